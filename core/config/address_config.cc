@@ -1,0 +1,46 @@
+#include "core/config/address_config.h"
+
+#include "envoy/config/core/v3/address.pb.h"
+
+namespace weir::config {
+
+net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path, filter::ConfigReport& report) {
+  using envoy::config::core::v3::SocketAddress;
+  switch (proto.address_case()) {
+    case envoy::config::core::v3::Address::kSocketAddress: {
+      const SocketAddress& socket = proto.socket_address();
+      std::string at = path + ".socket_address";
+      report.check_fields(socket, at, {"protocol", "address", "port_value", "ipv4_compat"}, {});
+      if (socket.protocol() != SocketAddress::TCP) {
+        report.error(at + ".protocol", "UDP is not supported by weir yet");
+        return {};
+      }
+      if (socket.port_value() > 65535) {
+        report.error(at + ".port_value", std::to_string(socket.port_value()) + " is not a port; allowed are 0 to 65535");
+        return {};
+      }
+      auto address = net::Address::from_ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
+      if (!address.ok()) {
+        report.error(at + ".address", "\"" + socket.address() + "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
+        return {};
+      }
+      return *address;
+    }
+    case envoy::config::core::v3::Address::kPipe: {
+      auto address = net::Address::from_unix(proto.pipe().path());
+      if (!address.ok()) {
+        report.error(path + ".pipe.path", message_of(address.status()));
+        return {};
+      }
+      return *address;
+    }
+    case envoy::config::core::v3::Address::kEnvoyInternalAddress:
+      report.error(path + ".envoy_internal_address", "not supported by weir yet");
+      return {};
+    default:
+      report.error(path, "one of socket_address, pipe must be set");
+      return {};
+  }
+}
+
+}  // namespace weir::config

@@ -1,0 +1,42 @@
+// From envoy.config.cluster.v3.Cluster to the plain data of core/upstream and core/lb. [main]
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/filter/factory.h"
+#include "core/filter/registry.h"
+#include "core/lb/host_set.h"
+#include "core/upstream/cluster.h"
+
+namespace envoy::config::cluster::v3 {
+class Cluster;
+}
+
+namespace weir::config {
+
+struct EndpointSpec {
+  net::Address address;
+  std::string hostname;
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  lb::Health health = lb::Health::kHealthy;
+  std::string region, zone, sub_zone;
+};
+
+struct ClusterTranslation {
+  upstream::ClusterSpec spec;
+  const lb::PolicyDescriptor* policy = nullptr;
+  std::shared_ptr<const void> policy_config;
+  std::vector<EndpointSpec> endpoints;
+  lb::HostSet::Options host_options;
+  uint64_t spec_fingerprint = 0;  // of everything but the endpoints
+  uint64_t host_fingerprint = 0;  // of endpoints and balancing
+};
+
+// Faults go to the report; the result is to be used only if there were none. `path`: of the message.
+ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
+                                     const filter::Registry& registry, filter::ConfigReport& report);
+
+}  // namespace weir::config

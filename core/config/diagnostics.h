@@ -1,0 +1,56 @@
+// What is wrong with a configuration, every finding with its place. Collects; never prints and never stops anyone.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::config {
+
+enum class Severity { kError, kWarning };
+
+struct Diagnostic {
+  std::string file;
+  int line = 0;      // from 1; 0 when the finding has no place in a file (a resource that came over xDS)
+  int column = 0;    // from 1, counted in characters
+  std::string path;  // static_resources.listeners[0].filter_chains[0].filters[0].name
+  Severity severity = Severity::kError;
+  std::string message;  // the whole sentence, hint included: unknown field; did you mean stat_prefix?
+  std::string found;    // what the file says, shortened; empty when it may be a secret
+  std::string allowed;  // what it may say
+  std::string hint;     // what to do about it
+};
+
+class Diagnostics {
+ public:
+  void add(Diagnostic diagnostic);
+
+  bool has_errors() const { return errors_ != 0; }
+  size_t errors() const { return errors_; }
+  size_t warnings() const { return warnings_; }
+  // In the order they were found, which is not the order of the file. At most kKept of them; the counts go on.
+  const std::vector<Diagnostic>& items() const { return items_; }
+
+  // One line each in the order of the file, "file:line:col: error: path: message", then "5 errors, 1 warning".
+  // Empty when there is nothing to say.
+  std::string text() const;
+  // The same as a JSON array of objects.
+  std::string json() const;
+  // "path: message" of the errors, joined by "; ": what a NACK tells the control plane.
+  std::string nack_text() const;
+
+  static constexpr size_t kKept = 1000;
+
+ private:
+  std::vector<const Diagnostic*> in_file_order() const;
+
+  std::vector<Diagnostic> items_;
+  size_t errors_ = 0;
+  size_t warnings_ = 0;
+};
+
+// Text that came from a file, made fit for a message: control characters escaped, shortened, quoted unless it is a
+// word.
+std::string shown(std::string_view text);
+
+}  // namespace weir::config

@@ -1,0 +1,470 @@
+#include "core/config/message_builder.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/config/scalars.h"
+#include "core/config/suggest.h"
+
+namespace weir::config {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+
+WellKnown well_known_kind(const Descriptor& type) {
+  static const std::unordered_map<std::string_view, WellKnown> kKinds = {
+      {"google.protobuf.Any", WellKnown::kAny},
+      {"google.protobuf.Duration", WellKnown::kDuration},
+      {"google.protobuf.Timestamp", WellKnown::kTimestamp},
+      {"google.protobuf.Struct", WellKnown::kStruct},
+      {"google.protobuf.Value", WellKnown::kValue},
+      {"google.protobuf.ListValue", WellKnown::kListValue},
+      {"google.protobuf.FieldMask", WellKnown::kFieldMask},
+      {"google.protobuf.BoolValue", WellKnown::kWrapper},
+      {"google.protobuf.StringValue", WellKnown::kWrapper},
+      {"google.protobuf.BytesValue", WellKnown::kWrapper},
+      {"google.protobuf.Int32Value", WellKnown::kWrapper},
+      {"google.protobuf.UInt32Value", WellKnown::kWrapper},
+      {"google.protobuf.Int64Value", WellKnown::kWrapper},
+      {"google.protobuf.UInt64Value", WellKnown::kWrapper},
+      {"google.protobuf.FloatValue", WellKnown::kWrapper},
+      {"google.protobuf.DoubleValue", WellKnown::kWrapper},
+      {"xds.type.v3.TypedStruct", WellKnown::kTypedStruct},
+      {"udpa.type.v1.TypedStruct", WellKnown::kTypedStruct},
+  };
+  const auto known = kKinds.find(type.full_name());
+  return known == kKinds.end() ? WellKnown::kNone : known->second;
+}
+
+// By name, and rather too many than too few: all this costs is a message that says a little less.
+bool holds_secret(const FieldDescriptor& field) {
+  const std::string_view name = field.name();
+  if (field.containing_type()->full_name() == "envoy.config.core.v3.DataSource") {
+    return name.starts_with("inline_");
+  }
+  if (name == "secrets" || name.ends_with("_config") || name.ends_with("_configs")) {
+    return false;
+  }
+  for (const std::string_view part :
+       {"password", "secret", "private_key", "credential", "api_key", "hmac", "ticket_keys"}) {
+    if (name.find(part) != std::string_view::npos) {
+      return true;
+    }
+  }
+  return name == "token" || name.ends_with("_token");
+}
+
+// Fields that the v2 API had, with what replaced them.
+struct RemovedField {
+  std::string_view type;
+  std::string_view field;
+  const char* hint;
+};
+constexpr RemovedField kRemoved[] = {
+    {"Cluster", "hosts", "v3 has load_assignment instead"},
+    {"Cluster", "tls_context", "v3 has transport_socket with an UpstreamTlsContext instead"},
+    {"Cluster", "extension_protocol_options", "v3 has typed_extension_protocol_options instead"},
+    {"FilterChain", "tls_context", "v3 has transport_socket with a DownstreamTlsContext instead"},
+    {"LbEndpoint", "address", "it belongs inside of endpoint"},
+    {"Bootstrap", "runtime", "v3 has layered_runtime instead"},
+    {"RouteMatch", "regex", "v3 has safe_regex instead"},
+    {"HeaderMatcher", "regex_match", "v3 has string_match with safe_regex instead"},
+    {"VirtualHost", "per_filter_config", "v3 has typed_per_filter_config instead"},
+    {"Route", "per_filter_config", "v3 has typed_per_filter_config instead"},
+    {"CorsPolicy", "allow_origin", "v3 has allow_origin_string_match instead"},
+    {"CorsPolicy", "enabled", "v3 has filter_enabled instead"},
+    {"RouteAction", "request_mirror_policy", "v3 has request_mirror_policies (a list) instead"},
+    {"HttpHealthCheck", "service_name", "v3 has service_name_matcher instead"},
+    {"HttpHealthCheck", "use_http2", "v3 has codec_client_type: HTTP2 instead"},
+    {"HttpConnectionManager.Tracing", "operation_name", "v3 takes the direction from the listener's traffic_direction"},
+};
+
+// id:edge is a text in YAML, though hardly meant as one. 10.0.0.1:80 is.
+bool is_glued_key(std::string_view text) {
+  const size_t colon = text.find_first_of(": ");
+  return colon != std::string_view::npos && text[colon] == ':' && colon + 1 < text.size() &&
+         !(text[colon + 1] >= '0' && text[colon + 1] <= '9');
+}
+
+}  // namespace
+
+std::string kind_of(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kMappingStart:
+      return "a mapping";
+    case EventKind::kSequenceStart:
+      return "a list";
+    default:
+      break;
+  }
+  if (!event.plain) {
+    return "a text";
+  }
+  if (is_null(event.value)) {
+    return "nothing";
+  }
+  return parse_double(event.value) ? "a number" : parse_bool(event.value, false) ? "true or false" : "a text";
+}
+
+MessageBuilder::MessageBuilder(EventCursor& cursor, std::string_view file, PositionIndex& index,
+                               Diagnostics& diagnostics, const LoadOptions& options, bool yaml)
+    : cursor_(cursor), file_(file), index_(index), diagnostics_(diagnostics), options_(options), yaml_(yaml) {}
+
+void MessageBuilder::build(Message& out) {
+  const Event first = cursor_.next();
+  if (first.kind == EventKind::kFailed) {
+    return;
+  }
+  if (first.kind == EventKind::kEnd || is_null_event(first)) {
+    report(Severity::kError, {1, 1}, "", "the file is empty", "", "", "write {} if that is meant");
+    return;
+  }
+  message(out, first);
+  const Event end = cursor_.next();
+  if (end.kind != EventKind::kEnd && end.kind != EventKind::kFailed) {
+    report(Severity::kError, end.place, "", "something follows the end of the configuration");
+  }
+}
+
+const MessageInfo& MessageBuilder::info(const Descriptor& type) {
+  std::unique_ptr<MessageInfo>& info = infos_[&type];
+  if (info == nullptr) {
+    info = std::make_unique<MessageInfo>();
+    info->kind = well_known_kind(type);
+    for (int i = 0; i < type.field_count(); ++i) {
+      const FieldDescriptor* field = type.field(i);
+      info->fields[field->name()] = {field, holds_secret(*field)};
+    }
+    for (int i = 0; i < type.field_count(); ++i) {
+      // A name always beats another field's camel case.
+      const FieldDescriptor* field = type.field(i);
+      info->fields.try_emplace(field->json_name(), KnownField{field, holds_secret(*field)});
+    }
+  }
+  return *info;
+}
+
+bool MessageBuilder::too_deep(const Event& first) {
+  if (depth_ < options_.max_depth) {
+    return false;
+  }
+  if (!depth_reported_) {
+    depth_reported_ = true;
+    error(first.place, "more than " + std::to_string(options_.max_depth) + " levels inside each other");
+  }
+  cursor_.skip(first);
+  return true;
+}
+
+void MessageBuilder::message(Message& out, const Event& first) {
+  if (too_deep(first)) {
+    return;
+  }
+  ++depth_;
+  const WellKnown kind = info(*out.GetDescriptor()).kind;
+  if (kind == WellKnown::kNone || !well_known(kind, out, first)) {
+    if (first.kind == EventKind::kMappingStart) {
+      MapWalk walk(*this);
+      fields(out, walk);
+    } else {
+      const std::string wanted = "a mapping with the fields of " + out.GetDescriptor()->name();
+      const bool glued = first.kind == EventKind::kScalar && first.plain && yaml_ && is_glued_key(first.value);
+      wrong_kind(first, wanted, glued ? "if this is a key, put a space after the ':'" : "");
+      cursor_.skip(first);
+    }
+  }
+  --depth_;
+}
+
+void MessageBuilder::fields(Message& out, MapWalk& walk) {
+  struct Seen {
+    const FieldDescriptor* field;
+    Place place;
+    bool set;
+  };
+  std::vector<Seen> seen;
+  const Descriptor& type = *out.GetDescriptor();
+  const MessageInfo& known = info(type);
+  Event key;
+  while (walk.next(key)) {
+    const auto at = known.fields.find(key.value);
+    if (at == known.fields.end()) {
+      unknown_field(type, key);
+      cursor_.skip(cursor_.next());
+      continue;
+    }
+    const auto [field, secret] = at->second;
+    const Place place = key.place;
+    const auto before = std::find_if(seen.begin(), seen.end(), [&](const Seen& s) { return s.field == field; });
+    if (before != seen.end()) {
+      if (!walk.merging()) {
+        std::string path = index_.current_path();
+        append_path_name(path, field->name());
+        report(Severity::kError, place, path,
+               "duplicate key; it is at line " + std::to_string(before->place.line) + " already", "", "", "keep one");
+      }
+      cursor_.skip(cursor_.next());
+      continue;
+    }
+    const Event value = cursor_.next();
+    index_.enter_field(field->name(), value.kind == EventKind::kScalar ? value.place : place);
+    secret_ += secret ? 1 : 0;
+    const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+                               info(*field->message_type()).kind == WellKnown::kValue;
+    const bool absent = is_null_event(value) && !null_is_value;
+    if (!absent) {
+      if (const auto* oneof = field->real_containing_oneof()) {
+        for (const Seen& other : seen) {
+          if (other.set && other.field->real_containing_oneof() == oneof) {
+            error(place,
+                  field->name() + " and " + other.field->name() + " (line " + std::to_string(other.place.line) +
+                      ") exclude each other",
+                  "", "", "keep one");
+          }
+        }
+      }
+      this->field(out, *field, value);
+    }
+    secret_ -= secret ? 1 : 0;
+    index_.leave();
+    seen.push_back({field, place, !absent});
+  }
+}
+
+void MessageBuilder::field(Message& out, const FieldDescriptor& field, const Event& value) {
+  if (field.is_map()) {
+    map_field(out, field, value);
+  } else if (field.is_repeated()) {
+    repeated(out, field, value);
+  } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+    message(*out.GetReflection()->MutableMessage(&out, &field), value);
+  } else {
+    scalar(out, field, value, false);
+  }
+}
+
+void MessageBuilder::repeated(Message& out, const FieldDescriptor& field, const Event& value) {
+  const bool of_messages = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+  const bool null_is_value = of_messages && info(*field.message_type()).kind == WellKnown::kValue;
+  const auto item = [&](const Event& event, uint32_t number) {
+    index_.enter_item(number, event.place);
+    if (is_null_event(event) && !null_is_value) {
+      error(event.place, "this list item is empty", "", "", "remove it or give it a value");
+    } else if (of_messages) {
+      message(*out.GetReflection()->AddMessage(&out, &field), event);
+    } else {
+      scalar(out, field, event, true);
+    }
+    index_.leave();
+  };
+  if (value.kind != EventKind::kSequenceStart) {
+    item(value, 0);  // a single value stands for a list of one
+    return;
+  }
+  for (uint32_t number = 0;; ++number) {
+    const Event event = cursor_.next();
+    if (event.kind == EventKind::kSequenceEnd || event.kind == EventKind::kFailed) {
+      return;
+    }
+    item(event, number);
+  }
+}
+
+void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const Event& value) {
+  if (value.kind != EventKind::kMappingStart) {
+    wrong_kind(value, "a mapping");
+    cursor_.skip(value);
+    return;
+  }
+  const FieldDescriptor& key_field = *field.message_type()->map_key();
+  const FieldDescriptor& value_field = *field.message_type()->map_value();
+  const bool of_messages = value_field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+  const bool null_is_value = of_messages && info(*value_field.message_type()).kind == WellKnown::kValue;
+  SeenKeys seen;
+  MapWalk walk(*this);
+  Event key;
+  while (walk.next(key)) {
+    const Place place = key.place;
+    const Place* before = seen.add(key.value, place);
+    if (before != nullptr) {
+      if (!walk.merging()) {
+        std::string path = index_.current_path();
+        append_path_name(path, key.value);
+        report(Severity::kError, place, path,
+               "duplicate key; it is at line " + std::to_string(before->line) + " already", "", "", "keep one");
+      }
+      cursor_.skip(cursor_.next());
+      continue;
+    }
+    index_.enter_key(key.value, place);
+    const std::unique_ptr<Message> entry(
+        out.GetReflection()->GetMessageFactory()->GetPrototype(field.message_type())->New());
+    const bool good_key = scalar(*entry, key_field, key, false);
+    const Event item = cursor_.next();
+    if (is_null_event(item) && !null_is_value) {
+      // As for a field: nothing is said about this key.
+    } else if (!good_key) {
+      cursor_.skip(item);
+    } else {
+      Message& added = *out.GetReflection()->AddMessage(&out, &field);
+      added.CopyFrom(*entry);
+      if (of_messages) {
+        message(*added.GetReflection()->MutableMessage(&added, &value_field), item);
+      } else {
+        scalar(added, value_field, item, false);
+      }
+    }
+    index_.leave();
+  }
+}
+
+void MessageBuilder::unknown_field(const Descriptor& type, const Event& key) {
+  if (options_.unknown_fields == OnUnknown::kIgnore) {
+    return;
+  }
+  const Severity severity = options_.unknown_fields == OnUnknown::kError ? Severity::kError : Severity::kWarning;
+  std::string hint;
+  for (const RemovedField& removed : kRemoved) {
+    if (key.value == removed.field && type.full_name().ends_with("." + std::string(removed.type))) {
+      hint = removed.hint;
+    }
+  }
+  if (hint.empty() && key.value == "config" && info(type).fields.contains("typed_config")) {
+    hint = "v3 has typed_config instead";
+  }
+  if (hint.empty() && key.value == "@type") {
+    hint = "only extensions (typed_config and the like) name their type, and once";
+  }
+  if (hint.empty()) {
+    NearestName nearest(key.value);
+    for (const auto& [name, known] : info(type).fields) {
+      nearest.offer(known.field->name());
+    }
+    if (!nearest.best().empty()) {
+      hint = "did you mean " + std::string(nearest.best()) + "?";
+    } else if (type.field_count() == 0) {
+      hint = type.name() + " has no fields";
+    }
+  }
+  std::string path = index_.current_path();
+  append_path_name(path, key.value);
+  report(severity, key.place, std::move(path), "unknown field", shown(key.value), "", std::move(hint));
+}
+
+bool MessageBuilder::is_null_event(const Event& value) const {
+  return value.kind == EventKind::kScalar && value.plain && is_null(value.value);
+}
+
+std::string MessageBuilder::found_text(const Event& value) const {
+  if (secret_ > 0) {
+    return "";
+  }
+  return value.kind == EventKind::kScalar ? shown(value.value) : kind_of(value);
+}
+
+void MessageBuilder::wrong_kind(const Event& value, const std::string& wanted, std::string hint) {
+  error(value.place, wanted + " is expected here, not " + kind_of(value), found_text(value), wanted, std::move(hint));
+}
+
+void MessageBuilder::error(Place place, std::string what, std::string found, std::string allowed, std::string hint) {
+  report(Severity::kError, place, index_.current_path(), std::move(what), std::move(found), std::move(allowed),
+         std::move(hint));
+}
+
+void MessageBuilder::report(Severity severity, Place place, std::string path, std::string what, std::string found,
+                            std::string allowed, std::string hint) {
+  if (cursor_.failed()) {
+    return;  // what follows from a text that stops in the middle is no news
+  }
+  Diagnostic out;
+  out.file = file_;
+  out.line = static_cast<int>(place.line);
+  out.column = static_cast<int>(place.column);
+  out.path = std::move(path);
+  out.severity = severity;
+  out.message = hint.empty() ? std::move(what) : what + "; " + hint;
+  out.found = std::move(found);
+  out.allowed = std::move(allowed);
+  out.hint = std::move(hint);
+  diagnostics_.add(std::move(out));
+}
+
+const Place* MessageBuilder::SeenKeys::add(std::string_view key, Place place) {
+  constexpr size_t kFew = 16;
+  for (const auto& [name, at] : few_) {
+    if (name == key) {
+      return &at;
+    }
+  }
+  if (few_.size() < kFew) {
+    few_.reserve(kFew);
+    few_.emplace_back(key, place);
+    return nullptr;
+  }
+  const auto [at, added] = many_.try_emplace(std::string(key), place);
+  return added ? nullptr : &at->second;
+}
+
+bool MessageBuilder::MapWalk::next(Event& key) {
+  EventCursor& cursor = builder_.cursor_;
+  for (;;) {
+    key = cursor.next();
+    if (key.kind == EventKind::kFailed) {
+      return false;
+    }
+    if (key.kind == EventKind::kMappingEnd) {
+      if (sources_.empty()) {
+        return false;
+      }
+      merging_ = true;
+      const auto tape = sources_.front();
+      sources_.pop_front();
+      cursor.replay(tape, 1, tape->size());
+      continue;
+    }
+    if (key.kind != EventKind::kScalar) {
+      builder_.error(key.place, kind_of(key) + " cannot be a key", "", "", "a key is a name");
+      cursor.skip(key);
+      cursor.skip(cursor.next());
+      continue;
+    }
+    if (key.plain && builder_.yaml_ && key.value == "<<") {
+      add_merge(cursor.next());
+      continue;
+    }
+    if (drop_type_ && key.value == "@type") {
+      cursor.skip(cursor.next());
+      continue;
+    }
+    return true;
+  }
+}
+
+// The value of `<<`: a mapping, or a list of them of which the earlier one wins.
+void MessageBuilder::MapWalk::add_merge(const Event& value) {
+  EventCursor& cursor = builder_.cursor_;
+  std::deque<std::shared_ptr<const Tape>> found;
+  const auto add = [&](const Event& event) {
+    if (event.kind != EventKind::kMappingStart) {
+      builder_.error(event.place, "<< takes a mapping or a list of mappings, not " + kind_of(event), "", "", "");
+      cursor.skip(event);
+      return;
+    }
+    const auto tape = std::make_shared<Tape>();
+    cursor.record(event, *tape);
+    found.push_back(tape);
+  };
+  if (value.kind == EventKind::kSequenceStart) {
+    for (Event event = cursor.next(); event.kind != EventKind::kSequenceEnd && event.kind != EventKind::kFailed;
+         event = cursor.next()) {
+      add(event);
+    }
+  } else {
+    add(value);
+  }
+  // What a merged mapping merges itself comes right behind it.
+  sources_.insert(sources_.begin(), found.begin(), found.end());
+}
+
+}  // namespace weir::config

@@ -1,0 +1,144 @@
+// Fills protobuf messages from events, by reflection and without a tree in between. One builder reads one file.
+// The private half of proto_loader.h.
+#pragma once
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/config/event_cursor.h"
+#include "core/config/proto_loader.h"
+
+namespace weir::config {
+
+// Messages that JSON does not write field by field.
+enum class WellKnown {
+  kNone,
+  kAny,
+  kDuration,
+  kTimestamp,
+  kWrapper,
+  kStruct,
+  kValue,
+  kListValue,
+  kFieldMask,
+  kTypedStruct
+};
+
+struct KnownField {
+  const google::protobuf::FieldDescriptor* field;
+  bool secret;  // what is in it is not repeated in messages
+};
+
+// What the builder has to know of a message type, found out once a file.
+struct MessageInfo {
+  WellKnown kind = WellKnown::kNone;
+  std::unordered_map<std::string_view, KnownField> fields;  // by snake_case and lowerCamelCase name
+};
+
+class MessageBuilder {
+ public:
+  MessageBuilder(EventCursor& cursor, std::string_view file, PositionIndex& index, Diagnostics& diagnostics,
+                 const LoadOptions& options, bool yaml);
+
+  // The whole file. Errors go to the diagnostics.
+  void build(google::protobuf::Message& message);
+
+ private:
+  using Message = google::protobuf::Message;
+  using Descriptor = google::protobuf::Descriptor;
+  using FieldDescriptor = google::protobuf::FieldDescriptor;
+
+  // Walks the keys of a mapping whose start was read; after the file's own keys those that `<<` brings.
+  class MapWalk {
+   public:
+    explicit MapWalk(MessageBuilder& builder) : builder_(builder) {}
+    // Leaves @type out: the caller has read it.
+    void drop_type() { drop_type_ = true; }
+    bool next(Event& key);                     // the value comes next from the cursor
+    bool merging() const { return merging_; }  // the key comes from `<<`: it gives way to one that is there
+
+   private:
+    void add_merge(const Event& value);
+
+    MessageBuilder& builder_;
+    std::deque<std::shared_ptr<const Tape>> sources_;
+    bool merging_ = false;
+    bool drop_type_ = false;
+  };
+  // The keys of a mapping that were seen, to find those that come twice.
+  class SeenKeys;
+
+  // A message, a field of one, or an item, from the event that its value begins with.
+  void message(Message& out, const Event& first);
+  void fields(Message& out, MapWalk& walk);
+  void field(Message& out, const FieldDescriptor& field, const Event& value);
+  void repeated(Message& out, const FieldDescriptor& field, const Event& value);
+  void map_field(Message& out, const FieldDescriptor& field, const Event& value);
+  // A single value of a scalar or enum field, set or added. False after an error.
+  bool scalar(Message& out, const FieldDescriptor& field, const Event& value, bool add);
+  bool enumerator(const FieldDescriptor& field, const Event& value, int& number);
+  bool integer(const FieldDescriptor& field, const Event& value, uint64_t min_magnitude, uint64_t max, int64_t& out);
+  void unknown_field(const Descriptor& type, const Event& key);
+
+  // Messages with a form of their own (well_known.cc).
+  bool well_known(WellKnown kind, Message& out, const Event& first);  // false: it is written field by field after all
+  void duration(Message& out, const Event& value);
+  void timestamp(Message& out, const Event& value);
+  void field_mask(Message& out, const Event& value);
+  void struct_value(Message& out, const Event& first);
+  void struct_fields(Message& out);
+  void list_value(Message& out, const Event& first);
+
+  // Any (any_fields.cc).
+  void any(Message& out, const Event& first);
+  void any_body(Message& any, const std::string& type_url, Place type_place, MapWalk& walk);
+  void typed_struct_body(Message& any, const std::string& type_url, const Descriptor& type, MapWalk& walk);
+  void well_known_body(Message& inner, MapWalk& walk);
+  // All keys of a mapping on a tape, merge keys applied.
+  std::shared_ptr<Tape> flatten(MapWalk& walk, const Event* first_key);
+  void drain(MapWalk& walk);
+  void unknown_type(std::string_view type_name, Place place);
+
+  const MessageInfo& info(const Descriptor& type);
+  void wrong_kind(const Event& value, const std::string& wanted, std::string hint = "");
+  void report(Severity severity, Place place, std::string path, std::string what, std::string found = "",
+              std::string allowed = "", std::string hint = "");
+  // An error at what was entered last in the index.
+  void error(Place place, std::string what, std::string found = "", std::string allowed = "", std::string hint = "");
+  std::string found_text(const Event& value) const;
+  bool is_null_event(const Event& value) const;
+  bool too_deep(const Event& first);
+
+  EventCursor& cursor_;
+  std::string file_;
+  PositionIndex& index_;
+  Diagnostics& diagnostics_;
+  const LoadOptions& options_;
+  bool yaml_;
+  int depth_ = 0;
+  int secret_ = 0;  // above 0 inside of what must not be shown
+  bool depth_reported_ = false;
+  std::unordered_map<const Descriptor*, std::unique_ptr<MessageInfo>> infos_;
+};
+
+class MessageBuilder::SeenKeys {
+ public:
+  // The place where the key was before, nullptr if it is new.
+  const Place* add(std::string_view key, Place place);
+
+ private:
+  std::vector<std::pair<std::string, Place>> few_;
+  std::unordered_map<std::string, Place> many_;
+};
+
+// What an event is, for people: a list, a mapping, a text, a number.
+std::string kind_of(const Event& event);
+
+}  // namespace weir::config

@@ -1,0 +1,198 @@
+#include "core/config/position_index.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace weir::config {
+namespace {
+
+// One step of a path: a name or an index.
+struct Step {
+  std::string name;
+  uint32_t item = 0;
+  bool is_item = false;
+};
+
+// Takes the next step off `path`; nothing at the end or where it is not a path.
+std::optional<Step> take_step(std::string_view& path) {
+  Step step;
+  if (path.empty()) {
+    return std::nullopt;
+  }
+  if (path.substr(0, 2) == "[\"") {
+    size_t i = 2;
+    for (; i < path.size() && path[i] != '"'; ++i) {
+      if (path[i] == '\\' && i + 1 < path.size()) {
+        ++i;
+      }
+      step.name += path[i];
+    }
+    path.remove_prefix(std::min(path.size(), i + 2));
+    return step;
+  }
+  if (path[0] == '[') {
+    const auto [end, failed] = std::from_chars(path.data() + 1, path.data() + path.size(), step.item);
+    if (failed != std::errc()) {
+      return std::nullopt;
+    }
+    step.is_item = true;
+    path.remove_prefix(std::min(path.size(), static_cast<size_t>(end - path.data()) + 1));
+    return step;
+  }
+  if (path[0] == '.') {
+    path.remove_prefix(1);
+  }
+  const size_t end = std::min(path.find_first_of(".["), path.size());
+  step.name = path.substr(0, end);
+  path.remove_prefix(end);
+  return step;
+}
+
+bool reads_as_name(std::string_view name) {
+  return !name.empty() && !(name[0] >= '0' && name[0] <= '9') && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+}  // namespace
+
+void append_path_name(std::string& path, std::string_view name) {
+  if (reads_as_name(name)) {
+    if (!path.empty()) {
+      path += '.';
+    }
+    path += name;
+    return;
+  }
+  path += "[\"";
+  for (const char c : name) {
+    if (c == '"' || c == '\\') {
+      path += '\\';
+    }
+    path += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+  }
+  path += "\"]";
+}
+
+void append_path_item(std::string& path, size_t index) { path += "[" + std::to_string(index) + "]"; }
+
+std::string_view parent_path(std::string_view path) {
+  size_t last = 0;
+  for (std::string_view rest = path; !rest.empty();) {
+    last = path.size() - rest.size();
+    if (!take_step(rest)) {
+      break;
+    }
+  }
+  return path.substr(0, last);
+}
+
+void PositionIndex::begin_file(std::string_view name) {
+  open_.clear();
+  files_.emplace_back(name);
+  enter(Kind::kRoot, static_cast<uint32_t>(files_.size() - 1), {1, 1});
+}
+
+void PositionIndex::enter(Kind kind, uint32_t label, Place place) {
+  const auto number = static_cast<uint32_t>(entries_.size());
+  entries_.push_back(
+      {label, number + 1, place.line, std::min(place.column, (1U << 30) - 1), static_cast<uint32_t>(kind)});
+  open_.push_back(number);
+}
+
+void PositionIndex::leave() {
+  const uint32_t closed = open_.back();
+  open_.pop_back();
+  entries_[closed].end = static_cast<uint32_t>(entries_.size());
+  if (!open_.empty()) {
+    // The root is never left: it grows with what is in it.
+    entries_[open_.front()].end = entries_[closed].end;
+  }
+}
+
+std::string PositionIndex::current_path() const {
+  std::string path;
+  for (const uint32_t number : open_) {
+    const Entry& entry = entries_[number];
+    if (entry.kind == static_cast<uint32_t>(Kind::kName)) {
+      append_path_name(path, *names_[entry.label]);
+    } else if (entry.kind == static_cast<uint32_t>(Kind::kItem)) {
+      append_path_item(path, entry.label);
+    }
+  }
+  return path;
+}
+
+uint32_t PositionIndex::intern(std::string_view name) {
+  // The key is built twice for a new name only; short field names do not allocate.
+  const auto [at, added] = numbers_.try_emplace(std::string(name), static_cast<uint32_t>(names_.size()));
+  if (added) {
+    names_.push_back(&at->first);
+  }
+  return at->second;
+}
+
+Position PositionIndex::find(std::string_view path) const {
+  // One candidate per file that has this far of the path.
+  struct Candidate {
+    uint32_t entry;
+    std::string_view file;
+  };
+  std::vector<Candidate> candidates;
+  for (uint32_t i = 0; i < entries_.size(); i = entries_[i].end) {
+    candidates.push_back({i, files_[entries_[i].label]});
+  }
+  if (candidates.empty()) {
+    return {};
+  }
+  bool exact = true;
+  while (const auto step = take_step(path)) {
+    std::vector<Candidate> next;
+    uint32_t skip = step->item;
+    uint32_t name = UINT32_MAX;
+    if (!step->is_item) {
+      const auto known = numbers_.find(step->name);
+      name = known == numbers_.end() ? UINT32_MAX : known->second;
+    }
+    for (const Candidate& parent : candidates) {
+      uint32_t items = 0;
+      bool found = false;
+      for (uint32_t i = parent.entry + 1; i < entries_[parent.entry].end && !found; i = entries_[i].end) {
+        const Entry& entry = entries_[i];
+        const bool is_item = entry.kind == static_cast<uint32_t>(Kind::kItem);
+        if (step->is_item && is_item && items++ == skip) {
+          next.push_back({i, parent.file});
+          found = true;
+        } else if (!step->is_item && !is_item && entry.label == name) {
+          next.push_back({i, parent.file});
+          found = true;
+        }
+      }
+      if (step->is_item) {
+        if (found) {
+          break;
+        }
+        skip -= items;
+      }
+    }
+    if (next.empty()) {
+      exact = false;
+      break;
+    }
+    candidates = std::move(next);
+  }
+  const Candidate& last = candidates.back();
+  const Entry& entry = entries_[last.entry];
+  return {last.file, static_cast<int>(entry.line), static_cast<int>(entry.column), exact};
+}
+
+size_t PositionIndex::memory_bytes() const {
+  size_t names = 0;
+  for (const std::string* name : names_) {
+    names += name->size() + 64;
+  }
+  return entries_.capacity() * sizeof(Entry) + names;
+}
+
+}  // namespace weir::config

@@ -1,0 +1,67 @@
+// Where each field of a loaded message stands in its file, so that a check made much later can still point there.
+// 16 bytes a field; looked up only when something is wrong, so finding walks and building is what is fast.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace weir::config {
+
+struct Place {
+  uint32_t line = 0;  // from 1
+  uint32_t column = 0;
+};
+
+struct Position {
+  std::string_view file;  // lives as long as the index
+  int line = 0;           // 0: not known
+  int column = 0;
+  bool exact = false;  // false: the place of the nearest parent that the file has
+};
+
+class PositionIndex {
+ public:
+  // A path as in Diagnostic::path. After files were merged the items of a list count through all of them, and of a
+  // value that is in several the last counts, as in the merged message.
+  Position find(std::string_view path) const;
+
+  // Building. Everything entered is left again, in the order of the file.
+  void begin_file(std::string_view name);
+  void enter_field(std::string_view name, Place place) { enter(Kind::kName, intern(name), place); }
+  void enter_key(std::string_view key, Place place) { enter(Kind::kName, intern(key), place); }
+  void enter_item(uint32_t index, Place place) { enter(Kind::kItem, index, place); }
+  void leave();
+  std::string current_path() const;  // of what was entered and not left
+
+  size_t size() const { return entries_.size(); }
+  size_t memory_bytes() const;
+
+ private:
+  enum class Kind : uint32_t { kName, kItem, kRoot };
+  struct Entry {
+    uint32_t label;  // of a name its number in names_, of an item its index, of a root its number in files_
+    uint32_t end;    // one past the last entry inside this one
+    uint32_t line;
+    uint32_t column : 30;
+    uint32_t kind : 2;
+  };
+
+  void enter(Kind kind, uint32_t label, Place place);
+  uint32_t intern(std::string_view name);
+
+  std::vector<Entry> entries_;  // parents before children, as in the file
+  std::vector<uint32_t> open_;
+  std::vector<std::string> files_;
+  std::vector<const std::string*> names_;
+  std::unordered_map<std::string, uint32_t> numbers_;
+};
+
+// Appends one step to a path: .name, or ["a.b"] when the name would not read as one.
+void append_path_name(std::string& path, std::string_view name);
+void append_path_item(std::string& path, size_t index);
+// The path less its last step.
+std::string_view parent_path(std::string_view path);
+
+}  // namespace weir::config

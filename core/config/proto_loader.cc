@@ -1,0 +1,70 @@
+#include "core/config/proto_loader.h"
+
+#include <memory>
+
+#include "core/config/json_reader.h"
+#include "core/config/message_builder.h"
+#include "core/config/rules.h"
+#include "core/config/source_text.h"
+#include "core/config/yaml_reader.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+
+namespace weir::config {
+namespace {
+
+bool read_as_json(std::string_view text, std::string_view file_name, TextFormat format) {
+  if (format != TextFormat::kByName) {
+    return format == TextFormat::kJson;
+  }
+  if (file_name.ends_with(".json")) {
+    return true;
+  }
+  const size_t start = text.find_first_not_of(" \t\r\n");
+  return start != std::string_view::npos && text[start] == '{' && is_json(text);
+}
+
+}  // namespace
+
+bool load_message(std::string_view text, std::string_view file_name, google::protobuf::Message& into,
+                  PositionIndex& index, Diagnostics& diagnostics, const LoadOptions& options) {
+  const size_t errors_before = diagnostics.errors();
+  index.begin_file(file_name);
+  if (!check_text(text, file_name, options.max_bytes, diagnostics)) {
+    return false;
+  }
+  const bool json = read_as_json(text, file_name, options.format);
+  std::unique_ptr<EventSource> source;
+  if (json) {
+    source = std::make_unique<JsonReader>(text, file_name, &diagnostics);
+  } else {
+    source = std::make_unique<YamlReader>(text, file_name, diagnostics);
+  }
+  EventCursor cursor(*source, file_name, diagnostics, options.alias_budget);
+  MessageBuilder(cursor, file_name, index, diagnostics, options, !json).build(into);
+  return diagnostics.errors() == errors_before;
+}
+
+bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
+               const LoadOptions& options) {
+  std::string text;
+  return read_file(path, text, options.max_bytes, diagnostics) &&
+         load_message(text, path == "-" ? "(standard input)" : path, into, index, diagnostics, options);
+}
+
+bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3::Bootstrap& into, PositionIndex& index,
+                    Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.errors();
+  if (!source.path.empty()) {
+    load_file(source.path, into, index, diagnostics, source.options);
+  }
+  if (!source.overlay.empty()) {
+    // Merged as a message and not read on top, because the published flag does so: false and 0 do not override.
+    envoy::config::bootstrap::v3::Bootstrap overlay;
+    load_message(source.overlay, "--config-yaml", overlay, index, diagnostics, source.options);
+    into.MergeFrom(overlay);
+  }
+  validate(into, index, diagnostics);
+  return diagnostics.errors() == errors_before;
+}
+
+}  // namespace weir::config

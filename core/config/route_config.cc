@@ -1,0 +1,403 @@
+#include "core/config/route_config.h"
+
+#include <google/protobuf/any.pb.h>
+
+#include <map>
+#include <utility>
+
+#include "core/config/route_fields.h"
+#include "core/config/route_matchers.h"
+#include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/type/matcher/v3/regex.pb.h"
+#include "envoy/type/v3/percent.pb.h"
+
+// Deprecated fields are read on purpose: existing files have them.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace weir::config {
+
+namespace core_v3 = envoy::config::core::v3;
+namespace route_v3 = envoy::config::route::v3;
+using Step = FieldPath::Step;
+
+const PositionIndex& RouteConfigEnv::positions() const {
+  static const PositionIndex none;
+  return none;
+}
+
+namespace {
+
+constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
+
+// Translates one RouteConfiguration. Lives for one call.
+class Translator {
+ public:
+  Translator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+
+  void table(const route_v3::RouteConfiguration& message, route::RouteTableSpec& out) {
+    validate_clusters_ =
+        message.has_validate_clusters() ? message.validate_clusters().value() : env_.validate_clusters_by_default();
+    max_body_ = message.has_max_direct_response_body_size_bytes()
+                    ? message.max_direct_response_body_size_bytes().value()
+                    : kDefaultMaxBody;
+    out.name = message.name();
+    out.most_specific_header_mutations_wins = message.most_specific_header_mutations_wins();
+    out.ignore_port_in_host_matching = message.ignore_port_in_host_matching();
+    out.ignore_path_parameters_in_path_matching = message.ignore_path_parameters_in_path_matching();
+    out.vhost_header = message.vhost_header();
+    out.mutations = mutations(message);
+    out.filter_configs = filter_configs(message.typed_per_filter_config());
+    out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
+    for (size_t i = 0; i < out.virtual_hosts.size(); ++i) {
+      Step step(path_, "virtual_hosts", i);
+      virtual_host(message.virtual_hosts(static_cast<int>(i)), out.virtual_hosts[i]);
+    }
+  }
+
+ private:
+  void virtual_host(const route_v3::VirtualHost& message, route::VirtualHostSpec& out) {
+    out.name = message.name();
+    out.domains.assign(message.domains().begin(), message.domains().end());
+    switch (message.require_tls()) {
+      case route_v3::VirtualHost::EXTERNAL_ONLY:
+        out.require_tls = route::TlsRequirement::kExternalOnly;
+        break;
+      case route_v3::VirtualHost::ALL:
+        out.require_tls = route::TlsRequirement::kAll;
+        break;
+      default:
+        break;
+    }
+    out.mutations = mutations(message);
+    out.filter_configs = filter_configs(message.typed_per_filter_config());
+    if (message.has_retry_policy()) {
+      Step step(path_, "retry_policy");
+      out.retry = to_spec(message.retry_policy(), path_);
+    }
+    out.routes.resize(static_cast<size_t>(message.routes_size()));
+    for (size_t i = 0; i < out.routes.size(); ++i) {
+      Step step(path_, "routes", i);
+      one_route(message.routes(static_cast<int>(i)), out.routes[i]);
+    }
+  }
+
+  void one_route(const route_v3::Route& message, route::RouteSpec& out) {
+    out.name = message.name();
+    {
+      Step step(path_, "match");
+      match(message.match(), out.match);
+    }
+    out.mutations = mutations(message);
+    out.filter_configs = filter_configs(message.typed_per_filter_config());
+    switch (message.action_case()) {
+      case route_v3::Route::kRoute: {
+        Step step(path_, "route");
+        forward(message.route(), out.forward);
+        break;
+      }
+      case route_v3::Route::kRedirect: {
+        Step step(path_, "redirect");
+        out.action = route::ActionKind::kRedirect;
+        out.redirect = std::make_unique<route::RedirectSpec>(redirect(message.redirect()));
+        break;
+      }
+      case route_v3::Route::kDirectResponse: {
+        Step step(path_, "direct_response");
+        out.action = route::ActionKind::kDirectResponse;
+        out.direct_response = std::make_unique<route::DirectResponseSpec>(direct_response(message.direct_response()));
+        break;
+      }
+      case route_v3::Route::kNonForwardingAction:
+        out.action = route::ActionKind::kNonForwarding;
+        break;
+      case route_v3::Route::kFilterAction:  // reported as not supported
+        out.action = route::ActionKind::kNonForwarding;
+        break;
+      default:
+        out.action = route::ActionKind::kNonForwarding;  // one fault is enough: nothing to compile
+        path_.error("needs one of route, redirect, direct_response and non_forwarding_action");
+        break;
+    }
+  }
+
+  void match(const route_v3::RouteMatch& message, route::RouteMatchSpec& out) {
+    switch (message.path_specifier_case()) {
+      case route_v3::RouteMatch::kPrefix:
+        out.path = message.prefix();
+        break;
+      case route_v3::RouteMatch::kPath:
+        out.path_kind = route::PathKind::kExact;
+        out.path = message.path();
+        break;
+      case route_v3::RouteMatch::kPathSeparatedPrefix:
+        out.path_kind = route::PathKind::kSegmentPrefix;
+        out.path = message.path_separated_prefix();
+        break;
+      case route_v3::RouteMatch::kSafeRegex:
+        out.path_kind = route::PathKind::kRegex;
+        out.path = message.safe_regex().regex();
+        break;
+      case route_v3::RouteMatch::kConnectMatcher:
+        out.path_kind = route::PathKind::kConnect;
+        break;
+      case route_v3::RouteMatch::kPathMatchPolicy:  // reported as not supported
+        break;
+      default:
+        path_.error("needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+        break;
+    }
+    if (message.has_case_sensitive()) out.case_sensitive = message.case_sensitive().value();
+    out.headers = to_specs(message.headers());
+    out.query_parameters = to_specs(message.query_parameters());
+    if (message.has_runtime_fraction()) out.runtime_fraction = to_spec(message.runtime_fraction().default_value());
+    out.grpc = message.has_grpc();
+    if (message.has_tls_context()) {
+      if (message.tls_context().has_presented()) out.tls_presented = message.tls_context().presented().value();
+      if (message.tls_context().has_validated()) out.tls_validated = message.tls_context().validated().value();
+    }
+  }
+
+  void forward(const route_v3::RouteAction& message, route::ForwardSpec& out) {
+    switch (message.cluster_specifier_case()) {
+      case route_v3::RouteAction::kCluster:
+        out.cluster = message.cluster();
+        check_cluster("cluster", out.cluster);
+        break;
+      case route_v3::RouteAction::kClusterHeader:
+        out.cluster_header = message.cluster_header();
+        break;
+      case route_v3::RouteAction::kWeightedClusters: {
+        Step step(path_, "weighted_clusters");
+        weighted_clusters(message.weighted_clusters(), out);
+        break;
+      }
+      case route_v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:  // said when the table is built
+        break;
+      default:  // plugins are reported as not supported
+        out.cluster = "?";
+        break;
+    }
+    switch (message.cluster_not_found_response_code()) {
+      case route_v3::RouteAction::NOT_FOUND:
+        out.cluster_not_found_status = 404;
+        break;
+      case route_v3::RouteAction::INTERNAL_SERVER_ERROR:
+        out.cluster_not_found_status = 500;
+        break;
+      default:
+        break;
+    }
+    if (message.has_timeout()) out.timeout = to_duration(message.timeout());
+    if (message.has_idle_timeout()) out.idle_timeout = to_duration(message.idle_timeout());
+    if (message.has_max_stream_duration() && message.max_stream_duration().has_max_stream_duration()) {
+      out.max_stream_duration = to_duration(message.max_stream_duration().max_stream_duration());
+    }
+    if (message.has_retry_policy()) {
+      Step step(path_, "retry_policy");
+      out.retry = to_spec(message.retry_policy(), path_);
+    }
+    out.prefix_rewrite = message.prefix_rewrite();
+    if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
+    out.append_x_forwarded_host = message.append_x_forwarded_host();
+
+    using Kind = route::HostRewriteSpec::Kind;
+    switch (message.host_rewrite_specifier_case()) {
+      case route_v3::RouteAction::kHostRewriteLiteral:
+        out.host_rewrite = {Kind::kLiteral, message.host_rewrite_literal(), {}};
+        break;
+      case route_v3::RouteAction::kAutoHostRewrite:
+        if (message.auto_host_rewrite().value()) out.host_rewrite.kind = Kind::kAuto;
+        break;
+      case route_v3::RouteAction::kHostRewriteHeader:
+        out.host_rewrite = {Kind::kHeader, message.host_rewrite_header(), {}};
+        break;
+      case route_v3::RouteAction::kHostRewritePathRegex:
+        out.host_rewrite = {Kind::kPathRegex, {}, to_spec(message.host_rewrite_path_regex())};
+        break;
+      default:
+        break;
+    }
+  }
+
+  void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
+    out.weight_header = message.header_name();
+    out.weighted_clusters.resize(static_cast<size_t>(message.clusters_size()));
+    uint64_t sum = 0;
+    for (size_t i = 0; i < out.weighted_clusters.size(); ++i) {
+      Step step(path_, "clusters", i);
+      const auto& from = message.clusters(static_cast<int>(i));
+      route::WeightedClusterSpec& to = out.weighted_clusters[i];
+      to.name = from.name();
+      if (!to.name.empty()) check_cluster("name", to.name);
+      to.cluster_header = from.cluster_header();
+      to.weight = from.weight().value();
+      to.mutations = mutations(from);
+      to.filter_configs = filter_configs(from.typed_per_filter_config());
+      to.host_rewrite_literal = from.host_rewrite_literal();
+      sum += to.weight;
+    }
+    if (message.has_total_weight() && message.total_weight().value() != sum) {
+      path_.error_at("total_weight", "is " + std::to_string(message.total_weight().value()) +
+                                         ", but the weights add up to " + std::to_string(sum) + "; leave it out");
+    }
+  }
+
+  route::RedirectSpec redirect(const route_v3::RedirectAction& message) {
+    route::RedirectSpec spec;
+    spec.https = message.https_redirect();
+    spec.scheme = message.scheme_redirect();
+    spec.host = message.host_redirect();
+    if (message.port_redirect() > UINT16_MAX) {
+      path_.error_at("port_redirect", std::to_string(message.port_redirect()) + " is no port; 1 to 65535 are");
+    }
+    spec.port = static_cast<uint16_t>(message.port_redirect());
+    spec.path = message.path_redirect();
+    spec.prefix_rewrite = message.prefix_rewrite();
+    if (message.has_regex_rewrite()) spec.regex_rewrite = to_spec(message.regex_rewrite());
+    switch (message.response_code()) {
+      case route_v3::RedirectAction::FOUND:
+        spec.status = 302;
+        break;
+      case route_v3::RedirectAction::SEE_OTHER:
+        spec.status = 303;
+        break;
+      case route_v3::RedirectAction::TEMPORARY_REDIRECT:
+        spec.status = 307;
+        break;
+      case route_v3::RedirectAction::PERMANENT_REDIRECT:
+        spec.status = 308;
+        break;
+      default:
+        spec.status = 301;
+        break;
+    }
+    spec.strip_query = message.strip_query();
+    return spec;
+  }
+
+  route::DirectResponseSpec direct_response(const route_v3::DirectResponseAction& message) {
+    route::DirectResponseSpec spec;
+    if (message.status() < 200 || message.status() > 599) {
+      path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
+    }
+    spec.status = static_cast<uint16_t>(message.status());
+    spec.body = message.body().specifier_case() == core_v3::DataSource::kInlineBytes ? message.body().inline_bytes()
+                                                                                     : message.body().inline_string();
+    if (spec.body.size() > max_body_) {
+      path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
+                                 " are allowed (max_direct_response_body_size_bytes of the route configuration)");
+    }
+    return spec;
+  }
+
+  // Of any level: the four fields have the same names everywhere.
+  template <class Message>
+  route::MutationsSpec mutations(const Message& message) {
+    route::MutationsSpec spec;
+    spec.request.add = header_values(message.request_headers_to_add(), "request_headers_to_add");
+    spec.request.remove.assign(message.request_headers_to_remove().begin(), message.request_headers_to_remove().end());
+    spec.response.add = header_values(message.response_headers_to_add(), "response_headers_to_add");
+    spec.response.remove.assign(message.response_headers_to_remove().begin(),
+                                message.response_headers_to_remove().end());
+    return spec;
+  }
+
+  template <class Messages>
+  std::vector<route::HeaderValueSpec> header_values(const Messages& messages, std::string_view field) {
+    std::vector<route::HeaderValueSpec> values;
+    values.reserve(static_cast<size_t>(messages.size()));
+    for (int i = 0; i < messages.size(); ++i) {
+      Step step(path_, field, static_cast<size_t>(i));
+      values.push_back(to_spec(messages.Get(i), path_));
+    }
+    return values;
+  }
+
+  template <class Map>
+  std::vector<route::FilterConfigSpec> filter_configs(const Map& map) {
+    std::vector<route::FilterConfigSpec> specs;
+    if (map.empty()) return specs;
+    Step field(path_, "typed_per_filter_config");
+    // The order of a protobuf map is not defined, that of errors should be.
+    std::map<std::string_view, const google::protobuf::Any*> sorted;
+    for (const auto& [name, any] : map) sorted.emplace(name, &any);
+    for (const auto& [name, any] : sorted) {
+      Step step(path_, name);
+      filter_config(name, *any, specs);
+    }
+    return specs;
+  }
+
+  void filter_config(std::string_view name, const google::protobuf::Any& any,
+                     std::vector<route::FilterConfigSpec>& specs) {
+    route::FilterConfigSpec spec;
+    spec.filter_id = env_.filter_id(name);
+    if (!any.Is<route_v3::FilterConfig>()) {
+      if (parse(name, any, false, spec.config) && spec.config != nullptr) specs.push_back(std::move(spec));
+      return;
+    }
+    route_v3::FilterConfig wrapper;
+    if (!any.UnpackTo(&wrapper)) {
+      path_.error("cannot be read as a FilterConfig");
+      return;
+    }
+    spec.disabled = wrapper.disabled();
+    if (wrapper.has_config()) {
+      Step step(path_, "config");
+      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec.config)) return;
+    }
+    // An empty wrapper says something too: it turns a filter on that the listener has disabled.
+    specs.push_back(std::move(spec));
+  }
+
+  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional,
+             std::shared_ptr<const void>& config) {
+    if (env_.parse_filter_config(name, any, optional, path_.text(), config, path_.diagnostics())) return true;
+    path_.count_error();
+    return false;
+  }
+
+  void check_cluster(std::string_view field, const std::string& name) {
+    if (!validate_clusters_) return;
+    std::string nearest;
+    if (env_.has_cluster(name, nearest)) return;
+    std::string message = shown(name) + " is not a cluster of this configuration";
+    if (!nearest.empty()) message += "; did you mean " + shown(nearest) + "?";
+    path_.error_at(field, message);
+  }
+
+  RouteConfigEnv& env_;
+  FieldPath& path_;
+  bool validate_clusters_ = false;
+  uint32_t max_body_ = kDefaultMaxBody;
+};
+
+}  // namespace
+
+bool translate_route_config(const route_v3::RouteConfiguration& message, std::string_view path, RouteConfigEnv& env,
+                            route::RouteTableSpec& out, Diagnostics& diagnostics) {
+  FieldPath at(path, env.positions(), diagnostics);
+  report_unsupported_route_fields(message, at);
+  Translator(env, at).table(message, out);
+  return at.ok();
+}
+
+std::unique_ptr<route::RouteTable> build_route_table(const route_v3::RouteConfiguration& message, std::string_view path,
+                                                     RouteConfigEnv& env, Diagnostics& diagnostics) {
+  route::RouteTableSpec spec;
+  const bool translated = translate_route_config(message, path, env, spec, diagnostics);
+  std::vector<route::BuildError> errors;
+  auto resolve = [&](std::string_view cluster) { return env.cluster_slot(cluster); };
+  // Also after errors, with slots left alone: what compiling finds belongs in the same report.
+  auto table = route::RouteTable::build(
+      std::move(spec), translated ? route::RouteTable::ResolveCluster(resolve) : route::RouteTable::ResolveCluster(),
+      &errors);
+  FieldPath at(path, env.positions(), diagnostics);
+  for (const route::BuildError& error : errors) at.error_at(error.path, error.message);
+  if (!translated || !table.ok()) return nullptr;
+  return std::move(*table);
+}
+
+}  // namespace weir::config

@@ -1,0 +1,61 @@
+// From envoy.config.route.v3.RouteConfiguration to the plain data that core/route compiles. Every fault is reported,
+// each with its path; a field that is set and that weir does not implement is a fault (route_fields.cc has the list).
+// [main]
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/config/diagnostics.h"
+#include "core/config/position_index.h"
+#include "core/event/slot.h"
+#include "core/route/route_table.h"
+#include "core/route/spec.h"
+
+namespace google::protobuf {
+class Any;
+}
+namespace envoy::config::route::v3 {
+class RouteConfiguration;
+}
+
+namespace weir::config {
+
+// What a translation needs to know of the rest of the configuration. Implemented by the server.
+class RouteConfigEnv {
+ public:
+  virtual ~RouteConfigEnv() = default;
+
+  // Where the fields stand in their file. The default knows no file.
+  virtual const PositionIndex& positions() const;
+  // If the message does not say validate_clusters: true for a table inside a listener, false for one that came over
+  // RDS.
+  virtual bool validate_clusters_by_default() const = 0;
+  // Is there such a cluster? If not, `nearest` may become the name that was probably meant.
+  virtual bool has_cluster(std::string_view name, std::string& nearest) const = 0;
+  // The slot of a cluster, also of one that comes later. Asked once per name of a table.
+  virtual event::SlotId cluster_slot(std::string_view name) = 0;
+
+  // The interned name of an HTTP filter: the key of typed_per_filter_config.
+  virtual uint32_t filter_id(std::string_view filter_name) = 0;
+  // Builds what the filter makes of its per-route message. Reports faults below `path` and returns false. True with a
+  // null `config`: nothing for this filter (an `optional` message of an unknown type).
+  virtual bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& message, bool optional,
+                                   std::string_view path, std::shared_ptr<const void>& config,
+                                   Diagnostics& diagnostics) = 0;
+};
+
+// Fills `out`; false if there were errors, and `out` is then not to be used. `path` is that of the message:
+// "static_resources.listeners[0]....route_config". What only compiling shows (regexes, formats, duplicate domains) is
+// not checked here.
+bool translate_route_config(const envoy::config::route::v3::RouteConfiguration& message, std::string_view path,
+                            RouteConfigEnv& env, route::RouteTableSpec& out, Diagnostics& diagnostics);
+
+// Translates and compiles; nullptr if there were errors, all of them reported.
+std::unique_ptr<route::RouteTable> build_route_table(const envoy::config::route::v3::RouteConfiguration& message,
+                                                     std::string_view path, RouteConfigEnv& env,
+                                                     Diagnostics& diagnostics);
+
+}  // namespace weir::config

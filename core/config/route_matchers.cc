@@ -1,0 +1,205 @@
+#include "core/config/route_matchers.h"
+
+#include <google/protobuf/duration.pb.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/type/matcher/v3/regex.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
+#include "envoy/type/v3/percent.pb.h"
+
+// Deprecated fields are read on purpose: existing files have them.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace weir::config {
+
+namespace core_v3 = envoy::config::core::v3;
+namespace route_v3 = envoy::config::route::v3;
+namespace matcher_v3 = envoy::type::matcher::v3;
+using StringKind = match::StringMatcherSpec::Kind;
+
+Duration to_duration(const google::protobuf::Duration& message) {
+  constexpr int64_t kMaxSeconds = 9'000'000'000;  // as many as 64 bits of nanoseconds can hold
+  int64_t seconds = std::clamp(message.seconds(), -kMaxSeconds, kMaxSeconds);
+  return std::chrono::seconds(seconds) + std::chrono::nanoseconds(message.nanos());
+}
+
+match::StringMatcherSpec to_spec(const matcher_v3::StringMatcher& message) {
+  match::StringMatcherSpec spec;
+  spec.ignore_case = message.ignore_case();
+  switch (message.match_pattern_case()) {
+    case matcher_v3::StringMatcher::kExact:
+      spec.text = message.exact();
+      break;
+    case matcher_v3::StringMatcher::kPrefix:
+      spec.kind = StringKind::kPrefix;
+      spec.text = message.prefix();
+      break;
+    case matcher_v3::StringMatcher::kSuffix:
+      spec.kind = StringKind::kSuffix;
+      spec.text = message.suffix();
+      break;
+    case matcher_v3::StringMatcher::kContains:
+      spec.kind = StringKind::kContains;
+      spec.text = message.contains();
+      break;
+    case matcher_v3::StringMatcher::kSafeRegex:
+      spec.kind = StringKind::kRegex;
+      spec.text = message.safe_regex().regex();
+      break;
+    default:  // custom is reported as not supported, none at all by the rules
+      break;
+  }
+  return spec;
+}
+
+match::HeaderMatcherSpec to_spec(const route_v3::HeaderMatcher& message) {
+  using Kind = match::HeaderMatcherSpec::Kind;
+  match::HeaderMatcherSpec spec;
+  spec.name = message.name();
+  spec.invert_match = message.invert_match();
+  spec.treat_missing_header_as_empty = message.treat_missing_header_as_empty();
+  auto text = [&](StringKind kind, const std::string& value) {
+    spec.kind = Kind::kString;
+    spec.string = {kind, value, false};
+  };
+  switch (message.header_match_specifier_case()) {
+    case route_v3::HeaderMatcher::kExactMatch:
+      text(StringKind::kExact, message.exact_match());
+      break;
+    case route_v3::HeaderMatcher::kSafeRegexMatch:
+      text(StringKind::kRegex, message.safe_regex_match().regex());
+      break;
+    case route_v3::HeaderMatcher::kPrefixMatch:
+      text(StringKind::kPrefix, message.prefix_match());
+      break;
+    case route_v3::HeaderMatcher::kSuffixMatch:
+      text(StringKind::kSuffix, message.suffix_match());
+      break;
+    case route_v3::HeaderMatcher::kContainsMatch:
+      text(StringKind::kContains, message.contains_match());
+      break;
+    case route_v3::HeaderMatcher::kStringMatch:
+      spec.kind = Kind::kString;
+      spec.string = to_spec(message.string_match());
+      break;
+    case route_v3::HeaderMatcher::kRangeMatch:
+      spec.kind = Kind::kRange;
+      spec.range_start = message.range_match().start();
+      spec.range_end = message.range_match().end();
+      break;
+    case route_v3::HeaderMatcher::kPresentMatch:
+      spec.kind = message.present_match() ? Kind::kPresent : Kind::kAbsent;
+      break;
+    default:  // no condition on the value: the header must be there
+      break;
+  }
+  return spec;
+}
+
+match::QueryParameterMatcherSpec to_spec(const route_v3::QueryParameterMatcher& message) {
+  using Kind = match::QueryParameterMatcherSpec::Kind;
+  match::QueryParameterMatcherSpec spec;
+  spec.name = message.name();
+  if (message.has_string_match()) {
+    spec.kind = Kind::kString;
+    spec.string = to_spec(message.string_match());
+  } else if (message.query_parameter_match_specifier_case() == route_v3::QueryParameterMatcher::kPresentMatch &&
+             !message.present_match()) {
+    spec.kind = Kind::kAbsent;
+  }
+  return spec;
+}
+
+match::RegexRewriteSpec to_spec(const matcher_v3::RegexMatchAndSubstitute& message) {
+  return {message.pattern().regex(), message.substitution()};
+}
+
+route::FractionSpec to_spec(const envoy::type::v3::FractionalPercent& message) {
+  using envoy::type::v3::FractionalPercent;
+  switch (message.denominator()) {
+    case FractionalPercent::TEN_THOUSAND:
+      return {message.numerator(), 10'000};
+    case FractionalPercent::MILLION:
+      return {message.numerator(), 1'000'000};
+    default:
+      return {message.numerator(), 100};
+  }
+}
+
+route::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, FieldPath& path) {
+  using enum route::AppendAction;
+  route::HeaderValueSpec spec;
+  spec.name = message.header().key();
+  spec.value = message.header().value();
+  if (!message.header().raw_value().empty()) {
+    if (!spec.value.empty()) path.error_at("header.raw_value", "value and raw_value exclude each other");
+    spec.value = message.header().raw_value();
+  }
+  spec.keep_empty_value = message.keep_empty_value();
+  switch (message.append_action()) {
+    case core_v3::HeaderValueOption::ADD_IF_ABSENT:
+      spec.action = kAddIfAbsent;
+      break;
+    case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS_OR_ADD:
+      spec.action = kOverwriteIfExistsOrAdd;
+      break;
+    case core_v3::HeaderValueOption::OVERWRITE_IF_EXISTS:
+      spec.action = kOverwriteIfExists;
+      break;
+    default:
+      break;
+  }
+  if (message.has_append()) {
+    if (message.append_action() != core_v3::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD) {
+      path.error_at("append", "append and append_action exclude each other; append_action is the newer one");
+    } else if (!message.append().value()) {
+      spec.action = kOverwriteIfExistsOrAdd;
+    }
+  }
+  return spec;
+}
+
+namespace {
+
+// The one host predicate that is built in. Known by the type of its configuration, or by name if it has none.
+bool is_previous_hosts(const route_v3::RetryPolicy::RetryHostPredicate& predicate) {
+  if (!predicate.has_typed_config()) return predicate.name() == "envoy.retry_host_predicates.previous_hosts";
+  std::string_view url = predicate.typed_config().type_url();
+  return url.substr(url.rfind('/') + 1) == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+}
+
+}  // namespace
+
+route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& path) {
+  route::RetryPolicySpec spec;
+  spec.retry_on = message.retry_on();
+  if (message.has_num_retries()) spec.num_retries = message.num_retries().value();
+  if (message.has_per_try_timeout()) spec.per_try_timeout = to_duration(message.per_try_timeout());
+  if (message.has_per_try_idle_timeout()) spec.per_try_idle_timeout = to_duration(message.per_try_idle_timeout());
+  spec.retriable_status_codes.assign(message.retriable_status_codes().begin(), message.retriable_status_codes().end());
+  spec.retriable_headers = to_specs(message.retriable_headers());
+  spec.retriable_request_headers = to_specs(message.retriable_request_headers());
+  for (int i = 0; i < message.retry_host_predicate_size(); ++i) {
+    if (is_previous_hosts(message.retry_host_predicate(i))) {
+      spec.avoid_previous_hosts = true;
+      continue;
+    }
+    FieldPath::Step step(path, "retry_host_predicate", static_cast<size_t>(i));
+    path.error("not supported by weir yet; envoy.retry_host_predicates.previous_hosts is");
+  }
+  spec.host_selection_max_attempts = static_cast<uint32_t>(
+      std::clamp<int64_t>(message.host_selection_retry_max_attempts(), 1, std::numeric_limits<uint32_t>::max()));
+  if (message.has_retry_back_off()) {
+    spec.back_off_base = to_duration(message.retry_back_off().base_interval());
+    if (message.retry_back_off().has_max_interval()) {
+      spec.back_off_max = to_duration(message.retry_back_off().max_interval());
+    }
+  }
+  return spec;
+}
+
+}  // namespace weir::config

@@ -1,0 +1,438 @@
+#include "core/config/rules.h"
+
+#include <google/protobuf/any.pb.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/config/rule_texts.h"
+#include "core/config/rules_data.h"
+
+namespace weir::config {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::OneofDescriptor;
+using google::protobuf::Reflection;
+
+constexpr int kMaxDepth = 500;
+
+// The rules of one field (or oneof), in table order.
+struct FieldRules {
+  const FieldDescriptor* field = nullptr;
+  const OneofDescriptor* oneof = nullptr;
+  std::vector<RuleRow> rows;
+};
+using RuleTable = std::unordered_map<const Descriptor*, std::vector<FieldRules>>;
+
+RuleTable compile_rules() {
+  RuleTable table;
+  const Descriptor* type = nullptr;
+  for (const RuleRow& row : rule_rows()) {
+    if (row.check == Check::kMessage) {
+      type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(row.name);
+      continue;
+    }
+    if (type == nullptr) {
+      continue;  // a test says so
+    }
+    FieldRules rules;
+    if (row.check == Check::kOneofRequired) {
+      rules.oneof = type->FindOneofByName(row.name);
+    } else {
+      rules.field = type->FindFieldByName(row.name);
+    }
+    std::vector<FieldRules>& all = table[type];
+    if (all.empty() || all.back().field != rules.field || all.back().oneof != rules.oneof) {
+      all.push_back(rules);
+    }
+    all.back().rows.push_back(row);
+  }
+  return table;
+}
+
+class Validator {
+ public:
+  Validator(const PositionIndex& index, Diagnostics& diagnostics, const ValidateOptions& options)
+      : index_(index), diagnostics_(diagnostics), options_(options) {
+    for (const Diagnostic& item : diagnostics.items()) {
+      if (item.severity == Severity::kError) {
+        broken_.insert(item.path);
+        broken_parents_.emplace(parent_path(item.path));
+      }
+    }
+  }
+
+  bool unreadable() const { return broken_.contains(""); }
+  void message(const Message& message);
+
+ private:
+  void rule(const Message& message, const FieldRules& rules);
+  void oneof(const Message& message, const OneofDescriptor& oneof);
+  void repeated(const Message& message, const FieldRules& rules);
+  // One value; `item` is its index in a repeated field, or -1.
+  void value(const Message& message, const FieldDescriptor& field, const std::vector<RuleRow>& rows, Scope scope,
+             int item);
+  void enum_value(const FieldDescriptor& field, const RuleRow& row, int number);
+  void children(const Message& message);
+  void any(const Message& message);
+  void report(Severity severity, std::string what, std::string found = "", std::string allowed = "");
+  // Something next to the field that the path is at is wrong: a typing error in its name, perhaps.
+  bool beside_an_error() const { return incomplete(std::string(parent_path(path_))); }
+  // The message at `path` lacks what there was an error about.
+  bool incomplete(const std::string& path) const { return broken_parents_.contains(path) || broken_.contains(path); }
+  // Runs `f` with one more step on the path.
+  template <typename F>
+  void at_name(std::string_view name, F f) {
+    const size_t length = path_.size();
+    append_path_name(path_, name);
+    f();
+    path_.resize(length);
+  }
+  template <typename F>
+  void at_item(int item, F f) {
+    const size_t length = path_.size();
+    if (item >= 0) {
+      append_path_item(path_, static_cast<size_t>(item));
+    }
+    f();
+    path_.resize(length);
+  }
+
+  const PositionIndex& index_;
+  Diagnostics& diagnostics_;
+  const ValidateOptions& options_;
+  std::unordered_set<std::string> broken_;          // paths with an error
+  std::unordered_set<std::string> broken_parents_;  // and what they are in
+  std::string path_;
+  int depth_ = 0;
+};
+
+void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
+  const Position position = index_.find(path_);
+  Diagnostic out;
+  out.file = position.file;
+  out.line = position.line;
+  out.column = position.column;
+  out.path = path_;
+  out.severity = severity;
+  out.message = std::move(what);
+  out.found = std::move(found);
+  out.allowed = std::move(allowed);
+  diagnostics_.add(std::move(out));
+}
+
+void Validator::message(const Message& message) {
+  if (depth_ >= kMaxDepth) {
+    return;
+  }
+  ++depth_;
+  static const RuleTable kTable = compile_rules();
+  const auto rules = kTable.find(message.GetDescriptor());
+  if (rules != kTable.end()) {
+    for (const FieldRules& field : rules->second) {
+      rule(message, field);
+    }
+  }
+  if (options_.unknown_fields != OnUnknown::kIgnore) {
+    const auto& unknown = message.GetReflection()->GetUnknownFields(message);
+    for (int i = 0; i < unknown.field_count(); ++i) {
+      report(options_.unknown_fields == OnUnknown::kError ? Severity::kError : Severity::kWarning,
+             "unknown field number " + std::to_string(unknown.field(i).number()) + " of " +
+                 message.GetDescriptor()->full_name());
+    }
+  }
+  if (message.GetDescriptor()->full_name() == "google.protobuf.Any") {
+    any(message);
+  } else {
+    children(message);
+  }
+  --depth_;
+}
+
+void Validator::children(const Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> set;
+  reflection.ListFields(message, &set);
+  for (const FieldDescriptor* field : set) {
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
+        field->message_type()->full_name() == "google.protobuf.Struct") {
+      continue;
+    }
+    at_name(field->name(), [&] {
+      if (!field->is_repeated()) {
+        this->message(reflection.GetMessage(message, field));
+        return;
+      }
+      const int size = reflection.FieldSize(message, field);
+      for (int i = 0; i < size; ++i) {
+        const Message& item = reflection.GetRepeatedMessage(message, field, i);
+        if (!field->is_map()) {
+          at_item(i, [&] { this->message(item); });
+          continue;
+        }
+        const FieldDescriptor& key = *field->message_type()->map_key();
+        const FieldDescriptor& value = *field->message_type()->map_value();
+        if (value.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+          const std::string name = key.cpp_type() == FieldDescriptor::CPPTYPE_STRING
+                                       ? item.GetReflection()->GetString(item, &key)
+                                       : std::to_string(i);
+          at_name(name, [&] { this->message(item.GetReflection()->GetMessage(item, &value)); });
+        }
+      }
+    });
+  }
+}
+
+void Validator::any(const Message& message) {
+  const auto* any = google::protobuf::DynamicCastToGenerated<google::protobuf::Any>(&message);
+  if (any == nullptr || any->type_url().empty()) {
+    return;
+  }
+  const std::string name = any->type_url().substr(any->type_url().rfind('/') + 1);
+  const Descriptor* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+  if (type == nullptr) {
+    if (options_.unknown_types != OnUnknown::kIgnore) {
+      report(options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning,
+             "unknown type " + shown(name), shown(name));
+    }
+    return;
+  }
+  const std::unique_ptr<Message> inner(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  if (!inner->ParsePartialFromString(any->value())) {
+    report(Severity::kError, "the bytes are not a " + name);
+    return;
+  }
+  this->message(*inner);
+}
+
+void Validator::rule(const Message& message, const FieldRules& rules) {
+  if (rules.oneof != nullptr) {
+    oneof(message, *rules.oneof);
+    return;
+  }
+  const FieldDescriptor& field = *rules.field;
+  at_name(field.name(), [&] {
+    if (broken_.contains(path_)) {
+      return;
+    }
+    if (field.is_repeated()) {
+      repeated(message, rules);
+    } else {
+      value(message, field, rules.rows, kWhole, -1);
+    }
+  });
+}
+
+void Validator::oneof(const Message& message, const OneofDescriptor& oneof) {
+  if (message.GetReflection()->HasOneof(message, &oneof) || incomplete(path_)) {
+    return;
+  }
+  std::string names;
+  int count = 0;
+  for (int i = 0; i < oneof.field_count(); ++i) {
+    if (!oneof.field(i)->options().deprecated()) {
+      names += (count++ > 0 ? ", " : "") + oneof.field(i)->name();
+    }
+  }
+  report(Severity::kError, count == 1 ? names + " is required" : "one of " + names + " is required", "", names);
+}
+
+void Validator::repeated(const Message& message, const FieldRules& rules) {
+  const FieldDescriptor& field = *rules.field;
+  const Reflection& reflection = *message.GetReflection();
+  const int size = reflection.FieldSize(message, &field);
+  const auto items = [](double n) { return number_text(n, false) + (n == 1 ? " item" : " items"); };
+  for (const RuleRow& row : rules.rows) {
+    if (row.check == Check::kMinItems && size < row.number) {
+      // An error inside of the list or beside it may be why items are missing.
+      if (!incomplete(path_) && !beside_an_error()) {
+        report(Severity::kError,
+               size == 0 ? "is required: at least " + items(row.number)
+                         : "has " + items(size) + "; at least " + number_text(row.number, false) + " are needed",
+               std::to_string(size), "at least " + items(row.number));
+      }
+    } else if (row.check == Check::kMaxItems && size > row.number) {
+      report(Severity::kError, "has " + items(size) + "; at most " + number_text(row.number, false) + " are allowed",
+             std::to_string(size), "at most " + items(row.number));
+    } else if (row.check == Check::kUnique) {
+      std::set<std::string> seen;
+      for (int i = 0; i < size; ++i) {
+        std::string text;
+        switch (field.cpp_type()) {
+          case FieldDescriptor::CPPTYPE_STRING:
+            text = reflection.GetRepeatedString(message, &field, i);
+            break;
+          case FieldDescriptor::CPPTYPE_UINT32:
+            text = std::to_string(reflection.GetRepeatedUInt32(message, &field, i));
+            break;
+          case FieldDescriptor::CPPTYPE_DOUBLE:
+            text = number_text(reflection.GetRepeatedDouble(message, &field, i), false);
+            break;
+          default:
+            return;
+        }
+        if (!seen.insert(text).second) {
+          at_item(i, [&] { report(Severity::kError, shown(text) + " is in the list twice", shown(text)); });
+        }
+      }
+    } else if (row.check == Check::kKeysNotEmpty) {
+      for (int i = 0; i < size; ++i) {
+        const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
+        if (entry.GetReflection()->GetString(entry, field.message_type()->map_key()).empty()) {
+          report(Severity::kError, "a key is empty");
+        }
+      }
+    }
+  }
+  for (int i = 0; i < size && !field.is_map(); ++i) {
+    at_item(i, [&] { value(message, field, rules.rows, kEach, i); });
+  }
+}
+
+void Validator::enum_value(const FieldDescriptor& field, const RuleRow& row, int number) {
+  const auto* known = field.enum_type()->FindValueByNumber(number);
+  if (row.check == Check::kDefinedOnly && known == nullptr) {
+    report(Severity::kError, std::to_string(number) + " is not a value of " + field.enum_type()->name(),
+           std::to_string(number));
+  }
+  if (row.check == Check::kNot && number == static_cast<int>(row.number)) {
+    const std::string name = known == nullptr ? std::to_string(number) : known->name();
+    report(Severity::kError, index_.find(path_).exact ? name + " is not allowed here" : "is required", name);
+  }
+}
+
+void Validator::value(const Message& message, const FieldDescriptor& field, const std::vector<RuleRow>& rows,
+                      Scope scope, int item) {
+  const Reflection& reflection = *message.GetReflection();
+  const bool one = item < 0;
+  std::optional<double> number;
+  bool seconds = false;
+  std::optional<std::string> text;
+  std::optional<bool> truth;
+  const bool absent = one && field.has_presence() && !reflection.HasField(message, &field);
+  for (const RuleRow& row : rows) {
+    if (row.check == Check::kRequired && row.scope == scope && absent) {
+      if (!beside_an_error()) {
+        report(Severity::kError, "is required");
+      }
+    }
+  }
+  if (absent) {
+    return;
+  }
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      number = one ? reflection.GetInt32(message, &field) : reflection.GetRepeatedInt32(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_UINT32:
+      number = one ? reflection.GetUInt32(message, &field) : reflection.GetRepeatedUInt32(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_INT64:
+      number = static_cast<double>(one ? reflection.GetInt64(message, &field)
+                                       : reflection.GetRepeatedInt64(message, &field, item));
+      break;
+    case FieldDescriptor::CPPTYPE_UINT64:
+      number = static_cast<double>(one ? reflection.GetUInt64(message, &field)
+                                       : reflection.GetRepeatedUInt64(message, &field, item));
+      break;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      number = one ? reflection.GetDouble(message, &field) : reflection.GetRepeatedDouble(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      number = one ? reflection.GetFloat(message, &field) : reflection.GetRepeatedFloat(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      truth = one ? reflection.GetBool(message, &field) : reflection.GetRepeatedBool(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_STRING:
+      text = one ? reflection.GetString(message, &field) : reflection.GetRepeatedString(message, &field, item);
+      break;
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const int v =
+          one ? reflection.GetEnumValue(message, &field) : reflection.GetRepeatedEnumValue(message, &field, item);
+      for (const RuleRow& row : rows) {
+        if (row.scope == scope) {
+          enum_value(field, row, v);
+        }
+      }
+      return;
+    }
+    case FieldDescriptor::CPPTYPE_MESSAGE: {
+      const Message& sub =
+          one ? reflection.GetMessage(message, &field) : reflection.GetRepeatedMessage(message, &field, item);
+      const std::string& name = sub.GetDescriptor()->full_name();
+      if (const auto* duration = google::protobuf::DynamicCastToGenerated<google::protobuf::Duration>(&sub)) {
+        number = static_cast<double>(duration->seconds()) + duration->nanos() / 1e9;
+        seconds = true;
+      } else if (name.starts_with("google.protobuf.") && name.ends_with("Value") &&
+                 sub.GetDescriptor()->field_count() == 1 && !sub.GetDescriptor()->field(0)->is_repeated()) {
+        std::vector<RuleRow> inner = rows;
+        std::erase_if(inner, [](const RuleRow& row) { return row.check == Check::kRequired; });
+        value(sub, *sub.GetDescriptor()->field(0), inner, scope, -1);
+        return;
+      }
+      break;
+    }
+  }
+  for (const RuleRow& row : rows) {
+    if (row.scope != scope) {
+      continue;
+    }
+    if (number) {
+      const bool bad = (row.check == Check::kAtLeast && !(*number >= row.number)) ||
+                       (row.check == Check::kAbove && !(*number > row.number)) ||
+                       (row.check == Check::kAtMost && !(*number <= row.number)) ||
+                       (row.check == Check::kBelow && !(*number < row.number));
+      if (bad) {
+        const std::string allowed = range_text(rows, seconds);
+        report(Severity::kError, number_text(*number, seconds) + " is out of range; allowed is " + allowed,
+               number_text(*number, seconds), allowed);
+        return;
+      }
+    } else if (truth && row.check == Check::kTrue && !*truth) {
+      report(Severity::kError, "false is not allowed; leave it out", "false", "true");
+    } else if (text && row.check == Check::kNotEmpty && text->empty()) {
+      if (index_.find(path_).exact) {
+        report(Severity::kError, "must not be empty");
+      } else if (!beside_an_error()) {
+        report(Severity::kError, "is required");
+      }
+      return;
+    } else if (text) {
+      if (std::string fault = text_fault(row, *text); !fault.empty()) {
+        // Values of headers may be credentials.
+        const bool quote = field.name() != "value" && row.check != Check::kMaxBytes && row.check != Check::kMinLength;
+        report(Severity::kError, quote ? shown(*text) + " " + fault : fault, quote ? shown(*text) : "");
+        return;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+bool validate(const google::protobuf::Message& message, const PositionIndex& index, Diagnostics& diagnostics,
+              const ValidateOptions& options) {
+  const size_t errors_before = diagnostics.errors();
+  Validator validator(index, diagnostics, options);
+  if (!validator.unreadable()) {
+    validator.message(message);
+  }
+  return diagnostics.errors() == errors_before;
+}
+
+}  // namespace weir::config

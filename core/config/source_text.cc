@@ -1,0 +1,142 @@
+#include "core/config/source_text.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+namespace weir::config {
+namespace {
+
+std::string megabytes(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
+
+Diagnostic finding(std::string_view file, Place place, std::string message, std::string hint = "") {
+  Diagnostic out;
+  out.file = file;
+  out.line = static_cast<int>(place.line);
+  out.column = static_cast<int>(place.column);
+  out.message = hint.empty() ? std::move(message) : message + "; " + hint;
+  out.hint = std::move(hint);
+  return out;
+}
+
+}  // namespace
+
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const unsigned b0 = byte(0);
+  const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  if (text.empty()) {
+    return 0;
+  }
+  if (b0 < 0x80) {
+    return 1;
+  }
+  // RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
+  if (b0 >= 0xC2 && b0 <= 0xDF) {
+    return follows(1) ? 2 : 0;
+  }
+  if (b0 >= 0xE0 && b0 <= 0xEF) {
+    const bool ok = (b0 != 0xE0 || byte(1) >= 0xA0) && (b0 != 0xED || byte(1) < 0xA0);
+    return ok && follows(1) && follows(2) ? 3 : 0;
+  }
+  if (b0 >= 0xF0 && b0 <= 0xF4) {
+    const bool ok = (b0 != 0xF0 || byte(1) >= 0x90) && (b0 != 0xF4 || byte(1) < 0x90);
+    return ok && follows(1) && follows(2) && follows(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+void append_utf8(std::string& out, uint32_t c) {
+  const auto put = [&](uint32_t byte) { out += static_cast<char>(byte); };
+  if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xC0 | (c >> 6));
+    put(0x80 | (c & 0x3F));
+  } else if (c < 0x10000) {
+    put(0xE0 | (c >> 12));
+    put(0x80 | ((c >> 6) & 0x3F));
+    put(0x80 | (c & 0x3F));
+  } else {
+    put(0xF0 | (c >> 18));
+    put(0x80 | ((c >> 12) & 0x3F));
+    put(0x80 | ((c >> 6) & 0x3F));
+    put(0x80 | (c & 0x3F));
+  }
+}
+
+Place place_of(std::string_view text, size_t offset) {
+  Place place{1, 1};
+  for (size_t i = 0; i < offset && i < text.size(); ++i) {
+    if (text[i] == '\n') {
+      place.line++;
+      place.column = 1;
+    } else if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) {
+      place.column++;
+    }
+  }
+  return place;
+}
+
+bool check_text(std::string_view& text, std::string_view file, size_t max_bytes, Diagnostics& diagnostics) {
+  if (text.size() > max_bytes) {
+    diagnostics.add(
+        finding(file, {}, "the file has " + megabytes(text.size()) + "; the limit is " + megabytes(max_bytes)));
+    return false;
+  }
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") {
+    text.remove_prefix(3);
+  }
+  const std::string_view start = text.substr(0, 2);
+  if (start == "\xFF\xFE" || start == "\xFE\xFF") {
+    diagnostics.add(finding(file, {1, 1}, "the file is UTF-16", "save it as UTF-8"));
+    return false;
+  }
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte != 0 && byte < 0x80) {
+      ++i;
+      continue;
+    }
+    const size_t length = byte == 0 ? 0 : utf8_length(text.substr(i));
+    if (length == 0) {
+      char hex[16];
+      std::snprintf(hex, sizeof hex, "0x%02X", byte);
+      diagnostics.add(byte == 0 ? finding(file, place_of(text, i), "a NUL byte; this is not a text file")
+                                : finding(file, place_of(text, i), std::string("byte ") + hex + " is not UTF-8",
+                                          "save the file as UTF-8"));
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diagnostics& diagnostics) {
+  const auto close = [](std::FILE* file) {
+    if (file != stdin) {
+      std::fclose(file);
+    }
+  };
+  std::unique_ptr<std::FILE, decltype(close)> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), close);
+  if (!file) {
+    diagnostics.add(finding(path, {}, std::string("cannot be opened: ") + std::strerror(errno)));
+    return false;
+  }
+  char buffer[65536];
+  while (const size_t n = std::fread(buffer, 1, sizeof buffer, file.get())) {
+    out.append(buffer, n);
+    if (out.size() > max_bytes) {
+      diagnostics.add(finding(path, {}, "the file is larger than the limit of " + megabytes(max_bytes)));
+      return false;
+    }
+  }
+  if (std::ferror(file.get())) {
+    diagnostics.add(finding(path, {}, std::string("cannot be read: ") + std::strerror(errno)));
+    return false;
+  }
+  return true;
+}
+
+}  // namespace weir::config

@@ -1,0 +1,58 @@
+// Readiness of sockets: one edge-triggered epoll instance per lane. A descriptor is registered once for everything and
+// costs no system call afterwards; the kernel forgets it when it is closed.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <cstdint>
+
+namespace weir::event {
+
+// Readiness bits, as epoll names them.
+inline constexpr uint32_t kReadable = EPOLLIN;
+inline constexpr uint32_t kWritable = EPOLLOUT;
+inline constexpr uint32_t kPeerClosed = EPOLLRDHUP;
+inline constexpr uint32_t kHangUp = EPOLLHUP;
+inline constexpr uint32_t kError = EPOLLERR;
+
+// What waits on a descriptor. It must outlive the turn in which the descriptor is closed (Lane::defer_delete), because
+// an event for it may already have been fetched.
+class Pollable {
+ public:
+  // `ready`: the bits above. [worker] Possibly after close: ignore it then.
+  virtual void on_ready(uint32_t ready) = 0;
+
+ protected:
+  ~Pollable() = default;
+};
+
+class Poller {
+ public:
+  Poller();
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  // Edge-triggered, readable + writable + peer closed. Aborts only if the kernel is out of memory.
+  void add(int fd, Pollable& target);
+  // Level-triggered, readable only: listening sockets (accept a bounded number per turn) and nested descriptors.
+  void add_level(int fd, Pollable& target);
+  void remove(int fd);
+  // Waits at most `timeout_ms` (-1: for ever), calls `woken`, then on_ready for each event. Returns how many there were.
+  template <class Woken>
+  int poll(int timeout_ms, Woken&& woken) {
+    epoll_event events[kMaxEvents];
+    int count = wait(events, timeout_ms);
+    woken();
+    for (int i = 0; i < count; ++i) static_cast<Pollable*>(events[i].data.ptr)->on_ready(events[i].events);
+    return count;
+  }
+  int fd() const { return fd_; }
+
+ private:
+  static constexpr int kMaxEvents = 128;
+  int wait(epoll_event* events, int timeout_ms);
+  int fd_;
+};
+
+}  // namespace weir::event

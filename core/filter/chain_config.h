@@ -1,0 +1,71 @@
+// The HTTP filters of one connection manager, laid out once so that a stream builds its chain with one allocation and
+// visits only filters that care. [immutable]
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/filter/http_filter.h"
+
+namespace weir::filter {
+
+struct HttpFilterDescriptor;
+
+// One entry of `http_filters`.
+struct HttpFilterEntry {
+  const HttpFilterDescriptor* descriptor = nullptr;
+  std::shared_ptr<const void> config;  // the plugin's Config
+  std::string name;                    // as configured
+  uint32_t id = 0;                     // interned name: per-route configuration is found by it
+  bool disabled = false;               // off unless the route says otherwise
+};
+
+class HttpChainConfig {
+ public:
+  static constexpr size_t kMaxFilters = 64;
+  // The last filter must be terminal and no other may be. Errors name the filter and its place.
+  static Result<std::shared_ptr<const HttpChainConfig>> build(std::vector<HttpFilterEntry> entries);
+
+  size_t size() const { return entries_.size(); }
+  const HttpFilterEntry& entry(size_t position) const { return entries_[position]; }
+  // Positions of filters that are on unless a route says otherwise, and all positions.
+  uint64_t enabled_mask() const { return enabled_; }
+  uint64_t all_mask() const { return entries_.size() == 64 ? ~uint64_t{0} : (uint64_t{1} << entries_.size()) - 1; }
+  uint64_t complete_mask() const { return complete_; }
+
+  // What one direction visits. Bits are steps of travel: bit 0 is the filter visited first.
+  struct Route {
+    uint64_t headers = 0;
+    uint64_t data = 0;
+    uint64_t trailers = 0;
+    uint64_t whole_body = 0;
+  };
+  const Route& request_route() const { return request_; }
+  const Route& response_route() const { return response_; }
+  uint32_t whole_body_limit(bool response, size_t position) const {
+    return response ? places_[position].response_limit : places_[position].request_limit;
+  }
+
+  uint32_t offset(size_t position) const { return places_[position].offset; }
+  uint32_t bytes() const { return bytes_; }
+  uint32_t alignment() const { return alignment_; }
+
+ private:
+  struct Place {
+    uint32_t offset = 0;
+    uint32_t request_limit = 0;
+    uint32_t response_limit = 0;
+  };
+  std::vector<HttpFilterEntry> entries_;
+  std::vector<Place> places_;
+  Route request_;
+  Route response_;
+  uint64_t complete_ = 0;
+  uint64_t enabled_ = 0;
+  uint32_t bytes_ = 0;
+  uint32_t alignment_ = 16;
+};
+
+}  // namespace weir::filter

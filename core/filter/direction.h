@@ -1,0 +1,84 @@
+// One direction of a stream's way through its filters, and what waits on it. Requests and responses run through the
+// same code: a step of travel is position n for requests and size-1-n for responses.
+//
+// Invariant: a filter sees headers, then data, then trailers, in order and each byte once, whatever pauses where. What
+// arrives at a step that waits is queued there; flow control stops the source when too much is queued.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/block.h"
+#include "core/filter/chain_config.h"
+
+namespace weir::filter {
+
+class Stream;
+
+class Direction {
+ public:
+  Direction(Stream& stream, bool response) : stream_(stream), response_(response) {}
+  ~Direction();
+  Direction(const Direction&) = delete;
+  Direction& operator=(const Direction&) = delete;
+
+  // `made`: the filters of this stream, by position.
+  void set_chain(const HttpChainConfig& chain, uint64_t made);
+
+  // Events that enter at a step.
+  void headers(size_t from, bool end);
+  void data(size_t from, Slices& data, bool end);
+  void trailers(size_t from);
+  // The filter at this position continues.
+  void resume(size_t position);
+  // The filter whose headers hook runs wants the whole body.
+  void want_whole_body(size_t position, uint32_t limit);
+  // Steps entered so far: the first step that has not seen the headers.
+  size_t entered() const { return entered_; }
+  // Forgets what waits (a local reply replaces it).
+  void drop_waiting();
+  bool waiting() const { return held_ != 0; }
+
+ private:
+  enum class Verdict : uint8_t { kGoOn, kWait, kStop };
+  // What waits at one step; made when something first does.
+  struct Hold {
+    bool paused = false;
+    bool whole_body = false;        // collecting
+    bool headers_held = false;      // seen here, not passed on
+    bool held_end = false;
+    bool queue_end = false;
+    bool trailers_waiting = false;  // not seen here
+    bool trailers_held = false;     // seen here, not passed on
+    uint32_t limit = 0;
+    Slices held;                    // seen here, not passed on
+    Slices queue;                   // not seen here
+  };
+
+  size_t position_of(size_t step) const { return response_ ? chain_->size() - 1 - step : step; }
+  size_t step_of(size_t position) const { return response_ ? chain_->size() - 1 - position : position; }
+  bool is_held(size_t step) const { return (held_ >> step) & 1; }
+  Hold& hold(size_t step);
+  void pump(size_t step);
+  void enqueue(size_t step, Slices& data, bool end);
+  void update_flow();
+  Verdict run_headers_hook(size_t step, bool end);
+  Verdict run_data_hook(size_t step, Slices& data, bool end);
+  Verdict run_trailers_hook(size_t step);
+  Verdict verdict(size_t step, uint8_t action);
+
+  Stream& stream_;
+  const HttpChainConfig* chain_ = nullptr;
+  uint64_t headers_mask_ = 0;
+  uint64_t data_mask_ = 0;
+  uint64_t trailers_mask_ = 0;
+  uint64_t whole_mask_ = 0;
+  uint64_t held_ = 0;  // steps with something waiting
+  Hold** holds_ = nullptr;
+  size_t waiting_bytes_ = 0;
+  uint8_t entered_ = 0;
+  bool headers_end_ = false;
+  bool resumed_inline_ = false;
+  const bool response_;
+};
+
+}  // namespace weir::filter

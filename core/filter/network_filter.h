@@ -1,0 +1,53 @@
+// What the author of a network (L4) filter reads. Filters see a downstream connection's bytes in order; the last one is
+// terminal (HTTP connection manager, TCP proxy) and consumes them.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/arena.h"
+#include "core/base/block.h"
+#include "core/filter/http_filter.h"
+#include "core/net/connection.h"
+#include "core/stream/stream_info.h"
+
+namespace weir::filter {
+
+// The connection as its filters see it. [worker]
+class ConnectionHost {
+ public:
+  virtual net::Connection& connection() = 0;
+  // Who the client is: the socket's peer, unless a listener filter (PROXY protocol, original source) knows better.
+  virtual const net::Address& remote() const = 0;
+  virtual const net::Address& local() = 0;
+  virtual uint64_t connection_id() const = 0;
+  virtual std::string_view filter_chain_name() const = 0;
+  virtual std::string_view server_name() const = 0;  // SNI; empty if there is none
+  // Bytes received that the terminal filter has left so far.
+  virtual Slices& input() = 0;
+  // The terminal filter's on_data runs again at the end of the turn, also without new bytes.
+  virtual void deliver_again() = 0;
+  // The listener is going away or the process is draining: finish what runs, then close.
+  virtual bool draining() const = 0;
+
+ protected:
+  ~ConnectionHost() = default;
+};
+
+// kDone: the filter has closed the connection. A filter before the terminal one passes on what it leaves in `data`.
+class NetworkFilter {
+ public:
+  virtual ~NetworkFilter() = default;
+  virtual Action on_new_connection(ConnectionHost&) { return Action::kContinue; }
+  // Takes what it wants from `data`; the rest goes to the next filter, or, in the terminal filter, stays for the next
+  // call. `end`: the client sends no more.
+  virtual Action on_data(ConnectionHost&, Slices& data, bool end) = 0;
+  virtual void on_above_high_watermark(ConnectionHost&) {}
+  virtual void on_below_low_watermark(ConnectionHost&) {}
+  virtual void on_drained(ConnectionHost&) {}
+  // Draining began: close when idle.
+  virtual void on_drain(ConnectionHost&) {}
+  virtual void on_closed(ConnectionHost&, net::CloseReason) {}
+};
+
+}  // namespace weir::filter

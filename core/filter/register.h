@@ -1,0 +1,93 @@
+// The line that makes a class a plugin. Include only in the plugin's .cc file, where its protobuf message is known.
+//
+//   WEIR_HTTP_FILTER(header_tag, "weir.filters.http.header_tag", Config, Filter)
+//
+// wants `static Result<std::shared_ptr<const Config>> Config::from_proto(const Message&, FactoryScope&)`, a filter
+// constructor `Filter(const Config&)`, and takes, if they exist, `Filter::RouteConfig` with a from_proto of its own,
+// `Filter::request_body(const Config&)`, `Filter::response_body(const Config&)` and `Filter::kTerminal`.
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "core/filter/registry.h"
+
+namespace weir::filter {
+
+// Whether a class declares the hook itself: the type of `&Class::hook` names the class that declares it.
+template <class F>
+constexpr uint8_t overridden_hooks() {
+  uint8_t hooks = 0;
+  if (!std::is_same_v<decltype(&F::on_request_headers), decltype(&HttpFilter::on_request_headers)>) hooks |= kRequestHeaders;
+  if (!std::is_same_v<decltype(&F::on_request_data), decltype(&HttpFilter::on_request_data)>) hooks |= kRequestData;
+  if (!std::is_same_v<decltype(&F::on_request_trailers), decltype(&HttpFilter::on_request_trailers)>) hooks |= kRequestTrailers;
+  if (!std::is_same_v<decltype(&F::on_response_headers), decltype(&HttpFilter::on_response_headers)>) hooks |= kResponseHeaders;
+  if (!std::is_same_v<decltype(&F::on_response_data), decltype(&HttpFilter::on_response_data)>) hooks |= kResponseData;
+  if (!std::is_same_v<decltype(&F::on_response_trailers), decltype(&HttpFilter::on_response_trailers)>) hooks |= kResponseTrailers;
+  if (!std::is_same_v<decltype(&F::on_complete), decltype(&HttpFilter::on_complete)>) hooks |= kComplete;
+  return hooks;
+}
+
+namespace internal {
+
+template <class R, class M>
+M message_of(R (*)(const M&, FactoryScope&));
+
+// The message type that Config::from_proto takes.
+template <class Config>
+using ProtoOf = decltype(message_of(&Config::from_proto));
+
+template <class Config>
+MakeConfig config_maker() {
+  return [](const google::protobuf::Message& message, FactoryScope& scope) -> Result<ConfigPtr> {
+    auto result = Config::from_proto(static_cast<const ProtoOf<Config>&>(message), scope);
+    if (!result.ok()) return result.status();
+    return ConfigPtr(std::move(*result));
+  };
+}
+
+template <class F>
+concept HasRouteConfig = requires { typename F::RouteConfig; };
+template <class F, class C>
+concept HasRequestBody = requires(const C& c) { F::request_body(c); };
+template <class F, class C>
+concept HasResponseBody = requires(const C& c) { F::response_body(c); };
+template <class F>
+concept IsTerminal = requires { F::kTerminal; };
+
+}  // namespace internal
+
+template <class Config, class F>
+HttpFilterDescriptor describe_http_filter(std::string_view name) {
+  HttpFilterDescriptor d;
+  d.name = name;
+  d.type = internal::ProtoOf<Config>::descriptor()->full_name();
+  d.hooks = overridden_hooks<F>();
+  d.size = sizeof(F);
+  d.alignment = alignof(F);
+  d.construct = [](void* memory, const void* config) -> HttpFilter* {
+    return new (memory) F(*static_cast<const Config*>(config));
+  };
+  d.make_config = internal::config_maker<Config>();
+  if constexpr (internal::HasRouteConfig<F>) {
+    d.route_type = internal::ProtoOf<typename F::RouteConfig>::descriptor()->full_name();
+    d.make_route_config = internal::config_maker<typename F::RouteConfig>();
+  }
+  if constexpr (internal::HasRequestBody<F, Config>) {
+    d.request_body = [](const void* config) { return F::request_body(*static_cast<const Config*>(config)); };
+  }
+  if constexpr (internal::HasResponseBody<F, Config>) {
+    d.response_body = [](const void* config) { return F::response_body(*static_cast<const Config*>(config)); };
+  }
+  d.terminal = internal::IsTerminal<F>;
+  return d;
+}
+
+}  // namespace weir::filter
+
+#define WEIR_HTTP_FILTER(id, name, Config, Filter)                                          \
+  namespace weir::plugins {                                                                 \
+  void http_filter_##id(::weir::filter::RegistryBuilder& registry) {                        \
+    registry.add(::weir::filter::describe_http_filter<Config, Filter>(name));               \
+  }                                                                                         \
+  }

@@ -1,0 +1,191 @@
+// One request and its response: the headers, the facts, the arena, and the chain of filters that runs over them. The
+// connection manager (or a headless caller, or a test) is its host and speaks to the wire; the terminal filter answers.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "core/base/arena.h"
+#include "core/base/block.h"
+#include "core/event/lane.h"
+#include "core/filter/chain_config.h"
+#include "core/filter/direction.h"
+#include "core/filter/flow_control.h"
+#include "core/filter/http_filter.h"
+#include "core/http/header_map.h"
+#include "core/stream/stream_info.h"
+
+namespace weir::filter {
+
+// Who is on the other side of the chain's first filter. [worker] None of these may destroy the stream before they
+// return.
+class StreamHost {
+ public:
+  // The response after the filters. Headers once (informational ones before it, any number), then data, then trailers.
+  virtual void send_informational(http::HeaderMap& headers) = 0;
+  virtual void send_headers(http::HeaderMap& headers, bool end) = 0;
+  virtual void send_data(Slices& data, bool end) = 0;
+  virtual void send_trailers(http::HeaderMap& trailers) = 0;
+  // The response cannot be finished: the peer must notice (no final chunk, a reset).
+  virtual void abort_response() = 0;
+  // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
+  virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
+  // The per-route configuration of a filter, nullptr if there is none.
+  virtual const void* route_config(uint32_t /*filter_id*/) const { return nullptr; }
+  // The request stops being read while blocked.
+  virtual void on_request_flow(bool /*blocked*/) {}
+
+ protected:
+  ~StreamHost() = default;
+};
+
+class Stream final : private FlowControl::Reader {
+ public:
+  Stream(event::Lane& lane, StreamHost& host);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // --- For filters ---------------------------------------------------------------------------------------------
+  event::Lane& lane() { return lane_; }
+  Arena& arena() { return arena_; }
+  stream::StreamInfo& info() { return info_; }
+  const stream::StreamInfo& info() const { return info_; }
+  http::HeaderMap& request_headers() { return request_headers_; }
+  const http::HeaderMap& request_headers() const { return request_headers_; }
+  http::HeaderMap& response_headers() { return response_headers_; }
+  const http::HeaderMap& response_headers() const { return response_headers_; }
+  http::HeaderMap* request_trailers() { return request_trailers_; }
+  http::HeaderMap* response_trailers() { return response_trailers_; }
+  bool response_started() const { return response_started_; }
+
+  // Answers instead of the upstream. Before the response has begun: the reply runs back through the filters entered so
+  // far. Afterwards: the response is aborted, for it can no longer be right. `details` and `body` must outlive the
+  // stream (static, arena, or pinned configuration). Always returns kDone, so that a hook can end with it.
+  Action reply_local(int code, std::string_view details, std::string_view body = {});
+  // As above, with further headers: `add` is called with the reply's headers before the filters see them.
+  using AddHeaders = void (*)(http::HeaderMap& headers, Stream& stream, const void* user);
+  Action reply_local(int code, std::string_view details, std::string_view body, AddHeaders add, const void* user);
+  // Ends the stream without a (complete) answer.
+  Action abort(std::string_view details);
+
+  // For the filter whose hook is running, and its direction. Call it before returning kPause.
+  Resume resume_handle();
+  // For the filter whose headers hook is running: collect the whole body for my data hook.
+  void buffer_body(uint32_t limit);
+  // The route's configuration for the filter whose hook is running.
+  template <class T>
+  const T* route_config() const {
+    return static_cast<const T*>(host_.route_config(running_filter_id()));
+  }
+
+  StreamHost& host() { return host_; }
+  FlowControl& request_flow() { return request_flow_; }
+  FlowControl& response_flow() { return response_flow_; }
+  // Bytes that the chain may hold per direction before it blocks the reader.
+  void set_buffer_limit(uint32_t bytes) { buffer_limit_ = bytes; }
+  uint32_t buffer_limit() const { return buffer_limit_; }
+
+  // --- For the host --------------------------------------------------------------------------------------------
+  // Makes the filters of `config` that `enabled` names (bit per position). Before any request event.
+  void make_chain(const HttpChainConfig& config, uint64_t enabled);
+  bool has_chain() const { return chain_ != nullptr; }
+  void request_arrived(bool end);
+  void request_data_arrived(Slices& data, bool end);
+  void request_trailers_arrived();
+  http::HeaderMap& make_request_trailers();
+  http::HeaderMap& make_response_trailers();
+  // Keeps the bytes that header views point into.
+  void hold(BlockRef block);
+  // Ends everything: filters see on_complete. They die, last to first, with the stream, which its owner destroys at the
+  // end of the turn: a filter may be on the stack now. Idempotent.
+  void complete();
+  bool completed() const { return completed_; }
+  bool response_finished() const { return response_finished_; }
+  bool request_finished() const { return request_finished_; }
+  // A hook of this stream is on the stack.
+  bool running() const { return depth_ > 0; }
+
+  // --- For the terminal filter (and local replies) ---------------------------------------------------------------
+  // The response starts its way back through the filters. The map is response_headers().
+  void respond_informational();
+  void respond_headers(bool end);
+  void respond_data(Slices& data, bool end);
+  void respond_trailers();  // the map is make_response_trailers()
+  // The upstream failed after respond_headers.
+  void respond_abort(std::string_view details);
+
+ private:
+  friend class Resume;
+  friend class Direction;
+  struct Reply {
+    int code = 0;
+    std::string_view details;
+    std::string_view body;
+    AddHeaders add = nullptr;
+    const void* user = nullptr;
+  };
+  class Running;
+
+  HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
+  uint32_t running_filter_id() const;
+  void resume(size_t position, bool response);
+  void send_pending_reply();
+  // For the directions: calls of hooks, what leaves at the far end, and limits.
+  Action call_headers(size_t position, bool response, bool end);
+  Action call_data(size_t position, bool response, Slices& data, bool end);
+  Action call_trailers(size_t position, bool response);
+  void leave_headers(bool response, bool end);
+  void leave_data(bool response, Slices& data, bool end);
+  void leave_trailers(bool response);
+  void body_too_large(bool response);
+  bool is_running(size_t position, bool response) const;
+  // No direction takes further events: about to be answered, aborted or over.
+  bool stopped() const { return completed_ || reply_pending_ || aborted_; }
+  void on_flow(FlowControl& flow, bool blocked) override;
+
+  event::Lane& lane_;
+  StreamHost& host_;
+  const HttpChainConfig* chain_ = nullptr;
+  char* filters_ = nullptr;
+  uint64_t made_ = 0;  // filters of this stream, by position
+  uint32_t buffer_limit_ = 1024 * 1024;
+  uint8_t depth_ = 0;
+  uint8_t running_position_ = 0;
+  bool running_response_ : 1 = false;
+  bool completed_ : 1 = false;
+  bool aborted_ : 1 = false;
+  bool reply_pending_ : 1 = false;
+  bool replied_locally_ : 1 = false;
+  bool response_started_ : 1 = false;    // headers went into the response chain
+  bool response_committed_ : 1 = false;  // headers left the chain
+  bool response_finished_ : 1 = false;
+  bool request_finished_ : 1 = false;    // the whole request has entered the chain
+  Direction request_;
+  Direction response_;
+  http::HeaderMap* request_trailers_ = nullptr;
+  http::HeaderMap* response_trailers_ = nullptr;
+  Reply reply_;
+  FlowControl request_flow_;
+  FlowControl response_flow_;
+  static constexpr size_t kHeldBlocks = 4;
+  BlockRef blocks_[kHeldBlocks];
+  uint8_t block_count_ = 0;
+  std::vector<BlockRef> more_blocks_;
+  stream::StreamInfo info_;
+  Arena arena_;
+  http::HeaderMap request_headers_;
+  http::HeaderMap response_headers_;
+  static constexpr size_t kArenaBytes = 2048;
+  alignas(16) char arena_memory_[kArenaBytes];
+};
+
+inline void Resume::resume() {
+  if (Stream* stream = stream_) {
+    stream_ = nullptr;
+    stream->resume(position_, response_);
+  }
+}
+
+}  // namespace weir::filter

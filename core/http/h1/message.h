@@ -1,0 +1,69 @@
+// What the HTTP/1 codecs share with their owners: limits, options and the facts of a head.
+#pragma once
+
+#include <cstdint>
+
+namespace weir::http::h1 {
+
+// Part of the listener's or cluster's configuration; codecs keep a reference.
+struct Limits {
+  uint32_t max_head_bytes = 60 * 1024;  // start line and headers together
+  uint32_t max_header_count = 100;
+  uint32_t max_trailer_bytes = 8 * 1024;
+  uint32_t max_chunk_extension_bytes = 4 * 1024;  // over the whole message
+};
+
+struct Options {
+  bool accept_http_10 = false;  // a request of HTTP/1.0: else 426
+  bool allow_absolute_url = true;
+  bool allow_custom_methods = true;  // any token; false: the registered methods only
+  bool proper_case = false;          // write names as Title-Case
+};
+
+struct Settings {
+  Limits limits;
+  Options options;
+};
+
+enum class Version : uint8_t { kHttp10, kHttp11 };  // 1.x with x > 1 counts as 1.1 (RFC 9110 2.5)
+
+enum class BodyKind : uint8_t {
+  kNone,
+  kLength,
+  kChunked,
+  kUntilClose,  // responses only
+  kTunnel,      // opaque bytes in both directions after 101 or a 2xx to CONNECT
+};
+
+struct RequestHead {
+  uint64_t content_length = 0;  // with BodyKind::kLength
+  uint32_t head_bytes = 0;      // up to and with the empty line
+  Version version = Version::kHttp11;
+  BodyKind body = BodyKind::kNone;
+  bool end_stream = true;  // no body bytes follow. Of CONNECT and upgrades the owner decides (enter_tunnel())
+  bool keep_alive = true;  // what the request allows
+  bool expect_continue = false;
+  bool upgrade = false;  // Upgrade with `connection: upgrade`, and no body
+  bool is_head = false;
+  bool is_connect = false;
+  bool absolute_form = false;
+};
+
+struct ResponseHead {
+  uint64_t content_length = 0;  // with BodyKind::kLength
+  uint32_t head_bytes = 0;      // up to and with the empty line
+  uint16_t status = 0;
+  Version version = Version::kHttp11;
+  BodyKind body = BodyKind::kNone;
+  bool end_stream = true;
+  bool keep_alive = true;
+};
+
+// What a response's framing depends on.
+struct RequestKind {
+  bool is_head = false;
+  bool is_connect = false;
+  bool is_upgrade = false;
+};
+
+}  // namespace weir::http::h1

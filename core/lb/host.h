@@ -1,0 +1,69 @@
+// Hosts and host sets as balancing policies see them. Main owns membership and health and publishes a host set together
+// with the table a policy built from it; lanes only read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/net/address.h"
+#include "core/stats/store.h"
+
+namespace weir::lb {
+
+constexpr uint32_t kMaxLanes = 256;
+
+// One endpoint, the same object in every host set version that names its address: counts and pools carry on over
+// updates. [any] for the counts, [immutable] otherwise.
+class Host {
+ public:
+  Host(net::Address address, std::string text, std::string hostname, uint32_t lanes)
+      : address_(std::move(address)), text_(std::move(text)), hostname_(std::move(hostname)), lanes_(lanes), active_(new LaneCount[lanes]) {}
+
+  const net::Address& address() const { return address_; }
+  const std::string& text() const { return text_; }          // "10.0.0.1:80"
+  const std::string& hostname() const { return hostname_; }  // of the endpoint, for host rewriting and SNI; may be empty
+
+  // Requests (or L4 connections) in flight, counted by each lane for itself.
+  void add_active(uint32_t lane, int32_t change) {
+    auto& count = active_[lane].value;
+    count.store(count.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+  }
+  int32_t active_on(uint32_t lane) const { return active_[lane].value.load(std::memory_order_relaxed); }
+  int32_t active() const {
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < lanes_; ++i) sum += active_on(i);
+    return sum;
+  }
+
+  // Totals for /clusters. [worker] writes its own cells.
+  struct Totals {
+    stats::Counter cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
+    stats::Gauge cx_active, rq_active;
+  };
+  Totals totals;
+
+ private:
+  struct alignas(64) LaneCount {
+    std::atomic<int32_t> value{0};
+  };
+  const net::Address address_;
+  const std::string text_;
+  const std::string hostname_;
+  const uint32_t lanes_;
+  std::unique_ptr<LaneCount[]> active_;
+};
+
+enum class Health : uint8_t { kHealthy, kDegraded, kUnhealthy, kDraining };
+
+struct HostEntry {
+  std::shared_ptr<Host> host;
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+  Health health = Health::kHealthy;
+  std::string region, zone, sub_zone;
+};
+
+}  // namespace weir::lb

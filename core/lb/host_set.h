@@ -1,0 +1,41 @@
+// One version of a cluster's membership with the table built from it: what a lane's host-set slot shows.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/event/slot.h"
+#include "core/lb/policy.h"
+
+namespace weir::lb {
+
+class HostSet final : public event::Versioned {
+ public:
+  struct Options {
+    uint32_t panic_threshold_percent = 50;  // below this share of healthy hosts all hosts are used
+    uint32_t overprovisioning_percent = 140;
+  };
+  // [main]
+  HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config, const Options& options);
+
+  std::span<const HostEntry> hosts() const { return hosts_; }
+  const HostEntry& host(HostIndex index) const { return hosts_[index]; }
+  // Chooses the priority by load, then lets its table pick. [worker]
+  HostIndex pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept;
+  size_t healthy() const { return healthy_; }
+  size_t degraded() const { return degraded_; }
+  bool panicking(uint32_t priority) const { return levels_[priority].panic; }
+
+ private:
+  struct Level {
+    std::unique_ptr<const Table> table;  // nullptr: no host
+    uint32_t load = 0;                   // percent of requests
+    bool panic = false;
+  };
+  std::vector<HostEntry> hosts_;
+  std::vector<Level> levels_;
+  size_t healthy_ = 0;
+  size_t degraded_ = 0;
+};
+
+}  // namespace weir::lb

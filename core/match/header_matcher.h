@@ -1,0 +1,49 @@
+// Conditions on one header of a request or response. A header that appears several times is one value, its parts
+// joined by "," (RFC 9110 5.3).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "core/http/header_map.h"
+#include "core/match/string_matcher.h"
+
+namespace weir::match {
+
+struct HeaderMatcherSpec {
+  enum class Kind : uint8_t { kPresent, kAbsent, kString, kRange };
+  std::string name;  // any case; "host" means ":authority"
+  Kind kind = Kind::kPresent;
+  StringMatcherSpec string;  // kString
+  int64_t range_start = 0;   // kRange: a whole decimal number in [start, end)
+  int64_t range_end = 0;
+  bool invert_match = false;
+  bool treat_missing_header_as_empty = false;
+};
+
+// [immutable]
+class HeaderMatcher {
+ public:
+  static Result<HeaderMatcher> build(HeaderMatcherSpec spec);
+  // A missing header fails every kind but kPresent and kAbsent, inverted or not, unless it is treated as empty.
+  bool matches(const http::HeaderMap& headers) const noexcept;
+  const http::HeaderName& name() const { return name_; }
+
+ private:
+  HeaderMatcher() = default;
+  bool value_matches(std::string_view value) const noexcept;
+
+  http::HeaderName name_;
+  HeaderMatcherSpec::Kind kind_ = HeaderMatcherSpec::Kind::kPresent;
+  bool invert_ = false;
+  bool missing_is_empty_ = false;
+  bool single_ = false;  // a pseudo-header: never several entries
+  int64_t range_start_ = 0;
+  int64_t range_end_ = 0;
+  std::optional<StringMatcher> string_;
+};
+
+}  // namespace weir::match

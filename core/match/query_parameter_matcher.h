@@ -1,0 +1,38 @@
+// Conditions on one query parameter. Names and values are compared as they were sent: not percent-decoded.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/base/status.h"
+#include "core/match/string_matcher.h"
+
+namespace weir::match {
+
+struct QueryParameterMatcherSpec {
+  enum class Kind : uint8_t { kPresent, kAbsent, kString };
+  std::string name;
+  Kind kind = Kind::kPresent;
+  StringMatcherSpec string;  // kString
+};
+
+// [immutable]
+class QueryParameterMatcher {
+ public:
+  static Result<QueryParameterMatcher> build(QueryParameterMatcherSpec spec);
+  // `query` is what follows the "?", without it. The first parameter of the name counts.
+  bool matches(std::string_view query) const noexcept;
+
+ private:
+  QueryParameterMatcher() = default;
+
+  std::string name_;
+  QueryParameterMatcherSpec::Kind kind_ = QueryParameterMatcherSpec::Kind::kPresent;
+  std::optional<StringMatcher> string_;
+};
+
+// The first value of `name` in `query`; data() is nullptr if there is none. A name without "=" has the value "".
+std::string_view find_query_parameter(std::string_view query, std::string_view name) noexcept;
+
+}  // namespace weir::match

@@ -1,0 +1,350 @@
+#include "core/net/connection.h"
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace weir::net {
+
+using event::Lane;
+
+// One connection may use this much of a turn before the others get theirs.
+constexpr size_t kReadBudget = 256 * 1024;
+constexpr int kMaxIovecs = 16;
+
+Connection::Connection(Lane& lane, int fd, const Address& remote) : lane_(lane), fd_(fd), remote_(remote) {}
+
+Connection::Connection(Lane& lane, const Address& remote, const Address& source) : lane_(lane), remote_(remote) {
+  connecting_ = true;
+  block_read(ReadBlock::kConnecting);
+  sockaddr_storage storage;
+  socklen_t length = remote.to_sockaddr(storage);
+  fd_ = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  bool failed = fd_ < 0;
+  if (!failed && remote.is_ip()) {
+    int on = 1;
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (!source.empty()) {
+      sockaddr_storage from;
+      socklen_t from_length = source.to_sockaddr(from);
+      setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+      failed = bind(fd_, reinterpret_cast<sockaddr*>(&from), from_length) != 0;
+    }
+  }
+  if (!failed && connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS) failed = true;
+  if (failed) {
+    // Reported like a failure that takes time: never from inside the constructor.
+    wants_close_ = true;
+    close_reason_ = CloseReason::kConnectFailed;
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+    lane_.at_end_of_turn(*this);
+  }
+}
+
+Connection::~Connection() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Connection::start(bool read_now) {
+  if (fd_ < 0) return;
+  lane_.poller().add(fd_, *this);
+  if (read_now && !connecting_) {
+    readable_ = true;
+    read_some();
+  }
+}
+
+const Address& Connection::local() {
+  if (local_.empty() && fd_ >= 0) {
+    sockaddr_storage storage;
+    socklen_t length = sizeof(storage);
+    if (getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
+      local_ = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+    }
+  }
+  return local_;
+}
+
+void Connection::on_ready(uint32_t ready) {
+  if (fd_ < 0) return;
+  if (connecting_) {
+    finish_connect(ready);
+    if (fd_ < 0 || connecting_) return;
+  }
+  if (ready & (event::kPeerClosed | event::kHangUp | event::kError)) hung_up_ = true;
+  if ((ready & event::kWritable) && !writable_) {
+    writable_ = true;
+    if (!out_.empty() || half_close_) flush_later();
+  }
+  if (ready & (event::kReadable | event::kPeerClosed | event::kHangUp | event::kError)) {
+    readable_ = true;
+    if (read_blocks_ == 0) {
+      read_some();
+    } else if (closing()) {
+      discard_input();
+    } else if (ready & (event::kHangUp | event::kError)) {
+      // Paused by us, but the peer is gone altogether: the handler learns of it now, not when it resumes.
+      close(CloseReason::kReset);
+    }
+  }
+}
+
+void Connection::finish_connect(uint32_t ready) {
+  if (!(ready & (event::kWritable | event::kHangUp | event::kError))) return;
+  int error = 0;
+  socklen_t length = sizeof(error);
+  if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0 || (ready & event::kHangUp)) {
+    close(CloseReason::kConnectFailed);
+    return;
+  }
+  connecting_ = false;
+  read_blocks_ &= static_cast<uint8_t>(~static_cast<uint8_t>(ReadBlock::kConnecting));
+  in_handler_ = true;
+  handler_->on_connected();
+  in_handler_ = false;
+  if (!out_.empty()) flush_later();
+}
+
+void Connection::read_some() {
+  size_t budget = kReadBudget;
+  while (readable_ && read_blocks_ == 0 && fd_ >= 0) {
+    iovec vectors[kMaxIovecs];
+    BlockRef spill[kMaxIovecs];
+    // Input that waits for more is nearly always the beginning of a message: continue in its own block if it has room.
+    BlockRef first;
+    if (!in_.empty() && in_.back().block && in_.back().block->room() >= 1024 &&
+        in_.back().data + in_.back().size == in_.back().block->data() + in_.back().block->used()) {
+      first = in_.back().block;
+    } else {
+      lane_.read_block();
+      first = lane_.read_block_ref();
+    }
+    size_t first_offset = first->used();
+    vectors[0] = {first->data() + first_offset, first->room()};
+    size_t capacity = vectors[0].iov_len;
+    int count = 1;
+    for (; count < read_depth_; ++count) {
+      spill[count] = lane_.blocks().take();
+      vectors[count] = {spill[count]->data(), spill[count]->capacity()};
+      capacity += vectors[count].iov_len;
+    }
+    ssize_t n = count == 1 ? recv(fd_, vectors[0].iov_base, vectors[0].iov_len, 0) : readv(fd_, vectors, count);
+    if (n < 0) {
+      if (errno == EAGAIN) {
+        readable_ = false;
+        return;
+      }
+      if (errno == EINTR) continue;
+      close(CloseReason::kReset);
+      return;
+    }
+    if (n == 0) {
+      readable_ = false;
+      peer_ended_ = true;
+      deliver(true);
+      return;
+    }
+    bytes_read_ += static_cast<uint64_t>(n);
+    size_t left = static_cast<size_t>(n);
+    for (int i = 0; left > 0; ++i) {
+      BlockRef& block = i == 0 ? first : spill[i];
+      size_t here = std::min(left, vectors[i].iov_len);
+      block->set_used(block->used() + here);
+      in_.append(Slice(block, static_cast<const char*>(vectors[i].iov_base), here));
+      left -= here;
+    }
+    first = BlockRef();
+    if (static_cast<size_t>(n) < capacity) {
+      // A short read means that the socket is empty, unless the end is waiting behind the bytes.
+      if (!hung_up_) readable_ = false;
+      if (static_cast<size_t>(n) < capacity / 4 && read_depth_ > 1) read_depth_ /= 2;
+    } else if (read_depth_ < kMaxIovecs) {
+      read_depth_ *= 2;
+    }
+    deliver(false);
+    if (static_cast<size_t>(n) >= budget) {
+      if (readable_ && fd_ >= 0) deliver_again();
+      return;
+    }
+    budget -= static_cast<size_t>(n);
+  }
+}
+
+void Connection::deliver(bool end) {
+  if (end) {
+    if (end_delivered_) return;
+    end_delivered_ = true;
+  }
+  in_handler_ = true;
+  handler_->on_data(in_, end);
+  in_handler_ = false;
+}
+
+void Connection::unblock_read(ReadBlock reason) {
+  auto bit = static_cast<uint8_t>(reason);
+  if ((read_blocks_ & bit) == 0) return;
+  read_blocks_ &= static_cast<uint8_t>(~bit);
+  if (read_blocks_ == 0 && fd_ >= 0 && (readable_ || !in_.empty() || (peer_ended_ && !end_delivered_))) deliver_again();
+}
+
+void Connection::deliver_again() {
+  if (redeliver_ || fd_ < 0) return;
+  redeliver_ = true;
+  lane_.at_end_of_turn(*this);
+}
+
+// After the handler has closed: what the peer still sends is thrown away, until it ends or the linger time is over.
+void Connection::discard_input() {
+  in_.clear();
+  for (int round = 0; round < 16; ++round) {
+    Block& block = lane_.read_block();
+    ssize_t n = recv(fd_, block.data(), block.capacity(), 0);
+    if (n > 0) continue;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (out_.empty() || n < 0) {
+      close(CloseReason::kLocal);
+    } else {
+      peer_ended_ = true;
+    }
+    return;
+  }
+}
+
+void Connection::flush() { write_queued(); }
+
+void Connection::write_queued() {
+  while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
+    iovec vectors[kMaxIovecs];
+    size_t count = std::min<size_t>(out_.slice_count(), kMaxIovecs);
+    size_t offered = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const Slice& slice = out_.at(i);
+      vectors[i] = {const_cast<char*>(slice.data), slice.size};
+      offered += slice.size;
+    }
+    ssize_t n;
+    if (count == 1) {
+      n = send(fd_, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+    } else {
+      msghdr message{};
+      message.msg_iov = vectors;
+      message.msg_iovlen = count;
+      n = sendmsg(fd_, &message, MSG_NOSIGNAL);
+    }
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        writable_ = false;
+        break;
+      }
+      // The peer may have answered before it closed: what it sent is read before the failure is reported.
+      writable_ = false;
+      out_.clear();
+      hung_up_ = true;
+      if (closing()) {
+        close(CloseReason::kLocal);
+        return;
+      }
+      if (!readable_ && read_blocks_ == 0) readable_ = true;
+      if (read_blocks_ == 0) read_some();
+      if (fd_ >= 0) close(CloseReason::kReset);
+      return;
+    }
+    bytes_written_ += static_cast<uint64_t>(n);
+    out_.drop_front(static_cast<size_t>(n));
+    if (static_cast<size_t>(n) < offered) {
+      writable_ = false;
+      break;
+    }
+  }
+  check_watermarks();
+  if (!out_.empty() || fd_ < 0 || connecting_) return;
+  if (half_close_ && !fin_sent_) {
+    fin_sent_ = true;
+    shutdown(fd_, SHUT_WR);
+  }
+  if (closing()) {
+    if (linger_ == Duration::zero() || peer_ended_) {
+      close(CloseReason::kLocal);
+    } else if (linger_timer_ == nullptr) {
+      linger_timer_ = std::make_unique<LingerTimer>(*this);
+      lane_.arm_in(*linger_timer_, linger_);
+      discard_input();
+    }
+    return;
+  }
+  if (notify_drained_) {
+    notify_drained_ = false;
+    handler_->on_drained();
+  }
+}
+
+void Connection::check_watermarks() {
+  if (closed_reported_ || closing()) return;
+  // size() first: only a queue that could be large is worth the walk over its blocks.
+  if (!above_high_ && out_.size() > low_watermark_ / 2 && out_.retained() > high_watermark_) {
+    above_high_ = true;
+    handler_->on_above_high_watermark();
+  } else if (above_high_ && (out_.size() <= low_watermark_ / 2 || out_.retained() <= low_watermark_)) {
+    above_high_ = false;
+    handler_->on_below_low_watermark();
+  }
+}
+
+void Connection::on_end_of_turn() {
+  if (wants_close_) {
+    wants_close_ = false;
+    if (!closed_reported_) {
+      closed_reported_ = true;
+      handler_->on_closed(close_reason_);
+    }
+    return;
+  }
+  if (redeliver_) {
+    redeliver_ = false;
+    if (read_blocks_ == 0 && (!in_.empty() || end_delivered_)) deliver(false);
+    if (read_blocks_ == 0 && fd_ >= 0 && readable_) read_some();
+    if (read_blocks_ == 0 && fd_ >= 0 && peer_ended_ && !end_delivered_) deliver(true);
+  }
+  if (fd_ >= 0) write_queued();
+}
+
+void Connection::close(CloseReason reason) {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  fd_ = -1;
+  linger_timer_.reset();
+  out_.clear();
+  in_.clear();
+  close_reason_ = reason;
+  wants_close_ = true;
+  lane_.at_end_of_turn(*this);
+}
+
+void Connection::reset() {
+  if (fd_ < 0) return;
+  linger option{1, 0};
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
+  close(CloseReason::kLocal);
+}
+
+void Connection::close_after_flush(Duration linger) {
+  if (fd_ < 0 || closing()) return;
+  block_read(ReadBlock::kClosing);
+  half_close_ = true;
+  linger_ = linger;
+  flush_later();
+}
+
+void Connection::half_close() {
+  half_close_ = true;
+  flush_later();
+}
+
+}  // namespace weir::net

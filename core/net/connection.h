@@ -1,0 +1,171 @@
+// A stream socket on its lane: reads are lent blocks of the lane, writes are queued as slices and sent once at the end
+// of the turn, closing is orderly. Not for listening sockets or datagrams. An idle connection holds no buffer.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/block.h"
+#include "core/event/lane.h"
+#include "core/net/address.h"
+
+namespace weir::net {
+
+enum class CloseReason : uint8_t {
+  kLocal,           // we closed it
+  kRemote,          // the peer closed in order (FIN) and we have no more to say
+  kReset,           // the peer reset it, or a write or read failed
+  kConnectFailed,   // connect() was refused or unreachable
+  kConnectTimeout,
+  kTransportFailed,  // the transport socket (TLS) gave up
+};
+
+class Connection;
+
+// What uses a connection. [worker] Calls never nest, and none comes after on_closed.
+class ConnectionHandler {
+ public:
+  // Once, for connections that we open, before any data.
+  virtual void on_connected() {}
+  // Many. Bytes are appended to `in`; the handler takes from its front and leaves what it cannot use yet. `end`: the
+  // peer will send no more (with half-close the other direction goes on); reported once, possibly with no bytes.
+  virtual void on_data(Slices& in, bool end) = 0;
+  // The queue of unsent bytes grew beyond the high watermark / fell below the low one.
+  virtual void on_above_high_watermark() {}
+  virtual void on_below_low_watermark() {}
+  // Everything written so far has been handed to the kernel (only if notify_when_drained() was called).
+  virtual void on_drained() {}
+  // Once, last. The connection is destroyed by its owner at the end of the turn.
+  virtual void on_closed(CloseReason reason) = 0;
+
+ protected:
+  ~ConnectionHandler() = default;
+};
+
+// Why reading is stopped; reading goes on when no reason is left.
+enum class ReadBlock : uint8_t {
+  kHandler = 1,     // the handler is busy with what it has
+  kWatermark = 2,   // the other side is slow
+  kConnecting = 4,  // not connected yet
+  kClosing = 8,
+};
+
+class Connection final : public event::Pollable, public event::EndOfTurn {
+ public:
+  // `fd` is a connected, non-blocking socket; owned from now on. Reading starts at the next turn or when start() is
+  // called.
+  Connection(event::Lane& lane, int fd, const Address& remote);
+  // Starts a non-blocking connect; errors arrive as on_closed at a later turn. `source` may be empty.
+  Connection(event::Lane& lane, const Address& remote, const Address& source);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void set_handler(ConnectionHandler& handler) { handler_ = &handler; }
+  // Registers with the poller; accepted connections try a first read at once if `read_now`, because the request is
+  // usually there already.
+  void start(bool read_now);
+
+  event::Lane& lane() { return lane_; }
+  const Address& remote() const { return remote_; }
+  // One getsockname() on first use.
+  const Address& local();
+  void set_local(const Address& address) { local_ = address; }
+  int fd() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  bool connecting() const { return connecting_; }
+
+  // The queue of bytes to send. Append to it, then call flush_later().
+  Slices& out() { return out_; }
+  void flush_later() {
+    if (fd_ >= 0) lane_.at_end_of_turn(*this);
+  }
+  // Sends what the socket takes now.
+  void flush();
+  size_t unsent() const { return out_.size(); }
+  void notify_when_drained() { notify_drained_ = true; }
+
+  void block_read(ReadBlock reason) { read_blocks_ |= static_cast<uint8_t>(reason); }
+  // Bytes that are waiting (in the socket or left over in the queue) are delivered at the next turn.
+  void unblock_read(ReadBlock reason);
+  bool read_blocked() const { return read_blocks_ != 0; }
+  // Unconsumed input.
+  Slices& in() { return in_; }
+  // Hands leftover input to the handler again at the end of the turn (after it has become able to use it). If the end
+  // was delivered before, the handler is called even without bytes: peer_ended() tells.
+  void deliver_again();
+
+  void set_watermarks(uint32_t high, uint32_t low) {
+    high_watermark_ = high;
+    low_watermark_ = low;
+  }
+  bool above_high_watermark() const { return above_high_; }
+
+  // Closes at once; unsent bytes are lost. on_closed(reason) follows at the end of the turn, once.
+  void close(CloseReason reason = CloseReason::kLocal);
+  // Sends what is queued, then FIN; then waits for the peer's FIN (discarding what it sends) up to `linger`, so that the
+  // last bytes are not destroyed by a reset; then closes.
+  void close_after_flush(Duration linger);
+  // As close(), but with a reset, so that the peer cannot mistake it for the end of a message.
+  void reset();
+  // Sends FIN after what is queued; reading goes on.
+  void half_close();
+  bool peer_ended() const { return peer_ended_; }
+  bool closing() const { return (read_blocks_ & static_cast<uint8_t>(ReadBlock::kClosing)) != 0; }
+
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t bytes_written() const { return bytes_written_; }
+
+  // Pollable, EndOfTurn.
+  void on_ready(uint32_t ready) override;
+  void on_end_of_turn() override;
+
+ private:
+  class LingerTimer final : public event::Timer {
+   public:
+    explicit LingerTimer(Connection& connection) : connection_(connection) {}
+    void on_timer() override { connection_.close(CloseReason::kLocal); }
+
+   private:
+    Connection& connection_;
+  };
+
+  void finish_connect(uint32_t ready);
+  void read_some();
+  void discard_input();
+  void deliver(bool end);
+  void write_queued();
+  void check_watermarks();
+
+  event::Lane& lane_;
+  ConnectionHandler* handler_ = nullptr;
+  int fd_ = -1;
+  uint8_t read_blocks_ = 0;
+  bool readable_ : 1 = false;    // the socket may have bytes (edge seen, not yet drained)
+  bool writable_ : 1 = true;     // the last write was not refused
+  bool hung_up_ : 1 = false;     // RDHUP or HUP seen: read until the end even after a short read
+  bool connecting_ : 1 = false;
+  bool peer_ended_ : 1 = false;
+  bool end_delivered_ : 1 = false;
+  bool redeliver_ : 1 = false;
+  bool half_close_ : 1 = false;  // FIN wanted after the queue
+  bool fin_sent_ : 1 = false;
+  bool notify_drained_ : 1 = false;
+  bool above_high_ : 1 = false;
+  bool closed_reported_ : 1 = false;
+  bool in_handler_ : 1 = false;
+  bool wants_close_ : 1 = false;
+  uint8_t read_depth_ = 1;       // blocks offered to the next read: doubles while reads fill them
+  CloseReason close_reason_ = CloseReason::kLocal;
+  uint32_t high_watermark_ = 1024 * 1024;
+  uint32_t low_watermark_ = 512 * 1024;
+  Duration linger_{};
+  Slices in_;
+  Slices out_;
+  Address remote_;
+  Address local_;
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+  std::unique_ptr<LingerTimer> linger_timer_;
+};
+
+}  // namespace weir::net

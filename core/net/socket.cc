@@ -1,0 +1,122 @@
+#include "core/net/socket.h"
+
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/base/log.h"
+
+namespace weir::net {
+namespace {
+
+Status failed(const char* what, const Address& address, int error) {
+  std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
+  if (error == EADDRINUSE) text += "; another process listens there (see `ss -ltnp`)";
+  if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+  if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
+  return unavailable(text);
+}
+
+void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); }
+
+}  // namespace
+
+Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
+  sockaddr_storage storage;
+  socklen_t length = address.to_sockaddr(storage);
+  int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed("open a socket for", address, errno);
+  auto fail = [&](const char* what) {
+    int error = errno;
+    close(fd);
+    return failed(what, address, error);
+  };
+  if (address.is_ip()) {
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
+    if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+    if (options.transparent) set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+    // Accepted sockets inherit it, which saves a call per connection.
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  } else {
+    auto* un = reinterpret_cast<sockaddr_un*>(&storage);
+    struct stat existing;
+    // A socket file that a dead process left behind is in the way; any other file is not ours to remove.
+    if (un->sun_path[0] != '\0' && lstat(un->sun_path, &existing) == 0 && S_ISSOCK(existing.st_mode)) {
+      int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      bool alive = connect(probe, reinterpret_cast<sockaddr*>(&storage), length) == 0;
+      close(probe);
+      if (!alive) unlink(un->sun_path);
+    }
+  }
+  if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
+  if (!address.is_ip() && options.unix_mode != 0) {
+    auto* un = reinterpret_cast<sockaddr_un*>(&storage);
+    if (un->sun_path[0] != '\0' && chmod(un->sun_path, options.unix_mode) != 0) return fail("set the mode of");
+  }
+  if (listen(fd, options.backlog) != 0) return fail("listen on");
+  return fd;
+}
+
+Address bound_address(int fd) {
+  sockaddr_storage storage;
+  socklen_t length = sizeof(storage);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) return {};
+  return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
+}
+
+ListenSocket::ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn, AcceptHandler& handler)
+    : lane_(lane), fd_(fd), accepts_per_turn_(accepts_per_turn), handler_(handler) {
+  lane_.poller().add_level(fd_, *this);
+}
+
+ListenSocket::~ListenSocket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void ListenSocket::on_ready(uint32_t) {
+  for (uint32_t i = 0; i < accepts_per_turn_ && fd_ >= 0 && !paused_; ++i) {
+    if (!accept_one()) return;
+  }
+}
+
+bool ListenSocket::accept_one() {
+  sockaddr_storage storage;
+  socklen_t length = sizeof(storage);
+  int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    if (errno == ECONNABORTED || errno == EINTR) return true;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      WEIR_LOG(kError, "net", "accept: %s", strerror(errno));
+    }
+    return false;
+  }
+  handler_.on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
+  return true;
+}
+
+void ListenSocket::pause() {
+  if (paused_) return;
+  paused_ = true;
+  if (fd_ >= 0) lane_.poller().remove(fd_);
+}
+
+void ListenSocket::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  if (fd_ >= 0) lane_.poller().add_level(fd_, *this);
+}
+
+void ListenSocket::drain_and_close() {
+  if (fd_ < 0) return;
+  while (accept_one()) {
+  }
+  close(fd_);
+  fd_ = -1;
+}
+
+}  // namespace weir::net

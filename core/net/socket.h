@@ -1,0 +1,65 @@
+// Listening sockets and their options.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/status.h"
+#include "core/event/lane.h"
+#include "core/net/address.h"
+
+namespace weir::net {
+
+struct ListenOptions {
+  int backlog = 4096;
+  bool reuse_port = true;   // ignored for Unix addresses
+  bool freebind = false;
+  bool transparent = false;
+  bool bind_to_port = true;
+  bool ipv4_compat = false;  // an IPv6 any-address takes IPv4 too
+  uint32_t unix_mode = 0;    // 0: the process's default
+  bool operator==(const ListenOptions&) const = default;
+};
+
+// A bound and listening, non-blocking socket. On failure the message names the address, the reason, and for a port that
+// is taken who holds it, as far as the system tells. [main]
+Result<int> open_listen_socket(const Address& address, const ListenOptions& options);
+// The address a socket is bound to (port 0 resolved).
+Address bound_address(int fd);
+
+// Told of each accepted connection. [worker]
+class AcceptHandler {
+ public:
+  virtual void on_accepted(int fd, const Address& remote) = 0;
+
+ protected:
+  ~AcceptHandler() = default;
+};
+
+// One listening descriptor on one lane. Accepts a bounded number of connections per turn.
+class ListenSocket final : public event::Pollable {
+ public:
+  // `fd` is owned.
+  ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn, AcceptHandler& handler);
+  ~ListenSocket();
+  ListenSocket(const ListenSocket&) = delete;
+  ListenSocket& operator=(const ListenSocket&) = delete;
+
+  // Stops and starts accepting; connections wait in the kernel's queue meanwhile.
+  void pause();
+  void resume();
+  // Accepts what is queued until the kernel has none, then closes: closing first would reset the queued ones.
+  void drain_and_close();
+  int fd() const { return fd_; }
+
+  void on_ready(uint32_t ready) override;
+
+ private:
+  bool accept_one();
+  event::Lane& lane_;
+  int fd_;
+  const uint32_t accepts_per_turn_;
+  bool paused_ = false;
+  AcceptHandler& handler_;
+};
+
+}  // namespace weir::net

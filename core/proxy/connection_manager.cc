@@ -1,0 +1,67 @@
+#include "core/proxy/connection_manager.h"
+
+namespace weir::proxy {
+namespace {
+
+using stats::Type;
+using stats::Unit;
+
+// The order is that of the assignments below.
+constexpr stats::Definition kDefinitions[] = {
+    {"downstream_cx_total", Type::kCounter},
+    {"downstream_cx_http1_total", Type::kCounter},
+    {"downstream_cx_destroy", Type::kCounter},
+    {"downstream_cx_destroy_remote_active_rq", Type::kCounter},
+    {"downstream_cx_destroy_local_active_rq", Type::kCounter},
+    {"downstream_cx_idle_timeout", Type::kCounter},
+    {"downstream_cx_protocol_error", Type::kCounter},
+    {"downstream_cx_rx_bytes_total", Type::kCounter},
+    {"downstream_cx_tx_bytes_total", Type::kCounter},
+    {"downstream_cx_drain_close", Type::kCounter},
+    {"downstream_cx_max_duration_reached", Type::kCounter},
+    {"downstream_cx_max_requests_reached", Type::kCounter},
+    {"downstream_rq_total", Type::kCounter},
+    {"downstream_rq_http1_total", Type::kCounter},
+    {"downstream_rq_rx_reset", Type::kCounter},
+    {"downstream_rq_tx_reset", Type::kCounter},
+    {"downstream_rq_timeout", Type::kCounter},
+    {"downstream_rq_idle_timeout", Type::kCounter},
+    {"downstream_rq_header_timeout", Type::kCounter},
+    {"downstream_rq_max_duration_reached", Type::kCounter},
+    {"downstream_rq_too_large", Type::kCounter},
+    {"downstream_rq_failed_path_normalization", Type::kCounter},
+    {"downstream_rq_redirected_with_normalized_path", Type::kCounter},
+    {"downstream_rq_rejected_underscore", Type::kCounter},
+    {"downstream_flow_control_paused_reading_total", Type::kCounter},
+    {"downstream_flow_control_resumed_reading_total", Type::kCounter},
+    {"no_route", Type::kCounter},
+    {"no_cluster", Type::kCounter},
+    {"rq_redirect", Type::kCounter},
+    {"rq_direct_response", Type::kCounter},
+    {"downstream_cx_active", Type::kGauge},
+    {"downstream_cx_http1_active", Type::kGauge},
+    {"downstream_rq_active", Type::kGauge},
+    {"downstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
+    {"downstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
+};
+
+const stats::GroupKind kKind{"http", "envoy_http_conn_manager_prefix", kDefinitions};
+
+}  // namespace
+
+ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::string& prefix)
+    : group(store.group(kKind, prefix)), codes(*group, "downstream_rq", stats::CodeCounters::Detail::kClasses) {
+  size_t next = 0;
+  for (stats::Counter* counter :
+       {&cx_total, &cx_http1_total, &cx_destroy, &cx_destroy_remote_active_rq, &cx_destroy_local_active_rq, &cx_idle_timeout,
+        &cx_protocol_error, &cx_rx_bytes_total, &cx_tx_bytes_total, &cx_drain_close, &cx_max_duration_reached, &cx_max_requests_reached,
+        &rq_total, &rq_http1_total, &rq_rx_reset, &rq_tx_reset, &rq_timeout, &rq_idle_timeout, &rq_header_timeout, &rq_max_duration_reached,
+        &rq_too_large, &rq_failed_path_normalization, &rq_redirected_with_normalized_path, &rq_rejected_underscore, &flow_paused_reading,
+        &flow_resumed_reading, &no_route, &no_cluster, &rq_redirect, &rq_direct_response}) {
+    *counter = group->counter(next++);
+  }
+  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active}) *gauge = group->gauge(next++);
+  for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,74 @@
+// The configuration of one HTTP connection manager, as the plugin builds it: plain and immutable.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/event/slot.h"
+#include "core/filter/chain_config.h"
+#include "core/http/h1/message.h"
+#include "core/http/path.h"
+#include "core/stats/code_counters.h"
+#include "core/stats/store.h"
+#include "core/stream/access_logger.h"
+
+namespace weir::proxy {
+
+// `http.<stat_prefix>.*`. [any]
+struct ConnectionManagerStats {
+  ConnectionManagerStats(stats::Store& store, const std::string& prefix);
+  std::shared_ptr<stats::Group> group;
+  stats::Counter cx_total, cx_http1_total, cx_destroy, cx_destroy_remote_active_rq, cx_destroy_local_active_rq, cx_idle_timeout,
+      cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total, cx_drain_close, cx_max_duration_reached, cx_max_requests_reached;
+  stats::Counter rq_total, rq_http1_total, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
+      rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path, rq_rejected_underscore,
+      flow_paused_reading, flow_resumed_reading;
+  stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response;
+  stats::Gauge cx_active, cx_http1_active, rq_active;
+  stats::Histogram cx_length_ms, rq_time;
+  stats::CodeCounters codes;
+};
+
+enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
+enum class UnderscoreAction : uint8_t { kAllow, kReject, kDrop };
+
+struct ConnectionManagerConfig {
+  std::string stat_prefix;
+  std::unique_ptr<const ConnectionManagerStats> stats;
+  std::shared_ptr<const filter::HttpChainConfig> chain;
+  event::SlotId route_table;
+  std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
+  http::h1::Settings h1;
+  http::PathOptions path;
+  UnderscoreAction underscores = UnderscoreAction::kAllow;
+
+  std::string server_name = "weir";
+  ServerHeader server_header = ServerHeader::kOverwrite;
+  std::string via;
+  bool use_remote_address = false;
+  bool skip_xff_append = false;
+  uint32_t xff_trusted_hops = 0;
+  bool generate_request_id = true;
+  bool preserve_external_request_id = false;
+  bool always_set_request_id_in_response = false;
+  bool proxy_100_continue = false;
+  bool strip_any_host_port = false;
+  bool strip_matching_host_port = false;
+  bool suppress_upstream_headers = false;  // set by the router's configuration
+
+  Duration idle_timeout = 1h;
+  Duration max_connection_duration{};
+  Duration max_stream_duration{};
+  Duration stream_idle_timeout = 5min;
+  Duration request_timeout{};
+  Duration request_headers_timeout{};
+  Duration drain_timeout = 5s;
+  Duration delayed_close_timeout = 1s;
+  uint32_t max_requests_per_connection = 0;
+  uint32_t buffer_limit = 1024 * 1024;  // the listener's per_connection_buffer_limit_bytes
+};
+
+}  // namespace weir::proxy

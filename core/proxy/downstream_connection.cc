@@ -1,0 +1,156 @@
+#include "core/proxy/downstream_connection.h"
+
+#include <algorithm>
+
+#include "core/proxy/lane_listeners.h"
+
+namespace weir::proxy {
+
+using filter::Action;
+
+// Listener filters at work, and how long they may take.
+class DownstreamConnection::Inspection final : public event::Timer {
+ public:
+  explicit Inspection(DownstreamConnection& connection) : connection_(connection) {}
+  void on_timer() override {
+    const ListenerSpec& spec = connection_.listener_->spec;
+    spec.stats->pre_cx_timeout.inc();
+    if (!spec.continue_on_listener_filters_timeout) {
+      connection_.close();
+      return;
+    }
+    next = filters.size();
+    connection_.connection_.deliver_again();
+  }
+  std::vector<std::unique_ptr<filter::ListenerFilter>> filters;
+  size_t next = 0;
+
+ private:
+  DownstreamConnection& connection_;
+};
+
+DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener, int fd,
+                                           const net::Address& remote)
+    : owner_(owner), listener_(std::move(listener)), connection_(lane, fd, remote), id_(owner.next_connection_id()), born_(lane.now()) {
+  connection_.set_handler(*this);
+  const net::Address& bound = listener_->spec.sockets->address;
+  if (!bound.is_any()) connection_.set_local(bound);
+}
+
+DownstreamConnection::~DownstreamConnection() = default;
+
+void DownstreamConnection::start() {
+  const ListenerSpec& spec = listener_->spec;
+  spec.stats->cx_total.inc();
+  spec.stats->cx_active.inc();
+  if (spec.listener_filters.empty()) {
+    if (!choose_chain()) return;
+  } else {
+    spec.stats->pre_cx_active.inc();
+    inspection_ = std::make_unique<Inspection>(*this);
+    for (const ListenerFilterEntry& entry : spec.listener_filters) inspection_->filters.push_back(entry.descriptor->make(entry.config));
+    if (spec.listener_filters_timeout > Duration::zero()) connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
+  }
+  connection_.start(false);
+}
+
+// False: closed, for no chain serves it.
+bool DownstreamConnection::choose_chain() {
+  chain_ = listener_->choose_chain();
+  if (chain_ == nullptr) {
+    listener_->spec.stats->no_filter_chain_match.inc();
+    connection_.close();
+    return false;
+  }
+  filters_.reserve(chain_->filters.size());
+  for (const NetworkFilterEntry& entry : chain_->filters) filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
+  for (auto& filter : filters_) {
+    if (filter->on_new_connection(*this) == Action::kDone) return false;
+  }
+  return true;
+}
+
+void DownstreamConnection::inspect(Slices& in, bool end) {
+  Inspection& inspection = *inspection_;
+  if (facts_ == nullptr) {
+    facts_ = std::make_unique<filter::ConnectionFacts>();
+    facts_->remote = facts_->direct_remote = connection_.remote();
+    facts_->local = connection_.local();
+  }
+  while (inspection.next < inspection.filters.size()) {
+    std::string joined;
+    std::string_view view;
+    if (in.slice_count() == 1) {
+      view = in.front().view();
+    } else if (in.slice_count() > 1) {
+      joined = in.to_string();
+      view = joined;
+    }
+    size_t consume = 0;
+    switch (inspection.filters[inspection.next]->inspect(view, end, *facts_, consume)) {
+      case filter::ListenerFilter::Verdict::kNeedMore:
+        if (end) connection_.close(net::CloseReason::kRemote);
+        return;
+      case filter::ListenerFilter::Verdict::kReject:
+        connection_.close();
+        return;
+      case filter::ListenerFilter::Verdict::kDone:
+        in.drop_front(std::min(consume, in.size()));
+        ++inspection.next;
+    }
+  }
+  listener_->spec.stats->pre_cx_active.dec();
+  inspection_.reset();
+  if (choose_chain() && connection_.open()) on_data(in, end);
+}
+
+void DownstreamConnection::on_data(Slices& in, bool end) {
+  if (inspection_ != nullptr) {
+    inspect(in, end);
+    return;
+  }
+  if (filters_.size() == 1) [[likely]] {
+    filters_.front()->on_data(*this, in, end);
+    return;
+  }
+  for (size_t i = 0; i + 1 < filters_.size(); ++i) {
+    if (filters_[i]->on_data(*this, in, end) != Action::kContinue) return;
+  }
+  passed_on_.append_all(in);
+  filters_.back()->on_data(*this, passed_on_, end);
+}
+
+void DownstreamConnection::on_above_high_watermark() {
+  for (auto& filter : filters_) filter->on_above_high_watermark(*this);
+}
+void DownstreamConnection::on_below_low_watermark() {
+  for (auto& filter : filters_) filter->on_below_low_watermark(*this);
+}
+void DownstreamConnection::on_drained() {
+  for (auto& filter : filters_) filter->on_drained(*this);
+}
+
+void DownstreamConnection::drain() {
+  if (draining_) return;
+  draining_ = true;
+  for (auto& filter : filters_) filter->on_drain(*this);
+}
+
+void DownstreamConnection::on_closed(net::CloseReason reason) {
+  const ListenerSpec& spec = listener_->spec;
+  if (inspection_ != nullptr) {
+    spec.stats->pre_cx_active.dec();
+    inspection_->cancel();
+  }
+  for (auto& filter : filters_) filter->on_closed(*this, reason);
+  spec.stats->cx_active.dec();
+  spec.stats->cx_destroy.inc();
+  spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
+  if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+  node_.unlink();
+  connection_.lane().defer_delete(*this);
+}
+
+void DownstreamConnection::dispose() { owner_.owner().destroy(*this); }
+
+}  // namespace weir::proxy

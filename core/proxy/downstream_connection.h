@@ -1,0 +1,69 @@
+// One accepted connection: its socket, the listener filters that look at its first bytes, and the network filters that
+// serve it.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/base/intrusive_list.h"
+#include "core/event/lane.h"
+#include "core/filter/listener_filter.h"
+#include "core/filter/network_filter.h"
+#include "core/net/connection.h"
+#include "core/proxy/listener.h"
+
+namespace weir::proxy {
+
+class LaneListener;
+
+class DownstreamConnection final : public net::ConnectionHandler, public filter::ConnectionHost, public event::Deferred {
+ public:
+  DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener, int fd, const net::Address& remote);
+  ~DownstreamConnection();
+
+  void start();
+  void drain();
+  void close() { connection_.close(); }
+  const FilterChain* chain() const { return chain_; }
+
+  // filter::ConnectionHost
+  net::Connection& connection() override { return connection_; }
+  const net::Address& remote() const override { return facts_ != nullptr ? facts_->remote : connection_.remote(); }
+  const net::Address& local() override { return facts_ != nullptr ? facts_->local : connection_.local(); }
+  uint64_t connection_id() const override { return id_; }
+  std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
+  std::string_view server_name() const override { return facts_ != nullptr ? facts_->server_name : std::string_view(); }
+  Slices& input() override { return filters_.size() > 1 ? passed_on_ : connection_.in(); }
+  void deliver_again() override { connection_.deliver_again(); }
+  bool draining() const override { return draining_; }
+
+ private:
+  friend class LaneListener;
+  // net::ConnectionHandler
+  void on_data(Slices& in, bool end) override;
+  void on_above_high_watermark() override;
+  void on_below_low_watermark() override;
+  void on_drained() override;
+  void on_closed(net::CloseReason reason) override;
+  void dispose() override;
+
+  void inspect(Slices& in, bool end);
+  bool choose_chain();
+
+  class Inspection;
+
+  LaneListener& owner_;
+  event::Pin<Listener> listener_;
+  const FilterChain* chain_ = nullptr;
+  ListNode node_;  // in the lane listener's list
+  net::Connection connection_;
+  std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
+  std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
+  std::unique_ptr<Inspection> inspection_;          // while listener filters look
+  Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
+  uint64_t id_;
+  MonoTime born_;
+  bool draining_ = false;
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,161 @@
+#include "core/proxy/lane_listeners.h"
+
+#include <unistd.h>
+
+#include "core/base/log.h"
+
+namespace weir::proxy {
+
+using event::SlotId;
+using event::SlotKind;
+
+size_t LaneLoads::least() const {
+  size_t best = 0;
+  for (size_t i = 1; i < workers.size(); ++i) {
+    if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed)) best = i;
+  }
+  return best;
+}
+
+int64_t LaneLoads::total() const {
+  int64_t sum = 0;
+  for (size_t i = 0; i < workers.size(); ++i) sum += loads[i].connections.load(std::memory_order_relaxed);
+  return sum;
+}
+
+// --- LaneListener --------------------------------------------------------------------------------------------------
+
+void LaneListener::set(const Listener* before, const Listener* after) {
+  event::Lane& lane = owner_.lane();
+  if (after == nullptr) {
+    if (socket_ != nullptr) socket_->drain_and_close();
+    socket_.reset();
+    sockets_.reset();
+    drain_connections();
+    return;
+  }
+  if (after->spec.sockets != sockets_) {
+    // What the old socket has queued is served (by the old configuration, which is still current here).
+    if (socket_ != nullptr) socket_->drain_and_close();
+    socket_.reset();
+    sockets_ = after->spec.sockets;
+    int fd = lane.is_main() ? -1 : sockets_->by_worker[lane.index() - 1];
+    if (fd >= 0) socket_ = std::make_unique<net::ListenSocket>(lane, fd, after->spec.accepts_per_turn, *this);
+  }
+  if (before == nullptr) return;
+  connections_.for_each([&](DownstreamConnection& connection) {
+    const FilterChain* chain = connection.chain();
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain();
+  });
+}
+
+uint64_t LaneListener::next_connection_id() { return owner_.next_id(); }
+
+void LaneListener::on_accepted(int fd, const net::Address& remote) {
+  LaneLoads& loads = owner_.loads();
+  size_t self = owner_.lane().index() - 1;
+  size_t workers = loads.workers.size();
+  if (workers > 1) {
+    // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
+    // imbalance (or where only one lane accepts) the least loaded lane takes over.
+    int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
+    bool only_acceptor = !sockets_->options.reuse_port;
+    if (only_acceptor || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
+      size_t target = loads.least();
+      if (target != self) {
+        loads.loads[target].connections.fetch_add(1, std::memory_order_relaxed);
+        SlotId slot = slot_;
+        event::Lane* lane = loads.workers[target];
+        lane->post([lane, slot, fd, remote] {
+          LaneListeners& there = LaneListeners::of(*lane);
+          there.loads().loads[lane->index() - 1].connections.fetch_sub(1, std::memory_order_relaxed);
+          LaneListener* listener = there.find(slot);
+          if (listener == nullptr) {
+            ::close(fd);
+            return;
+          }
+          listener->adopt(fd, remote);
+        });
+        return;
+      }
+    }
+  }
+  adopt(fd, remote);
+}
+
+void LaneListener::adopt(int fd, const net::Address& remote) {
+  auto pin = owner_.lane().slots().pin<Listener>(slot_);
+  if (!pin) {  // removed meanwhile
+    ::close(fd);
+    return;
+  }
+  const ListenerSpec& spec = pin->spec;
+  if (spec.limit != nullptr && spec.limit->active.fetch_add(1, std::memory_order_relaxed) >= spec.limit->max) {
+    spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+    spec.stats->cx_overflow.inc();
+    ::close(fd);
+    return;
+  }
+  DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
+  connections_.push_back(*connection);
+  connection->start();
+}
+
+void LaneListener::drain_connections() {
+  connections_.for_each([](DownstreamConnection& connection) { connection.drain(); });
+}
+
+void LaneListener::close_connections() {
+  connections_.for_each([](DownstreamConnection& connection) { connection.close(); });
+}
+
+void LaneListener::stop_accepting() {
+  if (socket_ != nullptr) socket_->drain_and_close();
+  socket_.reset();
+}
+
+// --- LaneListeners -------------------------------------------------------------------------------------------------
+
+LaneListeners::LaneListeners(event::Lane& lane, std::shared_ptr<LaneLoads> loads) : lane_(lane), loads_(std::move(loads)) {
+  lane.set_local(event::LocalKey::kNet, this);
+  lane.slots().observe(SlotKind::kListener, this);
+}
+
+LaneListeners::~LaneListeners() {
+  lane_.slots().observe(SlotKind::kListener, nullptr);
+  lane_.set_local(event::LocalKey::kNet, nullptr);
+}
+
+void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, const event::Versioned* after) {
+  if (id.index >= listeners_.size()) listeners_.resize(id.index + 1);
+  if (listeners_[id.index] == nullptr) listeners_[id.index] = std::make_unique<LaneListener>(*this, id);
+  listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
+}
+
+DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote) {
+  if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_add(1, std::memory_order_relaxed);
+  return slab_.make(listener, lane_, std::move(pin), fd, remote);
+}
+
+void LaneListeners::destroy(DownstreamConnection& connection) {
+  if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_sub(1, std::memory_order_relaxed);
+  slab_.destroy(&connection);
+}
+
+void LaneListeners::stop_accepting() {
+  for (auto& listener : listeners_) {
+    if (listener != nullptr) listener->stop_accepting();
+  }
+}
+void LaneListeners::drain() {
+  for (auto& listener : listeners_) {
+    if (listener != nullptr) listener->drain_connections();
+  }
+}
+void LaneListeners::close_all() {
+  for (auto& listener : listeners_) {
+    if (listener != nullptr) listener->close_connections();
+  }
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,83 @@
+// A lane's listeners: its listening sockets, whose configuration they serve now, and the connections they brought.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/base/slab.h"
+#include "core/event/lane.h"
+#include "core/net/socket.h"
+#include "core/proxy/downstream_connection.h"
+#include "core/proxy/listener.h"
+
+namespace weir::proxy {
+
+class LaneListeners;
+
+// One listener slot on one lane. [worker]
+class LaneListener final : public net::AcceptHandler {
+ public:
+  LaneListener(LaneListeners& owner, event::SlotId slot) : owner_(owner), slot_(slot) {}
+  LaneListeners& owner() { return owner_; }
+  void set(const Listener* before, const Listener* after);
+  // Takes over a connection that another lane accepted.
+  void adopt(int fd, const net::Address& remote);
+  void drain_connections();
+  void close_connections();
+  void stop_accepting();
+  size_t connection_count() const { return connections_.count(); }
+  uint64_t next_connection_id();
+  void on_accepted(int fd, const net::Address& remote) override;
+
+ private:
+  friend class DownstreamConnection;
+  LaneListeners& owner_;
+  event::SlotId slot_;
+  std::shared_ptr<const ListenSockets> sockets_;
+  std::unique_ptr<net::ListenSocket> socket_;
+  IntrusiveList<DownstreamConnection, &DownstreamConnection::node_> connections_;
+};
+
+// What the lanes know of each other's load, for handing connections over. [any]
+struct LaneLoads {
+  struct alignas(64) Load {
+    std::atomic<int32_t> connections{0};
+  };
+  explicit LaneLoads(std::vector<event::Lane*> workers) : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
+  std::vector<event::Lane*> workers;  // index: lane index - 1
+  std::unique_ptr<Load[]> loads;
+  // The worker with the fewest connections.
+  size_t least() const;
+  int64_t total() const;
+};
+
+class LaneListeners final : public event::SlotObserver {
+ public:
+  LaneListeners(event::Lane& lane, std::shared_ptr<LaneLoads> loads);
+  ~LaneListeners() override;
+  static LaneListeners& of(event::Lane& lane) { return *static_cast<LaneListeners*>(lane.local(event::LocalKey::kNet)); }
+
+  event::Lane& lane() { return lane_; }
+  LaneLoads& loads() { return *loads_; }
+  void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
+  // For the end of the process: no more connections, those there finish.
+  void stop_accepting();
+  void drain();
+  void close_all();
+  size_t connection_count() const { return slab_.live(); }
+
+  DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
+  void destroy(DownstreamConnection& connection);
+  LaneListener* find(event::SlotId id) { return id.index < listeners_.size() ? listeners_[id.index].get() : nullptr; }
+  uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
+
+ private:
+  event::Lane& lane_;
+  std::shared_ptr<LaneLoads> loads_;
+  Slab<DownstreamConnection> slab_;
+  std::vector<std::unique_ptr<LaneListener>> listeners_;
+  uint64_t last_id_ = 0;
+};
+
+}  // namespace weir::proxy

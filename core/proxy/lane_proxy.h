@@ -1,0 +1,42 @@
+// What the HTTP proxy keeps once per lane: recycled streams and texts that change once a second.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/slab.h"
+#include "core/event/lane.h"
+#include "core/http/date.h"
+#include "core/proxy/server_stream.h"
+
+namespace weir::proxy {
+
+class LaneProxy {
+ public:
+  explicit LaneProxy(event::Lane& lane) : lane_(lane) { lane.set_local(event::LocalKey::kProxy, this); }
+  ~LaneProxy() { lane_.set_local(event::LocalKey::kProxy, nullptr); }
+  LaneProxy(const LaneProxy&) = delete;
+  LaneProxy& operator=(const LaneProxy&) = delete;
+  static LaneProxy& of(event::Lane& lane) { return *static_cast<LaneProxy*>(lane.local(event::LocalKey::kProxy)); }
+
+  Slab<ServerStream>& streams() { return streams_; }
+  // The `date` header's value now. Valid until the end of the turn.
+  std::string_view date() {
+    int64_t second = std::chrono::duration_cast<std::chrono::seconds>(lane_.wall_now().time_since_epoch()).count();
+    if (second != date_second_) {
+      date_second_ = second;
+      http::format_date(second, date_);
+    }
+    return {date_, http::kDateBytes};
+  }
+  uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
+
+ private:
+  event::Lane& lane_;
+  Slab<ServerStream> streams_;
+  int64_t date_second_ = -1;
+  uint64_t last_id_ = 0;
+  char date_[http::kDateBytes];
+};
+
+}  // namespace weir::proxy

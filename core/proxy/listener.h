@@ -1,0 +1,86 @@
+// A listener's configuration: sockets, listener filters, filter chains. Lanes see it through a slot; connections pin it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/event/slot.h"
+#include "core/filter/registry.h"
+#include "core/net/address.h"
+#include "core/net/socket.h"
+#include "core/stats/store.h"
+
+namespace weir::proxy {
+
+// `listener.<address>.*`. [any]
+struct ListenerStats {
+  ListenerStats(stats::Store& store, const std::string& name);
+  std::shared_ptr<stats::Group> group;
+  stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout, no_filter_chain_match;
+  stats::Gauge cx_active, pre_cx_active;
+  stats::Histogram cx_length_ms;
+};
+
+// The listening descriptors of one address, one per worker lane (or one in all). Kept over updates of the listener that
+// do not change address or options. [main] makes them; each lane takes its own.
+struct ListenSockets {
+  net::Address address;  // as bound: port 0 resolved
+  net::ListenOptions options;
+  std::vector<int> by_worker;  // index: lane index - 1; -1: this lane has none (handed connections by another)
+};
+
+struct NetworkFilterEntry {
+  const filter::NetworkFilterDescriptor* descriptor = nullptr;
+  filter::ConfigPtr config;
+};
+
+struct FilterChain {
+  std::string name;
+  std::vector<NetworkFilterEntry> filters;  // the last is terminal
+  uint64_t fingerprint = 0;  // of its configuration: equal chains of two versions need no draining
+};
+
+struct ListenerFilterEntry {
+  const filter::ListenerFilterDescriptor* descriptor = nullptr;
+  filter::ConfigPtr config;
+};
+
+// Connections of the whole process, and the most it may have. [any]
+struct ConnectionLimit {
+  std::atomic<int64_t> active{0};
+  int64_t max = INT64_MAX;
+};
+
+struct ListenerSpec {
+  std::string name;
+  std::shared_ptr<const ListenSockets> sockets;
+  std::vector<FilterChain> chains;  // the first that matches
+  std::vector<ListenerFilterEntry> listener_filters;
+  Duration listener_filters_timeout = 15s;
+  bool continue_on_listener_filters_timeout = false;
+  uint32_t buffer_limit = 1024 * 1024;
+  uint32_t accepts_per_turn = 16;
+  std::shared_ptr<ListenerStats> stats;
+  std::shared_ptr<ConnectionLimit> limit;  // kept over updates
+};
+
+// [immutable]
+class Listener final : public event::Versioned {
+ public:
+  explicit Listener(ListenerSpec spec) : spec(std::move(spec)) {}
+  const ListenerSpec spec;
+  // nullptr: no chain matches.
+  const FilterChain* choose_chain() const { return spec.chains.empty() ? nullptr : &spec.chains.front(); }
+  bool has_chain(uint64_t fingerprint) const {
+    for (const FilterChain& chain : spec.chains) {
+      if (chain.fingerprint == fingerprint) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace weir::proxy

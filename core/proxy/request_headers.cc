@@ -1,0 +1,165 @@
+#include "core/proxy/request_headers.h"
+
+#include "core/http/url.h"
+
+namespace weir::proxy {
+
+using http::HeaderId;
+
+namespace {
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool equals_folded(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if ((a[i] | 0x20) != (b[i] | 0x20)) return false;
+  }
+  return true;
+}
+
+// The n-th address from the end of an x-forwarded-for list (0: the last); empty if there are fewer.
+std::string_view forwarded_address(std::string_view list, uint32_t from_end) {
+  while (true) {
+    size_t comma = list.rfind(',');
+    std::string_view last = trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+    if (from_end == 0) return last;
+    if (comma == std::string_view::npos) return {};
+    --from_end;
+    list = list.substr(0, comma);
+  }
+}
+
+net::Address parse_forwarded(std::string_view text) {
+  if (text.empty()) return {};
+  auto parsed = net::Address::from_ip(text, 0);
+  if (parsed.ok()) return *parsed;
+  // Some proxies write the port too.
+  http::HostPort parts;
+  if (!http::split_host_port(text, parts)) return {};
+  std::string_view host = parts.host;
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  parsed = net::Address::from_ip(host, http::port_number(parts.port));
+  return parsed.ok() ? *parsed : net::Address();
+}
+
+// Headers that only a trusted peer may send.
+constexpr HeaderId kInternalOnly[] = {
+    HeaderId::kXEnvoyInternal,
+    HeaderId::kXEnvoyDownstreamServiceCluster,
+    HeaderId::kXEnvoyDownstreamServiceNode,
+    HeaderId::kXEnvoyRetryOn,
+    HeaderId::kXEnvoyRetryGrpcOn,
+    HeaderId::kXEnvoyMaxRetries,
+    HeaderId::kXEnvoyUpstreamAltStatName,
+    HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::kXEnvoyExpectedRqTimeoutMs,
+    HeaderId::kXEnvoyForceTrace,
+    HeaderId::kXEnvoyIpTags,
+    HeaderId::kXEnvoyOriginalPath,
+    HeaderId::kXEnvoyOriginalHost,
+    HeaderId::kXEnvoyHedgeOnPerTryTimeout,
+    HeaderId::kXEnvoyDecoratorOperation,
+    HeaderId::kXEnvoyRetriableHeaderNames,
+    HeaderId::kXEnvoyRetriableStatusCodes,
+    HeaderId::kXEnvoyAttemptCount,
+    HeaderId::kXEnvoyIsTimeoutRetry,
+    HeaderId::kXEnvoyExternalAddress,
+};
+
+}  // namespace
+
+void remove_hop_by_hop(http::HeaderMap& headers) {
+  std::string_view named = headers.get(HeaderId::kConnection);
+  if (named.data() != nullptr) {
+    while (!named.empty()) {
+      size_t comma = named.find(',');
+      std::string_view token = trim(named.substr(0, comma));
+      named = comma == std::string_view::npos ? std::string_view() : named.substr(comma + 1);
+      if (token.empty() || equals_folded(token, "close") || equals_folded(token, "keep-alive") || equals_folded(token, "te")) continue;
+      headers.remove_if([&](const http::HeaderEntry& entry) {
+        return entry.name_size > 0 && entry.name_data[0] != ':' && equals_folded(entry.name(), token);
+      });
+    }
+    headers.remove(HeaderId::kConnection);
+  }
+  if (headers.contains(HeaderId::kKeepAlive)) headers.remove(HeaderId::kKeepAlive);
+  if (headers.contains(HeaderId::kProxyConnection)) headers.remove(HeaderId::kProxyConnection);
+  if (headers.contains(HeaderId::kTransferEncoding)) headers.remove(HeaderId::kTransferEncoding);
+  if (headers.contains(HeaderId::kUpgrade)) headers.remove(HeaderId::kUpgrade);
+  if (headers.contains(HeaderId::kTe) && !equals_folded(headers.get(HeaderId::kTe), "trailers")) headers.remove(HeaderId::kTe);
+}
+
+ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers, stream::StreamInfo& info,
+                                   Arena& arena) {
+  ClientIdentity identity;
+  const net::Address& peer = info.downstream_direct_remote;
+  std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
+  bool single_address = forwarded.find(',') == std::string_view::npos;
+  char text[net::Address::kMaxText];
+  if (config.use_remote_address) {
+    if (config.xff_trusted_hops > 0) {
+      net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops - 1));
+      if (!client.empty()) info.downstream_remote = client;
+    }
+    identity.edge = !peer.is_private();
+    identity.internal = info.downstream_remote.is_private() && (forwarded.empty() || config.xff_trusted_hops > 0);
+    if (peer.is_ip() && !config.skip_xff_append) {
+      std::string_view own = peer.ip_to_text(text);
+      if (forwarded.empty()) {
+        headers.set(HeaderId::kXForwardedFor, arena.copy(own));
+      } else {
+        headers.set(HeaderId::kXForwardedFor, arena.concat(forwarded, ",", own));
+      }
+    }
+    if (config.xff_trusted_hops == 0 || !headers.contains(HeaderId::kXForwardedProto)) {
+      headers.set(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+    }
+  } else {
+    net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops));
+    if (!client.empty()) info.downstream_remote = client;
+    identity.internal = !client.empty() && client.is_private() && single_address;
+    if (!headers.contains(HeaderId::kXForwardedProto)) headers.add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+  }
+  if (identity.edge) {
+    for (HeaderId id : kInternalOnly) {
+      if (headers.contains(id)) headers.remove(id);
+    }
+    headers.set(HeaderId::kXEnvoyExternalAddress, arena.copy(info.downstream_remote.ip_to_text(text)));
+  } else if (identity.internal) {
+    headers.set(HeaderId::kXEnvoyInternal, "true");
+  } else if (headers.contains(HeaderId::kXEnvoyInternal)) {
+    headers.remove(HeaderId::kXEnvoyInternal);
+  }
+  return identity;
+}
+
+void ensure_request_id(http::HeaderMap& headers, bool replace, Random& random, Arena& arena) {
+  if (headers.contains(HeaderId::kXRequestId) && !replace) return;
+  static constexpr char kHex[] = "0123456789abcdef";
+  uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;                              // version 4
+  uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);               // variant 1
+  char* text = arena.allocate_bytes(36);
+  char* at = text;
+  auto write = [&](uint64_t value, int digits) {
+    for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) *at++ = kHex[(value >> shift) & 15];
+  };
+  write(high >> 32, 8);
+  *at++ = '-';
+  write(high >> 16, 4);
+  *at++ = '-';
+  write(high, 4);
+  *at++ = '-';
+  write(low >> 48, 4);
+  *at++ = '-';
+  write(low, 12);
+  headers.set(HeaderId::kXRequestId, {text, 36});
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,32 @@
+// What a connection manager does to the headers of requests before anything else looks at them: hop-by-hop fields, who
+// the client is, and the request id.
+#pragma once
+
+#include <string_view>
+
+#include "core/base/arena.h"
+#include "core/base/random.h"
+#include "core/http/header_map.h"
+#include "core/proxy/connection_manager.h"
+#include "core/stream/stream_info.h"
+
+namespace weir::proxy {
+
+// Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
+// 7.6.1). `te: trailers` stays.
+void remove_hop_by_hop(http::HeaderMap& headers);
+
+struct ClientIdentity {
+  bool edge = false;      // the request enters the trusted network here: its x-envoy headers were removed
+  bool internal = false;
+};
+
+// Works out the client's address from the connection and x-forwarded-for, as the published options say; sets
+// info.downstream_remote, x-forwarded-for, x-forwarded-proto, x-envoy-internal and x-envoy-external-address.
+ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers, stream::StreamInfo& info,
+                                   Arena& arena);
+
+// Gives the request an id (UUID version 4) if it has none, or if `replace`.
+void ensure_request_id(http::HeaderMap& headers, bool replace, Random& random, Arena& arena);
+
+}  // namespace weir::proxy

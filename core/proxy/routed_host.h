@@ -1,0 +1,39 @@
+// What a terminal filter of an HTTP chain may rely on beyond the stream: the chosen route and the stream's deadlines.
+// Every host that core/proxy makes (server streams, headless streams, the tests' harness) is one.
+#pragma once
+
+#include "core/filter/stream.h"
+#include "core/proxy/connection_manager.h"
+#include "core/proxy/deadlines.h"
+#include "core/route/route_table.h"
+
+namespace weir::proxy {
+
+// Told when one of its deadlines has passed. [worker]
+class DeadlineListener {
+ public:
+  virtual void on_deadline(DeadlineKind kind) = 0;
+
+ protected:
+  ~DeadlineListener() = default;
+};
+
+class RoutedHost : public filter::StreamHost {
+ public:
+  virtual const route::Selection& selection() const = 0;
+  virtual const ConnectionManagerConfig& config() const = 0;
+  virtual Deadlines& deadlines() = 0;
+  // Who hears of kRoute, kPerTry and kPerTryIdle.
+  virtual void set_deadline_listener(DeadlineListener* listener) = 0;
+  // The route's idle timeout instead of the connection manager's.
+  virtual void set_stream_idle_timeout(Duration timeout) = 0;
+  // Drawn once per stream: sampling, weights, fractions.
+  virtual uint64_t stream_random() const = 0;
+  // Bytes moved: the idle timeout starts again.
+  virtual void touch() = 0;
+
+ protected:
+  ~RoutedHost() = default;
+};
+
+}  // namespace weir::proxy

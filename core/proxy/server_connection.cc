@@ -1,0 +1,271 @@
+#include "core/proxy/server_connection.h"
+
+#include <algorithm>
+
+#include "core/proxy/lane_proxy.h"
+
+namespace weir::proxy {
+
+using filter::Action;
+using filter::FlowReason;
+using stream::ResponseFlag;
+
+ServerConnection::ServerConnection(const ConnectionManagerConfig& config, event::Lane& lane)
+    : config_(config), lane_(lane), deadlines_(lane, *this), codec_(*this, lane.blocks(), config.h1), born_(lane.now()) {}
+
+ServerConnection::~ServerConnection() { WEIR_ASSERT(stream_ == nullptr); }
+
+Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
+  host_ = &host;
+  const ConnectionManagerStats& stats = *config_.stats;
+  stats.cx_total.inc();
+  stats.cx_http1_total.inc();
+  stats.cx_active.inc();
+  stats.cx_http1_active.inc();
+  connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
+  deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
+  deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  await_request();
+  return Action::kContinue;
+}
+
+void ServerConnection::await_request() { deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout); }
+
+Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
+  in_codec_ = true;
+  codec_.receive(data);
+  bool ended = connection().peer_ended() && !codec_.paused();
+  if (ended && stream_ == nullptr && codec_.idle()) {
+    in_codec_ = false;
+    if (connection().open()) connection().close(net::CloseReason::kRemote);
+    return Action::kDone;
+  }
+  if (ended && !codec_.request_complete() && !codec_.stopped()) codec_.on_eof();
+  in_codec_ = false;
+  if (!connection().open()) return Action::kDone;
+  // A stream that ended inside receive() made room for the next request.
+  if (!data.empty() && codec_.request_complete()) {
+    connection().block_read(net::ReadBlock::kHandler);  // it waits for its turn
+  } else if (stream_ == nullptr && !data.empty() && config_.request_headers_timeout > Duration::zero() &&
+             !deadlines_.is_set(DeadlineKind::kRequestHeaders)) {
+    deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  }
+  return Action::kContinue;
+}
+
+// --- Requests ------------------------------------------------------------------------------------------------------
+
+void ServerConnection::describe(stream::StreamInfo& info) {
+  info.connection_id = host_->connection_id();
+  info.downstream_remote = host_->remote();
+  info.downstream_direct_remote = connection().remote();
+  info.downstream_local = host_->local();
+  info.filter_chain_name = host_->filter_chain_name();
+  info.requested_server_name = host_->server_name();
+}
+
+ServerStream& ServerConnection::make_stream() {
+  LaneProxy& lane_proxy = LaneProxy::of(lane_);
+  stream_ = lane_proxy.streams().make(*this);
+  stream_->stream().info().stream_id = lane_proxy.next_id();
+  ++requests_;
+  return *stream_;
+}
+
+http::HeaderMap& ServerConnection::begin_request() { return make_stream().stream().request_headers(); }
+
+void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockRef owner) {
+  if (draining_ || host_->draining()) {
+    config_.stats->cx_drain_close.inc();
+    codec_.close_after_response();
+  }
+  if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection) {
+    config_.stats->cx_max_requests_reached.inc();
+    codec_.close_after_response();
+  }
+  stream_->on_head(head, std::move(owner));
+}
+
+void ServerConnection::on_request_data(Slices& data, bool end) {
+  if (stream_ != nullptr) stream_->on_data(data, end);
+}
+
+http::HeaderMap& ServerConnection::begin_trailers() { return stream_->stream().make_request_trailers(); }
+
+void ServerConnection::on_request_trailers(http::HeaderMap&) {
+  if (stream_ != nullptr) stream_->on_trailers();
+}
+
+void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
+  if (connection().peer_ended() && stream_ != nullptr) {
+    // Not garbage: the client went away in the middle of its request.
+    config_.stats->rq_rx_reset.inc();
+    stream_->on_disconnect(ResponseFlag::kDownstreamConnectionTermination, "downstream_remote_disconnect");
+    release_stream();
+    connection().close(net::CloseReason::kRemote);
+    return;
+  }
+  config_.stats->cx_protocol_error.inc();
+  if (stream_ == nullptr) {
+    if (connection().peer_ended()) {
+      connection().close(net::CloseReason::kRemote);
+      return;
+    }
+    make_stream().stream().info().protocol = stream::Protocol::kHttp11;
+  }
+  stream_->on_protocol_error(http::h1::error_name(error), suggested_status);
+}
+
+// --- Responses -----------------------------------------------------------------------------------------------------
+
+bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
+  if (codec_.encode_response_head(headers, end, connection().out()) != http::h1::EncodeError::kNone) return false;
+  connection().flush_later();
+  return true;
+}
+
+void ServerConnection::write_informational(const http::HeaderMap& headers) {
+  if (codec_.encode_informational(headers, connection().out()) == http::h1::EncodeError::kNone) connection().flush_later();
+}
+
+bool ServerConnection::write_data(Slices& data, bool end) {
+  if (codec_.encode_data(data, end, connection().out()) != http::h1::EncodeError::kNone) return false;
+  connection().flush_later();
+  return true;
+}
+
+bool ServerConnection::write_trailers(const http::HeaderMap& trailers) {
+  if (codec_.encode_trailers(trailers, connection().out()) != http::h1::EncodeError::kNone) return false;
+  connection().flush_later();
+  return true;
+}
+
+// Cut off without a final chunk or with fewer bytes than promised: the client sees an incomplete message.
+void ServerConnection::abort_response() {
+  codec_.stop();
+  if (stream_ != nullptr) {
+    stream_->finish();
+    release_stream();
+  }
+  connection().flush();
+  if (connection().open()) connection().close(net::CloseReason::kLocal);
+}
+
+void ServerConnection::pause_request(bool paused) {
+  if (stream_ == nullptr || !connection().open()) return;
+  if (paused) {
+    codec_.pause();
+    connection().block_read(net::ReadBlock::kWatermark);
+  } else {
+    codec_.unpause();
+    connection().unblock_read(net::ReadBlock::kWatermark);
+    host_->deliver_again();
+  }
+}
+
+// The response is complete. The request may not be: then the connection cannot be used again.
+void ServerConnection::stream_done() {
+  bool request_complete = codec_.request_complete();
+  stream_->finish();
+  release_stream();
+  account_bytes();
+  if (!connection().open()) return;
+  if (!request_complete || !codec_.keep_alive() || codec_.stopped() || draining_) {
+    close_connection();
+    return;
+  }
+  codec_.next_message();
+  if (codec_.paused()) {
+    codec_.unpause();
+    connection().unblock_read(net::ReadBlock::kWatermark);
+  }
+  await_request();
+  connection().unblock_read(net::ReadBlock::kHandler);
+  // Inside receive() the caller goes on with what is left; outside, whatever waits is delivered at the end of the turn.
+  if (!host_->input().empty() || connection().peer_ended()) host_->deliver_again();
+}
+
+void ServerConnection::release_stream() {
+  lane_.defer_delete(*stream_);
+  stream_ = nullptr;
+}
+
+void ServerConnection::close_connection() {
+  codec_.stop();
+  deadlines_.stop();
+  connection().close_after_flush(config_.delayed_close_timeout);
+}
+
+void ServerConnection::account_bytes() {
+  net::Connection& connection = host_->connection();
+  config_.stats->cx_rx_bytes_total.add(connection.bytes_read() - rx_accounted_);
+  config_.stats->cx_tx_bytes_total.add(connection.bytes_written() - tx_accounted_);
+  rx_accounted_ = connection.bytes_read();
+  tx_accounted_ = connection.bytes_written();
+}
+
+// --- The connection ------------------------------------------------------------------------------------------------
+
+void ServerConnection::on_above_high_watermark(filter::ConnectionHost&) {
+  if (stream_ != nullptr) stream_->stream().response_flow().block(FlowReason::kDownstreamFull);
+}
+
+void ServerConnection::on_below_low_watermark(filter::ConnectionHost&) {
+  if (stream_ != nullptr) stream_->stream().response_flow().unblock(FlowReason::kDownstreamFull);
+}
+
+// Responses say `connection: close` from now on. An idle connection is not closed at once: the client may be sending a
+// request this very moment, and would see it fail.
+void ServerConnection::on_drain(filter::ConnectionHost&) {
+  if (draining_) return;
+  draining_ = true;
+  if (stream_ == nullptr && connection().open()) deadlines_.set_in(DeadlineKind::kConnectionIdle, std::min(config_.drain_timeout, config_.idle_timeout));
+}
+
+void ServerConnection::on_deadline(DeadlineKind kind) {
+  const ConnectionManagerStats& stats = *config_.stats;
+  switch (kind) {
+    case DeadlineKind::kConnectionIdle:
+      if (stream_ != nullptr) return;
+      (draining_ ? stats.cx_drain_close : stats.cx_idle_timeout).inc();
+      close_connection();
+      return;
+    case DeadlineKind::kRequestHeaders:
+      if (stream_ != nullptr) return;
+      stats.rq_header_timeout.inc();
+      make_stream().stream().info().protocol = stream::Protocol::kHttp11;
+      codec_.stop();
+      codec_.close_after_response();
+      stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
+      return;
+    case DeadlineKind::kConnectionMax:
+      stats.cx_max_duration_reached.inc();
+      draining_ = true;
+      codec_.close_after_response();
+      if (stream_ == nullptr) close_connection();
+      return;
+    default:
+      if (stream_ != nullptr) stream_->on_stream_deadline(kind);
+  }
+}
+
+void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
+  const ConnectionManagerStats& stats = *config_.stats;
+  deadlines_.stop();
+  codec_.stop();
+  if (stream_ != nullptr) {
+    bool remote = reason != net::CloseReason::kLocal;
+    (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();
+    if (remote) stats.rq_rx_reset.inc();
+    stream_->on_disconnect(remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
+                           remote ? "downstream_remote_disconnect" : "downstream_local_disconnect");
+    release_stream();
+  }
+  account_bytes();
+  stats.cx_destroy.inc();
+  stats.cx_active.dec();
+  stats.cx_http1_active.dec();
+  stats.cx_length_ms.record(static_cast<uint64_t>(to_ms(lane_.now() - born_)));
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,80 @@
+// An HTTP/1 downstream connection: the terminal network filter that the connection-manager plugin makes. One stream at a
+// time; what the client sends ahead waits, bounded, until it is that request's turn.
+#pragma once
+
+#include <memory>
+
+#include "core/event/lane.h"
+#include "core/filter/network_filter.h"
+#include "core/http/h1/codec.h"
+#include "core/proxy/connection_manager.h"
+#include "core/proxy/deadlines.h"
+#include "core/proxy/server_stream.h"
+
+namespace weir::proxy {
+
+class ServerConnection final : public filter::NetworkFilter,
+                               public StreamConnection,
+                               private http::h1::ServerCodec::Events,
+                               private Deadlines::Owner {
+ public:
+  // `config` is kept by whoever pins the listener's configuration for the connection.
+  ServerConnection(const ConnectionManagerConfig& config, event::Lane& lane);
+  ~ServerConnection() override;
+
+  // NetworkFilter
+  filter::Action on_new_connection(filter::ConnectionHost& host) override;
+  filter::Action on_data(filter::ConnectionHost& host, Slices& data, bool end) override;
+  void on_above_high_watermark(filter::ConnectionHost& host) override;
+  void on_below_low_watermark(filter::ConnectionHost& host) override;
+  void on_drain(filter::ConnectionHost& host) override;
+  void on_closed(filter::ConnectionHost& host, net::CloseReason reason) override;
+
+  // StreamConnection
+  const ConnectionManagerConfig& config() const override { return config_; }
+  event::Lane& lane() override { return lane_; }
+  Deadlines& deadlines() override { return deadlines_; }
+  void describe(stream::StreamInfo& info) override;
+  bool is_tls() const override { return false; }
+  [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
+  void write_informational(const http::HeaderMap& headers) override;
+  [[nodiscard]] bool write_data(Slices& data, bool end) override;
+  [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
+  void close_after_response() override { codec_.close_after_response(); }
+  void abort_response() override;
+  void pause_request(bool paused) override;
+  void stream_done() override;
+
+ private:
+  // ServerCodec::Events
+  http::HeaderMap& begin_request() override;
+  void on_request_head(const http::h1::RequestHead& head, BlockRef owner) override;
+  void on_request_data(Slices& data, bool end) override;
+  http::HeaderMap& begin_trailers() override;
+  void on_request_trailers(http::HeaderMap& trailers) override;
+  void on_parse_error(http::h1::ParseError error, int suggested_status) override;
+  // Deadlines::Owner
+  void on_deadline(DeadlineKind kind) override;
+
+  ServerStream& make_stream();
+  void release_stream();
+  void await_request();
+  void close_connection();
+  void account_bytes();
+  net::Connection& connection() { return host_->connection(); }
+
+  const ConnectionManagerConfig& config_;
+  event::Lane& lane_;
+  filter::ConnectionHost* host_ = nullptr;
+  ServerStream* stream_ = nullptr;
+  Deadlines deadlines_;
+  http::h1::ServerCodec codec_;
+  MonoTime born_;
+  uint64_t rx_accounted_ = 0;
+  uint64_t tx_accounted_ = 0;
+  uint32_t requests_ = 0;
+  bool in_codec_ = false;
+  bool draining_ = false;
+};
+
+}  // namespace weir::proxy

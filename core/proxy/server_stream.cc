@@ -1,0 +1,341 @@
+#include "core/proxy/server_stream.h"
+
+#include "core/http/url.h"
+#include "core/proxy/lane_proxy.h"
+#include "core/proxy/request_headers.h"
+
+namespace weir::proxy {
+
+using filter::Action;
+using http::HeaderId;
+using stream::ResponseFlag;
+
+ServerStream::ServerStream(StreamConnection& connection)
+    : connection_(connection),
+      config_(connection.config()),
+      random_(connection.lane().random().next()),
+      idle_timeout_(config_.stream_idle_timeout),
+      stream_(connection.lane(), *this) {
+  stream::StreamInfo& info = stream_.info();
+  info.start = connection.lane().now();
+  info.start_wall = connection.lane().wall_now();
+  connection.describe(info);
+  stream_.set_buffer_limit(config_.buffer_limit);
+}
+
+ServerStream::~ServerStream() { WEIR_ASSERT(finished_); }
+
+void ServerStream::dispose() { LaneProxy::of(connection_.lane()).streams().destroy(this); }
+
+// --- The request ---------------------------------------------------------------------------------------------------
+
+void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
+  if (owner) stream_.hold(std::move(owner));
+  head_seen_ = true;
+  is_head_ = head.is_head;
+  const ConnectionManagerStats& stats = *config_.stats;
+  stats.rq_total.inc();
+  stats.rq_http1_total.inc();
+  stats.rq_active.inc();
+  counted_ = true;
+  stream::StreamInfo& info = stream_.info();
+  info.protocol = head.version == http::h1::Version::kHttp10 ? stream::Protocol::kHttp10 : stream::Protocol::kHttp11;
+  if (head.end_stream) info.request_end = info.start;
+
+  Deadlines& deadlines = connection_.deadlines();
+  deadlines.clear(DeadlineKind::kConnectionIdle);
+  deadlines.clear(DeadlineKind::kRequestHeaders);
+  touch();
+  if (!head.end_stream) deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
+
+  if (!check_request(head)) return;
+  http::HeaderMap& headers = stream_.request_headers();
+  if (!headers.contains(HeaderId::kScheme)) headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
+  remove_hop_by_hop(headers);
+  if (!sanitise_path()) return;
+  identify_client();
+  select_route();
+  start_chain(head.end_stream);
+}
+
+// What a request must be to go any further. False: answered.
+bool ServerStream::check_request(const http::h1::RequestHead& head) {
+  http::HeaderMap& headers = stream_.request_headers();
+  if (head.is_connect || head.upgrade) {
+    stream_.reply_local(403, "upgrade_failed");
+    return false;
+  }
+  if (config_.underscores != UnderscoreAction::kAllow) {
+    auto has_underscore = [](const http::HeaderEntry& entry) {
+      return entry.id == HeaderId::kNone && entry.name().find('_') != std::string_view::npos;
+    };
+    if (config_.underscores == UnderscoreAction::kDrop) {
+      headers.remove_if(has_underscore);
+    } else {
+      bool found = false;
+      headers.for_each([&](const http::HeaderEntry& entry) { found |= has_underscore(entry); });
+      if (found) {
+        config_.stats->rq_rejected_underscore.inc();
+        stream_.reply_local(400, "unexpected_underscore");
+        return false;
+      }
+    }
+  }
+  if (head.expect_continue && !config_.proxy_100_continue) {
+    headers.remove(HeaderId::kExpect);
+    if (!head.end_stream) {
+      http::HeaderMap& response = stream_.response_headers();
+      response.add(HeaderId::kStatus, "100");
+      connection_.write_informational(response);
+      response.clear();
+    }
+  }
+  if (config_.strip_any_host_port || config_.strip_matching_host_port) {
+    std::string_view authority = headers.authority();
+    std::string_view stripped = config_.strip_any_host_port
+                                    ? http::strip_port(authority)
+                                    : http::strip_matching_port(authority, stream_.info().downstream_local.port());
+    if (stripped.size() != authority.size()) headers.set(HeaderId::kAuthority, stripped);
+  }
+  return true;
+}
+
+bool ServerStream::sanitise_path() {
+  if (!config_.path.any()) return true;
+  http::HeaderMap& headers = stream_.request_headers();
+  std::string_view result;
+  switch (http::sanitize_path(headers.path(), config_.path, stream_.arena(), result)) {
+    case http::PathVerdict::kUnchanged:
+      return true;
+    case http::PathVerdict::kChanged:
+      headers.set(HeaderId::kPath, result);
+      return true;
+    case http::PathVerdict::kRedirect: {
+      config_.stats->rq_redirected_with_normalized_path.inc();
+      headers.set(HeaderId::kPath, result);
+      stream_.reply_local(
+          307, "path_normalization_redirect", {},
+          [](http::HeaderMap& reply, filter::Stream& stream, const void*) { reply.add(HeaderId::kLocation, stream.request_headers().path()); },
+          nullptr);
+      return false;
+    }
+    case http::PathVerdict::kReject:
+      config_.stats->rq_failed_path_normalization.inc();
+      stream_.reply_local(400, "path_normalization_failed");
+      return false;
+  }
+  return true;
+}
+
+void ServerStream::identify_client() {
+  ClientIdentity identity = identify_downstream(config_, connection_.is_tls(), stream_.request_headers(), stream_.info(), stream_.arena());
+  if (config_.generate_request_id) {
+    ensure_request_id(stream_.request_headers(), identity.edge && !config_.preserve_external_request_id, stream_.lane().random(),
+                      stream_.arena());
+  }
+}
+
+void ServerStream::select_route() {
+  table_ = stream_.lane().slots().pin<route::RouteTable>(config_.route_table);
+  if (!table_) return;
+  route::SelectInput input;
+  input.random = random_;
+  input.is_tls = stream_.request_headers().get(HeaderId::kXForwardedProto) == "https";
+  selection_ = table_->select(stream_.request_headers(), input);
+  stream::StreamInfo& info = stream_.info();
+  if (selection_.virtual_host != nullptr) info.virtual_host = selection_.virtual_host->name();
+  if (selection_.route != nullptr) info.route_name = selection_.route->name();
+}
+
+void ServerStream::start_chain(bool end) {
+  const filter::HttpChainConfig& chain = *config_.chain;
+  uint64_t enabled = chain.enabled_mask();
+  for (const route::FilterConfigs::Entry& entry : selection_.filter_configs().entries()) {
+    for (size_t position = 0; position < chain.size(); ++position) {
+      if (chain.entry(position).id != entry.filter_id) continue;
+      if (entry.disabled) {
+        enabled &= ~(uint64_t{1} << position);
+      } else {
+        enabled |= uint64_t{1} << position;  // a configuration on the route turns a disabled filter on
+      }
+    }
+  }
+  stream_.make_chain(chain, enabled);
+  stream_.request_arrived(end);
+}
+
+void ServerStream::on_data(Slices& data, bool end) {
+  touch();
+  stream::StreamInfo& info = stream_.info();
+  info.bytes_received += data.size();
+  if (end) {
+    info.request_end = stream_.lane().now();
+    connection_.deadlines().clear(DeadlineKind::kRequest);
+  }
+  stream_.request_data_arrived(data, end);
+  maybe_done();
+}
+
+void ServerStream::on_trailers() {
+  touch();
+  stream_.info().request_end = stream_.lane().now();
+  connection_.deadlines().clear(DeadlineKind::kRequest);
+  stream_.request_trailers_arrived();
+  maybe_done();
+}
+
+void ServerStream::on_protocol_error(std::string_view detail, int status) {
+  stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
+  connection_.close_after_response();
+  if (!counted_) {
+    config_.stats->rq_total.inc();
+    config_.stats->rq_active.inc();
+    counted_ = true;
+  }
+  if (status == 431 || status == 413) config_.stats->rq_too_large.inc();
+  stream_.reply_local(status, detail);
+}
+
+void ServerStream::on_disconnect(ResponseFlag flag, std::string_view detail) {
+  if (finished_) return;
+  stream::StreamInfo& info = stream_.info();
+  info.flags.set(flag);
+  info.details = detail;
+  finish();
+}
+
+void ServerStream::on_stream_deadline(DeadlineKind kind) {
+  const ConnectionManagerStats& stats = *config_.stats;
+  switch (kind) {
+    case DeadlineKind::kStreamIdle:
+      stats.rq_idle_timeout.inc();
+      stream_.info().flags.set(ResponseFlag::kStreamIdleTimeout);
+      connection_.close_after_response();
+      stream_.reply_local(stream_.request_finished() ? 504 : 408, "stream_idle_timeout", "stream timeout");
+      break;
+    case DeadlineKind::kRequest:
+      stats.rq_timeout.inc();
+      connection_.close_after_response();
+      stream_.reply_local(408, "request_overall_timeout", "request timeout");
+      break;
+    case DeadlineKind::kStreamMax:
+      stats.rq_max_duration_reached.inc();
+      stream_.info().flags.set(ResponseFlag::kDurationTimeout);
+      connection_.close_after_response();
+      stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout", "downstream duration timeout");
+      break;
+    default:
+      if (deadline_listener_ != nullptr) deadline_listener_->on_deadline(kind);
+  }
+}
+
+// --- The response --------------------------------------------------------------------------------------------------
+
+void ServerStream::send_informational(http::HeaderMap& headers) { connection_.write_informational(headers); }
+
+void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
+  stream::StreamInfo& info = stream_.info();
+  info.response_code = static_cast<uint16_t>(headers.status_code());
+  info.response_first_tx = stream_.lane().now();
+  remove_hop_by_hop(headers);
+  switch (config_.server_header) {
+    case ServerHeader::kOverwrite:
+      headers.set(HeaderId::kServer, config_.server_name);
+      break;
+    case ServerHeader::kAppendIfAbsent:
+      if (!headers.contains(HeaderId::kServer)) headers.add(HeaderId::kServer, config_.server_name);
+      break;
+    case ServerHeader::kPassThrough:
+      break;
+  }
+  if (!headers.contains(HeaderId::kDate)) headers.add(HeaderId::kDate, LaneProxy::of(stream_.lane()).date());
+  if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
+  if (config_.always_set_request_id_in_response) {
+    std::string_view id = stream_.request_headers().get(HeaderId::kXRequestId);
+    if (id.data() != nullptr) headers.set(HeaderId::kXRequestId, id);
+  }
+  // Nobody will read the rest of a request that is answered already.
+  if (end && !stream_.request_finished()) connection_.close_after_response();
+  response_head_sent_ = true;
+  if (!connection_.write_headers(headers, end)) {
+    // A filter (or a hostile upstream) made a head that HTTP/1 cannot carry.
+    headers.clear();
+    headers.add(HeaderId::kStatus, "502");
+    headers.add(HeaderId::kContentLength, "0");
+    info.response_code = 502;
+    info.details = "invalid_response_headers";
+    connection_.close_after_response();
+    if (!connection_.write_headers(headers, true)) abort_response();
+    stream_.abort("invalid_response_headers");
+  }
+  touch();
+  if (end) maybe_done();
+}
+
+void ServerStream::send_data(Slices& data, bool end) {
+  stream_.info().bytes_sent += is_head_ ? 0 : data.size();
+  touch();
+  if (!connection_.write_data(data, end)) {
+    // Not as many bytes as content-length said.
+    abort_response();
+    return;
+  }
+  if (end) maybe_done();
+}
+
+void ServerStream::send_trailers(http::HeaderMap& trailers) {
+  if (!connection_.write_trailers(trailers)) {
+    abort_response();
+    return;
+  }
+  maybe_done();
+}
+
+void ServerStream::abort_response() {
+  if (aborted_) return;
+  aborted_ = true;
+  config_.stats->rq_tx_reset.inc();
+  connection_.abort_response();
+}
+
+void ServerStream::prepare_local_reply(http::HeaderMap&, Slices& body) {
+  if (is_head_) body.clear();
+}
+
+const void* ServerStream::route_config(uint32_t filter_id) const {
+  const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
+  return entry != nullptr ? entry->config.get() : nullptr;
+}
+
+void ServerStream::on_request_flow(bool blocked) {
+  (blocked ? config_.stats->flow_paused_reading : config_.stats->flow_resumed_reading).inc();
+  connection_.pause_request(blocked);
+}
+
+void ServerStream::maybe_done() {
+  if (done_reported_ || !stream_.response_finished()) return;
+  done_reported_ = true;
+  connection_.stream_done();
+}
+
+void ServerStream::finish() {
+  if (finished_) return;
+  finished_ = true;
+  connection_.deadlines().clear_stream();
+  stream::StreamInfo& info = stream_.info();
+  info.end = stream_.lane().now();
+  if (info.details.empty() && response_head_sent_) info.details = "via_upstream";
+  stream_.complete();
+  if (!counted_) return;
+  const ConnectionManagerStats& stats = *config_.stats;
+  stats.rq_active.dec();
+  if (info.response_code != 0) stats.codes.inc(info.response_code);
+  stats.rq_time.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
+  if (!config_.access_logs.empty()) {
+    stream::LogSubject subject{info, &stream_.request_headers(), &stream_.response_headers(), stream_.response_trailers()};
+    for (const auto& log : config_.access_logs) log->log(subject, stream_.lane());
+  }
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,112 @@
+// One request on a downstream HTTP connection: joins the codec's events, the filter chain and the response's way out.
+#pragma once
+
+#include <cstdint>
+
+#include "core/event/lane.h"
+#include "core/event/slot.h"
+#include "core/filter/stream.h"
+#include "core/http/h1/message.h"
+#include "core/proxy/connection_manager.h"
+#include "core/proxy/routed_host.h"
+#include "core/route/route_table.h"
+
+namespace weir::proxy {
+
+// The connection as its stream sees it; HTTP/1 has one stream at a time, other protocols will have many.
+class StreamConnection {
+ public:
+  virtual const ConnectionManagerConfig& config() const = 0;
+  virtual event::Lane& lane() = 0;
+  virtual Deadlines& deadlines() = 0;
+  // Fills in what the connection knows: addresses, ids, names.
+  virtual void describe(stream::StreamInfo& info) = 0;
+  virtual bool is_tls() const = 0;
+  // The encoded response. False: it cannot be encoded, and nothing was written.
+  [[nodiscard]] virtual bool write_headers(const http::HeaderMap& headers, bool end) = 0;
+  virtual void write_informational(const http::HeaderMap& headers) = 0;
+  [[nodiscard]] virtual bool write_data(Slices& data, bool end) = 0;
+  [[nodiscard]] virtual bool write_trailers(const http::HeaderMap& trailers) = 0;
+  virtual void close_after_response() = 0;
+  // The response was cut off: the client must notice.
+  virtual void abort_response() = 0;
+  virtual void pause_request(bool paused) = 0;
+  // The stream has nothing more to do: called once, by the stream, possibly inside an event of its own.
+  virtual void stream_done() = 0;
+
+ protected:
+  ~StreamConnection() = default;
+};
+
+class ServerStream final : public RoutedHost, public event::Deferred {
+ public:
+  explicit ServerStream(StreamConnection& connection);
+  ~ServerStream();
+
+  filter::Stream& stream() { return stream_; }
+  // --- From the connection ---
+  void on_head(const http::h1::RequestHead& head, BlockRef owner);
+  void on_data(Slices& data, bool end);
+  void on_trailers();
+  // The request cannot be understood (further).
+  void on_protocol_error(std::string_view detail, int status);
+  // The connection is gone.
+  void on_disconnect(stream::ResponseFlag flag, std::string_view detail);
+  void on_stream_deadline(DeadlineKind kind);
+  bool request_complete() const { return stream_.request_finished(); }
+  bool response_complete() const { return stream_.response_finished(); }
+  // Logs, completes the filters. Idempotent.
+  void finish();
+  bool finished() const { return finished_; }
+
+  // --- filter::StreamHost ---
+  void send_informational(http::HeaderMap& headers) override;
+  void send_headers(http::HeaderMap& headers, bool end) override;
+  void send_data(Slices& data, bool end) override;
+  void send_trailers(http::HeaderMap& trailers) override;
+  void abort_response() override;
+  void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
+  const void* route_config(uint32_t filter_id) const override;
+  void on_request_flow(bool blocked) override;
+
+  // --- RoutedHost ---
+  const route::Selection& selection() const override { return selection_; }
+  const ConnectionManagerConfig& config() const override { return config_; }
+  Deadlines& deadlines() override { return connection_.deadlines(); }
+  void set_deadline_listener(DeadlineListener* listener) override { deadline_listener_ = listener; }
+  void set_stream_idle_timeout(Duration timeout) override {
+    idle_timeout_ = timeout;
+    touch();
+  }
+  uint64_t stream_random() const override { return random_; }
+  void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
+
+  void dispose() override;
+
+ private:
+  bool check_request(const http::h1::RequestHead& head);
+  bool sanitise_path();
+  void identify_client();
+  void set_request_id(bool trusted);
+  void select_route();
+  void start_chain(bool end);
+  void maybe_done();
+
+  StreamConnection& connection_;
+  const ConnectionManagerConfig& config_;
+  uint64_t random_;
+  Duration idle_timeout_;
+  DeadlineListener* deadline_listener_ = nullptr;
+  route::Selection selection_;
+  event::Pin<route::RouteTable> table_;
+  bool finished_ : 1 = false;
+  bool done_reported_ : 1 = false;
+  bool aborted_ : 1 = false;
+  bool counted_ : 1 = false;
+  bool head_seen_ : 1 = false;
+  bool is_head_ : 1 = false;
+  bool response_head_sent_ : 1 = false;
+  filter::Stream stream_;
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,196 @@
+#include "core/route/actions.h"
+
+#include <charconv>
+
+#include "core/http/chars.h"
+#include "core/route/host_index.h"
+#include "core/route/text_hash.h"
+
+namespace weir::route {
+namespace {
+
+// "/a?b#c" -> "/a" and "?b#c".
+struct PathParts {
+  std::string_view path;
+  std::string_view rest;
+};
+PathParts split(std::string_view path) {
+  size_t end = path.find_first_of("?#");
+  if (end == std::string_view::npos) return {path, {}};
+  return {path.substr(0, end), path.substr(end)};
+}
+
+size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path_parameters) {
+  switch (matched.kind) {
+    case PathKind::kPrefix:
+    case PathKind::kExact:
+    case PathKind::kSegmentPrefix:
+      return std::min(matched.size, path.size());
+    case PathKind::kRegex:
+    case PathKind::kConnect:
+      break;
+  }
+  return ignore_path_parameters ? std::min(path.find(';'), path.size()) : path.size();
+}
+
+}  // namespace
+
+std::unique_ptr<const PathRewrite> PathRewrite::build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
+                                                      ErrorSink& errors) {
+  if (prefix.empty() && !regex) return nullptr;
+  if (!prefix.empty() && regex) {
+    errors.add("prefix_rewrite and regex_rewrite exclude each other");
+    return nullptr;
+  }
+  auto rewrite = std::make_unique<PathRewrite>();
+  if (regex) {
+    ErrorSink::At at(errors, "regex_rewrite");
+    if (!http::all_chars(regex->substitution, http::kFieldChar)) errors.add("substitution: has a control character");
+    Result<match::RegexRewrite> built = match::RegexRewrite::build(*regex);
+    if (errors.add_if_error(built.status())) return nullptr;
+    rewrite->regex_ = std::move(*built);
+  } else {
+    ErrorSink::At at(errors, "prefix_rewrite");
+    if (!http::all_chars(prefix, http::kTargetChar)) errors.add("has a space, a # or a control character");
+    rewrite->prefix_ = std::move(prefix);
+  }
+  return rewrite;
+}
+
+std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
+                                      Arena& arena) const noexcept {
+  PathParts parts = split(path);
+  std::string_view head;
+  std::string_view kept;
+  if (regex_) {
+    head = regex_->rewrite(parts.path, arena);
+  } else {
+    head = prefix_;
+    kept = parts.path.substr(matched_size(parts.path, matched, ignore_path_parameters));
+  }
+  // Anything else would be no request target, or another form of one, to whoever reads it next.
+  bool rooted = head.empty() ? kept.starts_with('/') : head.starts_with('/');
+  return arena.concat(rooted ? "" : "/", head, kept, parts.rest);
+}
+
+ClusterChoice WeightedCluster::cluster(const http::HeaderMap& request) const noexcept {
+  if (cluster_header != nullptr) return {.name = request.get(*cluster_header), .slot = {}, .has_slot = false};
+  return {.name = name, .slot = slot, .has_slot = true};
+}
+
+ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept {
+  if (weighted != nullptr) return weighted->cluster(request);
+  if (cluster_header_ != nullptr) return {.name = request.get(*cluster_header_), .slot = {}, .has_slot = false};
+  return {.name = cluster_, .slot = slot_, .has_slot = true};
+}
+
+const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept {
+  if (weighted_clusters_.empty()) return nullptr;
+  // Mixed, because a runtime fraction has already split the traffic by the same number.
+  uint64_t value = mix_hash(random ^ 0x9e3779b97f4a7c15ULL);
+  if (weight_header_ != nullptr) {
+    std::string_view text = request.get(*weight_header_);
+    uint64_t from_header = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from_header);
+    if (error == std::errc() && end == text.data() + text.size()) value = from_header;
+  }
+  value %= total_weight_;
+  for (const WeightedCluster& cluster : weighted_clusters_) {
+    if (value < cluster.weight) return &cluster;
+    value -= cluster.weight;
+  }
+  return &weighted_clusters_.back();  // not reached: the weights add up
+}
+
+std::string_view ForwardAction::rewrite_host(const http::HeaderMap& request, const WeightedCluster* weighted,
+                                             Arena& arena) const noexcept {
+  if (weighted != nullptr && !weighted->host_rewrite_literal.empty()) return weighted->host_rewrite_literal;
+  switch (host_rewrite_kind_) {
+    case HostRewriteSpec::Kind::kNone:
+    case HostRewriteSpec::Kind::kAuto:
+      return {};
+    case HostRewriteSpec::Kind::kLiteral:
+      return host_rewrite_literal_;
+    case HostRewriteSpec::Kind::kHeader: {
+      std::string_view value = request.get(*host_rewrite_header_);
+      return value.empty() ? std::string_view() : value;
+    }
+    case HostRewriteSpec::Kind::kPathRegex: {
+      std::string_view host = host_rewrite_regex_->rewrite(split(request.path()).path, arena);
+      return host.empty() ? std::string_view() : host;
+    }
+  }
+  return {};
+}
+
+std::unique_ptr<const RedirectAction> RedirectAction::build(RedirectSpec spec, ErrorSink& errors) {
+  auto action = std::make_unique<RedirectAction>();
+  if (spec.https && !spec.scheme.empty()) errors.add("https_redirect and scheme_redirect exclude each other");
+  if (!spec.path.empty() && (!spec.prefix_rewrite.empty() || spec.regex_rewrite)) {
+    errors.add("path_redirect, prefix_rewrite and regex_rewrite exclude each other");
+  }
+  auto check = [&](std::string_view field, std::string_view text) {
+    if (http::all_chars(text, http::kFieldChar)) return;
+    ErrorSink::At at(errors, field);
+    errors.add("has a control character");
+  };
+  check("scheme_redirect", spec.scheme);
+  check("host_redirect", spec.host);
+  check("path_redirect", spec.path);
+  action->scheme_ = spec.https ? "https" : std::move(spec.scheme);
+  action->host_ = std::move(spec.host);
+  if (spec.port != 0) action->port_ = std::to_string(spec.port);
+  action->path_ = std::move(spec.path);
+  action->path_rewrite_ = PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors);
+  action->status_ = spec.status;
+  action->strip_query_ = spec.strip_query;
+  return action;
+}
+
+const RedirectAction& RedirectAction::to_https() {
+  static const std::unique_ptr<const RedirectAction> action = [] {
+    ErrorSink errors;
+    RedirectSpec spec;
+    spec.https = true;
+    return build(std::move(spec), errors);
+  }();
+  return *action;
+}
+
+std::string_view RedirectAction::location(const http::HeaderMap& request, MatchedPath matched,
+                                          bool ignore_path_parameters, Arena& arena) const noexcept {
+  std::string_view old_scheme = request.scheme();
+  if (old_scheme.empty()) old_scheme = request.get(http::HeaderId::kXForwardedProto);
+  if (old_scheme.empty()) old_scheme = "http";
+  std::string_view scheme = scheme_.empty() ? old_scheme : std::string_view(scheme_);
+
+  std::string_view host = host_.empty() ? request.authority() : std::string_view(host_);
+  if (!port_.empty()) {
+    host = without_port(host);
+  } else if (host_.empty() && !scheme_.empty()) {
+    // The default port of the scheme that is left behind would be wrong in the new one.
+    std::string_view bare = without_port(host);
+    std::string_view port = host.substr(bare.size());
+    if ((old_scheme == "http" && port == ":80") || (old_scheme == "https" && port == ":443")) host = bare;
+  }
+
+  PathParts old_path = split(request.path());
+  std::string_view query = old_path.rest.substr(0, old_path.rest.find('#'));
+  if (strip_query_) query = {};
+  std::string_view path = old_path.path;
+  if (!path_.empty()) {
+    path = path_;
+    // A query in the rule counts, whatever strip_query says, and the request's goes.
+    if (path_.find('?') != std::string::npos) query = {};
+  } else if (path_rewrite_ != nullptr) {
+    path = path_rewrite_->rewrite(old_path.path, matched, ignore_path_parameters, arena);
+  }
+  std::string_view origin;
+  if (!host.empty()) {
+    origin = arena.concat(scheme, "://", host, {});
+    if (!port_.empty()) origin = arena.concat(origin, ":", port_);
+  }
+  return arena.concat(origin, path, query);
+}
+
+}  // namespace weir::route

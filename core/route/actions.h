@@ -1,0 +1,150 @@
+// What a matched route does, compiled: forward, redirect, answer. Texts that a request needs are built in its arena.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/arena.h"
+#include "core/base/time.h"
+#include "core/event/slot.h"
+#include "core/http/header_map.h"
+#include "core/match/regex.h"
+#include "core/route/errors.h"
+#include "core/route/filter_configs.h"
+#include "core/route/header_mutations.h"
+#include "core/route/retry_policy.h"
+#include "core/route/spec.h"
+
+namespace weir::route {
+
+// How much of a path a route matched, so that it can be replaced.
+struct MatchedPath {
+  PathKind kind;
+  size_t size;  // kPrefix, kExact, kSegmentPrefix: of the configured text
+};
+
+// Replaces a prefix or every match of a regex in the path; the query stays. [immutable]
+class PathRewrite {
+ public:
+  static std::unique_ptr<const PathRewrite> build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
+                                                  ErrorSink& errors);
+  // `path` with its query. The result begins with "/", whatever the rule made of it.
+  std::string_view rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
+                           Arena& arena) const noexcept;
+
+ private:
+  std::string prefix_;
+  std::optional<match::RegexRewrite> regex_;
+};
+
+// A cluster as the router wants it. `slot` is set when the name was known at build time; a name taken from a request
+// header has none and must be looked up.
+struct ClusterChoice {
+  std::string_view name;  // empty: a cluster header that the request lacks
+  event::SlotId slot;
+  bool has_slot = false;
+};
+
+// One of several clusters of a route. [immutable]
+struct WeightedCluster {
+  std::string name;
+  event::SlotId slot;
+  uint32_t weight = 0;
+  std::unique_ptr<http::HeaderName> cluster_header;         // instead of the name
+  std::unique_ptr<const Mutations> mutations;               // null: none
+  std::unique_ptr<const FilterConfigs> own_filter_configs;  // null: none
+  const FilterConfigs* filter_configs = nullptr;            // merged: this over route over virtual host over table
+  std::string host_rewrite_literal;                         // empty: the route's host rewrite
+
+  ClusterChoice cluster(const http::HeaderMap& request) const noexcept;
+};
+
+// [immutable]
+class ForwardAction {
+ public:
+  Duration timeout() const { return timeout_; }                                // zero: none
+  std::optional<Duration> idle_timeout() const { return get(idle_timeout_); }  // unset: the listener's
+  std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
+  std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
+  std::optional<Duration> grpc_timeout_header_offset() const { return get(grpc_timeout_header_offset_); }
+  // The route's own, else the virtual host's; nullptr: no retries.
+  const RetryPolicy* retry() const { return retry_; }
+  int cluster_not_found_status() const { return cluster_not_found_status_; }
+  bool append_x_forwarded_host() const { return append_x_forwarded_host_; }
+
+  bool has_path_rewrite() const { return path_rewrite_ != nullptr; }
+  // The upstream host's name becomes the request's host (once the host is chosen).
+  bool auto_host_rewrite() const { return host_rewrite_kind_ == HostRewriteSpec::Kind::kAuto; }
+  // The host to send; data() == nullptr: unchanged. Headers must be those before any path rewrite.
+  std::string_view rewrite_host(const http::HeaderMap& request, const WeightedCluster* weighted,
+                                Arena& arena) const noexcept;
+
+  bool weighted() const { return !weighted_clusters_.empty(); }
+  const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
+  // nullptr if the route has no weighted clusters. `random` decides, always in the same way.
+  const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept;
+  // `weighted`: what pick_weighted() chose.
+  ClusterChoice cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept;
+  // As configured, for dumps and explanations; empty if weighted or by header.
+  std::string_view cluster_name() const { return cluster_; }
+
+ private:
+  friend class RouteBuilder;
+  friend class Route;
+  static constexpr Duration kUnset{-1};
+  static std::optional<Duration> get(Duration d) { return d == kUnset ? std::nullopt : std::optional<Duration>(d); }
+
+  std::string cluster_;
+  event::SlotId slot_;
+  std::unique_ptr<http::HeaderName> cluster_header_;
+  std::vector<WeightedCluster> weighted_clusters_;
+  uint64_t total_weight_ = 0;
+  std::unique_ptr<http::HeaderName> weight_header_;
+  Duration timeout_ = 15s;
+  Duration idle_timeout_ = kUnset;
+  Duration max_stream_duration_ = kUnset;
+  Duration grpc_timeout_header_max_ = kUnset;
+  Duration grpc_timeout_header_offset_ = kUnset;
+  std::unique_ptr<const RetryPolicy> own_retry_;
+  const RetryPolicy* retry_ = nullptr;
+  std::unique_ptr<const PathRewrite> path_rewrite_;
+  std::string host_rewrite_literal_;
+  std::unique_ptr<http::HeaderName> host_rewrite_header_;
+  std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
+  HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
+  uint16_t cluster_not_found_status_ = 503;
+  bool append_x_forwarded_host_ = false;
+};
+
+// [immutable]
+class RedirectAction {
+ public:
+  int status() const { return status_; }
+  // The Location header for a request, in its arena.
+  std::string_view location(const http::HeaderMap& request, MatchedPath matched, bool ignore_path_parameters,
+                            Arena& arena) const noexcept;
+  // The answer of a virtual host that wants TLS: the same URL with https, 301.
+  static const RedirectAction& to_https();
+  static std::unique_ptr<const RedirectAction> build(RedirectSpec spec, ErrorSink& errors);
+
+ private:
+  std::string scheme_;  // empty: the request's
+  std::string host_;
+  std::string port_;  // decimal
+  std::string path_;
+  std::unique_ptr<const PathRewrite> path_rewrite_;
+  uint16_t status_ = 301;
+  bool strip_query_ = false;
+};
+
+// [immutable]
+struct DirectResponse {
+  int status = 200;
+  std::string body;
+};
+
+}  // namespace weir::route

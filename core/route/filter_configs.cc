@@ -1,0 +1,41 @@
+#include "core/route/filter_configs.h"
+
+namespace weir::route {
+
+FilterConfigs::FilterConfigs(const std::vector<FilterConfigSpec>& specs) {
+  entries_.reserve(specs.size());
+  for (const FilterConfigSpec& spec : specs) entries_.push_back({spec.filter_id, spec.disabled, spec.config});
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const Entry& a, const Entry& b) { return a.filter_id < b.filter_id; });
+  size_t kept = 0;
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (i + 1 < entries_.size() && entries_[i + 1].filter_id == entries_[i].filter_id) continue;
+    if (kept != i) entries_[kept] = std::move(entries_[i]);
+    ++kept;
+  }
+  entries_.resize(kept);
+}
+
+FilterConfigs FilterConfigs::merge(const FilterConfigs& general, const FilterConfigs& specific) {
+  FilterConfigs merged;
+  merged.entries_.reserve(general.entries_.size() + specific.entries_.size());
+  auto a = general.entries_.begin();
+  auto b = specific.entries_.begin();
+  while (a != general.entries_.end() || b != specific.entries_.end()) {
+    bool take_general = b == specific.entries_.end() || (a != general.entries_.end() && a->filter_id < b->filter_id);
+    if (take_general) {
+      merged.entries_.push_back(*a++);
+      continue;
+    }
+    if (a != general.entries_.end() && a->filter_id == b->filter_id) ++a;
+    merged.entries_.push_back(*b++);
+  }
+  return merged;
+}
+
+const FilterConfigs& FilterConfigs::none() {
+  static const FilterConfigs nothing;
+  return nothing;
+}
+
+}  // namespace weir::route

@@ -1,0 +1,43 @@
+// What a level of the routing configuration says to filters: sorted by filter id. Levels are merged when the table is
+// built, so that a look-up during a request is one short search.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/route/spec.h"
+
+namespace weir::route {
+
+// [immutable]
+class FilterConfigs {
+ public:
+  struct Entry {
+    uint32_t filter_id;
+    bool disabled;
+    std::shared_ptr<const void> config;  // null if only `disabled` was said
+  };
+
+  FilterConfigs() = default;
+  // [main] The last of two entries for one filter counts.
+  explicit FilterConfigs(const std::vector<FilterConfigSpec>& specs);
+  // [main] `specific` over `general`: whole entries, nothing is merged inside.
+  static FilterConfigs merge(const FilterConfigs& general, const FilterConfigs& specific);
+
+  // nullptr if this level says nothing to the filter.
+  const Entry* find(uint32_t filter_id) const noexcept {
+    auto at = std::lower_bound(entries_.begin(), entries_.end(), filter_id,
+                               [](const Entry& entry, uint32_t id) { return entry.filter_id < id; });
+    return at != entries_.end() && at->filter_id == filter_id ? &*at : nullptr;
+  }
+  bool empty() const { return entries_.empty(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  static const FilterConfigs& none();
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace weir::route

@@ -1,0 +1,237 @@
+#include "core/route/path_index.h"
+
+#include <algorithm>
+
+#include "core/route/text_hash.h"
+
+namespace weir::route {
+namespace {
+
+// In a list: this route needs no further look, its path is enough. Only the last of a list has it.
+constexpr uint32_t kDecides = 1u << 31;
+constexpr uint32_t kNever = UINT32_MAX;
+
+bool by_text_then_route(std::string_view a_text, uint32_t a_route, std::string_view b_text, uint32_t b_route) {
+  int order = a_text.compare(b_text);
+  return order != 0 ? order < 0 : a_route < b_route;
+}
+
+}  // namespace
+
+void PrefixTrie::build(std::vector<Entry> entries) {
+  nodes_.clear();
+  labels_.clear();
+  routes_.clear();
+  if (entries.empty()) return;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
+  nodes_.emplace_back();
+  build_node(0, entries, 0, entries.size(), 0, kNever);
+  nodes_.shrink_to_fit();
+  labels_.shrink_to_fit();
+  routes_.shrink_to_fit();
+}
+
+// The entries from `first` to `last` agree on `depth` characters and make up node `at` and what is below. `decided`:
+// the earliest route that every path matches that comes here. Returns the earliest route of the subtree.
+uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
+                                uint32_t decided) {
+  // Sorted, so that what the outermost two have in common, all have.
+  std::string_view low = entries[first].text;
+  std::string_view high = entries[last - 1].text;
+  size_t end = depth;
+  while (end < low.size() && end < high.size() && low[end] == high[end]) ++end;
+  // The root's label may be anything; a child's begins with the character that leads to it.
+  Node node{};
+  node.label = static_cast<uint32_t>(labels_.size());
+  node.label_size = static_cast<uint32_t>(end - depth);
+  labels_.append(low.substr(depth, end - depth));
+  node.list = static_cast<uint32_t>(routes_.size());
+  node.first_route = kNever;
+  size_t next = first;
+  for (; next < last && entries[next].text.size() == end; ++next) {
+    const Entry& entry = entries[next];
+    if (entry.route > decided) continue;  // out of reach: an earlier route takes every path that comes here
+    node.first_route = std::min(node.first_route, entry.route);
+    routes_.push_back(entry.decides ? entry.route | kDecides : entry.route);
+    if (entry.decides) decided = entry.route;
+  }
+  node.list_size = static_cast<uint32_t>(routes_.size()) - node.list;
+
+  std::vector<size_t> starts;
+  for (size_t i = next; i < last; ++i) {
+    if (i == next || entries[i].text[end] != entries[i - 1].text[end]) starts.push_back(i);
+  }
+  node.children = static_cast<uint32_t>(nodes_.size());
+  node.child_count = static_cast<uint32_t>(starts.size());
+  nodes_.resize(nodes_.size() + starts.size());
+  for (size_t i = 0; i < starts.size(); ++i) {
+    size_t stop = i + 1 < starts.size() ? starts[i + 1] : last;
+    uint32_t earliest = build_node(node.children + static_cast<uint32_t>(i), entries, starts[i], stop, end, decided);
+    node.first_route = std::min(node.first_route, earliest);
+  }
+  nodes_[at] = node;
+  return node.first_route;
+}
+
+uint64_t ExactPaths::hash(std::string_view path, bool fold) noexcept {
+  if (!fold) return hash_text(path);
+  StepHash hash;
+  for (char c : path) hash.step(http::to_lower(c));
+  return hash.value();
+}
+
+void ExactPaths::build(std::vector<Entry> entries, bool fold) {
+  fold_ = fold;
+  if (entries.empty()) return;
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
+  for (size_t i = 0; i < entries.size();) {
+    std::string_view text = entries[i].text;
+    Item item{hash(text, fold), static_cast<uint32_t>(texts_.size()), static_cast<uint32_t>(text.size()),
+              static_cast<uint32_t>(routes_.size()), 0};
+    texts_ += text;
+    bool decided = false;
+    for (; i < entries.size() && entries[i].text == text; ++i) {
+      if (decided) continue;
+      decided = entries[i].decides;
+      routes_.push_back(decided ? entries[i].route | kDecides : entries[i].route);
+    }
+    item.list_size = static_cast<uint32_t>(routes_.size()) - item.list;
+    items_.push_back(item);
+  }
+  size_t slots = 4;
+  while (slots < items_.size() * 2) slots *= 2;
+  slots_.assign(slots, 0);
+  for (uint32_t i = 0; i < items_.size(); ++i) {
+    size_t at = items_[i].hash & (slots - 1);
+    while (slots_[at] != 0) at = (at + 1) & (slots - 1);
+    slots_[at] = i + 1;
+  }
+  items_.shrink_to_fit();
+  texts_.shrink_to_fit();
+  routes_.shrink_to_fit();
+}
+
+RouteList ExactPaths::find(std::string_view path) const noexcept {
+  if (slots_.empty()) return {};
+  const uint64_t wanted = hash(path, fold_);
+  const size_t mask = slots_.size() - 1;
+  for (size_t at = wanted & mask; slots_[at] != 0; at = (at + 1) & mask) {
+    const Item& item = items_[slots_[at] - 1];
+    if (item.hash != wanted) continue;
+    std::string_view text(texts_.data() + item.text, item.text_size);
+    if (fold_ ? !http::equals_ignoring_case(path, text) : path != text) continue;
+    return {routes_.data() + item.list, routes_.data() + item.list + item.list_size};
+  }
+  return {};
+}
+
+PathIndex::PathIndex(const std::vector<Route>& routes) {
+  std::vector<PathEntry> exact[2];
+  std::vector<PathEntry> prefixes[2];
+  for (const Route& route : routes) {
+    const bool fold = !route.case_sensitive();
+    switch (route.path_kind()) {
+      case PathKind::kExact:
+        exact[fold].push_back({route.path(), route.index(), route.path_only()});
+        break;
+      case PathKind::kPrefix:
+        prefixes[fold].push_back({route.path(), route.index(), route.path_only()});
+        break;
+      case PathKind::kSegmentPrefix:  // the character behind the prefix has a say
+        prefixes[fold].push_back({route.path(), route.index(), false});
+        break;
+      case PathKind::kRegex:
+        if (route.regex()->is_literal()) {
+          exact[0].push_back({route.regex()->required_prefix(), route.index(), route.path_only()});
+        } else if (!route.regex()->required_prefix().empty()) {
+          prefixes[0].push_back({route.regex()->required_prefix(), route.index(), false});
+        } else {
+          always_.push_back(route.index());
+        }
+        break;
+      case PathKind::kConnect:
+        always_.push_back(route.index());
+        break;
+    }
+  }
+  exact_.build(std::move(exact[0]), false);
+  exact_folded_.build(std::move(exact[1]), true);
+  prefixes_.build(std::move(prefixes[0]));
+  prefixes_folded_.build(std::move(prefixes[1]));
+  always_.shrink_to_fit();
+}
+
+namespace {
+
+// Looks at the candidates of several ascending lists in ascending order. Lists beyond its room make it work off those
+// it has: still right, only perhaps with a look too many.
+class Candidates {
+ public:
+  Candidates(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
+             const SelectInput& input)
+      : routes_(routes), path_(path), request_(request), input_(input) {}
+
+  void add(RouteList list) {
+    if (list.first == list.last) return;
+    uint32_t last = list.last[-1];
+    if ((last & kDecides) != 0) {
+      best_ = std::min(best_, last & ~kDecides);
+      if (--list.last == list.first) return;
+    }
+    if (*list.first >= best_) return;
+    if (count_ == kRoom) work_off();
+    lists_[count_++] = list;
+  }
+  // The earliest route known to match; kNever: none yet.
+  uint32_t best() const { return best_; }
+
+  void work_off() {
+    while (count_ > 0) {
+      size_t earliest = 0;
+      for (size_t i = 1; i < count_; ++i) {
+        if (*lists_[i].first < *lists_[earliest].first) earliest = i;
+      }
+      RouteList& list = lists_[earliest];
+      uint32_t candidate = *list.first;
+      if (candidate >= best_) break;
+      if (routes_[candidate].matches(path_, request_, input_)) {
+        best_ = candidate;
+        break;
+      }
+      if (++list.first == list.last) list = lists_[--count_];
+    }
+    count_ = 0;
+  }
+
+ private:
+  static constexpr size_t kRoom = 16;
+  const std::vector<Route>& routes_;
+  const RequestPath& path_;
+  const http::HeaderMap& request_;
+  const SelectInput& input_;
+  uint32_t best_ = kNever;
+  size_t count_ = 0;
+  RouteList lists_[kRoom];
+};
+
+}  // namespace
+
+const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
+                             const SelectInput& input) const noexcept {
+  Candidates candidates(routes, path, request, input);
+  if (path.present) {
+    auto limit = [&] { return candidates.best(); };
+    auto visit = [&](RouteList list) { candidates.add(list); };
+    candidates.add(exact_.find(path.path));
+    if (!exact_folded_.empty()) candidates.add(exact_folded_.find(path.path));
+    if (!prefixes_.empty()) prefixes_.walk<false>(path.path, limit, visit);
+    if (!prefixes_folded_.empty()) prefixes_folded_.walk<true>(path.path, limit, visit);
+  }
+  if (!always_.empty()) candidates.add({always_.data(), always_.data() + always_.size()});
+  candidates.work_off();
+  return candidates.best() < routes.size() ? &routes[candidates.best()] : nullptr;
+}
+
+}  // namespace weir::route

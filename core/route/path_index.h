@@ -1,0 +1,144 @@
+// The routes of one virtual host by path: hash tables of exact paths and tries of prefixes yield the few routes whose
+// path can match, in the order of the configuration. Regexes are filed under the literal prefix that each requires;
+// those without one are candidates always.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/http/chars.h"
+#include "core/route/route.h"
+
+namespace weir::route {
+
+// Routes in ascending order; a part of one of the arrays below.
+struct RouteList {
+  const uint32_t* first = nullptr;
+  const uint32_t* last = nullptr;
+};
+
+// A text of the configuration and the route it belongs to.
+struct PathEntry {
+  std::string_view text;  // lower case if compared without case
+  uint32_t route;
+  bool decides;  // a path that has the text matches the route, so that no later route matters
+};
+
+// A radix tree of prefixes. Each node may carry a list of routes; a walk along a path passes every list whose prefix
+// the path begins with. Flat arrays: 10,000 prefixes are a few hundred KiB and no pointers.
+class PrefixTrie {
+ public:
+  using Entry = PathEntry;
+  // [main]
+  void build(std::vector<Entry> entries);
+
+  bool empty() const { return nodes_.empty(); }
+
+  // visit(RouteList) for each list on the way that has a route before `limit()`. Fold: compare without case.
+  template <bool Fold, class Limit, class Visit>
+  void walk(std::string_view path, Limit&& limit, Visit&& visit) const noexcept {
+    uint32_t at = 0;
+    size_t offset = 0;
+    while (true) {
+      const Node& node = nodes_[at];
+      if (node.first_route >= limit()) return;  // nothing below comes early enough
+      if (path.size() - offset < node.label_size) return;
+      const char* label = labels_.data() + node.label;
+      if constexpr (Fold) {
+        for (uint32_t i = 0; i < node.label_size; ++i) {
+          if (http::to_lower(path[offset + i]) != label[i]) return;
+        }
+      } else if (std::string_view(label, node.label_size) != path.substr(offset, node.label_size)) {
+        return;
+      }
+      offset += node.label_size;
+      if (node.list_size > 0) visit(RouteList{routes_.data() + node.list, routes_.data() + node.list + node.list_size});
+      if (node.child_count == 0 || offset == path.size()) return;
+      char next = path[offset];
+      if constexpr (Fold) next = http::to_lower(next);
+      uint32_t child = find_child(node, next);
+      if (child == 0) return;
+      at = child;
+    }
+  }
+
+ private:
+  struct Node {
+    uint32_t label;  // in labels_
+    uint32_t label_size;
+    uint32_t list;  // in routes_
+    uint32_t list_size;
+    uint32_t children;  // first child in nodes_; children are neighbours, sorted by first character
+    uint32_t child_count;
+    uint32_t first_route;  // the earliest route in this node and below
+  };
+  uint32_t find_child(const Node& node, char next) const noexcept {
+    uint32_t low = node.children;
+    uint32_t count = node.child_count;
+    auto key = static_cast<unsigned char>(next);
+    while (count > 0) {
+      uint32_t half = count / 2;
+      auto here = static_cast<unsigned char>(labels_[nodes_[low + half].label]);
+      if (here == key) return low + half;
+      if (here < key) {
+        low += half + 1;
+        count -= half + 1;
+      } else {
+        count = half;
+      }
+    }
+    return 0;  // the root is nobody's child
+  }
+  uint32_t build_node(uint32_t at, std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
+                      uint32_t decided);
+
+  std::vector<Node> nodes_;
+  std::string labels_;
+  std::vector<uint32_t> routes_;
+};
+
+// A hash table of whole paths.
+class ExactPaths {
+ public:
+  using Entry = PathEntry;
+  // [main]
+  void build(std::vector<Entry> entries, bool fold);
+  bool empty() const { return slots_.empty(); }
+  RouteList find(std::string_view path) const noexcept;
+
+ private:
+  struct Item {
+    uint64_t hash;
+    uint32_t text;  // in texts_
+    uint32_t text_size;
+    uint32_t list;  // in routes_
+    uint32_t list_size;
+  };
+  static uint64_t hash(std::string_view path, bool fold) noexcept;
+
+  std::vector<uint32_t> slots_;  // item + 1; 0: free. A power of two, at most half full
+  std::vector<Item> items_;
+  std::string texts_;
+  std::vector<uint32_t> routes_;
+  bool fold_ = false;
+};
+
+// [immutable]
+class PathIndex {
+ public:
+  explicit PathIndex(const std::vector<Route>& routes);
+  // The first route that matches, or nullptr.
+  const Route* find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
+                    const SelectInput& input) const noexcept;
+
+ private:
+  ExactPaths exact_;
+  ExactPaths exact_folded_;
+  PrefixTrie prefixes_;
+  PrefixTrie prefixes_folded_;
+  std::vector<uint32_t> always_;  // connect matchers, regexes that promise nothing
+};
+
+}  // namespace weir::route

@@ -1,0 +1,133 @@
+#include "core/route/retry_policy.h"
+
+#include <algorithm>
+#include <string>
+
+namespace weir::route {
+namespace {
+
+struct NamedBit {
+  std::string_view name;
+  uint32_t bit;
+};
+constexpr NamedBit kRetryOnNames[] = {
+    {"5xx", retry_on::k5xx},
+    {"gateway-error", retry_on::kGatewayError},
+    {"reset", retry_on::kReset},
+    {"reset-before-request", retry_on::kResetBeforeRequest},
+    {"connect-failure", retry_on::kConnectFailure},
+    {"envoy-ratelimited", retry_on::kEnvoyRatelimited},
+    {"retriable-4xx", retry_on::kRetriable4xx},
+    {"refused-stream", retry_on::kRefusedStream},
+    {"retriable-status-codes", retry_on::kRetriableStatusCodes},
+    {"retriable-headers", retry_on::kRetriableHeaders},
+    {"http3-post-connect-failure", retry_on::kHttp3PostConnectFailure},
+    {"cancelled", retry_on::kGrpcCancelled},
+    {"deadline-exceeded", retry_on::kGrpcDeadlineExceeded},
+    {"resource-exhausted", retry_on::kGrpcResourceExhausted},
+    {"unavailable", retry_on::kGrpcUnavailable},
+    {"internal", retry_on::kGrpcInternal},
+};
+
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::vector<match::HeaderMatcher> build_matchers(std::vector<match::HeaderMatcherSpec> specs, std::string_view field,
+                                                 ErrorSink& errors) {
+  std::vector<match::HeaderMatcher> matchers;
+  matchers.reserve(specs.size());
+  for (size_t i = 0; i < specs.size(); ++i) {
+    ErrorSink::At at(errors, field, static_cast<int64_t>(i));
+    Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(std::move(specs[i]));
+    if (!errors.add_if_error(matcher.status())) matchers.push_back(std::move(*matcher));
+  }
+  return matchers;
+}
+
+bool any_matches(const std::vector<match::HeaderMatcher>& matchers, const http::HeaderMap& headers) noexcept {
+  return std::any_of(matchers.begin(), matchers.end(),
+                     [&](const match::HeaderMatcher& matcher) { return matcher.matches(headers); });
+}
+
+}  // namespace
+
+uint32_t parse_retry_on(std::string_view list, std::string_view* unknown) noexcept {
+  uint32_t bits = 0;
+  while (!list.empty()) {
+    size_t end = list.find(',');
+    std::string_view name = trimmed(list.substr(0, end));
+    list = end == std::string_view::npos ? std::string_view() : list.substr(end + 1);
+    if (name.empty()) continue;
+    auto at = std::find_if(std::begin(kRetryOnNames), std::end(kRetryOnNames),
+                           [&](const NamedBit& known) { return known.name == name; });
+    if (at != std::end(kRetryOnNames)) {
+      bits |= at->bit;
+    } else if (unknown != nullptr && unknown->data() == nullptr) {
+      *unknown = name;
+    }
+  }
+  return bits;
+}
+
+bool RetryPolicy::status_is_retriable(int status) const noexcept {
+  return std::binary_search(retriable_status_codes.begin(), retriable_status_codes.end(), status);
+}
+
+bool RetryPolicy::response_is_retriable(const http::HeaderMap& response) const noexcept {
+  return any_matches(retriable_headers, response);
+}
+
+bool RetryPolicy::request_may_retry(const http::HeaderMap& request) const noexcept {
+  return retriable_request_headers.empty() || any_matches(retriable_request_headers, request);
+}
+
+std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, ErrorSink& errors) {
+  auto policy = std::make_unique<RetryPolicy>();
+  {
+    ErrorSink::At at(errors, "retry_on");
+    std::string_view unknown;
+    policy->on = parse_retry_on(spec.retry_on, &unknown);
+    if (unknown.data() != nullptr) {
+      std::string message = "\"" + std::string(unknown) + "\" is not one of";
+      const char* separator = " ";
+      for (const NamedBit& known : kRetryOnNames) {
+        message += separator;
+        message += known.name;
+        separator = ", ";
+      }
+      errors.add(message);
+    }
+  }
+  policy->num_retries = spec.num_retries;
+  policy->per_try_timeout = spec.per_try_timeout;
+  policy->per_try_idle_timeout = spec.per_try_idle_timeout;
+  policy->avoid_previous_hosts = spec.avoid_previous_hosts;
+  policy->host_selection_max_attempts = std::max(1u, spec.host_selection_max_attempts);
+  {
+    ErrorSink::At at(errors, "retry_back_off");
+    // As published: below a millisecond is a millisecond.
+    policy->back_off_base = std::max<Duration>(spec.back_off_base, 1ms);
+    policy->back_off_max = spec.back_off_max.value_or(policy->back_off_base * 10);
+    if (spec.back_off_base <= Duration::zero()) errors.add("base_interval must be greater than zero");
+    if (policy->back_off_max < spec.back_off_base) errors.add("max_interval must not be less than base_interval");
+  }
+  for (size_t i = 0; i < spec.retriable_status_codes.size(); ++i) {
+    uint32_t code = spec.retriable_status_codes[i];
+    if (code < 100 || code > 599) {
+      ErrorSink::At at(errors, "retriable_status_codes", static_cast<int64_t>(i));
+      errors.add(std::to_string(code) + " is no HTTP status; 100 to 599 are");
+      continue;
+    }
+    policy->retriable_status_codes.push_back(static_cast<uint16_t>(code));
+  }
+  std::sort(policy->retriable_status_codes.begin(), policy->retriable_status_codes.end());
+  policy->retriable_headers = build_matchers(std::move(spec.retriable_headers), "retriable_headers", errors);
+  policy->retriable_request_headers =
+      build_matchers(std::move(spec.retriable_request_headers), "retriable_request_headers", errors);
+  return policy;
+}
+
+}  // namespace weir::route

@@ -1,0 +1,41 @@
+// A retry policy, compiled: which failures, how often, how long, and never the same host twice if so configured.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/match/header_matcher.h"
+#include "core/route/errors.h"
+#include "core/route/spec.h"
+
+namespace weir::route {
+
+// [immutable]
+struct RetryPolicy {
+  uint32_t on = 0;  // retry_on bits
+  uint32_t num_retries = 1;
+  Duration per_try_timeout{};
+  Duration per_try_idle_timeout{};
+  Duration back_off_base = 25ms;
+  Duration back_off_max = 250ms;
+  uint32_t host_selection_max_attempts = 1;
+  bool avoid_previous_hosts = false;
+  std::vector<uint16_t> retriable_status_codes;  // sorted
+  std::vector<match::HeaderMatcher> retriable_headers;
+  std::vector<match::HeaderMatcher> retriable_request_headers;
+
+  bool status_is_retriable(int status) const noexcept;                // retriable_status_codes
+  bool response_is_retriable(const http::HeaderMap&) const noexcept;  // any of retriable_headers
+  bool request_may_retry(const http::HeaderMap&) const noexcept;  // any of retriable_request_headers, or no such list
+
+  static std::unique_ptr<const RetryPolicy> build(RetryPolicySpec spec, ErrorSink& errors);
+};
+
+// The bits of a comma-separated list of published names, HTTP and gRPC ones. `unknown`, if given, becomes a view of the
+// first name that is none (the others count). Also used for x-envoy-retry-on and x-envoy-retry-grpc-on.
+uint32_t parse_retry_on(std::string_view list, std::string_view* unknown = nullptr) noexcept;
+
+}  // namespace weir::route

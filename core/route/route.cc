@@ -1,0 +1,82 @@
+#include "core/route/route.h"
+
+#include "core/http/chars.h"
+
+namespace weir::route {
+namespace {
+
+bool starts_with(std::string_view path, std::string_view prefix, bool case_sensitive) {
+  if (case_sensitive) return path.starts_with(prefix);
+  return path.size() >= prefix.size() && http::equals_ignoring_case(path.substr(0, prefix.size()), prefix);
+}
+
+// "application/grpc", also with "+proto" or parameters behind it; not grpc-web.
+bool is_grpc(std::string_view content_type) {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (!starts_with(content_type, kGrpc, false)) return false;
+  return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
+}
+
+}  // namespace
+
+RequestPath split_path(const http::HeaderMap& request, bool ignore_path_parameters) noexcept {
+  RequestPath out;
+  std::string_view whole = request.path();
+  out.present = whole.data() != nullptr;
+  size_t end = whole.find_first_of("?#");
+  out.path = whole.substr(0, end);
+  if (end != std::string_view::npos && whole[end] == '?') {
+    out.query = whole.substr(end + 1);
+    out.query = out.query.substr(0, out.query.find('#'));
+  }
+  if (ignore_path_parameters) out.path = out.path.substr(0, out.path.find(';'));
+  return out;
+}
+
+bool Route::matches_path(const RequestPath& path, const http::HeaderMap& request) const noexcept {
+  if (path_kind_ == PathKind::kConnect) return request.method() == "CONNECT";
+  if (!path.present) return false;
+  switch (path_kind_) {
+    case PathKind::kPrefix:
+      return starts_with(path.path, path_, case_sensitive_);
+    case PathKind::kExact:
+      return path.path.size() == path_.size() && starts_with(path.path, path_, case_sensitive_);
+    case PathKind::kSegmentPrefix:
+      return starts_with(path.path, path_, case_sensitive_) &&
+             (path.path.size() == path_.size() || path.path[path_.size()] == '/');
+    case PathKind::kRegex:
+      return regex_->full_match(path.path);
+    case PathKind::kConnect:
+      break;
+  }
+  return false;
+}
+
+bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& request,
+                               const SelectInput& input) const noexcept {
+  const Conditions& conditions = *conditions_;
+  if (conditions.fraction && input.random % conditions.fraction->denominator >= conditions.fraction->numerator) {
+    return false;
+  }
+  if (conditions.tls_presented && *conditions.tls_presented != input.client_certificate_presented) return false;
+  if (conditions.tls_validated && *conditions.tls_validated != input.client_certificate_validated) return false;
+  if (conditions.grpc && !is_grpc(request.get(http::HeaderId::kContentType))) return false;
+  for (const match::HeaderMatcher& matcher : conditions.headers) {
+    if (!matcher.matches(request)) return false;
+  }
+  for (const match::QueryParameterMatcher& matcher : conditions.query_parameters) {
+    if (!matcher.matches(path.query)) return false;
+  }
+  return true;
+}
+
+std::string_view Route::rewrite_path(std::string_view path_with_query, Arena& arena) const noexcept {
+  if (forward_->path_rewrite_ == nullptr || path_with_query.empty()) return {};
+  return forward_->path_rewrite_->rewrite(path_with_query, {path_kind_, path_.size()}, ignore_path_parameters_, arena);
+}
+
+std::string_view Route::redirect_location(const http::HeaderMap& request, Arena& arena) const noexcept {
+  return redirect_->location(request, {path_kind_, path_.size()}, ignore_path_parameters_, arena);
+}
+
+}  // namespace weir::route

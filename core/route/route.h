@@ -1,0 +1,102 @@
+// One route of a virtual host, compiled: its condition and its action. [immutable]
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/http/header_map.h"
+#include "core/match/header_matcher.h"
+#include "core/match/query_parameter_matcher.h"
+#include "core/match/regex.h"
+#include "core/route/actions.h"
+#include "core/route/spec.h"
+
+namespace weir::route {
+
+// What selection needs to know beside the headers.
+struct SelectInput {
+  uint64_t random = 0;  // drawn once per stream: runtime fractions and weights follow from it
+  bool is_tls = false;  // x-forwarded-proto (or the listener) says https
+  bool is_internal = false;
+  bool client_certificate_presented = false;
+  bool client_certificate_validated = false;
+};
+
+// The path of a request, taken apart once per selection.
+struct RequestPath {
+  std::string_view path;   // without query and fragment, and without parameters if the table ignores them
+  std::string_view query;  // without "?"
+  bool present = false;    // a CONNECT request may have none
+};
+RequestPath split_path(const http::HeaderMap& request, bool ignore_path_parameters) noexcept;
+
+class Route {
+ public:
+  std::string_view name() const { return name_; }
+  uint32_t index() const { return index_; }  // within the virtual host
+  ActionKind action() const { return action_; }
+  const ForwardAction& forward() const { return *forward_; }                   // kForward only
+  const RedirectAction& redirect() const { return *redirect_; }                // kRedirect only
+  const DirectResponse& direct_response() const { return *direct_response_; }  // kDirectResponse only
+
+  // Null: none at this level.
+  const Mutations* mutations() const { return mutations_.get(); }
+  // Merged: route over virtual host over table.
+  const FilterConfigs& filter_configs() const { return *filter_configs_; }
+  // This level alone.
+  const FilterConfigs& own_filter_configs() const {
+    return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
+  }
+
+  // kForward: the path to send, query included, in the arena; data() == nullptr: unchanged.
+  std::string_view rewrite_path(std::string_view path_with_query, Arena& arena) const noexcept;
+  // kRedirect: the Location header.
+  std::string_view redirect_location(const http::HeaderMap& request, Arena& arena) const noexcept;
+
+  // The whole condition.
+  bool matches(const RequestPath& path, const http::HeaderMap& request, const SelectInput& input) const noexcept {
+    return matches_path(path, request) && (conditions_ == nullptr || matches_conditions(path, request, input));
+  }
+  PathKind path_kind() const { return path_kind_; }
+  bool case_sensitive() const { return case_sensitive_; }
+  std::string_view path() const { return path_; }  // as configured; lower case if not case-sensitive
+  const match::Regex* regex() const { return regex_.get(); }
+  // Nothing but the path decides.
+  bool path_only() const { return conditions_ == nullptr; }
+
+ private:
+  friend class RouteBuilder;
+  struct Conditions {
+    std::vector<match::HeaderMatcher> headers;
+    std::vector<match::QueryParameterMatcher> query_parameters;
+    std::optional<FractionSpec> fraction;
+    std::optional<bool> tls_presented;
+    std::optional<bool> tls_validated;
+    bool grpc = false;
+  };
+  bool matches_path(const RequestPath& path, const http::HeaderMap& request) const noexcept;
+  bool matches_conditions(const RequestPath& path, const http::HeaderMap& request,
+                          const SelectInput& input) const noexcept;
+
+  std::string name_;
+  std::string path_;
+  std::unique_ptr<const match::Regex> regex_;
+  std::unique_ptr<const Conditions> conditions_;
+  std::unique_ptr<const ForwardAction> forward_;
+  std::unique_ptr<const RedirectAction> redirect_;
+  std::unique_ptr<const DirectResponse> direct_response_;
+  std::unique_ptr<const Mutations> mutations_;
+  std::unique_ptr<const FilterConfigs> own_filter_configs_;
+  const FilterConfigs* filter_configs_ = &FilterConfigs::none();  // the table owns it
+  uint32_t index_ = 0;
+  PathKind path_kind_ = PathKind::kPrefix;
+  ActionKind action_ = ActionKind::kForward;
+  bool case_sensitive_ = true;
+  bool ignore_path_parameters_ = false;
+};
+
+}  // namespace weir::route

@@ -1,0 +1,302 @@
+#include "core/route/route_builder.h"
+
+#include <utility>
+
+#include "core/http/chars.h"
+
+namespace weir::route {
+
+using At = ErrorSink::At;
+
+std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
+  table_.reset(new RouteTable());
+  RouteTable& table = *table_;
+  table.name_ = std::move(spec.name);
+  table.mutations_ = Mutations::build(std::move(spec.mutations), errors_);
+  table.filter_configs_ = FilterConfigs(spec.filter_configs);
+  table.most_specific_wins_ = spec.most_specific_header_mutations_wins;
+  table.ignore_port_ = spec.ignore_port_in_host_matching;
+  table.ignore_path_parameters_ = spec.ignore_path_parameters_in_path_matching;
+  if (!spec.vhost_header.empty()) table.vhost_header_ = header_name(spec.vhost_header, "vhost_header");
+  table.virtual_hosts_.reserve(spec.virtual_hosts.size());
+  for (size_t i = 0; i < spec.virtual_hosts.size(); ++i) {
+    At at(errors_, "virtual_hosts", static_cast<int64_t>(i));
+    // Moved out and destroyed one by one: the spec of a large table goes as the table grows.
+    VirtualHostSpec host = std::move(spec.virtual_hosts[i]);
+    build_virtual_host(std::move(host), static_cast<uint32_t>(i));
+  }
+  return std::move(table_);
+}
+
+void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
+  VirtualHost& host = table_->virtual_hosts_.emplace_back();
+  host.name_ = std::move(spec.name);
+  if (host.name_.empty()) {
+    At at(errors_, "name");
+    errors_.add("must not be empty");
+  }
+  host.require_tls_ = spec.require_tls;
+  host.include_request_attempt_count_ = spec.include_request_attempt_count;
+  host.include_attempt_count_in_response_ = spec.include_attempt_count_in_response;
+  host.mutations_ = Mutations::build(std::move(spec.mutations), errors_);
+  host.filter_configs_ = merge(table_->filter_configs_, spec.filter_configs, host.own_filter_configs_);
+  if (spec.retry) {
+    At at(errors_, "retry_policy");
+    host.retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
+  }
+
+  host.domains_ = std::move(spec.domains);
+  if (host.domains_.empty()) {
+    At at(errors_, "domains");
+    errors_.add("must have at least one item; \"*\" takes every host");
+  }
+  for (size_t i = 0; i < host.domains_.size(); ++i) {
+    At at(errors_, "domains", static_cast<int64_t>(i));
+    const std::string& domain = host.domains_[i];
+    uint32_t other = 0;
+    switch (table_->hosts_.add(domain, index, other)) {
+      case HostIndex::Added::kYes:
+        break;
+      case HostIndex::Added::kDuplicate:
+        errors_.add("\"" + domain + "\" is already a domain of virtual host \"" +
+                    std::string(table_->virtual_hosts_[other].name_) + "\" (virtual_hosts[" + std::to_string(other) +
+                    "]); each domain may appear once");
+        break;
+      case HostIndex::Added::kBadWildcard:
+        errors_.add("\"" + domain + "\": a * may stand only at the beginning or only at the end");
+        break;
+      case HostIndex::Added::kEmpty:
+        errors_.add("must not be empty");
+        break;
+    }
+  }
+
+  host.routes_.reserve(spec.routes.size());
+  for (size_t i = 0; i < spec.routes.size(); ++i) {
+    At at(errors_, "routes", static_cast<int64_t>(i));
+    RouteSpec route = std::move(spec.routes[i]);
+    build_route(std::move(route), host, static_cast<uint32_t>(i));
+  }
+  if (host.routes_.size() >= kIndexFrom && errors_.errors().empty()) {
+    host.paths_ = std::make_unique<PathIndex>(host.routes_);
+  }
+}
+
+void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index) {
+  Route& route = host.routes_.emplace_back();
+  route.name_ = std::move(spec.name);
+  route.index_ = index;
+  route.ignore_path_parameters_ = table_->ignore_path_parameters_;
+  {
+    At at(errors_, "match");
+    build_match(std::move(spec.match), route);
+  }
+  route.mutations_ = Mutations::build(std::move(spec.mutations), errors_);
+  route.filter_configs_ = merge(*host.filter_configs_, spec.filter_configs, route.own_filter_configs_);
+  route.action_ = spec.action;
+  switch (spec.action) {
+    case ActionKind::kForward: {
+      At at(errors_, "route");
+      route.forward_ = build_forward(std::move(spec.forward), host, *route.filter_configs_);
+      break;
+    }
+    case ActionKind::kRedirect: {
+      At at(errors_, "redirect");
+      route.redirect_ = RedirectAction::build(spec.redirect ? std::move(*spec.redirect) : RedirectSpec{}, errors_);
+      break;
+    }
+    case ActionKind::kDirectResponse: {
+      At at(errors_, "direct_response");
+      auto response = std::make_unique<DirectResponse>();
+      if (spec.direct_response) {
+        response->status = spec.direct_response->status;
+        response->body = std::move(spec.direct_response->body);
+      }
+      if (response->status < 200 || response->status > 599) {
+        At status(errors_, "status");
+        errors_.add(std::to_string(response->status) + " is out of range; 200 to 599 are allowed");
+      }
+      route.direct_response_ = std::move(response);
+      break;
+    }
+    case ActionKind::kNonForwarding:
+      break;
+  }
+}
+
+void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
+  route.path_kind_ = spec.path_kind;
+  route.case_sensitive_ = spec.case_sensitive || spec.path_kind == PathKind::kRegex;
+  if (spec.path_kind == PathKind::kRegex) {
+    At at(errors_, "safe_regex");
+    Result<match::Regex> regex = spec.path.empty() ? Result<match::Regex>(invalid("must not be empty"))
+                                                   : match::Regex::compile(spec.path, {.pool = &regexes_});
+    if (!errors_.add_if_error(regex.status())) route.regex_ = std::make_unique<match::Regex>(std::move(*regex));
+  } else {
+    if (spec.path_kind == PathKind::kSegmentPrefix &&
+        (spec.path.size() < 2 || spec.path.find_first_of("?#") != std::string::npos || spec.path.ends_with('/'))) {
+      At at(errors_, "path_separated_prefix");
+      errors_.add("\"" + spec.path + "\" must have two characters at least, no ? or #, and no / at its end");
+    }
+    route.path_ = std::move(spec.path);
+    if (!route.case_sensitive_) {
+      for (char& c : route.path_) c = http::to_lower(c);
+    }
+    route.path_.shrink_to_fit();
+  }
+
+  auto conditions = std::make_unique<Route::Conditions>();
+  conditions->grpc = spec.grpc;
+  conditions->tls_presented = spec.tls_presented;
+  conditions->tls_validated = spec.tls_validated;
+  if (spec.runtime_fraction) {
+    At at(errors_, "runtime_fraction");
+    if (spec.runtime_fraction->denominator == 0) errors_.add("denominator must not be zero");
+    conditions->fraction = spec.runtime_fraction;
+  }
+  conditions->headers.reserve(spec.headers.size());
+  for (size_t i = 0; i < spec.headers.size(); ++i) {
+    At at(errors_, "headers", static_cast<int64_t>(i));
+    Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(std::move(spec.headers[i]));
+    if (!errors_.add_if_error(matcher.status())) conditions->headers.push_back(std::move(*matcher));
+  }
+  conditions->query_parameters.reserve(spec.query_parameters.size());
+  for (size_t i = 0; i < spec.query_parameters.size(); ++i) {
+    At at(errors_, "query_parameters", static_cast<int64_t>(i));
+    Result<match::QueryParameterMatcher> matcher =
+        match::QueryParameterMatcher::build(std::move(spec.query_parameters[i]));
+    if (!errors_.add_if_error(matcher.status())) conditions->query_parameters.push_back(std::move(*matcher));
+  }
+  const bool any = spec.grpc || spec.tls_presented || spec.tls_validated || spec.runtime_fraction ||
+                   !spec.headers.empty() || !spec.query_parameters.empty();
+  if (any) route.conditions_ = std::move(conditions);
+}
+
+std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host,
+                                                           const FilterConfigs& route) {
+  auto action = std::make_unique<ForwardAction>();
+  int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()};
+  if (targets != 1) {
+    errors_.add(targets == 0 ? "needs one of cluster, cluster_header and weighted_clusters"
+                             : "cluster, cluster_header and weighted_clusters exclude each other");
+  }
+  if (!spec.cluster.empty()) action->slot_ = slot_of(spec.cluster);
+  if (!spec.cluster_header.empty()) action->cluster_header_ = header_name(spec.cluster_header, "cluster_header");
+  build_weighted(spec, *action, route);
+  action->cluster_ = std::move(spec.cluster);
+
+  auto duration = [&](const std::optional<Duration>& value, std::string_view field) {
+    if (!value) return ForwardAction::kUnset;
+    if (*value < Duration::zero()) {
+      At at(errors_, field);
+      errors_.add("must not be negative");
+    }
+    return *value;
+  };
+  action->timeout_ = duration(spec.timeout, "timeout");
+  action->idle_timeout_ = duration(spec.idle_timeout, "idle_timeout");
+  action->max_stream_duration_ = duration(spec.max_stream_duration, "max_stream_duration");
+  action->grpc_timeout_header_max_ = duration(spec.grpc_timeout_header_max, "max_stream_duration");
+  action->grpc_timeout_header_offset_ = duration(spec.grpc_timeout_header_offset, "max_stream_duration");
+  action->retry_ = host.retry_.get();
+  if (spec.retry) {
+    At at(errors_, "retry_policy");
+    action->own_retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
+    action->retry_ = action->own_retry_.get();
+  }
+  action->path_rewrite_ = PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors_);
+  build_host_rewrite(std::move(spec.host_rewrite), *action);
+  action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
+  action->cluster_not_found_status_ = spec.cluster_not_found_status;
+  return action;
+}
+
+void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route) {
+  if (spec.weighted_clusters.empty()) return;
+  At weighted(errors_, "weighted_clusters");
+  if (!spec.weight_header.empty()) action.weight_header_ = header_name(spec.weight_header, "header_name");
+  action.weighted_clusters_.reserve(spec.weighted_clusters.size());
+  for (size_t i = 0; i < spec.weighted_clusters.size(); ++i) {
+    At at(errors_, "clusters", static_cast<int64_t>(i));
+    WeightedClusterSpec& one = spec.weighted_clusters[i];
+    WeightedCluster& cluster = action.weighted_clusters_.emplace_back();
+    if (one.name.empty() == one.cluster_header.empty()) errors_.add("needs either name or cluster_header");
+    if (!one.name.empty()) cluster.slot = slot_of(one.name);
+    if (!one.cluster_header.empty()) cluster.cluster_header = header_name(one.cluster_header, "cluster_header");
+    cluster.name = std::move(one.name);
+    cluster.weight = one.weight;
+    cluster.mutations = Mutations::build(std::move(one.mutations), errors_);
+    cluster.filter_configs = merge(route, one.filter_configs, cluster.own_filter_configs);
+    if (!http::all_chars(one.host_rewrite_literal, http::kFieldChar)) {
+      At field(errors_, "host_rewrite_literal");
+      errors_.add("has a control character");
+    }
+    cluster.host_rewrite_literal = std::move(one.host_rewrite_literal);
+    action.total_weight_ += one.weight;
+  }
+  if (action.total_weight_ == 0) errors_.add("the sum of the weights must be greater than zero");
+  if (action.total_weight_ > UINT32_MAX) {
+    errors_.add("the sum of the weights is " + std::to_string(action.total_weight_) +
+                "; at most 4294967295 is allowed");
+  }
+}
+
+void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& action) {
+  action.host_rewrite_kind_ = spec.kind;
+  switch (spec.kind) {
+    case HostRewriteSpec::Kind::kNone:
+    case HostRewriteSpec::Kind::kAuto:
+      return;
+    case HostRewriteSpec::Kind::kLiteral: {
+      At at(errors_, "host_rewrite_literal");
+      if (!http::all_chars(spec.text, http::kFieldChar)) errors_.add("has a control character");
+      action.host_rewrite_literal_ = std::move(spec.text);
+      // An empty text is no host to send: as if it had not been said.
+      if (action.host_rewrite_literal_.empty()) action.host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
+      return;
+    }
+    case HostRewriteSpec::Kind::kHeader:
+      action.host_rewrite_header_ = header_name(spec.text, "host_rewrite_header");
+      return;
+    case HostRewriteSpec::Kind::kPathRegex: {
+      At at(errors_, "host_rewrite_path_regex");
+      if (!http::all_chars(spec.regex.substitution, http::kFieldChar))
+        errors_.add("substitution: has a control character");
+      Result<match::RegexRewrite> regex = match::RegexRewrite::build(spec.regex);
+      if (errors_.add_if_error(regex.status())) return;
+      action.host_rewrite_regex_ = std::make_unique<match::RegexRewrite>(std::move(*regex));
+      return;
+    }
+  }
+}
+
+std::unique_ptr<http::HeaderName> RouteBuilder::header_name(const std::string& text, std::string_view field) {
+  std::string_view token = text;
+  if (token.starts_with(':')) token.remove_prefix(1);
+  if (!http::is_token(token)) {
+    At at(errors_, field);
+    errors_.add("\"" + text + "\" is not a header name");
+  }
+  auto name = std::make_unique<http::HeaderName>(text);
+  // The host of a request is kept under :authority, whatever the protocol.
+  if (name->id() == http::HeaderId::kHost) *name = http::HeaderName(http::HeaderId::kAuthority);
+  return name;
+}
+
+const FilterConfigs* RouteBuilder::merge(const FilterConfigs& general, const std::vector<FilterConfigSpec>& specs,
+                                         std::unique_ptr<const FilterConfigs>& own) {
+  if (specs.empty()) return &general;
+  own = std::make_unique<FilterConfigs>(specs);
+  if (general.empty()) return own.get();
+  table_->merged_filter_configs_.push_back(std::make_unique<FilterConfigs>(FilterConfigs::merge(general, *own)));
+  return table_->merged_filter_configs_.back().get();
+}
+
+event::SlotId RouteBuilder::slot_of(const std::string& cluster) {
+  if (!resolve_) return {event::SlotKind::kCluster, UINT32_MAX};
+  auto [at, added] = slots_.try_emplace(cluster);
+  if (added) at->second = resolve_(cluster);
+  return at->second;
+}
+
+}  // namespace weir::route

@@ -1,0 +1,45 @@
+// Turns a RouteTableSpec into a RouteTable, collecting every error. [main] Lives for one build.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/route/errors.h"
+#include "core/route/route_table.h"
+#include "core/route/spec.h"
+
+namespace weir::route {
+
+class RouteBuilder {
+ public:
+  RouteBuilder(const RouteTable::ResolveCluster& resolve, ErrorSink& errors) : resolve_(resolve), errors_(errors) {}
+  // The table means nothing if there were errors.
+  std::unique_ptr<RouteTable> build(RouteTableSpec spec);
+
+ private:
+  // Fewer routes than this are walked: an index would cost more than it saves.
+  static constexpr size_t kIndexFrom = 9;
+
+  void build_virtual_host(VirtualHostSpec spec, uint32_t index);
+  void build_route(RouteSpec spec, VirtualHost& host, uint32_t index);
+  void build_match(RouteMatchSpec spec, Route& route);
+  std::unique_ptr<ForwardAction> build_forward(ForwardSpec spec, const VirtualHost& host, const FilterConfigs& route);
+  void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
+  void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
+  std::unique_ptr<http::HeaderName> header_name(const std::string& text, std::string_view field);
+  // `own` over `general`; kept by the table. `general` itself if there is nothing to add.
+  const FilterConfigs* merge(const FilterConfigs& general, const std::vector<FilterConfigSpec>& specs,
+                             std::unique_ptr<const FilterConfigs>& own);
+  event::SlotId slot_of(const std::string& cluster);
+
+  const RouteTable::ResolveCluster& resolve_;
+  ErrorSink& errors_;
+  std::unique_ptr<RouteTable> table_;
+  std::unordered_map<std::string, event::SlotId> slots_;
+  match::RegexPool regexes_;
+};
+
+}  // namespace weir::route

@@ -1,0 +1,122 @@
+// The routing configuration of a listener, compiled: from a request to its virtual host, its route, and everything
+// that the levels above the route say. Selection allocates nothing and does not slow down with the number of hosts and
+// routes; what it finds is what walking the configuration from top to bottom would find first.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/arena.h"
+#include "core/base/status.h"
+#include "core/event/slot.h"
+#include "core/http/header_map.h"
+#include "core/route/errors.h"
+#include "core/route/host_index.h"
+#include "core/route/path_index.h"
+#include "core/route/route.h"
+#include "core/route/spec.h"
+#include "core/stream/stream_info.h"
+
+namespace weir::route {
+
+class RouteTable;
+
+// [immutable]
+class VirtualHost {
+ public:
+  std::string_view name() const { return name_; }
+  const std::vector<std::string>& domains() const { return domains_; }
+  const std::vector<Route>& routes() const { return routes_; }
+  TlsRequirement require_tls() const { return require_tls_; }
+  bool include_request_attempt_count() const { return include_request_attempt_count_; }
+  bool include_attempt_count_in_response() const { return include_attempt_count_in_response_; }
+  const Mutations* mutations() const { return mutations_.get(); }           // null: none at this level
+  const FilterConfigs& filter_configs() const { return *filter_configs_; }  // merged: virtual host over table
+  const FilterConfigs& own_filter_configs() const {
+    return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
+  }
+
+ private:
+  friend class RouteBuilder;
+  friend class RouteTable;
+  std::string name_;
+  std::vector<std::string> domains_;
+  std::vector<Route> routes_;
+  std::unique_ptr<const PathIndex> paths_;  // null: so few routes that walking them is cheaper
+  std::unique_ptr<const Mutations> mutations_;
+  std::unique_ptr<const RetryPolicy> retry_;
+  std::unique_ptr<const FilterConfigs> own_filter_configs_;
+  const FilterConfigs* filter_configs_ = &FilterConfigs::none();
+  TlsRequirement require_tls_ = TlsRequirement::kNone;
+  bool include_request_attempt_count_ = false;
+  bool include_attempt_count_in_response_ = false;
+};
+
+// What a request came to. Pointers into the table: valid while the stream pins it.
+struct Selection {
+  const RouteTable* table = nullptr;
+  const VirtualHost* virtual_host = nullptr;  // null: no domain matches
+  const Route* route = nullptr;               // null: none matches, or tls_required
+  const WeightedCluster* weighted = nullptr;  // null: the route has no weighted clusters
+  bool tls_required = false;                  // answer with RedirectAction::to_https()
+
+  // What all levels together say to filters; empty without a route. Never null, no work.
+  const FilterConfigs& filter_configs() const noexcept {
+    if (weighted != nullptr) return *weighted->filter_configs;
+    return route != nullptr ? route->filter_configs() : FilterConfigs::none();
+  }
+  // route must be a kForward one.
+  ClusterChoice cluster(const http::HeaderMap& request) const noexcept {
+    return route->forward().cluster(request, weighted);
+  }
+  // All levels in the published order. `arena`: of the stream that owns the map.
+  void apply_request_mutations(http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) const;
+  void apply_response_mutations(http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) const;
+};
+
+// [immutable] Published to lanes in a slot of kind kRouteTable.
+class RouteTable final : public event::Versioned {
+ public:
+  // Gives each cluster name its slot; called once per distinct name, on main. An empty function: all slots stay unset
+  // (tests, validation).
+  using ResolveCluster = std::function<event::SlotId(std::string_view cluster)>;
+
+  // [main] The status carries the first error; `errors`, if given, gets all of them.
+  static Result<std::unique_ptr<RouteTable>> build(RouteTableSpec spec, const ResolveCluster& resolve = {},
+                                                   std::vector<BuildError>* errors = nullptr);
+
+  Selection select(const http::HeaderMap& request, const SelectInput& input) const noexcept;
+
+  std::string_view name() const { return name_; }
+  const std::vector<VirtualHost>& virtual_hosts() const { return virtual_hosts_; }
+  const Mutations* mutations() const { return mutations_.get(); }
+  const FilterConfigs& filter_configs() const { return filter_configs_; }
+  bool most_specific_header_mutations_wins() const { return most_specific_wins_; }
+  bool ignore_path_parameters() const { return ignore_path_parameters_; }
+  size_t route_count() const;
+
+  // The two halves of select(), for explanations and tests.
+  const VirtualHost* find_virtual_host(const http::HeaderMap& request) const noexcept;
+  const Route* find_route(const VirtualHost& host, const http::HeaderMap& request,
+                          const SelectInput& input) const noexcept;
+
+ private:
+  friend class RouteBuilder;
+  RouteTable() = default;
+
+  std::string name_;
+  std::vector<VirtualHost> virtual_hosts_;
+  HostIndex hosts_;
+  std::unique_ptr<const Mutations> mutations_;
+  FilterConfigs filter_configs_;
+  std::vector<std::unique_ptr<const FilterConfigs>> merged_filter_configs_;
+  std::unique_ptr<http::HeaderName> vhost_header_;
+  bool most_specific_wins_ = false;
+  bool ignore_port_ = false;
+  bool ignore_path_parameters_ = false;
+};
+
+}  // namespace weir::route

@@ -1,0 +1,204 @@
+// What a route table is made of, as plain data: filled by core/config from its messages, by tests by hand, consumed by
+// RouteTable::build(). Defaults are the published ones. Text is not checked here; build() checks it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/time.h"
+#include "core/match/header_matcher.h"
+#include "core/match/query_parameter_matcher.h"
+#include "core/match/regex.h"
+
+namespace weir::route {
+
+// ---- Header mutations
+
+enum class AppendAction : uint8_t { kAppendIfExistsOrAdd, kAddIfAbsent, kOverwriteIfExistsOrAdd, kOverwriteIfExists };
+
+struct HeaderValueSpec {
+  std::string name;
+  std::string value;  // a format with %OPERATORS%
+  AppendAction action = AppendAction::kAppendIfExistsOrAdd;
+  bool keep_empty_value = false;
+};
+
+struct HeaderMutationsSpec {
+  std::vector<HeaderValueSpec> add;
+  std::vector<std::string> remove;  // happens before adding
+  bool empty() const { return add.empty() && remove.empty(); }
+};
+
+struct MutationsSpec {
+  HeaderMutationsSpec request;
+  HeaderMutationsSpec response;
+};
+
+// ---- Per-filter configuration
+
+struct FilterConfigSpec {
+  uint32_t filter_id = 0;  // interned name of the filter in the chain
+  bool disabled = false;
+  std::shared_ptr<const void> config;  // null: only `disabled` is said
+};
+
+// ---- Matching
+
+struct FractionSpec {
+  uint32_t numerator = 0;
+  uint32_t denominator = 100;
+};
+
+enum class PathKind : uint8_t {
+  kPrefix,
+  kExact,
+  kSegmentPrefix,  // path_separated_prefix: the prefix, then the end or "/"
+  kRegex,          // of the whole path
+  kConnect,        // any CONNECT request, also without a path
+};
+
+struct RouteMatchSpec {
+  PathKind path_kind = PathKind::kPrefix;
+  std::string path;
+  bool case_sensitive = true;  // means nothing to kRegex
+  std::vector<match::HeaderMatcherSpec> headers;
+  std::vector<match::QueryParameterMatcherSpec> query_parameters;
+  std::optional<FractionSpec> runtime_fraction;
+  bool grpc = false;
+  std::optional<bool> tls_presented;  // a client certificate was presented
+  std::optional<bool> tls_validated;
+};
+
+// ---- Actions
+
+namespace retry_on {
+constexpr uint32_t k5xx = 1u << 0;
+constexpr uint32_t kGatewayError = 1u << 1;
+constexpr uint32_t kReset = 1u << 2;
+constexpr uint32_t kConnectFailure = 1u << 3;
+constexpr uint32_t kEnvoyRatelimited = 1u << 4;
+constexpr uint32_t kRetriable4xx = 1u << 5;
+constexpr uint32_t kRefusedStream = 1u << 6;
+constexpr uint32_t kRetriableStatusCodes = 1u << 7;
+constexpr uint32_t kRetriableHeaders = 1u << 8;
+constexpr uint32_t kResetBeforeRequest = 1u << 9;
+constexpr uint32_t kHttp3PostConnectFailure = 1u << 10;
+constexpr uint32_t kGrpcCancelled = 1u << 16;
+constexpr uint32_t kGrpcDeadlineExceeded = 1u << 17;
+constexpr uint32_t kGrpcResourceExhausted = 1u << 18;
+constexpr uint32_t kGrpcUnavailable = 1u << 19;
+constexpr uint32_t kGrpcInternal = 1u << 20;
+}  // namespace retry_on
+
+struct RetryPolicySpec {
+  std::string retry_on;  // comma-separated published names
+  uint32_t num_retries = 1;
+  Duration per_try_timeout{};       // zero: the route timeout alone
+  Duration per_try_idle_timeout{};  // zero: none
+  std::vector<uint32_t> retriable_status_codes;
+  std::vector<match::HeaderMatcherSpec> retriable_headers;          // of the response
+  std::vector<match::HeaderMatcherSpec> retriable_request_headers;  // empty: every request
+  bool avoid_previous_hosts = false;
+  uint32_t host_selection_max_attempts = 1;
+  Duration back_off_base = 25ms;
+  std::optional<Duration> back_off_max;  // ten times the base
+};
+
+struct WeightedClusterSpec {
+  std::string name;            // this
+  std::string cluster_header;  // or the cluster that this request header names
+  uint32_t weight = 0;
+  MutationsSpec mutations;
+  std::vector<FilterConfigSpec> filter_configs;
+  std::string host_rewrite_literal;  // empty: none
+};
+
+struct HostRewriteSpec {
+  enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex };
+  Kind kind = Kind::kNone;
+  std::string text;               // kLiteral: the host; kHeader: the name
+  match::RegexRewriteSpec regex;  // kPathRegex: applied to the path without query
+};
+
+struct ForwardSpec {
+  // Exactly one of the three.
+  std::string cluster;
+  std::string cluster_header;
+  std::vector<WeightedClusterSpec> weighted_clusters;
+
+  // weighted_clusters: this request header, if it is a number, decides instead of chance.
+  std::string weight_header;
+  uint16_t cluster_not_found_status = 503;
+
+  Duration timeout = 15s;                       // zero: none
+  std::optional<Duration> idle_timeout;         // unset: the listener's stream idle timeout; zero: none
+  std::optional<Duration> max_stream_duration;  // unset: the listener's; zero: none
+  std::optional<Duration> grpc_timeout_header_max;
+  std::optional<Duration> grpc_timeout_header_offset;
+
+  std::optional<RetryPolicySpec> retry;  // unset: the virtual host's
+  std::string prefix_rewrite;            // at most one of these two
+  std::optional<match::RegexRewriteSpec> regex_rewrite;
+  HostRewriteSpec host_rewrite;
+  bool append_x_forwarded_host = false;
+};
+
+struct RedirectSpec {
+  bool https = false;
+  std::string scheme{};  // at most one of these two
+  std::string host{};
+  uint16_t port = 0;
+  std::string path{};  // at most one of these three
+  std::string prefix_rewrite{};
+  std::optional<match::RegexRewriteSpec> regex_rewrite{};
+  uint16_t status = 301;
+  bool strip_query = false;
+};
+
+struct DirectResponseSpec {
+  uint16_t status = 200;
+  std::string body;
+};
+
+enum class ActionKind : uint8_t { kForward, kRedirect, kDirectResponse, kNonForwarding };
+
+struct RouteSpec {
+  std::string name;
+  RouteMatchSpec match;
+  ActionKind action = ActionKind::kForward;
+  ForwardSpec forward;                                  // kForward
+  std::unique_ptr<RedirectSpec> redirect;               // kRedirect
+  std::unique_ptr<DirectResponseSpec> direct_response;  // kDirectResponse
+  MutationsSpec mutations;
+  std::vector<FilterConfigSpec> filter_configs;
+};
+
+enum class TlsRequirement : uint8_t { kNone, kExternalOnly, kAll };
+
+struct VirtualHostSpec {
+  std::string name;
+  std::vector<std::string> domains;  // "a.example", "*.example", "a.*", "*"; a port is part of the text
+  std::vector<RouteSpec> routes;
+  TlsRequirement require_tls = TlsRequirement::kNone;
+  MutationsSpec mutations;
+  std::vector<FilterConfigSpec> filter_configs;
+  std::optional<RetryPolicySpec> retry;
+  bool include_request_attempt_count = false;
+  bool include_attempt_count_in_response = false;
+};
+
+struct RouteTableSpec {
+  std::string name;
+  std::vector<VirtualHostSpec> virtual_hosts;
+  MutationsSpec mutations;
+  std::vector<FilterConfigSpec> filter_configs;
+  bool most_specific_header_mutations_wins = false;
+  bool ignore_port_in_host_matching = false;
+  bool ignore_path_parameters_in_path_matching = false;  // what follows ";" is no part of the path
+  std::string vhost_header;  // match virtual hosts by this header's value instead of the host
+};
+
+}  // namespace weir::route

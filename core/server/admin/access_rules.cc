@@ -1,0 +1,46 @@
+#include "core/server/admin/access_rules.h"
+
+#include <algorithm>
+
+#include "core/http/header_map.h"
+#include "core/net/address.h"
+
+namespace weir::admin {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+}  // namespace
+
+bool host_allowed(std::string_view authority, std::span<const std::string> names) {
+  std::string host = lower(authority);
+  if (host.starts_with('[')) {
+    size_t end = host.find(']');
+    return end != std::string::npos && net::Address::from_ip(host.substr(1, end - 1), 0).ok();
+  }
+  host.resize(std::min(host.find(':'), host.size()));
+  if (host.ends_with('.')) host.pop_back();
+  if (host == "localhost" || host.ends_with(".localhost") || net::Address::from_ip(host, 0).ok()) return true;
+  return std::find(names.begin(), names.end(), host) != names.end();
+}
+
+std::string_view foreign_origin(const http::HeaderMap& headers, bool changes_state) {
+  using http::HeaderId;
+  if (headers.contains(HeaderId::kOrigin)) {
+    std::string origin = lower(headers.get(HeaderId::kOrigin));
+    std::string own = lower(headers.authority());
+    if (origin != "http://" + own && origin != "https://" + own) return "the Origin header names another site";
+  }
+  // Sent by browsers only; "none" is a person's own doing.
+  std::string_view site = headers.get(HeaderId::kSecFetchSite);
+  if (changes_state && !site.empty() && site != "same-origin" && site != "none") return "the request comes from a page of another site";
+  return {};
+}
+
+}  // namespace weir::admin

@@ -1,0 +1,87 @@
+// What the admin endpoints show and do, as the running server provides it. Narrow, so that tests are servers too.
+// Everything is called on main, from within a request; views are valid until the visitor returns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/base/time.h"
+#include "core/lb/host.h"
+#include "core/net/address.h"
+#include "core/stats/store.h"
+
+namespace google::protobuf {
+class Message;
+}
+namespace envoy::admin::v3 {
+class CommandLineOptions;
+}
+namespace envoy::config::bootstrap::v3 {
+class Bootstrap;
+}
+
+namespace weir::admin {
+
+enum class ServerState : uint8_t { kLive, kDraining, kPreInitializing, kInitializing };  // the published numbers
+std::string_view state_name(ServerState state);  // "LIVE"
+
+struct BreakerView {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+};
+
+struct ClusterView {
+  std::string_view name;
+  std::string_view observability_name;  // alt_stat_name; empty: the name
+  std::string_view eds_service_name;
+  bool added_via_api = false;
+  BreakerView default_priority;
+  BreakerView high_priority;
+  std::span<const lb::HostEntry> hosts;
+};
+
+struct ListenerView {
+  std::string_view name;
+  std::span<const net::Address> addresses;  // as bound; the first is the listener's own, others are additional
+};
+
+enum class ResourceKind : uint8_t { kCluster, kEndpoints, kListener, kRouteConfig, kSecret };
+
+// A resource as it was given to the server.
+struct ResourceView {
+  std::string_view name;
+  const google::protobuf::Message& message;
+  WallTime last_updated{};
+  bool dynamic = false;      // from a control plane
+  std::string_view version;  // dynamic ones
+};
+
+class AdminSource {
+ public:
+  virtual ~AdminSource() = default;
+
+  virtual ServerState state() const = 0;
+  virtual std::string version() const = 0;  // "hash/0.1.0/Clean/RELEASE/..."
+  virtual Duration uptime() const = 0;      // of this process
+  virtual Duration uptime_all_epochs() const { return uptime(); }
+  virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;
+  virtual WallTime bootstrap_loaded_at() const = 0;
+  virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;
+  virtual stats::Store& stats() = 0;
+
+  virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
+  virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
+  virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
+
+  // Begins to shut down; returns at once and destroys nothing: the answer is still to be sent.
+  virtual void shutdown() = 0;
+  virtual void fail_health_check(bool fail) = 0;
+  virtual void reopen_logs() = 0;
+};
+
+}  // namespace weir::admin

@@ -1,0 +1,221 @@
+#include <chrono>
+#include <memory>
+
+#include "core/match/regex.h"
+#include "core/server/admin/endpoints.h"
+#include "core/server/admin/json.h"
+#include "core/server/admin/redact.h"
+#include "envoy/admin/v3/certs.pb.h"
+#include "envoy/admin/v3/config_dump.pb.h"
+#include "envoy/admin/v3/config_dump_shared.pb.h"
+#include "google/protobuf/util/field_mask_util.h"
+
+namespace weir::admin {
+namespace {
+
+using google::protobuf::Any;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::FieldMask;
+using google::protobuf::Message;
+using google::protobuf::util::FieldMaskUtil;
+
+void set_time(WallTime time, google::protobuf::Timestamp& out) {
+  int64_t ns = time.time_since_epoch().count();
+  out.set_seconds(ns / 1'000'000'000);
+  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000 / 1'000'000 * 1'000'000));
+}
+
+void pack_redacted(const Message& message, Any& out) {
+  std::unique_ptr<Message> copy(message.New());
+  copy->CopyFrom(message);
+  redact(*copy);
+  out.PackFrom(*copy);
+}
+
+class DumpBuilder {
+ public:
+  DumpBuilder(const AdminSource& source, const match::Regex* names) : source_(source), names_(names) {}
+
+  // In the published order: by the names of the sections.
+  std::vector<std::unique_ptr<Message>> sections(bool with_endpoints) {
+    std::vector<std::unique_ptr<Message>> all;
+    if (names_ == nullptr) all.push_back(bootstrap());
+    all.push_back(clusters());
+    if (with_endpoints) all.push_back(endpoints());
+    all.push_back(listeners());
+    all.push_back(routes());
+    all.push_back(secrets());
+    return all;
+  }
+
+ private:
+  std::unique_ptr<Message> bootstrap() {
+    auto dump = std::make_unique<envoy::admin::v3::BootstrapConfigDump>();
+    *dump->mutable_bootstrap() = source_.bootstrap();
+    redact(*dump->mutable_bootstrap());
+    set_time(source_.bootstrap_loaded_at(), *dump->mutable_last_updated());
+    return dump;
+  }
+  std::unique_ptr<Message> clusters() {
+    auto dump = std::make_unique<envoy::admin::v3::ClustersConfigDump>();
+    each(ResourceKind::kCluster, [&](const ResourceView& resource) {
+      if (resource.dynamic) return fill(resource, *dump->add_dynamic_active_clusters(), [](auto& to) { return to.mutable_cluster(); });
+      fill_static(resource, *dump->add_static_clusters(), [](auto& to) { return to.mutable_cluster(); });
+    });
+    return dump;
+  }
+  std::unique_ptr<Message> endpoints() {
+    auto dump = std::make_unique<envoy::admin::v3::EndpointsConfigDump>();
+    each(ResourceKind::kEndpoints, [&](const ResourceView& resource) {
+      if (resource.dynamic) return fill(resource, *dump->add_dynamic_endpoint_configs(), [](auto& to) { return to.mutable_endpoint_config(); });
+      fill_static(resource, *dump->add_static_endpoint_configs(), [](auto& to) { return to.mutable_endpoint_config(); });
+    });
+    return dump;
+  }
+  std::unique_ptr<Message> listeners() {
+    auto dump = std::make_unique<envoy::admin::v3::ListenersConfigDump>();
+    each(ResourceKind::kListener, [&](const ResourceView& resource) {
+      if (resource.dynamic) {
+        auto& listener = *dump->add_dynamic_listeners();
+        listener.set_name(std::string(resource.name));
+        return fill(resource, *listener.mutable_active_state(), [](auto& to) { return to.mutable_listener(); });
+      }
+      fill_static(resource, *dump->add_static_listeners(), [](auto& to) { return to.mutable_listener(); });
+    });
+    return dump;
+  }
+  std::unique_ptr<Message> routes() {
+    auto dump = std::make_unique<envoy::admin::v3::RoutesConfigDump>();
+    each(ResourceKind::kRouteConfig, [&](const ResourceView& resource) {
+      if (resource.dynamic) return fill(resource, *dump->add_dynamic_route_configs(), [](auto& to) { return to.mutable_route_config(); });
+      fill_static(resource, *dump->add_static_route_configs(), [](auto& to) { return to.mutable_route_config(); });
+    });
+    return dump;
+  }
+  std::unique_ptr<Message> secrets() {
+    auto dump = std::make_unique<envoy::admin::v3::SecretsConfigDump>();
+    each(ResourceKind::kSecret, [&](const ResourceView& resource) {
+      if (resource.dynamic) {
+        auto& secret = *dump->add_dynamic_active_secrets();
+        secret.set_name(std::string(resource.name));
+        return fill(resource, secret, [](auto& to) { return to.mutable_secret(); });
+      }
+      auto& secret = *dump->add_static_secrets();
+      secret.set_name(std::string(resource.name));
+      fill_static(resource, secret, [](auto& to) { return to.mutable_secret(); });
+    });
+    return dump;
+  }
+
+  void each(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) {
+    source_.for_each_resource(kind, [&](const ResourceView& resource) {
+      if (names_ == nullptr || names_->full_match(resource.name)) visit(resource);
+    });
+  }
+  template <class Entry, class Place>
+  void fill_static(const ResourceView& resource, Entry& entry, Place place) {
+    pack_redacted(resource.message, *place(entry));
+    set_time(resource.last_updated, *entry.mutable_last_updated());
+  }
+  template <class Entry, class Place>
+  void fill(const ResourceView& resource, Entry& entry, Place place) {
+    fill_static(resource, entry, place);
+    entry.set_version_info(std::string(resource.version));
+  }
+
+  const AdminSource& source_;
+  const match::Regex* names_;
+};
+
+// "?resource=static_clusters": the items of that list alone.
+bool choose_resource(const std::vector<std::unique_ptr<Message>>& sections, std::string_view resource,
+                     std::vector<std::unique_ptr<Message>>& out, AdminResponse& response) {
+  std::string known;
+  for (const auto& section : sections) {
+    for (int i = 0; i < section->GetDescriptor()->field_count(); ++i) {
+      const FieldDescriptor* field = section->GetDescriptor()->field(i);
+      if (!field->is_repeated()) continue;
+      known += (known.empty() ? "" : ", ") + field->name();
+      if (field->name() != resource) continue;
+      for (int j = 0; j < section->GetReflection()->FieldSize(*section, field); ++j) {
+        const Message& item = section->GetReflection()->GetRepeatedMessage(*section, field, j);
+        out.emplace_back(item.New())->CopyFrom(item);
+      }
+      return true;
+    }
+  }
+  response.fail(404, "resource: \"" + std::string(resource) + "\" is not one of " + known + "\n");
+  return false;
+}
+
+// What the mask does not name goes. A mask into an Any looks at the message inside.
+void trim(Message& message, const FieldMask& mask) {
+  FieldMask own;
+  for (const std::string& path : mask.paths()) {
+    std::string first = path.substr(0, path.find('.'));
+    const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(first);
+    if (field == nullptr) continue;
+    if (first.size() == path.size() || field->message_type() == nullptr || field->message_type()->full_name() != "google.protobuf.Any") {
+      if (FieldMaskUtil::GetFieldDescriptors(message.GetDescriptor(), path, nullptr)) own.add_paths(path);
+      continue;
+    }
+    own.add_paths(first);
+    if (field->is_repeated() || !message.GetReflection()->HasField(message, field)) continue;
+    auto& any = static_cast<Any&>(*message.GetReflection()->MutableMessage(&message, field));
+    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(any.type_url().substr(any.type_url().rfind('/') + 1));
+    if (type == nullptr) continue;
+    std::unique_ptr<Message> inner(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+    if (!inner->ParseFromString(any.value())) continue;
+    FieldMask below;
+    for (const std::string& other : mask.paths()) {
+      if (other.starts_with(first + ".")) below.add_paths(other.substr(first.size() + 1));
+    }
+    trim(*inner, below);
+    any.set_value(inner->SerializeAsString());
+  }
+  if (own.paths_size() == 0) {
+    message.Clear();  // TrimMessage() takes an empty mask for everything
+  } else {
+    FieldMaskUtil::TrimMessage(own, &message);
+  }
+}
+
+void config_dump(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  std::optional<match::Regex> names;
+  if (auto pattern = request.get("name_regex"); pattern.has_value() && !pattern->empty()) {
+    auto regex = match::Regex::compile(*pattern);
+    if (!regex.ok()) return response.fail(400, "name_regex: " + message_of(regex.status()) + "\n");
+    names.emplace(std::move(*regex));
+  }
+  auto sections = DumpBuilder(source, names.has_value() ? &*names : nullptr).sections(request.has("include_eds"));
+  if (auto resource = request.get("resource"); resource.has_value()) {
+    std::vector<std::unique_ptr<Message>> chosen;
+    if (!choose_resource(sections, *resource, chosen, response)) return;
+    sections = std::move(chosen);
+  }
+  if (auto mask_text = request.get("mask"); mask_text.has_value()) {
+    FieldMask mask;
+    FieldMaskUtil::FromString(std::string(*mask_text), &mask);
+    for (auto& section : sections) trim(*section, mask);
+  }
+  envoy::admin::v3::ConfigDump dump;
+  for (const auto& section : sections) dump.add_configs()->PackFrom(*section);
+  answer_json(dump, Defaults::kOmit, response);
+}
+
+}  // namespace
+
+void add_config_endpoints(AdminServer& server, AdminSource& source) {
+  server.add("/config_dump",
+             {.help = "the configuration in force, as JSON, without secrets",
+              .parameters = {{"resource=FIELD", "one list only: static_clusters, dynamic_listeners, ..."},
+                             {"mask=FIELDS", "these fields only"},
+                             {"name_regex=REGEX", "resources of these names only"},
+                             {"include_eds", "endpoints too"}}},
+             [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
+  server.add("/certs", {.help = "certificates in use, as JSON"}, [](const AdminRequest&, AdminResponse& response) {
+    answer_json(envoy::admin::v3::Certificates(), Defaults::kPrint, response);
+  });
+}
+
+}  // namespace weir::admin

@@ -1,0 +1,50 @@
+// A request to the admin interface and the answer to it, without anything of how they travel.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace weir::admin {
+
+// Decodes %XX and '+'; a '%' that starts no escape stays as it is.
+std::string decode_form(std::string_view text);
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+// "a=1&b&c=%20": in order; a name without '=' has an empty value.
+void parse_form(std::string_view text, Parameters& out);
+
+struct AdminRequest {
+  std::string_view method;
+  std::string_view path;       // without query
+  std::string_view authority;  // empty if the client sent none
+  Parameters parameters;       // of the query, then those of a form in the body
+  std::string_view body;
+
+  bool is_post() const { return method == "POST"; }
+  bool has(std::string_view name) const { return get(name).has_value(); }
+  // The first value of the name.
+  std::optional<std::string_view> get(std::string_view name) const {
+    for (const auto& [key, value] : parameters) {
+      if (key == name) return value;
+    }
+    return std::nullopt;
+  }
+};
+
+struct AdminResponse {
+  int status = 200;
+  std::string content_type = "text/plain; charset=UTF-8";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
+  bool close = false;  // the connection ends with this answer
+
+  void fail(int code, std::string text) {
+    status = code;
+    content_type = "text/plain; charset=UTF-8";
+    body = std::move(text);
+  }
+};
+
+}  // namespace weir::admin

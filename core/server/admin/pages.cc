@@ -1,0 +1,162 @@
+// The pages for people: /help as aligned text, / as one HTML page that needs nothing else, not even a network.
+#include <algorithm>
+
+#include "core/server/admin/endpoints.h"
+
+namespace weir::admin {
+namespace {
+
+constexpr std::string_view kHead = R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>weir admin</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
+code, a, button { font-family: ui-monospace, monospace; font-size: .95em; }
+button { font-size: .95em; padding: .1rem .5rem; cursor: pointer; }
+:focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
+form { margin: 0; } .bad { font-weight: bold; } small { opacity: .8; display: block; }
+</style>
+</head>
+<body>
+<main>
+)";
+
+constexpr std::string_view kPolicy =
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string uptime_text(Duration uptime) {
+  int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
+  std::string out;
+  if (seconds >= 86'400) out += std::to_string(seconds / 86'400) + " d ";
+  if (seconds >= 3'600) out += std::to_string(seconds / 3'600 % 24) + " h ";
+  if (seconds >= 60) out += std::to_string(seconds / 60 % 60) + " min ";
+  return out + std::to_string(seconds % 60) + " s";
+}
+
+void append_listeners(const AdminSource& source, std::string& out) {
+  out += "<h2>Listeners</h2>\n<table>\n<tr><th>Name</th><th>Address</th></tr>\n";
+  source.for_each_listener([&](const ListenerView& listener) {
+    out += "<tr><td>" + escaped(listener.name) + "</td><td><code>";
+    for (const net::Address& address : listener.addresses) out += escaped(address.to_string()) + " ";
+    out += "</code></td></tr>\n";
+  });
+  out += "</table>\n";
+}
+
+// Long lists belong to /clusters.
+void append_clusters(const AdminSource& source, std::string& out) {
+  constexpr size_t kShown = 200;
+  size_t count = 0;
+  out += "<h2>Clusters</h2>\n<table>\n<tr><th>Name</th><th>Healthy</th><th>Active</th><th>Requests</th><th>Errors</th></tr>\n";
+  source.for_each_cluster([&](const ClusterView& cluster) {
+    if (++count > kShown) return;
+    size_t healthy = 0;
+    int64_t active = 0;
+    uint64_t total = 0, errors = 0;
+    for (const lb::HostEntry& entry : cluster.hosts) {
+      healthy += entry.health == lb::Health::kHealthy;
+      active += entry.host->totals.rq_active.value();
+      total += entry.host->totals.rq_total.value();
+      errors += entry.host->totals.rq_error.value();
+    }
+    bool all = healthy == cluster.hosts.size() && healthy > 0;
+    out += "<tr><td>" + escaped(cluster.name) + "</td><td class=\"n" + (all ? "\">" : " bad\">") + std::to_string(healthy) + " of " +
+           std::to_string(cluster.hosts.size()) + "</td><td class=\"n\">" + std::to_string(active) + "</td><td class=\"n\">" +
+           std::to_string(total) + "</td><td class=\"n\">" + std::to_string(errors) + "</td></tr>\n";
+  });
+  out += "</table>\n";
+  if (count > kShown) out += "<p>" + std::to_string(count - kShown) + " more: <a href=\"clusters\">/clusters</a></p>\n";
+}
+
+void append_endpoints(const AdminServer& server, std::string& out) {
+  out += "<h2>Endpoints</h2>\n<table>\n<tr><th>Endpoint</th><th>What it does</th></tr>\n";
+  for (const auto& [path, endpoint] : server.endpoints()) {
+    if (path == "/") continue;
+    std::string name = escaped(path);
+    out += "<tr><td>";
+    if (endpoint.options.access == Access::kChange) {
+      out += "<form method=\"post\" action=\"" + name.substr(1) + "\"><button>" + name + "</button></form>";
+    } else {
+      out += "<a href=\"" + name.substr(1) + "\">" + name + "</a>";
+    }
+    out += "</td><td>" + escaped(endpoint.options.help);
+    for (const ParameterHelp& parameter : endpoint.options.parameters) {
+      out += "<small><code>" + escaped(parameter.name) + "</code> " + escaped(parameter.help) + "</small>";
+    }
+    out += "</td></tr>\n";
+  }
+  out += "</table>\n<p><small>A button changes state by POST; a link only reads.</small></p>\n";
+}
+
+void index(const AdminServer& server, const AdminSource& source, AdminResponse& response) {
+  response.content_type = "text/html; charset=UTF-8";
+  response.headers.emplace_back("content-security-policy", kPolicy);
+  response.headers.emplace_back("x-frame-options", "DENY");
+  response.headers.emplace_back("referrer-policy", "no-referrer");
+  std::string& out = response.body;
+  out += kHead;
+  ServerState state = source.state();
+  out += "<h1>weir: <span";
+  out += state == ServerState::kLive ? ">" : " class=\"bad\">";
+  out += std::string(state_name(state)) + "</span></h1>\n<p>up " + uptime_text(source.uptime()) + ", version <code>" +
+         escaped(source.version()) + "</code></p>\n";
+  append_clusters(source, out);
+  append_listeners(source, out);
+  append_endpoints(server, out);
+  out += "</main>\n</body>\n</html>\n";
+}
+
+void help(const AdminServer& server, AdminResponse& response) {
+  size_t width = 0;
+  for (const auto& [path, endpoint] : server.endpoints()) {
+    width = std::max(width, path.size());
+    for (const ParameterHelp& parameter : endpoint.options.parameters) width = std::max(width, parameter.name.size() + 4);
+  }
+  std::string& out = response.body;
+  auto row = [&](std::string_view indent, std::string_view name, std::string_view text) {
+    out += indent;
+    out += name;
+    out.append(width + 4 - indent.size() - name.size(), ' ');
+    out += text;
+    out += '\n';
+  };
+  out += "admin commands are:\n";
+  for (const auto& [path, endpoint] : server.endpoints()) {
+    row("  ", path, endpoint.options.help + (endpoint.options.access == Access::kChange ? " (POST)" : ""));
+    for (const ParameterHelp& parameter : endpoint.options.parameters) row("      ", parameter.name, parameter.help);
+  }
+}
+
+}  // namespace
+
+void add_pages(AdminServer& server, AdminSource& source) {
+  server.add("/", {.help = "this server at a glance, for browsers"},
+             [&server, &source](const AdminRequest&, AdminResponse& response) { index(server, source, response); });
+  server.add("/help", {.help = "this list"}, [&server](const AdminRequest&, AdminResponse& response) { help(server, response); });
+}
+
+}  // namespace weir::admin

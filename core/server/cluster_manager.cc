@@ -1,0 +1,104 @@
+#include "core/server/cluster_manager.h"
+
+#include <set>
+
+namespace weir::server {
+
+using event::SlotId;
+using event::SlotKind;
+
+ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store, uint32_t lanes)
+    : publisher_(publisher),
+      store_(store),
+      lanes_(lanes),
+      added_(store.counter("cluster_manager.cluster_added")),
+      modified_(store.counter("cluster_manager.cluster_modified")),
+      removed_(store.counter("cluster_manager.cluster_removed")),
+      active_(store.gauge("cluster_manager.active_clusters")),
+      warming_(store.gauge("cluster_manager.warming_clusters")) {}
+
+void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch) {
+  std::set<std::string> kept;
+  for (config::ClusterTranslation& from : clusters) {
+    const std::string name = from.spec.name;
+    kept.insert(name);
+    auto [it, fresh] = clusters_.try_emplace(name);
+    Entry& entry = it->second;
+    if (fresh) {
+      // Both slots have the same index (configuration.h).
+      publisher_.intern(SlotKind::kHostSet, name);
+      entry.slot = publisher_.intern(SlotKind::kCluster, name);
+      added_.inc();
+      active_.inc();
+    }
+    if (fresh || entry.spec_fingerprint != from.spec_fingerprint) {
+      if (!fresh) modified_.inc();
+      if (fresh || entry.spec.stat_name != from.spec.stat_name) {
+        entry.stats = std::make_shared<upstream::ClusterStats>(store_, from.spec.stat_name);
+      }
+      if (entry.limits == nullptr) {
+        entry.limits = std::make_shared<upstream::ClusterLimits>(from.spec.breakers, lanes_);
+      } else {
+        entry.limits->set(from.spec.breakers);
+      }
+      entry.spec = from.spec;
+      entry.spec_fingerprint = from.spec_fingerprint;
+      batch.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
+    }
+    if (fresh || entry.host_fingerprint != from.host_fingerprint) {
+      entry.host_fingerprint = from.host_fingerprint;
+      publish_hosts(entry, from, batch);
+    }
+  }
+  for (auto it = clusters_.begin(); it != clusters_.end();) {
+    if (kept.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    batch.remove(SlotId{SlotKind::kHostSet, it->second.slot.index});
+    batch.remove(it->second.slot);
+    removed_.inc();
+    active_.dec();
+    it = clusters_.erase(it);
+  }
+}
+
+void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+  std::map<std::string, std::shared_ptr<lb::Host>> hosts;
+  std::vector<lb::HostEntry> members;
+  for (const config::EndpointSpec& endpoint : from.endpoints) {
+    std::string text = endpoint.address.to_string();
+    std::string key = text + " " + endpoint.hostname;
+    std::shared_ptr<lb::Host>& host = hosts[key];
+    if (host == nullptr) {
+      auto known = entry.hosts.find(key);
+      if (known != entry.hosts.end()) {
+        host = known->second;
+      } else {
+        host = std::make_shared<lb::Host>(endpoint.address, text, endpoint.hostname, lanes_);
+      }
+    } else {
+      continue;  // named twice: one host
+    }
+    lb::HostEntry member;
+    member.host = host;
+    member.weight = endpoint.weight;
+    member.priority = endpoint.priority;
+    member.health = endpoint.health;
+    member.region = endpoint.region;
+    member.zone = endpoint.zone;
+    member.sub_zone = endpoint.sub_zone;
+    members.push_back(std::move(member));
+  }
+  entry.hosts = std::move(hosts);
+  entry.members = members;
+  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
+  entry.stats->membership_total.set(set->hosts().size());
+  entry.stats->membership_healthy.set(set->healthy());
+  entry.stats->membership_degraded.set(set->degraded());
+  entry.stats->membership_change.inc();
+  entry.stats->update_success.inc();
+  batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
+}
+
+}  // namespace weir::server

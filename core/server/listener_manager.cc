@@ -1,0 +1,116 @@
+#include "core/server/listener_manager.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+namespace weir::server {
+
+using event::SlotKind;
+
+namespace {
+
+// Each proxied connection may need two descriptors; some are kept for files, admin and control.
+int64_t connections_for_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
+  return std::max<int64_t>(16, (static_cast<int64_t>(limit.rlim_cur) - 128) / 2);
+}
+
+void close_all(const proxy::ListenSockets& sockets) {
+  for (int fd : sockets.by_worker) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+}  // namespace
+
+ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers)
+    : publisher_(publisher),
+      store_(store),
+      workers_(workers),
+      added_(store.counter("listener_manager.listener_added")),
+      modified_(store.counter("listener_manager.listener_modified")),
+      removed_(store.counter("listener_manager.listener_removed")),
+      create_success_(store.counter("listener_manager.listener_create_success")),
+      create_failure_(store.counter("listener_manager.listener_create_failure")),
+      active_(store.gauge("listener_manager.total_listeners_active")) {}
+
+Result<std::shared_ptr<const proxy::ListenSockets>> ListenerManager::open_sockets(const config::ListenerTranslation& from) {
+  auto sockets = std::make_shared<proxy::ListenSockets>();
+  sockets->options = from.options;
+  sockets->by_worker.assign(workers_, -1);
+  uint32_t count = from.options.reuse_port ? workers_ : 1;
+  net::Address address = from.address;
+  for (uint32_t i = 0; i < count; ++i) {
+    auto fd = net::open_listen_socket(address, from.options);
+    if (!fd.ok()) {
+      close_all(*sockets);
+      return unavailable("listener " + from.spec.name + ": " + message_of(fd.status()));
+    }
+    sockets->by_worker[i] = *fd;
+    if (i == 0 && address.is_ip()) address = net::bound_address(*fd);  // port 0: the others join the port chosen
+  }
+  sockets->address = address;
+  return std::shared_ptr<const proxy::ListenSockets>(std::move(sockets));
+}
+
+Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch) {
+  // First everything that can fail.
+  std::map<std::string, std::shared_ptr<const proxy::ListenSockets>> opened;
+  for (const config::ListenerTranslation& from : listeners) {
+    auto known = listeners_.find(from.spec.name);
+    if (known != listeners_.end() && known->second.wanted == from.address && known->second.options == from.options) continue;
+    auto sockets = open_sockets(from);
+    if (!sockets.ok()) {
+      create_failure_.inc();
+      for (auto& [name, others] : opened) close_all(*others);
+      return sockets.status();
+    }
+    opened[from.spec.name] = std::move(*sockets);
+  }
+  std::set<std::string> kept;
+  for (config::ListenerTranslation& from : listeners) {
+    const std::string name = from.spec.name;
+    kept.insert(name);
+    auto [it, fresh] = listeners_.try_emplace(name);
+    Entry& entry = it->second;
+    if (!fresh && entry.fingerprint == from.fingerprint) continue;
+    if (fresh) {
+      entry.slot = publisher_.intern(SlotKind::kListener, name);
+      entry.limit = std::make_shared<proxy::ConnectionLimit>();
+      entry.limit->max = connections_for_descriptors();
+      added_.inc();
+      active_.inc();
+    } else {
+      modified_.inc();
+    }
+    if (auto sockets = opened.find(name); sockets != opened.end()) entry.sockets = sockets->second;
+    if (entry.stats == nullptr || entry.stats->group->thing() != from.stat_name) {
+      entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
+    }
+    entry.fingerprint = from.fingerprint;
+    entry.wanted = from.address;
+    entry.options = from.options;
+    from.spec.sockets = entry.sockets;
+    from.spec.stats = entry.stats;
+    from.spec.limit = entry.limit;
+    batch.set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
+    create_success_.inc();
+  }
+  for (auto it = listeners_.begin(); it != listeners_.end();) {
+    if (kept.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    batch.remove(it->second.slot);  // the lanes close their sockets
+    removed_.inc();
+    active_.dec();
+    it = listeners_.erase(it);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weir::server

@@ -1,0 +1,42 @@
+#include "core/server/worker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+
+namespace weir::server {
+
+void Worker::start() {
+  thread_ = std::thread([this] {
+    char name[16];
+    snprintf(name, sizeof(name), "weir-%u", lane_.index());
+    pthread_setname_np(pthread_self(), name);
+    // Signals are main's.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    lane_.run();
+    wind_down();
+  });
+}
+
+void Worker::stop() { lane_.stop(); }
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::wind_down() {
+  lane_.enter();
+  if (listeners_ != nullptr) {
+    listeners_->stop_accepting();
+    listeners_->close_all();
+  }
+  lane_.turn(Duration::zero());
+  clusters_.shut_down();
+  for (int i = 0; i < 4; ++i) lane_.turn(Duration::zero());
+  event::Lane::leave();
+}
+
+}  // namespace weir::server

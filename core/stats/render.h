@@ -1,0 +1,34 @@
+// The three shapes in which statistics are shown: "name: value" lines, JSON, and the Prometheus text format.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/stats/store.h"
+
+namespace weir::stats {
+
+// The upper bounds of histogram buckets shown to Prometheus, as published.
+inline constexpr double kDefaultBounds[] = {0.5,  1,    5,     10,    25,    50,     100,    250,     500,    1000,
+                                            2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
+
+struct RenderOptions {
+  bool used_only = false;                                      // leave out counters and histograms never touched, zero gauges never set
+  std::function<bool(std::string_view name)> filter = nullptr;  // nullptr: everything
+  std::string_view prometheus_prefix = "envoy_";
+  std::span<const double> bounds = kDefaultBounds;  // ascending
+};
+
+// Counters and gauges in name order, then histograms in name order. [main]
+std::string render_text(const Store& store, const RenderOptions& options);
+std::string render_json(const Store& store, const RenderOptions& options);
+// Families in name order, each under one TYPE line. Two statistics whose names differ only in characters that
+// Prometheus does not know share a family; a statistic of another type than its family gets its type as a suffix.
+std::string render_prometheus(const Store& store, const RenderOptions& options);
+
+// "cluster.x.upstream-cx" -> "cluster_x_upstream_cx"
+std::string prometheus_name(std::string_view prefix, std::string_view dotted);
+
+}  // namespace weir::stats

@@ -1,0 +1,366 @@
+#include "core/stats/store.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "core/base/assert.h"
+
+namespace weir::stats {
+namespace {
+
+// Names of statistics have no ':' (the text format separates with ": "); listener addresses and cluster names may.
+std::string shown(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    if (c == ':' || static_cast<unsigned char>(c) < 0x20) c = '_';
+  }
+  return text;
+}
+
+std::string head_of(const GroupKind& kind, std::string_view thing) {
+  std::string head;
+  for (std::string_view part : {kind.prefix, thing}) {
+    if (part.empty()) continue;
+    head += part;
+    head += '.';
+  }
+  return head;
+}
+
+struct Single {
+  uint32_t cell;
+  Unit unit;
+  std::string tagged;
+  std::vector<Tag> tags;
+  uint64_t baseline = 0;
+};
+
+}  // namespace
+
+struct DynamicCounter {
+  uint32_t cell;
+  uint64_t baseline = 0;  // [main]
+};
+
+// The map only grows while the group lives, and its nodes stay where they are. Guarded by Impl::dynamic_mutex.
+struct Group::Dynamic {
+  std::map<std::string, DynamicCounter, std::less<>> counters;
+};
+
+struct Store::Impl {
+  using SingleKey = std::pair<std::string, Type>;
+  using Singles = std::map<SingleKey, Single, std::less<>>;
+
+  struct Held {
+    Group* group;  // for visits: valid until ~Group takes the entry out
+    std::weak_ptr<Group> weak;
+  };
+  // [main]
+  std::map<std::pair<const GroupKind*, std::string>, Held> groups;
+  std::map<const GroupKind*, std::vector<uint32_t>> order_of_kind;  // definitions by name
+  Singles singles;
+  struct Intervals {
+    HistogramSnapshot at_flush;
+    HistogramSnapshot interval;
+  };
+  std::unordered_map<uint32_t, Intervals> intervals;
+
+  mutable std::mutex dynamic_mutex;
+  Counter overflow;
+
+  Single& single(std::string_view name, Type type, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
+    auto [at, made] = singles.try_emplace(SingleKey(shown(name), type));
+    if (!made) return at->second;
+    at->second.cell = reserve_cells(1);
+    at->second.unit = unit;
+    if (tagged_name.empty() && tags.empty()) {
+      Tagged tagged;
+      extract_tags(at->first.first, tagged);
+      at->second.tagged = std::move(tagged.name);
+      at->second.tags = std::move(tagged.tags);
+    } else {
+      at->second.tagged = tagged_name.empty() ? at->first.first : shown(tagged_name);
+      at->second.tags = std::move(tags);
+    }
+    return at->second;
+  }
+
+  const std::vector<uint32_t>& order_of(const GroupKind& kind) {
+    auto [at, made] = order_of_kind.try_emplace(&kind);
+    if (made) {
+      for (uint32_t i = 0; i < kind.definitions.size(); ++i) at->second.push_back(i);
+      std::sort(at->second.begin(), at->second.end(),
+                [&](uint32_t a, uint32_t b) { return kind.definitions[a].name < kind.definitions[b].name; });
+    }
+    return at->second;
+  }
+
+  template <class Visit>
+  void for_each_histogram(Visit&& visit) {
+    for (auto& [key, held] : groups) {
+      for (uint32_t i = 0; i < key.first->definitions.size(); ++i) {
+        if (key.first->definitions[i].type == Type::kHistogram) visit(held.group->first_ + i);
+      }
+    }
+    for (auto& [key, single] : singles) {
+      if (key.second == Type::kHistogram) visit(single.cell);
+    }
+  }
+};
+
+Group::Group(Store& store, const GroupKind& kind, std::string thing)
+    : store_(store),
+      kind_(kind),
+      thing_(std::move(thing)),
+      first_(reserve_cells(static_cast<uint32_t>(kind.definitions.size()))),
+      dynamic_(std::make_unique<Dynamic>()) {}
+
+Group::~Group() {
+  Store::Impl& impl = *store_.impl_;
+  impl.groups.erase({&kind_, thing_});
+  for (uint32_t i = 0; i < kind_.definitions.size(); ++i) {
+    if (kind_.definitions[i].type != Type::kHistogram) continue;
+    free_histogram(first_ + i);
+    impl.intervals.erase(first_ + i);
+  }
+  release_cells(first_, static_cast<uint32_t>(kind_.definitions.size()));
+  for (auto& [name, counter] : dynamic_->counters) release_cells(counter.cell, 1);
+}
+
+Store::Store() : impl_(std::make_unique<Impl>()) { impl_->overflow = counter("stats.overflow"); }
+
+Store::~Store() {
+  WEIR_CHECK(impl_->groups.empty());  // whoever holds a group must go first
+  for (auto& [key, single] : impl_->singles) {
+    if (key.second == Type::kHistogram) free_histogram(single.cell);
+    release_cells(single.cell, 1);
+  }
+}
+
+std::shared_ptr<Group> Store::group(const GroupKind& kind, std::string_view thing) {
+  auto key = std::make_pair(&kind, shown(thing));
+  if (auto at = impl_->groups.find(key); at != impl_->groups.end()) return at->second.weak.lock();
+  std::shared_ptr<Group> made(new Group(*this, kind, key.second));
+  impl_->groups.emplace(std::move(key), Impl::Held{made.get(), made});
+  return made;
+}
+
+Counter Store::counter(std::string_view name, std::vector<Tag> tags, std::string_view tagged_name) {
+  return Counter(impl_->single(name, Type::kCounter, Unit::kNone, std::move(tags), tagged_name).cell);
+}
+
+Gauge Store::gauge(std::string_view name, std::vector<Tag> tags, std::string_view tagged_name) {
+  return Gauge(impl_->single(name, Type::kGauge, Unit::kNone, std::move(tags), tagged_name).cell);
+}
+
+Histogram Store::histogram(std::string_view name, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
+  return Histogram(impl_->single(name, Type::kHistogram, unit, std::move(tags), tagged_name).cell);
+}
+
+Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
+  for (uint32_t i = 0; i < group.kind_.definitions.size(); ++i) {
+    const Definition& definition = group.kind_.definitions[i];
+    if (definition.name == suffix && definition.type == Type::kCounter) return group.counter(i);
+  }
+  std::lock_guard lock(impl_->dynamic_mutex);
+  auto& counters = group.dynamic_->counters;
+  if (auto at = counters.find(suffix); at != counters.end()) return Counter(at->second.cell);
+  if (counters.size() >= kMaxDynamic) return impl_->overflow;
+  uint32_t cell = reserve_cells(1);
+  counters.emplace(shown(suffix), DynamicCounter{cell});
+  return Counter(cell);
+}
+
+// Walks statistics in the order of their full names without ever holding all names: every group is sorted in itself
+// (its layout once per kind), and groups follow each other by their heads. Only where one head begins with another
+// ("listener.a." and "listener.a.http.web.") do several walks run side by side.
+class StoreWalk {
+ public:
+  StoreWalk(Store::Impl& impl, const std::function<void(const Sample&)>& visit) : impl_(impl), visit_(visit) {}
+
+  void run() {
+    for (auto& [key, held] : impl_.groups) waiting_.push_back({head_of(*key.first, held.group->thing_), held.group});
+    std::sort(waiting_.begin(), waiting_.end(), [](const Head& a, const Head& b) { return a.head < b.head; });
+    single_ = impl_.singles.begin();
+    size_t next = 0;
+    while (true) {
+      Cursor* first = smallest();
+      bool single_first = single_ != impl_.singles.end() && (first == nullptr || single_->first.first < first->name);
+      std::string_view name;
+      if (single_first) {
+        name = single_->first.first;
+      } else if (first != nullptr) {
+        name = first->name;
+      }
+      // A group whose head is not after the name that is due may have a name that is due before it.
+      if (next < waiting_.size() && ((!single_first && first == nullptr) || waiting_[next].head <= name)) {
+        open(waiting_[next++]);
+        continue;
+      }
+      if (single_first) {
+        show_single();
+        ++single_;
+      } else if (first != nullptr) {
+        show(*first);
+        if (!advance(*first)) close(*first);
+      } else {
+        return;
+      }
+    }
+  }
+
+ private:
+  struct Head {
+    std::string head;
+    Group* group;
+  };
+  struct DynamicEntry {
+    std::string_view name;
+    DynamicCounter counter;
+  };
+  // A walk through one group: its layout and its dynamic counters, merged.
+  struct Cursor {
+    Group* group;
+    size_t head_length;
+    std::string name;  // the next one, in full
+    const std::vector<uint32_t>* order;
+    std::vector<uint64_t> values;
+    std::vector<DynamicEntry> dynamic;
+    size_t at_order = 0;
+    size_t at_dynamic = 0;
+    bool is_dynamic = false;
+  };
+
+  Cursor* smallest() {
+    Cursor* best = nullptr;
+    for (auto& cursor : open_) {
+      if (best == nullptr || cursor->name < best->name) best = cursor.get();
+    }
+    return best;
+  }
+
+  void open(Head& head) {
+    auto cursor = std::make_unique<Cursor>();
+    cursor->group = head.group;
+    cursor->head_length = head.head.size();
+    cursor->name = std::move(head.head);
+    cursor->order = &impl_.order_of(head.group->kind_);
+    cursor->values.resize(cursor->order->size());
+    read_cells(head.group->first_, cursor->values);
+    {
+      std::lock_guard lock(impl_.dynamic_mutex);
+      for (auto& [name, counter] : head.group->dynamic_->counters) cursor->dynamic.push_back({name, counter});
+    }
+    if (settle(*cursor)) open_.push_back(std::move(cursor));
+  }
+
+  void close(Cursor& done) {
+    std::erase_if(open_, [&](const std::unique_ptr<Cursor>& cursor) { return cursor.get() == &done; });
+  }
+
+  // Decides which of the two lists is due and writes its name; false at the end of both.
+  bool settle(Cursor& cursor) {
+    cursor.name.resize(cursor.head_length);
+    bool has_static = cursor.at_order < cursor.order->size();
+    bool has_dynamic = cursor.at_dynamic < cursor.dynamic.size();
+    if (!has_static && !has_dynamic) return false;
+    std::string_view fixed = has_static ? definition(cursor).name : std::string_view();
+    cursor.is_dynamic = has_dynamic && (!has_static || cursor.dynamic[cursor.at_dynamic].name < fixed);
+    cursor.name += cursor.is_dynamic ? cursor.dynamic[cursor.at_dynamic].name : fixed;
+    return true;
+  }
+  bool advance(Cursor& cursor) {
+    cursor.is_dynamic ? ++cursor.at_dynamic : ++cursor.at_order;
+    return settle(cursor);
+  }
+  const Definition& definition(const Cursor& cursor) const {
+    return cursor.group->kind_.definitions[(*cursor.order)[cursor.at_order]];
+  }
+
+  void show(Cursor& cursor) {
+    const Group& group = *cursor.group;
+    Sample sample{};
+    sample.name = cursor.name;
+    uint64_t baseline = 0;
+    if (cursor.is_dynamic) {
+      const DynamicCounter& counter = cursor.dynamic[cursor.at_dynamic].counter;
+      sample.type = Type::kCounter;
+      sample.cell = counter.cell;
+      sample.value = read_cell(counter.cell);
+      baseline = counter.baseline;
+    } else {
+      uint32_t index = (*cursor.order)[cursor.at_order];
+      sample.type = definition(cursor).type;
+      sample.unit = definition(cursor).unit;
+      sample.cell = group.first_ + index;
+      sample.value = cursor.values[index];
+      if (index < group.baseline_.size()) baseline = group.baseline_[index];
+    }
+    extract_tags(group.kind_.prefix, group.kind_.tag_name, group.thing_, std::string_view(cursor.name).substr(cursor.head_length),
+                 tagged_);
+    sample.tagged = tagged_.name;
+    sample.tags = tagged_.tags;
+    finish(sample, baseline);
+  }
+
+  void show_single() {
+    const Single& single = single_->second;
+    Sample sample{};
+    sample.name = single_->first.first;
+    sample.tagged = single.tagged;
+    sample.tags = single.tags;
+    sample.type = single_->first.second;
+    sample.unit = single.unit;
+    sample.cell = single.cell;
+    sample.value = sample.type == Type::kHistogram ? 0 : read_cell(single.cell);
+    finish(sample, single.baseline);
+  }
+
+  void finish(Sample& sample, uint64_t baseline) {
+    if (sample.type == Type::kHistogram) sample.value = read_histogram(sample.cell).count;
+    sample.used = sample.value != 0;
+    if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
+    visit_(sample);
+  }
+
+  Store::Impl& impl_;
+  const std::function<void(const Sample&)>& visit_;
+  std::vector<Head> waiting_;
+  std::vector<std::unique_ptr<Cursor>> open_;
+  Store::Impl::Singles::iterator single_;
+  Tagged tagged_;
+};
+
+void Store::visit(const std::function<void(const Sample&)>& visit) const { StoreWalk(*impl_, visit).run(); }
+
+void Store::reset_counters() {
+  for (auto& [key, held] : impl_->groups) {
+    Group& group = *held.group;
+    group.baseline_.resize(key.first->definitions.size());
+    read_cells(group.first_, group.baseline_);
+    std::lock_guard lock(impl_->dynamic_mutex);
+    for (auto& [name, counter] : group.dynamic_->counters) counter.baseline = read_cell(counter.cell);
+  }
+  for (auto& [key, single] : impl_->singles) {
+    if (key.second == Type::kCounter) single.baseline = read_cell(single.cell);
+  }
+}
+
+void Store::flush_histograms() {
+  impl_->for_each_histogram([this](uint32_t cell) {
+    HistogramSnapshot now = read_histogram(cell);
+    if (now.count == 0) return;
+    Impl::Intervals& intervals = impl_->intervals[cell];
+    intervals.interval = now.since(intervals.at_flush);
+    intervals.at_flush = std::move(now);
+  });
+}
+
+const HistogramSnapshot* Store::interval(uint32_t histogram_cell) const {
+  auto at = impl_->intervals.find(histogram_cell);
+  return at == impl_->intervals.end() || at->second.interval.count == 0 ? nullptr : &at->second.interval;
+}
+
+}  // namespace weir::stats

@@ -1,0 +1,119 @@
+// Names for cells. Main makes scopes and handles while it builds configuration; admin and sinks read.
+//
+// A group is a fixed layout of statistics of one kind of thing ("cluster", "http", "listener"): its names are static
+// and shared by all things of that kind, so that 10,000 clusters cost 10,000 names and not a million. Cells of a group
+// are reserved together.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/stats/handles.h"
+#include "core/stats/histogram.h"
+#include "core/stats/tags.h"
+
+namespace weir::stats {
+
+enum class Type : uint8_t { kCounter, kGauge, kHistogram };
+enum class Unit : uint8_t { kNone, kMilliseconds, kMicroseconds, kBytes };
+
+struct Definition {
+  std::string_view name;  // within the group: "upstream_cx_total", "circuit_breakers.default.cx_open"
+  Type type;
+  Unit unit = Unit::kNone;
+};
+
+// The kind of thing a group describes: how the full name begins and which tag carries the thing's name. Static storage:
+// groups are told apart by its address. A thing may be of two levels: under "listener" and "envoy_listener_address",
+// "0.0.0.0_80.http.web" carries envoy_http_conn_manager_prefix too; under "vhost", "v.vcluster.c" and "v.route.r" do
+// likewise (tags.h).
+struct GroupKind {
+  std::string_view prefix;    // "cluster" -> "cluster.<thing>.<name>"; empty: just "<name>" or "<thing>.<name>"
+  std::string_view tag_name;  // "envoy_cluster_name"; empty: the thing is part of the Prometheus name
+  std::span<const Definition> definitions;
+};
+
+class Store;
+
+// Adjacent cells for one thing. Destroyed when the thing is gone on every lane; its statistics vanish with it. [main]
+class Group {
+ public:
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  uint32_t first_cell() const { return first_; }
+  Counter counter(size_t index) const { return Counter(first_ + static_cast<uint32_t>(index)); }
+  Gauge gauge(size_t index) const { return Gauge(first_ + static_cast<uint32_t>(index)); }
+  Histogram histogram(size_t index) const { return Histogram(first_ + static_cast<uint32_t>(index)); }
+  // As it is shown: ':' has become '_'.
+  std::string_view thing() const { return thing_; }
+  const GroupKind& kind() const { return kind_; }
+  Store& store() const { return store_; }
+
+ private:
+  friend class Store;
+  friend class StoreWalk;
+  struct Dynamic;
+  Group(Store& store, const GroupKind& kind, std::string thing);
+  Store& store_;
+  const GroupKind& kind_;
+  std::string thing_;
+  uint32_t first_;
+  std::vector<uint64_t> baseline_;  // [main] what /reset_counters subtracts; empty until then
+  std::unique_ptr<Dynamic> dynamic_;
+};
+
+// One statistic as readers see it.
+struct Sample {
+  std::string_view name;      // full dotted name: "cluster.api.upstream_cx_total"
+  std::string_view tagged;    // Prometheus base name before mangling: "cluster.upstream_cx_total"
+  std::span<const Tag> tags;
+  Type type;
+  Unit unit;
+  uint32_t cell;
+  uint64_t value;             // counters and gauges (a gauge's bits are signed); histograms: how many values
+  bool used;                  // counter or histogram: ever counted; gauge: not zero
+};
+
+class Store {
+ public:
+  Store();
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // [main] Same kind and thing: the same group while anybody holds it (counts go on over a configuration update).
+  std::shared_ptr<Group> group(const GroupKind& kind, std::string_view thing);
+  // [main] Single named statistics, kept for the life of the store. Same name, same handle.
+  Counter counter(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
+  Gauge gauge(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
+  Histogram histogram(std::string_view name, Unit unit = Unit::kMilliseconds, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
+  // [any] For names that only traffic brings: `cluster.x.upstream_rq_404` and its kin are made of a group's thing and a
+  // suffix at first use, under a lock; they go with the group. A suffix that the group defines as a counter yields that
+  // one. At most kMaxDynamic per group; beyond it everything counts into `stats.overflow`. Keep the handle (or use
+  // CodeCounters): this is not for every request.
+  static constexpr size_t kMaxDynamic = 1024;
+  Counter dynamic_counter(const Group& group, std::string_view suffix);
+  // [main] Calls visit for every statistic in name order. Groups and singles must not come or go meanwhile.
+  void visit(const std::function<void(const Sample&)>& visit) const;
+  // [main] Zeroes counters (readers subtract a baseline; cells keep their single writer).
+  void reset_counters();
+  // [main] Ends an interval of the histograms: at every flush of statistics.
+  void flush_histograms();
+  // [main] What came between the last two flushes; nullptr if nothing did.
+  const HistogramSnapshot* interval(uint32_t histogram_cell) const;
+
+ private:
+  friend class Group;
+  friend class StoreWalk;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::stats

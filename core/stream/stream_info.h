@@ -1,0 +1,120 @@
+// What is known of a stream (or of an L4 connection): the facts that access logs, header formatters and matchers
+// print. Plain data, filled by whoever knows; views point at things that the stream keeps alive.
+//
+// A MonoTime that was never set (the default) means "did not happen"; a byte count that nobody knows is 0.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/time.h"
+#include "core/net/address.h"
+#include "core/stream/response_flags.h"
+
+namespace weir::http {
+class HeaderMap;
+}
+
+namespace weir::stream {
+
+enum class Protocol : uint8_t { kNone, kHttp10, kHttp11, kHttp2, kHttp3 };
+std::string_view protocol_name(Protocol protocol);  // "HTTP/1.1"; empty for kNone
+
+struct UpstreamInfo {
+  net::Address remote;  // the host of the last attempt; empty if none was chosen
+  net::Address local;
+  std::string_view host_text;  // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
+  std::string_view host_name;  // of the endpoint, if it has one: "a.example.com"
+  std::string_view cluster;    // as statistics call it (alt_stat_name)
+  std::string_view cluster_raw;  // its name, where that differs from `cluster`
+  std::string_view failure_reason;  // "connection_refused", ...
+  std::string_view local_close_reason;
+  uint32_t attempts = 0;
+  Protocol protocol = Protocol::kNone;
+  uint64_t connection_id = 0;
+  MonoTime connect_begin{};  // of the connection used, which may be older than the stream
+  MonoTime connect_end{};
+  MonoTime handshake_end{};
+  MonoTime requested{};  // a connection was asked for
+  MonoTime pool_ready{};  // and was there
+  MonoTime first_tx{};  // of the last attempt
+  MonoTime last_tx{};
+  MonoTime first_rx{};
+  MonoTime first_body_rx{};
+  MonoTime last_rx{};
+  uint64_t bytes_sent = 0;      // on the wire, headers included
+  uint64_t bytes_received = 0;
+  uint64_t header_bytes_sent = 0;  // on the wire, as compressed as they were
+  uint64_t header_bytes_received = 0;
+};
+
+struct StreamInfo {
+  WallTime start_wall{};
+  MonoTime start{};
+  MonoTime request_end{};    // last byte of the request received
+  MonoTime response_first_tx{};  // first byte of the response handed to the connection
+  MonoTime end{};
+  MonoTime downstream_handshake_end{};
+  Protocol protocol = Protocol::kNone;
+  uint16_t response_code = 0;  // 0: none was sent
+  ResponseFlags flags;
+  std::string_view details;            // "via_upstream", "route_not_found", ...
+  std::string_view connection_details;  // connection termination details
+  std::string_view route_name;
+  std::string_view virtual_host;
+  std::string_view virtual_cluster;
+  std::string_view filter_chain_name;
+  uint64_t bytes_received = 0;  // body bytes
+  uint64_t bytes_sent = 0;
+  uint64_t wire_bytes_received = 0;  // headers included
+  uint64_t wire_bytes_sent = 0;
+  uint64_t header_bytes_received = 0;  // on the wire, as compressed as they were
+  uint64_t header_bytes_sent = 0;
+  uint64_t request_headers_bytes = 0;  // sums of names and values
+  uint64_t response_headers_bytes = 0;
+  uint64_t response_trailers_bytes = 0;
+  uint64_t connection_id = 0;
+  uint64_t stream_id = 0;
+  net::Address downstream_remote;         // after XFF or PROXY protocol
+  net::Address downstream_direct_remote;  // the peer of the socket
+  net::Address downstream_local;          // after PROXY protocol or original destination
+  net::Address downstream_direct_local;   // of the socket; empty: the same as downstream_local
+  std::string_view requested_server_name;  // SNI
+  std::string_view downstream_failure_reason;  // of its transport socket
+  std::string_view downstream_close_reason;    // if it was closed from here
+  std::string_view trace_id;
+  UpstreamInfo upstream;
+};
+
+// Why a log line is written.
+enum class AccessLogType : uint8_t {
+  kNotSet,
+  kTcpUpstreamConnected,
+  kTcpPeriodic,
+  kTcpConnectionEnd,
+  kTcpConnectionStart,
+  kDownstreamStart,
+  kDownstreamTunnelSuccessfullyEstablished,
+  kDownstreamPeriodic,
+  kDownstreamEnd,
+  kUpstreamPoolReady,
+  kUpstreamPeriodic,
+  kUpstreamEnd,
+  kUdpTunnelUpstreamConnected,
+  kUdpPeriodic,
+  kUdpSessionEnd,
+  kCount,
+};
+std::string_view access_log_type_name(AccessLogType type);  // "DownstreamEnd"
+
+// Everything a log line can be made of.
+struct LogSubject {
+  const StreamInfo& info;
+  const http::HeaderMap* request = nullptr;
+  const http::HeaderMap* response = nullptr;
+  const http::HeaderMap* response_trailers = nullptr;
+  std::string_view local_reply_body = {};
+  AccessLogType type = AccessLogType::kNotSet;
+};
+
+}  // namespace weir::stream

@@ -1,0 +1,80 @@
+#include "core/upstream/cluster.h"
+
+namespace weir::upstream {
+namespace {
+
+using stats::Type;
+using stats::Unit;
+
+// One line per statistic: the order is that of the cells, and of Field below.
+constexpr stats::Definition kDefinitions[] = {
+    {"upstream_cx_total", Type::kCounter},
+    {"upstream_cx_http1_total", Type::kCounter},
+    {"upstream_cx_connect_fail", Type::kCounter},
+    {"upstream_cx_connect_timeout", Type::kCounter},
+    {"upstream_cx_overflow", Type::kCounter},
+    {"upstream_cx_idle_timeout", Type::kCounter},
+    {"upstream_cx_none_healthy", Type::kCounter},
+    {"upstream_cx_destroy", Type::kCounter},
+    {"upstream_cx_destroy_with_active_rq", Type::kCounter},
+    {"upstream_cx_max_requests", Type::kCounter},
+    {"upstream_cx_protocol_error", Type::kCounter},
+    {"upstream_cx_rx_bytes_total", Type::kCounter},
+    {"upstream_cx_tx_bytes_total", Type::kCounter},
+    {"upstream_rq_total", Type::kCounter},
+    {"upstream_rq_pending_total", Type::kCounter},
+    {"upstream_rq_pending_overflow", Type::kCounter},
+    {"upstream_rq_pending_failure_eject", Type::kCounter},
+    {"upstream_rq_timeout", Type::kCounter},
+    {"upstream_rq_per_try_timeout", Type::kCounter},
+    {"upstream_rq_cancelled", Type::kCounter},
+    {"upstream_rq_rx_reset", Type::kCounter},
+    {"upstream_rq_tx_reset", Type::kCounter},
+    {"upstream_rq_retry", Type::kCounter},
+    {"upstream_rq_retry_success", Type::kCounter},
+    {"upstream_rq_retry_overflow", Type::kCounter},
+    {"upstream_rq_retry_limit_exceeded", Type::kCounter},
+    {"upstream_rq_retry_backoff_exponential", Type::kCounter},
+    {"upstream_rq_max_duration_reached", Type::kCounter},
+    {"membership_change", Type::kCounter},
+    {"update_success", Type::kCounter},
+    {"update_no_rebuild", Type::kCounter},
+    {"lb_healthy_panic", Type::kCounter},
+    {"upstream_cx_active", Type::kGauge},
+    {"upstream_rq_active", Type::kGauge},
+    {"upstream_rq_pending_active", Type::kGauge},
+    {"membership_total", Type::kGauge},
+    {"membership_healthy", Type::kGauge},
+    {"membership_degraded", Type::kGauge},
+    {"membership_excluded", Type::kGauge},
+    {"circuit_breakers.default.cx_open", Type::kGauge},
+    {"circuit_breakers.default.rq_open", Type::kGauge},
+    {"circuit_breakers.default.rq_pending_open", Type::kGauge},
+    {"circuit_breakers.default.rq_retry_open", Type::kGauge},
+    {"upstream_cx_connect_ms", Type::kHistogram, Unit::kMilliseconds},
+    {"upstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
+    {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
+};
+
+const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
+
+}  // namespace
+
+ClusterStats::ClusterStats(stats::Store& store, const std::string& name) : group(store.group(kKind, name)), codes(*group, "upstream_rq") {
+  size_t next = 0;
+  for (stats::Counter* counter :
+       {&cx_total, &cx_http1_total, &cx_connect_fail, &cx_connect_timeout, &cx_overflow, &cx_idle_timeout, &cx_none_healthy, &cx_destroy,
+        &cx_destroy_with_active_rq, &cx_max_requests, &cx_protocol_error, &cx_rx_bytes_total, &cx_tx_bytes_total, &rq_total,
+        &rq_pending_total, &rq_pending_overflow, &rq_pending_failure_eject, &rq_timeout, &rq_per_try_timeout, &rq_cancelled, &rq_rx_reset,
+        &rq_tx_reset, &rq_retry, &rq_retry_success, &rq_retry_overflow, &rq_retry_limit_exceeded, &rq_retry_backoff_exponential,
+        &rq_max_duration_reached, &membership_change, &update_success, &update_no_rebuild, &lb_healthy_panic}) {
+    *counter = group->counter(next++);
+  }
+  for (stats::Gauge* gauge : {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
+                              &membership_excluded, &cx_open, &rq_open, &rq_pending_open, &rq_retry_open}) {
+    *gauge = group->gauge(next++);
+  }
+  for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+}  // namespace weir::upstream

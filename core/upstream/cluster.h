@@ -1,0 +1,87 @@
+// A cluster's configuration and statistics. Membership is published apart (lb::HostSet), so that a change of hosts
+// touches nothing here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/base/time.h"
+#include "core/event/slot.h"
+#include "core/http/h1/message.h"
+#include "core/lb/policy.h"
+#include "core/stats/code_counters.h"
+#include "core/stats/store.h"
+#include "core/upstream/limits.h"
+
+namespace weir::upstream {
+
+// The published statistics of a cluster that weir keeps so far. [any]
+struct ClusterStats {
+  ClusterStats(stats::Store& store, const std::string& name);
+
+  std::shared_ptr<stats::Group> group;
+  stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout, cx_none_healthy,
+      cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total;
+  stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout, rq_per_try_timeout,
+      rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success, rq_retry_overflow, rq_retry_limit_exceeded,
+      rq_retry_backoff_exponential, rq_max_duration_reached;
+  stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
+  stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
+      membership_excluded, cx_open, rq_open, rq_pending_open, rq_retry_open;
+  stats::Histogram cx_connect_ms, cx_length_ms, rq_time;
+  stats::CodeCounters codes;
+};
+
+// The limits of one priority (default or high).
+struct CircuitBreakers {
+  uint32_t max_connections = 1024;
+  uint32_t max_pending_requests = 1024;
+  uint32_t max_requests = 1024;
+  uint32_t max_retries = 3;
+};
+
+// Kept over updates of the cluster: what is in use stays counted.
+struct ClusterLimits {
+  ClusterLimits(const CircuitBreakers& breakers, uint32_t lanes)
+      : connections(std::make_shared<SharedLimit>(breakers.max_connections, lanes)),
+        pending(std::make_shared<SharedLimit>(breakers.max_pending_requests, lanes)),
+        requests(std::make_shared<SharedLimit>(breakers.max_requests, lanes)),
+        retries(std::make_shared<SharedLimit>(breakers.max_retries, lanes)) {}
+  void set(const CircuitBreakers& breakers) {
+    connections->set_max(breakers.max_connections);
+    pending->set_max(breakers.max_pending_requests);
+    requests->set_max(breakers.max_requests);
+    retries->set_max(breakers.max_retries);
+  }
+  std::shared_ptr<SharedLimit> connections, pending, requests, retries;
+};
+
+struct ClusterSpec {
+  std::string name;
+  std::string stat_name;  // alt_stat_name, else the name
+  Duration connect_timeout = 5s;
+  Duration idle_timeout = 1h;           // of pooled connections; zero: none
+  uint32_t max_requests_per_connection = 0;  // 0: no limit
+  uint32_t buffer_limit = 1024 * 1024;
+  uint32_t max_response_headers_kb = 60;
+  CircuitBreakers breakers;
+  // A retry budget instead of max_retries: percent of the cluster's active requests, and a floor.
+  bool has_retry_budget = false;
+  double retry_budget_percent = 20;
+  uint32_t retry_budget_min = 3;
+  http::h1::Settings h1;
+  net::Address source;  // upstream_bind_config; empty: the kernel chooses
+};
+
+// [immutable]
+class Cluster final : public event::Versioned {
+ public:
+  Cluster(ClusterSpec spec, std::shared_ptr<ClusterStats> stats, std::shared_ptr<ClusterLimits> limits)
+      : spec(std::move(spec)), stats(std::move(stats)), limits(std::move(limits)) {}
+  const ClusterSpec spec;
+  const std::shared_ptr<ClusterStats> stats;
+  const std::shared_ptr<ClusterLimits> limits;
+};
+
+}  // namespace weir::upstream

@@ -1,0 +1,151 @@
+#include "core/upstream/lane_clusters.h"
+
+#include <algorithm>
+
+namespace weir::upstream {
+
+using event::SlotId;
+using event::SlotKind;
+
+ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host_slot)
+    : owner_(owner), cluster_slot_(cluster_slot), host_slot_(host_slot) {}
+
+event::Pin<Cluster> ClusterLocal::pin() const { return owner_.lane().slots().pin<Cluster>(cluster_slot_); }
+
+void ClusterLocal::set_cluster(const Cluster* cluster) {
+  if (cluster != nullptr) {
+    stats_ = cluster->stats;
+    h1_ = cluster->spec.h1;
+    if (connections.limit() != cluster->limits->connections.get()) {
+      connections.attach(cluster->limits->connections);
+      pending.attach(cluster->limits->pending);
+      requests.attach(cluster->limits->requests);
+      retries.attach(cluster->limits->retries);
+    }
+  }
+  cluster_ = cluster;
+  if (cluster == nullptr) set_hosts(nullptr);
+}
+
+void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
+  std::vector<Place> before = std::move(places_);
+  std::vector<lb::LaneView::PerHost> counts = std::move(per_host_);
+  places_.clear();
+  per_host_.clear();
+  if (hosts != nullptr) {
+    places_.resize(hosts->hosts().size());
+    per_host_.resize(hosts->hosts().size());
+    // Hosts are the same objects in both versions; pools and counts move with them.
+    std::vector<std::pair<const lb::Host*, size_t>> index;
+    index.reserve(before.size());
+    const lb::HostSet* old = hosts_;
+    for (size_t i = 0; i < before.size(); ++i) index.emplace_back(old->host(static_cast<uint32_t>(i)).host.get(), i);
+    std::sort(index.begin(), index.end());
+    for (size_t i = 0; i < places_.size(); ++i) {
+      const lb::Host* host = hosts->host(static_cast<uint32_t>(i)).host.get();
+      auto at = std::lower_bound(index.begin(), index.end(), std::pair<const lb::Host*, size_t>(host, 0));
+      if (at == index.end() || at->first != host) {
+        per_host_[i].own = host->active_on(owner_.lane().index());
+        auto back = std::find_if(leaving_.begin(), leaving_.end(), [&](auto& pool) { return &pool->host() == host; });
+        if (back != leaving_.end()) continue;  // drains on; a fresh pool serves the host that came back
+        continue;
+      }
+      places_[i].pool = std::move(before[at->second].pool);
+      per_host_[i] = counts[at->second];
+    }
+  }
+  hosts_ = hosts;
+  for (Place& place : before) {
+    if (place.pool == nullptr) continue;
+    place.pool->drain();
+    if (!place.pool->empty()) leaving_.push_back(std::move(place.pool));
+  }
+}
+
+void ClusterLocal::on_pool_maybe_empty(ConnPool& pool) {
+  if (!pool.empty()) return;
+  auto at = std::find_if(leaving_.begin(), leaving_.end(), [&](auto& other) { return other.get() == &pool; });
+  if (at != leaving_.end()) leaving_.erase(at);
+}
+
+uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].pool.get() == &pool) return static_cast<uint32_t>(i);
+  }
+  return lb::kNoHost;
+}
+
+ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded) {
+  if (hosts_ == nullptr) return nullptr;
+  event::Lane& lane = owner_.lane();
+  lb::PickInput input{hash, has_hash, attempt, excluded};
+  lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random());
+  lb::HostIndex index = hosts_->pick(input, view, lb_state_);
+  if (index == lb::kNoHost) return nullptr;
+  Place& place = places_[index];
+  if (place.pool == nullptr) [[unlikely]]
+    place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
+  place.pool->set_place(index);
+  return place.pool.get();
+}
+
+void ClusterLocal::begin_request(ConnPool& pool) {
+  pool.host().add_active(owner_.lane().index(), 1);
+  if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool) ++per_host_[pool.place()].own;
+}
+
+void ClusterLocal::end_request(ConnPool& pool) {
+  pool.host().add_active(owner_.lane().index(), -1);
+  uint32_t place = pool.place();
+  if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);
+  if (place != lb::kNoHost) --per_host_[place].own;
+}
+
+LaneClusters::LaneClusters(event::Lane& lane) : lane_(lane) {
+  lane.set_local(event::LocalKey::kUpstream, this);
+  lane.slots().observe(SlotKind::kCluster, this);
+  lane.slots().observe(SlotKind::kHostSet, this);
+}
+
+LaneClusters::~LaneClusters() {
+  lane_.slots().observe(SlotKind::kCluster, nullptr);
+  lane_.slots().observe(SlotKind::kHostSet, nullptr);
+  lane_.set_local(event::LocalKey::kUpstream, nullptr);
+}
+
+ClusterLocal& LaneClusters::at(uint32_t index) {
+  if (index >= clusters_.size()) clusters_.resize(index + 1);
+  if (clusters_[index] == nullptr) {
+    clusters_[index] =
+        std::make_unique<ClusterLocal>(*this, SlotId{SlotKind::kCluster, index}, SlotId{SlotKind::kHostSet, index});
+  }
+  return *clusters_[index];
+}
+
+ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
+  for (auto& cluster : clusters_) {
+    if (cluster != nullptr && cluster->current() != nullptr && cluster->current()->spec.name == name) return cluster.get();
+  }
+  return nullptr;
+}
+
+void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
+  ClusterLocal& local = at(id.index);
+  if (id.kind == SlotKind::kCluster) {
+    local.set_cluster(static_cast<const Cluster*>(after));
+  } else {
+    local.set_hosts(static_cast<const lb::HostSet*>(after));
+  }
+}
+
+void LaneClusters::shut_down() {
+  for (auto& cluster : clusters_) {
+    if (cluster == nullptr) continue;
+    for (auto& place : cluster->places_) {
+      if (place.pool != nullptr) place.pool->shut_down();
+    }
+    for (auto& pool : cluster->leaving_) pool->shut_down();
+  }
+}
+
+}  // namespace weir::upstream

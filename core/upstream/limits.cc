@@ -1,0 +1,28 @@
+#include "core/upstream/limits.h"
+
+namespace weir::upstream {
+
+bool Lease::acquire_slow() {
+  SharedLimit& limit = *limit_;
+  uint32_t wanted = limit.batch();
+  keep_ = wanted > 1 ? wanted * 2 : 0;
+  while (true) {
+    int64_t before = limit.taken_.fetch_add(wanted, std::memory_order_relaxed);
+    if (before + wanted <= limit.max()) {
+      taken_ += wanted;
+      ++used_;
+      return true;
+    }
+    limit.taken_.fetch_sub(wanted, std::memory_order_relaxed);
+    if (wanted == 1) return false;
+    wanted = 1;
+  }
+}
+
+void Lease::give_back(uint32_t count) {
+  if (count == 0) return;
+  taken_ -= count;
+  limit_->taken_.fetch_sub(count, std::memory_order_relaxed);
+}
+
+}  // namespace weir::upstream

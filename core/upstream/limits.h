@@ -1,0 +1,69 @@
+// Circuit-breaker limits that hold over all lanes. A lane takes a batch from the global count and gives out of it
+// without touching shared memory; a small limit is counted one by one. Use never exceeds the limit.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace weir::upstream {
+
+// One limit of one cluster. [any] for taken(); lanes reach it through their Lease.
+class SharedLimit {
+ public:
+  explicit SharedLimit(uint32_t max, uint32_t lanes) : lanes_(lanes), max_(max) {}
+  uint32_t max() const { return max_.load(std::memory_order_relaxed); }
+  // [main] A lower limit refuses new use; what is in use goes on.
+  void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
+  int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Lease;
+  // How many a lane takes at once: one when the limit is so small that unused shares would matter.
+  uint32_t batch() const {
+    uint32_t share = max() / (lanes_ * 16);
+    return share > 64 ? 64 : (share < 1 ? 1 : share);
+  }
+  const uint32_t lanes_;
+  std::atomic<uint32_t> max_;
+  std::atomic<int64_t> taken_{0};
+};
+
+// A lane's part of a limit. [worker]
+class Lease {
+ public:
+  Lease() = default;
+  explicit Lease(std::shared_ptr<SharedLimit> limit) : limit_(std::move(limit)) {}
+  ~Lease() { give_back(taken_); }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  void attach(std::shared_ptr<SharedLimit> limit) { limit_ = std::move(limit); }
+
+  // False: the limit is reached (unused shares of other lanes aside; ask for recall()).
+  bool acquire() {
+    if (used_ < taken_) {
+      ++used_;
+      return true;
+    }
+    return acquire_slow();
+  }
+  void release() {
+    --used_;
+    if (taken_ - used_ > keep_) give_back(taken_ - used_ - keep_ / 2);
+  }
+  uint32_t used() const { return used_; }
+  // Unused shares go back. [worker], posted by a lane that was refused.
+  void recall() { give_back(taken_ - used_); }
+  SharedLimit* limit() const { return limit_.get(); }
+
+ private:
+  bool acquire_slow();
+  void give_back(uint32_t count);
+  std::shared_ptr<SharedLimit> limit_;
+  uint32_t used_ = 0;
+  uint32_t taken_ = 0;
+  uint32_t keep_ = 0;  // unused shares kept for the next requests
+};
+
+}  // namespace weir::upstream

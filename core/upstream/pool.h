@@ -1,0 +1,154 @@
+// Connections of one lane to one host: HTTP/1, most recently used first, and the requests that wait for one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/base/intrusive_list.h"
+#include "core/base/slab.h"
+#include "core/event/lane.h"
+#include "core/http/h1/codec.h"
+#include "core/lb/host.h"
+#include "core/net/connection.h"
+#include "core/upstream/cluster.h"
+#include "core/upstream/upstream_stream.h"
+
+namespace weir::upstream {
+
+class ClusterLocal;
+class ConnPool;
+
+// A request that waits for a connection; a member of the attempt. Destroying it leaves the queue.
+class Waiter {
+ public:
+  explicit Waiter(UpstreamEvents& events) : events_(events) {}
+  ~Waiter() { leave(); }
+  bool waiting() const { return pool_ != nullptr; }
+  void leave();
+
+ private:
+  friend class ConnPool;
+  ListNode node_;
+  UpstreamEvents& events_;
+  ConnPool* pool_ = nullptr;
+};
+
+// One HTTP/1 connection to a host.
+class H1Connection final : public net::ConnectionHandler,
+                           public http::h1::ClientCodec::Events,
+                           public UpstreamStream,
+                           public event::Deferred,
+                           private event::Timer {
+ public:
+  H1Connection(ConnPool& pool, const Cluster& cluster);
+  ~H1Connection() = default;
+
+  // Takes the connection for one request. It must be idle.
+  void attach(UpstreamEvents& events);
+  bool ready() const { return !connection_.connecting() && connection_.open(); }
+  void close_when_idle() { last_request_ = true; }
+  // Of an idle connection: closes it.
+  void shut() { connection_.close(); }
+
+  // UpstreamStream
+  [[nodiscard]] bool send_headers(const http::HeaderMap& headers, bool end) override;
+  void send_data(Slices& data, bool end) override;
+  void send_trailers(const http::HeaderMap& trailers) override;
+  void reset() override;
+  void pause_response(bool paused) override;
+  bool above_high_watermark() const override { return connection_.above_high_watermark(); }
+  net::Connection& connection() override { return connection_; }
+  bool reused() const override { return requests_ > 1; }
+
+ private:
+  friend class ConnPool;
+  // net::ConnectionHandler
+  void on_connected() override;
+  void on_data(Slices& in, bool end) override;
+  void on_above_high_watermark() override;
+  void on_below_low_watermark() override;
+  void on_closed(net::CloseReason reason) override;
+  // ClientCodec::Events
+  http::HeaderMap& begin_response(int status) override { return events_->begin_response(status); }
+  void on_informational(const http::h1::ResponseHead& head, BlockRef owner) override;
+  void on_response_head(const http::h1::ResponseHead& head, BlockRef owner) override;
+  void on_response_data(Slices& data, bool end) override;
+  http::HeaderMap& begin_trailers() override { return events_->begin_response_trailers(); }
+  void on_response_trailers(http::HeaderMap& trailers) override;
+  void on_parse_error(http::h1::ParseError error) override;
+  void on_timer() override;
+  void dispose() override;
+
+  void finish_request();
+  void fail_active(ResetReason reason, std::string_view detail);
+  void account_bytes();
+
+  ConnPool& pool_;
+  ListNode node_;  // in the pool's idle, busy or connecting list
+  UpstreamEvents* events_ = nullptr;
+  net::Connection connection_;
+  http::h1::ClientCodec codec_;
+  MonoTime born_;
+  uint64_t rx_accounted_ = 0;
+  uint64_t tx_accounted_ = 0;
+  uint32_t requests_ = 0;
+  bool last_request_ = false;
+  bool timed_out_ = false;
+};
+
+class ConnPool {
+ public:
+  ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb::Host> host);
+  ~ConnPool();
+  ConnPool(const ConnPool&) = delete;
+  ConnPool& operator=(const ConnPool&) = delete;
+
+  enum class Start : uint8_t {
+    kReady,     // `stream` is set: on_ready is not called
+    kWaiting,   // on_ready or on_failed follows, at a later turn
+    kOverflow,  // a circuit breaker refused
+  };
+  Start request(Waiter& waiter, UpstreamEvents& events, UpstreamStream*& stream);
+
+  event::Lane& lane() { return lane_; }
+  ClusterLocal& cluster() { return cluster_; }
+  lb::Host& host() { return *host_; }
+  const std::shared_ptr<lb::Host>& shared_host() const { return host_; }
+  // The host left the cluster: idle connections close now, busy ones after their request.
+  void drain();
+  // Every connection closes now; what runs is reset.
+  void shut_down();
+  bool empty() const { return connections_ == 0 && waiters_.empty(); }
+  uint32_t connections() const { return connections_; }
+  // The host's index in the lane's host set, as of the last pick: a hint.
+  uint32_t place() const { return place_; }
+  void set_place(uint32_t place) { place_ = place; }
+
+ private:
+  friend class H1Connection;
+  friend class Waiter;
+  using List = IntrusiveList<H1Connection, &H1Connection::node_>;
+  bool open_connection();
+  void on_connected(H1Connection& connection);
+  // A connection is free again.
+  void on_idle(H1Connection& connection);
+  // A connection that never came up; the waiters it was for fail.
+  void on_connect_failed(ResetReason reason);
+  void on_gone(H1Connection& connection);
+  void serve(H1Connection& connection);
+
+  event::Lane& lane_;
+  ClusterLocal& cluster_;
+  std::shared_ptr<lb::Host> host_;
+  List idle_;        // most recent first
+  List busy_;
+  List connecting_;
+  IntrusiveList<Waiter, &Waiter::node_> waiters_;
+  uint32_t place_ = 0;
+  uint32_t connections_ = 0;
+  uint32_t connecting_count_ = 0;
+  uint32_t waiting_count_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace weir::upstream

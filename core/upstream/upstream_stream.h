@@ -1,0 +1,74 @@
+// The upstream side of one request attempt, whatever the protocol: what a caller may send, and what it is told.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/block.h"
+#include "core/base/intrusive_list.h"
+#include "core/http/header_map.h"
+
+namespace weir::lb {
+class Host;
+}
+namespace weir::net {
+class Connection;
+}
+
+namespace weir::upstream {
+
+enum class ResetReason : uint8_t {
+  kNone,
+  kConnectFailure,     // refused, unreachable
+  kConnectTimeout,
+  kConnectionTermination,  // the peer closed before the response was complete
+  kProtocolError,      // the response could not be parsed
+  kOverflow,           // a circuit breaker
+  kLocalReset,
+  kRemoteReset,        // the peer reset the stream (HTTP/2)
+};
+// As %UPSTREAM_TRANSPORT_FAILURE_REASON% and details show it.
+std::string_view reason_text(ResetReason reason);
+
+// A request on a connection. Valid from on_ready until the last event or reset(). [worker]
+class UpstreamStream {
+ public:
+  // False: the head cannot be written (the error is the caller's bug or a hostile value); nothing was sent.
+  [[nodiscard]] virtual bool send_headers(const http::HeaderMap& headers, bool end) = 0;
+  virtual void send_data(Slices& data, bool end) = 0;
+  virtual void send_trailers(const http::HeaderMap& trailers) = 0;
+  // No further events. The connection is closed (HTTP/1) or the stream reset.
+  virtual void reset() = 0;
+  // Stops and continues the response's reading.
+  virtual void pause_response(bool paused) = 0;
+  virtual bool above_high_watermark() const = 0;
+  virtual net::Connection& connection() = 0;
+  // The connection has carried a request before this one: its death may be staleness.
+  virtual bool reused() const = 0;
+
+ protected:
+  ~UpstreamStream() = default;
+};
+
+// What the caller is told. [worker] Order: on_ready or on_failed; then informational responses, headers, data, trailers;
+// on_reset at any time after on_ready, last. Nothing follows the event that ends the response.
+class UpstreamEvents {
+ public:
+  virtual void on_ready(UpstreamStream& stream) = 0;
+  virtual void on_failed(ResetReason reason) = 0;
+  // Where a response head of this status goes; empty when asked for.
+  virtual http::HeaderMap& begin_response(int status) = 0;
+  virtual void on_informational(BlockRef owner) = 0;
+  virtual void on_upstream_headers(BlockRef owner, bool end) = 0;
+  virtual void on_upstream_data(Slices& data, bool end) = 0;
+  virtual http::HeaderMap& begin_response_trailers() = 0;
+  virtual void on_upstream_trailers() = 0;
+  // `detail`: of a protocol error ("http1.bare_lf"); else empty.
+  virtual void on_reset(ResetReason reason, std::string_view detail) = 0;
+  virtual void on_request_flow(bool blocked) = 0;
+
+ protected:
+  ~UpstreamEvents() = default;
+};
+
+}  // namespace weir::upstream

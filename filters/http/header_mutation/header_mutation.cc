@@ -1,0 +1,197 @@
+#include "filters/http/header_mutation/header_mutation.h"
+
+#include "core/filter/register.h"
+#include "core/filter/stream.h"
+#include "core/http/chars.h"
+#include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
+
+namespace weir::filters::header_mutation {
+namespace pb = envoy::extensions::filters::http::header_mutation::v3;
+namespace {
+
+using MutationList = google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation>;
+using Option = envoy::config::core::v3::HeaderValueOption;
+
+// Where formatted values are put together before they move to the arena. Keeps its room; one per thread.
+thread_local stream::TextBuffer formatted_value;
+
+Mutation::Kind kind_of(const Option& option) {
+  using enum Mutation::Kind;
+  if (option.has_append()) return option.append().value() ? kAppendIfExistsOrAdd : kOverwriteIfExistsOrAdd;  // deprecated
+  switch (option.append_action()) {
+    case Option::ADD_IF_ABSENT:
+      return kAddIfAbsent;
+    case Option::OVERWRITE_IF_EXISTS_OR_ADD:
+      return kOverwriteIfExistsOrAdd;
+    case Option::OVERWRITE_IF_EXISTS:
+      return kOverwriteIfExists;
+    default:
+      return kAppendIfExistsOrAdd;
+  }
+}
+
+void read_name(std::string_view text, filter::FactoryScope& scope, std::string_view field, Mutation& mutation) {
+  if (text.empty() || text.front() == ':' || !http::is_token(text)) {
+    scope.error(field, "\"" + std::string(text) + "\" is not the name of a header that may be changed");
+    return;
+  }
+  mutation.name = http::HeaderName(text);
+}
+
+void read_matcher(const envoy::type::matcher::v3::StringMatcher& proto, filter::FactoryScope& scope, Mutation& mutation) {
+  using Kind = match::StringMatcherSpec::Kind;
+  match::StringMatcherSpec spec;
+  spec.ignore_case = proto.ignore_case();
+  switch (proto.match_pattern_case()) {
+    case envoy::type::matcher::v3::StringMatcher::kExact:
+      spec.kind = Kind::kExact;
+      spec.text = proto.exact();
+      break;
+    case envoy::type::matcher::v3::StringMatcher::kPrefix:
+      spec.kind = Kind::kPrefix;
+      spec.text = proto.prefix();
+      break;
+    case envoy::type::matcher::v3::StringMatcher::kSuffix:
+      spec.kind = Kind::kSuffix;
+      spec.text = proto.suffix();
+      break;
+    case envoy::type::matcher::v3::StringMatcher::kContains:
+      spec.kind = Kind::kContains;
+      spec.text = proto.contains();
+      break;
+    case envoy::type::matcher::v3::StringMatcher::kSafeRegex:
+      spec.kind = Kind::kRegex;
+      spec.text = proto.safe_regex().regex();
+      break;
+    default:
+      scope.error("remove_on_match.key_matcher", "one of exact, prefix, suffix, contains, safe_regex must be set");
+      return;
+  }
+  auto matcher = match::StringMatcher::build(std::move(spec));
+  if (!matcher.ok()) {
+    scope.error("remove_on_match.key_matcher", message_of(matcher.status()));
+    return;
+  }
+  mutation.matcher = std::make_unique<const match::StringMatcher>(std::move(*matcher));
+}
+
+std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& scope, std::string_view field) {
+  std::vector<Mutation> mutations;
+  for (int i = 0; i < list.size(); ++i) {
+    auto here = scope.below(std::string(field) + "[" + std::to_string(i) + "]");
+    const auto& proto = list[i];
+    Mutation mutation;
+    if (!proto.remove().empty()) {
+      read_name(proto.remove(), here, "remove", mutation);
+    } else if (proto.has_remove_on_match()) {
+      mutation.kind = Mutation::Kind::kRemoveMatching;
+      read_matcher(proto.remove_on_match().key_matcher(), here, mutation);
+    } else if (proto.has_append()) {
+      const Option& option = proto.append();
+      mutation.kind = kind_of(option);
+      mutation.keep_empty_value = option.keep_empty_value();
+      read_name(option.header().key(), here, "append.header.key", mutation);
+      std::string value = option.header().value().empty() ? option.header().raw_value() : option.header().value();
+      if (!http::all_chars(value, http::kFieldChar)) here.error("append.header.value", "has a control character, which no header value may have");
+      auto format = stream::Format::compile(value, {.omit_empty = true, .for_headers = true});
+      if (!format.ok()) {
+        here.error("append.header.value", message_of(format.status()));
+      } else if (format->constant()) {
+        format->append({.info = stream::StreamInfo{}}, mutation.constant);
+      } else {
+        mutation.format = std::make_unique<const stream::Format>(std::move(*format));
+      }
+    } else {
+      here.error("", "one of remove, append, remove_on_match must be set");
+    }
+    mutations.push_back(std::move(mutation));
+  }
+  return mutations;
+}
+
+void read_settings(const pb::Mutations& proto, filter::FactoryScope& scope, Settings& settings) {
+  scope.check_fields(proto, {"request_mutations", "response_mutations"});
+  settings.request = read_list(proto.request_mutations(), scope, "request_mutations");
+  settings.response = read_list(proto.response_mutations(), scope, "response_mutations");
+}
+
+struct Config : Settings {
+  static Result<std::shared_ptr<const Config>> from_proto(const pb::HeaderMutation& proto, filter::FactoryScope& scope) {
+    // With one configuration per route there is no order among several to choose.
+    scope.check_fields(proto, {"mutations"}, {"most_specific_header_mutations_wins"});
+    auto config = std::make_shared<Config>();
+    auto below = scope.below("mutations");
+    read_settings(proto.mutations(), below, *config);
+    return std::shared_ptr<const Config>(std::move(config));
+  }
+};
+
+struct RouteSettings : Settings {
+  static Result<std::shared_ptr<const RouteSettings>> from_proto(const pb::HeaderMutationPerRoute& proto, filter::FactoryScope& scope) {
+    auto config = std::make_shared<RouteSettings>();
+    auto below = scope.below("mutations");
+    read_settings(proto.mutations(), below, *config);
+    return std::shared_ptr<const RouteSettings>(std::move(config));
+  }
+};
+
+class Plugin final : public Filter {
+ public:
+  using RouteConfig = RouteSettings;
+  explicit Plugin(const Config& config) : Filter(config) {}
+};
+
+void apply(const std::vector<Mutation>& mutations, http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) {
+  using enum Mutation::Kind;
+  for (const Mutation& mutation : mutations) {
+    if (mutation.kind == kRemove) {
+      headers.remove(mutation.name);
+      continue;
+    }
+    if (mutation.kind == kRemoveMatching) {
+      headers.remove_if([&](const http::HeaderEntry& entry) { return entry.name_data[0] != ':' && mutation.matcher->matches(entry.name()); });
+      continue;
+    }
+    // Asked before formatting: it saves the work.
+    if (mutation.kind == kAddIfAbsent && headers.contains(mutation.name)) continue;
+    if (mutation.kind == kOverwriteIfExists && !headers.contains(mutation.name)) continue;
+    std::string_view value = mutation.constant;
+    if (mutation.format != nullptr) {
+      formatted_value.clear();
+      mutation.format->append(subject, formatted_value);
+      // What a peer put into a field must not become a header of its own.
+      if (!http::all_chars(formatted_value, http::kFieldChar)) continue;
+      value = arena.copy_or_empty(formatted_value);
+    }
+    if (value.empty() && !mutation.keep_empty_value) continue;
+    if (mutation.kind == kOverwriteIfExistsOrAdd || mutation.kind == kOverwriteIfExists) {
+      headers.set(mutation.name, value);
+    } else {
+      headers.add(mutation.name, value);
+    }
+  }
+}
+
+}  // namespace
+
+filter::Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
+  stream::LogSubject subject{stream.info(), &headers, nullptr, nullptr};
+  apply(settings_.request, headers, subject, stream.arena());
+  if (const Settings* route = stream.route_config<Settings>()) apply(route->request, headers, subject, stream.arena());
+  return filter::Action::kContinue;
+}
+
+filter::Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
+  stream::LogSubject subject{stream.info(), &stream.request_headers(), &headers, nullptr};
+  apply(settings_.response, headers, subject, stream.arena());
+  if (const Settings* route = stream.route_config<Settings>()) apply(route->response, headers, subject, stream.arena());
+  return filter::Action::kContinue;
+}
+
+filter::HttpFilterDescriptor describe() { return filter::describe_http_filter<Config, Plugin>("envoy.filters.http.header_mutation"); }
+
+}  // namespace weir::filters::header_mutation
+
+namespace weir::plugins {
+void http_filter_header_mutation(filter::RegistryBuilder& registry) { registry.add(filters::header_mutation::describe()); }
+}  // namespace weir::plugins

@@ -1,0 +1,232 @@
+// envoy.filters.network.http_connection_manager: its configuration. What it does is core/proxy/server_connection.h.
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+
+#include "core/filter/registry.h"
+#include "core/proxy/connection_manager.h"
+#include "core/proxy/server_connection.h"
+
+namespace weir::filters::http_connection_manager {
+namespace pb = envoy::extensions::filters::network::http_connection_manager::v3;
+namespace {
+
+using filter::FactoryScope;
+using proxy::ConnectionManagerConfig;
+
+Duration to_duration(const google::protobuf::Duration& proto) { return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos()); }
+
+void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
+  std::vector<filter::HttpFilterEntry> entries;
+  size_t errors_before = scope.report().errors();
+  for (int i = 0; i < proto.http_filters_size(); ++i) {
+    const pb::HttpFilter& one = proto.http_filters(i);
+    auto here = scope.below("http_filters[" + std::to_string(i) + "]");
+    here.check_fields(one, {"name", "typed_config", "disabled"}, {"is_optional"});
+    if (!one.has_typed_config()) {
+      here.error("typed_config", "must be set: the type of this message says which filter it is");
+      continue;
+    }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
+    const filter::HttpFilterDescriptor* descriptor = scope.registry().http_filter(message->GetTypeName());
+    if (descriptor == nullptr) {
+      if (one.is_optional()) {
+        here.warning("typed_config", message->GetTypeName() + " is not an HTTP filter of this build; skipped, as is_optional allows");
+      } else {
+        here.error("typed_config", message->GetTypeName() + " is not an HTTP filter of this build (weir --list-extensions shows them)");
+      }
+      continue;
+    }
+    auto below = here.below("typed_config");
+    auto built = descriptor->make_config(*message, below);
+    if (!built.ok()) {
+      below.error("", message_of(built.status()));
+      continue;
+    }
+    filter::HttpFilterEntry entry;
+    entry.descriptor = descriptor;
+    entry.config = std::move(*built);
+    entry.name = one.name();
+    entry.id = filter::Registry::intern_filter_name(one.name());
+    entry.disabled = one.disabled();
+    entries.push_back(std::move(entry));
+  }
+  if (scope.report().errors() != errors_before) return;
+  auto chain = filter::HttpChainConfig::build(std::move(entries));
+  if (!chain.ok()) {
+    scope.error("", message_of(chain.status()));
+    return;
+  }
+  config.chain = std::move(*chain);
+}
+
+void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, FactoryScope scope, ConnectionManagerConfig& config) {
+  scope.check_fields(proto, {"idle_timeout", "max_connection_duration", "max_headers_count", "max_stream_duration",
+                             "headers_with_underscores_action", "max_requests_per_connection"});
+  if (proto.has_idle_timeout()) config.idle_timeout = to_duration(proto.idle_timeout());
+  if (proto.has_max_connection_duration()) config.max_connection_duration = to_duration(proto.max_connection_duration());
+  if (proto.has_max_stream_duration()) config.max_stream_duration = to_duration(proto.max_stream_duration());
+  if (proto.has_max_headers_count()) config.h1.limits.max_header_count = proto.max_headers_count().value();
+  if (proto.has_max_requests_per_connection()) config.max_requests_per_connection = proto.max_requests_per_connection().value();
+  switch (proto.headers_with_underscores_action()) {
+    case envoy::config::core::v3::HttpProtocolOptions::REJECT_REQUEST:
+      config.underscores = proxy::UnderscoreAction::kReject;
+      break;
+    case envoy::config::core::v3::HttpProtocolOptions::DROP_HEADER:
+      config.underscores = proxy::UnderscoreAction::kDrop;
+      break;
+    default:
+      break;
+  }
+}
+
+void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, FactoryScope scope, ConnectionManagerConfig& config) {
+  scope.check_fields(proto, {"allow_absolute_url", "accept_http_10", "header_key_format", "enable_trailers", "allow_custom_methods"},
+                     {"use_balsa_parser"});
+  if (proto.has_allow_absolute_url()) config.h1.options.allow_absolute_url = proto.allow_absolute_url().value();
+  config.h1.options.accept_http_10 = proto.accept_http_10();
+  if (proto.header_key_format().has_proper_case_words()) config.h1.options.proper_case = true;
+  if (proto.header_key_format().has_stateful_formatter()) scope.error("header_key_format.stateful_formatter", "not supported by weir yet");
+}
+
+void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
+  for (int i = 0; i < proto.access_log_size(); ++i) {
+    const auto& one = proto.access_log(i);
+    auto here = scope.below("access_log[" + std::to_string(i) + "]");
+    here.check_fields(one, {"name", "typed_config"});
+    if (!one.has_typed_config()) {
+      here.error("typed_config", "must be set: the type of this message says which access logger it is");
+      continue;
+    }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
+    const filter::AccessLoggerDescriptor* descriptor = scope.registry().access_logger(message->GetTypeName());
+    if (descriptor == nullptr) {
+      here.error("typed_config", message->GetTypeName() + " is not an access logger of this build (weir --list-extensions shows them)");
+      continue;
+    }
+    auto below = here.below("typed_config");
+    auto logger = descriptor->make_logger(*message, below);
+    if (!logger.ok()) {
+      below.error("", message_of(logger.status()));
+      continue;
+    }
+    config.access_logs.push_back(std::move(*logger));
+  }
+}
+
+void read_path_options(const pb::HttpConnectionManager& proto, ConnectionManagerConfig& config) {
+  config.path.normalize = proto.normalize_path().value();
+  config.path.merge_slashes = proto.merge_slashes();
+  // The numbers are the published ones (http/path.h).
+  int action = proto.path_with_escaped_slashes_action();
+  config.path.escaped_slashes = action == 0 ? http::EscapedSlashes::kKeep : static_cast<http::EscapedSlashes>(action);
+}
+
+Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, FactoryScope& scope) {
+  const auto& proto = static_cast<const pb::HttpConnectionManager&>(message);
+  scope.check_fields(proto,
+                     {"codec_type",
+                      "stat_prefix",
+                      "route_config",
+                      "http_filters",
+                      "common_http_protocol_options",
+                      "http_protocol_options",
+                      "server_name",
+                      "server_header_transformation",
+                      "max_request_headers_kb",
+                      "stream_idle_timeout",
+                      "request_timeout",
+                      "request_headers_timeout",
+                      "drain_timeout",
+                      "delayed_close_timeout",
+                      "access_log",
+                      "use_remote_address",
+                      "xff_num_trusted_hops",
+                      "skip_xff_append",
+                      "via",
+                      "generate_request_id",
+                      "preserve_external_request_id",
+                      "always_set_request_id_in_response",
+                      "proxy_100_continue",
+                      "normalize_path",
+                      "merge_slashes",
+                      "path_with_escaped_slashes_action",
+                      "strip_matching_host_port",
+                      "strip_any_host_port"},
+                     // HTTP/2 settings mean nothing while only HTTP/1 is spoken.
+                     {"http2_protocol_options", "stream_error_on_invalid_http_message"});
+  auto config = std::make_shared<ConnectionManagerConfig>();
+  if (proto.stat_prefix().empty()) scope.error("stat_prefix", "must not be empty: it names the statistics, http.<stat_prefix>.*");
+  switch (proto.codec_type()) {
+    case pb::HttpConnectionManager::AUTO:
+    case pb::HttpConnectionManager::HTTP1:
+      break;
+    default:
+      scope.error("codec_type", pb::HttpConnectionManager::CodecType_Name(proto.codec_type()) + " is not supported by weir yet; use AUTO or HTTP1");
+  }
+  config->stat_prefix = proto.stat_prefix();
+  config->buffer_limit = scope.buffer_limit();
+  FactoryScope inner = scope;
+  inner.set_stat_prefix("http." + proto.stat_prefix() + ".");
+  read_filters(proto, inner, *config);
+  read_access_logs(proto, inner, *config);
+  if (proto.has_common_http_protocol_options()) {
+    read_common_options(proto.common_http_protocol_options(), inner.below("common_http_protocol_options"), *config);
+  }
+  if (proto.has_http_protocol_options()) read_http1_options(proto.http_protocol_options(), inner.below("http_protocol_options"), *config);
+  read_path_options(proto, *config);
+  if (proto.has_max_request_headers_kb()) config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
+  if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = to_duration(proto.stream_idle_timeout());
+  if (proto.has_request_timeout()) config->request_timeout = to_duration(proto.request_timeout());
+  if (proto.has_request_headers_timeout()) config->request_headers_timeout = to_duration(proto.request_headers_timeout());
+  if (proto.has_drain_timeout()) config->drain_timeout = to_duration(proto.drain_timeout());
+  if (proto.has_delayed_close_timeout()) config->delayed_close_timeout = to_duration(proto.delayed_close_timeout());
+  config->use_remote_address = proto.use_remote_address().value();
+  config->xff_trusted_hops = proto.xff_num_trusted_hops();
+  config->skip_xff_append = proto.skip_xff_append();
+  config->via = proto.via();
+  config->generate_request_id = !proto.has_generate_request_id() || proto.generate_request_id().value();
+  config->preserve_external_request_id = proto.preserve_external_request_id();
+  config->always_set_request_id_in_response = proto.always_set_request_id_in_response();
+  config->proxy_100_continue = proto.proxy_100_continue();
+  config->strip_matching_host_port = proto.strip_matching_host_port();
+  config->strip_any_host_port = proto.strip_any_host_port();
+  if (!proto.server_name().empty()) config->server_name = proto.server_name();
+  switch (proto.server_header_transformation()) {
+    case pb::HttpConnectionManager::APPEND_IF_ABSENT:
+      config->server_header = proxy::ServerHeader::kAppendIfAbsent;
+      break;
+    case pb::HttpConnectionManager::PASS_THROUGH:
+      config->server_header = proxy::ServerHeader::kPassThrough;
+      break;
+    default:
+      break;
+  }
+  if (proto.has_route_config()) {
+    FactoryScope routes = inner.below("route_config");
+    config->route_table = scope.routes().route_table(proto.route_config(), routes);
+  } else if (!proto.has_rds() && !proto.has_scoped_routes()) {
+    scope.error("", "one of route_config, rds, scoped_routes must be set");
+  }
+  config->stats = std::make_unique<proxy::ConnectionManagerStats>(scope.store(), proto.stat_prefix());
+  return filter::ConfigPtr(std::move(config));
+}
+
+}  // namespace
+}  // namespace weir::filters::http_connection_manager
+
+namespace weir::plugins {
+
+void network_filter_http_connection_manager(filter::RegistryBuilder& registry) {
+  filter::NetworkFilterDescriptor descriptor;
+  descriptor.name = "envoy.filters.network.http_connection_manager";
+  descriptor.type = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+  descriptor.terminal = true;
+  descriptor.make = [](const filter::ConfigPtr& config, event::Lane& lane) -> std::unique_ptr<filter::NetworkFilter> {
+    return std::make_unique<proxy::ServerConnection>(*static_cast<const proxy::ConnectionManagerConfig*>(config.get()), lane);
+  };
+  descriptor.make_config = filters::http_connection_manager::make_config;
+  registry.add(std::move(descriptor));
+}
+
+}  // namespace weir::plugins

@@ -1,0 +1,251 @@
+"""The proxies: how each is configured, for one core, by somebody who knows it well.
+
+Common to all: no access log, keep-alive to both sides that no round outlives, no header fields or features that the
+scenario does not need. To add one: a subclass with `command()`, and its name in PEERS.
+"""
+
+import os
+import shutil
+
+import harness
+
+
+class Peer:
+    name = ""
+    binary = ""
+
+    def __init__(self, options):
+        self.options = options
+
+    def missing(self):
+        """Why this proxy cannot run here, or None."""
+        return None if shutil.which(self.binary) else "%s is not installed" % self.binary
+
+    def refuses(self, scenario):
+        """Why this proxy sits this scenario out, or None."""
+        return None
+
+    def command(self, setup):
+        raise NotImplementedError
+
+
+class Setup:
+    """What a proxy is started with."""
+
+    def __init__(self, scenario, directory, port, origin_ports, workers=1):
+        self.scenario = scenario
+        self.dir = directory
+        self.port = port
+        self.origin_ports = origin_ports
+        self.workers = workers
+
+    def write(self, name, text):
+        path = os.path.join(self.dir, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+
+class Weir(Peer):
+    name = "weir"
+
+    def missing(self):
+        if os.access(self.options.weir, os.X_OK):
+            return None
+        return "%s does not exist; `tools/dev build` makes it" % self.options.weir
+
+    def command(self, setup):
+        return self.command_with(setup, os.path.join(harness.HERE, "configs", setup.scenario.weir_config))
+
+    def command_with(self, setup, template):
+        with open(template) as file:
+            text = file.read()
+        lines = []
+        for line in text.split("\n"):
+            # The line that mentions {{ENDPOINT_PORT}} is repeated for every endpoint.
+            if "{{ENDPOINT_PORT}}" in line and not line.lstrip().startswith("#"):
+                lines += [line.replace("{{ENDPOINT_PORT}}", str(port)) for port in setup.origin_ports]
+            else:
+                lines.append(line.replace("{{PORT}}", str(setup.port)))
+        path = setup.write("weir.yaml", "\n".join(lines))
+        return [self.options.weir, "-c", path, "--concurrency", str(setup.workers), "-l", "warning"]
+
+
+class Haproxy(Peer):
+    name = binary = "haproxy"
+
+    def command(self, setup):
+        balance = {"least_request": "leastconn"}.get(setup.scenario.balance, "roundrobin")
+        # Large bodies go from socket to socket through a pipe; what is too small for that is not affected.
+        splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
+        servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s\n" % item
+                          for item in enumerate(setup.origin_ports))
+        path = setup.write("haproxy.cfg", f"""
+global
+  nbthread {setup.workers}
+  maxconn 7000
+  {pipe}
+defaults
+  mode http
+  http-reuse always
+  {splice}
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+  timeout http-keep-alive 300s
+frontend bench
+  bind 127.0.0.1:{setup.port}
+  default_backend origin
+backend origin
+  balance {balance}
+{servers}""")
+        return ["haproxy", "-db", "-f", path]
+
+
+class Nginx(Peer):
+    name = binary = "nginx"
+
+    def command(self, setup):
+        balance = "least_conn;" if setup.scenario.balance == "least_request" else ""
+        user = "user root;" if os.geteuid() == 0 else ""
+        buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each
+        servers = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
+        path = setup.write("nginx.conf", f"""
+{user}
+daemon off;
+worker_processes {setup.workers};
+worker_rlimit_nofile 20000;
+error_log stderr crit;
+pid {setup.dir}/nginx.pid;
+events {{
+  worker_connections 18000;
+  multi_accept on;
+}}
+http {{
+  access_log off;
+  client_body_temp_path {setup.dir}/body;
+  proxy_temp_path {setup.dir}/proxy;
+  fastcgi_temp_path {setup.dir}/fastcgi;
+  uwsgi_temp_path {setup.dir}/uwsgi;
+  scgi_temp_path {setup.dir}/scgi;
+  tcp_nodelay on;
+  keepalive_timeout 300s;
+  keepalive_requests 1000000000;
+  upstream origin {{
+    {balance}
+{servers}
+    keepalive 128;
+    keepalive_requests 1000000000;
+    keepalive_timeout 300s;
+  }}
+  server {{
+    listen 127.0.0.1:{setup.port} backlog=4096{" reuseport" if setup.workers > 1 else ""};
+    location / {{
+      proxy_pass http://origin;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_max_temp_file_size 0;
+      proxy_buffer_size {buffer};
+      proxy_buffers 8 {buffer};
+    }}
+  }}
+}}
+""")
+        return ["nginx", "-e", "stderr", "-p", setup.dir, "-c", path]
+
+
+class H2o(Peer):
+    name = binary = "h2o"
+
+    def refuses(self, scenario):
+        return "h2o 2.2 has one endpoint per path" if scenario.endpoints > 1 else None
+
+    def command(self, setup):
+        user = "user: root" if os.geteuid() == 0 else ""
+        path = setup.write("h2o.conf", f"""
+{user}
+num-threads: {setup.workers}
+num-name-resolution-threads: 1
+max-connections: 18000
+http1-request-timeout: 300
+http1-upgrade-to-http2: OFF
+pid-file: {setup.dir}/h2o.pid
+proxy.emit-x-forwarded-headers: OFF
+proxy.emit-via-header: OFF
+listen:
+  host: 127.0.0.1
+  port: {setup.port}
+hosts:
+  default:
+    paths:
+      "/":
+        proxy.reverse.url: "http://127.0.0.1:{setup.origin_ports[0]}/"
+        proxy.preserve-host: ON
+        proxy.timeout.keepalive: 300000
+""")
+        return ["h2o", "-m", "worker", "-c", path]
+
+
+class Nghttpx(Peer):
+    name = binary = "nghttpx"
+
+    def refuses(self, scenario):
+        return "nghttpx has no least-connections" if scenario.balance == "least_request" else None
+
+    def command(self, setup):
+        backends = "".join("backend=127.0.0.1,%d;;proto=http/1.1\n" % port for port in setup.origin_ports)
+        path = setup.write("nghttpx.conf", f"""
+frontend=127.0.0.1,{setup.port};no-tls
+{backends}
+workers={setup.workers}
+single-process=yes
+backlog=4096
+accesslog-file=
+errorlog-file=/dev/stderr
+log-level=ERROR
+no-via=yes
+no-server-rewrite=yes
+no-add-x-forwarded-proto=yes
+frontend-keep-alive-timeout=300
+frontend-read-timeout=300
+backend-keep-alive-timeout=300
+backend-read-timeout=300
+""")
+        return ["nghttpx", "--conf", path]
+
+
+class Floor(Peer):
+    """The byte-copying floor, not a rival: what the kernel's part costs."""
+
+    name = "floor"
+
+    def __init__(self, options, loop="epoll"):
+        super().__init__(options)
+        self.loop = loop
+        if loop != "epoll":
+            self.name = "floor-" + loop
+
+    def missing(self):
+        return None
+
+    def command(self, setup):
+        command = [harness.tool("bench_floor"), "--port=%d" % setup.port, "--loop=" + self.loop,
+                   "--upstream=" + ",".join(map(str, setup.origin_ports))]
+        if setup.scenario.bulk:
+            command.append("--buffer=262144")
+        if setup.scenario.new_connections:
+            command.append("--close-after-response")
+        return command
+
+
+PEERS = ["weir", "haproxy", "nginx", "h2o", "nghttpx", "floor"]
+LOOPS = ["floor-uv_tcp", "floor-uv_poll", "floor-uv_embed"]
+NOT_RIVALS = {"weir", "floor", *LOOPS}
+
+
+def make(name, options):
+    classes = {kind.name: kind for kind in (Weir, Haproxy, Nginx, H2o, Nghttpx, Floor)}
+    if name in LOOPS:
+        return Floor(options, name.removeprefix("floor-"))
+    return classes[name](options)

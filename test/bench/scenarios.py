@@ -1,0 +1,55 @@
+"""What is measured, and what weir has promised for it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    target: float | None = None  # weir's CPU per request as a multiple of the best rival's
+    size: int = 13  # of the response body
+    connections: int = 64
+    browser: bool = False  # 16 request and 13 response header fields, about 1 KB each
+    new_connections: bool = False  # one request per downstream connection
+    endpoints: int = 1
+    balance: str = "round_robin"
+    bulk: bool = False  # CPU per MiB rather than per request
+    syscall_requests: int = 20_000
+    syscalls_at_most: str = ""  # a rival whose system calls per request weir must not exceed
+    weir_config: str = "http.yaml"
+    loops: bool = False  # the floor over each event loop instead of the proxies
+
+    def load_arguments(self):
+        arguments = ["--connections=%d" % self.connections, "--path=/bytes/%d" % self.size]
+        if self.browser:
+            arguments.append("--browser")
+        if self.new_connections:
+            arguments.append("--close")
+        return arguments
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("keepalive", "HTTP/1.1 keep-alive, 64 connections, small response", 0.95, syscalls_at_most="haproxy"),
+        Scenario("headers", "keep-alive with ~1 KB browser headers", 0.90, browser=True),
+        Scenario("close", "new downstream connection per request", 1.05, new_connections=True),
+        Scenario("body16k", "keep-alive, 16 KiB responses", 0.95, size=16 << 10),
+        Scenario("endpoints100_rr", "100 endpoints, round robin", 0.95, endpoints=100),
+        Scenario("endpoints100_lr", "100 endpoints, least request (least connections)", 0.95, endpoints=100,
+                 balance="least_request", weir_config="least_request.yaml"),
+        Scenario("bulk1m", "bulk, 1 MiB responses", size=1 << 20, connections=16, bulk=True, syscall_requests=500),
+        Scenario("bulk100m", "bulk, 100 MiB responses", size=100 << 20, connections=4, bulk=True, syscall_requests=8),
+    )
+}
+
+# Not part of a plain run: the price of the event loop itself.
+LOOPS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("loops_keepalive", "the floor over four event loops, keep-alive", loops=True),
+        Scenario("loops_close", "the floor over four event loops, new connection per request", loops=True,
+                 new_connections=True),
+    )
+}

@@ -1,0 +1,451 @@
+// A closed-loop HTTP/1.1 client for the benchmarks: each connection sends its next request when the answer to the last
+// one has arrived whole. It checks the status, the length and every byte of every body, and never pipelines. Any error
+// voids the run: the exit status is 1 and the JSON line on standard output says what went wrong first.
+//
+//   --port=N --connections=64 --path=/bytes/13     where and what
+//   --seconds=S or --requests=N                    how long; requests in flight at the end are finished and counted
+//   --browser                                      16 request fields, about 1 KB; 13 response fields are expected
+//   --close                                        a new connection per request (connection: close, the proxy closes)
+//   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
+//   --idle                                         one request per connection, then hold them until stdin ends
+//   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line on
+//                                                  stdin; go on over the same connections, report, hold them until stdin
+//                                                  ends. Only what follows the pause is reported.
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <memory>
+
+#include "common.h"
+
+namespace weir::bench {
+namespace {
+
+constexpr size_t kReadSize = 256 << 10;
+constexpr size_t kIdleAtOnce = 64;  // requests in flight while idle connections are opened
+constexpr uint64_t kStallNs = 10'000'000'000ULL;  // no progress on any connection for this long voids the run
+constexpr std::string_view kBrowserFields =
+    "host: shop.example\r\n"
+    "user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+    "accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n"
+    "accept-language: en-GB,en;q=0.7,de;q=0.3\r\n"
+    "accept-encoding: gzip, deflate, br, zstd\r\n"
+    "referer: https://shop.example/catalogue/shoes?colour=blue&size=42&sort=price&page=3\r\n"
+    "cookie: session=c2hvcC1zZXNzaW9uLTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA; consent=analytics%3D0%26ads%3D0; "
+    "basket=5f2c8a61b0d4c9e3a80f; theme=dark; seen=1728641371; ab=checkout.b%2Csearch.a%2Chome.c; "
+    "_track=GS1.1.1728641371.12.1.1728641990.0.0.0\r\n"
+    "upgrade-insecure-requests: 1\r\n"
+    "sec-fetch-dest: document\r\n"
+    "sec-fetch-mode: navigate\r\n"
+    "sec-fetch-site: same-origin\r\n"
+    "sec-fetch-user: ?1\r\n"
+    "priority: u=0, i\r\n"
+    "dnt: 1\r\n"
+    "if-modified-since: Mon, 06 Oct 2025 08:00:00 GMT\r\n"
+    "x-correlation-id: 8f14e45f-ceea-467f-9d2a-1b6c7e3f5a90\r\n";
+constexpr int kBrowserResponseFields = 13;
+
+struct Request {
+  std::string bytes;
+  uint64_t body_size = 0;  // of the expected response
+  bool head_method = false;
+};
+
+// Latencies in nanoseconds, in buckets at most 1/32 wide.
+class Histogram {
+ public:
+  void add(uint64_t value) {
+    ++buckets_[bucket(value)];
+    ++count_;
+    max_ = std::max(max_, value);
+  }
+
+  double percentile_us(double share) const {
+    uint64_t left = static_cast<uint64_t>(share * static_cast<double>(count_));
+    for (size_t i = 0; i < buckets_.size(); ++i) {
+      if (buckets_[i] > left) return static_cast<double>(std::min(upper_bound(i), max_)) / 1000;
+      left -= buckets_[i];
+    }
+    return static_cast<double>(max_) / 1000;
+  }
+
+  double max_us() const { return static_cast<double>(max_) / 1000; }
+
+ private:
+  static size_t bucket(uint64_t value) {
+    if (value < 32) return value;
+    const int shift = 63 - std::countl_zero(value) - 5;
+    return static_cast<size_t>(shift + 1) * 32 + (value >> shift) - 32;
+  }
+  static uint64_t upper_bound(size_t bucket) {
+    if (bucket < 32) return bucket;
+    return (static_cast<uint64_t>(bucket % 32) + 33) << (bucket / 32 - 1);
+  }
+
+  std::array<uint64_t, 64 * 32> buckets_{};
+  uint64_t count_ = 0;
+  uint64_t max_ = 0;
+};
+
+struct Connection {
+  int fd = -1;
+  const Request* request = nullptr;
+  size_t sent = 0;
+  uint64_t started_ns = 0;
+  std::string partial_head;
+  bool in_body = false;
+  bool done = false;  // answered; with --close, waiting for the end of the connection
+  uint64_t body_size = 0;
+  uint64_t body_seen = 0;
+};
+
+struct Settings {
+  uint16_t port = 0;
+  size_t connections = 64;
+  std::string path;
+  double seconds = 0;
+  uint64_t requests = 0;
+  uint64_t pause_after = 0;
+  bool browser = false;
+  bool close = false;
+  bool vary = false;
+  bool idle = false;
+};
+
+class Load {
+ public:
+  explicit Load(const Settings& settings) : settings_(settings), connections_(settings.connections) {
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    if (settings_.vary) {
+      make_varied_requests();
+    } else {
+      requests_.push_back(make_request("GET", settings_.path, "", 0));
+    }
+  }
+
+  int run() {
+    if (settings_.pause_after > 0) {
+      run_until(settings_.pause_after, 0);
+      std::printf("{\"paused\":%llu,\"errors\":%d,\"error\":\"%s\"}\n", static_cast<unsigned long long>(completed_),
+                  error_.empty() ? 0 : 1, error_.c_str());
+      std::fflush(stdout);
+      char byte = 0;
+      while (byte != '\n' && read(STDIN_FILENO, &byte, 1) > 0) {
+      }
+      completed_ = bytes_ = opened_ = 0;
+      latencies_ = {};
+    }
+    run_until(settings_.idle ? connections_.size() : settings_.requests, settings_.seconds);
+    report();
+    if (settings_.idle || settings_.pause_after > 0) {
+      char byte;
+      while (read(STDIN_FILENO, &byte, 1) > 0) {
+      }
+    }
+    return error_.empty() ? 0 : 1;
+  }
+
+ private:
+  Request make_request(const std::string& method, const std::string& path, const std::string& fields,
+                       uint64_t request_body_size) const {
+    Request request;
+    request.head_method = method == "HEAD";
+    std::string sent_path = path;
+    if (settings_.browser && path.starts_with("/bytes/")) sent_path = "/browser/" + path.substr(7);
+    const size_t digits = sent_path.find('/', 1) + 1;
+    request.body_size = std::strtoull(sent_path.c_str() + digits, nullptr, 10);
+    request.bytes = method + " " + sent_path + " HTTP/1.1\r\n";
+    if (settings_.browser) {
+      request.bytes += kBrowserFields;
+    } else {
+      request.bytes += "host: shop.example\r\nuser-agent: load\r\naccept: */*\r\n";
+    }
+    request.bytes += fields;
+    if (settings_.close) request.bytes += "connection: close\r\n";
+    const bool has_body = method == "POST" || method == "PUT";
+    if (has_body) request.bytes += "content-length: " + std::to_string(request_body_size) + "\r\n";
+    request.bytes += "\r\n";
+    if (has_body) request.bytes.append(pattern_.at(0), request_body_size);
+    return request;
+  }
+
+  // 251 different requests, sent in turn; the same ones in every run.
+  void make_varied_requests() {
+    constexpr std::array<const char*, 6> kMethods = {"GET", "GET", "POST", "GET", "HEAD", "PUT"};
+    constexpr std::array<uint64_t, 7> kResponseSizes = {13, 0, 200, 1'000, 4'000, 12'000, 30'000};
+    constexpr std::array<uint64_t, 5> kRequestSizes = {0, 20, 500, 3'000, 14'000};
+    for (size_t i = 0; i < 251; ++i) {
+      std::string path = (i % 5 == 0 ? "/browser/" : "/bytes/") + std::to_string(kResponseSizes[i % 7]);
+      path += "/item-" + std::string(i % 90, 'a' + static_cast<char>(i % 26));
+      if (i % 3 == 0) path += "?q=" + std::to_string(i * 7919) + "&page=" + std::to_string(i);
+      std::string fields;
+      for (size_t field = 0; field < i % 17; ++field) {
+        fields += "x-field-" + std::to_string(field) + ": " + std::string((i * 13 + field * 29) % 120, 'v') + "\r\n";
+      }
+      if (i % 4 == 0) fields += "cookie: session=" + std::string(i, 'c') + "; theme=dark\r\n";
+      requests_.push_back(make_request(kMethods[i % 6], path, fields, kRequestSizes[i % 5]));
+    }
+  }
+
+  // Starts `requests` requests, or as many as fit into `seconds`, and waits for the last answer.
+  void run_until(uint64_t requests, double seconds) {
+    begin_ns_ = now_ = now_ns();
+    start_limit_ = requests > 0 ? started_ + requests : UINT64_MAX;
+    end_ns_ = requests > 0 ? UINT64_MAX : begin_ns_ + static_cast<uint64_t>(seconds * 1e9);
+    const size_t at_once = settings_.idle ? std::min(kIdleAtOnce, connections_.size()) : connections_.size();
+    for (size_t i = 0; i < at_once && may_start(); ++i) start(connections_[i]);
+    next_idle_ = at_once;
+    std::vector<epoll_event> events(512);
+    uint64_t progress_ns = begin_ns_;
+    while (active_ > 0 && error_.empty()) {
+      const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 1000);
+      now_ = now_ns();
+      if (count > 0) progress_ns = now_;
+      if (now_ - progress_ns > kStallNs) fail(std::to_string(active_) + " requests unanswered for 10 s");
+      for (int i = 0; i < count && error_.empty(); ++i) {
+        on_event(*static_cast<Connection*>(events[i].data.ptr), events[i].events);
+      }
+    }
+    finish_ns_ = now_ns();
+  }
+
+  bool may_start() const { return started_ < start_limit_ && now_ < end_ns_; }
+
+  void fail(const std::string& what) {
+    if (!error_.empty()) return;
+    error_ = what;
+    for (char& c : error_) {
+      if (c == '"' || c == '\\' || static_cast<unsigned char>(c) < ' ') c = '?';  // it is printed as a JSON string
+    }
+  }
+
+  // Begins the next request, on a new connection if there is none.
+  void start(Connection& connection) {
+    connection.request = &requests_[next_request_];
+    if (++next_request_ == requests_.size()) next_request_ = 0;
+    ++started_;
+    ++active_;
+    connection.sent = 0;
+    connection.in_body = connection.done = false;
+    connection.body_seen = 0;
+    connection.started_ns = now_;
+    if (connection.fd < 0 && !open(connection)) return;
+    send_request(connection);
+  }
+
+  bool open(Connection& connection) {
+    connection.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (connection.fd < 0) {
+      fail(std::string("socket: ") + std::strerror(errno));
+      return false;
+    }
+    if (!settings_.close) set_no_delay(connection.fd);  // with one request there is nothing to be delayed by
+    const sockaddr_in address = loopback(settings_.port);
+    if (connect(connection.fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+        errno != EINPROGRESS) {
+      fail(std::string("connect: ") + std::strerror(errno));
+      return false;
+    }
+    ++opened_;
+    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = &connection}};
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
+    return true;
+  }
+
+  void send_request(Connection& connection) {
+    const std::string& bytes = connection.request->bytes;
+    while (connection.sent < bytes.size()) {
+      const ssize_t sent = send(connection.fd, bytes.data() + connection.sent, bytes.size() - connection.sent, 0);
+      if (sent < 0) {
+        if (errno != EAGAIN && errno != EINTR) fail(std::string("send: ") + std::strerror(errno));
+        return;
+      }
+      connection.sent += static_cast<size_t>(sent);
+    }
+  }
+
+  void on_event(Connection& connection, uint32_t events) {
+    if (connection.fd < 0) return;
+    if ((events & EPOLLOUT) != 0 && connection.request != nullptr && connection.sent < connection.request->bytes.size()) {
+      send_request(connection);
+    }
+    const bool hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (!hung_up && (events & EPOLLIN) == 0) return;
+    while (error_.empty()) {
+      const ssize_t size = read(connection.fd, input_.data(), input_.size());
+      if (size < 0) {
+        if (errno == EAGAIN || errno == EINTR) return;
+        fail(std::string("read: ") + std::strerror(errno));
+        return;
+      }
+      if (size == 0) {
+        on_end(connection);
+        return;
+      }
+      on_data(connection, std::string_view(input_.data(), static_cast<size_t>(size)));
+      if (static_cast<size_t>(size) < input_.size() && !hung_up) return;
+    }
+  }
+
+  void on_end(Connection& connection) {
+    close(connection.fd);
+    connection.fd = -1;
+    if (connection.request == nullptr) {  // an idle connection: its end is the proxy's right, and counted
+      ++closed_idle_;
+      if (settings_.idle) fail("an idle connection was closed");
+      return;
+    }
+    if (!connection.done) {
+      fail("closed before the answer was whole");
+      return;
+    }
+    finish_request(connection);
+  }
+
+  void on_data(Connection& connection, std::string_view data) {
+    if (connection.request == nullptr || connection.done) {
+      fail("bytes after the answer");
+      return;
+    }
+    if (!connection.in_body) {
+      if (!connection.partial_head.empty()) {
+        connection.partial_head.append(data);
+        joined_.swap(connection.partial_head);
+        connection.partial_head.clear();
+        data = joined_;
+      }
+      const void* end = memmem(data.data(), data.size(), "\r\n\r\n", 4);
+      if (end == nullptr) {
+        connection.partial_head.assign(data);
+        return;
+      }
+      const auto head_size = static_cast<size_t>(static_cast<const char*>(end) - data.data()) + 4;
+      if (!check_head(connection, data.substr(0, head_size))) return;
+      data.remove_prefix(head_size);
+      connection.in_body = true;
+    }
+    if (data.size() > connection.body_size - connection.body_seen) {
+      fail("the body is longer than its content-length");
+      return;
+    }
+    bytes_ += data.size();
+    while (!data.empty()) {
+      const size_t size = std::min(data.size(), BodyPattern::kWindow);
+      if (std::memcmp(data.data(), pattern_.at(connection.body_seen), size) != 0) {
+        fail("wrong byte in a body, after byte " + std::to_string(connection.body_seen));
+        return;
+      }
+      connection.body_seen += size;
+      data.remove_prefix(size);
+    }
+    if (connection.body_seen < connection.body_size) return;
+    connection.done = true;
+    if (!settings_.close) finish_request(connection);
+  }
+
+  bool check_head(Connection& connection, std::string_view head) {
+    if (!head.starts_with("HTTP/1.1 200 ")) {
+      fail("unexpected answer: " + std::string(head.substr(0, head.find('\r'))));
+      return false;
+    }
+    constexpr std::string_view kName = "content-length:";
+    bool found = false;
+    int fields = 0;
+    const char* const end = head.data() + head.size() - 2;
+    const char* line = static_cast<const char*>(std::memchr(head.data(), '\n', head.size())) + 1;
+    while (line < end) {
+      if ((*line | 0x20) == 'c' && strncasecmp(line, kName.data(), kName.size()) == 0) {
+        connection.body_size = std::strtoull(line + kName.size(), nullptr, 10);
+        found = true;
+      }
+      ++fields;
+      line = static_cast<const char*>(std::memchr(line, '\n', static_cast<size_t>(end - line) + 2)) + 1;
+    }
+    if (!found) {
+      fail("an answer without content-length");
+    } else if (connection.body_size != connection.request->body_size) {
+      fail("content-length " + std::to_string(connection.body_size) + ", expected " +
+           std::to_string(connection.request->body_size));
+    } else if (settings_.browser && fields < kBrowserResponseFields) {
+      fail("only " + std::to_string(fields) + " response fields");
+    }
+    if (connection.request->head_method) connection.body_size = 0;
+    return error_.empty();
+  }
+
+  void finish_request(Connection& connection) {
+    ++completed_;
+    --active_;
+    latencies_.add(now_ - connection.started_ns);
+    connection.request = nullptr;
+    if (may_start()) start(settings_.idle ? connections_[next_idle_++] : connection);
+  }
+
+  void report() const {
+    rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    const double cpu = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                       static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    const double seconds = static_cast<double>(finish_ns_ - begin_ns_) / 1e9;
+    std::printf(
+        "{\"requests\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"rps\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+        "\"p999_us\":%.1f,\"max_us\":%.1f,\"opened\":%llu,\"closed_idle\":%llu,\"cpu_seconds\":%.4f,"
+        "\"errors\":%d,\"error\":\"%s\"}\n",
+        static_cast<unsigned long long>(completed_), static_cast<unsigned long long>(bytes_), seconds,
+        static_cast<double>(completed_) / seconds, latencies_.percentile_us(0.5), latencies_.percentile_us(0.99),
+        latencies_.percentile_us(0.999), latencies_.max_us(), static_cast<unsigned long long>(opened_),
+        static_cast<unsigned long long>(closed_idle_), cpu, error_.empty() ? 0 : 1, error_.c_str());
+    std::fflush(stdout);
+  }
+
+  const Settings settings_;
+  int epoll_ = -1;
+  BodyPattern pattern_;
+  std::vector<Request> requests_;
+  size_t next_request_ = 0;
+  std::vector<Connection> connections_;
+  std::vector<char> input_ = std::vector<char>(kReadSize);
+  std::string joined_;
+  Histogram latencies_;
+  uint64_t begin_ns_ = 0;
+  uint64_t end_ns_ = 0;
+  uint64_t finish_ns_ = 0;
+  uint64_t start_limit_ = 0;  // of started_
+  size_t next_idle_ = 0;
+  uint64_t now_ = 0;  // read once per turn: latencies include the wait behind this program's other connections
+  uint64_t started_ = 0;
+  uint64_t active_ = 0;
+  uint64_t completed_ = 0;
+  uint64_t bytes_ = 0;
+  uint64_t opened_ = 0;
+  uint64_t closed_idle_ = 0;
+  std::string error_;
+};
+
+}  // namespace
+}  // namespace weir::bench
+
+int main(int argc, char** argv) {
+  weir::bench::prepare_process();
+  weir::bench::Options options(argc, argv);
+  weir::bench::Settings settings;
+  settings.port = static_cast<uint16_t>(options.number("port", 0));
+  settings.connections = static_cast<size_t>(options.number("connections", 64));
+  settings.path = options.text("path", "/bytes/13");
+  settings.seconds = options.real("seconds", 0);
+  settings.requests = static_cast<uint64_t>(options.number("requests", 0));
+  settings.pause_after = static_cast<uint64_t>(options.number("pause-after", 0));
+  settings.browser = options.flag("browser");
+  settings.close = options.flag("close");
+  settings.vary = options.flag("vary");
+  settings.idle = options.flag("idle");
+  options.finish();
+  if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle)) {
+    std::fprintf(stderr, "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
+                         " [--browser] [--close] [--vary] [--pause-after=N]\n");
+    return 2;
+  }
+  weir::bench::Load load(settings);
+  return load.run();
+}

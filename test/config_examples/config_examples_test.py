@@ -1,0 +1,99 @@
+"""Loads every file of config-examples and sends requests through it. Ports are moved, nothing else is changed."""
+
+import collections
+import glob
+import os
+import re
+import unittest
+
+from harness import EchoUpstream, Sandbox, Weir, fetch, main
+
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
+
+
+class ExamplesTest(unittest.TestCase):
+    """One test per file; test_none_is_forgotten makes sure of it."""
+
+    def start(self, name: str, upstreams: int = 0) -> None:
+        """Starts weir with the example. Of the ports from 10001 on, the first `upstreams` are echo servers of ours."""
+        self.sandbox = Sandbox()
+        self.addCleanup(self.sandbox.close)
+        self.echoes = {10001 + index: EchoUpstream(self.sandbox, str(10001 + index)) for index in range(upstreams)}
+        ports = {9901: 0, **{port: echo.port for port, echo in self.echoes.items()}}
+        with open(os.path.join(FOLDER, name + ".yaml"), encoding="utf-8") as file:
+            text = file.read()
+
+        def moved(match: re.Match) -> str:
+            port = int(match.group(1))
+            if port not in ports:
+                ports[port] = self.sandbox.free_port()
+            return "port_value: %d" % ports[port]
+
+        self.weir = Weir(self.sandbox, self.sandbox.write(name + ".yaml", re.sub(r"port_value: (\d+)", moved, text)))
+        self.port = ports[10000]
+
+    def test_none_is_forgotten(self) -> None:
+        names = {os.path.basename(path)[:-5].replace("-", "_") for path in glob.glob(os.path.join(FOLDER, "*.yaml"))}
+        tests = {name[5:] for name in dir(self) if name.startswith("test_")}
+        self.assertEqual(names - tests, set())
+        with open(os.path.join(FOLDER, "README.md"), encoding="utf-8") as file:
+            index = file.read()
+        for path in glob.glob(os.path.join(FOLDER, "*.yaml")):
+            self.assertIn("(%s)" % os.path.basename(path), index)
+
+    def test_quickstart(self) -> None:
+        self.start("quickstart")
+        answers = collections.Counter(fetch(self.port).text for _ in range(30))
+        self.assertEqual(set(answers), {"hello from server %d\n" % number for number in (1, 2, 3)})
+
+    def test_static_routing(self) -> None:
+        self.start("static-routing", upstreams=4)
+
+        def served(path: str, **headers: str) -> tuple[str, str]:
+            account = fetch(self.port, path, host="shop.example", headers=list(headers.items()))
+            self.assertEqual(account.status, 200)
+            return re.search(r'"server": "(\d+)"', account.text).group(1), re.search(r'"path": "([^"]*)"', account.text).group(1)  # type: ignore[union-attr]
+
+        self.assertEqual(fetch(self.port, "/health", host="www.shop.example").text, "ok\n")
+        self.assertEqual(served("/api/cart"), ("10002", "/v1/cart"))
+        self.assertEqual(served("/apiary"), ("10001", "/apiary"))
+        self.assertEqual(served("/img/7.png"), ("10003", "/img/7.png"))
+        self.assertEqual(served("/", **{"x-canary": "yes"}), ("10004", "/"))
+        self.assertEqual(fetch(self.port, host="other.example").status, 404)
+
+    def test_retries(self) -> None:
+        self.start("retries", upstreams=2)
+        self.echoes[10001].close()
+        for _ in range(8):
+            self.assertIn('"server": "10002"', fetch(self.port).text)
+
+    def test_header_manipulation(self) -> None:
+        self.start("header-manipulation", upstreams=1)
+        response = fetch(self.port, "/old/page", headers=[("x-internal-token", "secret"), ("x-test-header", "x-powered-by=php")])
+        self.assertEqual((response.header("x-served-by"), response.header("x-powered-by")), ("weir", None))
+        seen = self.echoes[10001].requests[-1]
+        self.assertEqual(seen.target, "/new/page")
+        self.assertEqual([seen.header(name) for name in ("host", "x-client-ip", "x-was-old", "x-internal-token")],
+                         ["backend.internal", "127.0.0.1", "yes", None])
+
+    def test_weighted_canary(self) -> None:
+        self.start("weighted-canary", upstreams=2)
+        self.assertIn('"server": "10002"', fetch(self.port, headers=[("x-version", "canary")]).text)
+        versions = collections.Counter(fetch(self.port).header("x-version") for _ in range(300))
+        self.assertEqual(set(versions), {"stable", "canary"})
+        self.assertGreater(versions["stable"], versions["canary"])
+
+    def test_direct_response_redirect(self) -> None:
+        self.start("direct-response-redirect")
+        for host, path, status, location in (
+                ("www.example.com", "/a?b", 301, "http://example.com/a?b"), ("x", "/docs/v1/a", 308, "http://x/docs/v2/a"),
+                ("x", "/secure/a?b", 302, "https://x/secure/a")):
+            response = fetch(self.port, path, host=host)
+            self.assertEqual((response.status, response.header("location")), (status, location))
+        self.assertIn("Disallow", fetch(self.port, "/robots.txt").text)
+        response = fetch(self.port, "/anything")
+        self.assertEqual((response.status, response.header("retry-after")), (503, "300"))
+
+
+if __name__ == "__main__":
+    main()

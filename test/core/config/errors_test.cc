@@ -1,0 +1,189 @@
+// Every kind of error, with its exact place. Whole files with many at once are in test/golden/config.
+#include <gtest/gtest.h>
+
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
+#include "test/core/config/load_helper.h"
+
+namespace weir::config {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using envoy::config::core::v3::Node;
+
+struct Case {
+  const char* text;
+  const char* said;  // without the count
+};
+
+template <typename M>
+void expect_said(std::initializer_list<Case> cases) {
+  for (const Case& c : cases) {
+    Loaded<M> loaded(c.text);
+    EXPECT_FALSE(loaded.ok) << c.text;
+    std::string said = loaded.said();
+    said.erase(std::min(said.find("1 error\n"), said.size()));
+    EXPECT_EQ(said, std::string(c.said) + "\n") << c.text;
+  }
+}
+
+TEST(Errors, Names) {
+  expect_said<Cluster>({
+      {"name: a\nconect_timeout: 1s",
+       "a.yaml:2:1: error: conect_timeout: unknown field; did you mean connect_timeout?"},
+      {"{zzzz: 1}", "a.yaml:1:2: error: zzzz: unknown field"},
+      {"{\"@type\": x}",
+       "a.yaml:1:2: error: [\"@type\"]: unknown field; only extensions (typed_config and the like) name their type, "
+       "and once"},
+      {"name: a\nname: b", "a.yaml:2:1: error: name: duplicate key; it is at line 1 already; keep one"},
+      {"{cluster_type: {name: a}, type: EDS}",
+       "a.yaml:1:27: error: type: type and cluster_type (line 1) exclude each other; keep one"},
+      {"{? {a: b} : c}", "a.yaml:1:4: error: a mapping cannot be a key; a key is a name"},
+  });
+}
+
+TEST(Errors, Values) {
+  expect_said<Cluster>({
+      {"connect_timeout: 5", "a.yaml:1:18: error: connect_timeout: \"5\" is not a duration; write 5s"},
+      {"connect_timeout: '5 seconds'",
+       "a.yaml:1:18: error: connect_timeout: \"5 seconds\" is not a duration; write 5s"},
+      {"connect_timeout: 250ms", "a.yaml:1:18: error: connect_timeout: \"250ms\" is not a duration; write 0.25s"},
+      {"connect_timeout: soon", "a.yaml:1:18: error: connect_timeout: \"soon\" is not a duration; write 5s, 0.25s"},
+      {"connect_timeout: 400000000000s",
+       "a.yaml:1:18: error: connect_timeout: \"400000000000s\" is not a duration; write 5s, 0.25s"},
+      {"lb_policy: ROUND_ROBBIN",
+       "a.yaml:1:12: error: lb_policy: ROUND_ROBBIN is not one of ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM, "
+       "MAGLEV, "
+       "CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG"},
+      {"per_connection_buffer_limit_bytes: -1",
+       "a.yaml:1:36: error: per_connection_buffer_limit_bytes: -1 is negative; allowed is 0 to 4294967295"},
+      {"per_connection_buffer_limit_bytes: 4294967296",
+       "a.yaml:1:36: error: per_connection_buffer_limit_bytes: 4294967296 is out of range; allowed is 0 to 4294967295"},
+      {"per_connection_buffer_limit_bytes: 1.5",
+       "a.yaml:1:36: error: per_connection_buffer_limit_bytes: 1.5 is not a whole number; drop the fraction"},
+      {"per_connection_buffer_limit_bytes: '${N}'",
+       "a.yaml:1:36: error: per_connection_buffer_limit_bytes: \"${N}\" is not a whole number; weir does not fill in "
+       "templates; do "
+       "that before it reads the file"},
+      {"per_connection_buffer_limit_bytes: .nan",
+       "a.yaml:1:36: error: per_connection_buffer_limit_bytes: .nan is not a whole number"},
+      {"preconnect_policy: {predictive_preconnect_ratio: .nan}",
+       "a.yaml:1:50: error: preconnect_policy.predictive_preconnect_ratio: .nan is not a number"},
+      {"preconnect_policy: {predictive_preconnect_ratio: NaN}",
+       "a.yaml:1:50: error: preconnect_policy.predictive_preconnect_ratio: NaN is not a number"},
+      {"respect_dns_ttl: 1", "a.yaml:1:18: error: respect_dns_ttl: 1 is neither true nor false"},
+      {"respect_dns_ttl: 'yes'", "a.yaml:1:18: error: respect_dns_ttl: yes is neither true nor false"},
+      {"name: [a]", "a.yaml:1:7: error: name: a text is expected here, not a list"},
+      {"health_checks: [~]",
+       "a.yaml:1:17: error: health_checks[0]: this list item is empty; remove it or give it a value"},
+      {"load_assignment: x",
+       "a.yaml:1:18: error: load_assignment: a mapping with the fields of ClusterLoadAssignment is expected here, not "
+       "a text"},
+      {"metadata: {filter_metadata: [a]}",
+       "a.yaml:1:29: error: metadata.filter_metadata: a mapping is expected here, not a list"},
+      {"metadata: {filter_metadata: {a: b}}",
+       "a.yaml:1:33: error: metadata.filter_metadata.a: a mapping is expected here, not a text"},
+      {"transport_socket: {name: a, typed_config: {a: b}}",
+       "a.yaml:1:43: error: transport_socket.typed_config: its type is missing; add \"@type\": "
+       "type.googleapis.com/..."},
+  });
+}
+
+TEST(Errors, WholeFiles) {
+  expect_said<Node>({
+      {"", "a.yaml:1:1: error: the file is empty; write {} if that is meant"},
+      {"---\n", "a.yaml:1:1: error: the file is empty; write {} if that is meant"},
+      {"id: a\n---\nid: b\n",
+       "a.yaml:2:1: error: the file holds more than one document; a configuration is one document; remove the '---' "
+       "line or split the file"},
+      {"- id: a", "a.yaml:1:1: error: a mapping with the fields of Node is expected here, not a list"},
+      {"id: *a", "a.yaml:1:5: error: *a stands for nothing; define it earlier in the file with &a"},
+      {"id: a\n\tcluster: b", "a.yaml:2:1: error: a tab is used for indentation; use spaces"},
+      {"id: \xC3\x28", "a.yaml:1:5: error: byte 0xC3 is not UTF-8; save the file as UTF-8"},
+  });
+  Loaded<Node> nul(std::string_view("id: a\nid\0: b", 12));
+  EXPECT_EQ(nul.said(), "a.yaml:2:3: error: a NUL byte; this is not a text file\n1 error\n");
+  Loaded<Node> bom("\xEF\xBB\xBFid: a");
+  EXPECT_TRUE(bom.ok) << bom.said();
+  EXPECT_EQ(bom.message.id(), "a");
+}
+
+TEST(Errors, ColumnsCountCharacters) {
+  Loaded<Node> a("{id: \"\xC3\xBC\xC3\xBC\", clustr: b}");
+  EXPECT_EQ(a.diagnostics.items().at(0).column, 12);
+  Loaded<Node> json("{\"id\": \"\xC3\xBC\xC3\xBC\", \"clustr\": \"b\"}", {}, "a.json");
+  EXPECT_EQ(json.diagnostics.items().at(0).column, 14);
+}
+
+TEST(Errors, AllAtOnce) {
+  Loaded<Cluster> a(
+      "name: [a]\nconnect_timeout: 5\nlb_policy: x\nhealth_checks: [{timeout: a}, {interval: b}]\nzzz: 1");
+  EXPECT_EQ(a.diagnostics.errors(), 6U);
+}
+
+TEST(Errors, DepthIsLimited) {
+  std::string deep = "metadata: ";
+  for (int i = 0; i < 5000; ++i) {
+    deep += "{a: ";
+  }
+  Loaded<Node> a(deep);
+  EXPECT_FALSE(a.ok);
+  EXPECT_NE(a.said().find("more than 200 levels inside each other"), std::string::npos) << a.said();
+  std::string good = "metadata: ";
+  for (int i = 0; i < 150; ++i) {
+    good += "{a: ";
+  }
+  Loaded<Node> b(good + "1" + std::string(150, '}'));
+  EXPECT_TRUE(b.ok) << b.said();
+}
+
+TEST(Errors, SizeIsLimited) {
+  LoadOptions options;
+  options.max_bytes = 3;
+  Loaded<Node> a("id: abc", options);
+  EXPECT_EQ(a.said(), "a.yaml: error: the file has 1 MiB; the limit is 1 MiB\n1 error\n");
+}
+
+TEST(Errors, UnknownFieldsMayBeWarningsOrNothing) {
+  LoadOptions options;
+  options.unknown_fields = OnUnknown::kWarn;
+  Loaded<Node> warned("{id: a, clustr: {deep: [1]}, cluster: b}", options);
+  EXPECT_TRUE(warned.ok);
+  EXPECT_EQ(warned.said(), "a.yaml:1:9: warning: clustr: unknown field; did you mean cluster?\n1 warning\n");
+  EXPECT_EQ(warned.message.cluster(), "b");
+  options.unknown_fields = OnUnknown::kIgnore;
+  Loaded<Node> ignored("{id: a, clustr: b}", options);
+  EXPECT_EQ(ignored.said(), "");
+}
+
+TEST(Errors, SecretsAreNotRepeated) {
+  Loaded<> a(R"(
+static_resources:
+  secrets:
+  - name: s
+    tls_certificate:
+      private_key: {inline_bytes: "hunter2!"}
+      password: hunter2
+    generic_secret: {secret: hunter2}
+    session_ticket_keys: {keys: [hunter2]}
+)");
+  EXPECT_GE(a.diagnostics.errors(), 4U);
+  EXPECT_EQ(a.said().find("hunter2"), std::string::npos) << a.said();
+  EXPECT_EQ(a.diagnostics.json().find("hunter2"), std::string::npos) << a.diagnostics.json();
+}
+
+TEST(Errors, Json) {
+  Loaded<Cluster> a("{lb_policy: \"A\\tB\"}");
+  EXPECT_EQ(a.diagnostics.json(),
+            "[\n {\"file\": \"a.yaml\", \"line\": 1, \"column\": 13, \"path\": \"lb_policy\", \"severity\": \"error\", "
+            "\"message\": "
+            "\"\\\"A\\\\tB\\\" is not one of ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM, MAGLEV, CLUSTER_PROVIDED, "
+            "LOAD_BALANCING_POLICY_CONFIG\", \"found\": \"\\\"A\\\\tB\\\"\", \"allowed\": \"ROUND_ROBIN, "
+            "LEAST_REQUEST, RING_HASH, "
+            "RANDOM, MAGLEV, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG\", \"hint\": \"\"}\n]\n");
+  EXPECT_EQ(Diagnostics().json(), "[\n]\n");
+  EXPECT_EQ(a.diagnostics.nack_text().substr(0, 30), "lb_policy: \"A\\tB\" is not one o");
+}
+
+}  // namespace
+}  // namespace weir::config

@@ -1,0 +1,179 @@
+// Flow through the client's codec: requests out, connection reuse, early and late bytes. What is refused is in
+// test/conformance/http1/responses.txt.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "test/core/http/h1/transcript.h"
+
+namespace weir::http::h1::test {
+namespace {
+
+using Fields = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+class ClientCodecTest : public testing::Test {
+ protected:
+  std::string request(std::string_view method, bool end_stream, Fields fields = {}) {
+    HeaderMap map(arena_);
+    map.add_copy(HeaderId::kMethod, method);
+    map.add_copy(HeaderId::kPath, "/p");
+    map.add_copy(HeaderId::kAuthority, "h:1");
+    for (auto [name, value] : fields) map.add_copy(name, value);
+    Slices out;
+    error_ = client_.codec.encode_request_head(map, end_stream, out);
+    return out.to_string();
+  }
+  std::string send(std::string_view text, bool end_stream) {
+    Slices data;
+    append_alone(data, text, client_.blocks);
+    Slices out;
+    error_ = client_.codec.encode_data(data, end_stream, out);
+    return out.to_string();
+  }
+  void receive(std::string_view text) {
+    append_alone(in_, text, client_.blocks);
+    client_.codec.receive(in_);
+    client_.flush();
+  }
+
+  ClientRecorder client_;
+  Slices in_;
+  ArenaPool pool_;
+  Arena arena_{pool_};
+  EncodeError error_ = EncodeError::kNone;
+};
+
+TEST_F(ClientCodecTest, Framing) {
+  EXPECT_EQ(request("GET", true, {{"accept", "*/*"}, {"host", "other"}}), "GET /p HTTP/1.1\r\nhost: h:1\r\naccept: */*\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client_.codec.reusable());
+  EXPECT_EQ(request("POST", true), "POST /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 0\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(request("POST", false), "POST /p HTTP/1.1\r\nhost: h:1\r\ntransfer-encoding: chunked\r\n\r\n");
+  EXPECT_EQ(send("abc", true), "3\r\nabc\r\n0\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(request("PUT", false, {{"transfer-encoding", "chunked"}, {"content-length", "3"}}), "PUT /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 3\r\n\r\n");
+  EXPECT_EQ(send("abc", true), "abc");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, RefusesWhatItCannotFrame) {
+  EXPECT_EQ(request("POST", false, {{"content-length", "3"}, {"content-length", "3"}}), "");
+  EXPECT_EQ(error_, EncodeError::kInvalidContentLength);
+  EXPECT_EQ(request("POST", false, {{"content-length", "+3"}}), "");
+  EXPECT_EQ(error_, EncodeError::kInvalidContentLength);
+  EXPECT_EQ(request("POST", true, {{"content-length", "3"}}), "");
+  EXPECT_EQ(error_, EncodeError::kBodyTooShort);
+  EXPECT_EQ(request("POST", false, {{"content-length", "3"}}).substr(0, 4), "POST");
+  EXPECT_EQ(request("GET", true), "");
+  EXPECT_EQ(error_, EncodeError::kWrongState);
+  EXPECT_EQ(send("abcd", false), "");
+  EXPECT_EQ(error_, EncodeError::kBodyTooLong);
+}
+
+TEST_F(ClientCodecTest, AnEarlyResponseLeavesTheConnectionUnusable) {
+  request("POST", false);
+  receive("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client_.codec.response_complete());
+  EXPECT_FALSE(client_.codec.request_complete());
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, ReuseAsThePeerSays) {
+  request("GET", true);
+  receive("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, ReuseAsTheOwnerSays) {
+  client_.codec.close_after_response();
+  EXPECT_EQ(request("GET", true), "GET /p HTTP/1.1\r\nhost: h:1\r\nconnection: close\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, Http10PeersAreReusedIfTheySaySo) {
+  request("GET", true);
+  receive("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client_.codec.reusable());
+  request("GET", true);
+  receive("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, SurplusBytesCannotAnswerTheNextRequest) {
+  request("GET", true);
+  append_alone(in_, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 Poison\r\nContent-Length: 0\r\n\r\n", client_.blocks);
+  client_.codec.receive(in_);
+  EXPECT_EQ(client_.complete(), 1u);
+  EXPECT_EQ(client_.error, ParseError::kUnexpectedData);
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, BytesOnAnIdleConnection) {
+  receive("HTTP/1.1 408 Timeout\r\n\r\n");
+  EXPECT_EQ(client_.error, ParseError::kUnexpectedData);
+}
+
+TEST_F(ClientCodecTest, EofOnAnIdleConnectionIsNoError) {
+  request("GET", true);
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  client_.codec.on_eof();
+  EXPECT_EQ(client_.error, ParseError::kNone);
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, KnowsWhetherAResponseHasStarted) {
+  request("GET", true);
+  EXPECT_FALSE(client_.codec.response_started());
+  receive("H");
+  EXPECT_TRUE(client_.codec.response_started());
+  receive("TTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_TRUE(client_.codec.response_started());
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  request("GET", true);
+  EXPECT_FALSE(client_.codec.response_started());
+}
+
+TEST_F(ClientCodecTest, TooManyInformational) {
+  request("GET", true);
+  for (int i = 0; i < 40; ++i) receive("HTTP/1.1 103 Early Hints\r\n\r\n");
+  EXPECT_EQ(client_.error, ParseError::kTooManyInformational);
+}
+
+TEST_F(ClientCodecTest, TunnelAfterUpgrade) {
+  EXPECT_EQ(request("GET", false, {{"connection", "upgrade"}, {"upgrade", "x"}}), "GET /p HTTP/1.1\r\nhost: h:1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  EXPECT_EQ(send("early", false), "");
+  EXPECT_EQ(error_, EncodeError::kWrongState);
+  receive("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nserver speaks");
+  EXPECT_TRUE(client_.codec.in_tunnel());
+  EXPECT_EQ(client_.last().body, "server speaks");
+  EXPECT_EQ(send("client speaks", false), "client speaks");
+  EXPECT_EQ(send("", true), "");
+  receive("still");
+  client_.codec.on_eof();
+  EXPECT_EQ(client_.last().body, "server speaksstill");
+  EXPECT_TRUE(client_.last().ended);
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
+TEST_F(ClientCodecTest, Connect) {
+  EXPECT_EQ(request("CONNECT", false), "CONNECT h:1 HTTP/1.1\r\nhost: h:1\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\n\r\nbytes");
+  EXPECT_TRUE(client_.codec.in_tunnel());
+  EXPECT_EQ(send("x", false), "x");
+}
+
+TEST_F(ClientCodecTest, PausedBodyStaysInTheInput) {
+  request("GET", true);
+  client_.codec.pause();
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  EXPECT_EQ(client_.text, "");
+  client_.codec.unpause();
+  client_.codec.receive(in_);
+  EXPECT_EQ(client_.last().body, "hi");
+}
+
+}  // namespace
+}  // namespace weir::http::h1::test

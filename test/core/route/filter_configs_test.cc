@@ -1,0 +1,71 @@
+#include "core/route/filter_configs.h"
+
+#include <gtest/gtest.h>
+
+#include "test/core/route/test_request.h"
+
+namespace weir::route {
+namespace {
+
+FilterConfigSpec config(uint32_t id, std::string text, bool disabled = false) {
+  return {id, disabled, std::make_shared<const std::string>(std::move(text))};
+}
+std::string text_of(const FilterConfigs::Entry* entry) {
+  if (entry == nullptr) return "none";
+  std::string text = entry->config != nullptr ? *static_cast<const std::string*>(entry->config.get()) : "-";
+  return entry->disabled ? text + " off" : text;
+}
+
+TEST(FilterConfigs, FindsById) {
+  FilterConfigs configs({config(7, "seven"), config(3, "three"), config(5, "old"), config(5, "five")});
+  EXPECT_EQ(text_of(configs.find(3)), "three");
+  EXPECT_EQ(text_of(configs.find(5)), "five");
+  EXPECT_EQ(text_of(configs.find(7)), "seven");
+  EXPECT_EQ(configs.find(4), nullptr);
+  EXPECT_EQ(configs.find(8), nullptr);
+  EXPECT_EQ(FilterConfigs::none().find(0), nullptr);
+}
+
+TEST(FilterConfigs, MostSpecificLevelWins) {
+  RouteSpec plain = prefix_route("/plain");
+  RouteSpec weighted = prefix_route("/", "");
+  weighted.filter_configs = {config(2, "route"), {4, true, nullptr}};
+  for (bool own : {true, false}) {
+    WeightedClusterSpec cluster;
+    cluster.name = "a";
+    cluster.weight = 1;
+    if (own) cluster.filter_configs = {config(1, "cluster")};
+    weighted.forward.weighted_clusters.push_back(std::move(cluster));
+  }
+  RouteTableSpec spec = one_host(std::move(plain), std::move(weighted));
+  spec.virtual_hosts[0].filter_configs = {config(2, "host"), config(3, "host"), config(4, "host")};
+  spec.filter_configs = {config(1, "table"), config(3, "table"), config(9, "table")};
+  auto built = RouteTable::build(std::move(spec));
+  ASSERT_TRUE(built.ok()) << built.status();
+  const RouteTable& table = **built;
+  auto all = [](const FilterConfigs& configs) {
+    std::string out;
+    for (uint32_t id : {1, 2, 3, 4, 9}) out += text_of(configs.find(id)) + ";";
+    return out;
+  };
+  const VirtualHost& host = table.virtual_hosts()[0];
+  EXPECT_EQ(all(table.filter_configs()), "table;none;table;none;table;");
+  EXPECT_EQ(all(host.filter_configs()), "table;host;host;host;table;");
+  EXPECT_EQ(all(host.own_filter_configs()), "none;host;host;host;none;");
+  EXPECT_EQ(all(host.routes()[0].filter_configs()), "table;host;host;host;table;");
+  EXPECT_EQ(&host.routes()[0].filter_configs(), &host.filter_configs());  // shared, not copied
+  EXPECT_EQ(all(host.routes()[1].filter_configs()), "table;route;host;- off;table;");
+  const auto& clusters = host.routes()[1].forward().weighted_clusters();
+  EXPECT_EQ(all(*clusters[0].filter_configs), "cluster;route;host;- off;table;");
+  EXPECT_EQ(clusters[1].filter_configs, &host.routes()[1].filter_configs());
+
+  Selection selection;
+  EXPECT_EQ(&selection.filter_configs(), &FilterConfigs::none());
+  selection.route = &host.routes()[1];
+  EXPECT_EQ(&selection.filter_configs(), &host.routes()[1].filter_configs());
+  selection.weighted = &clusters[0];
+  EXPECT_EQ(&selection.filter_configs(), clusters[0].filter_configs);
+}
+
+}  // namespace
+}  // namespace weir::route

@@ -1,0 +1,375 @@
+// From messages to tables: every implemented field arrives, everything else is reported.
+#include "core/config/route_config.h"
+
+#include <google/protobuf/any.pb.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "core/config/route_fields.h"
+#include "core/event/slot.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "test/core/route/test_request.h"
+
+namespace weir::config {
+namespace {
+
+using envoy::config::route::v3::RouteConfiguration;
+
+class FakeEnv final : public RouteConfigEnv {
+ public:
+  bool validate_clusters_by_default() const override { return validate; }
+  bool has_cluster(std::string_view name, std::string& nearest) const override {
+    nearest = "api_v2";
+    return name.starts_with("c");
+  }
+  event::SlotId cluster_slot(std::string_view name) override {
+    return {event::SlotKind::kCluster, static_cast<uint32_t>(name.size())};
+  }
+  uint32_t filter_id(std::string_view name) override { return static_cast<uint32_t>(name.size()); }
+  bool parse_filter_config(std::string_view name, const google::protobuf::Any& message, bool optional,
+                           std::string_view path, std::shared_ptr<const void>& config,
+                           Diagnostics& diagnostics) override {
+    parsed.push_back(std::string(path) + " " + std::string(name));
+    if (message.type_url() == "bad") {
+      if (optional) return true;
+      diagnostics.add({.path = std::string(path), .message = "unknown type"});
+      return false;
+    }
+    config = std::make_shared<std::string>(message.type_url());
+    return true;
+  }
+
+  bool validate = true;
+  std::vector<std::string> parsed;
+};
+
+RouteConfiguration parse(const std::string& text) {
+  RouteConfiguration message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message));
+  return message;
+}
+
+// A table of one host "h" for "*" with these routes.
+std::string host_with(const std::string& routes) { return "virtual_hosts { name: 'h' domains: '*' " + routes + " }"; }
+std::string route_with(const std::string& fields) {
+  return host_with("routes { match { prefix: '/' } route { cluster: 'c' " + fields + " } }");
+}
+
+std::unique_ptr<route::RouteTable> build(const std::string& text) {
+  FakeEnv env;
+  Diagnostics diagnostics;
+  auto table = build_route_table(parse(text), "rc", env, diagnostics);
+  EXPECT_EQ(diagnostics.nack_text(), "");
+  return table;
+}
+std::string errors(const std::string& text) {
+  FakeEnv env;
+  Diagnostics diagnostics;
+  auto table = build_route_table(parse(text), "rc", env, diagnostics);
+  EXPECT_EQ(table, nullptr);
+  return diagnostics.nack_text();
+}
+const route::Route& first_route(const route::RouteTable& table) { return table.virtual_hosts()[0].routes()[0]; }
+
+TEST(RouteConfig, TheListOfFieldsNamesFields) { EXPECT_EQ(check_route_field_list(), ""); }
+
+TEST(RouteConfig, TableAndHosts) {
+  auto table = build(R"(
+    name: 'local' ignore_port_in_host_matching: true ignore_path_parameters_in_path_matching: true
+    most_specific_header_mutations_wins: true
+    request_headers_to_add { header { key: 'x-a' value: '1' } }
+    virtual_hosts { name: 'h' domains: 'a.example' domains: '*.b.example' require_tls: ALL
+      retry_policy { retry_on: '5xx' num_retries { value: 3 } }
+      response_headers_to_remove: 'server'
+      routes { name: 'r' match { prefix: '/' } route { cluster: 'c1' } } }
+    virtual_hosts { name: 'i' domains: '*' })");
+  ASSERT_NE(table, nullptr);
+  EXPECT_EQ(table->name(), "local");
+  EXPECT_TRUE(table->most_specific_header_mutations_wins());
+  EXPECT_TRUE(table->ignore_path_parameters());
+  EXPECT_FALSE(table->mutations()->request.empty());
+  ASSERT_EQ(table->virtual_hosts().size(), 2u);
+  const route::VirtualHost& host = table->virtual_hosts()[0];
+  EXPECT_EQ(host.require_tls(), route::TlsRequirement::kAll);
+  EXPECT_FALSE(host.mutations()->response.empty());
+  const route::Route& route = first_route(*table);
+  EXPECT_EQ(route.name(), "r");
+  EXPECT_EQ(route.forward().retry()->num_retries, 3u);
+  EXPECT_EQ(route.forward().retry()->on, route::retry_on::k5xx);
+  route::TestRequest request("/", "x.B.example:80");
+  EXPECT_EQ(table->select(request.headers(), {.is_tls = true}).virtual_host, &host);
+}
+
+TEST(RouteConfig, VhostHeader) {
+  auto table = build(
+      "vhost_header: 'x-tenant' virtual_hosts { name: 'h' domains: 't1' "
+      "routes { match { prefix: '/' } route { cluster: 'c' } } }");
+  route::TestRequest request("/", "any", {{"x-tenant", "t1"}});
+  EXPECT_NE(table->select(request.headers(), {}).route, nullptr);
+}
+
+TEST(RouteConfig, Matches) {
+  auto table = build(host_with(R"(
+    routes { match { path: '/exact' } route { cluster: 'c0' } }
+    routes { match { path_separated_prefix: '/seg' } route { cluster: 'c1' } }
+    routes { match { safe_regex { google_re2 {} regex: '/re[0-9]' } } route { cluster: 'c2' } }
+    routes { match { connect_matcher {} } route { cluster: 'c3' } }
+    routes { match { prefix: '/CASE' case_sensitive { value: false } } route { cluster: 'c4' } }
+    routes { match { prefix: '/' headers { name: 'x-a' string_match { suffix: 'Z' ignore_case: true } } }
+             route { cluster: 'c5' } }
+    routes { match { prefix: '/' headers { name: 'x-b' present_match: false } query_parameters { name: 'q' } }
+             route { cluster: 'c6' } }
+    routes { match { prefix: '/' query_parameters { name: 'v' string_match { exact: '2' } } } route { cluster: 'c7' } }
+    routes { match { prefix: '/' grpc {} } route { cluster: 'c8' } }
+    routes { match { prefix: '/' tls_context { presented { value: true } } } route { cluster: 'c9' } }
+    routes { match { prefix: '/' runtime_fraction { default_value { numerator: 5 denominator: TEN_THOUSAND } } }
+             route { cluster: 'c10' } }
+    routes { match { prefix: '/' headers { name: 'x-n' range_match { start: 1 end: 3 } invert_match: true } }
+             route { cluster: 'c11' } }
+    routes { match { prefix: '/' headers { name: 'x-c' contains_match: 'mid' } } route { cluster: 'c12' } }
+    routes { match { prefix: '/' headers { name: 'x-d' safe_regex_match { regex: 'a+' } } } route { cluster: 'c13' } }
+    routes { match { prefix: '/' headers { name: 'x-e' exact_match: 'e' } } route { cluster: 'c14' } }
+    routes { match { prefix: '/' headers { name: 'x-f' prefix_match: 'f' treat_missing_header_as_empty: true } }
+             route { cluster: 'c15' } })"));
+  ASSERT_NE(table, nullptr);
+  auto cluster = [&](const route::TestRequest& request, route::SelectInput input = {.random = 999'999}) {
+    const route::Route* route = table->select(request.headers(), input).route;
+    return route == nullptr ? "none" : std::string(route->forward().cluster_name());
+  };
+  using route::TestRequest;
+  const std::pair<std::string, std::string> b = {"x-b", ""};
+  EXPECT_EQ(cluster(TestRequest("/exact")), "c0");
+  EXPECT_EQ(cluster(TestRequest("/seg/x")), "c1");
+  EXPECT_EQ(cluster(TestRequest("/re7")), "c2");
+  EXPECT_EQ(cluster(TestRequest("", "h", {}, "CONNECT")), "c3");
+  EXPECT_EQ(cluster(TestRequest("/caSe/x")), "c4");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-a", "xyz"}})), "c5");
+  EXPECT_EQ(cluster(TestRequest("/?q=1")), "c6");
+  EXPECT_EQ(cluster(TestRequest("/?q=1&v=2", "h", {b})), "c7");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"content-type", "application/grpc"}})), "c8");
+  EXPECT_EQ(cluster(TestRequest("/"), {.random = 999'999, .client_certificate_presented = true}), "c9");
+  EXPECT_EQ(cluster(TestRequest("/"), {.random = 10'004}), "c10");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-n", "3"}})), "c11");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-n", "1"}, {"x-c", "amidst"}})), "c12");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-d", "aaa"}})), "c13");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-e", "e"}})), "c14");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-f", "fg"}})), "c15");
+  EXPECT_EQ(cluster(TestRequest("/")), "none");
+}
+
+TEST(RouteConfig, Forward) {
+  auto table = build(route_with(R"(
+    timeout { seconds: 3 nanos: 500000000 } idle_timeout { } max_stream_duration { max_stream_duration { seconds: 9 } }
+    prefix_rewrite: '/v2/' host_rewrite_literal: 'up.example' append_x_forwarded_host: true
+    cluster_not_found_response_code: NOT_FOUND
+    retry_policy { retry_on: 'connect-failure,retriable-status-codes' num_retries { value: 0 }
+      per_try_timeout { seconds: 1 } per_try_idle_timeout { seconds: 2 } retriable_status_codes: 409
+      retry_host_predicate { name: 'envoy.retry_host_predicates.previous_hosts' }
+      retry_host_predicate { name: 'x' typed_config {
+        [type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate] {} } }
+      host_selection_retry_max_attempts: 5
+      retry_back_off { base_interval { nanos: 10000000 } max_interval { seconds: 1 } }
+      retriable_headers { name: 'x-retry' } retriable_request_headers { name: 'x-may' } })"));
+  ASSERT_NE(table, nullptr);
+  const route::ForwardAction& action = first_route(*table).forward();
+  EXPECT_EQ(action.timeout(), 3500ms);
+  EXPECT_EQ(action.idle_timeout(), Duration(0));
+  EXPECT_EQ(action.max_stream_duration(), Duration(9s));
+  EXPECT_EQ(action.cluster_not_found_status(), 404);
+  EXPECT_TRUE(action.append_x_forwarded_host());
+  const route::RetryPolicy& retry = *action.retry();
+  EXPECT_EQ(retry.on, route::retry_on::kConnectFailure | route::retry_on::kRetriableStatusCodes);
+  EXPECT_EQ(retry.num_retries, 0u);
+  EXPECT_EQ(retry.per_try_timeout, 1s);
+  EXPECT_EQ(retry.per_try_idle_timeout, 2s);
+  EXPECT_TRUE(retry.status_is_retriable(409));
+  EXPECT_TRUE(retry.avoid_previous_hosts);
+  EXPECT_EQ(retry.host_selection_max_attempts, 5u);
+  EXPECT_EQ(retry.back_off_base, 10ms);
+  EXPECT_EQ(retry.back_off_max, 1s);
+  EXPECT_EQ(retry.retriable_headers.size(), 1u);
+  EXPECT_EQ(retry.retriable_request_headers.size(), 1u);
+  route::TestRequest request("/a?b");
+  route::Selection selection = table->select(request.headers(), {});
+  EXPECT_EQ(selection.route->rewrite_path("/a?b", request.arena()), "/v2/a?b");
+  EXPECT_EQ(action.rewrite_host(request.headers(), nullptr, request.arena()), "up.example");
+  EXPECT_EQ(selection.cluster(request.headers()).slot.index, 1u);
+}
+
+TEST(RouteConfig, Rewrites) {
+  auto rewritten_host = [&](const std::string& fields) {
+    auto table = build(route_with(fields));
+    route::TestRequest request("/host-x", "h", {{"x-h", "from-header"}});
+    const route::ForwardAction& action = first_route(*table).forward();
+    return action.auto_host_rewrite() ? "auto"
+                                      : std::string(action.rewrite_host(request.headers(), nullptr, request.arena()));
+  };
+  EXPECT_EQ(rewritten_host("auto_host_rewrite { value: true }"), "auto");
+  EXPECT_EQ(rewritten_host("auto_host_rewrite { value: false }"), "");
+  EXPECT_EQ(rewritten_host("host_rewrite_header: 'x-h'"), "from-header");
+  EXPECT_EQ(
+      rewritten_host("host_rewrite_path_regex { pattern { regex: '^/host-(.*)$' } substitution: '\\\\1.example' }"),
+      "x.example");
+  auto table = build(route_with("regex_rewrite { pattern { regex: 'b+' } substitution: 'c' }"));
+  route::TestRequest request("/abba?b");
+  EXPECT_EQ(first_route(*table).rewrite_path("/abba?b", request.arena()), "/aca?b");
+}
+
+TEST(RouteConfig, WeightedClustersAndClusterHeader) {
+  auto table = build(host_with(R"(
+    routes { match { prefix: '/h' } route { cluster_header: 'x-cluster' } }
+    routes { match { prefix: '/' } route { weighted_clusters { header_name: 'x-w' total_weight { value: 10 }
+      clusters { name: 'ca' weight { value: 4 } host_rewrite_literal: 'w.example'
+        request_headers_to_add { header { key: 'x' value: 'y' } append_action: OVERWRITE_IF_EXISTS } }
+      clusters { cluster_header: 'x-c' weight { value: 6 } } } } })"));
+  ASSERT_NE(table, nullptr);
+  route::TestRequest first("/", "h", {{"x-w", "3"}});
+  route::Selection selection = table->select(first.headers(), {});
+  EXPECT_EQ(selection.cluster(first.headers()).name, "ca");
+  EXPECT_EQ(selection.weighted->host_rewrite_literal, "w.example");
+  EXPECT_FALSE(selection.weighted->mutations->request.empty());
+  route::TestRequest second("/", "h", {{"x-w", "4"}, {"x-c", "by-header"}});
+  EXPECT_EQ(table->select(second.headers(), {}).cluster(second.headers()).name, "by-header");
+  route::TestRequest third("/h", "h", {{"x-cluster", "z"}});
+  EXPECT_EQ(table->select(third.headers(), {}).cluster(third.headers()).name, "z");
+}
+
+TEST(RouteConfig, RedirectsAndDirectResponses) {
+  auto location = [](const std::string& fields, int status) {
+    auto table = build(host_with("routes { match { prefix: '/a' } redirect { " + fields + " } }"));
+    route::TestRequest request("/a/b?c", "a.example");
+    EXPECT_EQ(first_route(*table).redirect().status(), status);
+    return std::string(first_route(*table).redirect_location(request.headers(), request.arena()));
+  };
+  EXPECT_EQ(location("https_redirect: true host_redirect: 'b.example' port_redirect: 8443", 301),
+            "https://b.example:8443/a/b?c");
+  EXPECT_EQ(location("scheme_redirect: 'ftp' path_redirect: '/x' strip_query: true response_code: FOUND", 302),
+            "ftp://a.example/x");
+  EXPECT_EQ(location("prefix_rewrite: '/x' response_code: SEE_OTHER", 303), "http://a.example/x/b?c");
+  EXPECT_EQ(
+      location("regex_rewrite { pattern { regex: 'b' } substitution: 'z' } response_code: TEMPORARY_REDIRECT", 307),
+      "http://a.example/a/z?c");
+  EXPECT_EQ(location("response_code: PERMANENT_REDIRECT", 308), "http://a.example/a/b?c");
+
+  auto table = build(host_with(R"(
+    routes { match { prefix: '/' } direct_response { status: 403 body { inline_string: 'no\n' } } }
+    routes { match { prefix: '/' } direct_response { status: 200 body { inline_bytes: 'bytes' } } }
+    routes { match { prefix: '/' } non_forwarding_action {} })"));
+  const auto& routes = table->virtual_hosts()[0].routes();
+  EXPECT_EQ(routes[0].direct_response().status, 403);
+  EXPECT_EQ(routes[0].direct_response().body, "no\n");
+  EXPECT_EQ(routes[1].direct_response().body, "bytes");
+  EXPECT_EQ(routes[2].action(), route::ActionKind::kNonForwarding);
+}
+
+TEST(RouteConfig, HeaderOptions) {
+  auto table = build(
+      "request_headers_to_add { header { key: 'x-a' value: 'new' } append { value: false } } "
+      "request_headers_to_add { header { key: 'x-b' raw_value: 'raw' } append_action: ADD_IF_ABSENT } "
+      "request_headers_to_add { header { key: 'x-c' } keep_empty_value: true } "
+      "request_headers_to_remove: 'x-d'" +
+      host_with(""));
+  route::TestRequest request("/", "", {{"x-a", "old"}, {"x-d", "1"}});
+  stream::StreamInfo info;
+  table->mutations()->request.apply(request.headers(), {.info = info}, request.arena());
+  EXPECT_EQ(request.headers().to_string(), ":method: GET\n:path: /\n:scheme: http\nx-a: new\nx-b: raw\nx-c: \n");
+}
+
+TEST(RouteConfig, PerFilterConfiguration) {
+  FakeEnv env;
+  Diagnostics diagnostics;
+  RouteConfiguration message = parse(host_with("routes { match { prefix: '/' } route { cluster: 'c' } }"));
+  auto& filters = *message.mutable_virtual_hosts(0)->mutable_routes(0)->mutable_typed_per_filter_config();
+  filters["b.filter"].set_type_url("native");
+  envoy::config::route::v3::FilterConfig off;
+  off.set_disabled(true);
+  filters["aa"].PackFrom(off);
+  envoy::config::route::v3::FilterConfig optional;
+  optional.set_is_optional(true);
+  optional.mutable_config()->set_type_url("bad");
+  filters["a"].PackFrom(optional);
+  auto table = build_route_table(message, "rc", env, diagnostics);
+  ASSERT_NE(table, nullptr) << diagnostics.text();
+  const route::FilterConfigs& configs = first_route(*table).filter_configs();
+  ASSERT_NE(configs.find(8), nullptr);
+  EXPECT_EQ(*static_cast<const std::string*>(configs.find(8)->config.get()), "native");
+  EXPECT_TRUE(configs.find(2)->disabled);
+  EXPECT_EQ(configs.find(1)->config, nullptr);
+  const std::string base = "rc.virtual_hosts[0].routes[0].typed_per_filter_config";
+  EXPECT_EQ(env.parsed, (std::vector<std::string>{base + ".a.config a", base + "[\"b.filter\"] b.filter"}));
+
+  filters["z"].set_type_url("bad");
+  EXPECT_EQ(build_route_table(message, "rc", env, diagnostics), nullptr);
+  EXPECT_EQ(diagnostics.nack_text(), base + ".z: unknown type");
+}
+
+TEST(RouteConfig, UnknownClusters) {
+  const std::string unknown = host_with("routes { match { prefix: '/' } route { cluster: 'api-v2' } }");
+  EXPECT_EQ(errors(unknown),
+            "rc.virtual_hosts[0].routes[0].route.cluster: api-v2 is not a cluster of this "
+            "configuration; did you mean api_v2?");
+  EXPECT_NE(build(unknown + "validate_clusters { value: false }"), nullptr);
+  FakeEnv env;
+  env.validate = false;
+  Diagnostics diagnostics;
+  EXPECT_NE(build_route_table(parse(unknown), "rc", env, diagnostics), nullptr);
+  EXPECT_EQ(build_route_table(parse(unknown + "validate_clusters { value: true }"), "rc", env, diagnostics), nullptr);
+}
+
+TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
+  EXPECT_EQ(errors("internal_only_headers: 'x' " +
+                   host_with("include_request_attempt_count: true virtual_clusters { name: 'v' } "
+                             "routes { match { prefix: '/' cookies { name: 'c' } "
+                             "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
+                             "                 runtime_fraction { runtime_key: 'k' default_value { numerator: 1 } } } "
+                             "         route { cluster: 'c' priority: HIGH hash_policy { terminal: true } "
+                             "                 max_stream_duration { grpc_timeout_header_max { } } } "
+                             "         decorator { operation: 'o' } }")),
+            "rc.virtual_hosts[0].routes[0].match.headers[0].string_match.custom: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].match.runtime_fraction.runtime_key: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].match.cookies: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].route.priority: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].route.max_stream_duration.grpc_timeout_header_max: not supported by weir "
+            "yet; "
+            "rc.virtual_hosts[0].routes[0].decorator: not supported by weir yet; "
+            "rc.virtual_hosts[0].virtual_clusters: not supported by weir yet; "
+            "rc.virtual_hosts[0].include_request_attempt_count: not supported by weir yet; "
+            "rc.internal_only_headers: not supported by weir yet");
+}
+
+TEST(RouteConfig, FaultsOfValues) {
+  const std::string at = "rc.virtual_hosts[0].routes[0]";
+  EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
+            at + ": needs one of route, redirect, direct_response and non_forwarding_action");
+  EXPECT_EQ(errors(host_with("routes { match { } route { cluster: 'c' } }")),
+            at + ".match: needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+  EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } direct_response { status: 199 } }")),
+            at + ".direct_response.status: 199 is out of range; 200 to 599 are allowed");
+  EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +
+                   host_with("routes { match { prefix: '/' } direct_response { status: 200 "
+                             "body { inline_string: 'abcd' } } }")),
+            at + ".direct_response.body: 4 bytes; at most 3 are allowed (max_direct_response_body_size_bytes of the "
+                 "route configuration)");
+  EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }")),
+            at + ".redirect.port_redirect: 70000 is no port; 1 to 65535 are");
+  EXPECT_EQ(errors(host_with("routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }")),
+            at + ".match.safe_regex: missing ] at character 1 (\"[\") of \"[\"");
+  EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } route { weighted_clusters { total_weight { value: 3 } "
+                             "clusters { name: 'c' weight { value: 2 } } } } }")),
+            at + ".route.weighted_clusters.total_weight: is 3, but the weights add up to 2; leave it out");
+  EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'other' } }")),
+            at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
+                 "envoy.retry_host_predicates.previous_hosts is");
+  EXPECT_EQ(errors("request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } "
+                   "append_action: ADD_IF_ABSENT }" +
+                   host_with("")),
+            "rc.request_headers_to_add[0].append: append and append_action exclude each other; append_action is the "
+            "newer one");
+}
+
+}  // namespace
+}  // namespace weir::config

@@ -1,0 +1,152 @@
+#include "core/stats/render.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/stats/code_counters.h"
+
+namespace weir::stats {
+namespace {
+
+constexpr Definition kClusterDefinitions[] = {
+    {"upstream_cx_total", Type::kCounter},
+    {"upstream_cx_active", Type::kGauge},
+    {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
+};
+constexpr GroupKind kCluster{"cluster", "envoy_cluster_name", kClusterDefinitions};
+constexpr Definition kListenerHttpDefinitions[] = {{"downstream_rq_2xx", Type::kCounter}, {"downstream_rq_completed", Type::kCounter}};
+constexpr GroupKind kListenerHttp{"listener", "envoy_listener_address", kListenerHttpDefinitions};
+
+TEST(RenderText, SortedWithHistogramsLast) {
+  Store store;
+  auto group = store.group(kCluster, "x");
+  group->counter(0).add(3);
+  group->gauge(1).add(-2);
+  for (uint64_t i = 1; i <= 100; ++i) group->histogram(2).record(i / 2);
+  store.histogram("a_histogram");
+  EXPECT_EQ(render_text(store, {}),
+            "cluster.x.upstream_cx_active: -2\n"
+            "cluster.x.upstream_cx_total: 3\n"
+            "stats.overflow: 0\n"
+            "a_histogram: No recorded values\n"
+            "cluster.x.upstream_rq_time: P0(nan,0) P25(nan,12) P50(nan,25) P75(nan,37) P90(nan,45) P95(nan,47) P99(nan,49) "
+            "P99.5(nan,50) P99.9(nan,50) P100(nan,50)\n");
+  store.flush_histograms();
+  RenderOptions used{.used_only = true};
+  EXPECT_EQ(render_text(store, used),
+            "cluster.x.upstream_cx_active: -2\n"
+            "cluster.x.upstream_cx_total: 3\n"
+            "cluster.x.upstream_rq_time: P0(0,0) P25(12,12) P50(25,25) P75(37,37) P90(45,45) P95(47,47) P99(49,49) "
+            "P99.5(50,50) P99.9(50,50) P100(50,50)\n");
+  RenderOptions filtered{.filter = [](std::string_view name) { return name.ends_with("_total"); }};
+  EXPECT_EQ(render_text(store, filtered), "cluster.x.upstream_cx_total: 3\n");
+}
+
+TEST(RenderJson, PublishedShape) {
+  Store store;
+  EXPECT_EQ(render_json(store, {}), R"({"stats":[{"name":"stats.overflow","value":0}]})");
+  auto group = store.group(kCluster, "q\"\\");
+  group->histogram(2).record(7);
+  RenderOptions used{.used_only = true};
+  std::string values;
+  for (int i = 0; i < 10; ++i) values += std::string(i > 0 ? "," : "") + R"({"cumulative":7,"interval":null})";
+  EXPECT_EQ(render_json(store, used),
+            R"({"stats":[{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],"computed_quantiles":[)"
+            R"({"name":"cluster.q\"\\.upstream_rq_time","values":[)" +
+                values + "]}]}}]}");
+}
+
+TEST(RenderPrometheus, FamiliesAndLabels) {
+  Store store;
+  auto x = store.group(kCluster, "x");
+  auto y = store.group(kCluster, "a.b\"\n");
+  auto http = store.group(kListenerHttp, "0.0.0.0:80.http.web");
+  x->counter(0).add(3);
+  y->counter(0).add(4);
+  x->gauge(1).add(-1);
+  CodeCounters(*x, "upstream_rq").inc(200);
+  http->counter(0).inc();
+  store.counter("control_plane.rate-limit").inc();
+  RenderOptions used{.used_only = true};
+  EXPECT_EQ(render_prometheus(store, used),
+            "# TYPE envoy_cluster_upstream_cx_active gauge\n"
+            "envoy_cluster_upstream_cx_active{envoy_cluster_name=\"x\"} -1\n"
+            "# TYPE envoy_cluster_upstream_cx_total counter\n"
+            "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"a.b\\\"_\"} 4\n"
+            "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"x\"} 3\n"
+            "# TYPE envoy_cluster_upstream_rq counter\n"
+            "envoy_cluster_upstream_rq{envoy_response_code=\"200\",envoy_cluster_name=\"x\"} 1\n"
+            "# TYPE envoy_cluster_upstream_rq_completed counter\n"
+            "envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"x\"} 1\n"
+            "# TYPE envoy_cluster_upstream_rq_xx counter\n"
+            "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"2\",envoy_cluster_name=\"x\"} 1\n"
+            "# TYPE envoy_control_plane_rate_limit counter\n"
+            "envoy_control_plane_rate_limit{} 1\n"
+            "# TYPE envoy_listener_http_downstream_rq_xx counter\n"
+            "envoy_listener_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"web\","
+            "envoy_listener_address=\"0.0.0.0_80\"} 1\n");
+}
+
+TEST(RenderPrometheus, Histogram) {
+  Store store;
+  auto x = store.group(kCluster, "x");
+  for (uint64_t value : {0, 1, 7, 7, 400, 5000000}) x->histogram(2).record(value);
+  RenderOptions used{.used_only = true};
+  std::string text = render_prometheus(store, used);
+  auto has = [&](std::string_view line) { EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << "\n" << text; };
+  has("# TYPE envoy_cluster_upstream_rq_time histogram");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"0.5\"} 1");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"1\"} 2");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"10\"} 4");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"500\"} 5");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"3600000\"} 5");
+  has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"+Inf\"} 6");
+  has("envoy_cluster_upstream_rq_time_sum{envoy_cluster_name=\"x\"} 5000415");
+  has("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"x\"} 6");
+}
+
+TEST(RenderPrometheus, NamesThatBecomeOne) {
+  Store store;
+  store.counter("a.b").add(1);
+  store.counter("a-b").add(2);
+  store.gauge("a_b").set(3);
+  RenderOptions used{.used_only = true};
+  EXPECT_EQ(render_prometheus(store, used),
+            "# TYPE envoy_a_b counter\n"
+            "envoy_a_b{} 2\n"
+            "# TYPE envoy_a_b_gauge gauge\n"
+            "envoy_a_b_gauge{} 3\n");
+}
+
+TEST(RenderPrometheus, AnIndependentReaderAccepts) {
+  if (std::system("python3 -c 0 2>/dev/null") != 0) GTEST_SKIP() << "no python3";
+  Store store;
+  std::vector<std::shared_ptr<Group>> groups;
+  for (std::string_view name : {"plain", "with.dots", "q\"uote", "back\\slash", "ünïcode", "new\nline", "colon:80"}) {
+    groups.push_back(store.group(kCluster, name));
+    groups.back()->counter(0).inc();
+    for (uint64_t i = 0; i < 200; ++i) groups.back()->histogram(2).record(i * i * i);
+    CodeCounters codes(*groups.back(), "upstream_rq");
+    for (int code = 100; code < 600; code += 7) codes.inc(code);
+  }
+  groups.push_back(store.group(kListenerHttp, "[::]:443.http.web"));
+  store.counter("a.b");
+  store.counter("a-b");
+  store.gauge("a_b");
+  store.histogram("a:b");
+  store.gauge("negative").add(-5);
+  store.counter("9lives", {{"odd-label:name", "va\\lue"}}, "9lives");
+  std::string path = testing::TempDir() + "/weir_prometheus_test.txt";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  std::string text = render_prometheus(store, {});
+  std::fwrite(text.data(), 1, text.size(), file);
+  std::fclose(file);
+  EXPECT_EQ(std::system(("python3 " WEIR_CHECK_PROMETHEUS " < " + path).c_str()), 0);
+  std::remove(path.c_str());
+}
+
+}  // namespace
+}  // namespace weir::stats

@@ -1,0 +1,194 @@
+#include "core/stats/store.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "core/stats/code_counters.h"
+
+namespace weir::stats {
+namespace {
+
+constexpr Definition kClusterDefinitions[] = {
+    {"upstream_cx_total", Type::kCounter},
+    {"upstream_cx_active", Type::kGauge},
+    {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
+    {"circuit_breakers.default.cx_open", Type::kGauge},
+    {"upstream_rq_completed", Type::kCounter},
+};
+constexpr GroupKind kCluster{"cluster", "envoy_cluster_name", kClusterDefinitions};
+constexpr Definition kListenerDefinitions[] = {{"downstream_cx_total", Type::kCounter}, {"no_filter_chain_match", Type::kCounter}};
+constexpr GroupKind kListener{"listener", "envoy_listener_address", kListenerDefinitions};
+constexpr Definition kHttpDefinitions[] = {{"downstream_rq_total", Type::kCounter}};
+constexpr GroupKind kListenerHttp{"listener", "envoy_listener_address", kHttpDefinitions};
+
+std::vector<std::string> names_of(const Store& store) {
+  std::vector<std::string> names;
+  store.visit([&](const Sample& sample) { names.emplace_back(sample.name); });
+  return names;
+}
+
+std::map<std::string, uint64_t> values_of(const Store& store) {
+  std::map<std::string, uint64_t> values;
+  store.visit([&](const Sample& sample) { values[std::string(sample.name)] = sample.value; });
+  return values;
+}
+
+TEST(Store, SameThingSameGroupWhileHeld) {
+  Store store;
+  auto one = store.group(kCluster, "a");
+  auto two = store.group(kCluster, "a");
+  EXPECT_EQ(one, two);
+  EXPECT_NE(store.group(kCluster, "b"), one);
+  one->counter(0).inc();
+  one.reset();
+  EXPECT_EQ(two->counter(0).value(), 1u);
+  two.reset();
+  EXPECT_EQ(store.group(kCluster, "a")->counter(0).value(), 0u);
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"stats.overflow"}));
+}
+
+TEST(Store, ColonsBecomeUnderscores) {
+  Store store;
+  auto group = store.group(kListener, "[::1]:80");
+  EXPECT_EQ(group->thing(), "[__1]_80");
+  EXPECT_EQ(store.group(kListener, "[::1]:80"), group);
+}
+
+TEST(Store, SinglesAreKeptByNameAndType) {
+  Store store;
+  EXPECT_EQ(store.counter("x").cell_index(), store.counter("x").cell_index());
+  EXPECT_NE(store.counter("x").cell_index(), store.gauge("x").cell_index());
+}
+
+TEST(Store, VisitsInNameOrderAcrossGroupsAndSingles) {
+  Store store;
+  auto a = store.group(kCluster, "a");
+  auto a_b = store.group(kCluster, "a-b");  // '-' sorts before '.'
+  auto a_dot = store.group(kCluster, "a.upstream_d");  // its names fall between those of "a"
+  auto listener = store.group(kListener, "l");
+  auto http = store.group(kListenerHttp, "l.http.web");  // so do these
+  store.counter("cluster.a.cc");
+  store.counter("aaa");
+  store.counter("zzz");
+  store.dynamic_counter(*a, "upstream_rq_200").inc();
+  store.dynamic_counter(*a, "aardvark").inc();
+  std::vector<std::string> names = names_of(store);
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  EXPECT_EQ(names.size(), 3 * std::size(kClusterDefinitions) + 2 + 1 + 3 + 2 + 1);
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+}
+
+TEST(Store, ResetLeavesGaugesAlone) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  Counter dynamic = store.dynamic_counter(*group, "upstream_rq_200");
+  Counter single = store.counter("single");
+  group->counter(0).add(3);
+  group->gauge(1).add(4);
+  dynamic.add(5);
+  single.add(6);
+  store.reset_counters();
+  auto values = values_of(store);
+  EXPECT_EQ(values["cluster.a.upstream_cx_total"], 0u);
+  EXPECT_EQ(values["cluster.a.upstream_cx_active"], 4u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_200"], 0u);
+  EXPECT_EQ(values["single"], 0u);
+  group->counter(0).inc();
+  dynamic.inc();
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_cx_total"], 1u);
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_rq_200"], 1u);
+}
+
+TEST(Store, DynamicCountersAreBounded) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  for (size_t i = 0; i < Store::kMaxDynamic + 7; ++i) store.dynamic_counter(*group, "n" + std::to_string(i)).inc();
+  store.dynamic_counter(*group, "n0").inc();
+  auto values = values_of(store);
+  EXPECT_EQ(values["stats.overflow"], 7u);
+  EXPECT_EQ(values["cluster.a.n0"], 2u);
+  EXPECT_EQ(store.dynamic_counter(*group, "upstream_cx_total").cell_index(), group->counter(0).cell_index());
+}
+
+TEST(Store, HistogramIntervals) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  Histogram histogram = group->histogram(2);
+  EXPECT_EQ(store.interval(histogram.cell_index()), nullptr);
+  histogram.record(10);
+  store.flush_histograms();
+  ASSERT_NE(store.interval(histogram.cell_index()), nullptr);
+  EXPECT_EQ(store.interval(histogram.cell_index())->count, 1u);
+  store.flush_histograms();
+  EXPECT_EQ(store.interval(histogram.cell_index()), nullptr);
+}
+
+TEST(CodeCounters, CountCodesClassesAndAll) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  CodeCounters codes(*group, "upstream_rq");
+  for (int i = 0; i < 3; ++i) codes.inc(200);
+  codes.inc(204);
+  codes.inc(599);
+  codes.inc(100);
+  codes.inc(99);
+  codes.inc(600);
+  auto values = values_of(store);
+  EXPECT_EQ(values["cluster.a.upstream_rq_200"], 3u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_204"], 1u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_2xx"], 4u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_599"], 1u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_1xx"], 1u);
+  EXPECT_EQ(values["cluster.a.upstream_rq_completed"], 8u);
+  EXPECT_EQ(group->counter(4).value(), 8u);  // the group defines "completed": no second one
+  EXPECT_EQ(values.count("cluster.a.upstream_rq_4xx"), 0u);
+
+  CodeCounters classes(*group, "internal.upstream_rq", CodeCounters::Detail::kClasses);
+  classes.inc(503);
+  values = values_of(store);
+  EXPECT_EQ(values["cluster.a.internal.upstream_rq_5xx"], 1u);
+  EXPECT_EQ(values.count("cluster.a.internal.upstream_rq_503"), 0u);
+}
+
+// What lanes and main do to a store at the same time; meant for ThreadSanitizer.
+TEST(Store, WorkersCountWhileMainReads) {
+  constexpr int kThreads = 3;
+  constexpr int kEach = 3000;
+  Store store;
+  auto group = store.group(kCluster, "a");
+  CodeCounters codes(*group, "upstream_rq");
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < kEach; ++n) {
+        codes.inc(200 + n % 300);
+        group->counter(0).inc();
+        group->histogram(2).record(static_cast<uint64_t>(n));
+      }
+      --running;
+    });
+  }
+  while (running > 0) {
+    store.flush_histograms();
+    names_of(store);
+    auto passing = store.group(kCluster, "b");  // cells that come and go
+    passing->counter(0).inc();
+    passing->histogram(2).record(1);
+    store.dynamic_counter(*passing, "upstream_rq_200").inc();
+  }
+  for (std::thread& thread : threads) thread.join();
+  auto values = values_of(store);
+  EXPECT_EQ(values["cluster.a.upstream_rq_completed"], uint64_t{kThreads} * kEach);
+  EXPECT_EQ(values["cluster.a.upstream_rq_2xx"] + values["cluster.a.upstream_rq_3xx"] + values["cluster.a.upstream_rq_4xx"],
+            uint64_t{kThreads} * kEach);
+  EXPECT_EQ(values["cluster.a.upstream_rq_200"], uint64_t{kThreads} * kEach / 300);
+  EXPECT_EQ(values["cluster.a.upstream_rq_time"], uint64_t{kThreads} * kEach);
+}
+
+}  // namespace
+}  // namespace weir::stats

@@ -1,0 +1,125 @@
+// Operations on a header map, read from the input, against a vector of pairs.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/http/chars.h"
+#include "core/http/header_map.h"
+
+namespace {
+
+using namespace weir;
+using namespace weir::http;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+class Input {
+ public:
+  Input(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
+  bool done() const { return at_ == end_; }
+  uint8_t byte() { return done() ? 0 : *at_++; }
+  std::string text() {
+    size_t size = std::min<size_t>(byte() % 40, static_cast<size_t>(end_ - at_));
+    std::string result(reinterpret_cast<const char*>(at_), size);
+    at_ += size;
+    return result;
+  }
+  // Half of the names are well known, in mixed case.
+  std::string name() {
+    uint8_t kind = byte();
+    if (kind % 2 == 0) return text();
+    std::string result(name_of(static_cast<HeaderId>(byte() % kHeaderIdCount)));
+    if (kind % 4 == 1 && !result.empty() && result[0] >= 'a') result[0] = static_cast<char>(result[0] - 32);
+    return result;
+  }
+
+ private:
+  const uint8_t* at_;
+  const uint8_t* end_;
+};
+
+std::string folded(std::string text) {
+  for (char& c : text) c = to_lower(c);
+  return text;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size > 4096) return 0;
+  ArenaPool pool;
+  Arena arena(pool);
+  HeaderMap map(arena);
+  std::vector<std::pair<std::string, std::string>> model;
+  Input input(data, size);
+  while (!input.done()) {
+    uint8_t operation = input.byte();
+    std::string any_case = input.name();
+    std::string name = folded(any_case);
+    HeaderName resolved(any_case);
+    require(resolved.text() == name);
+    require(find_header_id(name) == resolved.id());
+    auto is_name = [&](const auto& entry) { return entry.first == name; };
+    auto first = std::find_if(model.begin(), model.end(), is_name);
+    switch (operation % 6) {
+      case 0:
+      case 1: {
+        std::string value = input.text();
+        // Repeats reach the entries that first_ cannot index.
+        for (int i = operation % 6 == 1 ? operation : 1; i > 0; --i) {
+          map.add_copy(any_case, value);
+          model.emplace_back(name, value);
+        }
+        break;
+      }
+      case 2: {
+        std::string value = input.text();
+        map.set_copy(resolved, value);
+        if (first == model.end()) {
+          model.emplace_back(name, value);
+        } else {
+          first->second = value;
+          model.erase(std::remove_if(first + 1, model.end(), is_name), model.end());
+        }
+        break;
+      }
+      case 3:
+        require(map.remove(resolved) == std::erase_if(model, is_name));
+        break;
+      case 4: {
+        std::string value = input.text();
+        map.append_value(resolved, value);
+        if (first == model.end()) model.emplace_back(name, value);
+        else first->second += "," + value;
+        break;
+      }
+      case 5: {
+        size_t least = input.byte();
+        size_t gone = std::erase_if(model, [&](const auto& entry) { return entry.second.size() > least; });
+        require(map.remove_if([&](const HeaderEntry& entry) { return entry.value_size > least; }) == gone);
+        break;
+      }
+    }
+    if (model.size() > 2000) break;
+    first = std::find_if(model.begin(), model.end(), is_name);
+    require(map.size() == model.size());
+    require(map.contains(resolved) == (first != model.end()));
+    require(map.get(resolved) == (first != model.end() ? std::string_view(first->second) : std::string_view()));
+    require(map.count(resolved) == static_cast<size_t>(std::count_if(model.begin(), model.end(), is_name)));
+  }
+  std::string expected;
+  for (const auto& [name, value] : model) expected += name + ": " + value + "\n";
+  require(map.to_string() == expected);
+  Arena other(pool);
+  HeaderMap copy(other);
+  map.copy_to(copy);
+  map.clear();
+  arena.reset();
+  require(copy.to_string() == expected);
+  return 0;
+}

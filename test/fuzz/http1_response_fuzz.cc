@@ -1,0 +1,32 @@
+// Responses through the client's codec. The first byte says what was asked, the second seeds the cuts. Checked besides
+// crashes: the same events however the bytes are cut.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+
+#include "test/core/http/h1/transcript.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace weir::http::h1;
+  if (size < 2 || size > 4096) return 0;
+  RequestKind kind{.is_head = (data[0] & 1) != 0, .is_connect = (data[0] & 2) != 0, .is_upgrade = (data[0] & 4) != 0};
+  const bool eof = (data[0] & 8) != 0;
+  Settings settings;
+  if ((data[0] & 16) != 0) {
+    settings.limits = {.max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};
+  }
+  std::mt19937_64 random(data[1]);
+  std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
+  test::Outcome whole = test::run_client(text, {}, settings, kind, eof);
+  auto check = [&](const std::vector<size_t>& cuts) {
+    test::Outcome cut = test::run_client(text, cuts, settings, kind, eof);
+    if (cut.text == whole.text) return;
+    std::fprintf(stderr, "cutting changed the events\n--- whole\n%s\n--- cut\n%s\n", whole.text.c_str(), cut.text.c_str());
+    std::abort();
+  };
+  check(test::random_cuts(text, random));
+  if (text.size() < 512) check(test::every_byte(text));
+  return 0;
+}

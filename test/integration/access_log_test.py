@@ -1,0 +1,91 @@
+"""Access log lines: the default format, operators of choice, one line per request however it ends."""
+
+import re
+import time
+
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, route, wait_until)
+
+DEFAULT_LINE = re.compile(
+    r'^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] "(?P<method>\S+) (?P<path>\S+) (?P<protocol>\S+)" (?P<code>\d+) (?P<flags>\S+) '
+    r'(?P<received>\d+) (?P<sent>\d+) (?P<duration>\d+) (?P<service>\S+) "(?P<xff>[^"]*)" "(?P<agent>[^"]*)" "(?P<id>[^"]*)" '
+    r'"(?P<authority>[^"]*)" "(?P<host>[^"]*)"$')
+CUSTOM_LINE = ("%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% "
+               "%BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %ROUTE_NAME% "
+               "%REQ(X-A?X-B):3% %RESP(X-ECHO)% %START_TIME(%Y)% %UPSTREAM_REQUEST_ATTEMPT_COUNT%\n")
+
+
+class AccessLogTest(WeirTestCase):
+    """Two log files of one listener."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.default_path, cls.custom_path = cls.sandbox.path("default.log"), cls.sandbox.path("custom.log")
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+            cls.port, [direct({"prefix": "/direct"}, "12345"), route({"prefix": "/echo"}, "echo", name="to-echo"),
+                       route({"prefix": "/dead"}, "dead")],
+            access_log=[file_access_log(cls.default_path), file_access_log(cls.custom_path, CUSTOM_LINE)])],
+            [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())]))
+
+    def line_of(self, path: str, mark: str) -> str:
+        def found() -> str:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    return next((line.rstrip("\n") for line in file if mark in line and line.endswith("\n")), "")
+            except FileNotFoundError:
+                return ""
+
+        return wait_until(found, "a line with %s in %s" % (mark, path), 15)
+
+    def test_default_format(self) -> None:
+        fetch(self.port, "/echo/default", "POST", headers=[("user-agent", "tester/1"), ("x-request-id", "the-id"),
+                                                          ("x-test-size", "77")], body=b"123456789")
+        line = self.line_of(self.default_path, "/echo/default")
+        match = DEFAULT_LINE.match(line)
+        self.assertIsNotNone(match, line)
+        for name, value in (("method", "POST"), ("path", "/echo/default"), ("protocol", "HTTP/1.1"), ("code", "200"), ("flags", "-"),
+                            ("received", "9"), ("sent", "77"), ("agent", "tester/1"), ("authority", "test.example"),
+                            ("xff", "-"), ("host", "127.0.0.1:%d" % self.echo.port)):
+            self.assertEqual(match[name], value, name)  # type: ignore[index]
+
+    def test_operators(self) -> None:
+        fetch(self.port, "/echo/custom", headers=[("x-b", "second"), ("x-test-header", "x-echo=back"), ("x-test-size", "5")])
+        self.assertEqual(
+            self.line_of(self.custom_path, "/echo/custom"),
+            "GET /echo/custom HTTP/1.1 200 via_upstream - 0 5 echo 127.0.0.1:%d 127.0.0.1 to-echo sec back %s 1"
+            % (self.echo.port, time.gmtime().tm_year))
+
+    def test_local_answers(self) -> None:
+        fetch(self.port, "/direct/x")
+        self.assertRegex(self.line_of(self.custom_path, "/direct/x"), "^GET /direct/x HTTP/1.1 200 direct_response - 0 5 - - ")
+        fetch(self.port, "/nowhere")
+        self.assertRegex(self.line_of(self.custom_path, "/nowhere"), "^GET /nowhere HTTP/1.1 404 route_not_found NR 0 0 - - ")
+        fetch(self.port, "/dead/x")
+        self.assertRegex(self.line_of(self.custom_path, "/dead/x"), "^GET /dead/x HTTP/1.1 503 upstream_reset_before_response_started"
+                                                                     r"\{.*connection_failure.*\} UF(,URX)? ")
+
+    def test_a_client_that_goes_away_is_logged(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send_request(path="/echo/gone", headers=[("x-test-delay", "1")])
+            time.sleep(0.2)
+        line = self.line_of(self.custom_path, "/echo/gone")
+        self.assertIn(" DC ", line)
+
+    def test_each_request_has_one_line(self) -> None:
+        with Connection(self.port) as connection:
+            for index in range(200):
+                self.assertEqual(connection.request(path="/echo/one-%d-" % index).status, 200)
+        self.line_of(self.custom_path, "/echo/one-199-")
+        with open(self.custom_path, encoding="utf-8") as file:
+            marks = re.findall(r"/echo/one-(\d+)-", file.read())
+        self.assertEqual(sorted(marks, key=int), [str(index) for index in range(200)])
+
+    def test_values_cannot_break_lines(self) -> None:
+        fetch(self.port, "/echo/inject%0Afake", headers=[("user-agent", "a\" \"b")])
+        self.assertIn("/echo/inject%0Afake", self.line_of(self.default_path, "/echo/inject"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The admin endpoints, asked with curl as people do."""
+
+import json
+import re
+import subprocess
+import unittest
+
+from harness import (EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route,
+                     wait_until)
+
+
+class AdminTest(WeirTestCase):
+    """One proxy after a few requests."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")], name="front")],
+                                               [cluster("echo", cls.echo.port)]))
+        for _ in range(3):
+            fetch(cls.port)
+        fetch(cls.port, headers=[("x-test-status", "503")])
+        cls.weir.wait_stat("http.ingress.downstream_rq_5xx", 1)
+
+    def curl(self, path: str, *arguments: str) -> tuple[int, str, str]:
+        """Status, content type, body."""
+        output = subprocess.run(
+            ["curl", "-s", "-m", "10", "-w", "\n%{http_code} %{content_type}", *arguments, "http://%s%s" % (self.weir.admin_address, path)],
+            check=True, stdout=subprocess.PIPE, text=True).stdout
+        body, _, last = output.rpartition("\n")
+        status, _, kind = last.partition(" ")
+        return int(status), kind, body
+
+    def test_ready(self) -> None:
+        self.assertEqual(self.curl("/ready")[::2], (200, "LIVE\n"))
+
+    def test_index_lists_the_endpoints(self) -> None:
+        status, _, body = self.curl("/")
+        self.assertEqual(status, 200)
+        for name in ("/ready", "/stats", "/clusters", "/listeners", "/config_dump", "/server_info", "/quitquitquit"):
+            self.assertIn(name.lstrip("/"), body)
+
+    def test_server_info(self) -> None:
+        status, kind, body = self.curl("/server_info")
+        self.assertEqual(status, 200)
+        self.assertIn("json", kind)
+        info = json.loads(body)
+        self.assertEqual(info["state"], "LIVE")
+        self.assertIn("0.1.0", info["version"])
+        self.assertIn("uptime_current_epoch", info)
+        self.assertEqual(info["command_line_options"]["concurrency"], 2)
+
+    def test_stats_text(self) -> None:
+        status, _, body = self.curl("/stats")
+        self.assertEqual(status, 200)
+        lines = body.strip().split("\n")
+        names = [line.split(": ")[0] for line in lines]
+        values = dict(line.split(": ", 1) for line in lines)
+        self.assertEqual(len(names), len(set(names)))
+        for name, value in (
+                ("http.ingress.downstream_rq_total", "4"), ("http.ingress.downstream_rq_2xx", "3"),
+                ("http.ingress.downstream_rq_5xx", "1"), ("cluster.echo.upstream_rq_total", "4"),
+                ("cluster.echo.upstream_rq_200", "3"), ("cluster.echo.upstream_rq_503", "1"), ("cluster.echo.membership_total", "1"),
+                ("cluster_manager.active_clusters", "1"), ("server.live", "1"), ("server.concurrency", "2"),
+                ("listener.127.0.0.1_%d.downstream_cx_total" % self.port, "4")):
+            with self.subTest(name):
+                self.assertEqual(values.get(name), value)
+
+    def test_stats_filter_and_usedonly(self) -> None:
+        body = self.curl("/stats?filter=^cluster\\.echo\\.upstream_rq_")[2]
+        self.assertTrue(body.strip())
+        for line in body.strip().split("\n"):
+            self.assertTrue(line.startswith("cluster.echo.upstream_rq_"), line)
+        used, everything = self.curl("/stats?usedonly")[2], self.curl("/stats")[2]
+        self.assertLess(used.count("\n"), everything.count("\n"))
+        self.assertIn("downstream_rq_total", used)
+        self.assertEqual(self.curl("/stats?filter=(")[0], 400)
+
+    def test_stats_json(self) -> None:
+        status, kind, body = self.curl("/stats?format=json")
+        self.assertEqual(status, 200)
+        self.assertIn("json", kind)
+        stats = {entry["name"]: entry["value"] for entry in json.loads(body)["stats"] if "name" in entry}
+        self.assertEqual(stats["cluster.echo.upstream_rq_total"], 4)
+
+    def test_stats_prometheus(self) -> None:
+        for path in ("/stats/prometheus", "/stats?format=prometheus"):
+            status, kind, body = self.curl(path)
+            self.assertEqual(status, 200)
+            self.assertTrue(kind.startswith("text/plain"), kind)
+            self.assertIn('envoy_cluster_upstream_rq_total{envoy_cluster_name="echo"} 4\n', body)
+            self.assertIn("# TYPE envoy_cluster_upstream_rq_total counter\n", body)
+            self.assertRegex(body, r'envoy_http_downstream_rq_xx\{[^}]*envoy_response_code_class="2"[^}]*\} 3\n')
+            for line in body.split("\n"):
+                if line and not line.startswith("#"):
+                    self.assertRegex(line, r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_]\w*="(\\.|[^"\\])*",?)*\})? \S+$')
+            types = re.findall(r"^# TYPE (\S+)", body, re.M)
+            self.assertEqual(len(types), len(set(types)))
+
+    def test_clusters(self) -> None:
+        body = self.curl("/clusters")[2]
+        host = "echo::127.0.0.1:%d::" % self.echo.port
+        for line in (host + "health_flags::healthy", host + "rq_total::4", host + "rq_error::1", host + "weight::1",
+                     "echo::default_priority::max_connections::1024"):
+            self.assertIn(line + "\n", body)
+        status = json.loads(self.curl("/clusters?format=json")[2])["cluster_statuses"][0]
+        self.assertEqual(status["name"], "echo")
+        self.assertEqual(status["host_statuses"][0]["address"]["socket_address"]["port_value"], self.echo.port)
+
+    def test_listeners(self) -> None:
+        self.assertIn("front::127.0.0.1:%d\n" % self.port, self.curl("/listeners")[2])
+        status = json.loads(self.curl("/listeners?format=json")[2])["listener_statuses"][0]
+        self.assertEqual(status["name"], "front")
+        self.assertEqual(status["local_address"]["socket_address"]["port_value"], self.port)
+
+    def test_config_dump(self) -> None:
+        status, kind, body = self.curl("/config_dump")
+        self.assertEqual(status, 200)
+        self.assertIn("json", kind)
+        types = {entry["@type"].rsplit(".", 1)[1]: entry for entry in json.loads(body)["configs"]}
+        self.assertIn("BootstrapConfigDump", types)
+        listener = types["BootstrapConfigDump"]["bootstrap"]["static_resources"]["listeners"][0]
+        self.assertEqual(listener["name"], "front")
+        self.assertEqual(types["ClustersConfigDump"]["static_clusters"][0]["cluster"]["name"], "echo")
+
+    def test_what_changes_state_wants_post(self) -> None:
+        self.assertEqual(self.curl("/quitquitquit")[0], 405)
+        self.assertEqual(self.curl("/ready")[0], 200)
+
+    def test_unknown_path_suggests(self) -> None:
+        status, _, body = self.curl("/statz")
+        self.assertEqual(status, 404)
+        self.assertIn("/stats", body)
+
+    def test_foreign_pages_cannot_ask(self) -> None:
+        self.assertEqual(self.curl("/ready", "-H", "Host: evil.example")[0], 403)
+        self.assertEqual(self.curl("/quitquitquit", "-X", "POST", "-H", "Origin: http://evil.example")[0], 403)
+        self.assertEqual(self.curl("/ready")[0], 200)
+
+    def test_head_and_keep_alive(self) -> None:
+        output = subprocess.run(["curl", "-s", "-I", "-m", "10", *["http://%s/ready" % self.weir.admin_address] * 2], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual(output.count("HTTP/1.1 200"), 2)
+
+
+class QuitTest(unittest.TestCase):
+    """POST /quitquitquit ends the process."""
+
+    def test_quit(self) -> None:
+        sandbox = Sandbox()
+        try:
+            weir = Weir(sandbox, bootstrap([]))
+            self.assertIn("OK", weir.admin("/quitquitquit", "POST"))
+            self.assertEqual(wait_until(lambda: weir.process.popen.poll() is not None and "ended", "weir ends"), "ended")
+            self.assertEqual(weir.process.popen.poll(), 0)
+        finally:
+            sandbox.close()
+
+
+if __name__ == "__main__":
+    main()

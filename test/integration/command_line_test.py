@@ -1,0 +1,159 @@
+"""Flags, exit codes, --mode validate, and what is said about configurations that are wrong."""
+
+import socket
+import subprocess
+import unittest
+
+from harness import Sandbox, bootstrap, direct, http_listener, main, to_yaml, weir_binary
+
+GOOD = to_yaml(bootstrap([http_listener(1, [direct({"prefix": "/"}, "hello")])])) + "\n"
+
+BAD = """\
+admin:
+  address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+static_resources:
+  listeners:
+  - name: front
+    address: {socket_address: {address: 127.0.0.1, port_value: 1}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefx: ingress
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: "/"}
+                route: {cluster: one}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.ruoter.v3.Router
+  clusters:
+  - name: one
+    lb_policy: ROUND_ROBBIN
+    connect_timeout: 5 seconds
+    load_assignment:
+      cluster_name: one
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 2}}}
+"""
+
+
+class CommandLineTest(unittest.TestCase):
+    """Each test starts the binary once or twice and reads what it says."""
+
+    def setUp(self) -> None:
+        self.sandbox = Sandbox()
+        self.addCleanup(self.sandbox.close)
+
+    def run_weir(self, *arguments: str, seconds: float = 20) -> tuple[int, str]:
+        """The exit code and everything printed."""
+        result = subprocess.run([weir_binary(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
+        return result.returncode, result.stdout
+
+    def validate(self, text: str, name: str = "edge.yaml") -> tuple[int, str]:
+        return self.run_weir("--mode", "validate", "-c", self.sandbox.write(name, text))
+
+    def test_good_file(self) -> None:
+        code, output = self.validate(GOOD)
+        self.assertEqual(code, 0, output)
+        self.assertIn("OK", output)
+
+    def test_every_mistake_with_its_place(self) -> None:
+        code, output = self.validate(BAD)
+        self.assertEqual(code, 1, output)
+        for place, words in (("edge.yaml:12:11: error: ", ("stat_prefx", "stat_prefix")),
+                             ("edge.yaml:25:", ("ROUND_ROBBIN", "ROUND_ROBIN")),
+                             ("edge.yaml:26:", ("5 seconds", "5s"))):
+            with self.subTest(place):
+                line = next((line for line in output.split("\n") if place in line), "")
+                for word in words:
+                    self.assertIn(word, line, output)
+        self.assertIn("ruoter", output)
+
+    def test_the_same_mistakes_never_start(self) -> None:
+        code, output = self.run_weir("-c", self.sandbox.write("edge.yaml", BAD))
+        self.assertEqual(code, 1, output)
+        self.assertIn("stat_prefx", output)
+
+    def test_route_to_an_unknown_cluster(self) -> None:
+        code, output = self.validate(BAD.replace("stat_prefx", "stat_prefix").replace("ruoter", "router")
+                                     .replace("ROUND_ROBBIN", "ROUND_ROBIN").replace("5 seconds", "5s")
+                                     .replace("{cluster: one}", "{cluster: onne}"))
+        self.assertEqual(code, 1, output)
+        self.assertIn("edge.yaml:19:", output)
+        self.assertIn("onne", output)
+
+    def test_broken_yaml(self) -> None:
+        code, output = self.validate("admin:\n  address: [1, 2\nstatic_resources: {}\n")
+        self.assertEqual(code, 1)
+        self.assertIn("edge.yaml:3:", output)
+
+    def test_json(self) -> None:
+        code, output = self.validate('{"static_resources": {"listeners": []}}', "edge.json")
+        self.assertEqual(code, 0, output)
+        code, output = self.validate('{\n  "static_resources": {\n    "listners": []\n  }\n}', "edge.json")
+        self.assertEqual(code, 1)
+        self.assertIn("edge.json:3:5: error: ", output)
+        self.assertIn("listeners", output)
+
+    def test_config_yaml_flag(self) -> None:
+        code, output = self.run_weir("--mode", "validate", "--config-yaml", GOOD)
+        self.assertEqual(code, 0, output)
+        code, output = self.run_weir("--mode", "validate", "--config-yaml", "static_resources: {clusterz: []}")
+        self.assertEqual(code, 1)
+        self.assertIn("clusterz", output)
+
+    def test_missing_file(self) -> None:
+        code, output = self.run_weir("-c", self.sandbox.path("nowhere.yaml"))
+        self.assertEqual(code, 1, output)
+        self.assertIn("nowhere.yaml", output)
+
+    def test_bad_flags(self) -> None:
+        for arguments in (["--no-such-flag"], ["--mode", "dance"], ["--concurrency", "many"], ["-l", "loud"], ["-c"]):
+            with self.subTest(arguments):
+                code, output = self.run_weir(*arguments)
+                self.assertEqual(code, 2, output)
+                self.assertTrue(output.strip())
+
+    def test_no_configuration(self) -> None:
+        code, output = self.run_weir()
+        self.assertIn(code, (1, 2))
+        self.assertIn("-c", output)
+
+    def test_version_and_help(self) -> None:
+        code, output = self.run_weir("--version")
+        self.assertEqual(code, 0)
+        self.assertIn("0.1.0", output)
+        code, output = self.run_weir("--help")
+        self.assertEqual(code, 0)
+        for flag in ("--config-path", "--config-yaml", "--mode", "--concurrency", "--log-level", "--admin-address-path"):
+            self.assertIn(flag, output)
+        self.assertLessEqual(output.count("\n"), 100)
+
+    def test_list_extensions(self) -> None:
+        code, output = self.run_weir("--list-extensions")
+        self.assertEqual(code, 0)
+        for name in ("envoy.filters.http.router", "envoy.filters.network.http_connection_manager", "envoy.filters.http.buffer",
+                     "envoy.filters.http.header_mutation"):
+            self.assertIn(name, output)
+
+    def test_port_in_use(self) -> None:
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen(1)
+            port = holder.getsockname()[1]
+            config = bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")])])
+            code, output = self.run_weir("-c", self.sandbox.write("weir.yaml", to_yaml(config)))
+        self.assertEqual(code, 3, output)
+        self.assertIn(str(port), output)
+
+
+if __name__ == "__main__":
+    main()

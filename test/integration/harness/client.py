@@ -1,0 +1,78 @@
+"""A client that sends exactly the bytes it is told to. It never retries and never reconnects."""
+
+import select
+import socket
+import time
+from typing import Optional
+
+from .wire import Fields, Message, Reader, format_fields
+
+
+class Connection:
+    """One connection to a port of this machine; usable in a with statement."""
+
+    def __init__(self, port: int, timeout: float = 15, receive_buffer: Optional[int] = None):
+        self.sock = socket.socket()
+        if receive_buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.settimeout(timeout)
+        self.sock.connect(("127.0.0.1", port))
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.reader = Reader(self.sock)
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def send_request(self, method: str = "GET", path: str = "/", host: str = "test.example", headers: Fields = [],
+                     body: Optional[bytes] = None) -> None:
+        fields = [("host", host), *headers]
+        if body is not None:
+            fields.append(("content-length", str(len(body))))
+        self.send(("%s %s HTTP/1.1\r\n" % (method, path)).encode("latin-1") + format_fields(fields) + b"\r\n" + (body or b""))
+
+    def read_response(self, method: str = "GET") -> Message:
+        return self.reader.response(method)
+
+    def request(self, method: str = "GET", path: str = "/", host: str = "test.example", headers: Fields = [],
+                body: Optional[bytes] = None) -> Message:
+        self.send_request(method, path, host, headers, body)
+        return self.read_response(method)
+
+    def half_close(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def has_bytes(self) -> bool:
+        """Whether something (a close, too) waits to be read."""
+        return bool(self.reader.buffer or select.select([self.sock], [], [], 0)[0])
+
+    def closed_within(self, seconds: float) -> bool:
+        """Whether the peer closes (or resets) in that time without sending anything more."""
+        end = time.monotonic() + seconds
+        while True:
+            ready, _, _ = select.select([self.sock], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                return False
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionError:
+                return True
+            if not data:
+                return True
+            self.reader.buffer += data
+            raise AssertionError("bytes instead of a close: %r" % data[:200])
+
+
+def fetch(port: int, path: str = "/", method: str = "GET", host: str = "test.example", headers: Fields = [],
+          body: Optional[bytes] = None, timeout: float = 15) -> Message:
+    """One request on a connection of its own."""
+    with Connection(port, timeout) as connection:
+        return connection.request(method, path, host, headers, body)

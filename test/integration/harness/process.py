@@ -1,0 +1,151 @@
+"""Processes, folders and ports of one test: all of them are gone when the test is, however it ends."""
+
+import ctypes
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, Optional
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> Any:
+    """The first true value of `condition`; fails with `what` after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("not within %g s: %s" % (seconds, what))
+        time.sleep(0.01)
+
+
+class Sandbox:
+    """Owns a temporary folder and the processes started in it."""
+
+    def __init__(self) -> None:
+        self.dir = tempfile.mkdtemp(prefix="weir-test-")
+        os.chmod(self.dir, 0o755)
+        self.processes: list[Process] = []
+        self._closers: list[Callable[[], None]] = []
+        self._ports: set[int] = set()
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.dir, name)
+
+    def write(self, name: str, text: str) -> str:
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def free_port(self) -> int:
+        """A port nobody listens on, below the range that the kernel gives to outgoing connections."""
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            low = int(file.read().split()[0])
+        while True:
+            port = random.randrange(max(2000, low - 20000), low)
+            if port in self._ports:
+                continue
+            with socket.socket() as probe:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            self._ports.add(port)
+            return port
+
+    def start(self, command: list[str], name: str, **environment: str) -> "Process":
+        process = Process(self, command, name, environment)
+        self.processes.append(process)
+        return process
+
+    def at_close(self, closer: Callable[[], None]) -> None:
+        self._closers.append(closer)
+
+    def print_logs(self, lines: int = 40) -> None:
+        """The end of everything that was said, for a test that failed."""
+        for process in self.processes:
+            text = process.log().rstrip().split("\n")
+            print("---- %s (pid %d, status %s)" % (process.name, process.pid, process.popen.poll()))
+            print("\n".join(text[-lines:]))
+
+    def close(self) -> None:
+        """Ends and removes everything; then raises what the first closer complained about."""
+        complaints: list[Exception] = []
+        for closer in reversed(self._closers):
+            try:
+                closer()
+            except Exception as complaint:
+                complaints.append(complaint)
+        for process in reversed(self.processes):
+            process.kill()
+        if os.environ.get("WEIR_KEEP_TEST_FILES"):
+            print("kept: %s" % self.dir)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        if complaints:
+            raise complaints[0]
+
+
+class Process:
+    """One child; its output goes to a file. It ends with this program at the latest."""
+
+    def __init__(self, sandbox: Sandbox, command: list[str], name: str, environment: dict[str, str]):
+        self.name = name
+        self.log_path = sandbox.path("%s-%d.log" % (name, len(sandbox.processes)))
+
+        def prepare() -> None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+        with open(self.log_path, "w", encoding="utf-8") as log:
+            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=sandbox.dir,
+                                          env={**os.environ, **environment}, preexec_fn=prepare)
+        self.pid = self.popen.pid
+
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def log(self) -> str:
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def signal(self, number: int) -> None:
+        if self.running():
+            os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 10) -> Optional[int]:
+        """The exit status; None if it still runs."""
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+
+    def resident_kib(self, field: str = "VmRSS") -> int:
+        """Resident memory now, or at its peak (VmHWM)."""
+        with open("/proc/%d/status" % self.pid, encoding="ascii") as file:
+            for line in file:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1])
+        raise AssertionError("no %s of pid %d" % (field, self.pid))
+
+    def reset_peak(self) -> None:
+        """The peak of resident memory counts from now on."""
+        with open("/proc/%d/clear_refs" % self.pid, "w", encoding="ascii") as file:
+            file.write("5")

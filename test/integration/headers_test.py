@@ -1,0 +1,135 @@
+"""Header mutations at four levels, and the headers that weir itself adds, keeps and takes away."""
+
+import re
+
+from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route
+
+UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+
+
+def add(name: str, value: str, action: str = "APPEND_IF_EXISTS_OR_ADD") -> dict:
+    return {"header": {"key": name, "value": value}, "append_action": action}
+
+
+class MutationTest(WeirTestCase):
+    """request_headers_to_add and its three relatives on every level."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        weighted = {"weighted_clusters": {"clusters": [{
+            "name": "echo", "weight": 1, "request_headers_to_add": [add("x-order", "cluster"), add("x-cluster", "yes")],
+            "response_headers_to_add": [add("x-response-order", "cluster")], "response_headers_to_remove": ["x-secret"]}]}}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+            cls.port,
+            virtual_hosts=[{
+                "name": "all", "domains": ["*"],
+                "request_headers_to_add": [add("x-order", "host"), add("x-ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%")],
+                "response_headers_to_add": [add("x-response-order", "host")],
+                "request_headers_to_remove": ["x-drop-host"],
+                "routes": [
+                    route({"prefix": "/levels"}, action=weighted,
+                          request_headers_to_add=[add("x-order", "route")], request_headers_to_remove=["x-drop-route"],
+                          response_headers_to_add=[add("x-response-order", "route")]),
+                    route({"prefix": "/actions"}, "echo", request_headers_to_add=[
+                        add("x-overwrite", "new", "OVERWRITE_IF_EXISTS_OR_ADD"), add("x-absent", "new", "ADD_IF_ABSENT"),
+                        add("x-exists", "new", "OVERWRITE_IF_EXISTS"), add("x-append", "new")])]}],
+            route_config={"request_headers_to_add": [add("x-order", "table")],
+                          "response_headers_to_add": [add("x-response-order", "table")],
+                          "request_headers_to_remove": ["x-drop-table"]})],
+            [cluster("echo", cls.echo.port)]))
+
+    def test_four_levels(self) -> None:
+        response = fetch(self.port, "/levels", headers=[
+            ("x-drop-route", "1"), ("x-drop-host", "1"), ("X-Drop-Table", "1"), ("x-stay", "1"), ("x-test-header", "x-secret=1")])
+        headers = self.echoed(response)["headers"]
+        # The most specific level is applied first.
+        self.assertEqual(",".join(headers["x-order"]).replace(" ", ""), "cluster,route,host,table")
+        self.assertEqual(headers["x-cluster"], ["yes"])
+        self.assertEqual(headers["x-ip"], ["127.0.0.1"])
+        self.assertEqual([name for name in headers if name.startswith("x-drop")], [])
+        self.assertEqual(headers["x-stay"], ["1"])
+        order = (response.header("x-response-order") or "").replace(" ", "")
+        self.assertEqual(order, "cluster,route,host,table")
+        self.assertIsNone(response.header("x-secret"))
+
+    def test_append_actions(self) -> None:
+        old = [("x-overwrite", "old"), ("x-absent", "old"), ("x-exists", "old"), ("x-append", "old")]
+        headers = self.echoed(fetch(self.port, "/actions", headers=old))["headers"]
+        self.assertEqual((headers["x-overwrite"], headers["x-absent"], headers["x-exists"]), (["new"], ["old"], ["new"]))
+        self.assertEqual(",".join(headers["x-append"]).replace(" ", ""), "old,new")
+        headers = self.echoed(fetch(self.port, "/actions"))["headers"]
+        self.assertEqual((headers["x-overwrite"], headers["x-absent"], headers["x-append"]), (["new"], ["new"], ["new"]))
+        self.assertNotIn("x-exists", headers)
+
+
+class EdgeHeadersTest(WeirTestCase):
+    """What a proxy does to headers without being told: as an edge (use_remote_address) and as an inner hop."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.edge, cls.inner, cls.renamed = (cls.sandbox.free_port() for _ in range(3))
+        to_echo = [route({"prefix": "/"}, "echo")]
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.edge, to_echo, name="edge", stat_prefix="edge", use_remote_address=True),
+            http_listener(cls.inner, to_echo, name="inner", stat_prefix="inner"),
+            http_listener(cls.renamed, to_echo, name="renamed", stat_prefix="renamed", server_name="storefront",
+                          generate_request_id=False)], [cluster("echo", cls.echo.port)]))
+
+    def test_request_id(self) -> None:
+        first = self.echoed(fetch(self.inner))["headers"]["x-request-id"]
+        second = self.echoed(fetch(self.inner))["headers"]["x-request-id"]
+        self.assertEqual((len(first), len(second)), (1, 1))
+        self.assertRegex(first[0], UUID)
+        self.assertNotEqual(first, second)
+        self.assertNotIn("x-request-id", self.echoed(fetch(self.renamed))["headers"])
+
+    def test_inner_hop_keeps_what_it_is_told(self) -> None:
+        headers = self.echoed(fetch(self.inner, headers=[("x-forwarded-for", "203.0.113.9"), ("x-request-id", "mine"),
+                                                         ("x-forwarded-proto", "https")]))["headers"]
+        self.assertEqual(headers["x-forwarded-for"], ["203.0.113.9"])
+        self.assertEqual(headers["x-forwarded-proto"], ["https"])
+
+    def test_edge_appends_the_client_address(self) -> None:
+        headers = self.echoed(fetch(self.edge))["headers"]
+        self.assertEqual(headers["x-forwarded-for"], ["127.0.0.1"])
+        self.assertEqual(headers["x-forwarded-proto"], ["http"])
+        headers = self.echoed(fetch(self.edge, headers=[("x-forwarded-for", "203.0.113.9")]))["headers"]
+        self.assertEqual(headers["x-forwarded-for"][-1].replace(" ", ""), "203.0.113.9,127.0.0.1")
+
+    def test_server_header(self) -> None:
+        response = fetch(self.inner, headers=[("x-test-header", "server=origin/1")])
+        self.assertEqual(response.all("server"), ["weir"])
+        self.assertEqual(fetch(self.renamed).all("server"), ["storefront"])
+
+    def test_hop_by_hop_fields_stay_on_their_hop(self) -> None:
+        headers = self.echoed(fetch(self.inner, headers=[
+            ("connection", "x-hop, keep-alive"), ("x-hop", "1"), ("keep-alive", "timeout=5"), ("te", "gzip"),
+            ("proxy-connection", "keep-alive"), ("x-end", "1")]))["headers"]
+        for name in ("x-hop", "keep-alive", "proxy-connection"):
+            self.assertNotIn(name, headers)
+        self.assertNotIn("close", ",".join(headers.get("connection", [])).lower())
+        self.assertEqual(headers["x-end"], ["1"])
+
+    def test_timings_are_told(self) -> None:
+        response = fetch(self.inner, headers=[("x-test-delay", "0.1")])
+        self.assertGreaterEqual(int(response.header("x-envoy-upstream-service-time") or -1), 90)
+        self.assertEqual(self.echoed(response)["headers"]["x-envoy-expected-rq-timeout-ms"], ["15000"])
+
+    def test_date_is_there_once(self) -> None:
+        self.assertEqual(len(fetch(self.inner).all("date")), 1)
+
+    def test_values_come_through_unchanged(self) -> None:
+        value = "a,b;c=\"d e\"  f\t\xe9"
+        headers = self.echoed(fetch(self.inner, headers=[("x-raw", value), ("cookie", "a=b"), ("x-empty", ""),
+                                                         ("x-twice", "1"), ("x-twice", "2")]))["headers"]
+        self.assertEqual(headers["x-raw"], [value])
+        self.assertEqual(headers["cookie"], ["a=b"])
+        self.assertEqual(headers["x-empty"], [""])
+        self.assertEqual(headers["x-twice"], ["1", "2"])
+
+
+if __name__ == "__main__":
+    main()

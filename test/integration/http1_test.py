@@ -1,0 +1,213 @@
+"""HTTP/1.1 as clients and servers really use it: reuse, pipelining, chunks, trailers, 100-continue, bodiless responses."""
+
+import hashlib
+import time
+
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
+                     fetch, http_listener, main, route)
+from harness.upstreams import ServerConnection
+from harness.wire import chunked
+
+
+class PersistenceTest(WeirTestCase):
+    """How long connections last, on both sides."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")])],
+                                               [cluster("echo", cls.echo.port)]), concurrency=1)
+
+    def test_keep_alive_reuses_both_connections(self) -> None:
+        before = self.echo.connections
+        with Connection(self.port) as connection:
+            for index in range(20):
+                self.assertEqual(self.echoed(connection.request(path="/%d" % index))["path"], "/%d" % index)
+        self.assertLessEqual(self.echo.connections - before, 1)
+
+    def test_pipelined_requests_are_answered_in_order(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"".join(b"GET /%d HTTP/1.1\r\nhost: t\r\n%s\r\n" % (i, b"x-test-delay: 0.1\r\n" if i % 3 == 0 else b"")
+                                     for i in range(10)))
+            self.assertEqual([self.echoed(connection.read_response())["path"] for _ in range(10)], ["/%d" % i for i in range(10)])
+
+    def test_pipelining_with_bodies(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"POST /a HTTP/1.1\r\nhost: t\r\ncontent-length: 3\r\n\r\nabc"
+                            b"POST /b HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n"
+                            b"GET /c HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n")
+            accounts = [self.echoed(connection.read_response()) for _ in range(3)]
+            self.assertEqual([(a["path"], a["length"]) for a in accounts], [("/a", 3), ("/b", 2), ("/c", 0)])
+            self.assertTrue(connection.closed_within(2))
+
+    def test_bytes_one_by_one(self) -> None:
+        with Connection(self.port) as connection:
+            for byte in b"POST /slow HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\n\r\nbody":
+                connection.send(bytes([byte]))
+                time.sleep(0.001)
+            self.assertEqual(self.echoed(connection.read_response())["length"], 4)
+
+    def test_close_is_respected_and_announced(self) -> None:
+        with Connection(self.port) as connection:
+            response = connection.request(headers=[("connection", "close")])
+            self.assertEqual((response.header("connection") or "").lower(), "close")
+            self.assertTrue(connection.closed_within(2))
+
+    def test_upstream_close_does_not_close_downstream(self) -> None:
+        with Connection(self.port) as connection:
+            for _ in range(3):
+                response = connection.request(headers=[("x-test-close", "1")])
+                self.assertEqual(response.status, 200)
+                self.assertNotEqual((response.header("connection") or "").lower(), "close")
+
+    def test_half_closed_client_still_gets_its_answer(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send_request(headers=[("x-test-delay", "0.2")])
+            connection.half_close()
+            self.assertEqual(connection.read_response().status, 200)
+
+    def test_http_1_0_is_refused_by_default(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"GET / HTTP/1.0\r\nhost: t\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 426)
+            self.assertTrue(connection.closed_within(2))
+
+    def test_gauges_return_to_zero(self) -> None:
+        connections = [Connection(self.port) for _ in range(5)]
+        for connection in connections:
+            self.assertEqual(connection.request().status, 200)
+        self.weir.wait_stat("http.ingress.downstream_cx_active", 5)
+        for connection in connections:
+            connection.close()
+        for name in ("http.ingress.downstream_cx_active", "http.ingress.downstream_rq_active", "cluster.echo.upstream_rq_active"):
+            self.weir.wait_stat_is(name, 0)
+
+
+class FramingTest(WeirTestCase):
+    """Bodies and their ends."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.until_close = ScriptedUpstream(cls.sandbox, cls.answer_until_close)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap(
+            [http_listener(cls.port, [route({"prefix": "/until-close"}, "until_close"), route({"prefix": "/"}, "echo")],
+                           http_protocol_options={"enable_trailers": True, "accept_http_10": True,
+                                                  "default_host_for_http_10": "old.example"})],
+            [enable_h1_options(cluster("echo", cls.echo.port), enable_trailers=True), cluster("until_close", cls.until_close.port)]))
+
+    @staticmethod
+    def answer_until_close(connection: ServerConnection) -> None:
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"z" * 100_000)
+
+    def test_bodies_arrive_whole(self) -> None:
+        with Connection(self.port) as connection:
+            for size in (0, 1, 100, 16_383, 16_384, 16_385, 1_000_000):
+                body = bytes(i % 251 for i in range(size))
+                account = self.echoed(connection.request("POST", body=body))
+                self.assertEqual((account["length"], account["sha256"]), (size, hashlib.sha256(body).hexdigest()))
+
+    def test_chunked_request_with_trailers(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"POST /t HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n"
+                            + chunked(b"hello ", b"world", b"!" * 70_000, trailers=[("x-sum", "42")]))
+            account = self.echoed(connection.read_response())
+        self.assertEqual(account["length"], 70_011)
+        self.assertEqual(account["trailers"], [["x-sum", "42"]])
+
+    def test_chunked_response_with_trailers(self) -> None:
+        with Connection(self.port) as connection:
+            response = connection.request(headers=[("x-test-trailer", "end"), ("te", "trailers")])
+            self.assertEqual((response.header("transfer-encoding"), response.trailers), ("chunked", [("x-echo-trailer", "end")]))
+            self.assertEqual(self.echoed(response)["path"], "/")
+            self.assertEqual(connection.request().status, 200)
+
+    def test_response_without_length_becomes_chunked(self) -> None:
+        with Connection(self.port) as connection:
+            response = connection.request(path="/until-close")
+            self.assertEqual((response.header("transfer-encoding"), response.body), ("chunked", b"z" * 100_000))
+            self.assertEqual(connection.request().status, 200)
+
+    def test_head_and_bodiless_statuses(self) -> None:
+        with Connection(self.port) as connection:
+            for _ in range(2):
+                response = connection.request("HEAD", headers=[("x-test-size", "12345")])
+                self.assertEqual((response.status, response.header("content-length"), response.body), (200, "12345", b""))
+                for status in (204, 304):
+                    response = connection.request(headers=[("x-test-status", str(status))])
+                    self.assertEqual((response.status, response.body), (status, b""))
+                    self.assertIsNone(response.header("transfer-encoding"))
+                self.assertEqual(self.echoed(connection.request())["method"], "GET")
+
+    def test_http_1_0_gets_no_chunks(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"GET /old HTTP/1.0\r\nx-test-chunked: 1\r\n\r\n")
+            response = connection.read_response()
+            self.assertIsNone(response.header("transfer-encoding"))
+            account = self.echoed(response)
+        self.assertEqual((account["path"], account["headers"]["host"]), ("/old", ["old.example"]))
+
+
+class ContinueTest(WeirTestCase):
+    """Expect: 100-continue, answered here or passed on."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.upstream = ScriptedUpstream(cls.sandbox, cls.answer_with_continue)
+        cls.refusing = ScriptedUpstream(cls.sandbox, cls.refuse)
+        cls.port, cls.proxying = cls.sandbox.free_port(), cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.port, [route({"prefix": "/"}, "echo")], name="answers"),
+            http_listener(cls.proxying, [route({"prefix": "/refuse"}, "refusing"), route({"prefix": "/"}, "upstream")],
+                          name="proxies", proxy_100_continue=True)],
+            [cluster("echo", cls.echo.port), cluster("upstream", cls.upstream.port), cluster("refusing", cls.refusing.port)]))
+
+    @staticmethod
+    def answer_with_continue(connection: ServerConnection) -> None:
+        while True:
+            head = connection.read_head()
+            connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
+            if head.header("expect"):
+                connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.reader.body(head, response=False)
+            connection.respond(200, b"%d" % len(head.body))
+
+    @staticmethod
+    def refuse(connection: ServerConnection) -> None:
+        connection.read_head()
+        connection.respond(413, b"too much", [("connection", "close")])
+
+    def test_answered_here(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send(b"POST /c HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+            self.assertEqual(connection.reader.head().status, 100)
+            connection.send(b"hello")
+            self.assertEqual(self.echoed(connection.read_response())["length"], 5)
+
+    def test_passed_on(self) -> None:
+        with Connection(self.proxying) as connection:
+            connection.send(b"POST /c HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+            statuses = [connection.reader.head().status]
+            if statuses == [103]:
+                statuses.append(connection.reader.head().status)
+            self.assertEqual(statuses[-1], 100)
+            connection.send(b"hello")
+            self.assertEqual(connection.read_response().text, "5")
+
+    def test_a_refusal_needs_no_body(self) -> None:
+        with Connection(self.proxying) as connection:
+            connection.send(b"POST /refuse HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5000000\r\n\r\n")
+            response = connection.read_response()
+            self.assertEqual((response.status, response.interim), (413, []))
+
+    def test_early_hints_without_expect_do_not_confuse(self) -> None:
+        for _ in range(3):
+            self.assertEqual(fetch(self.proxying, "/hints", "POST", body=b"1234").text, "4")
+
+
+if __name__ == "__main__":
+    main()

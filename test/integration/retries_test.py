@@ -1,0 +1,170 @@
+"""Requests that fail and are tried elsewhere, without the client noticing."""
+
+import re
+import shutil
+import threading
+import time
+import unittest
+
+from harness import (Connection, EchoUpstream, Nginx, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
+                     http_listener, main, route)
+from harness.upstreams import ServerConnection
+
+
+class DyingServerTest(WeirTestCase):
+    """Two clusters of two nginx servers; one server dies under load and comes back."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.servers = [Nginx(cls.sandbox, name) for name in ("a1", "a2", "b1", "b2")]
+        ports = [server.port for server in cls.servers]
+        cls.port = cls.sandbox.free_port()
+        retry = {"retry_policy": {"retry_on": "connect-failure,reset", "num_retries": 3}}
+        limits = {"thresholds": [{"max_retries": 1000}]}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/a"}, "a", retry), route({"prefix": "/b"}, "b", retry)])], [
+                cluster("a", *ports[:2], circuit_breakers=limits), cluster("b", *ports[2:], circuit_breakers=limits)]))
+
+    def test_both_servers_answer(self) -> None:
+        with Connection(self.port) as connection:
+            for path, names in (("/a", {"a1", "a2"}), ("/b", {"b1", "b2"})):
+                self.assertEqual({connection.request(path=path).text.split()[0] for _ in range(8)}, names)
+
+    @unittest.skipUnless(shutil.which("wrk"), "wrk is not installed")
+    def test_no_failed_request_under_wrk(self) -> None:
+        load = self.sandbox.start(["wrk", "-t", "1", "-c", "32", "-d", "6s", "--timeout", "5s",
+                                   "http://127.0.0.1:%d/a" % self.port], "wrk")
+        for _ in range(2):
+            time.sleep(1)
+            self.servers[0].kill()
+            time.sleep(1)
+            self.servers[0].restart()
+        self.assertEqual(load.wait(20), 0)
+        output = load.log()
+        self.assertNotIn("Non-2xx", output)
+        self.assertNotIn("Socket errors", output)
+        requests = re.search(r"(\d+) requests in", output)
+        self.assertIsNotNone(requests, output)
+        self.assertGreater(int(requests.group(1)), 100)  # type: ignore[union-attr]
+        stats = self.weir.stats()
+        self.assertGreater(stats.get("cluster.a.upstream_rq_retry", 0), 0)
+        self.assertGreater(stats.get("cluster.a.upstream_rq_retry_success", 0), 0)
+        self.assertEqual(stats.get("http.ingress.downstream_rq_5xx", 0), 0)
+
+    def test_a_client_that_checks_every_byte(self) -> None:
+        stop, failures, count = threading.Event(), [], [0]
+
+        def client() -> None:
+            with Connection(self.port) as connection:
+                while not stop.is_set():
+                    response = connection.request(path="/b")
+                    count[0] += 1
+                    if response.status != 200 or response.text.split()[0] not in ("b1", "b2"):
+                        failures.append(response)
+
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        self.servers[2].kill()
+        time.sleep(0.7)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.servers[2].restart()
+        self.assertEqual(failures, [])
+        self.assertGreater(count[0], 50)
+
+
+class RetryRulesTest(WeirTestCase):
+    """What is retried, how often, and what is not."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.attempts: list[str] = []
+        cls.good = EchoUpstream(cls.sandbox, "good")
+        cls.resetting = ScriptedUpstream(cls.sandbox, cls.reset)
+        cls.failing = ScriptedUpstream(cls.sandbox, cls.answer_503)
+        cls.half = ScriptedUpstream(cls.sandbox, cls.answer_half)
+        dead = cls.sandbox.free_port()
+        cls.port = cls.sandbox.free_port()
+
+        def policy(on: str, retries: int = 1, **fields: object) -> dict:
+            return {"retry_policy": {"retry_on": on, "num_retries": retries, "retry_back_off": {"base_interval": "0.005s"}, **fields}}
+
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/dead-or-good"}, "dead_or_good", policy("connect-failure")),
+            route({"prefix": "/dead"}, "dead", policy("connect-failure", 2)),
+            route({"prefix": "/reset-or-good"}, "reset_or_good", policy("reset")),
+            route({"prefix": "/503"}, "failing", policy("5xx", 3)),
+            route({"prefix": "/409"}, "good", policy("retriable-status-codes", 2, retriable_status_codes=[409])),
+            route({"prefix": "/plain-503"}, "failing"),
+            route({"prefix": "/half"}, "half", policy("5xx,reset", 3))])], [
+                cluster("dead_or_good", dead, cls.good.port), cluster("dead", dead),
+                cluster("reset_or_good", cls.resetting.port, cls.good.port), cluster("failing", cls.failing.port),
+                cluster("good", cls.good.port), cluster("half", cls.half.port)]), concurrency=1)
+
+    @classmethod
+    def reset(cls, connection: ServerConnection) -> None:
+        connection.read_request()
+        connection.reset()
+
+    @classmethod
+    def answer_503(cls, connection: ServerConnection) -> None:
+        while True:
+            cls.attempts.append(connection.read_request().target)
+            connection.respond(503, b"not now")
+
+    @classmethod
+    def answer_half(cls, connection: ServerConnection) -> None:
+        cls.attempts.append(connection.read_request().target)
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        time.sleep(0.2)  # the head must have gone on before the end comes
+        connection.reset()
+
+    def test_another_host_is_preferred(self) -> None:
+        for path in ("/dead-or-good", "/reset-or-good"):
+            for _ in range(10):
+                self.assertEqual(self.echoed(fetch(self.port, path))["server"], "good")
+        stats = self.weir.stats()
+        self.assertGreaterEqual(stats["cluster.dead_or_good.upstream_cx_connect_fail"], 3)
+        self.assertGreaterEqual(stats["cluster.reset_or_good.upstream_rq_retry_success"], 3)
+
+    def test_a_request_body_is_sent_again(self) -> None:
+        for _ in range(6):
+            account = self.echoed(fetch(self.port, "/reset-or-good", "PUT", body=b"b" * 40_000))
+            self.assertEqual(account["length"], 40_000)
+
+    def test_the_limit_is_kept(self) -> None:
+        self.attempts.clear()
+        self.assertEqual(fetch(self.port, "/503").status, 503)
+        self.assertEqual(len(self.attempts), 4)
+        self.weir.wait_stat("cluster.failing.upstream_rq_retry_limit_exceeded", 1)
+
+    def test_no_policy_no_retry(self) -> None:
+        self.attempts.clear()
+        response = fetch(self.port, "/plain-503")
+        self.assertEqual((response.status, response.text), (503, "not now"))
+        self.assertEqual(len(self.attempts), 1)
+
+    def test_status_codes_of_choice(self) -> None:
+        before = len(self.good.requests)
+        self.assertEqual(fetch(self.port, "/409", headers=[("x-test-status", "409")]).status, 409)
+        self.assertEqual(len(self.good.requests) - before, 3)
+
+    def test_nobody_there_is_503(self) -> None:
+        self.assertEqual(fetch(self.port, "/dead").status, 503)
+        self.weir.wait_stat("cluster.dead.upstream_cx_connect_fail", 3)
+
+    def test_a_response_that_has_begun_is_not_retried(self) -> None:
+        self.attempts.clear()
+        with Connection(self.port) as connection:
+            connection.send_request(path="/half")
+            with self.assertRaises((ConnectionError, Exception)) as raised:
+                connection.read_response()
+            self.assertNotIsInstance(raised.exception, TimeoutError)
+        self.assertEqual(len(self.attempts), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Virtual hosts, route matches, weighted clusters, rewrites, redirects, direct responses."""
+
+import collections
+
+from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main,
+                     route)
+
+
+class DomainTest(WeirTestCase):
+    """Exact beats suffix beats prefix beats `*`; among suffixes and prefixes the longest."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        def virtual_host(name: str, *domains: str) -> dict:
+            return {"name": name, "domains": list(domains), "routes": [direct({"prefix": "/"}, name)]}
+
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[
+            virtual_host("any", "*"), virtual_host("exact", "a.example.com", "b.example.com:8080"),
+            virtual_host("suffix", "*.example.com"), virtual_host("long-suffix", "*-x.example.com"),
+            virtual_host("prefix", "a.example.*"), virtual_host("short-prefix", "a.*")])]))
+
+    def test_domains(self) -> None:
+        for host, expected in (
+                ("a.example.com", "exact"), ("A.Example.COM", "exact"), ("b.example.com:8080", "exact"),
+                ("b.example.com", "suffix"), ("c.d.example.com", "suffix"), ("c-x.example.com", "long-suffix"),
+                ("a.example.net", "prefix"), ("a.example.org:81", "prefix"), ("a.net", "short-prefix"),
+                ("example.com", "any"), ("other.test", "any"), ("127.0.0.1:%d" % self.port, "any")):
+            with self.subTest(host):
+                self.assertEqual(fetch(self.port, host=host).text, expected)
+
+
+class NoDomainTest(WeirTestCase):
+    """A configuration without `*`."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[
+            {"name": "one", "domains": ["one.example"], "routes": [direct({"path": "/here"}, "here")]}])]))
+
+    def test_unknown_host_and_path_are_404(self) -> None:
+        self.assertEqual(fetch(self.port, "/here", host="one.example").text, "here")
+        self.assertEqual(fetch(self.port, "/here", host="two.example").status, 404)
+        self.assertEqual(fetch(self.port, "/there", host="one.example").status, 404)
+        self.weir.wait_stat("http.ingress.no_route", 2)
+        self.weir.wait_stat("http.ingress.downstream_rq_4xx", 2)
+
+
+class MatchTest(WeirTestCase):
+    """Paths, headers, query parameters; the first route that matches wins."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        def header(name: str, **condition: object) -> dict:
+            return {"name": name, **condition}
+
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            direct({"path": "/exact"}, "path"),
+            direct({"path": "/lower", "case_sensitive": False}, "path-insensitive"),
+            direct({"path_separated_prefix": "/api"}, "separated"),
+            direct({"safe_regex": {"regex": "/img/[0-9]+\\.(png|jpg)"}}, "regex"),
+            direct({"prefix": "/h", "headers": [header("x-a", string_match={"exact": "1"}),
+                                                header("x-b", present_match=True)]}, "both"),
+            direct({"prefix": "/h", "headers": [header("x-a", string_match={"prefix": "pre"})]}, "header-prefix"),
+            direct({"prefix": "/h", "headers": [header("x-a", string_match={"suffix": "fix"})]}, "header-suffix"),
+            direct({"prefix": "/h", "headers": [header("x-a", string_match={"contains": "mid"})]}, "header-contains"),
+            direct({"prefix": "/h", "headers": [header("x-a", string_match={"safe_regex": {"regex": "r[0-9]"}})]}, "header-regex"),
+            direct({"prefix": "/h", "headers": [header("x-n", range_match={"start": 5, "end": 8})]}, "header-range"),
+            direct({"prefix": "/h", "headers": [header("x-a", present_match=True, invert_match=True)]}, "absent"),
+            direct({"prefix": "/q", "query_parameters": [{"name": "v", "string_match": {"exact": "2"}}]}, "query"),
+            direct({"prefix": "/m", "headers": [header(":method", string_match={"exact": "DELETE"})]}, "delete"),
+            direct({"prefix": "/"}, "rest")])]))
+
+    def test_paths(self) -> None:
+        for path, expected in (
+                ("/exact", "path"), ("/exact?x=1", "path"), ("/exact/", "rest"), ("/Exact", "rest"), ("/LOWER", "path-insensitive"),
+                ("/api", "separated"), ("/api/", "separated"), ("/api/cart", "separated"), ("/api?x", "separated"),
+                ("/apiary", "rest"), ("/img/12.png", "regex"), ("/img/12.png?x", "regex"), ("/img/12.pngx", "rest"),
+                ("/x/img/12.png", "rest"), ("/q?v=2", "query"), ("/q?v=2&w=3", "query"), ("/q?w=1&v=2", "query"),
+                ("/q?v=22", "rest"), ("/q", "rest")):
+            with self.subTest(path):
+                self.assertEqual(fetch(self.port, path).text, expected)
+
+    def test_headers(self) -> None:
+        for headers, expected in (
+                ([("x-a", "1"), ("x-b", "")], "both"), ([("X-A", "1"), ("X-B", "z")], "both"), ([("x-a", "1")], "rest"),
+                ([("x-a", "prefer")], "header-prefix"), ([("x-a", "affix")], "header-suffix"),
+                ([("x-a", "amidst")], "header-contains"), ([("x-a", "r7")], "header-regex"), ([("x-a", "r77")], "rest"),
+                ([("x-n", "5"), ("x-a", "z")], "header-range"), ([("x-n", "8"), ("x-a", "z")], "rest"),
+                ([("x-n", "no"), ("x-a", "z")], "rest"), ([], "absent")):
+            with self.subTest(headers):
+                self.assertEqual(fetch(self.port, "/h", headers=headers).text, expected)
+
+    def test_method(self) -> None:
+        self.assertEqual(fetch(self.port, "/m", method="DELETE").text, "delete")
+        self.assertEqual(fetch(self.port, "/m", method="PUT", body=b"x").text, "rest")
+
+
+class ActionTest(WeirTestCase):
+    """What happens after the match."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/rewrite/"}, "echo", {"prefix_rewrite": "/new/"}),
+            route({"prefix": "/regex/"}, "echo", {"regex_rewrite": {
+                "pattern": {"regex": "^/regex/([a-z]+)/([a-z]+)"}, "substitution": "/\\2/\\1"}}),
+            route({"prefix": "/host"}, "echo", {"host_rewrite_literal": "inner.example"}),
+            route({"prefix": "/missing"}, "nobody"),
+            {"match": {"prefix": "/to-host"}, "redirect": {"host_redirect": "new.example"}},
+            {"match": {"prefix": "/to-path"}, "redirect": {"path_redirect": "/there?a=b", "response_code": "FOUND"}},
+            {"match": {"prefix": "/to-prefix/"}, "redirect": {"prefix_rewrite": "/p/", "response_code": "PERMANENT_REDIRECT"}},
+            {"match": {"prefix": "/to-https"}, "redirect": {"https_redirect": True, "strip_query": True,
+                                                            "response_code": "TEMPORARY_REDIRECT"}},
+            direct({"path": "/text"}, "made here\n", 201),
+            {"match": {"path": "/empty"}, "direct_response": {"status": 204}},
+            route({"prefix": "/"}, "echo")])], [cluster("echo", cls.echo.port)]))
+
+    def test_rewrites(self) -> None:
+        for path, expected in (("/rewrite/a?b=c", "/new/a?b=c"), ("/regex/one/two?x", "/two/one?x"), ("/plain?q=1", "/plain?q=1")):
+            with self.subTest(path):
+                account = self.echoed(fetch(self.port, path))
+                self.assertEqual(account["path"], expected)
+        self.assertEqual(self.echoed(fetch(self.port, "/rewrite/a"))["headers"].get("x-envoy-original-path"), ["/rewrite/a"])
+        self.assertEqual(self.echoed(fetch(self.port, "/host"))["headers"]["host"], ["inner.example"])
+        self.assertEqual(self.echoed(fetch(self.port, "/"))["headers"]["host"], ["test.example"])
+
+    def test_redirects(self) -> None:
+        for path, status, location in (
+                ("/to-host/x?y=1", 301, "http://new.example/to-host/x?y=1"),
+                ("/to-path/x?y=1", 302, "http://test.example/there?a=b"),
+                ("/to-prefix/x?y=1", 308, "http://test.example/p/x?y=1"),
+                ("/to-https/x?y=1", 307, "https://test.example/to-https/x")):
+            with self.subTest(path):
+                response = fetch(self.port, path)
+                self.assertEqual((response.status, response.header("location")), (status, location))
+
+    def test_direct_responses(self) -> None:
+        response = fetch(self.port, "/text")
+        self.assertEqual((response.status, response.text), (201, "made here\n"))
+        self.assertEqual(response.header("content-type"), "text/plain")
+        response = fetch(self.port, "/empty")
+        self.assertEqual((response.status, response.body), (204, b""))
+        self.weir.wait_stat("http.ingress.rq_direct_response", 2)
+
+    def test_direct_response_to_a_post_keeps_the_connection_in_step(self) -> None:
+        with Connection(self.port) as connection:
+            for _ in range(3):
+                self.assertEqual(connection.request("POST", "/text", body=b"y" * 5000).status, 201)
+                self.assertEqual(self.echoed(connection.request(path="/next"))["path"], "/next")
+
+    def test_unknown_cluster_is_503(self) -> None:
+        self.assertEqual(fetch(self.port, "/missing").status, 503)
+
+
+class WeightTest(WeirTestCase):
+    """Shares of weighted clusters and of endpoint weights."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.servers = {name: Nginx(cls.sandbox, name) for name in ("one", "two", "three")}
+        ports = [server.port for server in cls.servers.values()]
+        cls.port = cls.sandbox.free_port()
+        weighted = {"weighted_clusters": {"clusters": [{"name": "c-one", "weight": 60}, {"name": "c-two", "weight": 30},
+                                                       {"name": "c-three", "weight": 10}, {"name": "c-never", "weight": 0}]}}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/clusters"}, action=weighted), route({"prefix": "/hosts"}, "hosts"),
+            route({"prefix": "/equal"}, "equal")])], [
+                cluster("c-one", ports[0]), cluster("c-two", ports[1]), cluster("c-three", ports[2]),
+                cluster("c-never", ports[2]), cluster("hosts", *ports, weights=[6, 3, 1]), cluster("equal", *ports)]), 1)
+
+    def share(self, path: str, count: int) -> collections.Counter:
+        counts: collections.Counter = collections.Counter()
+        with Connection(self.port) as connection:
+            for _ in range(count):
+                response = connection.request(path=path)
+                self.assertEqual(response.status, 200)
+                counts[response.text.split()[0]] += 1
+        return counts
+
+    def test_weighted_clusters(self) -> None:
+        counts = self.share("/clusters", 2000)
+        # Six standard deviations around the expectation.
+        for name, expected in (("one", 0.6), ("two", 0.3), ("three", 0.1)):
+            self.assertAlmostEqual(counts[name] / 2000, expected, delta=6 * (expected * (1 - expected) / 2000) ** 0.5)
+        self.assertEqual(self.weir.stat("cluster.c-never.upstream_rq_total"), 0)
+
+    def test_endpoint_weights_are_smooth_and_exact(self) -> None:
+        self.assertEqual(dict(self.share("/hosts", 100)), {"one": 60, "two": 30, "three": 10})
+
+    def test_round_robin_is_even(self) -> None:
+        self.assertEqual(set(self.share("/equal", 99).values()), {33})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Slow peers: each kind of slowness ends in the time configured for it, with its status, flag and counter."""
+
+import socket
+import time
+
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
+                     file_access_log, http_listener, main, route, wait_until)
+from harness.upstreams import ServerConnection
+
+LOG_LINE = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
+
+
+class UpstreamTimeoutTest(WeirTestCase):
+    """The route's timeout and that of a try."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.stalling = ScriptedUpstream(cls.sandbox, cls.stall)
+        cls.port = cls.sandbox.free_port()
+        cls.log_path = cls.sandbox.path("access.log")
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/short"}, "echo", {"timeout": "0.3s"}),
+            route({"prefix": "/stall"}, "stalling", {"timeout": "0.3s"}),
+            route({"prefix": "/idle"}, "stalling", {"timeout": "0s", "idle_timeout": "0.3s"}),
+            route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.2s"}})],
+            access_log=[file_access_log(cls.log_path, LOG_LINE)])],
+            [cluster("echo", cls.echo.port), cluster("stalling", cls.stalling.port)]))
+
+    @staticmethod
+    def stall(connection: ServerConnection) -> None:
+        """Half a response, and silence."""
+        connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        connection.reader.until_closed()
+
+    def logged(self, beginning: str) -> str:
+        def line() -> str:
+            with open(self.log_path, encoding="utf-8") as file:
+                return next((line.strip() for line in file if line.startswith(beginning)), "")
+
+        return wait_until(line, "an access log line that begins with %s" % beginning, 15)
+
+    def test_route_timeout(self) -> None:
+        began = time.monotonic()
+        with Connection(self.port) as connection:
+            self.assertEqual(connection.request(path="/short", headers=[("x-test-delay", "5")]).status, 504)
+            self.assertLess(time.monotonic() - began, 2)
+            # The downstream connection lives on.
+            self.assertEqual(connection.request(path="/short").status, 200)
+        self.weir.wait_stat("cluster.echo.upstream_rq_timeout", 1)
+        self.assertEqual(self.logged("/short 504"), "/short 504 UT upstream_response_timeout")
+
+    def test_timeout_within_a_response_cuts_it_off(self) -> None:
+        with Connection(self.port) as connection:
+            connection.send_request(path="/stall")
+            self.assertEqual(connection.reader.head().status, 200)
+            rest = connection.reader.until_closed()
+            self.assertEqual(rest, b"half")
+
+    def test_idle_stream(self) -> None:
+        began = time.monotonic()
+        with Connection(self.port) as connection:
+            connection.send_request(path="/idle")
+            self.assertEqual(connection.reader.head().status, 200)
+            connection.reader.until_closed()
+        self.assertLess(time.monotonic() - began, 3)
+        self.weir.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
+        self.assertIn(" SI ", self.logged("/idle"))
+
+    def test_a_try_has_its_own_timeout(self) -> None:
+        began = time.monotonic()
+        self.assertEqual(fetch(self.port, "/try", headers=[("x-test-delay", "3")]).status, 504)
+        self.assertLess(time.monotonic() - began, 2)
+        self.weir.wait_stat("cluster.echo.upstream_rq_per_try_timeout", 2)
+
+
+class SlowClientTest(WeirTestCase):
+    """Slowloris in its variants."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.headers, cls.request, cls.idle, cls.stream = (cls.sandbox.free_port() for _ in range(4))
+        routes = [route({"prefix": "/"}, "echo")]
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.headers, routes, name="headers", stat_prefix="headers", request_headers_timeout="0.4s"),
+            http_listener(cls.request, routes, name="request", stat_prefix="request", request_timeout="0.4s"),
+            http_listener(cls.idle, routes, name="idle", stat_prefix="idle", common_http_protocol_options={"idle_timeout": "0.4s"}),
+            http_listener(cls.stream, routes, name="stream", stat_prefix="stream", stream_idle_timeout="0.4s")],
+            [cluster("echo", cls.echo.port)]))
+
+    def test_headers_drop_by_drop(self) -> None:
+        with Connection(self.headers) as connection:
+            connection.send(b"GET / HTTP/1.1\r\nhost: t\r\n")
+            began = time.monotonic()
+            try:
+                while time.monotonic() - began < 5:
+                    connection.send(b"x-drop: 1\r\n")
+                    time.sleep(0.1)
+                    if connection.has_bytes():
+                        break
+            except ConnectionError:
+                pass
+            self.assertLess(time.monotonic() - began, 2)
+            self.assertEqual(connection.read_response().status, 408)
+            self.assertTrue(connection.closed_within(2))
+        self.weir.wait_stat("http.headers.downstream_rq_header_timeout", 1)
+
+    def test_complete_headers_are_in_time(self) -> None:
+        with Connection(self.headers) as connection:
+            for _ in range(3):
+                self.assertEqual(connection.request(headers=[("x-test-delay", "0.5")]).status, 200)
+
+    def test_body_drop_by_drop(self) -> None:
+        with Connection(self.request) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n")
+            began = time.monotonic()
+            response = None
+            while time.monotonic() - began < 5 and response is None:
+                connection.send(b"x")
+                time.sleep(0.1)
+                if connection.has_bytes():
+                    response = connection.read_response()
+            self.assertIsNotNone(response)
+            self.assertEqual(response.status, 408)  # type: ignore[union-attr]
+            self.assertLess(time.monotonic() - began, 2)
+        self.weir.wait_stat("http.request.downstream_rq_timeout", 1)
+
+    def test_idle_connection_is_closed(self) -> None:
+        with Connection(self.idle) as fresh, Connection(self.idle) as used:
+            self.assertEqual(used.request().status, 200)
+            self.assertTrue(fresh.closed_within(3))
+            self.assertTrue(used.closed_within(3))
+        self.weir.wait_stat("http.idle.downstream_cx_idle_timeout", 2)
+
+    def test_a_busy_connection_is_not_idle(self) -> None:
+        with Connection(self.idle) as connection:
+            for _ in range(3):
+                self.assertEqual(connection.request(headers=[("x-test-delay", "0.6")]).status, 200)
+
+    def test_stalled_body(self) -> None:
+        with Connection(self.stream) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\nsome")
+            self.assertEqual(connection.read_response().status, 408)
+        self.weir.wait_stat("http.stream.downstream_rq_idle_timeout", 1)
+
+
+class ConnectTimeoutTest(WeirTestCase):
+    """A server that never accepts: its backlog is full."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.full = socket.socket()
+        cls.full.bind(("127.0.0.1", 0))
+        cls.full.listen(0)
+        address = cls.full.getsockname()
+        cls.fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(address)
+            cls.fillers.append(filler)
+        time.sleep(0.1)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "full")])],
+                                               [{**cluster("full", address[1]), "connect_timeout": "0.3s"}]))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        for sock in (*cls.fillers, cls.full):
+            sock.close()
+        super().tearDownClass()
+
+    def test_connect_timeout(self) -> None:
+        began = time.monotonic()
+        self.assertEqual(fetch(self.port).status, 503)
+        self.assertLess(time.monotonic() - began, 2)
+        self.weir.wait_stat("cluster.full.upstream_cx_connect_timeout", 1)
+
+
+if __name__ == "__main__":
+    main()
