@@ -22,8 +22,7 @@ std::string_view HeaderMap::get_far(HeaderId id) const {
 std::string_view HeaderMap::get_by_text(std::string_view lower_case) const {
   for (uint32_t i = 0; i < used_; ++i) {
     const HeaderEntry& entry = entries_[i];
-    if (entry.name_size == lower_case.size() && entry.id == HeaderId::kNone && !entry.removed &&
-        std::memcmp(entry.name_data, lower_case.data(), lower_case.size()) == 0) {
+    if (entry.name_size == lower_case.size() && entry.id == HeaderId::kNone && !entry.removed && entry.name() == lower_case) {
       return entry.value();
     }
   }

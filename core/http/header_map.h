@@ -46,8 +46,9 @@ enum class HeaderId : uint8_t {
 constexpr size_t kHeaderIdCount = static_cast<size_t>(HeaderId::kCount);
 
 namespace detail {
-// Padded with zeros to a whole number of 16-byte words, so that a name can be copied without looking at its size.
-struct PaddedName {
+// Padded with zeros to a whole number of 16-byte words, so that a name can be copied without looking at its size, and to
+// a power of two, so that finding it is a shift.
+struct alignas(64) PaddedName {
   char text[48];
   uint8_t size;
 };

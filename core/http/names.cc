@@ -123,7 +123,7 @@ inline bool equals_folded(const char* text, const char* known, size_t size) {
 }
 
 template <class Equals>
-HeaderId find(std::string_view name, Equals equals) {
+inline HeaderId find(std::string_view name, Equals equals) {
   uint32_t at = slot_of(ends_of(name.data(), name.size()), name.size());
   for (;; at = (at + 1) & (kSlots - 1)) {
     uint8_t id = kSlotTable[at];

@@ -54,13 +54,16 @@ bool is_normal(std::string_view path) {
 
 bool has_double_slash(std::string_view path) { return path.find("//") != std::string_view::npos; }
 
-// RFC 3986 6.2.2.2 and '\'. False for %00.
+// RFC 3986 6.2.2.2 and '\'. False for %00. A '%' that starts no escape is left alone, and so are escapes within two
+// characters behind it: unescaping "%2%66" would make a "%2f" that nobody has looked at.
 bool unescape_unreserved(Rewrite& path) {
   size_t to = 0;
+  size_t stray_until = 0;
   for (size_t from = 0; from < path.size; ++to) {
     int c = escaped_char(path.view(), from);
     if (c == 0) return false;
-    bool unescape = c > 0 && is_char(static_cast<char>(c), kUnreservedChar);
+    bool unescape = c > 0 && to >= stray_until && is_char(static_cast<char>(c), kUnreservedChar);
+    if (c < 0 && path.begin[from] == '%') stray_until = to + 3;
     char plain = path.begin[from] == '\\' ? '/' : path.begin[from];
     path.begin[to] = unescape ? static_cast<char>(c) : plain;
     from += unescape ? 3 : 1;

@@ -18,7 +18,7 @@ bool is_valid_ipv6(std::string_view inside) {
   return inside.find('\0') == std::string_view::npos && inet_pton(AF_INET6, text, &address) == 1;
 }
 
-bool is_valid_port(std::string_view digits) {
+inline bool is_valid_port(std::string_view digits) {
   if (digits.empty() || digits.size() > 5) return false;
   uint32_t number = 0;
   for (char c : digits) {
@@ -54,14 +54,16 @@ bool is_valid_authority(std::string_view authority) {
     if (!is_valid_ipv6(parts.host.substr(1, parts.host.size() - 2))) return false;
     return parts.host.size() == authority.size() || is_valid_port(parts.port);
   }
-  size_t i = 0;
-  while (i < authority.size() && is_char(authority[i], kPlainHostChar)) ++i;
-  for (; i < authority.size() && is_char(authority[i], kHostChar); ++i) {
-    if (authority[i] != '%') continue;
-    if (authority.size() - i < 3 || hex_value(authority[i + 1]) < 0 || hex_value(authority[i + 2]) < 0) return false;
+  const char* at = authority.data();
+  const char* const end = at + authority.size();
+  while (at < end && is_char(*at, kPlainHostChar)) ++at;
+  if (at < end && *at != ':') [[unlikely]] {
+    for (; at < end && is_char(*at, kHostChar); ++at) {
+      if (*at == '%' && (end - at < 3 || hex_value(at[1]) < 0 || hex_value(at[2]) < 0)) return false;
+    }
   }
-  if (i == authority.size()) return true;
-  return i > 0 && authority[i] == ':' && is_valid_port(authority.substr(i + 1));
+  if (at == end) return true;
+  return at > authority.data() && *at == ':' && is_valid_port({at + 1, static_cast<size_t>(end - at - 1)});
 }
 
 uint16_t port_number(std::string_view digits) {

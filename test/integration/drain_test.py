@@ -29,7 +29,7 @@ class DrainTest(WeirTestCase):
         self.assertTrue(self.refuses(port))
 
     def test_running_requests_are_finished(self) -> None:
-        weir, port, _ = self.start("--drain-time-s", "10")
+        weir, port, _ = self.start("--shutdown-deadline-s", "10")
         with Connection(port) as connection:
             connection.send_request(headers=[("x-test-delay", "1")])
             time.sleep(0.2)
@@ -42,14 +42,14 @@ class DrainTest(WeirTestCase):
         self.assertEqual(weir.process.wait(5), 0)
 
     def test_idle_connections_do_not_hold_it_up(self) -> None:
-        weir, port, _ = self.start("--drain-time-s", "10")
+        weir, port, _ = self.start("--shutdown-deadline-s", "10")
         with Connection(port) as connection:
             self.assertEqual(connection.request().status, 200)
             weir.process.signal(signal.SIGTERM)
             self.assertEqual(weir.process.wait(8), 0)
 
     def test_the_deadline_cuts_off(self) -> None:
-        weir, port, _ = self.start("--drain-time-s", "1")
+        weir, port, _ = self.start("--shutdown-deadline-s", "1")
         with Connection(port) as connection:
             connection.send_request(headers=[("x-test-delay", "30")])
             time.sleep(0.2)
@@ -61,7 +61,7 @@ class DrainTest(WeirTestCase):
 
     def test_clients_under_load_lose_nothing_they_were_promised(self) -> None:
         """Every request sent on an open connection that was not announced to close is answered."""
-        weir, port, _ = self.start("--drain-time-s", "10")
+        weir, port, _ = self.start("--shutdown-deadline-s", "10")
         lost: list[str] = []
         served = [0]
 

@@ -119,6 +119,8 @@ ParseError note_field(HeaderId id, std::string_view value, Facts& facts) {
   return ParseError::kNone;
 }
 
+bool is_space(char c) { return c == ' ' || c == '\t'; }
+
 // Names a line whose name, up to its colon, is not a token. Cold.
 [[gnu::noinline]] ParseError bad_name(const char* begin, const char* end) {
   const char* at = begin;
@@ -172,16 +174,20 @@ ParseError own_name(const char* begin, const char* colon, const char* end, Arena
 template <Section kSection>
 ParseError parse_fields(const char*& at, const char* const end, const char* const floor, const Limits& limits, HeaderMap& map,
                         Facts& facts) {
-  for (uint32_t count = 0;; ++count) {
-    if (at == end) return ParseError::kMissingColon;
-    if (*at == '\r') [[unlikely]] {
-      if (end - at < 2 || at[1] != '\n') return ParseError::kBareCr;
-      at += 2;
-      return ParseError::kNone;
+  // A text that ends with LF stops every search below in front of its end.
+  if (at == end || end[-1] != '\n') return ParseError::kMissingColon;
+  for (uint32_t left = limits.max_header_count;; --left) {
+    if (at == end) [[unlikely]]
+      return ParseError::kMissingColon;
+    if (static_cast<unsigned char>(*at) <= ' ') [[unlikely]] {
+      if (*at == '\r') {
+        if (at[1] != '\n') return ParseError::kBareCr;
+        at += 2;
+        return ParseError::kNone;
+      }
+      if (is_space(*at)) return ParseError::kObsFold;
     }
-    if (*at == ' ' || *at == '\t') [[unlikely]]
-      return ParseError::kObsFold;
-    if (count >= limits.max_header_count) [[unlikely]]
+    if (left == 0) [[unlikely]]
       return ParseError::kTooManyHeaders;
 
     // If the line has no colon this finds that of a later one, and what is in front of it is not a name.
@@ -189,31 +195,39 @@ ParseError parse_fields(const char*& at, const char* const end, const char* cons
     std::string_view name(at, static_cast<size_t>(colon - at));
     HeaderId id = find_header_id_folded(name);
     if (id != kNone) [[likely]] {
-      if (colon == end) return ParseError::kMissingColon;
+      if (colon == end) [[unlikely]]
+        return ParseError::kMissingColon;
       name = name_of(id);
       if constexpr (kSection == Section::kTrailers) {
         if (is_forbidden_trailer(id)) return ParseError::kForbiddenTrailer;
       }
     } else {
       ParseError error = own_name(at, colon, end, map.arena(), name);
-      if (error != ParseError::kNone) return error;
+      if (error != ParseError::kNone) [[unlikely]]
+        return error;
     }
 
     const char* begin = colon + 1;
-    while (begin < end && (*begin == ' ' || *begin == '\t')) ++begin;
+    if (*begin == ' ') ++begin;
+    while (is_space(*begin)) [[unlikely]]
+      ++begin;
     const char* line_end = simd::find_field_end(begin, end, floor);
-    if (end - line_end < 2 || line_end[0] != '\r' || line_end[1] != '\n') [[unlikely]]
+    if (line_end[0] != '\r' || line_end[1] != '\n') [[unlikely]]
       return bad_value(line_end, end);
+    // In front of the value stands at least the colon, which is no space.
     const char* value_end = line_end;
-    while (value_end > begin && (value_end[-1] == ' ' || value_end[-1] == '\t')) --value_end;
+    while (is_space(value_end[-1])) [[unlikely]]
+      --value_end;
+    // An empty value: the spaces in front of it were skipped from both sides.
+    if (value_end < begin) [[unlikely]]
+      value_end = begin;
     std::string_view value(begin, static_cast<size_t>(value_end - begin));
     at = line_end + 2;
-    // Looked at before the field is added: a continuation would have changed it.
-    if (at < end && (*at == ' ' || *at == '\t')) [[unlikely]]
-      return ParseError::kObsFold;
 
     if constexpr (kSection != Section::kTrailers) {
       if (id != kNone && kNoted[static_cast<size_t>(id)] && (kSection == Section::kRequest || id != kHost)) {
+        // A continuation would change the value.
+        if (at < end && is_space(*at)) return ParseError::kObsFold;
         ParseError error = note_field(id, value, facts);
         if (error != ParseError::kNone) [[unlikely]]
           return error;

@@ -14,7 +14,7 @@ namespace {
 using namespace weir;
 using namespace weir::http;
 
-constexpr std::string_view kSmall = "GET / HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: wrk/4.1.0\r\nAccept: */*\r\n\r\n";
+constexpr std::string_view kSmall = "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: wrk/4.1\r\nAccept: */*\r\n\r\n";
 
 constexpr std::string_view kBrowser =
     "GET /assets/js/app.3f2a1c9d.js?v=20240117&lang=en HTTP/1.1\r\n"

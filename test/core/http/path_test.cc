@@ -70,6 +70,9 @@ TEST(Path, Normalizes) {
                   {"/%4", "/%4"},
                   {"/%zz", "/%zz"},
                   {"/%2561", "/%2561"},
+                  {"/%2%66", "/%2%66"},
+                  {"/%%32%65", "/%%32e"},
+                  {"/x%zz%61", "/x%zza"},
                   {"/a%00b", nullptr},
                   {"/a/../b?x=../%61//", "/b?x=../%61//"},
                   {"/a?b/../c", "/a?b/../c"},
@@ -123,6 +126,7 @@ TEST(Path, IsIdempotent) {
       std::string once = sanitized(path, options, verdict);
       if (verdict == PathVerdict::kReject) continue;
       ASSERT_EQ(once[0], '/') << path;
+      ASSERT_EQ(sanitized(once, options, verdict), once) << path;
       ASSERT_EQ((once + "/").find("/../"), std::string::npos) << path << " gave " << once;
       ASSERT_EQ((once + "/").find("/./"), std::string::npos) << path << " gave " << once;
       ASSERT_EQ(once.find("//"), std::string::npos) << path << " gave " << once;
