@@ -8,12 +8,24 @@ namespace weir {
 
 void BlockRef::release(Block* block) { block->pool_->give(block); }
 
+namespace {
+constexpr size_t kStride = sizeof(Block) + BlockPool::kStandardBytes;
+}
+
+BlockPool::BlockPool(size_t initial, size_t max_free) : max_free_(max_free) {
+  if (initial == 0) return;
+  initial_bytes_ = initial_untouched_ = initial * kStride;
+  initial_ = static_cast<char*>(std::malloc(initial_bytes_));
+  WEIR_CHECK(initial_ != nullptr);
+}
+
 BlockPool::~BlockPool() {
   while (free_ != nullptr) {
     Block* next = free_->next_free_;
-    std::free(free_);
+    if (!from_initial(free_)) std::free(free_);
     free_ = next;
   }
+  std::free(initial_);
 }
 
 BlockRef BlockPool::take(size_t capacity) {
@@ -25,6 +37,12 @@ BlockRef BlockPool::take(size_t capacity) {
       block->used_ = 0;
       live_bytes_ += block->capacity_;
       return BlockRef(block);
+    }
+    if (initial_untouched_ > 0) {
+      char* memory = initial_ + (initial_bytes_ - initial_untouched_);
+      initial_untouched_ -= kStride;
+      live_bytes_ += kStandardBytes;
+      return BlockRef(new (memory) Block(*this, kStandardBytes));
     }
     capacity = kStandardBytes;
   }
@@ -40,7 +58,7 @@ BlockRef BlockPool::take_exact(size_t capacity) {
 
 void BlockPool::give(Block* block) {
   live_bytes_ -= block->capacity_;
-  if (block->capacity_ != kStandardBytes || free_count_ >= max_free_) {
+  if (!from_initial(block) && (block->capacity_ != kStandardBytes || free_count_ >= max_free_)) {
     std::free(block);
     return;
   }

@@ -63,12 +63,13 @@ class BlockRef {
   Block* block_ = nullptr;
 };
 
-// Blocks of one standard size are recycled; other sizes go to malloc. [worker]
+// Blocks of one standard size are recycled; other sizes go to malloc. The first `initial` standard blocks are one piece
+// of memory that the kernel backs only as blocks are used: enough for the usual swings of a lane's load. [worker]
 class BlockPool {
  public:
   static constexpr size_t kStandardBytes = 16 * 1024;
 
-  explicit BlockPool(size_t max_free = 256) : max_free_(max_free) {}
+  explicit BlockPool(size_t initial = 0, size_t max_free = 256);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -82,10 +83,17 @@ class BlockPool {
  private:
   friend class BlockRef;
   void give(Block* block);
+  bool from_initial(const Block* block) const {
+    auto* at = reinterpret_cast<const char*>(block);
+    return at >= initial_ && at < initial_ + initial_bytes_;
+  }
   Block* free_ = nullptr;
   size_t free_count_ = 0;
   size_t live_bytes_ = 0;
   const size_t max_free_;
+  char* initial_ = nullptr;
+  size_t initial_bytes_ = 0;
+  size_t initial_untouched_ = 0;  // bytes of the first piece that were never a block yet
 };
 
 // A view that keeps its block alive. With no block it views memory that outlives it by other means (constants,

@@ -24,8 +24,9 @@ Event Tape::at(size_t index) const {
   return out;
 }
 
-EventCursor::EventCursor(EventSource& source, std::string_view file, Diagnostics& diagnostics, size_t alias_budget)
-    : source_(source), file_(file), diagnostics_(diagnostics), alias_budget_(alias_budget) {}
+EventCursor::EventCursor(EventSource& source, std::string_view file, Diagnostics& diagnostics, size_t max_depth,
+                         size_t alias_budget)
+    : source_(source), file_(file), diagnostics_(diagnostics), max_depth_(max_depth), alias_budget_(alias_budget) {}
 
 Event EventCursor::fail(Place place, std::string message, std::string hint) {
   failed_ = true;
@@ -45,6 +46,10 @@ Event EventCursor::live() {
   if (event.kind == EventKind::kFailed) {
     failed_ = true;
     return event;
+  }
+  if (opens(event.kind) && depth_ >= max_depth_) {
+    return fail(event.place, "more than " + std::to_string(max_depth_) + " levels inside each other",
+                "is a bracket not closed?");
   }
   if (event.kind == EventKind::kAlias) {
     const auto known = anchor_names_.find(std::string(event.value));

@@ -35,7 +35,9 @@ class Tape {
 class EventCursor {
  public:
   // At most `alias_budget` events come out of aliases: a few lines of nested aliases can stand for billions.
-  EventCursor(EventSource& source, std::string_view file, Diagnostics& diagnostics, size_t alias_budget);
+  // Reading stops where the file is deeper than `max_depth`: libyaml's time is quadratic in it.
+  EventCursor(EventSource& source, std::string_view file, Diagnostics& diagnostics, size_t max_depth,
+              size_t alias_budget);
 
   Event next();
   // The node that begins with `first` (which next() gave), up to its end.
@@ -69,6 +71,7 @@ class EventCursor {
   EventSource& source_;
   std::string file_;
   Diagnostics& diagnostics_;
+  size_t max_depth_;
   size_t alias_budget_;
   size_t alias_frames_ = 0;
   bool failed_ = false;

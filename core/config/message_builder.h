@@ -122,7 +122,7 @@ class MessageBuilder {
   Diagnostics& diagnostics_;
   const LoadOptions& options_;
   bool yaml_;
-  int depth_ = 0;
+  size_t depth_ = 0;
   int secret_ = 0;  // above 0 inside of what must not be shown
   bool depth_reported_ = false;
   std::unordered_map<const Descriptor*, std::unique_ptr<MessageInfo>> infos_;

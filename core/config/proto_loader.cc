@@ -39,7 +39,7 @@ bool load_message(std::string_view text, std::string_view file_name, google::pro
   } else {
     source = std::make_unique<YamlReader>(text, file_name, diagnostics);
   }
-  EventCursor cursor(*source, file_name, diagnostics, options.alias_budget);
+  EventCursor cursor(*source, file_name, diagnostics, options.max_depth, options.alias_budget);
   MessageBuilder(cursor, file_name, index, diagnostics, options, !json).build(into);
   return diagnostics.errors() == errors_before;
 }

@@ -29,7 +29,7 @@ struct LoadOptions {
   OnUnknown unknown_types = OnUnknown::kError;
   TextFormat format = TextFormat::kByName;
   size_t max_bytes = size_t{1} << 30;
-  int max_depth = 200;              // of mappings and lists inside each other
+  size_t max_depth = 200;           // of mappings and lists inside each other
   size_t alias_budget = 2'000'000;  // events that YAML aliases may stand for
 };
 

@@ -9,6 +9,9 @@
 namespace weir::event {
 namespace {
 
+// 4 MiB of address space per lane.
+constexpr size_t kInitialBlocks = 256;
+
 thread_local Lane* current_lane = nullptr;
 
 uint64_t seed_from_kernel() {
@@ -85,6 +88,7 @@ Lane::Lane(const Options& options)
       wall_now_(clock_.wall_now()),
       uv_(new uv_loop_s),
       timers_(now_),
+      blocks_(kInitialBlocks),
       random_(options.random_seed != 0 ? options.random_seed : seed_from_kernel()),
       read_block_(blocks_.take()) {
   WEIR_CHECK(uv_loop_init(uv_.get()) == 0);

@@ -8,12 +8,12 @@
 namespace weir::http {
 
 enum CharClass : uint8_t {
-  kTokenChar = 1,       // RFC 9110 5.6.2 tchar
-  kUpperChar = 2,       // A-Z
-  kTargetChar = 4,      // visible ASCII other than '#'
-  kHostChar = 8,        // RFC 3986 3.2.2 reg-name: unreserved, sub-delims, '%'
-  kUnreservedChar = 16, // RFC 3986 2.3
-  kFieldChar = 32,      // RFC 9110 5.5: VCHAR, obs-text, SP, HTAB
+  kTokenChar = 1,        // RFC 9110 5.6.2 tchar
+  kUpperChar = 2,        // A-Z
+  kTargetChar = 4,       // visible ASCII other than '#'
+  kHostChar = 8,         // RFC 3986 3.2.2 reg-name: unreserved, sub-delims, '%'
+  kUnreservedChar = 16,  // RFC 3986 2.3
+  kFieldChar = 32,       // RFC 9110 5.5: VCHAR, obs-text, SP, HTAB
   kHexChar = 64,
   kPlainHostChar = 128,  // what most registered names consist of: letters, digits, '-', '.'
 };

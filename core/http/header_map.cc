@@ -22,7 +22,8 @@ std::string_view HeaderMap::get_far(HeaderId id) const {
 std::string_view HeaderMap::get_by_text(std::string_view lower_case) const {
   for (uint32_t i = 0; i < used_; ++i) {
     const HeaderEntry& entry = entries_[i];
-    if (entry.name_size == lower_case.size() && entry.id == HeaderId::kNone && !entry.removed && entry.name() == lower_case) {
+    if (entry.name_size == lower_case.size() && entry.id == HeaderId::kNone && !entry.removed &&
+        entry.name() == lower_case) {
       return entry.value();
     }
   }
@@ -142,8 +143,10 @@ void HeaderMap::push_copy(const HeaderName& name, std::string_view value) {
 
 void HeaderMap::set_copy(const HeaderName& name, std::string_view value) {
   value = arena_->copy_or_empty(value);
-  if (find_index(name) == kNowhere) push_copy(name, value);
-  else set(name, value);
+  if (find_index(name) == kNowhere)
+    push_copy(name, value);
+  else
+    set(name, value);
 }
 
 void HeaderMap::append_value(const HeaderName& name, std::string_view value, std::string_view delimiter) {
@@ -247,9 +250,8 @@ void HeaderMap::copy_views_to(HeaderMap& to) const {
 
 std::string HeaderMap::to_string() const {
   std::string text;
-  for_each([&](const HeaderEntry& entry) {
-    text.append(entry.name()).append(": ").append(entry.value()).append("\n");
-  });
+  for_each(
+      [&](const HeaderEntry& entry) { text.append(entry.name()).append(": ").append(entry.value()).append("\n"); });
   return text;
 }
 

@@ -113,7 +113,8 @@ PathParts split_path(std::string_view path_and_query) {
   return {path_and_query.substr(0, mark), path_and_query.substr(mark + 1), true};
 }
 
-PathVerdict sanitize_path(std::string_view path_and_query, const PathOptions& options, Arena& arena, std::string_view& result) {
+PathVerdict sanitize_path(std::string_view path_and_query, const PathOptions& options, Arena& arena,
+                          std::string_view& result) {
   result = path_and_query;
   if (!path_and_query.starts_with('/')) return PathVerdict::kUnchanged;
   const std::string_view path = path_of(path_and_query);

@@ -52,6 +52,7 @@ enum class PathVerdict : uint8_t {
 //  3. adjacent slashes become one.
 // With kChanged and kRedirect, `result` is the new path with its query, in `arena`; otherwise it is `path_and_query`.
 // A path that does not start with '/' ("*") is unchanged.
-PathVerdict sanitize_path(std::string_view path_and_query, const PathOptions& options, Arena& arena, std::string_view& result);
+PathVerdict sanitize_path(std::string_view path_and_query, const PathOptions& options, Arena& arena,
+                          std::string_view& result);
 
 }  // namespace weir::http

@@ -337,7 +337,7 @@ void Connection::reset() {
 void Connection::close_after_flush(Duration linger) {
   if (fd_ < 0 || closing()) return;
   block_read(ReadBlock::kClosing);
-  half_close_ = true;
+  half_close_ = linger > Duration::zero();  // close() says the same without a call of its own
   linger_ = linger;
   flush_later();
 }

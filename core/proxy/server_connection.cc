@@ -191,9 +191,12 @@ void ServerConnection::release_stream() {
 }
 
 void ServerConnection::close_connection() {
+  // A client that asked for the end of the connection and has nothing under way sends no more: closing right behind the
+  // response cannot destroy it by a reset (RFC 9112 9.6), so there is nothing to wait for.
+  bool client_is_done = codec_.request_complete() && !codec_.client_keeps_alive() && host_->input().empty();
   codec_.stop();
   deadlines_.stop();
-  connection().close_after_flush(config_.delayed_close_timeout);
+  connection().close_after_flush(client_is_done ? Duration::zero() : config_.delayed_close_timeout);
 }
 
 void ServerConnection::account_bytes() {

@@ -20,14 +20,17 @@ bool by_text_then_route(std::string_view a_text, uint32_t a_route, std::string_v
 
 void PrefixTrie::build(std::vector<Entry> entries) {
   nodes_.clear();
+  first_characters_.clear();
   labels_.clear();
   routes_.clear();
   if (entries.empty()) return;
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
   nodes_.emplace_back();
+  first_characters_ += '\0';
   build_node(0, entries, 0, entries.size(), 0, kNever);
   nodes_.shrink_to_fit();
+  first_characters_.shrink_to_fit();
   labels_.shrink_to_fit();
   routes_.shrink_to_fit();
 }
@@ -43,9 +46,14 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
   while (end < low.size() && end < high.size() && low[end] == high[end]) ++end;
   // The root's label may be anything; a child's begins with the character that leads to it.
   Node node{};
-  node.label = static_cast<uint32_t>(labels_.size());
-  node.label_size = static_cast<uint32_t>(end - depth);
-  labels_.append(low.substr(depth, end - depth));
+  std::string_view label = low.substr(depth, end - depth);
+  node.label_size = static_cast<uint32_t>(label.size());
+  if (label.size() <= kShortLabel) {
+    std::copy(label.begin(), label.end(), node.short_label);
+  } else {
+    node.label = static_cast<uint32_t>(labels_.size());
+    labels_ += label;
+  }
   node.list = static_cast<uint32_t>(routes_.size());
   node.first_route = kNever;
   size_t next = first;
@@ -63,8 +71,9 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
     if (i == next || entries[i].text[end] != entries[i - 1].text[end]) starts.push_back(i);
   }
   node.children = static_cast<uint32_t>(nodes_.size());
-  node.child_count = static_cast<uint32_t>(starts.size());
+  node.child_count = static_cast<uint16_t>(starts.size());
   nodes_.resize(nodes_.size() + starts.size());
+  for (size_t start : starts) first_characters_ += entries[start].text[end];
   for (size_t i = 0; i < starts.size(); ++i) {
     size_t stop = i + 1 < starts.size() ? starts[i + 1] : last;
     uint32_t earliest = build_node(node.children + static_cast<uint32_t>(i), entries, starts[i], stop, end, decided);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,12 +46,12 @@ class PrefixTrie {
       const Node& node = nodes_[at];
       if (node.first_route >= limit()) return;  // nothing below comes early enough
       if (path.size() - offset < node.label_size) return;
-      const char* label = labels_.data() + node.label;
+      const char* label = node.label_size <= kShortLabel ? node.short_label : labels_.data() + node.label;
       if constexpr (Fold) {
         for (uint32_t i = 0; i < node.label_size; ++i) {
           if (http::to_lower(path[offset + i]) != label[i]) return;
         }
-      } else if (std::string_view(label, node.label_size) != path.substr(offset, node.label_size)) {
+      } else if (std::memcmp(label, path.data() + offset, node.label_size) != 0) {
         return;
       }
       offset += node.label_size;
@@ -65,36 +66,29 @@ class PrefixTrie {
   }
 
  private:
+  static constexpr size_t kShortLabel = 6;
+  // Half a cache line: a walk of a large trie is as expensive as the lines it touches.
   struct Node {
-    uint32_t label;  // in labels_
+    uint32_t label;  // in labels_, unless it is short
     uint32_t label_size;
     uint32_t list;  // in routes_
     uint32_t list_size;
-    uint32_t children;  // first child in nodes_; children are neighbours, sorted by first character
-    uint32_t child_count;
+    uint32_t children;     // first child in nodes_; children are neighbours, sorted by first character
     uint32_t first_route;  // the earliest route in this node and below
+    uint16_t child_count;
+    char short_label[kShortLabel];
   };
+  static_assert(sizeof(Node) == 32);
   uint32_t find_child(const Node& node, char next) const noexcept {
-    uint32_t low = node.children;
-    uint32_t count = node.child_count;
-    auto key = static_cast<unsigned char>(next);
-    while (count > 0) {
-      uint32_t half = count / 2;
-      auto here = static_cast<unsigned char>(labels_[nodes_[low + half].label]);
-      if (here == key) return low + half;
-      if (here < key) {
-        low += half + 1;
-        count -= half + 1;
-      } else {
-        count = half;
-      }
-    }
-    return 0;  // the root is nobody's child
+    const char* keys = first_characters_.data() + node.children;
+    const auto* found = static_cast<const char*>(std::memchr(keys, next, node.child_count));
+    return found != nullptr ? node.children + static_cast<uint32_t>(found - keys) : 0;  // the root is nobody's child
   }
   uint32_t build_node(uint32_t at, std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
                       uint32_t decided);
 
   std::vector<Node> nodes_;
+  std::string first_characters_;  // of the labels of nodes_, one each
   std::string labels_;
   std::vector<uint32_t> routes_;
 };

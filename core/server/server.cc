@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/config/proto_loader.h"
 #include "core/server/admin_facts.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
@@ -112,6 +113,7 @@ Server::~Server() = default;
 
 int Server::start() {
   raise_descriptor_limit();
+  stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
   uint32_t count = options_.concurrency != 0 ? options_.concurrency : usable_processors();
   count = std::min(count, lb::kMaxLanes - 1);
   concurrency_.set(count);
@@ -187,6 +189,7 @@ Server::LoadResult Server::load(bool first) {
   }
   routes_ = std::move(routes);
   bootstrap_ = std::move(bootstrap);
+  loaded_at_ = system_clock().wall_now();
   if (first && !configuration.admin_address.empty()) {
     Status admin = admin_->listen(configuration.admin_address);
     if (!admin.ok()) {
@@ -233,6 +236,7 @@ int Server::run() {
   drain_check_.reset();
   admin_->stop();
   main_->wind_down();
+  stream::LogWriter::process().stop(2s);
   main_->lane().enter();
   for (int i = 0; i < 4; ++i) main_->lane().turn(Duration::zero());
   admin_.reset();

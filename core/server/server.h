@@ -51,6 +51,8 @@ class Server {
   ListenerManager& listeners() { return *listeners_; }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
+  WallTime loaded_at() const { return loaded_at_; }
+  uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
   const std::string& last_reload_error() const { return last_reload_error_; }
   void set_failed_health(bool failed) { failed_health_ = failed; }
@@ -69,6 +71,7 @@ class Server {
   const filter::Registry& registry_;
   stats::Store store_;
   MonoTime started_;
+  WallTime loaded_at_{};
   State state_ = State::kPreInitializing;
   bool failed_health_ = false;
   int exit_code_ = 0;

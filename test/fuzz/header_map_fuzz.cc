@@ -94,8 +94,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       case 4: {
         std::string value = input.text();
         map.append_value(resolved, value);
-        if (first == model.end()) model.emplace_back(name, value);
-        else first->second += "," + value;
+        if (first == model.end())
+          model.emplace_back(name, value);
+        else
+          first->second += "," + value;
         break;
       }
       case 5: {

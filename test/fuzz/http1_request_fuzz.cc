@@ -28,7 +28,8 @@ Settings settings_of(uint8_t bits) {
   settings.options.allow_custom_methods = (bits & 4) == 0;
   settings.options.proper_case = (bits & 8) != 0;
   if ((bits & 16) != 0) {
-    settings.limits = {.max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};
+    settings.limits = {
+        .max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};
   }
   return settings;
 }
@@ -52,7 +53,8 @@ void check_round_trip(const test::Stream& stream, const Settings& settings) {
   Slices out;
   Framing framing;
   framing.proper_case = settings.options.proper_case;
-  if (encode_request_head(map, framing, out, blocks) != EncodeError::kNone) require(false, "accepted but not encodable", map.to_string(), "");
+  if (encode_request_head(map, framing, out, blocks) != EncodeError::kNone)
+    require(false, "accepted but not encodable", map.to_string(), "");
   ArenaPool pool;
   Arena arena(pool);
   HeaderMap again(arena);
@@ -83,7 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto check = [&](const std::vector<size_t>& cuts) {
     test::Outcome cut = test::run_server(text, cuts, settings);
     require(cut.text == whole.text, "cutting changed the events", whole.text, cut.text);
-    if (whole.error == ParseError::kNone) require(cut.left == in.to_string(), "cutting changed the rest", in.to_string(), cut.left);
+    if (whole.error == ParseError::kNone)
+      require(cut.left == in.to_string(), "cutting changed the rest", in.to_string(), cut.left);
   };
   check(test::random_cuts(text, random));
   if (text.size() < 512) check(test::every_byte(text));

@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool eof = (data[0] & 8) != 0;
   Settings settings;
   if ((data[0] & 16) != 0) {
-    settings.limits = {.max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};
+    settings.limits = {
+        .max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};
   }
   std::mt19937_64 random(data[1]);
   std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
@@ -23,7 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto check = [&](const std::vector<size_t>& cuts) {
     test::Outcome cut = test::run_client(text, cuts, settings, kind, eof);
     if (cut.text == whole.text) return;
-    std::fprintf(stderr, "cutting changed the events\n--- whole\n%s\n--- cut\n%s\n", whole.text.c_str(), cut.text.c_str());
+    std::fprintf(stderr, "cutting changed the events\n--- whole\n%s\n--- cut\n%s\n", whole.text.c_str(),
+                 cut.text.c_str());
     std::abort();
   };
   check(test::random_cuts(text, random));

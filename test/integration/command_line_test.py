@@ -69,8 +69,8 @@ class CommandLineTest(unittest.TestCase):
         code, output = self.validate(BAD)
         self.assertEqual(code, 1, output)
         for place, words in (("edge.yaml:12:11: error: ", ("stat_prefx", "stat_prefix")),
-                             ("edge.yaml:25:", ("ROUND_ROBBIN", "ROUND_ROBIN")),
-                             ("edge.yaml:26:", ("5 seconds", "5s"))):
+                             ("edge.yaml:26:", ("ROUND_ROBBIN", "ROUND_ROBIN")),
+                             ("edge.yaml:27:", ("5 seconds", "5s"))):
             with self.subTest(place):
                 line = next((line for line in output.split("\n") if place in line), "")
                 for word in words:

@@ -94,8 +94,7 @@ class FramingTest(WeirTestCase):
         cls.port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap(
             [http_listener(cls.port, [route({"prefix": "/until-close"}, "until_close"), route({"prefix": "/"}, "echo")],
-                           http_protocol_options={"enable_trailers": True, "accept_http_10": True,
-                                                  "default_host_for_http_10": "old.example"})],
+                           http_protocol_options={"enable_trailers": True, "accept_http_10": True})],
             [enable_h1_options(cluster("echo", cls.echo.port), enable_trailers=True), cluster("until_close", cls.until_close.port)]))
 
     @staticmethod
@@ -144,7 +143,7 @@ class FramingTest(WeirTestCase):
 
     def test_http_1_0_gets_no_chunks(self) -> None:
         with Connection(self.port) as connection:
-            connection.send(b"GET /old HTTP/1.0\r\nx-test-chunked: 1\r\n\r\n")
+            connection.send(b"GET /old HTTP/1.0\r\nhost: old.example\r\nx-test-chunked: 1\r\n\r\n")
             response = connection.read_response()
             self.assertIsNone(response.header("transfer-encoding"))
             account = self.echoed(response)

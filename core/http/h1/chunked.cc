@@ -26,7 +26,8 @@ ParseError ChunkDecoder::decode(Slices& in, Slices& data, uint32_t max_extension
     size_t used = 0;
     while (used < text.size() && state_ != State::kData && state_ != State::kTrailers) {
       ParseError error = step(text[used++]);
-      if (error == ParseError::kNone && extension_bytes_ > max_extension_bytes) error = ParseError::kChunkExtensionsTooLarge;
+      if (error == ParseError::kNone && extension_bytes_ > max_extension_bytes)
+        error = ParseError::kChunkExtensionsTooLarge;
       if (error != ParseError::kNone) return error;
     }
     in.drop_front(used);
@@ -45,9 +46,12 @@ ParseError ChunkDecoder::step(char c) {
         return size_ >> 63 != 0 ? ParseError::kChunkTooLarge : ParseError::kNone;
       }
       if (digits_ == 0) return refuse(c, ParseError::kInvalidChunkSize);
-      if (c == '\r') state_ = State::kLineEnd;
-      else if (c == ';' || is_space(c)) return step_extension(c);
-      else return refuse(c, ParseError::kInvalidChunkSize);
+      if (c == '\r')
+        state_ = State::kLineEnd;
+      else if (c == ';' || is_space(c))
+        return step_extension(c);
+      else
+        return refuse(c, ParseError::kInvalidChunkSize);
       return ParseError::kNone;
     }
     case State::kLineEnd:

@@ -19,17 +19,17 @@ class ChunkDecoder {
 
  private:
   enum class State : uint8_t {
-    kSize,              // digits
-    kBeforeExtension,   // white space that must end in ';'
-    kName,              // behind ';'
+    kSize,             // digits
+    kBeforeExtension,  // white space that must end in ';'
+    kName,             // behind ';'
     kInName,
-    kAfterName,         // white space that must end in '=' or ';'
-    kValue,             // behind '='
+    kAfterName,  // white space that must end in '=' or ';'
+    kValue,      // behind '='
     kInValue,
     kQuoted,
-    kQuotedPair,        // behind a backslash
+    kQuotedPair,  // behind a backslash
     kAfterQuoted,
-    kLineEnd,           // LF of the chunk line
+    kLineEnd,  // LF of the chunk line
     kData,
     kDataCr,
     kDataLf,

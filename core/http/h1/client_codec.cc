@@ -48,7 +48,8 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   } else if (!no_body) {
     framing.body = BodyKind::kChunked;
   }
-  if (close_ && !list_contains(map.get(HeaderId::kConnection), "close")) framing.connection = Framing::Connection::kClose;
+  if (close_ && !list_contains(map.get(HeaderId::kConnection), "close"))
+    framing.connection = Framing::Connection::kClose;
   framing.proper_case = settings_.options.proper_case;
   error = h1::encode_request_head(map, framing, out, pool_);
   if (error != EncodeError::kNone) return error;

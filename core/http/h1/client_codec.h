@@ -17,8 +17,8 @@ class ClientCodec {
   // Called only from within receive() and on_eof(). Per request: any number of (begin_response, on_informational), then
   // begin_response, on_response_head, on_response_data*, then begin_trailers with on_response_trailers if there are
   // trailers. The response is complete with the one event whose end_stream is true, or with on_response_trailers.
-  // on_parse_error may take the place of any of them; nothing follows it and the connection is unusable. Events may call
-  // anything here except receive() and on_eof(), and must not destroy the codec before those return.
+  // on_parse_error may take the place of any of them; nothing follows it and the connection is unusable. Events may
+  // call anything here except receive() and on_eof(), and must not destroy the codec before those return.
   class Events {
    public:
     // Where the fields of a head of this status go: a 1xx head is not the response. It must be empty.
@@ -38,7 +38,8 @@ class ClientCodec {
   };
 
   // All three outlive the codec.
-  ClientCodec(Events& events, BlockPool& pool, const Settings& settings) : events_(events), pool_(pool), settings_(settings) {}
+  ClientCodec(Events& events, BlockPool& pool, const Settings& settings)
+      : events_(events), pool_(pool), settings_(settings) {}
   ClientCodec(const ClientCodec&) = delete;
   ClientCodec& operator=(const ClientCodec&) = delete;
 
@@ -64,8 +65,8 @@ class ClientCodec {
   // Only for owners that write requests themselves.
   void expect_response(RequestKind kind);
 
-  // Consumes from the front of `in`; what stays there (an incomplete head or trailer section, everything while paused or
-  // stopped) must be there again, in front, at the next call. After unpause() the owner calls receive() again.
+  // Consumes from the front of `in`; what stays there (an incomplete head or trailer section, everything while paused
+  // or stopped) must be there again, in front, at the next call. After unpause() the owner calls receive() again.
   void receive(Slices& in);
   // The peer will send nothing more: the end of a body that lasts until close, or a premature one. To be called when
   // receive() has taken all it could, and not while paused.

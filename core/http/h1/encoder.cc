@@ -92,7 +92,8 @@ size_t count_words(const char*& at, const char* end, Hits hits) {
     }
     for (; at < stop; at += 16) counts = _mm_sub_epi8(counts, hits(simd::load(at)));
     __m128i sums = _mm_sad_epu8(counts, _mm_setzero_si128());
-    total += static_cast<size_t>(_mm_cvtsi128_si64(sums)) + static_cast<size_t>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums)));
+    total += static_cast<size_t>(_mm_cvtsi128_si64(sums)) +
+             static_cast<size_t>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(sums, sums)));
   }
   return total;
 }
@@ -159,7 +160,8 @@ char* put_fields(char* to, const HeaderMap& map, const FieldRules& rules, size_t
       // words may be looked at.
       const char* name = to;
       to = rules.proper_case ? put_proper(to, entry.name()) : put(to, entry.name());
-      sound = sound && (simd::is_plain_lower(name, entry.name_size, entry.name_size + 16u) || is_token(entry.name())) && to != name;
+      sound = sound && (simd::is_plain_lower(name, entry.name_size, entry.name_size + 16u) || is_token(entry.name())) &&
+              to != name;
     }
     *to++ = ':';
     *to++ = ' ';
@@ -190,7 +192,8 @@ char* put_framing(char* to, const Framing& framing, size_t& lines) {
 }
 
 // Everything behind the start line, which ends at `to`.
-EncodeError finish_head(Reservation& room, char* to, const HeaderMap& map, const Framing& framing, FieldRules rules, size_t lines) {
+EncodeError finish_head(Reservation& room, char* to, const HeaderMap& map, const Framing& framing, FieldRules rules,
+                        size_t lines) {
   if (framing.skip_length || framing.body == BodyKind::kChunked) rules.skipped |= kLength;
   rules.proper_case = framing.proper_case;
   to = put_fields(to, map, rules, lines);
@@ -233,7 +236,8 @@ EncodeError encode_request_head(const HeaderMap& map, const Framing& framing, Sl
   std::string_view authority = map.authority();
   std::string_view target = method == "CONNECT" ? authority : map.path();
   if (!is_token(method) || target.empty() ||
-      simd::find_target_end(target.data(), target.data() + target.size(), target.data()) != target.data() + target.size()) {
+      simd::find_target_end(target.data(), target.data() + target.size(), target.data()) !=
+          target.data() + target.size()) {
     return EncodeError::kInvalidStartLine;
   }
   Reservation room(out, pool, field_bytes(map) + 2 * authority.size() + kFramingBytes + kSlack);
@@ -331,7 +335,8 @@ void encode_chunk(Slices& data, bool end_stream, Slices& out, BlockPool& pool) {
 }  // namespace
 
 EncodeError BodyEncoder::encode_data(Slices& data, bool end_stream, Slices& out, BlockPool& pool) {
-  if (state_ != State::kBody) return data.empty() && end_stream && state_ == State::kDone ? EncodeError::kNone : EncodeError::kWrongState;
+  if (state_ != State::kBody)
+    return data.empty() && end_stream && state_ == State::kDone ? EncodeError::kNone : EncodeError::kWrongState;
   switch (kind_) {
     case BodyKind::kNone:
       data.clear();

@@ -17,17 +17,19 @@ struct Framing {
   enum class Connection : uint8_t { kAsIs, kClose, kKeepAlive };  // a `connection` line beside those of the map
 
   BodyKind body = BodyKind::kNone;
-  uint64_t length = 0;              // with BodyKind::kLength: what encode_data() counts against
-  bool skip_length = false;         // the map's content-length is not written
-  bool add_zero_length = false;     // write "content-length: 0"
+  uint64_t length = 0;           // with BodyKind::kLength: what encode_data() counts against
+  bool skip_length = false;      // the map's content-length is not written
+  bool add_zero_length = false;  // write "content-length: 0"
   Connection connection = Connection::kAsIs;
   bool proper_case = false;
 };
 
 // Request line from :method and :path (CONNECT: :authority), then `host` from :authority, then the fields.
-[[nodiscard]] EncodeError encode_request_head(const HeaderMap& map, const Framing& framing, Slices& out, BlockPool& pool);
+[[nodiscard]] EncodeError encode_request_head(const HeaderMap& map, const Framing& framing, Slices& out,
+                                              BlockPool& pool);
 // Status line from :status with the registered reason, then the fields.
-[[nodiscard]] EncodeError encode_response_head(const HeaderMap& map, const Framing& framing, Slices& out, BlockPool& pool);
+[[nodiscard]] EncodeError encode_response_head(const HeaderMap& map, const Framing& framing, Slices& out,
+                                               BlockPool& pool);
 
 // The content-length of a map about to be written. kNone with has_length false if there is none.
 [[nodiscard]] EncodeError read_content_length(const HeaderMap& map, bool& has_length, uint64_t& length);
@@ -64,8 +66,8 @@ class BodyEncoder {
   State state_ = State::kIdle;
 };
 
-// Room for `bytes` contiguous bytes at the end of `out`: in the last block that only `out` refers to, else in a new one.
-// Nothing is appended until commit(); at most `bytes` may be written.
+// Room for `bytes` contiguous bytes at the end of `out`: in the last block that only `out` refers to, else in a new
+// one. Nothing is appended until commit(); at most `bytes` may be written.
 class Reservation {
  public:
   Reservation(Slices& out, BlockPool& pool, size_t bytes);

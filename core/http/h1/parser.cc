@@ -17,11 +17,44 @@ namespace {
 constexpr size_t kMaxMethodBytes = 64;
 constexpr size_t kMaxNameBytes = 0xffff;  // HeaderEntry::name_size
 
-constexpr std::string_view kRegisteredMethods[] = {
-    "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL",
-    "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS",
-    "ORDERPATCH", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PUT", "REBIND", "REPORT", "SEARCH", "TRACE", "UNBIND",
-    "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL"};
+constexpr std::string_view kRegisteredMethods[] = {"ACL",
+                                                   "BASELINE-CONTROL",
+                                                   "BIND",
+                                                   "CHECKIN",
+                                                   "CHECKOUT",
+                                                   "CONNECT",
+                                                   "COPY",
+                                                   "DELETE",
+                                                   "GET",
+                                                   "HEAD",
+                                                   "LABEL",
+                                                   "LINK",
+                                                   "LOCK",
+                                                   "MERGE",
+                                                   "MKACTIVITY",
+                                                   "MKCALENDAR",
+                                                   "MKCOL",
+                                                   "MKREDIRECTREF",
+                                                   "MKWORKSPACE",
+                                                   "MOVE",
+                                                   "OPTIONS",
+                                                   "ORDERPATCH",
+                                                   "PATCH",
+                                                   "POST",
+                                                   "PROPFIND",
+                                                   "PROPPATCH",
+                                                   "PUT",
+                                                   "REBIND",
+                                                   "REPORT",
+                                                   "SEARCH",
+                                                   "TRACE",
+                                                   "UNBIND",
+                                                   "UNCHECKOUT",
+                                                   "UNLINK",
+                                                   "UNLOCK",
+                                                   "UPDATE",
+                                                   "UPDATEREDIRECTREF",
+                                                   "VERSION-CONTROL"};
 
 bool is_registered(std::string_view method) {
   return std::binary_search(std::begin(kRegisteredMethods), std::end(kRegisteredMethods), method);
@@ -31,9 +64,12 @@ bool is_registered(std::string_view method) {
 ParseError check_line_end(const char* at, const char* end, ParseError otherwise) {
   if (at == end) return otherwise;
   switch (*at) {
-    case '\r': return end - at >= 2 && at[1] == '\n' ? ParseError::kNone : ParseError::kBareCr;
-    case '\n': return ParseError::kBareLf;
-    default: return otherwise;
+    case '\r':
+      return end - at >= 2 && at[1] == '\n' ? ParseError::kNone : ParseError::kBareCr;
+    case '\n':
+      return ParseError::kBareLf;
+    default:
+      return otherwise;
   }
 }
 
@@ -78,9 +114,12 @@ constexpr auto kNoted = detail::make_id_set({kHost, kContentLength, kTransferEnc
 
 void note_connection(std::string_view value, Facts& facts) {
   for_each_member(value, [&](std::string_view option) {
-    if (equals_ignoring_case(option, "close")) facts.close = true;
-    else if (equals_ignoring_case(option, "keep-alive")) facts.keep_alive = true;
-    else if (equals_ignoring_case(option, "upgrade")) facts.upgrade_option = true;
+    if (equals_ignoring_case(option, "close"))
+      facts.close = true;
+    else if (equals_ignoring_case(option, "keep-alive"))
+      facts.keep_alive = true;
+    else if (equals_ignoring_case(option, "upgrade"))
+      facts.upgrade_option = true;
   });
 }
 
@@ -104,8 +143,10 @@ ParseError note_field(HeaderId id, std::string_view value, Facts& facts) {
       facts.has_encoding = true;
       return check_transfer_encoding(value);
     case kConnection:
-      if (value == "keep-alive") facts.keep_alive = true;
-      else note_connection(value, facts);
+      if (value == "keep-alive")
+        facts.keep_alive = true;
+      else
+        note_connection(value, facts);
       break;
     case kUpgrade:
       facts.has_upgrade = true;
@@ -127,15 +168,20 @@ bool is_space(char c) { return c == ' ' || c == '\t'; }
   while (at < end && is_char(*at, kTokenChar)) ++at;
   if (at == end) return ParseError::kMissingColon;
   switch (*at) {
-    case ':': return at == begin ? ParseError::kEmptyName : ParseError::kInvalidName;
-    case '\r': return end - at >= 2 && at[1] == '\n' ? ParseError::kMissingColon : ParseError::kBareCr;
-    case '\n': return ParseError::kBareLf;
-    case '\0': return ParseError::kNulByte;
+    case ':':
+      return at == begin ? ParseError::kEmptyName : ParseError::kInvalidName;
+    case '\r':
+      return end - at >= 2 && at[1] == '\n' ? ParseError::kMissingColon : ParseError::kBareCr;
+    case '\n':
+      return ParseError::kBareLf;
+    case '\0':
+      return ParseError::kNulByte;
     case ' ':
     case '\t':
       while (at < end && (*at == ' ' || *at == '\t')) ++at;
       return at < end && *at == ':' ? ParseError::kSpaceBeforeColon : ParseError::kInvalidName;
-    default: return ParseError::kInvalidName;
+    default:
+      return ParseError::kInvalidName;
   }
 }
 
@@ -172,8 +218,8 @@ ParseError own_name(const char* begin, const char* colon, const char* end, Arena
 
 // The field lines from `at` up to the empty line; `at` is behind that then.
 template <Section kSection>
-ParseError parse_fields(const char*& at, const char* const end, const char* const floor, const Limits& limits, HeaderMap& map,
-                        Facts& facts) {
+ParseError parse_fields(const char*& at, const char* const end, const char* const floor, const Limits& limits,
+                        HeaderMap& map, Facts& facts) {
   // A text that ends with LF stops every search below in front of its end.
   if (at == end || end[-1] != '\n') return ParseError::kMissingColon;
   for (uint32_t left = limits.max_header_count;; --left) {
@@ -209,15 +255,13 @@ ParseError parse_fields(const char*& at, const char* const end, const char* cons
 
     const char* begin = colon + 1;
     if (*begin == ' ') ++begin;
-    while (is_space(*begin)) [[unlikely]]
-      ++begin;
+    while (is_space(*begin)) [[unlikely]]++ begin;
     const char* line_end = simd::find_field_end(begin, end, floor);
     if (line_end[0] != '\r' || line_end[1] != '\n') [[unlikely]]
       return bad_value(line_end, end);
     // In front of the value stands at least the colon, which is no space.
     const char* value_end = line_end;
-    while (is_space(value_end[-1])) [[unlikely]]
-      --value_end;
+    while (is_space(value_end[-1])) [[unlikely]]-- value_end;
     // An empty value: the spaces in front of it were skipped from both sides.
     if (value_end < begin) [[unlikely]]
       value_end = begin;
@@ -245,7 +289,8 @@ ParseError read_version(const char* at, Version& version) {
     return ParseError::kNone;
   }
   auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  if (std::memcmp(at, "HTTP/", 5) != 0 || !digit(at[5]) || at[6] != '.' || !digit(at[7])) return ParseError::kInvalidVersion;
+  if (std::memcmp(at, "HTTP/", 5) != 0 || !digit(at[5]) || at[6] != '.' || !digit(at[7]))
+    return ParseError::kInvalidVersion;
   if (at[5] != '1') return ParseError::kUnsupportedVersion;
   version = at[7] == '0' ? Version::kHttp10 : Version::kHttp11;
   return ParseError::kNone;
@@ -294,11 +339,15 @@ ParseError add_target(std::string_view method, std::string_view target, const Op
     return ParseError::kNone;
   }
   size_t colon = target.find("://");
-  if (colon == std::string_view::npos || colon == 0 || target.find_first_of("/?") < colon) return ParseError::kInvalidTarget;
+  if (colon == std::string_view::npos || colon == 0 || target.find_first_of("/?") < colon)
+    return ParseError::kInvalidTarget;
   std::string_view scheme = target.substr(0, colon);
-  if (equals_ignoring_case(scheme, "http")) scheme = "http";
-  else if (equals_ignoring_case(scheme, "https")) scheme = "https";
-  else return ParseError::kInvalidScheme;
+  if (equals_ignoring_case(scheme, "http"))
+    scheme = "http";
+  else if (equals_ignoring_case(scheme, "https"))
+    scheme = "https";
+  else
+    return ParseError::kInvalidScheme;
   if (!options.allow_absolute_url) return ParseError::kAbsoluteFormRefused;
   std::string_view rest = target.substr(colon + 3);
   size_t slash = std::min(rest.find_first_of("/?"), rest.size());
@@ -354,20 +403,21 @@ struct StatusLine {
   Version version = Version::kHttp11;
 };
 
+// Stops at the first byte that does not fit, never behind a line end: what follows the head makes no difference.
 ParseError parse_status_line(std::string_view head, StatusLine& line) {
   const char* at = head.data();
-  const char* end = at + head.size();
-  if (head.size() < 14) return ParseError::kInvalidStatusLine;
+  const char* const end = at + head.size();
+  if (head.size() < 9) return ParseError::kInvalidStatusLine;
   ParseError error = read_version(at, line.version);
   if (error == ParseError::kUnsupportedVersion) return error;
   if (error != ParseError::kNone || at[8] != ' ') return ParseError::kInvalidStatusLine;
-  line.status = at + 9;
-  for (int i = 0; i < 3; ++i) {
-    if (line.status[i] < '0' || line.status[i] > '9') return ParseError::kInvalidStatus;
-    line.code = line.code * 10 + (line.status[i] - '0');
+  at += 9;
+  line.status = at;
+  for (const char* const digits_end = at + 3; at < digits_end; ++at) {
+    if (at >= end || *at < '0' || *at > '9') return ParseError::kInvalidStatus;
+    line.code = line.code * 10 + (*at - '0');
   }
-  if (line.code < 100) return ParseError::kInvalidStatus;
-  at += 12;
+  if (line.code < 100 || at == end) return ParseError::kInvalidStatus;
   // Section 4 wants a space even in front of an empty reason; its absence is common and cannot be misread.
   if (*at == ' ') {
     at = simd::find_field_end(at, end, head.data());
@@ -408,7 +458,8 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   size_t method_begin = 0;
   size_t method_end = 3;
   ParseError error = ParseError::kNone;
-  if (!head.starts_with("GET ")) {
+  const bool is_get = head.starts_with("GET ");
+  if (!is_get) {
     error = check_request_start(head, method_begin, method_end);
     if (error != ParseError::kNone) return error;
     if (method_end == 0) return ParseError::kInvalidRequestLine;
@@ -420,7 +471,8 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   std::string_view target(target_begin, static_cast<size_t>(target_end - target_begin));
   if (target_end == end || *target_end != ' ' || target.empty()) [[unlikely]] {
     const char stop = target_end < end ? *target_end : '\0';
-    if (stop == '\t' || (target.empty() && (stop == ' ' || stop == '\r' || stop == '\n'))) return ParseError::kInvalidRequestLine;
+    if (stop == '\t' || (target.empty() && (stop == ' ' || stop == '\r' || stop == '\n')))
+      return ParseError::kInvalidRequestLine;
     error = check_line_end(target_end, end, ParseError::kInvalidTarget);
     return error == ParseError::kNone ? ParseError::kMissingVersion : error;
   }
@@ -428,10 +480,11 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   error = parse_version(target_end + 1, end, out.version, fields);
   if (error != ParseError::kNone) return error;
   if (out.version == Version::kHttp10 && !settings.options.accept_http_10) return ParseError::kHttp10Refused;
-  if (!settings.options.allow_custom_methods && !is_registered(method)) return ParseError::kUnsupportedMethod;
-
-  out.is_head = method == "HEAD";
-  out.is_connect = method == "CONNECT";
+  if (!is_get) {
+    if (!settings.options.allow_custom_methods && !is_registered(method)) return ParseError::kUnsupportedMethod;
+    out.is_head = method == "HEAD";
+    out.is_connect = method == "CONNECT";
+  }
   map.add(kMethod, method);
   std::string_view authority;
   error = add_target(method, target, settings.options, map, out, authority);
@@ -459,7 +512,8 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   out.keep_alive = allows_keep_alive(facts, out.version);
   // RFC 9110 10.1.1: HTTP/1.0 cannot expect; without content there is nothing to wait for.
   out.expect_continue = facts.expect_continue && out.version != Version::kHttp10 && !out.end_stream;
-  out.upgrade = facts.has_upgrade && facts.upgrade_option && out.version != Version::kHttp10 && out.end_stream && !out.is_connect;
+  out.upgrade =
+      facts.has_upgrade && facts.upgrade_option && out.version != Version::kHttp10 && out.end_stream && !out.is_connect;
   return ParseError::kNone;
 }
 
@@ -477,7 +531,8 @@ ParseError parse_response_head(std::string_view head, const Settings& settings, 
   out.version = line.version;
   map.add(kStatus, std::string_view(line.status, 3));
   Facts facts;
-  error = parse_fields<Section::kResponse>(line.end, head.data() + head.size(), head.data(), settings.limits, map, facts);
+  error =
+      parse_fields<Section::kResponse>(line.end, head.data() + head.size(), head.data(), settings.limits, map, facts);
   if (error != ParseError::kNone) return error;
   out.head_bytes = static_cast<uint32_t>(line.end - head.data());
   error = check_framing(facts, out.version);

@@ -13,12 +13,13 @@
 
 namespace weir::http::h1 {
 
-// `head` holds a complete head; bytes behind its empty line are not looked at to any effect. :authority is the target's or Host's; `host` is not kept. :scheme is set for
-// absolute-form only.
-[[nodiscard]] ParseError parse_request_head(std::string_view head, const Settings& settings, HeaderMap& map, RequestHead& out);
+// `head` begins with a complete head; what is behind its empty line makes no difference. :authority is the target's or
+// Host's; `host` is not kept. :scheme is set for absolute-form only.
+[[nodiscard]] ParseError parse_request_head(std::string_view head, const Settings& settings, HeaderMap& map,
+                                            RequestHead& out);
 
-[[nodiscard]] ParseError parse_response_head(std::string_view head, const Settings& settings, RequestKind request, HeaderMap& map,
-                                             ResponseHead& out);
+[[nodiscard]] ParseError parse_response_head(std::string_view head, const Settings& settings, RequestKind request,
+                                             HeaderMap& map, ResponseHead& out);
 
 // The status of a head that starts with a valid status line; 0 otherwise. To choose where its fields go.
 int peek_status(std::string_view head);
@@ -35,18 +36,48 @@ constexpr auto make_id_set(std::initializer_list<HeaderId> ids) {
 
 // RFC 9110 6.5.1: framing, routing, authentication, request modifiers, response controls, content format. A recipient
 // that merged one of these into the head would be led astray.
-inline constexpr auto kForbiddenInTrailers = make_id_set(
-    {
-     HeaderId::kHost, HeaderId::kContentLength, HeaderId::kTransferEncoding, HeaderId::kConnection,
-     HeaderId::kKeepAlive, HeaderId::kProxyConnection, HeaderId::kTe, HeaderId::kTrailer, HeaderId::kUpgrade,
-     HeaderId::kHttp2Settings, HeaderId::kAuthorization, HeaderId::kProxyAuthorization,
-     HeaderId::kProxyAuthenticate, HeaderId::kWwwAuthenticate, HeaderId::kCookie, HeaderId::kSetCookie,
-     HeaderId::kCacheControl, HeaderId::kExpect, HeaderId::kMaxForwards, HeaderId::kPragma, HeaderId::kRange,
-     HeaderId::kIfMatch, HeaderId::kIfNoneMatch, HeaderId::kIfModifiedSince, HeaderId::kIfUnmodifiedSince,
-     HeaderId::kIfRange, HeaderId::kContentEncoding, HeaderId::kContentType, HeaderId::kContentRange,
-     HeaderId::kAge, HeaderId::kDate, HeaderId::kExpires, HeaderId::kLocation, HeaderId::kRetryAfter,
-     HeaderId::kVary, HeaderId::kForwarded, HeaderId::kXForwardedFor, HeaderId::kXForwardedHost,
-     HeaderId::kXForwardedProto, HeaderId::kXForwardedPort, HeaderId::kXForwardedClientCert, HeaderId::kXRealIp});
+inline constexpr auto kForbiddenInTrailers = make_id_set({HeaderId::kHost,
+                                                          HeaderId::kContentLength,
+                                                          HeaderId::kTransferEncoding,
+                                                          HeaderId::kConnection,
+                                                          HeaderId::kKeepAlive,
+                                                          HeaderId::kProxyConnection,
+                                                          HeaderId::kTe,
+                                                          HeaderId::kTrailer,
+                                                          HeaderId::kUpgrade,
+                                                          HeaderId::kHttp2Settings,
+                                                          HeaderId::kAuthorization,
+                                                          HeaderId::kProxyAuthorization,
+                                                          HeaderId::kProxyAuthenticate,
+                                                          HeaderId::kWwwAuthenticate,
+                                                          HeaderId::kCookie,
+                                                          HeaderId::kSetCookie,
+                                                          HeaderId::kCacheControl,
+                                                          HeaderId::kExpect,
+                                                          HeaderId::kMaxForwards,
+                                                          HeaderId::kPragma,
+                                                          HeaderId::kRange,
+                                                          HeaderId::kIfMatch,
+                                                          HeaderId::kIfNoneMatch,
+                                                          HeaderId::kIfModifiedSince,
+                                                          HeaderId::kIfUnmodifiedSince,
+                                                          HeaderId::kIfRange,
+                                                          HeaderId::kContentEncoding,
+                                                          HeaderId::kContentType,
+                                                          HeaderId::kContentRange,
+                                                          HeaderId::kAge,
+                                                          HeaderId::kDate,
+                                                          HeaderId::kExpires,
+                                                          HeaderId::kLocation,
+                                                          HeaderId::kRetryAfter,
+                                                          HeaderId::kVary,
+                                                          HeaderId::kForwarded,
+                                                          HeaderId::kXForwardedFor,
+                                                          HeaderId::kXForwardedHost,
+                                                          HeaderId::kXForwardedProto,
+                                                          HeaderId::kXForwardedPort,
+                                                          HeaderId::kXForwardedClientCert,
+                                                          HeaderId::kXRealIp});
 }  // namespace detail
 
 // Fields that are neither accepted nor sent as trailers.

@@ -37,7 +37,8 @@ class ServerCodec {
   };
 
   // All three outlive the codec.
-  ServerCodec(Events& events, BlockPool& pool, const Settings& settings) : events_(events), pool_(pool), settings_(settings) {}
+  ServerCodec(Events& events, BlockPool& pool, const Settings& settings)
+      : events_(events), pool_(pool), settings_(settings) {}
   ServerCodec(const ServerCodec&) = delete;
   ServerCodec& operator=(const ServerCodec&) = delete;
 
@@ -72,7 +73,8 @@ class ServerCodec {
 
   // From :status and the fields. Framing: content-length as it is; without one and without end_stream chunked, or until
   // close for HTTP/1.0 clients; `content-length: 0` with end_stream where the status allows content. Hop-by-hop fields
-  // are the caller's business, except that transfer-encoding is never copied and `connection` lines are added as needed.
+  // are the caller's business, except that transfer-encoding is never copied and `connection` lines are added as
+  // needed.
   [[nodiscard]] EncodeError encode_response_head(const HeaderMap& map, bool end_stream, Slices& out);
   // Any 1xx but 101. Dropped for HTTP/1.0 clients, which know none (RFC 9110 15.2).
   [[nodiscard]] EncodeError encode_informational(const HeaderMap& map, Slices& out);
@@ -92,6 +94,8 @@ class ServerCodec {
   void close_after_response() { close_ = true; }
   // With both messages complete: another request may follow. Otherwise the owner closes, behind the response.
   bool keep_alive() const { return keep_alive_ && !close_; }
+  // What the client's request allows, whatever we decided.
+  bool client_keeps_alive() const { return keep_alive_; }
 
  private:
   enum class State : uint8_t { kHead, kBody, kComplete, kTunnel, kStopped };

@@ -1,5 +1,5 @@
-// Finding the first byte that does not belong, 16 bytes at a time with SSE2 (every x86-64 has it), byte by byte elsewhere.
-// Nothing reads beyond `end`, or in front of `floor`, where the text begins.
+// Finding the first byte that does not belong, 16 bytes at a time with SSE2 (every x86-64 has it), byte by byte
+// elsewhere. Nothing reads beyond `end`, or in front of `floor`, where the text begins.
 #pragma once
 
 #include <bit>
@@ -26,8 +26,8 @@ inline unsigned equal_mask(const char* at, char wanted) {
 
 #if WEIR_H1_SSE2
 // `at` moves to the first byte for which mask(bytes) has a bit, or to `end`. The last bytes are looked at through a
-// window that ends at `end` and begins, where that is readable (not before `floor`), in front of `at`. Otherwise they are
-// left to the caller, byte by byte: false.
+// window that ends at `end` and begins, where that is readable (not before `floor`), in front of `at`. Otherwise they
+// are left to the caller, byte by byte: false.
 template <class Mask>
 inline bool find_first(const char*& at, const char* end, const char* floor, Mask mask_of_bytes) {
   for (; end - at >= 16; at += 16) {
@@ -93,13 +93,16 @@ inline const char* find_colon(const char* at, const char* end, const char* floor
 
 // True if the `size` bytes at `at` are a-z, 0-9 and '-' only, as most names on the wire are. `readable` bytes may be
 // looked at; fewer than a whole number of 16 gives the answer "perhaps not".
-inline bool is_plain_lower([[maybe_unused]] const char* at, [[maybe_unused]] size_t size, [[maybe_unused]] size_t readable) {
+inline bool is_plain_lower([[maybe_unused]] const char* at, [[maybe_unused]] size_t size,
+                           [[maybe_unused]] size_t readable) {
 #if WEIR_H1_SSE2
   if (((size + 15) & ~size_t{15}) > readable) return false;
   for (size_t i = 0; i < size; i += 16) {
     __m128i bytes = load(at + i);
-    __m128i letters = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('a' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), bytes));
-    __m128i digits = _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), bytes));
+    __m128i letters =
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('a' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('z' + 1), bytes));
+    __m128i digits =
+        _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8('0' - 1)), _mm_cmpgt_epi8(_mm_set1_epi8('9' + 1), bytes));
     __m128i dashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
     unsigned plain = mask_of(_mm_or_si128(_mm_or_si128(letters, digits), dashes));
     unsigned wanted = size - i >= 16 ? 0xffffu : (1u << (size - i)) - 1;

@@ -18,8 +18,8 @@ struct Case {
   int line = 0;
   bool response = false;
   bool eof = false;
-  std::string verdict;   // accept, incomplete, or an error name
-  size_t complete = 0;   // messages before that
+  std::string verdict;  // accept, incomplete, or an error name
+  size_t complete = 0;  // messages before that
   Settings settings;
   RequestKind kind;
   bool check_body = false;
@@ -36,11 +36,21 @@ std::string unescape(std::string_view text) {
     }
     char c = text[++i];
     switch (c) {
-      case 'r': out.push_back('\r'); break;
-      case 'n': out.push_back('\n'); break;
-      case 't': out.push_back('\t'); break;
-      case 's': out.push_back(' '); break;
-      case 'p': out.push_back('|'); break;
+      case 'r':
+        out.push_back('\r');
+        break;
+      case 'n':
+        out.push_back('\n');
+        break;
+      case 't':
+        out.push_back('\t');
+        break;
+      case 's':
+        out.push_back(' ');
+        break;
+      case 'p':
+        out.push_back('|');
+        break;
       case 'x':
         out.push_back(static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])));
         i += 2;
@@ -56,7 +66,8 @@ std::string unescape(std::string_view text) {
         i = end;
         break;
       }
-      default: out.push_back(c);
+      default:
+        out.push_back(c);
     }
   }
   return out;
@@ -68,16 +79,26 @@ void apply_flag(std::string_view flag, Case& row) {
   if (flag.starts_with("body=")) {
     row.check_body = true;
     row.body = unescape(flag.substr(5));
-  } else if (flag == "response") row.response = true;
-  else if (flag == "eof") row.eof = true;
-  else if (flag == "head") row.kind.is_head = true;
-  else if (flag == "connect") row.kind.is_connect = true;
-  else if (flag == "upgrade") row.kind.is_upgrade = true;
-  else if (flag == "http10") options.accept_http_10 = true;
-  else if (flag == "noabsolute") options.allow_absolute_url = false;
-  else if (flag == "knownmethods") options.allow_custom_methods = false;
-  else if (flag == "small") limits = {.max_head_bytes = 200, .max_header_count = 4, .max_trailer_bytes = 40, .max_chunk_extension_bytes = 20};
-  else ADD_FAILURE() << "line " << row.line << ": unknown flag " << flag;
+  } else if (flag == "response")
+    row.response = true;
+  else if (flag == "eof")
+    row.eof = true;
+  else if (flag == "head")
+    row.kind.is_head = true;
+  else if (flag == "connect")
+    row.kind.is_connect = true;
+  else if (flag == "upgrade")
+    row.kind.is_upgrade = true;
+  else if (flag == "http10")
+    options.accept_http_10 = true;
+  else if (flag == "noabsolute")
+    options.allow_absolute_url = false;
+  else if (flag == "knownmethods")
+    options.allow_custom_methods = false;
+  else if (flag == "small")
+    limits = {.max_head_bytes = 200, .max_header_count = 4, .max_trailer_bytes = 40, .max_chunk_extension_bytes = 20};
+  else
+    ADD_FAILURE() << "line " << row.line << ": unknown flag " << flag;
 }
 
 std::vector<Case> read_corpus(const char* name) {
@@ -151,8 +172,9 @@ TEST_P(Smuggling, VerdictAndCuts) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Corpus, Smuggling, testing::Values("smuggling.txt", "responses.txt"),
-                         [](const auto& info) { return std::string(info.param).substr(0, std::string_view(info.param).find('.')); });
+INSTANTIATE_TEST_SUITE_P(Corpus, Smuggling, testing::Values("smuggling.txt", "responses.txt"), [](const auto& info) {
+  return std::string(info.param).substr(0, std::string_view(info.param).find('.'));
+});
 
 }  // namespace
 }  // namespace weir::http::h1::test

@@ -22,7 +22,8 @@ constexpr std::string_view kBrowser =
     "Connection: keep-alive\r\n"
     "sec-ch-ua: \"Not_A Brand\";v=\"8\", \"Chromium\";v=\"120\", \"Google Chrome\";v=\"120\"\r\n"
     "sec-ch-ua-mobile: ?0\r\n"
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 "
+    "Safari/537.36\r\n"
     "sec-ch-ua-platform: \"Linux\"\r\n"
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8\r\n"
     "Sec-Fetch-Site: same-origin\r\n"
@@ -36,10 +37,12 @@ constexpr std::string_view kBrowser =
     "Cookie: session=8f14e45fceea167a5a36dedd4bea2543; _ga=GA1.2.1234567890.1700000000; theme=dark; consent=1\r\n\r\n";
 
 constexpr std::string_view kResponse =
-    "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Wed, 17 Jan 2024 10:00:00 GMT\r\nContent-Type: text/html; charset=utf-8\r\n"
+    "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Wed, 17 Jan 2024 10:00:00 GMT\r\nContent-Type: text/html; "
+    "charset=utf-8\r\n"
     "Content-Length: 0\r\nConnection: keep-alive\r\nVary: Accept-Encoding\r\nETag: \"5f2c-18d1a7b3c40\"\r\n"
     "Cache-Control: public, max-age=3600\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: SAMEORIGIN\r\n"
-    "Strict-Transport-Security: max-age=31536000\r\nLast-Modified: Tue, 16 Jan 2024 09:00:00 GMT\r\nAccept-Ranges: bytes\r\n\r\n";
+    "Strict-Transport-Security: max-age=31536000\r\nLast-Modified: Tue, 16 Jan 2024 09:00:00 GMT\r\nAccept-Ranges: "
+    "bytes\r\n\r\n";
 
 // The stream is built anew per message, as the proxy does it.
 struct Side final : h1::ServerCodec::Events, h1::ClientCodec::Events {

@@ -42,19 +42,23 @@ TEST(Date, AgreesWithTheLibraryAndReadsBack) {
 
 TEST(Date, RefusesWhatIsNoDate) {
   int64_t seconds = 0;
-  for (const char* text : {"", "Sun, 06 Nov 1994 08:49:37 UTC", "Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
-                           "Sun, 06 Nox 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT ",
-                           "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:3x GMT"}) {
+  for (const char* text :
+       {"", "Sun, 06 Nov 1994 08:49:37 UTC", "Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
+        "Sun, 06 Nox 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 GMT ",
+        "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:3x GMT"}) {
     EXPECT_FALSE(parse_date(text, seconds)) << text;
   }
 }
 
 TEST(Url, Authorities) {
-  for (const char* good : {"a", "a.b", "a:80", "1.2.3.4", "1.2.3.4:0", "[::1]", "[::1]:443", "[::ffff:1.2.3.4]", "a_b", "a%41", "a:65535", "-"}) {
+  for (const char* good : {"a", "a.b", "a:80", "1.2.3.4", "1.2.3.4:0", "[::1]", "[::1]:443", "[::ffff:1.2.3.4]", "a_b",
+                           "a%41", "a:65535", "-"}) {
     EXPECT_TRUE(is_valid_authority(good)) << good;
   }
-  for (const char* bad : {"", ":", ":80", "a:", "a:x", "a:65536", "a:000080", "a:-1", "a b", "a/", "a?", "a#", "u@a", "[", "[]", "[::1", "::1", "[::1]80",
-                          "[::1]:", "[g::]", "[::1%25eth0]", "a%4", "a%g0", "a\\b", "\xc3\xa9", "a:80:80", "[::1]]"}) {
+  for (const char* bad :
+       {"",       ":",     ":80",          "a:",  "a:x",  "a:65536", "a:000080", "a:-1",    "a b",
+        "a/",     "a?",    "a#",           "u@a", "[",    "[]",      "[::1",     "::1",     "[::1]80",
+        "[::1]:", "[g::]", "[::1%25eth0]", "a%4", "a%g0", "a\\b",    "\xc3\xa9", "a:80:80", "[::1]]"}) {
     EXPECT_FALSE(is_valid_authority(bad)) << bad;
   }
   EXPECT_FALSE(is_valid_authority(std::string_view("a\0b", 3)));

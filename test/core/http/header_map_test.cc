@@ -130,7 +130,8 @@ TEST_F(HeaderMapTest, NamesThatComeAndGoDoNotGrowTheMap) {
 TEST_F(HeaderMapTest, BehavesLikeAVector) {
   using Model = std::vector<std::pair<std::string, std::string>>;
   std::vector<HeaderName> names;
-  for (const char* name : {":path", "accept", "via", "cookie", "x-request-id", "x-own-1", "x-own-2", "y-own-1", "te"}) names.emplace_back(std::string_view(name));
+  for (const char* name : {":path", "accept", "via", "cookie", "x-request-id", "x-own-1", "x-own-2", "y-own-1", "te"})
+    names.emplace_back(std::string_view(name));
   uint64_t seed = std::random_device{}();
   SCOPED_TRACE(seed);
   std::mt19937_64 random(seed);
@@ -171,18 +172,23 @@ TEST_F(HeaderMapTest, BehavesLikeAVector) {
         case 3: {
           map_.append_value(name, value);
           auto first = std::find_if(model.begin(), model.end(), is_name);
-          if (first == model.end()) model.emplace_back(text, value);
-          else first->second += "," + value;
+          if (first == model.end())
+            model.emplace_back(text, value);
+          else
+            first->second += "," + value;
           break;
         }
         default:
-          if (kind % 2 == 0 || name.id() == HeaderId::kNone) map_.add_copy(text, value);
-          else map_.add_copy(name.id(), value);
+          if (kind % 2 == 0 || name.id() == HeaderId::kNone)
+            map_.add_copy(text, value);
+          else
+            map_.add_copy(name.id(), value);
           model.emplace_back(text, value);
       }
       ASSERT_EQ(map_.size(), model.size());
       for (const HeaderName& any : names) {
-        auto first = std::find_if(model.begin(), model.end(), [&](const auto& entry) { return entry.first == any.text(); });
+        auto first =
+            std::find_if(model.begin(), model.end(), [&](const auto& entry) { return entry.first == any.text(); });
         ASSERT_EQ(map_.contains(any), first != model.end());
         ASSERT_EQ(map_.get(any), first != model.end() ? std::string_view(first->second) : std::string_view());
       }
@@ -196,7 +202,9 @@ TEST_F(HeaderMapTest, BehavesLikeAVector) {
     ASSERT_EQ(map_.to_string(), expected);
     ASSERT_EQ(map_.byte_size(), bytes);
     for (const HeaderName& any : names) {
-      ASSERT_EQ(map_.count(any), static_cast<size_t>(std::count_if(model.begin(), model.end(), [&](const auto& entry) { return entry.first == any.text(); })));
+      ASSERT_EQ(map_.count(any), static_cast<size_t>(std::count_if(model.begin(), model.end(), [&](const auto& entry) {
+                  return entry.first == any.text();
+                })));
     }
     Arena other_arena(pool_);
     HeaderMap copy(other_arena);

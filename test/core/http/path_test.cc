@@ -121,7 +121,8 @@ TEST(Path, IsIdempotent) {
     for (size_t i = 0; i < length; ++i) total *= alphabet.size();
     for (size_t number = 0; number < total; ++number) {
       std::string path = "/";
-      for (size_t i = 0, rest = number; i < length; ++i, rest /= alphabet.size()) path += alphabet[rest % alphabet.size()];
+      for (size_t i = 0, rest = number; i < length; ++i, rest /= alphabet.size())
+        path += alphabet[rest % alphabet.size()];
       PathVerdict verdict;
       std::string once = sanitized(path, options, verdict);
       if (verdict == PathVerdict::kReject) continue;

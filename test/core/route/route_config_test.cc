@@ -35,7 +35,10 @@ class FakeEnv final : public RouteConfigEnv {
     parsed.push_back(std::string(path) + " " + std::string(name));
     if (message.type_url() == "bad") {
       if (optional) return true;
-      diagnostics.add({.path = std::string(path), .message = "unknown type"});
+      Diagnostic diagnostic;
+      diagnostic.path = std::string(path);
+      diagnostic.message = "unknown type";
+      diagnostics.add(std::move(diagnostic));
       return false;
     }
     config = std::make_shared<std::string>(message.type_url());

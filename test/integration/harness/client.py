@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import time
 from typing import Optional
 
@@ -27,6 +28,11 @@ class Connection:
         self.close()
 
     def close(self) -> None:
+        self.sock.close()
+
+    def reset(self) -> None:
+        """Closes with RST instead of FIN."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
     def send(self, data: bytes) -> None:

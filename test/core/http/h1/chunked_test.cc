@@ -53,7 +53,8 @@ TEST(ErrorNames, AreDistinctAndHaveAStatus) {
     EXPECT_EQ(std::count(names.begin(), names.end(), name), 0) << name;
     names.push_back(name);
     int status = suggested_status(error);
-    EXPECT_TRUE(status == 400 || status == 414 || status == 426 || status == 431 || status == 501 || status == 505) << name;
+    EXPECT_TRUE(status == 400 || status == 414 || status == 426 || status == 431 || status == 501 || status == 505)
+        << name;
   }
   EXPECT_EQ(error_name(ParseError::kBareLf), "http1.bare_lf");
   EXPECT_EQ(suggested_status(ParseError::kTargetTooLong), 414);

@@ -44,7 +44,8 @@ class ClientCodecTest : public testing::Test {
 };
 
 TEST_F(ClientCodecTest, Framing) {
-  EXPECT_EQ(request("GET", true, {{"accept", "*/*"}, {"host", "other"}}), "GET /p HTTP/1.1\r\nhost: h:1\r\naccept: */*\r\n\r\n");
+  EXPECT_EQ(request("GET", true, {{"accept", "*/*"}, {"host", "other"}}),
+            "GET /p HTTP/1.1\r\nhost: h:1\r\naccept: */*\r\n\r\n");
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(client_.codec.reusable());
   EXPECT_EQ(request("POST", true), "POST /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 0\r\n\r\n");
@@ -52,7 +53,8 @@ TEST_F(ClientCodecTest, Framing) {
   EXPECT_EQ(request("POST", false), "POST /p HTTP/1.1\r\nhost: h:1\r\ntransfer-encoding: chunked\r\n\r\n");
   EXPECT_EQ(send("abc", true), "3\r\nabc\r\n0\r\n\r\n");
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  EXPECT_EQ(request("PUT", false, {{"transfer-encoding", "chunked"}, {"content-length", "3"}}), "PUT /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 3\r\n\r\n");
+  EXPECT_EQ(request("PUT", false, {{"transfer-encoding", "chunked"}, {"content-length", "3"}}),
+            "PUT /p HTTP/1.1\r\nhost: h:1\r\ncontent-length: 3\r\n\r\n");
   EXPECT_EQ(send("abc", true), "abc");
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(client_.codec.reusable());
@@ -104,7 +106,8 @@ TEST_F(ClientCodecTest, Http10PeersAreReusedIfTheySaySo) {
 
 TEST_F(ClientCodecTest, SurplusBytesCannotAnswerTheNextRequest) {
   request("GET", true);
-  append_alone(in_, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 Poison\r\nContent-Length: 0\r\n\r\n", client_.blocks);
+  append_alone(in_, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 Poison\r\nContent-Length: 0\r\n\r\n",
+               client_.blocks);
   client_.codec.receive(in_);
   EXPECT_EQ(client_.complete(), 1u);
   EXPECT_EQ(client_.error, ParseError::kUnexpectedData);
@@ -143,7 +146,8 @@ TEST_F(ClientCodecTest, TooManyInformational) {
 }
 
 TEST_F(ClientCodecTest, TunnelAfterUpgrade) {
-  EXPECT_EQ(request("GET", false, {{"connection", "upgrade"}, {"upgrade", "x"}}), "GET /p HTTP/1.1\r\nhost: h:1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+  EXPECT_EQ(request("GET", false, {{"connection", "upgrade"}, {"upgrade", "x"}}),
+            "GET /p HTTP/1.1\r\nhost: h:1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
   EXPECT_EQ(send("early", false), "");
   EXPECT_EQ(error_, EncodeError::kWrongState);
   receive("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nserver speaks");

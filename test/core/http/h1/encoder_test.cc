@@ -1,4 +1,5 @@
-// The bytes of heads and bodies: what may never be written, where they are written, and that our parser reads them back.
+// The bytes of heads and bodies: what may never be written, where they are written, and that our parser reads them
+// back.
 #include "core/http/h1/encoder.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +35,8 @@ class EncoderTest : public testing::Test {
 };
 
 TEST_F(EncoderTest, BreaksAreNeverWritten) {
-  const std::string_view bad[] = {"\r", "\n", std::string_view("\0", 1), "a\r\nX-Injected: 1", "\r\n", "0123456789abcdef\n"};
+  const std::string_view bad[] = {
+      "\r", "\n", std::string_view("\0", 1), "a\r\nX-Injected: 1", "\r\n", "0123456789abcdef\n"};
   for (std::string_view value : bad) {
     for (size_t before : {0, 1, 14, 15, 16, 17, 31, 300, 5000}) {
       std::string text = std::string(before, 'v') + std::string(value) + "v";
@@ -92,7 +94,8 @@ TEST_F(EncoderTest, ProperCase) {
   framing.proper_case = true;
   ASSERT_EQ(encode_request_head(request_, framing, out_, blocks_), EncodeError::kNone);
   EXPECT_EQ(out_.to_string(),
-            "GET / HTTP/1.1\r\nHost: h\r\nX-Own-Name: V-v\r\n1st: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+            "GET / HTTP/1.1\r\nHost: h\r\nX-Own-Name: V-v\r\n1st: x\r\nTransfer-Encoding: chunked\r\nConnection: "
+            "close\r\n\r\n");
 }
 
 TEST_F(EncoderTest, HeadsShareABlockAndLargeOnesGetTheirOwn) {
@@ -164,7 +167,8 @@ TEST_F(EncoderTest, RoundTrip) {
   std::mt19937_64 random(seed);
   auto text_of = [&](std::string_view alphabet, size_t least, size_t most) {
     std::string text;
-    for (size_t size = least + random() % (most - least + 1); size > 0; --size) text += alphabet[random() % alphabet.size()];
+    for (size_t size = least + random() % (most - least + 1); size > 0; --size)
+      text += alphabet[random() % alphabet.size()];
     return text;
   };
   Settings settings;
@@ -181,7 +185,9 @@ TEST_F(EncoderTest, RoundTrip) {
       std::string_view trimmed = trim_spaces(value);
       if (random() % 2 == 0) {
         auto id = static_cast<HeaderId>(6 + random() % (kHeaderIdCount - 6));
-        if (id == HeaderId::kHost || id == HeaderId::kContentLength || id == HeaderId::kTransferEncoding || id == HeaderId::kConnection) continue;
+        if (id == HeaderId::kHost || id == HeaderId::kContentLength || id == HeaderId::kTransferEncoding ||
+            id == HeaderId::kConnection)
+          continue;
         request_.add_copy(id, trimmed);
       } else {
         request_.add_copy(text_of("abcxyz019-_.!#$%&'*+^`|~", 1, 40), trimmed);

@@ -15,7 +15,8 @@ size_t expected_end(std::string_view text, HeadScanner::From from) {
   size_t line_begin = from == HeadScanner::From::kTrailers ? 0 : std::string_view::npos;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '\n') continue;
-    if (line_begin != std::string_view::npos && (i == line_begin || (i == line_begin + 1 && text[line_begin] == '\r'))) return i + 1;
+    if (line_begin != std::string_view::npos && (i == line_begin || (i == line_begin + 1 && text[line_begin] == '\r')))
+      return i + 1;
     line_begin = i + 1;
   }
   return 0;

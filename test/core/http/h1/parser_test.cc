@@ -32,9 +32,12 @@ class ParserTest : public testing::Test {
 TEST_F(ParserTest, PseudoHeadersComeFirstWhereverHostStands) {
   std::string head = "GET /p?q HTTP/1.1\r\nUser-Agent: u\r\nX-Mixed-Case:  v  \r\nHost: a.b:80\r\nx-lower: w\r\n\r\n";
   ASSERT_EQ(request(head), ParseError::kNone);
-  EXPECT_EQ(map_.to_string(), ":method: GET\n:path: /p?q\n:authority: a.b:80\nuser-agent: u\nx-mixed-case: v\nx-lower: w\n");
+  EXPECT_EQ(map_.to_string(),
+            ":method: GET\n:path: /p?q\n:authority: a.b:80\nuser-agent: u\nx-mixed-case: v\nx-lower: w\n");
   EXPECT_FALSE(map_.contains(HeaderId::kHost));
-  auto inside = [&](std::string_view text) { return text.data() >= head.data() && text.data() < head.data() + head.size(); };
+  auto inside = [&](std::string_view text) {
+    return text.data() >= head.data() && text.data() < head.data() + head.size();
+  };
   EXPECT_TRUE(inside(map_.path()));
   EXPECT_TRUE(inside(map_.get(HeaderName("x-mixed-case"))));
   map_.for_each([&](const HeaderEntry& entry) {
@@ -90,18 +93,22 @@ TEST_F(ParserTest, KeepAlive) {
 }
 
 TEST_F(ParserTest, UpgradeAndExpect) {
-  ASSERT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"), ParseError::kNone);
+  ASSERT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            ParseError::kNone);
   EXPECT_TRUE(info_.upgrade);
   ASSERT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"), ParseError::kNone);
   EXPECT_FALSE(info_.upgrade);
-  ASSERT_EQ(request("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\n"), ParseError::kNone);
+  ASSERT_EQ(request("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\n"),
+            ParseError::kNone);
   EXPECT_FALSE(info_.upgrade);
-  ASSERT_EQ(request("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n"), ParseError::kNone);
+  ASSERT_EQ(request("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n"),
+            ParseError::kNone);
   EXPECT_TRUE(info_.expect_continue);
   ASSERT_EQ(request("GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n"), ParseError::kNone);
   EXPECT_FALSE(info_.expect_continue);
   settings_.options.accept_http_10 = true;
-  ASSERT_EQ(request("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"), ParseError::kNone);
+  ASSERT_EQ(request("POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
+            ParseError::kNone);
   EXPECT_FALSE(info_.expect_continue);
 }
 
@@ -127,7 +134,8 @@ TEST_F(ParserTest, Responses) {
 
 // Heads that were not found by the scanner: nothing may be read beyond the end, whatever is missing.
 TEST_F(ParserTest, EveryPrefixIsRefused) {
-  std::string_view head = "GET http://h/p HTTP/1.1\r\nHost: h\r\nX-Unknown: 0123456789012345\r\nConnection: close\r\n\r\n";
+  std::string_view head =
+      "GET http://h/p HTTP/1.1\r\nHost: h\r\nX-Unknown: 0123456789012345\r\nConnection: close\r\n\r\n";
   ASSERT_EQ(request(head), ParseError::kNone);
   for (size_t size = 0; size < head.size(); ++size) {
     std::string exact(head.substr(0, size));

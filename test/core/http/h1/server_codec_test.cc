@@ -18,7 +18,8 @@ class ServerCodecTest : public testing::Test {
     server_.codec.receive(in_);
     server_.flush();
   }
-  std::string respond(std::string_view status, bool end_stream, std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
+  std::string respond(std::string_view status, bool end_stream,
+                      std::initializer_list<std::pair<std::string_view, std::string_view>> fields = {}) {
     HeaderMap map(arena_);
     map.add_copy(HeaderId::kStatus, status);
     for (auto [name, value] : fields) map.add_copy(name, value);
@@ -156,7 +157,8 @@ TEST_F(ServerCodecTest, FramingOfResponses) {
   receive(kGet);
   EXPECT_EQ(respond("200", true, {{"content-length", "0"}}), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
   receive(kGet);
-  EXPECT_EQ(respond("200", false, {{"transfer-encoding", "gzip"}, {"content-length", "3"}}), "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n");
+  EXPECT_EQ(respond("200", false, {{"transfer-encoding", "gzip"}, {"content-length", "3"}}),
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n");
   EXPECT_EQ(send("abcd", true), "");
   EXPECT_EQ(error_, EncodeError::kBodyTooLong);
   EXPECT_EQ(send("ab", true), "ab");
@@ -187,7 +189,8 @@ TEST_F(ServerCodecTest, ConnectionLines) {
 
 TEST_F(ServerCodecTest, ConnectionCloseByTheOwnerOrTheResponse) {
   receive(kGet);
-  EXPECT_EQ(respond("200", true, {{"connection", "x, Close"}}), "HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 0\r\n\r\n");
+  EXPECT_EQ(respond("200", true, {{"connection", "x, Close"}}),
+            "HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 0\r\n\r\n");
   EXPECT_FALSE(server_.codec.keep_alive());
 }
 

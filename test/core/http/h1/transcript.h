@@ -154,7 +154,8 @@ class ClientRecorder final : public Recorder, public ClientCodec::Events {
     last().owner = std::move(owner);
     last().head_seen = true;
     note("response " + std::to_string(head.status) + " " +
-         framing_text(head.body, head.content_length, head.end_stream, head.keep_alive) + "\n" + last().headers.to_string());
+         framing_text(head.body, head.content_length, head.end_stream, head.keep_alive) + "\n" +
+         last().headers.to_string());
     last().ended = head.end_stream;
   }
   void on_response_data(Slices& data, bool end_stream) override { note_data(data, end_stream); }
@@ -223,18 +224,25 @@ inline Outcome run_server(std::string_view text, const std::vector<size_t>& cuts
   Slices in;
   feed(server.codec, text, cuts, in, server.blocks);
   server.flush();
-  return {server.text, in.to_string(), server.error, server.suggested, server.complete(), server.bodies(), server.codec.idle()};
+  return {server.text,       in.to_string(),  server.error,       server.suggested,
+          server.complete(), server.bodies(), server.codec.idle()};
 }
 
-inline Outcome run_client(std::string_view text, const std::vector<size_t>& cuts, const Settings& settings, RequestKind kind,
-                          bool eof) {
+inline Outcome run_client(std::string_view text, const std::vector<size_t>& cuts, const Settings& settings,
+                          RequestKind kind, bool eof) {
   ClientRecorder client(settings);
   client.codec.expect_response(kind);
   Slices in;
   feed(client.codec, text, cuts, in, client.blocks);
   if (eof) client.codec.on_eof();
   client.flush();
-  return {client.text, in.to_string(), client.error, 0, client.complete(), client.bodies(), client.codec.response_complete()};
+  return {client.text,
+          in.to_string(),
+          client.error,
+          0,
+          client.complete(),
+          client.bodies(),
+          client.codec.response_complete()};
 }
 
 }  // namespace weir::http::h1::test

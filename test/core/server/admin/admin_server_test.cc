@@ -1,0 +1,263 @@
+#include "test/core/server/admin/fake_source.h"
+
+namespace weir::admin {
+namespace {
+
+constexpr size_t kBig = 40'000'000;
+
+std::string big_body() {
+  std::string body;
+  body.reserve(kBig);
+  while (body.size() < kBig) body += "0123456789abcdef" + std::to_string(body.size()) + "\n";
+  body.resize(kBig);
+  return body;
+}
+
+class AdminServerTest : public AdminTest {
+ protected:
+  void add_more() override {
+    server_->add("/big", {.help = "big"}, [](const AdminRequest&, AdminResponse& response) { response.body = big_body(); });
+    server_->add("/echo", {.access = Access::kReadOrChange, .help = "echo"}, [](const AdminRequest& request, AdminResponse& response) {
+      for (const auto& [name, value] : request.parameters) response.body += name + "=" + value + ";";
+      response.body += std::to_string(request.body.size());
+    });
+  }
+};
+
+TEST_F(AdminServerTest, HeadersOfAnAnswer) {
+  start();
+  std::string response = exchange("GET", "/ready");
+  EXPECT_EQ(status_of(response), 200);
+  for (const char* line : {"content-type: text/plain; charset=UTF-8\r\n", "content-length: 5\r\n", "cache-control: no-cache, max-age=0\r\n",
+                           "x-content-type-options: nosniff\r\n", "\r\ndate: "}) {
+    EXPECT_NE(response.find(line), std::string::npos) << line << response;
+  }
+}
+
+TEST_F(AdminServerTest, ChangesOnlyByPost) {
+  start();
+  for (const char* path : {"/quitquitquit", "/healthcheck/fail", "/healthcheck/ok", "/reset_counters", "/reopen_logs"}) {
+    std::string response = exchange("GET", path);
+    EXPECT_EQ(status_of(response), 405) << path;
+    EXPECT_NE(response.find("\r\nallow: POST\r\n"), std::string::npos) << response;
+  }
+  EXPECT_EQ(source_.actions_, "");
+  EXPECT_EQ(get("/quitquitquit"), "/quitquitquit changes state: use POST\n  curl -X POST http://127.0.0.1/quitquitquit\n");
+  std::string read_only = exchange("POST", "/stats");
+  EXPECT_EQ(status_of(read_only), 405);
+  EXPECT_NE(read_only.find("\r\nallow: GET, HEAD\r\n"), std::string::npos);
+  EXPECT_EQ(status_of(exchange("OPTIONS", "/stats")), 405);
+  EXPECT_EQ(status_of(exchange("DELETE", "/quitquitquit")), 405);
+  EXPECT_EQ(post("/healthcheck/fail"), "OK\n");
+  EXPECT_EQ(post("/healthcheck/ok"), "OK\n");
+  EXPECT_EQ(post("/reopen_logs"), "OK\n");
+  std::string quit = exchange("POST", "/quitquitquit");
+  EXPECT_EQ(body_of(quit), "OK\n");
+  EXPECT_NE(quit.find("connection: close"), std::string::npos);
+  EXPECT_EQ(source_.actions_, "fail ok reopen shutdown ");
+}
+
+TEST_F(AdminServerTest, BrowsersOfOtherSitesAreRefused) {
+  start({.allowed_hosts = {"edge.internal"}});
+  auto with_host = [&](const std::string& path, const std::string& host) {
+    Client client(port_);
+    client.send("GET " + path + " HTTP/1.1\r\nhost: " + host + "\r\n\r\n");
+    return status_of(client.response());
+  };
+  EXPECT_EQ(with_host("/stats", "rebound.example:9901"), 403);
+  EXPECT_EQ(with_host("/none", "rebound.example"), 403);
+  EXPECT_EQ(with_host("/ready", "any.example"), 200);
+  EXPECT_EQ(with_host("/stats", "edge.internal:9901"), 200);
+  EXPECT_EQ(with_host("/stats", "localhost:9901"), 200);
+  EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "origin: http://evil.example\r\n")), 403);
+  EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "sec-fetch-site: cross-site\r\n")), 403);
+  EXPECT_EQ(status_of(exchange("GET", "/stats", "origin: http://evil.example\r\n")), 403);
+  EXPECT_EQ(source_.actions_, "");
+  EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "origin: http://127.0.0.1\r\nsec-fetch-site: same-origin\r\n")), 200);
+}
+
+TEST_F(AdminServerTest, UnknownPathsNameTheNearest) {
+  start();
+  std::string response = exchange("GET", "/stat");
+  EXPECT_EQ(status_of(response), 404);
+  EXPECT_EQ(body_of(response), "/stat: no such endpoint; nearest: /stats, /stats/prometheus\n/help lists all endpoints\n");
+  EXPECT_EQ(get("/cluster/"), "/cluster/: no such endpoint; nearest: /clusters\n/help lists all endpoints\n");
+  EXPECT_EQ(get("/prometheus").substr(0, 60), "/prometheus: no such endpoint; nearest: /stats/prometheus\n/h");
+  EXPECT_EQ(get("/zzzzzzzzzzzz"), "/zzzzzzzzzzzz: no such endpoint\n/help lists all endpoints\n");
+}
+
+TEST_F(AdminServerTest, AllowPaths) {
+  start({.allow_path = [](std::string_view path) { return path == "/ready"; }});
+  EXPECT_EQ(status_of(exchange("GET", "/ready")), 200);
+  EXPECT_EQ(status_of(exchange("GET", "/stats")), 403);
+}
+
+TEST_F(AdminServerTest, ParametersComeFromQueryAndForm) {
+  start();
+  EXPECT_EQ(get("/echo?a=1&b"), "a=1;b=;0");
+  EXPECT_EQ(body_of(exchange("POST", "/echo?a=1", "content-type: application/x-www-form-urlencoded\r\n", "c=%26")), "a=1;c=&;5");
+  EXPECT_EQ(body_of(exchange("POST", "/echo", "content-type: text/plain\r\n", "c=3")), "3");
+}
+
+TEST_F(AdminServerTest, PipelinedRequestsAreAnsweredInOrder) {
+  start();
+  Client client(port_);
+  std::string requests;
+  for (int i = 0; i < 200; ++i) requests += "GET /echo?" + std::to_string(i) + " HTTP/1.1\r\nhost: [::1]\r\n\r\n";
+  client.send(requests);
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(body_of(client.response()), std::to_string(i) + "=;0");
+  client.send("POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHEAD /ready HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_EQ(body_of(client.response()), "3");
+  EXPECT_NE(client.response(true).find("content-length: 5"), std::string::npos);
+  client.send("GET /ready HTTP/1.1\r\nhost: [::1]\r\nconnection: close\r\n\r\n");
+  EXPECT_EQ(body_of(client.all()), "LIVE\n");
+}
+
+TEST_F(AdminServerTest, OldAndHalfClosedClients) {
+  start();
+  Client old(port_);
+  old.send("GET /ready HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(body_of(old.all()), "LIVE\n");
+  Client half(port_);
+  half.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  half.end();
+  EXPECT_EQ(body_of(half.all()).size(), kBig);
+}
+
+TEST_F(AdminServerTest, RequestsInSingleBytes) {
+  start();
+  Client client(port_);
+  for (char c : std::string("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 2\r\n\r\nab")) {
+    client.send(std::string(1, c));
+    std::this_thread::sleep_for(200us);
+  }
+  EXPECT_EQ(body_of(client.response()), "2");
+}
+
+TEST_F(AdminServerTest, OversizedAndGarbageRequests) {
+  start();
+  auto status = [&](const std::string& bytes) {
+    Client client(port_);
+    client.send(bytes);
+    return status_of(client.all());
+  };
+  EXPECT_EQ(status("GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\nhost: [::1]\r\n\r\n"), 414);
+  EXPECT_EQ(status("GET / HTTP/1.1\r\nhost: [::1]\r\nx: " + std::string(20'000, 'a') + "\r\n\r\n"), 431);
+  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 100000000\r\n\r\n"), 413);
+  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, 'a') + "\r\n0\r\n\r\n"), 413);
+  EXPECT_EQ(status("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 400);
+  EXPECT_EQ(status("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"), 400);
+  EXPECT_EQ(status("CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n"), 403);
+  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
+  Client cut(port_);
+  cut.send("GET /ready HTT");
+  cut.end();
+  EXPECT_EQ(status_of(cut.all()), 400);
+  Client silent(port_);
+  silent.end();
+  EXPECT_EQ(silent.all(), "");
+  EXPECT_EQ(get("/ready"), "LIVE\n");
+}
+
+// A reader that takes 40 MB slowly gets every byte, while others are served, and the answer is let go afterwards.
+TEST_F(AdminServerTest, ASlowReaderOfABigAnswerDelaysNobody) {
+  start();
+  Client slow(port_, 4096);
+  slow.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  std::this_thread::sleep_for(50ms);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(get("/ready"), "LIVE\n");
+  EXPECT_TRUE(body_of(slow.response()) == big_body());
+  slow.send("GET /ready HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_EQ(body_of(slow.response()), "LIVE\n");
+}
+
+TEST_F(AdminServerTest, WhatWaitsForSlowReadersIsBounded) {
+  start({.max_waiting_bytes = kBig + 1000});
+  Client slow(port_, 4096);
+  slow.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_TRUE(slow.read_more());
+  EXPECT_EQ(status_of(exchange("GET", "/big")), 503);
+  EXPECT_EQ(get("/ready"), "LIVE\n");
+}
+
+TEST_F(AdminServerTest, IdleAndStalledConnectionsEnd) {
+  start({.idle_timeout = 100ms});
+  Client idle(port_), dripping(port_), stalled(port_, 4096);
+  dripping.send("GET /rea");
+  stalled.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_EQ(idle.all(), "");
+  EXPECT_EQ(dripping.all(), "");
+  std::this_thread::sleep_for(500ms);  // it reads nothing
+  EXPECT_LT(stalled.all().size(), kBig);
+}
+
+TEST_F(AdminServerTest, IdleConnectionsMakeRoomForNewOnes) {
+  start({.max_connections = 3});
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 10; ++i) {
+    idle.push_back(std::make_unique<Client>(port_));
+    idle.back()->send("GET /ready HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+    EXPECT_EQ(body_of(idle.back()->response()), "LIVE\n");
+  }
+  EXPECT_EQ(idle[0]->all(), "");
+}
+
+TEST_F(AdminServerTest, BusyConnectionsAreLimited) {
+  start({.max_connections = 2});
+  Client one(port_, 4096), two(port_, 4096);
+  one.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  two.send("GET /big HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_TRUE(one.read_more());
+  EXPECT_TRUE(two.read_more());
+  Client three(port_);
+  EXPECT_EQ(status_of(three.all()), 503);
+}
+
+TEST_F(AdminServerTest, ManyClientsAtOnce) {
+  start();
+  std::vector<std::thread> clients;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&] {
+      for (int j = 0; j < 50; ++j) good += get("/echo?x=1") == "x=1;0";
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(good, 400);
+}
+
+TEST_F(AdminServerTest, UnixSocketsNeedNoHost) {
+  start();
+  std::string path = "/tmp/weir-admin-test-" + std::to_string(getpid());
+  std::atomic<bool> listening{false};
+  lane_.post([&] { listening = server_->listen(*net::Address::from_unix(path)).ok(); });
+  for (int i = 0; i < 200 && !listening; ++i) std::this_thread::sleep_for(10ms);
+  ASSERT_TRUE(listening);
+  std::string command = "curl -sS --max-time 5 --unix-socket " + path + " http://any.example/ready";
+  FILE* curl = popen(command.c_str(), "r");
+  char text[64] = {};
+  EXPECT_GT(fread(text, 1, sizeof(text) - 1, curl), 0u);
+  pclose(curl);
+  EXPECT_STREQ(text, "LIVE\n");
+  unlink(path.c_str());
+}
+
+class CountingLogger final : public stream::AccessLogger {
+ public:
+  void log(const stream::LogSubject& subject, event::Lane&) const override {
+    lines += std::string(subject.request->path()) + " " + std::to_string(subject.info.response_code) + " " + std::to_string(subject.info.bytes_sent) + "\n";
+  }
+  mutable std::string lines;
+};
+
+TEST_F(AdminServerTest, AccessLog) {
+  auto logger = std::make_shared<CountingLogger>();
+  start({.access_logs = {logger}});
+  get("/ready");
+  get("/none?x");
+  TearDown();
+  EXPECT_EQ(logger->lines.substr(0, 36), "/ready 200 5\n/none?x 404 " + logger->lines.substr(25, 11));
+}
+
+}  // namespace
+}  // namespace weir::admin

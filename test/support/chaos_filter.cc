@@ -1,0 +1,136 @@
+#include "test/support/chaos_filter.h"
+
+#include "test/support/descriptor.h"
+
+namespace weir::test {
+
+using filter::Action;
+
+ChaosFilter::ChaosFilter(const ChaosConfig& config) : config_(config), random_(config.seed * 1'000'003 + ++config.record->streams) {
+  ++config_.record->live;
+  if (config_.keep_bodies) {
+    config_.record->request_body.clear();
+    config_.record->response_body.clear();
+  }
+}
+
+ChaosFilter::~ChaosFilter() {
+  --config_.record->live;
+  expect(completed_ || !request_.headers, "destroyed without on_complete");
+}
+
+void ChaosFilter::expect(bool condition, const char* what) {
+  if (!condition && config_.record->violations.size() < 20) config_.record->violations.emplace_back(what);
+}
+
+void ChaosFilter::Side::on_timer() {
+  if (std::exchange(answer_later, false) && filter.stream_ != nullptr) {
+    ++filter.config_.record->answered;
+    resume.cancel();
+    filter.stream_->reply_local(418, "chaos_reply", "chaos\n");
+    return;
+  }
+  resume.resume();
+}
+
+// What every hook ends with.
+Action ChaosFilter::act(filter::Stream& stream, Side& side) {
+  const ChaosConfig::Record& record = *config_.record;
+  if (roll_mille(config_.answer_per_mille)) {
+    if (roll(50)) {
+      ++record.answered;
+      return stream.reply_local(418, "chaos_reply", "chaos\n");
+    }
+    side.answer_later = true;
+  } else if (roll_mille(config_.abort_per_mille)) {
+    ++record.aborted;
+    return stream.abort("chaos_abort");
+  }
+  if (!side.answer_later && !roll(config_.pause_percent)) return Action::kContinue;
+  ++record.paused;
+  side.resume = stream.resume_handle();
+  if (!side.answer_later && roll(20)) {  // decided at once
+    side.resume.resume();
+    return Action::kPause;
+  }
+  auto longest = static_cast<uint32_t>(config_.longest_pause.count() / 1000) + 1;
+  stream.lane().arm_in(side, std::chrono::microseconds(random_.below(longest)));
+  return Action::kPause;
+}
+
+Action ChaosFilter::headers(filter::Stream& stream, Side& side, http::HeaderMap& headers, bool end) {
+  stream_ = &stream;
+  expect(!side.headers, "headers twice");
+  expect(!completed_, "headers after on_complete");
+  side.headers = true;
+  side.ended = end;
+  side.may_split = headers.contains(http::HeaderId::kContentLength);
+  return act(stream, side);
+}
+
+Action ChaosFilter::data(filter::Stream& stream, Side& side, Slices& data, bool end, std::string& body) {
+  expect(side.headers, "data before headers");
+  expect(!side.ended, "data after the end");
+  expect(!side.trailers, "data after trailers");
+  expect(!side.resume, "data while paused");
+  expect(!completed_, "data after on_complete");
+  expect(end || !data.empty(), "no data and no end");
+  side.ended = end;
+  if (config_.keep_bodies) body += data.to_string();
+  if (!side.held.empty()) {
+    Slices joined;
+    joined.append_all(side.held);
+    joined.append_all(data);
+    data = std::move(joined);
+  }
+  if (!end && side.may_split && !data.empty() && roll(config_.split_percent)) {
+    ++config_.record->split;
+    size_t passed = roll(30) ? std::min<size_t>(1, data.size()) : random_.below(static_cast<uint32_t>(data.size()) + 1);
+    Slices front;
+    data.move_front(passed, front);
+    side.held.append_all(data);
+    data = std::move(front);
+  }
+  return act(stream, side);
+}
+
+Action ChaosFilter::trailers(filter::Stream& stream, Side& side) {
+  expect(side.headers, "trailers before headers");
+  expect(!side.ended, "trailers after the end");
+  expect(!side.resume, "trailers while paused");
+  expect(!completed_, "trailers after on_complete");
+  expect(side.held.empty(), "trailers on a message with content-length");
+  side.ended = true;
+  side.trailers = true;
+  return act(stream, side);
+}
+
+Action ChaosFilter::on_request_headers(filter::Stream& stream, http::HeaderMap& map, bool end) { return headers(stream, request_, map, end); }
+Action ChaosFilter::on_request_data(filter::Stream& stream, Slices& bytes, bool end) {
+  return data(stream, request_, bytes, end, config_.record->request_body);
+}
+Action ChaosFilter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) { return trailers(stream, request_); }
+Action ChaosFilter::on_response_headers(filter::Stream& stream, http::HeaderMap& map, bool end) {
+  expect(request_.headers, "response hook without a request hook");
+  return headers(stream, response_, map, end);
+}
+Action ChaosFilter::on_response_data(filter::Stream& stream, Slices& bytes, bool end) {
+  return data(stream, response_, bytes, end, config_.record->response_body);
+}
+Action ChaosFilter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) { return trailers(stream, response_); }
+
+void ChaosFilter::on_complete(filter::Stream&) {
+  expect(!completed_, "on_complete twice");
+  completed_ = true;
+}
+
+const filter::HttpFilterDescriptor& chaos_descriptor() {
+  static const filter::HttpFilterDescriptor descriptor = describe_for_test<ChaosConfig, ChaosFilter>("weir.test.chaos");
+  return descriptor;
+}
+
+filter::HttpFilterEntry chaos_entry(std::shared_ptr<const ChaosConfig> config, std::string name) {
+  return {.descriptor = &chaos_descriptor(), .config = std::move(config), .name = std::move(name)};
+}
+
+}  // namespace weir::test

@@ -1,0 +1,44 @@
+#include "test/support/plugin_scope.h"
+
+#include <google/protobuf/message.h>
+#include <gtest/gtest.h>
+
+namespace weir::test {
+
+const filter::Registry& PluginScope::registry() {
+  static const filter::Registry registry = [] {
+    filter::RegistryBuilder builder;
+    register_built_in_plugins(builder);
+    return builder.build();
+  }();
+  return registry;
+}
+
+filter::HttpFilterEntry PluginScope::http_filter(const google::protobuf::Message& config, const std::string& name) {
+  const filter::HttpFilterDescriptor* descriptor = registry().http_filter(config.GetTypeName());
+  if (descriptor == nullptr) {
+    ADD_FAILURE() << config.GetTypeName() << " configures no HTTP filter of this build";
+    return {};
+  }
+  auto made = descriptor->make_config(config, scope_);
+  if (!made.ok()) errors_.push_back(": " + message_of(made.status()));
+  filter::HttpFilterEntry entry;
+  entry.descriptor = descriptor;
+  if (made.ok()) entry.config = *made;
+  entry.name = name.empty() ? std::string(descriptor->name) : name;
+  entry.id = filter::Registry::intern_filter_name(entry.name);
+  return entry;
+}
+
+std::shared_ptr<const void> PluginScope::route_config(const google::protobuf::Message& config) {
+  const filter::HttpFilterDescriptor* descriptor = registry().http_filter_by_route_type(config.GetTypeName());
+  if (descriptor == nullptr) {
+    ADD_FAILURE() << config.GetTypeName() << " is not the per-route configuration of any HTTP filter of this build";
+    return nullptr;
+  }
+  auto made = descriptor->make_route_config(config, scope_);
+  if (!made.ok()) errors_.push_back(": " + message_of(made.status()));
+  return made.ok() ? *made : nullptr;
+}
+
+}  // namespace weir::test

@@ -1,0 +1,44 @@
+// What a plugin's factory asks for, made for tests: every plugin of the build, a store, and findings as plain texts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/filter/factory.h"
+#include "core/filter/registry.h"
+#include "core/stats/store.h"
+
+namespace weir::test {
+
+class PluginScope final : private filter::ConfigReport, private filter::RouteProvider {
+ public:
+  PluginScope() : scope_(registry(), store_, *this, *this, "") { scope_.set_stat_prefix("test."); }
+
+  static const filter::Registry& registry();
+  stats::Store& store() { return store_; }
+  filter::FactoryScope& scope() { return scope_; }
+  const std::vector<std::string>& error_texts() const { return errors_; }
+  const std::vector<std::string>& warning_texts() const { return warnings_; }
+
+  // An entry of http_filters for the filter that this message configures.
+  filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
+  // The per-route configuration that this message is.
+  std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
+
+ private:
+  void error(const std::string& path, const std::string& message) override { errors_.push_back(path + ": " + message); }
+  void warning(const std::string& path, const std::string& message) override { warnings_.push_back(path + ": " + message); }
+  void check_fields(const google::protobuf::Message&, const std::string&, std::initializer_list<std::string_view>,
+                    std::initializer_list<std::string_view>) override {}
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override { return nullptr; }
+  size_t errors() const override { return errors_.size(); }
+  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+
+  stats::Store store_;
+  std::vector<std::string> errors_;
+  std::vector<std::string> warnings_;
+  filter::FactoryScope scope_;
+};
+
+}  // namespace weir::test
