@@ -118,80 +118,42 @@ Posture: draft; not yet reviewed against untrusted peers. Not fuzzed. Bounded: n
 """
 
 TEST = """\
-// The configuration of @NAME@ and its place in the registry.
+// @NAME@ in a real chain, whole and in pieces, and what its configuration may be.
 #include <gtest/gtest.h>
 
-#include <string>
-#include <vector>
-
-#include "core/filter/registry.h"
+#include "test/support/filter_harness.h"
+#include "test/support/plugin_scope.h"
 #include "weir/extensions/filters/http/@NAME@/v1/@NAME@.pb.h"
-
-namespace weir::plugins {
-void http_filter_@NAME@(filter::RegistryBuilder& registry);
-}
 
 namespace weir {
 namespace {
 
-class NoRoutes final : public filter::RouteProvider {
- public:
-  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
-};
+using extensions::filters::http::@NAME@::v1::@CLASS@;
 
-class Findings final : public filter::ConfigReport {
- public:
-  void error(const std::string& path, const std::string& message) override { texts.push_back(path + ": " + message); }
-  void warning(const std::string&, const std::string&) override {}
-  void check_fields(const google::protobuf::Message&, const std::string&, std::initializer_list<std::string_view>,
-                    std::initializer_list<std::string_view>) override {}
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
-    return nullptr;
-  }
-  size_t errors() const override { return texts.size(); }
-  std::vector<std::string> texts;
-};
-
-class @CLASS@Test : public testing::Test {
- protected:
-  @CLASS@Test() {
-    filter::RegistryBuilder builder;
-    plugins::http_filter_@NAME@(builder);
-    registry = builder.build();
-  }
-  const filter::HttpFilterDescriptor* descriptor() {
-    return registry.http_filter("weir.extensions.filters.http.@NAME@.v1.@CLASS@");
-  }
-  void load(const extensions::filters::http::@NAME@::v1::@CLASS@& proto) {
-    filter::FactoryScope scope(registry, store, routes, findings, "here");
-    (void)descriptor()->make_config(proto, scope);
-  }
-
-  filter::Registry registry;
-  stats::Store store;
-  NoRoutes routes;
-  Findings findings;
-};
-
-TEST_F(@CLASS@Test, IsRegisteredWithItsHooks) {
-  ASSERT_NE(descriptor(), nullptr);
-  EXPECT_EQ(descriptor()->name, "weir.filters.http.@NAME@");
-  EXPECT_EQ(descriptor()->hooks, filter::kRequestHeaders);
-  EXPECT_FALSE(descriptor()->terminal);
-}
-
-TEST_F(@CLASS@Test, AcceptsAHeader) {
-  extensions::filters::http::@NAME@::v1::@CLASS@ proto;
+TEST(@CLASS@Test, AddsItsHeader) {
+  test::PluginScope scope;
+  @CLASS@ proto;
   proto.set_header("x-@DASHED@");
-  load(proto);
-  EXPECT_EQ(findings.texts, std::vector<std::string>{});
+  proto.set_value("1");
+  test::run_under_chaos({scope.http_filter(proto)}, [](test::FilterHarness& harness) {
+    harness.send_headers({{":method", "POST"}, {":path", "/"}, {":authority", "test.example"}});
+    harness.send_data("hello", true);
+    harness.respond_headers({{":status", "200"}}, true);
+    harness.run();
+    EXPECT_EQ(harness.request().header("x-@DASHED@"), "1");
+    EXPECT_EQ(harness.request().body, "hello");
+    EXPECT_EQ(harness.response().header(":status"), "200");
+    EXPECT_EQ(harness.violations(), std::vector<std::string>{});
+  });
+  EXPECT_EQ(scope.error_texts(), std::vector<std::string>{});
 }
 
-TEST_F(@CLASS@Test, RefusesWhatIsNoHeader) {
-  extensions::filters::http::@NAME@::v1::@CLASS@ proto;
+TEST(@CLASS@Test, RefusesWhatIsNoHeader) {
+  test::PluginScope scope;
+  @CLASS@ proto;
   proto.set_header("not a token");
-  load(proto);
-  EXPECT_EQ(findings.texts, std::vector<std::string>{"here.header: \\"not a token\\" is not the name of a header"});
+  (void)scope.http_filter(proto);
+  EXPECT_EQ(scope.error_texts(), std::vector<std::string>{"header: \\"not a token\\" is not the name of a header"});
 }
 
 }  // namespace
@@ -199,7 +161,7 @@ TEST_F(@CLASS@Test, RefusesWhatIsNoHeader) {
 """
 
 PLUGIN_LINE = "weir_add_plugin(http_filter @NAME@ SOURCES http/@NAME@/@NAME@.cc DEPS weir_filter weir_api)\n"
-TEST_LINES = "weir_test(filters_http_@NAME@_test SOURCES @NAME@_test.cc DEPS weir_http_filter_@NAME@)\n"
+TEST_LINES = "weir_test(filters_http_@NAME@_test SOURCES @NAME@_test.cc DEPS weir_test_plugins)\n"
 
 
 def fail(text: str) -> int:

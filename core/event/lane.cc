@@ -120,16 +120,18 @@ int Lane::wait_ms(Duration wait) const {
   if (wait < std::chrono::hours(1)) ms = static_cast<int>((wait.count() + 999'999) / 1'000'000);
   int uv_ms = uv_backend_->timeout_ms();
   if (uv_ms >= 0 && (ms < 0 || uv_ms < ms)) ms = uv_ms;
-  if (uv_backend_->has_posted()) ms = 0;
+  if (uv_backend_->has_posted() || !next_turn_.empty()) ms = 0;
   return ms;
 }
 
 void Lane::turn(Duration wait) {
   Lane* before = current_lane;
   current_lane = this;
+  int ms = wait_ms(wait);
+  while (EndOfTurn* work = next_turn_.pop_front()) end_of_turn_.push_back(*work);
   turn_started_ns_.store(0, std::memory_order_relaxed);
   // The clock is read after the wait, before the events are dispatched.
-  poller_.poll(wait_ms(wait), [this] {
+  poller_.poll(ms, [this] {
     read_clock();
     turn_started_ns_.store(now_.time_since_epoch().count(), std::memory_order_relaxed);
   });

@@ -98,6 +98,10 @@ class Lane {
   void at_end_of_turn(EndOfTurn& work) {
     if (!work.end_of_turn_node_.linked()) end_of_turn_.push_back(work);
   }
+  // The same at the end of the next turn, which does not wait: for work that was cut off so that others get their turn.
+  void at_next_turn(EndOfTurn& work) {
+    if (!work.end_of_turn_node_.linked()) next_turn_.push_back(work);
+  }
   void defer_delete(Deferred& object) {
     if (!object.deferred_node_.linked()) deferred_.push_back(object);
   }
@@ -157,6 +161,7 @@ class Lane {
   Random random_;
   BlockRef read_block_;
   IntrusiveList<EndOfTurn, &EndOfTurn::end_of_turn_node_> end_of_turn_;
+  IntrusiveList<EndOfTurn, &EndOfTurn::end_of_turn_node_> next_turn_;
   IntrusiveList<Deferred, &Deferred::deferred_node_> deferred_;
   std::array<void*, static_cast<size_t>(LocalKey::kCount)> locals_{};
   ReleaseSink release_sink_;

@@ -75,7 +75,7 @@ class Pin {
 };
 
 // Told, per lane, when a slot changes; before is nullptr at creation, after is nullptr at removal. [worker], at a turn
-// boundary. The old version is alive during the call and may be pinned.
+// boundary, before the slot switches: pin() still gives the old version.
 class SlotObserver {
  public:
   virtual ~SlotObserver() = default;

@@ -137,6 +137,7 @@ void Direction::data(size_t from, Slices& data, bool end) {
       update_flow();
       return;
     }
+    if (data.empty() && !end) return;  // the filter kept it all
   }
   stream_.leave_data(response_, data, end);
 }
@@ -175,9 +176,15 @@ void Direction::enqueue(size_t step, Slices& data, bool end) {
 
 void Direction::update_flow() {
   FlowControl& flow = response_ ? stream_.response_flow() : stream_.request_flow();
-  if (waiting_bytes_ > stream_.buffer_limit()) {
+  // A body that a filter collects is bounded by that filter's limit: counted here, it would wait for itself.
+  size_t bytes = waiting_bytes_;
+  for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
+    const Hold& at = *holds_[lowest(rest)];
+    if (at.whole_body) bytes -= at.queue.size();
+  }
+  if (bytes > stream_.buffer_limit()) {
     flow.block(FlowReason::kChainBuffer);
-  } else if (waiting_bytes_ <= stream_.buffer_limit() / 2) {
+  } else if (bytes <= stream_.buffer_limit() / 2) {
     flow.unblock(FlowReason::kChainBuffer);
   }
 }
@@ -226,7 +233,7 @@ void Direction::pump(size_t step) {
         at.held_end = end;
         break;
       }
-      data(step + 1, body, end);
+      if (!body.empty() || end) data(step + 1, body, end);
     } else if (at.trailers_waiting) {
       at.trailers_waiting = false;
       Verdict verdict = Verdict::kGoOn;

@@ -219,6 +219,7 @@ Action Stream::reply_local(int code, std::string_view details, std::string_view 
 void Stream::send_pending_reply() {
   if (!reply_pending_ || depth_ > 0) return;
   reply_pending_ = false;
+  uint8_t number = ++replies_;
   // Filters that have not seen this stream's response yet, from the one that answered towards the client.
   size_t from;
   if (response_started_) {
@@ -259,7 +260,8 @@ void Stream::send_pending_reply() {
     return;
   }
   response_.headers(from, no_body);
-  if (!no_body && !stopped()) response_.data(from, body, true);
+  // A response hook may have answered in the place of this answer.
+  if (!no_body && !stopped() && number == replies_) response_.data(from, body, true);
 }
 
 void Stream::complete() {

@@ -153,6 +153,7 @@ class Stream final : private FlowControl::Reader {
   uint32_t buffer_limit_ = 1024 * 1024;
   uint8_t depth_ = 0;
   uint8_t running_position_ = 0;
+  uint8_t replies_ = 0;  // local replies sent
   bool running_response_ : 1 = false;
   bool completed_ : 1 = false;
   bool aborted_ : 1 = false;

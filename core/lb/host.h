@@ -20,7 +20,19 @@ constexpr uint32_t kMaxLanes = 256;
 class Host {
  public:
   Host(net::Address address, std::string text, std::string hostname, uint32_t lanes)
-      : address_(std::move(address)), text_(std::move(text)), hostname_(std::move(hostname)), lanes_(lanes), active_(new LaneCount[lanes]) {}
+      : address_(std::move(address)), text_(std::move(text)), hostname_(std::move(hostname)), lanes_(lanes), active_(new LaneCount[lanes]) {
+    first_cell_ = stats::reserve_cells(kCells);
+    uint32_t next = first_cell_;
+    for (stats::Counter* counter :
+         {&totals.cx_total, &totals.cx_connect_fail, &totals.rq_total, &totals.rq_success, &totals.rq_error, &totals.rq_timeout}) {
+      *counter = stats::Counter(next++);
+    }
+    totals.cx_active = stats::Gauge(next++);
+    totals.rq_active = stats::Gauge(next++);
+  }
+  ~Host() { stats::release_cells(first_cell_, kCells); }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
 
   const net::Address& address() const { return address_; }
   const std::string& text() const { return text_; }          // "10.0.0.1:80"
@@ -46,6 +58,7 @@ class Host {
   Totals totals;
 
  private:
+  static constexpr uint32_t kCells = 8;
   struct alignas(64) LaneCount {
     std::atomic<int32_t> value{0};
   };
@@ -54,6 +67,7 @@ class Host {
   const std::string hostname_;
   const uint32_t lanes_;
   std::unique_ptr<LaneCount[]> active_;
+  uint32_t first_cell_;
 };
 
 enum class Health : uint8_t { kHealthy, kDegraded, kUnhealthy, kDraining };

@@ -169,7 +169,10 @@ void Connection::read_some() {
     }
     deliver(false);
     if (static_cast<size_t>(n) >= budget) {
-      if (readable_ && fd_ >= 0) deliver_again();
+      if (readable_ && fd_ >= 0) {
+        redeliver_ = true;
+        lane_.at_next_turn(*this);
+      }
       return;
     }
     budget -= static_cast<size_t>(n);
@@ -218,7 +221,13 @@ void Connection::discard_input() {
 
 void Connection::flush() { write_queued(); }
 
+void Connection::arm_linger(Duration after) {
+  if (linger_timer_ == nullptr) linger_timer_ = std::make_unique<LingerTimer>(*this);
+  lane_.arm_in(*linger_timer_, after);
+}
+
 void Connection::write_queued() {
+  bool progress = false;
   while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
     iovec vectors[kMaxIovecs];
     size_t count = std::min<size_t>(out_.slice_count(), kMaxIovecs);
@@ -257,6 +266,7 @@ void Connection::write_queued() {
       return;
     }
     bytes_written_ += static_cast<uint64_t>(n);
+    progress = true;
     out_.drop_front(static_cast<size_t>(n));
     if (static_cast<size_t>(n) < offered) {
       writable_ = false;
@@ -264,7 +274,12 @@ void Connection::write_queued() {
     }
   }
   check_watermarks();
-  if (!out_.empty() || fd_ < 0 || connecting_) return;
+  if (fd_ < 0 || connecting_) return;
+  if (!out_.empty()) {
+    // A peer that takes nothing of the last bytes does not hold the connection for ever.
+    if (closing() && stall_ > Duration::zero() && (progress || linger_timer_ == nullptr)) arm_linger(stall_);
+    return;
+  }
   if (half_close_ && !fin_sent_) {
     fin_sent_ = true;
     shutdown(fd_, SHUT_WR);
@@ -272,9 +287,9 @@ void Connection::write_queued() {
   if (closing()) {
     if (linger_ == Duration::zero() || peer_ended_) {
       close(CloseReason::kLocal);
-    } else if (linger_timer_ == nullptr) {
-      linger_timer_ = std::make_unique<LingerTimer>(*this);
-      lane_.arm_in(*linger_timer_, linger_);
+    } else if (!lingering_) {
+      lingering_ = true;
+      arm_linger(linger_);
       discard_input();
     }
     return;
@@ -334,11 +349,12 @@ void Connection::reset() {
   close(CloseReason::kLocal);
 }
 
-void Connection::close_after_flush(Duration linger) {
+void Connection::close_after_flush(Duration linger, Duration stall) {
   if (fd_ < 0 || closing()) return;
   block_read(ReadBlock::kClosing);
   half_close_ = linger > Duration::zero();  // close() says the same without a call of its own
   linger_ = linger;
+  stall_ = stall;
   flush_later();
 }
 

@@ -103,8 +103,10 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Closes at once; unsent bytes are lost. on_closed(reason) follows at the end of the turn, once.
   void close(CloseReason reason = CloseReason::kLocal);
   // Sends what is queued, then FIN; then waits for the peer's FIN (discarding what it sends) up to `linger`, so that the
-  // last bytes are not destroyed by a reset; then closes.
-  void close_after_flush(Duration linger);
+  // last bytes are not destroyed by a reset; then closes. A peer that takes no bytes for `stall` (zero: for ever) is
+  // given up on.
+  void close_after_flush(Duration linger, Duration stall);
+  void close_after_flush(Duration linger) { close_after_flush(linger, linger); }
   // As close(), but with a reset, so that the peer cannot mistake it for the end of a message.
   void reset();
   // Sends FIN after what is queued; reading goes on.
@@ -135,6 +137,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void deliver(bool end);
   void write_queued();
   void check_watermarks();
+  void arm_linger(Duration after);
 
   event::Lane& lane_;
   ConnectionHandler* handler_ = nullptr;
@@ -154,11 +157,13 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool closed_reported_ : 1 = false;
   bool in_handler_ : 1 = false;
   bool wants_close_ : 1 = false;
+  bool lingering_ : 1 = false;   // everything is sent, FIN too
   uint8_t read_depth_ = 1;       // blocks offered to the next read: doubles while reads fill them
   CloseReason close_reason_ = CloseReason::kLocal;
   uint32_t high_watermark_ = 1024 * 1024;
   uint32_t low_watermark_ = 512 * 1024;
   Duration linger_{};
+  Duration stall_{};
   Slices in_;
   Slices out_;
   Address remote_;

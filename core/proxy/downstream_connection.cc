@@ -64,8 +64,10 @@ bool DownstreamConnection::choose_chain() {
   }
   filters_.reserve(chain_->filters.size());
   for (const NetworkFilterEntry& entry : chain_->filters) filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
-  for (auto& filter : filters_) {
-    if (filter->on_new_connection(*this) == Action::kDone) return false;
+  for (size_t i = 0; i < filters_.size(); ++i) {
+    if (filters_[i]->on_new_connection(*this) != Action::kDone) continue;
+    filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
+    return false;
   }
   return true;
 }

@@ -277,7 +277,7 @@ void Router::start_attempt() {
   counted_host_ = true;
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.remote = host.address();
-  info.host_text = host.text();
+  info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
   host_->deadlines().set_in(DeadlineKind::kPerTry, per_try_timeout_);
@@ -336,6 +336,8 @@ void Router::send_request() {
 void Router::end_attempt() {
   waiter_.leave();
   upstream_ = nullptr;
+  // What that connection's queue was full of went with it.
+  if (stream_ != nullptr) stream_->request_flow().unblock(FlowReason::kUpstreamFull);
   if (request_lease_) {
     request_lease_ = false;
     cluster_->requests.release();

@@ -37,7 +37,12 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
   bool ended = connection().peer_ended() && !codec_.paused();
   if (ended && stream_ == nullptr && codec_.idle()) {
     in_codec_ = false;
-    if (connection().open()) connection().close(net::CloseReason::kRemote);
+    // The last response may still be on its way out: a client that half-closed waits for it.
+    if (connection().unsent() > 0) {
+      close_connection();
+    } else if (connection().open()) {
+      connection().close(net::CloseReason::kRemote);
+    }
     return Action::kDone;
   }
   if (ended && !codec_.request_complete() && !codec_.stopped()) codec_.on_eof();
@@ -75,10 +80,7 @@ ServerStream& ServerConnection::make_stream() {
 http::HeaderMap& ServerConnection::begin_request() { return make_stream().stream().request_headers(); }
 
 void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockRef owner) {
-  if (draining_ || host_->draining()) {
-    config_.stats->cx_drain_close.inc();
-    codec_.close_after_response();
-  }
+  if (draining_ || host_->draining()) config_.stats->cx_drain_close.inc();
   if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection) {
     config_.stats->cx_max_requests_reached.inc();
     codec_.close_after_response();
@@ -87,13 +89,30 @@ void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockR
 }
 
 void ServerConnection::on_request_data(Slices& data, bool end) {
-  if (stream_ != nullptr) stream_->on_data(data, end);
+  if (stream_ != nullptr) {
+    stream_->on_data(data, end);
+  } else if (end) {
+    finish_exchange();  // the rest of a request that was answered early
+  }
 }
 
-http::HeaderMap& ServerConnection::begin_trailers() { return stream_->stream().make_request_trailers(); }
+http::HeaderMap& ServerConnection::begin_trailers() {
+  if (stream_ == nullptr) {
+    // Trailers of a request that was answered early: parsed into a stream that nobody sees.
+    ServerStream& ignored = make_stream();
+    ignored.finish();
+    release_stream();
+    return ignored.stream().make_request_trailers();
+  }
+  return stream_->stream().make_request_trailers();
+}
 
 void ServerConnection::on_request_trailers(http::HeaderMap&) {
-  if (stream_ != nullptr) stream_->on_trailers();
+  if (stream_ != nullptr) {
+    stream_->on_trailers();
+  } else {
+    finish_exchange();
+  }
 }
 
 void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
@@ -119,6 +138,7 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 // --- Responses -----------------------------------------------------------------------------------------------------
 
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
+  if (draining_ || host_->draining()) codec_.close_after_response();
   if (codec_.encode_response_head(headers, end, connection().out()) != http::h1::EncodeError::kNone) return false;
   connection().flush_later();
   return true;
@@ -163,22 +183,31 @@ void ServerConnection::pause_request(bool paused) {
   }
 }
 
-// The response is complete. The request may not be: then the connection cannot be used again.
+// The response is complete. What is left of a short request is read and forgotten, so that the connection stays in step;
+// behind a long one it closes.
 void ServerConnection::stream_done() {
-  bool request_complete = codec_.request_complete();
+  bool short_rest = stream_->rest_of_request_is_short();
   stream_->finish();
   release_stream();
   account_bytes();
   if (!connection().open()) return;
-  if (!request_complete || !codec_.keep_alive() || codec_.stopped() || draining_) {
+  if (!codec_.keep_alive() || codec_.stopped() || draining_ || !(codec_.request_complete() || short_rest)) {
     close_connection();
     return;
   }
-  codec_.next_message();
   if (codec_.paused()) {
     codec_.unpause();
     connection().unblock_read(net::ReadBlock::kWatermark);
+    host_->deliver_again();
   }
+  await_request();
+  if (codec_.request_complete()) finish_exchange();
+}
+
+// Both messages are complete: the next request may come.
+void ServerConnection::finish_exchange() {
+  if (!connection().open() || codec_.stopped()) return;
+  codec_.next_message();
   await_request();
   connection().unblock_read(net::ReadBlock::kHandler);
   // Inside receive() the caller goes on with what is left; outside, whatever waits is delivered at the end of the turn.
@@ -196,7 +225,7 @@ void ServerConnection::close_connection() {
   bool client_is_done = codec_.request_complete() && !codec_.client_keeps_alive() && host_->input().empty();
   codec_.stop();
   deadlines_.stop();
-  connection().close_after_flush(client_is_done ? Duration::zero() : config_.delayed_close_timeout);
+  connection().close_after_flush(client_is_done ? Duration::zero() : config_.delayed_close_timeout, config_.delayed_close_timeout);
 }
 
 void ServerConnection::account_bytes() {
@@ -214,7 +243,15 @@ void ServerConnection::on_above_high_watermark(filter::ConnectionHost&) {
 }
 
 void ServerConnection::on_below_low_watermark(filter::ConnectionHost&) {
-  if (stream_ != nullptr) stream_->stream().response_flow().unblock(FlowReason::kDownstreamFull);
+  if (stream_ != nullptr) {
+    stream_->stream().response_flow().unblock(FlowReason::kDownstreamFull);
+    return;
+  }
+  if (!codec_.paused()) return;
+  codec_.unpause();
+  connection().unblock_read(net::ReadBlock::kWatermark);
+  connection().unblock_read(net::ReadBlock::kHandler);
+  if (connection().open()) host_->deliver_again();
 }
 
 // Responses say `connection: close` from now on. An idle connection is not closed at once: the client may be sending a
@@ -222,7 +259,9 @@ void ServerConnection::on_below_low_watermark(filter::ConnectionHost&) {
 void ServerConnection::on_drain(filter::ConnectionHost&) {
   if (draining_) return;
   draining_ = true;
-  if (stream_ == nullptr && connection().open()) deadlines_.set_in(DeadlineKind::kConnectionIdle, std::min(config_.drain_timeout, config_.idle_timeout));
+  if (stream_ != nullptr || !connection().open()) return;
+  Duration wait = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout) : config_.drain_timeout;
+  deadlines_.set(DeadlineKind::kConnectionIdle, lane_.now() + wait);
 }
 
 void ServerConnection::on_deadline(DeadlineKind kind) {

@@ -58,6 +58,7 @@ class ServerConnection final : public filter::NetworkFilter,
 
   ServerStream& make_stream();
   void release_stream();
+  void finish_exchange();
   void await_request();
   void close_connection();
   void account_bytes();

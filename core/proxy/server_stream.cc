@@ -10,6 +10,9 @@ using filter::Action;
 using http::HeaderId;
 using stream::ResponseFlag;
 
+// A request body that is read to its end after an early answer, rather than closing the connection.
+constexpr uint64_t kShortBodyBytes = 64 * 1024;
+
 ServerStream::ServerStream(StreamConnection& connection)
     : connection_(connection),
       config_(connection.config()),
@@ -33,6 +36,8 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   if (owner) stream_.hold(std::move(owner));
   head_seen_ = true;
   is_head_ = head.is_head;
+  // A client that waits for 100 (Continue) may never send its body once it has an answer.
+  short_body_ = head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
   const ConnectionManagerStats& stats = *config_.stats;
   stats.rq_total.inc();
   stats.rq_http1_total.inc();
@@ -255,8 +260,8 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
     std::string_view id = stream_.request_headers().get(HeaderId::kXRequestId);
     if (id.data() != nullptr) headers.set(HeaderId::kXRequestId, id);
   }
-  // Nobody will read the rest of a request that is answered already.
-  if (end && !stream_.request_finished()) connection_.close_after_response();
+  // Nobody will read the rest of a long request that is answered already.
+  if ((end || local_reply_) && !stream_.request_finished() && !short_body_) connection_.close_after_response();
   response_head_sent_ = true;
   if (!connection_.write_headers(headers, end)) {
     // A filter (or a hostile upstream) made a head that HTTP/1 cannot carry.
@@ -300,6 +305,7 @@ void ServerStream::abort_response() {
 }
 
 void ServerStream::prepare_local_reply(http::HeaderMap&, Slices& body) {
+  local_reply_ = true;
   if (is_head_) body.clear();
 }
 
@@ -314,7 +320,7 @@ void ServerStream::on_request_flow(bool blocked) {
 }
 
 void ServerStream::maybe_done() {
-  if (done_reported_ || !stream_.response_finished()) return;
+  if (done_reported_ || aborted_ || finished_ || !stream_.response_finished()) return;
   done_reported_ = true;
   connection_.stream_done();
 }

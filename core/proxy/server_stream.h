@@ -55,6 +55,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void on_stream_deadline(DeadlineKind kind);
   bool request_complete() const { return stream_.request_finished(); }
   bool response_complete() const { return stream_.response_finished(); }
+  // What has not come of the request is little enough to be read and forgotten.
+  bool rest_of_request_is_short() const { return short_body_; }
   // Logs, completes the filters. Idempotent.
   void finish();
   bool finished() const { return finished_; }
@@ -106,6 +108,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool head_seen_ : 1 = false;
   bool is_head_ : 1 = false;
   bool response_head_sent_ : 1 = false;
+  bool short_body_ : 1 = false;
+  bool local_reply_ : 1 = false;
   filter::Stream stream_;
 };
 

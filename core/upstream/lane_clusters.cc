@@ -55,6 +55,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
     }
   }
   hosts_ = hosts;
+  std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
   for (Place& place : before) {
     if (place.pool == nullptr) continue;
     place.pool->drain();
@@ -70,7 +71,8 @@ void ClusterLocal::on_pool_maybe_empty(ConnPool& pool) {
 
 uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
   for (size_t i = 0; i < places_.size(); ++i) {
-    if (places_[i].pool.get() == &pool) return static_cast<uint32_t>(i);
+    // By host: a host that left and came back has a new pool, and its counts go on.
+    if (hosts_->host(static_cast<uint32_t>(i)).host.get() == &pool.host()) return static_cast<uint32_t>(i);
   }
   return lb::kNoHost;
 }
@@ -98,7 +100,7 @@ void ClusterLocal::end_request(ConnPool& pool) {
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
   if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);
-  if (place != lb::kNoHost) --per_host_[place].own;
+  if (place != lb::kNoHost) per_host_[place].own = pool.host().active_on(owner_.lane().index());
 }
 
 LaneClusters::LaneClusters(event::Lane& lane) : lane_(lane) {

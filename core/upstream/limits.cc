@@ -19,6 +19,14 @@ bool Lease::acquire_slow() {
   }
 }
 
+void Lease::attach(std::shared_ptr<SharedLimit> limit) {
+  if (limit_ != nullptr) give_back(taken_);
+  limit_ = std::move(limit);
+  taken_ = used_;
+  keep_ = 0;
+  if (limit_ != nullptr && taken_ > 0) limit_->taken_.fetch_add(taken_, std::memory_order_relaxed);
+}
+
 void Lease::give_back(uint32_t count) {
   if (count == 0) return;
   taken_ -= count;

@@ -38,7 +38,8 @@ class Lease {
   ~Lease() { give_back(taken_); }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
-  void attach(std::shared_ptr<SharedLimit> limit) { limit_ = std::move(limit); }
+  // What is in use counts against the new limit from now on, even beyond it.
+  void attach(std::shared_ptr<SharedLimit> limit);
 
   // False: the limit is reached (unused shares of other lanes aside; ask for recall()).
   bool acquire() {

@@ -237,7 +237,11 @@ ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
 
 ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, UpstreamStream*& stream) {
   const ClusterStats& stats = cluster_.stats();
-  if (H1Connection* connection = idle_.pop_front()) {
+  while (H1Connection* connection = idle_.pop_front()) {
+    if (!connection->ready()) {  // closed in this very turn
+      busy_.push_back(*connection);
+      continue;
+    }
     static_cast<event::Timer*>(connection)->cancel();
     busy_.push_back(*connection);
     connection->attach(events);
@@ -338,7 +342,19 @@ void ConnPool::on_gone(H1Connection& connection) {
   stats.cx_destroy.inc();
   host_->totals.cx_active.dec();
   // Requests that waited for this connection's turn need another one.
-  if (connecting_count_ < waiting_count_ && !connection.connection_.connecting()) open_connection();
+  if (connecting_count_ < waiting_count_ && !connection.connection_.connecting() && !open_connection() && connections_ == 0) {
+    fail_waiters(ResetReason::kOverflow);
+  }
+}
+
+// Nothing will come that could serve them.
+void ConnPool::fail_waiters(ResetReason reason) {
+  while (Waiter* waiter = waiters_.front()) {
+    UpstreamEvents& events = waiter->events_;
+    waiter->leave();
+    cluster_.stats().rq_pending_failure_eject.inc();
+    events.on_failed(reason);
+  }
 }
 
 void ConnPool::drain() {

@@ -113,6 +113,7 @@ class ConnPool {
   event::Lane& lane() { return lane_; }
   ClusterLocal& cluster() { return cluster_; }
   lb::Host& host() { return *host_; }
+  const lb::Host& host() const { return *host_; }
   const std::shared_ptr<lb::Host>& shared_host() const { return host_; }
   // The host left the cluster: idle connections close now, busy ones after their request.
   void drain();
@@ -135,6 +136,7 @@ class ConnPool {
   // A connection that never came up; the waiters it was for fail.
   void on_connect_failed(ResetReason reason);
   void on_gone(H1Connection& connection);
+  void fail_waiters(ResetReason reason);
   void serve(H1Connection& connection);
 
   event::Lane& lane_;

@@ -134,7 +134,7 @@ class AdminTest(WeirTestCase):
         self.assertIn("/stats", body)
 
     def test_foreign_pages_cannot_ask(self) -> None:
-        self.assertEqual(self.curl("/ready", "-H", "Host: evil.example")[0], 403)
+        self.assertEqual(self.curl("/server_info", "-H", "Host: evil.example")[0], 403)
         self.assertEqual(self.curl("/quitquitquit", "-X", "POST", "-H", "Origin: http://evil.example")[0], 403)
         self.assertEqual(self.curl("/ready")[0], 200)
 

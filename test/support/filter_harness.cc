@@ -121,7 +121,6 @@ void FilterHarness::deliver(Event& event, bool response) {
         }
       } else {
         fill(stream_->request_headers(), event.headers);
-        started_ = true;
         stream_->make_chain(*chain_, enabled_);
         stream_->request_arrived(event.end);
       }
@@ -157,9 +156,10 @@ bool FilterHarness::client_step() {
   return true;
 }
 
-// A response can begin only when the terminal filter has the request.
+// A response begins when the terminal filter has the request: all of it, unless the test says otherwise.
 bool FilterHarness::upstream_step() {
-  if (upstream_.empty() || stream_ == nullptr || completed_ || !request_.has_headers || stream_->response_flow().blocked()) return false;
+  if (upstream_.empty() || stream_ == nullptr || completed_ || stream_->response_flow().blocked()) return false;
+  if (!(early_responses_ ? request_.has_headers : request_.ended)) return false;
   Event event = std::move(upstream_.front());
   upstream_.pop_front();
   deliver(event, true);

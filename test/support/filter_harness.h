@@ -68,6 +68,8 @@ class FilterHarness final : private filter::StreamHost {
   void respond_data(std::string_view data, bool end = false);
   void respond_trailers(const Headers& trailers);
   void respond_abort();
+  // The upstream answers as soon as it has the request's headers.
+  void respond_early() { early_responses_ = true; }
   // What the upstream does as soon as it has seen the request's headers; replaces waiting for the test.
   void when_request_headers_arrive(std::function<void()> action) { on_request_headers_ = std::move(action); }
 
@@ -135,7 +137,7 @@ class FilterHarness final : private filter::StreamHost {
   std::vector<int> informational_;
   std::vector<std::string> violations_;
   std::string details_;
-  bool started_ = false;
+  bool early_responses_ = false;
   bool aborted_ = false;
   bool completed_ = false;
   bool request_blocked_ = false;

@@ -30,7 +30,8 @@ void AdminConnection::start() {
 }
 
 bool AdminConnection::close_if_idle() {
-  if (phase_ != Phase::kReceiving || exchange_.has_value() || !codec_.idle() || !connection_.open() || connection_.closing()) return false;
+  bool idle = phase_ == Phase::kSent || (phase_ == Phase::kReceiving && !exchange_.has_value() && codec_.idle());
+  if (!idle || !connection_.in().empty() || !connection_.open() || connection_.closing()) return false;
   connection_.close();
   return true;
 }

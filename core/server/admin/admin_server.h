@@ -37,7 +37,7 @@ struct ParameterHelp {
 
 struct HandlerOptions {
   Access access = Access::kRead;
-  std::string help;
+  std::string help = {};
   std::vector<ParameterHelp> parameters = {};
   bool any_host = false;  // tells nothing worth protecting: health checkers may use any name for the host
 };
@@ -46,10 +46,10 @@ using Handler = std::function<void(const AdminRequest&, AdminResponse&)>;
 
 struct AdminOptions {
   // Names for this host beside localhost and addresses, in lower case.
-  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> allowed_hosts = {};
   // Admin.allow_paths; empty: every endpoint.
-  std::function<bool(std::string_view path)> allow_path;
-  std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
+  std::function<bool(std::string_view path)> allow_path = nullptr;
+  std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs = {};
   // Without progress: no whole request within it, or no byte of an answer taken.
   Duration idle_timeout = 60s;
   uint32_t max_connections = 100;

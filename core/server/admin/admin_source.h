@@ -58,7 +58,7 @@ struct ResourceView {
   const google::protobuf::Message& message;
   WallTime last_updated{};
   bool dynamic = false;      // from a control plane
-  std::string_view version;  // dynamic ones
+  std::string_view version = {};  // dynamic ones
 };
 
 class AdminSource {

@@ -75,6 +75,7 @@ void run_one(uint64_t seed, bool with_answers) {
   bool leaves_early = with_answers && random.below(10) == 0;
   {
     FilterHarness harness(filters, {.buffer_limit = buffer_limit});
+    if (random.below(2) == 0) harness.respond_early();
     bool nothing = request.body.empty() && !request.trailers;
     harness.send_headers(with_length({{":method", "POST"}, {":path", "/"}}, request), nothing);
     if (!nothing) send_body(random, request, [&](std::string_view data, bool end) { harness.send_data(data, end); });

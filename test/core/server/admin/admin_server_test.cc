@@ -1,3 +1,4 @@
+#include "core/http/header_map.h"
 #include "test/core/server/admin/fake_source.h"
 
 namespace weir::admin {

@@ -180,8 +180,8 @@ TEST_F(EndpointsTest, SmallOnes) {
 TEST_F(EndpointsTest, Help) {
   std::string help = get("/help");
   EXPECT_EQ(help.substr(0, 20), "admin commands are:\n");
-  EXPECT_NE(help.find("\n  /quitquitquit           shut the server down (POST)\n"), std::string::npos) << help;
-  EXPECT_NE(help.find("\n      filter=REGEX        only names in which this is found\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("\n  /quitquitquit         shut the server down (POST)\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("\n      filter=REGEX      only names in which this is found\n"), std::string::npos) << help;
   size_t width = 0;
   for (size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1) width = std::max(width, end - at);
   EXPECT_LE(width, 120u);

@@ -1,0 +1,50 @@
+// Runs whole worlds (sim_world.h), each from its own seed. WEIR_SIM_SECONDS: how long (default 15). WEIR_TEST_SEED: this
+// world alone. A new run starts with new seeds; a failure prints its own.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "core/base/time.h"
+#include "test/sim/sim_world.h"
+#include "test/support/seed.h"
+
+namespace weir::sim {
+namespace {
+
+TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
+  signal(SIGPIPE, SIG_IGN);
+  const char* wanted = std::getenv("WEIR_SIM_SECONDS");
+  Duration longest = std::chrono::seconds(wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 15);
+  uint64_t only = test::seed_from_environment();
+  MonoTime start = system_clock().mono_now();
+  uint64_t seed = only != 0 ? only : static_cast<uint64_t>(system_clock().wall_now().time_since_epoch().count()) % 1'000'000'000;
+  std::printf("first seed %llu\n", static_cast<unsigned long long>(seed));
+  uint64_t worlds = 0, complete = 0, local = 0, cut = 0, updates = 0;
+  do {
+    // Said before, so that a crash can be run again.
+    std::printf("seed %llu\r", static_cast<unsigned long long>(seed));
+    std::fflush(stdout);
+    SimWorld world(seed);
+    world.run(60);
+    std::vector<std::string> wrong = world.drain_and_check();
+    for (const std::string& one : wrong) ADD_FAILURE() << "seed " << seed << ": " << one;
+    ++worlds;
+    complete += world.clients().complete;
+    local += world.clients().local;
+    cut += world.clients().cut;
+    updates += world.updates();
+    if (HasFailure()) {
+      std::fprintf(stderr, "again with: WEIR_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+      break;
+    }
+    ++seed;
+  } while (only == 0 && system_clock().mono_now() - start < longest);
+  std::printf("%llu worlds, %llu updates; answers: %llu from upstreams, %llu of the proxy, %llu cut\n", static_cast<unsigned long long>(worlds),
+              static_cast<unsigned long long>(updates), static_cast<unsigned long long>(complete), static_cast<unsigned long long>(local),
+              static_cast<unsigned long long>(cut));
+}
+
+}  // namespace
+}  // namespace weir::sim
