@@ -53,6 +53,7 @@ uint64_t Publisher::publish(Batch batch, Task applied) {
     }
     newest_[static_cast<size_t>(change.id.kind)][change.id.index] = change.version;
   }
+  live_gauge_.set(live_);
   pending_.push_back({number, lanes_.size(), std::move(applied)});
   auto changes = std::make_shared<const std::vector<SlotChange>>(std::exchange(batch.changes_, {}));
   Lane* main = lanes_.front();
@@ -93,6 +94,7 @@ void Publisher::destroy_some() {
     --live_;
     if (clock.mono_now() - start > kSlice) break;
   }
+  live_gauge_.set(live_);
   destroying_ = !doomed_.empty();
   if (destroying_) lanes_.front()->post([this] { destroy_some(); });
 }

@@ -11,6 +11,7 @@
 
 #include "core/event/lane.h"
 #include "core/event/slot.h"
+#include "core/stats/handles.h"
 
 namespace weir::event {
 
@@ -44,8 +45,9 @@ class Publisher {
   // `applied` runs on main once every lane has applied the batch. Returns the batch number.
   uint64_t publish(Batch batch, Task applied = nullptr);
   uint64_t last_applied_everywhere() const { return applied_everywhere_; }
-  // Versions published and not yet destroyed.
+  // Versions published and not yet destroyed; `gauge` follows it from now on.
   size_t live_versions() const { return live_; }
+  void count_in(stats::Gauge gauge) { live_gauge_ = gauge; }
 
  private:
   struct Pending {
@@ -67,6 +69,7 @@ class Publisher {
   uint64_t next_batch_ = 1;
   uint64_t applied_everywhere_ = 0;
   size_t live_ = 0;
+  stats::Gauge live_gauge_;
 };
 
 }  // namespace weir::event

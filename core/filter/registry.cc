@@ -1,6 +1,5 @@
 #include "core/filter/registry.h"
 
-#include <mutex>
 #include <unordered_map>
 
 namespace weir::filter {

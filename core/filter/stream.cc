@@ -168,7 +168,7 @@ void Stream::respond_trailers() {
 }
 
 void Stream::respond_abort(std::string_view details) {
-  if (!stopped()) abort(details);
+  if (!stopped() && !replied_locally_) abort(details);
 }
 
 void Stream::leave_headers(bool response, bool end) {

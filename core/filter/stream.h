@@ -59,6 +59,8 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap* request_trailers() { return request_trailers_; }
   http::HeaderMap* response_trailers() { return response_trailers_; }
   bool response_started() const { return response_started_; }
+  // By reply_local: response_headers() is that answer's, and what the terminal filter still brings is dropped.
+  bool answered_locally() const { return replied_locally_ || reply_pending_; }
 
   // Answers instead of the upstream. Before the response has begun: the reply runs back through the filters entered so
   // far. Afterwards: the response is aborted, for it can no longer be right. `details` and `body` must outlive the

@@ -418,6 +418,10 @@ void Router::fail(const Failure& failure) {
   if (had_pool) pool_->host().totals.rq_error.inc();
   bool stale = failure.reason == ResetReason::kConnectionTermination && upstream_ != nullptr && upstream_->reused();
   end_attempt();
+  if (answered_by_others()) {
+    done_ = true;
+    return;
+  }
   if (committed_) {
     done_ = true;
     info.flags.set(failure.reason == ResetReason::kProtocolError ? ResponseFlag::kUpstreamProtocolError
@@ -490,6 +494,11 @@ void Router::on_reset(ResetReason reason, std::string_view detail) { fail({reaso
 
 void Router::on_deadline(DeadlineKind kind) {
   if (done_) return;
+  if (answered_by_others()) {
+    done_ = true;
+    abandon_attempt();
+    return;
+  }
   stream::StreamInfo& info = stream_->info();
   if (kind == DeadlineKind::kPerTry || kind == DeadlineKind::kPerTryIdle) {
     if (committed_ && kind == DeadlineKind::kPerTry) return;
@@ -515,12 +524,13 @@ void Router::on_deadline(DeadlineKind kind) {
 // --- The response --------------------------------------------------------------------------------------------------
 
 http::HeaderMap& Router::begin_response(int) {
+  if (answered_by_others()) return *stream_->arena().make<http::HeaderMap>(stream_->arena());  // dropped
   stream_->response_headers().clear();
   return stream_->response_headers();
 }
 
 void Router::on_informational(BlockRef owner) {
-  if (done_) return;
+  if (done_ || answered_by_others()) return;
   if (owner) stream_->hold(std::move(owner));
   // 100 was answered by the connection manager already, unless it lets the upstream do so.
   if (stream_->response_headers().status_code() == 100 && !host_->config().proxy_100_continue) return;
@@ -546,6 +556,11 @@ bool Router::retriable_response(http::HeaderMap& headers, int status) {
 
 void Router::on_upstream_headers(BlockRef owner, bool end) {
   if (done_) return;
+  if (answered_by_others()) {
+    done_ = true;
+    abandon_attempt();
+    return;
+  }
   if (owner) stream_->hold(std::move(owner));
   stream::StreamInfo& info = stream_->info();
   MonoTime now = stream_->lane().now();
@@ -586,6 +601,10 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
 }
 
 void Router::on_upstream_data(Slices& data, bool end) {
+  if (!done_ && answered_by_others()) {
+    done_ = true;
+    abandon_attempt();
+  }
   if (done_) {
     data.clear();
     return;

@@ -58,6 +58,8 @@ class Router : public filter::HttpFilter,
   void send_request();
   void end_attempt();
   void abandon_attempt();
+  // A filter has answered, and its answer is on its way: what the upstream says is not wanted any more.
+  bool answered_by_others() const { return stream_->answered_locally(); }
   bool may_retry(uint32_t on) const;
   bool retry(uint32_t on);
   bool take_retry_lease();

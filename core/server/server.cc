@@ -1,9 +1,10 @@
 #include "core/server/server.h"
 
+#include <sched.h>
 #include <sys/resource.h>
-#include <uv.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <set>
 
@@ -14,47 +15,6 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
-
-// Signals reach main's loop through libuv.
-class Server::Signals {
- public:
-  explicit Signals(Server& server) : server_(server) {
-    watch(term_, SIGTERM);
-    watch(interrupt_, SIGINT);
-    watch(hangup_, SIGHUP);
-    watch(user1_, SIGUSR1);
-  }
-  ~Signals() {
-    for (uv_signal_t* handle : {&term_, &interrupt_, &hangup_, &user1_}) {
-      if (!uv_is_closing(reinterpret_cast<uv_handle_t*>(handle))) uv_close(reinterpret_cast<uv_handle_t*>(handle), nullptr);
-    }
-    // The handles' memory is ours: libuv must have let go of it before it goes.
-    uv_run(server_.lane().uv(), UV_RUN_NOWAIT);
-  }
-
- private:
-  void watch(uv_signal_t& handle, int signal) {
-    handle.data = this;
-    uv_signal_init(server_.lane().uv(), &handle);
-    uv_signal_start(
-        &handle, [](uv_signal_t* from, int number) { static_cast<Signals*>(from->data)->on_signal(number); }, signal);
-  }
-  void on_signal(int number) {
-    switch (number) {
-      case SIGHUP:
-        server_.reload();
-        break;
-      case SIGUSR1:
-        log::set_path(server_.options().log_path);
-        server_.admin_->reopen_logs();
-        break;
-      default:
-        server_.begin_shutdown();
-    }
-  }
-  Server& server_;
-  uv_signal_t term_, interrupt_, hangup_, user1_;
-};
 
 // Looks ten times a second whether the last connection has gone, until the deadline.
 class Server::DrainCheck final : public event::Timer {
@@ -132,6 +92,7 @@ int Server::start() {
   main_->attach(loads);
   for (auto& worker : workers_) worker->attach(loads);
   publisher_ = std::make_unique<event::Publisher>(lanes);
+  publisher_->count_in(store_.gauge("server.config_versions"));
   clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
   state_ = State::kInitializing;
@@ -144,7 +105,8 @@ int Server::start() {
     case LoadResult::kOk:
       break;
   }
-  signals_ = std::make_unique<Signals>(*this);
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+                                               [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
   return 0;
 }
@@ -213,6 +175,20 @@ Server::LoadResult Server::load(bool first) {
   }
   last_reload_error_.clear();
   return LoadResult::kOk;
+}
+
+void Server::on_signal(int signal) {
+  switch (signal) {
+    case SIGHUP:
+      reload();
+      break;
+    case SIGUSR1:
+      log::set_path(options_.log_path);
+      admin_->reopen_logs();
+      break;
+    default:
+      begin_shutdown();
+  }
 }
 
 bool Server::reload() {

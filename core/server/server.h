@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/config/diagnostics.h"
 #include "core/event/publisher.h"
+#include "core/event/signals.h"
 #include "core/filter/registry.h"
 #include "core/server/cluster_manager.h"
 #include "core/server/configuration.h"
@@ -59,12 +60,11 @@ class Server {
   bool failed_health() const { return failed_health_; }
 
  private:
-  class Signals;
   class DrainCheck;
   enum class LoadResult : uint8_t { kOk, kBadConfiguration, kCannotBind };
   LoadResult load(bool first);
-  Status start_admin(const net::Address& address);
   bool idle();
+  void on_signal(int signal);
   void finish();
 
   const Options options_;
@@ -83,7 +83,7 @@ class Server {
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
   std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
-  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<event::Signals> signals_;
   std::unique_ptr<DrainCheck> drain_check_;
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_;

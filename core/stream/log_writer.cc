@@ -464,8 +464,9 @@ void LogWriter::run() {
     }
     std::lock_guard lock(mutex_);
     for (LogFile* file : retired) {
-      // Taken up again meanwhile, or it still has a moment to be written.
-      if (!file->retired_ || (file->blocked_ && now - file->retired_at_ < kRetiredPatience && !stopping)) continue;
+      // Taken up again meanwhile (and perhaps let go again with a new line in it), or not written yet.
+      bool give_up = stopping || now - file->retired_at_ >= kRetiredPatience;
+      if (!file->retired_ || (file->has_data() && !give_up)) continue;
       std::erase(serving_, file);
       std::erase_if(files_, [file](const auto& entry) { return entry.get() == file; });
     }

@@ -225,6 +225,7 @@ void H1Connection::account_bytes() {
 void H1Connection::dispose() {
   ConnPool& pool = pool_;
   pool.cluster().lane_clusters().connections().destroy(this);
+  --pool.objects_;
   pool.cluster().on_pool_maybe_empty(pool);
 }
 
@@ -276,6 +277,7 @@ bool ConnPool::open_connection() {
   }
   H1Connection* connection = cluster_.lane_clusters().connections().make(*this, *cluster);
   ++connections_;
+  ++objects_;
   ++connecting_count_;
   connecting_.push_back(*connection);
   stats.cx_total.inc();

@@ -119,7 +119,8 @@ class ConnPool {
   void drain();
   // Every connection closes now; what runs is reset.
   void shut_down();
-  bool empty() const { return connections_ == 0 && waiters_.empty(); }
+  // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
+  bool empty() const { return objects_ == 0 && waiters_.empty(); }
   uint32_t connections() const { return connections_; }
   // The host's index in the lane's host set, as of the last pick: a hint.
   uint32_t place() const { return place_; }
@@ -147,7 +148,8 @@ class ConnPool {
   List connecting_;
   IntrusiveList<Waiter, &Waiter::node_> waiters_;
   uint32_t place_ = 0;
-  uint32_t connections_ = 0;
+  uint32_t connections_ = 0;  // open or connecting
+  uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
   bool draining_ = false;

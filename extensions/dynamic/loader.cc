@@ -147,7 +147,7 @@ Loader::Options Loader::options_from_environment() {
 }
 
 Loader& Loader::process() {
-  static Loader loader(options_from_environment());
+  static Loader& loader = *new Loader(options_from_environment());  // never destroyed: modules stay
   return loader;
 }
 

@@ -29,7 +29,8 @@ class Loader {
   // The one that the process's configuration uses, with the options of the environment at its first use.
   static Loader& process();
 
-  // `module`: an absolute path, or "x" for x.so or libx.so in one of the directories. The pointer is good for ever.
+  // `module`: an absolute path, or "x" for x.so or libx.so in one of the directories. The
+  // pointer is good as long as the loader.
   Result<const Module*> load(std::string_view module);
 
  private:

@@ -6,7 +6,7 @@ import os
 import re
 import unittest
 
-from harness import EchoUpstream, Sandbox, Weir, fetch, main
+from harness import EchoUpstream, Sandbox, Weir, fetch, main, weir_binary
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
 
@@ -93,6 +93,15 @@ class ExamplesTest(unittest.TestCase):
         self.assertIn("Disallow", fetch(self.port, "/robots.txt").text)
         response = fetch(self.port, "/anything")
         self.assertEqual((response.status, response.header("retry-after")), (503, "300"))
+
+    def test_dynamic_modules(self) -> None:
+        os.environ["WEIR_PLUGIN_DIRS"] = os.path.join(os.path.dirname(weir_binary()), "plugins")
+        self.start("dynamic-modules", upstreams=2)
+        first = min(self.echoes.items(), key=lambda item: "127.0.0.1:%d" % item[1].port)[0]
+        for path, delay in (("/", "50"), ("/fast", "0")):
+            response = fetch(self.port, path)
+            self.assertEqual((response.status, response.header("x-delayed-ms")), (200, delay))
+            self.assertIn('"server": "%d"' % first, response.text)
 
 
 if __name__ == "__main__":

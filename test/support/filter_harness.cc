@@ -113,6 +113,7 @@ void FilterHarness::deliver(Event& event, bool response) {
   switch (event.kind) {
     case Event::Kind::kHeaders:
       if (response) {
+        if (stream_->answered_locally()) break;  // answered by a filter meanwhile; the map is that answer's
         fill(stream_->response_headers(), event.headers);
         if (stream_->response_headers().status_code() < 200) {
           stream_->respond_informational();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/filter/chain_config.h"
 #include "core/filter/factory.h"
 #include "core/filter/registry.h"
 #include "core/stats/store.h"

@@ -46,7 +46,7 @@ find_package(Threads REQUIRED)
 # The third-party libraries are linked from Debian's static archives, and none of their symbols is exported: a plugin
 # may carry its own copy of any of them.
 add_library(weir_dep_uv INTERFACE)
-target_link_libraries(weir_dep_uv INTERFACE /usr/lib/x86_64-linux-gnu/libuv_a.a Threads::Threads dl)
+target_link_libraries(weir_dep_uv INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libuv_a.a Threads::Threads dl)
 add_library(weir_dep_yaml INTERFACE)
 target_link_libraries(weir_dep_yaml INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libyaml.a)
 add_library(weir_dep_re2 INTERFACE)
@@ -54,6 +54,10 @@ target_link_libraries(weir_dep_re2 INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTU
 add_library(weir_dep_protobuf INTERFACE)
 target_link_libraries(weir_dep_protobuf INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libprotobuf.a
   /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libz.a Threads::Threads)
+if(WEIR_SANITIZE MATCHES "thread")
+  # protobuf's headers lay maps out differently under TSan, but Debian's library was built without it.
+  target_compile_options(weir_dep_protobuf INTERFACE -U__SANITIZE_THREAD__)
+endif()
 find_package(absl REQUIRED)
 add_library(weir_dep_absl INTERFACE)
 target_link_libraries(weir_dep_absl INTERFACE absl::status absl::statusor)

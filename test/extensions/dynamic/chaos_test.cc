@@ -140,6 +140,7 @@ TEST(DynamicChaos, Monkey) {
     Random random(seed);
     {
       FilterHarness harness({chaos_entry(chaos[0], "a"), plugins[0].entry(), chaos_entry(chaos[1], "b"), plugins[1].entry(), chaos_entry(chaos[2], "c")});
+      if (random.below(2) == 0) harness.respond_early();
       harness.send_headers({{":method", "POST"}, {":path", "/"}});
       for (uint32_t i = random.below(4); i > 0; --i) harness.send_data("request");
       harness.send_trailers({{"x-end", "1"}});

@@ -102,7 +102,7 @@ TEST(DynamicFilter, PauseAndResumeByTimer) {
   });
   FilterHarness harness({plugin.entry()});
   harness.send_headers({{":method", "GET"}, {":path", "/"}}, true);
-  harness.run(19ms);
+  harness.run(17ms);
   EXPECT_FALSE(harness.request().has_headers);
   harness.run(5ms);
   EXPECT_EQ(harness.request().header("x-late"), "1");
@@ -143,6 +143,7 @@ TEST(DynamicFilter, ResponseHookResumesTheRequest) {
     return event == "request_data" ? uint32_t{WEIR_PAUSE} : uint32_t{WEIR_CONTINUE};
   });
   FilterHarness harness({plugin.entry()});
+  harness.respond_early();
   harness.send_headers({{":method", "POST"}, {":path", "/"}});
   harness.send_data("late", true);
   harness.respond_headers({{":status", "200"}});

@@ -150,7 +150,8 @@ TEST_F(LoaderTest, CopiesArePrivateVerifiedAndMended) {
   EXPECT_SAYS(error("p"), "must be a directory of this user with mode 0700");
   chmod(copies().c_str(), 0700);
   std::ofstream(copy) << "something else";
-  auto loaded = loader().load("p");
+  Loader loader = this->loader();
+  auto loaded = loader.load("p");
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ((*loaded)->copy, copy);
   EXPECT_EQ((*loaded)->hash, hash);

@@ -1,0 +1,402 @@
+// Pools of one lane against a hand-moved server: reuse, limits, stale connections, failures, hosts that leave.
+#include "core/upstream/pool.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/event/publisher.h"
+#include "core/net/socket.h"
+#include "core/upstream/lane_clusters.h"
+#include "test/support/test_lane.h"
+
+namespace weir::upstream {
+namespace {
+
+using event::SlotId;
+using event::SlotKind;
+using test::TestLane;
+
+// Always the first host that may be used.
+class FirstHost final : public lb::Table {
+ public:
+  explicit FirstHost(const lb::BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
+  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override { return usable_.front(); }
+
+ private:
+  std::vector<lb::HostIndex> usable_;
+};
+
+class Server {
+ public:
+  Server() {
+    listener_ = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});
+    address_ = net::bound_address(listener_);
+  }
+  ~Server() {
+    for (size_t i = 0; i < peers.size(); ++i) close_peer(i);
+    stop();
+  }
+  void stop() {
+    if (listener_ >= 0) ::close(std::exchange(listener_, -1));
+  }
+  const net::Address& address() const { return address_; }
+  void accept_all() {
+    for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) peers.push_back(fd);
+  }
+  std::string receive(size_t peer) {
+    char buffer[4096];
+    ssize_t n = recv(peers[peer], buffer, sizeof(buffer), 0);
+    return n > 0 ? std::string(buffer, static_cast<size_t>(n)) : std::string();
+  }
+  void answer(size_t peer, std::string_view text = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok") {
+    EXPECT_EQ(send(peers[peer], text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+  void close_peer(size_t peer) {
+    if (peers[peer] >= 0) ::close(std::exchange(peers[peer], -1));
+  }
+  std::vector<int> peers;
+
+ private:
+  int listener_;
+  net::Address address_;
+};
+
+// One request through a pool.
+class Caller final : public UpstreamEvents {
+ public:
+  explicit Caller(TestLane& lane) : lane_(lane) {}
+  ConnPool::Start start(ConnPool& pool) {
+    UpstreamStream* ready = nullptr;
+    ConnPool::Start result = pool.request(waiter, *this, ready);
+    if (result == ConnPool::Start::kReady) on_ready(*ready);
+    return result;
+  }
+  void on_ready(UpstreamStream& ready) override {
+    stream = &ready;
+    events += ready.reused() ? "ready-reused " : "ready ";
+    http::HeaderMap request(arena_);
+    request.add(http::HeaderId::kMethod, "GET");
+    request.add(http::HeaderId::kPath, "/");
+    request.add(http::HeaderId::kAuthority, "a");
+    EXPECT_TRUE(ready.send_headers(request, true));
+  }
+  void on_failed(ResetReason reason) override { events += "failed-" + std::string(reason_text(reason)) + " "; }
+  http::HeaderMap& begin_response(int) override {
+    response_.clear();
+    return response_;
+  }
+  void on_informational(BlockRef) override { events += "info "; }
+  void on_upstream_headers(BlockRef, bool end) override { events += end ? "headers. " : "headers "; }
+  void on_upstream_data(Slices& data, bool end) override {
+    body += data.to_string();
+    data.clear();
+    if (end) events += "end ";
+  }
+  http::HeaderMap& begin_response_trailers() override { return response_; }
+  void on_upstream_trailers() override { events += "trailers "; }
+  void on_reset(ResetReason reason, std::string_view) override { events += "reset-" + std::string(reason_text(reason)) + " "; }
+  void on_request_flow(bool) override {}
+
+  Waiter waiter{*this};
+  UpstreamStream* stream = nullptr;
+  std::string events;
+  std::string body;
+
+ private:
+  TestLane& lane_;
+  Arena arena_{lane_.lane().arenas()};
+  http::HeaderMap response_{arena_};
+};
+
+class PoolTest : public ::testing::Test {
+ protected:
+  PoolTest() {
+    policy_.build = [](const lb::BuildInput& input, const void*) { return std::make_unique<FirstHost>(input); };
+    hosts_ = publisher_.intern(SlotKind::kHostSet, "c");
+    cluster_ = publisher_.intern(SlotKind::kCluster, "c");
+    spec_.name = spec_.stat_name = "c";
+    host_ = std::make_shared<lb::Host>(server_.address(), "server", "", 2);
+    publish_cluster();
+    publish_hosts({host_});
+  }
+  ~PoolTest() override {
+    clusters_.shut_down();
+    lane_.turns(3);
+  }
+  void publish_cluster() {
+    event::Publisher::Batch batch;
+    batch.set(cluster_, std::make_unique<Cluster>(spec_, stats_, limits_));
+    publisher_.publish(std::move(batch));
+    lane_.turns(2);
+  }
+  void publish_hosts(std::vector<std::shared_ptr<lb::Host>> hosts) {
+    std::vector<lb::HostEntry> entries;
+    for (auto& host : hosts) entries.emplace_back().host = host;
+    event::Publisher::Batch batch;
+    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+    publisher_.publish(std::move(batch));
+    lane_.turns(2);
+  }
+  ClusterLocal& cluster() { return *clusters_.find(cluster_); }
+  ConnPool& pool() { return *cluster().pick(0, false, 1, {}); }
+  // Everything that is under way arrives.
+  void settle() {
+    for (int i = 0; i < 4; ++i) {
+      lane_.turn();
+      server_.accept_all();
+    }
+  }
+  // One whole exchange on peer number `peer`.
+  void exchange(size_t peer) {
+    Caller caller(lane_);
+    caller.start(pool());
+    settle();
+    EXPECT_NE(server_.receive(peer), "");
+    server_.answer(peer);
+    settle();
+    EXPECT_TRUE(caller.events.ends_with("headers end ")) << caller.events;
+    EXPECT_EQ(caller.body, "ok");
+  }
+
+  Server server_;
+  stats::Store store_;
+  std::shared_ptr<ClusterStats> stats_ = std::make_shared<ClusterStats>(store_, "c");
+  std::shared_ptr<ClusterLimits> limits_ = std::make_shared<ClusterLimits>(CircuitBreakers{}, 2);
+  ClusterSpec spec_;
+  lb::PolicyDescriptor policy_;
+  std::shared_ptr<lb::Host> host_;
+  TestLane lane_{0};
+  LaneClusters clusters_{lane_.lane()};
+  event::Publisher publisher_{{&lane_.lane()}};
+  SlotId hosts_, cluster_;
+};
+
+TEST_F(PoolTest, AConnectionIsReused) {
+  exchange(0);
+  exchange(0);
+  exchange(0);
+  EXPECT_EQ(server_.peers.size(), 1u);
+  EXPECT_EQ(stats_->cx_total.value(), 1u);
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+}
+
+TEST_F(PoolTest, MostRecentlyUsedFirst) {
+  Caller one(lane_), two(lane_);
+  one.start(pool());
+  two.start(pool());
+  settle();
+  ASSERT_EQ(server_.peers.size(), 2u);
+  server_.receive(0);
+  server_.receive(1);
+  server_.answer(0);
+  settle();
+  server_.answer(1);
+  settle();
+  exchange(1);  // the one that became idle last
+  exchange(1);
+}
+
+TEST_F(PoolTest, MaxRequestsPerConnection) {
+  spec_.max_requests_per_connection = 2;
+  publish_cluster();
+  exchange(0);
+  exchange(0);
+  settle();
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  exchange(1);
+  EXPECT_EQ(stats_->cx_max_requests.value(), 1u);
+}
+
+TEST_F(PoolTest, RefusedConnectionFailsItsWaiters) {
+  server_.stop();
+  Caller one(lane_), two(lane_);
+  EXPECT_EQ(one.start(pool()), ConnPool::Start::kWaiting);
+  two.start(pool());
+  EXPECT_EQ(one.events, "");
+  lane_.turns(3);
+  EXPECT_EQ(one.events, "failed-connection_failure ");
+  EXPECT_EQ(two.events, "failed-connection_failure ");
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  EXPECT_EQ(stats_->cx_connect_fail.value(), 2u);
+  EXPECT_EQ(limits_->connections->taken() + limits_->pending->taken() > 0, cluster().connections.used() + cluster().pending.used() > 0);
+}
+
+TEST_F(PoolTest, AWaiterThatLeavesIsForgotten) {
+  {
+    Caller gone(lane_);
+    gone.start(pool());
+  }
+  settle();
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  exchange(0);  // the connection that was made for it
+  EXPECT_EQ(server_.peers.size(), 1u);
+}
+
+TEST_F(PoolTest, IdleConnectionClosedByThePeerIsNotUsed) {
+  exchange(0);
+  server_.close_peer(0);
+  settle();
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  exchange(1);
+}
+
+// The end of an idle connection and the next request may arrive in the same turn.
+TEST_F(PoolTest, ConnectionThatEndsInThisTurnIsNotHandedOut) {
+  exchange(0);
+  server_.close_peer(0);
+  Caller caller(lane_);
+  lane_.lane().post([&] { caller.start(pool()); });  // runs after the turn's readiness events
+  settle();
+  EXPECT_EQ(caller.events, "ready ");
+  ASSERT_EQ(server_.peers.size(), 2u);
+  server_.answer(1);
+  settle();
+  EXPECT_EQ(caller.body, "ok");
+}
+
+TEST_F(PoolTest, StaleConnectionResetsAsReused) {
+  exchange(0);
+  Caller caller(lane_);
+  caller.start(pool());
+  EXPECT_EQ(caller.events, "ready-reused ");
+  server_.close_peer(0);
+  settle();
+  EXPECT_EQ(caller.events, "ready-reused reset-connection_termination ");
+}
+
+TEST_F(PoolTest, UnaskedBytesEndAnIdleConnection) {
+  exchange(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+}
+
+TEST_F(PoolTest, ResetClosesTheConnection) {
+  Caller caller(lane_);
+  caller.start(pool());
+  settle();
+  caller.stream->reset();
+  settle();
+  EXPECT_EQ(caller.events, "ready ");  // nothing after reset()
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+}
+
+TEST_F(PoolTest, GarbageIsAProtocolError) {
+  Caller caller(lane_);
+  caller.start(pool());
+  settle();
+  server_.answer(0, "SSH-2.0-hello\r\n");
+  settle();
+  EXPECT_EQ(caller.events, "ready reset-protocol_error ");
+  EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+}
+
+TEST_F(PoolTest, IdleTimeout) {
+  spec_.idle_timeout = 10s;
+  publish_cluster();
+  exchange(0);
+  lane_.advance(9s);
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+  lane_.advance(2s);
+  settle();
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  EXPECT_EQ(stats_->cx_idle_timeout.value(), 1u);
+}
+
+TEST_F(PoolTest, CircuitBreakersRefuse) {
+  limits_->set({.max_connections = 1, .max_pending_requests = 1, .max_requests = 1024, .max_retries = 3});
+  Caller one(lane_), two(lane_), three(lane_);
+  EXPECT_EQ(one.start(pool()), ConnPool::Start::kWaiting);
+  EXPECT_EQ(two.start(pool()), ConnPool::Start::kOverflow);  // nobody else may wait
+  settle();
+  EXPECT_EQ(one.events, "ready ");
+  EXPECT_EQ(two.start(pool()), ConnPool::Start::kWaiting);  // for the one connection
+  EXPECT_EQ(three.start(pool()), ConnPool::Start::kOverflow);
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(two.events, "ready-reused ");
+  EXPECT_EQ(stats_->rq_pending_overflow.value(), 2u);
+  EXPECT_EQ(stats_->cx_overflow.value(), 1u);
+}
+
+// Whoever waits for a connection's turn does not wait for ever when it goes and no other may be opened.
+TEST_F(PoolTest, WaitersFailWhenTheirLastHopeGoes) {
+  limits_->set({.max_connections = 1, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  Caller one(lane_), two(lane_);
+  one.start(pool());
+  settle();
+  two.start(pool());
+  limits_->set({.max_connections = 0, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  server_.close_peer(0);
+  settle();
+  EXPECT_EQ(two.events, "failed-overflow ");
+}
+
+TEST_F(PoolTest, HostThatLeavesIsDrained) {
+  exchange(0);  // idle
+  Caller busy(lane_);
+  busy.start(pool());
+  Caller second(lane_);
+  second.start(pool());
+  settle();
+  ASSERT_EQ(server_.peers.size(), 2u);
+  std::weak_ptr<lb::Host> gone = host_;
+  host_.reset();
+  publish_hosts({});
+  EXPECT_EQ(cluster().pick(0, false, 1, {}), nullptr);
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(busy.body, "ok");
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+  server_.receive(1);
+  server_.answer(1);
+  settle();
+  EXPECT_EQ(second.body, "ok");
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  lane_.turns(3);
+  EXPECT_TRUE(gone.expired());
+}
+
+// A host that comes back while its old connections drain: counts go on and end at zero.
+TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
+  Caller busy(lane_);
+  ConnPool& first = pool();
+  cluster().begin_request(first);
+  busy.start(first);
+  settle();
+  publish_hosts({});
+  EXPECT_EQ(host_->active(), 1);
+  publish_hosts({host_});
+  exchange(1);
+  server_.receive(0);
+  server_.answer(0);
+  cluster().end_request(first);
+  settle();
+  EXPECT_EQ(busy.body, "ok");
+  EXPECT_EQ(host_->active(), 0);
+}
+
+TEST_F(PoolTest, RemovedClusterIsNotFound) {
+  exchange(0);
+  event::Publisher::Batch batch;
+  batch.remove(hosts_);
+  batch.remove(cluster_);
+  publisher_.publish(std::move(batch));
+  settle();
+  EXPECT_EQ(clusters_.find(cluster_), nullptr);
+  EXPECT_EQ(clusters_.connection_count(), 0u);
+  EXPECT_EQ(publisher_.live_versions(), 0u);
+}
+
+}  // namespace
+}  // namespace weir::upstream

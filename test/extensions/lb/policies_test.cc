@@ -1,0 +1,178 @@
+// The tables of the balancing policies: pure data, tested without a proxy.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "core/base/random.h"
+#include "core/lb/policy.h"
+#include "extensions/lb/least_request/least_request.h"
+#include "extensions/lb/round_robin/round_robin.h"
+#include "test/support/seed.h"
+
+namespace weir::lb {
+namespace {
+
+class Balancing {
+ public:
+  explicit Balancing(const std::vector<uint32_t>& weights, uint64_t seed = 1) : random_(seed), per_host_(weights.size()) {
+    for (size_t i = 0; i < weights.size(); ++i) {
+      HostEntry entry;
+      entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", static_cast<uint16_t>(i + 1)), std::to_string(i), "", 2);
+      entry.weight = weights[i];
+      hosts_.push_back(std::move(entry));
+      usable_.push_back(static_cast<HostIndex>(i));
+    }
+  }
+  BuildInput input() const { return {hosts_, usable_}; }
+  void use_only(std::vector<HostIndex> usable) { usable_ = std::move(usable); }
+  HostIndex pick(const Table& table, std::span<const Host* const> excluded = {}) {
+    LaneView view(1, hosts_, per_host_, 1, random_);
+    PickInput input;
+    input.excluded = excluded;
+    return table.pick(input, view, state_);
+  }
+  const Host* host(HostIndex index) const { return hosts_[index].host.get(); }
+  void set_in_flight(HostIndex index, int32_t count) { per_host_[index].own = count; }
+  int32_t in_flight(HostIndex index) const { return per_host_[index].own; }
+  size_t size() const { return hosts_.size(); }
+  void forget_position() { state_ = {}; }
+
+ private:
+  Random random_;
+  std::vector<HostEntry> hosts_;
+  std::vector<HostIndex> usable_;
+  std::vector<LaneView::PerHost> per_host_;
+  LaneState state_;
+};
+
+// --- Round robin
+
+TEST(RoundRobin, EveryHostInTurn) {
+  Balancing b({1, 1, 1, 1, 1});
+  auto table = extensions::round_robin::build(b.input());
+  HostIndex first = b.pick(*table);
+  for (uint32_t i = 1; i <= 50; ++i) EXPECT_EQ(b.pick(*table), (first + i) % 5);
+}
+
+TEST(RoundRobin, SharesAreExactAndSmooth) {
+  test::for_each_seed(50, [](uint64_t seed) {
+    Random random(seed);
+    std::vector<uint32_t> weights;
+    uint32_t total = 0;
+    for (uint32_t i = 0, count = 1 + random.below(8); i < count; ++i) {
+      weights.push_back(1 + random.below(12));
+      total += weights.back();
+    }
+    Balancing b(weights, seed);
+    auto table = extensions::round_robin::build(b.input());
+    std::vector<uint32_t> counts(weights.size());
+    std::vector<HostIndex> order;
+    for (uint32_t i = 0; i < total; ++i) {
+      order.push_back(b.pick(*table));
+      ++counts[order.back()];
+    }
+    EXPECT_EQ(counts, weights);  // one rotation from wherever it began
+    // Smooth: in any stretch of a rotation a host gets its share, give or take less than two.
+    std::vector<double> seen(weights.size());
+    for (uint32_t i = 0; i < total; ++i) {
+      ++seen[order[i]];
+      for (size_t h = 0; h < weights.size(); ++h) {
+        EXPECT_NEAR(seen[h], static_cast<double>(weights[h]) * (i + 1) / total, 2.0);
+      }
+    }
+  });
+}
+
+TEST(RoundRobin, LanesBeginAtDifferentPlaces) {
+  Balancing b(std::vector<uint32_t>(100, 1));
+  auto table = extensions::round_robin::build(b.input());
+  std::map<HostIndex, int> firsts;
+  for (int i = 0; i < 2000; ++i) {
+    b.forget_position();
+    ++firsts[b.pick(*table)];
+  }
+  EXPECT_GT(firsts.size(), 90u);
+}
+
+TEST(RoundRobin, AvoidsTriedHostsWhileThereAreOthers) {
+  Balancing b({1, 5, 1});
+  auto table = extensions::round_robin::build(b.input());
+  const Host* tried[] = {b.host(1), b.host(2)};
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(b.pick(*table, tried), 0u);
+  const Host* all[] = {b.host(0), b.host(1), b.host(2)};
+  EXPECT_NE(b.pick(*table, all), kNoHost);
+}
+
+TEST(RoundRobin, HugeWeightsKeepTheirProportionAndEverybodyAPlace) {
+  Balancing b({4'000'000'000u, 2'000'000'000u, 1});
+  auto table = extensions::round_robin::build(b.input());
+  std::map<HostIndex, int> counts;
+  for (int i = 0; i < 200'000; ++i) ++counts[b.pick(*table)];
+  EXPECT_NEAR(static_cast<double>(counts[0]) / counts[1], 2.0, 0.05);
+  EXPECT_GT(counts[2], 0);
+}
+
+TEST(RoundRobin, OnlyUsableHosts) {
+  Balancing b({1, 1, 1, 1});
+  b.use_only({1, 3});
+  auto table = extensions::round_robin::build(b.input());
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(b.pick(*table) % 2, 1u);
+}
+
+// --- Least request
+
+TEST(LeastRequest, FullScanFindsTheIdleOne) {
+  Balancing b({1, 1, 1, 1, 1, 1});
+  auto table = extensions::least_request::build(b.input(), {.choice_count = 2, .full_scan = true});
+  for (HostIndex i = 0; i < 6; ++i) b.set_in_flight(i, 5);
+  b.set_in_flight(4, 1);
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(b.pick(*table), 4u);
+}
+
+TEST(LeastRequest, EqualHostsGetEqualShares) {
+  for (bool full_scan : {false, true}) {
+    Balancing b(std::vector<uint32_t>(10, 1));
+    auto table = extensions::least_request::build(b.input(), {.choice_count = 2, .full_scan = full_scan});
+    std::map<HostIndex, int> counts;
+    for (int i = 0; i < 20'000; ++i) ++counts[b.pick(*table)];
+    for (HostIndex i = 0; i < 10; ++i) EXPECT_NEAR(counts[i], 2000, 300);
+  }
+}
+
+// Two choices keep the load level: the fullest of 50 hosts stays near the mean.
+TEST(LeastRequest, KeepsQueuesLevel) {
+  Balancing b(std::vector<uint32_t>(50, 1));
+  auto table = extensions::least_request::build(b.input(), {});
+  for (int i = 0; i < 5000; ++i) {
+    HostIndex index = b.pick(*table);
+    b.set_in_flight(index, b.in_flight(index) + 1);
+  }
+  for (HostIndex i = 0; i < 50; ++i) EXPECT_NEAR(b.in_flight(i), 100, 6);
+}
+
+TEST(LeastRequest, WeightsCount) {
+  Balancing b({1, 3});
+  auto table = extensions::least_request::build(b.input(), {.choice_count = 2, .full_scan = true});
+  for (int i = 0; i < 400; ++i) {
+    HostIndex index = b.pick(*table);
+    b.set_in_flight(index, b.in_flight(index) + 1);
+  }
+  EXPECT_NEAR(b.in_flight(1), 300, 5);
+}
+
+TEST(LeastRequest, AvoidsTriedHostsWhileThereAreOthers) {
+  for (size_t count : {2, 3, 20}) {
+    Balancing b(std::vector<uint32_t>(count, 1));
+    auto table = extensions::least_request::build(b.input(), {});
+    std::vector<const Host*> tried;
+    for (HostIndex i = 0; i + 1 < count; ++i) tried.push_back(b.host(i));
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(b.pick(*table, tried), count - 1);
+    tried.push_back(b.host(static_cast<HostIndex>(count - 1)));
+    EXPECT_NE(b.pick(*table, tried), kNoHost);
+  }
+}
+
+}  // namespace
+}  // namespace weir::lb
