@@ -243,7 +243,11 @@ void Router::on_complete(filter::Stream&) {
 // --- Attempts ------------------------------------------------------------------------------------------------------
 
 void Router::start_attempt() {
-  if (done_) return;
+  if (done_ || answered_by_others()) {
+    done_ = true;
+    abandon_attempt();
+    return;
+  }
   const upstream::ClusterStats& stats = cluster_->stats();
   if (cluster_->current() == nullptr) {  // removed while we waited
     stream_->info().flags.set(ResponseFlag::kNoClusterFound);
@@ -373,6 +377,7 @@ bool Router::may_retry(uint32_t on) const {
 }
 
 bool Router::take_retry_lease() {
+  if (retry_lease_) return true;  // that of the retry which this one follows
   const upstream::ClusterSpec& spec = cluster_pin_->spec;
   if (spec.has_retry_budget) {
     double allowed = std::max<double>(spec.retry_budget_min, cluster_->active_requests() * spec.retry_budget_percent / 100);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ struct ClientShared {
   uint64_t complete = 0;        // from an upstream, byte for byte
   uint64_t local = 0;           // complete, made by the proxy
   uint64_t cut = 0;             // cleanly cut off
+  std::map<int, uint64_t> statuses;
   std::vector<std::string> violations;
 };
 
@@ -60,6 +62,7 @@ class SimClient {
   bool reading_response_ = false;
   size_t budget_ = 0;  // bytes to send before it leaves, for those who do
   uint32_t not_reading_ = 0;
+  int last_status_ = 0;
   bool ended_sending_ = false;
   bool done_ = false;
   MonoTime last_move_{};

@@ -31,6 +31,7 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   read(subject.request);
   read(subject.response);
   read(subject.response_trailers);
+  ++details[std::string(info.details)];
   std::string id(subject.request->get(http::HeaderName("x-sim-id")));
   if (!id.empty()) ++logged[std::strtoull(id.c_str(), nullptr, 10)];
 }

@@ -27,6 +27,7 @@ class CountingLogger final : public stream::AccessLogger {
   void log(const stream::LogSubject& subject, event::Lane& lane) const override;
   mutable std::map<uint64_t, int> logged;  // by x-sim-id
   mutable uint64_t bytes = 0;
+  mutable std::map<std::string, uint64_t> details;
 };
 
 class SimWorld {
@@ -40,6 +41,7 @@ class SimWorld {
   std::vector<std::string> drain_and_check();
   const ClientShared& clients() const { return shared_; }
   uint64_t updates() const { return updates_; }
+  const std::map<std::string, uint64_t>& details() const { return logger_->details; }
 
  private:
   void step_lanes();

@@ -5,6 +5,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "core/base/time.h"
 #include "test/sim/sim_world.h"
@@ -22,6 +25,8 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
   uint64_t seed = only != 0 ? only : static_cast<uint64_t>(system_clock().wall_now().time_since_epoch().count()) % 1'000'000'000;
   std::printf("first seed %llu\n", static_cast<unsigned long long>(seed));
   uint64_t worlds = 0, complete = 0, local = 0, cut = 0, updates = 0;
+  std::map<int, uint64_t> statuses;
+  std::map<std::string, uint64_t> details;
   do {
     // Said before, so that a crash can be run again.
     std::printf("seed %llu\r", static_cast<unsigned long long>(seed));
@@ -35,6 +40,8 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
     local += world.clients().local;
     cut += world.clients().cut;
     updates += world.updates();
+    for (const auto& [detail, count] : world.details()) details[detail] += count;
+    for (auto [status, count] : world.clients().statuses) statuses[status] += count;
     if (HasFailure()) {
       std::fprintf(stderr, "again with: WEIR_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
       break;
@@ -44,6 +51,9 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
   std::printf("%llu worlds, %llu updates; answers: %llu from upstreams, %llu of the proxy, %llu cut\n", static_cast<unsigned long long>(worlds),
               static_cast<unsigned long long>(updates), static_cast<unsigned long long>(complete), static_cast<unsigned long long>(local),
               static_cast<unsigned long long>(cut));
+  for (auto [status, count] : statuses) std::printf("%d: %llu  ", status, static_cast<unsigned long long>(count));
+  std::printf("\n");
+  for (const auto& [detail, count] : details) std::printf("  %s: %llu\n", detail.c_str(), static_cast<unsigned long long>(count));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // What a plugin's factory asks for, made for tests: every plugin of the build, a store, and findings as plain texts.
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <memory>
 #include <string>
 #include <vector>

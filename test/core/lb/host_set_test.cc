@@ -28,7 +28,8 @@ PolicyDescriptor any_host() {
 HostEntry host(uint32_t priority, Health health) {
   static uint16_t port = 1;
   HostEntry entry;
-  entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", ++port), "host" + std::to_string(port), "", 2);
+  ++port;
+  entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", port), "host" + std::to_string(port), "", 2);
   entry.priority = priority;
   entry.health = health;
   return entry;
