@@ -44,6 +44,7 @@ SimClient::Request SimClient::make_request() {
                  ";close=" + std::to_string(random_.below(8) == 0) + ";cut=" + std::to_string(random_.below(20) == 0);
   std::string& wire = request.wire;
   wire = request.method + " " + path + " HTTP/1.1\r\nhost: sim.example\r\nx-sim-id: " + id + "\r\nx-sim-plan: " + request.plan + "\r\n";
+  if (manner_ == Manner::kGarbage) wire += "x-sim-garbled: 1\r\n";  // far behind what is garbled
   if (random_.below(20) == 0) wire += "connection: close\r\n";
   std::string bytes = pattern(request.id + 1, body);
   if (body == 0) {
@@ -67,6 +68,7 @@ SimClient::Request SimClient::make_request() {
 }
 
 void SimClient::violation(const std::string& what) {
+  if (manner_ == Manner::kGarbage) return;  // it cannot know what it asked for
   if (shared_.violations.size() < 20) shared_.violations.push_back(what + " (" + describe() + ")");
 }
 

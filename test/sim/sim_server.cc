@@ -18,7 +18,9 @@ uint64_t plan_number(const std::string& plan, const std::string& key) {
 }
 
 SimServer::SimServer(uint64_t seed, uint32_t faults_per_mille, std::vector<std::string>& violations)
-    : random_(seed), faults_per_mille_(faults_per_mille), violations_(violations), fd_(listen_on_loopback(port_)) {}
+    : random_(seed), faults_per_mille_(faults_per_mille), violations_(violations) {
+  fd_ = listen_on_loopback(port_);
+}
 
 SimServer::~SimServer() { go_away(); }
 
@@ -100,6 +102,7 @@ void SimServer::answer(Peer& peer) {
   std::string id_text = request.header("x-sim-id");
   uint64_t id = std::strtoull(id_text.c_str(), nullptr, 10);
   const std::string plan = request.header("x-sim-plan");
+  if (request.has_header("x-sim-garbled")) id = 0;
   if (id == 0) {
     // Garbled on the way; nothing is known of it.
   } else if (request.path().find("/" + id_text) == std::string::npos) violations_.push_back("request " + id_text + " came with path " + request.path());

@@ -33,7 +33,11 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   read(subject.response_trailers);
   ++details[std::string(info.details)];
   std::string id(subject.request->get(http::HeaderName("x-sim-id")));
-  if (!id.empty()) ++logged[std::strtoull(id.c_str(), nullptr, 10)];
+  // Garbled requests have the number 0, or what became of it; a head that could not be read ends where it was wrong.
+  if (!id.empty() && id.find_first_not_of("0123456789") == std::string::npos && id != "0" &&
+      !subject.request->contains(http::HeaderName("x-sim-garbled"))) {
+    ++logged[std::strtoull(id.c_str(), nullptr, 10)];
+  }
 }
 
 SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(static_cast<int64_t>(bugs_found())) {

@@ -58,9 +58,20 @@ if(WEIR_SANITIZE MATCHES "thread")
   # protobuf's headers lay maps out differently under TSan, but Debian's library was built without it.
   target_compile_options(weir_dep_protobuf INTERFACE -U__SANITIZE_THREAD__)
 endif()
-find_package(absl REQUIRED)
+# Debian's CMake files for abseil name the shared libraries; pkg-config knows which archives they consist of.
+find_package(PkgConfig REQUIRED)
+execute_process(COMMAND ${PKG_CONFIG_EXECUTABLE} --static --libs-only-l absl_status absl_statusor
+  OUTPUT_VARIABLE absl_flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(absl_flags)
+list(REMOVE_DUPLICATES absl_flags)
+set(absl_archives "")
+foreach(flag ${absl_flags})
+  if(flag MATCHES "^-l(absl_.*)$")
+    list(APPEND absl_archives /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/lib${CMAKE_MATCH_1}.a)
+  endif()
+endforeach()
 add_library(weir_dep_absl INTERFACE)
-target_link_libraries(weir_dep_absl INTERFACE absl::status absl::statusor)
+target_link_libraries(weir_dep_absl INTERFACE -Wl,--start-group ${absl_archives} -Wl,--end-group Threads::Threads)
 
 # weir_library(NAME SOURCES a.cc ... DEPS weir_base ...): the static library weir_NAME of one core/ folder.
 function(weir_library name)
