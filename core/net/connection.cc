@@ -15,6 +15,7 @@ using event::Lane;
 // One connection may use this much of a turn before the others get theirs.
 constexpr size_t kReadBudget = 256 * 1024;
 constexpr int kMaxIovecs = 16;
+constexpr uint8_t kSmallReadsToShrink = 8;
 
 Connection::Connection(Lane& lane, int fd, const Address& remote) : lane_(lane), fd_(fd), remote_(remote) {}
 
@@ -163,9 +164,17 @@ void Connection::read_some() {
     if (static_cast<size_t>(n) < capacity) {
       // A short read means that the socket is empty, unless the end is waiting behind the bytes.
       if (!hung_up_) readable_ = false;
-      if (static_cast<size_t>(n) < capacity / 4 && read_depth_ > 1) read_depth_ /= 2;
+      if (read_depth_ > 1) {
+        // Messages a little larger than a block are common: one that is small does not mean that the next is.
+        small_reads_ = static_cast<size_t>(n) < capacity / 4 ? small_reads_ + 1 : 0;
+        if (small_reads_ == kSmallReadsToShrink) {
+          small_reads_ = 0;
+          read_depth_ /= 2;
+        }
+      }
     } else if (read_depth_ < kMaxIovecs) {
       read_depth_ *= 2;
+      small_reads_ = 0;
     }
     deliver(false);
     if (static_cast<size_t>(n) >= budget) {

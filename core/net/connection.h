@@ -158,7 +158,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool in_handler_ : 1 = false;
   bool wants_close_ : 1 = false;
   bool lingering_ : 1 = false;   // everything is sent, FIN too
-  uint8_t read_depth_ = 1;       // blocks offered to the next read: doubles while reads fill them
+  uint8_t read_depth_ = 1;       // blocks offered to the next read: doubles when a read fills them
+  uint8_t small_reads_ = 0;      // reads in a row that used little of what was offered
   CloseReason close_reason_ = CloseReason::kLocal;
   uint32_t high_watermark_ = 1024 * 1024;
   uint32_t low_watermark_ = 512 * 1024;

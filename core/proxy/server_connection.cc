@@ -209,6 +209,12 @@ void ServerConnection::finish_exchange() {
   if (!connection().open() || codec_.stopped()) return;
   codec_.next_message();
   await_request();
+  // A client that does not read its responses gets no further ones made; on_below_low_watermark goes on.
+  if (connection().above_high_watermark()) {
+    codec_.pause();
+    connection().block_read(net::ReadBlock::kWatermark);
+    return;
+  }
   connection().unblock_read(net::ReadBlock::kHandler);
   // Inside receive() the caller goes on with what is left; outside, whatever waits is delivered at the end of the turn.
   if (!host_->input().empty() || connection().peer_ended()) host_->deliver_again();

@@ -347,8 +347,32 @@ void SimWorld::run(uint32_t clients) {
     step_lanes();
     advance_clock(moved);
     if (random_.below(update_one_in) == 0) update();
-    if (!shared_.violations.empty() || !server_violations_.empty()) return;
+    if (!shared_.violations.empty() || !server_violations_.empty()) {
+      shared_.violations.push_back("at that time: " + describe_state());
+      return;
+    }
   }
+}
+
+// For whoever looks for the reason of a violation.
+std::string SimWorld::describe_state() const {
+  std::string text;
+  for (const std::string& violation : shared_.violations) {
+    size_t at = violation.find("waiting for ");
+    if (at == std::string::npos) continue;
+    uint64_t id = std::strtoull(violation.c_str() + at + 12, nullptr, 10);
+    text += "request " + std::to_string(id) + (logger_->logged.contains(id) ? " was logged; " : " was not logged; ");
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    server::Worker& worker = *workers_[i];
+    text += "lane " + std::to_string(i) + ": " + std::to_string(worker.listeners().connection_count()) + " downstream, " +
+            std::to_string(worker.clusters().connection_count()) + " upstream, " +
+            std::to_string(proxy::LaneProxy::of(worker.lane()).streams().live()) + " streams; ";
+  }
+  store_.visit([&](const stats::Sample& sample) {
+    if (sample.type != stats::Type::kHistogram && sample.value != 0) text += std::string(sample.name) + "=" + std::to_string(sample.value) + " ";
+  });
+  return text;
 }
 
 void SimWorld::check_gauges(std::vector<std::string>& wrong) {

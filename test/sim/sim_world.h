@@ -54,6 +54,7 @@ class SimWorld {
   void publish_routes(event::Publisher::Batch& batch);
   std::shared_ptr<const filter::HttpChainConfig> make_chain();
   uint16_t port() const;
+  std::string describe_state() const;
   void check_gauges(std::vector<std::string>& wrong);
 
   struct ClusterState {
