@@ -159,6 +159,7 @@ void SimClient::on_response() {
   }
   if (!reader_.done()) {
     ++shared_.cut;
+    socket_.in.clear();  // part of a chunk
     return;
   }
   ++shared_.statuses[reader_.status()];
