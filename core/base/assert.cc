@@ -19,7 +19,8 @@ void bug_found(const char* file, int line, const char* what) {
   uint64_t count = bug_count.fetch_add(1, std::memory_order_relaxed) + 1;
   // Powers of two: the first ones are seen, a bug in a loop does not fill the log.
   if ((count & (count - 1)) == 0) {
-    std::fprintf(stderr, "weir: bug (number %llu): %s:%d: %s\n", static_cast<unsigned long long>(count), file, line, what);
+    std::fprintf(stderr, "weir: bug (number %llu): %s:%d: %s\n", static_cast<unsigned long long>(count), file, line,
+                 what);
   }
 #ifndef NDEBUG
   std::abort();

@@ -13,10 +13,10 @@ uint64_t bugs_found();
 
 }  // namespace weir
 
-#define WEIR_CHECK(condition)                                              \
-  do {                                                                     \
-    if (!(condition)) [[unlikely]]                                         \
-      ::weir::check_failed(__FILE__, __LINE__, #condition);                \
+#define WEIR_CHECK(condition)                               \
+  do {                                                      \
+    if (!(condition)) [[unlikely]]                          \
+      ::weir::check_failed(__FILE__, __LINE__, #condition); \
   } while (0)
 
 #ifdef NDEBUG
@@ -28,5 +28,4 @@ uint64_t bugs_found();
 #endif
 
 // `if (WEIR_BUG(x == nullptr)) return;`: true when the impossible happened; aborts in debug builds.
-#define WEIR_BUG(condition) \
-  ((condition) ? (::weir::bug_found(__FILE__, __LINE__, #condition), true) : false)
+#define WEIR_BUG(condition) ((condition) ? (::weir::bug_found(__FILE__, __LINE__, #condition), true) : false)

@@ -51,8 +51,9 @@ void write(Level level, std::string_view component, const char* format, ...) {
   tm parts;
   gmtime_r(&now.tv_sec, &parts);
   size_t length = strftime(line, sizeof(line), "[%Y-%m-%d %H:%M:%S", &parts);
-  length += static_cast<size_t>(snprintf(line + length, sizeof(line) - length, ".%03ld][%ld][%.*s][%.*s] ", now.tv_nsec / 1000000,
-                                         syscall(SYS_gettid), static_cast<int>(level_name(level).size()), level_name(level).data(),
+  length += static_cast<size_t>(snprintf(line + length, sizeof(line) - length, ".%03ld][%ld][%.*s][%.*s] ",
+                                         now.tv_nsec / 1000000, syscall(SYS_gettid),
+                                         static_cast<int>(level_name(level).size()), level_name(level).data(),
                                          static_cast<int>(component.size()), component.data()));
   va_list arguments;
   va_start(arguments, format);

@@ -23,8 +23,8 @@ void write(Level level, std::string_view component, const char* format, ...) __a
 }  // namespace weir::log
 
 // WEIR_LOG(kInfo, "server", "listening on %s", address): the arguments are evaluated only if the level is enabled.
-#define WEIR_LOG(level, component, ...)                                       \
-  do {                                                                        \
-    if (::weir::log::enabled(::weir::log::Level::level)) [[unlikely]]         \
-      ::weir::log::write(::weir::log::Level::level, component, __VA_ARGS__);  \
+#define WEIR_LOG(level, component, ...)                                      \
+  do {                                                                       \
+    if (::weir::log::enabled(::weir::log::Level::level)) [[unlikely]]        \
+      ::weir::log::write(::weir::log::Level::level, component, __VA_ARGS__); \
   } while (0)

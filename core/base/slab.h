@@ -46,8 +46,9 @@ class Slab {
       --free_count_;
       return piece;
     }
-    void* memory = alignof(T) > alignof(std::max_align_t) ? std::aligned_alloc(alignof(T), (sizeof(T) + alignof(T) - 1) / alignof(T) * alignof(T))
-                                                           : std::malloc(sizeof(T));
+    void* memory = alignof(T) > alignof(std::max_align_t)
+                       ? std::aligned_alloc(alignof(T), (sizeof(T) + alignof(T) - 1) / alignof(T) * alignof(T))
+                       : std::malloc(sizeof(T));
     WEIR_CHECK(memory != nullptr);
     return memory;
   }

@@ -15,8 +15,12 @@ template <class T>
 using Result = absl::StatusOr<T>;
 
 // `return invalid("clusters[3].table_size: 65536 is not prime; nearest are 65521 and 65537");`
-inline Status invalid(std::string_view message) { return absl::InvalidArgumentError(absl::string_view(message.data(), message.size())); }
-inline Status unavailable(std::string_view message) { return absl::UnavailableError(absl::string_view(message.data(), message.size())); }
+inline Status invalid(std::string_view message) {
+  return absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));
+}
+inline Status unavailable(std::string_view message) {
+  return absl::UnavailableError(absl::string_view(message.data(), message.size()));
+}
 inline std::string message_of(const Status& status) { return std::string(status.message()); }
 
 }  // namespace weir

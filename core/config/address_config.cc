@@ -4,7 +4,8 @@
 
 namespace weir::config {
 
-net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path, filter::ConfigReport& report) {
+net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
+                               filter::ConfigReport& report) {
   using envoy::config::core::v3::SocketAddress;
   switch (proto.address_case()) {
     case envoy::config::core::v3::Address::kSocketAddress: {
@@ -16,12 +17,15 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
         return {};
       }
       if (socket.port_value() > 65535) {
-        report.error(at + ".port_value", std::to_string(socket.port_value()) + " is not a port; allowed are 0 to 65535");
+        report.error(at + ".port_value",
+                     std::to_string(socket.port_value()) + " is not a port; allowed are 0 to 65535");
         return {};
       }
       auto address = net::Address::from_ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
       if (!address.ok()) {
-        report.error(at + ".address", "\"" + socket.address() + "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
+        report.error(at + ".address",
+                     "\"" + socket.address() +
+                         "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
         return {};
       }
       return *address;

@@ -18,28 +18,36 @@ constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_polici
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-Duration to_duration(const google::protobuf::Duration& proto) { return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos()); }
-
-void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, const std::string& path, ConfigReport& report,
-                      upstream::ClusterSpec& spec) {
-  report.check_fields(proto, path, {"idle_timeout", "max_requests_per_connection", "max_headers_count", "max_response_headers_kb"}, {});
-  if (proto.has_idle_timeout()) spec.idle_timeout = to_duration(proto.idle_timeout());
-  if (proto.has_max_requests_per_connection()) spec.max_requests_per_connection = proto.max_requests_per_connection().value();
-  if (proto.has_max_headers_count()) spec.h1.limits.max_header_count = proto.max_headers_count().value();
-  if (proto.has_max_response_headers_kb()) spec.h1.limits.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
+Duration to_duration(const google::protobuf::Duration& proto) {
+  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
 }
 
-void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, const std::string& path, ConfigReport& report,
-                upstream::ClusterSpec& spec) {
-  report.check_fields(proto, path, {"header_key_format", "enable_trailers", "allow_absolute_url"}, {"use_balsa_parser"});
+void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, const std::string& path,
+                      ConfigReport& report, upstream::ClusterSpec& spec) {
+  report.check_fields(
+      proto, path, {"idle_timeout", "max_requests_per_connection", "max_headers_count", "max_response_headers_kb"}, {});
+  if (proto.has_idle_timeout()) spec.idle_timeout = to_duration(proto.idle_timeout());
+  if (proto.has_max_requests_per_connection())
+    spec.max_requests_per_connection = proto.max_requests_per_connection().value();
+  if (proto.has_max_headers_count()) spec.h1.limits.max_header_count = proto.max_headers_count().value();
+  if (proto.has_max_response_headers_kb())
+    spec.h1.limits.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
+}
+
+void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, const std::string& path,
+                ConfigReport& report, upstream::ClusterSpec& spec) {
+  report.check_fields(proto, path, {"header_key_format", "enable_trailers", "allow_absolute_url"},
+                      {"use_balsa_parser"});
   if (proto.header_key_format().has_proper_case_words()) spec.h1.options.proper_case = true;
 }
 
-void read_protocol_options(const pb::Cluster& proto, const std::string& path, ConfigReport& report, upstream::ClusterSpec& spec) {
+void read_protocol_options(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
+                           upstream::ClusterSpec& spec) {
   if (proto.has_common_http_protocol_options()) {
     read_common_http(proto.common_http_protocol_options(), path + ".common_http_protocol_options", report, spec);
   }
-  if (proto.has_http_protocol_options()) read_http1(proto.http_protocol_options(), path + ".http_protocol_options", report, spec);
+  if (proto.has_http_protocol_options())
+    read_http1(proto.http_protocol_options(), path + ".http_protocol_options", report, spec);
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
     std::string at = path + ".typed_extension_protocol_options[\"" + name + "\"]";
     auto message = report.unpack(any, at);
@@ -55,19 +63,21 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
     }
     report.check_fields(options.explicit_http_config(), at + ".explicit_http_config", {"http_protocol_options"}, {});
     if (options.explicit_http_config().has_http_protocol_options()) {
-      read_http1(options.explicit_http_config().http_protocol_options(), at + ".explicit_http_config.http_protocol_options", report, spec);
+      read_http1(options.explicit_http_config().http_protocol_options(),
+                 at + ".explicit_http_config.http_protocol_options", report, spec);
     }
   }
 }
 
-void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigReport& report, upstream::ClusterSpec& spec) {
+void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
+                   upstream::ClusterSpec& spec) {
   report.check_fields(proto.circuit_breakers(), path + ".circuit_breakers", {"thresholds"}, {});
   for (int i = 0; i < proto.circuit_breakers().thresholds_size(); ++i) {
     const auto& one = proto.circuit_breakers().thresholds(i);
     std::string at = path + ".circuit_breakers.thresholds[" + std::to_string(i) + "]";
-    report.check_fields(one, at,
-                        {"priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget"},
-                        {"track_remaining"});
+    report.check_fields(
+        one, at, {"priority", "max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget"},
+        {"track_remaining"});
     if (one.priority() != envoy::config::core::v3::DEFAULT) {
       report.error(at + ".priority", "HIGH is not supported by weir yet");
       continue;
@@ -79,8 +89,10 @@ void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigRepo
     if (one.has_retry_budget()) {
       spec.has_retry_budget = true;
       spec.breakers.max_retries = UINT32_MAX;
-      if (one.retry_budget().has_budget_percent()) spec.retry_budget_percent = one.retry_budget().budget_percent().value();
-      if (one.retry_budget().has_min_retry_concurrency()) spec.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
+      if (one.retry_budget().has_budget_percent())
+        spec.retry_budget_percent = one.retry_budget().budget_percent().value();
+      if (one.retry_budget().has_min_retry_concurrency())
+        spec.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
     }
   }
 }
@@ -100,7 +112,8 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     const auto& locality = assignment.endpoints(i);
     std::string here = at + ".endpoints[" + std::to_string(i) + "]";
     // Without locality-weighted balancing the weight of a locality means nothing, as published.
-    report.check_fields(locality, here, {"locality", "lb_endpoints", "priority"}, {"load_balancing_weight", "metadata", "proximity"});
+    report.check_fields(locality, here, {"locality", "lb_endpoints", "priority"},
+                        {"load_balancing_weight", "metadata", "proximity"});
     highest = std::max(highest, locality.priority());
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
@@ -110,7 +123,8 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       EndpointSpec endpoint;
       endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
       if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
-        report.error(place + ".endpoint.address.socket_address.port_value", "must be 1 to 65535: where the endpoint listens");
+        report.error(place + ".endpoint.address.socket_address.port_value",
+                     "must be 1 to 65535: where the endpoint listens");
       }
       endpoint.hostname = one.endpoint().hostname();
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
@@ -138,14 +152,15 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
   if (highest > 127) report.error(at, "priority " + std::to_string(highest) + " is too high; allowed are 0 to 127");
 }
 
-void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry, ConfigReport& report,
-                 ClusterTranslation& out) {
+void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
+                 ConfigReport& report, ClusterTranslation& out) {
   if (proto.has_load_balancing_policy()) {
     // The first policy of the list that this build has counts, as published.
     std::string names;
     for (int i = 0; i < proto.load_balancing_policy().policies_size(); ++i) {
       const auto& config = proto.load_balancing_policy().policies(i).typed_extension_config();
-      std::string at = path + ".load_balancing_policy.policies[" + std::to_string(i) + "].typed_extension_config.typed_config";
+      std::string at =
+          path + ".load_balancing_policy.policies[" + std::to_string(i) + "].typed_extension_config.typed_config";
       auto message = report.unpack(config.typed_config(), at);
       if (message == nullptr) return;
       const lb::PolicyDescriptor* policy = registry.lb_policy(message->GetTypeName());
@@ -200,32 +215,36 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 
 }  // namespace
 
-ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
-                                     filter::ConfigReport& report) {
+ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
+                                     const filter::Registry& registry, filter::ConfigReport& report) {
   ClusterTranslation out;
-  report.check_fields(proto, path,
-                      {"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy", "load_assignment",
-                       "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options", "http_protocol_options",
-                       "typed_extension_protocol_options", "upstream_bind_config", "least_request_lb_config", "round_robin_lb_config",
-                       "common_lb_config", "load_balancing_policy"},
-                      // These mean something only for clusters that resolve names, or for metadata readers.
-                      {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "metadata", "cleanup_interval", "ignore_health_on_host_removal",
-                       "wait_for_warm_on_init"});
+  report.check_fields(
+      proto, path,
+      {"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy",
+       "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
+       "http_protocol_options", "typed_extension_protocol_options", "upstream_bind_config", "least_request_lb_config",
+       "round_robin_lb_config", "common_lb_config", "load_balancing_policy"},
+      // These mean something only for clusters that resolve names, or for metadata readers.
+      {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "metadata", "cleanup_interval",
+       "ignore_health_on_host_removal", "wait_for_warm_on_init"});
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   out.spec.name = proto.name();
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
-    report.error(path + (proto.has_cluster_type() ? ".cluster_type" : ".type"),
-                 (proto.has_cluster_type() ? proto.cluster_type().name() : pb::Cluster::DiscoveryType_Name(proto.type())) +
-                     " is not supported by weir yet; STATIC is");
+    report.error(
+        path + (proto.has_cluster_type() ? ".cluster_type" : ".type"),
+        (proto.has_cluster_type() ? proto.cluster_type().name() : pb::Cluster::DiscoveryType_Name(proto.type())) +
+            " is not supported by weir yet; STATIC is");
     return out;  // its endpoints may be names, about which there is nothing useful to say
   }
   if (proto.has_connect_timeout()) {
     out.spec.connect_timeout = to_duration(proto.connect_timeout());
     if (out.spec.connect_timeout <= Duration::zero()) report.error(path + ".connect_timeout", "must be greater than 0");
   }
-  if (proto.has_per_connection_buffer_limit_bytes()) out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
-  if (proto.has_max_requests_per_connection()) out.spec.max_requests_per_connection = proto.max_requests_per_connection().value();
+  if (proto.has_per_connection_buffer_limit_bytes())
+    out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
+  if (proto.has_max_requests_per_connection())
+    out.spec.max_requests_per_connection = proto.max_requests_per_connection().value();
   if (proto.has_upstream_bind_config()) {
     std::string at = path + ".upstream_bind_config";
     report.check_fields(proto.upstream_bind_config(), at, {"source_address"}, {});
@@ -235,9 +254,11 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
   }
   if (proto.has_common_lb_config()) {
     std::string at = path + ".common_lb_config";
-    report.check_fields(proto.common_lb_config(), at, {"healthy_panic_threshold"}, {"update_merge_window", "ignore_new_hosts_until_first_hc"});
+    report.check_fields(proto.common_lb_config(), at, {"healthy_panic_threshold"},
+                        {"update_merge_window", "ignore_new_hosts_until_first_hc"});
     if (proto.common_lb_config().has_healthy_panic_threshold()) {
-      out.host_options.panic_threshold_percent = static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());
+      out.host_options.panic_threshold_percent =
+          static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());
     }
   }
   read_protocol_options(proto, path, report, out.spec);

@@ -53,11 +53,14 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     if (message == nullptr) continue;
     const filter::NetworkFilterDescriptor* descriptor = scope.registry().network_filter(message->GetTypeName());
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() + " is not a network filter of this build (weir --list-extensions shows them)");
+      here.error("typed_config",
+                 message->GetTypeName() + " is not a network filter of this build (weir --list-extensions shows them)");
       continue;
     }
-    if (descriptor->terminal && i + 1 != proto.filters_size()) here.error("", one.name() + " is terminal and must be the last filter");
-    if (!descriptor->terminal && i + 1 == proto.filters_size()) here.error("", one.name() + " is not terminal; the last filter must be");
+    if (descriptor->terminal && i + 1 != proto.filters_size())
+      here.error("", one.name() + " is terminal and must be the last filter");
+    if (!descriptor->terminal && i + 1 == proto.filters_size())
+      here.error("", one.name() + " is not terminal; the last filter must be");
     auto below = here.below("typed_config");
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {
@@ -66,7 +69,8 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     }
     chain.filters.push_back({descriptor, std::move(*config)});
   }
-  if (proto.filters_size() == 0) scope.error("filters", "must not be empty: a chain without filters closes every connection");
+  if (proto.filters_size() == 0)
+    scope.error("filters", "must not be empty: a chain without filters closes every connection");
   spec.chains.push_back(std::move(chain));
 }
 
@@ -74,13 +78,16 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
 
 ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
-  scope.check_fields(proto,
-                     {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
-                      "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent", "freebind",
-                      "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event", "bind_to_port"},
-                     {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
+  scope.check_fields(
+      proto,
+      {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
+       "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
+       "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
+       "bind_to_port"},
+      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
-  if (proto.has_bind_to_port() && !proto.bind_to_port().value()) scope.error("bind_to_port", "false is not supported by weir yet");
+  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
+    scope.error("bind_to_port", "false is not supported by weir yet");
   out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
@@ -92,7 +99,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.options.unix_mode = proto.address().pipe().mode();
   }
   if (proto.has_tcp_backlog_size()) out.options.backlog = static_cast<int>(proto.tcp_backlog_size().value());
-  if (proto.has_per_connection_buffer_limit_bytes()) out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
+  if (proto.has_per_connection_buffer_limit_bytes())
+    out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
@@ -109,7 +117,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     if (message == nullptr) continue;
     const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message->GetTypeName());
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() + " is not a listener filter of this build (weir --list-extensions shows them)");
+      here.error("typed_config", message->GetTypeName() +
+                                     " is not a listener filter of this build (weir --list-extensions shows them)");
       continue;
     }
     auto below = here.below("typed_config");
@@ -128,7 +137,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     read_chain(proto.filter_chains(i), inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
   }
-  if (proto.has_default_filter_chain()) read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
+  if (proto.has_default_filter_chain())
+    read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");
   out.fingerprint = fingerprint(proto);
   return out;

@@ -25,7 +25,8 @@ void Report::add(const std::string& path, const std::string& message, Severity s
   diagnostics_.add(std::move(diagnostic));
 }
 
-void Report::check_fields(const Message& message, const std::string& path, std::initializer_list<std::string_view> implemented,
+void Report::check_fields(const Message& message, const std::string& path,
+                          std::initializer_list<std::string_view> implemented,
                           std::initializer_list<std::string_view> accepted) {
   std::vector<const FieldDescriptor*> set;
   message.GetReflection()->ListFields(message, &set);

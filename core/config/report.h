@@ -18,7 +18,8 @@ class Report final : public filter::ConfigReport {
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
-  void check_fields(const google::protobuf::Message& message, const std::string& path, std::initializer_list<std::string_view> implemented,
+  void check_fields(const google::protobuf::Message& message, const std::string& path,
+                    std::initializer_list<std::string_view> implemented,
                     std::initializer_list<std::string_view> accepted) override;
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }

@@ -62,8 +62,8 @@ enum class LocalKey : uint8_t { kStats, kNet, kUpstream, kProxy, kAccessLog, kDy
 class Lane {
  public:
   struct Options {
-    uint32_t index = 0;  // 0 is main; workers count from 1
-    Clock* clock = nullptr;  // nullptr: the system's
+    uint32_t index = 0;        // 0 is main; workers count from 1
+    Clock* clock = nullptr;    // nullptr: the system's
     uint64_t random_seed = 0;  // 0: from the kernel
   };
   explicit Lane(const Options& options);

@@ -38,7 +38,8 @@ class Poller {
   // Level-triggered, readable only: listening sockets (accept a bounded number per turn) and nested descriptors.
   void add_level(int fd, Pollable& target);
   void remove(int fd);
-  // Waits at most `timeout_ms` (-1: for ever), calls `woken`, then on_ready for each event. Returns how many there were.
+  // Waits at most `timeout_ms` (-1: for ever), calls `woken`, then on_ready for each event. Returns how many there
+  // were.
   template <class Woken>
   int poll(int timeout_ms, Woken&& woken) {
     epoll_event events[kMaxEvents];

@@ -20,8 +20,7 @@ void SlotTable::apply(const std::vector<SlotChange>& changes) {
     if (SlotObserver* observer = observers_[static_cast<size_t>(change.id.kind)]) {
       observer->on_slot_changed(change.id, before != nullptr ? before->version : nullptr, change.version);
     }
-    slots[change.id.index] =
-        change.version != nullptr ? new SlotRecord{change.version, this, 0, true} : nullptr;
+    slots[change.id.index] = change.version != nullptr ? new SlotRecord{change.version, this, 0, true} : nullptr;
     if (before != nullptr) {
       before->current = false;
       ++retired_;

@@ -48,7 +48,9 @@ class TimerWheel {
   static constexpr int kSlots = 1 << kSlotBits;
   using Slot = IntrusiveList<Timer, &Timer::node_>;
 
-  uint64_t tick_of(MonoTime t) const { return t <= start_ ? 0 : static_cast<uint64_t>((t - start_).count() + 999'999) / 1'000'000; }
+  uint64_t tick_of(MonoTime t) const {
+    return t <= start_ ? 0 : static_cast<uint64_t>((t - start_).count() + 999'999) / 1'000'000;
+  }
   void link(Timer& timer, uint64_t tick);
 
   const MonoTime start_;

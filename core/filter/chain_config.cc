@@ -9,7 +9,8 @@ namespace weir::filter {
 Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vector<HttpFilterEntry> entries) {
   if (entries.empty()) return invalid("http_filters: must not be empty; the last filter is the router");
   if (entries.size() > kMaxFilters) {
-    return invalid("http_filters: " + std::to_string(entries.size()) + " filters; at most " + std::to_string(kMaxFilters));
+    return invalid("http_filters: " + std::to_string(entries.size()) + " filters; at most " +
+                   std::to_string(kMaxFilters));
   }
   auto chain = std::make_shared<HttpChainConfig>();
   size_t last = entries.size() - 1;
@@ -20,7 +21,8 @@ Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vecto
       return invalid(place + ": " + entries[i].name + " is terminal and must be the last filter");
     }
     if (!descriptor.terminal && i == last) {
-      return invalid(place + ": " + entries[i].name + " is not terminal; the last filter must be (usually envoy.filters.http.router)");
+      return invalid(place + ": " + entries[i].name +
+                     " is not terminal; the last filter must be (usually envoy.filters.http.router)");
     }
     uint64_t bit = uint64_t{1} << i;
     uint64_t back = uint64_t{1} << (last - i);

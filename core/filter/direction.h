@@ -43,15 +43,15 @@ class Direction {
   // What waits at one step; made when something first does.
   struct Hold {
     bool paused = false;
-    bool whole_body = false;        // collecting
-    bool headers_held = false;      // seen here, not passed on
+    bool whole_body = false;    // collecting
+    bool headers_held = false;  // seen here, not passed on
     bool held_end = false;
     bool queue_end = false;
     bool trailers_waiting = false;  // not seen here
     bool trailers_held = false;     // seen here, not passed on
     uint32_t limit = 0;
-    Slices held;                    // seen here, not passed on
-    Slices queue;                   // not seen here
+    Slices held;   // seen here, not passed on
+    Slices queue;  // not seen here
   };
 
   size_t position_of(size_t step) const { return response_ ? chain_->size() - 1 - step : step; }

@@ -32,9 +32,11 @@ class ConfigReport {
   // Every field of `message` that is set and in neither list is an error ("not supported by weir yet"); those of
   // `accepted` are a warning, for ignoring them changes neither routing nor security, limits or timing.
   virtual void check_fields(const google::protobuf::Message& message, const std::string& path,
-                            std::initializer_list<std::string_view> implemented, std::initializer_list<std::string_view> accepted) = 0;
+                            std::initializer_list<std::string_view> implemented,
+                            std::initializer_list<std::string_view> accepted) = 0;
   // The message inside; nullptr after an error was reported (unknown type, bad bytes, empty).
-  virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) = 0;
+  virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
+                                                            const std::string& path) = 0;
   virtual size_t errors() const = 0;
 };
 
@@ -46,11 +48,13 @@ class RouteProvider {
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
 };
 
-// [main] Errors of a plugin are reported with the field's path below the plugin's own message: scope.error("stat_prefix",
-// "must not be empty"). A factory may report several and go on; what it returns is used only if there were none.
+// [main] Errors of a plugin are reported with the field's path below the plugin's own message:
+// scope.error("stat_prefix", "must not be empty"). A factory may report several and go on; what it returns is used only
+// if there were none.
 class FactoryScope {
  public:
-  FactoryScope(const Registry& registry, stats::Store& store, RouteProvider& routes, ConfigReport& report, std::string path)
+  FactoryScope(const Registry& registry, stats::Store& store, RouteProvider& routes, ConfigReport& report,
+               std::string path)
       : registry_(registry), store_(store), routes_(routes), report_(report), path_(std::move(path)) {}
 
   const Registry& registry() const { return registry_; }

@@ -9,12 +9,12 @@
 namespace weir::filter {
 
 enum class FlowReason : uint16_t {
-  kChainBuffer = 1,       // bytes wait in the chain for a paused filter
+  kChainBuffer = 1,         // bytes wait in the chain for a paused filter
   kUpstreamConnecting = 2,  // no upstream connection yet, and its buffer is full
-  kUpstreamFull = 4,      // the upstream connection's queue is above its watermark
-  kDownstreamFull = 8,    // the downstream connection's queue is above its watermark
+  kUpstreamFull = 4,        // the upstream connection's queue is above its watermark
+  kDownstreamFull = 8,      // the downstream connection's queue is above its watermark
   kReplayFull = 16,
-  kFilter = 32,           // a filter asked for it (rate limits)
+  kFilter = 32,  // a filter asked for it (rate limits)
 };
 
 class FlowControl {

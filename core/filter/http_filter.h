@@ -82,7 +82,8 @@ class Resume {
 
  private:
   friend class Stream;
-  Resume(Stream& stream, uint8_t position, bool response) : stream_(&stream), position_(position), response_(response) {}
+  Resume(Stream& stream, uint8_t position, bool response)
+      : stream_(&stream), position_(position), response_(response) {}
   Stream* stream_ = nullptr;
   uint8_t position_ = 0;
   bool response_ = false;

@@ -15,8 +15,8 @@ struct ConnectionFacts {
   net::Address local;
   net::Address direct_remote;
   std::string_view server_name;
-  std::string_view transport_protocol;      // "tls", "raw_buffer"
-  std::string_view application_protocols;   // comma separated
+  std::string_view transport_protocol;     // "tls", "raw_buffer"
+  std::string_view application_protocols;  // comma separated
 };
 
 class ListenerFilter {

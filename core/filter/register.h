@@ -18,12 +18,16 @@ namespace weir::filter {
 template <class F>
 constexpr uint8_t overridden_hooks() {
   uint8_t hooks = 0;
-  if (!std::is_same_v<decltype(&F::on_request_headers), decltype(&HttpFilter::on_request_headers)>) hooks |= kRequestHeaders;
+  if (!std::is_same_v<decltype(&F::on_request_headers), decltype(&HttpFilter::on_request_headers)>)
+    hooks |= kRequestHeaders;
   if (!std::is_same_v<decltype(&F::on_request_data), decltype(&HttpFilter::on_request_data)>) hooks |= kRequestData;
-  if (!std::is_same_v<decltype(&F::on_request_trailers), decltype(&HttpFilter::on_request_trailers)>) hooks |= kRequestTrailers;
-  if (!std::is_same_v<decltype(&F::on_response_headers), decltype(&HttpFilter::on_response_headers)>) hooks |= kResponseHeaders;
+  if (!std::is_same_v<decltype(&F::on_request_trailers), decltype(&HttpFilter::on_request_trailers)>)
+    hooks |= kRequestTrailers;
+  if (!std::is_same_v<decltype(&F::on_response_headers), decltype(&HttpFilter::on_response_headers)>)
+    hooks |= kResponseHeaders;
   if (!std::is_same_v<decltype(&F::on_response_data), decltype(&HttpFilter::on_response_data)>) hooks |= kResponseData;
-  if (!std::is_same_v<decltype(&F::on_response_trailers), decltype(&HttpFilter::on_response_trailers)>) hooks |= kResponseTrailers;
+  if (!std::is_same_v<decltype(&F::on_response_trailers), decltype(&HttpFilter::on_response_trailers)>)
+    hooks |= kResponseTrailers;
   if (!std::is_same_v<decltype(&F::on_complete), decltype(&HttpFilter::on_complete)>) hooks |= kComplete;
   return hooks;
 }
@@ -47,13 +51,21 @@ MakeConfig config_maker() {
 }
 
 template <class F>
-concept HasRouteConfig = requires { typename F::RouteConfig; };
+concept HasRouteConfig = requires {
+  typename F::RouteConfig;
+};
 template <class F, class C>
-concept HasRequestBody = requires(const C& c) { F::request_body(c); };
+concept HasRequestBody = requires(const C& c) {
+  F::request_body(c);
+};
 template <class F, class C>
-concept HasResponseBody = requires(const C& c) { F::response_body(c); };
+concept HasResponseBody = requires(const C& c) {
+  F::response_body(c);
+};
 template <class F>
-concept IsTerminal = requires { F::kTerminal; };
+concept IsTerminal = requires {
+  F::kTerminal;
+};
 
 }  // namespace internal
 
@@ -85,9 +97,9 @@ HttpFilterDescriptor describe_http_filter(std::string_view name) {
 
 }  // namespace weir::filter
 
-#define WEIR_HTTP_FILTER(id, name, Config, Filter)                                          \
-  namespace weir::plugins {                                                                 \
-  void http_filter_##id(::weir::filter::RegistryBuilder& registry) {                        \
-    registry.add(::weir::filter::describe_http_filter<Config, Filter>(name));               \
-  }                                                                                         \
+#define WEIR_HTTP_FILTER(id, name, Config, Filter)                            \
+  namespace weir::plugins {                                                   \
+  void http_filter_##id(::weir::filter::RegistryBuilder& registry) {          \
+    registry.add(::weir::filter::describe_http_filter<Config, Filter>(name)); \
+  }                                                                           \
   }

@@ -30,7 +30,7 @@ struct HttpFilterDescriptor {
   std::string_view type;        // full name of the configuration message
   std::string_view route_type;  // of the per-route message; empty: none
   bool terminal = false;
-  uint8_t hooks = 0;            // Hook bits that the class overrides
+  uint8_t hooks = 0;  // Hook bits that the class overrides
   uint32_t size = 0;
   uint32_t alignment = 1;
   HttpFilter* (*construct)(void* memory, const void* config) = nullptr;
@@ -59,7 +59,8 @@ struct ListenerFilterDescriptor {
 struct AccessLoggerDescriptor {
   std::string_view name;  // "envoy.access_loggers.file"
   std::string_view type;
-  std::function<Result<std::shared_ptr<const stream::AccessLogger>>(const google::protobuf::Message& message, FactoryScope& scope)>
+  std::function<Result<std::shared_ptr<const stream::AccessLogger>>(const google::protobuf::Message& message,
+                                                                    FactoryScope& scope)>
       make_logger;
 };
 
@@ -68,7 +69,9 @@ class RegistryBuilder;
 class Registry {
  public:
   const HttpFilterDescriptor* http_filter(std::string_view type) const { return find(http_filters_, type); }
-  const HttpFilterDescriptor* http_filter_by_route_type(std::string_view type) const { return find(http_route_types_, type); }
+  const HttpFilterDescriptor* http_filter_by_route_type(std::string_view type) const {
+    return find(http_route_types_, type);
+  }
   const NetworkFilterDescriptor* network_filter(std::string_view type) const { return find(network_filters_, type); }
   const ListenerFilterDescriptor* listener_filter(std::string_view type) const { return find(listener_filters_, type); }
   const AccessLoggerDescriptor* access_logger(std::string_view type) const { return find(access_loggers_, type); }
@@ -106,7 +109,8 @@ class RegistryBuilder {
   RegistryBuilder& add(NetworkFilterDescriptor descriptor);
   RegistryBuilder& add(ListenerFilterDescriptor descriptor);
   RegistryBuilder& add(AccessLoggerDescriptor descriptor);
-  RegistryBuilder& add(std::shared_ptr<const lb::PolicyDescriptor> descriptor, std::string_view name, std::string_view type);
+  RegistryBuilder& add(std::shared_ptr<const lb::PolicyDescriptor> descriptor, std::string_view name,
+                       std::string_view type);
   Registry build() { return std::move(registry_); }
 
  private:

@@ -95,7 +95,8 @@ Action Stream::call_headers(size_t position, bool response, bool end) {
 
 Action Stream::call_data(size_t position, bool response, Slices& data, bool end) {
   Running running(*this, position, response);
-  return response ? filter(position).on_response_data(*this, data, end) : filter(position).on_request_data(*this, data, end);
+  return response ? filter(position).on_response_data(*this, data, end)
+                  : filter(position).on_request_data(*this, data, end);
 }
 
 Action Stream::call_trailers(size_t position, bool response) {
@@ -207,7 +208,8 @@ Action Stream::reply_local(int code, std::string_view details, std::string_view 
   return reply_local(code, details, body, nullptr, nullptr);
 }
 
-Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add, const void* user) {
+Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add,
+                           const void* user) {
   if (stopped()) return Action::kDone;
   if (response_committed_) return abort(details);
   reply_ = Reply{code, details, body, add, user};

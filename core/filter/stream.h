@@ -164,7 +164,7 @@ class Stream final : private FlowControl::Reader {
   bool response_started_ : 1 = false;    // headers went into the response chain
   bool response_committed_ : 1 = false;  // headers left the chain
   bool response_finished_ : 1 = false;
-  bool request_finished_ : 1 = false;    // the whole request has entered the chain
+  bool request_finished_ : 1 = false;  // the whole request has entered the chain
   Direction request_;
   Direction response_;
   http::HeaderMap* request_trailers_ = nullptr;

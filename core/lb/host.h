@@ -20,11 +20,15 @@ constexpr uint32_t kMaxLanes = 256;
 class Host {
  public:
   Host(net::Address address, std::string text, std::string hostname, uint32_t lanes)
-      : address_(std::move(address)), text_(std::move(text)), hostname_(std::move(hostname)), lanes_(lanes), active_(new LaneCount[lanes]) {
+      : address_(std::move(address)),
+        text_(std::move(text)),
+        hostname_(std::move(hostname)),
+        lanes_(lanes),
+        active_(new LaneCount[lanes]) {
     first_cell_ = stats::reserve_cells(kCells);
     uint32_t next = first_cell_;
-    for (stats::Counter* counter :
-         {&totals.cx_total, &totals.cx_connect_fail, &totals.rq_total, &totals.rq_success, &totals.rq_error, &totals.rq_timeout}) {
+    for (stats::Counter* counter : {&totals.cx_total, &totals.cx_connect_fail, &totals.rq_total, &totals.rq_success,
+                                    &totals.rq_error, &totals.rq_timeout}) {
       *counter = stats::Counter(next++);
     }
     totals.cx_active = stats::Gauge(next++);
@@ -35,8 +39,10 @@ class Host {
   Host& operator=(const Host&) = delete;
 
   const net::Address& address() const { return address_; }
-  const std::string& text() const { return text_; }          // "10.0.0.1:80"
-  const std::string& hostname() const { return hostname_; }  // of the endpoint, for host rewriting and SNI; may be empty
+  const std::string& text() const { return text_; }  // "10.0.0.1:80"
+  const std::string& hostname() const {
+    return hostname_;
+  }  // of the endpoint, for host rewriting and SNI; may be empty
 
   // Requests (or L4 connections) in flight, counted by each lane for itself.
   void add_active(uint32_t lane, int32_t change) {

@@ -4,7 +4,8 @@
 
 namespace weir::lb {
 
-HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config, const Options& options)
+HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
+                 const Options& options)
     : hosts_(std::move(hosts)) {
   uint32_t top = 0;
   for (const HostEntry& host : hosts_) top = std::max(top, host.priority);
@@ -27,14 +28,18 @@ HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, c
   uint64_t total_health = 0;
   for (size_t p = 0; p < levels_.size(); ++p) {
     uint64_t usable = healthy[p].size();
-    uint32_t health = all[p].empty() ? 0 : static_cast<uint32_t>(std::min<uint64_t>(100, usable * options.overprovisioning_percent / all[p].size()));
+    uint32_t health =
+        all[p].empty()
+            ? 0
+            : static_cast<uint32_t>(std::min<uint64_t>(100, usable * options.overprovisioning_percent / all[p].size()));
     total_health += health;
     share[p] = std::min(left, health);
     left -= share[p];
   }
   for (size_t p = 0; p < levels_.size() && left > 0; ++p) {
     if (degraded[p].empty()) continue;
-    uint32_t health = static_cast<uint32_t>(std::min<uint64_t>(100, degraded[p].size() * options.overprovisioning_percent / all[p].size()));
+    uint32_t health = static_cast<uint32_t>(
+        std::min<uint64_t>(100, degraded[p].size() * options.overprovisioning_percent / all[p].size()));
     uint32_t more = std::min(left, health);
     if (more > 0) use_degraded[p] = true;
     share[p] += more;

@@ -16,7 +16,8 @@ class HostSet final : public event::Versioned {
     uint32_t overprovisioning_percent = 140;
   };
   // [main]
-  HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config, const Options& options);
+  HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
+          const Options& options);
 
   std::span<const HostEntry> hosts() const { return hosts_; }
   const HostEntry& host(HostIndex index) const { return hosts_[index]; }

@@ -27,8 +27,8 @@ class LaneView {
  public:
   // What a lane keeps per host between picks.
   struct PerHost {
-    int32_t own = 0;          // requests of this lane in flight
-    int32_t others = 0;       // of the other lanes, at most 1 ms old
+    int32_t own = 0;     // requests of this lane in flight
+    int32_t others = 0;  // of the other lanes, at most 1 ms old
     int64_t others_read_at = 0;
   };
   LaneView(uint32_t lane, std::span<const HostEntry> hosts, std::span<PerHost> per_host, int64_t now_ns, Random& random)
@@ -76,8 +76,8 @@ class Table {
   virtual HostIndex pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept = 0;
 };
 
-// The hosts a policy shall balance over: indices into the host set, already limited to one priority and to usable health
-// (or to all hosts, in panic).
+// The hosts a policy shall balance over: indices into the host set, already limited to one priority and to usable
+// health (or to all hosts, in panic).
 struct BuildInput {
   std::span<const HostEntry> hosts;
   std::span<const HostIndex> usable;

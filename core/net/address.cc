@@ -67,7 +67,8 @@ Result<Address> Address::from_unix(std::string_view path) {
   if (path.size() > (abstract ? kRoom : kRoom - 1)) {
     return invalid(quoted(path) + ": longer than the " + std::to_string(kRoom - 1) + " bytes that Unix sockets allow");
   }
-  if (path.find('\0') != std::string_view::npos) return invalid(quoted(path.substr(0, path.find('\0'))) + ": the path has a NUL byte");
+  if (path.find('\0') != std::string_view::npos)
+    return invalid(quoted(path.substr(0, path.find('\0'))) + ": the path has a NUL byte");
   Address address;
   address.family_ = Family::kUnix;
   std::string text(path);
@@ -129,7 +130,8 @@ bool Address::is_private() const {
 }
 
 bool Address::same_ip(const Address& other) const {
-  return is_ip() && family_ == other.family_ && scope_id_ == other.scope_id_ && std::memcmp(ip_, other.ip_, ip_size()) == 0;
+  return is_ip() && family_ == other.family_ && scope_id_ == other.scope_id_ &&
+         std::memcmp(ip_, other.ip_, ip_size()) == 0;
 }
 
 bool Address::operator==(const Address& other) const {

@@ -36,7 +36,8 @@ Connection::Connection(Lane& lane, const Address& remote, const Address& source)
       failed = bind(fd_, reinterpret_cast<sockaddr*>(&from), from_length) != 0;
     }
   }
-  if (!failed && connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS) failed = true;
+  if (!failed && connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS)
+    failed = true;
   if (failed) {
     // Reported like a failure that takes time: never from inside the constructor.
     wants_close_ = true;

@@ -11,10 +11,10 @@
 namespace weir::net {
 
 enum class CloseReason : uint8_t {
-  kLocal,           // we closed it
-  kRemote,          // the peer closed in order (FIN) and we have no more to say
-  kReset,           // the peer reset it, or a write or read failed
-  kConnectFailed,   // connect() was refused or unreachable
+  kLocal,          // we closed it
+  kRemote,         // the peer closed in order (FIN) and we have no more to say
+  kReset,          // the peer reset it, or a write or read failed
+  kConnectFailed,  // connect() was refused or unreachable
   kConnectTimeout,
   kTransportFailed,  // the transport socket (TLS) gave up
 };
@@ -102,9 +102,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
 
   // Closes at once; unsent bytes are lost. on_closed(reason) follows at the end of the turn, once.
   void close(CloseReason reason = CloseReason::kLocal);
-  // Sends what is queued, then FIN; then waits for the peer's FIN (discarding what it sends) up to `linger`, so that the
-  // last bytes are not destroyed by a reset; then closes. A peer that takes no bytes for `stall` (zero: for ever) is
-  // given up on.
+  // Sends what is queued, then FIN; then waits for the peer's FIN (discarding what it sends) up to `linger`, so that
+  // the last bytes are not destroyed by a reset; then closes. A peer that takes no bytes for `stall` (zero: for ever)
+  // is given up on.
   void close_after_flush(Duration linger, Duration stall);
   void close_after_flush(Duration linger) { close_after_flush(linger, linger); }
   // As close(), but with a reset, so that the peer cannot mistake it for the end of a message.
@@ -143,9 +143,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   ConnectionHandler* handler_ = nullptr;
   int fd_ = -1;
   uint8_t read_blocks_ = 0;
-  bool readable_ : 1 = false;    // the socket may have bytes (edge seen, not yet drained)
-  bool writable_ : 1 = true;     // the last write was not refused
-  bool hung_up_ : 1 = false;     // RDHUP or HUP seen: read until the end even after a short read
+  bool readable_ : 1 = false;  // the socket may have bytes (edge seen, not yet drained)
+  bool writable_ : 1 = true;   // the last write was not refused
+  bool hung_up_ : 1 = false;   // RDHUP or HUP seen: read until the end even after a short read
   bool connecting_ : 1 = false;
   bool peer_ended_ : 1 = false;
   bool end_delivered_ : 1 = false;
@@ -157,9 +157,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool closed_reported_ : 1 = false;
   bool in_handler_ : 1 = false;
   bool wants_close_ : 1 = false;
-  bool lingering_ : 1 = false;   // everything is sent, FIN too
-  uint8_t read_depth_ = 1;       // blocks offered to the next read: doubles when a read fills them
-  uint8_t small_reads_ = 0;      // reads in a row that used little of what was offered
+  bool lingering_ : 1 = false;  // everything is sent, FIN too
+  uint8_t read_depth_ = 1;      // blocks offered to the next read: doubles when a read fills them
+  uint8_t small_reads_ = 0;     // reads in a row that used little of what was offered
   CloseReason close_reason_ = CloseReason::kLocal;
   uint32_t high_watermark_ = 1024 * 1024;
   uint32_t low_watermark_ = 512 * 1024;

@@ -11,7 +11,7 @@ namespace weir::net {
 
 struct ListenOptions {
   int backlog = 4096;
-  bool reuse_port = true;   // ignored for Unix addresses
+  bool reuse_port = true;  // ignored for Unix addresses
   bool freebind = false;
   bool transparent = false;
   bool bind_to_port = true;

@@ -52,12 +52,36 @@ const stats::GroupKind kKind{"http", "envoy_http_conn_manager_prefix", kDefiniti
 ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::string& prefix)
     : group(store.group(kKind, prefix)), codes(*group, "downstream_rq", stats::CodeCounters::Detail::kClasses) {
   size_t next = 0;
-  for (stats::Counter* counter :
-       {&cx_total, &cx_http1_total, &cx_destroy, &cx_destroy_remote_active_rq, &cx_destroy_local_active_rq, &cx_idle_timeout,
-        &cx_protocol_error, &cx_rx_bytes_total, &cx_tx_bytes_total, &cx_drain_close, &cx_max_duration_reached, &cx_max_requests_reached,
-        &rq_total, &rq_http1_total, &rq_rx_reset, &rq_tx_reset, &rq_timeout, &rq_idle_timeout, &rq_header_timeout, &rq_max_duration_reached,
-        &rq_too_large, &rq_failed_path_normalization, &rq_redirected_with_normalized_path, &rq_rejected_underscore, &flow_paused_reading,
-        &flow_resumed_reading, &no_route, &no_cluster, &rq_redirect, &rq_direct_response}) {
+  for (stats::Counter* counter : {&cx_total,
+                                  &cx_http1_total,
+                                  &cx_destroy,
+                                  &cx_destroy_remote_active_rq,
+                                  &cx_destroy_local_active_rq,
+                                  &cx_idle_timeout,
+                                  &cx_protocol_error,
+                                  &cx_rx_bytes_total,
+                                  &cx_tx_bytes_total,
+                                  &cx_drain_close,
+                                  &cx_max_duration_reached,
+                                  &cx_max_requests_reached,
+                                  &rq_total,
+                                  &rq_http1_total,
+                                  &rq_rx_reset,
+                                  &rq_tx_reset,
+                                  &rq_timeout,
+                                  &rq_idle_timeout,
+                                  &rq_header_timeout,
+                                  &rq_max_duration_reached,
+                                  &rq_too_large,
+                                  &rq_failed_path_normalization,
+                                  &rq_redirected_with_normalized_path,
+                                  &rq_rejected_underscore,
+                                  &flow_paused_reading,
+                                  &flow_resumed_reading,
+                                  &no_route,
+                                  &no_cluster,
+                                  &rq_redirect,
+                                  &rq_direct_response}) {
     *counter = group->counter(next++);
   }
   for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active}) *gauge = group->gauge(next++);

@@ -12,13 +12,13 @@
 namespace weir::proxy {
 
 enum class DeadlineKind : uint8_t {
-  kConnectionIdle,   // no stream on the connection
-  kRequestHeaders,   // the head of a request must be complete
-  kConnectionMax,    // max_connection_duration
+  kConnectionIdle,  // no stream on the connection
+  kRequestHeaders,  // the head of a request must be complete
+  kConnectionMax,   // max_connection_duration
   kStreamIdle,
-  kRequest,          // the whole request must be received
+  kRequest,  // the whole request must be received
   kStreamMax,
-  kRoute,            // the response must be complete
+  kRoute,  // the response must be complete
   kPerTry,
   kPerTryIdle,
   kCount,

@@ -29,9 +29,13 @@ class DownstreamConnection::Inspection final : public event::Timer {
   DownstreamConnection& connection_;
 };
 
-DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener, int fd,
-                                           const net::Address& remote)
-    : owner_(owner), listener_(std::move(listener)), connection_(lane, fd, remote), id_(owner.next_connection_id()), born_(lane.now()) {
+DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener,
+                                           int fd, const net::Address& remote)
+    : owner_(owner),
+      listener_(std::move(listener)),
+      connection_(lane, fd, remote),
+      id_(owner.next_connection_id()),
+      born_(lane.now()) {
   connection_.set_handler(*this);
   const net::Address& bound = listener_->spec.sockets->address;
   if (!bound.is_any()) connection_.set_local(bound);
@@ -48,8 +52,10 @@ void DownstreamConnection::start() {
   } else {
     spec.stats->pre_cx_active.inc();
     inspection_ = std::make_unique<Inspection>(*this);
-    for (const ListenerFilterEntry& entry : spec.listener_filters) inspection_->filters.push_back(entry.descriptor->make(entry.config));
-    if (spec.listener_filters_timeout > Duration::zero()) connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
+    for (const ListenerFilterEntry& entry : spec.listener_filters)
+      inspection_->filters.push_back(entry.descriptor->make(entry.config));
+    if (spec.listener_filters_timeout > Duration::zero())
+      connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
   }
   connection_.start(false);
 }
@@ -63,7 +69,8 @@ bool DownstreamConnection::choose_chain() {
     return false;
   }
   filters_.reserve(chain_->filters.size());
-  for (const NetworkFilterEntry& entry : chain_->filters) filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
+  for (const NetworkFilterEntry& entry : chain_->filters)
+    filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
   for (size_t i = 0; i < filters_.size(); ++i) {
     if (filters_[i]->on_new_connection(*this) != Action::kDone) continue;
     filters_.resize(i + 1);  // the others never heard of the connection, nor of its end

@@ -16,9 +16,12 @@ namespace weir::proxy {
 
 class LaneListener;
 
-class DownstreamConnection final : public net::ConnectionHandler, public filter::ConnectionHost, public event::Deferred {
+class DownstreamConnection final : public net::ConnectionHandler,
+                                   public filter::ConnectionHost,
+                                   public event::Deferred {
  public:
-  DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener, int fd, const net::Address& remote);
+  DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener, int fd,
+                       const net::Address& remote);
   ~DownstreamConnection();
 
   void start();

@@ -12,7 +12,8 @@ using event::SlotKind;
 size_t LaneLoads::least() const {
   size_t best = 0;
   for (size_t i = 1; i < workers.size(); ++i) {
-    if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed)) best = i;
+    if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed))
+      best = i;
   }
   return best;
 }
@@ -60,7 +61,8 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
     // imbalance (or where only one lane accepts) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
     bool only_acceptor = !sockets_->options.reuse_port;
-    if (only_acceptor || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
+    if (only_acceptor ||
+        own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
       size_t target = loads.least();
       if (target != self) {
         loads.loads[target].connections.fetch_add(1, std::memory_order_relaxed);
@@ -116,7 +118,8 @@ void LaneListener::stop_accepting() {
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
 
-LaneListeners::LaneListeners(event::Lane& lane, std::shared_ptr<LaneLoads> loads) : lane_(lane), loads_(std::move(loads)) {
+LaneListeners::LaneListeners(event::Lane& lane, std::shared_ptr<LaneLoads> loads)
+    : lane_(lane), loads_(std::move(loads)) {
   lane.set_local(event::LocalKey::kNet, this);
   lane.slots().observe(SlotKind::kListener, this);
 }
@@ -132,7 +135,8 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
   listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
 }
 
-DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote) {
+DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,
+                                          const net::Address& remote) {
   if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_add(1, std::memory_order_relaxed);
   return slab_.make(listener, lane_, std::move(pin), fd, remote);
 }

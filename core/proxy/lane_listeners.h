@@ -44,7 +44,8 @@ struct LaneLoads {
   struct alignas(64) Load {
     std::atomic<int32_t> connections{0};
   };
-  explicit LaneLoads(std::vector<event::Lane*> workers) : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
+  explicit LaneLoads(std::vector<event::Lane*> workers)
+      : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
   std::vector<event::Lane*> workers;  // index: lane index - 1
   std::unique_ptr<Load[]> loads;
   // The worker with the fewest connections.
@@ -56,7 +57,9 @@ class LaneListeners final : public event::SlotObserver {
  public:
   LaneListeners(event::Lane& lane, std::shared_ptr<LaneLoads> loads);
   ~LaneListeners() override;
-  static LaneListeners& of(event::Lane& lane) { return *static_cast<LaneListeners*>(lane.local(event::LocalKey::kNet)); }
+  static LaneListeners& of(event::Lane& lane) {
+    return *static_cast<LaneListeners*>(lane.local(event::LocalKey::kNet));
+  }
 
   event::Lane& lane() { return lane_; }
   LaneLoads& loads() { return *loads_; }

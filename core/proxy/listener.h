@@ -1,4 +1,5 @@
-// A listener's configuration: sockets, listener filters, filter chains. Lanes see it through a slot; connections pin it.
+// A listener's configuration: sockets, listener filters, filter chains. Lanes see it through a slot; connections pin
+// it.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,8 @@ namespace weir::proxy {
 struct ListenerStats {
   ListenerStats(stats::Store& store, const std::string& name);
   std::shared_ptr<stats::Group> group;
-  stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout, no_filter_chain_match;
+  stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout,
+      no_filter_chain_match;
   stats::Gauge cx_active, pre_cx_active;
   stats::Histogram cx_length_ms;
 };
@@ -41,7 +43,7 @@ struct NetworkFilterEntry {
 struct FilterChain {
   std::string name;
   std::vector<NetworkFilterEntry> filters;  // the last is terminal
-  uint64_t fingerprint = 0;  // of its configuration: equal chains of two versions need no draining
+  uint64_t fingerprint = 0;                 // of its configuration: equal chains of two versions need no draining
 };
 
 struct ListenerFilterEntry {

@@ -82,7 +82,9 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
       size_t comma = named.find(',');
       std::string_view token = trim(named.substr(0, comma));
       named = comma == std::string_view::npos ? std::string_view() : named.substr(comma + 1);
-      if (token.empty() || equals_folded(token, "close") || equals_folded(token, "keep-alive") || equals_folded(token, "te")) continue;
+      if (token.empty() || equals_folded(token, "close") || equals_folded(token, "keep-alive") ||
+          equals_folded(token, "te"))
+        continue;
       headers.remove_if([&](const http::HeaderEntry& entry) {
         return entry.name_size > 0 && entry.name_data[0] != ':' && equals_folded(entry.name(), token);
       });
@@ -93,11 +95,12 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
   if (headers.contains(HeaderId::kProxyConnection)) headers.remove(HeaderId::kProxyConnection);
   if (headers.contains(HeaderId::kTransferEncoding)) headers.remove(HeaderId::kTransferEncoding);
   if (headers.contains(HeaderId::kUpgrade)) headers.remove(HeaderId::kUpgrade);
-  if (headers.contains(HeaderId::kTe) && !equals_folded(headers.get(HeaderId::kTe), "trailers")) headers.remove(HeaderId::kTe);
+  if (headers.contains(HeaderId::kTe) && !equals_folded(headers.get(HeaderId::kTe), "trailers"))
+    headers.remove(HeaderId::kTe);
 }
 
-ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers, stream::StreamInfo& info,
-                                   Arena& arena) {
+ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
+                                   stream::StreamInfo& info, Arena& arena) {
   ClientIdentity identity;
   const net::Address& peer = info.downstream_direct_remote;
   std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
@@ -125,7 +128,8 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
     net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops));
     if (!client.empty()) info.downstream_remote = client;
     identity.internal = !client.empty() && client.is_private() && single_address;
-    if (!headers.contains(HeaderId::kXForwardedProto)) headers.add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+    if (!headers.contains(HeaderId::kXForwardedProto))
+      headers.add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
   }
   if (identity.edge) {
     for (HeaderId id : kInternalOnly) {
@@ -143,8 +147,8 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
 void ensure_request_id(http::HeaderMap& headers, bool replace, Random& random, Arena& arena) {
   if (headers.contains(HeaderId::kXRequestId) && !replace) return;
   static constexpr char kHex[] = "0123456789abcdef";
-  uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;                              // version 4
-  uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);               // variant 1
+  uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;                 // version 4
+  uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant 1
   char* text = arena.allocate_bytes(36);
   char* at = text;
   auto write = [&](uint64_t value, int digits) {

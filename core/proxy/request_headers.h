@@ -17,14 +17,14 @@ namespace weir::proxy {
 void remove_hop_by_hop(http::HeaderMap& headers);
 
 struct ClientIdentity {
-  bool edge = false;      // the request enters the trusted network here: its x-envoy headers were removed
+  bool edge = false;  // the request enters the trusted network here: its x-envoy headers were removed
   bool internal = false;
 };
 
 // Works out the client's address from the connection and x-forwarded-for, as the published options say; sets
 // info.downstream_remote, x-forwarded-for, x-forwarded-proto, x-envoy-internal and x-envoy-external-address.
-ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers, stream::StreamInfo& info,
-                                   Arena& arena);
+ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
+                                   stream::StreamInfo& info, Arena& arena);
 
 // Gives the request an id (UUID version 4) if it has none, or if `replace`.
 void ensure_request_id(http::HeaderMap& headers, bool replace, Random& random, Arena& arena);

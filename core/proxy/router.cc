@@ -19,7 +19,8 @@ namespace {
 
 // RFC 9110 9.2.2; these may be sent again without the client's knowledge.
 bool is_idempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" || method == "DELETE";
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" ||
+         method == "DELETE";
 }
 
 bool parse_number(std::string_view text, uint64_t& value) {
@@ -134,7 +135,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   body_limit_ = std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit);
   include_attempt_count_ = selection.virtual_host->include_request_attempt_count();
   include_attempt_in_response_ = selection.virtual_host->include_attempt_count_in_response();
-  auto_host_ = action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
+  auto_host_ =
+      action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
   prepare_headers(route, headers);
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
@@ -162,7 +164,8 @@ void Router::read_overrides(const route::ForwardAction&, http::HeaderMap& header
         if (parse_number(value, number)) timeout_ = std::chrono::milliseconds(std::min<uint64_t>(number, 86'400'000));
         break;
       case HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs:
-        if (parse_number(value, number)) per_try_timeout_ = std::chrono::milliseconds(std::min<uint64_t>(number, 86'400'000));
+        if (parse_number(value, number))
+          per_try_timeout_ = std::chrono::milliseconds(std::min<uint64_t>(number, 86'400'000));
         break;
       default:
         break;
@@ -309,7 +312,8 @@ void Router::send_request() {
   http::HeaderMap& headers = stream_->request_headers();
   Arena& arena = stream_->arena();
   if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
-  if (auto_host_ && !pool_->host().hostname().empty()) headers.set(HeaderId::kAuthority, arena.copy(pool_->host().hostname()));
+  if (auto_host_ && !pool_->host().hostname().empty())
+    headers.set(HeaderId::kAuthority, arena.copy(pool_->host().hostname()));
   stream_->info().upstream.first_tx = stream_->lane().now();
   bool nothing_follows = request_end_ && body_.empty() && !has_trailers_;
   if (!upstream_->send_headers(headers, nothing_follows)) {
@@ -372,15 +376,14 @@ void Router::abandon_attempt() {
 
 // --- Failures and retries ------------------------------------------------------------------------------------------
 
-bool Router::may_retry(uint32_t on) const {
-  return (retry_on_ & on) != 0 && !committed_ && replayable_;
-}
+bool Router::may_retry(uint32_t on) const { return (retry_on_ & on) != 0 && !committed_ && replayable_; }
 
 bool Router::take_retry_lease() {
   if (retry_lease_) return true;  // that of the retry which this one follows
   const upstream::ClusterSpec& spec = cluster_pin_->spec;
   if (spec.has_retry_budget) {
-    double allowed = std::max<double>(spec.retry_budget_min, cluster_->active_requests() * spec.retry_budget_percent / 100);
+    double allowed =
+        std::max<double>(spec.retry_budget_min, cluster_->active_requests() * spec.retry_budget_percent / 100);
     if (cluster_->retries.used() >= allowed) return false;
     // The budget replaces max_retries; the lease only counts.
     retry_lease_ = cluster_->retries.acquire();
@@ -410,7 +413,8 @@ bool Router::retry(uint32_t on) {
   Duration most = policy_ != nullptr ? policy_->back_off_max : Duration(250ms);
   uint32_t exponent = std::min<uint32_t>(attempts_, 16);
   Duration ceiling = std::min<Duration>(base * ((1u << exponent) - 1), most);
-  auto jittered = Duration(static_cast<int64_t>(stream_->lane().random().next() % static_cast<uint64_t>(std::max<int64_t>(1, ceiling.count()))));
+  auto jittered = Duration(static_cast<int64_t>(stream_->lane().random().next() %
+                                                static_cast<uint64_t>(std::max<int64_t>(1, ceiling.count()))));
   stream_->lane().arm_in(back_off_, jittered);
   return true;
 }
@@ -438,7 +442,8 @@ void Router::fail(const Failure& failure) {
   switch (failure.reason) {
     case ResetReason::kConnectFailure:
     case ResetReason::kConnectTimeout:
-      on = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError | retry_on::kResetBeforeRequest | retry_on::kReset;
+      on = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError | retry_on::kResetBeforeRequest |
+           retry_on::kReset;
       break;
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
@@ -465,31 +470,36 @@ void Router::fail(const Failure& failure) {
       stream_->reply_local(
           503, "overflow", "upstream connect error or disconnect/reset before headers. reset reason: overflow",
           [](http::HeaderMap& reply, filter::Stream&, const void* user) {
-            if (!static_cast<const Router*>(user)->config_.suppress_envoy_headers) reply.add(HeaderId::kXEnvoyOverloaded, "true");
+            if (!static_cast<const Router*>(user)->config_.suppress_envoy_headers)
+              reply.add(HeaderId::kXEnvoyOverloaded, "true");
           },
           this);
       break;
     case ResetReason::kConnectFailure:
       info.flags.set(ResponseFlag::kUpstreamConnectionFailure);
       info.upstream.failure_reason = "connection_refused";
-      stream_->reply_local(503, "upstream_reset_before_response_started{connection_failure}",
-                           "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
+      stream_->reply_local(
+          503, "upstream_reset_before_response_started{connection_failure}",
+          "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
       break;
     case ResetReason::kConnectTimeout:
       info.flags.set(ResponseFlag::kUpstreamConnectionFailure);
       info.upstream.failure_reason = "connection_timeout";
-      stream_->reply_local(503, "upstream_reset_before_response_started{connection_timeout}",
-                           "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
+      stream_->reply_local(
+          503, "upstream_reset_before_response_started{connection_timeout}",
+          "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
       break;
     case ResetReason::kProtocolError:
       info.flags.set(ResponseFlag::kUpstreamProtocolError);
-      stream_->reply_local(502, failure.detail.empty() ? "upstream_reset_before_response_started{protocol_error}" : failure.detail,
-                           "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
+      stream_->reply_local(
+          502, failure.detail.empty() ? "upstream_reset_before_response_started{protocol_error}" : failure.detail,
+          "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
       break;
     default:
       info.flags.set(ResponseFlag::kUpstreamConnectionTermination);
-      stream_->reply_local(503, "upstream_reset_before_response_started{connection_termination}",
-                           "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
+      stream_->reply_local(
+          503, "upstream_reset_before_response_started{connection_termination}",
+          "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
   }
 }
 
@@ -522,7 +532,8 @@ void Router::on_deadline(DeadlineKind kind) {
   info.flags.set(ResponseFlag::kUpstreamRequestTimeout);
   done_ = true;
   abandon_attempt();
-  stream_->reply_local(504, committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
+  stream_->reply_local(504,
+                       committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
                        "upstream request timeout");
 }
 
@@ -553,7 +564,8 @@ bool Router::retriable_response(http::HeaderMap& headers, int status) {
   }
   if (policy_ != nullptr) {
     if (policy_->status_is_retriable(status)) on |= retry_on::kRetriableStatusCodes;
-    if ((retry_on_ & retry_on::kRetriableHeaders) && policy_->response_is_retriable(headers)) on |= retry_on::kRetriableHeaders;
+    if ((retry_on_ & retry_on::kRetriableHeaders) && policy_->response_is_retriable(headers))
+      on |= retry_on::kRetriableHeaders;
   }
   if (!may_retry(on)) return false;
   return retry(on);
@@ -591,7 +603,8 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   body_.clear();
   Arena& arena = stream_->arena();
   if (!config_.suppress_envoy_headers) {
-    headers.set(HeaderId::kXEnvoyUpstreamServiceTime, number_text(static_cast<uint64_t>(to_ms(now - info.upstream.first_tx)), arena));
+    headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
+                number_text(static_cast<uint64_t>(to_ms(now - info.upstream.first_tx)), arena));
   }
   if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};

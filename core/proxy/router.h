@@ -95,7 +95,7 @@ class Router : public filter::HttpFilter,
   upstream::Waiter waiter_;
   BackOff back_off_;
   const route::RetryPolicy* policy_ = nullptr;
-  Slices body_;             // for replay, or waiting for the upstream
+  Slices body_;  // for replay, or waiting for the upstream
   uint32_t body_limit_ = 0;
   uint32_t attempts_ = 0;
   uint32_t retries_left_ = 0;
@@ -104,10 +104,10 @@ class Router : public filter::HttpFilter,
   Duration per_try_timeout_{};
   std::array<const lb::Host*, kRemembered> tried_{};
   uint8_t tried_count_ = 0;
-  bool request_end_ : 1 = false;      // the request is complete
+  bool request_end_ : 1 = false;  // the request is complete
   bool has_trailers_ : 1 = false;
-  bool replayable_ : 1 = false;       // body_ holds the whole body so far
-  bool committed_ : 1 = false;        // a response is being forwarded
+  bool replayable_ : 1 = false;  // body_ holds the whole body so far
+  bool committed_ : 1 = false;   // a response is being forwarded
   bool request_lease_ : 1 = false;
   bool retry_lease_ : 1 = false;
   bool counted_host_ : 1 = false;

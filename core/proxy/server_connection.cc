@@ -11,7 +11,11 @@ using filter::FlowReason;
 using stream::ResponseFlag;
 
 ServerConnection::ServerConnection(const ConnectionManagerConfig& config, event::Lane& lane)
-    : config_(config), lane_(lane), deadlines_(lane, *this), codec_(*this, lane.blocks(), config.h1), born_(lane.now()) {}
+    : config_(config),
+      lane_(lane),
+      deadlines_(lane, *this),
+      codec_(*this, lane.blocks(), config.h1),
+      born_(lane.now()) {}
 
 ServerConnection::~ServerConnection() { WEIR_ASSERT(stream_ == nullptr); }
 
@@ -145,7 +149,8 @@ bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
 }
 
 void ServerConnection::write_informational(const http::HeaderMap& headers) {
-  if (codec_.encode_informational(headers, connection().out()) == http::h1::EncodeError::kNone) connection().flush_later();
+  if (codec_.encode_informational(headers, connection().out()) == http::h1::EncodeError::kNone)
+    connection().flush_later();
 }
 
 bool ServerConnection::write_data(Slices& data, bool end) {
@@ -183,8 +188,8 @@ void ServerConnection::pause_request(bool paused) {
   }
 }
 
-// The response is complete. What is left of a short request is read and forgotten, so that the connection stays in step;
-// behind a long one it closes.
+// The response is complete. What is left of a short request is read and forgotten, so that the connection stays in
+// step; behind a long one it closes.
 void ServerConnection::stream_done() {
   bool short_rest = stream_->rest_of_request_is_short();
   stream_->finish();
@@ -231,7 +236,8 @@ void ServerConnection::close_connection() {
   bool client_is_done = codec_.request_complete() && !codec_.client_keeps_alive() && host_->input().empty();
   codec_.stop();
   deadlines_.stop();
-  connection().close_after_flush(client_is_done ? Duration::zero() : config_.delayed_close_timeout, config_.delayed_close_timeout);
+  connection().close_after_flush(client_is_done ? Duration::zero() : config_.delayed_close_timeout,
+                                 config_.delayed_close_timeout);
 }
 
 void ServerConnection::account_bytes() {
@@ -266,7 +272,8 @@ void ServerConnection::on_drain(filter::ConnectionHost&) {
   if (draining_) return;
   draining_ = true;
   if (stream_ != nullptr || !connection().open()) return;
-  Duration wait = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout) : config_.drain_timeout;
+  Duration wait = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout)
+                                                          : config_.drain_timeout;
   deadlines_.set(DeadlineKind::kConnectionIdle, lane_.now() + wait);
 }
 

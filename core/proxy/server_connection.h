@@ -1,5 +1,5 @@
-// An HTTP/1 downstream connection: the terminal network filter that the connection-manager plugin makes. One stream at a
-// time; what the client sends ahead waits, bounded, until it is that request's turn.
+// An HTTP/1 downstream connection: the terminal network filter that the connection-manager plugin makes. One stream at
+// a time; what the client sends ahead waits, bounded, until it is that request's turn.
 #pragma once
 
 #include <memory>

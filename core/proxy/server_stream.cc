@@ -37,7 +37,8 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   head_seen_ = true;
   is_head_ = head.is_head;
   // A client that waits for 100 (Continue) may never send its body once it has an answer.
-  short_body_ = head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
+  short_body_ =
+      head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
   const ConnectionManagerStats& stats = *config_.stats;
   stats.rq_total.inc();
   stats.rq_http1_total.inc();
@@ -121,7 +122,9 @@ bool ServerStream::sanitise_path() {
       headers.set(HeaderId::kPath, result);
       stream_.reply_local(
           307, "path_normalization_redirect", {},
-          [](http::HeaderMap& reply, filter::Stream& stream, const void*) { reply.add(HeaderId::kLocation, stream.request_headers().path()); },
+          [](http::HeaderMap& reply, filter::Stream& stream, const void*) {
+            reply.add(HeaderId::kLocation, stream.request_headers().path());
+          },
           nullptr);
       return false;
     }
@@ -134,10 +137,11 @@ bool ServerStream::sanitise_path() {
 }
 
 void ServerStream::identify_client() {
-  ClientIdentity identity = identify_downstream(config_, connection_.is_tls(), stream_.request_headers(), stream_.info(), stream_.arena());
+  ClientIdentity identity =
+      identify_downstream(config_, connection_.is_tls(), stream_.request_headers(), stream_.info(), stream_.arena());
   if (config_.generate_request_id) {
-    ensure_request_id(stream_.request_headers(), identity.edge && !config_.preserve_external_request_id, stream_.lane().random(),
-                      stream_.arena());
+    ensure_request_id(stream_.request_headers(), identity.edge && !config_.preserve_external_request_id,
+                      stream_.lane().random(), stream_.arena());
   }
 }
 
@@ -228,7 +232,8 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
       stats.rq_max_duration_reached.inc();
       stream_.info().flags.set(ResponseFlag::kDurationTimeout);
       connection_.close_after_response();
-      stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout", "downstream duration timeout");
+      stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout",
+                          "downstream duration timeout");
       break;
     default:
       if (deadline_listener_ != nullptr) deadline_listener_->on_deadline(kind);
@@ -339,7 +344,8 @@ void ServerStream::finish() {
   if (info.response_code != 0) stats.codes.inc(info.response_code);
   stats.rq_time.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
   if (!config_.access_logs.empty()) {
-    stream::LogSubject subject{info, &stream_.request_headers(), &stream_.response_headers(), stream_.response_trailers()};
+    stream::LogSubject subject{info, &stream_.request_headers(), &stream_.response_headers(),
+                               stream_.response_trailers()};
     for (const auto& log : config_.access_logs) log->log(subject, stream_.lane());
   }
 }

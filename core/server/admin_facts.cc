@@ -85,8 +85,8 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     admin::ClusterView view;
     view.name = name;
     view.observability_name = entry.spec.stat_name;
-    view.default_priority = {entry.spec.breakers.max_connections, entry.spec.breakers.max_pending_requests, entry.spec.breakers.max_requests,
-                             entry.spec.breakers.max_retries};
+    view.default_priority = {entry.spec.breakers.max_connections, entry.spec.breakers.max_pending_requests,
+                             entry.spec.breakers.max_requests, entry.spec.breakers.max_retries};
     view.hosts = entry.members;
     visit(view);
   }
@@ -98,7 +98,8 @@ void AdminFacts::for_each_listener(const std::function<void(const admin::Listene
   }
 }
 
-void AdminFacts::for_each_resource(admin::ResourceKind kind, const std::function<void(const admin::ResourceView&)>& visit) const {
+void AdminFacts::for_each_resource(admin::ResourceKind kind,
+                                   const std::function<void(const admin::ResourceView&)>& visit) const {
   using Hcm = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
   const auto& resources = server_.bootstrap().static_resources();
   auto show = [&](std::string_view name, const google::protobuf::Message& message) {
@@ -121,7 +122,8 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind, const std::function
         for (const auto& chain : listener.filter_chains()) {
           for (const auto& one : chain.filters()) {
             Hcm hcm;
-            if (one.typed_config().UnpackTo(&hcm) && hcm.has_route_config()) show(hcm.route_config().name(), hcm.route_config());
+            if (one.typed_config().UnpackTo(&hcm) && hcm.has_route_config())
+              show(hcm.route_config().name(), hcm.route_config());
           }
         }
       }

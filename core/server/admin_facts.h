@@ -35,7 +35,8 @@ class AdminFacts final : public admin::AdminSource {
   stats::Store& stats() override;
   void for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
-  void for_each_resource(admin::ResourceKind kind, const std::function<void(const admin::ResourceView&)>& visit) const override;
+  void for_each_resource(admin::ResourceKind kind,
+                         const std::function<void(const admin::ResourceView&)>& visit) const override;
   void shutdown() override;
   void fail_health_check(bool fail) override;
   void reopen_logs() override;

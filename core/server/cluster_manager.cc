@@ -63,7 +63,8 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   }
 }
 
-void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
+                                   event::Publisher::Batch& batch) {
   std::map<std::string, std::shared_ptr<lb::Host>> hosts;
   std::vector<lb::HostEntry> members;
   for (const config::EndpointSpec& endpoint : from.endpoints) {
@@ -92,7 +93,8 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   }
   entry.hosts = std::move(hosts);
   entry.members = members;
-  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
+  auto set =
+      std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
   entry.stats->membership_total.set(set->hosts().size());
   entry.stats->membership_healthy.set(set->healthy());
   entry.stats->membership_degraded.set(set->degraded());

@@ -25,8 +25,8 @@ namespace {
 
 class Routes final : public filter::RouteProvider, public config::RouteConfigEnv {
  public:
-  Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store, SlotNames& slots, Report& report,
-         std::vector<StagedRoute>& staged)
+  Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
+         SlotNames& slots, Report& report, std::vector<StagedRoute>& staged)
       : positions_(positions), registry_(registry), store_(store), slots_(slots), report_(report), staged_(staged) {}
 
   void add_cluster(const std::string& name) { clusters_.insert(name); }
@@ -60,15 +60,16 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   }
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
-  bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional, std::string_view path,
-                           std::shared_ptr<const void>& config, Diagnostics&) override {
+  bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
+                           std::string_view path, std::shared_ptr<const void>& config, Diagnostics&) override {
     std::string at(path);
     auto message = report_.unpack(any, at);
     if (message == nullptr) return false;
     const filter::HttpFilterDescriptor* descriptor = registry_.http_filter_by_route_type(message->GetTypeName());
     if (descriptor == nullptr) {
       if (optional) return true;
-      report_.error(at, message->GetTypeName() + " is not the per-route configuration of any HTTP filter of this build");
+      report_.error(at,
+                    message->GetTypeName() + " is not the per-route configuration of any HTTP filter of this build");
       return false;
     }
     size_t before = report_.errors();
@@ -95,16 +96,19 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
 
 }  // namespace
 
-Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                  const config::PositionIndex& positions, const filter::Registry& registry,
+                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
   Configuration out;
   Report report(positions, diagnostics);
   report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
   const auto& resources = bootstrap.static_resources();
   report.check_fields(resources, "static_resources", {"listeners", "clusters"}, {});
   if (bootstrap.has_admin()) {
-    report.check_fields(bootstrap.admin(), "admin", {"address"}, {"access_log_path", "access_log", "profile_path", "ignore_global_conn_limit"});
-    if (bootstrap.admin().has_address()) out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
+    report.check_fields(bootstrap.admin(), "admin", {"address"},
+                        {"access_log_path", "access_log", "profile_path", "ignore_global_conn_limit"});
+    if (bootstrap.admin().has_address())
+      out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
   }
 
   Routes routes(positions, registry, store, slots, report, out.routes);
@@ -114,7 +118,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
     auto [first, fresh] = names.try_emplace(proto.name(), i);
-    if (!fresh) report.error(path + ".name", "\"" + proto.name() + "\" is the name of clusters[" + std::to_string(first->second) + "] too");
+    if (!fresh)
+      report.error(path + ".name",
+                   "\"" + proto.name() + "\" is the name of clusters[" + std::to_string(first->second) + "] too");
     routes.add_cluster(proto.name());
     intern_cluster(slots, proto.name());
   }
@@ -127,11 +133,14 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
     auto listener = config::translate_listener(proto, scope);
     auto [first, fresh] = names.try_emplace(listener.spec.name, i);
-    if (!fresh) report.error(path + ".name", "\"" + listener.spec.name + "\" is the name of listeners[" + std::to_string(first->second) + "] too");
+    if (!fresh)
+      report.error(path + ".name", "\"" + listener.spec.name + "\" is the name of listeners[" +
+                                       std::to_string(first->second) + "] too");
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {
-        report.error(path + ".address", listener.address.to_string() + " is the address of listeners[" + std::to_string(other->second) + "] too");
+        report.error(path + ".address", listener.address.to_string() + " is the address of listeners[" +
+                                            std::to_string(other->second) + "] too");
       }
     }
     out.listeners.push_back(std::move(listener));

@@ -56,7 +56,8 @@ class PublisherSlots final : public SlotNames {
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
 // [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
-Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                  const config::PositionIndex& positions, const filter::Registry& registry,
+                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
 
 }  // namespace weir::server

@@ -38,7 +38,8 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
       create_failure_(store.counter("listener_manager.listener_create_failure")),
       active_(store.gauge("listener_manager.total_listeners_active")) {}
 
-Result<std::shared_ptr<const proxy::ListenSockets>> ListenerManager::open_sockets(const config::ListenerTranslation& from) {
+Result<std::shared_ptr<const proxy::ListenSockets>> ListenerManager::open_sockets(
+    const config::ListenerTranslation& from) {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = from.options;
   sockets->by_worker.assign(workers_, -1);
@@ -62,7 +63,8 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
   std::map<std::string, std::shared_ptr<const proxy::ListenSockets>> opened;
   for (const config::ListenerTranslation& from : listeners) {
     auto known = listeners_.find(from.spec.name);
-    if (known != listeners_.end() && known->second.wanted == from.address && known->second.options == from.options) continue;
+    if (known != listeners_.end() && known->second.wanted == from.address && known->second.options == from.options)
+      continue;
     auto sockets = open_sockets(from);
     if (!sockets.ok()) {
       create_failure_.inc();

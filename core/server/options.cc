@@ -62,7 +62,8 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
       {"-l",
        [&](std::string_view value) {
          if (!log::parse_level(value, options.log_level)) {
-           return invalid("--log-level: \"" + std::string(value) + "\" is not one of trace, debug, info, warning, error, critical, off");
+           return invalid("--log-level: \"" + std::string(value) +
+                          "\" is not one of trace, debug, info, warning, error, critical, off");
          }
          return Status();
        }},
@@ -114,7 +115,8 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
       continue;
     }
     auto flag = with_value.find(argument);
-    if (flag == with_value.end()) return invalid("unknown argument " + std::string(argument) + "; weir --help lists them");
+    if (flag == with_value.end())
+      return invalid("unknown argument " + std::string(argument) + "; weir --help lists them");
     if (!attached) {
       if (i + 1 == arguments.size()) return invalid(std::string(argument) + " needs a value");
       value = arguments[++i];

@@ -26,7 +26,7 @@ struct Options {
   uint64_t file_flush_interval_ms = 10'000;
   uint32_t restart_epoch = 0;
   uint32_t base_id = 0;
-  bool json = false;                   // diagnostics as JSON
+  bool json = false;  // diagnostics as JSON
   bool allow_unknown_static_fields = false;
   bool passthrough_unknown_extensions = false;
 };

@@ -19,7 +19,9 @@ namespace weir::server {
 // Looks ten times a second whether the last connection has gone, until the deadline.
 class Server::DrainCheck final : public event::Timer {
  public:
-  DrainCheck(Server& server, MonoTime deadline) : server_(server), deadline_(deadline) { server_.lane().arm_in(*this, 50ms); }
+  DrainCheck(Server& server, MonoTime deadline) : server_(server), deadline_(deadline) {
+    server_.lane().arm_in(*this, 50ms);
+  }
   void on_timer() override {
     if (server_.idle()) {
       server_.finish();
@@ -106,7 +108,7 @@ int Server::start() {
       break;
   }
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
-                                               [this](int signal) { on_signal(signal); });
+                                              [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
   return 0;
 }
@@ -168,8 +170,8 @@ Server::LoadResult Server::load(bool first) {
       for (const auto& [name, entry] : listeners_->listeners()) {
         WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
       }
-      WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(), clusters_->clusters().size(),
-               workers_.size());
+      WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
+               clusters_->clusters().size(), workers_.size());
       if (options_.mode == Mode::kInitOnly) finish();
     });
   }
@@ -229,7 +231,8 @@ void Server::begin_shutdown() {
   }
   state_ = State::kDraining;
   live_.set(0);
-  WEIR_LOG(kInfo, "server", "draining; up to %llu s", static_cast<unsigned long long>(options_.shutdown_deadline_seconds));
+  WEIR_LOG(kInfo, "server", "draining; up to %llu s",
+           static_cast<unsigned long long>(options_.shutdown_deadline_seconds));
   for (auto& worker : workers_) {
     Worker* one = worker.get();
     one->lane().post([one] {
@@ -237,7 +240,8 @@ void Server::begin_shutdown() {
       one->listeners().drain();
     });
   }
-  drain_check_ = std::make_unique<DrainCheck>(*this, lane().now() + std::chrono::seconds(options_.shutdown_deadline_seconds));
+  drain_check_ =
+      std::make_unique<DrainCheck>(*this, lane().now() + std::chrono::seconds(options_.shutdown_deadline_seconds));
 }
 
 bool Server::idle() {

@@ -15,7 +15,9 @@ class Worker {
  public:
   explicit Worker(const event::Lane::Options& options) : lane_(options), clusters_(lane_), proxy_(lane_) {}
   // Every lane knows of all workers, so this comes after all of them exist.
-  void attach(std::shared_ptr<proxy::LaneLoads> loads) { listeners_ = std::make_unique<proxy::LaneListeners>(lane_, std::move(loads)); }
+  void attach(std::shared_ptr<proxy::LaneLoads> loads) {
+    listeners_ = std::make_unique<proxy::LaneListeners>(lane_, std::move(loads));
+  }
 
   event::Lane& lane() { return lane_; }
   upstream::LaneClusters& clusters() { return clusters_; }

@@ -70,7 +70,8 @@ Cell* make_page(uint32_t page) {
     if (!thread_ended && !all.without_thread.empty()) {
       set = all.without_thread.back();
       all.without_thread.pop_back();
-      for (size_t i = 0; i < set->pages.size(); ++i) thread_pages.pages[i].store(set->pages[i], std::memory_order_relaxed);
+      for (size_t i = 0; i < set->pages.size(); ++i)
+        thread_pages.pages[i].store(set->pages[i], std::memory_order_relaxed);
     } else {
       all.sets.push_back(std::make_unique<PageSet>());
       set = all.sets.back().get();
@@ -133,7 +134,8 @@ void read_cells(uint32_t first, std::span<uint64_t> sums) {
     for (uint32_t i = 0; i < sums.size(); ++i) {
       uint32_t page = (first + i) / kCellsPerPage;
       if (page >= set->pages.size()) break;
-      if (set->pages[page] != nullptr) sums[i] += set->pages[page][(first + i) % kCellsPerPage].load(std::memory_order_relaxed);
+      if (set->pages[page] != nullptr)
+        sums[i] += set->pages[page][(first + i) % kCellsPerPage].load(std::memory_order_relaxed);
     }
   }
 }

@@ -19,7 +19,9 @@ double middle_of(uint32_t bucket) {
   return (static_cast<double>(bucket_low(bucket)) + static_cast<double>(bucket_high(bucket))) / 2;
 }
 
-HistogramData* data_of(uint64_t cell_value) { return reinterpret_cast<HistogramData*>(static_cast<uintptr_t>(cell_value)); }
+HistogramData* data_of(uint64_t cell_value) {
+  return reinterpret_cast<HistogramData*>(static_cast<uintptr_t>(cell_value));
+}
 
 }  // namespace
 
@@ -80,7 +82,8 @@ class HistogramReader {
       const HistogramData::Block* block = data.blocks_[i].load(std::memory_order_acquire);
       if (block == nullptr) continue;
       if (counts_.empty()) counts_.resize(kBuckets);
-      for (uint32_t j = 0; j < kSubBuckets; ++j) counts_[i * kSubBuckets + j] += block->counts[j].load(std::memory_order_relaxed);
+      for (uint32_t j = 0; j < kSubBuckets; ++j)
+        counts_[i * kSubBuckets + j] += block->counts[j].load(std::memory_order_relaxed);
     }
     sum_ += data.sum_.load(std::memory_order_relaxed);
     min_ = std::min(min_, data.min_.load(std::memory_order_relaxed));
@@ -123,7 +126,8 @@ HistogramSnapshot read_histogram(uint32_t cell) {
 
 void free_histogram(uint32_t cell) {
   if (cell == 0) return;
-  visit_cell(cell, [](uint64_t value, void*) { delete data_of(value); }, nullptr);
+  visit_cell(
+      cell, [](uint64_t value, void*) { delete data_of(value); }, nullptr);
 }
 
 double HistogramSnapshot::quantile(double percent) const {

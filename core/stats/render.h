@@ -15,7 +15,7 @@ inline constexpr double kDefaultBounds[] = {0.5,  1,    5,     10,    25,    50,
                                             2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
 
 struct RenderOptions {
-  bool used_only = false;                                      // leave out counters and histograms never touched, zero gauges never set
+  bool used_only = false;  // leave out counters and histograms never touched, zero gauges never set
   std::function<bool(std::string_view name)> filter = nullptr;  // nullptr: everything
   std::string_view prometheus_prefix = "envoy_";
   std::span<const double> bounds = kDefaultBounds;  // ascending

@@ -298,8 +298,8 @@ class StoreWalk {
       sample.value = cursor.values[index];
       if (index < group.baseline_.size()) baseline = group.baseline_[index];
     }
-    extract_tags(group.kind_.prefix, group.kind_.tag_name, group.thing_, std::string_view(cursor.name).substr(cursor.head_length),
-                 tagged_);
+    extract_tags(group.kind_.prefix, group.kind_.tag_name, group.thing_,
+                 std::string_view(cursor.name).substr(cursor.head_length), tagged_);
     sample.tagged = tagged_.name;
     sample.tags = tagged_.tags;
     finish(sample, baseline);

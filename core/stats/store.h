@@ -71,14 +71,14 @@ class Group {
 
 // One statistic as readers see it.
 struct Sample {
-  std::string_view name;      // full dotted name: "cluster.api.upstream_cx_total"
-  std::string_view tagged;    // Prometheus base name before mangling: "cluster.upstream_cx_total"
+  std::string_view name;    // full dotted name: "cluster.api.upstream_cx_total"
+  std::string_view tagged;  // Prometheus base name before mangling: "cluster.upstream_cx_total"
   std::span<const Tag> tags;
   Type type;
   Unit unit;
   uint32_t cell;
-  uint64_t value;             // counters and gauges (a gauge's bits are signed); histograms: how many values
-  bool used;                  // counter or histogram: ever counted; gauge: not zero
+  uint64_t value;  // counters and gauges (a gauge's bits are signed); histograms: how many values
+  bool used;       // counter or histogram: ever counted; gauge: not zero
 };
 
 class Store {
@@ -93,7 +93,8 @@ class Store {
   // [main] Single named statistics, kept for the life of the store. Same name, same handle.
   Counter counter(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
   Gauge gauge(std::string_view name, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
-  Histogram histogram(std::string_view name, Unit unit = Unit::kMilliseconds, std::vector<Tag> tags = {}, std::string_view tagged_name = {});
+  Histogram histogram(std::string_view name, Unit unit = Unit::kMilliseconds, std::vector<Tag> tags = {},
+                      std::string_view tagged_name = {});
   // [any] For names that only traffic brings: `cluster.x.upstream_rq_404` and its kin are made of a group's thing and a
   // suffix at first use, under a lock; they go with the group. A suffix that the group defines as a counter yields that
   // one. At most kMaxDynamic per group; beyond it everything counts into `stats.overflow`. Keep the handle (or use

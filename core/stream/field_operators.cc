@@ -65,62 +65,115 @@ struct FieldOperator {
 
 // NOLINTBEGIN: one line per operator reads best.
 constexpr FieldOperator kFields[] = {
-    {"REQUEST_HEADERS_BYTES", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
-    {"RESPONSE_HEADERS_BYTES", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
-    {"RESPONSE_TRAILERS_BYTES", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_trailers_bytes); }},
-    {"BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_received); }},
+    {"REQUEST_HEADERS_BYTES", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
+    {"RESPONSE_HEADERS_BYTES", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
+    {"RESPONSE_TRAILERS_BYTES", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_trailers_bytes); }},
+    {"BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_received); }},
     {"BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_sent); }},
     {"BYTES_RETRANSMITTED", true, [](const LogSubject&, TextBuffer& out) { return append_unsigned(out, 0); }},
     {"PACKETS_RETRANSMITTED", true, [](const LogSubject&, TextBuffer& out) { return append_unsigned(out, 0); }},
-    {"UPSTREAM_WIRE_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_sent); }},
-    {"UPSTREAM_WIRE_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_received); }},
-    {"UPSTREAM_HEADER_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_sent); }},
-    {"UPSTREAM_HEADER_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_received); }},
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
-    {"DOWNSTREAM_WIRE_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_sent); }},
-    {"DOWNSTREAM_WIRE_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_received); }},
-    {"DOWNSTREAM_HEADER_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_sent); }},
-    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_received); }},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
-    {"PROTOCOL", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.protocol)); }},
-    {"UPSTREAM_PROTOCOL", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.upstream.protocol)); }},
-    {"RESPONSE_CODE", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_code); }},
-    {"CONNECTION_TERMINATION_DETAILS", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.connection_details); }},
-    {"RESPONSE_FLAGS", false, [](const LogSubject& s, TextBuffer& out) { return append_flags(out, s.info.flags, short_name); }},
-    {"RESPONSE_FLAGS_LONG", false, [](const LogSubject& s, TextBuffer& out) { return append_flags(out, s.info.flags, long_name); }},
-    {"DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.end); }},
-    {"REQUEST_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.request_end); }},
-    {"REQUEST_TX_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.upstream.last_tx); }},
-    {"RESPONSE_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.upstream.first_rx); }},
-    {"RESPONSE_TX_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.upstream.first_rx, s.info.end); }},
+    {"UPSTREAM_WIRE_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_sent); }},
+    {"UPSTREAM_WIRE_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_received); }},
+    {"UPSTREAM_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_sent); }},
+    {"UPSTREAM_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_received); }},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
+    {"DOWNSTREAM_WIRE_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_sent); }},
+    {"DOWNSTREAM_WIRE_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_received); }},
+    {"DOWNSTREAM_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_sent); }},
+    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_received); }},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
+    {"PROTOCOL", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.protocol)); }},
+    {"UPSTREAM_PROTOCOL", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.upstream.protocol)); }},
+    {"RESPONSE_CODE", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_code); }},
+    {"CONNECTION_TERMINATION_DETAILS", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.connection_details); }},
+    {"RESPONSE_FLAGS", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_flags(out, s.info.flags, short_name); }},
+    {"RESPONSE_FLAGS_LONG", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_flags(out, s.info.flags, long_name); }},
+    {"DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.end); }},
+    {"REQUEST_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.request_end); }},
+    {"REQUEST_TX_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.upstream.last_tx); }},
+    {"RESPONSE_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.upstream.first_rx); }},
+    {"RESPONSE_TX_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.upstream.first_rx, s.info.end); }},
     {"ROUNDTRIP_DURATION", true, [](const LogSubject&, TextBuffer&) { return false; }},  // QUIC's acknowledgements
-    {"DOWNSTREAM_HANDSHAKE_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.downstream_handshake_end); }},
-    {"UPSTREAM_CONNECTION_POOL_READY_DURATION", true, [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.upstream.requested, s.info.upstream.pool_ready); }},
+    {"DOWNSTREAM_HANDSHAKE_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_between(out, s.info.start, s.info.downstream_handshake_end);
+     }},
+    {"UPSTREAM_CONNECTION_POOL_READY_DURATION", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_between(out, s.info.upstream.requested, s.info.upstream.pool_ready);
+     }},
     {"UPSTREAM_HOST", false, append_host},
-    {"UPSTREAM_HOST_NAME", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.host_name) || append_host(s, out); }},
-    {"UPSTREAM_HOST_NAME_WITHOUT_PORT", false, [](const LogSubject& s, TextBuffer& out) {
-       std::string_view name = s.info.upstream.host_name.empty() ? s.info.upstream.host_text : s.info.upstream.host_name;
+    {"UPSTREAM_HOST_NAME", false,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_text(out, s.info.upstream.host_name) || append_host(s, out);
+     }},
+    {"UPSTREAM_HOST_NAME_WITHOUT_PORT", false,
+     [](const LogSubject& s, TextBuffer& out) {
+       std::string_view name =
+           s.info.upstream.host_name.empty() ? s.info.upstream.host_text : s.info.upstream.host_name;
        if (append_text(out, without_port(name))) return true;
        char buffer[net::Address::kMaxText];
        return append_text(out, s.info.upstream.remote.ip_to_text(buffer));
      }},
-    {"UPSTREAM_CLUSTER", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.cluster); }},
-    {"UPSTREAM_CLUSTER_RAW", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.cluster_raw) || append_text(out, s.info.upstream.cluster); }},
-    {"UPSTREAM_TRANSPORT_FAILURE_REASON", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.failure_reason); }},
-    {"UPSTREAM_LOCAL_CLOSE_REASON", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.local_close_reason); }},
-    {"UPSTREAM_REQUEST_ATTEMPT_COUNT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.attempts); }},
-    {"UPSTREAM_CONNECTION_ID", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.connection_id); }},
-    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.downstream_failure_reason); }},
-    {"DOWNSTREAM_LOCAL_CLOSE_REASON", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.downstream_close_reason); }},
-    {"CONNECTION_ID", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.connection_id); }},
+    {"UPSTREAM_CLUSTER", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.cluster); }},
+    {"UPSTREAM_CLUSTER_RAW", false,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_text(out, s.info.upstream.cluster_raw) || append_text(out, s.info.upstream.cluster);
+     }},
+    {"UPSTREAM_TRANSPORT_FAILURE_REASON", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.failure_reason); }},
+    {"UPSTREAM_LOCAL_CLOSE_REASON", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.local_close_reason); }},
+    {"UPSTREAM_REQUEST_ATTEMPT_COUNT", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.attempts); }},
+    {"UPSTREAM_CONNECTION_ID", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.connection_id); }},
+    {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.downstream_failure_reason); }},
+    {"DOWNSTREAM_LOCAL_CLOSE_REASON", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.downstream_close_reason); }},
+    {"CONNECTION_ID", true,
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.connection_id); }},
     {"ROUTE_NAME", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.route_name); }},
-    {"VIRTUAL_CLUSTER_NAME", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.virtual_cluster); }},
-    {"FILTER_CHAIN_NAME", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.filter_chain_name); }},
+    {"VIRTUAL_CLUSTER_NAME", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.virtual_cluster); }},
+    {"FILTER_CHAIN_NAME", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.filter_chain_name); }},
     {"TRACE_ID", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.trace_id); }},
-    {"LOCAL_REPLY_BODY", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.local_reply_body); }},
-    {"ACCESS_LOG_TYPE", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, access_log_type_name(s.type)); }},
+    {"LOCAL_REPLY_BODY", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.local_reply_body); }},
+    {"ACCESS_LOG_TYPE", false,
+     [](const LogSubject& s, TextBuffer& out) { return append_text(out, access_log_type_name(s.type)); }},
 };
 // NOLINTEND
 
@@ -143,7 +196,8 @@ constexpr AddressSource kAddresses[] = {
     {"UPSTREAM_LOCAL", [](const StreamInfo& info) -> const net::Address& { return info.upstream.local; }},
     {"UPSTREAM_REMOTE", [](const StreamInfo& info) -> const net::Address& { return info.upstream.remote; }},
     {"DOWNSTREAM_REMOTE", [](const StreamInfo& info) -> const net::Address& { return info.downstream_remote; }},
-    {"DOWNSTREAM_DIRECT_REMOTE", [](const StreamInfo& info) -> const net::Address& { return info.downstream_direct_remote; }},
+    {"DOWNSTREAM_DIRECT_REMOTE",
+     [](const StreamInfo& info) -> const net::Address& { return info.downstream_direct_remote; }},
     {"DOWNSTREAM_LOCAL", [](const StreamInfo& info) -> const net::Address& { return info.downstream_local; }},
     {"DOWNSTREAM_DIRECT_LOCAL", direct_local},
 };
@@ -152,7 +206,8 @@ constexpr std::string_view kAddressForms[] = {"_ADDRESS", "_ADDRESS_WITHOUT_PORT
 class AddressOperator final : public Operator {
  public:
   enum class Form : uint8_t { kFull, kWithoutPort, kPort };  // as kAddressForms
-  AddressOperator(const AddressSource& source, Form form, int mask_bits) : get_(source.get), form_(form), mask_bits_(mask_bits) {}
+  AddressOperator(const AddressSource& source, Form form, int mask_bits)
+      : get_(source.get), form_(form), mask_bits_(mask_bits) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
     const net::Address& address = get_(subject.info);
     if (address.empty()) return false;
@@ -271,7 +326,8 @@ std::string_view next_word(std::string_view& text) {
 }
 
 Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call) {
-  constexpr std::string_view kShape = "write %COMMON_DURATION(START:END:PRECISION)%, e.g. %COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%";
+  constexpr std::string_view kShape =
+      "write %COMMON_DURATION(START:END:PRECISION)%, e.g. %COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%";
   std::string_view rest = call.argument;
   const TimePoint* points[2] = {};
   for (const TimePoint*& point : points) {
@@ -309,7 +365,8 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
         if (form != AddressOperator::Form::kWithoutPort) return no_argument_error(call);
         auto [end, error] = std::from_chars(call.argument.data(), call.argument.data() + call.argument.size(), bits);
         if (error != std::errc() || end != call.argument.data() + call.argument.size() || bits < 0 || bits > 128) {
-          return operator_error(call, "the argument is the length of a prefix in bits, 0 to 32 for IPv4, 0 to 128 for IPv6");
+          return operator_error(call,
+                                "the argument is the length of a prefix in bits, 0 to 32 for IPv4, 0 to 128 for IPv6");
         }
       }
       return make<AddressOperator>(source, form, bits);
@@ -318,8 +375,8 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
   return nullptr;
 }
 
-constexpr std::string_view kOthers[] = {"START_TIME", "START_TIME_LOCAL", "EMIT_TIME",   "EMIT_TIME_LOCAL",      "COMMON_DURATION",
-                                        "HOSTNAME",   "ENVIRONMENT",      "RESPONSE_CODE_DETAILS"};
+constexpr std::string_view kOthers[] = {"START_TIME",      "START_TIME_LOCAL", "EMIT_TIME",   "EMIT_TIME_LOCAL",
+                                        "COMMON_DURATION", "HOSTNAME",         "ENVIRONMENT", "RESPONSE_CODE_DETAILS"};
 
 }  // namespace
 
@@ -348,7 +405,8 @@ Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call) 
     return make<Constant>(std::string(name));
   }
   if (call.name == "ENVIRONMENT") {
-    if (call.argument.empty()) return operator_error(call, "the name of a variable is needed", "write %ENVIRONMENT(NAME)%");
+    if (call.argument.empty())
+      return operator_error(call, "the name of a variable is needed", "write %ENVIRONMENT(NAME)%");
     const char* value = std::getenv(std::string(call.argument).c_str());
     return make<Constant>(value != nullptr ? std::optional<std::string>(value) : std::nullopt);
   }

@@ -23,7 +23,8 @@ bool is_name_character(char c) {
 }
 
 Status syntax_error(std::string_view text, size_t at, std::string_view what) {
-  return invalid("\"" + std::string(text.substr(at, 40)) + "\": " + std::string(what) + " (at character " + std::to_string(at + 1) + ")");
+  return invalid("\"" + std::string(text.substr(at, 40)) + "\": " + std::string(what) + " (at character " +
+                 std::to_string(at + 1) + ")");
 }
 
 // Reads the operator whose '%' is at `at`; `end` becomes the place after its last '%'.
@@ -179,7 +180,8 @@ void append_children(const Node& node, const LogSubject& subject, TextBuffer& ou
     size_t from = out.size();
     append_node(child, subject, out);
     // Only a format's own null is left out; one that the configuration asks for stays.
-    if (child.kind == Node::Kind::kFormat && child.format.omits_empty() && std::string_view(out).substr(from) == "null") {
+    if (child.kind == Node::Kind::kFormat && child.format.omits_empty() &&
+        std::string_view(out).substr(from) == "null") {
       out.resize(before);
       continue;
     }
@@ -218,7 +220,8 @@ void JsonFormat::append(const LogSubject& subject, TextBuffer& out) const {
 
 void JsonFormat::sort_keys(Node& node) {
   if (node.kind == Node::Kind::kObject) {
-    std::stable_sort(node.children.begin(), node.children.end(), [](const Node& a, const Node& b) { return a.key < b.key; });
+    std::stable_sort(node.children.begin(), node.children.end(),
+                     [](const Node& a, const Node& b) { return a.key < b.key; });
   }
   for (Node& child : node.children) sort_keys(child);
 }

@@ -38,8 +38,8 @@ using OperatorSource =
 class Format {
  public:
   struct Options {
-    bool omit_empty = false;        // absent values print nothing instead of "-"
-    bool for_headers = false;       // the value of a header: absent values print nothing
+    bool omit_empty = false;   // absent values print nothing instead of "-"
+    bool for_headers = false;  // the value of a header: absent values print nothing
     const OperatorSource* source = nullptr;
   };
   // [main] Errors look like: `%REQQ(:METHOD)%: unknown operator at character 1; did you mean REQ?`
@@ -60,7 +60,7 @@ class Format {
 
  private:
   struct Part {
-    std::string text;                    // printed as it is if op is null
+    std::string text;  // printed as it is if op is null
     std::unique_ptr<Operator> op;
     size_t max_length = SIZE_MAX;
   };
@@ -79,7 +79,7 @@ class JsonFormat {
   struct Node {
     enum class Kind { kFormat, kNumber, kBool, kNull, kObject, kList } kind = Kind::kFormat;
     std::string key = {};
-    Format format = {};       // kFormat; a lone numeric operator prints a number
+    Format format = {};        // kFormat; a lone numeric operator prints a number
     std::string literal = {};  // kNumber, kBool
     std::vector<Node> children = {};
   };

@@ -67,9 +67,9 @@ struct LogFile::Chunk {
   }
   char* bytes() { return reinterpret_cast<char*>(this + 1); }
 
-  std::atomic<uint32_t> written{0};      // by the lane
-  std::atomic<Chunk*> next{nullptr};     // by the lane, when it will not touch this chunk again
-  uint32_t read = 0;                     // by the writer
+  std::atomic<uint32_t> written{0};   // by the lane
+  std::atomic<Chunk*> next{nullptr};  // by the lane, when it will not touch this chunk again
+  uint32_t read = 0;                  // by the writer
   uint32_t capacity = 0;
 };
 
@@ -112,7 +112,8 @@ Status LogFile::open() {
   if (owned) {
     // A FIFO is opened for both directions: that needs no reader yet, and lines wait in it while readers come and go.
     bool fifo = stat(path_.c_str(), &facts) == 0 && S_ISFIFO(facts.st_mode);
-    fd = ::open(path_.c_str(), (fifo ? O_RDWR : O_WRONLY | O_CREAT) | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
+    fd = ::open(path_.c_str(), (fifo ? O_RDWR : O_WRONLY | O_CREAT) | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                0644);
     if (fd < 0) {
       int error = errno;
       return unavailable("cannot open " + path_ + " for writing: " + strerror(error));
@@ -171,7 +172,8 @@ void LogFile::end_line(uint32_t lane) {
   queue.unannounced += size;
   counters_.write_buffered.inc();
   counters_.write_total_buffered.add(static_cast<int64_t>(size));
-  if (queue.line.capacity() > kHandOverBytes) [[unlikely]] TextBuffer().swap(queue.line);
+  if (queue.line.capacity() > kHandOverBytes) [[unlikely]]
+    TextBuffer().swap(queue.line);
   if (queue.unannounced >= kHandOverBytes) {
     queue.unannounced = 0;
     announced_.store(true, std::memory_order_release);
@@ -252,7 +254,8 @@ void LogFile::consume(Queue& queue, size_t bytes) {
   while (true) {
     Chunk* chunk = queue.head;
     Chunk* next = chunk->next.load(std::memory_order_acquire);
-    auto size = static_cast<uint32_t>(std::min<size_t>(bytes, chunk->written.load(std::memory_order_acquire) - chunk->read));
+    auto size =
+        static_cast<uint32_t>(std::min<size_t>(bytes, chunk->written.load(std::memory_order_acquire) - chunk->read));
     chunk->read += size;
     bytes -= size;
     if (next == nullptr || chunk->read < chunk->written.load(std::memory_order_relaxed)) break;
@@ -312,7 +315,9 @@ LogWriter::~LogWriter() {
 
 Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path, stats::Store& store) {
   std::lock_guard lock(mutex_);
-  auto share = [this](LogFile* file) { return std::shared_ptr<LogFile>(file, [this](LogFile* last) { retire(last); }); };
+  auto share = [this](LogFile* file) {
+    return std::shared_ptr<LogFile>(file, [this](LogFile* last) { retire(last); });
+  };
   for (auto& file : files_) {
     if (file->path_ != path || file->store_ != &store) continue;
     if (file->retired_) {
@@ -382,7 +387,8 @@ bool LogWriter::stop(Duration patience) {
 void LogWriter::wake() {
   int fd = wake_fd_.load(std::memory_order_acquire);
   uint64_t one = 1;
-  if (fd >= 0) [[maybe_unused]] ssize_t ignored = write(fd, &one, sizeof(one));
+  if (fd >= 0) [[maybe_unused]]
+    ssize_t ignored = write(fd, &one, sizeof(one));
 }
 
 void LogWriter::start() {

@@ -38,7 +38,7 @@ struct LogCounters {
 class LogFile {
  public:
   static constexpr uint32_t kMaxLanes = 256;
-  static constexpr size_t kHandOverBytes = 64 * 1024;    // what waits before the writer is woken
+  static constexpr size_t kHandOverBytes = 64 * 1024;      // what waits before the writer is woken
   static constexpr size_t kMaxWaitingBytes = 1024 * 1024;  // of one lane; beyond it lines are dropped
 
   ~LogFile();
@@ -85,8 +85,8 @@ class LogFile {
   MonoTime retired_at_{};
   std::atomic<bool> announced_{false};
   std::weak_ptr<LogFile> shared_;  // under LogWriter::mutex_
-  bool retired_ = false;      // nobody holds it any more; under LogWriter::mutex_
-  bool reopen_wanted_ = false;  // under LogWriter::mutex_
+  bool retired_ = false;           // nobody holds it any more; under LogWriter::mutex_
+  bool reopen_wanted_ = false;     // under LogWriter::mutex_
   std::array<std::atomic<Queue*>, kMaxLanes> queues_{};
 };
 

@@ -38,7 +38,11 @@ bool append_present(TextBuffer& out, std::string_view value) {
 class Header final : public Operator {
  public:
   Header(Message message, bool cut_query, HeaderName name, HeaderName other, bool has_other)
-      : message_(message), cut_query_(cut_query), has_other_(has_other), name_(std::move(name)), other_(std::move(other)) {}
+      : message_(message),
+        cut_query_(cut_query),
+        has_other_(has_other),
+        name_(std::move(name)),
+        other_(std::move(other)) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
     const HeaderMap* headers = map_of(subject, message_);
     if (headers == nullptr) return false;
@@ -90,7 +94,8 @@ class ServerName final : public Operator {
   bool append(const LogSubject& subject, TextBuffer& out) const override {
     if (order_ != Order::kHostFirst && append_text(out, subject.info.requested_server_name)) return true;
     if (order_ != Order::kSniOnly && subject.request != nullptr) {
-      std::string_view host = get_with_origin(*subject.request, origin_, HeaderId::kXEnvoyOriginalHost, HeaderId::kAuthority);
+      std::string_view host =
+          get_with_origin(*subject.request, origin_, HeaderId::kXEnvoyOriginalHost, HeaderId::kAuthority);
       if (append_text(out, host)) return true;
     }
     return order_ == Order::kHostFirst && append_text(out, subject.info.requested_server_name);
@@ -222,7 +227,8 @@ class GrpcStatus final : public Operator {
     if (subject.request == nullptr) return false;
     constexpr std::string_view kType = "application/grpc";
     std::string_view type = subject.request->get(HeaderId::kContentType);
-    return type.starts_with(kType) && (type.size() == kType.size() || type[kType.size()] == '+' || type[kType.size()] == ';');
+    return type.starts_with(kType) &&
+           (type.size() == kType.size() || type[kType.size()] == '+' || type[kType.size()] == ';');
   }
   static bool read(const HeaderMap* headers, uint64_t& status) {
     if (headers == nullptr) return false;
@@ -256,17 +262,18 @@ Result<std::unique_ptr<Operator>> make_header(const OperatorCall& call, Message 
   size_t mark = call.argument.find('?');
   std::string_view name = call.argument.substr(0, mark);
   std::string_view other = mark == std::string_view::npos ? std::string_view() : call.argument.substr(mark + 1);
-  if (!is_header_name(name)) return operator_error(call, "\"" + std::string(name) + "\" is not the name of a header", shape);
+  if (!is_header_name(name))
+    return operator_error(call, "\"" + std::string(name) + "\" is not the name of a header", shape);
   if (mark != std::string_view::npos && !is_header_name(other)) {
     return operator_error(call, "\"" + std::string(other) + "\" is not the name of a header", shape);
   }
-  return std::make_unique<Header>(message, cut_query, HeaderName(name), other.empty() ? HeaderName() : HeaderName(other),
-                                  !other.empty());
+  return std::make_unique<Header>(message, cut_query, HeaderName(name),
+                                  other.empty() ? HeaderName() : HeaderName(other), !other.empty());
 }
 
 // "A:B", either of which may be missing. False if A or B is none of the words.
 struct Words {
-  std::string_view first[3];   // the first is the default
+  std::string_view first[3];  // the first is the default
   std::string_view second[3];
 };
 bool read_words(std::string_view argument, const Words& words, size_t& first, size_t& second) {
@@ -298,14 +305,26 @@ Result<std::unique_ptr<Operator>> make_server_name(const OperatorCall& call) {
   size_t order;
   size_t origin;
   if (!read_words(call.argument, kWords, order, origin)) {
-    return operator_error(call, "the argument is SNI_ONLY, SNI_FIRST or HOST_FIRST, then :ORIG, :HOST or :ORIG_OR_HOST");
+    return operator_error(call,
+                          "the argument is SNI_ONLY, SNI_FIRST or HOST_FIRST, then :ORIG, :HOST or :ORIG_OR_HOST");
   }
   return std::make_unique<ServerName>(static_cast<ServerName::Order>(order), static_cast<Origin>(origin));
 }
 
-constexpr std::string_view kNames[] = {"REQ",      "REQUEST_HEADER",     "RESP",                  "RESPONSE_HEADER", "TRAILER",
-                                       "RESPONSE_TRAILER", "REQ_WITHOUT_QUERY", "PATH", "QUERY_PARAM", "QUERY_PARAMS",
-                                       "REQUESTED_SERVER_NAME", "GRPC_STATUS", "GRPC_STATUS_NUMBER", "STREAM_ID"};
+constexpr std::string_view kNames[] = {"REQ",
+                                       "REQUEST_HEADER",
+                                       "RESP",
+                                       "RESPONSE_HEADER",
+                                       "TRAILER",
+                                       "RESPONSE_TRAILER",
+                                       "REQ_WITHOUT_QUERY",
+                                       "PATH",
+                                       "QUERY_PARAM",
+                                       "QUERY_PARAMS",
+                                       "REQUESTED_SERVER_NAME",
+                                       "GRPC_STATUS",
+                                       "GRPC_STATUS_NUMBER",
+                                       "STREAM_ID"};
 
 }  // namespace
 

@@ -143,10 +143,12 @@ Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
     if (!made.ok() || *made != nullptr) return made;
   }
   if (std::find(std::begin(kNotYet), std::end(kNotYet), call.name) != std::end(kNotYet)) {
-    return invalid("%" + std::string(call.name) + "% is not supported by weir yet (at character " + std::to_string(call.place) + ")");
+    return invalid("%" + std::string(call.name) + "% is not supported by weir yet (at character " +
+                   std::to_string(call.place) + ")");
   }
   std::string suggestion = suggestion_for(call.name);
-  return operator_error(call, "unknown operator", suggestion.empty() ? "%% prints a percent sign" : "did you mean " + suggestion + "?");
+  return operator_error(call, "unknown operator",
+                        suggestion.empty() ? "%% prints a percent sign" : "did you mean " + suggestion + "?");
 }
 
 bool append_text(TextBuffer& out, std::string_view text) {

@@ -77,13 +77,20 @@ std::string_view protocol_name(Protocol protocol) {
 
 std::string_view access_log_type_name(AccessLogType type) {
   constexpr std::string_view kNames[] = {
-      "NotSet",          "TcpUpstreamConnected",
-      "TcpPeriodic",     "TcpConnectionEnd",
-      "TcpConnectionStart", "DownstreamStart",
-      "DownstreamTunnelSuccessfullyEstablished", "DownstreamPeriodic",
-      "DownstreamEnd",   "UpstreamPoolReady",
-      "UpstreamPeriodic", "UpstreamEnd",
-      "UdpTunnelUpstreamConnected", "UdpPeriodic",
+      "NotSet",
+      "TcpUpstreamConnected",
+      "TcpPeriodic",
+      "TcpConnectionEnd",
+      "TcpConnectionStart",
+      "DownstreamStart",
+      "DownstreamTunnelSuccessfullyEstablished",
+      "DownstreamPeriodic",
+      "DownstreamEnd",
+      "UpstreamPoolReady",
+      "UpstreamPeriodic",
+      "UpstreamEnd",
+      "UdpTunnelUpstreamConnected",
+      "UdpPeriodic",
       "UdpSessionEnd",
   };
   static_assert(std::size(kNames) == static_cast<size_t>(AccessLogType::kCount));

@@ -7,36 +7,36 @@
 namespace weir::stream {
 
 enum class ResponseFlag : uint8_t {
-  kFailedLocalHealthCheck,       // LH
-  kNoHealthyUpstream,            // UH
-  kUpstreamRequestTimeout,       // UT
-  kLocalReset,                   // LR
-  kUpstreamRemoteReset,          // UR
-  kUpstreamConnectionFailure,    // UF
-  kUpstreamConnectionTermination,  // UC
-  kUpstreamOverflow,             // UO
-  kNoRouteFound,                 // NR
-  kDelayInjected,                // DI
-  kFaultInjected,                // FI
-  kRateLimited,                  // RL
-  kUnauthorizedExternalService,  // UAEX
-  kRateLimitServiceError,        // RLSE
-  kDownstreamConnectionTermination,  // DC
-  kUpstreamRetryLimitExceeded,   // URX
-  kStreamIdleTimeout,            // SI
-  kInvalidEnvoyRequestHeaders,   // IH
-  kDownstreamProtocolError,      // DPE
+  kFailedLocalHealthCheck,            // LH
+  kNoHealthyUpstream,                 // UH
+  kUpstreamRequestTimeout,            // UT
+  kLocalReset,                        // LR
+  kUpstreamRemoteReset,               // UR
+  kUpstreamConnectionFailure,         // UF
+  kUpstreamConnectionTermination,     // UC
+  kUpstreamOverflow,                  // UO
+  kNoRouteFound,                      // NR
+  kDelayInjected,                     // DI
+  kFaultInjected,                     // FI
+  kRateLimited,                       // RL
+  kUnauthorizedExternalService,       // UAEX
+  kRateLimitServiceError,             // RLSE
+  kDownstreamConnectionTermination,   // DC
+  kUpstreamRetryLimitExceeded,        // URX
+  kStreamIdleTimeout,                 // SI
+  kInvalidEnvoyRequestHeaders,        // IH
+  kDownstreamProtocolError,           // DPE
   kUpstreamMaxStreamDurationReached,  // UMSDR
-  kResponseFromCacheFilter,      // RFCF
-  kNoFilterConfigFound,          // NFCF
-  kDurationTimeout,              // DT
-  kUpstreamProtocolError,        // UPE
-  kNoClusterFound,               // NC
-  kOverloadManager,              // OM
-  kDnsResolutionFailed,          // DF
-  kDropOverload,                 // DO
-  kDownstreamRemoteReset,        // DR
-  kUnconditionalDropOverload,    // UDO
+  kResponseFromCacheFilter,           // RFCF
+  kNoFilterConfigFound,               // NFCF
+  kDurationTimeout,                   // DT
+  kUpstreamProtocolError,             // UPE
+  kNoClusterFound,                    // NC
+  kOverloadManager,                   // OM
+  kDnsResolutionFailed,               // DF
+  kDropOverload,                      // DO
+  kDownstreamRemoteReset,             // DR
+  kUnconditionalDropOverload,         // UDO
   kCount,
 };
 

@@ -23,10 +23,10 @@ std::string_view protocol_name(Protocol protocol);  // "HTTP/1.1"; empty for kNo
 struct UpstreamInfo {
   net::Address remote;  // the host of the last attempt; empty if none was chosen
   net::Address local;
-  std::string_view host_text;  // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
-  std::string_view host_name;  // of the endpoint, if it has one: "a.example.com"
-  std::string_view cluster;    // as statistics call it (alt_stat_name)
-  std::string_view cluster_raw;  // its name, where that differs from `cluster`
+  std::string_view host_text;       // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
+  std::string_view host_name;       // of the endpoint, if it has one: "a.example.com"
+  std::string_view cluster;         // as statistics call it (alt_stat_name)
+  std::string_view cluster_raw;     // its name, where that differs from `cluster`
   std::string_view failure_reason;  // "connection_refused", ...
   std::string_view local_close_reason;
   uint32_t attempts = 0;
@@ -35,14 +35,14 @@ struct UpstreamInfo {
   MonoTime connect_begin{};  // of the connection used, which may be older than the stream
   MonoTime connect_end{};
   MonoTime handshake_end{};
-  MonoTime requested{};  // a connection was asked for
+  MonoTime requested{};   // a connection was asked for
   MonoTime pool_ready{};  // and was there
-  MonoTime first_tx{};  // of the last attempt
+  MonoTime first_tx{};    // of the last attempt
   MonoTime last_tx{};
   MonoTime first_rx{};
   MonoTime first_body_rx{};
   MonoTime last_rx{};
-  uint64_t bytes_sent = 0;      // on the wire, headers included
+  uint64_t bytes_sent = 0;  // on the wire, headers included
   uint64_t bytes_received = 0;
   uint64_t header_bytes_sent = 0;  // on the wire, as compressed as they were
   uint64_t header_bytes_received = 0;
@@ -51,14 +51,14 @@ struct UpstreamInfo {
 struct StreamInfo {
   WallTime start_wall{};
   MonoTime start{};
-  MonoTime request_end{};    // last byte of the request received
+  MonoTime request_end{};        // last byte of the request received
   MonoTime response_first_tx{};  // first byte of the response handed to the connection
   MonoTime end{};
   MonoTime downstream_handshake_end{};
   Protocol protocol = Protocol::kNone;
   uint16_t response_code = 0;  // 0: none was sent
   ResponseFlags flags;
-  std::string_view details;            // "via_upstream", "route_not_found", ...
+  std::string_view details;             // "via_upstream", "route_not_found", ...
   std::string_view connection_details;  // connection termination details
   std::string_view route_name;
   std::string_view virtual_host;
@@ -75,11 +75,11 @@ struct StreamInfo {
   uint64_t response_trailers_bytes = 0;
   uint64_t connection_id = 0;
   uint64_t stream_id = 0;
-  net::Address downstream_remote;         // after XFF or PROXY protocol
-  net::Address downstream_direct_remote;  // the peer of the socket
-  net::Address downstream_local;          // after PROXY protocol or original destination
-  net::Address downstream_direct_local;   // of the socket; empty: the same as downstream_local
-  std::string_view requested_server_name;  // SNI
+  net::Address downstream_remote;              // after XFF or PROXY protocol
+  net::Address downstream_direct_remote;       // the peer of the socket
+  net::Address downstream_local;               // after PROXY protocol or original destination
+  net::Address downstream_direct_local;        // of the socket; empty: the same as downstream_local
+  std::string_view requested_server_name;      // SNI
   std::string_view downstream_failure_reason;  // of its transport socket
   std::string_view downstream_close_reason;    // if it was closed from here
   std::string_view trace_id;

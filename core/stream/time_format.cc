@@ -12,12 +12,12 @@ struct Broken {
   int64_t seconds;  // since 1970, UTC
   uint32_t nanoseconds;
   int year;
-  unsigned month;    // 1..12
-  unsigned day;      // 1..31
+  unsigned month;  // 1..12
+  unsigned day;    // 1..31
   unsigned hour, minute, second;
-  unsigned weekday;  // 0: Sunday
+  unsigned weekday;      // 0: Sunday
   unsigned day_of_year;  // 0..365
-  int32_t offset;    // seconds east of UTC
+  int32_t offset;        // seconds east of UTC
   const char* zone;
 };
 
@@ -172,7 +172,8 @@ Result<TimeFormat> TimeFormat::compile(std::string_view format, Zone zone) {
     } else if (!rest.empty() && (kOwn.find(rest[0]) != kOwn.npos || kLeft.find(rest[0]) != kLeft.npos)) {
       piece.specifier = rest[0];
     } else {
-      return invalid("\"%" + std::string(rest.substr(0, 1)) + "\" is not a time specifier (those of strftime, %s, %f, %1f to %9f)");
+      return invalid("\"%" + std::string(rest.substr(0, 1)) +
+                     "\" is not a time specifier (those of strftime, %s, %f, %1f to %9f)");
     }
     flush();
     compiled.pieces_.push_back(std::move(piece));

@@ -60,18 +60,46 @@ const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
 
 }  // namespace
 
-ClusterStats::ClusterStats(stats::Store& store, const std::string& name) : group(store.group(kKind, name)), codes(*group, "upstream_rq") {
+ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
+    : group(store.group(kKind, name)), codes(*group, "upstream_rq") {
   size_t next = 0;
-  for (stats::Counter* counter :
-       {&cx_total, &cx_http1_total, &cx_connect_fail, &cx_connect_timeout, &cx_overflow, &cx_idle_timeout, &cx_none_healthy, &cx_destroy,
-        &cx_destroy_with_active_rq, &cx_max_requests, &cx_protocol_error, &cx_rx_bytes_total, &cx_tx_bytes_total, &rq_total,
-        &rq_pending_total, &rq_pending_overflow, &rq_pending_failure_eject, &rq_timeout, &rq_per_try_timeout, &rq_cancelled, &rq_rx_reset,
-        &rq_tx_reset, &rq_retry, &rq_retry_success, &rq_retry_overflow, &rq_retry_limit_exceeded, &rq_retry_backoff_exponential,
-        &rq_max_duration_reached, &membership_change, &update_success, &update_no_rebuild, &lb_healthy_panic}) {
+  for (stats::Counter* counter : {&cx_total,
+                                  &cx_http1_total,
+                                  &cx_connect_fail,
+                                  &cx_connect_timeout,
+                                  &cx_overflow,
+                                  &cx_idle_timeout,
+                                  &cx_none_healthy,
+                                  &cx_destroy,
+                                  &cx_destroy_with_active_rq,
+                                  &cx_max_requests,
+                                  &cx_protocol_error,
+                                  &cx_rx_bytes_total,
+                                  &cx_tx_bytes_total,
+                                  &rq_total,
+                                  &rq_pending_total,
+                                  &rq_pending_overflow,
+                                  &rq_pending_failure_eject,
+                                  &rq_timeout,
+                                  &rq_per_try_timeout,
+                                  &rq_cancelled,
+                                  &rq_rx_reset,
+                                  &rq_tx_reset,
+                                  &rq_retry,
+                                  &rq_retry_success,
+                                  &rq_retry_overflow,
+                                  &rq_retry_limit_exceeded,
+                                  &rq_retry_backoff_exponential,
+                                  &rq_max_duration_reached,
+                                  &membership_change,
+                                  &update_success,
+                                  &update_no_rebuild,
+                                  &lb_healthy_panic}) {
     *counter = group->counter(next++);
   }
-  for (stats::Gauge* gauge : {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
-                              &membership_excluded, &cx_open, &rq_open, &rq_pending_open, &rq_retry_open}) {
+  for (stats::Gauge* gauge :
+       {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
+        &membership_excluded, &cx_open, &rq_open, &rq_pending_open, &rq_retry_open}) {
     *gauge = group->gauge(next++);
   }
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);

@@ -21,11 +21,12 @@ struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
 
   std::shared_ptr<stats::Group> group;
-  stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout, cx_none_healthy,
-      cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total;
-  stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout, rq_per_try_timeout,
-      rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success, rq_retry_overflow, rq_retry_limit_exceeded,
-      rq_retry_backoff_exponential, rq_max_duration_reached;
+  stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
+      cx_none_healthy, cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total,
+      cx_tx_bytes_total;
+  stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
+      rq_per_try_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success, rq_retry_overflow,
+      rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_max_duration_reached;
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
   stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
       membership_excluded, cx_open, rq_open, rq_pending_open, rq_retry_open;
@@ -61,7 +62,7 @@ struct ClusterSpec {
   std::string name;
   std::string stat_name;  // alt_stat_name, else the name
   Duration connect_timeout = 5s;
-  Duration idle_timeout = 1h;           // of pooled connections; zero: none
+  Duration idle_timeout = 1h;                // of pooled connections; zero: none
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t max_response_headers_kb = 60;

@@ -77,7 +77,8 @@ uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
   return lb::kNoHost;
 }
 
-ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded) {
+ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
+                             std::span<const lb::Host* const> excluded) {
   if (hosts_ == nullptr) return nullptr;
   event::Lane& lane = owner_.lane();
   lb::PickInput input{hash, has_hash, attempt, excluded};
@@ -126,7 +127,8 @@ ClusterLocal& LaneClusters::at(uint32_t index) {
 
 ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
   for (auto& cluster : clusters_) {
-    if (cluster != nullptr && cluster->current() != nullptr && cluster->current()->spec.name == name) return cluster.get();
+    if (cluster != nullptr && cluster->current() != nullptr && cluster->current()->spec.name == name)
+      return cluster.get();
   }
   return nullptr;
 }

@@ -56,8 +56,8 @@ class ClusterLocal {
   const lb::HostSet* hosts_ = nullptr;
   std::shared_ptr<ClusterStats> stats_;
   http::h1::Settings h1_;
-  std::vector<Place> places_;                     // by host index
-  std::vector<lb::LaneView::PerHost> per_host_;   // by host index
+  std::vector<Place> places_;                       // by host index
+  std::vector<lb::LaneView::PerHost> per_host_;     // by host index
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
   lb::LaneState lb_state_;
 };
@@ -66,7 +66,9 @@ class LaneClusters final : public event::SlotObserver {
  public:
   explicit LaneClusters(event::Lane& lane);
   ~LaneClusters() override;
-  static LaneClusters& of(event::Lane& lane) { return *static_cast<LaneClusters*>(lane.local(event::LocalKey::kUpstream)); }
+  static LaneClusters& of(event::Lane& lane) {
+    return *static_cast<LaneClusters*>(lane.local(event::LocalKey::kUpstream));
+  }
 
   // nullptr: no such cluster (now).
   ClusterLocal* find(event::SlotId cluster) {

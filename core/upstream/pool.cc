@@ -6,14 +6,22 @@ namespace weir::upstream {
 
 std::string_view reason_text(ResetReason reason) {
   switch (reason) {
-    case ResetReason::kNone: return "";
-    case ResetReason::kConnectFailure: return "connection_failure";
-    case ResetReason::kConnectTimeout: return "connection_timeout";
-    case ResetReason::kConnectionTermination: return "connection_termination";
-    case ResetReason::kProtocolError: return "protocol_error";
-    case ResetReason::kOverflow: return "overflow";
-    case ResetReason::kLocalReset: return "local_reset";
-    case ResetReason::kRemoteReset: return "remote_reset";
+    case ResetReason::kNone:
+      return "";
+    case ResetReason::kConnectFailure:
+      return "connection_failure";
+    case ResetReason::kConnectTimeout:
+      return "connection_timeout";
+    case ResetReason::kConnectionTermination:
+      return "connection_termination";
+    case ResetReason::kProtocolError:
+      return "protocol_error";
+    case ResetReason::kOverflow:
+      return "overflow";
+    case ResetReason::kLocalReset:
+      return "local_reset";
+    case ResetReason::kRemoteReset:
+      return "remote_reset";
   }
   return "";
 }
@@ -207,7 +215,8 @@ void H1Connection::on_closed(net::CloseReason reason) {
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
-    pool.on_connect_failed(reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure);
+    pool.on_connect_failed(reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
+                                                                       : ResetReason::kConnectFailure);
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
@@ -344,7 +353,8 @@ void ConnPool::on_gone(H1Connection& connection) {
   stats.cx_destroy.inc();
   host_->totals.cx_active.dec();
   // Requests that waited for this connection's turn need another one.
-  if (connecting_count_ < waiting_count_ && !connection.connection_.connecting() && !open_connection() && connections_ == 0) {
+  if (connecting_count_ < waiting_count_ && !connection.connection_.connecting() && !open_connection() &&
+      connections_ == 0) {
     fail_waiters(ResetReason::kOverflow);
   }
 }

@@ -143,7 +143,7 @@ class ConnPool {
   event::Lane& lane_;
   ClusterLocal& cluster_;
   std::shared_ptr<lb::Host> host_;
-  List idle_;        // most recent first
+  List idle_;  // most recent first
   List busy_;
   List connecting_;
   IntrusiveList<Waiter, &Waiter::node_> waiters_;

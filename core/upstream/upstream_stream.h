@@ -19,13 +19,13 @@ namespace weir::upstream {
 
 enum class ResetReason : uint8_t {
   kNone,
-  kConnectFailure,     // refused, unreachable
+  kConnectFailure,  // refused, unreachable
   kConnectTimeout,
   kConnectionTermination,  // the peer closed before the response was complete
-  kProtocolError,      // the response could not be parsed
-  kOverflow,           // a circuit breaker
+  kProtocolError,          // the response could not be parsed
+  kOverflow,               // a circuit breaker
   kLocalReset,
-  kRemoteReset,        // the peer reset the stream (HTTP/2)
+  kRemoteReset,  // the peer reset the stream (HTTP/2)
 };
 // As %UPSTREAM_TRANSPORT_FAILURE_REASON% and details show it.
 std::string_view reason_text(ResetReason reason);
@@ -50,8 +50,8 @@ class UpstreamStream {
   ~UpstreamStream() = default;
 };
 
-// What the caller is told. [worker] Order: on_ready or on_failed; then informational responses, headers, data, trailers;
-// on_reset at any time after on_ready, last. Nothing follows the event that ends the response.
+// What the caller is told. [worker] Order: on_ready or on_failed; then informational responses, headers, data,
+// trailers; on_reset at any time after on_ready, last. Nothing follows the event that ends the response.
 class UpstreamEvents {
  public:
   virtual void on_ready(UpstreamStream& stream) = 0;

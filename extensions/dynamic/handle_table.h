@@ -23,7 +23,9 @@ class HandleTable {
   // `max_slots`: tests make small ones.
   explicit HandleTable(uint32_t worker, uint32_t max_slots = kMaxSlots) : worker_(worker), max_slots_(max_slots) {}
 
-  static uint32_t worker_of(weir_stream handle) { return static_cast<uint32_t>(handle >> (kSlotBits + kGenerationBits)); }
+  static uint32_t worker_of(weir_stream handle) {
+    return static_cast<uint32_t>(handle >> (kSlotBits + kGenerationBits));
+  }
   // 0: every slot is in use.
   weir_stream add(Filter& filter);
   void remove(weir_stream handle);
@@ -45,7 +47,9 @@ class HandleTable {
     uint64_t generation = 1;
     uint32_t next_free = kNone;
   };
-  static uint32_t slot_of(weir_stream handle) { return static_cast<uint32_t>(handle >> kGenerationBits) & (kMaxSlots - 1); }
+  static uint32_t slot_of(weir_stream handle) {
+    return static_cast<uint32_t>(handle >> kGenerationBits) & (kMaxSlots - 1);
+  }
 
   std::vector<Slot> slots_;
   uint32_t first_free_ = kNone;

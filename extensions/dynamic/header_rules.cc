@@ -10,14 +10,16 @@ constexpr size_t kMaxName = 1024;
 constexpr size_t kMaxValue = 1 << 20;
 
 bool is_value(std::string_view value) {
-  return value.size() <= kMaxValue && http::all_chars(value, http::kFieldChar) && http::trim_spaces(value).size() == value.size();
+  return value.size() <= kMaxValue && http::all_chars(value, http::kFieldChar) &&
+         http::trim_spaces(value).size() == value.size();
 }
 
 // The value of a pseudo-header goes into the first line of a message, where a space is a delimiter.
 bool is_pseudo_value(std::string_view name, std::string_view value) {
   if (value.empty() || value.size() > kMaxValue) return false;
   if (name == ":status") {
-    return value.size() == 3 && value[0] >= '2' && value[0] <= '5' && value[1] >= '0' && value[1] <= '9' && value[2] >= '0' && value[2] <= '9';
+    return value.size() == 3 && value[0] >= '2' && value[0] <= '5' && value[1] >= '0' && value[1] <= '9' &&
+           value[2] >= '0' && value[2] <= '9';
   }
   if (name == ":method") return http::is_token(value);
   if (name == ":scheme") return value == "http" || value == "https";

@@ -26,7 +26,8 @@ std::atomic<uint64_t> scopes{0};
 
 void log_line(uint32_t level, weir_bytes component, weir_bytes text) {
   if (!is_text(component) || !is_text(text)) return;
-  static constexpr log::Level kLevels[] = {log::Level::kDebug, log::Level::kInfo, log::Level::kWarning, log::Level::kError};
+  static constexpr log::Level kLevels[] = {log::Level::kDebug, log::Level::kInfo, log::Level::kWarning,
+                                           log::Level::kError};
   log::Level as = kLevels[level < 4 ? level : 3];
   if (!log::enabled(as)) return;
   std::string line(view_of(text).substr(0, 4096));
@@ -197,8 +198,10 @@ int32_t reply(weir_stream stream, const weir_reply* wanted) {
   Filter* filter = LanePlugins::find(stream);
   if (filter == nullptr) return WEIR_GONE;
   if (wanted == nullptr || wanted->struct_size < sizeof(weir_reply)) return WEIR_INVALID;
-  if (wanted->status < 200 || wanted->status > 599 || !is_text(wanted->body) || !is_text(wanted->details)) return WEIR_INVALID;
-  if (wanted->header_count > kMaxReplyHeaders || wanted->body.size > kMaxReplyBody || wanted->details.size > 256) return WEIR_LIMIT;
+  if (wanted->status < 200 || wanted->status > 599 || !is_text(wanted->body) || !is_text(wanted->details))
+    return WEIR_INVALID;
+  if (wanted->header_count > kMaxReplyHeaders || wanted->body.size > kMaxReplyBody || wanted->details.size > 256)
+    return WEIR_LIMIT;
   if (wanted->header_count > 0 && wanted->headers == nullptr) return WEIR_INVALID;
   for (uint32_t i = 0; i < wanted->header_count; ++i) {
     const weir_header& header = wanted->headers[i];
@@ -260,15 +263,34 @@ int32_t pick_in_flight(weir_pick pick, uint32_t endpoint, int64_t* requests) {
   return requests != nullptr ? scope->in_flight(endpoint, *requests) : static_cast<int32_t>(WEIR_INVALID);
 }
 
-constexpr weir_api kApi = {
-    sizeof(weir_api), WEIR_ABI_MAJOR, WEIR_ABI_MINOR, 0,
-    &log_line, &get_extension,
-    &config_error, &config_counter, &config_buffer_body,
-    &get_header, &get_headers, &list_headers, &set_header, &add_header, &remove_header,
-    &body_views, &body_drain, &body_append, &body_replace,
-    &reply, &resume, &timer_arm, &timer_cancel, &post,
-    &arena_alloc, &counter_add, &route_config,
-    &pick_in_flight};
+constexpr weir_api kApi = {sizeof(weir_api),
+                           WEIR_ABI_MAJOR,
+                           WEIR_ABI_MINOR,
+                           0,
+                           &log_line,
+                           &get_extension,
+                           &config_error,
+                           &config_counter,
+                           &config_buffer_body,
+                           &get_header,
+                           &get_headers,
+                           &list_headers,
+                           &set_header,
+                           &add_header,
+                           &remove_header,
+                           &body_views,
+                           &body_drain,
+                           &body_append,
+                           &body_replace,
+                           &reply,
+                           &resume,
+                           &timer_arm,
+                           &timer_cancel,
+                           &post,
+                           &arena_alloc,
+                           &counter_add,
+                           &route_config,
+                           &pick_in_flight};
 
 }  // namespace
 
@@ -288,7 +310,8 @@ int32_t ConfigScope::counter(std::string_view name, uint32_t& number) {
   if (factory_ == nullptr) return WEIR_UNSUPPORTED;
   if (counters.size() >= kMaxCounters) return WEIR_LIMIT;
   for (char c : name) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
     if (!plain) return WEIR_INVALID;
   }
   number = static_cast<uint32_t>(counters.size());
@@ -296,7 +319,8 @@ int32_t ConfigScope::counter(std::string_view name, uint32_t& number) {
   return WEIR_OK;
 }
 
-PickScope::PickScope(lb::LaneView& view, const std::vector<lb::HostIndex>& endpoints) : view_(view), endpoints_(endpoints), handle_(++picks) {
+PickScope::PickScope(lb::LaneView& view, const std::vector<lb::HostIndex>& endpoints)
+    : view_(view), endpoints_(endpoints), handle_(++picks) {
   current_pick = this;
 }
 PickScope::~PickScope() { current_pick = nullptr; }

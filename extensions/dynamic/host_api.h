@@ -18,7 +18,9 @@ const weir_api& host_api();
 inline weir_bytes bytes_of(std::string_view text) { return {text.data() != nullptr ? text.data() : "", text.size()}; }
 // The arguments of a plugin are checked: a null pointer with a size is no text.
 inline bool is_text(weir_bytes bytes) { return bytes.data != nullptr || bytes.size == 0; }
-inline std::string_view view_of(weir_bytes bytes) { return {bytes.data != nullptr ? bytes.data : "", static_cast<size_t>(bytes.size)}; }
+inline std::string_view view_of(weir_bytes bytes) {
+  return {bytes.data != nullptr ? bytes.data : "", static_cast<size_t>(bytes.size)};
+}
 
 // What a plugin may do while its config_create runs; its handle is good until the object goes. [main]
 class ConfigScope {

@@ -13,12 +13,14 @@ using filter::Action;
 
 // --- Configuration ---------------------------------------------------------------------------------------------------
 
-Result<std::shared_ptr<const HttpConfig>> HttpConfig::make(const Module& module, std::string_view name, std::string_view text,
-                                                           std::string_view field, filter::FactoryScope& scope) {
+Result<std::shared_ptr<const HttpConfig>> HttpConfig::make(const Module& module, std::string_view name,
+                                                           std::string_view text, std::string_view field,
+                                                           filter::FactoryScope& scope) {
   if (!module.has_http_filter) return invalid(module.id + " has no HTTP filter");
   std::shared_ptr<HttpConfig> config(new HttpConfig(module));
   ConfigScope plugin_scope(&scope);
-  int32_t made = module.http_filter.config_create(plugin_scope.handle(), bytes_of(name), bytes_of(text), &config->plugin_config_);
+  int32_t made =
+      module.http_filter.config_create(plugin_scope.handle(), bytes_of(name), bytes_of(text), &config->plugin_config_);
   config->created_ = made == WEIR_OK;
   if (made != WEIR_OK && plugin_scope.errors.empty()) {
     scope.error(field, module.id + " refused its configuration without saying why");
@@ -270,9 +272,11 @@ int32_t Filter::reply(const weir_reply& wanted) {
   answer->status = wanted.status;
   answer->body = arena.copy(view_of(wanted.body));
   answer->details = wanted.details.size > 0 ? arena.copy(view_of(wanted.details)) : std::string_view("plugin_reply");
-  auto* headers = static_cast<weir_header*>(arena.allocate(wanted.header_count * sizeof(weir_header), alignof(weir_header)));
+  auto* headers =
+      static_cast<weir_header*>(arena.allocate(wanted.header_count * sizeof(weir_header), alignof(weir_header)));
   for (uint32_t i = 0; i < wanted.header_count; ++i) {
-    headers[i] = {bytes_of(arena.copy_or_empty(view_of(wanted.headers[i].name))), bytes_of(arena.copy_or_empty(view_of(wanted.headers[i].value)))};
+    headers[i] = {bytes_of(arena.copy_or_empty(view_of(wanted.headers[i].name))),
+                  bytes_of(arena.copy_or_empty(view_of(wanted.headers[i].value)))};
   }
   answer->headers = headers;
   answer->header_count = wanted.header_count;

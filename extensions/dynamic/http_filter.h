@@ -23,8 +23,9 @@ namespace weir::extensions::dynamic {
 class HttpConfig {
  public:
   // Errors go to the scope's report, below `field` of its message; the result is then not used.
-  static Result<std::shared_ptr<const HttpConfig>> make(const Module& module, std::string_view name, std::string_view text,
-                                                        std::string_view field, filter::FactoryScope& scope);
+  static Result<std::shared_ptr<const HttpConfig>> make(const Module& module, std::string_view name,
+                                                        std::string_view text, std::string_view field,
+                                                        filter::FactoryScope& scope);
   ~HttpConfig();
   HttpConfig(const HttpConfig&) = delete;
   HttpConfig& operator=(const HttpConfig&) = delete;

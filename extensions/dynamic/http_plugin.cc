@@ -14,8 +14,9 @@ namespace published = envoy::extensions::filters::http::dynamic_modules::v3;
 namespace own = weir::extensions::dynamic::v1;
 
 template <class Text>
-Result<std::shared_ptr<const HttpConfig>> make(const std::string& module_name, std::string_view module_field, const std::string& name,
-                                               const Text& text, std::string_view text_field, filter::FactoryScope& scope) {
+Result<std::shared_ptr<const HttpConfig>> make(const std::string& module_name, std::string_view module_field,
+                                               const std::string& name, const Text& text, std::string_view text_field,
+                                               filter::FactoryScope& scope) {
   auto module = Loader::process().load(module_name);
   auto plain = config_text(text);
   if (!module.ok()) scope.error(module_field, message_of(module.status()));
@@ -30,7 +31,8 @@ Result<std::shared_ptr<const HttpConfig>> make(const std::string& module_name, s
 }
 
 template <class Text>
-Result<std::shared_ptr<const RouteText>> make_route(const Text& text, std::string_view field, filter::FactoryScope& scope) {
+Result<std::shared_ptr<const RouteText>> make_route(const Text& text, std::string_view field,
+                                                    filter::FactoryScope& scope) {
   auto plain = config_text(text);
   if (!plain.ok()) {
     scope.error(field, message_of(plain.status()));
@@ -40,29 +42,35 @@ Result<std::shared_ptr<const RouteText>> make_route(const Text& text, std::strin
 }
 
 struct OwnConfig {
-  static Result<std::shared_ptr<const HttpConfig>> from_proto(const own::HttpFilter& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const HttpConfig>> from_proto(const own::HttpFilter& proto,
+                                                              filter::FactoryScope& scope) {
     return make(proto.module(), "module", proto.filter_name(), proto.config(), "config", scope);
   }
 };
 
 struct PublishedConfig {
-  static Result<std::shared_ptr<const HttpConfig>> from_proto(const published::DynamicModuleFilter& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const HttpConfig>> from_proto(const published::DynamicModuleFilter& proto,
+                                                              filter::FactoryScope& scope) {
     if (proto.terminal_filter()) scope.error("terminal_filter", "not supported by weir yet");
     if (proto.dynamic_module_config().load_globally()) {
-      scope.error("dynamic_module_config.load_globally", "not supported: a plugin's symbols are never visible to others");
+      scope.error("dynamic_module_config.load_globally",
+                  "not supported: a plugin's symbols are never visible to others");
     }
-    return make(proto.dynamic_module_config().name(), "dynamic_module_config.name", proto.filter_name(), proto.filter_config(), "filter_config", scope);
+    return make(proto.dynamic_module_config().name(), "dynamic_module_config.name", proto.filter_name(),
+                proto.filter_config(), "filter_config", scope);
   }
 };
 
 struct OwnRoute {
-  static Result<std::shared_ptr<const RouteText>> from_proto(const own::HttpFilterPerRoute& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const RouteText>> from_proto(const own::HttpFilterPerRoute& proto,
+                                                             filter::FactoryScope& scope) {
     return make_route(proto.config(), "config", scope);
   }
 };
 
 struct PublishedRoute {
-  static Result<std::shared_ptr<const RouteText>> from_proto(const published::DynamicModuleFilterPerRoute& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const RouteText>> from_proto(const published::DynamicModuleFilterPerRoute& proto,
+                                                             filter::FactoryScope& scope) {
     return make_route(proto.filter_config(), "filter_config", scope);
   }
 };

@@ -22,7 +22,9 @@ void lb_dynamic(filter::RegistryBuilder& registry) {
     if (!config.ok()) return config.status();
     return std::shared_ptr<const void>(std::move(*config));
   };
-  policy->build = [](const lb::BuildInput& input, const void* config) { return static_cast<const LbConfig*>(config)->build(input); };
+  policy->build = [](const lb::BuildInput& input, const void* config) {
+    return static_cast<const LbConfig*>(config)->build(input);
+  };
   auto name = policy->name;
   auto type = policy->type;
   registry.add(std::move(policy), name, type);

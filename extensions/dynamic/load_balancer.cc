@@ -12,7 +12,10 @@ constexpr size_t kMaxExcluded = 16;
 class PluginTable final : public lb::Table {
  public:
   PluginTable(std::shared_ptr<const LbConfig> config, void* table, const lb::BuildInput& input)
-      : config_(std::move(config)), table_(table), hosts_(input.hosts), usable_(input.usable.begin(), input.usable.end()) {}
+      : config_(std::move(config)),
+        table_(table),
+        hosts_(input.hosts),
+        usable_(input.usable.begin(), input.usable.end()) {}
   ~PluginTable() override { config_->hooks().table_destroy(table_); }
 
   lb::HostIndex pick(const lb::PickInput& input, lb::LaneView& view, lb::LaneState& state) const noexcept override {
@@ -54,15 +57,18 @@ class PluginTable final : public lb::Table {
 
 }  // namespace
 
-Result<std::shared_ptr<const LbConfig>> LbConfig::make(const Module& module, std::string_view name, std::string_view text) {
+Result<std::shared_ptr<const LbConfig>> LbConfig::make(const Module& module, std::string_view name,
+                                                       std::string_view text) {
   if (!module.has_load_balancer) return invalid("module: " + module.id + " has no load balancer");
   std::shared_ptr<LbConfig> config(new LbConfig(module));
   ConfigScope scope(nullptr);
-  int32_t made = module.load_balancer.config_create(scope.handle(), bytes_of(name), bytes_of(text), &config->plugin_config_);
+  int32_t made =
+      module.load_balancer.config_create(scope.handle(), bytes_of(name), bytes_of(text), &config->plugin_config_);
   config->created_ = made == WEIR_OK;
   std::string errors;
   for (const ConfigScope::Error& error : scope.errors) {
-    errors += (errors.empty() ? "config" : "; config") + std::string(error.field.empty() ? "" : ".") + error.field + ": " + error.message;
+    errors += (errors.empty() ? "config" : "; config") + std::string(error.field.empty() ? "" : ".") + error.field +
+              ": " + error.message;
   }
   if (!errors.empty()) return invalid(errors);
   if (made != WEIR_OK) return invalid("config: " + module.id + " refused its configuration without saying why");
@@ -81,14 +87,16 @@ std::unique_ptr<const lb::Table> LbConfig::build(const lb::BuildInput& input) co
   endpoints.reserve(input.usable.size());
   for (lb::HostIndex index : input.usable) {
     const lb::HostEntry& host = input.hosts[index];
-    static_assert(static_cast<int>(lb::Health::kDraining) == WEIR_DRAINING && static_cast<int>(lb::Health::kDegraded) == WEIR_DEGRADED);
+    static_assert(static_cast<int>(lb::Health::kDraining) == WEIR_DRAINING &&
+                  static_cast<int>(lb::Health::kDegraded) == WEIR_DEGRADED);
     endpoints.push_back({bytes_of(host.host->text()), bytes_of(host.host->hostname()), bytes_of(host.zone), host.weight,
                          static_cast<uint32_t>(host.health), host.priority, 0});
   }
   weir_endpoints list = {endpoints.data(), static_cast<uint32_t>(endpoints.size()), sizeof(weir_endpoint)};
   void* table = nullptr;
   if (hooks().build(plugin_config_, &list, &table) != WEIR_OK) {
-    WEIR_LOG(kError, "dynamic", "%s: build failed for %zu endpoints; the cluster has no host", module_.id.c_str(), endpoints.size());
+    WEIR_LOG(kError, "dynamic", "%s: build failed for %zu endpoints; the cluster has no host", module_.id.c_str(),
+             endpoints.size());
     return nullptr;
   }
   return std::make_unique<PluginTable>(shared_from_this(), table, input);

@@ -14,7 +14,8 @@ namespace weir::extensions::dynamic {
 // [immutable] Made and destroyed on main, after the last table built from it.
 class LbConfig : public std::enable_shared_from_this<LbConfig> {
  public:
-  static Result<std::shared_ptr<const LbConfig>> make(const Module& module, std::string_view name, std::string_view text);
+  static Result<std::shared_ptr<const LbConfig>> make(const Module& module, std::string_view name,
+                                                      std::string_view text);
   ~LbConfig();
   LbConfig(const LbConfig&) = delete;
   LbConfig& operator=(const LbConfig&) = delete;

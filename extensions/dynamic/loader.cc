@@ -53,7 +53,8 @@ bool is_below(const std::string& path, const std::string& directory) {
 }
 
 bool same_version(const struct stat& a, const struct stat& b) {
-  return a.st_size == b.st_size && a.st_ino == b.st_ino && a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+  return a.st_size == b.st_size && a.st_ino == b.st_ino && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
+         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
 // The whole of a regular file; an error if somebody writes to it meanwhile.
@@ -62,7 +63,8 @@ Result<std::string> read_file(const std::string& path) {
   struct stat before {};
   if (file.fd() < 0 || fstat(file.fd(), &before) != 0) return unavailable(path + ": " + error_text());
   if (!S_ISREG(before.st_mode)) return invalid(path + ": not a regular file");
-  if ((before.st_mode & S_IWOTH) != 0) return invalid(path + ": anybody may write to it; take that right away (chmod o-w)");
+  if ((before.st_mode & S_IWOTH) != 0)
+    return invalid(path + ": anybody may write to it; take that right away (chmod o-w)");
   if (static_cast<size_t>(before.st_size) > kMaxFileBytes) return invalid(path + ": larger than 1 GiB");
   std::string content(static_cast<size_t>(before.st_size), '\0');
   size_t done = 0;
@@ -97,7 +99,8 @@ Status make_private_directory(const std::string& path) {
   struct stat facts {};
   if (lstat(path.c_str(), &facts) != 0) return unavailable(path + ": " + error_text());
   if (!S_ISDIR(facts.st_mode) || facts.st_uid != geteuid() || (facts.st_mode & 077) != 0) {
-    return invalid(path + ": copies of plugins are kept there, so it must be a directory of this user with mode 0700; "
+    return invalid(path +
+                   ": copies of plugins are kept there, so it must be a directory of this user with mode 0700; "
                    "set WEIR_PLUGIN_COPIES to another");
   }
   return {};
@@ -171,12 +174,16 @@ Result<const Module*> Loader::load(std::string_view module) {
 
 Result<std::string> Loader::find(std::string_view module) const {
   if (options_.directories.empty()) {
-    return invalid("plugins from shared libraries are off; start weir with WEIR_PLUGIN_DIRS=/directory[:/directory...] to allow those in there");
+    return invalid(
+        "plugins from shared libraries are off; start weir with WEIR_PLUGIN_DIRS=/directory[:/directory...] to allow "
+        "those in there");
   }
   for (const std::string& directory : options_.directories) {
     if (directory[0] != '/') return invalid("WEIR_PLUGIN_DIRS: '" + directory + "' is not an absolute path");
   }
-  if (module.empty()) return invalid("module: must not be empty; an absolute path, or the name of a file in WEIR_PLUGIN_DIRS without .so");
+  if (module.empty())
+    return invalid(
+        "module: must not be empty; an absolute path, or the name of a file in WEIR_PLUGIN_DIRS without .so");
   std::string allowed;
   for (const std::string& directory : options_.directories) allowed += (allowed.empty() ? "" : ", ") + directory;
 
@@ -185,7 +192,8 @@ Result<std::string> Loader::find(std::string_view module) const {
     candidates.emplace_back(module);
   } else {
     if (module.find('/') != std::string_view::npos) {
-      return invalid("module: '" + std::string(module) + "' is a relative path; allowed are an absolute path or a name without '/'");
+      return invalid("module: '" + std::string(module) +
+                     "' is a relative path; allowed are an absolute path or a name without '/'");
     }
     for (const std::string& directory : options_.directories) {
       candidates.push_back(directory + "/" + std::string(module) + ".so");
@@ -204,7 +212,8 @@ Result<std::string> Loader::find(std::string_view module) const {
   return invalid("module: no " + std::string(module) + ".so or lib" + std::string(module) + ".so in " + allowed);
 }
 
-Result<std::string> Loader::make_copy(const std::string& path, const std::string& content, const std::string& hash) const {
+Result<std::string> Loader::make_copy(const std::string& path, const std::string& content,
+                                      const std::string& hash) const {
   std::string directory = options_.copies.empty() ? "/tmp/weir-plugins-" + std::to_string(geteuid()) : options_.copies;
   if (directory[0] != '/') return invalid("WEIR_PLUGIN_COPIES: '" + directory + "' is not an absolute path");
   WEIR_RETURN_IF_ERROR(make_private_directory(directory));
@@ -237,7 +246,9 @@ Result<std::unique_ptr<Module>> Loader::open(const std::string& path, const std:
   }
   const auto* entry = static_cast<const weir_plugin*>(dlsym(library, "weir_plugin_entry"));
   if (entry == nullptr) {
-    return invalid(path + ": is no weir plugin: it does not export weir_plugin_entry (weir/plugin.h says how; plugins for other proxies do not load here)");
+    return invalid(path +
+                   ": is no weir plugin: it does not export weir_plugin_entry (weir/plugin.h says how; plugins for "
+                   "other proxies do not load here)");
   }
   if (Status status = internal::check_entry(*entry); !status.ok()) return invalid(path + ": " + message_of(status));
   auto module = std::make_unique<Module>();
@@ -262,24 +273,28 @@ namespace internal {
 Status check_map_room(size_t used, size_t allowed) {
   if (used + kMapsPerModule <= allowed - allowed / 10) return {};
   return unavailable("the process has " + std::to_string(used) + " of " + std::to_string(allowed) +
-                     " memory maps, too many to load another plugin; raise vm.max_map_count, or restart weir to be rid of old versions");
+                     " memory maps, too many to load another plugin; raise vm.max_map_count, or restart weir to be rid "
+                     "of old versions");
 }
 
 Status check_elf(std::string_view content) {
   Elf64_Ehdr header;
-  if (content.size() < sizeof(header) || content.substr(0, SELFMAG) != ELFMAG) return invalid("is not a shared library (no ELF file)");
+  if (content.size() < sizeof(header) || content.substr(0, SELFMAG) != ELFMAG)
+    return invalid("is not a shared library (no ELF file)");
   std::memcpy(&header, content.data(), sizeof(header));
 #if defined(__x86_64__)
   constexpr int kMachine = EM_X86_64;
 #elif defined(__aarch64__)
   constexpr int kMachine = EM_AARCH64;
 #endif
-  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != kMachine) return invalid("is built for another kind of machine");
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != kMachine)
+    return invalid("is built for another kind of machine");
   if (header.e_type != ET_DYN) return invalid("is not a shared library (build it with -shared -fPIC)");
   uint64_t sections = header.e_shoff + uint64_t{header.e_shentsize} * header.e_shnum;
   uint64_t segments = header.e_phoff + uint64_t{header.e_phentsize} * header.e_phnum;
   // A file that is cut off would map, and kill the process where its end is missing.
-  if (sections < header.e_shoff || segments < header.e_phoff || sections > content.size() || segments > content.size()) {
+  if (sections < header.e_shoff || segments < header.e_phoff || sections > content.size() ||
+      segments > content.size()) {
     return invalid("is cut off; was it copied to its end?");
   }
   return {};
@@ -289,11 +304,14 @@ Status check_entry(const weir_plugin& entry) {
   constexpr size_t kVersionEnd = offsetof(weir_plugin, reserved);
   // While the interface is a draft its numbers promise nothing about each other.
   if (entry.struct_size < kVersionEnd || entry.abi_major != WEIR_ABI_MAJOR || entry.abi_minor != WEIR_ABI_MINOR) {
-    return invalid("is made for version " + version_text(entry.abi_major, entry.abi_minor) + " of weir's plugin interface, and this weir has " +
-                   version_text(WEIR_ABI_MAJOR, WEIR_ABI_MINOR) + " (a draft: both must be the same); build the plugin with this weir's SDK, or run the weir it was made for");
+    return invalid(
+        "is made for version " + version_text(entry.abi_major, entry.abi_minor) +
+        " of weir's plugin interface, and this weir has " + version_text(WEIR_ABI_MAJOR, WEIR_ABI_MINOR) +
+        " (a draft: both must be the same); build the plugin with this weir's SDK, or run the weir it was made for");
   }
   if (entry.struct_size < sizeof(weir_plugin)) {
-    return invalid("its entry has " + std::to_string(entry.struct_size) + " bytes, and at least " + std::to_string(sizeof(weir_plugin)) + " are needed");
+    return invalid("its entry has " + std::to_string(entry.struct_size) + " bytes, and at least " +
+                   std::to_string(sizeof(weir_plugin)) + " are needed");
   }
   if (entry.id == nullptr || entry.id[0] == '\0') return invalid("its entry has no id");
   if (entry.start == nullptr) return invalid(std::string(entry.id) + ": its entry has no start");
@@ -301,14 +319,16 @@ Status check_entry(const weir_plugin& entry) {
     return invalid(std::string(entry.id) + ": its entry offers nothing this weir knows (HTTP filter, load balancer)");
   }
   if (const weir_http_filter* http = entry.http_filter) {
-    if (http->struct_size < offsetof(weir_http_filter, create) || http->config_create == nullptr || http->config_destroy == nullptr) {
+    if (http->struct_size < offsetof(weir_http_filter, create) || http->config_create == nullptr ||
+        http->config_destroy == nullptr) {
       return invalid(std::string(entry.id) + ": its HTTP filter has no config_create and config_destroy");
     }
   }
   if (const weir_load_balancer* lb = entry.load_balancer) {
-    if (lb->struct_size < sizeof(weir_load_balancer) || lb->config_create == nullptr || lb->config_destroy == nullptr || lb->build == nullptr ||
-        lb->pick == nullptr || lb->table_destroy == nullptr) {
-      return invalid(std::string(entry.id) + ": its load balancer lacks one of config_create, config_destroy, build, pick, table_destroy");
+    if (lb->struct_size < sizeof(weir_load_balancer) || lb->config_create == nullptr || lb->config_destroy == nullptr ||
+        lb->build == nullptr || lb->pick == nullptr || lb->table_destroy == nullptr) {
+      return invalid(std::string(entry.id) +
+                     ": its load balancer lacks one of config_create, config_destroy, build, pick, table_destroy");
     }
   }
   return {};

@@ -11,11 +11,14 @@ struct Config {
   std::string json;
   static weir::sdk::Result<Config> parse(std::string_view text) {
     google::protobuf::Struct fields;
-    if (!google::protobuf::util::JsonStringToMessage(std::string(text), &fields).ok()) return weir::sdk::Error{"is no JSON object"};
+    if (!google::protobuf::util::JsonStringToMessage(std::string(text), &fields).ok())
+      return weir::sdk::Error{"is no JSON object"};
     Config config;
     // By reflection and through the descriptor pool, so that the library's static state is at work.
-    const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName("google.protobuf.Struct");
-    config.json = descriptor != nullptr ? descriptor->full_name() + "/" + std::to_string(fields.fields_size()) : "no descriptor";
+    const auto* descriptor =
+        google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName("google.protobuf.Struct");
+    config.json =
+        descriptor != nullptr ? descriptor->full_name() + "/" + std::to_string(fields.fields_size()) : "no descriptor";
     return config;
   }
 };

@@ -8,8 +8,9 @@
 namespace weir::sim {
 
 SimClient::SimClient(uint64_t seed, uint16_t port, ClientShared& shared) : random_(seed), shared_(shared) {
-  static constexpr Manner kManners[] = {Manner::kPolite,      Manner::kPolite,     Manner::kPolite,     Manner::kPolite,  Manner::kLeavesEarly,
-                                        Manner::kResetsEarly, Manner::kHalfCloses, Manner::kSlowReader, Manner::kGarbage, Manner::kStopsSending};
+  static constexpr Manner kManners[] = {
+      Manner::kPolite,      Manner::kPolite,     Manner::kPolite,     Manner::kPolite,  Manner::kLeavesEarly,
+      Manner::kResetsEarly, Manner::kHalfCloses, Manner::kSlowReader, Manner::kGarbage, Manner::kStopsSending};
   manner_ = kManners[random_.below(10)];
   pipelines_ = random_.below(3) == 0;
   plan_requests();
@@ -23,27 +24,33 @@ void SimClient::plan_requests() {
     total += to_send_.back().wire.size();
   }
   budget_ = random_.below(static_cast<uint32_t>(total) + 1);
-  if (manner_ != Manner::kLeavesEarly && manner_ != Manner::kResetsEarly && manner_ != Manner::kStopsSending) budget_ = SIZE_MAX;
+  if (manner_ != Manner::kLeavesEarly && manner_ != Manner::kResetsEarly && manner_ != Manner::kStopsSending)
+    budget_ = SIZE_MAX;
 }
 
 SimClient::Request SimClient::make_request() {
   Request request;
   request.id = manner_ == Manner::kGarbage ? 0 : shared_.next_id;  // garbled numbers would look like somebody else's
-  shared_.next_id += 2;  // a body belongs to the number after it
+  shared_.next_id += 2;                                            // a body belongs to the number after it
   uint32_t kind = random_.below(12);
   request.direct = kind == 0;
   std::string id = std::to_string(request.id);
-  std::string path = request.direct ? "/direct/" + id : kind == 1 ? "/nowhere/" + id : "/up/" + std::to_string(random_.below(5)) + "/" + id;
+  std::string path = request.direct ? "/direct/" + id
+                     : kind == 1    ? "/nowhere/" + id
+                                    : "/up/" + std::to_string(random_.below(5)) + "/" + id;
   size_t body = random_.below(2) == 0 ? 0 : random_.below(random_.below(4) == 0 ? 300'000 : 500);
   uint32_t method = random_.below(10);
   request.method = body > 0 ? (method < 5 ? "POST" : "PUT") : method == 0 ? "HEAD" : method == 1 ? "DELETE" : "GET";
   size_t answer = random_.below(3) == 0 ? 0 : random_.below(random_.below(4) == 0 ? 300'000 : 2000);
-  request.plan = "send=" + std::to_string(body) + ";len=" + std::to_string(answer) + ";frame=" + std::to_string(random_.below(3)) +
-                 ";wait=" + std::to_string(random_.below(4) == 0 ? random_.below(30) : 0) + ";trailers=" + std::to_string(random_.below(2)) +
-                 ";early=" + std::to_string(random_.below(6) == 0) + ";info=" + std::to_string(random_.below(8) == 0) +
-                 ";close=" + std::to_string(random_.below(8) == 0) + ";cut=" + std::to_string(random_.below(20) == 0);
+  request.plan = "send=" + std::to_string(body) + ";len=" + std::to_string(answer) +
+                 ";frame=" + std::to_string(random_.below(3)) +
+                 ";wait=" + std::to_string(random_.below(4) == 0 ? random_.below(30) : 0) +
+                 ";trailers=" + std::to_string(random_.below(2)) + ";early=" + std::to_string(random_.below(6) == 0) +
+                 ";info=" + std::to_string(random_.below(8) == 0) + ";close=" + std::to_string(random_.below(8) == 0) +
+                 ";cut=" + std::to_string(random_.below(20) == 0);
   std::string& wire = request.wire;
-  wire = request.method + " " + path + " HTTP/1.1\r\nhost: sim.example\r\nx-sim-id: " + id + "\r\nx-sim-plan: " + request.plan + "\r\n";
+  wire = request.method + " " + path + " HTTP/1.1\r\nhost: sim.example\r\nx-sim-id: " + id +
+         "\r\nx-sim-plan: " + request.plan + "\r\n";
   if (manner_ == Manner::kGarbage) wire += "x-sim-garbled: 1\r\n";  // far behind what is garbled
   if (random_.below(20) == 0) wire += "connection: close\r\n";
   std::string bytes = pattern(request.id + 1, body);
@@ -74,8 +81,11 @@ void SimClient::violation(const std::string& what) {
 
 std::string SimClient::describe() const {
   std::string text = "manner " + std::to_string(static_cast<int>(manner_)) + (pipelines_ ? ", pipelining" : "") + ", " +
-                     std::to_string(to_send_.size()) + " to send, " + std::to_string(socket_.out.size()) + " bytes unsent";
-  if (!waiting_.empty()) text += ", waiting for " + std::to_string(waiting_.front().id) + " " + waiting_.front().method + " " + waiting_.front().plan;
+                     std::to_string(to_send_.size()) + " to send, " + std::to_string(socket_.out.size()) +
+                     " bytes unsent";
+  if (!waiting_.empty())
+    text += ", waiting for " + std::to_string(waiting_.front().id) + " " + waiting_.front().method + " " +
+            waiting_.front().plan;
   return text;
 }
 
@@ -107,7 +117,8 @@ bool SimClient::step(MonoTime now) {
   if (not_reading_ > 0) {
     --not_reading_;
   } else {
-    moved |= socket_.receive_some(1 + random_.below(manner_ == Manner::kSlowReader || random_.below(4) == 0 ? 50 : 65'000));
+    moved |=
+        socket_.receive_some(1 + random_.below(manner_ == Manner::kSlowReader || random_.below(4) == 0 ? 50 : 65'000));
     if (manner_ == Manner::kSlowReader && random_.below(20) == 0) not_reading_ = random_.below(100);
   }
   while (!waiting_.empty() && !done_) {
@@ -131,7 +142,8 @@ bool SimClient::step(MonoTime now) {
     }
   }
   // A refusal that came before the method was known may have a body, also if it was to be HEAD.
-  if (waiting_.empty() && !socket_.in.empty() && last_status_ < 400) violation("bytes that nobody asked for: " + socket_.in.substr(0, 100));
+  if (waiting_.empty() && !socket_.in.empty() && last_status_ < 400)
+    violation("bytes that nobody asked for: " + socket_.in.substr(0, 100));
   if ((waiting_.empty() && to_send_.empty()) || socket_.peer_ended()) finish();
   if (last_move_ == MonoTime{} || moved) last_move_ = now;
   // Every request has a timeout of half a minute at most, from its last byte.
@@ -147,14 +159,16 @@ void SimClient::on_response() {
   waiting_.pop_front();
   bool garbled = manner_ == Manner::kGarbage;
   std::string id = reader_.header("x-sim-id");
-  if (reader_.has_head() && !id.empty() && id != std::to_string(request.id) && !garbled) violation("the answer to another request: " + id);
+  if (reader_.has_head() && !id.empty() && id != std::to_string(request.id) && !garbled)
+    violation("the answer to another request: " + id);
   size_t length = std::strtoull(reader_.header("x-sim-length").c_str(), nullptr, 10);
   bool from_upstream = !id.empty() && reader_.has_header("x-sim-length");
   uint64_t number = std::strtoull(id.c_str(), nullptr, 10);
   if (from_upstream && reader_.status() == 200) {
     std::string expected = request.method == "HEAD" ? std::string() : pattern(number, length);
     if (reader_.done() ? reader_.body() != expected : !expected.starts_with(reader_.body())) {
-      violation("wrong body: " + std::to_string(reader_.body().size()) + " bytes of " + std::to_string(expected.size()));
+      violation("wrong body: " + std::to_string(reader_.body().size()) + " bytes of " +
+                std::to_string(expected.size()));
     }
   }
   if (!reader_.done()) {
@@ -175,7 +189,8 @@ void SimClient::on_response() {
   int status = reader_.status();
   static const std::set<int> known = {400, 403, 404, 405, 408, 413, 417, 418, 426, 431, 500, 501, 502, 503, 504};
   bool direct = request.direct && status == 200 && (reader_.body() == "direct\n" || request.method == "HEAD");
-  if (!direct && !known.contains(status) && !garbled) violation("a local answer of " + std::to_string(status) + ": " + reader_.body());
+  if (!direct && !known.contains(status) && !garbled)
+    violation("a local answer of " + std::to_string(status) + ": " + reader_.body());
 }
 
 void SimClient::finish() {

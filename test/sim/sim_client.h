@@ -1,5 +1,5 @@
-// A client of the simulator: one connection, a few requests on it (pipelined or not), read at a pace of its own. It knows
-// what every answer must look like and notes what does not.
+// A client of the simulator: one connection, a few requests on it (pipelined or not), read at a pace of its own. It
+// knows what every answer must look like and notes what does not.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,15 @@ class SimClient {
   std::string describe() const;
 
  private:
-  enum class Manner : uint8_t { kPolite, kLeavesEarly, kResetsEarly, kHalfCloses, kGarbage, kSlowReader, kStopsSending };
+  enum class Manner : uint8_t {
+    kPolite,
+    kLeavesEarly,
+    kResetsEarly,
+    kHalfCloses,
+    kGarbage,
+    kSlowReader,
+    kStopsSending
+  };
   struct Request {
     uint64_t id;
     std::string method;

@@ -60,14 +60,16 @@ bool SimServer::step() {
 
 bool SimServer::step(Peer& peer) {
   bool moved = false;
-  if (!peer.answering || random_.below(2) == 0) moved |= peer.socket.receive_some(1 + random_.below(random_.below(2) == 0 ? 20 : 60'000));
+  if (!peer.answering || random_.below(2) == 0)
+    moved |= peer.socket.receive_some(1 + random_.below(random_.below(2) == 0 ? 20 : 60'000));
   if (peer.socket.failed()) {
     peer.dead = true;
     return true;
   }
   if (!peer.reader.done()) peer.reader.read(peer.socket.in, peer.socket.peer_ended());
   const std::string plan = peer.reader.header("x-sim-plan");
-  if (!peer.answering && peer.reader.has_head() && (peer.reader.done() || plan_number(plan, "early") != 0)) answer(peer);
+  if (!peer.answering && peer.reader.has_head() && (peer.reader.done() || plan_number(plan, "early") != 0))
+    answer(peer);
   if (peer.wait > 0) {
     --peer.wait;
     if (peer.socket.peer_ended()) peer.dead = true;
@@ -107,9 +109,11 @@ void SimServer::answer(Peer& peer) {
   if (request.has_header("x-sim-garbled")) id = 0;
   if (id == 0) {
     // Garbled on the way; nothing is known of it.
-  } else if (request.path().find("/" + id_text) == std::string::npos) violations_.push_back("request " + id_text + " came with path " + request.path());
+  } else if (request.path().find("/" + id_text) == std::string::npos)
+    violations_.push_back("request " + id_text + " came with path " + request.path());
   if (id != 0 && request.done() && request.body() != pattern(id + 1, plan_number(plan, "send"))) {
-    violations_.push_back("request " + id_text + " came with a wrong body of " + std::to_string(request.body().size()) + " bytes for " + plan);
+    violations_.push_back("request " + id_text + " came with a wrong body of " + std::to_string(request.body().size()) +
+                          " bytes for " + plan);
   }
   peer.answering = true;
   peer.wait = static_cast<uint32_t>(plan_number(plan, "wait"));
@@ -148,7 +152,8 @@ void SimServer::answer(Peer& peer) {
     peer.close_after = true;
   }
   // A body that is cut short on purpose.
-  size_t cut = plan_number(plan, "cut") != 0 && !body.empty() ? 1 + random_.below(static_cast<uint32_t>(body.size())) : 0;
+  size_t cut =
+      plan_number(plan, "cut") != 0 && !body.empty() ? 1 + random_.below(static_cast<uint32_t>(body.size())) : 0;
   if (cut != 0) (random_.below(2) == 0 ? peer.reset_after : peer.close_after) = true;
   if (frame == 0) {
     out += "content-length: " + std::to_string(size) + "\r\n\r\n" + body.substr(0, body.size() - cut);

@@ -32,8 +32,8 @@ class SimServer {
     explicit Peer(int fd) : socket(fd) {}
     Socket socket;
     MessageReader reader{MessageReader::Role::kRequests};
-    bool answering = false;   // the response to the current request is on its way
-    uint32_t wait = 0;        // steps before anything is sent
+    bool answering = false;  // the response to the current request is on its way
+    uint32_t wait = 0;       // steps before anything is sent
     bool close_after = false;
     bool reset_after = false;
     bool dead = false;

@@ -17,8 +17,9 @@ using event::SlotKind;
 
 void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const {
   const stream::StreamInfo& info = subject.info;
-  for (std::string_view text : {info.details, info.route_name, info.virtual_host, info.filter_chain_name, info.upstream.host_text,
-                                info.upstream.host_name, info.upstream.cluster, info.upstream.failure_reason}) {
+  for (std::string_view text :
+       {info.details, info.route_name, info.virtual_host, info.filter_chain_name, info.upstream.host_text,
+        info.upstream.host_name, info.upstream.cluster, info.upstream.failure_reason}) {
     for (char c : text) bytes += static_cast<unsigned char>(c);
   }
   auto read = [this](const http::HeaderMap* map) {
@@ -42,7 +43,8 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
 
 SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(static_cast<int64_t>(bugs_found())) {
   for (uint32_t i = 0; i < 3; ++i) {
-    workers_.push_back(std::make_unique<server::Worker>(event::Lane::Options{.index = i, .clock = &clock_, .random_seed = seed * 3 + i + 1}));
+    workers_.push_back(std::make_unique<server::Worker>(
+        event::Lane::Options{.index = i, .clock = &clock_, .random_seed = seed * 3 + i + 1}));
   }
   std::vector<event::Lane*> lanes;
   for (auto& worker : workers_) lanes.push_back(&worker->lane());
@@ -52,7 +54,8 @@ SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(sta
   cluster_manager_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 3);
   listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2);
   uint32_t faults = random_.below(3) == 0 ? 0 : random_.below(200);
-  for (uint32_t i = 0; i < 5; ++i) servers_.push_back(std::make_unique<SimServer>(random_.next(), faults, server_violations_));
+  for (uint32_t i = 0; i < 5; ++i)
+    servers_.push_back(std::make_unique<SimServer>(random_.next(), faults, server_violations_));
   for (const char* name : {"c0", "c1", "c2"}) {
     ClusterState& cluster = clusters_[name];
     cluster.spec.name = cluster.spec.stat_name = name;
@@ -154,10 +157,9 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     proxy::FilterChain chain;
     chain.name = "chain";
     chain.fingerprint = ++versions_;
-    chain.filters.push_back(
-        {.descriptor = test::PluginScope::registry().network_filter(
-             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-         .config = manager});
+    chain.filters.push_back({.descriptor = test::PluginScope::registry().network_filter(
+                                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                             .config = manager});
     config::ListenerTranslation listener;
     listener.spec.name = "in";
     listener.spec.chains.push_back(std::move(chain));
@@ -365,12 +367,13 @@ std::string SimWorld::describe_state() const {
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
     server::Worker& worker = *workers_[i];
-    text += "lane " + std::to_string(i) + ": " + std::to_string(worker.listeners().connection_count()) + " downstream, " +
-            std::to_string(worker.clusters().connection_count()) + " upstream, " +
+    text += "lane " + std::to_string(i) + ": " + std::to_string(worker.listeners().connection_count()) +
+            " downstream, " + std::to_string(worker.clusters().connection_count()) + " upstream, " +
             std::to_string(proxy::LaneProxy::of(worker.lane()).streams().live()) + " streams; ";
   }
   store_.visit([&](const stats::Sample& sample) {
-    if (sample.type != stats::Type::kHistogram && sample.value != 0) text += std::string(sample.name) + "=" + std::to_string(sample.value) + " ";
+    if (sample.type != stats::Type::kHistogram && sample.value != 0)
+      text += std::string(sample.name) + "=" + std::to_string(sample.value) + " ";
   });
   return text;
 }
@@ -384,7 +387,8 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
     }
     if (sample.type == stats::Type::kCounter) counters[name] = sample.value;
   });
-  for (const char* thing : {"cluster.c0.upstream_cx", "cluster.c1.upstream_cx", "cluster.c2.upstream_cx", "http.sim.downstream_cx"}) {
+  for (const char* thing :
+       {"cluster.c0.upstream_cx", "cluster.c1.upstream_cx", "cluster.c2.upstream_cx", "http.sim.downstream_cx"}) {
     std::string name(thing);
     if (counters[name + "_total"] != counters[name + "_destroy"]) {
       wrong.push_back(name + "_total is " + std::to_string(counters[name + "_total"]) + ", " + name + "_destroy " +
@@ -425,9 +429,12 @@ std::vector<std::string> SimWorld::drain_and_check() {
     expect_zero(proxy::LaneProxy::of(worker.lane()).streams().live(), "streams");
     expect_zero(worker.lane().slots().pins(), "pins");
     expect_zero(worker.lane().slots().retired(), "replaced versions");
-    if (i > 0) expect_zero(static_cast<uint64_t>(worker.listeners().loads().loads[i - 1].connections.load()), "connections in its load");
+    if (i > 0)
+      expect_zero(static_cast<uint64_t>(worker.listeners().loads().loads[i - 1].connections.load()),
+                  "connections in its load");
     size_t own = worker.lane().read_block().capacity();  // the one block that a lane keeps
-    if (worker.lane().blocks().live_bytes() > own) wrong.push_back(lane + std::to_string(worker.lane().blocks().live_bytes()) + " bytes in blocks");
+    if (worker.lane().blocks().live_bytes() > own)
+      wrong.push_back(lane + std::to_string(worker.lane().blocks().live_bytes()) + " bytes in blocks");
   }
   if (publisher_->live_versions() != 0) wrong.push_back(std::to_string(publisher_->live_versions()) + " live versions");
   check_gauges(wrong);

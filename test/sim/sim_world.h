@@ -1,5 +1,5 @@
-// The whole proxy in one thread: main's lane and two workers on one fake clock, driven turn by turn in random order, with
-// the server's own managers publishing configuration. Its clients and servers are real sockets on loopback.
+// The whole proxy in one thread: main's lane and two workers on one fake clock, driven turn by turn in random order,
+// with the server's own managers publishing configuration. Its clients and servers are real sockets on loopback.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// Runs whole worlds (sim_world.h), each from its own seed. WEIR_SIM_SECONDS: how long (default 15). WEIR_TEST_SEED: this
-// world alone. A new run starts with new seeds; a failure prints its own.
+// Runs whole worlds (sim_world.h), each from its own seed. WEIR_SIM_SECONDS: how long (default 15). WEIR_TEST_SEED:
+// this world alone. A new run starts with new seeds; a failure prints its own.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -22,7 +22,8 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
   Duration longest = std::chrono::seconds(wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 15);
   uint64_t only = test::seed_from_environment();
   MonoTime start = system_clock().mono_now();
-  uint64_t seed = only != 0 ? only : static_cast<uint64_t>(system_clock().wall_now().time_since_epoch().count()) % 1'000'000'000;
+  uint64_t seed =
+      only != 0 ? only : static_cast<uint64_t>(system_clock().wall_now().time_since_epoch().count()) % 1'000'000'000;
   std::printf("first seed %llu\n", static_cast<unsigned long long>(seed));
   uint64_t worlds = 0, complete = 0, local = 0, cut = 0, updates = 0;
   std::map<int, uint64_t> statuses;
@@ -48,12 +49,14 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
     }
     ++seed;
   } while (only == 0 && system_clock().mono_now() - start < longest);
-  std::printf("%llu worlds, %llu updates; answers: %llu from upstreams, %llu of the proxy, %llu cut\n", static_cast<unsigned long long>(worlds),
-              static_cast<unsigned long long>(updates), static_cast<unsigned long long>(complete), static_cast<unsigned long long>(local),
+  std::printf("%llu worlds, %llu updates; answers: %llu from upstreams, %llu of the proxy, %llu cut\n",
+              static_cast<unsigned long long>(worlds), static_cast<unsigned long long>(updates),
+              static_cast<unsigned long long>(complete), static_cast<unsigned long long>(local),
               static_cast<unsigned long long>(cut));
   for (auto [status, count] : statuses) std::printf("%d: %llu  ", status, static_cast<unsigned long long>(count));
   std::printf("\n");
-  for (const auto& [detail, count] : details) std::printf("  %s: %llu\n", detail.c_str(), static_cast<unsigned long long>(count));
+  for (const auto& [detail, count] : details)
+    std::printf("  %s: %llu\n", detail.c_str(), static_cast<unsigned long long>(count));
 }
 
 }  // namespace

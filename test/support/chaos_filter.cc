@@ -6,7 +6,8 @@ namespace weir::test {
 
 using filter::Action;
 
-ChaosFilter::ChaosFilter(const ChaosConfig& config) : config_(config), random_(config.seed * 1'000'003 + ++config.record->streams) {
+ChaosFilter::ChaosFilter(const ChaosConfig& config)
+    : config_(config), random_(config.seed * 1'000'003 + ++config.record->streams) {
   ++config_.record->live;
   if (config_.keep_bodies) {
     config_.record->request_body.clear();
@@ -105,7 +106,9 @@ Action ChaosFilter::trailers(filter::Stream& stream, Side& side) {
   return act(stream, side);
 }
 
-Action ChaosFilter::on_request_headers(filter::Stream& stream, http::HeaderMap& map, bool end) { return headers(stream, request_, map, end); }
+Action ChaosFilter::on_request_headers(filter::Stream& stream, http::HeaderMap& map, bool end) {
+  return headers(stream, request_, map, end);
+}
 Action ChaosFilter::on_request_data(filter::Stream& stream, Slices& bytes, bool end) {
   return data(stream, request_, bytes, end, config_.record->request_body);
 }
@@ -117,7 +120,9 @@ Action ChaosFilter::on_response_headers(filter::Stream& stream, http::HeaderMap&
 Action ChaosFilter::on_response_data(filter::Stream& stream, Slices& bytes, bool end) {
   return data(stream, response_, bytes, end, config_.record->response_body);
 }
-Action ChaosFilter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) { return trailers(stream, response_); }
+Action ChaosFilter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
+  return trailers(stream, response_);
+}
 
 void ChaosFilter::on_complete(filter::Stream&) {
   expect(!completed_, "on_complete twice");

@@ -1,6 +1,7 @@
-// An HTTP filter that makes life hard for its neighbours: at random it pauses at every kind of event and resumes inline,
-// at once or by timer, merges and splits what passes, answers or ends the stream. It also checks what the chain promises
-// to every filter: headers, then data, then trailers, one end per direction, on_complete once and nothing after it.
+// An HTTP filter that makes life hard for its neighbours: at random it pauses at every kind of event and resumes
+// inline, at once or by timer, merges and splits what passes, answers or ends the stream. It also checks what the chain
+// promises to every filter: headers, then data, then trailers, one end per direction, on_complete once and nothing
+// after it.
 //
 // Put one before and one after the filter under test. Bytes are held back (and so split at other places) only where the
 // message has a content-length, because bytes cannot be passed on from a trailers hook.

@@ -21,7 +21,9 @@ std::string find(const Headers& headers, std::string_view name) {
 
 Headers copy_of(const http::HeaderMap& map) {
   Headers headers;
-  map.for_each([&](const http::HeaderEntry& entry) { headers.emplace_back(std::string(entry.name()), std::string(entry.value())); });
+  map.for_each([&](const http::HeaderEntry& entry) {
+    headers.emplace_back(std::string(entry.name()), std::string(entry.value()));
+  });
   return headers;
 }
 
@@ -71,13 +73,17 @@ class FilterHarness::Terminal final : public filter::HttpFilter {
   FilterHarness& harness_;
 };
 
-FilterHarness::FilterHarness(std::vector<filter::HttpFilterEntry> filters, const Options& options) : enabled_(options.enabled) {
-  static const filter::HttpFilterDescriptor terminal = describe_for_test<TerminalConfig, Terminal>("weir.test.terminal");
+FilterHarness::FilterHarness(std::vector<filter::HttpFilterEntry> filters, const Options& options)
+    : enabled_(options.enabled) {
+  static const filter::HttpFilterDescriptor terminal =
+      describe_for_test<TerminalConfig, Terminal>("weir.test.terminal");
   for (filter::HttpFilterEntry& entry : filters) {
     if (entry.id == 0) entry.id = filter::Registry::intern_filter_name(entry.name);
   }
   // The harness outlives the chain, so nobody needs to own the terminal filter's configuration.
-  filters.push_back({.descriptor = &terminal, .config = std::shared_ptr<const void>(std::shared_ptr<void>(), &terminal_config_), .name = "terminal"});
+  filters.push_back({.descriptor = &terminal,
+                     .config = std::shared_ptr<const void>(std::shared_ptr<void>(), &terminal_config_),
+                     .name = "terminal"});
   enabled_ |= uint64_t{1} << (filters.size() - 1);
   auto chain = filter::HttpChainConfig::build(std::move(filters));
   EXPECT_TRUE(chain.ok()) << chain.status();
@@ -100,12 +106,24 @@ const void* FilterHarness::route_config(uint32_t filter_id) const {
   return found != route_configs_.end() ? found->second.get() : nullptr;
 }
 
-void FilterHarness::send_headers(const Headers& headers, bool end) { client_.push_back({Event::Kind::kHeaders, headers, {}, end}); }
-void FilterHarness::send_data(std::string_view data, bool end) { client_.push_back({Event::Kind::kData, {}, std::string(data), end}); }
-void FilterHarness::send_trailers(const Headers& trailers) { client_.push_back({Event::Kind::kTrailers, trailers, {}, true}); }
-void FilterHarness::respond_headers(const Headers& headers, bool end) { upstream_.push_back({Event::Kind::kHeaders, headers, {}, end}); }
-void FilterHarness::respond_data(std::string_view data, bool end) { upstream_.push_back({Event::Kind::kData, {}, std::string(data), end}); }
-void FilterHarness::respond_trailers(const Headers& trailers) { upstream_.push_back({Event::Kind::kTrailers, trailers, {}, true}); }
+void FilterHarness::send_headers(const Headers& headers, bool end) {
+  client_.push_back({Event::Kind::kHeaders, headers, {}, end});
+}
+void FilterHarness::send_data(std::string_view data, bool end) {
+  client_.push_back({Event::Kind::kData, {}, std::string(data), end});
+}
+void FilterHarness::send_trailers(const Headers& trailers) {
+  client_.push_back({Event::Kind::kTrailers, trailers, {}, true});
+}
+void FilterHarness::respond_headers(const Headers& headers, bool end) {
+  upstream_.push_back({Event::Kind::kHeaders, headers, {}, end});
+}
+void FilterHarness::respond_data(std::string_view data, bool end) {
+  upstream_.push_back({Event::Kind::kData, {}, std::string(data), end});
+}
+void FilterHarness::respond_trailers(const Headers& trailers) {
+  upstream_.push_back({Event::Kind::kTrailers, trailers, {}, true});
+}
 void FilterHarness::respond_abort() { upstream_.push_back({Event::Kind::kAbort, {}, {}, true}); }
 
 void FilterHarness::deliver(Event& event, bool response) {
@@ -234,7 +252,8 @@ void FilterHarness::abort_response() {
   finish();
 }
 
-void run_under_chaos(const std::vector<filter::HttpFilterEntry>& filters, const std::function<void(FilterHarness&)>& test, uint64_t seeds,
+void run_under_chaos(const std::vector<filter::HttpFilterEntry>& filters,
+                     const std::function<void(FilterHarness&)>& test, uint64_t seeds,
                      const FilterHarness::Options& options) {
   {
     SCOPED_TRACE("without chaos");

@@ -1,6 +1,6 @@
 // Runs the real filter chain with fake ends: the harness is the client and the upstream, the filters between them are
-// what is tested. Messages are scripts: send_* and respond_* queue what the two ends do, and run() lets it happen, moving
-// the clock, until nothing more can. Both ends obey flow control.
+// what is tested. Messages are scripts: send_* and respond_* queue what the two ends do, and run() lets it happen,
+// moving the clock, until nothing more can. Both ends obey flow control.
 //
 //   FilterHarness harness({{&descriptor, config}});
 //   harness.send_headers({{":method", "POST"}, {":path", "/"}});
@@ -143,9 +143,11 @@ class FilterHarness final : private filter::StreamHost {
   bool request_blocked_ = false;
 };
 
-// Runs `test` with harnesses whose chain is the given one, bare first, then with chaos filters before and after it, once
-// per seed. Chaos is kind: it delays, splits and merges, but neither answers nor aborts. `check` sees each finished run.
-void run_under_chaos(const std::vector<filter::HttpFilterEntry>& filters, const std::function<void(FilterHarness&)>& test,
-                     uint64_t seeds = 50, const FilterHarness::Options& options = {});
+// Runs `test` with harnesses whose chain is the given one, bare first, then with chaos filters before and after it,
+// once per seed. Chaos is kind: it delays, splits and merges, but neither answers nor aborts. `check` sees each
+// finished run.
+void run_under_chaos(const std::vector<filter::HttpFilterEntry>& filters,
+                     const std::function<void(FilterHarness&)>& test, uint64_t seeds = 50,
+                     const FilterHarness::Options& options = {});
 
 }  // namespace weir::test

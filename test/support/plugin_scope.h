@@ -31,10 +31,14 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
 
  private:
   void error(const std::string& path, const std::string& message) override { errors_.push_back(path + ": " + message); }
-  void warning(const std::string& path, const std::string& message) override { warnings_.push_back(path + ": " + message); }
+  void warning(const std::string& path, const std::string& message) override {
+    warnings_.push_back(path + ": " + message);
+  }
   void check_fields(const google::protobuf::Message&, const std::string&, std::initializer_list<std::string_view>,
                     std::initializer_list<std::string_view>) override {}
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override { return nullptr; }
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
+    return nullptr;
+  }
   size_t errors() const override { return errors_.size(); }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 

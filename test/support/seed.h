@@ -24,8 +24,8 @@ void for_each_seed(uint64_t count, Run&& run) {
   for (uint64_t seed = first; seed <= last; ++seed) {
     run(seed);
     if (::testing::Test::HasFailure()) {
-      std::fprintf(stderr, "failed with seed %llu; again with: WEIR_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed),
-                   static_cast<unsigned long long>(seed));
+      std::fprintf(stderr, "failed with seed %llu; again with: WEIR_TEST_SEED=%llu\n",
+                   static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
       return;
     }
   }

@@ -11,7 +11,10 @@ namespace weir::test {
 
 class TestLane {
  public:
-  explicit TestLane(uint32_t index = 1, uint64_t seed = 1) : lane_({.index = index, .clock = &clock_, .random_seed = seed}) { lane_.enter(); }
+  explicit TestLane(uint32_t index = 1, uint64_t seed = 1)
+      : lane_({.index = index, .clock = &clock_, .random_seed = seed}) {
+    lane_.enter();
+  }
   ~TestLane() { event::Lane::leave(); }
   TestLane(const TestLane&) = delete;
   TestLane& operator=(const TestLane&) = delete;

@@ -33,7 +33,8 @@ extern "C" {
 #define WEIR_ABI_MAJOR 0u
 #define WEIR_ABI_MINOR 1u
 
-/* ---- Words of both sides ------------------------------------------------------------------------------------------ */
+/* ---- Words of both sides ------------------------------------------------------------------------------------------
+ */
 
 typedef struct weir_bytes {
   const char* data; /* NULL: absent, which is not the same as empty */
@@ -68,7 +69,7 @@ enum {
   WEIR_DONE = 2      /* answered with reply(): of the hooks only on_complete still comes */
 };
 
-enum { WEIR_REQUEST = 0, WEIR_RESPONSE = 1 };                                   /* directions */
+enum { WEIR_REQUEST = 0, WEIR_RESPONSE = 1 }; /* directions */
 enum { WEIR_REQUEST_HEADERS = 0, WEIR_RESPONSE_HEADERS = 1, WEIR_REQUEST_TRAILERS = 2, WEIR_RESPONSE_TRAILERS = 3 };
 enum { WEIR_LOG_DEBUG = 0, WEIR_LOG_INFO = 1, WEIR_LOG_WARNING = 2, WEIR_LOG_ERROR = 3 };
 enum { WEIR_HEALTHY = 0, WEIR_DEGRADED = 1, WEIR_UNHEALTHY = 2, WEIR_DRAINING = 3 };
@@ -84,7 +85,8 @@ typedef struct weir_reply {
   uint32_t reserved;
 } weir_reply;
 
-/* ---- What weir offers --------------------------------------------------------------------------------------------- */
+/* ---- What weir offers ---------------------------------------------------------------------------------------------
+ */
 
 typedef struct weir_api {
   uint32_t struct_size;
@@ -150,7 +152,8 @@ typedef struct weir_api {
   int32_t (*pick_in_flight)(weir_pick pick, uint32_t endpoint, int64_t* requests);
 } weir_api;
 
-/* ---- What a plugin offers ----------------------------------------------------------------------------------------- */
+/* ---- What a plugin offers -----------------------------------------------------------------------------------------
+ */
 
 /* An HTTP filter. Order, promised: config_create; per stream, on its worker, create, hooks, destroy: once and last;
  * config_destroy when no stream uses the configuration any more. A stream whose request never reaches the filter makes

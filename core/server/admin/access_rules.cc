@@ -39,7 +39,8 @@ std::string_view foreign_origin(const http::HeaderMap& headers, bool changes_sta
   }
   // Sent by browsers only; "none" is a person's own doing.
   std::string_view site = headers.get(HeaderId::kSecFetchSite);
-  if (changes_state && !site.empty() && site != "same-origin" && site != "none") return "the request comes from a page of another site";
+  if (changes_state && !site.empty() && site != "same-origin" && site != "none")
+    return "the request comes from a page of another site";
   return {};
 }
 

@@ -72,7 +72,8 @@ void AdminConnection::on_request_head(const http::h1::RequestHead& head, BlockRe
 }
 
 void AdminConnection::on_request_data(Slices& data, bool end_stream) {
-  if (exchange_->request_body.size() + data.size() > server_.options_.max_body_bytes) return refuse(413, "the body is too large\n");
+  if (exchange_->request_body.size() + data.size() > server_.options_.max_body_bytes)
+    return refuse(413, "the body is too large\n");
   exchange_->request_body += data.to_string();
   if (end_stream) phase_ = Phase::kReady;
 }
@@ -98,7 +99,8 @@ void AdminConnection::answer() {
   AdminResponse response;
   bool unix_socket = connection_.local().family() == net::Family::kUnix;
   server_.answer(exchange_->request, exchange_->request_body, unix_socket, response);
-  if (server_.waiting_bytes_ > 0 && server_.waiting_bytes_ + response.body.size() > server_.options_.max_waiting_bytes) {
+  if (server_.waiting_bytes_ > 0 &&
+      server_.waiting_bytes_ + response.body.size() > server_.options_.max_waiting_bytes) {
     response.fail(503, "too much is waiting for slow readers; try again\n");
   }
   send(std::move(response));
@@ -119,7 +121,8 @@ void AdminConnection::send(AdminResponse response) {
     headers.add_copy(id, {number, std::to_chars(number, number + sizeof(number), value).ptr});
   };
   char date[http::kDateBytes];
-  http::format_date(std::chrono::duration_cast<std::chrono::seconds>(server_.lane_.wall_now().time_since_epoch()).count(), date);
+  http::format_date(
+      std::chrono::duration_cast<std::chrono::seconds>(server_.lane_.wall_now().time_since_epoch()).count(), date);
   add_number(HeaderId::kStatus, static_cast<uint64_t>(response.status));
   headers.add_copy(HeaderId::kContentType, response.content_type);
   add_number(HeaderId::kContentLength, body_.size());

@@ -11,7 +11,9 @@
 
 namespace weir::admin {
 
-class AdminConnection final : public net::ConnectionHandler, public http::h1::ServerCodec::Events, public event::Deferred {
+class AdminConnection final : public net::ConnectionHandler,
+                              public http::h1::ServerCodec::Events,
+                              public event::Deferred {
  public:
   AdminConnection(AdminServer& server, int fd, const net::Address& remote);
   ~AdminConnection();
@@ -82,8 +84,8 @@ class AdminConnection final : public net::ConnectionHandler, public http::h1::Se
   Phase phase_ = Phase::kReceiving;
   std::optional<Exchange> exchange_;
   int status_ = 0;
-  std::string body_;     // of the answer; what is queued points into it
-  size_t body_sent_ = 0;  // handed to the connection
+  std::string body_;       // of the answer; what is queued points into it
+  size_t body_sent_ = 0;   // handed to the connection
   uint64_t progress_ = 0;  // bytes_written() when the idle timer was armed
   IdleTimer idle_{*this};
   NextTurn next_turn_{*this};

@@ -23,7 +23,8 @@ http::h1::Settings settings() {
 bool is_form(std::string_view content_type) { return content_type.starts_with("application/x-www-form-urlencoded"); }
 
 constexpr std::string_view kTooManyConnections =
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n";
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: "
+    "close\r\n\r\ntoo many connections\n";
 
 }  // namespace
 
@@ -55,7 +56,8 @@ void AdminServer::add(std::string path, HandlerOptions options, Handler handler)
 void AdminServer::on_accepted(int fd, const net::Address& remote) {
   cx_total_.inc();
   if (connections_.size() >= options_.max_connections && !close_an_idle_connection()) {
-    [[maybe_unused]] ssize_t ignored = send(fd, kTooManyConnections.data(), kTooManyConnections.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    [[maybe_unused]] ssize_t ignored =
+        send(fd, kTooManyConnections.data(), kTooManyConnections.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fd);
     return;
   }
@@ -77,7 +79,8 @@ void AdminServer::erase(AdminConnection& connection) {
   std::erase_if(connections_, [&](const auto& entry) { return entry.get() == &connection; });
 }
 
-void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, bool unix_socket, AdminResponse& response) {
+void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, bool unix_socket,
+                         AdminResponse& response) {
   using http::HeaderId;
   rq_total_.inc();
   AdminRequest request;
@@ -93,7 +96,8 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
   auto at = endpoints_.find(request.path);
   bool any_host = unix_socket || request.authority.empty() || (at != endpoints_.end() && at->second.options.any_host);
   if (!any_host && !host_allowed(request.authority, options_.allowed_hosts)) {
-    return response.fail(403, "the Host header must be an IP address or localhost: other names may lead a browser here unasked\n");
+    return response.fail(
+        403, "the Host header must be an IP address or localhost: other names may lead a browser here unasked\n");
   }
   bool read = request.method == "GET" || request.method == "HEAD";
   if (std::string_view why = foreign_origin(headers, !read); !why.empty()) {
@@ -106,7 +110,9 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
   const Access access = at->second.options.access;
   bool allowed = read ? access != Access::kChange : request.is_post() && access != Access::kRead;
   if (!allowed) {
-    std::string how = "  curl -X POST http://" + (request.authority.empty() ? "ADDRESS" : std::string(request.authority)) + std::string(target) + "\n";
+    std::string how = "  curl -X POST http://" +
+                      (request.authority.empty() ? "ADDRESS" : std::string(request.authority)) + std::string(target) +
+                      "\n";
     response.fail(405, access == Access::kRead ? std::string(request.path) + " only reads: use GET\n"
                                                : std::string(request.path) + " changes state: use POST\n" + how);
     response.headers.emplace_back("allow", access == Access::kRead     ? "GET, HEAD"
@@ -128,7 +134,8 @@ void AdminServer::answer_unknown(std::string_view path, AdminResponse& response)
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string text = std::string(path.substr(0, 80)) + ": no such endpoint";
-  for (size_t i = 0; i < std::min<size_t>(near.size(), 3); ++i) text += (i == 0 ? "; nearest: " : ", ") + std::string(near[i].second);
+  for (size_t i = 0; i < std::min<size_t>(near.size(), 3); ++i)
+    text += (i == 0 ? "; nearest: " : ", ") + std::string(near[i].second);
   response.fail(404, text + "\n/help lists all endpoints\n");
 }
 

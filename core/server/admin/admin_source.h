@@ -26,7 +26,7 @@ class Bootstrap;
 namespace weir::admin {
 
 enum class ServerState : uint8_t { kLive, kDraining, kPreInitializing, kInitializing };  // the published numbers
-std::string_view state_name(ServerState state);  // "LIVE"
+std::string_view state_name(ServerState state);                                          // "LIVE"
 
 struct BreakerView {
   uint32_t max_connections = 1024;
@@ -57,7 +57,7 @@ struct ResourceView {
   std::string_view name;
   const google::protobuf::Message& message;
   WallTime last_updated{};
-  bool dynamic = false;      // from a control plane
+  bool dynamic = false;           // from a control plane
   std::string_view version = {};  // dynamic ones
 };
 

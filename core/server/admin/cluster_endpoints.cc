@@ -17,14 +17,12 @@ template <class Visit>
 void for_each_number(const lb::Host& host, Visit&& visit) {
   const auto& totals = host.totals;
   auto gauge = [](stats::Gauge g) { return static_cast<uint64_t>(std::max<int64_t>(g.value(), 0)); };
-  for (const Number& number : {Number{"cx_active", true, gauge(totals.cx_active)},
-                               Number{"cx_connect_fail", false, totals.cx_connect_fail.value()},
-                               Number{"cx_total", false, totals.cx_total.value()},
-                               Number{"rq_active", true, gauge(totals.rq_active)},
-                               Number{"rq_error", false, totals.rq_error.value()},
-                               Number{"rq_success", false, totals.rq_success.value()},
-                               Number{"rq_timeout", false, totals.rq_timeout.value()},
-                               Number{"rq_total", false, totals.rq_total.value()}}) {
+  for (const Number& number :
+       {Number{"cx_active", true, gauge(totals.cx_active)},
+        Number{"cx_connect_fail", false, totals.cx_connect_fail.value()},
+        Number{"cx_total", false, totals.cx_total.value()}, Number{"rq_active", true, gauge(totals.rq_active)},
+        Number{"rq_error", false, totals.rq_error.value()}, Number{"rq_success", false, totals.rq_success.value()},
+        Number{"rq_timeout", false, totals.rq_timeout.value()}, Number{"rq_total", false, totals.rq_total.value()}}) {
     visit(number);
   }
 }
@@ -173,7 +171,8 @@ void listeners(const AdminSource& source, const AdminRequest& request, AdminResp
     auto& status = *all.add_listener_statuses();
     status.set_name(std::string(listener.name));
     for (const net::Address& address : listener.addresses) {
-      fill_address(address, &address == &listener.addresses.front() ? *status.mutable_local_address() : *status.add_additional_local_addresses());
+      fill_address(address, &address == &listener.addresses.front() ? *status.mutable_local_address()
+                                                                    : *status.add_additional_local_addresses());
     }
   });
   answer_json(all, Defaults::kOmit, response);

@@ -59,7 +59,8 @@ class DumpBuilder {
   std::unique_ptr<Message> clusters() {
     auto dump = std::make_unique<envoy::admin::v3::ClustersConfigDump>();
     each(ResourceKind::kCluster, [&](const ResourceView& resource) {
-      if (resource.dynamic) return fill(resource, *dump->add_dynamic_active_clusters(), [](auto& to) { return to.mutable_cluster(); });
+      if (resource.dynamic)
+        return fill(resource, *dump->add_dynamic_active_clusters(), [](auto& to) { return to.mutable_cluster(); });
       fill_static(resource, *dump->add_static_clusters(), [](auto& to) { return to.mutable_cluster(); });
     });
     return dump;
@@ -67,8 +68,11 @@ class DumpBuilder {
   std::unique_ptr<Message> endpoints() {
     auto dump = std::make_unique<envoy::admin::v3::EndpointsConfigDump>();
     each(ResourceKind::kEndpoints, [&](const ResourceView& resource) {
-      if (resource.dynamic) return fill(resource, *dump->add_dynamic_endpoint_configs(), [](auto& to) { return to.mutable_endpoint_config(); });
-      fill_static(resource, *dump->add_static_endpoint_configs(), [](auto& to) { return to.mutable_endpoint_config(); });
+      if (resource.dynamic)
+        return fill(resource, *dump->add_dynamic_endpoint_configs(),
+                    [](auto& to) { return to.mutable_endpoint_config(); });
+      fill_static(resource, *dump->add_static_endpoint_configs(),
+                  [](auto& to) { return to.mutable_endpoint_config(); });
     });
     return dump;
   }
@@ -87,7 +91,8 @@ class DumpBuilder {
   std::unique_ptr<Message> routes() {
     auto dump = std::make_unique<envoy::admin::v3::RoutesConfigDump>();
     each(ResourceKind::kRouteConfig, [&](const ResourceView& resource) {
-      if (resource.dynamic) return fill(resource, *dump->add_dynamic_route_configs(), [](auto& to) { return to.mutable_route_config(); });
+      if (resource.dynamic)
+        return fill(resource, *dump->add_dynamic_route_configs(), [](auto& to) { return to.mutable_route_config(); });
       fill_static(resource, *dump->add_static_route_configs(), [](auto& to) { return to.mutable_route_config(); });
     });
     return dump;
@@ -155,14 +160,16 @@ void trim(Message& message, const FieldMask& mask) {
     std::string first = path.substr(0, path.find('.'));
     const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(first);
     if (field == nullptr) continue;
-    if (first.size() == path.size() || field->message_type() == nullptr || field->message_type()->full_name() != "google.protobuf.Any") {
+    if (first.size() == path.size() || field->message_type() == nullptr ||
+        field->message_type()->full_name() != "google.protobuf.Any") {
       if (FieldMaskUtil::GetFieldDescriptors(message.GetDescriptor(), path, nullptr)) own.add_paths(path);
       continue;
     }
     own.add_paths(first);
     if (field->is_repeated() || !message.GetReflection()->HasField(message, field)) continue;
     auto& any = static_cast<Any&>(*message.GetReflection()->MutableMessage(&message, field));
-    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(any.type_url().substr(any.type_url().rfind('/') + 1));
+    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(
+        any.type_url().substr(any.type_url().rfind('/') + 1));
     if (type == nullptr) continue;
     std::unique_ptr<Message> inner(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
     if (!inner->ParseFromString(any.value())) continue;
@@ -206,13 +213,14 @@ void config_dump(const AdminSource& source, const AdminRequest& request, AdminRe
 }  // namespace
 
 void add_config_endpoints(AdminServer& server, AdminSource& source) {
-  server.add("/config_dump",
-             {.help = "the configuration in force, as JSON, without secrets",
-              .parameters = {{"resource=FIELD", "one list only: static_clusters, dynamic_listeners, ..."},
-                             {"mask=FIELDS", "these fields only"},
-                             {"name_regex=REGEX", "resources of these names only"},
-                             {"include_eds", "endpoints too"}}},
-             [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
+  server.add(
+      "/config_dump",
+      {.help = "the configuration in force, as JSON, without secrets",
+       .parameters = {{"resource=FIELD", "one list only: static_clusters, dynamic_listeners, ..."},
+                      {"mask=FIELDS", "these fields only"},
+                      {"name_regex=REGEX", "resources of these names only"},
+                      {"include_eds", "endpoints too"}}},
+      [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
   server.add("/certs", {.help = "certificates in use, as JSON"}, [](const AdminRequest&, AdminResponse& response) {
     answer_json(envoy::admin::v3::Certificates(), Defaults::kPrint, response);
   });

@@ -10,10 +10,10 @@ namespace weir::admin {
 void add_endpoints(AdminServer& server, AdminSource& source);
 
 // Parts of it.
-void add_pages(AdminServer& server, AdminSource& source);             // /, /help
-void add_server_endpoints(AdminServer& server, AdminSource& source);  // /ready, /server_info, /memory, /logging, ...
-void add_stats_endpoints(AdminServer& server, AdminSource& source);   // /stats, /stats/prometheus, /reset_counters
+void add_pages(AdminServer& server, AdminSource& source);              // /, /help
+void add_server_endpoints(AdminServer& server, AdminSource& source);   // /ready, /server_info, /memory, /logging, ...
+void add_stats_endpoints(AdminServer& server, AdminSource& source);    // /stats, /stats/prometheus, /reset_counters
 void add_cluster_endpoints(AdminServer& server, AdminSource& source);  // /clusters, /listeners
-void add_config_endpoints(AdminServer& server, AdminSource& source);  // /config_dump, /certs
+void add_config_endpoints(AdminServer& server, AdminSource& source);   // /config_dump, /certs
 
 }  // namespace weir::admin

@@ -35,7 +35,8 @@ void parse_form(std::string_view text, Parameters& out) {
     text.remove_prefix(std::min(end + 1, text.size()));
     if (one.empty()) continue;
     size_t equals = std::min(one.find('='), one.size());
-    out.emplace_back(decode_form(one.substr(0, equals)), equals < one.size() ? decode_form(one.substr(equals + 1)) : std::string());
+    out.emplace_back(decode_form(one.substr(0, equals)),
+                     equals < one.size() ? decode_form(one.substr(equals + 1)) : std::string());
   }
 }
 

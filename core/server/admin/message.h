@@ -38,7 +38,7 @@ struct AdminResponse {
   std::string content_type = "text/plain; charset=UTF-8";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
-  bool close = false;  // the connection ends with this answer
+  bool close = false;                                        // the connection ends with this answer
 
   void fail(int code, std::string text) {
     status = code;

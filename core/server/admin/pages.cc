@@ -37,12 +37,23 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -71,7 +82,9 @@ void append_listeners(const AdminSource& source, std::string& out) {
 void append_clusters(const AdminSource& source, std::string& out) {
   constexpr size_t kShown = 200;
   size_t count = 0;
-  out += "<h2>Clusters</h2>\n<table>\n<tr><th>Name</th><th>Healthy</th><th>Active</th><th>Requests</th><th>Errors</th></tr>\n";
+  out +=
+      "<h2>Clusters</h2>\n<table>\n<tr><th>Name</th><th>Healthy</th><th>Active</th><th>Requests</th><th>Errors</th></"
+      "tr>\n";
   source.for_each_cluster([&](const ClusterView& cluster) {
     if (++count > kShown) return;
     size_t healthy = 0;
@@ -84,9 +97,10 @@ void append_clusters(const AdminSource& source, std::string& out) {
       errors += entry.host->totals.rq_error.value();
     }
     bool all = healthy == cluster.hosts.size() && healthy > 0;
-    out += "<tr><td>" + escaped(cluster.name) + "</td><td class=\"n" + (all ? "\">" : " bad\">") + std::to_string(healthy) + " of " +
-           std::to_string(cluster.hosts.size()) + "</td><td class=\"n\">" + std::to_string(active) + "</td><td class=\"n\">" +
-           std::to_string(total) + "</td><td class=\"n\">" + std::to_string(errors) + "</td></tr>\n";
+    out += "<tr><td>" + escaped(cluster.name) + "</td><td class=\"n" + (all ? "\">" : " bad\">") +
+           std::to_string(healthy) + " of " + std::to_string(cluster.hosts.size()) + "</td><td class=\"n\">" +
+           std::to_string(active) + "</td><td class=\"n\">" + std::to_string(total) + "</td><td class=\"n\">" +
+           std::to_string(errors) + "</td></tr>\n";
   });
   out += "</table>\n";
   if (count > kShown) out += "<p>" + std::to_string(count - kShown) + " more: <a href=\"clusters\">/clusters</a></p>\n";
@@ -134,7 +148,8 @@ void help(const AdminServer& server, AdminResponse& response) {
   size_t width = 0;
   for (const auto& [path, endpoint] : server.endpoints()) {
     width = std::max(width, path.size());
-    for (const ParameterHelp& parameter : endpoint.options.parameters) width = std::max(width, parameter.name.size() + 4);
+    for (const ParameterHelp& parameter : endpoint.options.parameters)
+      width = std::max(width, parameter.name.size() + 4);
   }
   std::string& out = response.body;
   auto row = [&](std::string_view indent, std::string_view name, std::string_view text) {
@@ -156,7 +171,8 @@ void help(const AdminServer& server, AdminResponse& response) {
 void add_pages(AdminServer& server, AdminSource& source) {
   server.add("/", {.help = "this server at a glance, for browsers"},
              [&server, &source](const AdminRequest&, AdminResponse& response) { index(server, source, response); });
-  server.add("/help", {.help = "this list"}, [&server](const AdminRequest&, AdminResponse& response) { help(server, response); });
+  server.add("/help", {.help = "this list"},
+             [&server](const AdminRequest&, AdminResponse& response) { help(server, response); });
 }
 
 }  // namespace weir::admin

@@ -25,7 +25,8 @@ enum class Mode { kLook, kRedactAll };
 void walk(Message& message, Mode mode, int depth);
 
 bool secret_name(std::string_view name) {
-  for (std::string_view part : {"password", "secret", "private_key", "credential", "api_key", "apikey", "hmac", "ticket_keys"}) {
+  for (std::string_view part :
+       {"password", "secret", "private_key", "credential", "api_key", "apikey", "hmac", "ticket_keys"}) {
     if (name.find(part) != std::string_view::npos) return true;
   }
   return name == "token" || name.ends_with("_token");
@@ -43,7 +44,8 @@ bool secret_field(const FieldDescriptor& field) {
 
 // Of a DataSource, where the secret comes from is no secret.
 bool source_of_secret(const FieldDescriptor& field) {
-  return field.containing_type()->full_name() == "envoy.config.core.v3.DataSource" && !field.name().starts_with("inline_");
+  return field.containing_type()->full_name() == "envoy.config.core.v3.DataSource" &&
+         !field.name().starts_with("inline_");
 }
 
 std::string lower(std::string_view text) {
@@ -57,7 +59,8 @@ std::string lower(std::string_view text) {
 
 bool secret_header(std::string_view key) {
   std::string name = lower(key);
-  return name == "authorization" || name == "proxy_authorization" || name == "cookie" || name == "set_cookie" || secret_name(name);
+  return name == "authorization" || name == "proxy_authorization" || name == "cookie" || name == "set_cookie" ||
+         secret_name(name);
 }
 
 void redact_any(google::protobuf::Any& any, Mode mode, int depth) {
@@ -65,11 +68,13 @@ void redact_any(google::protobuf::Any& any, Mode mode, int depth) {
   std::string type = any.type_url().substr(any.type_url().rfind('/') + 1);
   const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type);
   std::unique_ptr<Message> inner;
-  if (descriptor != nullptr) inner.reset(google::protobuf::MessageFactory::generated_factory()->GetPrototype(descriptor)->New());
+  if (descriptor != nullptr)
+    inner.reset(google::protobuf::MessageFactory::generated_factory()->GetPrototype(descriptor)->New());
   if (inner == nullptr || !inner->ParseFromString(any.value())) {
     google::protobuf::Struct note;
     (*note.mutable_fields())["type"].set_string_value(any.type_url());
-    (*note.mutable_fields())["note"].set_string_value("weir does not know this type and cannot tell what in it is secret");
+    (*note.mutable_fields())["note"].set_string_value(
+        "weir does not know this type and cannot tell what in it is secret");
     any.PackFrom(note);
     return;
   }
@@ -90,7 +95,8 @@ void redact_struct(google::protobuf::Struct& all, Mode mode, int depth) {
 void redact_text(Message& message, const FieldDescriptor& field) {
   const Reflection& reflection = *message.GetReflection();
   if (!field.is_repeated()) return reflection.SetString(&message, &field, kRedacted);
-  for (int i = 0; i < reflection.FieldSize(message, &field); ++i) reflection.SetRepeatedString(&message, &field, i, kRedacted);
+  for (int i = 0; i < reflection.FieldSize(message, &field); ++i)
+    reflection.SetRepeatedString(&message, &field, i, kRedacted);
 }
 
 void walk_field(Message& message, const FieldDescriptor& field, Mode mode, int depth) {
@@ -113,8 +119,10 @@ void walk(Message& message, Mode mode, int depth) {
   }
   std::string_view type = message.GetDescriptor()->full_name();
   if (type == "google.protobuf.Any") return redact_any(static_cast<google::protobuf::Any&>(message), mode, depth);
-  if (type == "google.protobuf.Struct") return redact_struct(static_cast<google::protobuf::Struct&>(message), mode, depth);
-  if (type == "envoy.config.core.v3.HeaderValue" && secret_header(static_cast<envoy::config::core::v3::HeaderValue&>(message).key())) {
+  if (type == "google.protobuf.Struct")
+    return redact_struct(static_cast<google::protobuf::Struct&>(message), mode, depth);
+  if (type == "envoy.config.core.v3.HeaderValue" &&
+      secret_header(static_cast<envoy::config::core::v3::HeaderValue&>(message).key())) {
     auto& header = static_cast<envoy::config::core::v3::HeaderValue&>(message);
     if (!header.value().empty()) header.set_value(kRedacted);
     if (!header.raw_value().empty()) header.set_raw_value(kRedacted);
@@ -127,7 +135,8 @@ void walk(Message& message, Mode mode, int depth) {
   for (const FieldDescriptor* field : fields) {
     if (entry && field->number() == 1) continue;
     if (mode == Mode::kRedactAll && source_of_secret(*field)) continue;
-    walk_field(message, *field, mode == Mode::kRedactAll || secret_field(*field) ? Mode::kRedactAll : Mode::kLook, depth);
+    walk_field(message, *field, mode == Mode::kRedactAll || secret_field(*field) ? Mode::kRedactAll : Mode::kLook,
+               depth);
   }
 }
 

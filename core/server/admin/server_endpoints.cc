@@ -31,7 +31,8 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   info.set_hot_restart_version("disabled");
   source.fill_command_line(*info.mutable_command_line_options());
   // The text given on the command line may hold what /config_dump does not show.
-  if (!info.command_line_options().config_yaml().empty()) info.mutable_command_line_options()->set_config_yaml("[redacted]");
+  if (!info.command_line_options().config_yaml().empty())
+    info.mutable_command_line_options()->set_config_yaml("[redacted]");
   *info.mutable_node() = source.bootstrap().node();
   redact(*info.mutable_node());
   answer_json(info, Defaults::kPrint, response);
@@ -60,13 +61,17 @@ void logging(const AdminRequest& request, AdminResponse& response) {
   if (request.has("level")) {
     log::Level level;
     std::string wanted(*request.get("level"));
-    if (!request.is_post()) return response.fail(405, "changing the level wants a POST: curl -X POST .../logging?level=" + wanted + "\n");
+    if (!request.is_post())
+      return response.fail(405, "changing the level wants a POST: curl -X POST .../logging?level=" + wanted + "\n");
     if (!log::parse_level(wanted, level)) {
-      return response.fail(400, "level: \"" + wanted + "\" is not one of trace, debug, info, warning, error, critical, off\n");
+      return response.fail(
+          400, "level: \"" + wanted + "\" is not one of trace, debug, info, warning, error, critical, off\n");
     }
     log::set_level(level);
   } else if (!request.parameters.empty()) {
-    return response.fail(400, request.parameters[0].first + ": not a parameter here; levels of single components are not supported by weir yet, use level=\n");
+    return response.fail(
+        400, request.parameters[0].first +
+                 ": not a parameter here; levels of single components are not supported by weir yet, use level=\n");
   }
   auto level = static_cast<log::Level>(log::current_level.load(std::memory_order_relaxed));
   response.body = "active loggers:\n  weir: " + std::string(log::level_name(level)) + "\n";

@@ -59,7 +59,8 @@ void stats(stats::Store& store, const AdminRequest& request, std::string_view fo
   if (buckets != "summary" && format != "prometheus") {
     return response.fail(400, "histogram_buckets: only summary is supported by weir yet\n");
   }
-  if (!regex_filter(request, options.filter, response) || !type_filter(request, store, options.filter, response)) return;
+  if (!regex_filter(request, options.filter, response) || !type_filter(request, store, options.filter, response))
+    return;
   if (format == "json") {
     response.content_type = "application/json";
     response.body = stats::render_json(store, options);
@@ -89,7 +90,9 @@ void add_stats_endpoints(AdminServer& server, AdminSource& source) {
                stats(source.stats(), request, request.get("format").value_or("text"), response);
              });
   server.add("/stats/prometheus", {.help = "all statistics for Prometheus", .parameters = parameters(false)},
-             [&source](const AdminRequest& request, AdminResponse& response) { stats(source.stats(), request, "prometheus", response); });
+             [&source](const AdminRequest& request, AdminResponse& response) {
+               stats(source.stats(), request, "prometheus", response);
+             });
   server.add("/reset_counters", {.access = Access::kChange, .help = "set all counters to zero"},
              [&source](const AdminRequest&, AdminResponse& response) {
                source.stats().reset_counters();

@@ -70,7 +70,8 @@ int run(int argc, char** argv) {
       return 0;
     case Mode::kListExtensions:
       for (const auto& plugin : registry.list()) {
-        printf("%-16s %-48s %s\n", std::string(plugin.kind).c_str(), std::string(plugin.name).c_str(), std::string(plugin.type).c_str());
+        printf("%-16s %-48s %s\n", std::string(plugin.kind).c_str(), std::string(plugin.name).c_str(),
+               std::string(plugin.type).c_str());
       }
       return 0;
     default:

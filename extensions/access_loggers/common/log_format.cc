@@ -55,7 +55,8 @@ std::string number_text(double number) {
   return {text, end};
 }
 
-Node make_node(const google::protobuf::Value& value, const stream::Format::Options& options, const std::string& path, filter::FactoryScope& scope);
+Node make_node(const google::protobuf::Value& value, const stream::Format::Options& options, const std::string& path,
+               filter::FactoryScope& scope);
 
 Node make_object(const google::protobuf::Struct& proto, const stream::Format::Options& options, const std::string& path,
                  filter::FactoryScope& scope) {
@@ -68,8 +69,8 @@ Node make_object(const google::protobuf::Struct& proto, const stream::Format::Op
   return node;
 }
 
-Node make_list(const google::protobuf::ListValue& proto, const stream::Format::Options& options, const std::string& path,
-                 filter::FactoryScope& scope) {
+Node make_list(const google::protobuf::ListValue& proto, const stream::Format::Options& options,
+               const std::string& path, filter::FactoryScope& scope) {
   Node node;
   node.kind = Node::Kind::kList;
   for (int i = 0; i < proto.values_size(); ++i) {
@@ -79,7 +80,7 @@ Node make_list(const google::protobuf::ListValue& proto, const stream::Format::O
 }
 
 Node make_node(const google::protobuf::Value& value, const stream::Format::Options& options, const std::string& path,
-                 filter::FactoryScope& scope) {
+               filter::FactoryScope& scope) {
   Node node;
   switch (value.kind_case()) {
     case google::protobuf::Value::kStructValue:
@@ -158,7 +159,8 @@ std::optional<LineFormat> make_text_format(std::string_view text, bool omit_empt
   return std::nullopt;
 }
 
-std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto, bool omit_empty, filter::FactoryScope scope) {
+std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto, bool omit_empty,
+                                           filter::FactoryScope scope) {
   stream::Format::Options options;
   options.omit_empty = omit_empty;
   size_t errors = scope.report().errors();
@@ -168,7 +170,8 @@ std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto
   return LineFormat(stream::JsonFormat(std::move(root)));
 }
 
-std::optional<LineFormat> make_format(const envoy::config::core::v3::SubstitutionFormatString& proto, filter::FactoryScope scope) {
+std::optional<LineFormat> make_format(const envoy::config::core::v3::SubstitutionFormatString& proto,
+                                      filter::FactoryScope scope) {
   using Proto = envoy::config::core::v3::SubstitutionFormatString;
   scope.check_fields(proto, {"text_format", "text_format_source", "json_format", "omit_empty_values", "content_type"},
                      {"json_format_options"});

@@ -25,9 +25,11 @@ using LineFormat = std::variant<stream::Format, stream::JsonFormat>;
 
 // These report what is wrong to the scope, whose path is that of the message (of the field, for a text), and have no
 // value then. [main]
-std::optional<LineFormat> make_format(const envoy::config::core::v3::SubstitutionFormatString& proto, filter::FactoryScope scope);
+std::optional<LineFormat> make_format(const envoy::config::core::v3::SubstitutionFormatString& proto,
+                                      filter::FactoryScope scope);
 // Members are printed in the order of their names: the message keeps no other.
-std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto, bool omit_empty, filter::FactoryScope scope);
+std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto, bool omit_empty,
+                                           filter::FactoryScope scope);
 std::optional<LineFormat> make_text_format(std::string_view text, bool omit_empty, filter::FactoryScope scope);
 
 // The default access log line.

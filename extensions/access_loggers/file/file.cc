@@ -36,7 +36,8 @@ bool wants_default(const Proto& proto) {
 }
 
 // Nothing is made after an error was reported.
-Result<std::shared_ptr<const stream::AccessLogger>> make(const google::protobuf::Message& message, filter::FactoryScope& scope) {
+Result<std::shared_ptr<const stream::AccessLogger>> make(const google::protobuf::Message& message,
+                                                         filter::FactoryScope& scope) {
   const auto& proto = static_cast<const Proto&>(message);
   if (proto.path().empty()) scope.error("path", "must not be empty");
   std::optional<LineFormat> format;

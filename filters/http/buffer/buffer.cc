@@ -27,9 +27,11 @@ struct Config : Settings {
 };
 
 struct RouteSettings : Settings {
-  static Result<std::shared_ptr<const RouteSettings>> from_proto(const pb::BufferPerRoute& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const RouteSettings>> from_proto(const pb::BufferPerRoute& proto,
+                                                                 filter::FactoryScope& scope) {
     auto config = std::make_shared<RouteSettings>();
-    if (proto.override_case() == pb::BufferPerRoute::OVERRIDE_NOT_SET) scope.error("", "one of disabled, buffer must be set");
+    if (proto.override_case() == pb::BufferPerRoute::OVERRIDE_NOT_SET)
+      scope.error("", "one of disabled, buffer must be set");
     config->disabled = proto.disabled();
     if (proto.has_buffer()) {
       auto below = scope.below("buffer");
@@ -67,7 +69,9 @@ filter::Action Filter::on_request_data(filter::Stream& stream, Slices& data, boo
   return filter::Action::kContinue;
 }
 
-filter::HttpFilterDescriptor describe() { return filter::describe_http_filter<Config, Plugin>("envoy.filters.http.buffer"); }
+filter::HttpFilterDescriptor describe() {
+  return filter::describe_http_filter<Config, Plugin>("envoy.filters.http.buffer");
+}
 
 }  // namespace weir::filters::buffer
 

@@ -17,7 +17,8 @@ thread_local stream::TextBuffer formatted_value;
 
 Mutation::Kind kind_of(const Option& option) {
   using enum Mutation::Kind;
-  if (option.has_append()) return option.append().value() ? kAppendIfExistsOrAdd : kOverwriteIfExistsOrAdd;  // deprecated
+  if (option.has_append())
+    return option.append().value() ? kAppendIfExistsOrAdd : kOverwriteIfExistsOrAdd;  // deprecated
   switch (option.append_action()) {
     case Option::ADD_IF_ABSENT:
       return kAddIfAbsent;
@@ -38,7 +39,8 @@ void read_name(std::string_view text, filter::FactoryScope& scope, std::string_v
   mutation.name = http::HeaderName(text);
 }
 
-void read_matcher(const envoy::type::matcher::v3::StringMatcher& proto, filter::FactoryScope& scope, Mutation& mutation) {
+void read_matcher(const envoy::type::matcher::v3::StringMatcher& proto, filter::FactoryScope& scope,
+                  Mutation& mutation) {
   using Kind = match::StringMatcherSpec::Kind;
   match::StringMatcherSpec spec;
   spec.ignore_case = proto.ignore_case();
@@ -92,7 +94,8 @@ std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& 
       mutation.keep_empty_value = option.keep_empty_value();
       read_name(option.header().key(), here, "append.header.key", mutation);
       std::string value = option.header().value().empty() ? option.header().raw_value() : option.header().value();
-      if (!http::all_chars(value, http::kFieldChar)) here.error("append.header.value", "has a control character, which no header value may have");
+      if (!http::all_chars(value, http::kFieldChar))
+        here.error("append.header.value", "has a control character, which no header value may have");
       auto format = stream::Format::compile(value, {.omit_empty = true, .for_headers = true});
       if (!format.ok()) {
         here.error("append.header.value", message_of(format.status()));
@@ -116,7 +119,8 @@ void read_settings(const pb::Mutations& proto, filter::FactoryScope& scope, Sett
 }
 
 struct Config : Settings {
-  static Result<std::shared_ptr<const Config>> from_proto(const pb::HeaderMutation& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const Config>> from_proto(const pb::HeaderMutation& proto,
+                                                          filter::FactoryScope& scope) {
     // With one configuration per route there is no order among several to choose.
     scope.check_fields(proto, {"mutations"}, {"most_specific_header_mutations_wins"});
     auto config = std::make_shared<Config>();
@@ -127,7 +131,8 @@ struct Config : Settings {
 };
 
 struct RouteSettings : Settings {
-  static Result<std::shared_ptr<const RouteSettings>> from_proto(const pb::HeaderMutationPerRoute& proto, filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const RouteSettings>> from_proto(const pb::HeaderMutationPerRoute& proto,
+                                                                 filter::FactoryScope& scope) {
     auto config = std::make_shared<RouteSettings>();
     auto below = scope.below("mutations");
     read_settings(proto.mutations(), below, *config);
@@ -141,7 +146,8 @@ class Plugin final : public Filter {
   explicit Plugin(const Config& config) : Filter(config) {}
 };
 
-void apply(const std::vector<Mutation>& mutations, http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) {
+void apply(const std::vector<Mutation>& mutations, http::HeaderMap& headers, const stream::LogSubject& subject,
+           Arena& arena) {
   using enum Mutation::Kind;
   for (const Mutation& mutation : mutations) {
     if (mutation.kind == kRemove) {
@@ -149,7 +155,9 @@ void apply(const std::vector<Mutation>& mutations, http::HeaderMap& headers, con
       continue;
     }
     if (mutation.kind == kRemoveMatching) {
-      headers.remove_if([&](const http::HeaderEntry& entry) { return entry.name_data[0] != ':' && mutation.matcher->matches(entry.name()); });
+      headers.remove_if([&](const http::HeaderEntry& entry) {
+        return entry.name_data[0] != ':' && mutation.matcher->matches(entry.name());
+      });
       continue;
     }
     // Asked before formatting: it saves the work.
@@ -188,10 +196,14 @@ filter::Action Filter::on_response_headers(filter::Stream& stream, http::HeaderM
   return filter::Action::kContinue;
 }
 
-filter::HttpFilterDescriptor describe() { return filter::describe_http_filter<Config, Plugin>("envoy.filters.http.header_mutation"); }
+filter::HttpFilterDescriptor describe() {
+  return filter::describe_http_filter<Config, Plugin>("envoy.filters.http.header_mutation");
+}
 
 }  // namespace weir::filters::header_mutation
 
 namespace weir::plugins {
-void http_filter_header_mutation(filter::RegistryBuilder& registry) { registry.add(filters::header_mutation::describe()); }
+void http_filter_header_mutation(filter::RegistryBuilder& registry) {
+  registry.add(filters::header_mutation::describe());
+}
 }  // namespace weir::plugins

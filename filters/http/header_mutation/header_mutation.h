@@ -15,11 +15,18 @@ namespace weir::filters::header_mutation {
 
 // One step. [immutable]
 struct Mutation {
-  enum class Kind : uint8_t { kRemove, kRemoveMatching, kAppendIfExistsOrAdd, kAddIfAbsent, kOverwriteIfExistsOrAdd, kOverwriteIfExists };
+  enum class Kind : uint8_t {
+    kRemove,
+    kRemoveMatching,
+    kAppendIfExistsOrAdd,
+    kAddIfAbsent,
+    kOverwriteIfExistsOrAdd,
+    kOverwriteIfExists
+  };
   Kind kind = Kind::kRemove;
   http::HeaderName name;
   bool keep_empty_value = false;
-  std::string constant;                            // if there is no format
+  std::string constant;  // if there is no format
   std::unique_ptr<const stream::Format> format;
   std::unique_ptr<const match::StringMatcher> matcher;  // kRemoveMatching: of names
 };

@@ -1,9 +1,8 @@
 // envoy.filters.network.http_connection_manager: its configuration. What it does is core/proxy/server_connection.h.
-#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
-
 #include "core/filter/registry.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace weir::filters::http_connection_manager {
 namespace pb = envoy::extensions::filters::network::http_connection_manager::v3;
@@ -12,7 +11,9 @@ namespace {
 using filter::FactoryScope;
 using proxy::ConnectionManagerConfig;
 
-Duration to_duration(const google::protobuf::Duration& proto) { return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos()); }
+Duration to_duration(const google::protobuf::Duration& proto) {
+  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
+}
 
 void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   std::vector<filter::HttpFilterEntry> entries;
@@ -30,9 +31,11 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
     const filter::HttpFilterDescriptor* descriptor = scope.registry().http_filter(message->GetTypeName());
     if (descriptor == nullptr) {
       if (one.is_optional()) {
-        here.warning("typed_config", message->GetTypeName() + " is not an HTTP filter of this build; skipped, as is_optional allows");
+        here.warning("typed_config",
+                     message->GetTypeName() + " is not an HTTP filter of this build; skipped, as is_optional allows");
       } else {
-        here.error("typed_config", message->GetTypeName() + " is not an HTTP filter of this build (weir --list-extensions shows them)");
+        here.error("typed_config",
+                   message->GetTypeName() + " is not an HTTP filter of this build (weir --list-extensions shows them)");
       }
       continue;
     }
@@ -59,14 +62,17 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
   config.chain = std::move(*chain);
 }
 
-void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, FactoryScope scope, ConnectionManagerConfig& config) {
+void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, FactoryScope scope,
+                         ConnectionManagerConfig& config) {
   scope.check_fields(proto, {"idle_timeout", "max_connection_duration", "max_headers_count", "max_stream_duration",
                              "headers_with_underscores_action", "max_requests_per_connection"});
   if (proto.has_idle_timeout()) config.idle_timeout = to_duration(proto.idle_timeout());
-  if (proto.has_max_connection_duration()) config.max_connection_duration = to_duration(proto.max_connection_duration());
+  if (proto.has_max_connection_duration())
+    config.max_connection_duration = to_duration(proto.max_connection_duration());
   if (proto.has_max_stream_duration()) config.max_stream_duration = to_duration(proto.max_stream_duration());
   if (proto.has_max_headers_count()) config.h1.limits.max_header_count = proto.max_headers_count().value();
-  if (proto.has_max_requests_per_connection()) config.max_requests_per_connection = proto.max_requests_per_connection().value();
+  if (proto.has_max_requests_per_connection())
+    config.max_requests_per_connection = proto.max_requests_per_connection().value();
   switch (proto.headers_with_underscores_action()) {
     case envoy::config::core::v3::HttpProtocolOptions::REJECT_REQUEST:
       config.underscores = proxy::UnderscoreAction::kReject;
@@ -79,13 +85,16 @@ void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& pro
   }
 }
 
-void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, FactoryScope scope, ConnectionManagerConfig& config) {
-  scope.check_fields(proto, {"allow_absolute_url", "accept_http_10", "header_key_format", "enable_trailers", "allow_custom_methods"},
-                     {"use_balsa_parser"});
+void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, FactoryScope scope,
+                        ConnectionManagerConfig& config) {
+  scope.check_fields(
+      proto, {"allow_absolute_url", "accept_http_10", "header_key_format", "enable_trailers", "allow_custom_methods"},
+      {"use_balsa_parser"});
   if (proto.has_allow_absolute_url()) config.h1.options.allow_absolute_url = proto.allow_absolute_url().value();
   config.h1.options.accept_http_10 = proto.accept_http_10();
   if (proto.header_key_format().has_proper_case_words()) config.h1.options.proper_case = true;
-  if (proto.header_key_format().has_stateful_formatter()) scope.error("header_key_format.stateful_formatter", "not supported by weir yet");
+  if (proto.header_key_format().has_stateful_formatter())
+    scope.error("header_key_format.stateful_formatter", "not supported by weir yet");
 }
 
 void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
@@ -101,7 +110,8 @@ void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scop
     if (message == nullptr) continue;
     const filter::AccessLoggerDescriptor* descriptor = scope.registry().access_logger(message->GetTypeName());
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() + " is not an access logger of this build (weir --list-extensions shows them)");
+      here.error("typed_config",
+                 message->GetTypeName() + " is not an access logger of this build (weir --list-extensions shows them)");
       continue;
     }
     auto below = here.below("typed_config");
@@ -156,13 +166,15 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
                      // HTTP/2 settings mean nothing while only HTTP/1 is spoken.
                      {"http2_protocol_options", "stream_error_on_invalid_http_message"});
   auto config = std::make_shared<ConnectionManagerConfig>();
-  if (proto.stat_prefix().empty()) scope.error("stat_prefix", "must not be empty: it names the statistics, http.<stat_prefix>.*");
+  if (proto.stat_prefix().empty())
+    scope.error("stat_prefix", "must not be empty: it names the statistics, http.<stat_prefix>.*");
   switch (proto.codec_type()) {
     case pb::HttpConnectionManager::AUTO:
     case pb::HttpConnectionManager::HTTP1:
       break;
     default:
-      scope.error("codec_type", pb::HttpConnectionManager::CodecType_Name(proto.codec_type()) + " is not supported by weir yet; use AUTO or HTTP1");
+      scope.error("codec_type", pb::HttpConnectionManager::CodecType_Name(proto.codec_type()) +
+                                    " is not supported by weir yet; use AUTO or HTTP1");
   }
   config->stat_prefix = proto.stat_prefix();
   config->buffer_limit = scope.buffer_limit();
@@ -173,12 +185,15 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   if (proto.has_common_http_protocol_options()) {
     read_common_options(proto.common_http_protocol_options(), inner.below("common_http_protocol_options"), *config);
   }
-  if (proto.has_http_protocol_options()) read_http1_options(proto.http_protocol_options(), inner.below("http_protocol_options"), *config);
+  if (proto.has_http_protocol_options())
+    read_http1_options(proto.http_protocol_options(), inner.below("http_protocol_options"), *config);
   read_path_options(proto, *config);
-  if (proto.has_max_request_headers_kb()) config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
+  if (proto.has_max_request_headers_kb())
+    config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
   if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = to_duration(proto.stream_idle_timeout());
   if (proto.has_request_timeout()) config->request_timeout = to_duration(proto.request_timeout());
-  if (proto.has_request_headers_timeout()) config->request_headers_timeout = to_duration(proto.request_headers_timeout());
+  if (proto.has_request_headers_timeout())
+    config->request_headers_timeout = to_duration(proto.request_headers_timeout());
   if (proto.has_drain_timeout()) config->drain_timeout = to_duration(proto.drain_timeout());
   if (proto.has_delayed_close_timeout()) config->delayed_close_timeout = to_duration(proto.delayed_close_timeout());
   config->use_remote_address = proto.use_remote_address().value();
@@ -223,7 +238,8 @@ void network_filter_http_connection_manager(filter::RegistryBuilder& registry) {
   descriptor.type = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
   descriptor.terminal = true;
   descriptor.make = [](const filter::ConfigPtr& config, event::Lane& lane) -> std::unique_ptr<filter::NetworkFilter> {
-    return std::make_unique<proxy::ServerConnection>(*static_cast<const proxy::ConnectionManagerConfig*>(config.get()), lane);
+    return std::make_unique<proxy::ServerConnection>(*static_cast<const proxy::ConnectionManagerConfig*>(config.get()),
+                                                     lane);
   };
   descriptor.make_config = filters::http_connection_manager::make_config;
   registry.add(std::move(descriptor));

@@ -1,10 +1,9 @@
-/* A filter in plain C over weir/plugin.h alone: counts the bytes of the request's body, tells the response how many, and
- * answers requests that carry "x-c-filter: stop". Its configuration is the name of the header to add. */
-#include <weir/plugin.h>
-
+/* A filter in plain C over weir/plugin.h alone: counts the bytes of the request's body, tells the response how many,
+ * and answers requests that carry "x-c-filter: stop". Its configuration is the name of the header to add. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <weir/plugin.h>
 
 static const weir_api* api;
 
@@ -100,10 +99,22 @@ static int32_t on_response_headers(void* self, weir_stream stream, uint32_t end)
   return WEIR_CONTINUE;
 }
 
-static const weir_http_filter filter = {
-    sizeof(weir_http_filter), 0,    config_create,       config_destroy, create, NULL, on_request_headers, on_request_data, NULL,
-    on_response_headers,      NULL, NULL,                NULL,           NULL,   NULL};
+static const weir_http_filter filter = {sizeof(weir_http_filter),
+                                        0,
+                                        config_create,
+                                        config_destroy,
+                                        create,
+                                        NULL,
+                                        on_request_headers,
+                                        on_request_data,
+                                        NULL,
+                                        on_response_headers,
+                                        NULL,
+                                        NULL,
+                                        NULL,
+                                        NULL,
+                                        NULL};
 
 WEIR_PLUGIN_SYMBOL const weir_plugin weir_plugin_entry;
-const weir_plugin weir_plugin_entry = {
-    sizeof(weir_plugin), WEIR_ABI_MAJOR, WEIR_ABI_MINOR, 0, "weir.test.c_filter/1", start, &filter, NULL};
+const weir_plugin weir_plugin_entry = {sizeof(weir_plugin),    WEIR_ABI_MAJOR, WEIR_ABI_MINOR, 0,
+                                       "weir.test.c_filter/1", start,          &filter,        NULL};

@@ -72,8 +72,8 @@ __attribute__((constructor)) void map_counts() {
   if (path == nullptr) return;
   const int fd = open(path, O_RDWR | O_CLOEXEC);
   if (fd < 0) return;
-  void* mapped = reinterpret_cast<void*>(
-      syscall(SYS_mmap, nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  void* mapped =
+      reinterpret_cast<void*>(syscall(SYS_mmap, nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
   if (mapped != MAP_FAILED) shared = static_cast<Shared*>(mapped);
   close(fd);
 }

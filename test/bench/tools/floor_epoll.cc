@@ -34,7 +34,8 @@ class EpollFloor {
     if (embed_uv_) {
       uv_loop_init(&uv_);
       uv_timer_init(&uv_, &tick_);
-      uv_timer_start(&tick_, [](uv_timer_t*) {}, 1000, 1000);
+      uv_timer_start(
+          &tick_, [](uv_timer_t*) {}, 1000, 1000);
       uv_async_init(&uv_, &wake_up_, nullptr);
       uv_run(&uv_, UV_RUN_NOWAIT);
       epoll_event backend{.events = EPOLLIN, .data = {.ptr = &uv_}};

@@ -29,13 +29,13 @@ class UvPollFloor {
       : settings_(settings), ports_(settings), listener_(listener), buffer_(settings.buffer_size) {
     uv_loop_init(&loop_);
     uv_timer_init(&loop_, &tick_);
-    uv_timer_start(&tick_, [](uv_timer_t*) {}, 1000, 1000);
+    uv_timer_start(
+        &tick_, [](uv_timer_t*) {}, 1000, 1000);
     for (size_t i = 0; i < settings.pool; ++i) idle_.push_back(add(ports_.connect_next(), false));
     uv_poll_init(&loop_, &accept_, listener);
     accept_.data = this;
-    uv_poll_start(&accept_, UV_READABLE, [](uv_poll_t* poll, int, int) {
-      static_cast<UvPollFloor*>(poll->data)->accept_all();
-    });
+    uv_poll_start(&accept_, UV_READABLE,
+                  [](uv_poll_t* poll, int, int) { static_cast<UvPollFloor*>(poll->data)->accept_all(); });
   }
 
   [[noreturn]] void run() {
@@ -136,9 +136,8 @@ class UvPollFloor {
 
   void destroy(End& end) {
     end.dead = true;
-    uv_close(reinterpret_cast<uv_handle_t*>(&end.poll), [](uv_handle_t* handle) {
-      delete static_cast<End*>(handle->data);
-    });
+    uv_close(reinterpret_cast<uv_handle_t*>(&end.poll),
+             [](uv_handle_t* handle) { delete static_cast<End*>(handle->data); });
     close(end.fd);
   }
 

@@ -32,7 +32,8 @@ class UvTcpFloor {
       : settings_(settings), ports_(settings), buffer_(settings.buffer_size) {
     uv_loop_init(&loop_);
     uv_timer_init(&loop_, &tick_);
-    uv_timer_start(&tick_, [](uv_timer_t*) {}, 1000, 1000);
+    uv_timer_start(
+        &tick_, [](uv_timer_t*) {}, 1000, 1000);
     for (size_t i = 0; i < settings.pool; ++i) {
       End* end = make(false);
       uv_tcp_open(&end->tcp, ports_.connect_next());
@@ -137,9 +138,8 @@ class UvTcpFloor {
   static void destroy(End& end) {
     if (end.dead) return;
     end.dead = true;
-    uv_close(reinterpret_cast<uv_handle_t*>(&end.tcp), [](uv_handle_t* handle) {
-      delete static_cast<End*>(handle->data);
-    });
+    uv_close(reinterpret_cast<uv_handle_t*>(&end.tcp),
+             [](uv_handle_t* handle) { delete static_cast<End*>(handle->data); });
   }
 
   const FloorSettings settings_;

@@ -8,9 +8,10 @@
 //   --close                                        a new connection per request (connection: close, the proxy closes)
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
 //   --idle                                         one request per connection, then hold them until stdin ends
-//   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line on
-//                                                  stdin; go on over the same connections, report, hold them until stdin
-//                                                  ends. Only what follows the pause is reported.
+//   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line
+//   on
+//                                                  stdin; go on over the same connections, report, hold them until
+//                                                  stdin ends. Only what follows the pause is reported.
 
 #include <algorithm>
 #include <array>
@@ -23,7 +24,7 @@ namespace weir::bench {
 namespace {
 
 constexpr size_t kReadSize = 256 << 10;
-constexpr size_t kIdleAtOnce = 64;  // requests in flight while idle connections are opened
+constexpr size_t kIdleAtOnce = 64;                // requests in flight while idle connections are opened
 constexpr uint64_t kStallNs = 10'000'000'000ULL;  // no progress on any connection for this long voids the run
 constexpr std::string_view kBrowserFields =
     "host: shop.example\r\n"
@@ -267,7 +268,8 @@ class Load {
 
   void on_event(Connection& connection, uint32_t events) {
     if (connection.fd < 0) return;
-    if ((events & EPOLLOUT) != 0 && connection.request != nullptr && connection.sent < connection.request->bytes.size()) {
+    if ((events & EPOLLOUT) != 0 && connection.request != nullptr &&
+        connection.sent < connection.request->bytes.size()) {
       send_request(connection);
     }
     const bool hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
@@ -442,8 +444,9 @@ int main(int argc, char** argv) {
   settings.idle = options.flag("idle");
   options.finish();
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle)) {
-    std::fprintf(stderr, "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                         " [--browser] [--close] [--vary] [--pause-after=N]\n");
+    std::fprintf(stderr,
+                 "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
+                 " [--browser] [--close] [--vary] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

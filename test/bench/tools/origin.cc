@@ -26,7 +26,8 @@ constexpr std::string_view kBrowserFields =
     "cache-control: public, max-age=3600, s-maxage=86400, stale-while-revalidate=600\r\n"
     "content-language: en-US\r\n"
     "content-security-policy: default-src 'self'; img-src 'self' https://images.shop.example data:; script-src 'self' "
-    "https://static.shop.example 'nonce-4AEemGb0xJptoIGFP3Nd'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'\r\n"
+    "https://static.shop.example 'nonce-4AEemGb0xJptoIGFP3Nd'; style-src 'self' 'unsafe-inline'; frame-ancestors "
+    "'none'\r\n"
     "etag: \"5f2c8a-61b0d4c9e3a80\"\r\n"
     "last-modified: Tue, 07 Oct 2025 09:14:31 GMT\r\n"
     "set-cookie: session=c2hvcC1zZXNzaW9uLTAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA; Path=/; Domain=shop.example; "
@@ -184,7 +185,8 @@ class Origin {
         connection.partial.assign(data);
         return true;
       }
-      const std::string_view head = data.substr(0, static_cast<size_t>(static_cast<const char*>(end) - data.data()) + 4);
+      const std::string_view head =
+          data.substr(0, static_cast<size_t>(static_cast<const char*>(end) - data.data()) + 4);
       data.remove_prefix(head.size());
       pick_response(connection, head);
       if (connection.request_body_left == 0 && !write_response(connection)) {

@@ -193,7 +193,8 @@ TEST(PublisherThreads, WorkersPinWhileMainPublishes) {
       if (i % 16 == 0) main.turn(Duration::zero());
     }
     while (applied < kVersions) main.turn(1ms);
-    for (auto [lane, holder] : {std::pair{&one, first}, std::pair{&two, second}}) lane->post([holder] { holder->stop = true; });
+    for (auto [lane, holder] : {std::pair{&one, first}, std::pair{&two, second}})
+      lane->post([holder] { holder->stop = true; });
     Publisher::Batch batch;
     batch.remove(id);
     publisher.publish(std::move(batch));

@@ -92,8 +92,9 @@ TEST(TimerWheel, NeverEarlyAndNeverForgotten) {
 }
 
 TEST(TimerWheel, SleepingAsToldFiresEveryTimerOnTime) {
-  for (Duration delay : {Duration(1), Duration(999'999), Duration(1ms), Duration(255ms), Duration(256ms), Duration(257ms), Duration(65'535ms),
-                         Duration(65'536ms), Duration(1h), Duration(5h), Duration(1200h)}) {
+  for (Duration delay :
+       {Duration(1), Duration(999'999), Duration(1ms), Duration(255ms), Duration(256ms), Duration(257ms),
+        Duration(65'535ms), Duration(65'536ms), Duration(1h), Duration(5h), Duration(1200h)}) {
     MonoTime now = kStart;
     TimerWheel wheel(now);
     bool fired = false;

@@ -13,25 +13,35 @@ using filter::HttpChainConfig;
 
 struct HeadersOnly final : filter::HttpFilter {
   explicit HeadersOnly(const PassThroughConfig&) {}
-  filter::Action on_response_headers(filter::Stream&, http::HeaderMap&, bool) override { return filter::Action::kContinue; }
+  filter::Action on_response_headers(filter::Stream&, http::HeaderMap&, bool) override {
+    return filter::Action::kContinue;
+  }
 };
 struct Last final : filter::HttpFilter {
   static constexpr bool kTerminal = true;
   explicit Last(const PassThroughConfig&) {}
-  filter::Action on_request_headers(filter::Stream&, http::HeaderMap&, bool) override { return filter::Action::kContinue; }
+  filter::Action on_request_headers(filter::Stream&, http::HeaderMap&, bool) override {
+    return filter::Action::kContinue;
+  }
 };
 
 const filter::HttpFilterDescriptor headers_only = describe_for_test<PassThroughConfig, HeadersOnly>("headers_only");
 const filter::HttpFilterDescriptor last = describe_for_test<PassThroughConfig, Last>("last");
 
 filter::HttpFilterEntry entry(const filter::HttpFilterDescriptor& descriptor) {
-  return {.descriptor = &descriptor, .config = std::make_shared<PassThroughConfig>(), .name = std::string(descriptor.name)};
+  return {
+      .descriptor = &descriptor, .config = std::make_shared<PassThroughConfig>(), .name = std::string(descriptor.name)};
 }
 
 TEST(ChainConfig, SaysWhatIsWrong) {
-  EXPECT_EQ(message_of(HttpChainConfig::build({}).status()), "http_filters: must not be empty; the last filter is the router");
-  EXPECT_NE(message_of(HttpChainConfig::build({entry(headers_only)}).status()).find("http_filters[0]: headers_only is not terminal"), std::string::npos);
-  EXPECT_NE(message_of(HttpChainConfig::build({entry(last), entry(last)}).status()).find("http_filters[0]: last is terminal"), std::string::npos);
+  EXPECT_EQ(message_of(HttpChainConfig::build({}).status()),
+            "http_filters: must not be empty; the last filter is the router");
+  EXPECT_NE(message_of(HttpChainConfig::build({entry(headers_only)}).status())
+                .find("http_filters[0]: headers_only is not terminal"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(HttpChainConfig::build({entry(last), entry(last)}).status()).find("http_filters[0]: last is terminal"),
+      std::string::npos);
   std::vector<filter::HttpFilterEntry> many(64, entry(headers_only));
   many.push_back(entry(last));
   EXPECT_NE(message_of(HttpChainConfig::build(many).status()).find("65 filters; at most 64"), std::string::npos);

@@ -82,7 +82,8 @@ void run_one(uint64_t seed, bool with_answers) {
     if (request.trailers) harness.send_trailers({{"x-end", "q"}});
     nothing = response.body.empty() && !response.trailers;
     harness.respond_headers(with_length({{":status", "200"}}, response), nothing);
-    if (!nothing) send_body(random, response, [&](std::string_view data, bool end) { harness.respond_data(data, end); });
+    if (!nothing)
+      send_body(random, response, [&](std::string_view data, bool end) { harness.respond_data(data, end); });
     if (response.trailers) harness.respond_trailers({{"x-end", "p"}});
     if (leaves_early) {
       harness.run(Duration(random.below(20'000'000)));

@@ -8,7 +8,7 @@ namespace {
 
 using filter::Hook;
 
-constexpr Hook kHooks[] = {filter::kRequestHeaders, filter::kRequestData, filter::kRequestTrailers,
+constexpr Hook kHooks[] = {filter::kRequestHeaders,  filter::kRequestData,  filter::kRequestTrailers,
                            filter::kResponseHeaders, filter::kResponseData, filter::kResponseTrailers};
 
 void exchange(FilterHarness& harness) {
@@ -25,7 +25,8 @@ TEST(LocalReply, FromEveryHook) {
   for (Hook hook : kHooks) {
     for (Mode mode : {Mode::kReply, Mode::kReplyLater}) {
       for (size_t place : {0, 1, 2}) {
-        SCOPED_TRACE("hook " + std::to_string(hook) + ", mode " + std::to_string(static_cast<int>(mode)) + ", place " + std::to_string(place));
+        SCOPED_TRACE("hook " + std::to_string(hook) + ", mode " + std::to_string(static_cast<int>(mode)) + ", place " +
+                     std::to_string(place));
         std::vector<std::shared_ptr<Script>> scripts = {make_script(), make_script(), make_script()};
         scripts[place]->modes[hook] = mode;
         {

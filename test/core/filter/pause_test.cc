@@ -31,14 +31,16 @@ std::string joined(const Shape& shape) {
 void send(FilterHarness& harness, const Shape& shape) {
   bool nothing = shape.pieces.empty() && !shape.trailers;
   harness.send_headers({{":method", "POST"}, {":path", "/"}}, nothing);
-  for (size_t i = 0; i < shape.pieces.size(); ++i) harness.send_data(shape.pieces[i], !shape.trailers && i + 1 == shape.pieces.size());
+  for (size_t i = 0; i < shape.pieces.size(); ++i)
+    harness.send_data(shape.pieces[i], !shape.trailers && i + 1 == shape.pieces.size());
   if (shape.trailers) harness.send_trailers({{"x-end", "q"}});
 }
 
 void respond(FilterHarness& harness, const Shape& shape) {
   bool nothing = shape.pieces.empty() && !shape.trailers;
   harness.respond_headers({{":status", "200"}}, nothing);
-  for (size_t i = 0; i < shape.pieces.size(); ++i) harness.respond_data(shape.pieces[i], !shape.trailers && i + 1 == shape.pieces.size());
+  for (size_t i = 0; i < shape.pieces.size(); ++i)
+    harness.respond_data(shape.pieces[i], !shape.trailers && i + 1 == shape.pieces.size());
   if (shape.trailers) harness.respond_trailers({{"x-end", "p"}});
 }
 
@@ -52,7 +54,7 @@ void expect_whole(const Message& message, const Shape& shape, const char* mark) 
   }
 }
 
-constexpr Hook kHooks[] = {filter::kRequestHeaders, filter::kRequestData, filter::kRequestTrailers,
+constexpr Hook kHooks[] = {filter::kRequestHeaders,  filter::kRequestData,  filter::kRequestTrailers,
                            filter::kResponseHeaders, filter::kResponseData, filter::kResponseTrailers};
 
 bool happens(Hook hook, const Shape& shape) {
@@ -66,8 +68,8 @@ TEST(Pause, EveryHookEveryWayEveryShape) {
     for (Hook hook : kHooks) {
       for (Mode mode : {Mode::kContinue, Mode::kInline, Mode::kLater}) {
         for (size_t place : {0, 1, 2}) {
-          SCOPED_TRACE(std::string(shape.name) + ", hook " + std::to_string(hook) + ", mode " + std::to_string(static_cast<int>(mode)) + ", place " +
-                       std::to_string(place));
+          SCOPED_TRACE(std::string(shape.name) + ", hook " + std::to_string(hook) + ", mode " +
+                       std::to_string(static_cast<int>(mode)) + ", place " + std::to_string(place));
           std::vector<std::shared_ptr<Script>> scripts = {make_script(), make_script(), make_script()};
           scripts[place]->modes[hook] = mode;
           {

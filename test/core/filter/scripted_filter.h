@@ -112,7 +112,8 @@ class ScriptedFilter final : public filter::HttpFilter {
     later.stream = &stream;
     later.resume = stream.resume_handle();
     if (mode == Mode::kInline) later.resume.resume();
-    if (mode == Mode::kLater || mode == Mode::kReplyLater || mode == Mode::kAbortLater) stream.lane().arm_in(later, 3ms);
+    if (mode == Mode::kLater || mode == Mode::kReplyLater || mode == Mode::kAbortLater)
+      stream.lane().arm_in(later, 3ms);
     return filter::Action::kPause;
   }
 
@@ -122,7 +123,8 @@ class ScriptedFilter final : public filter::HttpFilter {
 };
 
 inline filter::HttpFilterEntry scripted(std::shared_ptr<const Script> script, std::string name = "scripted") {
-  static const filter::HttpFilterDescriptor descriptor = describe_for_test<Script, ScriptedFilter>("weir.test.scripted");
+  static const filter::HttpFilterDescriptor descriptor =
+      describe_for_test<Script, ScriptedFilter>("weir.test.scripted");
   return {.descriptor = &descriptor, .config = std::move(script), .name = std::move(name)};
 }
 

@@ -122,7 +122,8 @@ TEST_P(WholeBody, LargerThanTheBufferLimitBesideAPausingFilter) {
   for (bool pausing_first : {true, false}) {
     auto pausing = make_script({{filter::kRequestHeaders, Mode::kLater}, {filter::kRequestData, Mode::kLater}});
     auto whole = whole_request(GetParam(), 100'000);
-    auto entries = pausing_first ? std::vector{scripted(pausing), scripted(whole)} : std::vector{scripted(whole), scripted(pausing)};
+    auto entries = pausing_first ? std::vector{scripted(pausing), scripted(whole)}
+                                 : std::vector{scripted(whole), scripted(pausing)};
     FilterHarness harness(entries, {.buffer_limit = 1000});
     harness.send_headers({{":method", "POST"}});
     for (int i = 0; i < 50; ++i) harness.send_data(std::string(200, 'x'), i == 49);

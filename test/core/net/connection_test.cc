@@ -85,7 +85,9 @@ class ConnectionTest : public ::testing::Test {
     setsockopt(peer_, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
     close_peer();
   }
-  void peer_sends(std::string_view text) { ASSERT_EQ(send(peer_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size())); }
+  void peer_sends(std::string_view text) {
+    ASSERT_EQ(send(peer_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
   std::string peer_reads(size_t most = 1 << 20) {
     std::string text(most, ' ');
     ssize_t n = recv(peer_, text.data(), most, 0);
@@ -224,7 +226,7 @@ TEST_F(ConnectionTest, WhatThePeerSaidBeforeItResetIsStillRead) {
   connect_tcp();
   lane_.turn();
   peer_sends("early answer");
-  close_peer();  // with nothing unread: FIN
+  close_peer();                     // with nothing unread: FIN
   write(std::string(10'000, 'x'));  // answered by a reset
   lane_.turns(5);
   EXPECT_EQ(handler_.received, "early answer");
@@ -299,7 +301,8 @@ TEST_F(ConnectionTest, ConnectRefused) {
 }
 
 TEST_F(ConnectionTest, ConnectToWhereNothingCanBe) {
-  connection_ = std::make_unique<Connection>(lane_.lane(), *Address::from_unix("/nonexistent/weir-test.sock"), Address());
+  connection_ =
+      std::make_unique<Connection>(lane_.lane(), *Address::from_unix("/nonexistent/weir-test.sock"), Address());
   connection_->set_handler(handler_);
   connection_->start(false);
   EXPECT_EQ(handler_.events, "");  // not from inside the constructor

@@ -14,7 +14,8 @@ std::string escaped(std::string_view text, Escape how) {
 
 TEST(Escape, LogLines) {
   EXPECT_EQ(escaped("plain \"text\" \\ ü", Escape::kLog), "plain \"text\" \\ ü");
-  EXPECT_EQ(escaped(std::string_view("a\r\nb\0c\t\x7f\x1b[31m", 13), Escape::kLog), "a\\x0d\\x0ab\\x00c\\x09\\x7f\\x1b[31m");
+  EXPECT_EQ(escaped(std::string_view("a\r\nb\0c\t\x7f\x1b[31m", 13), Escape::kLog),
+            "a\\x0d\\x0ab\\x00c\\x09\\x7f\\x1b[31m");
   EXPECT_EQ(escaped("\n", Escape::kLog), "\\x0a");
   EXPECT_EQ(escaped("", Escape::kLog), "");
 }
@@ -30,9 +31,7 @@ TEST(Escape, Json) {
   EXPECT_EQ(escaped("x\xe2\x82", Escape::kJson), "x\\u00e2\\u0082");
 }
 
-TEST(Escape, PrometheusLabels) {
-  EXPECT_EQ(escaped("a\"b\\c\nd\te", Escape::kPrometheus), "a\\\"b\\\\c\\nd\te");
-}
+TEST(Escape, PrometheusLabels) { EXPECT_EQ(escaped("a\"b\\c\nd\te", Escape::kPrometheus), "a\\\"b\\\\c\\nd\te"); }
 
 }  // namespace
 }  // namespace weir::stats

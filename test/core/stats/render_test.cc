@@ -16,7 +16,8 @@ constexpr Definition kClusterDefinitions[] = {
     {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
 };
 constexpr GroupKind kCluster{"cluster", "envoy_cluster_name", kClusterDefinitions};
-constexpr Definition kListenerHttpDefinitions[] = {{"downstream_rq_2xx", Type::kCounter}, {"downstream_rq_completed", Type::kCounter}};
+constexpr Definition kListenerHttpDefinitions[] = {{"downstream_rq_2xx", Type::kCounter},
+                                                   {"downstream_rq_completed", Type::kCounter}};
 constexpr GroupKind kListenerHttp{"listener", "envoy_listener_address", kListenerHttpDefinitions};
 
 TEST(RenderText, SortedWithHistogramsLast) {
@@ -26,13 +27,14 @@ TEST(RenderText, SortedWithHistogramsLast) {
   group->gauge(1).add(-2);
   for (uint64_t i = 1; i <= 100; ++i) group->histogram(2).record(i / 2);
   store.histogram("a_histogram");
-  EXPECT_EQ(render_text(store, {}),
-            "cluster.x.upstream_cx_active: -2\n"
-            "cluster.x.upstream_cx_total: 3\n"
-            "stats.overflow: 0\n"
-            "a_histogram: No recorded values\n"
-            "cluster.x.upstream_rq_time: P0(nan,0) P25(nan,12) P50(nan,25) P75(nan,37) P90(nan,45) P95(nan,47) P99(nan,49) "
-            "P99.5(nan,50) P99.9(nan,50) P100(nan,50)\n");
+  EXPECT_EQ(
+      render_text(store, {}),
+      "cluster.x.upstream_cx_active: -2\n"
+      "cluster.x.upstream_cx_total: 3\n"
+      "stats.overflow: 0\n"
+      "a_histogram: No recorded values\n"
+      "cluster.x.upstream_rq_time: P0(nan,0) P25(nan,12) P50(nan,25) P75(nan,37) P90(nan,45) P95(nan,47) P99(nan,49) "
+      "P99.5(nan,50) P99.9(nan,50) P100(nan,50)\n");
   store.flush_histograms();
   RenderOptions used{.used_only = true};
   EXPECT_EQ(render_text(store, used),
@@ -52,10 +54,11 @@ TEST(RenderJson, PublishedShape) {
   RenderOptions used{.used_only = true};
   std::string values;
   for (int i = 0; i < 10; ++i) values += std::string(i > 0 ? "," : "") + R"({"cumulative":7,"interval":null})";
-  EXPECT_EQ(render_json(store, used),
-            R"({"stats":[{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],"computed_quantiles":[)"
-            R"({"name":"cluster.q\"\\.upstream_rq_time","values":[)" +
-                values + "]}]}}]}");
+  EXPECT_EQ(
+      render_json(store, used),
+      R"({"stats":[{"histograms":{"supported_quantiles":[0,25,50,75,90,95,99,99.5,99.9,100],"computed_quantiles":[)"
+      R"({"name":"cluster.q\"\\.upstream_rq_time","values":[)" +
+          values + "]}]}}]}");
 }
 
 TEST(RenderPrometheus, FamiliesAndLabels) {
@@ -70,23 +73,24 @@ TEST(RenderPrometheus, FamiliesAndLabels) {
   http->counter(0).inc();
   store.counter("control_plane.rate-limit").inc();
   RenderOptions used{.used_only = true};
-  EXPECT_EQ(render_prometheus(store, used),
-            "# TYPE envoy_cluster_upstream_cx_active gauge\n"
-            "envoy_cluster_upstream_cx_active{envoy_cluster_name=\"x\"} -1\n"
-            "# TYPE envoy_cluster_upstream_cx_total counter\n"
-            "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"a.b\\\"_\"} 4\n"
-            "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"x\"} 3\n"
-            "# TYPE envoy_cluster_upstream_rq counter\n"
-            "envoy_cluster_upstream_rq{envoy_response_code=\"200\",envoy_cluster_name=\"x\"} 1\n"
-            "# TYPE envoy_cluster_upstream_rq_completed counter\n"
-            "envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"x\"} 1\n"
-            "# TYPE envoy_cluster_upstream_rq_xx counter\n"
-            "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"2\",envoy_cluster_name=\"x\"} 1\n"
-            "# TYPE envoy_control_plane_rate_limit counter\n"
-            "envoy_control_plane_rate_limit{} 1\n"
-            "# TYPE envoy_listener_http_downstream_rq_xx counter\n"
-            "envoy_listener_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"web\","
-            "envoy_listener_address=\"0.0.0.0_80\"} 1\n");
+  EXPECT_EQ(
+      render_prometheus(store, used),
+      "# TYPE envoy_cluster_upstream_cx_active gauge\n"
+      "envoy_cluster_upstream_cx_active{envoy_cluster_name=\"x\"} -1\n"
+      "# TYPE envoy_cluster_upstream_cx_total counter\n"
+      "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"a.b\\\"_\"} 4\n"
+      "envoy_cluster_upstream_cx_total{envoy_cluster_name=\"x\"} 3\n"
+      "# TYPE envoy_cluster_upstream_rq counter\n"
+      "envoy_cluster_upstream_rq{envoy_response_code=\"200\",envoy_cluster_name=\"x\"} 1\n"
+      "# TYPE envoy_cluster_upstream_rq_completed counter\n"
+      "envoy_cluster_upstream_rq_completed{envoy_cluster_name=\"x\"} 1\n"
+      "# TYPE envoy_cluster_upstream_rq_xx counter\n"
+      "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"2\",envoy_cluster_name=\"x\"} 1\n"
+      "# TYPE envoy_control_plane_rate_limit counter\n"
+      "envoy_control_plane_rate_limit{} 1\n"
+      "# TYPE envoy_listener_http_downstream_rq_xx counter\n"
+      "envoy_listener_http_downstream_rq_xx{envoy_response_code_class=\"2\",envoy_http_conn_manager_prefix=\"web\","
+      "envoy_listener_address=\"0.0.0.0_80\"} 1\n");
 }
 
 TEST(RenderPrometheus, Histogram) {
@@ -95,7 +99,9 @@ TEST(RenderPrometheus, Histogram) {
   for (uint64_t value : {0, 1, 7, 7, 400, 5000000}) x->histogram(2).record(value);
   RenderOptions used{.used_only = true};
   std::string text = render_prometheus(store, used);
-  auto has = [&](std::string_view line) { EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << "\n" << text; };
+  auto has = [&](std::string_view line) {
+    EXPECT_NE(text.find(std::string(line) + "\n"), text.npos) << line << "\n" << text;
+  };
   has("# TYPE envoy_cluster_upstream_rq_time histogram");
   has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"0.5\"} 1");
   has("envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"x\",le=\"1\"} 2");

@@ -20,7 +20,8 @@ constexpr Definition kClusterDefinitions[] = {
     {"upstream_rq_completed", Type::kCounter},
 };
 constexpr GroupKind kCluster{"cluster", "envoy_cluster_name", kClusterDefinitions};
-constexpr Definition kListenerDefinitions[] = {{"downstream_cx_total", Type::kCounter}, {"no_filter_chain_match", Type::kCounter}};
+constexpr Definition kListenerDefinitions[] = {{"downstream_cx_total", Type::kCounter},
+                                               {"no_filter_chain_match", Type::kCounter}};
 constexpr GroupKind kListener{"listener", "envoy_listener_address", kListenerDefinitions};
 constexpr Definition kHttpDefinitions[] = {{"downstream_rq_total", Type::kCounter}};
 constexpr GroupKind kListenerHttp{"listener", "envoy_listener_address", kHttpDefinitions};
@@ -67,7 +68,7 @@ TEST(Store, SinglesAreKeptByNameAndType) {
 TEST(Store, VisitsInNameOrderAcrossGroupsAndSingles) {
   Store store;
   auto a = store.group(kCluster, "a");
-  auto a_b = store.group(kCluster, "a-b");  // '-' sorts before '.'
+  auto a_b = store.group(kCluster, "a-b");             // '-' sorts before '.'
   auto a_dot = store.group(kCluster, "a.upstream_d");  // its names fall between those of "a"
   auto listener = store.group(kListener, "l");
   auto http = store.group(kListenerHttp, "l.http.web");  // so do these
@@ -184,8 +185,9 @@ TEST(Store, WorkersCountWhileMainReads) {
   for (std::thread& thread : threads) thread.join();
   auto values = values_of(store);
   EXPECT_EQ(values["cluster.a.upstream_rq_completed"], uint64_t{kThreads} * kEach);
-  EXPECT_EQ(values["cluster.a.upstream_rq_2xx"] + values["cluster.a.upstream_rq_3xx"] + values["cluster.a.upstream_rq_4xx"],
-            uint64_t{kThreads} * kEach);
+  EXPECT_EQ(
+      values["cluster.a.upstream_rq_2xx"] + values["cluster.a.upstream_rq_3xx"] + values["cluster.a.upstream_rq_4xx"],
+      uint64_t{kThreads} * kEach);
   EXPECT_EQ(values["cluster.a.upstream_rq_200"], uint64_t{kThreads} * kEach / 300);
   EXPECT_EQ(values["cluster.a.upstream_rq_time"], uint64_t{kThreads} * kEach);
 }

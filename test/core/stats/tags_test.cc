@@ -36,7 +36,8 @@ TEST(Tags, NamesOfWhichNothingIsKnown) {
             "envoy_listener_address=0.0.0.0_8080");
   EXPECT_EQ(tags_of("listener.0.0.0.0_8080.downstream_cx_total"),
             "listener.downstream_cx_total envoy_listener_address=0.0.0.0_8080");
-  EXPECT_EQ(tags_of("listener.[__1]_80.downstream_cx_total"), "listener.downstream_cx_total envoy_listener_address=[__1]_80");
+  EXPECT_EQ(tags_of("listener.[__1]_80.downstream_cx_total"),
+            "listener.downstream_cx_total envoy_listener_address=[__1]_80");
   EXPECT_EQ(tags_of("listener.admin.downstream_cx_total"), "listener.downstream_cx_total envoy_listener_address=admin");
   EXPECT_EQ(tags_of("vhost.v.vcluster.c.upstream_rq_200"),
             "vhost.vcluster.upstream_rq envoy_response_code=200 envoy_virtual_cluster=c envoy_virtual_host=v");

@@ -175,9 +175,10 @@ TEST_F(FormatterTest, Hostname) {
 TEST_F(FormatterTest, DefaultAccessLog) {
   std::string out;
   Format::default_access_log().append(subject(), out);
-  EXPECT_EQ(out,
-            "[2018-01-01T00:00:00.123Z] \"GET /old?o=1 HTTP/1.1\" 503 UF,URX 11 22 30 8 \"10.1.10.23\" \"curl/8\" \"id-1\" "
-            "\"api.example\" \"10.0.0.9:8080\"\n");
+  EXPECT_EQ(
+      out,
+      "[2018-01-01T00:00:00.123Z] \"GET /old?o=1 HTTP/1.1\" 503 UF,URX 11 22 30 8 \"10.1.10.23\" \"curl/8\" \"id-1\" "
+      "\"api.example\" \"10.0.0.9:8080\"\n");
   out.clear();
   StreamInfo nothing;
   Format::default_access_log().append({nothing}, out);
@@ -193,7 +194,8 @@ TEST_F(FormatterTest, AbsentValues) {
 TEST_F(FormatterTest, HostWithoutText) {
   info_.upstream.host_text = {};
   info_.upstream.host_name = {};
-  EXPECT_EQ(print("%UPSTREAM_HOST% %UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%"), "10.0.0.9:8080 10.0.0.9:8080 10.0.0.9");
+  EXPECT_EQ(print("%UPSTREAM_HOST% %UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%"),
+            "10.0.0.9:8080 10.0.0.9:8080 10.0.0.9");
   info_.upstream.host_name = "[::1]:80";
   EXPECT_EQ(print("%UPSTREAM_HOST_NAME_WITHOUT_PORT%"), "::1");
   info_.upstream.host_name = "::1";
@@ -202,11 +204,13 @@ TEST_F(FormatterTest, HostWithoutText) {
 
 TEST_F(FormatterTest, UnixPeers) {
   info_.downstream_remote = *net::Address::from_unix("@peer");
-  EXPECT_EQ(print("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(8)% %DOWNSTREAM_REMOTE_PORT%"), "@peer @peer -");
+  EXPECT_EQ(print("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(8)% %DOWNSTREAM_REMOTE_PORT%"),
+            "@peer @peer -");
 }
 
 TEST_F(FormatterTest, GrpcStatus) {
-  constexpr std::string_view kAll = "%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%";
+  constexpr std::string_view kAll =
+      "%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER%";
   request_.add(http::HeaderId::kContentType, "application/grpc+proto");
   EXPECT_EQ(print(kAll), "Unavailable UNAVAILABLE 14 14");  // of 503
   response_.add(http::HeaderId::kGrpcStatus, "1");
@@ -222,7 +226,8 @@ TEST_F(FormatterTest, GrpcStatus) {
 TEST_F(FormatterTest, OneStreamOneLine) {
   request_.set(http::HeaderId::kUserAgent, "a\r\n[2018] \"GET /admin\"\x1b[2J");
   info_.requested_server_name = std::string_view("x\0\n", 3);
-  EXPECT_EQ(print("%REQ(USER-AGENT)% %REQUESTED_SERVER_NAME%\n"), "a\\x0d\\x0a[2018] \"GET /admin\"\\x1b[2J x\\x00\\x0a\n");
+  EXPECT_EQ(print("%REQ(USER-AGENT)% %REQUESTED_SERVER_NAME%\n"),
+            "a\\x0d\\x0a[2018] \"GET /admin\"\\x1b[2J x\\x00\\x0a\n");
 }
 
 TEST_F(FormatterTest, OperatorsOfPlugins) {

@@ -31,19 +31,21 @@ TEST_F(JsonFormatTest, TypesOfValues) {
   list.children.push_back({.kind = Node::Kind::kNumber, .literal = "1.5"});
   list.children.push_back({.kind = Node::Kind::kBool, .literal = "true"});
   list.children.push_back({.kind = Node::Kind::kNull});
-  EXPECT_EQ(line(object("", leaf("code", "%RESPONSE_CODE%"), leaf("code_text", "code %RESPONSE_CODE%"), leaf("cut", "%RESPONSE_CODE%:"),
-                        leaf("none", "%REQ(X-NONE)%"), leaf("flags", "%RESPONSE_FLAGS%"), leaf("mixed", "%REQ(X-NONE)%/%PROTOCOL%"),
-                        leaf("text", ""), leaf("port", "%DOWNSTREAM_REMOTE_PORT%"), leaf("no_number", "%ROUNDTRIP_DURATION%"),
-                        leaf("start", "%START_TIME(%s)%"), std::move(list), object("nested", leaf("a", "b")))),
-            R"({"code":503,"code_text":"code 503","cut":"503:","none":null,"flags":"UF,URX","mixed":"-/HTTP/1.1","text":"",)"
-            R"("port":5555,"no_number":null,"start":"1514764800","list":["HTTP/1.1",1.5,true,null],"nested":{"a":"b"}})"
-            "\n");
+  EXPECT_EQ(
+      line(object("", leaf("code", "%RESPONSE_CODE%"), leaf("code_text", "code %RESPONSE_CODE%"),
+                  leaf("cut", "%RESPONSE_CODE%:"), leaf("none", "%REQ(X-NONE)%"), leaf("flags", "%RESPONSE_FLAGS%"),
+                  leaf("mixed", "%REQ(X-NONE)%/%PROTOCOL%"), leaf("text", ""), leaf("port", "%DOWNSTREAM_REMOTE_PORT%"),
+                  leaf("no_number", "%ROUNDTRIP_DURATION%"), leaf("start", "%START_TIME(%s)%"), std::move(list),
+                  object("nested", leaf("a", "b")))),
+      R"({"code":503,"code_text":"code 503","cut":"503:","none":null,"flags":"UF,URX","mixed":"-/HTTP/1.1","text":"",)"
+      R"("port":5555,"no_number":null,"start":"1514764800","list":["HTTP/1.1",1.5,true,null],"nested":{"a":"b"}})"
+      "\n");
 }
 
 TEST_F(JsonFormatTest, OmittedValues) {
   Format::Options omit{.omit_empty = true};
-  EXPECT_EQ(line(object("", leaf("a", "%REQ(X-NONE)%", omit), leaf("b", "%REQ(X-NONE)%/%PROTOCOL%", omit), leaf("c", "%ROUNDTRIP_DURATION%", omit),
-                        Node{.kind = Node::Kind::kNull, .key = "d"})),
+  EXPECT_EQ(line(object("", leaf("a", "%REQ(X-NONE)%", omit), leaf("b", "%REQ(X-NONE)%/%PROTOCOL%", omit),
+                        leaf("c", "%ROUNDTRIP_DURATION%", omit), Node{.kind = Node::Kind::kNull, .key = "d"})),
             "{\"b\":\"/HTTP/1.1\",\"d\":null}\n");
 }
 

@@ -19,8 +19,10 @@ TEST(ResponseFlags, NamesAreUniqueAndFound) {
     EXPECT_EQ(find_response_flag(short_name(flag)), flag);
   }
   // The published set.
-  EXPECT_EQ(shorts, (std::set<std::string_view>{"UH", "UF", "UO", "NR", "URX", "NC",   "DT",   "DC", "LH", "UT",  "LR",   "UR", "UC", "DI", "FI",
-                                                "RL", "UAEX", "RLSE", "IH", "SI", "DPE", "UPE", "UMSDR", "RFCF", "NFCF", "OM", "DF", "DO", "DR", "UDO"}));
+  EXPECT_EQ(shorts,
+            (std::set<std::string_view>{"UH",  "UF",  "UO",    "NR",   "URX",  "NC", "DT",   "DC",   "LH", "UT",
+                                        "LR",  "UR",  "UC",    "DI",   "FI",   "RL", "UAEX", "RLSE", "IH", "SI",
+                                        "DPE", "UPE", "UMSDR", "RFCF", "NFCF", "OM", "DF",   "DO",   "DR", "UDO"}));
   EXPECT_EQ(find_response_flag("XX"), ResponseFlag::kCount);
   EXPECT_EQ(short_name(ResponseFlag::kUnauthorizedExternalService), "UAEX");
   EXPECT_EQ(long_name(ResponseFlag::kOverloadManager), "OverloadManagerTerminated");

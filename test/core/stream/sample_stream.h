@@ -110,7 +110,9 @@ class SampleStream : public testing::Test {
     if (compiled.ok()) compiled->append({nothing}, out);
     return out;
   }
-  LogSubject subject() const { return {info_, &request_, &response_, &trailers_, "no healthy upstream", AccessLogType::kDownstreamEnd}; }
+  LogSubject subject() const {
+    return {info_, &request_, &response_, &trailers_, "no healthy upstream", AccessLogType::kDownstreamEnd};
+  }
 
   ArenaPool pool_;
   Arena arena_{pool_};

@@ -24,8 +24,8 @@ TEST(TimeFormat, AgreesWithStrftime) {
     auto when = static_cast<time_t>(random.next() % 4'102'444'800);  // until 2100
     struct tm tm;
     gmtime_r(&when, &tm);
-    for (std::string_view format : {"%a %A %b %B %h", "%d %e %j %m %y %Y %C", "%H %I %M %S %p %r", "%D %F %T %R", "%u %w %U %V %W %G %g", "%s",
-                                    "%z %Z %n%t%%", "%c %x %X"}) {
+    for (std::string_view format : {"%a %A %b %B %h", "%d %e %j %m %y %Y %C", "%H %I %M %S %p %r", "%D %F %T %R",
+                                    "%u %w %U %V %W %G %g", "%s", "%z %Z %n%t%%", "%c %x %X"}) {
       char expected[256];
       size_t size = strftime(expected, sizeof expected, std::string(format).c_str(), &tm);
       std::string text(expected, size);

@@ -26,7 +26,9 @@ using test::TestLane;
 class FirstHost final : public lb::Table {
  public:
   explicit FirstHost(const lb::BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
-  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override { return usable_.front(); }
+  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override {
+    return usable_.front();
+  }
 
  private:
   std::vector<lb::HostIndex> usable_;
@@ -72,7 +74,9 @@ class Caller final : public UpstreamEvents {
  public:
   explicit Caller(TestLane& lane) : lane_(lane) {}
   ~Caller() {
-    if (stream != nullptr && events.find("end ") == std::string::npos && events.find("reset-") == std::string::npos && !was_reset) stream->reset();
+    if (stream != nullptr && events.find("end ") == std::string::npos && events.find("reset-") == std::string::npos &&
+        !was_reset)
+      stream->reset();
   }
   ConnPool::Start start(ConnPool& pool) {
     UpstreamStream* ready = nullptr;
@@ -103,7 +107,9 @@ class Caller final : public UpstreamEvents {
   }
   http::HeaderMap& begin_response_trailers() override { return response_; }
   void on_upstream_trailers() override { events += "trailers "; }
-  void on_reset(ResetReason reason, std::string_view) override { events += "reset-" + std::string(reason_text(reason)) + " "; }
+  void on_reset(ResetReason reason, std::string_view) override {
+    events += "reset-" + std::string(reason_text(reason)) + " ";
+  }
   void on_request_flow(bool) override {}
 
   Waiter waiter{*this};

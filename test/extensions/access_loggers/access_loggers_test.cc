@@ -31,7 +31,8 @@ class Report final : public filter::ConfigReport {
     ++errors_;
   }
   void warning(const std::string&, const std::string&) override {}
-  void check_fields(const google::protobuf::Message& message, const std::string& path, std::initializer_list<std::string_view> implemented,
+  void check_fields(const google::protobuf::Message& message, const std::string& path,
+                    std::initializer_list<std::string_view> implemented,
                     std::initializer_list<std::string_view> accepted) override {
     std::vector<const google::protobuf::FieldDescriptor*> set;
     message.GetReflection()->ListFields(message, &set);
@@ -41,7 +42,9 @@ class Report final : public filter::ConfigReport {
       if (!known) error(path + "." + field->name(), "not supported by weir yet");
     }
   }
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override { return nullptr; }
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
+    return nullptr;
+  }
   size_t errors() const override { return errors_; }
   std::string text;
 
@@ -102,7 +105,8 @@ class AccessLoggersTest : public testing::Test {
 
 TEST_F(AccessLoggersTest, DefaultFormat) {
   const char* expected =
-      "[2023-11-14T22:13:20.000Z] \"GET /cart HTTP/1.1\" 200 - 0 42 12 - \"-\" \"test/1\" \"-\" \"shop.example\" \"-\"\n";
+      "[2023-11-14T22:13:20.000Z] \"GET /cart HTTP/1.1\" 200 - 0 42 12 - \"-\" \"test/1\" \"-\" \"shop.example\" "
+      "\"-\"\n";
   EXPECT_EQ(line(""), expected);
   EXPECT_EQ(line(R"(, "format": "")"), expected);
 }
@@ -110,22 +114,31 @@ TEST_F(AccessLoggersTest, DefaultFormat) {
 TEST_F(AccessLoggersTest, TextFormats) {
   EXPECT_EQ(line(R"(, "format": "%RESPONSE_CODE% %REQ(:PATH)%\n")"), "200 /cart\n");
   EXPECT_EQ(line(R"(, "log_format": {"text_format": "%RESPONSE_CODE%\n"})"), "200\n");
-  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"inline_string": "%PROTOCOL% %REQ(X-NONE)%\n"}})"), "HTTP/1.1 -\n");
+  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"inline_string": "%PROTOCOL% %REQ(X-NONE)%\n"}})"),
+            "HTTP/1.1 -\n");
   EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"inline_bytes": "JVBST1RPQ09MJQo="}})"), "HTTP/1.1\n");
-  EXPECT_EQ(line(R"(, "log_format": {"omit_empty_values": true, "text_format_source": {"inline_string": "a%REQ(X-NONE)%b\n"}})"), "ab\n");
+  EXPECT_EQ(
+      line(
+          R"(, "log_format": {"omit_empty_values": true, "text_format_source": {"inline_string": "a%REQ(X-NONE)%b\n"}})"),
+      "ab\n");
   std::ofstream(directory_.file("format")) << "from a file %RESPONSE_CODE%\n";
-  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"filename": ")" + directory_.file("format") + "\"}}"), "from a file 200\n");
+  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"filename": ")" + directory_.file("format") + "\"}}"),
+            "from a file 200\n");
   setenv("WEIR_TEST_FORMAT", "from the environment\n", 1);
-  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"environment_variable": "WEIR_TEST_FORMAT"}})"), "from the environment\n");
+  EXPECT_EQ(line(R"(, "log_format": {"text_format_source": {"environment_variable": "WEIR_TEST_FORMAT"}})"),
+            "from the environment\n");
 }
 
 TEST_F(AccessLoggersTest, JsonFormats) {
-  EXPECT_EQ(line(R"(, "log_format": {"json_format": {"status": "%RESPONSE_CODE%", "path": "%REQ(:PATH)%", "none": "%REQ(X-NONE)%",
+  EXPECT_EQ(
+      line(
+          R"(, "log_format": {"json_format": {"status": "%RESPONSE_CODE%", "path": "%REQ(:PATH)%", "none": "%REQ(X-NONE)%",
       "nested": {"list": ["%PROTOCOL%", 1, 2.5, true, null]}, "text": "<%RESPONSE_CODE%>"}})"),
-            R"({"nested":{"list":["HTTP/1.1",1,2.5,true,null]},"none":null,"path":"/cart","status":200,"text":"<200>"})"
-            "\n");
-  EXPECT_EQ(line(R"(, "log_format": {"omit_empty_values": true, "json_format": {"a": "%REQ(X-NONE)%", "b": "%PROTOCOL%"}})"),
-            "{\"b\":\"HTTP/1.1\"}\n");
+      R"({"nested":{"list":["HTTP/1.1",1,2.5,true,null]},"none":null,"path":"/cart","status":200,"text":"<200>"})"
+      "\n");
+  EXPECT_EQ(
+      line(R"(, "log_format": {"omit_empty_values": true, "json_format": {"a": "%REQ(X-NONE)%", "b": "%PROTOCOL%"}})"),
+      "{\"b\":\"HTTP/1.1\"}\n");
   EXPECT_EQ(line(R"(, "json_format": {"status": "%RESPONSE_CODE%"})"), "{\"status\":200}\n");
   EXPECT_EQ(line(R"(, "typed_json_format": {"status": "%RESPONSE_CODE%"})"), "{\"status\":200}\n");
 }
@@ -138,19 +151,24 @@ TEST_F(AccessLoggersTest, WhatPeersSendIsOneLine) {
 
 TEST_F(AccessLoggersTest, ErrorsNameTheField) {
   EXPECT_EQ(error("{}"), "path: must not be empty");
-  EXPECT_EQ(error(R"({"log_format": {"formatters": [{"name": "f"}], "json_format": {"a": "%", "b": {"c": "%"}}}})").find("path: must"), 0u);
+  EXPECT_EQ(error(R"({"log_format": {"formatters": [{"name": "f"}], "json_format": {"a": "%", "b": {"c": "%"}}}})")
+                .find("path: must"),
+            0u);
   EXPECT_EQ(report_.errors(), 4u) << report_.text;  // everything wrong at once
-  EXPECT_EQ(error(R"({"path": "/no/such/dir/a.log"})"), "path: cannot open /no/such/dir/a.log for writing: No such file or directory");
+  EXPECT_EQ(error(R"({"path": "/no/such/dir/a.log"})"),
+            "path: cannot open /no/such/dir/a.log for writing: No such file or directory");
   EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {}})"),
             "log_format: one of text_format_source, text_format, json_format is required");
   EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format": "x", "content_type": "text/plain"}})"),
             "log_format.content_type: means nothing in an access log, only in a response; remove it");
   EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format": "x", "formatters": [{"name": "f"}]}})"),
             "log_format.formatters: not supported by weir yet");
-  EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format_source": {}}})"),
-            "log_format.text_format_source: one of filename, inline_string, inline_bytes, environment_variable is required");
-  EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format_source": {"environment_variable": "WEIR_NO_SUCH"}}})"),
-            "log_format.text_format_source.environment_variable: \"WEIR_NO_SUCH\" is not set");
+  EXPECT_EQ(
+      error(R"({"path": "/dev/null", "log_format": {"text_format_source": {}}})"),
+      "log_format.text_format_source: one of filename, inline_string, inline_bytes, environment_variable is required");
+  EXPECT_EQ(
+      error(R"({"path": "/dev/null", "log_format": {"text_format_source": {"environment_variable": "WEIR_NO_SUCH"}}})"),
+      "log_format.text_format_source.environment_variable: \"WEIR_NO_SUCH\" is not set");
   EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format_source": {"filename": "/no/such"}}})"),
             "log_format.text_format_source.filename: cannot read /no/such: No such file or directory");
   std::string unknown = error(R"({"path": "/dev/null", "log_format": {"json_format": {"a": {"b": ["%REQQ(X)%"]}}}})");
@@ -159,7 +177,8 @@ TEST_F(AccessLoggersTest, ErrorsNameTheField) {
 }
 
 TEST_F(AccessLoggersTest, StandardOutput) {
-  auto logger = make<StdoutAccessLog>(R"({"log_format": {"text_format_source": {"inline_string": "[%RESPONSE_CODE%]\n"}}})");
+  auto logger =
+      make<StdoutAccessLog>(R"({"log_format": {"text_format_source": {"inline_string": "[%RESPONSE_CODE%]\n"}}})");
   ASSERT_NE(logger, nullptr) << report_.text;
   testing::internal::CaptureStdout();
   logger->log(request_.subject(), lane_);

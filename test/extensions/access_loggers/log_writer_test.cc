@@ -40,7 +40,9 @@ void put(LogFile& file, std::string_view text, uint32_t lane = 1) {
   file.end_line(lane);
 }
 
-uint64_t count_lines(const std::string& text) { return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n')); }
+uint64_t count_lines(const std::string& text) {
+  return static_cast<uint64_t>(std::count(text.begin(), text.end(), '\n'));
+}
 
 class LogWriterTest : public testing::Test {
  protected:
@@ -148,7 +150,8 @@ TEST_F(LogWriterTest, AFailedReopenKeepsTheOldFile) {
 TEST_F(LogWriterTest, OpenErrorsNameThePath) {
   auto file = writer_.open(directory_.file("no/such/a.log"), store_);
   ASSERT_FALSE(file.ok());
-  EXPECT_EQ(message_of(file.status()), "cannot open " + directory_.file("no/such/a.log") + " for writing: No such file or directory");
+  EXPECT_EQ(message_of(file.status()),
+            "cannot open " + directory_.file("no/such/a.log") + " for writing: No such file or directory");
 }
 
 // A FIFO that nobody reads: the lane goes on, other files are written, lines are dropped and counted, and once somebody
@@ -177,7 +180,8 @@ TEST_F(LogWriterTest, AStuckDestinationDropsLinesAndDelaysNobody) {
     ssize_t n;
     while ((n = read(fd, buffer, sizeof(buffer))) > 0) got.append(buffer, static_cast<size_t>(n));
     return count_lines(got) == expected;
-  })) << count_lines(got) << " of " << expected;
+  })) << count_lines(got)
+      << " of " << expected;
   EXPECT_TRUE(writer_.flush(5s));
   std::istringstream lines(got);
   std::string line;
@@ -265,7 +269,8 @@ TEST_F(LogWriterTest, StandardOutputIsWrittenToAndLeftAsItIs) {
   reader = std::thread([&] {
     char buffer[4096];
     ssize_t n;
-    while (got.size() < 160'000 && (n = read(pipe_ends[0], buffer, sizeof(buffer))) > 0) got.append(buffer, static_cast<size_t>(n));
+    while (got.size() < 160'000 && (n = read(pipe_ends[0], buffer, sizeof(buffer))) > 0)
+      got.append(buffer, static_cast<size_t>(n));
   });
   bool flushed = writer_.flush(5s);
   int flags = fcntl(1, F_GETFL);

@@ -115,7 +115,9 @@ class Monkey {
 
  private:
   void expect(bool condition) {
-    if (!condition) ADD_FAILURE() << "order broken at event " << plugin_.events.size() << " (" << plugin_.events.back() << ") in state " << state_;
+    if (!condition)
+      ADD_FAILURE() << "order broken at event " << plugin_.events.size() << " (" << plugin_.events.back()
+                    << ") in state " << state_;
   }
   ScriptedPlugin& plugin_;
   Random random_;
@@ -128,7 +130,9 @@ TEST(DynamicChaos, Monkey) {
     ScriptedPlugin plugins[2];
     Monkey monkeys[2] = {{plugins[0], seed * 2}, {plugins[1], seed * 2 + 1}};
     for (int i = 0; i < 2; ++i) {
-      plugins[i].set_script([&monkeys, i](std::string_view event, uint64_t handle, uint64_t argument) { return monkeys[i].on(event, handle, argument); });
+      plugins[i].set_script([&monkeys, i](std::string_view event, uint64_t handle, uint64_t argument) {
+        return monkeys[i].on(event, handle, argument);
+      });
     }
     std::vector<std::shared_ptr<ChaosConfig>> chaos;
     for (uint64_t i = 0; i < 3; ++i) {
@@ -139,7 +143,8 @@ TEST(DynamicChaos, Monkey) {
     }
     Random random(seed);
     {
-      FilterHarness harness({chaos_entry(chaos[0], "a"), plugins[0].entry(), chaos_entry(chaos[1], "b"), plugins[1].entry(), chaos_entry(chaos[2], "c")});
+      FilterHarness harness({chaos_entry(chaos[0], "a"), plugins[0].entry(), chaos_entry(chaos[1], "b"),
+                             plugins[1].entry(), chaos_entry(chaos[2], "c")});
       if (random.below(2) == 0) harness.respond_early();
       harness.send_headers({{":method", "POST"}, {":path", "/"}});
       for (uint32_t i = random.below(4); i > 0; --i) harness.send_data("request");

@@ -166,8 +166,10 @@ TEST(DynamicHandles, ArgumentsAreLookedAt) {
     EXPECT_EQ(api.list_headers(stream, WEIR_REQUEST_HEADERS, nullptr, 1, &count), WEIR_INVALID);
     EXPECT_EQ(api.list_headers(stream, WEIR_REQUEST_HEADERS, nullptr, 0, nullptr), WEIR_INVALID);
     EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, name, broken), WEIR_INVALID);
-    for (const char* bad : {"", "a b", "a:b", "a\nb", "\xc3\xa4"}) EXPECT_EQ(api.add_header(stream, WEIR_REQUEST_HEADERS, text_of(bad), value), WEIR_INVALID) << bad;
-    for (const char* bad : {"a\r\nx: y", "a\nb", " a", "a ", "\x01"}) EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, name, text_of(bad)), WEIR_INVALID) << bad;
+    for (const char* bad : {"", "a b", "a:b", "a\nb", "\xc3\xa4"})
+      EXPECT_EQ(api.add_header(stream, WEIR_REQUEST_HEADERS, text_of(bad), value), WEIR_INVALID) << bad;
+    for (const char* bad : {"a\r\nx: y", "a\nb", " a", "a ", "\x01"})
+      EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, name, text_of(bad)), WEIR_INVALID) << bad;
     EXPECT_EQ(api.add_header(stream, WEIR_REQUEST_HEADERS, name, {"a\0b", 3}), WEIR_INVALID);
     EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, text_of(":path"), text_of("/b HTTP/1.1")), WEIR_INVALID);
     EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, text_of(":path"), text_of("")), WEIR_INVALID);

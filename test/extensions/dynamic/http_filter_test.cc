@@ -14,10 +14,13 @@ using Events = std::vector<std::string>;
 
 // What the plugin does in one event; elsewhere it lets everything pass.
 ScriptedPlugin::Script in(std::string_view where, std::function<uint32_t(weir_stream)> act) {
-  return [where = std::string(where), act](std::string_view event, uint64_t handle, uint64_t) { return event == where ? act(handle) : uint32_t{WEIR_CONTINUE}; };
+  return [where = std::string(where), act](std::string_view event, uint64_t handle, uint64_t) {
+    return event == where ? act(handle) : uint32_t{WEIR_CONTINUE};
+  };
 }
 
-int32_t reply(ScriptedPlugin& plugin, weir_stream stream, int32_t status, std::string_view body = "said by the plugin") {
+int32_t reply(ScriptedPlugin& plugin, weir_stream stream, int32_t status,
+              std::string_view body = "said by the plugin") {
   weir_header header = {text_of("x-by"), text_of("plugin")};
   weir_reply reply{sizeof(weir_reply), status, text_of(body), text_of("test.details"), &header, 1, 0};
   return plugin.api().reply(stream, &reply);
@@ -31,7 +34,8 @@ TEST(DynamicFilter, OrderOfLife) {
     EXPECT_EQ(harness.response().header(":status"), "200");
   }
   plugin.forget();
-  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "response_headers", "complete", "destroy", "config_destroy"}));
+  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "response_headers", "complete",
+                                   "destroy", "config_destroy"}));
 }
 
 TEST(DynamicFilter, BodiesAndTrailersInOrder) {
@@ -188,7 +192,8 @@ TEST(DynamicFilter, ReplyAfterTheResponseBeganCutsItOff) {
   harness.respond_data("x");
   harness.run(10ms);
   EXPECT_TRUE(harness.aborted());
-  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "response_headers", "response_data", "complete", "destroy"}));
+  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "response_headers", "response_data",
+                                   "complete", "destroy"}));
 }
 
 TEST(DynamicFilter, DestroyedWhilePausedWithATimerPending) {
@@ -287,7 +292,9 @@ TEST(DynamicFilter, BadVerdictsAreAnsweredWith500) {
 
 TEST(DynamicFilter, FailedCreateIsAnsweredWith500) {
   ScriptedPlugin plugin;
-  plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t { return event == "create" ? uint32_t{WEIR_FAILED} : uint32_t{WEIR_OK}; });
+  plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t {
+    return event == "create" ? uint32_t{WEIR_FAILED} : uint32_t{WEIR_OK};
+  });
   FilterHarness harness({plugin.entry()});
   exchange(harness);
   EXPECT_EQ(harness.response().header(":status"), "500");
@@ -297,7 +304,8 @@ TEST(DynamicFilter, FailedCreateIsAnsweredWith500) {
 
 TEST(DynamicFilter, CreateMayAnswer) {
   ScriptedPlugin plugin;
-  plugin.set_script(in("create", [&](weir_stream stream) { return static_cast<uint32_t>(reply(plugin, stream, 451)); }));
+  plugin.set_script(
+      in("create", [&](weir_stream stream) { return static_cast<uint32_t>(reply(plugin, stream, 451)); }));
   FilterHarness harness({plugin.entry()});
   exchange(harness);
   EXPECT_EQ(harness.response().header(":status"), "451");
@@ -319,7 +327,8 @@ TEST(DynamicFilter, HeadersOfAllKinds) {
     EXPECT_EQ(api.list_headers(stream, WEIR_REQUEST_HEADERS, all, 2, &count), WEIR_OK);
     EXPECT_EQ(count, 4u);
     EXPECT_EQ(std::string(all[1].name.data, all[1].name.size), ":path");
-    EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, text_of("X-One"), values[2]), WEIR_OK) << "a view of the map itself";
+    EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, text_of("X-One"), values[2]), WEIR_OK)
+        << "a view of the map itself";
     EXPECT_EQ(api.add_header(stream, WEIR_REQUEST_HEADERS, text_of("X-Many"), text_of("a")), WEIR_OK);
     EXPECT_EQ(api.add_header(stream, WEIR_REQUEST_HEADERS, text_of("x-many"), text_of("")), WEIR_OK);
     EXPECT_EQ(api.set_header(stream, WEIR_REQUEST_HEADERS, text_of(":path"), text_of("/other?x")), WEIR_OK);
@@ -328,8 +337,12 @@ TEST(DynamicFilter, HeadersOfAllKinds) {
   }));
   FilterHarness harness({plugin.entry()});
   exchange(harness);
-  EXPECT_EQ(harness.request().headers,
-            (Headers{{":method", "GET"}, {":path", "/other?x"}, {":authority", "a"}, {"x-one", "/"}, {"x-many", "a"}, {"x-many", ""}}));
+  EXPECT_EQ(harness.request().headers, (Headers{{":method", "GET"},
+                                                {":path", "/other?x"},
+                                                {":authority", "a"},
+                                                {"x-one", "/"},
+                                                {"x-many", "a"},
+                                                {"x-many", ""}}));
 }
 
 TEST(DynamicFilter, BodyIsChangedInPlace) {
@@ -393,7 +406,8 @@ TEST(DynamicFilter, CountersAndRouteText) {
     return WEIR_OK;
   });
   FilterHarness harness({plugin.entry()});
-  harness.set_route_config("plugin", std::make_shared<const extensions::dynamic::RouteText>(extensions::dynamic::RouteText{"for this route"}));
+  harness.set_route_config("plugin", std::make_shared<const extensions::dynamic::RouteText>(
+                                         extensions::dynamic::RouteText{"for this route"}));
   exchange(harness);
   EXPECT_EQ(plugin.scope().store().counter("test.dynamic.seen.requests").value(), 3u);
   EXPECT_EQ(route, "for this route");

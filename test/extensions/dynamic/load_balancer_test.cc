@@ -23,7 +23,9 @@ std::vector<lb::HostEntry> hosts(std::initializer_list<int> ports) {
 
 lb::PolicyDescriptor policy() {
   lb::PolicyDescriptor descriptor;
-  descriptor.build = [](const lb::BuildInput& input, const void* config) { return static_cast<const LbConfig*>(config)->build(input); };
+  descriptor.build = [](const lb::BuildInput& input, const void* config) {
+    return static_cast<const LbConfig*>(config)->build(input);
+  };
   return descriptor;
 }
 
@@ -108,7 +110,9 @@ TEST(DynamicLoadBalancer, OrderOfLifeAndInput) {
 TEST(DynamicLoadBalancer, NonsenseIsNoHost) {
   for (uint32_t place : {uint32_t{2}, uint32_t{77}, WEIR_NO_ENDPOINT}) {
     ScriptedPlugin plugin;
-    plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t { return event == "pick" ? place : uint32_t{WEIR_OK}; });
+    plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t {
+      return event == "pick" ? place : uint32_t{WEIR_OK};
+    });
     auto config = LbConfig::make(test_module("probe"), "", plugin.text());
     EXPECT_EQ(Picker(hosts({10, 20}), *config).pick(), lb::kNoHost);
     config->reset();
@@ -117,7 +121,9 @@ TEST(DynamicLoadBalancer, NonsenseIsNoHost) {
 
 TEST(DynamicLoadBalancer, FailedBuildIsNoHost) {
   ScriptedPlugin plugin;
-  plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t { return event == "build" ? uint32_t{WEIR_FAILED} : uint32_t{WEIR_OK}; });
+  plugin.set_script([&](std::string_view event, uint64_t, uint64_t) -> uint32_t {
+    return event == "build" ? uint32_t{WEIR_FAILED} : uint32_t{WEIR_OK};
+  });
   auto config = LbConfig::make(test_module("probe"), "", plugin.text());
   EXPECT_EQ(Picker(hosts({10}), *config).pick(), lb::kNoHost);
   config->reset();

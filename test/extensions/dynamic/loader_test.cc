@@ -169,7 +169,14 @@ TEST_F(LoaderTest, EntriesAreChecked) {
   http.struct_size = sizeof(http);
   http.config_create = [](weir_scope, weir_bytes, weir_bytes, void**) -> int32_t { return WEIR_OK; };
   http.config_destroy = [](void*) {};
-  weir_plugin good{sizeof(weir_plugin), WEIR_ABI_MAJOR, WEIR_ABI_MINOR, 0, "x/1", [](const weir_api*) -> int32_t { return WEIR_OK; }, &http, nullptr};
+  weir_plugin good{sizeof(weir_plugin),
+                   WEIR_ABI_MAJOR,
+                   WEIR_ABI_MINOR,
+                   0,
+                   "x/1",
+                   [](const weir_api*) -> int32_t { return WEIR_OK; },
+                   &http,
+                   nullptr};
   EXPECT_TRUE(internal::check_entry(good).ok());
   weir_plugin longer = good;
   longer.struct_size = 4096;
@@ -195,8 +202,10 @@ TEST_F(LoaderTest, EntriesAreChecked) {
 TEST(Sha256, PublishedVectors) {
   EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  EXPECT_EQ(sha256_hex(std::string(1'000'000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex(std::string(1'000'000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The messages that configure plugins, through the table of the build's own plugins.
 #include <google/protobuf/wrappers.pb.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -67,9 +66,10 @@ TEST(DynamicMessages, WhatIsNotSupportedIsSaid) {
   proto.set_terminal_filter(true);
   scope.http_filter(proto);
   EXPECT_EQ(scope.error_texts(),
-            (std::vector<std::string>{"terminal_filter: not supported by weir yet",
-                                      "dynamic_module_config.load_globally: not supported: a plugin's symbols are never visible to others",
-                                      "filter_config: '' is no number of milliseconds; allowed are 0 to 60000"}));
+            (std::vector<std::string>{
+                "terminal_filter: not supported by weir yet",
+                "dynamic_module_config.load_globally: not supported: a plugin's symbols are never visible to others",
+                "filter_config: '' is no number of milliseconds; allowed are 0 to 60000"}));
 }
 
 TEST(DynamicMessages, LoadBalancer) {

@@ -1,8 +1,8 @@
 // See probe.h. PROBE_REVISION makes files of different content.
-#include "test/extensions/dynamic/probe.h"
-
 #include <cstdlib>
 #include <string>
+
+#include "test/extensions/dynamic/probe.h"
 
 #ifndef PROBE_REVISION
 #define PROBE_REVISION "1"
@@ -65,8 +65,21 @@ void timer(void* i, weir_stream s, uint32_t number) { ask(i, "timer", s, number)
 void posted(void* i, weir_stream s, uint64_t token) { ask(i, "posted", s, token); }
 void complete(void* i, weir_stream s) { ask(i, "complete", s); }
 
-const weir_http_filter kFilter = {sizeof(weir_http_filter), 0, config_create, config_destroy, create, destroy, request_headers, request_data,
-                                  request_trailers, response_headers, response_data, response_trailers, timer, posted, complete};
+const weir_http_filter kFilter = {sizeof(weir_http_filter),
+                                  0,
+                                  config_create,
+                                  config_destroy,
+                                  create,
+                                  destroy,
+                                  request_headers,
+                                  request_data,
+                                  request_trailers,
+                                  response_headers,
+                                  response_data,
+                                  response_trailers,
+                                  timer,
+                                  posted,
+                                  complete};
 
 int32_t build(void* config, const weir_endpoints* endpoints, void** table) {
   auto* made = new Instance(*static_cast<Instance*>(config));
@@ -82,10 +95,12 @@ void table_destroy(void* table) {
   ask(table, "table_destroy", 0);
   delete static_cast<Instance*>(table);
 }
-const weir_load_balancer kBalancer = {sizeof(weir_load_balancer), 0, config_create, config_destroy, build, pick, table_destroy};
+const weir_load_balancer kBalancer = {
+    sizeof(weir_load_balancer), 0, config_create, config_destroy, build, pick, table_destroy};
 
 }  // namespace
 
 WEIR_PLUGIN_SYMBOL const weir_plugin weir_plugin_entry;
 const weir_plugin weir_plugin_entry = {
-    sizeof(weir_plugin), WEIR_ABI_MAJOR, PROBE_MINOR, 0, "weir.test.probe/" PROBE_REVISION, start, &kFilter, &kBalancer};
+    sizeof(weir_plugin), WEIR_ABI_MAJOR, PROBE_MINOR, 0, "weir.test.probe/" PROBE_REVISION, start, &kFilter,
+    &kBalancer};

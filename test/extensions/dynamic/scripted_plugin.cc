@@ -7,7 +7,8 @@
 namespace weir::test {
 
 Loader& test_loader() {
-  static Loader loader({{WEIR_TEST_PLUGINS, WEIR_EXAMPLE_PLUGINS}, "/tmp/weir-test-plugins-" + std::to_string(geteuid())});
+  static Loader loader(
+      {{WEIR_TEST_PLUGINS, WEIR_EXAMPLE_PLUGINS}, "/tmp/weir-test-plugins-" + std::to_string(geteuid())});
   return loader;
 }
 
@@ -36,13 +37,16 @@ filter::HttpFilterEntry ScriptedPlugin::entry() {
   return plugin_entry(config_);
 }
 
-size_t ScriptedPlugin::count(std::string_view event) const { return static_cast<size_t>(std::count(events.begin(), events.end(), event)); }
+size_t ScriptedPlugin::count(std::string_view event) const {
+  return static_cast<size_t>(std::count(events.begin(), events.end(), event));
+}
 
 uint32_t ScriptedPlugin::on_event(Probe& probe, const char* event, void*, uint64_t handle, uint64_t argument) {
   auto& self = static_cast<ScriptedPlugin&>(probe);
   std::string_view name = event;
   if (name != "pick") self.events.emplace_back(name);
-  bool of_stream = name != "destroy" && name.substr(0, 6) != "config" && name != "build" && name != "pick" && name != "table_destroy";
+  bool of_stream = name != "destroy" && name.substr(0, 6) != "config" && name != "build" && name != "pick" &&
+                   name != "table_destroy";
   if (of_stream) self.last_stream = handle;
   return self.script_ ? self.script_(name, handle, argument) : uint32_t{WEIR_OK};
 }

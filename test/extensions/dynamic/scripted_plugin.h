@@ -43,7 +43,9 @@ class ScriptedPlugin : private Probe {
   // Asked for with the first chain; errors are in scope().error_texts().
   filter::HttpFilterEntry entry();
   const weir_api& api() const { return *Probe::api; }
-  std::string text() const { return "probe:" + std::to_string(reinterpret_cast<uintptr_t>(static_cast<const Probe*>(this))); }
+  std::string text() const {
+    return "probe:" + std::to_string(reinterpret_cast<uintptr_t>(static_cast<const Probe*>(this)));
+  }
   PluginScope& scope() { return scope_; }
   // Gives the configuration back.
   void forget() { config_.reset(); }
@@ -62,6 +64,7 @@ class ScriptedPlugin : private Probe {
 };
 
 // A GET through a chain of one scripted plugin, answered with 200.
-void exchange(FilterHarness& harness, const Headers& request = {{":method", "GET"}, {":path", "/"}, {":authority", "a"}, {"x-one", "1"}});
+void exchange(FilterHarness& harness,
+              const Headers& request = {{":method", "GET"}, {":path", "/"}, {":authority", "a"}, {"x-one", "1"}});
 
 }  // namespace weir::test

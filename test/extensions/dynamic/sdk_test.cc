@@ -7,7 +7,8 @@ namespace weir::test {
 namespace {
 
 TEST(Sdk, ExceptionsEndTheStreamAndAreCounted) {
-  for (const char* where : {"request_headers", "request_data", "request_trailers", "response_headers", "timer", "posted"}) {
+  for (const char* where :
+       {"request_headers", "request_data", "request_trailers", "response_headers", "timer", "posted"}) {
     SCOPED_TRACE(where);
     PluginScope scope;
     auto config = HttpConfig::make(test_module("throwing"), "", where, "config", scope.scope());
@@ -45,7 +46,8 @@ TEST(Sdk, ExceptionsAfterTheHeadersCutTheResponseOff) {
 TEST(Sdk, ExceptionsInOtherPlaces) {
   PluginScope scope;
   auto parse = HttpConfig::make(test_module("throwing"), "", "parse", "config", scope.scope());
-  EXPECT_EQ(scope.error_texts(), std::vector<std::string>{"config: an exception was thrown while the configuration was read"});
+  EXPECT_EQ(scope.error_texts(),
+            std::vector<std::string>{"config: an exception was thrown while the configuration was read"});
   for (auto [where, status] : {std::pair{"create", "500"}, std::pair{"complete", "200"}}) {
     auto config = HttpConfig::make(test_module("throwing"), "", where, "config", scope.scope());
     ASSERT_TRUE(config.ok());
@@ -59,7 +61,8 @@ TEST(Sdk, ExceptionsInOtherPlaces) {
 TEST(Sdk, RefusedConfigurationsAreExplained) {
   PluginScope scope;
   auto config = HttpConfig::make(test_module("header_delay"), "", "soon", "config", scope.scope());
-  EXPECT_EQ(scope.error_texts(), std::vector<std::string>{"config: 'soon' is no number of milliseconds; allowed are 0 to 60000"});
+  EXPECT_EQ(scope.error_texts(),
+            std::vector<std::string>{"config: 'soon' is no number of milliseconds; allowed are 0 to 60000"});
 }
 
 TEST(Sdk, HooksThatAreNotDeclaredAreNull) {

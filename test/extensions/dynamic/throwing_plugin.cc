@@ -1,6 +1,5 @@
 // A filter over the SDK that throws in the hook named by its configuration.
 #include <stdexcept>
-
 #include <weir/sdk/http_filter.hpp>
 
 namespace {

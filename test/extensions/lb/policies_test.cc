@@ -16,10 +16,12 @@ namespace {
 
 class Balancing {
  public:
-  explicit Balancing(const std::vector<uint32_t>& weights, uint64_t seed = 1) : random_(seed), per_host_(weights.size()) {
+  explicit Balancing(const std::vector<uint32_t>& weights, uint64_t seed = 1)
+      : random_(seed), per_host_(weights.size()) {
     for (size_t i = 0; i < weights.size(); ++i) {
       HostEntry entry;
-      entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", static_cast<uint16_t>(i + 1)), std::to_string(i), "", 2);
+      entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", static_cast<uint16_t>(i + 1)),
+                                          std::to_string(i), "", 2);
       entry.weight = weights[i];
       hosts_.push_back(std::move(entry));
       usable_.push_back(static_cast<HostIndex>(i));

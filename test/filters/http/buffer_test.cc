@@ -1,7 +1,6 @@
-#include "envoy/extensions/filters/http/buffer/v3/buffer.pb.h"
-
 #include <gtest/gtest.h>
 
+#include "envoy/extensions/filters/http/buffer/v3/buffer.pb.h"
 #include "test/support/filter_harness.h"
 #include "test/support/plugin_scope.h"
 
@@ -82,16 +81,15 @@ TEST(Buffer, TooLargeIs413) {
 
 TEST(Buffer, LargerThanTheConnectionsBuffer) {
   PluginScope plugins;
-  run_under_chaos(
-      {plugins.http_filter(buffer_of(1'000'000))},
-      [](FilterHarness& harness) {
-        harness.send_headers({{":method", "POST"}});
-        for (int i = 0; i < 100; ++i) harness.send_data(std::string(1000, 'x'), i == 99);
-        harness.run();
-        EXPECT_EQ(harness.request().body.size(), 100'000u);
-        EXPECT_EQ(harness.request().header("content-length"), "100000");
-      },
-      20, {.buffer_limit = 5000});
+  run_under_chaos({plugins.http_filter(buffer_of(1'000'000))},
+                  [](FilterHarness& harness) {
+                    harness.send_headers({{":method", "POST"}});
+                    for (int i = 0; i < 100; ++i) harness.send_data(std::string(1000, 'x'), i == 99);
+                    harness.run();
+                    EXPECT_EQ(harness.request().body.size(), 100'000u);
+                    EXPECT_EQ(harness.request().header("content-length"), "100000");
+                  },
+                  20, {.buffer_limit = 5000});
 }
 
 TEST(Buffer, RoutesMayTurnItOffOrChangeTheLimit) {

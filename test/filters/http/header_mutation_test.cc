@@ -1,7 +1,6 @@
-#include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
-
 #include <gtest/gtest.h>
 
+#include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "test/support/filter_harness.h"
 #include "test/support/plugin_scope.h"
 
@@ -12,8 +11,8 @@ namespace pb = envoy::extensions::filters::http::header_mutation::v3;
 using Option = envoy::config::core::v3::HeaderValueOption;
 using List = google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation>;
 
-void append(List& list, const std::string& name, const std::string& value, Option::HeaderAppendAction action = Option::APPEND_IF_EXISTS_OR_ADD,
-            bool keep_empty = false) {
+void append(List& list, const std::string& name, const std::string& value,
+            Option::HeaderAppendAction action = Option::APPEND_IF_EXISTS_OR_ADD, bool keep_empty = false) {
   auto* option = list.Add()->mutable_append();
   option->mutable_header()->set_key(name);
   option->mutable_header()->set_value(value);
@@ -28,7 +27,8 @@ int count(const Headers& headers, const std::string& name) {
 }
 
 void exchange(FilterHarness& harness) {
-  harness.send_headers({{":method", "GET"}, {":path", "/p"}, {"x-a", "1"}, {"x-b", "1"}, {"x-tmp-1", "t"}, {"x-tmp-2", "t"}}, true);
+  harness.send_headers(
+      {{":method", "GET"}, {":path", "/p"}, {"x-a", "1"}, {"x-b", "1"}, {"x-tmp-1", "t"}, {"x-tmp-2", "t"}}, true);
   harness.respond_headers({{":status", "200"}, {"server", "s"}, {"x-r", "1"}}, true);
   harness.run();
   EXPECT_TRUE(harness.response().ended);
@@ -86,7 +86,8 @@ TEST(HeaderMutation, StepsHappenInTheOrderGiven) {
 TEST(HeaderMutation, TheRoutesComeAfterTheFilters) {
   PluginScope plugins;
   pb::HeaderMutation proto;
-  append(*proto.mutable_mutations()->mutable_request_mutations(), "x-who", "filter", Option::OVERWRITE_IF_EXISTS_OR_ADD);
+  append(*proto.mutable_mutations()->mutable_request_mutations(), "x-who", "filter",
+         Option::OVERWRITE_IF_EXISTS_OR_ADD);
   pb::HeaderMutationPerRoute route;
   append(*route.mutable_mutations()->mutable_request_mutations(), "x-who", "route", Option::OVERWRITE_IF_EXISTS_OR_ADD);
   append(*route.mutable_mutations()->mutable_response_mutations(), "x-route", "yes");
@@ -116,7 +117,8 @@ TEST(HeaderMutation, SaysWhatIsWrong) {
     append(*proto.mutable_mutations()->mutable_request_mutations(), name, "v");
     plugins.http_filter(proto);
     ASSERT_FALSE(plugins.error_texts().empty()) << name;
-    EXPECT_TRUE(plugins.error_texts()[0].starts_with("mutations.request_mutations[0].append.header.key: ")) << plugins.error_texts()[0];
+    EXPECT_TRUE(plugins.error_texts()[0].starts_with("mutations.request_mutations[0].append.header.key: "))
+        << plugins.error_texts()[0];
   }
   PluginScope plugins;
   pb::HeaderMutation proto;

@@ -2,7 +2,6 @@
 // Configuration: none, or "last" to begin at the other end.
 #include <algorithm>
 #include <vector>
-
 #include <weir/sdk/load_balancer.hpp>
 
 namespace {
@@ -10,7 +9,8 @@ namespace {
 struct Config {
   bool last = false;
   static weir::sdk::Result<Config> parse(std::string_view text) {
-    if (!text.empty() && text != "last") return weir::sdk::Error{"'" + std::string(text) + "': allowed are nothing and \"last\""};
+    if (!text.empty() && text != "last")
+      return weir::sdk::Error{"'" + std::string(text) + "': allowed are nothing and \"last\""};
     return Config{text == "last"};
   }
 };
@@ -19,7 +19,8 @@ class FirstHost : public weir::sdk::LoadBalancer<FirstHost, Config> {
  public:
   FirstHost(const Config& config, const weir::sdk::Endpoints& endpoints) {
     for (uint32_t place = 0; place < endpoints.size(); ++place) order_.push_back(place);
-    std::sort(order_.begin(), order_.end(), [&](uint32_t a, uint32_t b) { return endpoints[a].address < endpoints[b].address; });
+    std::sort(order_.begin(), order_.end(),
+              [&](uint32_t a, uint32_t b) { return endpoints[a].address < endpoints[b].address; });
     if (config.last) std::reverse(order_.begin(), order_.end());
   }
 

@@ -1,7 +1,6 @@
 // Holds each request for a while, then lets it go on with a header that says so; marks the response too. Configuration:
 // how many milliseconds, as a number. A route may say another number; a request may ask for less (x-delay-ms).
 #include <charconv>
-
 #include <weir/sdk/http_filter.hpp>
 
 namespace {
@@ -34,7 +33,8 @@ class HeaderDelay : public weir::sdk::HttpFilter<HeaderDelay, Config> {
     delay_ms_ = config().delay_ms;
     if (auto route = request.route_config()) read_ms(*route, delay_ms_);
     uint32_t wish;
-    if (auto header = request.header("x-delay-ms"); header && read_ms(*header, wish) && wish < delay_ms_) delay_ms_ = wish;
+    if (auto header = request.header("x-delay-ms"); header && read_ms(*header, wish) && wish < delay_ms_)
+      delay_ms_ = wish;
     if (delay_ms_ == 0) return go_on(request);
     if (!request.arm_timer(0, delay_ms_)) return request.reply(503, "no timer\n");
     return weir::sdk::Action::kPause;

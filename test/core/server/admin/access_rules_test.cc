@@ -11,12 +11,12 @@ namespace {
 
 TEST(AccessRules, Hosts) {
   const std::vector<std::string> names = {"edge.internal"};
-  for (const char* good : {"127.0.0.1", "127.0.0.1:9901", "10.1.2.3", "[::1]", "[::1]:9901", "localhost", "LocalHost:1", "localhost.",
-                           "weir.localhost:80", "edge.internal", "EDGE.internal:9901"}) {
+  for (const char* good : {"127.0.0.1", "127.0.0.1:9901", "10.1.2.3", "[::1]", "[::1]:9901", "localhost", "LocalHost:1",
+                           "localhost.", "weir.localhost:80", "edge.internal", "EDGE.internal:9901"}) {
     EXPECT_TRUE(host_allowed(good, names)) << good;
   }
-  for (const char* bad : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost", "[::1", "[evil]", "0x7f.1",
-                          "edge.internal.evil.example"}) {
+  for (const char* bad : {"", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "xlocalhost", "[::1",
+                          "[evil]", "0x7f.1", "edge.internal.evil.example"}) {
     EXPECT_FALSE(host_allowed(bad, names)) << bad;
   }
 }

@@ -17,11 +17,13 @@ std::string big_body() {
 class AdminServerTest : public AdminTest {
  protected:
   void add_more() override {
-    server_->add("/big", {.help = "big"}, [](const AdminRequest&, AdminResponse& response) { response.body = big_body(); });
-    server_->add("/echo", {.access = Access::kReadOrChange, .help = "echo"}, [](const AdminRequest& request, AdminResponse& response) {
-      for (const auto& [name, value] : request.parameters) response.body += name + "=" + value + ";";
-      response.body += std::to_string(request.body.size());
-    });
+    server_->add("/big", {.help = "big"},
+                 [](const AdminRequest&, AdminResponse& response) { response.body = big_body(); });
+    server_->add("/echo", {.access = Access::kReadOrChange, .help = "echo"},
+                 [](const AdminRequest& request, AdminResponse& response) {
+                   for (const auto& [name, value] : request.parameters) response.body += name + "=" + value + ";";
+                   response.body += std::to_string(request.body.size());
+                 });
   }
 };
 
@@ -29,21 +31,24 @@ TEST_F(AdminServerTest, HeadersOfAnAnswer) {
   start();
   std::string response = exchange("GET", "/ready");
   EXPECT_EQ(status_of(response), 200);
-  for (const char* line : {"content-type: text/plain; charset=UTF-8\r\n", "content-length: 5\r\n", "cache-control: no-cache, max-age=0\r\n",
-                           "x-content-type-options: nosniff\r\n", "\r\ndate: "}) {
+  for (const char* line :
+       {"content-type: text/plain; charset=UTF-8\r\n", "content-length: 5\r\n",
+        "cache-control: no-cache, max-age=0\r\n", "x-content-type-options: nosniff\r\n", "\r\ndate: "}) {
     EXPECT_NE(response.find(line), std::string::npos) << line << response;
   }
 }
 
 TEST_F(AdminServerTest, ChangesOnlyByPost) {
   start();
-  for (const char* path : {"/quitquitquit", "/healthcheck/fail", "/healthcheck/ok", "/reset_counters", "/reopen_logs"}) {
+  for (const char* path :
+       {"/quitquitquit", "/healthcheck/fail", "/healthcheck/ok", "/reset_counters", "/reopen_logs"}) {
     std::string response = exchange("GET", path);
     EXPECT_EQ(status_of(response), 405) << path;
     EXPECT_NE(response.find("\r\nallow: POST\r\n"), std::string::npos) << response;
   }
   EXPECT_EQ(source_.actions_, "");
-  EXPECT_EQ(get("/quitquitquit"), "/quitquitquit changes state: use POST\n  curl -X POST http://127.0.0.1/quitquitquit\n");
+  EXPECT_EQ(get("/quitquitquit"),
+            "/quitquitquit changes state: use POST\n  curl -X POST http://127.0.0.1/quitquitquit\n");
   std::string read_only = exchange("POST", "/stats");
   EXPECT_EQ(status_of(read_only), 405);
   EXPECT_NE(read_only.find("\r\nallow: GET, HEAD\r\n"), std::string::npos);
@@ -74,14 +79,16 @@ TEST_F(AdminServerTest, BrowsersOfOtherSitesAreRefused) {
   EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "sec-fetch-site: cross-site\r\n")), 403);
   EXPECT_EQ(status_of(exchange("GET", "/stats", "origin: http://evil.example\r\n")), 403);
   EXPECT_EQ(source_.actions_, "");
-  EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "origin: http://127.0.0.1\r\nsec-fetch-site: same-origin\r\n")), 200);
+  EXPECT_EQ(status_of(exchange("POST", "/quitquitquit", "origin: http://127.0.0.1\r\nsec-fetch-site: same-origin\r\n")),
+            200);
 }
 
 TEST_F(AdminServerTest, UnknownPathsNameTheNearest) {
   start();
   std::string response = exchange("GET", "/stat");
   EXPECT_EQ(status_of(response), 404);
-  EXPECT_EQ(body_of(response), "/stat: no such endpoint; nearest: /stats, /stats/prometheus\n/help lists all endpoints\n");
+  EXPECT_EQ(body_of(response),
+            "/stat: no such endpoint; nearest: /stats, /stats/prometheus\n/help lists all endpoints\n");
   EXPECT_EQ(get("/cluster/"), "/cluster/: no such endpoint; nearest: /clusters\n/help lists all endpoints\n");
   EXPECT_EQ(get("/prometheus").substr(0, 60), "/prometheus: no such endpoint; nearest: /stats/prometheus\n/h");
   EXPECT_EQ(get("/zzzzzzzzzzzz"), "/zzzzzzzzzzzz: no such endpoint\n/help lists all endpoints\n");
@@ -96,7 +103,8 @@ TEST_F(AdminServerTest, AllowPaths) {
 TEST_F(AdminServerTest, ParametersComeFromQueryAndForm) {
   start();
   EXPECT_EQ(get("/echo?a=1&b"), "a=1;b=;0");
-  EXPECT_EQ(body_of(exchange("POST", "/echo?a=1", "content-type: application/x-www-form-urlencoded\r\n", "c=%26")), "a=1;c=&;5");
+  EXPECT_EQ(body_of(exchange("POST", "/echo?a=1", "content-type: application/x-www-form-urlencoded\r\n", "c=%26")),
+            "a=1;c=&;5");
   EXPECT_EQ(body_of(exchange("POST", "/echo", "content-type: text/plain\r\n", "c=3")), "3");
 }
 
@@ -107,7 +115,9 @@ TEST_F(AdminServerTest, PipelinedRequestsAreAnsweredInOrder) {
   for (int i = 0; i < 200; ++i) requests += "GET /echo?" + std::to_string(i) + " HTTP/1.1\r\nhost: [::1]\r\n\r\n";
   client.send(requests);
   for (int i = 0; i < 200; ++i) EXPECT_EQ(body_of(client.response()), std::to_string(i) + "=;0");
-  client.send("POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHEAD /ready HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nHEAD /ready "
+      "HTTP/1.1\r\nhost: [::1]\r\n\r\n");
   EXPECT_EQ(body_of(client.response()), "3");
   EXPECT_NE(client.response(true).find("content-length: 5"), std::string::npos);
   client.send("GET /ready HTTP/1.1\r\nhost: [::1]\r\nconnection: close\r\n\r\n");
@@ -145,11 +155,15 @@ TEST_F(AdminServerTest, OversizedAndGarbageRequests) {
   EXPECT_EQ(status("GET /" + std::string(20'000, 'a') + " HTTP/1.1\r\nhost: [::1]\r\n\r\n"), 414);
   EXPECT_EQ(status("GET / HTTP/1.1\r\nhost: [::1]\r\nx: " + std::string(20'000, 'a') + "\r\n\r\n"), 431);
   EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 100000000\r\n\r\n"), 413);
-  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n20000\r\n" + std::string(0x20000, 'a') + "\r\n0\r\n\r\n"), 413);
+  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ntransfer-encoding: chunked\r\n\r\n20000\r\n" +
+                   std::string(0x20000, 'a') + "\r\n0\r\n\r\n"),
+            413);
   EXPECT_EQ(status("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), 400);
   EXPECT_EQ(status("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n"), 400);
   EXPECT_EQ(status("CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n"), 403);
-  EXPECT_EQ(status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"), 400);
+  EXPECT_EQ(
+      status("POST /echo HTTP/1.1\r\nhost: [::1]\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+      400);
   Client cut(port_);
   cut.send("GET /ready HTT");
   cut.end();
@@ -246,7 +260,8 @@ TEST_F(AdminServerTest, UnixSocketsNeedNoHost) {
 class CountingLogger final : public stream::AccessLogger {
  public:
   void log(const stream::LogSubject& subject, event::Lane&) const override {
-    lines += std::string(subject.request->path()) + " " + std::to_string(subject.info.response_code) + " " + std::to_string(subject.info.bytes_sent) + "\n";
+    lines += std::string(subject.request->path()) + " " + std::to_string(subject.info.response_code) + " " +
+             std::to_string(subject.info.bytes_sent) + "\n";
   }
   mutable std::string lines;
 };

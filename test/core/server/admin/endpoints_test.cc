@@ -1,6 +1,6 @@
 #include "core/base/log.h"
-#include "google/protobuf/util/json_util.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "google/protobuf/util/json_util.h"
 #include "test/core/server/admin/fake_source.h"
 
 namespace weir::admin {
@@ -40,9 +40,10 @@ TEST_F(EndpointsTest, ServerInfo) {
   std::string response = exchange("GET", "/server_info");
   EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos);
   std::string body = body_of(response);
-  for (const char* part : {"\"version\": \"abc/0.1.0/Clean/RELEASE/none\"", "\"state\": \"DRAINING\"", "\"uptime_current_epoch\": \"12s\"",
-                           "\"uptime_all_epochs\": \"12s\"", "\"hot_restart_version\": \"disabled\"", "\"concurrency\": 2",
-                           "\"config_yaml\": \"[redacted]\"", "\"id\": \"node-1\"", "\"api_token\": \"[redacted]\""}) {
+  for (const char* part :
+       {"\"version\": \"abc/0.1.0/Clean/RELEASE/none\"", "\"state\": \"DRAINING\"", "\"uptime_current_epoch\": \"12s\"",
+        "\"uptime_all_epochs\": \"12s\"", "\"hot_restart_version\": \"disabled\"", "\"concurrency\": 2",
+        "\"config_yaml\": \"[redacted]\"", "\"id\": \"node-1\"", "\"api_token\": \"[redacted]\""}) {
     EXPECT_NE(body.find(part), std::string::npos) << part << body;
   }
 }
@@ -96,9 +97,13 @@ TEST_F(EndpointsTest, Clusters) {
             "api::10.0.0.2:80::success_rate::-1\n"
             "api::10.0.0.2:80::local_origin_success_rate::-1\n");
   std::string json = without_spaces(get("/clusters?format=json"));
-  for (const char* part : {R"({"cluster_statuses":[{"name":"api","host_statuses":[{"address":{"socket_address":{"address":"10.0.0.1","port_value":80}},"stats":[{"type":"GAUGE","name":"cx_active"},{"name":"cx_connect_fail"})",
-                           R"({"value":"7","name":"rq_total"})", R"("health_status":{"eds_health_status":"HEALTHY"},"weight":1,"hostname":"a.example","locality":{"region":"eu"})",
-                           R"("eds_health_status":"UNHEALTHY")", R"("circuit_breakers":{"thresholds":[{"max_connections":10,)", R"({"priority":"HIGH")"}) {
+  for (
+      const char* part :
+      {R"({"cluster_statuses":[{"name":"api","host_statuses":[{"address":{"socket_address":{"address":"10.0.0.1","port_value":80}},"stats":[{"type":"GAUGE","name":"cx_active"},{"name":"cx_connect_fail"})",
+       R"({"value":"7","name":"rq_total"})",
+       R"("health_status":{"eds_health_status":"HEALTHY"},"weight":1,"hostname":"a.example","locality":{"region":"eu"})",
+       R"("eds_health_status":"UNHEALTHY")", R"("circuit_breakers":{"thresholds":[{"max_connections":10,)",
+       R"({"priority":"HIGH")"}) {
     EXPECT_NE(json.find(part), std::string::npos) << part << "\n" << json;
   }
   EXPECT_EQ(get("/clusters?format=xml"), "format: \"xml\" is not one of text, json\n");
@@ -106,9 +111,10 @@ TEST_F(EndpointsTest, Clusters) {
 
 TEST_F(EndpointsTest, Listeners) {
   EXPECT_EQ(get("/listeners"), "web::127.0.0.1:10000\nweb::[::1]:10000\n");
-  EXPECT_EQ(without_spaces(get("/listeners?format=json")),
-            R"({"listener_statuses":[{"name":"web","local_address":{"socket_address":{"address":"127.0.0.1","port_value":10000}},)"
-            R"("additional_local_addresses":[{"socket_address":{"address":"::1","port_value":10000}}]}]})");
+  EXPECT_EQ(
+      without_spaces(get("/listeners?format=json")),
+      R"({"listener_statuses":[{"name":"web","local_address":{"socket_address":{"address":"127.0.0.1","port_value":10000}},)"
+      R"("additional_local_addresses":[{"socket_address":{"address":"::1","port_value":10000}}]}]})");
 }
 
 TEST_F(EndpointsTest, Stats) {
@@ -117,10 +123,13 @@ TEST_F(EndpointsTest, Stats) {
   EXPECT_EQ(get("/stats?filter=rq_t.*l$&usedonly"), "http.admin.downstream_rq_total: 2\ntest.rq_total: 7\n");
   EXPECT_EQ(get("/stats?filter=^test&type=Gauges"), "test.level: 3\n");
   EXPECT_EQ(get("/stats?filter=^test&type=counters"), "test.rq_total: 7\n");
-  EXPECT_EQ(get("/stats?filter=^test&format=json"), R"({"stats":[{"name":"test.level","value":3},{"name":"test.rq_total","value":7}]})");
+  EXPECT_EQ(get("/stats?filter=^test&format=json"),
+            R"({"stats":[{"name":"test.level","value":3},{"name":"test.rq_total","value":7}]})");
   std::string prometheus = exchange("GET", "/stats/prometheus?filter=test.rq");
   EXPECT_NE(prometheus.find("content-type: text/plain; version=0.0.4; charset=utf-8"), std::string::npos);
-  EXPECT_NE(body_of(prometheus).find("# TYPE envoy_test_rq_total counter\nenvoy_test_rq_total{} 7\n"), std::string::npos) << prometheus;
+  EXPECT_NE(body_of(prometheus).find("# TYPE envoy_test_rq_total counter\nenvoy_test_rq_total{} 7\n"),
+            std::string::npos)
+      << prometheus;
   EXPECT_EQ(get("/stats?format=prometheus&filter=test.rq"), body_of(prometheus));
   EXPECT_EQ(get("/stats?filter=a[").substr(0, 8), "filter: ");
   EXPECT_EQ(status_of(exchange("GET", "/stats?filter=a)(b")), 400);
@@ -132,23 +141,26 @@ TEST_F(EndpointsTest, Stats) {
 
 TEST_F(EndpointsTest, ConfigDump) {
   std::string dump = without_spaces(get("/config_dump"));
-  EXPECT_EQ(dump,
-            R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump","bootstrap":{"node":{"id":"node-1",)"
-            R"("metadata":{"api_token":"[redacted]"}},"static_resources":{"listeners":[{"name":"ingress"}],"clusters":[{"name":"api"},{"name":"web"}]}},)"
-            R"("last_updated":"2023-11-14T22:13:20.123Z"},)"
-            R"({"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump","static_clusters":[)"
-            R"({"cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"api"},"last_updated":"2023-11-14T22:13:20.123Z"},)"
-            R"({"cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"},"last_updated":"2023-11-14T22:13:20.123Z"}]},)"
-            R"({"@type":"type.googleapis.com/envoy.admin.v3.ListenersConfigDump","dynamic_listeners":[{"name":"ingress","active_state":{"version_info":"7",)"
-            R"("listener":{"@type":"type.googleapis.com/envoy.config.listener.v3.Listener","name":"ingress"},"last_updated":"2023-11-14T22:13:20.123Z"}}]},)"
-            R"({"@type":"type.googleapis.com/envoy.admin.v3.RoutesConfigDump"},{"@type":"type.googleapis.com/envoy.admin.v3.SecretsConfigDump"}]})");
-  EXPECT_EQ(without_spaces(get("/config_dump?resource=static_clusters&name_regex=w.*")),
-            R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster","cluster":{"@type":)"
-            R"("type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"},"last_updated":"2023-11-14T22:13:20.123Z"}]})");
-  EXPECT_EQ(without_spaces(get("/config_dump?resource=static_clusters&mask=cluster.name")),
-            R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster","cluster":{"@type":)"
-            R"("type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"api"}},{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster",)"
-            R"("cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"}}]})");
+  EXPECT_EQ(
+      dump,
+      R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump","bootstrap":{"node":{"id":"node-1",)"
+      R"("metadata":{"api_token":"[redacted]"}},"static_resources":{"listeners":[{"name":"ingress"}],"clusters":[{"name":"api"},{"name":"web"}]}},)"
+      R"("last_updated":"2023-11-14T22:13:20.123Z"},)"
+      R"({"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump","static_clusters":[)"
+      R"({"cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"api"},"last_updated":"2023-11-14T22:13:20.123Z"},)"
+      R"({"cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"},"last_updated":"2023-11-14T22:13:20.123Z"}]},)"
+      R"({"@type":"type.googleapis.com/envoy.admin.v3.ListenersConfigDump","dynamic_listeners":[{"name":"ingress","active_state":{"version_info":"7",)"
+      R"("listener":{"@type":"type.googleapis.com/envoy.config.listener.v3.Listener","name":"ingress"},"last_updated":"2023-11-14T22:13:20.123Z"}}]},)"
+      R"({"@type":"type.googleapis.com/envoy.admin.v3.RoutesConfigDump"},{"@type":"type.googleapis.com/envoy.admin.v3.SecretsConfigDump"}]})");
+  EXPECT_EQ(
+      without_spaces(get("/config_dump?resource=static_clusters&name_regex=w.*")),
+      R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster","cluster":{"@type":)"
+      R"("type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"},"last_updated":"2023-11-14T22:13:20.123Z"}]})");
+  EXPECT_EQ(
+      without_spaces(get("/config_dump?resource=static_clusters&mask=cluster.name")),
+      R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster","cluster":{"@type":)"
+      R"("type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"api"}},{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump.StaticCluster",)"
+      R"("cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"}}]})");
   EXPECT_NE(get("/config_dump?mask=bootstrap.node.id").find("\"id\": \"node-1\""), std::string::npos);
   EXPECT_EQ(get("/config_dump?mask=bootstrap.node.id").find("static_resources"), std::string::npos);
   EXPECT_NE(get("/config_dump?include_eds").find("EndpointsConfigDump"), std::string::npos);
@@ -171,8 +183,8 @@ TEST_F(EndpointsTest, SmallOnes) {
   EXPECT_EQ(get("/hot_restart_version"), "disabled\n");
   EXPECT_EQ(without_spaces(get("/certs")), R"({"certificates":[]})");
   std::string memory = get("/memory");
-  for (const char* field : {"\"allocated\": \"", "\"heap_size\": \"", "\"pageheap_unmapped\": \"0\"", "\"pageheap_free\": \"",
-                            "\"total_thread_cache\": \"0\"", "\"total_physical_bytes\": \""}) {
+  for (const char* field : {"\"allocated\": \"", "\"heap_size\": \"", "\"pageheap_unmapped\": \"0\"",
+                            "\"pageheap_free\": \"", "\"total_thread_cache\": \"0\"", "\"total_physical_bytes\": \""}) {
     EXPECT_NE(memory.find(field), std::string::npos) << field << memory;
   }
 }
@@ -183,7 +195,8 @@ TEST_F(EndpointsTest, Help) {
   EXPECT_NE(help.find("\n  /quitquitquit         shut the server down (POST)\n"), std::string::npos) << help;
   EXPECT_NE(help.find("\n      filter=REGEX      only names in which this is found\n"), std::string::npos) << help;
   size_t width = 0;
-  for (size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1) width = std::max(width, end - at);
+  for (size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1)
+    width = std::max(width, end - at);
   EXPECT_LE(width, 120u);
 }
 
@@ -196,7 +209,8 @@ TEST_F(EndpointsTest, IndexIsOnePageWithoutAnythingFromElsewhere) {
   EXPECT_NE(page.find("<h1>weir: <span>LIVE</span></h1>"), std::string::npos);
   EXPECT_NE(page.find("<td class=\"n bad\">1 of 2</td>"), std::string::npos);
   EXPECT_NE(page.find("<a href=\"stats\">/stats</a>"), std::string::npos);
-  EXPECT_NE(page.find("<form method=\"post\" action=\"quitquitquit\"><button>/quitquitquit</button></form>"), std::string::npos);
+  EXPECT_NE(page.find("<form method=\"post\" action=\"quitquitquit\"><button>/quitquitquit</button></form>"),
+            std::string::npos);
   for (const char* outside : {"http://", "https://", "src=", "<script", "<link", "@import", "url("}) {
     EXPECT_EQ(page.find(outside), std::string::npos) << outside;
   }

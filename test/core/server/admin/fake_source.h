@@ -58,13 +58,17 @@ class FakeSource final : public AdminSource {
     cluster.default_priority.max_connections = 10;
     visit(cluster);
   }
-  void for_each_listener(const std::function<void(const ListenerView&)>& visit) const override { visit({"web", addresses_}); }
+  void for_each_listener(const std::function<void(const ListenerView&)>& visit) const override {
+    visit({"web", addresses_});
+  }
   void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const override {
     if (kind == ResourceKind::kCluster) {
-      for (const auto& cluster : bootstrap_.static_resources().clusters()) visit({cluster.name(), cluster, bootstrap_loaded_at()});
+      for (const auto& cluster : bootstrap_.static_resources().clusters())
+        visit({cluster.name(), cluster, bootstrap_loaded_at()});
     }
     if (kind == ResourceKind::kListener) {
-      for (const auto& listener : bootstrap_.static_resources().listeners()) visit({listener.name(), listener, bootstrap_loaded_at(), true, "7"});
+      for (const auto& listener : bootstrap_.static_resources().listeners())
+        visit({listener.name(), listener, bootstrap_loaded_at(), true, "7"});
     }
   }
   void shutdown() override { actions_ += "shutdown "; }
@@ -154,14 +158,19 @@ class AdminTest : public testing::Test {
     server_.reset();
     event::Lane::leave();
   }
-  std::string exchange(const std::string& method, const std::string& path, const std::string& headers = "", const std::string& body = "") {
+  std::string exchange(const std::string& method, const std::string& path, const std::string& headers = "",
+                       const std::string& body = "") {
     Client client(port_);
     client.send(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\n" + headers +
                 (body.empty() ? "" : "content-length: " + std::to_string(body.size()) + "\r\n") + "\r\n" + body);
     return client.response(method == "HEAD");
   }
-  static std::string body_of(const std::string& response) { return response.substr(std::min(response.size(), response.find("\r\n\r\n") + 4)); }
-  static int status_of(const std::string& response) { return response.size() > 12 ? std::stoi(response.substr(9, 3)) : 0; }
+  static std::string body_of(const std::string& response) {
+    return response.substr(std::min(response.size(), response.find("\r\n\r\n") + 4));
+  }
+  static int status_of(const std::string& response) {
+    return response.size() > 12 ? std::stoi(response.substr(9, 3)) : 0;
+  }
   std::string get(const std::string& path) { return body_of(exchange("GET", path)); }
   std::string post(const std::string& path) { return body_of(exchange("POST", path)); }
 
