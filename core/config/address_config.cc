@@ -4,32 +4,28 @@
 
 namespace weir::config {
 
+net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
+                                      filter::ConfigReport& report) {
+  if (proto.protocol() != envoy::config::core::v3::SocketAddress::TCP) return {};  // reported as not supported
+  if (proto.port_value() > 65535) {
+    report.error(path + ".port_value", std::to_string(proto.port_value()) + " is not a port; allowed are 0 to 65535");
+    return {};
+  }
+  auto address = net::Address::from_ip(proto.address(), static_cast<uint16_t>(proto.port_value()));
+  if (!address.ok()) {
+    report.error(path + ".address", "\"" + proto.address() +
+                                        "\" is not an IP address; names need a cluster of type STRICT_DNS or "
+                                        "LOGICAL_DNS");
+    return {};
+  }
+  return *address;
+}
+
 net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
                                filter::ConfigReport& report) {
-  using envoy::config::core::v3::SocketAddress;
   switch (proto.address_case()) {
-    case envoy::config::core::v3::Address::kSocketAddress: {
-      const SocketAddress& socket = proto.socket_address();
-      std::string at = path + ".socket_address";
-      report.check_fields(socket, at, {"protocol", "address", "port_value", "ipv4_compat"}, {});
-      if (socket.protocol() != SocketAddress::TCP) {
-        report.error(at + ".protocol", "UDP is not supported by weir yet");
-        return {};
-      }
-      if (socket.port_value() > 65535) {
-        report.error(at + ".port_value",
-                     std::to_string(socket.port_value()) + " is not a port; allowed are 0 to 65535");
-        return {};
-      }
-      auto address = net::Address::from_ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
-      if (!address.ok()) {
-        report.error(at + ".address",
-                     "\"" + socket.address() +
-                         "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
-        return {};
-      }
-      return *address;
-    }
+    case envoy::config::core::v3::Address::kSocketAddress:
+      return translate_socket_address(proto.socket_address(), path + ".socket_address", report);
     case envoy::config::core::v3::Address::kPipe: {
       auto address = net::Address::from_unix(proto.pipe().path());
       if (!address.ok()) {
@@ -38,8 +34,7 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
       }
       return *address;
     }
-    case envoy::config::core::v3::Address::kEnvoyInternalAddress:
-      report.error(path + ".envoy_internal_address", "not supported by weir yet");
+    case envoy::config::core::v3::Address::kEnvoyInternalAddress:  // reported as not supported
       return {};
     default:
       report.error(path, "one of socket_address, pipe must be set");

@@ -34,9 +34,6 @@ uint64_t chain_fingerprint(const pb::FilterChain& chain) {
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
-  scope.check_fields(proto, {"name", "filters", "filter_chain_match"}, {"metadata"});
-  // An empty match matches everything; anything in it is a later matter.
-  scope.below("filter_chain_match").check_fields(proto.filter_chain_match(), {});
   proxy::FilterChain chain;
   chain.name = proto.name();
   chain.fingerprint = chain_fingerprint(proto);
@@ -44,7 +41,6 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   for (int i = 0; i < proto.filters_size(); ++i) {
     const pb::Filter& one = proto.filters(i);
     auto here = scope.below("filters[" + std::to_string(i) + "]");
-    here.check_fields(one, {"name", "typed_config"});
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
@@ -78,16 +74,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
 
 ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
-  scope.check_fields(
-      proto,
-      {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
-       "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
-       "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-       "bind_to_port"},
-      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
-  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
-    scope.error("bind_to_port", "false is not supported by weir yet");
   out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
@@ -112,7 +99,6 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     auto here = scope.below("listener_filters[" + std::to_string(i) + "]");
     const auto& one = proto.listener_filters(i);
-    here.check_fields(one, {"name", "typed_config"});
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
     const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message->GetTypeName());

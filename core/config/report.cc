@@ -6,11 +6,10 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 
-#include <algorithm>
+#include "core/config/field_table.h"
 
 namespace weir::config {
 
-using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 void Report::add(const std::string& path, const std::string& message, Severity severity) {
@@ -25,22 +24,7 @@ void Report::add(const std::string& path, const std::string& message, Severity s
   diagnostics_.add(std::move(diagnostic));
 }
 
-void Report::check_fields(const Message& message, const std::string& path,
-                          std::initializer_list<std::string_view> implemented,
-                          std::initializer_list<std::string_view> accepted) {
-  std::vector<const FieldDescriptor*> set;
-  message.GetReflection()->ListFields(message, &set);
-  for (const FieldDescriptor* field : set) {
-    std::string_view name = field->name();
-    if (std::find(implemented.begin(), implemented.end(), name) != implemented.end()) continue;
-    std::string place = path.empty() ? std::string(name) : path + "." + std::string(name);
-    if (std::find(accepted.begin(), accepted.end(), name) != accepted.end()) {
-      warning(place, "accepted, but has no effect in weir yet");
-    } else {
-      error(place, "not supported by weir yet");
-    }
-  }
-}
+void Report::check(const Message& message, const std::string& path) { check_fields(message, path, *this); }
 
 std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const std::string& path) {
   std::string_view url = any.type_url();
@@ -59,6 +43,7 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
     error(path, "the bytes are not a " + name);
     return nullptr;
   }
+  check(*message, path);
   return message;
 }
 

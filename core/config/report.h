@@ -18,9 +18,9 @@ class Report final : public filter::ConfigReport {
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
-  void check_fields(const google::protobuf::Message& message, const std::string& path,
-                    std::initializer_list<std::string_view> implemented,
-                    std::initializer_list<std::string_view> accepted) override;
+  // Reports what is set in a message and all inside it and not implemented (field_table.h). Once for each bootstrap or
+  // resource; unpack() does it for what it returns.
+  void check(const google::protobuf::Message& message, const std::string& path);
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <utility>
 
-#include "core/config/route_fields.h"
+#include "core/config/field_path.h"
 #include "core/config/route_matchers.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
@@ -72,6 +72,8 @@ class Translator {
     }
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    out.include_request_attempt_count = message.include_request_attempt_count();
+    out.include_attempt_count_in_response = message.include_attempt_count_in_response();
     if (message.has_retry_policy()) {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);
@@ -379,7 +381,6 @@ class Translator {
 bool translate_route_config(const route_v3::RouteConfiguration& message, std::string_view path, RouteConfigEnv& env,
                             route::RouteTableSpec& out, Diagnostics& diagnostics) {
   FieldPath at(path, env.positions(), diagnostics);
-  report_unsupported_route_fields(message, at);
   Translator(env, at).table(message, out);
   return at.ok();
 }

@@ -1,6 +1,5 @@
 // From envoy.config.route.v3.RouteConfiguration to the plain data that core/route compiles. Every fault is reported,
-// each with its path; a field that is set and that weir does not implement is a fault (route_fields.cc has the list).
-// [main]
+// each with its path. Fields that weir does not implement are reported before (Report::check). [main]
 #pragma once
 
 #include <cstdint>

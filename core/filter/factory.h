@@ -2,7 +2,6 @@
 // live here and are implemented further up.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,18 +22,15 @@ class Registry;
 class FactoryScope;
 
 // Where findings about a configuration go, and the questions that need reflection. Paths are complete
-// ("static_resources.listeners[0].name").
+// ("static_resources.listeners[0].name"). Fields that are set and not implemented are reported before a factory sees
+// its message (api/README.md, the table of fields): it reads what it implements, and need not look at the others.
 class ConfigReport {
  public:
   virtual ~ConfigReport() = default;
   virtual void error(const std::string& path, const std::string& message) = 0;
   virtual void warning(const std::string& path, const std::string& message) = 0;
-  // Every field of `message` that is set and in neither list is an error ("not supported by weir yet"); those of
-  // `accepted` are a warning, for ignoring them changes neither routing nor security, limits or timing.
-  virtual void check_fields(const google::protobuf::Message& message, const std::string& path,
-                            std::initializer_list<std::string_view> implemented,
-                            std::initializer_list<std::string_view> accepted) = 0;
-  // The message inside; nullptr after an error was reported (unknown type, bad bytes, empty).
+  // The message inside, its fields held against the table of what is implemented; nullptr after an error was reported
+  // (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
   virtual size_t errors() const = 0;
@@ -70,10 +66,6 @@ class FactoryScope {
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
-  void check_fields(const google::protobuf::Message& message, std::initializer_list<std::string_view> implemented,
-                    std::initializer_list<std::string_view> accepted = {}) {
-    report_.check_fields(message, path_, implemented, accepted);
-  }
   // The same services for a message further down.
   FactoryScope below(std::string_view field) const {
     FactoryScope scope = *this;

@@ -15,12 +15,15 @@ namespace {
 Status failed(const char* what, const Address& address, int error) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
   if (error == EADDRINUSE) text += "; another process listens there (see `ss -ltnp`)";
+  if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
   return unavailable(text);
 }
 
-void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); }
+bool set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
 
 }  // namespace
 
@@ -39,7 +42,7 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
     if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
     if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
-    if (options.transparent) set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+    if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
     // Accepted sockets inherit it, which saves a call per connection.
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   } else {

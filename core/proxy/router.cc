@@ -126,6 +126,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     retry_on_ = policy_->on;
     retries_left_ = policy_->num_retries;
     per_try_timeout_ = policy_->per_try_timeout;
+    per_try_idle_timeout_ = policy_->per_try_idle_timeout;
   }
   read_overrides(action, headers);
   if (auto idle = action.idle_timeout()) host_->set_stream_idle_timeout(*idle);
@@ -220,6 +221,7 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
         data.copy_refs_to(body_);
       }
     }
+    try_is_alive();
     upstream_->send_data(data, end);
     return Action::kContinue;
   }
@@ -288,6 +290,7 @@ void Router::start_attempt() {
   info.attempts = attempts_;
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
   host_->deadlines().set_in(DeadlineKind::kPerTry, per_try_timeout_);
+  try_is_alive();
 
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
@@ -339,6 +342,9 @@ void Router::send_request() {
   if (upstream_ != nullptr && has_trailers_) upstream_->send_trailers(*stream_->request_trailers());
   stream_->request_flow().unblock(FlowReason::kUpstreamConnecting);
 }
+
+// Bytes moved: per_try_idle_timeout begins anew.
+void Router::try_is_alive() { host_->deadlines().set_in(DeadlineKind::kPerTryIdle, per_try_idle_timeout_); }
 
 // The attempt holds nothing any more; counts go back.
 void Router::end_attempt() {
@@ -523,7 +529,9 @@ void Router::on_deadline(DeadlineKind kind) {
     abandon_attempt();
     if (retry(retry_on::k5xx | retry_on::kGatewayError)) return;
     done_ = true;
-    stream_->reply_local(504, "upstream_per_try_timeout", "upstream request timeout");
+    stream_->reply_local(504,
+                         kind == DeadlineKind::kPerTry ? "upstream_per_try_timeout" : "upstream_per_try_idle_timeout",
+                         "upstream request timeout");
     return;
   }
   if (kind != DeadlineKind::kRoute) return;
@@ -584,6 +592,7 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   info.upstream.first_rx = now;
   host_->touch();
   host_->deadlines().clear(DeadlineKind::kPerTry);
+  try_is_alive();
   http::HeaderMap& headers = stream_->response_headers();
   int status = headers.status_code();
   const upstream::ClusterStats& stats = cluster_->stats();
@@ -628,6 +637,7 @@ void Router::on_upstream_data(Slices& data, bool end) {
     return;
   }
   host_->touch();
+  try_is_alive();
   if (end) {
     stream::StreamInfo& info = stream_->info();
     info.upstream.last_rx = stream_->lane().now();

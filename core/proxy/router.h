@@ -65,6 +65,7 @@ class Router : public filter::HttpFilter,
   bool take_retry_lease();
   void fail(const Failure& failure);
   void request_finished();
+  void try_is_alive();
   bool retriable_response(http::HeaderMap& headers, int status);
 
   // UpstreamEvents
@@ -102,6 +103,7 @@ class Router : public filter::HttpFilter,
   uint32_t retry_on_ = 0;
   Duration timeout_{};
   Duration per_try_timeout_{};
+  Duration per_try_idle_timeout_{};
   std::array<const lb::Host*, kRemembered> tried_{};
   uint8_t tried_count_ = 0;
   bool request_end_ : 1 = false;  // the request is complete

@@ -101,15 +101,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
   Configuration out;
   Report report(positions, diagnostics);
-  report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
+  report.check(bootstrap, "");
   const auto& resources = bootstrap.static_resources();
-  report.check_fields(resources, "static_resources", {"listeners", "clusters"}, {});
-  if (bootstrap.has_admin()) {
-    report.check_fields(bootstrap.admin(), "admin", {"address"},
-                        {"access_log_path", "access_log", "profile_path", "ignore_global_conn_limit"});
-    if (bootstrap.admin().has_address())
-      out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
-  }
+  if (bootstrap.admin().has_address())
+    out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
   Routes routes(positions, registry, store, slots, report, out.routes);
   std::map<std::string, int> names;

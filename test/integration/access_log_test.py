@@ -50,6 +50,8 @@ class AccessLogTest(WeirTestCase):
                             ("xff", "-"), ("host", "127.0.0.1:%d" % self.echo.port)):
             self.assertEqual(match[name], value, name)  # type: ignore[index]
 
+    # field: HttpConnectionManager.access_log, AccessLog.typed_config, FileAccessLog.path, FileAccessLog.log_format
+    # field: SubstitutionFormatString.text_format_source, core.v3.DataSource.inline_string, Route.name
     def test_operators(self) -> None:
         fetch(self.port, "/echo/custom", headers=[("x-b", "second"), ("x-test-header", "x-echo=back"), ("x-test-size", "5")])
         self.assertEqual(

@@ -32,6 +32,7 @@ class AdminTest(WeirTestCase):
         status, _, kind = last.partition(" ")
         return int(status), kind, body
 
+    # field: Bootstrap.admin, Admin.address
     def test_ready(self) -> None:
         self.assertEqual(self.curl("/ready")[::2], (200, "LIVE\n"))
 
@@ -51,6 +52,7 @@ class AdminTest(WeirTestCase):
         self.assertIn("uptime_current_epoch", info)
         self.assertEqual(info["command_line_options"]["concurrency"], 2)
 
+    # field: HttpConnectionManager.stat_prefix
     def test_stats_text(self) -> None:
         status, _, body = self.curl("/stats")
         self.assertEqual(status, 200)

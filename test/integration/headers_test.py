@@ -40,6 +40,14 @@ class MutationTest(WeirTestCase):
                           "request_headers_to_remove": ["x-drop-table"]})],
             [cluster("echo", cls.echo.port)]))
 
+    # field: RouteConfiguration.request_headers_to_add, RouteConfiguration.request_headers_to_remove
+    # field: RouteConfiguration.response_headers_to_add, RouteConfiguration.response_headers_to_remove
+    # field: VirtualHost.request_headers_to_add, VirtualHost.request_headers_to_remove
+    # field: VirtualHost.response_headers_to_add, VirtualHost.response_headers_to_remove, Route.request_headers_to_add
+    # field: Route.request_headers_to_remove, Route.response_headers_to_add, Route.response_headers_to_remove
+    # field: ClusterWeight.request_headers_to_add, ClusterWeight.request_headers_to_remove
+    # field: ClusterWeight.response_headers_to_add, ClusterWeight.response_headers_to_remove, HeaderValueOption.header
+    # field: HeaderValue.key, HeaderValue.value
     def test_four_levels(self) -> None:
         response = fetch(self.port, "/levels", headers=[
             ("x-drop-route", "1"), ("x-drop-host", "1"), ("X-Drop-Table", "1"), ("x-stay", "1"), ("x-test-header", "x-secret=1")])
@@ -54,6 +62,7 @@ class MutationTest(WeirTestCase):
         self.assertEqual(order, "cluster,route,host,table")
         self.assertIsNone(response.header("x-secret"))
 
+    # field: HeaderValueOption.append_action
     def test_append_actions(self) -> None:
         old = [("x-overwrite", "old"), ("x-absent", "old"), ("x-exists", "old"), ("x-append", "old")]
         headers = self.echoed(fetch(self.port, "/actions", headers=old))["headers"]
@@ -78,6 +87,7 @@ class EdgeHeadersTest(WeirTestCase):
             http_listener(cls.renamed, to_echo, name="renamed", stat_prefix="renamed", server_name="storefront",
                           generate_request_id=False)], [cluster("echo", cls.echo.port)]))
 
+    # field: HttpConnectionManager.generate_request_id
     def test_request_id(self) -> None:
         first = self.echoed(fetch(self.inner))["headers"]["x-request-id"]
         second = self.echoed(fetch(self.inner))["headers"]["x-request-id"]
@@ -92,6 +102,7 @@ class EdgeHeadersTest(WeirTestCase):
         self.assertEqual(headers["x-forwarded-for"], ["203.0.113.9"])
         self.assertEqual(headers["x-forwarded-proto"], ["https"])
 
+    # field: HttpConnectionManager.use_remote_address
     def test_edge_appends_the_client_address(self) -> None:
         headers = self.echoed(fetch(self.edge))["headers"]
         self.assertEqual(headers["x-forwarded-for"], ["127.0.0.1"])
@@ -99,6 +110,7 @@ class EdgeHeadersTest(WeirTestCase):
         headers = self.echoed(fetch(self.edge, headers=[("x-forwarded-for", "203.0.113.9")]))["headers"]
         self.assertEqual(headers["x-forwarded-for"][-1].replace(" ", ""), "203.0.113.9,127.0.0.1")
 
+    # field: HttpConnectionManager.server_name
     def test_server_header(self) -> None:
         response = fetch(self.inner, headers=[("x-test-header", "server=origin/1")])
         self.assertEqual(response.all("server"), ["weir"])

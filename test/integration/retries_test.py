@@ -147,6 +147,7 @@ class RetryRulesTest(WeirTestCase):
         self.assertEqual((response.status, response.text), (503, "not now"))
         self.assertEqual(len(self.attempts), 1)
 
+    # field: RetryPolicy.retriable_status_codes
     def test_status_codes_of_choice(self) -> None:
         before = len(self.good.requests)
         self.assertEqual(fetch(self.port, "/409", headers=[("x-test-status", "409")]).status, 409)

@@ -20,6 +20,12 @@ class DomainTest(WeirTestCase):
             virtual_host("suffix", "*.example.com"), virtual_host("long-suffix", "*-x.example.com"),
             virtual_host("prefix", "a.example.*"), virtual_host("short-prefix", "a.*")])]))
 
+    # field: Bootstrap.static_resources, StaticResources.listeners, Listener.address, Address.socket_address
+    # field: SocketAddress.address, SocketAddress.port_value, Listener.filter_chains, FilterChain.filters
+    # field: listener.v3.Filter.typed_config, HttpConnectionManager.route_config, HttpConnectionManager.http_filters
+    # field: HttpFilter.typed_config, RouteConfiguration.virtual_hosts, VirtualHost.domains, VirtualHost.routes
+    # field: Route.match, RouteMatch.prefix, Route.direct_response, DirectResponseAction.status
+    # field: DirectResponseAction.body, DataSource@inline.inline_string
     def test_domains(self) -> None:
         for host, expected in (
                 ("a.example.com", "exact"), ("A.Example.COM", "exact"), ("b.example.com:8080", "exact"),
@@ -73,6 +79,9 @@ class MatchTest(WeirTestCase):
             direct({"prefix": "/m", "headers": [header(":method", string_match={"exact": "DELETE"})]}, "delete"),
             direct({"prefix": "/"}, "rest")])]))
 
+    # field: RouteMatch.path, RouteMatch.case_sensitive, RouteMatch.path_separated_prefix, RouteMatch.safe_regex
+    # field: RegexMatcher.regex, RouteMatch.query_parameters, QueryParameterMatcher.name
+    # field: QueryParameterMatcher.string_match, StringMatcher.exact
     def test_paths(self) -> None:
         for path, expected in (
                 ("/exact", "path"), ("/exact?x=1", "path"), ("/exact/", "rest"), ("/Exact", "rest"), ("/LOWER", "path-insensitive"),
@@ -83,6 +92,9 @@ class MatchTest(WeirTestCase):
             with self.subTest(path):
                 self.assertEqual(fetch(self.port, path).text, expected)
 
+    # field: RouteMatch.headers, HeaderMatcher.name, HeaderMatcher.string_match, HeaderMatcher.present_match
+    # field: HeaderMatcher.range_match, HeaderMatcher.invert_match, Int64Range.start, Int64Range.end
+    # field: StringMatcher.prefix, StringMatcher.suffix, StringMatcher.contains, StringMatcher.safe_regex
     def test_headers(self) -> None:
         for headers, expected in (
                 ([("x-a", "1"), ("x-b", "")], "both"), ([("X-A", "1"), ("X-B", "z")], "both"), ([("x-a", "1")], "rest"),
@@ -120,6 +132,8 @@ class ActionTest(WeirTestCase):
             {"match": {"path": "/empty"}, "direct_response": {"status": 204}},
             route({"prefix": "/"}, "echo")], route_config={"validate_clusters": False})], [cluster("echo", cls.echo.port)]))
 
+    # field: Route.route, RouteAction.cluster, RouteAction.prefix_rewrite, RouteAction.regex_rewrite
+    # field: RegexMatchAndSubstitute.pattern, RegexMatchAndSubstitute.substitution, RouteAction.host_rewrite_literal
     def test_rewrites(self) -> None:
         for path, expected in (("/rewrite/a?b=c", "/new/a?b=c"), ("/regex/one/two?x", "/two/one?x"), ("/plain?q=1", "/plain?q=1")):
             with self.subTest(path):
@@ -129,6 +143,8 @@ class ActionTest(WeirTestCase):
         self.assertEqual(self.echoed(fetch(self.port, "/host"))["headers"]["host"], ["inner.example"])
         self.assertEqual(self.echoed(fetch(self.port, "/"))["headers"]["host"], ["test.example"])
 
+    # field: Route.redirect, RedirectAction.host_redirect, RedirectAction.path_redirect, RedirectAction.prefix_rewrite
+    # field: RedirectAction.https_redirect, RedirectAction.strip_query, RedirectAction.response_code
     def test_redirects(self) -> None:
         for path, status, location in (
                 ("/to-host/x?y=1", 301, "http://new.example/to-host/x?y=1"),
@@ -162,6 +178,7 @@ class ActionTest(WeirTestCase):
         finally:
             connection.close()
 
+    # field: RouteConfiguration.validate_clusters
     def test_unknown_cluster_is_503(self) -> None:
         self.assertEqual(fetch(self.port, "/missing").status, 503)
 
@@ -191,6 +208,7 @@ class WeightTest(WeirTestCase):
                 counts[response.text.split()[0]] += 1
         return counts
 
+    # field: RouteAction.weighted_clusters, WeightedCluster.clusters, ClusterWeight.name, ClusterWeight.weight
     def test_weighted_clusters(self) -> None:
         counts = self.share("/clusters", 2000)
         # Six standard deviations around the expectation.
@@ -198,6 +216,8 @@ class WeightTest(WeirTestCase):
             self.assertAlmostEqual(counts[name] / 2000, expected, delta=6 * (expected * (1 - expected) / 2000) ** 0.5)
         self.assertEqual(self.weir.stat("cluster.c-never.upstream_rq_total"), 0)
 
+    # field: StaticResources.clusters, Cluster.name, Cluster.load_assignment, ClusterLoadAssignment.endpoints
+    # field: LocalityLbEndpoints.lb_endpoints, LbEndpoint.endpoint, Endpoint.address, LbEndpoint.load_balancing_weight
     def test_endpoint_weights_are_smooth_and_exact(self) -> None:
         self.assertEqual(dict(self.share("/hosts", 100)), {"one": 60, "two": 30, "three": 10})
 

@@ -42,6 +42,7 @@ class UpstreamTimeoutTest(WeirTestCase):
 
         return wait_until(line, "an access log line that begins with %s" % beginning, 15)
 
+    # field: RouteAction.timeout
     def test_route_timeout(self) -> None:
         began = time.monotonic()
         with Connection(self.port) as connection:
@@ -59,6 +60,7 @@ class UpstreamTimeoutTest(WeirTestCase):
             rest = connection.reader.until_closed()
             self.assertEqual(rest, b"half")
 
+    # field: RouteAction.idle_timeout
     def test_idle_stream(self) -> None:
         began = time.monotonic()
         with Connection(self.port) as connection:
@@ -69,6 +71,8 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.weir.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
         self.assertIn(" SI ", self.logged("/idle"))
 
+    # field: RouteAction.retry_policy, route.v3.RetryPolicy.retry_on, route.v3.RetryPolicy.num_retries
+    # field: RetryPolicy.per_try_timeout
     def test_a_try_has_its_own_timeout(self) -> None:
         began = time.monotonic()
         self.assertEqual(fetch(self.port, "/try", headers=[("x-test-delay", "3")]).status, 504)
@@ -91,6 +95,7 @@ class SlowClientTest(WeirTestCase):
             http_listener(cls.stream, routes, name="stream", stat_prefix="stream", stream_idle_timeout="0.4s")],
             [cluster("echo", cls.echo.port)]))
 
+    # field: HttpConnectionManager.request_headers_timeout
     def test_headers_drop_by_drop(self) -> None:
         with Connection(self.headers) as connection:
             connection.send(b"GET / HTTP/1.1\r\nhost: t\r\n")
@@ -113,6 +118,7 @@ class SlowClientTest(WeirTestCase):
             for _ in range(3):
                 self.assertEqual(connection.request(headers=[("x-test-delay", "0.5")]).status, 200)
 
+    # field: HttpConnectionManager.request_timeout
     def test_body_drop_by_drop(self) -> None:
         with Connection(self.request) as connection:
             connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n")
@@ -128,6 +134,7 @@ class SlowClientTest(WeirTestCase):
             self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("http.request.downstream_rq_timeout", 1)
 
+    # field: HttpConnectionManager.common_http_protocol_options, HttpProtocolOptions@downstream.idle_timeout
     def test_idle_connection_is_closed(self) -> None:
         with Connection(self.idle) as fresh, Connection(self.idle) as used:
             self.assertEqual(used.request().status, 200)
@@ -140,6 +147,7 @@ class SlowClientTest(WeirTestCase):
             for _ in range(3):
                 self.assertEqual(connection.request(headers=[("x-test-delay", "0.6")]).status, 200)
 
+    # field: HttpConnectionManager.stream_idle_timeout
     def test_stalled_body(self) -> None:
         with Connection(self.stream) as connection:
             connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\nsome")
@@ -173,6 +181,7 @@ class ConnectTimeoutTest(WeirTestCase):
             sock.close()
         super().tearDownClass()
 
+    # field: Cluster.connect_timeout
     def test_connect_timeout(self) -> None:
         began = time.monotonic()
         self.assertEqual(fetch(self.port).status, 503)

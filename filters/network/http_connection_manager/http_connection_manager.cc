@@ -21,7 +21,6 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
   for (int i = 0; i < proto.http_filters_size(); ++i) {
     const pb::HttpFilter& one = proto.http_filters(i);
     auto here = scope.below("http_filters[" + std::to_string(i) + "]");
-    here.check_fields(one, {"name", "typed_config", "disabled"}, {"is_optional"});
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
@@ -62,10 +61,7 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
   config.chain = std::move(*chain);
 }
 
-void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, FactoryScope scope,
-                         ConnectionManagerConfig& config) {
-  scope.check_fields(proto, {"idle_timeout", "max_connection_duration", "max_headers_count", "max_stream_duration",
-                             "headers_with_underscores_action", "max_requests_per_connection"});
+void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, ConnectionManagerConfig& config) {
   if (proto.has_idle_timeout()) config.idle_timeout = to_duration(proto.idle_timeout());
   if (proto.has_max_connection_duration())
     config.max_connection_duration = to_duration(proto.max_connection_duration());
@@ -85,23 +81,16 @@ void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& pro
   }
 }
 
-void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, FactoryScope scope,
-                        ConnectionManagerConfig& config) {
-  scope.check_fields(
-      proto, {"allow_absolute_url", "accept_http_10", "header_key_format", "enable_trailers", "allow_custom_methods"},
-      {"use_balsa_parser"});
+void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, ConnectionManagerConfig& config) {
   if (proto.has_allow_absolute_url()) config.h1.options.allow_absolute_url = proto.allow_absolute_url().value();
   config.h1.options.accept_http_10 = proto.accept_http_10();
   if (proto.header_key_format().has_proper_case_words()) config.h1.options.proper_case = true;
-  if (proto.header_key_format().has_stateful_formatter())
-    scope.error("header_key_format.stateful_formatter", "not supported by weir yet");
 }
 
 void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   for (int i = 0; i < proto.access_log_size(); ++i) {
     const auto& one = proto.access_log(i);
     auto here = scope.below("access_log[" + std::to_string(i) + "]");
-    here.check_fields(one, {"name", "typed_config"});
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which access logger it is");
       continue;
@@ -134,59 +123,17 @@ void read_path_options(const pb::HttpConnectionManager& proto, ConnectionManager
 
 Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, FactoryScope& scope) {
   const auto& proto = static_cast<const pb::HttpConnectionManager&>(message);
-  scope.check_fields(proto,
-                     {"codec_type",
-                      "stat_prefix",
-                      "route_config",
-                      "http_filters",
-                      "common_http_protocol_options",
-                      "http_protocol_options",
-                      "server_name",
-                      "server_header_transformation",
-                      "max_request_headers_kb",
-                      "stream_idle_timeout",
-                      "request_timeout",
-                      "request_headers_timeout",
-                      "drain_timeout",
-                      "delayed_close_timeout",
-                      "access_log",
-                      "use_remote_address",
-                      "xff_num_trusted_hops",
-                      "skip_xff_append",
-                      "via",
-                      "generate_request_id",
-                      "preserve_external_request_id",
-                      "always_set_request_id_in_response",
-                      "proxy_100_continue",
-                      "normalize_path",
-                      "merge_slashes",
-                      "path_with_escaped_slashes_action",
-                      "strip_matching_host_port",
-                      "strip_any_host_port"},
-                     // HTTP/2 settings mean nothing while only HTTP/1 is spoken.
-                     {"http2_protocol_options", "stream_error_on_invalid_http_message"});
   auto config = std::make_shared<ConnectionManagerConfig>();
   if (proto.stat_prefix().empty())
     scope.error("stat_prefix", "must not be empty: it names the statistics, http.<stat_prefix>.*");
-  switch (proto.codec_type()) {
-    case pb::HttpConnectionManager::AUTO:
-    case pb::HttpConnectionManager::HTTP1:
-      break;
-    default:
-      scope.error("codec_type", pb::HttpConnectionManager::CodecType_Name(proto.codec_type()) +
-                                    " is not supported by weir yet; use AUTO or HTTP1");
-  }
   config->stat_prefix = proto.stat_prefix();
   config->buffer_limit = scope.buffer_limit();
   FactoryScope inner = scope;
   inner.set_stat_prefix("http." + proto.stat_prefix() + ".");
   read_filters(proto, inner, *config);
   read_access_logs(proto, inner, *config);
-  if (proto.has_common_http_protocol_options()) {
-    read_common_options(proto.common_http_protocol_options(), inner.below("common_http_protocol_options"), *config);
-  }
-  if (proto.has_http_protocol_options())
-    read_http1_options(proto.http_protocol_options(), inner.below("http_protocol_options"), *config);
+  read_common_options(proto.common_http_protocol_options(), *config);
+  read_http1_options(proto.http_protocol_options(), *config);
   read_path_options(proto, *config);
   if (proto.has_max_request_headers_kb())
     config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;

@@ -67,8 +67,9 @@ TEST(DynamicMessages, WhatIsNotSupportedIsSaid) {
   scope.http_filter(proto);
   EXPECT_EQ(scope.error_texts(),
             (std::vector<std::string>{
+                "dynamic_module_config.load_globally: not supported by weir; a plugin's symbols are never visible to "
+                "others",
                 "terminal_filter: not supported by weir yet",
-                "dynamic_module_config.load_globally: not supported: a plugin's symbols are never visible to others",
                 "filter_config: '' is no number of milliseconds; allowed are 0 to 60000"}));
 }
 

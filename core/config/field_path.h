@@ -1,4 +1,4 @@
-// Which fields of the route messages weir implements, as data; and the walk that reports all others that are set.
+// Where a translation is in its message.
 #pragma once
 
 #include <string>
@@ -7,13 +7,9 @@
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
 
-namespace google::protobuf {
-class Message;
-}
-
 namespace weir::config {
 
-// Where a translation is in its message, and whom it tells about faults. The path grows and shrinks in place: it costs
+// The place in a message, and whom to tell about faults. The path grows and shrinks in place: it costs
 // next to nothing until something is wrong.
 class FieldPath {
  public:
@@ -52,13 +48,5 @@ class FieldPath {
   Diagnostics& diagnostics_;
   size_t errors_ = 0;
 };
-
-// Reports every set field of `message` and of what is inside it that is not implemented. Messages that the list does
-// not name are not looked into.
-void report_unsupported_route_fields(const google::protobuf::Message& message, FieldPath& path);
-
-// For the test of the list: "message.field" of entries that name no field, and of message-typed fields whose type is
-// of this API but not in the list; empty if all is well.
-std::string check_route_field_list();
 
 }  // namespace weir::config
