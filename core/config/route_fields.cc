@@ -64,7 +64,7 @@ constexpr Implemented kImplemented[] = {
     {"envoy.config.route.v3.QueryParameterMatcher", "name string_match present_match"},
     {"envoy.config.core.v3.HeaderValueOption", "header append append_action keep_empty_value"},
     {"envoy.config.core.v3.HeaderValue", "key value raw_value"},
-    {"envoy.config.core.v3.DataSource", "inline_bytes inline_string"},
+    {"envoy.config.core.v3.DataSource", "filename inline_bytes inline_string environment_variable"},
     {"envoy.config.core.v3.RuntimeFractionalPercent", "default_value"},
     {"envoy.type.v3.FractionalPercent", "numerator denominator"},
     {"envoy.type.v3.Int64Range", "start end"},
@@ -125,7 +125,8 @@ const FieldTable& field_table() {
 
 }  // namespace
 
-void FieldPath::error_at(std::string_view below, std::string_view message) {
+void FieldPath::error_at(std::string_view below, std::string_view message, std::string_view found,
+                         std::string_view hint) {
   ++errors_;
   std::string whole = path_;
   if (!below.empty()) {
@@ -144,6 +145,9 @@ void FieldPath::error_at(std::string_view below, std::string_view message) {
   diagnostic.column = position.column;
   diagnostic.path = std::move(whole);
   diagnostic.message = std::string(message);
+  if (!hint.empty()) diagnostic.message.append("; ").append(hint);
+  diagnostic.found = std::string(found);
+  diagnostic.hint = std::string(hint);
   diagnostics_.add(std::move(diagnostic));
 }
 
