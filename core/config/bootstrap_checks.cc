@@ -18,8 +18,7 @@ constexpr std::string_view kSecrets = "static_resources.secrets";
 std::string item_path(std::string_view list, int index, std::string_view field) {
   std::string path(list);
   append_path_item(path, static_cast<size_t>(index));
-  append_path_name(path, field);
-  return path;
+  return path.append(".").append(field);
 }
 
 class Checks {

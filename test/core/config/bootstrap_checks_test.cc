@@ -51,7 +51,7 @@ TEST(BootstrapChecks, ClustersThatAreNotThere) {
       "configuration; what needs it will fail; nearest: \"api_v2\" (a.yaml:3)\n1 warning\n");
   EXPECT_EQ(
       checked(head + "          weighted_clusters: {clusters: [{name: api_v2, weight: 1}, {name: zzz, weight: 1}]}\n"),
-      "a.yaml:11:75: warning: listeners[0]...weighted_clusters.clusters[1].name: \"zzz\" is not a cluster of this "
+      "a.yaml:11:76: warning: listeners[0]...weighted_clusters.clusters[1].name: \"zzz\" is not a cluster of this "
       "configuration; what needs it will fail\n1 warning\n");
   // It may come over CDS.
   EXPECT_EQ(
