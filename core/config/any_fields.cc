@@ -15,8 +15,6 @@ using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
 using google::protobuf::Message;
 
-constexpr std::string_view kPrefix = "type.googleapis.com/";
-
 std::string_view type_name_of(std::string_view type_url) { return type_url.substr(type_url.rfind('/') + 1); }
 
 const Descriptor* find_type(std::string_view type_url) {
@@ -37,7 +35,7 @@ void pack(Message& any, std::string_view type_url, const Message& inner) {
     inner.SerializePartialToCodedStream(&coded);
   }
   const Descriptor& type = *any.GetDescriptor();
-  std::string url(type_url.find('/') == std::string_view::npos ? kPrefix : "");
+  std::string url(type_url.find('/') == std::string_view::npos ? kTypePrefix : "");
   any.GetReflection()->SetString(&any, type.FindFieldByNumber(1), url.append(type_url));
   any.GetReflection()->SetString(&any, type.FindFieldByNumber(2), std::move(bytes));
 }

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
+
+#include "core/config/position_index.h"
 
 namespace weir::config {
 namespace {
@@ -55,9 +58,45 @@ bool is_word(std::string_view text) {
 
 void Diagnostics::add(Diagnostic diagnostic) {
   (diagnostic.severity == Severity::kError ? errors_ : warnings_)++;
+  unreadable_ = unreadable_ || (diagnostic.severity == Severity::kError && diagnostic.path.empty());
   if (items_.size() < kKept) {
     items_.push_back(std::move(diagnostic));
   }
+}
+
+void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions) {
+  std::unordered_set<std::string_view> broken;          // paths with an error in front of `first`
+  std::unordered_set<std::string_view> broken_parents;  // and what they are in
+  for (size_t i = 0; i < std::min(first, items_.size()); ++i) {
+    if (items_[i].severity == Severity::kError) {
+      broken.insert(items_[i].path);
+      broken_parents.insert(parent_path(items_[i].path));
+    }
+  }
+  if (broken.empty()) {
+    return;
+  }
+  const auto follows = [&](const Diagnostic& item) {
+    if (broken.contains(item.path)) {
+      return true;
+    }
+    if (positions.find(item.path).exact) {
+      return false;
+    }
+    std::string_view parent = parent_path(item.path);
+    bool found = broken_parents.contains(parent);
+    for (; !found && !parent.empty(); parent = parent_path(parent)) {
+      found = broken.contains(parent);
+    }
+    return found;
+  };
+  const auto rest = std::remove_if(items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size())),
+                                   items_.end(), [&](const Diagnostic& item) {
+                                     const bool drop = follows(item);
+                                     (item.severity == Severity::kError ? errors_ : warnings_) -= drop ? 1 : 0;
+                                     return drop;
+                                   });
+  items_.erase(rest, items_.end());
 }
 
 std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
@@ -94,7 +133,7 @@ std::string Diagnostics::text() const {
     }
     out += item->severity == Severity::kError ? "error: " : "warning: ";
     if (!item->path.empty()) {
-      out += item->path + ": ";
+      out += short_path(item->path) + ": ";
     }
     out += item->message + "\n";
   }
@@ -150,10 +189,32 @@ std::string Diagnostics::nack_text() const {
   return out;
 }
 
-std::string shown(std::string_view text) {
-  if (text.size() <= kShownBytes && is_word(text)) {
-    return std::string(text);
+std::string short_path(std::string_view path) {
+  constexpr std::string_view kPrefix = "static_resources.";
+  constexpr size_t kWhole = 4;  // steps of a path that is shown whole
+  constexpr size_t kTail = 3;
+  if (path.starts_with(kPrefix)) {
+    path.remove_prefix(kPrefix.size());
   }
+  std::vector<size_t> dots;
+  bool quoted = false;
+  for (size_t i = 0; i < path.size(); ++i) {
+    quoted = quoted != (path[i] == '"');
+    if (path[i] == '.' && !quoted) {
+      dots.push_back(i);
+    }
+  }
+  if (dots.size() < kWhole) {
+    return std::string(path);
+  }
+  return std::string(path.substr(0, dots.front())) + "..." + std::string(path.substr(dots[dots.size() - kTail] + 1));
+}
+
+std::string shown(std::string_view text) {
+  return text.size() <= kShownBytes && is_word(text) ? std::string(text) : in_quotes(text);
+}
+
+std::string in_quotes(std::string_view text) {
   std::string out;
   size_t end = text.size();
   if (end > kShownBytes) {

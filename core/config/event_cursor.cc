@@ -9,7 +9,8 @@ bool closes(EventKind kind) { return kind == EventKind::kMappingEnd || kind == E
 }  // namespace
 
 void Tape::append(const Event& event) {
-  items_.push_back({event.kind, event.plain, event.anchor, event.place, text_.size(), event.value.size()});
+  items_.push_back(
+      {event.kind, event.ignored, event.plain, event.anchor, event.place, text_.size(), event.value.size()});
   text_ += event.value;
 }
 
@@ -17,6 +18,7 @@ Event Tape::at(size_t index) const {
   const Item& item = items_[index];
   Event out;
   out.kind = item.kind;
+  out.ignored = item.ignored;
   out.plain = item.plain;
   out.anchor = item.anchor;
   out.place = item.place;

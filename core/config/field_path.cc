@@ -4,7 +4,8 @@
 
 namespace weir::config {
 
-void FieldPath::error_at(std::string_view below, std::string_view message) {
+void FieldPath::error_at(std::string_view below, std::string_view message, std::string_view found,
+                         std::string_view hint) {
   ++errors_;
   std::string whole = path_;
   if (!below.empty()) {
@@ -23,6 +24,9 @@ void FieldPath::error_at(std::string_view below, std::string_view message) {
   diagnostic.column = position.column;
   diagnostic.path = std::move(whole);
   diagnostic.message = std::string(message);
+  if (!hint.empty()) diagnostic.message.append("; ").append(hint);
+  diagnostic.found = std::string(found);
+  diagnostic.hint = std::string(hint);
   diagnostics_.add(std::move(diagnostic));
 }
 

@@ -36,7 +36,9 @@ class FieldPath {
 
   // Not if there is an error at this path already: one fault, one line.
   void error(std::string_view message) { error_at({}, message); }
-  void error_at(std::string_view below, std::string_view message);
+  // `hint` is added to the message; `found` and `hint` are also kept apart (Diagnostic).
+  void error_at(std::string_view below, std::string_view message, std::string_view found = {},
+                std::string_view hint = {});
   bool ok() const { return errors_ == 0; }
   const std::string& text() const { return path_; }
   Diagnostics& diagnostics() { return diagnostics_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/config/default_types.h"
 #include "core/config/scalars.h"
 #include "core/config/suggest.h"
 
@@ -132,6 +133,7 @@ const MessageInfo& MessageBuilder::info(const Descriptor& type) {
   if (info == nullptr) {
     info = std::make_unique<MessageInfo>();
     info->kind = well_known_kind(type);
+    info->holds_extension = holds_extension(type.full_name());
     for (int i = 0; i < type.field_count(); ++i) {
       const FieldDescriptor* field = type.field(i);
       info->fields[field->name()] = {field, holds_secret(*field)};
@@ -229,6 +231,25 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
     secret_ -= secret ? 1 : 0;
     index_.leave();
     seen.push_back({field, place, !absent});
+  }
+  if (known.holds_extension) {
+    default_extension(out);
+  }
+}
+
+void MessageBuilder::default_extension(Message& out) {
+  const Descriptor& type = *out.GetDescriptor();
+  const google::protobuf::Reflection& reflection = *out.GetReflection();
+  const FieldDescriptor* config = type.FindFieldByName("typed_config");
+  if (reflection.HasField(out, config) ||
+      (config->containing_oneof() != nullptr && reflection.HasOneof(out, config->containing_oneof()))) {
+    return;
+  }
+  const std::string name = reflection.GetString(out, type.FindFieldByName("name"));
+  if (const std::string_view is = default_type(type.full_name(), name); !is.empty()) {
+    Message& any = *reflection.MutableMessage(&out, config);
+    any.GetReflection()->SetString(&any, any.GetDescriptor()->FindFieldByNumber(1),
+                                   std::string(kTypePrefix).append(is));
   }
 }
 
@@ -420,6 +441,7 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       merging_ = true;
       const auto tape = sources_.front();
       sources_.pop_front();
+      next_source_ = 0;
       cursor.replay(tape, 1, tape->size());
       continue;
     }
@@ -433,7 +455,7 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       add_merge(cursor.next());
       continue;
     }
-    if (drop_type_ && key.value == "@type") {
+    if (key.ignored || (drop_type_ && key.value == "@type")) {
       cursor.skip(cursor.next());
       continue;
     }
@@ -464,7 +486,8 @@ void MessageBuilder::MapWalk::add_merge(const Event& value) {
     add(value);
   }
   // What a merged mapping merges itself comes right behind it.
-  sources_.insert(sources_.begin(), found.begin(), found.end());
+  sources_.insert(sources_.begin() + static_cast<ptrdiff_t>(next_source_), found.begin(), found.end());
+  next_source_ += found.size();
 }
 
 }  // namespace weir::config

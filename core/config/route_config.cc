@@ -2,9 +2,11 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
+#include "core/config/data_source.h"
 #include "core/config/field_path.h"
 #include "core/config/route_matchers.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -18,7 +20,6 @@
 
 namespace weir::config {
 
-namespace core_v3 = envoy::config::core::v3;
 namespace route_v3 = envoy::config::route::v3;
 using Step = FieldPath::Step;
 
@@ -119,7 +120,7 @@ class Translator {
         break;
       default:
         out.action = route::ActionKind::kNonForwarding;  // one fault is enough: nothing to compile
-        path_.error("needs one of route, redirect, direct_response and non_forwarding_action");
+        path_.error_at("route", "is required, or else redirect, direct_response or non_forwarding_action");
         break;
     }
   }
@@ -147,7 +148,7 @@ class Translator {
       case route_v3::RouteMatch::kPathMatchPolicy:  // reported as not supported
         break;
       default:
-        path_.error("needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+        path_.error_at("prefix", "is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
         break;
     }
     if (message.has_case_sensitive()) out.case_sensitive = message.case_sensitive().value();
@@ -175,11 +176,18 @@ class Translator {
         weighted_clusters(message.weighted_clusters(), out);
         break;
       }
-      case route_v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:  // said when the table is built
+      case route_v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
+        path_.error_at("cluster", "is required, or else cluster_header or weighted_clusters");
+        out.cluster = "?";
         break;
       default:  // plugins are reported as not supported
         out.cluster = "?";
         break;
+    }
+    for (int i = 0; i < message.request_mirror_policies_size(); ++i) {
+      const std::string& mirror = message.request_mirror_policies(i).cluster();
+      Step step(path_, "request_mirror_policies", static_cast<size_t>(i));
+      if (!mirror.empty()) check_cluster("cluster", mirror);
     }
     switch (message.cluster_not_found_response_code()) {
       case route_v3::RouteAction::NOT_FOUND:
@@ -285,8 +293,13 @@ class Translator {
       path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
     }
     spec.status = static_cast<uint16_t>(message.status());
-    spec.body = message.body().specifier_case() == core_v3::DataSource::kInlineBytes ? message.body().inline_bytes()
-                                                                                     : message.body().inline_string();
+    // Whatever the limit is set to, a body is held in memory.
+    Result<std::string> body = read_data_source(message.body(), std::max<size_t>(max_body_, size_t{1} << 20));
+    if (!body.ok()) {
+      path_.error_at("body." + std::string(data_source_field(message.body())), message_of(body.status()));
+      return spec;
+    }
+    spec.body = std::move(*body);
     if (spec.body.size() > max_body_) {
       path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
                                  " are allowed (max_direct_response_body_size_bytes of the route configuration)");
@@ -363,11 +376,9 @@ class Translator {
 
   void check_cluster(std::string_view field, const std::string& name) {
     if (!validate_clusters_) return;
-    std::string nearest;
-    if (env_.has_cluster(name, nearest)) return;
-    std::string message = shown(name) + " is not a cluster of this configuration";
-    if (!nearest.empty()) message += "; did you mean " + shown(nearest) + "?";
-    path_.error_at(field, message);
+    std::string hint;
+    if (env_.has_cluster(name, hint)) return;
+    path_.error_at(field, in_quotes(name) + " is not a cluster of this configuration", in_quotes(name), hint);
   }
 
   RouteConfigEnv& env_;

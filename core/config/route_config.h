@@ -32,8 +32,8 @@ class RouteConfigEnv {
   // If the message does not say validate_clusters: true for a table inside a listener, false for one that came over
   // RDS.
   virtual bool validate_clusters_by_default() const = 0;
-  // Is there such a cluster? If not, `nearest` may become the name that was probably meant.
-  virtual bool has_cluster(std::string_view name, std::string& nearest) const = 0;
+  // Is there such a cluster? If not, `hint` may become what to do about it: which one was probably meant.
+  virtual bool has_cluster(std::string_view name, std::string& hint) = 0;
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
 

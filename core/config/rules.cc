@@ -75,7 +75,6 @@ class Validator {
     }
   }
 
-  bool unreadable() const { return broken_.contains(""); }
   void message(const Message& message);
 
  private:
@@ -86,7 +85,9 @@ class Validator {
   void value(const Message& message, const FieldDescriptor& field, const std::vector<RuleRow>& rows, Scope scope,
              int item);
   void enum_value(const FieldDescriptor& field, const RuleRow& row, int number);
+  void reference(const Message& message, const RuleRow& row, const std::string& name);
   void children(const Message& message);
+  void known_enum_values(const Message& message, const FieldDescriptor& field);
   void any(const Message& message);
   void report(Severity severity, std::string what, std::string found = "", std::string allowed = "");
   // Something next to the field that the path is at is wrong: a typing error in its name, perhaps.
@@ -167,6 +168,10 @@ void Validator::children(const Message& message) {
   std::vector<const FieldDescriptor*> set;
   reflection.ListFields(message, &set);
   for (const FieldDescriptor* field : set) {
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+      known_enum_values(message, *field);
+      continue;
+    }
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
         field->message_type()->full_name() == "google.protobuf.Struct") {
       continue;
@@ -194,6 +199,26 @@ void Validator::children(const Message& message) {
       }
     });
   }
+}
+
+// The wire can hold any number. A file cannot: its reader knows the names.
+void Validator::known_enum_values(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  const auto check = [&](int number) {
+    if (field.enum_type()->FindValueByNumber(number) == nullptr) {
+      report(Severity::kError, std::to_string(number) + " is not a value of " + field.enum_type()->name(),
+             std::to_string(number));
+    }
+  };
+  at_name(field.name(), [&] {
+    if (!field.is_repeated()) {
+      check(reflection.GetEnumValue(message, &field));
+      return;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      at_item(i, [&] { check(reflection.GetRepeatedEnumValue(message, &field, i)); });
+    }
+  });
 }
 
 void Validator::any(const Message& message) {
@@ -305,13 +330,23 @@ void Validator::repeated(const Message& message, const FieldRules& rules) {
 
 void Validator::enum_value(const FieldDescriptor& field, const RuleRow& row, int number) {
   const auto* known = field.enum_type()->FindValueByNumber(number);
-  if (row.check == Check::kDefinedOnly && known == nullptr) {
-    report(Severity::kError, std::to_string(number) + " is not a value of " + field.enum_type()->name(),
-           std::to_string(number));
-  }
   if (row.check == Check::kNot && number == static_cast<int>(row.number)) {
     const std::string name = known == nullptr ? std::to_string(number) : known->name();
     report(Severity::kError, index_.find(path_).exact ? name + " is not allowed here" : "is required", name);
+  }
+}
+
+void Validator::reference(const Message& message, const RuleRow& row, const std::string& name) {
+  if (options_.references == nullptr || name.empty()) {
+    return;
+  }
+  if (row.check == Check::kNamesCluster) {
+    options_.references->push_back({Reference::Kind::kCluster, path_, name});
+    return;
+  }
+  const FieldDescriptor* subscription = message.GetDescriptor()->FindFieldByName("sds_config");
+  if (!message.GetReflection()->HasField(message, subscription)) {
+    options_.references->push_back({Reference::Kind::kSecret, path_, name});
   }
 }
 
@@ -413,6 +448,10 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
       }
       return;
     } else if (text) {
+      if (row.check == Check::kNamesCluster || row.check == Check::kNamesSecret) {
+        reference(message, row, *text);
+        continue;
+      }
       if (std::string fault = text_fault(row, *text); !fault.empty()) {
         // Values of headers may be credentials.
         const bool quote = field.name() != "value" && row.check != Check::kMaxBytes && row.check != Check::kMinLength;
@@ -428,9 +467,8 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
 bool validate(const google::protobuf::Message& message, const PositionIndex& index, Diagnostics& diagnostics,
               const ValidateOptions& options) {
   const size_t errors_before = diagnostics.errors();
-  Validator validator(index, diagnostics, options);
-  if (!validator.unreadable()) {
-    validator.message(message);
+  if (!diagnostics.unreadable()) {
+    Validator(index, diagnostics, options).message(message);
   }
   return diagnostics.errors() == errors_before;
 }

@@ -147,6 +147,7 @@ Event YamlReader::next() {
         out.value = {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
         // A tag (!!str 5) says that the text is not to decide.
         out.plain = event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event.data.scalar.plain_implicit != 0;
+        out.ignored = view(event.data.scalar.tag) == "!ignore";
         out.anchor_name = view(event.data.scalar.anchor);
         return out;
       case YAML_SEQUENCE_START_EVENT:

@@ -1,11 +1,9 @@
 #include "core/server/configuration.h"
 
-#include <set>
-
 #include "core/config/address_config.h"
+#include "core/config/name_table.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
-#include "core/config/suggest.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 
@@ -23,13 +21,31 @@ event::SlotId intern_cluster(SlotNames& slots, std::string_view name) {
 
 namespace {
 
+// Slots of a configuration that will never be published.
+class NumberedSlots final : public SlotNames {
+ public:
+  event::SlotId intern(event::SlotKind kind, std::string_view name) override {
+    auto& names = names_[static_cast<size_t>(kind)];
+    auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
+    return {kind, it->second};
+  }
+
+ private:
+  std::map<std::string, uint32_t> names_[event::kSlotKinds];
+};
+
 class Routes final : public filter::RouteProvider, public config::RouteConfigEnv {
  public:
   Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
          SlotNames& slots, Report& report, std::vector<StagedRoute>& staged)
       : positions_(positions), registry_(registry), store_(store), slots_(slots), report_(report), staged_(staged) {}
 
-  void add_cluster(const std::string& name) { clusters_.insert(name); }
+  // The clusters of the file; `complete`: there are no others, unless they come over CDS.
+  void set_clusters(config::NameTable& clusters, bool complete, bool cds) {
+    clusters_ = &clusters;
+    clusters_complete_ = complete;
+    cds_ = cds;
+  }
 
   // RouteProvider
   event::SlotId route_table(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
@@ -51,11 +67,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   // RouteConfigEnv
   const config::PositionIndex& positions() const override { return positions_; }
   bool validate_clusters_by_default() const override { return true; }
-  bool has_cluster(std::string_view name, std::string& nearest) const override {
-    if (clusters_.contains(name)) return true;
-    config::NearestName best(name);
-    for (const std::string& cluster : clusters_) best.offer(cluster);
-    nearest = std::string(best.best());
+  bool has_cluster(std::string_view name, std::string& hint) override {
+    if (clusters_->contains(name) || !clusters_complete_) return true;
+    hint = clusters_->nearest(name);
+    if (hint.empty() && cds_) hint = "if it comes over CDS, set validate_clusters: false in the route configuration";
     return false;
   }
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
@@ -89,7 +104,9 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   SlotNames& slots_;
   Report& report_;
   std::vector<StagedRoute>& staged_;
-  std::set<std::string, std::less<>> clusters_;
+  config::NameTable* clusters_ = nullptr;
+  bool clusters_complete_ = false;
+  bool cds_ = false;
   std::string owner_;
   int next_of_owner_ = 0;
 };
@@ -100,26 +117,26 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   const config::PositionIndex& positions, const filter::Registry& registry,
                                   stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
   Configuration out;
+  const size_t found_before = diagnostics.items().size();
+  const auto& resources = bootstrap.static_resources();
+  config::NameTable clusters("static_resources.clusters", positions);
+  for (int i = 0; i < resources.clusters_size(); ++i) {
+    clusters.add(resources.clusters(i).name(), static_cast<size_t>(i));
+  }
+  const bool all_clusters = clusters.complete(diagnostics);
   Report report(positions, diagnostics);
   report.check(bootstrap, "");
-  const auto& resources = bootstrap.static_resources();
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
   Routes routes(positions, registry, store, slots, report, out.routes);
-  std::map<std::string, int> names;
+  routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
-    auto [first, fresh] = names.try_emplace(proto.name(), i);
-    if (!fresh)
-      report.error(path + ".name",
-                   "\"" + proto.name() + "\" is the name of clusters[" + std::to_string(first->second) + "] too");
-    routes.add_cluster(proto.name());
     intern_cluster(slots, proto.name());
   }
-  names.clear();
   std::map<std::string, int> addresses;
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
@@ -127,10 +144,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     const auto& proto = resources.listeners(i);
     routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
     auto listener = config::translate_listener(proto, scope);
-    auto [first, fresh] = names.try_emplace(listener.spec.name, i);
-    if (!fresh)
-      report.error(path + ".name", "\"" + listener.spec.name + "\" is the name of listeners[" +
-                                       std::to_string(first->second) + "] too");
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {
@@ -140,7 +153,17 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  diagnostics.drop_consequences(found_before, positions);
   return out;
+}
+
+void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                         const config::PositionIndex& positions, const filter::Registry& registry,
+                         Diagnostics& diagnostics) {
+  if (diagnostics.unreadable()) return;
+  stats::Store store;
+  NumberedSlots slots;
+  translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
 }
 
 }  // namespace weir::server

@@ -60,4 +60,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   const config::PositionIndex& positions, const filter::Registry& registry,
                                   stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
 
+// [main] Only the faults, of a bootstrap that will not be applied: nothing of it outlives the call. Errors of loading
+// may be in `diagnostics` already; what only follows from them is not said.
+void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                         const config::PositionIndex& positions, const filter::Registry& registry,
+                         config::Diagnostics& diagnostics);
+
 }  // namespace weir::server

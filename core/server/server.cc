@@ -126,6 +126,8 @@ Server::LoadResult Server::load(bool first) {
   if (!diagnostics.has_errors()) {
     PublisherSlots slots(*publisher_);
     configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
+  } else {
+    check_configuration(*bootstrap, positions, registry_, diagnostics);  // all faults of the file at once
   }
   std::string text = diagnostics.text();
   if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());

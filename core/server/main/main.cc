@@ -14,21 +14,7 @@
 namespace weir::server {
 namespace {
 
-// Slots of a configuration that will never be published.
-class NumberedSlots final : public SlotNames {
- public:
-  event::SlotId intern(event::SlotKind kind, std::string_view name) override {
-    auto& names = names_[static_cast<size_t>(kind)];
-    auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
-    return {kind, it->second};
-  }
-
- private:
-  std::map<std::string, uint32_t> names_[event::kSlotKinds];
-};
-
 int validate(const Options& options, const filter::Registry& registry) {
-  stats::Store store;
   config::Diagnostics diagnostics;
   config::PositionIndex positions;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
@@ -37,8 +23,7 @@ int validate(const Options& options, const filter::Registry& registry) {
   source.overlay = options.config_yaml;
   if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
-  NumberedSlots slots;
-  Configuration configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+  check_configuration(bootstrap, positions, registry, diagnostics);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {

@@ -1,4 +1,7 @@
 // envoy.filters.network.http_connection_manager: its configuration. What it does is core/proxy/server_connection.h.
+#include <map>
+#include <optional>
+
 #include "core/filter/registry.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
@@ -15,8 +18,44 @@ Duration to_duration(const google::protobuf::Duration& proto) {
   return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
 }
 
+// The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known.
+void check_order(const pb::HttpConnectionManager& proto, const std::vector<std::optional<bool>>& terminal,
+                 FactoryScope& scope) {
+  for (size_t i = 0; i + 1 < terminal.size(); ++i) {
+    if (!terminal[i].value_or(false)) continue;
+    const std::string& name = proto.http_filters(static_cast<int>(i)).name();
+    const std::string place = "http_filters[" + std::to_string(i) + "]";
+    if (terminal.back().value_or(false)) {
+      scope.error(place, name + " ends the chain, as does the last filter; keep only the last");
+    } else {
+      scope.error(place, name + " ends the chain and must be the last filter; move it down");
+      return;
+    }
+  }
+  if (terminal.empty()) {
+    scope.error("http_filters", "must not be empty; the last filter is envoy.filters.http.router");
+  } else if (!terminal.back().value_or(true)) {
+    scope.error("http_filters[" + std::to_string(terminal.size() - 1) + "]",
+                proto.http_filters(static_cast<int>(terminal.size()) - 1).name() +
+                    " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
+  }
+}
+
+// Routes address filters by name (typed_per_filter_config).
+void check_names(const pb::HttpConnectionManager& proto, FactoryScope& scope) {
+  std::map<std::string_view, int> first;
+  for (int i = 0; i < proto.http_filters_size(); ++i) {
+    auto [before, fresh] = first.try_emplace(proto.http_filters(i).name(), i);
+    if (fresh || proto.http_filters(i).name().empty()) continue;
+    scope.warning("http_filters[" + std::to_string(i) + "].name",
+                  "http_filters[" + std::to_string(before->second) +
+                      "] has this name too; a route's typed_per_filter_config speaks to both");
+  }
+}
+
 void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   std::vector<filter::HttpFilterEntry> entries;
+  std::vector<std::optional<bool>> terminal(static_cast<size_t>(proto.http_filters_size()));
   size_t errors_before = scope.report().errors();
   for (int i = 0; i < proto.http_filters_size(); ++i) {
     const pb::HttpFilter& one = proto.http_filters(i);
@@ -38,6 +77,7 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
       }
       continue;
     }
+    terminal[static_cast<size_t>(i)] = descriptor->terminal;
     auto below = here.below("typed_config");
     auto built = descriptor->make_config(*message, below);
     if (!built.ok()) {
@@ -52,6 +92,8 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
     entry.disabled = one.disabled();
     entries.push_back(std::move(entry));
   }
+  check_order(proto, terminal, scope);
+  check_names(proto, scope);
   if (scope.report().errors() != errors_before) return;
   auto chain = filter::HttpChainConfig::build(std::move(entries));
   if (!chain.ok()) {
@@ -168,7 +210,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
     FactoryScope routes = inner.below("route_config");
     config->route_table = scope.routes().route_table(proto.route_config(), routes);
   } else if (!proto.has_rds() && !proto.has_scoped_routes()) {
-    scope.error("", "one of route_config, rds, scoped_routes must be set");
+    scope.error("route_config", "is required, or else rds or scoped_routes");
   }
   config->stats = std::make_unique<proxy::ConnectionManagerStats>(scope.store(), proto.stat_prefix());
   return filter::ConfigPtr(std::move(config));

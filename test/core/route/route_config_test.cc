@@ -21,8 +21,8 @@ using envoy::config::route::v3::RouteConfiguration;
 class FakeEnv final : public RouteConfigEnv {
  public:
   bool validate_clusters_by_default() const override { return validate; }
-  bool has_cluster(std::string_view name, std::string& nearest) const override {
-    nearest = "api_v2";
+  bool has_cluster(std::string_view name, std::string& hint) override {
+    hint = "nearest: \"api_v2\"";
     return name.starts_with("c");
   }
   event::SlotId cluster_slot(std::string_view name) override {
@@ -326,8 +326,8 @@ TEST(RouteConfig, PerFilterConfiguration) {
 TEST(RouteConfig, UnknownClusters) {
   const std::string unknown = host_with("routes { match { prefix: '/' } route { cluster: 'api-v2' } }");
   EXPECT_EQ(errors(unknown),
-            "rc.virtual_hosts[0].routes[0].route.cluster: api-v2 is not a cluster of this "
-            "configuration; did you mean api_v2?");
+            "rc.virtual_hosts[0].routes[0].route.cluster: \"api-v2\" is not a cluster of this "
+            "configuration; nearest: \"api_v2\"");
   EXPECT_NE(build(unknown + "validate_clusters { value: false }"), nullptr);
   FakeEnv env;
   env.validate = false;
@@ -360,9 +360,9 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
 TEST(RouteConfig, FaultsOfValues) {
   const std::string at = "rc.virtual_hosts[0].routes[0]";
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
-            at + ": needs one of route, redirect, direct_response and non_forwarding_action");
+            at + ".route: is required, or else redirect, direct_response or non_forwarding_action");
   EXPECT_EQ(errors(host_with("routes { match { } route { cluster: 'c' } }")),
-            at + ".match: needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+            at + ".match.prefix: is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } direct_response { status: 199 } }")),
             at + ".direct_response.status: 199 is out of range; 200 to 599 are allowed");
   EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +

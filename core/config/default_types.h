@@ -1,0 +1,15 @@
+// Extensions that files name without saying a type, `- name: envoy.filters.http.router` and nothing else: existing
+// files do so for those whose settings may all be left out. With a typed_config the name means nothing.
+#pragma once
+#include <string_view>
+
+namespace weir::config {
+
+// Whether messages of this type hold such an extension: they have the fields `name` and `typed_config`.
+bool holds_extension(std::string_view message_type);
+
+// The type of the configuration, all defaults, that the name stands for in a message of that type; empty if it stands
+// for none.
+std::string_view default_type(std::string_view message_type, std::string_view name);
+
+}  // namespace weir::config
