@@ -27,9 +27,18 @@ const PositionIndex& RouteConfigEnv::positions() const {
   return none;
 }
 
+std::optional<std::string> RouteConfigEnv::read_source(const core_v3::DataSource& source, std::string_view path,
+                                                       SourceLimit limit, Diagnostics& diagnostics) {
+  SourceFault fault;
+  auto content = read_data_source(source, limit, fault);
+  if (!content.has_value()) FieldPath(path, positions(), diagnostics).error_at(fault.field, fault.message);
+  return content;
+}
+
 namespace {
 
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
+constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
 
 // Translates one RouteConfiguration. Lives for one call.
 class Translator {
@@ -283,11 +292,13 @@ class Translator {
       path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
     }
     spec.status = static_cast<uint16_t>(message.status());
-    spec.body = message.body().specifier_case() == core_v3::DataSource::kInlineBytes ? message.body().inline_bytes()
-                                                                                     : message.body().inline_string();
-    if (spec.body.size() > max_body_) {
-      path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
-                                 " are allowed (max_direct_response_body_size_bytes of the route configuration)");
+    if (!message.has_body()) return spec;
+    Step step(path_, "body");
+    auto body = env_.read_source(message.body(), path_.text(), {max_body_, kMaxBodySetBy}, path_.diagnostics());
+    if (body.has_value()) {
+      spec.body = std::move(*body);
+    } else {
+      path_.count_error();
     }
     return spec;
   }

@@ -1,6 +1,6 @@
-// Tells main when something in one of some directories changed, so that files which are replaced there (a rename, or the
-// swap of a symlink as mounted ConfigMaps do it) are read again. It does not say what changed: whoever asks reads again
-// and compares, for events come late, twice, and for files that nobody reads.
+// Tells main when something in one of some directories changed, so that files which are replaced there (a rename, or
+// the swap of a symlink as mounted ConfigMaps do it) are read again. It does not say what changed: whoever asks reads
+// again and compares, for events come late, twice, and for files that nobody reads.
 #pragma once
 
 #include <sys/types.h>
@@ -30,8 +30,8 @@ class FileWatcher {
   FileWatcher(const FileWatcher&) = delete;
   FileWatcher& operator=(const FileWatcher&) = delete;
 
-  // Watches these from now on, and no others. A new one counts as changed once: its files may have changed between being
-  // read and being watched.
+  // Watches these from now on, and no others. A new one counts as changed once: its files may have changed between
+  // being read and being watched.
   void watch(const std::set<std::string>& directories);
   size_t watching() const { return watches_.size(); }
 

@@ -7,6 +7,7 @@
 #include "core/config/route_config.h"
 #include "core/config/suggest.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 
 namespace weir::server {
@@ -36,8 +37,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
     staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
-    staged.fingerprint = config::fingerprint(proto);
+    const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
+    // What the table read counts for the table and not for the listener.
+    staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
     event::SlotId slot = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
@@ -80,6 +83,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (report_.errors() != before) return false;
     config = std::move(*made);
     return true;
+  }
+  std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, std::string_view path,
+                                         config::SourceLimit limit, Diagnostics&) override {
+    return report_.read_source(source, std::string(path), limit);
   }
 
  private:
