@@ -1,5 +1,6 @@
 #include "core/server/configuration.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/config/address_config.h"
@@ -9,6 +10,7 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 
@@ -37,6 +39,9 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
     staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
+    staged.config_name = proto.name();
+    staged.listener = owner_;
+    staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
     const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
@@ -46,8 +51,9 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     return slot;
   }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
-  void begin_owner(const std::string& listener) {
+  void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
+    owner_path_ = path;
     next_of_owner_ = 0;
   }
 
@@ -98,6 +104,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   std::set<std::string, std::less<>> clusters_;
   std::string owner_;
+  std::string owner_path_;
   int next_of_owner_ = 0;
 };
 
@@ -110,7 +117,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   Report report(positions, diagnostics);
   report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
   const auto& resources = bootstrap.static_resources();
-  report.check_fields(resources, "static_resources", {"listeners", "clusters"}, {});
+  report.check_fields(resources, "static_resources", {"listeners", "clusters", "secrets"}, {});
   if (bootstrap.has_admin()) {
     report.check_fields(bootstrap.admin(), "admin", {"address"},
                         {"access_log_path", "access_log", "profile_path", "ignore_global_conn_limit"});
@@ -118,8 +125,18 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
       out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
   }
 
-  Routes routes(positions, registry, store, slots, report, out.routes);
   std::map<std::string, int> names;
+  for (int i = 0; i < resources.secrets_size(); ++i) {
+    const auto& proto = resources.secrets(i);
+    std::string path = "static_resources.secrets[" + std::to_string(i) + "]";
+    auto [first, fresh] = names.try_emplace(proto.name(), i);
+    if (!fresh && !proto.name().empty())
+      report.error(path + ".name",
+                   "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
+    if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
+  }
+  names.clear();
+  Routes routes(positions, registry, store, slots, report, out.routes);
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
@@ -137,7 +154,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
-    routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
+    routes.begin_owner(config::listener_name(proto), path);
     auto listener = config::translate_listener(proto, scope);
     auto [first, fresh] = names.try_emplace(listener.spec.name, i);
     if (!fresh)
@@ -152,6 +169,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  out.watched = report.sources().directories();
   return out;
 }
 
