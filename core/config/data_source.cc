@@ -1,12 +1,15 @@
 #include "core/config/data_source.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <functional>
+#include <string_view>
 
-#include "core/config/diagnostics.h"
 #include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::config {
@@ -14,69 +17,89 @@ namespace {
 
 using envoy::config::core::v3::DataSource;
 
-Result<std::string> read_file(const std::string& path, size_t max_bytes) {
-  const auto close = [](std::FILE* file) { std::fclose(file); };
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "rb"), close);
-  std::string out;
-  char buffer[16384];
-  while (file != nullptr && out.size() <= max_bytes) {
-    const size_t n = std::fread(buffer, 1, sizeof buffer, file.get());
-    if (n == 0) {
-      break;
-    }
-    out.append(buffer, n);
-  }
-  if (file == nullptr || std::ferror(file.get()) != 0) {
-    return invalid(shown(path) + " cannot be read: " + std::strerror(errno));
-  }
-  return out;
+std::string allowed(SourceLimit limit) {
+  std::string text = "; at most " + std::to_string(limit.bytes) + " are allowed";
+  return *limit.set_by != '\0' ? text + " (" + limit.set_by + ")" : text;
 }
 
 }  // namespace
 
-Result<std::string> read_data_source(const DataSource& source, size_t max_bytes) {
-  Result<std::string> out = std::string();
-  switch (source.specifier_case()) {
-    case DataSource::kInlineString:
-      out = source.inline_string();
-      break;
-    case DataSource::kInlineBytes:
-      out = source.inline_bytes();
-      break;
-    case DataSource::kFilename:
-      out = read_file(source.filename(), max_bytes);
-      break;
-    case DataSource::kEnvironmentVariable: {
-      const char* value = std::getenv(source.environment_variable().c_str());
-      if (value == nullptr) {
-        return invalid("the environment variable " + shown(source.environment_variable()) + " is not set");
-      }
-      out = std::string(value);
-      break;
+std::optional<std::string> read_bounded_file(const std::string& path, SourceLimit limit, std::string& why) {
+  auto failed = [&](const char* reason) {
+    why = "cannot read " + path + ": " + reason;
+    return std::nullopt;
+  };
+  // Without waiting: a pipe that nobody writes to would hold main for ever.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return failed(std::strerror(errno));
+  struct Closer {
+    int fd;
+    ~Closer() { close(fd); }
+  } closer{fd};
+  struct stat facts {};
+  if (fstat(fd, &facts) != 0) return failed(std::strerror(errno));
+  if (S_ISDIR(facts.st_mode)) return failed("it is a directory");
+  if (!S_ISREG(facts.st_mode)) return failed("it is not a regular file");
+  if (facts.st_size > 0 && static_cast<size_t>(facts.st_size) > limit.bytes) {
+    why = path + " has " + std::to_string(facts.st_size) + " bytes" + allowed(limit);
+    return std::nullopt;
+  }
+  std::string content;
+  char buffer[16384];
+  while (true) {
+    const ssize_t n = read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed(std::strerror(errno));
+    if (n == 0) return content;
+    content.append(buffer, static_cast<size_t>(n));
+    if (content.size() > limit.bytes) {  // it grew, or it is of a file system that does not know sizes
+      why = path + " has too many bytes" + allowed(limit);
+      return std::nullopt;
     }
-    case DataSource::SPECIFIER_NOT_SET:
-      break;
   }
-  if (out.ok() && out->size() > max_bytes) {
-    return invalid("holds more than " + std::to_string(max_bytes) + " bytes");
-  }
-  return out;
 }
 
-std::string_view data_source_field(const DataSource& source) {
+std::optional<std::string> read_data_source(const DataSource& source, SourceLimit limit, SourceFault& fault) {
+  std::string_view content;
   switch (source.specifier_case()) {
-    case DataSource::kInlineString:
-      return "inline_string";
-    case DataSource::kInlineBytes:
-      return "inline_bytes";
     case DataSource::kFilename:
-      return "filename";
-    case DataSource::kEnvironmentVariable:
-      return "environment_variable";
-    case DataSource::SPECIFIER_NOT_SET:
+      fault.field = "filename";
+      return read_bounded_file(source.filename(), limit, fault.message);
+    case DataSource::kEnvironmentVariable: {
+      fault.field = "environment_variable";
+      const char* value = std::getenv(source.environment_variable().c_str());
+      if (value == nullptr) {
+        fault.message = "\"" + source.environment_variable() + "\" is not set";
+        return std::nullopt;
+      }
+      content = value;
       break;
+    }
+    case DataSource::kInlineBytes:
+      fault.field = "inline_bytes";
+      content = source.inline_bytes();
+      break;
+    case DataSource::kInlineString:
+      fault.field = "inline_string";
+      content = source.inline_string();
+      break;
+    case DataSource::SPECIFIER_NOT_SET:
+      fault.message = "one of filename, inline_string, inline_bytes, environment_variable is required";
+      return std::nullopt;
   }
-  return "";
+  if (content.size() > limit.bytes) {
+    fault.message = std::to_string(content.size()) + " bytes" + allowed(limit);
+    return std::nullopt;
+  }
+  return std::string(content);
+}
+
+void SourcesRead::add(const DataSource& source, const std::string& content) {
+  const bool file = source.has_filename();
+  if (!file && !source.has_environment_variable()) return;
+  const std::string& origin = file ? source.filename() : source.environment_variable();
+  digest_ += std::hash<std::string>{}((file ? "f" : "e") + origin + '\0' + content);
+  if (source.has_watched_directory()) add_directory(source.watched_directory().path());
 }
 
 }  // namespace weir::config

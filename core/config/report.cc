@@ -8,6 +8,8 @@
 
 #include "core/config/field_table.h"
 
+#include "envoy/config/core/v3/base.pb.h"
+
 namespace weir::config {
 
 using google::protobuf::Message;
@@ -47,6 +49,23 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
   return message;
 }
 
+std::optional<std::string> Report::read_source(const Message& source, const std::string& path, SourceLimit limit) {
+  const auto& proto = static_cast<const envoy::config::core::v3::DataSource&>(source);
+  if (proto.has_watched_directory() && !proto.has_filename()) {
+    error(path + ".watched_directory", "means something only beside filename: it says where to look for a new version");
+  }
+  SourceFault fault;
+  auto content = read_data_source(proto, limit, fault);
+  if (content.has_value()) {
+    sources_.add(proto, *content);
+  } else {
+    error(fault.field.empty() ? path : path + "." + fault.field, fault.message);
+    // What is wrong with the file now may be right with its next version.
+    if (proto.has_watched_directory()) sources_.add_directory(proto.watched_directory().path());
+  }
+  return content;
+}
+
 uint64_t fingerprint(const Message& message) {
   std::string bytes;
   {
@@ -57,5 +76,7 @@ uint64_t fingerprint(const Message& message) {
   }
   return std::hash<std::string>{}(bytes);
 }
+
+uint64_t combine(uint64_t one, uint64_t other) { return one ^ (other + 0x9e3779b97f4a7c15 + (one << 6) + (one >> 2)); }
 
 }  // namespace weir::config

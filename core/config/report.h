@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
 #include "core/filter/factory.h"
@@ -22,8 +24,16 @@ class Report final : public filter::ConfigReport {
   // resource; unpack() does it for what it returns.
   void check(const google::protobuf::Message& message, const std::string& path);
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override {
+    return read_source(source, path, SourceLimit{max_bytes});
+  }
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         SourceLimit limit);
+  uint64_t sources_digest() const override { return sources_.digest(); }
   size_t errors() const override { return diagnostics_.errors(); }
 
+  SourcesRead& sources() { return sources_; }
   const PositionIndex& positions() const { return positions_; }
   Diagnostics& diagnostics() { return diagnostics_; }
 
@@ -31,9 +41,12 @@ class Report final : public filter::ConfigReport {
   void add(const std::string& path, const std::string& message, Severity severity);
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;
+  SourcesRead sources_;
 };
 
 // A hash of the message's content, the same for the same content.
 uint64_t fingerprint(const google::protobuf::Message& message);
+// The fingerprint of two things together, in this order.
+uint64_t combine(uint64_t one, uint64_t other);
 
 }  // namespace weir::config

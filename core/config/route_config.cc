@@ -28,9 +28,18 @@ const PositionIndex& RouteConfigEnv::positions() const {
   return none;
 }
 
+std::optional<std::string> RouteConfigEnv::read_source(const core_v3::DataSource& source, std::string_view path,
+                                                       SourceLimit limit, Diagnostics& diagnostics) {
+  SourceFault fault;
+  auto content = read_data_source(source, limit, fault);
+  if (!content.has_value()) FieldPath(path, positions(), diagnostics).error_at(fault.field, fault.message);
+  return content;
+}
+
 namespace {
 
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
+constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
 
 // Translates one RouteConfiguration. Lives for one call.
 class Translator {
@@ -293,16 +302,13 @@ class Translator {
       path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
     }
     spec.status = static_cast<uint16_t>(message.status());
-    // Whatever the limit is set to, a body is held in memory.
-    Result<std::string> body = read_data_source(message.body(), std::max<size_t>(max_body_, size_t{1} << 20));
-    if (!body.ok()) {
-      path_.error_at("body." + std::string(data_source_field(message.body())), message_of(body.status()));
-      return spec;
-    }
-    spec.body = std::move(*body);
-    if (spec.body.size() > max_body_) {
-      path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
-                                 " are allowed (max_direct_response_body_size_bytes of the route configuration)");
+    if (!message.has_body()) return spec;
+    Step step(path_, "body");
+    auto body = env_.read_source(message.body(), path_.text(), {max_body_, kMaxBodySetBy}, path_.diagnostics());
+    if (body.has_value()) {
+      spec.body = std::move(*body);
+    } else {
+      path_.count_error();
     }
     return spec;
   }

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
 #include "core/event/slot.h"
@@ -44,6 +46,10 @@ class RouteConfigEnv {
   virtual bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& message, bool optional,
                                    std::string_view path, std::shared_ptr<const void>& config,
                                    Diagnostics& diagnostics) = 0;
+  // The content of a direct response. Reports faults below `path` and returns nullopt. The default reads the source and
+  // remembers nothing.
+  virtual std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source,
+                                                 std::string_view path, SourceLimit limit, Diagnostics& diagnostics);
 };
 
 // Fills `out`; false if there were errors, and `out` is then not to be used. `path` is that of the message:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,8 +34,22 @@ class ConfigReport {
   // (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
+  // The content of an envoy.config.core.v3.DataSource: text, a file, a variable of the environment; nullopt after an
+  // error was reported. When a file in its watched_directory changes, the configuration is built again. May be a
+  // secret: keep it out of messages.
+  virtual std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                                 size_t max_bytes);
+  // A digest of what was read so far (config::SourcesRead).
+  virtual uint64_t sources_digest() const { return 0; }
   virtual size_t errors() const = 0;
 };
+
+// Of a report that has no access to files: tests, resources that are only looked at.
+inline std::optional<std::string> ConfigReport::read_source(const google::protobuf::Message&, const std::string& path,
+                                                            size_t) {
+  error(path, "files and variables cannot be read here");
+  return std::nullopt;
+}
 
 // Turns route configuration (inline or subscribed) into the slot that holds its table.
 class RouteProvider {
@@ -66,6 +81,11 @@ class FactoryScope {
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
+  // The content of the DataSource in this field.
+  std::optional<std::string> read_source(const google::protobuf::Message& source, std::string_view field,
+                                         size_t max_bytes) {
+    return report_.read_source(source, at(field), max_bytes);
+  }
   // The same services for a message further down.
   FactoryScope below(std::string_view field) const {
     FactoryScope scope = *this;

@@ -73,7 +73,7 @@ Address bound_address(int fd) {
 }
 
 ListenSocket::ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn, AcceptHandler& handler)
-    : lane_(lane), fd_(fd), accepts_per_turn_(accepts_per_turn), handler_(handler) {
+    : lane_(lane), fd_(fd), accepts_per_turn_(accepts_per_turn), handler_(&handler) {
   lane_.poller().add_level(fd_, *this);
 }
 
@@ -98,7 +98,7 @@ bool ListenSocket::accept_one() {
     }
     return false;
   }
-  handler_.on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
+  handler_->on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
   return true;
 }
 

@@ -44,6 +44,11 @@ class ListenSocket final : public event::Pollable {
   ListenSocket(const ListenSocket&) = delete;
   ListenSocket& operator=(const ListenSocket&) = delete;
 
+  // Another listener's configuration serves it from now on, or the same one's next version.
+  void serve_by(AcceptHandler& handler, uint32_t accepts_per_turn) {
+    handler_ = &handler;
+    accepts_per_turn_ = accepts_per_turn;
+  }
   // Stops and starts accepting; connections wait in the kernel's queue meanwhile.
   void pause();
   void resume();
@@ -57,9 +62,9 @@ class ListenSocket final : public event::Pollable {
   bool accept_one();
   event::Lane& lane_;
   int fd_;
-  const uint32_t accepts_per_turn_;
+  uint32_t accepts_per_turn_;
   bool paused_ = false;
-  AcceptHandler& handler_;
+  AcceptHandler* handler_;
 };
 
 }  // namespace weir::net

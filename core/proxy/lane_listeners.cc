@@ -40,9 +40,11 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     if (socket_ != nullptr) socket_->drain_and_close();
     socket_.reset();
     sockets_ = after->spec.sockets;
-    int fd = lane.is_main() ? -1 : sockets_->by_worker[lane.index() - 1];
+    socket_ = owner_.take_socket(*this, sockets_.get());
+    int fd = lane.is_main() || socket_ != nullptr ? -1 : sockets_->by_worker[lane.index() - 1];
     if (fd >= 0) socket_ = std::make_unique<net::ListenSocket>(lane, fd, after->spec.accepts_per_turn, *this);
   }
+  if (socket_ != nullptr) socket_->serve_by(*this, after->spec.accepts_per_turn);
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
@@ -133,6 +135,14 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
   if (id.index >= listeners_.size()) listeners_.resize(id.index + 1);
   if (listeners_[id.index] == nullptr) listeners_[id.index] = std::make_unique<LaneListener>(*this, id);
   listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
+}
+
+// The update that gives a listener the sockets of another one removes that one, later in the same batch.
+std::unique_ptr<net::ListenSocket> LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets) {
+  for (auto& other : listeners_) {
+    if (other != nullptr && other.get() != &taker && other->sockets_.get() == sockets) return std::move(other->socket_);
+  }
+  return nullptr;
 }
 
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,

@@ -32,6 +32,7 @@ class LaneListener final : public net::AcceptHandler {
 
  private:
   friend class DownstreamConnection;
+  friend class LaneListeners;
   LaneListeners& owner_;
   event::SlotId slot_;
   std::shared_ptr<const ListenSockets> sockets_;
@@ -73,6 +74,8 @@ class LaneListeners final : public event::SlotObserver {
   DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
   void destroy(DownstreamConnection& connection);
   LaneListener* find(event::SlotId id) { return id.index < listeners_.size() ? listeners_[id.index].get() : nullptr; }
+  // The socket of these descriptors, if another listener of this lane has it; nullptr otherwise.
+  std::unique_ptr<net::ListenSocket> take_socket(LaneListener& taker, const ListenSockets* sockets);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:

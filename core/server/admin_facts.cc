@@ -4,11 +4,13 @@
 
 #include "core/base/log.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/reload_answer.h"
 #include "core/server/server.h"
 #include "core/stream/log_writer.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 
@@ -17,6 +19,11 @@ AdminFacts::~AdminFacts() { stop(); }
 Status AdminFacts::listen(const net::Address& address) {
   admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(), admin::AdminOptions{});
   admin::add_endpoints(*admin_, *this);
+  admin::add_reload_endpoint(*admin_, [this](bool dry_run) {
+    Update update = server_.reload(dry_run ? LiveConfiguration::Apply::kLook : LiveConfiguration::Apply::kYes,
+                                   LiveConfiguration::Report::kChanges);
+    return reload_answer(update, server_.configuration().version());
+  });
   auto bound = admin_->listen(address);
   if (!bound.ok()) return bound.status();
   WEIR_LOG(kInfo, "server", "admin: %s", bound->to_string().c_str());
@@ -129,6 +136,7 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
       }
       break;
     case admin::ResourceKind::kSecret:
+      for (const auto& secret : resources.secrets()) show(secret.name(), secret);
       break;
   }
 }

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "core/server/change_plan.h"
+
 namespace weir::server {
 
 using event::SlotId;
@@ -31,7 +33,10 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       added_.inc();
       active_.inc();
     }
-    if (fresh || entry.spec_fingerprint != from.spec_fingerprint) {
+    const ClusterFacts was{0, entry.spec_fingerprint, entry.host_fingerprint};
+    const ClusterFacts is{0, from.spec_fingerprint, from.host_fingerprint};
+    const ClusterEffect effect = effect_of(fresh ? nullptr : &was, &is);
+    if (effect.settings) {
       if (!fresh) modified_.inc();
       if (fresh || entry.spec.stat_name != from.spec.stat_name) {
         entry.stats = std::make_shared<upstream::ClusterStats>(store_, from.spec.stat_name);
@@ -45,7 +50,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       entry.spec_fingerprint = from.spec_fingerprint;
       batch.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
     }
-    if (fresh || entry.host_fingerprint != from.host_fingerprint) {
+    if (effect.hosts) {
       entry.host_fingerprint = from.host_fingerprint;
       publish_hosts(entry, from, batch);
     }

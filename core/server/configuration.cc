@@ -1,11 +1,17 @@
 #include "core/server/configuration.h"
 
+#include <algorithm>
+#include <map>
+
 #include "core/config/address_config.h"
 #include "core/config/name_table.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
+#include "core/server/numbered_slots.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 
@@ -20,19 +26,6 @@ event::SlotId intern_cluster(SlotNames& slots, std::string_view name) {
 }
 
 namespace {
-
-// Slots of a configuration that will never be published.
-class NumberedSlots final : public SlotNames {
- public:
-  event::SlotId intern(event::SlotKind kind, std::string_view name) override {
-    auto& names = names_[static_cast<size_t>(kind)];
-    auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
-    return {kind, it->second};
-  }
-
- private:
-  std::map<std::string, uint32_t> names_[event::kSlotKinds];
-};
 
 class Routes final : public filter::RouteProvider, public config::RouteConfigEnv {
  public:
@@ -52,15 +45,21 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
     staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
-    staged.fingerprint = config::fingerprint(proto);
+    staged.config_name = proto.name();
+    staged.listener = owner_;
+    staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
+    const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
+    // What the table read counts for the table and not for the listener.
+    staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
     event::SlotId slot = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
-  void begin_owner(const std::string& listener) {
+  void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
+    owner_path_ = path;
     next_of_owner_ = 0;
   }
 
@@ -96,6 +95,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     config = std::move(*made);
     return true;
   }
+  std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, std::string_view path,
+                                         config::SourceLimit limit, Diagnostics&) override {
+    return report_.read_source(source, std::string(path), limit);
+  }
 
  private:
   const config::PositionIndex& positions_;
@@ -108,6 +111,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool clusters_complete_ = false;
   bool cds_ = false;
   std::string owner_;
+  std::string owner_path_;
   int next_of_owner_ = 0;
 };
 
@@ -129,6 +133,16 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
+  std::map<std::string, int> secrets;
+  for (int i = 0; i < resources.secrets_size(); ++i) {
+    const auto& proto = resources.secrets(i);
+    std::string path = "static_resources.secrets[" + std::to_string(i) + "]";
+    auto [first, fresh] = secrets.try_emplace(proto.name(), i);
+    if (!fresh && !proto.name().empty())
+      report.error(path + ".name",
+                   "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
+    if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
+  }
   Routes routes(positions, registry, store, slots, report, out.routes);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
@@ -142,7 +156,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
-    routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
+    routes.begin_owner(config::listener_name(proto), path);
     auto listener = config::translate_listener(proto, scope);
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
@@ -153,6 +167,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  out.watched = report.sources().directories();
   diagnostics.drop_consequences(found_before, positions);
   return out;
 }

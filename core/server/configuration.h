@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
 #include "core/config/position_index.h"
+#include "core/config/secret_config.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
@@ -24,6 +26,9 @@ namespace weir::server {
 
 struct StagedRoute {
   std::string slot_name;
+  std::string config_name;  // of the message
+  std::string listener;     // whose it is,
+  std::string path;         // and where in it
   std::unique_ptr<route::RouteTable> table;
   uint64_t fingerprint = 0;
 };
@@ -32,7 +37,9 @@ struct Configuration {
   std::vector<config::ClusterTranslation> clusters;
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
-  net::Address admin_address;  // empty: no admin
+  std::vector<config::SecretTranslation> secrets;
+  std::set<std::string> watched;  // directories whose files were read and may be replaced
+  net::Address admin_address;     // empty: no admin
   std::vector<std::string> admin_warnings;
 };
 

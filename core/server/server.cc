@@ -6,13 +6,10 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <set>
 
 #include "core/base/log.h"
-#include "core/config/proto_loader.h"
 #include "core/server/admin_facts.h"
 #include "core/stream/log_writer.h"
-#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
 
@@ -99,86 +96,44 @@ int Server::start() {
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
-  switch (load(true)) {
-    case LoadResult::kBadConfiguration:
-      return 1;
-    case LoadResult::kCannotBind:
-      return 3;
-    case LoadResult::kOk:
-      break;
-  }
+  configuration_ =
+      std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_, *listeners_);
+  if (int code = load_first(); code != 0) return code;
+  files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
+  files_->watch(configuration_->watched());
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
                                               [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
   return 0;
 }
 
-Server::LoadResult Server::load(bool first) {
-  config::Diagnostics diagnostics;
-  config::PositionIndex positions;
-  auto bootstrap = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
-  config::BootstrapSource source;
-  source.path = options_.config_path;
-  source.overlay = options_.config_yaml;
-  if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, *bootstrap, positions, diagnostics);
-  Configuration configuration;
-  if (!diagnostics.has_errors()) {
-    PublisherSlots slots(*publisher_);
-    configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
-  } else {
-    check_configuration(*bootstrap, positions, registry_, diagnostics);  // all faults of the file at once
+int Server::load_first() {
+  Update update = configuration_->load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone,
+                                       [this] { on_applied_first(); });
+  std::string text = update.diagnostics.text();
+  if (!text.empty()) fprintf(stderr, "%s", options_.json ? update.diagnostics.json().c_str() : text.c_str());
+  for (const config::Diagnostic& item : update.diagnostics.items()) told_.insert(item.path + item.message);
+  if (update.result == Update::Result::kBadConfiguration) return 1;
+  if (update.result == Update::Result::kCannotBind) {
+    WEIR_LOG(kError, "server", "%s", update.error.c_str());
+    return 3;
   }
-  std::string text = diagnostics.text();
-  if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());
-  if (diagnostics.has_errors()) {
-    last_reload_error_ = text;
-    return LoadResult::kBadConfiguration;
+  if (configuration_->admin_address().empty()) return 0;
+  Status admin = admin_->listen(configuration_->admin_address());
+  if (admin.ok()) return 0;
+  WEIR_LOG(kError, "server", "admin: %s", message_of(admin).c_str());
+  return 3;
+}
+
+void Server::on_applied_first() {
+  if (state_ == State::kInitializing) state_ = State::kLive;
+  live_.set(1);
+  for (const auto& [name, entry] : listeners_->listeners()) {
+    WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
   }
-  event::Publisher::Batch batch;
-  Status bound = listeners_->apply(std::move(configuration.listeners), batch);
-  if (!bound.ok()) {
-    last_reload_error_ = message_of(bound);
-    WEIR_LOG(kError, "server", "%s", last_reload_error_.c_str());
-    return LoadResult::kCannotBind;
-  }
-  clusters_->apply(std::move(configuration.clusters), batch);
-  std::map<std::string, uint64_t> routes;
-  for (StagedRoute& staged : configuration.routes) {
-    routes[staged.slot_name] = staged.fingerprint;
-    auto known = routes_.find(staged.slot_name);
-    if (known != routes_.end() && known->second == staged.fingerprint) continue;
-    batch.set(publisher_->intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
-  }
-  for (const auto& [name, fingerprint] : routes_) {
-    if (!routes.contains(name)) batch.remove(publisher_->intern(event::SlotKind::kRouteTable, name));
-  }
-  routes_ = std::move(routes);
-  bootstrap_ = std::move(bootstrap);
-  loaded_at_ = system_clock().wall_now();
-  if (first && !configuration.admin_address.empty()) {
-    Status admin = admin_->listen(configuration.admin_address);
-    if (!admin.ok()) {
-      last_reload_error_ = message_of(admin);
-      WEIR_LOG(kError, "server", "admin: %s", last_reload_error_.c_str());
-      return LoadResult::kCannotBind;
-    }
-  }
-  if (!batch.empty() || first) {
-    publisher_->publish(std::move(batch), [this, first] {
-      if (!first) return;
-      if (state_ == State::kInitializing) state_ = State::kLive;
-      live_.set(1);
-      for (const auto& [name, entry] : listeners_->listeners()) {
-        WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
-      }
-      WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
-               clusters_->clusters().size(), workers_.size());
-      if (options_.mode == Mode::kInitOnly) finish();
-    });
-  }
-  last_reload_error_.clear();
-  return LoadResult::kOk;
+  WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
+           clusters_->clusters().size(), workers_.size());
+  if (options_.mode == Mode::kInitOnly) finish();
 }
 
 void Server::on_signal(int signal) {
@@ -195,16 +150,50 @@ void Server::on_signal(int signal) {
   }
 }
 
-bool Server::reload() {
-  if (state_ == State::kDraining) return false;
-  if (load(false) != LoadResult::kOk) {
+Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report report) {
+  if (state_ == State::kDraining) {
+    Update refused;
+    refused.result = Update::Result::kBadConfiguration;
+    refused.error = "the server is draining and takes no other configuration";
+    return refused;
+  }
+  Update update = configuration_->load(apply, report);
+  if (apply == LiveConfiguration::Apply::kYes) note(update, "configuration reloaded");
+  return update;
+}
+
+void Server::on_files_changed() {
+  if (state_ == State::kDraining) return;
+  Update update = configuration_->read_files_again();
+  // Events come for other files of the directories, too.
+  if (update.ok() && update.plan.empty()) return;
+  note(update, "files of the configuration changed");
+}
+
+void Server::note(const Update& update, const char* what) {
+  last_reload_ = {system_clock().wall_now(), update.ok() ? "" : update.faults()};
+  config::Diagnostics fresh;
+  for (const config::Diagnostic& item : update.diagnostics.items()) {
+    if (item.severity == config::Severity::kError || told_.insert(item.path + item.message).second) fresh.add(item);
+  }
+  if (std::string text = fresh.text(); !text.empty())
+    fprintf(stderr, "%s", options_.json ? fresh.json().c_str() : text.c_str());
+  if (!update.ok()) {
     reloads_failed_.inc();
+    if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
-    return false;
+    return;
   }
   reloads_ok_.inc();
-  WEIR_LOG(kInfo, "server", "configuration reloaded");
-  return true;
+  files_->watch(configuration_->watched());
+  for (const std::string& field : update.plan.start_only) {
+    WEIR_LOG(kWarning, "server", "%s differs from what is in force: it is read at start only, and needs a restart",
+             field.c_str());
+  }
+  WEIR_LOG(kInfo, "server", "%s: %s (read in %lld ms, built in %lld ms, published in %lld ms; version %s)", what,
+           update.plan.summary().c_str(), static_cast<long long>(to_ms(update.read)),
+           static_cast<long long>(to_ms(update.built)), static_cast<long long>(to_ms(update.applied)),
+           configuration_->version().c_str());
 }
 
 int Server::run() {
@@ -213,6 +202,7 @@ int Server::run() {
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
   signals_.reset();
+  files_.reset();
   drain_check_.reset();
   admin_->stop();
   main_->wind_down();

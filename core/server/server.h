@@ -2,17 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/config/diagnostics.h"
+#include "core/event/file_watcher.h"
 #include "core/event/publisher.h"
 #include "core/event/signals.h"
 #include "core/filter/registry.h"
 #include "core/server/cluster_manager.h"
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
+#include "core/server/live_configuration.h"
 #include "core/server/options.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
@@ -39,8 +42,9 @@ class Server {
   int start();
   // Runs until told to stop; returns the exit code.
   int run();
-  // Reads the configuration again and applies what changed; on faults the old one serves on.
-  bool reload();
+  // Reads the configuration again and applies what changed, or only looks; on faults the old one serves on.
+  Update reload(LiveConfiguration::Apply apply = LiveConfiguration::Apply::kYes,
+                LiveConfiguration::Report report = LiveConfiguration::Report::kNone);
   // SIGTERM: finish what runs, then stop. A second call stops at once.
   void begin_shutdown();
 
@@ -52,17 +56,28 @@ class Server {
   ListenerManager& listeners() { return *listeners_; }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
-  WallTime loaded_at() const { return loaded_at_; }
+  LiveConfiguration& configuration() { return *configuration_; }
+  WallTime loaded_at() const { return configuration_->loaded_at(); }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
-  const std::string& last_reload_error() const { return last_reload_error_; }
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return configuration_->bootstrap(); }
+  // What came of the last attempt to change the configuration.
+  struct LastReload {
+    WallTime at{};      // 0: there was none
+    std::string error;  // empty: it is in force
+  };
+  const LastReload& last_reload() const { return last_reload_; }
+  uint64_t reloads() const { return reloads_ok_.value(); }
+  uint64_t failed_reloads() const { return reloads_failed_.value(); }
   void set_failed_health(bool failed) { failed_health_ = failed; }
   bool failed_health() const { return failed_health_; }
 
  private:
   class DrainCheck;
-  enum class LoadResult : uint8_t { kOk, kBadConfiguration, kCannotBind };
-  LoadResult load(bool first);
+  int load_first();
+  void on_applied_first();
+  void on_files_changed();
+  // What came of an attempt to change what is in force: counted, logged and remembered.
+  void note(const Update& update, const char* what);
   bool idle();
   void on_signal(int signal);
   void finish();
@@ -71,18 +86,18 @@ class Server {
   const filter::Registry& registry_;
   stats::Store store_;
   MonoTime started_;
-  WallTime loaded_at_{};
   State state_ = State::kPreInitializing;
   bool failed_health_ = false;
   int exit_code_ = 0;
-  std::string last_reload_error_;
-  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+  LastReload last_reload_;
+  std::set<std::string> told_;  // warnings that were printed: not again with every reload
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
-  std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
+  std::unique_ptr<LiveConfiguration> configuration_;
+  std::unique_ptr<event::FileWatcher> files_;
   std::unique_ptr<event::Signals> signals_;
   std::unique_ptr<DrainCheck> drain_check_;
   std::unique_ptr<AdminFacts> admin_;

@@ -7,6 +7,8 @@
 #include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/server/main/commands.h"
+#include "core/server/numbered_slots.h"
 #include "core/server/options.h"
 #include "core/server/server.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -36,16 +38,22 @@ int validate(const Options& options, const filter::Registry& registry) {
   return diagnostics.has_errors() ? 1 : 0;
 }
 
+filter::Registry all_plugins() {
+  filter::RegistryBuilder builder;
+  register_built_in_plugins(builder);
+  return builder.build();
+}
+
 int run(int argc, char** argv) {
-  auto parsed = parse_options(std::vector<std::string>(argv + 1, argv + argc));
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (is_command(arguments)) return run_command(arguments, all_plugins());
+  auto parsed = parse_options(arguments);
   if (!parsed.ok()) {
     fprintf(stderr, "weir: %s\n", message_of(parsed.status()).c_str());
     return 2;
   }
   const Options& options = *parsed;
-  filter::RegistryBuilder builder;
-  register_built_in_plugins(builder);
-  filter::Registry registry = builder.build();
+  const filter::Registry registry = all_plugins();
   switch (options.mode) {
     case Mode::kVersion:
       printf("%s\n", version_text().c_str());

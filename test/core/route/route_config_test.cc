@@ -368,7 +368,8 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +
                    host_with("routes { match { prefix: '/' } direct_response { status: 200 "
                              "body { inline_string: 'abcd' } } }")),
-            at + ".direct_response.body: 4 bytes; at most 3 are allowed (max_direct_response_body_size_bytes of the "
+            at + ".direct_response.body.inline_string: 4 bytes; at most 3 are allowed "
+                 "(max_direct_response_body_size_bytes of the "
                  "route configuration)");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }")),
             at + ".redirect.port_redirect: 70000 is no port; 1 to 65535 are");

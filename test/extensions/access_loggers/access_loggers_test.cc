@@ -2,9 +2,11 @@
 #include <fstream>
 
 #include "core/config/field_table.h"
+#include "core/config/data_source.h"
 #include "core/event/lane.h"
 #include "core/filter/registry.h"
 #include "core/stream/log_writer.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -34,6 +36,14 @@ class Report final : public filter::ConfigReport {
   void warning(const std::string&, const std::string&) override {}
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
     return nullptr;
+  }
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override {
+    config::SourceFault fault;
+    auto content =
+        config::read_data_source(static_cast<const envoy::config::core::v3::DataSource&>(source), {max_bytes}, fault);
+    if (!content.has_value()) error(fault.field.empty() ? path : path + "." + fault.field, fault.message);
+    return content;
   }
   size_t errors() const override { return errors_; }
   std::string text;
