@@ -20,6 +20,7 @@
 
 namespace weir::config {
 
+namespace core_v3 = envoy::config::core::v3;
 namespace route_v3 = envoy::config::route::v3;
 using Step = FieldPath::Step;
 
