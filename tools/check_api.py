@@ -6,7 +6,8 @@ there, and every message that is there is there whole, with the published number
 
 SCHEMA.tsv: "file F   package P", "message M", "enum E" lines, then name, number, type, oneof, flags of each field, tab
 separated. WANTED.md: lines with the path of a file in backquotes and **Message** names on them or below. Both come from
-the published API and are no part of this tree: run this after the API was extended.
+the published API and are no part of this tree: run this after the API was extended. A field of WANTED.md that SCHEMA.tsv
+does not have is only noted: its type is not known.
 """
 
 import argparse
@@ -21,8 +22,8 @@ STUBS = ("google.api.expr.v1alpha1.", "cel.expr.", "opentelemetry.")
 OWN = ("weir.",)
 
 
-def published(path: str) -> tuple[proto_schema.Schema, set[str]]:
-    """The facts as a schema, and the names of its messages that stand below a package that is not envoy's v3."""
+def published(path: str) -> proto_schema.Schema:
+    """The facts as a schema."""
     schema = proto_schema.Schema()
     file = ""
     current: Message | Enum | None = None
@@ -50,7 +51,7 @@ def published(path: str) -> tuple[proto_schema.Schema, set[str]]:
                 kind = words[2].replace("repeated ", "")
                 current.fields.append(Field(words[0], int(words[1]), kind, words[2].startswith("repeated "), words[3],
                                             "D" in words[4]))
-    return schema, set()
+    return schema
 
 
 def wanted(path: str, packages: dict[str, str]) -> tuple[list[tuple[str, list[str]]], list[str]]:
@@ -83,9 +84,11 @@ def compare(here: Message, facts: Message) -> list[str]:
         if mine is None:
             faults.append("%s.%s = %d is missing" % (facts.name, one.name, one.number))
             continue
-        for what, a, b in (("number", mine.number, one.number), ("type", mine.type_text().replace(" ", ""), one.type_text().replace(" ", "")),
-                           ("oneof", mine.oneof, one.oneof)):
-            if a != b and not (what == "oneof" and not b.strip("_")):
+        # proto3's `optional` makes a oneof of its own, "_name".
+        for what, a, b in (("number", mine.number, one.number), ("oneof", mine.oneof, one.oneof.strip("_") and one.oneof),
+                           ("type", mine.type_text().replace(", ", ","), one.type_text().replace(", ", ",")),
+                           ("deprecation", mine.deprecated, one.deprecated)):
+            if a != b:
                 faults.append("%s.%s: %s is %s, published is %s" % (facts.name, one.name, what, a or "none", b or "none"))
     for name in ours:
         faults.append("%s.%s is not in the list of facts" % (facts.name, name))
@@ -97,7 +100,7 @@ def main() -> int:
     parser.add_argument("schema")
     parser.add_argument("wanted")
     options = parser.parse_args()
-    facts, _ = published(options.schema)
+    facts = published(options.schema)
     here = proto_schema.load()
     faults: list[str] = []
     notes: list[str] = []
@@ -110,12 +113,13 @@ def main() -> int:
         if message is None:
             faults.append("%s is not declared" % name)
             continue
-        # Fields that are newer than the list of facts.
         for field in fields:
             field_name, number = field.split("=")
             mine = message.field(field_name)
-            if mine is None or mine.number != int(number):
-                faults.append("%s.%s is not declared" % (name, field))
+            if mine is not None and mine.number == int(number):
+                continue
+            known = name in facts.messages and facts.messages[name].field(field_name) is not None
+            (faults if known else notes).append("%s.%s is not declared" % (name, field))
     listed = {(name, field.split("=")[0]) for name, fields in names for field in fields}
     for name, message in here.messages.items():
         if name.startswith(STUBS + OWN):
@@ -138,7 +142,7 @@ def main() -> int:
         print("note: " + text)
     for text in faults:
         print("error: " + text)
-    print("api: %d messages here, %d wanted, %d errors" % (len(here.messages), len(names), len(faults)))
+    print("api: %d messages here, %d wanted, %d notes, %d errors" % (len(here.messages), len(names), len(notes), len(faults)))
     return 1 if faults else 0
 
 

@@ -163,6 +163,16 @@ class Walk {
 
 bool has_field_table(const Descriptor& message) { return find_section(message) >= 0; }
 
+FieldCounts count_fields(const Descriptor& message) {
+  int index = find_section(message);
+  if (index < 0) return {0, message.field_count()};
+  const FieldSection& section = field_sections()[static_cast<size_t>(index)];
+  auto rows = field_rows().subspan(section.first_row, section.rows);
+  auto others = std::count_if(rows.begin(), rows.end(),
+                              [](const FieldRow& row) { return row.state != FieldState::kImplemented; });
+  return {message.field_count() - static_cast<int>(others), message.field_count()};
+}
+
 void check_fields(const Message& message, const std::string& path, filter::ConfigReport& report) {
   int section = find_section(*message.GetDescriptor());
   if (section >= 0) Walk(path, report).message(message, static_cast<size_t>(section));

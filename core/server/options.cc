@@ -157,7 +157,8 @@ Logs
   --file-flush-interval-msec N            of access logs (default 10000)
   --admin-address-path FILE               the admin's address is written there
 
-  --list-extensions, --version, --help
+  --list-extensions                       plugins of this build, their types, and how many of their fields work
+  --version, --help
 
 Signals: SIGTERM, SIGINT drain and stop (twice: at once); SIGHUP reads the configuration again; SIGUSR1 reopens logs.
 Exit codes: 0 clean, 1 bad configuration, 2 bad arguments, 3 could not bind, 4 drained but the deadline was hit.

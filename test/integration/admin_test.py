@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import unittest
+from typing import Any
 
 from harness import (EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route,
                      wait_until)
@@ -144,6 +145,74 @@ class AdminTest(WeirTestCase):
         output = subprocess.run(["curl", "-s", "-I", "-m", "10", *["http://%s/ready" % self.weir.admin_address] * 2], check=True,
                                 stdout=subprocess.PIPE, text=True).stdout
         self.assertEqual(output.count("HTTP/1.1 200"), 2)
+
+
+class LabelsTest(WeirTestCase):
+    """What only names things is shown, and shown as it was written."""
+
+    NODE = {
+        "id": "edge-7", "cluster": "edges", "metadata": {"role": "front", "doors": ["left", "right"]},
+        "dynamic_parameters": {"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"params": {"version": "blue"}}},
+        "locality": {"region": "eu", "zone": "eu-1", "sub_zone": "rack-7"}, "user_agent_name": "tester",
+        "user_agent_build_version": {"version": {"major_number": 3, "minor_number": 2, "patch": 1}, "metadata": {"build": "ab12"}},
+        "extensions": [{"name": "e", "category": "c", "type_descriptor": "d", "disabled": True, "type_urls": ["t"],
+                        "version": {"version": {"major_number": 1}}}],
+        "client_features": ["f"], "listening_addresses": [{"socket_address": {"address": "10.0.0.1", "port_value": 80}}]}
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.port = cls.sandbox.free_port()
+        listener = http_listener(cls.port, [route({"prefix": "/"}, "labelled")], name="front", route_config={"name": "the-table"},
+                                 access_log=[{"name": "the-log", "typed_config": {
+                                     "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                                     "path": "/dev/null"}}])
+        listener["filter_chains"][0]["filters"][0]["name"] = "the-filter"
+        labelled = cluster("labelled", 1, load_balancing_policy={"policies": [{"typed_extension_config": {
+            "name": "the-policy", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin"}}}]})
+        labelled["load_assignment"]["cluster_name"] = "the-assignment"
+        cls.weir = Weir(cls.sandbox, {**bootstrap([listener], [labelled]), "node": cls.NODE})
+
+    def assert_has(self, shown: Any, written: Any) -> None:
+        """All that was written is shown; fields that were not, with their defaults."""
+        if isinstance(written, dict):
+            for key, value in written.items():
+                self.assertIn(key, shown)
+                self.assert_has(shown[key], value)
+        elif isinstance(written, list):
+            self.assertEqual(len(shown), len(written))
+            for one, other in zip(shown, written):
+                self.assert_has(one, other)
+        else:
+            self.assertEqual(shown, written)
+
+    # field: Bootstrap.node, Node.id, Node.cluster, Node.metadata, Node.dynamic_parameters, Node.locality
+    # field: Node.user_agent_name, Node.user_agent_build_version, Node.extensions, Node.client_features
+    # field: Node.listening_addresses, BuildVersion.version, BuildVersion.metadata, ContextParams.params
+    # field: core.v3.Extension.name, Extension.category, Extension.type_descriptor, Extension.version, Extension.disabled
+    # field: Extension.type_urls, SemanticVersion.major_number, SemanticVersion.minor_number, SemanticVersion.patch
+    def test_node(self) -> None:
+        self.assert_has(self.weir.admin_json("/server_info")["node"], self.NODE)
+
+    # field: Node.user_agent_version
+    def test_version_of_the_user_agent(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "node": {"user_agent_version": "7"}})
+        self.assertEqual(weir.admin_json("/server_info")["node"]["user_agent_version"], "7")
+
+    # field: listener.v3.Filter.name, AccessLog.name, RouteConfiguration.name, VirtualHost.name
+    # field: core.v3.TypedExtensionConfig.name, ClusterLoadAssignment.cluster_name
+    def test_names_in_the_dump(self) -> None:
+        dump = {entry["@type"].rsplit(".", 1)[1]: entry for entry in self.weir.admin_json("/config_dump")["configs"]}
+        resources = dump["BootstrapConfigDump"]["bootstrap"]["static_resources"]
+        network_filter = resources["listeners"][0]["filter_chains"][0]["filters"][0]
+        manager = network_filter["typed_config"]
+        self.assertEqual(network_filter["name"], "the-filter")
+        self.assertEqual(manager["access_log"][0]["name"], "the-log")
+        self.assertEqual(manager["route_config"]["name"], "the-table")
+        self.assertEqual(manager["route_config"]["virtual_hosts"][0]["name"], "all")
+        one = resources["clusters"][0]
+        self.assertEqual(one["load_balancing_policy"]["policies"][0]["typed_extension_config"]["name"], "the-policy")
+        self.assertEqual(one["load_assignment"]["cluster_name"], "the-assignment")
 
 
 class QuitTest(unittest.TestCase):

@@ -187,6 +187,7 @@ class ContinueTest(WeirTestCase):
             connection.send(b"hello")
             self.assertEqual(self.echoed(connection.read_response())["length"], 5)
 
+    # field: HttpConnectionManager.proxy_100_continue
     def test_passed_on(self) -> None:
         with Connection(self.proxying) as connection:
             connection.send(b"POST /c HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")

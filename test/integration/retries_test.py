@@ -98,11 +98,35 @@ class RetryRulesTest(WeirTestCase):
             route({"prefix": "/reset-or-good"}, "reset_or_good", policy("reset")),
             route({"prefix": "/503"}, "failing", policy("5xx", 3)),
             route({"prefix": "/409"}, "good", policy("retriable-status-codes", 2, retriable_status_codes=[409])),
+            route({"prefix": "/header"}, "good", policy("retriable-headers", 2, retriable_headers=[{"name": "x-again"}])),
+            route({"prefix": "/only-marked"}, "good", policy("5xx", 2, retriable_request_headers=[{"name": "x-may"}])),
+            route({"prefix": "/counted"}, "reset_or_good", policy("reset")),
+            route({"prefix": "/patient"}, "failing", {"timeout": "0.5s", "retry_policy": {
+                "retry_on": "5xx", "retry_back_off": {"base_interval": "3600s"}}}),
+            route({"prefix": "/slower"}, "failing", {"timeout": "1s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 24, "retry_back_off": {"base_interval": "0.001s", "max_interval": "3600s"}}}),
+            route({"prefix": "/small-buffer"}, "small_buffer", policy("reset")),
             route({"prefix": "/plain-503"}, "failing"),
-            route({"prefix": "/half"}, "half", policy("5xx,reset", 3))])], [
+            route({"prefix": "/half"}, "half", policy("5xx,reset", 3))]), cls.counting_listener(policy("reset")), cls.small_listener(policy("reset"))], [
+                cluster("small_buffer", cls.resetting.port, cls.good.port, per_connection_buffer_limit_bytes=4096),
                 cluster("dead_or_good", dead, cls.good.port), cluster("dead", dead),
                 cluster("reset_or_good", cls.resetting.port, cls.good.port), cluster("failing", cls.failing.port),
                 cluster("good", cls.good.port), cluster("half", cls.half.port)]), concurrency=1)
+
+    @classmethod
+    def counting_listener(cls, policy: dict) -> dict:
+        """Attempts are told to both sides."""
+        cls.counting_port = cls.sandbox.free_port()
+        return http_listener(cls.counting_port, name="counting", stat_prefix="counting", virtual_hosts=[{
+            "name": "counting", "domains": ["*"], "include_request_attempt_count": True,
+            "include_attempt_count_in_response": True, "routes": [route({"prefix": "/"}, "reset_or_good", policy)]}])
+
+    @classmethod
+    def small_listener(cls, policy: dict) -> dict:
+        """Its connections hold little, so that larger bodies cannot be sent again."""
+        cls.small_port = cls.sandbox.free_port()
+        return {**http_listener(cls.small_port, [route({"prefix": "/"}, "reset_or_good", policy)], name="small", stat_prefix="small"),
+                "per_connection_buffer_limit_bytes": 4096}
 
     @classmethod
     def reset(cls, connection: ServerConnection) -> None:
@@ -152,6 +176,57 @@ class RetryRulesTest(WeirTestCase):
         before = len(self.good.requests)
         self.assertEqual(fetch(self.port, "/409", headers=[("x-test-status", "409")]).status, 409)
         self.assertEqual(len(self.good.requests) - before, 3)
+
+    # field: RetryPolicy.retriable_headers
+    def test_headers_of_choice(self) -> None:
+        before = len(self.good.requests)
+        self.assertEqual(fetch(self.port, "/header").status, 200)
+        self.assertEqual(len(self.good.requests) - before, 1)
+        self.assertEqual(fetch(self.port, "/header", headers=[("x-test-header", "x-again=1")]).status, 200)
+        self.assertEqual(len(self.good.requests) - before, 4)
+
+    # field: RetryPolicy.retriable_request_headers
+    def test_only_requests_that_say_so(self) -> None:
+        failing = [("x-test-status", "500")]
+        before = len(self.good.requests)
+        self.assertEqual(fetch(self.port, "/only-marked", headers=failing).status, 500)
+        self.assertEqual(len(self.good.requests) - before, 1)
+        self.assertEqual(fetch(self.port, "/only-marked", headers=[*failing, ("x-may", "1")]).status, 500)
+        self.assertEqual(len(self.good.requests) - before, 4)
+
+    # field: VirtualHost.include_request_attempt_count, VirtualHost.include_attempt_count_in_response
+    def test_attempts_are_counted(self) -> None:
+        seen = set()
+        for _ in range(6):
+            response = fetch(self.counting_port)
+            told = self.echoed(response)["headers"]["x-envoy-attempt-count"]
+            self.assertEqual([response.header("x-envoy-attempt-count")], told)
+            seen.update(told)
+        self.assertIn("2", seen)
+        self.assertLessEqual(seen, {"1", "2"})
+        self.assertNotIn("x-envoy-attempt-count", self.echoed(fetch(self.port, "/counted"))["headers"])
+
+    # field: RetryPolicy.retry_back_off, RetryBackOff.base_interval
+    def test_a_long_back_off(self) -> None:
+        """The retry would come within the hour; the route's timeout comes first."""
+        self.attempts.clear()
+        self.assertEqual(fetch(self.port, "/patient").status, 504)
+        self.assertEqual(len(self.attempts), 1)
+
+    # field: RetryBackOff.max_interval
+    def test_a_back_off_that_grows(self) -> None:
+        """With the default limit, ten times the base, all 24 retries would be made at once."""
+        self.attempts.clear()
+        self.assertEqual(fetch(self.port, "/slower").status, 504)
+        self.assertLess(len(self.attempts), 24)
+
+    # field: Cluster.per_connection_buffer_limit_bytes, Listener.per_connection_buffer_limit_bytes
+    def test_a_body_above_the_buffer_limit_is_sent_once(self) -> None:
+        for port, path in ((self.port, "/small-buffer"), (self.small_port, "/")):
+            statuses = [fetch(port, path, "PUT", body=b"b" * 40_000).status for _ in range(6)]
+            self.assertIn(503, statuses)
+            self.assertIn(200, statuses)
+            self.assertEqual({fetch(port, path, "PUT", body=b"b" * 400).status for _ in range(6)}, {200})
 
     def test_nobody_there_is_503(self) -> None:
         self.assertEqual(fetch(self.port, "/dead").status, 503)

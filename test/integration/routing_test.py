@@ -183,6 +183,72 @@ class ActionTest(WeirTestCase):
         self.assertEqual(fetch(self.port, "/missing").status, 503)
 
 
+class TableTest(WeirTestCase):
+    """Settings of whole tables and virtual hosts: one listener with them, one without."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        def overwrite(value: str) -> list:
+            return [{"header": {"key": "x-level", "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.plain, cls.set = cls.sandbox.free_port(), cls.sandbox.free_port()
+        hosts = [{"name": "secure", "domains": ["secure.example"], "require_tls": "ALL", "routes": [direct({"prefix": "/"}, "clear")]},
+                 {"name": "all", "domains": ["*"], "routes": [
+                     route({"path": "/exact"}, "echo"), route({"prefix": "/nobody"}, "nobody", {
+                         "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}),
+                     route({"prefix": "/forwarded"}, "echo", {"host_rewrite_literal": "inner.example", "append_x_forwarded_host": True}),
+                     route({"prefix": "/level"}, "echo", response_headers_to_add=overwrite("route"))]}]
+        common = {"validate_clusters": False, "response_headers_to_add": overwrite("table")}
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.plain, name="plain", virtual_hosts=hosts, route_config=common),
+            http_listener(cls.set, name="set", virtual_hosts=hosts, route_config={
+                **common, "most_specific_header_mutations_wins": True, "ignore_path_parameters_in_path_matching": True})],
+            [cluster("echo", cls.echo.port)]))
+
+    # field: RouteConfiguration.most_specific_header_mutations_wins
+    def test_who_has_the_last_word_on_headers(self) -> None:
+        self.assertEqual(fetch(self.plain, "/level").header("x-level"), "table")
+        self.assertEqual(fetch(self.set, "/level").header("x-level"), "route")
+
+    # field: RouteConfiguration.ignore_path_parameters_in_path_matching
+    def test_path_parameters(self) -> None:
+        self.assertEqual(fetch(self.plain, "/exact;v=1").status, 404)
+        self.assertEqual(self.echoed(fetch(self.set, "/exact;v=1"))["path"], "/exact;v=1")
+
+    # field: VirtualHost.require_tls
+    def test_a_host_for_tls_only(self) -> None:
+        response = fetch(self.plain, "/x?y", host="secure.example")
+        self.assertEqual((response.status, response.header("location")), (301, "https://secure.example/x?y"))
+
+    # field: RouteAction.cluster_not_found_response_code
+    def test_status_of_an_unknown_cluster(self) -> None:
+        self.assertEqual(fetch(self.plain, "/nobody").status, 500)
+
+    # field: RouteAction.append_x_forwarded_host
+    def test_the_original_host_is_told(self) -> None:
+        headers = self.echoed(fetch(self.plain, "/forwarded"))["headers"]
+        self.assertEqual((headers["host"], headers["x-forwarded-host"]), (["inner.example"], ["test.example"]))
+
+
+class DefaultChainTest(WeirTestCase):
+    """Filter chains that match everything."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.matching, cls.default = cls.sandbox.free_port(), cls.sandbox.free_port()
+        with_match = http_listener(cls.matching, [direct({"prefix": "/"}, "matched")], name="matching")
+        with_match["filter_chains"][0]["filter_chain_match"] = {}
+        with_default = http_listener(cls.default, [direct({"prefix": "/"}, "default")], name="default")
+        with_default["default_filter_chain"] = with_default.pop("filter_chains")[0]
+        cls.weir = Weir(cls.sandbox, bootstrap([with_match, with_default]))
+
+    # field: Listener.default_filter_chain, FilterChain.filter_chain_match
+    def test_both_serve(self) -> None:
+        self.assertEqual(fetch(self.matching).text, "matched")
+        self.assertEqual(fetch(self.default).text, "default")
+
+
 class WeightTest(WeirTestCase):
     """Shares of weighted clusters and of endpoint weights."""
 

@@ -23,6 +23,11 @@ class UpstreamTimeoutTest(WeirTestCase):
             route({"prefix": "/short"}, "echo", {"timeout": "0.3s"}),
             route({"prefix": "/stall"}, "stalling", {"timeout": "0.3s"}),
             route({"prefix": "/idle"}, "stalling", {"timeout": "0s", "idle_timeout": "0.3s"}),
+            route({"prefix": "/quiet-try"}, "echo", {"timeout": "0s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
+            route({"prefix": "/quiet-end"}, "stalling", {"timeout": "0s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
+            route({"prefix": "/long"}, "echo", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
             route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.2s"}})],
             access_log=[file_access_log(cls.log_path, LOG_LINE)])],
@@ -78,6 +83,21 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.assertEqual(fetch(self.port, "/try", headers=[("x-test-delay", "3")]).status, 504)
         self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("cluster.echo.upstream_rq_per_try_timeout", 2)
+
+
+    # field: RetryPolicy.per_try_idle_timeout
+    def test_a_try_that_says_nothing(self) -> None:
+        self.assertEqual(fetch(self.port, "/quiet-try", headers=[("x-test-delay", "3")]).status, 504)
+        self.assertIn("upstream_per_try_idle_timeout", self.logged("/quiet-try 504"))
+        with Connection(self.port) as connection:  # in the middle of a response: it is cut off
+            connection.send_request(path="/quiet-end")
+            self.assertEqual(connection.reader.head().status, 200)
+            self.assertEqual(connection.reader.until_closed(), b"half")
+
+    # field: RouteAction.max_stream_duration, MaxStreamDuration.max_stream_duration
+    def test_longest_duration_of_a_stream(self) -> None:
+        self.assertEqual(fetch(self.port, "/long", headers=[("x-test-delay", "5")]).status, 504)
+        self.weir.wait_stat("http.ingress.downstream_rq_max_duration_reached", 1)
 
 
 class SlowClientTest(WeirTestCase):

@@ -1,9 +1,13 @@
 // The weir binary.
+#include <google/protobuf/descriptor.h>
+
 #include <csignal>
 #include <cstdio>
+#include <string>
 
 #include "core/base/log.h"
 #include "core/config/diagnostics.h"
+#include "core/config/field_table.h"
 #include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
@@ -44,6 +48,18 @@ filter::Registry all_plugins() {
   return builder.build();
 }
 
+void list_extensions(const filter::Registry& registry) {
+  for (const auto& plugin : registry.list()) {
+    const std::string kind(plugin.kind), name(plugin.name), type(plugin.type);
+    printf("%-16s %-48s %s", kind.c_str(), name.c_str(), type.c_str());
+    if (const auto* message = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type)) {
+      config::FieldCounts fields = config::count_fields(*message);
+      printf("  (%d of %d fields)", fields.implemented, fields.all);
+    }
+    printf("\n");
+  }
+}
+
 int run(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (is_command(arguments)) return run_command(arguments, all_plugins());
@@ -62,10 +78,7 @@ int run(int argc, char** argv) {
       printf("%s", help_text().c_str());
       return 0;
     case Mode::kListExtensions:
-      for (const auto& plugin : registry.list()) {
-        printf("%-16s %-48s %s\n", std::string(plugin.kind).c_str(), std::string(plugin.name).c_str(),
-               std::string(plugin.type).c_str());
-      }
+      list_extensions(registry);
       return 0;
     default:
       break;

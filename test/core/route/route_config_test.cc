@@ -121,6 +121,7 @@ TEST(RouteConfig, VhostHeader) {
 // field: FractionalPercent.denominator, HeaderMatcher.exact_match, HeaderMatcher.prefix_match
 // field: HeaderMatcher.contains_match, HeaderMatcher.safe_regex_match, StringMatcher.ignore_case
 // field: RegexMatcher.google_re2, QueryParameterMatcher.present_match
+// field: HeaderMatcher.suffix_match, HeaderMatcher.treat_missing_header_as_empty, TlsContextMatchOptions.validated
 TEST(RouteConfig, Matches) {
   auto table = build(host_with(R"(
     routes { match { path: '/exact' } route { cluster: 'c0' } }
@@ -143,7 +144,11 @@ TEST(RouteConfig, Matches) {
     routes { match { prefix: '/' headers { name: 'x-d' safe_regex_match { regex: 'a+' } } } route { cluster: 'c13' } }
     routes { match { prefix: '/' headers { name: 'x-e' exact_match: 'e' } } route { cluster: 'c14' } }
     routes { match { prefix: '/' headers { name: 'x-f' prefix_match: 'f' treat_missing_header_as_empty: true } }
-             route { cluster: 'c15' } })"));
+             route { cluster: 'c15' } }
+    routes { match { prefix: '/' headers { name: 'x-g' suffix_match: 'gg' } } route { cluster: 'c16' } }
+    routes { match { prefix: '/' tls_context { validated { value: true } } } route { cluster: 'c17' } }
+    routes { match { prefix: '/empty' headers { name: 'x-h' string_match { safe_regex { regex: 'h?' } }
+                                                treat_missing_header_as_empty: true } } route { cluster: 'c18' } })"));
   ASSERT_NE(table, nullptr);
   auto cluster = [&](const route::TestRequest& request, route::SelectInput input = {.random = 999'999}) {
     const route::Route* route = table->select(request.headers(), input).route;
@@ -167,6 +172,9 @@ TEST(RouteConfig, Matches) {
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-d", "aaa"}})), "c13");
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-e", "e"}})), "c14");
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-f", "fg"}})), "c15");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-g", "egg"}})), "c16");
+  EXPECT_EQ(cluster(TestRequest("/"), {.random = 999'999, .client_certificate_validated = true}), "c17");
+  EXPECT_EQ(cluster(TestRequest("/empty")), "c18");
   EXPECT_EQ(cluster(TestRequest("/")), "none");
 }
 
@@ -357,6 +365,7 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
 }
 
 // field: RouteConfiguration.max_direct_response_body_size_bytes, WeightedCluster.total_weight
+// field: RetryPolicy.retry_host_predicate, RetryHostPredicate.name, RetryHostPredicate.typed_config
 TEST(RouteConfig, FaultsOfValues) {
   const std::string at = "rc.virtual_hosts[0].routes[0]";
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
@@ -381,6 +390,12 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'other' } }")),
             at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
                  "envoy.retry_host_predicates.previous_hosts is");
+  EXPECT_EQ(
+      errors(route_with("retry_policy { retry_host_predicate { name: 'envoy.retry_host_predicates.previous_hosts' "
+                        "typed_config { [type.googleapis.com/envoy.extensions.retry.host.omit_canary_hosts.v3."
+                        "OmitCanaryHostsPredicate] {} } } }")),
+      at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
+           "envoy.retry_host_predicates.previous_hosts is");
   EXPECT_EQ(errors("request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } "
                    "append_action: ADD_IF_ABSENT }" +
                    host_with("")),
