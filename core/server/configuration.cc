@@ -98,10 +98,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
+                                  std::string_view service_cluster) {
   Configuration out;
   Report report(positions, diagnostics);
-  report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
+  report.check_fields(bootstrap, "", {"static_resources", "admin", "node", "layered_runtime"},
+                      {"stats_flush_interval", "header_prefix"});
   const auto& resources = bootstrap.static_resources();
   report.check_fields(resources, "static_resources", {"listeners", "clusters"}, {});
   if (bootstrap.has_admin()) {
@@ -111,6 +113,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
       out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
   }
 
+  out.runtime = config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", service_cluster, report);
   Routes routes(positions, registry, store, slots, report, out.routes);
   std::map<std::string, int> names;
   for (int i = 0; i < resources.clusters_size(); ++i) {

@@ -11,6 +11,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
 #include "core/config/position_index.h"
+#include "core/config/runtime_config.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
@@ -32,6 +33,7 @@ struct Configuration {
   std::vector<config::ClusterTranslation> clusters;
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
+  config::RuntimeTranslation runtime;
   net::Address admin_address;  // empty: no admin
   std::vector<std::string> admin_warnings;
 };
@@ -56,8 +58,10 @@ class PublisherSlots final : public SlotNames {
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
 // [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
+// `service_cluster`: of the command line, for disk layers of the runtime.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics,
+                                  std::string_view service_cluster = {});
 
 }  // namespace weir::server

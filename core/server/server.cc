@@ -97,6 +97,7 @@ int Server::start() {
   publisher_->count_in(store_.gauge("server.config_versions"));
   clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
+  runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
   switch (load(true)) {
@@ -125,7 +126,8 @@ Server::LoadResult Server::load(bool first) {
   Configuration configuration;
   if (!diagnostics.has_errors()) {
     PublisherSlots slots(*publisher_);
-    configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
+    configuration =
+        translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics, options_.service_cluster);
   }
   std::string text = diagnostics.text();
   if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());
@@ -140,6 +142,7 @@ Server::LoadResult Server::load(bool first) {
     WEIR_LOG(kError, "server", "%s", last_reload_error_.c_str());
     return LoadResult::kCannotBind;
   }
+  runtime_->apply(std::move(configuration.runtime), batch);
   clusters_->apply(std::move(configuration.clusters), batch);
   std::map<std::string, uint64_t> routes;
   for (StagedRoute& staged : configuration.routes) {

@@ -14,6 +14,7 @@
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
 #include "core/server/options.h"
+#include "core/server/runtime_manager.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -50,6 +51,7 @@ class Server {
   const Options& options() const { return options_; }
   ClusterManager& clusters() { return *clusters_; }
   ListenerManager& listeners() { return *listeners_; }
+  RuntimeManager& runtime() { return *runtime_; }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
   WallTime loaded_at() const { return loaded_at_; }
@@ -82,6 +84,7 @@ class Server {
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
+  std::unique_ptr<RuntimeManager> runtime_;
   std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
   std::unique_ptr<event::Signals> signals_;
   std::unique_ptr<DrainCheck> drain_check_;

@@ -38,7 +38,8 @@ int validate(const Options& options, const filter::Registry& registry) {
   if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
   NumberedSlots slots;
-  Configuration configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+  Configuration configuration =
+      translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics, options.service_cluster);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {
