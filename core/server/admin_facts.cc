@@ -141,6 +141,12 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
   }
 }
 
+const runtime::Layers& AdminFacts::runtime() const { return server_.runtime().layers(); }
+
+bool AdminFacts::modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) {
+  return server_.runtime().override_values(texts);
+}
+
 void AdminFacts::shutdown() {
   // After the answer: the request is still being served.
   server_.lane().post([this] { server_.begin_shutdown(); });

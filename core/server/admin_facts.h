@@ -37,6 +37,8 @@ class AdminFacts final : public admin::AdminSource {
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,
                          const std::function<void(const admin::ResourceView&)>& visit) const override;
+  const runtime::Layers& runtime() const override;
+  bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override;
   void shutdown() override;
   void fail_health_check(bool fail) override;
   void reopen_logs() override;

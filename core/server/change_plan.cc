@@ -45,6 +45,10 @@ ListenerFacts facts_of(const config::ListenerTranslation& from) {
   return facts;
 }
 
+bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
+  return field.name() == "static_resources" || field.name() == "layered_runtime";
+}
+
 Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   Inventory all;
   // Translations stand in the order of their messages.
@@ -66,7 +70,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
   std::vector<const google::protobuf::FieldDescriptor*> set;
   bootstrap.GetReflection()->ListFields(bootstrap, &set);
   for (const auto* field : set) {
-    if (field->name() == "static_resources") continue;
+    if (is_reloaded(*field)) continue;
     envoy::config::bootstrap::v3::Bootstrap one;
     const auto& reflection = *bootstrap.GetReflection();
     if (field->is_repeated() || field->message_type() == nullptr) {
@@ -79,6 +83,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
     }
     all.start_only[field->name()] = config::fingerprint(one);
   }
+  if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
   return all;
 }
 
@@ -134,6 +139,7 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
   for_each_pair(before.start_only, after.start_only, [&](const std::string& name, const auto* was, const auto* is) {
     if (was == nullptr || is == nullptr || *was != *is) plan.start_only.push_back(name);
   });
+  plan.runtime = before.runtime != after.runtime;
   return plan;
 }
 
@@ -150,6 +156,7 @@ std::string Plan::summary() const {
   count(routes.size(), "route table");
   count(clusters.size(), "cluster");
   count(secrets.size(), "secret");
+  if (runtime) text += text.empty() ? "runtime" : ", runtime";
   if (text.empty()) return "nothing changed";
   text += " changed";
   if (chains > 0)

@@ -18,6 +18,10 @@ namespace weir::config {
 struct ListenerTranslation;
 }
 
+namespace google::protobuf {
+class FieldDescriptor;
+}
+
 namespace weir::server {
 
 struct Configuration;
@@ -58,9 +62,12 @@ struct Inventory {
   std::map<std::string, ClusterFacts> clusters;
   std::map<std::string, RouteFacts> routes;  // by slot name
   std::map<std::string, SecretFacts> secrets;
+  uint64_t runtime = 0;
   std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
 };
 ListenerFacts facts_of(const config::ListenerTranslation& listener);
+// Whether a reload applies this field of the bootstrap.
+bool is_reloaded(const google::protobuf::FieldDescriptor& field);
 Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
 
 enum class Change : uint8_t { kNone, kAdded, kRemoved, kChanged };
@@ -86,10 +93,11 @@ struct Plan {
   std::map<std::string, ClusterEffect> clusters;
   std::map<std::string, Change> routes;
   std::map<std::string, Change> secrets;
+  bool runtime = false;
   std::vector<std::string> start_only;  // differ, and take effect at the next start
 
   // Nothing is to be applied.
-  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty(); }
+  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && !runtime; }
   // "1 cluster, 2 route tables changed; 1 filter chain drains", "nothing changed".
   std::string summary() const;
 };

@@ -119,7 +119,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
+                                  std::string_view service_cluster) {
   Configuration out;
   const size_t found_before = diagnostics.items().size();
   const auto& resources = bootstrap.static_resources();
@@ -133,6 +134,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
+  out.runtime = config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", service_cluster, report);
   std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
@@ -174,11 +176,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
 
 void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                          const config::PositionIndex& positions, const filter::Registry& registry,
-                         Diagnostics& diagnostics) {
+                         Diagnostics& diagnostics, std::string_view service_cluster) {
   if (diagnostics.unreadable()) return;
   stats::Store store;
   NumberedSlots slots;
-  translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+  translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics, service_cluster);
 }
 
 }  // namespace weir::server

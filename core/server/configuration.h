@@ -12,6 +12,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
 #include "core/config/position_index.h"
+#include "core/config/runtime_config.h"
 #include "core/config/secret_config.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
@@ -39,6 +40,7 @@ struct Configuration {
   std::vector<StagedRoute> routes;
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
+  config::RuntimeTranslation runtime;
   net::Address admin_address;     // empty: no admin
   std::vector<std::string> admin_warnings;
 };
@@ -63,14 +65,16 @@ class PublisherSlots final : public SlotNames {
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
 // [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
+// `service_cluster`: of the command line, for disk layers of the runtime.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics,
+                                  std::string_view service_cluster = {});
 
 // [main] Only the faults, of a bootstrap that will not be applied: nothing of it outlives the call. Errors of loading
 // may be in `diagnostics` already; what only follows from them is not said.
 void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                          const config::PositionIndex& positions, const filter::Registry& registry,
-                         config::Diagnostics& diagnostics);
+                         config::Diagnostics& diagnostics, std::string_view service_cluster = {});
 
 }  // namespace weir::server

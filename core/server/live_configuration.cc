@@ -28,6 +28,7 @@ uint64_t version_of(const Inventory& inventory) {
   for (const auto& [key, facts] : inventory.clusters) name(key), number(facts.settings), number(facts.hosts);
   for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
+  number(inventory.runtime);
   for (const auto& [key, fingerprint] : inventory.start_only) name(key), number(fingerprint);
   return all & kVersionBits;
 }
@@ -35,13 +36,15 @@ uint64_t version_of(const Inventory& inventory) {
 }  // namespace
 
 LiveConfiguration::LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
-                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners)
+                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
+                                     RuntimeManager& runtime)
     : options_(options),
       registry_(registry),
       store_(store),
       publisher_(publisher),
       clusters_(clusters),
       listeners_(listeners),
+      runtime_(runtime),
       version_(store.gauge("server.config_version")),
       update_time_(store.gauge("server.config_update_time")) {}
 
@@ -65,7 +68,8 @@ Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) 
   config::load_bootstrap(source, *bootstrap, positions, update.diagnostics);
   update.read = system_clock().mono_now() - start;
   if (update.diagnostics.has_errors()) {
-    check_configuration(*bootstrap, positions, registry_, update.diagnostics);  // all faults of the file at once
+    check_configuration(*bootstrap, positions, registry_, update.diagnostics,
+                        options_.service_cluster);  // all faults of the file at once
     update.result = Update::Result::kBadConfiguration;
     return update;
   }
@@ -85,7 +89,7 @@ void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
   Bootstrap before = *bootstrap_;
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
-    if (field->name() != "static_resources" && !field->real_containing_oneof())
+    if (!is_reloaded(*field) && !field->real_containing_oneof())
       reflection.SwapFields(&bootstrap, &before, {field});
   }
 }
@@ -96,7 +100,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics);
+      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics, options_.service_cluster);
   if (!update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
@@ -124,6 +128,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     return;
   }
   // From here on nothing can fail.
+  runtime_.apply(std::move(configuration.runtime), batch);
   clusters_.apply(std::move(configuration.clusters), batch);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))

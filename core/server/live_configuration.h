@@ -17,6 +17,7 @@
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
 #include "core/server/options.h"
+#include "core/server/runtime_manager.h"
 #include "core/stats/store.h"
 
 namespace weir::server {
@@ -40,7 +41,8 @@ struct Update {
 class LiveConfiguration {
  public:
   LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
-                    event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners);
+                    event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
+                    RuntimeManager& runtime);
   ~LiveConfiguration();
 
   enum class Apply : uint8_t { kYes, kLook };
@@ -73,6 +75,7 @@ class LiveConfiguration {
   event::Publisher& publisher_;
   ClusterManager& clusters_;
   ListenerManager& listeners_;
+  RuntimeManager& runtime_;
   config::SecretStore secrets_;
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;  // nullptr: nothing was loaded yet
   Inventory inventory_;

@@ -94,10 +94,12 @@ int Server::start() {
   publisher_->count_in(store_.gauge("server.config_versions"));
   clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
+  runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ =
-      std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_, *listeners_);
+      std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_, *listeners_,
+                                          *runtime_);
   if (int code = load_first(); code != 0) return code;
   files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
   files_->watch(configuration_->watched());

@@ -17,6 +17,7 @@
 #include "core/server/listener_manager.h"
 #include "core/server/live_configuration.h"
 #include "core/server/options.h"
+#include "core/server/runtime_manager.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -54,6 +55,7 @@ class Server {
   const Options& options() const { return options_; }
   ClusterManager& clusters() { return *clusters_; }
   ListenerManager& listeners() { return *listeners_; }
+  RuntimeManager& runtime() { return *runtime_; }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
   LiveConfiguration& configuration() { return *configuration_; }
@@ -96,6 +98,7 @@ class Server {
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
+  std::unique_ptr<RuntimeManager> runtime_;
   std::unique_ptr<LiveConfiguration> configuration_;
   std::unique_ptr<event::FileWatcher> files_;
   std::unique_ptr<event::Signals> signals_;

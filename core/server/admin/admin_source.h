@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/lb/host.h"
@@ -15,6 +17,9 @@
 
 namespace google::protobuf {
 class Message;
+}
+namespace weir::runtime {
+class Layers;
 }
 namespace envoy::admin::v3 {
 class CommandLineOptions;
@@ -77,6 +82,10 @@ class AdminSource {
   virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
   virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
+
+  virtual const runtime::Layers& runtime() const = 0;
+  // Overrides of runtime values: key and text, an empty text removes one. False: there is no admin layer.
+  virtual bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) = 0;
 
   // Begins to shut down; returns at once and destroys nothing: the answer is still to be sent.
   virtual void shutdown() = 0;

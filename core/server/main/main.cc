@@ -29,7 +29,7 @@ int validate(const Options& options, const filter::Registry& registry) {
   source.overlay = options.config_yaml;
   if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
-  check_configuration(bootstrap, positions, registry, diagnostics);
+  check_configuration(bootstrap, positions, registry, diagnostics, options.service_cluster);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {

@@ -48,6 +48,27 @@ TEST_F(EndpointsTest, ServerInfo) {
   }
 }
 
+TEST_F(EndpointsTest, Runtime) {
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify?a=1")), 503);
+  std::vector<runtime::Layer> layers(2);
+  layers[0] = {"base", false, {{"a.b", {"5", {}}}, {"c", {"x\"y", {}}}}};
+  layers[1] = {"admin", true, {}};
+  source_.runtime_.set(layers);
+  EXPECT_EQ(post("/runtime_modify?a.b=7&d=1"), "OK\n");
+  EXPECT_EQ(
+      without_spaces(get("/runtime")),
+      R"({"layers":["base","admin"],"entries":{"a.b":{"final_value":"7","layer_values":["5","7"]},)"
+      R"("c":{"final_value":"x\"y","layer_values":["x\"y",""]},"d":{"final_value":"1","layer_values":["","1"]}}})");
+  EXPECT_EQ(
+      body_of(exchange("POST", "/runtime_modify", "content-type: application/x-www-form-urlencoded\r\n", "a.b=&d=")),
+      "OK\n");
+  EXPECT_NE(get("/runtime").find(R"("final_value": "5")"), std::string::npos);
+  EXPECT_EQ(get("/runtime").find(R"("d")"), std::string::npos);
+  EXPECT_EQ(status_of(exchange("GET", "/runtime_modify?a=1")), 405);
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify")), 400);
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify?=1")), 400);
+}
+
 TEST_F(EndpointsTest, Clusters) {
   EXPECT_EQ(get("/clusters"),
             "api::observability_name::api\n"

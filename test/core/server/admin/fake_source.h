@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/runtime/layers.h"
 #include "core/server/admin/endpoints.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -71,11 +72,19 @@ class FakeSource final : public AdminSource {
         visit({listener.name(), listener, bootstrap_loaded_at(), true, "7"});
     }
   }
+  const runtime::Layers& runtime() const override { return runtime_; }
+  bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override {
+    for (const auto& [key, text] : texts) {
+      if (!runtime_.override_value(key, {text, {}})) return false;
+    }
+    return true;
+  }
   void shutdown() override { actions_ += "shutdown "; }
   void fail_health_check(bool fail) override { actions_ += fail ? "fail " : "ok "; }
   void reopen_logs() override { actions_ += "reopen "; }
 
   stats::Store store_;
+  runtime::Layers runtime_;
   ServerState state_ = ServerState::kLive;
   envoy::config::bootstrap::v3::Bootstrap bootstrap_;
   std::vector<lb::HostEntry> hosts_;
