@@ -194,7 +194,8 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       cursor_.skip(cursor_.next());
       continue;
     }
-    const auto [field, secret] = at->second;
+    const FieldDescriptor* const field = at->second.field;  // no binding: clang 14 captures none
+    const bool secret = at->second.secret;
     const Place place = key.place;
     const auto before = std::find_if(seen.begin(), seen.end(), [&](const Seen& s) { return s.field == field; });
     if (before != seen.end()) {

@@ -11,9 +11,7 @@ namespace {
 using filter::FactoryScope;
 using proxy::ConnectionManagerConfig;
 
-Duration to_duration(const google::protobuf::Duration& proto) {
-  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
-}
+Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   std::vector<filter::HttpFilterEntry> entries;
