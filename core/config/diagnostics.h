@@ -23,11 +23,14 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
+  // Control characters in its texts, and what is not UTF-8, become escapes.
   void add(Diagnostic diagnostic);
 
   bool has_errors() const { return errors_ != 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
+  // Something could not be read to its end, so that what is missing from the message says nothing.
+  bool unreadable() const { return unreadable_; }
   // In the order they were found, which is not the order of the file. At most kKept of them; the counts go on.
   const std::vector<Diagnostic>& items() const { return items_; }
 
@@ -47,6 +50,7 @@ class Diagnostics {
   std::vector<Diagnostic> items_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
+  bool unreadable_ = false;  // an error without a path
 };
 
 // Text that came from a file, made fit for a message: control characters escaped, shortened, quoted unless it is a

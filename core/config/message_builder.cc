@@ -209,6 +209,9 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       continue;
     }
     const Event value = cursor_.next();
+    if (value.kind == EventKind::kFailed) {
+      return;  // the text ends here: there is nothing of which to say where it stands
+    }
     index_.enter_field(field->name(), value.kind == EventKind::kScalar ? value.place : place);
     secret_ += secret ? 1 : 0;
     const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
@@ -303,7 +306,9 @@ void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const
         out.GetReflection()->GetMessageFactory()->GetPrototype(field.message_type())->New());
     const bool good_key = scalar(*entry, key_field, key, false);
     const Event item = cursor_.next();
-    if (is_null_event(item) && !null_is_value) {
+    if (item.kind == EventKind::kFailed) {
+      // As for a field: no entry.
+    } else if (is_null_event(item) && !null_is_value) {
       // As for a field: nothing is said about this key.
     } else if (!good_key) {
       cursor_.skip(item);

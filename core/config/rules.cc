@@ -75,7 +75,6 @@ class Validator {
     }
   }
 
-  bool unreadable() const { return broken_.contains(""); }
   void message(const Message& message);
 
  private:
@@ -428,9 +427,8 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
 bool validate(const google::protobuf::Message& message, const PositionIndex& index, Diagnostics& diagnostics,
               const ValidateOptions& options) {
   const size_t errors_before = diagnostics.errors();
-  Validator validator(index, diagnostics, options);
-  if (!validator.unreadable()) {
-    validator.message(message);
+  if (!diagnostics.unreadable()) {
+    Validator(index, diagnostics, options).message(message);
   }
   return diagnostics.errors() == errors_before;
 }

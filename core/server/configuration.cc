@@ -100,6 +100,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   const config::PositionIndex& positions, const filter::Registry& registry,
                                   stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
   Configuration out;
+  if (diagnostics.unreadable()) return out;
   Report report(positions, diagnostics);
   report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
   const auto& resources = bootstrap.static_resources();

@@ -50,12 +50,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(find_header_id(lower) == resolved.id());
     auto is_name = [&](const auto& entry) { return entry.first == lower; };
     auto first = std::find_if(model.begin(), model.end(), is_name);
-    switch (operation % 6) {
+    switch (operation % 8) {
       case 0:
       case 1: {
         std::string value = input.text();
         // Repeats reach the entries that first_ cannot index.
-        for (int i = operation % 6 == 1 ? operation : 1; i > 0; --i) {
+        for (int i = operation % 8 == 1 ? operation : 1; i > 0; --i) {
           map.add_copy(any_case, value);
           model.emplace_back(lower, value);
         }
@@ -84,6 +84,22 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           first->second += "," + value;
         break;
       }
+      case 6:
+        // By number, with a view: names that have one only.
+        if (resolved.id() == HeaderId::kNone) break;
+        map.set(resolved.id(), "by number");
+        if (first == model.end()) {
+          model.emplace_back(lower, "by number");
+        } else {
+          first->second = "by number";
+          model.erase(std::remove_if(first + 1, model.end(), is_name), model.end());
+        }
+        break;
+      case 7:
+        if (resolved.id() == HeaderId::kNone || first == model.end()) break;
+        map.replace_first(resolved.id(), "first");
+        first->second = "first";
+        break;
       case 5: {
         size_t least = input.byte();
         size_t gone = std::erase_if(model, [&](const auto& entry) { return entry.second.size() > least; });
@@ -96,11 +112,24 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(map.size() == model.size());
     require(map.contains(resolved) == (first != model.end()));
     require(map.get(resolved) == (first != model.end() ? std::string_view(first->second) : std::string_view()));
+    std::string all;
+    for (const auto& entry : model) {
+      if (is_name(entry)) all += (&entry != &*first ? "," : "") + entry.second;
+    }
+    ArenaPool scratch_pool;
+    Arena scratch(scratch_pool);
+    require(map.get_all(resolved, scratch) == all);
     require(map.count(resolved) == static_cast<size_t>(std::count_if(model.begin(), model.end(), is_name)));
   }
   std::string expected;
-  for (const auto& [name, value] : model) expected += name + ": " + value + "\n";
-  require(map.to_string() == expected);
+  size_t bytes = 0;
+  for (const auto& [name, value] : model) {
+    expected += name + ": " + value + "\n";
+    bytes += name.size() + value.size();
+  }
+  require(map.to_string() == expected && map.byte_size() == bytes);
+  int status = map.status_code();
+  require(status == 0 || map.status() == std::string(3 - std::to_string(status).size(), '0') + std::to_string(status));
   Arena other(pool);
   HeaderMap copy(other);
   map.copy_to(copy);

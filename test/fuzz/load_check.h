@@ -10,6 +10,7 @@
 
 #include "core/config/json_reader.h"
 #include "core/config/proto_loader.h"
+#include "core/config/source_text.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "test/fuzz/input.h"
 

@@ -63,7 +63,7 @@ StringMatcherSpec string_spec(Input& input) {
 
 bool string_matches(StringMatcherSpec spec, std::string value) {
   using Kind = StringMatcherSpec::Kind;
-  if (spec.kind == Kind::kRegex) return Regex::compile("(" + spec.text + ")")->full_match(value);
+  if (spec.kind == Kind::kRegex) return Regex::compile(spec.text)->full_match(value);  // regex() sees to these
   if (spec.ignore_case) {
     for (std::string* text : {&spec.text, &value}) {
       for (char& c : *text) c = http::to_lower(c);
