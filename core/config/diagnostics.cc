@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/config/position_index.h"
+#include "core/config/source_text.h"
 
 namespace weir::config {
 namespace {
@@ -47,6 +48,36 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
+// One finding is one line of valid text, whatever it quotes from a file or from the network, and wherever that was cut.
+void make_printable(std::string& text) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (std::none_of(text.begin(), text.end(), [&](char c) {
+        return is_control(static_cast<unsigned char>(c)) || static_cast<unsigned char>(c) >= 0x80;
+      })) {
+    return;
+  }
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const size_t length = utf8_length(std::string_view(text).substr(i));
+    // U+0080 to U+009F are control characters too, and terminals obey some.
+    const bool escaped = is_control(c) || length == 0 || (c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0);
+    if (!escaped) {
+      out.append(text, i, length);
+    } else if (c == '\n' || c == '\t' || c == '\r') {
+      out += c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r";
+    } else {
+      for (size_t k = i; k < i + std::max<size_t>(length, 1); ++k) {
+        char buffer[8];
+        std::snprintf(buffer, sizeof buffer, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(text[k])));
+        out += buffer;
+      }
+    }
+    i += std::max<size_t>(length, 1);
+  }
+  text = std::move(out);
+}
+
 bool is_word(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -60,6 +91,10 @@ void Diagnostics::add(Diagnostic diagnostic) {
   (diagnostic.severity == Severity::kError ? errors_ : warnings_)++;
   unreadable_ = unreadable_ || (diagnostic.severity == Severity::kError && diagnostic.path.empty());
   if (items_.size() < kKept) {
+    for (std::string* text :
+         {&diagnostic.path, &diagnostic.message, &diagnostic.found, &diagnostic.allowed, &diagnostic.hint}) {
+      make_printable(*text);
+    }
     items_.push_back(std::move(diagnostic));
   }
 }

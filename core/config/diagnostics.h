@@ -25,6 +25,7 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
+  // Control characters in its texts, and what is not UTF-8, become escapes.
   void add(Diagnostic diagnostic);
 
   bool has_errors() const { return errors_ != 0; }
@@ -54,7 +55,7 @@ class Diagnostics {
   std::vector<Diagnostic> items_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
-  bool unreadable_ = false;
+  bool unreadable_ = false;  // an error without a path
 };
 
 // A path as people read it beside a line number: "listeners[0]...routes[2].route.cluster".

@@ -101,7 +101,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   }
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();
-    out.spec.listener_filters_timeout = std::chrono::seconds(timeout.seconds()) + Duration(timeout.nanos());
+    out.spec.listener_filters_timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
   out.spec.continue_on_listener_filters_timeout = proto.continue_on_listener_filters_timeout();
   for (int i = 0; i < proto.listener_filters_size(); ++i) {

@@ -196,7 +196,8 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       cursor_.skip(cursor_.next());
       continue;
     }
-    const auto [field, secret] = at->second;
+    const FieldDescriptor* const field = at->second.field;  // no binding: clang 14 captures none
+    const bool secret = at->second.secret;
     const Place place = key.place;
     const auto before = std::find_if(seen.begin(), seen.end(), [&](const Seen& s) { return s.field == field; });
     if (before != seen.end()) {
@@ -210,6 +211,9 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       continue;
     }
     const Event value = cursor_.next();
+    if (value.kind == EventKind::kFailed) {
+      return;  // the text ends here: there is nothing of which to say where it stands
+    }
     index_.enter_field(field->name(), value.kind == EventKind::kScalar ? value.place : place);
     secret_ += secret ? 1 : 0;
     const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
@@ -323,7 +327,9 @@ void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const
         out.GetReflection()->GetMessageFactory()->GetPrototype(field.message_type())->New());
     const bool good_key = scalar(*entry, key_field, key, false);
     const Event item = cursor_.next();
-    if (is_null_event(item) && !null_is_value) {
+    if (item.kind == EventKind::kFailed) {
+      // As for a field: no entry.
+    } else if (is_null_event(item) && !null_is_value) {
       // As for a field: nothing is said about this key.
     } else if (!good_key) {
       cursor_.skip(item);

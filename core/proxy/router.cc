@@ -439,9 +439,10 @@ void Router::fail(const Failure& failure) {
   }
   if (committed_) {
     done_ = true;
-    info.flags.set(failure.reason == ResetReason::kProtocolError ? ResponseFlag::kUpstreamProtocolError
-                                                                 : ResponseFlag::kUpstreamConnectionTermination);
-    stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");
+    bool garbage = failure.reason == ResetReason::kProtocolError;
+    info.flags.set(garbage ? ResponseFlag::kUpstreamProtocolError : ResponseFlag::kUpstreamConnectionTermination);
+    stream_->respond_abort(garbage ? "upstream_reset_after_response_started{protocol_error}"
+                                   : "upstream_reset_after_response_started{connection_termination}");
     return;
   }
   uint32_t on = 0;

@@ -120,22 +120,18 @@ void ServerConnection::on_request_trailers(http::HeaderMap&) {
 }
 
 void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
-  if (connection().peer_ended() && stream_ != nullptr) {
+  if (error == http::h1::ParseError::kPrematureEof) {
     // Not garbage: the client went away in the middle of its request.
-    config_.stats->rq_rx_reset.inc();
-    stream_->on_disconnect(ResponseFlag::kDownstreamConnectionTermination, "downstream_remote_disconnect");
-    release_stream();
+    if (stream_ != nullptr) {
+      config_.stats->rq_rx_reset.inc();
+      stream_->on_disconnect(ResponseFlag::kDownstreamConnectionTermination, "downstream_remote_disconnect");
+      release_stream();
+    }
     connection().close(net::CloseReason::kRemote);
     return;
   }
   config_.stats->cx_protocol_error.inc();
-  if (stream_ == nullptr) {
-    if (connection().peer_ended()) {
-      connection().close(net::CloseReason::kRemote);
-      return;
-    }
-    make_stream().stream().info().protocol = stream::Protocol::kHttp11;
-  }
+  if (stream_ == nullptr) make_stream().stream().info().protocol = stream::Protocol::kHttp11;
   stream_->on_protocol_error(http::h1::error_name(error), suggested_status);
 }
 

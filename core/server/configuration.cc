@@ -122,6 +122,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
                                   std::string_view service_cluster) {
   Configuration out;
+  if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
   const auto& resources = bootstrap.static_resources();
   config::NameTable clusters("static_resources.clusters", positions);
@@ -177,7 +178,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
 void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                          const config::PositionIndex& positions, const filter::Registry& registry,
                          Diagnostics& diagnostics, std::string_view service_cluster) {
-  if (diagnostics.unreadable()) return;
   stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics, service_cluster);

@@ -64,7 +64,8 @@ class PublisherSlots final : public SlotNames {
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
-// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
+// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none. Of a
+// text that could not be read to its end nothing more is said: most of it would be missing.
 // `service_cluster`: of the command line, for disk layers of the runtime.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,

@@ -154,9 +154,9 @@ void H1Connection::on_response_trailers(http::HeaderMap&) {
 }
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {
-  bool premature = connection_.peer_ended() && !codec_.response_started();
-  if (premature) {
-    fail_active(ResetReason::kConnectionTermination, {});
+  if (error == http::h1::ParseError::kPrematureEof) {
+    // Not garbage: the connection ended. What has begun to answer is not asked again as if nothing had happened.
+    fail_active(codec_.response_started() ? ResetReason::kRemoteReset : ResetReason::kConnectionTermination, {});
   } else {
     pool_.cluster().stats().cx_protocol_error.inc();
     fail_active(ResetReason::kProtocolError, http::h1::error_name(error));

@@ -95,6 +95,12 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("edge.yaml:3:", output)
 
+    def test_half_a_file(self) -> None:
+        # What stands behind the fault was never read: nothing is said to be missing.
+        code, output = self.validate(BAD[:BAD.index("          http_filters:")].replace("prefx", "prefix") + "\t- x\n")
+        self.assertEqual(code, 1)
+        self.assertEqual(output.count("error:"), 1, output)
+
     def test_json(self) -> None:
         code, output = self.validate('{"static_resources": {"listeners": []}}', "edge.json")
         self.assertEqual(code, 0, output)

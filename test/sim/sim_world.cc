@@ -32,6 +32,7 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   read(subject.request);
   read(subject.response);
   read(subject.response_trailers);
+  ++lines;
   ++details[std::string(info.details)];
   std::string id(subject.request->get(http::HeaderName("x-sim-id")));
   // Garbled requests have the number 0, or what became of it; a head that could not be read ends where it was wrong.
@@ -41,7 +42,8 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   }
 }
 
-SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(static_cast<int64_t>(bugs_found())) {
+SimWorld::SimWorld(uint64_t seed)
+    : random_(seed), seed_(seed), network_(random_.next()), bugs_before_(static_cast<int64_t>(bugs_found())) {
   for (uint32_t i = 0; i < 3; ++i) {
     workers_.push_back(std::make_unique<server::Worker>(
         event::Lane::Options{.index = i, .clock = &clock_, .random_seed = seed * 3 + i + 1}));
@@ -320,7 +322,7 @@ bool SimWorld::step_peers() {
     if (random_.below(4) != 0) moved |= server->step();
   }
   std::erase_if(clients_, [](const auto& client) { return client->done(); });
-  return moved;
+  return network_.step() || moved;
 }
 
 void SimWorld::advance_clock(bool moved) {
@@ -387,6 +389,8 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
     }
     if (sample.type == stats::Type::kCounter) counters[name] = sample.value;
   });
+  if (uint64_t requests = counters["http.sim.downstream_rq_total"]; requests != logger_->lines)
+    wrong.push_back(std::to_string(requests) + " requests and " + std::to_string(logger_->lines) + " log lines");
   for (const char* thing :
        {"cluster.c0.upstream_cx", "cluster.c1.upstream_cx", "cluster.c2.upstream_cx", "http.sim.downstream_cx"}) {
     std::string name(thing);
@@ -402,7 +406,9 @@ std::vector<std::string> SimWorld::drain_and_check() {
   wrong.insert(wrong.end(), server_violations_.begin(), server_violations_.end());
   for (auto& client : clients_) client->leave();
   clients_.clear();
+  network_.set_calm();
   for (int i = 0; i < 200; ++i) {
+    network_.step();
     for (auto& server : servers_) server->step();
     step_lanes();
   }
@@ -414,6 +420,7 @@ std::vector<std::string> SimWorld::drain_and_check() {
   batch.remove(publisher_->intern(SlotKind::kRouteTable, "routes"));
   publisher_->publish(std::move(batch));
   for (int i = 0; i < 400; ++i) {
+    network_.step();
     for (auto& server : servers_) server->step();
     step_lanes();
     clock_.advance(i < 200 ? Duration(50ms) : Duration(30s));
@@ -459,6 +466,9 @@ std::vector<std::string> SimWorld::drain_and_check() {
       if (limit->taken() != 0) wrong.push_back("a circuit breaker's count is " + std::to_string(limit->taken()));
     }
   }
+  servers_.clear();
+  if (network_.open_descriptors() != 0)
+    wrong.push_back(std::to_string(network_.open_descriptors()) + " sockets were never closed");
   return wrong;
 }
 

@@ -14,9 +14,7 @@ namespace {
 using filter::FactoryScope;
 using proxy::ConnectionManagerConfig;
 
-Duration to_duration(const google::protobuf::Duration& proto) {
-  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
-}
+Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 // The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known.
 void check_order(const pb::HttpConnectionManager& proto, const std::vector<std::optional<bool>>& terminal,

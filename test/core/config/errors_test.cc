@@ -172,6 +172,17 @@ static_resources:
   EXPECT_EQ(a.diagnostics.json().find("hunter2"), std::string::npos) << a.diagnostics.json();
 }
 
+// Found by the fuzz target `yaml`: texts were quoted as they are, and cut in the middle of a character.
+TEST(Errors, AFindingIsOneLineOfText) {
+  expect_said<Cluster>({
+      {"{connect_timeout: \"5\\nb\\e[31m\\x7f\\u009b\"}",
+       "a.yaml:1:19: error: connect_timeout: \"5\\nb\\x1b[31m\\x7f\\xc2\\x9b\" is not a duration; write 5s, 0.25s"},
+      {"{connect_timeout: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xC3\xBC}",
+       "a.yaml:1:19: error: connect_timeout: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\xc3\" is not a duration; write "
+       "5s, 0.25s"},
+  });
+}
+
 TEST(Errors, Json) {
   Loaded<Cluster> a("{lb_policy: \"A\\tB\"}");
   EXPECT_EQ(a.diagnostics.json(),
