@@ -240,7 +240,7 @@ Action Router::on_request_trailers(filter::Stream&, http::HeaderMap& trailers) {
 void Router::on_complete(filter::Stream&) {
   if (stream_ == nullptr) return;
   done_ = true;
-  if (cluster_ != nullptr && pool_ != nullptr) cluster_->stats().rq_cancelled.inc();
+  if (cluster_ != nullptr && pool_ != nullptr) stats().rq_cancelled.inc();
   abandon_attempt();
   host_->set_deadline_listener(nullptr);
 }
@@ -253,22 +253,40 @@ void Router::start_attempt() {
     abandon_attempt();
     return;
   }
-  const upstream::ClusterStats& stats = cluster_->stats();
   if (cluster_->current() == nullptr) {  // removed while we waited
     stream_->info().flags.set(ResponseFlag::kNoClusterFound);
     done_ = true;
     stream_->reply_local(503, "cluster_not_found");
     return;
   }
-  if (!cluster_->requests.acquire()) {
-    stats.rq_pending_overflow.inc();
+  if (cluster_->requests.acquire()) {
+    try_a_host();
+  } else if (!cluster_->recall(upstream::LimitKind::kRequests).wait(*this)) {
+    stats().rq_pending_overflow.inc();
     fail({ResetReason::kOverflow, {}, false});
-    return;
   }
+}
+
+bool Router::on_recalled() {
+  if (done_ || answered_by_others()) {
+    done_ = true;
+    return true;
+  }
+  if (cluster_->requests.acquire()) {
+    try_a_host();
+    return true;
+  }
+  stats().rq_pending_overflow.inc();
+  fail({ResetReason::kOverflow, {}, false});
+  return false;
+}
+
+// With a share of max_requests, which is released with the attempt.
+void Router::try_a_host() {
   request_lease_ = true;
   pool_ = cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_});
   if (pool_ == nullptr) {
-    stats.cx_none_healthy.inc();
+    stats().cx_none_healthy.inc();
     end_attempt();
     done_ = true;
     stream_->info().flags.set(ResponseFlag::kNoHealthyUpstream);
@@ -277,8 +295,8 @@ void Router::start_attempt() {
   }
   ++attempts_;
   headers_sent_ = false;
-  stats.rq_total.inc();
-  stats.rq_active.inc();
+  stats().rq_total.inc();
+  stats().rq_active.inc();
   lb::Host& host = pool_->host();
   host.totals.rq_total.inc();
   host.totals.rq_active.inc();
@@ -362,7 +380,7 @@ void Router::end_attempt() {
   }
   if (counted_host_) {
     counted_host_ = false;
-    cluster_->stats().rq_active.dec();
+    stats().rq_active.dec();
     pool_->host().totals.rq_active.dec();
     cluster_->end_request(*pool_);
   }
@@ -375,6 +393,7 @@ void Router::end_attempt() {
 
 void Router::abandon_attempt() {
   back_off_.cancel();
+  leave_recall();
   upstream::UpstreamStream* stream = upstream_;
   if (pool_ != nullptr || request_lease_ || retry_lease_) end_attempt();
   if (stream != nullptr) stream->reset();
@@ -396,25 +415,26 @@ bool Router::take_retry_lease() {
     return true;
   }
   retry_lease_ = cluster_->retries.acquire();
+  // Not worth a wait: what others give back is there for the next one.
+  if (!retry_lease_) cluster_->recall(upstream::LimitKind::kRetries).ask();
   return retry_lease_;
 }
 
 // Starts another attempt later, if policy, replay buffer and limits allow. The failed one has ended.
 bool Router::retry(uint32_t on) {
   if (!may_retry(on)) return false;
-  const upstream::ClusterStats& stats = cluster_->stats();
   if (retries_left_ == 0) {
-    stats.rq_retry_limit_exceeded.inc();
+    stats().rq_retry_limit_exceeded.inc();
     stream_->info().flags.set(ResponseFlag::kUpstreamRetryLimitExceeded);
     return false;
   }
   if (!take_retry_lease()) {
-    stats.rq_retry_overflow.inc();
+    stats().rq_retry_overflow.inc();
     return false;
   }
   --retries_left_;
-  stats.rq_retry.inc();
-  stats.rq_retry_backoff_exponential.inc();
+  stats().rq_retry.inc();
+  stats().rq_retry_backoff_exponential.inc();
   Duration base = policy_ != nullptr ? policy_->back_off_base : Duration(25ms);
   Duration most = policy_ != nullptr ? policy_->back_off_max : Duration(250ms);
   uint32_t exponent = std::min<uint32_t>(attempts_, 16);
@@ -428,7 +448,6 @@ bool Router::retry(uint32_t on) {
 void Router::fail(const Failure& failure) {
   if (done_) return;
   stream::StreamInfo& info = stream_->info();
-  const upstream::ClusterStats& stats = cluster_->stats();
   bool had_pool = pool_ != nullptr;
   if (had_pool) pool_->host().totals.rq_error.inc();
   bool stale = failure.reason == ResetReason::kConnectionTermination && upstream_ != nullptr && upstream_->reused();
@@ -465,7 +484,7 @@ void Router::fail(const Failure& failure) {
   if (stale && idempotent_ && replayable_ && !replayed_stale_) {
     replayed_stale_ = true;
     if (tried_count_ > 0) --tried_count_;
-    stats.rq_retry.inc();
+    stats().rq_retry.inc();
     stream_->lane().arm_in(back_off_, Duration::zero());
     return;
   }
@@ -524,7 +543,7 @@ void Router::on_deadline(DeadlineKind kind) {
   stream::StreamInfo& info = stream_->info();
   if (kind == DeadlineKind::kPerTry || kind == DeadlineKind::kPerTryIdle) {
     if (committed_ && kind == DeadlineKind::kPerTry) return;
-    cluster_->stats().rq_per_try_timeout.inc();
+    stats().rq_per_try_timeout.inc();
     if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
     info.flags.set(ResponseFlag::kUpstreamRequestTimeout);
     abandon_attempt();
@@ -536,7 +555,7 @@ void Router::on_deadline(DeadlineKind kind) {
     return;
   }
   if (kind != DeadlineKind::kRoute) return;
-  cluster_->stats().rq_timeout.inc();
+  stats().rq_timeout.inc();
   if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
   info.flags.set(ResponseFlag::kUpstreamRequestTimeout);
   done_ = true;
@@ -596,8 +615,7 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   try_is_alive();
   http::HeaderMap& headers = stream_->response_headers();
   int status = headers.status_code();
-  const upstream::ClusterStats& stats = cluster_->stats();
-  stats.codes.inc(status);
+  stats().codes.inc(status);
   if (pool_ != nullptr) (status >= 500 ? pool_->host().totals.rq_error : pool_->host().totals.rq_success).inc();
   if (retry_on_ != 0 && retriable_response(headers, status)) {
     upstream::UpstreamStream* stream = upstream_;
@@ -608,7 +626,7 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
     if (stream != nullptr && !end) stream->reset();
     return;
   }
-  if (attempts_ > 1 && status < 500) stats.rq_retry_success.inc();
+  if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
   committed_ = true;
   body_.clear();
   Arena& arena = stream_->arena();
@@ -621,7 +639,7 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
     info.upstream.last_rx = now;
-    stats.rq_time.record(static_cast<uint64_t>(to_ms(now - info.start)));
+    stats().rq_time.record(static_cast<uint64_t>(to_ms(now - info.start)));
     done_ = true;
     end_attempt();
   }
@@ -642,7 +660,7 @@ void Router::on_upstream_data(Slices& data, bool end) {
   if (end) {
     stream::StreamInfo& info = stream_->info();
     info.upstream.last_rx = stream_->lane().now();
-    cluster_->stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
+    stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
     done_ = true;
     end_attempt();
   }

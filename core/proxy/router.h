@@ -23,6 +23,7 @@ struct RouterConfig {
 
 class Router : public filter::HttpFilter,
                private upstream::UpstreamEvents,
+               private upstream::RecallWaiter,
                private filter::FlowControl::Reader,
                private DeadlineListener {
  public:
@@ -55,9 +56,11 @@ class Router : public filter::HttpFilter,
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void read_overrides(const route::ForwardAction& action, http::HeaderMap& headers);
   void start_attempt();
+  void try_a_host();
   void send_request();
   void end_attempt();
   void abandon_attempt();
+  const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   // A filter has answered, and its answer is on its way: what the upstream says is not wanted any more.
   bool answered_by_others() const { return stream_->answered_locally(); }
   bool may_retry(uint32_t on) const;
@@ -79,6 +82,8 @@ class Router : public filter::HttpFilter,
   void on_upstream_trailers() override;
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;
+  // RecallWaiter: for max_requests
+  bool on_recalled() override;
   // FlowControl::Reader: of the response
   void on_flow(filter::FlowControl& flow, bool blocked) override;
   // DeadlineListener
@@ -90,7 +95,7 @@ class Router : public filter::HttpFilter,
   filter::Stream* stream_ = nullptr;
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
-  event::Pin<upstream::Cluster> cluster_pin_;
+  event::Pin<upstream::Cluster> cluster_pin_;     // one version for the whole request: what counts up counts down
   upstream::ConnPool* pool_ = nullptr;            // of the attempt in progress
   upstream::UpstreamStream* upstream_ = nullptr;  // once it is ready
   upstream::Waiter waiter_;

@@ -64,10 +64,13 @@ SimWorld::SimWorld(uint64_t seed)
     for (size_t s = 0; s < servers_.size(); ++s) {
       if (random_.below(2) == 0) cluster.servers.push_back(s);
     }
-    kept_statistics_.push_back(std::make_shared<upstream::ClusterStats>(store_, name));
+    for (const char* suffix : {"", "_alt"})
+      kept_statistics_.push_back(std::make_shared<upstream::ClusterStats>(store_, std::string(name) + suffix));
   }
-  kept_statistics_.push_back(std::make_shared<proxy::ConnectionManagerStats>(store_, "sim"));
-  kept_statistics_.push_back(std::make_shared<proxy::ListenerStats>(store_, "in"));
+  for (const char* suffix : {"", "_alt"}) {
+    kept_statistics_.push_back(std::make_shared<proxy::ConnectionManagerStats>(store_, std::string("sim") + suffix));
+    kept_statistics_.push_back(std::make_shared<proxy::ListenerStats>(store_, std::string("in") + suffix));
+  }
   event::Publisher::Batch batch;
   publish_clusters(batch);
   publish_routes(batch);
@@ -141,8 +144,8 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
   std::vector<config::ListenerTranslation> listeners;
   if (listening_) {
     auto manager = std::make_shared<proxy::ConnectionManagerConfig>();
-    manager->stat_prefix = "sim";
-    manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, "sim");
+    manager->stat_prefix = random_.below(2) == 0 ? "sim" : "sim_alt";
+    manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, manager->stat_prefix);
     manager->chain = make_chain();
     manager->route_table = publisher_->intern(SlotKind::kRouteTable, "routes");
     manager->access_logs.push_back(logger_);
@@ -168,7 +171,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     listener.spec.accepts_per_turn = 1 + random_.below(16);
     listener.address = *net::Address::from_ip("127.0.0.1", 0);
     listener.options.reuse_port = seed_ % 4 != 0;
-    listener.stat_name = "in";
+    listener.stat_name = random_.below(2) == 0 ? "in" : "in_alt";
     listener.fingerprint = ++versions_;
     listeners.push_back(std::move(listener));
   }
@@ -279,6 +282,7 @@ void SimWorld::update() {
         cluster.spec.buffer_limit = random_.below(2) == 0 ? 1024 * 1024 : 500 + random_.below(50'000);
         cluster.spec.idle_timeout = random_.below(2) == 0 ? Duration(1h) : Duration(500ms);
         cluster.spec.has_retry_budget = random_.below(2) == 0;
+        cluster.spec.stat_name = cluster.spec.name + (random_.below(2) == 0 ? "" : "_alt");
         ++cluster.spec_version;
         break;
       case 4:
@@ -384,7 +388,7 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
   std::map<std::string, uint64_t> counters;
   store_.visit([&](const stats::Sample& sample) {
     std::string name(sample.name);
-    if (sample.type == stats::Type::kGauge && sample.value != 0 && name.find("membership") == std::string::npos) {
+    if (sample.type == stats::Type::kGauge && sample.value != 0) {
       wrong.push_back(name + " is " + std::to_string(static_cast<int64_t>(sample.value)));
     }
     if (sample.type == stats::Type::kCounter) counters[name] = sample.value;
@@ -392,7 +396,9 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
   if (uint64_t requests = counters["http.sim.downstream_rq_total"]; requests != logger_->lines)
     wrong.push_back(std::to_string(requests) + " requests and " + std::to_string(logger_->lines) + " log lines");
   for (const char* thing :
-       {"cluster.c0.upstream_cx", "cluster.c1.upstream_cx", "cluster.c2.upstream_cx", "http.sim.downstream_cx"}) {
+       {"cluster.c0.upstream_cx", "cluster.c0_alt.upstream_cx", "cluster.c1.upstream_cx", "cluster.c1_alt.upstream_cx",
+        "cluster.c2.upstream_cx", "cluster.c2_alt.upstream_cx", "http.sim.downstream_cx", "http.sim_alt.downstream_cx",
+        "listener.in.downstream_cx", "listener.in_alt.downstream_cx"}) {
     std::string name(thing);
     if (counters[name + "_total"] != counters[name + "_destroy"]) {
       wrong.push_back(name + "_total is " + std::to_string(counters[name + "_total"]) + ", " + name + "_destroy " +
