@@ -4,9 +4,11 @@
 
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
+#include "core/config/unknown_extensions.h"
 #include "core/filter/factory.h"
 
 namespace weir::config {
@@ -14,7 +16,9 @@ namespace weir::config {
 class Report final : public filter::ConfigReport {
  public:
   // `positions` may be empty (resources that came over the wire). Both outlive the report.
-  Report(const PositionIndex& positions, Diagnostics& diagnostics) : positions_(positions), diagnostics_(diagnostics) {}
+  // What loading has found wrong already is not reported again, nor what is missing beside it.
+  Report(const PositionIndex& positions, Diagnostics& diagnostics,
+         UnknownExtensions unknown = UnknownExtensions::kReject);
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
@@ -22,15 +26,27 @@ class Report final : public filter::ConfigReport {
                     std::initializer_list<std::string_view> implemented,
                     std::initializer_list<std::string_view> accepted) override;
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
+  bool skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
+                    const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }
 
   const PositionIndex& positions() const { return positions_; }
   Diagnostics& diagnostics() { return diagnostics_; }
 
  private:
-  void add(const std::string& path, const std::string& message, Severity severity);
+  void add(const std::string& path, const std::string& message, Severity severity) {
+    add_at(path, path, message, severity);
+  }
+  void add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
+              const std::string& hint = {});
+  // At the place of the @type, if the file has it.
+  void add_about_type(const std::string& path, const std::string& message, Severity severity,
+                      const std::string& hint = {});
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;
+  const UnknownExtensions unknown_;
+  std::unordered_set<std::string> broken_;          // paths with an error of loading
+  std::unordered_set<std::string> broken_parents_;  // and what they are in
 };
 
 // A hash of the message's content, the same for the same content.

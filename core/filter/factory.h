@@ -22,6 +22,14 @@ namespace weir::filter {
 class Registry;
 class FactoryScope;
 
+// A place for a plugin whose type no plugin of this build has.
+struct UnknownPlugin {
+  std::string_view kind;  // "HTTP filter"
+  std::string_view name;  // as configured
+  bool optional = false;  // its own is_optional
+  bool may_skip = true;   // false: nothing works without it (the last filter of a chain)
+};
+
 // Where findings about a configuration go, and the questions that need reflection. Paths are complete
 // ("static_resources.listeners[0].name").
 class ConfigReport {
@@ -37,6 +45,10 @@ class ConfigReport {
   // The message inside; nullptr after an error was reported (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
+  // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or
+  // the command line says so, which is true then; as an error otherwise. A plugin that may authorise is never left out.
+  virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
+                            const std::string& path) = 0;
   virtual size_t errors() const = 0;
 };
 

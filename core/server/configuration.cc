@@ -1,8 +1,10 @@
 #include "core/server/configuration.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/config/address_config.h"
+#include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
 #include "core/config/suggest.h"
@@ -63,15 +65,14 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
                            std::string_view path, std::shared_ptr<const void>& config, Diagnostics&) override {
     std::string at(path);
+    const filter::HttpFilterDescriptor* descriptor =
+        registry_.http_filter_by_route_type(filter::type_of_url(any.type_url()));
+    if (descriptor == nullptr) {
+      return report_.skip_unknown(
+          {.kind = "per-route configuration of an HTTP filter", .name = filter_name, .optional = optional}, any, at);
+    }
     auto message = report_.unpack(any, at);
     if (message == nullptr) return false;
-    const filter::HttpFilterDescriptor* descriptor = registry_.http_filter_by_route_type(message->GetTypeName());
-    if (descriptor == nullptr) {
-      if (optional) return true;
-      report_.error(at,
-                    message->GetTypeName() + " is not the per-route configuration of any HTTP filter of this build");
-      return false;
-    }
     size_t before = report_.errors();
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
@@ -94,13 +95,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   int next_of_owner_ = 0;
 };
 
-}  // namespace
-
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  stats::Store& store, SlotNames& slots, Report& report) {
   Configuration out;
-  Report report(positions, diagnostics);
   report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
   const auto& resources = bootstrap.static_resources();
   report.check_fields(resources, "static_resources", {"listeners", "clusters"}, {});
@@ -146,6 +144,40 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     out.listeners.push_back(std::move(listener));
   }
   return out;
+}
+
+void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
+  if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
+  if (!options.service_zone.empty()) bootstrap.mutable_node()->mutable_locality()->set_zone(options.service_zone);
+}
+
+// Of a text that stops in the middle nearly all would be missing.
+bool unreadable(const Diagnostics& diagnostics) {
+  return std::any_of(diagnostics.items().begin(), diagnostics.items().end(), [](const config::Diagnostic& item) {
+    return item.severity == config::Severity::kError && item.path.empty();
+  });
+}
+
+}  // namespace
+
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 Diagnostics& diagnostics) {
+  config::BootstrapSource source;
+  source.path = options.config_path;
+  source.overlay = options.config_yaml;
+  if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
+  // Translating finds them, and knows which places may be left out.
+  source.options.unknown_types = config::OnUnknown::kIgnore;
+  config::PositionIndex positions;
+  config::load_bootstrap(source, bootstrap, positions, diagnostics);
+  if (unreadable(diagnostics)) return {};
+  override_node(options, bootstrap);
+  Report report(positions, diagnostics,
+                options.passthrough_unknown_extensions ? config::UnknownExtensions::kPassthrough
+                                                       : config::UnknownExtensions::kReject);
+  return translate_bootstrap(bootstrap, positions, registry, store, slots, report);
 }
 
 }  // namespace weir::server

@@ -10,10 +10,10 @@
 #include "core/config/cluster_config.h"
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
-#include "core/config/position_index.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/options.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -33,7 +33,6 @@ struct Configuration {
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
   net::Address admin_address;  // empty: no admin
-  std::vector<std::string> admin_warnings;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.
@@ -55,9 +54,11 @@ class PublisherSlots final : public SlotNames {
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
-// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
-Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+// [main] Loads what the command line names into `bootstrap` (its node as the command line has it) and translates it.
+// Nothing is opened, bound or started. All faults go to `diagnostics`; what comes back is to be used only if there were
+// none.
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 config::Diagnostics& diagnostics);
 
 }  // namespace weir::server

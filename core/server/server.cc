@@ -2,43 +2,34 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <set>
+#include <cstring>
 
 #include "core/base/log.h"
-#include "core/config/proto_loader.h"
 #include "core/server/admin_facts.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
 
-// Looks ten times a second whether the last connection has gone, until the deadline.
-class Server::DrainCheck final : public event::Timer {
+// The end of /drain_listeners.
+class Server::StopAccepting final : public event::Timer {
  public:
-  DrainCheck(Server& server, MonoTime deadline) : server_(server), deadline_(deadline) {
-    server_.lane().arm_in(*this, 50ms);
-  }
+  explicit StopAccepting(Server& server) : server_(server) {}
   void on_timer() override {
-    if (server_.idle()) {
-      server_.finish();
-      return;
+    WEIR_LOG(kInfo, "server", "listeners accept no more connections");
+    for (auto& worker : server_.workers_) {
+      worker->lane().post([one = worker.get()] { one->listeners().stop_accepting(); });
     }
-    if (server_.lane().now() >= deadline_) {
-      WEIR_LOG(kWarning, "server", "drain deadline reached with connections open; closing them");
-      server_.exit_code_ = 4;
-      server_.finish();
-      return;
-    }
-    server_.lane().arm_in(*this, 100ms);
   }
 
  private:
   Server& server_;
-  MonoTime deadline_;
 };
 
 namespace {
@@ -60,8 +51,8 @@ uint32_t usable_processors() {
 
 }  // namespace
 
-Server::Server(const Options& options, const filter::Registry& registry)
-    : options_(options), registry_(registry), started_(system_clock().mono_now()) {
+Server::Server(const Options& options, const filter::Registry& registry, std::string_view version)
+    : options_(options), registry_(registry), started_(system_clock().mono_now()), version_(version) {
   live_ = store_.gauge("server.live");
   state_gauge_ = store_.gauge("server.state");
   concurrency_ = store_.gauge("server.concurrency");
@@ -74,10 +65,24 @@ Server::Server(const Options& options, const filter::Registry& registry)
 Server::~Server() = default;
 
 int Server::start() {
+  WEIR_LOG(kInfo, "server", "weir %s, pid %d, configuration %s", version_.c_str(), getpid(),
+           options_.config_path.empty() ? "--config-yaml" : options_.config_path.c_str());
   raise_descriptor_limit();
   stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
-  uint32_t count = options_.concurrency != 0 ? options_.concurrency : usable_processors();
-  count = std::min(count, lb::kMaxLanes - 1);
+  make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
+  state_ = State::kInitializing;
+  admin_ = std::make_unique<AdminFacts>(*this);
+  if (Outcome outcome = load(true); outcome.exit_code != 0) {
+    if (!outcome.error.empty()) WEIR_LOG(kError, "server", "%s", outcome.error.c_str());
+    return outcome.exit_code;
+  }
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+                                              [this](int signal) { on_signal(signal); });
+  for (auto& worker : workers_) worker->start();
+  return 0;
+}
+
+void Server::make_lanes(uint32_t count) {
   concurrency_.set(count);
   main_ = std::make_unique<Worker>(event::Lane::Options{});
   main_->lane().enter();
@@ -90,56 +95,75 @@ int Server::start() {
     lanes.push_back(&workers_.back()->lane());
     worker_lanes.push_back(lanes.back());
   }
-  auto loads = std::make_shared<proxy::LaneLoads>(worker_lanes);
-  main_->attach(loads);
-  for (auto& worker : workers_) worker->attach(loads);
+  loads_ = std::make_shared<proxy::LaneLoads>(worker_lanes);
+  main_->attach(loads_);
+  proxy::DrainPlan update = drain_plan();
+  update.close_at_end = true;
+  for (auto& worker : workers_) {
+    worker->attach(loads_);
+    worker->listeners().set_update_plan(update);
+  }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   publisher_->count_in(store_.gauge("server.config_versions"));
   clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
-  state_ = State::kInitializing;
-  admin_ = std::make_unique<AdminFacts>(*this);
-  switch (load(true)) {
-    case LoadResult::kBadConfiguration:
-      return 1;
-    case LoadResult::kCannotBind:
-      return 3;
-    case LoadResult::kOk:
-      break;
-  }
-  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
-                                              [this](int signal) { on_signal(signal); });
-  for (auto& worker : workers_) worker->start();
-  return 0;
 }
 
-Server::LoadResult Server::load(bool first) {
-  config::Diagnostics diagnostics;
-  config::PositionIndex positions;
-  auto bootstrap = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
-  config::BootstrapSource source;
-  source.path = options_.config_path;
-  source.overlay = options_.config_yaml;
-  if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, *bootstrap, positions, diagnostics);
-  Configuration configuration;
-  if (!diagnostics.has_errors()) {
-    PublisherSlots slots(*publisher_);
-    configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
-  }
+void Server::tell(const config::Diagnostics& diagnostics, bool first) const {
   std::string text = diagnostics.text();
-  if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());
-  if (diagnostics.has_errors()) {
-    last_reload_error_ = text;
-    return LoadResult::kBadConfiguration;
+  if (text.empty()) return;
+  if (first) {
+    fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());
+    return;
   }
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string line(rest.substr(0, rest.find('\n')));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (diagnostics.has_errors()) {
+      WEIR_LOG(kError, "config", "%s", line.c_str());
+    } else {
+      WEIR_LOG(kWarning, "config", "%s", line.c_str());
+    }
+  }
+}
+
+Server::Outcome Server::load(bool first) {
+  config::Diagnostics diagnostics;
+  auto bootstrap = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
+  PublisherSlots slots(*publisher_);
+  Configuration configuration = load_configuration(options_, registry_, store_, slots, *bootstrap, diagnostics);
+  tell(diagnostics, first);
+  if (diagnostics.has_errors()) return {1, first ? "" : diagnostics.text()};
+  // Everything that can still fail comes before anything changes.
+  if (Status opened = stream::LogWriter::process().open_all(); !opened.ok())
+    return {1, "access log: " + message_of(opened)};
   event::Publisher::Batch batch;
-  Status bound = listeners_->apply(std::move(configuration.listeners), batch);
-  if (!bound.ok()) {
-    last_reload_error_ = message_of(bound);
-    WEIR_LOG(kError, "server", "%s", last_reload_error_.c_str());
-    return LoadResult::kCannotBind;
+  if (Status bound = listeners_->apply(std::move(configuration.listeners), batch); !bound.ok())
+    return {3, message_of(bound)};
+  net::Address admin_address = configuration.admin_address;
+  apply(std::move(configuration), batch);
+  bootstrap_ = std::move(bootstrap);
+  loaded_at_ = system_clock().wall_now();
+  if (first) {
+    admin_address_ = admin_address;
+    if (!admin_address.empty()) {
+      if (Status bound = admin_->listen(admin_address); !bound.ok()) return {3, "admin: " + message_of(bound)};
+    }
+    if (Status written = admin_->write_address(options_.admin_address_path); !written.ok())
+      return {2, message_of(written)};
+  } else if (admin_address != admin_address_) {
+    WEIR_LOG(kWarning, "server", "admin.address: a change takes effect at the next start; it stays %s",
+             admin_address_.empty() ? "off" : admin_address_.to_string().c_str());
   }
+  if (!batch.empty() || first) {
+    publisher_->publish(std::move(batch), [this, first] {
+      if (first) on_applied_first();
+    });
+  }
+  return {};
+}
+
+void Server::apply(Configuration configuration, event::Publisher::Batch& batch) {
   clusters_->apply(std::move(configuration.clusters), batch);
   std::map<std::string, uint64_t> routes;
   for (StagedRoute& staged : configuration.routes) {
@@ -152,31 +176,17 @@ Server::LoadResult Server::load(bool first) {
     if (!routes.contains(name)) batch.remove(publisher_->intern(event::SlotKind::kRouteTable, name));
   }
   routes_ = std::move(routes);
-  bootstrap_ = std::move(bootstrap);
-  loaded_at_ = system_clock().wall_now();
-  if (first && !configuration.admin_address.empty()) {
-    Status admin = admin_->listen(configuration.admin_address);
-    if (!admin.ok()) {
-      last_reload_error_ = message_of(admin);
-      WEIR_LOG(kError, "server", "admin: %s", last_reload_error_.c_str());
-      return LoadResult::kCannotBind;
-    }
+}
+
+void Server::on_applied_first() {
+  if (state_ == State::kInitializing) state_ = State::kLive;
+  live_.set(1);
+  for (const auto& [name, entry] : listeners_->listeners()) {
+    WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
   }
-  if (!batch.empty() || first) {
-    publisher_->publish(std::move(batch), [this, first] {
-      if (!first) return;
-      if (state_ == State::kInitializing) state_ = State::kLive;
-      live_.set(1);
-      for (const auto& [name, entry] : listeners_->listeners()) {
-        WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
-      }
-      WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
-               clusters_->clusters().size(), workers_.size());
-      if (options_.mode == Mode::kInitOnly) finish();
-    });
-  }
-  last_reload_error_.clear();
-  return LoadResult::kOk;
+  WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
+           clusters_->clusters().size(), workers_.size());
+  if (options_.mode == Mode::kInitOnly) quit();
 }
 
 void Server::on_signal(int signal) {
@@ -185,7 +195,10 @@ void Server::on_signal(int signal) {
       reload();
       break;
     case SIGUSR1:
-      log::set_path(options_.log_path);
+      if (!log::set_path(options_.log_path)) {
+        WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use",
+                 options_.log_path.c_str(), strerror(errno));
+      }
       admin_->reopen_logs();
       break;
     default:
@@ -195,13 +208,17 @@ void Server::on_signal(int signal) {
 
 bool Server::reload() {
   if (state_ == State::kDraining) return false;
-  if (load(false) != LoadResult::kOk) {
+  Outcome outcome = load(false);
+  last_reload_ = {system_clock().wall_now(), outcome.error};
+  if (outcome.exit_code != 0) {
     reloads_failed_.inc();
+    if (outcome.exit_code != 1) WEIR_LOG(kError, "server", "%s", outcome.error.c_str());
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
     return false;
   }
   reloads_ok_.inc();
-  WEIR_LOG(kInfo, "server", "configuration reloaded");
+  WEIR_LOG(kInfo, "server", "configuration reloaded: %zu listeners, %zu clusters", listeners_->listeners().size(),
+           clusters_->clusters().size());
   return true;
 }
 
@@ -211,7 +228,8 @@ int Server::run() {
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
   signals_.reset();
-  drain_check_.reset();
+  shutdown_.reset();
+  stop_accepting_.reset();
   admin_->stop();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
@@ -226,31 +244,54 @@ int Server::run() {
 
 void Server::begin_shutdown() {
   if (state_ == State::kDraining) {
-    finish();
+    int64_t open = loads_->total();
+    WEIR_LOG(kWarning, "server", "told to stop a second time: %lld connections are cut off",
+             static_cast<long long>(open));
+    exit_code_ = open > 0 ? 4 : 0;
+    quit();
     return;
   }
   state_ = State::kDraining;
   live_.set(0);
-  WEIR_LOG(kInfo, "server", "draining; up to %llu s",
-           static_cast<unsigned long long>(options_.shutdown_deadline_seconds));
-  for (auto& worker : workers_) {
-    Worker* one = worker.get();
-    one->lane().post([one] {
-      one->listeners().stop_accepting();
-      one->listeners().drain();
-    });
-  }
-  drain_check_ =
-      std::make_unique<DrainCheck>(*this, lane().now() + std::chrono::seconds(options_.shutdown_deadline_seconds));
+  Shutdown::Plan plan;
+  plan.delay = std::chrono::seconds(options_.shutdown_delay_seconds);
+  plan.deadline = std::chrono::seconds(options_.shutdown_deadline_seconds);
+  // With a longer drain time than that somebody would be cut off before being told; all are told at once then.
+  if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) {
+    if (cut_off > 0) exit_code_ = 4;
+    quit();
+  });
 }
 
-bool Server::idle() {
-  for (const auto& [name, entry] : listeners_->listeners()) {
-    if (entry.stats->cx_active.value() > 0) return false;
-  }
-  return true;
+proxy::DrainPlan Server::drain_plan() const {
+  return {.time = std::chrono::seconds(options_.drain_seconds),
+          .gradual = options_.drain_strategy == DrainStrategy::kGradual};
 }
 
-void Server::finish() { lane().stop(); }
+void Server::drain_listeners(bool graceful, bool keep_accepting) {
+  if (graceful) {
+    WEIR_LOG(kInfo, "server", "connections are told to end over %llu s",
+             static_cast<unsigned long long>(options_.drain_seconds));
+    for (auto& worker : workers_) {
+      worker->lane().post([one = worker.get(), plan = drain_plan()] { one->listeners().drain(plan); });
+    }
+  }
+  if (keep_accepting) return;
+  stop_accepting_ = std::make_unique<StopAccepting>(*this);
+  lane().arm_in(*stop_accepting_, graceful ? drain_plan().time : Duration::zero());
+}
+
+void Server::quit() { lane().stop(); }
+
+void Server::refresh_stats() {
+  uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
+  connections_.set(loads_->total());
+  // The published numbers of the states.
+  state_gauge_.set(state_ == State::kLive              ? 0
+                   : state_ == State::kDraining        ? 1
+                   : state_ == State::kPreInitializing ? 2
+                                                       : 3);
+}
 
 }  // namespace weir::server

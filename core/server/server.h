@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
 #include "core/server/options.h"
+#include "core/server/shutdown.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -27,10 +29,17 @@ enum class State : uint8_t { kPreInitializing, kInitializing, kLive, kDraining }
 
 class AdminFacts;
 
+// What came of the last SIGHUP.
+struct Reload {
+  WallTime at{};
+  std::string error;  // empty: it was applied
+};
+
 // [main]
 class Server {
  public:
-  Server(const Options& options, const filter::Registry& registry);
+  // `version`: as /server_info shows it.
+  Server(const Options& options, const filter::Registry& registry, std::string_view version);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -43,6 +52,11 @@ class Server {
   bool reload();
   // SIGTERM: finish what runs, then stop. A second call stops at once.
   void begin_shutdown();
+  // Without `graceful` listeners stop accepting now; with it connections are told to end over the drain time, and
+  // listeners stop when it is over, or never if they `keep_accepting`.
+  void drain_listeners(bool graceful, bool keep_accepting);
+  // Stops at once, whatever runs.
+  void quit();
 
   State state() const { return state_; }
   event::Lane& lane() { return main_->lane(); }
@@ -55,17 +69,29 @@ class Server {
   WallTime loaded_at() const { return loaded_at_; }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
-  const std::string& last_reload_error() const { return last_reload_error_; }
+  const std::string& version() const { return version_; }
+  // Nothing: there was no SIGHUP.
+  const std::optional<Reload>& last_reload() const { return last_reload_; }
+  // Brings gauges up to date that follow something else.
+  void refresh_stats();
   void set_failed_health(bool failed) { failed_health_ = failed; }
   bool failed_health() const { return failed_health_; }
 
  private:
-  class DrainCheck;
-  enum class LoadResult : uint8_t { kOk, kBadConfiguration, kCannotBind };
-  LoadResult load(bool first);
-  bool idle();
+  class StopAccepting;
+  void make_lanes(uint32_t workers);
+  // Loads the configuration and applies it. The exit code it would be at start, and why; 0 if all went well.
+  struct Outcome {
+    int exit_code = 0;
+    std::string error;
+  };
+  Outcome load(bool first);
+  // What was found in a configuration: at start on standard error, later in the log.
+  void tell(const config::Diagnostics& diagnostics, bool first) const;
+  void apply(Configuration configuration, event::Publisher::Batch& batch);
+  void on_applied_first();
   void on_signal(int signal);
-  void finish();
+  proxy::DrainPlan drain_plan() const;
 
   const Options options_;
   const filter::Registry& registry_;
@@ -75,16 +101,20 @@ class Server {
   State state_ = State::kPreInitializing;
   bool failed_health_ = false;
   int exit_code_ = 0;
-  std::string last_reload_error_;
+  const std::string version_;
+  std::optional<Reload> last_reload_;
+  net::Address admin_address_;  // as configured at start
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::shared_ptr<proxy::LaneLoads> loads_;
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
   std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
   std::unique_ptr<event::Signals> signals_;
-  std::unique_ptr<DrainCheck> drain_check_;
+  std::unique_ptr<Shutdown> shutdown_;
+  std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_;
   stats::Counter reloads_ok_, reloads_failed_;
