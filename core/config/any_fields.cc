@@ -1,12 +1,11 @@
 // The part of MessageBuilder for google.protobuf.Any: the type decides how the rest of the mapping is read.
-#include <google/protobuf/descriptor_database.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 
 #include "core/config/message_builder.h"
-#include "core/config/suggest.h"
+#include "core/config/unknown_extensions.h"
 
 namespace weir::config {
 namespace {
@@ -62,12 +61,6 @@ size_t value_of(const Tape& tape, std::string_view key) {
     }
   }
   return 0;
-}
-
-std::vector<std::string> all_types() {
-  std::vector<std::string> names;
-  DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
-  return names;
 }
 
 }  // namespace
@@ -229,27 +222,16 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
 }
 
 void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
+  // For whoever reports it later, knowing whether the place is one that may be left out.
+  index_.enter_field("@type", place);
+  index_.leave();
   if (options_.unknown_types == OnUnknown::kIgnore) {
     return;
   }
-  // A type of the same simple name (another version or package) is meant more often than one that is spelled alike.
-  constexpr size_t kTypingErrors = 4;
-  static const std::vector<std::string> kTypes = all_types();
-  const auto simple = [](std::string_view name) { return name.substr(name.rfind('.') + 1); };
-  const std::string* best = nullptr;
-  size_t best_distance = 200;
-  for (const std::string& name : kTypes) {
-    const bool same_name = simple(name) == simple(type_name);
-    const size_t distance =
-        edit_distance(name, type_name, std::min(best_distance - 1, same_name ? size_t{60} : kTypingErrors));
-    if (distance <= (same_name ? 60 : kTypingErrors) && distance < best_distance) {
-      best = &name;
-      best_distance = distance;
-    }
-  }
+  const std::string meant = suggest_type(type_name);
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   report(severity, place, index_.current_path(), "unknown type " + std::string(type_name.substr(0, 200)),
-         shown(type_name), "", best == nullptr ? "" : "did you mean " + *best + "?");
+         shown(type_name), "", meant.empty() ? "" : "did you mean " + meant + "?");
 }
 
 }  // namespace weir::config

@@ -41,14 +41,17 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::NetworkFilterDescriptor* descriptor = scope.registry().network_filter(message->GetTypeName());
+    const filter::NetworkFilterDescriptor* descriptor =
+        scope.registry().network_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config",
-                 message->GetTypeName() + " is not a network filter of this build (weir --list-extensions shows them)");
+      // The last filter serves the connection; without any other the chain does nothing.
+      here.report().skip_unknown(
+          {.kind = "network filter", .name = one.name(), .may_skip = i + 1 != proto.filters_size()}, one.typed_config(),
+          here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
@@ -107,14 +110,15 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     auto here = scope.below("listener_filters[" + std::to_string(i) + "]");
     const auto& one = proto.listener_filters(i);
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message->GetTypeName());
+    const filter::ListenerFilterDescriptor* descriptor =
+        scope.registry().listener_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() +
-                                     " is not a listener filter of this build (weir --list-extensions shows them)");
+      here.report().skip_unknown({.kind = "listener filter", .name = one.name()}, one.typed_config(),
+                                 here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {

@@ -22,6 +22,14 @@ namespace weir::filter {
 class Registry;
 class FactoryScope;
 
+// A place for a plugin whose type no plugin of this build has.
+struct UnknownPlugin {
+  std::string_view kind;  // "HTTP filter"
+  std::string_view name;  // as configured
+  bool optional = false;  // its own is_optional
+  bool may_skip = true;   // false: nothing works without it (the last filter of a chain)
+};
+
 // Where findings about a configuration go, and the questions that need reflection. Paths are complete
 // ("static_resources.listeners[0].name"). Fields that are set and not implemented are reported before a factory sees
 // its message (api/README.md, the table of fields): it reads what it implements, and need not look at the others.
@@ -41,6 +49,10 @@ class ConfigReport {
                                                  size_t max_bytes);
   // A digest of what was read so far (config::SourcesRead).
   virtual uint64_t sources_digest() const { return 0; }
+  // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or
+  // the command line says so, which is true then; as an error otherwise. A plugin that may authorise is never left out.
+  virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
+                            const std::string& path) = 0;
   virtual size_t errors() const = 0;
 };
 

@@ -8,13 +8,14 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "core/net/port_holder.h"
 
 namespace weir::net {
 namespace {
 
 Status failed(const char* what, const Address& address, int error) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
-  if (error == EADDRINUSE) text += "; another process listens there (see `ss -ltnp`)";
+  if (error == EADDRINUSE) text += "; " + describe_holder(address);
   if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";

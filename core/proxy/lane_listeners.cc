@@ -32,7 +32,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     if (socket_ != nullptr) socket_->drain_and_close();
     socket_.reset();
     sockets_.reset();
-    drain_connections();
+    drain_connections(owner_.update_plan());
     return;
   }
   if (after->spec.sockets != sockets_) {
@@ -48,7 +48,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
-    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain();
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_over(owner_.update_plan());
   });
 }
 
@@ -103,10 +103,11 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   connection->start();
+  if (owner_.draining()) connection->drain();
 }
 
-void LaneListener::drain_connections() {
-  connections_.for_each([](DownstreamConnection& connection) { connection.drain(); });
+void LaneListener::drain_connections(const DrainPlan& plan) {
+  connections_.for_each([&](DownstreamConnection& connection) { connection.drain_over(plan); });
 }
 
 void LaneListener::close_connections() {
@@ -161,9 +162,10 @@ void LaneListeners::stop_accepting() {
     if (listener != nullptr) listener->stop_accepting();
   }
 }
-void LaneListeners::drain() {
+void LaneListeners::drain(const DrainPlan& plan) {
+  draining_ = true;
   for (auto& listener : listeners_) {
-    if (listener != nullptr) listener->drain_connections();
+    if (listener != nullptr) listener->drain_connections(plan);
   }
 }
 void LaneListeners::close_all() {

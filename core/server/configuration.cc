@@ -5,6 +5,7 @@
 
 #include "core/config/address_config.h"
 #include "core/config/name_table.h"
+#include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
 #include "core/server/numbered_slots.h"
@@ -77,15 +78,14 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
                            std::string_view path, std::shared_ptr<const void>& config, Diagnostics&) override {
     std::string at(path);
+    const filter::HttpFilterDescriptor* descriptor =
+        registry_.http_filter_by_route_type(filter::type_of_url(any.type_url()));
+    if (descriptor == nullptr) {
+      return report_.skip_unknown(
+          {.kind = "per-route configuration of an HTTP filter", .name = filter_name, .optional = optional}, any, at);
+    }
     auto message = report_.unpack(any, at);
     if (message == nullptr) return false;
-    const filter::HttpFilterDescriptor* descriptor = registry_.http_filter_by_route_type(message->GetTypeName());
-    if (descriptor == nullptr) {
-      if (optional) return true;
-      report_.error(at,
-                    message->GetTypeName() + " is not the per-route configuration of any HTTP filter of this build");
-      return false;
-    }
     size_t before = report_.errors();
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
@@ -115,12 +115,17 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   int next_of_owner_ = 0;
 };
 
+void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
+  if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
+  if (!options.service_zone.empty()) bootstrap.mutable_node()->mutable_locality()->set_zone(options.service_zone);
+}
+
 }  // namespace
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
-                                  std::string_view service_cluster) {
+                                  const config::PositionIndex& positions, const Options& options, const filter::Registry& registry, stats::Store& store,
+                                  SlotNames& slots, Diagnostics& diagnostics) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -130,12 +135,14 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     clusters.add(resources.clusters(i).name(), static_cast<size_t>(i));
   }
   const bool all_clusters = clusters.complete(diagnostics);
-  Report report(positions, diagnostics);
+  Report report(positions, diagnostics,
+                options.passthrough_unknown_extensions ? config::UnknownExtensions::kPassthrough
+                                                       : config::UnknownExtensions::kReject);
   report.check(bootstrap, "");
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
-  out.runtime = config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", service_cluster, report);
+  out.runtime = config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
   std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
@@ -175,12 +182,31 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   return out;
 }
 
-void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                         const config::PositionIndex& positions, const filter::Registry& registry,
-                         Diagnostics& diagnostics, std::string_view service_cluster) {
+void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, const filter::Registry& registry, Diagnostics& diagnostics) {
   stats::Store store;
   NumberedSlots slots;
-  translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics, service_cluster);
+  translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+}
+
+void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                    config::PositionIndex& positions, Diagnostics& diagnostics) {
+  config::BootstrapSource source;
+  source.path = options.config_path;
+  source.overlay = options.config_yaml;
+  if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
+  // Translating finds them, and knows which places may be left out.
+  source.options.unknown_types = config::OnUnknown::kIgnore;
+  config::load_bootstrap(source, bootstrap, positions, diagnostics);
+  if (!diagnostics.unreadable()) override_node(options, bootstrap);
+}
+
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 Diagnostics& diagnostics) {
+  config::PositionIndex positions;
+  read_bootstrap(options, bootstrap, positions, diagnostics);
+  return translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
 }
 
 }  // namespace weir::server

@@ -17,6 +17,7 @@
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/options.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -42,7 +43,6 @@ struct Configuration {
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
   net::Address admin_address;     // empty: no admin
-  std::vector<std::string> admin_warnings;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.
@@ -64,18 +64,25 @@ class PublisherSlots final : public SlotNames {
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
-// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none. Of a
-// text that could not be read to its end nothing more is said: most of it would be missing.
-// `service_cluster`: of the command line, for disk layers of the runtime.
-Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics,
-                                  std::string_view service_cluster = {});
+// [main] Loads what the command line names into `bootstrap`, its node as the command line has it. All faults go to
+// `diagnostics`.
+void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                    config::PositionIndex& positions, config::Diagnostics& diagnostics);
 
-// [main] Only the faults, of a bootstrap that will not be applied: nothing of it outlives the call. Errors of loading
-// may be in `diagnostics` already; what only follows from them is not said.
-void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                         const config::PositionIndex& positions, const filter::Registry& registry,
-                         config::Diagnostics& diagnostics, std::string_view service_cluster = {});
+// [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
+// used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
+// missing.
+Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                  const config::PositionIndex& positions, const Options& options,
+                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots,
+                                  config::Diagnostics& diagnostics);
+// Only the faults: nothing of it outlives the call.
+void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
+
+// [main] Both steps.
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 config::Diagnostics& diagnostics);
 
 }  // namespace weir::server

@@ -9,6 +9,7 @@
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/server/change_report.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
@@ -61,15 +62,10 @@ Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) 
   const MonoTime start = system_clock().mono_now();
   auto bootstrap = std::make_unique<Bootstrap>();
   config::PositionIndex positions;
-  config::BootstrapSource source;
-  source.path = options_.config_path;
-  source.overlay = options_.config_yaml;
-  if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, *bootstrap, positions, update.diagnostics);
+  read_bootstrap(options_, *bootstrap, positions, update.diagnostics);
   update.read = system_clock().mono_now() - start;
   if (update.diagnostics.has_errors()) {
-    check_configuration(*bootstrap, positions, registry_, update.diagnostics,
-                        options_.service_cluster);  // all faults of the file at once
+    find_faults(*bootstrap, positions, options_, registry_, update.diagnostics);  // all those of the file at once
     update.result = Update::Result::kBadConfiguration;
     return update;
   }
@@ -100,7 +96,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics, options_.service_cluster);
+      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics);
   if (!update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
@@ -121,6 +117,12 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     return;
   }
 
+  // Everything that can still fail comes before anything changes.
+  if (Status opened = stream::LogWriter::process().open_all(); !opened.ok()) {
+    update.result = Update::Result::kBadConfiguration;
+    update.error = "access log: " + message_of(opened);
+    return;
+  }
   event::Publisher::Batch batch;
   if (Status bound = listeners_.apply(std::move(configuration.listeners), batch); !bound.ok()) {
     update.result = Update::Result::kCannotBind;

@@ -76,7 +76,8 @@ std::string run(std::string_view text, const filter::Registry& registry) {
   stats::Store store;
   Slots slots;
   server::Configuration configuration =
-      server::translate_bootstrap(loaded.message, loaded.positions, registry, store, slots, loaded.diagnostics);
+      server::translate_bootstrap(loaded.message, loaded.positions, server::Options(), registry, store, slots,
+                                  loaded.diagnostics);
   fuzz::check_diagnostics(loaded.diagnostics, text);
   if (!loaded.diagnostics.has_errors()) {
     for (const server::StagedRoute& staged : configuration.routes) select_routes(*staged.table);

@@ -32,7 +32,7 @@ std::string validated(const std::string& path) {
   config::PositionIndex positions;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   config::load_bootstrap({path, "", {}}, bootstrap, positions, diagnostics);
-  check_configuration(bootstrap, positions, registry, diagnostics);
+  find_faults(bootstrap, positions, Options(), registry, diagnostics);
   return diagnostics.text();
 }
 

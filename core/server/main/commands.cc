@@ -22,13 +22,11 @@ int bad_arguments(const std::string& message, std::string_view usage) {
 
 // One side of a comparison.
 struct Side {
-  explicit Side(const std::string& path) { source.path = path; }
+  explicit Side(const std::string& path) { options.config_path = path; }
   // False: what is wrong was printed.
   bool load(const filter::Registry& registry, bool json) {
-    config::load_bootstrap(source, bootstrap, positions, diagnostics);
     NumberedSlots slots;
-    if (!diagnostics.has_errors())
-      configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+    configuration = load_configuration(options, registry, store, slots, bootstrap, diagnostics);
     if (diagnostics.has_errors()) {
       fprintf(stderr, "%s", json ? diagnostics.json().c_str() : diagnostics.text().c_str());
       return false;
@@ -38,8 +36,7 @@ struct Side {
   }
 
   stats::Store store;
-  config::BootstrapSource source;
-  config::PositionIndex positions;
+  Options options;
   config::Diagnostics diagnostics;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   Configuration configuration;

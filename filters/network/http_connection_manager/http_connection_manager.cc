@@ -62,20 +62,19 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::HttpFilterDescriptor* descriptor = scope.registry().http_filter(message->GetTypeName());
+    const filter::HttpFilterDescriptor* descriptor =
+        scope.registry().http_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      if (one.is_optional()) {
-        here.warning("typed_config",
-                     message->GetTypeName() + " is not an HTTP filter of this build; skipped, as is_optional allows");
-      } else {
-        here.error("typed_config",
-                   message->GetTypeName() + " is not an HTTP filter of this build (weir --list-extensions shows them)");
-      }
+      here.report().skip_unknown({.kind = "HTTP filter",
+                                  .name = one.name(),
+                                  .optional = one.is_optional(),
+                                  .may_skip = i + 1 != proto.http_filters_size()},
+                                 one.typed_config(), here.at("typed_config"));
       continue;
     }
     terminal[static_cast<size_t>(i)] = descriptor->terminal;
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto built = descriptor->make_config(*message, below);
     if (!built.ok()) {
@@ -135,14 +134,15 @@ void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scop
       here.error("typed_config", "must be set: the type of this message says which access logger it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::AccessLoggerDescriptor* descriptor = scope.registry().access_logger(message->GetTypeName());
+    const filter::AccessLoggerDescriptor* descriptor =
+        scope.registry().access_logger(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config",
-                 message->GetTypeName() + " is not an access logger of this build (weir --list-extensions shows them)");
+      here.report().skip_unknown({.kind = "access logger", .name = one.name()}, one.typed_config(),
+                                 here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto logger = descriptor->make_logger(*message, below);
     if (!logger.ok()) {

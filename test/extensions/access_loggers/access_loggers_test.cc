@@ -45,6 +45,9 @@ class Report final : public filter::ConfigReport {
     if (!content.has_value()) error(fault.field.empty() ? path : path + "." + fault.field, fault.message);
     return content;
   }
+  bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
+    return false;
+  }
   size_t errors() const override { return errors_; }
   std::string text;
 
@@ -74,6 +77,7 @@ class AccessLoggersTest : public testing::Test {
     const auto* descriptor = registry_.access_logger(Proto::descriptor()->full_name());
     auto logger = descriptor->make_logger(proto, scope);
     EXPECT_TRUE(logger.ok());
+    EXPECT_TRUE(stream::LogWriter::process().open_all().ok());
     return report_.errors() == 0 ? *logger : nullptr;
   }
   // What a request is logged as. `format`: further members of the FileAccessLog in JSON.

@@ -47,8 +47,9 @@ uint64_t count_lines(const std::string& text) {
 class LogWriterTest : public testing::Test {
  protected:
   std::shared_ptr<LogFile> open(const std::string& path) {
-    auto file = writer_.open(path, store_);
+    auto file = writer_.file(path, store_);
     EXPECT_TRUE(file.ok()) << file.status();
+    EXPECT_TRUE(writer_.open_all().ok());
     return *file;
   }
   uint64_t counter(std::string_view name) { return store_.counter("filesystem." + std::string(name)).value(); }
@@ -147,11 +148,39 @@ TEST_F(LogWriterTest, AFailedReopenKeepsTheOldFile) {
   EXPECT_EQ(read_file(directory_.file("e/a.log")), "kept\n");
 }
 
-TEST_F(LogWriterTest, OpenErrorsNameThePath) {
-  auto file = writer_.open(directory_.file("no/such/a.log"), store_);
-  ASSERT_FALSE(file.ok());
-  EXPECT_EQ(message_of(file.status()),
+TEST_F(LogWriterTest, ErrorsNameThePath) {
+  auto error = [&](const std::string& path) { return message_of(writer_.file(path, store_).status()); };
+  EXPECT_EQ(error(directory_.file("no/such/a.log")),
             "cannot open " + directory_.file("no/such/a.log") + " for writing: No such file or directory");
+  EXPECT_EQ(error(directory_.file("")), "cannot open " + directory_.file("") + " for writing: Is a directory");
+  std::ofstream(directory_.file("plain")) << "";
+  EXPECT_EQ(error(directory_.file("plain/a.log")),
+            "cannot open " + directory_.file("plain/a.log") + " for writing: Not a directory");
+  // What asking could not tell.
+  std::filesystem::create_directory(directory_.file("d"));
+  auto file = writer_.file(directory_.file("d/a.log"), store_);
+  ASSERT_TRUE(file.ok());
+  std::filesystem::remove(directory_.file("d"));
+  EXPECT_EQ(message_of(writer_.open_all()),
+            "cannot open " + directory_.file("d/a.log") + " for writing: No such file or directory");
+}
+
+TEST_F(LogWriterTest, NothingIsTouchedBeforeOpenAll) {
+  std::string path = directory_.file("a.log");
+  {
+    auto file = writer_.file(path, store_);
+    ASSERT_TRUE(file.ok());
+    EXPECT_EQ(*writer_.file(path, store_), *file);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    EXPECT_TRUE(writer_.flush(Duration::zero()));  // there is no thread to wait for
+  }
+  // Nobody wants it any more: it never comes to be.
+  EXPECT_TRUE(writer_.open_all().ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  auto again = open(path);
+  put(*again, "line\n");
+  EXPECT_TRUE(writer_.flush(5s));
+  EXPECT_EQ(read_file(path), "line\n");
 }
 
 // A FIFO that nobody reads: the lane goes on, other files are written, lines are dropped and counted, and once somebody
@@ -291,7 +320,8 @@ TEST(LogWriterProcess, ExitWritesWhatIsLeft) {
   EXPECT_EXIT(
       {
         stats::Store& store = *new stats::Store;
-        auto file = LogWriter::process().open(path, store);
+        auto file = LogWriter::process().file(path, store);
+        if (!LogWriter::process().open_all().ok()) exit(1);
         put(**file, "goodbye\n");
         exit(0);
       },
