@@ -94,6 +94,8 @@ class Stream final : private FlowControl::Reader {
   void make_chain(const HttpChainConfig& config, uint64_t enabled);
   bool has_chain() const { return chain_ != nullptr; }
   void request_arrived(bool end);
+  // The request consists of its headers, said before request_arrived() so that a reply in its place knows it too.
+  void request_has_no_body() { request_finished_ = true; }
   void request_data_arrived(Slices& data, bool end);
   void request_trailers_arrived();
   http::HeaderMap& make_request_trailers();

@@ -1,5 +1,8 @@
 #include "core/proxy/server_stream.h"
 
+#include <charconv>
+
+#include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/request_headers.h"
@@ -46,7 +49,10 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   counted_ = true;
   stream::StreamInfo& info = stream_.info();
   info.protocol = head.version == http::h1::Version::kHttp10 ? stream::Protocol::kHttp10 : stream::Protocol::kHttp11;
-  if (head.end_stream) info.request_end = info.start;
+  if (head.end_stream) {
+    info.request_end = info.start;
+    stream_.request_has_no_body();
+  }
 
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kConnectionIdle);
@@ -60,6 +66,7 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   if (!headers.contains(HeaderId::kScheme)) headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
   remove_hop_by_hop(headers);
   if (!sanitise_path()) return;
+  if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
   identify_client();
   select_route();
   start_chain(head.end_stream);
@@ -97,6 +104,7 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
       response.clear();
     }
   }
+  if (!count_forwards()) return false;
   if (config_.strip_any_host_port || config_.strip_matching_host_port) {
     std::string_view authority = headers.authority();
     std::string_view stripped = config_.strip_any_host_port
@@ -105,6 +113,26 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
     if (stripped.size() != authority.size()) headers.set(HeaderId::kAuthority, stripped);
   }
   return true;
+}
+
+// RFC 9110 7.6.2: how often OPTIONS and TRACE may still be forwarded. False: no more, and answered here.
+bool ServerStream::count_forwards() {
+  http::HeaderMap& headers = stream_.request_headers();
+  uint64_t left = 0;
+  static const http::HeaderName kMaxForwards(HeaderId::kMaxForwards);
+  if (!headers.contains(HeaderId::kMaxForwards)) return true;
+  bool trace = headers.method() == "TRACE";
+  if (!trace && headers.method() != "OPTIONS") return true;
+  if (!http::parse_decimal(headers.get(HeaderId::kMaxForwards), left)) return true;  // to be ignored
+  if (left > 0) {
+    char text[20];
+    auto result = std::to_chars(text, text + sizeof(text), left - 1);
+    headers.set_copy(kMaxForwards, {text, static_cast<size_t>(result.ptr - text)});
+    return true;
+  }
+  // weir is the final recipient. It does not reflect requests (TRACE): they may carry credentials.
+  stream_.reply_local(trace ? 501 : 200, "max_forwards_reached");
+  return false;
 }
 
 bool ServerStream::sanitise_path() {

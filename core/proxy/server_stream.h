@@ -87,6 +87,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
  private:
   bool check_request(const http::h1::RequestHead& head);
+  bool count_forwards();
   bool sanitise_path();
   void identify_client();
   void set_request_id(bool trusted);
