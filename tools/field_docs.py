@@ -11,7 +11,7 @@ import re
 import sys
 
 import field_table
-from field_table import IMPLEMENTED, REJECTED, WARNING, Row, Section, Table
+from field_table import IMPLEMENTED, WARNING, Row, Section, Table
 from proto_schema import ROOT
 
 FOLDER = os.path.join(ROOT, "api", "reference")
@@ -180,16 +180,12 @@ def pages(table: Table) -> dict[str, str]:
         "do), **ignored** (accepted with a warning, because ignoring it changes neither routing nor security, limits or",
         "timing) or **no** (an error that names the field). A message that is not here is declared, so that its fields",
         "are known, and nothing of it works.", "",
-        "| page | messages | fields that work | ignored | not supported |", "|---|---|---|---|---|",
     ]
     for page, title in TITLES.items():
         sections = sorted(by_page[page], key=lambda one: (one.message.file, list(table.sections).index(one.name)))
         if not sections:
             continue
-        rows = [row for section in sections for row in section.rows]
-        count = {state: sum(row.state == state for row in rows) for state in (IMPLEMENTED, WARNING, REJECTED)}
-        index.append("| [%s](%s.md) | %d | %d | %d | %d |" % (title, page, len(sections), count[IMPLEMENTED], count[WARNING],
-                                                           count[REJECTED]))
+        index.append("- [%s](%s.md)" % (title, page))
         lines = ["# " + title, "", "<!-- Written by tools/dev docs. Do not edit. -->", "",
                  "[All pages](README.md), with what the columns mean."]
         for section in sections:

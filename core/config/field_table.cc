@@ -70,7 +70,7 @@ std::string listed(const std::vector<std::string>& names) {
 
 class Walk {
  public:
-  Walk(const std::string& path, filter::ConfigReport& report) : path_(path), report_(report) {}
+  Walk(const std::string& path, filter::ConfigReport& report) : start_(path), report_(report) {}
 
   void message(const Message& message, size_t section) {
     const Reflection& reflection = *message.GetReflection();
@@ -78,8 +78,7 @@ class Walk {
       const FieldDescriptor& field = *visit.field;
       const int size = field.is_repeated() ? reflection.FieldSize(message, &field) : -1;
       if (size == 0 || (size < 0 && !reflection.HasField(message, &field))) continue;
-      const size_t length = path_.size();
-      append_path_name(path_, field.name());
+      steps_.push_back({&field, -1, nullptr});
       if (visit.row->state != FieldState::kImplemented) {
         unsupported(*visit.row);
       } else if (size < 0) {
@@ -87,17 +86,38 @@ class Walk {
       } else {
         each(message, reflection, visit, size);
       }
-      path_.resize(length);
+      steps_.pop_back();
     }
   }
 
  private:
+  // A field, and of a repeated one which item, or of a map which entry. The text of a path is made when it is wanted.
+  struct Step {
+    const FieldDescriptor* field;
+    int item;
+    const Message* entry;
+  };
+
+  std::string path() const {
+    std::string text = start_;
+    for (const Step& step : steps_) {
+      append_path_name(text, step.field->name());
+      if (step.entry != nullptr) {
+        const FieldDescriptor& key = *step.field->message_type()->map_key();
+        append_path_name(text, step.entry->GetReflection()->GetString(*step.entry, &key));
+      } else if (step.item >= 0) {
+        append_path_item(text, static_cast<size_t>(step.item));
+      }
+    }
+    return text;
+  }
+
   void unsupported(const FieldRow& row) {
     if (row.state == FieldState::kWarning) {
-      report_.warning(path_, std::string("has no effect in weir: ") + row.text);
+      report_.warning(path(), std::string("has no effect in weir: ") + row.text);
     } else {
-      report_.error(
-          path_, *row.text == '\0' ? "not supported by weir yet" : std::string("not supported by weir; ") + row.text);
+      report_.error(path(), *row.text == '\0' ? "not supported by weir yet"
+                                              : std::string("not supported by weir; ") + row.text);
     }
   }
 
@@ -110,33 +130,28 @@ class Walk {
       const auto& wrapper = reflection.GetMessage(message, visit.field);
       const auto* value = google::protobuf::DynamicCastToGenerated<google::protobuf::BoolValue>(&wrapper);
       if (value != nullptr && !allowed(visit, value->value())) {
-        report_.error(path_, std::string(value->value() ? "true" : "false") + " is not supported by weir yet");
+        report_.error(path(), std::string(value->value() ? "true" : "false") + " is not supported by weir yet");
       }
     }
   }
 
   void each(const Message& message, const Reflection& reflection, const Visit& visit, int size) {
     const FieldDescriptor& field = *visit.field;
-    const size_t length = path_.size();
     for (int i = 0; i < size; ++i) {
-      if (field.is_map()) {
-        map_entry(reflection.GetRepeatedMessage(message, &field, i), visit);
-      } else if (append_path_item(path_, static_cast<size_t>(i)); visit.row->section >= 0) {
-        this->message(reflection.GetRepeatedMessage(message, &field, i), static_cast<size_t>(visit.row->section));
-      } else {
+      steps_.back().item = i;
+      if (field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
         enum_value(visit, reflection.GetRepeatedEnumValue(message, &field, i));
+        continue;
       }
-      path_.resize(length);
+      const Message& item = reflection.GetRepeatedMessage(message, &field, i);
+      const auto section = static_cast<size_t>(visit.row->section);
+      if (!field.is_map()) {
+        this->message(item, section);
+        continue;
+      }
+      steps_.back().entry = &item;
+      this->message(item.GetReflection()->GetMessage(item, field.message_type()->map_value()), section);
     }
-  }
-
-  void map_entry(const Message& entry, const Visit& visit) {
-    const FieldDescriptor& key = *visit.field->message_type()->map_key();
-    const Reflection& reflection = *entry.GetReflection();
-    append_path_name(path_,
-                     key.cpp_type() == FieldDescriptor::CPPTYPE_STRING ? reflection.GetString(entry, &key) : "?");
-    message(reflection.GetMessage(entry, visit.field->message_type()->map_value()),
-            static_cast<size_t>(visit.row->section));
   }
 
   static bool allowed(const Visit& visit, int value) {
@@ -152,10 +167,11 @@ class Walk {
     for (int one : field_values().subspan(visit.row->first_value, visit.row->values)) {
       names.push_back(visit.field->enum_type()->FindValueByNumber(one)->name());
     }
-    report_.error(path_, value->name() + " is not supported by weir yet; " + listed(names));
+    report_.error(path(), value->name() + " is not supported by weir yet; " + listed(names));
   }
 
-  std::string path_;
+  const std::string& start_;
+  std::vector<Step> steps_;
   filter::ConfigReport& report_;
 };
 

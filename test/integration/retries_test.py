@@ -159,6 +159,7 @@ class RetryRulesTest(WeirTestCase):
             account = self.echoed(fetch(self.port, "/reset-or-good", "PUT", body=b"b" * 40_000))
             self.assertEqual(account["length"], 40_000)
 
+    # field: route.v3.RetryPolicy.num_retries
     def test_the_limit_is_kept(self) -> None:
         self.attempts.clear()
         self.assertEqual(fetch(self.port, "/503").status, 503)

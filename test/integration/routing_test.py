@@ -75,6 +75,7 @@ class MatchTest(WeirTestCase):
             direct({"prefix": "/h", "headers": [header("x-a", string_match={"safe_regex": {"regex": "r[0-9]"}})]}, "header-regex"),
             direct({"prefix": "/h", "headers": [header("x-n", range_match={"start": 5, "end": 8})]}, "header-range"),
             direct({"prefix": "/h", "headers": [header("x-a", present_match=True, invert_match=True)]}, "absent"),
+            direct({"prefix": "/none", "headers": [header("x-a", present_match=False)]}, "none"),
             direct({"prefix": "/q", "query_parameters": [{"name": "v", "string_match": {"exact": "2"}}]}, "query"),
             direct({"prefix": "/m", "headers": [header(":method", string_match={"exact": "DELETE"})]}, "delete"),
             direct({"prefix": "/"}, "rest")])]))
@@ -101,9 +102,11 @@ class MatchTest(WeirTestCase):
                 ([("x-a", "prefer")], "header-prefix"), ([("x-a", "affix")], "header-suffix"),
                 ([("x-a", "amidst")], "header-contains"), ([("x-a", "r7")], "header-regex"), ([("x-a", "r77")], "rest"),
                 ([("x-n", "5"), ("x-a", "z")], "header-range"), ([("x-n", "8"), ("x-a", "z")], "rest"),
-                ([("x-n", "no"), ("x-a", "z")], "rest"), ([], "absent")):
+                ([("x-n", "4"), ("x-a", "z")], "rest"), ([("x-n", "no"), ("x-a", "z")], "rest"), ([], "absent")):
             with self.subTest(headers):
                 self.assertEqual(fetch(self.port, "/h", headers=headers).text, expected)
+        self.assertEqual(fetch(self.port, "/none").text, "none")
+        self.assertEqual(fetch(self.port, "/none", headers=[("x-a", "1")]).text, "rest")
 
     def test_method(self) -> None:
         self.assertEqual(fetch(self.port, "/m", method="DELETE").text, "delete")

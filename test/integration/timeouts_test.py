@@ -76,8 +76,7 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.weir.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
         self.assertIn(" SI ", self.logged("/idle"))
 
-    # field: RouteAction.retry_policy, route.v3.RetryPolicy.retry_on, route.v3.RetryPolicy.num_retries
-    # field: RetryPolicy.per_try_timeout
+    # field: RouteAction.retry_policy, route.v3.RetryPolicy.retry_on, RetryPolicy.per_try_timeout
     def test_a_try_has_its_own_timeout(self) -> None:
         began = time.monotonic()
         self.assertEqual(fetch(self.port, "/try", headers=[("x-test-delay", "3")]).status, 504)
