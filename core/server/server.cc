@@ -72,10 +72,7 @@ int Server::start() {
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
-  if (Outcome outcome = load(true); outcome.exit_code != 0) {
-    if (!outcome.error.empty()) WEIR_LOG(kError, "server", "%s", outcome.error.c_str());
-    return outcome.exit_code;
-  }
+  if (Outcome outcome = load(true); outcome.exit_code != 0) return outcome.exit_code;
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
                                               [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
@@ -133,13 +130,17 @@ Server::Outcome Server::load(bool first) {
   PublisherSlots slots(*publisher_);
   Configuration configuration = load_configuration(options_, registry_, store_, slots, *bootstrap, diagnostics);
   tell(diagnostics, first);
-  if (diagnostics.has_errors()) return {1, first ? "" : diagnostics.text()};
+  if (diagnostics.has_errors()) return {1, diagnostics.text()};
+  auto failed = [](int exit_code, std::string error) {
+    WEIR_LOG(kError, "server", "%s", error.c_str());
+    return Outcome{exit_code, std::move(error)};
+  };
   // Everything that can still fail comes before anything changes.
   if (Status opened = stream::LogWriter::process().open_all(); !opened.ok())
-    return {1, "access log: " + message_of(opened)};
+    return failed(1, "access log: " + message_of(opened));
   event::Publisher::Batch batch;
   if (Status bound = listeners_->apply(std::move(configuration.listeners), batch); !bound.ok())
-    return {3, message_of(bound)};
+    return failed(3, message_of(bound));
   net::Address admin_address = configuration.admin_address;
   apply(std::move(configuration), batch);
   bootstrap_ = std::move(bootstrap);
@@ -147,10 +148,10 @@ Server::Outcome Server::load(bool first) {
   if (first) {
     admin_address_ = admin_address;
     if (!admin_address.empty()) {
-      if (Status bound = admin_->listen(admin_address); !bound.ok()) return {3, "admin: " + message_of(bound)};
+      if (Status bound = admin_->listen(admin_address); !bound.ok()) return failed(3, "admin: " + message_of(bound));
     }
     if (Status written = admin_->write_address(options_.admin_address_path); !written.ok())
-      return {2, message_of(written)};
+      return failed(2, message_of(written));
   } else if (admin_address != admin_address_) {
     WEIR_LOG(kWarning, "server", "admin.address: a change takes effect at the next start; it stays %s",
              admin_address_.empty() ? "off" : admin_address_.to_string().c_str());
@@ -195,15 +196,19 @@ void Server::on_signal(int signal) {
       reload();
       break;
     case SIGUSR1:
-      if (!log::set_path(options_.log_path)) {
-        WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use",
-                 options_.log_path.c_str(), strerror(errno));
-      }
-      admin_->reopen_logs();
+      reopen_logs();
       break;
     default:
       begin_shutdown();
   }
+}
+
+void Server::reopen_logs() {
+  if (!log::set_path(options_.log_path)) {
+    WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use", options_.log_path.c_str(),
+             strerror(errno));
+  }
+  stream::LogWriter::process().reopen();
 }
 
 bool Server::reload() {
@@ -212,7 +217,6 @@ bool Server::reload() {
   last_reload_ = {system_clock().wall_now(), outcome.error};
   if (outcome.exit_code != 0) {
     reloads_failed_.inc();
-    if (outcome.exit_code != 1) WEIR_LOG(kError, "server", "%s", outcome.error.c_str());
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
     return false;
   }

@@ -72,6 +72,8 @@ class Server {
   const std::string& version() const { return version_; }
   // Nothing: there was no SIGHUP.
   const std::optional<Reload>& last_reload() const { return last_reload_; }
+  // SIGUSR1: the process log and all access logs, for rotation.
+  void reopen_logs();
   // Brings gauges up to date that follow something else.
   void refresh_stats();
   void set_failed_health(bool failed) { failed_health_ = failed; }
@@ -80,7 +82,7 @@ class Server {
  private:
   class StopAccepting;
   void make_lanes(uint32_t workers);
-  // Loads the configuration and applies it. The exit code it would be at start, and why; 0 if all went well.
+  // Loads the configuration and applies it, and says what is wrong. The exit code it is at start, 0 if all went well.
   struct Outcome {
     int exit_code = 0;
     std::string error;
