@@ -103,6 +103,9 @@ bool DownstreamConnection::choose_chain() {
     filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
     return false;
   }
+  if (draining_) {  // told while listener filters looked
+    for (auto& filter : filters_) filter->on_drain(*this);
+  }
   return true;
 }
 

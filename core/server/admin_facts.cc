@@ -11,7 +11,6 @@
 #include "core/server/admin/endpoints.h"
 #include "core/server/reload_answer.h"
 #include "core/server/server.h"
-#include "core/stream/log_writer.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -189,6 +188,6 @@ void AdminFacts::drain_listeners(bool graceful, bool keep_accepting) {
 
 void AdminFacts::fail_health_check(bool fail) { server_.set_failed_health(fail); }
 
-void AdminFacts::reopen_logs() { stream::LogWriter::process().reopen(); }
+void AdminFacts::reopen_logs() { server_.reopen_logs(); }
 
 }  // namespace weir::server

@@ -163,15 +163,19 @@ void Server::on_signal(int signal) {
       reload();
       break;
     case SIGUSR1:
-      if (!log::set_path(options_.log_path)) {
-        WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use",
-                 options_.log_path.c_str(), strerror(errno));
-      }
-      admin_->reopen_logs();
+      reopen_logs();
       break;
     default:
       begin_shutdown();
   }
+}
+
+void Server::reopen_logs() {
+  if (!log::set_path(options_.log_path)) {
+    WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use", options_.log_path.c_str(),
+             strerror(errno));
+  }
+  stream::LogWriter::process().reopen();
 }
 
 Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report report) {

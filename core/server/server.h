@@ -80,6 +80,8 @@ class Server {
   uint64_t reloads() const { return reloads_ok_.value(); }
   uint64_t failed_reloads() const { return reloads_failed_.value(); }
   const std::string& version() const { return version_; }
+  // SIGUSR1: the process log and all access logs, for rotation.
+  void reopen_logs();
   // Brings gauges up to date that follow something else.
   void refresh_stats();
   void set_failed_health(bool failed) { failed_health_ = failed; }

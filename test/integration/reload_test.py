@@ -1,15 +1,12 @@
 """SIGHUP: endpoints, routes and a listener's filters change under load; nobody notices, and nothing is left behind."""
 
 import os
-import re
-import shutil
 import signal
+import socket
 import threading
-import time
-import unittest
 
-from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route
-from harness.config import to_yaml
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, route, to_yaml, wait_until)
 
 # All of the minute that the project promises only when asked: WEIR_FULL=1.
 RELOADS = 1000 if os.environ.get("WEIR_FULL") else 120
@@ -37,11 +34,14 @@ class ReloadTest(WeirTestCase):
         return bootstrap([listener], [cluster("echo", *ports)])
 
     def apply(self, number: int) -> None:
+        """Returns when the configuration is the one of this number."""
+        done = self.weir.stat("server.config_reload_success")
         path = self.weir.config_path
         with open(path + ".next", "w", encoding="utf-8") as file:
             file.write(to_yaml(self.configuration(number)) + "\n")
         os.rename(path + ".next", path)
         os.kill(self.weir.process.popen.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", done + 1)
 
     def test_changes_under_load_fail_no_request(self) -> None:
         stop, failures, count = threading.Event(), [], [0]
@@ -68,19 +68,15 @@ class ReloadTest(WeirTestCase):
         clients = [threading.Thread(target=client) for _ in range(4)]
         for one in clients:
             one.start()
-        done = 0
+        failed = self.weir.stat("server.config_reload_failure")
         for number in range(1, RELOADS + 1):
             self.apply(number)
-            time.sleep(0.02)
-            if number % 10 == 0:
-                done = self.weir.stat("server.config_reload_success")
-        self.weir.wait_stat("server.config_reload_failure", 0)
+        self.assertEqual(self.weir.stat("server.config_reload_failure"), failed)
         stop.set()
         for one in clients:
             one.join(20)
         self.assertEqual(failures[:5], [])
         self.assertGreater(count[0], 100)
-        self.assertGreater(done, RELOADS // 4)  # signals that arrive together are one reload
         # One listener, one route table, one cluster, one host set; whatever connections pinned has gone.
         self.weir.wait_stat("http.ingress.downstream_cx_active", 0)
         self.weir.wait_stat("server.config_versions", 4)
@@ -98,8 +94,98 @@ class ReloadTest(WeirTestCase):
         self.weir.wait_stat("server.config_reload_failure", before + 1)
         self.assertEqual(fetch(self.port, "/").status, 200)
         self.assertIn("filter_chainz", self.weir.process.log())
+        reload = self.weir.admin_json("/server_info")["weir"]["last_reload"]
+        self.assertIs(reload["ok"], False)
+        self.assertIn("filter_chainz", reload["error"])
+        self.assertRegex(reload["at"], r"^\d{4}-\d\d-\d\dT")
         with open(self.weir.config_path, "w", encoding="utf-8") as file:
             file.write(good)
+        os.kill(self.weir.process.popen.pid, signal.SIGHUP)
+        wait_until(lambda: self.weir.admin_json("/server_info")["weir"]["last_reload"]["ok"], "the good file is applied")
+
+
+class ReloadOutcomeTest(WeirTestCase):
+    """What else a reload may run into, and what becomes of the connections. Each test has a process of its own."""
+
+    def start(self, **hcm: object) -> tuple[Weir, int]:
+        port = self.sandbox.free_port()
+        return Weir(self.sandbox, self.configuration(port, "one", **hcm)), port
+
+    def configuration(self, port: int, body: str, **hcm: object) -> dict:
+        return bootstrap([http_listener(port, [direct({"prefix": "/"}, body)], **hcm)])
+
+    def reload(self, weir: Weir, configuration: dict) -> dict:
+        """What /server_info says came of it."""
+        before = weir.admin_json("/server_info")["weir"]["last_reload"]
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(configuration) + "\n")
+        os.kill(weir.process.pid, signal.SIGHUP)
+
+        def other() -> dict:
+            last = weir.admin_json("/server_info")["weir"]["last_reload"]
+            return last if last != before else {}
+
+        return wait_until(other, "the reload is over")
+
+    def test_a_port_that_is_taken_leaves_all_as_it_was(self) -> None:
+        weir, port = self.start()
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen(1)
+            other = http_listener(holder.getsockname()[1], [direct({"prefix": "/"}, "other")], name="other")
+            configuration = self.configuration(port, "two")
+            configuration["static_resources"]["listeners"].append(other)
+            outcome = self.reload(weir, configuration)
+        self.assertIs(outcome["ok"], False)
+        self.assertIn("(pid %d)" % os.getpid(), outcome["error"])
+        self.assertEqual(fetch(port).text, "one")
+        self.assertIs(self.reload(weir, configuration)["ok"], True)
+        self.assertEqual(fetch(port).text, "two")
+
+    def test_a_log_file_that_cannot_be_opened_leaves_all_as_it_was(self) -> None:
+        weir, port = self.start()
+        outcome = self.reload(weir, self.configuration(port, "two", access_log=[file_access_log("/no/such/dir/a.log")]))
+        self.assertIs(outcome["ok"], False)
+        self.assertIn("/no/such/dir/a.log", outcome["error"])
+        self.assertEqual(fetch(port).text, "one")
+
+    def test_the_admin_address_changes_at_the_next_start_only(self) -> None:
+        weir, port = self.start()
+        configuration = self.configuration(port, "two")
+        configuration["admin"]["address"]["socket_address"]["port_value"] = self.sandbox.free_port()
+        self.assertIs(self.reload(weir, configuration)["ok"], True)
+        self.assertEqual(fetch(port).text, "two")
+        self.assertIn("admin.address: a change takes effect at the next start", weir.process.log())
+
+    def test_gradually_a_connection_is_not_told_at_once(self) -> None:
+        weir, port = self.start(server_name="before")
+        with Connection(port) as connection:
+            connection.request()
+            self.reload(weir, self.configuration(port, "two", server_name="after"))
+            # Ten minutes are the default: it goes on as if nothing had happened, under its own filter chain.
+            for _ in range(10):
+                response = connection.request()
+                self.assertEqual((response.header("server"), response.header("connection")), ("before", None))
+        self.assertEqual(fetch(port).header("server"), "after")
+
+    def test_immediately_it_is_and_at_the_end_of_the_drain_time_it_is_closed(self) -> None:
+        echo = EchoUpstream(self.sandbox)
+        port = self.sandbox.free_port()
+
+        def configuration(name: str) -> dict:
+            return bootstrap([http_listener(port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})], server_name=name)],
+                             [cluster("echo", echo.port)])
+
+        weir = Weir(self.sandbox, configuration("before"), arguments=["--drain-strategy", "immediate", "--drain-time-s", "1"])
+        with Connection(port) as told, Connection(port) as running:
+            told.request()
+            running.send_request(headers=[("x-test-gate", "1")])
+            wait_until(lambda: len(echo.requests) == 2, "the request is on its way")
+            self.reload(weir, configuration("after"))
+            response = told.request()
+            self.assertEqual((response.header("server"), response.header("connection")), ("before", "close"))
+            self.assertTrue(running.closed_within(10))
+        echo.gate.set()
 
 
 if __name__ == "__main__":

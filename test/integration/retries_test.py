@@ -3,11 +3,10 @@
 import re
 import shutil
 import threading
-import time
 import unittest
 
 from harness import (Connection, EchoUpstream, Nginx, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
-                     http_listener, main, route)
+                     http_listener, main, route, wait_until)
 from harness.upstreams import ServerConnection
 
 
@@ -34,11 +33,9 @@ class DyingServerTest(WeirTestCase):
     def test_no_failed_request_under_wrk(self) -> None:
         load = self.sandbox.start(["wrk", "-t", "1", "-c", "32", "-d", "6s", "--timeout", "5s",
                                    "http://127.0.0.1:%d/a" % self.port], "wrk")
-        for _ in range(2):
-            time.sleep(1)
-            self.servers[0].kill()
-            time.sleep(1)
-            self.servers[0].restart()
+        for act in (self.servers[0].kill, self.servers[0].restart) * 2:
+            self.weir.wait_stat("cluster.a.upstream_rq_total", self.weir.stat("cluster.a.upstream_rq_total") + 200)
+            act()
         self.assertEqual(load.wait(20), 0)
         output = load.log()
         self.assertNotIn("Non-2xx", output)
@@ -65,10 +62,10 @@ class DyingServerTest(WeirTestCase):
         threads = [threading.Thread(target=client) for _ in range(4)]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
-        self.servers[2].kill()
-        time.sleep(0.7)
-        stop.set()
+        for act in (self.servers[2].kill, stop.set):
+            goal = count[0] + 50
+            wait_until(lambda: count[0] >= goal, "50 more requests")
+            act()
         for thread in threads:
             thread.join()
         self.servers[2].restart()
@@ -82,6 +79,7 @@ class RetryRulesTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.attempts: list[str] = []
+        cls.head_arrived = threading.Event()
         cls.good = EchoUpstream(cls.sandbox, "good")
         cls.resetting = ScriptedUpstream(cls.sandbox, cls.reset)
         cls.failing = ScriptedUpstream(cls.sandbox, cls.answer_503)
@@ -143,7 +141,7 @@ class RetryRulesTest(WeirTestCase):
     def answer_half(cls, connection: ServerConnection) -> None:
         cls.attempts.append(connection.read_request().target)
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
-        time.sleep(0.2)  # the head must have gone on before the end comes
+        cls.head_arrived.wait(10)  # the end must not overtake it
         connection.reset()
 
     def test_another_host_is_preferred(self) -> None:
@@ -238,7 +236,9 @@ class RetryRulesTest(WeirTestCase):
         with Connection(self.port) as connection:
             connection.send_request(path="/half")
             with self.assertRaises((ConnectionError, Exception)) as raised:
-                connection.read_response()
+                head = connection.reader.head()
+                self.head_arrived.set()
+                connection.reader.body(head, response=True)
             self.assertNotIsInstance(raised.exception, TimeoutError)
         self.assertEqual(len(self.attempts), 1)
 

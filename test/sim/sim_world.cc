@@ -51,7 +51,10 @@ SimWorld::SimWorld(uint64_t seed)
   std::vector<event::Lane*> lanes;
   for (auto& worker : workers_) lanes.push_back(&worker->lane());
   auto loads = std::make_shared<proxy::LaneLoads>(std::vector<event::Lane*>{lanes[1], lanes[2]});
-  for (auto& worker : workers_) worker->attach(loads);
+  for (auto& worker : workers_) {
+    worker->attach(loads);
+    worker->listeners().set_update_plan({.time = 20s, .gradual = random_.below(2) == 0, .close_at_end = true});
+  }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   cluster_manager_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 3);
   listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2);

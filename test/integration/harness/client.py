@@ -6,6 +6,7 @@ import struct
 import time
 from typing import Optional
 
+from .process import wait_until
 from .wire import Fields, Message, Reader, format_fields
 
 
@@ -59,6 +60,24 @@ class Connection:
     def has_bytes(self) -> bool:
         """Whether something (a close, too) waits to be read."""
         return bool(self.reader.buffer or select.select([self.sock], [], [], 0)[0])
+
+    def readable_within(self, seconds: float) -> bool:
+        """Whether something (a close, too) comes in that time."""
+        return bool(self.reader.buffer or select.select([self.sock], [], [], seconds)[0])
+
+    def wait_taken(self, seconds: float = 10) -> None:
+        """Waits until the server's process has read every byte that was sent."""
+        own, peer = self.sock.getsockname()[1], self.sock.getpeername()[1]
+
+        def queued() -> int:
+            with open("/proc/net/tcp", encoding="ascii") as file:
+                for line in file:
+                    fields = line.split()
+                    if fields[1].endswith(":%04X" % peer) and fields[2].endswith(":%04X" % own):
+                        return int(fields[4].split(":")[1], 16)
+            return 0
+
+        wait_until(lambda: queued() == 0, "the server reads what was sent", seconds)
 
     def closed_within(self, seconds: float) -> bool:
         """Whether the peer closes (or resets) in that time without sending anything more."""
