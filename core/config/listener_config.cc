@@ -83,7 +83,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
       {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
        "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
        "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-       "bind_to_port"},
+       "bind_to_port", "connection_balance_config"},
       {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
   if (proto.has_bind_to_port() && !proto.bind_to_port().value())
@@ -104,6 +104,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
+  scope.below("connection_balance_config").check_fields(proto.connection_balance_config(), {"exact_balance"});
+  out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();
     out.spec.listener_filters_timeout = std::chrono::seconds(timeout.seconds()) + Duration(timeout.nanos());

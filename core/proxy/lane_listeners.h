@@ -48,8 +48,8 @@ struct LaneLoads {
       : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
   std::vector<event::Lane*> workers;  // index: lane index - 1
   std::unique_ptr<Load[]> loads;
-  // The worker with the fewest connections.
-  size_t least() const;
+  // The worker with the fewest connections; `self` if none has fewer.
+  size_t least(size_t self) const;
   int64_t total() const;
 };
 
@@ -69,6 +69,8 @@ class LaneListeners final : public event::SlotObserver {
   void drain();
   void close_all();
   size_t connection_count() const { return slab_.live(); }
+  // Connections that other lanes still hand over drain from the start.
+  bool draining() const { return draining_; }
 
   DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
   void destroy(DownstreamConnection& connection);
@@ -81,6 +83,7 @@ class LaneListeners final : public event::SlotObserver {
   Slab<DownstreamConnection> slab_;
   std::vector<std::unique_ptr<LaneListener>> listeners_;
   uint64_t last_id_ = 0;
+  bool draining_ = false;
 };
 
 }  // namespace weir::proxy
