@@ -72,6 +72,9 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
 void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
                    upstream::ClusterSpec& spec) {
   report.check_fields(proto.circuit_breakers(), path + ".circuit_breakers", {"thresholds"}, {});
+  // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
+  // published ones: three at a time are too few for a large cluster and too many for a small one).
+  spec.breakers.has_retry_budget = true;
   for (int i = 0; i < proto.circuit_breakers().thresholds_size(); ++i) {
     const auto& one = proto.circuit_breakers().thresholds(i);
     std::string at = path + ".circuit_breakers.thresholds[" + std::to_string(i) + "]";
@@ -85,14 +88,16 @@ void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigRepo
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
-    if (one.has_max_retries()) spec.breakers.max_retries = one.max_retries().value();
+    if (one.has_max_retries()) {
+      spec.breakers.has_retry_budget = false;
+      spec.breakers.max_retries = one.max_retries().value();
+    }
     if (one.has_retry_budget()) {
-      spec.has_retry_budget = true;
-      spec.breakers.max_retries = UINT32_MAX;
+      spec.breakers.has_retry_budget = true;
       if (one.retry_budget().has_budget_percent())
-        spec.retry_budget_percent = one.retry_budget().budget_percent().value();
+        spec.breakers.retry_budget_percent = one.retry_budget().budget_percent().value();
       if (one.retry_budget().has_min_retry_concurrency())
-        spec.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
+        spec.breakers.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
     }
   }
 }

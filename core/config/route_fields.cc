@@ -28,7 +28,8 @@ constexpr Implemented kImplemented[] = {
      "ignore_path_parameters_in_path_matching typed_per_filter_config"},
     {"envoy.config.route.v3.VirtualHost",
      "name domains routes require_tls request_headers_to_add request_headers_to_remove response_headers_to_add "
-     "response_headers_to_remove typed_per_filter_config retry_policy"},
+     "response_headers_to_remove typed_per_filter_config retry_policy include_request_attempt_count "
+     "include_attempt_count_in_response include_is_timeout_retry_header"},
     {"envoy.config.route.v3.Route",
      "name match route redirect direct_response non_forwarding_action request_headers_to_add "
      "request_headers_to_remove response_headers_to_add response_headers_to_remove typed_per_filter_config"},

@@ -106,6 +106,22 @@ TEST(RouteConfig, TableAndHosts) {
   EXPECT_EQ(table->select(request.headers(), {.is_tls = true}).virtual_host, &host);
 }
 
+TEST(RouteConfig, AttemptHeaders) {
+  auto table = build(R"(
+    virtual_hosts { name: 'h' domains: '*' include_request_attempt_count: true include_attempt_count_in_response: true
+      include_is_timeout_retry_header: true }
+    virtual_hosts { name: 'i' domains: 'i' })");
+  ASSERT_NE(table, nullptr);
+  const route::VirtualHost& all = table->virtual_hosts()[0];
+  EXPECT_TRUE(all.include_request_attempt_count());
+  EXPECT_TRUE(all.include_attempt_count_in_response());
+  EXPECT_TRUE(all.include_is_timeout_retry_header());
+  const route::VirtualHost& none = table->virtual_hosts()[1];
+  EXPECT_FALSE(none.include_request_attempt_count());
+  EXPECT_FALSE(none.include_attempt_count_in_response());
+  EXPECT_FALSE(none.include_is_timeout_retry_header());
+}
+
 TEST(RouteConfig, VhostHeader) {
   auto table = build(
       "vhost_header: 'x-tenant' virtual_hosts { name: 'h' domains: 't1' "
@@ -324,7 +340,7 @@ TEST(RouteConfig, UnknownClusters) {
 
 TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
   EXPECT_EQ(errors("internal_only_headers: 'x' " +
-                   host_with("include_request_attempt_count: true virtual_clusters { name: 'v' } "
+                   host_with("virtual_clusters { name: 'v' } "
                              "routes { match { prefix: '/' cookies { name: 'c' } "
                              "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
                              "                 runtime_fraction { runtime_key: 'k' default_value { numerator: 1 } } } "
@@ -340,7 +356,6 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
             "yet; "
             "rc.virtual_hosts[0].routes[0].decorator: not supported by weir yet; "
             "rc.virtual_hosts[0].virtual_clusters: not supported by weir yet; "
-            "rc.virtual_hosts[0].include_request_attempt_count: not supported by weir yet; "
             "rc.internal_only_headers: not supported by weir yet");
 }
 
