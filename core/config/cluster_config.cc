@@ -55,19 +55,24 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
 }
 
 void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
+  // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
+  // published ones: three at a time are too few for a large cluster and too many for a small one).
+  spec.breakers.has_retry_budget = true;
   for (const auto& one : proto.thresholds()) {
     if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
-    if (one.has_max_retries()) spec.breakers.max_retries = one.max_retries().value();
+    if (one.has_max_retries()) {
+      spec.breakers.has_retry_budget = false;
+      spec.breakers.max_retries = one.max_retries().value();
+    }
     if (one.has_retry_budget()) {
-      spec.has_retry_budget = true;
-      spec.breakers.max_retries = UINT32_MAX;
+      spec.breakers.has_retry_budget = true;
       if (one.retry_budget().has_budget_percent())
-        spec.retry_budget_percent = one.retry_budget().budget_percent().value();
+        spec.breakers.retry_budget_percent = one.retry_budget().budget_percent().value();
       if (one.retry_budget().has_min_retry_concurrency())
-        spec.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
+        spec.breakers.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
     }
   }
 }

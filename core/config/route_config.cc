@@ -85,6 +85,7 @@ class Translator {
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
+    out.include_is_timeout_retry_header = message.include_is_timeout_retry_header();
     if (message.has_retry_policy()) {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);

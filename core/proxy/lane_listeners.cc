@@ -9,9 +9,9 @@ namespace weir::proxy {
 using event::SlotId;
 using event::SlotKind;
 
-size_t LaneLoads::least() const {
-  size_t best = 0;
-  for (size_t i = 1; i < workers.size(); ++i) {
+size_t LaneLoads::least(size_t self) const {
+  size_t best = self;
+  for (size_t i = 0; i < workers.size(); ++i) {
     if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed))
       best = i;
   }
@@ -60,12 +60,12 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
   size_t workers = loads.workers.size();
   if (workers > 1) {
     // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
-    // imbalance (or where only one lane accepts) the least loaded lane takes over.
+    // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
-    bool only_acceptor = !sockets_->options.reuse_port;
-    if (only_acceptor ||
-        own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
-      size_t target = loads.least();
+    const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+    bool always = !sockets_->options.reuse_port || (listener != nullptr && listener->spec.exact_balance);
+    if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
+      size_t target = loads.least(self);
       if (target != self) {
         loads.loads[target].connections.fetch_add(1, std::memory_order_relaxed);
         SlotId slot = slot_;

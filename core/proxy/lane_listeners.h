@@ -49,8 +49,8 @@ struct LaneLoads {
       : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
   std::vector<event::Lane*> workers;  // index: lane index - 1
   std::unique_ptr<Load[]> loads;
-  // The worker with the fewest connections.
-  size_t least() const;
+  // The worker with the fewest connections; `self` if none has fewer.
+  size_t least(size_t self) const;
   int64_t total() const;
 };
 

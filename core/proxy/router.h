@@ -48,7 +48,6 @@ class Router : public filter::HttpFilter,
   struct Failure {
     upstream::ResetReason reason = upstream::ResetReason::kNone;
     std::string_view detail;
-    bool after_request_sent = false;
   };
 
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
@@ -64,11 +63,20 @@ class Router : public filter::HttpFilter,
   // A filter has answered, and its answer is on its way: what the upstream says is not wanted any more.
   bool answered_by_others() const { return stream_->answered_locally(); }
   bool may_retry(uint32_t on) const;
-  bool retry(uint32_t on);
+  // Another attempt may follow one that has reached an upstream.
+  bool may_repeat() const { return retries_left_ > 0 || idempotent_; }
+  // What a retry costs beside one of num_retries.
+  enum class Charge : uint8_t { kFull, kNothing };
+  bool retry(uint32_t on, Charge charge = Charge::kFull);
   bool take_retry_lease();
   void fail(const Failure& failure);
+  void time_out_try(DeadlineKind kind);
+  // The answer to a request that no upstream has answered. `status` is also what the cluster's statistics count.
+  void answer(int status, stream::ResponseFlag flag, std::string_view details, std::string_view body);
   void request_finished();
-  void try_is_alive();
+  void watch_try();
+  void watch_idle_try();
+  void keep_for_replay(const Slices& data);
   bool retriable_response(http::HeaderMap& headers, int status);
 
   // UpstreamEvents
@@ -123,6 +131,9 @@ class Router : public filter::HttpFilter,
   bool replayed_stale_ : 1 = false;
   bool include_attempt_count_ : 1 = false;
   bool include_attempt_in_response_ : 1 = false;
+  bool include_timeout_retry_ : 1 = false;
+  bool timed_out_try_ : 1 = false;  // the attempt to come replaces one that took too long
+  bool overloaded_ : 1 = false;     // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
 };

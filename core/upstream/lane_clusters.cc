@@ -101,6 +101,15 @@ ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
   return place.pool.get();
 }
 
+bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
+  if (hosts_ == nullptr) return false;
+  // A list as long as it can be may have lost some: then most hosts are other ones anyway.
+  for (const lb::HostEntry& entry : hosts_->hosts()) {
+    if (std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
+  }
+  return false;
+}
+
 void ClusterLocal::begin_request(ConnPool& pool) {
   pool.host().add_active(owner_.lane().index(), 1);
   if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool) ++per_host_[pool.place()].own;

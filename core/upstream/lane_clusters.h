@@ -37,6 +37,8 @@ class ClusterLocal {
   // A pool wants a connection that the limit refuses; one that has become idle or has gone is for it.
   bool starving() const { return !starving_.empty(); }
   void feed_starving();
+  // Whether a host of the set is not in this list.
+  bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // In-flight counts of a host that pick() returned.
   void begin_request(ConnPool& pool);
   void end_request(ConnPool& pool);

@@ -58,6 +58,7 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
       codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()),
       born_(pool.lane().now()) {
   connection_.set_handler(*this);
+  connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
   if (connection_.open()) connection_.start(false);
   pool.lane().arm_in(*this, cluster_->spec.connect_timeout);
@@ -66,6 +67,7 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
 void H1Connection::attach(UpstreamEvents& events) {
   WEIR_ASSERT(events_ == nullptr);
   events_ = &events;
+  tx_before_ = connection_.bytes_written();
   ++requests_;
   const Cluster* cluster = pool_.cluster().current();
   uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;

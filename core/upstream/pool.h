@@ -62,6 +62,8 @@ class H1Connection final : public net::ConnectionHandler,
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
   net::Connection& connection() override { return connection_; }
   bool reused() const override { return requests_ > 1; }
+  bool response_started() const override { return codec_.response_started(); }
+  bool request_unsent() const override { return connection_.bytes_written() == tx_before_; }
 
  private:
   friend class ConnPool;
@@ -98,6 +100,7 @@ class H1Connection final : public net::ConnectionHandler,
   MonoTime born_;
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
+  uint64_t tx_before_ = 0;  // bytes written before the request in progress
   uint32_t requests_ = 0;
   bool last_request_ = false;
   bool timed_out_ = false;

@@ -78,8 +78,8 @@ class ReloadTest(WeirTestCase):
         self.assertEqual(failures[:5], [])
         self.assertGreater(count[0], 100)
         # One listener, one route table, one cluster, one host set; whatever connections pinned has gone.
-        self.weir.wait_stat("http.ingress.downstream_cx_active", 0)
-        self.weir.wait_stat("server.config_versions", 4)
+        self.weir.wait_stat_is("http.ingress.downstream_cx_active", 0)
+        self.weir.wait_stat_is("server.config_versions", 4)
         stats = self.weir.stats()
         for gauge in ("http.ingress.downstream_rq_active", "cluster.echo.upstream_rq_active", "cluster.echo.upstream_rq_pending_active"):
             self.assertEqual(stats.get(gauge, 0), 0, gauge)
@@ -186,6 +186,71 @@ class ReloadOutcomeTest(WeirTestCase):
             self.assertEqual((response.header("server"), response.header("connection")), ("before", "close"))
             self.assertTrue(running.closed_within(10))
         echo.gate.set()
+
+
+class RenameTest(WeirTestCase):
+    """Statistics change their names while requests run: what went up under one name goes down under it."""
+
+    GAUGES = ("cluster.%s.upstream_cx_active", "cluster.%s.upstream_rq_active", "cluster.%s.upstream_rq_pending_active",
+              "http.%s.downstream_cx_active", "http.%s.downstream_rq_active", "listener.%s.downstream_cx_active")
+
+    def start(self) -> None:
+        self.echo = EchoUpstream(self.sandbox)
+        self.port = self.sandbox.free_port()
+        self.instance = Weir(self.sandbox, self.configuration("before"), arguments=["--shutdown-deadline-s", "20"])
+
+    def configuration(self, name: str) -> dict:
+        listener = http_listener(self.port, [route({"prefix": "/"}, "echo")], stat_prefix=name)
+        # One connection, so that requests wait for it.
+        limits = {"thresholds": [{"max_connections": 1}]}
+        return bootstrap([{**listener, "stat_prefix": name}],
+                         [cluster("echo", self.echo.port, alt_stat_name=name, circuit_breakers=limits)])
+
+    def rename(self, name: str) -> None:
+        reloads = self.instance.stat("server.config_reload_success")
+        with open(self.instance.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(self.configuration(name)) + "\n")
+        os.kill(self.instance.process.pid, signal.SIGHUP)
+        self.instance.wait_stat_is("server.config_reload_success", reloads + 1)
+
+    def test_gauges(self) -> None:
+        self.start()
+        with Connection(self.port) as running, Connection(self.port) as waiting, Connection(self.port) as idle:
+            self.assertEqual(idle.request().status, 200)
+            running.send_request(headers=[("x-test-delay", "1")])
+            self.instance.wait_stat_is("cluster.before.upstream_rq_active", 1)
+            waiting.send_request()
+            self.instance.wait_stat_is("http.before.downstream_rq_active", 2)
+            self.rename("after")
+            with Connection(self.port) as fresh:
+                fresh.send_request()
+                for connection in (running, waiting, fresh):
+                    response = connection.read_response()
+                    # Two workers, one connection: one of them may have been refused.
+                    self.assertIn(response.status, (200, 503))
+        for gauge in self.GAUGES:
+            for name in ("before", "after"):
+                if gauge != "cluster.%s.upstream_cx_active":
+                    self.instance.wait_stat_is(gauge % name, 0)
+        self.instance.wait_stat_is("cluster.before.upstream_cx_active", 0)
+        stats = self.instance.stats()
+        self.assertIn(stats["cluster.after.upstream_cx_active"], (0, 1))
+        self.assertEqual(stats["cluster.after.membership_total"], 1)
+        # Nothing refers to the old names any more, so they are gone.
+        self.assertEqual([name for name in stats if ".before." in name], [])
+        self.rename("before")
+        self.assertEqual(fetch(self.port).status, 200)
+        self.instance.wait_stat_is("cluster.before.upstream_cx_active", 1)
+
+    def test_a_drain_waits_for_connections_of_the_old_name(self) -> None:
+        self.start()
+        with Connection(self.port) as connection:
+            connection.send_request(headers=[("x-test-delay", "1.5")])
+            self.instance.wait_stat_is("cluster.before.upstream_rq_active", 1)
+            self.rename("after")
+            self.instance.process.signal(signal.SIGTERM)
+            self.assertEqual(connection.read_response().status, 200)
+        self.assertEqual(self.instance.process.wait(10), 0)
 
 
 if __name__ == "__main__":

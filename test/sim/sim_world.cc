@@ -284,7 +284,7 @@ void SimWorld::update() {
         cluster.spec.max_requests_per_connection = random_.below(2) == 0 ? 1 + random_.below(3) : 0;
         cluster.spec.buffer_limit = random_.below(2) == 0 ? 1024 * 1024 : 500 + random_.below(50'000);
         cluster.spec.idle_timeout = random_.below(2) == 0 ? Duration(1h) : Duration(500ms);
-        cluster.spec.has_retry_budget = random_.below(2) == 0;
+        cluster.spec.breakers.has_retry_budget = random_.below(2) == 0;
         cluster.spec.stat_name = cluster.spec.name + (random_.below(2) == 0 ? "" : "_alt");
         ++cluster.spec_version;
         break;

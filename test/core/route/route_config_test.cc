@@ -107,6 +107,22 @@ TEST(RouteConfig, TableAndHosts) {
   EXPECT_EQ(table->select(request.headers(), {.is_tls = true}).virtual_host, &host);
 }
 
+TEST(RouteConfig, AttemptHeaders) {
+  auto table = build(R"(
+    virtual_hosts { name: 'h' domains: '*' include_request_attempt_count: true include_attempt_count_in_response: true
+      include_is_timeout_retry_header: true }
+    virtual_hosts { name: 'i' domains: 'i' })");
+  ASSERT_NE(table, nullptr);
+  const route::VirtualHost& all = table->virtual_hosts()[0];
+  EXPECT_TRUE(all.include_request_attempt_count());
+  EXPECT_TRUE(all.include_attempt_count_in_response());
+  EXPECT_TRUE(all.include_is_timeout_retry_header());
+  const route::VirtualHost& none = table->virtual_hosts()[1];
+  EXPECT_FALSE(none.include_request_attempt_count());
+  EXPECT_FALSE(none.include_attempt_count_in_response());
+  EXPECT_FALSE(none.include_is_timeout_retry_header());
+}
+
 // field: RouteConfiguration.vhost_header
 TEST(RouteConfig, VhostHeader) {
   auto table = build(

@@ -4,22 +4,25 @@ import select
 import socket
 import struct
 import time
-from typing import Optional
+from typing import Optional, Union
 
 from .process import wait_until
 from .wire import Fields, Message, Reader, format_fields
 
 
 class Connection:
-    """One connection to a port of this machine; usable in a with statement."""
+    """One connection to a port of this machine, or to a Unix socket's path; usable in a with statement."""
 
-    def __init__(self, port: int, timeout: float = 15, receive_buffer: Optional[int] = None):
-        self.sock = socket.socket()
+    def __init__(self, port: Union[int, str], timeout: float = 15, receive_buffer: Optional[int] = None):
+        self.sock = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout)
-        self.sock.connect(("127.0.0.1", port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(port, str):
+            self.sock.connect(port)
+        else:
+            self.sock.connect(("127.0.0.1", port))
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = Reader(self.sock)
 
     def __enter__(self) -> "Connection":
@@ -96,7 +99,7 @@ class Connection:
             raise AssertionError("bytes instead of a close: %r" % data[:200])
 
 
-def fetch(port: int, path: str = "/", method: str = "GET", host: str = "test.example", headers: Fields = [],
+def fetch(port: Union[int, str], path: str = "/", method: str = "GET", host: str = "test.example", headers: Fields = [],
           body: Optional[bytes] = None, timeout: float = 15) -> Message:
     """One request on a connection of its own."""
     with Connection(port, timeout) as connection:

@@ -77,6 +77,12 @@ class Nginx:
     def kill(self) -> None:
         self.process.kill()
 
+    def stop(self, number: int) -> None:
+        """Ends it with a signal: SIGTERM at once, SIGQUIT when the requests that run are answered."""
+        self.process.signal(number)
+        if self.process.wait(10) is None:
+            raise AssertionError("nginx does not end:\n" + self.process.log())
+
     def restart(self) -> None:
         self.process.kill()
         self.process = self._start()
