@@ -257,6 +257,16 @@ class ElsewhereTest(WeirTestCase):
         self.assertIn('envoy_server_live{pod="p7"} 1\n', weir.admin("/stats/prometheus"))
         self.assertEqual(weir.admin_json("/stats?format=json&filter=server.live")["weir"], {"tags": {"pod": "p7"}})
 
+    # field: Bootstrap.layered_runtime
+    def test_runtime_layers_and_overrides(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "layered_runtime": {"layers": [
+            {"name": "file", "static_layer": {"shop": {"share": 5}}}, {"name": "operators", "admin_layer": {}}]}})
+        runtime = weir.admin_json("/runtime")
+        self.assertEqual(runtime["layers"], ["file", "operators"])
+        self.assertEqual(runtime["entries"]["shop.share"], {"final_value": "5", "layer_values": ["5", ""]})
+        weir.admin("/runtime_modify?shop.share=7", "POST")
+        self.assertEqual(weir.admin_json("/runtime")["entries"]["shop.share"]["final_value"], "7")
+
     def test_gauges_of_the_process(self) -> None:
         port = self.sandbox.free_port()
         weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")])]))

@@ -77,6 +77,7 @@ TEST(RuntimeTexts, EveryForm) {
   EXPECT_EQ(text_shape("numerator: x"), "text numerator: x");
 }
 
+// field: LayeredRuntime.layers, RuntimeLayer.name, RuntimeLayer.static_layer, RuntimeLayer.admin_layer
 TEST_F(RuntimeConfigTest, StaticLayersAreFlattened) {
   auto out = load(R"(
 layers:
@@ -155,6 +156,7 @@ layers:
           "9 errors\n");
 }
 
+// field: RuntimeLayer.disk_layer, DiskLayer.symlink_root, DiskLayer.subdirectory, DiskLayer.append_service_cluster
 TEST_F(RuntimeConfigTest, DiskLayers) {
   write("v1/weir/a/b", "# a comment\n5\n");
   write("v1/weir/flag", "true");
