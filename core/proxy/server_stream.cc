@@ -184,7 +184,6 @@ bool ServerStream::sanitise_path() {
 void ServerStream::identify_client() {
   ClientIdentity identity =
       identify_downstream(config_, connection_.is_tls(), stream_.request_headers(), stream_.info(), stream_.arena());
-  if (!config_.via.empty()) stream_.request_headers().append_value(HeaderId::kVia, config_.via, ", ");
   if (config_.generate_request_id) {
     ensure_request_id(stream_.request_headers(), identity.edge && !config_.preserve_external_request_id,
                       stream_.lane().random(), stream_.arena());
