@@ -213,12 +213,14 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     pack(any, type_url, *inner);
     return;
   }
+  open_.push_back({&type, nullptr});
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {
     const Event key = tape->at(i);
     if (key.value != "type_url" && key.value != "typeUrl" && key.value != "value" && key.value != "@type") {
-      unknown_field(type, key);
+      unknown_field(key);
     }
   }
+  open_.pop_back();
   const std::unique_ptr<Message> inner = new_message(*inner_type);
   if (const size_t value_at = value_of(*tape, "value"); value_at != 0 && !is_null_event(tape->at(value_at))) {
     cursor_.replay(tape, value_at, node_end(*tape, value_at));

@@ -17,6 +17,7 @@
 
 #include "core/config/rule_texts.h"
 #include "core/config/rules_data.h"
+#include "core/match/regex.h"
 
 namespace weir::config {
 namespace {
@@ -61,6 +62,11 @@ RuleTable compile_rules() {
     all.back().rows.push_back(row);
   }
   return table;
+}
+
+const RuleTable& rule_table() {
+  static const RuleTable kTable = compile_rules();
+  return kTable;
 }
 
 class Validator {
@@ -119,7 +125,12 @@ class Validator {
   std::unordered_set<std::string> broken_parents_;  // and what they are in
   std::string path_;
   int depth_ = 0;
+  bool in_routes_ = false;  // whose regexes are compiled when they are translated, and not twice
 };
+
+std::string address_prefix(const Message& message) {
+  return message.GetReflection()->GetString(message, message.GetDescriptor()->FindFieldByName("address_prefix"));
+}
 
 void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
   const Position position = index_.find(path_);
@@ -136,13 +147,14 @@ void Validator::report(Severity severity, std::string what, std::string found, s
 }
 
 void Validator::message(const Message& message) {
-  if (depth_ >= kMaxDepth) {
-    return;
+  if (depth_ >= kMaxDepth || (broken_.contains(path_) && message.ByteSizeLong() == 0)) {
+    return;  // what was no message at all has no fields to check
   }
   ++depth_;
-  static const RuleTable kTable = compile_rules();
-  const auto rules = kTable.find(message.GetDescriptor());
-  if (rules != kTable.end()) {
+  const bool was_in_routes = in_routes_;
+  in_routes_ = in_routes_ || message.GetDescriptor()->full_name() == "envoy.config.route.v3.RouteConfiguration";
+  const auto rules = rule_table().find(message.GetDescriptor());
+  if (rules != rule_table().end()) {
     for (const FieldRules& field : rules->second) {
       rule(message, field);
     }
@@ -160,6 +172,7 @@ void Validator::message(const Message& message) {
   } else {
     children(message);
   }
+  in_routes_ = was_in_routes;
   --depth_;
 }
 
@@ -411,6 +424,9 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
           one ? reflection.GetMessage(message, &field) : reflection.GetRepeatedMessage(message, &field, item);
       const std::string& name = sub.GetDescriptor()->full_name();
       if (const auto* duration = google::protobuf::DynamicCastToGenerated<google::protobuf::Duration>(&sub)) {
+        if (incomplete(path_)) {
+          return;
+        }
         number = static_cast<double>(duration->seconds()) + duration->nanos() / 1e9;
         seconds = true;
       } else if (name.starts_with("google.protobuf.") && name.ends_with("Value") &&
@@ -432,6 +448,12 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
                        (row.check == Check::kAbove && !(*number > row.number)) ||
                        (row.check == Check::kAtMost && !(*number <= row.number)) ||
                        (row.check == Check::kBelow && !(*number < row.number));
+      if (row.check == Check::kPrefixLength && *number > 32 && *number <= 128 &&
+          ip_version(address_prefix(message)) == 4) {
+        report(Severity::kError, number_text(*number, false) + " is out of range; an IPv4 prefix has at most 32",
+               number_text(*number, false), "0 to 32");
+        return;
+      }
       if (bad) {
         const std::string allowed = range_text(rows, seconds);
         report(Severity::kError, number_text(*number, seconds) + " is out of range; allowed is " + allowed,
@@ -452,6 +474,12 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
         reference(message, row, *text);
         continue;
       }
+      if (row.check == Check::kRegex && !in_routes_) {
+        if (const auto regex = match::Regex::compile(*text); !regex.ok()) {
+          report(Severity::kError, message_of(regex.status()), shown(*text));
+        }
+        continue;
+      }
       if (std::string fault = text_fault(row, *text); !fault.empty()) {
         // Values of headers may be credentials.
         const bool quote = field.name() != "value" && row.check != Check::kMaxBytes && row.check != Check::kMinLength;
@@ -463,6 +491,18 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
 }
 
 }  // namespace
+
+std::string allowed_range(const FieldDescriptor& field) {
+  const auto rules = rule_table().find(field.containing_type());
+  if (rules != rule_table().end()) {
+    for (const FieldRules& one : rules->second) {
+      if (one.field == &field) {
+        return range_text(one.rows, false);
+      }
+    }
+  }
+  return "";
+}
 
 bool validate(const google::protobuf::Message& message, const PositionIndex& index, Diagnostics& diagnostics,
               const ValidateOptions& options) {
