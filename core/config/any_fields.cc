@@ -64,10 +64,32 @@ size_t value_of(const Tape& tape, std::string_view key) {
   return 0;
 }
 
-std::vector<std::string> all_types() {
-  std::vector<std::string> names;
-  DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
-  return names;
+const std::vector<std::string>& all_types() {
+  static const std::vector<std::string> kTypes = [] {
+    std::vector<std::string> names;
+    DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
+    return names;
+  }();
+  return kTypes;
+}
+
+std::string_view simple_name(std::string_view name) { return name.substr(name.rfind('.') + 1); }
+
+// The type of an extension by its name: envoy.filters.network.tcp_proxy is, in the version v3 of a package that is
+// called so, TcpProxy.
+std::string type_of_name(std::string_view name) {
+  if (!name.starts_with("envoy.") || name.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos) {
+    return "";
+  }
+  const std::string package = "envoy.extensions." + std::string(name.substr(6)) + ".v3.";
+  std::string wanted(simple_name(name));
+  std::erase(wanted, '_');
+  for (const std::string& type : all_types()) {
+    if (type.starts_with(package) && edit_distance(simple_name(type), wanted, 0) == 0) {
+      return type;
+    }
+  }
+  return "";
 }
 
 }  // namespace
@@ -213,7 +235,7 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     pack(any, type_url, *inner);
     return;
   }
-  open_.push_back({&type, nullptr});
+  open_.push_back({&type, nullptr, false});
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {
     const Event key = tape->at(i);
     if (key.value != "type_url" && key.value != "typeUrl" && key.value != "value" && key.value != "@type") {
@@ -236,12 +258,10 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
   }
   // A type of the same simple name (another version or package) is meant more often than one that is spelled alike.
   constexpr size_t kTypingErrors = 4;
-  static const std::vector<std::string> kTypes = all_types();
-  const auto simple = [](std::string_view name) { return name.substr(name.rfind('.') + 1); };
   const std::string* best = nullptr;
   size_t best_distance = 200;
-  for (const std::string& name : kTypes) {
-    const bool same_name = simple(name) == simple(type_name);
+  for (const std::string& name : all_types()) {
+    const bool same_name = simple_name(name) == simple_name(type_name);
     const size_t distance =
         edit_distance(name, type_name, std::min(best_distance - 1, same_name ? size_t{60} : kTypingErrors));
     if (distance <= (same_name ? 60 : kTypingErrors) && distance < best_distance) {
@@ -249,9 +269,13 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
       best_distance = distance;
     }
   }
+  std::string hint = best == nullptr ? "" : "did you mean " + *best + "?";
+  if (const std::string type = type_of_name(type_name); !type.empty()) {
+    hint = "this is the name of an extension; its type is " + type;
+  }
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   report(severity, place, index_.current_path(), "unknown type " + std::string(type_name.substr(0, 200)),
-         shown(type_name), "", best == nullptr ? "" : "did you mean " + *best + "?");
+         shown(type_name), "", std::move(hint));
 }
 
 }  // namespace weir::config

@@ -171,6 +171,9 @@ std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage
   if (colon != std::string_view::npos && field_named(type, key.substr(0, colon)) != nullptr) {
     return "put a space after the ':'";
   }
+  if (key == "<") {
+    return "did you mean <<?";
+  }
   if (key.starts_with('-')) {
     return "put a space after the '-' that begins a list item";
   }
@@ -185,6 +188,9 @@ std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage
   }
   if (extension) {
     return "the settings of an extension belong inside of typed_config";
+  }
+  if (open.back().for_list && open.size() > 1 && open[open.size() - 2].field != nullptr) {
+    return open[open.size() - 2].field->name() + " is a list; begin each item with '- '";
   }
   for (size_t i = open.size() - 1; i-- > 0;) {
     if (open[i].field != nullptr && field_named(*open[i].type, key) != nullptr) {

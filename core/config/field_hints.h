@@ -13,6 +13,7 @@ namespace weir::config {
 struct OpenMessage {
   const google::protobuf::Descriptor* type;
   const google::protobuf::FieldDescriptor* field;
+  bool for_list;  // a mapping that stands where a list of them belongs: it counts as its only item
 };
 
 // `key` is no field of the innermost message.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/config/default_types.h"
 #include "core/config/field_hints.h"
@@ -178,7 +179,7 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
   };
   std::vector<Seen> seen;
   const MessageInfo& known = info(*out.GetDescriptor());
-  open_.push_back({out.GetDescriptor(), nullptr});
+  open_.push_back({out.GetDescriptor(), nullptr, std::exchange(for_list_, false)});
   Event key;
   while (walk.next(key)) {
     const auto at = known.fields.find(key.value);
@@ -274,6 +275,7 @@ void MessageBuilder::repeated(Message& out, const FieldDescriptor& field, const 
     index_.leave();
   };
   if (value.kind != EventKind::kSequenceStart) {
+    for_list_ = of_messages && value.kind == EventKind::kMappingStart;
     item(value, 0);  // a single value stands for a list of one
     return;
   }
@@ -369,6 +371,9 @@ void MessageBuilder::report(Severity severity, Place place, std::string path, st
                             std::string allowed, std::string hint) {
   if (cursor_.failed()) {
     return;  // what follows from a text that stops in the middle is no news
+  }
+  if (!said_.insert(std::to_string(place.line) + ":" + std::to_string(place.column) + ":" + what).second) {
+    return;
   }
   Diagnostic out;
   out.file = file_;

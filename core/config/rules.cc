@@ -5,6 +5,7 @@
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/wrappers.pb.h>
 
 #include <algorithm>
 #include <memory>
@@ -90,6 +91,7 @@ class Validator {
   // One value; `item` is its index in a repeated field, or -1.
   void value(const Message& message, const FieldDescriptor& field, const std::vector<RuleRow>& rows, Scope scope,
              int item);
+  void prefix_length(const Message& message, const FieldDescriptor& field);
   void enum_value(const FieldDescriptor& field, const RuleRow& row, int number);
   void reference(const Message& message, const RuleRow& row, const std::string& name);
   void children(const Message& message);
@@ -127,10 +129,6 @@ class Validator {
   int depth_ = 0;
   bool in_routes_ = false;  // whose regexes are compiled when they are translated, and not twice
 };
-
-std::string address_prefix(const Message& message) {
-  return message.GetReflection()->GetString(message, message.GetDescriptor()->FindFieldByName("address_prefix"));
-}
 
 void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
   const Position position = index_.find(path_);
@@ -272,7 +270,22 @@ void Validator::rule(const Message& message, const FieldRules& rules) {
     } else {
       value(message, field, rules.rows, kWhole, -1);
     }
+    if (rules.rows.back().check == Check::kPrefixLength) {
+      prefix_length(message, field);
+    }
   });
+}
+
+void Validator::prefix_length(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  const auto& wrapper = reflection.GetMessage(message, &field);
+  const auto* length = google::protobuf::DynamicCastToGenerated<google::protobuf::UInt32Value>(&wrapper);
+  const FieldDescriptor* address = message.GetDescriptor()->FindFieldByName("address_prefix");
+  if (length != nullptr && length->value() > 32 && length->value() <= 128 &&
+      ip_version(reflection.GetString(message, address)) == 4) {
+    const std::string number = std::to_string(length->value());
+    report(Severity::kError, number + " is out of range; an IPv4 prefix has at most 32", number, "0 to 32");
+  }
 }
 
 void Validator::oneof(const Message& message, const OneofDescriptor& oneof) {
@@ -448,12 +461,6 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
                        (row.check == Check::kAbove && !(*number > row.number)) ||
                        (row.check == Check::kAtMost && !(*number <= row.number)) ||
                        (row.check == Check::kBelow && !(*number < row.number));
-      if (row.check == Check::kPrefixLength && *number > 32 && *number <= 128 &&
-          ip_version(address_prefix(message)) == 4) {
-        report(Severity::kError, number_text(*number, false) + " is out of range; an IPv4 prefix has at most 32",
-               number_text(*number, false), "0 to 32");
-        return;
-      }
       if (bad) {
         const std::string allowed = range_text(rows, seconds);
         report(Severity::kError, number_text(*number, seconds) + " is out of range; allowed is " + allowed,
@@ -483,7 +490,8 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
       if (std::string fault = text_fault(row, *text); !fault.empty()) {
         // Values of headers may be credentials.
         const bool quote = field.name() != "value" && row.check != Check::kMaxBytes && row.check != Check::kMinLength;
-        report(Severity::kError, quote ? shown(*text) + " " + fault : fault, quote ? shown(*text) : "");
+        const std::string value = row.check == Check::kHeaderName ? in_quotes(*text) : shown(*text);
+        report(Severity::kError, quote ? value + " " + fault : fault, quote ? value : "");
         return;
       }
     }

@@ -30,7 +30,7 @@ enum class Check : uint8_t {
   kOneLine,      // no line breaks, no NUL
   kPathPrefix,   // without ?, # and a slash at the end
   kIpAddress,
-  kPrefixLength,  // at most 32 beside an IPv4 address_prefix
+  kPrefixLength,  // the last row of its field: at most 32 beside an IPv4 address_prefix
   kRegex,         // compiles
   // Not checks: the text names something, and validate() collects it (rules.h).
   kNamesCluster,

@@ -182,6 +182,21 @@ Event YamlReader::fail_from_parser() {
   return fail(place, "not YAML: " + std::string(problem));
 }
 
+// Tags are for the program that reads the file, and weir knows one.
+void YamlReader::check_tag(std::string_view tag, Place place) {
+  if (tag.empty() || tag == "!" || tag == "!ignore" || tag.starts_with("tag:yaml.org,2002:")) {
+    return;
+  }
+  Diagnostic out;
+  out.file = file_;
+  out.line = static_cast<int>(place.line);
+  out.column = static_cast<int>(place.column);
+  out.severity = Severity::kWarning;
+  out.message = "the tag " + shown(tag) + " means nothing to weir; what follows is taken as it is";
+  out.found = shown(tag);
+  diagnostics_.add(std::move(out));
+}
+
 Event YamlReader::next() {
   if (failed_) {
     return {};
@@ -210,12 +225,14 @@ Event YamlReader::next() {
         out.value = {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
         // A tag (!!str 5) says that the text is not to decide.
         out.plain = event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event.data.scalar.plain_implicit != 0;
+        check_tag(view(event.data.scalar.tag), out.place);
         out.ignored = view(event.data.scalar.tag) == "!ignore";
         out.anchor_name = view(event.data.scalar.anchor);
         return out;
       case YAML_SEQUENCE_START_EVENT:
         out.kind = EventKind::kSequenceStart;
         out.anchor_name = view(event.data.sequence_start.anchor);
+        check_tag(view(event.data.sequence_start.tag), out.place);
         return out;
       case YAML_SEQUENCE_END_EVENT:
         out.kind = EventKind::kSequenceEnd;
@@ -223,6 +240,7 @@ Event YamlReader::next() {
       case YAML_MAPPING_START_EVENT:
         out.kind = EventKind::kMappingStart;
         out.anchor_name = view(event.data.mapping_start.anchor);
+        check_tag(view(event.data.mapping_start.tag), out.place);
         return out;
       case YAML_MAPPING_END_EVENT:
         out.kind = EventKind::kMappingEnd;
