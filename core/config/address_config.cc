@@ -3,6 +3,27 @@
 #include "envoy/config/core/v3/address.pb.h"
 
 namespace weir::config {
+namespace {
+
+// What to do about a text that is not an IP address.
+std::string address_hint(std::string_view text, const std::string& path) {
+  const size_t colon = text.find(':');
+  if (text.starts_with('[')) {
+    return "; write it without the brackets";
+  }
+  if (colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+    return "; the port belongs in port_value";
+  }
+  if (text.find_first_not_of("0123456789. ") == std::string_view::npos) {
+    return "";
+  }
+  if (path.starts_with("static_resources.clusters")) {
+    return "; names need a cluster of type STRICT_DNS or LOGICAL_DNS";
+  }
+  return text == "localhost" ? "; write 127.0.0.1" : "; write 0.0.0.0 or :: for every address of this machine";
+}
+
+}  // namespace
 
 net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
                                filter::ConfigReport& report) {
@@ -24,8 +45,7 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
       auto address = net::Address::from_ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
       if (!address.ok()) {
         report.error(at + ".address",
-                     "\"" + socket.address() +
-                         "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
+                     "\"" + socket.address() + "\" is not an IP address" + address_hint(socket.address(), path));
         return {};
       }
       return *address;

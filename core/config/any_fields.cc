@@ -1,10 +1,10 @@
 // The part of MessageBuilder for google.protobuf.Any: the type decides how the rest of the mapping is read.
-#include <google/protobuf/descriptor_database.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 
+#include "core/config/default_types.h"
 #include "core/config/message_builder.h"
 #include "core/config/suggest.h"
 
@@ -64,33 +64,7 @@ size_t value_of(const Tape& tape, std::string_view key) {
   return 0;
 }
 
-const std::vector<std::string>& all_types() {
-  static const std::vector<std::string> kTypes = [] {
-    std::vector<std::string> names;
-    DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
-    return names;
-  }();
-  return kTypes;
-}
-
 std::string_view simple_name(std::string_view name) { return name.substr(name.rfind('.') + 1); }
-
-// The type of an extension by its name: envoy.filters.network.tcp_proxy is, in the version v3 of a package that is
-// called so, TcpProxy.
-std::string type_of_name(std::string_view name) {
-  if (!name.starts_with("envoy.") || name.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos) {
-    return "";
-  }
-  const std::string package = "envoy.extensions." + std::string(name.substr(6)) + ".v3.";
-  std::string wanted(simple_name(name));
-  std::erase(wanted, '_');
-  for (const std::string& type : all_types()) {
-    if (type.starts_with(package) && edit_distance(simple_name(type), wanted, 0) == 0) {
-      return type;
-    }
-  }
-  return "";
-}
 
 }  // namespace
 
@@ -260,7 +234,7 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
   constexpr size_t kTypingErrors = 4;
   const std::string* best = nullptr;
   size_t best_distance = 200;
-  for (const std::string& name : all_types()) {
+  for (const std::string& name : all_message_types()) {
     const bool same_name = simple_name(name) == simple_name(type_name);
     const size_t distance =
         edit_distance(name, type_name, std::min(best_distance - 1, same_name ? size_t{60} : kTypingErrors));
@@ -270,7 +244,7 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
     }
   }
   std::string hint = best == nullptr ? "" : "did you mean " + *best + "?";
-  if (const std::string type = type_of_name(type_name); !type.empty()) {
+  if (const std::string type = type_of_extension(type_name); !type.empty()) {
     hint = "this is the name of an extension; its type is " + type;
   }
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;

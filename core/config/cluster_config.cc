@@ -1,6 +1,7 @@
 #include "core/config/cluster_config.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/config/address_config.h"
 #include "core/config/report.h"
@@ -72,6 +73,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
 void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
                    upstream::ClusterSpec& spec) {
   report.check_fields(proto.circuit_breakers(), path + ".circuit_breakers", {"thresholds"}, {});
+  bool seen = false;
   for (int i = 0; i < proto.circuit_breakers().thresholds_size(); ++i) {
     const auto& one = proto.circuit_breakers().thresholds(i);
     std::string at = path + ".circuit_breakers.thresholds[" + std::to_string(i) + "]";
@@ -82,6 +84,7 @@ void read_breakers(const pb::Cluster& proto, const std::string& path, ConfigRepo
       report.error(at + ".priority", "HIGH is not supported by weir yet");
       continue;
     }
+    if (std::exchange(seen, true)) continue;  // as published: the first of a priority counts
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
@@ -107,14 +110,16 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       out.host_options.overprovisioning_percent = assignment.policy().overprovisioning_factor().value();
     }
   }
-  uint32_t highest = 0;
   for (int i = 0; i < assignment.endpoints_size(); ++i) {
     const auto& locality = assignment.endpoints(i);
     std::string here = at + ".endpoints[" + std::to_string(i) + "]";
     // Without locality-weighted balancing the weight of a locality means nothing, as published.
     report.check_fields(locality, here, {"locality", "lb_endpoints", "priority"},
                         {"load_balancing_weight", "metadata", "proximity"});
-    highest = std::max(highest, locality.priority());
+    if (locality.priority() > 127) {
+      report.error(at + ".endpoints[" + std::to_string(i) + "].priority",
+                   std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
+    }
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
@@ -149,7 +154,6 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       out.endpoints.push_back(std::move(endpoint));
     }
   }
-  if (highest > 127) report.error(at, "priority " + std::to_string(highest) + " is too high; allowed are 0 to 127");
 }
 
 void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
@@ -177,7 +181,9 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
       out.policy_config = std::move(*made);
       return;
     }
-    report.error(path + ".load_balancing_policy", "none of these policies is supported by weir yet: " + names);
+    report.error(path + ".load_balancing_policy", names.empty()
+                                                      ? "policies must not be empty"
+                                                      : "none of these policies is supported by weir yet: " + names);
     return;
   }
   switch (proto.lb_policy()) {
