@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/config/default_types.h"
 #include "core/config/message_builder.h"
 #include "core/config/unknown_extensions.h"
 
@@ -206,12 +207,14 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     pack(any, type_url, *inner);
     return;
   }
+  open_.push_back({&type, nullptr, false});
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {
     const Event key = tape->at(i);
     if (key.value != "type_url" && key.value != "typeUrl" && key.value != "value" && key.value != "@type") {
-      unknown_field(type, key);
+      unknown_field(key);
     }
   }
+  open_.pop_back();
   const std::unique_ptr<Message> inner = new_message(*inner_type);
   if (const size_t value_at = value_of(*tape, "value"); value_at != 0 && !is_null_event(tape->at(value_at))) {
     cursor_.replay(tape, value_at, node_end(*tape, value_at));
@@ -229,9 +232,13 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
     return;
   }
   const std::string meant = suggest_type(type_name);
+  std::string hint = meant.empty() ? "" : "did you mean " + meant + "?";
+  if (const std::string type = type_of_extension(type_name); !type.empty()) {
+    hint = "this is the name of an extension; its type is " + type;
+  }
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   report(severity, place, index_.current_path(), "unknown type " + std::string(type_name.substr(0, 200)),
-         shown(type_name), "", meant.empty() ? "" : "did you mean " + meant + "?");
+         shown(type_name), "", std::move(hint));
 }
 
 }  // namespace weir::config

@@ -1,5 +1,6 @@
 #include "core/config/bootstrap_checks.h"
 
+#include <algorithm>
 #include <string>
 
 #include "core/config/name_table.h"
@@ -59,6 +60,8 @@ class Checks {
     for (int i = 0; i < list.size(); ++i) {
       load_assignment_name(list[i], i);
       outlier_detection(list[i], i);
+      breakers(list[i], i);
+      endpoints(list[i], i);
     }
   }
 
@@ -130,6 +133,34 @@ class Checks {
         Severity::kWarning, item_path(kClusters, index, "load_assignment.cluster_name"),
         in_quotes(name) + " is not the name of this cluster, " + in_quotes(cluster.name()) + "; nothing reads it here",
         name, "");
+  }
+
+  void breakers(const Cluster& cluster, int index) {
+    const auto& thresholds = cluster.circuit_breakers().thresholds();
+    for (int i = 1; i < thresholds.size(); ++i) {
+      for (int j = 0; j < i; ++j) {
+        if (thresholds[i].priority() == thresholds[j].priority()) {
+          report(Severity::kWarning,
+                 item_path(kClusters, index, "circuit_breakers.thresholds[" + std::to_string(i) + "]"),
+                 "has no effect: thresholds[" + std::to_string(j) + "] is for the same priority, and the first counts",
+                 "", "set priority");
+          break;
+        }
+      }
+    }
+  }
+
+  void endpoints(const Cluster& cluster, int index) {
+    if (cluster.has_cluster_type() || (cluster.type() != Cluster::STATIC && cluster.type() != Cluster::STRICT_DNS)) {
+      return;
+    }
+    const auto& localities = cluster.load_assignment().endpoints();
+    const bool none = std::all_of(localities.begin(), localities.end(),
+                                  [](const auto& locality) { return locality.lb_endpoints().empty(); });
+    if (none) {
+      report(Severity::kWarning, item_path(kClusters, index, "load_assignment"),
+             "the cluster has no endpoints; it answers every request with 503", "", "");
+    }
   }
 
   // A host may be ejected if that keeps the ejected share within the limit.

@@ -1,6 +1,7 @@
 #include "core/config/cluster_config.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/config/address_config.h"
 #include "core/config/position_index.h"
@@ -58,8 +59,10 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
   // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
   // published ones: three at a time are too few for a large cluster and too many for a small one).
   spec.breakers.has_retry_budget = true;
+  bool seen = false;
   for (const auto& one : proto.thresholds()) {
     if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
+    if (std::exchange(seen, true)) continue;  // as published: the first of a priority counts
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
@@ -87,6 +90,9 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     const auto& locality = assignment.endpoints(i);
     std::string here = at + ".endpoints[" + std::to_string(i) + "]";
     highest = std::max(highest, locality.priority());
+    if (locality.priority() > 127) {
+      report.error(here + ".priority", std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
+    }
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
@@ -119,7 +125,6 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       out.endpoints.push_back(std::move(endpoint));
     }
   }
-  if (highest > 127) report.error(at, "priority " + std::to_string(highest) + " is too high; allowed are 0 to 127");
 }
 
 void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
@@ -147,7 +152,9 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
       out.policy_config = std::move(*made);
       return;
     }
-    report.error(path + ".load_balancing_policy", "none of these policies is supported by weir yet: " + names);
+    report.error(path + ".load_balancing_policy", names.empty()
+                                                      ? "policies must not be empty"
+                                                      : "none of these policies is supported by weir yet: " + names);
     return;
   }
   switch (proto.lb_policy()) {

@@ -1,6 +1,11 @@
 #include "core/config/default_types.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor_database.h>
+
 #include <algorithm>
+
+#include "core/config/suggest.h"
 
 namespace weir::config {
 namespace {
@@ -56,6 +61,15 @@ constexpr DefaultType kTypes[] = {
 
 }  // namespace
 
+const std::vector<std::string>& all_message_types() {
+  static const std::vector<std::string> kTypes = [] {
+    std::vector<std::string> names;
+    google::protobuf::DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
+    return names;
+  }();
+  return kTypes;
+}
+
 bool holds_extension(std::string_view message_type) {
   return std::any_of(std::begin(kTypes), std::end(kTypes),
                      [&](const DefaultType& one) { return one.holder == message_type; });
@@ -71,6 +85,38 @@ std::string_view default_type(std::string_view message_type, std::string_view na
     }
   }
   return {};
+}
+
+std::string_view nearest_default_name(std::string_view message_type, std::string_view name) {
+  constexpr size_t kTypingErrors = 3;  // the names have so much in common that more would find any of them
+  std::string_view best;
+  size_t best_distance = kTypingErrors + 1;
+  for (const DefaultType& one : kTypes) {
+    const size_t distance = one.holder == message_type ? edit_distance(one.name, name, kTypingErrors) : best_distance;
+    if (distance < best_distance) {
+      best = one.name;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+// By the way they are named: envoy.filters.network.tcp_proxy is, in the version v3 of a package that is
+// called so, TcpProxy.
+std::string type_of_extension(std::string_view name) {
+  if (!name.starts_with("envoy.") || name.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ") != std::string_view::npos) {
+    return "";
+  }
+  const std::string package = "envoy.extensions." + std::string(name.substr(6)) + ".v3.";
+  const auto simple_name = [](std::string_view text) { return text.substr(text.rfind('.') + 1); };
+  std::string wanted(simple_name(name));
+  std::erase(wanted, '_');
+  for (const std::string& type : all_message_types()) {
+    if (type.starts_with(package) && edit_distance(simple_name(type), wanted, 0) == 0) {
+      return type;
+    }
+  }
+  return "";
 }
 
 }  // namespace weir::config

@@ -239,10 +239,21 @@ std::string short_path(std::string_view path) {
       dots.push_back(i);
     }
   }
-  if (dots.size() < kWhole) {
-    return std::string(path);
+  std::string out(path);
+  if (dots.size() >= kWhole) {
+    out = std::string(path.substr(0, dots.front())) + "..." + std::string(path.substr(dots[dots.size() - kTail] + 1));
   }
-  return std::string(path.substr(0, dots.front())) + "..." + std::string(path.substr(dots[dots.size() - kTail] + 1));
+  // Of a long key, its last word: ["...HttpProtocolOptions"].
+  constexpr size_t kLongKey = 32;
+  const size_t open = out.find("[\"");
+  const size_t close = open == std::string::npos ? open : out.find("\"]", open);
+  if (close != std::string::npos && close - open > kLongKey) {
+    const size_t dot = out.rfind('.', close);
+    if (dot != std::string::npos && dot > open) {
+      out.replace(open + 2, dot + 1 - (open + 2), "...");
+    }
+  }
+  return out;
 }
 
 std::string shown(std::string_view text) {

@@ -57,7 +57,7 @@ Event EventCursor::live() {
     const auto known = anchor_names_.find(std::string(event.value));
     if (known == anchor_names_.end()) {
       return fail(event.place, "*" + std::string(event.value) + " stands for nothing",
-                  "define it earlier in the file with &" + std::string(event.value));
+                  "define it earlier in the file with &" + std::string(event.value) + ", or put the text in quotes");
     }
     if (anchors_[known->second].end == 0) {
       return fail(event.place, "*" + std::string(event.value) + " stands inside of what it stands for",

@@ -9,10 +9,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "core/config/event_cursor.h"
+#include "core/config/field_hints.h"
 #include "core/config/proto_loader.h"
 
 namespace weir::config {
@@ -87,7 +89,7 @@ class MessageBuilder {
   bool scalar(Message& out, const FieldDescriptor& field, const Event& value, bool add);
   bool enumerator(const FieldDescriptor& field, const Event& value, int& number);
   bool integer(const FieldDescriptor& field, const Event& value, uint64_t min_magnitude, uint64_t max, int64_t& out);
-  void unknown_field(const Descriptor& type, const Event& key);
+  void unknown_field(const Event& key);
   // The configuration of an extension of which the file only says the name.
   void default_extension(Message& out);
 
@@ -126,6 +128,9 @@ class MessageBuilder {
   Diagnostics& diagnostics_;
   const LoadOptions& options_;
   bool yaml_;
+  std::vector<OpenMessage> open_;
+  bool for_list_ = false;                 // of the message that is opened next
+  std::unordered_set<std::string> said_;  // errors with their places: what an alias repeats is one mistake
   size_t depth_ = 0;
   int secret_ = 0;  // above 0 inside of what must not be shown
   bool depth_reported_ = false;

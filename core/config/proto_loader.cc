@@ -81,7 +81,9 @@ bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3:
   rules.unknown_types = source.path.ends_with(".pb") ? source.options.unknown_types : OnUnknown::kIgnore;
   validate(into, index, diagnostics, rules);
   if (!diagnostics.unreadable()) {
+    const size_t found = diagnostics.items().size();
     check_bootstrap(into, references, index, diagnostics);
+    diagnostics.drop_consequences(found, index);
   }
   return diagnostics.errors() == errors_before;
 }

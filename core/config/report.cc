@@ -6,8 +6,8 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 
+#include "core/config/default_types.h"
 #include "core/config/field_table.h"
-
 #include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::config {
@@ -21,6 +21,8 @@ const google::protobuf::Descriptor* find_type(const std::string& name) {
 }
 
 std::string unknown_type_hint(const std::string& type) {
+  if (const std::string known = type_of_extension(type); !known.empty())
+    return "this is the name of an extension; its type is " + known;
   std::string meant = suggest_type(type);
   return meant.empty() ? "" : "did you mean " + meant + "?";
 }

@@ -61,9 +61,15 @@ class Translator {
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
+    std::map<std::string_view, size_t> names;
     for (size_t i = 0; i < out.virtual_hosts.size(); ++i) {
       Step step(path_, "virtual_hosts", i);
       virtual_host(message.virtual_hosts(static_cast<int>(i)), out.virtual_hosts[i]);
+      const auto [first, fresh] = names.try_emplace(out.virtual_hosts[i].name, i);
+      if (!fresh) {
+        path_.warning_at("name", "virtual_hosts[" + std::to_string(first->second) +
+                                     "] has this name too; statistics and logs cannot tell them apart");
+      }
     }
   }
 
@@ -71,6 +77,13 @@ class Translator {
   void virtual_host(const route_v3::VirtualHost& message, route::VirtualHostSpec& out) {
     out.name = message.name();
     out.domains.assign(message.domains().begin(), message.domains().end());
+    for (size_t i = 0; i < out.domains.size(); ++i) {
+      // The published proxy takes them, and never finds a host that is called so.
+      if (out.domains[i].find_first_of("/ \t") != std::string::npos) {
+        Step step(path_, "domains", i);
+        path_.warning_at("", "no request has this host; write the host alone, as in shop.example or shop.example:8080");
+      }
+    }
     switch (message.require_tls()) {
       case route_v3::VirtualHost::EXTERNAL_ONLY:
         out.require_tls = route::TlsRequirement::kExternalOnly;

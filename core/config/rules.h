@@ -10,8 +10,9 @@
 #include "core/config/proto_loader.h"
 
 namespace google::protobuf {
+class FieldDescriptor;
 class Message;
-}
+}  // namespace google::protobuf
 
 namespace weir::config {
 
@@ -30,6 +31,9 @@ struct ValidateOptions {
   OnUnknown unknown_types = OnUnknown::kIgnore;
   std::vector<Reference>* references = nullptr;  // what is found is appended
 };
+
+// What the rules allow for a number in this field, "0 to 65535"; empty if they say nothing about it.
+std::string allowed_range(const google::protobuf::FieldDescriptor& field);
 
 // Goes through `message` and everything in it, into every Any whose type is known. Says nothing about a field that the
 // diagnostics already have an error about, nor about what is missing beside one. `index` may be empty. Returns whether

@@ -23,7 +23,15 @@ constexpr RuleRow kRows[] = {
     {"address", Check::kOneofRequired},
     {"envoy.config.core.v3.CidrRange", Check::kMessage},
     {"address_prefix", Check::kNotEmpty},
+    {"address_prefix", Check::kIpAddress},
     {"prefix_len", Check::kAtMost, kWhole, 128},
+    {"prefix_len", Check::kPrefixLength},
+    // xds/core/v3/cidr.proto
+    {"xds.core.v3.CidrRange", Check::kMessage},
+    {"address_prefix", Check::kNotEmpty},
+    {"address_prefix", Check::kIpAddress},
+    {"prefix_len", Check::kAtMost, kWhole, 128},
+    {"prefix_len", Check::kPrefixLength},
     // envoy/config/core/v3/base.proto
     {"envoy.config.core.v3.Metadata", Check::kMessage},
     {"filter_metadata", Check::kKeysNotEmpty},
@@ -828,6 +836,7 @@ constexpr RuleRow kRows[] = {
     // envoy/type/matcher/v3/regex.proto
     {"envoy.type.matcher.v3.RegexMatcher", Check::kMessage},
     {"regex", Check::kNotEmpty},
+    {"regex", Check::kRegex},
     {"envoy.type.matcher.v3.RegexMatchAndSubstitute", Check::kMessage},
     {"pattern", Check::kRequired},
     {"substitution", Check::kOneLine},

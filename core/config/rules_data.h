@@ -29,6 +29,9 @@ enum class Check : uint8_t {
   kHeaderValue,  // no control characters but tabs
   kOneLine,      // no line breaks, no NUL
   kPathPrefix,   // without ?, # and a slash at the end
+  kIpAddress,
+  kPrefixLength,  // the last row of its field: at most 32 beside an IPv4 address_prefix
+  kRegex,         // compiles
   // Not checks: the text names something, and validate() collects it (rules.h).
   kNamesCluster,
   kNamesSecret,  // one of static_resources, unless sds_config is set beside it

@@ -171,8 +171,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {
-        report.error(path + ".address", listener.address.to_string() + " is the address of listeners[" +
-                                            std::to_string(other->second) + "] too");
+        std::string first = "listeners[" + std::to_string(other->second) + "]";
+        config::Position at = positions.find("static_resources." + first + ".address");
+        if (at.line > 0) first += " (" + std::string(at.file) + ":" + std::to_string(at.line) + ")";
+        report.error(path + ".address", listener.address.to_string() + " is the address of " + first + " too");
       }
     }
     out.listeners.push_back(std::move(listener));

@@ -3,6 +3,7 @@
 #include <google/protobuf/timestamp.pb.h>
 #include <gtest/gtest.h>
 
+#include "core/config/rules.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -402,13 +403,26 @@ TEST(Extensions, WithATypeTheNameMeansNothing) {
 
 TEST(Extensions, WhatNeedsSettingsOrProtectsHasNoDefaults) {
   Loaded<Listener> a(
-      "filter_chains: {filters: [{name: envoy.filters.network.rbac}, {name: envoy.filters.network.tcp_proxy}, {name: "
-      "acme}, {}], transport_socket: {name: envoy.transport_sockets.tls}}");
-  EXPECT_TRUE(a.ok) << a.said();
-  for (const auto& filter : a.message.filter_chains(0).filters()) {
-    EXPECT_FALSE(filter.has_typed_config()) << filter.name();
-  }
-  EXPECT_FALSE(a.message.filter_chains(0).transport_socket().has_typed_config());
+      "filter_chains:\n"
+      "- filters:\n"
+      "  - {name: envoy.filters.network.rbac}\n"
+      "  - {name: acme}\n"
+      "  - {}\n"
+      "  - {name: b, typed_confg: {}}\n"
+      "  transport_socket: {name: envoy.transport_sockets.tls}\n"
+      "listener_filters: {name: envoy.filters.listener.tls_inspecter}\n");
+  validate(a.message, a.index, a.diagnostics);
+  EXPECT_EQ(
+      a.said(),
+      "a.yaml:3:5: error: filter_chains[0].filters[0].typed_config: is required; add \"@type\": "
+      "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC\n"
+      "a.yaml:4:5: error: filter_chains[0].filters[1].typed_config: is required; its \"@type\" says which extension "
+      "this is; the name does not\n"
+      "a.yaml:6:15: error: filter_chains[0].filters[3].typed_confg: unknown field; did you mean typed_config?\n"
+      "a.yaml:7:3: error: filter_chains[0].transport_socket.typed_config: is required; add \"@type\": "
+      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n"
+      "a.yaml:8:19: error: listener_filters[0].typed_config: is required; did you mean the name "
+      "envoy.filters.listener.tls_inspector?\n6 errors\n");
 }
 
 TEST(Bootstrap, OverlayFollowsMergeFrom) {

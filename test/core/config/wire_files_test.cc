@@ -63,9 +63,9 @@ TEST(WireFiles, TextFormat) {
   LoadedFile read("weir_test.pb_text", R"(
 node { id: "a" }
 static_resources {
-  clusters { name: "c" connect_timeout { seconds: 0 } }
+  clusters { name: "c" connect_timeout { seconds: 0 } type: EDS }
   clusters {
-    name: "d"
+    name: "d" type: EDS
     typed_extension_protocol_options {
       key: "x"
       value { [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] { suppress_envoy_headers: true } }
