@@ -102,7 +102,6 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
-  scope.below("connection_balance_config").check_fields(proto.connection_balance_config(), {"exact_balance"});
   out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();

@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import threading
+import time
 import unittest
 
 from harness import (Connection, EchoUpstream, Nginx, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,

@@ -396,7 +396,11 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
     }
     if (sample.type == stats::Type::kCounter) counters[name] = sample.value;
   });
-  if (uint64_t requests = counters["http.sim.downstream_rq_total"]; requests != logger_->lines)
+  uint64_t requests = 0;
+  for (const auto& [name, value] : counters) {
+    if (name.starts_with("http.sim") && name.ends_with(".downstream_rq_total")) requests += value;
+  }
+  if (requests != logger_->lines)
     wrong.push_back(std::to_string(requests) + " requests and " + std::to_string(logger_->lines) + " log lines");
   for (const char* thing :
        {"cluster.c0.upstream_cx", "cluster.c0_alt.upstream_cx", "cluster.c1.upstream_cx", "cluster.c1_alt.upstream_cx",

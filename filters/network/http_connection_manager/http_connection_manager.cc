@@ -55,30 +55,37 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
   std::vector<filter::HttpFilterEntry> entries;
   std::vector<std::optional<bool>> terminal(static_cast<size_t>(proto.http_filters_size()));
   size_t errors_before = scope.report().errors();
+  bool incomplete = false;  // an entry is missing: its fault may have been said when the file was loaded
   for (int i = 0; i < proto.http_filters_size(); ++i) {
     const pb::HttpFilter& one = proto.http_filters(i);
     auto here = scope.below("http_filters[" + std::to_string(i) + "]");
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
+      incomplete = true;
       continue;
     }
     const filter::HttpFilterDescriptor* descriptor =
         scope.registry().http_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.report().skip_unknown({.kind = "HTTP filter",
-                                  .name = one.name(),
-                                  .optional = one.is_optional(),
-                                  .may_skip = i + 1 != proto.http_filters_size()},
-                                 one.typed_config(), here.at("typed_config"));
+      bool left_out = here.report().skip_unknown({.kind = "HTTP filter",
+                                                  .name = one.name(),
+                                                  .optional = one.is_optional(),
+                                                  .may_skip = i + 1 != proto.http_filters_size()},
+                                                 one.typed_config(), here.at("typed_config"));
+      incomplete |= !left_out;
       continue;
     }
     terminal[static_cast<size_t>(i)] = descriptor->terminal;
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
+    if (message == nullptr) {
+      incomplete = true;
+      continue;
+    }
     auto below = here.below("typed_config");
     auto built = descriptor->make_config(*message, below);
     if (!built.ok()) {
       below.error("", message_of(built.status()));
+      incomplete = true;
       continue;
     }
     filter::HttpFilterEntry entry;
@@ -91,7 +98,7 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
   }
   check_order(proto, terminal, scope);
   check_names(proto, scope);
-  if (scope.report().errors() != errors_before) return;
+  if (incomplete || scope.report().errors() != errors_before) return;
   auto chain = filter::HttpChainConfig::build(std::move(entries));
   if (!chain.ok()) {
     scope.error("", message_of(chain.status()));

@@ -275,7 +275,7 @@ TEST(RouteConfig, WeightedClustersAndClusterHeader) {
 }
 
 // field: RedirectAction.scheme_redirect, RedirectAction.port_redirect, RedirectAction.regex_rewrite
-// field: DataSource@inline.inline_bytes, Route.non_forwarding_action
+// field: DataSource.inline_bytes, Route.non_forwarding_action
 TEST(RouteConfig, RedirectsAndDirectResponses) {
   auto location = [](const std::string& fields, int status) {
     auto table = build(host_with("routes { match { prefix: '/a' } redirect { " + fields + " } }"));

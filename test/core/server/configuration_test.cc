@@ -143,6 +143,7 @@ TEST_F(ConfigurationTest, WhatMayAuthoriseIsNeverLeftOut) {
             0u);
 }
 
+// field: Listener.listener_filters, ListenerFilter.name, ListenerFilter.typed_config
 TEST_F(ConfigurationTest, TheFilterThatServesIsNeverLeftOut) {
   options_.passthrough_unknown_extensions = true;
   EXPECT_EQ(
@@ -161,13 +162,17 @@ TEST_F(ConfigurationTest, TheFilterThatServesIsNeverLeftOut) {
 TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
   options_.passthrough_unknown_extensions = true;
   const std::string cluster = "static_resources: {clusters: [{name: c, ";
+  const std::string kNoEndpoints =
+      "warning: static_resources.clusters[0].load_assignment: the cluster has no endpoints; it answers every request "
+      "with 503\n";
   EXPECT_EQ(
       load(cluster + "load_balancing_policy: {policies: [{typed_extension_config: {name: p, typed_config: "
                      "{\"@type\": type.googleapis.com/acme.Balancer}}}]}}]}"),
+      kNoEndpoints +
       "error: static_resources.clusters[0].load_balancing_policy.policies[0].typed_extension_config.typed_config: "
       "unknown type acme.Balancer\n");
   EXPECT_EQ(load(cluster + "transport_socket: {name: t, typed_config: {\"@type\": type.googleapis.com/acme.Tls}}}]}"),
-            "error: static_resources.clusters[0].transport_socket: not supported by weir yet\n");
+            kNoEndpoints + "error: static_resources.clusters[0].transport_socket: not supported by weir yet\n");
 }
 
 TEST_F(ConfigurationTest, PerRouteIsOptional) {
@@ -204,6 +209,8 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
                  "RING_HASH}]}"),
             "error: admin.address: a mapping with the fields of Address is expected here, not a list\n"
             "error: static_resources.clusters[0].nam: unknown field; did you mean name?\n"
+            "warning: static_resources.clusters[1].load_assignment: the cluster has no endpoints; it answers every "
+            "request with 503\n"
             "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC is\n"
             "error: static_resources.clusters[1].lb_policy: RING_HASH is not supported by weir yet; ROUND_ROBIN and "
             "LEAST_REQUEST are\n");

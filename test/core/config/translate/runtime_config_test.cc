@@ -131,7 +131,7 @@ layers:
 - name: admin
   admin_layer: {}
 - name: rtds
-  rtds_layer: {name: x}
+  static_layer: {}
 - name: disk
   disk_layer: {}
 )");
@@ -150,10 +150,9 @@ layers:
           "a.yaml:9:5: error: layers[0].static_layer.more: " + fraction +
           "a.yaml:10:9: error: layers[1].name: base is the name of layers[0] too\n"
           "a.yaml:13:3: error: layers[2].admin_layer: layers[1] is the admin layer; there may be one\n"
-          "a.yaml:15:3: error: layers[3].rtds_layer: not supported by weir yet\n"
           "a.yaml:17:3: error: layers[4].disk_layer.symlink_root: must not be empty: the directory whose files are "
           "the values\n"
-          "9 errors\n");
+          "8 errors\n");
 }
 
 // field: RuntimeLayer.disk_layer, DiskLayer.symlink_root, DiskLayer.subdirectory, DiskLayer.append_service_cluster

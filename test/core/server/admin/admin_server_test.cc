@@ -107,7 +107,7 @@ TEST_F(AdminServerTest, ErrorsAreJsonForThoseWhoWantIt) {
   EXPECT_EQ(
       body_of(unknown),
       "{\"error\":\"/stat: no such endpoint; nearest: /stats, /stats/prometheus\\n/help lists all endpoints\"}\n");
-  EXPECT_EQ(body_of(exchange("GET", "/reset_counters?format=json")).substr(0, 42),
+  EXPECT_EQ(body_of(exchange("GET", "/reset_counters?format=json")).substr(0, 43),
             "{\"error\":\"/reset_counters changes state: us");
   EXPECT_EQ(get("/clusters?format=xml"), "format: \"xml\" is not one of text, json\n");
 }
