@@ -72,9 +72,12 @@ int Server::start() {
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
-  if (Outcome outcome = load(true); outcome.exit_code != 0) return outcome.exit_code;
-  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
+  // These would end the process if they came while it loads; they wait. Those that are to end it may.
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1},
                                               [this](int signal) { on_signal(signal); });
+  if (Outcome outcome = load(true); outcome.exit_code != 0) return outcome.exit_code;
+  stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
+                                                   [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
   return 0;
 }
@@ -232,6 +235,7 @@ int Server::run() {
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
   signals_.reset();
+  stop_signals_.reset();
   shutdown_.reset();
   stop_accepting_.reset();
   admin_->stop();

@@ -114,7 +114,7 @@ class Server {
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
   std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
-  std::unique_ptr<event::Signals> signals_;
+  std::unique_ptr<event::Signals> signals_, stop_signals_;
   std::unique_ptr<Shutdown> shutdown_;
   std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<AdminFacts> admin_;
