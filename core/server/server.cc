@@ -74,11 +74,14 @@ int Server::start() {
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
+  // These would end the process if they came while it loads; they wait. Those that are to end it may.
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1},
+                                              [this](int signal) { on_signal(signal); });
   if (int code = load_first(); code != 0) return code;
   files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
   files_->watch(configuration_->watched());
-  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
-                                              [this](int signal) { on_signal(signal); });
+  stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
+                                                   [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
   return 0;
 }
@@ -230,6 +233,7 @@ int Server::run() {
   for (auto& worker : workers_) worker->join();
   signals_.reset();
   files_.reset();
+  stop_signals_.reset();
   shutdown_.reset();
   stop_accepting_.reset();
   admin_->stop();

@@ -119,7 +119,7 @@ class Server {
   std::unique_ptr<RuntimeManager> runtime_;
   std::unique_ptr<LiveConfiguration> configuration_;
   std::unique_ptr<event::FileWatcher> files_;
-  std::unique_ptr<event::Signals> signals_;
+  std::unique_ptr<event::Signals> signals_, stop_signals_;
   std::unique_ptr<Shutdown> shutdown_;
   std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<AdminFacts> admin_;

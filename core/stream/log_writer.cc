@@ -331,7 +331,6 @@ LogWriter::~LogWriter() {
 }
 
 Result<std::shared_ptr<LogFile>> LogWriter::file(const std::string& path, stats::Store& store) {
-  WEIR_RETURN_IF_ERROR(check_path(path));
   std::lock_guard lock(mutex_);
   auto share = [this](LogFile* file) {
     return std::shared_ptr<LogFile>(file, [this](LogFile* last) { retire(last); });
@@ -346,6 +345,7 @@ Result<std::shared_ptr<LogFile>> LogWriter::file(const std::string& path, stats:
     }
     if (auto shared = file->shared_.lock()) return shared;
   }
+  WEIR_RETURN_IF_ERROR(check_path(path));
   std::unique_ptr<LogFile> file(new LogFile(*this, path, store));
   auto shared = share(file.get());
   file->shared_ = shared;

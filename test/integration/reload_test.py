@@ -6,7 +6,7 @@ import socket
 import threading
 
 from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, route, to_yaml, wait_until)
+                     http_listener, main, route, to_yaml, wait_until, weir_binary)
 
 # All of the minute that the project promises only when asked: WEIR_FULL=1.
 RELOADS = 1000 if os.environ.get("WEIR_FULL") else 120
@@ -148,6 +148,26 @@ class ReloadOutcomeTest(WeirTestCase):
         self.assertIs(outcome["ok"], False)
         self.assertIn("/no/such/dir/a.log", outcome["error"])
         self.assertEqual(fetch(port).text, "one")
+
+    def test_a_signal_that_comes_while_it_loads_is_not_lost(self) -> None:
+        """And does not end the process, as it would without a handler. The configuration comes through a FIFO."""
+        fifo, address = self.sandbox.path("fifo"), self.sandbox.path("fifo-address")
+        os.mkfifo(fifo)
+        process = self.sandbox.start([weir_binary(), "-c", fifo, "--admin-address-path", address], "weir")
+
+        def handles_sighup() -> bool:
+            with open("/proc/%d/status" % process.pid, encoding="ascii") as file:
+                caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+            return bool(caught >> (signal.SIGHUP - 1) & 1)
+
+        wait_until(handles_sighup, "the handler")
+        process.signal(signal.SIGHUP)
+        for loaded in (lambda: os.path.exists(address), lambda: "configuration reloaded" in process.log()):
+            with open(fifo, "w", encoding="utf-8") as file:  # opening waits until weir reads
+                file.write(to_yaml(bootstrap([])))
+            wait_until(loaded, "the configuration is read")
+        process.signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
 
     def test_the_admin_address_changes_at_the_next_start_only(self) -> None:
         weir, port = self.start()

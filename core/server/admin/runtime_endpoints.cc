@@ -3,6 +3,7 @@
 
 #include "core/runtime/layers.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/admin/json.h"
 #include "core/stats/escape.h"
 
 namespace weir::admin {
@@ -63,7 +64,7 @@ void modify(AdminSource& source, const AdminRequest& request, AdminResponse& res
     response.fail(503, "layered_runtime has no admin_layer to put values into\n");
     return;
   }
-  response.body = "OK\n";
+  answer_ok(request, response);
 }
 
 }  // namespace

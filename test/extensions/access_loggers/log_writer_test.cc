@@ -159,6 +159,7 @@ TEST_F(LogWriterTest, AFailedReopenKeepsTheOldFile) {
   writer_.reopen();
   EXPECT_TRUE(writer_.flush(5s));
   EXPECT_EQ(counter("reopen_failed"), 1u);
+  EXPECT_EQ(*writer_.file(directory_.file("d/a.log"), store_), file);  // a reload goes on with it, too
   put(*file, "kept\n");
   EXPECT_TRUE(writer_.flush(5s));
   EXPECT_EQ(read_file(directory_.file("e/a.log")), "kept\n");
