@@ -241,7 +241,11 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
         path + (proto.has_cluster_type() ? ".cluster_type" : ".type"),
         (proto.has_cluster_type() ? proto.cluster_type().name() : pb::Cluster::DiscoveryType_Name(proto.type())) +
             " is not supported by weir yet; STATIC is");
-    return out;  // its endpoints may be names, about which there is nothing useful to say
+    // All the rest that is not supported belongs in the same report; but its endpoints may be names.
+    read_protocol_options(proto, path, report, out.spec);
+    read_breakers(proto, path, report, out.spec);
+    read_policy(proto, path, registry, report, out);
+    return out;
   }
   if (proto.has_connect_timeout()) {
     out.spec.connect_timeout = to_duration(proto.connect_timeout());

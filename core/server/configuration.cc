@@ -165,10 +165,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
 }
 
 void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                         const config::PositionIndex& positions, const filter::Registry& registry,
+                         const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
                          Diagnostics& diagnostics) {
   if (diagnostics.unreadable()) return;
-  stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
 }

@@ -60,10 +60,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   const config::PositionIndex& positions, const filter::Registry& registry,
                                   stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
 
-// [main] Only the faults, of a bootstrap that will not be applied: nothing of it outlives the call. Errors of loading
-// may be in `diagnostics` already; what only follows from them is not said.
+// [main] Only the faults, of a bootstrap that will not be applied. Errors of loading may be in `diagnostics` already;
+// what only follows from them is not said. Nothing of it outlives the call but the log writer (it may have opened log
+// files): stop that before `store` dies.
 void check_configuration(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                         const config::PositionIndex& positions, const filter::Registry& registry,
+                         const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
                          config::Diagnostics& diagnostics);
 
 }  // namespace weir::server

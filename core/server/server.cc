@@ -71,7 +71,8 @@ Server::Server(const Options& options, const filter::Registry& registry)
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
 
-Server::~Server() = default;
+// Files of a configuration that was refused may be open, and the writer counts in store_.
+Server::~Server() { stream::LogWriter::process().stop(2s); }
 
 int Server::start() {
   raise_descriptor_limit();
@@ -127,7 +128,7 @@ Server::LoadResult Server::load(bool first) {
     PublisherSlots slots(*publisher_);
     configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
   } else {
-    check_configuration(*bootstrap, positions, registry_, diagnostics);  // all faults of the file at once
+    check_configuration(*bootstrap, positions, registry_, store_, diagnostics);  // all faults of the file at once
   }
   std::string text = diagnostics.text();
   if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());

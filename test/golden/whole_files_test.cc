@@ -12,6 +12,7 @@
 #include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
@@ -32,7 +33,9 @@ std::string validated(const std::string& path) {
   config::PositionIndex positions;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   config::load_bootstrap({path, "", {}}, bootstrap, positions, diagnostics);
-  check_configuration(bootstrap, positions, registry, diagnostics);
+  stats::Store store;
+  check_configuration(bootstrap, positions, registry, store, diagnostics);
+  stream::LogWriter::process().stop(1s);
   return diagnostics.text();
 }
 

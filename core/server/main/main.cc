@@ -9,6 +9,7 @@
 #include "core/server/configuration.h"
 #include "core/server/options.h"
 #include "core/server/server.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
@@ -23,7 +24,9 @@ int validate(const Options& options, const filter::Registry& registry) {
   source.overlay = options.config_yaml;
   if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
-  check_configuration(bootstrap, positions, registry, diagnostics);
+  stats::Store store;
+  check_configuration(bootstrap, positions, registry, store, diagnostics);
+  stream::LogWriter::process().stop(1s);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {

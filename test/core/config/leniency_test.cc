@@ -418,6 +418,7 @@ TEST(Extensions, WhatNeedsSettingsOrProtectsHasNoDefaults) {
       "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC\n"
       "a.yaml:4:5: error: filter_chains[0].filters[1].typed_config: is required; its \"@type\" says which extension "
       "this is; the name does not\n"
+      "a.yaml:5:5: error: filter_chains[0].filters[2].name: is required\n"
       "a.yaml:6:15: error: filter_chains[0].filters[3].typed_confg: unknown field; did you mean typed_config?\n"
       "a.yaml:7:3: error: filter_chains[0].transport_socket.typed_config: is required; add \"@type\": "
       "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n"
