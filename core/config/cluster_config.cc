@@ -191,8 +191,13 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   out.spec.name = proto.name();
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  // Reported already; its endpoints may be names, about which there is nothing useful to say.
-  if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) return out;
+  if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
+    // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
+    read_protocol_options(proto, path, report, out.spec);
+    read_breakers(proto.circuit_breakers(), out.spec);
+    read_policy(proto, path, registry, report, out);
+    return out;
+  }
   if (proto.has_connect_timeout()) {
     out.spec.connect_timeout = to_duration(proto.connect_timeout());
     if (out.spec.connect_timeout <= Duration::zero()) report.error(path + ".connect_timeout", "must be greater than 0");

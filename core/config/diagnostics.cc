@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -146,8 +147,7 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
     ranked.emplace_back(static_cast<size_t>(at - files.begin()), &item);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
-    return std::tuple(a.first, a.second->line, a.second->column) <
-           std::tuple(b.first, b.second->line, b.second->column);
+    return std::tie(a.first, a.second->line, a.second->column) < std::tie(b.first, b.second->line, b.second->column);
   });
   std::vector<const Diagnostic*> out;
   for (const auto& [rank, item] : ranked) {
@@ -158,7 +158,16 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
 
 std::string Diagnostics::text() const {
   std::string out;
+  size_t errors = errors_;
+  size_t warnings = warnings_;
+  std::set<std::tuple<std::string_view, int, int, std::string_view, std::string_view>> said;
   for (const Diagnostic* item : in_file_order()) {
+    // What an alias brings to several places is one mistake: of one field, at one place.
+    const std::string_view field = std::string_view(item->path).substr(parent_path(item->path).size());
+    if (item->line > 0 && !said.emplace(item->file, item->line, item->column, field, item->message).second) {
+      (item->severity == Severity::kError ? errors : warnings)--;
+      continue;
+    }
     out += item->file;
     if (item->line > 0) {
       out += ":" + std::to_string(item->line) + ":" + std::to_string(item->column);
@@ -172,17 +181,17 @@ std::string Diagnostics::text() const {
     }
     out += item->message + "\n";
   }
-  if (errors_ + warnings_ == 0) {
+  if (errors + warnings == 0) {
     return out;
   }
   if (errors_ + warnings_ > items_.size()) {
     out += "(the first " + std::to_string(items_.size()) + " are shown)\n";
   }
-  if (errors_ > 0) {
-    out += counted(errors_, "error");
+  if (errors > 0) {
+    out += counted(errors, "error");
   }
-  if (warnings_ > 0) {
-    out += (errors_ > 0 ? ", " : "") + counted(warnings_, "warning");
+  if (warnings > 0) {
+    out += (errors > 0 ? ", " : "") + counted(warnings, "warning");
   }
   return out + "\n";
 }

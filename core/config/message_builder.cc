@@ -378,9 +378,6 @@ void MessageBuilder::report(Severity severity, Place place, std::string path, st
   if (cursor_.failed()) {
     return;  // what follows from a text that stops in the middle is no news
   }
-  if (!said_.insert(std::to_string(place.line) + ":" + std::to_string(place.column) + ":" + what).second) {
-    return;
-  }
   Diagnostic out;
   out.file = file_;
   out.line = static_cast<int>(place.line);

@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -129,8 +128,7 @@ class MessageBuilder {
   const LoadOptions& options_;
   bool yaml_;
   std::vector<OpenMessage> open_;
-  bool for_list_ = false;                 // of the message that is opened next
-  std::unordered_set<std::string> said_;  // errors with their places: what an alias repeats is one mistake
+  bool for_list_ = false;  // of the message that is opened next
   size_t depth_ = 0;
   int secret_ = 0;  // above 0 inside of what must not be shown
   bool depth_reported_ = false;

@@ -62,7 +62,8 @@ Server::Server(const Options& options, const filter::Registry& registry, std::st
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
 
-Server::~Server() = default;
+// Files of a configuration that was refused may be open, and the writer counts in store_.
+Server::~Server() { stream::LogWriter::process().stop(2s); }
 
 int Server::start() {
   WEIR_LOG(kInfo, "server", "weir %s, pid %d, configuration %s", version_.c_str(), getpid(),

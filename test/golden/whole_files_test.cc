@@ -12,6 +12,7 @@
 #include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import json
 import subprocess
 import unittest
 
@@ -45,6 +46,9 @@ static_resources:
         - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 2}}}
 """
 
+MENDED = BAD.replace("stat_prefx", "stat_prefix").replace("ruoter", "router").replace("ROUND_ROBBIN", "ROUND_ROBIN") \
+    .replace("5 seconds", "5s")
+
 
 class CommandLineTest(unittest.TestCase):
     """Each test starts the binary once or twice and reads what it says."""
@@ -53,9 +57,9 @@ class CommandLineTest(unittest.TestCase):
         self.sandbox = Sandbox()
         self.addCleanup(self.sandbox.close)
 
-    def run_weir(self, *arguments: str, seconds: float = 20) -> tuple[int, str]:
-        """The exit code and everything printed."""
-        result = subprocess.run([weir_binary(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    def run_weir(self, *arguments: str, seconds: float = 20, text: str = "") -> tuple[int, str]:
+        """The exit code and everything printed; `text` is its standard input."""
+        result = subprocess.run([weir_binary(), *arguments], input=text, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False)
         return result.returncode, result.stdout
 
@@ -85,9 +89,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("stat_prefx", output)
 
     def test_route_to_an_unknown_cluster(self) -> None:
-        code, output = self.validate(BAD.replace("stat_prefx", "stat_prefix").replace("ruoter", "router")
-                                     .replace("ROUND_ROBBIN", "ROUND_ROBIN").replace("5 seconds", "5s")
-                                     .replace("{cluster: one}", "{cluster: onne}"))
+        code, output = self.validate(MENDED.replace("{cluster: one}", "{cluster: onne}"))
         self.assertEqual(code, 1, output)
         self.assertIn("edge.yaml:19:", output)
         self.assertIn("onne", output)
@@ -117,6 +119,57 @@ class CommandLineTest(unittest.TestCase):
         code, output = self.run_weir("--mode", "validate", "--config-yaml", "static_resources: {clusterz: []}")
         self.assertEqual(code, 1)
         self.assertIn("clusterz", output)
+
+    def test_config_yaml_over_a_file(self) -> None:
+        path = self.sandbox.write("edge.yaml", MENDED)
+        code, output = self.run_weir("--mode", "validate", "-c", path, "--config-yaml", "node: {id: edge-1}")
+        self.assertEqual(code, 0, output)
+        # Lists grow: the cluster of the overlay is the second one, and its mistake is found in the flag.
+        code, output = self.run_weir("--mode", "validate", "-c", path, "--config-yaml",
+                                     "static_resources: {clusters: [{name: one}]}")
+        self.assertEqual(code, 1, output)
+        self.assertIn('--config-yaml:1:38: error: clusters[1].name: "one" is the name of clusters[0] (', output)
+
+    def test_standard_input(self) -> None:
+        code, output = self.run_weir("--mode", "validate", "-c", "-", text=GOOD)
+        self.assertEqual(code, 0, output)
+        code, output = self.run_weir("--mode", "validate", "-c", "-", text='{"nod": {}}')
+        self.assertEqual(code, 1, output)
+        self.assertIn("(standard input):1:2: error: nod: unknown field; did you mean node?", output)
+
+    def test_findings_as_json(self) -> None:
+        path = self.sandbox.write("edge.yaml", BAD)
+        code, output = self.run_weir("--mode", "validate", "--json", "-c", path)
+        self.assertEqual(code, 1, output)
+        findings = json.loads(output)
+        by_path = {finding["path"]: finding for finding in findings}
+        policy = by_path["static_resources.clusters[0].lb_policy"]
+        self.assertEqual((policy["file"], policy["severity"], policy["found"]), (path, "error", "ROUND_ROBBIN"))
+        self.assertIn("ROUND_ROBIN", policy["allowed"])
+        self.assertGreater(policy["line"], 0)
+        self.assertGreater(policy["column"], 0)
+        timeout = by_path["static_resources.clusters[0].connect_timeout"]
+        self.assertEqual(timeout["hint"], "write 5s")
+        code, output = self.run_weir("--mode", "validate", "--json", "-c", self.sandbox.write("good.yaml", GOOD))
+        self.assertEqual((code, json.loads(output)), (0, []))
+
+    def test_start_says_all_that_validate_says(self) -> None:
+        path = self.sandbox.write("edge.yaml", BAD.replace("{cluster: one}", "{cluster: onne}"))
+        _, validated = self.run_weir("--mode", "validate", "-c", path)
+        code, started = self.run_weir("-c", path)
+        self.assertEqual((code, started), (1, validated))
+        self.assertIn("onne", started)
+
+    def test_validating_opens_and_closes_logs(self) -> None:
+        """The thread that writes log files must be gone before what it uses is."""
+        text = MENDED.replace("stat_prefix: ingress", "stat_prefix: ingress\n          access_log: [{name: "
+                              "envoy.access_loggers.stdout}]").replace("port_value: 1}", "port_value: 0}")
+        for arguments in (("--mode", "validate"), ("--mode", "init_only")):
+            with self.subTest(arguments):
+                code, output = self.run_weir(*arguments, "-c", self.sandbox.write("edge.yaml", text))
+                self.assertEqual(code, 0, output)
+        code, output = self.run_weir("-c", self.sandbox.write("edge.yaml", text.replace("{cluster: one}", "{cluster: two}")))
+        self.assertEqual(code, 1, output)
 
     def test_missing_file(self) -> None:
         code, output = self.run_weir("-c", self.sandbox.path("nowhere.yaml"))

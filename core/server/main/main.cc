@@ -18,6 +18,7 @@
 #include "core/server/main/commands.h"
 #include "core/server/options.h"
 #include "core/server/server.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
