@@ -148,8 +148,19 @@ void ServerConnection::on_request_trailers(http::HeaderMap&) {
 
 void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
   if (error == http::h1::ParseError::kPrematureEof) {
-    // Not garbage: the client went away in the middle of its request, which on_closed() logs.
-    connection().close(net::CloseReason::kRemote);
+    // Not garbage: the client went away in the middle of its request, which is logged when the connection closes. An
+    // answer that is on its way already, to that request or the one before, is still delivered.
+    if (stream_ == nullptr && connection().unsent() > 0) {
+      if (head_begun_ != MonoTime()) {
+        config_.stats->rq_rx_reset.inc();
+        make_stream_of_unread_head().on_disconnect(ResponseFlag::kDownstreamConnectionTermination,
+                                                   "downstream_remote_disconnect");
+        release_stream();
+      }
+      close_connection();
+    } else {
+      connection().close(net::CloseReason::kRemote);
+    }
     return;
   }
   config_.stats->cx_protocol_error.inc();

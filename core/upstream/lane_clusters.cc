@@ -179,17 +179,15 @@ ClusterLocal& LaneClusters::at(uint32_t index) {
 }
 
 ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
-  for (auto& cluster : clusters_) {
-    if (cluster != nullptr && cluster->current() != nullptr && cluster->current()->spec.name == name)
-      return cluster.get();
-  }
-  return nullptr;
+  auto at = by_name_.find(name);
+  return at != by_name_.end() && at->second->current() != nullptr ? at->second : nullptr;
 }
 
 void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
   ClusterLocal& local = at(id.index);
   if (id.kind == SlotKind::kCluster) {
     local.set_cluster(static_cast<const Cluster*>(after));
+    if (after != nullptr) by_name_.try_emplace(local.current()->spec.name, &local);
   } else {
     local.set_hosts(static_cast<const lb::HostSet*>(after));
   }

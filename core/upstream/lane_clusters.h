@@ -3,7 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/slab.h"
@@ -100,7 +104,7 @@ class LaneClusters final : public event::SlotObserver {
     ClusterLocal* local = cluster.index < clusters_.size() ? clusters_[cluster.index].get() : nullptr;
     return local != nullptr && local->current() != nullptr ? local : nullptr;
   }
-  // For names that only a request brings (cluster_header).
+  // For names that only a request brings (cluster_header). One hash, however many clusters there are.
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
@@ -120,6 +124,11 @@ class LaneClusters final : public event::SlotObserver {
   event::Lane& lane_;
   Slab<H1Connection> connections_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  std::unordered_map<std::string, ClusterLocal*, NameHash, std::equal_to<>> by_name_;  // of all that ever were
 };
 
 }  // namespace weir::upstream

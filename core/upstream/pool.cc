@@ -330,14 +330,15 @@ bool ConnPool::open_missing() {
 }
 
 bool ConnPool::ask_others() {
-  return in_recall() || (cluster_.current() != nullptr && cluster_.recall(LimitKind::kConnections).wait(*this));
+  if (in_recall()) return true;
+  opened_before_ = opened_;
+  return cluster_.current() != nullptr && cluster_.recall(LimitKind::kConnections).wait(*this);
 }
 
 bool ConnPool::on_recalled() {
-  uint32_t before = connecting_count_;
   if (open_missing()) return true;
   // Not enough, possibly for those that came while the others were asked: as long as something comes, ask again.
-  if (connecting_count_ > before && ask_others()) return true;
+  if (opened_ != opened_before_ && ask_others()) return true;
   refuse_missing();
   return false;
 }
@@ -365,6 +366,7 @@ bool ConnPool::open_connection() {
   if (!cluster_.connections.acquire() && (cluster_.shed_idle(1) == 0 || !cluster_.connections.acquire())) return false;
   cluster_.connections.announce();
   H1Connection* connection = cluster_.lane_clusters().connections().make(*this, std::move(cluster));
+  ++opened_;
   ++connections_;
   ++objects_;
   ++connecting_count_;

@@ -183,7 +183,9 @@ class ConnPool final : private RecallWaiter {
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
-  uint32_t outside_ = 0;  // waiters that are not in the queue yet
+  uint32_t opened_ = 0;         // connections ever
+  uint32_t opened_before_ = 0;  // when the other lanes were asked
+  uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
   ListNode starving_node_;  // while connections are missing that the limit refuses
 };

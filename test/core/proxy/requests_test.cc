@@ -171,6 +171,29 @@ TEST(HalfClose, TheResponseIsStillDelivered) {
   EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
 }
 
+TEST(HalfClose, AnEarlyAnswerIsStillDelivered) {
+  ProxyWorld world({.virtual_host = answer_directly});
+  auto client = world.connect();
+  client->send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc");
+  client->half_close();
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("direct"));
+  EXPECT_TRUE(client->ended());
+  EXPECT_EQ(world.log(), Lines{"200 - direct_response"});
+}
+
+// The next request breaks off while the response to the one before is still on its way.
+TEST(HalfClose, WithAnIncompleteRequestBehindTheAnswer) {
+  ProxyWorld world({.virtual_host = answer_directly});
+  auto client = world.connect();
+  client->send(std::string(kGet) + "GET /half HT");
+  client->half_close();
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("direct"));
+  EXPECT_TRUE(client->ended());
+  EXPECT_EQ(world.log(), (Lines{"200 - direct_response", "0 DC downstream_remote_disconnect"}));
+}
+
 // A body that lasts until the end of the connection must not end in an orderly way when it was cut.
 TEST(CutResponses, AreResetForHttp10) {
   ProxyWorld world({.manager = [](ConnectionManagerConfig& config) { config.h1.options.accept_http_10 = true; }});

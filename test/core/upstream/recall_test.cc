@@ -266,6 +266,31 @@ TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
   EXPECT_EQ(busy.events, "waiting ready done ");
 }
 
+// A second request comes when the first one's share has been given back, but the answer that says so has not come yet.
+TEST_F(RecallTest, WhoTakesWhatWasGivenToAnotherDoesNotEndTheAsking) {
+  publish({.max_connections = 2});
+  answering_ = false;
+  {
+    Caller one(lane(1)), two(lane(1));
+    one.start(pool(1));
+    two.start(pool(1));
+    settle();
+    answering_ = true;
+    settle();
+  }
+  answering_ = false;
+  Caller first(lane(2)), second(lane(2));
+  first.start(pool(2));
+  lane(1).turn(Duration::zero());  // gives one back, and says so
+  second.start(pool(2));           // takes it
+  settle();
+  EXPECT_EQ(first.events, "waiting ready ");
+  EXPECT_EQ(second.events, "waiting ready ");
+  EXPECT_EQ(stats_->cx_overflow.value(), 0u);
+  answering_ = true;
+  settle();
+}
+
 // While a lane has connections of its own, a request waits for them; but it need not if others lie idle.
 TEST_F(RecallTest, IdleOnesElsewhereServeWhoWouldWaitForABusyOne) {
   publish({.max_connections = 2});
