@@ -62,7 +62,7 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
   bool seen = false;
   for (const auto& one : proto.thresholds()) {
     if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
-    if (std::exchange(seen, true)) continue;  // as published: the first of a priority counts
+    if (std::exchange(seen, true)) continue;                           // as published: the first of a priority counts
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();

@@ -65,7 +65,6 @@ void Report::add_about_type(const std::string& path, const std::string& message,
   add_at(place, path, message, severity, hint);
 }
 
-
 std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const std::string& path) {
   std::string_view url = any.type_url();
   if (url.empty()) {

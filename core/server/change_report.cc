@@ -101,7 +101,8 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
   add_clusters(plan, before, after);
   add_secrets(plan, before, after);
   if (plan.runtime) add_bootstrap_field("layered_runtime", "swapped; nothing drains");
-  for (const std::string& name : plan.start_only) add_bootstrap_field(name, "needs a restart: it is read at start only");
+  for (const std::string& name : plan.start_only)
+    add_bootstrap_field(name, "needs a restart: it is read at start only");
 }
 
 void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, const Inventory& after) {

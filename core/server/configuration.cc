@@ -124,8 +124,9 @@ void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstr
 }  // namespace
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const Options& options, const filter::Registry& registry, stats::Store& store,
-                                  SlotNames& slots, Diagnostics& diagnostics) {
+                                  const config::PositionIndex& positions, const Options& options,
+                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots,
+                                  Diagnostics& diagnostics) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -142,7 +143,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
-  out.runtime = config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
+  out.runtime =
+      config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
   std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);

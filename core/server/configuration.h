@@ -42,7 +42,7 @@ struct Configuration {
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
-  net::Address admin_address;     // empty: no admin
+  net::Address admin_address;  // empty: no admin
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

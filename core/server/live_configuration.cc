@@ -85,8 +85,7 @@ void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
   Bootstrap before = *bootstrap_;
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
-    if (!is_reloaded(*field) && !field->real_containing_oneof())
-      reflection.SwapFields(&bootstrap, &before, {field});
+    if (!is_reloaded(*field) && !field->real_containing_oneof()) reflection.SwapFields(&bootstrap, &before, {field});
   }
 }
 

@@ -75,9 +75,8 @@ std::string run(std::string_view text, const filter::Registry& registry) {
   config::validate(loaded.message, loaded.positions, loaded.diagnostics);
   stats::Store store;
   Slots slots;
-  server::Configuration configuration =
-      server::translate_bootstrap(loaded.message, loaded.positions, server::Options(), registry, store, slots,
-                                  loaded.diagnostics);
+  server::Configuration configuration = server::translate_bootstrap(loaded.message, loaded.positions, server::Options(),
+                                                                    registry, store, slots, loaded.diagnostics);
   fuzz::check_diagnostics(loaded.diagnostics, text);
   if (!loaded.diagnostics.has_errors()) {
     for (const server::StagedRoute& staged : configuration.routes) select_routes(*staged.table);

@@ -169,8 +169,8 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
       load(cluster + "load_balancing_policy: {policies: [{typed_extension_config: {name: p, typed_config: "
                      "{\"@type\": type.googleapis.com/acme.Balancer}}}]}}]}"),
       kNoEndpoints +
-      "error: static_resources.clusters[0].load_balancing_policy.policies[0].typed_extension_config.typed_config: "
-      "unknown type acme.Balancer\n");
+          "error: static_resources.clusters[0].load_balancing_policy.policies[0].typed_extension_config.typed_config: "
+          "unknown type acme.Balancer\n");
   EXPECT_EQ(load(cluster + "transport_socket: {name: t, typed_config: {\"@type\": type.googleapis.com/acme.Tls}}}]}"),
             kNoEndpoints + "error: static_resources.clusters[0].transport_socket: not supported by weir yet\n");
 }

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <fstream>
 
-#include "core/config/field_table.h"
 #include "core/config/data_source.h"
+#include "core/config/field_table.h"
 #include "core/event/lane.h"
 #include "core/filter/registry.h"
 #include "core/stream/log_writer.h"

@@ -89,7 +89,8 @@ TEST_F(EndpointsTest, EveryEndpointHasJson) {
   source_.runtime_.set({{"admin", true, {}}});
   for (const auto& [path, endpoint] : server_->endpoints()) {
     bool change = endpoint.options.access == Access::kChange;
-    std::string response = exchange(change ? "POST" : "GET", path + (path == "/runtime_modify" ? "?a=1&format=json" : "?format=json"));
+    std::string response =
+        exchange(change ? "POST" : "GET", path + (path == "/runtime_modify" ? "?a=1&format=json" : "?format=json"));
     EXPECT_EQ(status_of(response), 200) << path;
     EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos) << path;
     google::protobuf::Struct parsed;
