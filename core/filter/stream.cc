@@ -7,28 +7,6 @@
 
 namespace weir::filter {
 
-// Marks that a hook of this stream is on the stack, and whose: an answer given inside it is sent when the outermost
-// hook has returned.
-class Stream::Running {
- public:
-  Running(Stream& stream, size_t position, bool response)
-      : stream_(stream), position_(stream.running_position_), response_(stream.running_response_) {
-    stream_.running_position_ = static_cast<uint8_t>(position);
-    stream_.running_response_ = response;
-    ++stream_.depth_;
-  }
-  ~Running() {
-    --stream_.depth_;
-    stream_.running_position_ = position_;
-    stream_.running_response_ = response_;
-  }
-
- private:
-  Stream& stream_;
-  uint8_t position_;
-  bool response_;
-};
-
 Stream::Stream(event::Lane& lane, StreamHost& host)
     : lane_(lane),
       host_(host),
@@ -84,7 +62,10 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   response_.set_chain(config, made_);
 }
 
-uint32_t Stream::running_filter_id() const { return chain_->entry(running_position_).id; }
+uint32_t Stream::running_filter_id() const {
+  WEIR_ASSERT(running() || completed_);
+  return chain_->entry(running_.position).id;
+}
 
 size_t Stream::position_of(const HttpFilter& filter) const {
   for (size_t position = 0; position < chain_->size(); ++position) {
@@ -92,28 +73,6 @@ size_t Stream::position_of(const HttpFilter& filter) const {
   }
   (void)WEIR_BUG(true);  // a filter of another stream
   return 0;
-}
-
-bool Stream::is_running(size_t position, bool response) const {
-  return depth_ > 0 && running_position_ == position && running_response_ == response;
-}
-
-Action Stream::call_headers(size_t position, bool response, bool end) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_headers(*this, response_headers_, end)
-                  : filter(position).on_request_headers(*this, request_headers_, end);
-}
-
-Action Stream::call_data(size_t position, bool response, Slices& data, bool end) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_data(*this, data, end)
-                  : filter(position).on_request_data(*this, data, end);
-}
-
-Action Stream::call_trailers(size_t position, bool response) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_trailers(*this, *response_trailers_)
-                  : filter(position).on_request_trailers(*this, *request_trailers_);
 }
 
 void Stream::request_arrived(bool end) {
@@ -135,10 +94,24 @@ void Stream::request_trailers_arrived() {
   if (!stopped() && !replied_locally_) request_.trailers(0);
 }
 
-Resume Stream::resume_handle() { return Resume(*this, running_position_, running_response_); }
+Resume Stream::resume_handle() {
+  WEIR_ASSERT(running());
+  return Resume(*this, running_.position, running_.response);
+}
 
 void Stream::buffer_body(uint32_t limit) {
-  (running_response_ ? response_ : request_).want_whole_body(running_position_, limit);
+  WEIR_ASSERT(running());
+  (running_.response ? response_ : request_).want_whole_body(running_.position, limit);
+}
+
+void Stream::inject_data(Slices& data) {
+  if (!stopped()) (running_.response ? response_ : request_).inject(data);
+  data.clear();
+}
+
+void Stream::inject_data(size_t position, bool response, Slices& data) {
+  if (!stopped() && (response || !replied_locally_)) (response ? response_ : request_).inject_paused(position, data);
+  data.clear();
 }
 
 void Stream::resume(size_t position, bool response) {
@@ -219,7 +192,7 @@ Action Stream::abort(std::string_view details) {
 
 Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add,
                            const void* user) {
-  return reply({code, details, body, add, user, depth_ > 0 ? chain_->size() - running_position_ : 0});
+  return reply({code, details, body, add, user, running() ? chain_->size() - running_.position : 0});
 }
 
 Action Stream::reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body,
@@ -232,12 +205,12 @@ Action Stream::reply(const Reply& reply) {
   if (response_committed_) return abort(reply.details);
   reply_ = reply;
   reply_pending_ = true;
-  if (depth_ == 0) send_pending_reply();
+  send_pending_reply();
   return Action::kDone;
 }
 
 void Stream::send_pending_reply() {
-  if (!reply_pending_ || depth_ > 0) return;
+  if (!reply_pending_ || running()) return;
   reply_pending_ = false;
   uint8_t number = ++replies_;
   // Towards the client from the answering filter, the last one that the request has entered, or the last one that has
@@ -252,7 +225,9 @@ void Stream::send_pending_reply() {
   response_started_ = true;
   request_.drop_waiting();
   response_.drop_waiting();
-  request_flow_.unblock(FlowReason::kChainBuffer);
+  // What both peers still send is dropped on arrival: nothing holds it back any more.
+  request_flow_.release();
+  response_flow_.release();
 
   info_.details = reply_.details;
   response_headers_.clear();
@@ -293,11 +268,13 @@ void Stream::complete() {
   request_.drop_waiting();
   response_.drop_waiting();
   if (chain_ == nullptr) return;
+  Running outer = running_;
   for (uint64_t rest = made_ & chain_->complete_mask(); rest != 0; rest &= rest - 1) {
     size_t position = static_cast<size_t>(__builtin_ctzll(rest));
-    Running running(*this, position, false);
+    running_ = {static_cast<uint8_t>(position), false};
     filter(position).on_complete(*this);
   }
+  running_ = outer;
 }
 
 void Stream::on_flow(FlowControl&, bool blocked) { host_.on_request_flow(blocked); }

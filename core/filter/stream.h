@@ -82,6 +82,9 @@ class Stream final : private FlowControl::Reader {
   Resume resume_handle();
   // For the filter whose headers hook is running: collect the whole body for my data hook.
   void buffer_body(uint32_t limit);
+  // For the filter whose trailers hook is running: these bytes go to the following filters, and the trailers after
+  // them, also when the hook pauses. Empties `data`.
+  void inject_data(Slices& data);
   // The route's configuration for the filter whose hook is running.
   template <class T>
   const T* route_config() const {
@@ -115,7 +118,7 @@ class Stream final : private FlowControl::Reader {
   bool response_finished() const { return response_finished_; }
   bool request_finished() const { return request_finished_; }
   // A hook of this stream is on the stack.
-  bool running() const { return depth_ > 0; }
+  bool running() const { return request_.in_hook() || response_.in_hook(); }
 
   // --- For the terminal filter (and local replies) ---------------------------------------------------------------
   // The response starts its way back through the filters. The map is response_headers().
@@ -137,23 +140,23 @@ class Stream final : private FlowControl::Reader {
     const void* user = nullptr;
     size_t from = 0;  // the first step of the response's way that may see it
   };
-  class Running;
+  struct Running {
+    uint8_t position = 0;
+    bool response = false;
+  };
 
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   uint32_t running_filter_id() const;
   size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
+  void inject_data(size_t position, bool response, Slices& data);
   Action reply(const Reply& reply);
   void send_pending_reply();
-  // For the directions: calls of hooks, what leaves at the far end, and limits.
-  Action call_headers(size_t position, bool response, bool end);
-  Action call_data(size_t position, bool response, Slices& data, bool end);
-  Action call_trailers(size_t position, bool response);
+  // For the directions: what leaves at the far end, and limits.
   void leave_headers(bool response, bool end);
   void leave_data(bool response, Slices& data, bool end);
   void leave_trailers(bool response);
   void body_too_large(bool response);
-  bool is_running(size_t position, bool response) const;
   // No direction takes further events: about to be answered, aborted or over.
   bool stopped() const { return completed_ || reply_pending_ || aborted_; }
   void on_flow(FlowControl& flow, bool blocked) override;
@@ -164,10 +167,8 @@ class Stream final : private FlowControl::Reader {
   char* filters_ = nullptr;
   uint64_t made_ = 0;  // filters of this stream, by position
   uint32_t buffer_limit_ = 1024 * 1024;
-  uint8_t depth_ = 0;
-  uint8_t running_position_ = 0;
+  Running running_;      // the innermost hook
   uint8_t replies_ = 0;  // local replies sent
-  bool running_response_ : 1 = false;
   bool completed_ : 1 = false;
   bool aborted_ : 1 = false;
   bool reply_pending_ : 1 = false;
@@ -194,6 +195,10 @@ class Stream final : private FlowControl::Reader {
   static constexpr size_t kArenaBytes = 2048;
   alignas(16) char arena_memory_[kArenaBytes];
 };
+
+inline void Resume::inject_data(Slices& data) {
+  if (stream_ != nullptr) stream_->inject_data(position_, response_, data);
+}
 
 inline void Resume::resume() {
   if (Stream* stream = stream_) {

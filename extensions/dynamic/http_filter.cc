@@ -148,6 +148,23 @@ Action Filter::run(int direction, Hook hook, Arguments... arguments) {
   return settle(direction, verdict);
 }
 
+// As run(), and the body functions are about `piece`.
+template <class Hook, class... Arguments>
+Action Filter::run_body(int direction, Slices& piece, Hook hook, Arguments... arguments) {
+  body_ = &piece;
+  Action action = run(direction, hook, arguments...);
+  body_ = nullptr;
+  return action;
+}
+
+template <class Hook>
+Action Filter::run_trailers(int direction, Hook hook) {
+  Slices tail;
+  Action action = run_body(direction, tail, hook);
+  if (!tail.empty()) stream_->inject_data(tail);
+  return action;
+}
+
 // What comes of a hook's verdict and of what the plugin asked for meanwhile.
 Action Filter::settle(int direction, int32_t verdict) {
   bool asked = std::exchange(resume_asked_[direction], false);
@@ -186,14 +203,11 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool
 }
 
 Action Filter::on_request_data(filter::Stream&, Slices& data, bool end) {
-  body_ = &data;
-  Action action = run(WEIR_REQUEST, config_.hooks().on_request_data, uint32_t{end});
-  body_ = nullptr;
-  return action;
+  return run_body(WEIR_REQUEST, data, config_.hooks().on_request_data, uint32_t{end});
 }
 
 Action Filter::on_request_trailers(filter::Stream&, http::HeaderMap&) {
-  return run(WEIR_REQUEST, config_.hooks().on_request_trailers);
+  return run_trailers(WEIR_REQUEST, config_.hooks().on_request_trailers);
 }
 
 Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool end) {
@@ -201,14 +215,11 @@ Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool end) 
 }
 
 Action Filter::on_response_data(filter::Stream&, Slices& data, bool end) {
-  body_ = &data;
-  Action action = run(WEIR_RESPONSE, config_.hooks().on_response_data, uint32_t{end});
-  body_ = nullptr;
-  return action;
+  return run_body(WEIR_RESPONSE, data, config_.hooks().on_response_data, uint32_t{end});
 }
 
 Action Filter::on_response_trailers(filter::Stream&, http::HeaderMap&) {
-  return run(WEIR_RESPONSE, config_.hooks().on_response_trailers);
+  return run_trailers(WEIR_RESPONSE, config_.hooks().on_response_trailers);
 }
 
 void Filter::on_complete(filter::Stream&) {

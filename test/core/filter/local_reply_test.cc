@@ -1,8 +1,7 @@
 // Answers and aborts from every hook and from timers, before and after the response has begun.
 #include <gtest/gtest.h>
 
-#include <functional>
-
+#include "test/core/filter/function_filter.h"
 #include "test/core/filter/scripted_filter.h"
 
 namespace weir::test {
@@ -180,28 +179,18 @@ TEST(LocalReply, InPlaceOfAResponseThatWaitsElsewhere) {
 }
 
 // What ends the stream while an answer waits for the hook to return is the last word.
-struct Unsure final : filter::HttpFilter {
-  struct Config {
-    std::function<void(filter::Stream&)> then;
-  };
-  explicit Unsure(const Config& config) : config(config) {}
-  filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap&, bool) override {
-    stream.reply_local(403, "first", "first\n");
-    config.then(stream);
-    return filter::Action::kDone;
-  }
-  const Config& config;
-};
-
 TEST(LocalReply, EndedBeforeItIsSent) {
-  static const filter::HttpFilterDescriptor descriptor = describe_for_test<Unsure::Config, Unsure>("weir.test.unsure");
   for (bool leaves : {false, true}) {
     SCOPED_TRACE(leaves);
     auto before = make_script();
     FilterHarness* running = nullptr;
-    auto config = std::make_shared<Unsure::Config>();
-    config->then = [&](filter::Stream& stream) { leaves ? running->client_leaves() : void(stream.abort("second")); };
-    FilterHarness harness({scripted(before), {.descriptor = &descriptor, .config = config, .name = "unsure"}});
+    auto unsure = std::make_shared<Functions>();
+    unsure->request_headers = [&](filter::Stream& stream, http::HeaderMap&, bool) {
+      stream.reply_local(403, "first", "first\n");
+      leaves ? running->client_leaves() : void(stream.abort("second"));
+      return filter::Action::kDone;
+    };
+    FilterHarness harness({scripted(before), functions_entry(unsure)});
     running = &harness;
     harness.send_headers({{":method", "GET"}}, true);
     harness.run();
@@ -256,6 +245,32 @@ TEST(LocalReply, ReplacesAResponseThatWaits) {
   EXPECT_EQ(harness.response().header(":status"), "504");
   EXPECT_EQ(harness.response().body, "too slow\n");
   EXPECT_EQ(front->record->events, "qH. pH pD9. C");
+}
+
+// What was held back, by whomever, moves again once there is an answer, to be dropped.
+TEST(LocalReply, LetsBothFlowsGo) {
+  auto slow = make_script({{filter::kRequestData, Mode::kNever}, {filter::kResponseData, Mode::kNever}});
+  auto waits = make_script({{filter::kResponseHeaders, Mode::kNever}});  // one with the response, one with the answer
+  FilterHarness harness({scripted(waits), scripted(waits), scripted(slow)}, {.buffer_limit = 10});
+  harness.respond_early();
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data(std::string(20, 'x'));
+  harness.send_data(std::string(20, 'x'), true);
+  harness.respond_headers({{":status", "200"}});
+  harness.respond_data(std::string(20, 'y'));
+  harness.respond_data(std::string(20, 'y'), true);
+  harness.run(1ms);
+  harness.stream().request_flow().block(filter::FlowReason::kFilter);
+  EXPECT_TRUE(harness.request_blocked());
+  EXPECT_EQ(harness.stream().response_flow().reasons_text(), "chain_buffer");
+  EXPECT_EQ(harness.unsent(), 2u);
+  harness.stream().reply_local(504, "too_slow", "too slow\n");
+  EXPECT_FALSE(harness.request_blocked());
+  EXPECT_FALSE(harness.stream().response_flow().blocked());
+  harness.stream().request_flow().block(filter::FlowReason::kUpstreamFull);
+  EXPECT_FALSE(harness.request_blocked());
+  harness.run(1ms);
+  EXPECT_EQ(harness.unsent(), 0u);
 }
 
 TEST(LocalReply, UpstreamAbort) {

@@ -53,6 +53,41 @@ TEST(DynamicFilter, BodiesAndTrailersInOrder) {
   EXPECT_EQ(harness.request().body + harness.response().body, "onetwo");
 }
 
+TEST(DynamicFilter, BytesAheadOfTheTrailers) {
+  ScriptedPlugin plugin, after;
+  plugin.set_script([&](std::string_view event, uint64_t stream, uint64_t) -> uint32_t {
+    if (event.ends_with("_trailers")) {
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("th")), WEIR_OK);
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("ree")), WEIR_OK);
+      uint64_t total = 0;
+      EXPECT_EQ(plugin.api().body_views(stream, nullptr, 0, nullptr, &total), WEIR_OK);
+      EXPECT_EQ(total, 5u);
+    }
+    if (event == "request_trailers") {
+      plugin.api().timer_arm(stream, 0, 5);
+      return WEIR_PAUSE;
+    }
+    if (event == "timer") {
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("late")), WEIR_NOT_NOW);
+      plugin.api().resume(stream, WEIR_REQUEST);
+    }
+    return WEIR_CONTINUE;
+  });
+  FilterHarness harness({plugin.entry(), after.entry()});
+  harness.send_headers({{":method", "POST"}, {":path", "/"}});
+  harness.send_data("one");
+  harness.send_trailers({{"x-end", "q"}});
+  harness.respond_headers({{":status", "200"}});
+  harness.respond_data("two");
+  harness.respond_trailers({{"x-end", "p"}});
+  harness.run();
+  EXPECT_EQ(harness.request().body, "onethree");
+  EXPECT_EQ(harness.request().trailer("x-end"), "q");
+  EXPECT_EQ(after.count("request_data"), 2u);
+  EXPECT_EQ(harness.response().body, "twothree");
+  EXPECT_EQ(harness.response().trailer("x-end"), "p");
+}
+
 TEST(DynamicFilter, FilterThatWasNotReachedIsNotMade) {
   ScriptedPlugin before, after;
   before.set_script(in("request_headers", [&](weir_stream stream) {
