@@ -184,6 +184,7 @@ void Server::reopen_logs() {
 
 Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report report) {
   if (state_ == State::kDraining) {
+    WEIR_LOG(kWarning, "server", "not reloaded, for the process is about to end");
     Update refused;
     refused.result = Update::Result::kBadConfiguration;
     refused.error = "the server is draining and takes no other configuration";
@@ -278,6 +279,7 @@ proxy::DrainPlan Server::drain_plan() const {
 
 void Server::drain_listeners(bool graceful, bool keep_accepting) {
   if (graceful) {
+    if (stop_accepting_ != nullptr) return;  // it has begun
     WEIR_LOG(kInfo, "server", "connections are told to end over %llu s",
              static_cast<unsigned long long>(options_.drain_seconds));
     for (auto& worker : workers_) {
@@ -295,8 +297,9 @@ void Server::refresh_stats() {
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
   connections_.set(loads_->total());
   // The published numbers of the states.
-  state_gauge_.set(state_ == State::kLive              ? 0
-                   : state_ == State::kDraining        ? 1
+  bool draining = state_ == State::kDraining || failed_health_;
+  state_gauge_.set(draining                            ? 1
+                   : state_ == State::kLive            ? 0
                    : state_ == State::kPreInitializing ? 2
                                                        : 3);
 }

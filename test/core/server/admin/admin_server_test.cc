@@ -107,8 +107,8 @@ TEST_F(AdminServerTest, ErrorsAreJsonForThoseWhoWantIt) {
   EXPECT_EQ(
       body_of(unknown),
       "{\"error\":\"/stat: no such endpoint; nearest: /stats, /stats/prometheus\\n/help lists all endpoints\"}\n");
-  EXPECT_EQ(body_of(exchange("GET", "/reset_counters?format=json")).substr(0, 43),
-            "{\"error\":\"/reset_counters changes state: us");
+  EXPECT_EQ(
+      body_of(exchange("GET", "/reset_counters?format=json")).find("{\"error\":\"/reset_counters changes state: "), 0u);
   EXPECT_EQ(get("/clusters?format=xml"), "format: \"xml\" is not one of text, json\n");
 }
 
