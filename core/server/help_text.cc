@@ -9,6 +9,7 @@ std::string help_text() {
   weir -c edge.yaml                       serve
   weir --mode validate -c edge.yaml       say everything that is wrong with a file, and touch nothing
   weir -c edge.yaml --concurrency 2 -l debug
+  weir diff OLD NEW                       say what a reload from one file to the other would change and drain
 
 Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
