@@ -4,6 +4,7 @@
 
 #include "core/config/address_config.h"
 #include "core/config/report.h"
+#include "core/filter/config_translator.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -118,7 +119,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
-      report.check_fields(one, place, {"endpoint", "health_status", "load_balancing_weight"}, {"metadata"});
+      report.check_fields(one, place, {"endpoint", "health_status", "load_balancing_weight", "metadata"}, {});
       report.check_fields(one.endpoint(), place + ".endpoint", {"address", "hostname"}, {"health_check_config"});
       EndpointSpec endpoint;
       endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
@@ -127,6 +128,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
                      "must be 1 to 65535: where the endpoint listens");
       }
       endpoint.hostname = one.endpoint().hostname();
+      if (one.has_metadata()) endpoint.metadata = report.translator().metadata(one.metadata(), place + ".metadata");
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       endpoint.priority = locality.priority();
       endpoint.region = locality.locality().region();
@@ -223,12 +225,13 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
       {"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy",
        "load_assignment", "max_requests_per_connection", "circuit_breakers", "common_http_protocol_options",
        "http_protocol_options", "typed_extension_protocol_options", "upstream_bind_config", "least_request_lb_config",
-       "round_robin_lb_config", "common_lb_config", "load_balancing_policy"},
-      // These mean something only for clusters that resolve names, or for metadata readers.
-      {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "metadata", "cleanup_interval",
-       "ignore_health_on_host_removal", "wait_for_warm_on_init"});
+       "round_robin_lb_config", "common_lb_config", "load_balancing_policy", "metadata"},
+      // These mean something only for clusters that resolve names.
+      {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "cleanup_interval", "ignore_health_on_host_removal",
+       "wait_for_warm_on_init"});
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   out.spec.name = proto.name();
+  if (proto.has_metadata()) out.spec.metadata = report.translator().metadata(proto.metadata(), path + ".metadata");
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     report.error(

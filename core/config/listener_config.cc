@@ -2,6 +2,7 @@
 
 #include "core/config/address_config.h"
 #include "core/config/report.h"
+#include "core/filter/config_translator.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
@@ -83,11 +84,14 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
       {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
        "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
        "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-       "bind_to_port"},
-      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
+       "bind_to_port", "metadata"},
+      {"traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
   if (proto.has_bind_to_port() && !proto.bind_to_port().value())
     scope.error("bind_to_port", "false is not supported by weir yet");
+  if (proto.has_metadata()) {
+    out.spec.metadata = scope.translator().metadata(proto.metadata(), scope.at("metadata"));
+  }
   out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();

@@ -14,6 +14,10 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 void Report::add(const std::string& path, const std::string& message, Severity severity) {
+  // A field that is not supported is met by the walk over all fields and by whoever reads it.
+  for (const Diagnostic& known : diagnostics_.items()) {
+    if (known.path == path && known.message == message) return;
+  }
   Position position = positions_.find(path);
   Diagnostic diagnostic;
   diagnostic.file = std::string(position.file);

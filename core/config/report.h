@@ -7,6 +7,7 @@
 
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
+#include "core/config/translator.h"
 #include "core/filter/factory.h"
 
 namespace weir::config {
@@ -23,6 +24,7 @@ class Report final : public filter::ConfigReport {
                     std::initializer_list<std::string_view> accepted) override;
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }
+  filter::ConfigTranslator& translator() override { return translator_; }
 
   const PositionIndex& positions() const { return positions_; }
   Diagnostics& diagnostics() { return diagnostics_; }
@@ -31,6 +33,7 @@ class Report final : public filter::ConfigReport {
   void add(const std::string& path, const std::string& message, Severity severity);
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;
+  Translator translator_{*this};
 };
 
 // A hash of the message's content, the same for the same content.

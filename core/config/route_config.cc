@@ -5,11 +5,15 @@
 #include <map>
 #include <utility>
 
+#include "core/config/matcher_config.h"
+#include "core/config/report.h"
 #include "core/config/route_fields.h"
 #include "core/config/route_matchers.h"
+#include "core/config/shared_messages.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/percent.pb.h"
 
@@ -31,10 +35,31 @@ namespace {
 
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
 
+// For translators that report by themselves: where they are, as long as this lives. Their faults are the path's too.
+class Shared {
+ public:
+  explicit Shared(FieldPath& path)
+      : path_(path), report_(path.positions(), path.diagnostics()), before_(report_.errors()) {}
+  ~Shared() {
+    if (report_.errors() != before_) path_.count_error();
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  FieldReport at() { return {report_, path_.text()}; }
+
+ private:
+  FieldPath& path_;
+  Report report_;
+  size_t before_;
+};
+
 // Translates one RouteConfiguration. Lives for one call.
 class Translator {
  public:
   Translator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  // For a message elsewhere in the table that `outer` is at work on.
+  Translator(const Translator& outer, FieldPath& path)
+      : env_(outer.env_), path_(path), validate_clusters_(outer.validate_clusters_), max_body_(outer.max_body_) {}
 
   void table(const route_v3::RouteConfiguration& message, route::RouteTableSpec& out) {
     validate_clusters_ =
@@ -76,11 +101,62 @@ class Translator {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);
     }
+    if (message.has_metadata()) out.metadata = metadata(message.metadata());
     out.routes.resize(static_cast<size_t>(message.routes_size()));
     for (size_t i = 0; i < out.routes.size(); ++i) {
       Step step(path_, "routes", i);
       one_route(message.routes(static_cast<int>(i)), out.routes[i]);
     }
+    if (message.has_matcher()) {
+      RouteActions actions(*this, out);
+      Step step(path_, "matcher");
+      Shared shared(path_);
+      out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
+    }
+  }
+
+  // The actions of a virtual host's matcher tree: a route, or a list of routes.
+  class RouteActions final : public filter::MatcherActions {
+   public:
+    RouteActions(Translator& translator, route::VirtualHostSpec& out)
+        : translator_(translator), out_(out), start_(translator.path_.text().size() + 1) {}
+    std::optional<uint32_t> add(const google::protobuf::Any& any, std::string_view /*name*/,
+                                const std::string& path) override {
+      FieldPath at(path, translator_.path_.positions(), translator_.path_.diagnostics());
+      Translator inner(translator_, at);
+      route::MatcherActionSpec spec;
+      spec.path = path.substr(start_);
+      route_v3::Route one;
+      route_v3::RouteList list;
+      if (any.Is<route_v3::Route>() && any.UnpackTo(&one)) {
+        report_unsupported_route_fields(one, at);
+        inner.one_route(one, spec.routes.emplace_back());
+      } else if (any.Is<route_v3::RouteList>() && any.UnpackTo(&list)) {
+        report_unsupported_route_fields(list, at);
+        spec.is_list = true;
+        spec.routes.resize(static_cast<size_t>(list.routes_size()));
+        for (size_t i = 0; i < spec.routes.size(); ++i) {
+          Step step(at, "routes", i);
+          inner.one_route(list.routes(static_cast<int>(i)), spec.routes[i]);
+        }
+      } else {
+        at.error("the action of a virtual host's matcher is an envoy.config.route.v3.Route or RouteList");
+      }
+      if (!at.ok()) translator_.path_.count_error();
+      out_.matcher_actions.push_back(std::move(spec));
+      return static_cast<uint32_t>(out_.matcher_actions.size() - 1);
+    }
+
+   private:
+    Translator& translator_;
+    route::VirtualHostSpec& out_;
+    size_t start_;  // of what is below the virtual host in a path
+  };
+
+  std::shared_ptr<const stream::StaticMetadata> metadata(const core_v3::Metadata& message) {
+    Step step(path_, "metadata");
+    Shared shared(path_);
+    return translate(message, shared.at());
   }
 
   void one_route(const route_v3::Route& message, route::RouteSpec& out) {
@@ -91,6 +167,7 @@ class Translator {
     }
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    if (message.has_metadata()) out.metadata = metadata(message.metadata());
     switch (message.action_case()) {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
@@ -142,20 +219,40 @@ class Translator {
       case route_v3::RouteMatch::kConnectMatcher:
         out.path_kind = route::PathKind::kConnect;
         break;
-      case route_v3::RouteMatch::kPathMatchPolicy:  // reported as not supported
+      case route_v3::RouteMatch::kPathMatchPolicy: {
+        Step step(path_, "path_match_policy");
+        Step config(path_, "typed_config");
+        Shared shared(path_);
+        out.path_template = translate_path_template(message.path_match_policy().typed_config(), shared.at());
+        // One fault is enough: nothing to compile.
+        if (out.path_template) out.path_kind = route::PathKind::kTemplate;
         break;
+      }
       default:
-        path_.error("needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+        path_.error(
+            "needs one of prefix, path, path_separated_prefix, safe_regex, path_match_policy and connect_matcher");
         break;
     }
     if (message.has_case_sensitive()) out.case_sensitive = message.case_sensitive().value();
     out.headers = to_specs(message.headers());
     out.query_parameters = to_specs(message.query_parameters());
-    if (message.has_runtime_fraction()) out.runtime_fraction = to_spec(message.runtime_fraction().default_value());
+    if (message.has_runtime_fraction()) out.runtime_fraction = to_setting(message.runtime_fraction());
+    Shared shared(path_);
+    translate_all(message.cookies(), "cookies", shared, out.cookies);
+    translate_all(message.dynamic_metadata(), "dynamic_metadata", shared, out.dynamic_metadata);
+    translate_all(message.filter_state(), "filter_state", shared, out.filter_state);
     out.grpc = message.has_grpc();
     if (message.has_tls_context()) {
       if (message.tls_context().has_presented()) out.tls_presented = message.tls_context().presented().value();
       if (message.tls_context().has_validated()) out.tls_validated = message.tls_context().validated().value();
+    }
+  }
+
+  template <class Messages, class Matcher>
+  static void translate_all(const Messages& messages, std::string_view field, Shared& shared,
+                            std::vector<Matcher>& out) {
+    for (int i = 0; i < messages.size(); ++i) {
+      if (auto matcher = translate(messages.Get(i), shared.at().item(field, i))) out.push_back(std::move(*matcher));
     }
   }
 
@@ -200,6 +297,7 @@ class Translator {
     }
     out.prefix_rewrite = message.prefix_rewrite();
     if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
+    if (message.has_path_rewrite_policy()) path_rewrite_policy(message.path_rewrite_policy().typed_config(), out);
     out.append_x_forwarded_host = message.append_x_forwarded_host();
 
     using Kind = route::HostRewriteSpec::Kind;
@@ -219,6 +317,21 @@ class Translator {
       default:
         break;
     }
+  }
+
+  void path_rewrite_policy(const google::protobuf::Any& any, route::ForwardSpec& out) {
+    using envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
+    Step step(path_, "path_rewrite_policy");
+    Step config(path_, "typed_config");
+    Shared shared(path_);
+    auto message = shared.at().report.unpack(any, path_.text());
+    if (message == nullptr) return;
+    if (message->GetTypeName() != UriTemplateRewriteConfig::descriptor()->full_name()) {
+      path_.error(message->GetTypeName() + " is not supported by weir yet; " +
+                  UriTemplateRewriteConfig::descriptor()->full_name() + " is");
+      return;
+    }
+    out.path_template_rewrite = static_cast<const UriTemplateRewriteConfig&>(*message).path_template_rewrite();
   }
 
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {

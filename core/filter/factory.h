@@ -19,6 +19,7 @@ class Any;
 
 namespace weir::filter {
 
+class ConfigTranslator;
 class Registry;
 class FactoryScope;
 
@@ -38,6 +39,8 @@ class ConfigReport {
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
   virtual size_t errors() const = 0;
+  // Compiles messages that many plugins hold (config_translator.h); faults come back here.
+  virtual ConfigTranslator& translator() = 0;
 };
 
 // Turns route configuration (inline or subscribed) into the slot that holds its table.
@@ -61,6 +64,7 @@ class FactoryScope {
   stats::Store& store() { return store_; }
   RouteProvider& routes() { return routes_; }
   ConfigReport& report() { return report_; }
+  ConfigTranslator& translator() { return report_.translator(); }
   const std::string& path() const { return path_; }
 
   // The place of a field below this scope's message; of the message itself if `field` is empty.

@@ -119,7 +119,9 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     return stream_->reply_local(action.cluster_not_found_status(), "cluster_not_found");
   }
   cluster_pin_ = cluster_->pin();
-  stream_->info().upstream.cluster = cluster_pin_->spec.name;
+  stream::UpstreamInfo& info = stream_->info().upstream;
+  info.cluster = cluster_pin_->spec.name;
+  if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   timeout_ = action.timeout();
   policy_ = action.retry();
   if (policy_ != nullptr && policy_->request_may_retry(headers)) {
@@ -286,6 +288,9 @@ void Router::start_attempt() {
   info.remote = host.address();
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
+  const stream::StaticMetadata* metadata = cluster_->host_metadata(*pool_);
+  info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
+  if (metadata != nullptr) hosts_pin_ = cluster_->pin_hosts();
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
   host_->deadlines().set_in(DeadlineKind::kPerTry, per_try_timeout_);
 

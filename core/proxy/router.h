@@ -90,6 +90,7 @@ class Router : public filter::HttpFilter,
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
   event::Pin<upstream::Cluster> cluster_pin_;
+  event::Pin<lb::HostSet> hosts_pin_;             // while the host's metadata is of interest
   upstream::ConnPool* pool_ = nullptr;            // of the attempt in progress
   upstream::UpstreamStream* upstream_ = nullptr;  // once it is ready
   upstream::Waiter waiter_;

@@ -28,6 +28,7 @@ size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path
       return std::min(matched.size, path.size());
     case PathKind::kRegex:
     case PathKind::kConnect:
+    case PathKind::kTemplate:
       break;
   }
   return ignore_path_parameters ? std::min(path.find(';'), path.size()) : path.size();
@@ -57,6 +58,12 @@ std::unique_ptr<const PathRewrite> PathRewrite::build(std::string prefix, std::o
   return rewrite;
 }
 
+std::unique_ptr<const PathRewrite> PathRewrite::build(match::PathTemplateRewrite rewrite) {
+  auto out = std::make_unique<PathRewrite>();
+  out->template_ = std::move(rewrite);
+  return out;
+}
+
 std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
                                       Arena& arena) const noexcept {
   PathParts parts = split(path);
@@ -64,6 +71,10 @@ std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched
   std::string_view kept;
   if (regex_) {
     head = regex_->rewrite(parts.path, arena);
+  } else if (template_) {
+    const size_t size = matched_size(parts.path, matched, ignore_path_parameters);
+    head = template_->rewrite(*matched.path_template, parts.path.substr(0, size), arena);
+    kept = parts.path.substr(size);
   } else {
     head = prefix_;
     kept = parts.path.substr(matched_size(parts.path, matched, ignore_path_parameters));

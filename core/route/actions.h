@@ -12,6 +12,7 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/http/header_map.h"
+#include "core/match/path_template.h"
 #include "core/match/regex.h"
 #include "core/route/errors.h"
 #include "core/route/filter_configs.h"
@@ -24,14 +25,18 @@ namespace weir::route {
 // How much of a path a route matched, so that it can be replaced.
 struct MatchedPath {
   PathKind kind;
-  size_t size;  // kPrefix, kExact, kSegmentPrefix: of the configured text
+  size_t size;                                         // kPrefix, kExact, kSegmentPrefix: of the configured text
+  const match::PathTemplate* path_template = nullptr;  // kTemplate
 };
 
-// Replaces a prefix or every match of a regex in the path; the query stays. [immutable]
+// Replaces a prefix, every match of a regex in the path, or a path by its template's variables; the query stays.
+// [immutable]
 class PathRewrite {
  public:
   static std::unique_ptr<const PathRewrite> build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
                                                   ErrorSink& errors);
+  // For a route whose path is matched by a template, its own.
+  static std::unique_ptr<const PathRewrite> build(match::PathTemplateRewrite rewrite);
   // `path` with its query. The result begins with "/", whatever the rule made of it.
   std::string_view rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
                            Arena& arena) const noexcept;
@@ -39,6 +44,7 @@ class PathRewrite {
  private:
   std::string prefix_;
   std::optional<match::RegexRewrite> regex_;
+  std::optional<match::PathTemplateRewrite> template_;
 };
 
 // A cluster as the router wants it. `slot` is set when the name was known at build time; a name taken from a request

@@ -12,6 +12,7 @@
 #include "core/lb/policy.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
+#include "core/stream/metadata.h"
 #include "core/upstream/limits.h"
 
 namespace weir::upstream {
@@ -72,7 +73,8 @@ struct ClusterSpec {
   double retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;
   http::h1::Settings h1;
-  net::Address source;  // upstream_bind_config; empty: the kernel chooses
+  net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
+  std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
 };
 
 // [immutable]

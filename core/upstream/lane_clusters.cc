@@ -10,6 +10,8 @@ using event::SlotKind;
 ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host_slot)
     : owner_(owner), cluster_slot_(cluster_slot), host_slot_(host_slot) {}
 
+event::Pin<lb::HostSet> ClusterLocal::pin_hosts() const { return owner_.lane().slots().pin<lb::HostSet>(host_slot_); }
+
 event::Pin<Cluster> ClusterLocal::pin() const { return owner_.lane().slots().pin<Cluster>(cluster_slot_); }
 
 void ClusterLocal::set_cluster(const Cluster* cluster) {

@@ -31,6 +31,11 @@ class ClusterLocal {
 
   // Chooses a host; nullptr: none can serve. `excluded`: hosts tried before.
   ConnPool* pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded);
+  // Of the host that pick() has just returned; nullptr: none.
+  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
+    return hosts_->host(pool.place()).metadata.get();
+  }
+  event::Pin<lb::HostSet> pin_hosts() const;
   // In-flight counts of a host that pick() returned.
   void begin_request(ConnPool& pool);
   void end_request(ConnPool& pool);

@@ -13,29 +13,12 @@
 
 #include "core/route/spec.h"
 #include "test/core/route/test_request.h"
+#include "test/support/choices.h"
 
 namespace weir::route {
 
-// Where decisions come from: a random generator, or the bytes of a fuzzer.
-class Choices {
- public:
-  virtual ~Choices() = default;
-  virtual uint32_t below(uint32_t bound) = 0;
-
-  bool one_in(uint32_t n) { return below(n) == 0; }
-  template <class T, size_t N>
-  T pick(const T (&items)[N]) {
-    return items[below(N)];
-  }
-};
-
-inline std::string random_text(Choices& choices, uint32_t max, std::string_view alphabet) {
-  std::string out;
-  for (uint32_t size = choices.below(max + 1); out.size() < size;) {
-    out += alphabet[choices.below(static_cast<uint32_t>(alphabet.size()))];
-  }
-  return out;
-}
+using test::Choices;
+using test::random_text;
 
 inline std::string random_path(Choices& choices) { return "/" + random_text(choices, 6, "/abB;"); }
 
@@ -97,7 +80,7 @@ inline RouteSpec random_route(Choices& choices) {
   }
   if (choices.one_in(12)) match.headers.push_back(header_is(":method", "GET"));
   if (choices.one_in(8)) match.query_parameters.push_back({"q", {}, {}});
-  if (choices.one_in(8)) match.runtime_fraction = FractionSpec{choices.below(101), 100};
+  if (choices.one_in(8)) match.runtime_fraction = runtime::RuntimeFraction{{choices.below(101), 100}};
   if (choices.one_in(12)) match.grpc = true;
   return route;
 }
@@ -232,7 +215,8 @@ class NaiveRouter {
       if ((value.value_or("") == header.string.text) == header.invert_match) return false;
     }
     if (!match.query_parameters.empty() && request.target.find("?q") == std::string::npos) return false;
-    if (match.runtime_fraction && request.input.random % 100 >= match.runtime_fraction->numerator) return false;
+    if (match.runtime_fraction && request.input.random % 100 >= match.runtime_fraction->default_value.numerator)
+      return false;
     if (match.grpc) {
       bool grpc = false;
       for (const auto& [name, text] : request.headers) grpc = grpc || text == "application/grpc";

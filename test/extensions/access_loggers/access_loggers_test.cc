@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "core/config/translator.h"
 #include "core/event/lane.h"
 #include "core/filter/registry.h"
 #include "core/stream/log_writer.h"
@@ -46,10 +47,12 @@ class Report final : public filter::ConfigReport {
     return nullptr;
   }
   size_t errors() const override { return errors_; }
+  filter::ConfigTranslator& translator() override { return translator_; }
   std::string text;
 
  private:
   size_t errors_ = 0;
+  config::Translator translator_{*this};
 };
 
 class AccessLoggersTest : public testing::Test {
