@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/config/shared_messages.h"
+#include "core/http/chars.h"
 #include "envoy/config/common/matcher/v3/matcher.pb.h"
 #include "envoy/extensions/matching/common_inputs/network/v3/network_inputs.pb.h"
 #include "envoy/extensions/matching/input_matchers/ip/v3/ip.pb.h"

@@ -54,11 +54,11 @@ class Shared {
 };
 
 // Translates one RouteConfiguration. Lives for one call.
-class Translator {
+class RouteTranslator {
  public:
-  Translator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
   // For a message elsewhere in the table that `outer` is at work on.
-  Translator(const Translator& outer, FieldPath& path)
+  RouteTranslator(const RouteTranslator& outer, FieldPath& path)
       : env_(outer.env_), path_(path), validate_clusters_(outer.validate_clusters_), max_body_(outer.max_body_) {}
 
   void table(const route_v3::RouteConfiguration& message, route::RouteTableSpec& out) {
@@ -118,12 +118,12 @@ class Translator {
   // The actions of a virtual host's matcher tree: a route, or a list of routes.
   class RouteActions final : public filter::MatcherActions {
    public:
-    RouteActions(Translator& translator, route::VirtualHostSpec& out)
+    RouteActions(RouteTranslator& translator, route::VirtualHostSpec& out)
         : translator_(translator), out_(out), start_(translator.path_.text().size() + 1) {}
     std::optional<uint32_t> add(const google::protobuf::Any& any, std::string_view /*name*/,
                                 const std::string& path) override {
       FieldPath at(path, translator_.path_.positions(), translator_.path_.diagnostics());
-      Translator inner(translator_, at);
+      RouteTranslator inner(translator_, at);
       route::MatcherActionSpec spec;
       spec.path = path.substr(start_);
       route_v3::Route one;
@@ -148,7 +148,7 @@ class Translator {
     }
 
    private:
-    Translator& translator_;
+    RouteTranslator& translator_;
     route::VirtualHostSpec& out_;
     size_t start_;  // of what is below the virtual host in a path
   };
@@ -336,6 +336,7 @@ class Translator {
 
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
     out.weight_header = message.header_name();
+    out.weight_runtime_prefix = message.runtime_key_prefix();
     out.weighted_clusters.resize(static_cast<size_t>(message.clusters_size()));
     uint64_t sum = 0;
     for (size_t i = 0; i < out.weighted_clusters.size(); ++i) {
@@ -493,7 +494,7 @@ bool translate_route_config(const route_v3::RouteConfiguration& message, std::st
                             route::RouteTableSpec& out, Diagnostics& diagnostics) {
   FieldPath at(path, env.positions(), diagnostics);
   report_unsupported_route_fields(message, at);
-  Translator(env, at).table(message, out);
+  RouteTranslator(env, at).table(message, out);
   return at.ok();
 }
 

@@ -44,7 +44,7 @@ constexpr Implemented kImplemented[] = {
      "host_rewrite_literal auto_host_rewrite host_rewrite_header host_rewrite_path_regex append_x_forwarded_host "
      "timeout idle_timeout retry_policy max_stream_duration path_rewrite_policy"},
     {"envoy.config.route.v3.RouteAction.MaxStreamDuration", "max_stream_duration"},
-    {"envoy.config.route.v3.WeightedCluster", "clusters total_weight header_name"},
+    {"envoy.config.route.v3.WeightedCluster", "clusters total_weight header_name runtime_key_prefix"},
     {"envoy.config.route.v3.WeightedCluster.ClusterWeight",
      "name cluster_header weight request_headers_to_add request_headers_to_remove response_headers_to_add "
      "response_headers_to_remove typed_per_filter_config host_rewrite_literal"},

@@ -95,7 +95,8 @@ ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const Weigh
   return {.name = cluster_, .slot = slot_, .has_slot = true};
 }
 
-const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept {
+const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random,
+                                                    const event::SlotTable* slots) const noexcept {
   if (weighted_clusters_.empty()) return nullptr;
   // Mixed, because a runtime fraction has already split the traffic by the same number.
   uint64_t value = mix_hash(random ^ 0x9e3779b97f4a7c15ULL);
@@ -105,10 +106,25 @@ const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& reque
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from_header);
     if (error == std::errc() && end == text.data() + text.size()) value = from_header;
   }
-  value %= total_weight_;
+  uint64_t total = total_weight_;
+  auto weight = [&](const WeightedCluster& cluster) {
+    return slots != nullptr ? runtime::RuntimeUnsigned{cluster.weight, cluster.weight_key}.get(*slots) : cluster.weight;
+  };
+  if (runtime_weights_ && slots != nullptr) [[unlikely]] {
+    total = 0;
+    for (const WeightedCluster& cluster : weighted_clusters_) total += weight(cluster);
+  } else {
+    slots = nullptr;
+  }
+  if (total == 0) {  // all are off at run time: nobody can mean that
+    slots = nullptr;
+    total = total_weight_;
+  }
+  value %= total;
   for (const WeightedCluster& cluster : weighted_clusters_) {
-    if (value < cluster.weight) return &cluster;
-    value -= cluster.weight;
+    const uint64_t share = weight(cluster);
+    if (value < share) return &cluster;
+    value -= share;
   }
   return &weighted_clusters_.back();  // not reached: the weights add up
 }

@@ -19,6 +19,7 @@
 #include "core/route/header_mutations.h"
 #include "core/route/retry_policy.h"
 #include "core/route/spec.h"
+#include "core/runtime/runtime.h"
 
 namespace weir::route {
 
@@ -60,6 +61,7 @@ struct WeightedCluster {
   std::string name;
   event::SlotId slot;
   uint32_t weight = 0;
+  runtime::Key weight_key = {};                             // what may be instead of the weight
   std::unique_ptr<http::HeaderName> cluster_header;         // instead of the name
   std::unique_ptr<const Mutations> mutations;               // null: none
   std::unique_ptr<const FilterConfigs> own_filter_configs;  // null: none
@@ -91,8 +93,10 @@ class ForwardAction {
 
   bool weighted() const { return !weighted_clusters_.empty(); }
   const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
-  // nullptr if the route has no weighted clusters. `random` decides, always in the same way.
-  const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept;
+  // nullptr if the route has no weighted clusters. `random` decides, always in the same way. `slots`: of the lane, for
+  // weights at run time; null: those of the configuration count.
+  const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random,
+                                       const event::SlotTable* slots = nullptr) const noexcept;
   // `weighted`: what pick_weighted() chose.
   ClusterChoice cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept;
   // As configured, for dumps and explanations; empty if weighted or by header.
@@ -109,6 +113,7 @@ class ForwardAction {
   std::unique_ptr<http::HeaderName> cluster_header_;
   std::vector<WeightedCluster> weighted_clusters_;
   uint64_t total_weight_ = 0;
+  bool runtime_weights_ = false;
   std::unique_ptr<http::HeaderName> weight_header_;
   Duration timeout_ = 15s;
   Duration idle_timeout_ = kUnset;

@@ -279,6 +279,10 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     if (one.name.empty() == one.cluster_header.empty()) errors_.add("needs either name or cluster_header");
     if (!one.name.empty()) cluster.slot = slot_of(one.name);
     if (!one.cluster_header.empty()) cluster.cluster_header = header_name(one.cluster_header, "cluster_header");
+    if (!spec.weight_runtime_prefix.empty() && !one.name.empty()) {
+      cluster.weight_key = runtime::Key(spec.weight_runtime_prefix + "." + one.name);
+      action.runtime_weights_ = true;
+    }
     cluster.name = std::move(one.name);
     cluster.weight = one.weight;
     cluster.mutations = Mutations::build(std::move(one.mutations), errors_);

@@ -62,7 +62,7 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
   }
   selection.route = find_route(host, request, input);
   if (selection.route != nullptr && selection.route->action() == ActionKind::kForward) {
-    selection.weighted = selection.route->forward().pick_weighted(request, input.random);
+    selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
   }
   return selection;
 }

@@ -138,6 +138,8 @@ struct ForwardSpec {
 
   // weighted_clusters: this request header, if it is a number, decides instead of chance.
   std::string weight_header;
+  // weighted_clusters: the runtime value "prefix.name" of a cluster counts instead of its weight. Empty: none.
+  std::string weight_runtime_prefix;
   uint16_t cluster_not_found_status = 503;
 
   Duration timeout = 15s;                       // zero: none

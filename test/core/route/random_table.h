@@ -53,7 +53,19 @@ inline RouteSpec random_route(Choices& choices) {
       match.path = choices.one_in(3) ? choices.pick(whole) : random_path(choices) + choices.pick(tails);
       break;
     }
-    case 4:
+    case 4: {
+      static const char* const templates[] = {"/*",       "/a/*",      "/**", "/a/**", "/*/b",
+                                              "/{x=a/*}", "/{x}/**/b", "/a*", "/*;b"};
+      match.path_kind = PathKind::kTemplate;
+      match.path = choices.pick(templates);  // for the walker
+      auto made = match::PathTemplate::parse(match.path);
+      if (!made.ok()) {
+        match.path = "/ab";
+        made = match::PathTemplate::parse(match.path);
+      }
+      match.path_template = std::move(*made);
+      break;
+    }
     case 5:
     case 6:
       match.path_kind = PathKind::kSegmentPrefix;
@@ -191,6 +203,8 @@ class NaiveRouter {
       if (request.method != "CONNECT") return false;
     } else if (request.target.empty()) {
       return false;
+    } else if (match.path_kind == PathKind::kTemplate) {
+      if (!std::regex_match(path, std::regex(template_regex(match.path)))) return false;
     } else if (match.path_kind == PathKind::kRegex) {
       auto [at, added] = regexes_.try_emplace(match.path);
       if (added) at->second = std::regex(match.path, std::regex::ECMAScript | std::regex::optimize);
@@ -223,6 +237,27 @@ class NaiveRouter {
       if (!grpc) return false;
     }
     return true;
+  }
+
+  // "{x=a/*}" -> "a/[...]+": the published rules, for the templates above.
+  static std::string template_regex(std::string_view text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (text.substr(i).starts_with("{x}")) {
+        out += "[a-zA-Z;]+";
+        i += 2;
+      } else if (text.substr(i).starts_with("{x=")) {
+        i += 2;
+      } else if (text.substr(i).starts_with("**")) {
+        out += "[a-zA-Z;/]*";
+        ++i;
+      } else if (text[i] == '*') {
+        out += "[a-zA-Z;]+";
+      } else if (text[i] != '}') {
+        out += text[i];
+      }
+    }
+    return out;
   }
 
   const RouteTableSpec& spec_;
