@@ -215,9 +215,16 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 
 }  // namespace
 
+ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
+  ClusterTranslation out;
+  out.spec.name = proto.name();
+  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
+  return out;
+}
+
 ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
                                      const filter::Registry& registry, filter::ConfigReport& report) {
-  ClusterTranslation out;
+  ClusterTranslation out = unchanged_cluster(proto);
   report.check_fields(
       proto, path,
       {"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy",
@@ -228,8 +235,6 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
       {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "metadata", "cleanup_interval",
        "ignore_health_on_host_removal", "wait_for_warm_on_init"});
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
-  out.spec.name = proto.name();
-  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     report.error(
         path + (proto.has_cluster_type() ? ".cluster_type" : ".type"),

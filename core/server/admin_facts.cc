@@ -6,11 +6,13 @@
 #include "core/server/admin/endpoints.h"
 #include "core/server/reload_answer.h"
 #include "core/server/server.h"
+#include "core/stats/escape.h"
 #include "core/stream/log_writer.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace weir::server {
 
@@ -66,6 +68,22 @@ Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() -
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
 stats::Store& AdminFacts::stats() { return server_.store(); }
+
+std::string AdminFacts::weir_info() const {
+  auto time = [](WallTime at) {
+    return google::protobuf::util::TimeUtil::ToString(
+        google::protobuf::util::TimeUtil::MillisecondsToTimestamp(to_ms(at.time_since_epoch())));
+  };
+  std::string text = "{\"config\": {\"version\": \"" + server_.configuration().version() + "\", \"loaded_at\": \"" +
+                     time(server_.loaded_at()) + "\", \"reloads\": " + std::to_string(server_.reloads()) +
+                     ", \"failed_reloads\": " + std::to_string(server_.failed_reloads()) + "},\n  \"last_reload\": ";
+  const Server::LastReload& last = server_.last_reload();
+  if (last.at == WallTime{}) return text + "null}";
+  text += std::string("{\"ok\": ") + (last.error.empty() ? "true" : "false") + ", \"at\": \"" + time(last.at) +
+          "\", \"error\": \"";
+  stats::append_escaped(text, last.error, stats::Escape::kJson);
+  return text + "\"}}";
+}
 
 void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) const {
   const Options& options = server_.options();

@@ -33,6 +33,7 @@ class AdminFacts final : public admin::AdminSource {
   WallTime bootstrap_loaded_at() const override;
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override;
   stats::Store& stats() override;
+  std::string weir_info() const override;
   void for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,

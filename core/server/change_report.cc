@@ -197,15 +197,7 @@ void ChangeReport::add_start_only(const Plan& plan) {
                           : !set(after_) ? Change::kRemoved
                                          : Change::kChanged,
                           "needs a restart: it is read at start only"};
-    envoy::config::bootstrap::v3::Bootstrap one = before_, other = after_;
-    for (auto* side : {&one, &other}) {
-      std::vector<const google::protobuf::FieldDescriptor*> fields;
-      reflection.ListFields(*side, &fields);
-      for (const auto* rest : fields) {
-        if (rest != field) reflection.ClearField(side, rest);
-      }
-    }
-    change.fields = diff_fields(one, other, kFields, change.more_fields);
+    change.fields = diff_fields(field_alone(before_, name), field_alone(after_, name), kFields, change.more_fields);
     changes_.push_back(std::move(change));
   }
 }

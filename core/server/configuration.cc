@@ -108,11 +108,60 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   int next_of_owner_ = 0;
 };
 
+template <class Facts>
+const Facts* find(const std::map<std::string, Facts>& all, const std::string& name) {
+  auto at = all.find(name);
+  return at != all.end() && !at->second.reads_sources ? &at->second : nullptr;
+}
+
+config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
+                                   const filter::Registry& registry, Report& report, const Inventory* in_force) {
+  const ClusterFacts* known = in_force != nullptr ? find(in_force->clusters, proto.name()) : nullptr;
+  if (known != nullptr && known->hosts == config::fingerprint(proto)) {
+    auto same = config::unchanged_cluster(proto);
+    same.spec_fingerprint = known->settings;
+    same.host_fingerprint = known->hosts;
+    return same;
+  }
+  const size_t reads = report.sources().count();
+  const uint64_t mark = report.sources().digest();
+  auto made = config::translate_cluster(proto, path, registry, report);
+  made.reads_sources = report.sources().count() != reads;
+  if (made.reads_sources) {
+    const uint64_t read = report.sources().take_since(mark);
+    made.spec_fingerprint = config::combine(made.spec_fingerprint, read);
+    made.host_fingerprint = config::combine(made.host_fingerprint, read);
+  }
+  return made;
+}
+
+config::ListenerTranslation one_listener(const envoy::config::listener::v3::Listener& proto,
+                                         filter::FactoryScope& scope, Report& report, const Inventory* in_force) {
+  const std::string name = config::listener_name(proto);
+  const uint64_t whole = config::fingerprint(proto);
+  const ListenerFacts* known = in_force != nullptr ? find(in_force->listeners, name) : nullptr;
+  config::ListenerTranslation out;
+  if (known != nullptr && known->whole == whole) {
+    out.spec.name = name;
+    out.address = known->address;
+    out.options = known->options;
+    out.fingerprint = known->fingerprint;
+    out.unchanged = true;
+  } else {
+    const size_t reads = report.sources().count();
+    out = config::translate_listener(proto, scope);
+    out.reads_sources = report.sources().count() != reads;
+  }
+  out.whole = whole;
+  return out;
+}
+
 }  // namespace
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
+                                  const Inventory* in_force) {
   Configuration out;
   Report report(positions, diagnostics);
   report.check_fields(bootstrap, "", {"static_resources", "admin", "node"}, {"stats_flush_interval", "header_prefix"});
@@ -140,7 +189,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
+    out.clusters.push_back(cluster(proto, path, registry, report, in_force));
     auto [first, fresh] = names.try_emplace(proto.name(), i);
     if (!fresh)
       report.error(path + ".name",
@@ -148,6 +197,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     routes.add_cluster(proto.name());
     intern_cluster(slots, proto.name());
   }
+  // Routes of a listener that stays may lead to a cluster that goes.
+  const bool same_clusters =
+      in_force != nullptr && std::all_of(in_force->clusters.begin(), in_force->clusters.end(),
+                                         [&](const auto& entry) { return names.contains(entry.first); });
   names.clear();
   std::map<std::string, int> addresses;
   for (int i = 0; i < resources.listeners_size(); ++i) {
@@ -155,7 +208,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
-    auto listener = config::translate_listener(proto, scope);
+    auto listener = one_listener(proto, scope, report, same_clusters ? in_force : nullptr);
     auto [first, fresh] = names.try_emplace(listener.spec.name, i);
     if (!fresh)
       report.error(path + ".name", "\"" + listener.spec.name + "\" is the name of listeners[" +

@@ -16,6 +16,7 @@
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/change_plan.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -62,9 +63,12 @@ class PublisherSlots final : public SlotNames {
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
-// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
+// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none. With
+// `in_force`, resources that are in force as they are here are not translated again (ListenerTranslation::unchanged,
+// unchanged_cluster()).
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics,
+                                  const Inventory* in_force = nullptr);
 
 }  // namespace weir::server

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "core/config/lint/lint.h"
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/server/change_report.h"
@@ -49,7 +50,7 @@ LiveConfiguration::~LiveConfiguration() = default;
 
 std::string LiveConfiguration::version() const {
   char text[16];
-  snprintf(text, sizeof text, "%012llx", static_cast<unsigned long long>(version_of(inventory_)));
+  snprintf(text, sizeof text, "%012llx", static_cast<unsigned long long>(version_of_inventory_));
   return text;
 }
 
@@ -78,14 +79,13 @@ Update LiveConfiguration::read_files_again() {
   return update;
 }
 
-// What is in force goes on to be shown.
-void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
+// What is in force goes on to be shown. Leaves the rest of the one before unusable.
+void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) {
   const auto& reflection = *bootstrap.GetReflection();
-  Bootstrap before = *bootstrap_;
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
     if (field->name() != "static_resources" && !field->real_containing_oneof())
-      reflection.SwapFields(&bootstrap, &before, {field});
+      reflection.SwapFields(&bootstrap, bootstrap_.get(), {field});
   }
 }
 
@@ -95,13 +95,15 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics);
-  if (!update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
+      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics, &inventory_);
+  // What only warns can wait until the configuration is in force.
+  const bool lint_first = options_.lint == LintMode::kError || apply == Apply::kLook;
+  if (lint_first && !update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
   }
-  Inventory inventory = inventory_of(configuration, *bootstrap);
+  Inventory inventory = inventory_of(configuration, *bootstrap, &inventory_);
   if (first) inventory_.start_only = inventory.start_only;
   update.plan = plan_changes(inventory_, inventory);
   if (report == Report::kChanges && !first) {
@@ -138,16 +140,27 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     inventory.start_only = std::move(inventory_.start_only);
     keep_start_only(*bootstrap);
   }
-  inventory_ = std::move(inventory);
+  // Those before die with this function's variables, after all else is done.
+  std::swap(inventory_, inventory);
+  std::swap(bootstrap_, bootstrap);
   watched_ = std::move(configuration.watched);
-  bootstrap_ = std::move(bootstrap);
   loaded_at_ = system_clock().wall_now();
-  version_.set(version_of(inventory_));
+  version_of_inventory_ = version_of(inventory_);
+  version_.set(version_of_inventory_);
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
+  if (!lint_first) lint(*bootstrap_, positions, update.diagnostics);
 }
 
-void LiveConfiguration::lint(const Bootstrap&, const config::PositionIndex&, config::Diagnostics&) const {}
+void LiveConfiguration::lint(const Bootstrap& bootstrap, const config::PositionIndex& positions,
+                             config::Diagnostics& diagnostics) const {
+  if (options_.lint == LintMode::kOff || positions.size() == 0) return;  // without places it was looked at before
+  config::lint::LintOptions options;
+  options.now = system_clock().wall_now();
+  options.warnings_are_errors = options_.lint == LintMode::kError;
+  options.report_errors = false;  // translating has found them
+  config::lint::check(bootstrap, positions, diagnostics, options);
+}
 
 }  // namespace weir::server

@@ -85,6 +85,19 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
          options.passthrough_unknown_extensions = value == "passthrough";
          return Status();
        }},
+      {"--lint",
+       [&](std::string_view value) {
+         if (value == "off") {
+           options.lint = LintMode::kOff;
+         } else if (value == "warn") {
+           options.lint = LintMode::kWarn;
+         } else if (value == "error") {
+           options.lint = LintMode::kError;
+         } else {
+           return invalid("--lint: \"" + std::string(value) + "\" is not one of off, warn, error");
+         }
+         return Status();
+       }},
       {"--parent-shutdown-time-s", ignored},
       {"--drain-strategy", ignored},
   };
@@ -135,10 +148,15 @@ std::string help_text() {
   weir --mode validate -c edge.yaml       say everything that is wrong with a file, and start nothing
   weir -c edge.yaml --concurrency 2 -l debug
 
+Commands (each has its own --help)
+  weir lint -c FILE                       say what is legal in a file and probably not meant
+  weir diff OLD NEW                       say what a reload would change, and what it would drain
+
 Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
   --config-yaml TEXT                      merged over the file
   --mode serve|validate|init_only         init_only: build everything, bind, and exit
+  --lint off|warn|error                   what weir lint finds: not looked for, said at start (default), refused
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings
   --unknown-extensions reject|passthrough

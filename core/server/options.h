@@ -12,6 +12,9 @@ namespace weir::server {
 
 enum class Mode : uint8_t { kServe, kValidate, kInitOnly, kVersion, kHelp, kListExtensions };
 
+// What is legal and probably not meant (core/config/lint): not looked for, said, or refused.
+enum class LintMode : uint8_t { kOff, kWarn, kError };
+
 struct Options {
   Mode mode = Mode::kServe;
   std::string config_path;
@@ -26,6 +29,7 @@ struct Options {
   uint64_t file_flush_interval_ms = 10'000;
   uint32_t restart_epoch = 0;
   uint32_t base_id = 0;
+  LintMode lint = LintMode::kWarn;
   bool json = false;  // diagnostics as JSON
   bool allow_unknown_static_fields = false;
   bool passthrough_unknown_extensions = false;

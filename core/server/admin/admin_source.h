@@ -73,6 +73,8 @@ class AdminSource {
   virtual WallTime bootstrap_loaded_at() const = 0;
   virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;
   virtual stats::Store& stats() = 0;
+  // What weir tells beyond the published /server_info: a JSON object.
+  virtual std::string weir_info() const { return "{}"; }
 
   virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;

@@ -36,6 +36,10 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   *info.mutable_node() = source.bootstrap().node();
   redact(*info.mutable_node());
   answer_json(info, Defaults::kPrint, response);
+  if (response.status != 200) return;
+  response.body.resize(response.body.find_last_of('}'));
+  while (response.body.ends_with('\n')) response.body.pop_back();
+  response.body += ",\n \"weir\": " + source.weir_info() + "\n}\n";
 }
 
 uint64_t resident_bytes() {

@@ -4,6 +4,7 @@
 
 #include "core/base/log.h"
 #include "core/config/diagnostics.h"
+#include "core/config/lint/lint.h"
 #include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
@@ -28,6 +29,13 @@ int validate(const Options& options, const filter::Registry& registry) {
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
   NumberedSlots slots;
   Configuration configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+  if (options.lint != LintMode::kOff) {
+    config::lint::LintOptions lint;
+    lint.now = system_clock().wall_now();
+    lint.warnings_are_errors = options.lint == LintMode::kError;
+    lint.report_errors = false;  // translating has found them
+    config::lint::check(bootstrap, positions, diagnostics, lint);
+  }
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {
