@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Writes a new HTTP filter that builds and passes its test: source, API, README, test and the CMake lines."""
+"""Writes a new HTTP filter that builds and passes its test: source, API with its fields, README, test, CMake lines."""
 
 import os
 import re
+import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -21,6 +22,13 @@ message @CLASS@ {
   // Its value.
   string value = 2;
 }
+"""
+
+FIELDS = """\
+# What weir makes of the fields of @NAME@.proto (api/README.md, the table of fields).
+message @CLASS@
+header                          implemented
+value                           implemented
 """
 
 HEADER = """\
@@ -130,6 +138,7 @@ namespace {
 
 using extensions::filters::http::@NAME@::v1::@CLASS@;
 
+// field: @NAME@.v1.@CLASS@.header, @NAME@.v1.@CLASS@.value
 TEST(@CLASS@Test, AddsItsHeader) {
   test::PluginScope scope;
   @CLASS@ proto;
@@ -184,6 +193,7 @@ def main() -> int:
 
     files = {
         "api/proto/weir/extensions/filters/http/%s/v1/%s.proto" % (name, name): PROTO,
+        "api/proto/weir/extensions/filters/http/%s/v1/%s.fields" % (name, name): FIELDS,
         "filters/http/%s/%s.h" % (name, name): HEADER,
         "filters/http/%s/%s.cc" % (name, name): SOURCE,
         "filters/http/%s/README.md" % name: README,
@@ -199,8 +209,8 @@ def main() -> int:
         with open(os.path.join(ROOT, path), "a", encoding="utf-8") as file:
             file.write(fill(text))
         print("added a line to " + path)
-    print("now: tools/dev test filters/http/%s" % name)
-    return 0
+    print("now: tools/dev test filters/http/%s" % name, flush=True)
+    return subprocess.run([sys.executable, os.path.join(ROOT, "tools", "field_docs.py")], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -3,33 +3,49 @@
 #include "envoy/config/core/v3/address.pb.h"
 
 namespace weir::config {
+namespace {
+
+// What to do about a text that is not an IP address.
+std::string address_hint(std::string_view text, const std::string& path) {
+  const size_t colon = text.find(':');
+  if (text.starts_with('[')) {
+    return "; write it without the brackets";
+  }
+  if (colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+    return "; the port belongs in port_value";
+  }
+  if (text.find_first_not_of("0123456789. ") == std::string_view::npos) {
+    return "";
+  }
+  if (path.starts_with("static_resources.clusters")) {
+    return "; names need a cluster of type STRICT_DNS or LOGICAL_DNS";
+  }
+  return text == "localhost" ? "; write 127.0.0.1" : "; write 0.0.0.0 or :: for every address of this machine";
+}
+
+}  // namespace
+
+net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
+                                      filter::ConfigReport& report) {
+  if (proto.protocol() != envoy::config::core::v3::SocketAddress::TCP) return {};  // reported as not supported
+  if (proto.port_value() > 65535) {
+    report.error(path + ".port_value", std::to_string(proto.port_value()) + " is not a port; allowed are 0 to 65535");
+    return {};
+  }
+  auto address = net::Address::from_ip(proto.address(), static_cast<uint16_t>(proto.port_value()));
+  if (!address.ok()) {
+    report.error(path + ".address",
+                 "\"" + proto.address() + "\" is not an IP address" + address_hint(proto.address(), path));
+    return {};
+  }
+  return *address;
+}
 
 net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
                                filter::ConfigReport& report) {
-  using envoy::config::core::v3::SocketAddress;
   switch (proto.address_case()) {
-    case envoy::config::core::v3::Address::kSocketAddress: {
-      const SocketAddress& socket = proto.socket_address();
-      std::string at = path + ".socket_address";
-      report.check_fields(socket, at, {"protocol", "address", "port_value", "ipv4_compat"}, {});
-      if (socket.protocol() != SocketAddress::TCP) {
-        report.error(at + ".protocol", "UDP is not supported by weir yet");
-        return {};
-      }
-      if (socket.port_value() > 65535) {
-        report.error(at + ".port_value",
-                     std::to_string(socket.port_value()) + " is not a port; allowed are 0 to 65535");
-        return {};
-      }
-      auto address = net::Address::from_ip(socket.address(), static_cast<uint16_t>(socket.port_value()));
-      if (!address.ok()) {
-        report.error(at + ".address",
-                     "\"" + socket.address() +
-                         "\" is not an IP address; names need a cluster of type STRICT_DNS or LOGICAL_DNS");
-        return {};
-      }
-      return *address;
-    }
+    case envoy::config::core::v3::Address::kSocketAddress:
+      return translate_socket_address(proto.socket_address(), path + ".socket_address", report);
     case envoy::config::core::v3::Address::kPipe: {
       auto address = net::Address::from_unix(proto.pipe().path());
       if (!address.ok()) {
@@ -38,8 +54,7 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
       }
       return *address;
     }
-    case envoy::config::core::v3::Address::kEnvoyInternalAddress:
-      report.error(path + ".envoy_internal_address", "not supported by weir yet");
+    case envoy::config::core::v3::Address::kEnvoyInternalAddress:  // reported as not supported
       return {};
     default:
       report.error(path, "one of socket_address, pipe must be set");

@@ -27,9 +27,6 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
-  scope.check_fields(proto, {"name", "filters", "filter_chain_match"}, {"metadata"});
-  // An empty match matches everything; anything in it is a later matter.
-  scope.below("filter_chain_match").check_fields(proto.filter_chain_match(), {});
   proxy::FilterChain chain;
   chain.name = proto.name();
   pb::FilterChain rest = proto;
@@ -40,19 +37,21 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   for (int i = 0; i < proto.filters_size(); ++i) {
     const pb::Filter& one = proto.filters(i);
     auto here = scope.below("filters[" + std::to_string(i) + "]");
-    here.check_fields(one, {"name", "typed_config"});
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::NetworkFilterDescriptor* descriptor = scope.registry().network_filter(message->GetTypeName());
+    const filter::NetworkFilterDescriptor* descriptor =
+        scope.registry().network_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config",
-                 message->GetTypeName() + " is not a network filter of this build (weir --list-extensions shows them)");
+      // The last filter serves the connection; without any other the chain does nothing.
+      here.report().skip_unknown(
+          {.kind = "network filter", .name = one.name(), .may_skip = i + 1 != proto.filters_size()}, one.typed_config(),
+          here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
@@ -86,16 +85,7 @@ std::string listener_name(const pb::Listener& proto) {
 ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
   const uint64_t read_before = scope.report().sources_digest();
-  scope.check_fields(
-      proto,
-      {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
-       "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
-       "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-       "bind_to_port"},
-      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
-  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
-    scope.error("bind_to_port", "false is not supported by weir yet");
   out.spec.name = listener_name(proto);
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
@@ -112,23 +102,24 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
+  out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();
-    out.spec.listener_filters_timeout = std::chrono::seconds(timeout.seconds()) + Duration(timeout.nanos());
+    out.spec.listener_filters_timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
   out.spec.continue_on_listener_filters_timeout = proto.continue_on_listener_filters_timeout();
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     auto here = scope.below("listener_filters[" + std::to_string(i) + "]");
     const auto& one = proto.listener_filters(i);
-    here.check_fields(one, {"name", "typed_config"});
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message->GetTypeName());
+    const filter::ListenerFilterDescriptor* descriptor =
+        scope.registry().listener_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() +
-                                     " is not a listener filter of this build (weir --list-extensions shows them)");
+      here.report().skip_unknown({.kind = "listener filter", .name = one.name()}, one.typed_config(),
+                                 here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {

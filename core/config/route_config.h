@@ -1,6 +1,5 @@
 // From envoy.config.route.v3.RouteConfiguration to the plain data that core/route compiles. Every fault is reported,
-// each with its path; a field that is set and that weir does not implement is a fault (route_fields.cc has the list).
-// [main]
+// each with its path. Fields that weir does not implement are reported before (Report::check). [main]
 #pragma once
 
 #include <cstdint>
@@ -35,8 +34,8 @@ class RouteConfigEnv {
   // If the message does not say validate_clusters: true for a table inside a listener, false for one that came over
   // RDS.
   virtual bool validate_clusters_by_default() const = 0;
-  // Is there such a cluster? If not, `nearest` may become the name that was probably meant.
-  virtual bool has_cluster(std::string_view name, std::string& nearest) const = 0;
+  // Is there such a cluster? If not, `hint` may become what to do about it: which one was probably meant.
+  virtual bool has_cluster(std::string_view name, std::string& hint) = 0;
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/base/time.h"
-#include "core/config/route_fields.h"
+#include "core/config/field_path.h"
 #include "core/match/header_matcher.h"
 #include "core/match/query_parameter_matcher.h"
 #include "core/match/regex.h"

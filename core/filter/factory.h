@@ -2,7 +2,6 @@
 // live here and are implemented further up.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,19 +22,24 @@ namespace weir::filter {
 class Registry;
 class FactoryScope;
 
+// A place for a plugin whose type no plugin of this build has.
+struct UnknownPlugin {
+  std::string_view kind;  // "HTTP filter"
+  std::string_view name;  // as configured
+  bool optional = false;  // its own is_optional
+  bool may_skip = true;   // false: nothing works without it (the last filter of a chain)
+};
+
 // Where findings about a configuration go, and the questions that need reflection. Paths are complete
-// ("static_resources.listeners[0].name").
+// ("static_resources.listeners[0].name"). Fields that are set and not implemented are reported before a factory sees
+// its message (api/README.md, the table of fields): it reads what it implements, and need not look at the others.
 class ConfigReport {
  public:
   virtual ~ConfigReport() = default;
   virtual void error(const std::string& path, const std::string& message) = 0;
   virtual void warning(const std::string& path, const std::string& message) = 0;
-  // Every field of `message` that is set and in neither list is an error ("not supported by weir yet"); those of
-  // `accepted` are a warning, for ignoring them changes neither routing nor security, limits or timing.
-  virtual void check_fields(const google::protobuf::Message& message, const std::string& path,
-                            std::initializer_list<std::string_view> implemented,
-                            std::initializer_list<std::string_view> accepted) = 0;
-  // The message inside; nullptr after an error was reported (unknown type, bad bytes, empty).
+  // The message inside, its fields held against the table of what is implemented; nullptr after an error was reported
+  // (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
   // The content of an envoy.config.core.v3.DataSource: text, a file, a variable of the environment; nullopt after an
@@ -45,6 +49,10 @@ class ConfigReport {
                                                  size_t max_bytes);
   // A digest of what was read so far (config::SourcesRead).
   virtual uint64_t sources_digest() const { return 0; }
+  // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or
+  // the command line says so, which is true then; as an error otherwise. A plugin that may authorise is never left out.
+  virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
+                            const std::string& path) = 0;
   virtual size_t errors() const = 0;
 };
 
@@ -85,10 +93,6 @@ class FactoryScope {
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
-  void check_fields(const google::protobuf::Message& message, std::initializer_list<std::string_view> implemented,
-                    std::initializer_list<std::string_view> accepted = {}) {
-    report_.check_fields(message, path_, implemented, accepted);
-  }
   // The content of the DataSource in this field.
   std::optional<std::string> read_source(const google::protobuf::Message& source, std::string_view field,
                                          size_t max_bytes) {

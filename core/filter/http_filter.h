@@ -3,7 +3,8 @@
 // Life of a filter: made in the stream's arena after the route was chosen; on_request_headers once; on_request_data any
 // number of times; on_request_trailers at most once; then the response hooks in the same way (they may begin before the
 // request has ended); on_complete once; destructor. A filter whose position the request never reached gets no response
-// hook. Hooks that a class does not override cost nothing.
+// hook, and one that has answered (Stream::reply_local) only on_complete. Hooks that a class does not override cost
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,7 @@ class Stream;
 enum class Action : uint8_t {
   kContinue,  // on to the next filter
   kPause,     // this filter holds a Resume handle and will continue; later events of this direction wait
-  kDone,      // answered (reply_local) or reset: only on_complete and the destructor still run
+  kDone,      // answered (reply_local) or reset: of this filter only on_complete and the destructor still run
 };
 
 class HttpFilter {

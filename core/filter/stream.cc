@@ -1,5 +1,6 @@
 #include "core/filter/stream.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/filter/registry.h"
@@ -75,13 +76,23 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   for (uint64_t rest = made_; rest != 0; rest &= rest - 1) {
     size_t position = static_cast<size_t>(__builtin_ctzll(rest));
     const HttpFilterEntry& entry = config.entry(position);
-    entry.descriptor->construct(filters_ + config.offset(position), entry.config.get());
+    [[maybe_unused]] HttpFilter* made =
+        entry.descriptor->construct(filters_ + config.offset(position), entry.config.get());
+    WEIR_ASSERT(made == &filter(position));  // HttpFilter must be the first base
   }
   request_.set_chain(config, made_);
   response_.set_chain(config, made_);
 }
 
 uint32_t Stream::running_filter_id() const { return chain_->entry(running_position_).id; }
+
+size_t Stream::position_of(const HttpFilter& filter) const {
+  for (size_t position = 0; position < chain_->size(); ++position) {
+    if (filters_ + chain_->offset(position) == reinterpret_cast<const char*>(&filter)) return position;
+  }
+  (void)WEIR_BUG(true);  // a filter of another stream
+  return 0;
+}
 
 bool Stream::is_running(size_t position, bool response) const {
   return depth_ > 0 && running_position_ == position && running_response_ == response;
@@ -136,10 +147,11 @@ void Stream::resume(size_t position, bool response) {
 }
 
 void Stream::body_too_large(bool response) {
+  // The chain answers, not the filter that collects (nor one whose hook may be running).
   if (response) {
-    reply_local(500, "response_payload_too_large", "response body too large\n");
+    reply({.code = 500, .details = "response_payload_too_large", .body = "response body too large\n"});
   } else {
-    reply_local(413, "request_payload_too_large", "request body too large\n");
+    reply({.code = 413, .details = "request_payload_too_large", .body = "request body too large\n"});
   }
 }
 
@@ -197,6 +209,7 @@ void Stream::leave_trailers(bool response) {
 Action Stream::abort(std::string_view details) {
   if (completed_ || aborted_) return Action::kDone;
   aborted_ = true;
+  reply_pending_ = false;  // given in the hook that runs: too late
   info_.details = details;
   request_.drop_waiting();
   response_.drop_waiting();
@@ -204,15 +217,20 @@ Action Stream::abort(std::string_view details) {
   return Action::kDone;
 }
 
-Action Stream::reply_local(int code, std::string_view details, std::string_view body) {
-  return reply_local(code, details, body, nullptr, nullptr);
-}
-
 Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add,
                            const void* user) {
+  return reply({code, details, body, add, user, depth_ > 0 ? chain_->size() - running_position_ : 0});
+}
+
+Action Stream::reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body,
+                           AddHeaders add, const void* user) {
+  return reply({code, details, body, add, user, chain_->size() - position_of(by)});
+}
+
+Action Stream::reply(const Reply& reply) {
   if (stopped()) return Action::kDone;
-  if (response_committed_) return abort(details);
-  reply_ = Reply{code, details, body, add, user};
+  if (response_committed_) return abort(reply.details);
+  reply_ = reply;
   reply_pending_ = true;
   if (depth_ == 0) send_pending_reply();
   return Action::kDone;
@@ -222,13 +240,13 @@ void Stream::send_pending_reply() {
   if (!reply_pending_ || depth_ > 0) return;
   reply_pending_ = false;
   uint8_t number = ++replies_;
-  // Filters that have not seen this stream's response yet, from the one that answered towards the client.
-  size_t from;
+  // Towards the client from the answering filter, the last one that the request has entered, or the last one that has
+  // seen a response: whichever is nearest to the client.
+  size_t from = reply_.from;
   if (response_started_) {
-    from = response_.entered();
-  } else {
-    size_t entered = request_.entered();
-    from = chain_ != nullptr ? chain_->size() - entered : 0;
+    from = std::max(from, response_.entered());
+  } else if (chain_ != nullptr) {
+    from = std::max(from, chain_->size() - request_.entered());
   }
   replied_locally_ = true;
   response_started_ = true;
@@ -269,6 +287,7 @@ void Stream::send_pending_reply() {
 void Stream::complete() {
   if (completed_) return;
   completed_ = true;
+  reply_pending_ = false;
   request_flow_.set_reader(nullptr);
   response_flow_.set_reader(nullptr);
   request_.drop_waiting();

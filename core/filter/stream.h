@@ -62,13 +62,19 @@ class Stream final : private FlowControl::Reader {
   // By reply_local: response_headers() is that answer's, and what the terminal filter still brings is dropped.
   bool answered_locally() const { return replied_locally_ || reply_pending_; }
 
-  // Answers instead of the upstream. Before the response has begun: the reply runs back through the filters entered so
-  // far. Afterwards: the response is aborted, for it can no longer be right. `details` and `body` must outlive the
-  // stream (static, arena, or pinned configuration). Always returns kDone, so that a hook can end with it.
-  Action reply_local(int code, std::string_view details, std::string_view body = {});
-  // As above, with further headers: `add` is called with the reply's headers before the filters see them.
+  // Answers instead of the upstream. The reply runs from the answering filter towards the client, through the filters
+  // that were entered before it and have not seen a response yet; the answering filter gets no hook any more but
+  // on_complete. Once the response has left the chain, it is aborted instead, for it can no longer be right. `details`
+  // and `body` must outlive the stream (static, arena, or pinned configuration). `add` is called with the reply's
+  // headers before the filters see them. Always returns kDone, so that a hook can end with it.
+  //
+  // In a hook, the filter whose hook runs is the answering one. Elsewhere (timers, callouts) a filter says who it is
+  // with `by`. Without that nobody is (a deadline, a limit): every filter entered sees the reply.
   using AddHeaders = void (*)(http::HeaderMap& headers, Stream& stream, const void* user);
-  Action reply_local(int code, std::string_view details, std::string_view body, AddHeaders add, const void* user);
+  Action reply_local(int code, std::string_view details, std::string_view body = {}, AddHeaders add = nullptr,
+                     const void* user = nullptr);
+  Action reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body = {},
+                     AddHeaders add = nullptr, const void* user = nullptr);
   // Ends the stream without a (complete) answer.
   Action abort(std::string_view details);
 
@@ -94,6 +100,8 @@ class Stream final : private FlowControl::Reader {
   void make_chain(const HttpChainConfig& config, uint64_t enabled);
   bool has_chain() const { return chain_ != nullptr; }
   void request_arrived(bool end);
+  // The request consists of its headers, said before request_arrived() so that a reply in its place knows it too.
+  void request_has_no_body() { request_finished_ = true; }
   void request_data_arrived(Slices& data, bool end);
   void request_trailers_arrived();
   http::HeaderMap& make_request_trailers();
@@ -127,12 +135,15 @@ class Stream final : private FlowControl::Reader {
     std::string_view body;
     AddHeaders add = nullptr;
     const void* user = nullptr;
+    size_t from = 0;  // the first step of the response's way that may see it
   };
   class Running;
 
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   uint32_t running_filter_id() const;
+  size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
+  Action reply(const Reply& reply);
   void send_pending_reply();
   // For the directions: calls of hooks, what leaves at the far end, and limits.
   Action call_headers(size_t position, bool response, bool end);

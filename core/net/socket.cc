@@ -8,19 +8,27 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "core/net/port_holder.h"
 
 namespace weir::net {
+
+constexpr Duration kRest = 100ms;
+constexpr Duration kSilence = 10s;
+
 namespace {
 
 Status failed(const char* what, const Address& address, int error) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
-  if (error == EADDRINUSE) text += "; another process listens there (see `ss -ltnp`)";
+  if (error == EADDRINUSE) text += "; " + describe_holder(address);
+  if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
   return unavailable(text);
 }
 
-void set_option(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); }
+bool set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
 
 }  // namespace
 
@@ -39,7 +47,7 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
     if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
     if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
-    if (options.transparent) set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+    if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
     // Accepted sockets inherit it, which saves a call per connection.
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   } else {
@@ -79,7 +87,7 @@ ListenSocket::~ListenSocket() {
 }
 
 void ListenSocket::on_ready(uint32_t) {
-  for (uint32_t i = 0; i < accepts_per_turn_ && fd_ >= 0 && !paused_; ++i) {
+  for (uint32_t i = 0; i < accepts_per_turn_ && watching(); ++i) {
     if (!accept_one()) return;
   }
 }
@@ -90,9 +98,7 @@ bool ListenSocket::accept_one() {
   int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     if (errno == ECONNABORTED || errno == EINTR) return true;
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      WEIR_LOG(kError, "net", "accept: %s", strerror(errno));
-    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) rest(errno);
     return false;
   }
   handler_->on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
@@ -100,21 +106,37 @@ bool ListenSocket::accept_one() {
 }
 
 void ListenSocket::pause() {
-  if (paused_) return;
+  if (watching()) lane_.poller().remove(fd_);
   paused_ = true;
-  if (fd_ >= 0) lane_.poller().remove(fd_);
 }
 
 void ListenSocket::resume() {
   if (!paused_) return;
   paused_ = false;
-  if (fd_ >= 0) lane_.poller().add_level(fd_, *this);
+  if (watching()) lane_.poller().add_level(fd_, *this);
+}
+
+// A level-triggered socket that nobody can accept from would be ready at every turn.
+void ListenSocket::rest(int error) {
+  if (lane_.now() >= silent_until_) {
+    silent_until_ = lane_.now() + kSilence;
+    WEIR_LOG(kError, "net", "accept: %s; trying again every %d ms", strerror(error), static_cast<int>(to_ms(kRest)));
+  }
+  if (watching()) lane_.poller().remove(fd_);
+  resting_ = true;
+  lane_.arm_in(*this, kRest);
+}
+
+void ListenSocket::on_timer() {
+  resting_ = false;
+  if (watching()) lane_.poller().add_level(fd_, *this);
 }
 
 void ListenSocket::drain_and_close() {
   if (fd_ < 0) return;
   while (accept_one()) {
   }
+  cancel();
   close(fd_);
   fd_ = -1;
 }

@@ -9,9 +9,9 @@ namespace weir::proxy {
 using event::SlotId;
 using event::SlotKind;
 
-size_t LaneLoads::least() const {
-  size_t best = 0;
-  for (size_t i = 1; i < workers.size(); ++i) {
+size_t LaneLoads::least(size_t self) const {
+  size_t best = self;
+  for (size_t i = 0; i < workers.size(); ++i) {
     if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed))
       best = i;
   }
@@ -32,7 +32,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     if (socket_ != nullptr) socket_->drain_and_close();
     socket_.reset();
     sockets_.reset();
-    drain_connections();
+    drain_connections(owner_.update_plan());
     return;
   }
   if (after->spec.sockets != sockets_) {
@@ -48,7 +48,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
-    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain();
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_over(owner_.update_plan());
   });
 }
 
@@ -60,12 +60,12 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
   size_t workers = loads.workers.size();
   if (workers > 1) {
     // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
-    // imbalance (or where only one lane accepts) the least loaded lane takes over.
+    // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
-    bool only_acceptor = !sockets_->options.reuse_port;
-    if (only_acceptor ||
-        own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
-      size_t target = loads.least();
+    const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+    bool always = !sockets_->options.reuse_port || (listener != nullptr && listener->spec.exact_balance);
+    if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
+      size_t target = loads.least(self);
       if (target != self) {
         loads.loads[target].connections.fetch_add(1, std::memory_order_relaxed);
         SlotId slot = slot_;
@@ -103,10 +103,11 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   connection->start();
+  if (owner_.draining()) connection->drain();
 }
 
-void LaneListener::drain_connections() {
-  connections_.for_each([](DownstreamConnection& connection) { connection.drain(); });
+void LaneListener::drain_connections(const DrainPlan& plan) {
+  connections_.for_each([&](DownstreamConnection& connection) { connection.drain_over(plan); });
 }
 
 void LaneListener::close_connections() {
@@ -161,9 +162,10 @@ void LaneListeners::stop_accepting() {
     if (listener != nullptr) listener->stop_accepting();
   }
 }
-void LaneListeners::drain() {
+void LaneListeners::drain(const DrainPlan& plan) {
+  draining_ = true;
   for (auto& listener : listeners_) {
-    if (listener != nullptr) listener->drain_connections();
+    if (listener != nullptr) listener->drain_connections(plan);
   }
 }
 void LaneListeners::close_all() {

@@ -1,5 +1,8 @@
 #include "core/proxy/request_headers.h"
 
+#include <utility>
+
+#include "core/http/chars.h"
 #include "core/http/url.h"
 
 namespace weir::proxy {
@@ -8,25 +11,11 @@ using http::HeaderId;
 
 namespace {
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-bool equals_folded(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if ((a[i] | 0x20) != (b[i] | 0x20)) return false;
-  }
-  return true;
-}
-
 // The n-th address from the end of an x-forwarded-for list (0: the last); empty if there are fewer.
 std::string_view forwarded_address(std::string_view list, uint32_t from_end) {
   while (true) {
     size_t comma = list.rfind(',');
-    std::string_view last = trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+    std::string_view last = http::trim_spaces(comma == std::string_view::npos ? list : list.substr(comma + 1));
     if (from_end == 0) return last;
     if (comma == std::string_view::npos) return {};
     --from_end;
@@ -76,27 +65,32 @@ constexpr HeaderId kInternalOnly[] = {
 }  // namespace
 
 void remove_hop_by_hop(http::HeaderMap& headers) {
-  std::string_view named = headers.get(HeaderId::kConnection);
-  if (named.data() != nullptr) {
-    while (!named.empty()) {
-      size_t comma = named.find(',');
-      std::string_view token = trim(named.substr(0, comma));
-      named = comma == std::string_view::npos ? std::string_view() : named.substr(comma + 1);
-      if (token.empty() || equals_folded(token, "close") || equals_folded(token, "keep-alive") ||
-          equals_folded(token, "te"))
-        continue;
-      headers.remove_if([&](const http::HeaderEntry& entry) {
-        return entry.name_size > 0 && entry.name_data[0] != ':' && equals_folded(entry.name(), token);
+  // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.
+  while (headers.contains(HeaderId::kConnection)) {
+    std::string_view named = headers.get(HeaderId::kConnection);
+    http::for_each_member(named, [&headers](std::string_view token) {
+      for (std::string_view own : {"close", "keep-alive", "te", "connection"}) {
+        if (http::equals_ignoring_case(token, own)) return;
+      }
+      headers.remove_if([token](const http::HeaderEntry& entry) {
+        return entry.name_size > 0 && entry.name_data[0] != ':' && http::equals_ignoring_case(entry.name(), token);
       });
-    }
-    headers.remove(HeaderId::kConnection);
+    });
+    bool first = true;
+    headers.remove_if([&first](const http::HeaderEntry& entry) {
+      return entry.id == HeaderId::kConnection && std::exchange(first, false);
+    });
   }
   if (headers.contains(HeaderId::kKeepAlive)) headers.remove(HeaderId::kKeepAlive);
   if (headers.contains(HeaderId::kProxyConnection)) headers.remove(HeaderId::kProxyConnection);
   if (headers.contains(HeaderId::kTransferEncoding)) headers.remove(HeaderId::kTransferEncoding);
   if (headers.contains(HeaderId::kUpgrade)) headers.remove(HeaderId::kUpgrade);
-  if (headers.contains(HeaderId::kTe) && !equals_folded(headers.get(HeaderId::kTe), "trailers"))
+  if (headers.contains(HeaderId::kTe) && !http::equals_ignoring_case(headers.get(HeaderId::kTe), "trailers"))
     headers.remove(HeaderId::kTe);
+}
+
+bool is_h2c_offer(const http::HeaderMap& headers) {
+  return http::equals_ignoring_case(headers.get(HeaderId::kUpgrade), "h2c");
 }
 
 ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,

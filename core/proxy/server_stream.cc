@@ -1,5 +1,8 @@
 #include "core/proxy/server_stream.h"
 
+#include <charconv>
+
+#include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/request_headers.h"
@@ -39,20 +42,24 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   // A client that waits for 100 (Continue) may never send its body once it has an answer.
   short_body_ =
       head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
-  const ConnectionManagerStats& stats = *config_.stats;
-  stats.rq_total.inc();
-  stats.rq_http1_total.inc();
-  stats.rq_active.inc();
-  counted_ = true;
+  count();
   stream::StreamInfo& info = stream_.info();
   info.protocol = head.version == http::h1::Version::kHttp10 ? stream::Protocol::kHttp10 : stream::Protocol::kHttp11;
-  if (head.end_stream) info.request_end = info.start;
+  if (head.end_stream) {
+    info.request_end = info.start;
+    stream_.request_has_no_body();
+  }
 
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kConnectionIdle);
   deadlines.clear(DeadlineKind::kRequestHeaders);
   touch();
-  if (!head.end_stream) deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  if (head.end_stream) {
+    info.request_end = stream_.lane().now();
+    deadlines.clear(DeadlineKind::kRequest);
+  } else if (!deadlines.is_set(DeadlineKind::kRequest)) {  // the first byte may have come before
+    deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 
   if (!check_request(head)) return;
@@ -60,15 +67,32 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   if (!headers.contains(HeaderId::kScheme)) headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
   remove_hop_by_hop(headers);
   if (!sanitise_path()) return;
+  if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
   identify_client();
   select_route();
   start_chain(head.end_stream);
 }
 
+void ServerStream::count() {
+  if (counted_) return;
+  counted_ = true;
+  const ConnectionManagerStats& stats = *config_.stats;
+  stats.rq_total.inc();
+  stats.rq_http1_total.inc();
+  stats.rq_active.inc();
+}
+
+void ServerStream::on_unread_head() {
+  stream_.info().protocol = stream::Protocol::kHttp11;
+  count();
+}
+
 // What a request must be to go any further. False: answered.
 bool ServerStream::check_request(const http::h1::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
-  if (head.is_connect || head.upgrade) {
+  if (head.is_connect || (head.upgrade && !is_h2c_offer(headers))) {
+    // What follows may be meant for the other protocol.
+    connection_.close_after_response();
     stream_.reply_local(403, "upgrade_failed");
     return false;
   }
@@ -97,6 +121,7 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
       response.clear();
     }
   }
+  if (!count_forwards()) return false;
   if (config_.strip_any_host_port || config_.strip_matching_host_port) {
     std::string_view authority = headers.authority();
     std::string_view stripped = config_.strip_any_host_port
@@ -105,6 +130,26 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
     if (stripped.size() != authority.size()) headers.set(HeaderId::kAuthority, stripped);
   }
   return true;
+}
+
+// RFC 9110 7.6.2: how often OPTIONS and TRACE may still be forwarded. False: no more, and answered here.
+bool ServerStream::count_forwards() {
+  http::HeaderMap& headers = stream_.request_headers();
+  uint64_t left = 0;
+  static const http::HeaderName kMaxForwards(HeaderId::kMaxForwards);
+  if (!headers.contains(HeaderId::kMaxForwards)) return true;
+  bool trace = headers.method() == "TRACE";
+  if (!trace && headers.method() != "OPTIONS") return true;
+  if (!http::parse_decimal(headers.get(HeaderId::kMaxForwards), left)) return true;  // to be ignored
+  if (left > 0) {
+    char text[20];
+    auto result = std::to_chars(text, text + sizeof(text), left - 1);
+    headers.set_copy(kMaxForwards, {text, static_cast<size_t>(result.ptr - text)});
+    return true;
+  }
+  // weir is the final recipient. It does not reflect requests (TRACE): they may carry credentials.
+  stream_.reply_local(trace ? 501 : 200, "max_forwards_reached");
+  return false;
 }
 
 bool ServerStream::sanitise_path() {
@@ -197,11 +242,7 @@ void ServerStream::on_trailers() {
 void ServerStream::on_protocol_error(std::string_view detail, int status) {
   stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
   connection_.close_after_response();
-  if (!counted_) {
-    config_.stats->rq_total.inc();
-    config_.stats->rq_active.inc();
-    counted_ = true;
-  }
+  count();
   if (status == 431 || status == 413) config_.stats->rq_too_large.inc();
   stream_.reply_local(status, detail);
 }
@@ -230,7 +271,6 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
       break;
     case DeadlineKind::kStreamMax:
       stats.rq_max_duration_reached.inc();
-      stream_.info().flags.set(ResponseFlag::kDurationTimeout);
       connection_.close_after_response();
       stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout",
                           "downstream duration timeout");

@@ -70,6 +70,10 @@ ListenerFacts facts_of(const config::ListenerTranslation& from) {
   return facts;
 }
 
+bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
+  return field.name() == "static_resources" || field.name() == "layered_runtime";
+}
+
 Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                        const Inventory* in_force) {
   Inventory all;
@@ -99,6 +103,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
 
   for (const std::string& name : start_only_fields(bootstrap))
     all.start_only[name] = config::fingerprint(field_alone(bootstrap, name));
+  if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
   return all;
 }
 
@@ -154,6 +159,7 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
   for_each_pair(before.start_only, after.start_only, [&](const std::string& name, const auto* was, const auto* is) {
     if (was == nullptr || is == nullptr || *was != *is) plan.start_only.push_back(name);
   });
+  plan.runtime = before.runtime != after.runtime;
   return plan;
 }
 
@@ -170,6 +176,7 @@ std::string Plan::summary() const {
   count(routes.size(), "route table");
   count(clusters.size(), "cluster");
   count(secrets.size(), "secret");
+  if (runtime) text += text.empty() ? "runtime" : ", runtime";
   if (text.empty()) return "nothing changed";
   text += " changed";
   if (chains > 0)

@@ -18,6 +18,10 @@ namespace weir::config {
 struct ListenerTranslation;
 }
 
+namespace google::protobuf {
+class FieldDescriptor;
+}
+
 namespace weir::server {
 
 struct Configuration;
@@ -61,6 +65,7 @@ struct Inventory {
   std::map<std::string, ClusterFacts> clusters;
   std::map<std::string, RouteFacts> routes;  // by slot name
   std::map<std::string, SecretFacts> secrets;
+  uint64_t runtime = 0;
   std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
 };
 ListenerFacts facts_of(const config::ListenerTranslation& listener);
@@ -68,7 +73,9 @@ ListenerFacts facts_of(const config::ListenerTranslation& listener);
 Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                        const Inventory* in_force = nullptr);
 
-// The fields of a bootstrap that no update applies; and one field of it, without the others.
+// Whether a reload applies this field of the bootstrap.
+bool is_reloaded(const google::protobuf::FieldDescriptor& field);
+// The fields of a bootstrap that no reload applies; and one field of it, without the others.
 std::vector<std::string> start_only_fields(const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
 envoy::config::bootstrap::v3::Bootstrap field_alone(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                                     const std::string& name);
@@ -96,10 +103,11 @@ struct Plan {
   std::map<std::string, ClusterEffect> clusters;
   std::map<std::string, Change> routes;
   std::map<std::string, Change> secrets;
+  bool runtime = false;
   std::vector<std::string> start_only;  // differ, and take effect at the next start
 
   // Nothing is to be applied.
-  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty(); }
+  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && !runtime; }
   // "1 cluster, 2 route tables changed; 1 filter chain drains", "nothing changed".
   std::string summary() const;
 };

@@ -100,7 +100,9 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
   add_routes(plan, before, after);
   add_clusters(plan, before, after);
   add_secrets(plan, before, after);
-  add_start_only(plan);
+  if (plan.runtime) add_bootstrap_field("layered_runtime", "swapped; nothing drains");
+  for (const std::string& name : plan.start_only)
+    add_bootstrap_field(name, "needs a restart: it is read at start only");
 }
 
 void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, const Inventory& after) {
@@ -185,21 +187,20 @@ void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const 
   }
 }
 
-void ChangeReport::add_start_only(const Plan& plan) {
-  for (const std::string& name : plan.start_only) {
-    const auto* field = before_.GetDescriptor()->FindFieldByName(name);
-    const auto& reflection = *before_.GetReflection();
-    auto set = [&](const auto& proto) {
-      return field->is_repeated() ? reflection.FieldSize(proto, field) > 0 : reflection.HasField(proto, field);
-    };
-    ReportedChange change{"bootstrap", name,
-                          !set(before_)  ? Change::kAdded
-                          : !set(after_) ? Change::kRemoved
-                                         : Change::kChanged,
-                          "needs a restart: it is read at start only"};
-    change.fields = diff_fields(field_alone(before_, name), field_alone(after_, name), kFields, change.more_fields);
-    changes_.push_back(std::move(change));
-  }
+void ChangeReport::add_bootstrap_field(const std::string& name, const char* effect) {
+  const auto* field = before_.GetDescriptor()->FindFieldByName(name);
+  const auto& reflection = *before_.GetReflection();
+  auto set = [&](const auto& proto) {
+    return field->is_repeated() ? reflection.FieldSize(proto, field) > 0 : reflection.HasField(proto, field);
+  };
+  ReportedChange change{"bootstrap", name,
+                        !set(before_)  ? Change::kAdded
+                        : !set(after_) ? Change::kRemoved
+                                       : Change::kChanged,
+                        effect};
+}
+change.fields = diff_fields(one, other, kFields, change.more_fields);
+changes_.push_back(std::move(change));
 }
 
 std::string ChangeReport::summary() const {

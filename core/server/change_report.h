@@ -36,7 +36,7 @@ class ChangeReport {
   void add_routes(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_clusters(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_secrets(const Plan& plan, const Inventory& before, const Inventory& after);
-  void add_start_only(const Plan& plan);
+  void add_bootstrap_field(const std::string& name, const char* effect);
   std::string summary() const;
 
   const envoy::config::bootstrap::v3::Bootstrap& before_;

@@ -20,10 +20,20 @@ ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store,
       warming_(store.gauge("cluster_manager.warming_clusters")) {}
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch) {
-  std::set<std::string> kept;
+  std::map<std::string, std::string> stat_names;
+  for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
+  // Statistics that no cluster of that name will describe any more: what is under way counts itself down in them, the
+  // members are main's. Before all others, because a name may pass from one cluster to another.
+  for (auto& [name, entry] : clusters_) {
+    auto next = stat_names.find(name);
+    if (next != stat_names.end() && next->second == entry.spec.stat_name) continue;
+    for (stats::Gauge gauge :
+         {entry.stats->membership_total, entry.stats->membership_healthy, entry.stats->membership_degraded})
+      gauge.set(0);
+    entry.host_fingerprint = 0;
+  }
   for (config::ClusterTranslation& from : clusters) {
     const std::string name = from.spec.name;
-    kept.insert(name);
     auto [it, fresh] = clusters_.try_emplace(name);
     Entry& entry = it->second;
     if (fresh) {
@@ -56,7 +66,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     }
   }
   for (auto it = clusters_.begin(); it != clusters_.end();) {
-    if (kept.contains(it->first)) {
+    if (stat_names.contains(it->first)) {
       ++it;
       continue;
     }

@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <vector>
 
-#include "core/config/lint/lint.h"
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/server/change_report.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
@@ -29,6 +29,7 @@ uint64_t version_of(const Inventory& inventory) {
   for (const auto& [key, facts] : inventory.clusters) name(key), number(facts.settings), number(facts.hosts);
   for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
+  number(inventory.runtime);
   for (const auto& [key, fingerprint] : inventory.start_only) name(key), number(fingerprint);
   return all & kVersionBits;
 }
@@ -36,13 +37,15 @@ uint64_t version_of(const Inventory& inventory) {
 }  // namespace
 
 LiveConfiguration::LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
-                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners)
+                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
+                                     RuntimeManager& runtime)
     : options_(options),
       registry_(registry),
       store_(store),
       publisher_(publisher),
       clusters_(clusters),
       listeners_(listeners),
+      runtime_(runtime),
       version_(store.gauge("server.config_version")),
       update_time_(store.gauge("server.config_update_time")) {}
 
@@ -59,13 +62,10 @@ Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) 
   const MonoTime start = system_clock().mono_now();
   auto bootstrap = std::make_unique<Bootstrap>();
   config::PositionIndex positions;
-  config::BootstrapSource source;
-  source.path = options_.config_path;
-  source.overlay = options_.config_yaml;
-  if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, *bootstrap, positions, update.diagnostics);
+  read_bootstrap(options_, *bootstrap, positions, update.diagnostics);
   update.read = system_clock().mono_now() - start;
   if (update.diagnostics.has_errors()) {
+    find_faults(*bootstrap, positions, options_, registry_, update.diagnostics);  // all those of the file at once
     update.result = Update::Result::kBadConfiguration;
     return update;
   }
@@ -84,7 +84,7 @@ void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) {
   const auto& reflection = *bootstrap.GetReflection();
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
-    if (field->name() != "static_resources" && !field->real_containing_oneof())
+    if (!is_reloaded(*field) && !field->real_containing_oneof())
       reflection.SwapFields(&bootstrap, bootstrap_.get(), {field});
   }
 }
@@ -95,10 +95,10 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, registry_, store_, slots, update.diagnostics, &inventory_);
+      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics, &inventory_);
   // What only warns can wait until the configuration is in force.
   const bool lint_first = options_.lint == LintMode::kError || apply == Apply::kLook;
-  if (lint_first && !update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
+  if (lint_first && !update.diagnostics.has_errors()) find_doubts(*bootstrap, positions, options_, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
@@ -118,6 +118,12 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     return;
   }
 
+  // Everything that can still fail comes before anything changes.
+  if (Status opened = stream::LogWriter::process().open_all(); !opened.ok()) {
+    update.result = Update::Result::kBadConfiguration;
+    update.error = "access log: " + message_of(opened);
+    return;
+  }
   event::Publisher::Batch batch;
   if (Status bound = listeners_.apply(std::move(configuration.listeners), batch); !bound.ok()) {
     update.result = Update::Result::kCannotBind;
@@ -125,6 +131,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     return;
   }
   // From here on nothing can fail.
+  runtime_.apply(std::move(configuration.runtime), batch);
   clusters_.apply(std::move(configuration.clusters), batch);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))
@@ -150,17 +157,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
-  if (!lint_first) lint(*bootstrap_, positions, update.diagnostics);
-}
-
-void LiveConfiguration::lint(const Bootstrap& bootstrap, const config::PositionIndex& positions,
-                             config::Diagnostics& diagnostics) const {
-  if (options_.lint == LintMode::kOff || positions.size() == 0) return;  // without places it was looked at before
-  config::lint::LintOptions options;
-  options.now = system_clock().wall_now();
-  options.warnings_are_errors = options_.lint == LintMode::kError;
-  options.report_errors = false;  // translating has found them
-  config::lint::check(bootstrap, positions, diagnostics, options);
+  // A configuration without a file was looked at when it had one.
+  if (!lint_first && positions.size() > 0) find_doubts(*bootstrap_, positions, options_, update.diagnostics);
 }
 
 }  // namespace weir::server

@@ -17,6 +17,7 @@
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
 #include "core/server/options.h"
+#include "core/server/runtime_manager.h"
 #include "core/stats/store.h"
 
 namespace weir::server {
@@ -40,7 +41,8 @@ struct Update {
 class LiveConfiguration {
  public:
   LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
-                    event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners);
+                    event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
+                    RuntimeManager& runtime);
   ~LiveConfiguration();
 
   enum class Apply : uint8_t { kYes, kLook };
@@ -63,8 +65,6 @@ class LiveConfiguration {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update);
-  void lint(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-            config::Diagnostics& diagnostics) const;
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
 
   const Options& options_;
@@ -73,6 +73,7 @@ class LiveConfiguration {
   event::Publisher& publisher_;
   ClusterManager& clusters_;
   ListenerManager& listeners_;
+  RuntimeManager& runtime_;
   config::SecretStore secrets_;
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;  // nullptr: nothing was loaded yet
   Inventory inventory_;

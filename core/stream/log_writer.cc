@@ -41,6 +41,26 @@ int standard_descriptor(const std::string& path) {
   return -1;
 }
 
+Status cannot_open(const std::string& path, int error) {
+  return unavailable("cannot open " + path + " for writing: " + strerror(error));
+}
+
+// What opening would run into, as far as asking can tell.
+Status check_path(const std::string& path) {
+  if (standard_descriptor(path) >= 0) return absl::OkStatus();
+  struct stat facts {};
+  if (stat(path.c_str(), &facts) == 0) {
+    if (S_ISDIR(facts.st_mode)) return cannot_open(path, EISDIR);
+    return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0 ? absl::OkStatus() : cannot_open(path, errno);
+  }
+  if (errno != ENOENT) return cannot_open(path, errno);
+  size_t slash = path.rfind('/');
+  std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (stat(parent.c_str(), &facts) != 0 || faccessat(AT_FDCWD, parent.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return cannot_open(path, errno);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 LogCounters::LogCounters(stats::Store& store)
@@ -114,10 +134,7 @@ Status LogFile::open() {
     bool fifo = stat(path_.c_str(), &facts) == 0 && S_ISFIFO(facts.st_mode);
     fd = ::open(path_.c_str(), (fifo ? O_RDWR : O_WRONLY | O_CREAT) | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                 0644);
-    if (fd < 0) {
-      int error = errno;
-      return unavailable("cannot open " + path_ + " for writing: " + strerror(error));
-    }
+    if (fd < 0) return cannot_open(path_, errno);
   }
   if (fstat(fd, &facts) != 0) {
     int error = errno;
@@ -313,7 +330,7 @@ LogWriter::~LogWriter() {
   if (int fd = wake_fd_.load(); fd >= 0) close(fd);
 }
 
-Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path, stats::Store& store) {
+Result<std::shared_ptr<LogFile>> LogWriter::file(const std::string& path, stats::Store& store) {
   std::lock_guard lock(mutex_);
   auto share = [this](LogFile* file) {
     return std::shared_ptr<LogFile>(file, [this](LogFile* last) { retire(last); });
@@ -328,20 +345,37 @@ Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path, stats:
     }
     if (auto shared = file->shared_.lock()) return shared;
   }
+  WEIR_RETURN_IF_ERROR(check_path(path));
   std::unique_ptr<LogFile> file(new LogFile(*this, path, store));
-  WEIR_RETURN_IF_ERROR(file->open());
-  file->due_ = mono_now() + Duration(interval_ns_.load(std::memory_order_relaxed));
-  start();
   auto shared = share(file.get());
   file->shared_ = shared;
   files_.push_back(std::move(file));
-  wake();
   return shared;
+}
+
+Status LogWriter::open_all() {
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& file : files_) {
+      if (file->opened_) continue;
+      WEIR_RETURN_IF_ERROR(file->open());
+      file->opened_ = true;
+      file->due_ = mono_now() + Duration(interval_ns_.load(std::memory_order_relaxed));
+    }
+    if (files_.empty()) return absl::OkStatus();
+    start();
+  }
+  wake();
+  return absl::OkStatus();
 }
 
 void LogWriter::retire(LogFile* file) {
   {
     std::lock_guard lock(mutex_);
+    if (!file->opened_) {
+      std::erase_if(files_, [file](const auto& entry) { return entry.get() == file; });
+      return;
+    }
     file->retired_ = true;
     file->retired_at_ = mono_now();
   }
@@ -356,7 +390,7 @@ void LogWriter::set_flush_interval(Duration interval) {
 void LogWriter::reopen() {
   {
     std::lock_guard lock(mutex_);
-    for (auto& file : files_) file->reopen_wanted_ = true;
+    for (auto& file : files_) file->reopen_wanted_ = file->opened_;
   }
   wake();
 }
@@ -450,6 +484,7 @@ void LogWriter::run() {
       std::lock_guard lock(mutex_);
       serving_.clear();
       for (auto& file : files_) {
+        if (!file->opened_) continue;
         serving_.push_back(file.get());
         if (std::exchange(file->reopen_wanted_, false)) reopening.push_back(file.get());
         if (file->retired_) retired.push_back(file.get());

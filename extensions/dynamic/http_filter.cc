@@ -137,8 +137,9 @@ Filter::~Filter() {
 
 template <class Hook, class... Arguments>
 Action Filter::run(int direction, Hook hook, Arguments... arguments) {
-  // Not started: the request never got here, so the plugin knows nothing of this stream.
-  if (hook == nullptr || !started_ || ended_ || completed_) return Action::kContinue;
+  if (answer_ != nullptr) return send_answer();  // asked for outside a hook, earlier in this turn
+  WEIR_ASSERT(started_ && !ended_ && !completed_);
+  if (hook == nullptr) return Action::kContinue;
   int32_t verdict;
   {
     Inside inside(*this, direction);
@@ -168,12 +169,12 @@ Action Filter::settle(int direction, int32_t verdict) {
 Action Filter::fail(const char* details) {
   config_.note_error(details);
   ended_ = true;
-  return stream_->reply_local(500, details, "plugin failure\n");
+  return stream_->reply_local(*this, 500, details, "plugin failure\n");
 }
 
 Action Filter::send_answer() {
   const Answer& answer = *std::exchange(answer_, nullptr);
-  return stream_->reply_local(answer.status, answer.details, answer.body, &Answer::add_headers, &answer);
+  return stream_->reply_local(*this, answer.status, answer.details, answer.body, &Answer::add_headers, &answer);
 }
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool end) {
@@ -181,7 +182,6 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool
     ended_ = true;
     return stream.reply_local(500, "plugin_create_failed", "plugin failure\n");
   }
-  if (answer_ != nullptr) return send_answer();  // create has answered
   return run(WEIR_REQUEST, config_.hooks().on_request_headers, uint32_t{end});
 }
 

@@ -51,11 +51,6 @@ struct OwnConfig {
 struct PublishedConfig {
   static Result<std::shared_ptr<const HttpConfig>> from_proto(const published::DynamicModuleFilter& proto,
                                                               filter::FactoryScope& scope) {
-    if (proto.terminal_filter()) scope.error("terminal_filter", "not supported by weir yet");
-    if (proto.dynamic_module_config().load_globally()) {
-      scope.error("dynamic_module_config.load_globally",
-                  "not supported: a plugin's symbols are never visible to others");
-    }
     return make(proto.dynamic_module_config().name(), "dynamic_module_config.name", proto.filter_name(),
                 proto.filter_config(), "filter_config", scope);
   }

@@ -12,7 +12,7 @@ DEFAULT_LINE = re.compile(
     r'"(?P<authority>[^"]*)" "(?P<host>[^"]*)"$')
 CUSTOM_LINE = ("%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% %BYTES_RECEIVED% "
                "%BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %ROUTE_NAME% "
-               "%REQ(X-A?X-B):3% %RESP(X-ECHO)% %START_TIME(%Y)% %UPSTREAM_REQUEST_ATTEMPT_COUNT%\n")
+               "%REQ(X-A?X-B):3% %RESP(X-ECHO)% %START_TIME(%Y)% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %FILTER_CHAIN_NAME%\n")
 
 
 class AccessLogTest(WeirTestCase):
@@ -23,11 +23,12 @@ class AccessLogTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox)
         cls.port = cls.sandbox.free_port()
         cls.default_path, cls.custom_path = cls.sandbox.path("default.log"), cls.sandbox.path("custom.log")
-        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+        listener = http_listener(
             cls.port, [direct({"prefix": "/direct"}, "12345"), route({"prefix": "/echo"}, "echo", name="to-echo"),
                        route({"prefix": "/dead"}, "dead")],
-            access_log=[file_access_log(cls.default_path), file_access_log(cls.custom_path, CUSTOM_LINE)])],
-            [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())]))
+            access_log=[file_access_log(cls.default_path), file_access_log(cls.custom_path, CUSTOM_LINE)])
+        listener["filter_chains"][0]["name"] = "the-chain"
+        cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())]))
 
     def line_of(self, path: str, mark: str) -> str:
         def found() -> str:
@@ -50,11 +51,14 @@ class AccessLogTest(WeirTestCase):
                             ("xff", "-"), ("host", "127.0.0.1:%d" % self.echo.port)):
             self.assertEqual(match[name], value, name)  # type: ignore[index]
 
+    # field: FilterChain.name
+    # field: HttpConnectionManager.access_log, AccessLog.typed_config, FileAccessLog.path, FileAccessLog.log_format
+    # field: SubstitutionFormatString.text_format_source, core.v3.DataSource.inline_string, Route.name
     def test_operators(self) -> None:
         fetch(self.port, "/echo/custom", headers=[("x-b", "second"), ("x-test-header", "x-echo=back"), ("x-test-size", "5")])
         self.assertEqual(
             self.line_of(self.custom_path, "/echo/custom"),
-            "GET /echo/custom HTTP/1.1 200 via_upstream - 0 5 echo 127.0.0.1:%d 127.0.0.1 to-echo sec back %s 1"
+            "GET /echo/custom HTTP/1.1 200 via_upstream - 0 5 echo 127.0.0.1:%d 127.0.0.1 to-echo sec back %s 1 the-chain"
             % (self.echo.port, time.gmtime().tm_year))
 
     def test_local_answers(self) -> None:
@@ -68,10 +72,11 @@ class AccessLogTest(WeirTestCase):
 
     def test_a_client_that_goes_away_is_logged(self) -> None:
         with Connection(self.port) as connection:
-            connection.send_request(path="/echo/gone", headers=[("x-test-delay", "1")])
-            time.sleep(0.2)
+            connection.send_request(path="/echo/gone", headers=[("x-test-gate", "1")])
+            wait_until(lambda: any(request.target == "/echo/gone" for request in self.echo.requests), "the request is on its way")
             connection.reset()  # a mere close could be that of a client that still listens
         line = self.line_of(self.custom_path, "/echo/gone")
+        self.echo.gate.set()
         self.assertIn(" DC ", line)
 
     def test_each_request_has_one_line(self) -> None:

@@ -1,12 +1,15 @@
 """The admin endpoints, asked with curl as people do."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import unittest
+from typing import Any
 
-from harness import (EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route,
-                     wait_until)
+from harness import (Connection, EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, route, to_yaml, wait_until, weir_binary)
 
 
 class AdminTest(WeirTestCase):
@@ -32,6 +35,7 @@ class AdminTest(WeirTestCase):
         status, _, kind = last.partition(" ")
         return int(status), kind, body
 
+    # field: Bootstrap.admin, Admin.address
     def test_ready(self) -> None:
         self.assertEqual(self.curl("/ready")[::2], (200, "LIVE\n"))
 
@@ -50,7 +54,13 @@ class AdminTest(WeirTestCase):
         self.assertIn("0.1.0", info["version"])
         self.assertIn("uptime_current_epoch", info)
         self.assertEqual(info["command_line_options"]["concurrency"], 2)
+        version = subprocess.run([weir_binary(), "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual(version, "weir version: %s\n" % info["version"])
+        self.assertEqual(info["command_line_options"]["drain_time"], "600s")
+        self.assertEqual(info["command_line_options"]["drain_strategy"], "Gradual")
+        self.assertIsNone(info["weir"]["last_reload"])
 
+    # field: HttpConnectionManager.stat_prefix
     def test_stats_text(self) -> None:
         status, _, body = self.curl("/stats")
         self.assertEqual(status, 200)
@@ -124,6 +134,27 @@ class AdminTest(WeirTestCase):
         self.assertEqual(listener["name"], "front")
         self.assertEqual(types["ClustersConfigDump"]["static_clusters"][0]["cluster"]["name"], "echo")
 
+    def test_every_endpoint_has_json_and_help(self) -> None:
+        endpoints = json.loads(self.curl("/help?format=json")[2])["endpoints"]
+        text = self.curl("/help")[2]
+        for endpoint in endpoints:
+            with self.subTest(endpoint["path"]):
+                self.assertRegex(text, r"(?m)^  %s +\S" % re.escape(endpoint["path"]))
+                if "GET" in endpoint["methods"]:
+                    status, kind, body = self.curl(endpoint["path"] + "?format=json")
+                    self.assertEqual((status, kind), (200, "application/json"))
+                    json.loads(body)
+        self.assertLessEqual(max(len(line) for line in text.split("\n")), 120)
+        status, kind, body = self.curl("/statz?format=json")
+        self.assertEqual((status, kind), (404, "application/json"))
+        self.assertIn("/stats", json.loads(body)["error"])
+
+    def test_levels_of_components(self) -> None:
+        self.assertIn("  net: info\n", self.curl("/logging")[2])
+        self.assertIn("  net: debug\n", self.curl("/logging?net=debug", "-X", "POST")[2])
+        self.assertIn("  net: info\n", self.curl("/logging?paths=net:info", "-X", "POST")[2])
+        self.assertEqual(self.curl("/logging?net=debug")[0], 405)
+
     def test_what_changes_state_wants_post(self) -> None:
         self.assertEqual(self.curl("/quitquitquit")[0], 405)
         self.assertEqual(self.curl("/ready")[0], 200)
@@ -142,6 +173,159 @@ class AdminTest(WeirTestCase):
         output = subprocess.run(["curl", "-s", "-I", "-m", "10", *["http://%s/ready" % self.weir.admin_address] * 2], check=True,
                                 stdout=subprocess.PIPE, text=True).stdout
         self.assertEqual(output.count("HTTP/1.1 200"), 2)
+
+
+class LabelsTest(WeirTestCase):
+    """What only names things is shown, and shown as it was written."""
+
+    NODE = {
+        "id": "edge-7", "cluster": "edges", "metadata": {"role": "front", "doors": ["left", "right"]},
+        "dynamic_parameters": {"type.googleapis.com/envoy.config.cluster.v3.Cluster": {"params": {"version": "blue"}}},
+        "locality": {"region": "eu", "zone": "eu-1", "sub_zone": "rack-7"}, "user_agent_name": "tester",
+        "user_agent_build_version": {"version": {"major_number": 3, "minor_number": 2, "patch": 1}, "metadata": {"build": "ab12"}},
+        "extensions": [{"name": "e", "category": "c", "type_descriptor": "d", "disabled": True, "type_urls": ["t"],
+                        "version": {"version": {"major_number": 1}}}],
+        "client_features": ["f"], "listening_addresses": [{"socket_address": {"address": "10.0.0.1", "port_value": 80}}]}
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.port = cls.sandbox.free_port()
+        listener = http_listener(cls.port, [route({"prefix": "/"}, "labelled")], name="front", route_config={"name": "the-table"},
+                                 access_log=[{"name": "the-log", "typed_config": {
+                                     "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                                     "path": "/dev/null"}}])
+        listener["filter_chains"][0]["filters"][0]["name"] = "the-filter"
+        labelled = cluster("labelled", 1, load_balancing_policy={"policies": [{"typed_extension_config": {
+            "name": "the-policy", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin"}}}]})
+        labelled["load_assignment"]["cluster_name"] = "the-assignment"
+        cls.weir = Weir(cls.sandbox, {**bootstrap([listener], [labelled]), "node": cls.NODE})
+
+    def assert_has(self, shown: Any, written: Any) -> None:
+        """All that was written is shown; fields that were not, with their defaults."""
+        if isinstance(written, dict):
+            for key, value in written.items():
+                self.assertIn(key, shown)
+                self.assert_has(shown[key], value)
+        elif isinstance(written, list):
+            self.assertEqual(len(shown), len(written))
+            for one, other in zip(shown, written):
+                self.assert_has(one, other)
+        else:
+            self.assertEqual(shown, written)
+
+    # field: Bootstrap.node, Node.id, Node.cluster, Node.metadata, Node.dynamic_parameters, Node.locality
+    # field: Node.user_agent_name, Node.user_agent_build_version, Node.extensions, Node.client_features
+    # field: Node.listening_addresses, BuildVersion.version, BuildVersion.metadata, ContextParams.params
+    # field: core.v3.Extension.name, Extension.category, Extension.type_descriptor, Extension.version, Extension.disabled
+    # field: Extension.type_urls, SemanticVersion.major_number, SemanticVersion.minor_number, SemanticVersion.patch
+    def test_node(self) -> None:
+        self.assert_has(self.weir.admin_json("/server_info")["node"], self.NODE)
+
+    # field: Node.user_agent_version
+    def test_version_of_the_user_agent(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "node": {"user_agent_version": "7"}})
+        self.assertEqual(weir.admin_json("/server_info")["node"]["user_agent_version"], "7")
+
+    # field: listener.v3.Filter.name, AccessLog.name, RouteConfiguration.name, VirtualHost.name
+    # field: core.v3.TypedExtensionConfig.name, ClusterLoadAssignment.cluster_name
+    def test_names_in_the_dump(self) -> None:
+        dump = {entry["@type"].rsplit(".", 1)[1]: entry for entry in self.weir.admin_json("/config_dump")["configs"]}
+        resources = dump["BootstrapConfigDump"]["bootstrap"]["static_resources"]
+        network_filter = resources["listeners"][0]["filter_chains"][0]["filters"][0]
+        manager = network_filter["typed_config"]
+        self.assertEqual(network_filter["name"], "the-filter")
+        self.assertEqual(manager["access_log"][0]["name"], "the-log")
+        self.assertEqual(manager["route_config"]["name"], "the-table")
+        self.assertEqual(manager["route_config"]["virtual_hosts"][0]["name"], "all")
+        one = resources["clusters"][0]
+        self.assertEqual(one["load_balancing_policy"]["policies"][0]["typed_extension_config"]["name"], "the-policy")
+        self.assertEqual(one["load_assignment"]["cluster_name"], "the-assignment")
+class ElsewhereTest(WeirTestCase):
+    """A node, tags, and an admin on a Unix socket."""
+
+    def test_node_and_tags_of_the_command_line(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "node": {"id": "file", "cluster": "file", "locality": {"zone": "file"}}},
+                    arguments=["--service-node", "n1", "--service-cluster", "shop", "--service-zone", "eu-1a",
+                               "--stats-tag", "pod:p7"])
+        info = weir.admin_json("/server_info")
+        node = info["node"]
+        self.assertEqual((node["id"], node["cluster"], node["locality"]["zone"]), ("n1", "shop", "eu-1a"))
+        self.assertEqual(info["command_line_options"]["stats_tag"], ["pod:p7"])
+        bootstrap_node = weir.admin_json("/config_dump")["configs"][0]["bootstrap"]["node"]
+        self.assertEqual(bootstrap_node["id"], "n1")
+        self.assertIn('envoy_server_live{pod="p7"} 1\n', weir.admin("/stats/prometheus"))
+        self.assertEqual(weir.admin_json("/stats?format=json&filter=server.live")["weir"], {"tags": {"pod": "p7"}})
+
+    # field: Bootstrap.layered_runtime
+    def test_runtime_layers_and_overrides(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "layered_runtime": {"layers": [
+            {"name": "file", "static_layer": {"shop": {"share": 5}}}, {"name": "operators", "admin_layer": {}}]}})
+        runtime = weir.admin_json("/runtime")
+        self.assertEqual(runtime["layers"], ["file", "operators"])
+        self.assertEqual(runtime["entries"]["shop.share"], {"final_value": "5", "layer_values": ["5", ""]})
+        weir.admin("/runtime_modify?shop.share=7", "POST")
+        self.assertEqual(weir.admin_json("/runtime")["entries"]["shop.share"]["final_value"], "7")
+
+    def test_gauges_of_the_process(self) -> None:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")])]))
+        with Connection(port) as connection:
+            connection.request()
+            self.assertEqual(weir.stat("server.total_connections"), 1)
+        self.assertEqual(weir.stat("server.state"), 0)
+        weir.wait_stat("server.uptime", 1)
+
+    def test_unix_socket(self) -> None:
+        path = self.sandbox.path("admin.sock")
+        address_file = self.sandbox.path("address")
+        config = self.sandbox.write("unix.yaml", to_yaml({"admin": {"address": {"pipe": {"path": path}}}}))
+        process = self.sandbox.start([weir_binary(), "-c", config, "--admin-address-path", address_file], "weir")
+
+        def ask(page: str, *arguments: str) -> str:
+            return subprocess.run(["curl", "-s", "-m", "10", "--unix-socket", path, *arguments, "http://any.example" + page],
+                                  check=False, stdout=subprocess.PIPE, text=True).stdout
+
+        wait_until(lambda: ask("/ready") == "LIVE\n", "weir is ready", 20)
+        with open(address_file, encoding="ascii") as file:
+            self.assertEqual(file.read(), path)
+        self.assertEqual(json.loads(ask("/server_info"))["state"], "LIVE")
+        ask("/quitquitquit", "-X", "POST")
+        self.assertEqual(process.wait(20), 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_logs_are_reopened(self) -> None:
+        """SIGUSR1 and POST /reopen_logs: what comes later goes to new files."""
+        port = self.sandbox.free_port()
+        access, log = self.sandbox.path("access.log"), self.sandbox.path("weir.log")
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")],
+                                                           access_log=[file_access_log(access, "%REQ(:PATH)%\n")])]),
+                    arguments=["--log-path", log])
+
+        def has(path: str, text: str) -> bool:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    return text in file.read()
+            except FileNotFoundError:
+                return False
+
+        def by_signal() -> None:
+            weir.process.signal(signal.SIGUSR1)
+
+        def by_admin() -> None:
+            weir.admin("/reopen_logs", "POST")
+
+        for number, reopen in enumerate((by_signal, by_admin)):
+            fetch(port, "/before-%d" % number)
+            wait_until(lambda: has(access, "/before-%d\n" % number), "the line is written")
+            for path in (access, log):
+                os.rename(path, "%s.%d" % (path, number))
+            reopen()
+            wait_until(lambda: os.path.exists(access) and os.path.exists(log), "new files")
+            fetch(port, "/after-%d" % number)
+            wait_until(lambda: has(access, "/after-%d\n" % number), "the line is in the new file")
+            self.assertFalse(has(access, "/before-%d\n" % number))
+            self.assertTrue(has("%s.%d" % (access, number), "/before-%d\n" % number))
 
 
 class QuitTest(unittest.TestCase):

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from typing import Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
                      fetch, http_listener, main, route)
@@ -45,7 +46,7 @@ class PersistenceTest(WeirTestCase):
         with Connection(self.port) as connection:
             for byte in b"POST /slow HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\n\r\nbody":
                 connection.send(bytes([byte]))
-                time.sleep(0.001)
+                connection.wait_taken()
             self.assertEqual(self.echoed(connection.read_response())["length"], 4)
 
     def test_close_is_respected_and_announced(self) -> None:
@@ -155,6 +156,7 @@ class ContinueTest(WeirTestCase):
 
     @classmethod
     def set_up(cls) -> None:
+        cls.expectations: list[Optional[str]] = []  # that reached the upstream
         cls.echo = EchoUpstream(cls.sandbox)
         cls.upstream = ScriptedUpstream(cls.sandbox, cls.answer_with_continue)
         cls.refusing = ScriptedUpstream(cls.sandbox, cls.refuse)
@@ -165,10 +167,11 @@ class ContinueTest(WeirTestCase):
                           name="proxies", proxy_100_continue=True)],
             [cluster("echo", cls.echo.port), cluster("upstream", cls.upstream.port), cluster("refusing", cls.refusing.port)]))
 
-    @staticmethod
-    def answer_with_continue(connection: ServerConnection) -> None:
+    @classmethod
+    def answer_with_continue(cls, connection: ServerConnection) -> None:
         while True:
             head = connection.read_head()
+            cls.expectations.append(head.header("expect"))
             connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
             if head.header("expect"):
                 connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -187,6 +190,7 @@ class ContinueTest(WeirTestCase):
             connection.send(b"hello")
             self.assertEqual(self.echoed(connection.read_response())["length"], 5)
 
+    # field: HttpConnectionManager.proxy_100_continue
     def test_passed_on(self) -> None:
         with Connection(self.proxying) as connection:
             connection.send(b"POST /c HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
@@ -196,6 +200,7 @@ class ContinueTest(WeirTestCase):
             self.assertEqual(statuses[-1], 100)
             connection.send(b"hello")
             self.assertEqual(connection.read_response().text, "5")
+        self.assertEqual(self.expectations[-1], "100-continue")
 
     def test_a_refusal_needs_no_body(self) -> None:
         with Connection(self.proxying) as connection:

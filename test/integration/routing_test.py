@@ -20,6 +20,12 @@ class DomainTest(WeirTestCase):
             virtual_host("suffix", "*.example.com"), virtual_host("long-suffix", "*-x.example.com"),
             virtual_host("prefix", "a.example.*"), virtual_host("short-prefix", "a.*")])]))
 
+    # field: Bootstrap.static_resources, StaticResources.listeners, Listener.address, Address.socket_address
+    # field: SocketAddress.address, SocketAddress.port_value, Listener.filter_chains, FilterChain.filters
+    # field: listener.v3.Filter.typed_config, HttpConnectionManager.route_config, HttpConnectionManager.http_filters
+    # field: HttpFilter.typed_config, RouteConfiguration.virtual_hosts, VirtualHost.domains, VirtualHost.routes
+    # field: Route.match, RouteMatch.prefix, Route.direct_response, DirectResponseAction.status
+    # field: DirectResponseAction.body, DataSource.inline_string
     def test_domains(self) -> None:
         for host, expected in (
                 ("a.example.com", "exact"), ("A.Example.COM", "exact"), ("b.example.com:8080", "exact"),
@@ -69,10 +75,14 @@ class MatchTest(WeirTestCase):
             direct({"prefix": "/h", "headers": [header("x-a", string_match={"safe_regex": {"regex": "r[0-9]"}})]}, "header-regex"),
             direct({"prefix": "/h", "headers": [header("x-n", range_match={"start": 5, "end": 8})]}, "header-range"),
             direct({"prefix": "/h", "headers": [header("x-a", present_match=True, invert_match=True)]}, "absent"),
+            direct({"prefix": "/none", "headers": [header("x-a", present_match=False)]}, "none"),
             direct({"prefix": "/q", "query_parameters": [{"name": "v", "string_match": {"exact": "2"}}]}, "query"),
             direct({"prefix": "/m", "headers": [header(":method", string_match={"exact": "DELETE"})]}, "delete"),
             direct({"prefix": "/"}, "rest")])]))
 
+    # field: RouteMatch.path, RouteMatch.case_sensitive, RouteMatch.path_separated_prefix, RouteMatch.safe_regex
+    # field: RegexMatcher.regex, RouteMatch.query_parameters, QueryParameterMatcher.name
+    # field: QueryParameterMatcher.string_match, StringMatcher.exact
     def test_paths(self) -> None:
         for path, expected in (
                 ("/exact", "path"), ("/exact?x=1", "path"), ("/exact/", "rest"), ("/Exact", "rest"), ("/LOWER", "path-insensitive"),
@@ -83,15 +93,20 @@ class MatchTest(WeirTestCase):
             with self.subTest(path):
                 self.assertEqual(fetch(self.port, path).text, expected)
 
+    # field: RouteMatch.headers, HeaderMatcher.name, HeaderMatcher.string_match, HeaderMatcher.present_match
+    # field: HeaderMatcher.range_match, HeaderMatcher.invert_match, Int64Range.start, Int64Range.end
+    # field: StringMatcher.prefix, StringMatcher.suffix, StringMatcher.contains, StringMatcher.safe_regex
     def test_headers(self) -> None:
         for headers, expected in (
                 ([("x-a", "1"), ("x-b", "")], "both"), ([("X-A", "1"), ("X-B", "z")], "both"), ([("x-a", "1")], "rest"),
                 ([("x-a", "prefer")], "header-prefix"), ([("x-a", "affix")], "header-suffix"),
                 ([("x-a", "amidst")], "header-contains"), ([("x-a", "r7")], "header-regex"), ([("x-a", "r77")], "rest"),
                 ([("x-n", "5"), ("x-a", "z")], "header-range"), ([("x-n", "8"), ("x-a", "z")], "rest"),
-                ([("x-n", "no"), ("x-a", "z")], "rest"), ([], "absent")):
+                ([("x-n", "4"), ("x-a", "z")], "rest"), ([("x-n", "no"), ("x-a", "z")], "rest"), ([], "absent")):
             with self.subTest(headers):
                 self.assertEqual(fetch(self.port, "/h", headers=headers).text, expected)
+        self.assertEqual(fetch(self.port, "/none").text, "none")
+        self.assertEqual(fetch(self.port, "/none", headers=[("x-a", "1")]).text, "rest")
 
     def test_method(self) -> None:
         self.assertEqual(fetch(self.port, "/m", method="DELETE").text, "delete")
@@ -120,6 +135,8 @@ class ActionTest(WeirTestCase):
             {"match": {"path": "/empty"}, "direct_response": {"status": 204}},
             route({"prefix": "/"}, "echo")], route_config={"validate_clusters": False})], [cluster("echo", cls.echo.port)]))
 
+    # field: Route.route, RouteAction.cluster, RouteAction.prefix_rewrite, RouteAction.regex_rewrite
+    # field: RegexMatchAndSubstitute.pattern, RegexMatchAndSubstitute.substitution, RouteAction.host_rewrite_literal
     def test_rewrites(self) -> None:
         for path, expected in (("/rewrite/a?b=c", "/new/a?b=c"), ("/regex/one/two?x", "/two/one?x"), ("/plain?q=1", "/plain?q=1")):
             with self.subTest(path):
@@ -129,6 +146,8 @@ class ActionTest(WeirTestCase):
         self.assertEqual(self.echoed(fetch(self.port, "/host"))["headers"]["host"], ["inner.example"])
         self.assertEqual(self.echoed(fetch(self.port, "/"))["headers"]["host"], ["test.example"])
 
+    # field: Route.redirect, RedirectAction.host_redirect, RedirectAction.path_redirect, RedirectAction.prefix_rewrite
+    # field: RedirectAction.https_redirect, RedirectAction.strip_query, RedirectAction.response_code
     def test_redirects(self) -> None:
         for path, status, location in (
                 ("/to-host/x?y=1", 301, "http://new.example/to-host/x?y=1"),
@@ -162,8 +181,75 @@ class ActionTest(WeirTestCase):
         finally:
             connection.close()
 
+    # field: RouteConfiguration.validate_clusters
     def test_unknown_cluster_is_503(self) -> None:
         self.assertEqual(fetch(self.port, "/missing").status, 503)
+
+
+class TableTest(WeirTestCase):
+    """Settings of whole tables and virtual hosts: one listener with them, one without."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        def overwrite(value: str) -> list:
+            return [{"header": {"key": "x-level", "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.plain, cls.set = cls.sandbox.free_port(), cls.sandbox.free_port()
+        hosts = [{"name": "secure", "domains": ["secure.example"], "require_tls": "ALL", "routes": [direct({"prefix": "/"}, "clear")]},
+                 {"name": "all", "domains": ["*"], "routes": [
+                     route({"path": "/exact"}, "echo"), route({"prefix": "/nobody"}, "nobody", {
+                         "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}),
+                     route({"prefix": "/forwarded"}, "echo", {"host_rewrite_literal": "inner.example", "append_x_forwarded_host": True}),
+                     route({"prefix": "/level"}, "echo", response_headers_to_add=overwrite("route"))]}]
+        common = {"validate_clusters": False, "response_headers_to_add": overwrite("table")}
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.plain, name="plain", virtual_hosts=hosts, route_config=common),
+            http_listener(cls.set, name="set", virtual_hosts=hosts, route_config={
+                **common, "most_specific_header_mutations_wins": True, "ignore_path_parameters_in_path_matching": True})],
+            [cluster("echo", cls.echo.port)]))
+
+    # field: RouteConfiguration.most_specific_header_mutations_wins
+    def test_who_has_the_last_word_on_headers(self) -> None:
+        self.assertEqual(fetch(self.plain, "/level").header("x-level"), "table")
+        self.assertEqual(fetch(self.set, "/level").header("x-level"), "route")
+
+    # field: RouteConfiguration.ignore_path_parameters_in_path_matching
+    def test_path_parameters(self) -> None:
+        self.assertEqual(fetch(self.plain, "/exact;v=1").status, 404)
+        self.assertEqual(self.echoed(fetch(self.set, "/exact;v=1"))["path"], "/exact;v=1")
+
+    # field: VirtualHost.require_tls
+    def test_a_host_for_tls_only(self) -> None:
+        response = fetch(self.plain, "/x?y", host="secure.example")
+        self.assertEqual((response.status, response.header("location")), (301, "https://secure.example/x?y"))
+
+    # field: RouteAction.cluster_not_found_response_code
+    def test_status_of_an_unknown_cluster(self) -> None:
+        self.assertEqual(fetch(self.plain, "/nobody").status, 500)
+
+    # field: RouteAction.append_x_forwarded_host
+    def test_the_original_host_is_told(self) -> None:
+        headers = self.echoed(fetch(self.plain, "/forwarded"))["headers"]
+        self.assertEqual((headers["host"], headers["x-forwarded-host"]), (["inner.example"], ["test.example"]))
+
+
+class DefaultChainTest(WeirTestCase):
+    """Filter chains that match everything."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.matching, cls.default = cls.sandbox.free_port(), cls.sandbox.free_port()
+        with_match = http_listener(cls.matching, [direct({"prefix": "/"}, "matched")], name="matching")
+        with_match["filter_chains"][0]["filter_chain_match"] = {}
+        with_default = http_listener(cls.default, [direct({"prefix": "/"}, "default")], name="default")
+        with_default["default_filter_chain"] = with_default.pop("filter_chains")[0]
+        cls.weir = Weir(cls.sandbox, bootstrap([with_match, with_default]))
+
+    # field: Listener.default_filter_chain, FilterChain.filter_chain_match
+    def test_both_serve(self) -> None:
+        self.assertEqual(fetch(self.matching).text, "matched")
+        self.assertEqual(fetch(self.default).text, "default")
 
 
 class WeightTest(WeirTestCase):
@@ -191,6 +277,7 @@ class WeightTest(WeirTestCase):
                 counts[response.text.split()[0]] += 1
         return counts
 
+    # field: RouteAction.weighted_clusters, WeightedCluster.clusters, ClusterWeight.name, ClusterWeight.weight
     def test_weighted_clusters(self) -> None:
         counts = self.share("/clusters", 2000)
         # Six standard deviations around the expectation.
@@ -198,6 +285,8 @@ class WeightTest(WeirTestCase):
             self.assertAlmostEqual(counts[name] / 2000, expected, delta=6 * (expected * (1 - expected) / 2000) ** 0.5)
         self.assertEqual(self.weir.stat("cluster.c-never.upstream_rq_total"), 0)
 
+    # field: StaticResources.clusters, Cluster.name, Cluster.load_assignment, ClusterLoadAssignment.endpoints
+    # field: LocalityLbEndpoints.lb_endpoints, LbEndpoint.endpoint, Endpoint.address, LbEndpoint.load_balancing_weight
     def test_endpoint_weights_are_smooth_and_exact(self) -> None:
         self.assertEqual(dict(self.share("/hosts", 100)), {"one": 60, "two": 30, "three": 10})
 

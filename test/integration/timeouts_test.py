@@ -1,5 +1,6 @@
 """Slow peers: each kind of slowness ends in the time configured for it, with its status, flag and counter."""
 
+import select
 import socket
 import time
 
@@ -23,6 +24,11 @@ class UpstreamTimeoutTest(WeirTestCase):
             route({"prefix": "/short"}, "echo", {"timeout": "0.3s"}),
             route({"prefix": "/stall"}, "stalling", {"timeout": "0.3s"}),
             route({"prefix": "/idle"}, "stalling", {"timeout": "0s", "idle_timeout": "0.3s"}),
+            route({"prefix": "/quiet-try"}, "echo", {"timeout": "0s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
+            route({"prefix": "/quiet-end"}, "stalling", {"timeout": "0s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
+            route({"prefix": "/long"}, "echo", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
             route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.2s"}})],
             access_log=[file_access_log(cls.log_path, LOG_LINE)])],
@@ -42,6 +48,7 @@ class UpstreamTimeoutTest(WeirTestCase):
 
         return wait_until(line, "an access log line that begins with %s" % beginning, 15)
 
+    # field: RouteAction.timeout
     def test_route_timeout(self) -> None:
         began = time.monotonic()
         with Connection(self.port) as connection:
@@ -59,6 +66,7 @@ class UpstreamTimeoutTest(WeirTestCase):
             rest = connection.reader.until_closed()
             self.assertEqual(rest, b"half")
 
+    # field: RouteAction.idle_timeout
     def test_idle_stream(self) -> None:
         began = time.monotonic()
         with Connection(self.port) as connection:
@@ -69,11 +77,27 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.weir.wait_stat("http.ingress.downstream_rq_idle_timeout", 1)
         self.assertIn(" SI ", self.logged("/idle"))
 
+    # field: RouteAction.retry_policy, route.v3.RetryPolicy.retry_on, RetryPolicy.per_try_timeout
     def test_a_try_has_its_own_timeout(self) -> None:
         began = time.monotonic()
         self.assertEqual(fetch(self.port, "/try", headers=[("x-test-delay", "3")]).status, 504)
         self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("cluster.echo.upstream_rq_per_try_timeout", 2)
+
+
+    # field: RetryPolicy.per_try_idle_timeout
+    def test_a_try_that_says_nothing(self) -> None:
+        self.assertEqual(fetch(self.port, "/quiet-try", headers=[("x-test-delay", "3")]).status, 504)
+        self.assertIn("upstream_per_try_idle_timeout", self.logged("/quiet-try 504"))
+        with Connection(self.port) as connection:  # in the middle of a response: it is cut off
+            connection.send_request(path="/quiet-end")
+            self.assertEqual(connection.reader.head().status, 200)
+            self.assertEqual(connection.reader.until_closed(), b"half")
+
+    # field: RouteAction.max_stream_duration, MaxStreamDuration.max_stream_duration
+    def test_longest_duration_of_a_stream(self) -> None:
+        self.assertEqual(fetch(self.port, "/long", headers=[("x-test-delay", "5")]).status, 504)
+        self.weir.wait_stat("http.ingress.downstream_rq_max_duration_reached", 1)
 
 
 class SlowClientTest(WeirTestCase):
@@ -91,6 +115,7 @@ class SlowClientTest(WeirTestCase):
             http_listener(cls.stream, routes, name="stream", stat_prefix="stream", stream_idle_timeout="0.4s")],
             [cluster("echo", cls.echo.port)]))
 
+    # field: HttpConnectionManager.request_headers_timeout
     def test_headers_drop_by_drop(self) -> None:
         with Connection(self.headers) as connection:
             connection.send(b"GET / HTTP/1.1\r\nhost: t\r\n")
@@ -98,8 +123,7 @@ class SlowClientTest(WeirTestCase):
             try:
                 while time.monotonic() - began < 5:
                     connection.send(b"x-drop: 1\r\n")
-                    time.sleep(0.1)
-                    if connection.has_bytes():
+                    if connection.readable_within(0.1):
                         break
             except ConnectionError:
                 pass
@@ -113,6 +137,7 @@ class SlowClientTest(WeirTestCase):
             for _ in range(3):
                 self.assertEqual(connection.request(headers=[("x-test-delay", "0.5")]).status, 200)
 
+    # field: HttpConnectionManager.request_timeout
     def test_body_drop_by_drop(self) -> None:
         with Connection(self.request) as connection:
             connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n")
@@ -120,14 +145,14 @@ class SlowClientTest(WeirTestCase):
             response = None
             while time.monotonic() - began < 5 and response is None:
                 connection.send(b"x")
-                time.sleep(0.1)
-                if connection.has_bytes():
+                if connection.readable_within(0.1):
                     response = connection.read_response()
             self.assertIsNotNone(response)
             self.assertEqual(response.status, 408)  # type: ignore[union-attr]
             self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("http.request.downstream_rq_timeout", 1)
 
+    # field: HttpConnectionManager.common_http_protocol_options, HttpProtocolOptions@downstream.idle_timeout
     def test_idle_connection_is_closed(self) -> None:
         with Connection(self.idle) as fresh, Connection(self.idle) as used:
             self.assertEqual(used.request().status, 200)
@@ -140,6 +165,7 @@ class SlowClientTest(WeirTestCase):
             for _ in range(3):
                 self.assertEqual(connection.request(headers=[("x-test-delay", "0.6")]).status, 200)
 
+    # field: HttpConnectionManager.stream_idle_timeout
     def test_stalled_body(self) -> None:
         with Connection(self.stream) as connection:
             connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\nsome")
@@ -162,7 +188,7 @@ class ConnectTimeoutTest(WeirTestCase):
             filler.setblocking(False)
             filler.connect_ex(address)
             cls.fillers.append(filler)
-        time.sleep(0.1)
+        select.select([], cls.fillers[:1], [], 10)  # one has the only place
         cls.port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "full")])],
                                                [{**cluster("full", address[1]), "connect_timeout": "0.3s"}]))
@@ -173,6 +199,7 @@ class ConnectTimeoutTest(WeirTestCase):
             sock.close()
         super().tearDownClass()
 
+    # field: Cluster.connect_timeout
     def test_connect_timeout(self) -> None:
         began = time.monotonic()
         self.assertEqual(fetch(self.port).status, 503)

@@ -27,8 +27,9 @@ void ChaosFilter::expect(bool condition, const char* what) {
 void ChaosFilter::Side::on_timer() {
   if (std::exchange(answer_later, false) && filter.stream_ != nullptr) {
     ++filter.config_.record->answered;
+    filter.answered_ = true;
     resume.cancel();
-    filter.stream_->reply_local(418, "chaos_reply", "chaos\n");
+    filter.stream_->reply_local(filter, 418, "chaos_reply", "chaos\n");
     return;
   }
   resume.resume();
@@ -40,6 +41,7 @@ Action ChaosFilter::act(filter::Stream& stream, Side& side) {
   if (roll_mille(config_.answer_per_mille)) {
     if (roll(50)) {
       ++record.answered;
+      answered_ = true;
       return stream.reply_local(418, "chaos_reply", "chaos\n");
     }
     side.answer_later = true;
@@ -63,6 +65,7 @@ Action ChaosFilter::headers(filter::Stream& stream, Side& side, http::HeaderMap&
   stream_ = &stream;
   expect(!side.headers, "headers twice");
   expect(!completed_, "headers after on_complete");
+  expect(!answered_, "headers after an answer of its own");
   side.headers = true;
   side.ended = end;
   side.may_split = headers.contains(http::HeaderId::kContentLength);
@@ -75,6 +78,7 @@ Action ChaosFilter::data(filter::Stream& stream, Side& side, Slices& data, bool 
   expect(!side.trailers, "data after trailers");
   expect(!side.resume, "data while paused");
   expect(!completed_, "data after on_complete");
+  expect(!answered_, "data after an answer of its own");
   expect(end || !data.empty(), "no data and no end");
   side.ended = end;
   if (config_.keep_bodies) body += data.to_string();
@@ -100,6 +104,7 @@ Action ChaosFilter::trailers(filter::Stream& stream, Side& side) {
   expect(!side.ended, "trailers after the end");
   expect(!side.resume, "trailers while paused");
   expect(!completed_, "trailers after on_complete");
+  expect(!answered_, "trailers after an answer of its own");
   expect(side.held.empty(), "trailers on a message with content-length");
   side.ended = true;
   side.trailers = true;

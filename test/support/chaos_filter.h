@@ -1,7 +1,7 @@
 // An HTTP filter that makes life hard for its neighbours: at random it pauses at every kind of event and resumes
 // inline, at once or by timer, merges and splits what passes, answers or ends the stream. It also checks what the chain
-// promises to every filter: headers, then data, then trailers, one end per direction, on_complete once and nothing
-// after it.
+// promises to every filter: headers, then data, then trailers, one end per direction, nothing but on_complete after an
+// answer of its own, on_complete once and nothing after it.
 //
 // Put one before and one after the filter under test. Bytes are held back (and so split at other places) only where the
 // message has a content-length, because bytes cannot be passed on from a trailers hook.
@@ -82,6 +82,7 @@ class ChaosFilter final : public filter::HttpFilter {
   filter::Stream* stream_ = nullptr;
   Side request_{*this};
   Side response_{*this};
+  bool answered_ = false;
   bool completed_ = false;
 };
 

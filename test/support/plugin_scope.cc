@@ -3,6 +3,8 @@
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
+#include "core/config/field_table.h"
+
 namespace weir::test {
 
 const filter::Registry& PluginScope::registry() {
@@ -20,6 +22,7 @@ filter::HttpFilterEntry PluginScope::http_filter(const google::protobuf::Message
     ADD_FAILURE() << config.GetTypeName() << " configures no HTTP filter of this build";
     return {};
   }
+  config::check_fields(config, "", *this);
   auto made = descriptor->make_config(config, scope_);
   if (!made.ok()) errors_.push_back(": " + message_of(made.status()));
   filter::HttpFilterEntry entry;
@@ -36,6 +39,7 @@ std::shared_ptr<const void> PluginScope::route_config(const google::protobuf::Me
     ADD_FAILURE() << config.GetTypeName() << " is not the per-route configuration of any HTTP filter of this build";
     return nullptr;
   }
+  config::check_fields(config, "", *this);
   auto made = descriptor->make_route_config(config, scope_);
   if (!made.ok()) errors_.push_back(": " + message_of(made.status()));
   return made.ok() ? *made : nullptr;

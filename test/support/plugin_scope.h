@@ -24,7 +24,7 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   const std::vector<std::string>& error_texts() const { return errors_; }
   const std::vector<std::string>& warning_texts() const { return warnings_; }
 
-  // An entry of http_filters for the filter that this message configures.
+  // An entry of http_filters for the filter that this message configures. Also reports what of it is not implemented.
   filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
   // The per-route configuration that this message is.
   std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
@@ -34,10 +34,11 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   void warning(const std::string& path, const std::string& message) override {
     warnings_.push_back(path + ": " + message);
   }
-  void check_fields(const google::protobuf::Message&, const std::string&, std::initializer_list<std::string_view>,
-                    std::initializer_list<std::string_view>) override {}
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
     return nullptr;
+  }
+  bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
+    return false;
   }
   size_t errors() const override { return errors_.size(); }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }

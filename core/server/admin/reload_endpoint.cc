@@ -5,7 +5,7 @@ namespace weir::admin {
 void add_reload_endpoint(AdminServer& server, std::function<ReloadAnswer(bool dry_run)> reload) {
   server.add("/reload",
              {.access = Access::kChange,
-              .help = "read the configuration again and apply what changed; 400 and the reasons if it is not good",
+              .help = "read the configuration again and apply what changed; 400 and why if it is bad",
               .parameters = {{"dry_run", "only say what would change, and what would drain"},
                              {"format=FORMAT", "text or json"}}},
              [reload = std::move(reload)](const AdminRequest& request, AdminResponse& response) {

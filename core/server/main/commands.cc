@@ -7,7 +7,7 @@
 #include "core/config/lint/lint.h"
 #include "core/config/proto_loader.h"
 #include "core/server/change_report.h"
-#include "core/server/main/numbered_slots.h"
+#include "core/server/numbered_slots.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
@@ -114,13 +114,11 @@ int lint(const std::vector<std::string>& arguments) {
 
 // One side of a comparison.
 struct Side {
-  explicit Side(const std::string& path) { source.path = path; }
+  explicit Side(const std::string& path) { options.config_path = path; }
   // False: what is wrong was printed.
   bool load(const filter::Registry& registry, bool json) {
-    config::load_bootstrap(source, bootstrap, positions, diagnostics);
     NumberedSlots slots;
-    if (!diagnostics.has_errors())
-      configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+    configuration = load_configuration(options, registry, store, slots, bootstrap, diagnostics);
     if (diagnostics.has_errors()) {
       fprintf(stderr, "%s", json ? diagnostics.json().c_str() : diagnostics.text().c_str());
       return false;
@@ -130,8 +128,7 @@ struct Side {
   }
 
   stats::Store store;
-  config::BootstrapSource source;
-  config::PositionIndex positions;
+  Options options;
   config::Diagnostics diagnostics;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   Configuration configuration;

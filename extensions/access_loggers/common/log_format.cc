@@ -133,11 +133,6 @@ std::optional<LineFormat> make_json_format(const google::protobuf::Struct& proto
 std::optional<LineFormat> make_format(const envoy::config::core::v3::SubstitutionFormatString& proto,
                                       filter::FactoryScope scope) {
   using Proto = envoy::config::core::v3::SubstitutionFormatString;
-  scope.check_fields(proto, {"text_format", "text_format_source", "json_format", "omit_empty_values", "content_type"},
-                     {"json_format_options"});
-  if (!proto.content_type().empty()) {
-    scope.error("content_type", "means nothing in an access log, only in a response; remove it");
-  }
 // text_format is deprecated and in most published configurations.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"

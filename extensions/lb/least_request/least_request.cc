@@ -90,9 +90,6 @@ void lb_least_request(filter::RegistryBuilder& registry) {
       return invalid("choice_count: " + std::to_string(config->choice_count) + " is too small; at least 2");
     }
     config->full_scan = proto.selection_method() == Proto::FULL_SCAN;
-    if (proto.has_active_request_bias()) return invalid("active_request_bias: not supported by weir yet");
-    if (proto.has_slow_start_config()) return invalid("slow_start_config: not supported by weir yet");
-    if (proto.has_locality_lb_config()) return invalid("locality_lb_config: not supported by weir yet");
     return std::shared_ptr<const void>(std::move(config));
   };
   policy->build = [](const lb::BuildInput& input, const void* config) {

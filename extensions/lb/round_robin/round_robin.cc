@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "core/filter/registry.h"
-#include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 
 namespace weir::extensions::round_robin {
 namespace {
@@ -78,15 +77,11 @@ std::unique_ptr<const lb::Table> build(const lb::BuildInput& input) { return std
 namespace weir::plugins {
 
 void lb_round_robin(filter::RegistryBuilder& registry) {
-  using Proto = envoy::extensions::load_balancing_policies::round_robin::v3::RoundRobin;
   auto policy = std::make_shared<lb::PolicyDescriptor>();
   policy->name = "envoy.load_balancing_policies.round_robin";
   policy->type = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
-  policy->make_config = [](const google::protobuf::Message& message) -> Result<std::shared_ptr<const void>> {
-    const auto& proto = static_cast<const Proto&>(message);
-    if (proto.has_slow_start_config()) return invalid("slow_start_config: not supported by weir yet");
-    if (proto.has_locality_lb_config()) return invalid("locality_lb_config: not supported by weir yet");
-    return std::shared_ptr<const void>();
+  policy->make_config = [](const google::protobuf::Message&) -> Result<std::shared_ptr<const void>> {
+    return std::shared_ptr<const void>();  // nothing of it is implemented
   };
   policy->build = [](const lb::BuildInput& input, const void*) { return extensions::round_robin::build(input); };
   auto name = policy->name;

@@ -113,7 +113,6 @@ std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& 
 }
 
 void read_settings(const pb::Mutations& proto, filter::FactoryScope& scope, Settings& settings) {
-  scope.check_fields(proto, {"request_mutations", "response_mutations"});
   settings.request = read_list(proto.request_mutations(), scope, "request_mutations");
   settings.response = read_list(proto.response_mutations(), scope, "response_mutations");
 }
@@ -121,8 +120,6 @@ void read_settings(const pb::Mutations& proto, filter::FactoryScope& scope, Sett
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::HeaderMutation& proto,
                                                           filter::FactoryScope& scope) {
-    // With one configuration per route there is no order among several to choose.
-    scope.check_fields(proto, {"mutations"}, {"most_specific_header_mutations_wins"});
     auto config = std::make_shared<Config>();
     auto below = scope.below("mutations");
     read_settings(proto.mutations(), below, *config);

@@ -8,9 +8,7 @@ namespace weir::filters::router {
 
 struct Config : proxy::RouterConfig {
   static Result<std::shared_ptr<const Config>> from_proto(
-      const envoy::extensions::filters::http::router::v3::Router& proto, filter::FactoryScope& scope) {
-    scope.check_fields(proto, {"suppress_envoy_headers", "dynamic_stats"},
-                       {"start_child_span", "suppress_grpc_request_failure_code_stats"});
+      const envoy::extensions::filters::http::router::v3::Router& proto, filter::FactoryScope&) {
     auto config = std::make_shared<Config>();
     config->suppress_envoy_headers = proto.suppress_envoy_headers();
     return std::shared_ptr<const Config>(std::move(config));

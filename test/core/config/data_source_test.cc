@@ -115,6 +115,7 @@ TEST_F(DataSourceTest, TheDigestTellsWhatWasReadApart) {
   EXPECT_EQ(a.digest(), mark);
 }
 
+// field: DataSource.watched_directory, WatchedDirectory.path
 TEST_F(DataSourceTest, DirectoriesToWatch) {
   SourcesRead sources;
   DataSource source = from_file("/etc/a/body");

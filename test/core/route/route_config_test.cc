@@ -7,7 +7,7 @@
 
 #include <map>
 
-#include "core/config/route_fields.h"
+#include "core/config/report.h"
 #include "core/event/slot.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -21,8 +21,8 @@ using envoy::config::route::v3::RouteConfiguration;
 class FakeEnv final : public RouteConfigEnv {
  public:
   bool validate_clusters_by_default() const override { return validate; }
-  bool has_cluster(std::string_view name, std::string& nearest) const override {
-    nearest = "api_v2";
+  bool has_cluster(std::string_view name, std::string& hint) override {
+    hint = "nearest: \"api_v2\"";
     return name.starts_with("c");
   }
   event::SlotId cluster_slot(std::string_view name) override {
@@ -71,14 +71,15 @@ std::unique_ptr<route::RouteTable> build(const std::string& text) {
 std::string errors(const std::string& text) {
   FakeEnv env;
   Diagnostics diagnostics;
-  auto table = build_route_table(parse(text), "rc", env, diagnostics);
-  EXPECT_EQ(table, nullptr);
+  RouteConfiguration message = parse(text);
+  Report(env.positions(), diagnostics).check(message, "rc");
+  build_route_table(message, "rc", env, diagnostics);
+  EXPECT_TRUE(diagnostics.has_errors());
   return diagnostics.nack_text();
 }
 const route::Route& first_route(const route::RouteTable& table) { return table.virtual_hosts()[0].routes()[0]; }
 
-TEST(RouteConfig, TheListOfFieldsNamesFields) { EXPECT_EQ(check_route_field_list(), ""); }
-
+// field: RouteConfiguration.ignore_port_in_host_matching, VirtualHost.retry_policy
 TEST(RouteConfig, TableAndHosts) {
   auto table = build(R"(
     name: 'local' ignore_port_in_host_matching: true ignore_path_parameters_in_path_matching: true
@@ -106,6 +107,23 @@ TEST(RouteConfig, TableAndHosts) {
   EXPECT_EQ(table->select(request.headers(), {.is_tls = true}).virtual_host, &host);
 }
 
+TEST(RouteConfig, AttemptHeaders) {
+  auto table = build(R"(
+    virtual_hosts { name: 'h' domains: '*' include_request_attempt_count: true include_attempt_count_in_response: true
+      include_is_timeout_retry_header: true }
+    virtual_hosts { name: 'i' domains: 'i' })");
+  ASSERT_NE(table, nullptr);
+  const route::VirtualHost& all = table->virtual_hosts()[0];
+  EXPECT_TRUE(all.include_request_attempt_count());
+  EXPECT_TRUE(all.include_attempt_count_in_response());
+  EXPECT_TRUE(all.include_is_timeout_retry_header());
+  const route::VirtualHost& none = table->virtual_hosts()[1];
+  EXPECT_FALSE(none.include_request_attempt_count());
+  EXPECT_FALSE(none.include_attempt_count_in_response());
+  EXPECT_FALSE(none.include_is_timeout_retry_header());
+}
+
+// field: RouteConfiguration.vhost_header
 TEST(RouteConfig, VhostHeader) {
   auto table = build(
       "vhost_header: 'x-tenant' virtual_hosts { name: 'h' domains: 't1' "
@@ -114,6 +132,12 @@ TEST(RouteConfig, VhostHeader) {
   EXPECT_NE(table->select(request.headers(), {}).route, nullptr);
 }
 
+// field: RouteMatch.connect_matcher, RouteMatch.grpc, RouteMatch.tls_context, TlsContextMatchOptions.presented
+// field: RouteMatch.runtime_fraction, RuntimeFractionalPercent.default_value, FractionalPercent.numerator
+// field: FractionalPercent.denominator, HeaderMatcher.exact_match, HeaderMatcher.prefix_match
+// field: HeaderMatcher.contains_match, HeaderMatcher.safe_regex_match, StringMatcher.ignore_case
+// field: RegexMatcher.google_re2, QueryParameterMatcher.present_match
+// field: HeaderMatcher.suffix_match, HeaderMatcher.treat_missing_header_as_empty, TlsContextMatchOptions.validated
 TEST(RouteConfig, Matches) {
   auto table = build(host_with(R"(
     routes { match { path: '/exact' } route { cluster: 'c0' } }
@@ -136,7 +160,11 @@ TEST(RouteConfig, Matches) {
     routes { match { prefix: '/' headers { name: 'x-d' safe_regex_match { regex: 'a+' } } } route { cluster: 'c13' } }
     routes { match { prefix: '/' headers { name: 'x-e' exact_match: 'e' } } route { cluster: 'c14' } }
     routes { match { prefix: '/' headers { name: 'x-f' prefix_match: 'f' treat_missing_header_as_empty: true } }
-             route { cluster: 'c15' } })"));
+             route { cluster: 'c15' } }
+    routes { match { prefix: '/' headers { name: 'x-g' suffix_match: 'gg' } } route { cluster: 'c16' } }
+    routes { match { prefix: '/' tls_context { validated { value: true } } } route { cluster: 'c17' } }
+    routes { match { prefix: '/empty' headers { name: 'x-h' string_match { safe_regex { regex: 'h?' } }
+                                                treat_missing_header_as_empty: true } } route { cluster: 'c18' } })"));
   ASSERT_NE(table, nullptr);
   auto cluster = [&](const route::TestRequest& request, route::SelectInput input = {.random = 999'999}) {
     const route::Route* route = table->select(request.headers(), input).route;
@@ -160,6 +188,9 @@ TEST(RouteConfig, Matches) {
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-d", "aaa"}})), "c13");
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-e", "e"}})), "c14");
   EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-f", "fg"}})), "c15");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"x-g", "egg"}})), "c16");
+  EXPECT_EQ(cluster(TestRequest("/"), {.random = 999'999, .client_certificate_validated = true}), "c17");
+  EXPECT_EQ(cluster(TestRequest("/empty")), "c18");
   EXPECT_EQ(cluster(TestRequest("/")), "none");
 }
 
@@ -202,6 +233,7 @@ TEST(RouteConfig, Forward) {
   EXPECT_EQ(selection.cluster(request.headers()).slot.index, 1u);
 }
 
+// field: RouteAction.host_rewrite_header, RouteAction.host_rewrite_path_regex
 TEST(RouteConfig, Rewrites) {
   auto rewritten_host = [&](const std::string& fields) {
     auto table = build(route_with(fields));
@@ -221,6 +253,8 @@ TEST(RouteConfig, Rewrites) {
   EXPECT_EQ(first_route(*table).rewrite_path("/abba?b", request.arena()), "/aca?b");
 }
 
+// field: RouteAction.cluster_header, WeightedCluster.header_name, ClusterWeight.cluster_header
+// field: ClusterWeight.host_rewrite_literal
 TEST(RouteConfig, WeightedClustersAndClusterHeader) {
   auto table = build(host_with(R"(
     routes { match { prefix: '/h' } route { cluster_header: 'x-cluster' } }
@@ -240,6 +274,8 @@ TEST(RouteConfig, WeightedClustersAndClusterHeader) {
   EXPECT_EQ(table->select(third.headers(), {}).cluster(third.headers()).name, "z");
 }
 
+// field: RedirectAction.scheme_redirect, RedirectAction.port_redirect, RedirectAction.regex_rewrite
+// field: DataSource.inline_bytes, Route.non_forwarding_action
 TEST(RouteConfig, RedirectsAndDirectResponses) {
   auto location = [](const std::string& fields, int status) {
     auto table = build(host_with("routes { match { prefix: '/a' } redirect { " + fields + " } }"));
@@ -268,6 +304,7 @@ TEST(RouteConfig, RedirectsAndDirectResponses) {
   EXPECT_EQ(routes[2].action(), route::ActionKind::kNonForwarding);
 }
 
+// field: HeaderValueOption.append, HeaderValue.raw_value, HeaderValueOption.keep_empty_value
 TEST(RouteConfig, HeaderOptions) {
   auto table = build(
       "request_headers_to_add { header { key: 'x-a' value: 'new' } append { value: false } } "
@@ -281,6 +318,7 @@ TEST(RouteConfig, HeaderOptions) {
   EXPECT_EQ(request.headers().to_string(), ":method: GET\n:path: /\n:scheme: http\nx-a: new\nx-b: raw\nx-c: \n");
 }
 
+// field: Route.typed_per_filter_config, FilterConfig.config, FilterConfig.is_optional, FilterConfig.disabled
 TEST(RouteConfig, PerFilterConfiguration) {
   FakeEnv env;
   Diagnostics diagnostics;
@@ -312,8 +350,8 @@ TEST(RouteConfig, PerFilterConfiguration) {
 TEST(RouteConfig, UnknownClusters) {
   const std::string unknown = host_with("routes { match { prefix: '/' } route { cluster: 'api-v2' } }");
   EXPECT_EQ(errors(unknown),
-            "rc.virtual_hosts[0].routes[0].route.cluster: api-v2 is not a cluster of this "
-            "configuration; did you mean api_v2?");
+            "rc.virtual_hosts[0].routes[0].route.cluster: \"api-v2\" is not a cluster of this "
+            "configuration; nearest: \"api_v2\"");
   EXPECT_NE(build(unknown + "validate_clusters { value: false }"), nullptr);
   FakeEnv env;
   env.validate = false;
@@ -324,7 +362,7 @@ TEST(RouteConfig, UnknownClusters) {
 
 TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
   EXPECT_EQ(errors("internal_only_headers: 'x' " +
-                   host_with("include_request_attempt_count: true virtual_clusters { name: 'v' } "
+                   host_with("virtual_clusters { name: 'v' } "
                              "routes { match { prefix: '/' cookies { name: 'c' } "
                              "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
                              "                 runtime_fraction { runtime_key: 'k' default_value { numerator: 1 } } } "
@@ -332,7 +370,6 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
                              "                 max_stream_duration { grpc_timeout_header_max { } } } "
                              "         decorator { operation: 'o' } }")),
             "rc.virtual_hosts[0].routes[0].match.headers[0].string_match.custom: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].match.runtime_fraction.runtime_key: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].match.cookies: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].route.priority: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet; "
@@ -340,16 +377,17 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
             "yet; "
             "rc.virtual_hosts[0].routes[0].decorator: not supported by weir yet; "
             "rc.virtual_hosts[0].virtual_clusters: not supported by weir yet; "
-            "rc.virtual_hosts[0].include_request_attempt_count: not supported by weir yet; "
             "rc.internal_only_headers: not supported by weir yet");
 }
 
+// field: RouteConfiguration.max_direct_response_body_size_bytes, WeightedCluster.total_weight
+// field: RetryPolicy.retry_host_predicate, RetryHostPredicate.name, RetryHostPredicate.typed_config
 TEST(RouteConfig, FaultsOfValues) {
   const std::string at = "rc.virtual_hosts[0].routes[0]";
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
-            at + ": needs one of route, redirect, direct_response and non_forwarding_action");
+            at + ".route: is required, or else redirect, direct_response or non_forwarding_action");
   EXPECT_EQ(errors(host_with("routes { match { } route { cluster: 'c' } }")),
-            at + ".match: needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+            at + ".match.prefix: is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } direct_response { status: 199 } }")),
             at + ".direct_response.status: 199 is out of range; 200 to 599 are allowed");
   EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +
@@ -368,6 +406,12 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'other' } }")),
             at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
                  "envoy.retry_host_predicates.previous_hosts is");
+  EXPECT_EQ(
+      errors(route_with("retry_policy { retry_host_predicate { name: 'envoy.retry_host_predicates.previous_hosts' "
+                        "typed_config { [type.googleapis.com/envoy.extensions.retry.host.omit_canary_hosts.v3."
+                        "OmitCanaryHostsPredicate] {} } } }")),
+      at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
+           "envoy.retry_host_predicates.previous_hosts is");
   EXPECT_EQ(errors("request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } "
                    "append_action: ADD_IF_ABSENT }" +
                    host_with("")),

@@ -180,6 +180,43 @@ TEST(DynamicFilter, ReplyFromATimerWhilePaused) {
   EXPECT_EQ(plugin.events.back(), "destroy");
 }
 
+TEST(DynamicFilter, ReplyFromATimerWhileTheRequestIsElsewhere) {
+  ScriptedPlugin before, plugin, after;
+  plugin.set_script([&](std::string_view event, uint64_t stream, uint64_t) -> uint32_t {
+    if (event == "request_headers") plugin.api().timer_arm(stream, 0, 5);
+    if (event == "timer") {
+      EXPECT_EQ(reply(plugin, stream, 504), WEIR_OK);
+    }
+    return WEIR_CONTINUE;
+  });
+  FilterHarness harness({before.entry(), plugin.entry(), after.entry()});
+  harness.send_headers({{":method", "GET"}, {":path", "/"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.response().header(":status"), "504");
+  EXPECT_EQ(before.count("response_headers"), 1u);
+  EXPECT_EQ(plugin.count("response_headers"), 0u);
+  EXPECT_EQ(after.count("response_headers"), 0u);
+}
+
+// An answer that is asked for outside the filter's own hooks comes at the end of the turn, or in the place of the next
+// hook, if there is one before.
+TEST(DynamicFilter, ReplyFromAnotherFiltersHook) {
+  ScriptedPlugin plugin, other;
+  weir_stream plugins_stream = 0;
+  plugin.set_script(in("request_headers", [&](weir_stream stream) {
+    plugins_stream = stream;
+    return WEIR_CONTINUE;
+  }));
+  other.set_script(in("request_headers", [&](weir_stream) {
+    EXPECT_EQ(reply(plugin, plugins_stream, 403), WEIR_OK);
+    return WEIR_CONTINUE;
+  }));
+  FilterHarness harness({plugin.entry(), other.entry()});
+  exchange(harness);  // the response comes in the same turn
+  EXPECT_EQ(harness.response().header(":status"), "403");
+  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "complete", "destroy"}));
+}
+
 TEST(DynamicFilter, ReplyAfterTheResponseBeganCutsItOff) {
   ScriptedPlugin plugin;
   plugin.set_script(in("response_data", [&](weir_stream stream) {

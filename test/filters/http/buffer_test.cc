@@ -66,6 +66,7 @@ TEST(Buffer, RequestWithoutBodyPassesAtOnce) {
   });
 }
 
+// field: Buffer.max_request_bytes
 TEST(Buffer, TooLargeIs413) {
   PluginScope plugins;
   run_under_chaos({plugins.http_filter(buffer_of(10))}, [](FilterHarness& harness) {
@@ -92,6 +93,7 @@ TEST(Buffer, LargerThanTheConnectionsBuffer) {
                   20, {.buffer_limit = 5000});
 }
 
+// field: BufferPerRoute.disabled, BufferPerRoute.buffer
 TEST(Buffer, RoutesMayTurnItOffOrChangeTheLimit) {
   PluginScope plugins;
   pb::BufferPerRoute off;

@@ -34,6 +34,9 @@ void exchange(FilterHarness& harness) {
   EXPECT_TRUE(harness.response().ended);
 }
 
+// field: http.header_mutation.v3.HeaderMutation.mutations, Mutations.request_mutations, Mutations.response_mutations
+// field: mutation_rules.v3.HeaderMutation.remove, mutation_rules.v3.HeaderMutation.append
+// field: mutation_rules.v3.HeaderMutation.remove_on_match, RemoveOnMatch.key_matcher
 TEST(HeaderMutation, AddsReplacesAndRemovesBothWays) {
   PluginScope plugins;
   pb::HeaderMutation proto;
@@ -83,6 +86,7 @@ TEST(HeaderMutation, StepsHappenInTheOrderGiven) {
   EXPECT_EQ(harness.request().header("x-new"), "2");
 }
 
+// field: HeaderMutationPerRoute.mutations
 TEST(HeaderMutation, TheRoutesComeAfterTheFilters) {
   PluginScope plugins;
   pb::HeaderMutation proto;

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any, Union
 
-from .config import Config, to_yaml
+from .config import Config, to_yaml, without_field
 from .process import Sandbox, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -25,6 +25,7 @@ class Weir:
 
     def __init__(self, sandbox: Sandbox, config: Union[Config, str], concurrency: int = 2, arguments: list[str] = []):
         count = sum(process.name == "weir" for process in sandbox.processes)
+        config = without_field(config, os.environ.get("WEIR_TEST_WITHOUT_FIELD", ""))
         self.config_path = config if isinstance(config, str) else sandbox.write("weir-%d.yaml" % count, to_yaml(config) + "\n")
         self._address_path = sandbox.path("admin-address-%d" % count)
         self.process = sandbox.start(

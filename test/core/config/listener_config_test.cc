@@ -1,0 +1,166 @@
+// From a listener's message to its sockets: what each field does to them, asked of the kernel.
+#include "core/config/listener_config.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/net/socket.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "test/support/plugin_scope.h"
+#include "test/support/test_lane.h"
+
+namespace weir::config {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+  int option(int level, int name) const {
+    int value = -1;
+    socklen_t size = sizeof(value);
+    EXPECT_EQ(getsockopt(fd_, level, name, &value, &size), 0);
+    return value;
+  }
+
+ private:
+  int fd_;
+};
+
+class ListenerConfigTest : public testing::Test {
+ protected:
+  // With no filter chain, about which there is an error that nobody asks for here.
+  ListenerTranslation translate(const std::string& text) {
+    envoy::config::listener::v3::Listener proto;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto));
+    return translate_listener(proto, plugins_.scope());
+  }
+  Result<int> open(const std::string& text) {
+    auto listener = translate(text);
+    return net::open_listen_socket(listener.address, listener.options);
+  }
+
+  test::PluginScope plugins_;
+  const std::string loopback_ = "address { socket_address { address: '127.0.0.1' port_value: 0 } } ";
+  // TEST-NET-1, which no machine has.
+  const std::string nowhere_ = "address { socket_address { address: '192.0.2.1' port_value: 0 } } ";
+};
+
+// field: Listener.enable_reuse_port
+TEST_F(ListenerConfigTest, ReusePort) {
+  Descriptor by_default(*open(loopback_));
+  EXPECT_EQ(by_default.option(SOL_SOCKET, SO_REUSEPORT), 1);
+  Descriptor off(*open(loopback_ + "enable_reuse_port { value: false }"));
+  EXPECT_EQ(off.option(SOL_SOCKET, SO_REUSEPORT), 0);
+}
+
+// field: Listener.freebind
+TEST_F(ListenerConfigTest, Freebind) {
+  EXPECT_FALSE(open(nowhere_).ok());
+  auto fd = open(nowhere_ + "freebind { value: true }");
+  ASSERT_TRUE(fd.ok()) << fd.status();
+  Descriptor owner(*fd);
+}
+
+// field: Listener.transparent
+TEST_F(ListenerConfigTest, Transparent) {
+  Descriptor probe(socket(AF_INET, SOCK_STREAM, 0));
+  int on = 1;
+  bool permitted = setsockopt(probe.get(), IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
+  auto fd = open(loopback_ + "transparent { value: true }");
+  if (!permitted) {
+    EXPECT_NE(fd.status().message().find("cannot set IP_TRANSPARENT for 127.0.0.1:0"), std::string::npos);
+    return;
+  }
+  ASSERT_TRUE(fd.ok()) << fd.status();
+  Descriptor owner(*fd);
+  EXPECT_EQ(owner.option(IPPROTO_IP, IP_TRANSPARENT), 1);
+}
+
+// field: Listener.tcp_backlog_size
+TEST_F(ListenerConfigTest, Backlog) {
+  Descriptor owner(*open(loopback_ + "tcp_backlog_size { value: 7 }"));
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  ASSERT_EQ(getsockopt(owner.get(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  EXPECT_EQ(info.tcpi_sacked, 7u);  // of a listening socket: the length of its queue
+}
+
+// field: SocketAddress.ipv4_compat
+TEST_F(ListenerConfigTest, Ipv4Compat) {
+  const std::string any = "address { socket_address { address: '::' port_value: 0 ";
+  auto only = open(any + "} }");
+  if (!only.ok()) GTEST_SKIP() << "no IPv6 here: " << only.status();
+  Descriptor only_ipv6(*only);
+  EXPECT_EQ(only_ipv6.option(IPPROTO_IPV6, IPV6_V6ONLY), 1);
+  Descriptor both(*open(any + "ipv4_compat: true } }"));
+  EXPECT_EQ(both.option(IPPROTO_IPV6, IPV6_V6ONLY), 0);
+}
+
+// field: Address.pipe, Pipe.path, Pipe.mode
+TEST_F(ListenerConfigTest, Pipes) {
+  const std::string path = "/tmp/weir-listener-config-test-" + std::to_string(getpid());
+  Descriptor owner(*open("address { pipe { path: '" + path + "' mode: 432 } }"));
+  struct stat file;
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  EXPECT_TRUE(S_ISSOCK(file.st_mode));
+  EXPECT_EQ(file.st_mode & 0777u, 0660u);
+  unlink(path.c_str());
+}
+
+// field: Listener.max_connections_to_accept_per_socket_event
+TEST_F(ListenerConfigTest, AcceptsPerTurn) {
+  class Accepted final : public net::AcceptHandler {
+   public:
+    void on_accepted(int fd, const net::Address&) override {
+      ++count;
+      close(fd);
+    }
+    int count = 0;
+  };
+  auto listener = translate(loopback_ + "max_connections_to_accept_per_socket_event { value: 2 }");
+  Descriptor fd(*net::open_listen_socket(listener.address, listener.options));
+  const net::Address bound = net::bound_address(fd.get());
+  test::TestLane lane;
+  Accepted accepted;
+  net::ListenSocket socket(lane, fd.release(), listener.spec.accepts_per_turn, accepted);
+  std::vector<std::unique_ptr<Descriptor>> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(std::make_unique<Descriptor>(::socket(AF_INET, SOCK_STREAM, 0)));
+    sockaddr_storage storage;
+    socklen_t size = bound.to_sockaddr(storage);
+    ASSERT_EQ(connect(clients.back()->get(), reinterpret_cast<sockaddr*>(&storage), size), 0);
+  }
+  for (int expected : {2, 4, 5}) {
+    lane.turn();
+    EXPECT_EQ(accepted.count, expected);
+  }
+}
+
+// field: Listener.name, Listener.stat_prefix
+TEST_F(ListenerConfigTest, Names) {
+  auto plain = translate("address { socket_address { address: '127.0.0.1' port_value: 80 } }");
+  EXPECT_EQ(plain.spec.name, "127.0.0.1:80");
+  EXPECT_EQ(plain.stat_name, "127.0.0.1_80");
+  auto named = translate(loopback_ + "name: 'front' stat_prefix: 'shop'");
+  EXPECT_EQ(named.spec.name, "front");
+  EXPECT_EQ(named.stat_name, "shop");
+}
+
+}  // namespace
+}  // namespace weir::config

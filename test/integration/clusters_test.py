@@ -1,0 +1,285 @@
+"""What the settings of a cluster change: limits, hosts and their health, balancing, the connections to them."""
+
+import collections
+from typing import Any
+
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
+                     fetch, http_listener, main, route)
+from harness.config import address
+from harness.upstreams import ServerConnection
+
+_TYPE = "type.googleapis.com/"
+_LB = _TYPE + "envoy.extensions.load_balancing_policies."
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def endpoint(port: int, **fields: Any) -> dict:
+    """An LbEndpoint; `hostname` goes to its endpoint."""
+    hostname = fields.pop("hostname", None)
+    inner: dict[str, Any] = {"address": address(port)}
+    if hostname is not None:
+        inner["hostname"] = hostname
+    return {"endpoint": inner, **fields}
+
+
+def cluster_of(name: str, *localities: dict, policy: Any = None, **fields: Any) -> dict:
+    """A cluster of LocalityLbEndpoints."""
+    assignment = {"cluster_name": name, "endpoints": list(localities), **({"policy": policy} if policy else {})}
+    return {"name": name, "load_assignment": assignment, **fields}
+
+
+def limited(name: str, port: int, **thresholds: Any) -> dict:
+    return cluster(name, port, circuit_breakers={"thresholds": [thresholds]})
+
+
+class BreakerTest(WeirTestCase):
+    """Circuit breakers: what is above a limit fails at once."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        retry = {"retry_policy": {"retry_on": "5xx", "num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}}}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/requests"}, "requests"), route({"prefix": "/connections"}, "connections"),
+            route({"prefix": "/retries"}, "retries", retry), route({"prefix": "/budget"}, "budget", retry),
+            route({"prefix": "/free"}, "free", retry)])], [
+                limited("requests", cls.echo.port, max_requests=1),
+                limited("connections", cls.echo.port, max_connections=1, max_pending_requests=1),
+                limited("retries", cls.echo.port, max_retries=0),
+                limited("budget", cls.echo.port, retry_budget={"budget_percent": {"value": 0}, "min_retry_concurrency": 0}),
+                cluster("free", cls.echo.port)]), concurrency=1)
+
+    # field: Cluster.circuit_breakers, CircuitBreakers.thresholds, Thresholds.max_requests
+    def test_requests(self) -> None:
+        with Connection(self.port) as first:
+            first.send_request(path="/requests", headers=[("x-test-delay", "0.5")])
+            self.weir.wait_stat_is("cluster.requests.upstream_rq_active", 1)
+            self.assertEqual(fetch(self.port, "/requests").status, 503)
+            self.assertEqual(first.read_response().status, 200)
+        self.assertEqual(fetch(self.port, "/requests").status, 200)
+
+    # field: Thresholds.max_connections, Thresholds.max_pending_requests
+    def test_connections_and_who_waits_for_one(self) -> None:
+        with Connection(self.port) as first, Connection(self.port) as second:
+            first.send_request(path="/connections", headers=[("x-test-delay", "0.5")])
+            self.weir.wait_stat_is("cluster.connections.upstream_rq_active", 1)
+            second.send_request(path="/connections")
+            self.weir.wait_stat_is("cluster.connections.upstream_rq_pending_active", 1)
+            self.assertEqual(fetch(self.port, "/connections").status, 503)
+            self.assertEqual(first.read_response().status, 200)
+            self.assertEqual(second.read_response().status, 200)
+        self.weir.wait_stat("cluster.connections.upstream_rq_pending_overflow", 1)
+
+    def attempts(self, path: str) -> int:
+        before = len(self.echo.requests)
+        self.assertEqual(fetch(self.port, path, headers=[("x-test-status", "503")]).status, 503)
+        return len(self.echo.requests) - before
+
+    def test_retries_without_limits(self) -> None:
+        self.assertEqual(self.attempts("/free"), 3)
+
+    # field: Thresholds.max_retries
+    def test_retries(self) -> None:
+        self.assertEqual(self.attempts("/retries"), 1)
+        self.weir.wait_stat("cluster.retries.upstream_rq_retry_overflow", 1)
+
+    # field: Thresholds.retry_budget, RetryBudget.budget_percent, RetryBudget.min_retry_concurrency
+    def test_a_budget_of_nothing(self) -> None:
+        self.assertEqual(self.attempts("/budget"), 1)
+        self.weir.wait_stat("cluster.budget.upstream_rq_retry_overflow", 1)
+
+
+class HostTest(WeirTestCase):
+    """Which hosts get requests: health, priorities, panic; and what is known of them."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.hosts = {name: EchoUpstream(cls.sandbox, name) for name in ("a", "b", "c")}
+        ports = {name: host.port for name, host in cls.hosts.items()}
+        cls.port = cls.sandbox.free_port()
+        sick = {"health_status": "UNHEALTHY"}
+        one_of_two = {"lb_endpoints": [endpoint(ports["a"]), endpoint(ports["b"], **sick)]}
+        cls.clusters = [
+            cluster_of("sick", {"lb_endpoints": [endpoint(ports["a"], **sick), endpoint(ports["b"])]}),
+            cluster_of("panic", {"lb_endpoints": [endpoint(ports["a"], **sick), endpoint(ports["b"])]},
+                       common_lb_config={"healthy_panic_threshold": {"value": 90}}),
+            cluster_of("spare", {"lb_endpoints": [endpoint(ports["a"])]}, {"priority": 1, "lb_endpoints": [endpoint(ports["b"])]}),
+            cluster_of("failed-over", {"lb_endpoints": [endpoint(ports["a"], **sick)]},
+                       {"priority": 1, "lb_endpoints": [endpoint(ports["b"])]}),
+            cluster_of("spilling", one_of_two, {"priority": 1, "lb_endpoints": [endpoint(ports["c"])]}),
+            cluster_of("roomy", one_of_two, {"priority": 1, "lb_endpoints": [endpoint(ports["c"])]},
+                       policy={"overprovisioning_factor": 200}),
+            cluster_of("named", {"locality": {"region": "eu", "zone": "eu-1", "sub_zone": "rack-7"},
+                                 "lb_endpoints": [endpoint(ports["a"], hostname="a.inside.example")]}, alt_stat_name="other")]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/named"}, "named", {"auto_host_rewrite": True}),
+            *(route({"prefix": "/" + one["name"]}, one["name"]) for one in cls.clusters)])], cls.clusters), concurrency=1)
+
+    def shares(self, path: str, count: int) -> collections.Counter:
+        with Connection(self.port) as connection:
+            return collections.Counter(self.echoed(connection.request(path=path))["server"] for _ in range(count))
+
+    # field: LbEndpoint.health_status
+    def test_unhealthy_hosts_get_nothing(self) -> None:
+        self.assertEqual(dict(self.shares("/sick", 10)), {"b": 10})
+
+    # field: Cluster.common_lb_config, CommonLbConfig.healthy_panic_threshold, type.v3.Percent.value
+    def test_below_the_threshold_all_hosts_count(self) -> None:
+        self.assertEqual(dict(self.shares("/panic", 10)), {"a": 5, "b": 5})
+
+    # field: LocalityLbEndpoints.priority
+    def test_a_higher_priority_is_preferred(self) -> None:
+        self.assertEqual(dict(self.shares("/spare", 10)), {"a": 10})
+        self.assertEqual(dict(self.shares("/failed-over", 10)), {"b": 10})
+
+    # field: ClusterLoadAssignment.policy, ClusterLoadAssignment.Policy.overprovisioning_factor
+    def test_overprovisioning(self) -> None:
+        """With half of its hosts a level takes 70 % by default; with a factor of 200 everything."""
+        self.assertEqual(dict(self.shares("/roomy", 100)), {"a": 100})
+        self.assertGreater(self.shares("/spilling", 100)["c"], 0)
+
+    # field: Endpoint.hostname, RouteAction.auto_host_rewrite
+    def test_the_hosts_name_replaces_that_of_the_request(self) -> None:
+        self.assertEqual(self.echoed(fetch(self.port, "/named"))["headers"]["host"], ["a.inside.example"])
+
+    # field: Cluster.alt_stat_name
+    def test_statistics_under_another_name(self) -> None:
+        fetch(self.port, "/named")
+        self.weir.wait_stat("cluster.other.upstream_rq_total", 1)
+        self.assertNotIn("cluster.named.upstream_rq_total", self.weir.stats())
+
+    # field: LocalityLbEndpoints.locality, Locality.region, Locality.zone, Locality.sub_zone
+    def test_localities_are_told(self) -> None:
+        page = self.weir.admin("/clusters")
+        for line in ("region::eu", "zone::eu-1", "sub_zone::rack-7"):
+            self.assertIn("named::127.0.0.1:%d::%s\n" % (self.hosts["a"].port, line), page)
+
+
+class BalancerTest(WeirTestCase):
+    """Who is picked while other hosts are busy."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.hosts = [EchoUpstream(cls.sandbox, name) for name in ("a", "b", "c")]
+        ports = [host.port for host in cls.hosts]
+        cls.port = cls.sandbox.free_port()
+
+        def policies(*configs: dict) -> dict:
+            return {"load_balancing_policy": {"policies": [{"typed_extension_config": {"name": "p", "typed_config": config}}
+                                                           for config in configs]}}
+
+        clusters = [
+            cluster("round", *ports[:2], lb_policy="ROUND_ROBIN", round_robin_lb_config={}),
+            cluster("least", *ports[:2], lb_policy="LEAST_REQUEST"),
+            cluster("three", *ports, lb_policy="LEAST_REQUEST", least_request_lb_config={"choice_count": 3}),
+            cluster("typed", *ports, **policies({"@type": _LB + "maglev.v3.Maglev"},
+                                                {"@type": _LB + "least_request.v3.LeastRequest", "choice_count": 3})),
+            cluster("scan", *ports, **policies({"@type": _LB + "least_request.v3.LeastRequest", "selection_method": "FULL_SCAN"}))]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters])], clusters), concurrency=1)
+
+    def picked_beside_busy_ones(self, name: str, busy: int) -> collections.Counter:
+        """The shares of 12 requests while each of `busy` hosts works on one."""
+        connections = [Connection(self.port) for _ in range(busy)]
+        for count, connection in enumerate(connections):
+            connection.send_request(path="/" + name, headers=[("x-test-delay", "1")])
+            self.weir.wait_stat_is("cluster.%s.upstream_rq_active" % name, count + 1)
+        with Connection(self.port) as client:
+            shares = collections.Counter(self.echoed(client.request(path="/" + name))["server"] for _ in range(12))
+        for connection in connections:
+            self.assertEqual(connection.read_response().status, 200)
+            connection.close()
+        return shares
+
+    # field: Cluster.round_robin_lb_config
+    def test_round_robin_does_not_look(self) -> None:
+        self.assertEqual(sorted(self.picked_beside_busy_ones("round", 1).values()), [6, 6])
+
+    # field: Cluster.lb_policy
+    def test_least_request_picks_the_idle_one(self) -> None:
+        self.assertEqual(list(self.picked_beside_busy_ones("least", 1).values()), [12])
+
+    # field: Cluster.least_request_lb_config, LeastRequestLbConfig.choice_count
+    def test_as_many_choices_as_hosts(self) -> None:
+        self.assertEqual(list(self.picked_beside_busy_ones("three", 2).values()), [12])
+
+    # field: Cluster.load_balancing_policy, LoadBalancingPolicy.policies, Policy.typed_extension_config
+    # field: core.v3.TypedExtensionConfig.typed_config, LeastRequest.choice_count
+    def test_the_first_policy_that_this_build_has(self) -> None:
+        self.assertEqual(list(self.picked_beside_busy_ones("typed", 2).values()), [12])
+
+    # field: LeastRequest.selection_method
+    def test_full_scan(self) -> None:
+        self.assertEqual(list(self.picked_beside_busy_ones("scan", 2).values()), [12])
+
+
+class ConnectionTest(WeirTestCase):
+    """How hosts are spoken to."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.bulk = ScriptedUpstream(cls.sandbox, cls.tell_peer)
+        cls.port = cls.sandbox.free_port()
+
+        def typed(name: str, **common: Any) -> dict:
+            return cluster(name, cls.echo.port, typed_extension_protocol_options={HTTP_OPTIONS: {
+                "@type": _TYPE + HTTP_OPTIONS, "common_http_protocol_options": common, "explicit_http_config": {"http_protocol_options": {}}}})
+
+        clusters = [
+            cluster("two", cls.echo.port, max_requests_per_connection=2), typed("typed-two", max_requests_per_connection=2),
+            cluster("few", cls.echo.port, common_http_protocol_options={"max_headers_count": 5}),
+            typed("small", max_response_headers_kb=1), typed("idle", idle_timeout="0.3s"),
+            cluster("proper", cls.echo.port, http_protocol_options={"header_key_format": {"proper_case_words": {}}}),
+            enable_h1_options(cluster("typed-proper", cls.echo.port), header_key_format={"proper_case_words": {}}),
+            cluster("bound", cls.bulk.port, upstream_bind_config={"source_address": {"address": "127.0.0.77", "port_value": 0}})]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters])], clusters), concurrency=1)
+
+    @staticmethod
+    def tell_peer(connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            connection.respond(200, connection.sock.getpeername()[0].encode())
+
+    # field: Cluster.max_requests_per_connection, HttpProtocolOptions@upstream.max_requests_per_connection
+    def test_requests_per_connection(self) -> None:
+        for path in ("/two", "/typed-two"):
+            before = self.echo.connections
+            for _ in range(6):
+                self.assertEqual(fetch(self.port, path).status, 200)
+            self.assertEqual(self.echo.connections - before, 3)
+
+    # field: Cluster.common_http_protocol_options, HttpProtocolOptions@upstream.max_headers_count
+    def test_number_of_headers(self) -> None:
+        many = [("x-test-header", "x-%d=v" % number) for number in range(8)]
+        self.assertEqual(fetch(self.port, "/two", headers=many).status, 200)
+        self.assertEqual(fetch(self.port, "/few", headers=many).status, 502)
+
+    # field: Cluster.typed_extension_protocol_options, http.v3.HttpProtocolOptions.common_http_protocol_options
+    # field: HttpProtocolOptions@upstream.max_response_headers_kb
+    def test_size_of_headers(self) -> None:
+        large = [("x-test-header", "x-large=" + "v" * 2000)]
+        self.assertEqual(fetch(self.port, "/two", headers=large).status, 200)
+        self.assertEqual(fetch(self.port, "/small", headers=large).status, 502)
+
+    # field: HttpProtocolOptions@upstream.idle_timeout
+    def test_idle_connections_are_closed(self) -> None:
+        self.assertEqual(fetch(self.port, "/idle").status, 200)
+        self.weir.wait_stat("cluster.idle.upstream_cx_idle_timeout", 1)
+
+    # field: Cluster.http_protocol_options, Http1ProtocolOptions@upstream.header_key_format
+    # field: http.v3.HttpProtocolOptions.explicit_http_config, ExplicitHttpConfig.http_protocol_options
+    def test_proper_case(self) -> None:
+        for path, name in (("/two", "x-a"), ("/proper", "X-A"), ("/typed-proper", "X-A")):
+            self.assertEqual(fetch(self.port, path, headers=[("x-a", "1")]).status, 200)
+            self.assertIn((name, "1"), self.echo.requests[-1].headers)
+
+    # field: Cluster.upstream_bind_config, BindConfig.source_address
+    def test_source_address(self) -> None:
+        self.assertEqual(fetch(self.port, "/bound").text, "127.0.0.77")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+"""What the settings of an HTTP connection manager change: one listener per setting, and one without any beside them."""
+
+import os
+import signal
+import socket
+from typing import Any
+
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main,
+                     route, wait_until)
+from harness.config import to_yaml
+from harness.wire import Reader
+
+_TYPE = "type.googleapis.com/"
+MUTATION = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+MUTATION_PER_ROUTE = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"
+FILTER_CONFIG = _TYPE + "envoy.config.route.v3.FilterConfig"
+
+
+def set_header(name: str, value: str) -> dict:
+    return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+
+
+class VariantsTestCase(WeirTestCase):
+    """One process with a listener for each set of fields, all with the same routes. Subclasses say which."""
+
+    variants: dict[str, dict[str, Any]] = {}
+    routes: list[dict] = [route({"prefix": "/"}, "echo")]
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.ports = {name: cls.sandbox.free_port() for name in ("plain", *cls.variants)}
+        cls.weir = Weir(cls.sandbox, bootstrap(
+            [http_listener(port, cls.routes, name=name, stat_prefix=name, **cls.variants.get(name, {}))
+             for name, port in cls.ports.items()], [cluster("echo", cls.echo.port)]), concurrency=1)
+
+    def seen(self, variant: str, **request: Any) -> dict:
+        """The upstream's account of a request through this listener."""
+        return self.echoed(fetch(self.ports[variant], **request))
+
+
+class PathTest(VariantsTestCase):
+    """Paths that mean the same and are written differently."""
+
+    variants = {
+        "normalized": {"normalize_path": True}, "merged": {"merge_slashes": True},
+        "rejecting": {"path_with_escaped_slashes_action": "REJECT_REQUEST"},
+        "redirecting": {"path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT"},
+        "unescaping": {"path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD"}}
+
+    def test_by_default_paths_stay_as_they_are(self) -> None:
+        for path in ("/a/../b", "/a//b", "/a%2Fb"):
+            self.assertEqual(self.seen("plain", path=path)["path"], path)
+
+    # field: HttpConnectionManager.normalize_path
+    def test_dots_are_resolved(self) -> None:
+        self.assertEqual(self.seen("normalized", path="/a/../b/./c?d=/../")["path"], "/b/c?d=/../")
+
+    # field: HttpConnectionManager.merge_slashes
+    def test_slashes_are_merged(self) -> None:
+        self.assertEqual(self.seen("merged", path="/a//b///c")["path"], "/a/b/c")
+
+    # field: HttpConnectionManager.path_with_escaped_slashes_action
+    def test_escaped_slashes(self) -> None:
+        self.assertEqual(fetch(self.ports["rejecting"], "/a%2Fb").status, 400)
+        response = fetch(self.ports["redirecting"], "/a%2fb")
+        self.assertEqual((response.status, response.header("location")), (307, "/a/b"))
+        self.assertEqual(self.seen("unescaping", path="/a%2Fb")["path"], "/a/b")
+
+
+class LimitTest(VariantsTestCase):
+    """What a request, a connection and their time may be."""
+
+    variants = {
+        "small": {"max_request_headers_kb": 1}, "few": {"common_http_protocol_options": {"max_headers_count": 5}},
+        "two": {"common_http_protocol_options": {"max_requests_per_connection": 2}},
+        "short-lived": {"common_http_protocol_options": {"max_connection_duration": "0.3s"}},
+        "hasty": {"common_http_protocol_options": {"max_stream_duration": "0.3s"}},
+        "strict": {"common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"}},
+        "dropping": {"common_http_protocol_options": {"headers_with_underscores_action": "DROP_HEADER"}}}
+
+    # field: HttpConnectionManager.max_request_headers_kb
+    def test_size_of_headers(self) -> None:
+        large = [("x-large", "v" * 2000)]
+        self.assertEqual(fetch(self.ports["plain"], headers=large).status, 200)
+        self.assertEqual(fetch(self.ports["small"], headers=large).status, 431)
+
+    # field: HttpProtocolOptions@downstream.max_headers_count
+    def test_number_of_headers(self) -> None:
+        many = [("x-%d" % number, "v") for number in range(8)]
+        self.assertEqual(fetch(self.ports["plain"], headers=many).status, 200)
+        self.assertEqual(fetch(self.ports["few"], headers=many).status, 431)
+
+    # field: HttpProtocolOptions@downstream.max_requests_per_connection
+    def test_number_of_requests(self) -> None:
+        with Connection(self.ports["two"]) as connection:
+            self.assertIsNone(connection.request().header("connection"))
+            self.assertEqual(connection.request().header("connection"), "close")
+            self.assertTrue(connection.closed_within(3))
+
+    # field: HttpProtocolOptions@downstream.max_connection_duration
+    def test_age_of_a_connection(self) -> None:
+        with Connection(self.ports["short-lived"]) as connection:
+            self.assertEqual(connection.request().status, 200)
+            self.assertTrue(connection.closed_within(3))
+        self.weir.wait_stat("http.short-lived.downstream_cx_max_duration_reached", 1)
+
+    # field: HttpProtocolOptions@downstream.max_stream_duration
+    def test_age_of_a_stream(self) -> None:
+        self.assertEqual(fetch(self.ports["hasty"], headers=[("x-test-delay", "5")]).status, 504)
+        self.weir.wait_stat("http.hasty.downstream_rq_max_duration_reached", 1)
+
+    # field: HttpProtocolOptions@downstream.headers_with_underscores_action
+    def test_names_with_underscores(self) -> None:
+        underscored = [("x_a", "1"), ("x-b", "2")]
+        self.assertEqual(self.seen("plain", headers=underscored)["headers"].get("x_a"), ["1"])
+        self.assertEqual(fetch(self.ports["strict"], headers=underscored).status, 400)
+        kept = self.seen("dropping", headers=underscored)["headers"]
+        self.assertNotIn("x_a", kept)
+        self.assertEqual(kept["x-b"], ["2"])
+
+
+class IdentityTest(VariantsTestCase):
+    """Who the client is, and what is told of it."""
+
+    routes = [route({"prefix": "/"}, "echo", response_headers_to_add=[
+        {"header": {"key": "x-client", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}}])]
+    variants = {
+        "hop": {"use_remote_address": True, "xff_num_trusted_hops": 1},
+        "edge": {"use_remote_address": True}, "silent": {"use_remote_address": True, "skip_xff_append": True},
+        "named": {"via": "1.1 edge"}, "telling": {"always_set_request_id_in_response": True},
+        "appending": {"server_header_transformation": "APPEND_IF_ABSENT"},
+        "passing": {"server_header_transformation": "PASS_THROUGH"},
+        "portless": {"strip_any_host_port": True}, "own-port": {"strip_matching_host_port": True}}
+
+    # field: HttpConnectionManager.xff_num_trusted_hops
+    def test_trusted_hops(self) -> None:
+        told = [("x-forwarded-for", "203.0.113.1, 203.0.113.2")]
+        self.assertEqual(fetch(self.ports["edge"], headers=told).header("x-client"), "127.0.0.1")
+        self.assertEqual(fetch(self.ports["hop"], headers=told).header("x-client"), "203.0.113.2")
+
+    # field: HttpConnectionManager.skip_xff_append
+    def test_a_proxy_that_does_not_add_itself(self) -> None:
+        told = [("x-forwarded-for", "203.0.113.1")]
+        self.assertEqual(self.seen("silent", headers=told)["headers"]["x-forwarded-for"], ["203.0.113.1"])
+        self.assertNotIn("x-forwarded-for", self.seen("silent")["headers"])
+
+    # field: HttpConnectionManager.via
+    def test_via(self) -> None:
+        response = fetch(self.ports["named"], headers=[("via", "1.0 first"), ("x-test-header", "via=1.1 origin")])
+        self.assertEqual(self.echoed(response)["headers"]["via"], ["1.0 first, 1.1 edge"])
+        self.assertEqual(response.header("via"), "1.1 origin, 1.1 edge")
+
+    # field: HttpConnectionManager.always_set_request_id_in_response
+    def test_request_id_in_the_response(self) -> None:
+        response = fetch(self.ports["telling"])
+        self.assertEqual([response.header("x-request-id")], self.echoed(response)["headers"]["x-request-id"])
+        self.assertIsNone(fetch(self.ports["plain"]).header("x-request-id"))
+
+    # field: HttpConnectionManager.server_header_transformation
+    def test_server_header(self) -> None:
+        origin = [("x-test-header", "server=origin")]
+        for variant, with_origin, without in (("plain", "weir", "weir"), ("appending", "origin", "weir"), ("passing", "origin", None)):
+            with self.subTest(variant):
+                self.assertEqual(fetch(self.ports[variant], headers=origin).header("server"), with_origin)
+                self.assertEqual(fetch(self.ports[variant]).header("server"), without)
+
+    # field: HttpConnectionManager.strip_any_host_port, HttpConnectionManager.strip_matching_host_port
+    def test_ports_of_hosts(self) -> None:
+        own = "a.example:%d" % self.ports["own-port"]
+        for variant, host, expected in (("plain", own, own), ("portless", "a.example:81", "a.example"),
+                                        ("own-port", own, "a.example"), ("own-port", "a.example:81", "a.example:81")):
+            with self.subTest(variant=variant, host=host):
+                self.assertEqual(self.seen(variant, host=host)["headers"]["host"], [expected])
+
+
+class PipeTest(WeirTestCase):
+    """Listeners at Unix sockets: their clients are strangers, whatever they say."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.paths = {name: cls.sandbox.path(name + ".sock") for name in ("replacing", "preserving")}
+        listeners = []
+        for name, path in cls.paths.items():
+            listener = http_listener(0, [route({"prefix": "/"}, "echo")], name=name, stat_prefix=name, use_remote_address=True,
+                                     preserve_external_request_id=name == "preserving")
+            listener["address"] = {"pipe": {"path": path}}
+            listeners.append(listener)
+        cls.weir = Weir(cls.sandbox, bootstrap(listeners, [cluster("echo", cls.echo.port)]))
+
+    def request_id_seen(self, name: str) -> str:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(self.paths[name])
+            sock.sendall(b"GET / HTTP/1.1\r\nhost: t\r\nx-request-id: theirs\r\n\r\n")
+            return self.echoed(Reader(sock).response("GET"))["headers"]["x-request-id"][0]
+
+    # field: HttpConnectionManager.preserve_external_request_id
+    def test_request_ids_of_strangers(self) -> None:
+        self.assertNotEqual(self.request_id_seen("replacing"), "theirs")
+        self.assertEqual(self.request_id_seen("preserving"), "theirs")
+
+
+class Http1Test(VariantsTestCase):
+    """Settings of the codec."""
+
+    variants = {"origin-form": {"http_protocol_options": {"allow_absolute_url": False}},
+                "old": {"http_protocol_options": {"accept_http_10": True}},
+                "proper": {"http_protocol_options": {"header_key_format": {"proper_case_words": {}}}}}
+
+    # field: HttpConnectionManager.http_protocol_options, Http1ProtocolOptions@downstream.allow_absolute_url
+    def test_absolute_form(self) -> None:
+        for variant, status in (("plain", 200), ("origin-form", 400)):
+            with Connection(self.ports[variant]) as connection:
+                connection.send(b"GET http://test.example/x HTTP/1.1\r\nhost: test.example\r\n\r\n")
+                self.assertEqual(connection.read_response().status, status)
+
+    # field: Http1ProtocolOptions@downstream.accept_http_10
+    def test_http_1_0(self) -> None:
+        for variant, status in (("plain", 426), ("old", 200)):
+            with Connection(self.ports[variant]) as connection:
+                connection.send(b"GET / HTTP/1.0\r\nhost: test.example\r\n\r\n")
+                self.assertEqual(connection.read_response().status, status)
+
+    # field: Http1ProtocolOptions@downstream.header_key_format, HeaderKeyFormat.proper_case_words
+    def test_proper_case(self) -> None:
+        names = [name for name, _ in fetch(self.ports["proper"]).headers]
+        self.assertIn("Content-Length", names)
+        self.assertIn("X-Envoy-Upstream-Service-Time", names)
+        self.assertIn("content-length", [name for name, _ in fetch(self.ports["plain"]).headers])
+
+
+class FiltersTest(WeirTestCase):
+    """Filters of the list that are off, unknown or told otherwise by a route."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+
+        def level(name: str) -> dict:
+            return {"mark": {"@type": MUTATION_PER_ROUTE, "mutations": {"response_mutations": [set_header("x-level", name)]}}}
+
+        weighted = {"weighted_clusters": {"clusters": [{"name": "echo", "weight": 1, "typed_per_filter_config": level("cluster")}]}}
+        mark = {"name": "mark", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [set_header("x-mark", "on")]}}}
+        sleeping = {"name": "sleeping", "disabled": True, "typed_config": {
+            "@type": MUTATION, "mutations": {"response_mutations": [set_header("x-sleeping", "awake")]}}}
+        unknown = {"name": "cors", "is_optional": True, "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.cors.v3.Cors"}}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+            cls.port, route_config={"typed_per_filter_config": level("table")},
+            virtual_hosts=[
+                {"name": "host", "domains": ["host.example"], "typed_per_filter_config": level("host"), "routes": [
+                    route({"prefix": "/route"}, "echo", typed_per_filter_config=level("route")),
+                    route({"prefix": "/cluster"}, action=weighted, typed_per_filter_config=level("route")),
+                    route({"prefix": "/"}, "echo")]},
+                {"name": "any", "domains": ["*"], "routes": [
+                    route({"prefix": "/wake"}, "echo", typed_per_filter_config={
+                        "sleeping": {"@type": FILTER_CONFIG}}),
+                    route({"prefix": "/off"}, "echo", typed_per_filter_config={
+                        "mark": {"@type": FILTER_CONFIG, "disabled": True}}),
+                    route({"prefix": "/"}, "echo")]}],
+            http_filters=[unknown, mark, sleeping])], [cluster("echo", cls.echo.port)]))
+
+    def level_of(self, path: str, host: str) -> Any:
+        return fetch(self.port, path, host=host).header("x-level")
+
+    # field: RouteConfiguration.typed_per_filter_config, VirtualHost.typed_per_filter_config, HttpFilter.name
+    # field: ClusterWeight.typed_per_filter_config
+    def test_the_most_specific_level_counts(self) -> None:
+        self.assertEqual(self.level_of("/", "other.example"), "table")
+        self.assertEqual(self.level_of("/", "host.example"), "host")
+        self.assertEqual(self.level_of("/route", "host.example"), "route")
+        self.assertEqual(self.level_of("/cluster", "host.example"), "cluster")
+
+    # field: HttpFilter.disabled
+    def test_a_disabled_filter_is_woken_by_a_route(self) -> None:
+        self.assertIsNone(fetch(self.port).header("x-sleeping"))
+        self.assertEqual(fetch(self.port, "/wake").header("x-sleeping"), "awake")
+
+    def test_a_route_turns_a_filter_off(self) -> None:
+        self.assertEqual(fetch(self.port).header("x-mark"), "on")
+        self.assertIsNone(fetch(self.port, "/off").header("x-mark"))
+
+    # field: HttpFilter.is_optional
+    def test_an_unknown_optional_filter_is_left_out(self) -> None:
+        self.assertEqual(fetch(self.port).status, 200)
+        self.assertRegex(self.weir.process.log(), r"warning: .*http_filters\[0\].*is_optional")
+
+
+class SuppressTest(WeirTestCase):
+    """The router without headers of its own."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        listener = http_listener(cls.port, [route({"prefix": "/"}, "echo")])
+        listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]["typed_config"]["suppress_envoy_headers"] = True
+        cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("echo", cls.echo.port)]))
+
+    # field: Router.suppress_envoy_headers
+    def test_no_headers_of_the_routers_own(self) -> None:
+        response = fetch(self.port)
+        self.assertIsNone(response.header("x-envoy-upstream-service-time"))
+        self.assertNotIn("x-envoy-expected-rq-timeout-ms", self.echoed(response)["headers"])
+
+
+class CloseTest(WeirTestCase):
+    """How long a connection stays that weir wants to end."""
+
+    # field: HttpConnectionManager.delayed_close_timeout
+    def test_waiting_for_the_client_to_close(self) -> None:
+        ports = {"patient": self.sandbox.free_port(), "quick": self.sandbox.free_port()}
+        one_request = {"max_requests_per_connection": 1}
+        weir = Weir(self.sandbox, bootstrap([
+            http_listener(ports["patient"], [direct({"prefix": "/"}, "x")], name="patient", stat_prefix="patient",
+                          common_http_protocol_options=one_request, delayed_close_timeout="60s"),
+            http_listener(ports["quick"], [direct({"prefix": "/"}, "x")], name="quick", stat_prefix="quick",
+                          common_http_protocol_options=one_request)]))
+        with Connection(ports["patient"]) as patient, Connection(ports["quick"]) as quick:
+            for connection in (patient, quick):
+                self.assertEqual(connection.request().header("connection"), "close")
+            # The default of one second has passed for both of them, then.
+            weir.wait_stat("http.quick.downstream_cx_destroy", 1)
+            self.assertEqual(weir.stat("http.patient.downstream_cx_active"), 1)
+
+    # field: HttpConnectionManager.drain_timeout
+    def test_idle_connections_of_a_chain_that_changed(self) -> None:
+        port = self.sandbox.free_port()
+
+        def configuration(value: str) -> dict:
+            mark = {"name": "mark", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [set_header("x-mark", value)]}}}
+            return bootstrap([http_listener(port, [direct({"prefix": "/"}, "x")], http_filters=[mark], drain_timeout="0.2s")])
+
+        weir = Weir(self.sandbox, configuration("old"), arguments=["--drain-strategy", "immediate"])
+        with Connection(port) as connection:
+            self.assertEqual(connection.request().header("x-mark"), "old")
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(configuration("new")) + "\n")
+            os.kill(weir.process.popen.pid, signal.SIGHUP)
+            wait_until(lambda: fetch(port).header("x-mark") == "new", "the new filters answer")
+            self.assertTrue(connection.closed_within(3))
+
+
+if __name__ == "__main__":
+    main()
