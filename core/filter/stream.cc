@@ -124,6 +124,14 @@ void Stream::request_trailers_arrived() {
   if (!stopped() && !replied_locally_) request_.trailers(0);
 }
 
+void*& Stream::shared(const void* key) {
+  for (Shared* at = shared_; at != nullptr; at = at->next) {
+    if (at->key == key) return at->value;
+  }
+  shared_ = arena_.make<Shared>(Shared{key, nullptr, shared_});
+  return shared_->value;
+}
+
 Resume Stream::resume_handle() { return Resume(*this, running_position_, running_response_); }
 
 void Stream::buffer_body(uint32_t limit) {

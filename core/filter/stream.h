@@ -82,6 +82,10 @@ class Stream final : private FlowControl::Reader {
     return static_cast<const T*>(host_.route_config(running_filter_id()));
   }
 
+  // A pointer that the filters of one kind share on this stream, to agree on something; nullptr at first. `key`: the
+  // address of something of that kind. What it points at belongs in arena().
+  void*& shared(const void* key);
+
   StreamHost& host() { return host_; }
   FlowControl& request_flow() { return request_flow_; }
   FlowControl& response_flow() { return response_flow_; }
@@ -129,6 +133,11 @@ class Stream final : private FlowControl::Reader {
     const void* user = nullptr;
   };
   class Running;
+  struct Shared {
+    const void* key;
+    void* value;
+    Shared* next;
+  };
 
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   uint32_t running_filter_id() const;
@@ -170,6 +179,7 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap* request_trailers_ = nullptr;
   http::HeaderMap* response_trailers_ = nullptr;
   Reply reply_;
+  Shared* shared_ = nullptr;
   FlowControl request_flow_;
   FlowControl response_flow_;
   static constexpr size_t kHeldBlocks = 4;

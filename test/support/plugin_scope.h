@@ -28,6 +28,8 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
   // The per-route configuration that this message is.
   std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
+  // What the plugin of a smaller kind that this message configures is made of; a pointer to the kind's interface.
+  std::shared_ptr<const void> extension(const google::protobuf::Message& config);
 
  private:
   void error(const std::string& path, const std::string& message) override { errors_.push_back(path + ": " + message); }
@@ -36,9 +38,7 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   }
   void check_fields(const google::protobuf::Message&, const std::string&, std::initializer_list<std::string_view>,
                     std::initializer_list<std::string_view>) override {}
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
-    return nullptr;
-  }
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   size_t errors() const override { return errors_.size(); }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 

@@ -1,0 +1,274 @@
+// The filters compressor and decompressor with the real codings.
+#include <gtest/gtest.h>
+
+#include "envoy/extensions/compression/brotli/compressor/v3/brotli.pb.h"
+#include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
+#include "envoy/extensions/compression/gzip/decompressor/v3/gzip.pb.h"
+#include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
+#include "envoy/extensions/filters/http/decompressor/v3/decompressor.pb.h"
+#include "test/support/filter_harness.h"
+#include "test/support/plugin_scope.h"
+
+namespace weir::test {
+namespace {
+
+namespace pb = envoy::extensions::filters::http::compressor::v3;
+namespace compression = envoy::extensions::compression;
+
+pb::Compressor compressor() {
+  pb::Compressor proto;
+  proto.mutable_compressor_library()->set_name("text");
+  proto.mutable_compressor_library()->mutable_typed_config()->PackFrom(compression::gzip::compressor::v3::Gzip());
+  proto.mutable_response_direction_config();
+  return proto;
+}
+pb::Compressor brotli() {
+  pb::Compressor proto = compressor();
+  proto.mutable_compressor_library()->mutable_typed_config()->PackFrom(compression::brotli::compressor::v3::Brotli());
+  return proto;
+}
+envoy::extensions::filters::http::decompressor::v3::Decompressor decompressor() {
+  envoy::extensions::filters::http::decompressor::v3::Decompressor proto;
+  proto.mutable_decompressor_library()->set_name("any");
+  proto.mutable_decompressor_library()->mutable_typed_config()->PackFrom(compression::gzip::decompressor::v3::Gzip());
+  return proto;
+}
+
+const std::string kText = std::string(500, 'a') + std::string(500, 'b');
+
+std::string gunzip(const std::string& coded) {
+  static PluginScope plugins;
+  auto coding = std::static_pointer_cast<const http::ContentCoding>(
+      plugins.extension(compression::gzip::decompressor::v3::Gzip()));
+  BlockPool pool;
+  Slices in, out;
+  in.append_copy(coded, pool);
+  EXPECT_EQ(coding->make_coder()->process(in, http::Flush::kEnd, out, pool), http::CodingResult::kOk);
+  return out.to_string();
+}
+
+// One exchange: the response has `headers` and kText as its body.
+struct Exchange {
+  Headers request = {{":method", "GET"}, {":path", "/"}, {"accept-encoding", "gzip"}};
+  Headers response = {{":status", "200"}, {"content-type", "text/plain"}, {"content-length", "1000"}};
+  std::string body = kText;
+  Message result{};
+  std::string accepted_upstream{};
+
+  void run(FilterHarness& harness) {
+    harness.send_headers(request, true);
+    harness.run(20ms);
+    accepted_upstream = harness.request().header("accept-encoding");
+    harness.respond_headers(response);
+    harness.respond_data(body, true);
+    harness.run();
+    result = harness.response();
+  }
+};
+
+Exchange exchange(const std::vector<filter::HttpFilterEntry>& filters, Exchange script = {},
+                  std::shared_ptr<const void> route = nullptr) {
+  FilterHarness harness(filters);
+  if (route != nullptr) harness.set_route_config("envoy.filters.http.compressor", std::move(route));
+  script.run(harness);
+  return script;
+}
+
+TEST(Compressor, CompressesWhatTheClientAccepts) {
+  PluginScope plugins;
+  run_under_chaos({plugins.http_filter(compressor())}, [](FilterHarness& harness) {
+    Exchange script;
+    script.run(harness);
+    EXPECT_EQ(script.result.header("content-encoding"), "gzip");
+    EXPECT_EQ(script.result.header("content-length"), "(none)");
+    EXPECT_EQ(script.result.header("vary"), "Accept-Encoding");
+    EXPECT_EQ(gunzip(script.result.body), kText);
+    EXPECT_EQ(script.accepted_upstream, "gzip");
+  });
+  EXPECT_TRUE(plugins.error_texts().empty());
+}
+
+TEST(Compressor, TrailersDoNotCutTheBody) {
+  PluginScope plugins;
+  run_under_chaos({plugins.http_filter(compressor())}, [](FilterHarness& harness) {
+    harness.send_headers({{":method", "GET"}, {":path", "/"}, {"accept-encoding", "gzip"}}, true);
+    harness.run(20ms);
+    harness.respond_headers({{":status", "200"}, {"content-type", "text/plain"}});
+    harness.respond_data(kText);
+    harness.respond_trailers({{"x-end", "1"}});
+    harness.run();
+    EXPECT_EQ(gunzip(harness.response().body), kText);
+    EXPECT_EQ(harness.response().trailer("x-end"), "1");
+  });
+}
+
+TEST(Compressor, RequestsToo) {
+  PluginScope plugins;
+  pb::Compressor proto = compressor();
+  proto.mutable_request_direction_config();
+  run_under_chaos({plugins.http_filter(proto)}, [](FilterHarness& harness) {
+    harness.send_headers({{":method", "POST"}, {":path", "/"}, {"content-type", "text/plain"}});
+    harness.send_data(kText.substr(0, 400));
+    harness.send_data(kText.substr(400), true);
+    harness.run(50ms);
+    EXPECT_EQ(harness.request().header("content-encoding"), "gzip");
+    EXPECT_EQ(gunzip(harness.request().body), kText);
+  });
+}
+
+TEST(Compressor, LeavesAloneWhatMustNotBeCoded) {
+  PluginScope plugins;
+  auto untouched = [&](Headers response, std::string body = kText) {
+    Exchange script;
+    script.response = std::move(response);
+    script.body = std::move(body);
+    Exchange done = exchange({plugins.http_filter(compressor())}, script);
+    EXPECT_EQ(done.result.body, script.body);
+    return done.result.header("vary");
+  };
+  EXPECT_EQ(untouched({{":status", "200"}, {"content-type", "image/png"}}), "(none)");
+  EXPECT_EQ(untouched({{":status", "200"}, {"content-type", "text/plain"}, {"content-encoding", "br"}}), "(none)");
+  EXPECT_EQ(untouched({{":status", "200"}, {"content-type", "text/plain"}, {"cache-control", "max-age=1, no-transform"}}),
+            "(none)");
+  EXPECT_EQ(untouched({{":status", "206"}, {"content-type", "text/plain"}, {"content-range", "bytes 0-999/2000"}}), "(none)");
+  EXPECT_EQ(untouched({{":status", "200"}, {"content-type", "text/plain"}, {"content-length", "5"}}, "short"), "(none)");
+}
+
+TEST(Compressor, VaryAlsoForClientsThatDoNotAccept) {
+  PluginScope plugins;
+  Exchange script;
+  script.request = {{":method", "GET"}, {":path", "/"}};
+  script.response.emplace_back("vary", "Origin");
+  Exchange done = exchange({plugins.http_filter(compressor())}, script);
+  EXPECT_EQ(done.result.header("content-encoding"), "(none)");
+  EXPECT_EQ(done.result.header("content-length"), "1000");
+  EXPECT_EQ(done.result.header("vary"), "Origin, Accept-Encoding");
+  script.response.back().second = "accept-encoding";
+  EXPECT_EQ(exchange({plugins.http_filter(compressor())}, script).result.header("vary"), "accept-encoding");
+  script.response.back().second = "*";
+  EXPECT_EQ(exchange({plugins.http_filter(compressor())}, script).result.header("vary"), "*");
+}
+
+TEST(Compressor, Etags) {
+  PluginScope plugins;
+  auto etag_after = [&](const pb::Compressor& proto, const char* etag) {
+    Exchange script;
+    script.response.emplace_back("etag", etag);
+    Exchange done = exchange({plugins.http_filter(proto)}, script);
+    return done.result.header("etag") + (done.result.header("content-encoding") == "gzip" ? " coded" : " plain");
+  };
+  pb::Compressor proto = compressor();
+  EXPECT_EQ(etag_after(proto, "\"v1\""), "(none) coded");
+  EXPECT_EQ(etag_after(proto, "W/\"v1\""), "W/\"v1\" coded");
+  proto.mutable_response_direction_config()->set_disable_on_etag_header(true);
+  EXPECT_EQ(etag_after(proto, "\"v1\""), "\"v1\" plain");
+}
+
+TEST(Compressor, UncompressibleCodesAndTypesAndLengths) {
+  PluginScope plugins;
+  pb::Compressor proto = compressor();
+  auto& response = *proto.mutable_response_direction_config();
+  response.add_uncompressible_response_codes(404);
+  response.add_uncompressible_response_codes(403);
+  response.mutable_common_config()->add_content_type("Application/X-Own");
+  response.mutable_common_config()->mutable_min_content_length()->set_value(1001);
+  response.set_status_header_enabled(true);
+  auto status_of = [&](Headers headers) {
+    Exchange script;
+    script.response = std::move(headers);
+    return exchange({plugins.http_filter(proto)}, script).result.header("x-envoy-compression-status");
+  };
+  EXPECT_EQ(status_of({{":status", "404"}, {"content-type", "application/x-own"}}), "gzip;StatusCodeNotAllowed");
+  EXPECT_EQ(status_of({{":status", "200"}, {"content-type", "text/plain"}}), "gzip;ContentTypeNotAllowed");
+  EXPECT_EQ(status_of({{":status", "200"}, {"content-type", "application/x-own"}, {"content-length", "1000"}}),
+            "gzip;ContentLengthTooSmall");
+  EXPECT_EQ(status_of({{":status", "200"}, {"content-type", "application/x-own; charset=utf-8"}}), "gzip;Compressed");
+}
+
+TEST(Compressor, SeveralAgreeOnOneCoding) {
+  PluginScope plugins;
+  std::vector<filter::HttpFilterEntry> chain = {plugins.http_filter(compressor(), "gzip"),
+                                                plugins.http_filter(brotli(), "br")};
+  Exchange script;
+  script.request.back().second = "gzip;q=0.5, br";
+  EXPECT_EQ(exchange(chain, script).result.header("content-encoding"), "br");
+  script.request.back().second = "gzip, br;q=0.5";
+  EXPECT_EQ(exchange(chain, script).result.header("content-encoding"), "gzip");
+  EXPECT_EQ(exchange(chain, script).result.header("vary"), "Accept-Encoding");
+  pb::Compressor first = brotli();
+  first.set_choose_first(true);
+  chain[1] = plugins.http_filter(first, "br");
+  script.request.back().second = "gzip, br";
+  EXPECT_EQ(exchange(chain, script).result.header("content-encoding"), "br");
+}
+
+TEST(Compressor, PerRoute) {
+  PluginScope plugins;
+  pb::CompressorPerRoute off;
+  off.set_disabled(true);
+  EXPECT_EQ(exchange({plugins.http_filter(compressor())}, {}, plugins.route_config(off)).result.body, kText);
+  // Off in the filter, on on the route, with another library and without the header for the upstream.
+  pb::Compressor proto = compressor();
+  proto.mutable_response_direction_config()->mutable_common_config()->mutable_enabled()->mutable_default_value()->set_value(
+      false);
+  EXPECT_EQ(exchange({plugins.http_filter(proto)}).result.body, kText);
+  pb::CompressorPerRoute on;
+  auto& overrides = *on.mutable_overrides();
+  overrides.mutable_response_direction_config()->mutable_remove_accept_encoding_header()->set_value(true);
+  *overrides.mutable_compressor_library() = brotli().compressor_library();
+  Exchange script;
+  script.request.back().second = "br";
+  Exchange done = exchange({plugins.http_filter(proto)}, script, plugins.route_config(on));
+  EXPECT_EQ(done.result.header("content-encoding"), "br");
+  EXPECT_EQ(done.accepted_upstream, "(none)");
+}
+
+TEST(Compressor, AnUnknownLibraryIsAnError) {
+  PluginScope plugins;
+  pb::Compressor proto = compressor();
+  proto.mutable_compressor_library()->mutable_typed_config()->PackFrom(compression::gzip::decompressor::v3::Gzip());
+  const auto* descriptor = PluginScope::registry().http_filter(proto.GetTypeName());
+  ASSERT_NE(descriptor, nullptr);
+  (void)descriptor->make_config(proto, plugins.scope());
+  ASSERT_EQ(plugins.error_texts().size(), 1u);
+  EXPECT_NE(plugins.error_texts()[0].find("compressor_library.typed_config: "), std::string::npos);
+  EXPECT_NE(plugins.error_texts()[0].find("is not a compressor_library of this build; there are: "), std::string::npos);
+}
+
+TEST(Decompressor, BothDirections) {
+  PluginScope plugins;
+  std::string coded;
+  {
+    Exchange done = exchange({plugins.http_filter(compressor())});
+    coded = done.result.body;
+  }
+  run_under_chaos({plugins.http_filter(decompressor())}, [&](FilterHarness& harness) {
+    harness.send_headers({{":method", "POST"}, {":path", "/"}, {"content-encoding", "gzip"}, {"content-length", "99"}});
+    harness.send_data(coded.substr(0, 5));
+    harness.send_data(coded.substr(5), true);
+    harness.run(50ms);
+    EXPECT_EQ(harness.request().body, kText);
+    EXPECT_EQ(harness.request().header("content-encoding"), "(none)");
+    EXPECT_EQ(harness.request().header("content-length"), "(none)");
+    EXPECT_EQ(harness.request().header("accept-encoding"), "gzip");
+    harness.respond_headers({{":status", "200"}, {"content-encoding", "br, gzip"}});
+    harness.respond_data(coded, true);
+    harness.run();
+    EXPECT_EQ(harness.response().body, kText);
+    EXPECT_EQ(harness.response().header("content-encoding"), "br");
+  });
+}
+
+TEST(Decompressor, ABodyThatIsNoneIs400) {
+  PluginScope plugins;
+  run_under_chaos({plugins.http_filter(decompressor())}, [&](FilterHarness& harness) {
+    harness.send_headers({{":method", "POST"}, {":path", "/"}, {"content-encoding", "gzip"}});
+    harness.send_data("no gzip at all", true);
+    harness.run();
+    EXPECT_EQ(harness.response().header(":status"), "400");
+    EXPECT_EQ(harness.details(), "decompression_failed");
+  });
+}
+
+}  // namespace
+}  // namespace weir::test
