@@ -116,8 +116,7 @@ class CodedOutput {
 
  private:
   void pass_on() {
-    if (block_ && block_->used() > begin_)
-      out_.append(Slice(block_, block_->data() + begin_, block_->used() - begin_));
+    if (block_ && block_->used() > begin_) out_.append(Slice(block_, block_->data() + begin_, block_->used() - begin_));
     block_ = BlockRef();
   }
 

@@ -1,7 +1,6 @@
 #include "test/support/plugin_scope.h"
 
 #include <google/protobuf/any.pb.h>
-
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 

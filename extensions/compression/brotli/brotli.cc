@@ -172,7 +172,8 @@ class DecompressorConfig final : public http::ContentCoding {
 namespace weir::plugins {
 void compression_brotli(filter::RegistryBuilder& registry) {
   using namespace extensions::brotli;
-  registry.add(filter::describe_extension<CompressorConfig>("compressor_library", "envoy.compression.brotli.compressor"));
+  registry.add(
+      filter::describe_extension<CompressorConfig>("compressor_library", "envoy.compression.brotli.compressor"));
   registry.add(
       filter::describe_extension<DecompressorConfig>("decompressor_library", "envoy.compression.brotli.decompressor"));
 }

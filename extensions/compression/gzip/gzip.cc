@@ -130,7 +130,8 @@ class CompressorConfig final : public http::ContentCoding {
                                                                        filter::FactoryScope&) {
     CompressorSettings settings;
     // COMPRESSION_LEVEL_n is n; DEFAULT_COMPRESSION is zlib's own choice.
-    if (proto.compression_level() != compressor_pb::Gzip::DEFAULT_COMPRESSION) settings.level = proto.compression_level();
+    if (proto.compression_level() != compressor_pb::Gzip::DEFAULT_COMPRESSION)
+      settings.level = proto.compression_level();
     settings.strategy = proto.compression_strategy();  // the numbers are zlib's
     if (proto.has_memory_level()) settings.memory_level = static_cast<int>(proto.memory_level().value());
     if (proto.has_window_bits()) settings.window_bits = static_cast<int>(proto.window_bits().value());

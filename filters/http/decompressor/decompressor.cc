@@ -44,14 +44,16 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 
 Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) {
   if (response_ && !decompress(response_, settings_.response, stream, data, end))
-    return stream.reply_local(502, "decompression_failed", "the upstream's body is not what its content-encoding says\n");
+    return stream.reply_local(502, "decompression_failed",
+                              "the upstream's body is not what its content-encoding says\n");
   return Action::kContinue;
 }
 
 Action Filter::on_response_trailers(filter::Stream& stream, http::HeaderMap&) {
   Slices rest;
   if (response_ && !decompress(response_, settings_.response, stream, rest, true))
-    return stream.reply_local(502, "decompression_failed", "the upstream's body is not what its content-encoding says\n");
+    return stream.reply_local(502, "decompression_failed",
+                              "the upstream's body is not what its content-encoding says\n");
   return Action::kContinue;
 }
 
@@ -63,8 +65,8 @@ void Filter::begin(Coder& coder, const DirectionSettings& direction, filter::Str
   size_t comma = codings.rfind(',');
   std::string_view last = http::trim_spaces(comma == std::string_view::npos ? codings : codings.substr(comma + 1));
   bool ours = http::equals_ignoring_case(last, settings_.coders->coding().encoding());
-  bool may_transform = direction.ignore_no_transform ||
-                       !http::list_contains(headers.get(HeaderId::kCacheControl), "no-transform");
+  bool may_transform =
+      direction.ignore_no_transform || !http::list_contains(headers.get(HeaderId::kCacheControl), "no-transform");
   if (!ours || !may_transform) {
     direction.not_decompressed.inc();
     return;
@@ -112,8 +114,8 @@ void read_direction(const pb::Decompressor::CommonDirectionConfig& proto, filter
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::Decompressor& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
-    auto coding = filter::make_extension<http::ContentCoding>("decompressor_library", proto.decompressor_library(), scope,
-                                                              "decompressor_library");
+    auto coding = filter::make_extension<http::ContentCoding>("decompressor_library", proto.decompressor_library(),
+                                                              scope, "decompressor_library");
     if (coding == nullptr) return std::shared_ptr<const Config>();
     std::string prefix =
         "decompressor." + proto.decompressor_library().name() + "." + std::string(coding->stat_name()) + ".";

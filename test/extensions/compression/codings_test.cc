@@ -35,10 +35,12 @@ struct Pair {
 
 std::vector<Pair> pairs() {
   return {
-      {"gzip", coding_of(compression::gzip::compressor::v3::Gzip()), coding_of(compression::gzip::decompressor::v3::Gzip())},
+      {"gzip", coding_of(compression::gzip::compressor::v3::Gzip()),
+       coding_of(compression::gzip::decompressor::v3::Gzip())},
       {"br", coding_of(compression::brotli::compressor::v3::Brotli()),
        coding_of(compression::brotli::decompressor::v3::Brotli())},
-      {"zstd", coding_of(compression::zstd::compressor::v3::Zstd()), coding_of(compression::zstd::decompressor::v3::Zstd())},
+      {"zstd", coding_of(compression::zstd::compressor::v3::Zstd()),
+       coding_of(compression::zstd::decompressor::v3::Zstd())},
   };
 }
 
@@ -65,7 +67,8 @@ Outcome run(ContentCoder& coder, std::string_view text, size_t piece, Flush each
 }
 
 std::string words(size_t bytes, std::mt19937_64& random) {
-  static constexpr std::string_view kWords[] = {"weir ", "{\"id\":", "},\n", "proxy", "0123456789", " the ", "\"name\":"};
+  static constexpr std::string_view kWords[] = {"weir ",      "{\"id\":", "},\n",     "proxy",
+                                                "0123456789", " the ",    "\"name\":"};
   std::string text;
   while (text.size() < bytes) text += kWords[random() % std::size(kWords)];
   text.resize(bytes);
@@ -74,25 +77,25 @@ std::string words(size_t bytes, std::mt19937_64& random) {
 
 TEST(Codings, ThereAndBackInAnyPieces) {
   for_each_seed(3, [](uint64_t seed) {
-  std::mt19937_64 random(seed);
-  for (const Pair& pair : pairs()) {
-    EXPECT_EQ(pair.compressor->encoding(), pair.name);
-    auto compressor = pair.compressor->make_coder();
-    auto decompressor = pair.decompressor->make_coder();
-    for (size_t size : {0u, 1u, 100u, 16384u, 300000u}) {
-      std::string text = words(size, random);
-      for (size_t piece : {size_t{1000}, size_t{1 + random() % 70000}, size + 1}) {
-        Flush each = random() % 2 == 0 ? Flush::kNone : Flush::kSync;
-        Outcome coded = run(*compressor, text, piece, each);
-        ASSERT_EQ(coded.result, CodingResult::kOk);
-        Outcome plain = run(*decompressor, coded.text, 1 + random() % 5000, Flush::kSync);
-        EXPECT_EQ(plain.result, CodingResult::kOk) << pair.name << " " << size;
-        EXPECT_EQ(plain.text == text, true) << pair.name << " " << size;
-        compressor->reset();
-        decompressor->reset();
+    std::mt19937_64 random(seed);
+    for (const Pair& pair : pairs()) {
+      EXPECT_EQ(pair.compressor->encoding(), pair.name);
+      auto compressor = pair.compressor->make_coder();
+      auto decompressor = pair.decompressor->make_coder();
+      for (size_t size : {0u, 1u, 100u, 16384u, 300000u}) {
+        std::string text = words(size, random);
+        for (size_t piece : {size_t{1000}, size_t{1 + random() % 70000}, size + 1}) {
+          Flush each = random() % 2 == 0 ? Flush::kNone : Flush::kSync;
+          Outcome coded = run(*compressor, text, piece, each);
+          ASSERT_EQ(coded.result, CodingResult::kOk);
+          Outcome plain = run(*decompressor, coded.text, 1 + random() % 5000, Flush::kSync);
+          EXPECT_EQ(plain.result, CodingResult::kOk) << pair.name << " " << size;
+          EXPECT_EQ(plain.text == text, true) << pair.name << " " << size;
+          compressor->reset();
+          decompressor->reset();
+        }
       }
     }
-  }
   });
 }
 
@@ -114,24 +117,24 @@ TEST(Codings, SyncFlushGivesEverything) {
 
 TEST(Codings, BrokenBodiesAreRefused) {
   for_each_seed(3, [](uint64_t seed) {
-  std::mt19937_64 random(seed);
-  for (const Pair& pair : pairs()) {
-    auto compressor = pair.compressor->make_coder();
-    std::string coded = run(*compressor, words(20000, random), 20000).text;
-    auto decompressor = pair.decompressor->make_coder();
-    EXPECT_EQ(run(*decompressor, coded.substr(0, coded.size() / 2), 100).result, CodingResult::kInvalid) << pair.name;
-    decompressor->reset();
-    EXPECT_EQ(run(*decompressor, "this is no coded body at all", 100).result, CodingResult::kInvalid) << pair.name;
-    decompressor->reset();
-    EXPECT_EQ(run(*decompressor, "", 1).result, CodingResult::kInvalid) << pair.name;
-    // Anything may come: no crash, and it ends.
-    for (int i = 0; i < 200; ++i) {
-      std::string noise = coded;
-      for (int j = 0; j < 5; ++j) noise[random() % noise.size()] = static_cast<char>(random());
+    std::mt19937_64 random(seed);
+    for (const Pair& pair : pairs()) {
+      auto compressor = pair.compressor->make_coder();
+      std::string coded = run(*compressor, words(20000, random), 20000).text;
+      auto decompressor = pair.decompressor->make_coder();
+      EXPECT_EQ(run(*decompressor, coded.substr(0, coded.size() / 2), 100).result, CodingResult::kInvalid) << pair.name;
       decompressor->reset();
-      run(*decompressor, noise, 1 + random() % 3000);
+      EXPECT_EQ(run(*decompressor, "this is no coded body at all", 100).result, CodingResult::kInvalid) << pair.name;
+      decompressor->reset();
+      EXPECT_EQ(run(*decompressor, "", 1).result, CodingResult::kInvalid) << pair.name;
+      // Anything may come: no crash, and it ends.
+      for (int i = 0; i < 200; ++i) {
+        std::string noise = coded;
+        for (int j = 0; j < 5; ++j) noise[random() % noise.size()] = static_cast<char>(random());
+        decompressor->reset();
+        run(*decompressor, noise, 1 + random() % 3000);
+      }
     }
-  }
   });
 }
 

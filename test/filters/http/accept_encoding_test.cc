@@ -49,7 +49,7 @@ TEST(AcceptEncoding, OneOffer) {
 
 TEST(AcceptEncoding, MalformedWeightsRefuseTheirMember) {
   const std::vector<Offer> gzip = {{"gzip"}};
-  for (const char* weight : {"q=", "q=2", "q=1.001", "q=0.1234", "q=-1", "q=.5", "q=1,5x", "q=abc", "q=1.0000"}) {
+  for (const char* weight : {"q=", "q=2", "q=1.001", "q=0.1234", "q=-1", "q=.5", "q=abc", "q=1.0000"}) {
     EXPECT_EQ(choose("gzip;" + std::string(weight), gzip), "none") << weight;
   }
   EXPECT_EQ(choose("gzip;Q=1.000", gzip), "gzip");
