@@ -1,5 +1,9 @@
 #include "core/config/cluster_config.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,6 +18,7 @@ namespace {
 
 namespace pb = envoy::config::cluster::v3;
 using filter::ConfigReport;
+using google::protobuf::internal::WireFormatLite;
 
 constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
@@ -120,6 +125,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       report.error(at + ".endpoints[" + std::to_string(i) + "].priority",
                    std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
     }
+    out.endpoints.reserve(out.endpoints.size() + static_cast<size_t>(locality.lb_endpoints_size()));
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
@@ -221,9 +227,38 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 
 }  // namespace
 
+// Hashes the fields as they are on the wire, which costs no copy of the endpoints.
+ClusterTranslation identify_cluster(const pb::Cluster& proto) {
+  ClusterTranslation out;
+  out.spec.name = proto.name();
+  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    proto.SerializePartialToCodedStream(&coded);
+  }
+  out.host_fingerprint = std::hash<std::string_view>{}(bytes);
+  std::string rest;
+  google::protobuf::io::CodedInputStream fields(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
+  int begin = 0;
+  while (const uint32_t tag = fields.ReadTagNoLastTag()) {
+    if (!WireFormatLite::SkipField(&fields, tag)) break;
+    const int end = fields.CurrentPosition();
+    if (WireFormatLite::GetTagFieldNumber(tag) != pb::Cluster::kLoadAssignmentFieldNumber) {
+      rest.append(bytes, static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    }
+    begin = end;
+  }
+  out.spec_fingerprint = std::hash<std::string_view>{}(rest);
+  return out;
+}
+
 ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
                                      const filter::Registry& registry, filter::ConfigReport& report) {
-  ClusterTranslation out;
+  ClusterTranslation out = identify_cluster(proto);
   report.check_fields(
       proto, path,
       {"name", "alt_stat_name", "type", "connect_timeout", "per_connection_buffer_limit_bytes", "lb_policy",
@@ -234,8 +269,6 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
       {"dns_lookup_family", "dns_refresh_rate", "respect_dns_ttl", "metadata", "cleanup_interval",
        "ignore_health_on_host_removal", "wait_for_warm_on_init"});
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
-  out.spec.name = proto.name();
-  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     report.error(
         path + (proto.has_cluster_type() ? ".cluster_type" : ".type"),
@@ -275,11 +308,6 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
   read_breakers(proto, path, report, out.spec);
   read_policy(proto, path, registry, report, out);
   read_endpoints(proto, path, report, out);
-
-  pb::Cluster rest = proto;
-  rest.clear_load_assignment();
-  out.spec_fingerprint = fingerprint(rest);
-  out.host_fingerprint = fingerprint(proto);
   return out;
 }
 

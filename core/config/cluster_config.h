@@ -32,8 +32,13 @@ struct ClusterTranslation {
   std::vector<EndpointSpec> endpoints;
   lb::HostSet::Options host_options;
   uint64_t spec_fingerprint = 0;  // of everything but the endpoints
-  uint64_t host_fingerprint = 0;  // of endpoints and balancing
+  uint64_t host_fingerprint = 0;  // of everything
+  // The same as what is in force: nothing but the names and the fingerprints is filled in.
+  bool unchanged = false;
 };
+
+// The names and the fingerprints: cheap, and all that is needed to see whether there is anything to translate.
+ClusterTranslation identify_cluster(const envoy::config::cluster::v3::Cluster& proto);
 
 // Faults go to the report; the result is to be used only if there were none. `path`: of the message.
 ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,

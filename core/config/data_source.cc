@@ -63,6 +63,11 @@ Result<std::string> read_data_source(const DataSource& source, size_t max_bytes)
   return out;
 }
 
+bool data_source_is_inline(const DataSource& source) {
+  return source.specifier_case() != DataSource::kFilename &&
+         source.specifier_case() != DataSource::kEnvironmentVariable;
+}
+
 std::string_view data_source_field(const DataSource& source) {
   switch (source.specifier_case()) {
     case DataSource::kInlineString:

@@ -16,6 +16,8 @@ namespace weir::config {
 // `max_bytes` is one. Files are read once, when the configuration is: they are not watched.
 Result<std::string> read_data_source(const envoy::config::core::v3::DataSource& source, size_t max_bytes);
 
+bool data_source_is_inline(const envoy::config::core::v3::DataSource& source);
+
 // The field that is set, for paths: "filename".
 std::string_view data_source_field(const envoy::config::core::v3::DataSource& source);
 

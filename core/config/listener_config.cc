@@ -74,22 +74,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   spec.chains.push_back(std::move(chain));
 }
 
-}  // namespace
-
-ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
-  ListenerTranslation out;
-  scope.check_fields(
-      proto,
-      {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
-       "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
-       "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
-       "bind_to_port"},
-      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
-  out.address = translate_address(proto.address(), scope.at("address"), scope.report());
-  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
-    scope.error("bind_to_port", "false is not supported by weir yet");
-  out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
-  out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
+void read_socket_options(const pb::Listener& proto, ListenerTranslation& out) {
   out.options.transparent = proto.transparent().value();
   out.options.freebind = proto.freebind().value();
   out.options.ipv4_compat = proto.address().socket_address().ipv4_compat();
@@ -99,6 +84,31 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.options.unix_mode = proto.address().pipe().mode();
   }
   if (proto.has_tcp_backlog_size()) out.options.backlog = static_cast<int>(proto.tcp_backlog_size().value());
+}
+
+}  // namespace
+
+ListenerTranslation identify_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
+  ListenerTranslation out;
+  out.address = translate_address(proto.address(), scope.at("address"), scope.report());
+  out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
+  out.fingerprint = fingerprint(proto);
+  read_socket_options(proto, out);
+  return out;
+}
+
+ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
+  ListenerTranslation out = identify_listener(proto, scope);
+  scope.check_fields(
+      proto,
+      {"name", "address", "stat_prefix", "filter_chains", "default_filter_chain", "per_connection_buffer_limit_bytes",
+       "listener_filters", "listener_filters_timeout", "continue_on_listener_filters_timeout", "transparent",
+       "freebind", "reuse_port", "enable_reuse_port", "tcp_backlog_size", "max_connections_to_accept_per_socket_event",
+       "bind_to_port"},
+      {"metadata", "traffic_direction", "drain_type", "bypass_overload_manager", "ignore_global_conn_limit"});
+  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
+    scope.error("bind_to_port", "false is not supported by weir yet");
+  out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   if (proto.has_per_connection_buffer_limit_bytes())
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_connections_to_accept_per_socket_event()) {
@@ -140,7 +150,6 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_default_filter_chain())
     read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");
-  out.fingerprint = fingerprint(proto);
   return out;
 }
 

@@ -311,6 +311,7 @@ class Translator {
       return spec;
     }
     spec.body = std::move(*body);
+    if (!data_source_is_inline(message.body())) env_.read_outside(spec.body);
     if (spec.body.size() > max_body_) {
       path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
                                  " are allowed (max_direct_response_body_size_bytes of the route configuration)");

@@ -35,6 +35,9 @@ class RouteConfigEnv {
   virtual bool validate_clusters_by_default() const = 0;
   // Is there such a cluster? If not, `hint` may become what to do about it: which one was probably meant.
   virtual bool has_cluster(std::string_view name, std::string& hint) = 0;
+  // `content` is part of the table and came from a file or the environment: an unchanged message does not mean that the
+  // table is the same.
+  virtual void read_outside(std::string_view content) { (void)content; }
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
 

@@ -1,5 +1,8 @@
 #include "core/config/source_text.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -127,6 +130,10 @@ bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diag
   if (!file) {
     diagnostics.add(finding(path, {}, std::string("cannot be opened: ") + std::strerror(errno)));
     return false;
+  }
+  struct stat facts {};
+  if (fstat(fileno(file.get()), &facts) == 0 && S_ISREG(facts.st_mode)) {
+    out.reserve(std::min(static_cast<size_t>(facts.st_size), max_bytes) + 1);
   }
   char buffer[65536];
   while (const size_t n = std::fread(buffer, 1, sizeof buffer, file.get())) {

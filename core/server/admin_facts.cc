@@ -87,7 +87,7 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     view.observability_name = entry.spec.stat_name;
     view.default_priority = {entry.spec.breakers.max_connections, entry.spec.breakers.max_pending_requests,
                              entry.spec.breakers.max_requests, entry.spec.breakers.max_retries};
-    view.hosts = entry.members;
+    view.hosts = server_.clusters().members(entry);
     visit(view);
   }
 }

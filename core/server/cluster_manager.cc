@@ -22,6 +22,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   for (config::ClusterTranslation& from : clusters) {
     const std::string name = from.spec.name;
     kept.insert(name);
+    if (from.unchanged) continue;
     auto [it, fresh] = clusters_.try_emplace(name);
     Entry& entry = it->second;
     if (fresh) {
@@ -48,6 +49,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     if (fresh || entry.host_fingerprint != from.host_fingerprint) {
       entry.host_fingerprint = from.host_fingerprint;
       publish_hosts(entry, from, batch);
+      from.endpoints = {};  // of a large configuration, before the next ones are built
     }
   }
   for (auto it = clusters_.begin(); it != clusters_.end();) {
@@ -63,26 +65,37 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   }
 }
 
+std::span<const lb::HostEntry> ClusterManager::members(const Entry& entry) const {
+  const auto* set = static_cast<const lb::HostSet*>(publisher_.newest(SlotId{SlotKind::kHostSet, entry.slot.index}));
+  return set == nullptr ? std::span<const lb::HostEntry>() : set->hosts();
+}
+
+bool ClusterManager::has(std::string_view name, uint64_t fingerprint) const {
+  auto known = clusters_.find(name);
+  return known != clusters_.end() && known->second.host_fingerprint == fingerprint;
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    event::Publisher::Batch& batch) {
-  std::map<std::string, std::shared_ptr<lb::Host>> hosts;
+  // By address and hostname; the same host in every version that names it.
+  using Identity = std::pair<std::string_view, std::string_view>;
+  std::map<Identity, std::shared_ptr<lb::Host>> known;
+  for (const lb::HostEntry& member : members(entry)) {
+    known.emplace(Identity{member.host->text(), member.host->hostname()}, member.host);
+  }
+  std::set<const lb::Host*> taken;
   std::vector<lb::HostEntry> members;
+  members.reserve(from.endpoints.size());
   for (const config::EndpointSpec& endpoint : from.endpoints) {
     std::string text = endpoint.address.to_string();
-    std::string key = text + " " + endpoint.hostname;
-    std::shared_ptr<lb::Host>& host = hosts[key];
-    if (host == nullptr) {
-      auto known = entry.hosts.find(key);
-      if (known != entry.hosts.end()) {
-        host = known->second;
-      } else {
-        host = std::make_shared<lb::Host>(endpoint.address, text, endpoint.hostname, lanes_);
-      }
-    } else {
-      continue;  // named twice: one host
+    auto at = known.find({text, endpoint.hostname});
+    if (at == known.end()) {
+      auto host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
+      at = known.emplace(Identity{host->text(), host->hostname()}, host).first;
     }
+    if (!taken.insert(at->second.get()).second) continue;  // named twice: one host
     lb::HostEntry member;
-    member.host = host;
+    member.host = at->second;
     member.weight = endpoint.weight;
     member.priority = endpoint.priority;
     member.health = endpoint.health;
@@ -91,8 +104,6 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
     member.sub_zone = endpoint.sub_zone;
     members.push_back(std::move(member));
   }
-  entry.hosts = std::move(hosts);
-  entry.members = members;
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
   entry.stats->membership_total.set(set->hosts().size());

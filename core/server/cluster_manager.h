@@ -3,8 +3,9 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "core/config/cluster_config.h"
@@ -30,10 +31,12 @@ class ClusterManager {
     event::SlotId slot;
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
-    std::map<std::string, std::shared_ptr<lb::Host>> hosts;  // by address and hostname
-    std::vector<lb::HostEntry> members;
   };
-  const std::map<std::string, Entry>& clusters() const { return clusters_; }
+  const std::map<std::string, Entry, std::less<>>& clusters() const { return clusters_; }
+  // The members published last, whose text and hostname say which host they are. Good until the next apply().
+  std::span<const lb::HostEntry> members(const Entry& entry) const;
+  // Whether this is what is in force for the cluster.
+  bool has(std::string_view name, uint64_t fingerprint) const;
 
  private:
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
@@ -41,7 +44,7 @@ class ClusterManager {
   event::Publisher& publisher_;
   stats::Store& store_;
   const uint32_t lanes_;
-  std::map<std::string, Entry> clusters_;
+  std::map<std::string, Entry, std::less<>> clusters_;
   stats::Counter added_, modified_, removed_;
   stats::Gauge active_, warming_;
 };

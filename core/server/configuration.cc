@@ -54,6 +54,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
     staged.fingerprint = config::fingerprint(proto);
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
+    staged.fingerprint += read_outside_;
     event::SlotId slot = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
@@ -62,6 +63,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   void begin_owner(const std::string& listener) {
     owner_ = listener;
     next_of_owner_ = 0;
+    read_outside_ = 0;
   }
 
   // RouteConfigEnv
@@ -73,6 +75,11 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (hint.empty() && cds_) hint = "if it comes over CDS, set validate_clusters: false in the route configuration";
     return false;
   }
+  void read_outside(std::string_view content) override {
+    read_outside_ = read_outside_ * 31 + std::hash<std::string_view>{}(content) + 1;
+  }
+  // Whether the listener of begin_owner() did.
+  bool reads_outside() const { return read_outside_ != 0; }
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
@@ -109,19 +116,24 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool cds_ = false;
   std::string owner_;
   int next_of_owner_ = 0;
+  uint64_t read_outside_ = 0;  // a hash of it
 };
 
 }  // namespace
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics,
+                                  const InForce* in_force) {
   Configuration out;
+  out.parsed = system_clock().mono_now();
   const size_t found_before = diagnostics.items().size();
   const auto& resources = bootstrap.static_resources();
   config::NameTable clusters("static_resources.clusters", positions);
   for (int i = 0; i < resources.clusters_size(); ++i) {
-    clusters.add(resources.clusters(i).name(), static_cast<size_t>(i));
+    const std::string& name = resources.clusters(i).name();
+    clusters.add(name, static_cast<size_t>(i));
+    out.cluster_names += std::hash<std::string>{}(name);
   }
   const bool all_clusters = clusters.complete(diagnostics);
   Report report(positions, diagnostics);
@@ -139,6 +151,14 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
+    if (in_force != nullptr) {
+      auto known = config::identify_cluster(proto);
+      if (in_force->has_cluster(proto.name(), known.host_fingerprint)) {
+        known.unchanged = true;
+        out.clusters.push_back(std::move(known));
+        continue;
+      }
+    }
     out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
     intern_cluster(slots, proto.name());
   }
@@ -147,8 +167,20 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
-    routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
+    std::string owner = proto.name().empty() ? "listener " + std::to_string(i) : proto.name();
+    routes.begin_owner(owner);
+    // Routes of a listener are checked against the clusters.
+    if (in_force != nullptr && in_force->cluster_names == out.cluster_names) {
+      auto known = config::identify_listener(proto, scope);
+      if (in_force->has_listener(known.spec.name, known.fingerprint)) {
+        known.unchanged = true;
+        out.unchanged_routes.insert(std::move(owner));
+        out.listeners.push_back(std::move(known));
+        continue;
+      }
+    }
     auto listener = config::translate_listener(proto, scope);
+    listener.reads_outside = routes.reads_outside();
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {

@@ -62,6 +62,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
   // First everything that can fail.
   std::map<std::string, std::shared_ptr<const proxy::ListenSockets>> opened;
   for (const config::ListenerTranslation& from : listeners) {
+    if (from.unchanged) continue;
     auto known = listeners_.find(from.spec.name);
     if (known != listeners_.end() && known->second.wanted == from.address && known->second.options == from.options)
       continue;
@@ -77,6 +78,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
   for (config::ListenerTranslation& from : listeners) {
     const std::string name = from.spec.name;
     kept.insert(name);
+    if (from.unchanged) continue;
     auto [it, fresh] = listeners_.try_emplace(name);
     Entry& entry = it->second;
     if (!fresh && entry.fingerprint == from.fingerprint) continue;
@@ -94,6 +96,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
     }
     entry.fingerprint = from.fingerprint;
+    entry.reads_outside = from.reads_outside;
     entry.wanted = from.address;
     entry.options = from.options;
     from.spec.sockets = entry.sockets;
@@ -113,6 +116,11 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     it = listeners_.erase(it);
   }
   return absl::OkStatus();
+}
+
+bool ListenerManager::has(std::string_view name, uint64_t fingerprint) const {
+  auto known = listeners_.find(name);
+  return known != listeners_.end() && known->second.fingerprint == fingerprint && !known->second.reads_outside;
 }
 
 }  // namespace weir::server

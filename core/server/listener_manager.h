@@ -26,13 +26,16 @@ class ListenerManager {
   struct Entry {
     event::SlotId slot;
     uint64_t fingerprint = 0;
-    net::Address wanted;  // as configured
+    bool reads_outside = false;  // see config::ListenerTranslation
+    net::Address wanted;         // as configured
     net::ListenOptions options;
     std::shared_ptr<const proxy::ListenSockets> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
     std::shared_ptr<proxy::ConnectionLimit> limit;
   };
-  const std::map<std::string, Entry>& listeners() const { return listeners_; }
+  const std::map<std::string, Entry, std::less<>>& listeners() const { return listeners_; }
+  // Whether this is what is in force for the listener.
+  bool has(std::string_view name, uint64_t fingerprint) const;
 
  private:
   Result<std::shared_ptr<const proxy::ListenSockets>> open_sockets(const config::ListenerTranslation& from);
@@ -40,7 +43,7 @@ class ListenerManager {
   event::Publisher& publisher_;
   stats::Store& store_;
   const uint32_t workers_;
-  std::map<std::string, Entry> listeners_;
+  std::map<std::string, Entry, std::less<>> listeners_;
   stats::Counter added_, modified_, removed_, create_success_, create_failure_;
   stats::Gauge active_;
 };

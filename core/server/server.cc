@@ -1,5 +1,6 @@
 #include "core/server/server.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <set>
 
+#include "core/base/assert.h"
 #include "core/base/log.h"
 #include "core/config/proto_loader.h"
 #include "core/server/admin_facts.h"
@@ -67,12 +69,19 @@ Server::Server(const Options& options, const filter::Registry& registry)
   concurrency_ = store_.gauge("server.concurrency");
   uptime_ = store_.gauge("server.uptime");
   connections_ = store_.gauge("server.total_connections");
+  config_parse_ms_ = store_.gauge("server.config_parse_ms");
+  config_apply_ms_ = store_.gauge("server.config_apply_ms");
   reloads_ok_ = store_.counter("server.config_reload_success");
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
 
 // Files of a configuration that was refused may be open, and the writer counts in store_.
 Server::~Server() { stream::LogWriter::process().stop(2s); }
+
+uint64_t Server::milliseconds_since(MonoTime time) {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(system_clock().mono_now() - time).count());
+}
 
 int Server::start() {
   raise_descriptor_limit();
@@ -100,7 +109,9 @@ int Server::start() {
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
-  switch (load(true)) {
+  LoadResult loaded = load(true);
+  malloc_trim(0);  // what the messages of a large configuration took
+  switch (loaded) {
     case LoadResult::kBadConfiguration:
       return 1;
     case LoadResult::kCannotBind:
@@ -122,11 +133,18 @@ Server::LoadResult Server::load(bool first) {
   source.path = options_.config_path;
   source.overlay = options_.config_yaml;
   if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
+  const MonoTime begin = system_clock().mono_now();
   config::load_bootstrap(source, *bootstrap, positions, diagnostics);
+  config_parse_ms_.set(milliseconds_since(begin));
   Configuration configuration;
   if (!diagnostics.has_errors()) {
     PublisherSlots slots(*publisher_);
-    configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
+    InForce in_force;
+    in_force.has_cluster = [this](auto name, auto fingerprint) { return clusters_->has(name, fingerprint); };
+    in_force.has_listener = [this](auto name, auto fingerprint) { return listeners_->has(name, fingerprint); };
+    in_force.cluster_names = cluster_names_;
+    configuration =
+        translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics, first ? nullptr : &in_force);
   } else {
     check_configuration(*bootstrap, positions, registry_, store_, diagnostics);  // all faults of the file at once
   }
@@ -136,6 +154,10 @@ Server::LoadResult Server::load(bool first) {
     last_reload_error_ = text;
     return LoadResult::kBadConfiguration;
   }
+  // What is kept of the messages is their bytes: a large configuration is large above all as messages.
+  std::string bytes = bootstrap->SerializePartialAsString();
+  bootstrap.reset();
+  positions = {};
   event::Publisher::Batch batch;
   Status bound = listeners_->apply(std::move(configuration.listeners), batch);
   if (!bound.ok()) {
@@ -152,10 +174,16 @@ Server::LoadResult Server::load(bool first) {
     batch.set(publisher_->intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
   }
   for (const auto& [name, fingerprint] : routes_) {
+    if (configuration.unchanged_routes.contains(name.substr(0, name.rfind('/')))) {
+      routes[name] = fingerprint;
+      continue;
+    }
     if (!routes.contains(name)) batch.remove(publisher_->intern(event::SlotKind::kRouteTable, name));
   }
   routes_ = std::move(routes);
-  bootstrap_ = std::move(bootstrap);
+  bootstrap_bytes_ = std::move(bytes);
+  bootstrap_.reset();
+  cluster_names_ = configuration.cluster_names;
   loaded_at_ = system_clock().wall_now();
   if (first && !configuration.admin_address.empty()) {
     Status admin = admin_->listen(configuration.admin_address);
@@ -165,8 +193,11 @@ Server::LoadResult Server::load(bool first) {
       return LoadResult::kCannotBind;
     }
   }
-  if (!batch.empty() || first) {
-    publisher_->publish(std::move(batch), [this, first] {
+  if (batch.empty() && !first) {
+    config_apply_ms_.set(milliseconds_since(configuration.parsed));
+  } else {
+    publisher_->publish(std::move(batch), [this, first, parsed = configuration.parsed] {
+      config_apply_ms_.set(milliseconds_since(parsed));
       if (!first) return;
       if (state_ == State::kInitializing) state_ = State::kLive;
       live_.set(1);
@@ -180,6 +211,15 @@ Server::LoadResult Server::load(bool first) {
   }
   last_reload_error_.clear();
   return LoadResult::kOk;
+}
+
+const envoy::config::bootstrap::v3::Bootstrap& Server::bootstrap() {
+  if (bootstrap_ == nullptr) {
+    bootstrap_ = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
+    WEIR_CHECK(bootstrap_->ParsePartialFromString(bootstrap_bytes_));
+    lane().post([this] { bootstrap_.reset(); });
+  }
+  return *bootstrap_;
 }
 
 void Server::on_signal(int signal) {
@@ -198,7 +238,9 @@ void Server::on_signal(int signal) {
 
 bool Server::reload() {
   if (state_ == State::kDraining) return false;
-  if (load(false) != LoadResult::kOk) {
+  LoadResult loaded = load(false);
+  malloc_trim(0);
+  if (loaded != LoadResult::kOk) {
     reloads_failed_.inc();
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
     return false;

@@ -54,7 +54,8 @@ class Server {
   MonoTime started() const { return started_; }
   WallTime loaded_at() const { return loaded_at_; }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
+  // What is in force, read from its bytes: good until the end of the turn.
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
   const std::string& last_reload_error() const { return last_reload_error_; }
   void set_failed_health(bool failed) { failed_health_ = failed; }
   bool failed_health() const { return failed_health_; }
@@ -63,6 +64,7 @@ class Server {
   class DrainCheck;
   enum class LoadResult : uint8_t { kOk, kBadConfiguration, kCannotBind };
   LoadResult load(bool first);
+  static uint64_t milliseconds_since(MonoTime time);
   bool idle();
   void on_signal(int signal);
   void finish();
@@ -76,7 +78,9 @@ class Server {
   bool failed_health_ = false;
   int exit_code_ = 0;
   std::string last_reload_error_;
-  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+  std::string bootstrap_bytes_;
+  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;  // only while somebody looks at it
+  uint64_t cluster_names_ = 0;                                          // Configuration::cluster_names
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<event::Publisher> publisher_;
@@ -88,6 +92,8 @@ class Server {
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_;
   stats::Counter reloads_ok_, reloads_failed_;
+  // Of the last load: reading and checking the file, and from then until every lane had applied it.
+  stats::Gauge config_parse_ms_, config_apply_ms_;
 };
 
 }  // namespace weir::server

@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import compare
+import config_checks
 import harness
 import peers
 import scenarios
@@ -329,4 +330,5 @@ CHECKS = {
     "idle": (idle, "memory of idle keep-alive connections"),
     "startup": (startup, "start-up and memory at rest with the quickstart"),
     "filters": (filters, "what pass-through HTTP filters add"),
+    "big_config": (config_checks.big_config_check, "a configuration of 10,000 clusters, 100,000 endpoints, 10,000 routes"),
 }

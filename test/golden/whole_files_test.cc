@@ -61,8 +61,8 @@ void compare(const std::string& folder, int at_least) {
   EXPECT_GE(files, at_least);
 }
 
-TEST(WholeFiles, Mistakes) { compare("config/whole", 1); }
-TEST(WholeFiles, Shapes) { compare("shapes", 1); }
+TEST(WholeFiles, Mistakes) { compare("config/whole", 30); }
+TEST(WholeFiles, Shapes) { compare("shapes", 9); }
 
 }  // namespace
 }  // namespace weir::server
