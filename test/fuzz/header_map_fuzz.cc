@@ -107,7 +107,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       }
     }
-    if (model.size() > 2000) break;
+    if (model.size() > 600) break;
     first = std::find_if(model.begin(), model.end(), is_name);
     require(map.size() == model.size());
     require(map.contains(resolved) == (first != model.end()));

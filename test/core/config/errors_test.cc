@@ -183,6 +183,19 @@ TEST(Errors, AFindingIsOneLineOfText) {
   });
 }
 
+// Found by the fuzz target `bootstrap`: a value that could not be read became an item of a list, and stood nowhere.
+TEST(Errors, WhatCouldNotBeReadIsNotThere) {
+  Loaded<> list("static_resources:\n  clusters: @\n");
+  EXPECT_TRUE(list.diagnostics.unreadable());
+  EXPECT_EQ(list.message.static_resources().clusters_size(), 0);
+  EXPECT_EQ(list.index.find("static_resources.clusters[0]").line, 1);
+  Loaded<> map("static_resources: {clusters: [{typed_extension_protocol_options: {a: @}}]}");
+  ASSERT_EQ(map.message.static_resources().clusters_size(), 1);
+  EXPECT_TRUE(map.message.static_resources().clusters(0).typed_extension_protocol_options().empty());
+  Loaded<> other("static_resources: {clusterz: []}");
+  EXPECT_FALSE(other.diagnostics.unreadable());
+}
+
 TEST(Errors, Json) {
   Loaded<Cluster> a("{lb_policy: \"A\\tB\"}");
   EXPECT_EQ(a.diagnostics.json(),
