@@ -8,30 +8,51 @@
 #include <cstdio>
 #include <ctime>
 
+#include "core/base/log_format.h"
+
 namespace weir::log {
 
-std::atomic<int> current_level{static_cast<int>(Level::kInfo)};
+std::atomic<int> component_levels[kComponentCount];
 
 namespace {
-std::atomic<int> log_fd{2};
+
+constexpr size_t kMaxText = 4096;
+// In the order of Level.
 constexpr std::string_view kNames[] = {"trace", "debug", "info", "warning", "error", "critical", "off"};
+std::atomic<int> log_fd{2};
+
+LineFormat& line_format() {
+  static auto* const format = new LineFormat(*LineFormat::compile(LineFormat::kDefault));
+  return *format;
+}
+
 }  // namespace
 
-void set_level(Level level) { current_level.store(static_cast<int>(level), std::memory_order_relaxed); }
+void set_level(Level level) {
+  for (auto& one : component_levels) one.store(static_cast<int>(level), std::memory_order_relaxed);
+}
+
+void set_component_level(size_t component, Level level) {
+  component_levels[component].store(static_cast<int>(level), std::memory_order_relaxed);
+}
+
+Level component_level(size_t component) {
+  return static_cast<Level>(component_levels[component].load(std::memory_order_relaxed));
+}
 
 bool parse_level(std::string_view name, Level& level) {
   if (name == "warn") name = "warning";
   if (name == "err") name = "error";
   for (size_t i = 0; i < std::size(kNames); ++i) {
     if (kNames[i] == name) {
-      level = static_cast<Level>(i);
+      level = static_cast<Level>(static_cast<int>(i) + static_cast<int>(Level::kTrace));
       return true;
     }
   }
   return false;
 }
 
-std::string_view level_name(Level level) { return kNames[static_cast<int>(level)]; }
+std::string_view level_name(Level level) { return kNames[static_cast<int>(level) - static_cast<int>(Level::kTrace)]; }
 
 bool set_path(const std::string& path) {
   int fd = 2;
@@ -44,26 +65,32 @@ bool set_path(const std::string& path) {
   return true;
 }
 
+Status set_format(std::string_view pattern, bool escape) {
+  auto format = LineFormat::compile(pattern, escape);
+  if (!format.ok()) return format.status();
+  line_format() = std::move(*format);
+  return absl::OkStatus();
+}
+
 void write(Level level, std::string_view component, const char* format, ...) {
-  char line[2048];
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  tm parts;
-  gmtime_r(&now.tv_sec, &parts);
-  size_t length = strftime(line, sizeof(line), "[%Y-%m-%d %H:%M:%S", &parts);
-  length += static_cast<size_t>(snprintf(line + length, sizeof(line) - length, ".%03ld][%ld][%.*s][%.*s] ",
-                                         now.tv_nsec / 1000000, syscall(SYS_gettid),
-                                         static_cast<int>(level_name(level).size()), level_name(level).data(),
-                                         static_cast<int>(component.size()), component.data()));
+  char text[kMaxText];
   va_list arguments;
   va_start(arguments, format);
-  int written = vsnprintf(line + length, sizeof(line) - length - 1, format, arguments);
+  int written = vsnprintf(text, sizeof(text), format, arguments);
   va_end(arguments);
-  if (written > 0) length += static_cast<size_t>(written);
-  if (length > sizeof(line) - 2) length = sizeof(line) - 2;
-  line[length++] = '\n';
+  Line line;
+  clock_gettime(CLOCK_REALTIME, &line.time);
+  line.level = level_name(level);
+  line.component = component;
+  line.text = {text, written < 0 ? 0 : std::min(static_cast<size_t>(written), sizeof(text) - 1)};
+  line.thread = syscall(SYS_gettid);
+  int fd = log_fd.load(std::memory_order_relaxed);
+  line.colour = isatty(fd) == 1;
+  std::string out;
+  line_format().append(line, out);
+  out += '\n';
   // One write per line: lines of different threads do not mix. A full disk loses the line, never the process.
-  [[maybe_unused]] ssize_t ignored = ::write(log_fd.load(std::memory_order_relaxed), line, length);
+  [[maybe_unused]] ssize_t ignored = ::write(fd, out.data(), out.size());
 }
 
 }  // namespace weir::log

@@ -2,29 +2,55 @@
 #pragma once
 
 #include <atomic>
+#include <iterator>
 #include <string>
 #include <string_view>
 
+#include "core/base/status.h"
+
 namespace weir::log {
 
-enum class Level : int { kTrace, kDebug, kInfo, kWarning, kError, kCritical, kOff };
+// kInfo is 0, what static storage begins with.
+enum class Level : int { kTrace = -2, kDebug, kInfo, kWarning, kError, kCritical, kOff };
 
-extern std::atomic<int> current_level;
+// The parts of weir that log; each has a level of its own. WEIR_LOG with another name does not compile.
+inline constexpr std::string_view kComponents[] = {"config", "dynamic", "filter", "health",   "http", "log",
+                                                   "net",    "router",  "server", "upstream", "xds"};
+inline constexpr size_t kComponentCount = std::size(kComponents);
 
-inline bool enabled(Level level) { return static_cast<int>(level) >= current_level.load(std::memory_order_relaxed); }
+// kComponentCount if there is none of that name.
+constexpr size_t component_index(std::string_view name) {
+  size_t i = 0;
+  while (i < kComponentCount && kComponents[i] != name) ++i;
+  return i;
+}
+
+extern std::atomic<int> component_levels[kComponentCount];
+
+inline bool enabled(Level level, size_t component) {
+  return static_cast<int>(level) >= component_levels[component].load(std::memory_order_relaxed);
+}
+// Of all components.
 void set_level(Level level);
+void set_component_level(size_t component, Level level);
+Level component_level(size_t component);
 // "trace", "debug", "info", "warning" ("warn"), "error" ("err"), "critical", "off"; false if the name is none of them.
 bool parse_level(std::string_view name, Level& level);
 std::string_view level_name(Level level);
 // Opens (or reopens) the file that lines go to; empty means stderr. False: could not open, the old one stays.
 bool set_path(const std::string& path);
+// LineFormat (log_format.h). Before there are other threads: lines being written use the old one. [main]
+Status set_format(std::string_view pattern, bool escape);
+// `component` as it is shown.
 void write(Level level, std::string_view component, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
 }  // namespace weir::log
 
 // WEIR_LOG(kInfo, "server", "listening on %s", address): the arguments are evaluated only if the level is enabled.
-#define WEIR_LOG(level, component, ...)                                      \
-  do {                                                                       \
-    if (::weir::log::enabled(::weir::log::Level::level)) [[unlikely]]        \
-      ::weir::log::write(::weir::log::Level::level, component, __VA_ARGS__); \
+#define WEIR_LOG(level, component, ...)                                                                \
+  do {                                                                                                 \
+    constexpr size_t weir_component_ = ::weir::log::component_index(component);                        \
+    static_assert(weir_component_ < ::weir::log::kComponentCount, "add the name to log::kComponents"); \
+    if (::weir::log::enabled(::weir::log::Level::level, weir_component_)) [[unlikely]]                 \
+      ::weir::log::write(::weir::log::Level::level, component, __VA_ARGS__);                           \
   } while (0)

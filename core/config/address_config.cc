@@ -3,6 +3,27 @@
 #include "envoy/config/core/v3/address.pb.h"
 
 namespace weir::config {
+namespace {
+
+// What to do about a text that is not an IP address.
+std::string address_hint(std::string_view text, const std::string& path) {
+  const size_t colon = text.find(':');
+  if (text.starts_with('[')) {
+    return "; write it without the brackets";
+  }
+  if (colon != std::string_view::npos && text.find(':', colon + 1) == std::string_view::npos) {
+    return "; the port belongs in port_value";
+  }
+  if (text.find_first_not_of("0123456789. ") == std::string_view::npos) {
+    return "";
+  }
+  if (path.starts_with("static_resources.clusters")) {
+    return "; names need a cluster of type STRICT_DNS or LOGICAL_DNS";
+  }
+  return text == "localhost" ? "; write 127.0.0.1" : "; write 0.0.0.0 or :: for every address of this machine";
+}
+
+}  // namespace
 
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
                                       filter::ConfigReport& report) {
@@ -13,9 +34,8 @@ net::Address translate_socket_address(const envoy::config::core::v3::SocketAddre
   }
   auto address = net::Address::from_ip(proto.address(), static_cast<uint16_t>(proto.port_value()));
   if (!address.ok()) {
-    report.error(path + ".address", "\"" + proto.address() +
-                                        "\" is not an IP address; names need a cluster of type STRICT_DNS or "
-                                        "LOGICAL_DNS");
+    report.error(path + ".address",
+                 "\"" + proto.address() + "\" is not an IP address" + address_hint(proto.address(), path));
     return {};
   }
   return *address;

@@ -1,12 +1,12 @@
 // The part of MessageBuilder for google.protobuf.Any: the type decides how the rest of the mapping is read.
-#include <google/protobuf/descriptor_database.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 
+#include "core/config/default_types.h"
 #include "core/config/message_builder.h"
-#include "core/config/suggest.h"
+#include "core/config/unknown_extensions.h"
 
 namespace weir::config {
 namespace {
@@ -14,8 +14,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
 using google::protobuf::Message;
-
-constexpr std::string_view kPrefix = "type.googleapis.com/";
 
 std::string_view type_name_of(std::string_view type_url) { return type_url.substr(type_url.rfind('/') + 1); }
 
@@ -37,7 +35,7 @@ void pack(Message& any, std::string_view type_url, const Message& inner) {
     inner.SerializePartialToCodedStream(&coded);
   }
   const Descriptor& type = *any.GetDescriptor();
-  std::string url(type_url.find('/') == std::string_view::npos ? kPrefix : "");
+  std::string url(type_url.find('/') == std::string_view::npos ? kTypePrefix : "");
   any.GetReflection()->SetString(&any, type.FindFieldByNumber(1), url.append(type_url));
   any.GetReflection()->SetString(&any, type.FindFieldByNumber(2), std::move(bytes));
 }
@@ -64,12 +62,6 @@ size_t value_of(const Tape& tape, std::string_view key) {
     }
   }
   return 0;
-}
-
-std::vector<std::string> all_types() {
-  std::vector<std::string> names;
-  DescriptorPool::internal_generated_database()->FindAllMessageNames(&names);
-  return names;
 }
 
 }  // namespace
@@ -215,12 +207,14 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     pack(any, type_url, *inner);
     return;
   }
+  open_.push_back({&type, nullptr, false});
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {
     const Event key = tape->at(i);
     if (key.value != "type_url" && key.value != "typeUrl" && key.value != "value" && key.value != "@type") {
-      unknown_field(type, key);
+      unknown_field(key);
     }
   }
+  open_.pop_back();
   const std::unique_ptr<Message> inner = new_message(*inner_type);
   if (const size_t value_at = value_of(*tape, "value"); value_at != 0 && !is_null_event(tape->at(value_at))) {
     cursor_.replay(tape, value_at, node_end(*tape, value_at));
@@ -231,27 +225,20 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
 }
 
 void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
+  // For whoever reports it later, knowing whether the place is one that may be left out.
+  index_.enter_field("@type", place);
+  index_.leave();
   if (options_.unknown_types == OnUnknown::kIgnore) {
     return;
   }
-  // A type of the same simple name (another version or package) is meant more often than one that is spelled alike.
-  constexpr size_t kTypingErrors = 4;
-  static const std::vector<std::string> kTypes = all_types();
-  const auto simple = [](std::string_view name) { return name.substr(name.rfind('.') + 1); };
-  const std::string* best = nullptr;
-  size_t best_distance = 200;
-  for (const std::string& name : kTypes) {
-    const bool same_name = simple(name) == simple(type_name);
-    const size_t distance =
-        edit_distance(name, type_name, std::min(best_distance - 1, same_name ? size_t{60} : kTypingErrors));
-    if (distance <= (same_name ? 60 : kTypingErrors) && distance < best_distance) {
-      best = &name;
-      best_distance = distance;
-    }
+  const std::string meant = suggest_type(type_name);
+  std::string hint = meant.empty() ? "" : "did you mean " + meant + "?";
+  if (const std::string type = type_of_extension(type_name); !type.empty()) {
+    hint = "this is the name of an extension; its type is " + type;
   }
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   report(severity, place, index_.current_path(), "unknown type " + std::string(type_name.substr(0, 200)),
-         shown(type_name), "", best == nullptr ? "" : "did you mean " + *best + "?");
+         shown(type_name), "", std::move(hint));
 }
 
 }  // namespace weir::config

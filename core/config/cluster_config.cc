@@ -1,6 +1,7 @@
 #include "core/config/cluster_config.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/config/address_config.h"
 #include "core/config/position_index.h"
@@ -19,9 +20,7 @@ constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_polici
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-Duration to_duration(const google::protobuf::Duration& proto) {
-  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
-}
+Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
   if (proto.has_idle_timeout()) spec.idle_timeout = to_duration(proto.idle_timeout());
@@ -57,19 +56,26 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
 }
 
 void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
+  // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
+  // published ones: three at a time are too few for a large cluster and too many for a small one).
+  spec.breakers.has_retry_budget = true;
+  bool seen = false;
   for (const auto& one : proto.thresholds()) {
     if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
+    if (std::exchange(seen, true)) continue;                           // as published: the first of a priority counts
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
-    if (one.has_max_retries()) spec.breakers.max_retries = one.max_retries().value();
+    if (one.has_max_retries()) {
+      spec.breakers.has_retry_budget = false;
+      spec.breakers.max_retries = one.max_retries().value();
+    }
     if (one.has_retry_budget()) {
-      spec.has_retry_budget = true;
-      spec.breakers.max_retries = UINT32_MAX;
+      spec.breakers.has_retry_budget = true;
       if (one.retry_budget().has_budget_percent())
-        spec.retry_budget_percent = one.retry_budget().budget_percent().value();
+        spec.breakers.retry_budget_percent = one.retry_budget().budget_percent().value();
       if (one.retry_budget().has_min_retry_concurrency())
-        spec.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
+        spec.breakers.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
     }
   }
 }
@@ -84,6 +90,9 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     const auto& locality = assignment.endpoints(i);
     std::string here = at + ".endpoints[" + std::to_string(i) + "]";
     highest = std::max(highest, locality.priority());
+    if (locality.priority() > 127) {
+      report.error(here + ".priority", std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
+    }
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
@@ -116,7 +125,6 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       out.endpoints.push_back(std::move(endpoint));
     }
   }
-  if (highest > 127) report.error(at, "priority " + std::to_string(highest) + " is too high; allowed are 0 to 127");
 }
 
 void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
@@ -144,7 +152,9 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
       out.policy_config = std::move(*made);
       return;
     }
-    report.error(path + ".load_balancing_policy", "none of these policies is supported by weir yet: " + names);
+    report.error(path + ".load_balancing_policy", names.empty()
+                                                      ? "policies must not be empty"
+                                                      : "none of these policies is supported by weir yet: " + names);
     return;
   }
   switch (proto.lb_policy()) {
@@ -181,8 +191,13 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   out.spec.name = proto.name();
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  // Reported already; its endpoints may be names, about which there is nothing useful to say.
-  if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) return out;
+  if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
+    // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
+    read_protocol_options(proto, path, report, out.spec);
+    read_breakers(proto.circuit_breakers(), out.spec);
+    read_policy(proto, path, registry, report, out);
+    return out;
+  }
   if (proto.has_connect_timeout()) {
     out.spec.connect_timeout = to_duration(proto.connect_timeout());
     if (out.spec.connect_timeout <= Duration::zero()) report.error(path + ".connect_timeout", "must be greater than 0");

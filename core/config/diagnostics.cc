@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
+
+#include "core/config/position_index.h"
+#include "core/config/source_text.h"
 
 namespace weir::config {
 namespace {
@@ -44,6 +49,36 @@ void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
+// One finding is one line of valid text, whatever it quotes from a file or from the network, and wherever that was cut.
+void make_printable(std::string& text) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (std::none_of(text.begin(), text.end(), [&](char c) {
+        return is_control(static_cast<unsigned char>(c)) || static_cast<unsigned char>(c) >= 0x80;
+      })) {
+    return;
+  }
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const size_t length = utf8_length(std::string_view(text).substr(i));
+    // U+0080 to U+009F are control characters too, and terminals obey some.
+    const bool escaped = is_control(c) || length == 0 || (c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0);
+    if (!escaped) {
+      out.append(text, i, length);
+    } else if (c == '\n' || c == '\t' || c == '\r') {
+      out += c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r";
+    } else {
+      for (size_t k = i; k < i + std::max<size_t>(length, 1); ++k) {
+        char buffer[8];
+        std::snprintf(buffer, sizeof buffer, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(text[k])));
+        out += buffer;
+      }
+    }
+    i += std::max<size_t>(length, 1);
+  }
+  text = std::move(out);
+}
+
 bool is_word(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -55,9 +90,49 @@ bool is_word(std::string_view text) {
 
 void Diagnostics::add(Diagnostic diagnostic) {
   (diagnostic.severity == Severity::kError ? errors_ : warnings_)++;
+  unreadable_ = unreadable_ || (diagnostic.severity == Severity::kError && diagnostic.path.empty());
   if (items_.size() < kKept) {
+    for (std::string* text :
+         {&diagnostic.path, &diagnostic.message, &diagnostic.found, &diagnostic.allowed, &diagnostic.hint}) {
+      make_printable(*text);
+    }
     items_.push_back(std::move(diagnostic));
   }
+}
+
+void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions) {
+  std::unordered_set<std::string_view> broken;          // paths with an error in front of `first`
+  std::unordered_set<std::string_view> broken_parents;  // and what they are in
+  for (size_t i = 0; i < std::min(first, items_.size()); ++i) {
+    if (items_[i].severity == Severity::kError) {
+      broken.insert(items_[i].path);
+      broken_parents.insert(parent_path(items_[i].path));
+    }
+  }
+  if (broken.empty()) {
+    return;
+  }
+  const auto follows = [&](const Diagnostic& item) {
+    if (broken.contains(item.path)) {
+      return true;
+    }
+    if (positions.find(item.path).exact) {
+      return false;
+    }
+    std::string_view parent = parent_path(item.path);
+    bool found = broken_parents.contains(parent);
+    for (; !found && !parent.empty(); parent = parent_path(parent)) {
+      found = broken.contains(parent);
+    }
+    return found;
+  };
+  const auto rest = std::remove_if(items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size())),
+                                   items_.end(), [&](const Diagnostic& item) {
+                                     const bool drop = follows(item);
+                                     (item.severity == Severity::kError ? errors_ : warnings_) -= drop ? 1 : 0;
+                                     return drop;
+                                   });
+  items_.erase(rest, items_.end());
 }
 
 std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
@@ -72,8 +147,7 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
     ranked.emplace_back(static_cast<size_t>(at - files.begin()), &item);
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
-    return std::tuple(a.first, a.second->line, a.second->column) <
-           std::tuple(b.first, b.second->line, b.second->column);
+    return std::tie(a.first, a.second->line, a.second->column) < std::tie(b.first, b.second->line, b.second->column);
   });
   std::vector<const Diagnostic*> out;
   for (const auto& [rank, item] : ranked) {
@@ -84,7 +158,16 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
 
 std::string Diagnostics::text() const {
   std::string out;
+  size_t errors = errors_;
+  size_t warnings = warnings_;
+  std::set<std::tuple<std::string_view, int, int, std::string_view, std::string_view>> said;
   for (const Diagnostic* item : in_file_order()) {
+    // What an alias brings to several places is one mistake: of one field, at one place.
+    const std::string_view field = std::string_view(item->path).substr(parent_path(item->path).size());
+    if (item->line > 0 && !said.emplace(item->file, item->line, item->column, field, item->message).second) {
+      (item->severity == Severity::kError ? errors : warnings)--;
+      continue;
+    }
     out += item->file;
     if (item->line > 0) {
       out += ":" + std::to_string(item->line) + ":" + std::to_string(item->column);
@@ -94,21 +177,21 @@ std::string Diagnostics::text() const {
     }
     out += item->severity == Severity::kError ? "error: " : "warning: ";
     if (!item->path.empty()) {
-      out += item->path + ": ";
+      out += short_path(item->path) + ": ";
     }
     out += item->message + "\n";
   }
-  if (errors_ + warnings_ == 0) {
+  if (errors + warnings == 0) {
     return out;
   }
   if (errors_ + warnings_ > items_.size()) {
     out += "(the first " + std::to_string(items_.size()) + " are shown)\n";
   }
-  if (errors_ > 0) {
-    out += counted(errors_, "error");
+  if (errors > 0) {
+    out += counted(errors, "error");
   }
-  if (warnings_ > 0) {
-    out += (errors_ > 0 ? ", " : "") + counted(warnings_, "warning");
+  if (warnings > 0) {
+    out += (errors > 0 ? ", " : "") + counted(warnings, "warning");
   }
   return out + "\n";
 }
@@ -150,10 +233,43 @@ std::string Diagnostics::nack_text() const {
   return out;
 }
 
-std::string shown(std::string_view text) {
-  if (text.size() <= kShownBytes && is_word(text)) {
-    return std::string(text);
+std::string short_path(std::string_view path) {
+  constexpr std::string_view kPrefix = "static_resources.";
+  constexpr size_t kWhole = 4;  // steps of a path that is shown whole
+  constexpr size_t kTail = 3;
+  if (path.starts_with(kPrefix)) {
+    path.remove_prefix(kPrefix.size());
   }
+  std::vector<size_t> dots;
+  bool quoted = false;
+  for (size_t i = 0; i < path.size(); ++i) {
+    quoted = quoted != (path[i] == '"');
+    if (path[i] == '.' && !quoted) {
+      dots.push_back(i);
+    }
+  }
+  std::string out(path);
+  if (dots.size() >= kWhole) {
+    out = std::string(path.substr(0, dots.front())) + "..." + std::string(path.substr(dots[dots.size() - kTail] + 1));
+  }
+  // Of a long key, its last word: ["...HttpProtocolOptions"].
+  constexpr size_t kLongKey = 32;
+  const size_t open = out.find("[\"");
+  const size_t close = open == std::string::npos ? open : out.find("\"]", open);
+  if (close != std::string::npos && close - open > kLongKey) {
+    const size_t dot = out.rfind('.', close);
+    if (dot != std::string::npos && dot > open) {
+      out.replace(open + 2, dot + 1 - (open + 2), "...");
+    }
+  }
+  return out;
+}
+
+std::string shown(std::string_view text) {
+  return text.size() <= kShownBytes && is_word(text) ? std::string(text) : in_quotes(text);
+}
+
+std::string in_quotes(std::string_view text) {
   std::string out;
   size_t end = text.size();
   if (end > kShownBytes) {

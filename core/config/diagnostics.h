@@ -7,6 +7,8 @@
 
 namespace weir::config {
 
+class PositionIndex;
+
 enum class Severity { kError, kWarning };
 
 struct Diagnostic {
@@ -23,16 +25,22 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
+  // Control characters in its texts, and what is not UTF-8, become escapes.
   void add(Diagnostic diagnostic);
 
   bool has_errors() const { return errors_ != 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
+  // An error is about no field: the text could not be read, or not to its end.
+  bool unreadable() const { return unreadable_; }
   // In the order they were found, which is not the order of the file. At most kKept of them; the counts go on.
   const std::vector<Diagnostic>& items() const { return items_; }
+  // Takes out those from number `first` on that only follow from an error in front of it: a second one about the same
+  // field, and one about what is missing where something was misspelt.
+  void drop_consequences(size_t first, const PositionIndex& positions);
 
   // One line each in the order of the file, "file:line:col: error: path: message", then "5 errors, 1 warning".
-  // Empty when there is nothing to say.
+  // Long paths lose their middle (short_path()). Empty when there is nothing to say.
   std::string text() const;
   // The same as a JSON array of objects.
   std::string json() const;
@@ -47,10 +55,16 @@ class Diagnostics {
   std::vector<Diagnostic> items_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
+  bool unreadable_ = false;  // an error without a path
 };
+
+// A path as people read it beside a line number: "listeners[0]...routes[2].route.cluster".
+std::string short_path(std::string_view path);
 
 // Text that came from a file, made fit for a message: control characters escaped, shortened, quoted unless it is a
 // word.
 std::string shown(std::string_view text);
+// The same, quoted always: names read better so.
+std::string in_quotes(std::string_view text);
 
 }  // namespace weir::config

@@ -21,6 +21,7 @@ enum class EventKind : uint8_t {
 
 struct Event {
   EventKind kind = EventKind::kFailed;
+  bool ignored = false;    // a key with the tag !ignore: it and its value are only there for their anchors
   bool plain = false;      // a scalar whose text decides its type: unquoted YAML; JSON's numbers, true, false and null
   int32_t anchor = -1;     // of an alias, below EventCursor
   std::string_view value;  // text of a scalar, name of an alias; good until the next event is asked for

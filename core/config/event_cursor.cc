@@ -9,7 +9,8 @@ bool closes(EventKind kind) { return kind == EventKind::kMappingEnd || kind == E
 }  // namespace
 
 void Tape::append(const Event& event) {
-  items_.push_back({event.kind, event.plain, event.anchor, event.place, text_.size(), event.value.size()});
+  items_.push_back(
+      {event.kind, event.ignored, event.plain, event.anchor, event.place, text_.size(), event.value.size()});
   text_ += event.value;
 }
 
@@ -17,6 +18,7 @@ Event Tape::at(size_t index) const {
   const Item& item = items_[index];
   Event out;
   out.kind = item.kind;
+  out.ignored = item.ignored;
   out.plain = item.plain;
   out.anchor = item.anchor;
   out.place = item.place;
@@ -55,7 +57,7 @@ Event EventCursor::live() {
     const auto known = anchor_names_.find(std::string(event.value));
     if (known == anchor_names_.end()) {
       return fail(event.place, "*" + std::string(event.value) + " stands for nothing",
-                  "define it earlier in the file with &" + std::string(event.value));
+                  "define it earlier in the file with &" + std::string(event.value) + ", or put the text in quotes");
     }
     if (anchors_[known->second].end == 0) {
       return fail(event.place, "*" + std::string(event.value) + " stands inside of what it stands for",

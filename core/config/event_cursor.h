@@ -22,6 +22,7 @@ class Tape {
  private:
   struct Item {
     EventKind kind;
+    bool ignored;
     bool plain;
     int32_t anchor;
     Place place;

@@ -36,13 +36,20 @@ class FieldPath {
 
   // Not if there is an error at this path already: one fault, one line.
   void error(std::string_view message) { error_at({}, message); }
-  void error_at(std::string_view below, std::string_view message);
+  // `hint` is added to the message; `found` and `hint` are also kept apart (Diagnostic).
+  void error_at(std::string_view below, std::string_view message, std::string_view found = {},
+                std::string_view hint = {});
+  void warning_at(std::string_view below, std::string_view message);
   bool ok() const { return errors_ == 0; }
   const std::string& text() const { return path_; }
   Diagnostics& diagnostics() { return diagnostics_; }
   void count_error() { ++errors_; }
 
  private:
+  std::string path_of(std::string_view below) const;
+  void add(Severity severity, std::string path, std::string_view message, std::string_view found,
+           std::string_view hint);
+
   std::string path_;
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;

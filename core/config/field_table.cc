@@ -116,8 +116,8 @@ class Walk {
     if (row.state == FieldState::kWarning) {
       report_.warning(path(), std::string("has no effect in weir: ") + row.text);
     } else {
-      report_.error(path(), *row.text == '\0' ? "not supported by weir yet"
-                                              : std::string("not supported by weir; ") + row.text);
+      report_.error(
+          path(), *row.text == '\0' ? "not supported by weir yet" : std::string("not supported by weir; ") + row.text);
     }
   }
 

@@ -97,8 +97,21 @@ Event JsonReader::fail_at_unknown(const char* what) {
     case '#':
       return fail(at_, "a comment", "JSON has none; name the file .yaml to keep it");
     default:
-      return fail(at_, what, "JSON quotes keys and texts with \"");
+      break;
   }
+  const std::string_view rest = text_.substr(at_);
+  for (const std::string_view word : {"True", "False", "None", "TRUE", "FALSE", "NULL"}) {
+    if (rest.starts_with(word)) {
+      return fail(at_, std::string(word) + " is not JSON", "write true, false or null, in small letters");
+    }
+  }
+  if (rest.starts_with("NaN") || rest.starts_with("Infinity") || rest.starts_with("-Infinity")) {
+    return fail(at_, "JSON has numbers only", "leave this out");
+  }
+  if (is_digit(peek()) || peek() == '-' || peek() == '+' || peek() == '.') {
+    return fail(at_, "not a JSON number", "write it as 80, -1 or 0.5, or as a text in double quotes");
+  }
+  return fail(at_, what, "JSON quotes keys and texts with \"");
 }
 
 void JsonReader::after_value() { expect_ = open_.empty() ? Expect::kNothing : Expect::kCommaOrEnd; }
@@ -151,6 +164,9 @@ Event JsonReader::string() {
   decoded_.assign(text_, at_, plain_end - at_);
   const auto control =
       std::find_if(decoded_.begin(), decoded_.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+  if (plain_end == text_.size()) {
+    return fail(open, "a text without its closing '\"'");
+  }
   if (control != decoded_.end()) {
     return fail(at_ + static_cast<size_t>(control - decoded_.begin()),
                 "a line break or control character inside a text", "write it as an escape such as \\n");
@@ -255,8 +271,13 @@ Event JsonReader::next() {
         if (c == (open_.back() == '{' ? '}' : ']')) {
           return closed();
         }
+        if (c == '/' || c == '#') {
+          return fail_at_unknown("");
+        }
         if (c != ',') {
-          return fail(at_, std::string("',' or '") + (open_.back() == '{' ? '}' : ']') + "' was expected");
+          const bool bracket = c == '}' || c == ']';
+          return fail(at_, std::string("',' or '") + (open_.back() == '{' ? '}' : ']') + "' was expected" +
+                               (bracket ? std::string(", not '") + c + "'" : ""));
         }
         ++at_;
         expect_ = open_.back() == '{' ? Expect::kKey : Expect::kValue;

@@ -20,23 +20,19 @@ std::string stat_name_of(const net::Address& address) {
   return name;
 }
 
-// Routes live in a slot of their own: changing them changes no filter chain.
-uint64_t chain_fingerprint(const pb::FilterChain& chain) {
-  pb::FilterChain copy = chain;
-  for (auto& one : *copy.mutable_filters()) {
-    Hcm hcm;
-    if (one.has_typed_config() && one.typed_config().Is<Hcm>() && one.typed_config().UnpackTo(&hcm)) {
-      hcm.mutable_route_config()->Clear();
-      one.mutable_typed_config()->PackFrom(hcm);
-    }
-  }
-  return fingerprint(copy);
+// Of a filter's configuration. Routes live in slots of their own: changing them changes no filter chain. Consumes it.
+uint64_t filter_fingerprint(google::protobuf::Message& message) {
+  if (auto* hcm = google::protobuf::DynamicCastToGenerated<Hcm>(&message)) hcm->mutable_route_config()->Clear();
+  return fingerprint(message);
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
   proxy::FilterChain chain;
   chain.name = proto.name();
-  chain.fingerprint = chain_fingerprint(proto);
+  pb::FilterChain rest = proto;
+  for (auto& filter : *rest.mutable_filters()) filter.clear_typed_config();
+  chain.fingerprint = fingerprint(rest);
+  const uint64_t read_before = scope.report().sources_digest();
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
     const pb::Filter& one = proto.filters(i);
@@ -45,14 +41,17 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::NetworkFilterDescriptor* descriptor = scope.registry().network_filter(message->GetTypeName());
+    const filter::NetworkFilterDescriptor* descriptor =
+        scope.registry().network_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config",
-                 message->GetTypeName() + " is not a network filter of this build (weir --list-extensions shows them)");
+      // The last filter serves the connection; without any other the chain does nothing.
+      here.report().skip_unknown(
+          {.kind = "network filter", .name = one.name(), .may_skip = i + 1 != proto.filters_size()}, one.typed_config(),
+          here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
@@ -64,7 +63,10 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
       continue;
     }
     chain.filters.push_back({descriptor, std::move(*config)});
+    chain.fingerprint = combine(chain.fingerprint, filter_fingerprint(*message));
   }
+  // Files that its filters have read are part of it.
+  chain.fingerprint = combine(chain.fingerprint, scope.report().sources_digest() - read_before);
   if (proto.filters_size() == 0)
     scope.error("filters", "must not be empty: a chain without filters closes every connection");
   spec.chains.push_back(std::move(chain));
@@ -72,10 +74,19 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
 
 }  // namespace
 
+std::string listener_name(const pb::Listener& proto) {
+  if (!proto.name().empty()) return proto.name();
+  PositionIndex none;
+  Diagnostics unread;
+  Report report(none, unread);
+  return translate_address(proto.address(), "", report).to_string();
+}
+
 ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
+  const uint64_t read_before = scope.report().sources_digest();
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
-  out.spec.name = proto.name().empty() ? out.address.to_string() : proto.name();
+  out.spec.name = listener_name(proto);
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
   out.options.freebind = proto.freebind().value();
@@ -91,22 +102,24 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
+  out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();
-    out.spec.listener_filters_timeout = std::chrono::seconds(timeout.seconds()) + Duration(timeout.nanos());
+    out.spec.listener_filters_timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
   out.spec.continue_on_listener_filters_timeout = proto.continue_on_listener_filters_timeout();
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     auto here = scope.below("listener_filters[" + std::to_string(i) + "]");
     const auto& one = proto.listener_filters(i);
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message->GetTypeName());
+    const filter::ListenerFilterDescriptor* descriptor =
+        scope.registry().listener_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config", message->GetTypeName() +
-                                     " is not a listener filter of this build (weir --list-extensions shows them)");
+      here.report().skip_unknown({.kind = "listener filter", .name = one.name()}, one.typed_config(),
+                                 here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {
@@ -126,7 +139,12 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_default_filter_chain())
     read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");
-  out.fingerprint = fingerprint(proto);
+  pb::Listener rest = proto;
+  rest.clear_filter_chains();
+  rest.clear_default_filter_chain();
+  out.fingerprint = combine(fingerprint(rest), static_cast<uint64_t>(proto.filter_chains_size()));
+  out.fingerprint = combine(out.fingerprint, scope.report().sources_digest() - read_before);
+  for (const proxy::FilterChain& chain : out.spec.chains) out.fingerprint = combine(out.fingerprint, chain.fingerprint);
   return out;
 }
 

@@ -17,8 +17,11 @@ struct ListenerTranslation {
   net::Address address;
   net::ListenOptions options;
   std::string stat_name;
-  uint64_t fingerprint = 0;
+  uint64_t fingerprint = 0;  // of everything but the routes, which live in slots of their own
 };
+
+// The name of a listener is its address if the message has none.
+std::string listener_name(const envoy::config::listener::v3::Listener& proto);
 
 // Faults go to the scope's report; the result is to be used only if there were none. The scope's path is that of the
 // message.

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
+#include "core/config/default_types.h"
+#include "core/config/field_hints.h"
 #include "core/config/scalars.h"
-#include "core/config/suggest.h"
 
 namespace weir::config {
 namespace {
@@ -55,35 +57,10 @@ bool holds_secret(const FieldDescriptor& field) {
   return name == "token" || name.ends_with("_token");
 }
 
-// Fields that the v2 API had, with what replaced them.
-struct RemovedField {
-  std::string_view type;
-  std::string_view field;
-  const char* hint;
-};
-constexpr RemovedField kRemoved[] = {
-    {"Cluster", "hosts", "v3 has load_assignment instead"},
-    {"Cluster", "tls_context", "v3 has transport_socket with an UpstreamTlsContext instead"},
-    {"Cluster", "extension_protocol_options", "v3 has typed_extension_protocol_options instead"},
-    {"FilterChain", "tls_context", "v3 has transport_socket with a DownstreamTlsContext instead"},
-    {"LbEndpoint", "address", "it belongs inside of endpoint"},
-    {"Bootstrap", "runtime", "v3 has layered_runtime instead"},
-    {"RouteMatch", "regex", "v3 has safe_regex instead"},
-    {"HeaderMatcher", "regex_match", "v3 has string_match with safe_regex instead"},
-    {"VirtualHost", "per_filter_config", "v3 has typed_per_filter_config instead"},
-    {"Route", "per_filter_config", "v3 has typed_per_filter_config instead"},
-    {"CorsPolicy", "allow_origin", "v3 has allow_origin_string_match instead"},
-    {"CorsPolicy", "enabled", "v3 has filter_enabled instead"},
-    {"RouteAction", "request_mirror_policy", "v3 has request_mirror_policies (a list) instead"},
-    {"HttpHealthCheck", "service_name", "v3 has service_name_matcher instead"},
-    {"HttpHealthCheck", "use_http2", "v3 has codec_client_type: HTTP2 instead"},
-    {"HttpConnectionManager.Tracing", "operation_name", "v3 takes the direction from the listener's traffic_direction"},
-};
-
 // id:edge is a text in YAML, though hardly meant as one. 10.0.0.1:80 is.
 bool is_glued_key(std::string_view text) {
   const size_t colon = text.find_first_of(": ");
-  return colon != std::string_view::npos && text[colon] == ':' && colon + 1 < text.size() &&
+  return colon != std::string_view::npos && text[colon] == ':' && colon + 1 < text.size() && text[colon + 1] != '/' &&
          !(text[colon + 1] >= '0' && text[colon + 1] <= '9');
 }
 
@@ -120,6 +97,17 @@ void MessageBuilder::build(Message& out) {
     report(Severity::kError, {1, 1}, "", "the file is empty", "", "", "write {} if that is meant");
     return;
   }
+  if (first.kind != EventKind::kMappingStart && info(*out.GetDescriptor()).kind == WellKnown::kNone) {
+    // Nothing that comes after it can be right.
+    std::string hint;
+    if (first.kind == EventKind::kScalar && first.value.starts_with('<')) {
+      hint = "this is HTML or XML";
+    } else if (out.GetDescriptor()->name() == "Bootstrap") {
+      hint = "begin with a key such as static_resources:";
+    }
+    wrong_kind(first, "a mapping with the fields of " + out.GetDescriptor()->name(), std::move(hint));
+    return;
+  }
   message(out, first);
   const Event end = cursor_.next();
   if (end.kind != EventKind::kEnd && end.kind != EventKind::kFailed) {
@@ -132,6 +120,7 @@ const MessageInfo& MessageBuilder::info(const Descriptor& type) {
   if (info == nullptr) {
     info = std::make_unique<MessageInfo>();
     info->kind = well_known_kind(type);
+    info->holds_extension = holds_extension(type.full_name());
     for (int i = 0; i < type.field_count(); ++i) {
       const FieldDescriptor* field = type.field(i);
       info->fields[field->name()] = {field, holds_secret(*field)};
@@ -169,8 +158,13 @@ void MessageBuilder::message(Message& out, const Event& first) {
       fields(out, walk);
     } else {
       const std::string wanted = "a mapping with the fields of " + out.GetDescriptor()->name();
-      const bool glued = first.kind == EventKind::kScalar && first.plain && yaml_ && is_glued_key(first.value);
-      wrong_kind(first, wanted, glued ? "if this is a key, put a space after the ':'" : "");
+      std::string hint;
+      if (first.kind == EventKind::kScalar) {
+        const bool glued = first.plain && yaml_ && is_glued_key(first.value);
+        hint = glued ? "if this is a key, put a space after the ':'"
+                     : message_from_text_hint(*out.GetDescriptor(), first.value, secret_ > 0);
+      }
+      wrong_kind(first, wanted, std::move(hint));
       cursor_.skip(first);
     }
   }
@@ -184,17 +178,18 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
     bool set;
   };
   std::vector<Seen> seen;
-  const Descriptor& type = *out.GetDescriptor();
-  const MessageInfo& known = info(type);
+  const MessageInfo& known = info(*out.GetDescriptor());
+  open_.push_back({out.GetDescriptor(), nullptr, std::exchange(for_list_, false)});
   Event key;
   while (walk.next(key)) {
     const auto at = known.fields.find(key.value);
     if (at == known.fields.end()) {
-      unknown_field(type, key);
+      unknown_field(key);
       cursor_.skip(cursor_.next());
       continue;
     }
-    const auto [field, secret] = at->second;
+    const FieldDescriptor* const field = at->second.field;  // no binding: clang 14 captures none
+    const bool secret = at->second.secret;
     const Place place = key.place;
     const auto before = std::find_if(seen.begin(), seen.end(), [&](const Seen& s) { return s.field == field; });
     if (before != seen.end()) {
@@ -208,7 +203,11 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       continue;
     }
     const Event value = cursor_.next();
+    if (value.kind == EventKind::kFailed) {
+      return;  // the text ends here: there is nothing of which to say where it stands
+    }
     index_.enter_field(field->name(), value.kind == EventKind::kScalar ? value.place : place);
+    open_.back().field = field;
     secret_ += secret ? 1 : 0;
     const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
                                info(*field->message_type()).kind == WellKnown::kValue;
@@ -227,8 +226,29 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
       this->field(out, *field, value);
     }
     secret_ -= secret ? 1 : 0;
+    open_.back().field = nullptr;
     index_.leave();
     seen.push_back({field, place, !absent});
+  }
+  open_.pop_back();
+  if (known.holds_extension) {
+    default_extension(out);
+  }
+}
+
+void MessageBuilder::default_extension(Message& out) {
+  const Descriptor& type = *out.GetDescriptor();
+  const google::protobuf::Reflection& reflection = *out.GetReflection();
+  const FieldDescriptor* config = type.FindFieldByName("typed_config");
+  if (reflection.HasField(out, config) ||
+      (config->containing_oneof() != nullptr && reflection.HasOneof(out, config->containing_oneof()))) {
+    return;
+  }
+  const std::string name = reflection.GetString(out, type.FindFieldByName("name"));
+  if (const std::string_view is = default_type(type.full_name(), name); !is.empty()) {
+    Message& any = *reflection.MutableMessage(&out, config);
+    any.GetReflection()->SetString(&any, any.GetDescriptor()->FindFieldByNumber(1),
+                                   std::string(kTypePrefix).append(is));
   }
 }
 
@@ -259,6 +279,7 @@ void MessageBuilder::repeated(Message& out, const FieldDescriptor& field, const 
     index_.leave();
   };
   if (value.kind != EventKind::kSequenceStart) {
+    for_list_ = of_messages && value.kind == EventKind::kMappingStart;
     item(value, 0);  // a single value stands for a list of one
     return;
   }
@@ -302,7 +323,9 @@ void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const
         out.GetReflection()->GetMessageFactory()->GetPrototype(field.message_type())->New());
     const bool good_key = scalar(*entry, key_field, key, false);
     const Event item = cursor_.next();
-    if (is_null_event(item) && !null_is_value) {
+    if (item.kind == EventKind::kFailed) {
+      // As for a field: no entry.
+    } else if (is_null_event(item) && !null_is_value) {
       // As for a field: nothing is said about this key.
     } else if (!good_key) {
       cursor_.skip(item);
@@ -319,34 +342,12 @@ void MessageBuilder::map_field(Message& out, const FieldDescriptor& field, const
   }
 }
 
-void MessageBuilder::unknown_field(const Descriptor& type, const Event& key) {
+void MessageBuilder::unknown_field(const Event& key) {
   if (options_.unknown_fields == OnUnknown::kIgnore) {
     return;
   }
   const Severity severity = options_.unknown_fields == OnUnknown::kError ? Severity::kError : Severity::kWarning;
-  std::string hint;
-  for (const RemovedField& removed : kRemoved) {
-    if (key.value == removed.field && type.full_name().ends_with("." + std::string(removed.type))) {
-      hint = removed.hint;
-    }
-  }
-  if (hint.empty() && key.value == "config" && info(type).fields.contains("typed_config")) {
-    hint = "v3 has typed_config instead";
-  }
-  if (hint.empty() && key.value == "@type") {
-    hint = "only extensions (typed_config and the like) name their type, and once";
-  }
-  if (hint.empty()) {
-    NearestName nearest(key.value);
-    for (const auto& [name, known] : info(type).fields) {
-      nearest.offer(known.field->name());
-    }
-    if (!nearest.best().empty()) {
-      hint = "did you mean " + std::string(nearest.best()) + "?";
-    } else if (type.field_count() == 0) {
-      hint = type.name() + " has no fields";
-    }
-  }
+  std::string hint = unknown_field_hint(key.value, open_);
   std::string path = index_.current_path();
   append_path_name(path, key.value);
   report(severity, key.place, std::move(path), "unknown field", shown(key.value), "", std::move(hint));
@@ -420,11 +421,16 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       merging_ = true;
       const auto tape = sources_.front();
       sources_.pop_front();
+      next_source_ = 0;
       cursor.replay(tape, 1, tape->size());
       continue;
     }
     if (key.kind != EventKind::kScalar) {
-      builder_.error(key.place, kind_of(key) + " cannot be a key", "", "", "a key is a name");
+      // {{ x }} reads as a mapping whose key is one.
+      builder_.error(key.place, kind_of(key) + " cannot be a key", "", "",
+                     key.kind == EventKind::kMappingStart
+                         ? "if this is a template, fill it in before weir reads the file"
+                         : "a key is a name");
       cursor.skip(key);
       cursor.skip(cursor.next());
       continue;
@@ -433,7 +439,7 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       add_merge(cursor.next());
       continue;
     }
-    if (drop_type_ && key.value == "@type") {
+    if (key.ignored || (drop_type_ && key.value == "@type")) {
       cursor.skip(cursor.next());
       continue;
     }
@@ -464,7 +470,8 @@ void MessageBuilder::MapWalk::add_merge(const Event& value) {
     add(value);
   }
   // What a merged mapping merges itself comes right behind it.
-  sources_.insert(sources_.begin(), found.begin(), found.end());
+  sources_.insert(sources_.begin() + static_cast<ptrdiff_t>(next_source_), found.begin(), found.end());
+  next_source_ += found.size();
 }
 
 }  // namespace weir::config

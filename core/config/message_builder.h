@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/config/event_cursor.h"
+#include "core/config/field_hints.h"
 #include "core/config/proto_loader.h"
 
 namespace weir::config {
@@ -39,6 +40,7 @@ struct KnownField {
 // What the builder has to know of a message type, found out once a file.
 struct MessageInfo {
   WellKnown kind = WellKnown::kNone;
+  bool holds_extension = false;                             // see default_types.h
   std::unordered_map<std::string_view, KnownField> fields;  // by snake_case and lowerCamelCase name
 };
 
@@ -69,6 +71,7 @@ class MessageBuilder {
 
     MessageBuilder& builder_;
     std::deque<std::shared_ptr<const Tape>> sources_;
+    size_t next_source_ = 0;  // where in sources_ what the mapping being read merges belongs
     bool merging_ = false;
     bool drop_type_ = false;
   };
@@ -85,7 +88,9 @@ class MessageBuilder {
   bool scalar(Message& out, const FieldDescriptor& field, const Event& value, bool add);
   bool enumerator(const FieldDescriptor& field, const Event& value, int& number);
   bool integer(const FieldDescriptor& field, const Event& value, uint64_t min_magnitude, uint64_t max, int64_t& out);
-  void unknown_field(const Descriptor& type, const Event& key);
+  void unknown_field(const Event& key);
+  // The configuration of an extension of which the file only says the name.
+  void default_extension(Message& out);
 
   // Messages with a form of their own (well_known.cc).
   bool well_known(WellKnown kind, Message& out, const Event& first);  // false: it is written field by field after all
@@ -122,6 +127,8 @@ class MessageBuilder {
   Diagnostics& diagnostics_;
   const LoadOptions& options_;
   bool yaml_;
+  std::vector<OpenMessage> open_;
+  bool for_list_ = false;  // of the message that is opened next
   size_t depth_ = 0;
   int secret_ = 0;  // above 0 inside of what must not be shown
   bool depth_reported_ = false;
@@ -137,6 +144,9 @@ class MessageBuilder::SeenKeys {
   std::vector<std::pair<std::string, Place>> few_;
   std::unordered_map<std::string, Place> many_;
 };
+
+// In front of a type's name in an Any.
+inline constexpr std::string_view kTypePrefix = "type.googleapis.com/";
 
 // What an event is, for people: a list, a mapping, a text, a number.
 std::string kind_of(const Event& event);

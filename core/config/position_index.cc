@@ -88,10 +88,10 @@ std::string_view parent_path(std::string_view path) {
   return path.substr(0, last);
 }
 
-void PositionIndex::begin_file(std::string_view name) {
+void PositionIndex::begin_file(std::string_view name, Place start) {
   open_.clear();
   files_.emplace_back(name);
-  enter(Kind::kRoot, static_cast<uint32_t>(files_.size() - 1), {1, 1});
+  enter(Kind::kRoot, static_cast<uint32_t>(files_.size() - 1), start);
 }
 
 void PositionIndex::enter(Kind kind, uint32_t label, Place place) {

@@ -28,7 +28,8 @@ class PositionIndex {
   Position find(std::string_view path) const;
 
   // Building. Everything entered is left again, in the order of the file.
-  void begin_file(std::string_view name);
+  // `start`: the place of the whole; line 0 for a file without lines.
+  void begin_file(std::string_view name, Place start = {1, 1});
   void enter_field(std::string_view name, Place place) { enter(Kind::kName, intern(name), place); }
   void enter_key(std::string_view key, Place place) { enter(Kind::kName, intern(key), place); }
   void enter_item(uint32_t index, Place place) { enter(Kind::kItem, index, place); }

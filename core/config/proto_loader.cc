@@ -2,10 +2,12 @@
 
 #include <memory>
 
+#include "core/config/bootstrap_checks.h"
 #include "core/config/json_reader.h"
 #include "core/config/message_builder.h"
 #include "core/config/rules.h"
 #include "core/config/source_text.h"
+#include "core/config/wire_files.h"
 #include "core/config/yaml_reader.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
@@ -47,8 +49,16 @@ bool load_message(std::string_view text, std::string_view file_name, google::pro
 bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
                const LoadOptions& options) {
   std::string text;
-  return read_file(path, text, options.max_bytes, diagnostics) &&
-         load_message(text, path == "-" ? "(standard input)" : path, into, index, diagnostics, options);
+  if (!read_file(path, text, options.max_bytes, diagnostics)) {
+    return false;
+  }
+  if (options.format == TextFormat::kByName && path.ends_with(".pb")) {
+    return load_serialised(text, path, into, index, diagnostics);
+  }
+  if (options.format == TextFormat::kByName && path.ends_with(".pb_text")) {
+    return load_text_format(text, path, into, index, diagnostics);
+  }
+  return load_message(text, path == "-" ? "(standard input)" : path, into, index, diagnostics, options);
 }
 
 bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3::Bootstrap& into, PositionIndex& index,
@@ -63,7 +73,18 @@ bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3:
     load_message(source.overlay, "--config-yaml", overlay, index, diagnostics, source.options);
     into.MergeFrom(overlay);
   }
-  validate(into, index, diagnostics);
+  std::vector<Reference> references;
+  ValidateOptions rules;
+  rules.references = &references;
+  // Only a serialised file can bring some as far as this.
+  rules.unknown_fields = source.options.unknown_fields;
+  rules.unknown_types = source.path.ends_with(".pb") ? source.options.unknown_types : OnUnknown::kIgnore;
+  validate(into, index, diagnostics, rules);
+  if (!diagnostics.unreadable()) {
+    const size_t found = diagnostics.items().size();
+    check_bootstrap(into, references, index, diagnostics);
+    diagnostics.drop_consequences(found, index);
+  }
   return diagnostics.errors() == errors_before;
 }
 

@@ -21,7 +21,12 @@ class Bootstrap;
 namespace weir::config {
 
 enum class OnUnknown { kError, kWarn, kIgnore };
-enum class TextFormat { kByName, kYaml, kJson };  // kByName: JSON if the name ends in .json or the text is JSON
+enum class TextFormat {
+  kByName,
+  kYaml,
+  kJson
+};  // kByName: JSON if the name ends in .json or the text is JSON; other
+    // forms only for files
 
 struct LoadOptions {
   OnUnknown unknown_fields = OnUnknown::kError;
@@ -38,7 +43,8 @@ struct LoadOptions {
 bool load_message(std::string_view text, std::string_view file_name, google::protobuf::Message& into,
                   PositionIndex& index, Diagnostics& diagnostics, const LoadOptions& options = {});
 
-// The same for a file. "-" is standard input.
+// The same for a file. "-" is standard input. Names that end in .pb and .pb_text are protobuf's own two forms
+// (wire_files.h).
 bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
                const LoadOptions& options = {});
 

@@ -6,25 +6,64 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 
+#include "core/config/default_types.h"
 #include "core/config/field_table.h"
+#include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::config {
 
 using google::protobuf::Message;
 
-void Report::add(const std::string& path, const std::string& message, Severity severity) {
-  Position position = positions_.find(path);
+namespace {
+
+const google::protobuf::Descriptor* find_type(const std::string& name) {
+  return google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+}
+
+std::string unknown_type_hint(const std::string& type) {
+  if (const std::string known = type_of_extension(type); !known.empty())
+    return "this is the name of an extension; its type is " + known;
+  std::string meant = suggest_type(type);
+  return meant.empty() ? "" : "did you mean " + meant + "?";
+}
+
+}  // namespace
+
+Report::Report(const PositionIndex& positions, Diagnostics& diagnostics, UnknownExtensions unknown)
+    : positions_(positions), diagnostics_(diagnostics), unknown_(unknown) {
+  for (const Diagnostic& item : diagnostics.items()) {
+    if (item.severity != Severity::kError) continue;
+    broken_.insert(item.path);
+    broken_parents_.emplace(parent_path(item.path));
+  }
+}
+
+void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
+                    const std::string& hint) {
+  Position position = positions_.find(place);
+  if (severity == Severity::kError) {
+    bool absent = !positions_.find(path).exact;
+    if (broken_.contains(path) || (absent && broken_parents_.contains(std::string(parent_path(path))))) return;
+  }
   Diagnostic diagnostic;
   diagnostic.file = std::string(position.file);
   diagnostic.line = position.line;
   diagnostic.column = position.column;
   diagnostic.path = path;
   diagnostic.severity = severity;
-  diagnostic.message = message;
+  diagnostic.message = hint.empty() ? message : message + "; " + hint;
+  diagnostic.hint = hint;
   diagnostics_.add(std::move(diagnostic));
 }
 
 void Report::check(const Message& message, const std::string& path) { check_fields(message, path, *this); }
+
+void Report::add_about_type(const std::string& path, const std::string& message, Severity severity,
+                            const std::string& hint) {
+  std::string place = path;
+  append_path_name(place, "@type");
+  add_at(place, path, message, severity, hint);
+}
 
 std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const std::string& path) {
   std::string_view url = any.type_url();
@@ -33,9 +72,9 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
     return nullptr;
   }
   std::string name(url.substr(url.rfind('/') + 1));
-  const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+  const auto* type = find_type(name);
   if (type == nullptr) {
-    error(path, "unknown type " + name);
+    add_about_type(path, "unknown type " + name, Severity::kError, unknown_type_hint(name));
     return nullptr;
   }
   std::unique_ptr<Message> message(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
@@ -45,6 +84,59 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
   }
   check(*message, path);
   return message;
+}
+
+std::optional<std::string> Report::read_source(const Message& source, const std::string& path, SourceLimit limit) {
+  const auto& proto = static_cast<const envoy::config::core::v3::DataSource&>(source);
+  if (proto.has_watched_directory() && !proto.has_filename()) {
+    error(path + ".watched_directory", "means something only beside filename: it says where to look for a new version");
+  }
+  SourceFault fault;
+  auto content = read_data_source(proto, limit, fault);
+  if (content.has_value()) {
+    sources_.add(proto, *content);
+  } else {
+    error(fault.field.empty() ? path : path + "." + fault.field, fault.message);
+    // What is wrong with the file now may be right with its next version.
+    if (proto.has_watched_directory()) sources_.add_directory(proto.watched_directory().path());
+  }
+  return content;
+}
+
+bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
+                          const std::string& path) {
+  std::string type = extension_type(config);
+  if (type.empty()) {
+    error(path, "must have an @type");
+    return false;
+  }
+  bool declared = find_type(type) != nullptr;
+  std::string kind(plugin.kind);
+  std::string what = declared ? type + " is the type of no " + kind + " of this build" : "unknown type " + type;
+  std::string allowed_by = plugin.optional                               ? "is_optional"
+                           : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
+                                                                         : "";
+  if (allowed_by.empty()) {
+    add_about_type(path, what, Severity::kError,
+                   declared ? "weir --list-extensions shows what it has" : unknown_type_hint(type));
+    return false;
+  }
+  std::string_view word = word_of_authority(type);
+  if (word.empty()) word = word_of_authority(plugin.name);
+  if (!word.empty()) {
+    add_about_type(path,
+                   what + "; not left out, although " + allowed_by + " would allow it: \"" + std::string(word) +
+                       "\" in its name says that it may decide who or what gets through",
+                   Severity::kError);
+    return false;
+  }
+  if (!plugin.may_skip) {
+    add_about_type(path, what + "; it cannot be left out: the last " + kind + " is the one that serves",
+                   Severity::kError);
+    return false;
+  }
+  add_about_type(path, what + "; this " + kind + " is left out, as " + allowed_by + " allows", Severity::kWarning);
+  return true;
 }
 
 uint64_t fingerprint(const Message& message) {
@@ -57,5 +149,7 @@ uint64_t fingerprint(const Message& message) {
   }
   return std::hash<std::string>{}(bytes);
 }
+
+uint64_t combine(uint64_t one, uint64_t other) { return one ^ (other + 0x9e3779b97f4a7c15 + (one << 6) + (one >> 2)); }
 
 }  // namespace weir::config

@@ -3,10 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <unordered_set>
 
+#include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
+#include "core/config/unknown_extensions.h"
 #include "core/filter/factory.h"
 
 namespace weir::config {
@@ -14,7 +18,9 @@ namespace weir::config {
 class Report final : public filter::ConfigReport {
  public:
   // `positions` may be empty (resources that came over the wire). Both outlive the report.
-  Report(const PositionIndex& positions, Diagnostics& diagnostics) : positions_(positions), diagnostics_(diagnostics) {}
+  // What loading has found wrong already is not reported again, nor what is missing beside it.
+  Report(const PositionIndex& positions, Diagnostics& diagnostics,
+         UnknownExtensions unknown = UnknownExtensions::kReject);
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
@@ -22,18 +28,41 @@ class Report final : public filter::ConfigReport {
   // resource; unpack() does it for what it returns.
   void check(const google::protobuf::Message& message, const std::string& path);
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override {
+    return read_source(source, path, SourceLimit{max_bytes});
+  }
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         SourceLimit limit);
+  uint64_t sources_digest() const override { return sources_.digest(); }
+  bool skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
+                    const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }
 
+  SourcesRead& sources() { return sources_; }
   const PositionIndex& positions() const { return positions_; }
   Diagnostics& diagnostics() { return diagnostics_; }
 
  private:
-  void add(const std::string& path, const std::string& message, Severity severity);
+  void add(const std::string& path, const std::string& message, Severity severity) {
+    add_at(path, path, message, severity);
+  }
+  void add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
+              const std::string& hint = {});
+  // At the place of the @type, if the file has it.
+  void add_about_type(const std::string& path, const std::string& message, Severity severity,
+                      const std::string& hint = {});
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;
+  SourcesRead sources_;
+  const UnknownExtensions unknown_;
+  std::unordered_set<std::string> broken_;          // paths with an error of loading
+  std::unordered_set<std::string> broken_parents_;  // and what they are in
 };
 
 // A hash of the message's content, the same for the same content.
 uint64_t fingerprint(const google::protobuf::Message& message);
+// The fingerprint of two things together, in this order.
+uint64_t combine(uint64_t one, uint64_t other);
 
 }  // namespace weir::config

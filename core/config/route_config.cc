@@ -2,9 +2,11 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
+#include "core/config/data_source.h"
 #include "core/config/field_path.h"
 #include "core/config/route_matchers.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -27,9 +29,18 @@ const PositionIndex& RouteConfigEnv::positions() const {
   return none;
 }
 
+std::optional<std::string> RouteConfigEnv::read_source(const core_v3::DataSource& source, std::string_view path,
+                                                       SourceLimit limit, Diagnostics& diagnostics) {
+  SourceFault fault;
+  auto content = read_data_source(source, limit, fault);
+  if (!content.has_value()) FieldPath(path, positions(), diagnostics).error_at(fault.field, fault.message);
+  return content;
+}
+
 namespace {
 
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
+constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
 
 // Translates one RouteConfiguration. Lives for one call.
 class Translator {
@@ -50,9 +61,15 @@ class Translator {
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
+    std::map<std::string_view, size_t> names;
     for (size_t i = 0; i < out.virtual_hosts.size(); ++i) {
       Step step(path_, "virtual_hosts", i);
       virtual_host(message.virtual_hosts(static_cast<int>(i)), out.virtual_hosts[i]);
+      const auto [first, fresh] = names.try_emplace(out.virtual_hosts[i].name, i);
+      if (!fresh) {
+        path_.warning_at("name", "virtual_hosts[" + std::to_string(first->second) +
+                                     "] has this name too; statistics and logs cannot tell them apart");
+      }
     }
   }
 
@@ -60,6 +77,13 @@ class Translator {
   void virtual_host(const route_v3::VirtualHost& message, route::VirtualHostSpec& out) {
     out.name = message.name();
     out.domains.assign(message.domains().begin(), message.domains().end());
+    for (size_t i = 0; i < out.domains.size(); ++i) {
+      // The published proxy takes them, and never finds a host that is called so.
+      if (out.domains[i].find_first_of("/ \t") != std::string::npos) {
+        Step step(path_, "domains", i);
+        path_.warning_at("", "no request has this host; write the host alone, as in shop.example or shop.example:8080");
+      }
+    }
     switch (message.require_tls()) {
       case route_v3::VirtualHost::EXTERNAL_ONLY:
         out.require_tls = route::TlsRequirement::kExternalOnly;
@@ -74,6 +98,7 @@ class Translator {
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
+    out.include_is_timeout_retry_header = message.include_is_timeout_retry_header();
     if (message.has_retry_policy()) {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);
@@ -119,7 +144,7 @@ class Translator {
         break;
       default:
         out.action = route::ActionKind::kNonForwarding;  // one fault is enough: nothing to compile
-        path_.error("needs one of route, redirect, direct_response and non_forwarding_action");
+        path_.error_at("route", "is required, or else redirect, direct_response or non_forwarding_action");
         break;
     }
   }
@@ -147,7 +172,7 @@ class Translator {
       case route_v3::RouteMatch::kPathMatchPolicy:  // reported as not supported
         break;
       default:
-        path_.error("needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+        path_.error_at("prefix", "is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
         break;
     }
     if (message.has_case_sensitive()) out.case_sensitive = message.case_sensitive().value();
@@ -175,11 +200,18 @@ class Translator {
         weighted_clusters(message.weighted_clusters(), out);
         break;
       }
-      case route_v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:  // said when the table is built
+      case route_v3::RouteAction::CLUSTER_SPECIFIER_NOT_SET:
+        path_.error_at("cluster", "is required, or else cluster_header or weighted_clusters");
+        out.cluster = "?";
         break;
       default:  // plugins are reported as not supported
         out.cluster = "?";
         break;
+    }
+    for (int i = 0; i < message.request_mirror_policies_size(); ++i) {
+      const std::string& mirror = message.request_mirror_policies(i).cluster();
+      Step step(path_, "request_mirror_policies", static_cast<size_t>(i));
+      if (!mirror.empty()) check_cluster("cluster", mirror);
     }
     switch (message.cluster_not_found_response_code()) {
       case route_v3::RouteAction::NOT_FOUND:
@@ -285,11 +317,13 @@ class Translator {
       path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
     }
     spec.status = static_cast<uint16_t>(message.status());
-    spec.body = message.body().specifier_case() == core_v3::DataSource::kInlineBytes ? message.body().inline_bytes()
-                                                                                     : message.body().inline_string();
-    if (spec.body.size() > max_body_) {
-      path_.error_at("body", std::to_string(spec.body.size()) + " bytes; at most " + std::to_string(max_body_) +
-                                 " are allowed (max_direct_response_body_size_bytes of the route configuration)");
+    if (!message.has_body()) return spec;
+    Step step(path_, "body");
+    auto body = env_.read_source(message.body(), path_.text(), {max_body_, kMaxBodySetBy}, path_.diagnostics());
+    if (body.has_value()) {
+      spec.body = std::move(*body);
+    } else {
+      path_.count_error();
     }
     return spec;
   }
@@ -363,11 +397,9 @@ class Translator {
 
   void check_cluster(std::string_view field, const std::string& name) {
     if (!validate_clusters_) return;
-    std::string nearest;
-    if (env_.has_cluster(name, nearest)) return;
-    std::string message = shown(name) + " is not a cluster of this configuration";
-    if (!nearest.empty()) message += "; did you mean " + shown(nearest) + "?";
-    path_.error_at(field, message);
+    std::string hint;
+    if (env_.has_cluster(name, hint)) return;
+    path_.error_at(field, in_quotes(name) + " is not a cluster of this configuration", in_quotes(name), hint);
   }
 
   RouteConfigEnv& env_;

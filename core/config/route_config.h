@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
 #include "core/event/slot.h"
@@ -32,8 +34,8 @@ class RouteConfigEnv {
   // If the message does not say validate_clusters: true for a table inside a listener, false for one that came over
   // RDS.
   virtual bool validate_clusters_by_default() const = 0;
-  // Is there such a cluster? If not, `nearest` may become the name that was probably meant.
-  virtual bool has_cluster(std::string_view name, std::string& nearest) const = 0;
+  // Is there such a cluster? If not, `hint` may become what to do about it: which one was probably meant.
+  virtual bool has_cluster(std::string_view name, std::string& hint) = 0;
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
 
@@ -44,6 +46,10 @@ class RouteConfigEnv {
   virtual bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& message, bool optional,
                                    std::string_view path, std::shared_ptr<const void>& config,
                                    Diagnostics& diagnostics) = 0;
+  // The content of a direct response. Reports faults below `path` and returns nullopt. The default reads the source and
+  // remembers nothing.
+  virtual std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source,
+                                                 std::string_view path, SourceLimit limit, Diagnostics& diagnostics);
 };
 
 // Fills `out`; false if there were errors, and `out` is then not to be used. `path` is that of the message:

@@ -22,9 +22,7 @@ namespace matcher_v3 = envoy::type::matcher::v3;
 using StringKind = match::StringMatcherSpec::Kind;
 
 Duration to_duration(const google::protobuf::Duration& message) {
-  constexpr int64_t kMaxSeconds = 9'000'000'000;  // as many as 64 bits of nanoseconds can hold
-  int64_t seconds = std::clamp(message.seconds(), -kMaxSeconds, kMaxSeconds);
-  return std::chrono::seconds(seconds) + std::chrono::nanoseconds(message.nanos());
+  return duration_of(message.seconds(), message.nanos());
 }
 
 match::StringMatcherSpec to_spec(const matcher_v3::StringMatcher& message) {

@@ -1,5 +1,7 @@
 #include "core/config/rule_texts.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cstdio>
 
@@ -12,6 +14,12 @@ bool is_token_char(char c) {
 }
 
 }  // namespace
+
+int ip_version(std::string_view text) {
+  unsigned char bytes[16];
+  const std::string copy(text);
+  return inet_pton(AF_INET, copy.c_str(), bytes) == 1 ? 4 : inet_pton(AF_INET6, copy.c_str(), bytes) == 1 ? 6 : 0;
+}
 
 std::string number_text(double number, bool seconds) {
   char buffer[40];
@@ -69,6 +77,12 @@ std::string text_fault(const RuleRow& row, std::string_view text) {
                  : "";
     case Check::kOneLine:
       return any_of([](char c) { return c == '\0' || c == '\r' || c == '\n'; }) ? "holds a line break or NUL" : "";
+    case Check::kIpAddress:
+      if (const size_t slash = text.find('/'); slash != std::string_view::npos) {
+        return "holds the length of the prefix too; write address_prefix: " + std::string(text.substr(0, slash)) +
+               " and prefix_len: " + std::string(text.substr(slash + 1));
+      }
+      return ip_version(text) == 0 ? "is not an IP address" : "";
     case Check::kPathPrefix:
       if (any_of([](char c) { return c == '?' || c == '#'; })) {
         return "holds a ? or #";

@@ -10,6 +10,9 @@ namespace weir::config {
 
 std::string number_text(double number, bool seconds);
 
+// 4, 6, or 0 if it is not an IP address.
+int ip_version(std::string_view text);
+
 // What the range checks of one field allow, together.
 std::string range_text(const std::vector<RuleRow>& rows, bool seconds);
 

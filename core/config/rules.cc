@@ -5,6 +5,7 @@
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/wrappers.pb.h>
 
 #include <algorithm>
 #include <memory>
@@ -15,8 +16,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/config/default_types.h"
 #include "core/config/rule_texts.h"
 #include "core/config/rules_data.h"
+#include "core/config/scalars.h"
+#include "core/config/suggest.h"
+#include "core/match/regex.h"
 
 namespace weir::config {
 namespace {
@@ -63,6 +68,21 @@ RuleTable compile_rules() {
   return table;
 }
 
+const RuleTable& rule_table() {
+  static const RuleTable kTable = compile_rules();
+  return kTable;
+}
+
+std::vector<std::string> filter_names(const Message& manager) {
+  std::vector<std::string> names;
+  const FieldDescriptor* filters = manager.GetDescriptor()->FindFieldByName("http_filters");
+  for (int i = 0; i < manager.GetReflection()->FieldSize(manager, filters); ++i) {
+    const Message& filter = manager.GetReflection()->GetRepeatedMessage(manager, filters, i);
+    names.push_back(filter.GetReflection()->GetString(filter, filter.GetDescriptor()->FindFieldByName("name")));
+  }
+  return names;
+}
+
 class Validator {
  public:
   Validator(const PositionIndex& index, Diagnostics& diagnostics, const ValidateOptions& options)
@@ -75,7 +95,6 @@ class Validator {
     }
   }
 
-  bool unreadable() const { return broken_.contains(""); }
   void message(const Message& message);
 
  private:
@@ -85,8 +104,15 @@ class Validator {
   // One value; `item` is its index in a repeated field, or -1.
   void value(const Message& message, const FieldDescriptor& field, const std::vector<RuleRow>& rows, Scope scope,
              int item);
+  void prefix_length(const Message& message, const FieldDescriptor& field);
   void enum_value(const FieldDescriptor& field, const RuleRow& row, int number);
+  void reference(const Message& message, const RuleRow& row, const std::string& name);
+  void fields(const Message& message);
   void children(const Message& message);
+  void extension(const Message& message);
+  void filter_name(const std::string& name);
+  void negative_duration(const Message& message, const FieldDescriptor& field);
+  void known_enum_values(const Message& message, const FieldDescriptor& field);
   void any(const Message& message);
   void report(Severity severity, std::string what, std::string found = "", std::string allowed = "");
   // Something next to the field that the path is at is wrong: a typing error in its name, perhaps.
@@ -118,6 +144,8 @@ class Validator {
   std::unordered_set<std::string> broken_parents_;  // and what they are in
   std::string path_;
   int depth_ = 0;
+  const std::vector<std::string>* filters_ = nullptr;  // the names of the HTTP filters around, if any
+  bool in_routes_ = false;  // whose regexes are compiled when they are translated, and not twice
 };
 
 void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
@@ -135,13 +163,31 @@ void Validator::report(Severity severity, std::string what, std::string found, s
 }
 
 void Validator::message(const Message& message) {
-  if (depth_ >= kMaxDepth) {
-    return;
+  if (depth_ >= kMaxDepth || (broken_.contains(path_) && message.ByteSizeLong() == 0)) {
+    return;  // what was no message at all has no fields to check
   }
   ++depth_;
-  static const RuleTable kTable = compile_rules();
-  const auto rules = kTable.find(message.GetDescriptor());
-  if (rules != kTable.end()) {
+  const std::string& type = message.GetDescriptor()->full_name();
+  if (type == "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager") {
+    const std::vector<std::string> names = filter_names(message);
+    filters_ = &names;
+    fields(message);
+    filters_ = nullptr;
+  } else if (type == "envoy.config.route.v3.RouteConfiguration") {
+    in_routes_ = true;
+    fields(message);
+    in_routes_ = false;
+  } else if (type == "google.protobuf.Any") {
+    any(message);
+  } else {
+    fields(message);
+  }
+  --depth_;
+}
+
+void Validator::fields(const Message& message) {
+  const auto rules = rule_table().find(message.GetDescriptor());
+  if (rules != rule_table().end()) {
     for (const FieldRules& field : rules->second) {
       rule(message, field);
     }
@@ -154,12 +200,52 @@ void Validator::message(const Message& message) {
                  message.GetDescriptor()->full_name());
     }
   }
-  if (message.GetDescriptor()->full_name() == "google.protobuf.Any") {
-    any(message);
-  } else {
-    children(message);
+  if (holds_extension(message.GetDescriptor()->full_name())) {
+    extension(message);
   }
-  --depth_;
+  children(message);
+}
+
+// An extension needs a type, unless its name stands for one (default_types.h): the reader has then put it in.
+void Validator::extension(const Message& message) {
+  const Descriptor& type = *message.GetDescriptor();
+  const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor* config = type.FindFieldByName("typed_config");
+  const std::string name = reflection.GetString(message, type.FindFieldByName("name"));
+  const OneofDescriptor* either = config->containing_oneof();
+  if (reflection.HasField(message, config) || (either != nullptr && reflection.HasOneof(message, either)) ||
+      name.empty() || incomplete(path_)) {
+    return;
+  }
+  std::string hint = "its \"@type\" says which extension this is; the name does not";
+  std::string known = type_of_extension(name);
+  if (name == "envoy.transport_sockets.tls") {
+    known = std::string("envoy.extensions.transport_sockets.tls.v3.") +
+            (path_.find("filter_chain") != std::string::npos ? "DownstreamTlsContext" : "UpstreamTlsContext");
+  }
+  if (!known.empty()) {
+    hint = "add \"@type\": type.googleapis.com/" + known;
+  } else if (const std::string_view near = nearest_default_name(type.full_name(), name); !near.empty()) {
+    hint = "did you mean the name " + std::string(near) + "?";
+  }
+  at_name("typed_config", [&] { report(Severity::kError, "is required; " + hint); });
+}
+
+// Routes address filters by name, and a name that no filter has does nothing, as published. One that is nearly that of
+// a filter was meant for it.
+void Validator::filter_name(const std::string& name) {
+  if (filters_ == nullptr || std::find(filters_->begin(), filters_->end(), name) != filters_->end()) {
+    return;
+  }
+  NearestName nearest(name);
+  for (const std::string& filter : *filters_) {
+    nearest.offer(filter);
+  }
+  if (!nearest.best().empty()) {
+    report(Severity::kWarning,
+           "no filter has this name, so this has no effect; did you mean " + std::string(nearest.best()) + "?",
+           shown(name));
+  }
 }
 
 void Validator::children(const Message& message) {
@@ -167,11 +253,19 @@ void Validator::children(const Message& message) {
   std::vector<const FieldDescriptor*> set;
   reflection.ListFields(message, &set);
   for (const FieldDescriptor* field : set) {
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
+      known_enum_values(message, *field);
+      continue;
+    }
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
         field->message_type()->full_name() == "google.protobuf.Struct") {
       continue;
     }
     at_name(field->name(), [&] {
+      if (field->message_type()->full_name() == "google.protobuf.Duration" && !field->is_repeated()) {
+        negative_duration(reflection.GetMessage(message, field), *field);
+        return;
+      }
       if (!field->is_repeated()) {
         this->message(reflection.GetMessage(message, field));
         return;
@@ -189,11 +283,45 @@ void Validator::children(const Message& message) {
           const std::string name = key.cpp_type() == FieldDescriptor::CPPTYPE_STRING
                                        ? item.GetReflection()->GetString(item, &key)
                                        : std::to_string(i);
-          at_name(name, [&] { this->message(item.GetReflection()->GetMessage(item, &value)); });
+          at_name(name, [&] {
+            if (field->name() == "typed_per_filter_config") {
+              filter_name(name);
+            }
+            this->message(item.GetReflection()->GetMessage(item, &value));
+          });
         }
       }
     });
   }
+}
+
+// No setting means anything with one. What has a rule of its own was told already.
+void Validator::negative_duration(const Message& message, const FieldDescriptor& field) {
+  const auto* duration = google::protobuf::DynamicCastToGenerated<google::protobuf::Duration>(&message);
+  if (duration != nullptr && (duration->seconds() < 0 || duration->nanos() < 0) && allowed_range(field).empty()) {
+    const std::string text = format_duration({duration->seconds(), duration->nanos()});
+    report(Severity::kError, text + " is negative; a duration must not be", text, "at least 0s");
+  }
+}
+
+// The wire can hold any number. A file cannot: its reader knows the names.
+void Validator::known_enum_values(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  const auto check = [&](int number) {
+    if (field.enum_type()->FindValueByNumber(number) == nullptr) {
+      report(Severity::kError, std::to_string(number) + " is not a value of " + field.enum_type()->name(),
+             std::to_string(number));
+    }
+  };
+  at_name(field.name(), [&] {
+    if (!field.is_repeated()) {
+      check(reflection.GetEnumValue(message, &field));
+      return;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+      at_item(i, [&] { check(reflection.GetRepeatedEnumValue(message, &field, i)); });
+    }
+  });
 }
 
 void Validator::any(const Message& message) {
@@ -234,7 +362,22 @@ void Validator::rule(const Message& message, const FieldRules& rules) {
     } else {
       value(message, field, rules.rows, kWhole, -1);
     }
+    if (rules.rows.back().check == Check::kPrefixLength) {
+      prefix_length(message, field);
+    }
   });
+}
+
+void Validator::prefix_length(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  const auto& wrapper = reflection.GetMessage(message, &field);
+  const auto* length = google::protobuf::DynamicCastToGenerated<google::protobuf::UInt32Value>(&wrapper);
+  const FieldDescriptor* address = message.GetDescriptor()->FindFieldByName("address_prefix");
+  if (length != nullptr && length->value() > 32 && length->value() <= 128 &&
+      ip_version(reflection.GetString(message, address)) == 4) {
+    const std::string number = std::to_string(length->value());
+    report(Severity::kError, number + " is out of range; an IPv4 prefix has at most 32", number, "0 to 32");
+  }
 }
 
 void Validator::oneof(const Message& message, const OneofDescriptor& oneof) {
@@ -305,13 +448,23 @@ void Validator::repeated(const Message& message, const FieldRules& rules) {
 
 void Validator::enum_value(const FieldDescriptor& field, const RuleRow& row, int number) {
   const auto* known = field.enum_type()->FindValueByNumber(number);
-  if (row.check == Check::kDefinedOnly && known == nullptr) {
-    report(Severity::kError, std::to_string(number) + " is not a value of " + field.enum_type()->name(),
-           std::to_string(number));
-  }
   if (row.check == Check::kNot && number == static_cast<int>(row.number)) {
     const std::string name = known == nullptr ? std::to_string(number) : known->name();
     report(Severity::kError, index_.find(path_).exact ? name + " is not allowed here" : "is required", name);
+  }
+}
+
+void Validator::reference(const Message& message, const RuleRow& row, const std::string& name) {
+  if (options_.references == nullptr || name.empty()) {
+    return;
+  }
+  if (row.check == Check::kNamesCluster) {
+    options_.references->push_back({Reference::Kind::kCluster, path_, name});
+    return;
+  }
+  const FieldDescriptor* subscription = message.GetDescriptor()->FindFieldByName("sds_config");
+  if (!message.GetReflection()->HasField(message, subscription)) {
+    options_.references->push_back({Reference::Kind::kSecret, path_, name});
   }
 }
 
@@ -376,6 +529,9 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
           one ? reflection.GetMessage(message, &field) : reflection.GetRepeatedMessage(message, &field, item);
       const std::string& name = sub.GetDescriptor()->full_name();
       if (const auto* duration = google::protobuf::DynamicCastToGenerated<google::protobuf::Duration>(&sub)) {
+        if (incomplete(path_)) {
+          return;
+        }
         number = static_cast<double>(duration->seconds()) + duration->nanos() / 1e9;
         seconds = true;
       } else if (name.starts_with("google.protobuf.") && name.ends_with("Value") &&
@@ -413,10 +569,21 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
       }
       return;
     } else if (text) {
+      if (row.check == Check::kNamesCluster || row.check == Check::kNamesSecret) {
+        reference(message, row, *text);
+        continue;
+      }
+      if (row.check == Check::kRegex && !in_routes_) {
+        if (const auto regex = match::Regex::compile(*text); !regex.ok()) {
+          report(Severity::kError, message_of(regex.status()), shown(*text));
+        }
+        continue;
+      }
       if (std::string fault = text_fault(row, *text); !fault.empty()) {
         // Values of headers may be credentials.
         const bool quote = field.name() != "value" && row.check != Check::kMaxBytes && row.check != Check::kMinLength;
-        report(Severity::kError, quote ? shown(*text) + " " + fault : fault, quote ? shown(*text) : "");
+        const std::string value = row.check == Check::kHeaderName ? in_quotes(*text) : shown(*text);
+        report(Severity::kError, quote ? value + " " + fault : fault, quote ? value : "");
         return;
       }
     }
@@ -425,12 +592,23 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
 
 }  // namespace
 
+std::string allowed_range(const FieldDescriptor& field) {
+  const auto rules = rule_table().find(field.containing_type());
+  if (rules != rule_table().end()) {
+    for (const FieldRules& one : rules->second) {
+      if (one.field == &field) {
+        return range_text(one.rows, false);
+      }
+    }
+  }
+  return "";
+}
+
 bool validate(const google::protobuf::Message& message, const PositionIndex& index, Diagnostics& diagnostics,
               const ValidateOptions& options) {
   const size_t errors_before = diagnostics.errors();
-  Validator validator(index, diagnostics, options);
-  if (!validator.unreadable()) {
-    validator.message(message);
+  if (!diagnostics.unreadable()) {
+    Validator(index, diagnostics, options).message(message);
   }
   return diagnostics.errors() == errors_before;
 }

@@ -23,7 +23,15 @@ constexpr RuleRow kRows[] = {
     {"address", Check::kOneofRequired},
     {"envoy.config.core.v3.CidrRange", Check::kMessage},
     {"address_prefix", Check::kNotEmpty},
+    {"address_prefix", Check::kIpAddress},
     {"prefix_len", Check::kAtMost, kWhole, 128},
+    {"prefix_len", Check::kPrefixLength},
+    // xds/core/v3/cidr.proto
+    {"xds.core.v3.CidrRange", Check::kMessage},
+    {"address_prefix", Check::kNotEmpty},
+    {"address_prefix", Check::kIpAddress},
+    {"prefix_len", Check::kAtMost, kWhole, 128},
+    {"prefix_len", Check::kPrefixLength},
     // envoy/config/core/v3/base.proto
     {"envoy.config.core.v3.Metadata", Check::kMessage},
     {"filter_metadata", Check::kKeysNotEmpty},
@@ -68,6 +76,7 @@ constexpr RuleRow kRows[] = {
     {"max_interval", Check::kAbove},
     // envoy/config/core/v3/config_source.proto
     {"envoy.config.core.v3.ApiConfigSource", Check::kMessage},
+    {"cluster_names", Check::kNamesCluster, kEach},
     {"request_timeout", Check::kAbove},
     {"envoy.config.core.v3.RateLimitSettings", Check::kMessage},
     {"fill_rate", Check::kAbove},
@@ -85,6 +94,7 @@ constexpr RuleRow kRows[] = {
     // envoy/config/core/v3/grpc_service.proto
     {"envoy.config.core.v3.GrpcService.EnvoyGrpc", Check::kMessage},
     {"cluster_name", Check::kNotEmpty},
+    {"cluster_name", Check::kNamesCluster},
     {"authority", Check::kHeaderValue},
     {"envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials", Check::kMessage},
     {"credential_specifier", Check::kOneofRequired},
@@ -94,8 +104,6 @@ constexpr RuleRow kRows[] = {
     {"envoy.config.core.v3.GrpcService", Check::kMessage},
     {"target_specifier", Check::kOneofRequired},
     // envoy/config/core/v3/health_check.proto
-    {"envoy.config.core.v3.HealthStatusSet", Check::kMessage},
-    {"statuses", Check::kDefinedOnly, kEach},
     {"envoy.config.core.v3.HealthCheck.Payload", Check::kMessage},
     {"payload", Check::kOneofRequired},
     {"text", Check::kNotEmpty},
@@ -105,7 +113,6 @@ constexpr RuleRow kRows[] = {
     {"path", Check::kHeaderValue},
     {"request_headers_to_add", Check::kMaxItems, kWhole, 1000},
     {"request_headers_to_remove", Check::kOneLine, kEach},
-    {"method", Check::kDefinedOnly},
     {"method", Check::kNot, kWhole, 6},
     {"envoy.config.core.v3.HealthCheck.GrpcHealthCheck", Check::kMessage},
     {"authority", Check::kOneLine},
@@ -130,6 +137,7 @@ constexpr RuleRow kRows[] = {
     {"uri", Check::kNotEmpty},
     {"http_upstream_type", Check::kOneofRequired},
     {"cluster", Check::kNotEmpty},
+    {"cluster", Check::kNamesCluster},
     {"timeout", Check::kRequired},
     {"timeout", Check::kBelow, kWhole, 4294967296},
     {"timeout", Check::kAtLeast},
@@ -181,6 +189,8 @@ constexpr RuleRow kRows[] = {
     // envoy/config/bootstrap/v3/bootstrap.proto
     {"envoy.config.bootstrap.v3.Bootstrap.ApplicationLogConfig.LogFormat", Check::kMessage},
     {"log_format", Check::kOneofRequired},
+    {"envoy.config.bootstrap.v3.ClusterManager", Check::kMessage},
+    {"local_cluster_name", Check::kNamesCluster},
     {"envoy.config.bootstrap.v3.Bootstrap", Check::kMessage},
     {"stats_flush_interval", Check::kBelow, kWhole, 300},
     {"stats_flush_interval", Check::kAtLeast, kWhole, 0.001},
@@ -445,6 +455,7 @@ constexpr RuleRow kRows[] = {
     // envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto
     {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight", Check::kMessage},
     {"name", Check::kNotEmpty},
+    {"name", Check::kNamesCluster},
     {"weight", Check::kAtLeast, kWhole, 1},
     {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster", Check::kMessage},
     {"clusters", Check::kMinItems, kWhole, 1},
@@ -455,6 +466,7 @@ constexpr RuleRow kRows[] = {
     {"access_log_flush_interval", Check::kAtLeast, kWhole, 0.001},
     {"envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", Check::kMessage},
     {"stat_prefix", Check::kNotEmpty},
+    {"cluster", Check::kNamesCluster},
     {"cluster_specifier", Check::kOneofRequired},
     {"max_connect_attempts", Check::kAtLeast, kWhole, 1},
     {"hash_policy", Check::kMaxItems, kWhole, 1},
@@ -630,7 +642,6 @@ constexpr RuleRow kRows[] = {
     {"envoy.extensions.transport_sockets.tls.v3.TlsSessionTicketKeys", Check::kMessage},
     {"keys", Check::kMinItems, kWhole, 1},
     {"envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher", Check::kMessage},
-    {"san_type", Check::kDefinedOnly},
     {"san_type", Check::kNot},
     {"matcher", Check::kRequired},
     {"envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext", Check::kMessage},
@@ -642,6 +653,7 @@ constexpr RuleRow kRows[] = {
     // envoy/extensions/transport_sockets/tls/v3/secret.proto
     {"envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig", Check::kMessage},
     {"name", Check::kNotEmpty},
+    {"name", Check::kNamesSecret},
     // envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto
     {"envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.TrustDomain", Check::kMessage},
     {"name", Check::kNotEmpty},
@@ -674,6 +686,9 @@ constexpr RuleRow kRows[] = {
     {"envoy.extensions.load_balancing_policies.subset.v3.Subset", Check::kMessage},
     {"subset_lb_policy", Check::kRequired},
     // envoy/extensions/clusters/dns/v3/dns_cluster.proto
+    {"envoy.extensions.clusters.aggregate.v3.ClusterConfig", Check::kMessage},
+    {"clusters", Check::kMinItems, kWhole, 1},
+    {"clusters", Check::kNamesCluster, kEach},
     {"envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate", Check::kMessage},
     {"base_interval", Check::kRequired},
     {"base_interval", Check::kAbove, kWhole, 0.001},
@@ -715,10 +730,6 @@ constexpr RuleRow kRows[] = {
     {"flags", Check::kOneOf, kEach, 0,
      "LH,UH,UT,LR,UR,UF,UC,UO,NR,DI,FI,RL,UAEX,RLSE,DC,URX,SI,IH,DPE,UMSDR,RFCF,NFCF,DT,UPE,NC,OM,DF,"
      "DO,DR,UDO"},
-    {"envoy.config.accesslog.v3.GrpcStatusFilter", Check::kMessage},
-    {"statuses", Check::kDefinedOnly, kEach},
-    {"envoy.config.accesslog.v3.LogTypeFilter", Check::kMessage},
-    {"types", Check::kDefinedOnly, kEach},
     // envoy/extensions/access_loggers/file/v3/file.proto
     {"envoy.extensions.access_loggers.file.v3.FileAccessLog", Check::kMessage},
     {"path", Check::kNotEmpty},
@@ -735,6 +746,7 @@ constexpr RuleRow kRows[] = {
     {"bins", Check::kAbove},
     {"envoy.config.metrics.v3.StatsdSink", Check::kMessage},
     {"statsd_specifier", Check::kOneofRequired},
+    {"tcp_cluster_name", Check::kNamesCluster},
     // envoy/config/overload/v3/overload.proto
     {"envoy.config.overload.v3.ResourceMonitor", Check::kMessage},
     {"name", Check::kNotEmpty},
@@ -766,13 +778,19 @@ constexpr RuleRow kRows[] = {
     // envoy/service/runtime/v3/rtds.proto
     {"envoy.service.runtime.v3.Runtime", Check::kMessage},
     {"name", Check::kNotEmpty},
+    // envoy/config/trace/v3/zipkin.proto
+    {"envoy.config.trace.v3.ZipkinConfig", Check::kMessage},
+    {"collector_cluster", Check::kNamesCluster},
+    // envoy/extensions/filters/udp/udp_proxy/v3/route.proto
+    {"envoy.extensions.filters.udp.udp_proxy.v3.Route", Check::kMessage},
+    {"cluster", Check::kNotEmpty},
+    {"cluster", Check::kNamesCluster},
     // envoy/type/v3/percent.proto
     {"envoy.type.v3.Percent", Check::kMessage},
     {"value", Check::kAtMost, kWhole, 100},
     {"value", Check::kAtLeast},
     // envoy/type/v3/http_status.proto
     {"envoy.type.v3.HttpStatus", Check::kMessage},
-    {"code", Check::kDefinedOnly},
     {"code", Check::kNot},
     // envoy/type/v3/token_bucket.proto
     {"envoy.type.v3.TokenBucket", Check::kMessage},
@@ -818,6 +836,7 @@ constexpr RuleRow kRows[] = {
     // envoy/type/matcher/v3/regex.proto
     {"envoy.type.matcher.v3.RegexMatcher", Check::kMessage},
     {"regex", Check::kNotEmpty},
+    {"regex", Check::kRegex},
     {"envoy.type.matcher.v3.RegexMatchAndSubstitute", Check::kMessage},
     {"pattern", Check::kRequired},
     {"substitution", Check::kOneLine},

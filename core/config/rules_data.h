@@ -23,13 +23,18 @@ enum class Check : uint8_t {
   kAtMost,
   kBelow,
   kTrue,         // may be left out, may not be false
-  kDefinedOnly,  // an enum value with a name
-  kNot,          // not this enum value
+  kNot,          // not this enum value; that it has a name is demanded of every enum field without a row
   kOneOf,        // one of the texts, separated by commas
   kHeaderName,   // RFC 9110 section 5.1, or a pseudo-header
   kHeaderValue,  // no control characters but tabs
   kOneLine,      // no line breaks, no NUL
   kPathPrefix,   // without ?, # and a slash at the end
+  kIpAddress,
+  kPrefixLength,  // the last row of its field: at most 32 beside an IPv4 address_prefix
+  kRegex,         // compiles
+  // Not checks: the text names something, and validate() collects it (rules.h).
+  kNamesCluster,
+  kNamesSecret,  // one of static_resources, unless sds_config is set beside it
 };
 
 enum Scope : uint8_t { kWhole, kEach };  // the field, or each item of it

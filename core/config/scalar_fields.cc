@@ -3,7 +3,9 @@
 
 #include <limits>
 
+#include "core/config/field_hints.h"
 #include "core/config/message_builder.h"
+#include "core/config/rules.h"
 #include "core/config/scalars.h"
 #include "core/config/suggest.h"
 
@@ -12,14 +14,15 @@ namespace {
 
 constexpr int kNamesShown = 12;
 
-std::string range_text(uint64_t min_magnitude, uint64_t max) {
-  return (min_magnitude == 0 ? "0" : "-" + std::to_string(min_magnitude)) + " to " + std::to_string(max);
-}
-
-// People leave the placeholders of their templates in files that are loaded as they are.
-std::string template_hint(std::string_view text) {
-  const bool looks_so = text.find("${") != std::string_view::npos || text.find("{{") != std::string_view::npos;
-  return looks_so ? "weir does not fill in templates; do that before it reads the file" : "";
+// What a field takes: of its type, unless a rule says less.
+std::string range_text(const google::protobuf::FieldDescriptor& field, uint64_t min_magnitude, uint64_t max) {
+  std::string ruled = allowed_range(field);
+  if (ruled.starts_with("at most ") && min_magnitude == 0) {
+    ruled.replace(0, 8, "0 to ");
+  }
+  return !ruled.empty()
+             ? ruled
+             : (min_magnitude == 0 ? "0" : "-" + std::to_string(min_magnitude)) + " to " + std::to_string(max);
 }
 
 }  // namespace
@@ -27,7 +30,7 @@ std::string template_hint(std::string_view text) {
 bool MessageBuilder::integer(const FieldDescriptor& field, const Event& value, uint64_t min_magnitude, uint64_t max,
                              int64_t& out) {
   const IntegerResult result = parse_integer(value.value, min_magnitude, max, yaml_ && value.plain);
-  const std::string allowed = range_text(min_magnitude, max);
+  const std::string allowed = result.fault == NumberFault::kNone ? "" : range_text(field, min_magnitude, max);
   const std::string shown_value = secret_ > 0 ? "the value" : shown(value.value);
   switch (result.fault) {
     case NumberFault::kNone:
@@ -88,8 +91,8 @@ bool MessageBuilder::enumerator(const FieldDescriptor& field, const Event& value
   if (names > kNamesShown) {
     allowed += ", ... (" + std::to_string(names) + " names)";
   }
-  std::string hint;
-  if (!nearest.best().empty() && names > kNamesShown) {
+  std::string hint = template_hint(value.value);
+  if (hint.empty() && !nearest.best().empty() && names > kNamesShown) {
     hint = "did you mean " + std::string(nearest.best()) + "?";
   }
   error(value.place, (secret_ > 0 ? "the value" : shown(value.value)) + " is not one of " + allowed, found_text(value),
@@ -103,8 +106,19 @@ bool MessageBuilder::scalar(Message& out, const FieldDescriptor& field, const Ev
     const bool text = field.cpp_type() == FieldDescriptor::CPPTYPE_STRING;
     const bool name = field.cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
     const bool truth = field.cpp_type() == FieldDescriptor::CPPTYPE_BOOL;
-    wrong_kind(value, text ? "a text" : name ? "a name" : truth ? "true or false" : "a number");
-    cursor_.skip(value);
+    // {{ x }} reads as a mapping whose key is one.
+    const Event inside = cursor_.next();
+    const bool is_template = value.kind == EventKind::kMappingStart && inside.kind == EventKind::kMappingStart;
+    wrong_kind(value,
+               text    ? "a text"
+               : name  ? "a name"
+               : truth ? "true or false"
+                       : "a number",
+               is_template ? "if this is a template, fill it in before weir reads the file" : "");
+    if (inside.kind != EventKind::kMappingEnd && inside.kind != EventKind::kSequenceEnd) {
+      cursor_.skip(inside);
+      cursor_.skip(value);
+    }
     return false;
   }
   const std::string shown_value = secret_ > 0 ? "the value" : shown(value.value);
@@ -144,8 +158,9 @@ bool MessageBuilder::scalar(Message& out, const FieldDescriptor& field, const Ev
     case FieldDescriptor::CPPTYPE_FLOAT: {
       const std::optional<double> parsed = parse_double(value.value);
       if (!parsed) {
+        const bool percent = value.value.ends_with('%') && parse_double(value.value.substr(0, value.value.size() - 1));
         error(value.place, shown_value + " is not a number", found_text(value), "a number such as 1.5",
-              template_hint(value.value));
+              percent ? "leave out the %" : template_hint(value.value));
         return false;
       }
       if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
@@ -159,8 +174,14 @@ bool MessageBuilder::scalar(Message& out, const FieldDescriptor& field, const Ev
     case FieldDescriptor::CPPTYPE_BOOL: {
       const std::optional<bool> parsed = parse_bool(value.value, yaml_ && value.plain);
       if (!parsed) {
+        std::string hint = template_hint(value.value);
+        if (value.value == "1" || value.value == "0") {
+          hint = value.value == "1" ? "write true" : "write false";
+        } else if (const std::optional<bool> word = yaml_ ? parse_bool(value.value, true) : std::nullopt) {
+          hint = *word ? "write true, without quotes" : "write false, without quotes";
+        }
         error(value.place, shown_value + " is neither true nor false", found_text(value), "true, false",
-              template_hint(value.value));
+              std::move(hint));
         return false;
       }
       add ? reflection.AddBool(&out, &field, *parsed) : reflection.SetBool(&out, &field, *parsed);

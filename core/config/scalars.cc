@@ -185,13 +185,6 @@ std::string format_duration(Seconds duration) {
 }
 
 std::string duration_hint(std::string_view text) {
-  double number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (failed != std::errc() || !std::isfinite(number) || std::abs(number) > 1e9) {
-    return "";
-  }
-  std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
-  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
   struct Unit {
     std::string_view name;
     double seconds;
@@ -201,16 +194,39 @@ std::string duration_hint(std::string_view text) {
       {"ms", 1e-3},   {"msec", 1e-3}, {"millis", 1e-3}, {"millisecond", 1e-3}, {"milliseconds", 1e-3}, {"us", 1e-6},
       {"usec", 1e-6}, {"m", 60},      {"min", 60},      {"mins", 60},          {"minute", 60},         {"minutes", 60},
       {"h", 3600},    {"hour", 3600}, {"hours", 3600},  {"d", 86400},          {"day", 86400},         {"days", 86400}};
-  for (const Unit& known : kUnits) {
-    if (unit == known.name) {
-      const auto nanos = static_cast<int64_t>(std::llround(number * known.seconds * 1e9));
-      if (nanos == 0 && number != 0) {
-        return "";  // less than a duration can hold
-      }
-      return format_duration({nanos / 1000000000, static_cast<int32_t>(nanos % 1000000000)});
+  std::string copy(text);
+  std::replace(copy.begin(), copy.end(), ',', '.');
+  double sum = 0;
+  // 5 seconds, 1h30m
+  for (std::string_view rest = copy; sum == 0 || !rest.empty();) {
+    double number = 0;
+    const auto [end, failed] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+    if (failed != std::errc() || !std::isfinite(number) || std::abs(number) > 1e9) {
+      return "";
+    }
+    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    const std::string_view name = rest.substr(0, std::min(rest.find_first_of("0123456789 "), rest.size()));
+    const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits),
+                                    [&](const Unit& known) { return equals_ignoring_case(name, known.name); });
+    if (unit == std::end(kUnits)) {
+      return "";
+    }
+    rest.remove_prefix(name.size());
+    rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+    sum += number * unit->seconds;
+    if (rest.empty()) {
+      break;
     }
   }
-  return "";
+  if (std::abs(sum) > 9e9) {
+    return "";
+  }
+  const auto nanos = static_cast<int64_t>(std::llround(sum * 1e9));
+  // Nothing for less than a duration can hold.
+  return nanos == 0 && text.find_first_of("123456789") != std::string_view::npos
+             ? ""
+             : format_duration({nanos / 1000000000, static_cast<int32_t>(nanos % 1000000000)});
 }
 
 std::optional<Seconds> parse_timestamp(std::string_view text) {

@@ -89,6 +89,10 @@ bool check_text(std::string_view& text, std::string_view file, size_t max_bytes,
     text.remove_prefix(3);
   }
   const std::string_view start = text.substr(0, 2);
+  if (start == "\x1F\x8B" || text.starts_with("PK\x03\x04")) {
+    diagnostics.add(finding(file, {1, 1}, "the file is compressed", "unpack it first"));
+    return false;
+  }
   if (start == "\xFF\xFE" || start == "\xFE\xFF") {
     diagnostics.add(finding(file, {1, 1}, "the file is UTF-16", "save it as UTF-8"));
     return false;

@@ -82,7 +82,9 @@ void MessageBuilder::duration(Message& out, const Event& value) {
     // Quoted even if it is one word: 5 is not a duration reads like a riddle.
     error(value.place, "\"" + std::string(value.value.substr(0, 40)) + "\" is not a duration", shown(value.value),
           "seconds with an s: 5s, 0.25s",
-          "write " + (better.empty() || !parse_duration(better) ? "5s, 0.25s" : better));
+          !template_hint(value.value).empty()         ? template_hint(value.value)
+          : better.empty() || !parse_duration(better) ? "write 5s, 0.25s"
+                                                      : "write " + better);
     return;
   }
   out.GetReflection()->SetInt64(&out, &field_number(out, 1), parsed->seconds);

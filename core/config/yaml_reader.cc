@@ -81,26 +81,89 @@ Event YamlReader::fail(Place place, std::string message, std::string hint) {
   return {};
 }
 
+std::string_view YamlReader::line(uint32_t number) const {
+  size_t begin = 0;
+  for (uint32_t i = 1; i < number && begin != std::string_view::npos; ++i) {
+    begin = text_.find('\n', begin);
+    begin += begin == std::string_view::npos ? 0 : 1;
+  }
+  return begin == std::string_view::npos ? "" : text_.substr(begin, text_.find('\n', begin) - begin);
+}
+
+// What is wrong with the text that the parser cannot know.
+bool YamlReader::fail_from_text(Place context, Place place) {
+  for (const std::string_view mark : {"<<<<<<< ", ">>>>>>> "}) {
+    size_t at = text_.starts_with(mark) ? 0 : text_.find("\n" + std::string(mark));
+    if (at != std::string_view::npos) {
+      at += text_[at] == '\n' ? 1 : 0;
+      fail(place_of(text_, at), "a conflict of a merge is left in the file",
+           "decide for one side and remove the marks");
+      return true;
+    }
+  }
+  for (const Place& one : {place, context}) {
+    const std::string_view text = line(one.line);
+    const size_t at = std::min(text.find("{{"), text.find("{%"));
+    if (at != std::string_view::npos) {
+      fail({one.line, static_cast<uint32_t>(at + 1)}, "a template is left in the file",
+           "fill it in before weir reads the file");
+      return true;
+    }
+  }
+  // A quote ends a text where it was meant to be part of it, or a bracket closes what nothing has opened.
+  const std::string_view text = line(place.line);
+  if (view_problem().starts_with("did not find expected") && place.column >= 2 && place.column <= text.size() + 1) {
+    const std::string_view before = text.substr(0, place.column - 1);
+    const char last = before.back();
+    if ((last == '"' || last == '\'') && before.find(last) + 1 < before.size()) {
+      fail(place, "something follows the quote that ends a text",
+           last == '"' ? "write a quote that belongs to it as \\\"" : "double a quote that belongs to it");
+      return true;
+    }
+    const char here = place.column <= text.size() ? text[place.column - 1] : ' ';
+    if ((here == '}' || here == ']') && view_problem() == "did not find expected key") {
+      fail(place, std::string("nothing is open that this '") + here + "' could close", "remove it");
+      return true;
+    }
+    if (here == ':' && context.line == place.line && view_problem() == "did not find expected ',' or '}'") {
+      fail(place, "a ',' is missing in front of this key", "put one between the fields");
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string_view YamlReader::view_problem() const {
+  return parser_->parser.problem == nullptr ? "out of memory" : parser_->parser.problem;
+}
+
 Event YamlReader::fail_from_parser() {
   const yaml_parser_t& parser = parser_->parser;
-  const std::string_view problem = parser.problem == nullptr ? "out of memory" : parser.problem;
+  const std::string_view problem = view_problem();
   if (parser.error == YAML_READER_ERROR) {
     return fail(place_of(text_, parser.problem_offset), "a control character",
                 "remove it, or write it as an escape in double quotes");
   }
   const Place place = place_from(parser.problem_mark);
+  if (fail_from_text(place_from(parser.context_mark), place)) {
+    return {};
+  }
   if (problem == "found character that cannot start any token") {
-    const std::string_view rest = text_.substr(std::min(text_.size(), parser.problem_mark.index));
-    // The index counts characters, so it finds the byte only in front of the first character that has several bytes.
-    const bool ascii =
-        parser.problem_mark.index < text_.size() && place_of(text_, parser.problem_mark.index).line == place.line;
-    if (ascii && !rest.empty() && rest[0] == '\t') {
+    const std::string_view text = line(place.line);
+    const char first = place.column <= text.size() ? text[place.column - 1] : ' ';
+    if (first == '\t') {
       return fail(place, "a tab is used for indentation", "use spaces");
     }
-    if (ascii && !rest.empty()) {
-      return fail(place, std::string("a value cannot begin with '") + rest[0] + "'", "put it in quotes");
-    }
-    return fail(place, "a value cannot begin with this character", "put it in quotes");
+    return fail(place,
+                static_cast<unsigned char>(first) < 0x80 ? std::string("a value cannot begin with '") + first + "'"
+                                                         : "a value cannot begin with this character",
+                "put it in quotes");
+  }
+  const std::string_view context = parser.context == nullptr ? "" : parser.context;
+  if (context == "while scanning an alias" || context == "while scanning an anchor") {
+    return fail(place_from(parser.context_mark),
+                std::string("a value cannot begin with '") + (context.ends_with("alias") ? "*'" : "&'"),
+                "put it in quotes");
   }
   if (problem == "found unexpected end of stream") {
     return fail(place_from(parser.context_mark), "a text without its closing quote");
@@ -117,6 +180,21 @@ Event YamlReader::fail_from_parser() {
     }
   }
   return fail(place, "not YAML: " + std::string(problem));
+}
+
+// Tags are for the program that reads the file, and weir knows one.
+void YamlReader::check_tag(std::string_view tag, Place place) {
+  if (tag.empty() || tag == "!" || tag == "!ignore" || tag.starts_with("tag:yaml.org,2002:")) {
+    return;
+  }
+  Diagnostic out;
+  out.file = file_;
+  out.line = static_cast<int>(place.line);
+  out.column = static_cast<int>(place.column);
+  out.severity = Severity::kWarning;
+  out.message = "the tag " + shown(tag) + " means nothing to weir; what follows is taken as it is";
+  out.found = shown(tag);
+  diagnostics_.add(std::move(out));
 }
 
 Event YamlReader::next() {
@@ -147,11 +225,14 @@ Event YamlReader::next() {
         out.value = {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
         // A tag (!!str 5) says that the text is not to decide.
         out.plain = event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event.data.scalar.plain_implicit != 0;
+        check_tag(view(event.data.scalar.tag), out.place);
+        out.ignored = view(event.data.scalar.tag) == "!ignore";
         out.anchor_name = view(event.data.scalar.anchor);
         return out;
       case YAML_SEQUENCE_START_EVENT:
         out.kind = EventKind::kSequenceStart;
         out.anchor_name = view(event.data.sequence_start.anchor);
+        check_tag(view(event.data.sequence_start.tag), out.place);
         return out;
       case YAML_SEQUENCE_END_EVENT:
         out.kind = EventKind::kSequenceEnd;
@@ -159,6 +240,7 @@ Event YamlReader::next() {
       case YAML_MAPPING_START_EVENT:
         out.kind = EventKind::kMappingStart;
         out.anchor_name = view(event.data.mapping_start.anchor);
+        check_tag(view(event.data.mapping_start.tag), out.place);
         return out;
       case YAML_MAPPING_END_EVENT:
         out.kind = EventKind::kMappingEnd;

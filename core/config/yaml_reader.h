@@ -24,6 +24,10 @@ class YamlReader final : public EventSource {
 
   Event fail(Place place, std::string message, std::string hint = "");
   Event fail_from_parser();
+  void check_tag(std::string_view tag, Place place);
+  bool fail_from_text(Place context, Place place);
+  std::string_view view_problem() const;
+  std::string_view line(uint32_t number) const;
 
   std::string_view text_;
   std::string file_;

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -92,6 +93,11 @@ class Lane {
   WallTime wall_now() const { return wall_now_; }
   Clock& clock() { return clock_; }
 
+  // The lanes that get the same configuration, main's first, this one among them; empty outside of a publisher's reach.
+  // Set before their threads run; what may be done with the others is to post.
+  std::span<Lane* const> siblings() const { return siblings_; }
+  void set_siblings(std::vector<Lane*> lanes) { siblings_ = std::move(lanes); }
+
   // [any] Runs the task on this lane at a turn boundary, in order of posting per poster.
   void post(Task task);
 
@@ -165,6 +171,7 @@ class Lane {
   IntrusiveList<Deferred, &Deferred::deferred_node_> deferred_;
   std::array<void*, static_cast<size_t>(LocalKey::kCount)> locals_{};
   ReleaseSink release_sink_;
+  std::vector<Lane*> siblings_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> turns_{0};
   std::atomic<int64_t> turn_started_ns_{0};

@@ -11,17 +11,18 @@ namespace weir::event {
 Poller::Poller() : fd_(epoll_create1(EPOLL_CLOEXEC)) { WEIR_CHECK(fd_ >= 0); }
 Poller::~Poller() { close(fd_); }
 
-void Poller::add(int fd, Pollable& target) {
+void Poller::add(int fd, Pollable& target, Order order) {
+  static_assert(alignof(Pollable) > kFirstBit);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.ptr = &target;
+  event.data.u64 = reinterpret_cast<uint64_t>(&target) | (order == Order::kFirst ? kFirstBit : 0);
   WEIR_CHECK(epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 
 void Poller::add_level(int fd, Pollable& target) {
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.ptr = &target;
+  event.data.u64 = reinterpret_cast<uint64_t>(&target);
   WEIR_CHECK(epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event) == 0);
 }
 

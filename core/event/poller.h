@@ -33,8 +33,10 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
+  // Within a turn, those that come first are all told before any other is.
+  enum class Order : uint8_t { kAny, kFirst };
   // Edge-triggered, readable + writable + peer closed. Aborts only if the kernel is out of memory.
-  void add(int fd, Pollable& target);
+  void add(int fd, Pollable& target, Order order = Order::kAny);
   // Level-triggered, readable only: listening sockets (accept a bounded number per turn) and nested descriptors.
   void add_level(int fd, Pollable& target);
   void remove(int fd);
@@ -45,13 +47,22 @@ class Poller {
     epoll_event events[kMaxEvents];
     int count = wait(events, timeout_ms);
     woken();
-    for (int i = 0; i < count; ++i) static_cast<Pollable*>(events[i].data.ptr)->on_ready(events[i].events);
+    for (int i = 0; i < count; ++i) {
+      if (events[i].data.u64 & kFirstBit) target(events[i]).on_ready(events[i].events);
+    }
+    for (int i = 0; i < count; ++i) {
+      if (!(events[i].data.u64 & kFirstBit)) target(events[i]).on_ready(events[i].events);
+    }
     return count;
   }
   int fd() const { return fd_; }
 
  private:
   static constexpr int kMaxEvents = 128;
+  static constexpr uint64_t kFirstBit = 1;  // of the target's address, which is aligned
+  static Pollable& target(const epoll_event& event) {
+    return *reinterpret_cast<Pollable*>(event.data.u64 & ~kFirstBit);
+  }
   int wait(epoll_event* events, int timeout_ms);
   int fd_;
 };

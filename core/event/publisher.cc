@@ -8,6 +8,7 @@ constexpr Duration kSlice = 2ms;
 Publisher::Publisher(std::vector<Lane*> lanes) : lanes_(std::move(lanes)) {
   Lane* main = lanes_.front();
   for (Lane* lane : lanes_) {
+    lane->set_siblings(lanes_);
     lane->set_release_sink([this, main](std::vector<const Versioned*> versions) {
       main->post([this, versions = std::move(versions)]() mutable { on_released(std::move(versions)); });
     });

@@ -53,6 +53,38 @@ void Direction::want_whole_body(size_t position, uint32_t limit) {
   at.limit = limit;
 }
 
+FlowControl& Direction::flow() { return response_ ? stream_.response_flow() : stream_.request_flow(); }
+
+void Direction::inject(Slices& data) {
+  if (data.empty()) return;
+  if (WEIR_BUG(hook_ == kNoHook || (hook_ & kTrailersHook) == 0)) {
+    stream_.abort("filter_injected_out_of_place");
+    return;
+  }
+  Hold& at = hold(hook_ & kStepBits);
+  waiting_bytes_ += data.size();
+  at.held.append_all(data);
+}
+
+void Direction::inject_paused(size_t position, Slices& data) {
+  size_t step = step_of(position);
+  if (data.empty()) return;
+  if (!is_held(step) || !holds_[step]->paused) {
+    if (stream_.answered_locally()) return;  // the answer has taken the place of what the filter held
+    (void)WEIR_BUG(true);
+    stream_.abort("filter_injected_out_of_place");
+    return;
+  }
+  Hold& at = *holds_[step];
+  if (at.headers_held && headers_end_) {  // the message had no body: now it has one
+    headers_end_ = false;
+    at.held_end = true;
+  }
+  waiting_bytes_ += data.size();
+  at.held.append_all(data);
+  update_flow();
+}
+
 void Direction::drop_waiting() {
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
     Hold*& at = holds_[lowest(rest)];
@@ -60,16 +92,29 @@ void Direction::drop_waiting() {
     at = nullptr;
   }
   held_ = 0;
+  resumed_ = 0;
   waiting_bytes_ = 0;
+  flow().unblock(FlowReason::kChainBuffer);
 }
 
-Direction::Verdict Direction::verdict(size_t step, uint8_t action) {
-  bool resumed = std::exchange(resumed_inline_, false);
-  if (stream_.stopped()) {
+// Around every hook: whose it is, and what comes of its verdict.
+template <class Call>
+Direction::Verdict Direction::run(uint16_t hook, Call call) {
+  WEIR_ASSERT(hook_ == kNoHook);
+  size_t step = hook & kStepBits;
+  size_t position = position_of(step);
+  Stream::Running outer = stream_.running_;
+  stream_.running_ = {static_cast<uint8_t>(position), response_};
+  hook_ = hook;
+  Action action = call(stream_.filter(position));
+  bool resumed = (hook_ & kResumed) != 0;
+  hook_ = kNoHook;
+  stream_.running_ = outer;
+  if (stream_.stopped()) [[unlikely]] {
     stream_.send_pending_reply();
     return Verdict::kStop;
   }
-  switch (static_cast<Action>(action)) {
+  switch (action) {
     case Action::kContinue:
       return Verdict::kGoOn;
     case Action::kPause:
@@ -77,25 +122,33 @@ Direction::Verdict Direction::verdict(size_t step, uint8_t action) {
       hold(step).paused = true;
       return Verdict::kWait;
     case Action::kDone:
-      // Said, but nothing was answered: end the stream rather than let it hang.
-      if (!WEIR_BUG(true)) break;
-      stream_.abort("filter_done_without_answer");
-      return Verdict::kStop;
+      break;
   }
+  // kDone was said, but nothing was answered: end the stream rather than let it hang.
+  (void)WEIR_BUG(true);
+  stream_.abort("filter_done_without_answer");
   return Verdict::kStop;
 }
 
 Direction::Verdict Direction::run_headers_hook(size_t step, bool end) {
-  return verdict(step, static_cast<uint8_t>(stream_.call_headers(position_of(step), response_, end)));
+  return run(static_cast<uint16_t>(step), [&](HttpFilter& filter) {
+    return response_ ? filter.on_response_headers(stream_, stream_.response_headers_, end)
+                     : filter.on_request_headers(stream_, stream_.request_headers_, end);
+  });
 }
 Direction::Verdict Direction::run_data_hook(size_t step, Slices& data, bool end) {
-  return verdict(step, static_cast<uint8_t>(stream_.call_data(position_of(step), response_, data, end)));
+  return run(static_cast<uint16_t>(step), [&](HttpFilter& filter) {
+    return response_ ? filter.on_response_data(stream_, data, end) : filter.on_request_data(stream_, data, end);
+  });
 }
 Direction::Verdict Direction::run_trailers_hook(size_t step) {
-  return verdict(step, static_cast<uint8_t>(stream_.call_trailers(position_of(step), response_)));
+  return run(static_cast<uint16_t>(step | kTrailersHook), [&](HttpFilter& filter) {
+    return response_ ? filter.on_response_trailers(stream_, *stream_.response_trailers_)
+                     : filter.on_request_trailers(stream_, *stream_.request_trailers_);
+  });
 }
 
-void Direction::headers(size_t from, bool end) {
+void Direction::move_headers(size_t from, bool end) {
   headers_end_ = end;
   for (uint64_t rest = from_step(headers_mask_ | whole_mask_, from); rest != 0; rest &= rest - 1) {
     size_t step = lowest(rest);
@@ -120,7 +173,7 @@ void Direction::headers(size_t from, bool end) {
   stream_.leave_headers(response_, end);
 }
 
-void Direction::data(size_t from, Slices& data, bool end) {
+void Direction::move_data(size_t from, Slices& data, bool end) {
   for (uint64_t rest = from_step(data_mask_ | held_, from); rest != 0; rest &= rest - 1) {
     size_t step = lowest(rest);
     if (is_held(step)) {
@@ -142,7 +195,7 @@ void Direction::data(size_t from, Slices& data, bool end) {
   stream_.leave_data(response_, data, end);
 }
 
-void Direction::trailers(size_t from) {
+void Direction::move_trailers(size_t from) {
   for (uint64_t rest = from_step(trailers_mask_ | held_, from); rest != 0; rest &= rest - 1) {
     size_t step = lowest(rest);
     if (is_held(step)) {
@@ -150,10 +203,10 @@ void Direction::trailers(size_t from) {
       pump(step);
       return;
     }
-    Verdict verdict = run_trailers_hook(step);
-    if (verdict == Verdict::kStop) return;
-    if (verdict == Verdict::kWait) {
+    if (run_trailers_hook(step) == Verdict::kStop) return;
+    if (is_held(step)) {  // paused, or injected bytes go first
       holds_[step]->trailers_held = true;
+      pump(step);
       return;
     }
   }
@@ -175,7 +228,6 @@ void Direction::enqueue(size_t step, Slices& data, bool end) {
 }
 
 void Direction::update_flow() {
-  FlowControl& flow = response_ ? stream_.response_flow() : stream_.request_flow();
   // A body that a filter collects is bounded by that filter's limit: counted here, it would wait for itself.
   size_t bytes = waiting_bytes_;
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
@@ -183,13 +235,14 @@ void Direction::update_flow() {
     if (at.whole_body) bytes -= at.queue.size();
   }
   if (bytes > stream_.buffer_limit()) {
-    flow.block(FlowReason::kChainBuffer);
+    flow().block(FlowReason::kChainBuffer);
   } else if (bytes <= stream_.buffer_limit() / 2) {
-    flow.unblock(FlowReason::kChainBuffer);
+    flow().unblock(FlowReason::kChainBuffer);
   }
 }
 
-// Moves on what waits at a step, in order, until something pauses there or nothing is left.
+// Moves on what waits at a step, in order, until something pauses there or nothing is left. What moves may end the
+// stream or bring an answer, and what waits is then gone: `at` is looked at only while the step is held.
 void Direction::pump(size_t step) {
   Hold& at = *holds_[step];
   auto take = [this](Slices& from) {
@@ -198,29 +251,29 @@ void Direction::pump(size_t step) {
     taken.append_all(from);
     return taken;
   };
-  while (!at.paused && is_held(step)) {
+  auto keep = [this, &at](Slices& body, bool end) {
+    waiting_bytes_ += body.size();
+    at.held.append_all(body);
+    at.held_end = end;
+  };
+  while (is_held(step) && !at.paused) {
     if (at.whole_body) {
       if (!at.queue_end && !at.trailers_waiting) return;
       at.whole_body = false;
       Slices body = take(at.queue);
       bool end = std::exchange(at.queue_end, false);
-      Verdict verdict = Verdict::kGoOn;
-      if ((data_mask_ >> step) & 1) verdict = run_data_hook(step, body, end);
-      if (verdict == Verdict::kStop) return;
-      waiting_bytes_ += body.size();
-      at.held.append_all(body);
-      at.held_end = end;
+      if ((data_mask_ >> step) & 1 && run_data_hook(step, body, end) == Verdict::kStop) return;
+      keep(body, end);
     } else if (at.headers_held) {
       at.headers_held = false;
-      headers(step + 1, headers_end_);
+      move_headers(step + 1, headers_end_);
     } else if (!at.held.empty() || at.held_end) {
       Slices passed = take(at.held);
-      data(step + 1, passed, std::exchange(at.held_end, false));
+      move_data(step + 1, passed, std::exchange(at.held_end, false));
     } else if (at.trailers_held) {
       at.trailers_held = false;
       held_ &= ~(uint64_t{1} << step);
-      trailers(step + 1);
-      return;
+      move_trailers(step + 1);
     } else if (!at.queue.empty() || at.queue_end) {
       Slices body = take(at.queue);
       bool end = std::exchange(at.queue_end, false);
@@ -228,24 +281,14 @@ void Direction::pump(size_t step) {
       if ((data_mask_ >> step) & 1) verdict = run_data_hook(step, body, end);
       if (verdict == Verdict::kStop) return;
       if (verdict == Verdict::kWait) {
-        waiting_bytes_ += body.size();
-        at.held.append_all(body);
-        at.held_end = end;
-        break;
+        keep(body, end);
+      } else if (!body.empty() || end) {
+        move_data(step + 1, body, end);
       }
-      if (!body.empty() || end) data(step + 1, body, end);
     } else if (at.trailers_waiting) {
       at.trailers_waiting = false;
-      Verdict verdict = Verdict::kGoOn;
-      if ((trailers_mask_ >> step) & 1) verdict = run_trailers_hook(step);
-      if (verdict == Verdict::kStop) return;
-      if (verdict == Verdict::kWait) {
-        at.trailers_held = true;
-        break;
-      }
-      held_ &= ~(uint64_t{1} << step);
-      trailers(step + 1);
-      return;
+      if ((trailers_mask_ >> step) & 1 && run_trailers_hook(step) == Verdict::kStop) return;
+      at.trailers_held = true;
     } else {
       held_ &= ~(uint64_t{1} << step);
     }
@@ -256,13 +299,23 @@ void Direction::pump(size_t step) {
 
 void Direction::resume(size_t position) {
   size_t step = step_of(position);
-  if (stream_.is_running(position, response_)) {
-    resumed_inline_ = true;
+  if (hook_ != kNoHook && (hook_ & kStepBits) == step) {
+    hook_ |= kResumed;
     return;
   }
   if (!is_held(step) || !holds_[step]->paused) return;
-  holds_[step]->paused = false;
-  pump(step);
+  resumed_ |= uint64_t{1} << step;
+  if (hook_ == kNoHook) continue_resumed();
+}
+
+// Those nearest to the far end first: their bytes are the older ones.
+void Direction::continue_resumed() {
+  while (resumed_ != 0) {
+    size_t step = 63 - static_cast<size_t>(__builtin_clzll(resumed_));
+    resumed_ &= ~(uint64_t{1} << step);
+    holds_[step]->paused = false;
+    pump(step);
+  }
 }
 
 }  // namespace weir::filter

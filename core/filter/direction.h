@@ -2,13 +2,15 @@
 // same code: a step of travel is position n for requests and size-1-n for responses.
 //
 // Invariant: a filter sees headers, then data, then trailers, in order and each byte once, whatever pauses where. What
-// arrives at a step that waits is queued there; flow control stops the source when too much is queued.
+// arrives at a step that waits is queued there; flow control stops the source when too much is queued. Invariant: no
+// hook runs inside another one of the same direction, or bytes could overtake those that the outer hook looks at.
 #pragma once
 
 #include <cstdint>
 
 #include "core/base/block.h"
 #include "core/filter/chain_config.h"
+#include "core/filter/flow_control.h"
 
 namespace weir::filter {
 
@@ -24,19 +26,34 @@ class Direction {
   // `made`: the filters of this stream, by position.
   void set_chain(const HttpChainConfig& chain, uint64_t made);
 
-  // Events that enter at a step.
-  void headers(size_t from, bool end);
-  void data(size_t from, Slices& data, bool end);
-  void trailers(size_t from);
-  // The filter at this position continues.
+  // Events that enter at a step. Never from within a hook of this direction.
+  void headers(size_t from, bool end) {
+    move_headers(from, end);
+    settle();
+  }
+  void data(size_t from, Slices& data, bool end) {
+    move_data(from, data, end);
+    settle();
+  }
+  void trailers(size_t from) {
+    move_trailers(from);
+    settle();
+  }
+  // The filter at this position continues; if a hook of this direction is running, as soon as that has returned.
   void resume(size_t position);
   // The filter whose headers hook runs wants the whole body.
   void want_whole_body(size_t position, uint32_t limit);
+  // Bytes ahead of the trailers whose hook runs.
+  void inject(Slices& data);
+  // Bytes behind those that the paused filter at this position holds.
+  void inject_paused(size_t position, Slices& data);
   // Steps entered so far: the first step that has not seen the headers.
   size_t entered() const { return entered_; }
-  // Forgets what waits (a local reply replaces it).
+  // Forgets what waits (a local reply replaces it, or the stream is over).
   void drop_waiting();
   bool waiting() const { return held_ != 0; }
+  // A hook of this direction is on the stack.
+  bool in_hook() const { return hook_ != kNoHook; }
 
  private:
   enum class Verdict : uint8_t { kGoOn, kWait, kStop };
@@ -58,13 +75,29 @@ class Direction {
   size_t step_of(size_t position) const { return response_ ? chain_->size() - 1 - position : position; }
   bool is_held(size_t step) const { return (held_ >> step) & 1; }
   Hold& hold(size_t step);
+  FlowControl& flow();
+  void move_headers(size_t from, bool end);
+  void move_data(size_t from, Slices& data, bool end);
+  void move_trailers(size_t from);
   void pump(size_t step);
+  void settle() {
+    if (resumed_ != 0) [[unlikely]]
+      continue_resumed();
+  }
+  void continue_resumed();
   void enqueue(size_t step, Slices& data, bool end);
   void update_flow();
   Verdict run_headers_hook(size_t step, bool end);
   Verdict run_data_hook(size_t step, Slices& data, bool end);
   Verdict run_trailers_hook(size_t step);
-  Verdict verdict(size_t step, uint8_t action);
+  template <class Call>
+  Verdict run(uint16_t hook, Call call);
+
+  // hook_: the step whose hook is on the stack, and
+  static constexpr uint16_t kStepBits = 0x3f;
+  static constexpr uint16_t kTrailersHook = 0x40;
+  static constexpr uint16_t kResumed = 0x80;  // by itself: the pause that follows is none
+  static constexpr uint16_t kNoHook = 0xffff;
 
   Stream& stream_;
   const HttpChainConfig* chain_ = nullptr;
@@ -72,12 +105,13 @@ class Direction {
   uint64_t data_mask_ = 0;
   uint64_t trailers_mask_ = 0;
   uint64_t whole_mask_ = 0;
-  uint64_t held_ = 0;  // steps with something waiting
+  uint64_t held_ = 0;     // steps with something waiting
+  uint64_t resumed_ = 0;  // paused steps that may go on when the running hook has returned
   Hold** holds_ = nullptr;
   size_t waiting_bytes_ = 0;
+  uint16_t hook_ = kNoHook;
   uint8_t entered_ = 0;
   bool headers_end_ = false;
-  bool resumed_inline_ = false;
   const bool response_;
 };
 

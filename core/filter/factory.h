@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,14 @@ namespace weir::filter {
 class Registry;
 class FactoryScope;
 
+// A place for a plugin whose type no plugin of this build has.
+struct UnknownPlugin {
+  std::string_view kind;  // "HTTP filter"
+  std::string_view name;  // as configured
+  bool optional = false;  // its own is_optional
+  bool may_skip = true;   // false: nothing works without it (the last filter of a chain)
+};
+
 // Where findings about a configuration go, and the questions that need reflection. Paths are complete
 // ("static_resources.listeners[0].name"). Fields that are set and not implemented are reported before a factory sees
 // its message (api/README.md, the table of fields): it reads what it implements, and need not look at the others.
@@ -33,8 +42,26 @@ class ConfigReport {
   // (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
                                                             const std::string& path) = 0;
+  // The content of an envoy.config.core.v3.DataSource: text, a file, a variable of the environment; nullopt after an
+  // error was reported. When a file in its watched_directory changes, the configuration is built again. May be a
+  // secret: keep it out of messages.
+  virtual std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                                 size_t max_bytes);
+  // A digest of what was read so far (config::SourcesRead).
+  virtual uint64_t sources_digest() const { return 0; }
+  // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or
+  // the command line says so, which is true then; as an error otherwise. A plugin that may authorise is never left out.
+  virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
+                            const std::string& path) = 0;
   virtual size_t errors() const = 0;
 };
+
+// Of a report that has no access to files: tests, resources that are only looked at.
+inline std::optional<std::string> ConfigReport::read_source(const google::protobuf::Message&, const std::string& path,
+                                                            size_t) {
+  error(path, "files and variables cannot be read here");
+  return std::nullopt;
+}
 
 // Turns route configuration (inline or subscribed) into the slot that holds its table.
 class RouteProvider {
@@ -66,6 +93,11 @@ class FactoryScope {
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
+  // The content of the DataSource in this field.
+  std::optional<std::string> read_source(const google::protobuf::Message& source, std::string_view field,
+                                         size_t max_bytes) {
+    return report_.read_source(source, at(field), max_bytes);
+  }
   // The same services for a message further down.
   FactoryScope below(std::string_view field) const {
     FactoryScope scope = *this;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace weir::filter {
 
@@ -30,6 +31,7 @@ class FlowControl {
 
   void set_reader(Reader* reader) { reader_ = reader; }
   void block(FlowReason reason) {
+    if (released_) return;
     bool was = blocked();
     reasons_ |= static_cast<uint16_t>(reason);
     if (!was && reader_ != nullptr) reader_->on_flow(*this, true);
@@ -39,6 +41,12 @@ class FlowControl {
     reasons_ &= static_cast<uint16_t>(~static_cast<uint16_t>(reason));
     if (!blocked() && reader_ != nullptr) reader_->on_flow(*this, false);
   }
+  // Bytes move from now on, whatever anybody says: they are not wanted any more.
+  void release() {
+    Reader* reader = std::exchange(reader_, nullptr);
+    if (std::exchange(reasons_, 0) != 0 && reader != nullptr) reader->on_flow(*this, false);
+    released_ = true;
+  }
   bool blocked() const { return reasons_ != 0; }
   bool blocked_by(FlowReason reason) const { return (reasons_ & static_cast<uint16_t>(reason)) != 0; }
   // "upstream_full,filter", for the admin's stream dump.
@@ -46,6 +54,7 @@ class FlowControl {
 
  private:
   uint16_t reasons_ = 0;
+  bool released_ = false;
   Reader* reader_ = nullptr;
 };
 

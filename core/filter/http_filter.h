@@ -3,7 +3,14 @@
 // Life of a filter: made in the stream's arena after the route was chosen; on_request_headers once; on_request_data any
 // number of times; on_request_trailers at most once; then the response hooks in the same way (they may begin before the
 // request has ended); on_complete once; destructor. A filter whose position the request never reached gets no response
-// hook. Hooks that a class does not override cost nothing.
+// hook, and one that has answered (Stream::reply_local) only on_complete. Hooks that a class does not override cost
+// nothing.
+//
+// A filter changes a body by changing the `data` of its data hook; it may keep bytes and let go of them in a later one.
+// What is left when trailers come goes ahead of them with Stream::inject_data(). A filter that pauses may add bytes
+// with Resume::inject_data() before it resumes; in its headers hook with `end`, that is how a message without a body
+// gets one (without a pause it cannot). Whoever may change a body's length removes content-length in its headers hook:
+// a message that turns out longer or shorter than it said is cut off.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +30,7 @@ class Stream;
 enum class Action : uint8_t {
   kContinue,  // on to the next filter
   kPause,     // this filter holds a Resume handle and will continue; later events of this direction wait
-  kDone,      // answered (reply_local) or reset: only on_complete and the destructor still run
+  kDone,      // answered (reply_local) or reset: of this filter only on_complete and the destructor still run
 };
 
 class HttpFilter {
@@ -53,7 +60,8 @@ enum Hook : uint8_t {
 };
 
 // Whether a filter wants whole bodies. With kBuffer its data hook runs once, with all of the body; beyond `limit` bytes
-// the core answers 413 (request) or 500 (response).
+// the core answers 413 (request) or 500 (response). A message that ends with its headers has no body, and one of
+// headers and trailers an empty one.
 struct BodyMode {
   static BodyMode stream() { return {}; }
   static BodyMode buffer(uint32_t limit) { return BodyMode{true, limit}; }
@@ -76,8 +84,12 @@ class Resume {
     return *this;
   }
   explicit operator bool() const { return stream_ != nullptr; }
-  // Once; the handle is empty afterwards. Must not be called from within a hook of the same filter and direction.
+  // Once; the handle is empty afterwards. Called within the hook that took the handle, it makes the pause that the hook
+  // returns none.
   void resume();
+  // Adds bytes behind those that the filter left in `data` when it paused (see above). Not within the hook that pauses.
+  // Empties `data`.
+  void inject_data(Slices& data);
   void cancel() { stream_ = nullptr; }
 
  private:

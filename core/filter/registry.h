@@ -66,6 +66,9 @@ struct AccessLoggerDescriptor {
 
 class RegistryBuilder;
 
+// "type.googleapis.com/a.B" -> "a.B": what plugins are registered by.
+inline std::string_view type_of_url(std::string_view type_url) { return type_url.substr(type_url.rfind('/') + 1); }
+
 class Registry {
  public:
   const HttpFilterDescriptor* http_filter(std::string_view type) const { return find(http_filters_, type); }

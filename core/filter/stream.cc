@@ -1,32 +1,11 @@
 #include "core/filter/stream.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/filter/registry.h"
 
 namespace weir::filter {
-
-// Marks that a hook of this stream is on the stack, and whose: an answer given inside it is sent when the outermost
-// hook has returned.
-class Stream::Running {
- public:
-  Running(Stream& stream, size_t position, bool response)
-      : stream_(stream), position_(stream.running_position_), response_(stream.running_response_) {
-    stream_.running_position_ = static_cast<uint8_t>(position);
-    stream_.running_response_ = response;
-    ++stream_.depth_;
-  }
-  ~Running() {
-    --stream_.depth_;
-    stream_.running_position_ = position_;
-    stream_.running_response_ = response_;
-  }
-
- private:
-  Stream& stream_;
-  uint8_t position_;
-  bool response_;
-};
 
 Stream::Stream(event::Lane& lane, StreamHost& host)
     : lane_(lane),
@@ -75,34 +54,25 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   for (uint64_t rest = made_; rest != 0; rest &= rest - 1) {
     size_t position = static_cast<size_t>(__builtin_ctzll(rest));
     const HttpFilterEntry& entry = config.entry(position);
-    entry.descriptor->construct(filters_ + config.offset(position), entry.config.get());
+    [[maybe_unused]] HttpFilter* made =
+        entry.descriptor->construct(filters_ + config.offset(position), entry.config.get());
+    WEIR_ASSERT(made == &filter(position));  // HttpFilter must be the first base
   }
   request_.set_chain(config, made_);
   response_.set_chain(config, made_);
 }
 
-uint32_t Stream::running_filter_id() const { return chain_->entry(running_position_).id; }
-
-bool Stream::is_running(size_t position, bool response) const {
-  return depth_ > 0 && running_position_ == position && running_response_ == response;
+uint32_t Stream::running_filter_id() const {
+  WEIR_ASSERT(running() || completed_);
+  return chain_->entry(running_.position).id;
 }
 
-Action Stream::call_headers(size_t position, bool response, bool end) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_headers(*this, response_headers_, end)
-                  : filter(position).on_request_headers(*this, request_headers_, end);
-}
-
-Action Stream::call_data(size_t position, bool response, Slices& data, bool end) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_data(*this, data, end)
-                  : filter(position).on_request_data(*this, data, end);
-}
-
-Action Stream::call_trailers(size_t position, bool response) {
-  Running running(*this, position, response);
-  return response ? filter(position).on_response_trailers(*this, *response_trailers_)
-                  : filter(position).on_request_trailers(*this, *request_trailers_);
+size_t Stream::position_of(const HttpFilter& filter) const {
+  for (size_t position = 0; position < chain_->size(); ++position) {
+    if (filters_ + chain_->offset(position) == reinterpret_cast<const char*>(&filter)) return position;
+  }
+  (void)WEIR_BUG(true);  // a filter of another stream
+  return 0;
 }
 
 void Stream::request_arrived(bool end) {
@@ -124,10 +94,24 @@ void Stream::request_trailers_arrived() {
   if (!stopped() && !replied_locally_) request_.trailers(0);
 }
 
-Resume Stream::resume_handle() { return Resume(*this, running_position_, running_response_); }
+Resume Stream::resume_handle() {
+  WEIR_ASSERT(running());
+  return Resume(*this, running_.position, running_.response);
+}
 
 void Stream::buffer_body(uint32_t limit) {
-  (running_response_ ? response_ : request_).want_whole_body(running_position_, limit);
+  WEIR_ASSERT(running());
+  (running_.response ? response_ : request_).want_whole_body(running_.position, limit);
+}
+
+void Stream::inject_data(Slices& data) {
+  if (!stopped()) (running_.response ? response_ : request_).inject(data);
+  data.clear();
+}
+
+void Stream::inject_data(size_t position, bool response, Slices& data) {
+  if (!stopped() && (response || !replied_locally_)) (response ? response_ : request_).inject_paused(position, data);
+  data.clear();
 }
 
 void Stream::resume(size_t position, bool response) {
@@ -136,10 +120,11 @@ void Stream::resume(size_t position, bool response) {
 }
 
 void Stream::body_too_large(bool response) {
+  // The chain answers, not the filter that collects (nor one whose hook may be running).
   if (response) {
-    reply_local(500, "response_payload_too_large", "response body too large\n");
+    reply({.code = 500, .details = "response_payload_too_large", .body = "response body too large\n"});
   } else {
-    reply_local(413, "request_payload_too_large", "request body too large\n");
+    reply({.code = 413, .details = "request_payload_too_large", .body = "request body too large\n"});
   }
 }
 
@@ -197,6 +182,7 @@ void Stream::leave_trailers(bool response) {
 Action Stream::abort(std::string_view details) {
   if (completed_ || aborted_) return Action::kDone;
   aborted_ = true;
+  reply_pending_ = false;  // given in the hook that runs: too late
   info_.details = details;
   request_.drop_waiting();
   response_.drop_waiting();
@@ -204,37 +190,44 @@ Action Stream::abort(std::string_view details) {
   return Action::kDone;
 }
 
-Action Stream::reply_local(int code, std::string_view details, std::string_view body) {
-  return reply_local(code, details, body, nullptr, nullptr);
-}
-
 Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add,
                            const void* user) {
+  return reply({code, details, body, add, user, running() ? chain_->size() - running_.position : 0});
+}
+
+Action Stream::reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body,
+                           AddHeaders add, const void* user) {
+  return reply({code, details, body, add, user, chain_->size() - position_of(by)});
+}
+
+Action Stream::reply(const Reply& reply) {
   if (stopped()) return Action::kDone;
-  if (response_committed_) return abort(details);
-  reply_ = Reply{code, details, body, add, user};
+  if (response_committed_) return abort(reply.details);
+  reply_ = reply;
   reply_pending_ = true;
-  if (depth_ == 0) send_pending_reply();
+  send_pending_reply();
   return Action::kDone;
 }
 
 void Stream::send_pending_reply() {
-  if (!reply_pending_ || depth_ > 0) return;
+  if (!reply_pending_ || running()) return;
   reply_pending_ = false;
   uint8_t number = ++replies_;
-  // Filters that have not seen this stream's response yet, from the one that answered towards the client.
-  size_t from;
+  // Towards the client from the answering filter, the last one that the request has entered, or the last one that has
+  // seen a response: whichever is nearest to the client.
+  size_t from = reply_.from;
   if (response_started_) {
-    from = response_.entered();
-  } else {
-    size_t entered = request_.entered();
-    from = chain_ != nullptr ? chain_->size() - entered : 0;
+    from = std::max(from, response_.entered());
+  } else if (chain_ != nullptr) {
+    from = std::max(from, chain_->size() - request_.entered());
   }
   replied_locally_ = true;
   response_started_ = true;
   request_.drop_waiting();
   response_.drop_waiting();
-  request_flow_.unblock(FlowReason::kChainBuffer);
+  // What both peers still send is dropped on arrival: nothing holds it back any more.
+  request_flow_.release();
+  response_flow_.release();
 
   info_.details = reply_.details;
   response_headers_.clear();
@@ -269,16 +262,19 @@ void Stream::send_pending_reply() {
 void Stream::complete() {
   if (completed_) return;
   completed_ = true;
+  reply_pending_ = false;
   request_flow_.set_reader(nullptr);
   response_flow_.set_reader(nullptr);
   request_.drop_waiting();
   response_.drop_waiting();
   if (chain_ == nullptr) return;
+  Running outer = running_;
   for (uint64_t rest = made_ & chain_->complete_mask(); rest != 0; rest &= rest - 1) {
     size_t position = static_cast<size_t>(__builtin_ctzll(rest));
-    Running running(*this, position, false);
+    running_ = {static_cast<uint8_t>(position), false};
     filter(position).on_complete(*this);
   }
+  running_ = outer;
 }
 
 void Stream::on_flow(FlowControl&, bool blocked) { host_.on_request_flow(blocked); }

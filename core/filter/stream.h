@@ -62,13 +62,19 @@ class Stream final : private FlowControl::Reader {
   // By reply_local: response_headers() is that answer's, and what the terminal filter still brings is dropped.
   bool answered_locally() const { return replied_locally_ || reply_pending_; }
 
-  // Answers instead of the upstream. Before the response has begun: the reply runs back through the filters entered so
-  // far. Afterwards: the response is aborted, for it can no longer be right. `details` and `body` must outlive the
-  // stream (static, arena, or pinned configuration). Always returns kDone, so that a hook can end with it.
-  Action reply_local(int code, std::string_view details, std::string_view body = {});
-  // As above, with further headers: `add` is called with the reply's headers before the filters see them.
+  // Answers instead of the upstream. The reply runs from the answering filter towards the client, through the filters
+  // that were entered before it and have not seen a response yet; the answering filter gets no hook any more but
+  // on_complete. Once the response has left the chain, it is aborted instead, for it can no longer be right. `details`
+  // and `body` must outlive the stream (static, arena, or pinned configuration). `add` is called with the reply's
+  // headers before the filters see them. Always returns kDone, so that a hook can end with it.
+  //
+  // In a hook, the filter whose hook runs is the answering one. Elsewhere (timers, callouts) a filter says who it is
+  // with `by`. Without that nobody is (a deadline, a limit): every filter entered sees the reply.
   using AddHeaders = void (*)(http::HeaderMap& headers, Stream& stream, const void* user);
-  Action reply_local(int code, std::string_view details, std::string_view body, AddHeaders add, const void* user);
+  Action reply_local(int code, std::string_view details, std::string_view body = {}, AddHeaders add = nullptr,
+                     const void* user = nullptr);
+  Action reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body = {},
+                     AddHeaders add = nullptr, const void* user = nullptr);
   // Ends the stream without a (complete) answer.
   Action abort(std::string_view details);
 
@@ -76,6 +82,9 @@ class Stream final : private FlowControl::Reader {
   Resume resume_handle();
   // For the filter whose headers hook is running: collect the whole body for my data hook.
   void buffer_body(uint32_t limit);
+  // For the filter whose trailers hook is running: these bytes go to the following filters, and the trailers after
+  // them, also when the hook pauses. Empties `data`.
+  void inject_data(Slices& data);
   // The route's configuration for the filter whose hook is running.
   template <class T>
   const T* route_config() const {
@@ -109,7 +118,7 @@ class Stream final : private FlowControl::Reader {
   bool response_finished() const { return response_finished_; }
   bool request_finished() const { return request_finished_; }
   // A hook of this stream is on the stack.
-  bool running() const { return depth_ > 0; }
+  bool running() const { return request_.in_hook() || response_.in_hook(); }
 
   // --- For the terminal filter (and local replies) ---------------------------------------------------------------
   // The response starts its way back through the filters. The map is response_headers().
@@ -129,22 +138,25 @@ class Stream final : private FlowControl::Reader {
     std::string_view body;
     AddHeaders add = nullptr;
     const void* user = nullptr;
+    size_t from = 0;  // the first step of the response's way that may see it
   };
-  class Running;
+  struct Running {
+    uint8_t position = 0;
+    bool response = false;
+  };
 
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   uint32_t running_filter_id() const;
+  size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
+  void inject_data(size_t position, bool response, Slices& data);
+  Action reply(const Reply& reply);
   void send_pending_reply();
-  // For the directions: calls of hooks, what leaves at the far end, and limits.
-  Action call_headers(size_t position, bool response, bool end);
-  Action call_data(size_t position, bool response, Slices& data, bool end);
-  Action call_trailers(size_t position, bool response);
+  // For the directions: what leaves at the far end, and limits.
   void leave_headers(bool response, bool end);
   void leave_data(bool response, Slices& data, bool end);
   void leave_trailers(bool response);
   void body_too_large(bool response);
-  bool is_running(size_t position, bool response) const;
   // No direction takes further events: about to be answered, aborted or over.
   bool stopped() const { return completed_ || reply_pending_ || aborted_; }
   void on_flow(FlowControl& flow, bool blocked) override;
@@ -155,10 +167,8 @@ class Stream final : private FlowControl::Reader {
   char* filters_ = nullptr;
   uint64_t made_ = 0;  // filters of this stream, by position
   uint32_t buffer_limit_ = 1024 * 1024;
-  uint8_t depth_ = 0;
-  uint8_t running_position_ = 0;
+  Running running_;      // the innermost hook
   uint8_t replies_ = 0;  // local replies sent
-  bool running_response_ : 1 = false;
   bool completed_ : 1 = false;
   bool aborted_ : 1 = false;
   bool reply_pending_ : 1 = false;
@@ -185,6 +195,10 @@ class Stream final : private FlowControl::Reader {
   static constexpr size_t kArenaBytes = 2048;
   alignas(16) char arena_memory_[kArenaBytes];
 };
+
+inline void Resume::inject_data(Slices& data) {
+  if (stream_ != nullptr) stream_->inject_data(position_, response_, data);
+}
 
 inline void Resume::resume() {
   if (Stream* stream = stream_) {

@@ -54,7 +54,8 @@ Connection::~Connection() {
 
 void Connection::start(bool read_now) {
   if (fd_ < 0) return;
-  lane_.poller().add(fd_, *this);
+  // Those that we opened come first in a turn: one that has just ended is not given a request of the same turn.
+  lane_.poller().add(fd_, *this, connecting_ ? event::Poller::Order::kFirst : event::Poller::Order::kAny);
   if (read_now && !connecting_) {
     readable_ = true;
     read_some();
@@ -89,7 +90,7 @@ void Connection::on_ready(uint32_t ready) {
       read_some();
     } else if (closing()) {
       discard_input();
-    } else if (ready & (event::kHangUp | event::kError)) {
+    } else if ((ready & (event::kHangUp | event::kError)) && !read_before_reset_) {
       // Paused by us, but the peer is gone altogether: the handler learns of it now, not when it resumes.
       close(CloseReason::kReset);
     }
@@ -143,6 +144,10 @@ void Connection::read_some() {
         return;
       }
       if (errno == EINTR) continue;
+      close(CloseReason::kReset);
+      return;
+    }
+    if (n == 0 && write_failed_) {
       close(CloseReason::kReset);
       return;
     }
@@ -212,6 +217,12 @@ void Connection::deliver_again() {
   lane_.at_end_of_turn(*this);
 }
 
+void Connection::deliver_next_turn() {
+  if (fd_ < 0) return;
+  redeliver_next_turn_ = true;
+  lane_.at_end_of_turn(*this);
+}
+
 // After the handler has closed: what the peer still sends is thrown away, until it ends or the linger time is over.
 void Connection::discard_input() {
   in_.clear();
@@ -264,14 +275,19 @@ void Connection::write_queued() {
       }
       // The peer may have answered before it closed: what it sent is read before the failure is reported.
       writable_ = false;
+      write_failed_ = true;
       out_.clear();
       hung_up_ = true;
       if (closing()) {
         close(CloseReason::kLocal);
         return;
       }
-      if (!readable_ && read_blocks_ == 0) readable_ = true;
-      if (read_blocks_ == 0) read_some();
+      readable_ = true;
+      if (read_blocks_ == 0) {
+        read_some();
+      } else if (read_before_reset_) {
+        return;  // unblock_read() reads what there is, and finds the reset behind it
+      }
       if (fd_ >= 0) close(CloseReason::kReset);
       return;
     }
@@ -329,6 +345,14 @@ void Connection::on_end_of_turn() {
       closed_reported_ = true;
       handler_->on_closed(close_reason_);
     }
+    return;
+  }
+  if (redeliver_next_turn_) {
+    redeliver_next_turn_ = false;
+    if (fd_ < 0) return;
+    write_queued();
+    redeliver_ = true;
+    lane_.at_next_turn(*this);
     return;
   }
   if (redeliver_) {

@@ -93,6 +93,12 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Hands leftover input to the handler again at the end of the turn (after it has become able to use it). If the end
   // was delivered before, the handler is called even without bytes: peer_ended() tells.
   void deliver_again();
+  // The same at the next turn, for a handler that has had its share of this one.
+  void deliver_next_turn();
+
+  // For connections whose peer may say its last and reset: what came before the reset is delivered first, however long
+  // reading is blocked. Otherwise a reset is reported at once.
+  void read_before_reset() { read_before_reset_ = true; }
 
   void set_watermarks(uint32_t high, uint32_t low) {
     high_watermark_ = high;
@@ -150,7 +156,10 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool peer_ended_ : 1 = false;
   bool end_delivered_ : 1 = false;
   bool redeliver_ : 1 = false;
-  bool half_close_ : 1 = false;  // FIN wanted after the queue
+  bool redeliver_next_turn_ : 1 = false;
+  bool read_before_reset_ : 1 = false;
+  bool write_failed_ : 1 = false;  // by a reset; the kernel tells it once, and says end to the next read
+  bool half_close_ : 1 = false;    // FIN wanted after the queue
   bool fin_sent_ : 1 = false;
   bool notify_drained_ : 1 = false;
   bool above_high_ : 1 = false;

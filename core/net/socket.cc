@@ -8,13 +8,18 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "core/net/port_holder.h"
 
 namespace weir::net {
+
+constexpr Duration kRest = 100ms;
+constexpr Duration kSilence = 10s;
+
 namespace {
 
 Status failed(const char* what, const Address& address, int error) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
-  if (error == EADDRINUSE) text += "; another process listens there (see `ss -ltnp`)";
+  if (error == EADDRINUSE) text += "; " + describe_holder(address);
   if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
@@ -73,7 +78,7 @@ Address bound_address(int fd) {
 }
 
 ListenSocket::ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn, AcceptHandler& handler)
-    : lane_(lane), fd_(fd), accepts_per_turn_(accepts_per_turn), handler_(handler) {
+    : lane_(lane), fd_(fd), accepts_per_turn_(accepts_per_turn), handler_(&handler) {
   lane_.poller().add_level(fd_, *this);
 }
 
@@ -82,7 +87,7 @@ ListenSocket::~ListenSocket() {
 }
 
 void ListenSocket::on_ready(uint32_t) {
-  for (uint32_t i = 0; i < accepts_per_turn_ && fd_ >= 0 && !paused_; ++i) {
+  for (uint32_t i = 0; i < accepts_per_turn_ && watching(); ++i) {
     if (!accept_one()) return;
   }
 }
@@ -93,31 +98,45 @@ bool ListenSocket::accept_one() {
   int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     if (errno == ECONNABORTED || errno == EINTR) return true;
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      WEIR_LOG(kError, "net", "accept: %s", strerror(errno));
-    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) rest(errno);
     return false;
   }
-  handler_.on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
+  handler_->on_accepted(fd, Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length));
   return true;
 }
 
 void ListenSocket::pause() {
-  if (paused_) return;
+  if (watching()) lane_.poller().remove(fd_);
   paused_ = true;
-  if (fd_ >= 0) lane_.poller().remove(fd_);
 }
 
 void ListenSocket::resume() {
   if (!paused_) return;
   paused_ = false;
-  if (fd_ >= 0) lane_.poller().add_level(fd_, *this);
+  if (watching()) lane_.poller().add_level(fd_, *this);
+}
+
+// A level-triggered socket that nobody can accept from would be ready at every turn.
+void ListenSocket::rest(int error) {
+  if (lane_.now() >= silent_until_) {
+    silent_until_ = lane_.now() + kSilence;
+    WEIR_LOG(kError, "net", "accept: %s; trying again every %d ms", strerror(error), static_cast<int>(to_ms(kRest)));
+  }
+  if (watching()) lane_.poller().remove(fd_);
+  resting_ = true;
+  lane_.arm_in(*this, kRest);
+}
+
+void ListenSocket::on_timer() {
+  resting_ = false;
+  if (watching()) lane_.poller().add_level(fd_, *this);
 }
 
 void ListenSocket::drain_and_close() {
   if (fd_ < 0) return;
   while (accept_one()) {
   }
+  cancel();
   close(fd_);
   fd_ = -1;
 }

@@ -35,8 +35,9 @@ class AcceptHandler {
   ~AcceptHandler() = default;
 };
 
-// One listening descriptor on one lane. Accepts a bounded number of connections per turn.
-class ListenSocket final : public event::Pollable {
+// One listening descriptor on one lane. Accepts a bounded number of connections per turn. Out of descriptors or memory
+// it rests for a moment: those that wait stay in the kernel's queue.
+class ListenSocket final : public event::Pollable, private event::Timer {
  public:
   // `fd` is owned.
   ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn, AcceptHandler& handler);
@@ -44,6 +45,11 @@ class ListenSocket final : public event::Pollable {
   ListenSocket(const ListenSocket&) = delete;
   ListenSocket& operator=(const ListenSocket&) = delete;
 
+  // Another listener's configuration serves it from now on, or the same one's next version.
+  void serve_by(AcceptHandler& handler, uint32_t accepts_per_turn) {
+    handler_ = &handler;
+    accepts_per_turn_ = accepts_per_turn;
+  }
   // Stops and starts accepting; connections wait in the kernel's queue meanwhile.
   void pause();
   void resume();
@@ -55,11 +61,16 @@ class ListenSocket final : public event::Pollable {
 
  private:
   bool accept_one();
+  void rest(int error);
+  void on_timer() override;
+  bool watching() const { return fd_ >= 0 && !paused_ && !resting_; }
   event::Lane& lane_;
   int fd_;
-  const uint32_t accepts_per_turn_;
+  uint32_t accepts_per_turn_;
   bool paused_ = false;
-  AcceptHandler& handler_;
+  bool resting_ = false;
+  MonoTime silent_until_{};  // one line in the log for many failures
+  AcceptHandler* handler_;
 };
 
 }  // namespace weir::net

@@ -29,6 +29,33 @@ class DownstreamConnection::Inspection final : public event::Timer {
   DownstreamConnection& connection_;
 };
 
+// The two moments of a drain: when the connection is told, and when it is closed.
+class DownstreamConnection::Drain final : public event::Timer {
+ public:
+  explicit Drain(DownstreamConnection& connection) : connection_(connection) {}
+  void bring_forward(MonoTime told, MonoTime closed) {
+    told_ = std::min(told_, told);
+    closed_ = std::min(closed_, closed);
+    arm(connection_.draining_ ? closed_ : told_);
+  }
+  void on_timer() override {
+    if (!connection_.draining_) {
+      connection_.drain();
+      arm(closed_);
+    } else {
+      connection_.close();
+    }
+  }
+
+ private:
+  void arm(MonoTime moment) {
+    if (moment != MonoTime::max()) connection_.connection_.lane().arm(*this, moment);
+  }
+  DownstreamConnection& connection_;
+  MonoTime told_ = MonoTime::max();
+  MonoTime closed_ = MonoTime::max();
+};
+
 DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener,
                                            int fd, const net::Address& remote)
     : owner_(owner),
@@ -75,6 +102,9 @@ bool DownstreamConnection::choose_chain() {
     if (filters_[i]->on_new_connection(*this) != Action::kDone) continue;
     filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
     return false;
+  }
+  if (draining_) {  // told while listener filters looked
+    for (auto& filter : filters_) filter->on_drain(*this);
   }
   return true;
 }
@@ -145,12 +175,26 @@ void DownstreamConnection::drain() {
   for (auto& filter : filters_) filter->on_drain(*this);
 }
 
+void DownstreamConnection::drain_over(const DrainPlan& plan) {
+  MonoTime now = connection_.lane().now();
+  MonoTime told = now;
+  if (plan.gradual) {
+    // Multiples of the golden ratio: however many connections there are, their moments lie evenly in the time.
+    auto share = static_cast<uint32_t>(id_ >> 8) * uint32_t{0x9e3779b9};
+    told += Duration(static_cast<int64_t>(static_cast<double>(plan.time.count()) * share * 0x1p-32));
+  }
+  if (told <= now) drain();
+  if (drain_ == nullptr) drain_ = std::make_unique<Drain>(*this);
+  drain_->bring_forward(told, plan.close_at_end ? now + plan.time : MonoTime::max());
+}
+
 void DownstreamConnection::on_closed(net::CloseReason reason) {
   const ListenerSpec& spec = listener_->spec;
   if (inspection_ != nullptr) {
     spec.stats->pre_cx_active.dec();
     inspection_->cancel();
   }
+  if (drain_ != nullptr) drain_->cancel();
   for (auto& filter : filters_) filter->on_closed(*this, reason);
   spec.stats->cx_active.dec();
   spec.stats->cx_destroy.inc();

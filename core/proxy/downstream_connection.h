@@ -16,6 +16,13 @@ namespace weir::proxy {
 
 class LaneListener;
 
+// How connections that are to end are told so, and when they end at the latest.
+struct DrainPlan {
+  Duration time{};
+  bool gradual = false;       // each is told at its own moment of the time, so that clients come back one by one
+  bool close_at_end = false;  // what is open when the time is over
+};
+
 class DownstreamConnection final : public net::ConnectionHandler,
                                    public filter::ConnectionHost,
                                    public event::Deferred {
@@ -25,7 +32,10 @@ class DownstreamConnection final : public net::ConnectionHandler,
   ~DownstreamConnection();
 
   void start();
+  // From now on responses say that the connection ends, and it ends when it is idle.
   void drain();
+  // drain() at a moment of the plan. Of several plans the earliest moments count.
+  void drain_over(const DrainPlan& plan);
   void close() { connection_.close(); }
   const FilterChain* chain() const { return chain_; }
 
@@ -54,6 +64,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   bool choose_chain();
 
   class Inspection;
+  class Drain;
 
   LaneListener& owner_;
   event::Pin<Listener> listener_;
@@ -63,6 +74,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
   std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
   std::unique_ptr<Inspection> inspection_;          // while listener filters look
+  std::unique_ptr<Drain> drain_;                    // once the connection is to end
   Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
   uint64_t id_;
   MonoTime born_;

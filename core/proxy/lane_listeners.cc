@@ -9,9 +9,9 @@ namespace weir::proxy {
 using event::SlotId;
 using event::SlotKind;
 
-size_t LaneLoads::least() const {
-  size_t best = 0;
-  for (size_t i = 1; i < workers.size(); ++i) {
+size_t LaneLoads::least(size_t self) const {
+  size_t best = self;
+  for (size_t i = 0; i < workers.size(); ++i) {
     if (loads[i].connections.load(std::memory_order_relaxed) < loads[best].connections.load(std::memory_order_relaxed))
       best = i;
   }
@@ -32,7 +32,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     if (socket_ != nullptr) socket_->drain_and_close();
     socket_.reset();
     sockets_.reset();
-    drain_connections();
+    drain_connections(owner_.update_plan());
     return;
   }
   if (after->spec.sockets != sockets_) {
@@ -40,13 +40,15 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     if (socket_ != nullptr) socket_->drain_and_close();
     socket_.reset();
     sockets_ = after->spec.sockets;
-    int fd = lane.is_main() ? -1 : sockets_->by_worker[lane.index() - 1];
+    socket_ = owner_.take_socket(*this, sockets_.get());
+    int fd = lane.is_main() || socket_ != nullptr ? -1 : sockets_->by_worker[lane.index() - 1];
     if (fd >= 0) socket_ = std::make_unique<net::ListenSocket>(lane, fd, after->spec.accepts_per_turn, *this);
   }
+  if (socket_ != nullptr) socket_->serve_by(*this, after->spec.accepts_per_turn);
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
-    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain();
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_over(owner_.update_plan());
   });
 }
 
@@ -58,12 +60,12 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
   size_t workers = loads.workers.size();
   if (workers > 1) {
     // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
-    // imbalance (or where only one lane accepts) the least loaded lane takes over.
+    // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
-    bool only_acceptor = !sockets_->options.reuse_port;
-    if (only_acceptor ||
-        own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
-      size_t target = loads.least();
+    const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+    bool always = !sockets_->options.reuse_port || (listener != nullptr && listener->spec.exact_balance);
+    if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
+      size_t target = loads.least(self);
       if (target != self) {
         loads.loads[target].connections.fetch_add(1, std::memory_order_relaxed);
         SlotId slot = slot_;
@@ -101,10 +103,11 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   connection->start();
+  if (owner_.draining()) connection->drain();
 }
 
-void LaneListener::drain_connections() {
-  connections_.for_each([](DownstreamConnection& connection) { connection.drain(); });
+void LaneListener::drain_connections(const DrainPlan& plan) {
+  connections_.for_each([&](DownstreamConnection& connection) { connection.drain_over(plan); });
 }
 
 void LaneListener::close_connections() {
@@ -135,6 +138,14 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
   listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
 }
 
+// The update that gives a listener the sockets of another one removes that one, later in the same batch.
+std::unique_ptr<net::ListenSocket> LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets) {
+  for (auto& other : listeners_) {
+    if (other != nullptr && other.get() != &taker && other->sockets_.get() == sockets) return std::move(other->socket_);
+  }
+  return nullptr;
+}
+
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,
                                           const net::Address& remote) {
   if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_add(1, std::memory_order_relaxed);
@@ -151,9 +162,10 @@ void LaneListeners::stop_accepting() {
     if (listener != nullptr) listener->stop_accepting();
   }
 }
-void LaneListeners::drain() {
+void LaneListeners::drain(const DrainPlan& plan) {
+  draining_ = true;
   for (auto& listener : listeners_) {
-    if (listener != nullptr) listener->drain_connections();
+    if (listener != nullptr) listener->drain_connections(plan);
   }
 }
 void LaneListeners::close_all() {

@@ -23,7 +23,7 @@ class LaneListener final : public net::AcceptHandler {
   void set(const Listener* before, const Listener* after);
   // Takes over a connection that another lane accepted.
   void adopt(int fd, const net::Address& remote);
-  void drain_connections();
+  void drain_connections(const DrainPlan& plan);
   void close_connections();
   void stop_accepting();
   size_t connection_count() const { return connections_.count(); }
@@ -32,6 +32,7 @@ class LaneListener final : public net::AcceptHandler {
 
  private:
   friend class DownstreamConnection;
+  friend class LaneListeners;
   LaneListeners& owner_;
   event::SlotId slot_;
   std::shared_ptr<const ListenSockets> sockets_;
@@ -48,8 +49,8 @@ struct LaneLoads {
       : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
   std::vector<event::Lane*> workers;  // index: lane index - 1
   std::unique_ptr<Load[]> loads;
-  // The worker with the fewest connections.
-  size_t least() const;
+  // The worker with the fewest connections; `self` if none has fewer.
+  size_t least(size_t self) const;
   int64_t total() const;
 };
 
@@ -64,15 +65,22 @@ class LaneListeners final : public event::SlotObserver {
   event::Lane& lane() { return lane_; }
   LaneLoads& loads() { return *loads_; }
   void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
-  // For the end of the process: no more connections, those there finish.
+  // For connections of listeners that are removed and of filter chains that change. Before the lane runs.
+  void set_update_plan(const DrainPlan& plan) { update_plan_ = plan; }
+  const DrainPlan& update_plan() const { return update_plan_; }
+  // For the end of the process: no more connections; those there, and those still on their way from another lane,
+  // finish.
   void stop_accepting();
-  void drain();
+  void drain(const DrainPlan& plan);
+  bool draining() const { return draining_; }
   void close_all();
   size_t connection_count() const { return slab_.live(); }
 
   DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
   void destroy(DownstreamConnection& connection);
   LaneListener* find(event::SlotId id) { return id.index < listeners_.size() ? listeners_[id.index].get() : nullptr; }
+  // The socket of these descriptors, if another listener of this lane has it; nullptr otherwise.
+  std::unique_ptr<net::ListenSocket> take_socket(LaneListener& taker, const ListenSockets* sockets);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:
@@ -81,6 +89,8 @@ class LaneListeners final : public event::SlotObserver {
   Slab<DownstreamConnection> slab_;
   std::vector<std::unique_ptr<LaneListener>> listeners_;
   uint64_t last_id_ = 0;
+  DrainPlan update_plan_;
+  bool draining_ = false;
 };
 
 }  // namespace weir::proxy

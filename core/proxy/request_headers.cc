@@ -89,6 +89,10 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
     headers.remove(HeaderId::kTe);
 }
 
+bool is_h2c_offer(const http::HeaderMap& headers) {
+  return http::equals_ignoring_case(headers.get(HeaderId::kUpgrade), "h2c");
+}
+
 ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
                                    stream::StreamInfo& info, Arena& arena) {
   ClientIdentity identity;

@@ -16,6 +16,9 @@ namespace weir::proxy {
 // 7.6.1). `te: trailers` stays.
 void remove_hop_by_hop(http::HeaderMap& headers);
 
+// An offer to go on with HTTP/2, which is declined by ignoring it (RFC 9110 7.8): its fields are hop by hop.
+bool is_h2c_offer(const http::HeaderMap& headers);
+
 struct ClientIdentity {
   bool edge = false;  // the request enters the trusted network here: its x-envoy headers were removed
   bool internal = false;

@@ -136,6 +136,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   body_limit_ = std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit);
   include_attempt_count_ = selection.virtual_host->include_request_attempt_count();
   include_attempt_in_response_ = selection.virtual_host->include_attempt_count_in_response();
+  include_timeout_retry_ = selection.virtual_host->include_is_timeout_retry_header();
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
   prepare_headers(route, headers);
@@ -204,6 +205,28 @@ void Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
 void Router::request_finished() {
   request_end_ = true;
   host_->deadlines().set_in(DeadlineKind::kRoute, timeout_);
+  if (upstream_ != nullptr) watch_try();
+}
+
+// The limits of a try count from when both the whole request and a connection are there, as published: neither a slow
+// client nor a full pool is the server's fault.
+void Router::watch_try() {
+  if (per_try_timeout_ > Duration::zero()) host_->deadlines().set_in(DeadlineKind::kPerTry, per_try_timeout_);
+  if (per_try_idle_timeout_ > Duration::zero()) watch_idle_try();
+}
+
+void Router::watch_idle_try() { host_->deadlines().set_in(DeadlineKind::kPerTryIdle, per_try_idle_timeout_); }
+
+// Small pieces are copied: a body that drips in must not keep a block alive for each drop.
+void Router::keep_for_replay(const Slices& data) {
+  for (size_t i = 0; i < data.slice_count(); ++i) {
+    const Slice& slice = data.at(i);
+    if (slice.block && !body_.empty() && slice.size < slice.block->capacity() / 4) {
+      body_.append_copy(slice.view(), stream_->lane().blocks());
+    } else {
+      body_.append(Slice(slice.block, slice.data, slice.size));
+    }
+  }
 }
 
 Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
@@ -214,18 +237,19 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   }
   if (upstream_ != nullptr && headers_sent_) {
     if (replayable_ && !committed_) {
-      if (body_.size() + data.size() > body_limit_ || (retries_left_ == 0 && !idempotent_)) {
+      if (body_.size() + data.size() > body_limit_ || (!may_repeat() && !upstream_->request_unsent())) {
         replayable_ = false;  // retries end here; the request goes on
         body_.clear();
       } else {
-        data.copy_refs_to(body_);
+        keep_for_replay(data);
       }
     }
-    try_is_alive();
+    if (per_try_idle_timeout_ > Duration::zero()) watch_idle_try();
     upstream_->send_data(data, end);
     return Action::kContinue;
   }
-  body_.append_all(data);
+  keep_for_replay(data);
+  data.clear();
   if (body_.retained() > body_limit_) stream.request_flow().block(FlowReason::kUpstreamConnecting);
   return Action::kContinue;
 }
@@ -240,7 +264,7 @@ Action Router::on_request_trailers(filter::Stream&, http::HeaderMap& trailers) {
 void Router::on_complete(filter::Stream&) {
   if (stream_ == nullptr) return;
   done_ = true;
-  if (cluster_ != nullptr && pool_ != nullptr) cluster_->stats().rq_cancelled.inc();
+  if (cluster_ != nullptr && pool_ != nullptr) stats().rq_cancelled.inc();
   abandon_attempt();
   host_->set_deadline_listener(nullptr);
 }
@@ -253,32 +277,48 @@ void Router::start_attempt() {
     abandon_attempt();
     return;
   }
-  const upstream::ClusterStats& stats = cluster_->stats();
   if (cluster_->current() == nullptr) {  // removed while we waited
     stream_->info().flags.set(ResponseFlag::kNoClusterFound);
     done_ = true;
     stream_->reply_local(503, "cluster_not_found");
     return;
   }
-  if (!cluster_->requests.acquire()) {
-    stats.rq_pending_overflow.inc();
-    fail({ResetReason::kOverflow, {}, false});
-    return;
+  if (cluster_->requests.acquire()) {
+    try_a_host();
+  } else if (!cluster_->recall(upstream::LimitKind::kRequests).wait(*this)) {
+    stats().rq_pending_overflow.inc();
+    fail({ResetReason::kOverflow, {}});
   }
+}
+
+bool Router::on_recalled() {
+  if (done_ || answered_by_others()) {
+    done_ = true;
+    return true;
+  }
+  if (cluster_->requests.acquire()) {
+    try_a_host();
+    return true;
+  }
+  stats().rq_pending_overflow.inc();
+  fail({ResetReason::kOverflow, {}});
+  return false;
+}
+
+// With a share of max_requests, which is released with the attempt.
+void Router::try_a_host() {
   request_lease_ = true;
   pool_ = cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_});
   if (pool_ == nullptr) {
-    stats.cx_none_healthy.inc();
+    stats().cx_none_healthy.inc();
     end_attempt();
-    done_ = true;
-    stream_->info().flags.set(ResponseFlag::kNoHealthyUpstream);
-    stream_->reply_local(503, "no_healthy_upstream", "no healthy upstream");
+    answer(503, ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream", "no healthy upstream");
     return;
   }
   ++attempts_;
   headers_sent_ = false;
-  stats.rq_total.inc();
-  stats.rq_active.inc();
+  stats().rq_total.inc();
+  stats().rq_active.inc();
   lb::Host& host = pool_->host();
   host.totals.rq_total.inc();
   host.totals.rq_active.inc();
@@ -289,8 +329,6 @@ void Router::start_attempt() {
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
-  host_->deadlines().set_in(DeadlineKind::kPerTry, per_try_timeout_);
-  try_is_alive();
 
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
@@ -300,7 +338,7 @@ void Router::start_attempt() {
     case ConnPool::Start::kWaiting:
       break;
     case ConnPool::Start::kOverflow:
-      fail({ResetReason::kOverflow, {}, false});
+      fail({ResetReason::kOverflow, {}});
       break;
   }
 }
@@ -315,6 +353,14 @@ void Router::send_request() {
   http::HeaderMap& headers = stream_->request_headers();
   Arena& arena = stream_->arena();
   if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
+  if (include_timeout_retry_ && attempts_ > 1) {
+    if (timed_out_try_) {
+      headers.set(HeaderId::kXEnvoyIsTimeoutRetry, "true");
+    } else {
+      headers.remove(HeaderId::kXEnvoyIsTimeoutRetry);
+    }
+  }
+  timed_out_try_ = false;
   if (auto_host_ && !pool_->host().hostname().empty())
     headers.set(HeaderId::kAuthority, arena.copy(pool_->host().hostname()));
   stream_->info().upstream.first_tx = stream_->lane().now();
@@ -328,7 +374,8 @@ void Router::send_request() {
   headers_sent_ = true;
   if (!body_.empty()) {
     Slices sending;
-    if (body_.size() > body_limit_ || (retries_left_ == 0 && !idempotent_)) replayable_ = false;
+    // A reused connection may be dead already: what it never took can go to another one, whatever the method.
+    if (body_.size() > body_limit_ || (!may_repeat() && !upstream_->reused())) replayable_ = false;
     if (replayable_) {
       body_.copy_refs_to(sending);
     } else {
@@ -341,10 +388,8 @@ void Router::send_request() {
   }
   if (upstream_ != nullptr && has_trailers_) upstream_->send_trailers(*stream_->request_trailers());
   stream_->request_flow().unblock(FlowReason::kUpstreamConnecting);
+  if (request_end_ && upstream_ != nullptr) watch_try();
 }
-
-// Bytes moved: per_try_idle_timeout begins anew.
-void Router::try_is_alive() { host_->deadlines().set_in(DeadlineKind::kPerTryIdle, per_try_idle_timeout_); }
 
 // The attempt holds nothing any more; counts go back.
 void Router::end_attempt() {
@@ -362,7 +407,7 @@ void Router::end_attempt() {
   }
   if (counted_host_) {
     counted_host_ = false;
-    cluster_->stats().rq_active.dec();
+    stats().rq_active.dec();
     pool_->host().totals.rq_active.dec();
     cluster_->end_request(*pool_);
   }
@@ -375,6 +420,7 @@ void Router::end_attempt() {
 
 void Router::abandon_attempt() {
   back_off_.cancel();
+  leave_recall();
   upstream::UpstreamStream* stream = upstream_;
   if (pool_ != nullptr || request_lease_ || retry_lease_) end_attempt();
   if (stream != nullptr) stream->reset();
@@ -386,35 +432,37 @@ bool Router::may_retry(uint32_t on) const { return (retry_on_ & on) != 0 && !com
 
 bool Router::take_retry_lease() {
   if (retry_lease_) return true;  // that of the retry which this one follows
-  const upstream::ClusterSpec& spec = cluster_pin_->spec;
-  if (spec.has_retry_budget) {
+  const upstream::CircuitBreakers& breakers = cluster_pin_->spec.breakers;
+  if (breakers.has_retry_budget) {
     double allowed =
-        std::max<double>(spec.retry_budget_min, cluster_->active_requests() * spec.retry_budget_percent / 100);
+        std::max<double>(breakers.retry_budget_min, cluster_->active_requests() * breakers.retry_budget_percent / 100);
     if (cluster_->retries.used() >= allowed) return false;
     // The budget replaces max_retries; the lease only counts.
     retry_lease_ = cluster_->retries.acquire();
     return true;
   }
   retry_lease_ = cluster_->retries.acquire();
+  // Not worth a wait: what others give back is there for the next one.
+  if (!retry_lease_) cluster_->recall(upstream::LimitKind::kRetries).ask();
   return retry_lease_;
 }
 
 // Starts another attempt later, if policy, replay buffer and limits allow. The failed one has ended.
-bool Router::retry(uint32_t on) {
+bool Router::retry(uint32_t on, Charge charge) {
   if (!may_retry(on)) return false;
-  const upstream::ClusterStats& stats = cluster_->stats();
   if (retries_left_ == 0) {
-    stats.rq_retry_limit_exceeded.inc();
+    stats().rq_retry_limit_exceeded.inc();
     stream_->info().flags.set(ResponseFlag::kUpstreamRetryLimitExceeded);
     return false;
   }
-  if (!take_retry_lease()) {
-    stats.rq_retry_overflow.inc();
+  if (charge == Charge::kFull && !take_retry_lease()) {
+    stats().rq_retry_overflow.inc();
+    stream_->info().flags.set(ResponseFlag::kUpstreamOverflow);
     return false;
   }
   --retries_left_;
-  stats.rq_retry.inc();
-  stats.rq_retry_backoff_exponential.inc();
+  stats().rq_retry.inc();
+  stats().rq_retry_backoff_exponential.inc();
   Duration base = policy_ != nullptr ? policy_->back_off_base : Duration(25ms);
   Duration most = policy_ != nullptr ? policy_->back_off_max : Duration(250ms);
   uint32_t exponent = std::min<uint32_t>(attempts_, 16);
@@ -428,10 +476,10 @@ bool Router::retry(uint32_t on) {
 void Router::fail(const Failure& failure) {
   if (done_) return;
   stream::StreamInfo& info = stream_->info();
-  const upstream::ClusterStats& stats = cluster_->stats();
-  bool had_pool = pool_ != nullptr;
-  if (had_pool) pool_->host().totals.rq_error.inc();
-  bool stale = failure.reason == ResetReason::kConnectionTermination && upstream_ != nullptr && upstream_->reused();
+  if (pool_ != nullptr) pool_->host().totals.rq_error.inc();
+  const bool silent =
+      failure.reason == ResetReason::kConnectionTermination && upstream_ != nullptr && !upstream_->response_started();
+  const bool stale = silent && upstream_->reused() && (idempotent_ || upstream_->request_unsent());
   end_attempt();
   if (answered_by_others()) {
     done_ = true;
@@ -439,15 +487,23 @@ void Router::fail(const Failure& failure) {
   }
   if (committed_) {
     done_ = true;
-    info.flags.set(failure.reason == ResetReason::kProtocolError ? ResponseFlag::kUpstreamProtocolError
-                                                                 : ResponseFlag::kUpstreamConnectionTermination);
-    stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");
+    if (failure.reason == ResetReason::kProtocolError) {
+      info.flags.set(ResponseFlag::kUpstreamProtocolError);
+      stream_->respond_abort("upstream_reset_after_response_started{protocol_error}");
+    } else {
+      info.flags.set(ResponseFlag::kUpstreamConnectionTermination);
+      stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");
+    }
     return;
   }
   uint32_t on = 0;
+  Charge charge = Charge::kFull;
   switch (failure.reason) {
     case ResetReason::kConnectFailure:
     case ResetReason::kConnectTimeout:
+      // Limits on retries keep them from adding to an upstream's load. A host that took no connection had none of it,
+      // and one that was not tried yet gets no more than if it had been picked first.
+      if (cluster_->has_other_hosts({tried_.data(), tried_count_})) charge = Charge::kNothing;
       on = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError | retry_on::kResetBeforeRequest |
            retry_on::kReset;
       break;
@@ -460,58 +516,66 @@ void Router::fail(const Failure& failure) {
       break;
   }
   // A pooled connection that the peer closed before it answered anything was stale: once, the request goes out again
-  // on another one, without using up a retry (RFC 9112 9.3.1).
-  if (stale && idempotent_ && replayable_ && !replayed_stale_) {
+  // on another one, without using up a retry (RFC 9112 9.3.1). It must be safe to repeat or not have gone out at all.
+  if (stale && replayable_ && !replayed_stale_) {
     replayed_stale_ = true;
     if (tried_count_ > 0) --tried_count_;
-    stats.rq_retry.inc();
+    stats().rq_retry.inc();
     stream_->lane().arm_in(back_off_, Duration::zero());
     return;
   }
-  if (retry(on)) return;
-  done_ = true;
+  if (retry(on, charge)) return;
   switch (failure.reason) {
     case ResetReason::kOverflow:
-      info.flags.set(ResponseFlag::kUpstreamOverflow);
-      stream_->reply_local(
-          503, "overflow", "upstream connect error or disconnect/reset before headers. reset reason: overflow",
-          [](http::HeaderMap& reply, filter::Stream&, const void* user) {
-            if (!static_cast<const Router*>(user)->config_.suppress_envoy_headers)
-              reply.add(HeaderId::kXEnvoyOverloaded, "true");
-          },
-          this);
+      overloaded_ = true;
+      answer(503, ResponseFlag::kUpstreamOverflow, "upstream_reset_before_response_started{overflow}",
+             "upstream connect error or disconnect/reset before headers. reset reason: overflow");
       break;
     case ResetReason::kConnectFailure:
-      info.flags.set(ResponseFlag::kUpstreamConnectionFailure);
       info.upstream.failure_reason = "connection_refused";
-      stream_->reply_local(
-          503, "upstream_reset_before_response_started{connection_failure}",
-          "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
+      answer(503, ResponseFlag::kUpstreamConnectionFailure,
+             "upstream_reset_before_response_started{connection_failure}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
       break;
     case ResetReason::kConnectTimeout:
-      info.flags.set(ResponseFlag::kUpstreamConnectionFailure);
       info.upstream.failure_reason = "connection_timeout";
-      stream_->reply_local(
-          503, "upstream_reset_before_response_started{connection_timeout}",
-          "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
+      answer(503, ResponseFlag::kUpstreamConnectionFailure,
+             "upstream_reset_before_response_started{connection_timeout}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
       break;
     case ResetReason::kProtocolError:
-      info.flags.set(ResponseFlag::kUpstreamProtocolError);
-      stream_->reply_local(
-          502, failure.detail.empty() ? "upstream_reset_before_response_started{protocol_error}" : failure.detail,
-          "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
+      answer(502, ResponseFlag::kUpstreamProtocolError,
+             failure.detail.empty() ? "upstream_reset_before_response_started{protocol_error}"
+                                    : stream_->arena().concat("upstream_reset_before_response_started{protocol_error|",
+                                                              failure.detail, "}"),
+             "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
       break;
     default:
-      info.flags.set(ResponseFlag::kUpstreamConnectionTermination);
-      stream_->reply_local(
-          503, "upstream_reset_before_response_started{connection_termination}",
-          "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
+      answer(503, ResponseFlag::kUpstreamConnectionTermination,
+             "upstream_reset_before_response_started{connection_termination}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
   }
 }
 
-void Router::on_failed(ResetReason reason) { fail({reason, {}, false}); }
+void Router::answer(int status, ResponseFlag flag, std::string_view details, std::string_view body) {
+  done_ = true;
+  stream_->info().flags.set(flag);
+  if (!committed_) stats().codes.inc(status);
+  stream_->reply_local(
+      status, details, body,
+      [](http::HeaderMap& reply, filter::Stream& stream, const void* user) {
+        auto& router = *static_cast<const Router*>(user);
+        if (router.overloaded_ && !router.config_.suppress_envoy_headers)
+          reply.add(HeaderId::kXEnvoyOverloaded, "true");
+        if (router.include_attempt_in_response_ && router.attempts_ > 0)
+          reply.set(HeaderId::kXEnvoyAttemptCount, number_text(router.attempts_, stream.arena()));
+      },
+      this);
+}
 
-void Router::on_reset(ResetReason reason, std::string_view detail) { fail({reason, detail, true}); }
+void Router::on_failed(ResetReason reason) { fail({reason, {}}); }
+
+void Router::on_reset(ResetReason reason, std::string_view detail) { fail({reason, detail}); }
 
 void Router::on_deadline(DeadlineKind kind) {
   if (done_) return;
@@ -520,29 +584,30 @@ void Router::on_deadline(DeadlineKind kind) {
     abandon_attempt();
     return;
   }
-  stream::StreamInfo& info = stream_->info();
   if (kind == DeadlineKind::kPerTry || kind == DeadlineKind::kPerTryIdle) {
-    if (committed_ && kind == DeadlineKind::kPerTry) return;
-    cluster_->stats().rq_per_try_timeout.inc();
-    if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
-    info.flags.set(ResponseFlag::kUpstreamRequestTimeout);
-    abandon_attempt();
-    if (retry(retry_on::k5xx | retry_on::kGatewayError)) return;
-    done_ = true;
-    stream_->reply_local(504,
-                         kind == DeadlineKind::kPerTry ? "upstream_per_try_timeout" : "upstream_per_try_idle_timeout",
-                         "upstream request timeout");
+    time_out_try(kind);
     return;
   }
   if (kind != DeadlineKind::kRoute) return;
-  cluster_->stats().rq_timeout.inc();
+  stats().rq_timeout.inc();
   if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
-  info.flags.set(ResponseFlag::kUpstreamRequestTimeout);
-  done_ = true;
   abandon_attempt();
-  stream_->reply_local(504,
-                       committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
-                       "upstream request timeout");
+  answer(504, ResponseFlag::kUpstreamRequestTimeout,
+         committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
+         "upstream request timeout");
+}
+
+void Router::time_out_try(DeadlineKind kind) {
+  const bool idle = kind == DeadlineKind::kPerTryIdle;
+  if (committed_ && !idle) return;
+  (idle ? stats().rq_per_try_idle_timeout : stats().rq_per_try_timeout).inc();
+  if (pool_ != nullptr) pool_->host().totals.rq_timeout.inc();
+  abandon_attempt();
+  timed_out_try_ = true;
+  if (!retry(retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset)) {
+    answer(504, ResponseFlag::kUpstreamRequestTimeout,
+           idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout", "upstream request timeout");
+  }
 }
 
 // --- The response --------------------------------------------------------------------------------------------------
@@ -592,11 +657,9 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   info.upstream.first_rx = now;
   host_->touch();
   host_->deadlines().clear(DeadlineKind::kPerTry);
-  try_is_alive();
+  if (per_try_idle_timeout_ > Duration::zero()) watch_idle_try();
   http::HeaderMap& headers = stream_->response_headers();
   int status = headers.status_code();
-  const upstream::ClusterStats& stats = cluster_->stats();
-  stats.codes.inc(status);
   if (pool_ != nullptr) (status >= 500 ? pool_->host().totals.rq_error : pool_->host().totals.rq_success).inc();
   if (retry_on_ != 0 && retriable_response(headers, status)) {
     upstream::UpstreamStream* stream = upstream_;
@@ -605,9 +668,11 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
     end_attempt();
     retry_lease_ = lease;
     if (stream != nullptr && !end) stream->reset();
+    stats().retry_codes.inc(status);
     return;
   }
-  if (attempts_ > 1 && status < 500) stats.rq_retry_success.inc();
+  stats().codes.inc(status);
+  if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
   committed_ = true;
   body_.clear();
   Arena& arena = stream_->arena();
@@ -620,7 +685,7 @@ void Router::on_upstream_headers(BlockRef owner, bool end) {
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
     info.upstream.last_rx = now;
-    stats.rq_time.record(static_cast<uint64_t>(to_ms(now - info.start)));
+    stats().rq_time.record(static_cast<uint64_t>(to_ms(now - info.start)));
     done_ = true;
     end_attempt();
   }
@@ -637,11 +702,11 @@ void Router::on_upstream_data(Slices& data, bool end) {
     return;
   }
   host_->touch();
-  try_is_alive();
+  if (per_try_idle_timeout_ > Duration::zero()) watch_idle_try();
   if (end) {
     stream::StreamInfo& info = stream_->info();
     info.upstream.last_rx = stream_->lane().now();
-    cluster_->stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
+    stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
     done_ = true;
     end_attempt();
   }

@@ -23,6 +23,7 @@ struct RouterConfig {
 
 class Router : public filter::HttpFilter,
                private upstream::UpstreamEvents,
+               private upstream::RecallWaiter,
                private filter::FlowControl::Reader,
                private DeadlineListener {
  public:
@@ -47,7 +48,6 @@ class Router : public filter::HttpFilter,
   struct Failure {
     upstream::ResetReason reason = upstream::ResetReason::kNone;
     std::string_view detail;
-    bool after_request_sent = false;
   };
 
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
@@ -55,17 +55,28 @@ class Router : public filter::HttpFilter,
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void read_overrides(const route::ForwardAction& action, http::HeaderMap& headers);
   void start_attempt();
+  void try_a_host();
   void send_request();
   void end_attempt();
   void abandon_attempt();
+  const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   // A filter has answered, and its answer is on its way: what the upstream says is not wanted any more.
   bool answered_by_others() const { return stream_->answered_locally(); }
   bool may_retry(uint32_t on) const;
-  bool retry(uint32_t on);
+  // Another attempt may follow one that has reached an upstream.
+  bool may_repeat() const { return retries_left_ > 0 || idempotent_; }
+  // What a retry costs beside one of num_retries.
+  enum class Charge : uint8_t { kFull, kNothing };
+  bool retry(uint32_t on, Charge charge = Charge::kFull);
   bool take_retry_lease();
   void fail(const Failure& failure);
+  void time_out_try(DeadlineKind kind);
+  // The answer to a request that no upstream has answered. `status` is also what the cluster's statistics count.
+  void answer(int status, stream::ResponseFlag flag, std::string_view details, std::string_view body);
   void request_finished();
-  void try_is_alive();
+  void watch_try();
+  void watch_idle_try();
+  void keep_for_replay(const Slices& data);
   bool retriable_response(http::HeaderMap& headers, int status);
 
   // UpstreamEvents
@@ -79,6 +90,8 @@ class Router : public filter::HttpFilter,
   void on_upstream_trailers() override;
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;
+  // RecallWaiter: for max_requests
+  bool on_recalled() override;
   // FlowControl::Reader: of the response
   void on_flow(filter::FlowControl& flow, bool blocked) override;
   // DeadlineListener
@@ -90,7 +103,7 @@ class Router : public filter::HttpFilter,
   filter::Stream* stream_ = nullptr;
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
-  event::Pin<upstream::Cluster> cluster_pin_;
+  event::Pin<upstream::Cluster> cluster_pin_;     // one version for the whole request: what counts up counts down
   upstream::ConnPool* pool_ = nullptr;            // of the attempt in progress
   upstream::UpstreamStream* upstream_ = nullptr;  // once it is ready
   upstream::Waiter waiter_;
@@ -118,6 +131,9 @@ class Router : public filter::HttpFilter,
   bool replayed_stale_ : 1 = false;
   bool include_attempt_count_ : 1 = false;
   bool include_attempt_in_response_ : 1 = false;
+  bool include_timeout_retry_ : 1 = false;
+  bool timed_out_try_ : 1 = false;  // the attempt to come replaces one that took too long
+  bool overloaded_ : 1 = false;     // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
 };

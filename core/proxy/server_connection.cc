@@ -10,6 +10,9 @@ using filter::Action;
 using filter::FlowReason;
 using stream::ResponseFlag;
 
+// Exchanges of one connection in one turn: a client that pipelines does not keep the lane from the others.
+constexpr uint8_t kExchangesPerTurn = 32;
+
 ServerConnection::ServerConnection(const ConnectionManagerConfig& config, event::Lane& lane)
     : config_(config),
       lane_(lane),
@@ -28,7 +31,6 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
   stats.cx_http1_active.inc();
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
-  deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
   await_request();
   return Action::kContinue;
 }
@@ -36,11 +38,13 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
 void ServerConnection::await_request() { deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout); }
 
 Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
-  in_codec_ = true;
+  if (yielded_ && lane_.turns() != turn_) {
+    yielded_ = false;
+    codec_.unpause();
+  }
   codec_.receive(data);
   bool ended = connection().peer_ended() && !codec_.paused();
   if (ended && stream_ == nullptr && codec_.idle()) {
-    in_codec_ = false;
     // The last response may still be on its way out: a client that half-closed waits for it.
     if (connection().unsent() > 0) {
       close_connection();
@@ -50,16 +54,28 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     return Action::kDone;
   }
   if (ended && !codec_.request_complete() && !codec_.stopped()) codec_.on_eof();
-  in_codec_ = false;
   if (!connection().open()) return Action::kDone;
   // A stream that ended inside receive() made room for the next request.
   if (!data.empty() && codec_.request_complete()) {
     connection().block_read(net::ReadBlock::kHandler);  // it waits for its turn
-  } else if (stream_ == nullptr && !data.empty() && config_.request_headers_timeout > Duration::zero() &&
-             !deadlines_.is_set(DeadlineKind::kRequestHeaders)) {
-    deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  } else if (stream_ == nullptr && !data.empty() && head_begun_ == MonoTime() && !discarding_ && !codec_.paused() &&
+             !codec_.stopped()) {
+    begin_head();
   }
   return Action::kContinue;
+}
+
+// The published timeouts of a request count from its first byte; an idle connection has none of them.
+void ServerConnection::begin_head() {
+  const Slices& in = host_->input();
+  std::string_view start = in.front().view();
+  // RFC 9112 2.2: line breaks in front of a request are no part of it.
+  if (start.size() == in.size() && start.find_first_not_of("\r\n") == std::string_view::npos) return;
+  head_begun_ = lane_.now();
+  deadlines_.clear(DeadlineKind::kConnectionIdle);
+  deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
 }
 
 // --- Requests ------------------------------------------------------------------------------------------------------
@@ -76,8 +92,19 @@ void ServerConnection::describe(stream::StreamInfo& info) {
 ServerStream& ServerConnection::make_stream() {
   LaneProxy& lane_proxy = LaneProxy::of(lane_);
   stream_ = lane_proxy.streams().make(*this);
-  stream_->stream().info().stream_id = lane_proxy.next_id();
+  stream::StreamInfo& info = stream_->stream().info();
+  info.stream_id = lane_proxy.next_id();
+  if (head_begun_ != MonoTime()) {
+    info.start_wall -= info.start - head_begun_;
+    info.start = head_begun_;
+    head_begun_ = MonoTime();
+  }
   ++requests_;
+  return *stream_;
+}
+
+ServerStream& ServerConnection::make_stream_of_unread_head() {
+  make_stream().on_unread_head();
   return *stream_;
 }
 
@@ -120,22 +147,28 @@ void ServerConnection::on_request_trailers(http::HeaderMap&) {
 }
 
 void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
-  if (connection().peer_ended() && stream_ != nullptr) {
-    // Not garbage: the client went away in the middle of its request.
-    config_.stats->rq_rx_reset.inc();
-    stream_->on_disconnect(ResponseFlag::kDownstreamConnectionTermination, "downstream_remote_disconnect");
-    release_stream();
-    connection().close(net::CloseReason::kRemote);
+  if (error == http::h1::ParseError::kPrematureEof) {
+    // Not garbage: the client went away in the middle of its request, which is logged when the connection closes. An
+    // answer that is on its way already, to that request or the one before, is still delivered.
+    if (stream_ == nullptr && connection().unsent() > 0) {
+      if (head_begun_ != MonoTime()) {
+        config_.stats->rq_rx_reset.inc();
+        make_stream_of_unread_head().on_disconnect(ResponseFlag::kDownstreamConnectionTermination,
+                                                   "downstream_remote_disconnect");
+        release_stream();
+      }
+      close_connection();
+    } else {
+      connection().close(net::CloseReason::kRemote);
+    }
     return;
   }
   config_.stats->cx_protocol_error.inc();
-  if (stream_ == nullptr) {
-    if (connection().peer_ended()) {
-      connection().close(net::CloseReason::kRemote);
-      return;
-    }
-    make_stream().stream().info().protocol = stream::Protocol::kHttp11;
+  if (discarding_) {  // answered already
+    close_connection();
+    return;
   }
+  if (stream_ == nullptr) make_stream_of_unread_head();
   stream_->on_protocol_error(http::h1::error_name(error), suggested_status);
 }
 
@@ -168,9 +201,17 @@ bool ServerConnection::write_trailers(const http::HeaderMap& trailers) {
 // Cut off without a final chunk or with fewer bytes than promised: the client sees an incomplete message.
 void ServerConnection::abort_response() {
   codec_.stop();
+  bool until_close = false;
   if (stream_ != nullptr) {
+    const filter::Stream& stream = stream_->stream();
+    until_close = stream.info().protocol == stream::Protocol::kHttp10 &&
+                  !stream.response_headers().contains(http::HeaderId::kContentLength);
     stream_->finish();
     release_stream();
+  }
+  if (until_close) {  // an orderly end would say that this was all
+    connection().reset();
+    return;
   }
   connection().flush();
   if (connection().open()) connection().close(net::CloseReason::kLocal);
@@ -206,11 +247,13 @@ void ServerConnection::stream_done() {
     host_->deliver_again();
   }
   await_request();
-  if (codec_.request_complete()) finish_exchange();
+  discarding_ = !codec_.request_complete();
+  if (!discarding_) finish_exchange();
 }
 
 // Both messages are complete: the next request may come.
 void ServerConnection::finish_exchange() {
+  discarding_ = false;
   if (!connection().open() || codec_.stopped()) return;
   codec_.next_message();
   await_request();
@@ -221,6 +264,16 @@ void ServerConnection::finish_exchange() {
     return;
   }
   connection().unblock_read(net::ReadBlock::kHandler);
+  if (turn_ != lane_.turns()) {
+    turn_ = lane_.turns();
+    in_turn_ = 0;
+  }
+  if (++in_turn_ >= kExchangesPerTurn) {
+    yielded_ = true;
+    codec_.pause();
+    connection().deliver_next_turn();
+    return;
+  }
   // Inside receive() the caller goes on with what is left; outside, whatever waits is delivered at the end of the turn.
   if (!host_->input().empty() || connection().peer_ended()) host_->deliver_again();
 }
@@ -271,7 +324,7 @@ void ServerConnection::on_below_low_watermark(filter::ConnectionHost&) {
 void ServerConnection::on_drain(filter::ConnectionHost&) {
   if (draining_) return;
   draining_ = true;
-  if (stream_ != nullptr || !connection().open()) return;
+  if (stream_ != nullptr || head_begun_ != MonoTime() || !connection().open()) return;
   Duration wait = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout)
                                                           : config_.drain_timeout;
   deadlines_.set(DeadlineKind::kConnectionIdle, lane_.now() + wait);
@@ -288,7 +341,7 @@ void ServerConnection::on_deadline(DeadlineKind kind) {
     case DeadlineKind::kRequestHeaders:
       if (stream_ != nullptr) return;
       stats.rq_header_timeout.inc();
-      make_stream().stream().info().protocol = stream::Protocol::kHttp11;
+      make_stream_of_unread_head();
       codec_.stop();
       codec_.close_after_response();
       stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
@@ -300,6 +353,10 @@ void ServerConnection::on_deadline(DeadlineKind kind) {
       if (stream_ == nullptr) close_connection();
       return;
     default:
+      if (stream_ == nullptr && head_begun_ != MonoTime()) {
+        make_stream_of_unread_head();
+        codec_.stop();
+      }
       if (stream_ != nullptr) stream_->on_stream_deadline(kind);
   }
 }
@@ -308,6 +365,7 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
   const ConnectionManagerStats& stats = *config_.stats;
   deadlines_.stop();
   codec_.stop();
+  if (stream_ == nullptr && head_begun_ != MonoTime()) make_stream_of_unread_head();
   if (stream_ != nullptr) {
     bool remote = reason != net::CloseReason::kLocal;
     (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();

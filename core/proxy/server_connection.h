@@ -57,6 +57,9 @@ class ServerConnection final : public filter::NetworkFilter,
   void on_deadline(DeadlineKind kind) override;
 
   ServerStream& make_stream();
+  // The stream of a request whose head is not complete, to be answered or logged as it is.
+  ServerStream& make_stream_of_unread_head();
+  void begin_head();
   void release_stream();
   void finish_exchange();
   void await_request();
@@ -71,10 +74,14 @@ class ServerConnection final : public filter::NetworkFilter,
   Deadlines deadlines_;
   http::h1::ServerCodec codec_;
   MonoTime born_;
+  MonoTime head_begun_{};  // when the first byte of a head came that is not complete yet; unset: there is none
+  uint64_t turn_ = 0;      // of the last request
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   uint32_t requests_ = 0;
-  bool in_codec_ = false;
+  uint8_t in_turn_ = 0;      // exchanges ended in that turn
+  bool yielded_ = false;     // paused until the next turn, so that other connections get theirs
+  bool discarding_ = false;  // the rest of a request that was answered early is read and forgotten
   bool draining_ = false;
 };
 

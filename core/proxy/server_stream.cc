@@ -42,11 +42,7 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   // A client that waits for 100 (Continue) may never send its body once it has an answer.
   short_body_ =
       head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
-  const ConnectionManagerStats& stats = *config_.stats;
-  stats.rq_total.inc();
-  stats.rq_http1_total.inc();
-  stats.rq_active.inc();
-  counted_ = true;
+  count();
   stream::StreamInfo& info = stream_.info();
   info.protocol = head.version == http::h1::Version::kHttp10 ? stream::Protocol::kHttp10 : stream::Protocol::kHttp11;
   if (head.end_stream) {
@@ -58,7 +54,12 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   deadlines.clear(DeadlineKind::kConnectionIdle);
   deadlines.clear(DeadlineKind::kRequestHeaders);
   touch();
-  if (!head.end_stream) deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  if (head.end_stream) {
+    info.request_end = stream_.lane().now();
+    deadlines.clear(DeadlineKind::kRequest);
+  } else if (!deadlines.is_set(DeadlineKind::kRequest)) {  // the first byte may have come before
+    deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 
   if (!check_request(head)) return;
@@ -72,10 +73,26 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   start_chain(head.end_stream);
 }
 
+void ServerStream::count() {
+  if (counted_) return;
+  counted_ = true;
+  const ConnectionManagerStats& stats = *config_.stats;
+  stats.rq_total.inc();
+  stats.rq_http1_total.inc();
+  stats.rq_active.inc();
+}
+
+void ServerStream::on_unread_head() {
+  stream_.info().protocol = stream::Protocol::kHttp11;
+  count();
+}
+
 // What a request must be to go any further. False: answered.
 bool ServerStream::check_request(const http::h1::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
-  if (head.is_connect || head.upgrade) {
+  if (head.is_connect || (head.upgrade && !is_h2c_offer(headers))) {
+    // What follows may be meant for the other protocol.
+    connection_.close_after_response();
     stream_.reply_local(403, "upgrade_failed");
     return false;
   }
@@ -225,11 +242,7 @@ void ServerStream::on_trailers() {
 void ServerStream::on_protocol_error(std::string_view detail, int status) {
   stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
   connection_.close_after_response();
-  if (!counted_) {
-    config_.stats->rq_total.inc();
-    config_.stats->rq_active.inc();
-    counted_ = true;
-  }
+  count();
   if (status == 431 || status == 413) config_.stats->rq_too_large.inc();
   stream_.reply_local(status, detail);
 }
@@ -258,7 +271,6 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
       break;
     case DeadlineKind::kStreamMax:
       stats.rq_max_duration_reached.inc();
-      stream_.info().flags.set(ResponseFlag::kDurationTimeout);
       connection_.close_after_response();
       stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout",
                           "downstream duration timeout");

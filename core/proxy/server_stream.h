@@ -48,6 +48,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void on_head(const http::h1::RequestHead& head, BlockRef owner);
   void on_data(Slices& data, bool end);
   void on_trailers();
+  // Instead of on_head(): its head never became complete, but the request has begun and is counted and logged.
+  void on_unread_head();
   // The request cannot be understood (further).
   void on_protocol_error(std::string_view detail, int status);
   // The connection is gone.
@@ -86,6 +88,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void dispose() override;
 
  private:
+  void count();
   bool check_request(const http::h1::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();

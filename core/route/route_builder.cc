@@ -38,6 +38,7 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   host.require_tls_ = spec.require_tls;
   host.include_request_attempt_count_ = spec.include_request_attempt_count;
   host.include_attempt_count_in_response_ = spec.include_attempt_count_in_response;
+  host.include_is_timeout_retry_header_ = spec.include_is_timeout_retry_header;
   host.mutations_ = Mutations::build(std::move(spec.mutations), errors_);
   host.filter_configs_ = merge(table_->filter_configs_, spec.filter_configs, host.own_filter_configs_);
   if (spec.retry) {

@@ -33,6 +33,7 @@ class VirtualHost {
   TlsRequirement require_tls() const { return require_tls_; }
   bool include_request_attempt_count() const { return include_request_attempt_count_; }
   bool include_attempt_count_in_response() const { return include_attempt_count_in_response_; }
+  bool include_is_timeout_retry_header() const { return include_is_timeout_retry_header_; }
   const Mutations* mutations() const { return mutations_.get(); }           // null: none at this level
   const FilterConfigs& filter_configs() const { return *filter_configs_; }  // merged: virtual host over table
   const FilterConfigs& own_filter_configs() const {
@@ -53,6 +54,7 @@ class VirtualHost {
   TlsRequirement require_tls_ = TlsRequirement::kNone;
   bool include_request_attempt_count_ = false;
   bool include_attempt_count_in_response_ = false;
+  bool include_is_timeout_retry_header_ = false;
 };
 
 // What a request came to. Pointers into the table: valid while the stream pins it.

@@ -188,6 +188,7 @@ struct VirtualHostSpec {
   std::optional<RetryPolicySpec> retry;
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
+  bool include_is_timeout_retry_header = false;
 };
 
 struct RouteTableSpec {

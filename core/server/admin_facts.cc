@@ -1,14 +1,20 @@
 #include "core/server/admin_facts.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "core/base/log.h"
+#include "core/base/log_format.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/reload_answer.h"
 #include "core/server/server.h"
-#include "core/stream/log_writer.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 
@@ -17,20 +23,38 @@ AdminFacts::~AdminFacts() { stop(); }
 Status AdminFacts::listen(const net::Address& address) {
   admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(), admin::AdminOptions{});
   admin::add_endpoints(*admin_, *this);
+  admin::add_reload_endpoint(*admin_, [this](bool dry_run) {
+    Update update = server_.reload(dry_run ? LiveConfiguration::Apply::kLook : LiveConfiguration::Apply::kYes,
+                                   LiveConfiguration::Report::kChanges);
+    return reload_answer(update, server_.configuration().version());
+  });
   auto bound = admin_->listen(address);
   if (!bound.ok()) return bound.status();
-  WEIR_LOG(kInfo, "server", "admin: %s", bound->to_string().c_str());
-  const std::string& path = server_.options().admin_address_path;
-  if (!path.empty()) {
-    FILE* file = fopen(path.c_str(), "w");
-    if (file == nullptr) return unavailable("--admin-address-path: cannot write " + path);
-    fprintf(file, "%s", bound->to_string().c_str());
-    fclose(file);
-  }
+  bound_ = *bound;
+  WEIR_LOG(kInfo, "server", "admin: %s", bound_.to_string().c_str());
   return absl::OkStatus();
 }
 
-void AdminFacts::stop() { admin_.reset(); }
+Status AdminFacts::write_address(const std::string& path) const {
+  if (path.empty()) return absl::OkStatus();
+  if (bound_.empty()) {
+    WEIR_LOG(kWarning, "server", "no effect: --admin-address-path: the configuration has no admin");
+    return absl::OkStatus();
+  }
+  FILE* file = fopen(path.c_str(), "w");
+  if (file == nullptr) return unavailable("--admin-address-path: cannot write " + path + ": " + strerror(errno));
+  bool written = fputs(bound_.to_string().c_str(), file) >= 0;
+  written = fclose(file) == 0 && written;
+  if (!written) return unavailable("--admin-address-path: cannot write " + path + ": " + strerror(errno));
+  return absl::OkStatus();
+}
+
+void AdminFacts::stop() {
+  admin_.reset();
+  // A socket file that nobody listens on is only in the way.
+  if (std::string path(bound_.unix_path()); !path.empty() && path[0] != '\0') unlink(path.c_str());
+  bound_ = {};
+}
 
 admin::ServerState AdminFacts::state() const {
   if (server_.failed_health()) return admin::ServerState::kDraining;
@@ -47,28 +71,37 @@ admin::ServerState AdminFacts::state() const {
   return admin::ServerState::kDraining;
 }
 
-std::string AdminFacts::version() const {
-#ifdef NDEBUG
-  return "0000000000000000000000000000000000000000/0.1.0/Clean/RELEASE/BoringSSL";
-#else
-  return "0000000000000000000000000000000000000000/0.1.0/Clean/DEBUG/BoringSSL";
-#endif
+std::string AdminFacts::version() const { return server_.version(); }
+
+std::optional<admin::ReloadView> AdminFacts::last_reload() const {
+  if (!server_.last_reload().has_value()) return std::nullopt;
+  return admin::ReloadView{server_.last_reload()->at, server_.last_reload()->error};
 }
 
 Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() - server_.started(); }
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
-stats::Store& AdminFacts::stats() { return server_.store(); }
+stats::Store& AdminFacts::stats() {
+  server_.refresh_stats();
+  return server_.store();
+}
+std::span<const stats::Tag> AdminFacts::stats_tags() const { return server_.options().stats_tags; }
 
 void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) const {
+  using Proto = envoy::admin::v3::CommandLineOptions;
   const Options& options = server_.options();
   out.set_base_id(options.base_id);
   out.set_concurrency(server_.worker_count());
   out.set_config_path(options.config_path);
   out.set_config_yaml(options.config_yaml);
   out.set_allow_unknown_static_fields(options.allow_unknown_static_fields);
+  out.set_reject_unknown_dynamic_fields(options.reject_unknown_dynamic_fields);
+  out.set_ignore_unknown_dynamic_fields(options.ignore_unknown_dynamic_fields);
   out.set_admin_address_path(options.admin_address_path);
   out.set_log_level(std::string(log::level_name(options.log_level)));
+  out.set_component_log_level(options.component_log_level);
+  out.set_log_format(options.log_format.empty() ? std::string(log::LineFormat::kDefault) : options.log_format);
+  out.set_log_format_escaped(options.log_format_escaped);
   out.set_log_path(options.log_path);
   out.set_service_cluster(options.service_cluster);
   out.set_service_node(options.service_node);
@@ -76,8 +109,12 @@ void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) co
   out.mutable_file_flush_interval()->set_seconds(static_cast<int64_t>(options.file_flush_interval_ms / 1000));
   out.mutable_file_flush_interval()->set_nanos(static_cast<int32_t>(options.file_flush_interval_ms % 1000 * 1'000'000));
   out.mutable_drain_time()->set_seconds(static_cast<int64_t>(options.drain_seconds));
+  out.set_drain_strategy(options.drain_strategy == DrainStrategy::kGradual ? Proto::Gradual : Proto::Immediate);
+  out.mutable_parent_shutdown_time()->set_seconds(static_cast<int64_t>(options.parent_shutdown_seconds));
+  out.set_mode(options.mode == Mode::kInitOnly ? Proto::InitOnly : Proto::Serve);
   out.set_restart_epoch(options.restart_epoch);
   out.set_disable_hot_restart(true);
+  for (const stats::Tag& tag : options.stats_tags) out.add_stats_tag(tag.name + ":" + tag.value);
 }
 
 void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const {
@@ -129,17 +166,28 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
       }
       break;
     case admin::ResourceKind::kSecret:
+      for (const auto& secret : resources.secrets()) show(secret.name(), secret);
       break;
   }
 }
 
+const runtime::Layers& AdminFacts::runtime() const { return server_.runtime().layers(); }
+
+bool AdminFacts::modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) {
+  return server_.runtime().override_values(texts);
+}
+
 void AdminFacts::shutdown() {
   // After the answer: the request is still being served.
-  server_.lane().post([this] { server_.begin_shutdown(); });
+  server_.lane().post([this] { server_.quit(); });
+}
+
+void AdminFacts::drain_listeners(bool graceful, bool keep_accepting) {
+  server_.drain_listeners(graceful, keep_accepting);
 }
 
 void AdminFacts::fail_health_check(bool fail) { server_.set_failed_health(fail); }
 
-void AdminFacts::reopen_logs() { stream::LogWriter::process().reopen(); }
+void AdminFacts::reopen_logs() { server_.reopen_logs(); }
 
 }  // namespace weir::server

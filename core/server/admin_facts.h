@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,30 +21,37 @@ class AdminFacts final : public admin::AdminSource {
   explicit AdminFacts(Server& server) : server_(server) {}
   ~AdminFacts() override;
 
-  // Binds, and writes the address to `--admin-address-path` if there is one.
   Status listen(const net::Address& address);
+  // For --admin-address-path; empty: nothing is written.
+  Status write_address(const std::string& path) const;
   // Ends the admin's connections; before the lane goes.
   void stop();
 
   // admin::AdminSource
   admin::ServerState state() const override;
   std::string version() const override;
+  std::optional<admin::ReloadView> last_reload() const override;
   Duration uptime() const override;
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override;
   WallTime bootstrap_loaded_at() const override;
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override;
   stats::Store& stats() override;
+  std::span<const stats::Tag> stats_tags() const override;
   void for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,
                          const std::function<void(const admin::ResourceView&)>& visit) const override;
+  const runtime::Layers& runtime() const override;
+  bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override;
   void shutdown() override;
+  void drain_listeners(bool graceful, bool keep_accepting) override;
   void fail_health_check(bool fail) override;
   void reopen_logs() override;
 
  private:
   Server& server_;
   std::unique_ptr<admin::AdminServer> admin_;
+  net::Address bound_;
 };
 
 }  // namespace weir::server

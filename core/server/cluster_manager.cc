@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "core/server/change_plan.h"
+
 namespace weir::server {
 
 using event::SlotId;
@@ -18,10 +20,20 @@ ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store,
       warming_(store.gauge("cluster_manager.warming_clusters")) {}
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch) {
-  std::set<std::string> kept;
+  std::map<std::string, std::string> stat_names;
+  for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
+  // Statistics that no cluster of that name will describe any more: what is under way counts itself down in them, the
+  // members are main's. Before all others, because a name may pass from one cluster to another.
+  for (auto& [name, entry] : clusters_) {
+    auto next = stat_names.find(name);
+    if (next != stat_names.end() && next->second == entry.spec.stat_name) continue;
+    for (stats::Gauge gauge :
+         {entry.stats->membership_total, entry.stats->membership_healthy, entry.stats->membership_degraded})
+      gauge.set(0);
+    entry.host_fingerprint = 0;
+  }
   for (config::ClusterTranslation& from : clusters) {
     const std::string name = from.spec.name;
-    kept.insert(name);
     auto [it, fresh] = clusters_.try_emplace(name);
     Entry& entry = it->second;
     if (fresh) {
@@ -31,7 +43,10 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       added_.inc();
       active_.inc();
     }
-    if (fresh || entry.spec_fingerprint != from.spec_fingerprint) {
+    const ClusterFacts was{0, entry.spec_fingerprint, entry.host_fingerprint};
+    const ClusterFacts is{0, from.spec_fingerprint, from.host_fingerprint};
+    const ClusterEffect effect = effect_of(fresh ? nullptr : &was, &is);
+    if (effect.settings) {
       if (!fresh) modified_.inc();
       if (fresh || entry.spec.stat_name != from.spec.stat_name) {
         entry.stats = std::make_shared<upstream::ClusterStats>(store_, from.spec.stat_name);
@@ -45,13 +60,13 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       entry.spec_fingerprint = from.spec_fingerprint;
       batch.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
     }
-    if (fresh || entry.host_fingerprint != from.host_fingerprint) {
+    if (effect.hosts) {
       entry.host_fingerprint = from.host_fingerprint;
       publish_hosts(entry, from, batch);
     }
   }
   for (auto it = clusters_.begin(); it != clusters_.end();) {
-    if (kept.contains(it->first)) {
+    if (stat_names.contains(it->first)) {
       ++it;
       continue;
     }

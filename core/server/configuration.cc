@@ -1,13 +1,18 @@
 #include "core/server/configuration.h"
 
-#include <set>
+#include <algorithm>
+#include <map>
 
 #include "core/config/address_config.h"
+#include "core/config/name_table.h"
+#include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
-#include "core/config/suggest.h"
+#include "core/server/numbered_slots.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
 
@@ -29,33 +34,43 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
          SlotNames& slots, Report& report, std::vector<StagedRoute>& staged)
       : positions_(positions), registry_(registry), store_(store), slots_(slots), report_(report), staged_(staged) {}
 
-  void add_cluster(const std::string& name) { clusters_.insert(name); }
+  // The clusters of the file; `complete`: there are no others, unless they come over CDS.
+  void set_clusters(config::NameTable& clusters, bool complete, bool cds) {
+    clusters_ = &clusters;
+    clusters_complete_ = complete;
+    cds_ = cds;
+  }
 
   // RouteProvider
   event::SlotId route_table(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
     staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
-    staged.fingerprint = config::fingerprint(proto);
+    staged.config_name = proto.name();
+    staged.listener = owner_;
+    staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
+    const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
+    // What the table read counts for the table and not for the listener.
+    staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
     event::SlotId slot = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
-  void begin_owner(const std::string& listener) {
+  void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
+    owner_path_ = path;
     next_of_owner_ = 0;
   }
 
   // RouteConfigEnv
   const config::PositionIndex& positions() const override { return positions_; }
   bool validate_clusters_by_default() const override { return true; }
-  bool has_cluster(std::string_view name, std::string& nearest) const override {
-    if (clusters_.contains(name)) return true;
-    config::NearestName best(name);
-    for (const std::string& cluster : clusters_) best.offer(cluster);
-    nearest = std::string(best.best());
+  bool has_cluster(std::string_view name, std::string& hint) override {
+    if (clusters_->contains(name) || !clusters_complete_) return true;
+    hint = clusters_->nearest(name);
+    if (hint.empty() && cds_) hint = "if it comes over CDS, set validate_clusters: false in the route configuration";
     return false;
   }
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
@@ -63,15 +78,14 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
                            std::string_view path, std::shared_ptr<const void>& config, Diagnostics&) override {
     std::string at(path);
+    const filter::HttpFilterDescriptor* descriptor =
+        registry_.http_filter_by_route_type(filter::type_of_url(any.type_url()));
+    if (descriptor == nullptr) {
+      return report_.skip_unknown(
+          {.kind = "per-route configuration of an HTTP filter", .name = filter_name, .optional = optional}, any, at);
+    }
     auto message = report_.unpack(any, at);
     if (message == nullptr) return false;
-    const filter::HttpFilterDescriptor* descriptor = registry_.http_filter_by_route_type(message->GetTypeName());
-    if (descriptor == nullptr) {
-      if (optional) return true;
-      report_.error(at,
-                    message->GetTypeName() + " is not the per-route configuration of any HTTP filter of this build");
-      return false;
-    }
     size_t before = report_.errors();
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
@@ -81,6 +95,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     config = std::move(*made);
     return true;
   }
+  std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, std::string_view path,
+                                         config::SourceLimit limit, Diagnostics&) override {
+    return report_.read_source(source, std::string(path), limit);
+  }
 
  private:
   const config::PositionIndex& positions_;
@@ -89,58 +107,110 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   SlotNames& slots_;
   Report& report_;
   std::vector<StagedRoute>& staged_;
-  std::set<std::string, std::less<>> clusters_;
+  config::NameTable* clusters_ = nullptr;
+  bool clusters_complete_ = false;
+  bool cds_ = false;
   std::string owner_;
+  std::string owner_path_;
   int next_of_owner_ = 0;
 };
+
+void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
+  if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
+  if (!options.service_zone.empty()) bootstrap.mutable_node()->mutable_locality()->set_zone(options.service_zone);
+}
 
 }  // namespace
 
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, Diagnostics& diagnostics) {
+                                  const config::PositionIndex& positions, const Options& options,
+                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots,
+                                  Diagnostics& diagnostics) {
   Configuration out;
-  Report report(positions, diagnostics);
-  report.check(bootstrap, "");
+  if (diagnostics.unreadable()) return out;
+  const size_t found_before = diagnostics.items().size();
   const auto& resources = bootstrap.static_resources();
+  config::NameTable clusters("static_resources.clusters", positions);
+  for (int i = 0; i < resources.clusters_size(); ++i) {
+    clusters.add(resources.clusters(i).name(), static_cast<size_t>(i));
+  }
+  const bool all_clusters = clusters.complete(diagnostics);
+  Report report(positions, diagnostics,
+                options.passthrough_unknown_extensions ? config::UnknownExtensions::kPassthrough
+                                                       : config::UnknownExtensions::kReject);
+  report.check(bootstrap, "");
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
+  out.runtime =
+      config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
+  std::map<std::string, int> secrets;
+  for (int i = 0; i < resources.secrets_size(); ++i) {
+    const auto& proto = resources.secrets(i);
+    std::string path = "static_resources.secrets[" + std::to_string(i) + "]";
+    auto [first, fresh] = secrets.try_emplace(proto.name(), i);
+    if (!fresh && !proto.name().empty())
+      report.error(path + ".name",
+                   "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
+    if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
+  }
   Routes routes(positions, registry, store, slots, report, out.routes);
-  std::map<std::string, int> names;
+  routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
-    auto [first, fresh] = names.try_emplace(proto.name(), i);
-    if (!fresh)
-      report.error(path + ".name",
-                   "\"" + proto.name() + "\" is the name of clusters[" + std::to_string(first->second) + "] too");
-    routes.add_cluster(proto.name());
     intern_cluster(slots, proto.name());
   }
-  names.clear();
   std::map<std::string, int> addresses;
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
-    routes.begin_owner(proto.name().empty() ? "listener " + std::to_string(i) : proto.name());
+    routes.begin_owner(config::listener_name(proto), path);
     auto listener = config::translate_listener(proto, scope);
-    auto [first, fresh] = names.try_emplace(listener.spec.name, i);
-    if (!fresh)
-      report.error(path + ".name", "\"" + listener.spec.name + "\" is the name of listeners[" +
-                                       std::to_string(first->second) + "] too");
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {
-        report.error(path + ".address", listener.address.to_string() + " is the address of listeners[" +
-                                            std::to_string(other->second) + "] too");
+        std::string first = "listeners[" + std::to_string(other->second) + "]";
+        config::Position at = positions.find("static_resources." + first + ".address");
+        if (at.line > 0) first += " (" + std::string(at.file) + ":" + std::to_string(at.line) + ")";
+        report.error(path + ".address", listener.address.to_string() + " is the address of " + first + " too");
       }
     }
     out.listeners.push_back(std::move(listener));
   }
+  out.watched = report.sources().directories();
+  diagnostics.drop_consequences(found_before, positions);
   return out;
+}
+
+void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, const filter::Registry& registry, Diagnostics& diagnostics) {
+  stats::Store store;
+  NumberedSlots slots;
+  translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+}
+
+void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                    config::PositionIndex& positions, Diagnostics& diagnostics) {
+  config::BootstrapSource source;
+  source.path = options.config_path;
+  source.overlay = options.config_yaml;
+  if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
+  // Translating finds them, and knows which places may be left out.
+  source.options.unknown_types = config::OnUnknown::kIgnore;
+  config::load_bootstrap(source, bootstrap, positions, diagnostics);
+  if (!diagnostics.unreadable()) override_node(options, bootstrap);
+}
+
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 Diagnostics& diagnostics) {
+  config::PositionIndex positions;
+  read_bootstrap(options, bootstrap, positions, diagnostics);
+  return translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
 }
 
 }  // namespace weir::server

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,12 @@
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
 #include "core/config/position_index.h"
+#include "core/config/runtime_config.h"
+#include "core/config/secret_config.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/options.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -24,6 +28,9 @@ namespace weir::server {
 
 struct StagedRoute {
   std::string slot_name;
+  std::string config_name;  // of the message
+  std::string listener;     // whose it is,
+  std::string path;         // and where in it
   std::unique_ptr<route::RouteTable> table;
   uint64_t fingerprint = 0;
 };
@@ -32,8 +39,10 @@ struct Configuration {
   std::vector<config::ClusterTranslation> clusters;
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
+  std::vector<config::SecretTranslation> secrets;
+  std::set<std::string> watched;  // directories whose files were read and may be replaced
+  config::RuntimeTranslation runtime;
   net::Address admin_address;  // empty: no admin
-  std::vector<std::string> admin_warnings;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.
@@ -55,9 +64,25 @@ class PublisherSlots final : public SlotNames {
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.
 event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 
-// [main] All faults of the bootstrap go to `diagnostics`; what comes back is to be used only if there were none.
+// [main] Loads what the command line names into `bootstrap`, its node as the command line has it. All faults go to
+// `diagnostics`.
+void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                    config::PositionIndex& positions, config::Diagnostics& diagnostics);
+
+// [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
+// used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
+// missing.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                  const config::PositionIndex& positions, const filter::Registry& registry,
-                                  stats::Store& store, SlotNames& slots, config::Diagnostics& diagnostics);
+                                  const config::PositionIndex& positions, const Options& options,
+                                  const filter::Registry& registry, stats::Store& store, SlotNames& slots,
+                                  config::Diagnostics& diagnostics);
+// Only the faults: nothing of it outlives the call.
+void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
+
+// [main] Both steps.
+Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                 SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                                 config::Diagnostics& diagnostics);
 
 }  // namespace weir::server

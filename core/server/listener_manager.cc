@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 
 namespace weir::server {
 
@@ -38,8 +37,7 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
       create_failure_(store.counter("listener_manager.listener_create_failure")),
       active_(store.gauge("listener_manager.total_listeners_active")) {}
 
-Result<std::shared_ptr<const proxy::ListenSockets>> ListenerManager::open_sockets(
-    const config::ListenerTranslation& from) {
+Result<ListenerManager::Sockets> ListenerManager::open_sockets(const config::ListenerTranslation& from) const {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = from.options;
   sockets->by_worker.assign(workers_, -1);
@@ -55,31 +53,51 @@ Result<std::shared_ptr<const proxy::ListenSockets>> ListenerManager::open_socket
     if (i == 0 && address.is_ip()) address = net::bound_address(*fd);  // port 0: the others join the port chosen
   }
   sockets->address = address;
-  return std::shared_ptr<const proxy::ListenSockets>(std::move(sockets));
+  return Sockets(std::move(sockets));
+}
+
+// A listener that has only got another name goes on with its sockets: what waits in them is not lost.
+Result<ListenerManager::Opened> ListenerManager::find_sockets(const config::ListenerTranslation& from,
+                                                              const std::set<std::string>& kept) const {
+  const Entry* holder = nullptr;
+  for (const auto& [name, entry] : listeners_) {
+    const bool any_port = from.address.is_ip() && from.address.port() == 0;  // each gets a port of its own
+    if (name == from.spec.name || entry.facts.address != from.address || any_port) continue;
+    if (!kept.contains(name) && entry.facts.options == from.options) return Opened{entry.sockets, true};
+    holder = &entry;
+  }
+  auto sockets = open_sockets(from);
+  if (sockets.ok()) return Opened{std::move(*sockets), false};
+  if (holder == nullptr) return sockets.status();
+  return unavailable(message_of(sockets.status()) +
+                     "; a listener that this update changes or removes holds it until then: do it in two steps");
 }
 
 Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch) {
+  std::set<std::string> kept;
+  for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
   // First everything that can fail.
-  std::map<std::string, std::shared_ptr<const proxy::ListenSockets>> opened;
+  std::map<std::string, Opened> opened;
   for (const config::ListenerTranslation& from : listeners) {
     auto known = listeners_.find(from.spec.name);
-    if (known != listeners_.end() && known->second.wanted == from.address && known->second.options == from.options)
-      continue;
-    auto sockets = open_sockets(from);
-    if (!sockets.ok()) {
+    const ListenerFacts facts = facts_of(from);
+    if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
+    auto found = find_sockets(from, kept);
+    if (!found.ok()) {
       create_failure_.inc();
-      for (auto& [name, others] : opened) close_all(*others);
-      return sockets.status();
+      for (auto& [name, others] : opened) {
+        if (!others.taken_over) close_all(*others.sockets);
+      }
+      return found.status();
     }
-    opened[from.spec.name] = std::move(*sockets);
+    opened[from.spec.name] = std::move(*found);
   }
-  std::set<std::string> kept;
   for (config::ListenerTranslation& from : listeners) {
     const std::string name = from.spec.name;
-    kept.insert(name);
     auto [it, fresh] = listeners_.try_emplace(name);
     Entry& entry = it->second;
-    if (!fresh && entry.fingerprint == from.fingerprint) continue;
+    ListenerFacts facts = facts_of(from);
+    if (effect_of(fresh ? nullptr : &entry.facts, &facts).change == Change::kNone) continue;
     if (fresh) {
       entry.slot = publisher_.intern(SlotKind::kListener, name);
       entry.limit = std::make_shared<proxy::ConnectionLimit>();
@@ -89,13 +107,11 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     } else {
       modified_.inc();
     }
-    if (auto sockets = opened.find(name); sockets != opened.end()) entry.sockets = sockets->second;
+    if (auto sockets = opened.find(name); sockets != opened.end()) entry.sockets = sockets->second.sockets;
     if (entry.stats == nullptr || entry.stats->group->thing() != from.stat_name) {
       entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
     }
-    entry.fingerprint = from.fingerprint;
-    entry.wanted = from.address;
-    entry.options = from.options;
+    entry.facts = std::move(facts);
     from.spec.sockets = entry.sockets;
     from.spec.stats = entry.stats;
     from.spec.limit = entry.limit;
@@ -107,7 +123,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       ++it;
       continue;
     }
-    batch.remove(it->second.slot);  // the lanes close their sockets
+    batch.remove(it->second.slot);  // the lanes close their sockets, unless another listener has taken them over
     removed_.inc();
     active_.dec();
     it = listeners_.erase(it);

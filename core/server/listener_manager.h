@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "core/config/listener_config.h"
 #include "core/event/publisher.h"
 #include "core/proxy/listener.h"
+#include "core/server/change_plan.h"
 #include "core/stats/store.h"
 
 namespace weir::server {
@@ -25,9 +27,7 @@ class ListenerManager {
 
   struct Entry {
     event::SlotId slot;
-    uint64_t fingerprint = 0;
-    net::Address wanted;  // as configured
-    net::ListenOptions options;
+    ListenerFacts facts;
     std::shared_ptr<const proxy::ListenSockets> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
     std::shared_ptr<proxy::ConnectionLimit> limit;
@@ -35,7 +35,13 @@ class ListenerManager {
   const std::map<std::string, Entry>& listeners() const { return listeners_; }
 
  private:
-  Result<std::shared_ptr<const proxy::ListenSockets>> open_sockets(const config::ListenerTranslation& from);
+  using Sockets = std::shared_ptr<const proxy::ListenSockets>;
+  struct Opened {
+    Sockets sockets;
+    bool taken_over = false;  // from a listener that goes
+  };
+  Result<Sockets> open_sockets(const config::ListenerTranslation& from) const;
+  Result<Opened> find_sockets(const config::ListenerTranslation& from, const std::set<std::string>& kept) const;
 
   event::Publisher& publisher_;
   stats::Store& store_;

@@ -1,18 +1,245 @@
 #include "core/server/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <map>
 
+#include "core/base/log_format.h"
+#include "core/config/suggest.h"
+#include "core/lb/host.h"
+
 namespace weir::server {
 namespace {
 
-constexpr std::string_view kVersion = "0.1.0";
+// Far beyond any use, and still some nanoseconds of 64 bits.
+constexpr uint64_t kMaxSeconds = 1'000'000'000;
 
-Status read_number(std::string_view flag, std::string_view text, uint64_t& value) {
+Status read_number(std::string_view flag, std::string_view text, uint64_t max, uint64_t& value) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
+  if (error != std::errc::result_out_of_range && (error != std::errc() || end != text.data() + text.size())) {
     return invalid(std::string(flag) + ": \"" + std::string(text) + "\" is not a whole number");
+  }
+  if (error == std::errc::result_out_of_range || value > max)
+    return invalid(std::string(flag) + ": " + std::string(text) + " is too large; at most " + std::to_string(max));
+  return absl::OkStatus();
+}
+
+// One of two words.
+Status read_choice(std::string_view flag, std::string_view text, std::string_view no, std::string_view yes,
+                   bool& value) {
+  if (text != no && text != yes) {
+    return invalid(std::string(flag) + ": \"" + std::string(text) + "\" is not one of " + std::string(no) + ", " +
+                   std::string(yes));
+  }
+  value = text == yes;
+  return absl::OkStatus();
+}
+
+Status read_level(std::string_view flag, std::string_view text, log::Level& level) {
+  if (log::parse_level(text, level)) return absl::OkStatus();
+  return invalid(std::string(flag) + ": \"" + std::string(text) +
+                 "\" is not one of trace, debug, info, warning, error, critical, off");
+}
+
+// "net:debug,upstream:trace". A component of other proxies is no error: command lines are shared with them.
+Status read_component_levels(std::string_view text, Options& options) {
+  constexpr std::string_view kFlag = "--component-log-level";
+  options.component_log_level = text;
+  while (!text.empty()) {
+    std::string_view one = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(one.size() + 1, text.size()));
+    size_t colon = one.find(':');
+    if (colon == std::string_view::npos || colon == 0) {
+      return invalid(std::string(kFlag) + ": \"" + std::string(one) + "\" is not component:level; write net:debug");
+    }
+    log::Level level;
+    WEIR_RETURN_IF_ERROR(read_level(kFlag, one.substr(colon + 1), level));
+    size_t component = log::component_index(one.substr(0, colon));
+    if (component < log::kComponentCount) {
+      options.component_levels.emplace_back(component, level);
+      continue;
+    }
+    std::string names;
+    for (std::string_view name : log::kComponents) (names += names.empty() ? "" : ", ") += name;
+    options.without_effect.push_back(std::string(kFlag) + " " + std::string(one) +
+                                     ": weir has no such component; it has " + names);
+  }
+  return absl::OkStatus();
+}
+
+// "name:value": a tag of every statistic. Names and values as published.
+Status read_stats_tag(std::string_view text, std::vector<stats::Tag>& tags) {
+  size_t colon = text.find(':');
+  std::string name(text.substr(0, colon));
+  bool alphanumeric = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+  if (colon == std::string_view::npos || name.empty() || colon + 1 == text.size())
+    return invalid("--stats-tag: \"" + std::string(text) + "\" is not name:value");
+  if (!alphanumeric) return invalid("--stats-tag: \"" + name + "\": a name has letters, digits and underscores only");
+  std::string value(text.substr(colon + 1));
+  if (value.find('.') != std::string::npos)
+    return invalid("--stats-tag: \"" + value +
+                   "\": a value has no dots, which separate the parts of a statistic's name");
+  for (const stats::Tag& tag : tags) {
+    if (tag.name == name) return invalid("--stats-tag: \"" + name + "\" is given twice");
+  }
+  tags.push_back({std::move(name), std::move(value)});
+  return absl::OkStatus();
+}
+
+struct Flag {
+  bool takes_value;
+  std::function<Status(std::string_view flag, std::string_view value)> set;
+};
+using Flags = std::map<std::string_view, Flag>;
+
+Flags make_flags(Options& options) {
+  auto text = [](std::string& to) {
+    return Flag{true, [&to](std::string_view, std::string_view value) {
+                  to = std::string(value);
+                  return absl::OkStatus();
+                }};
+  };
+  auto number = [](uint64_t& to, uint64_t max) {
+    return Flag{
+        true, [&to, max](std::string_view flag, std::string_view value) { return read_number(flag, value, max, to); }};
+  };
+  auto small = [](uint32_t& to, uint64_t max) {
+    return Flag{true, [&to, max](std::string_view flag, std::string_view value) {
+                  uint64_t wide = 0;
+                  WEIR_RETURN_IF_ERROR(read_number(flag, value, max, wide));
+                  to = static_cast<uint32_t>(wide);
+                  return Status();
+                }};
+  };
+  auto on = [](bool& to) {
+    return Flag{false, [&to](std::string_view, std::string_view) {
+                  to = true;
+                  return absl::OkStatus();
+                }};
+  };
+  auto mode = [&](Mode wanted) {
+    return Flag{false, [&options, wanted](std::string_view, std::string_view) {
+                  options.mode = wanted;
+                  return absl::OkStatus();
+                }};
+  };
+  auto without_effect = [&](bool takes_value, std::string why) {
+    return Flag{takes_value, [&options, why](std::string_view flag, std::string_view) {
+                  options.without_effect.push_back(std::string(flag) + ": " + why);
+                  return absl::OkStatus();
+                }};
+  };
+  Flag config = text(options.config_path);
+  Flag level{true,
+             [&](std::string_view flag, std::string_view value) { return read_level(flag, value, options.log_level); }};
+  return {
+      {"-c", config},
+      {"--config-path", config},
+      {"--config-yaml", text(options.config_yaml)},
+      {"--concurrency", small(options.concurrency, lb::kMaxLanes - 1)},
+      {"--mode",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          if (value == "validate") {
+            options.mode = Mode::kValidate;
+            return Status();
+          }
+          bool init_only = false;
+          if (!read_choice(flag, value, "serve", "init_only", init_only).ok())
+            return invalid("--mode: \"" + std::string(value) + "\" is not one of serve, validate, init_only");
+          options.mode = init_only ? Mode::kInitOnly : Mode::kServe;
+          return Status();
+        }}},
+      {"-l", level},
+      {"--log-level", level},
+      {"--component-log-level",
+       {true, [&](std::string_view, std::string_view value) { return read_component_levels(value, options); }}},
+      {"--log-format",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          auto format = log::LineFormat::compile(value);
+          if (!format.ok()) return invalid(std::string(flag) + ": " + message_of(format.status()));
+          options.log_format = value;
+          return Status();
+        }}},
+      {"--log-format-escaped", on(options.log_format_escaped)},
+      {"--log-path", text(options.log_path)},
+      {"--enable-fine-grain-logging",
+       without_effect(false, "levels are per component here (--component-log-level), not per source file")},
+      {"--admin-address-path", text(options.admin_address_path)},
+      {"--service-cluster", text(options.service_cluster)},
+      {"--service-node", text(options.service_node)},
+      {"--service-zone", text(options.service_zone)},
+      {"--stats-tag",
+       {true, [&](std::string_view, std::string_view value) { return read_stats_tag(value, options.stats_tags); }}},
+      {"--drain-time-s", number(options.drain_seconds, kMaxSeconds)},
+      {"--drain-strategy",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          bool immediate = false;
+          WEIR_RETURN_IF_ERROR(read_choice(flag, value, "gradual", "immediate", immediate));
+          options.drain_strategy = immediate ? DrainStrategy::kImmediate : DrainStrategy::kGradual;
+          return Status();
+        }}},
+      {"--shutdown-delay-s", number(options.shutdown_delay_seconds, kMaxSeconds)},
+      {"--shutdown-deadline-s", number(options.shutdown_deadline_seconds, kMaxSeconds)},
+      {"--file-flush-interval-msec", number(options.file_flush_interval_ms, kMaxSeconds)},
+      {"--unknown-extensions",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          return read_choice(flag, value, "reject", "passthrough", options.passthrough_unknown_extensions);
+        }}},
+      {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
+      {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
+      {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},
+      {"--restart-epoch", small(options.restart_epoch, UINT32_MAX)},
+      {"--base-id", small(options.base_id, UINT32_MAX)},
+      {"--parent-shutdown-time-s", number(options.parent_shutdown_seconds, kMaxSeconds)},
+      {"--disable-hot-restart", {false, [](std::string_view, std::string_view) { return absl::OkStatus(); }}},  // it is
+      {"--hot-restart-version", mode(Mode::kHotRestartVersion)},
+      {"--json", on(options.json)},
+      {"--list-extensions", mode(Mode::kListExtensions)},
+      {"--version", mode(Mode::kVersion)},
+      {"-h", mode(Mode::kHelp)},
+      {"--help", mode(Mode::kHelp)},
+  };
+}
+
+Status unknown_argument(std::string_view argument, const Flags& flags) {
+  std::string message = "unknown argument " + std::string(argument);
+  config::NearestName nearest(argument);
+  for (const auto& [name, flag] : flags) {
+    if (name.starts_with("--")) nearest.offer(name);
+  }
+  if (argument.starts_with("--") && !nearest.best().empty())
+    return invalid(message + "; did you mean " + std::string(nearest.best()) + "?");
+  if (!argument.starts_with('-')) message += "; a configuration is given with -c FILE";
+  return invalid(message + "; weir --help lists all");
+}
+
+// What the values mean together, or for parts that are not built yet.
+Status check(Options& options) {
+  if (options.restart_epoch > 0) {
+    return invalid("--restart-epoch: " + std::to_string(options.restart_epoch) +
+                   " asks to take over from a running process, which weir cannot do yet; start it with 0, and change "
+                   "configurations by SIGHUP");
+  }
+  if (options.shutdown_delay_seconds > 0 && options.shutdown_delay_seconds >= options.shutdown_deadline_seconds) {
+    return invalid("--shutdown-delay-s: " + std::to_string(options.shutdown_delay_seconds) +
+                   " leaves no time for draining; --shutdown-deadline-s is " +
+                   std::to_string(options.shutdown_deadline_seconds));
+  }
+  if (options.base_id != 0)
+    options.without_effect.push_back("--base-id: it keeps hot restarts apart, which weir cannot do yet");
+  if (options.parent_shutdown_seconds != 900)
+    options.without_effect.push_back("--parent-shutdown-time-s: it is for hot restarts, which weir cannot do yet");
+  for (auto [given, flag] : {std::pair{options.reject_unknown_dynamic_fields, "--reject-unknown-dynamic-fields"},
+                             {options.ignore_unknown_dynamic_fields, "--ignore-unknown-dynamic-fields"}}) {
+    if (given)
+      options.without_effect.push_back(std::string(flag) + ": weir has no dynamic sources of configuration yet");
   }
   return absl::OkStatus();
 }
@@ -21,84 +248,7 @@ Status read_number(std::string_view flag, std::string_view text, uint64_t& value
 
 Result<Options> parse_options(const std::vector<std::string>& arguments) {
   Options options;
-  using Setter = std::function<Status(std::string_view)>;
-  auto text = [](std::string& to) {
-    return [&to](std::string_view value) {
-      to = std::string(value);
-      return absl::OkStatus();
-    };
-  };
-  auto number = [](std::string_view flag, uint64_t& to) {
-    return [flag, &to](std::string_view value) { return read_number(flag, value, to); };
-  };
-  auto small = [](std::string_view flag, uint32_t& to) {
-    return [flag, &to](std::string_view value) {
-      uint64_t wide = 0;
-      WEIR_RETURN_IF_ERROR(read_number(flag, value, wide));
-      if (wide > UINT32_MAX) return invalid(std::string(flag) + ": " + std::string(value) + " is too large");
-      to = static_cast<uint32_t>(wide);
-      return Status();
-    };
-  };
-  auto ignored = [](std::string_view) { return absl::OkStatus(); };
-  const std::map<std::string_view, Setter> with_value = {
-      {"-c", text(options.config_path)},
-      {"--config-path", text(options.config_path)},
-      {"--config-yaml", text(options.config_yaml)},
-      {"--concurrency", small("--concurrency", options.concurrency)},
-      {"--mode",
-       [&](std::string_view value) {
-         if (value == "serve") {
-           options.mode = Mode::kServe;
-         } else if (value == "validate") {
-           options.mode = Mode::kValidate;
-         } else if (value == "init_only") {
-           options.mode = Mode::kInitOnly;
-         } else {
-           return invalid("--mode: \"" + std::string(value) + "\" is not one of serve, validate, init_only");
-         }
-         return Status();
-       }},
-      {"-l",
-       [&](std::string_view value) {
-         if (!log::parse_level(value, options.log_level)) {
-           return invalid("--log-level: \"" + std::string(value) +
-                          "\" is not one of trace, debug, info, warning, error, critical, off");
-         }
-         return Status();
-       }},
-      {"--log-path", text(options.log_path)},
-      {"--admin-address-path", text(options.admin_address_path)},
-      {"--service-cluster", text(options.service_cluster)},
-      {"--service-node", text(options.service_node)},
-      {"--service-zone", text(options.service_zone)},
-      {"--drain-time-s", number("--drain-time-s", options.drain_seconds)},
-      {"--shutdown-deadline-s", number("--shutdown-deadline-s", options.shutdown_deadline_seconds)},
-      {"--file-flush-interval-msec", number("--file-flush-interval-msec", options.file_flush_interval_ms)},
-      {"--restart-epoch", small("--restart-epoch", options.restart_epoch)},
-      {"--base-id", small("--base-id", options.base_id)},
-      {"--unknown-extensions",
-       [&](std::string_view value) {
-         if (value != "reject" && value != "passthrough") {
-           return invalid("--unknown-extensions: \"" + std::string(value) + "\" is not one of reject, passthrough");
-         }
-         options.passthrough_unknown_extensions = value == "passthrough";
-         return Status();
-       }},
-      {"--parent-shutdown-time-s", ignored},
-      {"--drain-strategy", ignored},
-  };
-  const std::map<std::string_view, std::function<void()>> without_value = {
-      {"--version", [&] { options.mode = Mode::kVersion; }},
-      {"-h", [&] { options.mode = Mode::kHelp; }},
-      {"--help", [&] { options.mode = Mode::kHelp; }},
-      {"--list-extensions", [&] { options.mode = Mode::kListExtensions; }},
-      {"--json", [&] { options.json = true; }},
-      {"--allow-unknown-static-fields", [&] { options.allow_unknown_static_fields = true; }},
-      {"--disable-hot-restart", [] {}},
-      {"--reject-unknown-dynamic-fields", [] {}},
-      {"--ignore-unknown-dynamic-fields", [] {}},
-  };
+  const Flags flags = make_flags(options);
   for (size_t i = 0; i < arguments.size(); ++i) {
     std::string_view argument = arguments[i];
     std::string_view value;
@@ -108,61 +258,17 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
       argument = argument.substr(0, equals);
       attached = true;
     }
-    if (argument == "--log-level") argument = "-l";
-    if (auto flag = without_value.find(argument); flag != without_value.end()) {
-      if (attached) return invalid(std::string(argument) + " takes no value");
-      flag->second();
-      continue;
-    }
-    auto flag = with_value.find(argument);
-    if (flag == with_value.end())
-      return invalid("unknown argument " + std::string(argument) + "; weir --help lists them");
-    if (!attached) {
+    auto flag = flags.find(argument);
+    if (flag == flags.end()) return unknown_argument(argument, flags);
+    if (attached && !flag->second.takes_value) return invalid(std::string(argument) + " takes no value");
+    if (!attached && flag->second.takes_value) {
       if (i + 1 == arguments.size()) return invalid(std::string(argument) + " needs a value");
       value = arguments[++i];
     }
-    WEIR_RETURN_IF_ERROR(flag->second(value));
+    WEIR_RETURN_IF_ERROR(flag->second.set(argument, value));
   }
+  WEIR_RETURN_IF_ERROR(check(options));
   return options;
-}
-
-std::string version_text() { return "weir " + std::string(kVersion); }
-
-std::string help_text() {
-  return version_text() + R"(: an L4/L7 proxy configured in the xDS v3 format
-
-  weir -c edge.yaml                       serve
-  weir --mode validate -c edge.yaml       say everything that is wrong with a file, and start nothing
-  weir -c edge.yaml --concurrency 2 -l debug
-
-Configuration
-  -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
-  --config-yaml TEXT                      merged over the file
-  --mode serve|validate|init_only         init_only: build everything, bind, and exit
-  --json                                  findings as JSON
-  --allow-unknown-static-fields           unknown fields are warnings
-  --unknown-extensions reject|passthrough
-
-Process
-  --concurrency N                         worker threads (default: one per usable processor)
-  --drain-time-s N                        how long a removed listener's connections may last (default 600)
-  --shutdown-deadline-s N                 how long SIGTERM waits for requests to end (default 25)
-  --service-cluster, --service-node, --service-zone NAME
-  --base-id N, --restart-epoch N, --disable-hot-restart, --parent-shutdown-time-s N, --drain-strategy S
-                                          accepted; restart hand-over is not built yet
-
-Logs
-  -l, --log-level LEVEL                   trace, debug, info, warning, error, critical, off (default info)
-  --log-path FILE                         default: standard error
-  --file-flush-interval-msec N            of access logs (default 10000)
-  --admin-address-path FILE               the admin's address is written there
-
-  --list-extensions                       plugins of this build, their types, and how many of their fields work
-  --version, --help
-
-Signals: SIGTERM, SIGINT drain and stop (twice: at once); SIGHUP reads the configuration again; SIGUSR1 reopens logs.
-Exit codes: 0 clean, 1 bad configuration, 2 bad arguments, 3 could not bind, 4 drained but the deadline was hit.
-)";
 }
 
 }  // namespace weir::server

@@ -2,43 +2,34 @@
 
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <set>
+#include <cstring>
 
 #include "core/base/log.h"
-#include "core/config/proto_loader.h"
 #include "core/server/admin_facts.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
 
-// Looks ten times a second whether the last connection has gone, until the deadline.
-class Server::DrainCheck final : public event::Timer {
+// The end of /drain_listeners.
+class Server::StopAccepting final : public event::Timer {
  public:
-  DrainCheck(Server& server, MonoTime deadline) : server_(server), deadline_(deadline) {
-    server_.lane().arm_in(*this, 50ms);
-  }
+  explicit StopAccepting(Server& server) : server_(server) {}
   void on_timer() override {
-    if (server_.idle()) {
-      server_.finish();
-      return;
+    WEIR_LOG(kInfo, "server", "listeners accept no more connections");
+    for (auto& worker : server_.workers_) {
+      worker->lane().post([one = worker.get()] { one->listeners().stop_accepting(); });
     }
-    if (server_.lane().now() >= deadline_) {
-      WEIR_LOG(kWarning, "server", "drain deadline reached with connections open; closing them");
-      server_.exit_code_ = 4;
-      server_.finish();
-      return;
-    }
-    server_.lane().arm_in(*this, 100ms);
   }
 
  private:
   Server& server_;
-  MonoTime deadline_;
 };
 
 namespace {
@@ -60,8 +51,8 @@ uint32_t usable_processors() {
 
 }  // namespace
 
-Server::Server(const Options& options, const filter::Registry& registry)
-    : options_(options), registry_(registry), started_(system_clock().mono_now()) {
+Server::Server(const Options& options, const filter::Registry& registry, std::string_view version)
+    : options_(options), registry_(registry), started_(system_clock().mono_now()), version_(version) {
   live_ = store_.gauge("server.live");
   state_gauge_ = store_.gauge("server.state");
   concurrency_ = store_.gauge("server.concurrency");
@@ -71,13 +62,32 @@ Server::Server(const Options& options, const filter::Registry& registry)
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
 
-Server::~Server() = default;
+// Files of a configuration that was refused may be open, and the writer counts in store_.
+Server::~Server() { stream::LogWriter::process().stop(2s); }
 
 int Server::start() {
+  WEIR_LOG(kInfo, "server", "weir %s, pid %d, configuration %s", version_.c_str(), getpid(),
+           options_.config_path.empty() ? "--config-yaml" : options_.config_path.c_str());
   raise_descriptor_limit();
   stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
-  uint32_t count = options_.concurrency != 0 ? options_.concurrency : usable_processors();
-  count = std::min(count, lb::kMaxLanes - 1);
+  make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
+  state_ = State::kInitializing;
+  admin_ = std::make_unique<AdminFacts>(*this);
+  configuration_ =
+      std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_, *listeners_, *runtime_);
+  // These would end the process if they came while it loads; they wait. Those that are to end it may.
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1},
+                                              [this](int signal) { on_signal(signal); });
+  if (int code = load_first(); code != 0) return code;
+  files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
+  files_->watch(configuration_->watched());
+  stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
+                                                   [this](int signal) { on_signal(signal); });
+  for (auto& worker : workers_) worker->start();
+  return 0;
+}
+
+void Server::make_lanes(uint32_t count) {
   concurrency_.set(count);
   main_ = std::make_unique<Worker>(event::Lane::Options{});
   main_->lane().enter();
@@ -90,93 +100,65 @@ int Server::start() {
     lanes.push_back(&workers_.back()->lane());
     worker_lanes.push_back(lanes.back());
   }
-  auto loads = std::make_shared<proxy::LaneLoads>(worker_lanes);
-  main_->attach(loads);
-  for (auto& worker : workers_) worker->attach(loads);
+  loads_ = std::make_shared<proxy::LaneLoads>(worker_lanes);
+  main_->attach(loads_);
+  proxy::DrainPlan update = drain_plan();
+  update.close_at_end = true;
+  for (auto& worker : workers_) {
+    worker->attach(loads_);
+    worker->listeners().set_update_plan(update);
+  }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   publisher_->count_in(store_.gauge("server.config_versions"));
   clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
-  state_ = State::kInitializing;
-  admin_ = std::make_unique<AdminFacts>(*this);
-  switch (load(true)) {
-    case LoadResult::kBadConfiguration:
-      return 1;
-    case LoadResult::kCannotBind:
+  runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
+}
+
+int Server::load_first() {
+  Update update = configuration_->load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone,
+                                       [this] { on_applied_first(); });
+  std::string text = update.diagnostics.text();
+  if (!text.empty()) fprintf(stderr, "%s", options_.json ? update.diagnostics.json().c_str() : text.c_str());
+  for (const config::Diagnostic& item : update.diagnostics.items()) told_.insert(item.path + item.message);
+  if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
+  if (update.result == Update::Result::kBadConfiguration) return 1;
+  if (update.result == Update::Result::kCannotBind) return 3;
+  if (!configuration_->admin_address().empty()) {
+    if (Status bound = admin_->listen(configuration_->admin_address()); !bound.ok()) {
+      WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
       return 3;
-    case LoadResult::kOk:
-      break;
+    }
   }
-  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT, SIGHUP, SIGUSR1},
-                                              [this](int signal) { on_signal(signal); });
-  for (auto& worker : workers_) worker->start();
+  if (Status written = admin_->write_address(options_.admin_address_path); !written.ok()) {
+    WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
+    return 2;
+  }
   return 0;
 }
 
-Server::LoadResult Server::load(bool first) {
-  config::Diagnostics diagnostics;
-  config::PositionIndex positions;
-  auto bootstrap = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
-  config::BootstrapSource source;
-  source.path = options_.config_path;
-  source.overlay = options_.config_yaml;
-  if (options_.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, *bootstrap, positions, diagnostics);
-  Configuration configuration;
-  if (!diagnostics.has_errors()) {
-    PublisherSlots slots(*publisher_);
-    configuration = translate_bootstrap(*bootstrap, positions, registry_, store_, slots, diagnostics);
-  }
+void Server::tell(const config::Diagnostics& diagnostics) const {
   std::string text = diagnostics.text();
-  if (!text.empty()) fprintf(stderr, "%s", options_.json ? diagnostics.json().c_str() : text.c_str());
-  if (diagnostics.has_errors()) {
-    last_reload_error_ = text;
-    return LoadResult::kBadConfiguration;
-  }
-  event::Publisher::Batch batch;
-  Status bound = listeners_->apply(std::move(configuration.listeners), batch);
-  if (!bound.ok()) {
-    last_reload_error_ = message_of(bound);
-    WEIR_LOG(kError, "server", "%s", last_reload_error_.c_str());
-    return LoadResult::kCannotBind;
-  }
-  clusters_->apply(std::move(configuration.clusters), batch);
-  std::map<std::string, uint64_t> routes;
-  for (StagedRoute& staged : configuration.routes) {
-    routes[staged.slot_name] = staged.fingerprint;
-    auto known = routes_.find(staged.slot_name);
-    if (known != routes_.end() && known->second == staged.fingerprint) continue;
-    batch.set(publisher_->intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
-  }
-  for (const auto& [name, fingerprint] : routes_) {
-    if (!routes.contains(name)) batch.remove(publisher_->intern(event::SlotKind::kRouteTable, name));
-  }
-  routes_ = std::move(routes);
-  bootstrap_ = std::move(bootstrap);
-  loaded_at_ = system_clock().wall_now();
-  if (first && !configuration.admin_address.empty()) {
-    Status admin = admin_->listen(configuration.admin_address);
-    if (!admin.ok()) {
-      last_reload_error_ = message_of(admin);
-      WEIR_LOG(kError, "server", "admin: %s", last_reload_error_.c_str());
-      return LoadResult::kCannotBind;
+  for (std::string_view rest = text; !rest.empty();) {
+    std::string line(rest.substr(0, rest.find('\n')));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (diagnostics.has_errors()) {
+      WEIR_LOG(kError, "config", "%s", line.c_str());
+    } else {
+      WEIR_LOG(kWarning, "config", "%s", line.c_str());
     }
   }
-  if (!batch.empty() || first) {
-    publisher_->publish(std::move(batch), [this, first] {
-      if (!first) return;
-      if (state_ == State::kInitializing) state_ = State::kLive;
-      live_.set(1);
-      for (const auto& [name, entry] : listeners_->listeners()) {
-        WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
-      }
-      WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
-               clusters_->clusters().size(), workers_.size());
-      if (options_.mode == Mode::kInitOnly) finish();
-    });
+}
+
+void Server::on_applied_first() {
+  if (state_ == State::kInitializing) state_ = State::kLive;
+  live_.set(1);
+  for (const auto& [name, entry] : listeners_->listeners()) {
+    WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
   }
-  last_reload_error_.clear();
-  return LoadResult::kOk;
+  WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
+           clusters_->clusters().size(), workers_.size());
+  if (options_.mode == Mode::kInitOnly) quit();
 }
 
 void Server::on_signal(int signal) {
@@ -185,24 +167,65 @@ void Server::on_signal(int signal) {
       reload();
       break;
     case SIGUSR1:
-      log::set_path(options_.log_path);
-      admin_->reopen_logs();
+      reopen_logs();
       break;
     default:
       begin_shutdown();
   }
 }
 
-bool Server::reload() {
-  if (state_ == State::kDraining) return false;
-  if (load(false) != LoadResult::kOk) {
+void Server::reopen_logs() {
+  if (!log::set_path(options_.log_path)) {
+    WEIR_LOG(kError, "server", "--log-path: cannot open %s: %s; the old file stays in use", options_.log_path.c_str(),
+             strerror(errno));
+  }
+  stream::LogWriter::process().reopen();
+}
+
+Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report report) {
+  if (state_ == State::kDraining) {
+    WEIR_LOG(kWarning, "server", "not reloaded, for the process is about to end");
+    Update refused;
+    refused.result = Update::Result::kBadConfiguration;
+    refused.error = "the server is draining and takes no other configuration";
+    return refused;
+  }
+  Update update = configuration_->load(apply, report);
+  if (apply == LiveConfiguration::Apply::kYes) note(update, "configuration reloaded");
+  return update;
+}
+
+void Server::on_files_changed() {
+  if (state_ == State::kDraining) return;
+  Update update = configuration_->read_files_again();
+  // Events come for other files of the directories, too.
+  if (update.ok() && update.plan.empty()) return;
+  note(update, "files of the configuration changed");
+}
+
+void Server::note(const Update& update, const char* what) {
+  last_reload_ = LastReload{system_clock().wall_now(), update.ok() ? "" : update.faults()};
+  config::Diagnostics fresh;
+  for (const config::Diagnostic& item : update.diagnostics.items()) {
+    if (item.severity == config::Severity::kError || told_.insert(item.path + item.message).second) fresh.add(item);
+  }
+  tell(fresh);
+  if (!update.ok()) {
     reloads_failed_.inc();
+    if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
-    return false;
+    return;
   }
   reloads_ok_.inc();
-  WEIR_LOG(kInfo, "server", "configuration reloaded");
-  return true;
+  files_->watch(configuration_->watched());
+  for (const std::string& field : update.plan.start_only) {
+    WEIR_LOG(kWarning, "server", "%s differs from what is in force: it is read at start only, and needs a restart",
+             field.c_str());
+  }
+  WEIR_LOG(kInfo, "server", "%s: %s (read in %lld ms, built in %lld ms, published in %lld ms; version %s)", what,
+           update.plan.summary().c_str(), static_cast<long long>(to_ms(update.read)),
+           static_cast<long long>(to_ms(update.built)), static_cast<long long>(to_ms(update.applied)),
+           configuration_->version().c_str());
 }
 
 int Server::run() {
@@ -211,7 +234,10 @@ int Server::run() {
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
   signals_.reset();
-  drain_check_.reset();
+  files_.reset();
+  stop_signals_.reset();
+  shutdown_.reset();
+  stop_accepting_.reset();
   admin_->stop();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
@@ -226,31 +252,56 @@ int Server::run() {
 
 void Server::begin_shutdown() {
   if (state_ == State::kDraining) {
-    finish();
+    int64_t open = loads_->total();
+    WEIR_LOG(kWarning, "server", "told to stop a second time: %lld connections are cut off",
+             static_cast<long long>(open));
+    exit_code_ = open > 0 ? 4 : 0;
+    quit();
     return;
   }
   state_ = State::kDraining;
   live_.set(0);
-  WEIR_LOG(kInfo, "server", "draining; up to %llu s",
-           static_cast<unsigned long long>(options_.shutdown_deadline_seconds));
-  for (auto& worker : workers_) {
-    Worker* one = worker.get();
-    one->lane().post([one] {
-      one->listeners().stop_accepting();
-      one->listeners().drain();
-    });
-  }
-  drain_check_ =
-      std::make_unique<DrainCheck>(*this, lane().now() + std::chrono::seconds(options_.shutdown_deadline_seconds));
+  Shutdown::Plan plan;
+  plan.delay = std::chrono::seconds(options_.shutdown_delay_seconds);
+  plan.deadline = std::chrono::seconds(options_.shutdown_deadline_seconds);
+  // With a longer drain time than that somebody would be cut off before being told; all are told at once then.
+  if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) {
+    if (cut_off > 0) exit_code_ = 4;
+    quit();
+  });
 }
 
-bool Server::idle() {
-  for (const auto& [name, entry] : listeners_->listeners()) {
-    if (entry.stats->cx_active.value() > 0) return false;
-  }
-  return true;
+proxy::DrainPlan Server::drain_plan() const {
+  return {.time = std::chrono::seconds(options_.drain_seconds),
+          .gradual = options_.drain_strategy == DrainStrategy::kGradual};
 }
 
-void Server::finish() { lane().stop(); }
+void Server::drain_listeners(bool graceful, bool keep_accepting) {
+  if (graceful) {
+    if (stop_accepting_ != nullptr) return;  // it has begun
+    WEIR_LOG(kInfo, "server", "connections are told to end over %llu s",
+             static_cast<unsigned long long>(options_.drain_seconds));
+    for (auto& worker : workers_) {
+      worker->lane().post([one = worker.get(), plan = drain_plan()] { one->listeners().drain(plan); });
+    }
+  }
+  if (keep_accepting) return;
+  stop_accepting_ = std::make_unique<StopAccepting>(*this);
+  lane().arm_in(*stop_accepting_, graceful ? drain_plan().time : Duration::zero());
+}
+
+void Server::quit() { lane().stop(); }
+
+void Server::refresh_stats() {
+  uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
+  connections_.set(loads_->total());
+  // The published numbers of the states.
+  bool draining = state_ == State::kDraining || failed_health_;
+  state_gauge_.set(draining                            ? 1
+                   : state_ == State::kLive            ? 0
+                   : state_ == State::kPreInitializing ? 2
+                                                       : 3);
+}
 
 }  // namespace weir::server

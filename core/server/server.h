@@ -2,18 +2,24 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "core/base/status.h"
 #include "core/config/diagnostics.h"
+#include "core/event/file_watcher.h"
 #include "core/event/publisher.h"
 #include "core/event/signals.h"
 #include "core/filter/registry.h"
 #include "core/server/cluster_manager.h"
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
+#include "core/server/live_configuration.h"
 #include "core/server/options.h"
+#include "core/server/runtime_manager.h"
+#include "core/server/shutdown.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -30,7 +36,8 @@ class AdminFacts;
 // [main]
 class Server {
  public:
-  Server(const Options& options, const filter::Registry& registry);
+  // `version`: as /server_info shows it.
+  Server(const Options& options, const filter::Registry& registry, std::string_view version);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -39,10 +46,16 @@ class Server {
   int start();
   // Runs until told to stop; returns the exit code.
   int run();
-  // Reads the configuration again and applies what changed; on faults the old one serves on.
-  bool reload();
+  // Reads the configuration again and applies what changed, or only looks; on faults the old one serves on.
+  Update reload(LiveConfiguration::Apply apply = LiveConfiguration::Apply::kYes,
+                LiveConfiguration::Report report = LiveConfiguration::Report::kNone);
   // SIGTERM: finish what runs, then stop. A second call stops at once.
   void begin_shutdown();
+  // Without `graceful` listeners stop accepting now; with it connections are told to end over the drain time, and
+  // listeners stop when it is over, or never if they `keep_accepting`.
+  void drain_listeners(bool graceful, bool keep_accepting);
+  // Stops at once, whatever runs.
+  void quit();
 
   State state() const { return state_; }
   event::Lane& lane() { return main_->lane(); }
@@ -50,41 +63,65 @@ class Server {
   const Options& options() const { return options_; }
   ClusterManager& clusters() { return *clusters_; }
   ListenerManager& listeners() { return *listeners_; }
+  RuntimeManager& runtime() { return *runtime_; }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
-  WallTime loaded_at() const { return loaded_at_; }
+  LiveConfiguration& configuration() { return *configuration_; }
+  WallTime loaded_at() const { return configuration_->loaded_at(); }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
-  const std::string& last_reload_error() const { return last_reload_error_; }
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return configuration_->bootstrap(); }
+  // What came of the last attempt to change the configuration.
+  struct LastReload {
+    WallTime at{};
+    std::string error;  // empty: it is in force
+  };
+  // Nothing: there was none.
+  const std::optional<LastReload>& last_reload() const { return last_reload_; }
+  uint64_t reloads() const { return reloads_ok_.value(); }
+  uint64_t failed_reloads() const { return reloads_failed_.value(); }
+  const std::string& version() const { return version_; }
+  // SIGUSR1: the process log and all access logs, for rotation.
+  void reopen_logs();
+  // Brings gauges up to date that follow something else.
+  void refresh_stats();
   void set_failed_health(bool failed) { failed_health_ = failed; }
   bool failed_health() const { return failed_health_; }
 
  private:
-  class DrainCheck;
-  enum class LoadResult : uint8_t { kOk, kBadConfiguration, kCannotBind };
-  LoadResult load(bool first);
-  bool idle();
+  class StopAccepting;
+  void make_lanes(uint32_t workers);
+  int load_first();
+  void on_applied_first();
+  void on_files_changed();
+  // What came of an attempt to change what is in force: counted, logged and remembered.
+  void note(const Update& update, const char* what);
+  // What was found in a configuration while it serves, a line of the log each.
+  void tell(const config::Diagnostics& diagnostics) const;
   void on_signal(int signal);
-  void finish();
+  proxy::DrainPlan drain_plan() const;
 
   const Options options_;
   const filter::Registry& registry_;
   stats::Store store_;
   MonoTime started_;
-  WallTime loaded_at_{};
   State state_ = State::kPreInitializing;
   bool failed_health_ = false;
   int exit_code_ = 0;
-  std::string last_reload_error_;
-  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+  const std::string version_;
+  std::optional<LastReload> last_reload_;
+  std::set<std::string> told_;  // warnings that were printed: not again with every reload
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::shared_ptr<proxy::LaneLoads> loads_;
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
-  std::map<std::string, uint64_t> routes_;  // slot name -> fingerprint
-  std::unique_ptr<event::Signals> signals_;
-  std::unique_ptr<DrainCheck> drain_check_;
+  std::unique_ptr<RuntimeManager> runtime_;
+  std::unique_ptr<LiveConfiguration> configuration_;
+  std::unique_ptr<event::FileWatcher> files_;
+  std::unique_ptr<event::Signals> signals_, stop_signals_;
+  std::unique_ptr<Shutdown> shutdown_;
+  std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_;
   stats::Counter reloads_ok_, reloads_failed_;

@@ -1,5 +1,6 @@
 #include "core/stats/render.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -127,7 +128,15 @@ std::string render_json(const Store& store, const RenderOptions& options) {
     }
     out += "],\"computed_quantiles\":[" + histograms + "]}}";
   }
-  out += "]}";
+  out += ']';
+  for (const Tag& tag : options.tags) {
+    out += &tag == options.tags.data() ? ",\"weir\":{\"tags\":{\"" : ",\"";
+    append_escaped(out, tag.name, Escape::kJson);
+    out += "\":\"";
+    append_escaped(out, tag.value, Escape::kJson);
+    out += '"';
+  }
+  out += options.tags.empty() ? "}" : "}}}";
   return out;
 }
 
@@ -163,20 +172,28 @@ struct Family {
   std::string lines;
 };
 
-// name="value" pairs without braces.
-std::string labels_of(const Sample& sample) {
-  std::string labels;
-  for (const Tag& tag : sample.tags) {
-    if (!labels.empty()) labels += ',';
-    std::string name = prometheus_name("", tag.name);
-    for (char& c : name) {
-      if (c == ':') c = '_';  // allowed in names of metrics only
-    }
-    labels += name;
-    labels += "=\"";
-    append_escaped(labels, tag.value, Escape::kPrometheus);
-    labels += '"';
+void append_label(std::string& labels, const Tag& tag) {
+  if (!labels.empty()) labels += ',';
+  std::string name = prometheus_name("", tag.name);
+  for (char& c : name) {
+    if (c == ':') c = '_';  // allowed in names of metrics only
   }
+  labels += name;
+  labels += "=\"";
+  append_escaped(labels, tag.value, Escape::kPrometheus);
+  labels += '"';
+}
+
+// name="value" pairs without braces.
+std::string labels_of(const Sample& sample, std::span<const Tag> of_all) {
+  std::string labels;
+  for (const Tag& tag : of_all) {
+    // A label must not come twice; what the name says is nearer.
+    bool own =
+        std::any_of(sample.tags.begin(), sample.tags.end(), [&](const Tag& one) { return one.name == tag.name; });
+    if (!own) append_label(labels, tag);
+  }
+  for (const Tag& tag : sample.tags) append_label(labels, tag);
   return labels;
 }
 
@@ -229,7 +246,7 @@ std::string render_prometheus(const Store& store, const RenderOptions& options) 
     if (at == families.end()) at = families.emplace(name, Family{sample.type, std::string(sample.tagged), {}}).first;
     Family& family = at->second;
     if (family.type != sample.type) return;
-    std::string labels = labels_of(sample);
+    std::string labels = labels_of(sample, options.tags);
     // A series must not appear twice: possible only where two dotted names became one.
     if (family.dotted != sample.tagged) {
       std::string series;

@@ -19,6 +19,7 @@ struct RenderOptions {
   std::function<bool(std::string_view name)> filter = nullptr;  // nullptr: everything
   std::string_view prometheus_prefix = "envoy_";
   std::span<const double> bounds = kDefaultBounds;  // ascending
+  std::span<const Tag> tags = {};                   // of every statistic: labels, and in JSON once for all under "weir"
 };
 
 // Counters and gauges in name order, then histograms in name order. [main]

@@ -133,6 +133,12 @@ void Format::append(const LogSubject& subject, TextBuffer& out) const {
 void Format::append_json(const LogSubject& subject, TextBuffer& out) const {
   bool lone = parts_.size() == 1 && parts_[0].op != nullptr;
   size_t from = out.size();
+  if (lone && parts_[0].op->typed()) {
+    if (parts_[0].op->append_json(subject, out)) return;
+    out.resize(from);
+    out += "null";
+    return;
+  }
   if (lone && parts_[0].op->numeric() && parts_[0].max_length == SIZE_MAX) {
     if (!append_part(parts_[0], subject, out)) out += "null";
     return;

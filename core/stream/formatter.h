@@ -28,6 +28,9 @@ class Operator {
   virtual bool append(const LogSubject& subject, TextBuffer& out) const = 0;
   // The value is always a number: alone in a JSON value it is printed without quotes.
   virtual bool numeric() const { return false; }
+  // The value has a JSON type of its own: alone in a JSON value it is printed by append_json, whatever its length.
+  virtual bool typed() const { return false; }
+  virtual bool append_json(const LogSubject& /*subject*/, TextBuffer& /*out*/) const { return false; }
 };
 
 // Operators that plugins bring: asked before the built-in ones. nullptr: not one of mine. The argument is what stands
@@ -48,7 +51,8 @@ class Format {
   static const Format& default_access_log();
 
   void append(const LogSubject& subject, TextBuffer& out) const;
-  // As a JSON value: a number, a string in quotes, or null if the format is one operator that has no value.
+  // As a JSON value: a number, a typed operator's value, a string in quotes, or null if the format is one operator that
+  // has no value.
   void append_json(const LogSubject& subject, TextBuffer& out) const;
   std::string_view source() const { return source_; }
   bool constant() const;  // no operators

@@ -18,6 +18,7 @@
 
 #include "core/base/assert.h"
 #include "core/base/log.h"
+#include "core/stream/log_path.h"
 
 namespace weir::stream {
 namespace {
@@ -29,17 +30,6 @@ constexpr size_t kPolledWrite = 4096;
 constexpr Duration kRetiredPatience = 10s;
 
 MonoTime mono_now() { return system_clock().mono_now(); }
-
-// The inherited descriptor that a path means, -1 if it means a file.
-int standard_descriptor(const std::string& path) {
-  for (const char* name : {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}) {
-    if (path == name) return 1;
-  }
-  for (const char* name : {"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"}) {
-    if (path == name) return 2;
-  }
-  return -1;
-}
 
 }  // namespace
 
@@ -114,10 +104,7 @@ Status LogFile::open() {
     bool fifo = stat(path_.c_str(), &facts) == 0 && S_ISFIFO(facts.st_mode);
     fd = ::open(path_.c_str(), (fifo ? O_RDWR : O_WRONLY | O_CREAT) | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
                 0644);
-    if (fd < 0) {
-      int error = errno;
-      return unavailable("cannot open " + path_ + " for writing: " + strerror(error));
-    }
+    if (fd < 0) return cannot_open(path_, errno);
   }
   if (fstat(fd, &facts) != 0) {
     int error = errno;
@@ -313,7 +300,7 @@ LogWriter::~LogWriter() {
   if (int fd = wake_fd_.load(); fd >= 0) close(fd);
 }
 
-Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path, stats::Store& store) {
+Result<std::shared_ptr<LogFile>> LogWriter::file(const std::string& path, stats::Store& store) {
   std::lock_guard lock(mutex_);
   auto share = [this](LogFile* file) {
     return std::shared_ptr<LogFile>(file, [this](LogFile* last) { retire(last); });
@@ -328,20 +315,37 @@ Result<std::shared_ptr<LogFile>> LogWriter::open(const std::string& path, stats:
     }
     if (auto shared = file->shared_.lock()) return shared;
   }
+  WEIR_RETURN_IF_ERROR(check_path(path));
   std::unique_ptr<LogFile> file(new LogFile(*this, path, store));
-  WEIR_RETURN_IF_ERROR(file->open());
-  file->due_ = mono_now() + Duration(interval_ns_.load(std::memory_order_relaxed));
-  start();
   auto shared = share(file.get());
   file->shared_ = shared;
   files_.push_back(std::move(file));
-  wake();
   return shared;
+}
+
+Status LogWriter::open_all() {
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& file : files_) {
+      if (file->opened_) continue;
+      WEIR_RETURN_IF_ERROR(file->open());
+      file->opened_ = true;
+      file->due_ = mono_now() + Duration(interval_ns_.load(std::memory_order_relaxed));
+    }
+    if (files_.empty()) return absl::OkStatus();
+    start();
+  }
+  wake();
+  return absl::OkStatus();
 }
 
 void LogWriter::retire(LogFile* file) {
   {
     std::lock_guard lock(mutex_);
+    if (!file->opened_) {
+      std::erase_if(files_, [file](const auto& entry) { return entry.get() == file; });
+      return;
+    }
     file->retired_ = true;
     file->retired_at_ = mono_now();
   }
@@ -356,7 +360,7 @@ void LogWriter::set_flush_interval(Duration interval) {
 void LogWriter::reopen() {
   {
     std::lock_guard lock(mutex_);
-    for (auto& file : files_) file->reopen_wanted_ = true;
+    for (auto& file : files_) file->reopen_wanted_ = file->opened_;
   }
   wake();
 }
@@ -450,6 +454,7 @@ void LogWriter::run() {
       std::lock_guard lock(mutex_);
       serving_.clear();
       for (auto& file : files_) {
+        if (!file->opened_) continue;
         serving_.push_back(file.get());
         if (std::exchange(file->reopen_wanted_, false)) reopening.push_back(file.get());
         if (file->retired_) retired.push_back(file.get());

@@ -85,6 +85,7 @@ class LogFile {
   MonoTime retired_at_{};
   std::atomic<bool> announced_{false};
   std::weak_ptr<LogFile> shared_;  // under LogWriter::mutex_
+  bool opened_ = false;            // before that the thread does not know of it; under LogWriter::mutex_
   bool retired_ = false;           // nobody holds it any more; under LogWriter::mutex_
   bool reopen_wanted_ = false;     // under LogWriter::mutex_
   std::array<std::atomic<Queue*>, kMaxLanes> queues_{};
@@ -101,16 +102,20 @@ class LogWriter {
   // The process's own; never destroyed. It writes what is left when the process exits without stop().
   static LogWriter& process();
 
-  // "/dev/stdout" and "/dev/stderr" are the descriptors that the process was started with. The counters' store outlives
-  // what is written: call stop() first.
-  Result<std::shared_ptr<LogFile>> open(const std::string& path, stats::Store& store);
+  // The file of a path, for lines to go to once open_all() was called. Touches nothing: that a path cannot be opened is
+  // found out as far as that is possible without opening it. "/dev/stdout" and "/dev/stderr" are the descriptors that
+  // the process was started with. The counters' store outlives what is written: call stop() first.
+  Result<std::shared_ptr<LogFile>> file(const std::string& path, stats::Store& store);
+  // Opens the files that were asked for since, and starts the thread if there are any. Stops at the first that cannot
+  // be opened; the message names it.
+  Status open_all();
   // Lines wait at most this long (a terminal's at most a second).
   void set_flush_interval(Duration interval);
   // Opens every path anew, for log rotation. What was logged before goes to the old file.
   void reopen();
   // Waits until all that was logged before is written, at most `patience`. False: something could not be written yet.
   bool flush(Duration patience);
-  // flush(), then ends the thread. The next open() starts it again.
+  // flush(), then ends the thread. The next open_all() that opens something starts it again.
   bool stop(Duration patience);
 
  private:
@@ -125,7 +130,7 @@ class LogWriter {
 
   std::mutex mutex_;
   std::condition_variable flushed_;
-  std::vector<std::unique_ptr<LogFile>> files_;  // only the thread, or whoever joined it, removes
+  std::vector<std::unique_ptr<LogFile>> files_;  // of the opened only the thread, or whoever joined it, removes
   uint64_t flush_wanted_ = 0;
   uint64_t flush_done_ = 0;
   bool stopping_ = false;

@@ -8,10 +8,9 @@
 namespace weir::stream {
 namespace {
 
-// Published names that need parts weir does not have yet (TLS facts, metadata, filter state, ...).
+// Published names that need parts weir does not have yet (TLS facts, ...).
 constexpr std::string_view kNotYet[] = {
     "CEL",
-    "CLUSTER_METADATA",
     "COALESCE",
     "CUSTOM_FLAGS",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
@@ -45,10 +44,7 @@ constexpr std::string_view kNotYet[] = {
     "DOWNSTREAM_TLS_GROUP",
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_TLS_VERSION",
-    "DYNAMIC_METADATA",
     "FILE_CONTENT",
-    "FILTER_STATE",
-    "METADATA",
     "SECRET",
     "SPAN_ID",
     "TLS_JA3_FINGERPRINT",
@@ -65,7 +61,6 @@ constexpr std::string_view kNotYet[] = {
     "UPSTREAM_LOCAL_DNS_SAN",
     "UPSTREAM_LOCAL_IP_SAN",
     "UPSTREAM_LOCAL_URI_SAN",
-    "UPSTREAM_METADATA",
     "UPSTREAM_PEER_CERT",
     "UPSTREAM_PEER_CERT_V_END",
     "UPSTREAM_PEER_CERT_V_START",
@@ -118,6 +113,7 @@ std::string suggestion_for(std::string_view name) {
   Nearest nearest{name.substr(0, 64), {}, SIZE_MAX};
   list_field_operators(Nearest::offer, &nearest);
   list_message_operators(Nearest::offer, &nearest);
+  list_metadata_operators(Nearest::offer, &nearest);
   // Farther than this it is no slip but another thing.
   return nearest.best_distance <= std::max<size_t>(2, name.size() / 3) ? nearest.best : std::string();
 }
@@ -138,7 +134,7 @@ Status no_argument_error(const OperatorCall& call) {
 }
 
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
-  for (auto make : {make_field_operator, make_message_operator}) {
+  for (auto make : {make_field_operator, make_message_operator, make_metadata_operator}) {
     auto made = make(call);
     if (!made.ok() || *made != nullptr) return made;
   }

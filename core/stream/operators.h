@@ -21,16 +21,18 @@ struct OperatorCall {
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call);
 
 // make_operator's parts: each returns nullptr if the name is not one of its own.
-Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call);    // facts of StreamInfo
-Result<std::unique_ptr<Operator>> make_message_operator(const OperatorCall& call);  // headers, path, gRPC status
+Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call);     // facts of StreamInfo
+Result<std::unique_ptr<Operator>> make_message_operator(const OperatorCall& call);   // headers, path, gRPC status
+Result<std::unique_ptr<Operator>> make_metadata_operator(const OperatorCall& call);  // metadata, filter state
 
 // `%REQ%: a header name is needed, at character 7; ...`
 Status operator_error(const OperatorCall& call, std::string_view what, std::string_view more = {});
 Status no_argument_error(const OperatorCall& call);
 
-// Every operator name of the two parts, for "did you mean".
+// Every operator name of the parts, for "did you mean".
 void list_field_operators(void (*visit)(std::string_view name, void* user), void* user);
 void list_message_operators(void (*visit)(std::string_view name, void* user), void* user);
+void list_metadata_operators(void (*visit)(std::string_view name, void* user), void* user);
 
 // For implementations.
 bool append_text(TextBuffer& out, std::string_view text);  // false if empty

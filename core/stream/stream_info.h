@@ -20,6 +20,10 @@ namespace weir::stream {
 enum class Protocol : uint8_t { kNone, kHttp10, kHttp11, kHttp2, kHttp3 };
 std::string_view protocol_name(Protocol protocol);  // "HTTP/1.1"; empty for kNone
 
+class FilterState;
+class Metadata;
+class Value;
+
 struct UpstreamInfo {
   net::Address remote;  // the host of the last attempt; empty if none was chosen
   net::Address local;
@@ -46,6 +50,27 @@ struct UpstreamInfo {
   uint64_t bytes_received = 0;
   uint64_t header_bytes_sent = 0;  // on the wire, as compressed as they were
   uint64_t header_bytes_received = 0;
+  const Value* cluster_metadata = nullptr;  // null: none
+  const Value* host_metadata = nullptr;
+};
+
+// What a downstream TLS handshake has shown. Lists are joined by ",".
+struct TlsFacts {
+  std::string_view uri_sans;
+  std::string_view dns_sans;
+  std::string_view subject;  // RFC 2253
+  bool presented = false;    // the client has shown a certificate
+  bool validated = false;    // and it is to be trusted
+};
+
+// What all streams of a downstream connection have in common and few need. Lives with the connection.
+struct ConnectionInfo {
+  FilterState* filter_state = nullptr;  // null: nothing was set
+  const Value* listener_metadata = nullptr;
+  const Value* listener_filter_metadata = nullptr;
+  const TlsFacts* tls = nullptr;                // null: no TLS
+  std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
+  std::string_view application_protocols = {};  // 'h2','http/1.1'
 };
 
 struct StreamInfo {
@@ -83,6 +108,13 @@ struct StreamInfo {
   std::string_view downstream_failure_reason;  // of its transport socket
   std::string_view downstream_close_reason;    // if it was closed from here
   std::string_view trace_id;
+  uint64_t random = 0;  // drawn once per stream: fractions, weights and sampling follow from it
+  // Null: none was set. The stream makes and owns them.
+  Metadata* metadata = nullptr;
+  FilterState* filter_state = nullptr;
+  const Value* route_metadata = nullptr;  // kept by the stream's pin of the route table
+  const Value* virtual_host_metadata = nullptr;
+  ConnectionInfo* connection = nullptr;  // null: nobody asked for it
   UpstreamInfo upstream;
 };
 

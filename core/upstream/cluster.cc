@@ -27,6 +27,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"upstream_rq_pending_failure_eject", Type::kCounter},
     {"upstream_rq_timeout", Type::kCounter},
     {"upstream_rq_per_try_timeout", Type::kCounter},
+    {"upstream_rq_per_try_idle_timeout", Type::kCounter},
     {"upstream_rq_cancelled", Type::kCounter},
     {"upstream_rq_rx_reset", Type::kCounter},
     {"upstream_rq_tx_reset", Type::kCounter},
@@ -61,7 +62,7 @@ const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
 }  // namespace
 
 ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
-    : group(store.group(kKind, name)), codes(*group, "upstream_rq") {
+    : group(store.group(kKind, name)), codes(*group, "upstream_rq"), retry_codes(*group, "retry.upstream_rq") {
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total,
                                   &cx_http1_total,
@@ -82,6 +83,7 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
                                   &rq_pending_failure_eject,
                                   &rq_timeout,
                                   &rq_per_try_timeout,
+                                  &rq_per_try_idle_timeout,
                                   &rq_cancelled,
                                   &rq_rx_reset,
                                   &rq_tx_reset,

@@ -25,13 +25,14 @@ struct ClusterStats {
       cx_none_healthy, cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total,
       cx_tx_bytes_total;
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
-      rq_per_try_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success, rq_retry_overflow,
-      rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_max_duration_reached;
+      rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
+      rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_max_duration_reached;
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
   stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
       membership_excluded, cx_open, rq_open, rq_pending_open, rq_retry_open;
   stats::Histogram cx_connect_ms, cx_length_ms, rq_time;
   stats::CodeCounters codes;
+  stats::CodeCounters retry_codes;  // of responses that a retry replaced
 };
 
 // The limits of one priority (default or high).
@@ -40,6 +41,11 @@ struct CircuitBreakers {
   uint32_t max_pending_requests = 1024;
   uint32_t max_requests = 1024;
   uint32_t max_retries = 3;
+  // Instead of max_retries: percent of the requests under way, and a floor.
+  bool has_retry_budget = false;
+  double retry_budget_percent = 20;
+  uint32_t retry_budget_min = 3;
+  uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }
 };
 
 // Kept over updates of the cluster: what is in use stays counted.
@@ -48,12 +54,12 @@ struct ClusterLimits {
       : connections(std::make_shared<SharedLimit>(breakers.max_connections, lanes)),
         pending(std::make_shared<SharedLimit>(breakers.max_pending_requests, lanes)),
         requests(std::make_shared<SharedLimit>(breakers.max_requests, lanes)),
-        retries(std::make_shared<SharedLimit>(breakers.max_retries, lanes)) {}
+        retries(std::make_shared<SharedLimit>(breakers.retry_limit(), lanes)) {}
   void set(const CircuitBreakers& breakers) {
     connections->set_max(breakers.max_connections);
     pending->set_max(breakers.max_pending_requests);
     requests->set_max(breakers.max_requests);
-    retries->set_max(breakers.max_retries);
+    retries->set_max(breakers.retry_limit());
   }
   std::shared_ptr<SharedLimit> connections, pending, requests, retries;
 };
@@ -67,10 +73,6 @@ struct ClusterSpec {
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t max_response_headers_kb = 60;
   CircuitBreakers breakers;
-  // A retry budget instead of max_retries: percent of the cluster's active requests, and a floor.
-  bool has_retry_budget = false;
-  double retry_budget_percent = 20;
-  uint32_t retry_budget_min = 3;
   http::h1::Settings h1;
   net::Address source;  // upstream_bind_config; empty: the kernel chooses
 };

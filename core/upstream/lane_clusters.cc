@@ -8,19 +8,28 @@ using event::SlotId;
 using event::SlotKind;
 
 ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host_slot)
-    : owner_(owner), cluster_slot_(cluster_slot), host_slot_(host_slot) {}
+    : owner_(owner),
+      cluster_slot_(cluster_slot),
+      host_slot_(host_slot),
+      recalls_{{{owner.lane(), cluster_slot.index, LimitKind::kConnections, connections},
+                {owner.lane(), cluster_slot.index, LimitKind::kPending, pending},
+                {owner.lane(), cluster_slot.index, LimitKind::kRequests, requests},
+                {owner.lane(), cluster_slot.index, LimitKind::kRetries, retries}}} {}
 
 event::Pin<Cluster> ClusterLocal::pin() const { return owner_.lane().slots().pin<Cluster>(cluster_slot_); }
 
 void ClusterLocal::set_cluster(const Cluster* cluster) {
   if (cluster != nullptr) {
-    stats_ = cluster->stats;
+    // Statistics of another name: the connections that the old ones count do not keep them alive for long.
+    if (cluster_ != nullptr && cluster_->stats != cluster->stats)
+      for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
     if (connections.limit() != cluster->limits->connections.get()) {
-      connections.attach(cluster->limits->connections);
-      pending.attach(cluster->limits->pending);
-      requests.attach(cluster->limits->requests);
-      retries.attach(cluster->limits->retries);
+      uint32_t lane = owner_.lane().index();
+      connections.attach(cluster->limits->connections, lane);
+      pending.attach(cluster->limits->pending, lane);
+      requests.attach(cluster->limits->requests, lane);
+      retries.attach(cluster->limits->retries, lane);
     }
   }
   cluster_ = cluster;
@@ -92,6 +101,15 @@ ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
   return place.pool.get();
 }
 
+bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
+  if (hosts_ == nullptr) return false;
+  // A list as long as it can be may have lost some: then most hosts are other ones anyway.
+  for (const lb::HostEntry& entry : hosts_->hosts()) {
+    if (std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
+  }
+  return false;
+}
+
 void ClusterLocal::begin_request(ConnPool& pool) {
   pool.host().add_active(owner_.lane().index(), 1);
   if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool) ++per_host_[pool.place()].own;
@@ -102,6 +120,41 @@ void ClusterLocal::end_request(ConnPool& pool) {
   uint32_t place = pool.place();
   if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);
   if (place != lb::kNoHost) per_host_[place].own = pool.host().active_on(owner_.lane().index());
+}
+
+Lease& ClusterLocal::lease(LimitKind kind) {
+  switch (kind) {
+    case LimitKind::kConnections:
+      return connections;
+    case LimitKind::kPending:
+      return pending;
+    case LimitKind::kRequests:
+      return requests;
+    default:
+      return retries;
+  }
+}
+
+uint32_t ClusterLocal::shed_idle(uint32_t wanted) {
+  uint32_t shed = 0;
+  // One of each pool in turn, and of each the one that has been idle longest.
+  for (bool found = true; found && shed < wanted;) {
+    found = false;
+    for (size_t i = 0; i < places_.size() && shed < wanted; ++i) {
+      if (++shed_from_ >= places_.size()) shed_from_ = 0;
+      ConnPool* pool = places_[shed_from_].pool.get();
+      if (pool == nullptr || !pool->shed_idle()) continue;
+      found = true;
+      ++shed;
+    }
+  }
+  return shed;
+}
+
+void ClusterLocal::feed_starving() {
+  while (ConnPool* pool = starving_.front()) {
+    if (!pool->open_missing()) return;
+  }
 }
 
 LaneClusters::LaneClusters(event::Lane& lane) : lane_(lane) {
@@ -126,29 +179,31 @@ ClusterLocal& LaneClusters::at(uint32_t index) {
 }
 
 ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
-  for (auto& cluster : clusters_) {
-    if (cluster != nullptr && cluster->current() != nullptr && cluster->current()->spec.name == name)
-      return cluster.get();
-  }
-  return nullptr;
+  auto at = by_name_.find(name);
+  return at != by_name_.end() && at->second->current() != nullptr ? at->second : nullptr;
 }
 
 void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
   ClusterLocal& local = at(id.index);
   if (id.kind == SlotKind::kCluster) {
     local.set_cluster(static_cast<const Cluster*>(after));
+    if (after != nullptr) by_name_.try_emplace(local.current()->spec.name, &local);
   } else {
     local.set_hosts(static_cast<const lb::HostSet*>(after));
   }
 }
 
+void LaneClusters::give_back(uint32_t cluster, LimitKind kind, uint32_t wanted) {
+  ClusterLocal* local = cluster < clusters_.size() ? clusters_[cluster].get() : nullptr;
+  if (local == nullptr) return;
+  if (kind == LimitKind::kConnections) local->shed_idle(wanted);
+  local->lease(kind).recall();
+}
+
 void LaneClusters::shut_down() {
   for (auto& cluster : clusters_) {
     if (cluster == nullptr) continue;
-    for (auto& place : cluster->places_) {
-      if (place.pool != nullptr) place.pool->shut_down();
-    }
-    for (auto& pool : cluster->leaving_) pool->shut_down();
+    cluster->for_each_pool([](ConnPool& pool) { pool.shut_down(); });
   }
 }
 

@@ -1,8 +1,13 @@
 // A lane's side of all clusters: for each cluster slot its pools, its balancing state and its shares of the limits.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/slab.h"
@@ -11,6 +16,7 @@
 #include "core/upstream/cluster.h"
 #include "core/upstream/limits.h"
 #include "core/upstream/pool.h"
+#include "core/upstream/recall.h"
 
 namespace weir::upstream {
 
@@ -25,20 +31,29 @@ class ClusterLocal {
   const Cluster* current() const { return cluster_; }
   event::Pin<Cluster> pin() const;
   const lb::HostSet* hosts() const { return hosts_; }
-  const ClusterStats& stats() const { return *stats_; }
+  // Of the current version; whoever counts a gauge up keeps a pin, because the name may change meanwhile.
+  const ClusterStats& stats() const { return *cluster_->stats; }
   const http::h1::Settings& h1_settings() const { return h1_; }
   LaneClusters& lane_clusters() { return owner_; }
 
   // Chooses a host; nullptr: none can serve. `excluded`: hosts tried before.
   ConnPool* pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded);
+  // A pool wants a connection that the limit refuses; one that has become idle or has gone is for it.
+  bool starving() const { return !starving_.empty(); }
+  void feed_starving();
+  // Whether a host of the set is not in this list.
+  bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // In-flight counts of a host that pick() returned.
   void begin_request(ConnPool& pool);
   void end_request(ConnPool& pool);
 
   Lease connections, pending, requests, retries;
+  // Where to wait when one of them refuses.
+  Recall& recall(LimitKind kind) { return recalls_[static_cast<size_t>(kind)]; }
   uint32_t active_requests() const { return requests.used(); }
 
  private:
+  friend class ConnPool;
   friend class LaneClusters;
   friend class H1Connection;
   struct Place {
@@ -46,6 +61,16 @@ class ClusterLocal {
   };
   void set_cluster(const Cluster* cluster);
   void set_hosts(const lb::HostSet* hosts);
+  template <class Visit>
+  void for_each_pool(Visit&& visit) {
+    for (Place& place : places_) {
+      if (place.pool != nullptr) visit(*place.pool);
+    }
+    for (auto& pool : leaving_) visit(*pool);
+  }
+  Lease& lease(LimitKind kind);
+  // Closes up to `wanted` idle connections, so that others may be opened. How many were closed.
+  uint32_t shed_idle(uint32_t wanted);
   void on_pool_maybe_empty(ConnPool& pool);
   uint32_t index_of(const ConnPool& pool) const;
 
@@ -54,20 +79,24 @@ class ClusterLocal {
   event::SlotId host_slot_;
   const Cluster* cluster_ = nullptr;
   const lb::HostSet* hosts_ = nullptr;
-  std::shared_ptr<ClusterStats> stats_;
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index
   std::vector<lb::LaneView::PerHost> per_host_;     // by host index
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
   lb::LaneState lb_state_;
+  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
+  size_t shed_from_ = 0;
+  std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
 };
 
 class LaneClusters final : public event::SlotObserver {
  public:
   explicit LaneClusters(event::Lane& lane);
   ~LaneClusters() override;
-  static LaneClusters& of(event::Lane& lane) {
-    return *static_cast<LaneClusters*>(lane.local(event::LocalKey::kUpstream));
+  static LaneClusters& of(event::Lane& lane) { return *find_on(lane); }
+  // nullptr: it is gone already, or the lane has none.
+  static LaneClusters* find_on(event::Lane& lane) {
+    return static_cast<LaneClusters*>(lane.local(event::LocalKey::kUpstream));
   }
 
   // nullptr: no such cluster (now).
@@ -75,11 +104,15 @@ class LaneClusters final : public event::SlotObserver {
     ClusterLocal* local = cluster.index < clusters_.size() ? clusters_[cluster.index].get() : nullptr;
     return local != nullptr && local->current() != nullptr ? local : nullptr;
   }
-  // For names that only a request brings (cluster_header).
+  // For names that only a request brings (cluster_header). One hash, however many clusters there are.
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
   Slab<H1Connection>& connections() { return connections_; }
+  // Another lane was refused: what this one holds of that limit and does not use goes back. For connections up to
+  // `wanted` idle ones are closed.
+  void give_back(uint32_t cluster, LimitKind kind, uint32_t wanted);
+  Recall& recall_of(uint32_t cluster, LimitKind kind) { return clusters_[cluster]->recall(kind); }
   // Closes every upstream connection; for the end of the process and of tests.
   void shut_down();
   size_t connection_count() const { return connections_.live(); }
@@ -91,6 +124,11 @@ class LaneClusters final : public event::SlotObserver {
   event::Lane& lane_;
   Slab<H1Connection> connections_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;
+  struct NameHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  std::unordered_map<std::string, ClusterLocal*, NameHash, std::equal_to<>> by_name_;  // of all that ever were
 };
 
 }  // namespace weir::upstream

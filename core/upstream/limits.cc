@@ -6,6 +6,7 @@ bool Lease::acquire_slow() {
   SharedLimit& limit = *limit_;
   uint32_t wanted = limit.batch();
   keep_ = wanted > 1 ? wanted * 2 : 0;
+  if (wanted > 1) announce();
   while (true) {
     int64_t before = limit.taken_.fetch_add(wanted, std::memory_order_relaxed);
     if (before + wanted <= limit.max()) {
@@ -19,9 +20,16 @@ bool Lease::acquire_slow() {
   }
 }
 
-void Lease::attach(std::shared_ptr<SharedLimit> limit) {
+void Lease::announce_slow() {
+  announced_ = true;
+  limit_->may_hold_[lane_].store(true, std::memory_order_relaxed);
+}
+
+void Lease::attach(std::shared_ptr<SharedLimit> limit, uint32_t lane) {
   if (limit_ != nullptr) give_back(taken_);
   limit_ = std::move(limit);
+  lane_ = lane;
+  announced_ = false;
   taken_ = used_;
   keep_ = 0;
   if (limit_ != nullptr && taken_ > 0) limit_->taken_.fetch_add(taken_, std::memory_order_relaxed);

@@ -1,5 +1,6 @@
 // Circuit-breaker limits that hold over all lanes. A lane takes a batch from the global count and gives out of it
-// without touching shared memory; a small limit is counted one by one. Use never exceeds the limit.
+// without touching shared memory; a small limit, and the rest of one that is nearly reached, is counted one by one. Use
+// never exceeds the limit. What a lane holds and does not use, others get by a recall (recall.h).
 #pragma once
 
 #include <atomic>
@@ -12,7 +13,7 @@ namespace weir::upstream {
 // One limit of one cluster. [any] for taken(); lanes reach it through their Lease.
 class SharedLimit {
  public:
-  explicit SharedLimit(uint32_t max, uint32_t lanes) : lanes_(lanes), max_(max) {}
+  SharedLimit(uint32_t max, uint32_t lanes) : lanes_(lanes), max_(max), may_hold_(new std::atomic<bool>[lanes] {}) {}
   uint32_t max() const { return max_.load(std::memory_order_relaxed); }
   // [main] A lower limit refuses new use; what is in use goes on.
   void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
@@ -23,25 +24,29 @@ class SharedLimit {
   // How many a lane takes at once: one when the limit is so small that unused shares would matter.
   uint32_t batch() const {
     uint32_t share = max() / (lanes_ * 16);
-    return share > 64 ? 64 : (share < 1 ? 1 : share);
+    share = share > 64 ? 64 : (share < 1 ? 1 : share);
+    // Near the end a batch would be what the others lack.
+    return taken() + int64_t{share} * lanes_ > max() ? 1 : share;
   }
   const uint32_t lanes_;
   std::atomic<uint32_t> max_;
   std::atomic<int64_t> taken_{0};
+  // By lane: it may hold what it does not use. Written once by each lane, read when the limit is reached.
+  const std::unique_ptr<std::atomic<bool>[]> may_hold_;
 };
 
 // A lane's part of a limit. [worker]
 class Lease {
  public:
   Lease() = default;
-  explicit Lease(std::shared_ptr<SharedLimit> limit) : limit_(std::move(limit)) {}
+  explicit Lease(std::shared_ptr<SharedLimit> limit, uint32_t lane = 0) { attach(std::move(limit), lane); }
   ~Lease() { give_back(taken_); }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
-  // What is in use counts against the new limit from now on, even beyond it.
-  void attach(std::shared_ptr<SharedLimit> limit);
+  // What is in use counts against the new limit from now on, even beyond it. `lane`: whose lease this is.
+  void attach(std::shared_ptr<SharedLimit> limit, uint32_t lane);
 
-  // False: the limit is reached (unused shares of other lanes aside; ask for recall()).
+  // False: the limit is reached, unless another lane gives something back (recall.h).
   bool acquire() {
     if (used_ < taken_) {
       ++used_;
@@ -54,17 +59,27 @@ class Lease {
     if (taken_ - used_ > keep_) give_back(taken_ - used_ - keep_ / 2);
   }
   uint32_t used() const { return used_; }
-  // Unused shares go back. [worker], posted by a lane that was refused.
+  // Unused shares go back: another lane was refused.
   void recall() { give_back(taken_ - used_); }
+  // What this lane uses it may not need (an idle connection): it wants to be asked, too.
+  void announce() {
+    if (!announced_) announce_slow();
+  }
+  bool may_be_held_by(uint32_t lane) const {
+    return limit_ != nullptr && limit_->may_hold_[lane].load(std::memory_order_relaxed);
+  }
   SharedLimit* limit() const { return limit_.get(); }
 
  private:
   bool acquire_slow();
+  void announce_slow();
   void give_back(uint32_t count);
   std::shared_ptr<SharedLimit> limit_;
   uint32_t used_ = 0;
   uint32_t taken_ = 0;
   uint32_t keep_ = 0;  // unused shares kept for the next requests
+  uint32_t lane_ = 0;
+  bool announced_ = false;
 };
 
 }  // namespace weir::upstream

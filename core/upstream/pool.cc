@@ -30,36 +30,51 @@ std::string_view reason_text(ResetReason reason) {
 
 void Waiter::leave() {
   if (pool_ == nullptr) return;
-  node_.unlink();
-  --pool_->waiting_count_;
-  pool_->cluster_.pending.release();
-  pool_->cluster_.stats().rq_pending_active.dec();
-  pool_ = nullptr;
+  ConnPool& pool = *std::exchange(pool_, nullptr);
+  if (node_.linked()) {
+    node_.unlink();
+    --pool.waiting_count_;
+    pool.cluster_.pending.release();
+    cluster_->stats->rq_pending_active.dec();
+  } else {
+    leave_recall();
+    --pool.outside_;
+  }
+  cluster_.reset();
+}
+
+bool Waiter::on_recalled() {
+  ConnPool& pool = *std::exchange(pool_, nullptr);
+  --pool.outside_;
+  return pool.request_again(*this);
 }
 
 // --- H1Connection --------------------------------------------------------------------------------------------------
 
-H1Connection::H1Connection(ConnPool& pool, const Cluster& cluster)
+H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
     : pool_(pool),
-      connection_(pool.lane(), pool.host().address(), cluster.spec.source),
+      cluster_(std::move(cluster)),
+      connection_(pool.lane(), pool.host().address(), cluster_->spec.source),
       codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()),
       born_(pool.lane().now()) {
   connection_.set_handler(*this);
-  connection_.set_watermarks(cluster.spec.buffer_limit, cluster.spec.buffer_limit / 2);
+  connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
+  connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
   if (connection_.open()) connection_.start(false);
-  pool.lane().arm_in(*this, cluster.spec.connect_timeout);
+  pool.lane().arm_in(*this, cluster_->spec.connect_timeout);
 }
 
 void H1Connection::attach(UpstreamEvents& events) {
   WEIR_ASSERT(events_ == nullptr);
   events_ = &events;
+  tx_before_ = connection_.bytes_written();
   ++requests_;
   const Cluster* cluster = pool_.cluster().current();
   uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;
   if (max != 0 && requests_ >= max) {
     last_request_ = true;
     codec_.close_after_response();
-    pool_.cluster().stats().cx_max_requests.inc();
+    stats().cx_max_requests.inc();
   }
 }
 
@@ -95,8 +110,8 @@ void H1Connection::reset() {
   if (events_ == nullptr) return;
   events_ = nullptr;
   codec_.stop();
-  pool_.cluster().stats().rq_tx_reset.inc();
-  pool_.cluster().stats().cx_destroy_with_active_rq.inc();
+  stats().rq_tx_reset.inc();
+  stats().cx_destroy_with_active_rq.inc();
   connection_.close();
 }
 
@@ -113,7 +128,7 @@ void H1Connection::pause_response(bool paused) {
 }
 
 void H1Connection::on_connected() {
-  pool_.cluster().stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
+  stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
   cancel();
   pool_.on_connected(*this);
 }
@@ -154,11 +169,11 @@ void H1Connection::on_response_trailers(http::HeaderMap&) {
 }
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {
-  bool premature = connection_.peer_ended() && !codec_.response_started();
-  if (premature) {
-    fail_active(ResetReason::kConnectionTermination, {});
+  if (error == http::h1::ParseError::kPrematureEof) {
+    // Not garbage: the connection ended. What has begun to answer is not asked again as if nothing had happened.
+    fail_active(codec_.response_started() ? ResetReason::kRemoteReset : ResetReason::kConnectionTermination, {});
   } else {
-    pool_.cluster().stats().cx_protocol_error.inc();
+    stats().cx_protocol_error.inc();
     fail_active(ResetReason::kProtocolError, http::h1::error_name(error));
   }
   connection_.close();
@@ -180,8 +195,8 @@ void H1Connection::fail_active(ResetReason reason, std::string_view detail) {
   codec_.stop();
   UpstreamEvents* events = std::exchange(events_, nullptr);
   if (events == nullptr) return;
-  pool_.cluster().stats().cx_destroy_with_active_rq.inc();
-  if (reason == ResetReason::kConnectionTermination) pool_.cluster().stats().rq_rx_reset.inc();
+  stats().cx_destroy_with_active_rq.inc();
+  if (reason == ResetReason::kConnectionTermination) stats().rq_rx_reset.inc();
   events->on_reset(reason, detail);
 }
 
@@ -198,20 +213,19 @@ void H1Connection::on_timer() {
     connection_.close(net::CloseReason::kConnectTimeout);
     return;
   }
-  pool_.cluster().stats().cx_idle_timeout.inc();
+  stats().cx_idle_timeout.inc();
   connection_.close();
 }
 
 void H1Connection::on_closed(net::CloseReason reason) {
   cancel();
   account_bytes();
-  const ClusterStats& stats = pool_.cluster().stats();
   bool never_connected = connection_.connecting();
   if (never_connected) {
-    (timed_out_ ? stats.cx_connect_timeout : stats.cx_connect_fail).inc();
+    (timed_out_ ? stats().cx_connect_timeout : stats().cx_connect_fail).inc();
     pool_.host().totals.cx_connect_fail.inc();
   }
-  stats.cx_length_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
+  stats().cx_length_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
@@ -220,13 +234,13 @@ void H1Connection::on_closed(net::CloseReason reason) {
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
+  if (pool.cluster().starving()) pool.cluster().feed_starving();
   pool.cluster().lane_clusters().lane().defer_delete(*this);
 }
 
 void H1Connection::account_bytes() {
-  const ClusterStats& stats = pool_.cluster().stats();
-  stats.cx_rx_bytes_total.add(connection_.bytes_read() - rx_accounted_);
-  stats.cx_tx_bytes_total.add(connection_.bytes_written() - tx_accounted_);
+  stats().cx_rx_bytes_total.add(connection_.bytes_read() - rx_accounted_);
+  stats().cx_tx_bytes_total.add(connection_.bytes_written() - tx_accounted_);
   rx_accounted_ = connection_.bytes_read();
   tx_accounted_ = connection_.bytes_written();
 }
@@ -245,8 +259,7 @@ ConnPool::ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb:
 
 ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
 
-ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, UpstreamStream*& stream) {
-  const ClusterStats& stats = cluster_.stats();
+UpstreamStream* ConnPool::take_idle(UpstreamEvents& events) {
   while (H1Connection* connection = idle_.pop_front()) {
     if (!connection->ready()) {  // closed in this very turn
       busy_.push_back(*connection);
@@ -255,36 +268,105 @@ ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, Upstre
     static_cast<event::Timer*>(connection)->cancel();
     busy_.push_back(*connection);
     connection->attach(events);
-    stream = connection;
-    return Start::kReady;
+    return connection;
   }
-  if (!cluster_.pending.acquire()) {
-    stats.rq_pending_overflow.inc();
-    return Start::kOverflow;
+  return nullptr;
+}
+
+ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, UpstreamStream*& stream) {
+  stream = take_idle(events);
+  if (stream != nullptr) return Start::kReady;
+  waiter.cluster_ = cluster_.pin();
+  if (cluster_.pending.acquire()) return enqueue(waiter) ? Start::kWaiting : Start::kOverflow;
+  if (cluster_.recall(LimitKind::kPending).wait(waiter)) {
+    waiter.pool_ = this;
+    ++outside_;
+    return Start::kWaiting;
   }
+  waiter.cluster_->stats->rq_pending_overflow.inc();
+  waiter.cluster_.reset();
+  return Start::kOverflow;
+}
+
+bool ConnPool::request_again(Waiter& waiter) {
+  UpstreamEvents& events = waiter.events_;
+  if (UpstreamStream* stream = take_idle(events)) {
+    waiter.cluster_.reset();
+    events.on_ready(*stream);
+    return true;
+  }
+  if (cluster_.pending.acquire()) {
+    if (enqueue(waiter)) return true;
+  } else {
+    waiter.cluster_->stats->rq_pending_overflow.inc();
+    waiter.cluster_.reset();
+  }
+  events.on_failed(ResetReason::kOverflow);
+  return false;
+}
+
+bool ConnPool::enqueue(Waiter& waiter) {
+  waiter.pool_ = this;
+  const ClusterStats& stats = *waiter.cluster_->stats;
   stats.rq_pending_total.inc();
   stats.rq_pending_active.inc();
-  waiter.pool_ = this;
   waiters_.push_back(waiter);
   ++waiting_count_;
-  if (connecting_count_ < waiting_count_ && !open_connection()) {
-    if (connections_ == 0) {
-      waiter.leave();
-      return Start::kOverflow;
-    }
+  if (open_missing() || ask_others()) return true;
+  stats.cx_overflow.inc();
+  if (connections_ > 0) return true;  // one of them will come free
+  waiter.leave();
+  return false;
+}
+
+bool ConnPool::open_missing() {
+  while (missing() > 0) {
+    if (open_connection()) continue;
+    if (!starving_node_.linked()) cluster_.starving_.push_back(*this);
+    return false;
   }
-  return Start::kWaiting;
+  starving_node_.unlink();
+  return true;
+}
+
+bool ConnPool::ask_others() {
+  if (in_recall()) return true;
+  opened_before_ = opened_;
+  return cluster_.current() != nullptr && cluster_.recall(LimitKind::kConnections).wait(*this);
+}
+
+bool ConnPool::on_recalled() {
+  if (open_missing()) return true;
+  // Not enough, possibly for those that came while the others were asked: as long as something comes, ask again.
+  if (opened_ != opened_before_ && ask_others()) return true;
+  refuse_missing();
+  return false;
+}
+
+void ConnPool::refuse_missing() {
+  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+  if (connections_ == 0) fail_waiters(ResetReason::kOverflow);  // else one of them will come free
+}
+
+bool ConnPool::shed_idle() {
+  H1Connection* connection = idle_.pop_back();
+  if (connection == nullptr) return false;
+  busy_.push_back(*connection);
+  connection->has_share_ = false;
+  cluster_.connections.release();
+  connection->shut();
+  return true;
 }
 
 bool ConnPool::open_connection() {
-  const Cluster* cluster = cluster_.current();
-  if (cluster == nullptr) return false;
-  const ClusterStats& stats = cluster_.stats();
-  if (!cluster_.connections.acquire()) {
-    stats.cx_overflow.inc();
-    return false;
-  }
-  H1Connection* connection = cluster_.lane_clusters().connections().make(*this, *cluster);
+  event::Pin<Cluster> cluster = cluster_.pin();
+  if (!cluster) return false;
+  const ClusterStats& stats = *cluster->stats;
+  // Idle connections to other hosts count, too: they go first.
+  if (!cluster_.connections.acquire() && (cluster_.shed_idle(1) == 0 || !cluster_.connections.acquire())) return false;
+  cluster_.connections.announce();
+  H1Connection* connection = cluster_.lane_clusters().connections().make(*this, std::move(cluster));
+  ++opened_;
   ++connections_;
   ++objects_;
   ++connecting_count_;
@@ -327,7 +409,11 @@ void ConnPool::serve(H1Connection& connection) {
   const Cluster* cluster = cluster_.current();
   Duration timeout = cluster != nullptr ? cluster->spec.idle_timeout : Duration::zero();
   if (timeout > Duration::zero()) lane_.arm_in(connection, timeout);
-  if (draining_) connection.shut();
+  if (draining_ || connection.last_request_) {
+    connection.shut();
+  } else if (cluster_.starving()) {
+    cluster_.feed_starving();
+  }
 }
 
 void ConnPool::on_connect_failed(ResetReason reason) {
@@ -335,45 +421,47 @@ void ConnPool::on_connect_failed(ResetReason reason) {
   while (waiting_count_ > connecting_count_) {
     Waiter* waiter = waiters_.front();
     if (waiter == nullptr) return;
-    UpstreamEvents& events = waiter->events_;
-    waiter->leave();
-    cluster_.stats().rq_pending_failure_eject.inc();
-    events.on_failed(reason);
+    fail(*waiter, reason);
     if (connections_ > connecting_count_) return;  // others are busy and will serve the rest
   }
 }
 
 void ConnPool::on_gone(H1Connection& connection) {
-  if (connection.connection_.connecting()) --connecting_count_;
+  const bool never_connected = connection.connection_.connecting();
+  if (never_connected) --connecting_count_;
   connection.node_.unlink();
   --connections_;
-  cluster_.connections.release();
-  const ClusterStats& stats = cluster_.stats();
-  stats.cx_active.dec();
-  stats.cx_destroy.inc();
+  if (connection.has_share_) cluster_.connections.release();
+  connection.stats().cx_active.dec();
+  connection.stats().cx_destroy.inc();
   host_->totals.cx_active.dec();
   // Requests that waited for this connection's turn need another one.
-  if (connecting_count_ < waiting_count_ && !connection.connection_.connecting() && !open_connection() &&
-      connections_ == 0) {
-    fail_waiters(ResetReason::kOverflow);
-  }
+  if (!never_connected && !open_missing() && !ask_others()) refuse_missing();
 }
 
 // Nothing will come that could serve them.
 void ConnPool::fail_waiters(ResetReason reason) {
-  while (Waiter* waiter = waiters_.front()) {
-    UpstreamEvents& events = waiter->events_;
-    waiter->leave();
-    cluster_.stats().rq_pending_failure_eject.inc();
-    events.on_failed(reason);
+  while (Waiter* waiter = waiters_.front()) fail(*waiter, reason);
+}
+
+void ConnPool::fail(Waiter& waiter, ResetReason reason) {
+  UpstreamEvents& events = waiter.events_;
+  waiter.cluster_->stats->rq_pending_failure_eject.inc();
+  waiter.leave();
+  events.on_failed(reason);
+}
+
+void ConnPool::retire_connections() {
+  idle_.for_each([](H1Connection& connection) { connection.shut(); });
+  for (List* list : {&busy_, &connecting_}) {
+    list->for_each([](H1Connection& connection) { connection.close_when_idle(); });
   }
 }
 
 void ConnPool::drain() {
   if (draining_) return;
   draining_ = true;
-  idle_.for_each([](H1Connection& connection) { connection.shut(); });
-  busy_.for_each([](H1Connection& connection) { connection.close_when_idle(); });
+  retire_connections();
 }
 
 void ConnPool::shut_down() {

@@ -11,6 +11,7 @@
 #include "core/lb/host.h"
 #include "core/net/connection.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/recall.h"
 #include "core/upstream/upstream_stream.h"
 
 namespace weir::upstream {
@@ -19,7 +20,7 @@ class ClusterLocal;
 class ConnPool;
 
 // A request that waits for a connection; a member of the attempt. Destroying it leaves the queue.
-class Waiter {
+class Waiter final : private RecallWaiter {
  public:
   explicit Waiter(UpstreamEvents& events) : events_(events) {}
   ~Waiter() { leave(); }
@@ -28,9 +29,11 @@ class Waiter {
 
  private:
   friend class ConnPool;
-  ListNode node_;
+  bool on_recalled() override;
+  ListNode node_;  // in the pool's queue; not while the other lanes are asked for a place in it
   UpstreamEvents& events_;
   ConnPool* pool_ = nullptr;
+  event::Pin<Cluster> cluster_;  // while it waits: whose gauge counts it
 };
 
 // One HTTP/1 connection to a host.
@@ -40,7 +43,7 @@ class H1Connection final : public net::ConnectionHandler,
                            public event::Deferred,
                            private event::Timer {
  public:
-  H1Connection(ConnPool& pool, const Cluster& cluster);
+  H1Connection(ConnPool& pool, event::Pin<Cluster> cluster);
   ~H1Connection() = default;
 
   // Takes the connection for one request. It must be idle.
@@ -59,6 +62,8 @@ class H1Connection final : public net::ConnectionHandler,
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
   net::Connection& connection() override { return connection_; }
   bool reused() const override { return requests_ > 1; }
+  bool response_started() const override { return codec_.response_started(); }
+  bool request_unsent() const override { return connection_.bytes_written() == tx_before_; }
 
  private:
   friend class ConnPool;
@@ -82,8 +87,12 @@ class H1Connection final : public net::ConnectionHandler,
   void finish_request();
   void fail_active(ResetReason reason, std::string_view detail);
   void account_bytes();
+  const ClusterStats& stats() const { return *cluster_->stats; }
 
   ConnPool& pool_;
+  // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
+  // are called by then.
+  const event::Pin<Cluster> cluster_;
   ListNode node_;  // in the pool's idle, busy or connecting list
   UpstreamEvents* events_ = nullptr;
   net::Connection connection_;
@@ -91,12 +100,14 @@ class H1Connection final : public net::ConnectionHandler,
   MonoTime born_;
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
+  uint64_t tx_before_ = 0;  // bytes written before the request in progress
   uint32_t requests_ = 0;
   bool last_request_ = false;
   bool timed_out_ = false;
+  bool has_share_ = true;  // of the cluster's limit; given up before the turn ends if another one needs it
 };
 
-class ConnPool {
+class ConnPool final : private RecallWaiter {
  public:
   ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb::Host> host);
   ~ConnPool();
@@ -115,22 +126,41 @@ class ConnPool {
   lb::Host& host() { return *host_; }
   const lb::Host& host() const { return *host_; }
   const std::shared_ptr<lb::Host>& shared_host() const { return host_; }
-  // The host left the cluster: idle connections close now, busy ones after their request.
+  // Idle connections close now, the others after their request; new ones may be opened.
+  void retire_connections();
+  // The host left the cluster: the same, and no connection is kept any more.
   void drain();
   // Every connection closes now; what runs is reset.
   void shut_down();
   // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
-  bool empty() const { return objects_ == 0 && waiters_.empty(); }
+  bool empty() const { return objects_ == 0 && waiters_.empty() && outside_ == 0; }
   uint32_t connections() const { return connections_; }
   // The host's index in the lane's host set, as of the last pick: a hint.
   uint32_t place() const { return place_; }
   void set_place(uint32_t place) { place_ = place; }
 
  private:
+  friend class ClusterLocal;
   friend class H1Connection;
   friend class Waiter;
   using List = IntrusiveList<H1Connection, &H1Connection::node_>;
+  UpstreamStream* take_idle(UpstreamEvents& events);
+  // False: refused; it is not in the queue.
+  bool enqueue(Waiter& waiter);
+  // The queue was full; the other lanes have answered.
+  bool request_again(Waiter& waiter);
+  // Waiters for whom no connection is on its way.
+  uint32_t missing() const { return waiting_count_ > connecting_count_ ? waiting_count_ - connecting_count_ : 0; }
+  // Opens what is missing. False: the limit has no more; feed_starving() comes back to it.
+  bool open_missing();
   bool open_connection();
+  // False: nobody could give what is missing.
+  bool ask_others();
+  void refuse_missing();
+  bool on_recalled() override;
+  uint32_t shares_wanted() const override { return missing(); }
+  // Closes the connection that has been idle longest and gives its share up at once. False: none is idle.
+  bool shed_idle();
   void on_connected(H1Connection& connection);
   // A connection is free again.
   void on_idle(H1Connection& connection);
@@ -138,6 +168,7 @@ class ConnPool {
   void on_connect_failed(ResetReason reason);
   void on_gone(H1Connection& connection);
   void fail_waiters(ResetReason reason);
+  void fail(Waiter& waiter, ResetReason reason);
   void serve(H1Connection& connection);
 
   event::Lane& lane_;
@@ -152,7 +183,11 @@ class ConnPool {
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
+  uint32_t opened_ = 0;         // connections ever
+  uint32_t opened_before_ = 0;  // when the other lanes were asked
+  uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
+  ListNode starving_node_;  // while connections are missing that the limit refuses
 };
 
 }  // namespace weir::upstream

@@ -45,6 +45,10 @@ class UpstreamStream {
   virtual net::Connection& connection() = 0;
   // The connection has carried a request before this one: its death may be staleness.
   virtual bool reused() const = 0;
+  // A byte of the response has come, if only of its status line.
+  virtual bool response_started() const = 0;
+  // No byte of the request has left this process.
+  virtual bool request_unsent() const = 0;
 
  protected:
   ~UpstreamStream() = default;

@@ -29,7 +29,7 @@ void log_line(uint32_t level, weir_bytes component, weir_bytes text) {
   static constexpr log::Level kLevels[] = {log::Level::kDebug, log::Level::kInfo, log::Level::kWarning,
                                            log::Level::kError};
   log::Level as = kLevels[level < 4 ? level : 3];
-  if (!log::enabled(as)) return;
+  if (!log::enabled(as, log::component_index("dynamic"))) return;
   std::string line(view_of(text).substr(0, 4096));
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';

@@ -137,14 +137,32 @@ Filter::~Filter() {
 
 template <class Hook, class... Arguments>
 Action Filter::run(int direction, Hook hook, Arguments... arguments) {
-  // Not started: the request never got here, so the plugin knows nothing of this stream.
-  if (hook == nullptr || !started_ || ended_ || completed_) return Action::kContinue;
+  if (answer_ != nullptr) return send_answer();  // asked for outside a hook, earlier in this turn
+  WEIR_ASSERT(started_ && !ended_ && !completed_);
+  if (hook == nullptr) return Action::kContinue;
   int32_t verdict;
   {
     Inside inside(*this, direction);
     verdict = hook(instance_, handle_, arguments...);
   }
   return settle(direction, verdict);
+}
+
+// As run(), and the body functions are about `piece`.
+template <class Hook, class... Arguments>
+Action Filter::run_body(int direction, Slices& piece, Hook hook, Arguments... arguments) {
+  body_ = &piece;
+  Action action = run(direction, hook, arguments...);
+  body_ = nullptr;
+  return action;
+}
+
+template <class Hook>
+Action Filter::run_trailers(int direction, Hook hook) {
+  Slices tail;
+  Action action = run_body(direction, tail, hook);
+  if (!tail.empty()) stream_->inject_data(tail);
+  return action;
 }
 
 // What comes of a hook's verdict and of what the plugin asked for meanwhile.
@@ -168,12 +186,12 @@ Action Filter::settle(int direction, int32_t verdict) {
 Action Filter::fail(const char* details) {
   config_.note_error(details);
   ended_ = true;
-  return stream_->reply_local(500, details, "plugin failure\n");
+  return stream_->reply_local(*this, 500, details, "plugin failure\n");
 }
 
 Action Filter::send_answer() {
   const Answer& answer = *std::exchange(answer_, nullptr);
-  return stream_->reply_local(answer.status, answer.details, answer.body, &Answer::add_headers, &answer);
+  return stream_->reply_local(*this, answer.status, answer.details, answer.body, &Answer::add_headers, &answer);
 }
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool end) {
@@ -181,19 +199,15 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool
     ended_ = true;
     return stream.reply_local(500, "plugin_create_failed", "plugin failure\n");
   }
-  if (answer_ != nullptr) return send_answer();  // create has answered
   return run(WEIR_REQUEST, config_.hooks().on_request_headers, uint32_t{end});
 }
 
 Action Filter::on_request_data(filter::Stream&, Slices& data, bool end) {
-  body_ = &data;
-  Action action = run(WEIR_REQUEST, config_.hooks().on_request_data, uint32_t{end});
-  body_ = nullptr;
-  return action;
+  return run_body(WEIR_REQUEST, data, config_.hooks().on_request_data, uint32_t{end});
 }
 
 Action Filter::on_request_trailers(filter::Stream&, http::HeaderMap&) {
-  return run(WEIR_REQUEST, config_.hooks().on_request_trailers);
+  return run_trailers(WEIR_REQUEST, config_.hooks().on_request_trailers);
 }
 
 Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool end) {
@@ -201,14 +215,11 @@ Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool end) 
 }
 
 Action Filter::on_response_data(filter::Stream&, Slices& data, bool end) {
-  body_ = &data;
-  Action action = run(WEIR_RESPONSE, config_.hooks().on_response_data, uint32_t{end});
-  body_ = nullptr;
-  return action;
+  return run_body(WEIR_RESPONSE, data, config_.hooks().on_response_data, uint32_t{end});
 }
 
 Action Filter::on_response_trailers(filter::Stream&, http::HeaderMap&) {
-  return run(WEIR_RESPONSE, config_.hooks().on_response_trailers);
+  return run_trailers(WEIR_RESPONSE, config_.hooks().on_response_trailers);
 }
 
 void Filter::on_complete(filter::Stream&) {

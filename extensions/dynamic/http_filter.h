@@ -80,7 +80,7 @@ class Filter final : public filter::HttpFilter, private event::EndOfTurn {
   http::HeaderMap* map(uint32_t which);
   // Neither answered nor over.
   bool may_change() const { return !ended_ && !completed_; }
-  // Of the running data hook, or nullptr.
+  // What the body functions are about: of the running data or trailers hook, or nullptr.
   Slices* body() { return body_; }
   int32_t reply(const weir_reply& reply);
   int32_t resume(uint32_t direction);
@@ -100,6 +100,10 @@ class Filter final : public filter::HttpFilter, private event::EndOfTurn {
   bool start(filter::Stream& stream);
   template <class Hook, class... Arguments>
   filter::Action run(int direction, Hook hook, Arguments... arguments);
+  template <class Hook, class... Arguments>
+  filter::Action run_body(int direction, Slices& piece, Hook hook, Arguments... arguments);
+  template <class Hook>
+  filter::Action run_trailers(int direction, Hook hook);
   template <class Hook, class Argument>
   void run_event(Hook hook, Argument argument);
   filter::Action settle(int direction, int32_t verdict);

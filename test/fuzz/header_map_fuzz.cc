@@ -1,47 +1,31 @@
 // Operations on a header map, read from the input, against a vector of pairs.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/http/chars.h"
 #include "core/http/header_map.h"
+#include "test/fuzz/input.h"
 
 namespace {
 
 using namespace weir;
 using namespace weir::http;
 
-void require(bool condition) {
-  if (!condition) std::abort();
+using fuzz::Input;
+
+void require(bool condition) { fuzz::require(condition, "the map differs from the model"); }
+
+// Half of the names are well known, in mixed case.
+std::string name(Input& input) {
+  uint8_t kind = input.byte();
+  if (kind % 2 == 0) return input.text();
+  std::string result(name_of(static_cast<HeaderId>(input.byte() % kHeaderIdCount)));
+  if (kind % 4 == 1 && !result.empty() && result[0] >= 'a') result[0] = static_cast<char>(result[0] - 32);
+  return result;
 }
-
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
-  bool done() const { return at_ == end_; }
-  uint8_t byte() { return done() ? 0 : *at_++; }
-  std::string text() {
-    size_t size = std::min<size_t>(byte() % 40, static_cast<size_t>(end_ - at_));
-    std::string result(reinterpret_cast<const char*>(at_), size);
-    at_ += size;
-    return result;
-  }
-  // Half of the names are well known, in mixed case.
-  std::string name() {
-    uint8_t kind = byte();
-    if (kind % 2 == 0) return text();
-    std::string result(name_of(static_cast<HeaderId>(byte() % kHeaderIdCount)));
-    if (kind % 4 == 1 && !result.empty() && result[0] >= 'a') result[0] = static_cast<char>(result[0] - 32);
-    return result;
-  }
-
- private:
-  const uint8_t* at_;
-  const uint8_t* end_;
-};
 
 std::string folded(std::string text) {
   for (char& c : text) c = to_lower(c);
@@ -59,21 +43,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input input(data, size);
   while (!input.done()) {
     uint8_t operation = input.byte();
-    std::string any_case = input.name();
-    std::string name = folded(any_case);
+    std::string any_case = name(input);
+    std::string lower = folded(any_case);
     HeaderName resolved(any_case);
-    require(resolved.text() == name);
-    require(find_header_id(name) == resolved.id());
-    auto is_name = [&](const auto& entry) { return entry.first == name; };
+    require(resolved.text() == lower);
+    require(find_header_id(lower) == resolved.id());
+    auto is_name = [&](const auto& entry) { return entry.first == lower; };
     auto first = std::find_if(model.begin(), model.end(), is_name);
-    switch (operation % 6) {
+    switch (operation % 8) {
       case 0:
       case 1: {
         std::string value = input.text();
         // Repeats reach the entries that first_ cannot index.
-        for (int i = operation % 6 == 1 ? operation : 1; i > 0; --i) {
+        for (int i = operation % 8 == 1 ? operation : 1; i > 0; --i) {
           map.add_copy(any_case, value);
-          model.emplace_back(name, value);
+          model.emplace_back(lower, value);
         }
         break;
       }
@@ -81,7 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         std::string value = input.text();
         map.set_copy(resolved, value);
         if (first == model.end()) {
-          model.emplace_back(name, value);
+          model.emplace_back(lower, value);
         } else {
           first->second = value;
           model.erase(std::remove_if(first + 1, model.end(), is_name), model.end());
@@ -95,11 +79,27 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         std::string value = input.text();
         map.append_value(resolved, value);
         if (first == model.end())
-          model.emplace_back(name, value);
+          model.emplace_back(lower, value);
         else
           first->second += "," + value;
         break;
       }
+      case 6:
+        // By number, with a view: names that have one only.
+        if (resolved.id() == HeaderId::kNone) break;
+        map.set(resolved.id(), "by number");
+        if (first == model.end()) {
+          model.emplace_back(lower, "by number");
+        } else {
+          first->second = "by number";
+          model.erase(std::remove_if(first + 1, model.end(), is_name), model.end());
+        }
+        break;
+      case 7:
+        if (resolved.id() == HeaderId::kNone || first == model.end()) break;
+        map.replace_first(resolved.id(), "first");
+        first->second = "first";
+        break;
       case 5: {
         size_t least = input.byte();
         size_t gone = std::erase_if(model, [&](const auto& entry) { return entry.second.size() > least; });
@@ -112,11 +112,24 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(map.size() == model.size());
     require(map.contains(resolved) == (first != model.end()));
     require(map.get(resolved) == (first != model.end() ? std::string_view(first->second) : std::string_view()));
+    std::string all;
+    for (const auto& entry : model) {
+      if (is_name(entry)) all += (&entry != &*first ? "," : "") + entry.second;
+    }
+    ArenaPool scratch_pool;
+    Arena scratch(scratch_pool);
+    require(map.get_all(resolved, scratch) == all);
     require(map.count(resolved) == static_cast<size_t>(std::count_if(model.begin(), model.end(), is_name)));
   }
   std::string expected;
-  for (const auto& [name, value] : model) expected += name + ": " + value + "\n";
-  require(map.to_string() == expected);
+  size_t bytes = 0;
+  for (const auto& [name, value] : model) {
+    expected += name + ": " + value + "\n";
+    bytes += name.size() + value.size();
+  }
+  require(map.to_string() == expected && map.byte_size() == bytes);
+  int status = map.status_code();
+  require(status == 0 || map.status() == std::string(3 - std::to_string(status).size(), '0') + std::to_string(status));
   Arena other(pool);
   HeaderMap copy(other);
   map.copy_to(copy);

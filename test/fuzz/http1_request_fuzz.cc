@@ -1,13 +1,12 @@
 // Requests through the server's codec. The first byte chooses options, the second seeds the cuts. Checked besides
 // crashes: the same events however the bytes are cut, and that an accepted head, written again, means the same.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <string>
 
 #include "core/http/h1/parser.h"
 #include "test/core/http/h1/transcript.h"
+#include "test/fuzz/input.h"
 
 namespace {
 
@@ -15,11 +14,7 @@ using namespace weir;
 using namespace weir::http;
 using namespace weir::http::h1;
 
-void require(bool condition, const char* what, const std::string& a, const std::string& b) {
-  if (condition) return;
-  std::fprintf(stderr, "%s\n--- one\n%s\n--- other\n%s\n", what, a.c_str(), b.c_str());
-  std::abort();
-}
+using fuzz::require;
 
 Settings settings_of(uint8_t bits) {
   Settings settings;

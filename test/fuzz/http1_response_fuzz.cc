@@ -1,12 +1,11 @@
 // Responses through the client's codec. The first byte says what was asked, the second seeds the cuts. Checked besides
 // crashes: the same events however the bytes are cut.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <random>
 #include <string>
 
 #include "test/core/http/h1/transcript.h"
+#include "test/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weir::http::h1;
@@ -23,10 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   test::Outcome whole = test::run_client(text, {}, settings, kind, eof);
   auto check = [&](const std::vector<size_t>& cuts) {
     test::Outcome cut = test::run_client(text, cuts, settings, kind, eof);
-    if (cut.text == whole.text) return;
-    std::fprintf(stderr, "cutting changed the events\n--- whole\n%s\n--- cut\n%s\n", whole.text.c_str(),
-                 cut.text.c_str());
-    std::abort();
+    weir::fuzz::require(cut.text == whole.text, "cutting changed the events", whole.text, cut.text);
   };
   check(test::random_cuts(text, random));
   if (text.size() < 512) check(test::every_byte(text));

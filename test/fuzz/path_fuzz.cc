@@ -1,17 +1,17 @@
 // Path sanitising with every combination of options: what is left has nothing to sanitise, and queries stay.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "core/http/path.h"
 #include "core/http/url.h"
+#include "test/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weir;
   using namespace weir::http;
   if (size < 1) return 0;
-  auto require = [](bool condition) {
-    if (!condition) std::abort();
+  auto require = [&](bool condition) {
+    fuzz::require(condition, "the path is not what was asked for", {reinterpret_cast<const char*>(data), size});
   };
   PathOptions options;
   options.normalize = (data[0] & 1) != 0;

@@ -1,30 +1,21 @@
 // A random route table and random requests: compiled selection must find what the naive walker finds, and nothing may
 // crash on what the table was not written for.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
+#include <string>
 
 #include "test/core/route/random_table.h"
+#include "test/fuzz/input.h"
 
 namespace weir::route {
 namespace {
 
-// The fuzzer's bytes, from a place on; zeros when they are used up.
 class ByteChoices final : public Choices {
  public:
-  ByteChoices(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  uint32_t below(uint32_t bound) override {
-    if (bound <= 256) return next() % bound;
-    uint32_t low = next();
-    return (low | static_cast<uint32_t>(next()) << 8) % bound;
-  }
-  bool used_up() const { return at_ >= size_; }
+  ByteChoices(const uint8_t* data, size_t size) : input_(data, size) {}
+  uint32_t below(uint32_t bound) override { return input_.below(bound); }
+  bool used_up() const { return input_.done(); }
 
  private:
-  uint8_t next() { return at_ < size_ ? data_[at_++] : 0; }
-  const uint8_t* data_;
-  size_t size_;
-  size_t at_ = 0;
+  fuzz::Input input_;
 };
 
 void run(const uint8_t* data, size_t size) {
@@ -33,50 +24,23 @@ void run(const uint8_t* data, size_t size) {
   RouteTableSpec spec = random_table(choices, 4, 40);
   ByteChoices again(data, size);
   auto table = RouteTable::build(random_table(again, 4, 40));
-  if (!table.ok()) {
-    std::fprintf(stderr, "%s\n", message_of(table.status()).c_str());
-    std::abort();
-  }
+  if (!table.ok()) fuzz::require(false, message_of(table.status()));
   NaiveRouter naive(spec);
   for (int i = 0; i < kMaxRequests && !choices.used_up(); ++i) {
     RandomRequest request(choices);
     NaiveRouter::Found expected = naive.find(request);
     NaiveRouter::Found found = find_compiled(**table, request);
-    if (found == expected) continue;
-    std::fprintf(stderr, "%s %s%s: found %d/%d, expected %d/%d\n", request.method.c_str(), request.host.c_str(),
-                 request.target.c_str(), found.host, found.route, expected.host, expected.route);
-    std::abort();
+    auto text = [](const NaiveRouter::Found& one) {
+      return std::to_string(one.host) + "/" + std::to_string(one.route);
+    };
+    fuzz::require(found == expected, request.method + " " + request.host + request.target, text(expected), text(found));
   }
-}
-
-// The regex of a table and the text it meets, both taken from the input as they are.
-void run_regex(const uint8_t* data, size_t size) {
-  const char* bytes = reinterpret_cast<const char*>(data);
-  std::string_view input(bytes, size);
-  size_t cut = input.find('\0');
-  if (cut == std::string_view::npos) return;
-  std::string_view pattern = input.substr(0, cut);
-  std::string_view text = input.substr(cut + 1);
-  auto regex = match::Regex::compile(pattern);
-  // Taken apart or whole, a pattern must mean the same: in a group it is not taken apart.
-  auto whole = match::Regex::compile("(" + std::string(pattern) + ")");
-  if (!regex.ok() || !whole.ok()) return;
-  if (regex->full_match(text) != whole->full_match(text)) std::abort();
-  ArenaPool pool;
-  Arena arena(pool);
-  auto rewrite = match::RegexRewrite::build({std::string(pattern), R"(<\0>)"});
-  if (rewrite.ok()) rewrite->rewrite(text, arena);
 }
 
 }  // namespace
 }  // namespace weir::route
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  if (size == 0) return 0;
-  if (data[0] % 4 == 0) {
-    weir::route::run_regex(data + 1, size - 1);
-  } else {
-    weir::route::run(data + 1, size - 1);
-  }
+  weir::route::run(data, size);
   return 0;
 }

@@ -72,10 +72,11 @@ class AccessLogTest(WeirTestCase):
 
     def test_a_client_that_goes_away_is_logged(self) -> None:
         with Connection(self.port) as connection:
-            connection.send_request(path="/echo/gone", headers=[("x-test-delay", "1")])
-            time.sleep(0.2)
+            connection.send_request(path="/echo/gone", headers=[("x-test-gate", "1")])
+            wait_until(lambda: any(request.target == "/echo/gone" for request in self.echo.requests), "the request is on its way")
             connection.reset()  # a mere close could be that of a client that still listens
         line = self.line_of(self.custom_path, "/echo/gone")
+        self.echo.gate.set()
         self.assertIn(" DC ", line)
 
     def test_each_request_has_one_line(self) -> None:

@@ -1,13 +1,15 @@
 """The admin endpoints, asked with curl as people do."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import unittest
 from typing import Any
 
-from harness import (EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route,
-                     wait_until)
+from harness import (Connection, EchoUpstream, Sandbox, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, route, to_yaml, wait_until, weir_binary)
 
 
 class AdminTest(WeirTestCase):
@@ -52,6 +54,11 @@ class AdminTest(WeirTestCase):
         self.assertIn("0.1.0", info["version"])
         self.assertIn("uptime_current_epoch", info)
         self.assertEqual(info["command_line_options"]["concurrency"], 2)
+        version = subprocess.run([weir_binary(), "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual(version, "weir version: %s\n" % info["version"])
+        self.assertEqual(info["command_line_options"]["drain_time"], "600s")
+        self.assertEqual(info["command_line_options"]["drain_strategy"], "Gradual")
+        self.assertIsNone(info["weir"]["last_reload"])
 
     # field: HttpConnectionManager.stat_prefix
     def test_stats_text(self) -> None:
@@ -126,6 +133,27 @@ class AdminTest(WeirTestCase):
         listener = types["BootstrapConfigDump"]["bootstrap"]["static_resources"]["listeners"][0]
         self.assertEqual(listener["name"], "front")
         self.assertEqual(types["ClustersConfigDump"]["static_clusters"][0]["cluster"]["name"], "echo")
+
+    def test_every_endpoint_has_json_and_help(self) -> None:
+        endpoints = json.loads(self.curl("/help?format=json")[2])["endpoints"]
+        text = self.curl("/help")[2]
+        for endpoint in endpoints:
+            with self.subTest(endpoint["path"]):
+                self.assertRegex(text, r"(?m)^  %s +\S" % re.escape(endpoint["path"]))
+                if "GET" in endpoint["methods"]:
+                    status, kind, body = self.curl(endpoint["path"] + "?format=json")
+                    self.assertEqual((status, kind), (200, "application/json"))
+                    json.loads(body)
+        self.assertLessEqual(max(len(line) for line in text.split("\n")), 120)
+        status, kind, body = self.curl("/statz?format=json")
+        self.assertEqual((status, kind), (404, "application/json"))
+        self.assertIn("/stats", json.loads(body)["error"])
+
+    def test_levels_of_components(self) -> None:
+        self.assertIn("  net: info\n", self.curl("/logging")[2])
+        self.assertIn("  net: debug\n", self.curl("/logging?net=debug", "-X", "POST")[2])
+        self.assertIn("  net: info\n", self.curl("/logging?paths=net:info", "-X", "POST")[2])
+        self.assertEqual(self.curl("/logging?net=debug")[0], 405)
 
     def test_what_changes_state_wants_post(self) -> None:
         self.assertEqual(self.curl("/quitquitquit")[0], 405)
@@ -213,6 +241,91 @@ class LabelsTest(WeirTestCase):
         one = resources["clusters"][0]
         self.assertEqual(one["load_balancing_policy"]["policies"][0]["typed_extension_config"]["name"], "the-policy")
         self.assertEqual(one["load_assignment"]["cluster_name"], "the-assignment")
+class ElsewhereTest(WeirTestCase):
+    """A node, tags, and an admin on a Unix socket."""
+
+    def test_node_and_tags_of_the_command_line(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "node": {"id": "file", "cluster": "file", "locality": {"zone": "file"}}},
+                    arguments=["--service-node", "n1", "--service-cluster", "shop", "--service-zone", "eu-1a",
+                               "--stats-tag", "pod:p7"])
+        info = weir.admin_json("/server_info")
+        node = info["node"]
+        self.assertEqual((node["id"], node["cluster"], node["locality"]["zone"]), ("n1", "shop", "eu-1a"))
+        self.assertEqual(info["command_line_options"]["stats_tag"], ["pod:p7"])
+        bootstrap_node = weir.admin_json("/config_dump")["configs"][0]["bootstrap"]["node"]
+        self.assertEqual(bootstrap_node["id"], "n1")
+        self.assertIn('envoy_server_live{pod="p7"} 1\n', weir.admin("/stats/prometheus"))
+        self.assertEqual(weir.admin_json("/stats?format=json&filter=server.live")["weir"], {"tags": {"pod": "p7"}})
+
+    # field: Bootstrap.layered_runtime
+    def test_runtime_layers_and_overrides(self) -> None:
+        weir = Weir(self.sandbox, {**bootstrap([]), "layered_runtime": {"layers": [
+            {"name": "file", "static_layer": {"shop": {"share": 5}}}, {"name": "operators", "admin_layer": {}}]}})
+        runtime = weir.admin_json("/runtime")
+        self.assertEqual(runtime["layers"], ["file", "operators"])
+        self.assertEqual(runtime["entries"]["shop.share"], {"final_value": "5", "layer_values": ["5", ""]})
+        weir.admin("/runtime_modify?shop.share=7", "POST")
+        self.assertEqual(weir.admin_json("/runtime")["entries"]["shop.share"]["final_value"], "7")
+
+    def test_gauges_of_the_process(self) -> None:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")])]))
+        with Connection(port) as connection:
+            connection.request()
+            self.assertEqual(weir.stat("server.total_connections"), 1)
+        self.assertEqual(weir.stat("server.state"), 0)
+        weir.wait_stat("server.uptime", 1)
+
+    def test_unix_socket(self) -> None:
+        path = self.sandbox.path("admin.sock")
+        address_file = self.sandbox.path("address")
+        config = self.sandbox.write("unix.yaml", to_yaml({"admin": {"address": {"pipe": {"path": path}}}}))
+        process = self.sandbox.start([weir_binary(), "-c", config, "--admin-address-path", address_file], "weir")
+
+        def ask(page: str, *arguments: str) -> str:
+            return subprocess.run(["curl", "-s", "-m", "10", "--unix-socket", path, *arguments, "http://any.example" + page],
+                                  check=False, stdout=subprocess.PIPE, text=True).stdout
+
+        wait_until(lambda: ask("/ready") == "LIVE\n", "weir is ready", 20)
+        with open(address_file, encoding="ascii") as file:
+            self.assertEqual(file.read(), path)
+        self.assertEqual(json.loads(ask("/server_info"))["state"], "LIVE")
+        ask("/quitquitquit", "-X", "POST")
+        self.assertEqual(process.wait(20), 0)
+        self.assertFalse(os.path.exists(path))
+
+    def test_logs_are_reopened(self) -> None:
+        """SIGUSR1 and POST /reopen_logs: what comes later goes to new files."""
+        port = self.sandbox.free_port()
+        access, log = self.sandbox.path("access.log"), self.sandbox.path("weir.log")
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")],
+                                                           access_log=[file_access_log(access, "%REQ(:PATH)%\n")])]),
+                    arguments=["--log-path", log])
+
+        def has(path: str, text: str) -> bool:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    return text in file.read()
+            except FileNotFoundError:
+                return False
+
+        def by_signal() -> None:
+            weir.process.signal(signal.SIGUSR1)
+
+        def by_admin() -> None:
+            weir.admin("/reopen_logs", "POST")
+
+        for number, reopen in enumerate((by_signal, by_admin)):
+            fetch(port, "/before-%d" % number)
+            wait_until(lambda: has(access, "/before-%d\n" % number), "the line is written")
+            for path in (access, log):
+                os.rename(path, "%s.%d" % (path, number))
+            reopen()
+            wait_until(lambda: os.path.exists(access) and os.path.exists(log), "new files")
+            fetch(port, "/after-%d" % number)
+            wait_until(lambda: has(access, "/after-%d\n" % number), "the line is in the new file")
+            self.assertFalse(has(access, "/before-%d\n" % number))
+            self.assertTrue(has("%s.%d" % (access, number), "/before-%d\n" % number))
 
 
 class QuitTest(unittest.TestCase):

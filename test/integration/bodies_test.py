@@ -3,28 +3,42 @@
 import functools
 import os
 import threading
-import time
 import zlib
 from collections.abc import Callable
+from typing import Union
 
 from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route,
-                     sanitized)
+                     sanitized, wait_until_still)
 from harness.upstreams import ServerConnection
 from harness.wire import Reader
 
 SIZE = int(os.environ.get("WEIR_TEST_BODY_MIB", "64")) << 20
 BLOCK = bytes(range(256)) * 1024  # 256 KiB, so that a lost or doubled byte changes the sum
 SLACK_KIB = 8 * 1024
-PAUSE = 1.0
 
 
 EXPECTED = functools.reduce(lambda value, _: zlib.crc32(BLOCK, value), range(SIZE // len(BLOCK)), 0)
 
 
+sent_blocks = [0]  # by whoever sends a body
+
+
+def wait_until_full() -> None:
+    """Every buffer on the way is full: nobody sends any more."""
+    wait_until_still(lambda: sent_blocks[0])
+
+
+def send_blocks(connection: Union[Connection, ServerConnection], head: bytes = b"", tail: bytes = b"") -> None:
+    """A body of SIZE bytes; `head` and `tail` go around each block."""
+    for _ in range(SIZE // len(BLOCK)):
+        connection.send(head + BLOCK + tail)
+        sent_blocks[0] += 1
+
+
 def read_slowly(receive: Callable[[int], bytes], missing: int) -> int:
-    """The checksum of so many bytes, read with pauses: a long one first, until every buffer on the way is full."""
+    """The checksum of so many bytes, read in fits: each time only when every buffer on the way is full."""
     value = since_pause = 0
-    time.sleep(PAUSE)
+    wait_until_full()
     while missing:
         data = receive(min(missing, 1 << 18))
         if not data:
@@ -34,7 +48,7 @@ def read_slowly(receive: Callable[[int], bytes], missing: int) -> int:
         since_pause += len(data)
         if since_pause > SIZE // 16:
             since_pause = 0
-            time.sleep(0.05)
+            wait_until_still(lambda: sent_blocks[0], 0.03)
     return value
 
 
@@ -71,13 +85,11 @@ class SlowReaderTest(WeirTestCase):
             else:
                 if head.target == "/chunked":
                     connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-                    for _ in range(SIZE // len(BLOCK)):
-                        connection.send(b"%x\r\n%s\r\n" % (len(BLOCK), BLOCK))
+                    send_blocks(connection, b"%x\r\n" % len(BLOCK), b"\r\n")
                     connection.send(b"0\r\n\r\n")
                 else:
                     connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % SIZE)
-                    for _ in range(SIZE // len(BLOCK)):
-                        connection.send(BLOCK)
+                    send_blocks(connection)
 
     def run_flat(self, transfer: Callable[[], None]) -> None:
         """Runs it and compares the peak of resident memory with what there was before."""
@@ -103,7 +115,7 @@ class SlowReaderTest(WeirTestCase):
             with Connection(self.port, timeout=120, receive_buffer=65536) as connection:
                 connection.send_request(path="/chunked")
                 self.assertEqual(connection.reader.head().header("transfer-encoding"), "chunked")
-                time.sleep(PAUSE)
+                wait_until_full()
                 value = total = 0
                 while True:
                     size = int(connection.reader.line(), 16)
@@ -120,8 +132,7 @@ class SlowReaderTest(WeirTestCase):
         def transfer() -> None:
             with Connection(self.port, timeout=120) as connection:
                 connection.send(b"PUT /up HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % SIZE)
-                for _ in range(SIZE // len(BLOCK)):
-                    connection.send(BLOCK)
+                send_blocks(connection)
                 self.assertEqual(connection.read_response().text, str(EXPECTED))
 
         self.run_flat(transfer)
@@ -146,8 +157,7 @@ class SlowReaderTest(WeirTestCase):
             def upload() -> None:
                 with Connection(self.port, timeout=120) as connection:
                     connection.send(b"PUT /up HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % SIZE)
-                    for _ in range(SIZE // len(BLOCK)):
-                        connection.send(BLOCK)
+                    send_blocks(connection)
                     self.assertEqual(connection.read_response().text, str(EXPECTED))
 
             threads = [threading.Thread(target=guarded, args=(one,)) for one in (download, upload, download)]
@@ -165,7 +175,7 @@ class SlowReaderTest(WeirTestCase):
             with Connection(self.port, receive_buffer=65536) as connection:
                 connection.send_request(path="/plain")
                 connection.reader.head()
-                time.sleep(0.1)
+                wait_until_full()
         for name in ("http.ingress.downstream_cx_active", "http.ingress.downstream_rq_active", "cluster.bulk.upstream_rq_active"):
             self.weir.wait_stat_is(name, 0)
 

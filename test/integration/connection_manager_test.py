@@ -333,7 +333,7 @@ class CloseTest(WeirTestCase):
             mark = {"name": "mark", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [set_header("x-mark", value)]}}}
             return bootstrap([http_listener(port, [direct({"prefix": "/"}, "x")], http_filters=[mark], drain_timeout="0.2s")])
 
-        weir = Weir(self.sandbox, configuration("old"))
+        weir = Weir(self.sandbox, configuration("old"), arguments=["--drain-strategy", "immediate"])
         with Connection(port) as connection:
             self.assertEqual(connection.request().header("x-mark"), "old")
             with open(weir.config_path, "w", encoding="utf-8") as file:

@@ -1,67 +1,186 @@
-"""SIGTERM: no new connections, what runs is finished, then the process ends with 0."""
+"""The ways to the end: SIGTERM and SIGINT drain, a second one and /quitquitquit do not wait, /drain_listeners goes half way."""
 
 import signal
 import socket
 import threading
-import time
+import urllib.error
 
-from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route, wait_until
+from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
+from harness.wire import Message
+
+
+def announces_close(response: Message) -> bool:
+    return (response.header("connection") or "").lower() == "close"
 
 
 class DrainTest(WeirTestCase):
     """Each test has a process of its own, because each ends it."""
 
-    def start(self, *arguments: str) -> tuple[Weir, int, EchoUpstream]:
+    def start(self, *arguments: str, concurrency: int = 2) -> tuple[Weir, int, EchoUpstream]:
         echo = EchoUpstream(self.sandbox)
         port = self.sandbox.free_port()
-        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")])], [cluster("echo", echo.port)]),
-                    arguments=list(arguments))
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})])],
+                                            [cluster("echo", echo.port)]),
+                    concurrency=concurrency, arguments=list(arguments))
         return weir, port, echo
 
     def refuses(self, port: int) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) != 0
 
+    def ready(self, weir: Weir) -> tuple[int, str]:
+        try:
+            return 200, weir.admin("/ready").strip()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode().strip()
+
+    def send_held(self, connection: Connection, echo: EchoUpstream) -> None:
+        """A request that is answered when echo.gate is set; returns when the upstream has it."""
+        before = len(echo.requests)
+        connection.send_request(headers=[("x-test-gate", "1")])
+        wait_until(lambda: len(echo.requests) > before, "the request is on its way")
+
+    def ended_with(self, weir: Weir, status: int) -> None:
+        self.assertEqual(weir.process.wait(20), status)
+        weir._stopped = True  # as it should, also if that is not 0
+
     def test_idle_process_ends_at_once(self) -> None:
-        weir, port, _ = self.start()
-        weir.process.signal(signal.SIGTERM)
-        self.assertEqual(weir.process.wait(5), 0)
-        self.assertTrue(self.refuses(port))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            weir, port, _ = self.start()
+            weir.process.signal(number)
+            self.assertEqual(weir.process.wait(10), 0)
+            self.assertTrue(self.refuses(port))
 
     def test_running_requests_are_finished(self) -> None:
-        weir, port, _ = self.start("--shutdown-deadline-s", "10")
+        weir, port, echo = self.start("--shutdown-deadline-s", "60")
         with Connection(port) as connection:
-            connection.send_request(headers=[("x-test-delay", "1")])
-            time.sleep(0.2)
+            self.send_held(connection, echo)
             weir.process.signal(signal.SIGTERM)
-            wait_until(lambda: self.refuses(port), "the listener is closed", 5)
+            wait_until(lambda: self.refuses(port), "the listener is closed")
+            self.assertEqual(self.ready(weir), (503, "DRAINING"))
+            self.assertEqual(weir.admin("/live"), "OK\n")
+            self.assertEqual(weir.admin_json("/server_info")["state"], "DRAINING")
+            self.assertEqual((weir.stat("server.live"), weir.stat("server.state")), (0, 1))
+            echo.gate.set()
             response = connection.read_response()
             self.assertEqual(response.status, 200)
-            self.assertEqual((response.header("connection") or "").lower(), "close")
-            self.assertTrue(connection.closed_within(3))
-        self.assertEqual(weir.process.wait(5), 0)
+            self.assertTrue(announces_close(response))
+            self.assertTrue(connection.closed_within(10))
+        self.ended_with(weir, 0)
+        self.assertIn("drained: all connections have ended after", weir.process.log())
+
+    def test_open_connections_are_told_with_their_next_response(self) -> None:
+        weir, port, echo = self.start("--shutdown-deadline-s", "60")
+        with Connection(port) as connection, Connection(port) as held:
+            self.assertFalse(announces_close(connection.request()))
+            self.send_held(held, echo)  # so that the process stays
+            weir.process.signal(signal.SIGTERM)
+            wait_until(lambda: self.refuses(port), "the listener is closed")
+            self.assertTrue(announces_close(connection.request()))
+            self.assertTrue(connection.closed_within(10))
+            echo.gate.set()
+            held.read_response()
+        self.ended_with(weir, 0)
 
     def test_idle_connections_do_not_hold_it_up(self) -> None:
-        weir, port, _ = self.start("--shutdown-deadline-s", "10")
+        weir, port, _ = self.start("--shutdown-deadline-s", "60")
         with Connection(port) as connection:
             self.assertEqual(connection.request().status, 200)
             weir.process.signal(signal.SIGTERM)
-            self.assertEqual(weir.process.wait(8), 0)
+            self.ended_with(weir, 0)
+
+    def test_listeners_stay_open_during_the_delay(self) -> None:
+        weir, port, _ = self.start("--shutdown-delay-s", "5", "--shutdown-deadline-s", "60")
+        weir.process.signal(signal.SIGTERM)
+        wait_until(lambda: self.ready(weir) == (503, "DRAINING"), "it is not ready any more")
+        response = fetch(port)  # from a balancer that has not noticed yet
+        self.assertEqual(response.status, 200)
+        self.ended_with(weir, 0)
+        self.assertIn("listeners close in 5 s", weir.process.log())
 
     def test_the_deadline_cuts_off(self) -> None:
-        weir, port, _ = self.start("--shutdown-deadline-s", "1")
+        weir, port, echo = self.start("--shutdown-deadline-s", "1")
         with Connection(port) as connection:
-            connection.send_request(headers=[("x-test-delay", "30")])
-            time.sleep(0.2)
-            began = time.monotonic()
+            self.send_held(connection, echo)
             weir.process.signal(signal.SIGTERM)
-            self.assertEqual(weir.process.wait(10), 4)
-            self.assertLess(time.monotonic() - began, 6)
-        weir._stopped = True  # it did not end with 0, as it should
+            self.ended_with(weir, 4)
+        echo.gate.set()
+        self.assertIn("drain deadline of 1 s: 1 connections are cut off", weir.process.log())
+
+    def test_a_second_signal_does_not_wait(self) -> None:
+        weir, port, echo = self.start("--shutdown-deadline-s", "600")
+        with Connection(port) as connection:
+            self.send_held(connection, echo)
+            weir.process.signal(signal.SIGTERM)
+            wait_until(lambda: self.refuses(port), "the listener is closed")
+            weir.process.signal(signal.SIGTERM)
+            self.ended_with(weir, 4)
+        echo.gate.set()
+        self.assertIn("told to stop a second time: 1 connections are cut off", weir.process.log())
+
+    def test_quit_does_not_wait(self) -> None:
+        weir, port, echo = self.start("--shutdown-deadline-s", "600")
+        with Connection(port) as connection:
+            self.send_held(connection, echo)
+            self.assertEqual(weir.admin("/quitquitquit", "POST"), "OK\n")
+            self.ended_with(weir, 0)
+        echo.gate.set()
+
+    def told(self, *arguments: str) -> int:
+        """How many of 40 open connections are told to end with the first response after SIGTERM."""
+        weir, port, _ = self.start("--shutdown-deadline-s", "600", *arguments)
+        connections = [Connection(port) for _ in range(40)]
+        for connection in connections:
+            connection.request()
+        weir.process.signal(signal.SIGTERM)
+        wait_until(lambda: self.refuses(port), "the listener is closed")
+        count = sum(announces_close(connection.request()) for connection in connections)
+        weir.process.signal(signal.SIGTERM)
+        for connection in connections:
+            connection.close()
+        self.assertIn(weir.process.wait(20), (0, 4))
+        weir._stopped = True
+        return count
+
+    def test_gradual_and_immediate(self) -> None:
+        self.assertLess(self.told("--drain-time-s", "300"), 20)
+        self.assertEqual(self.told("--drain-time-s", "300", "--drain-strategy", "immediate"), 40)
+        # Longer than the deadline: it could not tell everybody in time.
+        self.assertEqual(self.told("--drain-time-s", "700"), 40)
+
+    def test_gradually_everybody_is_told(self) -> None:
+        weir, port, _ = self.start("--shutdown-deadline-s", "60", "--drain-time-s", "1")
+        connections = [Connection(port) for _ in range(20)]
+        for connection in connections:
+            connection.request()
+        weir.process.signal(signal.SIGTERM)
+        for connection in connections:
+            self.assertTrue(connection.closed_within(20))  # idle ones close after the drain timeout
+        self.ended_with(weir, 0)
+
+    def test_drain_listeners(self) -> None:
+        weir, port, _ = self.start()
+        with Connection(port) as connection:
+            connection.request()
+            self.assertEqual(weir.admin("/drain_listeners", "POST"), "OK\n")
+            wait_until(lambda: self.refuses(port), "the listener is closed")
+            self.assertFalse(announces_close(connection.request()))
+        self.assertEqual(self.ready(weir), (200, "LIVE"))
+
+    def test_drain_listeners_gracefully(self) -> None:
+        weir, port, _ = self.start("--drain-time-s", "1", "--drain-strategy", "immediate")
+        with Connection(port) as connection:
+            connection.request()
+            weir.admin("/drain_listeners?graceful", "POST")
+            wait_until(lambda: announces_close(connection.request()), "it is told")
+        wait_until(lambda: self.refuses(port), "the listener is closed")
+        weir, port, _ = self.start("--drain-time-s", "0")
+        weir.admin("/drain_listeners?graceful&skip_exit", "POST")
+        wait_until(lambda: announces_close(fetch(port)), "everybody is told")
 
     def test_clients_under_load_lose_nothing_they_were_promised(self) -> None:
         """Every request sent on an open connection that was not announced to close is answered."""
-        weir, port, _ = self.start("--shutdown-deadline-s", "10")
+        weir, port, _ = self.start("--shutdown-deadline-s", "60")
         lost: list[str] = []
         served = [0]
 
@@ -79,7 +198,7 @@ class DrainTest(WeirTestCase):
                                     lost.append(repr(problem))
                                 break
                             served[0] += 1
-                            if (response.header("connection") or "").lower() == "close":
+                            if announces_close(response):
                                 break
             except OSError:
                 return  # refused: the drain has begun
@@ -87,13 +206,12 @@ class DrainTest(WeirTestCase):
         threads = [threading.Thread(target=client) for _ in range(8)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        wait_until(lambda: served[0] > 100, "load")
         weir.process.signal(signal.SIGTERM)
-        self.assertEqual(weir.process.wait(10), 0)
+        self.ended_with(weir, 0)
         for thread in threads:
             thread.join(10)
         self.assertEqual(lost, [])
-        self.assertGreater(served[0], 50)
 
 
 if __name__ == "__main__":

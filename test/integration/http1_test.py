@@ -46,7 +46,7 @@ class PersistenceTest(WeirTestCase):
         with Connection(self.port) as connection:
             for byte in b"POST /slow HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\n\r\nbody":
                 connection.send(bytes([byte]))
-                time.sleep(0.001)
+                connection.wait_taken()
             self.assertEqual(self.echoed(connection.read_response())["length"], 4)
 
     def test_close_is_respected_and_announced(self) -> None:

@@ -2,12 +2,13 @@
 
 import re
 import shutil
+import signal
 import threading
 import time
 import unittest
 
 from harness import (Connection, EchoUpstream, Nginx, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
-                     http_listener, main, route)
+                     http_listener, main, route, wait_until)
 from harness.upstreams import ServerConnection
 
 
@@ -34,11 +35,9 @@ class DyingServerTest(WeirTestCase):
     def test_no_failed_request_under_wrk(self) -> None:
         load = self.sandbox.start(["wrk", "-t", "1", "-c", "32", "-d", "6s", "--timeout", "5s",
                                    "http://127.0.0.1:%d/a" % self.port], "wrk")
-        for _ in range(2):
-            time.sleep(1)
-            self.servers[0].kill()
-            time.sleep(1)
-            self.servers[0].restart()
+        for act in (self.servers[0].kill, self.servers[0].restart) * 2:
+            self.weir.wait_stat("cluster.a.upstream_rq_total", self.weir.stat("cluster.a.upstream_rq_total") + 200)
+            act()
         self.assertEqual(load.wait(20), 0)
         output = load.log()
         self.assertNotIn("Non-2xx", output)
@@ -51,29 +50,69 @@ class DyingServerTest(WeirTestCase):
         self.assertGreater(stats.get("cluster.a.upstream_rq_retry_success", 0), 0)
         self.assertEqual(stats.get("http.ingress.downstream_rq_5xx", 0), 0)
 
-    def test_a_client_that_checks_every_byte(self) -> None:
-        stop, failures, count = threading.Event(), [], [0]
 
-        def client() -> None:
+class DyingServerWithDefaultsTest(WeirTestCase):
+    """Nothing but retry_on: one retry, the default limits. Clients that check every byte and never try again themselves."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.servers = [Nginx(cls.sandbox, name) for name in ("a1", "a2", "b1", "b2")]
+        ports = [server.port for server in cls.servers]
+        cls.port = cls.sandbox.free_port()
+        retry = {"retry_policy": {"retry_on": "connect-failure,reset"}}
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/a"}, "a", retry), route({"prefix": "/b"}, "b", retry)])],
+            [cluster("a", *ports[:2]), cluster("b", *ports[2:])]))
+
+    def test_servers_that_die_and_come_back(self) -> None:
+        stop, failures, counts = threading.Event(), [], {}
+
+        def client(number: int) -> None:
+            count = 0
+            cluster_name = "ab"[number % 2]
             with Connection(self.port) as connection:
                 while not stop.is_set():
-                    response = connection.request(path="/b")
-                    count[0] += 1
-                    if response.status != 200 or response.text.split()[0] not in ("b1", "b2"):
-                        failures.append(response)
+                    path = "/%s/%d/%d" % (cluster_name, number, count)
+                    try:
+                        # Now and then without a pause, now and then with one: pooled connections are idle, too.
+                        if count % 7 == 0:
+                            time.sleep(0.005)
+                        response = connection.request(path=path)
+                    except Exception as error:  # noqa: BLE001: every kind of failure is a finding
+                        failures.append("%s: %r" % (path, error))
+                        return
+                    name, _, uri = response.text.rstrip("\n").partition(" ")
+                    if response.status != 200 or name not in (cluster_name + "1", cluster_name + "2") or uri != path:
+                        failures.append("%s: %s" % (path, response))
+                    count += 1
+            counts[number] = count
 
-        threads = [threading.Thread(target=client) for _ in range(4)]
-        for thread in threads:
-            thread.start()
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+        for one in clients:
+            one.start()
         time.sleep(0.3)
-        self.servers[2].kill()
-        time.sleep(0.7)
+        ends = (Nginx.kill, lambda server: server.stop(signal.SIGTERM), Nginx.kill, lambda server: server.stop(signal.SIGQUIT))
+        for round_number in range(8):
+            # One of each cluster, at a moment of its own.
+            for index in (round_number % 2, 2 + (round_number // 2) % 2):
+                ends[round_number % 4](self.servers[index])
+                time.sleep(0.15)
+            time.sleep(0.3)
+            for server in self.servers:
+                if not server.process.running():
+                    server.restart()
+            time.sleep(0.15)
         stop.set()
-        for thread in threads:
-            thread.join()
-        self.servers[2].restart()
-        self.assertEqual(failures, [])
-        self.assertGreater(count[0], 50)
+        for one in clients:
+            one.join()
+        self.assertEqual(failures[:5], [])
+        self.assertGreater(min(counts.values()), 50)
+        stats = self.weir.stats()
+        self.assertEqual(stats.get("http.ingress.downstream_rq_5xx", 0), 0)
+        for name in ("a", "b"):
+            self.assertGreater(stats["cluster.%s.upstream_rq_retry" % name], 0)
+            self.assertEqual(stats.get("cluster.%s.upstream_rq_retry_overflow" % name, 0), 0)
+            self.weir.wait_stat_is("cluster.%s.upstream_rq_active" % name, 0)
 
 
 class RetryRulesTest(WeirTestCase):
@@ -82,6 +121,7 @@ class RetryRulesTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.attempts: list[str] = []
+        cls.head_arrived = threading.Event()
         cls.good = EchoUpstream(cls.sandbox, "good")
         cls.resetting = ScriptedUpstream(cls.sandbox, cls.reset)
         cls.failing = ScriptedUpstream(cls.sandbox, cls.answer_503)
@@ -92,7 +132,7 @@ class RetryRulesTest(WeirTestCase):
         def policy(on: str, retries: int = 1, **fields: object) -> dict:
             return {"retry_policy": {"retry_on": on, "num_retries": retries, "retry_back_off": {"base_interval": "0.005s"}, **fields}}
 
-        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+        routes = [
             route({"prefix": "/dead-or-good"}, "dead_or_good", policy("connect-failure")),
             route({"prefix": "/dead"}, "dead", policy("connect-failure", 2)),
             route({"prefix": "/reset-or-good"}, "reset_or_good", policy("reset")),
@@ -107,7 +147,13 @@ class RetryRulesTest(WeirTestCase):
                 "retry_on": "5xx", "num_retries": 24, "retry_back_off": {"base_interval": "0.001s", "max_interval": "3600s"}}}),
             route({"prefix": "/small-buffer"}, "small_buffer", policy("reset")),
             route({"prefix": "/plain-503"}, "failing"),
-            route({"prefix": "/half"}, "half", policy("5xx,reset", 3))]), cls.counting_listener(policy("reset")), cls.small_listener(policy("reset"))], [
+            route({"prefix": "/slow"}, "good", policy("5xx", per_try_timeout="0.3s")),
+            route({"prefix": "/half"}, "half", policy("5xx,reset", 3))]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[
+            {"name": "all", "domains": ["*"], "routes": routes},
+            {"name": "counting", "domains": ["counting.example"], "routes": routes, "include_request_attempt_count": True,
+             "include_attempt_count_in_response": True, "include_is_timeout_retry_header": True}]),
+            cls.counting_listener(policy("reset")), cls.small_listener(policy("reset"))], [
                 cluster("small_buffer", cls.resetting.port, cls.good.port, per_connection_buffer_limit_bytes=4096),
                 cluster("dead_or_good", dead, cls.good.port), cluster("dead", dead),
                 cluster("reset_or_good", cls.resetting.port, cls.good.port), cluster("failing", cls.failing.port),
@@ -143,7 +189,7 @@ class RetryRulesTest(WeirTestCase):
     def answer_half(cls, connection: ServerConnection) -> None:
         cls.attempts.append(connection.read_request().target)
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
-        time.sleep(0.2)  # the head must have gone on before the end comes
+        cls.head_arrived.wait(10)  # the end must not overtake it
         connection.reset()
 
     def test_another_host_is_preferred(self) -> None:
@@ -228,6 +274,28 @@ class RetryRulesTest(WeirTestCase):
             self.assertIn(503, statuses)
             self.assertIn(200, statuses)
             self.assertEqual({fetch(port, path, "PUT", body=b"b" * 400).status for _ in range(6)}, {200})
+    def test_attempts_are_numbered_where_asked(self) -> None:
+        seen = set()
+        for _ in range(4):
+            response = fetch(self.port, "/dead-or-good", host="counting.example")
+            headers = self.echoed(response)["headers"]
+            self.assertEqual(headers["x-envoy-attempt-count"], response.all("x-envoy-attempt-count"))
+            self.assertNotIn("x-envoy-is-timeout-retry", headers)
+            seen.add(headers["x-envoy-attempt-count"][0])
+        self.assertIn("2", seen)
+        response = fetch(self.port, "/dead", host="counting.example")
+        self.assertEqual((response.status, response.header("x-envoy-attempt-count")), (503, "3"))
+        response = fetch(self.port, "/dead-or-good")
+        self.assertIsNone(response.header("x-envoy-attempt-count"))
+        self.assertNotIn("x-envoy-attempt-count", self.echoed(response)["headers"])
+
+    # field: VirtualHost.include_is_timeout_retry_header
+    def test_retries_after_a_timeout_say_so(self) -> None:
+        before = len(self.good.requests)
+        self.assertEqual(fetch(self.port, "/slow", host="counting.example", headers=[("x-test-delay", "1")]).status, 504)
+        first, second = self.good.requests[before:]
+        self.assertIsNone(first.header("x-envoy-is-timeout-retry"))
+        self.assertEqual((second.header("x-envoy-is-timeout-retry"), second.header("x-envoy-attempt-count")), ("true", "2"))
 
     def test_nobody_there_is_503(self) -> None:
         self.assertEqual(fetch(self.port, "/dead").status, 503)
@@ -238,7 +306,9 @@ class RetryRulesTest(WeirTestCase):
         with Connection(self.port) as connection:
             connection.send_request(path="/half")
             with self.assertRaises((ConnectionError, Exception)) as raised:
-                connection.read_response()
+                head = connection.reader.head()
+                self.head_arrived.set()
+                connection.reader.body(head, response=True)
             self.assertNotIsInstance(raised.exception, TimeoutError)
         self.assertEqual(len(self.attempts), 1)
 

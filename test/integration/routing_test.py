@@ -25,7 +25,7 @@ class DomainTest(WeirTestCase):
     # field: listener.v3.Filter.typed_config, HttpConnectionManager.route_config, HttpConnectionManager.http_filters
     # field: HttpFilter.typed_config, RouteConfiguration.virtual_hosts, VirtualHost.domains, VirtualHost.routes
     # field: Route.match, RouteMatch.prefix, Route.direct_response, DirectResponseAction.status
-    # field: DirectResponseAction.body, DataSource@inline.inline_string
+    # field: DirectResponseAction.body, DataSource.inline_string
     def test_domains(self) -> None:
         for host, expected in (
                 ("a.example.com", "exact"), ("A.Example.COM", "exact"), ("b.example.com:8080", "exact"),

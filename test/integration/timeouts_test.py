@@ -1,5 +1,6 @@
 """Slow peers: each kind of slowness ends in the time configured for it, with its status, flag and counter."""
 
+import select
 import socket
 import time
 
@@ -122,8 +123,7 @@ class SlowClientTest(WeirTestCase):
             try:
                 while time.monotonic() - began < 5:
                     connection.send(b"x-drop: 1\r\n")
-                    time.sleep(0.1)
-                    if connection.has_bytes():
+                    if connection.readable_within(0.1):
                         break
             except ConnectionError:
                 pass
@@ -145,8 +145,7 @@ class SlowClientTest(WeirTestCase):
             response = None
             while time.monotonic() - began < 5 and response is None:
                 connection.send(b"x")
-                time.sleep(0.1)
-                if connection.has_bytes():
+                if connection.readable_within(0.1):
                     response = connection.read_response()
             self.assertIsNotNone(response)
             self.assertEqual(response.status, 408)  # type: ignore[union-attr]
@@ -189,7 +188,7 @@ class ConnectTimeoutTest(WeirTestCase):
             filler.setblocking(False)
             filler.connect_ex(address)
             cls.fillers.append(filler)
-        time.sleep(0.1)
+        select.select([], cls.fillers[:1], [], 10)  # one has the only place
         cls.port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "full")])],
                                                [{**cluster("full", address[1]), "connect_timeout": "0.3s"}]))

@@ -1,4 +1,4 @@
-// What the simulator's clients and servers speak with: plain non-blocking sockets moved by hand, and a small HTTP/1
+// What the simulator's clients and servers speak with: non-blocking sockets moved by hand, and a small HTTP/1
 // reader of their own, so that weir's code is not tested with itself.
 #pragma once
 

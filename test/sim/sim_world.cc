@@ -32,6 +32,7 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   read(subject.request);
   read(subject.response);
   read(subject.response_trailers);
+  ++lines;
   ++details[std::string(info.details)];
   std::string id(subject.request->get(http::HeaderName("x-sim-id")));
   // Garbled requests have the number 0, or what became of it; a head that could not be read ends where it was wrong.
@@ -41,7 +42,8 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   }
 }
 
-SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(static_cast<int64_t>(bugs_found())) {
+SimWorld::SimWorld(uint64_t seed)
+    : random_(seed), seed_(seed), network_(random_.next()), bugs_before_(static_cast<int64_t>(bugs_found())) {
   for (uint32_t i = 0; i < 3; ++i) {
     workers_.push_back(std::make_unique<server::Worker>(
         event::Lane::Options{.index = i, .clock = &clock_, .random_seed = seed * 3 + i + 1}));
@@ -49,7 +51,10 @@ SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(sta
   std::vector<event::Lane*> lanes;
   for (auto& worker : workers_) lanes.push_back(&worker->lane());
   auto loads = std::make_shared<proxy::LaneLoads>(std::vector<event::Lane*>{lanes[1], lanes[2]});
-  for (auto& worker : workers_) worker->attach(loads);
+  for (auto& worker : workers_) {
+    worker->attach(loads);
+    worker->listeners().set_update_plan({.time = 20s, .gradual = random_.below(2) == 0, .close_at_end = true});
+  }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   cluster_manager_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 3);
   listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2);
@@ -62,10 +67,13 @@ SimWorld::SimWorld(uint64_t seed) : random_(seed), seed_(seed), bugs_before_(sta
     for (size_t s = 0; s < servers_.size(); ++s) {
       if (random_.below(2) == 0) cluster.servers.push_back(s);
     }
-    kept_statistics_.push_back(std::make_shared<upstream::ClusterStats>(store_, name));
+    for (const char* suffix : {"", "_alt"})
+      kept_statistics_.push_back(std::make_shared<upstream::ClusterStats>(store_, std::string(name) + suffix));
   }
-  kept_statistics_.push_back(std::make_shared<proxy::ConnectionManagerStats>(store_, "sim"));
-  kept_statistics_.push_back(std::make_shared<proxy::ListenerStats>(store_, "in"));
+  for (const char* suffix : {"", "_alt"}) {
+    kept_statistics_.push_back(std::make_shared<proxy::ConnectionManagerStats>(store_, std::string("sim") + suffix));
+    kept_statistics_.push_back(std::make_shared<proxy::ListenerStats>(store_, std::string("in") + suffix));
+  }
   event::Publisher::Batch batch;
   publish_clusters(batch);
   publish_routes(batch);
@@ -139,8 +147,8 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
   std::vector<config::ListenerTranslation> listeners;
   if (listening_) {
     auto manager = std::make_shared<proxy::ConnectionManagerConfig>();
-    manager->stat_prefix = "sim";
-    manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, "sim");
+    manager->stat_prefix = random_.below(2) == 0 ? "sim" : "sim_alt";
+    manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, manager->stat_prefix);
     manager->chain = make_chain();
     manager->route_table = publisher_->intern(SlotKind::kRouteTable, "routes");
     manager->access_logs.push_back(logger_);
@@ -166,7 +174,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     listener.spec.accepts_per_turn = 1 + random_.below(16);
     listener.address = *net::Address::from_ip("127.0.0.1", 0);
     listener.options.reuse_port = seed_ % 4 != 0;
-    listener.stat_name = "in";
+    listener.stat_name = random_.below(2) == 0 ? "in" : "in_alt";
     listener.fingerprint = ++versions_;
     listeners.push_back(std::move(listener));
   }
@@ -276,7 +284,8 @@ void SimWorld::update() {
         cluster.spec.max_requests_per_connection = random_.below(2) == 0 ? 1 + random_.below(3) : 0;
         cluster.spec.buffer_limit = random_.below(2) == 0 ? 1024 * 1024 : 500 + random_.below(50'000);
         cluster.spec.idle_timeout = random_.below(2) == 0 ? Duration(1h) : Duration(500ms);
-        cluster.spec.has_retry_budget = random_.below(2) == 0;
+        cluster.spec.breakers.has_retry_budget = random_.below(2) == 0;
+        cluster.spec.stat_name = cluster.spec.name + (random_.below(2) == 0 ? "" : "_alt");
         ++cluster.spec_version;
         break;
       case 4:
@@ -320,7 +329,7 @@ bool SimWorld::step_peers() {
     if (random_.below(4) != 0) moved |= server->step();
   }
   std::erase_if(clients_, [](const auto& client) { return client->done(); });
-  return moved;
+  return network_.step() || moved;
 }
 
 void SimWorld::advance_clock(bool moved) {
@@ -382,13 +391,21 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
   std::map<std::string, uint64_t> counters;
   store_.visit([&](const stats::Sample& sample) {
     std::string name(sample.name);
-    if (sample.type == stats::Type::kGauge && sample.value != 0 && name.find("membership") == std::string::npos) {
+    if (sample.type == stats::Type::kGauge && sample.value != 0) {
       wrong.push_back(name + " is " + std::to_string(static_cast<int64_t>(sample.value)));
     }
     if (sample.type == stats::Type::kCounter) counters[name] = sample.value;
   });
+  uint64_t requests = 0;
+  for (const auto& [name, value] : counters) {
+    if (name.starts_with("http.sim") && name.ends_with(".downstream_rq_total")) requests += value;
+  }
+  if (requests != logger_->lines)
+    wrong.push_back(std::to_string(requests) + " requests and " + std::to_string(logger_->lines) + " log lines");
   for (const char* thing :
-       {"cluster.c0.upstream_cx", "cluster.c1.upstream_cx", "cluster.c2.upstream_cx", "http.sim.downstream_cx"}) {
+       {"cluster.c0.upstream_cx", "cluster.c0_alt.upstream_cx", "cluster.c1.upstream_cx", "cluster.c1_alt.upstream_cx",
+        "cluster.c2.upstream_cx", "cluster.c2_alt.upstream_cx", "http.sim.downstream_cx", "http.sim_alt.downstream_cx",
+        "listener.in.downstream_cx", "listener.in_alt.downstream_cx"}) {
     std::string name(thing);
     if (counters[name + "_total"] != counters[name + "_destroy"]) {
       wrong.push_back(name + "_total is " + std::to_string(counters[name + "_total"]) + ", " + name + "_destroy " +
@@ -402,7 +419,9 @@ std::vector<std::string> SimWorld::drain_and_check() {
   wrong.insert(wrong.end(), server_violations_.begin(), server_violations_.end());
   for (auto& client : clients_) client->leave();
   clients_.clear();
+  network_.set_calm();
   for (int i = 0; i < 200; ++i) {
+    network_.step();
     for (auto& server : servers_) server->step();
     step_lanes();
   }
@@ -414,6 +433,7 @@ std::vector<std::string> SimWorld::drain_and_check() {
   batch.remove(publisher_->intern(SlotKind::kRouteTable, "routes"));
   publisher_->publish(std::move(batch));
   for (int i = 0; i < 400; ++i) {
+    network_.step();
     for (auto& server : servers_) server->step();
     step_lanes();
     clock_.advance(i < 200 ? Duration(50ms) : Duration(30s));
@@ -459,6 +479,9 @@ std::vector<std::string> SimWorld::drain_and_check() {
       if (limit->taken() != 0) wrong.push_back("a circuit breaker's count is " + std::to_string(limit->taken()));
     }
   }
+  servers_.clear();
+  if (network_.open_descriptors() != 0)
+    wrong.push_back(std::to_string(network_.open_descriptors()) + " sockets were never closed");
   return wrong;
 }
 

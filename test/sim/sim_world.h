@@ -1,5 +1,6 @@
 // The whole proxy in one thread: main's lane and two workers on one fake clock, driven turn by turn in random order,
-// with the server's own managers publishing configuration. Its clients and servers are real sockets on loopback.
+// with the server's own managers publishing configuration. It is joined with its clients and servers by a simulated
+// network (sim_network.h).
 #pragma once
 
 #include <map>
@@ -14,6 +15,7 @@
 #include "core/server/worker.h"
 #include "core/stream/access_logger.h"
 #include "test/sim/sim_client.h"
+#include "test/sim/sim_network.h"
 #include "test/sim/sim_server.h"
 #include "test/support/chaos_filter.h"
 #include "test/support/fake_clock.h"
@@ -26,6 +28,7 @@ class CountingLogger final : public stream::AccessLogger {
  public:
   void log(const stream::LogSubject& subject, event::Lane& lane) const override;
   mutable std::map<uint64_t, int> logged;  // by x-sim-id
+  mutable uint64_t lines = 0;
   mutable uint64_t bytes = 0;
   mutable std::map<std::string, uint64_t> details;
 };
@@ -41,6 +44,8 @@ class SimWorld {
   std::vector<std::string> drain_and_check();
   const ClientShared& clients() const { return shared_; }
   uint64_t updates() const { return updates_; }
+  // Of everything that went over the network: the same for the same seed.
+  uint64_t digest() const { return network_.digest(); }
   const std::map<std::string, uint64_t>& details() const { return logger_->details; }
 
  private:
@@ -68,6 +73,7 @@ class SimWorld {
 
   Random random_;
   const uint64_t seed_;
+  SimNetwork network_;
   test::FakeClock clock_;
   test::PluginScope plugins_;
   stats::Store store_;

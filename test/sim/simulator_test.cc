@@ -59,5 +59,22 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
     std::printf("  %s: %llu\n", detail.c_str(), static_cast<unsigned long long>(count));
 }
 
+// What makes a failure worth its seed: the same calls, the same bytes, the same answers.
+TEST(Simulator, ASeedIsAWorld) {
+  for (uint64_t seed : {7u, 8u, 9u}) {
+    uint64_t digests[2];
+    std::map<std::string, uint64_t> details[2];
+    for (int i : {0, 1}) {
+      SimWorld world(seed);
+      world.run(60);
+      EXPECT_EQ(world.drain_and_check(), std::vector<std::string>{}) << "seed " << seed;
+      digests[i] = world.digest();
+      details[i] = world.details();
+    }
+    EXPECT_EQ(digests[0], digests[1]) << "seed " << seed;
+    EXPECT_EQ(details[0], details[1]) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace weir::sim

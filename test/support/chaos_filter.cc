@@ -27,19 +27,39 @@ void ChaosFilter::expect(bool condition, const char* what) {
 void ChaosFilter::Side::on_timer() {
   if (std::exchange(answer_later, false) && filter.stream_ != nullptr) {
     ++filter.config_.record->answered;
+    filter.answered_ = true;
     resume.cancel();
-    filter.stream_->reply_local(418, "chaos_reply", "chaos\n");
+    filter.stream_->reply_local(filter, 418, "chaos_reply", "chaos\n");
     return;
   }
-  resume.resume();
+  filter.go_on(*this);
+}
+
+void ChaosFilter::go_on(Side& side) {
+  if (!side.resume) return;  // gone on already
+  give(side);
+  side.resume.resume();
+}
+
+// While paused: what is kept, or the beginning of it if something follows that the rest can go with.
+void ChaosFilter::give(Side& side) {
+  if (side.kept.empty() || (!side.ended && roll(50))) return;
+  ++config_.record->injected;
+  auto size = static_cast<uint32_t>(side.kept.size());
+  Slices some;
+  side.kept.move_front(side.ended ? size : 1 + random_.below(size), some);
+  side.resume.inject_data(some);
 }
 
 // What every hook ends with.
 Action ChaosFilter::act(filter::Stream& stream, Side& side) {
   const ChaosConfig::Record& record = *config_.record;
+  Side& other = &side == &request_ ? response_ : request_;
+  if (other.resume && !other.answer_later && roll(10)) go_on(other);
   if (roll_mille(config_.answer_per_mille)) {
     if (roll(50)) {
       ++record.answered;
+      answered_ = true;
       return stream.reply_local(418, "chaos_reply", "chaos\n");
     }
     side.answer_later = true;
@@ -59,13 +79,13 @@ Action ChaosFilter::act(filter::Stream& stream, Side& side) {
   return Action::kPause;
 }
 
-Action ChaosFilter::headers(filter::Stream& stream, Side& side, http::HeaderMap& headers, bool end) {
+Action ChaosFilter::headers(filter::Stream& stream, Side& side, bool end) {
   stream_ = &stream;
   expect(!side.headers, "headers twice");
   expect(!completed_, "headers after on_complete");
+  expect(!answered_, "headers after an answer of its own");
   side.headers = true;
   side.ended = end;
-  side.may_split = headers.contains(http::HeaderId::kContentLength);
   return act(stream, side);
 }
 
@@ -75,24 +95,21 @@ Action ChaosFilter::data(filter::Stream& stream, Side& side, Slices& data, bool 
   expect(!side.trailers, "data after trailers");
   expect(!side.resume, "data while paused");
   expect(!completed_, "data after on_complete");
+  expect(!answered_, "data after an answer of its own");
   expect(end || !data.empty(), "no data and no end");
   side.ended = end;
   if (config_.keep_bodies) body += data.to_string();
-  if (!side.held.empty()) {
-    Slices joined;
-    joined.append_all(side.held);
-    joined.append_all(data);
-    data = std::move(joined);
-  }
-  if (!end && side.may_split && !data.empty() && roll(config_.split_percent)) {
-    ++config_.record->split;
-    size_t passed = roll(30) ? std::min<size_t>(1, data.size()) : random_.below(static_cast<uint32_t>(data.size()) + 1);
-    Slices front;
-    data.move_front(passed, front);
-    side.held.append_all(data);
-    data = std::move(front);
-  }
-  return act(stream, side);
+  Slices all = std::move(side.kept);
+  all.append_all(data);
+  size_t passed = all.size();
+  if (!end && roll(config_.split_percent)) passed = random_.below(static_cast<uint32_t>(all.size()) + 1);
+  Action action = act(stream, side);
+  // Of the last piece something may be kept only during a pause.
+  if (side.resume && roll(config_.split_percent)) passed = random_.below(static_cast<uint32_t>(all.size()) + 1);
+  if (passed < all.size()) ++config_.record->split;
+  all.move_front(passed, data);
+  side.kept = std::move(all);
+  return action;
 }
 
 Action ChaosFilter::trailers(filter::Stream& stream, Side& side) {
@@ -100,22 +117,27 @@ Action ChaosFilter::trailers(filter::Stream& stream, Side& side) {
   expect(!side.ended, "trailers after the end");
   expect(!side.resume, "trailers while paused");
   expect(!completed_, "trailers after on_complete");
-  expect(side.held.empty(), "trailers on a message with content-length");
+  expect(!answered_, "trailers after an answer of its own");
   side.ended = true;
   side.trailers = true;
-  return act(stream, side);
+  Action action = act(stream, side);
+  if (!side.kept.empty() && (!side.resume || roll(50))) {
+    ++config_.record->injected;
+    stream.inject_data(side.kept);
+  }
+  return action;
 }
 
-Action ChaosFilter::on_request_headers(filter::Stream& stream, http::HeaderMap& map, bool end) {
-  return headers(stream, request_, map, end);
+Action ChaosFilter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool end) {
+  return headers(stream, request_, end);
 }
 Action ChaosFilter::on_request_data(filter::Stream& stream, Slices& bytes, bool end) {
   return data(stream, request_, bytes, end, config_.record->request_body);
 }
 Action ChaosFilter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) { return trailers(stream, request_); }
-Action ChaosFilter::on_response_headers(filter::Stream& stream, http::HeaderMap& map, bool end) {
+Action ChaosFilter::on_response_headers(filter::Stream& stream, http::HeaderMap&, bool end) {
   expect(request_.headers, "response hook without a request hook");
-  return headers(stream, response_, map, end);
+  return headers(stream, response_, end);
 }
 Action ChaosFilter::on_response_data(filter::Stream& stream, Slices& bytes, bool end) {
   return data(stream, response_, bytes, end, config_.record->response_body);

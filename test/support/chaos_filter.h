@@ -1,10 +1,10 @@
 // An HTTP filter that makes life hard for its neighbours: at random it pauses at every kind of event and resumes
-// inline, at once or by timer, merges and splits what passes, answers or ends the stream. It also checks what the chain
-// promises to every filter: headers, then data, then trailers, one end per direction, on_complete once and nothing
-// after it.
+// inline, from a hook of the other direction or by timer; merges and splits what passes; gives bytes that it kept with
+// its next event, ahead of the trailers or while it is paused; answers or ends the stream. It also checks what the
+// chain promises to every filter: headers, then data, then trailers, one end per direction, nothing but on_complete
+// after an answer of its own, on_complete once and nothing after it.
 //
-// Put one before and one after the filter under test. Bytes are held back (and so split at other places) only where the
-// message has a content-length, because bytes cannot be passed on from a trailers hook.
+// Put one before and one after the filter under test.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ struct ChaosConfig {
     mutable uint64_t live = 0;
     mutable uint64_t paused = 0;
     mutable uint64_t split = 0;
+    mutable uint64_t injected = 0;
     mutable uint64_t answered = 0;
     mutable uint64_t aborted = 0;
     mutable std::vector<std::string> violations;  // of the chain's promises
@@ -62,17 +63,18 @@ class ChaosFilter final : public filter::HttpFilter {
     void on_timer() override;
     ChaosFilter& filter;
     filter::Resume resume;
-    Slices held;
+    Slices kept;  // seen, not passed on
     bool headers = false;
     bool trailers = false;
     bool ended = false;
-    bool may_split = false;
     bool answer_later = false;
   };
-  filter::Action headers(filter::Stream& stream, Side& side, http::HeaderMap& headers, bool end);
+  filter::Action headers(filter::Stream& stream, Side& side, bool end);
   filter::Action data(filter::Stream& stream, Side& side, Slices& data, bool end, std::string& body);
   filter::Action trailers(filter::Stream& stream, Side& side);
   filter::Action act(filter::Stream& stream, Side& side);
+  void give(Side& side);
+  void go_on(Side& side);
   void expect(bool condition, const char* what);
   bool roll(uint32_t percent) { return random_.below(100) < percent; }
   bool roll_mille(uint32_t per_mille) { return random_.below(1000) < per_mille; }
@@ -82,6 +84,7 @@ class ChaosFilter final : public filter::HttpFilter {
   filter::Stream* stream_ = nullptr;
   Side request_{*this};
   Side response_{*this};
+  bool answered_ = false;
   bool completed_ = false;
 };
 

@@ -77,7 +77,9 @@ class FilterHarness final : private filter::StreamHost {
   void run(Duration longest = 2s);
   // One turn of the lane without moving the clock.
   void turn();
-  // The client goes away: the stream is completed and destroyed at the end of the turn.
+  // The client goes away: the stream is completed, and destroyed at the end of the turn. client_leaves() may be called
+  // from within a hook, disconnect() runs the turn too.
+  void client_leaves() { finish(); }
   void disconnect();
 
   const Message& request() const { return request_; }    // as the terminal filter saw it

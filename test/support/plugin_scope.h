@@ -37,6 +37,9 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
     return nullptr;
   }
+  bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
+    return false;
+  }
   size_t errors() const override { return errors_.size(); }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 

@@ -19,6 +19,7 @@
  *
  * Log of changes (one line per bump of major.minor; also in CHANGELOG.md):
  *   0.1  2026-11-22  first draft: HTTP filter, load balancer
+ *   0.2  2026-11-26  body_* also in trailers hooks: bytes ahead of the trailers
  */
 #ifndef WEIR_PLUGIN_H
 #define WEIR_PLUGIN_H
@@ -31,7 +32,7 @@ extern "C" {
 #endif
 
 #define WEIR_ABI_MAJOR 0u
-#define WEIR_ABI_MINOR 1u
+#define WEIR_ABI_MINOR 2u
 
 /* ---- Words of both sides ------------------------------------------------------------------------------------------
  */
@@ -120,8 +121,9 @@ typedef struct weir_api {
   int32_t (*add_header)(weir_stream stream, uint32_t map, weir_bytes name, weir_bytes value);
   int32_t (*remove_header)(weir_stream stream, uint32_t map, weir_bytes name);
 
-  /* The piece of a body that the running data hook was called with. [worker] Who changes the length of a body removes
-   * content-length from the headers before they go on. */
+  /* The piece of a body that the running data hook was called with; in a trailers hook, an empty piece that goes on
+   * ahead of the trailers. [worker] Who changes the length of a body removes content-length from the headers before
+   * they go on. */
 
   int32_t (*body_views)(weir_stream stream, weir_bytes* views, uint32_t room, uint32_t* count, uint64_t* total);
   int32_t (*body_drain)(weir_stream stream, uint64_t size); /* from the front */

@@ -158,7 +158,7 @@ void AdminConnection::send_piece() {
 void AdminConnection::on_drained() {
   if (phase_ != Phase::kSending) return;
   if (body_sent_ == body_.size()) return finish();
-  server_.lane_.arm_in(next_turn_, Duration::zero());
+  server_.lane_.at_next_turn(next_turn_);
 }
 
 void AdminConnection::finish() {
@@ -174,7 +174,7 @@ void AdminConnection::finish() {
   }
   server_.lane_.arm_in(idle_, server_.options_.idle_timeout);
   // Requests that are waiting already are not answered in one go.
-  server_.lane_.arm_in(next_turn_, Duration::zero());
+  server_.lane_.at_next_turn(next_turn_);
 }
 
 void AdminConnection::on_next_turn() {
@@ -199,7 +199,6 @@ void AdminConnection::on_idle() {
 
 void AdminConnection::on_closed(net::CloseReason) {
   idle_.cancel();
-  next_turn_.cancel();
   server_.lane_.defer_delete(*this);
 }
 

@@ -59,10 +59,10 @@ class AdminConnection final : public net::ConnectionHandler,
    private:
     AdminConnection& owner_;
   };
-  class NextTurn final : public event::Timer {
+  class NextTurn final : public event::EndOfTurn {
    public:
     explicit NextTurn(AdminConnection& owner) : owner_(owner) {}
-    void on_timer() override { owner_.on_next_turn(); }
+    void on_end_of_turn() override { owner_.on_next_turn(); }
 
    private:
     AdminConnection& owner_;

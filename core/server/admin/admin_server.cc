@@ -9,6 +9,7 @@
 #include "core/http/header_map.h"
 #include "core/server/admin/access_rules.h"
 #include "core/server/admin/admin_connection.h"
+#include "core/server/admin/json.h"
 
 namespace weir::admin {
 namespace {
@@ -81,7 +82,6 @@ void AdminServer::erase(AdminConnection& connection) {
 
 void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, bool unix_socket,
                          AdminResponse& response) {
-  using http::HeaderId;
   rq_total_.inc();
   AdminRequest request;
   request.method = headers.method();
@@ -92,7 +92,18 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
   size_t question = std::min(target.find('?'), target.size());
   request.path = target.substr(0, question);
   if (question < target.size()) parse_form(target.substr(question + 1), request.parameters);
+  bool json = request.get("format") == "json";
+  dispatch(headers, target, unix_socket, request, response);
+  if (json && response.status >= 400 && response.content_type.starts_with("text/plain")) {
+    std::string error = std::move(response.body);
+    while (error.ends_with('\n')) error.pop_back();
+    response.answer_json_text("{\"error\":" + json_text(error) + "}\n");
+  }
+}
 
+void AdminServer::dispatch(const http::HeaderMap& headers, std::string_view target, bool unix_socket,
+                           AdminRequest& request, AdminResponse& response) {
+  using http::HeaderId;
   auto at = endpoints_.find(request.path);
   bool any_host = unix_socket || request.authority.empty() || (at != endpoints_.end() && at->second.options.any_host);
   if (!any_host && !host_allowed(request.authority, options_.allowed_hosts)) {
@@ -107,7 +118,8 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
   if (options_.allow_path && !options_.allow_path(request.path)) {
     return response.fail(403, std::string(request.path) + ": admin.allow_paths does not allow this endpoint\n");
   }
-  const Access access = at->second.options.access;
+  const HandlerOptions& options = at->second.options;
+  const Access access = options.access;
   bool allowed = read ? access != Access::kChange : request.is_post() && access != Access::kRead;
   if (!allowed) {
     std::string how = "  curl -X POST http://" +
@@ -120,7 +132,13 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
                                                                        : "GET, HEAD, POST");
     return;
   }
-  if (is_form(headers.get(HeaderId::kContentType))) parse_form(body, request.parameters);
+  if (is_form(headers.get(HeaderId::kContentType))) parse_form(request.body, request.parameters);
+  request.format = request.get("format").value_or(options.formats.front());
+  if (std::find(options.formats.begin(), options.formats.end(), request.format) == options.formats.end()) {
+    std::string all;
+    for (std::string_view format : options.formats) (all += all.empty() ? "" : ", ") += format;
+    return response.fail(400, "format: \"" + std::string(request.format) + "\" is not one of " + all + "\n");
+  }
   at->second.handler(request, response);
 }
 

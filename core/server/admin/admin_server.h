@@ -39,6 +39,8 @@ struct HandlerOptions {
   Access access = Access::kRead;
   std::string help = {};
   std::vector<ParameterHelp> parameters = {};
+  // What ?format= may be; the first is the default. /help mentions it.
+  std::vector<std::string_view> formats = {"text", "json"};
   bool any_host = false;  // tells nothing worth protecting: health checkers may use any name for the host
 };
 
@@ -84,6 +86,8 @@ class AdminServer final : public net::AcceptHandler {
   friend class AdminConnection;
   // All checks, then the endpoint. `local_only`: the connection came over a Unix socket.
   void answer(const http::HeaderMap& headers, std::string_view body, bool unix_socket, AdminResponse& response);
+  void dispatch(const http::HeaderMap& headers, std::string_view target, bool unix_socket, AdminRequest& request,
+                AdminResponse& response);
   void answer_unknown(std::string_view path, AdminResponse& response);
   bool close_an_idle_connection();
   void erase(AdminConnection& connection);

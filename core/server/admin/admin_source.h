@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/lb/host.h"
@@ -15,6 +18,9 @@
 
 namespace google::protobuf {
 class Message;
+}
+namespace weir::runtime {
+class Layers;
 }
 namespace envoy::admin::v3 {
 class CommandLineOptions;
@@ -61,25 +67,41 @@ struct ResourceView {
   std::string_view version = {};  // dynamic ones
 };
 
+// What came of the last time that the configuration was read again.
+struct ReloadView {
+  WallTime at{};
+  std::string_view error;  // empty: it is in force
+};
+
 class AdminSource {
  public:
   virtual ~AdminSource() = default;
 
   virtual ServerState state() const = 0;
-  virtual std::string version() const = 0;  // "hash/0.1.0/Clean/RELEASE/..."
-  virtual Duration uptime() const = 0;      // of this process
+  virtual std::string version() const = 0;  // "hash/0.1.0/Clean/RELEASE/none"
+  virtual std::optional<ReloadView> last_reload() const = 0;
+  virtual Duration uptime() const = 0;  // of this process
   virtual Duration uptime_all_epochs() const { return uptime(); }
   virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;
   virtual WallTime bootstrap_loaded_at() const = 0;
   virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;
   virtual stats::Store& stats() = 0;
+  virtual std::span<const stats::Tag> stats_tags() const = 0;  // of every statistic
 
   virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
   virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
 
-  // Begins to shut down; returns at once and destroys nothing: the answer is still to be sent.
+  virtual const runtime::Layers& runtime() const = 0;
+  // Overrides of runtime values: key and text, an empty text removes one. False: there is no admin layer.
+  virtual bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) = 0;
+
+  // The process ends without draining, as published; returns at once and destroys nothing: the answer is still to be
+  // sent.
   virtual void shutdown() = 0;
+  // Listeners accept no more; `graceful`: only after the drain time, over which connections are told to end
+  // (`keep_accepting`: not even then).
+  virtual void drain_listeners(bool graceful, bool keep_accepting) = 0;
   virtual void fail_health_check(bool fail) = 0;
   virtual void reopen_logs() = 0;
 };

@@ -135,12 +135,10 @@ void fill_host(const lb::HostEntry& entry, envoy::admin::v3::HostStatus& out) {
 }
 
 void clusters(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
-  std::string_view format = request.get("format").value_or("text");
-  if (format == "text") {
+  if (!request.wants_json()) {
     source.for_each_cluster([&](const ClusterView& cluster) { ClusterText(cluster, response.body); });
     return;
   }
-  if (format != "json") return response.fail(400, "format: \"" + std::string(format) + "\" is not one of text, json\n");
   envoy::admin::v3::Clusters all;
   source.for_each_cluster([&](const ClusterView& cluster) {
     auto& status = *all.add_cluster_statuses();
@@ -156,8 +154,7 @@ void clusters(const AdminSource& source, const AdminRequest& request, AdminRespo
 }
 
 void listeners(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
-  std::string_view format = request.get("format").value_or("text");
-  if (format == "text") {
+  if (!request.wants_json()) {
     source.for_each_listener([&](const ListenerView& listener) {
       for (const net::Address& address : listener.addresses) {
         response.body += std::string(listener.name) + "::" + address.to_string() + "\n";
@@ -165,7 +162,6 @@ void listeners(const AdminSource& source, const AdminRequest& request, AdminResp
     });
     return;
   }
-  if (format != "json") return response.fail(400, "format: \"" + std::string(format) + "\" is not one of text, json\n");
   envoy::admin::v3::Listeners all;
   source.for_each_listener([&](const ListenerView& listener) {
     auto& status = *all.add_listener_statuses();
@@ -181,9 +177,9 @@ void listeners(const AdminSource& source, const AdminRequest& request, AdminResp
 }  // namespace
 
 void add_cluster_endpoints(AdminServer& server, AdminSource& source) {
-  server.add("/clusters", {.help = "clusters and their hosts", .parameters = {{"format=FORMAT", "text or json"}}},
+  server.add("/clusters", {.help = "clusters and their hosts"},
              [&source](const AdminRequest& request, AdminResponse& response) { clusters(source, request, response); });
-  server.add("/listeners", {.help = "listeners and their addresses", .parameters = {{"format=FORMAT", "text or json"}}},
+  server.add("/listeners", {.help = "listeners and their addresses"},
              [&source](const AdminRequest& request, AdminResponse& response) { listeners(source, request, response); });
 }
 

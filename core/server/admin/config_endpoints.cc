@@ -19,12 +19,6 @@ using google::protobuf::FieldMask;
 using google::protobuf::Message;
 using google::protobuf::util::FieldMaskUtil;
 
-void set_time(WallTime time, google::protobuf::Timestamp& out) {
-  int64_t ns = time.time_since_epoch().count();
-  out.set_seconds(ns / 1'000'000'000);
-  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000 / 1'000'000 * 1'000'000));
-}
-
 void pack_redacted(const Message& message, Any& out) {
   std::unique_ptr<Message> copy(message.New());
   copy->CopyFrom(message);
@@ -219,11 +213,13 @@ void add_config_endpoints(AdminServer& server, AdminSource& source) {
        .parameters = {{"resource=FIELD", "one list only: static_clusters, dynamic_listeners, ..."},
                       {"mask=FIELDS", "these fields only"},
                       {"name_regex=REGEX", "resources of these names only"},
-                      {"include_eds", "endpoints too"}}},
+                      {"include_eds", "endpoints too"}},
+       .formats = {"json"}},
       [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
-  server.add("/certs", {.help = "certificates in use, as JSON"}, [](const AdminRequest&, AdminResponse& response) {
-    answer_json(envoy::admin::v3::Certificates(), Defaults::kPrint, response);
-  });
+  server.add("/certs", {.help = "certificates in use, as JSON", .formats = {"json"}},
+             [](const AdminRequest&, AdminResponse& response) {
+               answer_json(envoy::admin::v3::Certificates(), Defaults::kPrint, response);
+             });
 }
 
 }  // namespace weir::admin

@@ -21,6 +21,7 @@ void add_endpoints(AdminServer& server, AdminSource& source) {
   add_server_endpoints(server, source);
   add_stats_endpoints(server, source);
   add_cluster_endpoints(server, source);
+  add_runtime_endpoints(server, source);
   add_config_endpoints(server, source);
 }
 

@@ -14,6 +14,7 @@ void add_pages(AdminServer& server, AdminSource& source);              // /, /he
 void add_server_endpoints(AdminServer& server, AdminSource& source);   // /ready, /server_info, /memory, /logging, ...
 void add_stats_endpoints(AdminServer& server, AdminSource& source);    // /stats, /stats/prometheus, /reset_counters
 void add_cluster_endpoints(AdminServer& server, AdminSource& source);  // /clusters, /listeners
+void add_runtime_endpoints(AdminServer& server, AdminSource& source);  // /runtime, /runtime_modify
 void add_config_endpoints(AdminServer& server, AdminSource& source);   // /config_dump, /certs
 
 }  // namespace weir::admin

@@ -1,7 +1,9 @@
 #include "core/server/admin/json.h"
 
 #include "core/net/address.h"
+#include "core/stats/escape.h"
 #include "envoy/config/core/v3/address.pb.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace weir::admin {
@@ -14,6 +16,26 @@ void answer_json(const google::protobuf::Message& message, Defaults defaults, Ad
   response.content_type = "application/json";
   auto status = google::protobuf::util::MessageToJsonString(message, &response.body, options);
   if (!status.ok()) response.fail(500, "cannot print this as JSON: " + std::string(status.message()) + "\n");
+}
+
+void set_time(WallTime time, google::protobuf::Timestamp& out) {
+  int64_t ns = time.time_since_epoch().count();
+  out.set_seconds(ns / 1'000'000'000);
+  out.set_nanos(static_cast<int32_t>(ns % 1'000'000'000 / 1'000'000 * 1'000'000));
+}
+
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  stats::append_escaped(out, text, stats::Escape::kJson);
+  return out + '"';
+}
+
+void answer_ok(const AdminRequest& request, AdminResponse& response) {
+  if (request.wants_json()) {
+    response.answer_json_text("{\"result\":\"OK\"}\n");
+  } else {
+    response.body = "OK\n";
+  }
 }
 
 void fill_address(const net::Address& address, envoy::config::core::v3::Address& out) {

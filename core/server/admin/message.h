@@ -21,8 +21,10 @@ struct AdminRequest {
   std::string_view authority;  // empty if the client sent none
   Parameters parameters;       // of the query, then those of a form in the body
   std::string_view body;
+  std::string_view format;  // of the answer: one of the endpoint's, the first if the client does not care
 
   bool is_post() const { return method == "POST"; }
+  bool wants_json() const { return format == "json"; }
   bool has(std::string_view name) const { return get(name).has_value(); }
   // The first value of the name.
   std::optional<std::string_view> get(std::string_view name) const {
@@ -40,6 +42,10 @@ struct AdminResponse {
   std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
   bool close = false;                                        // the connection ends with this answer
 
+  void answer_json_text(std::string json) {
+    content_type = "application/json";
+    body = std::move(json);
+  }
   void fail(int code, std::string text) {
     status = code;
     content_type = "text/plain; charset=UTF-8";

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "core/server/admin/endpoints.h"
+#include "core/server/admin/json.h"
 
 namespace weir::admin {
 namespace {
@@ -106,6 +107,16 @@ void append_clusters(const AdminSource& source, std::string& out) {
   if (count > kShown) out += "<p>" + std::to_string(count - kShown) + " more: <a href=\"clusters\">/clusters</a></p>\n";
 }
 
+// Its own parameters, and the format if there is more choice than everywhere.
+std::vector<ParameterHelp> parameters_of(const HandlerOptions& options) {
+  std::vector<ParameterHelp> all = options.parameters;
+  if (options.formats.size() < 2 || options.formats == HandlerOptions().formats) return all;
+  std::string formats;
+  for (std::string_view format : options.formats) (formats += formats.empty() ? "" : ", ") += format;
+  all.push_back({"format=FORMAT", std::move(formats)});
+  return all;
+}
+
 void append_endpoints(const AdminServer& server, std::string& out) {
   out += "<h2>Endpoints</h2>\n<table>\n<tr><th>Endpoint</th><th>What it does</th></tr>\n";
   for (const auto& [path, endpoint] : server.endpoints()) {
@@ -118,7 +129,7 @@ void append_endpoints(const AdminServer& server, std::string& out) {
       out += "<a href=\"" + name.substr(1) + "\">" + name + "</a>";
     }
     out += "</td><td>" + escaped(endpoint.options.help);
-    for (const ParameterHelp& parameter : endpoint.options.parameters) {
+    for (const ParameterHelp& parameter : parameters_of(endpoint.options)) {
       out += "<small><code>" + escaped(parameter.name) + "</code> " + escaped(parameter.help) + "</small>";
     }
     out += "</td></tr>\n";
@@ -144,11 +155,41 @@ void index(const AdminServer& server, const AdminSource& source, AdminResponse& 
   out += "</main>\n</body>\n</html>\n";
 }
 
-void help(const AdminServer& server, AdminResponse& response) {
+std::string_view methods_of(Access access) {
+  switch (access) {
+    case Access::kRead:
+      return "";
+    case Access::kChange:
+      return " (POST)";
+    case Access::kReadOrChange:
+      return " (GET, or POST to change)";
+  }
+  return "";
+}
+
+std::string help_json(const AdminServer& server) {
+  std::string out = "{\"endpoints\":[";
+  for (const auto& [path, endpoint] : server.endpoints()) {
+    const Access access = endpoint.options.access;
+    out += (out.ends_with('[') ? "\n {\"path\":" : ",\n {\"path\":") + json_text(path);
+    out += ",\"methods\":[";
+    out += access == Access::kRead ? "\"GET\"" : access == Access::kChange ? "\"POST\"" : "\"GET\",\"POST\"";
+    out += "],\"help\":" + json_text(endpoint.options.help) + ",\"parameters\":[";
+    for (const ParameterHelp& parameter : parameters_of(endpoint.options)) {
+      if (!out.ends_with('[')) out += ',';
+      out += "{\"name\":" + json_text(parameter.name) + ",\"help\":" + json_text(parameter.help) + "}";
+    }
+    out += "]}";
+  }
+  return out + "\n]}\n";
+}
+
+void help(const AdminServer& server, const AdminRequest& request, AdminResponse& response) {
+  if (request.wants_json()) return response.answer_json_text(help_json(server));
   size_t width = 0;
   for (const auto& [path, endpoint] : server.endpoints()) {
     width = std::max(width, path.size());
-    for (const ParameterHelp& parameter : endpoint.options.parameters)
+    for (const ParameterHelp& parameter : parameters_of(endpoint.options))
       width = std::max(width, parameter.name.size() + 4);
   }
   std::string& out = response.body;
@@ -159,20 +200,25 @@ void help(const AdminServer& server, AdminResponse& response) {
     out += text;
     out += '\n';
   };
-  out += "admin commands are:\n";
+  out += "admin commands are (?format=json: the answer as JSON):\n";
   for (const auto& [path, endpoint] : server.endpoints()) {
-    row("  ", path, endpoint.options.help + (endpoint.options.access == Access::kChange ? " (POST)" : ""));
-    for (const ParameterHelp& parameter : endpoint.options.parameters) row("      ", parameter.name, parameter.help);
+    row("  ", path, endpoint.options.help + std::string(methods_of(endpoint.options.access)));
+    for (const ParameterHelp& parameter : parameters_of(endpoint.options))
+      row("      ", parameter.name, parameter.help);
   }
 }
 
 }  // namespace
 
 void add_pages(AdminServer& server, AdminSource& source) {
-  server.add("/", {.help = "this server at a glance, for browsers"},
-             [&server, &source](const AdminRequest&, AdminResponse& response) { index(server, source, response); });
+  server.add("/",
+             {.help = "this server at a glance, for browsers; as JSON what /help says", .formats = {"html", "json"}},
+             [&server, &source](const AdminRequest& request, AdminResponse& response) {
+               if (request.wants_json()) return response.answer_json_text(help_json(server));
+               index(server, source, response);
+             });
   server.add("/help", {.help = "this list"},
-             [&server](const AdminRequest&, AdminResponse& response) { help(server, response); });
+             [&server](const AdminRequest& request, AdminResponse& response) { help(server, request, response); });
 }
 
 }  // namespace weir::admin

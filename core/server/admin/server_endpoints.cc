@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <vector>
 
 #include "core/base/log.h"
 #include "core/server/admin/endpoints.h"
@@ -11,14 +12,31 @@
 #include "envoy/admin/v3/memory.pb.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "google/protobuf/util/time_util.h"
 
 namespace weir::admin {
 namespace {
 
-void ready(const AdminSource& source, AdminResponse& response) {
+void ready(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
   ServerState state = source.state();
   response.status = state == ServerState::kLive ? 200 : 503;
-  response.body = std::string(state_name(state)) + "\n";
+  std::string name(state_name(state));
+  if (request.wants_json()) {
+    response.answer_json_text("{\"state\":\"" + name + "\"}\n");
+  } else {
+    response.body = name + "\n";
+  }
+}
+
+// What weir adds to the published message, under a key of its own.
+std::string additions(const AdminSource& source) {
+  auto reload = source.last_reload();
+  if (!reload.has_value()) return R"({"last_reload": null})";
+  google::protobuf::Timestamp at;
+  set_time(reload->at, at);
+  std::string time = google::protobuf::util::TimeUtil::ToString(at);
+  if (reload->error.empty()) return R"({"last_reload": {"ok": true, "at": ")" + time + "\"}}";
+  return R"({"last_reload": {"ok": false, "at": ")" + time + R"(", "error": )" + json_text(reload->error) + "}}";
 }
 
 void server_info(const AdminSource& source, AdminResponse& response) {
@@ -36,6 +54,10 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   *info.mutable_node() = source.bootstrap().node();
   redact(*info.mutable_node());
   answer_json(info, Defaults::kPrint, response);
+  if (response.status != 200) return;
+  response.body.resize(response.body.find_last_of('}'));
+  while (response.body.ends_with('\n')) response.body.pop_back();
+  response.body += ",\n \"weir\": " + additions(source) + "\n}\n";
 }
 
 uint64_t resident_bytes() {
@@ -57,63 +79,118 @@ void memory(AdminResponse& response) {
   answer_json(memory, Defaults::kPrint, response);
 }
 
-void logging(const AdminRequest& request, AdminResponse& response) {
-  if (request.has("level")) {
+// "net:debug,http:trace", or one component and its level. Nothing changes if anything is wrong.
+bool read_levels(const AdminRequest& request, std::vector<std::pair<size_t, log::Level>>& out, std::string& error) {
+  auto add = [&](std::string_view name, std::string_view wanted) {
+    size_t component = log::component_index(name);
     log::Level level;
-    std::string wanted(*request.get("level"));
-    if (!request.is_post())
-      return response.fail(405, "changing the level wants a POST: curl -X POST .../logging?level=" + wanted + "\n");
-    if (!log::parse_level(wanted, level)) {
-      return response.fail(
-          400, "level: \"" + wanted + "\" is not one of trace, debug, info, warning, error, critical, off\n");
+    if (component == log::kComponentCount) {
+      error = std::string(name) + ": not a component; there are ";
+      for (std::string_view one : log::kComponents) (error += one == log::kComponents[0] ? "" : ", ") += one;
+    } else if (!log::parse_level(wanted, level)) {
+      error = std::string(name) + ": \"" + std::string(wanted) +
+              "\" is not one of trace, debug, info, warning, error, critical, off";
+    } else {
+      out.emplace_back(component, level);
     }
-    log::set_level(level);
-  } else if (!request.parameters.empty()) {
-    return response.fail(
-        400, request.parameters[0].first +
-                 ": not a parameter here; levels of single components are not supported by weir yet, use level=\n");
+    return error.empty();
+  };
+  for (const auto& [name, value] : request.parameters) {
+    if (name == "format") continue;
+    if (name == "level") {
+      for (std::string_view component : log::kComponents) {
+        if (!add(component, value)) {
+          error = "level" + error.substr(error.find(':'));
+          return false;
+        }
+      }
+    } else if (name == "paths") {
+      for (std::string_view rest = value; !rest.empty();) {
+        std::string_view one = rest.substr(0, rest.find(','));
+        rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+        size_t colon = std::min(one.find(':'), one.size());
+        if (!add(one.substr(0, colon), colon < one.size() ? one.substr(colon + 1) : std::string_view())) return false;
+      }
+    } else if (!add(name, value)) {
+      return false;
+    }
   }
-  auto level = static_cast<log::Level>(log::current_level.load(std::memory_order_relaxed));
-  response.body = "active loggers:\n  weir: " + std::string(log::level_name(level)) + "\n";
+  return true;
+}
+
+void logging(const AdminRequest& request, AdminResponse& response) {
+  std::vector<std::pair<size_t, log::Level>> levels;
+  std::string error;
+  if (!read_levels(request, levels, error)) return response.fail(400, error + "\n");
+  if (!levels.empty() && !request.is_post()) return response.fail(405, "changing a level wants a POST\n");
+  for (auto [component, level] : levels) log::set_component_level(component, level);
+  std::string json;
+  response.body = "active loggers:\n";
+  for (size_t i = 0; i < log::kComponentCount; ++i) {
+    std::string name(log::kComponents[i]), level(log::level_name(log::component_level(i)));
+    response.body += "  " + name + ": " + level + "\n";
+    json += (json.empty() ? "\"" : ",\"") + name + "\":\"" + level + "\"";
+  }
+  if (request.wants_json()) response.answer_json_text("{\"loggers\":{" + json + "}}\n");
+}
+
+void drain_listeners(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  if (request.has("inboundonly"))
+    return response.fail(400, "inboundonly: weir does not look at the traffic direction of listeners yet\n");
+  bool graceful = request.has("graceful"), skip_exit = request.has("skip_exit");
+  if (skip_exit && !graceful) return response.fail(400, "skip_exit: only together with graceful\n");
+  source.drain_listeners(graceful, skip_exit);
+  answer_ok(request, response);
 }
 
 }  // namespace
 
 void add_server_endpoints(AdminServer& server, AdminSource& source) {
   server.add("/ready", {.help = "200 and LIVE if the server takes traffic, else 503 and its state", .any_host = true},
-             [&source](const AdminRequest&, AdminResponse& response) { ready(source, response); });
-  server.add("/server_info", {.help = "version, state, uptime, command line and node, as JSON"},
+             [&source](const AdminRequest& request, AdminResponse& response) { ready(source, request, response); });
+  server.add("/live", {.help = "200 as long as the process answers, also while it starts and drains", .any_host = true},
+             answer_ok);
+  server.add("/server_info",
+             {.help = "version, state, uptime, command line, node, and what came of the last SIGHUP, as JSON",
+              .formats = {"json"}},
              [&source](const AdminRequest&, AdminResponse& response) { server_info(source, response); });
-  server.add("/memory", {.help = "bytes of memory in use, as JSON"},
+  server.add("/memory", {.help = "bytes of memory in use, as JSON", .formats = {"json"}},
              [](const AdminRequest&, AdminResponse& response) { memory(response); });
   server.add("/logging",
              {.access = Access::kReadOrChange,
-              .help = "the log level; POST changes it",
-              .parameters = {{"level=LEVEL", "trace, debug, info, warning, error, critical, off"}}},
-             [](const AdminRequest& request, AdminResponse& response) { logging(request, response); });
+              .help = "the log levels; POST changes them",
+              .parameters = {{"level=LEVEL", "of all: trace, debug, info, warning, error, critical, off"},
+                             {"paths=NAME:LEVEL,...", "of these components"},
+                             {"NAME=LEVEL", "of this component"}}},
+             logging);
   server.add("/hot_restart_version", {.help = "the version of the hot restart protocol"},
-             [](const AdminRequest&, AdminResponse& response) { response.body = "disabled\n"; });
-  server.add("/quitquitquit", {.access = Access::kChange, .help = "shut the server down"},
-             [&source](const AdminRequest&, AdminResponse& response) {
-               response.body = "OK\n";
+             [](const AdminRequest& request, AdminResponse& response) {
+               if (request.wants_json()) return response.answer_json_text("{\"hot_restart_version\":\"disabled\"}\n");
+               response.body = "disabled\n";
+             });
+  auto change = [&](std::string path, std::string help, void (*act)(AdminSource&)) {
+    server.add(std::move(path), {.access = Access::kChange, .help = std::move(help)},
+               [&source, act](const AdminRequest& request, AdminResponse& response) {
+                 act(source);
+                 answer_ok(request, response);
+               });
+  };
+  server.add("/quitquitquit", {.access = Access::kChange, .help = "end the process at once; SIGTERM drains first"},
+             [&source](const AdminRequest& request, AdminResponse& response) {
+               answer_ok(request, response);
                response.close = true;
                source.shutdown();
              });
-  server.add("/healthcheck/fail", {.access = Access::kChange, .help = "answer health checks with failure from now on"},
-             [&source](const AdminRequest&, AdminResponse& response) {
-               source.fail_health_check(true);
-               response.body = "OK\n";
-             });
-  server.add("/healthcheck/ok", {.access = Access::kChange, .help = "answer health checks with success again"},
-             [&source](const AdminRequest&, AdminResponse& response) {
-               source.fail_health_check(false);
-               response.body = "OK\n";
-             });
-  server.add("/reopen_logs", {.access = Access::kChange, .help = "open all log files anew, for rotation"},
-             [&source](const AdminRequest&, AdminResponse& response) {
-               source.reopen_logs();
-               response.body = "OK\n";
-             });
+  server.add(
+      "/drain_listeners",
+      {.access = Access::kChange,
+       .help = "accept no more connections",
+       .parameters = {{"graceful", "only after the drain time, over which connections are told to end"},
+                      {"skip_exit", "with graceful: not even then"}}},
+      [&source](const AdminRequest& request, AdminResponse& response) { drain_listeners(source, request, response); });
+  change("/healthcheck/fail", "not ready from now on", [](AdminSource& source) { source.fail_health_check(true); });
+  change("/healthcheck/ok", "ready again", [](AdminSource& source) { source.fail_health_check(false); });
+  change("/reopen_logs", "open all log files anew, for rotation", [](AdminSource& source) { source.reopen_logs(); });
 }
 
 }  // namespace weir::admin

@@ -3,6 +3,7 @@
 
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/admin/json.h"
 #include "core/stats/render.h"
 
 namespace weir::admin {
@@ -52,51 +53,47 @@ bool type_filter(const AdminRequest& request, const stats::Store& store, NameFil
   return true;
 }
 
-void stats(stats::Store& store, const AdminRequest& request, std::string_view format, AdminResponse& response) {
+void stats(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  stats::Store& store = source.stats();
   stats::RenderOptions options;
+  options.tags = source.stats_tags();
   options.used_only = request.has("usedonly");
   std::string_view buckets = request.get("histogram_buckets").value_or("summary");
-  if (buckets != "summary" && format != "prometheus") {
+  if (buckets != "summary" && request.format != "prometheus") {
     return response.fail(400, "histogram_buckets: only summary is supported by weir yet\n");
   }
   if (!regex_filter(request, options.filter, response) || !type_filter(request, store, options.filter, response))
     return;
-  if (format == "json") {
+  if (request.wants_json()) {
     response.content_type = "application/json";
     response.body = stats::render_json(store, options);
-  } else if (format == "prometheus") {
+  } else if (request.format == "prometheus") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.body = stats::render_prometheus(store, options);
-  } else if (format == "text") {
-    response.body = stats::render_text(store, options);
   } else {
-    response.fail(400, "format: \"" + std::string(format) + "\" is not one of text, json, prometheus\n");
+    response.body = stats::render_text(store, options);
   }
 }
 
-std::vector<ParameterHelp> parameters(bool with_format) {
-  std::vector<ParameterHelp> all = {{"usedonly", "only what was ever counted"},
-                                    {"filter=REGEX", "only names in which this is found"},
-                                    {"type=TYPE", "Counters, Gauges or Histograms"}};
-  if (with_format) all.push_back({"format=FORMAT", "text, json or prometheus"});
-  return all;
+std::vector<ParameterHelp> parameters() {
+  return {{"usedonly", "only what was ever counted"},
+          {"filter=REGEX", "only names in which this is found"},
+          {"type=TYPE", "Counters, Gauges or Histograms"}};
 }
 
 }  // namespace
 
 void add_stats_endpoints(AdminServer& server, AdminSource& source) {
-  server.add("/stats", {.help = "all statistics", .parameters = parameters(true)},
-             [&source](const AdminRequest& request, AdminResponse& response) {
-               stats(source.stats(), request, request.get("format").value_or("text"), response);
-             });
-  server.add("/stats/prometheus", {.help = "all statistics for Prometheus", .parameters = parameters(false)},
-             [&source](const AdminRequest& request, AdminResponse& response) {
-               stats(source.stats(), request, "prometheus", response);
-             });
+  auto answer = [&source](const AdminRequest& request, AdminResponse& response) { stats(source, request, response); };
+  server.add("/stats",
+             {.help = "all statistics", .parameters = parameters(), .formats = {"text", "json", "prometheus"}}, answer);
+  server.add("/stats/prometheus",
+             {.help = "all statistics for Prometheus", .parameters = parameters(), .formats = {"prometheus", "json"}},
+             answer);
   server.add("/reset_counters", {.access = Access::kChange, .help = "set all counters to zero"},
-             [&source](const AdminRequest&, AdminResponse& response) {
+             [&source](const AdminRequest& request, AdminResponse& response) {
                source.stats().reset_counters();
-               response.body = "OK\n";
+               answer_ok(request, response);
              });
 }
 

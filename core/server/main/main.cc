@@ -1,58 +1,50 @@
 // The weir binary.
 #include <google/protobuf/descriptor.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
+#include "core/base/assert.h"
 #include "core/base/log.h"
+#include "core/base/log_format.h"
 #include "core/config/diagnostics.h"
 #include "core/config/field_table.h"
-#include "core/config/proto_loader.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/server/main/build_version.h"
+#include "core/server/main/commands.h"
 #include "core/server/options.h"
 #include "core/server/server.h"
+#include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
 namespace {
 
-// Slots of a configuration that will never be published.
-class NumberedSlots final : public SlotNames {
- public:
-  event::SlotId intern(event::SlotKind kind, std::string_view name) override {
-    auto& names = names_[static_cast<size_t>(kind)];
-    auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
-    return {kind, it->second};
-  }
-
- private:
-  std::map<std::string, uint32_t> names_[event::kSlotKinds];
-};
-
 int validate(const Options& options, const filter::Registry& registry) {
-  stats::Store store;
   config::Diagnostics diagnostics;
-  config::PositionIndex positions;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
-  config::BootstrapSource source;
-  source.path = options.config_path;
-  source.overlay = options.config_yaml;
-  if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
-  config::load_bootstrap(source, bootstrap, positions, diagnostics);
-  NumberedSlots slots;
-  Configuration configuration = translate_bootstrap(bootstrap, positions, registry, store, slots, diagnostics);
+  config::PositionIndex positions;
+  read_bootstrap(options, bootstrap, positions, diagnostics);
+  find_faults(bootstrap, positions, options, registry, diagnostics);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {
-    std::string text = diagnostics.text();
-    fprintf(stderr, "%s", text.c_str());
+    fprintf(stderr, "%s", diagnostics.text().c_str());
     if (!diagnostics.has_errors()) {
       printf("configuration '%s' OK\n", options.config_path.empty() ? "--config-yaml" : options.config_path.c_str());
     }
   }
   return diagnostics.has_errors() ? 1 : 0;
+}
+
+filter::Registry all_plugins() {
+  filter::RegistryBuilder builder;
+  register_built_in_plugins(builder);
+  return builder.build();
 }
 
 void list_extensions(const filter::Registry& registry) {
@@ -67,41 +59,65 @@ void list_extensions(const filter::Registry& registry) {
   }
 }
 
-int run(int argc, char** argv) {
-  auto parsed = parse_options(std::vector<std::string>(argv + 1, argv + argc));
-  if (!parsed.ok()) {
-    fprintf(stderr, "weir: %s\n", message_of(parsed.status()).c_str());
-    return 2;
-  }
-  const Options& options = *parsed;
-  filter::RegistryBuilder builder;
-  register_built_in_plugins(builder);
-  filter::Registry registry = builder.build();
+// --version, --list-extensions and their like. -1: none of these.
+int print_facts(const Options& options, const filter::Registry& registry) {
   switch (options.mode) {
     case Mode::kVersion:
-      printf("%s\n", version_text().c_str());
+      printf("weir version: %s\n", std::string(build_version()).c_str());
       return 0;
     case Mode::kHelp:
       printf("%s", help_text().c_str());
+      return 0;
+    case Mode::kHotRestartVersion:
+      printf("disabled\n");
       return 0;
     case Mode::kListExtensions:
       list_extensions(registry);
       return 0;
     default:
-      break;
+      return -1;
   }
-  if (options.config_path.empty() && options.config_yaml.empty()) {
-    fprintf(stderr, "weir: no configuration; give one with -c FILE or --config-yaml TEXT (weir --help)\n");
-    return 2;
-  }
+}
+
+// The exit code, 0 if the log is as the command line wants it.
+int set_up_log(const Options& options) {
   log::set_level(options.log_level);
-  if (!log::set_path(options.log_path)) {
-    fprintf(stderr, "weir: --log-path: cannot open %s\n", options.log_path.c_str());
+  for (auto [component, level] : options.component_levels) log::set_component_level(component, level);
+  // Parsing the options has compiled it before.
+  std::string_view format = options.log_format.empty() ? log::LineFormat::kDefault : options.log_format;
+  WEIR_CHECK(log::set_format(format, options.log_format_escaped).ok());
+  // Validation touches no file.
+  if (options.mode != Mode::kValidate && !log::set_path(options.log_path)) {
+    fprintf(stderr, "weir: --log-path: cannot open %s: %s\n", options.log_path.c_str(), strerror(errno));
     return 2;
   }
+  for (const std::string& flag : options.without_effect) WEIR_LOG(kWarning, "server", "no effect: %s", flag.c_str());
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (is_command(arguments)) return run_command(arguments, all_plugins());
+  auto parsed = parse_options(arguments);
+  if (!parsed.ok()) {
+    fprintf(stderr, "weir: %s\n", message_of(parsed.status()).c_str());
+    return 2;
+  }
+  const Options& options = *parsed;
+  const filter::Registry registry = all_plugins();
+  if (int code = print_facts(options, registry); code >= 0) return code;
+  if (options.config_path.empty() && options.config_yaml.empty()) {
+    fprintf(stderr,
+            "weir: no configuration. Start it with one of\n"
+            "  weir -c FILE             (YAML or JSON; config-examples/ has some to begin with)\n"
+            "  weir --config-yaml TEXT\n"
+            "weir --help lists all flags.\n");
+    return 2;
+  }
+  if (int code = set_up_log(options); code != 0) return code;
   if (options.mode == Mode::kValidate) return validate(options, registry);
   signal(SIGPIPE, SIG_IGN);
-  Server server(options, registry);
+  Server server(options, registry, build_version());
   if (int code = server.start(); code != 0) return code;
   return server.run();
 }

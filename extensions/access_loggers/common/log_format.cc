@@ -1,11 +1,7 @@
 #include "extensions/access_loggers/common/log_format.h"
 
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 
 #include "core/event/lane.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -112,41 +108,6 @@ Node make_node(const google::protobuf::Value& value, const stream::Format::Optio
   return node;
 }
 
-std::optional<std::string> read_file(const std::string& path, filter::FactoryScope& scope) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(kMaxFormatBytes + 1, '\0');
-  if (!file.is_open() || (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && file.bad())) {
-    scope.error("filename", "cannot read " + path + ": " + strerror(errno));
-    return std::nullopt;
-  }
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (text.size() <= kMaxFormatBytes) return text;
-  scope.error("filename", path + " is larger than 1 MiB");
-  return std::nullopt;
-}
-
-std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, filter::FactoryScope scope) {
-  using Source = envoy::config::core::v3::DataSource;
-  switch (source.specifier_case()) {
-    case Source::kInlineString:
-      return source.inline_string();
-    case Source::kInlineBytes:
-      return source.inline_bytes();
-    case Source::kEnvironmentVariable: {
-      const char* value = std::getenv(source.environment_variable().c_str());
-      if (value != nullptr) return std::string(value);
-      scope.error("environment_variable", "\"" + source.environment_variable() + "\" is not set");
-      return std::nullopt;
-    }
-    case Source::kFilename:
-      return read_file(source.filename(), scope);
-    case Source::SPECIFIER_NOT_SET:
-      break;
-  }
-  scope.error("", "one of filename, inline_string, inline_bytes, environment_variable is required");
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::optional<LineFormat> make_text_format(std::string_view text, bool omit_empty, filter::FactoryScope scope) {
@@ -179,9 +140,9 @@ std::optional<LineFormat> make_format(const envoy::config::core::v3::Substitutio
     case Proto::kTextFormat:
       return make_text_format(proto.text_format(), proto.omit_empty_values(), scope.below("text_format"));
     case Proto::kTextFormatSource: {
-      auto below = scope.below("text_format_source");
-      auto text = read_source(proto.text_format_source(), below);
-      return text.has_value() ? make_text_format(*text, proto.omit_empty_values(), below) : std::nullopt;
+      auto text = scope.read_source(proto.text_format_source(), "text_format_source", kMaxFormatBytes);
+      if (!text.has_value()) return std::nullopt;
+      return make_text_format(*text, proto.omit_empty_values(), scope.below("text_format_source"));
     }
     case Proto::kJsonFormat:
       return make_json_format(proto.json_format(), proto.omit_empty_values(), scope.below("json_format"));

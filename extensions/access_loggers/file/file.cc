@@ -46,7 +46,7 @@ Result<std::shared_ptr<const stream::AccessLogger>> make(const google::protobuf:
     if (!format.has_value()) return nullptr;
   }
   if (proto.path().empty()) return nullptr;
-  auto file = stream::LogWriter::process().open(proto.path(), scope.store());
+  auto file = stream::LogWriter::process().file(proto.path(), scope.store());
   if (!file.ok()) {
     scope.error("path", message_of(file.status()));
     return nullptr;

@@ -16,7 +16,7 @@ LoggerResult make(const google::protobuf::Message& message, filter::FactoryScope
     format = make_format(proto.log_format(), scope.below("log_format"));
     if (!format.has_value()) return nullptr;  // reported
   }
-  auto file = stream::LogWriter::process().open(path, scope.store());
+  auto file = stream::LogWriter::process().file(path, scope.store());
   if (!file.ok()) {
     scope.error("", message_of(file.status()));
     return nullptr;

@@ -1,4 +1,7 @@
 // envoy.filters.network.http_connection_manager: its configuration. What it does is core/proxy/server_connection.h.
+#include <map>
+#include <optional>
+
 #include "core/filter/registry.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
@@ -11,37 +14,78 @@ namespace {
 using filter::FactoryScope;
 using proxy::ConnectionManagerConfig;
 
-Duration to_duration(const google::protobuf::Duration& proto) {
-  return std::chrono::seconds(proto.seconds()) + Duration(proto.nanos());
+Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
+
+// The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known.
+void check_order(const pb::HttpConnectionManager& proto, const std::vector<std::optional<bool>>& terminal,
+                 FactoryScope& scope) {
+  for (size_t i = 0; i + 1 < terminal.size(); ++i) {
+    if (!terminal[i].value_or(false)) continue;
+    const std::string& name = proto.http_filters(static_cast<int>(i)).name();
+    const std::string place = "http_filters[" + std::to_string(i) + "]";
+    if (terminal.back().value_or(false)) {
+      scope.error(place, name + " ends the chain, as does the last filter; keep only the last");
+    } else {
+      scope.error(place, name + " ends the chain and must be the last filter; move it down");
+      return;
+    }
+  }
+  if (terminal.empty()) {
+    scope.error("http_filters", "must not be empty; the last filter is envoy.filters.http.router");
+  } else if (!terminal.back().value_or(true)) {
+    scope.error("http_filters[" + std::to_string(terminal.size() - 1) + "]",
+                proto.http_filters(static_cast<int>(terminal.size()) - 1).name() +
+                    " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
+  }
+}
+
+// Routes address filters by name (typed_per_filter_config).
+void check_names(const pb::HttpConnectionManager& proto, FactoryScope& scope) {
+  std::map<std::string_view, int> first;
+  for (int i = 0; i < proto.http_filters_size(); ++i) {
+    auto [before, fresh] = first.try_emplace(proto.http_filters(i).name(), i);
+    if (fresh || proto.http_filters(i).name().empty()) continue;
+    scope.warning("http_filters[" + std::to_string(i) + "].name",
+                  "http_filters[" + std::to_string(before->second) +
+                      "] has this name too; a route's typed_per_filter_config speaks to both");
+  }
 }
 
 void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   std::vector<filter::HttpFilterEntry> entries;
+  std::vector<std::optional<bool>> terminal(static_cast<size_t>(proto.http_filters_size()));
   size_t errors_before = scope.report().errors();
+  bool incomplete = false;  // an entry is missing: its fault may have been said when the file was loaded
   for (int i = 0; i < proto.http_filters_size(); ++i) {
     const pb::HttpFilter& one = proto.http_filters(i);
     auto here = scope.below("http_filters[" + std::to_string(i) + "]");
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
+      incomplete = true;
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::HttpFilterDescriptor* descriptor = scope.registry().http_filter(message->GetTypeName());
+    const filter::HttpFilterDescriptor* descriptor =
+        scope.registry().http_filter(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      if (one.is_optional()) {
-        here.warning("typed_config",
-                     message->GetTypeName() + " is not an HTTP filter of this build; skipped, as is_optional allows");
-      } else {
-        here.error("typed_config",
-                   message->GetTypeName() + " is not an HTTP filter of this build (weir --list-extensions shows them)");
-      }
+      bool left_out = here.report().skip_unknown({.kind = "HTTP filter",
+                                                  .name = one.name(),
+                                                  .optional = one.is_optional(),
+                                                  .may_skip = i + 1 != proto.http_filters_size()},
+                                                 one.typed_config(), here.at("typed_config"));
+      incomplete |= !left_out;
+      continue;
+    }
+    terminal[static_cast<size_t>(i)] = descriptor->terminal;
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) {
+      incomplete = true;
       continue;
     }
     auto below = here.below("typed_config");
     auto built = descriptor->make_config(*message, below);
     if (!built.ok()) {
       below.error("", message_of(built.status()));
+      incomplete = true;
       continue;
     }
     filter::HttpFilterEntry entry;
@@ -52,7 +96,9 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
     entry.disabled = one.disabled();
     entries.push_back(std::move(entry));
   }
-  if (scope.report().errors() != errors_before) return;
+  check_order(proto, terminal, scope);
+  check_names(proto, scope);
+  if (incomplete || scope.report().errors() != errors_before) return;
   auto chain = filter::HttpChainConfig::build(std::move(entries));
   if (!chain.ok()) {
     scope.error("", message_of(chain.status()));
@@ -95,14 +141,15 @@ void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scop
       here.error("typed_config", "must be set: the type of this message says which access logger it is");
       continue;
     }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    const filter::AccessLoggerDescriptor* descriptor = scope.registry().access_logger(message->GetTypeName());
+    const filter::AccessLoggerDescriptor* descriptor =
+        scope.registry().access_logger(filter::type_of_url(one.typed_config().type_url()));
     if (descriptor == nullptr) {
-      here.error("typed_config",
-                 message->GetTypeName() + " is not an access logger of this build (weir --list-extensions shows them)");
+      here.report().skip_unknown({.kind = "access logger", .name = one.name()}, one.typed_config(),
+                                 here.at("typed_config"));
       continue;
     }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
     auto below = here.below("typed_config");
     auto logger = descriptor->make_logger(*message, below);
     if (!logger.ok()) {
@@ -168,7 +215,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
     FactoryScope routes = inner.below("route_config");
     config->route_table = scope.routes().route_table(proto.route_config(), routes);
   } else if (!proto.has_rds() && !proto.has_scoped_routes()) {
-    scope.error("", "one of route_config, rds, scoped_routes must be set");
+    scope.error("route_config", "is required, or else rds or scoped_routes");
   }
   config->stats = std::make_unique<proxy::ConnectionManagerStats>(scope.store(), proto.stat_prefix());
   return filter::ConfigPtr(std::move(config));

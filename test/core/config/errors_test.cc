@@ -38,7 +38,9 @@ TEST(Errors, Names) {
       {"name: a\nname: b", "a.yaml:2:1: error: name: duplicate key; it is at line 1 already; keep one"},
       {"{cluster_type: {name: a}, type: EDS}",
        "a.yaml:1:27: error: type: type and cluster_type (line 1) exclude each other; keep one"},
-      {"{? {a: b} : c}", "a.yaml:1:4: error: a mapping cannot be a key; a key is a name"},
+      {"{? {a: b} : c}",
+       "a.yaml:1:4: error: a mapping cannot be a key; if this is a template, fill it in before "
+       "weir reads the file"},
   });
 }
 
@@ -71,8 +73,10 @@ TEST(Errors, Values) {
        "a.yaml:1:50: error: preconnect_policy.predictive_preconnect_ratio: .nan is not a number"},
       {"preconnect_policy: {predictive_preconnect_ratio: NaN}",
        "a.yaml:1:50: error: preconnect_policy.predictive_preconnect_ratio: NaN is not a number"},
-      {"respect_dns_ttl: 1", "a.yaml:1:18: error: respect_dns_ttl: 1 is neither true nor false"},
-      {"respect_dns_ttl: 'yes'", "a.yaml:1:18: error: respect_dns_ttl: yes is neither true nor false"},
+      {"respect_dns_ttl: 1", "a.yaml:1:18: error: respect_dns_ttl: 1 is neither true nor false; write true"},
+      {"respect_dns_ttl: 'yes'",
+       "a.yaml:1:18: error: respect_dns_ttl: yes is neither true nor false; write true, "
+       "without quotes"},
       {"name: [a]", "a.yaml:1:7: error: name: a text is expected here, not a list"},
       {"health_checks: [~]",
        "a.yaml:1:17: error: health_checks[0]: this list item is empty; remove it or give it a value"},
@@ -97,7 +101,9 @@ TEST(Errors, WholeFiles) {
        "a.yaml:2:1: error: the file holds more than one document; a configuration is one document; remove the '---' "
        "line or split the file"},
       {"- id: a", "a.yaml:1:1: error: a mapping with the fields of Node is expected here, not a list"},
-      {"id: *a", "a.yaml:1:5: error: *a stands for nothing; define it earlier in the file with &a"},
+      {"id: *a",
+       "a.yaml:1:5: error: *a stands for nothing; define it earlier in the file with &a, or put the text in "
+       "quotes"},
       {"id: a\n\tcluster: b", "a.yaml:2:1: error: a tab is used for indentation; use spaces"},
       {"id: \xC3\x28", "a.yaml:1:5: error: byte 0xC3 is not UTF-8; save the file as UTF-8"},
   });
@@ -170,6 +176,17 @@ static_resources:
   EXPECT_GE(a.diagnostics.errors(), 4U);
   EXPECT_EQ(a.said().find("hunter2"), std::string::npos) << a.said();
   EXPECT_EQ(a.diagnostics.json().find("hunter2"), std::string::npos) << a.diagnostics.json();
+}
+
+// Found by the fuzz target `yaml`: texts were quoted as they are, and cut in the middle of a character.
+TEST(Errors, AFindingIsOneLineOfText) {
+  expect_said<Cluster>({
+      {"{connect_timeout: \"5\\nb\\e[31m\\x7f\\u009b\"}",
+       "a.yaml:1:19: error: connect_timeout: \"5\\nb\\x1b[31m\\x7f\\xc2\\x9b\" is not a duration; write 5s, 0.25s"},
+      {"{connect_timeout: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xC3\xBC}",
+       "a.yaml:1:19: error: connect_timeout: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\\xc3\" is not a duration; write "
+       "5s, 0.25s"},
+  });
 }
 
 TEST(Errors, Json) {

@@ -3,6 +3,7 @@
 #include <google/protobuf/timestamp.pb.h>
 #include <gtest/gtest.h>
 
+#include "core/config/rules.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -306,6 +307,156 @@ TEST(Aliases, ScalarsNestedAndRedefined) {
   const auto& fields = a.message.metadata().fields();
   EXPECT_EQ(fields.at("d").struct_value().fields().at("b").list_value().values(0).string_value(), "c");
   EXPECT_EQ(fields.at("e").list_value().values_size(), 1);
+}
+
+TEST(Aliases, TwoMergeKeysAndWhatTheyShare) {
+  // The file's own keys win, then the `<<` that comes first in the file.
+  Loaded<Cluster> a("{<<: {name: a, alt_stat_name: a}, <<: {name: b, connect_timeout: 2s}, alt_stat_name: own}");
+  EXPECT_TRUE(a.ok) << a.said();
+  EXPECT_EQ(a.message.name(), "a");
+  EXPECT_EQ(a.message.alt_stat_name(), "own");
+  EXPECT_EQ(a.message.connect_timeout().seconds(), 2);
+}
+
+TEST(Aliases, KeysTaggedIgnoreHoldAnchorsOnly) {
+  Loaded<> a(R"(
+!ignore shared:
+- &timeout 3s
+- &breakers {thresholds: [{max_retries: 7}], "@type": nonsense}
+static_resources:
+  !ignore clusterz: [oops]
+  clusters:
+  - {name: a, connect_timeout: *timeout, metadata: {filter_metadata: {x: {!ignore y: &z [1], w: *z}}}}
+)");
+  EXPECT_TRUE(a.ok) << a.said();
+  EXPECT_EQ(a.message.static_resources().clusters(0).connect_timeout().seconds(), 3);
+  const auto& fields = a.message.static_resources().clusters(0).metadata().filter_metadata().at("x").fields();
+  EXPECT_EQ(fields.size(), 1U);
+  EXPECT_EQ(fields.at("w").list_value().values_size(), 1);
+  // Elsewhere the tag means nothing.
+  Loaded<Node> value("{id: !ignore x}");
+  EXPECT_EQ(value.message.id(), "x");
+}
+
+TEST(Yaml, TabsThatAreNoIndentation) {
+  Loaded<Node> a("id:\tone\ncluster: \t two\t# comment\nlocality: {\tregion:\teu\t}\n");
+  EXPECT_TRUE(a.ok) << a.said();
+  EXPECT_EQ(a.message.id() + a.message.cluster() + a.message.locality().region(), "onetwoeu");
+}
+
+TEST(Yaml, MarkersOfOneDocument) {
+  for (const char* text :
+       {"---\nid: a\n", "%YAML 1.1\n---\nid: a\n", "# comment\n--- # more\nid: a\n...\n", "id: a\n..."}) {
+    Loaded<Node> a(text);
+    EXPECT_TRUE(a.ok) << text << a.said();
+    EXPECT_EQ(a.message.id(), "a");
+  }
+}
+
+TEST(Yaml, LineEndsOfWindowsAndBlockTexts) {
+  Loaded<Node> a("\xEF\xBB\xBFid: a\r\ncluster: |\r\n  one\r\n  two\r\nuser_agent_name: >-\r\n  x\r\n  y\r\n");
+  EXPECT_TRUE(a.ok) << a.said();
+  EXPECT_EQ(a.message.cluster(), "one\ntwo\n");
+  EXPECT_EQ(a.message.user_agent_name(), "x y");
+}
+
+TEST(Json, TakesAByteOrderMarkAndIsFoundByItsText) {
+  for (const char* name : {"a.json", "a.yaml", "a.conf", "--config-yaml"}) {
+    Loaded<Node> a("\xEF\xBB\xBF {\"id\":\t\"a\"} \n", {}, name);
+    EXPECT_TRUE(a.ok) << name << a.said();
+    EXPECT_EQ(a.message.id(), "a");
+  }
+}
+
+TEST(Extensions, ANameAloneStandsForTheDefaults) {
+  Loaded<Listener> a(R"(
+listener_filters:
+- name: envoy.filters.listener.tls_inspector
+- {name: envoy.listener.original_dst, typed_config: ~}
+filter_chains:
+- filters: [{name: envoy.filters.network.echo}]
+  transport_socket: {name: envoy.transport_sockets.raw_buffer}
+access_log: [{name: envoy.access_loggers.stdout}])");
+  EXPECT_TRUE(a.ok) << a.said();
+  const auto type_of = [](const google::protobuf::Any& any) { return any.type_url(); };
+  const std::string prefix = "type.googleapis.com/envoy.extensions.";
+  EXPECT_EQ(type_of(a.message.listener_filters(0).typed_config()),
+            prefix + "filters.listener.tls_inspector.v3.TlsInspector");
+  EXPECT_EQ(type_of(a.message.listener_filters(1).typed_config()),
+            prefix + "filters.listener.original_dst.v3.OriginalDst");
+  EXPECT_EQ(type_of(a.message.filter_chains(0).filters(0).typed_config()), prefix + "filters.network.echo.v3.Echo");
+  EXPECT_EQ(type_of(a.message.filter_chains(0).transport_socket().typed_config()),
+            prefix + "transport_sockets.raw_buffer.v3.RawBuffer");
+  EXPECT_EQ(type_of(a.message.access_log(0).typed_config()), prefix + "access_loggers.stream.v3.StdoutAccessLog");
+}
+
+TEST(Extensions, WithATypeTheNameMeansNothing) {
+  Loaded<Listener> a(
+      std::string("filter_chains: {filters: [{name: envoy.filters.network.echo, typed_config: {'@type': ") + kTcpProxy +
+      ", stat_prefix: a, cluster: b}}]}");
+  EXPECT_TRUE(a.ok) << a.said();
+  EXPECT_TRUE(a.message.filter_chains(0).filters(0).typed_config().Is<TcpProxy>());
+  Loaded<Listener> discovered(
+      "filter_chains: {filters: [{name: envoy.filters.network.echo, config_discovery: {config_source: {ads: {}}}}]}");
+  EXPECT_TRUE(discovered.message.filter_chains(0).filters(0).has_config_discovery());
+}
+
+TEST(Extensions, WhatNeedsSettingsOrProtectsHasNoDefaults) {
+  Loaded<Listener> a(
+      "filter_chains:\n"
+      "- filters:\n"
+      "  - {name: envoy.filters.network.rbac}\n"
+      "  - {name: acme}\n"
+      "  - {}\n"
+      "  - {name: b, typed_confg: {}}\n"
+      "  transport_socket: {name: envoy.transport_sockets.tls}\n"
+      "listener_filters: {name: envoy.filters.listener.tls_inspecter}\n");
+  validate(a.message, a.index, a.diagnostics);
+  EXPECT_EQ(
+      a.said(),
+      "a.yaml:3:5: error: filter_chains[0].filters[0].typed_config: is required; add \"@type\": "
+      "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC\n"
+      "a.yaml:4:5: error: filter_chains[0].filters[1].typed_config: is required; its \"@type\" says which extension "
+      "this is; the name does not\n"
+      "a.yaml:5:5: error: filter_chains[0].filters[2].name: is required\n"
+      "a.yaml:6:15: error: filter_chains[0].filters[3].typed_confg: unknown field; did you mean typed_config?\n"
+      "a.yaml:7:3: error: filter_chains[0].transport_socket.typed_config: is required; add \"@type\": "
+      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n"
+      "a.yaml:8:19: error: listener_filters[0].typed_config: is required; did you mean the name "
+      "envoy.filters.listener.tls_inspector?\n6 errors\n");
+}
+
+TEST(Bootstrap, OverlayFollowsMergeFrom) {
+  envoy::config::bootstrap::v3::Bootstrap message;
+  PositionIndex index;
+  Diagnostics diagnostics;
+  const std::string path = ::testing::TempDir() + "weir_merge_test.json";
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  ASSERT_NE(file, nullptr);
+  std::fputs(R"({"node": {"id": "a", "metadata": {"x": 1, "y": 2}, "locality": {"region": "eu"}},
+                 "stats_flush_interval": "5s", "stats_flush_on_admin": true})",
+             file);
+  std::fclose(file);
+  // Messages merge, a oneof takes the later branch, entries of maps are replaced, false and "" do not override.
+  EXPECT_TRUE(load_bootstrap(
+      {path, "{node: {id: '', metadata: {y: {deep: 1}}, locality: {zone: z}}, stats_flush_interval: 7s}", {}}, message,
+      index, diagnostics))
+      << diagnostics.text();
+  EXPECT_EQ(message.node().id(), "a");
+  EXPECT_EQ(message.node().metadata().fields().at("x").number_value(), 1);
+  EXPECT_TRUE(message.node().metadata().fields().at("y").has_struct_value());
+  EXPECT_EQ(message.node().locality().region() + message.node().locality().zone(), "euz");
+  EXPECT_EQ(message.stats_flush_interval().seconds(), 7);
+  EXPECT_TRUE(message.stats_flush_on_admin());
+  std::remove(path.c_str());
+}
+
+TEST(Bootstrap, ErrorsOfTheOverlayNameTheFlag) {
+  envoy::config::bootstrap::v3::Bootstrap message;
+  PositionIndex index;
+  Diagnostics diagnostics;
+  EXPECT_FALSE(load_bootstrap({"", "node: {idd: a}", {}}, message, index, diagnostics));
+  EXPECT_EQ(diagnostics.text(), "--config-yaml:1:8: error: node.idd: unknown field; did you mean id?\n1 error\n");
 }
 
 TEST(Bootstrap, OverlayIsMerged) {

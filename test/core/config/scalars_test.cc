@@ -49,6 +49,13 @@ TEST(Scalars, Durations) {
   EXPECT_EQ(duration_hint("0.5"), "0.5s");
   EXPECT_EQ(duration_hint("a while"), "");
   EXPECT_EQ(duration_hint("5 apples"), "");
+  EXPECT_EQ(duration_hint("1h30m"), "5400s");
+  EXPECT_EQ(duration_hint("1 min 30 sec"), "90s");
+  EXPECT_EQ(duration_hint("5S"), "5s");
+  EXPECT_EQ(duration_hint("0,5s"), "0.5s");
+  EXPECT_EQ(duration_hint("0"), "0s");
+  EXPECT_EQ(duration_hint("999999999d"), "");
+  EXPECT_EQ(duration_hint(""), "");
 }
 
 TEST(Scalars, Timestamps) {

@@ -1,6 +1,8 @@
 #include "core/event/lane.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -101,6 +103,31 @@ TEST(Lane, WorkForTheNextTurnWaitsForIt) {
   EXPECT_EQ(order, "");
   lane.turn();
   EXPECT_EQ(order, "w");
+}
+
+TEST(Lane, ThoseThatComeFirstAreAllToldBeforeAnyOther) {
+  TestLane lane;
+  struct Ready final : Pollable {
+    void on_ready(uint32_t) override { *order += name; }
+    std::string* order = nullptr;
+    char name = ' ';
+  };
+  std::string order;
+  std::array<Ready, 4> ready;
+  int pipes[4][2];
+  for (size_t i = 0; i < ready.size(); ++i) {
+    ready[i].order = &order;
+    ready[i].name = static_cast<char>('a' + i);
+    ASSERT_EQ(pipe2(pipes[i], O_NONBLOCK | O_CLOEXEC), 0);
+    lane.lane().poller().add(pipes[i][0], ready[i], i % 2 == 1 ? Poller::Order::kFirst : Poller::Order::kAny);
+  }
+  for (auto& ends : pipes) ASSERT_EQ(write(ends[1], "x", 1), 1);
+  lane.turn();
+  EXPECT_EQ(order, "bdac");
+  for (auto& ends : pipes) {
+    close(ends[0]);
+    close(ends[1]);
+  }
 }
 
 class Alarm final : public Timer {

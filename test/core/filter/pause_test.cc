@@ -1,6 +1,7 @@
 // Every hook pauses and resumes in every way, over every shape of message: what was sent arrives, in order and once.
 #include <gtest/gtest.h>
 
+#include "test/core/filter/function_filter.h"
 #include "test/core/filter/scripted_filter.h"
 
 namespace weir::test {
@@ -150,6 +151,91 @@ TEST(Pause, EventsOfOneHookAreInOrder) {
   EXPECT_TRUE(harness.request().ended);
 }
 
+// A hook of a later filter lets an earlier one go on: what that one held must not overtake what the hook is looking at,
+// and no hook runs inside another of the same direction.
+TEST(Pause, ResumedFromWithinAHookOfALaterFilter) {
+  std::string seen;
+  filter::Resume first_resume, second_resume;
+  bool inside = false;
+  auto first = std::make_shared<Functions>();
+  first->request_data = [&](filter::Stream& stream, Slices& data, bool) {
+    if (data.to_string() != "three") return filter::Action::kContinue;
+    first_resume = stream.resume_handle();
+    return filter::Action::kPause;
+  };
+  auto second = std::make_shared<Functions>();
+  second->request_data = [&](filter::Stream& stream, Slices& data, bool) {
+    EXPECT_FALSE(std::exchange(inside, true));
+    seen += data.to_string() + " ";
+    if (seen == "one ") {
+      second_resume = stream.resume_handle();
+      inside = false;
+      return filter::Action::kPause;
+    }
+    first_resume.resume();
+    inside = false;
+    return filter::Action::kContinue;
+  };
+  FilterHarness harness({functions_entry(first), functions_entry(second)});
+  harness.send_headers({{":method", "POST"}});
+  for (const char* piece : {"one", "two", "three"}) harness.send_data(piece, piece[0] == 't' && piece[1] == 'h');
+  harness.run(5ms);
+  EXPECT_EQ(harness.request().body, "");
+  second_resume.resume();
+  EXPECT_EQ(harness.request().body, "onetwothree");
+  EXPECT_EQ(seen, "one two three ");
+  EXPECT_TRUE(harness.request().ended);
+}
+
+TEST(Pause, ResumedFromWithinAHookOfTheOtherDirection) {
+  filter::Resume request_resume;
+  auto filter = std::make_shared<Functions>();
+  filter->request_data = [&](filter::Stream& stream, Slices&, bool) {
+    request_resume = stream.resume_handle();
+    return filter::Action::kPause;
+  };
+  filter->response_headers = [&](filter::Stream&, http::HeaderMap&, bool) {
+    request_resume.resume();
+    return filter::Action::kContinue;
+  };
+  FilterHarness harness({functions_entry(filter)});
+  harness.respond_early();
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data("late", true);
+  harness.respond_headers({{":status", "200"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.request().body, "late");
+  EXPECT_EQ(harness.response().header(":status"), "200");
+}
+
+// The same, and a hook that this leads to resumes the very pause that the outer hook is about to return.
+TEST(Pause, ResumedBeforeItBeganFromWithinAnInnerHook) {
+  filter::Resume request_resume, response_resume;
+  auto first = std::make_shared<Functions>();
+  first->request_data = [&](filter::Stream& stream, Slices&, bool) {
+    request_resume = stream.resume_handle();
+    return filter::Action::kPause;
+  };
+  first->response_headers = [&](filter::Stream& stream, http::HeaderMap&, bool) {
+    response_resume = stream.resume_handle();
+    request_resume.resume();
+    return filter::Action::kPause;
+  };
+  auto second = std::make_shared<Functions>();
+  second->request_data = [&](filter::Stream&, Slices&, bool) {
+    response_resume.resume();
+    return filter::Action::kContinue;
+  };
+  FilterHarness harness({functions_entry(first), functions_entry(second)});
+  harness.respond_early();
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data("late", true);
+  harness.respond_headers({{":status", "200"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.request().body, "late");
+  EXPECT_TRUE(harness.response().ended);
+}
+
 // A disabled filter is not made, sees nothing and stops nothing.
 TEST(Pause, DisabledFilterIsNotThere) {
   auto off = make_script({{filter::kRequestHeaders, Mode::kNever}, {filter::kResponseHeaders, Mode::kNever}});
@@ -177,13 +263,19 @@ TEST(Pause, HeldBytesBlockTheSourceAndLetItGoAgain) {
 TEST(Pause, FlowGoesOnAfterResume) {
   for (Hook hook : {filter::kRequestHeaders, filter::kRequestData}) {
     auto script = make_script({{hook, Mode::kLater}});
-    FilterHarness harness({scripted(script)}, {.buffer_limit = 1000});
-    harness.send_headers({{":method", "POST"}});
-    for (int i = 0; i < 20; ++i) harness.send_data(std::string(100, 'x'), i == 19);
-    harness.run();
-    EXPECT_FALSE(harness.request_blocked());
-    EXPECT_EQ(harness.request().body.size(), 2000u);
-    EXPECT_TRUE(harness.request().ended);
+    for (bool trailers : {false, true}) {
+      FilterHarness harness({scripted(script)}, {.buffer_limit = 1000});
+      harness.send_headers({{":method", "POST"}});
+      for (int i = 0; i < 11; ++i) harness.send_data(std::string(100, 'x'), i == 10 && !trailers);
+      if (trailers) harness.stream().make_request_trailers();
+      harness.run(1ms);
+      EXPECT_TRUE(harness.request_blocked());
+      if (trailers) harness.stream().request_trailers_arrived();  // they came with the last bytes
+      harness.run();
+      EXPECT_FALSE(harness.request_blocked());
+      EXPECT_EQ(harness.request().body.size(), 1100u);
+      EXPECT_TRUE(harness.request().ended);
+    }
   }
 }
 

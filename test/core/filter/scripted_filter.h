@@ -71,10 +71,11 @@ class ScriptedFilter final : public filter::HttpFilter {
 
  private:
   struct Later final : event::Timer {
+    explicit Later(ScriptedFilter& filter) : filter(filter) {}
     void on_timer() override {
       switch (mode) {
         case Mode::kReplyLater:
-          stream->reply_local(403, "scripted_later", "later\n");
+          stream->reply_local(filter, 403, "scripted_later", "later\n");
           break;
         case Mode::kAbortLater:
           stream->abort("scripted_later");
@@ -83,6 +84,7 @@ class ScriptedFilter final : public filter::HttpFilter {
           resume.resume();
       }
     }
+    ScriptedFilter& filter;
     Mode mode = Mode::kLater;
     filter::Stream* stream = nullptr;
     filter::Resume resume;
@@ -118,8 +120,8 @@ class ScriptedFilter final : public filter::HttpFilter {
   }
 
   const Script& script_;
-  Later request_;
-  Later response_;
+  Later request_{*this};
+  Later response_{*this};
 };
 
 inline filter::HttpFilterEntry scripted(std::shared_ptr<const Script> script, std::string name = "scripted") {

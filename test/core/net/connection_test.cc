@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -399,6 +400,113 @@ TEST_F(ConnectionTest, RandomTraffic) {
     connection_.reset();
     close_peer();
   });
+}
+
+// Reading is blocked, the peer says its last and resets.
+TEST_F(ConnectionTest, WhatCameBeforeAResetIsLostUnlessAskedFor) {
+  for (bool read_first : {false, true}) {
+    connect_tcp();
+    if (read_first) connection_->read_before_reset();
+    connection_->block_read(ReadBlock::kWatermark);
+    peer_sends("last words");
+    lane_.turn();
+    reset_peer();
+    lane_.turns(2);
+    if (read_first) {
+      EXPECT_EQ(handler_.events, "");
+      connection_->unblock_read(ReadBlock::kWatermark);
+      lane_.turns(2);
+      EXPECT_EQ(handler_.received, "last words");
+    }
+    EXPECT_EQ(handler_.events, closed(CloseReason::kReset));
+    TearDown();
+    handler_ = Recorder();
+  }
+}
+
+// The same, noticed by a write that fails.
+TEST_F(ConnectionTest, AFailedWriteLeavesWhatCameBefore) {
+  connect_tcp();
+  connection_->read_before_reset();
+  connection_->block_read(ReadBlock::kWatermark);
+  peer_sends("last words");
+  lane_.turn();
+  reset_peer();
+  write("too late");
+  connection_->flush();
+  EXPECT_EQ(handler_.events, "");
+  lane_.turns(2);
+  EXPECT_EQ(handler_.events, "");
+  connection_->unblock_read(ReadBlock::kWatermark);
+  lane_.turns(2);
+  EXPECT_EQ(handler_.received, "last words");
+  EXPECT_EQ(handler_.events, closed(CloseReason::kReset));
+}
+
+// The kernel reports a reset once. Whoever reads behind a write that failed must not take it for an orderly end.
+TEST_F(ConnectionTest, AResetThatAWriteFoundIsNoEnd) {
+  connect_tcp();
+  handler_.events.clear();
+  peer_sends("half of it");
+  reset_peer();
+  write("too late");
+  connection_->flush();
+  lane_.turns(2);
+  EXPECT_EQ(handler_.received, "half of it");
+  EXPECT_EQ(handler_.events, closed(CloseReason::kReset));
+}
+
+TEST_F(ConnectionTest, DeliveryAtTheNextTurn) {
+  connect_pair();
+  handler_.take = false;
+  peer_sends("more than was taken");
+  lane_.turn();
+  EXPECT_EQ(handler_.data_calls, 1);
+  connection_->deliver_next_turn();
+  lane_.turn();
+  EXPECT_EQ(handler_.data_calls, 1);
+  handler_.take = true;
+  lane_.turn();
+  EXPECT_EQ(handler_.data_calls, 2);
+  EXPECT_EQ(handler_.received, "more than was taken");
+}
+
+// Out of descriptors: no accepting in vain at every turn, and no connection lost.
+TEST(ListenSocketTest, RestsWhenThereAreNoDescriptors) {
+  TestLane lane;
+  struct Accepted final : AcceptHandler {
+    void on_accepted(int fd, const Address&) override { fds.push_back(fd); }
+    std::vector<int> fds;
+  } accepted;
+  int listening = *open_listen_socket(*Address::from_ip("127.0.0.1", 0), {});
+  sockaddr_storage storage;
+  socklen_t length = bound_address(listening).to_sockaddr(storage);
+  ListenSocket listener(lane, listening, 16, accepted);
+  int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;  // those that are open stay open
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&storage), length), 0);
+  lane.turns(3);
+  EXPECT_TRUE(accepted.fds.empty());
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  lane.turns(3);
+  EXPECT_TRUE(accepted.fds.empty());  // it does not try at every turn
+  lane.advance(100ms);
+  lane.turn();
+  EXPECT_EQ(accepted.fds.size(), 1u);
+  // Paused and resumed while it rests.
+  listener.pause();
+  listener.resume();
+  int second = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(second, reinterpret_cast<sockaddr*>(&storage), length), 0);
+  lane.turn();
+  EXPECT_EQ(accepted.fds.size(), 2u);
+  for (int fd : accepted.fds) close(fd);
+  close(client);
+  close(second);
 }
 
 }  // namespace

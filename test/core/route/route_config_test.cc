@@ -21,8 +21,8 @@ using envoy::config::route::v3::RouteConfiguration;
 class FakeEnv final : public RouteConfigEnv {
  public:
   bool validate_clusters_by_default() const override { return validate; }
-  bool has_cluster(std::string_view name, std::string& nearest) const override {
-    nearest = "api_v2";
+  bool has_cluster(std::string_view name, std::string& hint) override {
+    hint = "nearest: \"api_v2\"";
     return name.starts_with("c");
   }
   event::SlotId cluster_slot(std::string_view name) override {
@@ -105,6 +105,22 @@ TEST(RouteConfig, TableAndHosts) {
   EXPECT_EQ(route.forward().retry()->on, route::retry_on::k5xx);
   route::TestRequest request("/", "x.B.example:80");
   EXPECT_EQ(table->select(request.headers(), {.is_tls = true}).virtual_host, &host);
+}
+
+TEST(RouteConfig, AttemptHeaders) {
+  auto table = build(R"(
+    virtual_hosts { name: 'h' domains: '*' include_request_attempt_count: true include_attempt_count_in_response: true
+      include_is_timeout_retry_header: true }
+    virtual_hosts { name: 'i' domains: 'i' })");
+  ASSERT_NE(table, nullptr);
+  const route::VirtualHost& all = table->virtual_hosts()[0];
+  EXPECT_TRUE(all.include_request_attempt_count());
+  EXPECT_TRUE(all.include_attempt_count_in_response());
+  EXPECT_TRUE(all.include_is_timeout_retry_header());
+  const route::VirtualHost& none = table->virtual_hosts()[1];
+  EXPECT_FALSE(none.include_request_attempt_count());
+  EXPECT_FALSE(none.include_attempt_count_in_response());
+  EXPECT_FALSE(none.include_is_timeout_retry_header());
 }
 
 // field: RouteConfiguration.vhost_header
@@ -259,7 +275,7 @@ TEST(RouteConfig, WeightedClustersAndClusterHeader) {
 }
 
 // field: RedirectAction.scheme_redirect, RedirectAction.port_redirect, RedirectAction.regex_rewrite
-// field: DataSource@inline.inline_bytes, Route.non_forwarding_action
+// field: DataSource.inline_bytes, Route.non_forwarding_action
 TEST(RouteConfig, RedirectsAndDirectResponses) {
   auto location = [](const std::string& fields, int status) {
     auto table = build(host_with("routes { match { prefix: '/a' } redirect { " + fields + " } }"));
@@ -334,8 +350,8 @@ TEST(RouteConfig, PerFilterConfiguration) {
 TEST(RouteConfig, UnknownClusters) {
   const std::string unknown = host_with("routes { match { prefix: '/' } route { cluster: 'api-v2' } }");
   EXPECT_EQ(errors(unknown),
-            "rc.virtual_hosts[0].routes[0].route.cluster: api-v2 is not a cluster of this "
-            "configuration; did you mean api_v2?");
+            "rc.virtual_hosts[0].routes[0].route.cluster: \"api-v2\" is not a cluster of this "
+            "configuration; nearest: \"api_v2\"");
   EXPECT_NE(build(unknown + "validate_clusters { value: false }"), nullptr);
   FakeEnv env;
   env.validate = false;
@@ -369,15 +385,16 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
 TEST(RouteConfig, FaultsOfValues) {
   const std::string at = "rc.virtual_hosts[0].routes[0]";
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
-            at + ": needs one of route, redirect, direct_response and non_forwarding_action");
+            at + ".route: is required, or else redirect, direct_response or non_forwarding_action");
   EXPECT_EQ(errors(host_with("routes { match { } route { cluster: 'c' } }")),
-            at + ".match: needs one of prefix, path, path_separated_prefix, safe_regex and connect_matcher");
+            at + ".match.prefix: is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } direct_response { status: 199 } }")),
             at + ".direct_response.status: 199 is out of range; 200 to 599 are allowed");
   EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +
                    host_with("routes { match { prefix: '/' } direct_response { status: 200 "
                              "body { inline_string: 'abcd' } } }")),
-            at + ".direct_response.body: 4 bytes; at most 3 are allowed (max_direct_response_body_size_bytes of the "
+            at + ".direct_response.body.inline_string: 4 bytes; at most 3 are allowed "
+                 "(max_direct_response_body_size_bytes of the "
                  "route configuration)");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }")),
             at + ".redirect.port_redirect: 70000 is no port; 1 to 65535 are");

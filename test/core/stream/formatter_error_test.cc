@@ -17,7 +17,7 @@ TEST(FormatterError, Golden) {
   EXPECT_EQ(error_of("%DOWNSTREAM_REMOTE_ADRESS%"),
             "%DOWNSTREAM_REMOTE_ADRESS%: unknown operator (at character 1); did you mean DOWNSTREAM_REMOTE_ADDRESS?");
   EXPECT_EQ(error_of("%BANANA%"), "%BANANA%: unknown operator (at character 1); %% prints a percent sign");
-  EXPECT_EQ(error_of("%DYNAMIC_METADATA(a:b)%"), "%DYNAMIC_METADATA% is not supported by weir yet (at character 1)");
+  EXPECT_EQ(error_of("%UNIQUE_ID%"), "%UNIQUE_ID% is not supported by weir yet (at character 1)");
   EXPECT_EQ(error_of("%DOWNSTREAM_TLS_VERSION%"),
             "%DOWNSTREAM_TLS_VERSION% is not supported by weir yet (at character 1)");
   EXPECT_EQ(

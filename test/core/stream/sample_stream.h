@@ -5,7 +5,9 @@
 
 #include "core/base/arena.h"
 #include "core/http/header_map.h"
+#include "core/stream/filter_state.h"
 #include "core/stream/formatter.h"
+#include "core/stream/metadata.h"
 
 namespace weir::stream {
 

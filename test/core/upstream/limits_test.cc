@@ -68,7 +68,7 @@ TEST(Lease, AnotherLimitTakesOverWhatIsInUse) {
   auto after = std::make_shared<SharedLimit>(4, 1);
   Lease lease(before);
   for (int i = 0; i < 6; ++i) EXPECT_TRUE(lease.acquire());
-  lease.attach(after);
+  lease.attach(after, 0);
   EXPECT_EQ(before->taken(), 0);
   EXPECT_EQ(after->taken(), 6);
   EXPECT_FALSE(lease.acquire());

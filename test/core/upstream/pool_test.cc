@@ -398,6 +398,59 @@ TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
   EXPECT_EQ(host_->active(), 0);
 }
 
+// alt_stat_name changes while connections are idle, busy and wanted: each gauge goes down where it went up.
+TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
+  limits_->set({.max_connections = 2, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  Caller first(lane_), second(lane_), waiting(lane_);
+  first.start(pool());
+  second.start(pool());
+  settle();
+  ASSERT_EQ(server_.peers.size(), 2u);
+  server_.receive(0);
+  server_.answer(0);
+  settle();  // one idle, one busy
+  Caller third(lane_);
+  third.start(pool());
+  EXPECT_EQ(waiting.start(pool()), ConnPool::Start::kWaiting);
+  auto before = stats_;
+  EXPECT_EQ(before->cx_active.value(), 2);
+  EXPECT_EQ(before->rq_pending_active.value(), 1);
+  stats_ = std::make_shared<ClusterStats>(store_, "renamed");
+  publish_cluster();
+  EXPECT_EQ(before->cx_active.value(), 2);
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+  server_.receive(1);
+  server_.answer(1);
+  settle();  // the connection of the old name has had its last request: another one serves who waits
+  EXPECT_EQ(second.body, "ok");
+  EXPECT_EQ(before->rq_pending_active.value(), 0);
+  EXPECT_EQ(waiting.events, "ready ");
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(third.body, "ok");
+  EXPECT_EQ(before->cx_active.value(), 0);
+  EXPECT_EQ(before->cx_total.value(), before->cx_destroy.value());
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  std::weak_ptr<ClusterStats> old = before;
+  before.reset();
+  lane_.turns(2);
+  EXPECT_TRUE(old.expired());  // nothing holds the old version any more
+}
+
+TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {
+  exchange(0);
+  event::Publisher::Batch batch;
+  batch.remove(hosts_);
+  batch.remove(cluster_);
+  publisher_.publish(std::move(batch));
+  settle();
+  std::weak_ptr<ClusterStats> gone = stats_;
+  stats_.reset();
+  EXPECT_TRUE(gone.expired());
+}
+
 TEST_F(PoolTest, RemovedClusterIsNotFound) {
   exchange(0);
   event::Publisher::Batch batch;

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <fstream>
 
+#include "core/config/data_source.h"
 #include "core/config/field_table.h"
 #include "core/event/lane.h"
 #include "core/filter/registry.h"
 #include "core/stream/log_writer.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
 #include "google/protobuf/util/json_util.h"
@@ -35,6 +37,17 @@ class Report final : public filter::ConfigReport {
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
     return nullptr;
   }
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override {
+    config::SourceFault fault;
+    auto content =
+        config::read_data_source(static_cast<const envoy::config::core::v3::DataSource&>(source), {max_bytes}, fault);
+    if (!content.has_value()) error(fault.field.empty() ? path : path + "." + fault.field, fault.message);
+    return content;
+  }
+  bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
+    return false;
+  }
   size_t errors() const override { return errors_; }
   std::string text;
 
@@ -64,6 +77,7 @@ class AccessLoggersTest : public testing::Test {
     const auto* descriptor = registry_.access_logger(Proto::descriptor()->full_name());
     auto logger = descriptor->make_logger(proto, scope);
     EXPECT_TRUE(logger.ok());
+    EXPECT_TRUE(stream::LogWriter::process().open_all().ok());
     return report_.errors() == 0 ? *logger : nullptr;
   }
   // What a request is logged as. `format`: further members of the FileAccessLog in JSON.

@@ -53,6 +53,41 @@ TEST(DynamicFilter, BodiesAndTrailersInOrder) {
   EXPECT_EQ(harness.request().body + harness.response().body, "onetwo");
 }
 
+TEST(DynamicFilter, BytesAheadOfTheTrailers) {
+  ScriptedPlugin plugin, after;
+  plugin.set_script([&](std::string_view event, uint64_t stream, uint64_t) -> uint32_t {
+    if (event.ends_with("_trailers")) {
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("th")), WEIR_OK);
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("ree")), WEIR_OK);
+      uint64_t total = 0;
+      EXPECT_EQ(plugin.api().body_views(stream, nullptr, 0, nullptr, &total), WEIR_OK);
+      EXPECT_EQ(total, 5u);
+    }
+    if (event == "request_trailers") {
+      plugin.api().timer_arm(stream, 0, 5);
+      return WEIR_PAUSE;
+    }
+    if (event == "timer") {
+      EXPECT_EQ(plugin.api().body_append(stream, text_of("late")), WEIR_NOT_NOW);
+      plugin.api().resume(stream, WEIR_REQUEST);
+    }
+    return WEIR_CONTINUE;
+  });
+  FilterHarness harness({plugin.entry(), after.entry()});
+  harness.send_headers({{":method", "POST"}, {":path", "/"}});
+  harness.send_data("one");
+  harness.send_trailers({{"x-end", "q"}});
+  harness.respond_headers({{":status", "200"}});
+  harness.respond_data("two");
+  harness.respond_trailers({{"x-end", "p"}});
+  harness.run();
+  EXPECT_EQ(harness.request().body, "onethree");
+  EXPECT_EQ(harness.request().trailer("x-end"), "q");
+  EXPECT_EQ(after.count("request_data"), 2u);
+  EXPECT_EQ(harness.response().body, "twothree");
+  EXPECT_EQ(harness.response().trailer("x-end"), "p");
+}
+
 TEST(DynamicFilter, FilterThatWasNotReachedIsNotMade) {
   ScriptedPlugin before, after;
   before.set_script(in("request_headers", [&](weir_stream stream) {
@@ -178,6 +213,43 @@ TEST(DynamicFilter, ReplyFromATimerWhilePaused) {
   EXPECT_FALSE(harness.request().has_headers);
   EXPECT_EQ(plugin.count("timer"), 1u);
   EXPECT_EQ(plugin.events.back(), "destroy");
+}
+
+TEST(DynamicFilter, ReplyFromATimerWhileTheRequestIsElsewhere) {
+  ScriptedPlugin before, plugin, after;
+  plugin.set_script([&](std::string_view event, uint64_t stream, uint64_t) -> uint32_t {
+    if (event == "request_headers") plugin.api().timer_arm(stream, 0, 5);
+    if (event == "timer") {
+      EXPECT_EQ(reply(plugin, stream, 504), WEIR_OK);
+    }
+    return WEIR_CONTINUE;
+  });
+  FilterHarness harness({before.entry(), plugin.entry(), after.entry()});
+  harness.send_headers({{":method", "GET"}, {":path", "/"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.response().header(":status"), "504");
+  EXPECT_EQ(before.count("response_headers"), 1u);
+  EXPECT_EQ(plugin.count("response_headers"), 0u);
+  EXPECT_EQ(after.count("response_headers"), 0u);
+}
+
+// An answer that is asked for outside the filter's own hooks comes at the end of the turn, or in the place of the next
+// hook, if there is one before.
+TEST(DynamicFilter, ReplyFromAnotherFiltersHook) {
+  ScriptedPlugin plugin, other;
+  weir_stream plugins_stream = 0;
+  plugin.set_script(in("request_headers", [&](weir_stream stream) {
+    plugins_stream = stream;
+    return WEIR_CONTINUE;
+  }));
+  other.set_script(in("request_headers", [&](weir_stream) {
+    EXPECT_EQ(reply(plugin, plugins_stream, 403), WEIR_OK);
+    return WEIR_CONTINUE;
+  }));
+  FilterHarness harness({plugin.entry(), other.entry()});
+  exchange(harness);  // the response comes in the same turn
+  EXPECT_EQ(harness.response().header(":status"), "403");
+  EXPECT_EQ(plugin.events, (Events{"config_create", "create", "request_headers", "complete", "destroy"}));
 }
 
 TEST(DynamicFilter, ReplyAfterTheResponseBeganCutsItOff) {

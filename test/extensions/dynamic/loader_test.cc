@@ -119,7 +119,7 @@ TEST_F(LoaderTest, OtherVersionPrintsBothSides) {
   put("future.so", "probe_other_version");
   std::string text = error("future");
   EXPECT_SAYS(text, "made for version 0.99");
-  EXPECT_SAYS(text, "this weir has 0.1");
+  EXPECT_SAYS(text, "this weir has 0.2");
   EXPECT_SAYS(text, "build the plugin with this weir's SDK");
 }
 
@@ -188,7 +188,7 @@ TEST_F(LoaderTest, EntriesAreChecked) {
   };
   EXPECT_SAYS(broken([](weir_plugin& e) { e.struct_size = 4; }), "version");
   EXPECT_SAYS(broken([](weir_plugin& e) { e.struct_size = 24; }), "24 bytes");
-  EXPECT_SAYS(broken([](weir_plugin& e) { e.abi_major = 1; }), "version 1.1");
+  EXPECT_SAYS(broken([](weir_plugin& e) { e.abi_major = 7; }), "version 7.");
   EXPECT_SAYS(broken([](weir_plugin& e) { e.id = nullptr; }), "no id");
   EXPECT_SAYS(broken([](weir_plugin& e) { e.start = nullptr; }), "no start");
   EXPECT_SAYS(broken([](weir_plugin& e) { e.http_filter = nullptr; }), "offers nothing");

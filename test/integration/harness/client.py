@@ -4,21 +4,25 @@ import select
 import socket
 import struct
 import time
-from typing import Optional
+from typing import Optional, Union
 
+from .process import wait_until
 from .wire import Fields, Message, Reader, format_fields
 
 
 class Connection:
-    """One connection to a port of this machine; usable in a with statement."""
+    """One connection to a port of this machine, or to a Unix socket's path; usable in a with statement."""
 
-    def __init__(self, port: int, timeout: float = 15, receive_buffer: Optional[int] = None):
-        self.sock = socket.socket()
+    def __init__(self, port: Union[int, str], timeout: float = 15, receive_buffer: Optional[int] = None):
+        self.sock = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout)
-        self.sock.connect(("127.0.0.1", port))
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(port, str):
+            self.sock.connect(port)
+        else:
+            self.sock.connect(("127.0.0.1", port))
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = Reader(self.sock)
 
     def __enter__(self) -> "Connection":
@@ -60,6 +64,24 @@ class Connection:
         """Whether something (a close, too) waits to be read."""
         return bool(self.reader.buffer or select.select([self.sock], [], [], 0)[0])
 
+    def readable_within(self, seconds: float) -> bool:
+        """Whether something (a close, too) comes in that time."""
+        return bool(self.reader.buffer or select.select([self.sock], [], [], seconds)[0])
+
+    def wait_taken(self, seconds: float = 10) -> None:
+        """Waits until the server's process has read every byte that was sent."""
+        own, peer = self.sock.getsockname()[1], self.sock.getpeername()[1]
+
+        def queued() -> int:
+            with open("/proc/net/tcp", encoding="ascii") as file:
+                for line in file:
+                    fields = line.split()
+                    if fields[1].endswith(":%04X" % peer) and fields[2].endswith(":%04X" % own):
+                        return int(fields[4].split(":")[1], 16)
+            return 0
+
+        wait_until(lambda: queued() == 0, "the server reads what was sent", seconds)
+
     def closed_within(self, seconds: float) -> bool:
         """Whether the peer closes (or resets) in that time without sending anything more."""
         end = time.monotonic() + seconds
@@ -77,7 +99,7 @@ class Connection:
             raise AssertionError("bytes instead of a close: %r" % data[:200])
 
 
-def fetch(port: int, path: str = "/", method: str = "GET", host: str = "test.example", headers: Fields = [],
+def fetch(port: Union[int, str], path: str = "/", method: str = "GET", host: str = "test.example", headers: Fields = [],
           body: Optional[bytes] = None, timeout: float = 15) -> Message:
     """One request on a connection of its own."""
     with Connection(port, timeout) as connection:

@@ -29,6 +29,19 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> 
         time.sleep(0.01)
 
 
+def wait_until_still(measure: Callable[[], Any], still: float = 0.2, seconds: float = 30) -> None:
+    """Returns when `measure` has given the same value for `still` seconds: whatever drives it is stuck or done."""
+    end = time.monotonic() + seconds
+    last, since = measure(), time.monotonic()
+    while time.monotonic() - since < still:
+        if time.monotonic() > end:
+            raise AssertionError("not still within %g s" % seconds)
+        time.sleep(0.01)
+        value = measure()
+        if value != last:
+            last, since = value, time.monotonic()
+
+
 class Sandbox:
     """Owns a temporary folder and the processes started in it."""
 

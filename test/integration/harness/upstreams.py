@@ -77,6 +77,12 @@ class Nginx:
     def kill(self) -> None:
         self.process.kill()
 
+    def stop(self, number: int) -> None:
+        """Ends it with a signal: SIGTERM at once, SIGQUIT when the requests that run are answered."""
+        self.process.signal(number)
+        if self.process.wait(10) is None:
+            raise AssertionError("nginx does not end:\n" + self.process.log())
+
     def restart(self) -> None:
         self.process.kill()
         self.process = self._start()
@@ -169,7 +175,8 @@ class ScriptedUpstream:
 class EchoUpstream(ScriptedUpstream):
     """Answers every request with a JSON account of it. Fields of the request steer it:
 
-    x-test-status: the status · x-test-delay: seconds before it answers · x-test-size: a body of so many bytes instead ·
+    x-test-status: the status · x-test-delay: seconds before it answers · x-test-gate: any value, waits until `gate` is set ·
+    x-test-size: a body of so many bytes instead ·
     x-test-chunked: any value, sends chunks · x-test-trailer: a value for the trailer x-echo-trailer ·
     x-test-header: `name=value`, sent back as a field · x-test-close: any value, closes afterwards.
     """
@@ -177,6 +184,7 @@ class EchoUpstream(ScriptedUpstream):
     def __init__(self, sandbox: Sandbox, name: str = "echo"):
         self.name = name
         self.requests: list[Message] = []
+        self.gate = threading.Event()
         super().__init__(sandbox, self._echo)
 
     def _echo(self, connection: ServerConnection) -> None:
@@ -184,6 +192,8 @@ class EchoUpstream(ScriptedUpstream):
             request = connection.read_request()
             self.requests.append(request)
             time.sleep(float(request.header("x-test-delay") or 0))
+            if request.header("x-test-gate"):
+                self.gate.wait(60)
             status = int(request.header("x-test-status") or 200)
             body = json.dumps({
                 "server": self.name, "method": request.method, "path": request.target, "version": request.version,

@@ -53,10 +53,10 @@ class HttpFilter {
   // [worker] Declare those you want, with these signatures.
   Action on_request_headers(Request&) { return Action::kContinue; }
   Action on_request_data(Body&) { return Action::kContinue; }
-  Action on_request_trailers(Headers&) { return Action::kContinue; }
+  Action on_request_trailers(Trailers&) { return Action::kContinue; }
   Action on_response_headers(Response&) { return Action::kContinue; }
   Action on_response_data(Body&) { return Action::kContinue; }
-  Action on_response_trailers(Headers&) { return Action::kContinue; }
+  Action on_response_trailers(Trailers&) { return Action::kContinue; }
   void on_timer(uint32_t /*timer*/) {}
   void on_posted(uint64_t /*token*/) {}
   void on_complete() {}
@@ -126,7 +126,7 @@ struct HttpThunks {
     return guarded(i, s, [&](Derived& filter) { Body body(s, end != 0); return filter.on_request_data(body); });
   }
   static int32_t on_request_trailers(void* i, weir_stream s) noexcept {
-    return guarded(i, s, [&](Derived& filter) { Headers trailers(s, WEIR_REQUEST_TRAILERS); return filter.on_request_trailers(trailers); });
+    return guarded(i, s, [&](Derived& filter) { Trailers trailers(s, WEIR_REQUEST_TRAILERS); return filter.on_request_trailers(trailers); });
   }
   static int32_t on_response_headers(void* i, weir_stream s, uint32_t end) noexcept {
     return guarded(i, s, [&](Derived& filter) { Response response(s, end != 0); return filter.on_response_headers(response); });
@@ -135,7 +135,7 @@ struct HttpThunks {
     return guarded(i, s, [&](Derived& filter) { Body body(s, end != 0); return filter.on_response_data(body); });
   }
   static int32_t on_response_trailers(void* i, weir_stream s) noexcept {
-    return guarded(i, s, [&](Derived& filter) { Headers trailers(s, WEIR_RESPONSE_TRAILERS); return filter.on_response_trailers(trailers); });
+    return guarded(i, s, [&](Derived& filter) { Trailers trailers(s, WEIR_RESPONSE_TRAILERS); return filter.on_response_trailers(trailers); });
   }
   static void on_timer(void* i, weir_stream s, uint32_t timer) noexcept {
     guarded(i, s, [&](Derived& filter) { filter.on_timer(timer); return WEIR_OK; });

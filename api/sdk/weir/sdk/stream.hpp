@@ -124,6 +124,13 @@ class Response : public Headers {
   bool end_;
 };
 
+class Trailers : public Headers {
+ public:
+  using Headers::Headers;
+  // Goes on ahead of the trailers, as the last of the body.
+  bool append_body(std::string_view text) { return api().body_append(handle_, internal::bytes(text)) == WEIR_OK; }
+};
+
 // The piece of a body that the hook was called with; all of it, if the configuration said so.
 class Body : public Stream {
  public:

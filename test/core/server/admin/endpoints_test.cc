@@ -1,5 +1,6 @@
 #include "core/base/log.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "test/core/server/admin/fake_source.h"
 
@@ -41,11 +42,66 @@ TEST_F(EndpointsTest, ServerInfo) {
   EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos);
   std::string body = body_of(response);
   for (const char* part :
-       {"\"version\": \"abc/0.1.0/Clean/RELEASE/none\"", "\"state\": \"DRAINING\"", "\"uptime_current_epoch\": \"12s\"",
-        "\"uptime_all_epochs\": \"12s\"", "\"hot_restart_version\": \"disabled\"", "\"concurrency\": 2",
-        "\"config_yaml\": \"[redacted]\"", "\"id\": \"node-1\"", "\"api_token\": \"[redacted]\""}) {
+       {"\"version\": \"abc/0.1.0/Clean/RELEASE/none\"", "\n \"weir\": {\"last_reload\": null}\n}\n",
+        "\"state\": \"DRAINING\"", "\"uptime_current_epoch\": \"12s\"", "\"uptime_all_epochs\": \"12s\"",
+        "\"hot_restart_version\": \"disabled\"", "\"concurrency\": 2", "\"config_yaml\": \"[redacted]\"",
+        "\"id\": \"node-1\"", "\"api_token\": \"[redacted]\""}) {
     EXPECT_NE(body.find(part), std::string::npos) << part << body;
   }
+}
+
+TEST_F(EndpointsTest, Runtime) {
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify?a=1")), 503);
+  std::vector<runtime::Layer> layers(2);
+  layers[0] = {"base", false, {{"a.b", {"5", {}}}, {"c", {"x\"y", {}}}}};
+  layers[1] = {"admin", true, {}};
+  source_.runtime_.set(layers);
+  EXPECT_EQ(post("/runtime_modify?a.b=7&d=1"), "OK\n");
+  EXPECT_EQ(
+      without_spaces(get("/runtime")),
+      R"({"layers":["base","admin"],"entries":{"a.b":{"final_value":"7","layer_values":["5","7"]},)"
+      R"("c":{"final_value":"x\"y","layer_values":["x\"y",""]},"d":{"final_value":"1","layer_values":["","1"]}}})");
+  EXPECT_EQ(
+      body_of(exchange("POST", "/runtime_modify", "content-type: application/x-www-form-urlencoded\r\n", "a.b=&d=")),
+      "OK\n");
+  EXPECT_NE(get("/runtime").find(R"("final_value": "5")"), std::string::npos);
+  EXPECT_EQ(get("/runtime").find(R"("d")"), std::string::npos);
+  EXPECT_EQ(status_of(exchange("GET", "/runtime_modify?a=1")), 405);
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify")), 400);
+  EXPECT_EQ(status_of(exchange("POST", "/runtime_modify?=1")), 400);
+}
+
+TEST_F(EndpointsTest, ServerInfoTellsOfTheLastReload) {
+  auto tail = [&] {
+    std::string body = get("/server_info");
+    return body.substr(body.find("\"weir\""));
+  };
+  source_.reload_ = {WallTime(Duration(1'700'000'000'123'456'789)), ""};
+  EXPECT_EQ(tail(), "\"weir\": {\"last_reload\": {\"ok\": true, \"at\": \"2023-11-14T22:13:20.123Z\"}}\n}\n");
+  source_.reload_->error = "a.yaml:1:2: error: \"x\"\n1 error\n";
+  EXPECT_EQ(tail(),
+            "\"weir\": {\"last_reload\": {\"ok\": false, \"at\": \"2023-11-14T22:13:20.123Z\", \"error\": "
+            "\"a.yaml:1:2: error: \\\"x\\\"\\n1 error\\n\"}}\n}\n");
+}
+
+TEST_F(EndpointsTest, EveryEndpointHasJson) {
+  source_.tags_ = {{"pod", "a"}};
+  source_.runtime_.set({{"admin", true, {}}});
+  for (const auto& [path, endpoint] : server_->endpoints()) {
+    bool change = endpoint.options.access == Access::kChange;
+    std::string response =
+        exchange(change ? "POST" : "GET", path + (path == "/runtime_modify" ? "?a=1&format=json" : "?format=json"));
+    EXPECT_EQ(status_of(response), 200) << path;
+    EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos) << path;
+    google::protobuf::Struct parsed;
+    auto status = google::protobuf::util::JsonStringToMessage(body_of(response), &parsed);
+    EXPECT_TRUE(status.ok()) << path << ": " << status.ToString() << "\n" << body_of(response);
+  }
+  source_.state_ = ServerState::kDraining;
+  std::string ready = exchange("GET", "/ready?format=json");
+  EXPECT_EQ(status_of(ready), 503);
+  EXPECT_EQ(body_of(ready), "{\"state\":\"DRAINING\"}\n");
+  EXPECT_EQ(get("/live"), "OK\n");
 }
 
 TEST_F(EndpointsTest, Clusters) {
@@ -135,6 +191,11 @@ TEST_F(EndpointsTest, Stats) {
   EXPECT_EQ(status_of(exchange("GET", "/stats?filter=a)(b")), 400);
   EXPECT_EQ(status_of(exchange("GET", "/stats?format=x")), 400);
   EXPECT_EQ(status_of(exchange("GET", "/stats?type=x")), 400);
+  source_.tags_ = {{"pod", "a\"b"}};
+  EXPECT_EQ(get("/stats?filter=^test.rq&format=json"),
+            R"({"stats":[{"name":"test.rq_total","value":7}],"weir":{"tags":{"pod":"a\"b"}}})");
+  EXPECT_NE(get("/stats/prometheus?filter=test.rq").find("\nenvoy_test_rq_total{pod=\"a\\\"b\"} 7\n"),
+            std::string::npos);
   EXPECT_EQ(post("/reset_counters"), "OK\n");
   EXPECT_EQ(get("/stats?filter=^test"), "test.level: 3\ntest.rq_total: 0\n");
 }
@@ -170,12 +231,22 @@ TEST_F(EndpointsTest, ConfigDump) {
 
 TEST_F(EndpointsTest, Logging) {
   log::set_level(log::Level::kWarning);
-  EXPECT_EQ(get("/logging"), "active loggers:\n  weir: warning\n");
-  EXPECT_EQ(post("/logging?level=debug"), "active loggers:\n  weir: debug\n");
+  std::string levels = get("/logging");
+  EXPECT_EQ(levels.substr(0, 35), "active loggers:\n  config: warning\n ");
+  EXPECT_NE(levels.find("\n  net: warning\n"), std::string::npos);
+  EXPECT_NE(post("/logging?level=debug").find("\n  net: debug\n"), std::string::npos);
+  EXPECT_NE(post("/logging?net=err").find("\n  net: error\n"), std::string::npos);
+  levels = post("/logging?paths=net:info,server:trace");
+  EXPECT_NE(levels.find("\n  net: info\n"), std::string::npos);
+  EXPECT_NE(levels.find("\n  server: trace\n"), std::string::npos);
+  EXPECT_NE(levels.find("\n  log: debug\n"), std::string::npos);
   EXPECT_EQ(status_of(exchange("GET", "/logging?level=info")), 405);
-  EXPECT_EQ(status_of(exchange("POST", "/logging?level=loud")), 400);
-  EXPECT_EQ(status_of(exchange("POST", "/logging?paths=x:debug")), 400);
-  EXPECT_EQ(get("/logging"), "active loggers:\n  weir: debug\n");
+  EXPECT_EQ(post("/logging?level=loud"),
+            "level: \"loud\" is not one of trace, debug, info, warning, error, critical, off\n");
+  EXPECT_EQ(post("/logging?paths=net:trace,x:debug").substr(0, 40), "x: not a component; there are config, dy");
+  EXPECT_EQ(post("/logging?net").substr(0, 25), "net: \"\" is not one of tra");
+  EXPECT_EQ(get("/logging"), levels);  // what was wrong changed nothing
+  EXPECT_NE(get("/logging?format=json").find("\"net\":\"info\""), std::string::npos);
   log::set_level(log::Level::kInfo);
 }
 
@@ -191,9 +262,17 @@ TEST_F(EndpointsTest, SmallOnes) {
 
 TEST_F(EndpointsTest, Help) {
   std::string help = get("/help");
-  EXPECT_EQ(help.substr(0, 20), "admin commands are:\n");
-  EXPECT_NE(help.find("\n  /quitquitquit         shut the server down (POST)\n"), std::string::npos) << help;
-  EXPECT_NE(help.find("\n      filter=REGEX      only names in which this is found\n"), std::string::npos) << help;
+  EXPECT_EQ(help.substr(0, 52), "admin commands are (?format=json: the answer as JSON");
+  EXPECT_NE(help.find("\n  /quitquitquit             end the process at once; SIGTERM drains first (POST)\n"),
+            std::string::npos)
+      << help;
+  EXPECT_NE(help.find("\n      filter=REGEX          only names in which this is found\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("\n      format=FORMAT         text, json, prometheus\n"), std::string::npos) << help;
+  std::string json = get("/help?format=json");
+  for (const auto& [path, endpoint] : server_->endpoints()) {
+    EXPECT_NE(help.find("\n  " + path + " "), std::string::npos) << path;
+    EXPECT_NE(json.find("{\"path\":\"" + path + "\""), std::string::npos) << path;
+  }
   size_t width = 0;
   for (size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1)
     width = std::max(width, end - at);

@@ -1,22 +1,22 @@
-// A server to administrate, a thread with its main lane, and a client that sends raw bytes.
+// A server to administrate, its main lane on a fake clock, driven by hand, and a client that sends raw bytes.
 #pragma once
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "core/runtime/layers.h"
 #include "core/server/admin/endpoints.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "test/support/test_lane.h"
 
 namespace weir::admin {
 
@@ -43,6 +43,7 @@ class FakeSource final : public AdminSource {
 
   ServerState state() const override { return state_; }
   std::string version() const override { return "abc/0.1.0/Clean/RELEASE/none"; }
+  std::optional<ReloadView> last_reload() const override { return reload_; }
   Duration uptime() const override { return 12s + 345ms; }
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override { return bootstrap_; }
   WallTime bootstrap_loaded_at() const override { return WallTime(Duration(1'700'000'000'123'456'789)); }
@@ -51,6 +52,7 @@ class FakeSource final : public AdminSource {
     out.set_config_yaml("secret: 1");
   }
   stats::Store& stats() override { return store_; }
+  std::span<const stats::Tag> stats_tags() const override { return tags_; }
   void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const override {
     ClusterView cluster;
     cluster.name = "api";
@@ -71,33 +73,49 @@ class FakeSource final : public AdminSource {
         visit({listener.name(), listener, bootstrap_loaded_at(), true, "7"});
     }
   }
+  const runtime::Layers& runtime() const override { return runtime_; }
+  bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override {
+    for (const auto& [key, text] : texts) {
+      if (!runtime_.override_value(key, {text, {}})) return false;
+    }
+    return true;
+  }
   void shutdown() override { actions_ += "shutdown "; }
+  void drain_listeners(bool graceful, bool keep_accepting) override {
+    actions_ += graceful ? keep_accepting ? "drain-and-keep " : "drain " : "stop ";
+  }
   void fail_health_check(bool fail) override { actions_ += fail ? "fail " : "ok "; }
   void reopen_logs() override { actions_ += "reopen "; }
 
   stats::Store store_;
+  runtime::Layers runtime_;
   ServerState state_ = ServerState::kLive;
   envoy::config::bootstrap::v3::Bootstrap bootstrap_;
   std::vector<lb::HostEntry> hosts_;
   std::vector<net::Address> addresses_;
+  std::vector<stats::Tag> tags_;
+  std::optional<ReloadView> reload_;
   std::string actions_;
 };
 
-// A blocking client.
+// A client on the test's own thread: while it waits, the lane runs.
 class Client {
  public:
-  explicit Client(uint16_t port, int receive_buffer = 0) {
-    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Client(test::TestLane& lane, const net::Address& to, int receive_buffer = 0) : lane_(lane) {
+    sockaddr_storage storage;
+    socklen_t length = to.to_sockaddr(storage);
+    fd_ = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (receive_buffer > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&storage), length), 0);
   }
   ~Client() { close(fd_); }
-  void send(const std::string& bytes) {
-    [[maybe_unused]] ssize_t ignored = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  void send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno != EAGAIN) return;
+      if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+      if (!bytes.empty()) lane_.turn();
+    }
   }
   void end() { shutdown(fd_, SHUT_WR); }
   // One response by its content-length; what follows stays. Empty: the connection ended.
@@ -121,17 +139,23 @@ class Client {
     }
     return std::exchange(buffer_, {});
   }
-  bool read_more(int patience_ms = 10'000) {
-    pollfd wait{fd_, POLLIN, 0};
-    if (poll(&wait, 1, patience_ms) != 1) return false;
-    char bytes[16384];
-    ssize_t n = recv(fd_, bytes, sizeof(bytes), 0);
-    if (n > 0) buffer_.append(bytes, static_cast<size_t>(n));
-    return n > 0;
+  // False: the connection ended (or, after thousands of turns, nothing came).
+  bool read_more() {
+    for (int turns = 0; turns < 5000; ++turns) {
+      lane_.turn();
+      pollfd wait{fd_, POLLIN, 0};
+      if (poll(&wait, 1, turns < 100 ? 0 : 1) != 1) continue;
+      char bytes[16384];
+      ssize_t n = recv(fd_, bytes, sizeof(bytes), 0);
+      if (n > 0) buffer_.append(bytes, static_cast<size_t>(n));
+      return n > 0;
+    }
+    ADD_FAILURE() << "nothing comes";
+    return false;
   }
-  int fd() const { return fd_; }
 
  private:
+  test::TestLane& lane_;
   int fd_;
   std::string buffer_;
 };
@@ -139,31 +163,29 @@ class Client {
 class AdminTest : public testing::Test {
  protected:
   void start(AdminOptions options = {}) {
-    lane_.enter();
     server_ = std::make_unique<AdminServer>(lane_, source_.store_, std::move(options));
     add_endpoints(*server_, source_);
     add_more();
     auto bound = server_->listen(*net::Address::from_ip("127.0.0.1", 0));
     ASSERT_TRUE(bound.ok()) << bound.status();
-    port_ = bound->port();
-    event::Lane::leave();
-    thread_ = std::thread([this] { lane_.run(); });
+    address_ = *bound;
   }
   virtual void add_more() {}
-  void TearDown() override {
-    if (!thread_.joinable()) return;
-    lane_.stop();
-    thread_.join();
-    lane_.enter();
-    server_.reset();
-    event::Lane::leave();
+  std::unique_ptr<Client> connect(int receive_buffer = 0) {
+    return std::make_unique<Client>(lane_, address_, receive_buffer);
+  }
+  // The answer to these bytes on a connection of their own, up to its end.
+  std::string answer_to(std::string_view bytes) {
+    auto client = connect();
+    client->send(bytes);
+    return client->all();
   }
   std::string exchange(const std::string& method, const std::string& path, const std::string& headers = "",
                        const std::string& body = "") {
-    Client client(port_);
-    client.send(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\n" + headers +
-                (body.empty() ? "" : "content-length: " + std::to_string(body.size()) + "\r\n") + "\r\n" + body);
-    return client.response(method == "HEAD");
+    auto client = connect();
+    client->send(method + " " + path + " HTTP/1.1\r\nhost: 127.0.0.1\r\n" + headers +
+                 (body.empty() ? "" : "content-length: " + std::to_string(body.size()) + "\r\n") + "\r\n" + body);
+    return client->response(method == "HEAD");
   }
   static std::string body_of(const std::string& response) {
     return response.substr(std::min(response.size(), response.find("\r\n\r\n") + 4));
@@ -175,10 +197,9 @@ class AdminTest : public testing::Test {
   std::string post(const std::string& path) { return body_of(exchange("POST", path)); }
 
   FakeSource source_;
-  event::Lane lane_{{.index = 0}};
+  test::TestLane lane_{0};
   std::unique_ptr<AdminServer> server_;
-  std::thread thread_;
-  uint16_t port_ = 0;
+  net::Address address_;
 };
 
 }  // namespace weir::admin

@@ -1,0 +1,218 @@
+#include "core/config/bootstrap_checks.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/config/name_table.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+
+namespace weir::config {
+namespace {
+
+namespace bootstrap_v3 = envoy::config::bootstrap::v3;
+using envoy::config::cluster::v3::Cluster;
+
+constexpr std::string_view kClusters = "static_resources.clusters";
+constexpr std::string_view kListeners = "static_resources.listeners";
+constexpr std::string_view kSecrets = "static_resources.secrets";
+
+std::string item_path(std::string_view list, int index, std::string_view field) {
+  std::string path(list);
+  append_path_item(path, static_cast<size_t>(index));
+  return path.append(".").append(field);
+}
+
+class Checks {
+ public:
+  Checks(const bootstrap_v3::Bootstrap& bootstrap, const PositionIndex& positions, Diagnostics& diagnostics)
+      : bootstrap_(bootstrap),
+        positions_(positions),
+        diagnostics_(diagnostics),
+        clusters_(std::string(kClusters), positions),
+        secrets_(std::string(kSecrets), positions) {}
+
+  void names() {
+    const auto& resources = bootstrap_.static_resources();
+    unique(resources.clusters(), kClusters, clusters_);
+    unique(resources.secrets(), kSecrets, secrets_);
+    NameTable listeners(std::string(kListeners), positions_);
+    unique(resources.listeners(), kListeners, listeners);
+  }
+
+  void references(const std::vector<Reference>& references) {
+    const bool all_clusters = clusters_.complete(diagnostics_);
+    const bool all_secrets = secrets_.complete(diagnostics_);
+    for (const Reference& reference : references) {
+      if (reference.kind == Reference::Kind::kSecret) {
+        if (all_secrets && !secrets_.contains(reference.name)) {
+          secret(reference);
+        }
+      } else if (clusters_.contains(reference.name)) {
+        source_cluster(reference);
+      } else if (all_clusters) {
+        cluster(reference);
+      }
+    }
+  }
+
+  void clusters() {
+    const auto& list = bootstrap_.static_resources().clusters();
+    for (int i = 0; i < list.size(); ++i) {
+      load_assignment_name(list[i], i);
+      outlier_detection(list[i], i);
+      breakers(list[i], i);
+      endpoints(list[i], i);
+    }
+  }
+
+ private:
+  // Fills `table`; what has a name that was there already is reported.
+  template <typename Items>
+  void unique(const Items& items, std::string_view list, NameTable& table) {
+    for (int i = 0; i < items.size(); ++i) {
+      const std::string& name = items.Get(i).name();
+      if (!table.add(name, static_cast<size_t>(i))) {
+        report(Severity::kError, item_path(list, i, "name"),
+               in_quotes(name) + " is the name of " + table.place(name) + " too", name, "");
+      }
+    }
+  }
+
+  static bool is_control_plane(const Reference& reference) {
+    return reference.path.find(".grpc_services[") != std::string::npos ||
+           reference.path.find(".cluster_names[") != std::string::npos;
+  }
+
+  void secret(const Reference& reference) {
+    std::string hint = secrets_.nearest(reference.name);
+    if (hint.empty()) {
+      hint = "add it there, or an sds_config here that says where it comes from";
+    }
+    report(Severity::kError, reference.path, in_quotes(reference.name) + " is not in static_resources.secrets",
+           reference.name, hint);
+  }
+
+  void cluster(const Reference& reference) {
+    const std::string hint = clusters_.nearest(reference.name);
+    if (is_control_plane(reference) || reference.path == "cluster_manager.local_cluster_name") {
+      report(Severity::kError, reference.path, in_quotes(reference.name) + " is not a cluster of this configuration",
+             reference.name, hint);
+    } else if (!bootstrap_.dynamic_resources().has_cds_config()) {
+      // Not an error in the published proxy, which learns of it when the first request comes.
+      report(Severity::kWarning, reference.path,
+             in_quotes(reference.name) + " is not a cluster of this configuration; what needs it will fail",
+             reference.name, hint);
+    }
+  }
+
+  // The cluster of a control plane must not need a control plane.
+  void source_cluster(const Reference& reference) {
+    if (!is_control_plane(reference)) {
+      return;
+    }
+    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
+      if (one.name() == reference.name && one.type() == Cluster::EDS && !one.has_cluster_type()) {
+        const bool from_file = one.eds_cluster_config().eds_config().has_path_config_source() ||
+                               !one.eds_cluster_config().eds_config().path().empty();
+        if (!from_file) {
+          report(Severity::kError, reference.path,
+                 in_quotes(reference.name) +
+                     " gets its endpoints over EDS, and cannot carry the connection they come over",
+                 reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
+        }
+      }
+    }
+  }
+
+  void load_assignment_name(const Cluster& cluster, int index) {
+    const std::string& name = cluster.load_assignment().cluster_name();
+    if (name.empty() || name == cluster.name() || cluster.name().empty()) {
+      return;
+    }
+    report(
+        Severity::kWarning, item_path(kClusters, index, "load_assignment.cluster_name"),
+        in_quotes(name) + " is not the name of this cluster, " + in_quotes(cluster.name()) + "; nothing reads it here",
+        name, "");
+  }
+
+  void breakers(const Cluster& cluster, int index) {
+    const auto& thresholds = cluster.circuit_breakers().thresholds();
+    for (int i = 1; i < thresholds.size(); ++i) {
+      for (int j = 0; j < i; ++j) {
+        if (thresholds[i].priority() == thresholds[j].priority()) {
+          report(Severity::kWarning,
+                 item_path(kClusters, index, "circuit_breakers.thresholds[" + std::to_string(i) + "]"),
+                 "has no effect: thresholds[" + std::to_string(j) + "] is for the same priority, and the first counts",
+                 "", "set priority");
+          break;
+        }
+      }
+    }
+  }
+
+  void endpoints(const Cluster& cluster, int index) {
+    if (cluster.has_cluster_type() || (cluster.type() != Cluster::STATIC && cluster.type() != Cluster::STRICT_DNS)) {
+      return;
+    }
+    const auto& localities = cluster.load_assignment().endpoints();
+    const bool none = std::all_of(localities.begin(), localities.end(),
+                                  [](const auto& locality) { return locality.lb_endpoints().empty(); });
+    if (none) {
+      report(Severity::kWarning, item_path(kClusters, index, "load_assignment"),
+             "the cluster has no endpoints; it answers every request with 503", "", "");
+    }
+  }
+
+  // A host may be ejected if that keeps the ejected share within the limit.
+  void outlier_detection(const Cluster& cluster, int index) {
+    const auto& detection = cluster.outlier_detection();
+    if (!cluster.has_outlier_detection() || detection.always_eject_one_host().value()) {
+      return;
+    }
+    int hosts = 0;
+    for (const auto& locality : cluster.load_assignment().endpoints()) {
+      hosts += locality.lb_endpoints_size();
+    }
+    const uint32_t percent = detection.has_max_ejection_percent() ? detection.max_ejection_percent().value() : 10;
+    if (hosts < 2 || percent * static_cast<uint32_t>(hosts) >= 100) {
+      return;
+    }
+    const int enough = (100 + hosts - 1) / hosts;
+    report(Severity::kWarning, item_path(kClusters, index, "outlier_detection"),
+           "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + std::to_string(percent) +
+               " no host can ever be ejected",
+           std::to_string(percent), "set always_eject_one_host or " + std::to_string(enough));
+  }
+
+  void report(Severity severity, std::string path, std::string what, std::string found, std::string hint) {
+    const Position position = positions_.find(path);
+    Diagnostic out;
+    out.file = position.file;
+    out.line = position.line;
+    out.column = position.column;
+    out.path = std::move(path);
+    out.severity = severity;
+    out.message = hint.empty() ? std::move(what) : what + "; " + hint;
+    out.found = std::move(found);
+    out.hint = std::move(hint);
+    diagnostics_.add(std::move(out));
+  }
+
+  const bootstrap_v3::Bootstrap& bootstrap_;
+  const PositionIndex& positions_;
+  Diagnostics& diagnostics_;
+  NameTable clusters_;
+  NameTable secrets_;
+};
+
+}  // namespace
+
+void check_bootstrap(const bootstrap_v3::Bootstrap& bootstrap, const std::vector<Reference>& references,
+                     const PositionIndex& positions, Diagnostics& diagnostics) {
+  Checks checks(bootstrap, positions, diagnostics);
+  checks.names();
+  checks.references(references);
+  checks.clusters();
+}
+
+}  // namespace weir::config

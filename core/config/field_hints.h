@@ -1,0 +1,29 @@
+// What someone probably meant who wrote a field that is not there, or a value of the wrong kind. Texts only; nothing is
+// decided here.
+#pragma once
+#include <google/protobuf/descriptor.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace weir::config {
+
+// A message that is being read and the field of it that is, from the outside in. The innermost has no field.
+struct OpenMessage {
+  const google::protobuf::Descriptor* type;
+  const google::protobuf::FieldDescriptor* field;
+  bool for_list;  // a mapping that stands where a list of them belongs: it counts as its only item
+};
+
+// `key` is no field of the innermost message.
+std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage> open);
+
+// `text` is what stands where a message of that type is wanted; empty if there is nothing useful to say. The text is
+// not repeated when `secret`.
+std::string message_from_text_hint(const google::protobuf::Descriptor& type, std::string_view text, bool secret);
+
+// People leave the placeholders of their templates in files that are loaded as they are.
+std::string template_hint(std::string_view text);
+
+}  // namespace weir::config

@@ -1,0 +1,27 @@
+// What is known of types that this build has no plugin for: which type may have been meant, and whether leaving the
+// plugin out could let somebody through.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace google::protobuf {
+class Any;
+}
+
+namespace weir::config {
+
+// --unknown-extensions: of filters and access loggers of unknown types.
+enum class UnknownExtensions { kReject, kPassthrough };
+
+// The type inside; of a TypedStruct the type that it stands for. Without the URL's prefix.
+std::string extension_type(const google::protobuf::Any& any);
+
+// A type of the API that is probably meant by one that is none; empty if there is none near.
+std::string suggest_type(std::string_view type);
+
+// The word in a plugin's type or name that says that it may decide who or what gets through (or that it runs somebody's
+// code, which may do so); empty if there is none. Such a plugin is never left out: without it everything gets through.
+std::string_view word_of_authority(std::string_view name);
+
+}  // namespace weir::config

@@ -1,0 +1,167 @@
+#include "core/server/change_plan.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+
+#include "core/config/report.h"
+#include "core/server/configuration.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+
+namespace weir::server {
+namespace {
+
+// Calls visit(name, before, after) for every name of both, in order; nullptr: one of them does not have it.
+template <class Facts, class Visit>
+void for_each_pair(const std::map<std::string, Facts>& before, const std::map<std::string, Facts>& after, Visit visit) {
+  auto a = before.begin();
+  auto b = after.begin();
+  while (a != before.end() || b != after.end()) {
+    const bool first = b == after.end() || (a != before.end() && a->first < b->first);
+    const bool second = a == before.end() || (b != after.end() && b->first < a->first);
+    visit(first ? a->first : b->first, second ? nullptr : &a->second, first ? nullptr : &b->second);
+    if (!second) ++a;
+    if (!first) ++b;
+  }
+}
+
+Change change_of(bool was, bool is, bool differs) {
+  if (was && is) return differs ? Change::kChanged : Change::kNone;
+  return was ? Change::kRemoved : Change::kAdded;
+}
+
+}  // namespace
+
+ListenerFacts facts_of(const config::ListenerTranslation& from) {
+  ListenerFacts facts;
+  facts.fingerprint = from.fingerprint;
+  facts.address = from.address;
+  facts.options = from.options;
+  for (const proxy::FilterChain& chain : from.spec.chains) {
+    facts.chains.push_back(
+        {chain.name.empty() ? "chain " + std::to_string(facts.chains.size()) : chain.name, chain.fingerprint});
+  }
+  return facts;
+}
+
+bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
+  return field.name() == "static_resources" || field.name() == "layered_runtime";
+}
+
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  Inventory all;
+  // Translations stand in the order of their messages.
+  int index = 0;
+  for (const auto& listener : configuration.listeners) {
+    auto& facts = all.listeners[listener.spec.name] = facts_of(listener);
+    facts.index = index++;
+  }
+  index = 0;
+  for (const auto& cluster : configuration.clusters) {
+    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint};
+  }
+  for (const auto& route : configuration.routes) {
+    all.routes[route.slot_name] = {route.fingerprint, route.config_name, route.listener, route.path};
+  }
+  index = 0;
+  for (const auto& secret : configuration.secrets) all.secrets[secret.name] = {index++, secret.fingerprint};
+
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  bootstrap.GetReflection()->ListFields(bootstrap, &set);
+  for (const auto* field : set) {
+    if (is_reloaded(*field)) continue;
+    envoy::config::bootstrap::v3::Bootstrap one;
+    const auto& reflection = *bootstrap.GetReflection();
+    if (field->is_repeated() || field->message_type() == nullptr) {
+      one = bootstrap;
+      for (const auto* other : set) {
+        if (other != field) reflection.ClearField(&one, other);
+      }
+    } else {
+      reflection.MutableMessage(&one, field)->CopyFrom(reflection.GetMessage(bootstrap, field));
+    }
+    all.start_only[field->name()] = config::fingerprint(one);
+  }
+  if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
+  return all;
+}
+
+ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after) {
+  ListenerEffect effect;
+  effect.change = change_of(before != nullptr, after != nullptr,
+                            before != nullptr && after != nullptr && before->fingerprint != after->fingerprint);
+  if (effect.change == Change::kNone) return effect;
+  if (after != nullptr)
+    effect.rebinds = before == nullptr || before->address != after->address || before->options != after->options;
+  if (before == nullptr) return effect;
+  for (const ListenerFacts::Chain& chain : before->chains) {
+    const bool kept =
+        after != nullptr && std::any_of(after->chains.begin(), after->chains.end(),
+                                        [&](const auto& other) { return other.fingerprint == chain.fingerprint; });
+    if (!kept) effect.drains.push_back(chain.label);
+  }
+  return effect;
+}
+
+ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after) {
+  ClusterEffect effect;
+  if (before != nullptr && after != nullptr) {
+    effect.settings = before->settings != after->settings;
+    effect.hosts = before->hosts != after->hosts;
+  } else {
+    effect.settings = effect.hosts = after != nullptr;
+  }
+  effect.change = change_of(before != nullptr, after != nullptr, effect.settings || effect.hosts);
+  return effect;
+}
+
+Plan plan_changes(const Inventory& before, const Inventory& after) {
+  Plan plan;
+  for_each_pair(before.listeners, after.listeners, [&](const std::string& name, const auto* was, const auto* is) {
+    ListenerEffect effect = effect_of(was, is);
+    if (effect.change != Change::kNone) plan.listeners.emplace(name, std::move(effect));
+  });
+  for_each_pair(before.clusters, after.clusters, [&](const std::string& name, const auto* was, const auto* is) {
+    ClusterEffect effect = effect_of(was, is);
+    if (effect.change != Change::kNone) plan.clusters.emplace(name, effect);
+  });
+  for_each_pair(before.routes, after.routes, [&](const std::string& name, const auto* was, const auto* is) {
+    Change change = change_of(was != nullptr, is != nullptr,
+                              was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
+    if (change != Change::kNone) plan.routes.emplace(name, change);
+  });
+  for_each_pair(before.secrets, after.secrets, [&](const std::string& name, const auto* was, const auto* is) {
+    Change change = change_of(was != nullptr, is != nullptr,
+                              was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
+    if (change != Change::kNone) plan.secrets.emplace(name, change);
+  });
+  for_each_pair(before.start_only, after.start_only, [&](const std::string& name, const auto* was, const auto* is) {
+    if (was == nullptr || is == nullptr || *was != *is) plan.start_only.push_back(name);
+  });
+  plan.runtime = before.runtime != after.runtime;
+  return plan;
+}
+
+std::string Plan::summary() const {
+  size_t chains = 0;
+  for (const auto& [name, effect] : listeners) chains += effect.drains.size();
+  std::string text;
+  auto count = [&](size_t n, const char* noun) {
+    if (n == 0) return;
+    if (!text.empty()) text += ", ";
+    text += std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+  };
+  count(listeners.size(), "listener");
+  count(routes.size(), "route table");
+  count(clusters.size(), "cluster");
+  count(secrets.size(), "secret");
+  if (runtime) text += text.empty() ? "runtime" : ", runtime";
+  if (text.empty()) return "nothing changed";
+  text += " changed";
+  if (chains > 0)
+    text += "; " + std::to_string(chains) + (chains == 1 ? " filter chain drains" : " filter chains drain");
+  return text;
+}
+
+}  // namespace weir::server

@@ -1,0 +1,106 @@
+// What a new configuration changes, and what that does to running connections: decided here once, for the update that
+// is applied, for `weir diff` and for POST /reload?dry_run. Works on fingerprints; the fields behind a change are
+// field_diff.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/net/socket.h"
+
+namespace envoy::config::bootstrap::v3 {
+class Bootstrap;
+}
+
+namespace weir::config {
+struct ListenerTranslation;
+}
+
+namespace google::protobuf {
+class FieldDescriptor;
+}
+
+namespace weir::server {
+
+struct Configuration;
+
+struct ListenerFacts {
+  struct Chain {
+    std::string label;  // its name; "chain 0", "default chain" if it has none
+    uint64_t fingerprint = 0;
+  };
+  int index = 0;             // in static_resources.listeners
+  uint64_t fingerprint = 0;  // of all but the routes
+  net::Address address;      // as configured
+  net::ListenOptions options;
+  std::vector<Chain> chains;
+};
+
+struct ClusterFacts {
+  int index = 0;
+  uint64_t settings = 0;  // fingerprints: of everything but the endpoints,
+  uint64_t hosts = 0;     // and of endpoints and balancing
+};
+
+struct RouteFacts {
+  uint64_t fingerprint = 0;
+  std::string name;      // of the route configuration
+  std::string listener;  // whose it is,
+  std::string path;      // and where in it
+};
+
+struct SecretFacts {
+  int index = 0;
+  uint64_t fingerprint = 0;
+};
+
+// Everything that a configuration consists of, as fingerprints by name.
+struct Inventory {
+  std::map<std::string, ListenerFacts> listeners;
+  std::map<std::string, ClusterFacts> clusters;
+  std::map<std::string, RouteFacts> routes;  // by slot name
+  std::map<std::string, SecretFacts> secrets;
+  uint64_t runtime = 0;
+  std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
+};
+ListenerFacts facts_of(const config::ListenerTranslation& listener);
+// Whether a reload applies this field of the bootstrap.
+bool is_reloaded(const google::protobuf::FieldDescriptor& field);
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
+
+enum class Change : uint8_t { kNone, kAdded, kRemoved, kChanged };
+
+struct ListenerEffect {
+  Change change = Change::kNone;
+  bool rebinds = false;             // opens sockets
+  std::vector<std::string> drains;  // chains whose connections are told to end
+};
+// nullptr: there is none. Connections of a chain go on exactly if the new version has the same chain, which is what
+// the lanes do (proxy::Listener::has_chain).
+ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after);
+
+struct ClusterEffect {
+  Change change = Change::kNone;
+  bool settings = false;  // the cluster's version is replaced; pools and counts stay
+  bool hosts = false;     // its host set is; pools of hosts that are gone drain
+};
+ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after);
+
+struct Plan {
+  std::map<std::string, ListenerEffect> listeners;  // what changes, alone
+  std::map<std::string, ClusterEffect> clusters;
+  std::map<std::string, Change> routes;
+  std::map<std::string, Change> secrets;
+  bool runtime = false;
+  std::vector<std::string> start_only;  // differ, and take effect at the next start
+
+  // Nothing is to be applied.
+  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && !runtime; }
+  // "1 cluster, 2 route tables changed; 1 filter chain drains", "nothing changed".
+  std::string summary() const;
+};
+Plan plan_changes(const Inventory& before, const Inventory& after);
+
+}  // namespace weir::server

@@ -1,0 +1,56 @@
+#include "core/server/options.h"
+
+namespace weir::server {
+
+// Two screens at most: grouped by task, the most used examples on top.
+std::string help_text() {
+  return "weir " WEIR_VERSION R"(: an L4/L7 proxy configured in the xDS v3 format
+
+  weir -c edge.yaml                       serve
+  weir --mode validate -c edge.yaml       say everything that is wrong with a file, and touch nothing
+  weir -c edge.yaml --concurrency 2 -l debug
+  weir diff OLD NEW                       say what a reload from one file to the other would change and drain
+
+Configuration
+  -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
+  --config-yaml TEXT                      merged over the file
+  --mode serve|validate|init_only         init_only: build everything, bind, and exit
+  --json                                  findings as JSON
+  --allow-unknown-static-fields           unknown fields are warnings
+  --unknown-extensions reject|passthrough passthrough: filters and access loggers of unknown types are left out with
+                                          a warning, unless they may authorise
+  --service-cluster, --service-node, --service-zone NAME
+                                          override node.cluster, node.id, node.locality.zone
+
+Process
+  --concurrency N                         worker threads (default: one per usable processor)
+  --admin-address-path FILE               the admin's address is written there
+  --stats-tag NAME:VALUE                  a label of every statistic; may be repeated
+
+Draining
+  --drain-time-s N                        how long the connections of a removed or changed listener last (default 600)
+  --drain-strategy gradual|immediate      told to close one after the other over the drain time, or all when it begins
+  --shutdown-delay-s N                    SIGTERM: readiness fails so long before listeners close (default 0)
+  --shutdown-deadline-s N                 SIGTERM: what still runs then is cut off (default 25). A drain time below it
+                                          spreads the closing here too; otherwise all are told at once.
+
+Logs
+  -l, --log-level LEVEL                   trace, debug, info, warning, error, critical, off (default info)
+  --component-log-level NAME:LEVEL,...    levels of single components; POST /logging changes them later
+  --log-path FILE                         default: standard error
+  --log-format PATTERN                    default "[%Y-%m-%d %T.%e][%t][%l][%n] %v"; %j: text for JSON, %^ %$: colour
+  --log-format-escaped                    line breaks in a text are printed as \n
+  --file-flush-interval-msec N            of access logs (default 10000)
+
+Accepted for scripts of other proxies, and logged as without effect where they ask for more than the default
+  --restart-epoch 0, --base-id N, --parent-shutdown-time-s N, --disable-hot-restart, --hot-restart-version,
+  --reject-unknown-dynamic-fields, --ignore-unknown-dynamic-fields, --enable-fine-grain-logging
+
+--list-extensions, --version, --help
+
+Signals: SIGTERM, SIGINT drain and stop (twice: at once); SIGHUP reads the configuration again; SIGUSR1 reopens logs.
+Exit codes: 0 clean, 1 bad configuration, 2 bad arguments, 3 could not bind, 4 drained but the deadline was hit.
+)";
+}
+
+}  // namespace weir::server

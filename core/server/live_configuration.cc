@@ -1,0 +1,160 @@
+#include "core/server/live_configuration.h"
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <cstdio>
+#include <vector>
+
+#include "core/config/proto_loader.h"
+#include "core/config/report.h"
+#include "core/server/change_report.h"
+#include "core/stream/log_writer.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+
+namespace weir::server {
+namespace {
+
+using envoy::config::bootstrap::v3::Bootstrap;
+
+// Readers of statistics keep them as doubles: more digits than these would not come back.
+constexpr uint64_t kVersionBits = (uint64_t{1} << 48) - 1;
+
+uint64_t version_of(const Inventory& inventory) {
+  uint64_t all = 0;
+  auto name = [&](const std::string& text) { all = config::combine(all, std::hash<std::string>{}(text)); };
+  auto number = [&](uint64_t value) { all = config::combine(all, value); };
+  for (const auto& [key, facts] : inventory.listeners) name(key), number(facts.fingerprint);
+  for (const auto& [key, facts] : inventory.clusters) name(key), number(facts.settings), number(facts.hosts);
+  for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
+  for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
+  number(inventory.runtime);
+  for (const auto& [key, fingerprint] : inventory.start_only) name(key), number(fingerprint);
+  return all & kVersionBits;
+}
+
+}  // namespace
+
+LiveConfiguration::LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
+                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
+                                     RuntimeManager& runtime)
+    : options_(options),
+      registry_(registry),
+      store_(store),
+      publisher_(publisher),
+      clusters_(clusters),
+      listeners_(listeners),
+      runtime_(runtime),
+      version_(store.gauge("server.config_version")),
+      update_time_(store.gauge("server.config_update_time")) {}
+
+LiveConfiguration::~LiveConfiguration() = default;
+
+std::string LiveConfiguration::version() const {
+  char text[16];
+  snprintf(text, sizeof text, "%012llx", static_cast<unsigned long long>(version_of(inventory_)));
+  return text;
+}
+
+Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) {
+  Update update;
+  const MonoTime start = system_clock().mono_now();
+  auto bootstrap = std::make_unique<Bootstrap>();
+  config::PositionIndex positions;
+  read_bootstrap(options_, *bootstrap, positions, update.diagnostics);
+  update.read = system_clock().mono_now() - start;
+  if (update.diagnostics.has_errors()) {
+    find_faults(*bootstrap, positions, options_, registry_, update.diagnostics);  // all those of the file at once
+    update.result = Update::Result::kBadConfiguration;
+    return update;
+  }
+  build(std::move(bootstrap), positions, apply, report, std::move(applied), update);
+  return update;
+}
+
+Update LiveConfiguration::read_files_again() {
+  Update update;
+  build(std::make_unique<Bootstrap>(*bootstrap_), config::PositionIndex(), Apply::kYes, Report::kNone, nullptr, update);
+  return update;
+}
+
+// What is in force goes on to be shown.
+void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
+  const auto& reflection = *bootstrap.GetReflection();
+  Bootstrap before = *bootstrap_;
+  for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
+    const auto* field = bootstrap.GetDescriptor()->field(i);
+    if (!is_reloaded(*field) && !field->real_containing_oneof()) reflection.SwapFields(&bootstrap, &before, {field});
+  }
+}
+
+void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config::PositionIndex& positions, Apply apply,
+                              Report report, event::Task applied, Update& update) {
+  const bool first = bootstrap_ == nullptr;
+  const MonoTime start = system_clock().mono_now();
+  PublisherSlots slots(publisher_);
+  Configuration configuration =
+      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics);
+  if (!update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
+  if (update.diagnostics.has_errors()) {
+    update.result = Update::Result::kBadConfiguration;
+    return;
+  }
+  Inventory inventory = inventory_of(configuration, *bootstrap);
+  if (first) inventory_.start_only = inventory.start_only;
+  update.plan = plan_changes(inventory_, inventory);
+  if (report == Report::kChanges && !first) {
+    ChangeReport changes(update.plan, inventory_, *bootstrap_, inventory, *bootstrap);
+    update.changes_text = changes.text();
+    update.changes_json = changes.json();
+  }
+  const MonoTime built = system_clock().mono_now();
+  update.built = built - start;
+  if (apply == Apply::kLook) {
+    update.result = Update::Result::kLooked;
+    return;
+  }
+
+  // Everything that can still fail comes before anything changes.
+  if (Status opened = stream::LogWriter::process().open_all(); !opened.ok()) {
+    update.result = Update::Result::kBadConfiguration;
+    update.error = "access log: " + message_of(opened);
+    return;
+  }
+  event::Publisher::Batch batch;
+  if (Status bound = listeners_.apply(std::move(configuration.listeners), batch); !bound.ok()) {
+    update.result = Update::Result::kCannotBind;
+    update.error = message_of(bound);
+    return;
+  }
+  // From here on nothing can fail.
+  runtime_.apply(std::move(configuration.runtime), batch);
+  clusters_.apply(std::move(configuration.clusters), batch);
+  for (StagedRoute& staged : configuration.routes) {
+    if (update.plan.routes.contains(staged.slot_name))
+      batch.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
+  }
+  for (const auto& [slot, change] : update.plan.routes) {
+    if (change == Change::kRemoved) batch.remove(publisher_.intern(event::SlotKind::kRouteTable, slot));
+  }
+  secrets_.apply(std::move(configuration.secrets));
+  if (first) {
+    admin_address_ = configuration.admin_address;
+  } else {
+    inventory.start_only = std::move(inventory_.start_only);
+    keep_start_only(*bootstrap);
+  }
+  inventory_ = std::move(inventory);
+  watched_ = std::move(configuration.watched);
+  bootstrap_ = std::move(bootstrap);
+  loaded_at_ = system_clock().wall_now();
+  version_.set(version_of(inventory_));
+  update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
+  if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
+  update.applied = system_clock().mono_now() - built;
+}
+
+void LiveConfiguration::lint(const Bootstrap&, const config::PositionIndex&, config::Diagnostics&) const {}
+
+}  // namespace weir::server

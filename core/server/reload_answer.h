@@ -1,0 +1,12 @@
+// What POST /reload answers.
+#pragma once
+
+#include "core/server/admin/reload_endpoint.h"
+#include "core/server/live_configuration.h"
+
+namespace weir::server {
+
+// `version`: of what is in force afterwards.
+admin::ReloadAnswer reload_answer(const Update& update, const std::string& version);
+
+}  // namespace weir::server

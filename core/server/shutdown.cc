@@ -1,0 +1,69 @@
+#include "core/server/shutdown.h"
+
+#include "core/base/log.h"
+#include "core/server/worker.h"
+
+namespace weir::server {
+namespace {
+
+// How often it looks whether the last connection has gone.
+constexpr Duration kLook = 20ms;
+
+double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+Shutdown::Shutdown(event::Lane& lane, const std::vector<std::unique_ptr<Worker>>& workers,
+                   const proxy::LaneLoads& loads, const Plan& plan, absl::AnyInvocable<void(int64_t)> done)
+    : lane_(lane), workers_(workers), loads_(loads), plan_(plan), done_(std::move(done)), began_(lane.now()) {
+  if (plan_.delay > Duration::zero()) {
+    WEIR_LOG(kInfo, "server", "not ready any more; listeners close in %.0f s", seconds(plan_.delay));
+    lane_.arm_in(*this, plan_.delay);
+  } else {
+    begin_draining();
+  }
+}
+
+void Shutdown::begin_draining() {
+  phase_ = Phase::kDraining;
+  Duration left = plan_.deadline - plan_.delay;
+  if (plan_.drain.gradual) {
+    WEIR_LOG(kInfo, "server",
+             "draining: listeners close; %lld connections are told to end over %.0f s, cut off in %.0f s",
+             static_cast<long long>(loads_.total()), seconds(plan_.drain.time), seconds(left));
+  } else {
+    WEIR_LOG(kInfo, "server", "draining: listeners close; %lld connections are told to end, cut off in %.0f s",
+             static_cast<long long>(loads_.total()), seconds(left));
+  }
+  *accepting_ = workers_.size();
+  for (const auto& worker : workers_) {
+    worker->lane().post([one = worker.get(), plan = plan_.drain, main = &lane_, accepting = accepting_] {
+      one->listeners().stop_accepting();
+      one->listeners().drain(plan);
+      main->post([accepting] { --*accepting; });
+    });
+  }
+  lane_.arm_in(*this, kLook);
+}
+
+void Shutdown::on_timer() {
+  if (phase_ == Phase::kDone) return;
+  if (phase_ == Phase::kDelay) return begin_draining();
+  int64_t open = loads_.total();
+  Duration took = lane_.now() - began_;
+  bool drained = *accepting_ == 0 && open == 0;
+  if (!drained && took < plan_.deadline) {
+    lane_.arm_in(*this, std::min(kLook, plan_.deadline - took));
+    return;
+  }
+  phase_ = Phase::kDone;
+  if (drained) {
+    WEIR_LOG(kInfo, "server", "drained: all connections have ended after %.1f s", seconds(took));
+  } else {
+    WEIR_LOG(kWarning, "server", "drain deadline of %.0f s: %lld connections are cut off", seconds(plan_.deadline),
+             static_cast<long long>(open));
+  }
+  lane_.post([done = std::move(done_), cut_off = drained ? 0 : open]() mutable { done(cut_off); });
+}
+
+}  // namespace weir::server

@@ -1,0 +1,45 @@
+// The way from SIGTERM to the end of the process: listeners close after a delay, connections are told to end, and what
+// is left at the deadline is cut off. Readiness has failed before this begins.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "core/event/lane.h"
+#include "core/proxy/lane_listeners.h"
+
+namespace weir::server {
+
+class Worker;
+
+// [main]
+class Shutdown final : private event::Timer {
+ public:
+  struct Plan {
+    Duration delay{};     // listeners go on accepting so long
+    Duration deadline{};  // from the beginning
+    proxy::DrainPlan drain{};
+  };
+  // `done` is told how many connections were open at the deadline (0: all have ended), and is called once, on main's
+  // lane, outside of this object. Workers and loads outlive this.
+  Shutdown(event::Lane& lane, const std::vector<std::unique_ptr<Worker>>& workers, const proxy::LaneLoads& loads,
+           const Plan& plan, absl::AnyInvocable<void(int64_t cut_off)> done);
+
+ private:
+  enum class Phase : uint8_t { kDelay, kDraining, kDone };
+  void on_timer() override;
+  void begin_draining();
+
+  event::Lane& lane_;
+  const std::vector<std::unique_ptr<Worker>>& workers_;
+  const proxy::LaneLoads& loads_;
+  const Plan plan_;
+  absl::AnyInvocable<void(int64_t)> done_;
+  const MonoTime began_;
+  Phase phase_ = Phase::kDelay;
+  // Workers that may still have connections waiting in their listening sockets. Shared with tasks that are under way.
+  std::shared_ptr<size_t> accepting_ = std::make_shared<size_t>(0);
+};
+
+}  // namespace weir::server

@@ -1,0 +1,179 @@
+#include "core/stream/filter_state.h"
+
+#include <bit>
+#include <charconv>
+#include <cstring>
+#include <unordered_set>
+
+#include "core/stats/escape.h"
+
+namespace weir::stream {
+
+using Kind = FilterStateValue::Kind;
+
+FilterStateName::FilterStateName(std::string_view text) {
+  static std::unordered_set<std::string> names;  // [main] only; nodes stay where they are
+  text_ = &*names.emplace(text).first;
+}
+
+FilterStateValue FilterStateValue::of_string(std::string_view text) {
+  FilterStateValue value;
+  value.kind_ = Kind::kString;
+  value.size_ = static_cast<uint32_t>(text.size());
+  value.text_ = text.data();
+  return value;
+}
+
+FilterStateValue FilterStateValue::of_unsigned(uint64_t number) {
+  FilterStateValue value;
+  value.kind_ = Kind::kUnsigned;
+  value.number_ = number;
+  return value;
+}
+
+FilterStateValue FilterStateValue::of_bool(bool boolean) {
+  FilterStateValue value;
+  value.kind_ = Kind::kBool;
+  value.number_ = boolean ? 1 : 0;
+  return value;
+}
+
+FilterStateValue FilterStateValue::of_address(const net::Address& address) {
+  FilterStateValue value;
+  value.kind_ = Kind::kAddress;
+  value.address_ = &address;
+  return value;
+}
+
+FilterStateValue FilterStateValue::of_object(void* object, const FilterStateType& type) {
+  FilterStateValue value;
+  value.kind_ = Kind::kOpaque;
+  value.type_ = &type;
+  value.object_ = object;
+  return value;
+}
+
+namespace {
+
+void append_number(uint64_t number, std::string& out) {
+  char buffer[20];
+  out.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr);
+}
+
+}  // namespace
+
+bool FilterStateValue::append_plain(std::string& out) const {
+  switch (kind_) {
+    case Kind::kString:
+      out += string();
+      return true;
+    case Kind::kUnsigned:
+      append_number(number_, out);
+      return true;
+    case Kind::kBool:
+      out += boolean() ? "true" : "false";
+      return true;
+    case Kind::kAddress: {
+      char buffer[net::Address::kMaxText];
+      out += address_->to_text(buffer);
+      return true;
+    }
+    case Kind::kOpaque:
+      return type_->append_plain != nullptr && type_->append_plain(object_, out);
+  }
+  return false;
+}
+
+bool FilterStateValue::append_json(std::string& out) const {
+  switch (kind_) {
+    case Kind::kBool:
+      return append_plain(out);
+    case Kind::kString:
+    case Kind::kUnsigned:  // 64-bit numbers are strings in the published JSON mapping
+    case Kind::kAddress: {
+      out += '"';
+      size_t from = out.size();
+      append_plain(out);
+      stats::escape_tail(out, from, stats::Escape::kJson);
+      out += '"';
+      return true;
+    }
+    case Kind::kOpaque:
+      return type_->append_json != nullptr && type_->append_json(object_, out);
+  }
+  return false;
+}
+
+bool FilterStateValue::append_field(std::string_view field, std::string& out) const {
+  if (kind_ == Kind::kAddress && address_->is_ip()) {
+    if (field == "ip") {
+      char buffer[net::Address::kMaxText];
+      out += address_->ip_to_text(buffer);
+      return true;
+    }
+    if (field == "port") {
+      append_number(address_->port(), out);
+      return true;
+    }
+  }
+  return kind_ == Kind::kOpaque && type_->append_field != nullptr && type_->append_field(object_, field, out);
+}
+
+FilterState::Entry* FilterState::find_own(FilterStateName name) const noexcept {
+  Entry* entry = entries_;
+  while (entry != nullptr && entry->name != name) entry = entry->next;
+  return entry;
+}
+
+const FilterState::Entry* FilterState::find(FilterStateName name) const noexcept {
+  const Entry* entry = find_own(name);
+  return entry != nullptr || connection_ == nullptr ? entry : connection_->find_own(name);
+}
+
+FilterState::Set FilterState::set(FilterStateName name, const FilterStateValue& value, const Options& options) {
+  const bool of_connection = options.life_span == LifeSpan::kConnection;
+  if (of_connection && connection_ != nullptr) {
+    return find_own(name) != nullptr ? Set::kOtherLifeSpan : connection_->set(name, value, options);
+  }
+  if (!of_connection && connection_ != nullptr && connection_->find_own(name) != nullptr) return Set::kOtherLifeSpan;
+  Entry* entry = find_own(name);
+  if (entry == nullptr) {
+    entry = arena_.make<Entry>(Entry{name, {}, options, entries_});
+    entries_ = entry;
+  } else {
+    if (entry->options.life_span != options.life_span) return Set::kOtherLifeSpan;
+    if (entry->options.read_only || options.read_only) return Set::kReadOnly;
+    entry->options = options;
+  }
+  assign(*entry, value);
+  return Set::kDone;
+}
+
+void FilterState::assign(Entry& entry, const FilterStateValue& value) {
+  FilterStateValue kept = value;
+  if (value.kind_ == Kind::kString) {
+    if (value.size_ > entry.room_bytes) {
+      entry.room_bytes = std::bit_ceil(value.size_);
+      entry.room = arena_.allocate_bytes(entry.room_bytes);
+    }
+    kept.text_ = entry.room != nullptr ? entry.room : "";
+    if (value.size_ > 0) std::memmove(entry.room, value.text_, value.size_);
+  }
+  if (value.kind_ == Kind::kAddress) {
+    if (entry.value.kind_ == Kind::kAddress) {
+      *const_cast<net::Address*>(entry.value.address_) = value.address();
+      return;
+    }
+    kept.address_ = arena_.make<net::Address>(value.address());
+  }
+  destroy(entry.value);
+  entry.value = kept;
+}
+
+void FilterState::destroy(FilterStateValue& value) {
+  // Unix addresses own their path.
+  if (value.kind_ == Kind::kAddress) const_cast<net::Address*>(value.address_)->~Address();
+  if (value.kind_ == Kind::kOpaque && value.type_->destroy != nullptr) value.type_->destroy(value.object_);
+}
+
+}  // namespace weir::stream

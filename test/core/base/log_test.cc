@@ -1,0 +1,103 @@
+#include "core/base/log.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "core/base/log_format.h"
+
+namespace weir::log {
+namespace {
+
+std::string formatted(std::string_view pattern, std::string_view text = "a \"b\"\nc\x01", bool colour = false,
+                      bool escape = false) {
+  auto format = LineFormat::compile(pattern, escape);
+  if (!format.ok()) return "error: " + message_of(format.status());
+  Line line;
+  line.time = {1'700'000'000, 7'008'009};  // 2023-11-14 22:13:20
+  line.level = "warning";
+  line.component = "net";
+  line.text = text;
+  line.thread = 42;
+  line.colour = colour;
+  std::string out;
+  format->append(line, out);
+  return out;
+}
+
+TEST(LogFormatTest, Flags) {
+  EXPECT_EQ(formatted(LineFormat::kDefault, "hello"), "[2023-11-14 22:13:20.007][42][warning][net] hello");
+  EXPECT_EQ(formatted("%D %H-%M-%S %e %f %F %z %E"), "11/14/23 22-13-20 007 007008 007008009 +00:00 1700000000");
+  EXPECT_EQ(formatted("%L %P 100%%"), "W " + std::to_string(getpid()) + " 100%");
+  EXPECT_EQ(formatted("%v"), "a \"b\"\nc\x01");
+  EXPECT_EQ(formatted("%_"), "a \"b\"\\nc\\x01");
+  EXPECT_EQ(formatted("{\"text\": \"%j\"}"), "{\"text\": \"a \\\"b\\\"\\nc\\u0001\"}");
+  EXPECT_EQ(formatted("%v", "a\nb", false, true), "a\\nb");
+  EXPECT_EQ(formatted("%^%l%$", "", false), "warning");
+  EXPECT_EQ(formatted("%^%l%$", "", true), "\033[33;1mwarning\033[0m");
+  EXPECT_EQ(formatted(""), "");
+}
+
+TEST(LogFormatTest, ErrorsNameTheFlag) {
+  EXPECT_EQ(formatted("%v %g"), "error: %g: weir does not record places in its source; remove it");
+  EXPECT_EQ(formatted("%v %"), "error: ends with a single %; %% prints a percent sign");
+  EXPECT_EQ(formatted("%8l").substr(0, 32), "error: %8 is not one of %Y %m %d");
+}
+
+class LogTest : public testing::Test {
+ protected:
+  LogTest() {
+    int fd = mkstemp(path_);
+    close(fd);
+    EXPECT_TRUE(set_path(path_));
+  }
+  ~LogTest() override {
+    set_path("");
+    set_level(Level::kInfo);
+    EXPECT_TRUE(set_format(LineFormat::kDefault, false).ok());
+    unlink(path_);
+  }
+  std::string lines() {
+    std::stringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+  char path_[32] = "/tmp/weir-log-test-XXXXXX";
+};
+
+TEST_F(LogTest, EachComponentHasALevel) {
+  ASSERT_TRUE(set_format("%l %n %v", false).ok());
+  int evaluated = 0;
+  WEIR_LOG(kDebug, "net", "not shown %d", ++evaluated);
+  set_component_level(component_index("net"), Level::kDebug);
+  set_component_level(component_index("server"), Level::kError);
+  WEIR_LOG(kDebug, "net", "shown %d", ++evaluated);
+  WEIR_LOG(kWarning, "server", "not shown %d", ++evaluated);
+  WEIR_LOG(kInfo, "log", "shown, too");
+  set_level(Level::kOff);
+  WEIR_LOG(kCritical, "net", "not shown");
+  EXPECT_EQ(lines(), "debug net shown 1\ninfo log shown, too\n");
+  EXPECT_EQ(evaluated, 1);
+}
+
+TEST_F(LogTest, NamesOfLevels) {
+  Level level;
+  for (const char* name : {"trace", "debug", "info", "warning", "error", "critical", "off"}) {
+    ASSERT_TRUE(parse_level(name, level));
+    EXPECT_EQ(level_name(level), name);
+  }
+  EXPECT_TRUE(parse_level("warn", level) && level == Level::kWarning);
+  EXPECT_FALSE(parse_level("loud", level));
+}
+
+TEST_F(LogTest, ALongTextIsCutAndStaysOneLine) {
+  ASSERT_TRUE(set_format("%v", false).ok());
+  WEIR_LOG(kInfo, "log", "%s", std::string(10'000, 'x').c_str());
+  EXPECT_EQ(lines(), std::string(4095, 'x') + "\n");
+}
+
+}  // namespace
+}  // namespace weir::log

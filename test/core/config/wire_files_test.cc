@@ -1,0 +1,97 @@
+// Files in protobuf's own two forms.
+#include "core/config/wire_files.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "core/config/proto_loader.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+
+namespace weir::config {
+namespace {
+
+using envoy::config::bootstrap::v3::Bootstrap;
+
+struct LoadedFile {
+  LoadedFile(const std::string& name, const std::string& bytes) {
+    const std::string path = ::testing::TempDir() + name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    ok = load_bootstrap({path, "", {}}, message, index, diagnostics);
+    std::remove(path.c_str());
+    said = diagnostics.text();
+    for (size_t at = 0; (at = said.find(path)) != std::string::npos;) {
+      said.replace(at, path.size(), "F");
+    }
+  }
+  Bootstrap message;
+  PositionIndex index;
+  Diagnostics diagnostics;
+  std::string said;
+  bool ok = false;
+};
+
+TEST(WireFiles, Serialised) {
+  Bootstrap written;
+  written.mutable_node()->set_id("a");
+  written.mutable_static_resources()->add_clusters()->set_name("c");
+  LoadedFile read("weir_test.pb", written.SerializeAsString());
+  EXPECT_TRUE(read.ok) << read.said;
+  EXPECT_EQ(read.message.node().id(), "a");
+  LoadedFile yaml("weir_test.pb", "node: {id: a}");
+  EXPECT_EQ(yaml.said, "F: error: the file is not a serialised envoy.config.bootstrap.v3.Bootstrap\n1 error\n");
+}
+
+TEST(WireFiles, SerialisedFilesObeyTheRules) {
+  Bootstrap written;
+  auto& cluster = *written.mutable_static_resources()->add_clusters();
+  cluster.set_lb_policy(static_cast<envoy::config::cluster::v3::Cluster::LbPolicy>(77));
+  cluster.GetReflection()->MutableUnknownFields(&cluster)->AddVarint(999, 1);
+  auto& any = (*cluster.mutable_typed_extension_protocol_options())["x"];
+  any.set_type_url("type.googleapis.com/acme.X");
+  LoadedFile read("weir_test.pb", written.SerializeAsString());
+  EXPECT_EQ(read.said,
+            "F: error: clusters[0].name: is required\n"
+            "F: error: clusters[0]: unknown field number 999 of envoy.config.cluster.v3.Cluster\n"
+            "F: error: clusters[0].lb_policy: 77 is not a value of LbPolicy\n"
+            "F: error: clusters[0].typed_extension_protocol_options.x: unknown type acme.X\n4 errors\n");
+}
+
+TEST(WireFiles, TextFormat) {
+  LoadedFile read("weir_test.pb_text", R"(
+node { id: "a" }
+static_resources {
+  clusters { name: "c" connect_timeout { seconds: 0 } type: EDS }
+  clusters {
+    name: "d" type: EDS
+    typed_extension_protocol_options {
+      key: "x"
+      value { [type.googleapis.com/envoy.extensions.filters.http.router.v3.Router] { suppress_envoy_headers: true } }
+    }
+  }
+}
+)");
+  EXPECT_EQ(read.said,
+            "F:4:24: error: clusters[0].connect_timeout: 0s is out of range; allowed is more than 0s\n1 error\n");
+  envoy::extensions::filters::http::router::v3::Router router;
+  const auto& options = read.message.static_resources().clusters(1).typed_extension_protocol_options();
+  ASSERT_TRUE(options.at("x").UnpackTo(&router));
+  EXPECT_TRUE(router.suppress_envoy_headers());
+  EXPECT_EQ(read.index.find("static_resources.clusters[1].name").line, 6);
+}
+
+TEST(WireFiles, TextFormatErrors) {
+  EXPECT_EQ(LoadedFile("weir_test.pb_text", "node {\n  idd: \"a\" }").said,
+            "F:2:6: error: unknown field idd; did you mean id?\n1 error\n");
+  const std::string secret =
+      LoadedFile("weir_test.pb_text",
+                 "static_resources { secrets { generic_secret { secret { inline_string: hunter2 } } } }")
+          .said;
+  EXPECT_EQ(secret.find("hunter2"), std::string::npos) << secret;
+  EXPECT_NE(secret.find("F:1:"), std::string::npos) << secret;
+}
+
+}  // namespace
+}  // namespace weir::config

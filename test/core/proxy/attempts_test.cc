@@ -1,0 +1,278 @@
+// Attempts that fail, and what becomes of the request: replays of stale connections, retries, what they cost and what
+// is counted.
+#include <gtest/gtest.h>
+
+#include "test/core/proxy/proxy_world.h"
+
+namespace weir::proxy {
+namespace {
+
+using test::Peer;
+using test::ProxyWorld;
+using Lines = std::vector<std::string>;
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+constexpr std::string_view kPost = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody";
+constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+route::RetryPolicySpec& retry(route::VirtualHostSpec& host, std::string on, uint32_t retries) {
+  route::RetryPolicySpec& policy = host.routes[0].forward.retry.emplace();
+  policy.retry_on = std::move(on);
+  policy.num_retries = retries;
+  return policy;
+}
+
+// A connection with one exchange behind it.
+std::unique_ptr<Peer> warm(ProxyWorld& world, Peer& client) {
+  client.send(kGet);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->receive();
+  server->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client.receive().ends_with("ok"));
+  return server;
+}
+
+TEST(StaleConnection, ASafeRequestGoesOutAgain) {
+  ProxyWorld world;
+  auto client = world.connect();
+  auto server = warm(world, *client);
+  client->send(kGet);
+  world.settle();
+  EXPECT_NE(server->receive(), "");
+  server->close();
+  world.settle();
+  world.advance(1ms);
+  auto next = world.upstream().accept();
+  EXPECT_NE(next->receive(), "");
+  next->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
+  EXPECT_EQ(world.log(), (Lines{"200 - via_upstream", "200 - via_upstream"}));
+}
+
+TEST(StaleConnection, AnUnsafeRequestThatWasTakenDoesNot) {
+  ProxyWorld world;
+  auto client = world.connect();
+  auto server = warm(world, *client);
+  client->send(kPost);
+  world.settle();
+  EXPECT_NE(server->receive(), "");
+  server->close();
+  world.settle();
+  world.advance(1ms);
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(world.log().back(), "503 UC upstream_reset_before_response_started{connection_termination}");
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_503"), 1);
+}
+
+// The connection is dead already when the request is given to it, but nobody knows yet: nothing has gone out.
+TEST(StaleConnection, AnUnsafeRequestThatWasNeverTakenDoes) {
+  ProxyWorld world;
+  auto client = world.connect();
+  auto server = warm(world, *client);
+  // Both in one turn, and the end comes after the request was given to the connection.
+  world.lane().post([&] { server->reset(); });
+  client->send(kPost);
+  world.settle(1);
+  world.settle();
+  world.advance(1ms);
+  auto next = world.upstream().accept();
+  EXPECT_TRUE(next->receive().ends_with("body"));
+  next->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
+  EXPECT_EQ(world.log().back(), "200 - via_upstream");
+}
+
+// The end of an idle connection and a request arrive together: the connection is out of the pool before the request
+// looks for one.
+TEST(StaleConnection, ItsEndIsSeenBeforeRequestsOfTheSameTurn) {
+  ProxyWorld world;
+  auto client = world.connect();
+  auto server = warm(world, *client);
+  client->send(kPost);
+  server->close();
+  world.settle();
+  auto next = world.upstream().accept();
+  EXPECT_TRUE(next->receive().ends_with("body"));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 0);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_rx_reset"), 0);
+}
+
+// Part of a response is not silence: a request whose answer was lost is not repeated without a retry policy.
+TEST(StaleConnection, OneThatBeganToAnswerWasNotStale) {
+  for (bool reset : {false, true}) {
+    ProxyWorld world;
+    auto client = world.connect();
+    auto server = warm(world, *client);
+    client->send(kGet);
+    world.settle();
+    server->receive();
+    server->send("HTTP/1.1 200 OK\r\ncontent-le");
+    world.settle();
+    reset ? server->reset() : server->close();
+    world.settle();
+    world.advance(1ms);
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+    EXPECT_EQ(world.log().back(), "503 UC upstream_reset_before_response_started{connection_termination}");
+    EXPECT_EQ(world.stat("cluster.c.upstream_cx_protocol_error"), 0);
+  }
+}
+
+TEST(Failures, OfAResponseThatHasBegun) {
+  struct Case {
+    std::string_view rest, line;
+    bool reset;
+  };
+  for (Case one : {Case{"", "200 UC upstream_reset_after_response_started{connection_termination}", false},
+                   Case{"", "200 UC upstream_reset_after_response_started{connection_termination}", true},
+                   Case{"zz\r\n", "200 UPE upstream_reset_after_response_started{protocol_error}", false}}) {
+    ProxyWorld world;
+    auto client = world.connect();
+    client->send(kGet);
+    world.settle();
+    auto server = world.upstream().accept();
+    server->send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    world.settle();
+    EXPECT_NE(client->receive(), "");
+    if (!one.rest.empty()) server->send(one.rest);
+    one.reset ? server->reset() : server->close();
+    world.settle();
+    EXPECT_EQ(client->receive().find("0\r\n\r\n"), std::string::npos);
+    EXPECT_TRUE(client->ended());
+    EXPECT_EQ(world.log(), Lines{std::string(one.line)});
+  }
+}
+
+TEST(Failures, OfAServerThatSpeaksNoHttp) {
+  ProxyWorld world;
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("SSH-2.0-hello\r\n");
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 502 "));
+  EXPECT_EQ(world.log(),
+            Lines{"502 UPE upstream_reset_before_response_started{protocol_error|http1.invalid_status_line}"});
+  EXPECT_EQ(world.stat("cluster.c.upstream_cx_protocol_error"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_502"), 1);
+}
+
+TEST(Failures, OfARefusedConnection) {
+  ProxyWorld world(
+      {.virtual_host = [](route::VirtualHostSpec& host) { host.include_attempt_count_in_response = true; }});
+  world.upstream().stop();
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  std::string answer = client->receive();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 "));
+  EXPECT_NE(answer.find("x-envoy-attempt-count: 1\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(world.log(), Lines{"503 UF upstream_reset_before_response_started{connection_failure}"});
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_5xx"), 1);
+}
+
+TEST(Failures, OfACircuitBreaker) {
+  ProxyWorld world({.cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_requests = 0; }});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  EXPECT_NE(client->receive().find("x-envoy-overloaded: true\r\n"), std::string::npos);
+  EXPECT_EQ(world.log(), Lines{"503 UO upstream_reset_before_response_started{overflow}"});
+}
+
+TEST(Retries, AResponseThatIsReplacedIsCountedApart) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto first = world.upstream(0).accept();
+  first->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  world.advance(1s);
+  auto second = world.upstream(1).accept();
+  second->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_503"), 0);
+  EXPECT_EQ(world.stat("cluster.c.retry.upstream_rq_503"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_200"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_success"), 1);
+}
+
+TEST(Retries, TheLimitOfAllIsSaidWithItsFlag) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); },
+                    .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(world.log(), Lines{"503 UO via_upstream"});
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
+}
+
+// A host that takes no connection has no load from it: going on to one that was not tried costs one of num_retries, but
+// nothing of what limits retries for the upstream's sake.
+TEST(Retries, RefusedConnectionsMoveOnToOtherHosts) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
+                    .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; },
+                    .upstreams = 3});
+  world.upstream(0).stop();
+  world.upstream(1).stop();
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  world.advance(1s);
+  world.advance(1s);
+  auto server = world.upstream(2).accept();
+  server->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 2);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
+  EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
+}
+
+TEST(Retries, WithNoOtherHostTheLimitHolds) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
+                    .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
+  world.upstream().stop();
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(world.log(), Lines{"503 UF,UO upstream_reset_before_response_started{connection_failure}"});
+}
+
+// A body that drips in is kept for a retry without keeping a whole block for every drop.
+TEST(Replay, DropsDoNotPinBlocks) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
+  auto client = world.connect();
+  client->send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n");
+  world.settle();
+  auto first = world.upstream(0).accept();
+  size_t before = world.lane().blocks().live_bytes();
+  std::string body;
+  for (int i = 0; i < 1000; ++i) {
+    char drop = static_cast<char>('a' + i % 26);
+    body += drop;
+    client->send({&drop, 1});
+    world.settle(2);
+  }
+  EXPECT_LT(world.lane().blocks().live_bytes(), before + 10 * BlockPool::kStandardBytes);
+  EXPECT_TRUE(first->receive().ends_with(body));
+  first->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  world.advance(1s);
+  auto second = world.upstream(1).accept();
+  EXPECT_TRUE(second->receive().ends_with(body));
+}
+
+}  // namespace
+}  // namespace weir::proxy

@@ -1,0 +1,531 @@
+// Limits over several lanes on one fake clock: what one lane holds and does not use, another gets before it is refused.
+#include "core/upstream/recall.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/event/publisher.h"
+#include "core/net/socket.h"
+#include "core/upstream/lane_clusters.h"
+#include "test/support/fake_clock.h"
+
+namespace weir::upstream {
+namespace {
+
+using event::SlotId;
+using event::SlotKind;
+
+// Whichever host the test wants next.
+class ChosenHost final : public lb::Table {
+ public:
+  explicit ChosenHost(const lb::HostIndex& next) : next_(next) {}
+  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override { return next_; }
+
+ private:
+  const lb::HostIndex& next_;
+};
+
+// One request, answered or refused.
+class Caller final : public UpstreamEvents {
+ public:
+  explicit Caller(event::Lane& lane) : arena_(lane.arenas()) {}
+  ~Caller() {
+    if (stream != nullptr) stream->reset();
+  }
+  Caller& start(ConnPool& pool) {
+    UpstreamStream* ready = nullptr;
+    switch (pool.request(waiter, *this, ready)) {
+      case ConnPool::Start::kReady:
+        on_ready(*ready);
+        break;
+      case ConnPool::Start::kOverflow:
+        events += "overflow ";
+        break;
+      case ConnPool::Start::kWaiting:
+        events += "waiting ";
+    }
+    return *this;
+  }
+  void on_ready(UpstreamStream& ready) override {
+    stream = &ready;
+    events += "ready ";
+    http::HeaderMap request(arena_);
+    request.add(http::HeaderId::kMethod, "GET");
+    request.add(http::HeaderId::kPath, "/");
+    request.add(http::HeaderId::kAuthority, "a");
+    EXPECT_TRUE(ready.send_headers(request, true));
+  }
+  void on_failed(ResetReason reason) override { events += "failed-" + std::string(reason_text(reason)) + " "; }
+  http::HeaderMap& begin_response(int) override { return response_; }
+  void on_informational(BlockRef) override {}
+  void on_upstream_headers(BlockRef, bool end) override {
+    if (end) finish();
+  }
+  void on_upstream_data(Slices& data, bool end) override {
+    data.clear();
+    if (end) finish();
+  }
+  http::HeaderMap& begin_response_trailers() override { return response_; }
+  void on_upstream_trailers() override { finish(); }
+  void on_reset(ResetReason reason, std::string_view) override {
+    events += "reset-" + std::string(reason_text(reason)) + " ";
+    stream = nullptr;
+  }
+  void on_request_flow(bool) override {}
+
+  Waiter waiter{*this};
+  UpstreamStream* stream = nullptr;
+  std::string events;
+
+ private:
+  void finish() {
+    events += "done ";
+    stream = nullptr;
+  }
+  Arena arena_;
+  http::HeaderMap response_{arena_};
+};
+
+// A server that accepts, reads and answers when it is told to.
+class Server {
+ public:
+  Server() {
+    listener_ = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});
+    address = net::bound_address(listener_);
+  }
+  ~Server() {
+    for (int fd : peers_) ::close(fd);
+    ::close(listener_);
+  }
+  // Answers every request that has come. How many connections are open.
+  size_t step(bool answer) {
+    for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) peers_.push_back(fd);
+    std::erase_if(peers_, [&](int fd) {
+      char buffer[4096];
+      ssize_t n = recv(fd, buffer, sizeof(buffer), answer ? 0 : MSG_PEEK);
+      if (n == 0) {
+        ::close(fd);
+        return true;
+      }
+      constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+      if (n > 0 && answer) {
+        EXPECT_EQ(send(fd, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL), ssize_t{kAnswer.size()});
+      }
+      return false;
+    });
+    most_open = std::max(most_open, peers_.size());
+    return peers_.size();
+  }
+  net::Address address;
+  size_t most_open = 0;
+
+ private:
+  int listener_;
+  std::vector<int> peers_;
+};
+
+class RecallTest : public ::testing::Test {
+ protected:
+  struct Worker {
+    Worker(uint32_t index, Clock& clock) : lane({.index = index, .clock = &clock, .random_seed = index + 1}) {}
+    event::Lane lane;
+    LaneClusters clusters{lane};
+  };
+  static constexpr uint32_t kLanes = 4;  // main and three workers
+
+  RecallTest() {
+    policy_.build = [this](const lb::BuildInput&, const void*) { return std::make_unique<ChosenHost>(next_host_); };
+    std::vector<event::Lane*> lanes;
+    for (uint32_t i = 0; i < kLanes; ++i) {
+      workers_.push_back(std::make_unique<Worker>(i, clock_));
+      lanes.push_back(&workers_.back()->lane);
+    }
+    lanes[0]->enter();
+    publisher_ = std::make_unique<event::Publisher>(lanes);
+    hosts_ = publisher_->intern(SlotKind::kHostSet, "c");
+    cluster_ = publisher_->intern(SlotKind::kCluster, "c");
+  }
+  ~RecallTest() override {
+    for (auto& worker : workers_) worker->clusters.shut_down();
+    settle();
+    publisher_.reset();
+    workers_.clear();
+    event::Lane::leave();
+  }
+  void publish(const CircuitBreakers& breakers) {
+    limits_ = std::make_shared<ClusterLimits>(breakers, kLanes);
+    ClusterSpec spec;
+    spec.name = spec.stat_name = "c";
+    spec.breakers = breakers;
+    std::vector<lb::HostEntry> entries;
+    for (Server& server : servers_)
+      entries.emplace_back().host = std::make_shared<lb::Host>(server.address, "server", "", kLanes);
+    event::Publisher::Batch batch;
+    batch.set(cluster_, std::make_unique<Cluster>(std::move(spec), stats_, limits_));
+    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+    publisher_->publish(std::move(batch));
+    settle();
+  }
+  event::Lane& lane(uint32_t index) { return workers_[index]->lane; }
+  ClusterLocal& on(uint32_t index) { return *workers_[index]->clusters.find(cluster_); }
+  ConnPool& pool(uint32_t lane, lb::HostIndex host = 0) {
+    next_host_ = host;
+    return *on(lane).pick(0, false, 1, {});
+  }
+  void settle() {
+    for (int i = 0; i < 8; ++i) {
+      for (auto& worker : workers_) worker->lane.turn(Duration::zero());
+      size_t open = 0;
+      for (Server& server : servers_) open += server.step(answering_);
+      most_open_ = std::max(most_open_, open);
+    }
+  }
+  // A whole exchange on this lane.
+  std::string exchange(uint32_t index, lb::HostIndex host = 0) {
+    Caller caller(lane(index));
+    caller.start(pool(index, host));
+    settle();
+    return caller.events;
+  }
+
+  test::FakeClock clock_;
+  Server servers_[3];
+  bool answering_ = true;
+  size_t most_open_ = 0;
+  stats::Store store_;
+  std::shared_ptr<ClusterStats> stats_ = std::make_shared<ClusterStats>(store_, "c");
+  std::shared_ptr<ClusterLimits> limits_;
+  lb::PolicyDescriptor policy_;
+  lb::HostIndex next_host_ = 0;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<event::Publisher> publisher_;
+  SlotId hosts_, cluster_;
+};
+
+TEST_F(RecallTest, AnIdleConnectionElsewhereIsGivenUp) {
+  publish({.max_connections = 1});
+  EXPECT_EQ(exchange(1), "waiting ready done ");
+  EXPECT_EQ(exchange(2), "waiting ready done ");
+  EXPECT_EQ(exchange(3), "waiting ready done ");
+  EXPECT_EQ(exchange(1), "waiting ready done ");
+  EXPECT_EQ(most_open_, 1u);
+  EXPECT_EQ(stats_->cx_overflow.value(), 0u);
+  EXPECT_EQ(stats_->rq_pending_overflow.value(), 0u);
+  EXPECT_EQ(stats_->cx_active.value(), 1);
+}
+
+TEST_F(RecallTest, EveryLaneCanHaveAllOfThem) {
+  publish({.max_connections = 3});
+  for (uint32_t round = 0; round < 3; ++round) {
+    for (uint32_t index : {1u, 2u, 3u}) {
+      answering_ = false;
+      Caller one(lane(index)), two(lane(index)), three(lane(index));
+      one.start(pool(index));
+      two.start(pool(index));
+      three.start(pool(index));
+      settle();
+      answering_ = true;
+      settle();
+      for (Caller* caller : {&one, &two, &three}) EXPECT_TRUE(caller->events.ends_with("done ")) << caller->events;
+    }
+  }
+  EXPECT_EQ(most_open_, 3u);
+  EXPECT_EQ(stats_->cx_overflow.value(), 0u);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+}
+
+TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
+  publish({.max_connections = 1});
+  answering_ = false;
+  Caller busy(lane(1)), refused(lane(2));
+  busy.start(pool(1));
+  settle();
+  refused.start(pool(2));
+  EXPECT_EQ(refused.events, "waiting ");
+  settle();
+  EXPECT_EQ(refused.events, "waiting failed-overflow ");
+  EXPECT_EQ(stats_->cx_overflow.value(), 1u);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  // Who comes right after a round in vain is refused at once, and a moment later others are asked again.
+  Caller soon(lane(2)), later(lane(2));
+  EXPECT_EQ(soon.start(pool(2)).events, "overflow ");
+  clock_.advance(2ms);
+  settle();
+  EXPECT_EQ(later.start(pool(2)).events, "waiting ");
+  answering_ = true;
+  settle();
+  EXPECT_EQ(busy.events, "waiting ready done ");
+}
+
+// A second request comes when the first one's share has been given back, but the answer that says so has not come yet.
+TEST_F(RecallTest, WhoTakesWhatWasGivenToAnotherDoesNotEndTheAsking) {
+  publish({.max_connections = 2});
+  answering_ = false;
+  {
+    Caller one(lane(1)), two(lane(1));
+    one.start(pool(1));
+    two.start(pool(1));
+    settle();
+    answering_ = true;
+    settle();
+  }
+  answering_ = false;
+  Caller first(lane(2)), second(lane(2));
+  first.start(pool(2));
+  lane(1).turn(Duration::zero());  // gives one back, and says so
+  second.start(pool(2));           // takes it
+  settle();
+  EXPECT_EQ(first.events, "waiting ready ");
+  EXPECT_EQ(second.events, "waiting ready ");
+  EXPECT_EQ(stats_->cx_overflow.value(), 0u);
+  answering_ = true;
+  settle();
+}
+
+// While a lane has connections of its own, a request waits for them; but it need not if others lie idle.
+TEST_F(RecallTest, IdleOnesElsewhereServeWhoWouldWaitForABusyOne) {
+  publish({.max_connections = 2});
+  EXPECT_EQ(exchange(1), "waiting ready done ");
+  answering_ = false;
+  Caller busy(lane(2)), second(lane(2)), third(lane(2));
+  busy.start(pool(2));
+  settle();
+  second.start(pool(2));
+  settle();
+  EXPECT_EQ(second.events, "waiting ready ");
+  third.start(pool(2));
+  settle();
+  EXPECT_EQ(third.events, "waiting ");
+  EXPECT_EQ(stats_->cx_overflow.value(), 1u);
+  answering_ = true;
+  settle();
+  EXPECT_EQ(third.events, "waiting ready done ");
+  EXPECT_EQ(most_open_, 2u);
+}
+
+TEST_F(RecallTest, OwnIdleConnectionsToOtherHostsGoFirst) {
+  publish({.max_connections = 1});
+  EXPECT_EQ(exchange(1, 0), "waiting ready done ");
+  EXPECT_EQ(exchange(1, 1), "waiting ready done ");
+  EXPECT_EQ(exchange(1, 2), "waiting ready done ");
+  EXPECT_EQ(exchange(1, 0), "waiting ready done ");
+  EXPECT_EQ(most_open_, 1u);
+  EXPECT_EQ(stats_->cx_total.value(), 4u);
+  EXPECT_EQ(stats_->cx_overflow.value(), 0u);
+}
+
+// The connections of a host are all busy for long, then one to another host becomes idle.
+TEST_F(RecallTest, AWaiterGetsWhatBecomesIdleOnItsLane) {
+  publish({.max_connections = 2});
+  answering_ = false;
+  Caller slow(lane(1)), quick(lane(1)), waiting(lane(1));
+  slow.start(pool(1, 0));
+  quick.start(pool(1, 1));
+  settle();
+  waiting.start(pool(1, 0));
+  settle();
+  EXPECT_EQ(waiting.events, "waiting ");
+  servers_[1].step(true);
+  settle();
+  EXPECT_EQ(quick.events, "waiting ready done ");
+  EXPECT_EQ(waiting.events, "waiting ready ");
+  EXPECT_EQ(slow.events, "waiting ready ");
+  EXPECT_EQ(most_open_, 2u);
+  answering_ = true;
+  settle();
+}
+
+TEST_F(RecallTest, UnusedSharesOfALaneThatDidMuchBefore) {
+  publish({.max_connections = 4000, .max_pending_requests = 4000, .max_requests = 640});
+  // One lane was busy, and keeps some shares for its next requests.
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(on(1).requests.acquire());
+  for (int i = 0; i < 100; ++i) on(1).requests.release();
+  ASSERT_GT(limits_->requests->taken(), 0);
+  uint32_t got = 0;
+  while (on(2).requests.acquire()) ++got;
+  EXPECT_LT(got, 640u);
+  struct Counter final : RecallWaiter {
+    bool on_recalled() override {
+      ++called;
+      return true;
+    }
+    int called = 0;
+  } counter;
+  ASSERT_TRUE(on(2).recall(LimitKind::kRequests).wait(counter));
+  EXPECT_EQ(counter.called, 0);
+  settle();
+  EXPECT_EQ(counter.called, 1);
+  while (on(2).requests.acquire()) ++got;
+  EXPECT_EQ(got, 640u);
+  while (on(2).requests.used() > 0) on(2).requests.release();
+}
+
+// Small limits are counted one by one: nobody holds what it does not use, and there is nothing to wait for.
+TEST_F(RecallTest, NobodyIsAskedForWhatNobodyKeeps) {
+  publish({.max_requests = 2});
+  ASSERT_TRUE(on(1).requests.acquire());
+  ASSERT_TRUE(on(1).requests.acquire());
+  ASSERT_FALSE(on(2).requests.acquire());
+  struct Nobody final : RecallWaiter {
+    bool on_recalled() override { return true; }
+  } nobody;
+  EXPECT_FALSE(on(2).recall(LimitKind::kRequests).wait(nobody));
+  on(1).requests.release();
+  on(1).requests.release();
+}
+
+TEST_F(RecallTest, APlaceInTheQueueIsAskedFor) {
+  publish({.max_connections = 4000, .max_pending_requests = 640, .max_requests = 4000});
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(on(1).pending.acquire());
+  for (int i = 0; i < 100; ++i) on(1).pending.release();
+  uint32_t got = 0;
+  while (on(2).pending.acquire()) ++got;
+  ASSERT_LT(got, 640u);
+  EXPECT_EQ(exchange(2), "waiting ready done ");
+  EXPECT_EQ(stats_->rq_pending_overflow.value(), 0u);
+  while (on(2).pending.acquire()) ++got;
+  clock_.advance(2ms);
+  settle();
+  EXPECT_EQ(exchange(2, 1), "waiting failed-overflow ");
+  EXPECT_EQ(stats_->rq_pending_overflow.value(), 1u);
+  while (on(2).pending.used() > 0) on(2).pending.release();
+}
+
+TEST_F(RecallTest, WhoLeavesMeanwhileIsForgotten) {
+  publish({.max_connections = 1, .max_pending_requests = 640});
+  EXPECT_EQ(exchange(1), "waiting ready done ");
+  {
+    Caller gone(lane(2));
+    gone.start(pool(2));
+  }
+  while (on(2).pending.acquire()) {
+  }
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(on(1).pending.used() == 0);
+  settle();
+  while (on(2).pending.used() > 0) on(2).pending.release();
+  EXPECT_EQ(exchange(2), "waiting ready done ");
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  EXPECT_EQ(most_open_, 1u);
+}
+
+// The host is removed while a request waits for the other lanes.
+TEST_F(RecallTest, AClusterThatGoesMeanwhileRefuses) {
+  publish({.max_connections = 1});
+  answering_ = false;
+  Caller busy(lane(1)), waiting(lane(2));
+  busy.start(pool(1));
+  settle();
+  waiting.start(pool(2));
+  event::Publisher::Batch batch;
+  batch.remove(hosts_);
+  batch.remove(cluster_);
+  publisher_->publish(std::move(batch));
+  settle();
+  EXPECT_EQ(waiting.events, "waiting failed-overflow ");
+  answering_ = true;
+  settle();
+  EXPECT_EQ(busy.events, "waiting ready done ");
+}
+
+// Real threads: never above the limit, and nobody starves although every lane keeps batches.
+TEST(RecallThreads, UseNeverExceedsTheLimitAndAllOfItCanBeUsed) {
+  constexpr uint32_t kLanes = 4;
+  constexpr uint32_t kMax = 400;
+  constexpr int kRounds = 200;
+  auto limits = std::make_shared<ClusterLimits>(CircuitBreakers{.max_requests = kMax}, kLanes);
+  stats::Store store;
+  auto stats = std::make_shared<ClusterStats>(store, "c");
+  struct Worker {
+    explicit Worker(uint32_t index) : lane({.index = index}) {}
+    event::Lane lane;
+    LaneClusters clusters{lane};
+  };
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<event::Lane*> lanes;
+  for (uint32_t i = 0; i < kLanes; ++i) {
+    workers.push_back(std::make_unique<Worker>(i));
+    lanes.push_back(&workers.back()->lane);
+  }
+  lanes[0]->enter();
+  auto publisher = std::make_unique<event::Publisher>(lanes);
+  publisher->intern(SlotKind::kHostSet, "c");
+  SlotId slot = publisher->intern(SlotKind::kCluster, "c");
+  event::Publisher::Batch batch;
+  batch.set(slot, std::make_unique<Cluster>(ClusterSpec{}, stats, limits));
+  publisher->publish(std::move(batch));
+  std::atomic<int64_t> in_use{0}, worst{0};
+  std::atomic<int> whole{0}, done{0};
+  // Each in turn takes all it can, waits for what others keep, and gives everything back to the next one.
+  struct Taker final : RecallWaiter {
+    bool on_recalled() override {
+      take();
+      return false;
+    }
+    void take() {
+      while (cluster->requests.acquire()) {
+        int64_t now = in_use->fetch_add(1) + 1;
+        int64_t seen = worst->load();
+        while (now > seen && !worst->compare_exchange_weak(seen, now)) {
+        }
+      }
+      asked = !asked && cluster->recall(LimitKind::kRequests).wait(*this);
+      if (asked) return;
+      if (cluster->requests.used() == kMax) whole->fetch_add(1);
+      in_use->fetch_sub(cluster->requests.used());
+      while (cluster->requests.used() > 0) cluster->requests.release();
+      next();
+    }
+    ClusterLocal* cluster = nullptr;
+    std::atomic<int64_t>* in_use = nullptr;
+    std::atomic<int64_t>* worst = nullptr;
+    std::atomic<int>* whole = nullptr;
+    std::function<void()> next;
+    bool asked = false;
+  };
+  std::vector<Taker> takers(kLanes);
+  for (uint32_t i = 1; i < kLanes; ++i) {
+    Taker& taker = takers[i];
+    taker.in_use = &in_use;
+    taker.worst = &worst;
+    taker.whole = &whole;
+    taker.next = [&, i] {
+      if (done.fetch_add(1) + 1 >= kRounds) {
+        lanes[0]->stop();
+        return;
+      }
+      uint32_t following = i % (kLanes - 1) + 1;
+      lanes[following]->post([&, following] {
+        takers[following].cluster = workers[following]->clusters.find(slot);
+        takers[following].take();
+      });
+    };
+  }
+  std::vector<std::thread> threads;
+  for (uint32_t i = 1; i < kLanes; ++i) threads.emplace_back([&, i] { lanes[i]->run(); });
+  lanes[1]->post([&] {
+    takers[1].cluster = workers[1]->clusters.find(slot);
+    takers[1].take();
+  });
+  lanes[0]->run();
+  for (uint32_t i = 1; i < kLanes; ++i) lanes[i]->stop();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(worst, kMax);
+  // A round in vain is followed by a pause, so not each one has asked.
+  EXPECT_GT(whole, 0);
+  publisher.reset();
+  workers.clear();
+  event::Lane::leave();
+  EXPECT_EQ(limits->requests->taken(), 0);
+}
+
+}  // namespace
+}  // namespace weir::upstream
