@@ -17,6 +17,7 @@
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/change_plan.h"
 #include "core/server/options.h"
 #include "core/stats/store.h"
 
@@ -70,15 +71,20 @@ void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootst
                     config::PositionIndex& positions, config::Diagnostics& diagnostics);
 
 // [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
-// used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
-// missing.
+// used only if there were none. With `in_force`, resources that are in force as they are here are not translated again
+// (ListenerTranslation::unchanged, unchanged_cluster()). Of a text that could not be read to its end nothing more is
+// said: most of it would be missing.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  config::Diagnostics& diagnostics);
+                                  config::Diagnostics& diagnostics, const Inventory* in_force = nullptr);
 // Only the faults: nothing of it outlives the call.
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
+
+// What is legal and probably not meant, as far as the command line wants it said (--lint).
+void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, config::Diagnostics& diagnostics);
 
 // [main] Both steps.
 Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,

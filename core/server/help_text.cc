@@ -11,10 +11,15 @@ std::string help_text() {
   weir -c edge.yaml --concurrency 2 -l debug
   weir diff OLD NEW                       say what a reload from one file to the other would change and drain
 
+Commands (each has its own --help)
+  weir lint -c FILE                       say what is legal in a file and probably not meant
+  weir diff OLD NEW                       say what a reload would change, and what it would drain
+
 Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
   --config-yaml TEXT                      merged over the file
   --mode serve|validate|init_only         init_only: build everything, bind, and exit
+  --lint off|warn|error                   what weir lint finds is not looked for, said at start (default), refused
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings
   --unknown-extensions reject|passthrough passthrough: filters and access loggers of unknown types are left out with

@@ -192,6 +192,14 @@ Flags make_flags(Options& options) {
         [&](std::string_view flag, std::string_view value) {
           return read_choice(flag, value, "reject", "passthrough", options.passthrough_unknown_extensions);
         }}},
+      {"--lint",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          if (value != "off" && value != "warn" && value != "error")
+            return invalid(std::string(flag) + ": \"" + std::string(value) + "\" is not one of off, warn, error");
+          options.lint = value == "off" ? LintMode::kOff : value == "warn" ? LintMode::kWarn : LintMode::kError;
+          return Status();
+        }}},
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
       {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},

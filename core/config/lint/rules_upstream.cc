@@ -1,0 +1,189 @@
+// Clusters: whether anything uses them, and what their health checks really do.
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/message.h>
+
+#include <unordered_set>
+
+#include "core/config/lint/rules.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+
+namespace weir::config::lint {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using google::protobuf::Message;
+
+int endpoints_of(const Cluster& cluster) {
+  int count = 0;
+  for (const auto& locality : cluster.load_assignment().endpoints()) {
+    count += locality.lb_endpoints_size();
+    if (locality.has_leds_cluster_locality_config()) return -1;  // they come over the wire
+  }
+  return count;
+}
+
+bool knows_its_endpoints(const Cluster& cluster) {
+  return !cluster.has_cluster_type() && (cluster.type() == Cluster::STATIC || cluster.type() == Cluster::STRICT_DNS ||
+                                         cluster.type() == Cluster::LOGICAL_DNS);
+}
+
+double seconds(const google::protobuf::Duration& duration) {
+  return static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
+}
+
+std::string seconds_text(const google::protobuf::Duration& duration) {
+  std::string text = std::to_string(seconds(duration));
+  while (text.ends_with('0')) text.pop_back();
+  if (text.ends_with('.')) text.pop_back();
+  return text + "s";
+}
+
+// Every text of a configuration that may be the name of a cluster, and those that may be programs or tables with names
+// in them.
+class Texts final : public Visitor {
+ public:
+  bool message(const Message& message, const std::string&) override {
+    // An endpoint is no cluster, even if it has the same name; and there may be very many.
+    return google::protobuf::DynamicCastToGenerated<envoy::config::endpoint::v3::ClusterLoadAssignment>(&message) ==
+           nullptr;
+  }
+  void text(const google::protobuf::FieldDescriptor& field, const std::string& text) override {
+    // What these fields hold names something else, which is often called the same.
+    static const std::unordered_set<std::string> kOwnNames = {
+        "envoy.config.cluster.v3.Cluster.name",
+        "envoy.config.cluster.v3.Cluster.alt_stat_name",
+        "envoy.config.cluster.v3.Cluster.EdsClusterConfig.service_name",
+        "envoy.config.listener.v3.FilterChain.name",
+        "envoy.config.listener.v3.Listener.name",
+        "envoy.config.listener.v3.Listener.stat_prefix",
+        "envoy.config.route.v3.Route.name",
+        "envoy.config.route.v3.RouteConfiguration.name",
+        "envoy.config.route.v3.VirtualHost.domains",
+        "envoy.config.route.v3.VirtualHost.name",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.stat_prefix"};
+    constexpr size_t kName = 256;
+    if (kOwnNames.contains(field.full_name())) return;
+    (text.size() > kName || text.find('\n') != std::string::npos ? long_ : short_).insert(text);
+  }
+  bool mention(const std::string& name) const {
+    if (short_.contains(name)) return true;
+    for (const std::string& text : long_) {
+      if (text.find(name) != std::string::npos) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::unordered_set<std::string> short_, long_;
+};
+
+// A request may choose its cluster itself.
+bool chosen_by_requests(const Model& model) {
+  for (const RouteTable& table : model.tables()) {
+    for (const auto& host : table.routes->virtual_hosts()) {
+      for (const auto& route : host.routes()) {
+        const auto& action = route.route();
+        if (!action.cluster_header().empty() || action.has_inline_cluster_specifier_plugin() ||
+            !action.cluster_specifier_plugin().empty())
+          return true;
+        for (const auto& one : action.weighted_clusters().clusters()) {
+          if (!one.cluster_header().empty()) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void unused_cluster(const Model& model, Findings& findings) {
+  if (model.dynamic_routes() || chosen_by_requests(model)) return;
+  Texts texts;
+  visit(model.bootstrap(), "", texts);
+  for (const ClusterEntry& entry : model.clusters()) {
+    if (!texts.mention(entry.cluster->name()))
+      findings.add(entry.path, "nothing in this file names cluster " + shown(entry.cluster->name()), "remove it");
+  }
+}
+
+void cluster_without_endpoints(const Model& model, Findings& findings) {
+  std::unordered_set<std::string> routed;
+  for (const RouteTable& table : model.tables()) {
+    for (const auto& host : table.routes->virtual_hosts()) {
+      for (const auto& route : host.routes()) {
+        routed.insert(route.route().cluster());
+        for (const auto& one : route.route().weighted_clusters().clusters()) routed.insert(one.name());
+      }
+    }
+  }
+  for (const ClusterEntry& entry : model.clusters()) {
+    if (!knows_its_endpoints(*entry.cluster) || endpoints_of(*entry.cluster) != 0) continue;
+    if (!routed.contains(entry.cluster->name())) continue;
+    findings.add(entry.path, "cluster " + shown(entry.cluster->name()) + " has no endpoint: its routes answer 503",
+                 "add endpoints to load_assignment");
+  }
+}
+
+// A host may be ejected if that keeps the ejected share within the limit.
+void outlier_never_ejects(const Model& model, Findings& findings) {
+  for (const ClusterEntry& entry : model.clusters()) {
+    const Cluster& cluster = *entry.cluster;
+    const auto& detection = cluster.outlier_detection();
+    if (!cluster.has_outlier_detection() || detection.always_eject_one_host().value() ||
+        !knows_its_endpoints(cluster) || cluster.type() != Cluster::STATIC)
+      continue;
+    const int hosts = endpoints_of(cluster);
+    const uint32_t percent = detection.has_max_ejection_percent() ? detection.max_ejection_percent().value() : 10;
+    if (hosts < 2 || percent * static_cast<uint32_t>(hosts) >= 100) continue;
+    findings.add(entry.path + ".outlier_detection",
+                 "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + std::to_string(percent) +
+                     " no host can ever be ejected",
+                 "set always_eject_one_host or " + std::to_string((100 + hosts - 1) / hosts));
+  }
+}
+
+void panic_threshold(const Model& model, Findings& findings) {
+  for (const ClusterEntry& entry : model.clusters()) {
+    const Cluster& cluster = *entry.cluster;
+    if (cluster.health_checks().empty() || cluster.common_lb_config().has_healthy_panic_threshold()) continue;
+    if (knows_its_endpoints(cluster) && cluster.type() == Cluster::STATIC && endpoints_of(cluster) == 1)
+      continue;  // with one host there is nothing to choose
+    findings.add(entry.path + ".health_checks",
+                 "with less than 50 % of the hosts healthy their verdict is ignored, and dead hosts get traffic again",
+                 "set common_lb_config.healthy_panic_threshold to what the healthy ones can carry, or to 0: never");
+  }
+}
+
+void health_check_no_traffic(const Model& model, Findings& findings) {
+  for (const ClusterEntry& entry : model.clusters()) {
+    for (int i = 0; i < entry.cluster->health_checks_size(); ++i) {
+      const auto& check = entry.cluster->health_checks(i);
+      if (check.has_no_traffic_interval() || !check.has_interval() || seconds(check.interval()) >= 60) continue;
+      findings.add(entry.path + ".health_checks[" + std::to_string(i) + "]",
+                   "until the cluster gets its first request, hosts are checked every 60s and not every " +
+                       seconds_text(check.interval()),
+                   "set no_traffic_interval: " + seconds_text(check.interval()));
+    }
+  }
+}
+
+void health_check_threshold(const Model& model, Findings& findings) {
+  for (const ClusterEntry& entry : model.clusters()) {
+    for (int i = 0; i < entry.cluster->health_checks_size(); ++i) {
+      const auto& check = entry.cluster->health_checks(i);
+      if (!check.has_http_health_check() || check.unhealthy_threshold().value() < 2 ||
+          check.http_health_check().retriable_statuses_size() > 0)
+        continue;
+      findings.add(entry.path + ".health_checks[" + std::to_string(i) + "].unhealthy_threshold",
+                   "only checks without an answer wait for " + std::to_string(check.unhealthy_threshold().value()) +
+                       " failures: one answer of another status makes a host unhealthy at once",
+                   "name the statuses that shall count up in http_health_check.retriable_statuses");
+    }
+  }
+}
+
+}  // namespace weir::config::lint
