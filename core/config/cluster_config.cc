@@ -185,17 +185,12 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 
 }  // namespace
 
-ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
-  ClusterTranslation out;
-  out.spec.name = proto.name();
-  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  return out;
-}
-
 ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
                                      const filter::Registry& registry, filter::ConfigReport& report) {
-  ClusterTranslation out = unchanged_cluster(proto);
+  ClusterTranslation out;
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
+  out.spec.name = proto.name();
+  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
     read_protocol_options(proto, path, report, out.spec);

@@ -33,14 +33,10 @@ struct ClusterTranslation {
   lb::HostSet::Options host_options;
   uint64_t spec_fingerprint = 0;  // of everything but the endpoints
   uint64_t host_fingerprint = 0;  // of endpoints and balancing
-  bool reads_sources = false;     // files or variables: the same message may mean something else tomorrow
 };
 
 // Faults go to the report; the result is to be used only if there were none. `path`: of the message.
 ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
                                      const filter::Registry& registry, filter::ConfigReport& report);
-
-// Stands for a cluster that is in force already: its names alone.
-ClusterTranslation unchanged_cluster(const envoy::config::cluster::v3::Cluster& proto);
 
 }  // namespace weir::config

@@ -50,13 +50,10 @@ class SourcesRead {
     digest_ = mark;
     return part;
   }
-  // How many reads there were: whether there was any in between.
-  size_t count() const { return count_; }
   const std::set<std::string>& directories() const { return directories_; }
 
  private:
   uint64_t digest_ = 0;
-  size_t count_ = 0;
   std::set<std::string> directories_;
 };
 

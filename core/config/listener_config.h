@@ -17,10 +17,7 @@ struct ListenerTranslation {
   net::Address address;
   net::ListenOptions options;
   std::string stat_name;
-  uint64_t fingerprint = 0;    // of everything but the routes, which live in slots of their own
-  uint64_t whole = 0;          // of the whole message
-  bool reads_sources = false;  // files or variables: the same message may mean something else tomorrow
-  bool unchanged = false;      // stands for one that is in force already; it has no chains
+  uint64_t fingerprint = 0;  // of everything but the routes, which live in slots of their own
 };
 
 // The name of a listener is its address if the message has none.

@@ -78,10 +78,6 @@ std::optional<admin::ReloadView> AdminFacts::last_reload() const {
   return admin::ReloadView{server_.last_reload()->at, server_.last_reload()->error};
 }
 
-admin::ConfigView AdminFacts::config() const {
-  return {server_.configuration().version(), server_.loaded_at(), server_.reloads(), server_.failed_reloads()};
-}
-
 Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() - server_.started(); }
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }

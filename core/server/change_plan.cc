@@ -1,9 +1,7 @@
 #include "core/server/change_plan.h"
 
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/field_mask.pb.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/util/field_mask_util.h>
 
 #include <algorithm>
 
@@ -12,9 +10,6 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
-
-using envoy::config::bootstrap::v3::Bootstrap;
-
 namespace {
 
 // Calls visit(name, before, after) for every name of both, in order; nullptr: one of them does not have it.
@@ -38,29 +33,9 @@ Change change_of(bool was, bool is, bool differs) {
 
 }  // namespace
 
-std::vector<std::string> start_only_fields(const Bootstrap& bootstrap) {
-  std::vector<const google::protobuf::FieldDescriptor*> set;
-  bootstrap.GetReflection()->ListFields(bootstrap, &set);
-  std::vector<std::string> names;
-  for (const auto* field : set) {
-    if (field->name() != "static_resources") names.push_back(field->name());
-  }
-  return names;
-}
-
-Bootstrap field_alone(const Bootstrap& bootstrap, const std::string& name) {
-  google::protobuf::FieldMask mask;
-  mask.add_paths(name);
-  Bootstrap alone;
-  google::protobuf::util::FieldMaskUtil::MergeMessageTo(bootstrap, mask, {}, &alone);
-  return alone;
-}
-
 ListenerFacts facts_of(const config::ListenerTranslation& from) {
   ListenerFacts facts;
   facts.fingerprint = from.fingerprint;
-  facts.whole = from.whole;
-  facts.reads_sources = from.reads_sources;
   facts.address = from.address;
   facts.options = from.options;
   for (const proxy::FilterChain& chain : from.spec.chains) {
@@ -74,35 +49,40 @@ bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
   return field.name() == "static_resources" || field.name() == "layered_runtime";
 }
 
-Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                       const Inventory* in_force) {
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   Inventory all;
   // Translations stand in the order of their messages.
   int index = 0;
   for (const auto& listener : configuration.listeners) {
-    auto& facts = all.listeners[listener.spec.name];
-    facts = listener.unchanged ? in_force->listeners.at(listener.spec.name) : facts_of(listener);
+    auto& facts = all.listeners[listener.spec.name] = facts_of(listener);
     facts.index = index++;
   }
   index = 0;
   for (const auto& cluster : configuration.clusters) {
-    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint,
-                                       cluster.reads_sources};
+    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint};
   }
   for (const auto& route : configuration.routes) {
     all.routes[route.slot_name] = {route.fingerprint, route.config_name, route.listener, route.path};
   }
-  for (const auto& listener : configuration.listeners) {
-    if (!listener.unchanged) continue;
-    for (const auto& [slot, facts] : in_force->routes) {
-      if (facts.listener == listener.spec.name) all.routes.emplace(slot, facts);
-    }
-  }
   index = 0;
   for (const auto& secret : configuration.secrets) all.secrets[secret.name] = {index++, secret.fingerprint};
 
-  for (const std::string& name : start_only_fields(bootstrap))
-    all.start_only[name] = config::fingerprint(field_alone(bootstrap, name));
+  std::vector<const google::protobuf::FieldDescriptor*> set;
+  bootstrap.GetReflection()->ListFields(bootstrap, &set);
+  for (const auto* field : set) {
+    if (is_reloaded(*field)) continue;
+    envoy::config::bootstrap::v3::Bootstrap one;
+    const auto& reflection = *bootstrap.GetReflection();
+    if (field->is_repeated() || field->message_type() == nullptr) {
+      one = bootstrap;
+      for (const auto* other : set) {
+        if (other != field) reflection.ClearField(&one, other);
+      }
+    } else {
+      reflection.MutableMessage(&one, field)->CopyFrom(reflection.GetMessage(bootstrap, field));
+    }
+    all.start_only[field->name()] = config::fingerprint(one);
+  }
   if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
   return all;
 }

@@ -31,11 +31,9 @@ struct ListenerFacts {
     std::string label;  // its name; "chain 0", "default chain" if it has none
     uint64_t fingerprint = 0;
   };
-  int index = 0;               // in static_resources.listeners
-  uint64_t fingerprint = 0;    // of all but the routes
-  uint64_t whole = 0;          // of the message, routes included
-  bool reads_sources = false;  // files or variables
-  net::Address address;        // as configured
+  int index = 0;             // in static_resources.listeners
+  uint64_t fingerprint = 0;  // of all but the routes
+  net::Address address;      // as configured
   net::ListenOptions options;
   std::vector<Chain> chains;
 };
@@ -44,7 +42,6 @@ struct ClusterFacts {
   int index = 0;
   uint64_t settings = 0;  // fingerprints: of everything but the endpoints,
   uint64_t hosts = 0;     // and of endpoints and balancing
-  bool reads_sources = false;
 };
 
 struct RouteFacts {
@@ -69,16 +66,9 @@ struct Inventory {
   std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
 };
 ListenerFacts facts_of(const config::ListenerTranslation& listener);
-// `in_force`: what the configuration was translated against; nullptr: nothing.
-Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                       const Inventory* in_force = nullptr);
-
 // Whether a reload applies this field of the bootstrap.
 bool is_reloaded(const google::protobuf::FieldDescriptor& field);
-// The fields of a bootstrap that no reload applies; and one field of it, without the others.
-std::vector<std::string> start_only_fields(const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
-envoy::config::bootstrap::v3::Bootstrap field_alone(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                                                    const std::string& name);
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
 
 enum class Change : uint8_t { kNone, kAdded, kRemoved, kChanged };
 

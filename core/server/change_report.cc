@@ -198,9 +198,16 @@ void ChangeReport::add_bootstrap_field(const std::string& name, const char* effe
                         : !set(after_) ? Change::kRemoved
                                        : Change::kChanged,
                         effect};
-}
-change.fields = diff_fields(one, other, kFields, change.more_fields);
-changes_.push_back(std::move(change));
+  envoy::config::bootstrap::v3::Bootstrap one = before_, other = after_;
+  for (auto* side : {&one, &other}) {
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    reflection.ListFields(*side, &fields);
+    for (const auto* rest : fields) {
+      if (rest != field) reflection.ClearField(side, rest);
+    }
+  }
+  change.fields = diff_fields(one, other, kFields, change.more_fields);
+  changes_.push_back(std::move(change));
 }
 
 std::string ChangeReport::summary() const {

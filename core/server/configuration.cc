@@ -116,54 +116,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   int next_of_owner_ = 0;
 };
 
-template <class Facts>
-const Facts* find(const std::map<std::string, Facts>& all, const std::string& name) {
-  auto at = all.find(name);
-  return at != all.end() && !at->second.reads_sources ? &at->second : nullptr;
-}
-
-config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
-                                   const filter::Registry& registry, Report& report, const Inventory* in_force) {
-  const ClusterFacts* known = in_force != nullptr ? find(in_force->clusters, proto.name()) : nullptr;
-  if (known != nullptr && known->hosts == config::fingerprint(proto)) {
-    auto same = config::unchanged_cluster(proto);
-    same.spec_fingerprint = known->settings;
-    same.host_fingerprint = known->hosts;
-    return same;
-  }
-  const size_t reads = report.sources().count();
-  const uint64_t mark = report.sources().digest();
-  auto made = config::translate_cluster(proto, path, registry, report);
-  made.reads_sources = report.sources().count() != reads;
-  if (made.reads_sources) {
-    const uint64_t read = report.sources().take_since(mark);
-    made.spec_fingerprint = config::combine(made.spec_fingerprint, read);
-    made.host_fingerprint = config::combine(made.host_fingerprint, read);
-  }
-  return made;
-}
-
-config::ListenerTranslation one_listener(const envoy::config::listener::v3::Listener& proto,
-                                         filter::FactoryScope& scope, Report& report, const Inventory* in_force) {
-  const std::string name = config::listener_name(proto);
-  const uint64_t whole = config::fingerprint(proto);
-  const ListenerFacts* known = in_force != nullptr ? find(in_force->listeners, name) : nullptr;
-  config::ListenerTranslation out;
-  if (known != nullptr && known->whole == whole) {
-    out.spec.name = name;
-    out.address = known->address;
-    out.options = known->options;
-    out.fingerprint = known->fingerprint;
-    out.unchanged = true;
-  } else {
-    const size_t reads = report.sources().count();
-    out = config::translate_listener(proto, scope);
-    out.reads_sources = report.sources().count() != reads;
-  }
-  out.whole = whole;
-  return out;
-}
-
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
   if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
@@ -175,7 +127,7 @@ void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstr
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  Diagnostics& diagnostics, const Inventory* in_force) {
+                                  Diagnostics& diagnostics) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -194,30 +146,31 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
 
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
+  std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
-    auto secret =
-        config::translate_secret(resources.secrets(i), "static_resources.secrets[" + std::to_string(i) + "]", report);
-    if (secret.has_value()) out.secrets.push_back(std::move(*secret));
+    const auto& proto = resources.secrets(i);
+    std::string path = "static_resources.secrets[" + std::to_string(i) + "]";
+    auto [first, fresh] = secrets.try_emplace(proto.name(), i);
+    if (!fresh && !proto.name().empty())
+      report.error(path + ".name",
+                   "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
+    if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
   }
   Routes routes(positions, registry, store, slots, report, out.routes);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(cluster(proto, path, registry, report, in_force));
+    out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
     intern_cluster(slots, proto.name());
   }
-  // Routes of a listener that stays may lead to a cluster that goes.
-  const bool same_clusters =
-      in_force != nullptr && std::all_of(in_force->clusters.begin(), in_force->clusters.end(),
-                                         [&](const auto& entry) { return clusters.contains(entry.first); });
   std::map<std::string, int> addresses;
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
-    auto listener = one_listener(proto, scope, report, same_clusters ? in_force : nullptr);
+    auto listener = config::translate_listener(proto, scope);
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {
@@ -242,12 +195,15 @@ void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
 }
 
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-                 const Options& options, Diagnostics& diagnostics) {
-  if (options.lint == LintMode::kOff || diagnostics.unreadable()) return;
+                 const Options& options, Doubts doubts, Diagnostics& diagnostics) {
+  if (!options.lint || diagnostics.unreadable()) return;
   config::lint::LintOptions lint;
   lint.now = system_clock().wall_now();
-  lint.warnings_are_errors = options.lint == LintMode::kError;
   lint.report_errors = false;  // translating has found them
+  if (doubts == Doubts::kSome) {
+    lint.of_one_rule = 3;
+    lint.in_all = 10;
+  }
   config::lint::check(bootstrap, positions, diagnostics, lint);
 }
 

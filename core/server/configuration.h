@@ -17,7 +17,6 @@
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
-#include "core/server/change_plan.h"
 #include "core/server/options.h"
 #include "core/stats/store.h"
 
@@ -71,20 +70,21 @@ void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootst
                     config::PositionIndex& positions, config::Diagnostics& diagnostics);
 
 // [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
-// used only if there were none. With `in_force`, resources that are in force as they are here are not translated again
-// (ListenerTranslation::unchanged, unchanged_cluster()). Of a text that could not be read to its end nothing more is
-// said: most of it would be missing.
+// used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
+// missing.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  config::Diagnostics& diagnostics, const Inventory* in_force = nullptr);
+                                  config::Diagnostics& diagnostics);
 // Only the faults: nothing of it outlives the call.
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
 
-// What is legal and probably not meant, as far as the command line wants it said (--lint).
+// [main] What is legal and probably not meant (core/config/lint), unless the command line does not want it said
+// (--lint off): warnings. kSome: a few of each kind, and how many more there are. Reads certificate files.
+enum class Doubts : uint8_t { kSome, kAll };
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-                 const Options& options, config::Diagnostics& diagnostics);
+                 const Options& options, Doubts doubts, config::Diagnostics& diagnostics);
 
 // [main] Both steps.
 Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,

@@ -19,7 +19,7 @@ Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
   --config-yaml TEXT                      merged over the file
   --mode serve|validate|init_only         init_only: build everything, bind, and exit
-  --lint off|warn|error                   what weir lint finds is not looked for, said at start (default), refused
+  --lint off|warn                         what weir lint finds is said at start, too (default: warn)
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings
   --unknown-extensions reject|passthrough passthrough: filters and access loggers of unknown types are left out with

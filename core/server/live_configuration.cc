@@ -53,7 +53,7 @@ LiveConfiguration::~LiveConfiguration() = default;
 
 std::string LiveConfiguration::version() const {
   char text[16];
-  snprintf(text, sizeof text, "%012llx", static_cast<unsigned long long>(version_of_inventory_));
+  snprintf(text, sizeof text, "%012llx", static_cast<unsigned long long>(version_of(inventory_)));
   return text;
 }
 
@@ -79,13 +79,13 @@ Update LiveConfiguration::read_files_again() {
   return update;
 }
 
-// What is in force goes on to be shown. Leaves the rest of the one before unusable.
-void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) {
+// What is in force goes on to be shown.
+void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
   const auto& reflection = *bootstrap.GetReflection();
+  Bootstrap before = *bootstrap_;
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
-    if (!is_reloaded(*field) && !field->real_containing_oneof())
-      reflection.SwapFields(&bootstrap, bootstrap_.get(), {field});
+    if (!is_reloaded(*field) && !field->real_containing_oneof()) reflection.SwapFields(&bootstrap, &before, {field});
   }
 }
 
@@ -95,15 +95,12 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics, &inventory_);
-  // What only warns can wait until the configuration is in force.
-  const bool lint_first = options_.lint == LintMode::kError || apply == Apply::kLook;
-  if (lint_first && !update.diagnostics.has_errors()) find_doubts(*bootstrap, positions, options_, update.diagnostics);
+      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
   }
-  Inventory inventory = inventory_of(configuration, *bootstrap, &inventory_);
+  Inventory inventory = inventory_of(configuration, *bootstrap);
   if (first) inventory_.start_only = inventory.start_only;
   update.plan = plan_changes(inventory_, inventory);
   if (report == Report::kChanges && !first) {
@@ -114,6 +111,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime built = system_clock().mono_now();
   update.built = built - start;
   if (apply == Apply::kLook) {
+    find_doubts(*bootstrap, positions, options_, Doubts::kAll, update.diagnostics);
     update.result = Update::Result::kLooked;
     return;
   }
@@ -147,18 +145,16 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     inventory.start_only = std::move(inventory_.start_only);
     keep_start_only(*bootstrap);
   }
-  // Those before die with this function's variables, after all else is done.
-  std::swap(inventory_, inventory);
-  std::swap(bootstrap_, bootstrap);
+  inventory_ = std::move(inventory);
   watched_ = std::move(configuration.watched);
+  bootstrap_ = std::move(bootstrap);
   loaded_at_ = system_clock().wall_now();
-  version_of_inventory_ = version_of(inventory_);
-  version_.set(version_of_inventory_);
+  version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
-  // A configuration without a file was looked at when it had one.
-  if (!lint_first && positions.size() > 0) find_doubts(*bootstrap_, positions, options_, update.diagnostics);
+  // What only warns waits until the configuration is in force; one without a file was looked at when it had one.
+  if (positions.size() > 0) find_doubts(*bootstrap_, positions, options_, Doubts::kSome, update.diagnostics);
 }
 
 }  // namespace weir::server

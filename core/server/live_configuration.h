@@ -65,7 +65,7 @@ class LiveConfiguration {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update);
-  void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
+  void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap) const;
 
   const Options& options_;
   const filter::Registry& registry_;
@@ -77,7 +77,6 @@ class LiveConfiguration {
   config::SecretStore secrets_;
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;  // nullptr: nothing was loaded yet
   Inventory inventory_;
-  uint64_t version_of_inventory_ = 0;
   net::Address admin_address_;
   std::set<std::string> watched_;
   WallTime loaded_at_{};

@@ -195,10 +195,7 @@ Flags make_flags(Options& options) {
       {"--lint",
        {true,
         [&](std::string_view flag, std::string_view value) {
-          if (value != "off" && value != "warn" && value != "error")
-            return invalid(std::string(flag) + ": \"" + std::string(value) + "\" is not one of off, warn, error");
-          options.lint = value == "off" ? LintMode::kOff : value == "warn" ? LintMode::kWarn : LintMode::kError;
-          return Status();
+          return read_choice(flag, value, "off", "warn", options.lint);
         }}},
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},

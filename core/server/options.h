@@ -16,9 +16,6 @@ enum class Mode : uint8_t { kServe, kValidate, kInitOnly, kVersion, kHelp, kList
 // How the connections that are to end are told so: spread over the drain time, or all when it begins.
 enum class DrainStrategy : uint8_t { kGradual, kImmediate };
 
-// What is legal and probably not meant (core/config/lint): not looked for, said, or refused.
-enum class LintMode : uint8_t { kOff, kWarn, kError };
-
 struct Options {
   Mode mode = Mode::kServe;
   std::string config_path;
@@ -41,7 +38,7 @@ struct Options {
   uint64_t parent_shutdown_seconds = 900;
   uint32_t restart_epoch = 0;
   uint32_t base_id = 0;
-  LintMode lint = LintMode::kWarn;
+  bool lint = true;   // say what is legal and probably not meant (core/config/lint)
   bool json = false;  // diagnostics as JSON
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;

@@ -15,30 +15,40 @@ void Findings::begin_rule(const Rule& rule) {
 void Findings::add(const std::string& path, std::string what, std::string now_what) {
   // A rule may say several things of one field, but nobody says again what was said when the file was loaded.
   if (known_.contains(path)) return;
-  if (++found_ > kShownPerRule) return;
+  if (shown_ >= options_.in_all) {
+    ++left_out_;
+    return;
+  }
+  if (++found_ > options_.of_one_rule) return;
+  ++shown_;
   last_path_ = path;
+  say(path, what + "; " + now_what, now_what);
+}
+
+void Findings::end_rule() {
+  if (found_ <= options_.of_one_rule) return;
+  say(last_path_, "and " + std::to_string(found_ - options_.of_one_rule) + " more of this kind", {});
+}
+
+void Findings::end() {
+  if (left_out_ == 0) return;
+  Diagnostic out;
+  out.severity = Severity::kWarning;
+  out.message = "and " + std::to_string(left_out_) + " more findings; weir lint -c FILE shows them";
+  out.rule = "lint";
+  diagnostics_.add(std::move(out));
+}
+
+void Findings::say(const std::string& path, const std::string& message, std::string hint) {
   const Position position = positions_.find(path);
   Diagnostic out;
   out.file = std::string(position.file);
   out.line = position.line;
   out.column = position.column;
   out.path = path;
-  out.severity = options_.warnings_are_errors ? Severity::kError : rule_->severity;
-  out.message = what + "; " + now_what + " [" + rule_->id + "]";
-  out.hint = std::move(now_what);
-  out.rule = rule_->id;
-  diagnostics_.add(std::move(out));
-}
-
-void Findings::end_rule() {
-  if (found_ <= kShownPerRule) return;
-  Diagnostic out;
-  const Position position = positions_.find(last_path_);
-  out.file = std::string(position.file);
-  out.line = position.line;
-  out.column = position.column;
-  out.severity = options_.warnings_are_errors ? Severity::kError : rule_->severity;
-  out.message = "and " + std::to_string(found_ - kShownPerRule) + " more of this kind [" + rule_->id + "]";
+  out.severity = rule_->severity;
+  out.message = message + " [" + rule_->id + "]";
+  out.hint = std::move(hint);
   out.rule = rule_->id;
   diagnostics_.add(std::move(out));
 }

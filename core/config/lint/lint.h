@@ -3,6 +3,7 @@
 // weir cannot run is `--mode validate`'s to say. README.md has the rules.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,21 +29,22 @@ struct Rule {
   const char* reference;  // the field of the API or the RFC that says why
   void (*check)(const Model& model, Findings& findings);
 };
-// In the order in which they run.
+// In the order in which they run: what is worst comes first, for not everything may be shown.
 std::span<const Rule> rules();
 bool is_rule(std::string_view id);
 
 struct LintOptions {
   WallTime now{};  // for certificates
-  bool warnings_are_errors = false;
   // Where the configuration is translated as well, that finds the errors, and says them better.
   bool report_errors = true;
-  std::vector<std::string> ignored;  // ids of rules that are left out
+  std::vector<std::string> ignored{};  // ids of rules that are left out
+  // How many findings are shown, of one rule and in all; one more says how many there are besides.
+  size_t of_one_rule = 20;
+  size_t in_all = SIZE_MAX;
 };
 
-// Adds what it finds, each with its place; nothing about a field about which there is a finding already. At most
-// kShownPerRule of one kind, and how many more there are. Reads certificate files. [main]
-constexpr size_t kShownPerRule = 20;
+// Adds what it finds, each with its place; nothing about a field about which there is a finding already. Reads
+// certificate files. [main]
 void check(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const PositionIndex& positions,
            Diagnostics& diagnostics, const LintOptions& options);
 

@@ -17,6 +17,13 @@ constexpr Rule kRules[] = {
      duplicate_domain},
     {"unknown-cluster", kE, "a route leads to a cluster that the file does not have", "RouteAction.cluster",
      unknown_cluster},
+    {"certificate-dates", kW, "a certificate that has expired, is about to, or is not valid yet",
+     "RFC 5280 section 4.1.2.5", certificate_dates},
+    {"admin-exposed", kW, "the admin interface listens on more than this machine", "Admin.address", admin_exposed},
+    {"upstream-tls-unverified", kW, "TLS to an upstream whose certificate nobody checks",
+     "CommonTlsContext.validation_context", upstream_tls_unverified},
+    {"plaintext-upstream", kW, "what came over TLS goes on in plain text", "Cluster.transport_socket",
+     plaintext_upstream},
     {"unreachable-route", kW, "routes before this one take every request that it matches", "VirtualHost.routes",
      unreachable_route},
     {"weight-zero", kW, "a weighted cluster that gets no request", "WeightedCluster.ClusterWeight.weight", weight_zero},
@@ -26,7 +33,6 @@ constexpr Rule kRules[] = {
     {"cluster-without-endpoints", kW, "a cluster that routes lead to has no endpoint", "Cluster.load_assignment",
      cluster_without_endpoints},
 
-    {"admin-exposed", kW, "the admin interface listens on more than this machine", "Admin.address", admin_exposed},
     {"edge-connection-limit", kW, "an edge listener without a limit of connections",
      "OverloadManager, envoy.resource_monitors.downstream_connections", edge_connection_limit},
     {"edge-request-headers-timeout", kW, "an edge listener waits for request headers without end",
@@ -59,12 +65,6 @@ constexpr Rule kRules[] = {
     {"health-check-threshold", kW, "an answer with another status does not wait for unhealthy_threshold",
      "HealthCheck.HttpHealthCheck.retriable_statuses", health_check_threshold},
 
-    {"plaintext-upstream", kW, "what came over TLS goes on in plain text", "Cluster.transport_socket",
-     plaintext_upstream},
-    {"upstream-tls-unverified", kW, "TLS to an upstream whose certificate nobody checks",
-     "CommonTlsContext.validation_context", upstream_tls_unverified},
-    {"certificate-dates", kW, "a certificate that has expired, is about to, or is not valid yet",
-     "RFC 5280 section 4.1.2.5", certificate_dates},
 };
 
 }  // namespace
@@ -86,6 +86,7 @@ void check(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Posit
     rule.check(model, findings);
     findings.end_rule();
   }
+  findings.end();
 }
 
 }  // namespace weir::config::lint

@@ -19,6 +19,7 @@
 namespace weir::config::lint {
 namespace {
 
+namespace route_v3 = envoy::config::route::v3;
 using google::protobuf::Message;
 
 bool is_zero(const google::protobuf::Duration& duration) { return duration.seconds() == 0 && duration.nanos() == 0; }
@@ -53,7 +54,7 @@ bool authorizes_by_path(const HttpManager& manager) {
 
 // Whether some route is told from others by its path.
 bool routes_by_path(const Model& model, const HttpManager& manager) {
-  using envoy::config::route::v3::RouteMatch;
+  using route_v3::RouteMatch;
   for (const RouteTable& table : model.tables()) {
     if (table.manager != &manager) continue;
     for (const auto& host : table.routes->virtual_hosts()) {
@@ -94,6 +95,22 @@ bool limits_connections(const Model& model, const envoy::config::listener::v3::L
   const auto& chains = listener.filter_chains();
   return std::all_of(chains.begin(), chains.end(), limited) &&
          (!listener.has_default_filter_chain() || limited(listener.default_filter_chain()));
+}
+
+// The two messages for CORS have these fields in common.
+template <class Policy>
+void say_if_open(const Policy& policy, const std::string& path, Findings& findings) {
+  if (!policy.allow_credentials().value()) return;
+  for (int i = 0; i < policy.allow_origin_string_match_size(); ++i) {
+    const auto& origin = policy.allow_origin_string_match(i);
+    const std::string& regex = origin.safe_regex().regex();
+    const bool any = (origin.has_prefix() && origin.prefix().empty()) || origin.exact() == "*" || regex == ".*" ||
+                     regex == ".+" || regex == "^.*$" || origin.prefix() == "http" || origin.prefix() == "https://";
+    if (!any) continue;
+    findings.add(path + ".allow_origin_string_match[" + std::to_string(i) + "]",
+                 "every site may read answers with the visitor's cookies, for allow_credentials is set",
+                 "name the sites that may, or leave allow_credentials out");
+  }
 }
 
 template <class Visit>
@@ -240,32 +257,15 @@ void cors_any_origin(const Model& model, Findings& findings) {
    public:
     explicit Policies(Findings& findings) : findings_(findings) {}
     bool message(const Message& message, const std::string& path) override {
-      if (const auto* of_route =
-              google::protobuf::DynamicCastToGenerated<envoy::config::route::v3::CorsPolicy>(&message)) {
-        policy(*of_route, path);
-      } else if (const auto* of_filter =
-                     google::protobuf::DynamicCastToGenerated<envoy::extensions::filters::http::cors::v3::CorsPolicy>(
-                         &message)) {
-        policy(*of_filter, path);
-      }
+      namespace cors_v3 = envoy::extensions::filters::http::cors::v3;
+      if (const auto* of_route = google::protobuf::DynamicCastToGenerated<route_v3::CorsPolicy>(&message))
+        say_if_open(*of_route, path, findings_);
+      if (const auto* of_filter = google::protobuf::DynamicCastToGenerated<cors_v3::CorsPolicy>(&message))
+        say_if_open(*of_filter, path, findings_);
       return true;
     }
 
    private:
-    template <class Policy>
-    void policy(const Policy& policy, const std::string& path) {
-      if (!policy.allow_credentials().value()) return;
-      for (int i = 0; i < policy.allow_origin_string_match_size(); ++i) {
-        const auto& origin = policy.allow_origin_string_match(i);
-        const std::string& regex = origin.safe_regex().regex();
-        const bool any = (origin.has_prefix() && origin.prefix().empty()) || origin.exact() == "*" || regex == ".*" ||
-                         regex == ".+" || regex == "^.*$" || origin.prefix() == "http" || origin.prefix() == "https://";
-        if (!any) continue;
-        findings_.add(path + ".allow_origin_string_match[" + std::to_string(i) + "]",
-                      "every site may read answers with the visitor's cookies, for allow_credentials is set",
-                      "name the sites that may, or leave allow_credentials out");
-      }
-    }
     Findings& findings_;
   };
   Policies policies(findings);

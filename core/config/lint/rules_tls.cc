@@ -20,6 +20,8 @@ namespace {
 namespace tls_v3 = envoy::extensions::transport_sockets::tls::v3;
 using google::protobuf::Message;
 
+constexpr std::chrono::days kSoon{30};  // time enough to notice that renewal does not work
+
 // The first endpoint that is another machine's; nullptr: none, or they are not known.
 const envoy::config::core::v3::Address* remote_endpoint(const envoy::config::cluster::v3::Cluster& cluster) {
   for (const auto& locality : cluster.load_assignment().endpoints()) {
@@ -111,8 +113,6 @@ void certificate_dates(const Model& model, Findings& findings) {
     }
 
    private:
-    static constexpr std::chrono::days kSoon{30};
-
     static std::vector<CertificateDates> read(const envoy::config::core::v3::DataSource& source) {
       SourceFault fault;  // who loads it tells of it
       auto pem = read_data_source(source, {size_t{1} << 20}, fault);

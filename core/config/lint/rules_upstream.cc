@@ -101,7 +101,7 @@ bool chosen_by_requests(const Model& model) {
 }  // namespace
 
 void unused_cluster(const Model& model, Findings& findings) {
-  if (model.dynamic_routes() || chosen_by_requests(model)) return;
+  if (findings.has_errors() || model.dynamic_routes() || chosen_by_requests(model)) return;
   Texts texts;
   visit(model.bootstrap(), "", texts);
   for (const ClusterEntry& entry : model.clusters()) {

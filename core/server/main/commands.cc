@@ -19,15 +19,15 @@ constexpr std::string_view kDiffUsage =
     "Says what a reload from one configuration to the other would change, and what it would drain.\n";
 
 constexpr std::string_view kLintUsage =
-    "usage: weir lint -c FILE [--strict] [--json] [--ignore RULE,...]\n"
+    "usage: weir lint -c FILE [--json] [--ignore RULE,...]\n"
     "       weir lint --rules\n"
     "Says what is legal in a configuration and probably not meant; weir --mode validate says whether weir can run it.\n"
     "  -c, --config-path FILE       YAML or JSON (\"-\": standard input)\n"
     "  --config-yaml TEXT           merged over the file\n"
-    "  --strict                     warnings are errors\n"
     "  --ignore RULE,...            leave rules out\n"
     "  --rules                      what is looked for, and why\n"
-    "Exit code 0: nothing found, or warnings alone; 1: errors.\n";
+    "  --json                       findings as JSON\n"
+    "Exit code 0: nothing found; 1: something; 2: bad arguments.\n";
 
 int bad_arguments(const std::string& message, std::string_view usage) {
   fprintf(stderr, "weir: %s\n%.*s", message.c_str(), static_cast<int>(usage.size()), usage.data());
@@ -79,8 +79,6 @@ int lint(const std::vector<std::string>& arguments) {
       source.overlay = value;
     } else if (argument == "--ignore") {
       if (!read_rules(value, options.ignored, error)) return bad_arguments(error, kLintUsage);
-    } else if (argument == "--strict") {
-      options.warnings_are_errors = true;
     } else if (argument == "--json") {
       json = true;
     } else if (argument == "--allow-unknown-static-fields") {
@@ -106,10 +104,15 @@ int lint(const std::vector<std::string>& arguments) {
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
   options.now = system_clock().wall_now();
   config::lint::check(bootstrap, positions, diagnostics, options);
-  const std::string name = source.path.empty() ? "--config-yaml" : source.path;
-  const std::string text = diagnostics.text();
-  printf("%s", json ? diagnostics.json().c_str() : text.empty() ? (name + ": nothing found\n").c_str() : text.c_str());
-  return diagnostics.has_errors() ? 1 : 0;
+  const bool found = diagnostics.errors() + diagnostics.warnings() > 0;
+  if (json) {
+    printf("%s", diagnostics.json().c_str());
+  } else if (found) {
+    printf("%s", diagnostics.text().c_str());
+  } else {
+    printf("%s: nothing found\n", source.path.empty() ? "--config-yaml" : source.path.c_str());
+  }
+  return found ? 1 : 0;
 }
 
 // One side of a comparison.
