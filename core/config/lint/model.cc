@@ -2,6 +2,7 @@
 
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 
 #include "core/config/position_index.h"
@@ -109,6 +110,17 @@ bool stays_on_this_machine(const Address& address) {
   const std::string& text = address.socket_address().address();
   return text.starts_with("127.") || text == "::1" || text == "localhost" || text == "0:0:0:0:0:0:0:1" ||
          text.starts_with("::ffff:127.");
+}
+
+double seconds(const google::protobuf::Duration& duration) {
+  return static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
+}
+
+std::string seconds_text(const google::protobuf::Duration& duration) {
+  std::string text = std::to_string(seconds(duration));
+  while (text.ends_with('0')) text.pop_back();
+  if (text.ends_with('.')) text.pop_back();
+  return text + "s";
 }
 
 std::string address_text(const Address& address) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 namespace google::protobuf {
+class Duration;
 class FieldDescriptor;
 class Message;
 }  // namespace google::protobuf
@@ -117,6 +118,8 @@ std::shared_ptr<const M> unpack(const google::protobuf::Any& any) {
 std::string_view type_name(const google::protobuf::Any& any);
 // 127.0.0.0/8, ::1, localhost, a Unix socket, a listener inside the process.
 bool stays_on_this_machine(const envoy::config::core::v3::Address& address);
+double seconds(const google::protobuf::Duration& duration);
+std::string seconds_text(const google::protobuf::Duration& duration);  // "0.25s"
 std::string address_text(const envoy::config::core::v3::Address& address);
 
 }  // namespace weir::config::lint

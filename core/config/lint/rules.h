@@ -28,9 +28,11 @@ void filter_order(const Model& model, Findings& findings);
 // rules_timeouts.cc: time-outs and retries of routes.
 void stream_timeout(const Model& model, Findings& findings);
 void retry_not_idempotent(const Model& model, Findings& findings);
+void per_try_timeout(const Model& model, Findings& findings);
 void retries_unbounded(const Model& model, Findings& findings);
 
 // rules_upstream.cc
+void circuit_breaker_default(const Model& model, Findings& findings);
 void unused_cluster(const Model& model, Findings& findings);
 void cluster_without_endpoints(const Model& model, Findings& findings);
 void outlier_never_ejects(const Model& model, Findings& findings);

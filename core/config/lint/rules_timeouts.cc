@@ -127,6 +127,28 @@ void retry_not_idempotent(const Model& model, Findings& findings) {
   }
 }
 
+// Only a try that ends before its route's time-out can be followed by another.
+void per_try_timeout(const Model& model, Findings& findings) {
+  for (const RouteTable& table : model.tables()) {
+    for (int h = 0; h < table.routes->virtual_hosts_size(); ++h) {
+      const auto& host = table.routes->virtual_hosts(h);
+      for (int r = 0; r < host.routes_size(); ++r) {
+        const auto& action = host.routes(r).route();
+        if (!action.has_retry_policy() || !action.retry_policy().has_per_try_timeout()) continue;
+        const double whole = action.has_timeout() ? seconds(action.timeout()) : 15;
+        const auto& each = action.retry_policy().per_try_timeout();
+        if (whole == 0 || seconds(each) < whole) continue;
+        findings.add(
+            host_path(table, h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
+            "the route's timeout of " +
+                (action.has_timeout() ? seconds_text(action.timeout()) : std::string("15s, the default,")) +
+                " ends a request before " + seconds_text(each) + " are over: no try times out, and none follows",
+            "set a shorter time here, or a longer timeout of the route");
+      }
+    }
+  }
+}
+
 void retries_unbounded(const Model& model, Findings& findings) {
   constexpr uint32_t kMany = 1000;
   for (const ClusterEntry& entry : model.clusters()) {

@@ -3,12 +3,15 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <unordered_set>
 
 #include "core/config/lint/rules.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
 
 namespace weir::config::lint {
 namespace {
@@ -28,17 +31,6 @@ int endpoints_of(const Cluster& cluster) {
 bool knows_its_endpoints(const Cluster& cluster) {
   return !cluster.has_cluster_type() && (cluster.type() == Cluster::STATIC || cluster.type() == Cluster::STRICT_DNS ||
                                          cluster.type() == Cluster::LOGICAL_DNS);
-}
-
-double seconds(const google::protobuf::Duration& duration) {
-  return static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
-}
-
-std::string seconds_text(const google::protobuf::Duration& duration) {
-  std::string text = std::to_string(seconds(duration));
-  while (text.ends_with('0')) text.pop_back();
-  if (text.ends_with('.')) text.pop_back();
-  return text + "s";
 }
 
 // Every text of a configuration that may be the name of a cluster, and those that may be programs or tables with names
@@ -98,6 +90,29 @@ bool chosen_by_requests(const Model& model) {
   return false;
 }
 
+std::unordered_set<std::string> routed_clusters(const Model& model) {
+  std::unordered_set<std::string> routed;
+  for (const RouteTable& table : model.tables()) {
+    for (const auto& host : table.routes->virtual_hosts()) {
+      for (const auto& route : host.routes()) {
+        routed.insert(route.route().cluster());
+        for (const auto& one : route.route().weighted_clusters().clusters()) routed.insert(one.name());
+      }
+    }
+  }
+  return routed;
+}
+
+// How many connections the listeners take in all; 0: nothing in the file says it.
+int64_t admitted_connections(const Model& model) {
+  using envoy::extensions::resource_monitors::downstream_connections::v3::DownstreamConnectionsConfig;
+  for (const auto& monitor : model.bootstrap().overload_manager().resource_monitors()) {
+    if (auto config = unpack<DownstreamConnectionsConfig>(monitor.typed_config()))
+      return config->max_active_downstream_connections();
+  }
+  return 0;
+}
+
 }  // namespace
 
 void unused_cluster(const Model& model, Findings& findings) {
@@ -111,20 +126,39 @@ void unused_cluster(const Model& model, Findings& findings) {
 }
 
 void cluster_without_endpoints(const Model& model, Findings& findings) {
-  std::unordered_set<std::string> routed;
-  for (const RouteTable& table : model.tables()) {
-    for (const auto& host : table.routes->virtual_hosts()) {
-      for (const auto& route : host.routes()) {
-        routed.insert(route.route().cluster());
-        for (const auto& one : route.route().weighted_clusters().clusters()) routed.insert(one.name());
-      }
-    }
-  }
+  const auto routed = routed_clusters(model);
   for (const ClusterEntry& entry : model.clusters()) {
     if (!knows_its_endpoints(*entry.cluster) || endpoints_of(*entry.cluster) != 0) continue;
     if (!routed.contains(entry.cluster->name())) continue;
     findings.add(entry.path, "cluster " + shown(entry.cluster->name()) + " has no endpoint: its routes answer 503",
                  "add endpoints to load_assignment");
+  }
+}
+
+// The limits of the default priority: 1024 connections, waiting requests and requests (CircuitBreakers.Thresholds).
+void circuit_breaker_default(const Model& model, Findings& findings) {
+  constexpr uint32_t kDefault = 1024;
+  const int64_t admitted = admitted_connections(model);
+  const auto routed = routed_clusters(model);
+  for (const ClusterEntry& entry : model.clusters()) {
+    const auto& thresholds = entry.cluster->circuit_breakers().thresholds();
+    const auto own = std::find_if(thresholds.begin(), thresholds.end(), [](const auto& one) {
+      return one.priority() == envoy::config::core::v3::DEFAULT;
+    });
+    if (own != thresholds.end()) {
+      if (own->has_max_requests() || own->max_connections().value() <= kDefault) continue;
+      const std::string connections = std::to_string(own->max_connections().value());
+      findings.add(entry.path + ".circuit_breakers.thresholds[" + std::to_string(own - thresholds.begin()) +
+                       "].max_connections",
+                   "max_requests is not set: of " + connections + " connections 1024 have a request at a time, and "
+                   "further requests get 503",
+                   "set max_requests: " + connections + ", too");
+    } else if (admitted > kDefault && routed.contains(entry.cluster->name())) {
+      findings.add(entry.path,
+                   "1024 requests at a time is the default limit, and the listeners admit " +
+                       std::to_string(admitted) + " connections: further requests get 503",
+                   "set circuit_breakers.thresholds: max_connections, max_pending_requests and max_requests");
+    }
   }
 }
 
