@@ -303,10 +303,7 @@ void Server::refresh_stats() {
   connections_.set(loads_->total());
   // The published numbers of the states.
   bool draining = state_ == State::kDraining || failed_health_;
-  state_gauge_.set(draining                            ? 1
-                   : state_ == State::kLive            ? 0
-                   : state_ == State::kPreInitializing ? 2
-                                                       : 3);
+  state_gauge_.set(draining ? 1 : state_ == State::kLive ? 0 : state_ == State::kPreInitializing ? 2 : 3);
 }
 
 }  // namespace weir::server

@@ -35,17 +35,14 @@ class LintTest(LintTestCase):
     def test_warnings_with_their_place(self) -> None:
         path = self.file(configuration())
         code, output, errors = self.run_weir("lint", "-c", path)
-        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual((code, errors), (1, ""))
         self.assertRegex(output, re.escape(path) + r":\d+:\d+: warning: .*routes\[1\]: no request gets here: routes\[0\] \(prefix /, "
                          + re.escape(path) + r":\d+\) takes all of them first; .* \[unreachable-route\]\n")
         self.assertTrue(output.endswith("1 warning\n"), output)
 
-    def test_strict_and_ignore(self) -> None:
+    def test_ignore(self) -> None:
         path = self.file(configuration())
-        code, output, _ = self.run_weir("lint", "--strict", "-c", path)
-        self.assertEqual(code, 1)
-        self.assertIn(": error: ", output)
-        code, output, _ = self.run_weir("lint", "--strict", "--ignore=unreachable-route,weight-zero", path)
+        code, output, _ = self.run_weir("lint", "--ignore=unreachable-route,weight-zero", path)
         self.assertEqual((code, output), (0, path + ": nothing found\n"))
 
     def test_errors(self) -> None:
@@ -61,7 +58,7 @@ class LintTest(LintTestCase):
     def test_json(self) -> None:
         code, output, _ = self.run_weir("lint", "--json", "-c", self.file(configuration()))
         finding = json.loads(output)[0]
-        self.assertEqual((code, finding["rule"], finding["severity"]), (0, "unreachable-route", "warning"))
+        self.assertEqual((code, finding["rule"], finding["severity"]), (1, "unreachable-route", "warning"))
         self.assertGreater(finding["line"], 0)
         self.assertTrue(finding["hint"])
         code, output, _ = self.run_weir("lint", "--json", "-c", os.path.join(EXAMPLES, "quickstart.yaml"))
@@ -73,7 +70,7 @@ class LintTest(LintTestCase):
             type="EDS", health_checks=[{"timeout": "1s", "interval": "5s", "unhealthy_threshold": 1, "healthy_threshold": 1,
                                         "tcp_health_check": {}}])
         code, output, _ = self.run_weir("lint", "-c", self.file(config))
-        self.assertEqual(code, 0, output)
+        self.assertEqual(code, 1)
         self.assertIn("[health-check-no-traffic]", output)
         self.assertNotIn("not supported", output)
 
@@ -97,7 +94,7 @@ class LintTest(LintTestCase):
             if name.endswith(".yaml"):
                 with self.subTest(name):
                     path = os.path.join(EXAMPLES, name)
-                    self.assertEqual(self.run_weir("lint", "--strict", "-c", path), (0, path + ": nothing found\n", ""))
+                    self.assertEqual(self.run_weir("lint", "-c", path), (0, path + ": nothing found\n", ""))
 
 
 class StartTest(LintTestCase):
@@ -109,9 +106,6 @@ class StartTest(LintTestCase):
         self.assertEqual(code, 0)
         self.assertIn("[unreachable-route]\n1 warning\n", errors)
         self.assertIn("OK", output)
-        code, output, errors = self.run_weir("--mode", "validate", "--lint", "error", "-c", path)
-        self.assertEqual((code, output), (1, ""))
-        self.assertIn(": error: ", errors)
         self.assertEqual(self.run_weir("--mode", "validate", "--lint=off", "-c", path)[::2], (0, ""))
         self.assertEqual(self.run_weir("--mode", "validate", "--lint=loud", "-c", path)[0], 2)
 
@@ -128,11 +122,22 @@ class StartTest(LintTestCase):
         code, _, errors = self.run_weir("--mode", "init_only", "-c", path)
         self.assertEqual(code, 0, errors)
         self.assertEqual(errors.count("[unreachable-route]"), 1)
-        code, _, errors = self.run_weir("--mode", "init_only", "--lint", "error", "-c", path)
-        self.assertEqual(code, 1, errors)
         code, _, errors = self.run_weir("--mode", "init_only", "--lint", "off", "-c", path)
         self.assertEqual(code, 0, errors)
         self.assertNotIn("unreachable", errors)
+
+
+    def test_a_start_says_a_few_things_only(self) -> None:
+        config = configuration()
+        config["static_resources"]["listeners"][0]["address"] = address(0)
+        config["static_resources"]["clusters"] += [cluster("spare%d" % i, 2) for i in range(30)]
+        path = self.file(config)
+        code, _, errors = self.run_weir("--mode", "init_only", "-c", path)
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(errors.count("nothing in this file names"), 3, errors)
+        self.assertIn("and 27 more of this kind [unused-cluster]", errors)
+        output = self.run_weir("lint", "-c", path)[1]
+        self.assertEqual(output.count("nothing in this file names"), 20)
 
 
 class DiffTest(LintTestCase):

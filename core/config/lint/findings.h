@@ -31,9 +31,9 @@ class Findings {
   Diagnostics& diagnostics_;
   const LintOptions& options_;
   const Rule* rule_ = nullptr;
-  size_t found_ = 0;     // by this rule
-  size_t shown_ = 0;     // of all rules
-  size_t left_out_ = 0;  // of all rules, since all that may be shown was
+  size_t found_ = 0;                       // by this rule
+  size_t shown_ = 0;                       // of all rules
+  size_t left_out_ = 0;                    // of all rules, since all that may be shown was
   std::unordered_set<std::string> known_;  // paths with a finding
   std::string last_path_;
 };

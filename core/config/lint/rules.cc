@@ -11,7 +11,7 @@ constexpr Severity kW = Severity::kWarning;
 // A rule claims only what it can tell from the file: one that cries wolf teaches people not to look. Each has a test
 // for a hit and for a near miss.
 constexpr Rule kRules[] = {
-    {"filter-order", kE, "the router is missing, or is not the last HTTP filter", "HttpConnectionManager.http_filters",
+    {"filter-order", kE, "no HTTP filter at all, or one behind the router", "HttpConnectionManager.http_filters",
      filter_order},
     {"duplicate-domain", kE, "two virtual hosts of a table have the same domain", "VirtualHost.domains",
      duplicate_domain},
@@ -27,11 +27,6 @@ constexpr Rule kRules[] = {
     {"unreachable-route", kW, "routes before this one take every request that it matches", "VirtualHost.routes",
      unreachable_route},
     {"weight-zero", kW, "a weighted cluster that gets no request", "WeightedCluster.ClusterWeight.weight", weight_zero},
-    {"regex-for-literal", kW, "a regular expression that a prefix, a suffix or a whole text would say",
-     "RouteMatch.prefix, StringMatcher", regex_for_literal},
-    {"unused-cluster", kW, "nothing in the file names this cluster", "Bootstrap.static_resources", unused_cluster},
-    {"cluster-without-endpoints", kW, "a cluster that routes lead to has no endpoint", "Cluster.load_assignment",
-     cluster_without_endpoints},
 
     {"edge-connection-limit", kW, "an edge listener without a limit of connections",
      "OverloadManager, envoy.resource_monitors.downstream_connections", edge_connection_limit},
@@ -60,8 +55,6 @@ constexpr Rule kRules[] = {
      "RetryPolicy.per_try_timeout, RouteAction.timeout", per_try_timeout},
     {"circuit-breaker-default", kW, "a default limit of a cluster is below what another setting promises",
      "CircuitBreakers.Thresholds.max_requests", circuit_breaker_default},
-    {"outlier-never-ejects", kW, "outlier detection that can never eject a host",
-     "OutlierDetection.max_ejection_percent", outlier_never_ejects},
     {"panic-threshold", kW, "health checks are ignored when half of the hosts are unhealthy",
      "Cluster.CommonLbConfig.healthy_panic_threshold", panic_threshold},
     {"health-check-no-traffic", kW, "health checks are rare until the first request comes",
@@ -69,6 +62,9 @@ constexpr Rule kRules[] = {
     {"health-check-threshold", kW, "an answer with another status does not wait for unhealthy_threshold",
      "HealthCheck.HttpHealthCheck.retriable_statuses", health_check_threshold},
 
+    {"unused-cluster", kW, "nothing in the file names this cluster", "Bootstrap.static_resources", unused_cluster},
+    {"regex-for-literal", kW, "a regular expression that a prefix, a suffix or a whole text would say",
+     "RouteMatch.prefix, StringMatcher", regex_for_literal},
 };
 
 }  // namespace

@@ -34,8 +34,6 @@ void retries_unbounded(const Model& model, Findings& findings);
 // rules_upstream.cc
 void circuit_breaker_default(const Model& model, Findings& findings);
 void unused_cluster(const Model& model, Findings& findings);
-void cluster_without_endpoints(const Model& model, Findings& findings);
-void outlier_never_ejects(const Model& model, Findings& findings);
 void panic_threshold(const Model& model, Findings& findings);
 void health_check_no_traffic(const Model& model, Findings& findings);
 void health_check_threshold(const Model& model, Findings& findings);

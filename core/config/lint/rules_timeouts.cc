@@ -138,12 +138,12 @@ void per_try_timeout(const Model& model, Findings& findings) {
         const double whole = action.has_timeout() ? seconds(action.timeout()) : 15;
         const auto& each = action.retry_policy().per_try_timeout();
         if (whole == 0 || seconds(each) < whole) continue;
-        findings.add(
-            host_path(table, h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
-            "the route's timeout of " +
-                (action.has_timeout() ? seconds_text(action.timeout()) : std::string("15s, the default,")) +
-                " ends a request before " + seconds_text(each) + " are over: no try times out, and none follows",
-            "set a shorter time here, or a longer timeout of the route");
+        findings.add(host_path(table, h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
+                     "the route's timeout of " +
+                         (action.has_timeout() ? seconds_text(action.timeout()) : std::string("15s, the default,")) +
+                         " ends a request before " + seconds_text(each) +
+                         " are over: no try times out, and none follows",
+                     "set a shorter time here, or a longer timeout of the route");
       }
     }
   }

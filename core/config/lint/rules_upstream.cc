@@ -125,16 +125,6 @@ void unused_cluster(const Model& model, Findings& findings) {
   }
 }
 
-void cluster_without_endpoints(const Model& model, Findings& findings) {
-  const auto routed = routed_clusters(model);
-  for (const ClusterEntry& entry : model.clusters()) {
-    if (!knows_its_endpoints(*entry.cluster) || endpoints_of(*entry.cluster) != 0) continue;
-    if (!routed.contains(entry.cluster->name())) continue;
-    findings.add(entry.path, "cluster " + shown(entry.cluster->name()) + " has no endpoint: its routes answer 503",
-                 "add endpoints to load_assignment");
-  }
-}
-
 // The limits of the default priority: 1024 connections, waiting requests and requests (CircuitBreakers.Thresholds).
 void circuit_breaker_default(const Model& model, Findings& findings) {
   constexpr uint32_t kDefault = 1024;
@@ -142,41 +132,23 @@ void circuit_breaker_default(const Model& model, Findings& findings) {
   const auto routed = routed_clusters(model);
   for (const ClusterEntry& entry : model.clusters()) {
     const auto& thresholds = entry.cluster->circuit_breakers().thresholds();
-    const auto own = std::find_if(thresholds.begin(), thresholds.end(), [](const auto& one) {
-      return one.priority() == envoy::config::core::v3::DEFAULT;
-    });
+    const auto own = std::find_if(thresholds.begin(), thresholds.end(),
+                                  [](const auto& one) { return one.priority() == envoy::config::core::v3::DEFAULT; });
     if (own != thresholds.end()) {
       if (own->has_max_requests() || own->max_connections().value() <= kDefault) continue;
       const std::string connections = std::to_string(own->max_connections().value());
-      findings.add(entry.path + ".circuit_breakers.thresholds[" + std::to_string(own - thresholds.begin()) +
-                       "].max_connections",
-                   "max_requests is not set: of " + connections + " connections 1024 have a request at a time, and "
-                   "further requests get 503",
-                   "set max_requests: " + connections + ", too");
+      findings.add(
+          entry.path + ".circuit_breakers.thresholds[" + std::to_string(own - thresholds.begin()) + "].max_connections",
+          "max_requests is not set: of " + connections +
+              " connections 1024 have a request at a time, and "
+              "further requests get 503",
+          "set max_requests: " + connections + ", too");
     } else if (admitted > kDefault && routed.contains(entry.cluster->name())) {
       findings.add(entry.path,
-                   "1024 requests at a time is the default limit, and the listeners admit " +
-                       std::to_string(admitted) + " connections: further requests get 503",
+                   "1024 requests at a time is the default limit, and the listeners admit " + std::to_string(admitted) +
+                       " connections: further requests get 503",
                    "set circuit_breakers.thresholds: max_connections, max_pending_requests and max_requests");
     }
-  }
-}
-
-// A host may be ejected if that keeps the ejected share within the limit.
-void outlier_never_ejects(const Model& model, Findings& findings) {
-  for (const ClusterEntry& entry : model.clusters()) {
-    const Cluster& cluster = *entry.cluster;
-    const auto& detection = cluster.outlier_detection();
-    if (!cluster.has_outlier_detection() || detection.always_eject_one_host().value() ||
-        !knows_its_endpoints(cluster) || cluster.type() != Cluster::STATIC)
-      continue;
-    const int hosts = endpoints_of(cluster);
-    const uint32_t percent = detection.has_max_ejection_percent() ? detection.max_ejection_percent().value() : 10;
-    if (hosts < 2 || percent * static_cast<uint32_t>(hosts) >= 100) continue;
-    findings.add(entry.path + ".outlier_detection",
-                 "with " + std::to_string(hosts) + " hosts and max_ejection_percent " + std::to_string(percent) +
-                     " no host can ever be ejected",
-                 "set always_eject_one_host or " + std::to_string((100 + hosts - 1) / hosts));
   }
 }
 

@@ -54,7 +54,7 @@ TEST(CertificateDates, WhatIsNoCertificate) {
   for (size_t length = 0; length < good.size(); ++length)
     EXPECT_FALSE(dates_in_der(good.substr(0, length)).has_value());
   for (const std::string time : {"230101000000", "2301010000Z", "230101000000+0100", "23x101000000Z", "231301000000Z",
-                                  "230230000000Z", "230101240000Z", "230101006000Z", ""}) {
+                                 "230230000000Z", "230101240000Z", "230101006000Z", ""}) {
     EXPECT_FALSE(dates_in_der(certificate(utc(time), utc("240101000000Z"))).has_value()) << time;
   }
   EXPECT_FALSE(dates_in_der(certificate(element('\x13', "230101000000Z"), utc("240101000000Z"))).has_value());

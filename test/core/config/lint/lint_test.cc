@@ -57,7 +57,8 @@ TEST(Lint, OneOfAKindMayComeOften) {
 TEST(Lint, OfAllNoMoreThanWanted) {
   std::string clusters;
   for (int i = 0; i < 50; ++i) clusters += (i > 0 ? ", " : "") + cluster("c" + std::to_string(i), {});
-  const std::string text = bootstrap("", clusters, "admin: {address: {socket_address: {address: 0.0.0.0, port_value: 1}}}\n");
+  const std::string text =
+      bootstrap("", clusters, "admin: {address: {socket_address: {address: 0.0.0.0, port_value: 1}}}\n");
   const auto few = lint_text(text, {.of_one_rule = 3, .in_all = 10}).of();
   ASSERT_EQ(few.size(), 5u);  // the admin interface, three of the clusters, and how many more
   EXPECT_EQ(few.back(), "static_resources.clusters[2]: and 47 more of this kind [unused-cluster]");

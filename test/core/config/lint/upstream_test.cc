@@ -41,26 +41,6 @@ TEST(LintUpstream, UnusedCluster) {
   EXPECT_EQ(two(listener("{match: {prefix: /}, route: {cluster_header: x-cluster}}, " + std::string(kToOne))), Said{});
 }
 
-TEST(LintUpstream, ClusterWithoutEndpoints) {
-  EXPECT_EQ(with_cluster("", {}).of("cluster-without-endpoints"),
-            Said{kCluster + ": cluster one has no endpoint: its routes answer 503; add endpoints to load_assignment "
-                            "[cluster-without-endpoints]"});
-  EXPECT_EQ(with_cluster("").count("cluster-without-endpoints"), 0u);
-  EXPECT_EQ(lint_text(bootstrap(listener(kToOne), "{name: one, type: EDS}")).count("cluster-without-endpoints"), 0u);
-}
-
-TEST(LintUpstream, OutlierNeverEjects) {
-  EXPECT_EQ(
-      with_cluster("outlier_detection: {}", {"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"})
-          .of("outlier-never-ejects"),
-      Said{kCluster + ".outlier_detection: with 4 hosts and max_ejection_percent 10 no host can ever be ejected; set "
-                      "always_eject_one_host or 25 [outlier-never-ejects]"});
-  EXPECT_EQ(with_cluster("outlier_detection: {max_ejection_percent: 50}").count("outlier-never-ejects"), 0u);
-  EXPECT_EQ(with_cluster("outlier_detection: {max_ejection_percent: 49}").count("outlier-never-ejects"), 1u);
-  EXPECT_EQ(with_cluster("outlier_detection: {always_eject_one_host: true}").count("outlier-never-ejects"), 0u);
-  EXPECT_EQ(with_cluster("type: STRICT_DNS, outlier_detection: {}").count("outlier-never-ejects"), 0u);  // who knows
-}
-
 TEST(LintUpstream, PanicThreshold) {
   const std::string check = "health_checks: [{" + kCheck + ", tcp_health_check: {}}]";
   EXPECT_EQ(
