@@ -20,6 +20,7 @@
 #include "core/base/block.h"
 #include "core/event/lane.h"
 #include "core/filter/flow_control.h"
+#include "core/filter/route_configs.h"
 #include "core/http/header_map.h"
 #include "core/stream/stream_info.h"
 

@@ -123,6 +123,6 @@ class RegistryBuilder {
 }  // namespace weir::filter
 
 namespace weir {
-// The generated table (plugin_table.cc).
+// The generated table.
 void register_built_in_plugins(filter::RegistryBuilder& registry);
 }  // namespace weir

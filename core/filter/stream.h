@@ -31,8 +31,10 @@ class StreamHost {
   virtual void abort_response() = 0;
   // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
-  // The per-route configuration of a filter, nullptr if there is none.
+  // The per-route configuration of a filter, nullptr if there is none: of the most specific level that has one, and of
+  // all levels.
   virtual const void* route_config(uint32_t /*filter_id*/) const { return nullptr; }
+  virtual RouteLevels route_configs(uint32_t /*filter_id*/) const { return {}; }
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 
@@ -85,10 +87,15 @@ class Stream final : private FlowControl::Reader {
   // For the filter whose trailers hook is running: these bytes go to the following filters, and the trailers after
   // them, also when the hook pauses. Empties `data`.
   void inject_data(Slices& data);
-  // The route's configuration for the filter whose hook is running.
+  // The route's configuration for the filter whose hook is running: the most specific one, for filters whose levels
+  // replace each other, or every level's, for those that add them up.
   template <class T>
   const T* route_config() const {
     return static_cast<const T*>(host_.route_config(running_filter_id()));
+  }
+  template <class T>
+  RouteConfigs<T> route_configs() const {
+    return RouteConfigs<T>(host_.route_configs(running_filter_id()));
   }
 
   StreamHost& host() { return host_; }

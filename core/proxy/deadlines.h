@@ -18,9 +18,8 @@ enum class DeadlineKind : uint8_t {
   kStreamIdle,
   kRequest,  // the whole request must be received
   kStreamMax,
-  kRoute,  // the response must be complete
-  kPerTry,
-  kPerTryIdle,
+  kRoute,   // the response must be complete
+  kPerTry,  // the earliest of the router's attempts
   kCount,
 };
 

@@ -1,5 +1,6 @@
 #include "core/proxy/request_headers.h"
 
+#include <charconv>
 #include <utility>
 
 #include "core/http/chars.h"
@@ -63,6 +64,11 @@ constexpr HeaderId kInternalOnly[] = {
 };
 
 }  // namespace
+
+std::string_view number_text(uint64_t value, Arena& arena) {
+  char* text = arena.allocate_bytes(20);
+  return {text, static_cast<size_t>(std::to_chars(text, text + 20, value).ptr - text)};
+}
 
 void remove_hop_by_hop(http::HeaderMap& headers) {
   // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.

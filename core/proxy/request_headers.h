@@ -12,6 +12,9 @@
 
 namespace weir::proxy {
 
+// A number as text in the arena, for a header's value.
+std::string_view number_text(uint64_t value, Arena& arena);
+
 // Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
 // 7.6.1). `te: trailers` stays.
 void remove_hop_by_hop(http::HeaderMap& headers);

@@ -23,7 +23,7 @@ class RoutedHost : public filter::StreamHost {
   virtual const route::Selection& selection() const = 0;
   virtual const ConnectionManagerConfig& config() const = 0;
   virtual Deadlines& deadlines() = 0;
-  // Who hears of kRoute, kPerTry and kPerTryIdle.
+  // Who hears of kRoute and kPerTry.
   virtual void set_deadline_listener(DeadlineListener* listener) = 0;
   // The route's idle timeout instead of the connection manager's.
   virtual void set_stream_idle_timeout(Duration timeout) = 0;

@@ -356,7 +356,12 @@ void ServerStream::prepare_local_reply(http::HeaderMap&, Slices& body) {
 
 const void* ServerStream::route_config(uint32_t filter_id) const {
   const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
-  return entry != nullptr ? entry->config.get() : nullptr;
+  return entry != nullptr ? entry->most_specific() : nullptr;
+}
+
+filter::RouteLevels ServerStream::route_configs(uint32_t filter_id) const {
+  const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
+  return entry != nullptr ? entry->levels() : filter::RouteLevels{};
 }
 
 void ServerStream::on_request_flow(bool blocked) {

@@ -71,6 +71,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
   const void* route_config(uint32_t filter_id) const override;
+  filter::RouteLevels route_configs(uint32_t filter_id) const override;
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

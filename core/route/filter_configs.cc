@@ -2,9 +2,24 @@
 
 namespace weir::route {
 
+const void* FilterConfigs::Entry::most_specific() const noexcept {
+  const Entry* entry = this;
+  while (entry != nullptr && entry->config == nullptr) entry = entry->general;
+  return entry != nullptr ? entry->config.get() : nullptr;
+}
+
+filter::RouteLevels FilterConfigs::Entry::levels() const noexcept {
+  filter::RouteLevels levels;
+  for (const Entry* entry = this; entry != nullptr; entry = entry->general) {
+    if (entry->config != nullptr) levels.at[levels.count++] = entry->config.get();
+  }
+  std::reverse(levels.at, levels.at + levels.count);
+  return levels;
+}
+
 FilterConfigs::FilterConfigs(const std::vector<FilterConfigSpec>& specs) {
   entries_.reserve(specs.size());
-  for (const FilterConfigSpec& spec : specs) entries_.push_back({spec.filter_id, spec.disabled, spec.config});
+  for (const FilterConfigSpec& spec : specs) entries_.push_back({spec.filter_id, spec.disabled, spec.config, nullptr});
   std::stable_sort(entries_.begin(), entries_.end(),
                    [](const Entry& a, const Entry& b) { return a.filter_id < b.filter_id; });
   size_t kept = 0;
@@ -27,8 +42,8 @@ FilterConfigs FilterConfigs::merge(const FilterConfigs& general, const FilterCon
       merged.entries_.push_back(*a++);
       continue;
     }
-    if (a != general.entries_.end() && a->filter_id == b->filter_id) ++a;
-    merged.entries_.push_back(*b++);
+    Entry& entry = merged.entries_.emplace_back(*b++);
+    if (a != general.entries_.end() && a->filter_id == entry.filter_id) entry.general = &*a++;
   }
   return merged;
 }

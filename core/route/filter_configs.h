@@ -1,5 +1,5 @@
 // What a level of the routing configuration says to filters: sorted by filter id. Levels are merged when the table is
-// built, so that a look-up during a request is one short search.
+// built, so that a look-up during a request is one short search, also for what every level says.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/filter/route_configs.h"
 #include "core/route/spec.h"
 
 namespace weir::route {
@@ -14,16 +15,22 @@ namespace weir::route {
 // [immutable]
 class FilterConfigs {
  public:
+  // The most specific level's word.
   struct Entry {
     uint32_t filter_id;
     bool disabled;
     std::shared_ptr<const void> config;  // null if only `disabled` was said
+    const Entry* general = nullptr;      // of the next level that says something, if this is a merged one
+
+    // Of the most specific level that has one; may be null.
+    const void* most_specific() const noexcept;
+    filter::RouteLevels levels() const noexcept;
   };
 
   FilterConfigs() = default;
   // [main] The last of two entries for one filter counts.
   explicit FilterConfigs(const std::vector<FilterConfigSpec>& specs);
-  // [main] `specific` over `general`: whole entries, nothing is merged inside.
+  // [main] `specific` over `general`, which must stay where it is: entries of both lead from the one to the other.
   static FilterConfigs merge(const FilterConfigs& general, const FilterConfigs& specific);
 
   // nullptr if this level says nothing to the filter.

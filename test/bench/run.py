@@ -45,7 +45,10 @@ def parse_arguments():
     parser.add_argument("--startup-ports", type=lambda text: [int(port) for port in text.split(",")],
                         help="ports to wait for (default: every port_value of the file)")
     parser.add_argument("--filters-base", default=os.path.join(harness.HERE, "configs", "http.yaml"))
-    parser.add_argument("--filters-with", help="a template like configs/http.yaml with five more filters")
+    parser.add_argument("--filters-with", default=os.path.join(harness.HERE, "configs", "filters.yaml"),
+                        help="a template like configs/http.yaml with five more filters")
+    parser.add_argument("--weir-bench", default=os.path.join(harness.ROOT, "build", "bench", "weir_bench"),
+                        help="the binary that has these filters")
     options = parser.parse_args()
     options.names += [name for name in options.scenarios.split(",") if name]
     if options.weir_workers:

@@ -12,7 +12,8 @@ from harness.wire import Reader
 
 _TYPE = "type.googleapis.com/"
 MUTATION = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
-MUTATION_PER_ROUTE = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"
+BUFFER = _TYPE + "envoy.extensions.filters.http.buffer.v3.Buffer"
+BUFFER_PER_ROUTE = _TYPE + "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
 FILTER_CONFIG = _TYPE + "envoy.config.route.v3.FilterConfig"
 
 
@@ -234,15 +235,18 @@ class Http1Test(VariantsTestCase):
 class FiltersTest(WeirTestCase):
     """Filters of the list that are off, unknown or told otherwise by a route."""
 
+    LIMITS = {"filter": 100, "table": 200, "host": 300, "route": 400, "cluster": 500}
+
     @classmethod
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.port = cls.sandbox.free_port()
 
         def level(name: str) -> dict:
-            return {"mark": {"@type": MUTATION_PER_ROUTE, "mutations": {"response_mutations": [set_header("x-level", name)]}}}
+            return {"buffer": {"@type": BUFFER_PER_ROUTE, "buffer": {"max_request_bytes": cls.LIMITS[name]}}}
 
         weighted = {"weighted_clusters": {"clusters": [{"name": "echo", "weight": 1, "typed_per_filter_config": level("cluster")}]}}
+        buffer = {"name": "buffer", "typed_config": {"@type": BUFFER, "max_request_bytes": cls.LIMITS["filter"]}}
         mark = {"name": "mark", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [set_header("x-mark", "on")]}}}
         sleeping = {"name": "sleeping", "disabled": True, "typed_config": {
             "@type": MUTATION, "mutations": {"response_mutations": [set_header("x-sleeping", "awake")]}}}
@@ -260,10 +264,15 @@ class FiltersTest(WeirTestCase):
                     route({"prefix": "/off"}, "echo", typed_per_filter_config={
                         "mark": {"@type": FILTER_CONFIG, "disabled": True}}),
                     route({"prefix": "/"}, "echo")]}],
-            http_filters=[unknown, mark, sleeping])], [cluster("echo", cls.echo.port)]))
+            http_filters=[unknown, buffer, mark, sleeping])], [cluster("echo", cls.echo.port)]))
 
-    def level_of(self, path: str, host: str) -> Any:
-        return fetch(self.port, path, host=host).header("x-level")
+    def level_of(self, path: str, host: str) -> str:
+        """Whose limit holds: that of the smallest which lets a body of its own size through, as bigger ones are refused."""
+        for name, size in self.LIMITS.items():
+            statuses = [fetch(self.port, path, method="POST", host=host, body=b"x" * length).status for length in (size, size + 1)]
+            if statuses == [200, 413]:
+                return name
+        return "none"
 
     # field: RouteConfiguration.typed_per_filter_config, VirtualHost.typed_per_filter_config, HttpFilter.name
     # field: ClusterWeight.typed_per_filter_config

@@ -98,12 +98,20 @@ FilterHarness::~FilterHarness() {
 }
 
 void FilterHarness::set_route_config(const std::string& filter_name, std::shared_ptr<const void> config) {
-  route_configs_[filter::Registry::intern_filter_name(filter_name)] = std::move(config);
+  route_configs_[filter::Registry::intern_filter_name(filter_name)].push_back(std::move(config));
 }
 
 const void* FilterHarness::route_config(uint32_t filter_id) const {
   auto found = route_configs_.find(filter_id);
-  return found != route_configs_.end() ? found->second.get() : nullptr;
+  return found != route_configs_.end() ? found->second.back().get() : nullptr;
+}
+
+filter::RouteLevels FilterHarness::route_configs(uint32_t filter_id) const {
+  filter::RouteLevels levels;
+  auto found = route_configs_.find(filter_id);
+  if (found == route_configs_.end()) return levels;
+  for (const auto& config : found->second) levels.at[levels.count++] = config.get();
+  return levels;
 }
 
 void FilterHarness::send_headers(const Headers& headers, bool end) {

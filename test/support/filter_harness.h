@@ -56,7 +56,8 @@ class FilterHarness final : private filter::StreamHost {
   FilterHarness(std::vector<filter::HttpFilterEntry> filters, const Options& options);
   ~FilterHarness();
 
-  // The route's configuration for the filter of that name. Before the request.
+  // The route's configuration for the filter of that name. Before the request. Called again, it adds a more specific
+  // level.
   void set_route_config(const std::string& filter_name, std::shared_ptr<const void> config);
 
   // --- The client ---
@@ -123,12 +124,13 @@ class FilterHarness final : private filter::StreamHost {
   void send_trailers(http::HeaderMap& trailers) override;
   void abort_response() override;
   const void* route_config(uint32_t filter_id) const override;
+  filter::RouteLevels route_configs(uint32_t filter_id) const override;
   void on_request_flow(bool blocked) override { request_blocked_ = blocked; }
 
   TestLane lane_;
   TerminalConfig terminal_config_{this};
   std::shared_ptr<const filter::HttpChainConfig> chain_;
-  std::map<uint32_t, std::shared_ptr<const void>> route_configs_;
+  std::map<uint32_t, std::vector<std::shared_ptr<const void>>> route_configs_;
   uint64_t enabled_;
   std::unique_ptr<filter::Stream> stream_;
   std::deque<Event> client_;

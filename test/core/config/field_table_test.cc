@@ -4,8 +4,8 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <utility>
 
@@ -174,11 +174,11 @@ TEST_F(FieldTableTest, BigConfiguration) {
   }
   Diagnostics diagnostics;
   Report report(positions_, diagnostics);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   report.check(bootstrap, "");
   report.check(routes, "routes");
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  std::printf("10,000 clusters of 10 endpoints and 10,000 routes: %.1f ms\n", took.count());
+  const double took = static_cast<double>(std::clock() - start) * 1000 / CLOCKS_PER_SEC;
+  std::printf("10,000 clusters of 10 endpoints and 10,000 routes: %.1f ms of CPU time\n", took);
   EXPECT_EQ(lines(diagnostics), "");
 }
 

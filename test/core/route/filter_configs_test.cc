@@ -59,12 +59,49 @@ TEST(FilterConfigs, MostSpecificLevelWins) {
   EXPECT_EQ(all(*clusters[0].filter_configs), "cluster;route;host;- off;table;");
   EXPECT_EQ(clusters[1].filter_configs, &host.routes()[1].filter_configs());
 
+  // Every level that has a configuration, least specific first; one that only turns the filter off or on hides nothing.
+  auto levels = [](const FilterConfigs& configs, uint32_t id) {
+    std::string out;
+    filter::RouteLevels levels = configs.find(id)->levels();
+    for (size_t i = 0; i < levels.count; ++i) out += *static_cast<const std::string*>(levels.at[i]) + ";";
+    return out;
+  };
+  EXPECT_EQ(levels(table.filter_configs(), 1), "table;");
+  EXPECT_EQ(levels(host.filter_configs(), 3), "table;host;");
+  EXPECT_EQ(levels(*clusters[0].filter_configs, 1), "table;cluster;");
+  EXPECT_EQ(levels(*clusters[0].filter_configs, 2), "host;route;");
+  EXPECT_EQ(levels(*clusters[0].filter_configs, 3), "table;host;");
+  EXPECT_EQ(levels(*clusters[0].filter_configs, 4), "host;");
+  const FilterConfigs::Entry* turned_off = clusters[0].filter_configs->find(4);
+  EXPECT_EQ(*static_cast<const std::string*>(turned_off->most_specific()), "host");
+
   Selection selection;
   EXPECT_EQ(&selection.filter_configs(), &FilterConfigs::none());
   selection.route = &host.routes()[1];
   EXPECT_EQ(&selection.filter_configs(), &host.routes()[1].filter_configs());
   selection.weighted = &clusters[0];
   EXPECT_EQ(&selection.filter_configs(), clusters[0].filter_configs);
+}
+
+TEST(FilterConfigs, AllFourLevels) {
+  RouteSpec route = prefix_route("/", "");
+  route.filter_configs = {config(1, "route")};
+  WeightedClusterSpec cluster;
+  cluster.name = "a";
+  cluster.weight = 1;
+  cluster.filter_configs = {config(1, "cluster")};
+  route.forward.weighted_clusters.push_back(std::move(cluster));
+  RouteTableSpec spec = one_host(std::move(route));
+  spec.virtual_hosts[0].filter_configs = {config(1, "host")};
+  spec.filter_configs = {config(1, "table")};
+  auto table = RouteTable::build(std::move(spec));
+  ASSERT_TRUE(table.ok()) << table.status();
+  TestRequest request("/", "");
+  filter::RouteLevels levels = (*table)->select(request.headers(), {}).filter_configs().find(1)->levels();
+  ASSERT_EQ(levels.count, filter::RouteLevels::kMost);
+  std::string all;
+  for (const void* level : levels.at) all += *static_cast<const std::string*>(level) + ";";
+  EXPECT_EQ(all, "table;host;route;cluster;");
 }
 
 }  // namespace

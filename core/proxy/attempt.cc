@@ -1,0 +1,156 @@
+#include "core/proxy/attempt.h"
+
+#include "core/proxy/router.h"
+
+namespace weir::proxy {
+
+using upstream::ConnPool;
+using upstream::LimitKind;
+using upstream::ResetReason;
+
+MonoTime Attempt::now() const { return router_.lane().now(); }
+
+// --- Its way to an upstream ----------------------------------------------------------------------------------------
+
+void Attempt::start() {
+  active_ = true;
+  if (!router_.still_wants(*this)) return;
+  upstream::ClusterLocal& cluster = router_.cluster();
+  if (cluster.requests.acquire()) {
+    try_a_host();
+  } else if (!cluster.recall(LimitKind::kRequests).wait(*this)) {
+    router_.stats().rq_pending_overflow.inc();
+    router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
+  }
+}
+
+bool Attempt::on_recalled() {
+  if (!router_.still_wants(*this)) return true;
+  if (router_.cluster().requests.acquire()) {
+    try_a_host();
+    return true;
+  }
+  router_.stats().rq_pending_overflow.inc();
+  router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
+  return false;
+}
+
+// With a share of max_requests.
+void Attempt::try_a_host() {
+  request_share_ = true;
+  upstream::ClusterLocal& cluster = router_.cluster();
+  pool_ = router_.pick();
+  if (pool_ == nullptr) {
+    router_.on_no_host(*this);
+    return;
+  }
+  router_.stats().rq_total.inc();
+  router_.stats().rq_active.inc();
+  pool_->host().totals.rq_total.inc();
+  pool_->host().totals.rq_active.inc();
+  cluster.begin_request(*pool_);
+  router_.on_host_chosen(pool_->host());
+
+  upstream::UpstreamStream* ready = nullptr;
+  switch (pool_->request(waiter_, *this, ready)) {
+    case ConnPool::Start::kReady:
+      on_ready(*ready);
+      break;
+    case ConnPool::Start::kWaiting:
+      break;
+    case ConnPool::Start::kOverflow:
+      router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
+      break;
+  }
+}
+
+bool Attempt::take_retry_share() {
+  if (retry_share_) return true;  // that of the retry which this one follows
+  upstream::ClusterLocal& cluster = router_.cluster();
+  const upstream::CircuitBreakers& breakers = router_.breakers();
+  if (breakers.has_retry_budget) {
+    double allowed =
+        std::max<double>(breakers.retry_budget_min, cluster.active_requests() * breakers.retry_budget_percent / 100);
+    if (cluster.retries.used() >= allowed) return false;
+    // The budget replaces max_retries; the lease only counts.
+    retry_share_ = cluster.retries.acquire();
+    return true;
+  }
+  retry_share_ = cluster.retries.acquire();
+  // Not worth a wait: what others give back is there for the next one.
+  if (!retry_share_) cluster.recall(LimitKind::kRetries).ask();
+  return retry_share_;
+}
+
+void Attempt::start_again_in(Duration back_off, bool goes_on) {
+  const bool share = retry_share_;
+  retry_share_ = false;
+  goes_on ? abandon() : end();
+  retry_share_ = share;
+  active_ = true;
+  router_.lane().arm_in(*this, back_off);
+}
+
+// --- Its end -------------------------------------------------------------------------------------------------------
+
+void Attempt::end() {
+  active_ = false;
+  waiter_.leave();
+  stream_ = nullptr;
+  headers_sent_ = false;
+  try_until_ = idle_until_ = kNever;
+  if (retry_share_) {
+    retry_share_ = false;
+    router_.cluster().retries.release();
+  }
+  if (!request_share_) return;
+  request_share_ = false;
+  upstream::ClusterLocal& cluster = router_.cluster();
+  cluster.requests.release();
+  if (pool_ == nullptr) return;
+  router_.stats().rq_active.dec();
+  pool_->host().totals.rq_active.dec();
+  cluster.end_request(*pool_);
+  pool_ = nullptr;
+}
+
+void Attempt::abandon() {
+  if (!active_) return;
+  cancel();
+  leave_recall();
+  upstream::UpstreamStream* stream = stream_;
+  end();
+  if (stream != nullptr) stream->reset();
+}
+
+// --- How long it may take ------------------------------------------------------------------------------------------
+
+void Attempt::watch() {
+  const RetryState& retry = router_.retry_state();
+  if (retry.per_try_timeout() > Duration::zero()) try_until_ = now() + retry.per_try_timeout();
+  if (retry.per_try_idle_timeout() > Duration::zero()) idle_until_ = now() + retry.per_try_idle_timeout();
+}
+
+void Attempt::touch() {
+  if (idle_until_ != kNever) idle_until_ = now() + router_.retry_state().per_try_idle_timeout();
+}
+
+// --- What the upstream says ----------------------------------------------------------------------------------------
+
+void Attempt::on_ready(upstream::UpstreamStream& stream) {
+  stream_ = &stream;
+  router_.on_attempt_ready(*this);
+}
+void Attempt::on_failed(ResetReason reason) { router_.on_attempt_failed(*this, reason, {}); }
+http::HeaderMap& Attempt::begin_response(int) { return router_.begin_response(*this); }
+void Attempt::on_informational(BlockRef owner) { router_.on_informational(*this, std::move(owner)); }
+void Attempt::on_upstream_headers(BlockRef owner, bool end) { router_.on_headers(*this, std::move(owner), end); }
+void Attempt::on_upstream_data(Slices& data, bool end) { router_.on_data(*this, data, end); }
+http::HeaderMap& Attempt::begin_response_trailers() { return router_.begin_trailers(*this); }
+void Attempt::on_upstream_trailers() { router_.on_trailers(*this); }
+void Attempt::on_reset(ResetReason reason, std::string_view detail) {
+  router_.on_attempt_failed(*this, reason, detail);
+}
+void Attempt::on_request_flow(bool blocked) { router_.on_request_flow(*this, blocked); }
+
+}  // namespace weir::proxy

@@ -1,0 +1,104 @@
+// One try of a request at one host: the wait for a connection, the upstream's stream, the shares of limits and the
+// counts that go with it, and how long it may take. The router decides when there is one and what becomes of its
+// outcome; several of one request do not know of each other.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/block.h"
+#include "core/base/time.h"
+#include "core/event/timer.h"
+#include "core/http/header_map.h"
+#include "core/upstream/lane_clusters.h"
+
+namespace weir::proxy {
+
+class Router;
+
+class Attempt final : private upstream::UpstreamEvents, private upstream::RecallWaiter, private event::Timer {
+ public:
+  explicit Attempt(Router& router) : router_(router), waiter_(*this) {}
+  ~Attempt() { abandon(); }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  // From its start until end() or abandon(), back-offs included.
+  bool active() const { return active_; }
+  void start();
+  // It has failed, or the response was not what was wanted: the same once more, at another host if there is one. The
+  // upstream is told if it `goes_on` with its response.
+  void start_again_in(Duration back_off, bool goes_on);
+
+  // The request's way: nullptr until there is a connection, and once it is over.
+  upstream::UpstreamStream* stream() const { return stream_; }
+  bool headers_sent() const { return headers_sent_; }
+  void set_headers_sent() {
+    headers_sent_ = true;
+    first_tx_ = now();
+  }
+  MonoTime first_tx() const { return first_tx_; }
+  // nullptr: none has been chosen, or it is over.
+  lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
+
+  // It replaces one that took too long.
+  bool after_timeout() const { return after_timeout_; }
+  void set_after_timeout(bool timed_out) { after_timeout_ = timed_out; }
+
+  // A retry's share of max_retries or of the budget; false: there is none. Kept when it starts again, released when it
+  // is over.
+  bool take_retry_share();
+
+  // The limits of a try count from when both the whole request and a connection are there, as published: neither a slow
+  // client nor a full pool is the server's fault.
+  void watch();
+  // Bytes of the response have come.
+  void touch();
+  void response_began() { try_until_ = kNever; }
+  // The earlier of the two; kNever: none.
+  MonoTime deadline() const { return std::min(try_until_, idle_until_); }
+  bool timed_out_idle(MonoTime at) const { return idle_until_ <= at; }
+
+  // It holds nothing any more; what was counted up is counted down. The upstream has ended it.
+  void end();
+  // The same for one that goes on: nobody wants its outcome.
+  void abandon();
+
+  static constexpr MonoTime kNever = MonoTime::max();
+
+ private:
+  // UpstreamEvents: to the router, with this attempt's name on them.
+  void on_ready(upstream::UpstreamStream& stream) override;
+  void on_failed(upstream::ResetReason reason) override;
+  http::HeaderMap& begin_response(int status) override;
+  void on_informational(BlockRef owner) override;
+  void on_upstream_headers(BlockRef owner, bool end) override;
+  void on_upstream_data(Slices& data, bool end) override;
+  http::HeaderMap& begin_response_trailers() override;
+  void on_upstream_trailers() override;
+  void on_reset(upstream::ResetReason reason, std::string_view detail) override;
+  void on_request_flow(bool blocked) override;
+  // RecallWaiter: for max_requests
+  bool on_recalled() override;
+  // Timer: the back-off is over
+  void on_timer() override { start(); }
+
+  void try_a_host();
+  MonoTime now() const;
+
+  Router& router_;
+  upstream::Waiter waiter_;
+  upstream::ConnPool* pool_ = nullptr;
+  upstream::UpstreamStream* stream_ = nullptr;
+  MonoTime first_tx_{};
+  MonoTime try_until_ = kNever;
+  MonoTime idle_until_ = kNever;
+  bool active_ : 1 = false;
+  bool headers_sent_ : 1 = false;
+  bool after_timeout_ : 1 = false;
+  bool request_share_ : 1 = false;
+  bool retry_share_ : 1 = false;
+};
+
+}  // namespace weir::proxy

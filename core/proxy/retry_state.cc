@@ -1,0 +1,99 @@
+#include "core/proxy/retry_state.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace weir::proxy {
+
+using http::HeaderId;
+namespace retry_on = route::retry_on;
+
+namespace {
+
+constexpr uint64_t kMostRetries = 100;
+constexpr uint64_t kLongestTimeoutMs = 86'400'000;
+
+bool parse_number(std::string_view text, uint64_t& value) {
+  if (text.empty()) return false;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+constexpr HeaderId kOverrides[] = {
+    HeaderId::kXEnvoyRetryOn,
+    HeaderId::kXEnvoyRetryGrpcOn,
+    HeaderId::kXEnvoyMaxRetries,
+    HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::kXEnvoyUpstreamAltStatName,
+    HeaderId::kXEnvoyRetriableStatusCodes,
+    HeaderId::kXEnvoyRetriableHeaderNames,
+    HeaderId::kXEnvoyHedgeOnPerTryTimeout,
+};
+
+}  // namespace
+
+void RetryState::set_policy(const route::RetryPolicy* policy, const http::HeaderMap& request) {
+  policy_ = policy;
+  if (policy == nullptr || !policy->request_may_retry(request)) return;
+  on_ = policy->on;
+  left_ = policy->num_retries;
+  per_try_timeout_ = policy->per_try_timeout;
+  per_try_idle_timeout_ = policy->per_try_idle_timeout;
+}
+
+void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
+  uint64_t number;
+  for (HeaderId id : kOverrides) {
+    if (!request.contains(id)) continue;
+    std::string_view value = request.get(id);
+    switch (id) {
+      case HeaderId::kXEnvoyRetryOn:
+      case HeaderId::kXEnvoyRetryGrpcOn:
+        on_ |= route::parse_retry_on(value);
+        if (left_ == 0) left_ = 1;
+        break;
+      case HeaderId::kXEnvoyMaxRetries:
+        if (parse_number(value, number)) left_ = static_cast<uint32_t>(std::min(number, kMostRetries));
+        break;
+      case HeaderId::kXEnvoyUpstreamRqTimeoutMs:
+        if (parse_number(value, number)) timeout = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
+        break;
+      case HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs:
+        if (parse_number(value, number))
+          per_try_timeout_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
+        break;
+      default:
+        break;
+    }
+    request.remove(id);
+  }
+  // A try that may last as long as the whole is no limit.
+  if (timeout > Duration::zero() && per_try_timeout_ >= timeout) per_try_timeout_ = Duration::zero();
+}
+
+uint32_t RetryState::conditions_of(const http::HeaderMap& response, int status) const {
+  uint32_t on = 0;
+  if (status >= 500) on |= retry_on::k5xx;
+  if (status == 502 || status == 503 || status == 504) on |= retry_on::kGatewayError;
+  if (status == 409) on |= retry_on::kRetriable4xx;
+  if (response.contains(HeaderId::kXEnvoyRatelimited)) {
+    on &= ~(retry_on::k5xx | retry_on::kGatewayError);
+    on |= retry_on::kEnvoyRatelimited;
+  }
+  if (policy_ == nullptr) return on;
+  if (policy_->status_is_retriable(status)) on |= retry_on::kRetriableStatusCodes;
+  if ((on_ & retry_on::kRetriableHeaders) && policy_->response_is_retriable(response))
+    on |= retry_on::kRetriableHeaders;
+  return on;
+}
+
+Duration RetryState::back_off(uint32_t attempts, Random& random) const {
+  Duration base = policy_ != nullptr ? policy_->back_off_base : Duration(25ms);
+  Duration most = policy_ != nullptr ? policy_->back_off_max : Duration(250ms);
+  Duration ceiling = std::min<Duration>(base * ((1u << std::min<uint32_t>(attempts, 16)) - 1), most);
+  return Duration(static_cast<int64_t>(random.next() % static_cast<uint64_t>(std::max<int64_t>(1, ceiling.count()))));
+}
+
+}  // namespace weir::proxy

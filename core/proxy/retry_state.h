@@ -1,0 +1,43 @@
+// How often and why one request may be tried again: the route's policy, what a trusted client asks for instead, and
+// what has been used up. Knows nothing of upstreams; the limits that requests share are the attempt's business.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/random.h"
+#include "core/base/time.h"
+#include "core/http/header_map.h"
+#include "core/route/retry_policy.h"
+
+namespace weir::proxy {
+
+class RetryState {
+ public:
+  // The route's policy, nullptr if it has none. It applies if the request is one that it covers.
+  void set_policy(const route::RetryPolicy* policy, const http::HeaderMap& request);
+  // The x-envoy-* request headers that change this, or `timeout`, the route's; none of them goes further.
+  void read_overrides(http::HeaderMap& request, Duration& timeout);
+
+  bool enabled() const { return on_ != 0; }
+  // Any of these conditions (route::retry_on) is one to try again for.
+  bool covers(uint32_t conditions) const { return (on_ & conditions) != 0; }
+  // The conditions that a response meets.
+  uint32_t conditions_of(const http::HeaderMap& response, int status) const;
+  uint32_t left() const { return left_; }
+  void use_one() { --left_; }
+  // How long to wait after so many attempts: exponential, and random up to that.
+  Duration back_off(uint32_t attempts, Random& random) const;
+
+  // Zero: none.
+  Duration per_try_timeout() const { return per_try_timeout_; }
+  Duration per_try_idle_timeout() const { return per_try_idle_timeout_; }
+
+ private:
+  const route::RetryPolicy* policy_ = nullptr;
+  uint32_t on_ = 0;
+  uint32_t left_ = 0;
+  Duration per_try_timeout_{};
+  Duration per_try_idle_timeout_{};
+};
+
+}  // namespace weir::proxy

@@ -1,0 +1,263 @@
+// The router's half about attempts: when there is another one, and what the client is told when there is none.
+#include <algorithm>
+
+#include "core/proxy/request_headers.h"
+#include "core/proxy/router.h"
+
+namespace weir::proxy {
+
+using filter::FlowReason;
+using http::HeaderId;
+using stream::ResponseFlag;
+using upstream::ResetReason;
+namespace retry_on = route::retry_on;
+
+// --- Which are under way -------------------------------------------------------------------------------------------
+
+bool Router::any_attempt() {
+  bool any = false;
+  for_each_attempt([&](Attempt&) { any = true; });
+  return any;
+}
+
+void Router::end_attempt(Attempt& attempt) {
+  // What its connection's queue was full of went with it.
+  stream_->request_flow().unblock(FlowReason::kUpstreamFull);
+  const bool timed = attempt.deadline() != Attempt::kNever;
+  attempt.end();
+  if (timed) update_try_deadline();
+}
+
+void Router::abandon_attempt(Attempt& attempt) {
+  stream_->request_flow().unblock(FlowReason::kUpstreamFull);
+  const bool timed = attempt.deadline() != Attempt::kNever;
+  attempt.abandon();
+  if (timed) update_try_deadline();
+}
+
+void Router::abandon_attempts() {
+  for_each_attempt([this](Attempt& attempt) { abandon_attempt(attempt); });
+}
+
+bool Router::over() {
+  if (done_) return true;
+  if (!stream_->answered_locally()) return false;
+  done_ = true;
+  abandon_attempts();
+  return true;
+}
+
+bool Router::still_wants(Attempt& attempt) {
+  if (done_) {
+    attempt.end();
+    return false;
+  }
+  if (over()) return false;
+  if (cluster_->current() != nullptr) return true;
+  // It was removed while we waited.
+  attempt.end();
+  stream_->info().flags.set(ResponseFlag::kNoClusterFound);
+  done_ = true;
+  stream_->reply_local(503, "cluster_not_found");
+  return false;
+}
+
+upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_}); }
+
+void Router::on_host_chosen(lb::Host& host) {
+  ++attempts_;
+  stream::UpstreamInfo& info = stream_->info().upstream;
+  info.remote = host.address();
+  info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
+  info.attempts = attempts_;
+  if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
+}
+
+// --- How long they may take ----------------------------------------------------------------------------------------
+
+void Router::watch_attempt(Attempt& attempt) {
+  attempt.watch();
+  if (attempt.deadline() != Attempt::kNever) update_try_deadline();
+}
+
+void Router::update_try_deadline() {
+  MonoTime next = Attempt::kNever;
+  for_each_attempt([&](Attempt& attempt) { next = std::min(next, attempt.deadline()); });
+  host_->deadlines().set(DeadlineKind::kPerTry, next);
+}
+
+void Router::on_deadline(DeadlineKind kind) {
+  if (over()) return;
+  if (kind == DeadlineKind::kPerTry) {
+    MonoTime now = stream_->lane().now();
+    for_each_attempt([&](Attempt& attempt) {
+      if (!done_ && attempt.deadline() <= now) time_out_try(attempt, attempt.timed_out_idle(now));
+    });
+    if (!done_) update_try_deadline();
+    return;
+  }
+  if (kind != DeadlineKind::kRoute) return;
+  stats().rq_timeout.inc();
+  for_each_attempt([](Attempt& attempt) {
+    if (attempt.host() != nullptr) attempt.host()->totals.rq_timeout.inc();
+  });
+  abandon_attempts();
+  answer(504, ResponseFlag::kUpstreamRequestTimeout,
+         committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
+         "upstream request timeout");
+}
+
+void Router::time_out_try(Attempt& attempt, bool idle) {
+  (idle ? stats().rq_per_try_idle_timeout : stats().rq_per_try_timeout).inc();
+  attempt.host()->totals.rq_timeout.inc();
+  if (retry(attempt, retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset, Charge::kFull, true)) {
+    attempt.set_after_timeout(true);
+    return;
+  }
+  abandon_attempt(attempt);
+  if (any_attempt()) return;
+  answer(504, ResponseFlag::kUpstreamRequestTimeout,
+         idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout", "upstream request timeout");
+}
+
+// --- Failures and retries ------------------------------------------------------------------------------------------
+
+bool Router::retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on) {
+  if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
+  if (retry_.left() == 0) {
+    stats().rq_retry_limit_exceeded.inc();
+    stream_->info().flags.set(ResponseFlag::kUpstreamRetryLimitExceeded);
+    return false;
+  }
+  if (charge == Charge::kFull && !attempt.take_retry_share()) {
+    stats().rq_retry_overflow.inc();
+    stream_->info().flags.set(ResponseFlag::kUpstreamOverflow);
+    return false;
+  }
+  retry_.use_one();
+  stats().rq_retry.inc();
+  stats().rq_retry_backoff_exponential.inc();
+  start_again(attempt, retry_.back_off(attempts_, stream_->lane().random()), goes_on);
+  return true;
+}
+
+void Router::start_again(Attempt& attempt, Duration back_off, bool goes_on) {
+  stream_->request_flow().unblock(FlowReason::kUpstreamFull);
+  const bool timed = attempt.deadline() != Attempt::kNever;
+  attempt.set_after_timeout(false);
+  attempt.start_again_in(back_off, goes_on);
+  if (timed) update_try_deadline();
+}
+
+void Router::on_no_host(Attempt& attempt) {
+  stats().cx_none_healthy.inc();
+  end_attempt(attempt);
+  if (any_attempt()) return;
+  answer(503, ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream", "no healthy upstream");
+}
+
+void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string_view detail) {
+  if (attempt.host() != nullptr) attempt.host()->totals.rq_error.inc();
+  if (over()) {
+    attempt.end();
+    return;
+  }
+  const upstream::UpstreamStream* upstream = attempt.stream();
+  // A pooled connection that the peer closed before it answered anything was stale. It must be safe to repeat the
+  // request, or not a byte of it have gone out.
+  const bool stale = reason == ResetReason::kConnectionTermination && upstream != nullptr && upstream->reused() &&
+                     !upstream->response_started() && (idempotent_ || upstream->request_unsent());
+  if (committed_) {
+    end_attempt(attempt);
+    done_ = true;
+    if (reason == ResetReason::kProtocolError) {
+      stream_->info().flags.set(ResponseFlag::kUpstreamProtocolError);
+      stream_->respond_abort("upstream_reset_after_response_started{protocol_error}");
+    } else {
+      stream_->info().flags.set(ResponseFlag::kUpstreamConnectionTermination);
+      stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");
+    }
+    return;
+  }
+  uint32_t conditions = 0;
+  Charge charge = Charge::kFull;
+  switch (reason) {
+    case ResetReason::kConnectFailure:
+    case ResetReason::kConnectTimeout:
+      // Limits on retries keep them from adding to an upstream's load. A host that took no connection had none of it,
+      // and one that was not tried yet gets no more than if it had been picked first.
+      if (cluster_->has_other_hosts({tried_.data(), tried_count_})) charge = Charge::kNothing;
+      conditions = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError |
+                   retry_on::kResetBeforeRequest | retry_on::kReset;
+      break;
+    case ResetReason::kConnectionTermination:
+    case ResetReason::kRemoteReset:
+    case ResetReason::kProtocolError:
+      conditions = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
+      break;
+    default:
+      break;
+  }
+  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
+  if (stale && replayable_ && !replayed_stale_) {
+    replayed_stale_ = true;
+    if (tried_count_ > 0) --tried_count_;
+    stats().rq_retry.inc();
+    start_again(attempt, Duration::zero(), false);
+    return;
+  }
+  if (retry(attempt, conditions, charge, false)) return;
+  end_attempt(attempt);
+  if (!any_attempt()) answer_failure(reason, detail);
+}
+
+void Router::answer_failure(ResetReason reason, std::string_view detail) {
+  switch (reason) {
+    case ResetReason::kOverflow:
+      overloaded_ = true;
+      answer(503, ResponseFlag::kUpstreamOverflow, "upstream_reset_before_response_started{overflow}",
+             "upstream connect error or disconnect/reset before headers. reset reason: overflow");
+      break;
+    case ResetReason::kConnectFailure:
+      stream_->info().upstream.failure_reason = "connection_refused";
+      answer(503, ResponseFlag::kUpstreamConnectionFailure,
+             "upstream_reset_before_response_started{connection_failure}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
+      break;
+    case ResetReason::kConnectTimeout:
+      stream_->info().upstream.failure_reason = "connection_timeout";
+      answer(503, ResponseFlag::kUpstreamConnectionFailure,
+             "upstream_reset_before_response_started{connection_timeout}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
+      break;
+    case ResetReason::kProtocolError:
+      answer(502, ResponseFlag::kUpstreamProtocolError,
+             detail.empty()
+                 ? "upstream_reset_before_response_started{protocol_error}"
+                 : stream_->arena().concat("upstream_reset_before_response_started{protocol_error|", detail, "}"),
+             "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
+      break;
+    default:
+      answer(503, ResponseFlag::kUpstreamConnectionTermination,
+             "upstream_reset_before_response_started{connection_termination}",
+             "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
+  }
+}
+
+void Router::answer(int status, ResponseFlag flag, std::string_view details, std::string_view body) {
+  done_ = true;
+  stream_->info().flags.set(flag);
+  if (!committed_) stats().codes.inc(status);
+  stream_->reply_local(
+      status, details, body,
+      [](http::HeaderMap& reply, filter::Stream& stream, const void* user) {
+        auto& router = *static_cast<const Router*>(user);
+        if (router.overloaded_ && !router.config_.suppress_envoy_headers)
+          reply.add(HeaderId::kXEnvoyOverloaded, "true");
+        if (router.include_attempt_in_response_ && router.attempts_ > 0)
+          reply.set(HeaderId::kXEnvoyAttemptCount, number_text(router.attempts_, stream.arena()));
+      },
+      this);
+}
+
+}  // namespace weir::proxy
