@@ -93,6 +93,12 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     if (locality.priority() > 127) {
       report.error(here + ".priority", std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
     }
+    std::shared_ptr<const lb::Locality> place_of_all;
+    if (locality.has_locality()) {
+      const auto& where = locality.locality();
+      place_of_all = std::make_shared<const lb::Locality>(where.region(), where.zone(), where.sub_zone());
+    }
+    out.endpoints.reserve(out.endpoints.size() + static_cast<size_t>(locality.lb_endpoints_size()));
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
@@ -105,9 +111,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       endpoint.hostname = one.endpoint().hostname();
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       endpoint.priority = locality.priority();
-      endpoint.region = locality.locality().region();
-      endpoint.zone = locality.locality().zone();
-      endpoint.sub_zone = locality.locality().sub_zone();
+      endpoint.place = place_of_all;
       switch (one.health_status()) {
         case envoy::config::core::v3::UNHEALTHY:
         case envoy::config::core::v3::TIMEOUT:
@@ -185,12 +189,17 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 
 }  // namespace
 
-ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
-                                     const filter::Registry& registry, filter::ConfigReport& report) {
+ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
   ClusterTranslation out;
-  if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   out.spec.name = proto.name();
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
+  return out;
+}
+
+ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
+                                     const filter::Registry& registry, filter::ConfigReport& report) {
+  ClusterTranslation out = unchanged_cluster(proto);
+  if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
     read_protocol_options(proto, path, report, out.spec);

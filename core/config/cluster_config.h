@@ -22,7 +22,7 @@ struct EndpointSpec {
   uint32_t weight = 1;
   uint32_t priority = 0;
   lb::Health health = lb::Health::kHealthy;
-  std::string region, zone, sub_zone;
+  std::shared_ptr<const lb::Locality> place;
 };
 
 struct ClusterTranslation {
@@ -33,7 +33,12 @@ struct ClusterTranslation {
   lb::HostSet::Options host_options;
   uint64_t spec_fingerprint = 0;  // of everything but the endpoints
   uint64_t host_fingerprint = 0;  // of endpoints and balancing
+  // Of its text (PositionIndex::digest_of), if that says everything: 0 if files or variables were read.
+  uint64_t text = 0;
 };
+
+// Stands for a cluster of the configuration in force that stays as it is: names, and what the caller knows of it.
+ClusterTranslation unchanged_cluster(const envoy::config::cluster::v3::Cluster& proto);
 
 // Faults go to the report; the result is to be used only if there were none. `path`: of the message.
 ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,

@@ -97,6 +97,7 @@ std::optional<std::string> read_data_source(const DataSource& source, SourceLimi
 void SourcesRead::add(const DataSource& source, const std::string& content) {
   const bool file = source.has_filename();
   if (!file && !source.has_environment_variable()) return;
+  ++count_;
   const std::string& origin = file ? source.filename() : source.environment_variable();
   digest_ += std::hash<std::string>{}((file ? "f" : "e") + origin + '\0' + content);
   if (source.has_watched_directory()) add_directory(source.watched_directory().path());

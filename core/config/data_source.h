@@ -41,6 +41,8 @@ class SourcesRead {
   void add(const envoy::config::core::v3::DataSource& source, const std::string& content);
   void add_directory(std::string path) { directories_.insert(std::move(path)); }
 
+  // How many times something was read.
+  size_t count() const { return count_; }
   // A digest of what was read so far, in any order: the difference of two of them tells of what was read in between.
   uint64_t digest() const { return digest_; }
   // Takes what was read since `mark` out again, for it belongs to a part that is compared by itself; returns its
@@ -54,6 +56,7 @@ class SourcesRead {
 
  private:
   uint64_t digest_ = 0;
+  size_t count_ = 0;
   std::set<std::string> directories_;
 };
 

@@ -1,5 +1,7 @@
 #include "core/config/event_cursor.h"
 
+#include <functional>
+
 namespace weir::config {
 namespace {
 
@@ -117,12 +119,19 @@ Event EventCursor::next() {
       }
     }
     if (event.kind != EventKind::kAlias) {
+      digest(event);
       return event;
     }
     const Anchor& anchor = anchors_[static_cast<size_t>(event.anchor)];
     frames_.push_back({anchor.tape, anchor.begin, anchor.end, true});
     ++alias_frames_;
   }
+}
+
+void EventCursor::digest(const Event& event) {
+  const uint64_t what = static_cast<uint64_t>(event.kind) | (event.ignored ? 0x100U : 0U) | (event.plain ? 0x200U : 0U);
+  digest_ = (digest_ ^ std::hash<std::string_view>{}(event.value) ^ what << 32) * 0x9e3779b97f4a7c15U;
+  digest_ ^= digest_ >> 29;
 }
 
 void EventCursor::skip(const Event& first) {

@@ -46,6 +46,12 @@ class EventCursor {
   void record(const Event& first, Tape& tape);
   // What next() gives before it goes on.
   void replay(std::shared_ptr<const Tape> tape, size_t begin, size_t end);
+  // A digest of all events since it was begun: two parts of files with the same digest say the same.
+  void begin_digest(const Event& first) {
+    digest_ = 0;
+    digest(first);
+  }
+  uint64_t digest() const { return digest_; }
   // The text could not be read to its end.
   bool failed() const { return failed_; }
 
@@ -67,6 +73,7 @@ class EventCursor {
   };
 
   Event live();
+  void digest(const Event& event);
   Event fail(Place place, std::string message, std::string hint);
 
   EventSource& source_;
@@ -82,6 +89,7 @@ class EventCursor {
   std::vector<OpenAnchor> open_;
   std::shared_ptr<Tape> tape_;  // of the outermost open anchor
   size_t depth_ = 0;
+  uint64_t digest_ = 0;
 };
 
 }  // namespace weir::config

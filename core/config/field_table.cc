@@ -70,9 +70,11 @@ std::string listed(const std::vector<std::string>& names) {
 
 class Walk {
  public:
-  Walk(const std::string& path, filter::ConfigReport& report) : start_(path), report_(report) {}
+  Walk(const std::string& path, filter::ConfigReport& report, const KnownMessages& known)
+      : start_(path), report_(report), known_(known) {}
 
   void message(const Message& message, size_t section) {
+    if (!known_.empty() && known_.contains(&message)) return;
     const Reflection& reflection = *message.GetReflection();
     for (const Visit& visit : visits_of(section, *message.GetDescriptor())) {
       const FieldDescriptor& field = *visit.field;
@@ -173,6 +175,7 @@ class Walk {
   const std::string& start_;
   std::vector<Step> steps_;
   filter::ConfigReport& report_;
+  const KnownMessages& known_;
 };
 
 }  // namespace
@@ -189,9 +192,10 @@ FieldCounts count_fields(const Descriptor& message) {
   return {message.field_count() - static_cast<int>(others), message.field_count()};
 }
 
-void check_fields(const Message& message, const std::string& path, filter::ConfigReport& report) {
+void check_fields(const Message& message, const std::string& path, filter::ConfigReport& report,
+                  const KnownMessages& known) {
   int section = find_section(*message.GetDescriptor());
-  if (section >= 0) Walk(path, report).message(message, static_cast<size_t>(section));
+  if (section >= 0) Walk(path, report, known).message(message, static_cast<size_t>(section));
 }
 
 }  // namespace weir::config

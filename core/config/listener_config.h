@@ -18,6 +18,10 @@ struct ListenerTranslation {
   net::ListenOptions options;
   std::string stat_name;
   uint64_t fingerprint = 0;  // of everything but the routes, which live in slots of their own
+  // Of its text (PositionIndex::digest_of), routes included, if that says everything: 0 if files or variables were
+  // read.
+  uint64_t text = 0;
+  bool unchanged = false;  // stands for one of the configuration in force: it has a name, an address and no chains
 };
 
 // The name of a listener is its address if the message has none.

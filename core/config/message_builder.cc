@@ -267,14 +267,22 @@ void MessageBuilder::field(Message& out, const FieldDescriptor& field, const Eve
 void MessageBuilder::repeated(Message& out, const FieldDescriptor& field, const Event& value) {
   const bool of_messages = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
   const bool null_is_value = of_messages && info(*field.message_type()).kind == WellKnown::kValue;
+  // What a reload replaces by itself.
+  const bool resources = of_messages && open_.size() == 2 && field.containing_type()->name() == "StaticResources";
   const auto item = [&](const Event& event, uint32_t number) {
     index_.enter_item(number, event.place);
+    if (resources) {
+      cursor_.begin_digest(event);
+    }
     if (is_null_event(event) && !null_is_value) {
       error(event.place, "this list item is empty", "", "", "remove it or give it a value");
     } else if (of_messages) {
       message(*out.GetReflection()->AddMessage(&out, &field), event);
     } else {
       scalar(out, field, event, true);
+    }
+    if (resources) {
+      index_.set_digest(cursor_.digest());
     }
     index_.leave();
   };

@@ -94,6 +94,11 @@ void PositionIndex::begin_file(std::string_view name, Place start) {
   enter(Kind::kRoot, static_cast<uint32_t>(files_.size() - 1), start);
 }
 
+uint64_t PositionIndex::digest_of(const std::string& path) const {
+  const auto at = digests_.find(path);
+  return at != digests_.end() && files_.size() == 1 ? at->second : 0;
+}
+
 void PositionIndex::enter(Kind kind, uint32_t label, Place place) {
   const auto number = static_cast<uint32_t>(entries_.size());
   entries_.push_back(

@@ -36,6 +36,11 @@ class PositionIndex {
   void leave();
   std::string current_path() const;  // of what was entered and not left
 
+  // A digest of the text of what was entered last, kept for the parts of a configuration that are replaced one by one;
+  // 0: not known, or more than one file was read.
+  void set_digest(uint64_t digest) { digests_[current_path()] = digest; }
+  uint64_t digest_of(const std::string& path) const;
+
   size_t size() const { return entries_.size(); }
   size_t memory_bytes() const;
 
@@ -57,6 +62,7 @@ class PositionIndex {
   std::vector<std::string> files_;
   std::vector<const std::string*> names_;
   std::unordered_map<std::string, uint32_t> numbers_;
+  std::unordered_map<std::string, uint64_t> digests_;  // by path
 };
 
 // Appends one step to a path: .name, or ["a.b"] when the name would not read as one.

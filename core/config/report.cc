@@ -56,7 +56,9 @@ void Report::add_at(const std::string& place, const std::string& path, const std
   diagnostics_.add(std::move(diagnostic));
 }
 
-void Report::check(const Message& message, const std::string& path) { check_fields(message, path, *this); }
+void Report::check(const Message& message, const std::string& path, const KnownMessages& known) {
+  check_fields(message, path, *this, known);
+}
 
 void Report::add_about_type(const std::string& path, const std::string& message, Severity severity,
                             const std::string& hint) {

@@ -9,6 +9,7 @@
 
 #include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
+#include "core/config/field_table.h"
 #include "core/config/position_index.h"
 #include "core/config/unknown_extensions.h"
 #include "core/filter/factory.h"
@@ -26,7 +27,7 @@ class Report final : public filter::ConfigReport {
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
   // Reports what is set in a message and all inside it and not implemented (field_table.h). Once for each bootstrap or
   // resource; unpack() does it for what it returns.
-  void check(const google::protobuf::Message& message, const std::string& path);
+  void check(const google::protobuf::Message& message, const std::string& path, const KnownMessages& known = {});
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
                                          size_t max_bytes) override {

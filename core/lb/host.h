@@ -78,12 +78,21 @@ class Host {
 
 enum class Health : uint8_t { kHealthy, kDegraded, kUnhealthy, kDraining };
 
+struct Locality {
+  std::string region, zone, sub_zone;
+};
+
 struct HostEntry {
   std::shared_ptr<Host> host;
+  std::shared_ptr<const Locality> place;  // shared by those that are there; nullptr: not told
   uint32_t weight = 1;
   uint32_t priority = 0;
   Health health = Health::kHealthy;
-  std::string region, zone, sub_zone;
+
+  const Locality& locality() const {
+    static const Locality kNowhere;
+    return place != nullptr ? *place : kNowhere;
+  }
 };
 
 }  // namespace weir::lb

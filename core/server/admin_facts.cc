@@ -78,7 +78,12 @@ std::optional<admin::ReloadView> AdminFacts::last_reload() const {
   return admin::ReloadView{server_.last_reload()->at, server_.last_reload()->error};
 }
 
+admin::ConfigView AdminFacts::config() const {
+  return {server_.configuration().version(), server_.loaded_at(), server_.reloads(), server_.failed_reloads()};
+}
+
 Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() - server_.started(); }
+const envoy::config::core::v3::Node& AdminFacts::node() const { return server_.configuration().node(); }
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
 stats::Store& AdminFacts::stats() {
@@ -124,7 +129,7 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     view.observability_name = entry.spec.stat_name;
     view.default_priority = {entry.spec.breakers.max_connections, entry.spec.breakers.max_pending_requests,
                              entry.spec.breakers.max_requests, entry.spec.breakers.max_retries};
-    view.hosts = entry.members;
+    view.hosts = server_.clusters().hosts(entry);
     visit(view);
   }
 }

@@ -31,7 +31,9 @@ class AdminFacts final : public admin::AdminSource {
   admin::ServerState state() const override;
   std::string version() const override;
   std::optional<admin::ReloadView> last_reload() const override;
+  admin::ConfigView config() const override;
   Duration uptime() const override;
+  const envoy::config::core::v3::Node& node() const override;
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override;
   WallTime bootstrap_loaded_at() const override;
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override;

@@ -36,6 +36,7 @@ Change change_of(bool was, bool is, bool differs) {
 ListenerFacts facts_of(const config::ListenerTranslation& from) {
   ListenerFacts facts;
   facts.fingerprint = from.fingerprint;
+  facts.text = from.text;
   facts.address = from.address;
   facts.options = from.options;
   for (const proxy::FilterChain& chain : from.spec.chains) {
@@ -49,17 +50,25 @@ bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
   return field.name() == "static_resources" || field.name() == "layered_runtime";
 }
 
-Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                       const Inventory* in_force) {
   Inventory all;
   // Translations stand in the order of their messages.
   int index = 0;
   for (const auto& listener : configuration.listeners) {
-    auto& facts = all.listeners[listener.spec.name] = facts_of(listener);
+    const std::string& name = listener.spec.name;
+    auto& facts = all.listeners[name] = listener.unchanged ? in_force->listeners.at(name) : facts_of(listener);
     facts.index = index++;
+    if (!listener.unchanged) continue;
+    // Slots are named after their listener.
+    for (auto at = in_force->routes.lower_bound(name + "/");
+         at != in_force->routes.end() && at->second.listener == name; ++at) {
+      all.routes.insert(*at);
+    }
   }
   index = 0;
   for (const auto& cluster : configuration.clusters) {
-    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint};
+    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint, cluster.text};
   }
   for (const auto& route : configuration.routes) {
     all.routes[route.slot_name] = {route.fingerprint, route.config_name, route.listener, route.path};

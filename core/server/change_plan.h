@@ -33,6 +33,7 @@ struct ListenerFacts {
   };
   int index = 0;             // in static_resources.listeners
   uint64_t fingerprint = 0;  // of all but the routes
+  uint64_t text = 0;         // 0: not known, or it does not say everything
   net::Address address;      // as configured
   net::ListenOptions options;
   std::vector<Chain> chains;
@@ -42,6 +43,7 @@ struct ClusterFacts {
   int index = 0;
   uint64_t settings = 0;  // fingerprints: of everything but the endpoints,
   uint64_t hosts = 0;     // and of endpoints and balancing
+  uint64_t text = 0;      // 0: not known, or it does not say everything
 };
 
 struct RouteFacts {
@@ -68,7 +70,9 @@ struct Inventory {
 ListenerFacts facts_of(const config::ListenerTranslation& listener);
 // Whether a reload applies this field of the bootstrap.
 bool is_reloaded(const google::protobuf::FieldDescriptor& field);
-Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap);
+// `in_force`: what the configuration was translated against, nullptr if it was none.
+Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                       const Inventory* in_force = nullptr);
 
 enum class Change : uint8_t { kNone, kAdded, kRemoved, kChanged };
 

@@ -1,6 +1,7 @@
 #include "core/server/cluster_manager.h"
 
-#include <set>
+#include <unordered_map>
+#include <utility>
 
 #include "core/server/change_plan.h"
 
@@ -20,7 +21,8 @@ ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store,
       warming_(store.gauge("cluster_manager.warming_clusters")) {}
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch) {
-  std::map<std::string, std::string> stat_names;
+  std::unordered_map<std::string_view, std::string_view> stat_names;
+  stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
   // Statistics that no cluster of that name will describe any more: what is under way counts itself down in them, the
   // members are main's. Before all others, because a name may pass from one cluster to another.
@@ -33,7 +35,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     entry.host_fingerprint = 0;
   }
   for (config::ClusterTranslation& from : clusters) {
-    const std::string name = from.spec.name;
+    const std::string& name = from.spec.name;
     auto [it, fresh] = clusters_.try_emplace(name);
     Entry& entry = it->second;
     if (fresh) {
@@ -78,36 +80,31 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   }
 }
 
+std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
+  const auto* set = static_cast<const lb::HostSet*>(publisher_.newest(SlotId{SlotKind::kHostSet, entry.slot.index}));
+  return set != nullptr ? set->hosts() : std::span<const lb::HostEntry>();
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    event::Publisher::Batch& batch) {
-  std::map<std::string, std::shared_ptr<lb::Host>> hosts;
+  // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
+  std::unordered_map<std::string, std::pair<std::shared_ptr<lb::Host>, bool>> known;
+  auto key_of = [](std::string_view text, std::string_view hostname) {
+    return std::string(text).append(" ").append(hostname);
+  };
+  for (const lb::HostEntry& member : hosts(entry))
+    known[key_of(member.host->text(), member.host->hostname())].first = member.host;
   std::vector<lb::HostEntry> members;
+  members.reserve(from.endpoints.size());
   for (const config::EndpointSpec& endpoint : from.endpoints) {
     std::string text = endpoint.address.to_string();
-    std::string key = text + " " + endpoint.hostname;
-    std::shared_ptr<lb::Host>& host = hosts[key];
+    auto& [host, is_member] = known[key_of(text, endpoint.hostname)];
+    if (std::exchange(is_member, true)) continue;
     if (host == nullptr) {
-      auto known = entry.hosts.find(key);
-      if (known != entry.hosts.end()) {
-        host = known->second;
-      } else {
-        host = std::make_shared<lb::Host>(endpoint.address, text, endpoint.hostname, lanes_);
-      }
-    } else {
-      continue;  // named twice: one host
+      host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
     }
-    lb::HostEntry member;
-    member.host = host;
-    member.weight = endpoint.weight;
-    member.priority = endpoint.priority;
-    member.health = endpoint.health;
-    member.region = endpoint.region;
-    member.zone = endpoint.zone;
-    member.sub_zone = endpoint.sub_zone;
-    members.push_back(std::move(member));
+    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health});
   }
-  entry.hosts = std::move(hosts);
-  entry.members = members;
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
   entry.stats->membership_total.set(set->hosts().size());

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -30,10 +31,10 @@ class ClusterManager {
     event::SlotId slot;
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
-    std::map<std::string, std::shared_ptr<lb::Host>> hosts;  // by address and hostname
-    std::vector<lb::HostEntry> members;
   };
   const std::map<std::string, Entry>& clusters() const { return clusters_; }
+  // Of the version that was published last; good until the next one is.
+  std::span<const lb::HostEntry> hosts(const Entry& entry) const;
 
  private:
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);

@@ -9,6 +9,7 @@
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
+#include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -116,6 +117,88 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   int next_of_owner_ = 0;
 };
 
+// What is in force, and which messages of the new configuration say the same.
+class InForce {
+ public:
+  InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
+          const config::PositionIndex& positions, const Inventory* inventory) {
+    cluster_texts_.reserve(static_cast<size_t>(resources.clusters_size()));
+    for (int i = 0; i < resources.clusters_size(); ++i) {
+      cluster_texts_.push_back(positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]"));
+    }
+    for (int i = 0; i < resources.listeners_size(); ++i) {
+      listener_texts_.push_back(positions.digest_of("static_resources.listeners[" + std::to_string(i) + "]"));
+    }
+    if (inventory == nullptr) return;
+    size_t staying = 0;
+    clusters_.reserve(cluster_texts_.size());
+    for (int i = 0; i < resources.clusters_size(); ++i) {
+      const auto& cluster = resources.clusters(i);
+      const auto at = inventory->clusters.find(cluster.name());
+      clusters_.push_back(nullptr);
+      if (at == inventory->clusters.end()) continue;
+      ++staying;
+      if (at->second.text == 0 || at->second.text != cluster_texts_[static_cast<size_t>(i)]) continue;
+      clusters_.back() = &at->second;
+      known_.insert(&cluster);
+    }
+    // The routes of a listener that stays may lead to a cluster that goes.
+    if (staying < inventory->clusters.size()) return;
+    for (int i = 0; i < resources.listeners_size(); ++i) {
+      const auto& listener = resources.listeners(i);
+      const auto at = inventory->listeners.find(config::listener_name(listener));
+      listeners_.push_back(nullptr);
+      if (at == inventory->listeners.end() || at->second.text == 0 ||
+          at->second.text != listener_texts_[static_cast<size_t>(i)])
+        continue;
+      listeners_.back() = &at->second;
+      known_.insert(&listener);
+    }
+  }
+
+  const config::KnownMessages& known() const { return known_; }
+  // Translated, or as it is in force.
+  config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
+                                     const std::string& path, const filter::Registry& registry, Report& report,
+                                     SlotNames& slots) const {
+    const auto i = static_cast<size_t>(index);
+    config::ClusterTranslation out;
+    if (!clusters_.empty() && clusters_[i] != nullptr) {
+      out = config::unchanged_cluster(proto);
+      out.spec_fingerprint = clusters_[i]->settings;
+      out.host_fingerprint = clusters_[i]->hosts;
+      out.text = cluster_texts_[i];
+      return out;
+    }
+    const size_t reads = report.sources().count();
+    out = config::translate_cluster(proto, path, registry, report);
+    if (report.sources().count() == reads) out.text = cluster_texts_[i];
+    intern_cluster(slots, proto.name());
+    return out;
+  }
+  config::ListenerTranslation listener(const envoy::config::listener::v3::Listener& proto, int index,
+                                       filter::FactoryScope& scope, Report& report) const {
+    const auto i = static_cast<size_t>(index);
+    config::ListenerTranslation out;
+    if (!listeners_.empty() && listeners_[i] != nullptr) {
+      out.spec.name = config::listener_name(proto);
+      out.address = listeners_[i]->address;
+      out.unchanged = true;
+      return out;
+    }
+    const size_t reads = report.sources().count();
+    out = config::translate_listener(proto, scope);
+    if (report.sources().count() == reads) out.text = listener_texts_[i];
+    return out;
+  }
+
+ private:
+  std::vector<uint64_t> cluster_texts_, listener_texts_;  // 0: not known
+  std::vector<const ClusterFacts*> clusters_;             // of those that stay as they are, nullptr for others
+  std::vector<const ListenerFacts*> listeners_;
+  config::KnownMessages known_;
+};
+
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
   if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
@@ -127,7 +210,7 @@ void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstr
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  Diagnostics& diagnostics) {
+                                  Diagnostics& diagnostics, const Inventory* in_force) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -140,12 +223,14 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   Report report(positions, diagnostics,
                 options.passthrough_unknown_extensions ? config::UnknownExtensions::kPassthrough
                                                        : config::UnknownExtensions::kReject);
-  report.check(bootstrap, "");
+  const InForce same(resources, positions, in_force);
+  report.check(bootstrap, "", same.known());
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
 
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
+  out.clusters.reserve(static_cast<size_t>(resources.clusters_size()));
   std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
@@ -161,8 +246,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(config::translate_cluster(proto, path, registry, report));
-    intern_cluster(slots, proto.name());
+    out.clusters.push_back(same.cluster(proto, i, path, registry, report, slots));
   }
   std::map<std::string, int> addresses;
   for (int i = 0; i < resources.listeners_size(); ++i) {
@@ -170,7 +254,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     filter::FactoryScope scope(registry, store, routes, report, path);
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
-    auto listener = config::translate_listener(proto, scope);
+    auto listener = same.listener(proto, i, scope, report);
     if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
       auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
       if (!new_address) {

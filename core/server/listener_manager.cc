@@ -79,6 +79,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
   // First everything that can fail.
   std::map<std::string, Opened> opened;
   for (const config::ListenerTranslation& from : listeners) {
+    if (from.unchanged) continue;
     auto known = listeners_.find(from.spec.name);
     const ListenerFacts facts = facts_of(from);
     if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
@@ -93,6 +94,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     opened[from.spec.name] = std::move(*found);
   }
   for (config::ListenerTranslation& from : listeners) {
+    if (from.unchanged) continue;
     const std::string name = from.spec.name;
     auto [it, fresh] = listeners_.try_emplace(name);
     Entry& entry = it->second;

@@ -2,8 +2,10 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <malloc.h>
 
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "core/config/proto_loader.h"
@@ -36,10 +38,11 @@ uint64_t version_of(const Inventory& inventory) {
 
 }  // namespace
 
-LiveConfiguration::LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
-                                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
-                                     RuntimeManager& runtime)
-    : options_(options),
+LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, const filter::Registry& registry,
+                                     stats::Store& store, event::Publisher& publisher, ClusterManager& clusters,
+                                     ListenerManager& listeners, RuntimeManager& runtime)
+    : lane_(lane),
+      options_(options),
       registry_(registry),
       store_(store),
       publisher_(publisher),
@@ -50,6 +53,35 @@ LiveConfiguration::LiveConfiguration(const Options& options, const filter::Regis
       update_time_(store.gauge("server.config_update_time")) {}
 
 LiveConfiguration::~LiveConfiguration() = default;
+
+void LiveConfiguration::retire_routes(const Plan& plan) {
+  const MonoTime end = lane_.now() + std::chrono::seconds(options_.drain_seconds) + 1s;
+  for (const auto& [slot, change] : plan.routes) {
+    if (change == Change::kRemoved) {
+      retired_[slot] = end;
+    } else {
+      retired_.erase(slot);
+    }
+  }
+  if (!retired_.empty() && !armed()) lane_.arm(*this, end);
+}
+
+// The end of a drain.
+void LiveConfiguration::on_timer() {
+  event::Publisher::Batch batch;
+  MonoTime next = MonoTime::max();
+  std::erase_if(retired_, [&](const auto& one) {
+    const bool due = one.second <= lane_.now();
+    if (due) {
+      batch.remove(publisher_.intern(event::SlotKind::kRouteTable, one.first));
+    } else {
+      next = std::min(next, one.second);
+    }
+    return due;
+  });
+  if (!batch.empty()) publisher_.publish(std::move(batch));
+  if (!retired_.empty()) lane_.arm(*this, next);
+}
 
 std::string LiveConfiguration::version() const {
   char text[16];
@@ -75,14 +107,34 @@ Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) 
 
 Update LiveConfiguration::read_files_again() {
   Update update;
-  build(std::make_unique<Bootstrap>(*bootstrap_), config::PositionIndex(), Apply::kYes, Report::kNone, nullptr, update);
+  build(std::make_unique<Bootstrap>(bootstrap()), config::PositionIndex(), Apply::kYes, Report::kNone, nullptr, update);
   return update;
 }
 
+const Bootstrap& LiveConfiguration::bootstrap() {
+  if (bootstrap_ == nullptr) {
+    bootstrap_ = std::make_unique<Bootstrap>();
+    WEIR_CHECK(bootstrap_->ParsePartialFromString(packed_));
+    pack_later();
+  }
+  return *bootstrap_;
+}
+
+void LiveConfiguration::pack_later() {
+  if (!std::exchange(packing_, true)) lane_.post([this] { pack(); });
+}
+
+void LiveConfiguration::pack() {
+  packing_ = false;
+  if (packed_.empty()) packed_ = bootstrap_->SerializePartialAsString();
+  bootstrap_.reset();
+  malloc_trim(0);
+}
+
 // What is in force goes on to be shown.
-void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
+void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) {
   const auto& reflection = *bootstrap.GetReflection();
-  Bootstrap before = *bootstrap_;
+  Bootstrap before = this->bootstrap();
   for (int i = 0; i < bootstrap.GetDescriptor()->field_count(); ++i) {
     const auto* field = bootstrap.GetDescriptor()->field(i);
     if (!is_reloaded(*field) && !field->real_containing_oneof()) reflection.SwapFields(&bootstrap, &before, {field});
@@ -91,26 +143,31 @@ void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) const {
 
 void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config::PositionIndex& positions, Apply apply,
                               Report report, event::Task applied, Update& update) {
-  const bool first = bootstrap_ == nullptr;
+  const bool first = !loaded_;
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
+  // Who only looks wants to hear all that there is to say.
+  const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
   Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics);
+      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics, in_force);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
   }
-  Inventory inventory = inventory_of(configuration, *bootstrap);
+  Inventory inventory = inventory_of(configuration, *bootstrap, in_force);
   if (first) inventory_.start_only = inventory.start_only;
   update.plan = plan_changes(inventory_, inventory);
-  if (report == Report::kChanges && !first) {
-    ChangeReport changes(update.plan, inventory_, *bootstrap_, inventory, *bootstrap);
-    update.changes_text = changes.text();
-    update.changes_json = changes.json();
-  }
   const MonoTime built = system_clock().mono_now();
   update.built = built - start;
+  const auto describe = [&](const Inventory& was, const Bootstrap& before, const Inventory& is,
+                            const Bootstrap& after) {
+    ChangeReport changes(update.plan, was, before, is, after);
+    update.changes_text = changes.text();
+    update.changes_json = changes.json();
+  };
+  const bool wanted = report == Report::kChanges && !first;
   if (apply == Apply::kLook) {
+    if (wanted) describe(inventory_, this->bootstrap(), inventory, *bootstrap);
     find_doubts(*bootstrap, positions, options_, Doubts::kAll, update.diagnostics);
     update.result = Update::Result::kLooked;
     return;
@@ -135,24 +192,34 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     if (update.plan.routes.contains(staged.slot_name))
       batch.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
   }
-  for (const auto& [slot, change] : update.plan.routes) {
-    if (change == Change::kRemoved) batch.remove(publisher_.intern(event::SlotKind::kRouteTable, slot));
-  }
+  retire_routes(update.plan);
   secrets_.apply(std::move(configuration.secrets));
   if (first) {
     admin_address_ = configuration.admin_address;
   } else {
     inventory.start_only = std::move(inventory_.start_only);
-    keep_start_only(*bootstrap);
+    if (!update.plan.start_only.empty()) keep_start_only(*bootstrap);
   }
-  inventory_ = std::move(inventory);
+  // What was in force is described, and destroyed, when all else is done.
+  const std::string packed_before = std::exchange(packed_, {});
+  std::swap(inventory_, inventory);
   watched_ = std::move(configuration.watched);
-  bootstrap_ = std::move(bootstrap);
+  bootstrap_.swap(bootstrap);
+  own_node_ = std::make_unique<envoy::config::core::v3::Node>(bootstrap_->node());
+  loaded_ = true;
+  pack_later();
   loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
+  if (wanted) {
+    if (bootstrap == nullptr) {
+      bootstrap = std::make_unique<Bootstrap>();
+      WEIR_CHECK(bootstrap->ParsePartialFromString(packed_before));
+    }
+    describe(inventory, *bootstrap, inventory_, *bootstrap_);
+  }
   // What only warns waits until the configuration is in force; one without a file was looked at when it had one.
   if (positions.size() > 0) find_doubts(*bootstrap_, positions, options_, Doubts::kSome, update.diagnostics);
 }

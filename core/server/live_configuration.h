@@ -2,6 +2,7 @@
 // anything is touched; what is wrong with it changes nothing. SIGHUP, POST /reload and files that change all end here.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -10,6 +11,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/secret_store.h"
 #include "core/event/file_watcher.h"
+#include "core/event/lane.h"
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/server/change_plan.h"
@@ -19,6 +21,10 @@
 #include "core/server/options.h"
 #include "core/server/runtime_manager.h"
 #include "core/stats/store.h"
+
+namespace envoy::config::core::v3 {
+class Node;
+}
 
 namespace weir::server {
 
@@ -38,12 +44,13 @@ struct Update {
 };
 
 // [main]
-class LiveConfiguration {
+class LiveConfiguration final : private event::Timer {
  public:
-  LiveConfiguration(const Options& options, const filter::Registry& registry, stats::Store& store,
+  // `lane`: main's.
+  LiveConfiguration(event::Lane& lane, const Options& options, const filter::Registry& registry, stats::Store& store,
                     event::Publisher& publisher, ClusterManager& clusters, ListenerManager& listeners,
                     RuntimeManager& runtime);
-  ~LiveConfiguration();
+  ~LiveConfiguration() override;
 
   enum class Apply : uint8_t { kYes, kLook };
   enum class Report : uint8_t { kNone, kChanges };
@@ -53,7 +60,9 @@ class LiveConfiguration {
   // Builds the configuration in force once more: files that it names may hold something else now.
   Update read_files_again();
 
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
+  // The message of the configuration in force; good until the end of the turn.
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
+  const envoy::config::core::v3::Node& node() const { return *own_node_; }
   config::SecretStore& secrets() { return secrets_; }
   const net::Address& admin_address() const { return admin_address_; }
   const std::set<std::string>& watched() const { return watched_; }
@@ -65,8 +74,13 @@ class LiveConfiguration {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update);
-  void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap) const;
+  void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
+  void pack_later();
+  void pack();
+  void retire_routes(const Plan& plan);
+  void on_timer() override;
 
+  event::Lane& lane_;
   const Options& options_;
   const filter::Registry& registry_;
   stats::Store& store_;
@@ -75,7 +89,14 @@ class LiveConfiguration {
   ListenerManager& listeners_;
   RuntimeManager& runtime_;
   config::SecretStore secrets_;
-  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;  // nullptr: nothing was loaded yet
+  // A large configuration is large above all as a message: it is one only while somebody looks at it.
+  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+  std::string packed_;
+  std::unique_ptr<envoy::config::core::v3::Node> own_node_;
+  bool packing_ = false;
+  // Tables of listeners that are gone: connections that drain still ask them. By slot name, with the end of the drain.
+  std::map<std::string, MonoTime> retired_;
+  bool loaded_ = false;
   Inventory inventory_;
   net::Address admin_address_;
   std::set<std::string> watched_;

@@ -73,8 +73,8 @@ int Server::start() {
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
   admin_ = std::make_unique<AdminFacts>(*this);
-  configuration_ =
-      std::make_unique<LiveConfiguration>(options_, registry_, store_, *publisher_, *clusters_, *listeners_, *runtime_);
+  configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
+                                                       *listeners_, *runtime_);
   // These would end the process if they came while it loads; they wait. Those that are to end it may.
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1},
                                               [this](int signal) { on_signal(signal); });

@@ -89,8 +89,8 @@ std::unique_ptr<const lb::Table> LbConfig::build(const lb::BuildInput& input) co
     const lb::HostEntry& host = input.hosts[index];
     static_assert(static_cast<int>(lb::Health::kDraining) == WEIR_DRAINING &&
                   static_cast<int>(lb::Health::kDegraded) == WEIR_DEGRADED);
-    endpoints.push_back({bytes_of(host.host->text()), bytes_of(host.host->hostname()), bytes_of(host.zone), host.weight,
-                         static_cast<uint32_t>(host.health), host.priority, 0});
+    endpoints.push_back({bytes_of(host.host->text()), bytes_of(host.host->hostname()), bytes_of(host.locality().zone),
+                         host.weight, static_cast<uint32_t>(host.health), host.priority, 0});
   }
   weir_endpoints list = {endpoints.data(), static_cast<uint32_t>(endpoints.size()), sizeof(weir_endpoint)};
   void* table = nullptr;

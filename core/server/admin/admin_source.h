@@ -28,6 +28,9 @@ class CommandLineOptions;
 namespace envoy::config::bootstrap::v3 {
 class Bootstrap;
 }
+namespace envoy::config::core::v3 {
+class Node;
+}
 
 namespace weir::admin {
 
@@ -73,6 +76,14 @@ struct ReloadView {
   std::string_view error;  // empty: it is in force
 };
 
+// The configuration in force.
+struct ConfigView {
+  std::string version;  // empty: not known
+  WallTime loaded_at{};
+  uint64_t reloads = 0;
+  uint64_t failed_reloads = 0;
+};
+
 class AdminSource {
  public:
   virtual ~AdminSource() = default;
@@ -80,8 +91,11 @@ class AdminSource {
   virtual ServerState state() const = 0;
   virtual std::string version() const = 0;  // "hash/0.1.0/Clean/RELEASE/none"
   virtual std::optional<ReloadView> last_reload() const = 0;
+  virtual ConfigView config() const { return {}; }
   virtual Duration uptime() const = 0;  // of this process
   virtual Duration uptime_all_epochs() const { return uptime(); }
+  virtual const envoy::config::core::v3::Node& node() const = 0;
+  // Large ones are kept packed: for what shows all of it.
   virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;
   virtual WallTime bootstrap_loaded_at() const = 0;
   virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;

@@ -93,9 +93,9 @@ class ClusterText {
     line("hostname", entry.host->hostname());
     line("health_flags", health_flags(entry.health));
     line("weight", std::to_string(entry.weight));
-    line("region", entry.region);
-    line("zone", entry.zone);
-    line("sub_zone", entry.sub_zone);
+    line("region", entry.locality().region);
+    line("zone", entry.locality().zone);
+    line("sub_zone", entry.locality().sub_zone);
     line("canary", "false");
     line("priority", std::to_string(entry.priority));
     line("success_rate", "-1");
@@ -129,9 +129,9 @@ void fill_host(const lb::HostEntry& entry, envoy::admin::v3::HostStatus& out) {
   out.set_hostname(entry.host->hostname());
   out.set_priority(entry.priority);
   auto& locality = *out.mutable_locality();
-  locality.set_region(entry.region);
-  locality.set_zone(entry.zone);
-  locality.set_sub_zone(entry.sub_zone);
+  locality.set_region(entry.locality().region);
+  locality.set_zone(entry.locality().zone);
+  locality.set_sub_zone(entry.locality().sub_zone);
 }
 
 void clusters(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {

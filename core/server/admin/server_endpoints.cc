@@ -28,15 +28,25 @@ void ready(const AdminSource& source, const AdminRequest& request, AdminResponse
   }
 }
 
+std::string time_text(WallTime at) {
+  google::protobuf::Timestamp time;
+  set_time(at, time);
+  return google::protobuf::util::TimeUtil::ToString(time);
+}
+
 // What weir adds to the published message, under a key of its own.
 std::string additions(const AdminSource& source) {
+  std::string text = "{";
+  if (ConfigView config = source.config(); !config.version.empty()) {
+    text += R"("config": {"version": ")" + config.version + R"(", "loaded_at": ")" + time_text(config.loaded_at) +
+            R"(", "reloads": )" + std::to_string(config.reloads) + R"(, "failed_reloads": )" +
+            std::to_string(config.failed_reloads) + "}, ";
+  }
   auto reload = source.last_reload();
-  if (!reload.has_value()) return R"({"last_reload": null})";
-  google::protobuf::Timestamp at;
-  set_time(reload->at, at);
-  std::string time = google::protobuf::util::TimeUtil::ToString(at);
-  if (reload->error.empty()) return R"({"last_reload": {"ok": true, "at": ")" + time + "\"}}";
-  return R"({"last_reload": {"ok": false, "at": ")" + time + R"(", "error": )" + json_text(reload->error) + "}}";
+  if (!reload.has_value()) return text + R"("last_reload": null})";
+  text += R"("last_reload": {"ok": )" + std::string(reload->error.empty() ? "true" : "false") + R"(, "at": ")" +
+          time_text(reload->at) + '"';
+  return text + (reload->error.empty() ? "}}" : R"(, "error": )" + json_text(reload->error) + "}}");
 }
 
 void server_info(const AdminSource& source, AdminResponse& response) {
@@ -51,7 +61,7 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   // The text given on the command line may hold what /config_dump does not show.
   if (!info.command_line_options().config_yaml().empty())
     info.mutable_command_line_options()->set_config_yaml("[redacted]");
-  *info.mutable_node() = source.bootstrap().node();
+  *info.mutable_node() = source.node();
   redact(*info.mutable_node());
   answer_json(info, Defaults::kPrint, response);
   if (response.status != 200) return;

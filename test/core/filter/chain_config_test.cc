@@ -1,8 +1,8 @@
 #include "core/filter/chain_config.h"
 
-#include <bitset>
-
 #include <gtest/gtest.h>
+
+#include <bitset>
 
 #include "core/filter/flow_control.h"
 #include "test/support/filter_harness.h"

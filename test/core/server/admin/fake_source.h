@@ -30,7 +30,7 @@ class FakeSource final : public AdminSource {
       entry.host = std::make_shared<lb::Host>(address, address.to_string(), "a.example", 1);
       entry.health = health;
       entry.weight = weight;
-      entry.region = "eu";
+      entry.place = std::make_shared<const lb::Locality>("eu");
       return entry;
     };
     hosts_.push_back(host("10.0.0.1", lb::Health::kHealthy, 1));
@@ -45,6 +45,7 @@ class FakeSource final : public AdminSource {
   std::string version() const override { return "abc/0.1.0/Clean/RELEASE/none"; }
   std::optional<ReloadView> last_reload() const override { return reload_; }
   Duration uptime() const override { return 12s + 345ms; }
+  const envoy::config::core::v3::Node& node() const override { return bootstrap_.node(); }
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override { return bootstrap_; }
   WallTime bootstrap_loaded_at() const override { return WallTime(Duration(1'700'000'000'123'456'789)); }
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override {

@@ -1,0 +1,219 @@
+// What a change of the configuration means: from two texts to the plan, through the same translation that the server
+// uses.
+#include "core/server/change_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "core/config/proto_loader.h"
+#include "core/server/change_report.h"
+#include "core/server/configuration.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+
+namespace weir::server {
+namespace {
+
+class Slots final : public SlotNames {
+ public:
+  event::SlotId intern(event::SlotKind kind, std::string_view name) override {
+    auto& names = names_[static_cast<size_t>(kind)];
+    return {kind, names.try_emplace(std::string(name), static_cast<uint32_t>(names.size())).first->second};
+  }
+
+ private:
+  std::map<std::string, uint32_t> names_[event::kSlotKinds];
+};
+
+const filter::Registry& registry() {
+  static const filter::Registry all = [] {
+    filter::RegistryBuilder builder;
+    register_built_in_plugins(builder);
+    return builder.build();
+  }();
+  return all;
+}
+
+struct Loaded {
+  explicit Loaded(const std::string& yaml, const Inventory* in_force = nullptr) {
+    config::BootstrapSource source;
+    source.overlay = yaml;
+    config::load_bootstrap(source, bootstrap, positions, diagnostics);
+    configuration =
+        translate_bootstrap(bootstrap, positions, Options{}, registry(), store, slots, diagnostics, in_force);
+    if (!diagnostics.has_errors()) inventory = inventory_of(configuration, bootstrap, in_force);
+  }
+  stats::Store store;
+  Slots slots;
+  config::PositionIndex positions;
+  config::Diagnostics diagnostics;
+  envoy::config::bootstrap::v3::Bootstrap bootstrap;
+  Configuration configuration;
+  Inventory inventory;
+};
+
+struct Parts {
+  std::string name = "web", port = "80", listener_more, chain_name = "a", hcm_more, route = "one",
+              connect_timeout = "1s", endpoint_port = "81", clusters_more, more, body = "inline_string: hi";
+};
+
+std::string yaml(const Parts& parts) {
+  const std::string type = "\"@type\": type.googleapis.com/envoy.extensions.filters.";
+  return "static_resources: {listeners: [{name: " + parts.name +
+         ", address: {socket_address: {address: 127.0.0.1, port_value: " + parts.port + "}}" + parts.listener_more +
+         ", filter_chains: [{name: '" + parts.chain_name + "', filters: [{name: hcm, typed_config: {" + type +
+         "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: web" + parts.hcm_more +
+         ", route_config: {name: table, virtual_hosts: [{name: all, domains: ['*'], routes: [{match: {path: /text}, "
+         "direct_response: {status: 200, body: {" +
+         parts.body + "}}}, {match: {prefix: /}, route: {cluster: " + parts.route +
+         "}}]}]}, http_filters: [{name: router, typed_config: {" + type +
+         "http.router.v3.Router}}]}}]}]}], clusters: [{name: one, connect_timeout: " + parts.connect_timeout +
+         ", load_assignment: {cluster_name: one, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+         "{address: "
+         "127.0.0.1, port_value: " +
+         parts.endpoint_port + "}}}}]}]}}" + parts.clusters_more + "]}" + parts.more;
+}
+
+// The plan from the default configuration to this one, once from scratch and once as an update.
+Plan plan_to(const Parts& parts, const Parts& from = {}) {
+  Loaded before(yaml(from));
+  Loaded after(yaml(parts));
+  Loaded update(yaml(parts), &before.inventory);
+  EXPECT_FALSE(before.diagnostics.has_errors()) << before.diagnostics.text();
+  EXPECT_FALSE(after.diagnostics.has_errors()) << after.diagnostics.text();
+  Plan plan = plan_changes(before.inventory, after.inventory);
+  EXPECT_EQ(plan.summary(), plan_changes(before.inventory, update.inventory).summary());
+  return plan;
+}
+
+TEST(ChangePlan, Nothing) {
+  Plan plan = plan_to({});
+  EXPECT_TRUE(plan.empty());
+  EXPECT_EQ(plan.summary(), "nothing changed");
+  EXPECT_TRUE(plan.start_only.empty());
+}
+
+TEST(ChangePlan, RoutesAloneChangeNoListener) {
+  Parts parts;
+  parts.route = "two";
+  parts.clusters_more = ", {name: two}";
+  Plan plan = plan_to(parts);
+  EXPECT_TRUE(plan.listeners.empty());
+  ASSERT_EQ(plan.routes.size(), 1u);
+  EXPECT_EQ(plan.routes.begin()->first, "web/0");
+  EXPECT_EQ(plan.clusters.at("two").change, Change::kAdded);
+  EXPECT_EQ(plan.summary(), "1 route table, 1 cluster changed");
+}
+
+TEST(ChangePlan, AChainDrainsIfItsFiltersChange) {
+  Parts parts;
+  parts.hcm_more = ", server_name: x";
+  Plan plan = plan_to(parts);
+  EXPECT_EQ(plan.listeners.at("web").drains, std::vector<std::string>{"a"});
+  EXPECT_FALSE(plan.listeners.at("web").rebinds);
+  EXPECT_TRUE(plan.routes.empty());
+  EXPECT_EQ(plan.summary(), "1 listener changed; 1 filter chain drains");
+}
+
+TEST(ChangePlan, ListenersSettingsAndAddress) {
+  Parts parts;
+  parts.listener_more = ", stat_prefix: s, per_connection_buffer_limit_bytes: 4096";
+  Plan plan = plan_to(parts);
+  EXPECT_EQ(plan.listeners.at("web").change, Change::kChanged);
+  EXPECT_TRUE(plan.listeners.at("web").drains.empty());
+  EXPECT_FALSE(plan.listeners.at("web").rebinds);
+  parts = {};
+  parts.port = "82";
+  EXPECT_TRUE(plan_to(parts).listeners.at("web").rebinds);
+  parts = {};
+  parts.listener_more = ", tcp_backlog_size: 10";
+  EXPECT_TRUE(plan_to(parts).listeners.at("web").rebinds);
+  parts = {};
+  parts.name = "other";
+  plan = plan_to(parts);
+  EXPECT_EQ(plan.listeners.at("web").change, Change::kRemoved);
+  EXPECT_EQ(plan.listeners.at("web").drains, std::vector<std::string>{"a"});
+  EXPECT_EQ(plan.listeners.at("other").change, Change::kAdded);
+  EXPECT_EQ(plan.routes.size(), 2u);
+}
+
+TEST(ChangePlan, Clusters) {
+  Parts parts;
+  parts.endpoint_port = "82";
+  ClusterEffect effect = plan_to(parts).clusters.at("one");
+  EXPECT_TRUE(effect.hosts && !effect.settings);
+  parts = {};
+  parts.connect_timeout = "2s";
+  effect = plan_to(parts).clusters.at("one");
+  EXPECT_TRUE(effect.hosts && effect.settings);
+  Parts from;
+  from.clusters_more = ", {name: two}";
+  EXPECT_EQ(plan_to({}, from).clusters.at("two").change, Change::kRemoved);
+}
+
+TEST(ChangePlan, SecretsAndWhatOnlyAStartReads) {
+  Parts parts;
+  parts.more = "\nnode: {id: x}\nadmin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
+  EXPECT_EQ(plan_to(parts).start_only, (std::vector<std::string>{"admin", "node"}));
+  EXPECT_TRUE(plan_to(parts).empty());
+  Parts from;
+  from.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: a}}}";
+  parts = {};
+  parts.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: b}}}";
+  EXPECT_EQ(plan_to(parts, from).secrets.at("s"), Change::kChanged);
+  EXPECT_TRUE(plan_to(from, from).empty());
+}
+
+TEST(ChangePlan, WhatIsTheSameIsNotTranslatedAgain) {
+  Loaded first(yaml({}));
+  Loaded second(yaml({}), &first.inventory);
+  EXPECT_TRUE(second.configuration.listeners[0].unchanged);
+  EXPECT_EQ(second.configuration.clusters[0].policy, nullptr);
+  EXPECT_TRUE(second.configuration.routes.empty());
+  EXPECT_TRUE(plan_changes(first.inventory, second.inventory).empty());
+
+  // A route may lead to what goes: the listener is looked at again, and the fault is found.
+  Parts parts;
+  parts.clusters_more = ", {name: two}";
+  parts.route = "two";
+  Loaded both(yaml(parts));
+  parts.clusters_more.clear();
+  Loaded gone(yaml(parts), &both.inventory);
+  EXPECT_TRUE(gone.diagnostics.has_errors());
+}
+
+TEST(ChangePlan, FilesThatWereReadAreLookedAtAgain) {
+  char path[] = "/tmp/weir-plan-XXXXXX";
+  ASSERT_GE(mkstemp(path), 0);
+  std::ofstream(path) << "one";
+  Parts parts;
+  parts.body = "filename: " + std::string(path) + ", watched_directory: {path: /tmp}";
+  Loaded first(yaml(parts));
+  ASSERT_FALSE(first.diagnostics.has_errors()) << first.diagnostics.text();
+  EXPECT_EQ(first.configuration.watched, std::set<std::string>{"/tmp"});
+  EXPECT_TRUE(plan_changes(first.inventory, Loaded(yaml(parts), &first.inventory).inventory).empty());
+  std::ofstream(path) << "two";
+  Plan plan = plan_changes(first.inventory, Loaded(yaml(parts), &first.inventory).inventory);
+  EXPECT_EQ(plan.summary(), "1 route table changed");
+  std::remove(path);
+}
+
+TEST(ChangePlan, Report) {
+  Parts parts;
+  parts.hcm_more = ", server_name: x";
+  parts.endpoint_port = "82";
+  Loaded before(yaml({})), after(yaml(parts));
+  ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
+                      after.inventory, after.bootstrap);
+  EXPECT_EQ(report.text(),
+            "listener   web  changed  a drains its connections\n"
+            "  filter_chains[0].filters[0].typed_config.server_name: + x\n"
+            "cluster    one  changed  hosts swapped; connections to hosts that are gone close when idle\n"
+            "  load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: 81 -> 82\n"
+            "2 changes, 1 filter chain drains\n");
+}
+
+}  // namespace
+}  // namespace weir::server

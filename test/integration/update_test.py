@@ -1,0 +1,540 @@
+"""Changing the configuration in force: POST /reload, what drains and what does not, files that are watched, secrets."""
+
+import contextlib
+import copy
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+from typing import Any, Callable, Optional
+
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener,
+                     main, route, sanitized, to_yaml, wait_until)
+from harness.config import Config, address
+
+FULL = bool(os.environ.get("WEIR_FULL"))
+
+
+class UpdateTestCase(WeirTestCase):
+    """A proxy of the test's own, and what is done to its configuration."""
+
+    def start(self, config: Config, *arguments: str, concurrency: int = 2) -> Weir:
+        self.config = copy.deepcopy(config)
+        self.weir = Weir(self.sandbox, config, concurrency, list(arguments))
+        return self.weir
+
+    def write(self, config: Optional[Config] = None) -> None:
+        path = self.weir.config_path
+        with open(path + ".next", "w", encoding="utf-8") as file:
+            file.write(to_yaml(config or self.config) + "\n")
+        os.rename(path + ".next", path)
+
+    def post(self, path: str) -> tuple[int, str]:
+        request = urllib.request.Request("http://%s%s" % (self.weir.admin_address, path), method="POST", data=b"")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, response.read().decode("utf-8")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode("utf-8")
+
+    def reload(self, query: str = "") -> dict[str, Any]:
+        """The configuration as it is now, sent and reloaded; the answer."""
+        self.write()
+        status, body = self.post("/reload?format=json" + query)
+        answer = json.loads(body)
+        self.assertEqual(status, 200 if answer["ok"] else 400, body)
+        return answer
+
+    def listener(self, index: int = 0) -> Config:
+        return self.config["static_resources"]["listeners"][index]
+
+    def hcm(self, index: int = 0) -> Config:
+        return self.listener(index)["filter_chains"][0]["filters"][0]["typed_config"]
+
+    def assert_changes(self, answer: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+        self.assertEqual([(one["kind"], one["name"], one["change"]) for one in answer["changes"]], expected, answer)
+
+    @contextlib.contextmanager
+    def load(self, port_of: Callable[[], int]) -> Any:
+        """Clients that keep asking, each on a connection that it keeps; nothing may go wrong."""
+        stop, failures, count = threading.Event(), [], [0]
+
+        def client() -> None:
+            connection: Optional[Connection] = None
+            while not stop.is_set():
+                try:
+                    connection = connection or Connection(port_of())
+                    response = connection.request()
+                    if response.status != 200:
+                        failures.append("status %d: %s" % (response.status, response.text[:80]))
+                    count[0] += 1
+                    if (response.header("connection") or "").lower() == "close":
+                        connection.close()
+                        connection = None
+                except Exception as error:  # noqa: BLE001: every kind of failure is a finding
+                    failures.append(repr(error))
+                    connection = None
+            if connection is not None:
+                connection.close()
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for one in clients:
+            one.start()
+        try:
+            wait_until(lambda: count[0] > 50, "the clients are at work")
+            yield
+            reached = count[0] + 50
+            wait_until(lambda: count[0] > reached or failures, "the clients go on")
+        finally:
+            stop.set()
+            for one in clients:
+                one.join(20)
+        self.assertEqual(failures[:5], [])
+
+
+class ReloadEndpointTest(UpdateTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+
+    def setUp(self) -> None:
+        self.port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(self.port, [direct({"prefix": "/text"}, "one\n"), route({"prefix": "/"}, "echo")])],
+                             [cluster("echo", self.echo.port)]), "--drain-strategy", "immediate")
+
+    def test_a_route_changes_and_nothing_drains(self) -> None:
+        with Connection(self.port) as connection:
+            self.assertEqual(connection.request(path="/text").text, "one\n")
+            self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]["inline_string"] = "two\n"
+            answer = self.reload()
+            self.assertTrue(answer["applied"])
+            self.assert_changes(answer, [("routes", "http/0 (routes)", "changed")])
+            self.assertEqual(answer["changes"][0]["fields"], [
+                {"path": "virtual_hosts[0].routes[0].direct_response.body.inline_string", "before": '"one\\n"', "after": '"two\\n"'}])
+            self.assertFalse(answer["drains"])
+            response = connection.request(path="/text")
+            self.assertEqual((response.text, response.header("connection")), ("two\n", None))
+        self.weir.wait_stat("server.config_versions", 4)
+        self.assertEqual(self.weir.stat("listener_manager.listener_modified"), 0)
+
+    def test_a_filter_changes_and_its_chain_drains_as_diff_says(self) -> None:
+        before = self.weir.config_path + ".before"
+        with open(before, "w", encoding="utf-8") as file:
+            file.write(to_yaml(self.config) + "\n")
+        with Connection(self.port) as connection:
+            connection.request(path="/text")
+            self.hcm()["server_name"] = "other"
+            answer = self.reload()
+            self.assert_changes(answer, [("listener", "http", "changed")])
+            self.assertEqual(answer["changes"][0]["drains"], ["chain 0"])
+            self.assertTrue(answer["drains"])
+            response = connection.request(path="/text")
+            self.assertEqual(response.header("connection"), "close")
+        self.assertEqual(fetch(self.port, "/text").header("server"), "other")
+
+    def test_a_dry_run_only_says(self) -> None:
+        self.hcm()["server_name"] = "other"
+        self.config["static_resources"]["clusters"][0]["connect_timeout"] = "3s"
+        answer = self.reload("&dry_run")
+        self.assertEqual((answer["ok"], answer["applied"]), (True, False))
+        self.assert_changes(answer, [("listener", "http", "changed"), ("cluster", "echo", "changed")])
+        self.assertEqual(fetch(self.port, "/text").header("server"), "weir")
+        self.assertEqual(self.weir.stat("server.config_reload_success"), 0)
+        text = self.post("/reload?dry_run")[1]
+        self.assertIn("chain 0 drains its connections", text)
+        self.assertIn("connect_timeout: 2s -> 3s", text)
+        self.assertIn("dry run, nothing was changed", text)
+
+    def test_a_bad_file_changes_nothing_and_says_why(self) -> None:
+        version = self.weir.admin_json("/server_info")["weir"]["config"]["version"]
+        self.hcm()["stat_prefx"] = "x"
+        self.hcm()["server_name"] = "other"
+        answer = self.reload()
+        self.assertEqual((answer["ok"], answer["applied"], answer["version"]), (False, False, version))
+        finding = answer["findings"][0]
+        self.assertEqual(finding["severity"], "error")
+        self.assertIn("stat_prefx", finding["path"])
+        self.assertGreater(finding["line"], 1)
+        status, text = self.post("/reload")
+        self.assertEqual(status, 400)
+        self.assertIn("did you mean stat_prefix?", text)
+        self.assertIn("nothing was changed", text)
+        self.assertEqual(fetch(self.port, "/text").header("server"), "weir")
+        info = self.weir.admin_json("/server_info")["weir"]
+        self.assertEqual((info["config"]["reloads"], info["config"]["failed_reloads"]), (0, 2))
+        self.assertFalse(info["last_reload"]["ok"])
+        self.assertIn("did you mean stat_prefix?", info["last_reload"]["error"])
+        stats = self.weir.stats()
+        self.assertEqual((stats["server.config_reload_success"], stats["server.config_reload_failure"]), (0, 2))
+        del self.hcm()["stat_prefx"]
+        answer = self.reload()
+        self.assertTrue(answer["applied"])
+        self.assertNotEqual(answer["version"], version)
+        info = self.weir.admin_json("/server_info")["weir"]
+        self.assertTrue(info["last_reload"]["ok"])
+        self.assertEqual(info["config"]["version"], answer["version"])
+        self.assertEqual(self.weir.stat("server.config_version"), int(answer["version"], 16))
+        self.assertLess(abs(self.weir.stat("server.config_update_time") / 1000 - time.time()), 60)
+
+    def test_reload_wants_post(self) -> None:
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            self.weir.admin("/reload")
+        self.assertEqual(caught.exception.code, 405)
+        self.assertEqual(self.post("/reload?format=xml")[0], 400)
+
+    def test_nothing_changed(self) -> None:
+        answer = self.reload()
+        self.assertEqual((answer["ok"], answer["changes"]), (True, []))
+        self.assertIn("a reload changes nothing", self.post("/reload?dry_run")[1])
+
+    def test_what_only_a_start_reads_is_said(self) -> None:
+        other = self.sandbox.free_port()
+        self.config["admin"]["address"] = address(other)
+        self.config["node"] = {"id": "n1"}
+        answer = self.reload()
+        self.assertTrue(answer["applied"])
+        self.assert_changes(answer, [("bootstrap", "admin", "changed"), ("bootstrap", "node", "added")])
+        self.assertIn("needs a restart", answer["changes"][0]["effect"])
+        self.assertIn("admin differs from what is in force", self.weir.process.log())
+        self.assertEqual(self.weir.admin_json("/server_info")["node"]["id"], "")  # what is in force
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", other)), 0)
+        # It goes on being said.
+        self.assert_changes(self.reload(), [("bootstrap", "admin", "changed"), ("bootstrap", "node", "added")])
+
+    def test_warnings_are_not_repeated_with_every_reload(self) -> None:
+        self.config["static_resources"]["clusters"].append(cluster("spare", self.echo.port))
+        self.write()
+        os.kill(self.weir.process.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", 1)
+        wait_until(lambda: self.weir.process.log().count("nothing in this file names cluster spare") == 1, "the warning is said")
+        self.config["static_resources"]["clusters"][0]["connect_timeout"] = "3s"
+        self.write()
+        os.kill(self.weir.process.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", 2)
+        self.assertEqual(self.weir.process.log().count("nothing in this file names cluster spare"), 1)
+
+
+class ListenerChangesTest(UpdateTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+
+    def setUp(self) -> None:
+        self.port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo")])], [cluster("echo", self.echo.port)]))
+
+    def test_another_name_under_load(self) -> None:
+        """The sockets are handed over: no connection that waits in them is lost."""
+        with self.load(lambda: self.port):
+            for number in range(40 if FULL else 10):
+                self.listener()["name"] = "http%d" % number
+                answer = self.reload()
+                self.assertTrue(answer["applied"], answer)
+        self.assertEqual(self.weir.stat("listener_manager.total_listeners_active"), 1)
+        self.assertEqual(fetch(self.port).status, 200)
+
+    def test_another_name_without_reuse_port(self) -> None:
+        self.port = self.sandbox.free_port()
+        listener = http_listener(self.port, [route({"prefix": "/"}, "echo")])
+        listener["enable_reuse_port"] = False
+        self.start(bootstrap([listener], [cluster("echo", self.echo.port)]))
+        for number in range(5):
+            self.listener()["name"] = "http%d" % number
+            answer = self.reload()
+            self.assertTrue(answer["applied"], answer)
+            self.assertEqual(fetch(self.port).status, 200)
+
+    def test_another_address(self) -> None:
+        other = self.sandbox.free_port()
+        with Connection(self.port) as connection:
+            self.assertEqual(connection.request().status, 200)
+            self.listener()["address"] = address(other)
+            answer = self.reload()
+            self.assertIn("listens on 127.0.0.1:%d anew" % other, answer["changes"][0]["effect"])
+            self.assertEqual(answer["changes"][0]["drains"], [])
+            self.assertEqual(fetch(other).status, 200)
+            # The chain is the same: who is connected goes on.
+            response = connection.request()
+            self.assertEqual((response.status, response.header("connection")), (200, None))
+        with socket.socket() as probe:
+            wait_until(lambda: probe.connect_ex(("127.0.0.1", self.port)) != 0, "the old address is closed")
+
+    def test_an_address_that_is_taken_changes_nothing(self) -> None:
+        free = self.sandbox.free_port()
+        self.config["static_resources"]["listeners"].append(http_listener(free, [route({"prefix": "/"}, "new")], name="second"))
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen(1)
+            taken = http_listener(holder.getsockname()[1], [route({"prefix": "/"}, "new")], name="third")
+            self.config["static_resources"]["listeners"].append(taken)
+            self.config["static_resources"]["clusters"] = [cluster("echo", self.echo.port), cluster("new", self.echo.port)]
+            self.hcm()["server_name"] = "other"
+            answer = self.reload()
+        self.assertFalse(answer["ok"])
+        self.assertIn("listener third: cannot bind", answer["error"])
+        self.assertEqual(fetch(self.port).header("server"), "weir")
+        with socket.socket() as probe:
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", free)), 0)
+        stats = self.weir.stats()
+        self.assertEqual(stats["cluster_manager.active_clusters"], 1)
+        self.assertEqual(stats["listener_manager.total_listeners_active"], 1)
+        self.assertNotIn("cluster.new.membership_total", stats)
+        self.assertEqual(len(self.weir.admin_json("/config_dump?resource=static_listeners")["configs"]), 1)
+
+    def test_stat_prefix(self) -> None:
+        with Connection(self.port) as connection:
+            connection.request()
+            self.listener()["stat_prefix"] = "front"
+            self.assertEqual(self.reload()["changes"][0]["drains"], [])
+            connection.request()
+            fetch(self.port)
+            stats = self.weir.stats()
+            self.assertEqual(stats["listener.front.downstream_cx_total"], 1)
+            self.assertEqual(stats["listener.127.0.0.1_%d.downstream_cx_active" % self.port], 1)
+        wait_until(lambda: "listener.127.0.0.1_%d.downstream_cx_active" % self.port not in self.weir.stats(),
+                   "the old statistics go with their last connection")
+
+    def test_a_listener_goes(self) -> None:
+        with Connection(self.port) as connection:
+            connection.request()
+            self.config["static_resources"]["listeners"] = [http_listener(self.sandbox.free_port(), [route({"prefix": "/"}, "echo")],
+                                                                          name="other")]
+            answer = self.reload()
+            self.assert_changes(answer, [("listener", "http", "removed"), ("listener", "other", "added")])
+            self.assertEqual(answer["changes"][0]["drains"], ["chain 0"])
+            # Gradually: who is connected is served until its turn has come.
+            self.assertEqual(connection.request().status, 200)
+
+
+class ClusterChangesTest(UpdateTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+
+    def test_a_cluster_goes_with_a_request_in_flight(self) -> None:
+        asked, answer_now = threading.Event(), threading.Event()
+
+        def slow(connection: Any) -> None:
+            connection.read_request()
+            asked.set()
+            answer_now.wait(10)
+            connection.respond(200, b"late")
+
+        upstream = ScriptedUpstream(self.sandbox, slow)
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [route({"prefix": "/slow"}, "slow"), route({"prefix": "/"}, "echo")])],
+                             [cluster("echo", self.echo.port), cluster("slow", upstream.port)]))
+        with Connection(port) as connection:
+            connection.send_request(path="/slow")
+            self.assertTrue(asked.wait(10))
+            routes = self.hcm()["route_config"]["virtual_hosts"][0]["routes"]
+            routes[0]["route"]["cluster"] = "echo"
+            del self.config["static_resources"]["clusters"][1]
+            self.assertTrue(self.reload()["applied"])
+            answer_now.set()
+            response = connection.read_response()
+            self.assertEqual((response.status, response.body), (200, b"late"))
+            self.assertEqual(connection.request(path="/slow").status, 200)
+        # A listener is not translated again while it is the same, unless a cluster goes that it needs.
+        del self.config["static_resources"]["clusters"][0]
+        answer = self.reload()
+        self.assertFalse(answer["ok"])
+        self.assertIn("cluster", answer["findings"][0]["path"])
+        self.assertEqual(fetch(port).status, 200)
+
+
+class FilesTest(UpdateTestCase):
+    def file(self, name: str, text: str) -> str:
+        return self.sandbox.write("files-%d/%s" % (id(self), name), text)
+
+    def test_a_body_from_a_file(self) -> None:
+        path = self.file("body", "one\n")
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [direct({"prefix": "/"}, "")])]))
+        body = self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        del body["inline_string"]
+        body["filename"] = path
+        self.assertTrue(self.reload()["applied"])
+        self.assertEqual(fetch(port).text, "one\n")
+        # Without watched_directory a reload alone looks again.
+        self.file("body", "two\n")
+        answer = self.reload()
+        self.assert_changes(answer, [("routes", "http/0 (routes)", "changed")])
+        self.assertEqual(fetch(port).text, "two\n")
+        os.remove(path)
+        answer = self.reload()
+        self.assertFalse(answer["ok"])
+        self.assertTrue(answer["findings"][0]["path"].endswith("direct_response.body.filename"), answer)
+        self.assertIn("cannot read %s: No such file or directory" % path, answer["findings"][0]["message"])
+        self.assertEqual(fetch(port).text, "two\n")
+
+    def test_a_watched_directory_as_a_config_map(self) -> None:
+        folder = os.path.dirname(self.file("..v1/body", "one\n"))
+        root = os.path.dirname(folder)
+        os.symlink("..v1", os.path.join(root, "..data"))
+        os.symlink("..data/body", os.path.join(root, "body"))
+        port = self.sandbox.free_port()
+        listener = http_listener(port, [direct({"prefix": "/"}, "")])
+        listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0][
+            "direct_response"]["body"] = {"filename": os.path.join(root, "body"), "watched_directory": {"path": root}}
+        self.start(bootstrap([listener]))
+        with Connection(port) as connection:
+            self.assertEqual(connection.request().text, "one\n")
+            for number in range(2, 5):
+                self.file("..v%d/body" % number, "%d\n" % number)
+                os.symlink("..v%d" % number, os.path.join(root, "..tmp"))
+                os.rename(os.path.join(root, "..tmp"), os.path.join(root, "..data"))
+                response = wait_until(lambda: (lambda r: r if r.text == "%d\n" % number else None)(connection.request()),
+                                      "the new body")
+                self.assertIsNone(response.header("connection"))
+            # A version that cannot be read leaves the last one.
+            failed = self.weir.stat("server.config_reload_failure")
+            os.remove(os.path.join(root, "..v4/body"))
+            os.symlink("..v4", os.path.join(root, "..tmp"))
+            os.rename(os.path.join(root, "..tmp"), os.path.join(root, "..data"))
+            self.weir.wait_stat("server.config_reload_failure", failed + 1)
+            self.assertEqual(connection.request().text, "4\n")
+            self.assertIn("body: No such file", self.weir.admin_json("/server_info")["weir"]["last_reload"]["error"])
+
+    def test_a_watched_log_format_drains_its_chain(self) -> None:
+        path = self.file("format", "first %PROTOCOL%\n")
+        log = self.sandbox.path("access-%d.log" % id(self))
+        port = self.sandbox.free_port()
+        logger = {"name": "log", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": log,
+            "log_format": {"text_format_source": {"filename": path, "watched_directory": {"path": os.path.dirname(path)}}}}}
+        self.start(bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")], access_log=[logger])]), "--drain-strategy", "immediate",
+                   "--file-flush-interval-msec", "50")
+        with Connection(port) as connection:
+            connection.request()
+            next_path = self.file("next", "second %RESPONSE_CODE%\n")
+            os.rename(next_path, path)
+            self.weir.wait_stat("server.config_reload_success", 1)
+            self.assertEqual(connection.request().header("connection"), "close")
+        fetch(port)
+        lines = ["first HTTP/1.1\n", "first HTTP/1.1\n", "second 200\n"]
+
+        def logged() -> list[str]:
+            with open(log, encoding="utf-8") as file:
+                return file.readlines()
+
+        wait_until(lambda: logged() == lines, "the log follows the format")
+
+    def test_variables(self) -> None:
+        port = self.sandbox.free_port()
+        listener = http_listener(port, [direct({"prefix": "/"}, "")])
+        body = listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        del body["inline_string"]
+        body["environment_variable"] = "HOME"
+        self.start(bootstrap([listener]))
+        self.assertEqual(fetch(port).text, os.environ["HOME"])
+        body = self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]
+        body["environment_variable"] = "WEIR_NO_SUCH_VARIABLE"
+        answer = self.reload()
+        self.assertIn('"WEIR_NO_SUCH_VARIABLE" is not set', answer["findings"][0]["message"])
+
+
+class SecretsTest(UpdateTestCase):
+    def test_secrets_are_read_and_never_shown(self) -> None:
+        root = os.path.dirname(self.sandbox.write("secrets/token", "FILE-SECRET-1"))
+        self.start(bootstrap([http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "hello")])]))
+        self.config["static_resources"]["secrets"] = [
+            {"name": "inline", "generic_secret": {"secret": {"inline_string": "INLINE-SECRET-1"}}},
+            {"name": "file", "generic_secret": {"secret": {"filename": root + "/token", "watched_directory": {"path": root}}}}]
+        shown = json.dumps(self.reload())
+        self.config["static_resources"]["secrets"][0]["generic_secret"]["secret"]["inline_string"] = "INLINE-SECRET-2"
+        answer = self.reload("&dry_run")
+        self.assert_changes(answer, [("secret", "inline", "changed")])
+        self.assertEqual([(field["before"], field["after"]) for field in answer["changes"][0]["fields"]], [('"[redacted]"', '"[redacted]"')])
+        shown += json.dumps(answer) + self.post("/reload?dry_run")[1] + json.dumps(self.reload())
+        # A file that changes is a change of the secret.
+        self.sandbox.write("secrets/next", "FILE-SECRET-2")
+        reloads = self.weir.stat("server.config_reload_success")
+        os.rename(root + "/next", root + "/token")
+        self.weir.wait_stat("server.config_reload_success", reloads + 1)
+        wait_until(lambda: "1 secret changed" in self.weir.process.log(), "the log says so")
+        dump = self.weir.admin("/config_dump")
+        self.assertIn('"name": "inline"', dump)
+        self.assertIn(root + "/token", dump)  # where it is from is none
+        self.config["static_resources"]["secrets"].append({"name": "inline", "generic_secret": {"secret": {"inline_string": "INLINE-SECRET-3"}}})
+        answer = self.reload()
+        self.assertIn("is the name of", "".join(one["message"] for one in answer["findings"]))
+        shown += dump + json.dumps(answer) + self.weir.process.log() + self.weir.admin("/server_info")
+        for secret in ("FILE-SECRET", "INLINE-SECRET"):
+            self.assertNotIn(secret, shown)
+
+
+class GrowthTest(UpdateTestCase):
+    """Many reloads: nothing is left behind."""
+
+    def test_memory_and_versions(self) -> None:
+        echoes = [EchoUpstream(self.sandbox) for _ in range(2)]
+        port = self.sandbox.free_port()
+        clusters = 300
+        reloads = 1000 if FULL else 150
+
+        def configuration(number: int) -> Config:
+            listener = http_listener(port, [route({"prefix": "/"}, "cluster-0")])
+            typed = listener["filter_chains"][0]["filters"][0]["typed_config"]
+            if number % 5 == 4:
+                typed["server_name"] = "weir-%d" % number
+            typed["route_config"]["virtual_hosts"][0]["routes"][0:0] = [direct({"path": "/%d" % number}, "x")]
+            return bootstrap([listener], [cluster("cluster-%d" % index, echoes[number % 2 if index == number % clusters or index == 0 else 0].port)
+                                          for index in range(clusters)])
+
+        self.start(configuration(0))
+        baseline, start = 0, time.monotonic()
+        with self.load(lambda: port):
+            for number in range(1, reloads + 1):
+                self.config = configuration(number)
+                answer = self.reload()
+                self.assertTrue(answer["applied"], answer)
+                if number == reloads // 3:  # by then caches and pools have their size
+                    baseline = self.weir.process.resident_kib()
+        grown = self.weir.process.resident_kib() - baseline
+        print("%d reloads of %d clusters in %.1f s; resident %d KiB, grown by %d KiB since the first third" %
+              (reloads, clusters, time.monotonic() - start, baseline, grown))
+        if not sanitized():
+            self.assertLess(grown, 4096)
+        # Listener, route table; a cluster and a host set each.
+        self.weir.wait_stat("http.ingress.downstream_cx_active", 0)
+        self.weir.wait_stat("server.config_versions", 2 + 2 * clusters)
+
+    @unittest.skipUnless(FULL and not sanitized(), "WEIR_FULL=1: takes a minute")
+    def test_one_endpoint_of_ten_thousand_clusters(self) -> None:
+        echoes = [EchoUpstream(self.sandbox) for _ in range(2)]
+        port = self.sandbox.free_port()
+
+        def configuration(number: int) -> Config:
+            return bootstrap([http_listener(port, [route({"prefix": "/"}, "cluster-0")])],
+                             [cluster("cluster-%d" % index, echoes[number % 2 if index == 0 else 0].port) for index in range(10_000)])
+
+        texts = [to_yaml(configuration(number)) + "\n" for number in range(2)]
+        self.start(configuration(0))
+        built, baseline = [], 0
+        rounds = 60
+        with self.load(lambda: port):
+            for number in range(1, rounds + 1):
+                with open(self.weir.config_path, "w", encoding="utf-8") as file:
+                    file.write(texts[number % 2])
+                status, body = self.post("/reload?format=json")
+                self.assertEqual(status, 200, body)
+                answer = json.loads(body)
+                self.assert_changes(answer, [("cluster", "cluster-0", "changed")])
+                built.append(answer["took_ms"]["build"] + answer["took_ms"]["apply"])
+                if number == rounds // 3:
+                    baseline = self.weir.process.resident_kib()
+        grown = self.weir.process.resident_kib() - baseline
+        print("10,000 clusters: %.1f ms from parsed to published (median), resident %d KiB, grown by %d KiB" %
+              (sorted(built)[rounds // 2], baseline, grown))
+        self.assertLess(grown, 8192)
+
+
+if __name__ == "__main__":
+    main()
