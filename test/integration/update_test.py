@@ -133,8 +133,8 @@ class ReloadEndpointTest(UpdateTestCase):
             self.assert_changes(answer, [("listener", "http", "changed")])
             self.assertEqual(answer["changes"][0]["drains"], ["chain 0"])
             self.assertTrue(answer["drains"])
-            response = connection.request(path="/text")
-            self.assertEqual(response.header("connection"), "close")
+            # The answer to the reload does not wait for the workers.
+            wait_until(lambda: connection.request(path="/text").header("connection") == "close", "the chain drains")
         self.assertEqual(fetch(self.port, "/text").header("server"), "other")
 
     def test_a_dry_run_only_says(self) -> None:
