@@ -416,15 +416,16 @@ class FilesTest(UpdateTestCase):
             next_path = self.file("next", "second %RESPONSE_CODE%\n")
             os.rename(next_path, path)
             self.weir.wait_stat("server.config_reload_success", 1)
-            self.assertEqual(connection.request().header("connection"), "close")
+            # The workers follow in their own time.
+            wait_until(lambda: connection.request().header("connection") == "close", "the chain drains")
         fetch(port)
-        lines = ["first HTTP/1.1\n", "first HTTP/1.1\n", "second 200\n"]
 
         def logged() -> list[str]:
             with open(log, encoding="utf-8") as file:
                 return file.readlines()
 
-        wait_until(lambda: logged() == lines, "the log follows the format")
+        wait_until(lambda: logged()[-1:] == ["second 200\n"], "the log follows the format")
+        self.assertEqual(set(logged()[:-1]), {"first HTTP/1.1\n"})
 
     def test_variables(self) -> None:
         port = self.sandbox.free_port()
