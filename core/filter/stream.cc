@@ -94,6 +94,14 @@ void Stream::request_trailers_arrived() {
   if (!stopped() && !replied_locally_) request_.trailers(0);
 }
 
+void*& Stream::shared(const void* key) {
+  for (Shared* at = shared_; at != nullptr; at = at->next) {
+    if (at->key == key) return at->value;
+  }
+  shared_ = arena_.make<Shared>(Shared{key, nullptr, shared_});
+  return shared_->value;
+}
+
 Resume Stream::resume_handle() {
   WEIR_ASSERT(running());
   return Resume(*this, running_.position, running_.response);

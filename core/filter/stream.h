@@ -98,6 +98,10 @@ class Stream final : private FlowControl::Reader {
     return RouteConfigs<T>(host_.route_configs(running_filter_id()));
   }
 
+  // A pointer that the filters of one kind share on this stream, to agree on something; nullptr at first. `key`: the
+  // address of something of that kind. What it points at belongs in arena().
+  void*& shared(const void* key);
+
   StreamHost& host() { return host_; }
   FlowControl& request_flow() { return request_flow_; }
   FlowControl& response_flow() { return response_flow_; }
@@ -151,6 +155,11 @@ class Stream final : private FlowControl::Reader {
     uint8_t position = 0;
     bool response = false;
   };
+  struct Shared {
+    const void* key;
+    void* value;
+    Shared* next;
+  };
 
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   uint32_t running_filter_id() const;
@@ -189,6 +198,7 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap* request_trailers_ = nullptr;
   http::HeaderMap* response_trailers_ = nullptr;
   Reply reply_;
+  Shared* shared_ = nullptr;
   FlowControl request_flow_;
   FlowControl response_flow_;
   static constexpr size_t kHeldBlocks = 4;
