@@ -98,7 +98,8 @@ class Decompressor final : public http::ContentCoder {
       if (ZSTD_isError(result)) return CodingResult::kInvalid;
       if (limit_.exceeded(in.pos - before, out.pos)) return CodingResult::kTooLarge;
       expects_more_ = result != 0;
-      if (in.pos == in.size && out.pos < out.size) return CodingResult::kOk;
+      // Called again at the end of a frame it would begin another one.
+      if (in.pos == in.size && (result == 0 || out.pos < out.size)) return CodingResult::kOk;
     }
   }
 

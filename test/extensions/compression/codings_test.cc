@@ -76,6 +76,13 @@ std::string words(size_t bytes, std::mt19937_64& random) {
   return text;
 }
 
+// Of two bytes each: what context modelling is for.
+std::string cyrillic(size_t letters, std::mt19937_64& random) {
+  std::string text;
+  for (size_t i = 0; i < letters; ++i) text += {'\xd0', static_cast<char>(0x90 + random() % 48)};
+  return text;
+}
+
 TEST(Codings, ThereAndBackInAnyPieces) {
   for_each_seed(3, [](uint64_t seed) {
     std::mt19937_64 random(seed);
@@ -164,7 +171,7 @@ template <class Proto>
 void expect_other_bytes(const std::string& base, std::initializer_list<const char*> changes,
                         const ContentCoding& back) {
   std::mt19937_64 random(7);
-  std::string text = words(300000, random);
+  std::string text = words(300000, random) + cyrillic(50000, random);
   std::string usual = run(*coding_of<Proto>(base)->make_coder(), text, 1000).text;
   for (const char* change : changes) {
     std::string coded = run(*coding_of<Proto>(base + change)->make_coder(), text, 1000).text;
