@@ -122,6 +122,11 @@ void Stream::inject_data(size_t position, bool response, Slices& data) {
   data.clear();
 }
 
+void Stream::pass_on(size_t position, bool response, Slices& data) {
+  if (!stopped() && (response || !replied_locally_)) (response ? response_ : request_).pass_on_paused(position, data);
+  data.clear();
+}
+
 void Stream::resume(size_t position, bool response) {
   if (stopped() || (!response && replied_locally_)) return;
   (response ? response_ : request_).resume(position);

@@ -166,6 +166,7 @@ class Stream final : private FlowControl::Reader {
   size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
   void inject_data(size_t position, bool response, Slices& data);
+  void pass_on(size_t position, bool response, Slices& data);
   Action reply(const Reply& reply);
   void send_pending_reply();
   // For the directions: what leaves at the far end, and limits.
@@ -215,6 +216,10 @@ class Stream final : private FlowControl::Reader {
 
 inline void Resume::inject_data(Slices& data) {
   if (stream_ != nullptr) stream_->inject_data(position_, response_, data);
+}
+
+inline void Resume::pass_on(Slices& data) {
+  if (stream_ != nullptr) stream_->pass_on(position_, response_, data);
 }
 
 inline void Resume::resume() {

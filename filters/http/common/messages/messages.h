@@ -6,11 +6,15 @@
 #include <vector>
 
 #include "core/filter/factory.h"
+#include "core/match/header_matcher.h"
 #include "core/match/string_matcher.h"
 #include "core/runtime/runtime.h"
 
 namespace envoy::config::core::v3 {
 class RuntimeFractionalPercent;
+}
+namespace envoy::config::route::v3 {
+class HeaderMatcher;
 }
 namespace envoy::type::matcher::v3 {
 class StringMatcher;
@@ -23,6 +27,8 @@ namespace weir::filters::common {
 
 // No value: a fault was reported.
 std::optional<match::StringMatcher> read_string_matcher(const envoy::type::matcher::v3::StringMatcher& proto,
+                                                        filter::FactoryScope& scope, std::string_view field);
+std::optional<match::HeaderMatcher> read_header_matcher(const envoy::config::route::v3::HeaderMatcher& proto,
                                                         filter::FactoryScope& scope, std::string_view field);
 template <class Protos>
 std::vector<match::StringMatcher> read_string_matchers(const Protos& protos, filter::FactoryScope& scope,
