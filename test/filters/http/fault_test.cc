@@ -54,7 +54,7 @@ struct Fault {
   // The status that the client gets, with the gRPC status if there is one; "passed" if the upstream was asked.
   std::string status(const Headers& more = {}) {
     auto harness = start(more);
-    harness->run(50ms);
+    harness->run(400ms);
     if (harness->request().has_headers) return "passed";
     EXPECT_EQ(harness->details(), "fault_filter_abort");
     const Message& response = harness->response();
