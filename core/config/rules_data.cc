@@ -557,6 +557,20 @@ constexpr RuleRow kRows[] = {
     {"window_bits", Check::kAtLeast, kWhole, 9},
     {"chunk_size", Check::kAtMost, kWhole, 65536},
     {"chunk_size", Check::kAtLeast, kWhole, 4096},
+    // envoy/extensions/compression/gzip/decompressor/v3/gzip.proto
+    {"envoy.extensions.compression.gzip.decompressor.v3.Gzip", Check::kMessage},
+    {"window_bits", Check::kAtMost, kWhole, 15},
+    {"window_bits", Check::kAtLeast, kWhole, 9},
+    {"chunk_size", Check::kAtMost, kWhole, 65536},
+    {"chunk_size", Check::kAtLeast, kWhole, 4096},
+    {"max_inflate_ratio", Check::kAtMost, kWhole, 1032},
+    {"max_inflate_ratio", Check::kAtLeast, kWhole, 1},
+    // envoy/extensions/filters/http/csrf/v3/csrf.proto
+    {"envoy.extensions.filters.http.csrf.v3.CsrfPolicy", Check::kMessage},
+    {"filter_enabled", Check::kRequired},
+    // envoy/extensions/filters/http/decompressor/v3/decompressor.proto
+    {"envoy.extensions.filters.http.decompressor.v3.Decompressor", Check::kMessage},
+    {"decompressor_library", Check::kRequired},
     // envoy/extensions/compression/brotli/compressor/v3/brotli.proto
     {"envoy.extensions.compression.brotli.compressor.v3.Brotli", Check::kMessage},
     {"quality", Check::kAtMost, kWhole, 11},

@@ -92,6 +92,23 @@ void Direction::inject_paused(size_t position, Slices& data) {
   update_flow();
 }
 
+void Direction::pass_on_paused(size_t position, Slices& data) {
+  size_t step = step_of(position);
+  bool paused = is_held(step) && holds_[step]->paused;
+  if (!paused && stream_.answered_locally()) return;  // the answer has taken the place of what the filter held
+  if (WEIR_BUG(!paused || holds_[step]->headers_held || hook_ != Hook::kNone)) {
+    stream_.abort("filter_passed_out_of_place");
+    return;
+  }
+  Hold& at = *holds_[step];
+  waiting_bytes_ -= at.held.size();
+  Slices passed;
+  passed.append_all(at.held);
+  passed.append_all(data);
+  update_flow();
+  if (!passed.empty()) this->data(step + 1, passed, false);
+}
+
 void Direction::drop_waiting() {
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
     Hold*& at = holds_[last(rest)];

@@ -47,6 +47,8 @@ class Direction {
   void inject(Slices& data);
   // Bytes behind those that the paused filter at this position holds.
   void inject_paused(size_t position, Slices& data);
+  // The same, and all that it holds moves on while it stays paused.
+  void pass_on_paused(size_t position, Slices& data);
   // Steps entered so far: the first step that has not seen the headers.
   size_t entered() const { return hook_ == Hook::kHeaders ? step() + 1 : entered_; }
   // Forgets what waits (a local reply replaces it, or the stream is over).

@@ -94,6 +94,9 @@ class Resume {
   // Adds bytes behind those that the filter left in `data` when it paused (see above). Not within the hook that pauses.
   // Empties `data`.
   void inject_data(Slices& data);
+  // Sends what the filter left in `data` when it paused, and then these bytes, to the following filters, and stays
+  // paused. Not within a hook of this direction, and not before headers that the pause holds back. Empties `data`.
+  void pass_on(Slices& data);
   void cancel() { stream_ = nullptr; }
 
  private:

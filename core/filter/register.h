@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/filter/registry.h"
+#include "core/runtime/runtime.h"
 
 namespace weir::filter {
 
@@ -103,6 +104,43 @@ HttpFilterDescriptor describe_http_filter(std::string_view name) {
     d.make_route_config = internal::config_maker<typename F::RouteConfig>();
   }
   return d;
+}
+
+// What a RuntimeFeatureFlag says.
+template <class RuntimeFeatureFlag>
+runtime::RuntimeFlag runtime_flag(const RuntimeFeatureFlag& proto) {
+  return {proto.default_value().value(), runtime::Key(proto.runtime_key())};
+}
+
+// A plugin of a smaller kind. `Config::from_proto` returns a pointer to the interface of the kind.
+template <class Config>
+ExtensionDescriptor describe_extension(std::string_view kind, std::string_view name) {
+  return {kind, name, internal::ProtoOf<Config>::descriptor()->full_name(), internal::config_maker<Config>()};
+}
+
+// The plugin of `kind` that a TypedExtensionConfig names, as the interface T of that kind; nullptr after an error was
+// reported. `field`: where it stands below the scope's message.
+template <class T, class TypedExtensionConfig>
+std::shared_ptr<const T> make_extension(std::string_view kind, const TypedExtensionConfig& proto, FactoryScope& scope,
+                                        std::string_view field) {
+  FactoryScope below = scope.below(std::string(field) + ".typed_config");
+  auto message = scope.report().unpack(proto.typed_config(), below.path());
+  if (message == nullptr) return nullptr;
+  const ExtensionDescriptor* descriptor = scope.registry().extension(message->GetTypeName());
+  if (descriptor == nullptr || descriptor->kind != kind) {
+    std::string known;
+    for (const Registry::Listed& each : scope.registry().list()) {
+      if (each.kind == kind) known += (known.empty() ? "" : ", ") + std::string(each.type);
+    }
+    below.error("", message->GetTypeName() + " is not a " + std::string(kind) + " of this build; there are: " + known);
+    return nullptr;
+  }
+  auto made = descriptor->make_config(*message, below);
+  if (!made.ok()) {
+    below.error("", message_of(made.status()));
+    return nullptr;
+  }
+  return std::static_pointer_cast<const T>(*made);
 }
 
 }  // namespace weir::filter

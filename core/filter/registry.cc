@@ -39,6 +39,13 @@ RegistryBuilder& RegistryBuilder::add(AccessLoggerDescriptor descriptor) {
   return *this;
 }
 
+RegistryBuilder& RegistryBuilder::add(ExtensionDescriptor descriptor) {
+  auto shared = std::make_shared<const ExtensionDescriptor>(std::move(descriptor));
+  registry_.list_.push_back({shared->kind, shared->name, shared->type});
+  registry_.extensions_.emplace(shared->type, std::move(shared));
+  return *this;
+}
+
 RegistryBuilder& RegistryBuilder::add(std::shared_ptr<const lb::PolicyDescriptor> descriptor, std::string_view name,
                                       std::string_view type) {
   registry_.list_.push_back({"load_balancer", name, type});

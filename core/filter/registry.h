@@ -65,6 +65,15 @@ struct AccessLoggerDescriptor {
       make_logger;
 };
 
+// A plugin of one of the smaller kinds, which other plugins use: "compressor_library", ... What make_config returns
+// points at the interface of that kind, which is said where the interface is.
+struct ExtensionDescriptor {
+  std::string_view kind;
+  std::string_view name;
+  std::string_view type;
+  MakeConfig make_config;
+};
+
 class RegistryBuilder;
 
 // "type.googleapis.com/a.B" -> "a.B": what plugins are registered by.
@@ -79,6 +88,7 @@ class Registry {
   const NetworkFilterDescriptor* network_filter(std::string_view type) const { return find(network_filters_, type); }
   const ListenerFilterDescriptor* listener_filter(std::string_view type) const { return find(listener_filters_, type); }
   const AccessLoggerDescriptor* access_logger(std::string_view type) const { return find(access_loggers_, type); }
+  const ExtensionDescriptor* extension(std::string_view type) const { return find(extensions_, type); }
   const lb::PolicyDescriptor* lb_policy(std::string_view type) const { return find(lb_policies_, type); }
   // "http_filter", "envoy.filters.http.buffer", "envoy.extensions...": what --list-extensions prints.
   struct Listed {
@@ -103,6 +113,7 @@ class Registry {
   Map<std::shared_ptr<const NetworkFilterDescriptor>> network_filters_;
   Map<std::shared_ptr<const ListenerFilterDescriptor>> listener_filters_;
   Map<std::shared_ptr<const AccessLoggerDescriptor>> access_loggers_;
+  Map<std::shared_ptr<const ExtensionDescriptor>> extensions_;
   Map<std::shared_ptr<const lb::PolicyDescriptor>> lb_policies_;
   std::vector<Listed> list_;
 };
@@ -113,6 +124,7 @@ class RegistryBuilder {
   RegistryBuilder& add(NetworkFilterDescriptor descriptor);
   RegistryBuilder& add(ListenerFilterDescriptor descriptor);
   RegistryBuilder& add(AccessLoggerDescriptor descriptor);
+  RegistryBuilder& add(ExtensionDescriptor descriptor);
   RegistryBuilder& add(std::shared_ptr<const lb::PolicyDescriptor> descriptor, std::string_view name,
                        std::string_view type);
   Registry build() { return std::move(registry_); }

@@ -92,6 +92,14 @@ void Stream::request_trailers_arrived() {
   if (!stopped() && !replied_locally_) request_.trailers(0);
 }
 
+void*& Stream::shared(const void* key) {
+  for (Shared* at = shared_; at != nullptr; at = at->next) {
+    if (at->key == key) return at->value;
+  }
+  shared_ = arena_.make<Shared>(Shared{key, nullptr, shared_});
+  return shared_->value;
+}
+
 Resume Stream::resume_handle() {
   WEIR_ASSERT(running());
   return Resume(*this, static_cast<uint8_t>(running_->running_position()), running_->is_response());
@@ -110,6 +118,11 @@ void Stream::inject_data(Slices& data) {
 
 void Stream::inject_data(size_t position, bool response, Slices& data) {
   if (!stopped() && (response || !replied_locally_)) (response ? response_ : request_).inject_paused(position, data);
+  data.clear();
+}
+
+void Stream::pass_on(size_t position, bool response, Slices& data) {
+  if (!stopped() && (response || !replied_locally_)) (response ? response_ : request_).pass_on_paused(position, data);
   data.clear();
 }
 

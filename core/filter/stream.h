@@ -100,6 +100,10 @@ class Stream final : private FlowControl::Reader {
     return RouteConfigs<T>(host_.route_configs(running_filter_id()));
   }
 
+  // A pointer that the filters of one kind share on this stream, to agree on something; nullptr at first. `key`: the
+  // address of something of that kind. What it points at belongs in arena().
+  void*& shared(const void* key);
+
   StreamHost& host() { return host_; }
   FlowControl& request_flow() { return request_flow_; }
   FlowControl& response_flow() { return response_flow_; }
@@ -149,6 +153,12 @@ class Stream final : private FlowControl::Reader {
     const void* user = nullptr;
     size_t from = 0;  // the first step of the response's way that may see it
   };
+  struct Shared {
+    const void* key;
+    void* value;
+    Shared* next;
+  };
+
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
   size_t running_position() const {
     return running_ != nullptr ? running_->running_position()
@@ -158,6 +168,7 @@ class Stream final : private FlowControl::Reader {
   size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
   void inject_data(size_t position, bool response, Slices& data);
+  void pass_on(size_t position, bool response, Slices& data);
   Action reply(const Reply& reply);
   void send_pending_reply();
   // For the directions: what leaves at the far end, and limits.
@@ -192,6 +203,7 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap* request_trailers_ = nullptr;
   http::HeaderMap* response_trailers_ = nullptr;
   Reply reply_;
+  Shared* shared_ = nullptr;
   FlowControl request_flow_;
   FlowControl response_flow_;
   static constexpr size_t kHeldBlocks = 4;
@@ -208,6 +220,10 @@ class Stream final : private FlowControl::Reader {
 
 inline void Resume::inject_data(Slices& data) {
   if (stream_ != nullptr) stream_->inject_data(position_, response_, data);
+}
+
+inline void Resume::pass_on(Slices& data) {
+  if (stream_ != nullptr) stream_->pass_on(position_, response_, data);
 }
 
 inline void Resume::resume() {

@@ -76,6 +76,32 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual([seen.header(name) for name in ("host", "x-client-ip", "x-was-old", "x-internal-token")],
                          ["backend.internal", "127.0.0.1", "yes", None])
 
+    def test_compression(self) -> None:
+        self.start("compression", upstreams=1)
+
+        def coding(path: str, accept: str, size: int = 1000, content_type: str = "text/html") -> str | None:
+            return fetch(self.port, path, headers=[
+                ("accept-encoding", accept), ("x-test-size", str(size)),
+                ("x-test-header", "content-type=" + content_type)]).header("content-encoding")
+
+        self.assertEqual([coding("/", "gzip, deflate, br"), coding("/", "gzip"), coding("/", "identity")], ["br", "gzip", None])
+        self.assertEqual([coding("/", "br", content_type="image/png"), coding("/", "br", size=100), coding("/downloads/x", "br")],
+                         [None, None, None])
+
+    def test_cross_origin(self) -> None:
+        self.start("cross-origin", upstreams=1)
+
+        def call(method: str, origin: str, **headers: str) -> tuple[int, str | None]:
+            response = fetch(self.port, method=method, headers=[("origin", origin), *headers.items()])
+            return response.status, response.header("access-control-allow-origin")
+
+        for origin in ("https://app.example", "https://eu.app.example"):
+            self.assertEqual(call("GET", origin), (200, origin))
+            self.assertEqual(call("POST", origin), (200, origin))
+            self.assertEqual(call("OPTIONS", origin, **{"access-control-request-method": "PUT"}), (200, origin))
+        self.assertEqual(call("GET", "https://evil.example"), (200, None))
+        self.assertEqual(call("POST", "https://evil.example"), (403, None))
+
     def test_weighted_canary(self) -> None:
         self.start("weighted-canary", upstreams=2)
         self.assertIn('"server": "10002"', fetch(self.port, headers=[("x-version", "canary")]).text)

@@ -250,7 +250,8 @@ class FiltersTest(WeirTestCase):
         mark = {"name": "mark", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [set_header("x-mark", "on")]}}}
         sleeping = {"name": "sleeping", "disabled": True, "typed_config": {
             "@type": MUTATION, "mutations": {"response_mutations": [set_header("x-sleeping", "awake")]}}}
-        unknown = {"name": "cors", "is_optional": True, "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.cors.v3.Cors"}}
+        unknown = {"name": "unknown", "is_optional": True, "typed_config": {
+            "@type": _TYPE + "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"}}
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
             cls.port, route_config={"typed_per_filter_config": level("table")},
             virtual_hosts=[

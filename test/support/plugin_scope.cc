@@ -1,5 +1,6 @@
 #include "test/support/plugin_scope.h"
 
+#include <google/protobuf/any.pb.h>
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
@@ -43,6 +44,29 @@ std::shared_ptr<const void> PluginScope::route_config(const google::protobuf::Me
   auto made = descriptor->make_route_config(config, scope_);
   if (!made.ok()) errors_.push_back(": " + message_of(made.status()));
   return made.ok() ? *made : nullptr;
+}
+
+std::shared_ptr<const void> PluginScope::extension(const google::protobuf::Message& config) {
+  const filter::ExtensionDescriptor* descriptor = registry().extension(config.GetTypeName());
+  WEIR_CHECK(descriptor != nullptr);
+  auto made = descriptor->make_config(config, scope_);
+  if (made.ok()) return std::move(*made);
+  error("", message_of(made.status()));
+  return nullptr;
+}
+
+std::unique_ptr<google::protobuf::Message> PluginScope::unpack(const google::protobuf::Any& any,
+                                                               const std::string& path) {
+  std::string name = any.type_url().substr(any.type_url().rfind('/') + 1);
+  const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+  if (type == nullptr) {
+    error(path, "unknown type " + name);
+    return nullptr;
+  }
+  std::unique_ptr<google::protobuf::Message> message(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  WEIR_CHECK(message->ParseFromString(any.value()));
+  return message;
 }
 
 }  // namespace weir::test

@@ -28,15 +28,15 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
   // The per-route configuration that this message is.
   std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
+  // What the plugin of a smaller kind that this message configures is made of; a pointer to the kind's interface.
+  std::shared_ptr<const void> extension(const google::protobuf::Message& config);
 
  private:
   void error(const std::string& path, const std::string& message) override { errors_.push_back(path + ": " + message); }
   void warning(const std::string& path, const std::string& message) override {
     warnings_.push_back(path + ": " + message);
   }
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
-    return nullptr;
-  }
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
   bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
     return false;
   }

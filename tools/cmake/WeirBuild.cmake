@@ -55,9 +55,17 @@ add_library(weir_dep_yaml INTERFACE)
 target_link_libraries(weir_dep_yaml INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libyaml.a)
 add_library(weir_dep_re2 INTERFACE)
 target_link_libraries(weir_dep_re2 INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libre2.a Threads::Threads)
+add_library(weir_dep_zlib INTERFACE)
+target_link_libraries(weir_dep_zlib INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libz.a)
+add_library(weir_dep_brotli INTERFACE)
+target_link_libraries(weir_dep_brotli INTERFACE
+  /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libbrotlienc.a /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libbrotlidec.a
+  /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libbrotlicommon.a m)
+add_library(weir_dep_zstd INTERFACE)
+target_link_libraries(weir_dep_zstd INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libzstd.a Threads::Threads)
 add_library(weir_dep_protobuf INTERFACE)
 target_link_libraries(weir_dep_protobuf INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libprotobuf.a
-  /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libz.a Threads::Threads)
+  weir_dep_zlib Threads::Threads)
 if(WEIR_SANITIZE MATCHES "thread")
   # protobuf's headers lay maps out differently under TSan, but Debian's library was built without it.
   target_compile_options(weir_dep_protobuf INTERFACE -U__SANITIZE_THREAD__)

@@ -4,6 +4,7 @@
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
+#include "filters/http/common/messages/messages.h"
 
 namespace weir::filters::header_mutation {
 namespace pb = envoy::extensions::filters::http::header_mutation::v3;
@@ -39,44 +40,6 @@ void read_name(std::string_view text, filter::FactoryScope& scope, std::string_v
   mutation.name = http::HeaderName(text);
 }
 
-void read_matcher(const envoy::type::matcher::v3::StringMatcher& proto, filter::FactoryScope& scope,
-                  Mutation& mutation) {
-  using Kind = match::StringMatcherSpec::Kind;
-  match::StringMatcherSpec spec;
-  spec.ignore_case = proto.ignore_case();
-  switch (proto.match_pattern_case()) {
-    case envoy::type::matcher::v3::StringMatcher::kExact:
-      spec.kind = Kind::kExact;
-      spec.text = proto.exact();
-      break;
-    case envoy::type::matcher::v3::StringMatcher::kPrefix:
-      spec.kind = Kind::kPrefix;
-      spec.text = proto.prefix();
-      break;
-    case envoy::type::matcher::v3::StringMatcher::kSuffix:
-      spec.kind = Kind::kSuffix;
-      spec.text = proto.suffix();
-      break;
-    case envoy::type::matcher::v3::StringMatcher::kContains:
-      spec.kind = Kind::kContains;
-      spec.text = proto.contains();
-      break;
-    case envoy::type::matcher::v3::StringMatcher::kSafeRegex:
-      spec.kind = Kind::kRegex;
-      spec.text = proto.safe_regex().regex();
-      break;
-    default:
-      scope.error("remove_on_match.key_matcher", "one of exact, prefix, suffix, contains, safe_regex must be set");
-      return;
-  }
-  auto matcher = match::StringMatcher::build(std::move(spec));
-  if (!matcher.ok()) {
-    scope.error("remove_on_match.key_matcher", message_of(matcher.status()));
-    return;
-  }
-  mutation.matcher = std::make_unique<const match::StringMatcher>(std::move(*matcher));
-}
-
 std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& scope, std::string_view field) {
   std::vector<Mutation> mutations;
   for (int i = 0; i < list.size(); ++i) {
@@ -87,7 +50,9 @@ std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& 
       read_name(proto.remove(), here, "remove", mutation);
     } else if (proto.has_remove_on_match()) {
       mutation.kind = Mutation::Kind::kRemoveMatching;
-      read_matcher(proto.remove_on_match().key_matcher(), here, mutation);
+      auto matcher =
+          common::read_string_matcher(proto.remove_on_match().key_matcher(), here, "remove_on_match.key_matcher");
+      if (matcher) mutation.matcher = std::make_unique<const match::StringMatcher>(std::move(*matcher));
     } else if (proto.has_append()) {
       const Option& option = proto.append();
       mutation.kind = kind_of(option);

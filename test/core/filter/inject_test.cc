@@ -220,5 +220,44 @@ TEST(Inject, AfterTheStreamWasAnswered) {
   }
 }
 
+// A filter that lets a body through in parts while it stays paused.
+TEST(Inject, PassedOnWhilePaused) {
+  for (bool trailers : {true, false}) {
+    auto functions = std::make_shared<Functions>();
+    filter::Resume paused;
+    functions->response_data = [&](filter::Stream& stream, Slices&, bool) {
+      paused = stream.resume_handle();
+      return Action::kPause;
+    };
+    auto pass_on = [&](FilterHarness& harness, std::string_view text) {
+      Slices bytes;
+      bytes.append_copy(text, harness.lane().lane().blocks());
+      paused.pass_on(bytes);
+      EXPECT_TRUE(bytes.empty());
+    };
+    auto around = make_script();
+    FilterHarness harness({scripted(around), functions_entry(functions), scripted(around)});
+    harness.send_headers({{":method", "GET"}}, true);
+    harness.run(5ms);
+    harness.respond_headers({{":status", "200"}});
+    harness.respond_data("abc", !trailers);
+    if (trailers) harness.respond_trailers({{"x-end", "p"}});
+    harness.run(5ms);
+    EXPECT_EQ(harness.response().body, "");
+    pass_on(harness, "d");  // behind what the hook left
+    EXPECT_EQ(harness.response().body, "abcd");
+    pass_on(harness, "");
+    pass_on(harness, "ef");
+    EXPECT_EQ(harness.response().body, "abcdef");
+    EXPECT_FALSE(harness.response().ended);
+    paused.resume();
+    harness.run(5ms);
+    EXPECT_TRUE(harness.response().ended);
+    EXPECT_EQ(harness.response().body, "abcdef");
+    EXPECT_EQ(harness.response().has_trailers, trailers);
+    EXPECT_EQ(harness.violations(), std::vector<std::string>{});
+  }
+}
+
 }  // namespace
 }  // namespace weir::test
