@@ -23,6 +23,7 @@ struct EndpointSpec {
   uint32_t priority = 0;
   lb::Health health = lb::Health::kHealthy;
   std::string region, zone, sub_zone;
+  std::shared_ptr<const stream::StaticMetadata> metadata;
 };
 
 struct ClusterTranslation {

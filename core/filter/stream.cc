@@ -25,6 +25,21 @@ Stream::~Stream() {
     rest &= ~(uint64_t{1} << position);
     filter(position).~HttpFilter();
   }
+  if (info_.filter_state != nullptr) [[unlikely]]
+    info_.filter_state->~FilterState();
+}
+
+stream::Metadata& Stream::dynamic_metadata() {
+  if (info_.metadata == nullptr) info_.metadata = arena_.make<stream::Metadata>(arena_);
+  return *info_.metadata;
+}
+
+stream::FilterState& Stream::filter_state() {
+  if (info_.filter_state == nullptr) {
+    info_.connection = host_.connection_info();
+    info_.filter_state = arena_.make<stream::FilterState>(arena_, info_.connection);
+  }
+  return *info_.filter_state;
 }
 
 void Stream::hold(BlockRef block) {

@@ -10,6 +10,7 @@
 
 #include "core/net/address.h"
 #include "core/stats/store.h"
+#include "core/stream/metadata.h"
 
 namespace weir::lb {
 
@@ -84,6 +85,7 @@ struct HostEntry {
   uint32_t priority = 0;
   Health health = Health::kHealthy;
   std::string region, zone, sub_zone;
+  std::shared_ptr<const stream::StaticMetadata> metadata = nullptr;  // of the endpoint; null: none
 };
 
 }  // namespace weir::lb

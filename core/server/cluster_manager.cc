@@ -104,6 +104,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
     member.region = endpoint.region;
     member.zone = endpoint.zone;
     member.sub_zone = endpoint.sub_zone;
+    member.metadata = endpoint.metadata;
     members.push_back(std::move(member));
   }
   entry.hosts = std::move(hosts);
