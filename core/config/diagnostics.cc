@@ -211,6 +211,10 @@ std::string Diagnostics::json() const {
       out += std::string(", \"") + name + "\": ";
       append_json(out, value);
     }
+    if (!item->rule.empty()) {
+      out += ", \"rule\": ";
+      append_json(out, item->rule);
+    }
     out += "}";
   }
   return out + "\n]\n";

@@ -21,6 +21,7 @@ struct Diagnostic {
   std::string found;    // what the file says, shortened; empty when it may be a secret
   std::string allowed;  // what it may say
   std::string hint;     // what to do about it
+  std::string rule;     // of weir lint; empty: found otherwise
 };
 
 class Diagnostics {

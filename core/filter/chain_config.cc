@@ -24,10 +24,12 @@ Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vecto
       return invalid(place + ": " + entries[i].name +
                      " is not terminal; the last filter must be (usually envoy.filters.http.router)");
     }
-    uint64_t bit = uint64_t{1} << i;
-    uint64_t back = uint64_t{1} << (last - i);
+    uint64_t bit = filter_bit(i);
+    uint64_t back = filter_bit(last - i);
     Place at;
     chain->bytes_ = (chain->bytes_ + descriptor.alignment - 1) / descriptor.alignment * descriptor.alignment;
+    at.construct = descriptor.construct;
+    at.config = entries[i].config.get();
     at.offset = chain->bytes_;
     chain->bytes_ += descriptor.size;
     chain->alignment_ = std::max(chain->alignment_, descriptor.alignment);
@@ -38,6 +40,7 @@ Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vecto
     if (descriptor.hooks & kResponseData) chain->response_.data |= back;
     if (descriptor.hooks & kResponseTrailers) chain->response_.trailers |= back;
     if (descriptor.hooks & kComplete) chain->complete_ |= bit;
+    if (descriptor.destroy != nullptr) chain->destroy_ |= bit;
     if (!entries[i].disabled) chain->enabled_ |= bit;
     if (descriptor.request_body != nullptr) {
       BodyMode mode = descriptor.request_body(entries[i].config.get());
@@ -50,7 +53,9 @@ Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vecto
       at.response_limit = mode.limit;
     }
     chain->places_.push_back(at);
+    chain->request_offsets_.push_back(at.offset);
   }
+  chain->response_offsets_.assign(chain->request_offsets_.rbegin(), chain->request_offsets_.rend());
   chain->entries_ = std::move(entries);
   return std::shared_ptr<const HttpChainConfig>(std::move(chain));
 }

@@ -13,6 +13,11 @@ namespace weir::filter {
 
 struct HttpFilterDescriptor;
 
+// Sets of filters are masks in which the first one is the highest bit: whether the next one belongs to it is then the
+// sign of what is left of the mask, the cheapest question there is.
+constexpr uint64_t filter_bit(size_t number) { return (uint64_t{1} << 63) >> number; }
+constexpr bool has_first(uint64_t mask) { return static_cast<int64_t>(mask) < 0; }
+
 // One entry of `http_filters`.
 struct HttpFilterEntry {
   const HttpFilterDescriptor* descriptor = nullptr;
@@ -32,10 +37,12 @@ class HttpChainConfig {
   const HttpFilterEntry& entry(size_t position) const { return entries_[position]; }
   // Positions of filters that are on unless a route says otherwise, and all positions.
   uint64_t enabled_mask() const { return enabled_; }
-  uint64_t all_mask() const { return entries_.size() == 64 ? ~uint64_t{0} : (uint64_t{1} << entries_.size()) - 1; }
+  uint64_t all_mask() const { return ~uint64_t{0} << (kMaxFilters - entries_.size()); }
   uint64_t complete_mask() const { return complete_; }
+  // Positions of filters that have something to destroy.
+  uint64_t destroy_mask() const { return destroy_; }
 
-  // What one direction visits. Bits are steps of travel: bit 0 is the filter visited first.
+  // What one direction visits, by steps of travel.
   struct Route {
     uint64_t headers = 0;
     uint64_t data = 0;
@@ -48,21 +55,30 @@ class HttpChainConfig {
     return response ? places_[position].response_limit : places_[position].request_limit;
   }
 
-  uint32_t offset(size_t position) const { return places_[position].offset; }
-  uint32_t bytes() const { return bytes_; }
-  uint32_t alignment() const { return alignment_; }
-
- private:
+  // How a filter is made: at `memory` + offset.
   struct Place {
+    HttpFilter* (*construct)(void* memory, const void* config) = nullptr;
+    const void* config = nullptr;
     uint32_t offset = 0;
     uint32_t request_limit = 0;
     uint32_t response_limit = 0;
   };
+  const Place* places() const { return places_.data(); }
+  uint32_t offset(size_t position) const { return places_[position].offset; }
+  // The same by steps of travel.
+  const uint32_t* offsets(bool response) const { return (response ? response_offsets_ : request_offsets_).data(); }
+  uint32_t bytes() const { return bytes_; }
+  uint32_t alignment() const { return alignment_; }
+
+ private:
   std::vector<HttpFilterEntry> entries_;
   std::vector<Place> places_;
+  std::vector<uint32_t> request_offsets_;
+  std::vector<uint32_t> response_offsets_;
   Route request_;
   Route response_;
   uint64_t complete_ = 0;
+  uint64_t destroy_ = 0;
   uint64_t enabled_ = 0;
   uint32_t bytes_ = 0;
   uint32_t alignment_ = 16;

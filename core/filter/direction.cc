@@ -1,6 +1,7 @@
 #include "core/filter/direction.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/filter/stream.h"
 
@@ -9,13 +10,17 @@ namespace {
 
 uint64_t reversed(uint64_t mask, size_t size) {
   uint64_t result = 0;
-  for (; mask != 0; mask &= mask - 1) result |= uint64_t{1} << (size - 1 - static_cast<size_t>(__builtin_ctzll(mask)));
+  for (size_t i = 0; i < size; ++i) {
+    if ((mask & filter_bit(i)) != 0) result |= filter_bit(size - 1 - i);
+  }
   return result;
 }
 
 // The bits of `mask` from `from` on.
-uint64_t from_step(uint64_t mask, size_t from) { return from < 64 ? (mask >> from) << from : 0; }
-size_t lowest(uint64_t mask) { return static_cast<size_t>(__builtin_ctzll(mask)); }
+uint64_t from_step(uint64_t mask, size_t from) { return from < 64 ? (mask << from) >> from : 0; }
+unsigned first(uint64_t mask) { return static_cast<unsigned>(__builtin_clzll(mask)); }
+unsigned last(uint64_t mask) { return 63 - static_cast<unsigned>(__builtin_ctzll(mask)); }
+uint64_t all_before_first(uint64_t mask) { return mask == 0 ? ~uint64_t{0} : ~(~uint64_t{0} >> first(mask)); }
 
 }  // namespace
 
@@ -30,7 +35,8 @@ void Direction::set_chain(const HttpChainConfig& chain, uint64_t made) {
   chain_ = &chain;
   const HttpChainConfig::Route& route = response_ ? chain.response_route() : chain.request_route();
   uint64_t mine = made == chain.all_mask() || !response_ ? made : reversed(made, chain.size());
-  headers_mask_ = route.headers & mine;
+  offsets_ = chain.offsets(response_);
+  headers_mask_ = (route.headers | route.whole_body) & mine;
   data_mask_ = route.data & mine;
   trailers_mask_ = route.trailers & mine;
   whole_mask_ = route.whole_body & mine;
@@ -43,7 +49,8 @@ Direction::Hold& Direction::hold(size_t step) {
     std::fill(holds_, holds_ + count, nullptr);
   }
   if (holds_[step] == nullptr) holds_[step] = stream_.arena().make<Hold>();
-  held_ |= uint64_t{1} << step;
+  held_ |= filter_bit(step);
+  interrupted_ = kInterrupted;
   return *holds_[step];
 }
 
@@ -57,11 +64,11 @@ FlowControl& Direction::flow() { return response_ ? stream_.response_flow() : st
 
 void Direction::inject(Slices& data) {
   if (data.empty()) return;
-  if (WEIR_BUG(hook_ == kNoHook || (hook_ & kTrailersHook) == 0)) {
+  if (WEIR_BUG(hook_ != Hook::kTrailers)) {
     stream_.abort("filter_injected_out_of_place");
     return;
   }
-  Hold& at = hold(hook_ & kStepBits);
+  Hold& at = hold(step());
   waiting_bytes_ += data.size();
   at.held.append_all(data);
 }
@@ -87,7 +94,7 @@ void Direction::inject_paused(size_t position, Slices& data) {
 
 void Direction::drop_waiting() {
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
-    Hold*& at = holds_[lowest(rest)];
+    Hold*& at = holds_[last(rest)];
     at->~Hold();
     at = nullptr;
   }
@@ -97,20 +104,52 @@ void Direction::drop_waiting() {
   flow().unblock(FlowReason::kChainBuffer);
 }
 
-// Around every hook: whose it is, and what comes of its verdict.
+Direction::Steps Direction::steps_of(uint64_t mask, size_t from) const {
+  return {offsets_ + from, from < 64 ? mask << from : 0};
+}
+
+inline void Direction::Steps::skip_to_first() {
+  unsigned skipped = first(rest);
+  at += skipped;
+  rest <<= skipped;
+}
+
+// The way through all filters of a chain is this loop, so that each of them costs little more than its call.
 template <class Call>
-Direction::Verdict Direction::run(uint16_t hook, Call call) {
-  WEIR_ASSERT(hook_ == kNoHook);
-  size_t step = hook & kStepBits;
-  size_t position = position_of(step);
-  Stream::Running outer = stream_.running_;
-  stream_.running_ = {static_cast<uint8_t>(position), response_};
+[[gnu::always_inline]] inline Direction::Verdict Direction::run(Hook hook, Steps& left, Call call) {
+  WEIR_ASSERT(hook_ == Hook::kNone && left.rest != 0);
+  Stream& stream = stream_;
+  Direction* outer = std::exchange(stream.running_, this);
   hook_ = hook;
-  Action action = call(stream_.filter(position));
-  bool resumed = (hook_ & kResumed) != 0;
-  hook_ = kNoHook;
-  stream_.running_ = outer;
-  if (stream_.stopped()) [[unlikely]] {
+  Steps steps = left;
+  uint8_t outcome = 0;
+  if (!has_first(steps.rest)) steps.skip_to_first();
+  while (true) {
+    at_ = steps.at;
+    outcome = static_cast<uint8_t>(call(*reinterpret_cast<HttpFilter*>(stream.filters_ + *steps.at)));
+    outcome |= interrupted_;
+    if (outcome != 0) [[unlikely]]
+      break;
+    ++steps.at;
+    steps.rest <<= 1;
+    if (has_first(steps.rest)) continue;
+    if (steps.rest == 0) break;
+    steps.skip_to_first();
+  }
+  hook_ = Hook::kNone;
+  stream.running_ = outer;
+  if (outcome == 0) [[likely]]
+    return Verdict::kThrough;
+  left = {steps.at + 1, steps.rest << 1};
+  if (hook == Hook::kHeaders) entered_ = static_cast<uint8_t>(step() + 1);
+  return verdict_of(static_cast<Action>(outcome & ~kInterrupted));
+}
+
+// What comes of a hook that has returned something else than kContinue, or interrupted the way.
+Direction::Verdict Direction::verdict_of(Action action) {
+  set_stopped(stream_.stopped());
+  const bool resumed_itself = std::exchange(resumed_itself_, false);
+  if (interrupted_ != 0) {
     stream_.send_pending_reply();
     return Verdict::kStop;
   }
@@ -118,8 +157,9 @@ Direction::Verdict Direction::run(uint16_t hook, Call call) {
     case Action::kContinue:
       return Verdict::kGoOn;
     case Action::kPause:
-      if (resumed) return Verdict::kGoOn;
-      hold(step).paused = true;
+      if (resumed_itself) return Verdict::kGoOn;
+      hold(step()).paused = true;
+      interrupted_ = 0;
       return Verdict::kWait;
     case Action::kDone:
       break;
@@ -130,19 +170,37 @@ Direction::Verdict Direction::run(uint16_t hook, Call call) {
   return Verdict::kStop;
 }
 
-Direction::Verdict Direction::run_headers_hook(size_t step, bool end) {
-  return run(static_cast<uint16_t>(step), [&](HttpFilter& filter) {
-    return response_ ? filter.on_response_headers(stream_, stream_.response_headers_, end)
-                     : filter.on_request_headers(stream_, stream_.request_headers_, end);
+[[gnu::always_inline]] inline Direction::Verdict Direction::run_headers_hooks(Steps& steps, bool end) {
+  Stream& stream = stream_;
+  if (response_) {
+    return run(Hook::kHeaders, steps, [&stream, end](HttpFilter& filter) {
+      return filter.on_response_headers(stream, stream.response_headers_, end);
+    });
+  }
+  return run(Hook::kHeaders, steps, [&stream, end](HttpFilter& filter) {
+    return filter.on_request_headers(stream, stream.request_headers_, end);
   });
 }
+
+[[gnu::always_inline]] inline Direction::Verdict Direction::run_data_hooks(Steps& steps, Slices& data, bool end) {
+  auto run_with = [&](auto hook) __attribute__((always_inline)) {
+    return run(Hook::kData, steps, [this, hook, &stream = stream_, &data, end](HttpFilter& filter) {
+      Action action = (filter.*hook)(stream, data, end);
+      if (data.empty()) [[unlikely]]
+        interrupted_ = kInterrupted;  // kept: the next one gets it later
+      return action;
+    });
+  };
+  return response_ ? run_with(&HttpFilter::on_response_data) : run_with(&HttpFilter::on_request_data);
+}
+
 Direction::Verdict Direction::run_data_hook(size_t step, Slices& data, bool end) {
-  return run(static_cast<uint16_t>(step), [&](HttpFilter& filter) {
-    return response_ ? filter.on_response_data(stream_, data, end) : filter.on_request_data(stream_, data, end);
-  });
+  Steps one = steps_of(data_mask_ & filter_bit(step), step);
+  return one.rest != 0 ? run_data_hooks(one, data, end) : Verdict::kGoOn;
 }
-Direction::Verdict Direction::run_trailers_hook(size_t step) {
-  return run(static_cast<uint16_t>(step | kTrailersHook), [&](HttpFilter& filter) {
+
+Direction::Verdict Direction::run_trailers_hooks(Steps& steps) {
+  return run(Hook::kTrailers, steps, [&](HttpFilter& filter) {
     return response_ ? filter.on_response_trailers(stream_, *stream_.response_trailers_)
                      : filter.on_request_trailers(stream_, *stream_.request_trailers_);
   });
@@ -150,40 +208,39 @@ Direction::Verdict Direction::run_trailers_hook(size_t step) {
 
 void Direction::move_headers(size_t from, bool end) {
   headers_end_ = end;
-  for (uint64_t rest = from_step(headers_mask_ | whole_mask_, from); rest != 0; rest &= rest - 1) {
-    size_t step = lowest(rest);
-    entered_ = static_cast<uint8_t>(step + 1);
-    Verdict verdict = Verdict::kGoOn;
-    if (!end && (whole_mask_ >> step) & 1) {
+  const uint64_t whole = end ? 0 : whole_mask_;
+  for (Steps left = steps_of(headers_mask_, from); left.rest != 0;) {
+    if (whole != 0) interrupted_ = kInterrupted;
+    Verdict verdict = run_headers_hooks(left, end);
+    if (verdict == Verdict::kThrough) break;
+    const size_t step = this->step();
+    if (verdict == Verdict::kStop) return;
+    if ((whole & filter_bit(step)) != 0 && !(is_held(step) && holds_[step]->whole_body)) {
       want_whole_body(position_of(step), chain_->whole_body_limit(response_, position_of(step)));
     }
-    if ((headers_mask_ >> step) & 1) verdict = run_headers_hook(step, end);
-    if (verdict == Verdict::kStop) return;
     if (!is_held(step)) [[likely]]
       continue;
+    interrupted_ = 0;
     Hold& at = *holds_[step];
     if (end) at.whole_body = false;
     if (at.paused || at.whole_body) {
       at.headers_held = true;
       return;
     }
-    held_ &= ~(uint64_t{1} << step);
+    held_ &= ~filter_bit(step);
   }
   entered_ = static_cast<uint8_t>(chain_->size());
   stream_.leave_headers(response_, end);
 }
 
 void Direction::move_data(size_t from, Slices& data, bool end) {
-  for (uint64_t rest = from_step(data_mask_ | held_, from); rest != 0; rest &= rest - 1) {
-    size_t step = lowest(rest);
-    if (is_held(step)) {
-      enqueue(step, data, end);
-      return;
-    }
-    Verdict verdict = run_data_hook(step, data, end);
+  const uint64_t waiting = from_step(held_, from);
+  for (Steps left = steps_of(data_mask_ & all_before_first(waiting), from); left.rest != 0;) {
+    Verdict verdict = run_data_hooks(left, data, end);
+    if (verdict == Verdict::kThrough) break;
     if (verdict == Verdict::kStop) return;
     if (verdict == Verdict::kWait) {
-      Hold& at = *holds_[step];
+      Hold& at = *holds_[step()];
       waiting_bytes_ += data.size();
       at.held.append_all(data);
       at.held_end = end;
@@ -192,25 +249,32 @@ void Direction::move_data(size_t from, Slices& data, bool end) {
     }
     if (data.empty() && !end) return;  // the filter kept it all
   }
-  stream_.leave_data(response_, data, end);
+  if (waiting != 0) {
+    enqueue(first(waiting), data, end);
+  } else {
+    stream_.leave_data(response_, data, end);
+  }
 }
 
 void Direction::move_trailers(size_t from) {
-  for (uint64_t rest = from_step(trailers_mask_ | held_, from); rest != 0; rest &= rest - 1) {
-    size_t step = lowest(rest);
-    if (is_held(step)) {
-      holds_[step]->trailers_waiting = true;
-      pump(step);
-      return;
-    }
-    if (run_trailers_hook(step) == Verdict::kStop) return;
-    if (is_held(step)) {  // paused, or injected bytes go first
-      holds_[step]->trailers_held = true;
-      pump(step);
+  const uint64_t waiting = from_step(held_, from);
+  for (Steps left = steps_of(trailers_mask_ & all_before_first(waiting), from); left.rest != 0;) {
+    Verdict verdict = run_trailers_hooks(left);
+    if (verdict == Verdict::kThrough) break;
+    if (verdict == Verdict::kStop) return;
+    if (is_held(step())) {  // paused, or injected bytes go first
+      holds_[step()]->trailers_held = true;
+      pump(step());
       return;
     }
   }
-  stream_.leave_trailers(response_);
+  if (waiting != 0) {
+    size_t step = first(waiting);
+    holds_[step]->trailers_waiting = true;
+    pump(step);
+  } else {
+    stream_.leave_trailers(response_);
+  }
 }
 
 void Direction::enqueue(size_t step, Slices& data, bool end) {
@@ -231,7 +295,7 @@ void Direction::update_flow() {
   // A body that a filter collects is bounded by that filter's limit: counted here, it would wait for itself.
   size_t bytes = waiting_bytes_;
   for (uint64_t rest = held_; rest != 0; rest &= rest - 1) {
-    const Hold& at = *holds_[lowest(rest)];
+    const Hold& at = *holds_[last(rest)];
     if (at.whole_body) bytes -= at.queue.size();
   }
   if (bytes > stream_.buffer_limit()) {
@@ -262,7 +326,7 @@ void Direction::pump(size_t step) {
       at.whole_body = false;
       Slices body = take(at.queue);
       bool end = std::exchange(at.queue_end, false);
-      if ((data_mask_ >> step) & 1 && run_data_hook(step, body, end) == Verdict::kStop) return;
+      if (run_data_hook(step, body, end) == Verdict::kStop) return;
       keep(body, end);
     } else if (at.headers_held) {
       at.headers_held = false;
@@ -272,13 +336,12 @@ void Direction::pump(size_t step) {
       move_data(step + 1, passed, std::exchange(at.held_end, false));
     } else if (at.trailers_held) {
       at.trailers_held = false;
-      held_ &= ~(uint64_t{1} << step);
+      held_ &= ~filter_bit(step);
       move_trailers(step + 1);
     } else if (!at.queue.empty() || at.queue_end) {
       Slices body = take(at.queue);
       bool end = std::exchange(at.queue_end, false);
-      Verdict verdict = Verdict::kGoOn;
-      if ((data_mask_ >> step) & 1) verdict = run_data_hook(step, body, end);
+      Verdict verdict = run_data_hook(step, body, end);
       if (verdict == Verdict::kStop) return;
       if (verdict == Verdict::kWait) {
         keep(body, end);
@@ -287,10 +350,11 @@ void Direction::pump(size_t step) {
       }
     } else if (at.trailers_waiting) {
       at.trailers_waiting = false;
-      if ((trailers_mask_ >> step) & 1 && run_trailers_hook(step) == Verdict::kStop) return;
+      Steps one = steps_of(trailers_mask_ & filter_bit(step), step);
+      if (one.rest != 0 && run_trailers_hooks(one) == Verdict::kStop) return;
       at.trailers_held = true;
     } else {
-      held_ &= ~(uint64_t{1} << step);
+      held_ &= ~filter_bit(step);
     }
     if (stream_.stopped()) return;
   }
@@ -299,20 +363,21 @@ void Direction::pump(size_t step) {
 
 void Direction::resume(size_t position) {
   size_t step = step_of(position);
-  if (hook_ != kNoHook && (hook_ & kStepBits) == step) {
-    hook_ |= kResumed;
+  if (in_hook() && this->step() == step) {
+    resumed_itself_ = true;
+    interrupted_ = kInterrupted;
     return;
   }
   if (!is_held(step) || !holds_[step]->paused) return;
-  resumed_ |= uint64_t{1} << step;
-  if (hook_ == kNoHook) continue_resumed();
+  resumed_ |= filter_bit(step);
+  if (!in_hook()) continue_resumed();
 }
 
 // Those nearest to the far end first: their bytes are the older ones.
 void Direction::continue_resumed() {
   while (resumed_ != 0) {
-    size_t step = 63 - static_cast<size_t>(__builtin_clzll(resumed_));
-    resumed_ &= ~(uint64_t{1} << step);
+    size_t step = last(resumed_);
+    resumed_ &= ~filter_bit(step);
     holds_[step]->paused = false;
     pump(step);
   }

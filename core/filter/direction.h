@@ -48,15 +48,22 @@ class Direction {
   // Bytes behind those that the paused filter at this position holds.
   void inject_paused(size_t position, Slices& data);
   // Steps entered so far: the first step that has not seen the headers.
-  size_t entered() const { return entered_; }
+  size_t entered() const { return hook_ == Hook::kHeaders ? step() + 1 : entered_; }
   // Forgets what waits (a local reply replaces it, or the stream is over).
   void drop_waiting();
   bool waiting() const { return held_ != 0; }
   // A hook of this direction is on the stack.
-  bool in_hook() const { return hook_ != kNoHook; }
+  bool in_hook() const { return hook_ != Hook::kNone; }
+  // Of the filter whose hook is on the stack.
+  size_t running_position() const { return position_of(step()); }
+  bool is_response() const { return response_; }
+  // Whether the stream takes no further events: the filter after the running one is not to be called then.
+  void set_stopped(bool stopped) { interrupted_ = stopped ? kInterrupted : 0; }
 
  private:
-  enum class Verdict : uint8_t { kGoOn, kWait, kStop };
+  // kThrough: nothing happened but that all hooks ran.
+  enum class Verdict : uint8_t { kThrough, kGoOn, kWait, kStop };
+  enum class Hook : uint8_t { kNone, kHeaders, kData, kTrailers };
   // What waits at one step; made when something first does.
   struct Hold {
     bool paused = false;
@@ -73,7 +80,9 @@ class Direction {
 
   size_t position_of(size_t step) const { return response_ ? chain_->size() - 1 - step : step; }
   size_t step_of(size_t position) const { return response_ ? chain_->size() - 1 - position : position; }
-  bool is_held(size_t step) const { return (held_ >> step) & 1; }
+  // Of the filter that runs, or ran last.
+  size_t step() const { return static_cast<size_t>(at_ - offsets_); }
+  bool is_held(size_t step) const { return (held_ & filter_bit(step)) != 0; }
   Hold& hold(size_t step);
   FlowControl& flow();
   void move_headers(size_t from, bool end);
@@ -87,17 +96,22 @@ class Direction {
   void continue_resumed();
   void enqueue(size_t step, Slices& data, bool end);
   void update_flow();
-  Verdict run_headers_hook(size_t step, bool end);
+  // What is left of a way: the first bit of `rest` is the step of `at`.
+  struct Steps {
+    const uint32_t* at;  // into offsets_
+    uint64_t rest;
+    void skip_to_first();
+  };
+  Steps steps_of(uint64_t mask, size_t from) const;
+  // Run the hooks of the filters that are left, in order, until one has not simply continued or something is to be done
+  // after it. That one is step(), and its verdict the result.
+  Verdict run_headers_hooks(Steps& left, bool end);
+  Verdict run_data_hooks(Steps& left, Slices& data, bool end);
+  Verdict run_trailers_hooks(Steps& left);
   Verdict run_data_hook(size_t step, Slices& data, bool end);
-  Verdict run_trailers_hook(size_t step);
   template <class Call>
-  Verdict run(uint16_t hook, Call call);
-
-  // hook_: the step whose hook is on the stack, and
-  static constexpr uint16_t kStepBits = 0x3f;
-  static constexpr uint16_t kTrailersHook = 0x40;
-  static constexpr uint16_t kResumed = 0x80;  // by itself: the pause that follows is none
-  static constexpr uint16_t kNoHook = 0xffff;
+  Verdict run(Hook hook, Steps& left, Call call);
+  Verdict verdict_of(Action action);
 
   Stream& stream_;
   const HttpChainConfig* chain_ = nullptr;
@@ -109,7 +123,14 @@ class Direction {
   uint64_t resumed_ = 0;  // paused steps that may go on when the running hook has returned
   Hold** holds_ = nullptr;
   size_t waiting_bytes_ = 0;
-  uint16_t hook_ = kNoHook;
+  const uint32_t* offsets_ = nullptr;  // of the filters, by step
+  const uint32_t* at_ = nullptr;       // the one of the filter that runs
+  Hook hook_ = Hook::kNone;            // on the stack
+  // Set by whatever makes the next filter wait although the one that runs continues: the one thing to look at between
+  // two of them.
+  static constexpr uint8_t kInterrupted = 0x80;  // beside an Action
+  uint8_t interrupted_ = 0;
+  bool resumed_itself_ = false;  // the running filter: the pause that it returns is none
   uint8_t entered_ = 0;
   bool headers_end_ = false;
   const bool response_;

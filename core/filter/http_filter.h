@@ -36,7 +36,6 @@ enum class Action : uint8_t {
 
 class HttpFilter {
  public:
-  virtual ~HttpFilter() = default;
   // `end`: nothing follows in this direction.
   virtual Action on_request_headers(Stream&, http::HeaderMap&, bool /*end*/) { return Action::kContinue; }
   // What is left in `data` goes on to the next filter.
@@ -47,6 +46,10 @@ class HttpFilter {
   virtual Action on_response_trailers(Stream&, http::HeaderMap&) { return Action::kContinue; }
   // The stream has ended, well or not; its facts are final. No more calls on the stream but reads.
   virtual void on_complete(Stream&) {}
+
+ protected:
+  // Not virtual: a filter is destroyed as what it was made as, and not at all if it has nothing to destroy.
+  ~HttpFilter() = default;
 };
 
 // One bit per hook, in the order of declaration.

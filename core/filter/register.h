@@ -69,21 +69,18 @@ concept IsTerminal = requires {
 
 }  // namespace internal
 
+// What a descriptor says of the class itself: everything but names and messages.
 template <class Config, class F>
-HttpFilterDescriptor describe_http_filter(std::string_view name) {
+HttpFilterDescriptor describe_class() {
   HttpFilterDescriptor d;
-  d.name = name;
-  d.type = internal::ProtoOf<Config>::descriptor()->full_name();
   d.hooks = overridden_hooks<F>();
   d.size = sizeof(F);
   d.alignment = alignof(F);
   d.construct = [](void* memory, const void* config) -> HttpFilter* {
     return new (memory) F(*static_cast<const Config*>(config));
   };
-  d.make_config = internal::config_maker<Config>();
-  if constexpr (internal::HasRouteConfig<F>) {
-    d.route_type = internal::ProtoOf<typename F::RouteConfig>::descriptor()->full_name();
-    d.make_route_config = internal::config_maker<typename F::RouteConfig>();
+  if constexpr (!std::is_trivially_destructible_v<F>) {
+    d.destroy = [](HttpFilter& filter) { static_cast<F&>(filter).~F(); };
   }
   if constexpr (internal::HasRequestBody<F, Config>) {
     d.request_body = [](const void* config) { return F::request_body(*static_cast<const Config*>(config)); };
@@ -92,6 +89,19 @@ HttpFilterDescriptor describe_http_filter(std::string_view name) {
     d.response_body = [](const void* config) { return F::response_body(*static_cast<const Config*>(config)); };
   }
   d.terminal = internal::IsTerminal<F>;
+  return d;
+}
+
+template <class Config, class F>
+HttpFilterDescriptor describe_http_filter(std::string_view name) {
+  HttpFilterDescriptor d = describe_class<Config, F>();
+  d.name = name;
+  d.type = internal::ProtoOf<Config>::descriptor()->full_name();
+  d.make_config = internal::config_maker<Config>();
+  if constexpr (internal::HasRouteConfig<F>) {
+    d.route_type = internal::ProtoOf<typename F::RouteConfig>::descriptor()->full_name();
+    d.make_route_config = internal::config_maker<typename F::RouteConfig>();
+  }
   return d;
 }
 

@@ -34,6 +34,7 @@ struct HttpFilterDescriptor {
   uint32_t size = 0;
   uint32_t alignment = 1;
   HttpFilter* (*construct)(void* memory, const void* config) = nullptr;
+  void (*destroy)(HttpFilter& filter) = nullptr;  // nullptr: nothing to destroy
   BodyMode (*request_body)(const void* config) = nullptr;
   BodyMode (*response_body)(const void* config) = nullptr;
   MakeConfig make_config;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/filter/registry.h"
 
@@ -20,10 +21,9 @@ Stream::Stream(event::Lane& lane, StreamHost& host)
 
 Stream::~Stream() {
   WEIR_ASSERT(completed_ || chain_ == nullptr);
-  for (uint64_t rest = made_; rest != 0;) {
-    size_t position = 63 - static_cast<size_t>(__builtin_clzll(rest));
-    rest &= ~(uint64_t{1} << position);
-    filter(position).~HttpFilter();
+  for (uint64_t rest = chain_ != nullptr ? made_ & chain_->destroy_mask() : 0; rest != 0; rest &= rest - 1) {
+    size_t position = 63 - static_cast<size_t>(__builtin_ctzll(rest));
+    chain_->entry(position).descriptor->destroy(filter(position));
   }
   if (info_.filter_state != nullptr) [[unlikely]]
     info_.filter_state->~FilterState();
@@ -66,12 +66,9 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   chain_ = &config;
   made_ = enabled & config.all_mask();
   filters_ = static_cast<char*>(arena_.allocate(config.bytes(), config.alignment()));
-  for (uint64_t rest = made_; rest != 0; rest &= rest - 1) {
-    size_t position = static_cast<size_t>(__builtin_ctzll(rest));
-    const HttpFilterEntry& entry = config.entry(position);
-    [[maybe_unused]] HttpFilter* made =
-        entry.descriptor->construct(filters_ + config.offset(position), entry.config.get());
-    WEIR_ASSERT(made == &filter(position));  // HttpFilter must be the first base
+  const HttpChainConfig::Place* place = config.places();
+  for (uint64_t rest = made_; rest != 0; rest <<= 1, ++place) {
+    if (has_first(rest)) place->construct(filters_ + place->offset, place->config);
   }
   request_.set_chain(config, made_);
   response_.set_chain(config, made_);
@@ -79,7 +76,7 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
 
 uint32_t Stream::running_filter_id() const {
   WEIR_ASSERT(running() || completed_);
-  return chain_->entry(running_.position).id;
+  return chain_->entry(running_position()).id;
 }
 
 size_t Stream::position_of(const HttpFilter& filter) const {
@@ -111,16 +108,17 @@ void Stream::request_trailers_arrived() {
 
 Resume Stream::resume_handle() {
   WEIR_ASSERT(running());
-  return Resume(*this, running_.position, running_.response);
+  return Resume(*this, static_cast<uint8_t>(running_->running_position()), running_->is_response());
 }
 
 void Stream::buffer_body(uint32_t limit) {
   WEIR_ASSERT(running());
-  (running_.response ? response_ : request_).want_whole_body(running_.position, limit);
+  running_->want_whole_body(running_->running_position(), limit);
 }
 
 void Stream::inject_data(Slices& data) {
-  if (!stopped()) (running_.response ? response_ : request_).inject(data);
+  WEIR_ASSERT(running());
+  if (!stopped()) running_->inject(data);
   data.clear();
 }
 
@@ -198,6 +196,7 @@ Action Stream::abort(std::string_view details) {
   if (completed_ || aborted_) return Action::kDone;
   aborted_ = true;
   reply_pending_ = false;  // given in the hook that runs: too late
+  stopped_changed();
   info_.details = details;
   request_.drop_waiting();
   response_.drop_waiting();
@@ -207,7 +206,7 @@ Action Stream::abort(std::string_view details) {
 
 Action Stream::reply_local(int code, std::string_view details, std::string_view body, AddHeaders add,
                            const void* user) {
-  return reply({code, details, body, add, user, running() ? chain_->size() - running_.position : 0});
+  return reply({code, details, body, add, user, running() ? chain_->size() - running_position() : 0});
 }
 
 Action Stream::reply_local(const HttpFilter& by, int code, std::string_view details, std::string_view body,
@@ -220,6 +219,7 @@ Action Stream::reply(const Reply& reply) {
   if (response_committed_) return abort(reply.details);
   reply_ = reply;
   reply_pending_ = true;
+  stopped_changed();
   send_pending_reply();
   return Action::kDone;
 }
@@ -227,6 +227,7 @@ Action Stream::reply(const Reply& reply) {
 void Stream::send_pending_reply() {
   if (!reply_pending_ || running()) return;
   reply_pending_ = false;
+  stopped_changed();
   uint8_t number = ++replies_;
   // Towards the client from the answering filter, the last one that the request has entered, or the last one that has
   // seen a response: whichever is nearest to the client.
@@ -278,18 +279,25 @@ void Stream::complete() {
   if (completed_) return;
   completed_ = true;
   reply_pending_ = false;
+  stopped_changed();
   request_flow_.set_reader(nullptr);
   response_flow_.set_reader(nullptr);
   request_.drop_waiting();
   response_.drop_waiting();
   if (chain_ == nullptr) return;
-  Running outer = running_;
-  for (uint64_t rest = made_ & chain_->complete_mask(); rest != 0; rest &= rest - 1) {
-    size_t position = static_cast<size_t>(__builtin_ctzll(rest));
-    running_ = {static_cast<uint8_t>(position), false};
-    filter(position).on_complete(*this);
+  Direction* outer = std::exchange(running_, nullptr);
+  const uint32_t* at = chain_->offsets(false);
+  for (uint64_t rest = made_ & chain_->complete_mask(); rest != 0; rest <<= 1, ++at) {
+    if (!has_first(rest)) continue;
+    completing_ = at;
+    reinterpret_cast<HttpFilter*>(filters_ + *at)->on_complete(*this);
   }
   running_ = outer;
+}
+
+void Stream::stopped_changed() {
+  request_.set_stopped(stopped());
+  response_.set_stopped(stopped());
 }
 
 void Stream::on_flow(FlowControl&, bool blocked) { host_.on_request_flow(blocked); }

@@ -154,12 +154,11 @@ class Stream final : private FlowControl::Reader {
     const void* user = nullptr;
     size_t from = 0;  // the first step of the response's way that may see it
   };
-  struct Running {
-    uint8_t position = 0;
-    bool response = false;
-  };
-
   HttpFilter& filter(size_t position) { return *reinterpret_cast<HttpFilter*>(filters_ + chain_->offset(position)); }
+  size_t running_position() const {
+    return running_ != nullptr ? running_->running_position()
+                               : static_cast<size_t>(completing_ - chain_->offsets(false));
+  }
   uint32_t running_filter_id() const;
   size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
@@ -173,6 +172,7 @@ class Stream final : private FlowControl::Reader {
   void body_too_large(bool response);
   // No direction takes further events: about to be answered, aborted or over.
   bool stopped() const { return completed_ || reply_pending_ || aborted_; }
+  void stopped_changed();
   void on_flow(FlowControl& flow, bool blocked) override;
 
   event::Lane& lane_;
@@ -181,8 +181,9 @@ class Stream final : private FlowControl::Reader {
   char* filters_ = nullptr;
   uint64_t made_ = 0;  // filters of this stream, by position
   uint32_t buffer_limit_ = 1024 * 1024;
-  Running running_;      // the innermost hook
-  uint8_t replies_ = 0;  // local replies sent
+  Direction* running_ = nullptr;          // whose hook is the innermost on the stack
+  const uint32_t* completing_ = nullptr;  // the offset of the filter whose on_complete runs
+  uint8_t replies_ = 0;                   // local replies sent
   bool completed_ : 1 = false;
   bool aborted_ : 1 = false;
   bool reply_pending_ : 1 = false;

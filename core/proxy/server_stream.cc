@@ -217,9 +217,9 @@ void ServerStream::start_chain(bool end) {
     for (size_t position = 0; position < chain.size(); ++position) {
       if (chain.entry(position).id != entry.filter_id) continue;
       if (entry.disabled) {
-        enabled &= ~(uint64_t{1} << position);
+        enabled &= ~filter::filter_bit(position);
       } else {
-        enabled |= uint64_t{1} << position;  // a configuration on the route turns a disabled filter on
+        enabled |= filter::filter_bit(position);  // a configuration on the route turns a disabled filter on
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/config/address_config.h"
+#include "core/config/lint/lint.h"
 #include "core/config/name_table.h"
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
@@ -191,6 +192,21 @@ void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
   stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+}
+
+void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, Doubts doubts, Diagnostics& diagnostics) {
+  if (!options.lint || diagnostics.unreadable()) return;
+  config::lint::LintOptions lint;
+  lint.now = system_clock().wall_now();
+  lint.report_errors = false;  // translating has found them
+  // What would mend it (overload_manager) is refused by weir so far.
+  lint.ignored = {"edge-connection-limit"};
+  if (doubts == Doubts::kSome) {
+    lint.of_one_rule = 3;
+    lint.in_all = 10;
+  }
+  config::lint::check(bootstrap, positions, diagnostics, lint);
 }
 
 void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,

@@ -80,6 +80,12 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
 
+// [main] What is legal and probably not meant (core/config/lint), unless the command line does not want it said
+// (--lint off): warnings. kSome: a few of each kind, and how many more there are. Reads certificate files.
+enum class Doubts : uint8_t { kSome, kAll };
+void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, Doubts doubts, config::Diagnostics& diagnostics);
+
 // [main] Both steps.
 Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
                                  SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,

@@ -9,12 +9,14 @@ std::string help_text() {
   weir -c edge.yaml                       serve
   weir --mode validate -c edge.yaml       say everything that is wrong with a file, and touch nothing
   weir -c edge.yaml --concurrency 2 -l debug
+  weir lint -c edge.yaml                  say what is legal in a file and probably not meant
   weir diff OLD NEW                       say what a reload from one file to the other would change and drain
 
 Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
   --config-yaml TEXT                      merged over the file
   --mode serve|validate|init_only         init_only: build everything, bind, and exit
+  --lint off|warn                         off: a start and --mode validate do not say what weir lint finds
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings
   --unknown-extensions reject|passthrough passthrough: filters and access loggers of unknown types are left out with

@@ -96,7 +96,6 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   PublisherSlots slots(publisher_);
   Configuration configuration =
       translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics);
-  if (!update.diagnostics.has_errors()) lint(*bootstrap, positions, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
@@ -112,6 +111,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const MonoTime built = system_clock().mono_now();
   update.built = built - start;
   if (apply == Apply::kLook) {
+    find_doubts(*bootstrap, positions, options_, Doubts::kAll, update.diagnostics);
     update.result = Update::Result::kLooked;
     return;
   }
@@ -153,8 +153,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
+  // What only warns waits until the configuration is in force; one without a file was looked at when it had one.
+  if (positions.size() > 0) find_doubts(*bootstrap_, positions, options_, Doubts::kSome, update.diagnostics);
 }
-
-void LiveConfiguration::lint(const Bootstrap&, const config::PositionIndex&, config::Diagnostics&) const {}
 
 }  // namespace weir::server

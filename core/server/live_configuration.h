@@ -65,8 +65,6 @@ class LiveConfiguration {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update);
-  void lint(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-            config::Diagnostics& diagnostics) const;
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap) const;
 
   const Options& options_;

@@ -192,6 +192,9 @@ Flags make_flags(Options& options) {
         [&](std::string_view flag, std::string_view value) {
           return read_choice(flag, value, "reject", "passthrough", options.passthrough_unknown_extensions);
         }}},
+      {"--lint",
+       {true, [&](std::string_view flag,
+                  std::string_view value) { return read_choice(flag, value, "off", "warn", options.lint); }}},
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
       {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},

@@ -118,9 +118,14 @@ void Server::make_lanes(uint32_t count) {
 int Server::load_first() {
   Update update = configuration_->load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone,
                                        [this] { on_applied_first(); });
-  std::string text = update.diagnostics.text();
-  if (!text.empty()) fprintf(stderr, "%s", options_.json ? update.diagnostics.json().c_str() : text.c_str());
-  for (const config::Diagnostic& item : update.diagnostics.items()) told_.insert(item.path + item.message);
+  config::Diagnostics faults, doubts;
+  for (const config::Diagnostic& item : update.diagnostics.items()) {
+    (item.rule.empty() ? faults : doubts).add(item);
+    told_.insert(item.path + item.message);
+  }
+  std::string text = faults.text();
+  if (!text.empty()) fprintf(stderr, "%s", options_.json ? faults.json().c_str() : text.c_str());
+  tell(doubts);
   if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
   if (update.result == Update::Result::kBadConfiguration) return 1;
   if (update.result == Update::Result::kCannotBind) return 3;

@@ -61,7 +61,7 @@ class Filter final : public filter::HttpFilter, private event::EndOfTurn {
   static constexpr uint32_t kMaxTimers = 8;
 
   explicit Filter(const HttpConfig& config) : config_(config) {}
-  ~Filter() override;
+  ~Filter();
 
   filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
   filter::Action on_request_data(filter::Stream& stream, Slices& data, bool end) override;

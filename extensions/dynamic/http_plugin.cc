@@ -73,18 +73,10 @@ struct PublishedRoute {
 // The class is the same for both; what reads their messages is not.
 template <class Config, class Route>
 filter::HttpFilterDescriptor describe(std::string_view name) {
-  filter::HttpFilterDescriptor d;
+  filter::HttpFilterDescriptor d = filter::describe_class<HttpConfig, Filter>();
   d.name = name;
   d.type = filter::internal::ProtoOf<Config>::descriptor()->full_name();
   d.route_type = filter::internal::ProtoOf<Route>::descriptor()->full_name();
-  d.hooks = filter::overridden_hooks<Filter>();
-  d.size = sizeof(Filter);
-  d.alignment = alignof(Filter);
-  d.construct = [](void* memory, const void* config) -> filter::HttpFilter* {
-    return new (memory) Filter(*static_cast<const HttpConfig*>(config));
-  };
-  d.request_body = [](const void* config) { return Filter::request_body(*static_cast<const HttpConfig*>(config)); };
-  d.response_body = [](const void* config) { return Filter::response_body(*static_cast<const HttpConfig*>(config)); };
   d.make_config = filter::internal::config_maker<Config>();
   d.make_route_config = filter::internal::config_maker<Route>();
   return d;

@@ -47,7 +47,7 @@ struct ChaosConfig {
 class ChaosFilter final : public filter::HttpFilter {
  public:
   explicit ChaosFilter(const ChaosConfig& config);
-  ~ChaosFilter() override;
+  ~ChaosFilter();
   filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
   filter::Action on_request_data(filter::Stream& stream, Slices& data, bool end) override;
   filter::Action on_request_trailers(filter::Stream& stream, http::HeaderMap& trailers) override;

@@ -84,7 +84,7 @@ FilterHarness::FilterHarness(std::vector<filter::HttpFilterEntry> filters, const
   filters.push_back({.descriptor = &terminal,
                      .config = std::shared_ptr<const void>(std::shared_ptr<void>(), &terminal_config_),
                      .name = "terminal"});
-  enabled_ |= uint64_t{1} << (filters.size() - 1);
+  enabled_ |= filter::filter_bit(filters.size() - 1);
   auto chain = filter::HttpChainConfig::build(std::move(filters));
   EXPECT_TRUE(chain.ok()) << chain.status();
   chain_ = *chain;

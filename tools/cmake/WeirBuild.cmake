@@ -28,7 +28,7 @@ if(MOLD_PROGRAM AND NOT WEIR_FUZZ)
   add_link_options(-fuse-ld=mold)
 endif()
 
-add_compile_options(-Wall -Wextra -fno-strict-aliasing -fno-omit-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+add_compile_options(-Wall -Wextra -fno-strict-aliasing -fno-omit-frame-pointer -momit-leaf-frame-pointer -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(WEIR_WERROR)
   add_compile_options(-Werror)
 endif()

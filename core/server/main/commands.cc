@@ -1,7 +1,10 @@
 #include "core/server/main/commands.h"
 
+#include <algorithm>
 #include <cstdio>
 
+#include "core/base/time.h"
+#include "core/config/lint/lint.h"
 #include "core/config/proto_loader.h"
 #include "core/server/change_report.h"
 #include "core/server/numbered_slots.h"
@@ -15,9 +18,101 @@ constexpr std::string_view kDiffUsage =
     "usage: weir diff OLD NEW [--json]\n"
     "Says what a reload from one configuration to the other would change, and what it would drain.\n";
 
+constexpr std::string_view kLintUsage =
+    "usage: weir lint -c FILE [--json] [--ignore RULE,...]\n"
+    "       weir lint --rules\n"
+    "Says what is legal in a configuration and probably not meant; weir --mode validate says whether weir can run it.\n"
+    "  -c, --config-path FILE       YAML or JSON (\"-\": standard input)\n"
+    "  --config-yaml TEXT           merged over the file\n"
+    "  --ignore RULE,...            leave rules out\n"
+    "  --rules                      what is looked for, and why\n"
+    "  --json                       findings as JSON\n"
+    "Exit code 0: nothing found; 1: something; 2: bad arguments.\n";
+
 int bad_arguments(const std::string& message, std::string_view usage) {
   fprintf(stderr, "weir: %s\n%.*s", message.c_str(), static_cast<int>(usage.size()), usage.data());
   return 2;
+}
+
+void print_rules() {
+  for (const config::lint::Rule& rule : config::lint::rules()) {
+    printf("%-29s %-8s %s\n%-38s see %s\n", rule.id, rule.severity == config::Severity::kError ? "error" : "warning",
+           rule.summary, "", rule.reference);
+  }
+}
+
+// "a,b" to the list; false and a message if one of them is no rule.
+bool read_rules(std::string_view text, std::vector<std::string>& out, std::string& error) {
+  while (!text.empty()) {
+    const std::string one(text.substr(0, text.find(',')));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+    if (!config::lint::is_rule(one)) {
+      error = "lint: --ignore: \"" + one + "\" is not a rule (weir lint --rules lists them)";
+      return false;
+    }
+    out.push_back(one);
+  }
+  return true;
+}
+
+int lint(const std::vector<std::string>& arguments) {
+  config::BootstrapSource source;
+  config::lint::LintOptions options;
+  bool json = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    std::string argument = arguments[i], value;
+    const size_t equals = argument.starts_with("--") ? argument.find('=') : std::string::npos;
+    if (equals != std::string::npos) {
+      value = argument.substr(equals + 1);
+      argument.resize(equals);
+    }
+    const bool wants_value =
+        argument == "-c" || argument == "--config-path" || argument == "--config-yaml" || argument == "--ignore";
+    if (wants_value && equals == std::string::npos) {
+      if (i + 1 == arguments.size()) return bad_arguments("lint: " + argument + " needs a value", kLintUsage);
+      value = arguments[++i];
+    }
+    std::string error;
+    if (argument == "-c" || argument == "--config-path") {
+      source.path = value;
+    } else if (argument == "--config-yaml") {
+      source.overlay = value;
+    } else if (argument == "--ignore") {
+      if (!read_rules(value, options.ignored, error)) return bad_arguments(error, kLintUsage);
+    } else if (argument == "--json") {
+      json = true;
+    } else if (argument == "--allow-unknown-static-fields") {
+      source.options.unknown_fields = config::OnUnknown::kWarn;
+    } else if (argument == "--rules") {
+      print_rules();
+      return 0;
+    } else if (argument == "-h" || argument == "--help") {
+      printf("%s", std::string(kLintUsage).c_str());
+      return 0;
+    } else if (source.path.empty() && !argument.starts_with("-")) {
+      source.path = argument;
+    } else {
+      return bad_arguments("lint: unknown argument " + argument, kLintUsage);
+    }
+  }
+  if (source.path.empty() && source.overlay.empty()) return bad_arguments("lint: no configuration", kLintUsage);
+  // What weir does not know may be right for others; --mode validate is strict about it.
+  source.options.unknown_types = config::OnUnknown::kWarn;
+  envoy::config::bootstrap::v3::Bootstrap bootstrap;
+  config::PositionIndex positions;
+  config::Diagnostics diagnostics;
+  config::load_bootstrap(source, bootstrap, positions, diagnostics);
+  options.now = system_clock().wall_now();
+  config::lint::check(bootstrap, positions, diagnostics, options);
+  const bool found = diagnostics.errors() + diagnostics.warnings() > 0;
+  if (json) {
+    printf("%s", diagnostics.json().c_str());
+  } else if (found) {
+    printf("%s", diagnostics.text().c_str());
+  } else {
+    printf("%s: nothing found\n", source.path.empty() ? "--config-yaml" : source.path.c_str());
+  }
+  return found ? 1 : 0;
 }
 
 // One side of a comparison.
@@ -71,11 +166,12 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
 }  // namespace
 
 bool is_command(const std::vector<std::string>& arguments) {
-  return !arguments.empty() && (arguments.front() == "diff");
+  return !arguments.empty() && (arguments.front() == "lint" || arguments.front() == "diff");
 }
 
 int run_command(const std::vector<std::string>& arguments, const filter::Registry& registry) {
-  return diff({arguments.begin() + 1, arguments.end()}, registry);
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  return arguments.front() == "lint" ? lint(rest) : diff(rest, registry);
 }
 
 }  // namespace weir::server

@@ -30,6 +30,7 @@ int validate(const Options& options, const filter::Registry& registry) {
   config::PositionIndex positions;
   read_bootstrap(options, bootstrap, positions, diagnostics);
   find_faults(bootstrap, positions, options, registry, diagnostics);
+  find_doubts(bootstrap, positions, options, Doubts::kAll, diagnostics);
   if (options.json) {
     printf("%s", diagnostics.json().c_str());
   } else {

@@ -240,7 +240,7 @@ TEST(Pause, ResumedBeforeItBeganFromWithinAnInnerHook) {
 TEST(Pause, DisabledFilterIsNotThere) {
   auto off = make_script({{filter::kRequestHeaders, Mode::kNever}, {filter::kResponseHeaders, Mode::kNever}});
   auto on = make_script();
-  FilterHarness harness({scripted(on), scripted(off), scripted(on)}, {.enabled = 0b101});
+  FilterHarness harness({scripted(on), scripted(off), scripted(on)}, {.enabled = filter::filter_bit(0) | filter::filter_bit(2)});
   send(harness, kShapes[3]);
   respond(harness, kShapes[3]);
   harness.run();

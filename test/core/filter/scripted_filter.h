@@ -31,7 +31,7 @@ struct Script {
 class ScriptedFilter final : public filter::HttpFilter {
  public:
   explicit ScriptedFilter(const Script& script) : script_(script) { ++record().made; }
-  ~ScriptedFilter() override { ++record().destroyed; }
+  ~ScriptedFilter() { ++record().destroyed; }
   static filter::BodyMode request_body(const Script& script) {
     return script.whole_request != 0 ? filter::BodyMode::buffer(script.whole_request) : filter::BodyMode::stream();
   }

@@ -1,0 +1,157 @@
+#include "core/config/lint/route_cover.h"
+
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/config/lint/regex_shape.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+
+namespace weir::config::lint {
+namespace {
+
+using envoy::config::route::v3::RouteMatch;
+using Kind = PathPattern::Kind;
+
+constexpr size_t kLookedAt = 64;  // routes of one path
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool has_letters(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+}
+
+std::string bytes_of(const google::protobuf::Message& message, const char* kind) {
+  return kind + message.SerializeAsString();
+}
+
+}  // namespace
+
+PathPattern path_of(const RouteMatch& match) {
+  PathPattern out;
+  out.case_sensitive = !match.has_case_sensitive() || match.case_sensitive().value();
+  switch (match.path_specifier_case()) {
+    case RouteMatch::kPrefix:
+      out.kind = Kind::kPrefix;
+      out.text = out.begins_with = match.prefix();
+      break;
+    case RouteMatch::kPath:
+      out.kind = Kind::kExact;
+      out.text = out.begins_with = match.path();
+      break;
+    case RouteMatch::kPathSeparatedPrefix:
+      out.kind = Kind::kSegmentPrefix;
+      out.text = out.begins_with = match.path_separated_prefix();
+      break;
+    case RouteMatch::kSafeRegex: {
+      // An expression does not care for case_sensitive.
+      out.case_sensitive = true;
+      const RegexShape shape = shape_of(match.safe_regex().regex());
+      out.kind = shape.shape == Shape::kExact                                       ? Kind::kExact
+                 : shape.shape == Shape::kPrefix || shape.shape == Shape::kAnything ? Kind::kPrefix
+                                                                                    : Kind::kRegex;
+      out.text = out.kind == Kind::kRegex ? match.safe_regex().regex() : shape.text;
+      out.begins_with = shape.literal_prefix;
+      break;
+    }
+    case RouteMatch::kConnectMatcher:
+      out.kind = Kind::kConnect;
+      break;
+    default:
+      break;
+  }
+  return out;
+}
+
+bool covers(const PathPattern& earlier, const PathPattern& later) {
+  if (earlier.kind == Kind::kConnect || later.kind == Kind::kConnect) return earlier.kind == later.kind;
+  if (earlier.kind == Kind::kOther || later.kind == Kind::kOther) return false;
+  if (earlier.kind == Kind::kRegex) return later.kind == Kind::kRegex && earlier.text == later.text;
+  // What is matched without regard to case can only be covered by what is as well.
+  if (earlier.case_sensitive && !later.case_sensitive && has_letters(earlier.text)) return false;
+  const bool fold = !earlier.case_sensitive;
+  const std::string text = fold ? lower(earlier.text) : earlier.text;
+  const std::string begin = fold ? lower(later.begins_with) : later.begins_with;
+  switch (earlier.kind) {
+    case Kind::kPrefix:
+      return begin.starts_with(text);
+    case Kind::kExact:
+      return later.kind == Kind::kExact && begin == text;
+    case Kind::kSegmentPrefix:
+      if (begin.starts_with(text + "/")) return true;
+      return begin == text && (later.kind == Kind::kExact || later.kind == Kind::kSegmentPrefix);
+    default:
+      return false;
+  }
+}
+
+std::set<std::string> conditions_of(const RouteMatch& match) {
+  std::set<std::string> all;
+  for (const auto& one : match.headers()) all.insert(bytes_of(one, "header "));
+  for (const auto& one : match.query_parameters()) all.insert(bytes_of(one, "query "));
+  for (const auto& one : match.cookies()) all.insert(bytes_of(one, "cookie "));
+  for (const auto& one : match.dynamic_metadata()) all.insert(bytes_of(one, "metadata "));
+  for (const auto& one : match.filter_state()) all.insert(bytes_of(one, "state "));
+  if (match.has_grpc()) all.insert("grpc");
+  if (match.has_tls_context()) all.insert(bytes_of(match.tls_context(), "tls "));
+  return all;
+}
+
+std::optional<std::set<std::string>> methods_of(const RouteMatch& match) {
+  for (const auto& header : match.headers()) {
+    if (header.name() != ":method" || header.invert_match()) continue;
+    const auto& text = header.string_match();
+    if (header.has_string_match() && !text.ignore_case() && !text.exact().empty()) return {{text.exact()}};
+    if (!header.exact_match().empty()) return {{header.exact_match()}};
+    std::string_view rest = header.has_string_match() ? text.safe_regex().regex() : header.safe_regex_match().regex();
+    if (rest.starts_with("(") && rest.ends_with(")")) rest = rest.substr(1, rest.size() - 2);
+    std::set<std::string> methods;
+    while (!rest.empty()) {
+      const std::string_view one = rest.substr(0, rest.find('|'));
+      rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+      if (!std::all_of(one.begin(), one.end(), [](char c) { return c >= 'A' && c <= 'Z'; })) return std::nullopt;
+      methods.insert(std::string(one));
+    }
+    if (!methods.empty()) return methods;
+  }
+  return std::nullopt;
+}
+
+size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
+  const PathPattern path = path_of(match);
+  const std::set<std::string> conditions = conditions_of(match);
+  size_t first = SIZE_MAX;
+  auto look = [&](const std::string& text) {
+    auto at = by_text_.find(text);
+    if (at == by_text_.end()) return;
+    for (size_t i = 0; i < std::min(kLookedAt, at->second.size()); ++i) {
+      const Entry& earlier = entries_[at->second[i]];
+      if (earlier.number >= first) return;
+      if (!earlier.sometimes && covers(earlier.path, path) &&
+          std::includes(conditions.begin(), conditions.end(), earlier.conditions.begin(), earlier.conditions.end())) {
+        first = earlier.number;
+        return;
+      }
+    }
+  };
+  // Whoever covers it has a text that its paths begin with, or the same expression.
+  if (path.kind == Kind::kRegex) look(lower(path.text));
+  const std::string begin = lower(path.begins_with);
+  for (size_t length = 0; length <= begin.size(); ++length) look(begin.substr(0, length));
+  return first;
+}
+
+void EarlierRoutes::add(const RouteMatch& match) {
+  Entry entry{entries_.size(), path_of(match), conditions_of(match), match.has_runtime_fraction()};
+  by_text_[lower(entry.path.text)].push_back(entries_.size());
+  entries_.push_back(std::move(entry));
+}
+
+}  // namespace weir::config::lint

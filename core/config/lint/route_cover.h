@@ -1,0 +1,56 @@
+// Which earlier route takes every request that a later one matches. Claims it only when that is certain from the
+// messages alone. Internal to this folder.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace envoy::config::route::v3 {
+class RouteMatch;
+class VirtualHost;
+}  // namespace envoy::config::route::v3
+
+namespace weir::config::lint {
+
+// The path part of a match, with a regular expression that says no more than a prefix turned into one.
+struct PathPattern {
+  enum class Kind { kPrefix, kExact, kSegmentPrefix, kRegex, kConnect, kOther };
+  Kind kind = Kind::kOther;
+  std::string text;
+  std::string begins_with;  // every path that matches does
+  bool case_sensitive = true;
+};
+PathPattern path_of(const envoy::config::route::v3::RouteMatch& match);
+// Whether every path that `later` matches, `earlier` matches too.
+bool covers(const PathPattern& earlier, const PathPattern& later);
+
+// What else a match demands, one text per condition: equal texts are equal conditions.
+std::set<std::string> conditions_of(const envoy::config::route::v3::RouteMatch& match);
+// The methods that a match lets through; nullopt: it does not say, or not so that it can be told.
+std::optional<std::set<std::string>> methods_of(const envoy::config::route::v3::RouteMatch& match);
+
+// The routes of a virtual host so far.
+class EarlierRoutes {
+ public:
+  // The first of them that covers the match; SIZE_MAX: none. Does not look at all of them if they are many of one path.
+  size_t first_covering(const envoy::config::route::v3::RouteMatch& match) const;
+  // In the order of the list.
+  void add(const envoy::config::route::v3::RouteMatch& match);
+
+ private:
+  struct Entry {
+    size_t number;
+    PathPattern path;
+    std::set<std::string> conditions;
+    bool sometimes;  // a fraction of requests only
+  };
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, std::vector<size_t>> by_text_;  // of the path, lower-cased
+};
+
+}  // namespace weir::config::lint

@@ -1,0 +1,160 @@
+// Where encryption ends, and certificates.
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/config/data_source.h"
+#include "core/config/lint/certificate_dates.h"
+#include "core/config/lint/rules.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+
+namespace weir::config::lint {
+namespace {
+
+namespace tls_v3 = envoy::extensions::transport_sockets::tls::v3;
+using google::protobuf::Message;
+
+constexpr std::chrono::days kSoon{30};  // time enough to notice that renewal does not work
+
+// The first endpoint that is another machine's; nullptr: none, or they are not known.
+const envoy::config::core::v3::Address* remote_endpoint(const envoy::config::cluster::v3::Cluster& cluster) {
+  for (const auto& locality : cluster.load_assignment().endpoints()) {
+    for (const auto& one : locality.lb_endpoints()) {
+      if (one.endpoint().has_address() && !stays_on_this_machine(one.endpoint().address()))
+        return &one.endpoint().address();
+    }
+  }
+  return nullptr;
+}
+
+bool plain(const envoy::config::cluster::v3::Cluster& cluster) {
+  if (cluster.transport_socket_matches_size() > 0) return false;
+  return !cluster.has_transport_socket() || cluster.transport_socket().name() == "envoy.transport_sockets.raw_buffer" ||
+         type_name(cluster.transport_socket().typed_config())
+             .starts_with("envoy.extensions.transport_sockets.raw_buffer.");
+}
+
+std::string day_text(std::chrono::sys_seconds time) {
+  const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(time));
+  char text[32];
+  snprintf(text, sizeof text, "%04d-%02u-%02u", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+           static_cast<unsigned>(date.day()));
+  return text;
+}
+
+}  // namespace
+
+void plaintext_upstream(const Model& model, Findings& findings) {
+  std::map<std::string, const HttpManager*> routed;  // from an encrypted listener, by cluster
+  for (const RouteTable& table : model.tables()) {
+    if (!table.manager->encrypted) continue;
+    for (const auto& host : table.routes->virtual_hosts()) {
+      for (const auto& route : host.routes()) {
+        routed.try_emplace(route.route().cluster(), table.manager);
+        for (const auto& one : route.route().weighted_clusters().clusters())
+          routed.try_emplace(one.name(), table.manager);
+      }
+    }
+  }
+  for (const ClusterEntry& entry : model.clusters()) {
+    auto from = routed.find(entry.cluster->name());
+    if (from == routed.end() || !plain(*entry.cluster)) continue;
+    const auto* endpoint = remote_endpoint(*entry.cluster);
+    if (endpoint == nullptr) continue;
+    findings.add(entry.path,
+                 "requests that listener " + shown(from->second->listener_name()) + " got over TLS go to " +
+                     address_text(*endpoint) + " in plain text",
+                 "set transport_socket with an UpstreamTlsContext");
+  }
+}
+
+void upstream_tls_unverified(const Model& model, Findings& findings) {
+  for (const ClusterEntry& entry : model.clusters()) {
+    auto tls = unpack<tls_v3::UpstreamTlsContext>(entry.cluster->transport_socket().typed_config());
+    if (tls == nullptr) continue;
+    const auto& common = tls->common_tls_context();
+    // A handshaker of one's own may check whatever it likes.
+    if (common.has_custom_handshaker() ||
+        (common.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET &&
+         !common.has_validation_context()))
+      continue;
+    const auto& context = common.validation_context();
+    const bool checked = context.has_trusted_ca() || context.has_system_root_certs() ||
+                         context.has_ca_certificate_provider_instance() || context.has_custom_validator_config() ||
+                         context.verify_certificate_spki_size() > 0 || context.verify_certificate_hash_size() > 0;
+    if (checked) continue;
+    findings.add(entry.path + ".transport_socket",
+                 "without a validation_context every certificate is accepted: whoever is in between can read and "
+                 "change everything",
+                 "set common_tls_context.validation_context.trusted_ca and match_typed_subject_alt_names");
+  }
+}
+
+void certificate_dates(const Model& model, Findings& findings) {
+  class Certificates final : public Visitor {
+   public:
+    explicit Certificates(Findings& findings)
+        : findings_(findings), now_(std::chrono::floor<std::chrono::seconds>(findings.now())) {}
+    bool message(const Message& message, const std::string& path) override {
+      if (const auto* own = google::protobuf::DynamicCastToGenerated<tls_v3::TlsCertificate>(&message)) {
+        if (own->has_certificate_chain()) chain(own->certificate_chain(), path + ".certificate_chain");
+      } else if (const auto* peers =
+                     google::protobuf::DynamicCastToGenerated<tls_v3::CertificateValidationContext>(&message)) {
+        if (peers->has_trusted_ca()) authorities(peers->trusted_ca(), path + ".trusted_ca");
+      }
+      return google::protobuf::DynamicCastToGenerated<envoy::config::endpoint::v3::ClusterLoadAssignment>(&message) ==
+             nullptr;
+    }
+
+   private:
+    static std::vector<CertificateDates> read(const envoy::config::core::v3::DataSource& source) {
+      SourceFault fault;  // who loads it tells of it
+      auto pem = read_data_source(source, {size_t{1} << 20}, fault);
+      return pem.has_value() ? dates_in_pem(*pem) : std::vector<CertificateDates>();
+    }
+    void chain(const envoy::config::core::v3::DataSource& source, const std::string& path) {
+      const auto all = read(source);
+      for (size_t i = 0; i < all.size(); ++i) {
+        std::string which = "the certificate";
+        if (all.size() > 1) which = "certificate " + std::to_string(i + 1) + " of " + std::to_string(all.size());
+        one(which, all[i], path);
+      }
+    }
+    // Bundles hold what has expired for years; it is enough that one of them is good.
+    void authorities(const envoy::config::core::v3::DataSource& source, const std::string& path) {
+      const auto all = read(source);
+      if (all.empty()) return;
+      one(all.size() == 1 ? "the certificate" : "the last of " + std::to_string(all.size()) + " certificates",
+          *std::max_element(all.begin(), all.end(),
+                            [](const auto& a, const auto& b) { return a.not_after < b.not_after; }),
+          path);
+    }
+    void one(const std::string& which, const CertificateDates& dates, const std::string& path) {
+      if (dates.not_after < now_) {
+        findings_.add(path, which + " has expired on " + day_text(dates.not_after), "renew it");
+      } else if (dates.not_before > now_) {
+        findings_.add(path, which + " is not valid before " + day_text(dates.not_before),
+                      "wait until then, or check the clock of this machine");
+      } else if (dates.not_after < now_ + kSoon) {
+        const auto left = std::chrono::duration_cast<std::chrono::days>(dates.not_after - now_).count();
+        findings_.add(path,
+                      which + " expires on " + day_text(dates.not_after) + ", " +
+                          (left == 0 ? "within a day" : "in " + std::to_string(left) + (left == 1 ? " day" : " days")),
+                      "renew it");
+      }
+    }
+
+    Findings& findings_;
+    const std::chrono::sys_seconds now_;
+  };
+  Certificates certificates(findings);
+  visit(model.bootstrap(), "", certificates);
+}
+
+}  // namespace weir::config::lint

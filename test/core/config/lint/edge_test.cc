@@ -1,0 +1,175 @@
+// Rules about what faces clients: for each a hit and a near miss.
+#include "test/core/config/lint/lint_helper.h"
+
+namespace weir::config::lint {
+namespace {
+
+using Said = std::vector<std::string>;
+
+const std::string kListener = "static_resources.listeners[0]";
+const std::string kHcm = kListener + ".filter_chains[0].filters[0].typed_config";
+const std::string kEdge = "use_remote_address: true";
+
+std::string filter(const std::string& type, const std::string& fields = "") {
+  return "{name: f, typed_config: {" + std::string(kType) + type + (fields.empty() ? "" : ", " + fields) + "}}";
+}
+const std::string kRouter = filter("envoy.extensions.filters.http.router.v3.Router");
+std::string rbac(const std::string& permission, const std::string& principal) {
+  return "http_filters: [" +
+         filter("envoy.extensions.filters.http.rbac.v3.RBAC",
+                "rules: {policies: {p: {permissions: [{" + permission + "}], principals: [{" + principal + "}]}}}") +
+         ", " + kRouter + "]";
+}
+const std::string kToPath = "{match: {prefix: /admin}, route: {cluster: one}}";
+
+Linted edge(const std::string& hcm = "", const std::string& routes = kToOne, const std::string& address = "0.0.0.0",
+            const std::string& more = "") {
+  return lint_text(bootstrap(listener(routes, kEdge + (hcm.empty() ? "" : ", " + hcm), address, more), one()));
+}
+// The rules about edges say nothing of others.
+void expect_edge_only(const std::string& rule, const std::string& hcm = "", const std::string& routes = kToOne) {
+  EXPECT_EQ(edge(hcm, routes).count(rule), 1u) << rule;
+  EXPECT_EQ(edge(hcm, routes, "127.0.0.1").count(rule), 0u) << rule;
+  EXPECT_EQ(edge(hcm, routes, "::1").count(rule), 0u) << rule;
+  EXPECT_EQ(edge(hcm, routes, "0.0.0.0", "traffic_direction: OUTBOUND").count(rule), 0u) << rule;
+  EXPECT_EQ(lint_text(bootstrap(listener(routes, hcm), one())).count(rule), 0u) << rule;  // no use_remote_address
+}
+
+TEST(LintEdge, AdminExposed) {
+  auto admin = [](const std::string& address) {
+    return lint_text(bootstrap("", "", "admin: {address: {" + address + "}}")).of("admin-exposed");
+  };
+  EXPECT_EQ(
+      admin("socket_address: {address: 0.0.0.0, port_value: 9901}"),
+      Said{"admin.address: 0.0.0.0:9901: whoever can reach it may read the configuration and stop the server; use "
+           "127.0.0.1, or a Unix socket [admin-exposed]"});
+  EXPECT_EQ(admin("socket_address: {address: 127.0.0.1, port_value: 9901}"), Said{});
+  EXPECT_EQ(admin("socket_address: {address: '::1', port_value: 9901}"), Said{});
+  EXPECT_EQ(admin("pipe: {path: /run/weir}"), Said{});
+  EXPECT_EQ(lint_text(bootstrap("")).count("admin-exposed"), 0u);
+}
+
+TEST(LintEdge, ConnectionLimit) {
+  expect_edge_only("edge-connection-limit");
+  const std::string web = bootstrap(listener(kToOne, kEdge), one());
+  EXPECT_EQ(lint_text(web).of("edge-connection-limit")[0].rfind(kListener + ": only the process's", 0), 0u);
+  const std::string monitor =
+      "overload_manager: {resource_monitors: [{name: m, typed_config: {" + std::string(kType) +
+      "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig, "
+      "max_active_downstream_connections: 5}}]}\n";
+  EXPECT_EQ(lint_text(web + monitor).count("edge-connection-limit"), 0u);
+  EXPECT_EQ(lint_text(web + "layered_runtime: {layers: [{name: a, static_layer: {overload: "
+                            "{global_downstream_max_connections: 5}}}]}\n")
+                .count("edge-connection-limit"),
+            0u);
+  EXPECT_EQ(lint_text(web + "layered_runtime: {layers: [{name: a, static_layer: {other: 5}}]}\n")
+                .count("edge-connection-limit"),
+            1u);
+}
+
+TEST(LintEdge, RequestHeadersTimeout) {
+  expect_edge_only("edge-request-headers-timeout");
+  EXPECT_EQ(
+      edge("request_headers_timeout: 0s").of("edge-request-headers-timeout"),
+      Said{kHcm + ": request_headers_timeout is not set: a client that sends its headers a byte at a time holds a "
+                  "connection for ever; set request_headers_timeout: 10s [edge-request-headers-timeout]"});
+  EXPECT_EQ(edge("request_headers_timeout: 10s").count("edge-request-headers-timeout"), 0u);
+  EXPECT_EQ(edge("request_timeout: 10s").count("edge-request-headers-timeout"), 0u);
+}
+
+TEST(LintEdge, IdleTimeout) {
+  expect_edge_only("edge-idle-timeout", "stream_idle_timeout: 0s");
+  EXPECT_EQ(edge("common_http_protocol_options: {idle_timeout: 0s}").of("edge-idle-timeout").size(), 1u);
+  EXPECT_EQ(
+      edge("stream_idle_timeout: 1s, common_http_protocol_options: {idle_timeout: 1s}").count("edge-idle-timeout"), 0u);
+  EXPECT_EQ(edge().count("edge-idle-timeout"), 0u);  // the defaults are good
+}
+
+TEST(LintEdge, ConcurrentStreams) {
+  expect_edge_only("edge-concurrent-streams", "codec_type: HTTP2");
+  EXPECT_EQ(edge().count("edge-concurrent-streams"), 0u);  // plain text, AUTO: hardly ever HTTP/2
+  EXPECT_EQ(edge("codec_type: HTTP1").count("edge-concurrent-streams"), 0u);
+  EXPECT_EQ(
+      edge("codec_type: HTTP2, http2_protocol_options: {max_concurrent_streams: 100}").count("edge-concurrent-streams"),
+      0u);
+  auto over_tls = [](const std::string& alpn) {
+    return lint_text(bootstrap(listener(kToOne, kEdge, "0.0.0.0", "",
+                                        "transport_socket: {name: tls, typed_config: {" + std::string(kType) +
+                                            "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, "
+                                            "common_tls_context: {alpn_protocols: [" +
+                                            alpn + "]}}}"),
+                               one()))
+        .count("edge-concurrent-streams");
+  };
+  EXPECT_EQ(over_tls("h2, http/1.1"), 1u);
+  EXPECT_EQ(over_tls("http/1.1"), 0u);
+}
+
+TEST(LintEdge, Underscores) {
+  expect_edge_only("edge-underscores");
+  for (const char* action : {"REJECT_REQUEST", "DROP_HEADER"}) {
+    EXPECT_EQ(edge("common_http_protocol_options: {headers_with_underscores_action: " + std::string(action) + "}")
+                  .count("edge-underscores"),
+              0u);
+  }
+}
+
+TEST(LintEdge, PathNormalization) {
+  expect_edge_only("edge-path-normalization", "", kToPath);
+  EXPECT_EQ(
+      edge("", kToPath).of("edge-path-normalization"),
+      Said{kHcm + ": /a/../admin and //admin are not /admin for the routes, but may be for the servers behind; set "
+                  "normalize_path: true [edge-path-normalization]"});
+  EXPECT_EQ(edge("", kToOne).count("edge-path-normalization"), 0u);  // nothing depends on the path
+  EXPECT_EQ(edge("normalize_path: true", kToPath).count("edge-path-normalization"), 0u);
+  EXPECT_EQ(edge("normalize_path: false", kToPath).count("edge-path-normalization"), 0u);  // somebody has thought of it
+
+  const std::string by_path = rbac("url_path: {path: {prefix: /admin}}", "any: true");
+  EXPECT_EQ(edge("normalize_path: false, " + by_path).of("edge-path-normalization"),
+            Said{kHcm + ": /a/../admin and //admin are not /admin for the filters that authorise, but may be for the "
+                        "servers behind; set normalize_path: true, merge_slashes: true, "
+                        "path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT [edge-path-normalization]"});
+  EXPECT_EQ(
+      edge("normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: REJECT_REQUEST, " + by_path)
+          .count("edge-path-normalization"),
+      0u);
+  EXPECT_EQ(edge(rbac("any: true", "any: true")).count("edge-path-normalization"), 0u);
+}
+
+TEST(LintEdge, RbacSpoofedAddress) {
+  const std::string by_address = rbac("any: true", "remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}");
+  auto public_listener = [](const std::string& hcm, const std::string& address = "0.0.0.0") {
+    return lint_text(bootstrap(listener(kToOne, hcm, address), one())).of("rbac-spoofed-address");
+  };
+  EXPECT_EQ(public_listener(by_address),
+            Said{kHcm + ".http_filters[0]: remote_ip comes from x-forwarded-for, which any client may write; set "
+                        "use_remote_address: true, or xff_num_trusted_hops if trusted proxies are in front "
+                        "[rbac-spoofed-address]"});
+  EXPECT_EQ(public_listener(by_address, "127.0.0.1"), Said{});
+  EXPECT_EQ(public_listener(kEdge + ", " + by_address), Said{});
+  EXPECT_EQ(public_listener("xff_num_trusted_hops: 1, " + by_address), Said{});
+  EXPECT_EQ(public_listener(rbac("any: true", "direct_remote_ip: {address_prefix: 10.0.0.0, prefix_len: 8}")), Said{});
+}
+
+TEST(LintEdge, CorsAnyOrigin) {
+  auto cors = [](const std::string& policy) {
+    return lint_text(
+               bootstrap(listener("{match: {prefix: /}, route: {cluster: one}, typed_per_filter_config: {cors: {" +
+                                      std::string(kType) + "envoy.extensions.filters.http.cors.v3.CorsPolicy, " +
+                                      policy + "}}}",
+                                  "", "127.0.0.1"),
+                         one()))
+        .of("cors-any-origin");
+  };
+  EXPECT_EQ(
+      cors("allow_credentials: true, allow_origin_string_match: [{exact: a.example}, {safe_regex: {regex: '.*'}}]"),
+      Said{kHcm + ".route_config.virtual_hosts[0].routes[0].typed_per_filter_config.cors.allow_origin_string_match[1]: "
+                  "every site may read answers with the visitor's cookies, for allow_credentials is set; name the "
+                  "sites that may, or leave allow_credentials out [cors-any-origin]"});
+  EXPECT_EQ(cors("allow_credentials: true, allow_origin_string_match: [{exact: '*'}]").size(), 1u);
+  EXPECT_EQ(cors("allow_origin_string_match: [{exact: '*'}]"), Said{});
+  EXPECT_EQ(cors("allow_credentials: true, allow_origin_string_match: [{suffix: .example.com}]"), Said{});
+}
+
+}  // namespace
+}  // namespace weir::config::lint

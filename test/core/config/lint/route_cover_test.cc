@@ -1,0 +1,98 @@
+// Route coverage against the real route table: whatever is said to be covered must never be selected.
+#include "core/config/lint/route_cover.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include "envoy/config/route/v3/route_components.pb.h"
+
+namespace weir::config::lint {
+namespace {
+
+using envoy::config::route::v3::RouteMatch;
+
+RouteMatch match(const std::string& text) {
+  RouteMatch out;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &out)) << text;
+  return out;
+}
+// Which of the earlier ones covers the last.
+size_t covering(const std::vector<std::string>& matches) {
+  EarlierRoutes earlier;
+  for (size_t i = 0; i + 1 < matches.size(); ++i) earlier.add(match(matches[i]));
+  return earlier.first_covering(match(matches.back()));
+}
+bool covers(const std::string& earlier, const std::string& later) { return covering({earlier, later}) == 0; }
+
+TEST(RouteCover, Paths) {
+  EXPECT_TRUE(covers("prefix: '/'", "prefix: '/api'"));
+  EXPECT_TRUE(covers("prefix: '/api'", "prefix: '/api'"));
+  EXPECT_TRUE(covers("prefix: '/api'", "path: '/apiary'"));
+  EXPECT_TRUE(covers("prefix: '/api'", "path_separated_prefix: '/api'"));
+  EXPECT_TRUE(covers("prefix: ''", "safe_regex { regex: '[a-z]+' }"));
+  EXPECT_TRUE(covers("prefix: '/img/'", "safe_regex { regex: '/img/[0-9]+' }"));
+  EXPECT_TRUE(covers("path: '/a'", "path: '/a'"));
+  EXPECT_TRUE(covers("path_separated_prefix: '/api'", "path: '/api'"));
+  EXPECT_TRUE(covers("path_separated_prefix: '/api'", "path: '/api/x'"));
+  EXPECT_TRUE(covers("path_separated_prefix: '/api'", "prefix: '/api/'"));
+  EXPECT_TRUE(covers("path_separated_prefix: '/api'", "path_separated_prefix: '/api/v1'"));
+  EXPECT_TRUE(covers("safe_regex { regex: '/a.c' }", "safe_regex { regex: '/a.c' }"));
+  EXPECT_TRUE(covers("safe_regex { regex: '/a/.*' }", "path: '/a/b'"));
+  EXPECT_TRUE(covers("safe_regex { regex: '.*' }", "prefix: '/a'"));
+  EXPECT_TRUE(covers("connect_matcher {}", "connect_matcher {}"));
+
+  EXPECT_FALSE(covers("prefix: '/api'", "prefix: '/'"));
+  EXPECT_FALSE(covers("prefix: '/api/'", "path_separated_prefix: '/api'"));
+  EXPECT_FALSE(covers("path: '/a'", "prefix: '/a'"));
+  EXPECT_FALSE(covers("path_separated_prefix: '/api'", "prefix: '/api'"));  // /apiary
+  EXPECT_FALSE(covers("path_separated_prefix: '/api'", "path: '/apiary'"));
+  EXPECT_FALSE(covers("prefix: '/'", "safe_regex { regex: '.*' }"));  // OPTIONS *
+  EXPECT_FALSE(covers("prefix: '/img'", "safe_regex { regex: '/img|/other' }"));
+  EXPECT_FALSE(covers("safe_regex { regex: '/a.c' }", "path: '/abc'"));  // it does, but nobody looks into expressions
+  EXPECT_FALSE(covers("prefix: '/'", "connect_matcher {}"));
+  EXPECT_FALSE(covers("connect_matcher {}", "prefix: '/'"));
+}
+
+TEST(RouteCover, Case) {
+  EXPECT_TRUE(covers("prefix: '/API' case_sensitive { value: false }", "prefix: '/api/x'"));
+  EXPECT_FALSE(covers("prefix: '/API'", "prefix: '/api'"));
+  EXPECT_FALSE(covers("prefix: '/api'", "prefix: '/api' case_sensitive { value: false }"));
+  EXPECT_TRUE(covers("prefix: '/'", "prefix: '/api' case_sensitive { value: false }"));  // no letters to differ in
+}
+
+TEST(RouteCover, EveryConditionOfTheEarlierMustBeOneOfTheLater) {
+  const std::string canary = " headers { name: 'x-canary' string_match { exact: 'yes' } }";
+  const std::string query = " query_parameters { name: 'a' present_match: true }";
+  EXPECT_TRUE(covers("prefix: '/'" + canary, "prefix: '/api'" + canary));
+  EXPECT_TRUE(covers("prefix: '/'" + canary, "prefix: '/api'" + canary + query));
+  EXPECT_TRUE(covers("prefix: '/'", "prefix: '/'" + canary));
+  EXPECT_FALSE(covers("prefix: '/'" + canary, "prefix: '/'"));
+  EXPECT_FALSE(covers("prefix: '/'" + canary + query, "prefix: '/'" + canary));
+  EXPECT_FALSE(covers("prefix: '/'" + canary, "prefix: '/' headers { name: 'x-canary' string_match { exact: 'no' } }"));
+  EXPECT_FALSE(covers("prefix: '/' grpc {}", "prefix: '/'"));
+  EXPECT_TRUE(covers("prefix: '/' grpc {}", "prefix: '/a' grpc {}"));
+  EXPECT_FALSE(covers("prefix: '/' tls_context { presented { value: true } }", "prefix: '/'"));
+  EXPECT_FALSE(covers("prefix: '/' runtime_fraction { default_value { numerator: 50 } }", "prefix: '/'"));
+}
+
+TEST(RouteCover, TheFirstOfSeveral) {
+  EXPECT_EQ(covering({"path: '/x'", "prefix: '/a'", "prefix: '/'", "prefix: '/a/b'"}), 1u);
+  EXPECT_EQ(covering({"prefix: '/b'", "path: '/a'", "prefix: '/a/b'"}), SIZE_MAX);
+}
+
+TEST(RouteCover, Methods) {
+  using Methods = std::set<std::string>;
+  auto methods = [](const std::string& matcher) {
+    return methods_of(match("prefix: '/' headers { name: ':method' " + matcher + " }"));
+  };
+  EXPECT_EQ(methods("string_match { exact: 'GET' }"), Methods{"GET"});
+  EXPECT_EQ(methods("string_match { safe_regex { regex: 'POST|PATCH' } }"), (Methods{"POST", "PATCH"}));
+  EXPECT_EQ(methods("string_match { safe_regex { regex: '(GET|HEAD)' } }"), (Methods{"GET", "HEAD"}));
+  EXPECT_EQ(methods("string_match { safe_regex { regex: 'P.*' } }"), std::nullopt);
+  EXPECT_EQ(methods("string_match { exact: 'GET' } invert_match: true"), std::nullopt);
+  EXPECT_EQ(methods("string_match { prefix: 'P' }"), std::nullopt);
+  EXPECT_EQ(methods_of(match("prefix: '/'")), std::nullopt);
+}
+
+}  // namespace
+}  // namespace weir::config::lint

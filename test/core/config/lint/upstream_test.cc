@@ -1,0 +1,169 @@
+// Rules about clusters and TLS: for each a hit and a near miss.
+#include <cstdlib>
+#include <fstream>
+
+#include "test/core/config/lint/lint_helper.h"
+
+namespace weir::config::lint {
+namespace {
+
+using Said = std::vector<std::string>;
+
+const std::string kCluster = "static_resources.clusters[0]";
+const std::string kCheck = "timeout: 1s, interval: 5s, unhealthy_threshold: 3, healthy_threshold: 1";
+
+// One cluster with these endpoints and fields, and a listener that routes to it.
+Linted with_cluster(const std::string& fields, const std::vector<std::string>& addresses = {"127.0.0.1", "127.0.0.2"}) {
+  return lint_text(bootstrap(listener(kToOne, "", "127.0.0.1"), cluster("one", addresses, fields)));
+}
+
+TEST(LintUpstream, UnusedCluster) {
+  auto two = [](const std::string& listeners, const std::string& more = "") {
+    return lint_text(bootstrap(listeners, one() + ", " + cluster("spare", {"127.0.0.1"}), more)).of("unused-cluster");
+  };
+  const std::string web = listener(kToOne, "", "127.0.0.1");
+  EXPECT_EQ(two(web),
+            Said{"static_resources.clusters[1]: nothing in this file names cluster spare; remove it [unused-cluster]"});
+  // Whoever names it, anywhere.
+  EXPECT_EQ(two(listener("{match: {prefix: /}, route: {cluster: one, request_mirror_policies: [{cluster: spare}]}}")),
+            Said{});
+  EXPECT_EQ(two(web, "cluster_manager: {local_cluster_name: spare}\n"), Said{});
+  EXPECT_EQ(two(listener(kToOne, "http_filters: [{name: lua, typed_config: {" + std::string(kType) +
+                                     "envoy.extensions.filters.http.lua.v3.Lua, default_source_code: {inline_string: "
+                                     "\"function envoy_on_request(h)\\n h:httpCall('spare', {})\\nend\"}}}]")),
+            Said{});
+  // A virtual host of the same name does not name it.
+  EXPECT_EQ(lint_text(bootstrap(listener(kToOne, "", "127.0.0.1"), one() + ", " + cluster("all", {"127.0.0.1"})))
+                .count("unused-cluster"),
+            1u);
+  // Others may come that do, or requests choose.
+  EXPECT_EQ(two(web, "dynamic_resources: {lds_config: {path_config_source: {path: /x}}}\n"), Said{});
+  EXPECT_EQ(two(listener("{match: {prefix: /}, route: {cluster_header: x-cluster}}, " + std::string(kToOne))), Said{});
+}
+
+TEST(LintUpstream, PanicThreshold) {
+  const std::string check = "health_checks: [{" + kCheck + ", tcp_health_check: {}}]";
+  EXPECT_EQ(
+      with_cluster(check).of("panic-threshold"),
+      Said{kCluster + ".health_checks: with less than 50 % of the hosts healthy their verdict is ignored, and dead "
+                      "hosts get traffic again; set common_lb_config.healthy_panic_threshold to what the healthy ones "
+                      "can carry, or to 0: never [panic-threshold]"});
+  EXPECT_EQ(with_cluster(check + ", common_lb_config: {healthy_panic_threshold: {value: 50}}").count("panic-threshold"),
+            0u);
+  EXPECT_EQ(with_cluster(check, {"127.0.0.1"}).count("panic-threshold"), 0u);
+  EXPECT_EQ(with_cluster("").count("panic-threshold"), 0u);
+}
+
+TEST(LintUpstream, HealthCheckNoTraffic) {
+  const std::string at = kCluster + ".health_checks[0]";
+  EXPECT_EQ(with_cluster("health_checks: [{" + kCheck + ", tcp_health_check: {}}]").of("health-check-no-traffic"),
+            Said{at + ": until the cluster gets its first request, hosts are checked every 60s and not every 5s; set "
+                      "no_traffic_interval: 5s [health-check-no-traffic]"});
+  EXPECT_EQ(with_cluster("health_checks: [{" + kCheck + ", no_traffic_interval: 60s, tcp_health_check: {}}]")
+                .count("health-check-no-traffic"),
+            0u);
+  EXPECT_EQ(with_cluster("health_checks: [{timeout: 1s, interval: 60s, unhealthy_threshold: 1, healthy_threshold: 1, "
+                         "tcp_health_check: {}}]")
+                .count("health-check-no-traffic"),
+            0u);
+}
+
+TEST(LintUpstream, HealthCheckThreshold) {
+  auto http = [](const std::string& check) {
+    return with_cluster("health_checks: [{timeout: 1s, interval: 60s, healthy_threshold: 1, " + check + "}]")
+        .of("health-check-threshold");
+  };
+  EXPECT_EQ(
+      http("unhealthy_threshold: 3, http_health_check: {path: /}"),
+      Said{kCluster + ".health_checks[0].unhealthy_threshold: only checks without an answer wait for 3 failures: one "
+                      "answer of another status makes a host unhealthy at once; name the statuses that shall count up "
+                      "in http_health_check.retriable_statuses [health-check-threshold]"});
+  EXPECT_EQ(http("unhealthy_threshold: 1, http_health_check: {path: /}"), Said{});
+  EXPECT_EQ(http("unhealthy_threshold: 3, tcp_health_check: {}"), Said{});
+  EXPECT_EQ(http("unhealthy_threshold: 3, http_health_check: {path: /, retriable_statuses: [{start: 500, end: 600}]}"),
+            Said{});
+}
+
+std::string tls_socket(const std::string& type, const std::string& common) {
+  return "transport_socket: {name: tls, typed_config: {" + std::string(kType) +
+         "envoy.extensions.transport_sockets.tls.v3." + type + ", common_tls_context: {" + common + "}}}";
+}
+
+TEST(LintUpstream, PlaintextUpstream) {
+  auto edge = [](const std::string& chain, const std::string& upstream) {
+    return lint_text(bootstrap(listener(kToOne, "", "0.0.0.0", "", chain), upstream)).of("plaintext-upstream");
+  };
+  const std::string tls = tls_socket("DownstreamTlsContext", "");
+  EXPECT_EQ(
+      edge(tls, cluster("one", {"127.0.0.1", "10.0.0.5"})),
+      Said{kCluster + ": requests that listener web got over TLS go to 10.0.0.5:80 in plain text; set transport_socket "
+                      "with an UpstreamTlsContext [plaintext-upstream]"});
+  EXPECT_EQ(edge(tls, cluster("one", {"127.0.0.1"})), Said{});
+  EXPECT_EQ(edge("", cluster("one", {"10.0.0.5"})), Said{});
+  EXPECT_EQ(edge(tls, cluster("one", {"10.0.0.5"}, tls_socket("UpstreamTlsContext", ""))), Said{});
+  EXPECT_EQ(edge(tls, cluster("two", {"10.0.0.5"}) + ", " + one()), Said{});  // not routed to
+}
+
+TEST(LintUpstream, UpstreamTlsUnverified) {
+  auto tls = [](const std::string& common) {
+    return with_cluster(tls_socket("UpstreamTlsContext", common)).of("upstream-tls-unverified");
+  };
+  EXPECT_EQ(tls("alpn_protocols: [h2]").size(), 1u);
+  EXPECT_EQ(
+      tls("validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]}"),
+      Said{kCluster + ".transport_socket: without a validation_context every certificate is accepted: whoever is in "
+                      "between can read and change everything; set common_tls_context.validation_context.trusted_ca "
+                      "and match_typed_subject_alt_names [upstream-tls-unverified]"});
+  EXPECT_EQ(tls("validation_context: {trusted_ca: {filename: /x}}"), Said{});
+  EXPECT_EQ(tls("validation_context_sds_secret_config: {name: ca}"), Said{});
+  EXPECT_EQ(with_cluster("").count("upstream-tls-unverified"), 0u);
+}
+
+// Valid from 2026-11-26 to 2126-11-02 (certificate_dates_test.cc tells where it comes from).
+const char* const kPem =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBbzCCARWgAwIBAgIUFeLrefHku++AWHSeSRq36wYF0rYwCgYIKoZIzj0EAwIw\n"
+    "DDEKMAgGA1UEAwwBYjAgFw0yNjExMjYwNTE3NDZaGA8yMTI2MTEwMjA1MTc0Nlow\n"
+    "DDEKMAgGA1UEAwwBYjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABApqLuls452C\n"
+    "6jwYPR52LVZyM9883kVWJCMxOvgV7gQd9+6uqwtqaNp66S5m0tP332uGV1SkzsfC\n"
+    "2bqFEVAv0oyjUzBRMB0GA1UdDgQWBBS4eZDZS9QZ/l87CL8vzwCZJ46mVzAfBgNV\n"
+    "HSMEGDAWgBS4eZDZS9QZ/l87CL8vzwCZJ46mVzAPBgNVHRMBAf8EBTADAQH/MAoG\n"
+    "CCqGSM49BAMCA0gAMEUCIHtyU7zdipAmQidY6mEiyuuele5thA85EuBKc8KriLgG\n"
+    "AiEAw/Hkkip5F6PTsSj92vxDbco5IIzH9yj7zpwF2PU72t8=\n"
+    "-----END CERTIFICATE-----\n";
+
+WallTime day(int year, unsigned month, unsigned day) {
+  return std::chrono::sys_days(std::chrono::year(year) / month / day);
+}
+
+TEST(LintUpstream, CertificateDates) {
+  char path[] = "/tmp/weir-lint-XXXXXX";
+  ASSERT_GE(mkstemp(path), 0);
+  std::ofstream(path) << kPem << kPem;
+  const std::string text =
+      bootstrap("", "",
+                "static_resources: {secrets: [{name: s, tls_certificate: {certificate_chain: {filename: " +
+                    std::string(path) + "}}}]}\n")
+          .substr(std::string("static_resources: {listeners: [], clusters: []}\n").size());
+  auto at = [&](WallTime now) { return lint_text(text, {.now = now}).of("certificate-dates"); };
+  const std::string place = "static_resources.secrets[0].tls_certificate.certificate_chain: ";
+  EXPECT_EQ(at(day(2126, 11, 3)),
+            (Said{place + "certificate 1 of 2 has expired on 2126-11-02; renew it [certificate-dates]",
+                  place + "certificate 2 of 2 has expired on 2126-11-02; renew it [certificate-dates]"}));
+  EXPECT_EQ(at(day(2126, 11, 1)).front(),
+            place + "certificate 1 of 2 expires on 2126-11-02, in 1 day; renew it [certificate-dates]");
+  EXPECT_EQ(at(day(2126, 10, 4)).size(), 2u);
+  EXPECT_EQ(at(day(2126, 10, 2)), Said{});
+  EXPECT_EQ(at(day(2026, 11, 26)).front(), place +
+                                               "certificate 1 of 2 is not valid before 2026-11-26; wait until then, or "
+                                               "check the clock of this machine [certificate-dates]");
+  std::remove(path);
+
+  // A bundle is as good as its best.
+  EXPECT_EQ(with_cluster(tls_socket("UpstreamTlsContext", "validation_context: {trusted_ca: {filename: /no/such}}"))
+                .count("certificate-dates"),
+            0u);
+}
+
+}  // namespace
+}  // namespace weir::config::lint

@@ -1,0 +1,181 @@
+"""weir lint, weir diff, and --lint: what is said about files, and with which exit code."""
+
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from harness import Sandbox, bootstrap, cluster, direct, http_listener, main, route, to_yaml, weir_binary
+from harness.config import Config, address
+
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
+
+
+def configuration() -> Config:
+    return bootstrap([http_listener(1, [route({"prefix": "/"}, "one"), direct({"path": "/late"}, "never")])], [cluster("one", 2)])
+
+
+class LintTestCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.sandbox = Sandbox()
+        self.addCleanup(self.sandbox.close)
+
+    def run_weir(self, *arguments: str) -> tuple[int, str, str]:
+        """The exit code, what was printed, what went to standard error."""
+        result = subprocess.run([weir_binary(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        return result.returncode, result.stdout, result.stderr
+
+    def file(self, config: Config, name: str = "edge.yaml") -> str:
+        return self.sandbox.write(name, to_yaml(config) + "\n")
+
+
+class LintTest(LintTestCase):
+    def test_warnings_with_their_place(self) -> None:
+        path = self.file(configuration())
+        code, output, errors = self.run_weir("lint", "-c", path)
+        self.assertEqual((code, errors), (1, ""))
+        self.assertRegex(output, re.escape(path) + r":\d+:\d+: warning: .*routes\[1\]: no request gets here: routes\[0\] \(prefix /, "
+                         + re.escape(path) + r":\d+\) takes all of them first; .* \[unreachable-route\]\n")
+        self.assertTrue(output.endswith("1 warning\n"), output)
+
+    def test_ignore(self) -> None:
+        path = self.file(configuration())
+        code, output, _ = self.run_weir("lint", "--ignore=unreachable-route,weight-zero", path)
+        self.assertEqual((code, output), (0, path + ": nothing found\n"))
+
+    def test_errors(self) -> None:
+        config = configuration()
+        config["static_resources"]["clusters"][0]["name"] = "on"
+        code, output, _ = self.run_weir("lint", "-c", self.file(config))
+        self.assertEqual(code, 1)
+        self.assertIn("one is not a cluster of this file; did you mean on? [unknown-cluster]", output)
+        code, output, _ = self.run_weir("lint", "-c", self.sandbox.write("bad.yaml", "static_resources: {listners: []}\n"))
+        self.assertEqual(code, 1)
+        self.assertIn("did you mean listeners?", output)
+
+    def test_json(self) -> None:
+        code, output, _ = self.run_weir("lint", "--json", "-c", self.file(configuration()))
+        finding = json.loads(output)[0]
+        self.assertEqual((code, finding["rule"], finding["severity"]), (1, "unreachable-route", "warning"))
+        self.assertGreater(finding["line"], 0)
+        self.assertTrue(finding["hint"])
+        code, output, _ = self.run_weir("lint", "--json", "-c", os.path.join(EXAMPLES, "quickstart.yaml"))
+        self.assertEqual((code, json.loads(output)), (0, []))
+
+    def test_what_weir_does_not_implement_is_looked_at_too(self) -> None:
+        config = configuration()
+        config["static_resources"]["clusters"][0].update(
+            type="EDS", health_checks=[{"timeout": "1s", "interval": "5s", "unhealthy_threshold": 1, "healthy_threshold": 1,
+                                        "tcp_health_check": {}}])
+        code, output, _ = self.run_weir("lint", "-c", self.file(config))
+        self.assertEqual(code, 1)
+        self.assertIn("[health-check-no-traffic]", output)
+        self.assertNotIn("not supported", output)
+
+    def test_arguments(self) -> None:
+        for arguments, words in (([], "no configuration"), (["-c"], "needs a value"), (["--no-such"], "unknown argument --no-such"),
+                                 (["--ignore", "x", "a.yaml"], '"x" is not a rule')):
+            code, _, errors = self.run_weir("lint", *arguments)
+            self.assertEqual(code, 2, arguments)
+            self.assertIn(words, errors)
+        code, output, _ = self.run_weir("lint", "--rules")
+        self.assertEqual(code, 0)
+        self.assertIn("unreachable-route", output)
+        for command in ("lint", "diff"):
+            code, output, _ = self.run_weir(command, "--help")
+            self.assertEqual(code, 0)
+            self.assertIn("usage: weir " + command, output)
+            self.assertIn("weir " + command, self.run_weir("--help")[1])
+
+    def test_the_examples_are_clean(self) -> None:
+        for name in sorted(os.listdir(EXAMPLES)):
+            if name.endswith(".yaml"):
+                with self.subTest(name):
+                    path = os.path.join(EXAMPLES, name)
+                    self.assertEqual(self.run_weir("lint", "-c", path), (0, path + ": nothing found\n", ""))
+
+
+class StartTest(LintTestCase):
+    """The same findings when a configuration is validated or served."""
+
+    def test_validate(self) -> None:
+        path = self.file(configuration())
+        code, output, errors = self.run_weir("--mode", "validate", "-c", path)
+        self.assertEqual(code, 0)
+        self.assertIn("[unreachable-route]\n1 warning\n", errors)
+        self.assertIn("OK", output)
+        self.assertEqual(self.run_weir("--mode", "validate", "--lint=off", "-c", path)[::2], (0, ""))
+        self.assertEqual(self.run_weir("--mode", "validate", "--lint=loud", "-c", path)[0], 2)
+
+    def test_beside_errors_nothing_is_said_twice(self) -> None:
+        config = configuration()
+        config["static_resources"]["clusters"][0]["name"] = "on"
+        errors = self.run_weir("--mode", "validate", "-c", self.file(config))[2]
+        self.assertEqual(errors.count("route.cluster: "), 1, errors)
+
+    def test_serving(self) -> None:
+        config = configuration()
+        config["static_resources"]["listeners"][0]["address"] = address(0)
+        path = self.file(config)
+        code, _, errors = self.run_weir("--mode", "init_only", "-c", path)
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(errors.count("[unreachable-route]"), 1)
+        code, _, errors = self.run_weir("--mode", "init_only", "--lint", "off", "-c", path)
+        self.assertEqual(code, 0, errors)
+        self.assertNotIn("unreachable", errors)
+
+
+    def test_a_start_says_a_few_things_only(self) -> None:
+        config = configuration()
+        config["static_resources"]["listeners"][0]["address"] = address(0)
+        config["static_resources"]["clusters"] += [cluster("spare%d" % i, 2) for i in range(30)]
+        path = self.file(config)
+        code, _, errors = self.run_weir("--mode", "init_only", "-c", path)
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(errors.count("nothing in this file names"), 3, errors)
+        self.assertIn("and 27 more of this kind [unused-cluster]", errors)
+        output = self.run_weir("lint", "-c", path)[1]
+        self.assertEqual(output.count("nothing in this file names"), 20)
+
+
+class DiffTest(LintTestCase):
+    def test_text(self) -> None:
+        old, new = configuration(), configuration()
+        manager = new["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["stream_idle_timeout"] = "10s"
+        manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["timeout"] = "3s"
+        new["static_resources"]["clusters"].append(cluster("two", 3))
+        new["node"] = {"id": "n"}
+        code, output, errors = self.run_weir("diff", self.file(old, "old.yaml"), self.file(new, "new.yaml"))
+        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual(output, """\
+listener   http             changed  chain 0 drains its connections
+  filter_chains[0].filters[0].typed_config.stream_idle_timeout: + 10s
+routes     http/0 (routes)  changed  swapped, nothing drains
+  virtual_hosts[0].routes[0].route.timeout: + 3s
+cluster    two              added    from now on
+bootstrap  node             added    needs a restart: it is read at start only
+  node: + {id: n}
+3 changes, 1 filter chain drains; 1 needs a restart
+""")
+
+    def test_json_and_no_difference(self) -> None:
+        old, new = self.file(configuration(), "old.yaml"), self.file(configuration(), "new.yaml")
+        self.assertEqual(self.run_weir("diff", old, new), (0, "a reload changes nothing\n", ""))
+        code, output, _ = self.run_weir("diff", "--json", old, new)
+        self.assertEqual((code, json.loads(output)), (0, {"changes": [], "drains": False}))
+
+    def test_bad_files_and_arguments(self) -> None:
+        good = self.file(configuration())
+        code, output, errors = self.run_weir("diff", good, self.sandbox.write("bad.yaml", "static_resources: {listners: []}\n"))
+        self.assertEqual((code, output), (1, ""))
+        self.assertIn("bad.yaml:1:20: error: ", errors)
+        self.assertEqual(self.run_weir("diff", good, self.sandbox.path("nowhere.yaml"))[0], 1)
+        self.assertEqual(self.run_weir("diff", good)[0], 2)
+        self.assertEqual(self.run_weir("diff", good, good, "--loud")[0], 2)
+
+
+if __name__ == "__main__":
+    main()
