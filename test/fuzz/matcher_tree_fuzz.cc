@@ -6,11 +6,12 @@
 
 #include "core/match/path_template.h"
 #include "test/core/match/random_tree.h"
+#include "test/fuzz/input.h"
 
 namespace weir::match {
 namespace {
 
-using test::ByteChoices;
+using fuzz::ByteChoices;
 
 void run_tree(const uint8_t* data, size_t size) {
   ByteChoices choices(data, size), again(data, size);

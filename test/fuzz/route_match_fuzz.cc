@@ -8,7 +8,7 @@
 namespace weir::route {
 namespace {
 
-using test::ByteChoices;
+using fuzz::ByteChoices;
 
 void run(const uint8_t* data, size_t size) {
   constexpr int kMaxRequests = 200;

@@ -31,24 +31,6 @@ class RandomChoices final : public Choices {
   Random random_;
 };
 
-// The fuzzer's bytes; zeros when they are used up.
-class ByteChoices final : public Choices {
- public:
-  ByteChoices(const uint8_t* data, size_t size) : data_(data), size_(size) {}
-  uint32_t below(uint32_t bound) override {
-    if (bound <= 256) return next() % bound;
-    uint32_t low = next();
-    return (low | static_cast<uint32_t>(next()) << 8) % bound;
-  }
-  bool used_up() const { return at_ >= size_; }
-
- private:
-  uint8_t next() { return at_ < size_ ? data_[at_++] : 0; }
-  const uint8_t* data_;
-  size_t size_;
-  size_t at_ = 0;
-};
-
 inline std::string random_text(Choices& choices, uint32_t max, std::string_view alphabet) {
   std::string out;
   for (uint32_t size = choices.below(max + 1); out.size() < size;) {
