@@ -6,6 +6,7 @@
 #include "core/config/address_config.h"
 #include "core/config/position_index.h"
 #include "core/config/report.h"
+#include "core/config/shared_messages.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -110,6 +111,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
                      "must be 1 to 65535: where the endpoint listens");
       }
       endpoint.hostname = one.endpoint().hostname();
+      if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       endpoint.priority = locality.priority();
       endpoint.place = place_of_all;
@@ -193,6 +195,7 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
 ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
   ClusterTranslation out;
   out.spec.name = proto.name();
+  if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   return out;
 }

@@ -23,6 +23,7 @@ struct EndpointSpec {
   uint32_t priority = 0;
   lb::Health health = lb::Health::kHealthy;
   std::shared_ptr<const lb::Locality> place;
+  std::shared_ptr<const stream::StaticMetadata> metadata;
 };
 
 struct ClusterTranslation {

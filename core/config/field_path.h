@@ -43,6 +43,7 @@ class FieldPath {
   bool ok() const { return errors_ == 0; }
   const std::string& text() const { return path_; }
   Diagnostics& diagnostics() { return diagnostics_; }
+  const PositionIndex& positions() const { return positions_; }
   void count_error() { ++errors_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include "core/config/address_config.h"
 #include "core/config/report.h"
+#include "core/config/shared_messages.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
@@ -87,6 +88,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   const uint64_t read_before = scope.report().sources_digest();
   out.address = translate_address(proto.address(), scope.at("address"), scope.report());
   out.spec.name = listener_name(proto);
+  if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
   out.options.freebind = proto.freebind().value();

@@ -11,6 +11,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/field_table.h"
 #include "core/config/position_index.h"
+#include "core/config/translator.h"
 #include "core/config/unknown_extensions.h"
 #include "core/filter/factory.h"
 
@@ -39,6 +40,7 @@ class Report final : public filter::ConfigReport {
   bool skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
                     const std::string& path) override;
   size_t errors() const override { return diagnostics_.errors(); }
+  filter::ConfigTranslator& translator() override { return translator_; }
 
   SourcesRead& sources() { return sources_; }
   const PositionIndex& positions() const { return positions_; }
@@ -59,6 +61,7 @@ class Report final : public filter::ConfigReport {
   const UnknownExtensions unknown_;
   std::unordered_set<std::string> broken_;          // paths with an error of loading
   std::unordered_set<std::string> broken_parents_;  // and what they are in
+  Translator translator_{*this};
 };
 
 // A hash of the message's content, the same for the same content.

@@ -8,10 +8,14 @@
 
 #include "core/config/data_source.h"
 #include "core/config/field_path.h"
+#include "core/config/matcher_config.h"
+#include "core/config/report.h"
 #include "core/config/route_matchers.h"
+#include "core/config/shared_messages.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/percent.pb.h"
 
@@ -42,10 +46,31 @@ namespace {
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
 constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
 
-// Translates one RouteConfiguration. Lives for one call.
-class Translator {
+// For translators that report by themselves: where they are, as long as this lives. Their faults are the path's too.
+class Shared {
  public:
-  Translator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  explicit Shared(FieldPath& path)
+      : path_(path), report_(path.positions(), path.diagnostics()), before_(report_.errors()) {}
+  ~Shared() {
+    if (report_.errors() != before_) path_.count_error();
+  }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  FieldReport at() { return {report_, path_.text()}; }
+
+ private:
+  FieldPath& path_;
+  Report report_;
+  size_t before_;
+};
+
+// Translates one RouteConfiguration. Lives for one call.
+class RouteTranslator {
+ public:
+  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  // For a message elsewhere in the table that `outer` is at work on.
+  RouteTranslator(const RouteTranslator& outer, FieldPath& path)
+      : env_(outer.env_), path_(path), validate_clusters_(outer.validate_clusters_), max_body_(outer.max_body_) {}
 
   void table(const route_v3::RouteConfiguration& message, route::RouteTableSpec& out) {
     validate_clusters_ =
@@ -103,12 +128,55 @@ class Translator {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);
     }
+    if (message.has_metadata()) out.metadata = translate(message.metadata());
     out.routes.resize(static_cast<size_t>(message.routes_size()));
     for (size_t i = 0; i < out.routes.size(); ++i) {
       Step step(path_, "routes", i);
       one_route(message.routes(static_cast<int>(i)), out.routes[i]);
     }
+    if (message.has_matcher()) {
+      RouteActions actions(*this, out);
+      Step step(path_, "matcher");
+      Shared shared(path_);
+      out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
+    }
   }
+
+  // The actions of a virtual host's matcher tree: a route, or a list of routes.
+  class RouteActions final : public filter::MatcherActions {
+   public:
+    RouteActions(RouteTranslator& translator, route::VirtualHostSpec& out)
+        : translator_(translator), out_(out), start_(translator.path_.text().size() + 1) {}
+    std::optional<uint32_t> add(const google::protobuf::Any& any, std::string_view /*name*/,
+                                const std::string& path) override {
+      FieldPath at(path, translator_.path_.positions(), translator_.path_.diagnostics());
+      RouteTranslator inner(translator_, at);
+      route::MatcherActionSpec spec;
+      spec.path = path.substr(start_);
+      const std::unique_ptr<google::protobuf::Message> message = Shared(at).at().report.unpack(any, path);
+      if (message == nullptr) return std::nullopt;
+      if (const auto* one = dynamic_cast<const route_v3::Route*>(message.get())) {
+        inner.one_route(*one, spec.routes.emplace_back());
+      } else if (const auto* list = dynamic_cast<const route_v3::RouteList*>(message.get())) {
+        spec.is_list = true;
+        spec.routes.resize(static_cast<size_t>(list->routes_size()));
+        for (size_t i = 0; i < spec.routes.size(); ++i) {
+          Step step(at, "routes", i);
+          inner.one_route(list->routes(static_cast<int>(i)), spec.routes[i]);
+        }
+      } else {
+        at.error("the action of a virtual host's matcher is an envoy.config.route.v3.Route or RouteList");
+      }
+      if (!at.ok()) translator_.path_.count_error();
+      out_.matcher_actions.push_back(std::move(spec));
+      return static_cast<uint32_t>(out_.matcher_actions.size() - 1);
+    }
+
+   private:
+    RouteTranslator& translator_;
+    route::VirtualHostSpec& out_;
+    size_t start_;  // of what is below the virtual host in a path
+  };
 
   void one_route(const route_v3::Route& message, route::RouteSpec& out) {
     out.name = message.name();
@@ -118,6 +186,7 @@ class Translator {
     }
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    if (message.has_metadata()) out.metadata = translate(message.metadata());
     switch (message.action_case()) {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
@@ -169,20 +238,41 @@ class Translator {
       case route_v3::RouteMatch::kConnectMatcher:
         out.path_kind = route::PathKind::kConnect;
         break;
-      case route_v3::RouteMatch::kPathMatchPolicy:  // reported as not supported
+      case route_v3::RouteMatch::kPathMatchPolicy: {
+        Step step(path_, "path_match_policy");
+        Step config(path_, "typed_config");
+        Shared shared(path_);
+        out.path_template = translate_path_template(message.path_match_policy().typed_config(), shared.at());
+        // One fault is enough: nothing to compile.
+        if (out.path_template) out.path_kind = route::PathKind::kTemplate;
         break;
+      }
       default:
-        path_.error_at("prefix", "is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
+        path_.error_at("prefix",
+                       "is required, or else path, path_separated_prefix, safe_regex, path_match_policy or "
+                       "connect_matcher");
         break;
     }
     if (message.has_case_sensitive()) out.case_sensitive = message.case_sensitive().value();
     out.headers = to_specs(message.headers());
     out.query_parameters = to_specs(message.query_parameters());
-    if (message.has_runtime_fraction()) out.runtime_fraction = to_spec(message.runtime_fraction().default_value());
+    if (message.has_runtime_fraction()) out.runtime_fraction = to_setting(message.runtime_fraction());
+    translate_all(message.cookies(), "cookies", out.cookies);
+    translate_all(message.dynamic_metadata(), "dynamic_metadata", out.dynamic_metadata);
+    translate_all(message.filter_state(), "filter_state", out.filter_state);
     out.grpc = message.has_grpc();
     if (message.has_tls_context()) {
       if (message.tls_context().has_presented()) out.tls_presented = message.tls_context().presented().value();
       if (message.tls_context().has_validated()) out.tls_validated = message.tls_context().validated().value();
+    }
+  }
+
+  template <class Messages, class Matcher>
+  void translate_all(const Messages& messages, std::string_view field, std::vector<Matcher>& out) {
+    if (messages.empty()) return;
+    Shared shared(path_);
+    for (int i = 0; i < messages.size(); ++i) {
+      if (auto matcher = translate(messages.Get(i), shared.at().item(field, i))) out.push_back(std::move(*matcher));
     }
   }
 
@@ -234,6 +324,7 @@ class Translator {
     }
     out.prefix_rewrite = message.prefix_rewrite();
     if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
+    if (message.has_path_rewrite_policy()) path_rewrite_policy(message.path_rewrite_policy().typed_config(), out);
     out.append_x_forwarded_host = message.append_x_forwarded_host();
 
     using Kind = route::HostRewriteSpec::Kind;
@@ -255,8 +346,24 @@ class Translator {
     }
   }
 
+  void path_rewrite_policy(const google::protobuf::Any& any, route::ForwardSpec& out) {
+    using envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
+    Step step(path_, "path_rewrite_policy");
+    Step config(path_, "typed_config");
+    Shared shared(path_);
+    auto message = shared.at().report.unpack(any, path_.text());
+    if (message == nullptr) return;
+    if (message->GetTypeName() != UriTemplateRewriteConfig::descriptor()->full_name()) {
+      path_.error(message->GetTypeName() + " is not supported by weir yet; " +
+                  UriTemplateRewriteConfig::descriptor()->full_name() + " is");
+      return;
+    }
+    out.path_template_rewrite = static_cast<const UriTemplateRewriteConfig&>(*message).path_template_rewrite();
+  }
+
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
     out.weight_header = message.header_name();
+    out.weight_runtime_prefix = message.runtime_key_prefix();
     out.weighted_clusters.resize(static_cast<size_t>(message.clusters_size()));
     uint64_t sum = 0;
     for (size_t i = 0; i < out.weighted_clusters.size(); ++i) {
@@ -413,7 +520,7 @@ class Translator {
 bool translate_route_config(const route_v3::RouteConfiguration& message, std::string_view path, RouteConfigEnv& env,
                             route::RouteTableSpec& out, Diagnostics& diagnostics) {
   FieldPath at(path, env.positions(), diagnostics);
-  Translator(env, at).table(message, out);
+  RouteTranslator(env, at).table(message, out);
   return at.ok();
 }
 

@@ -9,7 +9,6 @@
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
-#include "envoy/type/v3/percent.pb.h"
 
 // Deprecated fields are read on purpose: existing files have them.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -114,18 +113,6 @@ match::QueryParameterMatcherSpec to_spec(const route_v3::QueryParameterMatcher& 
 
 match::RegexRewriteSpec to_spec(const matcher_v3::RegexMatchAndSubstitute& message) {
   return {message.pattern().regex(), message.substitution()};
-}
-
-route::FractionSpec to_spec(const envoy::type::v3::FractionalPercent& message) {
-  using envoy::type::v3::FractionalPercent;
-  switch (message.denominator()) {
-    case FractionalPercent::TEN_THOUSAND:
-      return {message.numerator(), 10'000};
-    case FractionalPercent::MILLION:
-      return {message.numerator(), 1'000'000};
-    default:
-      return {message.numerator(), 100};
-  }
 }
 
 route::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, FieldPath& path) {

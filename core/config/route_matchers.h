@@ -26,9 +26,6 @@ namespace envoy::type::matcher::v3 {
 class RegexMatchAndSubstitute;
 class StringMatcher;
 }  // namespace envoy::type::matcher::v3
-namespace envoy::type::v3 {
-class FractionalPercent;
-}
 
 namespace weir::config {
 
@@ -38,7 +35,6 @@ match::StringMatcherSpec to_spec(const envoy::type::matcher::v3::StringMatcher& 
 match::HeaderMatcherSpec to_spec(const envoy::config::route::v3::HeaderMatcher& message);
 match::QueryParameterMatcherSpec to_spec(const envoy::config::route::v3::QueryParameterMatcher& message);
 match::RegexRewriteSpec to_spec(const envoy::type::matcher::v3::RegexMatchAndSubstitute& message);
-route::FractionSpec to_spec(const envoy::type::v3::FractionalPercent& message);
 route::HeaderValueSpec to_spec(const envoy::config::core::v3::HeaderValueOption& message, FieldPath& path);
 route::RetryPolicySpec to_spec(const envoy::config::route::v3::RetryPolicy& message, FieldPath& path);
 

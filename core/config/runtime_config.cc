@@ -13,6 +13,7 @@
 #include "core/config/diagnostics.h"
 #include "core/config/field_report.h"
 #include "core/config/proto_loader.h"
+#include "core/config/shared_messages.h"
 #include "core/http/chars.h"
 #include "core/stream/value.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -31,17 +32,6 @@ std::string_view trimmed(std::string_view text) {
   size_t from = text.find_first_not_of(kSpace);
   if (from == std::string_view::npos) return {};
   return text.substr(from, text.find_last_not_of(kSpace) - from + 1);
-}
-
-runtime::Fraction to_fraction(const FractionalPercent& message) {
-  switch (message.denominator()) {
-    case FractionalPercent::TEN_THOUSAND:
-      return {message.numerator(), 10'000};
-    case FractionalPercent::MILLION:
-      return {message.numerator(), 1'000'000};
-    default:
-      return {message.numerator(), 100};
-  }
 }
 
 std::optional<runtime::Fraction> parse_fraction(std::string_view text) {

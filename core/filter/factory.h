@@ -19,6 +19,7 @@ class Any;
 
 namespace weir::filter {
 
+class ConfigTranslator;
 class Registry;
 class FactoryScope;
 
@@ -54,6 +55,8 @@ class ConfigReport {
   virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
                             const std::string& path) = 0;
   virtual size_t errors() const = 0;
+  // Compiles messages that many plugins hold (config_translator.h); faults come back here.
+  virtual ConfigTranslator& translator() = 0;
 };
 
 // Of a report that has no access to files: tests, resources that are only looked at.
@@ -84,6 +87,7 @@ class FactoryScope {
   stats::Store& store() { return store_; }
   RouteProvider& routes() { return routes_; }
   ConfigReport& report() { return report_; }
+  ConfigTranslator& translator() { return report_.translator(); }
   const std::string& path() const { return path_; }
 
   // The place of a field below this scope's message; of the message itself if `field` is empty.

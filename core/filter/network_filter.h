@@ -23,6 +23,9 @@ class ConnectionHost {
   virtual uint64_t connection_id() const = 0;
   virtual std::string_view filter_chain_name() const = 0;
   virtual std::string_view server_name() const = 0;  // SNI; empty if there is none
+  // What few ask for. The first makes it on first use, the other is nullptr until then.
+  virtual stream::ConnectionInfo& info() = 0;
+  virtual stream::ConnectionInfo* info_if_any() const = 0;
   // Bytes received that the terminal filter has left so far.
   virtual Slices& input() = 0;
   // The terminal filter's on_data runs again at the end of the turn, also without new bytes.

@@ -21,11 +21,25 @@ Stream::Stream(event::Lane& lane, StreamHost& host)
 
 Stream::~Stream() {
   WEIR_ASSERT(completed_ || chain_ == nullptr);
-  if (chain_ == nullptr) return;
-  for (uint64_t rest = made_ & chain_->destroy_mask(); rest != 0; rest &= rest - 1) {
+  for (uint64_t rest = chain_ != nullptr ? made_ & chain_->destroy_mask() : 0; rest != 0; rest &= rest - 1) {
     size_t position = 63 - static_cast<size_t>(__builtin_ctzll(rest));
     chain_->entry(position).descriptor->destroy(filter(position));
   }
+  if (info_.filter_state != nullptr) [[unlikely]]
+    info_.filter_state->~FilterState();
+}
+
+stream::Metadata& Stream::dynamic_metadata() {
+  if (info_.metadata == nullptr) info_.metadata = arena_.make<stream::Metadata>(arena_);
+  return *info_.metadata;
+}
+
+stream::FilterState& Stream::filter_state() {
+  if (info_.filter_state == nullptr) {
+    info_.connection = host_.connection_info();
+    info_.filter_state = arena_.make<stream::FilterState>(arena_, info_.connection);
+  }
+  return *info_.filter_state;
 }
 
 void Stream::hold(BlockRef block) {

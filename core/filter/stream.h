@@ -14,6 +14,8 @@
 #include "core/filter/flow_control.h"
 #include "core/filter/http_filter.h"
 #include "core/http/header_map.h"
+#include "core/stream/filter_state.h"
+#include "core/stream/metadata.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::filter {
@@ -22,6 +24,8 @@ namespace weir::filter {
 // return.
 class StreamHost {
  public:
+  // The facts of the downstream connection, made on first use; nullptr: there is no connection.
+  virtual stream::ConnectionInfo* connection_info() { return nullptr; }
   // The response after the filters. Headers once (informational ones before it, any number), then data, then trailers.
   virtual void send_informational(http::HeaderMap& headers) = 0;
   virtual void send_headers(http::HeaderMap& headers, bool end) = 0;
@@ -56,6 +60,9 @@ class Stream final : private FlowControl::Reader {
   Arena& arena() { return arena_; }
   stream::StreamInfo& info() { return info_; }
   const stream::StreamInfo& info() const { return info_; }
+  // What filters tell each other, and the log. Made on first use, in the arena; nobody pays who does not ask.
+  stream::Metadata& dynamic_metadata();
+  stream::FilterState& filter_state();
   http::HeaderMap& request_headers() { return request_headers_; }
   const http::HeaderMap& request_headers() const { return request_headers_; }
   http::HeaderMap& response_headers() { return response_headers_; }

@@ -10,6 +10,7 @@
 
 #include "core/net/address.h"
 #include "core/stats/store.h"
+#include "core/stream/metadata.h"
 
 namespace weir::lb {
 
@@ -88,6 +89,7 @@ struct HostEntry {
   uint32_t weight = 1;
   uint32_t priority = 0;
   Health health = Health::kHealthy;
+  std::shared_ptr<const stream::StaticMetadata> metadata = nullptr;  // of the endpoint; null: none
 
   const Locality& locality() const {
     static const Locality kNowhere;

@@ -13,8 +13,14 @@ using Kind = HeaderMatcherSpec::Kind;
 // and a request must not be able to make the arena grow with their number. Keeps its room; one per thread.
 thread_local std::string joined_values;
 
-// The value of `name`, parts joined; data() is nullptr if absent.
-std::string_view value_of(const http::HeaderMap& headers, const http::HeaderName& name) {
+bool is_pseudo(http::HeaderId id) {
+  using enum http::HeaderId;
+  return id == kMethod || id == kPath || id == kAuthority || id == kScheme || id == kStatus || id == kProtocol;
+}
+
+}  // namespace
+
+std::string_view joined_value(const http::HeaderMap& headers, const http::HeaderName& name) noexcept {
   std::string_view first;
   size_t count = 0;
   headers.for_each([&](const http::HeaderEntry& entry) {
@@ -31,13 +37,6 @@ std::string_view value_of(const http::HeaderMap& headers, const http::HeaderName
   });
   return count > 1 ? std::string_view(joined_values) : first;
 }
-
-bool is_pseudo(http::HeaderId id) {
-  using enum http::HeaderId;
-  return id == kMethod || id == kPath || id == kAuthority || id == kScheme || id == kStatus || id == kProtocol;
-}
-
-}  // namespace
 
 Result<HeaderMatcher> HeaderMatcher::build(HeaderMatcherSpec spec) {
   HeaderMatcher matcher;
@@ -96,7 +95,7 @@ bool HeaderMatcher::matches(const http::HeaderMap& headers) const noexcept {
     }
     return value_matches("") != invert_;
   }
-  if (!single_ && (kind_ == Kind::kString || kind_ == Kind::kRange)) value = value_of(headers, name_);
+  if (!single_ && (kind_ == Kind::kString || kind_ == Kind::kRange)) value = joined_value(headers, name_);
   return value_matches(value) != invert_;
 }
 

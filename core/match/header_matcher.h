@@ -24,6 +24,9 @@ struct HeaderMatcherSpec {
   bool treat_missing_header_as_empty = false;
 };
 
+// All values of a header, joined by ","; data() is nullptr if it is absent. Good until the next call on this thread.
+std::string_view joined_value(const http::HeaderMap& headers, const http::HeaderName& name) noexcept;
+
 // [immutable]
 class HeaderMatcher {
  public:

@@ -24,7 +24,7 @@ Result<StringMatcher> StringMatcher::build(StringMatcherSpec spec) {
   if (spec.kind == Kind::kRegex) {
     Result<Regex> regex = Regex::compile(spec.text);
     if (!regex.ok()) return regex.status();
-    matcher.regex_ = std::make_unique<Regex>(std::move(*regex));
+    matcher.regex_ = std::make_shared<const Regex>(std::move(*regex));
     matcher.text_ = std::move(spec.text);
     return matcher;
   }

@@ -30,7 +30,7 @@ class StringMatcher {
   StringMatcherSpec::Kind kind_ = StringMatcherSpec::Kind::kExact;
   bool ignore_case_ = false;
   std::string text_;  // lower case if ignore_case_
-  std::unique_ptr<Regex> regex_;
+  std::shared_ptr<const Regex> regex_;
 };
 
 }  // namespace weir::match

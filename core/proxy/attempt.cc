@@ -49,7 +49,7 @@ void Attempt::try_a_host() {
   pool_->host().totals.rq_total.inc();
   pool_->host().totals.rq_active.inc();
   cluster.begin_request(*pool_);
-  router_.on_host_chosen(pool_->host());
+  router_.on_host_chosen(*pool_);
 
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {

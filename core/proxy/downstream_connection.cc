@@ -87,6 +87,11 @@ void DownstreamConnection::start() {
   connection_.start(false);
 }
 
+stream::ConnectionInfo& DownstreamConnection::info() {
+  if (info_ == nullptr) info_ = std::make_unique<stream::ConnectionInfo>(connection_.lane().arenas());
+  return *info_;
+}
+
 // False: closed, for no chain serves it.
 bool DownstreamConnection::choose_chain() {
   chain_ = listener_->choose_chain();
@@ -94,6 +99,11 @@ bool DownstreamConnection::choose_chain() {
     listener_->spec.stats->no_filter_chain_match.inc();
     connection_.close();
     return false;
+  }
+  if (listener_->spec.metadata != nullptr) info().listener_metadata = &listener_->spec.metadata->root();
+  if (facts_ != nullptr && !(facts_->transport_protocol.empty() && facts_->application_protocols.empty())) {
+    info().transport_protocol = facts_->transport_protocol;
+    info().application_protocols = facts_->application_protocols;
   }
   filters_.reserve(chain_->filters.size());
   for (const NetworkFilterEntry& entry : chain_->filters)

@@ -46,6 +46,8 @@ class DownstreamConnection final : public net::ConnectionHandler,
   uint64_t connection_id() const override { return id_; }
   std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
   std::string_view server_name() const override { return facts_ != nullptr ? facts_->server_name : std::string_view(); }
+  stream::ConnectionInfo& info() override;
+  stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
   Slices& input() override { return filters_.size() > 1 ? passed_on_ : connection_.in(); }
   void deliver_again() override { connection_.deliver_again(); }
   bool draining() const override { return draining_; }
@@ -73,6 +75,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   net::Connection connection_;
   std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
   std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
+  std::unique_ptr<stream::ConnectionInfo> info_;    // only if somebody asked
   std::unique_ptr<Inspection> inspection_;          // while listener filters look
   std::unique_ptr<Drain> drain_;                    // once the connection is to end
   Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter

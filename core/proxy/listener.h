@@ -14,6 +14,7 @@
 #include "core/net/address.h"
 #include "core/net/socket.h"
 #include "core/stats/store.h"
+#include "core/stream/metadata.h"
 
 namespace weir::proxy {
 
@@ -66,7 +67,8 @@ struct ListenerSpec {
   bool continue_on_listener_filters_timeout = false;
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t accepts_per_turn = 16;
-  bool exact_balance = false;  // every connection goes to the lane that has fewest
+  bool exact_balance = false;                              // every connection goes to the lane that has fewest
+  std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   std::shared_ptr<ListenerStats> stats;
   std::shared_ptr<ConnectionLimit> limit;  // kept over updates
 };

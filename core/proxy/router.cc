@@ -92,7 +92,9 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     return stream_->reply_local(action.cluster_not_found_status(), "cluster_not_found");
   }
   cluster_pin_ = cluster_->pin();
-  stream_->info().upstream.cluster = cluster_pin_->spec.name;
+  stream::UpstreamInfo& info = stream_->info().upstream;
+  info.cluster = cluster_pin_->spec.name;
+  if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   timeout_ = action.timeout();
   retry_.set_policy(action.retry(), headers);
   retry_.read_overrides(headers, timeout_);

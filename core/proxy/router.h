@@ -40,7 +40,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
-  void on_host_chosen(lb::Host& host);
+  void on_host_chosen(upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
   // Once, last. `detail`: of a protocol error.
@@ -104,6 +104,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
   event::Pin<upstream::Cluster> cluster_pin_;  // one version for the whole request: what counts up counts down
+  event::Pin<lb::HostSet> hosts_pin_;          // of the host chosen last, if it has metadata
   RetryState retry_;
   std::array<Attempt, kAtOnce> list_;
   Slices body_;  // for replay, or waiting for an upstream

@@ -64,12 +64,16 @@ bool Router::still_wants(Attempt& attempt) {
 
 upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_}); }
 
-void Router::on_host_chosen(lb::Host& host) {
+void Router::on_host_chosen(upstream::ConnPool& pool) {
+  lb::Host& host = pool.host();
   ++attempts_;
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.remote = host.address();
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
+  const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
+  info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
+  if (metadata != nullptr) hosts_pin_ = cluster_->pin_hosts();
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
 }
 

@@ -88,6 +88,7 @@ void ServerConnection::describe(stream::StreamInfo& info) {
   info.downstream_local = host_->local();
   info.filter_chain_name = host_->filter_chain_name();
   info.requested_server_name = host_->server_name();
+  info.connection = host_->info_if_any();
 }
 
 ServerStream& ServerConnection::make_stream() {

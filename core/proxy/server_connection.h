@@ -35,6 +35,7 @@ class ServerConnection final : public filter::NetworkFilter,
   event::Lane& lane() override { return lane_; }
   Deadlines& deadlines() override { return deadlines_; }
   void describe(stream::StreamInfo& info) override;
+  stream::ConnectionInfo& connection_info() override { return host_->info(); }
   bool is_tls() const override { return false; }
   [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
   void write_informational(const http::HeaderMap& headers) override;

@@ -19,12 +19,12 @@ constexpr uint64_t kShortBodyBytes = 64 * 1024;
 ServerStream::ServerStream(StreamConnection& connection)
     : connection_(connection),
       config_(connection.config()),
-      random_(connection.lane().random().next()),
       idle_timeout_(config_.stream_idle_timeout),
       stream_(connection.lane(), *this) {
   stream::StreamInfo& info = stream_.info();
   info.start = connection.lane().now();
   info.start_wall = connection.lane().wall_now();
+  info.random = connection.lane().random().next();
   connection.describe(info);
   stream_.set_buffer_limit(config_.buffer_limit);
 }
@@ -193,13 +193,21 @@ void ServerStream::identify_client() {
 void ServerStream::select_route() {
   table_ = stream_.lane().slots().pin<route::RouteTable>(config_.route_table);
   if (!table_) return;
+  stream::StreamInfo& info = stream_.info();
   route::SelectInput input;
-  input.random = random_;
+  input.random = info.random;
+  input.info = &info;
+  input.slots = &stream_.lane().slots();
   input.is_tls = stream_.request_headers().get(HeaderId::kXForwardedProto) == "https";
   selection_ = table_->select(stream_.request_headers(), input);
-  stream::StreamInfo& info = stream_.info();
-  if (selection_.virtual_host != nullptr) info.virtual_host = selection_.virtual_host->name();
-  if (selection_.route != nullptr) info.route_name = selection_.route->name();
+  if (selection_.virtual_host != nullptr) {
+    info.virtual_host = selection_.virtual_host->name();
+    info.virtual_host_metadata = selection_.virtual_host->metadata();
+  }
+  if (selection_.route != nullptr) {
+    info.route_name = selection_.route->name();
+    info.route_metadata = selection_.route->metadata();
+  }
 }
 
 void ServerStream::start_chain(bool end) {

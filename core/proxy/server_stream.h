@@ -21,6 +21,7 @@ class StreamConnection {
   virtual Deadlines& deadlines() = 0;
   // Fills in what the connection knows: addresses, ids, names.
   virtual void describe(stream::StreamInfo& info) = 0;
+  virtual stream::ConnectionInfo& connection_info() = 0;
   virtual bool is_tls() const = 0;
   // The encoded response. False: it cannot be encoded, and nothing was written.
   [[nodiscard]] virtual bool write_headers(const http::HeaderMap& headers, bool end) = 0;
@@ -64,6 +65,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool finished() const { return finished_; }
 
   // --- filter::StreamHost ---
+  stream::ConnectionInfo* connection_info() override { return &connection_.connection_info(); }
   void send_informational(http::HeaderMap& headers) override;
   void send_headers(http::HeaderMap& headers, bool end) override;
   void send_data(Slices& data, bool end) override;
@@ -84,7 +86,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     idle_timeout_ = timeout;
     touch();
   }
-  uint64_t stream_random() const override { return random_; }
+  uint64_t stream_random() const override { return stream_.info().random; }
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;
@@ -102,7 +104,6 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
   StreamConnection& connection_;
   const ConnectionManagerConfig& config_;
-  uint64_t random_;
   Duration idle_timeout_;
   DeadlineListener* deadline_listener_ = nullptr;
   route::Selection selection_;

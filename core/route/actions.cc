@@ -28,6 +28,7 @@ size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path
       return std::min(matched.size, path.size());
     case PathKind::kRegex:
     case PathKind::kConnect:
+    case PathKind::kTemplate:
       break;
   }
   return ignore_path_parameters ? std::min(path.find(';'), path.size()) : path.size();
@@ -57,6 +58,12 @@ std::unique_ptr<const PathRewrite> PathRewrite::build(std::string prefix, std::o
   return rewrite;
 }
 
+std::unique_ptr<const PathRewrite> PathRewrite::build(match::PathTemplateRewrite rewrite) {
+  auto out = std::make_unique<PathRewrite>();
+  out->template_ = std::move(rewrite);
+  return out;
+}
+
 std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
                                       Arena& arena) const noexcept {
   PathParts parts = split(path);
@@ -64,6 +71,10 @@ std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched
   std::string_view kept;
   if (regex_) {
     head = regex_->rewrite(parts.path, arena);
+  } else if (template_) {
+    const size_t size = matched_size(parts.path, matched, ignore_path_parameters);
+    head = template_->rewrite(*matched.path_template, parts.path.substr(0, size), arena);
+    kept = parts.path.substr(size);
   } else {
     head = prefix_;
     kept = parts.path.substr(matched_size(parts.path, matched, ignore_path_parameters));
@@ -84,7 +95,8 @@ ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const Weigh
   return {.name = cluster_, .slot = slot_, .has_slot = true};
 }
 
-const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept {
+const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random,
+                                                    const event::SlotTable* slots) const noexcept {
   if (weighted_clusters_.empty()) return nullptr;
   // Mixed, because a runtime fraction has already split the traffic by the same number.
   uint64_t value = mix_hash(random ^ 0x9e3779b97f4a7c15ULL);
@@ -94,10 +106,25 @@ const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& reque
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from_header);
     if (error == std::errc() && end == text.data() + text.size()) value = from_header;
   }
-  value %= total_weight_;
+  uint64_t total = total_weight_;
+  auto weight = [&](const WeightedCluster& cluster) {
+    return slots != nullptr ? runtime::RuntimeUnsigned{cluster.weight, cluster.weight_key}.get(*slots) : cluster.weight;
+  };
+  if (runtime_weights_ && slots != nullptr) [[unlikely]] {
+    total = 0;
+    for (const WeightedCluster& cluster : weighted_clusters_) total += weight(cluster);
+  } else {
+    slots = nullptr;
+  }
+  if (total == 0) {  // all are off at run time: nobody can mean that
+    slots = nullptr;
+    total = total_weight_;
+  }
+  value %= total;
   for (const WeightedCluster& cluster : weighted_clusters_) {
-    if (value < cluster.weight) return &cluster;
-    value -= cluster.weight;
+    const uint64_t share = weight(cluster);
+    if (value < share) return &cluster;
+    value -= share;
   }
   return &weighted_clusters_.back();  // not reached: the weights add up
 }

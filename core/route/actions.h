@@ -12,26 +12,32 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/http/header_map.h"
+#include "core/match/path_template.h"
 #include "core/match/regex.h"
 #include "core/route/errors.h"
 #include "core/route/filter_configs.h"
 #include "core/route/header_mutations.h"
 #include "core/route/retry_policy.h"
 #include "core/route/spec.h"
+#include "core/runtime/runtime.h"
 
 namespace weir::route {
 
 // How much of a path a route matched, so that it can be replaced.
 struct MatchedPath {
   PathKind kind;
-  size_t size;  // kPrefix, kExact, kSegmentPrefix: of the configured text
+  size_t size;                                         // kPrefix, kExact, kSegmentPrefix: of the configured text
+  const match::PathTemplate* path_template = nullptr;  // kTemplate
 };
 
-// Replaces a prefix or every match of a regex in the path; the query stays. [immutable]
+// Replaces a prefix, every match of a regex in the path, or a path by its template's variables; the query stays.
+// [immutable]
 class PathRewrite {
  public:
   static std::unique_ptr<const PathRewrite> build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
                                                   ErrorSink& errors);
+  // For a route whose path is matched by a template, its own.
+  static std::unique_ptr<const PathRewrite> build(match::PathTemplateRewrite rewrite);
   // `path` with its query. The result begins with "/", whatever the rule made of it.
   std::string_view rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
                            Arena& arena) const noexcept;
@@ -39,6 +45,7 @@ class PathRewrite {
  private:
   std::string prefix_;
   std::optional<match::RegexRewrite> regex_;
+  std::optional<match::PathTemplateRewrite> template_;
 };
 
 // A cluster as the router wants it. `slot` is set when the name was known at build time; a name taken from a request
@@ -54,6 +61,7 @@ struct WeightedCluster {
   std::string name;
   event::SlotId slot;
   uint32_t weight = 0;
+  runtime::Key weight_key = {};                             // what may be instead of the weight
   std::unique_ptr<http::HeaderName> cluster_header;         // instead of the name
   std::unique_ptr<const Mutations> mutations;               // null: none
   std::unique_ptr<const FilterConfigs> own_filter_configs;  // null: none
@@ -85,8 +93,10 @@ class ForwardAction {
 
   bool weighted() const { return !weighted_clusters_.empty(); }
   const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
-  // nullptr if the route has no weighted clusters. `random` decides, always in the same way.
-  const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random) const noexcept;
+  // nullptr if the route has no weighted clusters. `random` decides, always in the same way. `slots`: of the lane, for
+  // weights at run time; null: those of the configuration count.
+  const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random,
+                                       const event::SlotTable* slots = nullptr) const noexcept;
   // `weighted`: what pick_weighted() chose.
   ClusterChoice cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept;
   // As configured, for dumps and explanations; empty if weighted or by header.
@@ -103,6 +113,7 @@ class ForwardAction {
   std::unique_ptr<http::HeaderName> cluster_header_;
   std::vector<WeightedCluster> weighted_clusters_;
   uint64_t total_weight_ = 0;
+  bool runtime_weights_ = false;
   std::unique_ptr<http::HeaderName> weight_header_;
   Duration timeout_ = 15s;
   Duration idle_timeout_ = kUnset;

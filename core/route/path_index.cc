@@ -160,6 +160,9 @@ PathIndex::PathIndex(const std::vector<Route>& routes) {
           always_.push_back(route.index());
         }
         break;
+      case PathKind::kTemplate:
+        prefixes[0].push_back({route.path_template()->required_prefix(), route.index(), false});
+        break;
       case PathKind::kConnect:
         always_.push_back(route.index());
         break;

@@ -46,6 +46,8 @@ bool Route::matches_path(const RequestPath& path, const http::HeaderMap& request
              (path.path.size() == path_.size() || path.path[path_.size()] == '/');
     case PathKind::kRegex:
       return regex_->full_match(path.path);
+    case PathKind::kTemplate:
+      return path_template_->matches(path.path);
     case PathKind::kConnect:
       break;
   }
@@ -55,8 +57,10 @@ bool Route::matches_path(const RequestPath& path, const http::HeaderMap& request
 bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& request,
                                const SelectInput& input) const noexcept {
   const Conditions& conditions = *conditions_;
-  if (conditions.fraction && input.random % conditions.fraction->denominator >= conditions.fraction->numerator) {
-    return false;
+  if (conditions.fraction) {
+    const runtime::Fraction fraction =
+        input.slots != nullptr ? conditions.fraction->get(*input.slots) : conditions.fraction->default_value;
+    if (!fraction.hit(input.random)) return false;
   }
   if (conditions.tls_presented && *conditions.tls_presented != input.client_certificate_presented) return false;
   if (conditions.tls_validated && *conditions.tls_validated != input.client_certificate_validated) return false;
@@ -67,16 +71,27 @@ bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& r
   for (const match::QueryParameterMatcher& matcher : conditions.query_parameters) {
     if (!matcher.matches(path.query)) return false;
   }
+  for (const match::CookieMatcher& matcher : conditions.cookies) {
+    if (!matcher.matches(request)) return false;
+  }
+  for (const match::MetadataMatcher& matcher : conditions.dynamic_metadata) {
+    const stream::Metadata* metadata = input.info != nullptr ? input.info->metadata : nullptr;
+    if (!matcher.matches(metadata != nullptr ? &metadata->root() : nullptr)) return false;
+  }
+  for (const match::FilterStateMatcher& matcher : conditions.filter_state) {
+    if (input.info == nullptr || !matcher.matches(*input.info)) return false;
+  }
   return true;
 }
 
 std::string_view Route::rewrite_path(std::string_view path_with_query, Arena& arena) const noexcept {
   if (forward_->path_rewrite_ == nullptr || path_with_query.empty()) return {};
-  return forward_->path_rewrite_->rewrite(path_with_query, {path_kind_, path_.size()}, ignore_path_parameters_, arena);
+  return forward_->path_rewrite_->rewrite(path_with_query, {path_kind_, path_.size(), path_template_.get()},
+                                          ignore_path_parameters_, arena);
 }
 
 std::string_view Route::redirect_location(const http::HeaderMap& request, Arena& arena) const noexcept {
-  return redirect_->location(request, {path_kind_, path_.size()}, ignore_path_parameters_, arena);
+  return redirect_->location(request, {path_kind_, path_.size(), path_template_.get()}, ignore_path_parameters_, arena);
 }
 
 }  // namespace weir::route

@@ -8,12 +8,19 @@
 #include <string_view>
 #include <vector>
 
+#include "core/event/slot.h"
 #include "core/http/header_map.h"
 #include "core/match/header_matcher.h"
+#include "core/match/path_template.h"
 #include "core/match/query_parameter_matcher.h"
 #include "core/match/regex.h"
+#include "core/match/stream_matchers.h"
+#include "core/match/value_matcher.h"
 #include "core/route/actions.h"
 #include "core/route/spec.h"
+#include "core/runtime/runtime.h"
+#include "core/stream/metadata.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::route {
 
@@ -24,6 +31,8 @@ struct SelectInput {
   bool is_internal = false;
   bool client_certificate_presented = false;
   bool client_certificate_validated = false;
+  const stream::StreamInfo* info = nullptr;  // null: no metadata, no filter state, no addresses
+  const event::SlotTable* slots = nullptr;   // of the lane, for runtime values; null: defaults count
 };
 
 // The path of a request, taken apart once per selection.
@@ -42,6 +51,8 @@ class Route {
   const ForwardAction& forward() const { return *forward_; }                   // kForward only
   const RedirectAction& redirect() const { return *redirect_; }                // kRedirect only
   const DirectResponse& direct_response() const { return *direct_response_; }  // kDirectResponse only
+  // A struct of namespaces; null: none.
+  const stream::Value* metadata() const { return metadata_ != nullptr ? &metadata_->root() : nullptr; }
 
   // Null: none at this level.
   const Mutations* mutations() const { return mutations_.get(); }
@@ -65,6 +76,7 @@ class Route {
   bool case_sensitive() const { return case_sensitive_; }
   std::string_view path() const { return path_; }  // as configured; lower case if not case-sensitive
   const match::Regex* regex() const { return regex_.get(); }
+  const match::PathTemplate* path_template() const { return path_template_.get(); }
   // Nothing but the path decides.
   bool path_only() const { return conditions_ == nullptr; }
 
@@ -73,7 +85,10 @@ class Route {
   struct Conditions {
     std::vector<match::HeaderMatcher> headers;
     std::vector<match::QueryParameterMatcher> query_parameters;
-    std::optional<FractionSpec> fraction;
+    std::vector<match::CookieMatcher> cookies;
+    std::vector<match::MetadataMatcher> dynamic_metadata;
+    std::vector<match::FilterStateMatcher> filter_state;
+    std::optional<runtime::RuntimeFraction> fraction;
     std::optional<bool> tls_presented;
     std::optional<bool> tls_validated;
     bool grpc = false;
@@ -85,6 +100,8 @@ class Route {
   std::string name_;
   std::string path_;
   std::unique_ptr<const match::Regex> regex_;
+  std::unique_ptr<const match::PathTemplate> path_template_;
+  std::shared_ptr<const stream::StaticMetadata> metadata_;
   std::unique_ptr<const Conditions> conditions_;
   std::unique_ptr<const ForwardAction> forward_;
   std::unique_ptr<const RedirectAction> redirect_;

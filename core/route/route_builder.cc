@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/base/assert.h"
 #include "core/http/chars.h"
 
 namespace weir::route {
@@ -72,6 +73,11 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
     }
   }
 
+  host.metadata_ = std::move(spec.metadata);
+  if (spec.matcher != nullptr || !spec.matcher_actions.empty()) {
+    build_matcher(spec, host);
+    return;
+  }
   host.routes_.reserve(spec.routes.size());
   for (size_t i = 0; i < spec.routes.size(); ++i) {
     At at(errors_, "routes", static_cast<int64_t>(i));
@@ -83,10 +89,32 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   }
 }
 
+void RouteBuilder::build_matcher(VirtualHostSpec& spec, VirtualHost& host) {
+  if (!spec.routes.empty()) {
+    At at(errors_, "matcher");
+    errors_.add("matcher and routes exclude each other");
+  }
+  host.matcher_ = std::move(spec.matcher);
+  size_t count = 0;
+  for (const MatcherActionSpec& action : spec.matcher_actions) count += action.routes.size();
+  host.routes_.reserve(count);
+  for (MatcherActionSpec& action : spec.matcher_actions) {
+    At at(errors_, action.path);
+    const auto first = static_cast<uint32_t>(host.routes_.size());
+    for (size_t i = 0; i < action.routes.size(); ++i) {
+      std::optional<At> item;
+      if (action.is_list) item.emplace(errors_, "routes", static_cast<int64_t>(i));
+      build_route(std::move(action.routes[i]), host, first + static_cast<uint32_t>(i));
+    }
+    host.parts_.push_back({first, static_cast<uint32_t>(host.routes_.size())});
+  }
+}
+
 void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index) {
   Route& route = host.routes_.emplace_back();
   route.name_ = std::move(spec.name);
   route.index_ = index;
+  route.metadata_ = std::move(spec.metadata);
   route.ignore_path_parameters_ = table_->ignore_path_parameters_;
   {
     At at(errors_, "match");
@@ -98,7 +126,7 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
   switch (spec.action) {
     case ActionKind::kForward: {
       At at(errors_, "route");
-      route.forward_ = build_forward(std::move(spec.forward), host, *route.filter_configs_);
+      route.forward_ = build_forward(std::move(spec.forward), host, route);
       break;
     }
     case ActionKind::kRedirect: {
@@ -127,8 +155,12 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
 
 void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
   route.path_kind_ = spec.path_kind;
-  route.case_sensitive_ = spec.case_sensitive || spec.path_kind == PathKind::kRegex;
-  if (spec.path_kind == PathKind::kRegex) {
+  route.case_sensitive_ =
+      spec.case_sensitive || spec.path_kind == PathKind::kRegex || spec.path_kind == PathKind::kTemplate;
+  if (spec.path_kind == PathKind::kTemplate) {
+    WEIR_CHECK(spec.path_template.has_value());
+    route.path_template_ = std::make_unique<match::PathTemplate>(std::move(*spec.path_template));
+  } else if (spec.path_kind == PathKind::kRegex) {
     At at(errors_, "safe_regex");
     Result<match::Regex> regex = spec.path.empty() ? Result<match::Regex>(invalid("must not be empty"))
                                                    : match::Regex::compile(spec.path, {.pool = &regexes_});
@@ -152,7 +184,7 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
   conditions->tls_validated = spec.tls_validated;
   if (spec.runtime_fraction) {
     At at(errors_, "runtime_fraction");
-    if (spec.runtime_fraction->denominator == 0) errors_.add("denominator must not be zero");
+    if (spec.runtime_fraction->default_value.denominator == 0) errors_.add("denominator must not be zero");
     conditions->fraction = spec.runtime_fraction;
   }
   conditions->headers.reserve(spec.headers.size());
@@ -168,13 +200,17 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
         match::QueryParameterMatcher::build(std::move(spec.query_parameters[i]));
     if (!errors_.add_if_error(matcher.status())) conditions->query_parameters.push_back(std::move(*matcher));
   }
-  const bool any = spec.grpc || spec.tls_presented || spec.tls_validated || spec.runtime_fraction ||
-                   !spec.headers.empty() || !spec.query_parameters.empty();
+  conditions->cookies = std::move(spec.cookies);
+  conditions->dynamic_metadata = std::move(spec.dynamic_metadata);
+  conditions->filter_state = std::move(spec.filter_state);
+  const bool any = !conditions->cookies.empty() || !conditions->dynamic_metadata.empty() ||
+                   !conditions->filter_state.empty() || spec.grpc || spec.tls_presented || spec.tls_validated ||
+                   spec.runtime_fraction || !spec.headers.empty() || !spec.query_parameters.empty();
   if (any) route.conditions_ = std::move(conditions);
 }
 
 std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host,
-                                                           const FilterConfigs& route) {
+                                                           const Route& route) {
   auto action = std::make_unique<ForwardAction>();
   int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()};
   if (targets != 1) {
@@ -183,7 +219,7 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
   }
   if (!spec.cluster.empty()) action->slot_ = slot_of(spec.cluster);
   if (!spec.cluster_header.empty()) action->cluster_header_ = header_name(spec.cluster_header, "cluster_header");
-  build_weighted(spec, *action, route);
+  build_weighted(spec, *action, *route.filter_configs_);
   action->cluster_ = std::move(spec.cluster);
 
   auto duration = [&](const std::optional<Duration>& value, std::string_view field) {
@@ -205,11 +241,31 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
     action->own_retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
     action->retry_ = action->own_retry_.get();
   }
-  action->path_rewrite_ = PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors_);
+  action->path_rewrite_ = build_path_rewrite(spec, route);
   build_host_rewrite(std::move(spec.host_rewrite), *action);
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
   action->cluster_not_found_status_ = spec.cluster_not_found_status;
   return action;
+}
+
+std::unique_ptr<const PathRewrite> RouteBuilder::build_path_rewrite(ForwardSpec& spec, const Route& route) {
+  if (!spec.path_template_rewrite) {
+    return PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors_);
+  }
+  if (!spec.prefix_rewrite.empty() || spec.regex_rewrite) {
+    errors_.add("prefix_rewrite, regex_rewrite and path_rewrite_policy exclude each other");
+    return nullptr;
+  }
+  At policy(errors_, "path_rewrite_policy");
+  if (route.path_template() == nullptr) {
+    errors_.add("needs a path_match_policy, whose variables it uses");
+    return nullptr;
+  }
+  At config(errors_, "typed_config");
+  At field(errors_, "path_template_rewrite");
+  auto rewrite = match::PathTemplateRewrite::parse(*spec.path_template_rewrite, *route.path_template());
+  if (errors_.add_if_error(rewrite.status())) return nullptr;
+  return PathRewrite::build(std::move(*rewrite));
 }
 
 void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route) {
@@ -224,6 +280,10 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     if (one.name.empty() == one.cluster_header.empty()) errors_.add("needs either name or cluster_header");
     if (!one.name.empty()) cluster.slot = slot_of(one.name);
     if (!one.cluster_header.empty()) cluster.cluster_header = header_name(one.cluster_header, "cluster_header");
+    if (!spec.weight_runtime_prefix.empty() && !one.name.empty()) {
+      cluster.weight_key = runtime::Key(spec.weight_runtime_prefix + "." + one.name);
+      action.runtime_weights_ = true;
+    }
     cluster.name = std::move(one.name);
     cluster.weight = one.weight;
     cluster.mutations = Mutations::build(std::move(one.mutations), errors_);

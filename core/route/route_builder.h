@@ -24,9 +24,11 @@ class RouteBuilder {
   static constexpr size_t kIndexFrom = 9;
 
   void build_virtual_host(VirtualHostSpec spec, uint32_t index);
+  void build_matcher(VirtualHostSpec& spec, VirtualHost& host);
   void build_route(RouteSpec spec, VirtualHost& host, uint32_t index);
   void build_match(RouteMatchSpec spec, Route& route);
-  std::unique_ptr<ForwardAction> build_forward(ForwardSpec spec, const VirtualHost& host, const FilterConfigs& route);
+  std::unique_ptr<ForwardAction> build_forward(ForwardSpec spec, const VirtualHost& host, const Route& route);
+  std::unique_ptr<const PathRewrite> build_path_rewrite(ForwardSpec& spec, const Route& route);
   void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
   void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
   std::unique_ptr<http::HeaderName> header_name(const std::string& text, std::string_view field);

@@ -34,6 +34,16 @@ const Route* RouteTable::find_route(const VirtualHost& host, const http::HeaderM
                                     const SelectInput& input) const noexcept {
   RequestPath path = split_path(request, ignore_path_parameters_);
   if (host.paths_ != nullptr) return host.paths_->find(host.routes_, path, request, input);
+  if (host.matcher_ != nullptr) [[unlikely]] {
+    static const stream::StreamInfo kNothing;
+    const match::Facts facts{.info = input.info != nullptr ? input.info : &kNothing, .request_headers = &request};
+    const match::Tree::Result found = host.matcher_->evaluate(facts);
+    if (!found.matched()) return nullptr;
+    for (uint32_t i = host.parts_[found.action].first; i < host.parts_[found.action].last; ++i) {
+      if (host.routes_[i].matches(path, request, input)) return &host.routes_[i];
+    }
+    return nullptr;
+  }
   for (const Route& route : host.routes_) {
     if (route.matches(path, request, input)) return &route;
   }
@@ -52,7 +62,7 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
   }
   selection.route = find_route(host, request, input);
   if (selection.route != nullptr && selection.route->action() == ActionKind::kForward) {
-    selection.weighted = selection.route->forward().pick_weighted(request, input.random);
+    selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
   }
   return selection;
 }

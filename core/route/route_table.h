@@ -29,12 +29,16 @@ class VirtualHost {
  public:
   std::string_view name() const { return name_; }
   const std::vector<std::string>& domains() const { return domains_; }
+  // With a matcher: the routes of all its actions, one action after another.
   const std::vector<Route>& routes() const { return routes_; }
   TlsRequirement require_tls() const { return require_tls_; }
   bool include_request_attempt_count() const { return include_request_attempt_count_; }
   bool include_attempt_count_in_response() const { return include_attempt_count_in_response_; }
   bool include_is_timeout_retry_header() const { return include_is_timeout_retry_header_; }
-  const Mutations* mutations() const { return mutations_.get(); }           // null: none at this level
+  const Mutations* mutations() const { return mutations_.get(); }  // null: none at this level
+  // A struct of namespaces; null: none.
+  const stream::Value* metadata() const { return metadata_ != nullptr ? &metadata_->root() : nullptr; }
+  bool has_matcher() const { return matcher_ != nullptr; }
   const FilterConfigs& filter_configs() const { return *filter_configs_; }  // merged: virtual host over table
   const FilterConfigs& own_filter_configs() const {
     return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
@@ -47,6 +51,14 @@ class VirtualHost {
   std::vector<std::string> domains_;
   std::vector<Route> routes_;
   std::unique_ptr<const PathIndex> paths_;  // null: so few routes that walking them is cheaper
+  // Instead of the paths: a tree whose actions are parts of routes_.
+  struct Part {
+    uint32_t first;
+    uint32_t last;
+  };
+  std::unique_ptr<const match::Tree> matcher_;
+  std::vector<Part> parts_;
+  std::shared_ptr<const stream::StaticMetadata> metadata_;
   std::unique_ptr<const Mutations> mutations_;
   std::unique_ptr<const RetryPolicy> retry_;
   std::unique_ptr<const FilterConfigs> own_filter_configs_;

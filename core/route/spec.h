@@ -1,5 +1,6 @@
-// What a route table is made of, as plain data: filled by core/config from its messages, by tests by hand, consumed by
-// RouteTable::build(). Defaults are the published ones. Text is not checked here; build() checks it.
+// What a route table is made of, as plain data (and such matchers as core/config compiles): filled by core/config from
+// its messages, by tests by hand, consumed by RouteTable::build(). Defaults are the published ones. Text is not checked
+// here; build() checks it.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,14 @@
 
 #include "core/base/time.h"
 #include "core/match/header_matcher.h"
+#include "core/match/matcher_tree.h"
+#include "core/match/path_template.h"
 #include "core/match/query_parameter_matcher.h"
 #include "core/match/regex.h"
+#include "core/match/stream_matchers.h"
+#include "core/match/value_matcher.h"
+#include "core/runtime/runtime.h"
+#include "core/stream/metadata.h"
 
 namespace weir::route {
 
@@ -47,26 +54,26 @@ struct FilterConfigSpec {
 
 // ---- Matching
 
-struct FractionSpec {
-  uint32_t numerator = 0;
-  uint32_t denominator = 100;
-};
-
 enum class PathKind : uint8_t {
   kPrefix,
   kExact,
   kSegmentPrefix,  // path_separated_prefix: the prefix, then the end or "/"
   kRegex,          // of the whole path
   kConnect,        // any CONNECT request, also without a path
+  kTemplate,       // path_match_policy: a path template of the whole path
 };
 
 struct RouteMatchSpec {
   PathKind path_kind = PathKind::kPrefix;
   std::string path;
-  bool case_sensitive = true;  // means nothing to kRegex
+  std::optional<match::PathTemplate> path_template;  // kTemplate
+  bool case_sensitive = true;                        // means nothing to kRegex and kTemplate
   std::vector<match::HeaderMatcherSpec> headers;
   std::vector<match::QueryParameterMatcherSpec> query_parameters;
-  std::optional<FractionSpec> runtime_fraction;
+  std::vector<match::CookieMatcher> cookies;
+  std::vector<match::MetadataMatcher> dynamic_metadata;
+  std::vector<match::FilterStateMatcher> filter_state;
+  std::optional<runtime::RuntimeFraction> runtime_fraction;
   bool grpc = false;
   std::optional<bool> tls_presented;  // a client certificate was presented
   std::optional<bool> tls_validated;
@@ -131,6 +138,8 @@ struct ForwardSpec {
 
   // weighted_clusters: this request header, if it is a number, decides instead of chance.
   std::string weight_header;
+  // weighted_clusters: the runtime value "prefix.name" of a cluster counts instead of its weight. Empty: none.
+  std::string weight_runtime_prefix;
   uint16_t cluster_not_found_status = 503;
 
   Duration timeout = 15s;                       // zero: none
@@ -140,8 +149,9 @@ struct ForwardSpec {
   std::optional<Duration> grpc_timeout_header_offset;
 
   std::optional<RetryPolicySpec> retry;  // unset: the virtual host's
-  std::string prefix_rewrite;            // at most one of these two
+  std::string prefix_rewrite;            // at most one of these three
   std::optional<match::RegexRewriteSpec> regex_rewrite;
+  std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
   bool append_x_forwarded_host = false;
 };
@@ -174,6 +184,14 @@ struct RouteSpec {
   std::unique_ptr<DirectResponseSpec> direct_response;  // kDirectResponse
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
+  std::shared_ptr<const stream::StaticMetadata> metadata;
+};
+
+// One action of a virtual host's matcher tree: these routes, from top to bottom.
+struct MatcherActionSpec {
+  std::string path;      // of the action's message below that of the virtual host, for errors
+  bool is_list = false;  // errors name routes[i] below it
+  std::vector<RouteSpec> routes;
 };
 
 enum class TlsRequirement : uint8_t { kNone, kExternalOnly, kAll };
@@ -182,6 +200,8 @@ struct VirtualHostSpec {
   std::string name;
   std::vector<std::string> domains;  // "a.example", "*.example", "a.*", "*"; a port is part of the text
   std::vector<RouteSpec> routes;
+  std::unique_ptr<const match::Tree> matcher;  // instead of routes; its actions are numbers of:
+  std::vector<MatcherActionSpec> matcher_actions;
   TlsRequirement require_tls = TlsRequirement::kNone;
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
@@ -189,6 +209,7 @@ struct VirtualHostSpec {
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
   bool include_is_timeout_retry_header = false;
+  std::shared_ptr<const stream::StaticMetadata> metadata;
 };
 
 struct RouteTableSpec {

@@ -103,7 +103,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
     if (host == nullptr) {
       host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
     }
-    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health});
+    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata});
   }
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);

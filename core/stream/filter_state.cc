@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "core/stats/escape.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::stream {
 
@@ -127,15 +128,26 @@ FilterState::Entry* FilterState::find_own(FilterStateName name) const noexcept {
 
 const FilterState::Entry* FilterState::find(FilterStateName name) const noexcept {
   const Entry* entry = find_own(name);
-  return entry != nullptr || connection_ == nullptr ? entry : connection_->find_own(name);
+  return entry != nullptr ? entry : find_in_connection(name);
+}
+
+const FilterState::Entry* FilterState::find_in_connection(FilterStateName name) const noexcept {
+  const FilterState* state = connection_ != nullptr ? connection_->filter_state : nullptr;
+  return state != nullptr ? state->find_own(name) : nullptr;
+}
+
+Arena& FilterState::arena_for(LifeSpan life_span) {
+  return life_span == LifeSpan::kConnection && connection_ != nullptr ? connection_->make_filter_state().arena_
+                                                                      : arena_;
 }
 
 FilterState::Set FilterState::set(FilterStateName name, const FilterStateValue& value, const Options& options) {
   const bool of_connection = options.life_span == LifeSpan::kConnection;
   if (of_connection && connection_ != nullptr) {
-    return find_own(name) != nullptr ? Set::kOtherLifeSpan : connection_->set(name, value, options);
+    if (find_own(name) != nullptr) return Set::kOtherLifeSpan;
+    return connection_->make_filter_state().set(name, value, options);
   }
-  if (!of_connection && connection_ != nullptr && connection_->find_own(name) != nullptr) return Set::kOtherLifeSpan;
+  if (!of_connection && find_in_connection(name) != nullptr) return Set::kOtherLifeSpan;
   Entry* entry = find_own(name);
   if (entry == nullptr) {
     entry = arena_.make<Entry>(Entry{name, {}, options, entries_});
@@ -174,6 +186,30 @@ void FilterState::destroy(FilterStateValue& value) {
   // Unix addresses own their path.
   if (value.kind_ == Kind::kAddress) const_cast<net::Address*>(value.address_)->~Address();
   if (value.kind_ == Kind::kOpaque && value.type_->destroy != nullptr) value.type_->destroy(value.object_);
+}
+
+struct ConnectionInfo::Owned {
+  explicit Owned(ArenaPool& arenas) : arena(arenas) {}
+  Arena arena;
+  FilterState state{arena, nullptr};
+};
+
+ConnectionInfo::ConnectionInfo(ArenaPool& arenas) : arenas(arenas) {}
+ConnectionInfo::~ConnectionInfo() = default;
+
+FilterState& ConnectionInfo::make_filter_state() {
+  if (owned_ == nullptr) {
+    owned_ = std::make_unique<Owned>(arenas);
+    filter_state = &owned_->state;
+  }
+  return *filter_state;
+}
+
+const FilterStateValue* find_filter_state(const StreamInfo& info, FilterStateName name) noexcept {
+  const FilterState* state = info.filter_state;
+  if (state == nullptr && info.connection != nullptr) state = info.connection->filter_state;
+  const FilterState::Entry* entry = state != nullptr ? state->find(name) : nullptr;
+  return entry != nullptr ? &entry->value : nullptr;
 }
 
 }  // namespace weir::stream

@@ -12,6 +12,9 @@
 
 namespace weir::stream {
 
+struct ConnectionInfo;
+struct StreamInfo;
+
 // A name of filter state. Interned for the life of the process.
 class FilterStateName {
  public:
@@ -108,8 +111,9 @@ class FilterState {
     kOtherLifeSpan,  // or by one that lives shorter or longer
   };
 
-  // `connection`: that of the stream's connection, which keeps what outlives requests. nullptr: this is a connection's.
-  FilterState(Arena& arena, FilterState* connection) : arena_(arena), connection_(connection) {}
+  // `connection`: of the stream; it keeps what outlives requests. nullptr: this is a connection's own, or the stream
+  // has none, and then what should outlive it lives as long as this.
+  FilterState(Arena& arena, ConnectionInfo* connection) : arena_(arena), connection_(connection) {}
   ~FilterState() {
     destroy_if([](const Entry&) { return true; });
   }
@@ -127,9 +131,7 @@ class FilterState {
   // Of this level alone, the latest first.
   const Entry* entries() const { return entries_; }
   // Where the objects of a filter live that sets them with that life span.
-  Arena& arena_for(LifeSpan life_span) {
-    return life_span == LifeSpan::kConnection && connection_ != nullptr ? connection_->arena_ : arena_;
-  }
+  Arena& arena_for(LifeSpan life_span);
 
  private:
   template <class Predicate>
@@ -146,10 +148,14 @@ class FilterState {
   static void destroy(FilterStateValue& value);
   void assign(Entry& entry, const FilterStateValue& value);
   Entry* find_own(FilterStateName name) const noexcept;
+  const Entry* find_in_connection(FilterStateName name) const noexcept;
 
   Arena& arena_;
-  FilterState* connection_;
+  ConnectionInfo* connection_;
   Entry* entries_ = nullptr;
 };
+
+// The stream's object of that name, or its connection's; nullptr if there is none.
+const FilterStateValue* find_filter_state(const StreamInfo& info, FilterStateName name) noexcept;
 
 }  // namespace weir::stream

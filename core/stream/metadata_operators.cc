@@ -69,15 +69,15 @@ class FilterStateOperator final : public Operator {
   FilterStateOperator(FilterStateName name, Form form, std::string field)
       : name_(name), form_(form), field_(std::move(field)) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
-    const FilterState::Entry* entry = find(subject);
-    if (entry == nullptr) return false;
+    const FilterStateValue* value = find_filter_state(subject.info, name_);
+    if (value == nullptr) return false;
     switch (form_) {
       case Form::kPlain:
-        return entry->value.append_plain(out);
+        return value->append_plain(out);
       case Form::kTyped:
-        return entry->value.append_json(out);
+        return value->append_json(out);
       case Form::kField:
-        return entry->value.append_field(field_, out);
+        return value->append_field(field_, out);
     }
     return false;
   }
@@ -86,14 +86,6 @@ class FilterStateOperator final : public Operator {
   bool append_json(const LogSubject& subject, TextBuffer& out) const override { return append(subject, out); }
 
  private:
-  const FilterState::Entry* find(const LogSubject& subject) const {
-    const StreamInfo& info = subject.info;
-    if (info.filter_state != nullptr) return info.filter_state->find(name_);
-    if (info.connection != nullptr && info.connection->filter_state != nullptr) {
-      return info.connection->filter_state->find(name_);
-    }
-    return nullptr;
-  }
   FilterStateName name_;
   Form form_;
   std::string field_;

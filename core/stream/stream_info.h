@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
+#include "core/base/arena.h"
 #include "core/base/time.h"
 #include "core/net/address.h"
 #include "core/stream/response_flags.h"
@@ -65,12 +67,24 @@ struct TlsFacts {
 
 // What all streams of a downstream connection have in common and few need. Lives with the connection.
 struct ConnectionInfo {
-  FilterState* filter_state = nullptr;  // null: nothing was set
+  explicit ConnectionInfo(ArenaPool& arenas);
+  ~ConnectionInfo();
+  ConnectionInfo(const ConnectionInfo&) = delete;
+  ConnectionInfo& operator=(const ConnectionInfo&) = delete;
+
+  ArenaPool& arenas;
+  FilterState* filter_state = nullptr;  // null: nothing was set yet
+  // Makes it on first use; it lives as long as this. [worker]
+  FilterState& make_filter_state();
   const Value* listener_metadata = nullptr;
   const Value* listener_filter_metadata = nullptr;
   const TlsFacts* tls = nullptr;                // null: no TLS
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'
+
+ private:
+  struct Owned;
+  std::unique_ptr<Owned> owned_;
 };
 
 struct StreamInfo {

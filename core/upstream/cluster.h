@@ -12,6 +12,7 @@
 #include "core/lb/policy.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
+#include "core/stream/metadata.h"
 #include "core/upstream/limits.h"
 
 namespace weir::upstream {
@@ -75,7 +76,8 @@ struct ClusterSpec {
   uint32_t max_response_headers_kb = 60;
   CircuitBreakers breakers;
   http::h1::Settings h1;
-  net::Address source;  // upstream_bind_config; empty: the kernel chooses
+  net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
+  std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
 };
 
 // [immutable]

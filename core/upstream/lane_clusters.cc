@@ -16,6 +16,8 @@ ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host
                 {owner.lane(), cluster_slot.index, LimitKind::kRequests, requests},
                 {owner.lane(), cluster_slot.index, LimitKind::kRetries, retries}}} {}
 
+event::Pin<lb::HostSet> ClusterLocal::pin_hosts() const { return owner_.lane().slots().pin<lb::HostSet>(host_slot_); }
+
 event::Pin<Cluster> ClusterLocal::pin() const { return owner_.lane().slots().pin<Cluster>(cluster_slot_); }
 
 void ClusterLocal::set_cluster(const Cluster* cluster) {

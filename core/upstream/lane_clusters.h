@@ -43,6 +43,11 @@ class ClusterLocal {
   void feed_starving();
   // Whether a host of the set is not in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
+  // Of the host that pick() has just returned; nullptr: none.
+  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
+    return hosts_->host(pool.place()).metadata.get();
+  }
+  event::Pin<lb::HostSet> pin_hosts() const;
   // In-flight counts of a host that pick() returned.
   void begin_request(ConnPool& pool);
   void end_request(ConnPool& pool);

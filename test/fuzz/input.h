@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "test/support/choices.h"
+
 namespace weir::fuzz {
 
 // Says what is wrong, with the two things that should have agreed, and aborts.
@@ -51,6 +53,17 @@ class Input {
  private:
   const uint8_t* at_;
   const uint8_t* end_;
+};
+
+// Decides what a generated test is made of.
+class ByteChoices final : public test::Choices {
+ public:
+  ByteChoices(const uint8_t* data, size_t size) : input_(data, size) {}
+  uint32_t below(uint32_t bound) override { return input_.below(bound); }
+  bool used_up() const { return input_.done(); }
+
+ private:
+  Input input_;
 };
 
 }  // namespace weir::fuzz

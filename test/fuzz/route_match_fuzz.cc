@@ -8,15 +8,7 @@
 namespace weir::route {
 namespace {
 
-class ByteChoices final : public Choices {
- public:
-  ByteChoices(const uint8_t* data, size_t size) : input_(data, size) {}
-  uint32_t below(uint32_t bound) override { return input_.below(bound); }
-  bool used_up() const { return input_.done(); }
-
- private:
-  fuzz::Input input_;
-};
+using fuzz::ByteChoices;
 
 void run(const uint8_t* data, size_t size) {
   constexpr int kMaxRequests = 200;

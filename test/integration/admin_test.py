@@ -228,7 +228,7 @@ class LabelsTest(WeirTestCase):
         self.assertEqual(weir.admin_json("/server_info")["node"]["user_agent_version"], "7")
 
     # field: listener.v3.Filter.name, AccessLog.name, RouteConfiguration.name, VirtualHost.name
-    # field: core.v3.TypedExtensionConfig.name, ClusterLoadAssignment.cluster_name
+    # field: envoy.config.core.v3.TypedExtensionConfig.name, ClusterLoadAssignment.cluster_name
     def test_names_in_the_dump(self) -> None:
         dump = {entry["@type"].rsplit(".", 1)[1]: entry for entry in self.weir.admin_json("/config_dump")["configs"]}
         resources = dump["BootstrapConfigDump"]["bootstrap"]["static_resources"]

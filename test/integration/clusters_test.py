@@ -205,7 +205,7 @@ class BalancerTest(WeirTestCase):
         self.assertEqual(list(self.picked_beside_busy_ones("three", 2).values()), [12])
 
     # field: Cluster.load_balancing_policy, LoadBalancingPolicy.policies, Policy.typed_extension_config
-    # field: core.v3.TypedExtensionConfig.typed_config, LeastRequest.choice_count
+    # field: envoy.config.core.v3.TypedExtensionConfig.typed_config, LeastRequest.choice_count
     def test_the_first_policy_that_this_build_has(self) -> None:
         self.assertEqual(list(self.picked_beside_busy_ones("typed", 2).values()), [12])
 

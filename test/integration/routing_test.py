@@ -81,8 +81,8 @@ class MatchTest(WeirTestCase):
             direct({"prefix": "/"}, "rest")])]))
 
     # field: RouteMatch.path, RouteMatch.case_sensitive, RouteMatch.path_separated_prefix, RouteMatch.safe_regex
-    # field: RegexMatcher.regex, RouteMatch.query_parameters, QueryParameterMatcher.name
-    # field: QueryParameterMatcher.string_match, StringMatcher.exact
+    # field: envoy.type.matcher.v3.RegexMatcher.regex, RouteMatch.query_parameters, QueryParameterMatcher.name
+    # field: QueryParameterMatcher.string_match, envoy.type.matcher.v3.StringMatcher.exact
     def test_paths(self) -> None:
         for path, expected in (
                 ("/exact", "path"), ("/exact?x=1", "path"), ("/exact/", "rest"), ("/Exact", "rest"), ("/LOWER", "path-insensitive"),
@@ -95,7 +95,7 @@ class MatchTest(WeirTestCase):
 
     # field: RouteMatch.headers, HeaderMatcher.name, HeaderMatcher.string_match, HeaderMatcher.present_match
     # field: HeaderMatcher.range_match, HeaderMatcher.invert_match, Int64Range.start, Int64Range.end
-    # field: StringMatcher.prefix, StringMatcher.suffix, StringMatcher.contains, StringMatcher.safe_regex
+    # field: envoy.type.matcher.v3.StringMatcher.prefix, envoy.type.matcher.v3.StringMatcher.suffix, envoy.type.matcher.v3.StringMatcher.contains, envoy.type.matcher.v3.StringMatcher.safe_regex
     def test_headers(self) -> None:
         for headers, expected in (
                 ([("x-a", "1"), ("x-b", "")], "both"), ([("X-A", "1"), ("X-B", "z")], "both"), ([("x-a", "1")], "rest"),

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/config/translator.h"
 #include "core/filter/chain_config.h"
 #include "core/filter/factory.h"
 #include "core/filter/registry.h"
@@ -41,11 +42,13 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
     return false;
   }
   size_t errors() const override { return errors_.size(); }
+  filter::ConfigTranslator& translator() override { return translator_; }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 
   stats::Store store_;
   std::vector<std::string> errors_;
   std::vector<std::string> warnings_;
+  config::Translator translator_{*this};
   filter::FactoryScope scope_;
 };
 

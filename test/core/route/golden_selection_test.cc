@@ -196,7 +196,7 @@ TEST(GoldenSelection, Conditions) {
 
 TEST(GoldenSelection, RuntimeFractionFollowsTheRandomNumber) {
   RouteSpec canary = prefix_route("/", "canary");
-  canary.match.runtime_fraction = FractionSpec{25, 100};
+  canary.match.runtime_fraction = runtime::RuntimeFraction{{25, 100}};
   auto table = build(one_host(std::move(canary), prefix_route("/", "stable")));
   int canaries = 0;
   for (uint64_t i = 0; i < 1000; ++i) {

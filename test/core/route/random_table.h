@@ -13,29 +13,12 @@
 
 #include "core/route/spec.h"
 #include "test/core/route/test_request.h"
+#include "test/support/choices.h"
 
 namespace weir::route {
 
-// Where decisions come from: a random generator, or the bytes of a fuzzer.
-class Choices {
- public:
-  virtual ~Choices() = default;
-  virtual uint32_t below(uint32_t bound) = 0;
-
-  bool one_in(uint32_t n) { return below(n) == 0; }
-  template <class T, size_t N>
-  T pick(const T (&items)[N]) {
-    return items[below(N)];
-  }
-};
-
-inline std::string random_text(Choices& choices, uint32_t max, std::string_view alphabet) {
-  std::string out;
-  for (uint32_t size = choices.below(max + 1); out.size() < size;) {
-    out += alphabet[choices.below(static_cast<uint32_t>(alphabet.size()))];
-  }
-  return out;
-}
+using test::Choices;
+using test::random_text;
 
 inline std::string random_path(Choices& choices) { return "/" + random_text(choices, 6, "/abB;"); }
 
@@ -70,7 +53,19 @@ inline RouteSpec random_route(Choices& choices) {
       match.path = choices.one_in(3) ? choices.pick(whole) : random_path(choices) + choices.pick(tails);
       break;
     }
-    case 4:
+    case 4: {
+      static const char* const templates[] = {"/*",       "/a/*",      "/**", "/a/**", "/*/b",
+                                              "/{x=a/*}", "/{x}/**/b", "/a*", "/*;b"};
+      match.path_kind = PathKind::kTemplate;
+      match.path = choices.pick(templates);  // for the walker
+      auto made = match::PathTemplate::parse(match.path);
+      if (!made.ok()) {
+        match.path = "/ab";
+        made = match::PathTemplate::parse(match.path);
+      }
+      match.path_template = std::move(*made);
+      break;
+    }
     case 5:
     case 6:
       match.path_kind = PathKind::kSegmentPrefix;
@@ -97,7 +92,7 @@ inline RouteSpec random_route(Choices& choices) {
   }
   if (choices.one_in(12)) match.headers.push_back(header_is(":method", "GET"));
   if (choices.one_in(8)) match.query_parameters.push_back({"q", {}, {}});
-  if (choices.one_in(8)) match.runtime_fraction = FractionSpec{choices.below(101), 100};
+  if (choices.one_in(8)) match.runtime_fraction = runtime::RuntimeFraction{{choices.below(101), 100}};
   if (choices.one_in(12)) match.grpc = true;
   return route;
 }
@@ -208,6 +203,8 @@ class NaiveRouter {
       if (request.method != "CONNECT") return false;
     } else if (request.target.empty()) {
       return false;
+    } else if (match.path_kind == PathKind::kTemplate) {
+      if (!std::regex_match(path, std::regex(template_regex(match.path)))) return false;
     } else if (match.path_kind == PathKind::kRegex) {
       auto [at, added] = regexes_.try_emplace(match.path);
       if (added) at->second = std::regex(match.path, std::regex::ECMAScript | std::regex::optimize);
@@ -232,13 +229,35 @@ class NaiveRouter {
       if ((value.value_or("") == header.string.text) == header.invert_match) return false;
     }
     if (!match.query_parameters.empty() && request.target.find("?q") == std::string::npos) return false;
-    if (match.runtime_fraction && request.input.random % 100 >= match.runtime_fraction->numerator) return false;
+    if (match.runtime_fraction && request.input.random % 100 >= match.runtime_fraction->default_value.numerator)
+      return false;
     if (match.grpc) {
       bool grpc = false;
       for (const auto& [name, text] : request.headers) grpc = grpc || text == "application/grpc";
       if (!grpc) return false;
     }
     return true;
+  }
+
+  // "{x=a/*}" -> "a/[...]+": the published rules, for the templates above.
+  static std::string template_regex(std::string_view text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (text.substr(i).starts_with("{x}")) {
+        out += "[a-zA-Z;]+";
+        i += 2;
+      } else if (text.substr(i).starts_with("{x=")) {
+        i += 2;
+      } else if (text.substr(i).starts_with("**")) {
+        out += "[a-zA-Z;/]*";
+        ++i;
+      } else if (text[i] == '*') {
+        out += "[a-zA-Z;]+";
+      } else if (text[i] != '}') {
+        out += text[i];
+      }
+    }
+    return out;
   }
 
   const RouteTableSpec& spec_;

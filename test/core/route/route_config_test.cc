@@ -135,8 +135,8 @@ TEST(RouteConfig, VhostHeader) {
 // field: RouteMatch.connect_matcher, RouteMatch.grpc, RouteMatch.tls_context, TlsContextMatchOptions.presented
 // field: RouteMatch.runtime_fraction, RuntimeFractionalPercent.default_value, FractionalPercent.numerator
 // field: FractionalPercent.denominator, HeaderMatcher.exact_match, HeaderMatcher.prefix_match
-// field: HeaderMatcher.contains_match, HeaderMatcher.safe_regex_match, StringMatcher.ignore_case
-// field: RegexMatcher.google_re2, QueryParameterMatcher.present_match
+// field: HeaderMatcher.contains_match, HeaderMatcher.safe_regex_match, envoy.type.matcher.v3.StringMatcher.ignore_case
+// field: envoy.type.matcher.v3.RegexMatcher.google_re2, QueryParameterMatcher.present_match
 // field: HeaderMatcher.suffix_match, HeaderMatcher.treat_missing_header_as_empty, TlsContextMatchOptions.validated
 TEST(RouteConfig, Matches) {
   auto table = build(host_with(R"(
@@ -274,6 +274,40 @@ TEST(RouteConfig, WeightedClustersAndClusterHeader) {
   EXPECT_EQ(table->select(third.headers(), {}).cluster(third.headers()).name, "z");
 }
 
+// field: WeightedCluster.runtime_key_prefix
+TEST(RouteConfig, WeightsAtRunTime) {
+  auto table = build(host_with(R"(
+    routes { match { prefix: '/' } route { weighted_clusters { runtime_key_prefix: 'rc.weights'
+      clusters { name: 'ca' weight { value: 1 } } clusters { name: 'cb' weight { value: 1 } } } } })"));
+  ASSERT_NE(table, nullptr);
+  route::TestRequest request("/");
+  event::SlotTable slots;
+  auto share_of_b = [&] {
+    int count = 0;
+    for (uint64_t random = 0; random < 1000; ++random) {
+      route::Selection selection = table->select(request.headers(), {.random = random, .slots = &slots});
+      count += selection.cluster(request.headers()).name == "cb" ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_NEAR(share_of_b(), 500, 100);
+  std::vector<std::unique_ptr<runtime::Snapshot>> snapshots;
+  auto weights = [&](double a, double b) {
+    const runtime::Key key_a("rc.weights.ca"), key_b("rc.weights.cb");
+    std::vector<runtime::Value> values(runtime::Key::count());
+    values[key_a.id()] = runtime::Value::of_number(a);
+    values[key_b.id()] = runtime::Value::of_number(b);
+    snapshots.push_back(std::make_unique<runtime::Snapshot>(std::move(values)));
+    slots.apply({{runtime::kSlot, snapshots.back().get()}});
+  };
+  weights(0, 7);
+  EXPECT_EQ(share_of_b(), 1000);
+  weights(9, 1);
+  EXPECT_NEAR(share_of_b(), 100, 50);
+  weights(0, 0);  // as if nothing had been said
+  EXPECT_NEAR(share_of_b(), 500, 100);
+}
+
 // field: RedirectAction.scheme_redirect, RedirectAction.port_redirect, RedirectAction.regex_rewrite
 // field: DataSource.inline_bytes, Route.non_forwarding_action
 TEST(RouteConfig, RedirectsAndDirectResponses) {
@@ -347,6 +381,178 @@ TEST(RouteConfig, PerFilterConfiguration) {
   EXPECT_EQ(diagnostics.nack_text(), base + ".z: unknown type");
 }
 
+// field: RouteMatch.cookies, RouteMatch.dynamic_metadata, RouteMatch.filter_state
+TEST(RouteConfig, ConditionsOnTheStream) {
+  auto table = build(host_with(R"(
+    routes { match { prefix: '/' cookies { name: 'c' string_match { exact: '1' } } } route { cluster: 'c1' } }
+    routes { match { prefix: '/' dynamic_metadata { filter: 'ns' path { key: 'k' } value { string_match { exact: 'v' } } } }
+             route { cluster: 'c2' } }
+    routes { match { prefix: '/' filter_state { key: 'rc.state' string_match { prefix: 'on' } } } route { cluster: 'c3' } }
+    routes { match { prefix: '/' runtime_fraction { runtime_key: 'rc.fraction' default_value { numerator: 10 } } }
+             route { cluster: 'c4' } }
+    routes { match { prefix: '/' tls_context { validated { value: true } } } route { cluster: 'c5' } })"));
+  ASSERT_NE(table, nullptr);
+  stream::StreamInfo info;
+  event::SlotTable slots;
+  route::SelectInput input{.random = 50, .info = &info, .slots = &slots};
+  auto cluster = [&](const route::TestRequest& request) {
+    const route::Route* route = table->select(request.headers(), input).route;
+    return route == nullptr ? "none" : std::string(route->forward().cluster_name());
+  };
+  using route::TestRequest;
+  EXPECT_EQ(cluster(TestRequest("/")), "none");
+  EXPECT_EQ(cluster(TestRequest("/", "h", {{"cookie", "a=2; c=1"}})), "c1");
+  ArenaPool pool;
+  Arena arena(pool);
+  stream::Metadata metadata(arena);
+  metadata.set("ns", "k", stream::Value::of_string("v"));
+  info.metadata = &metadata;
+  EXPECT_EQ(cluster(TestRequest("/")), "c2");
+  info.metadata = nullptr;
+  stream::FilterState state(arena, nullptr);
+  state.set(stream::FilterStateName("rc.state"), stream::FilterStateValue::of_string("on-call"), {});
+  info.filter_state = &state;
+  EXPECT_EQ(cluster(TestRequest("/")), "c3");
+  info.filter_state = nullptr;
+  std::vector<runtime::Value> values(runtime::Key::count());
+  values[runtime::Key("rc.fraction").id()] = runtime::Value::of_number(60);
+  runtime::Snapshot snapshot(std::move(values));
+  slots.apply({{runtime::kSlot, &snapshot}});
+  EXPECT_EQ(cluster(TestRequest("/")), "c4");
+  input.random = 60;
+  EXPECT_EQ(cluster(TestRequest("/")), "none");
+  input.client_certificate_validated = true;
+  EXPECT_EQ(cluster(TestRequest("/")), "c5");
+  // Without a stream or slots, defaults count and nothing is there.
+  input = {.random = 5};
+  EXPECT_EQ(cluster(TestRequest("/")), "c4");
+}
+
+constexpr const char* kTemplate =
+    "path_match_policy { name: 't' typed_config { "
+    "[type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig] { path_template: ";
+constexpr const char* kTemplateRewrite =
+    "path_rewrite_policy { name: 't' typed_config { "
+    "[type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig] { "
+    "path_template_rewrite: ";
+
+TEST(RouteConfig, PathTemplates) {
+  auto with = [](const std::string& match, const std::string& rewrite) {
+    return host_with("routes { match { " + std::string(kTemplate) + "'" + match + "' } } } } route { cluster: 'c' " +
+                     (rewrite.empty() ? "" : kTemplateRewrite + ("'" + rewrite + "' } } }")) + " } }");
+  };
+  auto table = build(with("/videos/{language=lang/*}/{file}", "/{file}/{language}"));
+  ASSERT_NE(table, nullptr);
+  route::TestRequest request("/videos/lang/en/x.m4s?q=1");
+  route::Selection selection = table->select(request.headers(), {});
+  ASSERT_NE(selection.route, nullptr);
+  EXPECT_EQ(selection.route->rewrite_path("/videos/lang/en/x.m4s?q=1", request.arena()), "/x.m4s/lang/en?q=1");
+  EXPECT_EQ(table->select(route::TestRequest("/videos/lang/en").headers(), {}).route, nullptr);
+
+  const std::string at = "rc.virtual_hosts[0].routes[0].";
+  EXPECT_EQ(
+      errors(with("/a/{b", "")),
+      at + "match.path_match_policy.typed_config.path_template: \"/a/{b\": the variable has no } (at character 4)");
+  EXPECT_EQ(errors(with("/{a}", "/{b}")),
+            at + "route.path_rewrite_policy.typed_config.path_template_rewrite: \"/{b}\": the path template has no "
+                 "variable \"b\" (at character 2)");
+  EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } route { cluster: 'c' " + std::string(kTemplateRewrite) +
+                             "'/x' } } } } }")),
+            at + "route.path_rewrite_policy: needs a path_match_policy, whose variables it uses");
+  EXPECT_EQ(errors(host_with("routes { match { " + std::string(kTemplate) + "'/x' } } } } route { cluster: 'c' " +
+                             "prefix_rewrite: '/y' " + kTemplateRewrite + "'/x' } } } } }")),
+            at + "route: prefix_rewrite, regex_rewrite and path_rewrite_policy exclude each other");
+  EXPECT_EQ(errors(host_with("routes { match { path_match_policy { name: 't' typed_config { "
+                             "[type.googleapis.com/envoy.config.core.v3.Node] { } } } } route { cluster: 'c' } }")),
+            at + "match.path_match_policy.typed_config: envoy.config.core.v3.Node is not supported by weir yet; "
+                 "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig is");
+}
+
+TEST(RouteConfig, Metadata) {
+  auto table = build(host_with(R"(
+    metadata { filter_metadata { key: 'ns' value { fields { key: 'k' value { string_value: 'host' } } } } }
+    routes { match { prefix: '/' } route { cluster: 'c' }
+      metadata { filter_metadata { key: 'ns' value {
+        fields { key: 'list' value { list_value { values { number_value: 1 } values { bool_value: true } values { null_value: NULL_VALUE } } } }
+        fields { key: 'in' value { struct_value { fields { key: 'x' value { number_value: 1.5 } } } } } } } } })"));
+  ASSERT_NE(table, nullptr);
+  auto json = [](const stream::Value* value) {
+    std::string out;
+    if (value != nullptr) stream::append_json(*value, out);
+    return out;
+  };
+  EXPECT_EQ(json(table->virtual_hosts()[0].metadata()), R"({"ns":{"k":"host"}})");
+  EXPECT_EQ(json(first_route(*table).metadata()), R"({"ns":{"in":{"x":1.5},"list":[1,true,null]}})");
+  EXPECT_EQ(first_route(*build(route_with(""))).metadata(), nullptr);
+}
+
+// A tree that sends /a... to a list of routes and /b... to one route.
+std::string with_matcher(const std::string& list, const std::string& one) {
+  return "virtual_hosts { name: 'h' domains: '*' matcher { matcher_tree { "
+         "input { name: 'path' typed_config { [type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput] "
+         "{ "
+         "header_name: ':path' } } } prefix_match_map { "
+         "map { key: '/a' value { action { name: 'a' typed_config { "
+         "[type.googleapis.com/envoy.config.route.v3.RouteList] { " +
+         list +
+         " } } } } } "
+         "map { key: '/b' value { action { name: 'b' typed_config { "
+         "[type.googleapis.com/envoy.config.route.v3.Route] { " +
+         one + " } } } } } } } } }";
+}
+
+// field: RouteList.routes
+TEST(RouteConfig, MatcherTree) {
+  auto table =
+      build(with_matcher("routes { match { prefix: '/a/x' } route { cluster: 'c1' } } "
+                         "routes { match { prefix: '/a' } route { cluster: 'c2' } }",
+                         "name: 'only' match { path: '/b' } route { cluster: 'c3' }"));
+  ASSERT_NE(table, nullptr);
+  const route::VirtualHost& host = table->virtual_hosts()[0];
+  EXPECT_TRUE(host.has_matcher());
+  EXPECT_EQ(host.routes().size(), 3u);
+  auto cluster = [&](std::string_view path) {
+    route::TestRequest request(path);
+    const route::Route* route = table->select(request.headers(), {}).route;
+    return route == nullptr ? "none" : std::string(route->forward().cluster_name());
+  };
+  EXPECT_EQ(cluster("/a/x/y"), "c1");
+  EXPECT_EQ(cluster("/a"), "c2");
+  EXPECT_EQ(cluster("/b"), "c3");
+  EXPECT_EQ(cluster("/bb"), "none");  // the tree says yes, the route's own condition no
+  EXPECT_EQ(cluster("/c"), "none");
+}
+
+TEST(RouteConfig, FaultsInAMatcherTree) {
+  const std::string tree = "rc.virtual_hosts[0].matcher.matcher_tree.prefix_match_map.map";
+  EXPECT_EQ(errors(with_matcher("routes { match { prefix: '/a' } route { cluster: 'x' } } "
+                                "routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }",
+                                "match { path: '/b' } route { cluster: 'c' priority: HIGH }")),
+            tree +
+                "[\"/a\"].action.typed_config.routes[0].route.cluster: \"x\" is not a cluster of this configuration; "
+                "nearest: \"api_v2\"; " +
+                tree + "[\"/b\"].action.typed_config.route.priority: not supported by weir yet; " + tree +
+                "[\"/a\"].action.typed_config.routes[1].match.safe_regex: missing ] at character 1 (\"[\") of \"[\"");
+  EXPECT_EQ(
+      errors("virtual_hosts { name: 'h' domains: '*' "
+             "matcher { matcher_list { matchers { predicate { single_predicate { input { name: 'i' typed_config { "
+             "[type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput] { header_name: 'a' } } } "
+             "value_match { exact: 'x' } } } on_match { action { name: 'a' typed_config { "
+             "[type.googleapis.com/envoy.config.core.v3.Node] { } } } keep_matching: true } } } } }"),
+      "rc.virtual_hosts[0].matcher.matcher_list.matchers[0].on_match.keep_matching: is not supported here: the first "
+      "match decides; "
+      "rc.virtual_hosts[0].matcher.matcher_list.matchers[0].on_match.action.typed_config: the action of a virtual "
+      "host's matcher is an envoy.config.route.v3.Route or RouteList");
+  EXPECT_EQ(
+      errors("virtual_hosts { name: 'h' domains: '*' routes { match { prefix: '/' } route { cluster: 'c' } } "
+             "matcher { matcher_tree { input { name: 'i' typed_config { "
+             "[type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput] { header_name: 'a' } } } "
+             "exact_match_map { map { key: 'k' value { action { name: 'a' typed_config { "
+             "[type.googleapis.com/envoy.config.route.v3.Route] { match { prefix: '/' } route { cluster: 'c' } } } } } "
+             "} } } } }"),
+      "rc.virtual_hosts[0].matcher: matcher and routes exclude each other");
+}
+
 TEST(RouteConfig, UnknownClusters) {
   const std::string unknown = host_with("routes { match { prefix: '/' } route { cluster: 'api-v2' } }");
   EXPECT_EQ(errors(unknown),
@@ -363,14 +569,14 @@ TEST(RouteConfig, UnknownClusters) {
 TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
   EXPECT_EQ(errors("internal_only_headers: 'x' " +
                    host_with("virtual_clusters { name: 'v' } "
-                             "routes { match { prefix: '/' cookies { name: 'c' } "
+                             "routes { match { prefix: '/' "
                              "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
-                             "                 runtime_fraction { runtime_key: 'k' default_value { numerator: 1 } } } "
+                             "                 cookies { name: 'c' string_match { custom { name: 'c' } } } } "
                              "         route { cluster: 'c' priority: HIGH hash_policy { terminal: true } "
                              "                 max_stream_duration { grpc_timeout_header_max { } } } "
                              "         decorator { operation: 'o' } }")),
             "rc.virtual_hosts[0].routes[0].match.headers[0].string_match.custom: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].match.cookies: not supported by weir yet; "
+            "rc.virtual_hosts[0].routes[0].match.cookies[0].string_match.custom: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].route.priority: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].route.max_stream_duration.grpc_timeout_header_max: not supported by weir "
@@ -387,7 +593,8 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),
             at + ".route: is required, or else redirect, direct_response or non_forwarding_action");
   EXPECT_EQ(errors(host_with("routes { match { } route { cluster: 'c' } }")),
-            at + ".match.prefix: is required, or else path, path_separated_prefix, safe_regex or connect_matcher");
+            at + ".match.prefix: is required, or else path, path_separated_prefix, safe_regex, path_match_policy or "
+                 "connect_matcher");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } direct_response { status: 199 } }")),
             at + ".direct_response.status: 199 is out of range; 200 to 599 are allowed");
   EXPECT_EQ(errors("max_direct_response_body_size_bytes { value: 3 }" +

@@ -7,14 +7,7 @@
 namespace weir::route {
 namespace {
 
-class RandomChoices final : public Choices {
- public:
-  explicit RandomChoices(uint64_t seed) : random_(seed) {}
-  uint32_t below(uint32_t bound) override { return random_.below(bound); }
-
- private:
-  Random random_;
-};
+using test::RandomChoices;
 
 void check_table(uint64_t seed, uint32_t max_hosts, uint32_t max_routes, int requests) {
   SCOPED_TRACE("seed " + std::to_string(seed));

@@ -43,7 +43,7 @@ class FilterStateTest : public testing::Test {
   }
 
   ArenaPool pool_;
-  Arena connection_arena_{pool_};
+  ConnectionInfo connection_{pool_};
   Arena arena_{pool_};
   FilterStateName a_{"test.a"};
   FilterStateName b_{"test.b"};
@@ -81,16 +81,15 @@ TEST_F(FilterStateTest, ReadOnlyStays) {
 }
 
 TEST_F(FilterStateTest, AnObjectHasOneLifeSpan) {
-  FilterState connection(connection_arena_, nullptr);
-  FilterState state(arena_, &connection);
+  FilterState state(arena_, &connection_);
   EXPECT_EQ(state.set(a_, text("chain"), {}), Set::kDone);
   EXPECT_EQ(state.set(a_, text("x"), {.life_span = LifeSpan::kRequest}), Set::kOtherLifeSpan);
   EXPECT_EQ(state.set(a_, text("x"), {.life_span = LifeSpan::kConnection}), Set::kOtherLifeSpan);
   EXPECT_EQ(state.set(b_, text("connection"), {.life_span = LifeSpan::kConnection}), Set::kDone);
   EXPECT_EQ(state.set(b_, text("x"), {}), Set::kOtherLifeSpan);
   EXPECT_EQ(plain(state, b_), "connection");
-  EXPECT_EQ(plain(connection, b_), "connection");
-  EXPECT_EQ(connection.find(a_), nullptr);
+  EXPECT_EQ(plain(*connection_.filter_state, b_), "connection");
+  EXPECT_EQ(connection_.filter_state->find(a_), nullptr);
 }
 
 TEST_F(FilterStateTest, TheFilterChainEndsBeforeTheRequest) {
@@ -122,9 +121,8 @@ TEST_F(FilterStateTest, ObjectsDieOnce) {
 }
 
 TEST_F(FilterStateTest, AConnectionDoesNotGrowWithItsRequests) {
-  FilterState connection(connection_arena_, nullptr);
   for (int i = 0; i < 10'000; ++i) {
-    FilterState state(arena_, &connection);
+    FilterState state(arena_, &connection_);
     std::string value(static_cast<size_t>(i % 100), 'x');
     ASSERT_EQ(state.set(a_, text(value), {.life_span = LifeSpan::kConnection}), Set::kDone);
     ASSERT_EQ(plain(state, a_), value);
@@ -132,7 +130,8 @@ TEST_F(FilterStateTest, AConnectionDoesNotGrowWithItsRequests) {
                         {.life_span = LifeSpan::kConnection}),
               Set::kDone);
   }
-  EXPECT_LE(connection_arena_.overflow_bytes(), ArenaPool::kChunkBytes);
+  EXPECT_LE(FilterState(arena_, &connection_).arena_for(LifeSpan::kConnection).overflow_bytes(),
+            ArenaPool::kChunkBytes);
 }
 
 TEST_F(FilterStateTest, PublishedForms) {
@@ -212,7 +211,7 @@ TEST_F(MetadataOperatorTest, Text) {
 
 TEST_F(MetadataOperatorTest, EverySource) {
   StaticMetadata other(make_struct({{"ns", make_struct({{"k", Value::of_string("other")}}, arena_)}}, arena_));
-  ConnectionInfo connection;
+  ConnectionInfo connection(pool_);
   info_.connection = &connection;
   info_.route_metadata = nullptr;
   const std::pair<const char*, const Value**> sources[] = {
@@ -257,7 +256,7 @@ TEST_F(MetadataOperatorTest, FilterStateForms) {
   EXPECT_EQ(print("%FILTER_STATE(test.unknown:PLAIN)%"), "-");
   info_.filter_state = nullptr;
   EXPECT_EQ(print("%FILTER_STATE(test.text:PLAIN)%"), "-");
-  ConnectionInfo connection;
+  ConnectionInfo connection(pool_);
   connection.filter_state = &state_;
   info_.connection = &connection;
   EXPECT_EQ(print("%FILTER_STATE(test.text:PLAIN)%"), "a b");

@@ -3,6 +3,7 @@
 
 #include "core/config/data_source.h"
 #include "core/config/field_table.h"
+#include "core/config/translator.h"
 #include "core/event/lane.h"
 #include "core/filter/registry.h"
 #include "core/stream/log_writer.h"
@@ -49,10 +50,16 @@ class Report final : public filter::ConfigReport {
     return false;
   }
   size_t errors() const override { return errors_; }
+  filter::ConfigTranslator& translator() override { return translator_; }
+  void forget() {
+    text.clear();
+    errors_ = 0;
+  }
   std::string text;
 
  private:
   size_t errors_ = 0;
+  config::Translator translator_{*this};
 };
 
 class AccessLoggersTest : public testing::Test {
@@ -71,7 +78,7 @@ class AccessLoggersTest : public testing::Test {
     Proto proto;
     auto parsed = google::protobuf::util::JsonStringToMessage(json, &proto);
     EXPECT_TRUE(parsed.ok()) << parsed.ToString();
-    report_ = Report();
+    report_.forget();
     filter::FactoryScope scope(registry_, store_, routes_, report_, "");
     config::check_fields(proto, "", report_);
     const auto* descriptor = registry_.access_logger(Proto::descriptor()->full_name());

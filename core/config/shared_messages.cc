@@ -1,0 +1,279 @@
+#include "core/config/shared_messages.h"
+
+#include <google/protobuf/any.pb.h>
+#include <google/protobuf/struct.pb.h>
+
+#include <utility>
+
+#include "envoy/config/core/v3/address.pb.h"
+#include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/type/matcher/v3/filter_state.pb.h"
+#include "envoy/type/matcher/v3/metadata.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
+#include "envoy/type/matcher/v3/value.pb.h"
+#include "envoy/type/v3/percent.pb.h"
+#include "xds/core/v3/cidr.pb.h"
+#include "xds/type/matcher/v3/string.pb.h"
+
+namespace weir::config {
+namespace {
+
+namespace matcher_v3 = envoy::type::matcher::v3;
+using google::protobuf::Struct;
+using stream::Value;
+
+// The two string matchers have the same fields.
+template <class Message>
+std::optional<match::StringMatcher> string_matcher(const Message& message, const FieldReport& at) {
+  using Kind = match::StringMatcherSpec::Kind;
+  match::StringMatcherSpec spec;
+  spec.ignore_case = message.ignore_case();
+  const char* field = "exact";
+  switch (message.match_pattern_case()) {
+    case Message::kExact:
+      spec.text = message.exact();
+      break;
+    case Message::kPrefix:
+      field = "prefix";
+      spec.kind = Kind::kPrefix;
+      spec.text = message.prefix();
+      break;
+    case Message::kSuffix:
+      field = "suffix";
+      spec.kind = Kind::kSuffix;
+      spec.text = message.suffix();
+      break;
+    case Message::kContains:
+      field = "contains";
+      spec.kind = Kind::kContains;
+      spec.text = message.contains();
+      break;
+    case Message::kSafeRegex:
+      field = "safe_regex";
+      spec.kind = Kind::kRegex;
+      spec.text = message.safe_regex().regex();
+      break;
+    case Message::kCustom:  // reported as not supported
+      return std::nullopt;
+    default:
+      at.error("needs one of exact, prefix, suffix, contains and safe_regex");
+      return std::nullopt;
+  }
+  Result<match::StringMatcher> matcher = match::StringMatcher::build(std::move(spec));
+  if (matcher.ok()) return std::move(*matcher);
+  at.error_at(field, message_of(matcher.status()));
+  return std::nullopt;
+}
+
+template <class Message>
+std::optional<match::AddressRange> address_range(const Message& message, const FieldReport& at) {
+  Result<match::AddressRange> range = match::make_range(message.address_prefix(), message.prefix_len().value());
+  if (range.ok()) return *range;
+  // "prefix_len: what is wrong"
+  std::string text = message_of(range.status());
+  size_t colon = text.find(": ");
+  at.error_at(text.substr(0, colon), text.substr(colon + 2));
+  return std::nullopt;
+}
+
+Value to_value(const google::protobuf::Value& message, Arena& arena) {
+  switch (message.kind_case()) {
+    case google::protobuf::Value::kBoolValue:
+      return Value::of_bool(message.bool_value());
+    case google::protobuf::Value::kNumberValue:
+      return Value::of_number(message.number_value());
+    case google::protobuf::Value::kStringValue:
+      return Value::of_string(arena.copy_or_empty(message.string_value()));
+    case google::protobuf::Value::kListValue: {
+      const auto& from = message.list_value().values();
+      const auto count = static_cast<size_t>(from.size());
+      Value* items = static_cast<Value*>(arena.allocate(count * sizeof(Value), alignof(Value)));
+      for (size_t i = 0; i < count; ++i) items[i] = to_value(from[static_cast<int>(i)], arena);
+      return Value::of_list({items, count});
+    }
+    case google::protobuf::Value::kStructValue:
+      return config::to_value(message.struct_value(), arena);
+    default:
+      return Value();
+  }
+}
+
+}  // namespace
+
+std::optional<match::StringMatcher> translate(const matcher_v3::StringMatcher& message, const FieldReport& at) {
+  return string_matcher(message, at);
+}
+
+std::optional<match::StringMatcher> translate(const xds::type::matcher::v3::StringMatcher& message,
+                                              const FieldReport& at) {
+  return string_matcher(message, at);
+}
+
+std::optional<match::AddressRange> translate(const envoy::config::core::v3::CidrRange& message, const FieldReport& at) {
+  return address_range(message, at);
+}
+
+std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& message, const FieldReport& at) {
+  return address_range(message, at);
+}
+
+std::optional<match::ValueMatcher> translate(const matcher_v3::ValueMatcher& message, const FieldReport& at) {
+  using match::ValueMatcher;
+  switch (message.match_pattern_case()) {
+    case matcher_v3::ValueMatcher::kNullMatch:
+      return ValueMatcher::null();
+    case matcher_v3::ValueMatcher::kDoubleMatch: {
+      const auto& number = message.double_match();
+      if (number.match_pattern_case() == matcher_v3::DoubleMatcher::kExact) {
+        return ValueMatcher::number_is(number.exact());
+      }
+      if (number.has_range()) return ValueMatcher::number_in(number.range().start(), number.range().end());
+      at.error_at("double_match", "needs either range or exact");
+      return std::nullopt;
+    }
+    case matcher_v3::ValueMatcher::kStringMatch: {
+      auto string = translate(message.string_match(), at.below("string_match"));
+      return string ? std::optional(ValueMatcher::string(std::move(*string))) : std::nullopt;
+    }
+    case matcher_v3::ValueMatcher::kBoolMatch:
+      return ValueMatcher::boolean(message.bool_match());
+    case matcher_v3::ValueMatcher::kPresentMatch:
+      return ValueMatcher::present(message.present_match());
+    case matcher_v3::ValueMatcher::kListMatch: {
+      auto item = translate(message.list_match().one_of(), at.below("list_match").below("one_of"));
+      return item ? std::optional(ValueMatcher::list_with(std::move(*item))) : std::nullopt;
+    }
+    case matcher_v3::ValueMatcher::kOrMatch: {
+      const FieldReport below = at.below("or_match");
+      std::vector<ValueMatcher> alternatives;
+      bool good = true;
+      for (int i = 0; i < message.or_match().value_matchers_size(); ++i) {
+        auto one = translate(message.or_match().value_matchers(i), below.item("value_matchers", i));
+        good &= one.has_value();
+        if (one) alternatives.push_back(std::move(*one));
+      }
+      if (!good) return std::nullopt;
+      if (alternatives.size() < 2) {
+        below.error_at("value_matchers", "must have two items at least");
+        return std::nullopt;
+      }
+      return ValueMatcher::any_of(std::move(alternatives));
+    }
+    default:
+      at.error(
+          "needs one of null_match, double_match, string_match, bool_match, present_match, list_match and or_match");
+      return std::nullopt;
+  }
+}
+
+std::optional<match::MetadataMatcher> translate(const matcher_v3::MetadataMatcher& message, const FieldReport& at) {
+  std::vector<std::string> path = {message.filter()};
+  bool good = true;
+  if (message.filter().empty()) {
+    at.error_at("filter", "must not be empty: the namespace of the metadata");
+    good = false;
+  }
+  if (message.path().empty()) {
+    at.error_at("path", "must have one item at least: the keys that lead to the value");
+    good = false;
+  }
+  for (int i = 0; i < message.path_size(); ++i) {
+    if (message.path(i).key().empty()) {
+      at.item("path", i).error_at("key", "must not be empty");
+      good = false;
+    }
+    path.push_back(message.path(i).key());
+  }
+  auto value = translate(message.value(), at.below("value"));
+  if (!good || !value) return std::nullopt;
+  return match::MetadataMatcher(std::move(path), std::move(*value), message.invert());
+}
+
+std::optional<match::FilterStateMatcher> translate(const matcher_v3::FilterStateMatcher& message,
+                                                   const FieldReport& at) {
+  if (message.key().empty()) at.error_at("key", "must not be empty: the name of the object");
+  switch (message.matcher_case()) {
+    case matcher_v3::FilterStateMatcher::kStringMatch: {
+      auto string = translate(message.string_match(), at.below("string_match"));
+      if (!string || message.key().empty()) return std::nullopt;
+      return match::FilterStateMatcher(stream::FilterStateName(message.key()), std::move(*string));
+    }
+    case matcher_v3::FilterStateMatcher::kAddressMatch: {
+      const FieldReport below = at.below("address_match");
+      std::vector<match::AddressRange> ranges;
+      for (int i = 0; i < message.address_match().ranges_size(); ++i) {
+        auto range = translate(message.address_match().ranges(i), below.item("ranges", i));
+        if (range) ranges.push_back(*range);
+      }
+      if (static_cast<int>(ranges.size()) < message.address_match().ranges_size() || message.key().empty()) {
+        return std::nullopt;
+      }
+      return match::FilterStateMatcher(stream::FilterStateName(message.key()), match::AddressRanges(ranges));
+    }
+    default:
+      at.error("needs either string_match or address_match");
+      return std::nullopt;
+  }
+}
+
+std::optional<match::CookieMatcher> translate(const envoy::config::route::v3::CookieMatcher& message,
+                                              const FieldReport& at) {
+  if (message.name().empty()) at.error_at("name", "must not be empty");
+  auto value = translate(message.string_match(), at.below("string_match"));
+  if (!value || message.name().empty()) return std::nullopt;
+  return match::CookieMatcher(message.name(), std::move(*value), message.invert_match());
+}
+
+std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at) {
+  using envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig;
+  auto message = at.report.unpack(config, at.path);
+  if (message == nullptr) return std::nullopt;
+  if (message->GetTypeName() != UriTemplateMatchConfig::descriptor()->full_name()) {
+    at.error(message->GetTypeName() + " is not supported by weir yet; " +
+             UriTemplateMatchConfig::descriptor()->full_name() + " is");
+    return std::nullopt;
+  }
+  Result<match::PathTemplate> made =
+      match::PathTemplate::parse(static_cast<const UriTemplateMatchConfig&>(*message).path_template());
+  if (made.ok()) return std::move(*made);
+  at.error_at("path_template", message_of(made.status()));
+  return std::nullopt;
+}
+
+stream::Value to_value(const Struct& message, Arena& arena) {
+  std::vector<stream::Field> fields;
+  fields.reserve(message.fields().size());
+  for (const auto& [key, value] : message.fields()) {
+    fields.push_back({arena.copy_or_empty(key), to_value(value, arena)});
+  }
+  return stream::make_struct(std::move(fields), arena);
+}
+
+std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message) {
+  if (message.filter_metadata().empty()) return nullptr;
+  ArenaPool pool;
+  Arena arena(pool);
+  std::vector<stream::Field> fields;
+  for (const auto& [name, value] : message.filter_metadata()) fields.push_back({name, to_value(value, arena)});
+  return std::make_shared<stream::StaticMetadata>(stream::make_struct(std::move(fields), arena));
+}
+
+runtime::Fraction to_fraction(const envoy::type::v3::FractionalPercent& message) {
+  using envoy::type::v3::FractionalPercent;
+  switch (message.denominator()) {
+    case FractionalPercent::TEN_THOUSAND:
+      return {message.numerator(), 10'000};
+    case FractionalPercent::MILLION:
+      return {message.numerator(), 1'000'000};
+    default:
+      return {message.numerator(), 100};
+  }
+}
+
+runtime::RuntimeFraction to_setting(const envoy::config::core::v3::RuntimeFractionalPercent& message) {
+  return {to_fraction(message.default_value()), runtime::Key(message.runtime_key())};
+}
+
+}  // namespace weir::config

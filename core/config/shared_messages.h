@@ -1,0 +1,70 @@
+// The small messages that others hold, compiled: matchers of values, metadata and filter state, address ranges,
+// metadata, runtime settings. What the rules refuse (rules.h) is refused here too where compiling needs it. [main]
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/config/field_report.h"
+#include "core/match/path_template.h"
+#include "core/match/stream_matchers.h"
+#include "core/match/value_matcher.h"
+#include "core/runtime/runtime.h"
+#include "core/stream/metadata.h"
+
+namespace google::protobuf {
+class Any;
+class Struct;
+}  // namespace google::protobuf
+namespace envoy::config::core::v3 {
+class CidrRange;
+class Metadata;
+class RuntimeFractionalPercent;
+}  // namespace envoy::config::core::v3
+namespace envoy::config::route::v3 {
+class CookieMatcher;
+}
+namespace envoy::type::matcher::v3 {
+class FilterStateMatcher;
+class MetadataMatcher;
+class StringMatcher;
+class ValueMatcher;
+}  // namespace envoy::type::matcher::v3
+namespace envoy::type::v3 {
+class FractionalPercent;
+}
+namespace xds::core::v3 {
+class CidrRange;
+}
+namespace xds::type::matcher::v3 {
+class StringMatcher;
+}
+
+namespace weir::config {
+
+// Empty results: faults were reported.
+std::optional<match::StringMatcher> translate(const envoy::type::matcher::v3::StringMatcher& message,
+                                              const FieldReport& at);
+std::optional<match::StringMatcher> translate(const xds::type::matcher::v3::StringMatcher& message,
+                                              const FieldReport& at);
+std::optional<match::ValueMatcher> translate(const envoy::type::matcher::v3::ValueMatcher& message,
+                                             const FieldReport& at);
+std::optional<match::MetadataMatcher> translate(const envoy::type::matcher::v3::MetadataMatcher& message,
+                                                const FieldReport& at);
+std::optional<match::FilterStateMatcher> translate(const envoy::type::matcher::v3::FilterStateMatcher& message,
+                                                   const FieldReport& at);
+std::optional<match::CookieMatcher> translate(const envoy::config::route::v3::CookieMatcher& message,
+                                              const FieldReport& at);
+std::optional<match::AddressRange> translate(const envoy::config::core::v3::CidrRange& message, const FieldReport& at);
+std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& message, const FieldReport& at);
+// `config`: of an extension of the kind envoy.path.match.
+std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at);
+
+// Typed metadata is not supported yet. Null also if there is nothing in it.
+std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message);
+stream::Value to_value(const google::protobuf::Struct& message, Arena& arena);
+
+runtime::Fraction to_fraction(const envoy::type::v3::FractionalPercent& message);
+runtime::RuntimeFraction to_setting(const envoy::config::core::v3::RuntimeFractionalPercent& message);
+
+}  // namespace weir::config

@@ -1,0 +1,120 @@
+#include "core/config/translator.h"
+
+#include <google/protobuf/any.pb.h>
+#include <google/protobuf/struct.pb.h>
+
+#include "core/config/matcher_config.h"
+#include "core/config/route_matchers.h"
+#include "core/config/shared_messages.h"
+#include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/type/matcher/v3/path.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
+#include "envoy/type/v3/percent.pb.h"
+
+namespace weir::config {
+
+namespace core_v3 = envoy::config::core::v3;
+namespace matcher_v3 = envoy::type::matcher::v3;
+namespace route_v3 = envoy::config::route::v3;
+
+std::optional<match::StringMatcher> Translator::string_matcher(const matcher_v3::StringMatcher& message,
+                                                               const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+namespace {
+
+// What build() says of a matcher, at the matcher.
+template <class Matcher, class Spec>
+std::optional<Matcher> build(Spec spec, const FieldReport& at) {
+  Result<Matcher> matcher = Matcher::build(std::move(spec));
+  if (matcher.ok()) return std::move(*matcher);
+  at.error(message_of(matcher.status()));
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<match::HeaderMatcher> Translator::header_matcher(const route_v3::HeaderMatcher& message,
+                                                               const std::string& path) {
+  const FieldReport at{report_, path};
+  if (message.has_string_match() && !translate(message.string_match(), at.below("string_match"))) return std::nullopt;
+  return build<match::HeaderMatcher>(to_spec(message), at);
+}
+
+std::optional<match::QueryParameterMatcher> Translator::query_parameter_matcher(
+    const route_v3::QueryParameterMatcher& message, const std::string& path) {
+  const FieldReport at{report_, path};
+  if (message.has_string_match() && !translate(message.string_match(), at.below("string_match"))) return std::nullopt;
+  return build<match::QueryParameterMatcher>(to_spec(message), at);
+}
+
+std::optional<match::ValueMatcher> Translator::value_matcher(const matcher_v3::ValueMatcher& message,
+                                                             const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+std::optional<match::MetadataMatcher> Translator::metadata_matcher(const matcher_v3::MetadataMatcher& message,
+                                                                   const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+std::optional<match::FilterStateMatcher> Translator::filter_state_matcher(const matcher_v3::FilterStateMatcher& message,
+                                                                          const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+std::optional<match::PathMatcher> Translator::path_matcher(const matcher_v3::PathMatcher& message,
+                                                           const std::string& path) {
+  auto string = translate(message.path(), FieldReport{report_, path}.below("path"));
+  return string ? std::optional<match::PathMatcher>(std::move(*string)) : std::nullopt;
+}
+
+std::optional<match::AddressRange> Translator::address_range(const core_v3::CidrRange& message,
+                                                             const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+std::optional<match::PathTemplate> Translator::path_template(const core_v3::TypedExtensionConfig& message,
+                                                             const std::string& path) {
+  return translate_path_template(message.typed_config(), FieldReport{report_, path}.below("typed_config"));
+}
+
+std::unique_ptr<const match::Tree> Translator::matcher_tree(const google::protobuf::Message& message,
+                                                            filter::MatcherActions& actions,
+                                                            const filter::MatcherOptions& options,
+                                                            const std::string& path) {
+  return translate_matcher(message, actions, options, FieldReport{report_, path});
+}
+
+std::shared_ptr<const stream::StaticMetadata> Translator::metadata(const core_v3::Metadata& message) {
+  return translate(message);
+}
+
+stream::Value Translator::value(const google::protobuf::Struct& message, Arena& arena) {
+  return to_value(message, arena);
+}
+
+runtime::RuntimeFraction Translator::runtime_fraction(const core_v3::RuntimeFractionalPercent& message) {
+  return to_setting(message);
+}
+
+runtime::RuntimeFlag Translator::runtime_flag(const core_v3::RuntimeFeatureFlag& message) {
+  return {message.default_value().value(), runtime::Key(message.runtime_key())};
+}
+
+runtime::RuntimeDouble Translator::runtime_double(const core_v3::RuntimeDouble& message) {
+  return {message.default_value(), runtime::Key(message.runtime_key())};
+}
+
+runtime::RuntimeDouble Translator::runtime_percent(const core_v3::RuntimePercent& message) {
+  return {message.default_value().value(), runtime::Key(message.runtime_key())};
+}
+
+runtime::RuntimeUnsigned Translator::runtime_unsigned(const core_v3::RuntimeUInt32& message) {
+  return {message.default_value(), runtime::Key(message.runtime_key())};
+}
+
+}  // namespace weir::config

@@ -1,0 +1,48 @@
+// Serves plugins with the translators of this folder. [main]
+#pragma once
+
+#include "core/filter/config_translator.h"
+#include "core/filter/factory.h"
+
+namespace weir::config {
+
+class Translator final : public filter::ConfigTranslator {
+ public:
+  // Faults go to the report, which outlives this.
+  explicit Translator(filter::ConfigReport& report) : report_(report) {}
+
+  std::optional<match::StringMatcher> string_matcher(const envoy::type::matcher::v3::StringMatcher& message,
+                                                     const std::string& path) override;
+  std::optional<match::HeaderMatcher> header_matcher(const envoy::config::route::v3::HeaderMatcher& message,
+                                                     const std::string& path) override;
+  std::optional<match::QueryParameterMatcher> query_parameter_matcher(
+      const envoy::config::route::v3::QueryParameterMatcher& message, const std::string& path) override;
+  std::optional<match::ValueMatcher> value_matcher(const envoy::type::matcher::v3::ValueMatcher& message,
+                                                   const std::string& path) override;
+  std::optional<match::MetadataMatcher> metadata_matcher(const envoy::type::matcher::v3::MetadataMatcher& message,
+                                                         const std::string& path) override;
+  std::optional<match::FilterStateMatcher> filter_state_matcher(
+      const envoy::type::matcher::v3::FilterStateMatcher& message, const std::string& path) override;
+  std::optional<match::PathMatcher> path_matcher(const envoy::type::matcher::v3::PathMatcher& message,
+                                                 const std::string& path) override;
+  std::optional<match::AddressRange> address_range(const envoy::config::core::v3::CidrRange& message,
+                                                   const std::string& path) override;
+  std::optional<match::PathTemplate> path_template(const envoy::config::core::v3::TypedExtensionConfig& message,
+                                                   const std::string& path) override;
+  std::unique_ptr<const match::Tree> matcher_tree(const google::protobuf::Message& message,
+                                                  filter::MatcherActions& actions,
+                                                  const filter::MatcherOptions& options,
+                                                  const std::string& path) override;
+  std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
+  stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
+  runtime::RuntimeFraction runtime_fraction(const envoy::config::core::v3::RuntimeFractionalPercent& message) override;
+  runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) override;
+  runtime::RuntimeDouble runtime_double(const envoy::config::core::v3::RuntimeDouble& message) override;
+  runtime::RuntimeDouble runtime_percent(const envoy::config::core::v3::RuntimePercent& message) override;
+  runtime::RuntimeUnsigned runtime_unsigned(const envoy::config::core::v3::RuntimeUInt32& message) override;
+
+ private:
+  filter::ConfigReport& report_;
+};
+
+}  // namespace weir::config

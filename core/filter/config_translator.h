@@ -1,0 +1,106 @@
+// Compiles the messages that many plugins hold: matchers, metadata, runtime settings. A plugin asks for it with
+// scope.translator(); core/config implements it. [main]
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/match/header_matcher.h"
+#include "core/match/matcher_tree.h"
+#include "core/match/path_template.h"
+#include "core/match/query_parameter_matcher.h"
+#include "core/match/stream_matchers.h"
+#include "core/match/string_matcher.h"
+#include "core/match/value_matcher.h"
+#include "core/runtime/runtime.h"
+#include "core/stream/metadata.h"
+
+namespace google::protobuf {
+class Any;
+class Message;
+class Struct;
+}  // namespace google::protobuf
+namespace envoy::config::core::v3 {
+class CidrRange;
+class Metadata;
+class RuntimeDouble;
+class RuntimeFeatureFlag;
+class RuntimeFractionalPercent;
+class RuntimePercent;
+class RuntimeUInt32;
+class TypedExtensionConfig;
+}  // namespace envoy::config::core::v3
+namespace envoy::config::route::v3 {
+class HeaderMatcher;
+class QueryParameterMatcher;
+}  // namespace envoy::config::route::v3
+namespace envoy::type::matcher::v3 {
+class FilterStateMatcher;
+class MetadataMatcher;
+class PathMatcher;
+class StringMatcher;
+class ValueMatcher;
+}  // namespace envoy::type::matcher::v3
+
+namespace weir::filter {
+
+// Whose actions a matcher tree has.
+class MatcherActions {
+ public:
+  virtual ~MatcherActions() = default;
+  // The number that evaluation will answer with. No value: a fault was reported at `path` or below it.
+  virtual std::optional<uint32_t> add(const google::protobuf::Any& action, std::string_view name,
+                                      const std::string& path) = 0;
+};
+
+struct MatcherOptions {
+  bool keep_matching = false;    // keep_matching is understood (evaluation tells of kept actions)
+  bool connection_only = false;  // inputs that are facts of HTTP are refused
+};
+
+// `path`: of the message, for faults. An empty result: there were some, all reported.
+class ConfigTranslator {
+ public:
+  virtual ~ConfigTranslator() = default;
+
+  virtual std::optional<match::StringMatcher> string_matcher(const envoy::type::matcher::v3::StringMatcher& message,
+                                                             const std::string& path) = 0;
+  virtual std::optional<match::HeaderMatcher> header_matcher(const envoy::config::route::v3::HeaderMatcher& message,
+                                                             const std::string& path) = 0;
+  virtual std::optional<match::QueryParameterMatcher> query_parameter_matcher(
+      const envoy::config::route::v3::QueryParameterMatcher& message, const std::string& path) = 0;
+  virtual std::optional<match::ValueMatcher> value_matcher(const envoy::type::matcher::v3::ValueMatcher& message,
+                                                           const std::string& path) = 0;
+  virtual std::optional<match::MetadataMatcher> metadata_matcher(
+      const envoy::type::matcher::v3::MetadataMatcher& message, const std::string& path) = 0;
+  virtual std::optional<match::FilterStateMatcher> filter_state_matcher(
+      const envoy::type::matcher::v3::FilterStateMatcher& message, const std::string& path) = 0;
+  virtual std::optional<match::PathMatcher> path_matcher(const envoy::type::matcher::v3::PathMatcher& message,
+                                                         const std::string& path) = 0;
+  virtual std::optional<match::AddressRange> address_range(const envoy::config::core::v3::CidrRange& message,
+                                                           const std::string& path) = 0;
+  // An extension of the kind envoy.path.match: uri_template.
+  virtual std::optional<match::PathTemplate> path_template(const envoy::config::core::v3::TypedExtensionConfig& message,
+                                                           const std::string& path) = 0;
+  // `message`: xds.type.matcher.v3.Matcher or envoy.config.common.matcher.v3.Matcher.
+  virtual std::unique_ptr<const match::Tree> matcher_tree(const google::protobuf::Message& message,
+                                                          MatcherActions& actions, const MatcherOptions& options,
+                                                          const std::string& path) = 0;
+
+  // Null also if there is nothing in it.
+  virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;
+  // The struct as a value, all of it in the arena.
+  virtual stream::Value value(const google::protobuf::Struct& message, Arena& arena) = 0;
+
+  virtual runtime::RuntimeFraction runtime_fraction(
+      const envoy::config::core::v3::RuntimeFractionalPercent& message) = 0;
+  virtual runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) = 0;
+  virtual runtime::RuntimeDouble runtime_double(const envoy::config::core::v3::RuntimeDouble& message) = 0;
+  virtual runtime::RuntimeDouble runtime_percent(const envoy::config::core::v3::RuntimePercent& message) = 0;
+  virtual runtime::RuntimeUnsigned runtime_unsigned(const envoy::config::core::v3::RuntimeUInt32& message) = 0;
+};
+
+}  // namespace weir::filter
