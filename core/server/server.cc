@@ -221,7 +221,8 @@ void Server::note(const Update& update, const char* what) {
     WEIR_LOG(kError, "server", "configuration not reloaded; the one before serves on");
     return;
   }
-  reloads_ok_.inc();
+  // Behind what was published: whoever sees it counted meets the new configuration on every worker.
+  publisher_->publish({}, [this] { reloads_ok_.inc(); });
   files_->watch(configuration_->watched());
   for (const std::string& field : update.plan.start_only) {
     WEIR_LOG(kWarning, "server", "%s differs from what is in force: it is read at start only, and needs a restart",
