@@ -18,6 +18,8 @@ class SharedLimit {
   // [main] A lower limit refuses new use; what is in use goes on.
   void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
   int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+  // Of a share that was on its way to a lane which does not want it (Lease::pass_on). [any]
+  void give_back_one() { taken_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   friend class Lease;
@@ -69,6 +71,15 @@ class Lease {
     return limit_ != nullptr && limit_->may_hold_[lane].load(std::memory_order_relaxed);
   }
   SharedLimit* limit() const { return limit_.get(); }
+  // A share that was in use is unused, and stays here.
+  void put_back() { --used_; }
+  // A share that was in use leaves for another lane without anybody else getting it; that lane's accept() follows.
+  std::shared_ptr<SharedLimit> pass_on() {
+    --used_;
+    --taken_;
+    return limit_;
+  }
+  void accept() { ++taken_; }
 
  private:
   bool acquire_slow();
