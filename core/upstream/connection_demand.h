@@ -1,7 +1,7 @@
-// Who is without a connection while max_connections is reached: pools of this lane, and other lanes. Their requests wait
-// in the queue; a connection that comes free here is given up for the first of them. Idle ones go at once. Busy lanes
-// with requests of their own go on using theirs for kPatience, then a connection is given up after its request. Nothing
-// of this runs while the limit is not reached.
+// Who is without a connection while max_connections is reached: pools of this lane, and other lanes. Their requests
+// wait in the queue; a connection that comes free here is given up for the first of them. Idle ones go at once. Busy
+// lanes with requests of their own go on using theirs for kPatience, then a connection is given up after its request.
+// Nothing of this runs while the limit is not reached.
 #pragma once
 
 #include <cstdint>

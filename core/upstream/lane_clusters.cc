@@ -95,6 +95,8 @@ ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random());
   lb::HostIndex index = hosts_->pick(input, view, lb_state_);
   if (index == lb::kNoHost) return nullptr;
+  if (hosts_->panics() && cluster_ != nullptr && hosts_->panicking(hosts_->host(index).priority)) [[unlikely]]
+    stats().lb_healthy_panic.inc();
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]]
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);

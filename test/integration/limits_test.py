@@ -90,6 +90,9 @@ class TwoWorkersTest(WeirTestCase):
         for connection in [*connections, waiting]:
             self.assertEqual(connection.read_response().status, 200)
         self.weir.wait_stat_is("cluster.c.upstream_rq_pending_active", 0)
+        self.weir.wait_stat_is("cluster.c.circuit_breakers.default.rq_open", 0)
+        self.assertEqual(self.weir.stat("cluster.c.circuit_breakers.high.cx_open"), 0)
+        self.assertEqual(self.weir.stat("cluster_manager.cluster_updated"), 1)
 
 
 class FewerConnectionsThanWorkersTest(WeirTestCase):

@@ -10,8 +10,8 @@
 namespace weir::extensions::round_robin {
 namespace {
 
-// Rotations longer than this (256 KiB) are shortened by rounding the weights, so shares are exact to half a place of it;
-// every host keeps at least one.
+// Rotations longer than this (256 KiB) are shortened by rounding the weights, so shares are exact to half a place of
+// it; every host keeps at least one.
 constexpr uint64_t kMaxRotation = 65536;
 
 class Rotation final : public lb::Table {

@@ -269,6 +269,60 @@ TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
   EXPECT_EQ(limits_->connections->taken(), 1);
 }
 
+TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
+  CircuitBreakers breakers{.max_connections = 2, .max_pending_requests = 1, .max_requests = 3, .max_retries = 1};
+  publish(breakers);
+  auto shown = [&] {
+    stats_->show(*limits_, breakers);
+    std::string text;
+    for (stats::Gauge gauge : {stats_->cx_open, stats_->rq_pending_open, stats_->rq_open, stats_->rq_retry_open})
+      text += std::to_string(gauge.value());
+    return text;
+  };
+  EXPECT_EQ(shown(), "0000");
+  answering_ = false;
+  Caller one(lane(1)), two(lane(2)), three(lane(3));
+  one.start(pool(1));
+  EXPECT_EQ(shown(), "0100");
+  settle();
+  EXPECT_EQ(shown(), "0000");
+  two.start(pool(2));
+  settle();
+  EXPECT_EQ(shown(), "1000");  // over all lanes
+  three.start(pool(3));
+  EXPECT_EQ(shown(), "1100");
+  for (uint32_t index : {1u, 2u, 3u}) ASSERT_TRUE(on(index).requests.acquire());
+  ASSERT_TRUE(on(1).retries.acquire());
+  EXPECT_EQ(shown(), "1111");
+  on(2).requests.release();
+  on(1).retries.release();
+  EXPECT_EQ(shown(), "1100");
+  limits_->set({.max_connections = 4, .max_pending_requests = 1, .max_requests = 2, .max_retries = 1});
+  EXPECT_EQ(shown(), "0110");  // as the limits are now
+  for (uint32_t index : {1u, 3u}) on(index).requests.release();
+  answering_ = true;
+  clock_.advance(ConnectionDemand::kAskAgain + 1ms);
+  settle();
+  EXPECT_EQ(shown(), "0000");
+  // A budget for retries instead of a number: two, or half of the requests under way.
+  CircuitBreakers budget{.has_retry_budget = true, .retry_budget_percent = 50, .retry_budget_min = 2};
+  limits_->set(budget);
+  ASSERT_TRUE(on(1).retries.acquire());
+  ASSERT_TRUE(on(2).retries.acquire());
+  breakers = budget;
+  EXPECT_EQ(shown(), "0001");
+  stats_->rq_active.add(6);
+  EXPECT_EQ(shown(), "0000");
+  stats_->rq_active.add(-6);
+  on(1).retries.release();
+  EXPECT_EQ(shown(), "0000");
+  ASSERT_TRUE(on(1).retries.acquire());
+  for (uint32_t index : {1u, 2u}) on(index).retries.release();
+  stats_->cx_open.set(1);
+  stats_->clear_main_gauges();
+  EXPECT_EQ(stats_->cx_open.value(), 0);
+}
+
 // Fewer connections than lanes, and far more requests: all are answered.
 TEST_F(RecallTest, EveryLaneGetsItsTurn) {
   publish({.max_connections = 2, .max_pending_requests = 100});
