@@ -176,7 +176,10 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     done_ = true;
     if (reason == ResetReason::kProtocolError) {
       stream_->info().flags.set(ResponseFlag::kUpstreamProtocolError);
-      stream_->respond_abort("upstream_reset_after_response_started{protocol_error}");
+      stream_->respond_abort(
+          detail.empty()
+              ? "upstream_reset_after_response_started{protocol_error}"
+              : stream_->arena().concat("upstream_reset_after_response_started{protocol_error|", detail, "}"));
     } else {
       stream_->info().flags.set(ResponseFlag::kUpstreamConnectionTermination);
       stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");

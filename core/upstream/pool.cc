@@ -234,7 +234,10 @@ void H1Connection::on_closed(net::CloseReason reason) {
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
-  if (pool.cluster().starving()) pool.cluster().feed_starving();
+  if (pool.cluster().starving()) {
+    pool.cluster().feed_starving();
+    pool.cluster().demand.give_what_is_free();
+  }
   pool.cluster().lane_clusters().lane().defer_delete(*this);
 }
 
@@ -314,7 +317,7 @@ bool ConnPool::enqueue(Waiter& waiter) {
   ++waiting_count_;
   if (open_missing() || ask_others()) return true;
   stats.cx_overflow.inc();
-  if (connections_ > 0) return true;  // one of them will come free
+  if (wait_for_free()) return true;
   waiter.leave();
   return false;
 }
@@ -339,13 +342,16 @@ bool ConnPool::on_recalled() {
   if (open_missing()) return true;
   // Not enough, possibly for those that came while the others were asked: as long as something comes, ask again.
   if (opened_ != opened_before_ && ask_others()) return true;
-  refuse_missing();
+  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+  if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
   return false;
 }
 
-void ConnPool::refuse_missing() {
-  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
-  if (connections_ == 0) fail_waiters(ResetReason::kOverflow);  // else one of them will come free
+bool ConnPool::wait_for_free() {
+  if (connections_ > 0) return true;  // one of them will come free
+  if (cluster_.hopeless()) return false;
+  cluster_.demand.start();
+  return true;
 }
 
 bool ConnPool::shed_idle() {
@@ -353,9 +359,15 @@ bool ConnPool::shed_idle() {
   if (connection == nullptr) return false;
   busy_.push_back(*connection);
   connection->has_share_ = false;
-  cluster_.connections.release();
   connection->shut();
   return true;
+}
+
+void ConnPool::give_up(H1Connection& connection) {
+  busy_.push_back(connection);
+  connection.has_share_ = false;
+  cluster_.demand.give_share();
+  connection.shut();
 }
 
 bool ConnPool::open_connection() {
@@ -363,7 +375,7 @@ bool ConnPool::open_connection() {
   if (!cluster) return false;
   const ClusterStats& stats = *cluster->stats;
   // Idle connections to other hosts count, too: they go first.
-  if (!cluster_.connections.acquire() && (cluster_.shed_idle(1) == 0 || !cluster_.connections.acquire())) return false;
+  if (!cluster_.connections.acquire() && !cluster_.shed_one()) return false;
   cluster_.connections.announce();
   H1Connection* connection = cluster_.lane_clusters().connections().make(*this, std::move(cluster));
   ++opened_;
@@ -392,6 +404,10 @@ void ConnPool::on_idle(H1Connection& connection) {
     connection.shut();
     return;
   }
+  if (cluster_.demand.overdue() && !waiters_.empty()) {
+    give_up(connection);
+    return;
+  }
   serve(connection);
 }
 
@@ -413,6 +429,7 @@ void ConnPool::serve(H1Connection& connection) {
     connection.shut();
   } else if (cluster_.starving()) {
     cluster_.feed_starving();
+    cluster_.demand.give_what_is_free();
   }
 }
 
@@ -435,8 +452,12 @@ void ConnPool::on_gone(H1Connection& connection) {
   connection.stats().cx_active.dec();
   connection.stats().cx_destroy.inc();
   host_->totals.cx_active.dec();
+  if (cluster_.demand.overdue()) cluster_.demand.give_what_is_free();
   // Requests that waited for this connection's turn need another one.
-  if (!never_connected && !open_missing() && !ask_others()) refuse_missing();
+  if (!never_connected && !open_missing() && !ask_others()) {
+    waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+    if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
+  }
 }
 
 // Nothing will come that could serve them.

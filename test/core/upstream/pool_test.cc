@@ -439,6 +439,21 @@ TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
   EXPECT_TRUE(old.expired());  // nothing holds the old version any more
 }
 
+TEST_F(PoolTest, PicksInPanicAreCounted) {
+  pool();
+  EXPECT_EQ(stats_->lb_healthy_panic.value(), 0u);
+  std::vector<lb::HostEntry> entries(1);
+  entries[0].host = host_;
+  entries[0].health = lb::Health::kUnhealthy;
+  event::Publisher::Batch batch;
+  batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+  publisher_.publish(std::move(batch));
+  lane_.turns(2);
+  pool();
+  pool();
+  EXPECT_EQ(stats_->lb_healthy_panic.value(), 2u);
+}
+
 TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {
   exchange(0);
   event::Publisher::Batch batch;
