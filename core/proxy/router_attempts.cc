@@ -66,8 +66,9 @@ upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ +
 
 void Router::on_host_chosen(lb::Host& host) {
   ++attempts_;
-  stream::UpstreamInfo& info = stream_->info().upstream;
+  stream::UpstreamInfo& info = upstream_info();
   info.remote = host.address();
+  if (attempts_ > 1) info.local = {};                   // that of the attempt before
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
