@@ -58,7 +58,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
 void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
   // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
   // published ones: three at a time are too few for a large cluster and too many for a small one).
-  spec.breakers.has_retry_budget = true;
+  spec.breakers.has_retry_budget = spec.breakers.retry_budget_is_default = true;
   bool seen = false;
   for (const auto& one : proto.thresholds()) {
     if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
@@ -66,6 +66,7 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
     if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
     if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
     if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
+    if (one.has_max_retries() || one.has_retry_budget()) spec.breakers.retry_budget_is_default = false;
     if (one.has_max_retries()) {
       spec.breakers.has_retry_budget = false;
       spec.breakers.max_retries = one.max_retries().value();

@@ -240,8 +240,8 @@ void Stream::send_pending_reply() {
   Slices body;
   body.append(Slice::of_static(reply_.body));
   host_.prepare_local_reply(response_headers_, body);
-  bool no_body = body.empty();
-  if (!no_body) {
+  bool no_body = body.empty() || host_.asked_for_head_only();
+  if (!body.empty()) {
     char* length = arena_.allocate_bytes(20);
     auto result = std::to_chars(length, length + 20, body.size());
     response_headers_.set(http::HeaderId::kContentLength, {length, static_cast<size_t>(result.ptr - length)});

@@ -31,6 +31,8 @@ class StreamHost {
   virtual void abort_response() = 0;
   // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
+  // A response to HEAD has the fields of one to GET, and no body.
+  virtual bool asked_for_head_only() const { return false; }
   // The per-route configuration of a filter, nullptr if there is none: of the most specific level that has one, and of
   // all levels.
   virtual const void* route_config(uint32_t /*filter_id*/) const { return nullptr; }

@@ -6,6 +6,7 @@
 // stream's arena, in pinned configuration, in static storage). Use the *_copy forms for anything else.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -216,6 +217,17 @@ class HeaderMap {
     return entries_[at].value();
   }
   bool contains(HeaderId id) const { return first_[static_cast<size_t>(id)] != kAbsent; }
+  // Whether there is any of the ids from `first` to `last`, for families of names that are seldom there.
+  bool contains_any(HeaderId first, HeaderId last) const {
+    const auto* at = &first_[static_cast<size_t>(first)];
+    const auto* end = &first_[static_cast<size_t>(last)] + 1;
+    for (; end - at >= 8; at += 8) {
+      uint64_t eight;
+      memcpy(&eight, at, 8);
+      if (eight != kAbsent * 0x0101010101010101U) return true;
+    }
+    return std::any_of(at, end, [](uint8_t index) { return index != kAbsent; });
+  }
   std::string_view get(const HeaderName& name) const {
     return name.id() != HeaderId::kNone ? get(name.id()) : get_by_text(name.text());
   }

@@ -116,7 +116,7 @@ void Connection::finish_connect(uint32_t ready) {
 
 void Connection::read_some() {
   size_t budget = kReadBudget;
-  while (readable_ && read_blocks_ == 0 && fd_ >= 0) {
+  while (readable_ && read_blocks_ == 0 && !reads_held_ && fd_ >= 0) {
     iovec vectors[kMaxIovecs];
     BlockRef spill[kMaxIovecs];
     // Input that waits for more is nearly always the beginning of a message: continue in its own block if it has room.
@@ -209,6 +209,12 @@ void Connection::unblock_read(ReadBlock reason) {
   if ((read_blocks_ & bit) == 0) return;
   read_blocks_ &= static_cast<uint8_t>(~bit);
   if (read_blocks_ == 0 && fd_ >= 0 && (readable_ || !in_.empty() || (peer_ended_ && !end_delivered_))) deliver_again();
+}
+
+void Connection::hold_reads(bool hold) {
+  if (reads_held_ == hold) return;
+  reads_held_ = hold;
+  if (!hold && readable_) deliver_again();
 }
 
 void Connection::deliver_again() {

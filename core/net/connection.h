@@ -88,6 +88,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Bytes that are waiting (in the socket or left over in the queue) are delivered at the next turn.
   void unblock_read(ReadBlock reason);
   bool read_blocked() const { return read_blocks_ != 0; }
+  // While held, leftover input is delivered as ever, but nothing is read: for a handler that has not got to the end of
+  // what it was given, or its backlog would grow with every turn.
+  void hold_reads(bool hold);
   // Unconsumed input.
   Slices& in() { return in_; }
   // Hands leftover input to the handler again at the end of the turn (after it has become able to use it). If the end
@@ -152,6 +155,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool readable_ : 1 = false;  // the socket may have bytes (edge seen, not yet drained)
   bool writable_ : 1 = true;   // the last write was not refused
   bool hung_up_ : 1 = false;   // RDHUP or HUP seen: read until the end even after a short read
+  bool reads_held_ : 1 = false;
   bool connecting_ : 1 = false;
   bool peer_ended_ : 1 = false;
   bool end_delivered_ : 1 = false;

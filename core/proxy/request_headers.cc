@@ -1,6 +1,7 @@
 #include "core/proxy/request_headers.h"
 
 #include <charconv>
+#include <span>
 #include <utility>
 
 #include "core/http/chars.h"
@@ -37,11 +38,9 @@ net::Address parse_forwarded(std::string_view text) {
   return parsed.ok() ? *parsed : net::Address();
 }
 
-// Headers that only a trusted peer may send.
+// Headers that tell a proxy what to do: only a request from inside may have them.
 constexpr HeaderId kInternalOnly[] = {
     HeaderId::kXEnvoyInternal,
-    HeaderId::kXEnvoyDownstreamServiceCluster,
-    HeaderId::kXEnvoyDownstreamServiceNode,
     HeaderId::kXEnvoyRetryOn,
     HeaderId::kXEnvoyRetryGrpcOn,
     HeaderId::kXEnvoyMaxRetries,
@@ -52,16 +51,27 @@ constexpr HeaderId kInternalOnly[] = {
     HeaderId::kXEnvoyExpectedRqTimeoutMs,
     HeaderId::kXEnvoyForceTrace,
     HeaderId::kXEnvoyIpTags,
-    HeaderId::kXEnvoyOriginalPath,
-    HeaderId::kXEnvoyOriginalHost,
     HeaderId::kXEnvoyHedgeOnPerTryTimeout,
-    HeaderId::kXEnvoyDecoratorOperation,
     HeaderId::kXEnvoyRetriableHeaderNames,
     HeaderId::kXEnvoyRetriableStatusCodes,
+};
+// What other proxies of this network say of a request on its way; nobody has before it enters.
+constexpr HeaderId kOfTheWay[] = {
+    HeaderId::kXEnvoyDownstreamServiceCluster,
+    HeaderId::kXEnvoyDownstreamServiceNode,
+    HeaderId::kXEnvoyOriginalPath,
+    HeaderId::kXEnvoyOriginalHost,
+    HeaderId::kXEnvoyDecoratorOperation,
     HeaderId::kXEnvoyAttemptCount,
     HeaderId::kXEnvoyIsTimeoutRetry,
     HeaderId::kXEnvoyExternalAddress,
 };
+
+void remove_all(std::span<const HeaderId> ids, http::HeaderMap& headers) {
+  for (HeaderId id : ids) {
+    if (headers.contains(id)) headers.remove(id);
+  }
+}
 
 }  // namespace
 
@@ -111,8 +121,8 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
       net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops - 1));
       if (!client.empty()) info.downstream_remote = client;
     }
-    identity.edge = !peer.is_private();
-    identity.internal = info.downstream_remote.is_private() && (forwarded.empty() || config.xff_trusted_hops > 0);
+    identity.internal = info.downstream_remote.is_private() && forwarded.empty();
+    identity.edge = !identity.internal;
     if (peer.is_ip() && !config.skip_xff_append) {
       std::string_view own = peer.ip_to_text(text);
       if (forwarded.empty()) {
@@ -131,16 +141,16 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
     if (!headers.contains(HeaderId::kXForwardedProto))
       headers.add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
   }
-  if (identity.edge) {
-    for (HeaderId id : kInternalOnly) {
-      if (headers.contains(id)) headers.remove(id);
-    }
-    headers.set(HeaderId::kXEnvoyExternalAddress, arena.copy(info.downstream_remote.ip_to_text(text)));
-  } else if (identity.internal) {
+  if (identity.internal) {
     headers.set(HeaderId::kXEnvoyInternal, "true");
-  } else if (headers.contains(HeaderId::kXEnvoyInternal)) {
-    headers.remove(HeaderId::kXEnvoyInternal);
+    return identity;
   }
+  if (headers.contains_any(HeaderId::kXEnvoyAttemptCount, HeaderId::kXEnvoyUpstreamStreamDurationMs)) {
+    remove_all(kInternalOnly, headers);
+    if (identity.edge) remove_all(kOfTheWay, headers);
+  }
+  if (identity.edge && info.downstream_remote.is_ip())
+    headers.set(HeaderId::kXEnvoyExternalAddress, arena.copy(info.downstream_remote.ip_to_text(text)));
   return identity;
 }
 

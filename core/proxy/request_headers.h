@@ -23,8 +23,8 @@ void remove_hop_by_hop(http::HeaderMap& headers);
 bool is_h2c_offer(const http::HeaderMap& headers);
 
 struct ClientIdentity {
-  bool edge = false;  // the request enters the trusted network here: its x-envoy headers were removed
-  bool internal = false;
+  bool edge = false;      // the request enters the trusted network here: what it says of its way was removed
+  bool internal = false;  // it comes from inside: it may say what proxies are to do with it
 };
 
 // Works out the client's address from the connection and x-forwarded-for, as the published options say; sets

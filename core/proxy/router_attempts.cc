@@ -193,6 +193,12 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
       break;
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
+      // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
+      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was.
+      if (breakers().retry_budget_is_default && attempts_ == 1 &&
+          cluster_->has_other_hosts({tried_.data(), tried_count_}))
+        charge = Charge::kNothing;
+      [[fallthrough]];
     case ResetReason::kProtocolError:
       conditions = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
       break;

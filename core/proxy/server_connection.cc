@@ -43,6 +43,7 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     codec_.unpause();
   }
   codec_.receive(data);
+  connection().hold_reads(yielded_ && !data.empty());
   bool ended = connection().peer_ended() && !codec_.paused();
   if (ended && stream_ == nullptr && codec_.idle()) {
     // The last response may still be on its way out: a client that half-closed waits for it.

@@ -349,10 +349,7 @@ void ServerStream::abort_response() {
   connection_.abort_response();
 }
 
-void ServerStream::prepare_local_reply(http::HeaderMap&, Slices& body) {
-  local_reply_ = true;
-  if (is_head_) body.clear();
-}
+void ServerStream::prepare_local_reply(http::HeaderMap&, Slices&) { local_reply_ = true; }
 
 const void* ServerStream::route_config(uint32_t filter_id) const {
   const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);

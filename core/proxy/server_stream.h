@@ -70,6 +70,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void send_trailers(http::HeaderMap& trailers) override;
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
+  bool asked_for_head_only() const override { return is_head_; }
   const void* route_config(uint32_t filter_id) const override;
   filter::RouteLevels route_configs(uint32_t filter_id) const override;
   void on_request_flow(bool blocked) override;

@@ -43,6 +43,7 @@ struct CircuitBreakers {
   uint32_t max_retries = 3;
   // Instead of max_retries: percent of the requests under way, and a floor.
   bool has_retry_budget = false;
+  bool retry_budget_is_default = false;  // nobody has configured a limit on retries
   double retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;
   uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }

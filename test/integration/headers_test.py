@@ -115,6 +115,32 @@ class EdgeHeadersTest(WeirTestCase):
         headers = self.echoed(fetch(self.edge, headers=[("x-forwarded-for", "203.0.113.9")]))["headers"]
         self.assertEqual(headers["x-forwarded-for"][-1].replace(" ", ""), "203.0.113.9,127.0.0.1")
 
+    ORDERS = [("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "3000"), ("x-envoy-upstream-rq-timeout-ms", "5000"), ("x-envoy-force-trace", "1")]
+    WAY = [("x-envoy-external-address", "6.6.6.6"), ("x-envoy-decorator-operation", "spoof"),
+           ("x-envoy-downstream-service-cluster", "spoof")]
+
+    def seen(self, port: int, *headers: tuple[str, str]) -> dict[str, list[str]]:
+        return self.echoed(fetch(port, headers=list(headers)))["headers"]
+
+    def test_strangers_give_no_orders(self) -> None:
+        """Who comes from inside: a private peer of an edge that was not forwarded; behind an edge, one private address."""
+        inside = [(self.edge, []), (self.inner, [("x-forwarded-for", "10.1.2.3")])]
+        outside = [(self.edge, [("x-forwarded-for", "8.8.8.8")]), (self.edge, [("x-forwarded-for", "10.1.2.3")]), (self.inner, []),
+                   (self.inner, [("x-forwarded-for", "8.8.8.8")]), (self.inner, [("x-forwarded-for", "10.1.2.3, 10.1.2.4")])]
+        for port, headers in inside + outside:
+            seen = self.seen(port, *headers, *self.ORDERS, *self.WAY, ("x-envoy-internal", "true"), ("x-request-id", "theirs"))
+            internal, edge = (port, headers) in inside, port == self.edge
+            with self.subTest(edge=edge, headers=headers):
+                self.assertEqual("x-envoy-internal" in seen, internal)
+                # The others are obeyed and taken out.
+                self.assertEqual("x-envoy-force-trace" in seen, internal)
+                self.assertEqual(seen["x-envoy-expected-rq-timeout-ms"], ["5000" if internal else "15000"])
+                entering = edge and not internal
+                self.assertEqual(seen["x-request-id"] != ["theirs"], entering)
+                self.assertEqual("x-envoy-decorator-operation" not in seen, entering)
+                self.assertEqual("x-envoy-downstream-service-cluster" not in seen, entering)
+                self.assertEqual(seen["x-envoy-external-address"], ["127.0.0.1" if entering else "6.6.6.6"])
+
     # field: HttpConnectionManager.server_name
     def test_server_header(self) -> None:
         response = fetch(self.inner, headers=[("x-test-header", "server=origin/1")])

@@ -1,11 +1,13 @@
 """HTTP/1.1 as clients and servers really use it: reuse, pipelining, chunks, trailers, 100-continue, bodiless responses."""
 
 import hashlib
+import socket
+import threading
 import time
 from typing import Optional
 
-from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
-                     fetch, http_listener, main, route)
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, enable_h1_options,
+                     fetch, http_listener, main, route, sanitized)
 from harness.upstreams import ServerConnection
 from harness.wire import chunked
 
@@ -17,8 +19,11 @@ class PersistenceTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.port = cls.sandbox.free_port()
-        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")])],
-                                               [cluster("echo", cls.echo.port)]), concurrency=1)
+        cls.flooded_port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http_listener(cls.port, [route({"prefix": "/"}, "echo")]),
+            http_listener(cls.flooded_port, [direct({"path": "/text"}, "text")], name="local")],
+            [cluster("echo", cls.echo.port)]), concurrency=1)
 
     def test_keep_alive_reuses_both_connections(self) -> None:
         before = self.echo.connections
@@ -41,6 +46,35 @@ class PersistenceTest(WeirTestCase):
             accounts = [self.echoed(connection.read_response()) for _ in range(3)]
             self.assertEqual([(a["path"], a["length"]) for a in accounts], [("/a", 3), ("/b", 2), ("/c", 0)])
             self.assertTrue(connection.closed_within(2))
+
+    def test_a_flood_of_pipelined_requests_is_read_as_it_is_answered(self) -> None:
+        """Requests that weir answers by itself: what it reads does not pile up."""
+        flood = b"GET /none HTTP/1.1\r\nhost: nobody.example\r\n\r\n" * 1000
+        stop = threading.Event()
+        with Connection(self.flooded_port) as connection:
+            def read() -> None:
+                while not stop.is_set() and connection.sock.recv(1 << 20):
+                    pass
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            before, most = self.weir.process.resident_kib(), 0
+            for _ in range(2000):
+                connection.sock.sendall(flood)
+                most = max(most, self.weir.process.resident_kib())
+            stop.set()
+            connection.sock.shutdown(socket.SHUT_WR)
+            reader.join(20)
+        print("80 MB of requests: resident %d KiB, at most %d KiB" % (before, most))
+        if not sanitized():
+            self.assertLess(most - before, 8192)
+
+    def test_head_of_a_local_answer(self) -> None:
+        for path in ("/text", "/none"):
+            get, head = (fetch(self.flooded_port, path, method) for method in ("GET", "HEAD"))
+            self.assertEqual((head.status, head.text, head.header("content-length"), head.header("content-type")),
+                             (get.status, "", get.header("content-length"), get.header("content-type")))
+        self.assertEqual(get.header("content-length"), "0")
 
     def test_bytes_one_by_one(self) -> None:
         with Connection(self.port) as connection:

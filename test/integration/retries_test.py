@@ -21,10 +21,9 @@ class DyingServerTest(WeirTestCase):
         ports = [server.port for server in cls.servers]
         cls.port = cls.sandbox.free_port()
         retry = {"retry_policy": {"retry_on": "connect-failure,reset", "num_retries": 3}}
-        limits = {"thresholds": [{"max_retries": 1000}]}
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/a"}, "a", retry), route({"prefix": "/b"}, "b", retry)])], [
-                cluster("a", *ports[:2], circuit_breakers=limits), cluster("b", *ports[2:], circuit_breakers=limits)]))
+                cluster("a", *ports[:2]), cluster("b", *ports[2:])]))
 
     def test_both_servers_answer(self) -> None:
         with Connection(self.port) as connection:
