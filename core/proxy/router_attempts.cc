@@ -67,8 +67,9 @@ upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ +
 void Router::on_host_chosen(upstream::ConnPool& pool) {
   lb::Host& host = pool.host();
   ++attempts_;
-  stream::UpstreamInfo& info = stream_->info().upstream;
+  stream::UpstreamInfo& info = upstream_info();
   info.remote = host.address();
+  if (attempts_ > 1) info.local = {};                   // that of the attempt before
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);

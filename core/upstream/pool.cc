@@ -1,5 +1,6 @@
 #include "core/upstream/pool.h"
 
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::upstream {
@@ -67,6 +68,7 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
 void H1Connection::attach(UpstreamEvents& events) {
   WEIR_ASSERT(events_ == nullptr);
   events_ = &events;
+  wire_ = &events.wire_bytes();
   tx_before_ = connection_.bytes_written();
   ++requests_;
   const Cluster* cluster = pool_.cluster().current();
@@ -79,30 +81,36 @@ void H1Connection::attach(UpstreamEvents& events) {
 }
 
 bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_request_head(headers, end, connection_.out()) != http::h1::EncodeError::kNone) {
     return false;
   }
+  wire_->add_sent_head(connection_.out().size() - before);
   connection_.flush_later();
   return true;
 }
 
 void H1Connection::send_data(Slices& data, bool end) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_data(data, end, connection_.out()) != http::h1::EncodeError::kNone) {
     // More or fewer bytes than the head declared: the message cannot be completed.
     fail_active(ResetReason::kLocalReset, "request_length_mismatch");
     connection_.close();
     return;
   }
+  if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
   if (connection_.out().size() > 64 * 1024) connection_.flush();
 }
 
 void H1Connection::send_trailers(const http::HeaderMap& trailers) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_trailers(trailers, connection_.out()) != http::h1::EncodeError::kNone) {
     fail_active(ResetReason::kLocalReset, "bad_request_trailers");
     connection_.close();
     return;
   }
+  if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
 }
 
@@ -150,22 +158,28 @@ void H1Connection::on_data(Slices& in, bool) {
   }
 }
 
-void H1Connection::on_informational(const http::h1::ResponseHead&, BlockRef owner) {
-  if (events_ != nullptr) events_->on_informational(std::move(owner));
+void H1Connection::on_informational(const http::h1::ResponseHead& head, BlockRef owner) {
+  if (events_ == nullptr) return;
+  wire_->add_received_head(head.head_bytes);
+  events_->on_informational(std::move(owner));
 }
 
 void H1Connection::on_response_head(const http::h1::ResponseHead& head, BlockRef owner) {
   if (events_ == nullptr) return;
-  UpstreamEvents* events = events_;
-  events->on_upstream_headers(std::move(owner), head.end_stream);
+  wire_->add_received_head(head.head_bytes);
+  events_->on_upstream_headers(std::move(owner), head.end_stream);
 }
 
 void H1Connection::on_response_data(Slices& data, bool end) {
-  if (events_ != nullptr) events_->on_upstream_data(data, end);
+  if (events_ == nullptr) return;
+  wire_->received += codec_.take_wire_bytes();
+  events_->on_upstream_data(data, end);
 }
 
 void H1Connection::on_response_trailers(http::HeaderMap&) {
-  if (events_ != nullptr) events_->on_upstream_trailers();
+  if (events_ == nullptr) return;
+  wire_->received += codec_.take_wire_bytes();
+  events_->on_upstream_trailers();
 }
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {

@@ -95,6 +95,7 @@ class H1Connection final : public net::ConnectionHandler,
   const event::Pin<Cluster> cluster_;
   ListNode node_;  // in the pool's idle, busy or connecting list
   UpstreamEvents* events_ = nullptr;
+  stream::WireBytes* wire_ = nullptr;  // of events_
   net::Connection connection_;
   http::h1::ClientCodec codec_;
   MonoTime born_;

@@ -12,6 +12,7 @@
 
 #include "core/event/publisher.h"
 #include "core/net/socket.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 #include "test/support/test_lane.h"
 
@@ -84,6 +85,7 @@ class Caller final : public UpstreamEvents {
     if (result == ConnPool::Start::kReady) on_ready(*ready);
     return result;
   }
+  stream::WireBytes& wire_bytes() override { return wire; }
   void on_ready(UpstreamStream& ready) override {
     stream = &ready;
     events += ready.reused() ? "ready-reused " : "ready ";
@@ -114,6 +116,7 @@ class Caller final : public UpstreamEvents {
 
   Waiter waiter{*this};
   UpstreamStream* stream = nullptr;
+  stream::WireBytes wire;
   std::string events;
   std::string body;
   bool was_reset = false;

@@ -15,6 +15,7 @@
 
 #include "core/event/publisher.h"
 #include "core/net/socket.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 #include "test/support/fake_clock.h"
 
@@ -55,6 +56,7 @@ class Caller final : public UpstreamEvents {
     }
     return *this;
   }
+  stream::WireBytes& wire_bytes() override { return wire_; }
   void on_ready(UpstreamStream& ready) override {
     stream = &ready;
     events += "ready ";
@@ -93,6 +95,7 @@ class Caller final : public UpstreamEvents {
   }
   Arena arena_;
   http::HeaderMap response_{arena_};
+  stream::WireBytes wire_;
 };
 
 // A server that accepts, reads and answers when it is told to.
