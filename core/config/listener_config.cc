@@ -58,9 +58,10 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     if (!descriptor->terminal && i + 1 == proto.filters_size())
       here.error("", one.name() + " is not terminal; the last filter must be");
     auto below = here.below("typed_config");
+    const size_t errors = below.report().errors();
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {
-      below.error("", message_of(config.status()));
+      below.failed(config.status(), errors);
       continue;
     }
     chain.filters.push_back({descriptor, std::move(*config)});
@@ -123,9 +124,10 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
     auto below = here.below("typed_config");
+    const size_t errors = below.report().errors();
     auto config = descriptor->make_config(*message, below);
     if (!config.ok()) {
-      below.error("", message_of(config.status()));
+      below.failed(config.status(), errors);
       continue;
     }
     out.spec.listener_filters.push_back({descriptor, std::move(*config)});

@@ -27,6 +27,9 @@ std::string unknown_type_hint(const std::string& type) {
   return meant.empty() ? "" : "did you mean " + meant + "?";
 }
 
+// "an HTTP filter", "a listener filter".
+std::string with_article(const std::string& kind) { return (kind.find_first_of("aeioH") == 0 ? "an " : "a ") + kind; }
+
 }  // namespace
 
 Report::Report(const PositionIndex& positions, Diagnostics& diagnostics, UnknownExtensions unknown)
@@ -114,7 +117,7 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
   }
   bool declared = find_type(type) != nullptr;
   std::string kind(plugin.kind);
-  std::string what = declared ? type + " is the type of no " + kind + " of this build" : "unknown type " + type;
+  std::string what = declared ? type + " is not " + with_article(kind) + " of this build" : "unknown type " + type;
   std::string allowed_by = plugin.optional                               ? "is_optional"
                            : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
                                                                          : "";

@@ -96,6 +96,11 @@ class FactoryScope {
     return path_.empty() ? std::string(field) : path_ + "." + std::string(field);
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
+  // A factory returned this instead of a configuration: reported, unless it has said itself what is wrong since there
+  // were `errors_before`.
+  void failed(const Status& status, size_t errors_before) {
+    if (report_.errors() == errors_before) error({}, std::string(status.message()));
+  }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
   // The content of the DataSource in this field.
   std::optional<std::string> read_source(const google::protobuf::Message& source, std::string_view field,

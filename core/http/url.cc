@@ -19,7 +19,7 @@ bool is_valid_ipv6(std::string_view inside) {
 }
 
 inline bool is_valid_port(std::string_view digits) {
-  if (digits.empty() || digits.size() > 5) return false;
+  if (digits.size() > 5) return false;
   uint32_t number = 0;
   for (char c : digits) {
     if (c < '0' || c > '9') return false;

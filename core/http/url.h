@@ -14,8 +14,8 @@ struct HostPort {
 // Cuts at the colon that starts the port; checks nothing but brackets. False if brackets do not match.
 bool split_host_port(std::string_view authority, HostPort& parts);
 
-// uri-host [ ":" port ]: a non-empty registered name, IPv4 address or bracketed IPv6 address; the port 1 to 5 digits,
-// at most 65535. RFC 3986 would allow an empty port; nobody means one.
+// uri-host [ ":" port ]: a non-empty registered name, IPv4 address or bracketed IPv6 address; the port at most 5
+// digits and 65535, possibly none at all (RFC 3986 3.2.3), which means the same as no colon.
 bool is_valid_authority(std::string_view authority);
 
 // 0 if there is none or it does not fit.

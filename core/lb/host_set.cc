@@ -75,7 +75,7 @@ HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, c
     if (use_degraded[p]) usable.insert(usable.end(), degraded[p].begin(), degraded[p].end());
     bool below = !all[p].empty() && usable.size() * 100 < uint64_t{options.panic_threshold_percent} * all[p].size();
     if (below && total_health < 100) {
-      level.panic = true;
+      level.panic = panics_ = true;
       usable = all[p];
     }
     if (usable.empty()) continue;

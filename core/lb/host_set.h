@@ -25,6 +25,8 @@ class HostSet final : public event::Versioned {
   HostIndex pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept;
   size_t healthy() const { return healthy_; }
   size_t degraded() const { return degraded_; }
+  // Some priority uses all of its hosts, because too few are healthy.
+  bool panics() const { return panics_; }
   bool panicking(uint32_t priority) const { return levels_[priority].panic; }
 
  private:
@@ -37,6 +39,7 @@ class HostSet final : public event::Versioned {
   std::vector<Level> levels_;
   size_t healthy_ = 0;
   size_t degraded_ = 0;
+  bool panics_ = false;
 };
 
 }  // namespace weir::lb

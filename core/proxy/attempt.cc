@@ -137,6 +137,7 @@ void Attempt::touch() {
 
 // --- What the upstream says ----------------------------------------------------------------------------------------
 
+stream::WireBytes& Attempt::wire_bytes() { return router_.upstream_info().wire; }
 void Attempt::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
   router_.on_attempt_ready(*this);

@@ -69,6 +69,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
 
  private:
   // UpstreamEvents: to the router, with this attempt's name on them.
+  stream::WireBytes& wire_bytes() override;
   void on_ready(upstream::UpstreamStream& stream) override;
   void on_failed(upstream::ResetReason reason) override;
   http::HeaderMap& begin_response(int status) override;

@@ -22,6 +22,7 @@ namespace weir::proxy {
 struct ListenerStats {
   ListenerStats(stats::Store& store, const std::string& name);
   std::shared_ptr<stats::Group> group;
+  // cx_overload_reject and global_cx_overflow stay 0: there is no overload manager, and no limit over all listeners.
   stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout,
       no_filter_chain_match;
   stats::Gauge cx_active, pre_cx_active;

@@ -220,6 +220,7 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
+  if (stream::upstream_local_wanted()) upstream_info().local = attempt.stream()->connection().local();
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }

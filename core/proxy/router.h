@@ -33,6 +33,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
 
   // --- For its attempts ---
   event::Lane& lane() { return stream_->lane(); }
+  stream::UpstreamInfo& upstream_info() { return stream_->info().upstream; }
   upstream::ClusterLocal& cluster() { return *cluster_; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers; }

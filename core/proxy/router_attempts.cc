@@ -67,8 +67,9 @@ upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ +
 void Router::on_host_chosen(upstream::ConnPool& pool) {
   lb::Host& host = pool.host();
   ++attempts_;
-  stream::UpstreamInfo& info = stream_->info().upstream;
+  stream::UpstreamInfo& info = upstream_info();
   info.remote = host.address();
+  if (attempts_ > 1) info.local = {};                   // that of the attempt before
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   info.attempts = attempts_;
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
@@ -176,7 +177,10 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     done_ = true;
     if (reason == ResetReason::kProtocolError) {
       stream_->info().flags.set(ResponseFlag::kUpstreamProtocolError);
-      stream_->respond_abort("upstream_reset_after_response_started{protocol_error}");
+      stream_->respond_abort(
+          detail.empty()
+              ? "upstream_reset_after_response_started{protocol_error}"
+              : stream_->arena().concat("upstream_reset_after_response_started{protocol_error|", detail, "}"));
     } else {
       stream_->info().flags.set(ResponseFlag::kUpstreamConnectionTermination);
       stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");

@@ -54,14 +54,17 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     }
     return Action::kDone;
   }
-  if (ended && !codec_.request_complete() && !codec_.stopped()) codec_.on_eof();
+  if (ended && !codec_.request_complete() && !codec_.stopped()) {
+    unread_head_ = static_cast<uint32_t>(data.size());
+    codec_.on_eof();
+  }
   if (!connection().open()) return Action::kDone;
   // A stream that ended inside receive() made room for the next request.
   if (!data.empty() && codec_.request_complete()) {
     connection().block_read(net::ReadBlock::kHandler);  // it waits for its turn
-  } else if (stream_ == nullptr && !data.empty() && head_begun_ == MonoTime() && !discarding_ && !codec_.paused() &&
-             !codec_.stopped()) {
-    begin_head();
+  } else if (stream_ == nullptr && !data.empty() && !discarding_ && !codec_.paused() && !codec_.stopped()) {
+    unread_head_ = static_cast<uint32_t>(data.size());
+    if (head_begun_ == MonoTime()) begin_head();
   }
   return Action::kContinue;
 }
@@ -105,8 +108,11 @@ ServerStream& ServerConnection::make_stream() {
   return *stream_;
 }
 
+stream::WireBytes& ServerConnection::wire_bytes() { return stream_->stream().info().wire; }
+
 ServerStream& ServerConnection::make_stream_of_unread_head() {
   make_stream().on_unread_head();
+  wire_bytes().add_received_head(host_->input().empty() ? unread_head_ : host_->input().size());
   return *stream_;
 }
 
@@ -118,11 +124,13 @@ void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockR
     config_.stats->cx_max_requests_reached.inc();
     codec_.close_after_response();
   }
+  wire_bytes().add_received_head(head.head_bytes);
   stream_->on_head(head, std::move(owner));
 }
 
 void ServerConnection::on_request_data(Slices& data, bool end) {
   if (stream_ != nullptr) {
+    wire_bytes().received += codec_.take_wire_bytes();
     stream_->on_data(data, end);
   } else if (end) {
     finish_exchange();  // the rest of a request that was answered early
@@ -142,6 +150,7 @@ http::HeaderMap& ServerConnection::begin_trailers() {
 
 void ServerConnection::on_request_trailers(http::HeaderMap&) {
   if (stream_ != nullptr) {
+    wire_bytes().received += codec_.take_wire_bytes();
     stream_->on_trailers();
   } else {
     finish_exchange();
@@ -171,6 +180,8 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
     return;
   }
   if (stream_ == nullptr) make_stream_of_unread_head();
+  // A head that was complete and is refused: it and what has come behind it.
+  if (wire_bytes().received == 0) wire_bytes().add_received_head(host_->input().size());
   stream_->on_protocol_error(http::h1::error_name(error), suggested_status);
 }
 
@@ -178,24 +189,36 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
   if (draining_ || host_->draining()) codec_.close_after_response();
-  if (codec_.encode_response_head(headers, end, connection().out()) != http::h1::EncodeError::kNone) return false;
+  Slices& out = connection().out();
+  const size_t before = out.size();
+  if (codec_.encode_response_head(headers, end, out) != http::h1::EncodeError::kNone) return false;
+  wire_bytes().add_sent_head(out.size() - before);
   connection().flush_later();
   return true;
 }
 
 void ServerConnection::write_informational(const http::HeaderMap& headers) {
-  if (codec_.encode_informational(headers, connection().out()) == http::h1::EncodeError::kNone)
-    connection().flush_later();
+  Slices& out = connection().out();
+  const size_t before = out.size();
+  if (codec_.encode_informational(headers, out) != http::h1::EncodeError::kNone) return;
+  wire_bytes().add_sent_head(out.size() - before);
+  connection().flush_later();
 }
 
 bool ServerConnection::write_data(Slices& data, bool end) {
-  if (codec_.encode_data(data, end, connection().out()) != http::h1::EncodeError::kNone) return false;
+  Slices& out = connection().out();
+  const size_t before = out.size();
+  if (codec_.encode_data(data, end, out) != http::h1::EncodeError::kNone) return false;
+  wire_bytes().sent += out.size() - before;
   connection().flush_later();
   return true;
 }
 
 bool ServerConnection::write_trailers(const http::HeaderMap& trailers) {
-  if (codec_.encode_trailers(trailers, connection().out()) != http::h1::EncodeError::kNone) return false;
+  Slices& out = connection().out();
+  const size_t before = out.size();
+  if (codec_.encode_trailers(trailers, out) != http::h1::EncodeError::kNone) return false;
+  wire_bytes().sent += out.size() - before;
   connection().flush_later();
   return true;
 }

@@ -66,6 +66,7 @@ class ServerConnection final : public filter::NetworkFilter,
   void await_request();
   void close_connection();
   void account_bytes();
+  stream::WireBytes& wire_bytes();
   net::Connection& connection() { return host_->connection(); }
 
   const ConnectionManagerConfig& config_;
@@ -80,9 +81,10 @@ class ServerConnection final : public filter::NetworkFilter,
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   uint32_t requests_ = 0;
-  uint8_t in_turn_ = 0;      // exchanges ended in that turn
-  bool yielded_ = false;     // paused until the next turn, so that other connections get theirs
-  bool discarding_ = false;  // the rest of a request that was answered early is read and forgotten
+  uint32_t unread_head_ = 0;  // bytes of an incomplete head at the last delivery; its connection may be closed since
+  uint8_t in_turn_ = 0;       // exchanges ended in that turn
+  bool yielded_ = false;      // paused until the next turn, so that other connections get theirs
+  bool discarding_ = false;   // the rest of a request that was answered early is read and forgotten
   bool draining_ = false;
 };
 

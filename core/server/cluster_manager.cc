@@ -16,6 +16,7 @@ ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store,
       lanes_(lanes),
       added_(store.counter("cluster_manager.cluster_added")),
       modified_(store.counter("cluster_manager.cluster_modified")),
+      updated_(store.counter("cluster_manager.cluster_updated")),
       removed_(store.counter("cluster_manager.cluster_removed")),
       active_(store.gauge("cluster_manager.active_clusters")),
       warming_(store.gauge("cluster_manager.warming_clusters")) {}
@@ -29,9 +30,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   for (auto& [name, entry] : clusters_) {
     auto next = stat_names.find(name);
     if (next != stat_names.end() && next->second == entry.spec.stat_name) continue;
-    for (stats::Gauge gauge :
-         {entry.stats->membership_total, entry.stats->membership_healthy, entry.stats->membership_degraded})
-      gauge.set(0);
+    entry.stats->clear_main_gauges();
     entry.host_fingerprint = 0;
   }
   for (config::ClusterTranslation& from : clusters) {
@@ -80,6 +79,10 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   }
 }
 
+void ClusterManager::refresh_stats() const {
+  for (const auto& [name, entry] : clusters_) entry.stats->show(*entry.limits, entry.spec.breakers);
+}
+
 std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
   const auto* set = static_cast<const lb::HostSet*>(publisher_.newest(SlotId{SlotKind::kHostSet, entry.slot.index}));
   return set != nullptr ? set->hosts() : std::span<const lb::HostEntry>();
@@ -112,6 +115,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   entry.stats->membership_degraded.set(set->degraded());
   entry.stats->membership_change.inc();
   entry.stats->update_success.inc();
+  updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
 }
 

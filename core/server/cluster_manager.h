@@ -32,6 +32,8 @@ class ClusterManager {
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
   };
+  // Gauges that are worked out when somebody reads them.
+  void refresh_stats() const;
   const std::map<std::string, Entry>& clusters() const { return clusters_; }
   // Of the version that was published last; good until the next one is.
   std::span<const lb::HostEntry> hosts(const Entry& entry) const;
@@ -43,7 +45,7 @@ class ClusterManager {
   stats::Store& store_;
   const uint32_t lanes_;
   std::map<std::string, Entry> clusters_;
-  stats::Counter added_, modified_, removed_;
+  stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;
 };
 

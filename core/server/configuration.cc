@@ -92,7 +92,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
     auto made = descriptor->make_route_config(*message, scope);
-    if (!made.ok()) report_.error(at, message_of(made.status()));
+    if (!made.ok()) scope.failed(made.status(), before);
     if (report_.errors() != before) return false;
     config = std::move(*made);
     return true;

@@ -7,7 +7,7 @@ std::string help_text() {
   return "weir " WEIR_VERSION R"(: an L4/L7 proxy configured in the xDS v3 format
 
   weir -c edge.yaml                       serve
-  weir --mode validate -c edge.yaml       say everything that is wrong with a file, and touch nothing
+  weir --mode validate -c edge.yaml       say everything that is wrong with a file, and serve nothing
   weir -c edge.yaml --concurrency 2 -l debug
   weir lint -c edge.yaml                  say what is legal in a file and probably not meant
   weir diff OLD NEW                       say what a reload from one file to the other would change and drain
@@ -15,7 +15,8 @@ std::string help_text() {
 Configuration
   -c, --config-path FILE                  bootstrap, YAML or JSON ("-": standard input)
   --config-yaml TEXT                      merged over the file
-  --mode serve|validate|init_only         init_only: build everything, bind, and exit
+  --mode serve|validate|init_only         validate: read the files that are named and load the plugins; bind and write
+                                          nothing. init_only: build everything, bind, and exit
   --lint off|warn                         off: a start and --mode validate do not say what weir lint finds
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings

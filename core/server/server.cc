@@ -302,6 +302,7 @@ void Server::quit() { lane().stop(); }
 void Server::refresh_stats() {
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
   connections_.set(loads_->total());
+  if (clusters_ != nullptr) clusters_->refresh_stats();
   // The published numbers of the states.
   bool draining = state_ == State::kDraining || failed_health_;
   state_gauge_.set(draining ? 1 : state_ == State::kLive ? 0 : state_ == State::kPreInitializing ? 2 : 3);

@@ -2,10 +2,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
 
+#include "core/http/header_map.h"
 #include "core/stream/operators.h"
 #include "core/stream/time_format.h"
 
@@ -13,6 +15,8 @@ namespace weir::stream {
 namespace {
 
 using AppendField = bool (*)(const LogSubject& subject, TextBuffer& out);
+
+std::atomic<bool> wants_upstream_local{false};
 
 bool happened(MonoTime time) { return time != MonoTime{}; }
 
@@ -44,6 +48,16 @@ bool append_host(const LogSubject& subject, TextBuffer& out) {
   return append_text(out, subject.info.upstream.host_text) || append_address(out, subject.info.upstream.remote);
 }
 
+bool nothing(const LogSubject&, TextBuffer&) { return false; }
+bool heads_sent(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_sent); }
+bool heads_received(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_received); }
+bool upstream_heads_sent(const LogSubject& s, TextBuffer& out) {
+  return append_unsigned(out, s.info.upstream.wire.heads_sent);
+}
+bool upstream_heads_received(const LogSubject& s, TextBuffer& out) {
+  return append_unsigned(out, s.info.upstream.wire.heads_received);
+}
+
 bool append_flags(TextBuffer& out, ResponseFlags flags, std::string_view (*name)(ResponseFlag)) {
   bool first = true;
   for (int i = 0; i < static_cast<int>(ResponseFlag::kCount); ++i) {
@@ -66,40 +80,39 @@ struct FieldOperator {
 // NOLINTBEGIN: one line per operator reads best.
 constexpr FieldOperator kFields[] = {
     {"REQUEST_HEADERS_BYTES", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
+     [](const LogSubject& s, TextBuffer& out) {  // a head that never became complete has no size
+       return s.request != nullptr && s.request->size() > 0 && append_unsigned(out, s.request->byte_size());
+     }},
     {"RESPONSE_HEADERS_BYTES", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
+     [](const LogSubject& s, TextBuffer& out) {
+       return s.response != nullptr && append_unsigned(out, s.response->byte_size());
+     }},
     {"RESPONSE_TRAILERS_BYTES", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_trailers_bytes); }},
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_unsigned(out, s.response_trailers != nullptr ? s.response_trailers->byte_size() : 0);
+     }},
     {"BYTES_RECEIVED", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_received); }},
     {"BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_sent); }},
-    {"BYTES_RETRANSMITTED", true, [](const LogSubject&, TextBuffer& out) { return append_unsigned(out, 0); }},
-    {"PACKETS_RETRANSMITTED", true, [](const LogSubject&, TextBuffer& out) { return append_unsigned(out, 0); }},
+    {"BYTES_RETRANSMITTED", true, nothing},  // QUIC's; the kernel's are not told per stream
+    {"PACKETS_RETRANSMITTED", true, nothing},
     {"UPSTREAM_WIRE_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_sent); }},
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.wire.sent); }},
     {"UPSTREAM_WIRE_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.bytes_received); }},
-    {"UPSTREAM_HEADER_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_sent); }},
-    {"UPSTREAM_HEADER_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.header_bytes_received); }},
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.wire.received); }},
+    {"UPSTREAM_HEADER_BYTES_SENT", true, upstream_heads_sent},
+    {"UPSTREAM_HEADER_BYTES_RECEIVED", true, upstream_heads_received},
+    // HTTP/1 compresses nothing.
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, upstream_heads_sent},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, upstream_heads_received},
     {"DOWNSTREAM_WIRE_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_sent); }},
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.sent); }},
     {"DOWNSTREAM_WIRE_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire_bytes_received); }},
-    {"DOWNSTREAM_HEADER_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_sent); }},
-    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.header_bytes_received); }},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.response_headers_bytes); }},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.request_headers_bytes); }},
+     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.received); }},
+    {"DOWNSTREAM_HEADER_BYTES_SENT", true, heads_sent},
+    {"DOWNSTREAM_HEADER_BYTES_RECEIVED", true, heads_received},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, heads_sent},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, heads_received},
     {"PROTOCOL", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.protocol)); }},
     {"UPSTREAM_PROTOCOL", false,
@@ -122,7 +135,7 @@ constexpr FieldOperator kFields[] = {
      [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.start, s.info.upstream.first_rx); }},
     {"RESPONSE_TX_DURATION", true,
      [](const LogSubject& s, TextBuffer& out) { return append_between(out, s.info.upstream.first_rx, s.info.end); }},
-    {"ROUNDTRIP_DURATION", true, [](const LogSubject&, TextBuffer&) { return false; }},  // QUIC's acknowledgements
+    {"ROUNDTRIP_DURATION", true, nothing},  // QUIC's acknowledgements
     {"DOWNSTREAM_HANDSHAKE_DURATION", true,
      [](const LogSubject& s, TextBuffer& out) {
        return append_between(out, s.info.start, s.info.downstream_handshake_end);
@@ -157,7 +170,9 @@ constexpr FieldOperator kFields[] = {
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.attempts); }},
     {"UPSTREAM_CONNECTION_ID", true,
-     [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.connection_id); }},
+     [](const LogSubject& s, TextBuffer& out) {
+       return s.info.upstream.connection_id != 0 && append_unsigned(out, s.info.upstream.connection_id);
+     }},
     {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.downstream_failure_reason); }},
     {"DOWNSTREAM_LOCAL_CLOSE_REASON", false,
@@ -192,8 +207,9 @@ struct AddressSource {
   std::string_view name;
   const net::Address& (*get)(const StreamInfo& info);
 };
+constexpr std::string_view kUpstreamLocal = "UPSTREAM_LOCAL";
 constexpr AddressSource kAddresses[] = {
-    {"UPSTREAM_LOCAL", [](const StreamInfo& info) -> const net::Address& { return info.upstream.local; }},
+    {kUpstreamLocal, [](const StreamInfo& info) -> const net::Address& { return info.upstream.local; }},
     {"UPSTREAM_REMOTE", [](const StreamInfo& info) -> const net::Address& { return info.upstream.remote; }},
     {"DOWNSTREAM_REMOTE", [](const StreamInfo& info) -> const net::Address& { return info.downstream_remote; }},
     {"DOWNSTREAM_DIRECT_REMOTE",
@@ -369,6 +385,7 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
                                 "the argument is the length of a prefix in bits, 0 to 32 for IPv4, 0 to 128 for IPv6");
         }
       }
+      if (source.name == kUpstreamLocal) wants_upstream_local.store(true, std::memory_order_relaxed);
       return make<AddressOperator>(source, form, bits);
     }
   }
@@ -379,6 +396,8 @@ constexpr std::string_view kOthers[] = {"START_TIME",      "START_TIME_LOCAL", "
                                         "COMMON_DURATION", "HOSTNAME",         "ENVIRONMENT", "RESPONSE_CODE_DETAILS"};
 
 }  // namespace
+
+bool upstream_local_wanted() { return wants_upstream_local.load(std::memory_order_relaxed); }
 
 Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call) {
   for (const FieldOperator& field : kFields) {

@@ -26,9 +26,26 @@ class FilterState;
 class Metadata;
 class Value;
 
+// Bytes of one exchange as the wire has them. What is sent counts once it is encoded, whether or not the peer takes it.
+struct WireBytes {
+  uint64_t received = 0;  // heads, bodies with their framing, trailers
+  uint64_t sent = 0;
+  uint64_t heads_received = 0;  // the heads alone, as compressed as they were
+  uint64_t heads_sent = 0;
+
+  void add_received_head(uint64_t bytes) {
+    received += bytes;
+    heads_received += bytes;
+  }
+  void add_sent_head(uint64_t bytes) {
+    sent += bytes;
+    heads_sent += bytes;
+  }
+};
+
 struct UpstreamInfo {
-  net::Address remote;  // the host of the last attempt; empty if none was chosen
-  net::Address local;
+  net::Address remote;              // the host of the last attempt; empty if none was chosen
+  net::Address local;               // of its connection; empty unless upstream_local_wanted()
   std::string_view host_text;       // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
   std::string_view host_name;       // of the endpoint, if it has one: "a.example.com"
   std::string_view cluster;         // as statistics call it (alt_stat_name)
@@ -48,10 +65,7 @@ struct UpstreamInfo {
   MonoTime first_rx{};
   MonoTime first_body_rx{};
   MonoTime last_rx{};
-  uint64_t bytes_sent = 0;  // on the wire, headers included
-  uint64_t bytes_received = 0;
-  uint64_t header_bytes_sent = 0;  // on the wire, as compressed as they were
-  uint64_t header_bytes_received = 0;
+  WireBytes wire;                           // of all attempts
   const Value* cluster_metadata = nullptr;  // null: none
   const Value* host_metadata = nullptr;
 };
@@ -105,13 +119,7 @@ struct StreamInfo {
   std::string_view filter_chain_name;
   uint64_t bytes_received = 0;  // body bytes
   uint64_t bytes_sent = 0;
-  uint64_t wire_bytes_received = 0;  // headers included
-  uint64_t wire_bytes_sent = 0;
-  uint64_t header_bytes_received = 0;  // on the wire, as compressed as they were
-  uint64_t header_bytes_sent = 0;
-  uint64_t request_headers_bytes = 0;  // sums of names and values
-  uint64_t response_headers_bytes = 0;
-  uint64_t response_trailers_bytes = 0;
+  WireBytes wire;
   uint64_t connection_id = 0;
   uint64_t stream_id = 0;
   net::Address downstream_remote;              // after XFF or PROXY protocol
@@ -131,6 +139,10 @@ struct StreamInfo {
   ConnectionInfo* connection = nullptr;  // null: nobody asked for it
   UpstreamInfo upstream;
 };
+
+// True once a format of this process prints %UPSTREAM_LOCAL_ADDRESS% or a part of it: a system call per connection that
+// is worth nothing to the others. [any]
+bool upstream_local_wanted();
 
 // Why a log line is written.
 enum class AccessLogType : uint8_t {

@@ -1,5 +1,7 @@
 #include "core/upstream/cluster.h"
 
+#include <algorithm>
+
 namespace weir::upstream {
 namespace {
 
@@ -52,6 +54,13 @@ constexpr stats::Definition kDefinitions[] = {
     {"circuit_breakers.default.rq_open", Type::kGauge},
     {"circuit_breakers.default.rq_pending_open", Type::kGauge},
     {"circuit_breakers.default.rq_retry_open", Type::kGauge},
+    // Nothing is written to these: pools are not limited, and no request has high priority.
+    {"circuit_breakers.default.cx_pool_open", Type::kGauge},
+    {"circuit_breakers.high.cx_open", Type::kGauge},
+    {"circuit_breakers.high.cx_pool_open", Type::kGauge},
+    {"circuit_breakers.high.rq_open", Type::kGauge},
+    {"circuit_breakers.high.rq_pending_open", Type::kGauge},
+    {"circuit_breakers.high.rq_retry_open", Type::kGauge},
     {"upstream_cx_connect_ms", Type::kHistogram, Unit::kMilliseconds},
     {"upstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
     {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
@@ -104,7 +113,28 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
         &membership_excluded, &cx_open, &rq_open, &rq_pending_open, &rq_retry_open}) {
     *gauge = group->gauge(next++);
   }
+  next += 6;  // circuit_breakers that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+void ClusterStats::show(const ClusterLimits& limits, const CircuitBreakers& breakers) const {
+  auto reached = [](const SharedLimit& limit) { return limit.taken() >= limit.max() ? 1 : 0; };
+  cx_open.set(reached(*limits.connections));
+  rq_pending_open.set(reached(*limits.pending));
+  rq_open.set(reached(*limits.requests));
+  if (breakers.has_retry_budget) {
+    auto active = static_cast<double>(std::max<int64_t>(0, rq_active.value()));
+    double allowed = std::max<double>(breakers.retry_budget_min, active * breakers.retry_budget_percent / 100);
+    rq_retry_open.set(static_cast<double>(limits.retries->taken()) >= allowed ? 1 : 0);
+  } else {
+    rq_retry_open.set(reached(*limits.retries));
+  }
+}
+
+void ClusterStats::clear_main_gauges() const {
+  for (const stats::Gauge& gauge :
+       {membership_total, membership_healthy, membership_degraded, cx_open, rq_open, rq_pending_open, rq_retry_open})
+    gauge.set(0);
 }
 
 }  // namespace weir::upstream

@@ -17,9 +17,19 @@
 
 namespace weir::upstream {
 
+struct CircuitBreakers;
+struct ClusterLimits;
+
 // The published statistics of a cluster that weir keeps so far. [any]
 struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
+  // [main] Sets circuit_breakers.default.*_open: 1 while all shares of a limit are taken. Called before statistics are
+  // read, so requests pay nothing for it. Of a limit above 32 per lane, lanes may be keeping up to an eighth unused,
+  // which they give to whoever would be refused (recall.h).
+  void show(const ClusterLimits& limits, const CircuitBreakers& breakers) const;
+  // [main] Of a name that no cluster has any more: what main alone writes, so that what is under way shows nothing
+  // else.
+  void clear_main_gauges() const;
 
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
@@ -28,6 +38,8 @@ struct ClusterStats {
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_max_duration_reached;
+  // update_no_rebuild stays 0: every new membership makes a new table. So does membership_excluded: no host is kept out
+  // of the count of panic.
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
   stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
       membership_excluded, cx_open, rq_open, rq_pending_open, rq_retry_open;
@@ -56,7 +68,7 @@ struct ClusterLimits {
       : connections(std::make_shared<SharedLimit>(breakers.max_connections, lanes)),
         pending(std::make_shared<SharedLimit>(breakers.max_pending_requests, lanes)),
         requests(std::make_shared<SharedLimit>(breakers.max_requests, lanes)),
-        retries(std::make_shared<SharedLimit>(breakers.retry_limit(), lanes)) {}
+        retries(std::make_shared<SharedLimit>(breakers.retry_limit(), lanes, 1)) {}
   void set(const CircuitBreakers& breakers) {
     connections->set_max(breakers.max_connections);
     pending->set_max(breakers.max_pending_requests);

@@ -8,7 +8,8 @@ using event::SlotId;
 using event::SlotKind;
 
 ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host_slot)
-    : owner_(owner),
+    : demand(*this, owner.lane(), cluster_slot.index),
+      owner_(owner),
       cluster_slot_(cluster_slot),
       host_slot_(host_slot),
       recalls_{{{owner.lane(), cluster_slot.index, LimitKind::kConnections, connections},
@@ -96,6 +97,8 @@ ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random());
   lb::HostIndex index = hosts_->pick(input, view, lb_state_);
   if (index == lb::kNoHost) return nullptr;
+  if (hosts_->panics() && cluster_ != nullptr && hosts_->panicking(hosts_->host(index).priority)) [[unlikely]]
+    stats().lb_healthy_panic.inc();
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]]
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
@@ -137,26 +140,44 @@ Lease& ClusterLocal::lease(LimitKind kind) {
   }
 }
 
-uint32_t ClusterLocal::shed_idle(uint32_t wanted) {
-  uint32_t shed = 0;
+bool ClusterLocal::shed_one() {
   // One of each pool in turn, and of each the one that has been idle longest.
-  for (bool found = true; found && shed < wanted;) {
-    found = false;
-    for (size_t i = 0; i < places_.size() && shed < wanted; ++i) {
-      if (++shed_from_ >= places_.size()) shed_from_ = 0;
-      ConnPool* pool = places_[shed_from_].pool.get();
-      if (pool == nullptr || !pool->shed_idle()) continue;
-      found = true;
-      ++shed;
-    }
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (++shed_from_ >= places_.size()) shed_from_ = 0;
+    ConnPool* pool = places_[shed_from_].pool.get();
+    if (pool != nullptr && pool->shed_idle()) return true;
   }
-  return shed;
+  return false;
+}
+
+void ClusterLocal::shed_idle(uint32_t wanted) {
+  for (; wanted > 0 && shed_one(); --wanted) connections.release();
 }
 
 void ClusterLocal::feed_starving() {
-  while (ConnPool* pool = starving_.front()) {
+  // Those without any connection first.
+  while (!starving_.empty()) {
+    ConnPool* pool = first_hungry();
+    if (pool == nullptr) pool = starving_.front();
     if (!pool->open_missing()) return;
   }
+}
+
+ConnPool* ClusterLocal::first_hungry() {
+  ConnPool* first = nullptr;
+  starving_.for_each([&](ConnPool& pool) {
+    if (first == nullptr && pool.hungry()) first = &pool;
+  });
+  return first;
+}
+
+bool ClusterLocal::refuse_hopeless() {
+  if (!hopeless()) return false;
+  while (ConnPool* pool = starving_.front()) {
+    pool->starving_node_.unlink();
+    if (pool->hungry()) pool->fail_waiters(ResetReason::kOverflow);
+  }
+  return true;
 }
 
 LaneClusters::LaneClusters(event::Lane& lane) : lane_(lane) {

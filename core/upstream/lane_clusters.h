@@ -14,6 +14,7 @@
 #include "core/event/lane.h"
 #include "core/lb/host_set.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/connection_demand.h"
 #include "core/upstream/limits.h"
 #include "core/upstream/pool.h"
 #include "core/upstream/recall.h"
@@ -38,9 +39,12 @@ class ClusterLocal {
 
   // Chooses a host; nullptr: none can serve. `excluded`: hosts tried before.
   ConnPool* pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded);
-  // A pool wants a connection that the limit refuses; one that has become idle or has gone is for it.
-  bool starving() const { return !starving_.empty(); }
+  // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
+  bool starving() const { return !starving_.empty() || !demand.empty(); }
+  // Of this lane's pools.
   void feed_starving();
+  // A pool of this lane has waiters and no connection at all.
+  bool hungry() { return first_hungry() != nullptr; }
   // Whether a host of the set is not in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
@@ -53,6 +57,8 @@ class ClusterLocal {
   void end_request(ConnPool& pool);
 
   Lease connections, pending, requests, retries;
+  // Where connections are wanted while their limit is reached.
+  ConnectionDemand demand;
   // Where to wait when one of them refuses.
   Recall& recall(LimitKind kind) { return recalls_[static_cast<size_t>(kind)]; }
   uint32_t active_requests() const { return requests.used(); }
@@ -61,6 +67,7 @@ class ClusterLocal {
   friend class ConnPool;
   friend class LaneClusters;
   friend class H1Connection;
+  friend class ConnectionDemand;
   struct Place {
     std::unique_ptr<ConnPool> pool;  // made at first use
   };
@@ -74,8 +81,15 @@ class ClusterLocal {
     for (auto& pool : leaving_) visit(*pool);
   }
   Lease& lease(LimitKind kind);
-  // Closes up to `wanted` idle connections, so that others may be opened. How many were closed.
-  uint32_t shed_idle(uint32_t wanted);
+  // Closes up to `wanted` idle connections, so that others may be opened.
+  void shed_idle(uint32_t wanted);
+  // Closes an idle connection; its share is the caller's then. False: none is idle.
+  bool shed_one();
+  ConnPool* first_hungry();
+  // No connection can ever come (again): the cluster is gone, or may have none. True: hungry pools' waiters have
+  // failed.
+  bool refuse_hopeless();
+  bool hopeless() const { return cluster_ == nullptr || connections.limit()->max() == 0; }
   void on_pool_maybe_empty(ConnPool& pool);
   uint32_t index_of(const ConnPool& pool) const;
 
@@ -113,6 +127,11 @@ class LaneClusters final : public event::SlotObserver {
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
+  // nullptr: the lane is ending, or never heard of it.
+  static ClusterLocal* at_index(event::Lane& lane, uint32_t cluster) {
+    LaneClusters* there = find_on(lane);
+    return there != nullptr && cluster < there->clusters_.size() ? there->clusters_[cluster].get() : nullptr;
+  }
   Slab<H1Connection>& connections() { return connections_; }
   // Another lane was refused: what this one holds of that limit and does not use goes back. For connections up to
   // `wanted` idle ones are closed.

@@ -13,22 +13,27 @@ namespace weir::upstream {
 // One limit of one cluster. [any] for taken(); lanes reach it through their Lease.
 class SharedLimit {
  public:
-  SharedLimit(uint32_t max, uint32_t lanes) : lanes_(lanes), max_(max), may_hold_(new std::atomic<bool>[lanes] {}) {}
+  // `largest_batch`: 1 where taken() is to be exact whatever the limit is, and use is rare.
+  SharedLimit(uint32_t max, uint32_t lanes, uint32_t largest_batch = 64)
+      : lanes_(lanes), largest_batch_(largest_batch), max_(max), may_hold_(new std::atomic<bool>[lanes] {}) {}
   uint32_t max() const { return max_.load(std::memory_order_relaxed); }
   // [main] A lower limit refuses new use; what is in use goes on.
   void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
   int64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+  // Of a share that was on its way to a lane which does not want it (Lease::pass_on). [any]
+  void give_back_one() { taken_.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   friend class Lease;
   // How many a lane takes at once: one when the limit is so small that unused shares would matter.
   uint32_t batch() const {
     uint32_t share = max() / (lanes_ * 16);
-    share = share > 64 ? 64 : (share < 1 ? 1 : share);
+    share = share > largest_batch_ ? largest_batch_ : (share < 1 ? 1 : share);
     // Near the end a batch would be what the others lack.
     return taken() + int64_t{share} * lanes_ > max() ? 1 : share;
   }
   const uint32_t lanes_;
+  const uint32_t largest_batch_;
   std::atomic<uint32_t> max_;
   std::atomic<int64_t> taken_{0};
   // By lane: it may hold what it does not use. Written once by each lane, read when the limit is reached.
@@ -69,6 +74,15 @@ class Lease {
     return limit_ != nullptr && limit_->may_hold_[lane].load(std::memory_order_relaxed);
   }
   SharedLimit* limit() const { return limit_.get(); }
+  // A share that was in use is unused, and stays here.
+  void put_back() { --used_; }
+  // A share that was in use leaves for another lane without anybody else getting it; that lane's accept() follows.
+  std::shared_ptr<SharedLimit> pass_on() {
+    --used_;
+    --taken_;
+    return limit_;
+  }
+  void accept() { ++taken_; }
 
  private:
   bool acquire_slow();

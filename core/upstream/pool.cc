@@ -1,5 +1,6 @@
 #include "core/upstream/pool.h"
 
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::upstream {
@@ -67,6 +68,7 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
 void H1Connection::attach(UpstreamEvents& events) {
   WEIR_ASSERT(events_ == nullptr);
   events_ = &events;
+  wire_ = &events.wire_bytes();
   tx_before_ = connection_.bytes_written();
   ++requests_;
   const Cluster* cluster = pool_.cluster().current();
@@ -79,30 +81,36 @@ void H1Connection::attach(UpstreamEvents& events) {
 }
 
 bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_request_head(headers, end, connection_.out()) != http::h1::EncodeError::kNone) {
     return false;
   }
+  wire_->add_sent_head(connection_.out().size() - before);
   connection_.flush_later();
   return true;
 }
 
 void H1Connection::send_data(Slices& data, bool end) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_data(data, end, connection_.out()) != http::h1::EncodeError::kNone) {
     // More or fewer bytes than the head declared: the message cannot be completed.
     fail_active(ResetReason::kLocalReset, "request_length_mismatch");
     connection_.close();
     return;
   }
+  if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
   if (connection_.out().size() > 64 * 1024) connection_.flush();
 }
 
 void H1Connection::send_trailers(const http::HeaderMap& trailers) {
+  const size_t before = connection_.out().size();
   if (codec_.encode_trailers(trailers, connection_.out()) != http::h1::EncodeError::kNone) {
     fail_active(ResetReason::kLocalReset, "bad_request_trailers");
     connection_.close();
     return;
   }
+  if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
 }
 
@@ -150,22 +158,28 @@ void H1Connection::on_data(Slices& in, bool) {
   }
 }
 
-void H1Connection::on_informational(const http::h1::ResponseHead&, BlockRef owner) {
-  if (events_ != nullptr) events_->on_informational(std::move(owner));
+void H1Connection::on_informational(const http::h1::ResponseHead& head, BlockRef owner) {
+  if (events_ == nullptr) return;
+  wire_->add_received_head(head.head_bytes);
+  events_->on_informational(std::move(owner));
 }
 
 void H1Connection::on_response_head(const http::h1::ResponseHead& head, BlockRef owner) {
   if (events_ == nullptr) return;
-  UpstreamEvents* events = events_;
-  events->on_upstream_headers(std::move(owner), head.end_stream);
+  wire_->add_received_head(head.head_bytes);
+  events_->on_upstream_headers(std::move(owner), head.end_stream);
 }
 
 void H1Connection::on_response_data(Slices& data, bool end) {
-  if (events_ != nullptr) events_->on_upstream_data(data, end);
+  if (events_ == nullptr) return;
+  wire_->received += codec_.take_wire_bytes();
+  events_->on_upstream_data(data, end);
 }
 
 void H1Connection::on_response_trailers(http::HeaderMap&) {
-  if (events_ != nullptr) events_->on_upstream_trailers();
+  if (events_ == nullptr) return;
+  wire_->received += codec_.take_wire_bytes();
+  events_->on_upstream_trailers();
 }
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {
@@ -234,7 +248,10 @@ void H1Connection::on_closed(net::CloseReason reason) {
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
-  if (pool.cluster().starving()) pool.cluster().feed_starving();
+  if (pool.cluster().starving()) {
+    pool.cluster().feed_starving();
+    pool.cluster().demand.give_what_is_free();
+  }
   pool.cluster().lane_clusters().lane().defer_delete(*this);
 }
 
@@ -314,7 +331,7 @@ bool ConnPool::enqueue(Waiter& waiter) {
   ++waiting_count_;
   if (open_missing() || ask_others()) return true;
   stats.cx_overflow.inc();
-  if (connections_ > 0) return true;  // one of them will come free
+  if (wait_for_free()) return true;
   waiter.leave();
   return false;
 }
@@ -339,13 +356,16 @@ bool ConnPool::on_recalled() {
   if (open_missing()) return true;
   // Not enough, possibly for those that came while the others were asked: as long as something comes, ask again.
   if (opened_ != opened_before_ && ask_others()) return true;
-  refuse_missing();
+  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+  if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
   return false;
 }
 
-void ConnPool::refuse_missing() {
-  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
-  if (connections_ == 0) fail_waiters(ResetReason::kOverflow);  // else one of them will come free
+bool ConnPool::wait_for_free() {
+  if (connections_ > 0) return true;  // one of them will come free
+  if (cluster_.hopeless()) return false;
+  cluster_.demand.start();
+  return true;
 }
 
 bool ConnPool::shed_idle() {
@@ -353,9 +373,15 @@ bool ConnPool::shed_idle() {
   if (connection == nullptr) return false;
   busy_.push_back(*connection);
   connection->has_share_ = false;
-  cluster_.connections.release();
   connection->shut();
   return true;
+}
+
+void ConnPool::give_up(H1Connection& connection) {
+  busy_.push_back(connection);
+  connection.has_share_ = false;
+  cluster_.demand.give_share();
+  connection.shut();
 }
 
 bool ConnPool::open_connection() {
@@ -363,7 +389,7 @@ bool ConnPool::open_connection() {
   if (!cluster) return false;
   const ClusterStats& stats = *cluster->stats;
   // Idle connections to other hosts count, too: they go first.
-  if (!cluster_.connections.acquire() && (cluster_.shed_idle(1) == 0 || !cluster_.connections.acquire())) return false;
+  if (!cluster_.connections.acquire() && !cluster_.shed_one()) return false;
   cluster_.connections.announce();
   H1Connection* connection = cluster_.lane_clusters().connections().make(*this, std::move(cluster));
   ++opened_;
@@ -392,6 +418,10 @@ void ConnPool::on_idle(H1Connection& connection) {
     connection.shut();
     return;
   }
+  if (cluster_.demand.overdue() && !waiters_.empty()) {
+    give_up(connection);
+    return;
+  }
   serve(connection);
 }
 
@@ -413,6 +443,7 @@ void ConnPool::serve(H1Connection& connection) {
     connection.shut();
   } else if (cluster_.starving()) {
     cluster_.feed_starving();
+    cluster_.demand.give_what_is_free();
   }
 }
 
@@ -435,8 +466,12 @@ void ConnPool::on_gone(H1Connection& connection) {
   connection.stats().cx_active.dec();
   connection.stats().cx_destroy.inc();
   host_->totals.cx_active.dec();
+  if (cluster_.demand.overdue()) cluster_.demand.give_what_is_free();
   // Requests that waited for this connection's turn need another one.
-  if (!never_connected && !open_missing() && !ask_others()) refuse_missing();
+  if (!never_connected && !open_missing() && !ask_others()) {
+    waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+    if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
+  }
 }
 
 // Nothing will come that could serve them.

@@ -95,6 +95,7 @@ class H1Connection final : public net::ConnectionHandler,
   const event::Pin<Cluster> cluster_;
   ListNode node_;  // in the pool's idle, busy or connecting list
   UpstreamEvents* events_ = nullptr;
+  stream::WireBytes* wire_ = nullptr;  // of events_
   net::Connection connection_;
   http::h1::ClientCodec codec_;
   MonoTime born_;
@@ -151,16 +152,22 @@ class ConnPool final : private RecallWaiter {
   bool request_again(Waiter& waiter);
   // Waiters for whom no connection is on its way.
   uint32_t missing() const { return waiting_count_ > connecting_count_ ? waiting_count_ - connecting_count_ : 0; }
+  // Waits, and has no connection that could come free.
+  bool hungry() const { return connections_ == 0 && waiting_count_ > 0; }
   // Opens what is missing. False: the limit has no more; feed_starving() comes back to it.
   bool open_missing();
   bool open_connection();
   // False: nobody could give what is missing.
   bool ask_others();
-  void refuse_missing();
+  // The limit refused, and the other lanes have nothing idle: waits for what comes free here or there. False: nothing
+  // ever will.
+  bool wait_for_free();
   bool on_recalled() override;
   uint32_t shares_wanted() const override { return missing(); }
-  // Closes the connection that has been idle longest and gives its share up at once. False: none is idle.
+  // Closes the connection that has been idle longest; its share is the caller's. False: none is idle.
   bool shed_idle();
+  // Closes a connection after its request, for somebody who has waited too long.
+  void give_up(H1Connection& connection);
   void on_connected(H1Connection& connection);
   // A connection is free again.
   void on_idle(H1Connection& connection);

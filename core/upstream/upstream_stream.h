@@ -14,6 +14,9 @@ class Host;
 namespace weir::net {
 class Connection;
 }
+namespace weir::stream {
+struct WireBytes;
+}
 
 namespace weir::upstream {
 
@@ -58,6 +61,8 @@ class UpstreamStream {
 // trailers; on_reset at any time after on_ready, last. Nothing follows the event that ends the response.
 class UpstreamEvents {
  public:
+  // Where what passes is counted: asked for once a connection is there, good until the last event or reset().
+  virtual stream::WireBytes& wire_bytes() = 0;
   virtual void on_ready(UpstreamStream& stream) = 0;
   virtual void on_failed(ResetReason reason) = 0;
   // Where a response head of this status goes; empty when asked for.

@@ -150,7 +150,10 @@ Loader::Options Loader::options_from_environment() {
 }
 
 Loader& Loader::process() {
-  static Loader& loader = *new Loader(options_from_environment());  // never destroyed: modules stay
+  static Loader& loader = []() -> Loader& {
+    std::atexit([] { process().remove_copies(); });
+    return *new Loader(options_from_environment());  // never destroyed: modules stay
+  }();
   return loader;
 }
 
@@ -212,20 +215,32 @@ Result<std::string> Loader::find(std::string_view module) const {
   return invalid("module: no " + std::string(module) + ".so or lib" + std::string(module) + ".so in " + allowed);
 }
 
-Result<std::string> Loader::make_copy(const std::string& path, const std::string& content,
-                                      const std::string& hash) const {
-  std::string directory = options_.copies.empty() ? "/tmp/weir-plugins-" + std::to_string(geteuid()) : options_.copies;
+void Loader::remove_copies() {
+  for (const std::string& copy : copies_) unlink(copy.c_str());
+  copies_.clear();
+  if (!own_directory_.empty()) rmdir(own_directory_.c_str());
+  own_directory_.clear();
+}
+
+Result<std::string> Loader::make_copy(const std::string& path, const std::string& content, const std::string& hash) {
+  if (options_.copies.empty() && own_directory_.empty()) {
+    char name[] = "/tmp/weir-plugins-XXXXXX";
+    if (mkdtemp(name) == nullptr) return unavailable(std::string(name) + ": " + error_text());
+    own_directory_ = name;
+  }
+  const std::string& directory = options_.copies.empty() ? own_directory_ : options_.copies;
   if (directory[0] != '/') return invalid("WEIR_PLUGIN_COPIES: '" + directory + "' is not an absolute path");
   WEIR_RETURN_IF_ERROR(make_private_directory(directory));
-  // The file's own name is kept for whoever reads a stack trace.
-  std::string copy = directory + "/" + hash + "-" + path.substr(path.rfind('/') + 1);
+  // The file's own name is kept for whoever reads a stack trace. Each process has its own copy, which goes with it.
+  std::string copy = directory + "/" + hash + "-" + std::to_string(getpid()) + "-" + path.substr(path.rfind('/') + 1);
   auto verified = [&] {
     auto written = read_file(copy);
     return written.ok() && sha256_hex(*written) == hash;
   };
+  copies_.push_back(copy);
   if (access(copy.c_str(), F_OK) == 0 && verified()) return copy;
   // A rename never changes a file that somebody has mapped.
-  std::string fresh = copy + "." + std::to_string(getpid());
+  std::string fresh = copy + ".new";
   unlink(fresh.c_str());
   Status written = write_file(fresh, content);
   if (written.ok() && rename(fresh.c_str(), copy.c_str()) != 0) written = unavailable(copy + ": " + error_text());
@@ -241,8 +256,10 @@ Result<std::unique_ptr<Module>> Loader::open(const std::string& path, const std:
   // From here on the file stays mapped, whatever comes: code that ran once may have left threads and pointers.
   void* library = dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
-    const char* why = dlerror();
-    return invalid(path + ": cannot be loaded: " + (why != nullptr ? why : "unknown error"));
+    const char* said = dlerror();
+    std::string why = said != nullptr ? said : "unknown error";
+    if (why.starts_with(copy + ": ")) why.erase(0, copy.size() + 2);  // the reader knows the module, not its copy
+    return invalid(path + ": cannot be loaded: " + why);
   }
   const auto* entry = static_cast<const weir_plugin*>(dlsym(library, "weir_plugin_entry"));
   if (entry == nullptr) {

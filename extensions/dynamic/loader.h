@@ -21,7 +21,7 @@ class Loader {
  public:
   struct Options {
     std::vector<std::string> directories;  // absolute; plugins may lie in or below them
-    std::string copies;                    // where copies are kept; empty: /tmp/weir-plugins-<user id>
+    std::string copies;                    // where copies are kept; empty: a new directory in /tmp
   };
   explicit Loader(Options options) : options_(std::move(options)) {}
   // WEIR_PLUGIN_DIRS: directories separated by ':'. WEIR_PLUGIN_COPIES: the directory of the copies.
@@ -32,14 +32,19 @@ class Loader {
   // `module`: an absolute path, or "x" for x.so or libx.so in one of the directories. The
   // pointer is good as long as the loader.
   Result<const Module*> load(std::string_view module);
+  // Takes the copies away, and their directory if that was made here; what is mapped stays mapped. That of process() is
+  // called when the process ends in order: what a crash leaves is there for the debugger.
+  void remove_copies();
 
  private:
   Result<std::string> find(std::string_view module) const;
-  Result<std::string> make_copy(const std::string& path, const std::string& content, const std::string& hash) const;
+  Result<std::string> make_copy(const std::string& path, const std::string& content, const std::string& hash);
   Result<std::unique_ptr<Module>> open(const std::string& path, const std::string& copy) const;
 
   Options options_;
   std::map<std::string, std::unique_ptr<Module>> modules_;  // by hash
+  std::vector<std::string> copies_;
+  std::string own_directory_;  // empty: none was made
 };
 
 namespace internal {

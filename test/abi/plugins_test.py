@@ -130,7 +130,7 @@ class PluginsTest(WeirTestCase):
     def test_copies_are_private_and_named_by_content(self) -> None:
         folder = os.environ["WEIR_PLUGIN_COPIES"]
         self.assertEqual(os.stat(folder).st_mode & 0o777, 0o700)
-        names = sorted(re.sub("^[0-9a-f]{64}-", "", name) for name in os.listdir(folder))
+        names = sorted(re.sub("^[0-9a-f]{64}-%d-" % self.weir.process.pid, "", name) for name in os.listdir(folder))
         self.assertEqual(names, ["c_filter.so", "first_host_lb.so", "header_delay.so", "protobuf_user.so"])
         with open("/proc/%d/maps" % self.weir.process.pid, encoding="utf-8") as file:
             maps = file.read()
@@ -172,6 +172,9 @@ class ErrorsTest(WeirTestCase):
                 self.assertEqual(code, 1, output)
                 self.assertIn(text, output)
                 self.assertIn("http_filters[0].typed_config", output)
+                self.assertEqual(output.count(": error: "), 1, output)
+                if os.path.isdir(self.sandbox.path("copies")):
+                    self.assertEqual(os.listdir(self.sandbox.path("copies")), [])
 
     def test_good(self) -> None:
         code, output = self.errors(own("header_delay", "5"))

@@ -37,9 +37,9 @@ class StreamFacts {
           &info.upstream.local_close_reason, &body_}) {
       *text = keep();
     }
-    for (uint64_t* number : {&info.bytes_received, &info.bytes_sent, &info.wire_bytes_received, &info.wire_bytes_sent,
-                             &info.header_bytes_received, &info.header_bytes_sent, &info.connection_id, &info.stream_id,
-                             &info.upstream.bytes_sent, &info.upstream.bytes_received, &info.upstream.connection_id}) {
+    for (uint64_t* number : {&info.bytes_received, &info.bytes_sent, &info.wire.received, &info.wire.sent,
+                             &info.wire.heads_received, &info.wire.heads_sent, &info.connection_id, &info.stream_id,
+                             &info.upstream.wire.sent, &info.upstream.wire.received, &info.upstream.connection_id}) {
       *number = input.number(input.flag() ? 8 : 1);
     }
     info.upstream.attempts = input.byte();

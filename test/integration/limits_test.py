@@ -2,11 +2,9 @@
 
 import threading
 
-from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main,
-                     route, wait_until)
+from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route,
+                     wait_until)
 from harness.upstreams import ServerConnection
-
-LOG_LINE = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
 
 
 class TwoWorkersTest(WeirTestCase):
@@ -19,13 +17,11 @@ class TwoWorkersTest(WeirTestCase):
         cls.held = cls.connections = cls.most_connections = 0
         cls.upstream = ScriptedUpstream(cls.sandbox, cls.serve)
         cls.port = cls.sandbox.free_port()
-        cls.log_path = cls.sandbox.path("access.log")
         limits = {"thresholds": [{"max_connections": 2}]}
         # The low byte of a connection's number is its worker's.
         number = [{"header": {"key": "x-connection", "value": "%CONNECTION_ID%"}}]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
-            cls.port, [route({"prefix": "/"}, "c", response_headers_to_add=number)],
-            access_log=[file_access_log(cls.log_path, LOG_LINE)])],
+            cls.port, [route({"prefix": "/"}, "c", response_headers_to_add=number)])],
             [cluster("c", cls.upstream.port, circuit_breakers=limits)]), concurrency=2)
 
     @classmethod
@@ -82,22 +78,56 @@ class TwoWorkersTest(WeirTestCase):
         for name in ("upstream_cx_overflow", "upstream_rq_pending_overflow"):
             self.assertEqual(after["cluster.c." + name], before["cluster.c." + name], name)
 
-    def test_what_is_in_use_is_not_shared(self) -> None:
+    def test_what_is_in_use_elsewhere_is_waited_for(self) -> None:
         overflows = self.weir.stat("cluster.c.upstream_cx_overflow")
         connections = self.hold_two(1)
-        response = self.workers[2][0].request(path="/refused")
-        self.assertEqual((response.status, response.header("x-envoy-overloaded")), (503, "true"))
+        waiting = self.workers[2][0]
+        waiting.send_request(path="/waiting")
+        self.weir.wait_stat_is("cluster.c.upstream_rq_pending_active", 1)
+        wait_until(lambda: self.weir.stat("cluster.c.upstream_cx_overflow") == overflows + 1, "the overflow is counted")
+        self.assertEqual(self.weir.stat("cluster.c.circuit_breakers.default.cx_open"), 1)
         self.gate.set()
-        for connection in connections:
+        for connection in [*connections, waiting]:
             self.assertEqual(connection.read_response().status, 200)
-        self.assertEqual(self.weir.stat("cluster.c.upstream_cx_overflow"), overflows + 1)
+        self.weir.wait_stat_is("cluster.c.upstream_rq_pending_active", 0)
+        self.weir.wait_stat_is("cluster.c.circuit_breakers.default.rq_open", 0)
+        self.assertEqual(self.weir.stat("cluster.c.circuit_breakers.high.cx_open"), 0)
+        self.assertEqual(self.weir.stat("cluster_manager.cluster_updated"), 1)
 
-        def line() -> str:
-            with open(self.log_path, encoding="utf-8") as file:
-                return next((line.strip() for line in file if line.startswith("/refused")), "")
 
-        self.assertEqual(wait_until(line, "the line of /refused"),
-                         "/refused 503 UO upstream_reset_before_response_started{overflow}")
+class FewerConnectionsThanWorkersTest(WeirTestCase):
+    """max_connections: 2, four workers: all of many slow requests are answered."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.lock = threading.Lock()
+        cls.active = cls.most_active = 0
+        cls.upstream = ScriptedUpstream(cls.sandbox, cls.serve)
+        cls.port = cls.sandbox.free_port()
+        limits = {"thresholds": [{"max_connections": 2, "max_pending_requests": 100}]}
+        cls.weir = Weir(cls.sandbox, bootstrap(
+            [http_listener(cls.port, [route({"prefix": "/"}, "c")])],
+            [cluster("c", cls.upstream.port, circuit_breakers=limits)]), concurrency=4)
+
+    @classmethod
+    def serve(cls, connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            with cls.lock:
+                cls.active += 1
+                cls.most_active = max(cls.most_active, cls.active)
+            threading.Event().wait(0.1)
+            with cls.lock:
+                cls.active -= 1
+            connection.respond(200, b"ok")
+
+    def test_everybody_is_served(self) -> None:
+        clients = [Connection(self.port) for _ in range(10)]
+        for client in clients:
+            self.addCleanup(client.close)
+            client.send_request(path="/")
+        self.assertEqual([client.read_response().status for client in clients], [200] * 10)
+        self.assertLessEqual(self.most_active, 2)
         self.weir.wait_stat_is("cluster.c.upstream_rq_pending_active", 0)
 
 

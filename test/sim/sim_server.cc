@@ -143,7 +143,8 @@ void SimServer::answer(Peer& peer) {
     }
   }
   if (plan_number(plan, "info") != 0) out += "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\n";
-  size_t size = plan_number(plan, "len");
+  // A garbled request may ask for any length.
+  size_t size = std::min<uint64_t>(plan_number(plan, "len"), 1 << 20);
   uint64_t frame = plan_number(plan, "frame");
   out += "HTTP/1.1 200 OK\r\nx-sim-id: " + id_text + "\r\nx-sim-length: " + std::to_string(size) + "\r\n";
   std::string body = request.method() == "HEAD" ? std::string() : pattern(id, size);

@@ -112,6 +112,7 @@ bool ClientCodec::receive_head(Slices& in) {
   }
   in.drop_front(head.head_bytes);
   scanner_.reset(HeadScanner::From::kStartLine);
+  wire_bytes_ = 0;
   started_ = true;
   if (informational) {
     events_.on_informational(head, std::move(bytes.owner));
@@ -136,7 +137,9 @@ bool ClientCodec::receive_body(Slices& in) {
   Slices data;
   BodyReader::Found found;
   size_t trailer_bytes = 0;
+  const size_t before = in.size();
   ParseError error = body_.read(in, data, scanner_, settings_.limits, found, trailer_bytes);
+  wire_bytes_ += before - in.size();
   // What came before an error is passed on first: how the bytes were cut must make no difference.
   const bool ended = error == ParseError::kNone && found == BodyReader::Found::kEnd;
   if (ended) complete(in);
@@ -150,6 +153,7 @@ bool ClientCodec::receive_body(Slices& in) {
 
   HeaderMap& trailers = events_.begin_trailers();
   error = take_trailers(in, trailer_bytes, settings_, trailers);
+  wire_bytes_ += trailer_bytes;
   if (error != ParseError::kNone) {
     fail(error);
     return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "core/base/block.h"
 #include "core/http/h1/encoder.h"
@@ -72,6 +73,10 @@ class ClientCodec {
   // receive() has taken all it could, and not while paused.
   void on_eof();
 
+  // Bytes taken from the input since the last call or head: what an event of data or trailers was made of, chunk lines
+  // and the like included. Of a head its head_bytes say it.
+  size_t take_wire_bytes() { return std::exchange(wire_bytes_, 0); }
+
   void pause() { paused_ = true; }
   void unpause() { paused_ = false; }
   bool paused() const { return paused_; }
@@ -100,6 +105,7 @@ class ClientCodec {
   BodyReader body_;
   BodyEncoder request_;
   HeadScanner scanner_;
+  size_t wire_bytes_ = 0;
   RequestKind kind_;
   State state_ = State::kIdle;
   uint8_t informational_ = 0;

@@ -82,6 +82,13 @@ ParseError parse_version(const char* at, const char* end, Version& version, cons
   return error;
 }
 
+// RFC 3986 6.2.3: "a:" is "a". Routes, filters and upstreams see one form of it.
+std::string_view without_empty_port(std::string_view authority) {
+  if (authority.back() == ':') [[unlikely]]
+    authority.remove_suffix(1);
+  return authority;
+}
+
 // The four forms of RFC 9112 3.2. Adds :path, :scheme; `authority` is set by the forms that carry one.
 ParseError add_target(std::string_view method, std::string_view target, const Options& options, HeaderMap& map,
                       RequestHead& out, std::string_view& authority) {
@@ -117,6 +124,7 @@ ParseError add_target(std::string_view method, std::string_view target, const Op
   size_t slash = std::min(rest.find_first_of("/?"), rest.size());
   authority = rest.substr(0, slash);
   if (!is_valid_authority(authority)) return ParseError::kInvalidTarget;
+  authority = without_empty_port(authority);
   std::string_view path = rest.substr(slash);
   if (path.empty()) {
     // RFC 9112 3.2.4: OPTIONS without a path is meant for the server as a whole.
@@ -139,12 +147,13 @@ ParseError settle_authority(const Facts& facts, std::string_view from_target, co
     return ParseError::kNone;
   }
   if (!is_valid_authority(facts.host)) return ParseError::kInvalidHost;
+  const std::string_view host = without_empty_port(facts.host);
   if (from_target.empty()) {
-    map.replace_first(kAuthority, facts.host);
+    map.replace_first(kAuthority, host);
     return ParseError::kNone;
   }
-  if (equals_ignoring_case(facts.host, from_target)) return ParseError::kNone;
-  if (head.is_connect && equals_ignoring_case(facts.host, strip_port(from_target))) return ParseError::kNone;
+  if (equals_ignoring_case(host, from_target)) return ParseError::kNone;
+  if (head.is_connect && equals_ignoring_case(host, strip_port(from_target))) return ParseError::kNone;
   return ParseError::kHostMismatch;
 }
 

@@ -51,6 +51,7 @@ bool ServerCodec::receive_head(Slices& in) {
   }
   in.drop_front(info.head_bytes);
   scanner_.reset(HeadScanner::From::kStartLine);
+  wire_bytes_ = 0;
   version_ = info.version;
   keep_alive_ = info.keep_alive;
   is_head_ = info.is_head;
@@ -66,7 +67,9 @@ bool ServerCodec::receive_body(Slices& in) {
   Slices data;
   BodyReader::Found found;
   size_t trailer_bytes = 0;
+  const size_t before = in.size();
   ParseError error = body_.read(in, data, scanner_, settings_.limits, found, trailer_bytes);
+  wire_bytes_ += before - in.size();
   // What came before an error is passed on first: how the bytes were cut must make no difference.
   const bool complete = error == ParseError::kNone && found == BodyReader::Found::kEnd;
   if (complete) {
@@ -83,6 +86,7 @@ bool ServerCodec::receive_body(Slices& in) {
 
   HeaderMap& trailers = events_.begin_trailers();
   error = take_trailers(in, trailer_bytes, settings_, trailers);
+  wire_bytes_ += trailer_bytes;
   if (error != ParseError::kNone) {
     fail(error);
     return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "core/base/block.h"
 #include "core/http/h1/encoder.h"
@@ -51,6 +52,10 @@ class ServerCodec {
   void receive(Slices& in);
   // The peer will send nothing more. To be called when receive() has taken what it could.
   void on_eof();
+
+  // Bytes taken from the input since the last call or head: what an event of data or trailers was made of, chunk lines
+  // and the like included. Of a head its head_bytes say it.
+  size_t take_wire_bytes() { return std::exchange(wire_bytes_, 0); }
 
   void pause() { paused_ = true; }
   void unpause() { paused_ = false; }
@@ -110,6 +115,7 @@ class ServerCodec {
   BodyReader body_;
   BodyEncoder response_;
   HeadScanner scanner_;
+  size_t wire_bytes_ = 0;
   State state_ = State::kHead;
   Version version_ = Version::kHttp11;
   bool paused_ = false;

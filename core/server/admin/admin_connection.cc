@@ -60,18 +60,22 @@ http::HeaderMap& AdminConnection::begin_request() { return exchange().request; }
 
 void AdminConnection::on_request_head(const http::h1::RequestHead& head, BlockRef owner) {
   exchange_->head = std::move(owner);
+  exchange_->wire.add_received_head(head.head_bytes);
   exchange_->http_10 = head.version == http::h1::Version::kHttp10;
   if (head.body == http::h1::BodyKind::kLength && head.content_length > server_.options_.max_body_bytes) {
     refuse(413, "the body is too large\n");
   } else if (head.end_stream) {
     phase_ = Phase::kReady;
   } else if (head.expect_continue) {
+    const size_t before = connection_.out().size();
     codec_.encode_continue(connection_.out());
+    exchange_->wire.add_sent_head(connection_.out().size() - before);
     connection_.flush_later();
   }
 }
 
 void AdminConnection::on_request_data(Slices& data, bool end_stream) {
+  exchange_->wire.received += codec_.take_wire_bytes();
   if (exchange_->request_body.size() + data.size() > server_.options_.max_body_bytes)
     return refuse(413, "the body is too large\n");
   exchange_->request_body += data.to_string();
@@ -80,9 +84,14 @@ void AdminConnection::on_request_data(Slices& data, bool end_stream) {
 
 http::HeaderMap& AdminConnection::begin_trailers() { return exchange_->trailers; }
 
-void AdminConnection::on_request_trailers(http::HeaderMap&) { phase_ = Phase::kReady; }
+void AdminConnection::on_request_trailers(http::HeaderMap&) {
+  exchange_->wire.received += codec_.take_wire_bytes();
+  phase_ = Phase::kReady;
+}
 
 void AdminConnection::on_parse_error(http::h1::ParseError error, int suggested_status) {
+  // A head that is refused: it and what has come behind it.
+  if (exchange().wire.received == 0) exchange_->wire.add_received_head(connection_.in().size());
   refuse(suggested_status, std::string(http::h1::error_name(error)) + "\n");
 }
 
@@ -131,10 +140,12 @@ void AdminConnection::send(AdminResponse response) {
   headers.add_copy(HeaderId::kDate, {date, sizeof(date)});
   headers.add(HeaderId::kServer, "weir");
   for (const auto& [name, value] : response.headers) headers.add_copy(name, value);
+  const size_t before = connection_.out().size();
   if (codec_.encode_response_head(headers, body_.empty(), connection_.out()) != http::h1::EncodeError::kNone) {
     connection_.close();
     return;
   }
+  exchange_->wire.add_sent_head(connection_.out().size() - before);
   server_.lane_.arm_in(idle_, server_.options_.idle_timeout);
   progress_ = connection_.bytes_written();
   send_piece();
@@ -146,10 +157,12 @@ void AdminConnection::send_piece() {
     body_sent_ += piece.size();
     Slices data;
     data.append(Slice::of_static(piece));  // body_ stays until all is written
+    const size_t before = connection_.out().size();
     if (codec_.encode_data(data, body_sent_ == body_.size(), connection_.out()) != http::h1::EncodeError::kNone) {
       connection_.close();
       return;
     }
+    exchange_->wire.sent += connection_.out().size() - before;
   }
   connection_.notify_when_drained();
   connection_.flush_later();
@@ -214,6 +227,7 @@ void AdminConnection::write_access_log() {
   info.response_code = static_cast<uint16_t>(status_);
   info.bytes_received = exchange_->request_body.size();
   info.bytes_sent = body_sent_;
+  info.wire = exchange_->wire;
   info.downstream_remote = info.downstream_direct_remote = connection_.remote();
   info.downstream_local = connection_.local();
   stream::LogSubject subject{.info = info, .request = &exchange_->request, .response = &exchange_->response};

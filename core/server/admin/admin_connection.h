@@ -8,6 +8,7 @@
 #include "core/http/h1/server_codec.h"
 #include "core/net/connection.h"
 #include "core/server/admin/admin_server.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::admin {
 
@@ -48,6 +49,7 @@ class AdminConnection final : public net::ConnectionHandler,
     std::string request_body;
     MonoTime start{};
     WallTime start_wall{};
+    stream::WireBytes wire;
     bool http_10 = false;
   };
 

@@ -1,14 +1,17 @@
 #include "extensions/lb/round_robin/round_robin.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "core/filter/registry.h"
 
 namespace weir::extensions::round_robin {
 namespace {
 
-// Rotations longer than this are shortened by rounding the weights; every host keeps at least one place.
+// Rotations longer than this (256 KiB) are shortened by rounding the weights, so shares are exact to half a place of
+// it; every host keeps at least one.
 constexpr uint64_t kMaxRotation = 65536;
 
 class Rotation final : public lb::Table {
@@ -25,26 +28,14 @@ class Rotation final : public lb::Table {
     if (total > kMaxRotation) {
       uint64_t before = total;
       total = 0;
-      for (uint64_t& weight : weights) total += weight = std::max<uint64_t>(1, weight * kMaxRotation / before);
+      for (uint64_t& weight : weights)
+        total += weight = std::max<uint64_t>(1, (weight * kMaxRotation + before / 2) / before);
     }
     if (total == weights.size()) {
       order_.assign(input.usable.begin(), input.usable.end());
       return;
     }
-    // A host of weight w is due at (k + 1/2) * total / w for k = 0..w-1: sorted, that spreads each evenly.
-    struct Due {
-      double at;
-      lb::HostIndex host;
-    };
-    std::vector<Due> due;
-    due.reserve(total);
-    for (size_t i = 0; i < weights.size(); ++i) {
-      for (uint64_t k = 0; k < weights[i]; ++k) {
-        due.push_back({(static_cast<double>(k) + 0.5) / static_cast<double>(weights[i]), input.usable[i]});
-      }
-    }
-    std::stable_sort(due.begin(), due.end(), [](const Due& a, const Due& b) { return a.at < b.at; });
-    for (const Due& next : due) order_.push_back(next.host);
+    fill(input.usable, weights, static_cast<int64_t>(total));
   }
 
   lb::HostIndex pick(const lb::PickInput& input, lb::LaneView& view, lb::LaneState& state) const noexcept override {
@@ -64,6 +55,38 @@ class Rotation final : public lb::Table {
   }
 
  private:
+  // Hosts of one weight take turns, so one of them stands for all: a rotation costs its length times the number of
+  // different weights, which is below 1.5 times the root of its length.
+  struct Equals {
+    int64_t weight;
+    std::vector<uint32_t> places;  // of the hosts, in usable
+    int64_t credit = 0;            // of the host whose turn it is
+    size_t turn = 0;
+  };
+
+  // Each time every host is credited its weight, and the one with most credit (of several the first) is next and pays
+  // the sum of all weights: 5, 1, 1 become a a b a c a a.
+  void fill(std::span<const lb::HostIndex> usable, const std::vector<uint64_t>& weights, int64_t total) {
+    std::map<uint64_t, std::vector<uint32_t>> by_weight;
+    for (uint32_t place = 0; place < weights.size(); ++place) by_weight[weights[place]].push_back(place);
+    std::vector<Equals> all;
+    for (auto& [weight, places] : by_weight) all.push_back({static_cast<int64_t>(weight), std::move(places)});
+    order_.reserve(static_cast<size_t>(total));
+    for (int64_t i = 0; i < total; ++i) {
+      Equals* next = nullptr;
+      for (Equals& one : all) {
+        one.credit += one.weight;
+        if (next == nullptr || one.credit > next->credit ||
+            (one.credit == next->credit && one.places[one.turn] < next->places[next->turn]))
+          next = &one;
+      }
+      order_.push_back(usable[next->places[next->turn]]);
+      if (++next->turn < next->places.size()) continue;
+      next->turn = 0;
+      next->credit -= total;
+    }
+  }
+
   std::span<const lb::HostEntry> hosts_;
   std::vector<lb::HostIndex> order_;
 };

@@ -82,9 +82,10 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
       continue;
     }
     auto below = here.below("typed_config");
+    const size_t errors = below.report().errors();
     auto built = descriptor->make_config(*message, below);
     if (!built.ok()) {
-      below.error("", message_of(built.status()));
+      below.failed(built.status(), errors);
       incomplete = true;
       continue;
     }
@@ -151,9 +152,10 @@ void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scop
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
     auto below = here.below("typed_config");
+    const size_t errors = below.report().errors();
     auto logger = descriptor->make_logger(*message, below);
     if (!logger.ok()) {
-      below.error("", message_of(logger.status()));
+      below.failed(logger.status(), errors);
       continue;
     }
     config.access_logs.push_back(std::move(*logger));

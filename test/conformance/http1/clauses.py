@@ -177,11 +177,12 @@ refuse("9112 3.2: no Host", get(host=None))
 refuse("9112 3.2: two Hosts", get(b"GET / HTTP/1.1", b"Host: a.example"))
 refuse("9112 3.2: two different Hosts", get(b"GET / HTTP/1.1", b"Host: b.example"))
 for host in (b"a b", b"a/b", b"a\\b", b"a@b", b"a#b", b"a?b", b"a:b", b"a:80:80", b"a:99999", b"a:-1", b"a: 80", b"[::1", b"::1]", b"[::g]", b"a\x7f",
-             b"\xe9.example", b"a<b>", b"a\"b", b"a{b", b"a|b", b"a^b", b"a`b", b"http://a", b"a:"):
+             b"\xe9.example", b"a<b>", b"a\"b", b"a{b", b"a|b", b"a^b", b"a`b", b"http://a", b":"):
     refuse("9112 3.2: an invalid Host: " + repr(host)[2:-1], get(host=host))
 for host in (b"a", b"A.Example", b"a.example.", b"a.example:80", b"127.0.0.1", b"127.0.0.1:8080", b"[::1]", b"[2001:db8::1]:443", b"a_b", b"xn--bcher-kva.example",
              b"a-b", b"a,b", b"a%20b"):
     forward("9110 7.2: Host goes on: " + host.decode(), get(host=host), Request(has=[("host", host.decode())]))
+forward("9110 4.2.3: an empty port is none", get(host=b"a.example:"), Request(has=[("host", "a.example")]))
 forward("9112 3.2: Host with white space around it", b"GET / HTTP/1.1\r\nHost: \t a.example \t \r\n\r\n", Request(has=[("host", "a.example")]))
 
 # ---- 9112 5: fields ---------------------------------------------------------------------------------------------------

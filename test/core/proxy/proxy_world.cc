@@ -12,6 +12,7 @@
 
 #include "core/net/socket.h"
 #include "core/route/route_table.h"
+#include "core/stream/formatter.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 
 namespace weir::test {
@@ -92,7 +93,13 @@ std::unique_ptr<Peer> Upstream::accept() {
 
 class ProxyWorld::Logger final : public stream::AccessLogger {
  public:
+  explicit Logger(const std::string& format)
+      : format_(*stream::Format::compile(format, {})), custom_(!format.empty()) {}
   void log(const stream::LogSubject& subject, event::Lane&) const override {
+    if (custom_) {
+      format_.append(subject, lines.emplace_back());
+      return;
+    }
     std::string flags;
     for (int i = 0; i < static_cast<int>(stream::ResponseFlag::kCount); ++i) {
       auto flag = static_cast<stream::ResponseFlag>(i);
@@ -104,9 +111,13 @@ class ProxyWorld::Logger final : public stream::AccessLogger {
                     std::string(subject.info.details));
   }
   mutable std::vector<std::string> lines;
+
+ private:
+  stream::Format format_;
+  bool custom_;
 };
 
-ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>()) {
+ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(options.log_format)) {
   for (uint32_t i = 0; i < 2; ++i) {
     workers_.push_back(
         std::make_unique<server::Worker>(event::Lane::Options{.index = i, .clock = &clock_, .random_seed = i + 1}));

@@ -66,7 +66,8 @@ struct WorldOptions {
   std::function<void(proxy::ConnectionManagerConfig&)> manager{};
   std::function<void(route::VirtualHostSpec&)> virtual_host{};  // it has one route, "/" to the cluster "c"
   std::function<void(upstream::ClusterSpec&)> cluster{};
-  size_t upstreams = 1;  // requests take turns, from the first on
+  std::string log_format{};  // of access logs; empty: "CODE FLAGS DETAILS"
+  size_t upstreams = 1;      // requests take turns, from the first on
 };
 
 class ProxyWorld {
@@ -82,7 +83,7 @@ class ProxyWorld {
     settle();
   }
   Upstream& upstream(size_t index = 0) { return *upstreams_[index]; }
-  // "CODE FLAGS DETAILS" of every request that was logged, in order; code 0: no response.
+  // A line for every request that was logged, in order: "CODE FLAGS DETAILS" (code 0: no response) or the log_format.
   const std::vector<std::string>& log() const;
   // Counter or gauge by its full name; 0 if there is none.
   int64_t stat(std::string_view name);

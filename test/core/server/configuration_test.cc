@@ -77,7 +77,7 @@ TEST_F(ConfigurationTest, AnUnknownFilterIsAnError) {
             "mean envoy.extensions.filters.http.buffer.v3.Buffer?\n");
   // Known to the API, but no filter.
   EXPECT_EQ(load(with(one("f", "envoy.config.core.v3.Locality"))),
-            "error: http_filters[0].typed_config: envoy.config.core.v3.Locality is the type of no HTTP filter of this "
+            "error: http_filters[0].typed_config: envoy.config.core.v3.Locality is not an HTTP filter of this "
             "build; weir --list-extensions shows what it has\n");
 }
 

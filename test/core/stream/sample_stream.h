@@ -41,13 +41,7 @@ class SampleStream : public testing::Test {
     info_.filter_chain_name = "main-chain";
     info_.bytes_received = 11;
     info_.bytes_sent = 22;
-    info_.wire_bytes_received = 111;
-    info_.wire_bytes_sent = 222;
-    info_.header_bytes_received = 100;
-    info_.header_bytes_sent = 200;
-    info_.request_headers_bytes = 90;
-    info_.response_headers_bytes = 80;
-    info_.response_trailers_bytes = 7;
+    info_.wire = {.received = 111, .sent = 222, .heads_received = 100, .heads_sent = 200};
     info_.connection_id = 42;
     info_.stream_id = 43;
     info_.downstream_remote = test_address("10.1.10.23", 5555);
@@ -77,10 +71,7 @@ class SampleStream : public testing::Test {
     info_.upstream.first_rx = at_ms(20);
     info_.upstream.first_body_rx = at_ms(22);
     info_.upstream.last_rx = at_ms(28);
-    info_.upstream.bytes_sent = 333;
-    info_.upstream.bytes_received = 444;
-    info_.upstream.header_bytes_sent = 33;
-    info_.upstream.header_bytes_received = 44;
+    info_.upstream.wire = {.received = 444, .sent = 333, .heads_received = 44, .heads_sent = 33};
 
     request_.add(http::HeaderId::kMethod, "GET");
     request_.add(http::HeaderId::kPath, "/new?q=1&empty=&flag&q=2&e=%41%zz+b");

@@ -12,6 +12,7 @@
 
 #include "core/event/publisher.h"
 #include "core/net/socket.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 #include "test/support/test_lane.h"
 
@@ -84,6 +85,7 @@ class Caller final : public UpstreamEvents {
     if (result == ConnPool::Start::kReady) on_ready(*ready);
     return result;
   }
+  stream::WireBytes& wire_bytes() override { return wire; }
   void on_ready(UpstreamStream& ready) override {
     stream = &ready;
     events += ready.reused() ? "ready-reused " : "ready ";
@@ -114,6 +116,7 @@ class Caller final : public UpstreamEvents {
 
   Waiter waiter{*this};
   UpstreamStream* stream = nullptr;
+  stream::WireBytes wire;
   std::string events;
   std::string body;
   bool was_reset = false;
@@ -437,6 +440,21 @@ TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
   before.reset();
   lane_.turns(2);
   EXPECT_TRUE(old.expired());  // nothing holds the old version any more
+}
+
+TEST_F(PoolTest, PicksInPanicAreCounted) {
+  pool();
+  EXPECT_EQ(stats_->lb_healthy_panic.value(), 0u);
+  std::vector<lb::HostEntry> entries(1);
+  entries[0].host = host_;
+  entries[0].health = lb::Health::kUnhealthy;
+  event::Publisher::Batch batch;
+  batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+  publisher_.publish(std::move(batch));
+  lane_.turns(2);
+  pool();
+  pool();
+  EXPECT_EQ(stats_->lb_healthy_panic.value(), 2u);
 }
 
 TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {

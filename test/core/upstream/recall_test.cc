@@ -15,6 +15,7 @@
 
 #include "core/event/publisher.h"
 #include "core/net/socket.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 #include "test/support/fake_clock.h"
 
@@ -55,6 +56,7 @@ class Caller final : public UpstreamEvents {
     }
     return *this;
   }
+  stream::WireBytes& wire_bytes() override { return wire_; }
   void on_ready(UpstreamStream& ready) override {
     stream = &ready;
     events += "ready ";
@@ -93,6 +95,7 @@ class Caller final : public UpstreamEvents {
   }
   Arena arena_;
   http::HeaderMap response_{arena_};
+  stream::WireBytes wire_;
 };
 
 // A server that accepts, reads and answers when it is told to.
@@ -246,24 +249,196 @@ TEST_F(RecallTest, EveryLaneCanHaveAllOfThem) {
 TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
   publish({.max_connections = 1});
   answering_ = false;
-  Caller busy(lane(1)), refused(lane(2));
+  Caller busy(lane(1)), waiting(lane(2));
   busy.start(pool(1));
   settle();
-  refused.start(pool(2));
-  EXPECT_EQ(refused.events, "waiting ");
+  waiting.start(pool(2));
   settle();
-  EXPECT_EQ(refused.events, "waiting failed-overflow ");
+  EXPECT_EQ(waiting.events, "waiting ");
   EXPECT_EQ(stats_->cx_overflow.value(), 1u);
-  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
-  // Who comes right after a round in vain is refused at once, and a moment later others are asked again.
-  Caller soon(lane(2)), later(lane(2));
-  EXPECT_EQ(soon.start(pool(2)).events, "overflow ");
-  clock_.advance(2ms);
-  settle();
+  EXPECT_EQ(stats_->rq_pending_active.value(), 1);
+  Caller later(lane(2));
   EXPECT_EQ(later.start(pool(2)).events, "waiting ");
+  settle();
+  EXPECT_EQ(most_open_, 1u);
+  // It comes over when it is free, without anybody asking again.
   answering_ = true;
   settle();
   EXPECT_EQ(busy.events, "waiting ready done ");
+  EXPECT_EQ(waiting.events, "waiting ready done ");
+  EXPECT_EQ(later.events, "waiting ready done ");
+  EXPECT_EQ(most_open_, 1u);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  EXPECT_EQ(limits_->connections->taken(), 1);
+}
+
+TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
+  CircuitBreakers breakers{.max_connections = 2, .max_pending_requests = 1, .max_requests = 3, .max_retries = 1};
+  publish(breakers);
+  auto shown = [&] {
+    stats_->show(*limits_, breakers);
+    std::string text;
+    for (stats::Gauge gauge : {stats_->cx_open, stats_->rq_pending_open, stats_->rq_open, stats_->rq_retry_open})
+      text += std::to_string(gauge.value());
+    return text;
+  };
+  EXPECT_EQ(shown(), "0000");
+  answering_ = false;
+  Caller one(lane(1)), two(lane(2)), three(lane(3));
+  one.start(pool(1));
+  EXPECT_EQ(shown(), "0100");
+  settle();
+  EXPECT_EQ(shown(), "0000");
+  two.start(pool(2));
+  settle();
+  EXPECT_EQ(shown(), "1000");  // over all lanes
+  three.start(pool(3));
+  EXPECT_EQ(shown(), "1100");
+  for (uint32_t index : {1u, 2u, 3u}) ASSERT_TRUE(on(index).requests.acquire());
+  ASSERT_TRUE(on(1).retries.acquire());
+  EXPECT_EQ(shown(), "1111");
+  on(2).requests.release();
+  on(1).retries.release();
+  EXPECT_EQ(shown(), "1100");
+  limits_->set({.max_connections = 4, .max_pending_requests = 1, .max_requests = 2, .max_retries = 1});
+  EXPECT_EQ(shown(), "0110");  // as the limits are now
+  for (uint32_t index : {1u, 3u}) on(index).requests.release();
+  answering_ = true;
+  clock_.advance(ConnectionDemand::kAskAgain + 1ms);
+  settle();
+  EXPECT_EQ(shown(), "0000");
+  // A budget for retries instead of a number: two, or half of the requests under way.
+  CircuitBreakers budget{.has_retry_budget = true, .retry_budget_percent = 50, .retry_budget_min = 2};
+  limits_->set(budget);
+  ASSERT_TRUE(on(1).retries.acquire());
+  ASSERT_TRUE(on(2).retries.acquire());
+  breakers = budget;
+  EXPECT_EQ(shown(), "0001");
+  stats_->rq_active.add(6);
+  EXPECT_EQ(shown(), "0000");
+  stats_->rq_active.add(-6);
+  on(1).retries.release();
+  EXPECT_EQ(shown(), "0000");
+  ASSERT_TRUE(on(1).retries.acquire());
+  for (uint32_t index : {1u, 2u}) on(index).retries.release();
+  stats_->cx_open.set(1);
+  stats_->clear_main_gauges();
+  EXPECT_EQ(stats_->cx_open.value(), 0);
+}
+
+// Fewer connections than lanes, and far more requests: all are answered.
+TEST_F(RecallTest, EveryLaneGetsItsTurn) {
+  publish({.max_connections = 2, .max_pending_requests = 100});
+  answering_ = false;
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (uint32_t i = 0; i < 12; ++i) {
+    callers.push_back(std::make_unique<Caller>(lane(1 + i % 3)));
+    callers.back()->start(pool(1 + i % 3, i % 2));
+    settle();
+  }
+  answering_ = true;
+  for (int i = 0; i < 40; ++i) {
+    settle();
+    clock_.advance(20ms);
+  }
+  for (auto& caller : callers) EXPECT_EQ(caller->events, "waiting ready done ");
+  EXPECT_LE(most_open_, 2u);
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  EXPECT_EQ(stats_->rq_pending_overflow.value(), 0u);
+}
+
+// A lane that always has requests of its own gives its connection up when another one has waited long enough, and not
+// before.
+TEST_F(RecallTest, ABusyLaneDoesNotStarveOthers) {
+  publish({.max_connections = 1, .max_pending_requests = 100});
+  answering_ = false;
+  std::vector<std::unique_ptr<Caller>> own;
+  auto one_more = [&] {
+    own.push_back(std::make_unique<Caller>(lane(1)));
+    own.back()->start(pool(1));
+  };
+  one_more();
+  settle();
+  one_more();
+  Caller other(lane(2));
+  other.start(pool(2));
+  settle();
+  auto finish_one = [&] {
+    one_more();
+    servers_[0].step(true);
+    settle();
+  };
+  finish_one();
+  finish_one();
+  EXPECT_EQ(stats_->cx_total.value(), 1u);
+  EXPECT_EQ(other.events, "waiting ");
+  clock_.advance(ConnectionDemand::kPatience);
+  settle();
+  finish_one();
+  settle();
+  EXPECT_EQ(other.events, "waiting ready ");
+  EXPECT_EQ(most_open_, 1u);
+  answering_ = true;
+  for (int i = 0; i < 4; ++i) settle();
+  for (auto& caller : own) EXPECT_EQ(caller->events, "waiting ready done ");
+}
+
+TEST_F(RecallTest, WhoWaitsForAnotherLaneMayLeave) {
+  publish({.max_connections = 1});
+  answering_ = false;
+  Caller busy(lane(1));
+  busy.start(pool(1));
+  settle();
+  {
+    Caller gone(lane(2));
+    gone.start(pool(2));
+    settle();
+  }
+  Caller third(lane(3));
+  third.start(pool(3));
+  settle();
+  answering_ = true;
+  settle();
+  EXPECT_EQ(third.events, "waiting ready done ");
+  EXPECT_EQ(stats_->rq_pending_active.value(), 0);
+  EXPECT_EQ(limits_->connections->taken(), 1);
+}
+
+TEST_F(RecallTest, WhoWaitsForAnotherLaneIsRefusedWhenTheClusterGoes) {
+  publish({.max_connections = 1});
+  answering_ = false;
+  Caller busy(lane(1)), waiting(lane(2));
+  busy.start(pool(1));
+  settle();
+  waiting.start(pool(2));
+  settle();
+  event::Publisher::Batch batch;
+  batch.remove(hosts_);
+  batch.remove(cluster_);
+  publisher_->publish(std::move(batch));
+  settle();
+  clock_.advance(ConnectionDemand::kAskAgain + 1ms);
+  settle();
+  EXPECT_EQ(waiting.events, "waiting failed-overflow ");
+  answering_ = true;
+  settle();
+  EXPECT_EQ(limits_->connections->taken(), 0);
+}
+
+TEST_F(RecallTest, AHigherLimitServesWhoWaits) {
+  publish({.max_connections = 1});
+  answering_ = false;
+  Caller busy(lane(1)), waiting(lane(2));
+  busy.start(pool(1));
+  settle();
+  waiting.start(pool(2));
+  settle();
+  limits_->set({.max_connections = 2});
+  clock_.advance(ConnectionDemand::kAskAgain + 1ms);
+  settle();
+  EXPECT_EQ(waiting.events, "waiting ready ");
+  answering_ = true;
+  settle();
 }
 
 // A second request comes when the first one's share has been given back, but the answer that says so has not come yet.

@@ -115,6 +115,13 @@ TEST_F(LoaderTest, NotAPlugin) {
   EXPECT_SAYS(error("none"), "does not export weir_plugin_entry");
 }
 
+TEST_F(LoaderTest, WhatTheLinkerSaysNamesTheModule) {
+  const std::string path = put("needy.so", "unresolved");
+  const std::string text = error("needy");
+  EXPECT_SAYS(text, path + ": cannot be loaded: undefined symbol: ");
+  EXPECT_EQ(text.find(copies()), std::string::npos) << text;
+}
+
 TEST_F(LoaderTest, OtherVersionPrintsBothSides) {
   put("future.so", "probe_other_version");
   std::string text = error("future");
@@ -144,7 +151,7 @@ TEST_F(LoaderTest, ReplacedFileIsANewModule) {
 TEST_F(LoaderTest, CopiesArePrivateVerifiedAndMended) {
   put("p.so", "probe");
   std::string hash = sha256_hex(read(built("probe")));
-  std::string copy = copies() + "/" + hash + "-p.so";
+  std::string copy = copies() + "/" + hash + "-" + std::to_string(getpid()) + "-p.so";
   fs::create_directory(copies());
   chmod(copies().c_str(), 0755);
   EXPECT_SAYS(error("p"), "must be a directory of this user with mode 0700");
@@ -156,6 +163,20 @@ TEST_F(LoaderTest, CopiesArePrivateVerifiedAndMended) {
   EXPECT_EQ((*loaded)->copy, copy);
   EXPECT_EQ((*loaded)->hash, hash);
   EXPECT_EQ(sha256_hex(read(copy)), hash);
+  loader.remove_copies();
+  EXPECT_TRUE(fs::is_empty(copies()));
+}
+
+TEST_F(LoaderTest, ADirectoryOfItsOwnGoesWithTheCopies) {
+  put("p.so", "probe");
+  Loader loader({{plugins()}, ""});
+  auto loaded = loader.load("p");
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const fs::path directory = fs::path((*loaded)->copy).parent_path();
+  EXPECT_TRUE(directory.string().starts_with("/tmp/weir-plugins-")) << directory;
+  EXPECT_EQ(fs::status(directory).permissions(), fs::perms::owner_all);
+  loader.remove_copies();
+  EXPECT_FALSE(fs::exists(directory));
 }
 
 TEST_F(LoaderTest, StopsBeforeTheMapLimit) {

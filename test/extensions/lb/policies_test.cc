@@ -1,6 +1,7 @@
 // The tables of the balancing policies: pure data, tested without a proxy.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <vector>
@@ -85,6 +86,75 @@ TEST(RoundRobin, SharesAreExactAndSmooth) {
       }
     }
   });
+}
+
+// Credit for everyone, the richest is next and pays: what the table must equal, from wherever a lane begins.
+std::vector<HostIndex> smooth_order(const std::vector<uint32_t>& weights) {
+  std::vector<int64_t> credit(weights.size());
+  int64_t total = 0;
+  for (uint32_t weight : weights) total += weight;
+  std::vector<HostIndex> order;
+  for (int64_t i = 0; i < total; ++i) {
+    for (size_t h = 0; h < weights.size(); ++h) credit[h] += weights[h];
+    auto next = std::max_element(credit.begin(), credit.end());
+    *next -= total;
+    order.push_back(static_cast<HostIndex>(next - credit.begin()));
+  }
+  return order;
+}
+
+bool is_rotation(const std::vector<HostIndex>& of, const std::vector<HostIndex>& order) {
+  if (of.size() != order.size()) return false;
+  std::vector<HostIndex> twice = of;
+  twice.insert(twice.end(), of.begin(), of.end());
+  return std::search(twice.begin(), twice.end(), order.begin(), order.end()) != twice.end();
+}
+
+TEST(RoundRobin, TheHeavyOneIsSpreadBetweenTheOthers) {
+  EXPECT_EQ(smooth_order({5, 1, 1}), (std::vector<HostIndex>{0, 0, 1, 0, 2, 0, 0}));
+  Balancing b({5, 1, 1});
+  auto table = extensions::round_robin::build(b.input());
+  std::vector<HostIndex> order;
+  for (int i = 0; i < 7; ++i) order.push_back(b.pick(*table));
+  EXPECT_TRUE(is_rotation({0, 0, 1, 0, 2, 0, 0}, order)) << ::testing::PrintToString(order);
+}
+
+TEST(RoundRobin, OrderIsThatOfCredits) {
+  test::for_each_seed(50, [](uint64_t seed) {
+    Random random(seed);
+    std::vector<uint32_t> weights = {1};  // so that no common divisor shortens the rotation
+    for (uint32_t i = 0, count = 1 + random.below(12); i < count; ++i) weights.push_back(1 + random.below(9));
+    Balancing b(weights, seed);
+    auto table = extensions::round_robin::build(b.input());
+    std::vector<HostIndex> expected = smooth_order(weights), order;
+    for (size_t i = 0; i < expected.size(); ++i) order.push_back(b.pick(*table));
+    EXPECT_TRUE(is_rotation(expected, order)) << ::testing::PrintToString(order);
+  });
+}
+
+// The rotation of 500,000 places that this would take is shortened: shares are right to half a place, or at least one.
+TEST(RoundRobin, ManyHostsOfManyWeightsShareAShortRotation) {
+  Random random(7);
+  std::vector<uint32_t> weights;
+  uint64_t total = 0;
+  for (int i = 0; i < 1000; ++i) {
+    weights.push_back(1 + random.below(1000));
+    total += weights.back();
+  }
+  Balancing b(weights);
+  auto table = extensions::round_robin::build(b.input());
+  // After one rotation everything comes again: it is not longer than it may be.
+  std::vector<HostIndex> order;
+  for (int i = 0; i < 2 * 67'000; ++i) order.push_back(b.pick(*table));
+  size_t length = 65'000;
+  while (length < 67'000 && !std::equal(order.begin(), order.begin() + 2000, order.begin() + length)) ++length;
+  ASSERT_LT(length, 67'000u);
+  std::vector<double> counts(weights.size());
+  for (size_t i = 0; i < length; ++i) ++counts[order[i]];
+  for (size_t h = 0; h < weights.size(); ++h) {
+    double share = static_cast<double>(weights[h]) * 65'536 / static_cast<double>(total);
+    EXPECT_NEAR(counts[h], std::max(1.0, share), 0.51) << weights[h];
+  }
 }
 
 TEST(RoundRobin, LanesBeginAtDifferentPlaces) {

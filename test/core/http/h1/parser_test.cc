@@ -73,6 +73,16 @@ TEST_F(ParserTest, TargetForms) {
   EXPECT_EQ(map_.authority(), "a");
 }
 
+// RFC 3986 6.2.3: what follows sees one form.
+TEST_F(ParserTest, AnEmptyPortIsNone) {
+  for (const char* head : {"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", "GET http://a:/ HTTP/1.1\r\nHost: a\r\n\r\n",
+                           "GET http://a/ HTTP/1.1\r\nHost: a:\r\n\r\n"}) {
+    ASSERT_EQ(request(head), ParseError::kNone) << head;
+    EXPECT_EQ(map_.authority(), "a") << head;
+  }
+  EXPECT_EQ(request("CONNECT a: HTTP/1.1\r\nHost: a\r\n\r\n"), ParseError::kInvalidTarget);
+}
+
 TEST_F(ParserTest, KeepAlive) {
   settings_.options.accept_http_10 = true;
   auto keeps = [&](std::string_view version, std::string_view connection) {
