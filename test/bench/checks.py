@@ -13,6 +13,7 @@ import struct
 import subprocess
 import time
 
+import big_configuration
 import compare
 import harness
 import peers
@@ -106,7 +107,7 @@ def callgrind(session, options, peer, scenario, origin_ports, make_command, what
     try:
         harness.wait_listening(process, port, peer.name + " under valgrind", 60)
         requests = options.instruction_requests
-        load = PausedLoad(session, port, requests // 2, requests, *scenario.load_arguments())
+        load = PausedLoad(session, port, requests // 2, requests, *scenario.load_arguments(session.dir))
         worker = busiest(harness.process_tree(process.pid))
         control(directory, "--zero", worker)
         load.go_on()
@@ -274,7 +275,7 @@ def idle(session, options):
 def _idle(session, options, peer, scenario, origin_ports):
     contestant = compare.start(session, peer, scenario, origin_ports)
     try:
-        session.load(contestant.port, "--requests=20000", *scenario.load_arguments())
+        session.load(contestant.port, "--requests=20000", *scenario.load_arguments(session.dir))
         time.sleep(0.5)
         before = harness.pss_kib(contestant.pids)
         load, held = session.start_tool("bench_load", "--port=%d" % contestant.port, "--idle",
@@ -330,4 +331,5 @@ CHECKS = {
     "idle": (idle, "memory of idle keep-alive connections"),
     "startup": (startup, "start-up and memory at rest with the quickstart"),
     "filters": (filters, "what pass-through HTTP filters add"),
+    "big_config": (big_configuration.check, "10,000 clusters of 10 endpoints and 10,000 routes"),
 }

@@ -41,7 +41,7 @@ def measure_round(session, contestant, scenario, seconds, proxy_cores=None, load
     busy, ticks = harness.core_times(cores)
     wall = time.monotonic()
     cpu = harness.cpu_ns(contestant.pids)
-    result = session.load(contestant.port, "--seconds=%g" % seconds, *scenario.load_arguments(), cores=load_cores)
+    result = session.load(contestant.port, "--seconds=%g" % seconds, *scenario.load_arguments(session.dir), cores=load_cores)
     cpu = harness.cpu_ns(contestant.pids) - cpu
     wall = (time.monotonic() - wall) * 1e9 * len(cores)
     busy_after, ticks_after = harness.core_times(cores)
@@ -83,7 +83,7 @@ def in_turn(session, scenario, contestants, rounds, seconds, **cores):
     def steps():
         for contestant in contestants:
             yield contestant, lambda one: session.load(one.port, "--seconds=%g" % min(1, seconds),
-                                                       *scenario.load_arguments())
+                                                       *scenario.load_arguments(session.dir))
         for number in range(rounds):
             # Each round begins with another proxy, so that none is always behind the same neighbour.
             shift = number % max(1, len(contestants))
@@ -95,7 +95,7 @@ def in_turn(session, scenario, contestants, rounds, seconds, **cores):
     def finish(one):
         one.pss_kib = harness.pss_kib(one.pids)
         one.syscalls, one.syscalls_how = session.count_syscalls(one.pids, one.port, scenario.syscall_requests,
-                                                                *scenario.load_arguments())
+                                                                *scenario.load_arguments(session.dir))
 
     for contestant, step in steps():
         if contestant.void:

@@ -8,6 +8,7 @@ import os
 import shutil
 
 import harness
+import route_tables
 
 
 class Peer:
@@ -62,13 +63,25 @@ class Weir(Peer):
             text = file.read()
         lines = []
         for line in text.split("\n"):
+            if "{{VIRTUAL_HOSTS}}" in line:
+                indent = line.index("{{")
+                lines.append(" " * indent + route_tables.weir(indent))
             # The line that mentions {{ENDPOINT_PORT}} is repeated for every endpoint.
-            if "{{ENDPOINT_PORT}}" in line and not line.lstrip().startswith("#"):
+            elif "{{ENDPOINT_PORT}}" in line and not line.lstrip().startswith("#"):
                 lines += [line.replace("{{ENDPOINT_PORT}}", str(port)) for port in setup.origin_ports]
             else:
                 lines.append(line.replace("{{PORT}}", str(setup.port)))
         path = setup.write("weir.yaml", "\n".join(lines))
         return [self.options.weir, "-c", path, "--concurrency", str(setup.workers), "-l", "warning"]
+
+
+class WeirOneRoute(Weir):
+    """Not a rival: weir with one route for everything, under the same requests."""
+
+    name = "weir-one"
+
+    def command(self, setup):
+        return self.command_with(setup, os.path.join(harness.HERE, "configs", "http.yaml"))
 
 
 class Haproxy(Peer):
@@ -80,6 +93,9 @@ class Haproxy(Peer):
         splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
         servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s\n" % item
                           for item in enumerate(setup.origin_ports))
+        chosen = "default_backend origin"
+        if setup.scenario.routes:
+            chosen = "use_backend %%[base,map_beg(%s)]" % setup.write("routes.map", route_tables.haproxy_map())
         path = setup.write("haproxy.cfg", f"""
 global
   nbthread {setup.workers}
@@ -95,7 +111,7 @@ defaults
   timeout http-keep-alive 300s
 frontend bench
   bind 127.0.0.1:{setup.port}
-  default_backend origin
+  {chosen}
 backend origin
   balance {balance}
 {servers}""")
@@ -109,7 +125,12 @@ class Nginx(Peer):
         balance = "least_conn;" if setup.scenario.balance == "least_request" else ""
         user = "user root;" if os.geteuid() == 0 else ""
         buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each
-        servers = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
+        endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
+        listen = f"127.0.0.1:{setup.port} backlog=4096{' reuseport' if setup.workers > 1 else ''}"
+        if setup.scenario.routes:
+            servers = route_tables.nginx_servers(listen)
+        else:
+            servers = "server { listen %s; location / { proxy_pass http://origin; } }" % listen
         path = setup.write("nginx.conf", f"""
 {user}
 daemon off;
@@ -133,23 +154,18 @@ http {{
   keepalive_requests 1000000000;
   upstream origin {{
     {balance}
-{servers}
+{endpoints}
     keepalive 128;
     keepalive_requests 1000000000;
     keepalive_timeout 300s;
   }}
-  server {{
-    listen 127.0.0.1:{setup.port} backlog=4096{" reuseport" if setup.workers > 1 else ""};
-    location / {{
-      proxy_pass http://origin;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $host;
-      proxy_max_temp_file_size 0;
-      proxy_buffer_size {buffer};
-      proxy_buffers 8 {buffer};
-    }}
-  }}
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $host;
+  proxy_max_temp_file_size 0;
+  proxy_buffer_size {buffer};
+  proxy_buffers 8 {buffer};
+  {servers}
 }}
 """)
         return ["nginx", "-e", "stderr", "-p", setup.dir, "-c", path]
@@ -159,6 +175,8 @@ class H2o(Peer):
     name = binary = "h2o"
 
     def refuses(self, scenario):
+        if scenario.routes:
+            return "h2o 2.2 has a pool of connections per path"
         return "h2o 2.2 has one endpoint per path" if scenario.endpoints > 1 else None
 
     def command(self, setup):
@@ -195,6 +213,8 @@ class Nghttpx(Peer):
 
     def command(self, setup):
         backends = "".join("backend=127.0.0.1,%d;;proto=http/1.1\n" % port for port in setup.origin_ports)
+        if setup.scenario.routes:
+            backends = route_tables.nghttpx_backends(setup.origin_ports[0])
         path = setup.write("nghttpx.conf", f"""
 frontend=127.0.0.1,{setup.port};no-tls
 {backends}
@@ -241,11 +261,11 @@ class Floor(Peer):
 
 PEERS = ["weir", "haproxy", "nginx", "h2o", "nghttpx", "floor"]
 LOOPS = ["floor-uv_tcp", "floor-uv_poll", "floor-uv_embed"]
-NOT_RIVALS = {"weir", "floor", *LOOPS}
+NOT_RIVALS = {"weir", WeirOneRoute.name, "floor", *LOOPS}
 
 
 def make(name, options):
-    classes = {kind.name: kind for kind in (Weir, Haproxy, Nginx, H2o, Nghttpx, Floor)}
+    classes = {kind.name: kind for kind in (Weir, WeirOneRoute, Haproxy, Nginx, H2o, Nghttpx, Floor)}
     if name in LOOPS:
         return Floor(options, name.removeprefix("floor-"))
     return classes[name](options)

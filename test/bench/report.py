@@ -77,6 +77,11 @@ def print_scenario(scenario, contestants, remarks):
     if weir and bound and weir.syscalls and bound.syscalls:
         print("  weir's system calls: %.2f, %s's %.2f: %s" % (weir.syscalls, bound.name, bound.syscalls,
                                                              verdict(weir.syscalls, bound.syscalls * 1.005)))
+    own = next((one for one in contestants if one.name == peers.WeirOneRoute.name), None)
+    if weir and own and scenario.own_at_most:
+        ratio = data["own_ratio"] = weir.median("cpu_us") / own.median("cpu_us")
+        print("  against weir with one route: %.2f, target <= %.2f: %s" % (ratio, scenario.own_at_most,
+                                                                          verdict(ratio, scenario.own_at_most)))
     if any(one.syscalls_how not in ("perf", "") for one in contestants):
         remarks = remarks + ["system calls counted with: " + contestants[0].syscalls_how]
     disturbed = [one for one in contestants if one.median("others_core") > NOISE]

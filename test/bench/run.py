@@ -85,6 +85,8 @@ def measure(session, options, name):
         scenario, names = scenarios.LOOPS[name], ["floor", *peers.LOOPS]
     else:
         scenario, names = scenarios.SCENARIOS[name], options.peers
+        if scenario.own_at_most:
+            names = [*names, peers.WeirOneRoute.name]
     chosen = [peers.make(peer, options) for peer in names]
     return report.print_scenario(scenario, *compare.run_scenario(session, scenario, chosen, options.rounds,
                                                                  options.seconds))

@@ -1,6 +1,9 @@
 """What is measured, and what weir has promised for it."""
 
+import os
 from dataclasses import dataclass
+
+import route_tables
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,18 @@ class Scenario:
     syscall_requests: int = 20_000
     syscalls_at_most: str = ""  # a rival whose system calls per request weir must not exceed
     weir_config: str = "http.yaml"
+    routes: bool = False  # the 10,000 of route_tables.py, asked for in turn; weir runs with one route, too
+    own_at_most: float | None = None  # weir's CPU per request as a multiple of that with one route
     loops: bool = False  # the floor over each event loop instead of the proxies
 
-    def load_arguments(self):
+    def load_arguments(self, directory):
+        """`directory`: where a file of targets may be written."""
+        if self.routes:
+            path = os.path.join(directory, "targets")
+            if not os.path.exists(path):
+                with open(path, "w") as file:
+                    file.write(route_tables.targets())
+            return ["--connections=%d" % self.connections, "--targets=" + path]
         arguments = ["--connections=%d" % self.connections, "--path=/bytes/%d" % self.size]
         if self.browser:
             arguments.append("--browser")
@@ -39,6 +51,8 @@ SCENARIOS = {
         Scenario("endpoints100_rr", "100 endpoints, round robin", 0.95, endpoints=100),
         Scenario("endpoints100_lr", "100 endpoints, least request (least connections)", 0.95, endpoints=100,
                  balance="least_request", weir_config="least_request.yaml"),
+        Scenario("routes10k", "10,000 routes over 500 hosts: prefixes, exact paths, regexes", 0.90, routes=True,
+                 own_at_most=1.05, weir_config="routes.yaml"),
         Scenario("bulk1m", "bulk, 1 MiB responses", size=1 << 20, connections=16, bulk=True, syscall_requests=500),
         Scenario("bulk100m", "bulk, 100 MiB responses", size=100 << 20, connections=4, bulk=True, syscall_requests=8),
     )

@@ -6,6 +6,7 @@
 //   --seconds=S or --requests=N                    how long; requests in flight at the end are finished and counted
 //   --browser                                      16 request fields, about 1 KB; 13 response fields are expected
 //   --close                                        a new connection per request (connection: close, the proxy closes)
+//   --targets=FILE                                 a host and a path in each line, asked for in turn
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
 //   --idle                                         one request per connection, then hold them until stdin ends
 //   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line
@@ -16,7 +17,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include "common.h"
 
@@ -105,6 +108,7 @@ struct Settings {
   uint16_t port = 0;
   size_t connections = 64;
   std::string path;
+  std::string targets;
   double seconds = 0;
   uint64_t requests = 0;
   uint64_t pause_after = 0;
@@ -120,8 +124,10 @@ class Load {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     if (settings_.vary) {
       make_varied_requests();
+    } else if (!settings_.targets.empty()) {
+      read_targets();
     } else {
-      requests_.push_back(make_request("GET", settings_.path, "", 0));
+      requests_.push_back(make_request("GET", "shop.example", settings_.path, "", 0));
     }
   }
 
@@ -148,8 +154,8 @@ class Load {
   }
 
  private:
-  Request make_request(const std::string& method, const std::string& path, const std::string& fields,
-                       uint64_t request_body_size) const {
+  Request make_request(const std::string& method, const std::string& host, const std::string& path,
+                       const std::string& fields, uint64_t request_body_size) const {
     Request request;
     request.head_method = method == "HEAD";
     std::string sent_path = path;
@@ -160,7 +166,7 @@ class Load {
     if (settings_.browser) {
       request.bytes += kBrowserFields;
     } else {
-      request.bytes += "host: shop.example\r\nuser-agent: load\r\naccept: */*\r\n";
+      request.bytes += "host: " + host + "\r\nuser-agent: load\r\naccept: */*\r\n";
     }
     request.bytes += fields;
     if (settings_.close) request.bytes += "connection: close\r\n";
@@ -169,6 +175,16 @@ class Load {
     request.bytes += "\r\n";
     if (has_body) request.bytes.append(pattern_.at(0), request_body_size);
     return request;
+  }
+
+  void read_targets() {
+    std::ifstream file(settings_.targets);
+    std::string host, path;
+    while (file >> host >> path) requests_.push_back(make_request("GET", host, path, "", 0));
+    if (requests_.empty()) {
+      std::fprintf(stderr, "no targets in %s\n", settings_.targets.c_str());
+      std::exit(2);
+    }
   }
 
   // 251 different requests, sent in turn; the same ones in every run.
@@ -185,7 +201,7 @@ class Load {
         fields += "x-field-" + std::to_string(field) + ": " + std::string((i * 13 + field * 29) % 120, 'v') + "\r\n";
       }
       if (i % 4 == 0) fields += "cookie: session=" + std::string(i, 'c') + "; theme=dark\r\n";
-      requests_.push_back(make_request(kMethods[i % 6], path, fields, kRequestSizes[i % 5]));
+      requests_.push_back(make_request(kMethods[i % 6], "shop.example", path, fields, kRequestSizes[i % 5]));
     }
   }
 
@@ -435,6 +451,7 @@ int main(int argc, char** argv) {
   settings.port = static_cast<uint16_t>(options.number("port", 0));
   settings.connections = static_cast<size_t>(options.number("connections", 64));
   settings.path = options.text("path", "/bytes/13");
+  settings.targets = options.text("targets", "");
   settings.seconds = options.real("seconds", 0);
   settings.requests = static_cast<uint64_t>(options.number("requests", 0));
   settings.pause_after = static_cast<uint64_t>(options.number("pause-after", 0));
@@ -446,7 +463,7 @@ int main(int argc, char** argv) {
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle)) {
     std::fprintf(stderr,
                  "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close] [--vary] [--pause-after=N]\n");
+                 " [--browser] [--close] [--vary | --targets=FILE] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);
