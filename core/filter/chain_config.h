@@ -18,6 +18,21 @@ struct HttpFilterDescriptor;
 constexpr uint64_t filter_bit(size_t number) { return (uint64_t{1} << 63) >> number; }
 constexpr bool has_first(uint64_t mask) { return static_cast<int64_t>(mask) < 0; }
 
+// Calls visit(at + i) for each filter i of the mask, in order; costs three instructions each while they are neighbours.
+template <class Item, class Visit>
+[[gnu::always_inline]] inline void for_each_filter(uint64_t mask, const Item* at, Visit visit) {
+  while (mask != 0) {
+    int skipped = __builtin_clzll(mask);
+    mask <<= skipped;
+    at += skipped;
+    do {
+      visit(at);
+      ++at;
+      mask <<= 1;
+    } while (has_first(mask));
+  }
+}
+
 // One entry of `http_filters`.
 struct HttpFilterEntry {
   const HttpFilterDescriptor* descriptor = nullptr;

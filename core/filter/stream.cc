@@ -66,10 +66,9 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   chain_ = &config;
   made_ = enabled & config.all_mask();
   filters_ = static_cast<char*>(arena_.allocate(config.bytes(), config.alignment()));
-  const HttpChainConfig::Place* place = config.places();
-  for (uint64_t rest = made_; rest != 0; rest <<= 1, ++place) {
-    if (has_first(rest)) place->construct(filters_ + place->offset, place->config);
-  }
+  for_each_filter(made_, config.places(), [this](const HttpChainConfig::Place* place) {
+    place->construct(filters_ + place->offset, place->config);
+  });
   request_.set_chain(config, made_);
   response_.set_chain(config, made_);
 }
@@ -299,12 +298,10 @@ void Stream::complete() {
   response_.drop_waiting();
   if (chain_ == nullptr) return;
   Direction* outer = std::exchange(running_, nullptr);
-  const uint32_t* at = chain_->offsets(false);
-  for (uint64_t rest = made_ & chain_->complete_mask(); rest != 0; rest <<= 1, ++at) {
-    if (!has_first(rest)) continue;
+  for_each_filter(made_ & chain_->complete_mask(), chain_->offsets(false), [this](const uint32_t* at) {
     completing_ = at;
     reinterpret_cast<HttpFilter*>(filters_ + *at)->on_complete(*this);
-  }
+  });
   running_ = outer;
 }
 
