@@ -15,6 +15,9 @@
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
 #include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/percent.pb.h"
@@ -85,6 +88,7 @@ class RouteTranslator {
     out.vhost_header = message.vhost_header();
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    out.mirrors = mirrors(message.request_mirror_policies());
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
     std::map<std::string_view, size_t> names;
     for (size_t i = 0; i < out.virtual_hosts.size(); ++i) {
@@ -128,6 +132,8 @@ class RouteTranslator {
       Step step(path_, "retry_policy");
       out.retry = to_spec(message.retry_policy(), path_);
     }
+    out.mirrors = mirrors(message.request_mirror_policies());
+    out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     if (message.has_metadata()) out.metadata = translate(message.metadata());
     out.routes.resize(static_cast<size_t>(message.routes_size()));
     for (size_t i = 0; i < out.routes.size(); ++i) {
@@ -298,11 +304,12 @@ class RouteTranslator {
         out.cluster = "?";
         break;
     }
-    for (int i = 0; i < message.request_mirror_policies_size(); ++i) {
-      const std::string& mirror = message.request_mirror_policies(i).cluster();
-      Step step(path_, "request_mirror_policies", static_cast<size_t>(i));
-      if (!mirror.empty()) check_cluster("cluster", mirror);
+    out.mirrors = mirrors(message.request_mirror_policies());
+    if (message.has_internal_redirect_policy()) {
+      Step step(path_, "internal_redirect_policy");
+      out.internal_redirect = internal_redirect(message.internal_redirect_policy());
     }
+    if (message.has_hedge_policy()) out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     switch (message.cluster_not_found_response_code()) {
       case route_v3::RouteAction::NOT_FOUND:
         out.cluster_not_found_status = 404;
@@ -383,6 +390,59 @@ class RouteTranslator {
       path_.error_at("total_weight", "is " + std::to_string(message.total_weight().value()) +
                                          ", but the weights add up to " + std::to_string(sum) + "; leave it out");
     }
+  }
+
+  std::unique_ptr<route::InternalRedirectPolicy> internal_redirect(const route_v3::InternalRedirectPolicy& message) {
+    namespace redirects = envoy::extensions::internal_redirect;
+    auto policy = std::make_unique<route::InternalRedirectPolicy>();
+    if (message.has_max_internal_redirects()) policy->max_redirects = message.max_internal_redirects().value();
+    if (message.redirect_response_codes_size() > 0) {
+      policy->statuses.clear();
+      for (int i = 0; i < message.redirect_response_codes_size(); ++i) {
+        const uint32_t status = message.redirect_response_codes(i);
+        policy->statuses.push_back(status);
+        if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) continue;
+        Step step(path_, "redirect_response_codes", static_cast<size_t>(i));
+        path_.error(std::to_string(status) + " is no redirect to follow; 301, 302, 303, 307 and 308 are");
+      }
+    }
+    policy->any_scheme = message.allow_cross_scheme_redirect();
+    policy->headers_to_copy.assign(message.response_headers_to_copy().begin(),
+                                   message.response_headers_to_copy().end());
+    for (int i = 0; i < message.predicates_size(); ++i) {
+      Step step(path_, "predicates", static_cast<size_t>(i));
+      Step config(path_, "typed_config");
+      auto predicate = Shared(path_).at().report.unpack(message.predicates(i).typed_config(), path_.text());
+      if (predicate == nullptr) continue;
+      if (predicate->GetDescriptor() == redirects::previous_routes::v3::PreviousRoutesConfig::descriptor()) {
+        policy->no_previous_routes = true;
+      } else if (predicate->GetDescriptor() == redirects::safe_cross_scheme::v3::SafeCrossSchemeConfig::descriptor()) {
+        policy->safe_cross_scheme = true;
+      } else if (predicate->GetDescriptor() ==
+                 redirects::allow_listed_routes::v3::AllowListedRoutesConfig::descriptor()) {
+        const auto& list = static_cast<const redirects::allow_listed_routes::v3::AllowListedRoutesConfig&>(*predicate);
+        policy->allowed_routes.emplace(list.allowed_route_names().begin(), list.allowed_route_names().end());
+      } else {
+        path_.error(predicate->GetTypeName() + " is no predicate of internal redirects");
+      }
+    }
+    return policy;
+  }
+
+  template <class Messages>
+  std::vector<route::MirrorSpec> mirrors(const Messages& messages) {
+    std::vector<route::MirrorSpec> specs(static_cast<size_t>(messages.size()));
+    for (size_t i = 0; i < specs.size(); ++i) {
+      Step step(path_, "request_mirror_policies", i);
+      const route_v3::RouteAction::RequestMirrorPolicy& message = messages.Get(static_cast<int>(i));
+      route::MirrorSpec& spec = specs[i];
+      spec.cluster = message.cluster();
+      if (!spec.cluster.empty()) check_cluster("cluster", spec.cluster);
+      spec.cluster_header = message.cluster_header();
+      if (message.has_runtime_fraction()) spec.fraction = to_setting(message.runtime_fraction());
+      spec.keeps_host = message.disable_shadow_host_suffix_append();
+    }
+    return specs;
   }
 
   route::RedirectSpec redirect(const route_v3::RedirectAction& message) {

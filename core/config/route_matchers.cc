@@ -184,6 +184,10 @@ route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& 
       spec.back_off_max = to_duration(message.retry_back_off().max_interval());
     }
   }
+  const auto& limited = message.rate_limited_retry_back_off();
+  for (const auto& header : limited.reset_headers())
+    spec.reset_headers.push_back({header.name(), header.format() == route_v3::RetryPolicy::UNIX_TIMESTAMP});
+  if (limited.has_max_interval()) spec.reset_max = to_duration(limited.max_interval());
   return spec;
 }
 

@@ -24,7 +24,20 @@ uint64_t all_before_first(uint64_t mask) { return mask == 0 ? ~uint64_t{0} : ~(~
 
 }  // namespace
 
-Direction::~Direction() {
+void Direction::restart() {
+  drop_waiting();
+  destroy_holds();
+  holds_ = nullptr;
+  chain_ = nullptr;
+  offsets_ = at_ = nullptr;
+  interrupted_ = 0;
+  entered_ = 0;
+  headers_end_ = resumed_itself_ = false;
+}
+
+Direction::~Direction() { destroy_holds(); }
+
+void Direction::destroy_holds() {
   if (holds_ == nullptr) return;
   for (size_t i = 0; i < chain_->size(); ++i) {
     if (holds_[i] != nullptr) holds_[i]->~Hold();

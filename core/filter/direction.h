@@ -26,6 +26,9 @@ class Direction {
   // `made`: the filters of this stream, by position.
   void set_chain(const HttpChainConfig& chain, uint64_t made);
 
+  // As if no event had come, and without a chain.
+  void restart();
+
   // Events that enter at a step. Never from within a hook of this direction.
   void headers(size_t from, bool end) {
     move_headers(from, end);
@@ -86,6 +89,7 @@ class Direction {
   size_t step() const { return static_cast<size_t>(at_ - offsets_); }
   bool is_held(size_t step) const { return (held_ & filter_bit(step)) != 0; }
   Hold& hold(size_t step);
+  void destroy_holds();
   FlowControl& flow();
   void move_headers(size_t from, bool end);
   void move_data(size_t from, Slices& data, bool end);

@@ -21,12 +21,18 @@ Stream::Stream(event::Lane& lane, StreamHost& host)
 
 Stream::~Stream() {
   WEIR_ASSERT(completed_ || chain_ == nullptr);
-  for (uint64_t rest = chain_ != nullptr ? made_ & chain_->destroy_mask() : 0; rest != 0; rest &= rest - 1) {
-    size_t position = 63 - static_cast<size_t>(__builtin_ctzll(rest));
-    chain_->entry(position).descriptor->destroy(filter(position));
-  }
+  if (chain_ != nullptr) destroy_filters(*chain_, filters_, made_);
+  for (const Past* past = past_; past != nullptr; past = past->next)
+    [[unlikely]] destroy_filters(*past->chain, past->filters, past->made);
   if (info_.filter_state != nullptr) [[unlikely]]
     info_.filter_state->~FilterState();
+}
+
+void Stream::destroy_filters(const HttpChainConfig& chain, char* filters, uint64_t made) {
+  for (uint64_t rest = made & chain.destroy_mask(); rest != 0; rest &= rest - 1) {
+    size_t position = 63 - static_cast<size_t>(__builtin_ctzll(rest));
+    chain.entry(position).descriptor->destroy(*reinterpret_cast<HttpFilter*>(filters + chain.offset(position)));
+  }
 }
 
 stream::Metadata& Stream::dynamic_metadata() {
@@ -296,6 +302,28 @@ void Stream::complete() {
   response_flow_.set_reader(nullptr);
   request_.drop_waiting();
   response_.drop_waiting();
+  complete_filters();
+}
+
+void Stream::restart() {
+  WEIR_CHECK(!running() && !response_started_ && !stopped() && !replied_locally_);
+  complete_filters();
+  if (chain_ != nullptr) past_ = arena_.make<Past>(Past{chain_, filters_, made_, past_});
+  chain_ = nullptr;
+  filters_ = nullptr;
+  made_ = 0;
+  shared_ = nullptr;
+  request_.restart();
+  response_.restart();
+  for (FlowReason reason :
+       {FlowReason::kUpstreamConnecting, FlowReason::kUpstreamFull, FlowReason::kReplayFull, FlowReason::kFilter})
+    request_flow_.unblock(reason);
+  response_flow_.set_reader(nullptr);
+  response_headers_.clear();
+  response_trailers_ = nullptr;
+}
+
+void Stream::complete_filters() {
   if (chain_ == nullptr) return;
   Direction* outer = std::exchange(running_, nullptr);
   for_each_filter(made_ & chain_->complete_mask(), chain_->offsets(false), [this](const uint32_t* at) {

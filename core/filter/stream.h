@@ -131,6 +131,10 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap& make_response_trailers();
   // Keeps the bytes that header views point into.
   void hold(BlockRef block);
+  // The request begins anew in its own place (an internal redirect): the filters that there are see on_complete and die
+  // with the stream, and the host makes another chain for request_headers() as they are now. Outside hooks, once the
+  // whole request has come and before any response has entered the chain.
+  void restart();
   // Ends everything: filters see on_complete. They die, last to first, with the stream, which its owner destroys at the
   // end of the turn: a filter may be on the stack now. Idempotent.
   void complete();
@@ -160,6 +164,13 @@ class Stream final : private FlowControl::Reader {
     const void* user = nullptr;
     size_t from = 0;  // the first step of the response's way that may see it
   };
+  // A chain that a restart has left behind.
+  struct Past {
+    const HttpChainConfig* chain;
+    char* filters;
+    uint64_t made;
+    Past* next;
+  };
   struct Shared {
     const void* key;
     void* value;
@@ -178,6 +189,8 @@ class Stream final : private FlowControl::Reader {
   void pass_on(size_t position, bool response, Slices& data);
   Action reply(const Reply& reply);
   void send_pending_reply();
+  void complete_filters();
+  static void destroy_filters(const HttpChainConfig& chain, char* filters, uint64_t made);
   // For the directions: what leaves at the far end, and limits.
   void leave_headers(bool response, bool end);
   void leave_data(bool response, Slices& data, bool end);
@@ -211,6 +224,7 @@ class Stream final : private FlowControl::Reader {
   http::HeaderMap* response_trailers_ = nullptr;
   Reply reply_;
   Shared* shared_ = nullptr;
+  Past* past_ = nullptr;
   FlowControl request_flow_;
   FlowControl response_flow_;
   static constexpr size_t kHeldBlocks = 4;

@@ -98,6 +98,7 @@ void Attempt::end() {
   waiter_.leave();
   stream_ = nullptr;
   headers_sent_ = false;
+  hedged_ = false;
   try_until_ = idle_until_ = kNever;
   if (retry_share_) {
     retry_share_ = false;

@@ -46,6 +46,13 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool after_timeout() const { return after_timeout_; }
   void set_after_timeout(bool timed_out) { after_timeout_ = timed_out; }
 
+  // Another one goes out beside it, because it takes so long: it may still bring the answer, but no failure.
+  bool hedged() const { return hedged_; }
+  void set_hedged() {
+    hedged_ = true;
+    try_until_ = kNever;
+  }
+
   // A retry's share of max_retries or of the budget; false: there is none. Kept when it starts again, released when it
   // is over.
   bool take_retry_share();
@@ -100,6 +107,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool after_timeout_ : 1 = false;
   bool request_share_ : 1 = false;
   bool retry_share_ : 1 = false;
+  bool hedged_ : 1 = false;
 };
 
 }  // namespace weir::proxy

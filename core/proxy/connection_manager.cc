@@ -38,6 +38,11 @@ constexpr stats::Definition kDefinitions[] = {
     {"no_cluster", Type::kCounter},
     {"rq_redirect", Type::kCounter},
     {"rq_direct_response", Type::kCounter},
+    {"passthrough_internal_redirect_bad_location", Type::kCounter},
+    {"passthrough_internal_redirect_unsafe_scheme", Type::kCounter},
+    {"passthrough_internal_redirect_too_many_redirects", Type::kCounter},
+    {"passthrough_internal_redirect_no_route", Type::kCounter},
+    {"passthrough_internal_redirect_predicate", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_cx_http1_active", Type::kGauge},
     {"downstream_rq_active", Type::kGauge},
@@ -81,7 +86,12 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &no_route,
                                   &no_cluster,
                                   &rq_redirect,
-                                  &rq_direct_response}) {
+                                  &rq_direct_response,
+                                  &redirect_bad_location,
+                                  &redirect_unsafe_scheme,
+                                  &redirect_too_many,
+                                  &redirect_no_route,
+                                  &redirect_predicate}) {
     *counter = group->counter(next++);
   }
   for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active}) *gauge = group->gauge(next++);

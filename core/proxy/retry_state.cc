@@ -64,6 +64,9 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
         if (parse_number(value, number))
           per_try_timeout_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
         break;
+      case HeaderId::kXEnvoyHedgeOnPerTryTimeout:
+        if (value == "true" || value == "false") hedges_ = value == "true";
+        break;
       default:
         break;
     }
@@ -87,6 +90,13 @@ uint32_t RetryState::conditions_of(const http::HeaderMap& response, int status) 
   if ((on_ & retry_on::kRetriableHeaders) && policy_->response_is_retriable(response))
     on |= retry_on::kRetriableHeaders;
   return on;
+}
+
+Duration RetryState::back_off_of(const http::HeaderMap& response, WallTime now, Random& random) const {
+  if (policy_ == nullptr) return Duration::zero();
+  const Duration wait = policy_->wait_for_reset(response, now);
+  if (wait == Duration::zero()) return wait;
+  return wait + Duration(static_cast<int64_t>(random.next() % static_cast<uint64_t>(wait.count() / 2 + 1)));
 }
 
 Duration RetryState::back_off(uint32_t attempts, Random& random) const {

@@ -27,6 +27,11 @@ class RetryState {
   void use_one() { --left_; }
   // How long to wait after so many attempts: exponential, and random up to that.
   Duration back_off(uint32_t attempts, Random& random) const;
+  // The same after a response that says it by itself, and up to half as long again; zero: it does not.
+  Duration back_off_of(const http::HeaderMap& response, WallTime now, Random& random) const;
+  // A try that has timed out goes on beside the one that follows it, and the first good answer counts.
+  bool hedges() const { return hedges_; }
+  void set_hedges(bool hedges) { hedges_ = hedges; }
 
   // Zero: none.
   Duration per_try_timeout() const { return per_try_timeout_; }
@@ -38,6 +43,7 @@ class RetryState {
   uint32_t left_ = 0;
   Duration per_try_timeout_{};
   Duration per_try_idle_timeout_{};
+  bool hedges_ = false;
 };
 
 }  // namespace weir::proxy

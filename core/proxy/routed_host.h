@@ -2,6 +2,9 @@
 // Every host that core/proxy makes (server streams, headless streams, the tests' harness) is one.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "core/filter/stream.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/deadlines.h"
@@ -29,11 +32,21 @@ class RoutedHost : public filter::StreamHost {
   virtual void set_stream_idle_timeout(Duration timeout) = 0;
   // Drawn once per stream: sampling, weights, fractions.
   virtual uint64_t stream_random() const = 0;
+  // --- Redirects that are followed here ---
+  uint32_t redirects() const { return redirects_; }
+  // The route of request_headers() as they are now, by the table that the stream has; none if there is no such route.
+  virtual std::optional<route::Selection> look_up_route() = 0;
+  // No redirect has led from the route that is selected to this one yet; remembers that one does now.
+  virtual bool is_new_redirect(const route::Route& to) = 0;
+  // The request is taken for a new one, with its headers as they are now, this body and its trailers: it runs through
+  // the filters from the first one on. Empties `body`.
+  virtual void restart(const route::Selection& selection, Slices& body, bool trailers) = 0;
   // Bytes moved: the idle timeout starts again.
   virtual void touch() = 0;
 
  protected:
   ~RoutedHost() = default;
+  uint8_t redirects_ = 0;  // followed so far
 };
 
 }  // namespace weir::proxy

@@ -97,6 +97,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   timeout_ = action.timeout();
   retry_.set_policy(action.retry(), headers);
+  retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
   if (auto idle = action.idle_timeout()) host_->set_stream_idle_timeout(*idle);
   if (auto longest = action.max_stream_duration()) host_->deadlines().set_in(DeadlineKind::kStreamMax, *longest);
@@ -106,13 +107,16 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   include_attempt_count_ = selection.virtual_host->include_request_attempt_count();
   include_attempt_in_response_ = selection.virtual_host->include_attempt_count_in_response();
   include_timeout_retry_ = selection.virtual_host->include_is_timeout_retry_header();
+  follows_redirects_ = action.internal_redirect() != nullptr;
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
   prepare_headers(route, headers);
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
+  if (action.mirrors() != nullptr) [[unlikely]]
+    start_mirrors(*action.mirrors(), end);
   if (end) request_finished();
-  list_.front().start();
+  first_.start();
   return Action::kContinue;
 }
 
@@ -142,6 +146,15 @@ void Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   }
 }
 
+void Router::start_mirrors(const route::Mirrors& policies, bool end) {
+  event::Lane& lane = stream_->lane();
+  for (const route::Mirror& policy : policies) {
+    if (!policy.fraction.enabled(lane.slots(), lane.random().next())) continue;
+    if (Mirror* mirror = Mirror::start(lane, policy, stream_->request_headers(), end, timeout_, body_limit_))
+      mirrors_.push_back(*mirror);
+  }
+}
+
 void Router::request_finished() {
   request_end_ = true;
   host_->deadlines().set_in(DeadlineKind::kRoute, timeout_);
@@ -164,6 +177,7 @@ void Router::keep_for_replay(const Slices& data) {
 
 Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   if (end) request_finished();
+  mirrors_.for_each([&](Mirror& mirror) { mirror.send_data(data, end); });
   if (done_) {
     data.clear();
     return Action::kContinue;
@@ -203,6 +217,7 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
 Action Router::on_request_trailers(filter::Stream&, http::HeaderMap& trailers) {
   has_trailers_ = true;
   request_finished();
+  mirrors_.for_each([&](Mirror& mirror) { mirror.send_trailers(trailers); });
   for_each_attempt([&](Attempt& attempt) {
     if (!done_ && attempt.headers_sent()) attempt.stream()->send_trailers(trailers);
   });
@@ -216,6 +231,7 @@ void Router::on_complete(filter::Stream&) {
     if (attempt.host() != nullptr) stats().rq_cancelled.inc();
   });
   abandon_attempts();
+  mirrors_.for_each([](Mirror& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
 }
 
@@ -302,10 +318,16 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   int status = headers.status_code();
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled() && retry(attempt, retry_.conditions_of(headers, status), Charge::kFull, !end)) {
-    stats().retry_codes.inc(status);
-    return;
+  if (retry_.enabled()) {
+    const uint32_t conditions = retry_.conditions_of(headers, status);
+    const bool replaced = retry_.covers(conditions) && is_replaced(attempt);
+    if (replaced) end ? end_attempt(attempt) : abandon_attempt(attempt);
+    if (replaced || retry(attempt, conditions, Charge::kFull, !end, &headers)) {
+      stats().retry_codes.inc(status);
+      return;
+    }
   }
+  if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
   committed_ = true;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/event/slot.h"
@@ -11,6 +12,7 @@
 #include "core/filter/stream.h"
 #include "core/lb/host.h"
 #include "core/proxy/attempt.h"
+#include "core/proxy/mirror.h"
 #include "core/proxy/retry_state.h"
 #include "core/proxy/routed_host.h"
 #include "core/upstream/lane_clusters.h"
@@ -24,7 +26,8 @@ struct RouterConfig {
 
 class Router : public filter::HttpFilter, private filter::FlowControl::Reader, private DeadlineListener {
  public:
-  explicit Router(const RouterConfig& config) : config_(config), list_{Attempt(*this)} {}
+  explicit Router(const RouterConfig& config) : config_(config), first_(*this) {}
+  ~Router();
 
   filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
   filter::Action on_request_data(filter::Stream& stream, Slices& data, bool end) override;
@@ -57,23 +60,37 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
  private:
   // What a retry costs beside one of num_retries.
   enum class Charge : uint8_t { kFull, kNothing };
+  // Attempts beside the first one: those of hedging, in the stream's arena.
+  struct Another {
+    explicit Another(Router& router, Another* next) : attempt(router), next(next) {}
+    Attempt attempt;
+    Another* next;
+  };
 
   // --- The request ---
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
   filter::Action redirect(std::string_view location, int status);
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
+  void start_mirrors(const route::Mirrors& policies, bool end);
   // Puts what is known of the request on the attempt's connection.
   void send_request(Attempt& attempt);
   // Another attempt may follow one that has reached an upstream.
-  bool may_repeat() const { return retry_.left() > 0 || idempotent_; }
+  bool may_repeat() const { return retry_.left() > 0 || idempotent_ || follows_redirects_; }
   void keep_for_replay(const Slices& data);
+
+  // --- Redirects (router_redirect.cc) ---
+  // Follows a redirect instead of passing it on. True: this router is over.
+  bool follow_redirect(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
+  std::optional<route::Selection> redirected(const route::InternalRedirectPolicy& policy,
+                                             const http::HeaderMap& response);
 
   // --- Attempts ---
   template <class Visit>
   void for_each_attempt(Visit&& visit) {
-    for (Attempt& attempt : list_) {
-      if (attempt.active()) visit(attempt);
+    if (first_.active()) visit(first_);
+    for (Another* next = others_; next != nullptr; next = next->next) {
+      if (next->attempt.active()) visit(next->attempt);
     }
   }
   bool any_attempt();
@@ -85,7 +102,15 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // What attempts bring is not wanted any more: a filter has answered, or we have.
   bool over();
   // Starts it again later, if policy, replay buffer and limits allow. False: nothing has changed.
-  bool retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on);
+  // `response`: what it is for, if it is one.
+  bool retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on,
+             const http::HeaderMap* response = nullptr);
+  // Whether policy and limits allow another attempt, which is counted then.
+  bool take_retry(Attempt& attempt, uint32_t conditions, Charge charge);
+  // Starts one beside the attempt that has timed out. False: as retry().
+  bool hedge(Attempt& attempt, uint32_t conditions);
+  // It failed, or its answer is not good, while another one is under way in its place.
+  bool is_replaced(Attempt& attempt);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
@@ -97,7 +122,6 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // DeadlineListener
   void on_deadline(DeadlineKind kind) override;
 
-  static constexpr size_t kAtOnce = 1;  // attempts under way; hedging will want more
   static constexpr size_t kRemembered = 8;
 
   const RouterConfig& config_;
@@ -107,7 +131,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   event::Pin<upstream::Cluster> cluster_pin_;  // one version for the whole request: what counts up counts down
   event::Pin<lb::HostSet> hosts_pin_;          // of the host chosen last, if it has metadata
   RetryState retry_;
-  std::array<Attempt, kAtOnce> list_;
+  Attempt first_;
+  Another* others_ = nullptr;
+  IntrusiveList<Mirror, &Mirror::node_> mirrors_;
   Slices body_;  // for replay, or waiting for an upstream
   uint32_t body_limit_ = 0;
   uint32_t attempts_ = 0;  // begun
@@ -126,6 +152,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
+  bool follows_redirects_ : 1 = false;
 };
 
 }  // namespace weir::proxy

@@ -14,6 +14,10 @@ namespace retry_on = route::retry_on;
 
 // --- Which are under way -------------------------------------------------------------------------------------------
 
+Router::~Router() {
+  for (Another* next = others_; next != nullptr; next = next->next) next->attempt.~Attempt();
+}
+
 bool Router::any_attempt() {
   bool any = false;
   for_each_attempt([&](Attempt&) { any = true; });
@@ -115,7 +119,10 @@ void Router::on_deadline(DeadlineKind kind) {
 void Router::time_out_try(Attempt& attempt, bool idle) {
   (idle ? stats().rq_per_try_idle_timeout : stats().rq_per_try_timeout).inc();
   attempt.host()->totals.rq_timeout.inc();
-  if (retry(attempt, retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset, Charge::kFull, true)) {
+  constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
+  if (!idle && retry_.hedges()) {
+    if (attempt.hedged() || hedge(attempt, kConditions)) return;
+  } else if (retry(attempt, kConditions, Charge::kFull, true)) {
     attempt.set_after_timeout(true);
     return;
   }
@@ -127,7 +134,7 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
 
 // --- Failures and retries ------------------------------------------------------------------------------------------
 
-bool Router::retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on) {
+bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
   if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
   if (retry_.left() == 0) {
     stats().rq_retry_limit_exceeded.inc();
@@ -141,9 +148,42 @@ bool Router::retry(Attempt& attempt, uint32_t conditions, Charge charge, bool go
   }
   retry_.use_one();
   stats().rq_retry.inc();
-  stats().rq_retry_backoff_exponential.inc();
-  start_again(attempt, retry_.back_off(attempts_, stream_->lane().random()), goes_on);
   return true;
+}
+
+bool Router::retry(Attempt& attempt, uint32_t conditions, Charge charge, bool goes_on,
+                   const http::HeaderMap* response) {
+  if (!take_retry(attempt, conditions, charge)) return false;
+  event::Lane& lane = stream_->lane();
+  Duration wait{};
+  if (response != nullptr) wait = retry_.back_off_of(*response, lane.wall_now(), lane.random());
+  if (wait > Duration::zero()) {
+    stats().rq_retry_backoff_ratelimited.inc();
+  } else {
+    stats().rq_retry_backoff_exponential.inc();
+    wait = retry_.back_off(attempts_, lane.random());
+  }
+  start_again(attempt, wait, goes_on);
+  return true;
+}
+
+bool Router::hedge(Attempt& attempt, uint32_t conditions) {
+  Another* idle = others_;
+  while (idle != nullptr && idle->attempt.active()) idle = idle->next;
+  if (idle == nullptr) idle = others_ = stream_->arena().make<Another>(*this, others_);
+  // Its own share: the other one goes on.
+  if (!take_retry(idle->attempt, conditions, Charge::kFull)) return false;
+  attempt.set_hedged();
+  idle->attempt.set_after_timeout(true);
+  idle->attempt.start();
+  return true;
+}
+
+bool Router::is_replaced(Attempt& attempt) {
+  if (!attempt.hedged()) return false;
+  bool others = false;
+  for_each_attempt([&](Attempt& other) { others |= &other != &attempt; });
+  return others;
 }
 
 void Router::start_again(Attempt& attempt, Duration back_off, bool goes_on) {
@@ -220,7 +260,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     start_again(attempt, Duration::zero(), false);
     return;
   }
-  if (retry(attempt, conditions, charge, false)) return;
+  if (!is_replaced(attempt) && retry(attempt, conditions, charge, false)) return;
   end_attempt(attempt);
   if (!any_attempt()) answer_failure(reason, detail);
 }

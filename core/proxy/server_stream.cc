@@ -193,13 +193,22 @@ void ServerStream::identify_client() {
 void ServerStream::select_route() {
   table_ = stream_.lane().slots().pin<route::RouteTable>(config_.route_table);
   if (!table_) return;
-  stream::StreamInfo& info = stream_.info();
+  take(selected());
+}
+
+route::Selection ServerStream::selected() {
+  const stream::StreamInfo& info = stream_.info();
   route::SelectInput input;
   input.random = info.random;
   input.info = &info;
   input.slots = &stream_.lane().slots();
   input.is_tls = stream_.request_headers().get(HeaderId::kXForwardedProto) == "https";
-  selection_ = table_->select(stream_.request_headers(), input);
+  return table_->select(stream_.request_headers(), input);
+}
+
+void ServerStream::take(const route::Selection& selection) {
+  selection_ = selection;
+  stream::StreamInfo& info = stream_.info();
   if (selection_.virtual_host != nullptr) {
     info.virtual_host = selection_.virtual_host->name();
     info.virtual_host_metadata = selection_.virtual_host->metadata();
@@ -208,6 +217,35 @@ void ServerStream::select_route() {
     info.route_name = selection_.route->name();
     info.route_metadata = selection_.route->metadata();
   }
+}
+
+std::optional<route::Selection> ServerStream::look_up_route() {
+  route::Selection selection = selected();
+  if (selection.route == nullptr) return std::nullopt;
+  return selection;
+}
+
+bool ServerStream::is_new_redirect(const route::Route& to) {
+  for (const Redirect* known = known_redirects_; known != nullptr; known = known->next) {
+    if (known->from == selection_.route && known->to == &to) return false;
+  }
+  known_redirects_ = stream_.arena().make<Redirect>(Redirect{selection_.route, &to, known_redirects_});
+  return true;
+}
+
+void ServerStream::restart(const route::Selection& selection, Slices& body, bool trailers) {
+  ++redirects_;
+  stream_.restart();
+  Deadlines& deadlines = connection_.deadlines();
+  deadlines.clear(DeadlineKind::kRoute);
+  deadlines.clear(DeadlineKind::kPerTry);
+  set_stream_idle_timeout(config_.stream_idle_timeout);
+  take(selection);
+  const bool nothing_follows = body.empty() && !trailers;
+  start_chain(nothing_follows);
+  if (!body.empty()) stream_.request_data_arrived(body, !trailers);
+  if (trailers) stream_.request_trailers_arrived();
+  maybe_done();
 }
 
 void ServerStream::start_chain(bool end) {

@@ -87,6 +87,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     touch();
   }
   uint64_t stream_random() const override { return stream_.info().random; }
+  std::optional<route::Selection> look_up_route() override;
+  bool is_new_redirect(const route::Route& to) override;
+  void restart(const route::Selection& selection, Slices& body, bool trailers) override;
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;
@@ -99,6 +102,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void identify_client();
   void set_request_id(bool trusted);
   void select_route();
+  route::Selection selected();
+  void take(const route::Selection& selection);
   void start_chain(bool end);
   void maybe_done();
 
@@ -108,6 +113,12 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   DeadlineListener* deadline_listener_ = nullptr;
   route::Selection selection_;
   event::Pin<route::RouteTable> table_;
+  struct Redirect {
+    const route::Route* from;
+    const route::Route* to;
+    Redirect* next;
+  };
+  Redirect* known_redirects_ = nullptr;  // in the arena
   bool finished_ : 1 = false;
   bool done_reported_ : 1 = false;
   bool aborted_ : 1 = false;

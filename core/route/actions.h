@@ -17,6 +17,8 @@
 #include "core/route/errors.h"
 #include "core/route/filter_configs.h"
 #include "core/route/header_mutations.h"
+#include "core/route/internal_redirect.h"
+#include "core/route/mirror.h"
 #include "core/route/retry_policy.h"
 #include "core/route/spec.h"
 #include "core/runtime/runtime.h"
@@ -81,6 +83,10 @@ class ForwardAction {
   std::optional<Duration> grpc_timeout_header_offset() const { return get(grpc_timeout_header_offset_); }
   // The route's own, else the virtual host's; nullptr: no retries.
   const RetryPolicy* retry() const { return retry_; }
+  bool hedges() const { return hedges_; }
+  const InternalRedirectPolicy* internal_redirect() const { return internal_redirect_.get(); }  // nullptr: none
+  // The route's own, else those of the levels above; nullptr: none.
+  const Mirrors* mirrors() const { return mirrors_; }
   int cluster_not_found_status() const { return cluster_not_found_status_; }
   bool append_x_forwarded_host() const { return append_x_forwarded_host_; }
 
@@ -122,6 +128,9 @@ class ForwardAction {
   Duration grpc_timeout_header_offset_ = kUnset;
   std::unique_ptr<const RetryPolicy> own_retry_;
   const RetryPolicy* retry_ = nullptr;
+  std::unique_ptr<const InternalRedirectPolicy> internal_redirect_;
+  std::unique_ptr<const Mirrors> own_mirrors_;
+  const Mirrors* mirrors_ = nullptr;
   std::unique_ptr<const PathRewrite> path_rewrite_;
   std::string host_rewrite_literal_;
   std::unique_ptr<http::HeaderName> host_rewrite_header_;
@@ -129,6 +138,7 @@ class ForwardAction {
   HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
   uint16_t cluster_not_found_status_ = 503;
   bool append_x_forwarded_host_ = false;
+  bool hedges_ = false;
 };
 
 // [immutable]

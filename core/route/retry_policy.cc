@@ -1,7 +1,10 @@
 #include "core/route/retry_policy.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
+
+#include "core/http/chars.h"
 
 namespace weir::route {
 namespace {
@@ -84,6 +87,19 @@ bool RetryPolicy::request_may_retry(const http::HeaderMap& request) const noexce
   return retriable_request_headers.empty() || any_matches(retriable_request_headers, request);
 }
 
+Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime now) const noexcept {
+  for (const ResetHeader& header : reset_headers) {
+    const std::string_view text = response.get(header.name);
+    int64_t seconds = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc() || end != text.data() + text.size()) continue;
+    if (header.unix_time) seconds -= std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    if (seconds > 0 && seconds <= std::chrono::duration_cast<std::chrono::seconds>(reset_max).count())
+      return std::chrono::seconds(seconds);
+  }
+  return Duration::zero();
+}
+
 std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, ErrorSink& errors) {
   auto policy = std::make_unique<RetryPolicy>();
   {
@@ -113,6 +129,19 @@ std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, Erro
     policy->back_off_max = spec.back_off_max.value_or(policy->back_off_base * 10);
     if (spec.back_off_base <= Duration::zero()) errors.add("base_interval must be greater than zero");
     if (policy->back_off_max < spec.back_off_base) errors.add("max_interval must not be less than base_interval");
+  }
+  if (!spec.reset_headers.empty()) {
+    ErrorSink::At at(errors, "rate_limited_retry_back_off");
+    policy->reset_max = spec.reset_max;
+    for (size_t i = 0; i < spec.reset_headers.size(); ++i) {
+      ErrorSink::At item(errors, "reset_headers", static_cast<int64_t>(i));
+      ErrorSink::At name(errors, "name");
+      if (!http::is_token(spec.reset_headers[i].name)) {
+        errors.add("\"" + spec.reset_headers[i].name + "\" is no name of a header");
+        continue;
+      }
+      policy->reset_headers.push_back({http::HeaderName(spec.reset_headers[i].name), spec.reset_headers[i].unix_time});
+    }
   }
   for (size_t i = 0; i < spec.retriable_status_codes.size(); ++i) {
     uint32_t code = spec.retriable_status_codes[i];

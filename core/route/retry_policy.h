@@ -14,6 +14,12 @@
 namespace weir::route {
 
 // [immutable]
+struct ResetHeader {
+  http::HeaderName name;
+  bool unix_time;
+};
+
+// [immutable]
 struct RetryPolicy {
   uint32_t on = 0;  // retry_on bits
   uint32_t num_retries = 1;
@@ -24,12 +30,18 @@ struct RetryPolicy {
   uint32_t host_selection_max_attempts = 1;
   bool avoid_previous_hosts = false;
   std::vector<uint16_t> retriable_status_codes;  // sorted
+  std::vector<ResetHeader> reset_headers;
+  Duration reset_max = 300s;
   std::vector<match::HeaderMatcher> retriable_headers;
   std::vector<match::HeaderMatcher> retriable_request_headers;
 
   bool status_is_retriable(int status) const noexcept;                // retriable_status_codes
   bool response_is_retriable(const http::HeaderMap&) const noexcept;  // any of retriable_headers
   bool request_may_retry(const http::HeaderMap&) const noexcept;  // any of retriable_request_headers, or no such list
+
+  // How long the server wants to be left alone, by the first of reset_headers that is there, is right and is not too
+  // late; zero: it does not say.
+  Duration wait_for_reset(const http::HeaderMap& response, WallTime now) const noexcept;
 
   static std::unique_ptr<const RetryPolicy> build(RetryPolicySpec spec, ErrorSink& errors);
 };

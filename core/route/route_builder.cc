@@ -19,6 +19,7 @@ std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
   table.ignore_port_ = spec.ignore_port_in_host_matching;
   table.ignore_path_parameters_ = spec.ignore_path_parameters_in_path_matching;
   if (!spec.vhost_header.empty()) table.vhost_header_ = header_name(spec.vhost_header, "vhost_header");
+  table.mirrors_ = build_mirrors(std::move(spec.mirrors));
   table.virtual_hosts_.reserve(spec.virtual_hosts.size());
   for (size_t i = 0; i < spec.virtual_hosts.size(); ++i) {
     At at(errors_, "virtual_hosts", static_cast<int64_t>(i));
@@ -46,6 +47,9 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
     At at(errors_, "retry_policy");
     host.retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
   }
+  host.hedges_ = spec.hedge;
+  host.own_mirrors_ = build_mirrors(std::move(spec.mirrors));
+  host.mirrors_ = host.own_mirrors_ != nullptr ? host.own_mirrors_.get() : table_->mirrors_.get();
 
   host.domains_ = std::move(spec.domains);
   if (host.domains_.empty()) {
@@ -241,6 +245,18 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
     action->own_retry_ = RetryPolicy::build(std::move(*spec.retry), errors_);
     action->retry_ = action->own_retry_.get();
   }
+  if (spec.internal_redirect != nullptr) {
+    At at(errors_, "internal_redirect_policy");
+    for (size_t i = 0; i < spec.internal_redirect->headers_to_copy.size(); ++i) {
+      At item(errors_, "response_headers_to_copy", static_cast<int64_t>(i));
+      if (!http::is_token(spec.internal_redirect->headers_to_copy[i]))
+        errors_.add("\"" + spec.internal_redirect->headers_to_copy[i] + "\" is not a header name");
+    }
+    action->internal_redirect_ = std::move(spec.internal_redirect);
+  }
+  action->hedges_ = spec.hedge.value_or(host.hedges_);
+  action->own_mirrors_ = build_mirrors(std::move(spec.mirrors));
+  action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
   action->path_rewrite_ = build_path_rewrite(spec, route);
   build_host_rewrite(std::move(spec.host_rewrite), *action);
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
@@ -266,6 +282,23 @@ std::unique_ptr<const PathRewrite> RouteBuilder::build_path_rewrite(ForwardSpec&
   auto rewrite = match::PathTemplateRewrite::parse(*spec.path_template_rewrite, *route.path_template());
   if (errors_.add_if_error(rewrite.status())) return nullptr;
   return PathRewrite::build(std::move(*rewrite));
+}
+
+std::unique_ptr<const Mirrors> RouteBuilder::build_mirrors(std::vector<MirrorSpec> specs) {
+  if (specs.empty()) return nullptr;
+  auto mirrors = std::make_unique<Mirrors>();
+  for (size_t i = 0; i < specs.size(); ++i) {
+    At at(errors_, "request_mirror_policies", static_cast<int64_t>(i));
+    MirrorSpec& spec = specs[i];
+    Mirror& mirror = mirrors->emplace_back();
+    if (spec.cluster.empty() == spec.cluster_header.empty()) errors_.add("needs either cluster or cluster_header");
+    if (!spec.cluster.empty()) mirror.slot = slot_of(spec.cluster);
+    if (!spec.cluster_header.empty()) mirror.header = header_name(spec.cluster_header, "cluster_header");
+    mirror.cluster = std::move(spec.cluster);
+    mirror.fraction = spec.fraction;
+    mirror.keeps_host = spec.keeps_host;
+  }
+  return mirrors;
 }
 
 void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route) {

@@ -31,6 +31,8 @@ class RouteBuilder {
   std::unique_ptr<const PathRewrite> build_path_rewrite(ForwardSpec& spec, const Route& route);
   void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
   void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
+  // nullptr: none.
+  std::unique_ptr<const Mirrors> build_mirrors(std::vector<MirrorSpec> specs);
   std::unique_ptr<http::HeaderName> header_name(const std::string& text, std::string_view field);
   // `own` over `general`; kept by the table. `general` itself if there is nothing to add.
   const FilterConfigs* merge(const FilterConfigs& general, const std::vector<FilterConfigSpec>& specs,

@@ -61,12 +61,15 @@ class VirtualHost {
   std::shared_ptr<const stream::StaticMetadata> metadata_;
   std::unique_ptr<const Mutations> mutations_;
   std::unique_ptr<const RetryPolicy> retry_;
+  std::unique_ptr<const Mirrors> own_mirrors_;
+  const Mirrors* mirrors_ = nullptr;  // these or the table's
   std::unique_ptr<const FilterConfigs> own_filter_configs_;
   const FilterConfigs* filter_configs_ = &FilterConfigs::none();
   TlsRequirement require_tls_ = TlsRequirement::kNone;
   bool include_request_attempt_count_ = false;
   bool include_attempt_count_in_response_ = false;
   bool include_is_timeout_retry_header_ = false;
+  bool hedges_ = false;
 };
 
 // What a request came to. Pointers into the table: valid while the stream pins it.
@@ -124,6 +127,7 @@ class RouteTable final : public event::Versioned {
   std::string name_;
   std::vector<VirtualHost> virtual_hosts_;
   HostIndex hosts_;
+  std::unique_ptr<const Mirrors> mirrors_;
   std::unique_ptr<const Mutations> mutations_;
   FilterConfigs filter_configs_;
   std::vector<std::unique_ptr<const FilterConfigs>> merged_filter_configs_;

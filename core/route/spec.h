@@ -17,6 +17,7 @@
 #include "core/match/regex.h"
 #include "core/match/stream_matchers.h"
 #include "core/match/value_matcher.h"
+#include "core/route/internal_redirect.h"
 #include "core/runtime/runtime.h"
 #include "core/stream/metadata.h"
 
@@ -100,6 +101,12 @@ constexpr uint32_t kGrpcUnavailable = 1u << 19;
 constexpr uint32_t kGrpcInternal = 1u << 20;
 }  // namespace retry_on
 
+// A response header that says when to come again.
+struct ResetHeaderSpec {
+  std::string name;
+  bool unix_time = false;  // seconds since 1970, instead of seconds from now
+};
+
 struct RetryPolicySpec {
   std::string retry_on;  // comma-separated published names
   uint32_t num_retries = 1;
@@ -112,6 +119,8 @@ struct RetryPolicySpec {
   uint32_t host_selection_max_attempts = 1;
   Duration back_off_base = 25ms;
   std::optional<Duration> back_off_max;  // ten times the base
+  std::vector<ResetHeaderSpec> reset_headers;
+  Duration reset_max = 300s;  // a later time than this does not count
 };
 
 struct WeightedClusterSpec {
@@ -121,6 +130,14 @@ struct WeightedClusterSpec {
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
   std::string host_rewrite_literal;  // empty: none
+};
+
+struct MirrorSpec {
+  // Exactly one of the two.
+  std::string cluster;
+  std::string cluster_header;
+  runtime::RuntimeFraction fraction = {.default_value = {100, 100}};
+  bool keeps_host = false;
 };
 
 struct HostRewriteSpec {
@@ -148,8 +165,11 @@ struct ForwardSpec {
   std::optional<Duration> grpc_timeout_header_max;
   std::optional<Duration> grpc_timeout_header_offset;
 
-  std::optional<RetryPolicySpec> retry;  // unset: the virtual host's
-  std::string prefix_rewrite;            // at most one of these three
+  std::optional<RetryPolicySpec> retry;                       // unset: the virtual host's
+  std::unique_ptr<InternalRedirectPolicy> internal_redirect;  // null: redirects are the client's
+  std::optional<bool> hedge;                                  // on the timeout of a try; unset: the virtual host's
+  std::vector<MirrorSpec> mirrors;                            // none: the virtual host's
+  std::string prefix_rewrite;                                 // at most one of these three
   std::optional<match::RegexRewriteSpec> regex_rewrite;
   std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
@@ -206,6 +226,8 @@ struct VirtualHostSpec {
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
   std::optional<RetryPolicySpec> retry;
+  std::vector<MirrorSpec> mirrors;  // none: the table's
+  bool hedge = false;
   bool include_request_attempt_count = false;
   bool include_attempt_count_in_response = false;
   bool include_is_timeout_retry_header = false;
@@ -217,6 +239,7 @@ struct RouteTableSpec {
   std::vector<VirtualHostSpec> virtual_hosts;
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
+  std::vector<MirrorSpec> mirrors;
   bool most_specific_header_mutations_wins = false;
   bool ignore_port_in_host_matching = false;
   bool ignore_path_parameters_in_path_matching = false;  // what follows ";" is no part of the path

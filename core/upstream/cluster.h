@@ -37,7 +37,8 @@ struct ClusterStats {
       cx_tx_bytes_total;
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
-      rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_max_duration_reached;
+      rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,
+      internal_redirect_succeeded, internal_redirect_failed, rq_max_duration_reached;
   // update_no_rebuild stays 0: every new membership makes a new table. So does membership_excluded: no host is kept out
   // of the count of panic.
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;

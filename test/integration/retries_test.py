@@ -312,5 +312,43 @@ class RetryRulesTest(WeirTestCase):
         self.assertEqual(len(self.attempts), 1)
 
 
+class HedgingTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.servers = [EchoUpstream(cls.sandbox, name) for name in ("one", "two")]
+        cls.port = cls.sandbox.free_port()
+        retry = {"retry_on": "5xx,retriable-status-codes", "retriable_status_codes": [429], "per_try_timeout": "0.2s",
+                 "rate_limited_retry_back_off": {"max_interval": "2s", "reset_headers": [
+                     {"name": "x-until", "format": "UNIX_TIMESTAMP"}, {"name": "retry-after"}]}}
+        hedge = {"hedge_on_per_try_timeout": True}
+        listener = http_listener(cls.port, virtual_hosts=[
+            {"name": "all", "domains": ["*"], "hedge_policy": hedge, "routes": [
+                route({"prefix": "/hedged"}, "servers", {"retry_policy": retry}),
+                route({"prefix": "/own"}, "servers", {"retry_policy": retry, "hedge_policy": hedge}),
+                route({"prefix": "/"}, "servers", {"retry_policy": retry, "hedge_policy": {}})]}])
+        cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("servers", *(server.port for server in cls.servers))]))
+
+    # field: RouteAction.hedge_policy, VirtualHost.hedge_policy, HedgePolicy.hedge_on_per_try_timeout
+    def test_both_tries_go_on(self) -> None:
+        for path in ("/hedged", "/own"):
+            before = self.weir.stat("cluster.servers.upstream_rq_completed")
+            asked = sum(len(server.requests) for server in self.servers)
+            self.assertEqual(fetch(self.port, path, headers=[("x-test-delay", "0.6")]).status, 200)
+            self.assertEqual(sum(len(server.requests) for server in self.servers), asked + 2)
+            # One answer; a try that is given up is none, and with hedging only the one that lost is.
+            self.assertEqual(self.weir.stat("cluster.servers.upstream_rq_completed"), before + 1)
+        # Without it each try is given up in its turn, so nobody has the time that an answer takes.
+        self.assertEqual(fetch(self.port, "/plain", headers=[("x-test-delay", "0.6")]).status, 504)
+
+    # field: RetryPolicy.rate_limited_retry_back_off, RateLimitedRetryBackOff.reset_headers
+    # field: RateLimitedRetryBackOff.max_interval, ResetHeader.name, ResetHeader.format
+    def test_the_server_says_when(self) -> None:
+        limited, exponential = ("cluster.servers.upstream_rq_retry_backoff_" + kind for kind in ("ratelimited", "exponential"))
+        for field, expected in (("retry-after=1", (1, 0)), ("x-until=%d" % (time.time() + 2), (1, 0)), ("retry-after=3", (0, 1))):
+            before = [self.weir.stat(limited), self.weir.stat(exponential)]
+            fetch(self.port, "/plain", headers=[("x-test-status", "429"), ("x-test-header", field)])
+            self.assertEqual((self.weir.stat(limited) - before[0], self.weir.stat(exponential) - before[1]), expected, field)
+
+
 if __name__ == "__main__":
     main()

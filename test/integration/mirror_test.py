@@ -1,0 +1,75 @@
+"""Copies of requests for other clusters (request_mirror_policies)."""
+
+import hashlib
+import json
+
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route,
+                     wait_until)
+
+
+class MirrorTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.server, cls.first, cls.second = (EchoUpstream(cls.sandbox, name) for name in ("server", "first", "second"))
+        cls.port = cls.sandbox.free_port()
+        routes = [
+            route({"prefix": "/two"}, "server", {"request_mirror_policies": [
+                {"cluster": "first"},
+                {"cluster_header": "x-copy-to", "disable_shadow_host_suffix_append": True,
+                 "runtime_fraction": {"default_value": {"numerator": 100}, "runtime_key": "mirror.share"}}]}),
+            route({"prefix": "/host"}, "server")]
+        listener = http_listener(cls.port, virtual_hosts=[
+            {"name": "own", "domains": ["own.example"], "routes": routes, "request_mirror_policies": [{"cluster": "second"}]},
+            {"name": "rest", "domains": ["*"], "routes": [route({"prefix": "/"}, "server")]}])
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["route_config"]["request_mirror_policies"] = [{"cluster": "first"}]
+        config = bootstrap([listener], [cluster(name, server.port) for name, server in (
+            ("server", cls.server), ("first", cls.first), ("second", cls.second))])
+        config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
+        cls.weir = Weir(cls.sandbox, config)
+
+    def copies(self, server: EchoUpstream, path: str, count: int) -> list:
+        def found() -> list:
+            return [request for request in server.requests if request.target == path]
+
+        wait_until(lambda: len(found()) >= count, "%d copies of %s at %s" % (count, path, server.name))
+        return found()
+
+    # field: RouteAction.request_mirror_policies, RequestMirrorPolicy.cluster, RequestMirrorPolicy.cluster_header
+    # field: RequestMirrorPolicy.runtime_fraction, RequestMirrorPolicy.disable_shadow_host_suffix_append
+    def test_two_copies(self) -> None:
+        body = bytes(range(256)) * 4000
+        answer = fetch(self.port, "/two/1", method="POST", body=body, host="own.example", headers=[("x-copy-to", "second")])
+        self.assertEqual(json.loads(answer.text)["server"], "server")
+        for server, host in ((self.first, "own.example-shadow"), (self.second, "own.example")):
+            (copy,) = self.copies(server, "/two/1", 1)
+            self.assertEqual(copy.header("host"), host)
+            self.assertEqual(hashlib.sha256(copy.body).hexdigest(), hashlib.sha256(body).hexdigest())
+
+        self.assertEqual(self.weir.admin("/runtime_modify?mirror.share=0", "POST"), "OK\n")
+        fetch(self.port, "/two/2", host="own.example", headers=[("x-copy-to", "second")])
+        self.copies(self.first, "/two/2", 1)
+        # Somebody who is not there gets nothing, and nobody minds.
+        self.assertEqual(self.weir.admin("/runtime_modify?mirror.share=", "POST"), "OK\n")
+        self.assertEqual(fetch(self.port, "/two/3", host="own.example", headers=[("x-copy-to", "nobody")]).status, 200)
+        self.assertEqual([request.target for request in self.second.requests if request.target.startswith("/two")], ["/two/1"])
+
+    # field: VirtualHost.request_mirror_policies, RouteConfiguration.request_mirror_policies
+    def test_the_most_specific_level_counts(self) -> None:
+        fetch(self.port, "/host/1", host="own.example")
+        self.copies(self.second, "/host/1", 1)
+        fetch(self.port, "/rest/1")
+        self.copies(self.first, "/rest/1", 1)
+        self.assertEqual([request for request in self.first.requests if request.target == "/host/1"], [])
+
+    def test_slow_and_failing_copies_cost_nothing(self) -> None:
+        with Connection(self.port) as connection:
+            for number in range(20):
+                answer = connection.request(path="/rest/slow%d" % number, headers=[("x-test-status", "503")])
+                self.assertEqual(answer.status, 503)
+        self.copies(self.first, "/rest/slow19", 1)
+        self.weir.wait_stat_is("cluster.first.upstream_rq_active", 0)
+
+
+if __name__ == "__main__":
+    main()
