@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/base/message_path.h"
+
 namespace weir::config {
 
 struct Place {
@@ -65,9 +67,6 @@ class PositionIndex {
   std::unordered_map<std::string, uint64_t> digests_;  // by path
 };
 
-// Appends one step to a path: .name, or ["a.b"] when the name would not read as one.
-void append_path_name(std::string& path, std::string_view name);
-void append_path_item(std::string& path, size_t index);
 // The path less its last step.
 std::string_view parent_path(std::string_view path);
 

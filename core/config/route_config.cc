@@ -9,9 +9,11 @@
 #include "core/config/data_source.h"
 #include "core/config/field_path.h"
 #include "core/config/matcher_config.h"
+#include "core/config/rate_limit_config.h"
 #include "core/config/report.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
+#include "core/filter/route_rate_limits.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -125,6 +127,7 @@ class RouteTranslator {
     }
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    rate_limits(message.rate_limits(), true, out.filter_configs);
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
     out.include_is_timeout_retry_header = message.include_is_timeout_retry_header();
@@ -197,6 +200,7 @@ class RouteTranslator {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
         forward(message.route(), out.forward);
+        rate_limits(message.route().rate_limits(), false, out.filter_configs);
         break;
       }
       case route_v3::Route::kRedirect: {
@@ -493,6 +497,16 @@ class RouteTranslator {
       path_.count_error();
     }
     return spec;
+  }
+
+  void rate_limits(const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, bool of_virtual_host,
+                   std::vector<route::FilterConfigSpec>& out) {
+    if (messages.empty()) return;
+    Shared shared(path_);
+    auto limits = std::make_shared<match::RouteRateLimits>();
+    limits->of_virtual_host = of_virtual_host;
+    limits->limits = translate(messages, shared.at().below("rate_limits"));
+    out.push_back({filter::kRouteRateLimits, false, std::move(limits)});
   }
 
   // Of any level: the four fields have the same names everywhere.

@@ -4,6 +4,7 @@
 #include <google/protobuf/struct.pb.h>
 
 #include "core/config/matcher_config.h"
+#include "core/config/rate_limit_config.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -89,12 +90,21 @@ std::unique_ptr<const match::Tree> Translator::matcher_tree(const google::protob
   return translate_matcher(message, actions, options, FieldReport{report_, path});
 }
 
+std::vector<match::RateLimit> Translator::rate_limits(
+    const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, const std::string& path) {
+  return translate(messages, FieldReport{report_, path});
+}
+
 std::shared_ptr<const stream::StaticMetadata> Translator::metadata(const core_v3::Metadata& message) {
   return translate(message);
 }
 
 stream::Value Translator::value(const google::protobuf::Struct& message, Arena& arena) {
   return to_value(message, arena);
+}
+
+runtime::Fraction Translator::fraction(const envoy::type::v3::FractionalPercent& message) {
+  return to_fraction(message);
 }
 
 runtime::RuntimeFraction Translator::runtime_fraction(const core_v3::RuntimeFractionalPercent& message) {

@@ -33,8 +33,12 @@ class Translator final : public filter::ConfigTranslator {
                                                   filter::MatcherActions& actions,
                                                   const filter::MatcherOptions& options,
                                                   const std::string& path) override;
+  std::vector<match::RateLimit> rate_limits(
+      const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages,
+      const std::string& path) override;
   std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
   stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
+  runtime::Fraction fraction(const envoy::type::v3::FractionalPercent& message) override;
   runtime::RuntimeFraction runtime_fraction(const envoy::config::core::v3::RuntimeFractionalPercent& message) override;
   runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) override;
   runtime::RuntimeDouble runtime_double(const envoy::config::core::v3::RuntimeDouble& message) override;

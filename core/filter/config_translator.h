@@ -7,11 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "core/base/message_path.h"
 #include "core/match/header_matcher.h"
 #include "core/match/matcher_tree.h"
 #include "core/match/path_template.h"
 #include "core/match/query_parameter_matcher.h"
+#include "core/match/rate_limits.h"
 #include "core/match/stream_matchers.h"
 #include "core/match/string_matcher.h"
 #include "core/match/value_matcher.h"
@@ -22,6 +26,8 @@ namespace google::protobuf {
 class Any;
 class Message;
 class Struct;
+template <typename Element>
+class RepeatedPtrField;
 }  // namespace google::protobuf
 namespace envoy::config::core::v3 {
 class CidrRange;
@@ -36,6 +42,7 @@ class TypedExtensionConfig;
 namespace envoy::config::route::v3 {
 class HeaderMatcher;
 class QueryParameterMatcher;
+class RateLimit;
 }  // namespace envoy::config::route::v3
 namespace envoy::type::matcher::v3 {
 class FilterStateMatcher;
@@ -44,6 +51,9 @@ class PathMatcher;
 class StringMatcher;
 class ValueMatcher;
 }  // namespace envoy::type::matcher::v3
+namespace envoy::type::v3 {
+class FractionalPercent;
+}
 
 namespace weir::filter {
 
@@ -90,11 +100,17 @@ class ConfigTranslator {
                                                           MatcherActions& actions, const MatcherOptions& options,
                                                           const std::string& path) = 0;
 
+  // `path`: of the list.
+  virtual std::vector<match::RateLimit> rate_limits(
+      const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages,
+      const std::string& path) = 0;
+
   // Null also if there is nothing in it.
   virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;
   // The struct as a value, all of it in the arena.
   virtual stream::Value value(const google::protobuf::Struct& message, Arena& arena) = 0;
 
+  virtual runtime::Fraction fraction(const envoy::type::v3::FractionalPercent& message) = 0;
   virtual runtime::RuntimeFraction runtime_fraction(
       const envoy::config::core::v3::RuntimeFractionalPercent& message) = 0;
   virtual runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) = 0;
@@ -102,5 +118,19 @@ class ConfigTranslator {
   virtual runtime::RuntimeDouble runtime_percent(const envoy::config::core::v3::RuntimePercent& message) = 0;
   virtual runtime::RuntimeUnsigned runtime_unsigned(const envoy::config::core::v3::RuntimeUInt32& message) = 0;
 };
+
+// Every message of a list by one of these functions; `path`: of the list. Those with faults are left out.
+template <class T, class Messages, class Message>
+std::vector<T> translate_all(ConfigTranslator& translator,
+                             std::optional<T> (ConfigTranslator::*translate)(const Message&, const std::string&),
+                             const Messages& messages, const std::string& path) {
+  std::vector<T> all;
+  for (int i = 0; i < messages.size(); ++i) {
+    std::string item = path;
+    append_path_item(item, static_cast<size_t>(i));
+    if (auto one = (translator.*translate)(messages.Get(i), item)) all.push_back(std::move(*one));
+  }
+  return all;
+}
 
 }  // namespace weir::filter

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/message_path.h"
 #include "core/base/status.h"
 #include "core/event/slot.h"
 #include "core/filter/http_filter.h"
@@ -72,6 +73,10 @@ class RouteProvider {
   virtual ~RouteProvider() = default;
   // `config`: an envoy.config.route.v3.RouteConfiguration. Errors go to the scope's report.
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
+  // Shows the lb::HostSet of a cluster; nothing while there is no such cluster.
+  virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
+  // The name of the cluster that this proxy is of: node.cluster.
+  virtual std::string_view local_cluster() const { return {}; }
 };
 
 // [main] Errors of a plugin are reported with the field's path below the plugin's own message:
@@ -111,6 +116,18 @@ class FactoryScope {
   FactoryScope below(std::string_view field) const {
     FactoryScope scope = *this;
     scope.path_ = at(field);
+    return scope;
+  }
+
+  // The same for an entry of a map, or of a list.
+  FactoryScope below(std::string_view field, std::string_view key) const {
+    FactoryScope scope = below(field);
+    append_path_name(scope.path_, key);
+    return scope;
+  }
+  FactoryScope below(std::string_view field, int index) const {
+    FactoryScope scope = below(field);
+    append_path_item(scope.path_, static_cast<size_t>(index));
     return scope;
   }
 

@@ -41,6 +41,8 @@ class StreamHost {
   // all levels.
   virtual const void* route_config(uint32_t /*filter_id*/) const { return nullptr; }
   virtual RouteLevels route_configs(uint32_t /*filter_id*/) const { return {}; }
+  // The cluster that the route leads to, as it is now; empty: to none. Valid as long as the stream and its headers.
+  virtual std::string_view route_cluster() const { return {}; }
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 

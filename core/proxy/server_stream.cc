@@ -407,6 +407,11 @@ filter::RouteLevels ServerStream::route_configs(uint32_t filter_id) const {
   return entry != nullptr ? entry->levels() : filter::RouteLevels{};
 }
 
+std::string_view ServerStream::route_cluster() const {
+  if (selection_.route == nullptr || selection_.route->action() != route::ActionKind::kForward) return {};
+  return selection_.cluster(stream_.request_headers()).name;
+}
+
 void ServerStream::on_request_flow(bool blocked) {
   (blocked ? config_.stats->flow_paused_reading : config_.stats->flow_resumed_reading).inc();
   connection_.pause_request(blocked);

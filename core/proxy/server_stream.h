@@ -75,6 +75,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool asked_for_head_only() const override { return is_head_; }
   const void* route_config(uint32_t filter_id) const override;
   filter::RouteLevels route_configs(uint32_t filter_id) const override;
+  std::string_view route_cluster() const override;
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

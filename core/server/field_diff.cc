@@ -136,7 +136,7 @@ class Walk {
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor& field = *type->field(i);
       const size_t size = path_.size();
-      config::append_path_name(path_, field.name());
+      append_path_name(path_, field.name());
       if (field.is_map()) {
         map(before, after, field);
       } else if (field.is_repeated()) {
@@ -222,7 +222,7 @@ class Walk {
     for (int i = 0; i < from.FieldSize(*after.real, &field); ++i) keys[key_of(after, i)].after = i;
     for (const auto& [key, sides] : keys) {
       const size_t size = path_.size();
-      config::append_path_name(path_, key);
+      append_path_name(path_, key);
       auto text = [&](Pair of, int i) {
         if (i < 0) return std::string();
         const Message& entry = find_shown(of, field, *key_field, key);
@@ -311,7 +311,7 @@ class Walk {
   }
   void pair(Pair before, Pair after, const FieldDescriptor& field, int was, int is) {
     const size_t size = path_.size();
-    config::append_path_item(path_, static_cast<size_t>(is >= 0 ? is : was));
+    append_path_item(path_, static_cast<size_t>(is >= 0 ? is : was));
     if (was >= 0 && is >= 0) {
       messages(item(before, field, was), item(after, field, is));
     } else {

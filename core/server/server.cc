@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "core/filter/server_health.h"
 #include "core/server/admin_facts.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -72,6 +73,7 @@ int Server::start() {
   stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
+  tell_health();
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
@@ -266,6 +268,7 @@ void Server::begin_shutdown() {
     return;
   }
   state_ = State::kDraining;
+  tell_health();
   live_.set(0);
   Shutdown::Plan plan;
   plan.delay = std::chrono::seconds(options_.shutdown_delay_seconds);
@@ -298,6 +301,13 @@ void Server::drain_listeners(bool graceful, bool keep_accepting) {
 }
 
 void Server::quit() { lane().stop(); }
+
+void Server::set_failed_health(bool failed) {
+  failed_health_ = failed;
+  tell_health();
+}
+
+void Server::tell_health() { filter::ServerHealth::set_failing(failed_health_ || state_ == State::kDraining); }
 
 void Server::refresh_stats() {
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());

@@ -84,7 +84,7 @@ class Server {
   void reopen_logs();
   // Brings gauges up to date that follow something else.
   void refresh_stats();
-  void set_failed_health(bool failed) { failed_health_ = failed; }
+  void set_failed_health(bool failed);
   bool failed_health() const { return failed_health_; }
 
  private:
@@ -95,6 +95,8 @@ class Server {
   void on_files_changed();
   // What came of an attempt to change what is in force: counted, logged and remembered.
   void note(const Update& update, const char* what);
+  // For filters that answer health checks.
+  void tell_health();
   // What was found in a configuration while it serves, a line of the log each.
   void tell(const config::Diagnostics& diagnostics) const;
   void on_signal(int signal);

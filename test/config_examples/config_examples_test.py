@@ -88,6 +88,14 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual([coding("/", "br", content_type="image/png"), coding("/", "br", size=100), coding("/downloads/x", "br")],
                          [None, None, None])
 
+    def test_guarded_api(self) -> None:
+        self.start("guarded-api", upstreams=1)
+        self.assertEqual(fetch(self.port, "/healthz").status, 200)
+        self.assertEqual([fetch(self.port, path).status for path in ("/", "/admin", "/x/../admin")], [200, 403, 403])
+        self.assertEqual(fetch(self.port, "/", "POST", body=b"x").status, 403)
+        self.assertEqual([fetch(self.port, "/search?q=x").status for _ in range(7)], [200] * 5 + [429] * 2)
+        self.assertEqual(fetch(self.port, "/").status, 200)
+
     def test_cross_origin(self) -> None:
         self.start("cross-origin", upstreams=1)
 

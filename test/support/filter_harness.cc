@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "core/filter/registry.h"
+#include "core/filter/route_rate_limits.h"
+#include "core/stream/metadata.h"
 #include "test/support/descriptor.h"
 #include "test/support/seed.h"
 
@@ -99,6 +101,21 @@ FilterHarness::~FilterHarness() {
 
 void FilterHarness::set_route_config(const std::string& filter_name, std::shared_ptr<const void> config) {
   route_configs_[filter::Registry::intern_filter_name(filter_name)].push_back(std::move(config));
+}
+
+void FilterHarness::set_route_rate_limits(std::shared_ptr<const match::RouteRateLimits> limits) {
+  route_configs_[filter::kRouteRateLimits].push_back(std::move(limits));
+}
+
+void FilterHarness::set_connection(stream::ConnectionInfo* connection) {
+  connection_ = connection;
+  stream_->info().connection = connection;
+}
+
+std::string FilterHarness::metadata_now() const {
+  std::string text;
+  if (stream_->info().metadata != nullptr) stream::append_json(stream_->info().metadata->root(), text);
+  return text;
 }
 
 const void* FilterHarness::route_config(uint32_t filter_id) const {
@@ -220,6 +237,8 @@ void FilterHarness::finish() {
   completed_ = true;
   stream_->complete();
   details_ = std::string(stream_->info().details);
+  metadata_ = metadata_now();
+  flags_ = stream_->info().flags;
 }
 
 void FilterHarness::send_informational(http::HeaderMap& headers) {

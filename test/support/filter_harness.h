@@ -23,6 +23,7 @@
 
 #include "core/filter/chain_config.h"
 #include "core/filter/stream.h"
+#include "core/match/rate_limits.h"
 #include "test/support/chaos_filter.h"
 #include "test/support/test_lane.h"
 
@@ -60,6 +61,13 @@ class FilterHarness final : private filter::StreamHost {
   // level.
   void set_route_config(const std::string& filter_name, std::shared_ptr<const void> config);
 
+  // The rate_limits of a level of the route configuration, as set_route_config() adds levels.
+  void set_route_rate_limits(std::shared_ptr<const match::RouteRateLimits> limits);
+  // Where the route leads.
+  void set_route_cluster(std::string name) { route_cluster_ = std::move(name); }
+  // The connection of the stream, which must outlive it. Without a call there is none.
+  void set_connection(stream::ConnectionInfo* connection);
+
   // --- The client ---
   void send_headers(const Headers& headers, bool end = false);
   void send_data(std::string_view data, bool end = false);
@@ -91,6 +99,9 @@ class FilterHarness final : private filter::StreamHost {
   bool completed() const { return completed_; }
   size_t unsent() const { return client_.size() + upstream_.size(); }
   std::string_view details() const { return details_; }
+  // The dynamic metadata as JSON; empty: nobody set any.
+  std::string metadata() const { return stream_ != nullptr ? metadata_now() : metadata_; }
+  stream::ResponseFlags flags() const { return stream_ != nullptr ? stream_->info().flags : flags_; }
   filter::Stream& stream() { return *stream_; }
   TestLane& lane() { return lane_; }
   // Calls made out of order by the chain at either end.
@@ -116,8 +127,11 @@ class FilterHarness final : private filter::StreamHost {
     if (!condition) violations_.emplace_back(what);
   }
   void finish();
+  std::string metadata_now() const;
 
   // filter::StreamHost
+  stream::ConnectionInfo* connection_info() override { return connection_; }
+  std::string_view route_cluster() const override { return route_cluster_; }
   void send_informational(http::HeaderMap& headers) override;
   void send_headers(http::HeaderMap& headers, bool end) override;
   void send_data(Slices& data, bool end) override;
@@ -141,6 +155,10 @@ class FilterHarness final : private filter::StreamHost {
   std::vector<int> informational_;
   std::vector<std::string> violations_;
   std::string details_;
+  std::string metadata_;
+  stream::ResponseFlags flags_;
+  std::string route_cluster_;
+  stream::ConnectionInfo* connection_ = nullptr;
   bool early_responses_ = false;
   bool aborted_ = false;
   bool completed_ = false;

@@ -15,6 +15,7 @@
 
 namespace weir::test {
 
+// Clusters are called a, b, ...: their host sets have the slots 0, 1, ...
 class PluginScope final : private filter::ConfigReport, private filter::RouteProvider {
  public:
   PluginScope() : scope_(registry(), store_, *this, *this, "") { scope_.set_stat_prefix("test."); }
@@ -44,6 +45,10 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   size_t errors() const override { return errors_.size(); }
   filter::ConfigTranslator& translator() override { return translator_; }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  event::SlotId host_set(std::string_view cluster) override {
+    return {event::SlotKind::kHostSet, static_cast<uint32_t>(cluster.front() - 'a')};
+  }
+  std::string_view local_cluster() const override { return "the-edge"; }
 
   stats::Store store_;
   std::vector<std::string> errors_;

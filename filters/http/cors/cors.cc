@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "core/http/vary.h"
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
-#include "filters/http/common/messages/messages.h"
 
 namespace weir::filters::cors {
 
@@ -107,8 +107,8 @@ struct RouteConfigOf : RouteSettings {
   static Result<std::shared_ptr<const RouteConfigOf>> from_proto(const pb::CorsPolicy& proto,
                                                                  filter::FactoryScope& scope) {
     auto config = std::make_shared<RouteConfigOf>();
-    config->origins =
-        common::read_string_matchers(proto.allow_origin_string_match(), scope, "allow_origin_string_match");
+    config->origins = filter::translate_all(scope.translator(), &filter::ConfigTranslator::string_matcher,
+                                            proto.allow_origin_string_match(), scope.at("allow_origin_string_match"));
     config->any_origin = allowed(*config, "*");  // as published: whatever matches "*" means all
     config->allow_methods = read_value(proto.allow_methods(), scope, "allow_methods");
     config->allow_headers = read_value(proto.allow_headers(), scope, "allow_headers");
@@ -119,8 +119,8 @@ struct RouteConfigOf : RouteSettings {
     config->forward_unmatched_preflights =
         !proto.has_forward_not_matching_preflights() || proto.forward_not_matching_preflights().value();
     config->enabled.default_value = {100, 100};
-    if (proto.has_filter_enabled()) config->enabled = common::read_fraction(proto.filter_enabled());
-    if (proto.has_shadow_enabled()) config->shadow = common::read_fraction(proto.shadow_enabled());
+    if (proto.has_filter_enabled()) config->enabled = scope.translator().runtime_fraction(proto.filter_enabled());
+    if (proto.has_shadow_enabled()) config->shadow = scope.translator().runtime_fraction(proto.shadow_enabled());
     return std::shared_ptr<const RouteConfigOf>(std::move(config));
   }
 };

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "envoy/extensions/filters/http/csrf/v3/csrf.pb.h"
-#include "filters/http/common/messages/messages.h"
 
 namespace weir::filters::csrf {
 
@@ -61,9 +61,11 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
 namespace {
 
 void read_policy(const pb::CsrfPolicy& proto, filter::FactoryScope& scope, Policy& policy) {
-  policy.enabled = common::read_fraction(proto.filter_enabled());
-  if (proto.has_shadow_enabled()) policy.shadow = common::read_fraction(proto.shadow_enabled());
-  policy.additional_origins = common::read_string_matchers(proto.additional_origins(), scope, "additional_origins");
+  filter::ConfigTranslator& translator = scope.translator();
+  policy.enabled = translator.runtime_fraction(proto.filter_enabled());
+  if (proto.has_shadow_enabled()) policy.shadow = translator.runtime_fraction(proto.shadow_enabled());
+  policy.additional_origins = filter::translate_all(translator, &filter::ConfigTranslator::string_matcher,
+                                                    proto.additional_origins(), scope.at("additional_origins"));
 }
 
 struct Config : Settings {

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
-#include "filters/http/common/messages/messages.h"
 
 namespace weir::filters::fault {
 
@@ -180,15 +180,16 @@ runtime::Key key_of(const std::string& configured, std::string_view usual) {
   return runtime::Key(configured.empty() ? usual : std::string_view(configured));
 }
 
-Chance read_chance(const envoy::type::v3::FractionalPercent& proto, bool by_header, runtime::Key key) {
-  return {{common::read_fraction(proto), key}, by_header};
+Chance read_chance(const envoy::type::v3::FractionalPercent& proto, bool by_header, runtime::Key key,
+                   filter::FactoryScope& scope) {
+  return {{scope.translator().fraction(proto), key}, by_header};
 }
 
 void read_policy(const pb::HTTPFault& proto, filter::FactoryScope& scope, Policy& policy) {
   if (proto.has_delay()) {
     const common_pb::FaultDelay& delay = proto.delay();
     policy.delay = read_chance(delay.percentage(), delay.has_header_delay(),
-                               key_of(proto.delay_percent_runtime(), "fault.http.delay.fixed_delay_percent"));
+                               key_of(proto.delay_percent_runtime(), "fault.http.delay.fixed_delay_percent"), scope);
     int64_t ms = std::clamp<int64_t>(delay.fixed_delay().seconds(), 0, UINT32_MAX) * 1000 +
                  delay.fixed_delay().nanos() / 1'000'000;
     policy.delay_ms = {static_cast<uint32_t>(std::clamp<int64_t>(ms, 0, UINT32_MAX)),
@@ -197,7 +198,7 @@ void read_policy(const pb::HTTPFault& proto, filter::FactoryScope& scope, Policy
   if (proto.has_abort()) {
     const pb::FaultAbort& abort = proto.abort();
     policy.abort = read_chance(abort.percentage(), abort.has_header_abort(),
-                               key_of(proto.abort_percent_runtime(), "fault.http.abort.abort_percent"));
+                               key_of(proto.abort_percent_runtime(), "fault.http.abort.abort_percent"), scope);
     policy.is_grpc = abort.error_type_case() == pb::FaultAbort::kGrpcStatus;
     policy.http_status = {abort.http_status(),
                           key_of(proto.abort_http_status_runtime(), "fault.http.abort.http_status")};
@@ -206,15 +207,13 @@ void read_policy(const pb::HTTPFault& proto, filter::FactoryScope& scope, Policy
   }
   if (proto.has_response_rate_limit()) {
     const common_pb::FaultRateLimit& limit = proto.response_rate_limit();
-    policy.rate_limit =
-        read_chance(limit.percentage(), limit.has_header_limit(),
-                    key_of(proto.response_rate_limit_percent_runtime(), "fault.http.rate_limit.response_percent"));
+    policy.rate_limit = read_chance(
+        limit.percentage(), limit.has_header_limit(),
+        key_of(proto.response_rate_limit_percent_runtime(), "fault.http.rate_limit.response_percent"), scope);
     policy.limit_kbps = limit.fixed_limit().limit_kbps();
   }
-  for (int i = 0; i < proto.headers_size(); ++i) {
-    auto matcher = common::read_header_matcher(proto.headers(i), scope, "headers[" + std::to_string(i) + "]");
-    if (matcher) policy.headers.push_back(std::move(*matcher));
-  }
+  policy.headers = filter::translate_all(scope.translator(), &filter::ConfigTranslator::header_matcher, proto.headers(),
+                                         scope.at("headers"));
   policy.downstream_nodes.assign(proto.downstream_nodes().begin(), proto.downstream_nodes().end());
   if (proto.has_max_active_faults()) policy.max_active.default_value = proto.max_active_faults().value();
   policy.max_active.key = key_of(proto.max_active_faults_runtime(), "fault.http.max_active_faults");

@@ -1,78 +1,35 @@
 #include "filters/http/header_mutation/header_mutation.h"
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
-#include "core/http/chars.h"
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
-#include "filters/http/common/messages/messages.h"
 
 namespace weir::filters::header_mutation {
 namespace pb = envoy::extensions::filters::http::header_mutation::v3;
 namespace {
 
 using MutationList = google::protobuf::RepeatedPtrField<envoy::config::common::mutation_rules::v3::HeaderMutation>;
-using Option = envoy::config::core::v3::HeaderValueOption;
-
-// Where formatted values are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer formatted_value;
-
-Mutation::Kind kind_of(const Option& option) {
-  using enum Mutation::Kind;
-  if (option.has_append())
-    return option.append().value() ? kAppendIfExistsOrAdd : kOverwriteIfExistsOrAdd;  // deprecated
-  switch (option.append_action()) {
-    case Option::ADD_IF_ABSENT:
-      return kAddIfAbsent;
-    case Option::OVERWRITE_IF_EXISTS_OR_ADD:
-      return kOverwriteIfExistsOrAdd;
-    case Option::OVERWRITE_IF_EXISTS:
-      return kOverwriteIfExists;
-    default:
-      return kAppendIfExistsOrAdd;
-  }
-}
-
-void read_name(std::string_view text, filter::FactoryScope& scope, std::string_view field, Mutation& mutation) {
-  if (text.empty() || text.front() == ':' || !http::is_token(text)) {
-    scope.error(field, "\"" + std::string(text) + "\" is not the name of a header that may be changed");
-    return;
-  }
-  mutation.name = http::HeaderName(text);
-}
 
 std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& scope, std::string_view field) {
   std::vector<Mutation> mutations;
   for (int i = 0; i < list.size(); ++i) {
-    auto here = scope.below(std::string(field) + "[" + std::to_string(i) + "]");
+    auto here = scope.below(field, i);
     const auto& proto = list[i];
-    Mutation mutation;
+    Mutation& mutation = mutations.emplace_back();
     if (!proto.remove().empty()) {
-      read_name(proto.remove(), here, "remove", mutation);
+      mutation.name = common::read_header_name(proto.remove(), here, "remove");
     } else if (proto.has_remove_on_match()) {
       mutation.kind = Mutation::Kind::kRemoveMatching;
-      auto matcher =
-          common::read_string_matcher(proto.remove_on_match().key_matcher(), here, "remove_on_match.key_matcher");
+      auto matcher = here.translator().string_matcher(proto.remove_on_match().key_matcher(),
+                                                      here.at("remove_on_match.key_matcher"));
       if (matcher) mutation.matcher = std::make_unique<const match::StringMatcher>(std::move(*matcher));
     } else if (proto.has_append()) {
-      const Option& option = proto.append();
-      mutation.kind = kind_of(option);
-      mutation.keep_empty_value = option.keep_empty_value();
-      read_name(option.header().key(), here, "append.header.key", mutation);
-      std::string value = option.header().value().empty() ? option.header().raw_value() : option.header().value();
-      if (!http::all_chars(value, http::kFieldChar))
-        here.error("append.header.value", "has a control character, which no header value may have");
-      auto format = stream::Format::compile(value, {.omit_empty = true, .for_headers = true});
-      if (!format.ok()) {
-        here.error("append.header.value", message_of(format.status()));
-      } else if (format->constant()) {
-        format->append({.info = stream::StreamInfo{}}, mutation.constant);
-      } else {
-        mutation.format = std::make_unique<const stream::Format>(std::move(*format));
-      }
+      mutation.kind = Mutation::Kind::kAppend;
+      mutation.value = common::HeaderValue::read(proto.append(), here.below("append"));
     } else {
       here.error("", "one of remove, append, remove_on_match must be set");
     }
-    mutations.push_back(std::move(mutation));
   }
   return mutations;
 }
@@ -190,23 +147,7 @@ void apply(const std::vector<Mutation>& mutations, http::HeaderMap& headers, con
       });
       continue;
     }
-    // Asked before formatting: it saves the work.
-    if (mutation.kind == kAddIfAbsent && headers.contains(mutation.name)) continue;
-    if (mutation.kind == kOverwriteIfExists && !headers.contains(mutation.name)) continue;
-    std::string_view value = mutation.constant;
-    if (mutation.format != nullptr) {
-      formatted_value.clear();
-      mutation.format->append(subject, formatted_value);
-      // What a peer put into a field must not become a header of its own.
-      if (!http::all_chars(formatted_value, http::kFieldChar)) continue;
-      value = arena.copy_or_empty(formatted_value);
-    }
-    if (value.empty() && !mutation.keep_empty_value) continue;
-    if (mutation.kind == kOverwriteIfExistsOrAdd || mutation.kind == kOverwriteIfExists) {
-      headers.set(mutation.name, value);
-    } else {
-      headers.add(mutation.name, value);
-    }
+    mutation.value.apply(headers, subject, arena);
   }
 }
 

@@ -9,27 +9,18 @@
 
 #include "core/filter/http_filter.h"
 #include "core/match/string_matcher.h"
-#include "core/stream/formatter.h"
+#include "filters/http/common/header_values/header_values.h"
 #include "filters/http/header_mutation/query_mutations.h"
 
 namespace weir::filters::header_mutation {
 
 // One step. [immutable]
 struct Mutation {
-  enum class Kind : uint8_t {
-    kRemove,
-    kRemoveMatching,
-    kAppendIfExistsOrAdd,
-    kAddIfAbsent,
-    kOverwriteIfExistsOrAdd,
-    kOverwriteIfExists
-  };
+  enum class Kind : uint8_t { kRemove, kRemoveMatching, kAppend };
   Kind kind = Kind::kRemove;
-  http::HeaderName name;
-  bool keep_empty_value = false;
-  std::string constant;  // if there is no format
-  std::unique_ptr<const stream::Format> format;
-  std::unique_ptr<const match::StringMatcher> matcher;  // kRemoveMatching: of names
+  http::HeaderName name = {};                                // kRemove
+  std::unique_ptr<const match::StringMatcher> matcher = {};  // kRemoveMatching: of names
+  common::HeaderValue value = {};                            // kAppend
 };
 
 // Of the filter, or of a level of the route configuration. [immutable]

@@ -158,8 +158,8 @@ TEST(Cors, FaultsOfConfiguration) {
                 "allow_origin_string_match { safe_regex { regex: \"(\" } }"));
   ASSERT_EQ(plugins.error_texts().size(), 3u);
   EXPECT_EQ(plugins.error_texts()[0],
-            "allow_origin_string_match[0]: one of exact, prefix, suffix, contains, safe_regex must be set");
-  EXPECT_EQ(plugins.error_texts()[1].find("allow_origin_string_match[1]: "), 0u);
+            "allow_origin_string_match[0]: needs one of exact, prefix, suffix, contains and safe_regex");
+  EXPECT_EQ(plugins.error_texts()[1].find("allow_origin_string_match[1].safe_regex: "), 0u);
   EXPECT_EQ(plugins.error_texts()[2], "allow_methods: has a control character, which no header value may have");
 }
 

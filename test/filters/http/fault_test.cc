@@ -313,7 +313,7 @@ TEST(Fault, FaultsOfConfiguration) {
   ASSERT_EQ(plugins.error_texts().size(), 2u);
   EXPECT_NE(plugins.error_texts()[0].find("upstream_cluster"), std::string::npos);
   EXPECT_EQ(plugins.error_texts()[1],
-            "headers[0].string_match: one of exact, prefix, suffix, contains, safe_regex must be set");
+            "headers[0].string_match: needs one of exact, prefix, suffix, contains and safe_regex");
   ASSERT_EQ(plugins.warning_texts().size(), 1u);
   EXPECT_NE(plugins.warning_texts()[0].find("disable_downstream_cluster_stats"), std::string::npos);
 }

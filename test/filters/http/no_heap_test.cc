@@ -1,4 +1,5 @@
 // What filters cost streams that they leave as they are, or only mark: no heap.
+#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -11,6 +12,10 @@
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/http/csrf/v3/csrf.pb.h"
 #include "envoy/extensions/filters/http/decompressor/v3/decompressor.pb.h"
+#include "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
+#include "envoy/extensions/filters/http/set_metadata/v3/set_metadata.pb.h"
 #include "test/support/descriptor.h"
 #include "test/support/filter_harness.h"
 #include "test/support/plugin_scope.h"
@@ -111,6 +116,43 @@ TEST(NoHeap, ForWhatIsOnlyLookedAt) {
   accepting.back().second = "gzip";
   EXPECT_EQ(heap_calls(chain, accepting, {{":status", "200"}, {"content-type", "image/png"}}, policy), 0u);
   EXPECT_EQ(heap_calls(chain, accepting, {{":status", "200"}, {"cache-control", "no-transform"}}), 0u);
+}
+
+template <class Proto>
+filter::HttpFilterEntry filter_of(PluginScope& plugins, const std::string& text) {
+  Proto proto;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
+  return plugins.http_filter(proto);
+}
+
+TEST(NoHeap, ForDecisionsAndMetadata) {
+  namespace filters = envoy::extensions::filters::http;
+  PluginScope plugins;
+  const std::vector<filter::HttpFilterEntry> chain = {
+      filter_of<filters::header_to_metadata::v3::Config>(
+          plugins,
+          "request_rules { header: 'origin' on_header_present { metadata_namespace: 'ns' key: 'o' } } "
+          "request_rules { header: 'x' on_header_missing { metadata_namespace: 'ns' key: 'x' value: '1' type: NUMBER } }"),
+      filter_of<filters::set_metadata::v3::Config>(
+          plugins,
+          "metadata { metadata_namespace: 'ns' allow_overwrite: true value { fields { key: 'k' value { bool_value: true } } } }"),
+      filter_of<filters::rbac::v3::RBAC>(
+          plugins,
+          "rules { policies { key: 'p' value { permissions { and_rules { rules { url_path { path { prefix: '/' } } } rules { "
+          "header { name: 'origin' string_match { suffix: '.example' } } } } } principals { sourced_metadata { "
+          "metadata_matcher { filter: 'ns' path { key: 'x' } value { double_match { exact: 1 } } } } } } } }"),
+      filter_of<filters::local_ratelimit::v3::LocalRateLimit>(
+          plugins,
+          "stat_prefix: 'x' filter_enabled { default_value { numerator: 100 } } token_bucket { max_tokens: 9 fill_interval { "
+          "seconds: 1 } } enable_x_ratelimit_headers: DRAFT_VERSION_03 descriptors { entries { key: 'o' value: "
+          "'https://a.example' } token_bucket { max_tokens: 9 fill_interval { seconds: 1 } } } rate_limits { actions { "
+          "request_headers { header_name: 'origin' descriptor_key: 'o' } } }")};
+  ASSERT_TRUE(plugins.error_texts().empty()) << plugins.error_texts().front();
+  const Headers request = {{":method", "GET"}, {":authority", "a"}, {":path", "/"}, {"origin", "https://a.example"}};
+  heap_calls(chain, request, {{":status", "200"}});  // buffers that keep their room
+  EXPECT_EQ(heap_calls(chain, request, {{":status", "200"}}), 0u);
+  EXPECT_EQ(plugins.store().counter("x.http_local_rate_limit.ok").value(), 2u);
+  EXPECT_EQ(plugins.store().counter("test.rbac.allowed").value(), 2u);
 }
 
 }  // namespace

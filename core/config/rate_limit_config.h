@@ -1,0 +1,21 @@
+// From the API's RateLimit messages to what makes descriptors. [main]
+#pragma once
+
+#include <google/protobuf/repeated_field.h>
+
+#include <vector>
+
+#include "core/config/field_report.h"
+#include "core/match/rate_limits.h"
+
+namespace envoy::config::route::v3 {
+class RateLimit;
+}
+
+namespace weir::config {
+
+// `at`: of the list. Those with faults, which are reported, are left out.
+std::vector<match::RateLimit> translate(
+    const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages, const FieldReport& list);
+
+}  // namespace weir::config

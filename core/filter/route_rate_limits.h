@@ -1,0 +1,19 @@
+// The rate_limits of routes and virtual hosts, for the filters that count requests.
+#pragma once
+
+#include <cstdint>
+
+#include "core/filter/stream.h"
+#include "core/match/rate_limits.h"
+
+namespace weir::filter {
+
+// They travel with the per-route configurations of filters, under an id that no filter's name has.
+inline constexpr uint32_t kRouteRateLimits = UINT32_MAX;
+
+// From the least to the most specific level. Valid as long as the stream.
+inline RouteConfigs<match::RouteRateLimits> route_rate_limits(Stream& stream) {
+  return RouteConfigs<match::RouteRateLimits>(stream.host().route_configs(kRouteRateLimits));
+}
+
+}  // namespace weir::filter

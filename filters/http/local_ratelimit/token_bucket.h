@@ -1,0 +1,77 @@
+// Token buckets: full at first, so many tokens more at each end of an interval, up to a most. One word each, which any
+// number of lanes change without a lock.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "core/base/time.h"
+
+namespace weir::filters::local_ratelimit {
+
+// [immutable]
+struct BucketSpec {
+  uint32_t max_tokens = 0;
+  uint32_t tokens_per_fill = 1;
+  Duration fill_interval{};  // above zero
+
+  // Which of two is the stricter: tokens in the same time.
+  bool slower_than(const BucketSpec& other) const {
+    return static_cast<double>(tokens_per_fill) * static_cast<double>(other.fill_interval.count()) <
+           static_cast<double>(other.tokens_per_fill) * static_cast<double>(fill_interval.count());
+  }
+};
+
+// [any] Holds exactly: no two takers get one token.
+class TokenBucket {
+ public:
+  // A token, if there is one.
+  bool take(const BucketSpec& spec, MonoTime now) noexcept {
+    const uint32_t fills = fills_until(spec, now);
+    uint64_t seen = state_.load(std::memory_order_relaxed);
+    while (true) {
+      const uint64_t tokens = tokens_in(seen, spec, fills);
+      if (tokens == 0) return false;
+      // Somebody else may be ahead in time: then fills do not go back.
+      const uint32_t at = ahead(fills_of(seen), fills) ? fills_of(seen) : fills;
+      if (state_.compare_exchange_weak(seen, pack(at, spec.max_tokens - (tokens - 1)), std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+  }
+  uint32_t tokens(const BucketSpec& spec, MonoTime now) noexcept {
+    return static_cast<uint32_t>(tokens_in(state_.load(std::memory_order_relaxed), spec, fills_until(spec, now)));
+  }
+  // Until tokens come again.
+  Duration until_fill(const BucketSpec& spec, MonoTime now) noexcept {
+    return spec.fill_interval - (since_start(now) % spec.fill_interval);
+  }
+
+ private:
+  // Intervals count from the first use on. A lane may be a turn behind that.
+  Duration since_start(MonoTime now) noexcept {
+    const int64_t ticks = now.time_since_epoch().count();
+    int64_t start = kUnset;
+    if (start_.compare_exchange_strong(start, ticks, std::memory_order_relaxed)) start = ticks;
+    return Duration(std::max<int64_t>(ticks - start, 0));
+  }
+  // Wraps after a long life; differences stay right.
+  uint32_t fills_until(const BucketSpec& spec, MonoTime now) noexcept {
+    return static_cast<uint32_t>(since_start(now) / spec.fill_interval);
+  }
+  static uint64_t pack(uint32_t fills, uint64_t taken) { return uint64_t{fills} << 32 | taken; }
+  static uint32_t fills_of(uint64_t state) { return static_cast<uint32_t>(state >> 32); }
+  static bool ahead(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) > 0; }
+  static uint64_t tokens_in(uint64_t state, const BucketSpec& spec, uint32_t fills) {
+    const uint64_t left = spec.max_tokens - std::min<uint64_t>(state & UINT32_MAX, spec.max_tokens);
+    if (!ahead(fills, fills_of(state))) return left;
+    return std::min<uint64_t>(spec.max_tokens, left + uint64_t{fills - fills_of(state)} * spec.tokens_per_fill);
+  }
+
+  static constexpr int64_t kUnset = INT64_MIN;
+  std::atomic<int64_t> start_{kUnset};
+  std::atomic<uint64_t> state_{0};  // fills that were counted, and tokens that are missing then
+};
+
+}  // namespace weir::filters::local_ratelimit

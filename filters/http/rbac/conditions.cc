@@ -1,0 +1,77 @@
+#include "filters/http/rbac/conditions.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "core/stream/metadata.h"
+
+namespace weir::filters::rbac {
+namespace {
+
+// Any of a list "a,b,c".
+bool any_matches(std::string_view list, const match::StringMatcher& matcher) {
+  while (true) {
+    size_t comma = list.find(',');
+    if (matcher.matches(list.substr(0, comma))) return true;
+    if (comma == std::string_view::npos) return false;
+    list.remove_prefix(comma + 1);
+  }
+}
+
+struct Ask {
+  const match::Facts& facts;
+  const stream::StreamInfo& info = *facts.info;
+
+  bool operator()(const Condition::Always&) const { return true; }
+  bool operator()(const Condition::Every& every) const {
+    return std::all_of(every.of.begin(), every.of.end(), [&](const Condition& one) { return one.holds(facts); });
+  }
+  bool operator()(const Condition::Some& some) const {
+    return std::any_of(some.of.begin(), some.of.end(), [&](const Condition& one) { return one.holds(facts); });
+  }
+  bool operator()(const Condition::Not& none) const { return !none.of.front().holds(facts); }
+  bool operator()(const Condition::AddressIn& in) const {
+    using enum Condition::AddressIn::Of;
+    switch (in.which) {
+      case kDestination:
+        return in.ranges.contains(info.downstream_local);
+      case kRemote:
+        return in.ranges.contains(info.downstream_remote);
+      case kDirectRemote:
+        return in.ranges.contains(info.downstream_direct_remote);
+    }
+    return false;
+  }
+  bool operator()(const Condition::DestinationPortIn& in) const {
+    if (!info.downstream_local.is_ip()) return false;
+    int64_t port = info.downstream_local.port();
+    return port >= in.first && port < in.end;
+  }
+  bool operator()(const Condition::MetadataIs& is) const {
+    if (is.of_route) return is.value.matches(info.route_metadata);
+    return is.value.matches(info.metadata != nullptr ? &info.metadata->root() : nullptr);
+  }
+  bool operator()(const Condition::ServerName& server) const { return server.name.matches(info.requested_server_name); }
+  // As published: the URIs of the certificate, without any its DNS names, without those its subject.
+  bool operator()(const Condition::Authenticated& who) const {
+    const stream::TlsFacts* tls = info.connection != nullptr ? info.connection->tls : nullptr;
+    if (tls == nullptr || !tls->presented) return false;
+    if (!who.name) return true;
+    if (!tls->uri_sans.empty()) return any_matches(tls->uri_sans, *who.name);
+    if (!tls->dns_sans.empty()) return any_matches(tls->dns_sans, *who.name);
+    return who.name->matches(tls->subject);
+  }
+  bool operator()(const Condition::UrlTemplate& url) const {
+    std::string_view path = facts.request_headers->path();
+    return url.path.matches(path.substr(0, path.find_first_of("?#")));
+  }
+  bool operator()(const match::HeaderMatcher& header) const { return header.matches(*facts.request_headers); }
+  bool operator()(const match::PathMatcher& path) const { return path.matches(facts.request_headers->path()); }
+  bool operator()(const match::FilterStateMatcher& object) const { return object.matches(info); }
+};
+
+}  // namespace
+
+bool Condition::holds(const match::Facts& facts) const noexcept { return std::visit(Ask{facts}, what); }
+
+}  // namespace weir::filters::rbac

@@ -1,0 +1,69 @@
+#include "filters/http/set_metadata/set_metadata.h"
+
+#include "core/filter/config_translator.h"
+#include "core/filter/register.h"
+#include "core/filter/stream.h"
+#include "envoy/extensions/filters/http/set_metadata/v3/set_metadata.pb.h"
+
+// Deprecated fields are read on purpose: existing files have them.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace weir::filters::set_metadata {
+
+namespace pb = envoy::extensions::filters::http::set_metadata::v3;
+
+filter::Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool) {
+  stream::Metadata& metadata = stream.dynamic_metadata();
+  for (const Entry& entry : settings_.entries) {
+    if (!entry.allow_overwrite && metadata.find(entry.name_space) != nullptr) {
+      settings_.overwrite_denied.inc();
+    } else {
+      metadata.merge(entry.name_space, entry.value->root());
+    }
+  }
+  return filter::Action::kContinue;
+}
+
+// --- Configuration -------------------------------------------------------------------------------------------------
+
+namespace {
+
+Entry read_entry(const std::string& name_space, const google::protobuf::Struct& value, bool allow_overwrite,
+                 filter::FactoryScope& scope) {
+  ArenaPool pool;
+  Arena arena(pool);
+  return {name_space, std::make_shared<const stream::StaticMetadata>(scope.translator().value(value, arena)),
+          allow_overwrite};
+}
+
+struct Config : Settings {
+  static Result<std::shared_ptr<const Config>> from_proto(const pb::Config& proto, filter::FactoryScope& scope) {
+    auto config = std::make_shared<Config>();
+    if (proto.has_value()) {
+      if (proto.metadata_namespace().empty()) scope.error("metadata_namespace", "must not be empty");
+      config->entries.push_back(read_entry(proto.metadata_namespace(), proto.value(), true, scope));
+    } else if (!proto.metadata_namespace().empty()) {
+      scope.error("value", "is required with metadata_namespace");
+    }
+    for (const pb::Metadata& each : proto.metadata()) {
+      config->entries.push_back(read_entry(each.metadata_namespace(), each.value(), each.allow_overwrite(), scope));
+    }
+    config->overwrite_denied = scope.counter("set_metadata.overwrite_denied");
+    return std::shared_ptr<const Config>(std::move(config));
+  }
+};
+
+class Plugin final : public Filter {
+ public:
+  explicit Plugin(const Config& config) : Filter(config) {}
+};
+
+}  // namespace
+}  // namespace weir::filters::set_metadata
+
+namespace weir::plugins {
+void http_filter_set_metadata(filter::RegistryBuilder& registry) {
+  using namespace filters::set_metadata;
+  registry.add(filter::describe_http_filter<Config, Plugin>("envoy.filters.http.set_metadata"));
+}
+}  // namespace weir::plugins
