@@ -194,9 +194,10 @@ class Reader {
     return who;
   }
 
-  // The rules and the table of fields have reported it, if they were asked. Never to be taken for a condition.
+  // Never to be taken for a condition. The rules and the table of fields have said so, if they were asked; any error at
+  // all means that nothing of this is used.
   Condition::What not_understood(const std::string& at) {
-    scope_.report().error(at, "must hold a condition that weir knows");
+    if (scope_.report().errors() == 0) scope_.report().error(at, "must hold a condition that weir knows");
     return {};
   }
 
