@@ -38,9 +38,11 @@ constexpr stats::Definition kDefinitions[] = {
     {"no_cluster", Type::kCounter},
     {"rq_redirect", Type::kCounter},
     {"rq_direct_response", Type::kCounter},
+    {"downstream_cx_upgrades_total", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_cx_http1_active", Type::kGauge},
     {"downstream_rq_active", Type::kGauge},
+    {"downstream_cx_upgrades_active", Type::kGauge},
     {"downstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
     {"downstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
 };
@@ -81,10 +83,12 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &no_route,
                                   &no_cluster,
                                   &rq_redirect,
-                                  &rq_direct_response}) {
+                                  &rq_direct_response,
+                                  &cx_upgrades_total}) {
     *counter = group->counter(next++);
   }
-  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active}) *gauge = group->gauge(next++);
+  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active, &cx_upgrades_active})
+    *gauge = group->gauge(next++);
   for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 

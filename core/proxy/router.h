@@ -38,6 +38,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers; }
   const RetryState& retry_state() const { return retry_; }
+  // The request ends here, and the upstream gets the bytes of its tunnel alone.
+  bool speaks_raw() const { return raw_; }
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
@@ -63,11 +65,19 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Action redirect(std::string_view location, int status);
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
+  // All that the upstream needs to answer is there: the limits for that count from now on.
+  void await_response();
   // Puts what is known of the request on the attempt's connection.
   void send_request(Attempt& attempt);
   // Another attempt may follow one that has reached an upstream.
   bool may_repeat() const { return retry_.left() > 0 || idempotent_; }
   void keep_for_replay(const Slices& data);
+
+  // --- Tunnels ---
+  bool opens_tunnel(int status) const;
+  void begin_tunnel(Attempt& attempt);
+  void open_raw(Attempt& attempt);
+  void end_tunnel();
 
   // --- Attempts ---
   template <class Visit>
@@ -126,6 +136,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
 };
 
 }  // namespace weir::proxy
