@@ -14,6 +14,7 @@
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
 #include "core/filter/route_rate_limits.h"
+#include "core/http/chars.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -337,6 +338,7 @@ class RouteTranslator {
     if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
     if (message.has_path_rewrite_policy()) path_rewrite_policy(message.path_rewrite_policy().typed_config(), out);
     out.append_x_forwarded_host = message.append_x_forwarded_host();
+    upgrades(message, out);
 
     using Kind = route::HostRewriteSpec::Kind;
     switch (message.host_rewrite_specifier_case()) {
@@ -354,6 +356,27 @@ class RouteTranslator {
         break;
       default:
         break;
+    }
+  }
+
+  void upgrades(const route_v3::RouteAction& message, route::ForwardSpec& out) {
+    for (int i = 0; i < message.upgrade_configs_size(); ++i) {
+      const auto& from = message.upgrade_configs(i);
+      Step step(path_, "upgrade_configs", static_cast<size_t>(i));
+      for (const route::UpgradeSpec& other : out.upgrades) {
+        if (http::equals_ignoring_case(other.type, from.upgrade_type()))
+          path_.error_at("upgrade_type", "\"" + from.upgrade_type() + "\" is in the list already; keep one of them");
+      }
+      if (http::equals_ignoring_case(from.upgrade_type(), "h2c"))
+        path_.error_at("upgrade_type", "h2c is not supported by weir; such an offer is declined, as HTTP allows");
+      out.upgrades.push_back({from.upgrade_type(), !from.has_enabled() || from.enabled().value()});
+      if (!from.has_connect_config()) continue;
+      if (!http::equals_ignoring_case(from.upgrade_type(), "CONNECT")) {
+        path_.error_at("connect_config", "is for upgrade_type CONNECT alone; leave it out");
+        continue;
+      }
+      out.ends_connect = true;
+      out.ends_post = from.connect_config().allow_post();
     }
   }
 

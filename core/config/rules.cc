@@ -73,13 +73,21 @@ const RuleTable& rule_table() {
   return kTable;
 }
 
-std::vector<std::string> filter_names(const Message& manager) {
-  std::vector<std::string> names;
-  const FieldDescriptor* filters = manager.GetDescriptor()->FindFieldByName("http_filters");
-  for (int i = 0; i < manager.GetReflection()->FieldSize(manager, filters); ++i) {
-    const Message& filter = manager.GetReflection()->GetRepeatedMessage(manager, filters, i);
+void add_filter_names(const Message& owner, const char* field, std::vector<std::string>& names) {
+  const FieldDescriptor* filters = owner.GetDescriptor()->FindFieldByName(field);
+  for (int i = 0; i < owner.GetReflection()->FieldSize(owner, filters); ++i) {
+    const Message& filter = owner.GetReflection()->GetRepeatedMessage(owner, filters, i);
     names.push_back(filter.GetReflection()->GetString(filter, filter.GetDescriptor()->FindFieldByName("name")));
   }
+}
+
+// Of all chains of an HTTP connection manager.
+std::vector<std::string> filter_names(const Message& manager) {
+  std::vector<std::string> names;
+  add_filter_names(manager, "http_filters", names);
+  const FieldDescriptor* upgrades = manager.GetDescriptor()->FindFieldByName("upgrade_configs");
+  for (int i = 0; i < manager.GetReflection()->FieldSize(manager, upgrades); ++i)
+    add_filter_names(manager.GetReflection()->GetRepeatedMessage(manager, upgrades, i), "filters", names);
   return names;
 }
 

@@ -51,6 +51,7 @@ void Attempt::try_a_host() {
   cluster.begin_request(*pool_);
   router_.on_host_chosen(*pool_);
 
+  waiter_.want_unused(router_.speaks_raw());
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
     case ConnPool::Start::kReady:
@@ -99,7 +100,7 @@ void Attempt::end() {
   stream_ = nullptr;
   headers_sent_ = false;
   hedged_ = false;
-  try_until_ = idle_until_ = kNever;
+  end_watch();
   if (retry_share_) {
     retry_share_ = false;
     router_.cluster().retries.release();

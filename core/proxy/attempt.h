@@ -63,6 +63,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   // Bytes of the response have come.
   void touch();
   void response_began() { try_until_ = kNever; }
+  void end_watch() { try_until_ = idle_until_ = kNever; }
   // The earlier of the two; kNever: none.
   MonoTime deadline() const { return std::min(try_until_, idle_until_); }
   bool timed_out_idle(MonoTime at) const { return idle_until_ <= at; }

@@ -43,9 +43,11 @@ constexpr stats::Definition kDefinitions[] = {
     {"passthrough_internal_redirect_too_many_redirects", Type::kCounter},
     {"passthrough_internal_redirect_no_route", Type::kCounter},
     {"passthrough_internal_redirect_predicate", Type::kCounter},
+    {"downstream_cx_upgrades_total", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_cx_http1_active", Type::kGauge},
     {"downstream_rq_active", Type::kGauge},
+    {"downstream_cx_upgrades_active", Type::kGauge},
     {"downstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
     {"downstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
 };
@@ -91,10 +93,12 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &redirect_unsafe_scheme,
                                   &redirect_too_many,
                                   &redirect_no_route,
-                                  &redirect_predicate}) {
+                                  &redirect_predicate,
+                                  &cx_upgrades_total}) {
     *counter = group->counter(next++);
   }
-  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active}) *gauge = group->gauge(next++);
+  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active, &cx_upgrades_active})
+    *gauge = group->gauge(next++);
   for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 

@@ -28,8 +28,8 @@ struct ConnectionManagerStats {
       rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
       rq_rejected_underscore, flow_paused_reading, flow_resumed_reading;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
-      redirect_too_many, redirect_no_route, redirect_predicate;
-  stats::Gauge cx_active, cx_http1_active, rq_active;
+      redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
+  stats::Gauge cx_active, cx_http1_active, rq_active, cx_upgrades_active;
   stats::Histogram cx_length_ms, rq_time;
   stats::CodeCounters codes;
 };
@@ -37,10 +37,17 @@ struct ConnectionManagerStats {
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class UnderscoreAction : uint8_t { kAllow, kReject, kDrop };
 
+struct UpgradeConfig {
+  std::string type;  // as in `upgrade`; case is ignored. "CONNECT" for that method
+  bool enabled = true;
+  std::shared_ptr<const filter::HttpChainConfig> chain{};  // null: that of the connection manager
+};
+
 struct ConnectionManagerConfig {
   std::string stat_prefix;
   std::unique_ptr<const ConnectionManagerStats> stats;
   std::shared_ptr<const filter::HttpChainConfig> chain;
+  std::vector<UpgradeConfig> upgrades;  // those that are not listed are refused, unless the route allows them
   event::SlotId route_table;
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
   http::h1::Settings h1;

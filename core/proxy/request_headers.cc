@@ -105,6 +105,11 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
     headers.remove(HeaderId::kTe);
 }
 
+void set_upgrade(http::HeaderMap& headers, std::string_view protocol) {
+  headers.set(HeaderId::kConnection, "upgrade");
+  headers.set(HeaderId::kUpgrade, protocol);
+}
+
 bool is_h2c_offer(const http::HeaderMap& headers) {
   return http::equals_ignoring_case(headers.get(HeaderId::kUpgrade), "h2c");
 }

@@ -19,6 +19,9 @@ std::string_view number_text(uint64_t value, Arena& arena);
 // 7.6.1). `te: trailers` stays.
 void remove_hop_by_hop(http::HeaderMap& headers);
 
+// Behind remove_hop_by_hop(): says again that the message is about going on with `protocol` (RFC 9110 7.8).
+void set_upgrade(http::HeaderMap& headers, std::string_view protocol);
+
 // An offer to go on with HTTP/2, which is declined by ignoring it (RFC 9110 7.8): its fields are hop by hop.
 bool is_h2c_offer(const http::HeaderMap& headers);
 

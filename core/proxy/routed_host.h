@@ -43,6 +43,11 @@ class RoutedHost : public filter::StreamHost {
   virtual void restart(const route::Selection& selection, Slices& body, bool trailers) = 0;
   // Bytes moved: the idle timeout starts again.
   virtual void touch() = 0;
+  // The request is complete with its headers and asks for a tunnel (an upgrade that is allowed, CONNECT): what follows
+  // as its data is the tunnel's, and comes only when a response has opened it.
+  virtual bool asks_for_tunnel() const { return false; }
+  // Both directions of the tunnel have ended: the terminal filter needs no more.
+  virtual void on_tunnel_end() {}
 
  protected:
   ~RoutedHost() = default;

@@ -113,9 +113,15 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   prepare_headers(route, headers);
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
-  if (action.mirrors() != nullptr) [[unlikely]]
+  if (end) {
+    request_finished();
+  } else if (host_->asks_for_tunnel()) {
+    asks_tunnel_ = true;
+    await_response();
+  }
+  raw_ = action.ends_connect() && (headers.method() == "CONNECT" || (action.ends_post() && headers.method() == "POST"));
+  if (action.mirrors() != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
     start_mirrors(*action.mirrors(), end);
-  if (end) request_finished();
   first_.start();
   return Action::kContinue;
 }
@@ -157,6 +163,10 @@ void Router::start_mirrors(const route::Mirrors& policies, bool end) {
 
 void Router::request_finished() {
   request_end_ = true;
+  if (!tunnel_) await_response();
+}
+
+void Router::await_response() {
   host_->deadlines().set_in(DeadlineKind::kRoute, timeout_);
   for_each_attempt([this](Attempt& attempt) {
     if (attempt.stream() != nullptr) watch_attempt(attempt);
@@ -211,10 +221,18 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   });
   if (sending->headers_sent()) sending->stream()->send_data(data, end);
   data.clear();
+  if (tunnel_) [[unlikely]] {
+    host_->touch();
+    if (end && response_ended_ && !done_) end_tunnel();
+  }
   return Action::kContinue;
 }
 
-Action Router::on_request_trailers(filter::Stream&, http::HeaderMap& trailers) {
+Action Router::on_request_trailers(filter::Stream& stream, http::HeaderMap& trailers) {
+  if (raw_) {
+    Slices nothing;
+    return on_request_data(stream, nothing, true);
+  }
   has_trailers_ = true;
   request_finished();
   mirrors_.for_each([&](Mirror& mirror) { mirror.send_trailers(trailers); });
@@ -242,6 +260,10 @@ void Router::on_attempt_ready(Attempt& attempt) {
 }
 
 void Router::send_request(Attempt& attempt) {
+  if (raw_) [[unlikely]] {
+    open_raw(attempt);
+    return;
+  }
   http::HeaderMap& headers = stream_->request_headers();
   Arena& arena = stream_->arena();
   upstream::UpstreamStream& upstream = *attempt.stream();
@@ -280,7 +302,7 @@ void Router::send_request(Attempt& attempt) {
   }
   if (attempt.stream() != nullptr && has_trailers_) upstream.send_trailers(*stream_->request_trailers());
   stream_->request_flow().unblock(FlowReason::kUpstreamConnecting);
-  if (request_end_ && attempt.stream() != nullptr) watch_attempt(attempt);
+  if ((request_end_ || asks_tunnel_) && attempt.stream() != nullptr) watch_attempt(attempt);
 }
 
 void Router::on_request_flow(Attempt&, bool blocked) {
@@ -334,6 +356,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   for_each_attempt([&](Attempt& other) {
     if (&other != &attempt) other.abandon();
   });
+  if ((asks_tunnel_ || raw_) && opens_tunnel(status)) [[unlikely]]
+    begin_tunnel(attempt);
   if (attempt.deadline() != Attempt::kNever) {
     attempt.response_began();
     attempt.touch();
@@ -367,8 +391,14 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
     stream::StreamInfo& info = stream_->info();
     info.upstream.last_rx = stream_->lane().now();
     stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
-    done_ = true;
-    end_attempt(attempt);
+    if (tunnel_ && !request_end_) {
+      response_ended_ = true;
+    } else if (tunnel_) {
+      end_tunnel();
+    } else {
+      done_ = true;
+      end_attempt(attempt);
+    }
   } else if (attempt.deadline() != Attempt::kNever) {
     attempt.touch();
     update_try_deadline();
@@ -383,6 +413,39 @@ void Router::on_trailers(Attempt& attempt) {
   done_ = true;
   end_attempt(attempt);
   stream_->respond_trailers();
+}
+
+// --- Tunnels -------------------------------------------------------------------------------------------------------
+
+bool Router::opens_tunnel(int status) const {
+  return raw_ || status == 101 || (status / 100 == 2 && stream_->request_headers().method() == "CONNECT");
+}
+
+// The idle timeout of the stream, and the limits on its whole time, are all that is left of its deadlines.
+void Router::begin_tunnel(Attempt& attempt) {
+  tunnel_ = true;
+  host_->deadlines().clear(DeadlineKind::kRoute);
+  attempt.end_watch();
+  update_try_deadline();
+}
+
+// The connection is there, and that is the answer.
+void Router::open_raw(Attempt& attempt) {
+  replayable_ = false;
+  attempt.stream()->open_raw();
+  attempt.set_headers_sent();
+  upstream_info().first_tx = attempt.first_tx();
+  if (!body_.empty() || request_end_) attempt.stream()->send_data(body_, request_end_);
+  stream_->request_flow().unblock(FlowReason::kUpstreamConnecting);
+  if (attempt.stream() == nullptr) return;
+  begin_response(attempt).add(HeaderId::kStatus, "200");
+  on_headers(attempt, {}, false);
+}
+
+void Router::end_tunnel() {
+  done_ = true;
+  for_each_attempt([this](Attempt& attempt) { end_attempt(attempt); });
+  host_->on_tunnel_end();
 }
 
 void Router::on_flow(filter::FlowControl&, bool blocked) {

@@ -41,6 +41,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers; }
   const RetryState& retry_state() const { return retry_; }
+  // The request ends here, and the upstream gets the bytes of its tunnel alone.
+  bool speaks_raw() const { return raw_; }
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
@@ -73,6 +75,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
   void start_mirrors(const route::Mirrors& policies, bool end);
+  // All that the upstream needs to answer is there: the limits for that count from now on.
+  void await_response();
   // Puts what is known of the request on the attempt's connection.
   void send_request(Attempt& attempt);
   // Another attempt may follow one that has reached an upstream.
@@ -84,6 +88,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool follow_redirect(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
   std::optional<route::Selection> redirected(const route::InternalRedirectPolicy& policy,
                                              const http::HeaderMap& response);
+  // --- Tunnels ---
+  bool opens_tunnel(int status) const;
+  void begin_tunnel(Attempt& attempt);
+  void open_raw(Attempt& attempt);
+  void end_tunnel();
 
   // --- Attempts ---
   template <class Visit>
@@ -153,6 +162,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
   bool follows_redirects_ : 1 = false;
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
 };
 
 }  // namespace weir::proxy

@@ -194,7 +194,20 @@ bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
   if (codec_.encode_response_head(headers, end, out) != http::h1::EncodeError::kNone) return false;
   wire_bytes().add_sent_head(out.size() - before);
   connection().flush_later();
+  if (codec_.in_tunnel()) [[unlikely]]
+    begin_tunnel();
   return true;
+}
+
+// What came behind the request has waited for this.
+void ServerConnection::begin_tunnel() {
+  connection().unblock_read(net::ReadBlock::kHandler);
+  host_->deliver_again();
+}
+
+void ServerConnection::refuse_tunnel(bool always_close) {
+  tunnel_refused_ = true;
+  if (always_close || !host_->input().empty()) codec_.close_after_response();
 }
 
 void ServerConnection::write_informational(const http::HeaderMap& headers) {
@@ -211,6 +224,7 @@ bool ServerConnection::write_data(Slices& data, bool end) {
   if (codec_.encode_data(data, end, out) != http::h1::EncodeError::kNone) return false;
   wire_bytes().sent += out.size() - before;
   connection().flush_later();
+  if (end && codec_.in_tunnel()) connection().half_close();  // the other direction goes on
   return true;
 }
 
@@ -225,6 +239,7 @@ bool ServerConnection::write_trailers(const http::HeaderMap& trailers) {
 
 // Cut off without a final chunk or with fewer bytes than promised: the client sees an incomplete message.
 void ServerConnection::abort_response() {
+  const bool tunnel = stream_ != nullptr && stream_->in_tunnel();
   codec_.stop();
   bool until_close = false;
   if (stream_ != nullptr) {
@@ -236,6 +251,10 @@ void ServerConnection::abort_response() {
   }
   if (until_close) {  // an orderly end would say that this was all
     connection().reset();
+    return;
+  }
+  if (tunnel) {  // what came through it is the client's
+    close_connection();
     return;
   }
   connection().flush();
@@ -258,6 +277,10 @@ void ServerConnection::pause_request(bool paused) {
 // step; behind a long one it closes.
 void ServerConnection::stream_done() {
   bool short_rest = stream_->rest_of_request_is_short();
+  if (tunnel_refused_) [[unlikely]] {
+    tunnel_refused_ = false;
+    if (!host_->input().empty()) codec_.close_after_response();
+  }
   stream_->finish();
   release_stream();
   account_bytes();

@@ -42,6 +42,7 @@ class ServerConnection final : public filter::NetworkFilter,
   [[nodiscard]] bool write_data(Slices& data, bool end) override;
   [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
   void close_after_response() override { codec_.close_after_response(); }
+  void refuse_tunnel(bool always_close) override;
   void abort_response() override;
   void pause_request(bool paused) override;
   void stream_done() override;
@@ -61,6 +62,7 @@ class ServerConnection final : public filter::NetworkFilter,
   // The stream of a request whose head is not complete, to be answered or logged as it is.
   ServerStream& make_stream_of_unread_head();
   void begin_head();
+  void begin_tunnel();
   void release_stream();
   void finish_exchange();
   void await_request();
@@ -86,6 +88,7 @@ class ServerConnection final : public filter::NetworkFilter,
   bool yielded_ = false;      // paused until the next turn, so that other connections get theirs
   bool discarding_ = false;   // the rest of a request that was answered early is read and forgotten
   bool draining_ = false;
+  bool tunnel_refused_ = false;  // by the response under way
 };
 
 }  // namespace weir::proxy

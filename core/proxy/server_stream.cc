@@ -62,15 +62,21 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 
+  asks_tunnel_ = head.is_connect || (head.upgrade && !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
   if (!headers.contains(HeaderId::kScheme)) headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
+  const bool upgrade = asks_tunnel_ && !head.is_connect;
+  const std::string_view protocol = upgrade ? headers.get(HeaderId::kUpgrade) : std::string_view();
   remove_hop_by_hop(headers);
-  if (!sanitise_path()) return;
+  if (upgrade) [[unlikely]]
+    set_upgrade(headers, protocol);
+  if (!head.is_connect && !sanitise_path()) return;
   if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
   identify_client();
   select_route();
-  start_chain(head.end_stream);
+  const filter::HttpChainConfig* chain = asks_tunnel_ ? chain_for_tunnel(head) : config_.chain.get();
+  if (chain != nullptr) start_chain(*chain, head.end_stream && !asks_tunnel_);
 }
 
 void ServerStream::count() {
@@ -90,12 +96,6 @@ void ServerStream::on_unread_head() {
 // What a request must be to go any further. False: answered.
 bool ServerStream::check_request(const http::h1::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
-  if (head.is_connect || (head.upgrade && !is_h2c_offer(headers))) {
-    // What follows may be meant for the other protocol.
-    connection_.close_after_response();
-    stream_.reply_local(403, "upgrade_failed");
-    return false;
-  }
   if (config_.underscores != UnderscoreAction::kAllow) {
     auto has_underscore = [](const http::HeaderEntry& entry) {
       return entry.id == HeaderId::kNone && entry.name().find('_') != std::string_view::npos;
@@ -122,7 +122,7 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
     }
   }
   if (!count_forwards()) return false;
-  if (config_.strip_any_host_port || config_.strip_matching_host_port) {
+  if ((config_.strip_any_host_port || config_.strip_matching_host_port) && !head.is_connect) {
     std::string_view authority = headers.authority();
     std::string_view stripped = config_.strip_any_host_port
                                     ? http::strip_port(authority)
@@ -242,14 +242,13 @@ void ServerStream::restart(const route::Selection& selection, Slices& body, bool
   set_stream_idle_timeout(config_.stream_idle_timeout);
   take(selection);
   const bool nothing_follows = body.empty() && !trailers;
-  start_chain(nothing_follows);
+  start_chain(*config_.chain, nothing_follows);  // what asks for a tunnel is never complete
   if (!body.empty()) stream_.request_data_arrived(body, !trailers);
   if (trailers) stream_.request_trailers_arrived();
   maybe_done();
 }
 
-void ServerStream::start_chain(bool end) {
-  const filter::HttpChainConfig& chain = *config_.chain;
+void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
   uint64_t enabled = chain.enabled_mask();
   for (const route::FilterConfigs::Entry& entry : selection_.filter_configs().entries()) {
     for (size_t position = 0; position < chain.size(); ++position) {
@@ -308,7 +307,8 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
       stats.rq_idle_timeout.inc();
       stream_.info().flags.set(ResponseFlag::kStreamIdleTimeout);
       connection_.close_after_response();
-      stream_.reply_local(stream_.request_finished() ? 504 : 408, "stream_idle_timeout", "stream timeout");
+      stream_.reply_local(stream_.request_finished() || asks_tunnel_ ? 504 : 408, "stream_idle_timeout",
+                          "stream timeout");
       break;
     case DeadlineKind::kRequest:
       stats.rq_timeout.inc();
@@ -318,7 +318,7 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
     case DeadlineKind::kStreamMax:
       stats.rq_max_duration_reached.inc();
       connection_.close_after_response();
-      stream_.reply_local(stream_.request_finished() ? 504 : 408, "max_duration_timeout",
+      stream_.reply_local(stream_.request_finished() || asks_tunnel_ ? 504 : 408, "max_duration_timeout",
                           "downstream duration timeout");
       break;
     default:
@@ -334,6 +334,7 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   stream::StreamInfo& info = stream_.info();
   info.response_code = static_cast<uint16_t>(headers.status_code());
   info.response_first_tx = stream_.lane().now();
+  const std::string_view protocol = asks_tunnel_ ? headers.get(HeaderId::kUpgrade) : std::string_view();
   remove_hop_by_hop(headers);
   switch (config_.server_header) {
     case ServerHeader::kOverwrite:
@@ -352,9 +353,14 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
     if (id.data() != nullptr) headers.set(HeaderId::kXRequestId, id);
   }
   // Nobody will read the rest of a long request that is answered already.
-  if ((end || local_reply_) && !stream_.request_finished() && !short_body_) connection_.close_after_response();
+  bool sound = info.response_code != 101;
+  if (asks_tunnel_) [[unlikely]] {
+    sound = begin_tunnel_response(headers, protocol);
+  } else if ((end || local_reply_) && !stream_.request_finished() && !short_body_) {
+    connection_.close_after_response();
+  }
   response_head_sent_ = true;
-  if (!connection_.write_headers(headers, end)) {
+  if (!sound || !connection_.write_headers(headers, end)) {
     // A filter (or a hostile upstream) made a head that HTTP/1 cannot carry.
     headers.clear();
     headers.add(HeaderId::kStatus, "502");
@@ -419,6 +425,7 @@ void ServerStream::on_request_flow(bool blocked) {
 
 void ServerStream::maybe_done() {
   if (done_reported_ || aborted_ || finished_ || !stream_.response_finished()) return;
+  if (tunnel_ && !tunnel_over_) return;
   done_reported_ = true;
   connection_.stream_done();
 }
@@ -434,6 +441,7 @@ void ServerStream::finish() {
   if (!counted_) return;
   const ConnectionManagerStats& stats = *config_.stats;
   stats.rq_active.dec();
+  if (tunnel_) stats.cx_upgrades_active.dec();
   if (info.response_code != 0) stats.codes.inc(info.response_code);
   stats.rq_time.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
   if (!config_.access_logs.empty()) {

@@ -29,6 +29,9 @@ class StreamConnection {
   [[nodiscard]] virtual bool write_data(Slices& data, bool end) = 0;
   [[nodiscard]] virtual bool write_trailers(const http::HeaderMap& trailers) = 0;
   virtual void close_after_response() = 0;
+  // Said before write_headers(): the request asked for a tunnel, and this response opens none. Bytes that the client
+  // has sent ahead, or sends before it knows, may be of the other protocol: no request is looked for in them.
+  virtual void refuse_tunnel(bool always_close) = 0;
   // The response was cut off: the client must notice.
   virtual void abort_response() = 0;
   virtual void pause_request(bool paused) = 0;
@@ -63,6 +66,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // Logs, completes the filters. Idempotent.
   void finish();
   bool finished() const { return finished_; }
+  bool in_tunnel() const { return tunnel_; }
 
   // --- filter::StreamHost ---
   stream::ConnectionInfo* connection_info() override { return &connection_.connection_info(); }
@@ -91,6 +95,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   std::optional<route::Selection> look_up_route() override;
   bool is_new_redirect(const route::Route& to) override;
   void restart(const route::Selection& selection, Slices& body, bool trailers) override;
+  bool asks_for_tunnel() const override { return asks_tunnel_; }
+  void on_tunnel_end() override;
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;
@@ -105,8 +111,15 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void select_route();
   route::Selection selected();
   void take(const route::Selection& selection);
-  void start_chain(bool end);
+  void start_chain(const filter::HttpChainConfig& chain, bool end);
   void maybe_done();
+  // server_stream_tunnel.cc
+  // The chain for the upgrade that the request asks for; nullptr: it is refused, and answered.
+  const filter::HttpChainConfig* chain_for_tunnel(const http::h1::RequestHead& head);
+  // False: one that nobody allowed.
+  bool allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const;
+  // Of a request that asked for a tunnel. False: it says that there is one, and there is none.
+  bool begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol);
 
   StreamConnection& connection_;
   const ConnectionManagerConfig& config_;
@@ -129,6 +142,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool response_head_sent_ : 1 = false;
   bool short_body_ : 1 = false;
   bool local_reply_ : 1 = false;
+  bool asks_tunnel_ : 1 = false;
+  bool tunnel_ : 1 = false;       // open
+  bool tunnel_over_ : 1 = false;  // both ways, for the terminal filter
   filter::Stream stream_;
 };
 

@@ -89,6 +89,9 @@ class ForwardAction {
   const Mirrors* mirrors() const { return mirrors_; }
   int cluster_not_found_status() const { return cluster_not_found_status_; }
   bool append_x_forwarded_host() const { return append_x_forwarded_host_; }
+  const std::vector<UpgradeSpec>& upgrades() const { return upgrades_; }
+  bool ends_connect() const { return ends_connect_; }
+  bool ends_post() const { return ends_post_; }
 
   bool has_path_rewrite() const { return path_rewrite_ != nullptr; }
   // The upstream host's name becomes the request's host (once the host is chosen).
@@ -137,8 +140,11 @@ class ForwardAction {
   std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
   HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
   uint16_t cluster_not_found_status_ = 503;
+  std::vector<UpgradeSpec> upgrades_;
   bool append_x_forwarded_host_ = false;
   bool hedges_ = false;
+  bool ends_connect_ = false;
+  bool ends_post_ = false;
 };
 
 // [immutable]

@@ -260,6 +260,9 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
   action->path_rewrite_ = build_path_rewrite(spec, route);
   build_host_rewrite(std::move(spec.host_rewrite), *action);
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
+  action->upgrades_ = std::move(spec.upgrades);
+  action->ends_connect_ = spec.ends_connect;
+  action->ends_post_ = spec.ends_post;
   action->cluster_not_found_status_ = spec.cluster_not_found_status;
   return action;
 }

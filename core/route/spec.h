@@ -147,6 +147,12 @@ struct HostRewriteSpec {
   match::RegexRewriteSpec regex;  // kPathRegex: applied to the path without query
 };
 
+// Whether requests for another protocol on their connection are passed on.
+struct UpgradeSpec {
+  std::string type;  // as in `upgrade`; case is ignored. "CONNECT" for that method
+  bool enabled = true;
+};
+
 struct ForwardSpec {
   // Exactly one of the three.
   std::string cluster;
@@ -174,6 +180,9 @@ struct ForwardSpec {
   std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
   bool append_x_forwarded_host = false;
+  std::vector<UpgradeSpec> upgrades;  // beside those of the connection manager, or against them
+  bool ends_connect = false;          // CONNECT is answered here; the cluster gets the bytes of the tunnel alone
+  bool ends_post = false;             // with ends_connect: so are POST requests
 };
 
 struct RedirectSpec {

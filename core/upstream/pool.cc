@@ -5,6 +5,9 @@
 
 namespace weir::upstream {
 
+// How long a peer that has ended its side of a tunnel may take none of the last bytes of the other.
+constexpr Duration kTunnelFlushStall = 1min;
+
 std::string_view reason_text(ResetReason reason) {
   switch (reason) {
     case ResetReason::kNone:
@@ -90,6 +93,11 @@ bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {
   return true;
 }
 
+void H1Connection::open_raw() {
+  tunnel_ = true;
+  codec_.enter_tunnel();
+}
+
 void H1Connection::send_data(Slices& data, bool end) {
   const size_t before = connection_.out().size();
   if (codec_.encode_data(data, end, connection_.out()) != http::h1::EncodeError::kNone) {
@@ -101,6 +109,7 @@ void H1Connection::send_data(Slices& data, bool end) {
   if (events_ != nullptr) wire_->sent += connection_.out().size() - before;
   connection_.flush_later();
   if (connection_.out().size() > 64 * 1024) connection_.flush();
+  if (tunnel_ && end && events_ != nullptr) codec_.response_complete() ? finish_request() : connection_.half_close();
 }
 
 void H1Connection::send_trailers(const http::HeaderMap& trailers) {
@@ -151,7 +160,7 @@ void H1Connection::on_data(Slices& in, bool) {
   codec_.receive(in);
   if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof();
   if (events_ != nullptr && codec_.response_complete()) {
-    finish_request();
+    if (!tunnel_ || codec_.request_complete()) finish_request();
   } else if (end && events_ != nullptr && !codec_.paused()) {
     fail_active(ResetReason::kConnectionTermination, {});
     connection_.close(net::CloseReason::kRemote);
@@ -167,6 +176,7 @@ void H1Connection::on_informational(const http::h1::ResponseHead& head, BlockRef
 void H1Connection::on_response_head(const http::h1::ResponseHead& head, BlockRef owner) {
   if (events_ == nullptr) return;
   wire_->add_received_head(head.head_bytes);
+  tunnel_ = codec_.in_tunnel();
   events_->on_upstream_headers(std::move(owner), head.end_stream);
 }
 
@@ -200,6 +210,8 @@ void H1Connection::finish_request() {
   if (!connection_.open()) return;
   if (codec_.reusable() && !last_request_ && !connection_.peer_ended() && connection_.in().empty()) {
     pool_.on_idle(*this);
+  } else if (tunnel_) {
+    connection_.close_after_flush(Duration::zero(), kTunnelFlushStall);
   } else {
     connection_.close();
   }
@@ -276,7 +288,8 @@ ConnPool::ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb:
 
 ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
 
-UpstreamStream* ConnPool::take_idle(UpstreamEvents& events) {
+UpstreamStream* ConnPool::take_idle(const Waiter& waiter, UpstreamEvents& events) {
+  if (waiter.unused_) return nullptr;
   while (H1Connection* connection = idle_.pop_front()) {
     if (!connection->ready()) {  // closed in this very turn
       busy_.push_back(*connection);
@@ -291,7 +304,7 @@ UpstreamStream* ConnPool::take_idle(UpstreamEvents& events) {
 }
 
 ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, UpstreamStream*& stream) {
-  stream = take_idle(events);
+  stream = take_idle(waiter, events);
   if (stream != nullptr) return Start::kReady;
   waiter.cluster_ = cluster_.pin();
   if (cluster_.pending.acquire()) return enqueue(waiter) ? Start::kWaiting : Start::kOverflow;
@@ -307,7 +320,7 @@ ConnPool::Start ConnPool::request(Waiter& waiter, UpstreamEvents& events, Upstre
 
 bool ConnPool::request_again(Waiter& waiter) {
   UpstreamEvents& events = waiter.events_;
-  if (UpstreamStream* stream = take_idle(events)) {
+  if (UpstreamStream* stream = take_idle(waiter, events)) {
     waiter.cluster_.reset();
     events.on_ready(*stream);
     return true;
@@ -425,9 +438,19 @@ void ConnPool::on_idle(H1Connection& connection) {
   serve(connection);
 }
 
+Waiter* ConnPool::waiter_for(const H1Connection& connection) {
+  Waiter* found = waiters_.front();
+  if (found == nullptr || !found->unused_ || connection.requests_ == 0) return found;
+  found = nullptr;
+  waiters_.for_each([&](Waiter& waiter) {
+    if (found == nullptr && !waiter.unused_) found = &waiter;
+  });
+  return found;
+}
+
 // Gives a free connection to the first waiter, or keeps it.
 void ConnPool::serve(H1Connection& connection) {
-  if (Waiter* waiter = waiters_.front()) {
+  if (Waiter* waiter = waiter_for(connection)) {
     UpstreamEvents& events = waiter->events_;
     waiter->leave();
     busy_.push_back(connection);

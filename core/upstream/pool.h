@@ -25,6 +25,8 @@ class Waiter final : private RecallWaiter {
   explicit Waiter(UpstreamEvents& events) : events_(events) {}
   ~Waiter() { leave(); }
   bool waiting() const { return pool_ != nullptr; }
+  // Wants a connection that has carried no request yet: its peer may speak any protocol. Before ConnPool::request().
+  void want_unused(bool unused) { unused_ = unused; }
   void leave();
 
  private:
@@ -34,6 +36,7 @@ class Waiter final : private RecallWaiter {
   UpstreamEvents& events_;
   ConnPool* pool_ = nullptr;
   event::Pin<Cluster> cluster_;  // while it waits: whose gauge counts it
+  bool unused_ = false;
 };
 
 // One HTTP/1 connection to a host.
@@ -55,6 +58,7 @@ class H1Connection final : public net::ConnectionHandler,
 
   // UpstreamStream
   [[nodiscard]] bool send_headers(const http::HeaderMap& headers, bool end) override;
+  void open_raw() override;
   void send_data(Slices& data, bool end) override;
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset() override;
@@ -105,6 +109,7 @@ class H1Connection final : public net::ConnectionHandler,
   uint32_t requests_ = 0;
   bool last_request_ = false;
   bool timed_out_ = false;
+  bool tunnel_ = false;    // its bytes are opaque from here on, and each direction ends by itself
   bool has_share_ = true;  // of the cluster's limit; given up before the turn ends if another one needs it
 };
 
@@ -145,7 +150,9 @@ class ConnPool final : private RecallWaiter {
   friend class H1Connection;
   friend class Waiter;
   using List = IntrusiveList<H1Connection, &H1Connection::node_>;
-  UpstreamStream* take_idle(UpstreamEvents& events);
+  UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
+  // The first that a connection which has come free can serve; nullptr: none.
+  Waiter* waiter_for(const H1Connection& connection);
   // False: refused; it is not in the queue.
   bool enqueue(Waiter& waiter);
   // The queue was full; the other lanes have answered.

@@ -38,6 +38,9 @@ class UpstreamStream {
  public:
   // False: the head cannot be written (the error is the caller's bug or a hostile value); nothing was sent.
   [[nodiscard]] virtual bool send_headers(const http::HeaderMap& headers, bool end) = 0;
+  // Instead of headers, on a connection asked for as a new one: what send_data() is given and on_upstream_data() brings
+  // are the connection's bytes, without a head before them.
+  virtual void open_raw() = 0;
   virtual void send_data(Slices& data, bool end) = 0;
   virtual void send_trailers(const http::HeaderMap& trailers) = 0;
   // No further events. The connection is closed (HTTP/1) or the stream reset.
@@ -58,7 +61,9 @@ class UpstreamStream {
 };
 
 // What the caller is told. [worker] Order: on_ready or on_failed; then informational responses, headers, data,
-// trailers; on_reset at any time after on_ready, last. Nothing follows the event that ends the response.
+// trailers; on_reset at any time after on_ready, last. Nothing follows the event that ends the response, but in a
+// tunnel (after 101, after 2xx to CONNECT, or opened raw): each direction ends by itself, and on_reset may come until
+// both have.
 class UpstreamEvents {
  public:
   // Where what passes is counted: asked for once a connection is there, good until the last event or reset().

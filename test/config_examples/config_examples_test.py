@@ -5,8 +5,11 @@ import glob
 import os
 import re
 import unittest
+from collections.abc import Callable
+from typing import Any
 
-from harness import EchoUpstream, Sandbox, Weir, fetch, main, weir_binary
+from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, weir_binary
+from harness.upstreams import ServerConnection
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
 
@@ -14,11 +17,11 @@ FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 class ExamplesTest(unittest.TestCase):
     """One test per file; test_none_is_forgotten makes sure of it."""
 
-    def start(self, name: str, upstreams: int = 0) -> None:
-        """Starts weir with the example. Of the ports from 10001 on, the first `upstreams` are echo servers of ours."""
+    def start(self, name: str, upstreams: int = 0, make: Callable[[Sandbox, str], Any] = EchoUpstream) -> None:
+        """Starts weir with the example. Of the ports from 10001 on, the first `upstreams` are servers of ours."""
         self.sandbox = Sandbox()
         self.addCleanup(self.sandbox.close)
-        self.echoes = {10001 + index: EchoUpstream(self.sandbox, str(10001 + index)) for index in range(upstreams)}
+        self.echoes = {10001 + index: make(self.sandbox, str(10001 + index)) for index in range(upstreams)}
         ports = {9901: 0, **{port: echo.port for port, echo in self.echoes.items()}}
         with open(os.path.join(FOLDER, name + ".yaml"), encoding="utf-8") as file:
             text = file.read()
@@ -109,6 +112,25 @@ class ExamplesTest(unittest.TestCase):
             self.assertEqual(call("OPTIONS", origin, **{"access-control-request-method": "PUT"}), (200, origin))
         self.assertEqual(call("GET", "https://evil.example"), (200, None))
         self.assertEqual(call("POST", "https://evil.example"), (403, None))
+
+    def test_websocket(self) -> None:
+        switching = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+
+        def script(connection: ServerConnection) -> None:
+            connection.read_head()
+            connection.send(switching + b"hello")
+            self.assertEqual(connection.reader.until_closed(), b"bye")
+
+        self.start("websocket", 2, lambda sandbox, _: ScriptedUpstream(sandbox, script))
+        ask = [("connection", "upgrade"), ("upgrade", "websocket")]
+        with Connection(self.port) as connection:
+            connection.send_request(path="/chat", headers=ask)
+            self.assertEqual(connection.reader.head().status, 101)
+            self.assertEqual(connection.reader.exactly(5), b"hello")
+            connection.send(b"bye")
+            connection.half_close()
+            self.assertEqual(connection.reader.until_closed(), b"")
+        self.assertEqual(fetch(self.port, headers=ask).status, 403)
 
     def test_weighted_canary(self) -> None:
         self.start("weighted-canary", upstreams=2)

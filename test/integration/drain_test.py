@@ -5,7 +5,9 @@ import socket
 import threading
 import urllib.error
 
-from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener,
+                     main, route, wait_until)
+from harness.upstreams import ServerConnection
 from harness.wire import Message
 
 
@@ -106,6 +108,27 @@ class DrainTest(WeirTestCase):
             self.ended_with(weir, 4)
         echo.gate.set()
         self.assertIn("drain deadline of 1 s: 1 connections are cut off", weir.process.log())
+
+    def test_tunnels_last_until_the_deadline(self) -> None:
+        def run(connection: ServerConnection) -> None:
+            connection.read_head()
+            connection.send(b"HTTP/1.1 101 Fine\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+            while data := connection.sock.recv(100):
+                connection.send(data)
+
+        server, port = ScriptedUpstream(self.sandbox, run), self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "server")],
+                                                           upgrade_configs=[{"upgrade_type": "websocket"}])],
+                                            [cluster("server", server.port)]), arguments=["--shutdown-deadline-s", "2"])
+        with Connection(port) as connection:
+            connection.send_request(headers=[("connection", "upgrade"), ("upgrade", "websocket")])
+            self.assertEqual(connection.reader.head().status, 101)
+            weir.process.signal(signal.SIGTERM)
+            wait_until(lambda: self.refuses(port), "the listener is closed")
+            connection.send(b"still here")
+            self.assertEqual(connection.reader.exactly(10), b"still here")
+            self.ended_with(weir, 4)
+        self.assertIn("drain deadline of 2 s: 1 connections are cut off", weir.process.log())
 
     def test_a_second_signal_does_not_wait(self) -> None:
         weir, port, echo = self.start("--shutdown-deadline-s", "600")

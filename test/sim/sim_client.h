@@ -51,6 +51,7 @@ class SimClient {
     std::string method;
     std::string plan;
     bool direct;
+    bool upgrade;  // and the last on its connection
     std::string wire;
   };
   void plan_requests();

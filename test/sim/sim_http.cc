@@ -136,7 +136,7 @@ void MessageReader::read_head(std::string& in) {
       return;
     }
     status_ = std::atoi(first_line_.c_str() + 9);
-    if (status_ < 200) {
+    if (status_ < 200 && status_ != 101) {  // 101: what follows is the tunnel, to its end
       ++informational_;
       return;  // the real one follows
     }

@@ -72,10 +72,11 @@ bool SimServer::step(Peer& peer) {
     answer(peer);
   if (peer.wait > 0) {
     --peer.wait;
-    if (peer.socket.peer_ended()) peer.dead = true;
+    if (peer.socket.peer_ended() && !peer.tunnel) peer.dead = true;
     return true;
   }
   moved |= peer.socket.send_some(1 + random_.below(random_.below(3) == 0 ? 30 : 60'000));
+  if (peer.tunnel) return step_tunnel(peer) || moved;
   if (peer.answering && peer.socket.out.empty()) {
     if (peer.reset_after) {
       peer.socket.reset();
@@ -100,6 +101,27 @@ bool SimServer::step(Peer& peer) {
   return moved;
 }
 
+bool SimServer::step_tunnel(Peer& peer) {
+  bool moved = false;
+  if (peer.socket.out.empty() && !peer.ended_sending) {
+    peer.ended_sending = moved = true;
+    if (peer.reset_after) {
+      peer.socket.reset();
+      peer.dead = true;
+      return true;
+    }
+    peer.socket.half_close();
+  }
+  uint64_t id = std::strtoull(peer.reader.header("x-sim-id").c_str(), nullptr, 10);
+  std::string expected = pattern(id + 1, plan_number(peer.reader.header("x-sim-plan"), "send"));
+  if (!peer.reader.has_header("x-sim-garbled") && !expected.starts_with(peer.socket.in)) {
+    violations_.push_back("wrong bytes in the tunnel of request " + std::to_string(id));
+    peer.dead = true;
+  }
+  if (peer.socket.peer_ended() && peer.ended_sending) peer.dead = true;
+  return moved || peer.dead;
+}
+
 void SimServer::answer(Peer& peer) {
   ++requests_;
   MessageReader& request = peer.reader;
@@ -111,7 +133,8 @@ void SimServer::answer(Peer& peer) {
     // Garbled on the way; nothing is known of it.
   } else if (request.path().find("/" + id_text) == std::string::npos)
     violations_.push_back("request " + id_text + " came with path " + request.path());
-  if (id != 0 && request.done() && request.body() != pattern(id + 1, plan_number(plan, "send"))) {
+  const bool upgrade = request.has_header("upgrade");
+  if (id != 0 && request.done() && !upgrade && request.body() != pattern(id + 1, plan_number(plan, "send"))) {
     violations_.push_back("request " + id_text + " came with a wrong body of " + std::to_string(request.body().size()) +
                           " bytes for " + plan);
   }
@@ -146,6 +169,13 @@ void SimServer::answer(Peer& peer) {
   // A garbled request may ask for any length.
   size_t size = std::min<uint64_t>(plan_number(plan, "len"), 1 << 20);
   uint64_t frame = plan_number(plan, "frame");
+  if (upgrade && random_.below(5) != 0) {
+    peer.tunnel = true;
+    peer.reset_after = plan_number(plan, "cut") != 0;
+    out += "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: sim\r\nx-sim-id: " + id_text +
+           "\r\nx-sim-length: " + std::to_string(size) + "\r\n\r\n" + pattern(id, size);
+    return;
+  }
   out += "HTTP/1.1 200 OK\r\nx-sim-id: " + id_text + "\r\nx-sim-length: " + std::to_string(size) + "\r\n";
   std::string body = request.method() == "HEAD" ? std::string() : pattern(id, size);
   if (plan_number(plan, "close") != 0) {

@@ -36,10 +36,13 @@ class SimServer {
     uint32_t wait = 0;       // steps before anything is sent
     bool close_after = false;
     bool reset_after = false;
+    bool tunnel = false;
+    bool ended_sending = false;
     bool dead = false;
   };
   bool step(Peer& peer);
   void answer(Peer& peer);
+  bool step_tunnel(Peer& peer);
 
   Random random_;
   uint32_t faults_per_mille_;

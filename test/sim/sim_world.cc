@@ -161,6 +161,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     manager->max_requests_per_connection = random_.below(4) == 0 ? 1 + random_.below(3) : 0;
     manager->delayed_close_timeout = random_.below(4) == 0 ? 0s : 1s;
     manager->proxy_100_continue = random_.below(4) == 0;
+    if (random_.below(4) != 0) manager->upgrades.push_back({.type = "sim"});
     manager->always_set_request_id_in_response = random_.below(2) == 0;
     proxy::FilterChain chain;
     chain.name = "chain";

@@ -67,6 +67,15 @@ void ClientCodec::expect_response(RequestKind kind) {
   informational_ = 0;
 }
 
+void ClientCodec::enter_tunnel() {
+  WEIR_ASSERT(state_ == State::kIdle);
+  state_ = State::kTunnel;
+  keep_alive_ = false;
+  started_ = true;
+  body_.start(BodyKind::kTunnel, 0);
+  request_.enter_tunnel();
+}
+
 void ClientCodec::receive(Slices& in) {
   while (!paused_ && !in.empty()) {
     switch (state_) {

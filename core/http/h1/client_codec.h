@@ -65,6 +65,8 @@ class ClientCodec {
 
   // Only for owners that write requests themselves.
   void expect_response(RequestKind kind);
+  // Instead of a request, on a connection that has carried none: from now on bytes pass as they are, both ways.
+  void enter_tunnel();
 
   // Consumes from the front of `in`; what stays there (an incomplete head or trailer section, everything while paused
   // or stopped) must be there again, in front, at the next call. After unpause() the owner calls receive() again.

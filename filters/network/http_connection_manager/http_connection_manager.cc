@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/filter/registry.h"
+#include "core/http/chars.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -16,13 +17,16 @@ using proxy::ConnectionManagerConfig;
 
 Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
-// The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known.
-void check_order(const pb::HttpConnectionManager& proto, const std::vector<std::optional<bool>>& terminal,
+using HttpFilters = google::protobuf::RepeatedPtrField<pb::HttpFilter>;
+
+// The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known. `field`: of
+// the filters.
+void check_order(const HttpFilters& filters, const std::string& field, const std::vector<std::optional<bool>>& terminal,
                  FactoryScope& scope) {
   for (size_t i = 0; i + 1 < terminal.size(); ++i) {
     if (!terminal[i].value_or(false)) continue;
-    const std::string& name = proto.http_filters(static_cast<int>(i)).name();
-    const std::string place = "http_filters[" + std::to_string(i) + "]";
+    const std::string& name = filters[static_cast<int>(i)].name();
+    const std::string place = field + "[" + std::to_string(i) + "]";
     if (terminal.back().value_or(false)) {
       scope.error(place, name + " ends the chain, as does the last filter; keep only the last");
     } else {
@@ -31,34 +35,36 @@ void check_order(const pb::HttpConnectionManager& proto, const std::vector<std::
     }
   }
   if (terminal.empty()) {
-    scope.error("http_filters", "must not be empty; the last filter is envoy.filters.http.router");
+    scope.error(field, "must not be empty; the last filter is envoy.filters.http.router");
   } else if (!terminal.back().value_or(true)) {
-    scope.error("http_filters[" + std::to_string(terminal.size() - 1) + "]",
-                proto.http_filters(static_cast<int>(terminal.size()) - 1).name() +
+    scope.error(field + "[" + std::to_string(terminal.size() - 1) + "]",
+                filters[static_cast<int>(terminal.size()) - 1].name() +
                     " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
   }
 }
 
 // Routes address filters by name (typed_per_filter_config).
-void check_names(const pb::HttpConnectionManager& proto, FactoryScope& scope) {
+void check_names(const HttpFilters& filters, const std::string& field, FactoryScope& scope) {
   std::map<std::string_view, int> first;
-  for (int i = 0; i < proto.http_filters_size(); ++i) {
-    auto [before, fresh] = first.try_emplace(proto.http_filters(i).name(), i);
-    if (fresh || proto.http_filters(i).name().empty()) continue;
-    scope.warning("http_filters[" + std::to_string(i) + "].name",
-                  "http_filters[" + std::to_string(before->second) +
+  for (int i = 0; i < filters.size(); ++i) {
+    auto [before, fresh] = first.try_emplace(filters[i].name(), i);
+    if (fresh || filters[i].name().empty()) continue;
+    scope.warning(field + "[" + std::to_string(i) + "].name",
+                  field + "[" + std::to_string(before->second) +
                       "] has this name too; a route's typed_per_filter_config speaks to both");
   }
 }
 
-void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
+// Null: an error was said.
+std::shared_ptr<const filter::HttpChainConfig> read_filters(const HttpFilters& filters, const std::string& field,
+                                                            FactoryScope& scope) {
   std::vector<filter::HttpFilterEntry> entries;
-  std::vector<std::optional<bool>> terminal(static_cast<size_t>(proto.http_filters_size()));
+  std::vector<std::optional<bool>> terminal(static_cast<size_t>(filters.size()));
   size_t errors_before = scope.report().errors();
   bool incomplete = false;  // an entry is missing: its fault may have been said when the file was loaded
-  for (int i = 0; i < proto.http_filters_size(); ++i) {
-    const pb::HttpFilter& one = proto.http_filters(i);
-    auto here = scope.below("http_filters[" + std::to_string(i) + "]");
+  for (int i = 0; i < filters.size(); ++i) {
+    const pb::HttpFilter& one = filters[i];
+    auto here = scope.below(field + "[" + std::to_string(i) + "]");
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       incomplete = true;
@@ -70,7 +76,7 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
       bool left_out = here.report().skip_unknown({.kind = "HTTP filter",
                                                   .name = one.name(),
                                                   .optional = one.is_optional(),
-                                                  .may_skip = i + 1 != proto.http_filters_size()},
+                                                  .may_skip = i + 1 != filters.size()},
                                                  one.typed_config(), here.at("typed_config"));
       incomplete |= !left_out;
       continue;
@@ -97,15 +103,34 @@ void read_filters(const pb::HttpConnectionManager& proto, FactoryScope& scope, C
     entry.disabled = one.disabled();
     entries.push_back(std::move(entry));
   }
-  check_order(proto, terminal, scope);
-  check_names(proto, scope);
-  if (incomplete || scope.report().errors() != errors_before) return;
+  check_order(filters, field, terminal, scope);
+  check_names(filters, field, scope);
+  if (incomplete || scope.report().errors() != errors_before) return nullptr;
   auto chain = filter::HttpChainConfig::build(std::move(entries));
   if (!chain.ok()) {
     scope.error("", message_of(chain.status()));
-    return;
+    return nullptr;
   }
-  config.chain = std::move(*chain);
+  return std::move(*chain);
+}
+
+void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
+  for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
+    const auto& from = proto.upgrade_configs(i);
+    auto here = scope.below("upgrade_configs[" + std::to_string(i) + "]");
+    if (from.upgrade_type().empty())
+      here.error("upgrade_type", "must not be empty; \"websocket\" and \"CONNECT\" are the usual ones");
+    if (http::equals_ignoring_case(from.upgrade_type(), "h2c"))
+      here.error("upgrade_type", "h2c is not supported by weir; such an offer is declined, as HTTP allows");
+    for (const proxy::UpgradeConfig& other : config.upgrades) {
+      if (http::equals_ignoring_case(other.type, from.upgrade_type()))
+        here.error("upgrade_type", "\"" + from.upgrade_type() + "\" is in the list already; keep one of them");
+    }
+    proxy::UpgradeConfig& upgrade = config.upgrades.emplace_back();
+    upgrade.type = from.upgrade_type();
+    upgrade.enabled = !from.has_enabled() || from.enabled().value();
+    if (!from.filters().empty()) upgrade.chain = read_filters(from.filters(), "filters", here);
+  }
 }
 
 void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, ConnectionManagerConfig& config) {
@@ -179,7 +204,8 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->buffer_limit = scope.buffer_limit();
   FactoryScope inner = scope;
   inner.set_stat_prefix("http." + proto.stat_prefix() + ".");
-  read_filters(proto, inner, *config);
+  config->chain = read_filters(proto.http_filters(), "http_filters", inner);
+  read_upgrades(proto, inner, *config);
   read_access_logs(proto, inner, *config);
   read_common_options(proto.common_http_protocol_options(), *config);
   read_http1_options(proto.http_protocol_options(), *config);

@@ -131,7 +131,8 @@ TEST(InternalRedirects, WhatIsNotFollowed) {
       {"https://b.example/x", "unsafe_scheme",
        [](route::InternalRedirectPolicy& policy) { policy.any_scheme = policy.safe_cross_scheme = true; }},
       {"http://nowhere.example/x", "no_route", {}},
-      {"/x", "predicate", [](route::InternalRedirectPolicy& policy) { policy.allowed_routes = std::vector<std::string>{"gone"}; }},
+      {"/x", "predicate",
+       [](route::InternalRedirectPolicy& policy) { policy.allowed_routes = std::vector<std::string>{"gone"}; }},
       {"/x", "too_many_redirects", [](route::InternalRedirectPolicy& policy) { policy.max_redirects = 0; }},
   };
   for (const Case& one : cases) {

@@ -1,0 +1,76 @@
+// The server stream's half about tunnels: upgrades (RFC 9110 7.8) and CONNECT (9.3.6), who may have one, and what the
+// response makes of it.
+#include "core/http/chars.h"
+#include "core/proxy/request_headers.h"
+#include "core/proxy/server_stream.h"
+
+namespace weir::proxy {
+
+using http::HeaderId;
+
+// The route's word counts more than the connection manager's, and needs none there.
+bool ServerStream::allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const {
+  bool allowed = false;
+  for (const UpgradeConfig& one : config_.upgrades) {
+    if (!http::equals_ignoring_case(one.type, protocol)) continue;
+    allowed = one.enabled;
+    if (one.chain != nullptr) chain = one.chain.get();
+  }
+  const route::Route* route = selection_.route;
+  if (route == nullptr || route->action() != route::ActionKind::kForward) return allowed;
+  for (const route::UpgradeSpec& one : route->forward().upgrades()) {
+    if (http::equals_ignoring_case(one.type, protocol)) allowed = one.enabled;
+  }
+  return allowed;
+}
+
+const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::h1::RequestHead& head) {
+  const filter::HttpChainConfig* chain = config_.chain.get();
+  http::HeaderMap& headers = stream_.request_headers();
+  bool allowed = false;
+  if (head.is_connect) {
+    allowed = allows_upgrade("CONNECT", chain);
+  } else {
+    // The first of several that is allowed; the server is not offered the others.
+    std::string_view chosen;
+    http::for_each_member(headers.get(HeaderId::kUpgrade), [&](std::string_view protocol) {
+      if (allowed) return;
+      const filter::HttpChainConfig* its_chain = config_.chain.get();
+      if (!allows_upgrade(protocol, its_chain)) return;
+      allowed = true;
+      chosen = protocol;
+      chain = its_chain;
+    });
+    if (allowed) headers.set(HeaderId::kUpgrade, chosen);
+    // "0", for there is no body. What the upstream's codec is to read as an upgrade must not have one.
+    headers.remove(HeaderId::kContentLength);
+  }
+  if (allowed) return chain;
+  connection_.close_after_response();
+  stream_.reply_local(403, "upgrade_failed");
+  return nullptr;
+}
+
+bool ServerStream::begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol) {
+  const int status = headers.status_code();
+  const bool connect = stream_.request_headers().method() == "CONNECT";
+  if (connect ? status / 100 == 2 : status == 101) {
+    if (local_reply_) return false;  // nobody is there to speak to
+    tunnel_ = true;
+    if (!connect) set_upgrade(headers, protocol);
+    config_.stats->cx_upgrades_total.inc();
+    config_.stats->cx_upgrades_active.inc();
+    return true;
+  }
+  // Clients may not wait for the answer to CONNECT: one that refuses is the connection's last (the same request would
+  // otherwise let a page smuggle requests to a proxy).
+  connection_.refuse_tunnel(connect);
+  return status != 101;
+}
+
+void ServerStream::on_tunnel_end() {
+  tunnel_over_ = true;
+  maybe_done();
+}
+
+}  // namespace weir::proxy
