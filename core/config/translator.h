@@ -33,6 +33,14 @@ class Translator final : public filter::ConfigTranslator {
                                                   filter::MatcherActions& actions,
                                                   const filter::MatcherOptions& options,
                                                   const std::string& path) override;
+  match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
+                                 const std::string& path) override;
+  std::optional<stream::LineFormat> line_format(const envoy::config::core::v3::SubstitutionFormatString& message,
+                                                const stream::Format::Options& options,
+                                                const std::string& path) override;
+  std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
+                                                const stream::Format::Options& options,
+                                                const std::string& path) override;
   std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
   stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
   runtime::RuntimeFraction runtime_fraction(const envoy::config::core::v3::RuntimeFractionalPercent& message) override;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/match/header_matcher.h"
+#include "core/match/log_filter.h"
 #include "core/match/matcher_tree.h"
 #include "core/match/path_template.h"
 #include "core/match/query_parameter_matcher.h"
@@ -16,6 +17,7 @@
 #include "core/match/string_matcher.h"
 #include "core/match/value_matcher.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
 #include "core/stream/metadata.h"
 
 namespace google::protobuf {
@@ -23,6 +25,9 @@ class Any;
 class Message;
 class Struct;
 }  // namespace google::protobuf
+namespace envoy::config::accesslog::v3 {
+class AccessLogFilter;
+}
 namespace envoy::config::core::v3 {
 class CidrRange;
 class Metadata;
@@ -31,6 +36,7 @@ class RuntimeFeatureFlag;
 class RuntimeFractionalPercent;
 class RuntimePercent;
 class RuntimeUInt32;
+class SubstitutionFormatString;
 class TypedExtensionConfig;
 }  // namespace envoy::config::core::v3
 namespace envoy::config::route::v3 {
@@ -89,6 +95,16 @@ class ConfigTranslator {
   virtual std::unique_ptr<const match::Tree> matcher_tree(const google::protobuf::Message& message,
                                                           MatcherActions& actions, const MatcherOptions& options,
                                                           const std::string& path) = 0;
+
+  virtual match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
+                                         const std::string& path) = 0;
+  // `options`: what is not in the message.
+  virtual std::optional<stream::LineFormat> line_format(
+      const envoy::config::core::v3::SubstitutionFormatString& message, const stream::Format::Options& options,
+      const std::string& path) = 0;
+  virtual std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
+                                                        const stream::Format::Options& options,
+                                                        const std::string& path) = 0;
 
   // Null also if there is nothing in it.
   virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;

@@ -96,11 +96,13 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool check_request(const http::h1::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();
-  void identify_client();
-  void set_request_id(bool trusted);
+  bool identify_client();  // false: answered
+  void add_user_agent();
   void select_route();
   void start_chain(bool end);
   void maybe_done();
+  void count_route(const stream::StreamInfo& info);
+  void log(stream::AccessLogType type);
 
   StreamConnection& connection_;
   const ConnectionManagerConfig& config_;
@@ -117,6 +119,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool response_head_sent_ : 1 = false;
   bool short_body_ : 1 = false;
   bool local_reply_ : 1 = false;
+  bool from_inside_ : 1 = false;
   filter::Stream stream_;
 };
 
