@@ -141,7 +141,7 @@ class TellingTest(VariantsTestCase):
         for variant, expected in (("plain", "https"), ("upstream", "http")):
             with Connection(self.ports[variant]) as connection:
                 connection.send(b"GET https://a/ HTTP/1.1\r\nhost: a\r\n\r\n")
-                self.assertEqual(self.echoed(connection.response())["headers"]["x-scheme"], [expected])
+                self.assertEqual(self.echoed(connection.read_response())["headers"]["x-scheme"], [expected])
 
     # field: HttpConnectionManager.early_header_mutation_extensions, early_header_mutation.header_mutation.v3.HeaderMutation.mutations
     # field: HeaderMutation@early.append, HeaderMutation@early.remove
@@ -281,7 +281,7 @@ class RouteTest(WeirTestCase):
                 route({"prefix": "/old"}, "echo", {"timeout": "30s", "max_grpc_timeout": "0.3s"}),
                 route({"prefix": "/max"}, "echo", {"timeout": "30s", "max_stream_duration": {"grpc_timeout_header_max": "0.3s"}}),
                 route({"prefix": "/offset"}, "echo", {"max_stream_duration": {"grpc_timeout_header_max": "0s", "grpc_timeout_header_offset": "1s"}}),
-                route({"prefix": "/older"}, "echo", {"max_grpc_timeout": "0s", "grpc_timeout_offset": "1s"}),
+                route({"prefix": "/previous"}, "echo", {"max_grpc_timeout": "0s", "grpc_timeout_offset": "1s"}),
                 route({"prefix": "/"}, "echo", {"timeout": "30s"})]}]
         hosts[0]["virtual_clusters"] = [
             {"name": "writes", "headers": [{"name": ":method", "string_match": {"exact": "POST"}}]},
@@ -330,8 +330,8 @@ class RouteTest(WeirTestCase):
                             ("vcluster.reads.upstream_rq_total", 1), ("vcluster.reads.upstream_rq_4xx", 1),
                             ("vcluster.other.upstream_rq_200", 1), ("route.own-route.upstream_rq_200", 1)):
             self.weir.wait_stat("vhost.limited." + name, value)
-        self.assertIn('envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_host="limited",envoy_virtual_cluster="reads"} 1',
-                      self.weir.admin("/stats/prometheus").replace("weir_", "envoy_"))
+        self.assertIn('envoy_vhost_vcluster_upstream_rq_total{envoy_virtual_cluster="reads",envoy_virtual_host="limited"} 1',
+                      self.weir.admin("/stats/prometheus"))
         wait_until(lambda: "/read reads\n" in open(self.log, encoding="ascii").read(), "the log line")
 
     # field: RouteAction.max_grpc_timeout, RouteAction.grpc_timeout_offset, MaxStreamDuration.grpc_timeout_header_max
@@ -347,7 +347,7 @@ class RouteTest(WeirTestCase):
             self.assertEqual(expected(path, "5S"), ["300"])
             self.assertEqual(expected(path, ""), ["300"])
             self.assertEqual(expected(path, "200m", grpc=False), ["30000"])
-        for path in ("/offset", "/older"):
+        for path in ("/offset", "/previous"):
             self.assertEqual(expected(path, "5S"), ["4000"])
             self.assertEqual(expected(path, "900m"), ["900"])
             self.assertIsNone(expected(path, ""))

@@ -89,7 +89,7 @@ class LocalReplyTest(WeirTestCase):
     def test_a_request_that_cannot_be_read(self) -> None:
         with Connection(self.port) as connection:
             connection.send(b"GET / HTTP/1.1\r\nhost: a\r\nbad header: x\r\n\r\n")
-            response = connection.response()
+            response = connection.read_response()
         self.assertEqual((response.status, response.body), (422, b"422: \n"))
 
 

@@ -230,7 +230,6 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   read_http1_options(proto.http_protocol_options(), *config);
   read_path_options(proto, *config);
   read_local_replies(proto, inner, *config);
-  read_identity(proto, inner, *config);
   config->safe_max_connection_duration = proto.http1_safe_max_connection_duration();
   if (proto.has_max_request_headers_kb())
     config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
@@ -252,6 +251,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->strip_any_host_port = proto.strip_any_host_port();
   config->strip_trailing_host_dot = proto.strip_trailing_host_dot();
   if (!proto.server_name().empty()) config->server_name = proto.server_name();
+  read_identity(proto, inner, *config);
   switch (proto.server_header_transformation()) {
     case pb::HttpConnectionManager::APPEND_IF_ABSENT:
       config->server_header = proxy::ServerHeader::kAppendIfAbsent;
