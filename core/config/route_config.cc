@@ -88,6 +88,7 @@ class RouteTranslator {
     out.most_specific_header_mutations_wins = message.most_specific_header_mutations_wins();
     out.ignore_port_in_host_matching = message.ignore_port_in_host_matching();
     out.ignore_path_parameters_in_path_matching = message.ignore_path_parameters_in_path_matching();
+    out.internal_only_headers.assign(message.internal_only_headers().begin(), message.internal_only_headers().end());
     out.vhost_header = message.vhost_header();
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
@@ -108,6 +109,8 @@ class RouteTranslator {
  private:
   void virtual_host(const route_v3::VirtualHost& message, route::VirtualHostSpec& out) {
     out.name = message.name();
+    for (const route_v3::VirtualCluster& one : message.virtual_clusters())
+      out.virtual_clusters.push_back({one.name(), to_specs(one.headers())});
     out.domains.assign(message.domains().begin(), message.domains().end());
     for (size_t i = 0; i < out.domains.size(); ++i) {
       // The published proxy takes them, and never finds a host that is called so.
@@ -126,6 +129,7 @@ class RouteTranslator {
       default:
         break;
     }
+    out.body_limits = body_limits(message);
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     rate_limits(message.rate_limits(), true, out.filter_configs);
@@ -188,12 +192,23 @@ class RouteTranslator {
     size_t start_;  // of what is below the virtual host in a path
   };
 
+  // Of a virtual host or a route.
+  template <class Message>
+  static route::BodyLimits body_limits(const Message& message) {
+    route::BodyLimits limits;
+    if (message.has_request_body_buffer_limit()) limits.exact = message.request_body_buffer_limit().value();
+    if (message.has_per_request_buffer_limit_bytes()) limits.at_most = message.per_request_buffer_limit_bytes().value();
+    return limits;
+  }
+
   void one_route(const route_v3::Route& message, route::RouteSpec& out) {
     out.name = message.name();
+    out.stat_prefix = message.stat_prefix();
     {
       Step step(path_, "match");
       match(message.match(), out.match);
     }
+    out.body_limits = body_limits(message);
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     if (message.has_metadata()) out.metadata = translate(message.metadata());
@@ -329,6 +344,17 @@ class RouteTranslator {
     if (message.has_idle_timeout()) out.idle_timeout = to_duration(message.idle_timeout());
     if (message.has_max_stream_duration() && message.max_stream_duration().has_max_stream_duration()) {
       out.max_stream_duration = to_duration(message.max_stream_duration().max_stream_duration());
+    }
+    // The deprecated fields' meaning, under both of their names.
+    if (message.max_stream_duration().has_grpc_timeout_header_max()) {
+      out.grpc_timeout_header_max = to_duration(message.max_stream_duration().grpc_timeout_header_max());
+    } else if (message.has_max_grpc_timeout()) {
+      out.grpc_timeout_header_max = to_duration(message.max_grpc_timeout());
+    }
+    if (message.max_stream_duration().has_grpc_timeout_header_offset()) {
+      out.grpc_timeout_header_offset = to_duration(message.max_stream_duration().grpc_timeout_header_offset());
+    } else if (message.has_grpc_timeout_offset()) {
+      out.grpc_timeout_header_offset = to_duration(message.grpc_timeout_offset());
     }
     if (message.has_retry_policy()) {
       Step step(path_, "retry_policy");
@@ -630,7 +656,7 @@ std::unique_ptr<route::RouteTable> build_route_table(const route_v3::RouteConfig
   // Also after errors, with slots left alone: what compiling finds belongs in the same report.
   auto table = route::RouteTable::build(
       std::move(spec), translated ? route::RouteTable::ResolveCluster(resolve) : route::RouteTable::ResolveCluster(),
-      &errors);
+      &errors, env.stats_store());
   FieldPath at(path, env.positions(), diagnostics);
   for (const route::BuildError& error : errors) at.error_at(error.path, error.message);
   if (!translated || !table.ok()) return nullptr;

@@ -3,6 +3,8 @@
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/struct.pb.h>
 
+#include "core/config/format_config.h"
+#include "core/config/log_filter_config.h"
 #include "core/config/matcher_config.h"
 #include "core/config/rate_limit_config.h"
 #include "core/config/route_matchers.h"
@@ -93,6 +95,23 @@ std::unique_ptr<const match::Tree> Translator::matcher_tree(const google::protob
 std::vector<match::RateLimit> Translator::rate_limits(
     const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, const std::string& path) {
   return translate(messages, FieldReport{report_, path});
+}
+
+match::LogFilterPtr Translator::log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
+                                           const std::string& path) {
+  return translate(message, FieldReport{report_, path});
+}
+
+std::optional<stream::LineFormat> Translator::line_format(const core_v3::SubstitutionFormatString& message,
+                                                          const stream::Format::Options& options,
+                                                          const std::string& path) {
+  return translate(message, options, FieldReport{report_, path});
+}
+
+std::optional<stream::LineFormat> Translator::json_format(const google::protobuf::Struct& message,
+                                                          const stream::Format::Options& options,
+                                                          const std::string& path) {
+  return translate_json_format(message, options, FieldReport{report_, path});
 }
 
 std::shared_ptr<const stream::StaticMetadata> Translator::metadata(const core_v3::Metadata& message) {

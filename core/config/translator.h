@@ -36,6 +36,14 @@ class Translator final : public filter::ConfigTranslator {
   std::vector<match::RateLimit> rate_limits(
       const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages,
       const std::string& path) override;
+  match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
+                                 const std::string& path) override;
+  std::optional<stream::LineFormat> line_format(const envoy::config::core::v3::SubstitutionFormatString& message,
+                                                const stream::Format::Options& options,
+                                                const std::string& path) override;
+  std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
+                                                const stream::Format::Options& options,
+                                                const std::string& path) override;
   std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
   stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
   runtime::Fraction fraction(const envoy::type::v3::FractionalPercent& message) override;

@@ -12,6 +12,7 @@
 
 #include "core/base/message_path.h"
 #include "core/match/header_matcher.h"
+#include "core/match/log_filter.h"
 #include "core/match/matcher_tree.h"
 #include "core/match/path_template.h"
 #include "core/match/query_parameter_matcher.h"
@@ -20,6 +21,7 @@
 #include "core/match/string_matcher.h"
 #include "core/match/value_matcher.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
 #include "core/stream/metadata.h"
 
 namespace google::protobuf {
@@ -29,6 +31,9 @@ class Struct;
 template <typename Element>
 class RepeatedPtrField;
 }  // namespace google::protobuf
+namespace envoy::config::accesslog::v3 {
+class AccessLogFilter;
+}
 namespace envoy::config::core::v3 {
 class CidrRange;
 class Metadata;
@@ -37,6 +42,7 @@ class RuntimeFeatureFlag;
 class RuntimeFractionalPercent;
 class RuntimePercent;
 class RuntimeUInt32;
+class SubstitutionFormatString;
 class TypedExtensionConfig;
 }  // namespace envoy::config::core::v3
 namespace envoy::config::route::v3 {
@@ -104,6 +110,15 @@ class ConfigTranslator {
   virtual std::vector<match::RateLimit> rate_limits(
       const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages,
       const std::string& path) = 0;
+  virtual match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
+                                         const std::string& path) = 0;
+  // `options`: what is not in the message.
+  virtual std::optional<stream::LineFormat> line_format(
+      const envoy::config::core::v3::SubstitutionFormatString& message, const stream::Format::Options& options,
+      const std::string& path) = 0;
+  virtual std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
+                                                        const stream::Format::Options& options,
+                                                        const std::string& path) = 0;
 
   // Null also if there is nothing in it.
   virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;

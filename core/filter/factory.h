@@ -79,6 +79,12 @@ class RouteProvider {
   virtual std::string_view local_cluster() const { return {}; }
 };
 
+// What this process calls itself (Bootstrap.node).
+struct LocalNode {
+  std::string id;
+  std::string cluster;
+};
+
 // [main] Errors of a plugin are reported with the field's path below the plugin's own message:
 // scope.error("stat_prefix", "must not be empty"). A factory may report several and go on; what it returns is used only
 // if there were none.
@@ -135,6 +141,9 @@ class FactoryScope {
   stats::Counter counter(std::string_view name) { return store_.counter(prefix_ + std::string(name)); }
   const std::string& stat_prefix() const { return prefix_; }
   void set_stat_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  // Lives as long as the configuration is built.
+  const LocalNode& node() const { return *node_; }
+  void set_node(const LocalNode& node) { node_ = &node; }
   // per_connection_buffer_limit_bytes of the listener that the plugin serves.
   uint32_t buffer_limit() const { return buffer_limit_; }
   void set_buffer_limit(uint32_t bytes) { buffer_limit_ = bytes; }
@@ -147,6 +156,8 @@ class FactoryScope {
   std::string path_;
   std::string prefix_;
   uint32_t buffer_limit_ = 1024 * 1024;
+  inline static const LocalNode kNoNode{};
+  const LocalNode* node_ = &kNoNode;
 };
 
 }  // namespace weir::filter

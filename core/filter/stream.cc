@@ -272,6 +272,9 @@ void Stream::send_pending_reply() {
   Slices body;
   body.append(Slice::of_static(reply_.body));
   host_.prepare_local_reply(response_headers_, body);
+  const int code = response_headers_.status_code();  // the host may have another one
+  const bool bodiless = code == 204 || code == 304;
+  if (bodiless) body.clear();
   bool no_body = body.empty() || host_.asked_for_head_only();
   if (!body.empty()) {
     char* length = arena_.allocate_bytes(20);
@@ -280,7 +283,7 @@ void Stream::send_pending_reply() {
     if (!response_headers_.contains(http::HeaderId::kContentType)) {
       response_headers_.add(http::HeaderId::kContentType, "text/plain");
     }
-  } else if (reply_.code >= 200 && reply_.code != 204 && reply_.code != 304) {
+  } else if (code >= 200 && !bodiless) {
     response_headers_.set(http::HeaderId::kContentLength, "0");
   }
   if (chain_ == nullptr) {

@@ -47,6 +47,8 @@ class MetadataMatcher {
   bool matches(const stream::Value* root) const noexcept {
     return value_.matches(root != nullptr ? root->find(path_) : nullptr) != invert_;
   }
+  // There is a value to compare.
+  bool finds(const stream::Value* root) const noexcept { return root != nullptr && root->find(path_) != nullptr; }
 
  private:
   std::vector<std::string> path_;

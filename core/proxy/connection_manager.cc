@@ -1,5 +1,8 @@
 #include "core/proxy/connection_manager.h"
 
+#include "core/proxy/client_detection.h"
+#include "core/proxy/local_reply.h"
+
 namespace weir::proxy {
 namespace {
 
@@ -101,5 +104,8 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
     *gauge = group->gauge(next++);
   for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
+
+ConnectionManagerConfig::ConnectionManagerConfig() = default;
+ConnectionManagerConfig::~ConnectionManagerConfig() = default;
 
 }  // namespace weir::proxy

@@ -11,6 +11,7 @@
 #include "core/filter/chain_config.h"
 #include "core/http/h1/message.h"
 #include "core/http/path.h"
+#include "core/route/header_mutations.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
@@ -43,13 +44,39 @@ struct UpgradeConfig {
   std::shared_ptr<const filter::HttpChainConfig> chain{};  // null: that of the connection manager
 };
 
+struct ClientDetection;
+struct InternalAddresses;
+struct LocalReplyConfig;
+
+enum class SchemeHeader : uint8_t { kKeep, kOverwrite, kMatchUpstream };
+
+// What x-forwarded-proto says of connections to these ports, instead of whether they are encrypted here.
+struct ForwardProto {
+  std::vector<uint16_t> https_ports;
+  std::vector<uint16_t> http_ports;
+};
+
+// The proxy-status header (RFC 9209) of responses that tell of an error.
+struct ProxyStatusConfig {
+  std::string name;  // a token, or a string in quotes
+  bool details = true;
+  bool connection_details = true;
+  bool response_flags = true;
+  bool recommended_code = false;  // the error's status code replaces that of the response
+};
+
 struct ConnectionManagerConfig {
+  ConnectionManagerConfig();
+  ~ConnectionManagerConfig();
   std::string stat_prefix;
   std::unique_ptr<const ConnectionManagerStats> stats;
   std::shared_ptr<const filter::HttpChainConfig> chain;
   std::vector<UpgradeConfig> upgrades;  // those that are not listed are refused, unless the route allows them
   event::SlotId route_table;
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
+  Duration access_log_interval{};      // between lines of a request that goes on; zero: one at its end
+  bool access_log_on_request = false;  // and one when its headers have come
+  std::unique_ptr<const LocalReplyConfig> local_replies;  // null: they stay as they are
   http::h1::Settings h1;
   http::PathOptions path;
   UnderscoreAction underscores = UnderscoreAction::kAllow;
@@ -60,16 +87,29 @@ struct ConnectionManagerConfig {
   bool use_remote_address = false;
   bool skip_xff_append = false;
   uint32_t xff_trusted_hops = 0;
+  std::vector<ClientDetection> client_detection;  // without use_remote_address only; empty: x-forwarded-for as it is
+  std::unique_ptr<const InternalAddresses> internal_addresses;  // null: private ones (net::Address::is_private)
+  std::unique_ptr<const ForwardProto> forward_proto;            // null: as the connection is
+  std::unique_ptr<const ProxyStatusConfig> proxy_status;        // null: no such header
+  std::vector<route::HeaderMutations> early_mutations;          // of requests, before anything looks at them
+  bool append_forwarded_port = false;
+  bool map_ipv4_peers = false;  // in x-forwarded-for: "::ffff:10.0.0.1"
+  std::string user_agent;       // add_user_agent: of requests that have none, and the downstream service; empty: off
+  std::string service_node;     // then, if not empty: its node
+  SchemeHeader scheme = SchemeHeader::kKeep;
+  std::string_view scheme_text = {};  // kOverwrite; static
   bool generate_request_id = true;
   bool preserve_external_request_id = false;
   bool always_set_request_id_in_response = false;
   bool proxy_100_continue = false;
   bool strip_any_host_port = false;
   bool strip_matching_host_port = false;
+  bool strip_trailing_host_dot = false;
   bool suppress_upstream_headers = false;  // set by the router's configuration
 
   Duration idle_timeout = 1h;
   Duration max_connection_duration{};
+  bool safe_max_connection_duration = false;  // the next response says so, and an idle connection waits for it
   Duration max_stream_duration{};
   Duration stream_idle_timeout = 5min;
   Duration request_timeout{};

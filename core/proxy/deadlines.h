@@ -18,8 +18,9 @@ enum class DeadlineKind : uint8_t {
   kStreamIdle,
   kRequest,  // the whole request must be received
   kStreamMax,
-  kRoute,   // the response must be complete
-  kPerTry,  // the earliest of the router's attempts
+  kAccessLog,  // the next line of a request that goes on
+  kRoute,      // the response must be complete
+  kPerTry,     // the earliest of the router's attempts
   kCount,
 };
 

@@ -1,42 +1,18 @@
 #include "core/proxy/request_headers.h"
 
+#include <algorithm>
 #include <charconv>
 #include <span>
 #include <utility>
 
 #include "core/http/chars.h"
-#include "core/http/url.h"
+#include "core/proxy/client_detection.h"
 
 namespace weir::proxy {
 
 using http::HeaderId;
 
 namespace {
-
-// The n-th address from the end of an x-forwarded-for list (0: the last); empty if there are fewer.
-std::string_view forwarded_address(std::string_view list, uint32_t from_end) {
-  while (true) {
-    size_t comma = list.rfind(',');
-    std::string_view last = http::trim_spaces(comma == std::string_view::npos ? list : list.substr(comma + 1));
-    if (from_end == 0) return last;
-    if (comma == std::string_view::npos) return {};
-    --from_end;
-    list = list.substr(0, comma);
-  }
-}
-
-net::Address parse_forwarded(std::string_view text) {
-  if (text.empty()) return {};
-  auto parsed = net::Address::from_ip(text, 0);
-  if (parsed.ok()) return *parsed;
-  // Some proxies write the port too.
-  http::HostPort parts;
-  if (!http::split_host_port(text, parts)) return {};
-  std::string_view host = parts.host;
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  parsed = net::Address::from_ip(host, http::port_number(parts.port));
-  return parsed.ok() ? *parsed : net::Address();
-}
 
 // Headers that tell a proxy what to do: only a request from inside may have them.
 constexpr HeaderId kInternalOnly[] = {
@@ -80,6 +56,30 @@ std::string_view number_text(uint64_t value, Arena& arena) {
   return {text, static_cast<size_t>(std::to_chars(text, text + 20, value).ptr - text)};
 }
 
+Duration parse_grpc_timeout(std::string_view text) {
+  constexpr size_t kMaxDigits = 8;
+  uint64_t number = 0;
+  if (text.size() < 2 || text.size() > kMaxDigits + 1 || !http::parse_decimal(text.substr(0, text.size() - 1), number))
+    return {};
+  const auto count = static_cast<int64_t>(number);
+  switch (text.back()) {
+    case 'H':
+      return std::chrono::hours(std::min<int64_t>(count, 1'000'000));  // a century is for ever
+    case 'M':
+      return std::chrono::minutes(count);
+    case 'S':
+      return std::chrono::seconds(count);
+    case 'm':
+      return std::chrono::milliseconds(count);
+    case 'u':
+      return std::chrono::microseconds(count);
+    case 'n':
+      return std::chrono::nanoseconds(count);
+    default:
+      return {};
+  }
+}
+
 void remove_hop_by_hop(http::HeaderMap& headers) {
   // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.
   while (headers.contains(HeaderId::kConnection)) {
@@ -114,38 +114,68 @@ bool is_h2c_offer(const http::HeaderMap& headers) {
   return http::equals_ignoring_case(headers.get(HeaderId::kUpgrade), "h2c");
 }
 
+namespace {
+
+bool is_internal(const ConnectionManagerConfig& config, const net::Address& address) {
+  return config.internal_addresses != nullptr ? config.internal_addresses->contains(address) : address.is_private();
+}
+
+void append_forwarded_for(const ConnectionManagerConfig& config, const net::Address& peer, http::HeaderMap& headers,
+                          Arena& arena) {
+  char text[net::Address::kMaxText];
+  const std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
+  const std::string_view mapped = config.map_ipv4_peers && peer.family() == net::Family::kIpv4 ? "::ffff:" : "";
+  const std::string_view own = peer.ip_to_text(text);
+  headers.set(HeaderId::kXForwardedFor,
+              forwarded.empty() ? arena.concat(mapped, own) : arena.concat(forwarded, ",", mapped, own));
+}
+
+std::string_view forwarded_proto(const ConnectionManagerConfig& config, bool is_tls, const stream::StreamInfo& info) {
+  if (config.forward_proto != nullptr) {
+    const uint16_t port = info.downstream_local.port();
+    const auto names = [port](const std::vector<uint16_t>& ports) {
+      return std::find(ports.begin(), ports.end(), port) != ports.end();
+    };
+    if (names(config.forward_proto->https_ports)) return "https";
+    if (names(config.forward_proto->http_ports)) return "http";
+  }
+  return is_tls ? "https" : "http";
+}
+
+}  // namespace
+
 ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
                                    stream::StreamInfo& info, Arena& arena) {
   ClientIdentity identity;
   const net::Address& peer = info.downstream_direct_remote;
-  std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
-  bool single_address = forwarded.find(',') == std::string_view::npos;
-  char text[net::Address::kMaxText];
+  const std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
+  // What a proxy before this one says of the connection counts, if such a proxy is known.
+  const bool overwrites = config.use_remote_address && config.xff_trusted_hops == 0;
   if (config.use_remote_address) {
     if (config.xff_trusted_hops > 0) {
       net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops - 1));
       if (!client.empty()) info.downstream_remote = client;
     }
-    identity.internal = info.downstream_remote.is_private() && forwarded.empty();
+    identity.internal = is_internal(config, info.downstream_remote) && forwarded.empty();
     identity.edge = !identity.internal;
-    if (peer.is_ip() && !config.skip_xff_append) {
-      std::string_view own = peer.ip_to_text(text);
-      if (forwarded.empty()) {
-        headers.set(HeaderId::kXForwardedFor, arena.copy(own));
-      } else {
-        headers.set(HeaderId::kXForwardedFor, arena.concat(forwarded, ",", own));
-      }
-    }
-    if (config.xff_trusted_hops == 0 || !headers.contains(HeaderId::kXForwardedProto)) {
-      headers.set(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
-    }
+    if (peer.is_ip() && !config.skip_xff_append) append_forwarded_for(config, peer, headers, arena);
+  } else if (!config.client_detection.empty()) {
+    const DetectedClient client = detect_client(config.client_detection, peer, headers);
+    identity.reject_status = client.reject_status;
+    if (client.reject_status != 0) return identity;
+    if (!client.address.empty()) info.downstream_remote = client.address;
+    identity.internal = client.may_be_internal && is_internal(config, client.address);
+    if (client.append_peer && peer.is_ip()) append_forwarded_for(config, peer, headers, arena);
   } else {
+    const bool single_address = forwarded.find(',') == std::string_view::npos;
     net::Address client = parse_forwarded(forwarded_address(forwarded, config.xff_trusted_hops));
     if (!client.empty()) info.downstream_remote = client;
-    identity.internal = !client.empty() && client.is_private() && single_address;
-    if (!headers.contains(HeaderId::kXForwardedProto))
-      headers.add(HeaderId::kXForwardedProto, is_tls ? "https" : "http");
+    identity.internal = !client.empty() && is_internal(config, client) && single_address;
   }
+  if (overwrites || !headers.contains(HeaderId::kXForwardedProto))
+    headers.set(HeaderId::kXForwardedProto, forwarded_proto(config, is_tls, info));
+  if (config.append_forwarded_port && (overwrites || !headers.contains(HeaderId::kXForwardedPort)))
+    headers.set(HeaderId::kXForwardedPort, number_text(info.downstream_local.port(), arena));
   if (identity.internal) {
     headers.set(HeaderId::kXEnvoyInternal, "true");
     return identity;
@@ -154,6 +184,7 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
     remove_all(kInternalOnly, headers);
     if (identity.edge) remove_all(kOfTheWay, headers);
   }
+  char text[net::Address::kMaxText];
   if (identity.edge && info.downstream_remote.is_ip())
     headers.set(HeaderId::kXEnvoyExternalAddress, arena.copy(info.downstream_remote.ip_to_text(text)));
   return identity;

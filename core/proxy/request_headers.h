@@ -15,6 +15,10 @@ namespace weir::proxy {
 // A number as text in the arena, for a header's value.
 std::string_view number_text(uint64_t value, Arena& arena);
 
+// "100m" and its like (the gRPC protocol over HTTP/2: eight digits at most and a unit); zero: none, or none that can be
+// read.
+Duration parse_grpc_timeout(std::string_view text);
+
 // Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
 // 7.6.1). `te: trailers` stays.
 void remove_hop_by_hop(http::HeaderMap& headers);
@@ -26,8 +30,9 @@ void set_upgrade(http::HeaderMap& headers, std::string_view protocol);
 bool is_h2c_offer(const http::HeaderMap& headers);
 
 struct ClientIdentity {
-  bool edge = false;      // the request enters the trusted network here: what it says of its way was removed
-  bool internal = false;  // it comes from inside: it may say what proxies are to do with it
+  bool edge = false;           // the request enters the trusted network here: what it says of its way was removed
+  bool internal = false;       // it comes from inside: it may say what proxies are to do with it
+  uint16_t reject_status = 0;  // not 0: who it is cannot be told, and it is to be answered with this
 };
 
 // Works out the client's address from the connection and x-forwarded-for, as the published options say; sets

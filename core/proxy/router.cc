@@ -20,6 +20,21 @@ bool is_idempotent(std::string_view method) {
          method == "DELETE";
 }
 
+// The time that a gRPC client grants in grpc-timeout, at most `longest` (zero: any), less `offset` if it is more than
+// that. Zero: for ever. Of other requests `otherwise`.
+Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset,
+                      Duration otherwise) {
+  constexpr std::string_view kType = "application/grpc";
+  const std::string_view type = headers.get(HeaderId::kContentType);
+  if (!type.starts_with(kType) ||
+      (type.size() > kType.size() && type[kType.size()] != '+' && type[kType.size()] != ';'))
+    return otherwise;
+  Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
+  if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
+  if (offset && timeout > *offset) timeout -= *offset;
+  return timeout;
+}
+
 }  // namespace
 
 // --- The route's action --------------------------------------------------------------------------------------------
@@ -96,6 +111,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.cluster = cluster_pin_->spec.name;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   timeout_ = action.timeout();
+  if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
+    timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
   retry_.set_policy(action.retry(), headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
@@ -103,7 +120,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   if (auto longest = action.max_stream_duration()) host_->deadlines().set_in(DeadlineKind::kStreamMax, *longest);
   idempotent_ = is_idempotent(headers.method());
   replayable_ = true;
-  body_limit_ = std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit);
+  body_limit_ = route.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
   include_attempt_count_ = selection.virtual_host->include_request_attempt_count();
   include_attempt_in_response_ = selection.virtual_host->include_attempt_count_in_response();
   include_timeout_retry_ = selection.virtual_host->include_is_timeout_retry_header();
@@ -135,6 +152,7 @@ void Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
     headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(static_cast<uint64_t>(to_ms(timeout_)), arena));
   }
+  if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, "http");  // in clear text
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
   std::string_view host = action.rewrite_host(headers, selection.weighted, arena);

@@ -398,7 +398,7 @@ void ServerConnection::on_deadline(DeadlineKind kind) {
       stats.cx_max_duration_reached.inc();
       draining_ = true;
       codec_.close_after_response();
-      if (stream_ == nullptr) close_connection();
+      if (stream_ == nullptr && !config_.safe_max_connection_duration) close_connection();
       return;
     default:
       if (stream_ == nullptr && head_begun_ != MonoTime()) {

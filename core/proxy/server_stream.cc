@@ -5,6 +5,8 @@
 #include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/proxy/local_reply.h"
+#include "core/proxy/proxy_status.h"
 #include "core/proxy/request_headers.h"
 
 namespace weir::proxy {
@@ -65,7 +67,13 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   asks_tunnel_ = head.is_connect || (head.upgrade && !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
-  if (!headers.contains(HeaderId::kScheme)) headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
+  if (config_.scheme == SchemeHeader::kOverwrite) {
+    headers.set(HeaderId::kScheme, config_.scheme_text);
+  } else if (!headers.contains(HeaderId::kScheme)) {
+    headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
+  }
+  for (const route::HeaderMutations& mutations : config_.early_mutations)
+    mutations.apply(headers, {info, &headers}, stream_.arena());
   const bool upgrade = asks_tunnel_ && !head.is_connect;
   const std::string_view protocol = upgrade ? headers.get(HeaderId::kUpgrade) : std::string_view();
   remove_hop_by_hop(headers);
@@ -73,8 +81,10 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
     set_upgrade(headers, protocol);
   if (!head.is_connect && !sanitise_path()) return;
   if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
-  identify_client();
+  if (!identify_client()) return;
   select_route();
+  if (config_.access_log_on_request) log(stream::AccessLogType::kDownstreamStart);
+  deadlines.set_in(DeadlineKind::kAccessLog, config_.access_log_interval);
   const filter::HttpChainConfig* chain = asks_tunnel_ ? chain_for_tunnel(head) : config_.chain.get();
   if (chain != nullptr) start_chain(*chain, head.end_stream && !asks_tunnel_);
 }
@@ -122,6 +132,11 @@ bool ServerStream::check_request(const http::h1::RequestHead& head) {
     }
   }
   if (!count_forwards()) return false;
+  if (config_.strip_trailing_host_dot) {
+    std::string_view host, rest;
+    if (http::strip_trailing_dot(headers.authority(), host, rest))
+      headers.set(HeaderId::kAuthority, rest.empty() ? host : stream_.arena().concat(host, rest));
+  }
   if ((config_.strip_any_host_port || config_.strip_matching_host_port) && !head.is_connect) {
     std::string_view authority = headers.authority();
     std::string_view stripped = config_.strip_any_host_port
@@ -181,13 +196,27 @@ bool ServerStream::sanitise_path() {
   return true;
 }
 
-void ServerStream::identify_client() {
+bool ServerStream::identify_client() {
   ClientIdentity identity =
       identify_downstream(config_, connection_.is_tls(), stream_.request_headers(), stream_.info(), stream_.arena());
+  from_inside_ = identity.internal;
+  if (identity.reject_status != 0) {
+    stream_.reply_local(identity.reject_status, "rejecting_because_detection_failed");
+    return false;
+  }
+  if (!config_.user_agent.empty()) add_user_agent();
   if (config_.generate_request_id) {
     ensure_request_id(stream_.request_headers(), identity.edge && !config_.preserve_external_request_id,
                       stream_.lane().random(), stream_.arena());
   }
+  return true;
+}
+
+void ServerStream::add_user_agent() {
+  http::HeaderMap& headers = stream_.request_headers();
+  headers.set(HeaderId::kXEnvoyDownstreamServiceCluster, config_.user_agent);
+  if (headers.get(HeaderId::kUserAgent).empty()) headers.set(HeaderId::kUserAgent, config_.user_agent);
+  if (!config_.service_node.empty()) headers.set(HeaderId::kXEnvoyDownstreamServiceNode, config_.service_node);
 }
 
 void ServerStream::select_route() {
@@ -202,6 +231,10 @@ route::Selection ServerStream::selected() {
   input.random = info.random;
   input.info = &info;
   input.slots = &stream_.lane().slots();
+  input.is_internal = from_inside_;
+  if (!table_->internal_only_headers().empty() && !from_inside_) [[unlikely]] {
+    for (const http::HeaderName& name : table_->internal_only_headers()) stream_.request_headers().remove(name);
+  }
   input.is_tls = stream_.request_headers().get(HeaderId::kXForwardedProto) == "https";
   return table_->select(stream_.request_headers(), input);
 }
@@ -213,6 +246,7 @@ void ServerStream::take(const route::Selection& selection) {
     info.virtual_host = selection_.virtual_host->name();
     info.virtual_host_metadata = selection_.virtual_host->metadata();
   }
+  if (selection_.virtual_cluster != nullptr) info.virtual_cluster = selection_.virtual_cluster->name;
   if (selection_.route != nullptr) {
     info.route_name = selection_.route->name();
     info.route_metadata = selection_.route->metadata();
@@ -321,6 +355,10 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
       stream_.reply_local(stream_.request_finished() || asks_tunnel_ ? 504 : 408, "max_duration_timeout",
                           "downstream duration timeout");
       break;
+    case DeadlineKind::kAccessLog:
+      log(stream::AccessLogType::kDownstreamPeriodic);
+      connection_.deadlines().set_in(kind, config_.access_log_interval);
+      break;
     default:
       if (deadline_listener_ != nullptr) deadline_listener_->on_deadline(kind);
   }
@@ -332,6 +370,7 @@ void ServerStream::send_informational(http::HeaderMap& headers) { connection_.wr
 
 void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   stream::StreamInfo& info = stream_.info();
+  if (config_.proxy_status != nullptr) add_proxy_status(*config_.proxy_status, info, headers, stream_.arena());
   info.response_code = static_cast<uint16_t>(headers.status_code());
   info.response_first_tx = stream_.lane().now();
   const std::string_view protocol = asks_tunnel_ ? headers.get(HeaderId::kUpgrade) : std::string_view();
@@ -401,7 +440,10 @@ void ServerStream::abort_response() {
   connection_.abort_response();
 }
 
-void ServerStream::prepare_local_reply(http::HeaderMap&, Slices&) { local_reply_ = true; }
+void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
+  local_reply_ = true;
+  if (config_.local_replies != nullptr) config_.local_replies->shape(stream_, headers, body);
+}
 
 const void* ServerStream::route_config(uint32_t filter_id) const {
   const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
@@ -444,11 +486,22 @@ void ServerStream::finish() {
   if (tunnel_) stats.cx_upgrades_active.dec();
   if (info.response_code != 0) stats.codes.inc(info.response_code);
   stats.rq_time.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
-  if (!config_.access_logs.empty()) {
-    stream::LogSubject subject{info, &stream_.request_headers(), &stream_.response_headers(),
-                               stream_.response_trailers()};
-    for (const auto& log : config_.access_logs) log->log(subject, stream_.lane());
-  }
+  if (!info.upstream.cluster.empty()) count_route(info);
+  if (!config_.access_logs.empty()) log(stream::AccessLogType::kDownstreamEnd);
+}
+
+// Of a stream that was forwarded.
+void ServerStream::count_route(const stream::StreamInfo& info) {
+  if (selection_.route == nullptr) return;
+  if (const route::RouteStats* stats = selection_.route->stats()) stats->count(info);
+  if (selection_.virtual_cluster != nullptr && selection_.virtual_cluster->stats != nullptr)
+    selection_.virtual_cluster->stats->count(info);
+}
+
+void ServerStream::log(stream::AccessLogType type) {
+  const stream::LogSubject subject{
+      stream_.info(), &stream_.request_headers(), &stream_.response_headers(), stream_.response_trailers(), {}, type};
+  for (const auto& log : config_.access_logs) log->log(subject, stream_.lane());
 }
 
 }  // namespace weir::proxy

@@ -106,8 +106,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool check_request(const http::h1::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();
-  void identify_client();
-  void set_request_id(bool trusted);
+  bool identify_client();  // false: answered
+  void add_user_agent();
   void select_route();
   route::Selection selected();
   void take(const route::Selection& selection);
@@ -120,6 +120,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const;
   // Of a request that asked for a tunnel. False: it says that there is one, and there is none.
   bool begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol);
+  void count_route(const stream::StreamInfo& info);
+  void log(stream::AccessLogType type);
 
   StreamConnection& connection_;
   const ConnectionManagerConfig& config_;
@@ -145,6 +147,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool asks_tunnel_ : 1 = false;
   bool tunnel_ : 1 = false;       // open
   bool tunnel_over_ : 1 = false;  // both ways, for the terminal filter
+  bool from_inside_ : 1 = false;
   filter::Stream stream_;
 };
 

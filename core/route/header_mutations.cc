@@ -33,7 +33,9 @@ bool check_name(std::string_view name, ErrorSink& errors) {
 
 HeaderMutations HeaderMutations::build(HeaderMutationsSpec spec, Target target, ErrorSink& errors) {
   const bool request = target == Target::kRequest;
-  const std::string_view add_field = request ? "request_headers_to_add" : "response_headers_to_add";
+  const std::string_view add_field = target == Target::kLocalReply ? "headers_to_add"
+                                     : request                     ? "request_headers_to_add"
+                                                                   : "response_headers_to_add";
   const std::string_view remove_field = request ? "request_headers_to_remove" : "response_headers_to_remove";
   HeaderMutations mutations;
   if (spec.add.size() > kMaxAdditions) {

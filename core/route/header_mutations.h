@@ -18,7 +18,8 @@ namespace weir::route {
 class HeaderMutations {
  public:
   // `prefix` names the fields in errors: "request_headers_to_add[2].header.value".
-  enum class Target : uint8_t { kRequest, kResponse };
+  // `kLocalReply`: headers_to_add, and nothing to remove.
+  enum class Target : uint8_t { kRequest, kResponse, kLocalReply };
   static HeaderMutations build(HeaderMutationsSpec spec, Target target, ErrorSink& errors);
 
   bool empty() const { return add_.empty() && remove_.empty(); }

@@ -17,6 +17,7 @@
 #include "core/match/stream_matchers.h"
 #include "core/match/value_matcher.h"
 #include "core/route/actions.h"
+#include "core/route/route_stats.h"
 #include "core/route/spec.h"
 #include "core/runtime/runtime.h"
 #include "core/stream/metadata.h"
@@ -51,6 +52,8 @@ class Route {
   const ForwardAction& forward() const { return *forward_; }                   // kForward only
   const RedirectAction& redirect() const { return *redirect_; }                // kRedirect only
   const DirectResponse& direct_response() const { return *direct_response_; }  // kDirectResponse only
+  const BodyLimits& body_limits() const { return body_limits_; }
+  const RouteStats* stats() const { return stats_.get(); }  // null: none of its own
   // A struct of namespaces; null: none.
   const stream::Value* metadata() const { return metadata_ != nullptr ? &metadata_->root() : nullptr; }
 
@@ -109,6 +112,8 @@ class Route {
   std::unique_ptr<const Mutations> mutations_;
   std::unique_ptr<const FilterConfigs> own_filter_configs_;
   const FilterConfigs* filter_configs_ = &FilterConfigs::none();  // the table owns it
+  BodyLimits body_limits_;
+  std::unique_ptr<const RouteStats> stats_;
   uint32_t index_ = 0;
   PathKind path_kind_ = PathKind::kPrefix;
   ActionKind action_ = ActionKind::kForward;

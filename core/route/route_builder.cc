@@ -20,6 +20,15 @@ std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
   table.ignore_path_parameters_ = spec.ignore_path_parameters_in_path_matching;
   if (!spec.vhost_header.empty()) table.vhost_header_ = header_name(spec.vhost_header, "vhost_header");
   table.mirrors_ = build_mirrors(std::move(spec.mirrors));
+  for (size_t i = 0; i < spec.internal_only_headers.size(); ++i) {
+    At at(errors_, "internal_only_headers", static_cast<int64_t>(i));
+    const std::string& name = spec.internal_only_headers[i];
+    if (http::is_token(name)) {
+      table.internal_only_headers_.emplace_back(name);
+    } else {
+      errors_.add("\"" + name + "\" is not a header name");
+    }
+  }
   table.virtual_hosts_.reserve(spec.virtual_hosts.size());
   for (size_t i = 0; i < spec.virtual_hosts.size(); ++i) {
     At at(errors_, "virtual_hosts", static_cast<int64_t>(i));
@@ -38,6 +47,7 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
     errors_.add("must not be empty");
   }
   host.require_tls_ = spec.require_tls;
+  host.body_limits_ = spec.body_limits;
   host.include_request_attempt_count_ = spec.include_request_attempt_count;
   host.include_attempt_count_in_response_ = spec.include_attempt_count_in_response;
   host.include_is_timeout_retry_header_ = spec.include_is_timeout_retry_header;
@@ -78,6 +88,7 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   }
 
   host.metadata_ = std::move(spec.metadata);
+  build_virtual_clusters(std::move(spec.virtual_clusters), host);
   if (spec.matcher != nullptr || !spec.matcher_actions.empty()) {
     build_matcher(spec, host);
     return;
@@ -91,6 +102,35 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   if (host.routes_.size() >= kIndexFrom && errors_.errors().empty()) {
     host.paths_ = std::make_unique<PathIndex>(host.routes_);
   }
+}
+
+void RouteBuilder::build_virtual_clusters(std::vector<VirtualClusterSpec> specs, VirtualHost& host) {
+  if (specs.empty()) return;
+  host.virtual_clusters_.reserve(specs.size() + 1);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    At at(errors_, "virtual_clusters", static_cast<int64_t>(i));
+    VirtualCluster& cluster = host.virtual_clusters_.emplace_back();
+    cluster.name = std::move(specs[i].name);
+    for (size_t j = 0; j < specs[i].headers.size(); ++j) {
+      At header(errors_, "headers", static_cast<int64_t>(j));
+      Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(std::move(specs[i].headers[j]));
+      if (!errors_.add_if_error(matcher.status())) cluster.headers.push_back(std::move(*matcher));
+    }
+    if (cluster.headers.empty()) {
+      At headers(errors_, "headers");
+      errors_.add("must have one item at least");
+    }
+    cluster.stats = make_stats(host, RouteStats::Kind::kVirtualCluster, cluster.name);
+  }
+  VirtualCluster& other = host.virtual_clusters_.emplace_back();
+  other.name = "other";
+  other.stats = make_stats(host, RouteStats::Kind::kVirtualCluster, other.name);
+}
+
+std::unique_ptr<const RouteStats> RouteBuilder::make_stats(const VirtualHost& host, RouteStats::Kind kind,
+                                                           const std::string& name) {
+  if (store_ == nullptr || name.empty()) return nullptr;
+  return std::make_unique<const RouteStats>(*store_, host.name_, kind, name);
 }
 
 void RouteBuilder::build_matcher(VirtualHostSpec& spec, VirtualHost& host) {
@@ -119,6 +159,8 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
   route.name_ = std::move(spec.name);
   route.index_ = index;
   route.metadata_ = std::move(spec.metadata);
+  route.stats_ = make_stats(host, RouteStats::Kind::kRoute, spec.stat_prefix);
+  route.body_limits_ = spec.body_limits.over(host.body_limits_);
   route.ignore_path_parameters_ = table_->ignore_path_parameters_;
   {
     At at(errors_, "match");

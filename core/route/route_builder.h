@@ -15,7 +15,8 @@ namespace weir::route {
 
 class RouteBuilder {
  public:
-  RouteBuilder(const RouteTable::ResolveCluster& resolve, ErrorSink& errors) : resolve_(resolve), errors_(errors) {}
+  RouteBuilder(const RouteTable::ResolveCluster& resolve, ErrorSink& errors, stats::Store* store)
+      : resolve_(resolve), errors_(errors), store_(store) {}
   // The table means nothing if there were errors.
   std::unique_ptr<RouteTable> build(RouteTableSpec spec);
 
@@ -24,6 +25,8 @@ class RouteBuilder {
   static constexpr size_t kIndexFrom = 9;
 
   void build_virtual_host(VirtualHostSpec spec, uint32_t index);
+  void build_virtual_clusters(std::vector<VirtualClusterSpec> specs, VirtualHost& host);
+  std::unique_ptr<const RouteStats> make_stats(const VirtualHost& host, RouteStats::Kind kind, const std::string& name);
   void build_matcher(VirtualHostSpec& spec, VirtualHost& host);
   void build_route(RouteSpec spec, VirtualHost& host, uint32_t index);
   void build_match(RouteMatchSpec spec, Route& route);
@@ -41,6 +44,7 @@ class RouteBuilder {
 
   const RouteTable::ResolveCluster& resolve_;
   ErrorSink& errors_;
+  stats::Store* store_;
   std::unique_ptr<RouteTable> table_;
   std::unordered_map<std::string, event::SlotId> slots_;
   match::RegexPool regexes_;

@@ -1,13 +1,15 @@
 #include "core/route/route_table.h"
 
+#include <algorithm>
+
 #include "core/route/route_builder.h"
 
 namespace weir::route {
 
 Result<std::unique_ptr<RouteTable>> RouteTable::build(RouteTableSpec spec, const ResolveCluster& resolve,
-                                                      std::vector<BuildError>* errors) {
+                                                      std::vector<BuildError>* errors, stats::Store* store) {
   ErrorSink sink;
-  RouteBuilder builder(resolve, sink);
+  RouteBuilder builder(resolve, sink, store);
   std::unique_ptr<RouteTable> table = builder.build(std::move(spec));
   std::vector<BuildError> found = sink.take();
   if (found.empty()) return table;
@@ -61,6 +63,14 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     if (selection.tls_required) return selection;
   }
   selection.route = find_route(host, request, input);
+  if (!host.virtual_clusters_.empty()) [[unlikely]] {
+    const auto matches = [&](const VirtualCluster& each) {
+      return std::all_of(each.headers.begin(), each.headers.end(),
+                         [&](const match::HeaderMatcher& header) { return header.matches(request); });
+    };
+    selection.virtual_cluster =
+        &*std::find_if(host.virtual_clusters_.begin(), host.virtual_clusters_.end() - 1, matches);
+  }
   if (selection.route != nullptr && selection.route->action() == ActionKind::kForward) {
     selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
   }

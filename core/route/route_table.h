@@ -17,12 +17,20 @@
 #include "core/route/host_index.h"
 #include "core/route/path_index.h"
 #include "core/route/route.h"
+#include "core/route/route_stats.h"
 #include "core/route/spec.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::route {
 
 class RouteTable;
+
+// [immutable]
+struct VirtualCluster {
+  std::string name;
+  std::vector<match::HeaderMatcher> headers;  // none: every request
+  std::unique_ptr<const RouteStats> stats;    // null: nobody counts
+};
 
 // [immutable]
 class VirtualHost {
@@ -65,6 +73,8 @@ class VirtualHost {
   const Mirrors* mirrors_ = nullptr;  // these or the table's
   std::unique_ptr<const FilterConfigs> own_filter_configs_;
   const FilterConfigs* filter_configs_ = &FilterConfigs::none();
+  std::vector<VirtualCluster> virtual_clusters_;  // the last takes what is left
+  BodyLimits body_limits_;
   TlsRequirement require_tls_ = TlsRequirement::kNone;
   bool include_request_attempt_count_ = false;
   bool include_attempt_count_in_response_ = false;
@@ -75,10 +85,11 @@ class VirtualHost {
 // What a request came to. Pointers into the table: valid while the stream pins it.
 struct Selection {
   const RouteTable* table = nullptr;
-  const VirtualHost* virtual_host = nullptr;  // null: no domain matches
-  const Route* route = nullptr;               // null: none matches, or tls_required
-  const WeightedCluster* weighted = nullptr;  // null: the route has no weighted clusters
-  bool tls_required = false;                  // answer with RedirectAction::to_https()
+  const VirtualHost* virtual_host = nullptr;        // null: no domain matches
+  const Route* route = nullptr;                     // null: none matches, or tls_required
+  const WeightedCluster* weighted = nullptr;        // null: the route has no weighted clusters
+  const VirtualCluster* virtual_cluster = nullptr;  // null: the virtual host has none
+  bool tls_required = false;                        // answer with RedirectAction::to_https()
 
   // What all levels together say to filters; empty without a route. Never null, no work.
   const FilterConfigs& filter_configs() const noexcept {
@@ -101,9 +112,11 @@ class RouteTable final : public event::Versioned {
   // (tests, validation).
   using ResolveCluster = std::function<event::SlotId(std::string_view cluster)>;
 
-  // [main] The status carries the first error; `errors`, if given, gets all of them.
+  // [main] The status carries the first error; `errors`, if given, gets all of them. Without a store nothing is
+  // counted.
   static Result<std::unique_ptr<RouteTable>> build(RouteTableSpec spec, const ResolveCluster& resolve = {},
-                                                   std::vector<BuildError>* errors = nullptr);
+                                                   std::vector<BuildError>* errors = nullptr,
+                                                   stats::Store* store = nullptr);
 
   Selection select(const http::HeaderMap& request, const SelectInput& input) const noexcept;
 
@@ -114,6 +127,8 @@ class RouteTable final : public event::Versioned {
   bool most_specific_header_mutations_wins() const { return most_specific_wins_; }
   bool ignore_path_parameters() const { return ignore_path_parameters_; }
   size_t route_count() const;
+  // Removed from requests that come from outside, before a route is selected.
+  const std::vector<http::HeaderName>& internal_only_headers() const { return internal_only_headers_; }
 
   // The two halves of select(), for explanations and tests.
   const VirtualHost* find_virtual_host(const http::HeaderMap& request) const noexcept;
@@ -132,6 +147,7 @@ class RouteTable final : public event::Versioned {
   FilterConfigs filter_configs_;
   std::vector<std::unique_ptr<const FilterConfigs>> merged_filter_configs_;
   std::unique_ptr<http::HeaderName> vhost_header_;
+  std::vector<http::HeaderName> internal_only_headers_;
   bool most_specific_wins_ = false;
   bool ignore_port_ = false;
   bool ignore_path_parameters_ = false;

@@ -204,8 +204,24 @@ struct DirectResponseSpec {
 
 enum class ActionKind : uint8_t { kForward, kRedirect, kDirectResponse, kNonForwarding };
 
+// Bytes of a request's body that are kept to send it again.
+struct BodyLimits {
+  static constexpr uint64_t kUnset = UINT64_MAX;
+  uint64_t exact = kUnset;    // whatever others say
+  uint64_t at_most = kUnset;  // of what the listener allows
+  BodyLimits over(const BodyLimits& general) const {
+    return {exact != kUnset ? exact : general.exact, at_most != kUnset ? at_most : general.at_most};
+  }
+  uint32_t apply(uint32_t limit) const {
+    const uint64_t wanted = exact != kUnset ? exact : at_most < limit ? at_most : limit;
+    return wanted < UINT32_MAX ? static_cast<uint32_t>(wanted) : UINT32_MAX;
+  }
+};
+
 struct RouteSpec {
   std::string name;
+  std::string stat_prefix;  // empty: no statistics of its own
+  BodyLimits body_limits;
   RouteMatchSpec match;
   ActionKind action = ActionKind::kForward;
   ForwardSpec forward;                                  // kForward
@@ -225,13 +241,21 @@ struct MatcherActionSpec {
 
 enum class TlsRequirement : uint8_t { kNone, kExternalOnly, kAll };
 
+// Requests that are counted together.
+struct VirtualClusterSpec {
+  std::string name;
+  std::vector<match::HeaderMatcherSpec> headers;
+};
+
 struct VirtualHostSpec {
   std::string name;
+  std::vector<VirtualClusterSpec> virtual_clusters;
   std::vector<std::string> domains;  // "a.example", "*.example", "a.*", "*"; a port is part of the text
   std::vector<RouteSpec> routes;
   std::unique_ptr<const match::Tree> matcher;  // instead of routes; its actions are numbers of:
   std::vector<MatcherActionSpec> matcher_actions;
   TlsRequirement require_tls = TlsRequirement::kNone;
+  BodyLimits body_limits;
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
   std::optional<RetryPolicySpec> retry;
@@ -252,6 +276,7 @@ struct RouteTableSpec {
   bool most_specific_header_mutations_wins = false;
   bool ignore_port_in_host_matching = false;
   bool ignore_path_parameters_in_path_matching = false;  // what follows ";" is no part of the path
+  std::vector<std::string> internal_only_headers;        // of requests from outside, to be removed
   std::string vhost_header;  // match virtual hosts by this header's value instead of the host
 };
 

@@ -80,6 +80,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (hint.empty() && cds_) hint = "if it comes over CDS, set validate_clusters: false in the route configuration";
     return false;
   }
+  stats::Store* stats_store() override { return &store_; }
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
@@ -256,9 +257,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     out.clusters.push_back(same.cluster(proto, i, path, registry, report, slots));
   }
   std::map<std::string, int> addresses;
+  const filter::LocalNode node{bootstrap.node().id(), bootstrap.node().cluster()};
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);
+    scope.set_node(node);
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
     auto listener = same.listener(proto, i, scope, report);

@@ -186,7 +186,10 @@ constexpr FieldOperator kFields[] = {
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.filter_chain_name); }},
     {"TRACE_ID", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.trace_id); }},
     {"LOCAL_REPLY_BODY", false,
-     [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.local_reply_body); }},
+     [](const LogSubject& s, TextBuffer& out) {
+       out += s.local_reply_body;
+       return s.local_reply_body.data() != nullptr;  // an empty one is a value
+     }},
     {"ACCESS_LOG_TYPE", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, access_log_type_name(s.type)); }},
 };

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "core/base/status.h"
@@ -43,6 +44,7 @@ class Format {
   struct Options {
     bool omit_empty = false;   // absent values print nothing instead of "-"
     bool for_headers = false;  // the value of a header: absent values print nothing
+    bool verbatim = false;     // no line of a log: control bytes are printed as they are, except in JSON
     const OperatorSource* source = nullptr;
   };
   // [main] Errors look like: `%REQQ(:METHOD)%: unknown operator at character 1; did you mean REQ?`
@@ -74,6 +76,7 @@ class Format {
   std::string source_;
   std::vector<Part> parts_;
   bool omit_empty_ = false;
+  bool verbatim_ = false;
 };
 
 // A JSON object whose leaves are formats. Keys keep the order given; sort_keys() for those who want them sorted. A
@@ -96,5 +99,8 @@ class JsonFormat {
  private:
   Node root_;  // keys are escaped already
 };
+
+// What a SubstitutionFormatString asks for.
+using LineFormat = std::variant<Format, JsonFormat>;
 
 }  // namespace weir::stream

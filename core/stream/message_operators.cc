@@ -1,8 +1,9 @@
 // Operators that print headers, trailers and what follows from them.
 #include <algorithm>
-#include <charconv>
+#include <optional>
 
 #include "core/http/header_map.h"
+#include "core/stream/grpc_status.h"
 #include "core/stream/operators.h"
 
 namespace weir::stream {
@@ -185,40 +186,16 @@ constexpr GrpcName kGrpcNames[] = {
     {"Unauthenticated", "UNAUTHENTICATED"},
 };
 
-// What a gRPC client makes of an answer without grpc-status (the mapping that gRPC publishes).
-uint64_t grpc_status_of(uint16_t http_code) {
-  switch (http_code) {
-    case 400:
-      return 13;  // Internal
-    case 401:
-      return 16;  // Unauthenticated
-    case 403:
-      return 7;  // PermissionDenied
-    case 404:
-      return 12;  // Unimplemented
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;  // Unavailable
-    default:
-      return 2;  // Unknown
-  }
-}
-
 class GrpcStatus final : public Operator {
  public:
   enum class Form : uint8_t { kCamel, kSnake, kNumber };
   explicit GrpcStatus(Form form) : form_(form) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
     if (!is_grpc(subject)) return false;
-    uint64_t status = 0;
-    if (!read(subject.response_trailers, status) && !read(subject.response, status)) {
-      if (subject.info.response_code == 0) return false;
-      status = grpc_status_of(subject.info.response_code);
-    }
-    if (form_ == Form::kNumber || status >= std::size(kGrpcNames)) return append_unsigned(out, status);
-    return append_text(out, form_ == Form::kCamel ? kGrpcNames[status].camel : kGrpcNames[status].snake);
+    const std::optional<uint64_t> status = grpc_status(subject);
+    if (!status) return false;
+    if (form_ == Form::kNumber || *status >= std::size(kGrpcNames)) return append_unsigned(out, *status);
+    return append_text(out, form_ == Form::kCamel ? kGrpcNames[*status].camel : kGrpcNames[*status].snake);
   }
   bool numeric() const override { return form_ == Form::kNumber; }
 
@@ -229,12 +206,6 @@ class GrpcStatus final : public Operator {
     std::string_view type = subject.request->get(HeaderId::kContentType);
     return type.starts_with(kType) &&
            (type.size() == kType.size() || type[kType.size()] == '+' || type[kType.size()] == ';');
-  }
-  static bool read(const HeaderMap* headers, uint64_t& status) {
-    if (headers == nullptr) return false;
-    std::string_view text = headers->get(HeaderId::kGrpcStatus);
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-    return !text.empty() && error == std::errc() && end == text.data() + text.size();
   }
   Form form_;
 };

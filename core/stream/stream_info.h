@@ -110,6 +110,7 @@ struct StreamInfo {
   MonoTime downstream_handshake_end{};
   Protocol protocol = Protocol::kNone;
   uint16_t response_code = 0;  // 0: none was sent
+  bool health_check = false;   // a health checker's request, as a filter found out
   ResponseFlags flags;
   std::string_view details;             // "via_upstream", "route_not_found", ...
   std::string_view connection_details;  // connection termination details

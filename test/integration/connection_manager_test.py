@@ -3,10 +3,9 @@
 import os
 import signal
 import socket
-from typing import Any
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main,
-                     route, wait_until)
+from harness import (Connection, EchoUpstream, VariantsTestCase, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
+                     http_listener, main, route, wait_until)
 from harness.config import to_yaml
 from harness.wire import Reader
 
@@ -19,25 +18,6 @@ FILTER_CONFIG = _TYPE + "envoy.config.route.v3.FilterConfig"
 
 def set_header(name: str, value: str) -> dict:
     return {"append": {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
-
-
-class VariantsTestCase(WeirTestCase):
-    """One process with a listener for each set of fields, all with the same routes. Subclasses say which."""
-
-    variants: dict[str, dict[str, Any]] = {}
-    routes: list[dict] = [route({"prefix": "/"}, "echo")]
-
-    @classmethod
-    def set_up(cls) -> None:
-        cls.echo = EchoUpstream(cls.sandbox)
-        cls.ports = {name: cls.sandbox.free_port() for name in ("plain", *cls.variants)}
-        cls.weir = Weir(cls.sandbox, bootstrap(
-            [http_listener(port, cls.routes, name=name, stat_prefix=name, **cls.variants.get(name, {}))
-             for name, port in cls.ports.items()], [cluster("echo", cls.echo.port)]), concurrency=1)
-
-    def seen(self, variant: str, **request: Any) -> dict:
-        """The upstream's account of a request through this listener."""
-        return self.echoed(fetch(self.ports[variant], **request))
 
 
 class PathTest(VariantsTestCase):

@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <variant>
 
 #include "core/filter/factory.h"
 #include "core/stream/access_logger.h"
@@ -21,7 +20,7 @@ class SubstitutionFormatString;
 
 namespace weir::extensions::access_loggers {
 
-using LineFormat = std::variant<stream::Format, stream::JsonFormat>;
+using stream::LineFormat;
 
 // These report what is wrong to the scope, whose path is that of the message (of the field, for a text), and have no
 // value then. [main]

@@ -45,6 +45,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   is_check_ = std::all_of(settings_.headers.begin(), settings_.headers.end(),
                           [&](const match::HeaderMatcher& each) { return each.matches(headers); });
   if (!is_check_) return Action::kContinue;
+  stream.info().health_check = true;
   if (ServerHealth::failing()) return answer(stream, 503, "health_check_failed");
   if (!settings_.pass_through) {
     const Verdict verdict = of_clusters(settings_.clusters, stream.lane().slots());

@@ -2,14 +2,16 @@
 #include <map>
 #include <optional>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/registry.h"
 #include "core/http/chars.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
+#include "filters/network/http_connection_manager/read_parts.h"
 
 namespace weir::filters::http_connection_manager {
-namespace pb = envoy::extensions::filters::network::http_connection_manager::v3;
 namespace {
 
 using filter::FactoryScope;
@@ -183,8 +185,49 @@ void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scop
       below.failed(logger.status(), errors);
       continue;
     }
+    if (one.has_filter()) {
+      auto filter = here.translator().log_filter(one.filter(), here.at("filter"));
+      if (filter == nullptr) continue;  // reported
+      *logger = match::filtered(std::move(filter), std::move(*logger));
+    }
     config.access_logs.push_back(std::move(*logger));
   }
+}
+
+void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScope& scope,
+                             ConnectionManagerConfig& config) {
+// The deprecated fields mean what those in access_log_options do.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  if (proto.has_access_log_options()) {
+    if (proto.has_access_log_flush_interval() || proto.flush_access_log_on_new_request())
+      scope.error("access_log_options",
+                  "says what access_log_flush_interval and flush_access_log_on_new_request say "
+                  "beside it; remove those, which are deprecated");
+    if (proto.access_log_options().has_access_log_flush_interval())
+      config.access_log_interval = to_duration(proto.access_log_options().access_log_flush_interval());
+    config.access_log_on_request = proto.access_log_options().flush_access_log_on_new_request();
+  } else {
+    if (proto.has_access_log_flush_interval())
+      config.access_log_interval = to_duration(proto.access_log_flush_interval());
+    config.access_log_on_request = proto.flush_access_log_on_new_request();
+  }
+#pragma GCC diagnostic pop
+  if (config.access_logs.empty()) {
+    config.access_log_interval = {};
+    config.access_log_on_request = false;
+  }
+}
+
+void read_request_id(const pb::HttpConnectionManager& proto, FactoryScope& scope) {
+  using envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
+  if (!proto.has_request_id_extension()) return;
+  FactoryScope here = scope.below("request_id_extension.typed_config");
+  auto message = here.report().unpack(proto.request_id_extension().typed_config(), here.path());
+  // There is one kind of ids, and it has no settings without tracing.
+  if (message != nullptr && dynamic_cast<const UuidRequestIdConfig*>(message.get()) == nullptr)
+    here.error("", message->GetTypeName() + " makes no request ids; " + UuidRequestIdConfig::descriptor()->full_name() +
+                       " does");
 }
 
 void read_path_options(const pb::HttpConnectionManager& proto, ConnectionManagerConfig& config) {
@@ -207,9 +250,13 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->chain = read_filters(proto.http_filters(), "http_filters", inner);
   read_upgrades(proto, inner, *config);
   read_access_logs(proto, inner, *config);
+  read_access_log_options(proto, inner, *config);
+  read_request_id(proto, inner);
   read_common_options(proto.common_http_protocol_options(), *config);
   read_http1_options(proto.http_protocol_options(), *config);
   read_path_options(proto, *config);
+  read_local_replies(proto, inner, *config);
+  config->safe_max_connection_duration = proto.http1_safe_max_connection_duration();
   if (proto.has_max_request_headers_kb())
     config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
   if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = to_duration(proto.stream_idle_timeout());
@@ -228,7 +275,9 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->proxy_100_continue = proto.proxy_100_continue();
   config->strip_matching_host_port = proto.strip_matching_host_port();
   config->strip_any_host_port = proto.strip_any_host_port();
+  config->strip_trailing_host_dot = proto.strip_trailing_host_dot();
   if (!proto.server_name().empty()) config->server_name = proto.server_name();
+  read_identity(proto, inner, *config);
   switch (proto.server_header_transformation()) {
     case pb::HttpConnectionManager::APPEND_IF_ABSENT:
       config->server_header = proxy::ServerHeader::kAppendIfAbsent;

@@ -8,11 +8,12 @@ from .client import Connection, fetch
 from .config import bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, route, to_yaml
 from .process import Sandbox, wait_until, wait_until_still
 from .upstreams import EchoUpstream, Nginx, ScriptedUpstream
+from .variants import VariantsTestCase
 from .weir import Weir, weir_binary
 from .wire import Message
 
 __all__ = [
-    "Connection", "EchoUpstream", "Message", "Nginx", "Sandbox", "ScriptedUpstream", "Weir", "WeirTestCase", "bootstrap",
-    "cluster", "direct", "enable_h1_options", "fetch", "file_access_log", "http_listener", "main", "route", "sanitized",
+    "Connection", "EchoUpstream", "Message", "Nginx", "Sandbox", "ScriptedUpstream", "VariantsTestCase", "Weir", "WeirTestCase",
+    "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log", "http_listener", "main", "route", "sanitized",
     "to_yaml", "wait_until", "wait_until_still", "weir_binary",
 ]
