@@ -2,7 +2,8 @@
 
 import signal
 
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main, route, wait_until
+from harness import (EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener, main,
+                     route, wait_until)
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http.health_check.v3.HealthCheck"
 FAIL = "x-envoy-immediate-health-check-fail"
@@ -20,10 +21,12 @@ class HealthCheckTest(WeirTestCase):
 
     def start(self, *arguments: str) -> int:
         port = self.sandbox.free_port()
+        self.log = self.sandbox.path("log")
+        log = {**file_access_log(self.log, "%REQ(:PATH)%\n"), "filter": {"not_health_check_filter": {}}}
         config = bootstrap([http_listener(port, [route({"prefix": "/through"}, "echo"), direct({"prefix": "/"}, "page")], http_filters=[
             check("/self"), check("/good", cluster_min_healthy_percentages={"echo": {"value": 100}}),
             check("/none", cluster_min_healthy_percentages={"nobody": {"value": 1}}),
-            check("/through", pass_through_mode=True, cache_time="3600s")])], [cluster("echo", self.echo.port)])
+            check("/through", pass_through_mode=True, cache_time="3600s")], access_log=[log])], [cluster("echo", self.echo.port)])
         config["node"] = {"id": "n", "cluster": "edge"}
         self.weir = Weir(self.sandbox, config, arguments=list(arguments))
         return port
@@ -33,6 +36,13 @@ class HealthCheckTest(WeirTestCase):
         answer = fetch(port, "/self")
         self.assertEqual((answer.status, answer.body, answer.header("x-envoy-upstream-healthchecked-cluster")), (200, b"", "edge"))
         self.assertEqual([fetch(port, path).status for path in ("/good", "/none", "/other")], [200, 503, 200])
+        # The log leaves checks out.
+        def logged() -> str:
+            with open(self.log, encoding="utf-8") as file:
+                return file.read()
+
+        wait_until(logged, "a line of the log")
+        self.assertEqual(logged(), "/other\n")
         before = len(self.echo.requests)
         self.assertEqual([fetch(port, "/through", headers=[("x-test-status", "418")]).status for _ in range(3)], [418] * 3)
         self.assertEqual(len(self.echo.requests), before + 1)
