@@ -132,18 +132,21 @@ TEST(NoHeap, ForDecisionsAndMetadata) {
       filter_of<filters::header_to_metadata::v3::Config>(
           plugins,
           "request_rules { header: 'origin' on_header_present { metadata_namespace: 'ns' key: 'o' } } "
-          "request_rules { header: 'x' on_header_missing { metadata_namespace: 'ns' key: 'x' value: '1' type: NUMBER } }"),
-      filter_of<filters::set_metadata::v3::Config>(
-          plugins,
-          "metadata { metadata_namespace: 'ns' allow_overwrite: true value { fields { key: 'k' value { bool_value: true } } } }"),
+          "request_rules { header: 'x' on_header_missing { metadata_namespace: 'ns' key: 'x' value: '1' type: NUMBER } "
+          "}"),
+      filter_of<filters::set_metadata::v3::Config>(plugins,
+                                                   "metadata { metadata_namespace: 'ns' allow_overwrite: true value { "
+                                                   "fields { key: 'k' value { bool_value: true } } } }"),
       filter_of<filters::rbac::v3::RBAC>(
           plugins,
-          "rules { policies { key: 'p' value { permissions { and_rules { rules { url_path { path { prefix: '/' } } } rules { "
+          "rules { policies { key: 'p' value { permissions { and_rules { rules { url_path { path { prefix: '/' } } } "
+          "rules { "
           "header { name: 'origin' string_match { suffix: '.example' } } } } } principals { sourced_metadata { "
           "metadata_matcher { filter: 'ns' path { key: 'x' } value { double_match { exact: 1 } } } } } } } }"),
       filter_of<filters::local_ratelimit::v3::LocalRateLimit>(
           plugins,
-          "stat_prefix: 'x' filter_enabled { default_value { numerator: 100 } } token_bucket { max_tokens: 9 fill_interval { "
+          "stat_prefix: 'x' filter_enabled { default_value { numerator: 100 } } token_bucket { max_tokens: 9 "
+          "fill_interval { "
           "seconds: 1 } } enable_x_ratelimit_headers: DRAFT_VERSION_03 descriptors { entries { key: 'o' value: "
           "'https://a.example' } token_bucket { max_tokens: 9 fill_interval { seconds: 1 } } } rate_limits { actions { "
           "request_headers { header_name: 'origin' descriptor_key: 'o' } } }")};

@@ -272,8 +272,8 @@ TEST(Rbac, RulesToLogLetEverythingPass) {
   EXPECT_NE(rbac.metadata.find(R"("access_log_hint":true)"), std::string::npos) << rbac.metadata;
 }
 
-// field: http.rbac.v3.RBAC.shadow_rules, http.rbac.v3.RBAC.shadow_rules_stat_prefix,
-// http.rbac.v3.RBAC.rules_stat_prefix field: http.rbac.v3.RBAC.track_per_rule_stats
+// field: http.rbac.v3.RBAC.shadow_rules, http.rbac.v3.RBAC.shadow_rules_stat_prefix
+// field: http.rbac.v3.RBAC.rules_stat_prefix, http.rbac.v3.RBAC.track_per_rule_stats
 TEST(Rbac, RulesThatOnlyWatch) {
   Rbac rbac;
   const std::string strict = "shadow_rules { action: DENY " + policy("any: true", "any: true", "none shall") + "}";
