@@ -195,7 +195,9 @@ void MessageBuilder::well_known_body(Message& inner, MapWalk& walk) {
 void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url, const Descriptor& type,
                                        MapWalk& walk) {
   const std::shared_ptr<Tape> tape = flatten(walk, nullptr);
-  const size_t url_at = value_of(*tape, "type_url") + value_of(*tape, "typeUrl");
+  const size_t snake_at = value_of(*tape, "type_url");
+  const size_t camel_at = value_of(*tape, "typeUrl");
+  const size_t url_at = snake_at != 0 ? snake_at : camel_at;
   const std::string inner_url(url_at == 0 ? "" : tape->at(url_at).value);
   const Descriptor* inner_type = inner_url.empty() ? nullptr : find_type(inner_url);
   if (inner_type == nullptr || info(*inner_type).kind == WellKnown::kTypedStruct) {
@@ -206,6 +208,13 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     fields(*inner, again);
     pack(any, type_url, *inner);
     return;
+  }
+  if (snake_at != 0 && camel_at != 0) {
+    const Place first = tape->at(std::min(snake_at, camel_at) - 1).place;
+    std::string path = index_.current_path();
+    append_path_name(path, "type_url");
+    report(Severity::kError, tape->at(std::max(snake_at, camel_at) - 1).place, std::move(path),
+           "duplicate key; it is at line " + std::to_string(first.line) + " already", "", "", "keep one");
   }
   open_.push_back({&type, nullptr, false});
   for (size_t i = 0; i + 1 < tape->size(); i = node_end(*tape, i + 1)) {

@@ -29,6 +29,8 @@ std::optional<std::string> read_bounded_file(const std::string& path, SourceLimi
     why = "cannot read " + path + ": " + reason;
     return std::nullopt;
   };
+  // The system would read the file that the part in front of it names.
+  if (path.find('\0') != std::string::npos) return failed("there is a NUL byte in this name");
   // Without waiting: a pipe that nobody writes to would hold main for ever.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return failed(std::strerror(errno));
@@ -67,7 +69,8 @@ std::optional<std::string> read_data_source(const DataSource& source, SourceLimi
       return read_bounded_file(source.filename(), limit, fault.message);
     case DataSource::kEnvironmentVariable: {
       fault.field = "environment_variable";
-      const char* value = std::getenv(source.environment_variable().c_str());
+      const std::string& name = source.environment_variable();
+      const char* value = name.find('\0') == std::string::npos ? std::getenv(name.c_str()) : nullptr;
       if (value == nullptr) {
         fault.message = "\"" + source.environment_variable() + "\" is not set";
         return std::nullopt;

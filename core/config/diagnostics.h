@@ -37,7 +37,7 @@ class Diagnostics {
   // In the order they were found, which is not the order of the file. At most kKept of them; the counts go on.
   const std::vector<Diagnostic>& items() const { return items_; }
   // Takes out those from number `first` on that only follow from an error in front of it: a second one about the same
-  // field, and one about what is missing where something was misspelt.
+  // field or the message it is in, and one about what is missing where something was misspelt.
   void drop_consequences(size_t first, const PositionIndex& positions);
 
   // One line each in the order of the file, "file:line:col: error: path: message", then "5 errors, 1 warning".

@@ -109,12 +109,12 @@ Event EventCursor::next() {
     } else {
       Frame& frame = frames_.back();
       if (frame.next == frame.end) {
-        alias_frames_ -= frame.alias ? 1 : 0;
+        counted_frames_ -= frame.counted ? 1 : 0;
         frames_.pop_back();
         continue;
       }
       event = frame.tape->at(frame.next++);
-      if (alias_frames_ > 0 && alias_budget_-- == 0) {
+      if (counted_frames_ > 0 && alias_budget_-- == 0) {
         return fail(event.place, "the aliases of this file stand for too much", "write out what is needed");
       }
     }
@@ -124,7 +124,7 @@ Event EventCursor::next() {
     }
     const Anchor& anchor = anchors_[static_cast<size_t>(event.anchor)];
     frames_.push_back({anchor.tape, anchor.begin, anchor.end, true});
-    ++alias_frames_;
+    ++counted_frames_;
   }
 }
 
@@ -160,8 +160,9 @@ void EventCursor::record(const Event& first, Tape& tape) {
   }
 }
 
-void EventCursor::replay(std::shared_ptr<const Tape> tape, size_t begin, size_t end) {
-  frames_.push_back({std::move(tape), begin, end, false});
+void EventCursor::replay(std::shared_ptr<const Tape> tape, size_t begin, size_t end, bool merged) {
+  frames_.push_back({std::move(tape), begin, end, merged});
+  counted_frames_ += merged ? 1 : 0;
 }
 
 }  // namespace weir::config

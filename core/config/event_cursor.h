@@ -35,7 +35,7 @@ class Tape {
 
 class EventCursor {
  public:
-  // At most `alias_budget` events come out of aliases: a few lines of nested aliases can stand for billions.
+  // At most `alias_budget` events come out of aliases and merges: a few lines of nested aliases can stand for billions.
   // Reading stops where the file is deeper than `max_depth`: libyaml's time is quadratic in it.
   EventCursor(EventSource& source, std::string_view file, Diagnostics& diagnostics, size_t max_depth,
               size_t alias_budget);
@@ -44,8 +44,9 @@ class EventCursor {
   // The node that begins with `first` (which next() gave), up to its end.
   void skip(const Event& first);
   void record(const Event& first, Tape& tape);
-  // What next() gives before it goes on.
-  void replay(std::shared_ptr<const Tape> tape, size_t begin, size_t end);
+  // What next() gives before it goes on. `merged`: what a `<<` inside of a merge has brought; it counts like what
+  // comes out of an alias, because such merges are kept again at every level.
+  void replay(std::shared_ptr<const Tape> tape, size_t begin, size_t end, bool merged = false);
   // A digest of all events since it was begun: two parts of files with the same digest say the same.
   void begin_digest(const Event& first) {
     digest_ = 0;
@@ -60,7 +61,7 @@ class EventCursor {
     std::shared_ptr<const Tape> tape;
     size_t next;
     size_t end;
-    bool alias;
+    bool counted;  // comes out of an alias or a merge
   };
   struct Anchor {
     std::shared_ptr<Tape> tape;
@@ -81,7 +82,7 @@ class EventCursor {
   Diagnostics& diagnostics_;
   size_t max_depth_;
   size_t alias_budget_;
-  size_t alias_frames_ = 0;
+  size_t counted_frames_ = 0;
   bool failed_ = false;
   std::vector<Frame> frames_;
   std::vector<Anchor> anchors_;

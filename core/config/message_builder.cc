@@ -357,6 +357,13 @@ void MessageBuilder::unknown_field(const Event& key) {
   const Severity severity = options_.unknown_fields == OnUnknown::kError ? Severity::kError : Severity::kWarning;
   std::string hint = unknown_field_hint(key.value, open_);
   std::string path = index_.current_path();
+  if (secret_ > 0 && !hint.starts_with("did you mean") && !hint.starts_with("it belongs")) {
+    // {inline_string:s3cret} and {s3cret} are keys too. What is nearly the name of a field is no secret.
+    const std::string known(key.value.substr(0, std::min(key.value.find(':'), key.value.size())));
+    append_path_name(path, open_.back().type->FindFieldByName(known) != nullptr ? known : "...");
+    report(severity, key.place, std::move(path), "unknown field", "", "", std::move(hint));
+    return;
+  }
   append_path_name(path, key.value);
   report(severity, key.place, std::move(path), "unknown field", shown(key.value), "", std::move(hint));
 }
@@ -426,11 +433,12 @@ bool MessageBuilder::MapWalk::next(Event& key) {
       if (sources_.empty()) {
         return false;
       }
-      merging_ = true;
+      // What a mapping merges itself was counted when it came out of its alias.
+      const bool inside_of_a_merge = std::exchange(merging_, true);
       const auto tape = sources_.front();
       sources_.pop_front();
       next_source_ = 0;
-      cursor.replay(tape, 1, tape->size());
+      cursor.replay(tape, 1, tape->size(), inside_of_a_merge);
       continue;
     }
     if (key.kind != EventKind::kScalar) {

@@ -78,6 +78,7 @@ void PositionIndex::enter(Kind kind, uint32_t label, Place place) {
   entries_.push_back(
       {label, number + 1, place.line, std::min(place.column, (1U << 30) - 1), static_cast<uint32_t>(kind)});
   open_.push_back(number);
+  items_.clear();
 }
 
 void PositionIndex::leave() {
@@ -112,6 +113,18 @@ uint32_t PositionIndex::intern(std::string_view name) {
   return at->second;
 }
 
+const std::vector<uint32_t>& PositionIndex::items_of(uint32_t entry) const {
+  const auto [at, fresh] = items_.try_emplace(entry);
+  if (fresh) {
+    for (uint32_t i = entry + 1; i < entries_[entry].end; i = entries_[i].end) {
+      if (entries_[i].kind == static_cast<uint32_t>(Kind::kItem)) {
+        at->second.push_back(i);
+      }
+    }
+  }
+  return at->second;
+}
+
 Position PositionIndex::find(std::string_view path) const {
   // One candidate per file that has this far of the path.
   struct Candidate {
@@ -135,24 +148,20 @@ Position PositionIndex::find(std::string_view path) const {
       name = known == numbers_.end() ? UINT32_MAX : known->second;
     }
     for (const Candidate& parent : candidates) {
-      uint32_t items = 0;
-      bool found = false;
-      for (uint32_t i = parent.entry + 1; i < entries_[parent.entry].end && !found; i = entries_[i].end) {
-        const Entry& entry = entries_[i];
-        const bool is_item = entry.kind == static_cast<uint32_t>(Kind::kItem);
-        if (step->is_item && is_item && items++ == skip) {
-          next.push_back({i, parent.file});
-          found = true;
-        } else if (!step->is_item && !is_item && entry.label == name) {
-          next.push_back({i, parent.file});
-          found = true;
-        }
-      }
       if (step->is_item) {
-        if (found) {
+        const std::vector<uint32_t>& items = items_of(parent.entry);
+        if (skip < items.size()) {
+          next.push_back({items[skip], parent.file});
           break;
         }
-        skip -= items;
+        skip -= static_cast<uint32_t>(items.size());
+        continue;
+      }
+      for (uint32_t i = parent.entry + 1; i < entries_[parent.entry].end; i = entries_[i].end) {
+        if (entries_[i].kind != static_cast<uint32_t>(Kind::kItem) && entries_[i].label == name) {
+          next.push_back({i, parent.file});
+          break;
+        }
       }
     }
     if (next.empty()) {

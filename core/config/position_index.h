@@ -1,5 +1,6 @@
 // Where each field of a loaded message stands in its file, so that a check made much later can still point there.
-// 16 bytes a field; looked up only when something is wrong, so finding walks and building is what is fast.
+// 16 bytes a field; looked up only when something is wrong, so finding walks and building is what is fast. Lists may be
+// long and every item wrong: their items are listed when one is looked for. For one thread, looking up too.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -58,13 +59,15 @@ class PositionIndex {
 
   void enter(Kind kind, uint32_t label, Place place);
   uint32_t intern(std::string_view name);
+  const std::vector<uint32_t>& items_of(uint32_t entry) const;
 
   std::vector<Entry> entries_;  // parents before children, as in the file
   std::vector<uint32_t> open_;
   std::vector<std::string> files_;
   std::vector<const std::string*> names_;
   std::unordered_map<std::string, uint32_t> numbers_;
-  std::unordered_map<std::string, uint64_t> digests_;  // by path
+  std::unordered_map<std::string, uint64_t> digests_;                  // by path
+  mutable std::unordered_map<uint32_t, std::vector<uint32_t>> items_;  // of a list's entry, those of its items
 };
 
 // The path less its last step.

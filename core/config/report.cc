@@ -6,6 +6,9 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 
+#include <filesystem>
+#include <system_error>
+
 #include "core/config/default_types.h"
 #include "core/config/field_table.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -93,8 +96,13 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
 
 std::optional<std::string> Report::read_source(const Message& source, const std::string& path, SourceLimit limit) {
   const auto& proto = static_cast<const envoy::config::core::v3::DataSource&>(source);
+  std::error_code ignored;
   if (proto.has_watched_directory() && !proto.has_filename()) {
     error(path + ".watched_directory", "means something only beside filename: it says where to look for a new version");
+  } else if (const std::string& directory = proto.watched_directory().path();
+             !directory.empty() && !std::filesystem::is_directory(directory, ignored)) {
+    warning(path + ".watched_directory.path",
+            directory + " is not a directory now; new versions of the file are noticed when it is one");
   }
   SourceFault fault;
   auto content = read_data_source(proto, limit, fault);

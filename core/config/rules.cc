@@ -17,15 +17,18 @@
 #include <vector>
 
 #include "core/config/default_types.h"
+#include "core/config/route_filters.h"
 #include "core/config/rule_texts.h"
 #include "core/config/rules_data.h"
 #include "core/config/scalars.h"
 #include "core/config/suggest.h"
 #include "core/match/regex.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace weir::config {
 namespace {
 
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
@@ -73,24 +76,6 @@ const RuleTable& rule_table() {
   return kTable;
 }
 
-void add_filter_names(const Message& owner, const char* field, std::vector<std::string>& names) {
-  const FieldDescriptor* filters = owner.GetDescriptor()->FindFieldByName(field);
-  for (int i = 0; i < owner.GetReflection()->FieldSize(owner, filters); ++i) {
-    const Message& filter = owner.GetReflection()->GetRepeatedMessage(owner, filters, i);
-    names.push_back(filter.GetReflection()->GetString(filter, filter.GetDescriptor()->FindFieldByName("name")));
-  }
-}
-
-// Of all chains of an HTTP connection manager.
-std::vector<std::string> filter_names(const Message& manager) {
-  std::vector<std::string> names;
-  add_filter_names(manager, "http_filters", names);
-  const FieldDescriptor* upgrades = manager.GetDescriptor()->FindFieldByName("upgrade_configs");
-  for (int i = 0; i < manager.GetReflection()->FieldSize(manager, upgrades); ++i)
-    add_filter_names(manager.GetReflection()->GetRepeatedMessage(manager, upgrades, i), "filters", names);
-  return names;
-}
-
 class Validator {
  public:
   Validator(const PositionIndex& index, Diagnostics& diagnostics, const ValidateOptions& options)
@@ -118,8 +103,8 @@ class Validator {
   void fields(const Message& message);
   void children(const Message& message);
   void extension(const Message& message);
-  void filter_name(const std::string& name);
-  void negative_duration(const Message& message, const FieldDescriptor& field);
+  void manager(const Message& message);
+  void duration_value(const Message& message, const FieldDescriptor& field);
   void known_enum_values(const Message& message, const FieldDescriptor& field);
   void any(const Message& message);
   void report(Severity severity, std::string what, std::string found = "", std::string allowed = "");
@@ -152,8 +137,8 @@ class Validator {
   std::unordered_set<std::string> broken_parents_;  // and what they are in
   std::string path_;
   int depth_ = 0;
-  const std::vector<std::string>* filters_ = nullptr;  // the names of the HTTP filters around, if any
-  bool in_routes_ = false;  // whose regexes are compiled when they are translated, and not twice
+  const RouteFilters* filters_ = nullptr;  // the HTTP filters around, if any
+  bool in_routes_ = false;                 // whose regexes are compiled when they are translated, and not twice
 };
 
 void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
@@ -177,10 +162,7 @@ void Validator::message(const Message& message) {
   ++depth_;
   const std::string& type = message.GetDescriptor()->full_name();
   if (type == "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager") {
-    const std::vector<std::string> names = filter_names(message);
-    filters_ = &names;
-    fields(message);
-    filters_ = nullptr;
+    manager(message);
   } else if (type == "envoy.config.route.v3.RouteConfiguration") {
     in_routes_ = true;
     fields(message);
@@ -239,20 +221,21 @@ void Validator::extension(const Message& message) {
   at_name("typed_config", [&] { report(Severity::kError, "is required; " + hint); });
 }
 
-// Routes address filters by name, and a name that no filter has does nothing, as published. One that is nearly that of
-// a filter was meant for it.
-void Validator::filter_name(const std::string& name) {
-  if (filters_ == nullptr || std::find(filters_->begin(), filters_->end(), name) != filters_->end()) {
-    return;
-  }
-  NearestName nearest(name);
-  for (const std::string& filter : *filters_) {
-    nearest.offer(filter);
-  }
-  if (!nearest.best().empty()) {
-    report(Severity::kWarning,
-           "no filter has this name, so this has no effect; did you mean " + std::string(nearest.best()) + "?",
-           shown(name));
+void Validator::manager(const Message& message) {
+  const auto& proto = *google::protobuf::DynamicCastToGenerated<HttpConnectionManager>(&message);
+  const RouteFilters filters(proto);
+  filters_ = &filters;
+  fields(message);
+  filters_ = nullptr;
+  const int last = proto.http_filters_size() - 1;
+  if (last >= 0 && proto.http_filters(last).disabled()) {
+    at_name("http_filters", [&] {
+      at_item(last, [&] {
+        at_name("disabled", [&] {
+          report(Severity::kError, "the last filter answers the requests and cannot be disabled", "true", "false");
+        });
+      });
+    });
   }
 }
 
@@ -271,7 +254,7 @@ void Validator::children(const Message& message) {
     }
     at_name(field->name(), [&] {
       if (field->message_type()->full_name() == "google.protobuf.Duration" && !field->is_repeated()) {
-        negative_duration(reflection.GetMessage(message, field), *field);
+        duration_value(reflection.GetMessage(message, field), *field);
         return;
       }
       if (!field->is_repeated()) {
@@ -292,10 +275,14 @@ void Validator::children(const Message& message) {
                                        ? item.GetReflection()->GetString(item, &key)
                                        : std::to_string(i);
           at_name(name, [&] {
-            if (field->name() == "typed_per_filter_config") {
-              filter_name(name);
+            const Message& inner = item.GetReflection()->GetMessage(item, &value);
+            if (filters_ != nullptr && field->name() == "typed_per_filter_config" && !broken_.contains(path_)) {
+              const auto* any = google::protobuf::DynamicCastToGenerated<google::protobuf::Any>(&inner);
+              if (auto fault = filters_->check(name, *any)) {
+                report(fault->severity, std::move(fault->message), std::move(fault->found));
+              }
             }
-            this->message(item.GetReflection()->GetMessage(item, &value));
+            this->message(inner);
           });
         }
       }
@@ -303,11 +290,21 @@ void Validator::children(const Message& message) {
   }
 }
 
-// No setting means anything with one. What has a rule of its own was told already.
-void Validator::negative_duration(const Message& message, const FieldDescriptor& field) {
+// No setting means anything with a negative one; what has a rule of its own was told already. The wire, and a duration
+// that is written as a mapping, can hold more than one that is written as a text.
+void Validator::duration_value(const Message& message, const FieldDescriptor& field) {
   const auto* duration = google::protobuf::DynamicCastToGenerated<google::protobuf::Duration>(&message);
-  if (duration != nullptr && (duration->seconds() < 0 || duration->nanos() < 0) && allowed_range(field).empty()) {
-    const std::string text = format_duration({duration->seconds(), duration->nanos()});
+  if (duration == nullptr || incomplete(path_)) {
+    return;
+  }
+  const Seconds value{duration->seconds(), duration->nanos()};
+  if (!is_duration(value)) {
+    report(Severity::kError,
+           std::to_string(value.seconds) + " seconds and " + std::to_string(value.nanos) +
+               " nanoseconds are not a duration; seconds are at most 315576000000, nanoseconds at most 999999999, and "
+               "both have the same sign");
+  } else if ((value.seconds < 0 || value.nanos < 0) && allowed_range(field).empty()) {
+    const std::string text = format_duration(value);
     report(Severity::kError, text + " is negative; a duration must not be", text, "at least 0s");
   }
 }

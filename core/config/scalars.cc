@@ -172,6 +172,12 @@ std::optional<Seconds> parse_duration(std::string_view text) {
   return out;
 }
 
+bool is_duration(Seconds duration) {
+  const auto [seconds, nanos] = duration;
+  return seconds >= -kMaxDurationSeconds && seconds <= kMaxDurationSeconds && nanos > -1000000000 &&
+         nanos < 1000000000 && !(seconds < 0 && nanos > 0) && !(seconds > 0 && nanos < 0);
+}
+
 std::string format_duration(Seconds duration) {
   const bool minus = duration.seconds < 0 || duration.nanos < 0;
   std::string out = (minus ? "-" : "") + std::to_string(std::abs(duration.seconds));

@@ -38,6 +38,8 @@ std::optional<Seconds> parse_duration(std::string_view text);
 // What someone who wrote "5 seconds", "500ms", "1m" or "10" should have written; empty if that is not clear.
 std::string duration_hint(std::string_view text);
 std::string format_duration(Seconds duration);
+// What google.protobuf.Duration allows: both parts of one sign, less than a second in the nanoseconds.
+bool is_duration(Seconds duration);
 
 // RFC 3339: 2026-11-22T14:00:00Z, fractions and offsets allowed.
 std::optional<Seconds> parse_timestamp(std::string_view text);

@@ -113,6 +113,11 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
   return effect;
 }
 
+bool address_is_held(const ListenerFacts& before, const ListenerFacts& after) {
+  const bool shared = before.address.is_ip() && before.options.reuse_port && after.options.reuse_port;
+  return before.address == after.address && before.options != after.options && !shared;
+}
+
 ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after) {
   ClusterEffect effect;
   if (before != nullptr && after != nullptr) {

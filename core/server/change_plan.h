@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/net/socket.h"
@@ -84,6 +85,12 @@ struct ListenerEffect {
 // nullptr: there is none. Connections of a chain go on exactly if the new version has the same chain, which is what
 // the lanes do (proxy::Listener::has_chain).
 ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after);
+// An address is held by one socket, or by several that all share it (enable_reuse_port). New sockets with other options
+// can take the place of the old ones in the second case alone; otherwise such an update is refused.
+bool address_is_held(const ListenerFacts& before, const ListenerFacts& after);
+inline constexpr std::string_view kAddressIsHeld =
+    "the options of its socket (enable_reuse_port, tcp_backlog_size and the like) cannot change while it listens; "
+    "remove it in one reload and add it in the next, or restart";
 
 struct ClusterEffect {
   Change change = Change::kNone;

@@ -100,9 +100,9 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
   add_routes(plan, before, after);
   add_clusters(plan, before, after);
   add_secrets(plan, before, after);
-  if (plan.runtime) add_bootstrap_field("layered_runtime", "swapped; nothing drains");
+  if (plan.runtime) add_bootstrap_field("runtime", "layered_runtime", "swapped, nothing drains");
   for (const std::string& name : plan.start_only)
-    add_bootstrap_field(name, "needs a restart: it is read at start only");
+    add_bootstrap_field("bootstrap", name, "needs a restart: it is read at start only");
 }
 
 void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, const Inventory& after) {
@@ -120,6 +120,7 @@ void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, cons
           effect.drains.empty()
               ? "swapped, nothing drains"
               : joined(effect.drains) + (effect.drains.size() == 1 ? " drains its" : " drain their") + " connections";
+      if (address_is_held(*was, *is)) change.effect = "refused: " + std::string(kAddressIsHeld);
       std::vector<std::string> routes;
       for (const auto* side : {&before, &after}) {
         for (const auto& [slot, facts] : side->routes) {
@@ -187,13 +188,13 @@ void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const 
   }
 }
 
-void ChangeReport::add_bootstrap_field(const std::string& name, const char* effect) {
+void ChangeReport::add_bootstrap_field(const char* kind, const std::string& name, const char* effect) {
   const auto* field = before_.GetDescriptor()->FindFieldByName(name);
   const auto& reflection = *before_.GetReflection();
   auto set = [&](const auto& proto) {
     return field->is_repeated() ? reflection.FieldSize(proto, field) > 0 : reflection.HasField(proto, field);
   };
-  ReportedChange change{"bootstrap", name,
+  ReportedChange change{kind, name,
                         !set(before_)  ? Change::kAdded
                         : !set(after_) ? Change::kRemoved
                                        : Change::kChanged,

@@ -10,7 +10,7 @@
 namespace weir::server {
 
 struct ReportedChange {
-  const char* kind;  // "listener", "routes", "cluster", "secret", "bootstrap"
+  const char* kind;  // "listener", "routes", "cluster", "secret", "runtime", "bootstrap"
   std::string name;
   Change change;
   std::string effect;  // "chain web drains its connections"
@@ -36,7 +36,7 @@ class ChangeReport {
   void add_routes(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_clusters(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_secrets(const Plan& plan, const Inventory& before, const Inventory& after);
-  void add_bootstrap_field(const std::string& name, const char* effect);
+  void add_bootstrap_field(const char* kind, const std::string& name, const char* effect);
   std::string summary() const;
 
   const envoy::config::bootstrap::v3::Bootstrap& before_;

@@ -206,6 +206,11 @@ class InForce {
   config::KnownMessages known_;
 };
 
+// Port 0 is another one each time.
+bool takes_a_place(const net::Address& address) {
+  return !address.empty() && !(address.is_ip() && address.port() == 0);
+}
+
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
   if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
@@ -256,7 +261,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(same.cluster(proto, i, path, registry, report, slots));
   }
-  std::map<std::string, int> addresses;
+  std::map<std::string, std::string> addresses;  // and the field that has each
+  if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
   const filter::LocalNode node{bootstrap.node().id(), bootstrap.node().cluster()};
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
@@ -265,11 +271,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
     auto listener = same.listener(proto, i, scope, report);
-    if (!listener.address.empty() && !(listener.address.is_ip() && listener.address.port() == 0)) {
-      auto [other, new_address] = addresses.try_emplace(listener.address.to_string(), i);
-      if (!new_address) {
-        std::string first = "listeners[" + std::to_string(other->second) + "]";
-        config::Position at = positions.find("static_resources." + first + ".address");
+    if (takes_a_place(listener.address)) {
+      auto [other, fresh] = addresses.try_emplace(listener.address.to_string(), path + ".address");
+      if (!fresh) {
+        std::string first(config::short_path(config::parent_path(other->second)));
+        config::Position at = positions.find(other->second);
         if (at.line > 0) first += " (" + std::string(at.file) + ":" + std::to_string(at.line) + ")";
         report.error(path + ".address", listener.address.to_string() + " is the address of " + first + " too");
       }

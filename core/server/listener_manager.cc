@@ -83,7 +83,9 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     auto known = listeners_.find(from.spec.name);
     const ListenerFacts facts = facts_of(from);
     if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
-    auto found = find_sockets(from, kept);
+    Result<Opened> found = known != listeners_.end() && address_is_held(known->second.facts, facts)
+                               ? unavailable("listener " + from.spec.name + ": " + std::string(kAddressIsHeld))
+                               : find_sockets(from, kept);
     if (!found.ok()) {
       create_failure_.inc();
       for (auto& [name, others] : opened) {

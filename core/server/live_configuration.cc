@@ -92,6 +92,14 @@ std::string LiveConfiguration::version() const {
 Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) {
   Update update;
   const MonoTime start = system_clock().mono_now();
+  if (loaded_ && options_.config_path == "-") {
+    config::Diagnostic fault;
+    fault.file = "(standard input)";
+    fault.message = "cannot be read a second time; start weir with a file to change its configuration later";
+    update.diagnostics.add(std::move(fault));
+    update.result = Update::Result::kBadConfiguration;
+    return update;
+  }
   auto bootstrap = std::make_unique<Bootstrap>();
   config::PositionIndex positions;
   read_bootstrap(options_, *bootstrap, positions, update.diagnostics);

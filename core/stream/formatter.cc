@@ -82,6 +82,11 @@ Result<Format> Format::compile(std::string_view text, const Options& options) {
       i += 2;
       continue;
     }
+    // The value of a header may be a password with a % in it: no part of it is repeated.
+    if (options.for_headers && !(i + 1 < text.size() && text[i + 1] >= 'A' && text[i + 1] <= 'Z')) {
+      return invalid("a % that begins no operator, as in %PROTOCOL% (at character " + std::to_string(i + 1) +
+                     "); %% prints a percent sign");
+    }
     OperatorCall call;
     Part part;
     WEIR_RETURN_IF_ERROR(read_call(text, i, call, part.max_length, i));

@@ -6,8 +6,10 @@ import socket
 import json
 import subprocess
 import unittest
+import urllib.error
+import urllib.request
 
-from harness import Sandbox, bootstrap, direct, file_access_log, http_listener, main, to_yaml, weir_binary
+from harness import Sandbox, bootstrap, direct, file_access_log, http_listener, main, to_yaml, wait_until, weir_binary
 
 GOOD = to_yaml(bootstrap([http_listener(1, [direct({"prefix": "/"}, "hello")])])) + "\n"
 
@@ -136,6 +138,24 @@ class CommandLineTest(unittest.TestCase):
         code, output = self.run_weir("--mode", "validate", "-c", "-", text='{"nod": {}}')
         self.assertEqual(code, 1, output)
         self.assertIn("(standard input):1:2: error: nod: unknown field; did you mean node?", output)
+
+    def test_standard_input_is_not_read_again(self) -> None:
+        """A reload would wait on a terminal for ever."""
+        address = self.sandbox.path("admin")
+        read_end, write_end = os.pipe()
+        with subprocess.Popen([weir_binary(), "-c", "-", "--admin-address-path", address], stdin=read_end,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            self.addCleanup(process.kill)
+            os.close(read_end)
+            os.write(write_end, to_yaml(bootstrap([])).encode())
+            os.close(write_end)
+            where = wait_until(lambda: os.path.exists(address) and open(address, encoding="utf-8").read(), "the admin listens")
+            request = urllib.request.Request("http://%s/reload" % where.strip(), method="POST", data=b"")
+            with self.assertRaises(urllib.error.HTTPError) as caught:
+                urllib.request.urlopen(request, timeout=30)
+            self.assertEqual(caught.exception.code, 400)
+            self.assertIn("(standard input): error: cannot be read a second time", caught.exception.read().decode("utf-8"))
+            process.terminate()
 
     def test_findings_as_json(self) -> None:
         path = self.sandbox.write("edge.yaml", BAD)

@@ -254,6 +254,17 @@ class ListenerChangesTest(UpdateTestCase):
             self.assertTrue(answer["applied"], answer)
             self.assertEqual(fetch(self.port).status, 200)
 
+    def test_a_socket_that_holds_its_address_stays(self) -> None:
+        self.listener()["enable_reuse_port"] = False
+        self.write()
+        self.assertIn("refused: the options of its socket", self.post("/reload?dry_run")[1])
+        status, text = self.post("/reload")
+        self.assertEqual(status, 400, text)
+        self.assertIn("the options of its socket (enable_reuse_port, tcp_backlog_size and the like) cannot change", text)
+        self.assertEqual(fetch(self.port).status, 200)
+        self.listener()["address"] = address(self.sandbox.free_port())
+        self.assertTrue(self.reload()["applied"])
+
     def test_another_address(self) -> None:
         other = self.sandbox.free_port()
         with Connection(self.port) as connection:

@@ -65,5 +65,30 @@ TEST(BigFile, TenThousandClusters) {
       static_cast<double>(loaded.index.memory_bytes()) / (1 << 20), before, rss_mib());
 }
 
+// Looking up where an item stands must not walk past those in front of it: this took minutes.
+TEST(BigFile, EveryItemIsWrong) {
+  std::string text = "static_resources:\n  clusters:\n";
+  constexpr int kItems = 50'000;
+  for (int i = 0; i < kItems; ++i) text += "  - {nam: x, connect_timeout: 5}\n";
+  Loaded<> loaded(text);
+  validate(loaded.message, loaded.index, loaded.diagnostics);
+  EXPECT_GE(loaded.diagnostics.errors(), size_t{2 * kItems});
+  for (int i : {0, 1, kItems / 2, kItems - 1}) {
+    EXPECT_EQ(loaded.index.find("static_resources.clusters[" + std::to_string(i) + "].connect_timeout").line, i + 3);
+  }
+  EXPECT_FALSE(loaded.index.find("static_resources.clusters[" + std::to_string(kItems) + "]").exact);
+}
+
+// Every level of merges is kept once more, so a chain of them costs the cube of its length.
+TEST(BigFile, ChainOfMergesIsRefused) {
+  std::string text = "node:\n  metadata:\n    a0: &a0 {x: 1}\n";
+  for (int i = 1; i < 3000; ++i) {
+    const std::string number = std::to_string(i);
+    text += "    a" + number + ": &a" + number + " {<<: *a" + std::to_string(i - 1) + ", y" + number + ": 1}\n";
+  }
+  Loaded<> loaded(text);
+  EXPECT_NE(loaded.said().find("the aliases of this file stand for too much"), std::string::npos) << loaded.said();
+}
+
 }  // namespace
 }  // namespace weir::config

@@ -74,6 +74,16 @@ TEST_F(DataSourceTest, WhatCannotBeReadIsSaidWithItsReason) {
   EXPECT_EQ(read(source), "environment_variable: \"WEIR_TEST_SOURCE\" is not set");
 }
 
+TEST_F(DataSourceTest, ANameIsNotCutAtANulByte) {
+  const std::string path = file("a", "x");
+  EXPECT_NE(read(from_file(path + std::string("\0.new", 5))).find("there is a NUL byte in this name"),
+            std::string::npos);
+  setenv("WEIR_TEST_SOURCE", "value", 1);
+  DataSource source;
+  source.set_environment_variable(std::string("WEIR_TEST_SOURCE\0x", 18));
+  EXPECT_NE(read(source).find("is not set"), std::string::npos);
+}
+
 TEST_F(DataSourceTest, TheLimitHoldsForEverySource) {
   std::string exact(16, 'x');
   EXPECT_EQ(read(from_file(file("exact", exact))), "=" + exact);

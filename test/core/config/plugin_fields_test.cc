@@ -2,6 +2,7 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,20 @@ TEST(PluginFields, EveryMessageHasRows) {
     expect_rows(plugin.type);
     const filter::HttpFilterDescriptor* filter = registry.http_filter(plugin.type);
     if (filter != nullptr && !filter->route_type.empty()) expect_rows(filter->route_type);
+  }
+}
+
+// What RouteFilters goes by: a filter casts what its name's per-route message became.
+TEST(PluginFields, EveryHttpFilterHasAPackageOfItsOwn) {
+  const auto package = [](std::string_view type) { return std::string(type.substr(0, type.rfind('.'))); };
+  const filter::Registry& registry = test::PluginScope::registry();
+  std::map<std::string, std::string_view> filters;
+  for (const auto& plugin : registry.list()) {
+    const filter::HttpFilterDescriptor* filter = registry.http_filter(plugin.type);
+    if (filter == nullptr) continue;
+    EXPECT_TRUE(filters.emplace(package(filter->type), filter->name).second) << filter->type;
+    if (filter->route_type.empty()) continue;
+    EXPECT_EQ(package(filter->route_type), package(filter->type));
   }
 }
 

@@ -200,6 +200,42 @@ TEST(ChangePlan, FilesThatWereReadAreLookedAtAgain) {
   std::remove(path);
 }
 
+TEST(ChangePlan, RuntimeIsSwappedByAReload) {
+  const auto with = [](int value) {
+    Parts parts;
+    parts.more = "\nlayered_runtime: {layers: [{name: l, static_layer: {x: " + std::to_string(value) + "}}]}\n";
+    return yaml(parts);
+  };
+  Loaded before(with(1)), after(with(2));
+  ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
+                      after.inventory, after.bootstrap);
+  EXPECT_TRUE(report.text().starts_with("runtime    layered_runtime  changed  swapped, nothing drains\n"))
+      << report.text();
+  EXPECT_TRUE(report.text().ends_with("\n1 change, nothing drains\n")) << report.text();
+}
+
+TEST(ChangePlan, ASocketThatHoldsItsAddressStays) {
+  Parts parts;
+  parts.listener_more = ", enable_reuse_port: false";
+  Loaded before(yaml({})), after(yaml(parts));
+  ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
+                      after.inventory, after.bootstrap);
+  EXPECT_NE(report.text().find("changed  refused: the options of its socket (enable_reuse_port"), std::string::npos)
+      << report.text();
+  // Not of another address.
+  parts.port = "82";
+  Loaded elsewhere(yaml(parts));
+  EXPECT_FALSE(address_is_held(before.inventory.listeners.at("web"), elsewhere.inventory.listeners.at("web")));
+  // Nor where several sockets share it.
+  parts = {};
+  parts.listener_more = ", tcp_backlog_size: 10";
+  Loaded shared(yaml(parts));
+  EXPECT_FALSE(address_is_held(before.inventory.listeners.at("web"), shared.inventory.listeners.at("web")));
+  parts.listener_more += ", enable_reuse_port: false";
+  Loaded alone(yaml(parts));
+  EXPECT_TRUE(address_is_held(after.inventory.listeners.at("web"), alone.inventory.listeners.at("web")));
+}
+
 TEST(ChangePlan, Report) {
   Parts parts;
   parts.hcm_more = ", server_name: x";

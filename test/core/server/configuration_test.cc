@@ -101,6 +101,10 @@ TEST_F(ConfigurationTest, AnOptionalFilterIsLeftOut) {
   EXPECT_NE(load(with(one("b", "envoy.extensions.filters.http.buffer.v3.Buffer", "is_optional: true, "))), "");
 }
 
+const char* const kFilterF =
+    "{name: f, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer, "
+    "max_request_bytes: 10}}, ";
+
 TEST_F(ConfigurationTest, PassthroughLeavesOutWhateverIsUnknown) {
   options_.passthrough_unknown_extensions = true;
   EXPECT_EQ(load(with(one("f", "acme.Frobnicator") +
@@ -138,9 +142,10 @@ TEST_F(ConfigurationTest, WhatMayAuthoriseIsNeverLeftOut) {
                       "type.googleapis.com/acme.Rbac, value: {}}}, "))
                 .find("error: http_filters[0].typed_config: unknown type acme.Rbac; not left out"),
             0u);
-  EXPECT_EQ(load(with("", "", "typed_per_filter_config: {f: {\"@type\": type.googleapis.com/acme.JwtPerRoute}}, "))
-                .find("error: route_config"),
-            0u);
+  EXPECT_EQ(
+      load(with(kFilterF, "", "typed_per_filter_config: {f: {\"@type\": type.googleapis.com/acme.JwtPerRoute}}, "))
+          .find("error: route_config"),
+      0u);
 }
 
 // field: Listener.listener_filters, ListenerFilter.name, ListenerFilter.typed_config
@@ -175,15 +180,25 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
             kNoEndpoints + "error: static_resources.clusters[0].transport_socket: not supported by weir yet\n");
 }
 
+// What is left out is given to no filter: nothing has to fit.
+TEST_F(ConfigurationTest, UnknownTypesNeedNotFitTheirFilter) {
+  options_.passthrough_unknown_extensions = true;
+  EXPECT_EQ(load(with(one("g", "acme.v1.Filter") + kFilterF, "",
+                      "typed_per_filter_config: {f: {\"@type\": type.googleapis.com/acme.PerRoute}, g: {\"@type\": "
+                      "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute, disabled: true}}, "))
+                .find("error"),
+            std::string::npos);
+}
+
 TEST_F(ConfigurationTest, PerRouteIsOptional) {
   auto route = [](const std::string& more) {
     return "typed_per_filter_config: {f: {\"@type\": type.googleapis.com/envoy.config.route.v3.FilterConfig, " + more +
            "config: {\"@type\": type.googleapis.com/acme.PerRoute}}}, ";
   };
-  EXPECT_EQ(load(with("", "", route("is_optional: true, "))),
+  EXPECT_EQ(load(with(kFilterF, "", route("is_optional: true, "))),
             "warning: route_config.virtual_hosts[0].routes[0].typed_per_filter_config.f.config: unknown type "
             "acme.PerRoute; this per-route configuration of an HTTP filter is left out, as is_optional allows\n");
-  EXPECT_EQ(load(with("", "", route(""))),
+  EXPECT_EQ(load(with(kFilterF, "", route(""))),
             "error: route_config.virtual_hosts[0].routes[0].typed_per_filter_config.f.config: unknown type "
             "acme.PerRoute\n");
 }

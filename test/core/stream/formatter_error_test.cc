@@ -11,6 +11,18 @@ std::string error_of(std::string_view format) {
   return compiled.ok() ? "" : message_of(compiled.status());
 }
 
+// The value of a header may be a password with a % in it.
+TEST(FormatterError, HeadersAreNotRepeated) {
+  for (const char* value : {"Basic abc%def", "Bearer a%def%", "abc%"}) {
+    auto compiled = Format::compile(value, {.for_headers = true});
+    ASSERT_FALSE(compiled.ok()) << value;
+    EXPECT_EQ(message_of(compiled.status()).find("def"), std::string::npos) << message_of(compiled.status());
+  }
+  auto compiled = Format::compile("abc%", {.for_headers = true});
+  EXPECT_EQ(message_of(compiled.status()),
+            "a % that begins no operator, as in %PROTOCOL% (at character 4); %% prints a percent sign");
+}
+
 TEST(FormatterError, Golden) {
   EXPECT_EQ(error_of("a %REQQ(:METHOD)%"), "%REQQ(:METHOD)%: unknown operator (at character 3); did you mean REQ?");
   EXPECT_EQ(error_of("%protocol%"), "%protocol%: unknown operator (at character 1); did you mean PROTOCOL?");
