@@ -46,7 +46,7 @@ class InternalRedirectTest(WeirTestCase):
         self.assertEqual(self.sent("/plain", 301, "/end").status, 301)
         self.assertEqual(self.sent("/see", 303, "/end").text, "the end")
         self.assertEqual(self.sent("/see", 302, "/end").status, 302)
-        self.assertGreaterEqual(self.weir.stat("cluster.echo.upstream_internal_redirect_succeeded_total"), 3)
+        self.weir.wait_stat("cluster.echo.upstream_internal_redirect_succeeded_total", 3)
 
     # field: InternalRedirectPolicy.response_headers_to_copy, InternalRedirectPolicy.max_internal_redirects
     def test_headers_and_number(self) -> None:
@@ -57,7 +57,7 @@ class InternalRedirectTest(WeirTestCase):
         requests = self.echo.requests[before:]
         self.assertEqual([request.header("x-ticket") for request in requests], [None, "7", "7"])
         self.assertEqual(requests[-1].header("x-envoy-original-url"), "http://test.example/see")
-        self.assertEqual(self.weir.stat("http.ingress.passthrough_internal_redirect_too_many_redirects"), 1)
+        self.weir.wait_stat_is("http.ingress.passthrough_internal_redirect_too_many_redirects", 1)
 
     # field: InternalRedirectPolicy.predicates, AllowListedRoutesConfig.allowed_route_names
     def test_predicates(self) -> None:

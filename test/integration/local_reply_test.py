@@ -59,7 +59,7 @@ class LocalReplyTest(WeirTestCase):
         self.assertEqual((response.status, response.body), (410, b"<b><p>gone</p> 410</b>"))
         self.assertEqual([response.header(name) for name in ("content-type", "content-length", "x-was", "x-kept")],
                          ["text/html", str(len(response.body)), "404", "mapper"])
-        self.assertEqual(self.weir.stat("http.shaped.downstream_rq_4xx"), 1)
+        self.weir.wait_stat_is("http.shaped.downstream_rq_4xx", 1)
         self.assertEqual(fetch(self.plain, "/nowhere").status, 404)
 
     # field: LocalReplyConfig.body_format, SubstitutionFormatString@body.text_format

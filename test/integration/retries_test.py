@@ -336,7 +336,7 @@ class HedgingTest(WeirTestCase):
             self.assertEqual(fetch(self.port, path, headers=[("x-test-delay", "0.6")]).status, 200)
             self.assertEqual(sum(len(server.requests) for server in self.servers), asked + 2)
             # One answer; a try that is given up is none, and with hedging only the one that lost is.
-            self.assertEqual(self.weir.stat("cluster.servers.upstream_rq_completed"), before + 1)
+            self.weir.wait_stat_is("cluster.servers.upstream_rq_completed", before + 1)
         # Without it each try is given up in its turn, so nobody has the time that an answer takes.
         self.assertEqual(fetch(self.port, "/plain", headers=[("x-test-delay", "0.6")]).status, 504)
 
@@ -347,7 +347,9 @@ class HedgingTest(WeirTestCase):
         for field, expected in (("retry-after=1", (1, 0)), ("x-until=%d" % (time.time() + 2), (1, 0)), ("retry-after=3", (0, 1))):
             before = [self.weir.stat(limited), self.weir.stat(exponential)]
             fetch(self.port, "/plain", headers=[("x-test-status", "429"), ("x-test-header", field)])
-            self.assertEqual((self.weir.stat(limited) - before[0], self.weir.stat(exponential) - before[1]), expected, field)
+            with self.subTest(field):
+                self.weir.wait_stat_is(limited, before[0] + expected[0])
+                self.weir.wait_stat_is(exponential, before[1] + expected[1])
 
 
 if __name__ == "__main__":

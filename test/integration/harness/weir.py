@@ -61,7 +61,16 @@ class Weir:
         request = urllib.request.Request("http://%s%s" % (self.admin_address, path), method=method,
                                          data=b"" if method == "POST" else None)
         with urllib.request.urlopen(request, timeout=10) as response:
-            return response.read().decode("utf-8")
+            body = response.read().decode("utf-8")
+        if path.startswith("/runtime_modify"):
+            self.settle()
+        return body
+
+    def settle(self) -> None:
+        """Waits until every worker has what was published so far: a reload is counted when all have it."""
+        before = self.stat("server.config_reload_success")
+        self.admin("/reload", "POST")
+        self.wait_stat("server.config_reload_success", before + 1)
 
     def admin_json(self, path: str) -> Any:
         return json.loads(self.admin(path))
