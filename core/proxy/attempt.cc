@@ -44,11 +44,7 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
-  router_.stats().rq_total.inc();
-  router_.stats().rq_active.inc();
-  pool_->host().totals.rq_total.inc();
-  pool_->host().totals.rq_active.inc();
-  cluster.begin_request(*pool_);
+  cluster.begin_request(*pool_, router_.stats());
   router_.on_host_chosen(*pool_);
 
   waiter_.want_unused(router_.speaks_raw());
@@ -110,9 +106,7 @@ void Attempt::end() {
   upstream::ClusterLocal& cluster = router_.cluster();
   cluster.requests.release();
   if (pool_ == nullptr) return;
-  router_.stats().rq_active.dec();
-  pool_->host().totals.rq_active.dec();
-  cluster.end_request(*pool_);
+  cluster.end_request(*pool_, router_.stats());
   pool_ = nullptr;
 }
 

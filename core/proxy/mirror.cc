@@ -60,11 +60,7 @@ bool Mirror::connect() {
     finish();
     return false;
   }
-  stats.rq_total.inc();
-  stats.rq_active.inc();
-  pool_->host().totals.rq_total.inc();
-  pool_->host().totals.rq_active.inc();
-  cluster_.begin_request(*pool_);
+  cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
     case ConnPool::Start::kReady:
@@ -196,11 +192,7 @@ void Mirror::finish() {
   waiter_.leave();
   body_.clear();
   cluster_.requests.release();
-  if (pool_ != nullptr) {
-    pin_->stats->rq_active.dec();
-    pool_->host().totals.rq_active.dec();
-    cluster_.end_request(*pool_);
-  }
+  if (pool_ != nullptr) cluster_.end_request(*pool_, *pin_->stats);
   lane_.defer_delete(*this);
 }
 

@@ -115,12 +115,18 @@ bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const
   return false;
 }
 
-void ClusterLocal::begin_request(ConnPool& pool) {
+void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
+  stats.rq_total.inc();
+  stats.rq_active.inc();
+  pool.host().totals.rq_total.inc();
+  pool.host().totals.rq_active.inc();
   pool.host().add_active(owner_.lane().index(), 1);
   if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool) ++per_host_[pool.place()].own;
 }
 
-void ClusterLocal::end_request(ConnPool& pool) {
+void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
+  stats.rq_active.dec();
+  pool.host().totals.rq_active.dec();
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
   if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);

@@ -52,9 +52,9 @@ class ClusterLocal {
     return hosts_->host(pool.place()).metadata.get();
   }
   event::Pin<lb::HostSet> pin_hosts() const;
-  // In-flight counts of a host that pick() returned.
-  void begin_request(ConnPool& pool);
-  void end_request(ConnPool& pool);
+  // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
+  void begin_request(ConnPool& pool, const ClusterStats& stats);
+  void end_request(ConnPool& pool, const ClusterStats& stats);
 
   Lease connections, pending, requests, retries;
   // Where connections are wanted while their limit is reached.

@@ -386,7 +386,7 @@ TEST_F(PoolTest, HostThatLeavesIsDrained) {
 TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
   Caller busy(lane_);
   ConnPool& first = pool();
-  cluster().begin_request(first);
+  cluster().begin_request(first, *stats_);
   busy.start(first);
   settle();
   publish_hosts({});
@@ -395,7 +395,7 @@ TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
   exchange(1);
   server_.receive(0);
   server_.answer(0);
-  cluster().end_request(first);
+  cluster().end_request(first, *stats_);
   settle();
   EXPECT_EQ(busy.body, "ok");
   EXPECT_EQ(host_->active(), 0);
