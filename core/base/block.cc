@@ -6,8 +6,6 @@
 
 namespace weir {
 
-void BlockRef::release(Block* block) { block->pool_->give(block); }
-
 namespace {
 constexpr size_t kStride = sizeof(Block) + BlockPool::kStandardBytes;
 }
@@ -56,7 +54,7 @@ BlockRef BlockPool::take_exact(size_t capacity) {
   return BlockRef(new (memory) Block(*this, capacity));
 }
 
-void BlockPool::give(Block* block) {
+void BlockPool::take_back(Block* block) {
   live_bytes_ -= block->capacity_;
   if (!from_initial(block) && (block->capacity_ != kStandardBytes || free_count_ >= max_free_)) {
     std::free(block);
@@ -71,7 +69,8 @@ void Slices::append(Slice slice) {
   if (slice.size == 0) return;
   if (count_ > 0) {
     Slice& last = slot(count_ - 1);
-    if (last.block.get() == slice.block.get() && last.data + last.size == slice.data) {
+    const char* next = last.unseen() ? nullptr : last.data + last.size;
+    if (last.block.get() == slice.block.get() && next == slice.data) {
       last.size += slice.size;
       bytes_ += slice.size;
       return;
@@ -119,8 +118,7 @@ void Slices::drop_front(size_t bytes) {
   while (bytes > 0) {
     Slice& first = slot(0);
     if (bytes < first.size) {
-      first.data += bytes;
-      first.size -= static_cast<uint32_t>(bytes);
+      first.drop_front(bytes);
       return;
     }
     bytes -= first.size;
@@ -137,8 +135,7 @@ void Slices::move_front(size_t bytes, Slices& to) {
     Slice& first = slot(0);
     if (bytes < first.size) {
       to.append(Slice(first.block, first.data, bytes));
-      first.data += bytes;
-      first.size -= static_cast<uint32_t>(bytes);
+      first.drop_front(bytes);
       return;
     }
     bytes -= first.size;
@@ -159,6 +156,7 @@ void Slices::clear() {
 void Slices::copy_refs_to(Slices& to) const {
   for (uint32_t i = 0; i < count_; ++i) {
     const Slice& slice = at(i);
+    WEIR_ASSERT(!slice.unseen());
     to.append(Slice(slice.block, slice.data, slice.size));
   }
 }
@@ -167,8 +165,13 @@ size_t Slices::retained() const {
   size_t total = 0;
   const Block* previous = nullptr;
   for (uint32_t i = 0; i < count_; ++i) {
-    const Block* block = at(i).block.get();
-    if (block != nullptr && block != previous) total += block->capacity();
+    const Slice& slice = at(i);
+    const Block* block = slice.block.get();
+    if (slice.unseen()) {
+      total += slice.size;
+    } else if (block != nullptr && block != previous) {
+      total += block->capacity();
+    }
     previous = block;
   }
   return total;

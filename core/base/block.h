@@ -13,7 +13,16 @@
 
 namespace weir {
 
-class BlockPool;
+class Block;
+
+// Where a block goes that nobody refers to any more.
+class BlockOwner {
+ public:
+  virtual void take_back(Block* block) = 0;
+
+ protected:
+  ~BlockOwner() = default;
+};
 
 // A header in front of its bytes. Append-only while anybody else refers to it: bytes below `used` never change.
 class Block {
@@ -26,12 +35,14 @@ class Block {
   bool shared() const { return refs_ > 1; }
   uint32_t refs() const { return refs_; }
 
+ protected:
+  Block(BlockOwner& owner, size_t capacity) : owner_(&owner), capacity_(static_cast<uint32_t>(capacity)) {}
+
  private:
   friend class BlockPool;
   friend class BlockRef;
-  Block(BlockPool& pool, size_t capacity) : pool_(&pool), capacity_(static_cast<uint32_t>(capacity)) {}
 
-  BlockPool* pool_;
+  BlockOwner* owner_;
   Block* next_free_ = nullptr;
   uint32_t refs_ = 0;
   uint32_t capacity_;
@@ -52,20 +63,19 @@ class BlockRef {
     return *this;
   }
   ~BlockRef() {
-    if (block_ != nullptr && --block_->refs_ == 0) release(block_);
+    if (block_ != nullptr && --block_->refs_ == 0) block_->owner_->take_back(block_);
   }
   Block* get() const { return block_; }
   Block* operator->() const { return block_; }
   explicit operator bool() const { return block_ != nullptr; }
 
  private:
-  static void release(Block* block);
   Block* block_ = nullptr;
 };
 
 // Blocks of one standard size are recycled; other sizes go to malloc. The first `initial` standard blocks are one piece
 // of memory that the kernel backs only as blocks are used: enough for the usual swings of a lane's load. [worker]
-class BlockPool {
+class BlockPool final : private BlockOwner {
  public:
   static constexpr size_t kStandardBytes = 16 * 1024;
 
@@ -81,8 +91,7 @@ class BlockPool {
   size_t live_bytes() const { return live_bytes_; }
 
  private:
-  friend class BlockRef;
-  void give(Block* block);
+  void take_back(Block* block) override;
   bool from_initial(const Block* block) const {
     auto* at = reinterpret_cast<const char*>(block);
     return at >= initial_ && at < initial_ + initial_bytes_;
@@ -98,12 +107,24 @@ class BlockPool {
 
 // A view that keeps its block alive. With no block it views memory that outlives it by other means (constants,
 // configuration pinned by the stream).
+//
+// Unseen slices have no address: their block is an event::Pipe, and the bytes are in it, in the kernel. All that can be
+// done with them is to count, queue and send them, in order. Only readers that were allowed to bring such make any.
 struct Slice {
   Slice() = default;
   Slice(BlockRef owner, const char* begin, size_t bytes)
       : block(std::move(owner)), data(begin), size(static_cast<uint32_t>(bytes)) {}
   static Slice of_static(std::string_view text) { return Slice(BlockRef(), text.data(), text.size()); }
-  std::string_view view() const { return {data, size}; }
+  bool unseen() const { return data == nullptr && size > 0; }
+  // Not of unseen slices.
+  std::string_view view() const {
+    WEIR_ASSERT(!unseen());
+    return {data, size};
+  }
+  void drop_front(size_t bytes) {
+    if (!unseen()) data += bytes;
+    size -= static_cast<uint32_t>(bytes);
+  }
 
   BlockRef block;
   const char* data = nullptr;
@@ -144,11 +165,11 @@ class Slices {
   // Moves the first `bytes` bytes to the end of `to`.
   void move_front(size_t bytes, Slices& to);
   void clear();
-  // References to the same bytes, for mirrors and replay.
+  // References to the same bytes, for mirrors and replay. None of them may be unseen.
   void copy_refs_to(Slices& to) const;
 
-  // Bytes of memory that this queue keeps alive: whole blocks, each counted once per run of slices in it. Watermarks
-  // compare this, not size().
+  // Bytes of memory that this queue keeps alive: whole blocks, each counted once per run of slices in it, and what is
+  // in pipes. Watermarks compare this, not size().
   size_t retained() const;
   std::string to_string() const;
 

@@ -89,6 +89,7 @@ Lane::Lane(const Options& options)
       uv_(new uv_loop_s),
       timers_(now_),
       blocks_(kInitialBlocks),
+      pipes_(*this),
       random_(options.random_seed != 0 ? options.random_seed : seed_from_kernel()),
       read_block_(blocks_.take()) {
   WEIR_CHECK(uv_loop_init(uv_.get()) == 0);

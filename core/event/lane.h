@@ -20,6 +20,7 @@
 #include "core/base/intrusive_list.h"
 #include "core/base/random.h"
 #include "core/base/time.h"
+#include "core/event/pipe.h"
 #include "core/event/poller.h"
 #include "core/event/slot.h"
 #include "core/event/timer.h"
@@ -117,6 +118,7 @@ class Lane {
   Poller& poller() { return poller_; }
   SlotTable& slots() { return slots_; }
   BlockPool& blocks() { return blocks_; }
+  PipePool& pipes() { return pipes_; }
   ArenaPool& arenas() { return arenas_; }
   Random& random() { return random_; }
   uv_loop_s* uv() { return uv_.get(); }
@@ -162,6 +164,7 @@ class Lane {
   std::unique_ptr<UvBackend> uv_backend_;
   TimerWheel timers_;
   BlockPool blocks_;
+  PipePool pipes_;
   ArenaPool arenas_;
   SlotTable slots_;
   Random random_;

@@ -37,6 +37,8 @@ class Poller {
   enum class Order : uint8_t { kAny, kFirst };
   // Edge-triggered, readable + writable + peer closed. Aborts only if the kernel is out of memory.
   void add(int fd, Pollable& target, Order order = Order::kAny);
+  // Of one that was added: whether input is told. Told again, it is at once, if there is any.
+  void tell_input(int fd, Pollable& target, Order order, bool told);
   // Level-triggered, readable only: listening sockets (accept a bounded number per turn) and nested descriptors.
   void add_level(int fd, Pollable& target);
   void remove(int fd);
@@ -63,6 +65,7 @@ class Poller {
   static Pollable& target(const epoll_event& event) {
     return *reinterpret_cast<Pollable*>(event.data.u64 & ~kFirstBit);
   }
+  void control(int operation, int fd, Pollable& target, Order order, uint32_t events);
   int wait(epoll_event* events, int timeout_ms);
   int fd_;
 };

@@ -57,6 +57,11 @@ class Direction {
   // Forgets what waits (a local reply replaces it, or the stream is over).
   void drop_waiting();
   bool waiting() const { return held_ != 0; }
+  // Data passes without being looked at or held; the other one: on its way to the terminal filter of requests.
+  bool only_passes_data() const { return held_ == 0 && (data_mask_ | whole_mask_) == 0; }
+  bool only_passes_data_to_last() const {
+    return held_ == 0 && ((data_mask_ | whole_mask_) & ~filter_bit(chain_->size() - 1)) == 0;
+  }
   // A hook of this direction is on the stack.
   bool in_hook() const { return hook_ != Hook::kNone; }
   // Of the filter whose hook is on the stack.

@@ -45,6 +45,8 @@ class NetworkFilter {
   // Takes what it wants from `data`; the rest goes to the next filter, or, in the terminal filter, stays for the next
   // call. `end`: the client sends no more.
   virtual Action on_data(ConnectionHost&, Slices& data, bool end) = 0;
+  // As net::ConnectionHandler::unseen_input(), asked only if it is the connection's one filter.
+  virtual uint64_t unseen_input() { return 0; }
   virtual void on_above_high_watermark(ConnectionHost&) {}
   virtual void on_below_low_watermark(ConnectionHost&) {}
   virtual void on_drained(ConnectionHost&) {}

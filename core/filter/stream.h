@@ -35,6 +35,10 @@ class StreamHost {
   virtual void abort_response() = 0;
   // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
+  // send_data() takes unseen slices.
+  virtual bool takes_unseen() const { return false; }
+  // The rest of the request's data may come as unseen slices.
+  virtual void leave_request_unseen() {}
   // A response to HEAD has the fields of one to GET, and no body.
   virtual bool asked_for_head_only() const { return false; }
   // The per-route configuration of a filter, nullptr if there is none: of the most specific level that has one, and of
@@ -152,6 +156,13 @@ class Stream final : private FlowControl::Reader {
   void respond_headers(bool end);
   void respond_data(Slices& data, bool end);
   void respond_trailers();  // the map is make_response_trailers()
+  // Whether respond_data() takes unseen slices: nobody looks at the response's data or holds it, and the host can send
+  // such. Only after respond_headers(): a filter may have paused there.
+  bool takes_unseen_response() const { return response_.only_passes_data() && host_.takes_unseen(); }
+  // The terminal filter does not look at the request's data any more, but passes it on to a connection.
+  void leave_request_unseen() {
+    if (request_.only_passes_data_to_last()) host_.leave_request_unseen();
+  }
   // The upstream failed after respond_headers.
   void respond_abort(std::string_view details);
 

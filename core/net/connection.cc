@@ -16,11 +16,13 @@ using event::Lane;
 constexpr size_t kReadBudget = 256 * 1024;
 constexpr int kMaxIovecs = 16;
 constexpr uint8_t kSmallReadsToShrink = 8;
+// Less is cheaper to copy than to take through a pipe.
+constexpr uint64_t kUnseenFrom = 64 * 1024;
 
 Connection::Connection(Lane& lane, int fd, const Address& remote) : lane_(lane), fd_(fd), remote_(remote) {}
 
 Connection::Connection(Lane& lane, const Address& remote, const Address& source) : lane_(lane), remote_(remote) {
-  connecting_ = true;
+  connecting_ = opened_here_ = true;
   block_read(ReadBlock::kConnecting);
   sockaddr_storage storage;
   socklen_t length = remote.to_sockaddr(storage);
@@ -49,13 +51,13 @@ Connection::Connection(Lane& lane, const Address& remote, const Address& source)
 }
 
 Connection::~Connection() {
+  forget_pipe();
   if (fd_ >= 0) ::close(fd_);
 }
 
 void Connection::start(bool read_now) {
   if (fd_ < 0) return;
-  // Those that we opened come first in a turn: one that has just ended is not given a request of the same turn.
-  lane_.poller().add(fd_, *this, connecting_ ? event::Poller::Order::kFirst : event::Poller::Order::kAny);
+  lane_.poller().add(fd_, *this, order());
   if (read_now && !connecting_) {
     readable_ = true;
     read_some();
@@ -85,6 +87,8 @@ void Connection::on_ready(uint32_t ready) {
     if (!out_.empty() || half_close_) flush_later();
   }
   if (ready & (event::kReadable | event::kPeerClosed | event::kHangUp | event::kError)) {
+    // Input that is not read yet is not news: more of it would wake us for nothing.
+    if (readable_ && !deaf_ && !hung_up_ && (pipe_ != nullptr || (read_blocks_ != 0 && !closing()))) tell_input(false);
     readable_ = true;
     if (read_blocks_ == 0) {
       read_some();
@@ -114,33 +118,88 @@ void Connection::finish_connect(uint32_t ready) {
   if (!out_.empty()) flush_later();
 }
 
+// Into blocks, behind what waits. As recv().
+ssize_t Connection::read_into_blocks() {
+  iovec vectors[kMaxIovecs];
+  BlockRef spill[kMaxIovecs];
+  // Input that waits for more is nearly always the beginning of a message: continue in its own block if it has room.
+  BlockRef first;
+  if (!in_.empty() && in_.back().block && !in_.back().unseen() && in_.back().block->room() >= 1024 &&
+      in_.back().data + in_.back().size == in_.back().block->data() + in_.back().block->used()) {
+    first = in_.back().block;
+  } else {
+    lane_.read_block();
+    first = lane_.read_block_ref();
+  }
+  size_t first_offset = first->used();
+  vectors[0] = {first->data() + first_offset, first->room()};
+  size_t capacity = vectors[0].iov_len;
+  int count = 1;
+  for (; count < read_depth_; ++count) {
+    spill[count] = lane_.blocks().take();
+    vectors[count] = {spill[count]->data(), spill[count]->capacity()};
+    capacity += vectors[count].iov_len;
+  }
+  ssize_t n = count == 1 ? recv(fd_, vectors[0].iov_base, vectors[0].iov_len, 0) : readv(fd_, vectors, count);
+  if (n <= 0) return n;
+  size_t left = static_cast<size_t>(n);
+  for (int i = 0; left > 0; ++i) {
+    BlockRef& block = i == 0 ? first : spill[i];
+    size_t here = std::min(left, vectors[i].iov_len);
+    block->set_used(block->used() + here);
+    in_.append(Slice(block, static_cast<const char*>(vectors[i].iov_base), here));
+    left -= here;
+  }
+  if (static_cast<size_t>(n) < capacity) {
+    // A short read means that the socket is empty, unless the end is waiting behind the bytes.
+    if (!hung_up_) input_is_over();
+    if (read_depth_ > 1) {
+      // Messages a little larger than a block are common: one that is small does not mean that the next is.
+      small_reads_ = static_cast<size_t>(n) < capacity / 4 ? small_reads_ + 1 : 0;
+      if (small_reads_ == kSmallReadsToShrink) {
+        small_reads_ = 0;
+        read_depth_ /= 2;
+      }
+    }
+  } else if (read_depth_ < kMaxIovecs) {
+    read_depth_ *= 2;
+    small_reads_ = 0;
+  }
+  return n;
+}
+
+uint64_t Connection::unseen_input() {
+  const uint64_t left = handler_->unseen_input();
+  return left >= in_.size() + kUnseenFrom ? left - in_.size() : 0;
+}
+
+// Into a pipe; into blocks if there is none.
+ssize_t Connection::read_into_pipe(uint64_t bytes) {
+  const BlockRef block(lane_.pipes().take());
+  if (!block) return read_into_blocks();
+  auto* pipe = static_cast<event::Pipe*>(block.get());
+  const ssize_t n = pipe->fill(fd_, static_cast<size_t>(std::min<uint64_t>(bytes, event::PipePool::kBytes)));
+  if (n <= 0) return n;
+  in_.append(Slice(block, nullptr, static_cast<size_t>(n)));
+  pipe_ = pipe;
+  pipe->tell(&pipe_, this);
+  return n;
+}
+
+void Connection::forget_pipe() {
+  if (pipe_ != nullptr) pipe_->tell(nullptr, nullptr);
+  pipe_ = nullptr;
+}
+
 void Connection::read_some() {
   size_t budget = kReadBudget;
   while (readable_ && read_blocks_ == 0 && !reads_held_ && fd_ >= 0) {
-    iovec vectors[kMaxIovecs];
-    BlockRef spill[kMaxIovecs];
-    // Input that waits for more is nearly always the beginning of a message: continue in its own block if it has room.
-    BlockRef first;
-    if (!in_.empty() && in_.back().block && in_.back().block->room() >= 1024 &&
-        in_.back().data + in_.back().size == in_.back().block->data() + in_.back().block->used()) {
-      first = in_.back().block;
-    } else {
-      lane_.read_block();
-      first = lane_.read_block_ref();
-    }
-    size_t first_offset = first->used();
-    vectors[0] = {first->data() + first_offset, first->room()};
-    size_t capacity = vectors[0].iov_len;
-    int count = 1;
-    for (; count < read_depth_; ++count) {
-      spill[count] = lane_.blocks().take();
-      vectors[count] = {spill[count]->data(), spill[count]->capacity()};
-      capacity += vectors[count].iov_len;
-    }
-    ssize_t n = count == 1 ? recv(fd_, vectors[0].iov_base, vectors[0].iov_len, 0) : readv(fd_, vectors, count);
+    const uint64_t unseen = unseen_allowed_ ? unseen_input() : 0;
+    if (unseen > 0 && pipe_ != nullptr) return;  // goes on when it is empty
+    const ssize_t n = unseen > 0 ? read_into_pipe(unseen) : read_into_blocks();
     if (n < 0) {
       if (errno == EAGAIN) {
-        readable_ = false;
+        input_is_over();
         return;
       }
       if (errno == EINTR) continue;
@@ -158,30 +217,6 @@ void Connection::read_some() {
       return;
     }
     bytes_read_ += static_cast<uint64_t>(n);
-    size_t left = static_cast<size_t>(n);
-    for (int i = 0; left > 0; ++i) {
-      BlockRef& block = i == 0 ? first : spill[i];
-      size_t here = std::min(left, vectors[i].iov_len);
-      block->set_used(block->used() + here);
-      in_.append(Slice(block, static_cast<const char*>(vectors[i].iov_base), here));
-      left -= here;
-    }
-    first = BlockRef();
-    if (static_cast<size_t>(n) < capacity) {
-      // A short read means that the socket is empty, unless the end is waiting behind the bytes.
-      if (!hung_up_) readable_ = false;
-      if (read_depth_ > 1) {
-        // Messages a little larger than a block are common: one that is small does not mean that the next is.
-        small_reads_ = static_cast<size_t>(n) < capacity / 4 ? small_reads_ + 1 : 0;
-        if (small_reads_ == kSmallReadsToShrink) {
-          small_reads_ = 0;
-          read_depth_ /= 2;
-        }
-      }
-    } else if (read_depth_ < kMaxIovecs) {
-      read_depth_ *= 2;
-      small_reads_ = 0;
-    }
     deliver(false);
     if (static_cast<size_t>(n) >= budget) {
       if (readable_ && fd_ >= 0) {
@@ -192,6 +227,16 @@ void Connection::read_some() {
     }
     budget -= static_cast<size_t>(n);
   }
+}
+
+void Connection::input_is_over() {
+  readable_ = false;
+  if (deaf_) tell_input(true);
+}
+
+void Connection::tell_input(bool told) {
+  deaf_ = !told;
+  lane_.poller().tell_input(fd_, *this, order(), told);
 }
 
 void Connection::deliver(bool end) {
@@ -253,26 +298,34 @@ void Connection::arm_linger(Duration after) {
   lane_.arm_in(*linger_timer_, after);
 }
 
+// The slices in front, `offered` bytes, as far as the socket takes them. As sendmsg().
+ssize_t Connection::send_slices(size_t& offered) {
+  iovec vectors[kMaxIovecs];
+  const size_t most = std::min<size_t>(out_.slice_count(), kMaxIovecs);
+  size_t count = 0;
+  for (; count < most && !out_.at(count).unseen(); ++count) {
+    const Slice& slice = out_.at(count);
+    vectors[count] = {const_cast<char*>(slice.data), slice.size};
+    offered += slice.size;
+  }
+  if (count == 1) return send(fd_, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = count;
+  return sendmsg(fd_, &message, MSG_NOSIGNAL);
+}
+
+// What it takes of a pipe says nothing about how much more it would take: only a refusal does.
+ssize_t Connection::send_unseen() {
+  const Slice& slice = out_.front();
+  return static_cast<event::Pipe*>(slice.block.get())->drain(fd_, slice.size);
+}
+
 void Connection::write_queued() {
   bool progress = false;
   while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
-    iovec vectors[kMaxIovecs];
-    size_t count = std::min<size_t>(out_.slice_count(), kMaxIovecs);
     size_t offered = 0;
-    for (size_t i = 0; i < count; ++i) {
-      const Slice& slice = out_.at(i);
-      vectors[i] = {const_cast<char*>(slice.data), slice.size};
-      offered += slice.size;
-    }
-    ssize_t n;
-    if (count == 1) {
-      n = send(fd_, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
-    } else {
-      msghdr message{};
-      message.msg_iov = vectors;
-      message.msg_iovlen = count;
-      n = sendmsg(fd_, &message, MSG_NOSIGNAL);
-    }
+    const ssize_t n = out_.front().unseen() ? send_unseen() : send_slices(offered);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN) {
@@ -361,7 +414,7 @@ void Connection::on_end_of_turn() {
     lane_.at_next_turn(*this);
     return;
   }
-  if (redeliver_) {
+  if (redeliver_ || (unseen_allowed_ && readable_ && pipe_ == nullptr)) {
     redeliver_ = false;
     if (read_blocks_ == 0 && (!in_.empty() || end_delivered_)) deliver(false);
     if (read_blocks_ == 0 && fd_ >= 0 && readable_) read_some();
@@ -375,6 +428,7 @@ void Connection::close(CloseReason reason) {
   ::close(fd_);
   fd_ = -1;
   linger_timer_.reset();
+  forget_pipe();
   out_.clear();
   in_.clear();
   close_reason_ = reason;
@@ -392,6 +446,7 @@ void Connection::reset() {
 void Connection::close_after_flush(Duration linger, Duration stall) {
   if (fd_ < 0 || closing()) return;
   block_read(ReadBlock::kClosing);
+  if (deaf_) tell_input(true);              // what the peer still sends is read, and thrown away
   half_close_ = linger > Duration::zero();  // close() says the same without a call of its own
   linger_ = linger;
   stall_ = stall;

@@ -29,6 +29,9 @@ class ConnectionHandler {
   // Many. Bytes are appended to `in`; the handler takes from its front and leaves what it cannot use yet. `end`: the
   // peer will send no more (with half-close the other direction goes on); reported once, possibly with no bytes.
   virtual void on_data(Slices& in, bool end) = 0;
+  // Asked only after allow_unseen(): so many of the bytes to come, what is in in() included, nobody looks at. They go
+  // to the out() of a connection and nowhere else.
+  virtual uint64_t unseen_input() { return 0; }
   // The queue of unsent bytes grew beyond the high watermark / fell below the low one.
   virtual void on_above_high_watermark() {}
   virtual void on_below_low_watermark() {}
@@ -91,6 +94,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // While held, leftover input is delivered as ever, but nothing is read: for a handler that has not got to the end of
   // what it was given, or its backlog would grow with every turn.
   void hold_reads(bool hold);
+  // Large input that nobody looks at may stay in the kernel: unseen_input() says how much.
+  void allow_unseen(bool allowed) { unseen_allowed_ = allowed; }
   // Unconsumed input.
   Slices& in() { return in_; }
   // Hands leftover input to the handler again at the end of the turn (after it has become able to use it). If the end
@@ -142,8 +147,22 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
 
   void finish_connect(uint32_t ready);
   void read_some();
+  // Those that we opened come first in a turn: one that has just ended is not given a request of the same turn.
+  event::Poller::Order order() const {
+    return opened_here_ ? event::Poller::Order::kFirst : event::Poller::Order::kAny;
+  }
+  ssize_t read_into_blocks();
+  ssize_t read_into_pipe(uint64_t bytes);
+  // How much of what is read next is to stay in the kernel.
+  uint64_t unseen_input();
+  void forget_pipe();
+  ssize_t send_slices(size_t& offered);
+  ssize_t send_unseen();
   void discard_input();
   void deliver(bool end);
+  // The socket has no more input for now.
+  void input_is_over();
+  void tell_input(bool told);
   void write_queued();
   void check_watermarks();
   void arm_linger(Duration after);
@@ -171,13 +190,17 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool in_handler_ : 1 = false;
   bool wants_close_ : 1 = false;
   bool lingering_ : 1 = false;  // everything is sent, FIN too
-  uint8_t read_depth_ = 1;      // blocks offered to the next read: doubles when a read fills them
-  uint8_t small_reads_ = 0;     // reads in a row that used little of what was offered
+  bool unseen_allowed_ : 1 = false;
+  bool opened_here_ : 1 = false;
+  bool deaf_ : 1 = false;    // to more input: there is some, and it cannot be read yet
+  uint8_t read_depth_ = 1;   // blocks offered to the next read: doubles when a read fills them
+  uint8_t small_reads_ = 0;  // reads in a row that used little of what was offered
   CloseReason close_reason_ = CloseReason::kLocal;
   uint32_t high_watermark_ = 1024 * 1024;
   uint32_t low_watermark_ = 512 * 1024;
   Duration linger_{};
   Duration stall_{};
+  event::Pipe* pipe_ = nullptr;  // what has been read last is still in it
   Slices in_;
   Slices out_;
   Address remote_;

@@ -56,6 +56,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   friend class LaneListener;
   // net::ConnectionHandler
   void on_data(Slices& in, bool end) override;
+  uint64_t unseen_input() override { return filters_.size() == 1 ? filters_.front()->unseen_input() : 0; }
   void on_above_high_watermark() override;
   void on_below_low_watermark() override;
   void on_drained() override;

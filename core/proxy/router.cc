@@ -237,7 +237,11 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     data.copy_refs_to(refs);
     attempt.stream()->send_data(refs, end);
   });
-  if (sending->headers_sent()) sending->stream()->send_data(data, end);
+  if (sending->headers_sent()) {
+    if (!end && (!replayable_ || committed_) && mirrors_.empty() && sending->stream()->takes_unseen())
+      stream.leave_request_unseen();
+    sending->stream()->send_data(data, end);
+  }
   data.clear();
   if (tunnel_) [[unlikely]] {
     host_->touch();
@@ -397,6 +401,12 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     end_attempt(attempt);
   }
   stream_->respond_headers(end);
+  if (!done_) leave_unseen(attempt);
+}
+
+// What comes next of the response may bypass us if nobody wants to see it.
+void Router::leave_unseen(Attempt& attempt) {
+  if (attempt.stream() != nullptr && stream_->takes_unseen_response()) attempt.stream()->leave_response_unseen();
 }
 
 void Router::on_data(Attempt& attempt, Slices& data, bool end) {
@@ -421,6 +431,7 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
     attempt.touch();
     update_try_deadline();
   }
+  if (!done_) leave_unseen(attempt);
   stream_->respond_data(data, end);
 }
 

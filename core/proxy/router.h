@@ -74,6 +74,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Action redirect(std::string_view location, int status);
   void prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
+  void leave_unseen(Attempt& attempt);
   void start_mirrors(const route::Mirrors& policies, bool end);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();

@@ -25,6 +25,7 @@ class ServerConnection final : public filter::NetworkFilter,
   // NetworkFilter
   filter::Action on_new_connection(filter::ConnectionHost& host) override;
   filter::Action on_data(filter::ConnectionHost& host, Slices& data, bool end) override;
+  uint64_t unseen_input() override { return codec_.body_left(); }
   void on_above_high_watermark(filter::ConnectionHost& host) override;
   void on_below_low_watermark(filter::ConnectionHost& host) override;
   void on_drain(filter::ConnectionHost& host) override;
@@ -45,6 +46,8 @@ class ServerConnection final : public filter::NetworkFilter,
   void refuse_tunnel(bool always_close) override;
   void abort_response() override;
   void pause_request(bool paused) override;
+  void leave_request_unseen() override { connection().allow_unseen(true); }
+  bool takes_unseen() const override { return true; }
   void stream_done() override;
 
  private:

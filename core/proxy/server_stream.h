@@ -35,6 +35,10 @@ class StreamConnection {
   // The response was cut off: the client must notice.
   virtual void abort_response() = 0;
   virtual void pause_request(bool paused) = 0;
+  // The rest of the request's data may come as unseen slices.
+  virtual void leave_request_unseen() = 0;
+  // write_data() takes unseen slices.
+  virtual bool takes_unseen() const = 0;
   // The stream has nothing more to do: called once, by the stream, possibly inside an event of its own.
   virtual void stream_done() = 0;
 
@@ -77,6 +81,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
   bool asked_for_head_only() const override { return is_head_; }
+  bool takes_unseen() const override { return connection_.takes_unseen(); }
+  void leave_request_unseen() override { connection_.leave_request_unseen(); }
   const void* route_config(uint32_t filter_id) const override;
   filter::RouteLevels route_configs(uint32_t filter_id) const override;
   std::string_view route_cluster() const override;

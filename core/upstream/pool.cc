@@ -73,6 +73,7 @@ void H1Connection::attach(UpstreamEvents& events) {
   events_ = &events;
   wire_ = &events.wire_bytes();
   tx_before_ = connection_.bytes_written();
+  connection_.allow_unseen(false);
   ++requests_;
   const Cluster* cluster = pool_.cluster().current();
   uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;

@@ -62,6 +62,8 @@ class H1Connection final : public net::ConnectionHandler,
   void send_data(Slices& data, bool end) override;
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset() override;
+  void leave_response_unseen() override { connection_.allow_unseen(true); }
+  bool takes_unseen() const override { return true; }
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
   net::Connection& connection() override { return connection_; }
@@ -74,6 +76,7 @@ class H1Connection final : public net::ConnectionHandler,
   // net::ConnectionHandler
   void on_connected() override;
   void on_data(Slices& in, bool end) override;
+  uint64_t unseen_input() override { return codec_.body_left(); }
   void on_above_high_watermark() override;
   void on_below_low_watermark() override;
   void on_closed(net::CloseReason reason) override;

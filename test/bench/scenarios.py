@@ -53,8 +53,8 @@ SCENARIOS = {
                  balance="least_request", weir_config="least_request.yaml"),
         Scenario("routes10k", "10,000 routes over 500 hosts: prefixes, exact paths, regexes", 0.90, routes=True,
                  own_at_most=1.05, weir_config="routes.yaml"),
-        Scenario("bulk1m", "bulk, 1 MiB responses", size=1 << 20, connections=16, bulk=True, syscall_requests=500),
-        Scenario("bulk100m", "bulk, 100 MiB responses", size=100 << 20, connections=4, bulk=True, syscall_requests=8),
+        Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),
+        Scenario("bulk100m", "bulk, 100 MiB responses", 1.0, size=100 << 20, connections=4, bulk=True, syscall_requests=8),
     )
 }
 

@@ -180,5 +180,54 @@ class SlowReaderTest(WeirTestCase):
             self.weir.wait_stat_is(name, 0)
 
 
+class BypassTest(WeirTestCase):
+    """Bodies of known length that nobody looks at stay in the kernel: the pipes for that are kept for the next ones."""
+
+    SIZE = 4 << 20
+    BODY = BLOCK * (SIZE // len(BLOCK))
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.upstream = ScriptedUpstream(cls.sandbox, cls.serve)
+
+    @classmethod
+    def serve(cls, connection: ServerConnection) -> None:
+        while True:
+            head = connection.read_head()
+            body = connection.reader.exactly(int(head.header("content-length") or 0))
+            connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % cls.SIZE if head.method == "GET" else
+                            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n%010d" % zlib.crc32(body))
+            if head.method == "GET":
+                connection.send(cls.BODY)
+
+    def pipes_made(self, transfer: Callable[[Connection], None]) -> int:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "bulk")])],
+                                            [cluster("bulk", self.upstream.port)]))
+        before = weir.process.open_pipes()
+        with Connection(port, timeout=60) as connection:
+            transfer(connection)
+        made = weir.process.open_pipes() - before
+        weir.stop()
+        return made
+
+    def test_download(self) -> None:
+        def transfer(connection: Connection) -> None:
+            connection.request(path="/warm")
+            connection.send_request(path="/")
+            connection.reader.head()
+            self.assertEqual(connection.reader.exactly(self.SIZE), self.BODY)
+
+        self.assertGreater(self.pipes_made(transfer), 0)
+
+    def test_upload(self) -> None:
+        def transfer(connection: Connection) -> None:
+            connection.send(b"PUT / HTTP/1.1\r\nhost: t\r\ncontent-length: %d\r\n\r\n" % self.SIZE)
+            connection.send(self.BODY)
+            self.assertEqual(connection.read_response().text, "%010d" % zlib.crc32(self.BODY))
+
+        self.assertGreater(self.pipes_made(transfer), 0)
+
+
 if __name__ == "__main__":
     main()

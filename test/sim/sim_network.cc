@@ -19,6 +19,7 @@ SimNetwork* the_network = nullptr;
 
 // What a connection buffers from end to end: little, usual, and more than any message of the simulator has.
 constexpr size_t kCapacities[] = {1'500, 20'000, 20'000, 400'000};
+constexpr size_t kPipeCapacity = 65'536;
 // Steps that a connection takes whose first packet is lost: beyond every connect timeout, not beyond every patience.
 constexpr uint32_t kLost = 200;
 
@@ -251,6 +252,26 @@ void SimNetwork::reset_peer(Socket& socket) {
   }
 }
 
+ssize_t SimNetwork::fill_pipe(uint64_t pipe, int from, size_t most) {
+  std::string& bytes = pipes_[pipe];
+  size_t room = std::min(most, kPipeCapacity - std::min(bytes.size(), kPipeCapacity));
+  if (room == 0) return fail(EAGAIN);
+  // It may stop before the socket is empty.
+  if (!calm_ && random_.below(4) == 0) room = 1 + random_.below(static_cast<uint32_t>(room));
+  std::string piece(room, ' ');
+  const ssize_t n = receive(from, piece.data(), room);
+  if (n > 0) bytes.append(piece, 0, static_cast<size_t>(n));
+  return n;
+}
+
+ssize_t SimNetwork::drain_pipe(uint64_t pipe, int to, size_t most) {
+  std::string& bytes = pipes_[pipe];
+  const ssize_t n = send(to, std::string_view(bytes).substr(0, most));
+  if (n > 0) bytes.erase(0, static_cast<size_t>(n));
+  if (bytes.empty()) pipes_.erase(pipe);
+  return n;
+}
+
 int SimNetwork::close(int fd) {
   Socket* socket = find(fd);
   if (socket == nullptr) return fail(EBADF);
@@ -363,6 +384,11 @@ int SimNetwork::watch(int epoll, int fd, const epoll_event& wanted) {
   if (!fresh) return fail(EEXIST);
   at->second = {wanted.events, wanted.data.ptr, true, next_order_++};
   return 0;
+}
+
+int SimNetwork::change_watch(int epoll, int fd, const epoll_event& wanted) {
+  const int forgotten = forget(epoll, fd);
+  return forgotten == 0 ? watch(epoll, fd, wanted) : forgotten;
 }
 
 int SimNetwork::forget(int epoll, int fd) {

@@ -1,4 +1,5 @@
-// The kernel's part of a simulated world: TCP between the descriptors of one process, and the readiness of them. Every
+// The kernel's part of a simulated world: TCP between the descriptors of one process, the readiness of them, and what
+// pipes carry from one to another. Every
 // choice that a kernel and a network have (how much of a send is taken, when bytes arrive and how they are cut, which
 // of the sockets on a port gets a connection, in which order descriptors are ready, what a reset destroys) is made by
 // one seeded generator, so that a seed is a world, exactly.
@@ -53,7 +54,11 @@ class SimNetwork {
   int shutdown_write(int fd);
   int close(int fd);
   uint16_t port_of(int fd);
+  // From a socket into the system's pipe of that number, or out of it into a socket.
+  ssize_t fill_pipe(uint64_t pipe, int from, size_t most);
+  ssize_t drain_pipe(uint64_t pipe, int to, size_t most);
   int watch(int epoll, int fd, const epoll_event& wanted);
+  int change_watch(int epoll, int fd, const epoll_event& wanted);
   int forget(int epoll, int fd);
   void forget_poller(int epoll) { watched_.erase(epoll); }
   int ready(int epoll, epoll_event* events, int room);
@@ -114,6 +119,7 @@ class SimNetwork {
   uint16_t next_port_ = 20'000;
   std::map<uint64_t, Socket> ends_;
   std::map<int, uint64_t> sockets_;              // by descriptor
+  std::map<uint64_t, std::string> pipes_;        // by the system's number, which it gives only once
   std::map<int, std::map<int, Watch>> watched_;  // by poller, by descriptor
 };
 

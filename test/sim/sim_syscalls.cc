@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ std::string join(const iovec* pieces, size_t count) {
   return bytes;
 }
 
+// Both ends of a pipe have one number.
+uint64_t number_of(int fd) {
+  struct stat status {};
+  fstat(fd, &status);
+  return status.st_ino;
+}
+
 }  // namespace
 
 extern "C" {
@@ -57,6 +65,7 @@ int __real_shutdown(int fd, int how);
 int __real_close(int fd);
 int __real_getsockname(int fd, sockaddr* address, socklen_t* length);
 int __real_epoll_ctl(int epoll, int operation, int fd, epoll_event* event);
+ssize_t __real_splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t most, unsigned flags);
 int __real_epoll_wait(int epoll, epoll_event* events, int room, int timeout);
 
 int __wrap_socket(int domain, int type, int protocol) {
@@ -141,7 +150,19 @@ int __wrap_getsockname(int fd, sockaddr* address, socklen_t* length) {
 int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   SimNetwork* network = network_of(fd);
   if (network == nullptr) return __real_epoll_ctl(epoll, operation, fd, event);
-  return operation == EPOLL_CTL_ADD ? network->watch(epoll, fd, *event) : network->forget(epoll, fd);
+  switch (operation) {
+    case EPOLL_CTL_ADD:
+      return network->watch(epoll, fd, *event);
+    case EPOLL_CTL_MOD:
+      return network->change_watch(epoll, fd, *event);
+    default:
+      return network->forget(epoll, fd);
+  }
+}
+ssize_t __wrap_splice(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t most, unsigned flags) {
+  if (SimNetwork* network = network_of(from)) return network->fill_pipe(number_of(to), from, most);
+  if (SimNetwork* network = network_of(to)) return network->drain_pipe(number_of(from), to, most);
+  return __real_splice(from, from_offset, to, to_offset, most, flags);
 }
 // The system's descriptors first (libuv's own), then those of the network. Nothing waits: the simulator's turns do not.
 int __wrap_epoll_wait(int epoll, epoll_event* events, int room, int timeout) {

@@ -96,6 +96,8 @@ class FilterHarness final : private filter::StreamHost {
   const std::vector<int>& informational() const { return informational_; }
   bool aborted() const { return aborted_; }
   bool request_blocked() const { return request_blocked_; }
+  // The chain has offered the client unseen data of the request; none comes.
+  bool request_left_unseen() const { return request_left_unseen_; }
   bool completed() const { return completed_; }
   size_t unsent() const { return client_.size() + upstream_.size(); }
   std::string_view details() const { return details_; }
@@ -140,6 +142,8 @@ class FilterHarness final : private filter::StreamHost {
   const void* route_config(uint32_t filter_id) const override;
   filter::RouteLevels route_configs(uint32_t filter_id) const override;
   void on_request_flow(bool blocked) override { request_blocked_ = blocked; }
+  bool takes_unseen() const override { return true; }
+  void leave_request_unseen() override { request_left_unseen_ = true; }
 
   TestLane lane_;
   TerminalConfig terminal_config_{this};
@@ -163,6 +167,7 @@ class FilterHarness final : private filter::StreamHost {
   bool aborted_ = false;
   bool completed_ = false;
   bool request_blocked_ = false;
+  bool request_left_unseen_ = false;
 };
 
 // Runs `test` with harnesses whose chain is the given one, bare first, then with chaos filters before and after it,

@@ -75,6 +75,9 @@ class ClientCodec {
   // receive() has taken all it could, and not while paused.
   void on_eof();
 
+  // Bytes of the response's body that receive() has still to be given, if its head has told how many.
+  uint64_t body_left() const { return state_ == State::kBody ? body_.left() : 0; }
+
   // Bytes taken from the input since the last call or head: what an event of data or trailers was made of, chunk lines
   // and the like included. Of a head its head_bytes say it.
   size_t take_wire_bytes() { return std::exchange(wire_bytes_, 0); }

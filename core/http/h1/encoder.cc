@@ -284,7 +284,7 @@ namespace {
 void pass_data(Slices& data, Slices& out, BlockPool& pool) {
   while (!data.empty()) {
     size_t size = data.front().size;
-    if (size >= kCopyBelow) {
+    if (size >= kCopyBelow || data.front().unseen()) {
       data.move_front(size, out);
       continue;
     }
@@ -292,6 +292,13 @@ void pass_data(Slices& data, Slices& out, BlockPool& pool) {
     room.commit(put(room.begin(), data.front().view()));
     data.drop_front(size);
   }
+}
+
+bool has_unseen(const Slices& data) {
+  for (size_t i = 0; i < data.slice_count(); ++i) {
+    if (data.at(i).unseen()) return true;
+  }
+  return false;
 }
 
 constexpr size_t kChunkHeaderBytes = 16 + 2;
@@ -310,7 +317,7 @@ char* put_chunk_header(char* to, size_t size) {
 // All of `data` as one chunk, and the last chunk if it ends there.
 void encode_chunk(Slices& data, bool end_stream, Slices& out, BlockPool& pool) {
   const size_t size = data.size();
-  if (size < kCopyBelow) {
+  if (size < kCopyBelow && !has_unseen(data)) {
     Reservation room(out, pool, kChunkHeaderBytes + size + 2 + kLastChunk.size());
     char* to = room.begin();
     if (size > 0) {

@@ -49,6 +49,8 @@ class BodyReader {
     kEnd,       // the message is complete with `data`
     kTrailers,  // `data`, then a complete trailer section of trailer_bytes at the front of `in`
   };
+  // Bytes still to come of a body whose length is known; 0 of others.
+  uint64_t left() const { return kind_ == BodyKind::kLength ? remaining_ : 0; }
   // Moves body bytes from `in` to `data`. `scanner` is free for use between heads.
   [[nodiscard]] ParseError read(Slices& in, Slices& data, HeadScanner& scanner, const Limits& limits, Found& found,
                                 size_t& trailer_bytes);

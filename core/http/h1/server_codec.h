@@ -53,6 +53,9 @@ class ServerCodec {
   // The peer will send nothing more. To be called when receive() has taken what it could.
   void on_eof();
 
+  // Bytes of the request's body that receive() has still to be given, if its head has told how many.
+  uint64_t body_left() const { return state_ == State::kBody ? body_.left() : 0; }
+
   // Bytes taken from the input since the last call or head: what an event of data or trailers was made of, chunk lines
   // and the like included. Of a head its head_bytes say it.
   size_t take_wire_bytes() { return std::exchange(wire_bytes_, 0); }

@@ -158,6 +158,11 @@ class Process:
                     return int(line.split()[1])
         raise AssertionError("no %s of pid %d" % (field, self.pid))
 
+    def open_pipes(self) -> int:
+        """Descriptors that are ends of pipes."""
+        directory = "/proc/%d/fd" % self.pid
+        return sum(os.readlink(os.path.join(directory, fd)).startswith("pipe:") for fd in os.listdir(directory))
+
     def reset_peak(self) -> None:
         """The peak of resident memory counts from now on."""
         with open("/proc/%d/clear_refs" % self.pid, "w", encoding="ascii") as file:
