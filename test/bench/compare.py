@@ -60,6 +60,8 @@ def run_scenario(session, scenario, chosen, rounds, seconds):
     origin, origin_ports = session.start_origin(scenario.endpoints, scenario.browser)
     try:
         for peer in chosen:
+            if scenario.leaves_out(peer.name):
+                continue
             reason = peer.missing() or peer.refuses(scenario)
             if reason:
                 remarks.append("%s: skipped, %s" % (peer.name, reason))

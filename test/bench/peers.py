@@ -109,6 +109,7 @@ defaults
   timeout client 300s
   timeout server 300s
   timeout http-keep-alive 300s
+  timeout tunnel 300s
 frontend bench
   bind 127.0.0.1:{setup.port}
   {chosen}
@@ -131,6 +132,9 @@ class Nginx(Peer):
             servers = route_tables.nginx_servers(listen)
         else:
             servers = "server { listen %s; location / { proxy_pass http://origin; } }" % listen
+        connection, upgrade = ("Upgrade", "proxy_set_header Upgrade $http_upgrade;") if setup.scenario.websocket else ("", "")
+        # zlib's default sizes, as in configs/gzip.yaml.
+        gzip = "gzip on; gzip_types application/json; gzip_comp_level 6;" if setup.scenario.gzip else ""
         path = setup.write("nginx.conf", f"""
 {user}
 daemon off;
@@ -160,7 +164,9 @@ http {{
     keepalive_timeout 300s;
   }}
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  proxy_set_header Connection "{connection}";
+  {upgrade}
+  {gzip}
   proxy_set_header Host $host;
   proxy_max_temp_file_size 0;
   proxy_buffer_size {buffer};
@@ -181,6 +187,7 @@ class H2o(Peer):
 
     def command(self, setup):
         user = "user: root" if os.geteuid() == 0 else ""
+        websocket = "        proxy.websocket: ON\n" if setup.scenario.websocket else ""
         path = setup.write("h2o.conf", f"""
 {user}
 num-threads: {setup.workers}
@@ -200,7 +207,7 @@ hosts:
       "/":
         proxy.reverse.url: "http://127.0.0.1:{setup.origin_ports[0]}/"
         proxy.preserve-host: ON
-        proxy.timeout.keepalive: 300000
+{websocket}        proxy.timeout.keepalive: 300000
 """)
         return ["h2o", "-m", "worker", "-c", path]
 
@@ -248,6 +255,9 @@ class Floor(Peer):
 
     def missing(self):
         return None
+
+    def refuses(self, scenario):
+        return "it knows where an HTTP response ends, and no more" if scenario.websocket else None
 
     def command(self, setup):
         command = [harness.tool("bench_floor"), "--port=%d" % setup.port, "--loop=" + self.loop,

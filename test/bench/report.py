@@ -45,7 +45,7 @@ def print_scenario(scenario, contestants, remarks):
     """One table, cheapest first; returns the same as plain data."""
     end_progress()
     print("\n%s: %s" % (scenario.name, scenario.title))
-    best = best_rival(contestants)
+    best = best_rival([one for one in contestants if scenario.target_rival in ("", one.name)])
     if scenario.loops:
         best = next((one for one in contestants if one.name == "floor"), None)
     reference = best.median("cpu_us") if best else None
@@ -71,12 +71,17 @@ def print_scenario(scenario, contestants, remarks):
     print_table(["proxy", "CPU us/" + unit, "spread", "ratio", "target", unit + "/s", "core", "p50 us", "p99 us",
                  "p99.9 us", "syscalls/" + unit, "PSS MiB"], rows)
     if best and not scenario.loops:
-        print("  ratio: CPU per %s against %s, the best rival of this run" % (unit.replace("req", "request"), best.name))
+        print("  ratio: CPU per %s against %s, %s" % (
+            unit.replace("req", "request"), best.name,
+            "as the target says" if scenario.target_rival else "the best rival of this run"))
     weir = next((one for one in contestants if one.name == "weir"), None)
     bound = next((one for one in contestants if one.name == scenario.syscalls_at_most), None)
     if weir and bound and weir.syscalls and bound.syscalls:
         print("  weir's system calls: %.2f, %s's %.2f: %s" % (weir.syscalls, bound.name, bound.syscalls,
                                                              verdict(weir.syscalls, bound.syscalls * 1.005)))
+    if scenario.gzip:
+        print("  bytes of a packed body: " + ", ".join(
+            "%s %.0f" % (one.name, one.median("bytes") / one.median("requests")) for one in contestants))
     own = next((one for one in contestants if one.name == peers.WeirOneRoute.name), None)
     if weir and own and scenario.own_at_most:
         ratio = data["own_ratio"] = weir.median("cpu_us") / own.median("cpu_us")

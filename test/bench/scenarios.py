@@ -23,7 +23,14 @@ class Scenario:
     weir_config: str = "http.yaml"
     routes: bool = False  # the 10,000 of route_tables.py, asked for in turn; weir runs with one route, too
     own_at_most: float | None = None  # weir's CPU per request as a multiple of that with one route
+    websocket: bool = False  # messages of `size` bytes, echoed
+    gzip: bool = False  # JSON of `size` bytes, packed by the proxy
+    target_rival: str = ""  # whose multiple the target is; empty: the cheapest rival's
+    rivals: tuple = ()  # those that do the same; empty: all others
     loops: bool = False  # the floor over each event loop instead of the proxies
+
+    def leaves_out(self, name):
+        return self.rivals and name not in (*self.rivals, "weir")
 
     def load_arguments(self, directory):
         """`directory`: where a file of targets may be written."""
@@ -33,6 +40,10 @@ class Scenario:
                 with open(path, "w") as file:
                     file.write(route_tables.targets())
             return ["--connections=%d" % self.connections, "--targets=" + path]
+        if self.websocket:
+            return ["--connections=%d" % self.connections, "--websocket=%d" % self.size]
+        if self.gzip:
+            return ["--connections=%d" % self.connections, "--gzip", "--path=/json/%d" % self.size]
         arguments = ["--connections=%d" % self.connections, "--path=/bytes/%d" % self.size]
         if self.browser:
             arguments.append("--browser")
@@ -53,6 +64,10 @@ SCENARIOS = {
                  balance="least_request", weir_config="least_request.yaml"),
         Scenario("routes10k", "10,000 routes over 500 hosts: prefixes, exact paths, regexes", 0.90, routes=True,
                  own_at_most=1.05, weir_config="routes.yaml"),
+        Scenario("websocket", "WebSocket, messages of 64 bytes, echoed", 1.0, size=64, websocket=True,
+                 weir_config="websocket.yaml", target_rival="haproxy"),
+        Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
+                 weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
         Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),
         Scenario("bulk100m", "bulk, 100 MiB responses", 1.0, size=100 << 20, connections=4, bulk=True, syscall_requests=8),
     )

@@ -8,6 +8,8 @@
 //   --close                                        a new connection per request (connection: close, the proxy closes)
 //   --targets=FILE                                 a host and a path in each line, asked for in turn
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
+//   --gzip                                         accepts gzip, and takes nothing else: paths /json/N
+//   --websocket=N                                  one upgrade per connection, then messages of N bytes, echoed
 //   --idle                                         one request per connection, then hold them until stdin ends
 //   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line
 //   on
@@ -17,11 +19,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
 #include <fstream>
 #include <memory>
 #include <string>
 
 #include "common.h"
+#include "gzip_body.h"
+#include "websocket.h"
 
 namespace weir::bench {
 namespace {
@@ -100,8 +105,10 @@ struct Connection {
   std::string partial_head;
   bool in_body = false;
   bool done = false;  // answered; with --close, waiting for the end of the connection
+  bool upgraded = false;
   uint64_t body_size = 0;
   uint64_t body_seen = 0;
+  std::unique_ptr<GzipBody> gzip;
 };
 
 struct Settings {
@@ -116,6 +123,8 @@ struct Settings {
   bool close = false;
   bool vary = false;
   bool idle = false;
+  bool gzip = false;
+  size_t websocket = 0;
 };
 
 class Load {
@@ -126,8 +135,15 @@ class Load {
       make_varied_requests();
     } else if (!settings_.targets.empty()) {
       read_targets();
+    } else if (settings_.websocket > 0) {
+      const std::string_view payload(pattern_.at(0), settings_.websocket);
+      requests_.push_back(make_request("GET", "shop.example", "/websocket", std::string(websocket::kRequestFields), 0));
+      message_.bytes = websocket::client_frame(payload);
+      echoed_ = websocket::server_frame(payload);
     } else {
-      requests_.push_back(make_request("GET", "shop.example", settings_.path, "", 0));
+      requests_.push_back(make_request("GET", "shop.example", settings_.path,
+                                       settings_.gzip ? "accept-encoding: gzip\r\n" : "", 0));
+      if (settings_.gzip) json_ = json_body(requests_[0].body_size);
     }
   }
 
@@ -239,7 +255,7 @@ class Load {
 
   // Begins the next request, on a new connection if there is none.
   void start(Connection& connection) {
-    connection.request = &requests_[next_request_];
+    connection.request = connection.upgraded ? &message_ : &requests_[next_request_];
     if (++next_request_ == requests_.size()) next_request_ = 0;
     ++started_;
     ++active_;
@@ -326,6 +342,10 @@ class Load {
       fail("bytes after the answer");
       return;
     }
+    if (connection.upgraded) {
+      on_message(connection, data);
+      return;
+    }
     if (!connection.in_body) {
       if (!connection.partial_head.empty()) {
         connection.partial_head.append(data);
@@ -341,7 +361,24 @@ class Load {
       const auto head_size = static_cast<size_t>(static_cast<const char*>(end) - data.data()) + 4;
       if (!check_head(connection, data.substr(0, head_size))) return;
       data.remove_prefix(head_size);
+      if (settings_.websocket > 0) {
+        connection.upgraded = true;
+        connection.request = &message_;
+        connection.sent = 0;
+        send_request(connection);
+        if (!data.empty()) fail("bytes behind the switch of protocols");
+        return;
+      }
       connection.in_body = true;
+    }
+    if (settings_.gzip) {
+      bytes_ += data.size();
+      if (!connection.gzip->take(data, json_) || !data.empty()) {
+        fail("a packed body is not what it should be");
+      } else if (connection.gzip->done()) {
+        finish_request(connection);
+      }
+      return;
     }
     if (data.size() > connection.body_size - connection.body_seen) {
       fail("the body is longer than its content-length");
@@ -362,11 +399,43 @@ class Load {
     if (!settings_.close) finish_request(connection);
   }
 
+  void on_message(Connection& connection, std::string_view data) {
+    bytes_ += data.size();
+    if (echoed_.compare(connection.body_seen, data.size(), data) != 0) {
+      fail("a wrong message");
+      return;
+    }
+    connection.body_seen += data.size();
+    if (connection.body_seen == echoed_.size()) finish_request(connection);
+  }
+
+  // Of a packed body: its length, or that it comes in chunks.
+  bool check_packed(Connection& connection, std::string_view head) {
+    std::string text(head);
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (text.find("\r\ncontent-encoding: gzip\r\n") == std::string::npos) {
+      fail("a body that is not packed");
+      return false;
+    }
+    constexpr std::string_view kLength = "\r\ncontent-length: ";
+    const size_t length = text.find(kLength);
+    const bool chunked = text.find("\r\ntransfer-encoding: chunked\r\n") != std::string::npos;
+    if (!chunked && length == std::string::npos) {
+      fail("a packed body without an end");
+      return false;
+    }
+    if (connection.gzip == nullptr) connection.gzip = std::make_unique<GzipBody>();
+    connection.gzip->start(chunked, chunked ? 0 : std::strtoull(text.c_str() + length + kLength.size(), nullptr, 10));
+    return true;
+  }
+
   bool check_head(Connection& connection, std::string_view head) {
-    if (!head.starts_with("HTTP/1.1 200 ")) {
+    if (!head.starts_with(settings_.websocket > 0 ? "HTTP/1.1 101 " : "HTTP/1.1 200 ")) {
       fail("unexpected answer: " + std::string(head.substr(0, head.find('\r'))));
       return false;
     }
+    if (settings_.websocket > 0) return true;
+    if (settings_.gzip) return check_packed(connection, head);
     constexpr std::string_view kName = "content-length:";
     bool found = false;
     int fields = 0;
@@ -421,6 +490,9 @@ class Load {
   int epoll_ = -1;
   BodyPattern pattern_;
   std::vector<Request> requests_;
+  Request message_;     // a WebSocket message, and
+  std::string echoed_;  // what comes back
+  std::string json_;    // what is in packed bodies
   size_t next_request_ = 0;
   std::vector<Connection> connections_;
   std::vector<char> input_ = std::vector<char>(kReadSize);
@@ -459,11 +531,14 @@ int main(int argc, char** argv) {
   settings.close = options.flag("close");
   settings.vary = options.flag("vary");
   settings.idle = options.flag("idle");
+  settings.gzip = options.flag("gzip");
+  settings.websocket = static_cast<size_t>(options.number("websocket", 0));
   options.finish();
-  if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle)) {
+  if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle) ||
+      settings.websocket > weir::bench::websocket::kLargest) {
     std::fprintf(stderr,
                  "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close] [--vary | --targets=FILE] [--pause-after=N]\n");
+                 " [--browser] [--close] [--vary | --targets=FILE | --gzip | --websocket=N] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

@@ -4,6 +4,8 @@
 //   /              a body of --size bytes and three header fields
 //   /bytes/N...    a body of N bytes
 //   /browser/N...  the same with 13 browser-like response fields, about 1 KB
+//   /json/N        N bytes of JSON
+//   /websocket     switches to an echo of WebSocket messages
 //
 // Request bodies need a content-length and are counted, not looked at. The connection is always kept open: whether it
 // closes is up to the proxy. `--min-head=N` answers 400 to a request head of fewer bytes, so that a run whose request
@@ -14,6 +16,7 @@
 #include <memory>
 
 #include "common.h"
+#include "websocket.h"
 
 namespace weir::bench {
 namespace {
@@ -56,6 +59,7 @@ struct Connection {
   bool input_waits = false;  // the socket was readable meanwhile
   bool queued = false;       // is in ready_
   bool dead = false;
+  bool websocket = false;
 };
 
 class Origin {
@@ -170,6 +174,7 @@ class Origin {
   // Answers every whole request in `data`. False when the connection is gone or waits for room to write.
   bool answer(Connection& connection, std::string_view data) {
     while (!data.empty()) {
+      if (connection.websocket) return echo(connection, data);
       if (connection.request_body_left > 0) {
         const uint64_t skip = std::min<uint64_t>(connection.request_body_left, data.size());
         connection.request_body_left -= skip;
@@ -197,6 +202,15 @@ class Origin {
     return true;
   }
 
+  // Small answers to a client that waits for them: there is room for them.
+  bool echo(Connection& connection, std::string_view data) {
+    answers_.clear();
+    connection.partial.assign(data.substr(websocket::echo(data, answers_)));
+    if (send(connection.fd, answers_.data(), answers_.size(), 0) == static_cast<ssize_t>(answers_.size())) return true;
+    destroy(connection);
+    return false;
+  }
+
   void pick_response(Connection& connection, std::string_view head) {
     const size_t method_end = head.find(' ');
     const size_t path_end = head.find(' ', method_end + 1);
@@ -205,6 +219,11 @@ class Origin {
     if (head[0] == 'P') connection.request_body_left = content_length(head);
     if (head.size() < min_head_) {
       connection.response = &bad_request_;
+    } else if (path == "/websocket") {
+      connection.response = &switching_;
+      connection.websocket = true;
+    } else if (path.starts_with("/json/")) {
+      connection.response = &json(path);
     } else {
       if (!path.starts_with("/bytes/") && !path.starts_with("/browser/")) path = default_path_;
       connection.response = &rendered(path);
@@ -221,6 +240,19 @@ class Origin {
       }
     }
     return 0;
+  }
+
+  const Response& json(std::string_view path) {
+    const uint64_t size = std::strtoull(path.data() + 6, nullptr, 10);
+    Response& response = json_[size];
+    if (response.head.empty()) {
+      response.body_size = size;
+      response.head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " + std::to_string(size) +
+                      "\r\n\r\n";
+      response.head_size = response.head.size();
+      response.head += json_body(size);
+    }
+    return response;
   }
 
   const Response& rendered(std::string_view path) {
@@ -277,8 +309,11 @@ class Origin {
   size_t min_head_;
   int epoll_ = -1;
   Response bad_request_;
+  Response switching_{std::string(websocket::kSwitching), websocket::kSwitching.size(), 0};
   BodyPattern pattern_;
   std::map<uint64_t, Response> responses_[2];
+  std::map<uint64_t, Response> json_;
+  std::string answers_;
   std::vector<std::unique_ptr<Connection>> listeners_;
   std::vector<char> input_ = std::vector<char>(kReadSize);
   std::string joined_;
