@@ -55,6 +55,17 @@ class Checks {
     }
   }
 
+  // There is one engine; saying so is allowed.
+  void regex_engine() {
+    const std::string& url = bootstrap_.default_regex_engine().typed_config().type_url();
+    constexpr std::string_view kOurs = "envoy.extensions.regex_engines.v3.GoogleRE2";
+    const std::string type = url.substr(url.rfind('/') + 1);
+    if (!bootstrap_.has_default_regex_engine() || type == kOurs) return;
+    report(Severity::kError, "default_regex_engine.typed_config",
+           type.empty() ? "must be set" : type + " is no engine that weir has", type,
+           "regular expressions are those of RE2: " + std::string(kOurs));
+  }
+
   void clusters() {
     const auto& list = bootstrap_.static_resources().clusters();
     for (int i = 0; i < list.size(); ++i) {
@@ -213,6 +224,7 @@ void check_bootstrap(const bootstrap_v3::Bootstrap& bootstrap, const std::vector
   checks.names();
   checks.references(references);
   checks.clusters();
+  checks.regex_engine();
 }
 
 }  // namespace weir::config

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/event/lane.h"
 
 namespace weir::event {
@@ -33,25 +35,33 @@ PipePool::~PipePool() {
 }
 
 Pipe* PipePool::take() {
-  if (used_ >= kMaxUsed) return nullptr;
-  ++used_;
+  Pipe* pipe = nullptr;
   if (!free_.empty()) {
-    Pipe* pipe = free_.back();
+    pipe = free_.back();
     free_.pop_back();
-    return pipe;
+  } else if (used_ < most_) {
+    pipe = make();
+    if (pipe == nullptr) most_ = std::max<size_t>(used_, 1);  // one is always tried
   }
+  if (pipe != nullptr) ++used_;
+  return pipe;
+}
+
+Pipe* PipePool::make() {
   int ends[2];
-  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) {
-    --used_;
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
+  if (fcntl(ends[1], F_SETPIPE_SZ, kBytes) < 0 && fcntl(ends[1], F_GETPIPE_SZ) < kLeastBytes) {
+    ::close(ends[0]);
+    ::close(ends[1]);
     return nullptr;
   }
-  (void)fcntl(ends[1], F_SETPIPE_SZ, kBytes);  // best effort: a small one works, too
   return new Pipe(*this, ends);
 }
 
 void PipePool::take_back(Block* block) {
   auto* pipe = static_cast<Pipe*>(block);
   --used_;
+  if (used_ <= most_ / 2) most_ = kMaxUsed;
   if (pipe->place_ != nullptr) {
     *pipe->place_ = nullptr;
     lane_.at_next_turn(*pipe->reader_);

@@ -43,8 +43,9 @@ class Pipe final : public Block {
 // The pipes of one lane. A pipe is used again only if it was emptied. [worker]
 class PipePool final : private BlockOwner {
  public:
-  // What a pipe is asked to hold. The kernel may give less to processes without privileges.
+  // What a pipe is asked to hold, and the least that is worth one: the kernel gives less to users who have many.
   static constexpr int kBytes = 1024 * 1024;
+  static constexpr int kLeastBytes = 64 * 1024;
   static constexpr size_t kMaxFree = 16;
   // Each costs two descriptors.
   static constexpr size_t kMaxUsed = 512;
@@ -61,10 +62,12 @@ class PipePool final : private BlockOwner {
 
  private:
   void take_back(Block* block) override;
+  Pipe* make();
 
   Lane& lane_;
   std::vector<Pipe*> free_;
   size_t used_ = 0;
+  size_t most_ = kMaxUsed;  // less after the system has refused one, until half of them are back
 };
 
 }  // namespace weir::event

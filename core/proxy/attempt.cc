@@ -66,9 +66,7 @@ bool Attempt::take_retry_share() {
   upstream::ClusterLocal& cluster = router_.cluster();
   const upstream::CircuitBreakers& breakers = router_.breakers();
   if (breakers.has_retry_budget) {
-    double allowed =
-        std::max<double>(breakers.retry_budget_min, cluster.active_requests() * breakers.retry_budget_percent / 100);
-    if (cluster.retries.used() >= allowed) return false;
+    if (!breakers.budget_allows(cluster.active_requests(), cluster.retries.used())) return false;
     // The budget replaces max_retries; the lease only counts.
     retry_share_ = cluster.retries.acquire();
     return true;

@@ -19,6 +19,26 @@ bool parse_number(std::string_view text, uint64_t& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// Of the response's headers: an answer without a body has it there. Trailers come too late for another try.
+uint32_t grpc_condition(std::string_view grpc_status) {
+  uint64_t code;
+  if (!parse_number(grpc_status, code)) return 0;
+  switch (code) {
+    case 1:
+      return retry_on::kGrpcCancelled;
+    case 4:
+      return retry_on::kGrpcDeadlineExceeded;
+    case 8:
+      return retry_on::kGrpcResourceExhausted;
+    case 13:
+      return retry_on::kGrpcInternal;
+    case 14:
+      return retry_on::kGrpcUnavailable;
+    default:
+      return 0;
+  }
+}
+
 constexpr HeaderId kOverrides[] = {
     HeaderId::kXEnvoyRetryOn,
     HeaderId::kXEnvoyRetryGrpcOn,
@@ -81,6 +101,7 @@ uint32_t RetryState::conditions_of(const http::HeaderMap& response, int status) 
   if (status >= 500) on |= retry_on::k5xx;
   if (status == 502 || status == 503 || status == 504) on |= retry_on::kGatewayError;
   if (status == 409) on |= retry_on::kRetriable4xx;
+  if (on_ & retry_on::kGrpc) on |= grpc_condition(response.get(HeaderId::kGrpcStatus));
   if (response.contains(HeaderId::kXEnvoyRatelimited)) {
     on &= ~(retry_on::k5xx | retry_on::kGatewayError);
     on |= retry_on::kEnvoyRatelimited;

@@ -99,6 +99,8 @@ constexpr uint32_t kGrpcDeadlineExceeded = 1u << 17;
 constexpr uint32_t kGrpcResourceExhausted = 1u << 18;
 constexpr uint32_t kGrpcUnavailable = 1u << 19;
 constexpr uint32_t kGrpcInternal = 1u << 20;
+constexpr uint32_t kGrpc =
+    kGrpcCancelled | kGrpcDeadlineExceeded | kGrpcResourceExhausted | kGrpcUnavailable | kGrpcInternal;
 }  // namespace retry_on
 
 // A response header that says when to come again.

@@ -129,9 +129,7 @@ void ClusterStats::show(const ClusterLimits& limits, const CircuitBreakers& brea
   rq_pending_open.set(reached(*limits.pending));
   rq_open.set(reached(*limits.requests));
   if (breakers.has_retry_budget) {
-    auto active = static_cast<double>(std::max<int64_t>(0, rq_active.value()));
-    double allowed = std::max<double>(breakers.retry_budget_min, active * breakers.retry_budget_percent / 100);
-    rq_retry_open.set(static_cast<double>(limits.retries->taken()) >= allowed ? 1 : 0);
+    rq_retry_open.set(breakers.budget_allows(rq_active.value(), limits.retries->taken()) ? 0 : 1);
   } else {
     rq_retry_open.set(reached(*limits.retries));
   }

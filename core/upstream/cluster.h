@@ -55,12 +55,18 @@ struct CircuitBreakers {
   uint32_t max_pending_requests = 1024;
   uint32_t max_requests = 1024;
   uint32_t max_retries = 3;
-  // Instead of max_retries: percent of the requests under way, and a floor.
+  // Instead of max_retries: percent of the requests under way that are no retries, and a floor.
   bool has_retry_budget = false;
   bool retry_budget_is_default = false;  // nobody has configured a limit on retries
   double retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;
   uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }
+  // Whether there may be one more. Retries do not make room for more of themselves: a fleet of which everything fails gets that percentage more than is
+  // asked of it, and not the percentage of the percentage, too.
+  bool budget_allows(int64_t active_requests, int64_t retries) const {
+    const auto first_tries = static_cast<double>(active_requests - retries);
+    return retries < retry_budget_min || static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
+  }
 };
 
 // Kept over updates of the cluster: what is in use stays counted.

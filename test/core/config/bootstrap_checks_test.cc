@@ -45,6 +45,17 @@ TEST(BootstrapChecks, NamesTwice) {
             "a.yaml:7:31: error: secrets[1].name: \"s\" is the name of secrets[0] (a.yaml:7) too\n3 errors\n");
 }
 
+// field: Bootstrap.default_regex_engine
+TEST(BootstrapChecks, TheRegexEngineIsRe2) {
+  const std::string head =
+      "default_regex_engine:\n  name: x\n  typed_config: {'@type': type.googleapis.com/envoy.";
+  EXPECT_EQ(checked(head + "extensions.regex_engines.v3.GoogleRE2}\n"), "");
+  EXPECT_EQ(checked(head + "extensions.filters.http.router.v3.Router}\n"),
+            "a.yaml:3:17: error: default_regex_engine.typed_config: envoy.extensions.filters.http.router.v3.Router is no "
+            "engine that weir has; regular expressions are those of RE2: envoy.extensions.regex_engines.v3.GoogleRE2\n"
+            "1 error\n");
+}
+
 TEST(BootstrapChecks, ClustersThatAreNotThere) {
   const std::string head = "static_resources:\n  clusters:\n" + cluster("api_v2") + kTcpProxy;
   EXPECT_EQ(checked(head + "          cluster: api_v2\n"), "");

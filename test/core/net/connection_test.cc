@@ -660,6 +660,21 @@ TEST_F(UnseenInputTest, FullPipeStopsReadingUntilItIsEmpty) {
   EXPECT_EQ(rest.size(), sent);
 }
 
+TEST_F(UnseenInputTest, NoMoreDescriptorsIsNoFailure) {
+  forward(2 * kBytes);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;  // those that are open stay open
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string text = pattern(kBytes);
+  EXPECT_EQ(pass(text), text);
+  EXPECT_EQ(forwarder_->bytes_unseen, 0u);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(pass(text), text);
+  EXPECT_GT(forwarder_->bytes_unseen, 0u);
+}
+
 TEST_F(UnseenInputTest, NoPipeIsNoFailure) {
   forward(kBytes);
   std::vector<BlockRef> all;

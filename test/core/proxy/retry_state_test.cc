@@ -119,6 +119,24 @@ TEST_F(RetryStateTest, ConditionsOfResponses) {
   EXPECT_EQ(state.conditions_of(response_, 503), retry_on::kEnvoyRatelimited);
 }
 
+TEST_F(RetryStateTest, ConditionsOfGrpcAnswers) {
+  auto built = policy([](route::RetryPolicySpec& spec) { spec.retry_on = "unavailable"; });
+  RetryState state;
+  state.set_policy(built.get(), request_);
+  const auto condition = [&](std::string_view grpc_status) {
+    response_.set(HeaderId::kGrpcStatus, grpc_status);
+    return state.conditions_of(response_, 200);
+  };
+  EXPECT_EQ(condition("1"), retry_on::kGrpcCancelled);
+  EXPECT_EQ(condition("4"), retry_on::kGrpcDeadlineExceeded);
+  EXPECT_EQ(condition("8"), retry_on::kGrpcResourceExhausted);
+  EXPECT_EQ(condition("13"), retry_on::kGrpcInternal);
+  EXPECT_EQ(condition("14"), retry_on::kGrpcUnavailable);
+  for (const char* other : {"0", "2", "16", "", "14 ", "x"}) EXPECT_EQ(condition(other), 0u) << other;
+  EXPECT_EQ(state.covers(retry_on::kGrpcUnavailable), true);
+  EXPECT_EQ(state.covers(retry_on::kGrpcInternal), false);
+}
+
 TEST_F(RetryStateTest, BackOffGrowsUpToItsLimit) {
   auto built = policy([](route::RetryPolicySpec& spec) {
     spec.retry_on = "5xx";

@@ -314,9 +314,11 @@ TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
   ASSERT_TRUE(on(2).retries.acquire());
   breakers = budget;
   EXPECT_EQ(shown(), "0001");
-  stats_->rq_active.add(6);
+  stats_->rq_active.add(7);  // of which two are the retries
+  EXPECT_EQ(shown(), "0001");
+  stats_->rq_active.add(1);
   EXPECT_EQ(shown(), "0000");
-  stats_->rq_active.add(-6);
+  stats_->rq_active.add(-8);
   on(1).retries.release();
   EXPECT_EQ(shown(), "0000");
   ASSERT_TRUE(on(1).retries.acquire());
