@@ -165,8 +165,12 @@ void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& 
   if (proto.has_allow_absolute_url()) options.allow_absolute_url = proto.allow_absolute_url().value();
   options.accept_http_10 = proto.accept_http_10();
   options.default_host = proto.default_host_for_http_10();
-  if (!options.default_host.empty() && !http::is_valid_authority(options.default_host))
-    here.error("default_host_for_http_10", "must be a host, or a host and a port, as in example.com:8080");
+  if (!options.default_host.empty()) {
+    if (!http::is_valid_authority(options.default_host))
+      here.error("default_host_for_http_10", "must be a host, or a host and a port, as in example.com:8080");
+    if (!options.accept_http_10)
+      here.warning("default_host_for_http_10", "means nothing without accept_http_10; set that, or remove this");
+  }
   options.keep_open_after_invalid = proto.has_override_stream_error_on_invalid_http_message()
                                         ? proto.override_stream_error_on_invalid_http_message().value()
                                         : manager.stream_error_on_invalid_http_message().value();
