@@ -32,14 +32,17 @@ void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto,
     spec.h1.limits.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
 }
 
-void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, upstream::ClusterSpec& spec) {
-  if (proto.header_key_format().has_proper_case_words()) spec.h1.options.proper_case = true;
+void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, const FieldReport& at,
+                upstream::ClusterSpec& spec) {
+  translate(proto, spec.h1.options, at);
+  spec.h1.options.absolute_form = proto.send_fully_qualified_url();
 }
 
 void read_protocol_options(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
                            upstream::ClusterSpec& spec) {
   read_common_http(proto.common_http_protocol_options(), spec);
-  read_http1(proto.http_protocol_options(), spec);
+  if (proto.has_http_protocol_options())
+    read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
     std::string at = path;
     append_path_name(at, "typed_extension_protocol_options");
@@ -52,7 +55,8 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
     }
     const auto& options = static_cast<const envoy::extensions::upstreams::http::v3::HttpProtocolOptions&>(*message);
     read_common_http(options.common_http_protocol_options(), spec);
-    read_http1(options.explicit_http_config().http_protocol_options(), spec);
+    const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
+    read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
   }
 }
 

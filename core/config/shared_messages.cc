@@ -7,7 +7,9 @@
 
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/protocol.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.pb.h"
 #include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
 #include "envoy/type/matcher/v3/filter_state.pb.h"
 #include "envoy/type/matcher/v3/metadata.pb.h"
@@ -240,6 +242,27 @@ std::optional<match::PathTemplate> translate_path_template(const google::protobu
   if (made.ok()) return std::move(*made);
   at.error_at("path_template", message_of(made.status()));
   return std::nullopt;
+}
+
+void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
+               const FieldReport& at) {
+  using envoy::extensions::http::header_formatters::preserve_case::v3::PreserveCaseFormatterConfig;
+  to.allow_chunked_length = message.allow_chunked_length();
+  const auto& format = message.header_key_format();
+  to.proper_case = format.has_proper_case_words();
+  if (!format.has_stateful_formatter()) return;
+  const FieldReport here = at.below("header_key_format").below("stateful_formatter").below("typed_config");
+  auto unpacked = here.report.unpack(format.stateful_formatter().typed_config(), here.path);
+  if (unpacked == nullptr) return;
+  const auto* config = dynamic_cast<const PreserveCaseFormatterConfig*>(unpacked.get());
+  if (config == nullptr) {
+    here.error(unpacked->GetTypeName() + " does not say how names of headers are written; " +
+               PreserveCaseFormatterConfig::descriptor()->full_name() + " does");
+    return;
+  }
+  to.preserve_case = true;
+  to.forward_reason_phrase = config->forward_reason_phrase();
+  to.proper_case_of_added = config->formatter_type_on_envoy_headers() == PreserveCaseFormatterConfig::PROPER_CASE;
 }
 
 stream::Value to_value(const Struct& message, Arena& arena) {

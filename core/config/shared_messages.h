@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/config/field_report.h"
+#include "core/http/h1/message.h"
 #include "core/match/path_template.h"
 #include "core/match/stream_matchers.h"
 #include "core/match/value_matcher.h"
@@ -18,6 +19,7 @@ class Struct;
 }  // namespace google::protobuf
 namespace envoy::config::core::v3 {
 class CidrRange;
+class Http1ProtocolOptions;
 class Metadata;
 class RuntimeFractionalPercent;
 }  // namespace envoy::config::core::v3
@@ -59,6 +61,10 @@ std::optional<match::AddressRange> translate(const envoy::config::core::v3::Cidr
 std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& message, const FieldReport& at);
 // `config`: of an extension of the kind envoy.path.match.
 std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at);
+
+// header_key_format and allow_chunked_length, which mean the same for clients and upstreams.
+void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
+               const FieldReport& at);
 
 // Typed metadata is not supported yet. Null also if there is nothing in it.
 std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message);

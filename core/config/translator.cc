@@ -114,6 +114,11 @@ std::optional<stream::LineFormat> Translator::json_format(const google::protobuf
   return translate_json_format(message, options, FieldReport{report_, path});
 }
 
+void Translator::http1_options(const core_v3::Http1ProtocolOptions& message, http::h1::Options& to,
+                               const std::string& path) {
+  translate(message, to, FieldReport{report_, path});
+}
+
 std::shared_ptr<const stream::StaticMetadata> Translator::metadata(const core_v3::Metadata& message) {
   return translate(message);
 }

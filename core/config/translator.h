@@ -44,6 +44,8 @@ class Translator final : public filter::ConfigTranslator {
   std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
                                                 const stream::Format::Options& options,
                                                 const std::string& path) override;
+  void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
+                     const std::string& path) override;
   std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
   stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
   runtime::Fraction fraction(const envoy::type::v3::FractionalPercent& message) override;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/message_path.h"
+#include "core/http/h1/message.h"
 #include "core/match/header_matcher.h"
 #include "core/match/log_filter.h"
 #include "core/match/matcher_tree.h"
@@ -36,6 +37,7 @@ class AccessLogFilter;
 }
 namespace envoy::config::core::v3 {
 class CidrRange;
+class Http1ProtocolOptions;
 class Metadata;
 class RuntimeDouble;
 class RuntimeFeatureFlag;
@@ -119,6 +121,10 @@ class ConfigTranslator {
   virtual std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
                                                         const stream::Format::Options& options,
                                                         const std::string& path) = 0;
+
+  // What both sides' options of HTTP/1 say alike: header_key_format, allow_chunked_length.
+  virtual void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
+                             const std::string& path) = 0;
 
   // Null also if there is nothing in it.
   virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;

@@ -231,10 +231,16 @@ void HeaderMap::clear() {
   room_ = kInlineEntries;
   used_ = 0;
   live_ = 0;
+  received_ = nullptr;
   first_.fill(kAbsent);
 }
 
 void HeaderMap::copy_to(HeaderMap& to) const {
+  if (received_ != nullptr) {
+    ReceivedHead head = *received_;
+    head.text = to.arena_->copy_or_empty(head.text);
+    to.set_received(head);
+  }
   for_each([&](const HeaderEntry& entry) {
     if (entry.id != HeaderId::kNone) {
       to.add_copy(entry.id, entry.value());
@@ -245,6 +251,7 @@ void HeaderMap::copy_to(HeaderMap& to) const {
 }
 
 void HeaderMap::copy_views_to(HeaderMap& to) const {
+  to.received_ = received_;
   for_each([&](const HeaderEntry& entry) { to.push(entry.id, entry.name(), entry.value()); });
 }
 

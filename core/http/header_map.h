@@ -198,6 +198,14 @@ struct HeaderEntry {
 };
 static_assert(sizeof(HeaderEntry) == 24);
 
+// How a message was spelt when it came, for peers who mind the case of names or the words behind the status. The map
+// has names in lower case all the same.
+struct ReceivedHead {
+  std::string_view text;     // the head or the trailer section, of the codec's making; lives as long as the map
+  bool proper_case = false;  // names that are not in it are written as Title-Case, else in lower case
+  bool keep_reason = false;  // the words behind its status are written again
+};
+
 class HeaderMap {
  public:
   // `arena` gives room for entries beyond the inline ones and for copies.
@@ -286,6 +294,10 @@ class HeaderMap {
   // Sum of name and value sizes (what limits compare).
   size_t byte_size() const;
 
+  // Set by a codec that is told to keep the spelling; null otherwise. In the arena.
+  const ReceivedHead* received() const { return received_; }
+  void set_received(const ReceivedHead& head) { received_ = arena_->make<ReceivedHead>(head); }
+
   void clear();
   Arena& arena() { return *arena_; }
   // Copies every entry, bytes included, into `to`'s arena.
@@ -329,6 +341,7 @@ class HeaderMap {
   size_t remove_from(uint32_t index, const HeaderName& name);
 
   HeaderEntry* entries_ = inline_entries_;
+  const ReceivedHead* received_ = nullptr;  // beside what else begins as zero: one store clears both
   uint32_t used_ = 0;
   uint32_t live_ = 0;
   uint32_t room_ = kInlineEntries;

@@ -11,6 +11,7 @@
 #include "core/filter/chain_config.h"
 #include "core/http/h1/message.h"
 #include "core/http/path.h"
+#include "core/match/string_matcher.h"
 #include "core/route/header_mutations.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
@@ -71,11 +72,13 @@ struct ConnectionManagerConfig {
   std::string stat_prefix;
   std::unique_ptr<const ConnectionManagerStats> stats;
   std::shared_ptr<const filter::HttpChainConfig> chain;
+  std::vector<match::StringMatcher> ignored_upgrades;  // what requests ask for with `upgrade`, and nobody shall see
   std::vector<UpgradeConfig> upgrades;  // those that are not listed are refused, unless the route allows them
   event::SlotId route_table;
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
   Duration access_log_interval{};      // between lines of a request that goes on; zero: one at its end
   bool access_log_on_request = false;  // and one when its headers have come
+  bool access_log_on_tunnel = false;   // and one when its tunnel opens
   std::unique_ptr<const LocalReplyConfig> local_replies;  // null: they stay as they are
   http::h1::Settings h1;
   http::PathOptions path;

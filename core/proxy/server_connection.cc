@@ -124,6 +124,8 @@ void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockR
     config_.stats->cx_max_requests_reached.inc();
     codec_.close_after_response();
   }
+  if (head.invalid != http::h1::ParseError::kNone) [[unlikely]]
+    config_.stats->cx_protocol_error.inc();
   connection().allow_unseen(false);
   wire_bytes().add_received_head(head.head_bytes);
   stream_->on_head(head, std::move(owner));

@@ -64,7 +64,13 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 
-  asks_tunnel_ = head.is_connect || (head.upgrade && !is_h2c_offer(stream_.request_headers()));
+  if (head.invalid != http::h1::ParseError::kNone) [[unlikely]] {
+    info.flags.set(ResponseFlag::kDownstreamProtocolError);
+    stream_.reply_local(http::h1::suggested_status(head.invalid), http::h1::error_name(head.invalid));
+    return;
+  }
+  asks_tunnel_ = head.is_connect || (head.upgrade && !is_h2c_offer(stream_.request_headers()) &&
+                                     (config_.ignored_upgrades.empty() || drop_ignored_upgrades()));
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
   if (config_.scheme == SchemeHeader::kOverwrite) {
@@ -443,6 +449,8 @@ void ServerStream::abort_response() {
 void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
   local_reply_ = true;
   if (config_.local_replies != nullptr) config_.local_replies->shape(stream_, headers, body);
+  if (asks_tunnel_) [[unlikely]]
+    refuse_local_tunnel(headers, body);
 }
 
 const void* ServerStream::route_config(uint32_t filter_id) const {

@@ -122,8 +122,11 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // server_stream_tunnel.cc
   // The chain for the upgrade that the request asks for; nullptr: it is refused, and answered.
   const filter::HttpChainConfig* chain_for_tunnel(const http::h1::RequestHead& head);
+  bool drop_ignored_upgrades();
   // False: one that nobody allowed.
   bool allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const;
+  // Of a local reply to a request that asked for a tunnel: there is nobody at its other end.
+  void refuse_local_tunnel(http::HeaderMap& headers, Slices& body);
   // Of a request that asked for a tunnel. False: it says that there is one, and there is none.
   bool begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol);
   void count_route(const stream::StreamInfo& info);

@@ -1,5 +1,7 @@
 // The server stream's half about tunnels: upgrades (RFC 9110 7.8) and CONNECT (9.3.6), who may have one, and what the
 // response makes of it.
+#include <algorithm>
+
 #include "core/http/chars.h"
 #include "core/proxy/request_headers.h"
 #include "core/proxy/server_stream.h"
@@ -22,6 +24,28 @@ bool ServerStream::allows_upgrade(std::string_view protocol, const filter::HttpC
     if (http::equals_ignoring_case(one.type, protocol)) allowed = one.enabled;
   }
   return allowed;
+}
+
+// RFC 9110 7.8: a server may ignore what it is offered. False: nothing else is left.
+bool ServerStream::drop_ignored_upgrades() {
+  http::HeaderMap& headers = stream_.request_headers();
+  auto is_ignored = [this](std::string_view protocol) {
+    return std::any_of(config_.ignored_upgrades.begin(), config_.ignored_upgrades.end(),
+                       [protocol](const match::StringMatcher& one) { return one.matches(protocol); });
+  };
+  std::string_view rest;
+  bool dropped = false;
+  headers.for_each([&](const http::HeaderEntry& entry) {
+    if (entry.id != HeaderId::kUpgrade) return;
+    http::for_each_member(entry.value(), [&](std::string_view protocol) {
+      if (is_ignored(protocol))
+        dropped = true;
+      else
+        rest = rest.empty() ? protocol : stream_.arena().concat(rest, ", ", protocol);
+    });
+  });
+  if (dropped && !rest.empty()) headers.set(HeaderId::kUpgrade, rest);
+  return !rest.empty();
 }
 
 const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::h1::RequestHead& head) {
@@ -51,6 +75,16 @@ const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::h1::Re
   return nullptr;
 }
 
+// RFC 9110 9.3.6: to CONNECT, any 2xx says that the target is at the other end from here on. The client would take the
+// body for the target's, and send it what only the target may know.
+void ServerStream::refuse_local_tunnel(http::HeaderMap& headers, Slices& body) {
+  if (stream_.request_headers().method() != "CONNECT" || headers.status_code() / 100 != 2) return;
+  headers.set(HeaderId::kStatus, "403");
+  headers.remove(HeaderId::kContentType);
+  body.clear();
+  stream_.info().details = "connect_answered_locally";
+}
+
 bool ServerStream::begin_tunnel_response(http::HeaderMap& headers, std::string_view protocol) {
   const int status = headers.status_code();
   const bool connect = stream_.request_headers().method() == "CONNECT";
@@ -60,6 +94,7 @@ bool ServerStream::begin_tunnel_response(http::HeaderMap& headers, std::string_v
     if (!connect) set_upgrade(headers, protocol);
     config_.stats->cx_upgrades_total.inc();
     config_.stats->cx_upgrades_active.inc();
+    if (config_.access_log_on_tunnel) log(stream::AccessLogType::kDownstreamTunnelSuccessfullyEstablished);
     return true;
   }
   // Clients may not wait for the answer to CONNECT: one that refuses is the connection's last (the same request would

@@ -215,6 +215,8 @@ class LogTimesTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox)
         variants = {"new": {"access_log_options": {"flush_access_log_on_new_request": True}},
                     "periodic": {"access_log_options": {"access_log_flush_interval": "0.1s"}},
+                    "tunnel": {"access_log_options": {"flush_log_on_tunnel_successfully_established": True},
+                               "upgrade_configs": [{"upgrade_type": "websocket"}]},
                     "old-new": {"flush_access_log_on_new_request": True}, "old-periodic": {"access_log_flush_interval": "0.1s"}}
         cls.ports = {name: cls.sandbox.free_port() for name in variants}
         cls.weir = Weir(cls.sandbox, bootstrap(
@@ -237,6 +239,15 @@ class LogTimesTest(WeirTestCase):
         for name in ("new", "old-new"):
             fetch(self.ports[name])
             self.assertEqual(self.lines(name), ["DownstreamStart r 0", "DownstreamEnd r 200"])
+
+    # field: HcmAccessLogOptions.flush_log_on_tunnel_successfully_established
+    def test_when_tunnels_open(self) -> None:
+        with Connection(self.ports["tunnel"]) as connection:
+            connection.send_request(headers=[("connection", "upgrade"), ("upgrade", "websocket"), ("x-test-status", "101"),
+                                             ("x-test-header", "connection=upgrade"), ("x-test-header", "upgrade=websocket")])
+            wait_until(lambda: os.path.exists(self.sandbox.path("tunnel")) and open(
+                self.sandbox.path("tunnel"), encoding="ascii").read() == "DownstreamTunnelSuccessfullyEstablished r 101\n",
+                "the line of the open tunnel", 15)
 
     # field: HcmAccessLogOptions.access_log_flush_interval, HttpConnectionManager.access_log_flush_interval
     def test_while_requests_last(self) -> None:

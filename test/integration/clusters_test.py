@@ -10,6 +10,7 @@ from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
 _LB = _TYPE + "envoy.extensions.load_balancing_policies."
+PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -221,6 +222,7 @@ class ConnectionTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.bulk = ScriptedUpstream(cls.sandbox, cls.tell_peer)
+        cls.odd = ScriptedUpstream(cls.sandbox, cls.answer_oddly)
         cls.port = cls.sandbox.free_port()
 
         def typed(name: str, **common: Any) -> dict:
@@ -233,6 +235,12 @@ class ConnectionTest(WeirTestCase):
             typed("small", max_response_headers_kb=1), typed("idle", idle_timeout="0.3s"),
             cluster("proper", cls.echo.port, http_protocol_options={"header_key_format": {"proper_case_words": {}}}),
             enable_h1_options(cluster("typed-proper", cls.echo.port), header_key_format={"proper_case_words": {}}),
+            cluster("absolute", cls.echo.port, http_protocol_options={"send_fully_qualified_url": True}),
+            *(enable_h1_options(cluster(name, cls.odd.port), header_key_format={"stateful_formatter": {
+                "name": "case", "typed_config": {"@type": PRESERVE_CASE, **fields}}})
+              for name, fields in (("as-is", {}), ("reason", {"forward_reason_phrase": True}))),
+            cluster("strict", cls.odd.port),
+            enable_h1_options(cluster("lenient", cls.odd.port), allow_chunked_length=True),
             cluster("bound", cls.bulk.port, upstream_bind_config={"source_address": {"address": "127.0.0.77", "port_value": 0}})]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters])], clusters), concurrency=1)
@@ -242,6 +250,39 @@ class ConnectionTest(WeirTestCase):
         while True:
             connection.read_request()
             connection.respond(200, connection.sock.getpeername()[0].encode())
+
+    @staticmethod
+    def answer_oddly(connection: ServerConnection) -> None:
+        while True:
+            request = connection.read_request()
+            if request.target.endswith("both"):
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+            else:
+                connection.send(b"HTTP/1.1 200 Very Well\r\nContent-LENGTH: 2\r\nx-Mine: 1\r\nDate: today\r\n\r\nok")
+
+    # field: Http1ProtocolOptions@upstream.send_fully_qualified_url
+    def test_absolute_form(self) -> None:
+        for name, target in (("two", "/two?a"), ("absolute", "http://h.example:81/absolute?a")):
+            self.assertEqual(fetch(self.port, "/" + name + "?a", host="h.example:81").status, 200)
+            request = self.echo.requests[-1]
+            self.assertEqual((request.target, request.header("host")), (target, "h.example:81"))
+
+    # field: Http1ProtocolOptions@upstream.header_key_format, PreserveCaseFormatterConfig.forward_reason_phrase
+    def test_responses_as_they_came(self) -> None:
+        for name, reason, names in (("strict", "OK", ["content-length", "x-mine", "date"]),
+                                    ("as-is", "OK", ["Content-LENGTH", "x-Mine", "Date"]),
+                                    ("reason", "Very Well", ["Content-LENGTH", "x-Mine", "Date"])):
+            response = fetch(self.port, "/" + name)
+            self.assertEqual((response.reason, [one for one, _ in response.headers][:3]), (reason, names))
+
+    # field: Http1ProtocolOptions@upstream.allow_chunked_length
+    def test_chunked_and_a_length(self) -> None:
+        self.assertEqual(fetch(self.port, "/strict/both").status, 502)
+        for _ in range(2):  # each on a connection of its own
+            before = self.odd.connections
+            response = fetch(self.port, "/lenient/both")
+            self.assertEqual((response.status, response.text, response.header("content-length")), (200, "ok", None))
+            self.assertEqual(self.odd.connections, before + 1)
 
     # field: Cluster.max_requests_per_connection, HttpProtocolOptions@upstream.max_requests_per_connection
     def test_requests_per_connection(self) -> None:

@@ -11,6 +11,7 @@ from harness.wire import Reader
 
 _TYPE = "type.googleapis.com/"
 MUTATION = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 BUFFER = _TYPE + "envoy.extensions.filters.http.buffer.v3.Buffer"
 BUFFER_PER_ROUTE = _TYPE + "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
 FILTER_CONFIG = _TYPE + "envoy.config.route.v3.FilterConfig"
@@ -188,6 +189,18 @@ class Http1Test(VariantsTestCase):
 
     variants = {"origin-form": {"http_protocol_options": {"allow_absolute_url": False}},
                 "old": {"http_protocol_options": {"accept_http_10": True}},
+                "hosted": {"http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "old.example:81"}},
+                "lenient": {"http_protocol_options": {"allow_chunked_length": True}},
+                "patient": {"http_protocol_options": {"override_stream_error_on_invalid_http_message": True}},
+                "patient-too": {"stream_error_on_invalid_http_message": True},
+                "impatient": {"stream_error_on_invalid_http_message": True,
+                              "http_protocol_options": {"override_stream_error_on_invalid_http_message": False}},
+                "ignoring": {"upgrade_configs": [{"upgrade_type": "websocket"}], "http_protocol_options": {
+                    "ignore_http_11_upgrade": [{"prefix": "TLS/", "ignore_case": True}, {"exact": "foo"}]}},
+                "preserving": {"http_protocol_options": {"header_key_format": {"stateful_formatter": {
+                    "name": "case", "typed_config": {"@type": PRESERVE_CASE}}}}},
+                "preserving-proper": {"http_protocol_options": {"header_key_format": {"stateful_formatter": {
+                    "name": "case", "typed_config": {"@type": PRESERVE_CASE, "formatter_type_on_envoy_headers": "PROPER_CASE"}}}}},
                 "proper": {"http_protocol_options": {"header_key_format": {"proper_case_words": {}}}}}
 
     # field: HttpConnectionManager.http_protocol_options, Http1ProtocolOptions@downstream.allow_absolute_url
@@ -203,6 +216,76 @@ class Http1Test(VariantsTestCase):
             with Connection(self.ports[variant]) as connection:
                 connection.send(b"GET / HTTP/1.0\r\nhost: test.example\r\n\r\n")
                 self.assertEqual(connection.read_response().status, status)
+
+    # field: Http1ProtocolOptions@downstream.default_host_for_http_10
+    def test_http_1_0_without_a_host(self) -> None:
+        for variant, hosts in (("old", [""]), ("hosted", ["old.example:81"])):
+            with Connection(self.ports[variant]) as connection:
+                connection.send(b"GET / HTTP/1.0\r\n\r\n")
+                self.assertEqual(self.echoed(connection.read_response())["headers"]["host"], hosts)
+
+    # field: Http1ProtocolOptions@downstream.allow_chunked_length
+    def test_chunked_and_a_length(self) -> None:
+        both = (b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"3\r\nabc\r\n0\r\n\r\n")
+        smuggled = b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
+        for variant, status in (("plain", 400), ("lenient", 200)):
+            before = len(self.echo.requests)
+            with Connection(self.ports[variant]) as connection:
+                connection.send(both + smuggled)
+                response = connection.read_response()
+                self.assertEqual((response.status, response.header("connection")), (status, "close"))
+                self.assertTrue(connection.closed_within(5))
+            self.assertNotIn("/smuggled", [request.target for request in self.echo.requests[before:]])
+            if status == 200:
+                seen = self.echo.requests[-1]
+                self.assertEqual((seen.body, seen.all("content-length")), (b"abc", []))
+
+    # field: Http1ProtocolOptions@downstream.override_stream_error_on_invalid_http_message
+    # field: HttpConnectionManager.stream_error_on_invalid_http_message
+    def test_after_an_invalid_request(self) -> None:
+        for variant, goes_on in (("plain", False), ("impatient", False), ("patient", True), ("patient-too", True)):
+            with self.subTest(variant=variant), Connection(self.ports[variant]) as connection:
+                connection.send(b"POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc")
+                response = connection.read_response()
+                self.assertEqual((response.status, response.header("connection")), (400, None if goes_on else "close"))
+                if goes_on:
+                    self.assertEqual(connection.request().status, 200)
+                    self.assertEqual(self.weir.stat("http.%s.downstream_cx_protocol_error" % variant), 1)
+                    connection.send(b"GET / HTTP/1.1\r\nhost : a\r\n\r\n")  # its end is not certain
+                    self.assertEqual(connection.read_response().status, 400)
+                self.assertTrue(connection.closed_within(5))
+
+    # field: Http1ProtocolOptions@downstream.ignore_http_11_upgrade
+    def test_ignored_upgrades(self) -> None:
+        def ask(variant: str, protocols: str) -> tuple:
+            response = fetch(self.ports[variant], headers=[("connection", "upgrade"), ("upgrade", protocols)])
+            return response.status, self.echoed(response)["headers"].get("upgrade") if response.status == 200 else None
+        self.assertEqual(ask("plain", "tls/1.2"), (403, None))
+        self.assertEqual(ask("ignoring", "tls/1.2"), (200, None))
+        self.assertEqual(ask("ignoring", "foo, TLS/1.0"), (200, None))
+        self.assertEqual(ask("ignoring", "Foo"), (403, None))
+        self.assertEqual(ask("ignoring", "TLS/1.0, websocket, foo"), (200, ["websocket"]))
+        self.assertEqual(ask("ignoring", "bar, foo"), (403, None))
+
+    # field: HeaderKeyFormat.stateful_formatter, PreserveCaseFormatterConfig.formatter_type_on_envoy_headers
+    def test_names_as_they_came(self) -> None:
+        sent = [("X-MINE", "1"), ("accePT", "*/*"), ("x-mine", "2")]
+        for variant, mine, added in (("plain", ["x-mine", "x-mine"], "x-request-id"),
+                                     ("preserving", ["X-MINE", "x-mine"], "x-request-id"),
+                                     ("preserving-proper", ["X-MINE", "x-mine"], "X-Request-Id")):
+            fetch(self.ports[variant], headers=sent)
+            names = [name for name, _ in self.echo.requests[-1].headers]
+            self.assertEqual([name for name in names if name.lower() == "x-mine"], mine)
+            self.assertEqual("accePT" in names, variant != "plain")
+            self.assertIn(added, names)
+        with Connection(self.ports["preserving"]) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nHOST: a\r\nTransfer-ENCODING: chunked\r\n\r\n0\r\nX-Trailing: 1\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 200)
+        request = self.echo.requests[-1]
+        self.assertEqual(request.headers[0], ("HOST", "a"))
+        self.assertIn(("Transfer-ENCODING", "chunked"), request.headers)
+        self.assertEqual(request.trailers, [("X-Trailing", "1")])
 
     # field: Http1ProtocolOptions@downstream.header_key_format, HeaderKeyFormat.proper_case_words
     def test_proper_case(self) -> None:

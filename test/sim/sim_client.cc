@@ -22,7 +22,7 @@ void SimClient::plan_requests() {
   for (uint32_t i = 0, count = 1 + random_.below(5); i < count; ++i) {
     to_send_.push_back(make_request());
     total += to_send_.back().wire.size();
-    if (to_send_.back().upgrade) break;
+    if (to_send_.back().tunnel) break;
   }
   budget_ = random_.below(static_cast<uint32_t>(total) + 1);
   if (manner_ != Manner::kLeavesEarly && manner_ != Manner::kResetsEarly && manner_ != Manner::kStopsSending)
@@ -49,15 +49,18 @@ SimClient::Request SimClient::make_request() {
                  ";trailers=" + std::to_string(random_.below(2)) + ";early=" + std::to_string(random_.below(6) == 0) +
                  ";info=" + std::to_string(random_.below(8) == 0) + ";close=" + std::to_string(random_.below(8) == 0) +
                  ";cut=" + std::to_string(random_.below(20) == 0);
-  request.upgrade = random_.below(8) == 0;
-  if (request.upgrade) request.method = "GET";
+  request.tunnel = random_.below(6) == 0;
+  const bool connect = request.tunnel && random_.below(2) == 0;
+  if (request.tunnel) request.method = connect ? "CONNECT" : "GET";
+  std::string host = "sim.example";
+  if (connect) path = host = "id-" + id + ".example:443";
   std::string& wire = request.wire;
-  wire = request.method + " " + path + " HTTP/1.1\r\nhost: sim.example\r\nx-sim-id: " + id +
+  wire = request.method + " " + path + " HTTP/1.1\r\nhost: " + host + "\r\nx-sim-id: " + id +
          "\r\nx-sim-plan: " + request.plan + "\r\n";
   if (manner_ == Manner::kGarbage) wire += "x-sim-garbled: 1\r\n";  // far behind what is garbled
   std::string bytes = pattern(request.id + 1, body);
-  if (request.upgrade) {  // the tunnel's bytes do not wait for the answer
-    wire += "connection: upgrade\r\nupgrade: sim\r\n\r\n" + bytes;
+  if (request.tunnel) {  // its bytes do not wait for the answer
+    wire += (connect ? "\r\n" : "connection: upgrade\r\nupgrade: sim\r\n\r\n") + bytes;
     return request;
   }
   if (random_.below(20) == 0) wire += "connection: close\r\n";
@@ -116,7 +119,7 @@ bool SimClient::step(MonoTime now) {
     finish();
     return true;
   }
-  const bool in_tunnel = reading_response_ && reader_.has_head() && reader_.status() == 101;
+  const bool in_tunnel = reading_response_ && reader_.in_tunnel();
   if ((manner_ == Manner::kHalfCloses || in_tunnel) && to_send_.empty() && socket_.out.empty() && !ended_sending_) {
     ended_sending_ = true;
     socket_.half_close();
@@ -172,12 +175,19 @@ void SimClient::on_response() {
   size_t length = std::strtoull(reader_.header("x-sim-length").c_str(), nullptr, 10);
   bool from_upstream = !id.empty() && reader_.has_header("x-sim-length");
   uint64_t number = std::strtoull(id.c_str(), nullptr, 10);
-  if (from_upstream && reader_.status() == 101) {
-    ++shared_.statuses[101];
+  if (reader_.in_tunnel()) {
+    // Nobody but the upstream opens one, and says whose it is.
+    if (!from_upstream) violation("a tunnel to nowhere");
+    ++shared_.statuses[reader_.status()];
     if (!garbled) shared_.answered.insert(request.id);
     std::string expected = pattern(number, length);
     if (!expected.starts_with(reader_.body())) violation("wrong bytes in a tunnel");
-    ++(reader_.body() == expected ? shared_.complete : shared_.cut);
+    if (reader_.body() != expected) {
+      ++shared_.cut;
+      return;
+    }
+    ++shared_.complete;
+    ++(request.method == "CONNECT" ? shared_.connected : shared_.upgraded);
     return;
   }
   if (from_upstream && reader_.status() == 200) {

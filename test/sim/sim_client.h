@@ -22,6 +22,8 @@ struct ClientShared {
   uint64_t complete = 0;        // from an upstream, byte for byte
   uint64_t local = 0;           // complete, made by the proxy
   uint64_t cut = 0;             // cleanly cut off
+  uint64_t upgraded = 0;        // of the complete ones: tunnels, by an upgrade
+  uint64_t connected = 0;       // and by CONNECT
   std::map<int, uint64_t> statuses;
   std::vector<std::string> violations;
 };
@@ -51,7 +53,7 @@ class SimClient {
     std::string method;
     std::string plan;
     bool direct;
-    bool upgrade;  // and the last on its connection
+    bool tunnel;  // it asks for one, and is the last on its connection
     std::string wire;
   };
   void plan_requests();

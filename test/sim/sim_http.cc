@@ -136,7 +136,7 @@ void MessageReader::read_head(std::string& in) {
       return;
     }
     status_ = std::atoi(first_line_.c_str() + 9);
-    if (status_ < 200 && status_ != 101) {  // 101: what follows is the tunnel, to its end
+    if (status_ < 200 && status_ != 101) {
       ++informational_;
       return;  // the real one follows
     }
@@ -146,7 +146,10 @@ void MessageReader::read_head(std::string& in) {
     method_ = first_line_.substr(0, space);
     path_ = first_line_.substr(space + 1, first_line_.rfind(' ') - space - 1);
   }
-  if (no_body) {
+  state_ = State::kBody;
+  if (in_tunnel()) {
+    framing_ = Framing::kUntilClose;
+  } else if (no_body) {
     framing_ = Framing::kNone;
   } else if (has_header("transfer-encoding")) {
     framing_ = Framing::kChunked;

@@ -76,6 +76,10 @@ class MessageReader {
   }
   bool has_header(const std::string& name) const { return headers_.contains(name); }
   const std::string& body() const { return body_; }
+  // Of a response: what follows its head is the tunnel's, to its end.
+  bool in_tunnel() const {
+    return has_head() && role_ == Role::kResponses && (status_ == 101 || (method_ == "CONNECT" && status_ / 100 == 2));
+  }
   int informational() const { return informational_; }
 
  private:

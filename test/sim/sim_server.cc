@@ -128,13 +128,14 @@ void SimServer::answer(Peer& peer) {
   std::string id_text = request.header("x-sim-id");
   uint64_t id = std::strtoull(id_text.c_str(), nullptr, 10);
   const std::string plan = request.header("x-sim-plan");
+  const bool connect = request.method() == "CONNECT";
+  const bool asks_tunnel = connect || request.has_header("upgrade");
   if (request.has_header("x-sim-garbled")) id = 0;
   if (id == 0) {
     // Garbled on the way; nothing is known of it.
-  } else if (request.path().find("/" + id_text) == std::string::npos)
+  } else if (request.path().find((connect ? "id-" : "/") + id_text) == std::string::npos)
     violations_.push_back("request " + id_text + " came with path " + request.path());
-  const bool upgrade = request.has_header("upgrade");
-  if (id != 0 && request.done() && !upgrade && request.body() != pattern(id + 1, plan_number(plan, "send"))) {
+  if (id != 0 && request.done() && !asks_tunnel && request.body() != pattern(id + 1, plan_number(plan, "send"))) {
     violations_.push_back("request " + id_text + " came with a wrong body of " + std::to_string(request.body().size()) +
                           " bytes for " + plan);
   }
@@ -169,11 +170,15 @@ void SimServer::answer(Peer& peer) {
   // A garbled request may ask for any length.
   size_t size = std::min<uint64_t>(plan_number(plan, "len"), 1 << 20);
   uint64_t frame = plan_number(plan, "frame");
-  if (upgrade && random_.below(5) != 0) {
+  if (asks_tunnel && random_.below(5) != 0) {
     peer.tunnel = true;
     peer.reset_after = plan_number(plan, "cut") != 0;
-    out += "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: sim\r\nx-sim-id: " + id_text +
-           "\r\nx-sim-length: " + std::to_string(size) + "\r\n\r\n" + pattern(id, size);
+    out += connect ? "HTTP/1.1 200 Connected\r\n" : "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: sim\r\n";
+    out += "x-sim-id: " + id_text + "\r\nx-sim-length: " + std::to_string(size) + "\r\n\r\n" + pattern(id, size);
+    return;
+  }
+  if (connect) {  // any success would open it
+    out += "HTTP/1.1 405 Never\r\nx-sim-id: " + id_text + "\r\ncontent-length: 0\r\n\r\n";
     return;
   }
   out += "HTTP/1.1 200 OK\r\nx-sim-id: " + id_text + "\r\nx-sim-length: " + std::to_string(size) + "\r\n";

@@ -162,6 +162,8 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     manager->delayed_close_timeout = random_.below(4) == 0 ? 0s : 1s;
     manager->proxy_100_continue = random_.below(4) == 0;
     if (random_.below(4) != 0) manager->upgrades.push_back({.type = "sim"});
+    if (random_.below(4) != 0) manager->upgrades.push_back({.type = "CONNECT"});
+    manager->h1.options.preserve_case = random_.below(3) == 0;
     manager->always_set_request_id_in_response = random_.below(2) == 0;
     proxy::FilterChain chain;
     chain.name = "chain";
@@ -221,6 +223,17 @@ void SimWorld::publish_routes(event::Publisher::Batch& batch) {
     host.routes.push_back(std::move(route));
     return host.routes.back();
   };
+  {
+    route::RouteSpec& route = forward("connect");
+    route.match.path_kind = route::PathKind::kConnect;
+    route.match.path.clear();
+    route.forward.cluster = "c0";
+    if (random_.below(5) == 0) {
+      route.action = route::ActionKind::kDirectResponse;
+      route.direct_response = std::make_unique<route::DirectResponseSpec>();
+      route.direct_response->body = "direct\n";
+    }
+  }
   forward("/up/0/").forward.cluster = "c0";
   {
     route::RouteSpec& route = forward("/up/1/");

@@ -61,6 +61,7 @@ TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
 
 // What makes a failure worth its seed: the same calls, the same bytes, the same answers.
 TEST(Simulator, ASeedIsAWorld) {
+  uint64_t upgraded = 0, connected = 0;
   for (uint64_t seed : {7u, 8u, 9u}) {
     uint64_t digests[2];
     std::map<std::string, uint64_t> details[2];
@@ -70,10 +71,15 @@ TEST(Simulator, ASeedIsAWorld) {
       EXPECT_EQ(world.drain_and_check(), std::vector<std::string>{}) << "seed " << seed;
       digests[i] = world.digest();
       details[i] = world.details();
+      upgraded += world.clients().upgraded;
+      connected += world.clients().connected;
     }
     EXPECT_EQ(digests[0], digests[1]) << "seed " << seed;
     EXPECT_EQ(details[0], details[1]) << "seed " << seed;
   }
+  // These worlds are always the same, and have both.
+  EXPECT_GT(upgraded, 0u);
+  EXPECT_GT(connected, 0u);
 }
 
 }  // namespace

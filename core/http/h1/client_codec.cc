@@ -51,6 +51,7 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   if (close_ && !list_contains(map.get(HeaderId::kConnection), "close"))
     framing.connection = Framing::Connection::kClose;
   framing.proper_case = settings_.options.proper_case;
+  framing.absolute_form = settings_.options.absolute_form;
   error = h1::encode_request_head(map, framing, out, pool_);
   if (error != EncodeError::kNone) return error;
   request_.start(framing, end_stream || no_body);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 
 #include "core/http/chars.h"
 #include "core/http/h1/parser.h"
@@ -75,6 +76,36 @@ char* put_proper(char* to, std::string_view name) {
     first = c == '-';
   }
   return to;
+}
+
+// The bytes of `name` as the peer wrote them: in front of this value, if it is one of the received, else where the name
+// comes first. Null if it is not there.
+const char* find_spelling(std::string_view received, std::string_view name, std::string_view value) {
+  const char* const begin = received.data();
+  const char* const end = begin + received.size();
+  auto is_name = [name](const char* at) { return equals_ignoring_case({at, name.size()}, name); };
+  const std::less<> before;  // of any two pointers
+  if (!before(value.data(), begin) && before(value.data(), end)) {
+    const char* colon = value.data();
+    while (colon > begin && (colon[-1] == ' ' || colon[-1] == '\t')) --colon;
+    if (static_cast<size_t>(colon - begin) > name.size()) {
+      const char* at = colon - 1 - name.size();
+      if (colon[-1] == ':' && (at == begin || at[-1] == '\n') && is_name(at)) return at;
+    }
+  }
+  for (const char* at = begin; static_cast<size_t>(end - at) > name.size(); ++at) {
+    if (at[name.size()] == ':' && is_name(at)) return at;
+    at = static_cast<const char*>(std::memchr(at, '\n', static_cast<size_t>(end - at)));
+    if (at == nullptr) break;
+  }
+  return nullptr;
+}
+
+[[gnu::noinline]] char* put_as_received(char* to, const ReceivedHead& received, std::string_view name,
+                                        std::string_view value) {
+  const char* spelling = find_spelling(received.text, name, value);
+  if (spelling != nullptr) return put(to, spelling, name.size());
+  return received.proper_case ? put_proper(to, name) : put(to, name);
 }
 
 #if WEIR_H1_SSE2
@@ -151,15 +182,20 @@ struct FieldRules {
 // Returns nullptr if a name is not a token.
 char* put_fields(char* to, const HeaderMap& map, const FieldRules& rules, size_t& lines) {
   bool sound = true;
+  const ReceivedHead* const received = map.received();
+  const bool plain = received == nullptr && !rules.proper_case;
   map.for_each([&](const HeaderEntry& entry) {
     if ((kFieldClasses[static_cast<size_t>(entry.id)] & rules.skipped) != 0) return;
-    if (entry.id != HeaderId::kNone && !rules.proper_case) [[likely]] {
+    if (entry.id != HeaderId::kNone && plain) [[likely]] {
       to = put_known(to, http::detail::kNames[static_cast<size_t>(entry.id)]);
     } else {
       // Names that did not come through our parser (HTTP/2, plugins) are checked here too, in the output, where whole
       // words may be looked at.
       const char* name = to;
-      to = rules.proper_case ? put_proper(to, entry.name()) : put(to, entry.name());
+      if (received != nullptr) [[unlikely]]
+        to = put_as_received(to, *received, entry.name(), entry.value());
+      else
+        to = rules.proper_case ? put_proper(to, entry.name()) : put(to, entry.name());
       sound = sound && (simd::is_plain_lower(name, entry.name_size, entry.name_size + 16u) || is_token(entry.name())) &&
               to != name;
     }
@@ -179,9 +215,15 @@ size_t field_bytes(const HeaderMap& map) {
   return total;
 }
 
-char* put_framing(char* to, const Framing& framing, size_t& lines) {
+char* put_framing(char* to, const HeaderMap& map, const Framing& framing, size_t& lines) {
   auto line = [&](std::string_view lower, std::string_view proper) {
-    to = put(to, framing.proper_case ? proper : lower);
+    if (map.received() != nullptr) [[unlikely]] {
+      const size_t colon = lower.find(':');
+      to = put_as_received(to, *map.received(), lower.substr(0, colon), {});
+      to = put(to, lower.substr(colon));
+    } else {
+      to = put(to, framing.proper_case ? proper : lower);
+    }
     ++lines;
   };
   if (framing.body == BodyKind::kChunked) line(kChunkedLine, kChunkedLineProper);
@@ -198,7 +240,7 @@ EncodeError finish_head(Reservation& room, char* to, const HeaderMap& map, const
   rules.proper_case = framing.proper_case;
   to = put_fields(to, map, rules, lines);
   if (to == nullptr) return EncodeError::kInvalidField;
-  to = put_framing(to, framing, lines);
+  to = put_framing(to, map, framing, lines);
   *to++ = '\r';
   *to++ = '\n';
   if (!has_only_own_breaks(room.begin(), to, 2 * (lines + 1))) [[unlikely]]
@@ -231,33 +273,71 @@ void Reservation::commit(const char* end) {
   out_.append(Slice(std::move(block_), begin_, size));
 }
 
+namespace {
+
+// Whether it can be a request target, or a part of one, without ending it.
+bool fits_target(std::string_view text) {
+  const char* end = text.data() + text.size();
+  return simd::find_target_end(text.data(), end, text.data()) == end;
+}
+
+}  // namespace
+
 EncodeError encode_request_head(const HeaderMap& map, const Framing& framing, Slices& out, BlockPool& pool) {
   std::string_view method = map.method();
   std::string_view authority = map.authority();
   std::string_view target = method == "CONNECT" ? authority : map.path();
-  if (!is_token(method) || target.empty() ||
-      simd::find_target_end(target.data(), target.data() + target.size(), target.data()) !=
-          target.data() + target.size()) {
-    return EncodeError::kInvalidStartLine;
-  }
+  if (!is_token(method) || target.empty() || !fits_target(target)) return EncodeError::kInvalidStartLine;
   Reservation room(out, pool, field_bytes(map) + 2 * authority.size() + kFramingBytes + kSlack);
   char* to = put(room.begin(), method);
   *to++ = ' ';
+  if (framing.absolute_form && !authority.empty() && method != "CONNECT") [[unlikely]] {
+    std::string_view scheme = map.scheme();
+    if (scheme.empty()) scheme = "http";
+    if (!fits_target(scheme) || !fits_target(authority)) return EncodeError::kInvalidStartLine;
+    to = put(put(put(to, scheme), "://"), authority);
+    if (target == "*") target = {};  // RFC 9112 3.2.4: a request for the server as a whole has no path in this form
+  }
   to = put(to, target);
   to = put(to, " HTTP/1.1\r\n");
   // RFC 9112 3.2: Host is there, even if it is empty, and RFC 9110 7.2 wants it first.
-  to = put(to, framing.proper_case ? "Host: " : "host: ");
+  if (map.received() != nullptr) [[unlikely]]
+    to = put(put_as_received(to, *map.received(), "host", authority), ": ");
+  else
+    to = put(to, framing.proper_case ? "Host: " : "host: ");
   to = put(to, authority);
   to = put(to, "\r\n");
   return finish_head(room, to, map, framing, {.skipped = kPseudo | kEncoding | kHostField}, 2);
 }
 
+namespace {
+
+// The words behind the status of a received status line, if they are to be kept and are about this status. Without a
+// pointer otherwise.
+std::string_view received_reason(const ReceivedHead& received, std::string_view status) {
+  constexpr size_t kStatusAt = 9;  // behind "HTTP/1.1 "
+  const std::string_view line = received.text.substr(0, received.text.find('\r'));
+  if (!received.keep_reason || line.size() < kStatusAt + 3 || line.substr(kStatusAt, 3) != status) return {};
+  return line.substr(std::min(kStatusAt + 4, line.size()));
+}
+
+}  // namespace
+
 EncodeError encode_response_head(const HeaderMap& map, const Framing& framing, Slices& out, BlockPool& pool) {
   int status = map.status_code();
   if (status < 100) return EncodeError::kInvalidStartLine;
-  Reservation room(out, pool, field_bytes(map) + kFramingBytes + kSlack);
+  const ReceivedHead* const received = map.received();
+  const std::string_view own_reason =
+      received != nullptr ? received_reason(*received, map.status()) : std::string_view();
+  Reservation room(out, pool, field_bytes(map) + own_reason.size() + kFramingBytes + kSlack);
   char* to = room.begin();
-  if (status == 200) {
+  if (own_reason.data() != nullptr) [[unlikely]] {
+    to = put(to, "HTTP/1.1 ");
+    to = put(to, map.status());
+    *to++ = ' ';
+    to = put(to, own_reason);
+    to = put(to, "\r\n");
+  } else if (status == 200) {
     to = put(to, "HTTP/1.1 200 OK\r\n");
   } else {
     to = put(to, "HTTP/1.1 ");

@@ -22,9 +22,11 @@ struct Framing {
   bool add_zero_length = false;  // write "content-length: 0"
   Connection connection = Connection::kAsIs;
   bool proper_case = false;
+  bool absolute_form = false;  // of requests, but CONNECT and those without an authority
 };
 
-// Request line from :method and :path (CONNECT: :authority), then `host` from :authority, then the fields.
+// Request line from :method and :path (CONNECT: :authority), then `host` from :authority, then the fields. In
+// absolute-form the target is of :scheme (http if there is none), :authority and :path.
 [[nodiscard]] EncodeError encode_request_head(const HeaderMap& map, const Framing& framing, Slices& out,
                                               BlockPool& pool);
 // Status line from :status with the registered reason, then the fields.

@@ -213,6 +213,7 @@ template ParseError parse_fields<Section::kResponse>(const char*&, const char*, 
 
 ParseError parse_trailers(std::string_view section, const Settings& settings, HeaderMap& map) {
   Facts facts;
+  keep_spelling(section, settings.options, map);
   const char* at = section.data();
   return parse_fields<Section::kTrailers>(at, at + section.size(), at, settings.limits, map, facts);
 }

@@ -66,11 +66,23 @@ extern template ParseError parse_fields<Section::kResponse>(const char*&, const 
                                                             HeaderMap&, Facts&);
 
 // RFC 9112 6.1 and 6.3, what requests and responses have in common.
-inline ParseError check_framing(const Facts& facts, Version version) {
+inline ParseError check_framing(const Facts& facts, Version version, const Options& options) {
   if (!facts.has_encoding) return ParseError::kNone;
-  if (facts.has_length) return ParseError::kLengthAndEncoding;
+  if (facts.has_length && !options.allow_chunked_length) return ParseError::kLengthAndEncoding;
   if (version == Version::kHttp10) return ParseError::kEncodingInHttp10;
   return ParseError::kNone;
+}
+
+// RFC 9112 6.3: a message that passed although it has both. Nobody behind us may see the length, and what follows the
+// message is not looked at: the sender, or somebody in front of us, may have meant something else.
+[[gnu::cold]] inline void drop_length(HeaderMap& map, Facts& facts) {
+  map.remove(HeaderId::kContentLength);
+  facts.close = true;
+}
+
+inline void keep_spelling(std::string_view text, const Options& options, HeaderMap& map) {
+  if (options.preserve_case) [[unlikely]]
+    map.set_received({text, options.proper_case_of_added, options.forward_reason_phrase});
 }
 
 inline bool allows_keep_alive(const Facts& facts, Version version) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "core/http/h1/error.h"
 
 namespace weir::http::h1 {
 
@@ -18,6 +21,18 @@ struct Options {
   bool allow_absolute_url = true;
   bool allow_custom_methods = true;  // any token; false: the registered methods only
   bool proper_case = false;          // write names as Title-Case
+  // Messages that are received take their spelling along (HeaderMap::received()): it counts more than proper_case of
+  // the codec that writes them.
+  bool preserve_case = false;
+  bool proper_case_of_added = false;   // then: of names that the message did not have
+  bool forward_reason_phrase = false;  // then: of responses
+  // Messages with Content-Length and chunked: chunked counts, and the connection ends with them (RFC 9112 6.3). Else
+  // they are refused.
+  bool allow_chunked_length = false;
+  // A request whose content is wrong but whose end is certain is refused without the end of the connection.
+  bool keep_open_after_invalid = false;
+  bool absolute_form = false;  // write targets as http://host/path (RFC 9112 3.2.2)
+  std::string default_host;    // of requests of HTTP/1.0 without one; empty: they have none
 };
 
 struct Settings {
@@ -47,6 +62,7 @@ struct RequestHead {
   bool is_head = false;
   bool is_connect = false;
   bool absolute_form = false;
+  ParseError invalid = ParseError::kNone;  // Options::keep_open_after_invalid: to be answered with an error
 };
 
 struct ResponseHead {

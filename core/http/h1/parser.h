@@ -14,7 +14,8 @@
 namespace weir::http::h1 {
 
 // `head` begins with a complete head; what is behind its empty line makes no difference. :authority is the target's or
-// Host's; `host` is not kept. :scheme is set for absolute-form only.
+// Host's; `host` is not kept. :scheme is set for absolute-form only. On an error `out` is complete if out.invalid says
+// so too: what the fields mean is wrong, and the message's end is certain.
 [[nodiscard]] ParseError parse_request_head(std::string_view head, const Settings& settings, HeaderMap& map,
                                             RequestHead& out);
 

@@ -140,10 +140,15 @@ ParseError add_target(std::string_view method, std::string_view target, const Op
 
 // RFC 9112 3.2: exactly one valid Host, and no two opinions about the authority. RFC 9112 3.2.3 shows CONNECT with a
 // Host that leaves the port out.
-ParseError settle_authority(const Facts& facts, std::string_view from_target, const RequestHead& head, HeaderMap& map) {
+ParseError settle_authority(const Facts& facts, std::string_view from_target, const RequestHead& head,
+                            const Options& options, HeaderMap& map) {
   if (!facts.has_host) {
     if (head.version != Version::kHttp10) return ParseError::kMissingHost;
-    if (from_target.empty()) map.remove(kAuthority);
+    if (!from_target.empty()) return ParseError::kNone;
+    if (options.default_host.empty())
+      map.remove(kAuthority);
+    else
+      map.replace_first(kAuthority, options.default_host);
     return ParseError::kNone;
   }
   if (!is_valid_authority(facts.host)) return ParseError::kInvalidHost;
@@ -224,14 +229,15 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   error = parse_fields<Section::kRequest>(fields, end, head.data(), settings.limits, map, facts);
   if (error != ParseError::kNone) return error;
   out.head_bytes = static_cast<uint32_t>(fields - head.data());
-  error = settle_authority(facts, authority, out, map);
-  if (error != ParseError::kNone) return error;
-  error = check_framing(facts, out.version);
+  keep_spelling(head.substr(0, out.head_bytes), settings.options, map);
+  error = check_framing(facts, out.version, settings.options);
   if (error != ParseError::kNone) return error;
   if (out.is_connect && (facts.has_length || facts.has_encoding)) return ParseError::kConnectWithBody;
 
   if (facts.has_encoding) {
     out.body = BodyKind::kChunked;
+    if (facts.has_length) [[unlikely]]
+      drop_length(map, facts);
   } else if (facts.has_length) {
     out.body = BodyKind::kLength;
     out.content_length = facts.content_length;
@@ -242,7 +248,8 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
   out.expect_continue = facts.expect_continue && out.version != Version::kHttp10 && !out.end_stream;
   out.upgrade =
       facts.has_upgrade && facts.upgrade_option && out.version != Version::kHttp10 && out.end_stream && !out.is_connect;
-  return ParseError::kNone;
+  out.invalid = settle_authority(facts, authority, out, settings.options, map);
+  return out.invalid;
 }
 
 }  // namespace weir::http::h1

@@ -62,10 +62,13 @@ ParseError parse_response_head(std::string_view head, const Settings& settings, 
       parse_fields<Section::kResponse>(line.end, head.data() + head.size(), head.data(), settings.limits, map, facts);
   if (error != ParseError::kNone) return error;
   out.head_bytes = static_cast<uint32_t>(line.end - head.data());
-  error = check_framing(facts, out.version);
+  keep_spelling(head.substr(0, out.head_bytes), settings.options, map);
+  error = check_framing(facts, out.version, settings.options);
   if (error != ParseError::kNone) return error;
   if (facts.has_encoding && (is_informational(line.code) || line.code == 204)) return ParseError::kEncodingWithoutBody;
   if (line.code == 101 && !request.is_upgrade) return ParseError::kUnexpectedUpgrade;
+  if (facts.has_encoding && facts.has_length) [[unlikely]]
+    drop_length(map, facts);
 
   out.keep_alive = allows_keep_alive(facts, out.version);
   // RFC 9112 6.3, in its order.

@@ -45,7 +45,7 @@ bool ServerCodec::receive_head(Slices& in) {
   HeadBytes head = contiguous_front(in, end, pool_);
   RequestHead info;
   ParseError error = parse_request_head(head.text, settings_, events_.begin_request(), info);
-  if (error != ParseError::kNone) [[unlikely]] {
+  if (error != ParseError::kNone && !may_go_on(info)) [[unlikely]] {
     fail(error);
     return false;
   }
@@ -61,6 +61,11 @@ bool ServerCodec::receive_head(Slices& in) {
   state_ = info.end_stream ? State::kComplete : State::kBody;
   events_.on_request_head(info, std::move(head.owner));
   return true;
+}
+
+// After an error in a head. Of CONNECT nobody knows what the client has sent ahead.
+bool ServerCodec::may_go_on(const RequestHead& head) const {
+  return settings_.options.keep_open_after_invalid && head.invalid != ParseError::kNone && !head.is_connect;
 }
 
 bool ServerCodec::receive_body(Slices& in) {

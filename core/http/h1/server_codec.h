@@ -25,6 +25,7 @@ class ServerCodec {
     // Where the fields of the next request go; it must be empty. Its arena takes rewritten names.
     virtual HeaderMap& begin_request() = 0;
     // `owner` keeps the bytes alive that the map views; the stream holds it. It is empty if the input's slice had none.
+    // With head.invalid the request is to be refused, and the connection goes on.
     virtual void on_request_head(const RequestHead& head, BlockRef owner) = 0;
     // What the handler leaves in `data` is lost. `data` is empty only with end_stream.
     virtual void on_request_data(Slices& data, bool end_stream) = 0;
@@ -109,6 +110,7 @@ class ServerCodec {
   enum class State : uint8_t { kHead, kBody, kComplete, kTunnel, kStopped };
 
   bool receive_head(Slices& in);
+  bool may_go_on(const RequestHead& head) const;
   bool receive_body(Slices& in);
   void fail(ParseError error);
 

@@ -5,6 +5,7 @@
 #include "core/filter/config_translator.h"
 #include "core/filter/registry.h"
 #include "core/http/chars.h"
+#include "core/http/url.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -155,10 +156,26 @@ void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& pro
   }
 }
 
-void read_http1_options(const envoy::config::core::v3::Http1ProtocolOptions& proto, ConnectionManagerConfig& config) {
-  if (proto.has_allow_absolute_url()) config.h1.options.allow_absolute_url = proto.allow_absolute_url().value();
-  config.h1.options.accept_http_10 = proto.accept_http_10();
-  if (proto.header_key_format().has_proper_case_words()) config.h1.options.proper_case = true;
+void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& scope,
+                        ConnectionManagerConfig& config) {
+  const envoy::config::core::v3::Http1ProtocolOptions& proto = manager.http_protocol_options();
+  FactoryScope here = scope.below("http_protocol_options");
+  http::h1::Options& options = config.h1.options;
+  here.translator().http1_options(proto, options, here.path());
+  if (proto.has_allow_absolute_url()) options.allow_absolute_url = proto.allow_absolute_url().value();
+  options.accept_http_10 = proto.accept_http_10();
+  options.default_host = proto.default_host_for_http_10();
+  if (!options.default_host.empty()) {
+    if (!http::is_valid_authority(options.default_host))
+      here.error("default_host_for_http_10", "must be a host, or a host and a port, as in example.com:8080");
+    if (!options.accept_http_10)
+      here.warning("default_host_for_http_10", "means nothing without accept_http_10; set that, or remove this");
+  }
+  options.keep_open_after_invalid = proto.has_override_stream_error_on_invalid_http_message()
+                                        ? proto.override_stream_error_on_invalid_http_message().value()
+                                        : manager.stream_error_on_invalid_http_message().value();
+  config.ignored_upgrades = filter::translate_all(here.translator(), &filter::ConfigTranslator::string_matcher,
+                                                  proto.ignore_http_11_upgrade(), here.at("ignore_http_11_upgrade"));
 }
 
 void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
@@ -207,6 +224,7 @@ void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScop
     if (proto.access_log_options().has_access_log_flush_interval())
       config.access_log_interval = to_duration(proto.access_log_options().access_log_flush_interval());
     config.access_log_on_request = proto.access_log_options().flush_access_log_on_new_request();
+    config.access_log_on_tunnel = proto.access_log_options().flush_log_on_tunnel_successfully_established();
   } else {
     if (proto.has_access_log_flush_interval())
       config.access_log_interval = to_duration(proto.access_log_flush_interval());
@@ -215,7 +233,7 @@ void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScop
 #pragma GCC diagnostic pop
   if (config.access_logs.empty()) {
     config.access_log_interval = {};
-    config.access_log_on_request = false;
+    config.access_log_on_request = config.access_log_on_tunnel = false;
   }
 }
 
@@ -253,7 +271,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   read_access_log_options(proto, inner, *config);
   read_request_id(proto, inner);
   read_common_options(proto.common_http_protocol_options(), *config);
-  read_http1_options(proto.http_protocol_options(), *config);
+  read_http1_options(proto, inner, *config);
   read_path_options(proto, *config);
   read_local_replies(proto, inner, *config);
   config->safe_max_connection_duration = proto.http1_safe_max_connection_duration();

@@ -570,6 +570,63 @@ TEST(Connect, ARefusalOfTheServerEndsTheConnection) {
   EXPECT_EQ(world.log(), Lines{"407 - via_upstream"});
 }
 
+// RFC 9110 9.3.6: a 2xx would be the start of a tunnel that leads nowhere, and its body the first bytes of the target.
+TEST(Connect, IsNotAnsweredWithSuccessByTheProxyItself) {
+  for (int status : {200, 204, 405}) {
+    ProxyWorld world({.manager = allow_connect, .virtual_host = [status](route::VirtualHostSpec& host) {
+                        match_connect(host);
+                        host.routes[0].action = route::ActionKind::kDirectResponse;
+                        host.routes[0].direct_response = std::make_unique<route::DirectResponseSpec>();
+                        host.routes[0].direct_response->status = status;
+                        host.routes[0].direct_response->body = "hello";
+                      }});
+    auto client = world.connect();
+    client->send(std::string(kConnect) + std::string(kGet));
+    world.settle();
+    const std::string answer = client->receive();
+    const bool refused = status / 100 == 2;
+    EXPECT_TRUE(answer.starts_with(refused ? "HTTP/1.1 403 " : "HTTP/1.1 405 ")) << answer;
+    EXPECT_EQ(answer.ends_with("hello"), !refused) << answer;
+    EXPECT_NE(answer.find("\r\nconnection: close\r\n"), std::string::npos) << answer;
+    EXPECT_TRUE(client->ended());
+    EXPECT_EQ(world.log(), Lines{refused ? "403 - connect_answered_locally" : "405 - direct_response"});
+    EXPECT_EQ(world.stat("http.m.downstream_cx_upgrades_total"), 0);
+  }
+}
+
+TEST(Tunnels, AreLoggedWhenTheyOpen) {
+  for (bool asked : {false, true}) {
+    Open open({.manager =
+                   [asked](ConnectionManagerConfig& config) {
+                     allow_websocket(config);
+                     config.access_log_on_tunnel = asked;
+                   },
+               .log_format = "%ACCESS_LOG_TYPE% %RESPONSE_CODE%"});
+    const Lines opened = {"DownstreamTunnelSuccessfullyEstablished 101"};
+    EXPECT_EQ(open.world.log(), asked ? opened : Lines{});
+    open.client->close();
+    open.server->close();
+    open.world.settle();
+    EXPECT_EQ(open.world.log().size(), asked ? 2u : 1u);
+    EXPECT_EQ(open.world.log().back(), "DownstreamEnd 101");
+    open.world.settle();
+  }
+  // An answer that opens none.
+  ProxyWorld world({.manager =
+                        [](ConnectionManagerConfig& config) {
+                          allow_websocket(config);
+                          config.access_log_on_tunnel = true;
+                        },
+                    .log_format = "%ACCESS_LOG_TYPE% %RESPONSE_CODE%"});
+  auto client = world.connect();
+  client->send(kAsk);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send(kOk);
+  world.settle();
+  EXPECT_EQ(world.log(), Lines{"DownstreamEnd 200"});
+}
+
 TEST(Connect, EndsHereIfItIsToldSo) {
   ProxyWorld world({.virtual_host = end_connect});
   auto client = world.connect();

@@ -179,5 +179,25 @@ TEST_F(ClientCodecTest, PausedBodyStaysInTheInput) {
   EXPECT_EQ(client_.last().body, "hi");
 }
 
+// RFC 9112 6.3
+TEST(ClientCodecOptions, ChunkedWithLength) {
+  for (bool allowed : {false, true}) {
+    Settings settings;
+    settings.options.allow_chunked_length = allowed;
+    ClientRecorder client(settings);
+    client.codec.expect_response({});
+    Slices in;
+    append_alone(in,
+                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+                 client.blocks);
+    client.codec.receive(in);
+    client.flush();
+    EXPECT_EQ(client.text, allowed ? "response 200 chunked close\n:status: 200\ntransfer-encoding: chunked\n\ndata "
+                                     "hello\nend\n"
+                                   : "error http1.length_and_encoding\n");
+    EXPECT_FALSE(client.codec.reusable());
+  }
+}
+
 }  // namespace
 }  // namespace weir::http::h1::test

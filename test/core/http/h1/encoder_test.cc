@@ -32,6 +32,7 @@ class EncoderTest : public testing::Test {
   HeaderMap request_{arena_};
   BlockPool blocks_;
   Slices out_;
+  EncodeError error_ = EncodeError::kNone;
 };
 
 TEST_F(EncoderTest, BreaksAreNeverWritten) {
@@ -96,6 +97,150 @@ TEST_F(EncoderTest, ProperCase) {
   EXPECT_EQ(out_.to_string(),
             "GET / HTTP/1.1\r\nHost: h\r\nX-Own-Name: V-v\r\n1st: x\r\nTransfer-Encoding: chunked\r\nConnection: "
             "close\r\n\r\n");
+}
+
+// RFC 9112 3.2.2
+TEST_F(EncoderTest, AbsoluteForm) {
+  Framing framing;
+  framing.absolute_form = true;
+  auto target = [&](std::string_view method, std::string_view path, std::string_view authority,
+                    std::string_view scheme = {}) {
+    request_.set(HeaderId::kMethod, method);
+    request_.set(HeaderId::kPath, path);
+    request_.set(HeaderId::kAuthority, authority);
+    request_.remove(HeaderId::kScheme);
+    if (!scheme.empty()) request_.add(HeaderId::kScheme, scheme);
+    out_.clear();
+    error_ = encode_request_head(request_, framing, out_, blocks_);
+    const std::string head = out_.to_string();
+    return head.substr(0, head.find("\r\n"));
+  };
+  EXPECT_EQ(target("GET", "/a?b", "h:1", "https"), "GET https://h:1/a?b HTTP/1.1");
+  EXPECT_TRUE(out_.to_string().ends_with("\r\nhost: h:1\r\n\r\n"));
+  EXPECT_EQ(target("GET", "/", "h"), "GET http://h/ HTTP/1.1");
+  EXPECT_EQ(target("OPTIONS", "*", "h", "http"), "OPTIONS http://h HTTP/1.1");
+  EXPECT_EQ(target("CONNECT", "/", "h:1", "http"), "CONNECT h:1 HTTP/1.1");
+  EXPECT_EQ(target("GET", "/", "", "http"), "GET / HTTP/1.1");  // a request of HTTP/1.0, perhaps
+  for (std::string_view bad : {"h x", "h\r\n", "h#"}) {
+    EXPECT_EQ(target("GET", "/", bad, "http"), "");
+    EXPECT_EQ(error_, EncodeError::kInvalidStartLine);
+    EXPECT_EQ(target("GET", "/", "h", bad), "");
+    EXPECT_EQ(error_, EncodeError::kInvalidStartLine);
+  }
+}
+
+class SpellingTest : public EncoderTest {
+ protected:
+  SpellingTest() { settings_.options.preserve_case = true; }
+  // As if another codec had received it.
+  void receive_request(std::string_view head) {
+    RequestHead info;
+    ASSERT_EQ(parse_request_head(head, settings_, message_, info), ParseError::kNone);
+  }
+  void receive_response(std::string_view head) {
+    ResponseHead info;
+    ASSERT_EQ(parse_response_head(head, settings_, {}, message_, info), ParseError::kNone);
+  }
+  std::string forward_request(const Framing& framing = {}) {
+    out_.clear();
+    EXPECT_EQ(encode_request_head(message_, framing, out_, blocks_), EncodeError::kNone);
+    return out_.to_string();
+  }
+  std::string forward_response() {
+    out_.clear();
+    EXPECT_EQ(encode_response_head(message_, {}, out_, blocks_), EncodeError::kNone);
+    return out_.to_string();
+  }
+  Settings settings_;
+  HeaderMap message_{arena_};
+};
+
+TEST_F(SpellingTest, NamesStayAsTheyCame) {
+  receive_request(
+      "GET / HTTP/1.1\r\nHOST: h\r\naCCept:*/*\r\nX-Own:  \t a\r\nX-oWN:\r\nEmpty:  \r\nX-Later: x\r\n\r\nrest: 1\r\n");
+  EXPECT_EQ(message_.get(HeaderName("x-own")), "a");  // they are found as ever
+  EXPECT_EQ(forward_request(),
+            "GET / HTTP/1.1\r\nHOST: h\r\naCCept: */*\r\nX-Own: a\r\nX-oWN: \r\nEmpty: \r\nX-Later: x\r\n\r\n");
+}
+
+TEST_F(SpellingTest, AlsoOfValuesThatChanged) {
+  receive_request("GET / HTTP/1.1\r\nHoSt: h\r\nX-A: a\r\nX-Host: x\r\nCOOKIE: c\r\n\r\n");
+  message_.set(HeaderId::kAuthority, "other");
+  message_.set(HeaderName("x-a"), "new");
+  message_.append_value(HeaderName(HeaderId::kCookie), "d", "; ");
+  // A view of another one's value.
+  message_.add(HeaderId::kNone, "host-copy", message_.get(HeaderName("x-host")));
+  EXPECT_EQ(forward_request(),
+            "GET / HTTP/1.1\r\nHoSt: other\r\nX-A: new\r\nX-Host: x\r\nCOOKIE: c; d\r\nhost-copy: x\r\n\r\n");
+}
+
+TEST_F(SpellingTest, OfNamesThatWereAddedTheConfigurationSays) {
+  for (bool proper : {false, true}) {
+    settings_.options.proper_case_of_added = proper;
+    message_.clear();
+    receive_request("GET / HTTP/1.1\r\nHost: h\r\nTRANSFER-encoding: chunked\r\n\r\n");
+    message_.add(HeaderId::kXRequestId, "1");
+    message_.add_copy("x-mine", "2");
+    Framing framing;
+    framing.body = BodyKind::kChunked;
+    framing.connection = Framing::Connection::kClose;
+    framing.proper_case = !proper;  // what the message says counts more
+    EXPECT_EQ(forward_request(framing),
+              std::string("GET / HTTP/1.1\r\nHost: h\r\n") +
+                  (proper ? "X-Request-Id: 1\r\nX-Mine: 2\r\nTRANSFER-encoding: chunked\r\nConnection: close\r\n\r\n"
+                          : "x-request-id: 1\r\nx-mine: 2\r\nTRANSFER-encoding: chunked\r\nconnection: close\r\n\r\n"));
+  }
+}
+
+TEST_F(SpellingTest, NamesThatAreNoneAreStillRefused) {
+  receive_request("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  message_.add(HeaderId::kNone, "x y", "1");
+  EXPECT_EQ(encode_request_head(message_, {}, out_, blocks_), EncodeError::kInvalidField);
+}
+
+TEST_F(SpellingTest, OfTrailers) {
+  const std::string_view section = "X-Sum: 1\r\nx-LAST: 2\r\n\r\n";
+  ASSERT_EQ(parse_trailers(section, settings_, message_), ParseError::kNone);
+  BodyEncoder body;
+  Framing framing;
+  framing.body = BodyKind::kChunked;
+  body.start(framing, false);
+  ASSERT_EQ(body.encode_trailers(message_, false, out_, blocks_), EncodeError::kNone);
+  EXPECT_EQ(out_.to_string(), "0\r\nX-Sum: 1\r\nx-LAST: 2\r\n\r\n");
+}
+
+TEST_F(SpellingTest, OfTheReason) {
+  const std::string long_reason(3000, 'r');
+  for (bool kept : {false, true}) {
+    settings_.options.forward_reason_phrase = kept;
+    message_.clear();
+    receive_response("HTTP/1.1 200 Very Well\r\nServer: s\r\n\r\n");
+    EXPECT_EQ(forward_response(), std::string("HTTP/1.1 200 ") + (kept ? "Very Well" : "OK") + "\r\nServer: s\r\n\r\n");
+    message_.set(HeaderId::kStatus, "404");  // it was about another one
+    EXPECT_EQ(forward_response(), "HTTP/1.1 404 Not Found\r\nServer: s\r\n\r\n");
+    for (std::string_view nothing : {"HTTP/1.1 200\r\n\r\n", "HTTP/1.1 200 \r\n\r\n"}) {
+      message_.clear();
+      receive_response(nothing);
+      EXPECT_EQ(forward_response(), kept ? "HTTP/1.1 200 \r\n\r\n" : "HTTP/1.1 200 OK\r\n\r\n");
+    }
+  }
+  message_.clear();
+  const std::string head = "HTTP/1.1 299 " + long_reason + "\r\n\r\n";
+  receive_response(head);
+  EXPECT_EQ(forward_response(), head);
+}
+
+TEST_F(SpellingTest, CopiesKeepItAndClearedMapsDoNot) {
+  std::string head = "GET / HTTP/1.1\r\nHost: h\r\nX-A: a\r\n\r\n";
+  receive_request(head);
+  HeaderMap copy(arena_);
+  message_.copy_to(copy);
+  head.assign(head.size(), '?');
+  Slices out;
+  ASSERT_EQ(encode_request_head(copy, {}, out, blocks_), EncodeError::kNone);
+  EXPECT_EQ(out.to_string(), "GET / HTTP/1.1\r\nHost: h\r\nX-A: a\r\n\r\n");
+  copy.clear();
+  EXPECT_EQ(copy.received(), nullptr);
 }
 
 TEST_F(EncoderTest, HeadsShareABlockAndLargeOnesGetTheirOwn) {

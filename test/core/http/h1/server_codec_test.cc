@@ -292,5 +292,98 @@ TEST_F(ServerCodecTest, ARepliedParseErrorStillEncodes) {
   EXPECT_FALSE(server_.codec.keep_alive());
 }
 
+// --- Options ---
+
+struct Configured {
+  explicit Configured(const Options& options) : server({.limits = {}, .options = options}) {}
+  std::string receive(std::string_view text) {
+    append_alone(in, text, server.blocks);
+    server.codec.receive(in);
+    server.flush();
+    return std::exchange(server.text, {});
+  }
+  ServerRecorder server;
+  Slices in;
+};
+
+// RFC 9112 6.3
+TEST(ServerCodecOptions, ChunkedWithLength) {
+  constexpr std::string_view kBoth =
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nX-A: "
+      "b\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+  EXPECT_EQ(Configured({}).receive(kBoth), "error http1.length_and_encoding\n");
+  Options allowed;
+  allowed.allow_chunked_length = true;
+  allowed.accept_http_10 = true;
+  Configured one(allowed);
+  EXPECT_EQ(one.receive(kBoth),
+            "request chunked close\n:method: POST\n:path: /\n:authority: a\ntransfer-encoding: chunked\nx-a: "
+            "b\n\ndata hello\nend\n");
+  EXPECT_FALSE(one.server.codec.keep_alive());
+  // Everything else that two readers could read in two ways stays refused.
+  constexpr std::string_view kRefused[][2] = {
+      {"Content-Length: 3\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n", "duplicate_content_length"},
+      {"Content-Length: 3, 3\r\nTransfer-Encoding: chunked\r\n", "duplicate_content_length"},
+      {"Content-Length: +3\r\nTransfer-Encoding: chunked\r\n", "invalid_content_length"},
+      {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+       "invalid_transfer_encoding"},
+      {"Content-Length: 3\r\nTransfer-Encoding: chunked, chunked\r\n", "invalid_transfer_encoding"},
+      {"Content-Length: 3\r\nTransfer-Encoding: chunked, identity\r\n", "invalid_transfer_encoding"},
+      {"Content-Length: 3\r\nTransfer-Encoding: gzip, chunked\r\n", "unsupported_transfer_encoding"},
+      {"Content-Length: 3\r\nTransfer-Encoding: \vchunked\r\n", "invalid_value"},
+      {"Content-Length: 3\r\nTransfer-Encoding : chunked\r\n", "space_before_colon"},
+      {"Content-Length: 3\r\nTransfer-Encoding:\r\n chunked\r\n", "obs_fold"},
+  };
+  for (auto [fields, error] : kRefused) {
+    const std::string head = "POST / HTTP/1.1\r\nHost: a\r\n" + std::string(fields) + "\r\n0\r\n\r\n";
+    EXPECT_EQ(Configured(allowed).receive(head), "error http1." + std::string(error) + "\n") << fields;
+  }
+  EXPECT_EQ(Configured(allowed).receive("POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: "
+                                        "chunked\r\n\r\n0\r\n\r\n"),
+            "error http1.encoding_in_http_10\n");
+  EXPECT_EQ(Configured(allowed).receive("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 0\r\nTransfer-Encoding: "
+                                        "chunked\r\n\r\n"),
+            "error http1.connect_with_body\n");
+}
+
+TEST(ServerCodecOptions, DefaultHost) {
+  Options options;
+  options.default_host = "d.example:81";
+  EXPECT_EQ(Configured(options).receive("GET / HTTP/1.0\r\n\r\n"), "error http1.http_10_refused\n");
+  options.accept_http_10 = true;
+  auto authority = [&](std::string_view request) {
+    Configured one(options);
+    one.receive(request);
+    return std::string(one.server.last().headers.authority());
+  };
+  EXPECT_EQ(authority("GET / HTTP/1.0\r\n\r\n"), "d.example:81");
+  EXPECT_EQ(authority("GET / HTTP/1.0\r\nHost: h\r\n\r\n"), "h");
+  EXPECT_EQ(authority("GET / HTTP/1.0\r\nHost:\r\n\r\n"), "");  // said to be empty
+  EXPECT_EQ(authority("GET http://t/ HTTP/1.0\r\n\r\n"), "t");
+  EXPECT_EQ(Configured(options).receive("GET / HTTP/1.1\r\n\r\n"), "error http1.missing_host\n");
+}
+
+// Only where it is certain what follows.
+TEST(ServerCodecOptions, GoesOnAfterAnInvalidRequest) {
+  constexpr std::string_view kNoHost =
+      "POST /1 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: a\r\n\r\n";
+  Options options;
+  EXPECT_EQ(Configured(options).receive(kNoHost), "error http1.missing_host\n");
+  options.keep_open_after_invalid = true;
+  Configured one(options);
+  std::string text = one.receive(kNoHost);
+  EXPECT_TRUE(text.starts_with("request length=3 keep invalid http1.missing_host\n")) << text;
+  EXPECT_NE(text.find("data abc\nend\nrequest none end keep\n"), std::string::npos) << text;
+  EXPECT_EQ(one.server.complete(), 2u);
+  for (std::string_view uncertain :
+       {"POST /1 HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "GET /1 HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n",
+        "GET /1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: b\r\n\r\n"}) {
+    Configured other(options);
+    EXPECT_NE(other.receive(uncertain).find("error "), std::string::npos) << uncertain;
+    EXPECT_TRUE(other.server.codec.stopped()) << uncertain;
+  }
+}
+
 }  // namespace
 }  // namespace weir::http::h1::test

@@ -106,6 +106,7 @@ class ServerRecorder final : public Recorder, public ServerCodec::Events {
     if (head.upgrade) line += " upgrade";
     if (head.is_connect) line += " connect";
     if (head.absolute_form) line += " absolute";
+    if (head.invalid != ParseError::kNone) line += " invalid " + std::string(error_name(head.invalid));
     note(line + "\n" + last().headers.to_string());
     last().ended = head.end_stream;
     if (on_head) on_head();
