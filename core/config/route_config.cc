@@ -364,6 +364,7 @@ class RouteTranslator {
     if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
     if (message.has_path_rewrite_policy()) path_rewrite_policy(message.path_rewrite_policy().typed_config(), out);
     out.append_x_forwarded_host = message.append_x_forwarded_host();
+    out.high_priority = message.priority() == core_v3::HIGH;
     upgrades(message, out);
 
     using Kind = route::HostRewriteSpec::Kind;

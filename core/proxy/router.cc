@@ -106,6 +106,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     stream_->info().flags.set(ResponseFlag::kNoClusterFound);
     return stream_->reply_local(action.cluster_not_found_status(), "cluster_not_found");
   }
+  if (action.high_priority()) [[unlikely]]
+    cluster_ = &cluster_->high_priority();
   cluster_pin_ = cluster_->pin();
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.cluster = cluster_pin_->spec.name;

@@ -39,7 +39,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   stream::UpstreamInfo& upstream_info() { return stream_->info().upstream; }
   upstream::ClusterLocal& cluster() { return *cluster_; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
-  const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers; }
+  const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers_of(cluster_->priority()); }
   const RetryState& retry_state() const { return retry_; }
   // The request ends here, and the upstream gets the bytes of its tunnel alone.
   bool speaks_raw() const { return raw_; }

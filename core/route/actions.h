@@ -84,6 +84,8 @@ class ForwardAction {
   // The route's own, else the virtual host's; nullptr: no retries.
   const RetryPolicy* retry() const { return retry_; }
   bool hedges() const { return hedges_; }
+  // The limits and connections of the cluster for requests of high priority.
+  bool high_priority() const { return high_priority_; }
   const InternalRedirectPolicy* internal_redirect() const { return internal_redirect_.get(); }  // nullptr: none
   // The route's own, else those of the levels above; nullptr: none.
   const Mirrors* mirrors() const { return mirrors_; }
@@ -143,6 +145,7 @@ class ForwardAction {
   std::vector<UpgradeSpec> upgrades_;
   bool append_x_forwarded_host_ = false;
   bool hedges_ = false;
+  bool high_priority_ = false;
   bool ends_connect_ = false;
   bool ends_post_ = false;
 };

@@ -301,6 +301,7 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
   action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
   action->path_rewrite_ = build_path_rewrite(spec, route);
   build_host_rewrite(std::move(spec.host_rewrite), *action);
+  action->high_priority_ = spec.high_priority;
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
   action->upgrades_ = std::move(spec.upgrades);
   action->ends_connect_ = spec.ends_connect;

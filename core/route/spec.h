@@ -180,6 +180,7 @@ struct ForwardSpec {
   std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
   bool append_x_forwarded_host = false;
+  bool high_priority = false;
   std::vector<UpgradeSpec> upgrades;  // beside those of the connection manager, or against them
   bool ends_connect = false;          // CONNECT is answered here; the cluster gets the bytes of the tunnel alone
   bool ends_post = false;             // with ends_connect: so are POST requests
