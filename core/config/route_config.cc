@@ -556,7 +556,7 @@ class RouteTranslator {
     auto limits = std::make_shared<match::RouteRateLimits>();
     limits->of_virtual_host = of_virtual_host;
     limits->limits = translate(messages, shared.at().below("rate_limits"));
-    out.push_back({filter::kRouteRateLimits, false, std::move(limits)});
+    out.push_back({filter::kRouteRateLimits.filter_id, false, std::move(limits), filter::kRouteRateLimits.kind});
   }
 
   // Of any level: the four fields have the same names everywhere.
@@ -602,7 +602,7 @@ class RouteTranslator {
     route::FilterConfigSpec spec;
     spec.filter_id = env_.filter_id(name);
     if (!any.Is<route_v3::FilterConfig>()) {
-      if (parse(name, any, false, spec.config) && spec.config != nullptr) specs.push_back(std::move(spec));
+      if (parse(name, any, false, spec) && spec.config != nullptr) specs.push_back(std::move(spec));
       return;
     }
     route_v3::FilterConfig wrapper;
@@ -613,15 +613,14 @@ class RouteTranslator {
     spec.disabled = wrapper.disabled();
     if (wrapper.has_config()) {
       Step step(path_, "config");
-      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec.config)) return;
+      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
     }
     // An empty wrapper says something too: it turns a filter on that the listener has disabled.
     specs.push_back(std::move(spec));
   }
 
-  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional,
-             std::shared_ptr<const void>& config) {
-    if (env_.parse_filter_config(name, any, optional, path_.text(), config, path_.diagnostics())) return true;
+  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional, route::FilterConfigSpec& spec) {
+    if (env_.parse_filter_config(name, any, optional, path_.text(), spec, path_.diagnostics())) return true;
     path_.count_error();
     return false;
   }

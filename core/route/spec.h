@@ -51,6 +51,7 @@ struct FilterConfigSpec {
   uint32_t filter_id = 0;  // interned name of the filter in the chain
   bool disabled = false;
   std::shared_ptr<const void> config;  // null: only `disabled` is said
+  uint32_t kind = 0;                   // of the class behind it (filter::RouteKey)
 };
 
 // ---- Matching

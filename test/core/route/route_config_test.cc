@@ -30,8 +30,7 @@ class FakeEnv final : public RouteConfigEnv {
   }
   uint32_t filter_id(std::string_view name) override { return static_cast<uint32_t>(name.size()); }
   bool parse_filter_config(std::string_view name, const google::protobuf::Any& message, bool optional,
-                           std::string_view path, std::shared_ptr<const void>& config,
-                           Diagnostics& diagnostics) override {
+                           std::string_view path, route::FilterConfigSpec& spec, Diagnostics& diagnostics) override {
     parsed.push_back(std::string(path) + " " + std::string(name));
     if (message.type_url() == "bad") {
       if (optional) return true;
@@ -41,7 +40,8 @@ class FakeEnv final : public RouteConfigEnv {
       diagnostics.add(std::move(diagnostic));
       return false;
     }
-    config = std::make_shared<std::string>(message.type_url());
+    spec.config = std::make_shared<std::string>(message.type_url());
+    spec.kind = 5;
     return true;
   }
 
@@ -371,6 +371,8 @@ TEST(RouteConfig, PerFilterConfiguration) {
   const route::FilterConfigs& configs = first_route(*table).filter_configs();
   ASSERT_NE(configs.find(8), nullptr);
   EXPECT_EQ(*static_cast<const std::string*>(configs.find(8)->config.get()), "native");
+  EXPECT_NE(configs.most_specific({8, 5}), nullptr);
+  EXPECT_EQ(configs.most_specific({8, 6}), nullptr);
   EXPECT_TRUE(configs.find(2)->disabled);
   EXPECT_EQ(configs.find(1)->config, nullptr);
   const std::string base = "rc.virtual_hosts[0].routes[0].typed_per_filter_config";
