@@ -72,7 +72,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // --- The request ---
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
   filter::Action redirect(std::string_view location, int status);
-  void prepare_headers(const route::Route& route, http::HeaderMap& headers);
+  std::string_view print_direct_response(const route::DirectResponse& answer);
+  // False: a rewrite has made of them what cannot be sent.
+  bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
   void start_mirrors(const route::Mirrors& policies, bool end);

@@ -16,9 +16,11 @@
 #include "core/match/query_parameter_matcher.h"
 #include "core/match/regex.h"
 #include "core/match/stream_matchers.h"
+#include "core/match/string_matcher.h"
 #include "core/match/value_matcher.h"
 #include "core/route/internal_redirect.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
 #include "core/stream/metadata.h"
 
 namespace weir::route {
@@ -117,6 +119,8 @@ struct RetryPolicySpec {
   std::vector<match::HeaderMatcherSpec> retriable_headers;          // of the response
   std::vector<match::HeaderMatcherSpec> retriable_request_headers;  // empty: every request
   bool avoid_previous_hosts = false;
+  // Hosts with all that one of these says below envoy.lb are no place for a retry.
+  std::vector<std::shared_ptr<const stream::StaticMetadata>> omitted_hosts;
   uint32_t host_selection_max_attempts = 1;
   Duration back_off_base = 25ms;
   std::optional<Duration> back_off_max;  // ten times the base
@@ -133,18 +137,27 @@ struct WeightedClusterSpec {
   std::string host_rewrite_literal;  // empty: none
 };
 
+// One of the three.
+struct MirrorMutationSpec {
+  std::string remove;
+  std::optional<match::StringMatcherSpec> remove_matching;  // of names
+  std::optional<HeaderValueSpec> append;
+};
+
 struct MirrorSpec {
   // Exactly one of the two.
   std::string cluster;
   std::string cluster_header;
   runtime::RuntimeFraction fraction = {.default_value = {100, 100}};
+  std::vector<MirrorMutationSpec> mutations;  // in this order
+  std::string host;                           // instead of the request's; empty: that, by keeps_host
   bool keeps_host = false;
 };
 
 struct HostRewriteSpec {
-  enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex };
+  enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex, kFormat };
   Kind kind = Kind::kNone;
-  std::string text;               // kLiteral: the host; kHeader: the name
+  std::string text;               // kLiteral: the host; kHeader: the name; kFormat: with %OPERATORS%
   match::RegexRewriteSpec regex;  // kPathRegex: applied to the path without query
 };
 
@@ -176,7 +189,8 @@ struct ForwardSpec {
   std::unique_ptr<InternalRedirectPolicy> internal_redirect;  // null: redirects are the client's
   std::optional<bool> hedge;                                  // on the timeout of a try; unset: the virtual host's
   std::vector<MirrorSpec> mirrors;                            // none: the virtual host's
-  std::string prefix_rewrite;                                 // at most one of these three
+  std::string prefix_rewrite;                                 // at most one of these four
+  std::string path_rewrite;                                   // a format with %OPERATORS%, of the whole path
   std::optional<match::RegexRewriteSpec> regex_rewrite;
   std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
@@ -192,7 +206,8 @@ struct RedirectSpec {
   std::string scheme{};  // at most one of these two
   std::string host{};
   uint16_t port = 0;
-  std::string path{};  // at most one of these three
+  std::string path{};          // at most one of these four
+  std::string path_rewrite{};  // a format with %OPERATORS%
   std::string prefix_rewrite{};
   std::optional<match::RegexRewriteSpec> regex_rewrite{};
   uint16_t status = 301;
@@ -202,6 +217,8 @@ struct RedirectSpec {
 struct DirectResponseSpec {
   uint16_t status = 200;
   std::string body;
+  std::optional<stream::LineFormat> format;  // prints what is sent instead; the body is %LOCAL_REPLY_BODY%
+  std::string content_type;                  // of what `format` prints
 };
 
 enum class ActionKind : uint8_t { kForward, kRedirect, kDirectResponse, kNonForwarding };
