@@ -60,30 +60,37 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
   }
 }
 
-void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
+// Of one priority: as published, the first thresholds for it count.
+upstream::CircuitBreakers read_breakers(const pb::CircuitBreakers& proto,
+                                        envoy::config::core::v3::RoutingPriority priority) {
+  upstream::CircuitBreakers out;
   // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
   // published ones: three at a time are too few for a large cluster and too many for a small one).
-  spec.breakers.has_retry_budget = spec.breakers.retry_budget_is_default = true;
-  bool seen = false;
-  for (const auto& one : proto.thresholds()) {
-    if (one.priority() != envoy::config::core::v3::DEFAULT) continue;  // reported
-    if (std::exchange(seen, true)) continue;                           // as published: the first of a priority counts
-    if (one.has_max_connections()) spec.breakers.max_connections = one.max_connections().value();
-    if (one.has_max_pending_requests()) spec.breakers.max_pending_requests = one.max_pending_requests().value();
-    if (one.has_max_requests()) spec.breakers.max_requests = one.max_requests().value();
-    if (one.has_max_retries() || one.has_retry_budget()) spec.breakers.retry_budget_is_default = false;
-    if (one.has_max_retries()) {
-      spec.breakers.has_retry_budget = false;
-      spec.breakers.max_retries = one.max_retries().value();
-    }
-    if (one.has_retry_budget()) {
-      spec.breakers.has_retry_budget = true;
-      if (one.retry_budget().has_budget_percent())
-        spec.breakers.retry_budget_percent = one.retry_budget().budget_percent().value();
-      if (one.retry_budget().has_min_retry_concurrency())
-        spec.breakers.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
-    }
+  out.has_retry_budget = out.retry_budget_is_default = true;
+  const auto found = std::find_if(proto.thresholds().begin(), proto.thresholds().end(),
+                                  [&](const auto& one) { return one.priority() == priority; });
+  if (found == proto.thresholds().end()) return out;
+  const pb::CircuitBreakers::Thresholds& one = *found;
+  if (one.has_max_connections()) out.max_connections = one.max_connections().value();
+  if (one.has_max_pending_requests()) out.max_pending_requests = one.max_pending_requests().value();
+  if (one.has_max_requests()) out.max_requests = one.max_requests().value();
+  if (one.has_max_retries() || one.has_retry_budget()) out.retry_budget_is_default = false;
+  if (one.has_max_retries()) {
+    out.has_retry_budget = false;
+    out.max_retries = one.max_retries().value();
   }
+  if (one.has_retry_budget()) {
+    out.has_retry_budget = true;
+    if (one.retry_budget().has_budget_percent()) out.retry_budget_percent = one.retry_budget().budget_percent().value();
+    if (one.retry_budget().has_min_retry_concurrency())
+      out.retry_budget_min = one.retry_budget().min_retry_concurrency().value();
+  }
+  return out;
+}
+
+void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
+  spec.breakers = read_breakers(proto, envoy::config::core::v3::DEFAULT);
+  spec.high_breakers = read_breakers(proto, envoy::config::core::v3::HIGH);
 }
 
 void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigReport& report, ClusterTranslation& out) {

@@ -8,6 +8,7 @@
 
 #include "core/config/data_source.h"
 #include "core/config/field_path.h"
+#include "core/config/format_config.h"
 #include "core/config/matcher_config.h"
 #include "core/config/rate_limit_config.h"
 #include "core/config/report.h"
@@ -216,7 +217,8 @@ class RouteTranslator {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
         forward(message.route(), out.forward);
-        rate_limits(message.route().rate_limits(), false, out.filter_configs);
+        rate_limits(message.route().rate_limits(), false, out.filter_configs,
+                    message.route().include_vh_rate_limits().value());
         break;
       }
       case route_v3::Route::kRedirect: {
@@ -361,9 +363,11 @@ class RouteTranslator {
       out.retry = to_spec(message.retry_policy(), path_);
     }
     out.prefix_rewrite = message.prefix_rewrite();
+    out.path_rewrite = message.path_rewrite();
     if (message.has_regex_rewrite()) out.regex_rewrite = to_spec(message.regex_rewrite());
     if (message.has_path_rewrite_policy()) path_rewrite_policy(message.path_rewrite_policy().typed_config(), out);
     out.append_x_forwarded_host = message.append_x_forwarded_host();
+    out.high_priority = message.priority() == core_v3::HIGH;
     upgrades(message, out);
 
     using Kind = route::HostRewriteSpec::Kind;
@@ -379,6 +383,9 @@ class RouteTranslator {
         break;
       case route_v3::RouteAction::kHostRewritePathRegex:
         out.host_rewrite = {Kind::kPathRegex, {}, to_spec(message.host_rewrite_path_regex())};
+        break;
+      case route_v3::RouteAction::kHostRewrite:
+        out.host_rewrite = {Kind::kFormat, message.host_rewrite(), {}};
         break;
       default:
         break;
@@ -494,6 +501,18 @@ class RouteTranslator {
       spec.cluster_header = message.cluster_header();
       if (message.has_runtime_fraction()) spec.fraction = to_setting(message.runtime_fraction());
       spec.keeps_host = message.disable_shadow_host_suffix_append();
+      spec.host = message.host_rewrite_literal();
+      for (int j = 0; j < message.request_headers_mutations_size(); ++j) {
+        Step field(path_, "request_headers_mutations", static_cast<size_t>(j));
+        const auto& from = message.request_headers_mutations(j);
+        route::MirrorMutationSpec& to = spec.mutations.emplace_back();
+        to.remove = from.remove();
+        if (from.has_remove_on_match()) to.remove_matching = to_spec(from.remove_on_match().key_matcher());
+        if (from.has_append()) {
+          Step append(path_, "append");
+          to.append = to_spec(from.append(), path_);
+        }
+      }
     }
     return specs;
   }
@@ -509,6 +528,7 @@ class RouteTranslator {
     spec.port = static_cast<uint16_t>(message.port_redirect());
     spec.path = message.path_redirect();
     spec.prefix_rewrite = message.prefix_rewrite();
+    spec.path_rewrite = message.path_rewrite();
     if (message.has_regex_rewrite()) spec.regex_rewrite = to_spec(message.regex_rewrite());
     switch (message.response_code()) {
       case route_v3::RedirectAction::FOUND:
@@ -537,6 +557,15 @@ class RouteTranslator {
       path_.error_at("status", std::to_string(message.status()) + " is out of range; 200 to 599 are allowed");
     }
     spec.status = static_cast<uint16_t>(message.status());
+    if (message.has_body_format()) {
+      Shared shared(path_);
+      spec.format = translate(message.body_format(), {.verbatim = true}, shared.at().below("body_format"));
+      spec.content_type = message.body_format().content_type();
+      if (spec.content_type.empty())
+        spec.content_type = message.body_format().has_json_format() ? "application/json" : "text/plain";
+      if (!http::all_chars(spec.content_type, http::kFieldChar))
+        path_.error_at("body_format.content_type", "has a control character, which no header value may have");
+    }
     if (!message.has_body()) return spec;
     Step step(path_, "body");
     auto body = env_.read_source(message.body(), path_.text(), {max_body_, kMaxBodySetBy}, path_.diagnostics());
@@ -549,13 +578,14 @@ class RouteTranslator {
   }
 
   void rate_limits(const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, bool of_virtual_host,
-                   std::vector<route::FilterConfigSpec>& out) {
-    if (messages.empty()) return;
+                   std::vector<route::FilterConfigSpec>& out, bool include_virtual_host = false) {
+    if (messages.empty() && !include_virtual_host) return;
     Shared shared(path_);
     auto limits = std::make_shared<match::RouteRateLimits>();
     limits->of_virtual_host = of_virtual_host;
+    limits->include_virtual_host = include_virtual_host;
     limits->limits = translate(messages, shared.at().below("rate_limits"));
-    out.push_back({filter::kRouteRateLimits, false, std::move(limits)});
+    out.push_back({filter::kRouteRateLimits.filter_id, false, std::move(limits), filter::kRouteRateLimits.kind});
   }
 
   // Of any level: the four fields have the same names everywhere.
@@ -601,7 +631,7 @@ class RouteTranslator {
     route::FilterConfigSpec spec;
     spec.filter_id = env_.filter_id(name);
     if (!any.Is<route_v3::FilterConfig>()) {
-      if (parse(name, any, false, spec.config) && spec.config != nullptr) specs.push_back(std::move(spec));
+      if (parse(name, any, false, spec) && spec.config != nullptr) specs.push_back(std::move(spec));
       return;
     }
     route_v3::FilterConfig wrapper;
@@ -612,15 +642,14 @@ class RouteTranslator {
     spec.disabled = wrapper.disabled();
     if (wrapper.has_config()) {
       Step step(path_, "config");
-      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec.config)) return;
+      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
     }
     // An empty wrapper says something too: it turns a filter on that the listener has disabled.
     specs.push_back(std::move(spec));
   }
 
-  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional,
-             std::shared_ptr<const void>& config) {
-    if (env_.parse_filter_config(name, any, optional, path_.text(), config, path_.diagnostics())) return true;
+  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional, route::FilterConfigSpec& spec) {
+    if (env_.parse_filter_config(name, any, optional, path_.text(), spec, path_.diagnostics())) return true;
     path_.count_error();
     return false;
   }

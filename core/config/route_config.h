@@ -43,11 +43,10 @@ class RouteConfigEnv {
 
   // The interned name of an HTTP filter: the key of typed_per_filter_config.
   virtual uint32_t filter_id(std::string_view filter_name) = 0;
-  // Builds what the filter makes of its per-route message. Reports faults below `path` and returns false. True with a
-  // null `config`: nothing for this filter (an `optional` message of an unknown type).
+  // Builds what the filter makes of its per-route message: `config` and `kind` of `spec`. Reports faults below `path`
+  // and returns false. True with a null `config`: nothing for this filter (an `optional` message of an unknown type).
   virtual bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& message, bool optional,
-                                   std::string_view path, std::shared_ptr<const void>& config,
-                                   Diagnostics& diagnostics) = 0;
+                                   std::string_view path, route::FilterConfigSpec& spec, Diagnostics& diagnostics) = 0;
   // The content of a direct response. Reports faults below `path` and returns nullopt. The default reads the source and
   // remembers nothing.
   virtual std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source,

@@ -5,8 +5,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/config/report.h"
+#include "core/config/shared_messages.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb.h"
+#include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
+#include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
 
@@ -151,10 +156,50 @@ route::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, FieldP
 namespace {
 
 // The one host predicate that is built in. Known by the type of its configuration, or by name if it has none.
-bool is_previous_hosts(const route_v3::RetryPolicy::RetryHostPredicate& predicate) {
-  if (!predicate.has_typed_config()) return predicate.name() == "envoy.retry_host_predicates.previous_hosts";
-  std::string_view url = predicate.typed_config().type_url();
-  return url.substr(url.rfind('/') + 1) == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+namespace retry_hosts = envoy::extensions::retry::host;
+constexpr const char* kHostLabels = "envoy.lb";
+constexpr const char* kNoPredicate =
+    "is no predicate of hosts that weir knows; envoy.retry_host_predicates.previous_hosts, omit_canary_hosts and "
+    "omit_host_metadata are";
+
+// Of which hosts a retry should keep clear.
+void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, FieldPath& path,
+                    route::RetryPolicySpec& spec) {
+  const auto omit_canaries = [&spec] {
+    envoy::config::core::v3::Metadata canary;
+    (*(*canary.mutable_filter_metadata())[kHostLabels].mutable_fields())["canary"].set_bool_value(true);
+    spec.omitted_hosts.push_back(translate(canary));
+  };
+  if (!predicate.has_typed_config()) {
+    if (predicate.name() == "envoy.retry_host_predicates.previous_hosts") {
+      spec.avoid_previous_hosts = true;
+    } else if (predicate.name() == "envoy.retry_host_predicates.omit_canary_hosts") {
+      omit_canaries();
+    } else {
+      path.error(kNoPredicate);
+    }
+    return;
+  }
+  FieldPath::Step step(path, "typed_config");
+  Report report(path.positions(), path.diagnostics());
+  const auto message = report.unpack(predicate.typed_config(), path.text());
+  if (report.errors() > 0) path.count_error();
+  if (message == nullptr) return;
+  if (message->GetDescriptor() == retry_hosts::previous_hosts::v3::PreviousHostsPredicate::descriptor()) {
+    spec.avoid_previous_hosts = true;
+  } else if (message->GetDescriptor() == retry_hosts::omit_canary_hosts::v3::OmitCanaryHostsPredicate::descriptor()) {
+    omit_canaries();
+  } else if (const auto* omit =
+                 dynamic_cast<const retry_hosts::omit_host_metadata::v3::OmitHostMetadataConfig*>(message.get())) {
+    const auto& labels = omit->metadata_match().filter_metadata();
+    if (auto at = labels.find(kHostLabels); at != labels.end() && !at->second.fields().empty()) {
+      spec.omitted_hosts.push_back(translate(omit->metadata_match()));
+    } else {
+      path.error_at("metadata_match", "must have fields in filter_metadata: envoy.lb, which hosts are told apart by");
+    }
+  } else {
+    path.error(message->GetTypeName() + " " + kNoPredicate);
+  }
 }
 
 }  // namespace
@@ -169,12 +214,8 @@ route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& 
   spec.retriable_headers = to_specs(message.retriable_headers());
   spec.retriable_request_headers = to_specs(message.retriable_request_headers());
   for (int i = 0; i < message.retry_host_predicate_size(); ++i) {
-    if (is_previous_hosts(message.retry_host_predicate(i))) {
-      spec.avoid_previous_hosts = true;
-      continue;
-    }
     FieldPath::Step step(path, "retry_host_predicate", static_cast<size_t>(i));
-    path.error("not supported by weir yet; envoy.retry_host_predicates.previous_hosts is");
+    host_predicate(message.retry_host_predicate(i), path, spec);
   }
   spec.host_selection_max_attempts = static_cast<uint32_t>(
       std::clamp<int64_t>(message.host_selection_retry_max_attempts(), 1, std::numeric_limits<uint32_t>::max()));

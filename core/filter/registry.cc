@@ -11,6 +11,7 @@ uint32_t Registry::intern_filter_name(std::string_view name) {
 }
 
 RegistryBuilder& RegistryBuilder::add(HttpFilterDescriptor descriptor) {
+  if (!descriptor.route_type.empty()) descriptor.route_kind = Registry::intern_filter_name(descriptor.route_type);
   auto shared = std::make_shared<const HttpFilterDescriptor>(std::move(descriptor));
   registry_.list_.push_back({"http_filter", shared->name, shared->type});
   if (!shared->route_type.empty()) registry_.http_route_types_.emplace(shared->route_type, shared);

@@ -29,6 +29,7 @@ struct HttpFilterDescriptor {
   std::string_view name;        // "envoy.filters.http.buffer"
   std::string_view type;        // full name of the configuration message
   std::string_view route_type;  // of the per-route message; empty: none
+  uint32_t route_kind = 0;      // the same as a number; by RegistryBuilder::add()
   bool terminal = false;
   uint8_t hooks = 0;  // Hook bits that the class overrides
   uint32_t size = 0;

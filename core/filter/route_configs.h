@@ -2,8 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace weir::filter {
+
+// Whose configuration is wanted. Routes name filters as the chain does, and a table may serve chains that have another
+// filter of that name: what is of another kind is not for this one, which would cast it.
+struct RouteKey {
+  uint32_t filter_id = 0;  // the interned name
+  uint32_t kind = 0;       // HttpFilterDescriptor::route_kind
+};
 
 // What the levels of a route configuration say to one filter, from the least to the most specific: route configuration,
 // virtual host, route, weighted cluster. Levels that say nothing are left out. Valid as long as the stream.

@@ -8,8 +8,8 @@
 
 namespace weir::filter {
 
-// They travel with the per-route configurations of filters, under an id that no filter's name has.
-inline constexpr uint32_t kRouteRateLimits = UINT32_MAX;
+// They travel with the per-route configurations of filters, under a key that no filter has.
+inline constexpr RouteKey kRouteRateLimits{UINT32_MAX, UINT32_MAX};
 
 // From the least to the most specific level. Valid as long as the stream.
 inline RouteConfigs<match::RouteRateLimits> route_rate_limits(Stream& stream) {

@@ -79,9 +79,10 @@ void Stream::make_chain(const HttpChainConfig& config, uint64_t enabled) {
   response_.set_chain(config, made_);
 }
 
-uint32_t Stream::running_filter_id() const {
+RouteKey Stream::running_route_key() const {
   WEIR_ASSERT(running() || completed_);
-  return chain_->entry(running_position()).id;
+  const HttpFilterEntry& entry = chain_->entry(running_position());
+  return {entry.id, entry.descriptor->route_kind};
 }
 
 size_t Stream::position_of(const HttpFilter& filter) const {

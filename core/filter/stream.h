@@ -43,8 +43,8 @@ class StreamHost {
   virtual bool asked_for_head_only() const { return false; }
   // The per-route configuration of a filter, nullptr if there is none: of the most specific level that has one, and of
   // all levels.
-  virtual const void* route_config(uint32_t /*filter_id*/) const { return nullptr; }
-  virtual RouteLevels route_configs(uint32_t /*filter_id*/) const { return {}; }
+  virtual const void* route_config(RouteKey) const { return nullptr; }
+  virtual RouteLevels route_configs(RouteKey) const { return {}; }
   // The cluster that the route leads to, as it is now; empty: to none. Valid as long as the stream and its headers.
   virtual std::string_view route_cluster() const { return {}; }
   // The request stops being read while blocked.
@@ -106,11 +106,11 @@ class Stream final : private FlowControl::Reader {
   // replace each other, or every level's, for those that add them up.
   template <class T>
   const T* route_config() const {
-    return static_cast<const T*>(host_.route_config(running_filter_id()));
+    return static_cast<const T*>(host_.route_config(running_route_key()));
   }
   template <class T>
   RouteConfigs<T> route_configs() const {
-    return RouteConfigs<T>(host_.route_configs(running_filter_id()));
+    return RouteConfigs<T>(host_.route_configs(running_route_key()));
   }
 
   // A pointer that the filters of one kind share on this stream, to agree on something; nullptr at first. `key`: the
@@ -195,7 +195,7 @@ class Stream final : private FlowControl::Reader {
     return running_ != nullptr ? running_->running_position()
                                : static_cast<size_t>(completing_ - chain_->offsets(false));
   }
-  uint32_t running_filter_id() const;
+  RouteKey running_route_key() const;
   size_t position_of(const HttpFilter& filter) const;
   void resume(size_t position, bool response);
   void inject_data(size_t position, bool response, Slices& data);

@@ -86,6 +86,8 @@ struct RateLimit {
 // (filter/route_rate_limits.h).
 struct RouteRateLimits {
   bool of_virtual_host = false;
+  // Of a route: those of its virtual host apply, whatever the filter says.
+  bool include_virtual_host = false;
   std::vector<RateLimit> limits;
 };
 

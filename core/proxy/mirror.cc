@@ -23,11 +23,12 @@ Mirror::Mirror(event::Lane& lane, upstream::ClusterLocal& cluster, event::Pin<up
       trailers_(arena_),
       response_(arena_) {}
 
-Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const http::HeaderMap& headers, bool end,
+Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const stream::LogSubject& subject, bool end,
                       Duration timeout, uint32_t buffer_limit) {
   upstream::LaneClusters& clusters = upstream::LaneClusters::of(lane);
-  upstream::ClusterLocal* cluster =
-      policy.header != nullptr ? clusters.find_by_name(headers.get(*policy.header)) : clusters.find(policy.slot);
+  upstream::ClusterLocal* cluster = policy.header != nullptr
+                                        ? clusters.find_by_name(subject.request->get(*policy.header))
+                                        : clusters.find(policy.slot);
   if (cluster == nullptr) return nullptr;
   event::Pin<upstream::Cluster> pin = cluster->pin();
   if (!pin) return nullptr;
@@ -36,14 +37,26 @@ Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const http
     return nullptr;
   }
   auto* mirror = new Mirror(lane, *cluster, std::move(pin), timeout, buffer_limit);
-  mirror->copy_head(policy, headers);
+  mirror->copy_head(policy, subject);
   if (end) mirror->request_finished();
   return mirror->connect() ? mirror : nullptr;
 }
 
 // "a.example:80" is told apart as "a.example-shadow:80".
-void Mirror::copy_head(const route::Mirror& policy, const http::HeaderMap& headers) {
-  headers.copy_to(head_);
+void Mirror::copy_head(const route::Mirror& policy, const stream::LogSubject& subject) {
+  if (policy.mutations.empty()) {
+    subject.request->copy_to(head_);
+  } else {
+    // What mutations add are views of the route table, which the mirror may outlive.
+    http::HeaderMap changed(arena_);
+    subject.request->copy_to(changed);
+    for (const route::MirrorMutation& mutation : policy.mutations) mutation.apply(changed, subject, arena_);
+    changed.copy_to(head_);
+  }
+  if (!policy.host.empty()) {
+    head_.set(HeaderId::kAuthority, arena_.copy(policy.host));
+    return;
+  }
   if (policy.keeps_host) return;
   const std::string_view host = head_.authority();
   const size_t port = host.size() - route::without_port(host).size();

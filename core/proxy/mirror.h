@@ -20,9 +20,10 @@ namespace weir::proxy {
 // [worker] Destroys itself at the end of the turn in which its exchange is over.
 class Mirror final : public event::Deferred, private upstream::UpstreamEvents, private event::Timer {
  public:
-  // `headers` as they go to the request's own upstream. `timeout` counts from the end of the request; zero: none.
-  // `buffer_limit`: bytes of the body that it may keep. nullptr: its cluster is not there, has no host or is full.
-  static Mirror* start(event::Lane& lane, const route::Mirror& policy, const http::HeaderMap& headers, bool end,
+  // `subject`: the request, with headers as they go to its own upstream. `timeout` counts from the end of the request;
+  // zero: none. `buffer_limit`: bytes of the body that it may keep. nullptr: its cluster is not there, has no host or
+  // is full.
+  static Mirror* start(event::Lane& lane, const route::Mirror& policy, const stream::LogSubject& subject, bool end,
                        Duration timeout, uint32_t buffer_limit);
 
   void send_data(const Slices& data, bool end);
@@ -36,7 +37,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   Mirror(event::Lane& lane, upstream::ClusterLocal& cluster, event::Pin<upstream::Cluster> pin, Duration timeout,
          uint32_t buffer_limit);
   ~Mirror() = default;
-  void copy_head(const route::Mirror& policy, const http::HeaderMap& headers);
+  void copy_head(const route::Mirror& policy, const stream::LogSubject& subject);
   bool connect();
   void send();
   void request_finished();

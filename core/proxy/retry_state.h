@@ -18,6 +18,7 @@ class RetryState {
   // The x-envoy-* request headers that change this, or `timeout`, the route's; none of them goes further.
   void read_overrides(http::HeaderMap& request, Duration& timeout);
 
+  const route::RetryPolicy* policy() const { return policy_; }  // nullptr: the route has none
   bool enabled() const { return on_ != 0; }
   // Any of these conditions (route::retry_on) is one to try again for.
   bool covers(uint32_t conditions) const { return (on_ & conditions) != 0; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/proxy/request_headers.h"
 
@@ -13,6 +14,9 @@ using http::HeaderId;
 using stream::ResponseFlag;
 
 namespace {
+
+// Where bodies are put together before they move to the arena. Keeps its room; one per thread.
+thread_local stream::TextBuffer printed_body;
 
 // RFC 9110 9.2.2; these may be sent again without the client's knowledge.
 bool is_idempotent(std::string_view method) {
@@ -46,7 +50,8 @@ Action Router::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   request_end_ = end;
   const route::Selection& selection = host_->selection();
   if (selection.tls_required) {
-    return redirect(route::RedirectAction::to_https().location(headers, {}, false, stream.arena()), 301);
+    const stream::LogSubject subject{stream.info(), &headers};
+    return redirect(route::RedirectAction::to_https().location(subject, {}, false, stream.arena()), 301);
   }
   if (selection.route == nullptr) {
     host_->config().stats->no_route.inc();
@@ -57,16 +62,22 @@ Action Router::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   switch (route.action()) {
     case route::ActionKind::kForward:
       return forward(route, headers, end);
-    case route::ActionKind::kRedirect:
+    case route::ActionKind::kRedirect: {
+      const stream::LogSubject subject{stream.info(), &headers};
+      const std::string_view location = route.redirect_location(subject, stream.arena());
+      if (location.empty()) return stream.reply_local(400, "invalid_rewrite");
       host_->config().stats->rq_redirect.inc();
-      return redirect(route.redirect_location(headers, stream.arena()), route.redirect().status());
+      return redirect(location, route.redirect().status());
+    }
     case route::ActionKind::kDirectResponse: {
       host_->config().stats->rq_direct_response.inc();
       const route::DirectResponse& answer = route.direct_response();
       return stream.reply_local(
-          answer.status, "direct_response", answer.body,
+          answer.status, "direct_response", answer.format ? print_direct_response(answer) : answer.body,
           [](http::HeaderMap& reply, filter::Stream& s, const void* user) {
             auto& router = *static_cast<const Router*>(user);
+            const route::DirectResponse& answer = router.host_->selection().route->direct_response();
+            if (answer.format) reply.set(HeaderId::kContentType, answer.content_type);
             stream::LogSubject subject{s.info(), &s.request_headers(), &reply, nullptr};
             router.host_->selection().apply_response_mutations(reply, subject, s.arena());
           },
@@ -76,6 +87,17 @@ Action Router::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
       return stream.reply_local(404, "route_not_forwarding");
   }
   return Action::kDone;
+}
+
+std::string_view Router::print_direct_response(const route::DirectResponse& answer) {
+  stream::StreamInfo& info = stream_->info();
+  // What prints it takes it for the response; it is one only when it is sent.
+  const uint16_t before = std::exchange(info.response_code, static_cast<uint16_t>(answer.status));
+  const stream::LogSubject subject{info, &stream_->request_headers(), nullptr, nullptr, answer.body};
+  printed_body.clear();
+  std::visit([&](const auto& format) { format.append(subject, printed_body); }, *answer.format);
+  info.response_code = before;
+  return stream_->arena().copy_or_empty(printed_body);
 }
 
 Action Router::redirect(std::string_view location, int status) {
@@ -106,6 +128,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     stream_->info().flags.set(ResponseFlag::kNoClusterFound);
     return stream_->reply_local(action.cluster_not_found_status(), "cluster_not_found");
   }
+  if (action.high_priority()) [[unlikely]]
+    cluster_ = &cluster_->high_priority();
   cluster_pin_ = cluster_->pin();
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.cluster = cluster_pin_->spec.name;
@@ -127,7 +151,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   follows_redirects_ = action.internal_redirect() != nullptr;
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
-  prepare_headers(route, headers);
+  if (!prepare_headers(route, headers)) return stream_->reply_local(400, "invalid_rewrite");
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
   if (end) {
@@ -145,7 +169,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
 
 // --- The request ---------------------------------------------------------------------------------------------------
 
-void Router::prepare_headers(const route::Route& route, http::HeaderMap& headers) {
+bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers) {
   Arena& arena = stream_->arena();
   const route::Selection& selection = host_->selection();
   const route::ForwardAction& action = route.forward();
@@ -155,26 +179,30 @@ void Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, "http");  // in clear text
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
-  std::string_view host = action.rewrite_host(headers, selection.weighted, arena);
+  const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);
   if (host.data() != nullptr) {
+    if (host.empty()) return false;
     static const http::HeaderName kForwardedHost(HeaderId::kXForwardedHost);
     if (action.append_x_forwarded_host()) headers.append_value(kForwardedHost, headers.authority());
     headers.set(HeaderId::kAuthority, host);
   }
   if (action.has_path_rewrite()) {
-    std::string_view path = route.rewrite_path(headers.path(), arena);
+    const route::Rewritten path = route.rewrite_path(subject, arena);
     if (path.data() != nullptr) {
+      if (path.empty()) return false;
       if (!config_.suppress_envoy_headers) headers.set(HeaderId::kXEnvoyOriginalPath, headers.path());
       headers.set(HeaderId::kPath, path);
     }
   }
+  return true;
 }
 
 void Router::start_mirrors(const route::Mirrors& policies, bool end) {
   event::Lane& lane = stream_->lane();
   for (const route::Mirror& policy : policies) {
     if (!policy.fraction.enabled(lane.slots(), lane.random().next())) continue;
-    if (Mirror* mirror = Mirror::start(lane, policy, stream_->request_headers(), end, timeout_, body_limit_))
+    if (Mirror* mirror =
+            Mirror::start(lane, policy, {stream_->info(), &stream_->request_headers()}, end, timeout_, body_limit_))
       mirrors_.push_back(*mirror);
   }
 }

@@ -39,7 +39,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   stream::UpstreamInfo& upstream_info() { return stream_->info().upstream; }
   upstream::ClusterLocal& cluster() { return *cluster_; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
-  const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers; }
+  const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers_of(cluster_->priority()); }
   const RetryState& retry_state() const { return retry_; }
   // The request ends here, and the upstream gets the bytes of its tunnel alone.
   bool speaks_raw() const { return raw_; }
@@ -72,7 +72,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // --- The request ---
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
   filter::Action redirect(std::string_view location, int status);
-  void prepare_headers(const route::Route& route, http::HeaderMap& headers);
+  std::string_view print_direct_response(const route::DirectResponse& answer);
+  // False: a rewrite has made of them what cannot be sent.
+  bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
   void start_mirrors(const route::Mirrors& policies, bool end);

@@ -66,7 +66,21 @@ bool Router::still_wants(Attempt& attempt) {
   return false;
 }
 
-upstream::ConnPool* Router::pick() { return cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_}); }
+upstream::ConnPool* Router::pick() {
+  upstream::ConnPool* pool = cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_});
+  const route::RetryPolicy* policy = retry_.policy();
+  if (attempts_ == 0 || policy == nullptr || policy->omitted_hosts.empty()) [[likely]]
+    return pool;
+  std::array<const lb::Host*, 2 * kRemembered> avoided{};
+  size_t count = std::copy_n(tried_.begin(), tried_count_, avoided.begin()) - avoided.begin();
+  // As published: so many times another one is looked for, and then the last is taken as it is.
+  for (uint32_t i = 0; i < policy->host_selection_max_attempts && count < avoided.size(); ++i) {
+    if (pool == nullptr || !policy->omits(cluster_->host_metadata(*pool))) break;
+    avoided[count++] = &pool->host();
+    pool = cluster_->pick(0, false, attempts_ + 1, {avoided.data(), count});
+  }
+  return pool;
+}
 
 void Router::on_host_chosen(upstream::ConnPool& pool) {
   lb::Host& host = pool.host();

@@ -453,14 +453,12 @@ void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
     refuse_local_tunnel(headers, body);
 }
 
-const void* ServerStream::route_config(uint32_t filter_id) const {
-  const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
-  return entry != nullptr ? entry->most_specific() : nullptr;
+const void* ServerStream::route_config(filter::RouteKey key) const {
+  return selection_.filter_configs().most_specific(key);
 }
 
-filter::RouteLevels ServerStream::route_configs(uint32_t filter_id) const {
-  const route::FilterConfigs::Entry* entry = selection_.filter_configs().find(filter_id);
-  return entry != nullptr ? entry->levels() : filter::RouteLevels{};
+filter::RouteLevels ServerStream::route_configs(filter::RouteKey key) const {
+  return selection_.filter_configs().levels(key);
 }
 
 std::string_view ServerStream::route_cluster() const {

@@ -83,8 +83,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool asked_for_head_only() const override { return is_head_; }
   bool takes_unseen() const override { return connection_.takes_unseen(); }
   void leave_request_unseen() override { connection_.leave_request_unseen(); }
-  const void* route_config(uint32_t filter_id) const override;
-  filter::RouteLevels route_configs(uint32_t filter_id) const override;
+  const void* route_config(filter::RouteKey key) const override;
+  filter::RouteLevels route_configs(filter::RouteKey key) const override;
   std::string_view route_cluster() const override;
   void on_request_flow(bool blocked) override;
 

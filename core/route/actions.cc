@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/http/chars.h"
+#include "core/http/url.h"
 #include "core/route/host_index.h"
 #include "core/route/text_hash.h"
 
@@ -34,17 +35,61 @@ size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path
   return ignore_path_parameters ? std::min(path.find(';'), path.size()) : path.size();
 }
 
+// Where formatted texts are put together before they move to the arena. Keeps its room; one per thread.
+thread_local stream::TextBuffer formatted;
+
 }  // namespace
 
-std::unique_ptr<const PathRewrite> PathRewrite::build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
-                                                      ErrorSink& errors) {
-  if (prefix.empty() && !regex) return nullptr;
-  if (!prefix.empty() && regex) {
-    errors.add("prefix_rewrite and regex_rewrite exclude each other");
+std::unique_ptr<const FormatRewrite> FormatRewrite::build(const std::string& text, std::string_view field,
+                                                          ErrorSink& errors) {
+  ErrorSink::At at(errors, field);
+  if (!http::all_chars(text, http::kFieldChar)) {
+    errors.add("has a control character");
+    return nullptr;
+  }
+  Result<stream::Format> format =
+      stream::Format::compile(text, {.omit_empty = true, .for_headers = true, .verbatim = true});
+  if (errors.add_if_error(format.status())) return nullptr;
+  auto rewrite = std::make_unique<FormatRewrite>();
+  rewrite->format_ = std::move(*format);
+  return rewrite;
+}
+
+std::string_view FormatRewrite::text(const stream::LogSubject& subject, Arena& arena) const {
+  formatted.clear();
+  format_.append(subject, formatted);
+  return formatted.empty() ? std::string_view() : arena.copy(formatted);
+}
+
+Rewritten FormatRewrite::host(const stream::LogSubject& subject, Arena& arena) const {
+  const std::string_view made = text(subject, arena);
+  return made.data() == nullptr || http::is_valid_authority(made) ? made : Rewritten("");
+}
+
+Rewritten FormatRewrite::path(const stream::LogSubject& subject, Arena& arena) const {
+  const std::string_view made = text(subject, arena);
+  return made.data() == nullptr || http::all_chars(made, http::kTargetChar) ? made : Rewritten("");
+}
+
+std::unique_ptr<const PathRewrite> PathRewrite::build(Spec spec, ErrorSink& errors) {
+  auto& [prefix, regex, format] = spec;
+  std::string rules;
+  const auto note = [&rules](bool there, const char* name) {
+    if (there) rules.append(rules.empty() ? "" : " and ").append(name);
+  };
+  note(!prefix.empty(), "prefix_rewrite");
+  note(regex.has_value(), "regex_rewrite");
+  note(!format.empty(), "path_rewrite");
+  if (rules.empty()) return nullptr;
+  if (rules.find(' ') != std::string::npos) {
+    errors.add(rules + " exclude each other");
     return nullptr;
   }
   auto rewrite = std::make_unique<PathRewrite>();
-  if (regex) {
+  if (!format.empty()) {
+    rewrite->format_ = FormatRewrite::build(format, "path_rewrite", errors);
+    if (rewrite->format_ == nullptr) return nullptr;
+  } else if (regex) {
     ErrorSink::At at(errors, "regex_rewrite");
     if (!http::all_chars(regex->substitution, http::kFieldChar)) errors.add("substitution: has a control character");
     Result<match::RegexRewrite> built = match::RegexRewrite::build(*regex);
@@ -64,12 +109,16 @@ std::unique_ptr<const PathRewrite> PathRewrite::build(match::PathTemplateRewrite
   return out;
 }
 
-std::string_view PathRewrite::rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
-                                      Arena& arena) const noexcept {
+Rewritten PathRewrite::rewrite(std::string_view path, const stream::LogSubject& subject, MatchedPath matched,
+                               bool ignore_path_parameters, Arena& arena) const noexcept {
   PathParts parts = split(path);
   std::string_view head;
   std::string_view kept;
-  if (regex_) {
+  if (format_ != nullptr) {
+    head = format_->path(subject, arena);
+    if (head.empty()) return head;
+    if (brings_query(head)) parts.rest = {};
+  } else if (regex_) {
     head = regex_->rewrite(parts.path, arena);
   } else if (template_) {
     const size_t size = matched_size(parts.path, matched, ignore_path_parameters);
@@ -129,8 +178,9 @@ const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& reque
   return &weighted_clusters_.back();  // not reached: the weights add up
 }
 
-std::string_view ForwardAction::rewrite_host(const http::HeaderMap& request, const WeightedCluster* weighted,
-                                             Arena& arena) const noexcept {
+Rewritten ForwardAction::rewrite_host(const stream::LogSubject& subject, const WeightedCluster* weighted,
+                                      Arena& arena) const noexcept {
+  const http::HeaderMap& request = *subject.request;
   if (weighted != nullptr && !weighted->host_rewrite_literal.empty()) return weighted->host_rewrite_literal;
   switch (host_rewrite_kind_) {
     case HostRewriteSpec::Kind::kNone:
@@ -146,6 +196,8 @@ std::string_view ForwardAction::rewrite_host(const http::HeaderMap& request, con
       std::string_view host = host_rewrite_regex_->rewrite(split(request.path()).path, arena);
       return host.empty() ? std::string_view() : host;
     }
+    case HostRewriteSpec::Kind::kFormat:
+      return host_rewrite_format_->host(subject, arena);
   }
   return {};
 }
@@ -153,8 +205,8 @@ std::string_view ForwardAction::rewrite_host(const http::HeaderMap& request, con
 std::unique_ptr<const RedirectAction> RedirectAction::build(RedirectSpec spec, ErrorSink& errors) {
   auto action = std::make_unique<RedirectAction>();
   if (spec.https && !spec.scheme.empty()) errors.add("https_redirect and scheme_redirect exclude each other");
-  if (!spec.path.empty() && (!spec.prefix_rewrite.empty() || spec.regex_rewrite)) {
-    errors.add("path_redirect, prefix_rewrite and regex_rewrite exclude each other");
+  if (!spec.path.empty() && (!spec.prefix_rewrite.empty() || spec.regex_rewrite || !spec.path_rewrite.empty())) {
+    errors.add("path_redirect, prefix_rewrite, regex_rewrite and path_rewrite exclude each other");
   }
   auto check = [&](std::string_view field, std::string_view text) {
     if (http::all_chars(text, http::kFieldChar)) return;
@@ -168,7 +220,8 @@ std::unique_ptr<const RedirectAction> RedirectAction::build(RedirectSpec spec, E
   action->host_ = std::move(spec.host);
   if (spec.port != 0) action->port_ = std::to_string(spec.port);
   action->path_ = std::move(spec.path);
-  action->path_rewrite_ = PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors);
+  action->path_rewrite_ = PathRewrite::build(
+      {std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), std::move(spec.path_rewrite)}, errors);
   action->status_ = spec.status;
   action->strip_query_ = spec.strip_query;
   return action;
@@ -184,8 +237,9 @@ const RedirectAction& RedirectAction::to_https() {
   return *action;
 }
 
-std::string_view RedirectAction::location(const http::HeaderMap& request, MatchedPath matched,
+std::string_view RedirectAction::location(const stream::LogSubject& subject, MatchedPath matched,
                                           bool ignore_path_parameters, Arena& arena) const noexcept {
+  const http::HeaderMap& request = *subject.request;
   std::string_view old_scheme = request.scheme();
   if (old_scheme.empty()) old_scheme = request.get(http::HeaderId::kXForwardedProto);
   if (old_scheme.empty()) old_scheme = "http";
@@ -210,7 +264,12 @@ std::string_view RedirectAction::location(const http::HeaderMap& request, Matche
     // A query in the rule counts, whatever strip_query says, and the request's goes.
     if (path_.find('?') != std::string::npos) query = {};
   } else if (path_rewrite_ != nullptr) {
-    path = path_rewrite_->rewrite(old_path.path, matched, ignore_path_parameters, arena);
+    const Rewritten rewritten = path_rewrite_->rewrite(old_path.path, subject, matched, ignore_path_parameters, arena);
+    if (rewritten.data() != nullptr) {
+      if (rewritten.empty()) return {};
+      path = rewritten;
+      if (path_rewrite_->brings_query(path)) query = {};
+    }
   }
   std::string_view origin;
   if (!host.empty()) {

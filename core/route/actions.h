@@ -22,6 +22,8 @@
 #include "core/route/retry_policy.h"
 #include "core/route/spec.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::route {
 
@@ -32,22 +34,51 @@ struct MatchedPath {
   const match::PathTemplate* path_template = nullptr;  // kTemplate
 };
 
-// Replaces a prefix, every match of a regex in the path, or a path by its template's variables; the query stays.
-// [immutable]
+// What a rewrite says of a request: data() == nullptr: nothing, it stays as it is; empty: its format has made of this
+// request what cannot be sent.
+using Rewritten = std::string_view;
+
+// A text that a format makes of each request: path_rewrite, host_rewrite. [immutable]
+class FormatRewrite {
+ public:
+  // Null after an error, which is at `field`.
+  static std::unique_ptr<const FormatRewrite> build(const std::string& text, std::string_view field, ErrorSink& errors);
+  // A text that is empty does not rewrite, as published.
+  Rewritten host(const stream::LogSubject& subject, Arena& arena) const;
+  Rewritten path(const stream::LogSubject& subject, Arena& arena) const;
+
+ private:
+  std::string_view text(const stream::LogSubject& subject, Arena& arena) const;
+  stream::Format format_;
+};
+
+// Replaces a prefix, every match of a regex in the path, a path by its template's variables, or the whole of it by a
+// format; the query stays, unless the format brings one. [immutable]
 class PathRewrite {
  public:
-  static std::unique_ptr<const PathRewrite> build(std::string prefix, std::optional<match::RegexRewriteSpec> regex,
-                                                  ErrorSink& errors);
+  // What a message says; at most one of the three.
+  struct Spec {
+    std::string prefix;
+    std::optional<match::RegexRewriteSpec> regex;
+    std::string format;
+  };
+  static std::unique_ptr<const PathRewrite> build(Spec spec, ErrorSink& errors);
   // For a route whose path is matched by a template, its own.
   static std::unique_ptr<const PathRewrite> build(match::PathTemplateRewrite rewrite);
-  // `path` with its query. The result begins with "/", whatever the rule made of it.
-  std::string_view rewrite(std::string_view path, MatchedPath matched, bool ignore_path_parameters,
-                           Arena& arena) const noexcept;
+  // `path`: of the subject's request, with or without its query. The result begins with "/", whatever the rule made of
+  // it.
+  Rewritten rewrite(std::string_view path, const stream::LogSubject& subject, MatchedPath matched,
+                    bool ignore_path_parameters, Arena& arena) const noexcept;
+  // The request's query is not wanted after this path, which rewrite() has made: the format has one of its own.
+  bool brings_query(std::string_view path) const {
+    return format_ != nullptr && path.find('?') != std::string_view::npos;
+  }
 
  private:
   std::string prefix_;
   std::optional<match::RegexRewrite> regex_;
   std::optional<match::PathTemplateRewrite> template_;
+  std::unique_ptr<const FormatRewrite> format_;
 };
 
 // A cluster as the router wants it. `slot` is set when the name was known at build time; a name taken from a request
@@ -84,6 +115,8 @@ class ForwardAction {
   // The route's own, else the virtual host's; nullptr: no retries.
   const RetryPolicy* retry() const { return retry_; }
   bool hedges() const { return hedges_; }
+  // The limits and connections of the cluster for requests of high priority.
+  bool high_priority() const { return high_priority_; }
   const InternalRedirectPolicy* internal_redirect() const { return internal_redirect_.get(); }  // nullptr: none
   // The route's own, else those of the levels above; nullptr: none.
   const Mirrors* mirrors() const { return mirrors_; }
@@ -96,9 +129,9 @@ class ForwardAction {
   bool has_path_rewrite() const { return path_rewrite_ != nullptr; }
   // The upstream host's name becomes the request's host (once the host is chosen).
   bool auto_host_rewrite() const { return host_rewrite_kind_ == HostRewriteSpec::Kind::kAuto; }
-  // The host to send; data() == nullptr: unchanged. Headers must be those before any path rewrite.
-  std::string_view rewrite_host(const http::HeaderMap& request, const WeightedCluster* weighted,
-                                Arena& arena) const noexcept;
+  // The host to send. The request's headers must be those before any path rewrite.
+  Rewritten rewrite_host(const stream::LogSubject& subject, const WeightedCluster* weighted,
+                         Arena& arena) const noexcept;
 
   bool weighted() const { return !weighted_clusters_.empty(); }
   const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
@@ -138,11 +171,13 @@ class ForwardAction {
   std::string host_rewrite_literal_;
   std::unique_ptr<http::HeaderName> host_rewrite_header_;
   std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
+  std::unique_ptr<const FormatRewrite> host_rewrite_format_;
   HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
   uint16_t cluster_not_found_status_ = 503;
   std::vector<UpgradeSpec> upgrades_;
   bool append_x_forwarded_host_ = false;
   bool hedges_ = false;
+  bool high_priority_ = false;
   bool ends_connect_ = false;
   bool ends_post_ = false;
 };
@@ -151,8 +186,8 @@ class ForwardAction {
 class RedirectAction {
  public:
   int status() const { return status_; }
-  // The Location header for a request, in its arena.
-  std::string_view location(const http::HeaderMap& request, MatchedPath matched, bool ignore_path_parameters,
+  // The Location header for a request, in its arena. Empty: as of Rewritten.
+  std::string_view location(const stream::LogSubject& subject, MatchedPath matched, bool ignore_path_parameters,
                             Arena& arena) const noexcept;
   // The answer of a virtual host that wants TLS: the same URL with https, 301.
   static const RedirectAction& to_https();
@@ -172,6 +207,8 @@ class RedirectAction {
 struct DirectResponse {
   int status = 200;
   std::string body;
+  std::optional<stream::LineFormat> format;  // prints what is sent instead
+  std::string content_type;                  // of what `format` prints
 };
 
 }  // namespace weir::route

@@ -2,16 +2,16 @@
 
 namespace weir::route {
 
-const void* FilterConfigs::Entry::most_specific() const noexcept {
+const void* FilterConfigs::Entry::most_specific(uint32_t wanted) const noexcept {
   const Entry* entry = this;
-  while (entry != nullptr && entry->config == nullptr) entry = entry->general;
+  while (entry != nullptr && !entry->has(wanted)) entry = entry->general;
   return entry != nullptr ? entry->config.get() : nullptr;
 }
 
-filter::RouteLevels FilterConfigs::Entry::levels() const noexcept {
+filter::RouteLevels FilterConfigs::Entry::levels(uint32_t wanted) const noexcept {
   filter::RouteLevels levels;
   for (const Entry* entry = this; entry != nullptr; entry = entry->general) {
-    if (entry->config != nullptr) levels.at[levels.count++] = entry->config.get();
+    if (entry->has(wanted)) levels.at[levels.count++] = entry->config.get();
   }
   std::reverse(levels.at, levels.at + levels.count);
   return levels;
@@ -19,7 +19,8 @@ filter::RouteLevels FilterConfigs::Entry::levels() const noexcept {
 
 FilterConfigs::FilterConfigs(const std::vector<FilterConfigSpec>& specs) {
   entries_.reserve(specs.size());
-  for (const FilterConfigSpec& spec : specs) entries_.push_back({spec.filter_id, spec.disabled, spec.config, nullptr});
+  for (const FilterConfigSpec& spec : specs)
+    entries_.push_back({spec.filter_id, spec.disabled, spec.config, spec.kind});
   std::stable_sort(entries_.begin(), entries_.end(),
                    [](const Entry& a, const Entry& b) { return a.filter_id < b.filter_id; });
   size_t kept = 0;

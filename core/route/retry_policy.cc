@@ -87,6 +87,24 @@ bool RetryPolicy::request_may_retry(const http::HeaderMap& request) const noexce
   return retriable_request_headers.empty() || any_matches(retriable_request_headers, request);
 }
 
+bool RetryPolicy::omits(const stream::StaticMetadata* host) const noexcept {
+  constexpr std::string_view kNamespace = "envoy.lb";
+  const stream::Value* own = host != nullptr ? host->root().find(kNamespace) : nullptr;
+  if (own == nullptr) return false;
+  // As published, a host that has a list has each item of it.
+  const auto has = [own](const stream::Field& label) {
+    const stream::Value* value = own->find(label.key);
+    if (value == nullptr) return false;
+    if (value->kind() != stream::Value::Kind::kList) return *value == label.value;
+    return std::find(value->items().begin(), value->items().end(), label.value) != value->items().end();
+  };
+  for (const auto& omitted : omitted_hosts) {
+    const std::span<const stream::Field> labels = omitted->root().find(kNamespace)->fields();
+    if (std::all_of(labels.begin(), labels.end(), has)) return true;
+  }
+  return false;
+}
+
 Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime now) const noexcept {
   for (const ResetHeader& header : reset_headers) {
     const std::string_view text = response.get(header.name);
@@ -121,6 +139,7 @@ std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, Erro
   policy->per_try_timeout = spec.per_try_timeout;
   policy->per_try_idle_timeout = spec.per_try_idle_timeout;
   policy->avoid_previous_hosts = spec.avoid_previous_hosts;
+  policy->omitted_hosts = std::move(spec.omitted_hosts);
   policy->host_selection_max_attempts = std::max(1u, spec.host_selection_max_attempts);
   {
     ErrorSink::At at(errors, "retry_back_off");

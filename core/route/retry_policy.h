@@ -10,6 +10,7 @@
 #include "core/match/header_matcher.h"
 #include "core/route/errors.h"
 #include "core/route/spec.h"
+#include "core/stream/metadata.h"
 
 namespace weir::route {
 
@@ -29,6 +30,7 @@ struct RetryPolicy {
   Duration back_off_max = 250ms;
   uint32_t host_selection_max_attempts = 1;
   bool avoid_previous_hosts = false;
+  std::vector<std::shared_ptr<const stream::StaticMetadata>> omitted_hosts;
   std::vector<uint16_t> retriable_status_codes;  // sorted
   std::vector<ResetHeader> reset_headers;
   Duration reset_max = 300s;
@@ -38,6 +40,9 @@ struct RetryPolicy {
   bool status_is_retriable(int status) const noexcept;                // retriable_status_codes
   bool response_is_retriable(const http::HeaderMap&) const noexcept;  // any of retriable_headers
   bool request_may_retry(const http::HeaderMap&) const noexcept;  // any of retriable_request_headers, or no such list
+
+  // A retry should go to another host than one with this metadata; null: it has none.
+  bool omits(const stream::StaticMetadata* host) const noexcept;
 
   // How long the server wants to be left alone, by the first of reset_headers that is there, is right and is not too
   // late; zero: it does not say.

@@ -84,14 +84,15 @@ bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& r
   return true;
 }
 
-std::string_view Route::rewrite_path(std::string_view path_with_query, Arena& arena) const noexcept {
-  if (forward_->path_rewrite_ == nullptr || path_with_query.empty()) return {};
-  return forward_->path_rewrite_->rewrite(path_with_query, {path_kind_, path_.size(), path_template_.get()},
+Rewritten Route::rewrite_path(const stream::LogSubject& subject, Arena& arena) const noexcept {
+  const std::string_view path = subject.request->path();
+  if (forward_->path_rewrite_ == nullptr || path.empty()) return {};
+  return forward_->path_rewrite_->rewrite(path, subject, {path_kind_, path_.size(), path_template_.get()},
                                           ignore_path_parameters_, arena);
 }
 
-std::string_view Route::redirect_location(const http::HeaderMap& request, Arena& arena) const noexcept {
-  return redirect_->location(request, {path_kind_, path_.size(), path_template_.get()}, ignore_path_parameters_, arena);
+std::string_view Route::redirect_location(const stream::LogSubject& subject, Arena& arena) const noexcept {
+  return redirect_->location(subject, {path_kind_, path_.size(), path_template_.get()}, ignore_path_parameters_, arena);
 }
 
 }  // namespace weir::route

@@ -66,10 +66,10 @@ class Route {
     return own_filter_configs_ != nullptr ? *own_filter_configs_ : FilterConfigs::none();
   }
 
-  // kForward: the path to send, query included, in the arena; data() == nullptr: unchanged.
-  std::string_view rewrite_path(std::string_view path_with_query, Arena& arena) const noexcept;
-  // kRedirect: the Location header.
-  std::string_view redirect_location(const http::HeaderMap& request, Arena& arena) const noexcept;
+  // kForward: the path to send, query included, in the arena.
+  Rewritten rewrite_path(const stream::LogSubject& subject, Arena& arena) const noexcept;
+  // kRedirect: the Location header. Empty: as of Rewritten.
+  std::string_view redirect_location(const stream::LogSubject& subject, Arena& arena) const noexcept;
 
   // The whole condition.
   bool matches(const RequestPath& path, const http::HeaderMap& request, const SelectInput& input) const noexcept {

@@ -186,6 +186,8 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
       if (spec.direct_response) {
         response->status = spec.direct_response->status;
         response->body = std::move(spec.direct_response->body);
+        response->format = std::move(spec.direct_response->format);
+        response->content_type = std::move(spec.direct_response->content_type);
       }
       if (response->status < 200 || response->status > 599) {
         At status(errors_, "status");
@@ -301,6 +303,7 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
   action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
   action->path_rewrite_ = build_path_rewrite(spec, route);
   build_host_rewrite(std::move(spec.host_rewrite), *action);
+  action->high_priority_ = spec.high_priority;
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
   action->upgrades_ = std::move(spec.upgrades);
   action->ends_connect_ = spec.ends_connect;
@@ -311,10 +314,11 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
 
 std::unique_ptr<const PathRewrite> RouteBuilder::build_path_rewrite(ForwardSpec& spec, const Route& route) {
   if (!spec.path_template_rewrite) {
-    return PathRewrite::build(std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), errors_);
+    return PathRewrite::build(
+        {std::move(spec.prefix_rewrite), std::move(spec.regex_rewrite), std::move(spec.path_rewrite)}, errors_);
   }
-  if (!spec.prefix_rewrite.empty() || spec.regex_rewrite) {
-    errors_.add("prefix_rewrite, regex_rewrite and path_rewrite_policy exclude each other");
+  if (!spec.prefix_rewrite.empty() || spec.regex_rewrite || !spec.path_rewrite.empty()) {
+    errors_.add("prefix_rewrite, regex_rewrite, path_rewrite and path_rewrite_policy exclude each other");
     return nullptr;
   }
   At policy(errors_, "path_rewrite_policy");
@@ -342,8 +346,40 @@ std::unique_ptr<const Mirrors> RouteBuilder::build_mirrors(std::vector<MirrorSpe
     mirror.cluster = std::move(spec.cluster);
     mirror.fraction = spec.fraction;
     mirror.keeps_host = spec.keeps_host;
+    if (!http::all_chars(spec.host, http::kFieldChar)) {
+      At field(errors_, "host_rewrite_literal");
+      errors_.add("has a control character");
+    }
+    mirror.host = std::move(spec.host);
+    for (size_t j = 0; j < spec.mutations.size(); ++j) {
+      At field(errors_, "request_headers_mutations", static_cast<int64_t>(j));
+      mirror.mutations.push_back(build_mirror_mutation(std::move(spec.mutations[j])));
+    }
   }
   return mirrors;
+}
+
+MirrorMutation RouteBuilder::build_mirror_mutation(MirrorMutationSpec spec) {
+  MirrorMutation mutation;
+  if (spec.remove_matching) {
+    At at(errors_, "remove_on_match");
+    Result<match::StringMatcher> matcher = match::StringMatcher::build(std::move(*spec.remove_matching));
+    if (!errors_.add_if_error(matcher.status()))
+      mutation.remove_matching = std::make_unique<const match::StringMatcher>(std::move(*matcher));
+    return mutation;
+  }
+  At at(errors_, spec.append ? "append.header" : "remove");
+  HeaderMutationsSpec one;
+  if (spec.append) {
+    one.add.push_back(std::move(*spec.append));
+  } else {
+    one.remove.push_back(std::move(spec.remove));
+  }
+  // The lists of routes, of which this is none, have other paths.
+  ErrorSink errors;
+  mutation.mutations = HeaderMutations::build(std::move(one), HeaderMutations::Target::kRequest, errors);
+  for (const BuildError& error : errors.errors()) errors_.add(error.message);
+  return mutation;
 }
 
 void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route) {
@@ -396,6 +432,9 @@ void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& actio
     }
     case HostRewriteSpec::Kind::kHeader:
       action.host_rewrite_header_ = header_name(spec.text, "host_rewrite_header");
+      return;
+    case HostRewriteSpec::Kind::kFormat:
+      action.host_rewrite_format_ = FormatRewrite::build(spec.text, "host_rewrite", errors_);
       return;
     case HostRewriteSpec::Kind::kPathRegex: {
       At at(errors_, "host_rewrite_path_regex");

@@ -16,9 +16,11 @@
 #include "core/match/query_parameter_matcher.h"
 #include "core/match/regex.h"
 #include "core/match/stream_matchers.h"
+#include "core/match/string_matcher.h"
 #include "core/match/value_matcher.h"
 #include "core/route/internal_redirect.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
 #include "core/stream/metadata.h"
 
 namespace weir::route {
@@ -51,6 +53,7 @@ struct FilterConfigSpec {
   uint32_t filter_id = 0;  // interned name of the filter in the chain
   bool disabled = false;
   std::shared_ptr<const void> config;  // null: only `disabled` is said
+  uint32_t kind = 0;                   // of the class behind it (filter::RouteKey)
 };
 
 // ---- Matching
@@ -118,6 +121,8 @@ struct RetryPolicySpec {
   std::vector<match::HeaderMatcherSpec> retriable_headers;          // of the response
   std::vector<match::HeaderMatcherSpec> retriable_request_headers;  // empty: every request
   bool avoid_previous_hosts = false;
+  // Hosts with all that one of these says below envoy.lb are no place for a retry.
+  std::vector<std::shared_ptr<const stream::StaticMetadata>> omitted_hosts;
   uint32_t host_selection_max_attempts = 1;
   Duration back_off_base = 25ms;
   std::optional<Duration> back_off_max;  // ten times the base
@@ -134,18 +139,27 @@ struct WeightedClusterSpec {
   std::string host_rewrite_literal;  // empty: none
 };
 
+// One of the three.
+struct MirrorMutationSpec {
+  std::string remove;
+  std::optional<match::StringMatcherSpec> remove_matching;  // of names
+  std::optional<HeaderValueSpec> append;
+};
+
 struct MirrorSpec {
   // Exactly one of the two.
   std::string cluster;
   std::string cluster_header;
   runtime::RuntimeFraction fraction = {.default_value = {100, 100}};
+  std::vector<MirrorMutationSpec> mutations;  // in this order
+  std::string host;                           // instead of the request's; empty: that, by keeps_host
   bool keeps_host = false;
 };
 
 struct HostRewriteSpec {
-  enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex };
+  enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex, kFormat };
   Kind kind = Kind::kNone;
-  std::string text;               // kLiteral: the host; kHeader: the name
+  std::string text;               // kLiteral: the host; kHeader: the name; kFormat: with %OPERATORS%
   match::RegexRewriteSpec regex;  // kPathRegex: applied to the path without query
 };
 
@@ -177,11 +191,13 @@ struct ForwardSpec {
   std::unique_ptr<InternalRedirectPolicy> internal_redirect;  // null: redirects are the client's
   std::optional<bool> hedge;                                  // on the timeout of a try; unset: the virtual host's
   std::vector<MirrorSpec> mirrors;                            // none: the virtual host's
-  std::string prefix_rewrite;                                 // at most one of these three
+  std::string prefix_rewrite;                                 // at most one of these four
+  std::string path_rewrite;                                   // a format with %OPERATORS%, of the whole path
   std::optional<match::RegexRewriteSpec> regex_rewrite;
   std::optional<std::string> path_template_rewrite;  // of a route whose path is matched by a template
   HostRewriteSpec host_rewrite;
   bool append_x_forwarded_host = false;
+  bool high_priority = false;
   std::vector<UpgradeSpec> upgrades;  // beside those of the connection manager, or against them
   bool ends_connect = false;          // CONNECT is answered here; the cluster gets the bytes of the tunnel alone
   bool ends_post = false;             // with ends_connect: so are POST requests
@@ -192,7 +208,8 @@ struct RedirectSpec {
   std::string scheme{};  // at most one of these two
   std::string host{};
   uint16_t port = 0;
-  std::string path{};  // at most one of these three
+  std::string path{};          // at most one of these four
+  std::string path_rewrite{};  // a format with %OPERATORS%
   std::string prefix_rewrite{};
   std::optional<match::RegexRewriteSpec> regex_rewrite{};
   uint16_t status = 301;
@@ -202,6 +219,8 @@ struct RedirectSpec {
 struct DirectResponseSpec {
   uint16_t status = 200;
   std::string body;
+  std::optional<stream::LineFormat> format;  // prints what is sent instead; the body is %LOCAL_REPLY_BODY%
+  std::string content_type;                  // of what `format` prints
 };
 
 enum class ActionKind : uint8_t { kForward, kRedirect, kDirectResponse, kNonForwarding };

@@ -127,8 +127,11 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     admin::ClusterView view;
     view.name = name;
     view.observability_name = entry.spec.stat_name;
-    view.default_priority = {entry.spec.breakers.max_connections, entry.spec.breakers.max_pending_requests,
-                             entry.spec.breakers.max_requests, entry.spec.breakers.max_retries};
+    auto view_of = [](const upstream::CircuitBreakers& breakers) -> admin::BreakerView {
+      return {breakers.max_connections, breakers.max_pending_requests, breakers.max_requests, breakers.max_retries};
+    };
+    view.default_priority = view_of(entry.spec.breakers);
+    view.high_priority = view_of(entry.spec.high_breakers);
     view.hosts = server_.clusters().hosts(entry);
     visit(view);
   }

@@ -53,9 +53,10 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
         entry.stats = std::make_shared<upstream::ClusterStats>(store_, from.spec.stat_name);
       }
       if (entry.limits == nullptr) {
-        entry.limits = std::make_shared<upstream::ClusterLimits>(from.spec.breakers, lanes_);
+        entry.limits = std::make_shared<upstream::ClusterLimits>(from.spec.breakers, lanes_, from.spec.high_breakers);
       } else {
         entry.limits->set(from.spec.breakers);
+        entry.limits->high.set(from.spec.high_breakers);
       }
       entry.spec = from.spec;
       entry.spec_fingerprint = from.spec_fingerprint;
@@ -80,7 +81,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
 }
 
 void ClusterManager::refresh_stats() const {
-  for (const auto& [name, entry] : clusters_) entry.stats->show(*entry.limits, entry.spec.breakers);
+  for (const auto& [name, entry] : clusters_) entry.stats->show(*entry.limits, entry.spec);
 }
 
 std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {

@@ -84,7 +84,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
-                           std::string_view path, std::shared_ptr<const void>& config, Diagnostics&) override {
+                           std::string_view path, route::FilterConfigSpec& spec, Diagnostics&) override {
     std::string at(path);
     const filter::HttpFilterDescriptor* descriptor =
         registry_.http_filter_by_route_type(filter::type_of_url(any.type_url()));
@@ -100,7 +100,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     auto made = descriptor->make_route_config(*message, scope);
     if (!made.ok()) scope.failed(made.status(), before);
     if (report_.errors() != before) return false;
-    config = std::move(*made);
+    spec.config = std::move(*made);
+    spec.kind = descriptor->route_kind;
     return true;
   }
   std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, std::string_view path,

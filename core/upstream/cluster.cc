@@ -57,13 +57,13 @@ constexpr stats::Definition kDefinitions[] = {
     {"circuit_breakers.default.rq_open", Type::kGauge},
     {"circuit_breakers.default.rq_pending_open", Type::kGauge},
     {"circuit_breakers.default.rq_retry_open", Type::kGauge},
-    // Nothing is written to these: pools are not limited, and no request has high priority.
-    {"circuit_breakers.default.cx_pool_open", Type::kGauge},
     {"circuit_breakers.high.cx_open", Type::kGauge},
-    {"circuit_breakers.high.cx_pool_open", Type::kGauge},
     {"circuit_breakers.high.rq_open", Type::kGauge},
     {"circuit_breakers.high.rq_pending_open", Type::kGauge},
     {"circuit_breakers.high.rq_retry_open", Type::kGauge},
+    // Nothing is written to these: pools are not limited.
+    {"circuit_breakers.default.cx_pool_open", Type::kGauge},
+    {"circuit_breakers.high.cx_pool_open", Type::kGauge},
     {"upstream_cx_connect_ms", Type::kHistogram, Unit::kMilliseconds},
     {"upstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
     {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
@@ -116,29 +116,37 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   }
   for (stats::Gauge* gauge :
        {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
-        &membership_excluded, &cx_open, &rq_open, &rq_pending_open, &rq_retry_open}) {
+        &membership_excluded, &open.cx, &open.rq, &open.rq_pending, &open.rq_retry, &high_open.cx, &high_open.rq,
+        &high_open.rq_pending, &high_open.rq_retry}) {
     *gauge = group->gauge(next++);
   }
-  next += 6;  // circuit_breakers that are 0
+  next += 2;  // circuit_breakers that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 
-void ClusterStats::show(const ClusterLimits& limits, const CircuitBreakers& breakers) const {
+void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {
   auto reached = [](const SharedLimit& limit) { return limit.taken() >= limit.max() ? 1 : 0; };
-  cx_open.set(reached(*limits.connections));
-  rq_pending_open.set(reached(*limits.pending));
-  rq_open.set(reached(*limits.requests));
-  if (breakers.has_retry_budget) {
-    rq_retry_open.set(breakers.budget_allows(rq_active.value(), limits.retries->taken()) ? 0 : 1);
-  } else {
-    rq_retry_open.set(reached(*limits.retries));
-  }
+  auto show_one = [&](const Open& open, const PriorityLimits& limits, const CircuitBreakers& breakers) {
+    open.cx.set(reached(*limits.connections));
+    open.rq_pending.set(reached(*limits.pending));
+    open.rq.set(reached(*limits.requests));
+    if (breakers.has_retry_budget) {
+      // The gauge counts both priorities, and the shares some that nobody uses.
+      const int64_t active = std::min<int64_t>(rq_active.value(), limits.requests->taken());
+      open.rq_retry.set(breakers.budget_allows(active, limits.retries->taken()) ? 0 : 1);
+    } else {
+      open.rq_retry.set(reached(*limits.retries));
+    }
+  };
+  show_one(open, limits, spec.breakers);
+  show_one(high_open, limits.high, spec.high_breakers);
 }
 
 void ClusterStats::clear_main_gauges() const {
-  for (const stats::Gauge& gauge :
-       {membership_total, membership_healthy, membership_degraded, cx_open, rq_open, rq_pending_open, rq_retry_open})
-    gauge.set(0);
+  for (const stats::Gauge& gauge : {membership_total, membership_healthy, membership_degraded}) gauge.set(0);
+  for (const Open& one : {open, high_open}) {
+    for (const stats::Gauge& gauge : {one.cx, one.rq, one.rq_pending, one.rq_retry}) gauge.set(0);
+  }
 }
 
 }  // namespace weir::upstream

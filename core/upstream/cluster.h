@@ -17,16 +17,16 @@
 
 namespace weir::upstream {
 
-struct CircuitBreakers;
 struct ClusterLimits;
+struct ClusterSpec;
 
 // The published statistics of a cluster that weir keeps so far. [any]
 struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
-  // [main] Sets circuit_breakers.default.*_open: 1 while all shares of a limit are taken. Called before statistics are
+  // [main] Sets circuit_breakers.*_open: 1 while all shares of a limit are taken. Called before statistics are
   // read, so requests pay nothing for it. Of a limit above 32 per lane, lanes may be keeping up to an eighth unused,
   // which they give to whoever would be refused (recall.h).
-  void show(const ClusterLimits& limits, const CircuitBreakers& breakers) const;
+  void show(const ClusterLimits& limits, const ClusterSpec& spec) const;
   // [main] Of a name that no cluster has any more: what main alone writes, so that what is under way shows nothing
   // else.
   void clear_main_gauges() const;
@@ -43,7 +43,11 @@ struct ClusterStats {
   // of the count of panic.
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
   stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
-      membership_excluded, cx_open, rq_open, rq_pending_open, rq_retry_open;
+      membership_excluded;
+  struct Open {
+    stats::Gauge cx, rq, rq_pending, rq_retry;
+  };
+  Open open, high_open;  // by priority
   stats::Histogram cx_connect_ms, cx_length_ms, rq_time;
   stats::CodeCounters codes;
   stats::CodeCounters retry_codes;  // of responses that a retry replaced
@@ -69,9 +73,8 @@ struct CircuitBreakers {
   }
 };
 
-// Kept over updates of the cluster: what is in use stays counted.
-struct ClusterLimits {
-  ClusterLimits(const CircuitBreakers& breakers, uint32_t lanes)
+struct PriorityLimits {
+  PriorityLimits(const CircuitBreakers& breakers, uint32_t lanes)
       : connections(std::make_shared<SharedLimit>(breakers.max_connections, lanes)),
         pending(std::make_shared<SharedLimit>(breakers.max_pending_requests, lanes)),
         requests(std::make_shared<SharedLimit>(breakers.max_requests, lanes)),
@@ -85,6 +88,15 @@ struct ClusterLimits {
   std::shared_ptr<SharedLimit> connections, pending, requests, retries;
 };
 
+// Those of the default priority, and beside them those of the high one. Kept over updates of the cluster: what is in
+// use stays counted.
+struct ClusterLimits : PriorityLimits {
+  ClusterLimits(const CircuitBreakers& breakers, uint32_t lanes, const CircuitBreakers& high_breakers = {})
+      : PriorityLimits(breakers, lanes), high(high_breakers, lanes) {}
+  const PriorityLimits& of(Priority priority) const { return priority == Priority::kHigh ? high : *this; }
+  PriorityLimits high;
+};
+
 struct ClusterSpec {
   std::string name;
   std::string stat_name;  // alt_stat_name, else the name
@@ -94,6 +106,10 @@ struct ClusterSpec {
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t max_response_headers_kb = 60;
   CircuitBreakers breakers;
+  CircuitBreakers high_breakers;  // of requests of high priority
+  const CircuitBreakers& breakers_of(Priority priority) const {
+    return priority == Priority::kHigh ? high_breakers : breakers;
+  }
   http::h1::Settings h1;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none

@@ -19,8 +19,8 @@ void ConnectionDemand::ask() {
   note(self);
   for (event::Lane* other : lane_.siblings()) {
     if (other == &lane_ || !local_.connections.may_be_held_by(other->index())) continue;
-    other->post([other, self, cluster = cluster_] {
-      if (ClusterLocal* there = LaneClusters::at_index(*other, cluster)) {
+    other->post([other, self, part = part_] {
+      if (ClusterLocal* there = LaneClusters::find_part(*other, part)) {
         there->demand.note(self);
         there->demand.give_what_is_free();
       }
@@ -57,8 +57,8 @@ void ConnectionDemand::give_share() {
   }
   for (event::Lane* other : lane_.siblings()) {
     if (other->index() != to) continue;
-    other->post([other, cluster = cluster_, limit = local_.connections.pass_on()] {
-      if (ClusterLocal* there = LaneClusters::at_index(*other, cluster)) {
+    other->post([other, part = part_, limit = local_.connections.pass_on()] {
+      if (ClusterLocal* there = LaneClusters::find_part(*other, part)) {
         there->demand.take(limit);
       } else {
         limit->give_back_one();

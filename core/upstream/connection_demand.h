@@ -10,12 +10,13 @@
 
 #include "core/event/lane.h"
 #include "core/upstream/limits.h"
+#include "core/upstream/recall.h"
 
 namespace weir::upstream {
 
 class ClusterLocal;
 
-// Of one cluster on one lane. [worker]
+// Of one priority of one cluster on one lane. [worker]
 class ConnectionDemand final : private event::Timer {
  public:
   // What was asked is asked again this often, should an answer have gone to somebody who did not need it any more.
@@ -23,9 +24,8 @@ class ConnectionDemand final : private event::Timer {
   // How long others wait while this lane has requests of its own. Bounds both starvation and reconnecting.
   static constexpr Duration kPatience = 100ms;
 
-  // `cluster`: the index of its slot, the same on every lane.
-  ConnectionDemand(ClusterLocal& local, event::Lane& lane, uint32_t cluster)
-      : local_(local), lane_(lane), cluster_(cluster) {}
+  ConnectionDemand(ClusterLocal& local, event::Lane& lane, ClusterPart part)
+      : local_(local), lane_(lane), part_(part) {}
 
   // A pool of this lane has waiters and no connection: asks for one here and on the other lanes, and goes on asking
   // while that is so.
@@ -56,7 +56,7 @@ class ConnectionDemand final : private event::Timer {
 
   ClusterLocal& local_;
   event::Lane& lane_;
-  const uint32_t cluster_;
+  const ClusterPart part_;
   std::vector<Entry> lanes_;  // each once, in the order of asking; this one too
 };
 

@@ -7,19 +7,33 @@ namespace weir::upstream {
 using event::SlotId;
 using event::SlotKind;
 
-ClusterLocal::ClusterLocal(LaneClusters& owner, SlotId cluster_slot, SlotId host_slot)
-    : demand(*this, owner.lane(), cluster_slot.index),
+ClusterLocal::ClusterLocal(LaneClusters& owner, ClusterPart part)
+    : demand(*this, owner.lane(), part),
       owner_(owner),
-      cluster_slot_(cluster_slot),
-      host_slot_(host_slot),
-      recalls_{{{owner.lane(), cluster_slot.index, LimitKind::kConnections, connections},
-                {owner.lane(), cluster_slot.index, LimitKind::kPending, pending},
-                {owner.lane(), cluster_slot.index, LimitKind::kRequests, requests},
-                {owner.lane(), cluster_slot.index, LimitKind::kRetries, retries}}} {}
+      part_(part),
+      recalls_{{{owner.lane(), part, LimitKind::kConnections, connections},
+                {owner.lane(), part, LimitKind::kPending, pending},
+                {owner.lane(), part, LimitKind::kRequests, requests},
+                {owner.lane(), part, LimitKind::kRetries, retries}}} {}
 
-event::Pin<lb::HostSet> ClusterLocal::pin_hosts() const { return owner_.lane().slots().pin<lb::HostSet>(host_slot_); }
+ClusterLocal& ClusterLocal::high_priority() {
+  if (high_ == nullptr) [[unlikely]] {
+    high_ = std::make_unique<ClusterLocal>(owner_, ClusterPart{part_.cluster, Priority::kHigh});
+    high_->other_ = this;
+    high_->set_cluster(cluster_);
+    high_->set_hosts(hosts_);
+    other_ = high_.get();
+  }
+  return *high_;
+}
 
-event::Pin<Cluster> ClusterLocal::pin() const { return owner_.lane().slots().pin<Cluster>(cluster_slot_); }
+event::Pin<lb::HostSet> ClusterLocal::pin_hosts() const {
+  return owner_.lane().slots().pin<lb::HostSet>(SlotId{SlotKind::kHostSet, part_.cluster});
+}
+
+event::Pin<Cluster> ClusterLocal::pin() const {
+  return owner_.lane().slots().pin<Cluster>(SlotId{SlotKind::kCluster, part_.cluster});
+}
 
 void ClusterLocal::set_cluster(const Cluster* cluster) {
   if (cluster != nullptr) {
@@ -27,15 +41,17 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
     if (cluster_ != nullptr && cluster_->stats != cluster->stats)
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
-    if (connections.limit() != cluster->limits->connections.get()) {
+    const PriorityLimits& limits = cluster->limits->of(part_.priority);
+    if (connections.limit() != limits.connections.get()) {
       uint32_t lane = owner_.lane().index();
-      connections.attach(cluster->limits->connections, lane);
-      pending.attach(cluster->limits->pending, lane);
-      requests.attach(cluster->limits->requests, lane);
-      retries.attach(cluster->limits->retries, lane);
+      connections.attach(limits.connections, lane);
+      pending.attach(limits.pending, lane);
+      requests.attach(limits.requests, lane);
+      retries.attach(limits.retries, lane);
     }
   }
   cluster_ = cluster;
+  if (high_ != nullptr) high_->set_cluster(cluster);
   if (cluster == nullptr) set_hosts(nullptr);
 }
 
@@ -67,6 +83,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
     }
   }
   hosts_ = hosts;
+  if (high_ != nullptr) high_->set_hosts(hosts);
   std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
   for (Place& place : before) {
     if (place.pool == nullptr) continue;
@@ -121,7 +138,8 @@ void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
   pool.host().totals.rq_total.inc();
   pool.host().totals.rq_active.inc();
   pool.host().add_active(owner_.lane().index(), 1);
-  if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool) ++per_host_[pool.place()].own;
+  if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool)
+    set_own(pool.place(), per_host_[pool.place()].own + 1);
 }
 
 void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
@@ -130,7 +148,13 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
   if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);
-  if (place != lb::kNoHost) per_host_[place].own = pool.host().active_on(owner_.lane().index());
+  if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
+}
+
+void ClusterLocal::set_own(uint32_t place, int32_t requests) {
+  per_host_[place].own = requests;
+  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]]
+    other_->per_host_[place].own = requests;
 }
 
 Lease& ClusterLocal::lease(LimitKind kind) {
@@ -200,11 +224,14 @@ LaneClusters::~LaneClusters() {
 
 ClusterLocal& LaneClusters::at(uint32_t index) {
   if (index >= clusters_.size()) clusters_.resize(index + 1);
-  if (clusters_[index] == nullptr) {
-    clusters_[index] =
-        std::make_unique<ClusterLocal>(*this, SlotId{SlotKind::kCluster, index}, SlotId{SlotKind::kHostSet, index});
-  }
+  if (clusters_[index] == nullptr)
+    clusters_[index] = std::make_unique<ClusterLocal>(*this, ClusterPart{index, Priority::kDefault});
   return *clusters_[index];
+}
+
+ClusterLocal* LaneClusters::find_part(ClusterPart part) {
+  ClusterLocal* local = part.cluster < clusters_.size() ? clusters_[part.cluster].get() : nullptr;
+  return local != nullptr && part.priority == Priority::kHigh ? local->high_.get() : local;
 }
 
 ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
@@ -222,8 +249,8 @@ void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const eve
   }
 }
 
-void LaneClusters::give_back(uint32_t cluster, LimitKind kind, uint32_t wanted) {
-  ClusterLocal* local = cluster < clusters_.size() ? clusters_[cluster].get() : nullptr;
+void LaneClusters::give_back(ClusterPart part, LimitKind kind, uint32_t wanted) {
+  ClusterLocal* local = find_part(part);
   if (local == nullptr) return;
   if (kind == LimitKind::kConnections) local->shed_idle(wanted);
   local->lease(kind).recall();
@@ -232,7 +259,9 @@ void LaneClusters::give_back(uint32_t cluster, LimitKind kind, uint32_t wanted) 
 void LaneClusters::shut_down() {
   for (auto& cluster : clusters_) {
     if (cluster == nullptr) continue;
-    cluster->for_each_pool([](ConnPool& pool) { pool.shut_down(); });
+    for (ClusterLocal* local : {cluster.get(), cluster->high_.get()}) {
+      if (local != nullptr) local->for_each_pool([](ConnPool& pool) { pool.shut_down(); });
+    }
   }
 }
 

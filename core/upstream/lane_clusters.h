@@ -23,10 +23,16 @@ namespace weir::upstream {
 
 class LaneClusters;
 
-// One cluster on one lane. Lives as long as the lane; configuration and membership behind it change. [worker]
+// One cluster on one lane, for requests of one priority. Lives as long as the lane; configuration and membership behind
+// it change. [worker]
 class ClusterLocal {
  public:
-  ClusterLocal(LaneClusters& owner, event::SlotId cluster_slot, event::SlotId host_slot);
+  ClusterLocal(LaneClusters& owner, ClusterPart part);
+
+  // The same cluster for requests of high priority: it has pools and limits of its own, and the same hosts. Made at
+  // first use. Of the one for the default priority alone.
+  ClusterLocal& high_priority();
+  Priority priority() const { return part_.priority; }
 
   // nullptr: the cluster does not exist (any more).
   const Cluster* current() const { return cluster_; }
@@ -73,6 +79,8 @@ class ClusterLocal {
   };
   void set_cluster(const Cluster* cluster);
   void set_hosts(const lb::HostSet* hosts);
+  // Requests of this lane to a host, for both priorities to see.
+  void set_own(uint32_t place, int32_t requests);
   template <class Visit>
   void for_each_pool(Visit&& visit) {
     for (Place& place : places_) {
@@ -94,8 +102,9 @@ class ClusterLocal {
   uint32_t index_of(const ConnPool& pool) const;
 
   LaneClusters& owner_;
-  event::SlotId cluster_slot_;
-  event::SlotId host_slot_;
+  const ClusterPart part_;
+  std::unique_ptr<ClusterLocal> high_;  // null: not used yet
+  ClusterLocal* other_ = nullptr;       // that of the other priority
   const Cluster* cluster_ = nullptr;
   const lb::HostSet* hosts_ = nullptr;
   http::h1::Settings h1_;
@@ -128,15 +137,16 @@ class LaneClusters final : public event::SlotObserver {
 
   event::Lane& lane() { return lane_; }
   // nullptr: the lane is ending, or never heard of it.
-  static ClusterLocal* at_index(event::Lane& lane, uint32_t cluster) {
+  static ClusterLocal* find_part(event::Lane& lane, ClusterPart part) {
     LaneClusters* there = find_on(lane);
-    return there != nullptr && cluster < there->clusters_.size() ? there->clusters_[cluster].get() : nullptr;
+    return there != nullptr ? there->find_part(part) : nullptr;
   }
   Slab<H1Connection>& connections() { return connections_; }
   // Another lane was refused: what this one holds of that limit and does not use goes back. For connections up to
   // `wanted` idle ones are closed.
-  void give_back(uint32_t cluster, LimitKind kind, uint32_t wanted);
-  Recall& recall_of(uint32_t cluster, LimitKind kind) { return clusters_[cluster]->recall(kind); }
+  void give_back(ClusterPart part, LimitKind kind, uint32_t wanted);
+  // Of one that has asked.
+  Recall& recall_of(ClusterPart part, LimitKind kind) { return find_part(part)->recall(kind); }
   // Closes every upstream connection; for the end of the process and of tests.
   void shut_down();
   size_t connection_count() const { return connections_.live(); }
@@ -145,6 +155,7 @@ class LaneClusters final : public event::SlotObserver {
 
  private:
   ClusterLocal& at(uint32_t index);
+  ClusterLocal* find_part(ClusterPart part);
   event::Lane& lane_;
   Slab<H1Connection> connections_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;

@@ -10,6 +10,9 @@
 
 namespace weir::upstream {
 
+// Of requests, by their routes (RouteAction.priority): each has limits and connections of its own.
+enum class Priority : uint8_t { kDefault, kHigh };
+
 // One limit of one cluster. [any] for taken(); lanes reach it through their Lease.
 class SharedLimit {
  public:

@@ -32,10 +32,10 @@ bool Recall::start_round() {
   for (event::Lane* other : lane_.siblings()) {
     if (other == self || !lease_.may_be_held_by(other->index())) continue;
     ++answers_due_;
-    other->post([self, other, cluster = cluster_, kind = kind_, wanted] {
-      if (LaneClusters* there = LaneClusters::find_on(*other)) there->give_back(cluster, kind, wanted);
-      self->post([self, cluster, kind] {
-        if (LaneClusters* here = LaneClusters::find_on(*self)) here->recall_of(cluster, kind).on_answer();
+    other->post([self, other, part = part_, kind = kind_, wanted] {
+      if (LaneClusters* there = LaneClusters::find_on(*other)) there->give_back(part, kind, wanted);
+      self->post([self, part, kind] {
+        if (LaneClusters* here = LaneClusters::find_on(*self)) here->recall_of(part, kind).on_answer();
       });
     });
   }

@@ -7,13 +7,18 @@
 #include "core/base/intrusive_list.h"
 #include "core/base/time.h"
 #include "core/event/lane.h"
+#include "core/upstream/limits.h"
 
 namespace weir::upstream {
 
-class Lease;
-
 // The limits of a cluster, as lanes speak of them.
 enum class LimitKind : uint8_t { kConnections, kPending, kRequests, kRetries, kCount };
+
+// Whose limits: the requests of one priority to one cluster. Means the same on every lane.
+struct ClusterPart {
+  uint32_t cluster;  // index of its slot
+  Priority priority;
+};
 
 // Who waits for a round. [worker]
 class RecallWaiter {
@@ -35,13 +40,13 @@ class RecallWaiter {
   ListNode recall_node_;
 };
 
-// The rounds of one limit of one cluster on one lane: at most one is under way, and whoever comes meanwhile gets the
+// The rounds of one limit on one lane: at most one is under way, and whoever comes meanwhile gets the
 // next. Costs nothing until a limit is reached. [worker]
 class Recall {
  public:
-  // `cluster`: the index of the cluster's slot, which means the same on every lane. All outlive the recall.
-  Recall(event::Lane& lane, uint32_t cluster, LimitKind kind, const Lease& lease)
-      : lane_(lane), cluster_(cluster), kind_(kind), lease_(lease) {}
+  // All outlive the recall.
+  Recall(event::Lane& lane, ClusterPart part, LimitKind kind, const Lease& lease)
+      : lane_(lane), part_(part), kind_(kind), lease_(lease) {}
 
   // False: no other lane can hold anything, or has just been asked in vain; refuse. True: on_recalled() follows, at a
   // later turn.
@@ -55,7 +60,7 @@ class Recall {
   void on_answer();
 
   event::Lane& lane_;
-  const uint32_t cluster_;
+  const ClusterPart part_;
   const LimitKind kind_;
   const Lease& lease_;
   List asking_;  // those of the round under way

@@ -44,7 +44,10 @@ class BreakerTest(WeirTestCase):
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/requests"}, "requests"), route({"prefix": "/connections"}, "connections"),
             route({"prefix": "/retries"}, "retries", retry), route({"prefix": "/budget"}, "budget", retry),
-            route({"prefix": "/free"}, "free", retry)])], [
+            route({"prefix": "/free"}, "free", retry),
+            route({"prefix": "/high"}, "two", {"priority": "HIGH"}), route({"prefix": "/usual"}, "two")])], [
+                cluster("two", cls.echo.port, circuit_breakers={"thresholds": [
+                    {"max_requests": 2}, {"priority": "HIGH", "max_requests": 1}]}),
                 limited("requests", cls.echo.port, max_requests=1),
                 limited("connections", cls.echo.port, max_connections=1, max_pending_requests=1),
                 limited("retries", cls.echo.port, max_retries=0),
@@ -71,6 +74,23 @@ class BreakerTest(WeirTestCase):
             self.assertEqual(first.read_response().status, 200)
             self.assertEqual(second.read_response().status, 200)
         self.weir.wait_stat("cluster.connections.upstream_rq_pending_overflow", 1)
+
+    # field: RouteAction.priority, Thresholds.priority
+    def test_priorities_have_limits_of_their_own(self) -> None:
+        with Connection(self.port) as first, Connection(self.port) as second:
+            first.send_request(path="/high", headers=[("x-test-delay", "0.5")])
+            self.weir.wait_stat_is("cluster.two.upstream_rq_active", 1)
+            self.assertEqual(self.weir.stat("cluster.two.circuit_breakers.high.rq_open"), 1)
+            self.assertEqual(self.weir.stat("cluster.two.circuit_breakers.default.rq_open"), 0)
+            self.assertEqual(fetch(self.port, "/high").status, 503)
+            second.send_request(path="/usual", headers=[("x-test-delay", "0.5")])
+            self.weir.wait_stat_is("cluster.two.upstream_rq_active", 2)
+            self.assertEqual(fetch(self.port, "/usual").status, 200)
+            self.assertEqual(first.read_response().status, 200)
+            self.assertEqual(second.read_response().status, 200)
+        text = self.weir.admin("/clusters")
+        self.assertIn("two::default_priority::max_requests::2\n", text)
+        self.assertIn("two::high_priority::max_requests::1\n", text)
 
     def attempts(self, path: str) -> int:
         before = len(self.echo.requests)

@@ -17,6 +17,10 @@ class MirrorTest(WeirTestCase):
                 {"cluster": "first"},
                 {"cluster_header": "x-copy-to", "disable_shadow_host_suffix_append": True,
                  "runtime_fraction": {"default_value": {"numerator": 100}, "runtime_key": "mirror.share"}}]}),
+            route({"prefix": "/changed"}, "server", {"request_mirror_policies": [{
+                "cluster": "first", "host_rewrite_literal": "copy.example", "request_headers_mutations": [
+                    {"append": {"header": {"key": "x-copy-of", "value": "%REQ(x-a)% at %REQ(:PATH)%"}}}, {"remove": "x-a"},
+                    {"remove_on_match": {"key_matcher": {"prefix": "x-secret"}}}]}]}),
             route({"prefix": "/host"}, "server")]
         listener = http_listener(cls.port, virtual_hosts=[
             {"name": "own", "domains": ["own.example"], "routes": routes, "request_mirror_policies": [{"cluster": "second"}]},
@@ -53,6 +57,18 @@ class MirrorTest(WeirTestCase):
         self.assertEqual(self.weir.admin("/runtime_modify?mirror.share=", "POST"), "OK\n")
         self.assertEqual(fetch(self.port, "/two/3", host="own.example", headers=[("x-copy-to", "nobody")]).status, 200)
         self.assertEqual([request.target for request in self.second.requests if request.target.startswith("/two")], ["/two/1"])
+
+    # field: RequestMirrorPolicy.request_headers_mutations, RequestMirrorPolicy.host_rewrite_literal
+    def test_headers_of_a_copy(self) -> None:
+        headers = [("x-a", "1"), ("x-secret-one", "s"), ("x-secret-two", "s"), ("x-kept", "2")]
+        answer = fetch(self.port, "/changed/1", host="own.example", headers=headers)
+        original = self.echoed(answer)["headers"]
+        self.assertEqual((original["x-a"], original["x-secret-one"], original["host"]), (["1"], ["s"], ["own.example"]))
+        self.assertNotIn("x-copy-of", original)
+        (copy,) = self.copies(self.first, "/changed/1", 1)
+        self.assertEqual((copy.header("x-copy-of"), copy.header("x-kept")), ("1 at /changed/1", "2"))
+        self.assertEqual([copy.header(name) for name in ("x-a", "x-secret-one", "x-secret-two")], [None, None, None])
+        self.assertEqual(copy.header("host"), "copy.example")
 
     # field: VirtualHost.request_mirror_policies, RouteConfiguration.request_mirror_policies
     def test_the_most_specific_level_counts(self) -> None:

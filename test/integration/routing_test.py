@@ -1,6 +1,7 @@
 """Virtual hosts, route matches, weighted clusters, rewrites, redirects, direct responses."""
 
 import collections
+import json
 
 from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main,
                      route)
@@ -131,6 +132,11 @@ class ActionTest(WeirTestCase):
             {"match": {"prefix": "/to-prefix/"}, "redirect": {"prefix_rewrite": "/p/", "response_code": "PERMANENT_REDIRECT"}},
             {"match": {"prefix": "/to-https"}, "redirect": {"https_redirect": True, "strip_query": True,
                                                             "response_code": "TEMPORARY_REDIRECT"}},
+            route({"prefix": "/format"}, "echo", {"path_rewrite": "/made/%REQ(x-p)%", "host_rewrite": "%REQ(x-h)%"}),
+            {"match": {"prefix": "/to-format"}, "redirect": {"path_rewrite": "/in/%REQ(x-p)%"}},
+            {"match": {"path": "/printed"}, "direct_response": {
+                "status": 403, "body": {"inline_string": "not today"}, "body_format": {
+                    "json_format": {"code": "%RESPONSE_CODE%", "path": "%REQ(:PATH)%", "why": "%LOCAL_REPLY_BODY%"}}}},
             direct({"path": "/text"}, "made here\n", 201),
             {"match": {"path": "/empty"}, "direct_response": {"status": 204}},
             route({"prefix": "/"}, "echo")], route_config={"validate_clusters": False})], [cluster("echo", cls.echo.port)]))
@@ -145,6 +151,22 @@ class ActionTest(WeirTestCase):
         self.assertEqual(self.echoed(fetch(self.port, "/rewrite/a"))["headers"].get("x-envoy-original-path"), ["/rewrite/a"])
         self.assertEqual(self.echoed(fetch(self.port, "/host"))["headers"]["host"], ["inner.example"])
         self.assertEqual(self.echoed(fetch(self.port, "/"))["headers"]["host"], ["test.example"])
+
+    # field: RouteAction.path_rewrite, RouteAction.host_rewrite, RedirectAction.path_rewrite
+    def test_rewrites_by_formats(self) -> None:
+        account = self.echoed(fetch(self.port, "/format?q=1", headers=[("x-p", "x"), ("x-h", "inner.example")]))
+        self.assertEqual((account["path"], account["headers"]["host"]), ("/made/x?q=1", ["inner.example"]))
+        self.assertEqual(account["headers"].get("x-envoy-original-path"), ["/format?q=1"])
+        self.assertEqual(self.echoed(fetch(self.port, "/format"))["headers"]["host"], ["test.example"])  # x-h is not there
+        self.assertEqual(fetch(self.port, "/to-format?q=1", headers=[("x-p", "x")]).header("location"),
+                         "http://test.example/in/x?q=1")
+        # What a client sends makes no other request of it.
+        before = len(self.echo.requests)
+        for name, value in (("x-p", "x HTTP/1.1"), ("x-p", "x#y"), ("x-h", "a b"), ("x-h", "a/b"), ("x-h", "me@a")):
+            with self.subTest(value):
+                self.assertEqual(fetch(self.port, "/format", headers=[(name, value)]).status, 400)
+        self.assertEqual(fetch(self.port, "/to-format", headers=[("x-p", "x y")]).status, 400)
+        self.assertEqual(len(self.echo.requests), before)
 
     # field: Route.redirect, RedirectAction.host_redirect, RedirectAction.path_redirect, RedirectAction.prefix_rewrite
     # field: RedirectAction.https_redirect, RedirectAction.strip_query, RedirectAction.response_code
@@ -165,6 +187,12 @@ class ActionTest(WeirTestCase):
         response = fetch(self.port, "/empty")
         self.assertEqual((response.status, response.body), (204, b""))
         self.weir.wait_stat("http.ingress.rq_direct_response", 2)
+
+    # field: DirectResponseAction.body_format
+    def test_a_direct_response_is_printed(self) -> None:
+        response = fetch(self.port, "/printed")
+        self.assertEqual((response.status, response.header("content-type")), (403, "application/json"))
+        self.assertEqual(json.loads(response.text), {"code": 403, "path": "/printed", "why": "not today"})
 
     def test_direct_response_to_a_post_keeps_the_connection_in_step(self) -> None:
         """Or closes it, and says so."""

@@ -104,7 +104,7 @@ void FilterHarness::set_route_config(const std::string& filter_name, std::shared
 }
 
 void FilterHarness::set_route_rate_limits(std::shared_ptr<const match::RouteRateLimits> limits) {
-  route_configs_[filter::kRouteRateLimits].push_back(std::move(limits));
+  route_configs_[filter::kRouteRateLimits.filter_id].push_back(std::move(limits));
 }
 
 void FilterHarness::set_connection(stream::ConnectionInfo* connection) {
@@ -118,14 +118,14 @@ std::string FilterHarness::metadata_now() const {
   return text;
 }
 
-const void* FilterHarness::route_config(uint32_t filter_id) const {
-  auto found = route_configs_.find(filter_id);
+const void* FilterHarness::route_config(filter::RouteKey key) const {
+  auto found = route_configs_.find(key.filter_id);
   return found != route_configs_.end() ? found->second.back().get() : nullptr;
 }
 
-filter::RouteLevels FilterHarness::route_configs(uint32_t filter_id) const {
+filter::RouteLevels FilterHarness::route_configs(filter::RouteKey key) const {
   filter::RouteLevels levels;
-  auto found = route_configs_.find(filter_id);
+  auto found = route_configs_.find(key.filter_id);
   if (found == route_configs_.end()) return levels;
   for (const auto& config : found->second) levels.at[levels.count++] = config.get();
   return levels;

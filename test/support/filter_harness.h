@@ -139,8 +139,8 @@ class FilterHarness final : private filter::StreamHost {
   void send_data(Slices& data, bool end) override;
   void send_trailers(http::HeaderMap& trailers) override;
   void abort_response() override;
-  const void* route_config(uint32_t filter_id) const override;
-  filter::RouteLevels route_configs(uint32_t filter_id) const override;
+  const void* route_config(filter::RouteKey key) const override;
+  filter::RouteLevels route_configs(filter::RouteKey key) const override;
   void on_request_flow(bool blocked) override { request_blocked_ = blocked; }
   bool takes_unseen() const override { return true; }
   void leave_request_unseen() override { request_left_unseen_ = true; }

@@ -93,13 +93,13 @@ Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& heade
     add(settings.rate_limits);
   } else if (settings.limiter.buckets() > 1) {
     const auto levels = filter::route_rate_limits(stream);
-    const bool route_has = levels.size() > 0 && !levels[levels.size() - 1].of_virtual_host;
+    const match::RouteRateLimits* route = levels.size() > 0 ? &levels[levels.size() - 1] : nullptr;
+    if (route != nullptr && route->of_virtual_host) route = nullptr;
+    using enum VirtualHostLimits;
+    const VirtualHostLimits of_host =
+        route != nullptr && route->include_virtual_host ? kInclude : settings.virtual_host_limits;
     for (size_t i = 0; i < levels.size(); ++i) {
-      using enum VirtualHostLimits;
-      if (levels[i].of_virtual_host &&
-          (settings.virtual_host_limits == kIgnore || (settings.virtual_host_limits == kOverride && route_has))) {
-        continue;
-      }
+      if (levels[i].of_virtual_host && (of_host == kIgnore || (of_host == kOverride && route != nullptr))) continue;
       add(levels[i].limits);
     }
   }

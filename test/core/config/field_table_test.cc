@@ -85,15 +85,11 @@ TEST_F(FieldTableTest, DefaultsDoNoHarm) {
 }
 
 // What is implemented of these fields is one value, and the others are refused.
-// field: Cluster.type, Listener.bind_to_port, SocketAddress.protocol, Thresholds.priority
-// field: HttpConnectionManager.codec_type
+// field: Cluster.type, Listener.bind_to_port, SocketAddress.protocol, HttpConnectionManager.codec_type
 TEST_F(FieldTableTest, ValuesThatAreNotImplemented) {
-  EXPECT_EQ(findings("static_resources { listeners { bind_to_port { value: false } } clusters { type: EDS } "
-                     "clusters { circuit_breakers { thresholds { } thresholds { priority: HIGH } } } }"),
+  EXPECT_EQ(findings("static_resources { listeners { bind_to_port { value: false } } clusters { type: EDS } }"),
             "error: static_resources.listeners[0].bind_to_port: false is not supported by weir yet\n"
-            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC is\n"
-            "error: static_resources.clusters[1].circuit_breakers.thresholds[1].priority: HIGH is not supported by "
-            "weir yet; DEFAULT is\n");
+            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC is\n");
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
   EXPECT_EQ(findings("admin { address { socket_address { protocol: UDP } } }"),
             "error: admin.address.socket_address.protocol: UDP is not supported by weir yet; TCP is\n");
@@ -119,15 +115,15 @@ TEST_F(FieldTableTest, Maps) {
 
 TEST_F(FieldTableTest, UnpackingLooksInside) {
   envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager hcm;
-  hcm.mutable_route_config()->add_virtual_hosts()->add_routes()->mutable_decorator();
+  hcm.mutable_route_config()->add_virtual_hosts()->add_routes()->mutable_filter_action();
   google::protobuf::Any any;
   any.PackFrom(hcm);
   Diagnostics diagnostics;
   Report report(positions_, diagnostics);
   EXPECT_NE(report.unpack(any, "filters[0].typed_config"), nullptr);
   EXPECT_EQ(lines(diagnostics),
-            "error: filters[0].typed_config.route_config.virtual_hosts[0].routes[0].decorator: not supported by weir "
-            "yet\n");
+            "error: filters[0].typed_config.route_config.virtual_hosts[0].routes[0].filter_action: not supported by "
+            "weir yet\n");
 }
 
 // Whoever looks for the plugin says that there is none; a list of its fields would only hide that.

@@ -22,7 +22,9 @@ WorldOptions following(std::function<void(route::InternalRedirectPolicy&)> chang
     gone.name = "gone";
     gone.match.path = "/gone";
     gone.action = route::ActionKind::kDirectResponse;
-    gone.direct_response = std::make_unique<route::DirectResponseSpec>(route::DirectResponseSpec{410, "gone"});
+    gone.direct_response = std::make_unique<route::DirectResponseSpec>();
+    gone.direct_response->status = 410;
+    gone.direct_response->body = "gone";
     host.routes[0].name = "forward";
     host.routes[0].forward.internal_redirect = std::move(policy);
     host.routes.insert(host.routes.begin(), std::move(gone));

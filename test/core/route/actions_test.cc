@@ -21,7 +21,7 @@ std::string rewritten(RouteSpec route, std::string_view target, bool ignore_para
   TestRequest request(target);
   Selection selection = table->select(request.headers(), {});
   if (selection.route == nullptr) return "no route";
-  std::string_view path = selection.route->rewrite_path(request.headers().path(), request.arena());
+  std::string_view path = selection.route->rewrite_path(request.subject(), request.arena());
   return path.data() == nullptr ? "unchanged" : std::string(path);
 }
 
@@ -73,7 +73,7 @@ TEST(HostRewrite, Kinds) {
     auto table = build(one_host(std::move(route)));
     TestRequest request("/host-b.example/x?y", "a.example", headers);
     const ForwardAction& action = table->select(request.headers(), {}).route->forward();
-    std::string_view text = action.rewrite_host(request.headers(), nullptr, request.arena());
+    std::string_view text = action.rewrite_host(request.subject(), nullptr, request.arena());
     std::string out = text.data() == nullptr ? "unchanged" : std::string(text);
     return action.auto_host_rewrite() ? "auto " + out : out;
   };
@@ -87,6 +87,34 @@ TEST(HostRewrite, Kinds) {
   EXPECT_EQ(host({Kind::kPathRegex, "", {"^/host-([^/]+).*$", R"(\1)"}}), "b.example");
 }
 
+TEST(FormatRewrite, APathOrHostIsMadeOfTheRequest) {
+  auto made = [](std::string path_format, std::string host_format, const TestRequest::Headers& headers) {
+    RouteSpec route = prefix_route("/");
+    route.forward.path_rewrite = std::move(path_format);
+    if (!host_format.empty()) route.forward.host_rewrite = {HostRewriteSpec::Kind::kFormat, host_format, {}};
+    auto table = build(one_host(std::move(route)));
+    TestRequest request("/old?q=1", "a.example", headers);
+    const Route& selected = *table->select(request.headers(), {}).route;
+    auto shown = [](Rewritten text) {
+      return std::string(text.data() == nullptr ? "unchanged" : text.empty() ? "bad" : text);
+    };
+    return shown(selected.rewrite_path(request.subject(), request.arena())) + " " +
+           shown(selected.forward().rewrite_host(request.subject(), nullptr, request.arena()));
+  };
+  const std::string path = "/new/%REQ(x-p)%", host = "%REQ(x-h)%";
+  EXPECT_EQ(made(path, host, {{"x-p", "1"}, {"x-h", "b.example:81"}}), "/new/1?q=1 b.example:81");
+  EXPECT_EQ(made("%REQ(x-p)%", host, {}), "unchanged unchanged");  // an empty text is no rewrite
+  EXPECT_EQ(made("%REQ(x-p)%", "", {{"x-p", "x"}}), "/x?q=1 unchanged");
+  EXPECT_EQ(made(path, "", {{"x-p", "1?own=2"}}), "/new/1?own=2 unchanged");  // its query counts
+  // What would be another request, or none, is not sent.
+  for (const char* bad : {"a b", "a#b", "a\tb", "\xc3\xa4", "a HTTP/1.1\r\nx: y"}) {
+    EXPECT_EQ(made(path, "", {{"x-p", bad}}), "bad unchanged") << bad;
+    EXPECT_EQ(made("", host, {{"x-h", bad}}), "unchanged bad") << bad;
+  }
+  EXPECT_EQ(made("", host, {{"x-h", "user@b.example"}}), "unchanged bad");
+  EXPECT_EQ(made("", host, {{"x-h", "b.example/x"}}), "unchanged bad");
+}
+
 TEST(HostRewrite, OfAWeightedCluster) {
   RouteSpec route = prefix_route("/", "");
   route.forward.host_rewrite = {HostRewriteSpec::Kind::kLiteral, "route.example", {}};
@@ -98,7 +126,7 @@ TEST(HostRewrite, OfAWeightedCluster) {
   auto table = build(one_host(std::move(route)));
   TestRequest request("/");
   Selection selection = table->select(request.headers(), {});
-  EXPECT_EQ(selection.route->forward().rewrite_host(request.headers(), selection.weighted, request.arena()),
+  EXPECT_EQ(selection.route->forward().rewrite_host(request.subject(), selection.weighted, request.arena()),
             "weighted.example");
 }
 
@@ -113,7 +141,7 @@ std::string location(RedirectSpec redirect, std::string_view target, std::string
   request.headers().set(http::HeaderId::kScheme, scheme);
   Selection selection = table->select(request.headers(), {});
   if (selection.route == nullptr) return "no route";
-  return std::string(selection.route->redirect_location(request.headers(), request.arena()));
+  return std::string(selection.route->redirect_location(request.subject(), request.arena()));
 }
 
 TEST(Redirect, SchemeHostAndPort) {
@@ -134,6 +162,10 @@ TEST(Redirect, PathAndQuery) {
   EXPECT_EQ(location({.path = "/new"}, "/x?y=1"), "http://a.example/new?y=1");
   EXPECT_EQ(location({.path = "/new", .strip_query = true}, "/x?y=1"), "http://a.example/new");
   EXPECT_EQ(location({.path = "/new?z=2"}, "/x?y=1"), "http://a.example/new?z=2");
+  EXPECT_EQ(location({.path_rewrite = "/to/%REQ(:authority)%"}, "/x?y=1"), "http://a.example/to/a.example?y=1");
+  EXPECT_EQ(location({.path_rewrite = "/new?z=2"}, "/x?y=1"), "http://a.example/new?z=2");
+  EXPECT_EQ(location({.path_rewrite = "%REQ(x-none)%"}, "/x?y=1"), "http://a.example/x?y=1");
+  EXPECT_EQ(location({.path_rewrite = "/a b"}, "/x?y=1"), "");
   EXPECT_EQ(location({.path = "/new?z=2", .strip_query = true}, "/x?y=1"), "http://a.example/new?z=2");
   EXPECT_EQ(location({.strip_query = true}, "/x?y=1#f"), "http://a.example/x");
   RouteMatchSpec prefix;
@@ -148,7 +180,7 @@ TEST(Redirect, PathAndQuery) {
 TEST(Redirect, ToHttps) {
   TestRequest request("/x?y", "a.example:80");
   EXPECT_EQ(RedirectAction::to_https().status(), 301);
-  EXPECT_EQ(RedirectAction::to_https().location(request.headers(), {PathKind::kPrefix, 0}, false, request.arena()),
+  EXPECT_EQ(RedirectAction::to_https().location(request.subject(), {PathKind::kPrefix, 0}, false, request.arena()),
             "https://a.example/x?y");
 }
 

@@ -7,8 +7,10 @@
 namespace weir::route {
 namespace {
 
-FilterConfigSpec config(uint32_t id, std::string text, bool disabled = false) {
-  return {id, disabled, std::make_shared<const std::string>(std::move(text))};
+constexpr uint32_t kKind = 77;
+
+FilterConfigSpec config(uint32_t id, std::string text, uint32_t kind = kKind) {
+  return {id, false, std::make_shared<const std::string>(std::move(text)), kind};
 }
 std::string text_of(const FilterConfigs::Entry* entry) {
   if (entry == nullptr) return "none";
@@ -62,7 +64,7 @@ TEST(FilterConfigs, MostSpecificLevelWins) {
   // Every level that has a configuration, least specific first; one that only turns the filter off or on hides nothing.
   auto levels = [](const FilterConfigs& configs, uint32_t id) {
     std::string out;
-    filter::RouteLevels levels = configs.find(id)->levels();
+    filter::RouteLevels levels = configs.levels({id, kKind});
     for (size_t i = 0; i < levels.count; ++i) out += *static_cast<const std::string*>(levels.at[i]) + ";";
     return out;
   };
@@ -72,8 +74,7 @@ TEST(FilterConfigs, MostSpecificLevelWins) {
   EXPECT_EQ(levels(*clusters[0].filter_configs, 2), "host;route;");
   EXPECT_EQ(levels(*clusters[0].filter_configs, 3), "table;host;");
   EXPECT_EQ(levels(*clusters[0].filter_configs, 4), "host;");
-  const FilterConfigs::Entry* turned_off = clusters[0].filter_configs->find(4);
-  EXPECT_EQ(*static_cast<const std::string*>(turned_off->most_specific()), "host");
+  EXPECT_EQ(*static_cast<const std::string*>(clusters[0].filter_configs->most_specific({4, kKind})), "host");
 
   Selection selection;
   EXPECT_EQ(&selection.filter_configs(), &FilterConfigs::none());
@@ -97,11 +98,32 @@ TEST(FilterConfigs, AllFourLevels) {
   auto table = RouteTable::build(std::move(spec));
   ASSERT_TRUE(table.ok()) << table.status();
   TestRequest request("/", "");
-  filter::RouteLevels levels = (*table)->select(request.headers(), {}).filter_configs().find(1)->levels();
+  filter::RouteLevels levels = (*table)->select(request.headers(), {}).filter_configs().levels({1, kKind});
   ASSERT_EQ(levels.count, filter::RouteLevels::kMost);
   std::string all;
   for (const void* level : levels.at) all += *static_cast<const std::string*>(level) + ";";
   EXPECT_EQ(all, "table;host;route;cluster;");
+}
+
+// A filter casts what it is given: what was made for another kind of filter under its name is as if nobody had said it.
+TEST(FilterConfigs, AnotherKindGetsNothing) {
+  RouteSpec route = prefix_route("/");
+  route.filter_configs = {config(1, "of another kind", kKind + 1), {2, true, nullptr}};
+  RouteTableSpec spec = one_host(std::move(route));
+  spec.virtual_hosts[0].filter_configs = {config(1, "host"), config(2, "of another kind", kKind + 1)};
+  spec.filter_configs = {config(1, "table")};
+  auto table = RouteTable::build(std::move(spec));
+  ASSERT_TRUE(table.ok()) << table.status();
+  TestRequest request("/", "");
+  const FilterConfigs& configs = (*table)->select(request.headers(), {}).filter_configs();
+  EXPECT_EQ(*static_cast<const std::string*>(configs.most_specific({1, kKind})), "host");
+  EXPECT_EQ(configs.levels({1, kKind}).count, 2u);
+  EXPECT_EQ(*static_cast<const std::string*>(configs.most_specific({1, kKind + 1})), "of another kind");
+  EXPECT_EQ(configs.levels({1, kKind + 1}).count, 1u);
+  EXPECT_EQ(configs.most_specific({1, 0}), nullptr);
+  EXPECT_EQ(configs.most_specific({2, kKind}), nullptr);
+  EXPECT_EQ(configs.levels({2, kKind}).count, 0u);
+  EXPECT_EQ(configs.most_specific({3, kKind}), nullptr);
 }
 
 }  // namespace

@@ -63,6 +63,27 @@ TEST(RetryPolicy, StatusesAndHeaders) {
   EXPECT_TRUE(RetryPolicy{}.request_may_retry(without.headers()));
 }
 
+TEST(RetryPolicy, OmitsHostsByTheirLabels) {
+  ArenaPool pool;
+  Arena arena(pool);
+  using stream::Value;
+  auto host = [&arena](std::vector<stream::Field> labels) {
+    const Value own = stream::make_struct(std::move(labels), arena);
+    return std::make_shared<const stream::StaticMetadata>(stream::make_struct({{"envoy.lb", own}}, arena));
+  };
+  RetryPolicy policy;
+  policy.omitted_hosts = {host({{"canary", Value::of_bool(true)}}),
+                          host({{"stage", Value::of_string("old")}, {"zone", Value::of_string("a")}})};
+  EXPECT_FALSE(policy.omits(nullptr));
+  EXPECT_FALSE(policy.omits(host({}).get()));
+  EXPECT_TRUE(policy.omits(host({{"canary", Value::of_bool(true)}, {"more", Value::of_number(1)}}).get()));
+  EXPECT_FALSE(policy.omits(host({{"canary", Value::of_bool(false)}}).get()));
+  EXPECT_FALSE(policy.omits(host({{"stage", Value::of_string("old")}}).get()));  // all of them are needed
+  const Value stages[] = {Value::of_string("new"), Value::of_string("old")};
+  EXPECT_TRUE(policy.omits(host({{"stage", Value::of_list(stages)}, {"zone", Value::of_string("a")}}).get()));
+  EXPECT_FALSE(policy.omits(host({{"stage", Value::of_list({stages, 1})}, {"zone", Value::of_string("a")}}).get()));
+}
+
 TEST(RetryPolicy, OfTheVirtualHostUnlessTheRouteHasOne) {
   RouteSpec own = prefix_route("/own");
   own.forward.retry = RetryPolicySpec{};

@@ -30,8 +30,7 @@ class FakeEnv final : public RouteConfigEnv {
   }
   uint32_t filter_id(std::string_view name) override { return static_cast<uint32_t>(name.size()); }
   bool parse_filter_config(std::string_view name, const google::protobuf::Any& message, bool optional,
-                           std::string_view path, std::shared_ptr<const void>& config,
-                           Diagnostics& diagnostics) override {
+                           std::string_view path, route::FilterConfigSpec& spec, Diagnostics& diagnostics) override {
     parsed.push_back(std::string(path) + " " + std::string(name));
     if (message.type_url() == "bad") {
       if (optional) return true;
@@ -41,7 +40,8 @@ class FakeEnv final : public RouteConfigEnv {
       diagnostics.add(std::move(diagnostic));
       return false;
     }
-    config = std::make_shared<std::string>(message.type_url());
+    spec.config = std::make_shared<std::string>(message.type_url());
+    spec.kind = 5;
     return true;
   }
 
@@ -228,8 +228,8 @@ TEST(RouteConfig, Forward) {
   EXPECT_EQ(retry.retriable_request_headers.size(), 1u);
   route::TestRequest request("/a?b");
   route::Selection selection = table->select(request.headers(), {});
-  EXPECT_EQ(selection.route->rewrite_path("/a?b", request.arena()), "/v2/a?b");
-  EXPECT_EQ(action.rewrite_host(request.headers(), nullptr, request.arena()), "up.example");
+  EXPECT_EQ(selection.route->rewrite_path(request.subject(), request.arena()), "/v2/a?b");
+  EXPECT_EQ(action.rewrite_host(request.subject(), nullptr, request.arena()), "up.example");
   EXPECT_EQ(selection.cluster(request.headers()).slot.index, 1u);
 }
 
@@ -240,7 +240,7 @@ TEST(RouteConfig, Rewrites) {
     route::TestRequest request("/host-x", "h", {{"x-h", "from-header"}});
     const route::ForwardAction& action = first_route(*table).forward();
     return action.auto_host_rewrite() ? "auto"
-                                      : std::string(action.rewrite_host(request.headers(), nullptr, request.arena()));
+                                      : std::string(action.rewrite_host(request.subject(), nullptr, request.arena()));
   };
   EXPECT_EQ(rewritten_host("auto_host_rewrite { value: true }"), "auto");
   EXPECT_EQ(rewritten_host("auto_host_rewrite { value: false }"), "");
@@ -250,7 +250,7 @@ TEST(RouteConfig, Rewrites) {
       "x.example");
   auto table = build(route_with("regex_rewrite { pattern { regex: 'b+' } substitution: 'c' }"));
   route::TestRequest request("/abba?b");
-  EXPECT_EQ(first_route(*table).rewrite_path("/abba?b", request.arena()), "/aca?b");
+  EXPECT_EQ(first_route(*table).rewrite_path(request.subject(), request.arena()), "/aca?b");
 }
 
 // field: RouteAction.cluster_header, WeightedCluster.header_name, ClusterWeight.cluster_header
@@ -315,7 +315,7 @@ TEST(RouteConfig, RedirectsAndDirectResponses) {
     auto table = build(host_with("routes { match { prefix: '/a' } redirect { " + fields + " } }"));
     route::TestRequest request("/a/b?c", "a.example");
     EXPECT_EQ(first_route(*table).redirect().status(), status);
-    return std::string(first_route(*table).redirect_location(request.headers(), request.arena()));
+    return std::string(first_route(*table).redirect_location(request.subject(), request.arena()));
   };
   EXPECT_EQ(location("https_redirect: true host_redirect: 'b.example' port_redirect: 8443", 301),
             "https://b.example:8443/a/b?c");
@@ -371,6 +371,8 @@ TEST(RouteConfig, PerFilterConfiguration) {
   const route::FilterConfigs& configs = first_route(*table).filter_configs();
   ASSERT_NE(configs.find(8), nullptr);
   EXPECT_EQ(*static_cast<const std::string*>(configs.find(8)->config.get()), "native");
+  EXPECT_NE(configs.most_specific({8, 5}), nullptr);
+  EXPECT_EQ(configs.most_specific({8, 6}), nullptr);
   EXPECT_TRUE(configs.find(2)->disabled);
   EXPECT_EQ(configs.find(1)->config, nullptr);
   const std::string base = "rc.virtual_hosts[0].routes[0].typed_per_filter_config";
@@ -446,7 +448,7 @@ TEST(RouteConfig, PathTemplates) {
   route::TestRequest request("/videos/lang/en/x.m4s?q=1");
   route::Selection selection = table->select(request.headers(), {});
   ASSERT_NE(selection.route, nullptr);
-  EXPECT_EQ(selection.route->rewrite_path("/videos/lang/en/x.m4s?q=1", request.arena()), "/x.m4s/lang/en?q=1");
+  EXPECT_EQ(selection.route->rewrite_path(request.subject(), request.arena()), "/x.m4s/lang/en?q=1");
   EXPECT_EQ(table->select(route::TestRequest("/videos/lang/en").headers(), {}).route, nullptr);
 
   const std::string at = "rc.virtual_hosts[0].routes[0].";
@@ -461,7 +463,7 @@ TEST(RouteConfig, PathTemplates) {
             at + "route.path_rewrite_policy: needs a path_match_policy, whose variables it uses");
   EXPECT_EQ(errors(host_with("routes { match { " + std::string(kTemplate) + "'/x' } } } } route { cluster: 'c' " +
                              "prefix_rewrite: '/y' " + kTemplateRewrite + "'/x' } } } } }")),
-            at + "route: prefix_rewrite, regex_rewrite and path_rewrite_policy exclude each other");
+            at + "route: prefix_rewrite, regex_rewrite, path_rewrite and path_rewrite_policy exclude each other");
   EXPECT_EQ(errors(host_with("routes { match { path_match_policy { name: 't' typed_config { "
                              "[type.googleapis.com/envoy.config.core.v3.Node] { } } } } route { cluster: 'c' } }")),
             at + "match.path_match_policy.typed_config: envoy.config.core.v3.Node is not supported by weir yet; "
@@ -527,11 +529,11 @@ TEST(RouteConfig, FaultsInAMatcherTree) {
   const std::string tree = "rc.virtual_hosts[0].matcher.matcher_tree.prefix_match_map.map";
   EXPECT_EQ(errors(with_matcher("routes { match { prefix: '/a' } route { cluster: 'x' } } "
                                 "routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }",
-                                "match { path: '/b' } route { cluster: 'c' priority: HIGH }")),
+                                "match { path: '/b' } route { cluster: 'c' hash_policy { terminal: true } }")),
             tree +
                 "[\"/a\"].action.typed_config.routes[0].route.cluster: \"x\" is not a cluster of this configuration; "
                 "nearest: \"api_v2\"; " +
-                tree + "[\"/b\"].action.typed_config.route.priority: not supported by weir yet; " + tree +
+                tree + "[\"/b\"].action.typed_config.route.hash_policy: not supported by weir yet; " + tree +
                 "[\"/a\"].action.typed_config.routes[1].match.safe_regex: missing ] at character 1 (\"[\") of \"[\"");
   EXPECT_EQ(
       errors("virtual_hosts { name: 'h' domains: '*' "
@@ -570,13 +572,10 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' "
                              "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
                              "                 cookies { name: 'c' string_match { custom { name: 'c' } } } } "
-                             "         route { cluster: 'c' priority: HIGH hash_policy { terminal: true } } "
-                             "         decorator { operation: 'o' } }")),
+                             "         route { cluster: 'c' hash_policy { terminal: true } } }")),
             "rc.virtual_hosts[0].routes[0].match.headers[0].string_match.custom: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].match.cookies[0].string_match.custom: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].route.priority: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].decorator: not supported by weir yet");
+            "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet");
 }
 
 // field: RouteConfiguration.max_direct_response_body_size_bytes, WeightedCluster.total_weight
@@ -603,15 +602,22 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } route { weighted_clusters { total_weight { value: 3 } "
                              "clusters { name: 'c' weight { value: 2 } } } } }")),
             at + ".route.weighted_clusters.total_weight: is 3, but the weights add up to 2; leave it out");
+  const std::string known =
+      "is no predicate of hosts that weir knows; envoy.retry_host_predicates.previous_hosts, omit_canary_hosts and "
+      "omit_host_metadata are";
   EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'other' } }")),
-            at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
-                 "envoy.retry_host_predicates.previous_hosts is");
-  EXPECT_EQ(
-      errors(route_with("retry_policy { retry_host_predicate { name: 'envoy.retry_host_predicates.previous_hosts' "
-                        "typed_config { [type.googleapis.com/envoy.extensions.retry.host.omit_canary_hosts.v3."
-                        "OmitCanaryHostsPredicate] {} } } }")),
-      at + ".route.retry_policy.retry_host_predicate[0]: not supported by weir yet; "
-           "envoy.retry_host_predicates.previous_hosts is");
+            at + ".route.retry_policy.retry_host_predicate[0]: " + known);
+  EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'p' typed_config { "
+                              "[type.googleapis.com/envoy.config.route.v3.NonForwardingAction] {} } } }")),
+            at +
+                ".route.retry_policy.retry_host_predicate[0].typed_config: "
+                "envoy.config.route.v3.NonForwardingAction " +
+                known);
+  EXPECT_EQ(errors(route_with("retry_policy { retry_host_predicate { name: 'p' typed_config { "
+                              "[type.googleapis.com/envoy.extensions.retry.host.omit_host_metadata.v3."
+                              "OmitHostMetadataConfig] {} } } }")),
+            at + ".route.retry_policy.retry_host_predicate[0].typed_config.metadata_match: must have fields in "
+                 "filter_metadata: envoy.lb, which hosts are told apart by");
   EXPECT_EQ(errors("request_headers_to_add { header { key: 'a' value: 'b' } append { value: true } "
                    "append_action: ADD_IF_ABSENT }" +
                    host_with("")),

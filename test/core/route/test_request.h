@@ -28,11 +28,13 @@ class TestRequest {
   http::HeaderMap& headers() { return headers_; }
   const http::HeaderMap& headers() const { return headers_; }
   Arena& arena() { return arena_; }
+  stream::LogSubject subject() const { return {info_, &headers_}; }
 
  private:
   ArenaPool pool_;
   Arena arena_{pool_};
   http::HeaderMap headers_{arena_};
+  stream::StreamInfo info_;
 };
 
 inline RouteSpec forward_route(PathKind kind, std::string path, std::string cluster = "c") {

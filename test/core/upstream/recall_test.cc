@@ -178,6 +178,13 @@ class RecallTest : public ::testing::Test {
     publisher_->publish(std::move(batch));
     settle();
   }
+  void publish_no_hosts() {
+    event::Publisher::Batch batch;
+    batch.set(hosts_,
+              std::make_unique<lb::HostSet>(std::vector<lb::HostEntry>(), policy_, nullptr, lb::HostSet::Options{}));
+    publisher_->publish(std::move(batch));
+    settle();
+  }
   event::Lane& lane(uint32_t index) { return workers_[index]->lane; }
   ClusterLocal& on(uint32_t index) { return *workers_[index]->clusters.find(cluster_); }
   ConnPool& pool(uint32_t lane, lb::HostIndex host = 0) {
@@ -273,13 +280,14 @@ TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
 }
 
 TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
-  CircuitBreakers breakers{.max_connections = 2, .max_pending_requests = 1, .max_requests = 3, .max_retries = 1};
-  publish(breakers);
-  auto shown = [&] {
-    stats_->show(*limits_, breakers);
+  ClusterSpec spec;
+  spec.breakers = {.max_connections = 2, .max_pending_requests = 1, .max_requests = 3, .max_retries = 1};
+  publish(spec.breakers);
+  auto shown = [&](Priority priority = Priority::kDefault) {
+    stats_->show(*limits_, spec);
     std::string text;
-    for (stats::Gauge gauge : {stats_->cx_open, stats_->rq_pending_open, stats_->rq_open, stats_->rq_retry_open})
-      text += std::to_string(gauge.value());
+    const ClusterStats::Open& open = priority == Priority::kHigh ? stats_->high_open : stats_->open;
+    for (stats::Gauge gauge : {open.cx, open.rq_pending, open.rq, open.rq_retry}) text += std::to_string(gauge.value());
     return text;
   };
   EXPECT_EQ(shown(), "0000");
@@ -297,6 +305,7 @@ TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
   for (uint32_t index : {1u, 2u, 3u}) ASSERT_TRUE(on(index).requests.acquire());
   ASSERT_TRUE(on(1).retries.acquire());
   EXPECT_EQ(shown(), "1111");
+  EXPECT_EQ(shown(Priority::kHigh), "0000");
   on(2).requests.release();
   on(1).retries.release();
   EXPECT_EQ(shown(), "1100");
@@ -312,20 +321,63 @@ TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
   limits_->set(budget);
   ASSERT_TRUE(on(1).retries.acquire());
   ASSERT_TRUE(on(2).retries.acquire());
-  breakers = budget;
+  spec.breakers = budget;
   EXPECT_EQ(shown(), "0001");
-  stats_->rq_active.add(7);  // of which two are the retries
-  EXPECT_EQ(shown(), "0001");
-  stats_->rq_active.add(1);
+  stats_->rq_active.add(8);
+  EXPECT_EQ(shown(), "0001");  // of the other priority
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(on(1).requests.acquire());
+  EXPECT_EQ(shown(), "0001");  // two of the seven are the retries
+  ASSERT_TRUE(on(1).requests.acquire());
   EXPECT_EQ(shown(), "0000");
+  for (int i = 0; i < 8; ++i) on(1).requests.release();
   stats_->rq_active.add(-8);
   on(1).retries.release();
   EXPECT_EQ(shown(), "0000");
   ASSERT_TRUE(on(1).retries.acquire());
   for (uint32_t index : {1u, 2u}) on(index).retries.release();
-  stats_->cx_open.set(1);
+  stats_->open.cx.set(1);
+  stats_->high_open.cx.set(1);
   stats_->clear_main_gauges();
-  EXPECT_EQ(stats_->cx_open.value(), 0);
+  EXPECT_EQ(stats_->open.cx.value(), 0);
+  EXPECT_EQ(stats_->high_open.cx.value(), 0);
+}
+
+// Each priority has its limits and its connections; lanes give back what is of the same priority.
+TEST_F(RecallTest, PrioritiesDoNotShare) {
+  publish({.max_connections = 1});
+  limits_->high.set({.max_connections = 1, .max_requests = 2});
+  auto high_pool = [&](uint32_t index) -> ConnPool& { return *on(index).high_priority().pick(0, false, 1, {}); };
+  auto high_exchange = [&](uint32_t index) {
+    Caller caller(lane(index));
+    caller.start(high_pool(index));
+    settle();
+    return caller.events;
+  };
+  EXPECT_EQ(exchange(1), "waiting ready done ");
+  EXPECT_EQ(high_exchange(1), "waiting ready done ");  // not over the idle connection of the other
+  EXPECT_EQ(most_open_, 2u);
+  EXPECT_EQ(high_exchange(2), "waiting ready done ");  // lane 1 gives up that of this priority
+  EXPECT_EQ(exchange(1), "ready done ");
+  EXPECT_EQ(most_open_, 2u);
+  EXPECT_EQ(limits_->connections->taken(), 1);
+  EXPECT_EQ(limits_->high.connections->taken(), 1);
+  ASSERT_TRUE(on(1).high_priority().requests.acquire());
+  ASSERT_TRUE(on(1).high_priority().requests.acquire());
+  EXPECT_FALSE(on(1).high_priority().requests.acquire());
+  EXPECT_TRUE(on(1).requests.acquire());
+  for (ClusterLocal* local : {&on(1).high_priority(), &on(1).high_priority(), &on(1)}) local->requests.release();
+  // What balancing by load sees of a host is the requests of both.
+  ConnPool& usual = pool(1);
+  ConnPool& high = high_pool(1);
+  on(1).begin_request(usual, *stats_);
+  on(1).high_priority().begin_request(high, *stats_);
+  EXPECT_EQ(usual.host().active_on(1), 2);
+  on(1).end_request(usual, *stats_);
+  on(1).high_priority().end_request(high, *stats_);
+  // Hosts come and go for both.
+  publish_no_hosts();
+  EXPECT_EQ(on(1).high_priority().pick(0, false, 1, {}), nullptr);
+  EXPECT_EQ(stats_->cx_active.value(), 0);
 }
 
 // Fewer connections than lanes, and far more requests: all are answered.

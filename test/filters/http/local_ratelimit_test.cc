@@ -76,6 +76,7 @@ struct Limit {
   std::string config{};
   std::string route{};
   std::vector<std::pair<bool, std::string>> rate_limits{};  // (of the virtual host, RateLimit messages), by level
+  bool include_virtual_host = false;                        // say the levels of routes
   std::string remote = "10.1.2.3";
   std::string cluster{};
   std::function<void(FilterHarness&)> before{};
@@ -94,6 +95,7 @@ struct Limit {
     for (const auto& [of_virtual_host, text] : rate_limits) {
       auto level = std::make_shared<match::RouteRateLimits>();
       level->of_virtual_host = of_virtual_host;
+      level->include_virtual_host = include_virtual_host && !of_virtual_host;
       envoy::config::route::v3::VirtualHost host;
       EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &host)) << text;
       level->limits = plugins.scope().translator().rate_limits(host.rate_limits(), "rate_limits");
@@ -319,6 +321,11 @@ TEST(LocalRateLimit, RoutesAndVirtualHostsSayWhatCounts) {
   EXPECT_EQ(include.of_ten(), 1);
   Limit ignore{.config = two + "vh_rate_limits: IGNORE", .rate_limits = {{true, makes("host")}}};
   EXPECT_EQ(ignore.of_ten(), 10);
+  // field: RouteAction.include_vh_rate_limits
+  Limit included{.config = two + "vh_rate_limits: IGNORE",
+                 .rate_limits = {{true, makes("host")}, {false, ""}},
+                 .include_virtual_host = true};
+  EXPECT_EQ(included.of_ten(), 1);
   // The filter's own take the place of both.
   Limit own{.config = two + makes("route"), .rate_limits = {{true, makes("host")}}};
   EXPECT_EQ(own.of_ten(), 2);
