@@ -2,8 +2,8 @@
 
 namespace weir::stats {
 
-CodeCounters::CodeCounters(const Group& group, std::string prefix, Detail detail)
-    : group_(group), prefix_(std::move(prefix)), detail_(detail) {}
+CodeCounters::CodeCounters(const Group& group, std::string_view prefix, Detail detail)
+    : group_(group), prefix_(prefix), detail_(detail) {}
 
 CodeCounters::~CodeCounters() {
   for (auto& hundred : codes_) delete hundred.load(std::memory_order_relaxed);
@@ -11,7 +11,7 @@ CodeCounters::~CodeCounters() {
 
 // Two threads may come here at once for the same name: the store gives both the same cell.
 uint32_t CodeCounters::make(Index& index, int code, Name name) const {
-  std::string text = prefix_;
+  std::string text(prefix_);
   switch (name) {
     case Name::kCode:
       text += '_' + std::to_string(code);

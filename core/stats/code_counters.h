@@ -19,8 +19,8 @@ class CodeCounters {
     kClasses,  // no counter per code (what listeners and connection managers show)
     kCodes,
   };
-  // `prefix` as in "upstream_rq" or "canary.upstream_rq". Names that the group defines are its own counters.
-  CodeCounters(const Group& group, std::string prefix, Detail detail = Detail::kCodes);
+  // `prefix` as in "upstream_rq" or "canary.upstream_rq", static. Names that the group defines are its own counters.
+  CodeCounters(const Group& group, std::string_view prefix, Detail detail = Detail::kCodes);
   ~CodeCounters();
   CodeCounters(const CodeCounters&) = delete;
   CodeCounters& operator=(const CodeCounters&) = delete;
@@ -61,7 +61,7 @@ class CodeCounters {
   void inc_odd() const;
 
   const Group& group_;
-  const std::string prefix_;
+  const std::string_view prefix_;
   const Detail detail_;
   mutable std::atomic<Hundred*> codes_[5] = {};
   mutable Index classes_[5] = {};

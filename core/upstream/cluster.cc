@@ -127,15 +127,15 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
 void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {
   auto reached = [](const SharedLimit& limit) { return limit.taken() >= limit.max() ? 1 : 0; };
   auto show_one = [&](const Open& open, const PriorityLimits& limits, const CircuitBreakers& breakers) {
-    open.cx.set(reached(*limits.connections));
-    open.rq_pending.set(reached(*limits.pending));
-    open.rq.set(reached(*limits.requests));
+    open.cx.set(reached(limits.connections));
+    open.rq_pending.set(reached(limits.pending));
+    open.rq.set(reached(limits.requests));
     if (breakers.has_retry_budget) {
       // The gauge counts both priorities, and the shares some that nobody uses.
-      const int64_t active = std::min<int64_t>(rq_active.value(), limits.requests->taken());
-      open.rq_retry.set(breakers.budget_allows(active, limits.retries->taken()) ? 0 : 1);
+      const int64_t active = std::min<int64_t>(rq_active.value(), limits.requests.taken());
+      open.rq_retry.set(breakers.budget_allows(active, limits.retries.taken()) ? 0 : 1);
     } else {
-      open.rq_retry.set(reached(*limits.retries));
+      open.rq_retry.set(reached(limits.retries));
     }
   };
   show_one(open, limits, spec.breakers);

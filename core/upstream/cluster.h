@@ -65,8 +65,8 @@ struct CircuitBreakers {
   double retry_budget_percent = 20;
   uint32_t retry_budget_min = 3;
   uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }
-  // Whether there may be one more. Retries do not make room for more of themselves: a fleet of which everything fails gets that percentage more than is
-  // asked of it, and not the percentage of the percentage, too.
+  // Whether there may be one more. Retries do not make room for more of themselves: a fleet of which everything fails
+  // gets that percentage more than is asked of it, and not the percentage of the percentage, too.
   bool budget_allows(int64_t active_requests, int64_t retries) const {
     const auto first_tries = static_cast<double>(active_requests - retries);
     return retries < retry_budget_min || static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
@@ -75,17 +75,17 @@ struct CircuitBreakers {
 
 struct PriorityLimits {
   PriorityLimits(const CircuitBreakers& breakers, uint32_t lanes)
-      : connections(std::make_shared<SharedLimit>(breakers.max_connections, lanes)),
-        pending(std::make_shared<SharedLimit>(breakers.max_pending_requests, lanes)),
-        requests(std::make_shared<SharedLimit>(breakers.max_requests, lanes)),
-        retries(std::make_shared<SharedLimit>(breakers.retry_limit(), lanes, 1)) {}
+      : connections(breakers.max_connections, lanes),
+        pending(breakers.max_pending_requests, lanes),
+        requests(breakers.max_requests, lanes),
+        retries(breakers.retry_limit(), lanes, 1) {}
   void set(const CircuitBreakers& breakers) {
-    connections->set_max(breakers.max_connections);
-    pending->set_max(breakers.max_pending_requests);
-    requests->set_max(breakers.max_requests);
-    retries->set_max(breakers.retry_limit());
+    connections.set_max(breakers.max_connections);
+    pending.set_max(breakers.max_pending_requests);
+    requests.set_max(breakers.max_requests);
+    retries.set_max(breakers.retry_limit());
   }
-  std::shared_ptr<SharedLimit> connections, pending, requests, retries;
+  SharedLimit connections, pending, requests, retries;
 };
 
 // Those of the default priority, and beside them those of the high one. Kept over updates of the cluster: what is in
@@ -93,7 +93,7 @@ struct PriorityLimits {
 struct ClusterLimits : PriorityLimits {
   ClusterLimits(const CircuitBreakers& breakers, uint32_t lanes, const CircuitBreakers& high_breakers = {})
       : PriorityLimits(breakers, lanes), high(high_breakers, lanes) {}
-  const PriorityLimits& of(Priority priority) const { return priority == Priority::kHigh ? high : *this; }
+  PriorityLimits& of(Priority priority) { return priority == Priority::kHigh ? high : *this; }
   PriorityLimits high;
 };
 

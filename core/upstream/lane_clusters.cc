@@ -41,13 +41,16 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
     if (cluster_ != nullptr && cluster_->stats != cluster->stats)
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
-    const PriorityLimits& limits = cluster->limits->of(part_.priority);
-    if (connections.limit() != limits.connections.get()) {
+    PriorityLimits& limits = cluster->limits->of(part_.priority);
+    if (connections.limit() != &limits.connections) {
       uint32_t lane = owner_.lane().index();
-      connections.attach(limits.connections, lane);
-      pending.attach(limits.pending, lane);
-      requests.attach(limits.requests, lane);
-      retries.attach(limits.retries, lane);
+      auto attach = [&](Lease& lease, SharedLimit& limit) {
+        lease.attach(std::shared_ptr<SharedLimit>(cluster->limits, &limit), lane);  // all of a cluster live together
+      };
+      attach(connections, limits.connections);
+      attach(pending, limits.pending);
+      attach(requests, limits.requests);
+      attach(retries, limits.retries);
     }
   }
   cluster_ = cluster;

@@ -22,7 +22,7 @@ bool Lease::acquire_slow() {
 
 void Lease::announce_slow() {
   announced_ = true;
-  limit_->may_hold_[lane_].store(true, std::memory_order_relaxed);
+  limit_->may_hold_.fetch_or(SharedLimit::bit_of(lane_), std::memory_order_relaxed);
 }
 
 void Lease::attach(std::shared_ptr<SharedLimit> limit, uint32_t lane) {

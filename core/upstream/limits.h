@@ -18,7 +18,7 @@ class SharedLimit {
  public:
   // `largest_batch`: 1 where taken() is to be exact whatever the limit is, and use is rare.
   SharedLimit(uint32_t max, uint32_t lanes, uint32_t largest_batch = 64)
-      : lanes_(lanes), largest_batch_(largest_batch), max_(max), may_hold_(new std::atomic<bool>[lanes] {}) {}
+      : lanes_(lanes), largest_batch_(largest_batch), max_(max) {}
   uint32_t max() const { return max_.load(std::memory_order_relaxed); }
   // [main] A lower limit refuses new use; what is in use goes on.
   void set_max(uint32_t max) { max_.store(max, std::memory_order_relaxed); }
@@ -39,8 +39,10 @@ class SharedLimit {
   const uint32_t largest_batch_;
   std::atomic<uint32_t> max_;
   std::atomic<int64_t> taken_{0};
-  // By lane: it may hold what it does not use. Written once by each lane, read when the limit is reached.
-  const std::unique_ptr<std::atomic<bool>[]> may_hold_;
+  // A bit for each lane, or for those that are 64 apart: it may hold what it does not use. Written once by each lane,
+  // read when the limit is reached.
+  static uint64_t bit_of(uint32_t lane) { return uint64_t{1} << (lane % 64); }
+  std::atomic<uint64_t> may_hold_{0};
 };
 
 // A lane's part of a limit. [worker]
@@ -74,7 +76,7 @@ class Lease {
     if (!announced_) announce_slow();
   }
   bool may_be_held_by(uint32_t lane) const {
-    return limit_ != nullptr && limit_->may_hold_[lane].load(std::memory_order_relaxed);
+    return limit_ != nullptr && (limit_->may_hold_.load(std::memory_order_relaxed) & SharedLimit::bit_of(lane)) != 0;
   }
   SharedLimit* limit() const { return limit_.get(); }
   // A share that was in use is unused, and stays here.

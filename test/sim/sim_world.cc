@@ -489,7 +489,7 @@ std::vector<std::string> SimWorld::drain_and_check() {
   while (workers_.size() > 1) workers_.pop_back();
   workers_.clear();
   for (const auto& limits : limits_) {
-    for (const auto& limit : {limits->connections, limits->pending, limits->requests, limits->retries}) {
+    for (const auto* limit : {&limits->connections, &limits->pending, &limits->requests, &limits->retries}) {
       if (limit->taken() != 0) wrong.push_back("a circuit breaker's count is " + std::to_string(limit->taken()));
     }
   }

@@ -194,13 +194,14 @@ inline std::string json_body(size_t size) {
     state ^= state >> 7;
     state ^= state << 17;
     char record[256];
-    std::snprintf(record, sizeof(record),
-                  "{\"id\":%d,\"sku\":\"%08llx\",\"colour\":\"%s\",\"price\":{\"amount\":%llu.%02llu,\"currency\":\"EUR\"},"
-                  "\"in_stock\":%s,\"updated\":\"2025-10-%02lluT%02llu:%02llu:00Z\"},",
-                  i, static_cast<unsigned long long>(state >> 32), kColours[state % 5],
-                  static_cast<unsigned long long>(state % 400), static_cast<unsigned long long>(state % 89),
-                  state % 3 == 0 ? "false" : "true", static_cast<unsigned long long>(state % 30 + 1),
-                  static_cast<unsigned long long>(state % 24), static_cast<unsigned long long>(state % 60));
+    std::snprintf(
+        record, sizeof(record),
+        "{\"id\":%d,\"sku\":\"%08llx\",\"colour\":\"%s\",\"price\":{\"amount\":%llu.%02llu,\"currency\":\"EUR\"},"
+        "\"in_stock\":%s,\"updated\":\"2025-10-%02lluT%02llu:%02llu:00Z\"},",
+        i, static_cast<unsigned long long>(state >> 32), kColours[state % 5],
+        static_cast<unsigned long long>(state % 400), static_cast<unsigned long long>(state % 89),
+        state % 3 == 0 ? "false" : "true", static_cast<unsigned long long>(state % 30 + 1),
+        static_cast<unsigned long long>(state % 24), static_cast<unsigned long long>(state % 60));
     text += record;
   }
   text.resize(size);

@@ -141,8 +141,8 @@ class Load {
       message_.bytes = websocket::client_frame(payload);
       echoed_ = websocket::server_frame(payload);
     } else {
-      requests_.push_back(make_request("GET", "shop.example", settings_.path,
-                                       settings_.gzip ? "accept-encoding: gzip\r\n" : "", 0));
+      requests_.push_back(
+          make_request("GET", "shop.example", settings_.path, settings_.gzip ? "accept-encoding: gzip\r\n" : "", 0));
       if (settings_.gzip) json_ = json_body(requests_[0].body_size);
     }
   }

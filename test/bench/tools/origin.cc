@@ -247,8 +247,8 @@ class Origin {
     Response& response = json_[size];
     if (response.head.empty()) {
       response.body_size = size;
-      response.head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " + std::to_string(size) +
-                      "\r\n\r\n";
+      response.head =
+          "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " + std::to_string(size) + "\r\n\r\n";
       response.head_size = response.head.size();
       response.head += json_body(size);
     }

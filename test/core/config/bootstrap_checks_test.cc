@@ -47,13 +47,13 @@ TEST(BootstrapChecks, NamesTwice) {
 
 // field: Bootstrap.default_regex_engine
 TEST(BootstrapChecks, TheRegexEngineIsRe2) {
-  const std::string head =
-      "default_regex_engine:\n  name: x\n  typed_config: {'@type': type.googleapis.com/envoy.";
+  const std::string head = "default_regex_engine:\n  name: x\n  typed_config: {'@type': type.googleapis.com/envoy.";
   EXPECT_EQ(checked(head + "extensions.regex_engines.v3.GoogleRE2}\n"), "");
-  EXPECT_EQ(checked(head + "extensions.filters.http.router.v3.Router}\n"),
-            "a.yaml:3:3: error: default_regex_engine.typed_config: envoy.extensions.filters.http.router.v3.Router is no "
-            "engine that weir has; regular expressions are those of RE2: envoy.extensions.regex_engines.v3.GoogleRE2\n"
-            "1 error\n");
+  EXPECT_EQ(
+      checked(head + "extensions.filters.http.router.v3.Router}\n"),
+      "a.yaml:3:3: error: default_regex_engine.typed_config: envoy.extensions.filters.http.router.v3.Router is no "
+      "engine that weir has; regular expressions are those of RE2: envoy.extensions.regex_engines.v3.GoogleRE2\n"
+      "1 error\n");
 }
 
 TEST(BootstrapChecks, ClustersThatAreNotThere) {

@@ -276,7 +276,7 @@ TEST_F(RecallTest, WhatIsInUseElsewhereIsNotTaken) {
   EXPECT_EQ(later.events, "waiting ready done ");
   EXPECT_EQ(most_open_, 1u);
   EXPECT_EQ(stats_->rq_pending_active.value(), 0);
-  EXPECT_EQ(limits_->connections->taken(), 1);
+  EXPECT_EQ(limits_->connections.taken(), 1);
 }
 
 TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
@@ -317,7 +317,8 @@ TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
   settle();
   EXPECT_EQ(shown(), "0000");
   // A budget for retries instead of a number: two, or half of the requests under way.
-  CircuitBreakers budget{.has_retry_budget = true, .retry_budget_percent = 50, .retry_budget_min = 2};
+  CircuitBreakers budget{
+      .max_requests = 20, .has_retry_budget = true, .retry_budget_percent = 50, .retry_budget_min = 2};
   limits_->set(budget);
   ASSERT_TRUE(on(1).retries.acquire());
   ASSERT_TRUE(on(2).retries.acquire());
@@ -359,8 +360,8 @@ TEST_F(RecallTest, PrioritiesDoNotShare) {
   EXPECT_EQ(high_exchange(2), "waiting ready done ");  // lane 1 gives up that of this priority
   EXPECT_EQ(exchange(1), "ready done ");
   EXPECT_EQ(most_open_, 2u);
-  EXPECT_EQ(limits_->connections->taken(), 1);
-  EXPECT_EQ(limits_->high.connections->taken(), 1);
+  EXPECT_EQ(limits_->connections.taken(), 1);
+  EXPECT_EQ(limits_->high.connections.taken(), 1);
   ASSERT_TRUE(on(1).high_priority().requests.acquire());
   ASSERT_TRUE(on(1).high_priority().requests.acquire());
   EXPECT_FALSE(on(1).high_priority().requests.acquire());
@@ -455,7 +456,7 @@ TEST_F(RecallTest, WhoWaitsForAnotherLaneMayLeave) {
   settle();
   EXPECT_EQ(third.events, "waiting ready done ");
   EXPECT_EQ(stats_->rq_pending_active.value(), 0);
-  EXPECT_EQ(limits_->connections->taken(), 1);
+  EXPECT_EQ(limits_->connections.taken(), 1);
 }
 
 TEST_F(RecallTest, WhoWaitsForAnotherLaneIsRefusedWhenTheClusterGoes) {
@@ -476,7 +477,7 @@ TEST_F(RecallTest, WhoWaitsForAnotherLaneIsRefusedWhenTheClusterGoes) {
   EXPECT_EQ(waiting.events, "waiting failed-overflow ");
   answering_ = true;
   settle();
-  EXPECT_EQ(limits_->connections->taken(), 0);
+  EXPECT_EQ(limits_->connections.taken(), 0);
 }
 
 TEST_F(RecallTest, AHigherLimitServesWhoWaits) {
@@ -578,7 +579,7 @@ TEST_F(RecallTest, UnusedSharesOfALaneThatDidMuchBefore) {
   // One lane was busy, and keeps some shares for its next requests.
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(on(1).requests.acquire());
   for (int i = 0; i < 100; ++i) on(1).requests.release();
-  ASSERT_GT(limits_->requests->taken(), 0);
+  ASSERT_GT(limits_->requests.taken(), 0);
   uint32_t got = 0;
   while (on(2).requests.acquire()) ++got;
   EXPECT_LT(got, 640u);
@@ -753,7 +754,7 @@ TEST(RecallThreads, UseNeverExceedsTheLimitAndAllOfItCanBeUsed) {
   publisher.reset();
   workers.clear();
   event::Lane::leave();
-  EXPECT_EQ(limits->requests->taken(), 0);
+  EXPECT_EQ(limits->requests.taken(), 0);
 }
 
 }  // namespace
