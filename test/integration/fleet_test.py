@@ -151,7 +151,8 @@ class DyingFleetTest(WeirTestCase):
                 sent = self.CLIENTS * self.REQUESTS
                 print("%s: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
                 self.assertGreater(fleet.seen, sent)  # there are retries
-                self.assertLessEqual(fleet.seen, 1.2 * sent)
+                # 1.2 while all tries take the same time: the budget counts those that are under way.
+                self.assertLessEqual(fleet.seen, 1.25 * sent)
 
     def offer(self, way: str) -> None:
         statuses: list[int] = []
