@@ -42,7 +42,7 @@ std::string fields_of(const HeaderMap& map) {
   return text;
 }
 
-void check_round_trip(const test::Stream& stream, const Settings& settings) {
+void check_round_trip(const http::h1::test::Stream& stream, const Settings& settings) {
   const HeaderMap& map = stream.headers;
   // HTTP/1.0 may come without a host; nothing we send may.
   if (map.authority().empty()) return;
@@ -72,20 +72,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::mt19937_64 random(data[1]);
   std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
 
-  test::ServerRecorder whole(settings);
+  http::h1::test::ServerRecorder whole(settings);
   Slices in;
-  test::feed(whole.codec, text, {}, in, whole.blocks);
+  http::h1::test::feed(whole.codec, text, {}, in, whole.blocks);
   whole.flush();
   for (const auto& stream : whole.streams) {
     if (stream->head_seen) check_round_trip(*stream, settings);
   }
   auto check = [&](const std::vector<size_t>& cuts) {
-    test::Outcome cut = test::run_server(text, cuts, settings);
+    http::h1::test::Outcome cut = http::h1::test::run_server(text, cuts, settings);
     require(cut.text == whole.text, "cutting changed the events", whole.text, cut.text);
     if (whole.error == ParseError::kNone)
       require(cut.left == in.to_string(), "cutting changed the rest", in.to_string(), cut.left);
   };
-  check(test::random_cuts(text, random));
-  if (text.size() < 512) check(test::every_byte(text));
+  check(http::h1::test::random_cuts(text, random));
+  if (text.size() < 512) check(http::h1::test::every_byte(text));
   return 0;
 }
