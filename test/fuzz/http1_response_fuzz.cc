@@ -19,12 +19,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::mt19937_64 random(data[1]);
   std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
-  http::h1::test::Outcome whole = http::h1::test::run_client(text, {}, settings, kind, eof);
+  test::Outcome whole = test::run_client(text, {}, settings, kind, eof);
   auto check = [&](const std::vector<size_t>& cuts) {
-    http::h1::test::Outcome cut = http::h1::test::run_client(text, cuts, settings, kind, eof);
+    test::Outcome cut = test::run_client(text, cuts, settings, kind, eof);
     weir::fuzz::require(cut.text == whole.text, "cutting changed the events", whole.text, cut.text);
   };
-  check(http::h1::test::random_cuts(text, random));
-  if (text.size() < 512) check(http::h1::test::every_byte(text));
+  check(test::random_cuts(text, random));
+  if (text.size() < 512) check(test::every_byte(text));
   return 0;
 }
