@@ -109,7 +109,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     std::shared_ptr<const lb::Locality> place_of_all;
     if (locality.has_locality()) {
       const auto& where = locality.locality();
-      place_of_all = std::make_shared<const lb::Locality>(where.region(), where.zone(), where.sub_zone());
+      place_of_all = std::make_shared<const lb::Locality>(lb::Locality{where.region(), where.zone(), where.sub_zone()});
     }
     out.endpoints.reserve(out.endpoints.size() + static_cast<size_t>(locality.lb_endpoints_size()));
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {

@@ -223,9 +223,9 @@ class Walk {
     for (const auto& [key, sides] : keys) {
       const size_t size = path_.size();
       append_path_name(path_, key);
-      auto text = [&](Pair of, int i) {
+      auto text = [&, &name = key](Pair of, int i) {  // clang 14 captures no structured binding
         if (i < 0) return std::string();
-        const Message& entry = find_shown(of, field, *key_field, key);
+        const Message& entry = find_shown(of, field, *key_field, name);
         return value_text(entry, *value_field, -1);
       };
       if (sides.before < 0 || sides.after < 0) {
