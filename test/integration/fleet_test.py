@@ -5,7 +5,8 @@ import threading
 import time
 from typing import Optional
 
-from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route)
+from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route,
+                     sanitized)
 from harness.upstreams import ServerConnection
 from harness.wire import Fields
 
@@ -131,18 +132,18 @@ class TwoOfFiveFailTest(WeirTestCase):
 class DyingFleetTest(WeirTestCase):
     """All five fail. The retry budget keeps what they are offered near what the clients send."""
 
-    CLIENTS = 60
+    CLIENTS = 58  # on one worker: 9 retries beside 49 first tries, 1.18; a tenth would be too many
     REQUESTS = 20
 
     @classmethod
     def set_up(cls) -> None:
-        cls.fleets = {way: Fleet(cls, way, 5, delay=0.05) for way in ("5xx", "reset")}
+        cls.fleets = {way: Fleet(cls, way, 5, delay=0.1) for way in ("5xx", "reset")}
         cls.port = cls.sandbox.free_port()
         budget = {"circuit_breakers": {"thresholds": [{"retry_budget": {
             "budget_percent": {"value": 20}, "min_retry_concurrency": 1}}]}}
         cls.weir = Weir(cls.sandbox, bootstrap(
             [http_listener(cls.port, [route({"prefix": "/%s/" % way}, way, policy(way)) for way in cls.fleets])],
-            [cluster(way, *fleet.ports, **budget) for way, fleet in cls.fleets.items()]))
+            [cluster(way, *fleet.ports, **budget) for way, fleet in cls.fleets.items()]), concurrency=1)
 
     def test_load_stays_within_the_budget(self) -> None:
         for way, fleet in self.fleets.items():
@@ -151,8 +152,8 @@ class DyingFleetTest(WeirTestCase):
                 sent = self.CLIENTS * self.REQUESTS
                 print("%s: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
                 self.assertGreater(fleet.seen, sent)  # there are retries
-                # 1.2 while all tries take the same time: the budget counts those that are under way.
-                self.assertLessEqual(fleet.seen, 1.25 * sent)
+                # The budget counts what is under way: first tries that a sanitizer makes longer allow a little more.
+                self.assertLessEqual(fleet.seen, (1.25 if sanitized() else 1.2) * sent)
 
     def offer(self, way: str) -> None:
         statuses: list[int] = []
