@@ -150,6 +150,7 @@ endfunction()
 
 # weir_fuzz_target(NAME SOURCES ... DEPS ... COVERS file ...): test/fuzz only; NAME's seed corpus is test/fuzz/corpus/NAME.
 # COVERS: the files (from the top of the tree) of which its corpus is to run most lines: tools/dev fuzz --coverage NAME.
+# Without WEIR_FUZZ it is the test fuzz_NAME, which runs the seeds once.
 function(weir_fuzz_target name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;COVERS" ${ARGN})
   foreach(file ${ARG_COVERS})
@@ -159,6 +160,11 @@ function(weir_fuzz_target name)
   endforeach()
   add_executable(fuzz_${name} ${ARG_SOURCES})
   target_link_libraries(fuzz_${name} PRIVATE ${ARG_DEPS})
+  if(NOT WEIR_FUZZ)
+    target_link_libraries(fuzz_${name} PRIVATE weir_fuzz_seeds)
+    add_test(NAME fuzz_${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+    return()
+  endif()
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   list(JOIN ARG_COVERS "\n" covers)
   file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.covers CONTENT "@covers@\n" @ONLY)
