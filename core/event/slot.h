@@ -101,6 +101,8 @@ class SlotTable {
   Pin<T> pin(SlotId id) const {
     return Pin<T>(find(id));
   }
+  // Indices of this kind are below it.
+  uint32_t size(SlotKind kind) const { return static_cast<uint32_t>(slots_[static_cast<size_t>(kind)].size()); }
   void observe(SlotKind kind, SlotObserver* observer) { observers_[static_cast<size_t>(kind)] = observer; }
   void apply(const std::vector<SlotChange>& changes);
   // Versions that nothing on this lane refers to any more; the lane sends them to main.

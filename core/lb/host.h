@@ -24,8 +24,7 @@ class Host {
       : address_(std::move(address)),
         text_(std::move(text)),
         hostname_(std::move(hostname)),
-        lanes_(lanes),
-        active_(new LaneCount[lanes]) {
+        lanes_(lanes) {
     first_cell_ = stats::reserve_cells(kCells);
     uint32_t next = first_cell_;
     for (stats::Counter* counter : {&totals.cx_total, &totals.cx_connect_fail, &totals.rq_total, &totals.rq_success,
@@ -35,7 +34,10 @@ class Host {
     totals.cx_active = stats::Gauge(next++);
     totals.rq_active = stats::Gauge(next++);
   }
-  ~Host() { stats::release_cells(first_cell_, kCells); }
+  ~Host() {
+    delete[] active_.load(std::memory_order_relaxed);
+    stats::release_cells(first_cell_, kCells);
+  }
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
@@ -47,13 +49,20 @@ class Host {
 
   // Requests (or L4 connections) in flight, counted by each lane for itself.
   void add_active(uint32_t lane, int32_t change) {
-    auto& count = active_[lane].value;
+    LaneCount* lanes = active_.load(std::memory_order_acquire);
+    if (lanes == nullptr) [[unlikely]]
+      lanes = first_use();
+    auto& count = lanes[lane].value;
     count.store(count.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
   }
-  int32_t active_on(uint32_t lane) const { return active_[lane].value.load(std::memory_order_relaxed); }
+  int32_t active_on(uint32_t lane) const {
+    const LaneCount* lanes = active_.load(std::memory_order_acquire);
+    return lanes != nullptr ? lanes[lane].value.load(std::memory_order_relaxed) : 0;
+  }
   int32_t active() const {
+    const LaneCount* lanes = active_.load(std::memory_order_acquire);
     int32_t sum = 0;
-    for (uint32_t i = 0; i < lanes_; ++i) sum += active_on(i);
+    for (uint32_t i = 0; lanes != nullptr && i < lanes_; ++i) sum += lanes[i].value.load(std::memory_order_relaxed);
     return sum;
   }
 
@@ -69,11 +78,20 @@ class Host {
   struct alignas(64) LaneCount {
     std::atomic<int32_t> value{0};
   };
+  // Several lanes may come at once.
+  LaneCount* first_use() {
+    auto* made = new LaneCount[lanes_];
+    LaneCount* there = nullptr;
+    if (active_.compare_exchange_strong(there, made, std::memory_order_acq_rel)) return made;
+    delete[] made;
+    return there;
+  }
+
   const net::Address address_;
   const std::string text_;
   const std::string hostname_;
   const uint32_t lanes_;
-  std::unique_ptr<LaneCount[]> active_;
+  std::atomic<LaneCount*> active_{nullptr};  // null: never used; a cache line for each lane
   uint32_t first_cell_;
 };
 

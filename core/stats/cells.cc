@@ -84,17 +84,35 @@ Cell* make_page(uint32_t page) {
   return set->pages[page];
 }
 
+namespace {
+
+constexpr uint32_t kLimit = kCellsPerPage * kMaxPages;
+
+// Pieces of one small size, hosts' above all, share pages that no other size is in: of ten thousands of hosts many are
+// never counted for, and what lies beside them is not on their pages.
+void cut_page(Cells& all, uint32_t count) {
+  const uint32_t gap = (kCellsPerPage - all.next_cell % kCellsPerPage) % kCellsPerPage;
+  if (gap + kCellsPerPage > kLimit - all.next_cell) return;
+  if (gap > 0) all.free[gap].push_back(all.next_cell);
+  all.next_cell += gap;
+  std::vector<uint32_t>& pieces = all.free[count];
+  for (uint32_t i = kCellsPerPage; i > 0; i -= count) pieces.push_back(all.next_cell + i - count);
+  all.next_cell += kCellsPerPage;
+}
+
+}  // namespace
+
 uint32_t reserve_cells(uint32_t count) {
   if (count == 0) return 0;
   Cells& all = cells();
   std::lock_guard lock(all.mutex);
+  if (kCellsPerPage % count == 0 && !all.free.contains(count)) cut_page(all, count);
   if (auto exact = all.free.find(count); exact != all.free.end()) {
     uint32_t first = exact->second.back();
     exact->second.pop_back();
     if (exact->second.empty()) all.free.erase(exact);
     return first;
   }
-  constexpr uint32_t kLimit = kCellsPerPage * kMaxPages;
   if (count <= kLimit - all.next_cell) {
     uint32_t first = all.next_cell;
     all.next_cell += count;

@@ -225,11 +225,14 @@ LaneClusters::~LaneClusters() {
   lane_.set_local(event::LocalKey::kUpstream, nullptr);
 }
 
-ClusterLocal& LaneClusters::at(uint32_t index) {
+ClusterLocal* LaneClusters::first_use(uint32_t index) {
+  const auto* cluster = lane_.slots().current<Cluster>({SlotKind::kCluster, index});
+  if (cluster == nullptr) return nullptr;
   if (index >= clusters_.size()) clusters_.resize(index + 1);
-  if (clusters_[index] == nullptr)
-    clusters_[index] = std::make_unique<ClusterLocal>(*this, ClusterPart{index, Priority::kDefault});
-  return *clusters_[index];
+  clusters_[index] = std::make_unique<ClusterLocal>(*this, ClusterPart{index, Priority::kDefault});
+  clusters_[index]->set_cluster(cluster);
+  clusters_[index]->set_hosts(lane_.slots().current<lb::HostSet>({SlotKind::kHostSet, index}));
+  return clusters_[index].get();
 }
 
 ClusterLocal* LaneClusters::find_part(ClusterPart part) {
@@ -238,18 +241,26 @@ ClusterLocal* LaneClusters::find_part(ClusterPart part) {
 }
 
 ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
+  if (!asked_by_name_) [[unlikely]] {
+    asked_by_name_ = true;
+    for (uint32_t i = 0; i < lane_.slots().size(SlotKind::kCluster); ++i) {
+      const auto* cluster = lane_.slots().current<Cluster>({SlotKind::kCluster, i});
+      if (cluster != nullptr) by_name_.try_emplace(cluster->spec.name, i);
+    }
+  }
   auto at = by_name_.find(name);
-  return at != by_name_.end() && at->second->current() != nullptr ? at->second : nullptr;
+  return at != by_name_.end() ? find({SlotKind::kCluster, at->second}) : nullptr;
 }
 
 void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
-  ClusterLocal& local = at(id.index);
-  if (id.kind == SlotKind::kCluster) {
-    local.set_cluster(static_cast<const Cluster*>(after));
-    if (after != nullptr) by_name_.try_emplace(local.current()->spec.name, &local);
-  } else {
-    local.set_hosts(static_cast<const lb::HostSet*>(after));
+  ClusterLocal* local = id.index < clusters_.size() ? clusters_[id.index].get() : nullptr;
+  if (id.kind == SlotKind::kHostSet) {
+    if (local != nullptr) local->set_hosts(static_cast<const lb::HostSet*>(after));
+    return;
   }
+  const auto* cluster = static_cast<const Cluster*>(after);
+  if (local != nullptr) local->set_cluster(cluster);
+  if (cluster != nullptr && asked_by_name_) by_name_.try_emplace(cluster->spec.name, id.index);
 }
 
 void LaneClusters::give_back(ClusterPart part, LimitKind kind, uint32_t wanted) {

@@ -1,4 +1,5 @@
-// A lane's side of all clusters: for each cluster slot its pools, its balancing state and its shares of the limits.
+// A lane's side of clusters: for each cluster slot its pools, its balancing state and its shares of the limits, made when
+// the lane first uses the cluster: most lanes never use most of many clusters.
 #pragma once
 
 #include <array>
@@ -130,13 +131,15 @@ class LaneClusters final : public event::SlotObserver {
   // nullptr: no such cluster (now).
   ClusterLocal* find(event::SlotId cluster) {
     ClusterLocal* local = cluster.index < clusters_.size() ? clusters_[cluster.index].get() : nullptr;
-    return local != nullptr && local->current() != nullptr ? local : nullptr;
+    if (local == nullptr) [[unlikely]]
+      return first_use(cluster.index);
+    return local->current() != nullptr ? local : nullptr;
   }
   // For names that only a request brings (cluster_header). One hash, however many clusters there are.
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
-  // nullptr: the lane is ending, or never heard of it.
+  // nullptr: the lane is ending, or has never used it.
   static ClusterLocal* find_part(event::Lane& lane, ClusterPart part) {
     LaneClusters* there = find_on(lane);
     return there != nullptr ? there->find_part(part) : nullptr;
@@ -154,16 +157,19 @@ class LaneClusters final : public event::SlotObserver {
   void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
 
  private:
-  ClusterLocal& at(uint32_t index);
+  // nullptr: there is no such cluster now.
+  ClusterLocal* first_use(uint32_t index);
   ClusterLocal* find_part(ClusterPart part);
   event::Lane& lane_;
   Slab<H1Connection> connections_;
-  std::vector<std::unique_ptr<ClusterLocal>> clusters_;
+  std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   struct NameHash {
     using is_transparent = void;
     size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
   };
-  std::unordered_map<std::string, ClusterLocal*, NameHash, std::equal_to<>> by_name_;  // of all that ever were
+  // Indices of all clusters that were there since somebody asked by name for the first time; none before.
+  std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
+  bool asked_by_name_ = false;
 };
 
 }  // namespace weir::upstream

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <thread>
 
 namespace weir::lb {
 namespace {
@@ -67,6 +68,22 @@ std::map<std::pair<int, Health>, int> picks(const HostSet& set) {
   }
   for (auto& [key, count] : counts) count = (count + 100) / 200;
   return counts;
+}
+
+TEST(HostTest, LanesCountForThemselvesFromTheirFirstRequestOn) {
+  Host host(*net::Address::from_ip("10.0.0.1", 80), "host", "", 3);
+  EXPECT_EQ(host.active(), 0);
+  EXPECT_EQ(host.active_on(2), 0);
+  std::vector<std::thread> lanes;
+  for (uint32_t lane = 0; lane < 3; ++lane) {
+    lanes.emplace_back([&host, lane] {
+      for (int i = 0; i < 1000; ++i) host.add_active(lane, 1);
+      for (int i = 0; i < 900; ++i) host.add_active(lane, -1);
+    });
+  }
+  for (std::thread& lane : lanes) lane.join();
+  EXPECT_EQ(host.active_on(2), 100);
+  EXPECT_EQ(host.active(), 300);
 }
 
 TEST(HostSet, EverythingGoesToTheFirstHealthyLevel) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -52,6 +53,26 @@ TEST(Cells, ReleasedCellsComeBackZeroOnEveryThread) {
   read_cells(first, sums);
   for (uint64_t sum : sums) EXPECT_EQ(sum, 0u);
   release_cells(first, 700);
+}
+
+TEST(Cells, SmallPiecesOfOneSizeHavePagesOfTheirOwn) {
+  std::vector<uint32_t> small, odd;
+  for (int i = 0; i < 200; ++i) {
+    small.push_back(reserve_cells(8));
+    odd.push_back(reserve_cells(9));
+  }
+  std::set<uint32_t> pages;
+  for (uint32_t first : small) {
+    EXPECT_EQ(first / kCellsPerPage, (first + 7) / kCellsPerPage);
+    pages.insert(first / kCellsPerPage);
+  }
+  EXPECT_LE(pages.size(), 5u);  // 64 in each; the first page may have been begun before
+  for (uint32_t first : odd) {
+    EXPECT_FALSE(pages.contains(first / kCellsPerPage));
+    EXPECT_FALSE(pages.contains((first + 8) / kCellsPerPage));
+  }
+  for (uint32_t first : small) release_cells(first, 8);
+  for (uint32_t first : odd) release_cells(first, 9);
 }
 
 TEST(Cells, HandlesMadeByDefaultCountIntoNowhere) {

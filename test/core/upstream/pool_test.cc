@@ -469,6 +469,43 @@ TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {
   EXPECT_TRUE(gone.expired());
 }
 
+// What a lane has of a cluster it makes when it first uses it, whatever has changed until then.
+TEST_F(PoolTest, AClusterIsMadeAtItsFirstUse) {
+  EXPECT_EQ(LaneClusters::find_part(lane_.lane(), ClusterPart{cluster_.index, Priority::kDefault}), nullptr) << "published, and not used";
+  Server other;
+  auto host = std::make_shared<lb::Host>(other.address(), "other", "", 2);
+  host->add_active(0, 3);  // counted by this lane before its cluster was removed, say
+  publish_hosts({host});
+  spec_.max_requests_per_connection = 7;
+  publish_cluster();
+
+  ClusterLocal* local = clusters_.find(cluster_);
+  ASSERT_NE(local, nullptr);
+  EXPECT_EQ(LaneClusters::find_part(lane_.lane(), ClusterPart{cluster_.index, Priority::kDefault}), local);
+  EXPECT_EQ(local->current()->spec.max_requests_per_connection, 7u);
+  EXPECT_EQ(&local->pick(0, false, 1, {})->host(), host.get());
+  EXPECT_EQ(clusters_.find({SlotKind::kCluster, cluster_.index + 1}), nullptr);
+}
+
+TEST_F(PoolTest, AClusterIsFoundByNameWheneverItCame) {
+  EXPECT_EQ(clusters_.find_by_name("later"), nullptr);
+  EXPECT_EQ(clusters_.find_by_name("c"), clusters_.find(cluster_));
+  ClusterSpec spec = spec_;
+  spec.name = "later";
+  event::Publisher::Batch batch;
+  const SlotId later = publisher_.intern(SlotKind::kCluster, "later");
+  batch.set(later, std::make_unique<Cluster>(spec, stats_, limits_));
+  publisher_.publish(std::move(batch));
+  settle();
+  ASSERT_NE(clusters_.find_by_name("later"), nullptr);
+  EXPECT_EQ(clusters_.find_by_name("later")->current()->spec.name, "later");
+  event::Publisher::Batch removal;
+  removal.remove(later);
+  publisher_.publish(std::move(removal));
+  settle();
+  EXPECT_EQ(clusters_.find_by_name("later"), nullptr);
+}
+
 TEST_F(PoolTest, RemovedClusterIsNotFound) {
   exchange(0);
   event::Publisher::Batch batch;
