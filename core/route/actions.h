@@ -150,36 +150,38 @@ class ForwardAction {
   static constexpr Duration kUnset{-1};
   static std::optional<Duration> get(Duration d) { return d == kUnset ? std::nullopt : std::optional<Duration>(d); }
 
+  // What every request reads, side by side: one of many routes comes from far away.
   std::string cluster_;
   event::SlotId slot_;
   std::unique_ptr<http::HeaderName> cluster_header_;
   std::vector<WeightedCluster> weighted_clusters_;
-  uint64_t total_weight_ = 0;
-  bool runtime_weights_ = false;
-  std::unique_ptr<http::HeaderName> weight_header_;
   Duration timeout_ = 15s;
   Duration idle_timeout_ = kUnset;
   Duration max_stream_duration_ = kUnset;
   Duration grpc_timeout_header_max_ = kUnset;
-  Duration grpc_timeout_header_offset_ = kUnset;
-  std::unique_ptr<const RetryPolicy> own_retry_;
   const RetryPolicy* retry_ = nullptr;
-  std::unique_ptr<const InternalRedirectPolicy> internal_redirect_;
-  std::unique_ptr<const Mirrors> own_mirrors_;
   const Mirrors* mirrors_ = nullptr;
+  std::unique_ptr<const InternalRedirectPolicy> internal_redirect_;
   std::unique_ptr<const PathRewrite> path_rewrite_;
-  std::string host_rewrite_literal_;
-  std::unique_ptr<http::HeaderName> host_rewrite_header_;
-  std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
-  std::unique_ptr<const FormatRewrite> host_rewrite_format_;
   HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
-  uint16_t cluster_not_found_status_ = 503;
-  std::vector<UpgradeSpec> upgrades_;
   bool append_x_forwarded_host_ = false;
   bool hedges_ = false;
   bool high_priority_ = false;
   bool ends_connect_ = false;
   bool ends_post_ = false;
+  // What few do.
+  bool runtime_weights_ = false;
+  uint16_t cluster_not_found_status_ = 503;
+  uint64_t total_weight_ = 0;
+  std::unique_ptr<http::HeaderName> weight_header_;
+  Duration grpc_timeout_header_offset_ = kUnset;
+  std::unique_ptr<const RetryPolicy> own_retry_;
+  std::unique_ptr<const Mirrors> own_mirrors_;
+  std::string host_rewrite_literal_;
+  std::unique_ptr<http::HeaderName> host_rewrite_header_;
+  std::unique_ptr<const match::RegexRewrite> host_rewrite_regex_;
+  std::unique_ptr<const FormatRewrite> host_rewrite_format_;
+  std::vector<UpgradeSpec> upgrades_;
 };
 
 // [immutable]

@@ -48,8 +48,8 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
   Node node{};
   std::string_view label = low.substr(depth, end - depth);
   node.label_size = static_cast<uint32_t>(label.size());
-  if (label.size() <= kShortLabel) {
-    std::copy(label.begin(), label.end(), node.short_label);
+  if (label.size() <= kRoom) {
+    std::copy(label.begin(), label.end(), node.text);
   } else {
     node.label = static_cast<uint32_t>(labels_.size());
     labels_ += label;
@@ -65,6 +65,10 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
     if (entry.decides) decided = entry.route;
   }
   node.list_size = static_cast<uint32_t>(routes_.size()) - node.list;
+  if (node.list_size == 1) {
+    node.list = routes_.back();
+    routes_.pop_back();
+  }
 
   std::vector<size_t> starts;
   for (size_t i = next; i < last; ++i) {
@@ -74,6 +78,7 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
   node.child_count = static_cast<uint16_t>(starts.size());
   nodes_.resize(nodes_.size() + starts.size());
   for (size_t start : starts) first_characters_ += entries[start].text[end];
+  if (node.keys_inside()) first_characters_.copy(node.text + node.label_size, starts.size(), node.children);
   for (size_t i = 0; i < starts.size(); ++i) {
     size_t stop = i + 1 < starts.size() ? starts[i + 1] : last;
     uint32_t earliest = build_node(node.children + static_cast<uint32_t>(i), entries, starts[i], stop, end, decided);
@@ -92,48 +97,32 @@ uint64_t ExactPaths::hash(std::string_view path, bool fold) noexcept {
 
 void ExactPaths::build(std::vector<Entry> entries, bool fold) {
   fold_ = fold;
-  if (entries.empty()) return;
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
   for (size_t i = 0; i < entries.size();) {
     std::string_view text = entries[i].text;
-    Item item{hash(text, fold), static_cast<uint32_t>(texts_.size()), static_cast<uint32_t>(text.size()),
-              static_cast<uint32_t>(routes_.size()), 0};
-    texts_ += text;
+    const size_t list = routes_.size();
+    routes_.push_back(0);
     bool decided = false;
     for (; i < entries.size() && entries[i].text == text; ++i) {
       if (decided) continue;
       decided = entries[i].decides;
       routes_.push_back(decided ? entries[i].route | kDecides : entries[i].route);
     }
-    item.list_size = static_cast<uint32_t>(routes_.size()) - item.list;
-    items_.push_back(item);
+    routes_[list] = static_cast<uint32_t>(routes_.size() - list - 1);
+    paths_.add(text, hash(text, fold), static_cast<uint32_t>(list));
   }
-  size_t slots = 4;
-  while (slots < items_.size() * 2) slots *= 2;
-  slots_.assign(slots, 0);
-  for (uint32_t i = 0; i < items_.size(); ++i) {
-    size_t at = items_[i].hash & (slots - 1);
-    while (slots_[at] != 0) at = (at + 1) & (slots - 1);
-    slots_[at] = i + 1;
-  }
-  items_.shrink_to_fit();
-  texts_.shrink_to_fit();
+  paths_.shrink_to_fit();
   routes_.shrink_to_fit();
 }
 
 RouteList ExactPaths::find(std::string_view path) const noexcept {
-  if (slots_.empty()) return {};
+  if (!paths_.may_have(path.size())) return {};  // most paths are hashed for nothing otherwise
   const uint64_t wanted = hash(path, fold_);
-  const size_t mask = slots_.size() - 1;
-  for (size_t at = wanted & mask; slots_[at] != 0; at = (at + 1) & mask) {
-    const Item& item = items_[slots_[at] - 1];
-    if (item.hash != wanted) continue;
-    std::string_view text(texts_.data() + item.text, item.text_size);
-    if (fold_ ? !http::equals_ignoring_case(path, text) : path != text) continue;
-    return {routes_.data() + item.list, routes_.data() + item.list + item.list_size};
-  }
-  return {};
+  const uint32_t at = fold_ ? paths_.find_folded(path, wanted) : paths_.find(path, wanted);
+  if (at == TextTable::kNone) return {};
+  const uint32_t* list = routes_.data() + at + 1;
+  return {list, list + list[-1]};
 }
 
 PathIndex::PathIndex(const std::vector<Route>& routes) {
@@ -190,6 +179,7 @@ class Candidates {
     uint32_t last = list.last[-1];
     if ((last & kDecides) != 0) {
       best_ = std::min(best_, last & ~kDecides);
+      routes_[best_].prefetch();
       if (--list.last == list.first) return;
     }
     if (*list.first >= best_) return;
@@ -234,6 +224,7 @@ const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath
                              const SelectInput& input) const noexcept {
   Candidates candidates(routes, path, request, input);
   if (path.present) {
+    prefixes_.prefetch();
     auto limit = [&] { return candidates.best(); };
     auto visit = [&](RouteList list) { candidates.add(list); };
     candidates.add(exact_.find(path.path));

@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/prefetch.h"
 #include "core/http/chars.h"
 #include "core/route/route.h"
+#include "core/route/text_table.h"
 
 namespace weir::route {
 
@@ -28,7 +30,7 @@ struct PathEntry {
 };
 
 // A radix tree of prefixes. Each node may carry a list of routes; a walk along a path passes every list whose prefix
-// the path begins with. Flat arrays: 10,000 prefixes are a few hundred KiB and no pointers.
+// the path begins with. Flat arrays: 10,000 prefixes are about a MiB and no pointers.
 class PrefixTrie {
  public:
   using Entry = PathEntry;
@@ -36,6 +38,8 @@ class PrefixTrie {
   void build(std::vector<Entry> entries);
 
   bool empty() const { return nodes_.empty(); }
+  // Fetches where a walk begins.
+  void prefetch() const { weir::prefetch(nodes_.data(), sizeof(Node)); }
 
   // visit(RouteList) for each list on the way that has a route before `limit()`. Fold: compare without case.
   template <bool Fold, class Limit, class Visit>
@@ -46,7 +50,7 @@ class PrefixTrie {
       const Node& node = nodes_[at];
       if (node.first_route >= limit()) return;  // nothing below comes early enough
       if (path.size() - offset < node.label_size) return;
-      const char* label = node.label_size <= kShortLabel ? node.short_label : labels_.data() + node.label;
+      const char* label = node.label_size <= kRoom ? node.text : labels_.data() + node.label;
       if constexpr (Fold) {
         for (uint32_t i = 0; i < node.label_size; ++i) {
           if (http::to_lower(path[offset + i]) != label[i]) return;
@@ -55,7 +59,10 @@ class PrefixTrie {
         return;
       }
       offset += node.label_size;
-      if (node.list_size > 0) visit(RouteList{routes_.data() + node.list, routes_.data() + node.list + node.list_size});
+      if (node.list_size > 0) {
+        const uint32_t* list = node.list_size == 1 ? &node.list : routes_.data() + node.list;
+        visit(RouteList{list, list + node.list_size});
+      }
       if (node.child_count == 0 || offset == path.size()) return;
       char next = path[offset];
       if constexpr (Fold) next = http::to_lower(next);
@@ -66,21 +73,22 @@ class PrefixTrie {
   }
 
  private:
-  static constexpr size_t kShortLabel = 6;
-  // Half a cache line: a walk of a large trie is as expensive as the lines it touches.
-  struct Node {
-    uint32_t label;  // in labels_, unless it is short
+  static constexpr size_t kRoom = 38;
+  // A cache line: a walk of a large trie is as expensive as the lines it touches.
+  struct alignas(64) Node {
+    uint32_t label;  // in labels_, unless it has room here
     uint32_t label_size;
-    uint32_t list;  // in routes_
+    uint32_t list;  // in routes_, unless it is a single route: that
     uint32_t list_size;
     uint32_t children;     // first child in nodes_; children are neighbours, sorted by first character
     uint32_t first_route;  // the earliest route in this node and below
     uint16_t child_count;
-    char short_label[kShortLabel];
+    char text[kRoom];  // the label, and the first characters of the children's, if both have room
+    bool keys_inside() const { return label_size + child_count <= kRoom; }
   };
-  static_assert(sizeof(Node) == 32);
+  static_assert(sizeof(Node) == 64);
   uint32_t find_child(const Node& node, char next) const noexcept {
-    const char* keys = first_characters_.data() + node.children;
+    const char* keys = node.keys_inside() ? node.text + node.label_size : first_characters_.data() + node.children;
     const auto* found = static_cast<const char*>(std::memchr(keys, next, node.child_count));
     return found != nullptr ? node.children + static_cast<uint32_t>(found - keys) : 0;  // the root is nobody's child
   }
@@ -99,22 +107,13 @@ class ExactPaths {
   using Entry = PathEntry;
   // [main]
   void build(std::vector<Entry> entries, bool fold);
-  bool empty() const { return slots_.empty(); }
+  bool empty() const { return paths_.empty(); }
   RouteList find(std::string_view path) const noexcept;
 
  private:
-  struct Item {
-    uint64_t hash;
-    uint32_t text;  // in texts_
-    uint32_t text_size;
-    uint32_t list;  // in routes_
-    uint32_t list_size;
-  };
   static uint64_t hash(std::string_view path, bool fold) noexcept;
 
-  std::vector<uint32_t> slots_;  // item + 1; 0: free. A power of two, at most half full
-  std::vector<Item> items_;
-  std::string texts_;
+  TextTable paths_;  // where in routes_ the list begins: its size, then its routes
   std::vector<uint32_t> routes_;
   bool fold_ = false;
 };

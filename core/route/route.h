@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/prefetch.h"
 #include "core/event/slot.h"
 #include "core/http/header_map.h"
 #include "core/match/header_matcher.h"
@@ -80,6 +81,8 @@ class Route {
   std::string_view path() const { return path_; }  // as configured; lower case if not case-sensitive
   const match::Regex* regex() const { return regex_.get(); }
   const match::PathTemplate* path_template() const { return path_template_.get(); }
+  // Fetches what a request will read of it.
+  void prefetch() const { weir::prefetch(this, 384); }
   // Nothing but the path decides.
   bool path_only() const { return conditions_ == nullptr; }
 
@@ -100,25 +103,25 @@ class Route {
   bool matches_conditions(const RequestPath& path, const http::HeaderMap& request,
                           const SelectInput& input) const noexcept;
 
-  std::string name_;
   std::string path_;
-  std::unique_ptr<const match::Regex> regex_;
-  std::unique_ptr<const match::PathTemplate> path_template_;
-  std::shared_ptr<const stream::StaticMetadata> metadata_;
-  std::unique_ptr<const Conditions> conditions_;
-  std::unique_ptr<const ForwardAction> forward_;
-  std::unique_ptr<const RedirectAction> redirect_;
-  std::unique_ptr<const DirectResponse> direct_response_;
-  std::unique_ptr<const Mutations> mutations_;
-  std::unique_ptr<const FilterConfigs> own_filter_configs_;
-  const FilterConfigs* filter_configs_ = &FilterConfigs::none();  // the table owns it
-  BodyLimits body_limits_;
-  std::unique_ptr<const RouteStats> stats_;
-  uint32_t index_ = 0;
   PathKind path_kind_ = PathKind::kPrefix;
   ActionKind action_ = ActionKind::kForward;
   bool case_sensitive_ = true;
   bool ignore_path_parameters_ = false;
+  uint32_t index_ = 0;
+  std::unique_ptr<const Conditions> conditions_;
+  std::unique_ptr<const match::Regex> regex_;
+  std::optional<ForwardAction> forward_;  // here and not elsewhere: most have one, and a line less is waited for
+  std::unique_ptr<const Mutations> mutations_;
+  const FilterConfigs* filter_configs_ = &FilterConfigs::none();  // the table owns it
+  std::unique_ptr<const RouteStats> stats_;
+  BodyLimits body_limits_;
+  std::string name_;
+  std::shared_ptr<const stream::StaticMetadata> metadata_;
+  std::unique_ptr<const match::PathTemplate> path_template_;
+  std::unique_ptr<const RedirectAction> redirect_;
+  std::unique_ptr<const DirectResponse> direct_response_;
+  std::unique_ptr<const FilterConfigs> own_filter_configs_;
 };
 
 }  // namespace weir::route

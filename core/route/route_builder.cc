@@ -100,7 +100,7 @@ void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
     build_route(std::move(route), host, static_cast<uint32_t>(i));
   }
   if (host.routes_.size() >= kIndexFrom && errors_.errors().empty()) {
-    host.paths_ = std::make_unique<PathIndex>(host.routes_);
+    host.paths_.emplace(host.routes_);
   }
 }
 
@@ -172,7 +172,7 @@ void RouteBuilder::build_route(RouteSpec spec, VirtualHost& host, uint32_t index
   switch (spec.action) {
     case ActionKind::kForward: {
       At at(errors_, "route");
-      route.forward_ = build_forward(std::move(spec.forward), host, route);
+      build_forward(std::move(spec.forward), host, route);
       break;
     }
     case ActionKind::kRedirect: {
@@ -257,9 +257,8 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
   if (any) route.conditions_ = std::move(conditions);
 }
 
-std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host,
-                                                           const Route& route) {
-  auto action = std::make_unique<ForwardAction>();
+void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Route& route) {
+  ForwardAction* action = &route.forward_.emplace();
   int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()};
   if (targets != 1) {
     errors_.add(targets == 0 ? "needs one of cluster, cluster_header and weighted_clusters"
@@ -309,7 +308,6 @@ std::unique_ptr<ForwardAction> RouteBuilder::build_forward(ForwardSpec spec, con
   action->ends_connect_ = spec.ends_connect;
   action->ends_post_ = spec.ends_post;
   action->cluster_not_found_status_ = spec.cluster_not_found_status;
-  return action;
 }
 
 std::unique_ptr<const PathRewrite> RouteBuilder::build_path_rewrite(ForwardSpec& spec, const Route& route) {

@@ -30,7 +30,7 @@ class RouteBuilder {
   void build_matcher(VirtualHostSpec& spec, VirtualHost& host);
   void build_route(RouteSpec spec, VirtualHost& host, uint32_t index);
   void build_match(RouteMatchSpec spec, Route& route);
-  std::unique_ptr<ForwardAction> build_forward(ForwardSpec spec, const VirtualHost& host, const Route& route);
+  void build_forward(ForwardSpec spec, const VirtualHost& host, Route& route);
   std::unique_ptr<const PathRewrite> build_path_rewrite(ForwardSpec& spec, const Route& route);
   void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
   void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);

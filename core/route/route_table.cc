@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/prefetch.h"
 #include "core/route/route_builder.h"
 
 namespace weir::route {
@@ -29,13 +30,15 @@ const VirtualHost* RouteTable::find_virtual_host(const http::HeaderMap& request)
   }
   if (ignore_port_) host = without_port(host);
   uint32_t index = hosts_.find(host);
-  return index != HostIndex::kNone ? &virtual_hosts_[index] : nullptr;
+  if (index == HostIndex::kNone) return nullptr;
+  prefetch(virtual_hosts_[index]);
+  return &virtual_hosts_[index];
 }
 
 const Route* RouteTable::find_route(const VirtualHost& host, const http::HeaderMap& request,
                                     const SelectInput& input) const noexcept {
   RequestPath path = split_path(request, ignore_path_parameters_);
-  if (host.paths_ != nullptr) return host.paths_->find(host.routes_, path, request, input);
+  if (host.paths_) return host.paths_->find(host.routes_, path, request, input);
   if (host.matcher_ != nullptr) [[unlikely]] {
     static const stream::StreamInfo kNothing;
     const match::Facts facts{.info = input.info != nullptr ? input.info : &kNothing, .request_headers = &request};
@@ -63,6 +66,7 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     if (selection.tls_required) return selection;
   }
   selection.route = find_route(host, request, input);
+  const bool forward = selection.route != nullptr && selection.route->action() == ActionKind::kForward;
   if (!host.virtual_clusters_.empty()) [[unlikely]] {
     const auto matches = [&](const VirtualCluster& each) {
       return std::all_of(each.headers.begin(), each.headers.end(),
@@ -71,9 +75,7 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     selection.virtual_cluster =
         &*std::find_if(host.virtual_clusters_.begin(), host.virtual_clusters_.end() - 1, matches);
   }
-  if (selection.route != nullptr && selection.route->action() == ActionKind::kForward) {
-    selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
-  }
+  if (forward) selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
   return selection;
 }
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,31 +56,31 @@ class VirtualHost {
  private:
   friend class RouteBuilder;
   friend class RouteTable;
-  std::string name_;
-  std::vector<std::string> domains_;
-  std::vector<Route> routes_;
-  std::unique_ptr<const PathIndex> paths_;  // null: so few routes that walking them is cheaper
   // Instead of the paths: a tree whose actions are parts of routes_.
   struct Part {
     uint32_t first;
     uint32_t last;
   };
+  std::vector<Route> routes_;
+  std::optional<PathIndex> paths_;  // none: so few routes that walking them is cheaper
   std::unique_ptr<const match::Tree> matcher_;
-  std::vector<Part> parts_;
-  std::shared_ptr<const stream::StaticMetadata> metadata_;
-  std::unique_ptr<const Mutations> mutations_;
-  std::unique_ptr<const RetryPolicy> retry_;
-  std::unique_ptr<const Mirrors> own_mirrors_;
-  const Mirrors* mirrors_ = nullptr;  // these or the table's
-  std::unique_ptr<const FilterConfigs> own_filter_configs_;
-  const FilterConfigs* filter_configs_ = &FilterConfigs::none();
   std::vector<VirtualCluster> virtual_clusters_;  // the last takes what is left
-  BodyLimits body_limits_;
+  std::unique_ptr<const Mutations> mutations_;
   TlsRequirement require_tls_ = TlsRequirement::kNone;
   bool include_request_attempt_count_ = false;
   bool include_attempt_count_in_response_ = false;
   bool include_is_timeout_retry_header_ = false;
   bool hedges_ = false;
+  std::string name_;
+  std::vector<std::string> domains_;
+  std::vector<Part> parts_;
+  std::shared_ptr<const stream::StaticMetadata> metadata_;
+  std::unique_ptr<const RetryPolicy> retry_;
+  std::unique_ptr<const Mirrors> own_mirrors_;
+  const Mirrors* mirrors_ = nullptr;  // these or the table's
+  std::unique_ptr<const FilterConfigs> own_filter_configs_;
+  const FilterConfigs* filter_configs_ = &FilterConfigs::none();
+  BodyLimits body_limits_;
 };
 
 // What a request came to. Pointers into the table: valid while the stream pins it.
