@@ -7,6 +7,7 @@
 #include "core/config/position_index.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/http/url.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -111,6 +112,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       const auto& where = locality.locality();
       place_of_all = std::make_shared<const lb::Locality>(lb::Locality{where.region(), where.zone(), where.sub_zone()});
     }
+    uint64_t weights = 0;
     out.endpoints.reserve(out.endpoints.size() + static_cast<size_t>(locality.lb_endpoints_size()));
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const auto& one = locality.lb_endpoints(k);
@@ -122,8 +124,13 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
                      "must be 1 to 65535: where the endpoint listens");
       }
       endpoint.hostname = one.endpoint().hostname();
+      if (!endpoint.hostname.empty() && !http::is_valid_authority(endpoint.hostname)) {
+        report.error(place + ".endpoint.hostname",
+                     "\"" + endpoint.hostname + "\" must be a host, or a host and a port, as in example.com:8080");
+      }
       if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
+      weights += endpoint.weight;
       endpoint.priority = locality.priority();
       endpoint.place = place_of_all;
       switch (one.health_status()) {
@@ -141,6 +148,10 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
           break;
       }
       out.endpoints.push_back(std::move(endpoint));
+    }
+    if (weights > UINT32_MAX) {
+      report.error(here + ".lb_endpoints", "the sum of load_balancing_weight is " + std::to_string(weights) +
+                                               "; at most 4294967295 is allowed in a locality");
     }
   }
 }

@@ -38,7 +38,20 @@ size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path
 // Where formatted texts are put together before they move to the arena. Keeps its room; one per thread.
 thread_local stream::TextBuffer formatted;
 
+// What was made from a request goes to the upstream only if it is a host.
+Rewritten checked_host(std::string_view made) {
+  return made.data() == nullptr || http::is_valid_authority(made) ? made : Rewritten("");
+}
+
 }  // namespace
+
+void check_host(const std::string& text, std::string_view field, ErrorSink& errors) {
+  if (text.empty() || http::is_valid_authority(text)) return;
+  ErrorSink::At at(errors, field);
+  errors.add(http::all_chars(text, http::kFieldChar)
+                 ? "\"" + text + "\" must be a host, or a host and a port, as in example.com:8080"
+                 : "has a control character");
+}
 
 std::unique_ptr<const FormatRewrite> FormatRewrite::build(const std::string& text, std::string_view field,
                                                           ErrorSink& errors) {
@@ -62,8 +75,7 @@ std::string_view FormatRewrite::text(const stream::LogSubject& subject, Arena& a
 }
 
 Rewritten FormatRewrite::host(const stream::LogSubject& subject, Arena& arena) const {
-  const std::string_view made = text(subject, arena);
-  return made.data() == nullptr || http::is_valid_authority(made) ? made : Rewritten("");
+  return checked_host(text(subject, arena));
 }
 
 Rewritten FormatRewrite::path(const stream::LogSubject& subject, Arena& arena) const {
@@ -190,11 +202,11 @@ Rewritten ForwardAction::rewrite_host(const stream::LogSubject& subject, const W
       return host_rewrite_literal_;
     case HostRewriteSpec::Kind::kHeader: {
       std::string_view value = request.get(*host_rewrite_header_);
-      return value.empty() ? std::string_view() : value;
+      return value.empty() ? Rewritten() : checked_host(value);
     }
     case HostRewriteSpec::Kind::kPathRegex: {
       std::string_view host = host_rewrite_regex_->rewrite(split(request.path()).path, arena);
-      return host.empty() ? std::string_view() : host;
+      return host.empty() ? Rewritten() : checked_host(host);
     }
     case HostRewriteSpec::Kind::kFormat:
       return host_rewrite_format_->host(subject, arena);
@@ -209,9 +221,9 @@ std::unique_ptr<const RedirectAction> RedirectAction::build(RedirectSpec spec, E
     errors.add("path_redirect, prefix_rewrite, regex_rewrite and path_rewrite exclude each other");
   }
   auto check = [&](std::string_view field, std::string_view text) {
-    if (http::all_chars(text, http::kFieldChar)) return;
+    if (http::all_chars(text, http::kFieldChar) && text.find_first_of(" \t") == std::string_view::npos) return;
     ErrorSink::At at(errors, field);
-    errors.add("has a control character");
+    errors.add("has a space or a control character");
   };
   check("scheme_redirect", spec.scheme);
   check("host_redirect", spec.host);

@@ -38,6 +38,9 @@ struct MatchedPath {
 // request what cannot be sent.
 using Rewritten = std::string_view;
 
+// An error at `field` if a text of the configuration is to be sent as a host and is none. Empty: it says nothing.
+void check_host(const std::string& text, std::string_view field, ErrorSink& errors);
+
 // A text that a format makes of each request: path_rewrite, host_rewrite. [immutable]
 class FormatRewrite {
  public:

@@ -400,10 +400,7 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     cluster.weight = one.weight;
     cluster.mutations = Mutations::build(std::move(one.mutations), errors_);
     cluster.filter_configs = merge(route, one.filter_configs, cluster.own_filter_configs);
-    if (!http::all_chars(one.host_rewrite_literal, http::kFieldChar)) {
-      At field(errors_, "host_rewrite_literal");
-      errors_.add("has a control character");
-    }
+    check_host(one.host_rewrite_literal, "host_rewrite_literal", errors_);
     cluster.host_rewrite_literal = std::move(one.host_rewrite_literal);
     action.total_weight_ += one.weight;
   }
@@ -420,14 +417,12 @@ void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& actio
     case HostRewriteSpec::Kind::kNone:
     case HostRewriteSpec::Kind::kAuto:
       return;
-    case HostRewriteSpec::Kind::kLiteral: {
-      At at(errors_, "host_rewrite_literal");
-      if (!http::all_chars(spec.text, http::kFieldChar)) errors_.add("has a control character");
+    case HostRewriteSpec::Kind::kLiteral:
+      check_host(spec.text, "host_rewrite_literal", errors_);
       action.host_rewrite_literal_ = std::move(spec.text);
       // An empty text is no host to send: as if it had not been said.
       if (action.host_rewrite_literal_.empty()) action.host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
       return;
-    }
     case HostRewriteSpec::Kind::kHeader:
       action.host_rewrite_header_ = header_name(spec.text, "host_rewrite_header");
       return;

@@ -28,8 +28,9 @@ class Choices final : public lb::Table {
     auto consider = [&](lb::HostIndex index) {
       any = index;
       if (!input.excluded.empty() && lb::is_excluded(input, hosts_[index].host.get())) return;
-      // One more request than now, per unit of weight.
-      double cost = static_cast<double>(view.in_flight(index) + 1) / std::max<uint32_t>(1, hosts_[index].weight);
+      // Per unit of weight. Of hosts that cost the same the first counts, and that is a draw by weight: hosts that
+      // have nothing to do share requests by their weights too.
+      double cost = static_cast<double>(view.in_flight(index)) / std::max<uint32_t>(1, hosts_[index].weight);
       if (best == lb::kNoHost || cost < best_cost) {
         best = index;
         best_cost = cost;
@@ -37,11 +38,10 @@ class Choices final : public lb::Table {
     };
     auto count = static_cast<uint32_t>(usable_.size());
     if (config_.full_scan || count <= config_.choice_count) {
-      // Starts anywhere, so that ties do not all go to the first host.
-      uint32_t start = view.random.below(count);
+      const uint32_t start = draw(view.random);
       for (uint32_t i = 0; i < count; ++i) consider(usable_[start + i < count ? start + i : start + i - count]);
     } else {
-      for (uint32_t i = 0; i < config_.choice_count; ++i) consider(draw(view.random));
+      for (uint32_t i = 0; i < config_.choice_count; ++i) consider(usable_[draw(view.random)]);
       // All draws were hosts tried before: look through the others.
       if (best == lb::kNoHost) {
         for (lb::HostIndex index : usable_) consider(index);
@@ -51,11 +51,12 @@ class Choices final : public lb::Table {
   }
 
  private:
-  lb::HostIndex draw(Random& random) const {
-    if (equal_) return usable_[random.below(static_cast<uint32_t>(usable_.size()))];
+  // Which of the usable ones.
+  uint32_t draw(Random& random) const {
+    if (equal_) return random.below(static_cast<uint32_t>(usable_.size()));
     uint64_t point = random.next() % total_weight_;
     auto it = std::upper_bound(cumulative_.begin(), cumulative_.end(), point);
-    return usable_[static_cast<size_t>(it - cumulative_.begin())];
+    return static_cast<uint32_t>(it - cumulative_.begin());
   }
 
   std::span<const lb::HostEntry> hosts_;

@@ -85,6 +85,10 @@ TEST(HostRewrite, Kinds) {
   EXPECT_EQ(host({Kind::kHeader, "X-Host", {}}), "unchanged");
   EXPECT_EQ(host({Kind::kHeader, "X-Host", {}}, {{"x-host", ""}}), "unchanged");
   EXPECT_EQ(host({Kind::kPathRegex, "", {"^/host-([^/]+).*$", R"(\1)"}}), "b.example");
+  // What is no host is not sent.
+  for (const char* bad : {"a b", "a/b", "user@h", "[::1", "h:99999"})
+    EXPECT_EQ(host({Kind::kHeader, "X-Host", {}}, {{"x-host", bad}}), "") << bad;
+  EXPECT_EQ(host({Kind::kPathRegex, "", {"^/host-([^/]+).*$", R"(\1/x)"}}), "");
 }
 
 TEST(FormatRewrite, APathOrHostIsMadeOfTheRequest) {

@@ -77,6 +77,19 @@ TEST(BuildErrors, Forward) {
             }),
             "route.host_rewrite_header: \"a b\" is not a header name");
   EXPECT_EQ(one([](RouteSpec& r) {
+              r.forward.host_rewrite = {HostRewriteSpec::Kind::kLiteral, "a/b", {}};
+            }),
+            "route.host_rewrite_literal: \"a/b\" must be a host, or a host and a port, as in example.com:8080");
+  EXPECT_EQ(one([](RouteSpec& r) {
+              r.forward.cluster = "";
+              r.forward.weighted_clusters.resize(1);
+              r.forward.weighted_clusters[0].name = "a";
+              r.forward.weighted_clusters[0].weight = 1;
+              r.forward.weighted_clusters[0].host_rewrite_literal = "a b";
+            }),
+            "route.weighted_clusters.clusters[0].host_rewrite_literal: \"a b\" must be a host, or a host and a port, as "
+            "in example.com:8080");
+  EXPECT_EQ(one([](RouteSpec& r) {
               r.forward.retry = RetryPolicySpec{};
               r.forward.retry->retry_on = "5xx,gateway_error";
             }).substr(0, 51),
@@ -105,6 +118,12 @@ TEST(BuildErrors, Forward) {
               r.redirect->scheme = "https";
             }),
             "redirect: https_redirect and scheme_redirect exclude each other");
+  EXPECT_EQ(one([](RouteSpec& r) {
+              r.action = ActionKind::kRedirect;
+              r.redirect = std::make_unique<RedirectSpec>();
+              r.redirect->path = "/x y";
+            }),
+            "redirect.path_redirect: has a space or a control character");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -232,6 +233,37 @@ TEST(LeastRequest, WeightsCount) {
     b.set_in_flight(index, b.in_flight(index) + 1);
   }
   EXPECT_NEAR(b.in_flight(1), 300, 5);
+}
+
+// Hosts that have nothing to do share requests by weight: with one request at a time the heaviest is not the only one.
+TEST(LeastRequest, IdleHostsShareByWeight) {
+  for (const uint32_t choices : {2u, 5u}) {
+    Balancing b({1, 2, 5});
+    auto table = extensions::least_request::build(b.input(), {.choice_count = choices});
+    std::map<HostIndex, int> counts;
+    for (int i = 0; i < 8000; ++i) ++counts[b.pick(*table)];
+    EXPECT_NEAR(counts[0], 1000, 150) << choices;
+    EXPECT_NEAR(counts[1], 2000, 200) << choices;
+    EXPECT_NEAR(counts[2], 5000, 300) << choices;
+  }
+}
+
+// Eight clients and hosts that take the same time: shares by weight, and not those of the heaviest alone.
+TEST(LeastRequest, FewRequestsAtATimeShareByWeight) {
+  Balancing b({1, 4});
+  auto table = extensions::least_request::build(b.input(), {});
+  std::map<HostIndex, int> counts;
+  std::deque<HostIndex> under_way;
+  for (int i = 0; i < 8000; ++i) {
+    if (under_way.size() == 8) {
+      b.set_in_flight(under_way.front(), b.in_flight(under_way.front()) - 1);
+      under_way.pop_front();
+    }
+    under_way.push_back(b.pick(*table));
+    ++counts[under_way.back()];
+    b.set_in_flight(under_way.back(), b.in_flight(under_way.back()) + 1);
+  }
+  EXPECT_NEAR(counts[0], 1600, 400);
 }
 
 TEST(LeastRequest, AvoidsTriedHostsWhileThereAreOthers) {
