@@ -214,6 +214,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   watched_ = std::move(configuration.watched);
   bootstrap_.swap(bootstrap);
   own_node_ = std::make_unique<envoy::config::core::v3::Node>(bootstrap_->node());
+  if (own_node_->user_agent_name().empty()) own_node_->set_user_agent_name("weir");
   loaded_ = true;
   pack_later();
   loaded_at_ = system_clock().wall_now();

@@ -12,6 +12,7 @@
 
 #include "core/base/log.h"
 #include "core/filter/server_health.h"
+#include "core/server/admin/memory_use.h"
 #include "core/server/admin_facts.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -59,6 +60,10 @@ Server::Server(const Options& options, const filter::Registry& registry, std::st
   concurrency_ = store_.gauge("server.concurrency");
   uptime_ = store_.gauge("server.uptime");
   connections_ = store_.gauge("server.total_connections");
+  memory_allocated_ = store_.gauge("server.memory_allocated");
+  memory_heap_ = store_.gauge("server.memory_heap_size");
+  memory_physical_ = store_.gauge("server.memory_physical_size");
+  workers_started_ = store_.gauge("listener_manager.workers_started");
   reloads_ok_ = store_.counter("server.config_reload_success");
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
@@ -86,6 +91,7 @@ int Server::start() {
   stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
                                                    [this](int signal) { on_signal(signal); });
   for (auto& worker : workers_) worker->start();
+  workers_started_.set(1);
   return 0;
 }
 
@@ -312,6 +318,10 @@ void Server::tell_health() { filter::ServerHealth::set_failing(failed_health_ ||
 void Server::refresh_stats() {
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
   connections_.set(loads_->total());
+  const admin::MemoryUse memory = admin::memory_use();
+  memory_allocated_.set(memory.allocated);
+  memory_heap_.set(memory.heap);
+  memory_physical_.set(memory.physical);
   if (clusters_ != nullptr) clusters_->refresh_stats();
   // The published numbers of the states.
   bool draining = state_ == State::kDraining || failed_health_;

@@ -43,7 +43,10 @@ constexpr stats::Definition kDefinitions[] = {
     {"upstream_internal_redirect_failed_total", Type::kCounter},
     {"upstream_rq_max_duration_reached", Type::kCounter},
     {"membership_change", Type::kCounter},
+    {"update_attempt", Type::kCounter},
     {"update_success", Type::kCounter},
+    {"update_failure", Type::kCounter},
+    {"update_empty", Type::kCounter},
     {"update_no_rebuild", Type::kCounter},
     {"lb_healthy_panic", Type::kCounter},
     {"upstream_cx_active", Type::kGauge},
@@ -61,7 +64,8 @@ constexpr stats::Definition kDefinitions[] = {
     {"circuit_breakers.high.rq_open", Type::kGauge},
     {"circuit_breakers.high.rq_pending_open", Type::kGauge},
     {"circuit_breakers.high.rq_retry_open", Type::kGauge},
-    // Nothing is written to these: pools are not limited.
+    // Nothing is written to these: clusters do not wait for anything before they serve, and pools are not limited.
+    {"warming_state", Type::kGauge},
     {"circuit_breakers.default.cx_pool_open", Type::kGauge},
     {"circuit_breakers.high.cx_pool_open", Type::kGauge},
     {"upstream_cx_connect_ms", Type::kHistogram, Unit::kMilliseconds},
@@ -109,7 +113,10 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
                                   &internal_redirect_failed,
                                   &rq_max_duration_reached,
                                   &membership_change,
+                                  &update_attempt,
                                   &update_success,
+                                  &update_failure,
+                                  &update_empty,
                                   &update_no_rebuild,
                                   &lb_healthy_panic}) {
     *counter = group->counter(next++);
@@ -120,7 +127,7 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
         &high_open.rq_pending, &high_open.rq_retry}) {
     *gauge = group->gauge(next++);
   }
-  next += 2;  // circuit_breakers that are 0
+  next += 3;  // those that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 

@@ -225,7 +225,8 @@ class LabelsTest(WeirTestCase):
     # field: Node.user_agent_version
     def test_version_of_the_user_agent(self) -> None:
         weir = Weir(self.sandbox, {**bootstrap([]), "node": {"user_agent_version": "7"}})
-        self.assertEqual(weir.admin_json("/server_info")["node"]["user_agent_version"], "7")
+        node = weir.admin_json("/server_info")["node"]
+        self.assertEqual((node["user_agent_name"], node["user_agent_version"]), ("weir", "7"))
 
     # field: listener.v3.Filter.name, AccessLog.name, RouteConfiguration.name, VirtualHost.name
     # field: envoy.config.core.v3.TypedExtensionConfig.name, ClusterLoadAssignment.cluster_name
@@ -275,6 +276,10 @@ class ElsewhereTest(WeirTestCase):
             self.assertEqual(weir.stat("server.total_connections"), 1)
         self.assertEqual(weir.stat("server.state"), 0)
         weir.wait_stat("server.uptime", 1)
+        self.assertEqual(weir.stat("listener_manager.workers_started"), 1)
+        self.assertGreater(weir.stat("server.memory_allocated"), 100_000)
+        self.assertGreater(weir.stat("server.memory_physical_size"), 1_000_000)
+        self.assertGreaterEqual(weir.stat("server.memory_heap_size"), weir.stat("server.memory_allocated"))
 
     def test_unix_socket(self) -> None:
         path = self.sandbox.path("admin.sock")

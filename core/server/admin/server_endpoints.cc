@@ -1,13 +1,10 @@
-#include <malloc.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdio>
 #include <vector>
 
 #include "core/base/log.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
+#include "core/server/admin/memory_use.h"
 #include "core/server/admin/redact.h"
 #include "envoy/admin/v3/memory.pb.h"
 #include "envoy/admin/v3/server_info.pb.h"
@@ -70,22 +67,13 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   response.body += ",\n \"weir\": " + additions(source) + "\n}\n";
 }
 
-uint64_t resident_bytes() {
-  FILE* file = fopen("/proc/self/statm", "re");
-  if (file == nullptr) return 0;
-  unsigned long total = 0, resident = 0;
-  int found = fscanf(file, "%lu %lu", &total, &resident);
-  fclose(file);
-  return found == 2 ? uint64_t{resident} * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
-}
-
 void memory(AdminResponse& response) {
-  struct mallinfo2 heap = mallinfo2();
+  const MemoryUse use = memory_use();
   envoy::admin::v3::Memory memory;
-  memory.set_allocated(heap.uordblks + heap.hblkhd);
-  memory.set_heap_size(heap.arena + heap.hblkhd);
-  memory.set_pageheap_free(heap.fordblks);
-  memory.set_total_physical_bytes(resident_bytes());
+  memory.set_allocated(use.allocated);
+  memory.set_heap_size(use.heap);
+  memory.set_pageheap_free(use.page_heap_free);
+  memory.set_total_physical_bytes(use.physical);
   answer_json(memory, Defaults::kPrint, response);
 }
 
