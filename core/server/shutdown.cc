@@ -40,6 +40,7 @@ void Shutdown::begin_draining() {
     worker->lane().post([one = worker.get(), plan = plan_.drain, main = &lane_, accepting = accepting_] {
       one->listeners().stop_accepting();
       one->listeners().drain(plan);
+      one->clusters().close_idle();
       main->post([accepting] { --*accepting; });
     });
   }

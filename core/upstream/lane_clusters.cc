@@ -270,6 +270,15 @@ void LaneClusters::give_back(ClusterPart part, LimitKind kind, uint32_t wanted) 
   local->lease(kind).recall();
 }
 
+void LaneClusters::close_idle() {
+  for (auto& cluster : clusters_) {
+    if (cluster == nullptr) continue;
+    for (ClusterLocal* local : {cluster.get(), cluster->high_.get()}) {
+      if (local != nullptr) local->shed_idle(UINT32_MAX);
+    }
+  }
+}
+
 void LaneClusters::shut_down() {
   for (auto& cluster : clusters_) {
     if (cluster == nullptr) continue;

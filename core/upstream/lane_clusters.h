@@ -150,6 +150,9 @@ class LaneClusters final : public event::SlotObserver {
   void give_back(ClusterPart part, LimitKind kind, uint32_t wanted);
   // Of one that has asked.
   Recall& recall_of(ClusterPart part, LimitKind kind) { return find_part(part)->recall(kind); }
+  // Closes the upstream connections that nobody uses. For the end of the process: to a server behind itself, say, or to
+  // one that is ending too, they would be what is waited for.
+  void close_idle();
   // Closes every upstream connection; for the end of the process and of tests.
   void shut_down();
   size_t connection_count() const { return connections_.live(); }

@@ -5,8 +5,8 @@ import socket
 import threading
 import urllib.error
 
-from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener,
-                     main, route, wait_until)
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
+                     http_listener, main, route, wait_until)
 from harness.upstreams import ServerConnection
 from harness.wire import Message
 
@@ -90,6 +90,17 @@ class DrainTest(WeirTestCase):
             self.assertEqual(connection.request().status, 200)
             weir.process.signal(signal.SIGTERM)
             self.ended_with(weir, 0)
+
+    def test_its_own_idle_connections_do_not_hold_it_up_either(self) -> None:
+        """weir is its own upstream, as in the demo: neither side of a pooled connection waits for the other."""
+        front, behind = self.sandbox.free_port(), self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap(
+            [http_listener(front, [route({"prefix": "/"}, "own")]),
+             http_listener(behind, [direct({"prefix": "/"}, "hello")], name="own", drain_timeout="300s")], [cluster("own", behind)]))
+        self.assertEqual(fetch(front).body, b"hello")
+        weir.process.signal(signal.SIGTERM)
+        self.assertEqual(weir.process.wait(60), 0)
+        self.assertIn("drained: all connections have ended after", weir.process.log())
 
     def test_listeners_stay_open_during_the_delay(self) -> None:
         weir, port, _ = self.start("--shutdown-delay-s", "5", "--shutdown-deadline-s", "60")
