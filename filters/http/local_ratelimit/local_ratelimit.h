@@ -12,6 +12,7 @@
 #include "core/runtime/runtime.h"
 #include "core/stats/handles.h"
 #include "filters/http/common/header_values/header_values.h"
+#include "filters/http/local_ratelimit/connection_buckets.h"
 #include "filters/http/local_ratelimit/limiter.h"
 
 namespace weir::filters::local_ratelimit {
@@ -33,8 +34,8 @@ struct Settings {
   runtime::RuntimeFraction enabled{{0, 100}};
   runtime::RuntimeFraction enforced{{0, 100}};
   Limiter limiter;
-  std::unique_ptr<TokenBucket[]> buckets;  // nullptr: each connection has its own
-  uint64_t id = 0;                         // of these settings among all that ever were
+  std::unique_ptr<TokenBucket[]> buckets;                  // nullptr: each connection has its own,
+  std::unique_ptr<const ConnectionBuckets> of_connection;  // which are found here
   uint32_t stage = 0;
   VirtualHostLimits virtual_host_limits = VirtualHostLimits::kOverride;
   std::vector<match::RateLimit> rate_limits;  // if there are any, instead of the route's
@@ -52,7 +53,8 @@ class Filter : public filter::HttpFilter {
   filter::Action on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
 
  private:
-  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers);
+  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers) const;
+  void collect(filter::Stream& stream, const http::HeaderMap& headers, Limiter::Request& request) const;
   void tell(http::HeaderMap& headers, Arena& arena) const;
   filter::Action refuse(filter::Stream& stream);
 
