@@ -87,7 +87,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   settings.stats.rate_limited.inc();
   if (!settings.enforced.enabled(lane.slots(), lane.random().next())) {
     const stream::LogSubject subject{stream.info(), &headers};
-    for (const common::HeaderValue& each : settings.request_headers) each.apply(headers, subject, stream.arena());
+    for (const stream::HeaderValue& each : settings.request_headers) each.apply(headers, subject, stream.arena());
     return Action::kContinue;
   }
   settings.stats.enforced.inc();
@@ -102,7 +102,7 @@ Action Filter::refuse(filter::Stream& stream) {
         const Filter& self = *static_cast<const Filter*>(user);
         headers.set(http::HeaderId::kXEnvoyRatelimited, "true");
         const stream::LogSubject subject{of.info(), &of.request_headers(), &headers};
-        for (const common::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
+        for (const stream::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
         self.tell(headers, of.arena());
       },
       this);
@@ -203,10 +203,12 @@ void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope,
   // As published: what does not say that something is wrong becomes 429.
   if (proto.status().code() >= 400) settings.status = proto.status().code();
   settings.headers = proto.enable_x_ratelimit_headers() == common_pb::DRAFT_VERSION_03;
-  settings.request_headers = common::read_header_values(proto.request_headers_to_add_when_not_enforced(), scope,
-                                                        "request_headers_to_add_when_not_enforced");
-  settings.response_headers =
-      common::read_header_values(proto.response_headers_to_add(), scope, "response_headers_to_add");
+  const auto headers = [&](const auto& options, std::string_view field) {
+    return filter::translate_all(translator, &filter::ConfigTranslator::header_value, options, scope.at(field));
+  };
+  settings.request_headers =
+      headers(proto.request_headers_to_add_when_not_enforced(), "request_headers_to_add_when_not_enforced");
+  settings.response_headers = headers(proto.response_headers_to_add(), "response_headers_to_add");
 }
 
 struct Config : Settings {

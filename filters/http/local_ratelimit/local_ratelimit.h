@@ -11,7 +11,7 @@
 #include "core/match/rate_limits.h"
 #include "core/runtime/runtime.h"
 #include "core/stats/handles.h"
-#include "filters/http/common/header_values/header_values.h"
+#include "core/stream/header_value.h"
 #include "filters/http/local_ratelimit/connection_buckets.h"
 #include "filters/http/local_ratelimit/limiter.h"
 
@@ -41,8 +41,8 @@ struct Settings {
   std::vector<match::RateLimit> rate_limits;  // if there are any, instead of the route's
   int status = 429;
   bool headers = false;  // x-ratelimit-limit and its kin
-  std::vector<common::HeaderValue> request_headers;
-  std::vector<common::HeaderValue> response_headers;
+  std::vector<stream::HeaderValue> request_headers;
+  std::vector<stream::HeaderValue> response_headers;
 };
 
 // One per stream. [worker]

@@ -427,9 +427,9 @@ TEST(LocalRateLimit, WhatIsRefused) {
       errors("rate_limits { actions { generic_key { descriptor_value: '%REQ(X)%' } } }"),
       Texts{"rate_limits[0].actions[0].generic_key.descriptor_value: \"%REQ(X)%\" has a %; formats are not supported "
             "by weir yet"});
-  EXPECT_EQ(
-      errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
-      Texts{"response_headers_to_add[0].header.key: \":status\" is not the name of a header that may be changed"});
+  EXPECT_EQ(errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
+            Texts{"response_headers_to_add[0].header.key: \":status\" may not be added, changed or removed here; use "
+                  "host_rewrite_literal, prefix_rewrite or regex_rewrite"});
 }
 
 }  // namespace
