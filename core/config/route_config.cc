@@ -510,7 +510,7 @@ class RouteTranslator {
         if (from.has_remove_on_match()) to.remove_matching = to_spec(from.remove_on_match().key_matcher());
         if (from.has_append()) {
           Step append(path_, "append");
-          to.append = to_spec(from.append(), path_);
+          to.append = header_value(from.append());
         }
       }
     }
@@ -600,13 +600,17 @@ class RouteTranslator {
     return spec;
   }
 
+  route::HeaderValueSpec header_value(const core_v3::HeaderValueOption& message) {
+    return to_spec(message, [this](std::string_view field, std::string_view text) { path_.error_at(field, text); });
+  }
+
   template <class Messages>
   std::vector<route::HeaderValueSpec> header_values(const Messages& messages, std::string_view field) {
     std::vector<route::HeaderValueSpec> values;
     values.reserve(static_cast<size_t>(messages.size()));
     for (int i = 0; i < messages.size(); ++i) {
       Step step(path_, field, static_cast<size_t>(i));
-      values.push_back(to_spec(messages.Get(i), path_));
+      values.push_back(header_value(messages.Get(i)));
     }
     return values;
   }

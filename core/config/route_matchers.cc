@@ -120,13 +120,13 @@ match::RegexRewriteSpec to_spec(const matcher_v3::RegexMatchAndSubstitute& messa
   return {message.pattern().regex(), message.substitution()};
 }
 
-route::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, FieldPath& path) {
-  using enum route::AppendAction;
-  route::HeaderValueSpec spec;
+stream::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, const FieldError& error) {
+  using enum stream::AppendAction;
+  stream::HeaderValueSpec spec;
   spec.name = message.header().key();
   spec.value = message.header().value();
   if (!message.header().raw_value().empty()) {
-    if (!spec.value.empty()) path.error_at("header.raw_value", "value and raw_value exclude each other");
+    if (!spec.value.empty()) error("header.raw_value", "value and raw_value exclude each other");
     spec.value = message.header().raw_value();
   }
   spec.keep_empty_value = message.keep_empty_value();
@@ -145,7 +145,7 @@ route::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, FieldP
   }
   if (message.has_append()) {
     if (message.append_action() != core_v3::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD) {
-      path.error_at("append", "append and append_action exclude each other; append_action is the newer one");
+      error("append", "append and append_action exclude each other; append_action is the newer one");
     } else if (!message.append().value()) {
       spec.action = kOverwriteIfExistsOrAdd;
     }

@@ -2,6 +2,8 @@
 // header options, retry policies. What the API's own rules refuse (rules.h) is not refused again here.
 #pragma once
 
+#include <functional>
+#include <string_view>
 #include <vector>
 
 #include "core/base/time.h"
@@ -35,7 +37,9 @@ match::StringMatcherSpec to_spec(const envoy::type::matcher::v3::StringMatcher& 
 match::HeaderMatcherSpec to_spec(const envoy::config::route::v3::HeaderMatcher& message);
 match::QueryParameterMatcherSpec to_spec(const envoy::config::route::v3::QueryParameterMatcher& message);
 match::RegexRewriteSpec to_spec(const envoy::type::matcher::v3::RegexMatchAndSubstitute& message);
-route::HeaderValueSpec to_spec(const envoy::config::core::v3::HeaderValueOption& message, FieldPath& path);
+// `error` hears of what contradicts itself, at a field of the message.
+using FieldError = std::function<void(std::string_view field, std::string_view message)>;
+stream::HeaderValueSpec to_spec(const envoy::config::core::v3::HeaderValueOption& message, const FieldError& error);
 route::RetryPolicySpec to_spec(const envoy::config::route::v3::RetryPolicy& message, FieldPath& path);
 
 template <class Messages>

@@ -27,36 +27,14 @@ std::optional<match::StringMatcher> Translator::string_matcher(const matcher_v3:
   return translate(message, FieldReport{report_, path});
 }
 
-namespace {
-
-// What build() says of a matcher, at the matcher.
-template <class Matcher, class Spec>
-std::optional<Matcher> build(Spec spec, const FieldReport& at) {
-  Result<Matcher> matcher = Matcher::build(std::move(spec));
-  if (matcher.ok()) return std::move(*matcher);
-  at.error(message_of(matcher.status()));
-  return std::nullopt;
-}
-
-}  // namespace
-
 std::optional<match::HeaderMatcher> Translator::header_matcher(const route_v3::HeaderMatcher& message,
                                                                const std::string& path) {
   const FieldReport at{report_, path};
   if (message.has_string_match() && !translate(message.string_match(), at.below("string_match"))) return std::nullopt;
-  return build<match::HeaderMatcher>(to_spec(message), at);
-}
-
-std::optional<match::QueryParameterMatcher> Translator::query_parameter_matcher(
-    const route_v3::QueryParameterMatcher& message, const std::string& path) {
-  const FieldReport at{report_, path};
-  if (message.has_string_match() && !translate(message.string_match(), at.below("string_match"))) return std::nullopt;
-  return build<match::QueryParameterMatcher>(to_spec(message), at);
-}
-
-std::optional<match::ValueMatcher> Translator::value_matcher(const matcher_v3::ValueMatcher& message,
-                                                             const std::string& path) {
-  return translate(message, FieldReport{report_, path});
+  Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(to_spec(message));
+  if (matcher.ok()) return std::move(*matcher);
+  at.error(message_of(matcher.status()));
+  return std::nullopt;
 }
 
 std::optional<match::MetadataMatcher> Translator::metadata_matcher(const matcher_v3::MetadataMatcher& message,
@@ -114,13 +92,23 @@ std::optional<stream::LineFormat> Translator::json_format(const google::protobuf
   return translate_json_format(message, options, FieldReport{report_, path});
 }
 
+std::optional<stream::HeaderValue> Translator::header_value(const core_v3::HeaderValueOption& message,
+                                                            const std::string& path) {
+  const auto error = [&](std::string_view field, std::string_view text) {
+    report_.error(path + "." + std::string(field), std::string(text));
+  };
+  stream::HeaderValueSpec spec = to_spec(message, error);
+  const Status name = stream::check_header_name(spec.name);
+  if (!name.ok()) error("header.key", message_of(name));
+  Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
+  if (!value.ok()) error("header.value", message_of(value.status()));
+  if (!name.ok() || !value.ok()) return std::nullopt;
+  return std::move(*value);
+}
+
 void Translator::http1_options(const core_v3::Http1ProtocolOptions& message, http::h1::Options& to,
                                const std::string& path) {
   translate(message, to, FieldReport{report_, path});
-}
-
-std::shared_ptr<const stream::StaticMetadata> Translator::metadata(const core_v3::Metadata& message) {
-  return translate(message);
 }
 
 stream::Value Translator::value(const google::protobuf::Struct& message, Arena& arena) {
@@ -137,18 +125,6 @@ runtime::RuntimeFraction Translator::runtime_fraction(const core_v3::RuntimeFrac
 
 runtime::RuntimeFlag Translator::runtime_flag(const core_v3::RuntimeFeatureFlag& message) {
   return {message.default_value().value(), runtime::Key(message.runtime_key())};
-}
-
-runtime::RuntimeDouble Translator::runtime_double(const core_v3::RuntimeDouble& message) {
-  return {message.default_value(), runtime::Key(message.runtime_key())};
-}
-
-runtime::RuntimeDouble Translator::runtime_percent(const core_v3::RuntimePercent& message) {
-  return {message.default_value().value(), runtime::Key(message.runtime_key())};
-}
-
-runtime::RuntimeUnsigned Translator::runtime_unsigned(const core_v3::RuntimeUInt32& message) {
-  return {message.default_value(), runtime::Key(message.runtime_key())};
 }
 
 }  // namespace weir::config

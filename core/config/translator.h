@@ -15,10 +15,6 @@ class Translator final : public filter::ConfigTranslator {
                                                      const std::string& path) override;
   std::optional<match::HeaderMatcher> header_matcher(const envoy::config::route::v3::HeaderMatcher& message,
                                                      const std::string& path) override;
-  std::optional<match::QueryParameterMatcher> query_parameter_matcher(
-      const envoy::config::route::v3::QueryParameterMatcher& message, const std::string& path) override;
-  std::optional<match::ValueMatcher> value_matcher(const envoy::type::matcher::v3::ValueMatcher& message,
-                                                   const std::string& path) override;
   std::optional<match::MetadataMatcher> metadata_matcher(const envoy::type::matcher::v3::MetadataMatcher& message,
                                                          const std::string& path) override;
   std::optional<match::FilterStateMatcher> filter_state_matcher(
@@ -44,16 +40,14 @@ class Translator final : public filter::ConfigTranslator {
   std::optional<stream::LineFormat> json_format(const google::protobuf::Struct& message,
                                                 const stream::Format::Options& options,
                                                 const std::string& path) override;
+  std::optional<stream::HeaderValue> header_value(const envoy::config::core::v3::HeaderValueOption& message,
+                                                  const std::string& path) override;
   void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
                      const std::string& path) override;
-  std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) override;
   stream::Value value(const google::protobuf::Struct& message, Arena& arena) override;
   runtime::Fraction fraction(const envoy::type::v3::FractionalPercent& message) override;
   runtime::RuntimeFraction runtime_fraction(const envoy::config::core::v3::RuntimeFractionalPercent& message) override;
   runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) override;
-  runtime::RuntimeDouble runtime_double(const envoy::config::core::v3::RuntimeDouble& message) override;
-  runtime::RuntimeDouble runtime_percent(const envoy::config::core::v3::RuntimePercent& message) override;
-  runtime::RuntimeUnsigned runtime_unsigned(const envoy::config::core::v3::RuntimeUInt32& message) override;
 
  private:
   filter::ConfigReport& report_;

@@ -16,13 +16,12 @@
 #include "core/match/log_filter.h"
 #include "core/match/matcher_tree.h"
 #include "core/match/path_template.h"
-#include "core/match/query_parameter_matcher.h"
 #include "core/match/rate_limits.h"
 #include "core/match/stream_matchers.h"
 #include "core/match/string_matcher.h"
-#include "core/match/value_matcher.h"
 #include "core/runtime/runtime.h"
 #include "core/stream/formatter.h"
+#include "core/stream/header_value.h"
 #include "core/stream/metadata.h"
 
 namespace google::protobuf {
@@ -37,19 +36,15 @@ class AccessLogFilter;
 }
 namespace envoy::config::core::v3 {
 class CidrRange;
+class HeaderValueOption;
 class Http1ProtocolOptions;
-class Metadata;
-class RuntimeDouble;
 class RuntimeFeatureFlag;
 class RuntimeFractionalPercent;
-class RuntimePercent;
-class RuntimeUInt32;
 class SubstitutionFormatString;
 class TypedExtensionConfig;
 }  // namespace envoy::config::core::v3
 namespace envoy::config::route::v3 {
 class HeaderMatcher;
-class QueryParameterMatcher;
 class RateLimit;
 }  // namespace envoy::config::route::v3
 namespace envoy::type::matcher::v3 {
@@ -57,7 +52,6 @@ class FilterStateMatcher;
 class MetadataMatcher;
 class PathMatcher;
 class StringMatcher;
-class ValueMatcher;
 }  // namespace envoy::type::matcher::v3
 namespace envoy::type::v3 {
 class FractionalPercent;
@@ -88,10 +82,6 @@ class ConfigTranslator {
                                                              const std::string& path) = 0;
   virtual std::optional<match::HeaderMatcher> header_matcher(const envoy::config::route::v3::HeaderMatcher& message,
                                                              const std::string& path) = 0;
-  virtual std::optional<match::QueryParameterMatcher> query_parameter_matcher(
-      const envoy::config::route::v3::QueryParameterMatcher& message, const std::string& path) = 0;
-  virtual std::optional<match::ValueMatcher> value_matcher(const envoy::type::matcher::v3::ValueMatcher& message,
-                                                           const std::string& path) = 0;
   virtual std::optional<match::MetadataMatcher> metadata_matcher(
       const envoy::type::matcher::v3::MetadataMatcher& message, const std::string& path) = 0;
   virtual std::optional<match::FilterStateMatcher> filter_state_matcher(
@@ -122,12 +112,13 @@ class ConfigTranslator {
                                                         const stream::Format::Options& options,
                                                         const std::string& path) = 0;
 
+  virtual std::optional<stream::HeaderValue> header_value(const envoy::config::core::v3::HeaderValueOption& message,
+                                                          const std::string& path) = 0;
+
   // What both sides' options of HTTP/1 say alike: header_key_format, allow_chunked_length.
   virtual void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
                              const std::string& path) = 0;
 
-  // Null also if there is nothing in it.
-  virtual std::shared_ptr<const stream::StaticMetadata> metadata(const envoy::config::core::v3::Metadata& message) = 0;
   // The struct as a value, all of it in the arena.
   virtual stream::Value value(const google::protobuf::Struct& message, Arena& arena) = 0;
 
@@ -135,9 +126,6 @@ class ConfigTranslator {
   virtual runtime::RuntimeFraction runtime_fraction(
       const envoy::config::core::v3::RuntimeFractionalPercent& message) = 0;
   virtual runtime::RuntimeFlag runtime_flag(const envoy::config::core::v3::RuntimeFeatureFlag& message) = 0;
-  virtual runtime::RuntimeDouble runtime_double(const envoy::config::core::v3::RuntimeDouble& message) = 0;
-  virtual runtime::RuntimeDouble runtime_percent(const envoy::config::core::v3::RuntimePercent& message) = 0;
-  virtual runtime::RuntimeUnsigned runtime_unsigned(const envoy::config::core::v3::RuntimeUInt32& message) = 0;
 };
 
 // Every message of a list by one of these functions; `path`: of the list. Those with faults are left out.

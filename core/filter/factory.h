@@ -75,8 +75,6 @@ class RouteProvider {
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
   // Shows the lb::HostSet of a cluster; nothing while there is no such cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
-  // The name of the cluster that this proxy is of: node.cluster.
-  virtual std::string_view local_cluster() const { return {}; }
 };
 
 // What this process calls itself (Bootstrap.node).

@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "core/filter/registry.h"
-#include "core/runtime/runtime.h"
 
 namespace weir::filter {
 
@@ -104,12 +103,6 @@ HttpFilterDescriptor describe_http_filter(std::string_view name) {
     d.make_route_config = internal::config_maker<typename F::RouteConfig>();
   }
   return d;
-}
-
-// What a RuntimeFeatureFlag says.
-template <class RuntimeFeatureFlag>
-runtime::RuntimeFlag runtime_flag(const RuntimeFeatureFlag& proto) {
-  return {proto.default_value().value(), runtime::Key(proto.runtime_key())};
 }
 
 // A plugin of a smaller kind. `Config::from_proto` returns a pointer to the interface of the kind.

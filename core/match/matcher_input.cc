@@ -169,9 +169,9 @@ InputValue read(const Input& input, const Facts& facts, InputScratch& scratch) n
     case Input::Kind::kDynamicMetadata:
       return metadata(info, input.path);
     case Input::Kind::kUriSan:
-      return text_unless_empty(tls_facts(info).uri_sans);
+      return text_unless_empty(tls_facts(info).uri_sans.joined);
     case Input::Kind::kDnsSan:
-      return text_unless_empty(tls_facts(info).dns_sans);
+      return text_unless_empty(tls_facts(info).dns_sans.joined);
     case Input::Kind::kSubject:
       return text_unless_empty(tls_facts(info).subject);
   }

@@ -1,16 +1,15 @@
-// Headers to add and to remove, compiled. Values without operators are views of the table and cost no formatting and
-// no copy.
+// Headers to add and to remove, compiled.
 #pragma once
 
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/arena.h"
 #include "core/http/header_map.h"
 #include "core/route/errors.h"
 #include "core/route/spec.h"
-#include "core/stream/formatter.h"
+#include "core/stream/header_value.h"
 
 namespace weir::route {
 
@@ -18,23 +17,18 @@ namespace weir::route {
 class HeaderMutations {
  public:
   // `prefix` names the fields in errors: "request_headers_to_add[2].header.value".
-  // `kLocalReply`: headers_to_add, and nothing to remove.
-  enum class Target : uint8_t { kRequest, kResponse, kLocalReply };
+  enum class Target : uint8_t { kRequest, kResponse };
   static HeaderMutations build(HeaderMutationsSpec spec, Target target, ErrorSink& errors);
+  HeaderMutations() = default;
+  explicit HeaderMutations(std::vector<stream::HeaderValue> add, std::vector<http::HeaderName> remove = {})
+      : add_(std::move(add)), remove_(std::move(remove)) {}
 
   bool empty() const { return add_.empty() && remove_.empty(); }
   // Removes, then adds, in order.
   void apply(http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) const;
 
  private:
-  struct Addition {
-    http::HeaderName name;
-    AppendAction action;
-    bool keep_empty_value;
-    std::string constant;  // if there is no format
-    std::unique_ptr<stream::Format> format;
-  };
-  std::vector<Addition> add_;
+  std::vector<stream::HeaderValue> add_;
   std::vector<http::HeaderName> remove_;
 };
 

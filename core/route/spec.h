@@ -21,20 +21,15 @@
 #include "core/route/internal_redirect.h"
 #include "core/runtime/runtime.h"
 #include "core/stream/formatter.h"
+#include "core/stream/header_value.h"
 #include "core/stream/metadata.h"
 
 namespace weir::route {
 
 // ---- Header mutations
 
-enum class AppendAction : uint8_t { kAppendIfExistsOrAdd, kAddIfAbsent, kOverwriteIfExistsOrAdd, kOverwriteIfExists };
-
-struct HeaderValueSpec {
-  std::string name;
-  std::string value;  // a format with %OPERATORS%
-  AppendAction action = AppendAction::kAppendIfExistsOrAdd;
-  bool keep_empty_value = false;
-};
+using stream::AppendAction;
+using stream::HeaderValueSpec;
 
 struct HeaderMutationsSpec {
   std::vector<HeaderValueSpec> add;

@@ -62,8 +62,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
   }
-  std::string_view local_cluster() const override { return local_cluster_; }
-  void set_local_cluster(std::string_view name) { local_cluster_ = name; }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
   void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
@@ -121,7 +119,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool cds_ = false;
   std::string owner_;
   std::string owner_path_;
-  std::string local_cluster_;
   int next_of_owner_ = 0;
 };
 
@@ -256,7 +253,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   Routes routes(positions, registry, store, slots, report, out.routes);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
-  routes.set_local_cluster(bootstrap.node().cluster());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "core/base/arena.h"
@@ -70,10 +71,15 @@ struct UpstreamInfo {
   const Value* host_metadata = nullptr;
 };
 
-// What a downstream TLS handshake has shown. Lists are joined by ",".
+// What a downstream TLS handshake has shown.
 struct TlsFacts {
-  std::string_view uri_sans;
-  std::string_view dns_sans;
+  // A name may have a comma in it: who decides by names looks at each, and only who prints them at the joined text.
+  struct Names {
+    std::span<const std::string_view> each = {};
+    std::string_view joined = {};  // by ","
+  };
+  Names uri_sans;
+  Names dns_sans;
   std::string_view subject;  // RFC 2253
   bool presented = false;    // the client has shown a certificate
   bool validated = false;    // and it is to be trusted

@@ -13,7 +13,6 @@ import peers
 
 SHAPE = {"clusters": 10_000, "endpoints": 10, "routes": 10_000}
 RELOADS = 10
-# Both cores may be used: these are about time to wait, not about CPU.
 
 
 def check(session, options):
@@ -30,7 +29,7 @@ def check(session, options):
 
 
 def measure(session, options, kind, seconds):
-    cores = session.proxy_cores | session.load_cores
+    cores = session.proxy_cores | session.load_cores  # these are about time to wait, not about CPU
     directory = session.new_dir("big")
     path = os.path.join(directory, "big." + kind)
     shape = dict(SHAPE, port=session.free_port(), admin_port=session.free_port())

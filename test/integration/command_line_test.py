@@ -145,17 +145,19 @@ class CommandLineTest(unittest.TestCase):
         read_end, write_end = os.pipe()
         with subprocess.Popen([weir_binary(), "-c", "-", "--admin-address-path", address], stdin=read_end,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            self.addCleanup(process.kill)
-            os.close(read_end)
-            os.write(write_end, to_yaml(bootstrap([])).encode())
-            os.close(write_end)
-            where = wait_until(lambda: os.path.exists(address) and open(address, encoding="utf-8").read(), "the admin listens")
-            request = urllib.request.Request("http://%s/reload" % where.strip(), method="POST", data=b"")
-            with self.assertRaises(urllib.error.HTTPError) as caught:
-                urllib.request.urlopen(request, timeout=30)
-            self.assertEqual(caught.exception.code, 400)
-            self.assertIn("(standard input): error: cannot be read a second time", caught.exception.read().decode("utf-8"))
-            process.terminate()
+            try:
+                os.close(read_end)
+                os.write(write_end, to_yaml(bootstrap([])).encode())
+                os.close(write_end)
+                where = wait_until(lambda: os.path.exists(address) and open(address, encoding="utf-8").read(),
+                                   "the admin listens")
+                request = urllib.request.Request("http://%s/reload" % where.strip(), method="POST", data=b"")
+                with self.assertRaises(urllib.error.HTTPError) as caught:
+                    urllib.request.urlopen(request, timeout=30)
+                self.assertEqual(caught.exception.code, 400)
+                self.assertIn("(standard input): error: cannot be read a second time", caught.exception.read().decode("utf-8"))
+            finally:
+                process.kill()  # before the end of the block waits for it
 
     def test_findings_as_json(self) -> None:
         path = self.sandbox.write("edge.yaml", BAD)

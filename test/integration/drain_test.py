@@ -42,10 +42,6 @@ class DrainTest(WeirTestCase):
         connection.send_request(headers=[("x-test-gate", "1")])
         wait_until(lambda: len(echo.requests) > before, "the request is on its way")
 
-    def ended_with(self, weir: Weir, status: int) -> None:
-        self.assertEqual(weir.process.wait(20), status)
-        weir._stopped = True  # as it should, also if that is not 0
-
     def test_idle_process_ends_at_once(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             weir, port, _ = self.start()
@@ -68,7 +64,7 @@ class DrainTest(WeirTestCase):
             self.assertEqual(response.status, 200)
             self.assertTrue(announces_close(response))
             self.assertTrue(connection.closed_within(10))
-        self.ended_with(weir, 0)
+        weir.ended_with(0)
         self.assertIn("drained: all connections have ended after", weir.process.log())
 
     def test_open_connections_are_told_with_their_next_response(self) -> None:
@@ -82,14 +78,14 @@ class DrainTest(WeirTestCase):
             self.assertTrue(connection.closed_within(10))
             echo.gate.set()
             held.read_response()
-        self.ended_with(weir, 0)
+        weir.ended_with(0)
 
     def test_idle_connections_do_not_hold_it_up(self) -> None:
         weir, port, _ = self.start("--shutdown-deadline-s", "60")
         with Connection(port) as connection:
             self.assertEqual(connection.request().status, 200)
             weir.process.signal(signal.SIGTERM)
-            self.ended_with(weir, 0)
+            weir.ended_with(0)
 
     def test_its_own_idle_connections_do_not_hold_it_up_either(self) -> None:
         """weir is its own upstream, as in the demo: neither side of a pooled connection waits for the other."""
@@ -108,7 +104,7 @@ class DrainTest(WeirTestCase):
         wait_until(lambda: self.ready(weir) == (503, "DRAINING"), "it is not ready any more")
         response = fetch(port)  # from a balancer that has not noticed yet
         self.assertEqual(response.status, 200)
-        self.ended_with(weir, 0)
+        weir.ended_with(0)
         self.assertIn("listeners close in 5 s", weir.process.log())
 
     def test_the_deadline_cuts_off(self) -> None:
@@ -116,7 +112,7 @@ class DrainTest(WeirTestCase):
         with Connection(port) as connection:
             self.send_held(connection, echo)
             weir.process.signal(signal.SIGTERM)
-            self.ended_with(weir, 4)
+            weir.ended_with(4)
         echo.gate.set()
         self.assertIn("drain deadline of 1 s: 1 connections are cut off", weir.process.log())
 
@@ -138,7 +134,7 @@ class DrainTest(WeirTestCase):
             wait_until(lambda: self.refuses(port), "the listener is closed")
             connection.send(b"still here")
             self.assertEqual(connection.reader.exactly(10), b"still here")
-            self.ended_with(weir, 4)
+            weir.ended_with(4)
         self.assertIn("drain deadline of 2 s: 1 connections are cut off", weir.process.log())
 
     def test_a_second_signal_does_not_wait(self) -> None:
@@ -148,7 +144,7 @@ class DrainTest(WeirTestCase):
             weir.process.signal(signal.SIGTERM)
             wait_until(lambda: self.refuses(port), "the listener is closed")
             weir.process.signal(signal.SIGTERM)
-            self.ended_with(weir, 4)
+            weir.ended_with(4)
         echo.gate.set()
         self.assertIn("told to stop a second time: 1 connections are cut off", weir.process.log())
 
@@ -157,7 +153,7 @@ class DrainTest(WeirTestCase):
         with Connection(port) as connection:
             self.send_held(connection, echo)
             self.assertEqual(weir.admin("/quitquitquit", "POST"), "OK\n")
-            self.ended_with(weir, 0)
+            weir.ended_with(0)
         echo.gate.set()
 
     def told(self, *arguments: str) -> int:
@@ -172,8 +168,7 @@ class DrainTest(WeirTestCase):
         weir.process.signal(signal.SIGTERM)
         for connection in connections:
             connection.close()
-        self.assertIn(weir.process.wait(20), (0, 4))
-        weir._stopped = True
+        weir.ended_with(0, 4)
         return count
 
     def test_gradual_and_immediate(self) -> None:
@@ -190,7 +185,7 @@ class DrainTest(WeirTestCase):
         weir.process.signal(signal.SIGTERM)
         for connection in connections:
             self.assertTrue(connection.closed_within(20))  # idle ones close after the drain timeout
-        self.ended_with(weir, 0)
+        weir.ended_with(0)
 
     def test_drain_listeners(self) -> None:
         weir, port, _ = self.start()
@@ -242,7 +237,7 @@ class DrainTest(WeirTestCase):
             thread.start()
         wait_until(lambda: served[0] > 100, "load")
         weir.process.signal(signal.SIGTERM)
-        self.ended_with(weir, 0)
+        weir.ended_with(0)
         for thread in threads:
             thread.join(10)
         self.assertEqual(lost, [])

@@ -63,8 +63,7 @@ class HealthCheckTest(WeirTestCase):
         wait_until(lambda: fetch(port, "/self").status == 503, "checks fail")
         self.assertEqual(fetch(port, "/other").body, b"page")
         self.weir.process.signal(signal.SIGTERM)
-        self.weir.process.wait(20)
-        self.weir._stopped = True
+        self.weir.ended_with(0, 4)
 
 
 if __name__ == "__main__":

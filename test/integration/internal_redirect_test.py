@@ -79,6 +79,7 @@ class InternalRedirectTest(WeirTestCase):
         path = self.sandbox.write("bad.yaml", to_yaml(config) + "\n")
         process = subprocess.run([weir_binary(), "-c", path, "--mode", "validate"], stderr=subprocess.PIPE, text=True, check=False)
         self.assertIn("redirect_response_codes[1]: 200 is no redirect to follow", process.stderr)
+        self.assertIn('response_headers_to_copy[0]: "a b" is not a header name', process.stderr)
 
 
 if __name__ == "__main__":

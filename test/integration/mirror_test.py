@@ -79,11 +79,19 @@ class MirrorTest(WeirTestCase):
         self.assertEqual([request for request in self.first.requests if request.target == "/host/1"], [])
 
     def test_slow_and_failing_copies_cost_nothing(self) -> None:
+        def held() -> list:
+            return [request for request in self.first.requests if request.target.startswith("/rest/slow")]
+
+        self.server.gate.set()
+        self.addCleanup(self.first.gate.set)
         with Connection(self.port) as connection:
             for number in range(20):
-                answer = connection.request(path="/rest/slow%d" % number, headers=[("x-test-status", "503")])
+                answer = connection.request(path="/rest/slow%d" % number, headers=[("x-test-status", "503"), ("x-test-gate", "1")])
                 self.assertEqual(answer.status, 503)
-        self.copies(self.first, "/rest/slow19", 1)
+        # All answers are here, and not one of the copies has got its own.
+        wait_until(lambda: len(held()) == 20, "all copies wait at the gate")
+        self.weir.wait_stat_is("cluster.first.upstream_rq_active", 20)
+        self.first.gate.set()
         self.weir.wait_stat_is("cluster.first.upstream_rq_active", 0)
 
 

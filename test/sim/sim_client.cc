@@ -123,6 +123,7 @@ bool SimClient::step(MonoTime now) {
   if ((manner_ == Manner::kHalfCloses || in_tunnel) && to_send_.empty() && socket_.out.empty() && !ended_sending_) {
     ended_sending_ = true;
     socket_.half_close();
+    if (in_tunnel) shared_.sent_all.insert(waiting_.front().id);
     moved = true;
   }
   if (not_reading_ > 0) {

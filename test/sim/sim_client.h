@@ -24,6 +24,7 @@ struct ClientShared {
   uint64_t cut = 0;             // cleanly cut off
   uint64_t upgraded = 0;        // of the complete ones: tunnels, by an upgrade
   uint64_t connected = 0;       // and by CONNECT
+  std::set<uint64_t> sent_all;  // ids of tunnels whose client has sent everything, and its end
   std::map<int, uint64_t> statuses;
   std::vector<std::string> violations;
 };

@@ -1,8 +1,7 @@
 // The kernel's part of a simulated world: TCP between the descriptors of one process, the readiness of them, and what
-// pipes carry from one to another. Every
-// choice that a kernel and a network have (how much of a send is taken, when bytes arrive and how they are cut, which
-// of the sockets on a port gets a connection, in which order descriptors are ready, what a reset destroys) is made by
-// one seeded generator, so that a seed is a world, exactly.
+// pipes carry from one to another. Every choice that a kernel and a network have (how much of a send is taken, when
+// bytes arrive and how they are cut, which of the sockets on a port gets a connection, in which order descriptors are
+// ready, what a reset destroys) is made by one seeded generator, so that a seed is a world, exactly.
 //
 // The linker sends the calls of the test program here (sim_syscalls.cc). What is not modelled: IPv6, options other than
 // those that change what happens (SO_REUSEPORT, SO_LINGER), urgent data, blocking. Time does not pass in it.

@@ -114,10 +114,12 @@ bool SimServer::step_tunnel(Peer& peer) {
   }
   uint64_t id = std::strtoull(peer.reader.header("x-sim-id").c_str(), nullptr, 10);
   std::string expected = pattern(id + 1, plan_number(peer.reader.header("x-sim-plan"), "send"));
-  if (!peer.reader.has_header("x-sim-garbled") && !expected.starts_with(peer.socket.in)) {
+  const bool garbled = peer.reader.has_header("x-sim-garbled");
+  if (!garbled && !expected.starts_with(peer.socket.in)) {
     violations_.push_back("wrong bytes in the tunnel of request " + std::to_string(id));
     peer.dead = true;
   }
+  if (!garbled && peer.socket.peer_ended()) tunnels_[id] = peer.socket.in == expected;
   if (peer.socket.peer_ended() && peer.ended_sending) peer.dead = true;
   return moved || peer.dead;
 }

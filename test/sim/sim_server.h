@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ class SimServer {
   bool step();
   size_t connections() const { return peers_.size(); }
   uint64_t requests() const { return requests_; }
+  // Tunnels that have ended, not been reset, by the ids of their requests: whether all had come that was told of.
+  const std::map<uint64_t, bool>& tunnels() const { return tunnels_; }
   // Takes no connections any more: they are refused.
   void go_away();
   void come_back();
@@ -51,6 +54,7 @@ class SimServer {
   uint16_t port_ = 0;
   std::list<Peer> peers_;
   uint64_t requests_ = 0;
+  std::map<uint64_t, bool> tunnels_;
 };
 
 // "len=100;frame=chunked;..." -> the number after "len=", 0 if it is not there.

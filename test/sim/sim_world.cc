@@ -38,7 +38,9 @@ void CountingLogger::log(const stream::LogSubject& subject, event::Lane&) const 
   // Garbled requests have the number 0, or what became of it; a head that could not be read ends where it was wrong.
   if (!id.empty() && id.find_first_not_of("0123456789") == std::string::npos && id != "0" &&
       !subject.request->contains(http::HeaderName("x-sim-garbled"))) {
-    ++logged[std::strtoull(id.c_str(), nullptr, 10)];
+    const uint64_t number = std::strtoull(id.c_str(), nullptr, 10);
+    ++logged[number];
+    if (info.details != "via_upstream") ended_here.insert(number);
   }
 }
 
@@ -428,6 +430,18 @@ void SimWorld::check_gauges(std::vector<std::string>& wrong) {
   }
 }
 
+// What a client has sent in a tunnel before it ended its side is there before the server sees an end.
+void SimWorld::check_tunnels(std::vector<std::string>& wrong) {
+  std::map<uint64_t, bool> whole;  // a request that was tried again has reached several servers
+  for (const auto& server : servers_) {
+    for (const auto& [id, all] : server->tunnels()) whole[id] |= all;
+  }
+  for (const auto& [id, all] : whole) {
+    if (!all && shared_.sent_all.contains(id) && !logger_->ended_here.contains(id))
+      wrong.push_back("the server's end of tunnel " + std::to_string(id) + " came too early");
+  }
+}
+
 std::vector<std::string> SimWorld::drain_and_check() {
   std::vector<std::string> wrong = shared_.violations;
   wrong.insert(wrong.end(), server_violations_.begin(), server_violations_.end());
@@ -447,6 +461,7 @@ std::vector<std::string> SimWorld::drain_and_check() {
   batch.remove(publisher_->intern(SlotKind::kRouteTable, "routes"));
   publisher_->publish(std::move(batch));
   for (int i = 0; i < 400; ++i) {
+    if (i == 200) check_tunnels(wrong);  // who takes nothing for a minute is cut off from here on
     network_.step();
     for (auto& server : servers_) server->step();
     step_lanes();

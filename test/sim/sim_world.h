@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class CountingLogger final : public stream::AccessLogger {
  public:
   void log(const stream::LogSubject& subject, event::Lane& lane) const override;
   mutable std::map<uint64_t, int> logged;  // by x-sim-id
+  mutable std::set<uint64_t> ended_here;   // those that the proxy did not let come to their end
   mutable uint64_t lines = 0;
   mutable uint64_t bytes = 0;
   mutable std::map<std::string, uint64_t> details;
@@ -60,6 +62,7 @@ class SimWorld {
   std::shared_ptr<const filter::HttpChainConfig> make_chain();
   uint16_t port() const;
   std::string describe_state() const;
+  void check_tunnels(std::vector<std::string>& wrong);
   void check_gauges(std::vector<std::string>& wrong);
 
   struct ClusterState {

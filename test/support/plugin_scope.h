@@ -18,7 +18,10 @@ namespace weir::test {
 // Clusters are called a, b, ...: their host sets have the slots 0, 1, ...
 class PluginScope final : private filter::ConfigReport, private filter::RouteProvider {
  public:
-  PluginScope() : scope_(registry(), store_, *this, *this, "") { scope_.set_stat_prefix("test."); }
+  PluginScope() : scope_(registry(), store_, *this, *this, "") {
+    scope_.set_stat_prefix("test.");
+    scope_.set_node(node_);
+  }
 
   static const filter::Registry& registry();
   stats::Store& store() { return store_; }
@@ -48,12 +51,12 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, static_cast<uint32_t>(cluster.front() - 'a')};
   }
-  std::string_view local_cluster() const override { return "the-edge"; }
 
   stats::Store store_;
   std::vector<std::string> errors_;
   std::vector<std::string> warnings_;
   config::Translator translator_{*this};
+  const filter::LocalNode node_{"edge-1", "the-edge"};
   filter::FactoryScope scope_;
 };
 

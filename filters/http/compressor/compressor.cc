@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
@@ -277,9 +278,10 @@ DirectionStats direction_stats(filter::FactoryScope& scope, const std::string& p
           scope.counter(prefix + "content_length_too_small")};
 }
 
-void read_direction(const pb::Compressor::CommonDirectionConfig& proto, DirectionSettings& direction) {
+void read_direction(const pb::Compressor::CommonDirectionConfig& proto, filter::FactoryScope& scope,
+                    DirectionSettings& direction) {
   direction.enabled.default_value = true;
-  if (proto.has_enabled()) direction.enabled = filter::runtime_flag(proto.enabled());
+  if (proto.has_enabled()) direction.enabled = scope.translator().runtime_flag(proto.enabled());
   if (proto.has_min_content_length()) direction.min_content_length = proto.min_content_length().value();
   direction.content_types.assign(proto.content_type().begin(), proto.content_type().end());
 }
@@ -305,13 +307,13 @@ struct Config : Settings {
     std::string prefix = "compressor." + proto.compressor_library().name() + "." +
                          std::string(config->coders->coding().stat_name()) + ".";
     if (proto.has_request_direction_config()) {
-      read_direction(proto.request_direction_config().common_config(), config->request);
+      read_direction(proto.request_direction_config().common_config(), scope, config->request);
     }
     finish_direction(scope, prefix + "request.", config->request);
     std::string response_prefix = prefix;
     if (proto.has_response_direction_config()) {
       const auto& response = proto.response_direction_config();
-      read_direction(response.common_config(), config->response);
+      read_direction(response.common_config(), scope, config->response);
       config->disable_on_etag = response.disable_on_etag_header();
       config->weaken_etag = response.weaken_etag_on_compress();
       config->remove_accept_encoding = response.remove_accept_encoding_header();
@@ -322,7 +324,8 @@ struct Config : Settings {
       response_prefix += "response.";
     } else {  // the deprecated fields
       config->response.enabled.default_value = true;
-      if (proto.has_runtime_enabled()) config->response.enabled = filter::runtime_flag(proto.runtime_enabled());
+      if (proto.has_runtime_enabled())
+        config->response.enabled = scope.translator().runtime_flag(proto.runtime_enabled());
       if (proto.has_content_length()) config->response.min_content_length = proto.content_length().value();
       config->response.content_types.assign(proto.content_type().begin(), proto.content_type().end());
       config->disable_on_etag = proto.disable_on_etag_header();

@@ -1,5 +1,6 @@
 #include "filters/http/decompressor/decompressor.h"
 
+#include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
@@ -124,7 +125,7 @@ namespace {
 void read_direction(const pb::Decompressor::CommonDirectionConfig& proto, filter::FactoryScope& scope,
                     const std::string& prefix, DirectionSettings& direction) {
   direction.enabled.default_value = true;
-  if (proto.has_enabled()) direction.enabled = filter::runtime_flag(proto.enabled());
+  if (proto.has_enabled()) direction.enabled = scope.translator().runtime_flag(proto.enabled());
   direction.ignore_no_transform = proto.ignore_no_transform_header();
   direction.decompressed = scope.counter(prefix + "decompressed");
   direction.not_decompressed = scope.counter(prefix + "not_decompressed");

@@ -18,7 +18,9 @@ std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& 
     const auto& proto = list[i];
     Mutation& mutation = mutations.emplace_back();
     if (!proto.remove().empty()) {
-      mutation.name = common::read_header_name(proto.remove(), here, "remove");
+      const Status name = stream::check_header_name(proto.remove());
+      if (!name.ok()) here.error("remove", message_of(name));
+      mutation.name = http::HeaderName(proto.remove());
     } else if (proto.has_remove_on_match()) {
       mutation.kind = Mutation::Kind::kRemoveMatching;
       auto matcher = here.translator().string_matcher(proto.remove_on_match().key_matcher(),
@@ -26,7 +28,8 @@ std::vector<Mutation> read_list(const MutationList& list, filter::FactoryScope& 
       if (matcher) mutation.matcher = std::make_unique<const match::StringMatcher>(std::move(*matcher));
     } else if (proto.has_append()) {
       mutation.kind = Mutation::Kind::kAppend;
-      mutation.value = common::HeaderValue::read(proto.append(), here.below("append"));
+      if (auto value = here.translator().header_value(proto.append(), here.at("append")))
+        mutation.value = std::move(*value);
     } else {
       here.error("", "one of remove, append, remove_on_match must be set");
     }
@@ -83,7 +86,7 @@ std::vector<QueryMutation> read_query(
     filter::FactoryScope& scope) {
   std::vector<QueryMutation> mutations;
   for (int i = 0; i < list.size(); ++i) {
-    auto here = scope.below("query_parameter_mutations[" + std::to_string(i) + "]");
+    auto here = scope.below("query_parameter_mutations", i);
     const auto& proto = list[i];
     QueryMutation& mutation = mutations.emplace_back();
     if (proto.has_append() == !proto.remove().empty()) {

@@ -9,7 +9,7 @@
 
 #include "core/filter/http_filter.h"
 #include "core/match/string_matcher.h"
-#include "filters/http/common/header_values/header_values.h"
+#include "core/stream/header_value.h"
 #include "filters/http/header_mutation/query_mutations.h"
 
 namespace weir::filters::header_mutation {
@@ -20,7 +20,7 @@ struct Mutation {
   Kind kind = Kind::kRemove;
   http::HeaderName name = {};                                // kRemove
   std::unique_ptr<const match::StringMatcher> matcher = {};  // kRemoveMatching: of names
-  common::HeaderValue value = {};                            // kAppend
+  stream::HeaderValue value = {};                            // kAppend
 };
 
 // Of the filter, or of a level of the route configuration. [immutable]

@@ -49,34 +49,54 @@ std::string_view decode_base64(std::string_view text, Arena& arena) {
   return {out, static_cast<size_t>(end - out) - padding};
 }
 
+enum class Fault : uint8_t { kNone, kTooLong, kNotBase64, kNotANumber };
+
+// The value that a text is to the entry. What it points at is the text's, or in the arena.
+Fault convert(std::string_view text, const Entry& entry, Arena& arena, Value& value) {
+  if (text.size() >= kMaxValue) return Fault::kTooLong;
+  if (entry.base64) {
+    text = decode_base64(text, arena);
+    if (text.data() == nullptr) return Fault::kNotBase64;
+  }
+  if (entry.type == Entry::Type::kString) {
+    value = Value::of_string(text);
+    return Fault::kNone;
+  }
+  double number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) return Fault::kNotANumber;
+  value = Value::of_number(number);
+  return Fault::kNone;
+}
+
 // One direction of one stream.
 struct Writer {
   filter::Stream& stream;
   const Stats& stats;
   const stats::Counter& added;
 
-  void write(const Entry& entry, std::string_view value) const {
-    if (!entry.constant.empty()) {
-      value = entry.constant;
-    } else if (entry.rewrite) {
-      const bool had = !value.empty();
-      value = entry.rewrite->rewrite(value, stream.arena());
-      if (had && value.empty()) stats.regex_substitution_failed.inc();
+  void write(const Entry& entry, std::string_view text) const {
+    if (entry.constant) return set(entry, entry.constant->value());
+    if (entry.rewrite) {
+      const bool had = !text.empty();
+      text = entry.rewrite->rewrite(text, stream.arena());
+      if (had && text.empty()) stats.regex_substitution_failed.inc();
     }
-    if (value.empty()) return;
-    if (value.size() >= kMaxValue) return stats.header_value_too_long.inc();
-    if (entry.base64) {
-      value = decode_base64(value, stream.arena());
-      if (value.data() == nullptr) return stats.base64_decode_failed.inc();
+    if (text.empty()) return;
+    Value value;
+    switch (convert(text, entry, stream.arena(), value)) {
+      case Fault::kNone:
+        return set(entry, value);
+      case Fault::kTooLong:
+        return stats.header_value_too_long.inc();
+      case Fault::kNotBase64:
+        return stats.base64_decode_failed.inc();
+      case Fault::kNotANumber:
+        return;
     }
-    Value made = Value::of_string(value);
-    if (entry.type == Entry::Type::kNumber) {
-      double number = 0;
-      const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (failed != std::errc() || end != value.data() + value.size() || !std::isfinite(number)) return;
-      made = Value::of_number(number);
-    }
-    stream.dynamic_metadata().set(entry.name_space, entry.key, made);
+  }
+  void set(const Entry& entry, const Value& value) const {
+    stream.dynamic_metadata().set(entry.name_space, entry.key, value);
     added.inc();
   }
 };
@@ -124,13 +144,35 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 
 namespace {
 
+Entry::Constant read_constant(const std::string& text, const Entry& entry, filter::FactoryScope& scope) {
+  ArenaPool pool;
+  Arena arena(pool);
+  Value value;
+  switch (convert(text, entry, arena, value)) {
+    case Fault::kNone:
+      break;
+    case Fault::kTooLong:
+      scope.error("value", "has " + std::to_string(text.size()) + " bytes; at most " + std::to_string(kMaxValue - 1) +
+                               " are allowed");
+      break;
+    case Fault::kNotBase64:
+      scope.error("value", "is not base64 with padding (RFC 4648 section 4), which encode says it is");
+      break;
+    case Fault::kNotANumber:
+      scope.error("value", "is not a number, which type says it is");
+      break;
+  }
+  if (value.kind() == Value::Kind::kNumber) return {{}, value.number()};
+  return {value.kind() == Value::Kind::kString ? std::string(value.string()) : std::string(), {}};
+}
+
 Entry read_entry(const pb::Config::KeyValuePair& proto, filter::FactoryScope scope) {
   Entry entry;
   entry.name_space = proto.metadata_namespace().empty() ? std::string(kNamespace) : proto.metadata_namespace();
   entry.key = proto.key();
-  entry.constant = proto.value();
   entry.base64 = proto.encode() == pb::Config::BASE64;
   if (proto.type() == pb::Config::NUMBER) entry.type = Entry::Type::kNumber;
+  if (!proto.value().empty()) entry.constant = read_constant(proto.value(), entry, scope);
   if (proto.has_regex_value_rewrite()) {
     if (!proto.value().empty()) scope.error("regex_value_rewrite", "value and regex_value_rewrite exclude each other");
     const auto& from = proto.regex_value_rewrite();

@@ -7,6 +7,7 @@
 #include "core/filter/register.h"
 #include "core/filter/server_health.h"
 #include "core/filter/stream.h"
+#include "core/http/status.h"
 #include "core/lb/host_set.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
@@ -57,7 +58,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
 }
 
 Action Filter::answer(filter::Stream& stream, int status, std::string_view details) {
-  if (status == 503) stream.info().flags.set(stream::ResponseFlag::kFailedLocalHealthCheck);
+  if (!http::is_success(status)) stream.info().flags.set(stream::ResponseFlag::kFailedLocalHealthCheck);
   return stream.reply_local(
       status, details, {},
       [](http::HeaderMap& headers, filter::Stream&, const void* user) {
@@ -67,8 +68,10 @@ Action Filter::answer(filter::Stream& stream, int status, std::string_view detai
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
-  if (is_check_ && settings_.cache != nullptr && !stream.answered_locally()) {
-    settings_.cache->put(headers.status_code(), stream.lane().now() + settings_.cache_time);
+  const int status = headers.status_code();
+  // 101 begins another protocol and says nothing to those that did not ask for it.
+  if (is_check_ && settings_.cache != nullptr && status >= 200 && !stream.answered_locally()) {
+    settings_.cache->put(status, stream.lane().now() + settings_.cache_time);
   }
   mark(headers);
   return Action::kContinue;
@@ -104,7 +107,7 @@ struct Config : Settings {
     for (const auto& [name, percent] : sorted) {
       config->clusters.push_back({scope.routes().host_set(name), percent.value()});
     }
-    config->local_cluster = scope.routes().local_cluster();
+    config->local_cluster = scope.node().cluster;
     return std::shared_ptr<const Config>(std::move(config));
   }
 };

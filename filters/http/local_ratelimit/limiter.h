@@ -31,6 +31,7 @@ class Limiter {
 
   // Buckets that a set needs: that of requests without a descriptor first.
   size_t buckets() const { return specs_.size(); }
+  bool has_descriptors() const { return !by_hash_.empty(); }
 
   struct Answer {
     bool allowed = true;

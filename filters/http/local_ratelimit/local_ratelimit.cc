@@ -6,14 +6,11 @@
 #include "core/filter/register.h"
 #include "core/filter/route_rate_limits.h"
 #include "core/filter/stream.h"
-#include "core/stream/filter_state.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 
 namespace weir::filters::local_ratelimit {
 
 using filter::Action;
-using stream::FilterState;
-using stream::FilterStateValue;
 namespace pb = envoy::extensions::filters::http::local_ratelimit::v3;
 namespace common_pb = envoy::extensions::common::ratelimit::v3;
 
@@ -31,55 +28,11 @@ const Names& names() {
   return kNames;
 }
 
-// --- Buckets of a connection: one list of sets, in its filter state, found by the settings they are for. A set
-// outlives its settings, whose id no others get.
-
-struct BucketSet {
-  uint64_t settings_id;
-  TokenBucket* buckets;
-  BucketSet* next;
-};
-struct BucketSets {
-  BucketSet* first = nullptr;
-};
-constexpr stream::FilterStateType kBucketSets{.name = "weir.local_ratelimit"};
-
-stream::FilterStateName sets_name() {
-  static const stream::FilterStateName kName("weir.local_ratelimit");
-  return kName;
-}
-
-TokenBucket* buckets_of_connection(filter::Stream& stream, const Settings& settings) {
-  stream::ConnectionInfo* connection = stream.host().connection_info();
-  FilterState& state = connection != nullptr ? connection->make_filter_state() : stream.filter_state();
-  Arena& arena = state.arena_for(stream::LifeSpan::kConnection);
-  const FilterState::Entry* entry = state.find(sets_name());
-  auto* sets = entry != nullptr ? static_cast<BucketSets*>(entry->value.object(kBucketSets)) : nullptr;
-  if (sets == nullptr) {
-    sets = arena.make<BucketSets>();
-    state.set(sets_name(), FilterStateValue::of_object(sets, kBucketSets), {stream::LifeSpan::kConnection, true});
-  }
-  for (BucketSet* each = sets->first; each != nullptr; each = each->next) {
-    if (each->settings_id == settings.id) return each->buckets;
-  }
-  const size_t count = settings.limiter.buckets();
-  auto* buckets = static_cast<TokenBucket*>(arena.allocate(count * sizeof(TokenBucket), alignof(TokenBucket)));
-  for (size_t i = 0; i < count; ++i) new (&buckets[i]) TokenBucket;
-  sets->first = arena.make<BucketSet>(BucketSet{settings.id, buckets, sets->first});
-  return buckets;
-}
-
-// [main]
-uint64_t next_settings_id() {
-  static uint64_t last = 0;
-  return ++last;
-}
-
 }  // namespace
 
-Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& headers) {
+// The buckets of the request's descriptors.
+void Filter::collect(filter::Stream& stream, const http::HeaderMap& headers, Limiter::Request& request) const {
   const Settings& settings = *active_;
-  Limiter::Request request;
   match::DescriptorEntry room[match::RateLimit::kMaxActions];
   const match::DescriptorFacts facts{stream.info(), headers, stream.host().route_cluster(), stream.lane().slots(),
                                      stream.arena()};
@@ -89,21 +42,24 @@ Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& heade
       request.add(settings.limiter, limit.describe(facts, room));
     }
   };
-  if (!settings.rate_limits.empty()) {
-    add(settings.rate_limits);
-  } else if (settings.limiter.buckets() > 1) {
-    const auto levels = filter::route_rate_limits(stream);
-    const match::RouteRateLimits* route = levels.size() > 0 ? &levels[levels.size() - 1] : nullptr;
-    if (route != nullptr && route->of_virtual_host) route = nullptr;
-    using enum VirtualHostLimits;
-    const VirtualHostLimits of_host =
-        route != nullptr && route->include_virtual_host ? kInclude : settings.virtual_host_limits;
-    for (size_t i = 0; i < levels.size(); ++i) {
-      if (levels[i].of_virtual_host && (of_host == kIgnore || (of_host == kOverride && route != nullptr))) continue;
-      add(levels[i].limits);
-    }
+  if (!settings.rate_limits.empty()) return add(settings.rate_limits);
+  const auto levels = filter::route_rate_limits(stream);
+  const match::RouteRateLimits* route = levels.size() > 0 ? &levels[levels.size() - 1] : nullptr;
+  if (route != nullptr && route->of_virtual_host) route = nullptr;
+  using enum VirtualHostLimits;
+  const VirtualHostLimits of_host =
+      route != nullptr && route->include_virtual_host ? kInclude : settings.virtual_host_limits;
+  for (size_t i = 0; i < levels.size(); ++i) {
+    if (levels[i].of_virtual_host && (of_host == kIgnore || (of_host == kOverride && route != nullptr))) continue;
+    add(levels[i].limits);
   }
-  TokenBucket* buckets = settings.buckets != nullptr ? settings.buckets.get() : buckets_of_connection(stream, settings);
+}
+
+Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& headers) const {
+  const Settings& settings = *active_;
+  Limiter::Request request;
+  if (settings.limiter.has_descriptors()) collect(stream, headers, request);
+  TokenBucket* buckets = settings.buckets != nullptr ? settings.buckets.get() : settings.of_connection->of(stream);
   return settings.limiter.ask(request, buckets, stream.lane().now());
 }
 
@@ -131,7 +87,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   settings.stats.rate_limited.inc();
   if (!settings.enforced.enabled(lane.slots(), lane.random().next())) {
     const stream::LogSubject subject{stream.info(), &headers};
-    for (const common::HeaderValue& each : settings.request_headers) each.apply(headers, subject, stream.arena());
+    for (const stream::HeaderValue& each : settings.request_headers) each.apply(headers, subject, stream.arena());
     return Action::kContinue;
   }
   settings.stats.enforced.inc();
@@ -146,7 +102,7 @@ Action Filter::refuse(filter::Stream& stream) {
         const Filter& self = *static_cast<const Filter*>(user);
         headers.set(http::HeaderId::kXEnvoyRatelimited, "true");
         const stream::LogSubject subject{of.info(), &of.request_headers(), &headers};
-        for (const common::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
+        for (const stream::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
         self.tell(headers, of.arena());
       },
       this);
@@ -224,8 +180,9 @@ void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope,
   settings.limiter = Limiter(
       usual, !proto.has_always_consume_default_token_bucket() || proto.always_consume_default_token_bucket().value(),
       read_descriptors(proto, scope));
-  settings.id = next_settings_id();
-  if (!proto.local_rate_limit_per_downstream_connection()) {
+  if (proto.local_rate_limit_per_downstream_connection()) {
+    settings.of_connection = std::make_unique<const ConnectionBuckets>(settings.limiter.buckets());
+  } else {
     settings.buckets = std::make_unique<TokenBucket[]>(settings.limiter.buckets());
   }
   settings.stage = proto.stage();
@@ -240,13 +197,18 @@ void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope,
       break;
   }
   settings.rate_limits = translator.rate_limits(proto.rate_limits(), scope.at("rate_limits"));
+  if (!proto.rate_limits().empty() && proto.descriptors().empty()) {
+    scope.warning("rate_limits", "mean nothing without descriptors, which have the buckets; add some, or remove these");
+  }
   // As published: what does not say that something is wrong becomes 429.
   if (proto.status().code() >= 400) settings.status = proto.status().code();
   settings.headers = proto.enable_x_ratelimit_headers() == common_pb::DRAFT_VERSION_03;
-  settings.request_headers = common::read_header_values(proto.request_headers_to_add_when_not_enforced(), scope,
-                                                        "request_headers_to_add_when_not_enforced");
-  settings.response_headers =
-      common::read_header_values(proto.response_headers_to_add(), scope, "response_headers_to_add");
+  const auto headers = [&](const auto& options, std::string_view field) {
+    return filter::translate_all(translator, &filter::ConfigTranslator::header_value, options, scope.at(field));
+  };
+  settings.request_headers =
+      headers(proto.request_headers_to_add_when_not_enforced(), "request_headers_to_add_when_not_enforced");
+  settings.response_headers = headers(proto.response_headers_to_add(), "response_headers_to_add");
 }
 
 struct Config : Settings {

@@ -11,7 +11,8 @@
 #include "core/match/rate_limits.h"
 #include "core/runtime/runtime.h"
 #include "core/stats/handles.h"
-#include "filters/http/common/header_values/header_values.h"
+#include "core/stream/header_value.h"
+#include "filters/http/local_ratelimit/connection_buckets.h"
 #include "filters/http/local_ratelimit/limiter.h"
 
 namespace weir::filters::local_ratelimit {
@@ -33,15 +34,15 @@ struct Settings {
   runtime::RuntimeFraction enabled{{0, 100}};
   runtime::RuntimeFraction enforced{{0, 100}};
   Limiter limiter;
-  std::unique_ptr<TokenBucket[]> buckets;  // nullptr: each connection has its own
-  uint64_t id = 0;                         // of these settings among all that ever were
+  std::unique_ptr<TokenBucket[]> buckets;                  // nullptr: each connection has its own,
+  std::unique_ptr<const ConnectionBuckets> of_connection;  // which are found here
   uint32_t stage = 0;
   VirtualHostLimits virtual_host_limits = VirtualHostLimits::kOverride;
   std::vector<match::RateLimit> rate_limits;  // if there are any, instead of the route's
   int status = 429;
   bool headers = false;  // x-ratelimit-limit and its kin
-  std::vector<common::HeaderValue> request_headers;
-  std::vector<common::HeaderValue> response_headers;
+  std::vector<stream::HeaderValue> request_headers;
+  std::vector<stream::HeaderValue> response_headers;
 };
 
 // One per stream. [worker]
@@ -52,7 +53,8 @@ class Filter : public filter::HttpFilter {
   filter::Action on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
 
  private:
-  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers);
+  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers) const;
+  void collect(filter::Stream& stream, const http::HeaderMap& headers, Limiter::Request& request) const;
   void tell(http::HeaderMap& headers, Arena& arena) const;
   filter::Action refuse(filter::Stream& stream);
 

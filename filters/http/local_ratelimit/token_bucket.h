@@ -52,8 +52,9 @@ class TokenBucket {
   // Intervals count from the first use on. A lane may be a turn behind that.
   Duration since_start(MonoTime now) noexcept {
     const int64_t ticks = now.time_since_epoch().count();
-    int64_t start = kUnset;
-    if (start_.compare_exchange_strong(start, ticks, std::memory_order_relaxed)) start = ticks;
+    int64_t start = start_.load(std::memory_order_relaxed);
+    // Written once: lanes that only read it share its cache line.
+    if (start == kUnset && start_.compare_exchange_strong(start, ticks, std::memory_order_relaxed)) start = ticks;
     return Duration(std::max<int64_t>(ticks - start, 0));
   }
   // Wraps after a long life; differences stay right.

@@ -1,22 +1,13 @@
 #include "filters/http/rbac/conditions.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 
 #include "core/stream/metadata.h"
 
 namespace weir::filters::rbac {
 namespace {
-
-// Any of a list "a,b,c".
-bool any_matches(std::string_view list, const match::StringMatcher& matcher) {
-  while (true) {
-    size_t comma = list.find(',');
-    if (matcher.matches(list.substr(0, comma))) return true;
-    if (comma == std::string_view::npos) return false;
-    list.remove_prefix(comma + 1);
-  }
-}
 
 struct Ask {
   const match::Facts& facts;
@@ -57,8 +48,11 @@ struct Ask {
     const stream::TlsFacts* tls = info.connection != nullptr ? info.connection->tls : nullptr;
     if (tls == nullptr || !tls->presented) return false;
     if (!who.name) return true;
-    if (!tls->uri_sans.empty()) return any_matches(tls->uri_sans, *who.name);
-    if (!tls->dns_sans.empty()) return any_matches(tls->dns_sans, *who.name);
+    const auto any = [&](std::span<const std::string_view> names) {
+      return std::any_of(names.begin(), names.end(), [&](std::string_view one) { return who.name->matches(one); });
+    };
+    if (!tls->uri_sans.each.empty()) return any(tls->uri_sans.each);
+    if (!tls->dns_sans.each.empty()) return any(tls->dns_sans.each);
     return who.name->matches(tls->subject);
   }
   bool operator()(const Condition::UrlTemplate& url) const {

@@ -47,21 +47,22 @@ void count(const Verdict& verdict, const stats::Counter& allowed, const stats::C
 }  // namespace
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
-  const Policy* policy = stream.route_config<Policy>();
-  if (policy == nullptr) policy = &settings_;
+  const RoutePolicy* of_route = stream.route_config<RoutePolicy>();
+  const Policy* policy = of_route != nullptr ? static_cast<const Policy*>(of_route) : &settings_;
   const match::Facts facts{.info = &stream.info(), .request_headers = &headers};
   const Stats& stats = settings_.stats;
 
   if (policy->shadow_rules != nullptr) {
     const Verdict would_be = policy->shadow_rules->decide(facts);
     count(would_be, stats.shadow_allowed, stats.shadow_denied);
-    tell(stream, policy->shadow_keys.result.empty() ? settings_.shadow_keys : policy->shadow_keys, would_be);
+    tell(stream, of_route != nullptr && of_route->shadow_keys ? *of_route->shadow_keys : settings_.shadow_keys,
+         would_be);
   }
   if (policy->rules == nullptr) return Action::kContinue;
 
   const Verdict verdict = policy->rules->decide(facts);
   count(verdict, stats.allowed, stats.denied);
-  tell(stream, policy->keys.result.empty() ? settings_.keys : policy->keys, verdict);
+  tell(stream, of_route != nullptr && of_route->keys ? *of_route->keys : settings_.keys, verdict);
   if (verdict.log) {
     (*verdict.log ? stats.logged : stats.not_logged).inc();
     hint_log(stream, *verdict.log);
@@ -125,27 +126,26 @@ struct Config : Settings {
   }
 };
 
-struct RoutePolicy : Policy {
-  static Result<std::shared_ptr<const RoutePolicy>> from_proto(const pb::RBACPerRoute& proto,
+struct RouteConfig : RoutePolicy {
+  static Result<std::shared_ptr<const RouteConfig>> from_proto(const pb::RBACPerRoute& proto,
                                                                filter::FactoryScope& scope) {
-    auto config = std::make_shared<RoutePolicy>();
-    if (!proto.has_rbac()) return std::shared_ptr<const RoutePolicy>(std::move(config));  // nothing is enforced
+    auto config = std::make_shared<RouteConfig>();
+    if (!proto.has_rbac()) return std::shared_ptr<const RouteConfig>(std::move(config));  // nothing is enforced
     filter::FactoryScope below = scope.below("rbac");
     read_policy(proto.rbac(), below, *config);
-    // Without a prefix of its own, that of the filter.
     if (!proto.rbac().rules_stat_prefix().empty()) {
       config->keys = keys_of(proto.rbac().rules_stat_prefix(), "enforced");
     }
     if (!proto.rbac().shadow_rules_stat_prefix().empty()) {
       config->shadow_keys = keys_of(proto.rbac().shadow_rules_stat_prefix(), "shadow");
     }
-    return std::shared_ptr<const RoutePolicy>(std::move(config));
+    return std::shared_ptr<const RouteConfig>(std::move(config));
   }
 };
 
 class Plugin final : public Filter {
  public:
-  using RouteConfig = RoutePolicy;
+  using RouteConfig = rbac::RouteConfig;
   explicit Plugin(const Config& config) : Filter(config) {}
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/filter/http_filter.h"
@@ -11,7 +12,7 @@
 
 namespace weir::filters::rbac {
 
-// Names in the dynamic metadata, made once. Empty: no prefix is configured.
+// Names in the dynamic metadata, made once.
 struct MetadataKeys {
   std::string policy;  // "enforced_effective_policy_id"
   std::string result;  // "enforced_engine_result"
@@ -21,7 +22,11 @@ struct MetadataKeys {
 struct Policy {
   std::unique_ptr<const Engine> rules;         // nullptr: everything may pass
   std::unique_ptr<const Engine> shadow_rules;  // nullptr: none
-  MetadataKeys keys, shadow_keys;
+};
+
+// Of a route, instead of the filter's.
+struct RoutePolicy : Policy {
+  std::optional<MetadataKeys> keys, shadow_keys;  // without a prefix of its own, those of the filter
 };
 
 struct Stats {
@@ -30,6 +35,7 @@ struct Stats {
 
 // [immutable]
 struct Settings : Policy {
+  MetadataKeys keys, shadow_keys;
   Stats stats;
 };
 

@@ -32,7 +32,7 @@ Entry read_entry(const std::string& name_space, const google::protobuf::Struct& 
                  filter::FactoryScope& scope) {
   ArenaPool pool;
   Arena arena(pool);
-  return {name_space, std::make_shared<const stream::StaticMetadata>(scope.translator().value(value, arena)),
+  return {name_space, std::make_unique<const stream::StaticMetadata>(scope.translator().value(value, arena)),
           allow_overwrite};
 }
 

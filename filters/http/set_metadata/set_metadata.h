@@ -13,7 +13,7 @@ namespace weir::filters::set_metadata {
 
 struct Entry {
   std::string name_space;
-  std::shared_ptr<const stream::StaticMetadata> value;  // a struct: the members of the namespace
+  std::unique_ptr<const stream::StaticMetadata> value;  // a struct: the members of the namespace
   bool allow_overwrite = false;                         // what is there already is updated, rather than left alone
 };
 

@@ -29,20 +29,21 @@ void check_order(const HttpFilters& filters, const std::string& field, const std
   for (size_t i = 0; i + 1 < terminal.size(); ++i) {
     if (!terminal[i].value_or(false)) continue;
     const std::string& name = filters[static_cast<int>(i)].name();
-    const std::string place = field + "[" + std::to_string(i) + "]";
+    FactoryScope here = scope.below(field, static_cast<int>(i));
     if (terminal.back().value_or(false)) {
-      scope.error(place, name + " ends the chain, as does the last filter; keep only the last");
+      here.error("", name + " ends the chain, as does the last filter; keep only the last");
     } else {
-      scope.error(place, name + " ends the chain and must be the last filter; move it down");
+      here.error("", name + " ends the chain and must be the last filter; move it down");
       return;
     }
   }
   if (terminal.empty()) {
     scope.error(field, "must not be empty; the last filter is envoy.filters.http.router");
   } else if (!terminal.back().value_or(true)) {
-    scope.error(field + "[" + std::to_string(terminal.size() - 1) + "]",
-                filters[static_cast<int>(terminal.size()) - 1].name() +
-                    " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
+    const int last = static_cast<int>(terminal.size()) - 1;
+    scope.below(field, last)
+        .error("", filters[last].name() +
+                       " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
   }
 }
 
@@ -52,9 +53,8 @@ void check_names(const HttpFilters& filters, const std::string& field, FactorySc
   for (int i = 0; i < filters.size(); ++i) {
     auto [before, fresh] = first.try_emplace(filters[i].name(), i);
     if (fresh || filters[i].name().empty()) continue;
-    scope.warning(field + "[" + std::to_string(i) + "].name",
-                  field + "[" + std::to_string(before->second) +
-                      "] has this name too; a route's typed_per_filter_config speaks to both");
+    scope.below(field, i).warning("name", field + "[" + std::to_string(before->second) +
+                                              "] has this name too; a route's typed_per_filter_config speaks to both");
   }
 }
 
@@ -67,7 +67,7 @@ std::shared_ptr<const filter::HttpChainConfig> read_filters(const HttpFilters& f
   bool incomplete = false;  // an entry is missing: its fault may have been said when the file was loaded
   for (int i = 0; i < filters.size(); ++i) {
     const pb::HttpFilter& one = filters[i];
-    auto here = scope.below(field + "[" + std::to_string(i) + "]");
+    auto here = scope.below(field, i);
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which filter it is");
       incomplete = true;
@@ -120,7 +120,7 @@ std::shared_ptr<const filter::HttpChainConfig> read_filters(const HttpFilters& f
 void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
     const auto& from = proto.upgrade_configs(i);
-    auto here = scope.below("upgrade_configs[" + std::to_string(i) + "]");
+    auto here = scope.below("upgrade_configs", i);
     if (from.upgrade_type().empty())
       here.error("upgrade_type", "must not be empty; \"websocket\" and \"CONNECT\" are the usual ones");
     if (http::equals_ignoring_case(from.upgrade_type(), "h2c"))
@@ -181,7 +181,7 @@ void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& 
 void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   for (int i = 0; i < proto.access_log_size(); ++i) {
     const auto& one = proto.access_log(i);
-    auto here = scope.below("access_log[" + std::to_string(i) + "]");
+    auto here = scope.below("access_log", i);
     if (!one.has_typed_config()) {
       here.error("typed_config", "must be set: the type of this message says which access logger it is");
       continue;

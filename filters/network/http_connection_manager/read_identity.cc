@@ -5,7 +5,6 @@
 #include "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/http/original_ip_detection/custom_header/v3/custom_header.pb.h"
 #include "envoy/extensions/http/original_ip_detection/xff/v3/xff.pb.h"
-#include "filters/network/http_connection_manager/header_options.h"
 #include "filters/network/http_connection_manager/read_parts.h"
 
 namespace weir::filters::http_connection_manager {
@@ -24,7 +23,7 @@ match::AddressRanges read_ranges(const Repeated<envoy::config::core::v3::CidrRan
                                  const std::string& field) {
   std::vector<match::AddressRange> ranges;
   for (int i = 0; i < protos.size(); ++i) {
-    auto range = scope.translator().address_range(protos[i], scope.at(field + "[" + std::to_string(i) + "]"));
+    auto range = scope.translator().address_range(protos[i], scope.below(field, i).path());
     if (range) ranges.push_back(*range);
   }
   return match::AddressRanges(ranges);
@@ -76,7 +75,7 @@ void read_client_detection(const pb::HttpConnectionManager& proto, FactoryScope&
     scope.error("original_ip_detection_extensions",
                 "and xff_num_trusted_hops exclude each other; the extension for x-forwarded-for has one of its own");
   for (int i = 0; i < ways.size(); ++i) {
-    FactoryScope here = scope.below("original_ip_detection_extensions[" + std::to_string(i) + "].typed_config");
+    FactoryScope here = scope.below("original_ip_detection_extensions", i).below("typed_config");
     auto message = unpack(ways[i], here);
     if (message == nullptr) continue;
     if (const auto* forwarded = dynamic_cast<const ForwardedFor*>(message.get())) {
@@ -93,7 +92,7 @@ void read_early_mutations(const pb::HttpConnectionManager& proto, FactoryScope& 
                           ConnectionManagerConfig& config) {
   const auto& extensions = proto.early_header_mutation_extensions();
   for (int i = 0; i < extensions.size(); ++i) {
-    FactoryScope here = scope.below("early_header_mutation_extensions[" + std::to_string(i) + "].typed_config");
+    FactoryScope here = scope.below("early_header_mutation_extensions", i).below("typed_config");
     auto message = unpack(extensions[i], here);
     if (message == nullptr) continue;
     const auto* mutations = dynamic_cast<const EarlyMutation*>(message.get());
@@ -105,22 +104,20 @@ void read_early_mutations(const pb::HttpConnectionManager& proto, FactoryScope& 
     // One at a time, for they are applied in this order.
     for (int j = 0; j < mutations->mutations_size(); ++j) {
       const auto& one = mutations->mutations(j);
-      FactoryScope at = here.below("mutations[" + std::to_string(j) + "]");
-      route::HeaderMutationsSpec spec;
+      FactoryScope at = here.below("mutations", j);
+      std::vector<stream::HeaderValue> add;
+      std::vector<http::HeaderName> remove;
       if (one.has_append()) {
-        FactoryScope append = at.below("append");
-        spec.add.push_back(read_header_option(one.append(), append));
+        if (auto value = scope.translator().header_value(one.append(), at.at("append")))
+          add.push_back(std::move(*value));
       } else if (!one.remove().empty()) {
-        spec.remove.push_back(one.remove());
+        const Status name = stream::check_header_name(one.remove());
+        if (!name.ok()) at.error("remove", message_of(name));
+        remove.emplace_back(one.remove());
       } else {
         at.error("", "one of append, remove must be set");
-        continue;
       }
-      route::ErrorSink errors;
-      config.early_mutations.push_back(
-          route::HeaderMutations::build(std::move(spec), route::HeaderMutations::Target::kLocalReply, errors));
-      for (const route::BuildError& error : errors.errors())
-        at.error(one.has_append() ? "append.header" : "remove", error.message);
+      config.early_mutations.emplace_back(std::move(add), std::move(remove));
     }
   }
 }
@@ -130,8 +127,7 @@ std::vector<uint16_t> read_ports(const google::protobuf::RepeatedField<uint32_t>
   std::vector<uint16_t> ports;
   for (int i = 0; i < numbers.size(); ++i) {
     if (numbers[i] == 0 || numbers[i] > 65535)
-      scope.error(field + "[" + std::to_string(i) + "]",
-                  std::to_string(numbers[i]) + " is no port; they are 1 to 65535");
+      scope.below(field, i).error("", std::to_string(numbers[i]) + " is no port; they are 1 to 65535");
     ports.push_back(static_cast<uint16_t>(numbers[i]));
   }
   return ports;

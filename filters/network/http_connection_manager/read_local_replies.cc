@@ -1,7 +1,6 @@
 #include "core/filter/config_translator.h"
 #include "core/proxy/local_reply.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
-#include "filters/network/http_connection_manager/header_options.h"
 #include "filters/network/http_connection_manager/read_parts.h"
 
 namespace weir::filters::http_connection_manager {
@@ -10,20 +9,6 @@ namespace {
 using filter::FactoryScope;
 
 constexpr size_t kMaxBodyBytes = 1024 * 1024;
-
-route::HeaderMutations read_headers(
-    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption>& options,
-    FactoryScope& scope) {
-  route::HeaderMutationsSpec spec;
-  for (int i = 0; i < options.size(); ++i) {
-    FactoryScope here = scope.below("headers_to_add[" + std::to_string(i) + "]");
-    spec.add.push_back(read_header_option(options[i], here));
-  }
-  route::ErrorSink errors;
-  auto mutations = route::HeaderMutations::build(std::move(spec), route::HeaderMutations::Target::kLocalReply, errors);
-  for (const route::BuildError& error : errors.errors()) scope.error(error.path, error.message);
-  return mutations;
-}
 
 std::optional<proxy::LocalReplyFormat> read_format(const envoy::config::core::v3::SubstitutionFormatString& proto,
                                                    FactoryScope& scope, std::string_view field) {
@@ -43,14 +28,15 @@ void read_local_replies(const pb::HttpConnectionManager& proto, FactoryScope& sc
   auto replies = std::make_unique<proxy::LocalReplyConfig>();
   for (int i = 0; i < proto.local_reply_config().mappers_size(); ++i) {
     const pb::ResponseMapper& one = proto.local_reply_config().mappers(i);
-    FactoryScope at = here.below("mappers[" + std::to_string(i) + "]");
+    FactoryScope at = here.below("mappers", i);
     proxy::LocalReplyMapper& mapper = replies->mappers.emplace_back();
     mapper.filter = scope.translator().log_filter(one.filter(), at.at("filter"));
     mapper.status = static_cast<uint16_t>(one.status_code().value());
     if (one.has_body()) mapper.body = at.read_source(one.body(), "body", kMaxBodyBytes);
     if (one.has_body_format_override())
       mapper.format = read_format(one.body_format_override(), at, "body_format_override");
-    mapper.headers = read_headers(one.headers_to_add(), at);
+    mapper.headers = route::HeaderMutations(filter::translate_all(
+        scope.translator(), &filter::ConfigTranslator::header_value, one.headers_to_add(), at.at("headers_to_add")));
   }
   if (proto.local_reply_config().has_body_format())
     replies->format = read_format(proto.local_reply_config().body_format(), here, "body_format");

@@ -116,7 +116,8 @@ TEST_F(MatcherTreeTest, Inputs) {
   info_.downstream_local = *net::Address::from_ip("2001:db8::1", 443);
   info_.downstream_direct_remote = *net::Address::from_ip("10.0.0.2", 1);
   info_.requested_server_name = "a.example";
-  stream::TlsFacts tls{.uri_sans = "spiffe://a,spiffe://b", .dns_sans = "a.example", .subject = "CN=a"};
+  stream::TlsFacts tls{
+      .uri_sans = {.joined = "spiffe://a,spiffe://b"}, .dns_sans = {.joined = "a.example"}, .subject = "CN=a"};
   stream::ConnectionInfo connection(pool_);
   connection.tls = &tls;
   connection.transport_protocol = "tls";

@@ -277,7 +277,7 @@ TEST(HeaderMutation, LocalRepliesAreMutatedToo) {
 }
 
 TEST(HeaderMutation, SaysWhatIsWrong) {
-  for (const char* name : {"", ":path", "bad name"}) {
+  for (const char* name : {"", ":path", "bad name", "Host"}) {
     PluginScope plugins;
     pb::HeaderMutation proto;
     append(*proto.mutable_mutations()->mutable_request_mutations(), name, "v");
@@ -291,8 +291,21 @@ TEST(HeaderMutation, SaysWhatIsWrong) {
   append(*proto.mutable_mutations()->mutable_request_mutations(), "x", "%NOT_AN_OPERATOR%");
   append(*proto.mutable_mutations()->mutable_request_mutations(), "x", "line\nfeed");
   proto.mutable_mutations()->add_response_mutations();
+  proto.mutable_mutations()->add_response_mutations()->set_remove("host");
+  append(*proto.mutable_mutations()->mutable_response_mutations(), "x", "a", Option::ADD_IF_ABSENT);
+  Option& both = *proto.mutable_mutations()->mutable_response_mutations(2)->mutable_append();
+  both.mutable_append()->set_value(true);
+  both.mutable_header()->set_raw_value("b");
   plugins.http_filter(proto);
-  EXPECT_EQ(plugins.error_texts().size(), 3u);
+  ASSERT_EQ(plugins.error_texts().size(), 6u);
+  const std::string place = "mutations.response_mutations";
+  EXPECT_EQ(plugins.error_texts()[3],
+            place +
+                "[1].remove: \"host\" may not be added, changed or removed here; use host_rewrite_literal, "
+                "prefix_rewrite or regex_rewrite");
+  EXPECT_EQ(plugins.error_texts()[4], place + "[2].append.header.raw_value: value and raw_value exclude each other");
+  EXPECT_EQ(plugins.error_texts()[5],
+            place + "[2].append.append: append and append_action exclude each other; append_action is the newer one");
 }
 
 }  // namespace

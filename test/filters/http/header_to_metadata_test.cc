@@ -96,6 +96,9 @@ TEST(HeaderToMetadata, Forms) {
   EXPECT_EQ(base64.of({{"x", "aA=="}}), R"({"n":{"x":"h"}})");
   for (const char* none : {"aGk", "a", "a===", "aG=k", "aG-k", "===="}) EXPECT_EQ(base64.of({{"x", none}}), "") << none;
   EXPECT_EQ(with("encode: BASE64 type: NUMBER").of({{"x", "NDI="}}), R"({"n":{"x":42}})");
+  EXPECT_EQ(with("value: '-1.5' type: NUMBER").of({{"x", "1"}}), R"({"n":{"x":-1.5}})");
+  EXPECT_EQ(with("value: 'aGk=' encode: BASE64").of({{"x", "1"}}), R"({"n":{"x":"hi"}})");
+  EXPECT_EQ(with("value: 'NDI=' encode: BASE64 type: NUMBER").of({{"x", "1"}}), R"({"n":{"x":42}})");
   Copies regex = with("regex_value_rewrite { pattern { regex: '^/([^/]*).*$' } substitution: '\\\\1' }");
   EXPECT_EQ(regex.of({{"x", "/shop/cart"}}), R"({"n":{"x":"shop"}})");
   EXPECT_EQ(regex.of({{"x", "no path"}}), R"({"n":{"x":"no path"}})");
@@ -157,6 +160,19 @@ TEST(HeaderToMetadata, WhatIsRefused) {
       Texts{
           "request_rules[0].on_header_present.regex_value_rewrite: value and regex_value_rewrite exclude each other"});
   EXPECT_EQ(errors(rule("header: 'a' on_header_present { key: 'k' type: PROTOBUF_VALUE }")).size(), 1u);
+  // Constants that could never be written.
+  const auto constant = [&](const std::string& of) {
+    return errors(rule("header: 'a' on_header_missing { key: 'k' " + of + " }"));
+  };
+  const std::string value = "request_rules[0].on_header_missing.value: ";
+  EXPECT_EQ(constant("value: 'abc' type: NUMBER"), Texts{value + "is not a number, which type says it is"});
+  EXPECT_EQ(constant("value: 'aGk' encode: BASE64"),
+            Texts{value + "is not base64 with padding (RFC 4648 section 4), which encode says it is"});
+  EXPECT_EQ(constant("value: 'aGk=' encode: BASE64 type: NUMBER"),
+            Texts{value + "is not a number, which type says it is"});
+  EXPECT_EQ(constant("value: '" + std::string(8192, 'a') + "'"),
+            Texts{value + "has 8192 bytes; at most 8191 are allowed"});
+  EXPECT_EQ(constant("value: '" + std::string(8191, 'a') + "'"), Texts{});
 }
 
 }  // namespace

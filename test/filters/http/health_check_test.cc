@@ -142,6 +142,12 @@ TEST_F(HealthCheck, WhatTheUpstreamSaidCountsForAWhile) {
   EXPECT_TRUE(flagged_);
   EXPECT_EQ(ask(cached, "/healthz", 2001ms, "204"), "upstream");
   EXPECT_EQ(ask(cached, "/healthz", 4s), "204 health_check_cached");
+  EXPECT_FALSE(flagged_);
+  EXPECT_EQ(ask(cached, "/healthz", 5s, "404"), "upstream");
+  EXPECT_EQ(ask(cached, "/healthz", 6s), "404 health_check_cached");
+  EXPECT_TRUE(flagged_);
+  EXPECT_EQ(ask(cached, "/healthz", 8s, "101"), "upstream");  // an upgrade is no answer to anybody else
+  EXPECT_EQ(ask(cached, "/healthz", 8s, "200"), "upstream");
 }
 
 TEST_F(HealthCheck, WhatIsRefused) {

@@ -157,7 +157,7 @@ TEST(LocalRateLimit, TokensComeBack) {
                   kOn + "token_bucket { max_tokens: 5 tokens_per_fill { value: 2 } fill_interval { seconds: 10 } }"};
   EXPECT_EQ(limit.of_ten(), 5);
   limit.before = [](FilterHarness& harness) { harness.lane().advance(10'001ms); };
-  EXPECT_TRUE(limit.passes());
+  EXPECT_EQ(limit.of_ten(), 2);
 }
 
 // field: LocalRateLimit.request_headers_to_add_when_not_enforced
@@ -367,11 +367,46 @@ TEST(LocalRateLimit, EachConnectionItsOwn) {
   EXPECT_EQ(limit.of_ten(), 2);
 }
 
+TEST(LocalRateLimit, AConnectionDoesNotGrowWithTheConfigurationsThatItMeets) {
+  ArenaPool arenas;
+  stream::ConnectionInfo connection(arenas);
+  Limit limit{.config = kOn + bucket(2) + "local_rate_limit_per_downstream_connection: true"};
+  limit.before = [&](FilterHarness& harness) { harness.set_connection(&connection); };
+  filter::HttpFilterEntry previous;
+  const auto configure_anew = [&] {
+    previous = std::exchange(limit.entry, {});  // dies when the one after it is there
+    return limit.passes();
+  };
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(configure_anew());
+  const size_t before = connection.make_filter_state().arena_for(stream::LifeSpan::kConnection).overflow_bytes();
+  EXPECT_GT(before, 0u);
+  for (int i = 0; i < 500; ++i) EXPECT_TRUE(configure_anew());
+  EXPECT_EQ(connection.make_filter_state().arena_for(stream::LifeSpan::kConnection).overflow_bytes(), before);
+  // Settings that are there at the same time never share buckets.
+  Limit other{.config = limit.config, .before = limit.before};
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(limit.passes(), i < 1);
+    EXPECT_EQ(other.passes(), i < 2);
+  }
+  other.config += " " + descriptor(entry("a", "1"), 1) + descriptor(entry("a", "2"), 1);  // needs more room
+  other.entry = {};
+  EXPECT_EQ(other.of_ten(), 2);
+}
+
 TEST(LocalRateLimit, ARouteHasALimitInsteadOfTheFilters) {
   Limit limit{.config = kOn + bucket(1), .route = kOn + bucket(3)};
   EXPECT_EQ(limit.of_ten(), 3);
   EXPECT_EQ(limit.count("route.http_local_rate_limit.enforced"), 7u);
   EXPECT_EQ(limit.count("rl.http_local_rate_limit.enabled"), 0u);
+}
+
+TEST(LocalRateLimit, WarnsOfRateLimitsThatMeanNothing) {
+  PluginScope plugins;
+  plugins.http_filter(parsed<LocalRateLimit>("stat_prefix: 'x' " + bucket(1) + kByUser));
+  plugins.http_filter(parsed<LocalRateLimit>("stat_prefix: 'x' " + kByUser + descriptor(entry("user", "a"), 2)));
+  EXPECT_EQ(plugins.warning_texts(),
+            std::vector<std::string>{
+                "rate_limits: mean nothing without descriptors, which have the buckets; add some, or remove these"});
 }
 
 TEST(LocalRateLimit, WhatIsRefused) {
@@ -392,9 +427,9 @@ TEST(LocalRateLimit, WhatIsRefused) {
       errors("rate_limits { actions { generic_key { descriptor_value: '%REQ(X)%' } } }"),
       Texts{"rate_limits[0].actions[0].generic_key.descriptor_value: \"%REQ(X)%\" has a %; formats are not supported "
             "by weir yet"});
-  EXPECT_EQ(
-      errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
-      Texts{"response_headers_to_add[0].header.key: \":status\" is not the name of a header that may be changed"});
+  EXPECT_EQ(errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
+            Texts{"response_headers_to_add[0].header.key: \":status\" may not be added, changed or removed here; use "
+                  "host_rewrite_literal, prefix_rewrite or regex_rewrite"});
 }
 
 }  // namespace

@@ -191,10 +191,15 @@ TEST(Rbac, FactsOfTlsAreAbsentWithoutIt) {
   EXPECT_TRUE(rbac.knows("authenticated {}"));
   rbac.tls.subject = "spiffe://a";
   EXPECT_TRUE(rbac.knows(named));
-  rbac.tls.dns_sans = "b.example";  // the subject counts no more
+  const std::string_view dns[] = {"b.example"};
+  rbac.tls.dns_sans = {dns, dns[0]};  // the subject counts no more
   EXPECT_FALSE(rbac.knows(named));
-  rbac.tls.uri_sans = "spiffe://b,spiffe://a";
+  const std::string_view uris[] = {"spiffe://b", "spiffe://a"};
+  rbac.tls.uri_sans = {uris, "spiffe://b,spiffe://a"};
   EXPECT_TRUE(rbac.knows(named));
+  const std::string_view forged[] = {"spiffe://b/?,spiffe://a"};  // one name, which its owner may have chosen
+  rbac.tls.uri_sans = {forged, forged[0]};
+  EXPECT_FALSE(rbac.knows(named));
 }
 
 // field: Permission.metadata, Permission.sourced_metadata, SourcedMetadata.metadata_matcher

@@ -6,7 +6,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from .config import Config, to_yaml, without_field
 from .process import Sandbox, wait_until
@@ -107,8 +107,17 @@ class Weir:
             status = self.process.wait(20)
         else:
             status = self.process.popen.poll()
+        self._check_end(status, (0,))
+
+    def ended_with(self, *statuses: int) -> None:
+        """Waits for its end, which is as it should be with any of these statuses."""
+        status = self.process.wait(20)
+        self._stopped = True
+        self._check_end(status, statuses)
+
+    def _check_end(self, status: Optional[int], statuses: tuple[int, ...]) -> None:
         report = _REPORTS.search(self.process.log())
         if report:
             raise AssertionError("weir's log has %r:\n%s" % (report.group(0), self.process.log()[-8000:]))
-        if status != 0:
+        if status not in statuses:
             raise AssertionError("weir ended with status %s:\n%s" % (status, self.process.log()[-4000:]))

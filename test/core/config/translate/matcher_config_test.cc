@@ -107,7 +107,7 @@ TEST_F(MatcherConfigTest, EveryInput) {
   info_.downstream_local = *net::Address::from_ip("10.0.0.1", 443);
   info_.downstream_direct_remote = *net::Address::from_ip("10.0.0.2", 1);
   info_.requested_server_name = "sni";
-  stream::TlsFacts tls{.uri_sans = "uri", .dns_sans = "dns", .subject = "CN=s"};
+  stream::TlsFacts tls{.uri_sans = {.joined = "uri"}, .dns_sans = {.joined = "dns"}, .subject = "CN=s"};
   stream::ConnectionInfo connection(pool_);
   connection.tls = &tls;
   connection.application_protocols = "'h2'";

@@ -32,7 +32,7 @@ class SharedMessagesTest : public TranslateTest {
     return made->matches(text) ? "yes" : "no";
   }
   std::string value(const std::string& message, const stream::Value& value) {
-    auto made = translator().value_matcher(from_text<matcher_v3::ValueMatcher>(message), "m");
+    auto made = translate(from_text<matcher_v3::ValueMatcher>(message), FieldReport{report_, "m"});
     if (!made) return said();
     return made->matches(&value) ? "yes" : "no";
   }
@@ -129,8 +129,36 @@ TEST_F(SharedMessagesTest, FilterStateMatchers) {
   EXPECT_EQ(said(), "m.address_match.ranges[0].address_prefix: \"10\" is not an IP address\n");
 }
 
+TEST_F(SharedMessagesTest, HeadersToAdd) {
+  const auto added = [&](const std::string& message) {
+    auto made = translator().header_value(from_text<core_v3::HeaderValueOption>(message), "m");
+    if (!made) return said();
+    http::HeaderMap headers(arena_);
+    headers.add_copy("x-a", "old");
+    made->apply(headers, {.info = stream::StreamInfo{}}, arena_);
+    return headers.to_string() + said();
+  };
+  EXPECT_EQ(added("header { key: 'X-A' value: 'new' }"), "x-a: old\nx-a: new\n");
+  EXPECT_EQ(added("header { key: 'x-a' raw_value: '100%%' } append { value: false }"), "x-a: 100%\n");
+  EXPECT_EQ(added("header { key: 'x-b' value: '1' } append_action: OVERWRITE_IF_EXISTS"), "x-a: old\n");
+  EXPECT_EQ(added("header { key: 'x-a' value: '%RESPONSE_FLAGS%' } append_action: ADD_IF_ABSENT"), "x-a: old\n");
+  EXPECT_EQ(added("header { key: 'x-b' } keep_empty_value: true"), "x-a: old\nx-b: \n");
+  const std::string not_here =
+      "\" may not be added, changed or removed here; use host_rewrite_literal, prefix_rewrite or regex_rewrite\n";
+  EXPECT_EQ(added("header { key: 'Host' value: 'a' }"), "m.header.key: \"Host" + not_here);
+  EXPECT_EQ(added("header { key: ':path' value: 'a' }"), "m.header.key: \":path" + not_here);
+  EXPECT_EQ(added("header { key: 'a b' value: '%NO%' }").substr(0, 61),
+            "m.header.key: \"a b\" is not a header name\nm.header.value: %NO%");
+  EXPECT_EQ(added("header { key: 'x' value: 'a\\nb' }"),
+            "m.header.value: has a control character, which no header value may have\n");
+  EXPECT_EQ(added("header { key: 'x' value: 'a' raw_value: 'b' }"),
+            "x-a: old\nx: b\nm.header.raw_value: value and raw_value exclude each other\n");
+  EXPECT_EQ(added("header { key: 'x' value: 'a' } append { value: true } append_action: ADD_IF_ABSENT"),
+            "x-a: old\nx: a\nm.append: append and append_action exclude each other; append_action is the newer one\n");
+}
+
 // field: CookieMatcher.name, CookieMatcher.string_match, CookieMatcher.invert_match, PathMatcher.path
-TEST_F(SharedMessagesTest, HeadersQueriesCookiesAndPaths) {
+TEST_F(SharedMessagesTest, HeadersCookiesAndPaths) {
   http::HeaderMap request(arena_);
   request.add_copy("x-a", "5");
   request.add_copy("cookie", "c=1");
@@ -143,10 +171,6 @@ TEST_F(SharedMessagesTest, HeadersQueriesCookiesAndPaths) {
   EXPECT_EQ(said(), "m.string_match.suffix: must not be empty\n");
   EXPECT_FALSE(translator().header_matcher(from_text<route_v3::HeaderMatcher>("name: ''"), "m"));
   EXPECT_EQ(said(), "m: name: must not be empty\n");
-  auto query = translator().query_parameter_matcher(
-      from_text<route_v3::QueryParameterMatcher>("name: 'q' string_match { exact: '1' }"), "m");
-  ASSERT_TRUE(query);
-  EXPECT_TRUE(query->matches("a=2&q=1"));
   auto cookie =
       translate(from_text<route_v3::CookieMatcher>("name: 'c' string_match { exact: '2' } invert_match: true"),
                 FieldReport{report_, "m"});
@@ -182,14 +206,14 @@ TEST_F(SharedMessagesTest, AddressesAndTemplates) {
 }
 
 TEST_F(SharedMessagesTest, Metadata) {
-  auto made = translator().metadata(from_text<core_v3::Metadata>(
+  auto made = translate(from_text<core_v3::Metadata>(
       "filter_metadata { key: 'b' value { fields { key: 'k' value { string_value: 'v' } } } } "
       "filter_metadata { key: 'a' value { } }"));
   ASSERT_NE(made, nullptr);
   std::string json;
   stream::append_json(made->root(), json);
   EXPECT_EQ(json, R"({"a":{},"b":{"k":"v"}})");
-  EXPECT_EQ(translator().metadata(core_v3::Metadata()), nullptr);
+  EXPECT_EQ(translate(core_v3::Metadata()), nullptr);
   EXPECT_EQ(said(), "");
 }
 
@@ -203,11 +227,6 @@ TEST_F(SharedMessagesTest, RuntimeSettings) {
       from_text<core_v3::RuntimeFeatureFlag>("runtime_key: 'sm.b' default_value { value: true }"));
   EXPECT_TRUE(flag.default_value);
   EXPECT_EQ(flag.key.text(), "sm.b");
-  EXPECT_EQ(translator().runtime_double(from_text<core_v3::RuntimeDouble>("default_value: 1.5")).default_value, 1.5);
-  EXPECT_EQ(
-      translator().runtime_percent(from_text<core_v3::RuntimePercent>("default_value { value: 25 }")).default_value,
-      25);
-  EXPECT_EQ(translator().runtime_unsigned(from_text<core_v3::RuntimeUInt32>("default_value: 7")).default_value, 7u);
 }
 
 }  // namespace

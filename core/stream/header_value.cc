@@ -1,0 +1,64 @@
+#include "core/stream/header_value.h"
+
+#include "core/http/chars.h"
+
+namespace weir::stream {
+namespace {
+
+// Where formatted values are put together before they move to the arena. Keeps its room; one per thread.
+thread_local TextBuffer formatted_value;
+
+}  // namespace
+
+Status check_header_name(std::string_view name) {
+  if (name.empty()) return invalid("must not be empty");
+  if (name.starts_with(':') || http::equals_ignoring_case(name, "host")) {
+    return invalid(
+        "\"" + std::string(name) +
+        "\" may not be added, changed or removed here; use host_rewrite_literal, prefix_rewrite or regex_rewrite");
+  }
+  if (!http::is_token(name)) return invalid("\"" + std::string(name) + "\" is not a header name");
+  return {};
+}
+
+Result<HeaderValue> HeaderValue::build(HeaderValueSpec spec) {
+  if (!http::all_chars(spec.value, http::kFieldChar)) {
+    return invalid("has a control character, which no header value may have");
+  }
+  Result<Format> format = Format::compile(spec.value, {.omit_empty = true, .for_headers = true});
+  if (!format.ok()) return format.status();
+  HeaderValue out;
+  out.name_ = http::HeaderName(spec.name);
+  out.action_ = spec.action;
+  out.keep_empty_value_ = spec.keep_empty_value;
+  if (format->constant()) {
+    // Printed once: "%%" is "%", and an empty subject has nothing to say here.
+    format->append({.info = StreamInfo{}}, out.constant_);
+  } else {
+    out.format_ = std::make_unique<const Format>(std::move(*format));
+  }
+  return out;
+}
+
+void HeaderValue::apply(http::HeaderMap& headers, const LogSubject& subject, Arena& arena) const {
+  using enum AppendAction;
+  // Asked before formatting: it saves the work.
+  if (action_ == kAddIfAbsent && headers.contains(name_)) return;
+  if (action_ == kOverwriteIfExists && !headers.contains(name_)) return;
+  std::string_view value = constant_;
+  if (format_ != nullptr) {
+    formatted_value.clear();
+    format_->append(subject, formatted_value);
+    // What a peer or a filter put into metadata must not become a header of its own.
+    if (!http::all_chars(formatted_value, http::kFieldChar)) return;
+    value = arena.copy_or_empty(formatted_value);
+  }
+  if (value.empty() && !keep_empty_value_) return;
+  if (action_ == kOverwriteIfExistsOrAdd || action_ == kOverwriteIfExists) {
+    headers.set(name_, value);
+  } else {
+    headers.add(name_, value);
+  }
+}
+
+}  // namespace weir::stream

@@ -1,0 +1,79 @@
+#include "filters/http/local_ratelimit/connection_buckets.h"
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <vector>
+
+namespace weir::filters::local_ratelimit {
+
+using stream::FilterState;
+using stream::FilterStateValue;
+
+namespace {
+
+// What a connection keeps for a place. Buckets of settings that are gone stay until others have the place.
+struct Set {
+  size_t place;
+  Set* next;
+  uint64_t id = 0;
+  TokenBucket* buckets = nullptr;
+  size_t room = 0;
+};
+struct Sets {
+  Set* first = nullptr;
+};
+constexpr stream::FilterStateType kSets{.name = "weir.local_ratelimit"};
+
+// [main]
+std::vector<bool>& taken_places() {
+  static std::vector<bool> taken;
+  return taken;
+}
+size_t take_place() {
+  std::vector<bool>& taken = taken_places();
+  const auto free = std::find(taken.begin(), taken.end(), false);
+  const auto place = static_cast<size_t>(free - taken.begin());
+  if (free == taken.end()) {
+    taken.push_back(true);
+  } else {
+    *free = true;
+  }
+  return place;
+}
+uint64_t next_id() {
+  static uint64_t last = 0;
+  return ++last;
+}
+
+}  // namespace
+
+ConnectionBuckets::ConnectionBuckets(size_t count)
+    : name_("weir.local_ratelimit"), place_(take_place()), id_(next_id()), count_(count) {}
+ConnectionBuckets::~ConnectionBuckets() { taken_places()[place_] = false; }
+
+TokenBucket* ConnectionBuckets::of(filter::Stream& stream) const {
+  stream::ConnectionInfo* connection = stream.host().connection_info();
+  FilterState& state = connection != nullptr ? connection->make_filter_state() : stream.filter_state();
+  Arena& arena = state.arena_for(stream::LifeSpan::kConnection);
+  const FilterState::Entry* entry = state.find(name_);
+  auto* sets = entry != nullptr ? static_cast<Sets*>(entry->value.object(kSets)) : nullptr;
+  if (sets == nullptr) {
+    sets = arena.make<Sets>();
+    state.set(name_, FilterStateValue::of_object(sets, kSets), {stream::LifeSpan::kConnection, true});
+  }
+  Set* set = sets->first;
+  while (set != nullptr && set->place != place_) set = set->next;
+  if (set == nullptr) sets->first = set = arena.make<Set>(Set{place_, sets->first});
+  if (set->id != id_) {
+    if (set->room < count_) {
+      set->room = std::bit_ceil(count_);  // all that is left behind is less than what there is then
+      set->buckets = static_cast<TokenBucket*>(arena.allocate(set->room * sizeof(TokenBucket), alignof(TokenBucket)));
+    }
+    std::uninitialized_default_construct_n(set->buckets, count_);
+    set->id = id_;
+  }
+  return set->buckets;
+}
+
+}  // namespace weir::filters::local_ratelimit
