@@ -36,7 +36,8 @@ class Input {
   uint32_t below(uint32_t bound) { return static_cast<uint32_t>(number(bound <= 256 ? 1 : 4)) % bound; }
   // A byte says how long it is.
   std::string text(size_t bound = 40) {
-    size_t size = std::min<size_t>(byte() % bound, static_cast<size_t>(end_ - at_));
+    const size_t wanted = byte() % bound;  // moves at_
+    const size_t size = std::min(wanted, static_cast<size_t>(end_ - at_));
     std::string result(reinterpret_cast<const char*>(at_), size);
     at_ += size;
     return result;
