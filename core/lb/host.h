@@ -21,10 +21,7 @@ constexpr uint32_t kMaxLanes = 256;
 class Host {
  public:
   Host(net::Address address, std::string text, std::string hostname, uint32_t lanes)
-      : address_(std::move(address)),
-        text_(std::move(text)),
-        hostname_(std::move(hostname)),
-        lanes_(lanes) {
+      : address_(std::move(address)), text_(std::move(text)), hostname_(std::move(hostname)), lanes_(lanes) {
     first_cell_ = stats::reserve_cells(kCells);
     uint32_t next = first_cell_;
     for (stats::Counter* counter : {&totals.cx_total, &totals.cx_connect_fail, &totals.rq_total, &totals.rq_success,

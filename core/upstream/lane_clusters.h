@@ -1,5 +1,5 @@
-// A lane's side of clusters: for each cluster slot its pools, its balancing state and its shares of the limits, made when
-// the lane first uses the cluster: most lanes never use most of many clusters.
+// A lane's side of clusters: for each cluster slot its pools, its balancing state and its shares of the limits, made
+// when the lane first uses the cluster: most lanes never use most of many clusters.
 #pragma once
 
 #include <array>

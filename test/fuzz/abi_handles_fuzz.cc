@@ -172,7 +172,10 @@ void call_some(weir_stream own) {
 }
 int32_t any_verdict() {
   uint8_t byte = current->input.byte();
-  return byte < 200 ? int32_t{WEIR_CONTINUE} : byte < 230 ? int32_t{WEIR_PAUSE} : byte < 240 ? int32_t{WEIR_DONE} : byte;
+  return byte < 200   ? int32_t{WEIR_CONTINUE}
+         : byte < 230 ? int32_t{WEIR_PAUSE}
+         : byte < 240 ? int32_t{WEIR_DONE}
+                      : byte;
 }
 
 int32_t hook(void* instance, weir_stream stream) {

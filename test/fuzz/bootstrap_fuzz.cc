@@ -1,5 +1,6 @@
 // From text to everything that a start would publish, with the plugins of the binary. Nothing is opened: access logs
-// wait for LogWriter::open_all(), and texts that name other files are left alone. What was accepted must answer requests.
+// wait for LogWriter::open_all(), and texts that name other files are left alone. What was accepted must answer
+// requests.
 #include <map>
 
 #include "core/config/rules.h"

@@ -471,7 +471,8 @@ TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {
 
 // What a lane has of a cluster it makes when it first uses it, whatever has changed until then.
 TEST_F(PoolTest, AClusterIsMadeAtItsFirstUse) {
-  EXPECT_EQ(LaneClusters::find_part(lane_.lane(), ClusterPart{cluster_.index, Priority::kDefault}), nullptr) << "published, and not used";
+  EXPECT_EQ(LaneClusters::find_part(lane_.lane(), ClusterPart{cluster_.index, Priority::kDefault}), nullptr)
+      << "published, and not used";
   Server other;
   auto host = std::make_shared<lb::Host>(other.address(), "other", "", 2);
   host->add_active(0, 3);  // counted by this lane before its cluster was removed, say
