@@ -15,9 +15,6 @@ using stream::ResponseFlag;
 
 namespace {
 
-// Where bodies are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer printed_body;
-
 // RFC 9110 9.2.2; these may be sent again without the client's knowledge.
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" ||
@@ -94,10 +91,9 @@ std::string_view Router::print_direct_response(const route::DirectResponse& answ
   // What prints it takes it for the response; it is one only when it is sent.
   const uint16_t before = std::exchange(info.response_code, static_cast<uint16_t>(answer.status));
   const stream::LogSubject subject{info, &stream_->request_headers(), nullptr, nullptr, answer.body};
-  printed_body.clear();
-  std::visit([&](const auto& format) { format.append(subject, printed_body); }, *answer.format);
+  const std::string_view body = stream::print(*answer.format, subject, stream_->arena());
   info.response_code = before;
-  return stream_->arena().copy_or_empty(printed_body);
+  return body;
 }
 
 Action Router::redirect(std::string_view location, int status) {
@@ -266,15 +262,12 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
-    if (!end && (!replayable_ || committed_) && mirrors_.empty() && sending->stream()->takes_unseen())
-      stream.leave_request_unseen();
+    if (!end && (!replayable_ || committed_) && mirrors_.empty()) stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
   data.clear();
-  if (tunnel_) [[unlikely]] {
-    host_->touch();
-    if (end && response_ended_ && !done_) end_tunnel();
-  }
+  if (tunnel_ && end && response_ended_ && !done_) [[unlikely]]
+    end_tunnel();
   return Action::kContinue;
 }
 

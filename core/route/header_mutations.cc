@@ -7,9 +7,6 @@ namespace {
 
 constexpr size_t kMaxAdditions = 1000;  // per level, as published
 
-// Where formatted values are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer formatted_value;
-
 // True if mutations may touch the header: the message's control data has fields of its own for that.
 bool check_name(std::string_view name, ErrorSink& errors) {
   if (name.empty()) {
@@ -86,12 +83,10 @@ void HeaderMutations::apply(http::HeaderMap& headers, const stream::LogSubject& 
     if (addition.action == kOverwriteIfExists && !headers.contains(addition.name)) continue;
     std::string_view value = addition.constant;
     if (addition.format != nullptr) {
-      formatted_value.clear();
-      addition.format->append(subject, formatted_value);
-      if (formatted_value.empty() && !addition.keep_empty_value) continue;
+      value = stream::print(*addition.format, subject, arena);
+      if (value.empty() && !addition.keep_empty_value) continue;
       // What a peer or a filter put into metadata must not become a header of its own.
-      if (!http::all_chars(formatted_value, http::kFieldChar)) continue;
-      value = arena.copy_or_empty(formatted_value);
+      if (!http::all_chars(value, http::kFieldChar)) continue;
     }
     if (addition.action == kOverwriteIfExistsOrAdd || addition.action == kOverwriteIfExists) {
       headers.set(addition.name, value);
