@@ -464,8 +464,7 @@ class RouteTranslator {
       }
     }
     policy->any_scheme = message.allow_cross_scheme_redirect();
-    policy->headers_to_copy.assign(message.response_headers_to_copy().begin(),
-                                   message.response_headers_to_copy().end());
+    for (const std::string& name : message.response_headers_to_copy()) policy->headers_to_copy.emplace_back(name);
     for (int i = 0; i < message.predicates_size(); ++i) {
       Step step(path_, "predicates", static_cast<size_t>(i));
       Step config(path_, "typed_config");

@@ -276,6 +276,11 @@ bool ServerStream::is_new_redirect(const route::Route& to) {
 void ServerStream::restart(const route::Selection& selection, Slices& body, bool trailers) {
   ++redirects_;
   stream_.restart();
+  short_body_ = true;  // it has been read
+  stream::StreamInfo& info = stream_.info();
+  info.upstream = {};
+  info.virtual_cluster = {};
+  info.flags = {};
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kRoute);
   deadlines.clear(DeadlineKind::kPerTry);
