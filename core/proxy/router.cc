@@ -297,7 +297,7 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
-  if (stream::upstream_local_wanted()) upstream_info().local = attempt.stream()->connection().local();
+  if (stream::upstream_local_wanted()) describe_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }
@@ -383,22 +383,13 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   int status = headers.status_code();
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled()) {
-    const uint32_t conditions = retry_.conditions_of(headers, status);
-    const bool replaced = retry_.covers(conditions) && is_replaced(attempt);
-    if (replaced) end ? end_attempt(attempt) : abandon_attempt(attempt);
-    if (replaced || retry(attempt, conditions, Charge::kFull, !end, &headers)) {
-      stats().retry_codes.inc(status);
-      return;
-    }
-  }
+  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
   committed_ = true;
-  for_each_attempt([&](Attempt& other) {
-    if (&other != &attempt) other.abandon();
-  });
+  if (others_ != nullptr) [[unlikely]]
+    leave_others(attempt);
   if ((asks_tunnel_ || raw_) && opens_tunnel(status)) [[unlikely]]
     begin_tunnel(attempt);
   if (attempt.deadline() != Attempt::kNever) {

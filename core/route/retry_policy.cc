@@ -110,6 +110,7 @@ Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime n
     int64_t seconds = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error != std::errc() || end != text.data() + text.size()) continue;
+    if (seconds <= 0) continue;
     if (header.unix_time) seconds -= std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
     if (seconds > 0 && seconds <= std::chrono::duration_cast<std::chrono::seconds>(reset_max).count())
       return std::chrono::seconds(seconds);
