@@ -305,6 +305,7 @@ void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
       }
     }
   }
+  enabled |= filter::filter_bit(chain.size() - 1);  // somebody must answer
   stream_.make_chain(chain, enabled);
   stream_.request_arrived(end);
 }
