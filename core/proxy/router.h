@@ -128,7 +128,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
   // This one's answer is forwarded, and what is said about the upstream is about it.
   void leave_others(Attempt& attempt);
-  void describe_host(const Attempt& attempt);
+  void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
   void describe_connection(Attempt& attempt);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);

@@ -88,37 +88,33 @@ upstream::ConnPool* Router::pick() {
   return pool;
 }
 
+[[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
+  stream::UpstreamInfo& info = upstream_info();
+  info.remote = host.address();
+  if (attempts_ > 1) info.local = {};                   // that of the attempt before
+  info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
+  info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
+}
+
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   attempt.set_host_metadata(metadata);
   if (metadata != nullptr) attempt.keep(cluster_->pin_hosts());
   if (tried_count_ < kRemembered) tried_[tried_count_++] = &pool.host();
-  describe_host(attempt);
+  describe_host(pool.host(), metadata);
 }
 
 void Router::leave_others(Attempt& attempt) {
   for_each_attempt([&](Attempt& other) {
     if (&other != &attempt) other.abandon();
   });
-  describe_host(attempt);
+  describe_host(*attempt.host(), attempt.host_metadata());
   if (stream::upstream_local_wanted()) describe_connection(attempt);
   upstream_info().first_tx = attempt.first_tx();
 }
 
-void Router::describe_connection(Attempt& attempt) {
-  upstream_info().local = attempt.stream()->connection().local();
-}
-
-void Router::describe_host(const Attempt& attempt) {
-  const lb::Host& host = *attempt.host();
-  stream::UpstreamInfo& info = upstream_info();
-  info.remote = host.address();
-  if (attempts_ > 1) info.local = {};                   // that of the attempt before
-  info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
-  const stream::StaticMetadata* metadata = attempt.host_metadata();
-  info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
-}
+void Router::describe_connection(Attempt& attempt) { upstream_info().local = attempt.stream()->connection().local(); }
 
 // --- How long they may take ----------------------------------------------------------------------------------------
 

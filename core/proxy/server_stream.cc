@@ -298,14 +298,13 @@ void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
   for (const route::FilterConfigs::Entry& entry : selection_.filter_configs().entries()) {
     for (size_t position = 0; position < chain.size(); ++position) {
       if (chain.entry(position).id != entry.filter_id) continue;
-      if (entry.disabled) {
+      if (entry.disabled && position + 1 < chain.size()) {  // the last one must answer
         enabled &= ~filter::filter_bit(position);
       } else {
         enabled |= filter::filter_bit(position);  // a configuration on the route turns a disabled filter on
       }
     }
   }
-  enabled |= filter::filter_bit(chain.size() - 1);  // somebody must answer
   stream_.make_chain(chain, enabled);
   stream_.request_arrived(end);
 }
