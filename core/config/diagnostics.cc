@@ -117,10 +117,7 @@ void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions
       return true;
     }
     // What a message lacks because one of its fields could not be read. That weir does not support it is news.
-    if (item.severity == Severity::kError && broken_parents.contains(item.path) &&
-        item.message.find("not supported by weir") == std::string::npos) {
-      return true;
-    }
+    if (item.severity == Severity::kError && !item.unsupported && broken_parents.contains(item.path)) return true;
     if (positions.find(item.path).exact) {
       return false;
     }

@@ -22,6 +22,8 @@ struct Diagnostic {
   std::string allowed;  // what it may say
   std::string hint;     // what to do about it
   std::string rule;     // of weir lint; empty: found otherwise
+  // About what weir has not got, by the table of fields: that is so whatever else is wrong.
+  bool unsupported = false;
 };
 
 class Diagnostics {

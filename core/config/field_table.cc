@@ -118,7 +118,7 @@ class Walk {
     if (row.state == FieldState::kWarning) {
       report_.warning(path(), std::string("has no effect in weir: ") + row.text);
     } else {
-      report_.error(
+      report_.unsupported(
           path(), *row.text == '\0' ? "not supported by weir yet" : std::string("not supported by weir; ") + row.text);
     }
   }
@@ -132,7 +132,7 @@ class Walk {
       const auto& wrapper = reflection.GetMessage(message, visit.field);
       const auto* value = google::protobuf::DynamicCastToGenerated<google::protobuf::BoolValue>(&wrapper);
       if (value != nullptr && !allowed(visit, value->value())) {
-        report_.error(path(), std::string(value->value() ? "true" : "false") + " is not supported by weir yet");
+        report_.unsupported(path(), std::string(value->value() ? "true" : "false") + " is not supported by weir yet");
       }
     }
   }
@@ -169,7 +169,7 @@ class Walk {
     for (int one : field_values().subspan(visit.row->first_value, visit.row->values)) {
       names.push_back(visit.field->enum_type()->FindValueByNumber(one)->name());
     }
-    report_.error(path(), value->name() + " is not supported by weir yet; " + listed(names));
+    report_.unsupported(path(), value->name() + " is not supported by weir yet; " + listed(names));
   }
 
   const std::string& start_;

@@ -359,7 +359,7 @@ void MessageBuilder::unknown_field(const Event& key) {
   std::string path = index_.current_path();
   if (secret_ > 0 && !hint.starts_with("did you mean") && !hint.starts_with("it belongs")) {
     // {inline_string:s3cret} and {s3cret} are keys too. What is nearly the name of a field is no secret.
-    const std::string known(key.value.substr(0, std::min(key.value.find(':'), key.value.size())));
+    const std::string known(key.value.substr(0, key.value.find(':')));
     append_path_name(path, open_.back().type->FindFieldByName(known) != nullptr ? known : "...");
     report(severity, key.place, std::move(path), "unknown field", "", "", std::move(hint));
     return;

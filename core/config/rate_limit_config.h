@@ -14,7 +14,7 @@ class RateLimit;
 
 namespace weir::config {
 
-// `at`: of the list. Those with faults, which are reported, are left out.
+// `list`: where they are. Faults are reported; what comes of messages that have any is of no use.
 std::vector<match::RateLimit> translate(
     const google::protobuf::RepeatedPtrField<envoy::config::route::v3::RateLimit>& messages, const FieldReport& list);
 

@@ -45,7 +45,7 @@ Report::Report(const PositionIndex& positions, Diagnostics& diagnostics, Unknown
 }
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
-                    const std::string& hint) {
+                    const std::string& hint, bool unsupported) {
   Position position = positions_.find(place);
   if (severity == Severity::kError) {
     bool absent = !positions_.find(path).exact;
@@ -59,6 +59,7 @@ void Report::add_at(const std::string& place, const std::string& path, const std
   diagnostic.severity = severity;
   diagnostic.message = hint.empty() ? message : message + "; " + hint;
   diagnostic.hint = hint;
+  diagnostic.unsupported = unsupported;
   diagnostics_.add(std::move(diagnostic));
 }
 

@@ -25,6 +25,9 @@ class Report final : public filter::ConfigReport {
          UnknownExtensions unknown = UnknownExtensions::kReject);
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
+  void unsupported(const std::string& path, const std::string& message) override {
+    add_at(path, path, message, Severity::kError, {}, true);
+  }
   void warning(const std::string& path, const std::string& message) override { add(path, message, Severity::kWarning); }
   // Reports what is set in a message and all inside it and not implemented (field_table.h). Once for each bootstrap or
   // resource; unpack() does it for what it returns.
@@ -51,7 +54,7 @@ class Report final : public filter::ConfigReport {
     add_at(path, path, message, severity);
   }
   void add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
-              const std::string& hint = {});
+              const std::string& hint = {}, bool unsupported = false);
   // At the place of the @type, if the file has it.
   void add_about_type(const std::string& path, const std::string& message, Severity severity,
                       const std::string& hint = {});

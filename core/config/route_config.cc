@@ -16,6 +16,7 @@
 #include "core/config/shared_messages.h"
 #include "core/filter/route_rate_limits.h"
 #include "core/http/chars.h"
+#include "core/route/upgrades.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -396,12 +397,8 @@ class RouteTranslator {
     for (int i = 0; i < message.upgrade_configs_size(); ++i) {
       const auto& from = message.upgrade_configs(i);
       Step step(path_, "upgrade_configs", static_cast<size_t>(i));
-      for (const route::UpgradeSpec& other : out.upgrades) {
-        if (http::equals_ignoring_case(other.type, from.upgrade_type()))
-          path_.error_at("upgrade_type", "\"" + from.upgrade_type() + "\" is in the list already; keep one of them");
-      }
-      if (http::equals_ignoring_case(from.upgrade_type(), "h2c"))
-        path_.error_at("upgrade_type", "h2c is not supported by weir; such an offer is declined, as HTTP allows");
+      if (const std::string fault = route::upgrade_fault(from.upgrade_type(), out.upgrades); !fault.empty())
+        path_.error_at("upgrade_type", fault);
       out.upgrades.push_back({from.upgrade_type(), !from.has_enabled() || from.enabled().value()});
       if (!from.has_connect_config()) continue;
       if (!http::equals_ignoring_case(from.upgrade_type(), "CONNECT")) {
@@ -467,8 +464,7 @@ class RouteTranslator {
       }
     }
     policy->any_scheme = message.allow_cross_scheme_redirect();
-    policy->headers_to_copy.assign(message.response_headers_to_copy().begin(),
-                                   message.response_headers_to_copy().end());
+    for (const std::string& name : message.response_headers_to_copy()) policy->headers_to_copy.emplace_back(name);
     for (int i = 0; i < message.predicates_size(); ++i) {
       Step step(path_, "predicates", static_cast<size_t>(i));
       Step config(path_, "typed_config");

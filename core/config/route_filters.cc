@@ -56,8 +56,13 @@ std::optional<RouteFilters::Fault> RouteFilters::check(std::string_view name,
     disabled = wrapper.disabled();
     type = known_type(wrapper.config());
   }
-  const bool known =
-      std::any_of(filters_.begin(), filters_.end(), [&](const Filter& filter) { return filter.name == name; });
+  bool known = false;
+  const Filter* other = nullptr;  // of this name, and of another package
+  for (const Filter& filter : filters_) {
+    if (filter.name != name) continue;
+    known = true;
+    if (other == nullptr && !filter.type.empty() && !type.empty() && !same_package(filter.type, type)) other = &filter;
+  }
   const Filter* meant = type.empty() ? nullptr : filter_of(type);
   if (!known) {
     std::string nearest(meant != nullptr ? meant->name : "");
@@ -74,10 +79,9 @@ std::optional<RouteFilters::Fault> RouteFilters::check(std::string_view name,
   if (disabled && std::find(last_.begin(), last_.end(), name) != last_.end()) {
     return Fault{Severity::kError, "the last filter answers the requests and cannot be disabled", "disabled"};
   }
-  for (const Filter& filter : filters_) {
-    if (filter.name != name || filter.type.empty() || type.empty() || same_package(filter.type, type)) continue;
+  if (other != nullptr) {
     return Fault{Severity::kError,
-                 type + " is not for the filter of this name, which is " + filter.type +
+                 type + " is not for the filter of this name, which is " + other->type +
                      (meant != nullptr ? "; did you mean the name " + meant->name + "?" : ""),
                  type};
   }

@@ -7,6 +7,7 @@
 
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/route/retry_policy.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb.h"
@@ -155,9 +156,9 @@ stream::HeaderValueSpec to_spec(const core_v3::HeaderValueOption& message, const
 
 namespace {
 
-// The one host predicate that is built in. Known by the type of its configuration, or by name if it has none.
+// The host predicates that are built in. Known by the type of their configuration, or by name if they have none.
 namespace retry_hosts = envoy::extensions::retry::host;
-constexpr const char* kHostLabels = "envoy.lb";
+const std::string kHostLabels(route::kHostLabels);
 constexpr const char* kNoPredicate =
     "is no predicate of hosts that weir knows; envoy.retry_host_predicates.previous_hosts, omit_canary_hosts and "
     "omit_host_metadata are";

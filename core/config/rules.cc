@@ -227,15 +227,21 @@ void Validator::manager(const Message& message) {
   filters_ = &filters;
   fields(message);
   filters_ = nullptr;
-  const int last = proto.http_filters_size() - 1;
-  if (last >= 0 && proto.http_filters(last).disabled()) {
-    at_name("http_filters", [&] {
+  const auto last_filter = [&](const char* field, const auto& filters) {
+    const int last = filters.size() - 1;
+    if (last < 0 || !filters.Get(last).disabled()) return;
+    at_name(field, [&] {
       at_item(last, [&] {
         at_name("disabled", [&] {
           report(Severity::kError, "the last filter answers the requests and cannot be disabled", "true", "false");
         });
       });
     });
+  };
+  last_filter("http_filters", proto.http_filters());
+  for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
+    at_name("upgrade_configs",
+            [&] { at_item(i, [&] { last_filter("filters", proto.upgrade_configs(i).filters()); }); });
   }
 }
 

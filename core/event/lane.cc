@@ -1,5 +1,6 @@
 #include "core/event/lane.h"
 
+#include <signal.h>
 #include <sys/random.h>
 #include <uv.h>
 
@@ -92,6 +93,7 @@ Lane::Lane(const Options& options)
       pipes_(*this),
       random_(options.random_seed != 0 ? options.random_seed : seed_from_kernel()),
       read_block_(blocks_.take()) {
+  signal(SIGPIPE, SIG_IGN);  // whoever writes is told by EPIPE; splice() has no flag for that
   WEIR_CHECK(uv_loop_init(uv_.get()) == 0);
   uv_backend_ = std::make_unique<UvBackend>(*this, uv_.get());
 }

@@ -41,7 +41,7 @@ Result<std::shared_ptr<const HttpChainConfig>> HttpChainConfig::build(std::vecto
     if (descriptor.hooks & kResponseTrailers) chain->response_.trailers |= back;
     if (descriptor.hooks & kComplete) chain->complete_ |= bit;
     if (descriptor.destroy != nullptr) chain->destroy_ |= bit;
-    if (!entries[i].disabled) chain->enabled_ |= bit;
+    if (!entries[i].disabled || i == last) chain->enabled_ |= bit;
     if (descriptor.request_body != nullptr) {
       BodyMode mode = descriptor.request_body(entries[i].config.get());
       if (mode.whole) chain->request_.whole_body |= bit;

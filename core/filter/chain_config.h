@@ -50,7 +50,7 @@ class HttpChainConfig {
 
   size_t size() const { return entries_.size(); }
   const HttpFilterEntry& entry(size_t position) const { return entries_[position]; }
-  // Positions of filters that are on unless a route says otherwise, and all positions.
+  // Positions of filters that are on unless a route says otherwise, the last among them, and all positions.
   uint64_t enabled_mask() const { return enabled_; }
   uint64_t all_mask() const { return ~uint64_t{0} << (kMaxFilters - entries_.size()); }
   uint64_t complete_mask() const { return complete_; }

@@ -57,6 +57,8 @@ class ConfigReport {
                             const std::string& path) = 0;
   virtual size_t errors() const = 0;
   // Compiles messages that many plugins hold (config_translator.h); faults come back here.
+  // As error(): something that weir has not got.
+  virtual void unsupported(const std::string& path, const std::string& message) { error(path, message); }
   virtual ConfigTranslator& translator() = 0;
 };
 

@@ -43,7 +43,7 @@ struct Value {
   }
   std::string_view operator()(const DescriptorAction::QueryMatches& match) const {
     bool all = std::all_of(match.parameters.begin(), match.parameters.end(),
-                           [&](const QueryParameterMatcher& one) { return one.matches(query()); });
+                           [query = query()](const QueryParameterMatcher& one) { return one.matches(query); });
     return all == match.expect ? std::string_view(match.value) : std::string_view();
   }
 

@@ -175,11 +175,17 @@ uint64_t Connection::unseen_input() {
 
 // Into a pipe; into blocks if there is none.
 ssize_t Connection::read_into_pipe(uint64_t bytes) {
-  const BlockRef block(lane_.pipes().take());
+  BlockRef block(lane_.pipes().take());
   if (!block) return read_into_blocks();
   auto* pipe = static_cast<event::Pipe*>(block.get());
-  const ssize_t n = pipe->fill(fd_, static_cast<size_t>(std::min<uint64_t>(bytes, event::PipePool::kBytes)));
-  if (n <= 0) return n;
+  const uint64_t most = std::min<uint64_t>(std::max<uint64_t>(high_watermark_, kUnseenFrom), event::PipePool::kBytes);
+  const ssize_t n = pipe->fill(fd_, static_cast<size_t>(std::min(bytes, most)));
+  if (n <= 0) {
+    const int error = errno;
+    block = {};  // calls the system, perhaps
+    errno = error;
+    return n;
+  }
   in_.append(Slice(block, nullptr, static_cast<size_t>(n)));
   pipe_ = pipe;
   pipe->tell(&pipe_, this);

@@ -45,7 +45,7 @@ void Attempt::try_a_host() {
     return;
   }
   cluster.begin_request(*pool_, router_.stats());
-  router_.on_host_chosen(*pool_);
+  router_.on_host_chosen(*this, *pool_);
 
   waiter_.want_unused(router_.speaks_raw());
   upstream::UpstreamStream* ready = nullptr;

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "core/base/block.h"
 #include "core/base/time.h"
+#include "core/event/slot.h"
 #include "core/event/timer.h"
 #include "core/http/header_map.h"
 #include "core/upstream/lane_clusters.h"
@@ -41,6 +43,10 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   MonoTime first_tx() const { return first_tx_; }
   // nullptr: none has been chosen, or it is over.
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
+  // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
+  const stream::StaticMetadata* host_metadata() const { return host_metadata_; }
+  void set_host_metadata(const stream::StaticMetadata* metadata) { host_metadata_ = metadata; }
+  void keep(event::Pin<lb::HostSet> hosts) { hosts_ = std::move(hosts); }
 
   // It replaces one that took too long.
   bool after_timeout() const { return after_timeout_; }
@@ -100,6 +106,8 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   upstream::Waiter waiter_;
   upstream::ConnPool* pool_ = nullptr;
   upstream::UpstreamStream* stream_ = nullptr;
+  const stream::StaticMetadata* host_metadata_ = nullptr;
+  event::Pin<lb::HostSet> hosts_;
   MonoTime first_tx_{};
   MonoTime try_until_ = kNever;
   MonoTime idle_until_ = kNever;

@@ -1,4 +1,4 @@
-// What the HTTP proxy keeps once per lane: recycled streams and texts that change once a second.
+// What the HTTP proxy keeps once per lane: recycled streams and mirrors, and texts that change once a second.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/http/date.h"
+#include "core/proxy/mirror.h"
 #include "core/proxy/server_stream.h"
 
 namespace weir::proxy {
@@ -20,6 +21,7 @@ class LaneProxy {
   static LaneProxy& of(event::Lane& lane) { return *static_cast<LaneProxy*>(lane.local(event::LocalKey::kProxy)); }
 
   Slab<ServerStream>& streams() { return streams_; }
+  Slab<Mirror>& mirrors() { return mirrors_; }
   // The `date` header's value now. Valid until the end of the turn.
   std::string_view date() {
     int64_t second = std::chrono::duration_cast<std::chrono::seconds>(lane_.wall_now().time_since_epoch()).count();
@@ -34,6 +36,7 @@ class LaneProxy {
  private:
   event::Lane& lane_;
   Slab<ServerStream> streams_;
+  Slab<Mirror> mirrors_;
   int64_t date_second_ = -1;
   uint64_t last_id_ = 0;
   char date_[http::kDateBytes];

@@ -9,13 +9,6 @@ namespace weir::proxy {
 
 using http::HeaderId;
 
-namespace {
-
-// Where bodies are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer formatted_body;
-
-}  // namespace
-
 void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, Slices& body) const {
   Arena& arena = stream.arena();
   stream::StreamInfo& info = stream.info();
@@ -42,9 +35,7 @@ void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, S
   }
   if (format != nullptr) {
     subject.local_reply_body = text;
-    formatted_body.clear();
-    std::visit([&](const auto& one) { one.append(subject, formatted_body); }, format->format);
-    text = arena.copy_or_empty(formatted_body);
+    text = stream::print(format->format, subject, arena);
   }
   info.response_code = sent;
   if (text == original) return;

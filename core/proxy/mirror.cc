@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/proxy/lane_proxy.h"
 #include "core/route/host_index.h"
 
 namespace weir::proxy {
@@ -15,6 +16,7 @@ Mirror::Mirror(event::Lane& lane, upstream::ClusterLocal& cluster, event::Pin<up
     : lane_(lane),
       cluster_(cluster),
       pin_(std::move(pin)),
+      start_(lane.now()),
       timeout_(timeout),
       buffer_limit_(buffer_limit),
       waiter_(*this),
@@ -36,7 +38,7 @@ Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const stre
     pin->stats->rq_pending_overflow.inc();
     return nullptr;
   }
-  auto* mirror = new Mirror(lane, *cluster, std::move(pin), timeout, buffer_limit);
+  Mirror* mirror = LaneProxy::of(lane).mirrors().make(lane, *cluster, std::move(pin), timeout, buffer_limit);
   mirror->copy_head(policy, subject);
   if (end) mirror->request_finished();
   return mirror->connect() ? mirror : nullptr;
@@ -49,7 +51,7 @@ void Mirror::copy_head(const route::Mirror& policy, const stream::LogSubject& su
   } else {
     // What mutations add are views of the route table, which the mirror may outlive.
     http::HeaderMap changed(arena_);
-    subject.request->copy_to(changed);
+    subject.request->copy_views_to(changed);
     for (const route::MirrorMutation& mutation : policy.mutations) mutation.apply(changed, subject, arena_);
     changed.copy_to(head_);
   }
@@ -169,6 +171,7 @@ void Mirror::on_upstream_data(Slices& data, bool end) {
 
 void Mirror::answered() {
   stream_ = nullptr;
+  pin_->stats->rq_time.record(static_cast<uint64_t>(to_ms(lane_.now() - start_)));
   finish();
 }
 
@@ -187,15 +190,21 @@ void Mirror::on_timer() {
   pin_->stats->rq_timeout.inc();
   pool_->host().totals.rq_timeout.inc();
   pin_->stats->codes.inc(504);
-  drop();
+  stop();
 }
 
 void Mirror::drop() {
   if (finished_) return;
-  if (upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) stream->reset();
   pin_->stats->rq_cancelled.inc();
+  stop();
+}
+
+void Mirror::stop() {
+  if (upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) stream->reset();
   finish();
 }
+
+void Mirror::dispose() { LaneProxy::of(lane_).mirrors().destroy(this); }
 
 void Mirror::finish() {
   if (finished_) return;

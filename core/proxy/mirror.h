@@ -8,6 +8,7 @@
 #include "core/base/arena.h"
 #include "core/base/block.h"
 #include "core/base/intrusive_list.h"
+#include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/event/timer.h"
 #include "core/http/header_map.h"
@@ -34,6 +35,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   ListNode node_;  // in the router's list; unlinked when it is over
 
  private:
+  friend class Slab<Mirror>;
   Mirror(event::Lane& lane, upstream::ClusterLocal& cluster, event::Pin<upstream::Cluster> pin, Duration timeout,
          uint32_t buffer_limit);
   ~Mirror() = default;
@@ -41,8 +43,10 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   bool connect();
   void send();
   void request_finished();
-  // Sends nothing more and wants nothing more.
+  // Nobody waits for it any more.
   void drop();
+  // Sends nothing more and wants nothing more.
+  void stop();
   void answered();
   void finish();
 
@@ -59,11 +63,12 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;
   void on_timer() override;
-  void dispose() override { delete this; }
+  void dispose() override;
 
   event::Lane& lane_;
   upstream::ClusterLocal& cluster_;
   const event::Pin<upstream::Cluster> pin_;  // one version for the whole exchange: what counts up counts down
+  const MonoTime start_;
   const Duration timeout_;
   const uint32_t buffer_limit_;
   upstream::Waiter waiter_;

@@ -51,7 +51,7 @@ class RoutedHost : public filter::StreamHost {
 
  protected:
   ~RoutedHost() = default;
-  uint8_t redirects_ = 0;  // followed so far
+  uint32_t redirects_ = 0;  // followed so far
 };
 
 }  // namespace weir::proxy

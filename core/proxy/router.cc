@@ -15,9 +15,6 @@ using stream::ResponseFlag;
 
 namespace {
 
-// Where bodies are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer printed_body;
-
 // RFC 9110 9.2.2; these may be sent again without the client's knowledge.
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" || method == "PUT" ||
@@ -94,10 +91,9 @@ std::string_view Router::print_direct_response(const route::DirectResponse& answ
   // What prints it takes it for the response; it is one only when it is sent.
   const uint16_t before = std::exchange(info.response_code, static_cast<uint16_t>(answer.status));
   const stream::LogSubject subject{info, &stream_->request_headers(), nullptr, nullptr, answer.body};
-  printed_body.clear();
-  std::visit([&](const auto& format) { format.append(subject, printed_body); }, *answer.format);
+  const std::string_view body = stream::print(*answer.format, subject, stream_->arena());
   info.response_code = before;
-  return stream_->arena().copy_or_empty(printed_body);
+  return body;
 }
 
 Action Router::redirect(std::string_view location, int status) {
@@ -266,15 +262,12 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
-    if (!end && (!replayable_ || committed_) && mirrors_.empty() && sending->stream()->takes_unseen())
-      stream.leave_request_unseen();
+    if (!end && (!replayable_ || committed_) && mirrors_.empty()) stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
   data.clear();
-  if (tunnel_) [[unlikely]] {
-    host_->touch();
-    if (end && response_ended_ && !done_) end_tunnel();
-  }
+  if (tunnel_ && end && response_ended_ && !done_) [[unlikely]]
+    end_tunnel();
   return Action::kContinue;
 }
 
@@ -304,7 +297,7 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
-  if (stream::upstream_local_wanted()) upstream_info().local = attempt.stream()->connection().local();
+  if (stream::upstream_local_wanted()) describe_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }
@@ -390,22 +383,13 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   int status = headers.status_code();
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled()) {
-    const uint32_t conditions = retry_.conditions_of(headers, status);
-    const bool replaced = retry_.covers(conditions) && is_replaced(attempt);
-    if (replaced) end ? end_attempt(attempt) : abandon_attempt(attempt);
-    if (replaced || retry(attempt, conditions, Charge::kFull, !end, &headers)) {
-      stats().retry_codes.inc(status);
-      return;
-    }
-  }
+  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
   committed_ = true;
-  for_each_attempt([&](Attempt& other) {
-    if (&other != &attempt) other.abandon();
-  });
+  if (others_ != nullptr) [[unlikely]]
+    leave_others(attempt);
   if ((asks_tunnel_ || raw_) && opens_tunnel(status)) [[unlikely]]
     begin_tunnel(attempt);
   if (attempt.deadline() != Attempt::kNever) {

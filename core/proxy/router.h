@@ -46,7 +46,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
-  void on_host_chosen(upstream::ConnPool& pool);
+  void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
   // Once, last. `detail`: of a protocol error.
@@ -106,6 +106,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
     }
   }
   bool any_attempt();
+  bool any_other(const Attempt& attempt);
   void abandon_attempts();
   void watch_attempt(Attempt& attempt);
   void update_try_deadline();
@@ -121,8 +122,14 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool take_retry(Attempt& attempt, uint32_t conditions, Charge charge);
   // Starts one beside the attempt that has timed out. False: as retry().
   bool hedge(Attempt& attempt, uint32_t conditions);
-  // It failed, or its answer is not good, while another one is under way in its place.
-  bool is_replaced(Attempt& attempt);
+  // Another one is under way in its place.
+  bool is_replaced(const Attempt& attempt) { return attempt.hedged() && any_other(attempt); }
+  // Its answer is a bad one: there is another to come, or was one under way already.
+  bool is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
+  // This one's answer is forwarded, and what is said about the upstream is about it.
+  void leave_others(Attempt& attempt);
+  void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
+  void describe_connection(Attempt& attempt);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
@@ -141,7 +148,6 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
   event::Pin<upstream::Cluster> cluster_pin_;  // one version for the whole request: what counts up counts down
-  event::Pin<lb::HostSet> hosts_pin_;          // of the host chosen last, if it has metadata
   RetryState retry_;
   Attempt first_;
   Another* others_ = nullptr;

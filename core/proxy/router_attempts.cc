@@ -24,6 +24,12 @@ bool Router::any_attempt() {
   return any;
 }
 
+bool Router::any_other(const Attempt& attempt) {
+  bool any = false;
+  for_each_attempt([&](const Attempt& other) { any |= &other != &attempt; });
+  return any;
+}
+
 void Router::end_attempt(Attempt& attempt) {
   // What its connection's queue was full of went with it.
   stream_->request_flow().unblock(FlowReason::kUpstreamFull);
@@ -82,19 +88,33 @@ upstream::ConnPool* Router::pick() {
   return pool;
 }
 
-void Router::on_host_chosen(upstream::ConnPool& pool) {
-  lb::Host& host = pool.host();
-  ++attempts_;
+[[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
   stream::UpstreamInfo& info = upstream_info();
   info.remote = host.address();
   if (attempts_ > 1) info.local = {};                   // that of the attempt before
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
-  info.attempts = attempts_;
-  const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
-  if (metadata != nullptr) hosts_pin_ = cluster_->pin_hosts();
-  if (tried_count_ < kRemembered) tried_[tried_count_++] = &host;
 }
+
+void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
+  upstream_info().attempts = ++attempts_;
+  const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
+  attempt.set_host_metadata(metadata);
+  if (metadata != nullptr) attempt.keep(cluster_->pin_hosts());
+  if (tried_count_ < kRemembered) tried_[tried_count_++] = &pool.host();
+  describe_host(pool.host(), metadata);
+}
+
+void Router::leave_others(Attempt& attempt) {
+  for_each_attempt([&](Attempt& other) {
+    if (&other != &attempt) other.abandon();
+  });
+  describe_host(*attempt.host(), attempt.host_metadata());
+  if (stream::upstream_local_wanted()) describe_connection(attempt);
+  upstream_info().first_tx = attempt.first_tx();
+}
+
+void Router::describe_connection(Attempt& attempt) { upstream_info().local = attempt.stream()->connection().local(); }
 
 // --- How long they may take ----------------------------------------------------------------------------------------
 
@@ -135,8 +155,8 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   attempt.host()->totals.rq_timeout.inc();
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
   if (!idle && retry_.hedges()) {
-    if (attempt.hedged() || hedge(attempt, kConditions)) return;
-  } else if (retry(attempt, kConditions, Charge::kFull, true)) {
+    if (hedge(attempt, kConditions)) return;
+  } else if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) {
     attempt.set_after_timeout(true);
     return;
   }
@@ -193,11 +213,15 @@ bool Router::hedge(Attempt& attempt, uint32_t conditions) {
   return true;
 }
 
-bool Router::is_replaced(Attempt& attempt) {
-  if (!attempt.hedged()) return false;
-  bool others = false;
-  for_each_attempt([&](Attempt& other) { others |= &other != &attempt; });
-  return others;
+bool Router::is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end) {
+  const uint32_t conditions = retry_.conditions_of(response, status);
+  if (!retry_.covers(conditions)) return false;
+  if (is_replaced(attempt) || !retry(attempt, conditions, Charge::kFull, !end, &response)) {
+    if (!any_other(attempt)) return false;
+    end ? end_attempt(attempt) : abandon_attempt(attempt);
+  }
+  stats().retry_codes.inc(status);
+  return true;
 }
 
 void Router::start_again(Attempt& attempt, Duration back_off, bool goes_on) {
@@ -267,7 +291,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
       break;
   }
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
-  if (stale && replayable_ && !replayed_stale_) {
+  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
     if (tried_count_ > 0) --tried_count_;
     stats().rq_retry.inc();

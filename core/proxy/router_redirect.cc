@@ -1,5 +1,9 @@
 // The router's part about redirects that it follows itself: what makes one unfit to follow, and what the request
 // becomes.
+#include <algorithm>
+
+#include "core/http/chars.h"
+#include "core/http/path.h"
 #include "core/http/url.h"
 #include "core/proxy/router.h"
 
@@ -14,27 +18,32 @@ const http::HeaderName& original_url() {
   return name;
 }
 
-// Where a redirect leads; views into its Location.
+// Where a redirect leads; views into its Location and the arena. No scheme and authority: those of the request.
 struct Target {
   std::string_view scheme, authority, path;
 };
 
-// An absolute http or https URL, or an absolute path on the same host. A fragment is the client's business.
-bool parse_location(std::string_view location, const http::HeaderMap& request, Target& target) {
+// An absolute http or https URL, or an absolute path on the same host, that can be sent and is as clean as the path of
+// a client's request. A fragment is the client's business.
+bool parse_location(std::string_view location, const http::PathOptions& options, Arena& arena, Target& target) {
   location = location.substr(0, location.find('#'));
-  if (location.starts_with('/') && !location.starts_with("//")) {
-    target = {request.get(HeaderId::kScheme), request.authority(), location};
-    return true;
+  target.path = location;
+  if (!location.starts_with('/') || location.starts_with("//")) {
+    const size_t colon = location.find("://");
+    if (colon == std::string_view::npos) return false;
+    const std::string_view scheme = location.substr(0, colon);
+    for (std::string_view known : {"http", "https"}) {
+      if (http::equals_ignoring_case(scheme, known)) target.scheme = known;
+    }
+    const std::string_view rest = location.substr(colon + 3);
+    const size_t slash = std::min(rest.find_first_of("/?"), rest.size());
+    target.authority = rest.substr(0, slash);
+    target.path = rest.substr(slash);
+    if (target.scheme.empty() || !http::is_valid_authority(target.authority)) return false;
   }
-  const size_t colon = location.find("://");
-  if (colon == std::string_view::npos) return false;
-  target.scheme = location.substr(0, colon);
-  if (target.scheme != "http" && target.scheme != "https") return false;
-  const std::string_view rest = location.substr(colon + 3);
-  const size_t slash = std::min(rest.find_first_of("/?"), rest.size());
-  target.authority = rest.substr(0, slash);
-  target.path = rest.substr(slash);
-  return http::is_valid_authority(target.authority);
+  if (!http::all_chars(target.path, http::kTargetChar)) return false;
+  target.path = target.path.starts_with('/') ? arena.copy(target.path) : arena.concat("/", target.path);
+  return http::sanitize_path(target.path, options, arena, target.path) != http::PathVerdict::kReject;
 }
 
 }  // namespace
@@ -50,10 +59,12 @@ bool Router::follow_redirect(Attempt& attempt, const http::HeaderMap& response, 
   stats().internal_redirect_succeeded.inc();
   stats().codes.inc(status);
   http::HeaderMap& request = stream_->request_headers();
-  for (const std::string& name : policy.headers_to_copy) {
-    const http::HeaderName header(name);
-    request.remove(header);
-    if (const std::string_view value = response.get(header); value.data() != nullptr) request.add_copy(name, value);
+  for (const http::HeaderName& name : policy.headers_to_copy) {
+    request.remove(name);
+    response.for_each([&](const http::HeaderEntry& entry) {
+      if (entry.id == name.id() && entry.name() == name.text())
+        request.add(name, stream_->arena().copy_or_empty(entry.value()));
+    });
   }
   Slices body;
   if (status == 303) {
@@ -79,13 +90,14 @@ std::optional<route::Selection> Router::redirected(const route::InternalRedirect
   http::HeaderMap& request = stream_->request_headers();
   Arena& arena = stream_->arena();
   Target target;
-  if (!parse_location(response.get(HeaderId::kLocation), request, target)) {
+  if (!parse_location(response.get(HeaderId::kLocation), host_->config().path, arena, target)) {
     stats.redirect_bad_location.inc();
     return std::nullopt;
   }
   const std::string_view own_scheme = request.get(HeaderId::kXForwardedProto) == "https" ? "https" : "http";
   const bool to_safety = own_scheme == "http" && target.scheme == "https";
-  if (target.scheme != own_scheme && (!policy.any_scheme || (policy.safe_cross_scheme && to_safety))) {
+  if (!target.scheme.empty() && target.scheme != own_scheme &&
+      (!policy.any_scheme || (policy.safe_cross_scheme && to_safety))) {
     stats.redirect_unsafe_scheme.inc();
     return std::nullopt;
   }
@@ -96,9 +108,11 @@ std::optional<route::Selection> Router::redirected(const route::InternalRedirect
   const std::string_view scheme = request.get(HeaderId::kScheme);
   const std::string_view authority = request.authority();
   const std::string_view path = request.path();
-  request.set_copy(http::HeaderName(HeaderId::kScheme), target.scheme);
-  request.set_copy(http::HeaderName(HeaderId::kAuthority), target.authority);
-  request.set(HeaderId::kPath, target.path.starts_with('/') ? arena.copy(target.path) : arena.concat("/", target.path));
+  if (!target.scheme.empty()) {
+    request.set(HeaderId::kScheme, target.scheme);
+    request.set_copy(HeaderId::kAuthority, target.authority);
+  }
+  request.set(HeaderId::kPath, target.path);
   std::optional<route::Selection> next = host_->look_up_route();
   bool allowed = next.has_value();
   if (!allowed) stats.redirect_no_route.inc();

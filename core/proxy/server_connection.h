@@ -47,7 +47,6 @@ class ServerConnection final : public filter::NetworkFilter,
   void abort_response() override;
   void pause_request(bool paused) override;
   void leave_request_unseen() override { connection().allow_unseen(true); }
-  bool takes_unseen() const override { return true; }
   void stream_done() override;
 
  private:

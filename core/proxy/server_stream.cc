@@ -276,6 +276,11 @@ bool ServerStream::is_new_redirect(const route::Route& to) {
 void ServerStream::restart(const route::Selection& selection, Slices& body, bool trailers) {
   ++redirects_;
   stream_.restart();
+  short_body_ = true;  // it has been read
+  stream::StreamInfo& info = stream_.info();
+  info.upstream = {};
+  info.virtual_cluster = {};
+  info.flags = {};
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kRoute);
   deadlines.clear(DeadlineKind::kPerTry);
@@ -293,7 +298,7 @@ void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
   for (const route::FilterConfigs::Entry& entry : selection_.filter_configs().entries()) {
     for (size_t position = 0; position < chain.size(); ++position) {
       if (chain.entry(position).id != entry.filter_id) continue;
-      if (entry.disabled) {
+      if (entry.disabled && position + 1 < chain.size()) {  // the last one must answer
         enabled &= ~filter::filter_bit(position);
       } else {
         enabled |= filter::filter_bit(position);  // a configuration on the route turns a disabled filter on

@@ -26,6 +26,7 @@ class StreamConnection {
   // The encoded response. False: it cannot be encoded, and nothing was written.
   [[nodiscard]] virtual bool write_headers(const http::HeaderMap& headers, bool end) = 0;
   virtual void write_informational(const http::HeaderMap& headers) = 0;
+  // Takes unseen slices.
   [[nodiscard]] virtual bool write_data(Slices& data, bool end) = 0;
   [[nodiscard]] virtual bool write_trailers(const http::HeaderMap& trailers) = 0;
   virtual void close_after_response() = 0;
@@ -37,8 +38,6 @@ class StreamConnection {
   virtual void pause_request(bool paused) = 0;
   // The rest of the request's data may come as unseen slices.
   virtual void leave_request_unseen() = 0;
-  // write_data() takes unseen slices.
-  virtual bool takes_unseen() const = 0;
   // The stream has nothing more to do: called once, by the stream, possibly inside an event of its own.
   virtual void stream_done() = 0;
 
@@ -81,7 +80,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
   bool asked_for_head_only() const override { return is_head_; }
-  bool takes_unseen() const override { return connection_.takes_unseen(); }
+  bool takes_unseen() const override { return true; }
   void leave_request_unseen() override { connection_.leave_request_unseen(); }
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;

@@ -35,9 +35,6 @@ size_t matched_size(std::string_view path, MatchedPath matched, bool ignore_path
   return ignore_path_parameters ? std::min(path.find(';'), path.size()) : path.size();
 }
 
-// Where formatted texts are put together before they move to the arena. Keeps its room; one per thread.
-thread_local stream::TextBuffer formatted;
-
 // What was made from a request goes to the upstream only if it is a host.
 Rewritten checked_host(std::string_view made) {
   return made.data() == nullptr || http::is_valid_authority(made) ? made : Rewritten("");
@@ -69,9 +66,8 @@ std::unique_ptr<const FormatRewrite> FormatRewrite::build(const std::string& tex
 }
 
 std::string_view FormatRewrite::text(const stream::LogSubject& subject, Arena& arena) const {
-  formatted.clear();
-  format_.append(subject, formatted);
-  return formatted.empty() ? std::string_view() : arena.copy(formatted);
+  const std::string_view made = stream::print(format_, subject, arena);
+  return made.empty() ? std::string_view() : made;
 }
 
 Rewritten FormatRewrite::host(const stream::LogSubject& subject, Arena& arena) const {

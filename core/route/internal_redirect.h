@@ -20,7 +20,7 @@ struct InternalRedirectPolicy {
   bool safe_cross_scheme = false;  // the predicate: from https to http, and not the other way round
   bool no_previous_routes = false;
   std::optional<std::vector<std::string>> allowed_routes;
-  std::vector<std::string> headers_to_copy;  // from the redirect to the request that follows
+  std::vector<http::HeaderName> headers_to_copy;  // from the redirect to the request that follows
 
   bool covers(int status) const {
     return std::find(statuses.begin(), statuses.end(), static_cast<uint32_t>(status)) != statuses.end();

@@ -88,8 +88,7 @@ bool RetryPolicy::request_may_retry(const http::HeaderMap& request) const noexce
 }
 
 bool RetryPolicy::omits(const stream::StaticMetadata* host) const noexcept {
-  constexpr std::string_view kNamespace = "envoy.lb";
-  const stream::Value* own = host != nullptr ? host->root().find(kNamespace) : nullptr;
+  const stream::Value* own = host != nullptr ? host->root().find(kHostLabels) : nullptr;
   if (own == nullptr) return false;
   // As published, a host that has a list has each item of it.
   const auto has = [own](const stream::Field& label) {
@@ -99,7 +98,7 @@ bool RetryPolicy::omits(const stream::StaticMetadata* host) const noexcept {
     return std::find(value->items().begin(), value->items().end(), label.value) != value->items().end();
   };
   for (const auto& omitted : omitted_hosts) {
-    const std::span<const stream::Field> labels = omitted->root().find(kNamespace)->fields();
+    const std::span<const stream::Field> labels = omitted->root().find(kHostLabels)->fields();
     if (std::all_of(labels.begin(), labels.end(), has)) return true;
   }
   return false;
@@ -111,6 +110,7 @@ Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime n
     int64_t seconds = 0;
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error != std::errc() || end != text.data() + text.size()) continue;
+    if (seconds <= 0) continue;
     if (header.unix_time) seconds -= std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
     if (seconds > 0 && seconds <= std::chrono::duration_cast<std::chrono::seconds>(reset_max).count())
       return std::chrono::seconds(seconds);

@@ -14,6 +14,9 @@
 
 namespace weir::route {
 
+// The part of an endpoint's metadata that hosts are told apart by.
+inline constexpr std::string_view kHostLabels = "envoy.lb";
+
 // [immutable]
 struct ResetHeader {
   http::HeaderName name;

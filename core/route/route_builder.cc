@@ -292,8 +292,8 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
     At at(errors_, "internal_redirect_policy");
     for (size_t i = 0; i < spec.internal_redirect->headers_to_copy.size(); ++i) {
       At item(errors_, "response_headers_to_copy", static_cast<int64_t>(i));
-      if (!http::is_token(spec.internal_redirect->headers_to_copy[i]))
-        errors_.add("\"" + spec.internal_redirect->headers_to_copy[i] + "\" is not a header name");
+      const std::string_view name = spec.internal_redirect->headers_to_copy[i].text();
+      if (!http::is_token(name)) errors_.add("\"" + std::string(name) + "\" is not a header name");
     }
     action->internal_redirect_ = std::move(spec.internal_redirect);
   }

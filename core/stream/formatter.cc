@@ -238,4 +238,26 @@ void JsonFormat::sort_keys(Node& node) {
   for (Node& child : node.children) sort_keys(child);
 }
 
+namespace {
+
+// Where texts are put together before they move to an arena. Keeps its room.
+thread_local TextBuffer printed;
+
+template <class AnyFormat>
+std::string_view print_into(Arena& arena, const AnyFormat& format, const LogSubject& subject) {
+  printed.clear();
+  format.append(subject, printed);
+  return arena.copy_or_empty(printed);
+}
+
+}  // namespace
+
+std::string_view print(const Format& format, const LogSubject& subject, Arena& arena) {
+  return print_into(arena, format, subject);
+}
+
+std::string_view print(const LineFormat& format, const LogSubject& subject, Arena& arena) {
+  return std::visit([&](const auto& one) { return print_into(arena, one, subject); }, format);
+}
+
 }  // namespace weir::stream

@@ -103,4 +103,8 @@ class JsonFormat {
 // What a SubstitutionFormatString asks for.
 using LineFormat = std::variant<Format, JsonFormat>;
 
+// What a format prints, in the arena; never null. [worker]
+std::string_view print(const Format& format, const LogSubject& subject, Arena& arena);
+std::string_view print(const LineFormat& format, const LogSubject& subject, Arena& arena);
+
 }  // namespace weir::stream

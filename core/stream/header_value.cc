@@ -3,12 +3,6 @@
 #include "core/http/chars.h"
 
 namespace weir::stream {
-namespace {
-
-// Where formatted values are put together before they move to the arena. Keeps its room; one per thread.
-thread_local TextBuffer formatted_value;
-
-}  // namespace
 
 Status check_header_name(std::string_view name) {
   if (name.empty()) return invalid("must not be empty");
@@ -47,11 +41,9 @@ void HeaderValue::apply(http::HeaderMap& headers, const LogSubject& subject, Are
   if (action_ == kOverwriteIfExists && !headers.contains(name_)) return;
   std::string_view value = constant_;
   if (format_ != nullptr) {
-    formatted_value.clear();
-    format_->append(subject, formatted_value);
+    value = print(*format_, subject, arena);
     // What a peer or a filter put into metadata must not become a header of its own.
-    if (!http::all_chars(formatted_value, http::kFieldChar)) return;
-    value = arena.copy_or_empty(formatted_value);
+    if (!http::all_chars(value, http::kFieldChar)) return;
   }
   if (value.empty() && !keep_empty_value_) return;
   if (action_ == kOverwriteIfExistsOrAdd || action_ == kOverwriteIfExists) {

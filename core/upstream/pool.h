@@ -63,7 +63,6 @@ class H1Connection final : public net::ConnectionHandler,
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset() override;
   void leave_response_unseen() override { connection_.allow_unseen(true); }
-  bool takes_unseen() const override { return true; }
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
   net::Connection& connection() override { return connection_; }

@@ -46,9 +46,8 @@ class UpstreamStream {
   // No further events. The connection is closed (HTTP/1) or the stream reset.
   virtual void reset() = 0;
   // Nobody looks at the response's data: it may come as unseen slices, which the caller passes on to a connection.
+  // send_data() takes such slices too.
   virtual void leave_response_unseen() = 0;
-  // send_data() takes unseen slices.
-  virtual bool takes_unseen() const = 0;
   // Stops and continues the response's reading.
   virtual void pause_response(bool paused) = 0;
   virtual bool above_high_watermark() const = 0;

@@ -17,7 +17,6 @@ namespace weir::sim {
 namespace {
 
 TEST(Simulator, NothingIsLostMixedUpOrLeftBehind) {
-  signal(SIGPIPE, SIG_IGN);
   const char* wanted = std::getenv("WEIR_SIM_SECONDS");
   Duration longest = std::chrono::seconds(wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 15);
   uint64_t only = test::seed_from_environment();

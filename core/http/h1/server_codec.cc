@@ -63,9 +63,10 @@ bool ServerCodec::receive_head(Slices& in) {
   return true;
 }
 
-// After an error in a head. Of CONNECT nobody knows what the client has sent ahead.
+// After an error in a head. Of a tunnel that is asked for nobody knows what the client has sent ahead.
 bool ServerCodec::may_go_on(const RequestHead& head) const {
-  return settings_.options.keep_open_after_invalid && head.invalid != ParseError::kNone && !head.is_connect;
+  return settings_.options.keep_open_after_invalid && head.invalid != ParseError::kNone && !head.is_connect &&
+         !head.upgrade;
 }
 
 bool ServerCodec::receive_body(Slices& in) {

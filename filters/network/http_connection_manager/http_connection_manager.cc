@@ -4,10 +4,10 @@
 
 #include "core/filter/config_translator.h"
 #include "core/filter/registry.h"
-#include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/server_connection.h"
+#include "core/route/upgrades.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
 #include "filters/network/http_connection_manager/read_parts.h"
@@ -123,12 +123,8 @@ void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, 
     auto here = scope.below("upgrade_configs", i);
     if (from.upgrade_type().empty())
       here.error("upgrade_type", "must not be empty; \"websocket\" and \"CONNECT\" are the usual ones");
-    if (http::equals_ignoring_case(from.upgrade_type(), "h2c"))
-      here.error("upgrade_type", "h2c is not supported by weir; such an offer is declined, as HTTP allows");
-    for (const proxy::UpgradeConfig& other : config.upgrades) {
-      if (http::equals_ignoring_case(other.type, from.upgrade_type()))
-        here.error("upgrade_type", "\"" + from.upgrade_type() + "\" is in the list already; keep one of them");
-    }
+    if (const std::string fault = route::upgrade_fault(from.upgrade_type(), config.upgrades); !fault.empty())
+      here.error("upgrade_type", fault);
     proxy::UpgradeConfig& upgrade = config.upgrades.emplace_back();
     upgrade.type = from.upgrade_type();
     upgrade.enabled = !from.has_enabled() || from.enabled().value();

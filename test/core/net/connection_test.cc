@@ -660,6 +660,32 @@ TEST_F(UnseenInputTest, FullPipeStopsReadingUntilItIsEmpty) {
   EXPECT_EQ(rest.size(), sent);
 }
 
+TEST_F(UnseenInputTest, APipeHoldsNoMoreThanBuffersMay) {
+  forward(16 * kBytes);
+  source_->set_watermarks(100'000, 50'000);
+  connection_->block_read(ReadBlock::kHandler);
+  const std::string text = pattern(kBytes);
+  while (send(source_end_, text.data(), text.size(), MSG_NOSIGNAL) > 0) {
+  }
+  source_->on_ready(event::kReadable);  // read, but not flushed yet
+  EXPECT_GT(forwarder_->bytes_unseen, 0u);
+  EXPECT_LE(forwarder_->bytes_unseen, 100'000u);
+}
+
+// What is in a pipe is sent without MSG_NOSIGNAL: there is no such flag.
+TEST_F(UnseenInputTest, APeerThatHasGoneIsNoSignal) {
+  ASSERT_EQ(signal(SIGPIPE, SIG_DFL), SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  forward(kBytes);
+  const std::string text = pattern(20'000);
+  ASSERT_EQ(send(source_end_, text.data(), text.size(), 0), 20'000);
+  source_->on_ready(event::kReadable);
+  ASSERT_EQ(forwarder_->bytes_unseen, 20'000u);
+  ASSERT_EQ(shutdown(connection_->fd(), SHUT_WR), 0);
+  lane_.turns(3);
+  EXPECT_FALSE(connection_->open());
+}
+
 TEST_F(UnseenInputTest, NoMoreDescriptorsIsNoFailure) {
   forward(2 * kBytes);
   rlimit before{};

@@ -1,6 +1,8 @@
 // Tries that take too long and get company, and servers that say when to come again.
 #include <gtest/gtest.h>
 
+#include "core/config/shared_messages.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "test/core/proxy/proxy_world.h"
 
 namespace weir::proxy {
@@ -98,6 +100,88 @@ TEST(Hedging, TheFirstIsLeftWhenTheSecondFails) {
   at.first->send(kOk);
   world.settle();
   EXPECT_TRUE(at.client->receive().ends_with("ok"));
+  expect_at_rest(world);
+}
+
+TEST(Hedging, ABadAnswerOfTheSecondWaitsForTheFirst) {
+  for (bool answers : {true, false}) {
+    SCOPED_TRACE(answers);
+    ProxyWorld world(hedging());
+    Hedged at(world);
+    at.second->send(kBusy);
+    world.settle();
+    EXPECT_EQ(at.client->receive(), "");
+    answers ? at.first->send(kOk) : at.first->close();
+    world.settle();
+    EXPECT_TRUE(at.client->receive().starts_with(answers ? "HTTP/1.1 200 " : "HTTP/1.1 503 "));
+    expect_at_rest(world);
+  }
+}
+
+TEST(Hedging, TheLogNamesTheServerThatAnswered) {
+  WorldOptions options = hedging();
+  options.log_format = "%UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_METADATA(envoy.lb:name)%";
+  options.host_metadata = [](size_t host) {
+    envoy::config::core::v3::Metadata metadata;
+    (*(*metadata.mutable_filter_metadata())["envoy.lb"].mutable_fields())["name"].set_string_value(
+        "h" + std::to_string(host));
+    return config::translate(metadata);
+  };
+  ProxyWorld world(std::move(options));
+  Hedged at(world);
+  const std::string local = at.first->remote_address();
+  at.first->send(kOk);
+  world.settle();
+  EXPECT_EQ(world.log(), Lines{"127.0.0.1:" + std::to_string(world.upstream(0).port()) + " " + local + " h0"});
+}
+
+// Its company is there already.
+TEST(Hedging, TheFirstThatSaysNothingIsNotReplacedTwice) {
+  WorldOptions options = hedging(3);
+  auto base = options.virtual_host;
+  options.virtual_host = [base](route::VirtualHostSpec& host) {
+    base(host);
+    host.routes[0].forward.retry->per_try_idle_timeout = 1500ms;
+  };
+  ProxyWorld world(std::move(options));
+  Hedged at(world);
+  world.advance(500ms);
+  world.advance(250ms);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_per_try_idle_timeout"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_active"), 1);
+  at.second->send(kOk);
+  world.settle();
+  EXPECT_TRUE(at.client->receive().ends_with("ok"));
+  expect_at_rest(world);
+}
+
+TEST(Hedging, AStaleConnectionOfTheFirstIsNotReplacedTwice) {
+  WorldOptions options = hedging();
+  options.upstreams = 2;
+  ProxyWorld world(std::move(options));
+  auto client = world.connect();
+  std::unique_ptr<test::Peer> servers[2];
+  for (size_t i = 0; i < 2; ++i) {
+    client->send(kGet);
+    world.settle();
+    servers[i] = world.upstream(i).accept();
+    servers[i]->send(kOk);
+    world.settle();
+  }
+  client->send(kGet);
+  world.settle();
+  servers[0]->receive();
+  world.advance(1s + 1ms);
+  servers[0]->close();
+  world.settle();
+  EXPECT_FALSE(world.upstream(0).has_connection());
+  EXPECT_FALSE(world.upstream(1).has_connection());
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 1);
+  client->receive();
+  servers[1]->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
   expect_at_rest(world);
 }
 
@@ -206,10 +290,10 @@ TEST(RateLimitedBackOff, UnixTimeAndWhatIsNoTime) {
 }
 
 TEST(RateLimitedBackOff, TooLateIsAsIfNothingHadBeenSaid) {
-  for (std::string_view field :
-       {"retry-after: 61", "retry-after: 0", "retry-after: -3", "retry-after: 9999999999999999999"}) {
+  for (std::string_view field : {"retry-after: 61", "retry-after: 0", "retry-after: -3",
+                                 "x-reset: -9223372036854775808", "retry-after: 9999999999999999999"}) {
     SCOPED_TRACE(field);
-    ProxyWorld world(resetting(false));
+    ProxyWorld world(resetting(true));
     auto client = world.connect();
     client->send(kGet);
     world.settle();

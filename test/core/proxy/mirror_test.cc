@@ -54,6 +54,7 @@ TEST(Mirror, TheCopyIsMarkedAndOutlivesTheRequest) {
   EXPECT_EQ(client->receive(), "");
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_200"), 1);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_503"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_time"), 2);
   EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
   expect_at_rest(world);
   // Its connection goes on to serve.
@@ -139,6 +140,7 @@ TEST(Mirror, ACopyThatIsNotAnsweredEndsWithTheTimeout) {
   at.copy->receive();
   EXPECT_TRUE(at.copy->ended());
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_timeout"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 0);
   expect_at_rest(world);
 }
 

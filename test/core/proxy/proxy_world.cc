@@ -57,6 +57,13 @@ std::string Peer::receive(size_t most) {
   return text;
 }
 
+std::string Peer::remote_address() const {
+  sockaddr_storage storage;
+  socklen_t length = sizeof(storage);
+  EXPECT_EQ(getpeername(fd_, reinterpret_cast<sockaddr*>(&storage), &length), 0);
+  return net::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length).to_string();
+}
+
 void Peer::half_close() { shutdown(fd_, SHUT_WR); }
 
 void Peer::close() {
@@ -138,6 +145,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   for (size_t i = 0; i < options.upstreams; ++i) {
     upstreams_.push_back(std::make_unique<Upstream>());
     cluster.endpoints.emplace_back().address = loopback(upstreams_.back()->port());
+    if (options.host_metadata) cluster.endpoints.back().metadata = options.host_metadata(i);
   }
   cluster.spec_fingerprint = cluster.host_fingerprint = 1;
   std::vector<config::ClusterTranslation> clusters;

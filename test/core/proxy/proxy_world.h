@@ -32,6 +32,8 @@ class Peer {
   // The other side has closed (an orderly end or a reset); receive() first.
   bool ended() const { return ended_ || reset_; }
   bool was_reset() const { return reset_; }
+  // Of the other end, as logs print it.
+  std::string remote_address() const;
   void half_close();
   void close();
   void reset();
@@ -67,7 +69,8 @@ struct WorldOptions {
   std::function<void(route::VirtualHostSpec&)> virtual_host{};  // it has one route, "/" to the cluster "c"
   std::function<void(upstream::ClusterSpec&)> cluster{};
   std::string log_format{};  // of access logs; empty: "CODE FLAGS DETAILS"
-  size_t upstreams = 1;      // requests take turns, from the first on
+  std::function<std::shared_ptr<const stream::StaticMetadata>(size_t host)> host_metadata{};
+  size_t upstreams = 1;  // requests take turns, from the first on
 };
 
 class ProxyWorld {

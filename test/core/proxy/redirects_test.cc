@@ -91,6 +91,70 @@ TEST(InternalRedirects, ARouteMayAnswerByItself) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_active"), 0);
 }
 
+// It was not forwarded in the end: neither its log nor the connection tells of the first answer.
+TEST(InternalRedirects, WhatAnsweredFirstIsForgotten) {
+  WorldOptions options = following([](route::InternalRedirectPolicy& policy) { policy.statuses = {307}; });
+  options.log_format = "%RESPONSE_FLAGS% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %VIRTUAL_CLUSTER_NAME%";
+  auto base = options.virtual_host;
+  options.virtual_host = [base](route::VirtualHostSpec& host) {
+    base(host);
+    route::VirtualClusterSpec& old = host.virtual_clusters.emplace_back();
+    old.name = "posts";
+    match::HeaderMatcherSpec& method = old.headers.emplace_back();
+    method.name = ":path";
+    method.kind = match::HeaderMatcherSpec::Kind::kString;
+    method.string.text = "/old";
+  };
+  ProxyWorld world(std::move(options));
+  Exchange at(world,
+              "POST /old HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
+  at.after(moved("/gone", 307));
+  const std::string answer = at.client->receive();
+  EXPECT_TRUE(answer.ends_with("gone")) << answer;
+  EXPECT_EQ(answer.find("connection: close"), std::string::npos) << answer;
+  EXPECT_EQ(world.log(), Lines{"- - - other"});
+  EXPECT_EQ(world.stat("vhost.all.vcluster.posts.upstream_rq_total"), 0);
+}
+
+TEST(InternalRedirects, ARelativeOneCrossesNoScheme) {
+  WorldOptions options = following();
+  options.manager = [](ConnectionManagerConfig& config) {
+    config.scheme = SchemeHeader::kOverwrite;
+    config.scheme_text = "https";
+  };
+  ProxyWorld world(std::move(options));
+  Exchange at(world);
+  EXPECT_TRUE(at.after("HTTP/1.1 302 Found\r\nlocation: /new\r\ncontent-length: 0\r\n\r\n")
+                  .starts_with("GET /new HTTP/1.1\r\n"));
+}
+
+TEST(InternalRedirects, SchemesAreOfAnyCase) {
+  ProxyWorld world(following());
+  Exchange at(world);
+  const std::string next = at.after("HTTP/1.1 302 Found\r\nlocation: HTTP://b.example?x\r\ncontent-length: 0\r\n\r\n");
+  EXPECT_TRUE(next.starts_with("GET /?x HTTP/1.1\r\nhost: b.example\r\n")) << next;
+}
+
+// Routes and filters see a path that a client could have sent.
+TEST(InternalRedirects, PathsAreNormalised) {
+  WorldOptions options = following();
+  options.manager = [](ConnectionManagerConfig& config) { config.path.normalize = true; };
+  ProxyWorld world(std::move(options));
+  Exchange at(world);
+  at.after(moved("/pub/%2e%2e/gone"));
+  EXPECT_TRUE(at.client->receive().ends_with("gone"));
+}
+
+TEST(InternalRedirects, APathThatIsRefusedIsNotFollowed) {
+  WorldOptions options = following();
+  options.manager = [](ConnectionManagerConfig& config) { config.path.normalize = true; };
+  ProxyWorld world(std::move(options));
+  Exchange at(world);
+  at.after(moved("/%00"));
+  EXPECT_TRUE(at.client->receive().starts_with("HTTP/1.1 302 "));
+  EXPECT_EQ(world.stat("http.m.passthrough_internal_redirect_bad_location"), 1);
+}
+
 TEST(InternalRedirects, ABodyIsSentAgain) {
   ProxyWorld world(following([](route::InternalRedirectPolicy& policy) { policy.statuses = {307, 303}; }));
   Exchange at(world, "POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 4\r\n\r\nbody");
@@ -105,14 +169,14 @@ TEST(InternalRedirects, ABodyIsSentAgain) {
 TEST(InternalRedirects, SeeOtherIsAskedForWithoutIt) {
   ProxyWorld world(following([](route::InternalRedirectPolicy& policy) {
     policy.statuses = {303};
-    policy.headers_to_copy = {"x-token", "x-none"};
+    for (const char* name : {"x-token", "x-none"}) policy.headers_to_copy.emplace_back(std::string_view(name));
   }));
   Exchange at(world, "POST / HTTP/1.1\r\nhost: a.example\r\nx-none: 1\r\ncontent-length: 4\r\n\r\nbody");
   const std::string again =
-      at.after("HTTP/1.1 303 See Other\r\nlocation: /result\r\nx-token: 7\r\ncontent-length: 0\r\n\r\n");
+      at.after("HTTP/1.1 303 See Other\r\nlocation: /result\r\nx-token: 7\r\nx-token: 8\r\ncontent-length: 0\r\n\r\n");
   EXPECT_TRUE(again.starts_with("GET /result HTTP/1.1\r\n")) << again;
   EXPECT_EQ(again.find("content-length"), std::string::npos);
-  EXPECT_NE(again.find("\r\nx-token: 7\r\n"), std::string::npos);
+  EXPECT_NE(again.find("\r\nx-token: 7\r\nx-token: 8\r\n"), std::string::npos);
   EXPECT_EQ(again.find("x-none"), std::string::npos);
   EXPECT_TRUE(at.finish().ends_with("ok"));
 }
@@ -129,6 +193,9 @@ TEST(InternalRedirects, WhatIsNotFollowed) {
       {"//b.example/x", "bad_location", {}},
       {"http://u@b.example/x", "bad_location", {}},
       {"", "bad_location", {}},
+      {"/with a space", "bad_location", {}},
+      {"/\xc3\xbc", "bad_location", {}},
+      {"HTTPS://b.example/x", "unsafe_scheme", {}},
       {"https://b.example/x", "unsafe_scheme", {}},
       {"https://b.example/x", "unsafe_scheme",
        [](route::InternalRedirectPolicy& policy) { policy.any_scheme = policy.safe_cross_scheme = true; }},
@@ -182,11 +249,11 @@ TEST(InternalRedirects, CirclesEnd) {
 }
 
 TEST(InternalRedirects, AsOftenAsAllowed) {
-  WorldOptions options = following([](route::InternalRedirectPolicy& policy) { policy.max_redirects = 3; });
+  WorldOptions options = following([](route::InternalRedirectPolicy& policy) { policy.max_redirects = 300; });
   options.cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_connections = 1; };
   ProxyWorld world(std::move(options));
   Exchange at(world);
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 300; ++i) {
     EXPECT_NE(at.after("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n"), "");
   }
   EXPECT_EQ(at.after("HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n"), "");

@@ -378,7 +378,8 @@ TEST(ServerCodecOptions, GoesOnAfterAnInvalidRequest) {
   for (std::string_view uncertain :
        {"POST /1 HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "GET /1 HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n",
-        "GET /1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: b\r\n\r\n"}) {
+        "GET /1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\nHost: b\r\n\r\n",
+        "GET /1 HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"}) {
     Configured other(options);
     EXPECT_NE(other.receive(uncertain).find("error "), std::string::npos) << uncertain;
     EXPECT_TRUE(other.server.codec.stopped()) << uncertain;
