@@ -265,6 +265,7 @@ void Stream::send_pending_reply() {
   response_flow_.release();
 
   info_.details = reply_.details;
+  info_.response_code = static_cast<uint16_t>(reply_.code);
   response_headers_.clear();
   char* status = arena_.allocate_bytes(3);
   std::to_chars(status, status + 3, reply_.code);

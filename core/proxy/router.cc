@@ -128,7 +128,9 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     cluster_ = &cluster_->high_priority();
   cluster_pin_ = cluster_->pin();
   stream::UpstreamInfo& info = stream_->info().upstream;
-  info.cluster = cluster_pin_->spec.name;
+  info.cluster = cluster_pin_->spec.stat_name;
+  info.cluster_raw = cluster_pin_->spec.name;
+  info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
@@ -178,9 +180,7 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);
   if (host.data() != nullptr) {
     if (host.empty()) return false;
-    static const http::HeaderName kForwardedHost(HeaderId::kXForwardedHost);
-    if (action.append_x_forwarded_host()) headers.append_value(kForwardedHost, headers.authority());
-    headers.set(HeaderId::kAuthority, host);
+    rewrite_host(host);
   }
   if (action.has_path_rewrite()) {
     const route::Rewritten path = route.rewrite_path(subject, arena);
@@ -191,6 +191,22 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
     }
   }
   return true;
+}
+
+// What the client asked for is told once, and not again where a proxy before us has told it.
+void Router::rewrite_host(std::string_view host) {
+  http::HeaderMap& headers = stream_->request_headers();
+  if (!forwarded_host_told_ && host_->selection().route->forward().append_x_forwarded_host()) {
+    static const http::HeaderName kForwardedHost(HeaderId::kXForwardedHost);
+    forwarded_host_told_ = true;
+    std::string_view last;
+    headers.for_each([&](const http::HeaderEntry& entry) {
+      if (entry.id == HeaderId::kXForwardedHost) last = entry.value();
+    });
+    last = http::trim_spaces(last.substr(last.rfind(',') + 1));
+    if (last != headers.authority()) headers.append_value(kForwardedHost, headers.authority());
+  }
+  headers.set(HeaderId::kAuthority, host);
 }
 
 void Router::start_mirrors(const route::Mirrors& policies, bool end) {
@@ -297,7 +313,10 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
-  if (stream::upstream_local_wanted()) describe_connection(attempt);
+  if (stream::upstream_connection_wanted()) [[unlikely]] {
+    upstream_info().pool_ready = stream_->lane().now();
+    describe_connection(attempt);
+  }
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }
@@ -318,8 +337,7 @@ void Router::send_request(Attempt& attempt) {
       headers.remove(HeaderId::kXEnvoyIsTimeoutRetry);
     }
   }
-  if (auto_host_ && !attempt.host()->hostname().empty())
-    headers.set(HeaderId::kAuthority, arena.copy(attempt.host()->hostname()));
+  if (auto_host_ && !attempt.host()->hostname().empty()) rewrite_host(arena.copy(attempt.host()->hostname()));
   const bool nothing_follows = request_end_ && body_.empty() && !has_trailers_;
   if (!upstream.send_headers(headers, nothing_follows)) {
     done_ = true;
@@ -403,6 +421,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
                 number_text(static_cast<uint64_t>(to_ms(now - attempt.first_tx())), arena));
   }
+  info.response_code = static_cast<uint16_t>(status);  // what the headers that follow print
+  info.details = "via_upstream";
   if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};
   host_->selection().apply_response_mutations(headers, subject, arena);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/event/slot.h"
@@ -130,6 +131,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_others(Attempt& attempt);
   void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
   void describe_connection(Attempt& attempt);
+  void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
@@ -141,7 +143,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // DeadlineListener
   void on_deadline(DeadlineKind kind) override;
 
-  static constexpr size_t kRemembered = 8;
+  // Hosts that were tried; more are kept in the arena.
+  static constexpr uint32_t kRemembered = 8;
+  void remember(const lb::Host& host);
+  std::span<const lb::Host* const> tried() const { return {tried_, tried_count_}; }
 
   const RouterConfig& config_;
   filter::Stream* stream_ = nullptr;
@@ -156,8 +161,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   uint32_t body_limit_ = 0;
   uint32_t attempts_ = 0;  // begun
   Duration timeout_{};
-  std::array<const lb::Host*, kRemembered> tried_{};
-  uint8_t tried_count_ = 0;
+  std::array<const lb::Host*, kRemembered> first_tried_{};
+  const lb::Host** tried_ = first_tried_.data();
+  uint32_t tried_room_ = kRemembered;
+  uint32_t tried_count_ = 0;
   bool request_end_ : 1 = false;  // the request is complete
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
@@ -170,6 +177,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
+  bool forwarded_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
   bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
   bool raw_ : 1 = false;             // CONNECT (or POST) ends here

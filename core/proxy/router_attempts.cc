@@ -73,19 +73,30 @@ bool Router::still_wants(Attempt& attempt) {
 }
 
 upstream::ConnPool* Router::pick() {
-  upstream::ConnPool* pool = cluster_->pick(0, false, attempts_ + 1, {tried_.data(), tried_count_});
+  upstream::ConnPool* pool = cluster_->pick(0, false, attempts_ + 1, tried());
   const route::RetryPolicy* policy = retry_.policy();
   if (attempts_ == 0 || policy == nullptr || policy->omitted_hosts.empty()) [[likely]]
     return pool;
-  std::array<const lb::Host*, 2 * kRemembered> avoided{};
-  size_t count = std::copy_n(tried_.begin(), tried_count_, avoided.begin()) - avoided.begin();
+  const uint32_t tried_hosts = tried_count_;
   // As published: so many times another one is looked for, and then the last is taken as it is.
-  for (uint32_t i = 0; i < policy->host_selection_max_attempts && count < avoided.size(); ++i) {
+  for (uint32_t i = 0; i < policy->host_selection_max_attempts; ++i) {
     if (pool == nullptr || !policy->omits(cluster_->host_metadata(*pool))) break;
-    avoided[count++] = &pool->host();
-    pool = cluster_->pick(0, false, attempts_ + 1, {avoided.data(), count});
+    remember(pool->host());
+    pool = cluster_->pick(0, false, attempts_ + 1, tried());
   }
+  tried_count_ = tried_hosts;  // those that were passed over may be asked another time
   return pool;
+}
+
+void Router::remember(const lb::Host& host) {
+  if (tried_count_ == tried_room_) {
+    const uint32_t room = tried_room_ * 2;
+    auto* more = static_cast<const lb::Host**>(stream_->arena().allocate(room * sizeof(tried_[0])));
+    std::copy_n(tried_, tried_count_, more);
+    tried_ = more;
+    tried_room_ = room;
+  }
+  tried_[tried_count_++] = &host;
 }
 
 [[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
@@ -93,6 +104,7 @@ upstream::ConnPool* Router::pick() {
   info.remote = host.address();
   if (attempts_ > 1) info.local = {};                   // that of the attempt before
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
+  info.host_name = host.hostname().empty() ? std::string_view() : stream_->arena().copy(host.hostname());
   info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
 }
 
@@ -101,7 +113,9 @@ void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   attempt.set_host_metadata(metadata);
   if (metadata != nullptr) attempt.keep(cluster_->pin_hosts());
-  if (tried_count_ < kRemembered) tried_[tried_count_++] = &pool.host();
+  remember(pool.host());
+  if (stream::upstream_connection_wanted()) [[unlikely]]
+    upstream_info().requested = stream_->lane().now();
   describe_host(pool.host(), metadata);
 }
 
@@ -110,15 +124,23 @@ void Router::leave_others(Attempt& attempt) {
     if (&other != &attempt) other.abandon();
   });
   describe_host(*attempt.host(), attempt.host_metadata());
-  if (stream::upstream_local_wanted()) describe_connection(attempt);
+  if (stream::upstream_connection_wanted()) describe_connection(attempt);
   upstream_info().first_tx = attempt.first_tx();
 }
 
-void Router::describe_connection(Attempt& attempt) { upstream_info().local = attempt.stream()->connection().local(); }
+void Router::describe_connection(Attempt& attempt) {
+  stream::UpstreamInfo& info = upstream_info();
+  info.local = attempt.stream()->connection().local();
+  const upstream::ConnectionFacts facts = attempt.stream()->facts();
+  info.connection_id = facts.id;
+  info.connect_begin = facts.connect_begin;
+  info.connect_end = facts.connect_end;
+}
 
 // --- How long they may take ----------------------------------------------------------------------------------------
 
 void Router::watch_attempt(Attempt& attempt) {
+  upstream_info().last_tx = stream_->lane().now();
   attempt.watch();
   if (attempt.deadline() != Attempt::kNever) update_try_deadline();
 }
@@ -272,7 +294,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectTimeout:
       // Limits on retries keep them from adding to an upstream's load. A host that took no connection had none of it,
       // and one that was not tried yet gets no more than if it had been picked first.
-      if (cluster_->has_other_hosts({tried_.data(), tried_count_})) charge = Charge::kNothing;
+      if (cluster_->has_other_hosts(tried())) charge = Charge::kNothing;
       conditions = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError |
                    retry_on::kResetBeforeRequest | retry_on::kReset;
       break;
@@ -280,8 +302,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
       // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was.
-      if (breakers().retry_budget_is_default && attempts_ == 1 &&
-          cluster_->has_other_hosts({tried_.data(), tried_count_}))
+      if (breakers().retry_budget_is_default && attempts_ == 1 && cluster_->has_other_hosts(tried()))
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:

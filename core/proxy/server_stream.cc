@@ -489,6 +489,7 @@ void ServerStream::finish() {
   connection_.deadlines().clear_stream();
   stream::StreamInfo& info = stream_.info();
   info.end = stream_.lane().now();
+  if (!response_head_sent_) info.response_code = 0;
   if (info.details.empty() && response_head_sent_) info.details = "via_upstream";
   stream_.complete();
   if (!counted_) return;

@@ -16,7 +16,7 @@ namespace {
 
 using AppendField = bool (*)(const LogSubject& subject, TextBuffer& out);
 
-std::atomic<bool> wants_upstream_local{false};
+std::atomic<bool> wants_connection{false};
 
 bool happened(MonoTime time) { return time != MonoTime{}; }
 
@@ -362,6 +362,9 @@ Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call)
   }
   int64_t unit = rest == "ms" ? 1'000'000 : rest == "us" ? 1'000 : rest == "ns" ? 1 : 0;
   if (unit == 0) return operator_error(call, "the precision must be ms, us or ns", kShape);
+  for (const TimePoint* point : points) {
+    if (point->name.starts_with("US_CX_")) wants_connection.store(true, std::memory_order_relaxed);
+  }
   return make<CommonDuration>(*points[0], *points[1], unit);
 }
 
@@ -388,7 +391,7 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
                                 "the argument is the length of a prefix in bits, 0 to 32 for IPv4, 0 to 128 for IPv6");
         }
       }
-      if (source.name == kUpstreamLocal) wants_upstream_local.store(true, std::memory_order_relaxed);
+      if (source.name == kUpstreamLocal) wants_connection.store(true, std::memory_order_relaxed);
       return make<AddressOperator>(source, form, bits);
     }
   }
@@ -400,12 +403,13 @@ constexpr std::string_view kOthers[] = {"START_TIME",      "START_TIME_LOCAL", "
 
 }  // namespace
 
-bool upstream_local_wanted() { return wants_upstream_local.load(std::memory_order_relaxed); }
+bool upstream_connection_wanted() { return wants_connection.load(std::memory_order_relaxed); }
 
 Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call) {
   for (const FieldOperator& field : kFields) {
     if (field.name != call.name) continue;
     if (call.argument.data() != nullptr) return no_argument_error(call);
+    if (call.name.starts_with("UPSTREAM_CONNECTION_")) wants_connection.store(true, std::memory_order_relaxed);
     return make<Field>(field);
   }
   if (call.name == "START_TIME") return make_time(call, Zone::kUtc, TimeOperator::Moment::kStart);

@@ -46,7 +46,7 @@ struct WireBytes {
 
 struct UpstreamInfo {
   net::Address remote;              // the host of the last attempt; empty if none was chosen
-  net::Address local;               // of its connection; empty unless upstream_local_wanted()
+  net::Address local;               // of its connection; empty unless upstream_connection_wanted()
   std::string_view host_text;       // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
   std::string_view host_name;       // of the endpoint, if it has one: "a.example.com"
   std::string_view cluster;         // as statistics call it (alt_stat_name)
@@ -147,9 +147,9 @@ struct StreamInfo {
   UpstreamInfo upstream;
 };
 
-// True once a format of this process prints %UPSTREAM_LOCAL_ADDRESS% or a part of it: a system call per connection that
-// is worth nothing to the others. [any]
-bool upstream_local_wanted();
+// True once a format of this process prints what the upstream's connection alone knows: its local address (a system
+// call), its id, how long it took and was waited for. Worth nothing to the others. [any]
+bool upstream_connection_wanted();
 
 // Why a log line is written.
 enum class AccessLogType : uint8_t {

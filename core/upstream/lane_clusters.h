@@ -156,6 +156,7 @@ class LaneClusters final : public event::SlotObserver {
   // Closes every upstream connection; for the end of the process and of tests.
   void shut_down();
   size_t connection_count() const { return connections_.live(); }
+  uint64_t next_connection_id() { return ++last_connection_id_ << 8 | lane_.index(); }
 
   void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
 
@@ -173,6 +174,7 @@ class LaneClusters final : public event::SlotObserver {
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
   std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
   bool asked_by_name_ = false;
+  uint64_t last_connection_id_ = 0;
 };
 
 }  // namespace weir::upstream

@@ -60,6 +60,7 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
       cluster_(std::move(cluster)),
       connection_(pool.lane(), pool.host().address(), cluster_->spec.source),
       codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()),
+      id_(pool.cluster().lane_clusters().next_connection_id()),
       born_(pool.lane().now()) {
   connection_.set_handler(*this);
   connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
@@ -146,7 +147,8 @@ void H1Connection::pause_response(bool paused) {
 }
 
 void H1Connection::on_connected() {
-  stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
+  connected_ = pool_.lane().now();
+  stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(connected_ - born_)));
   cancel();
   pool_.on_connected(*this);
 }

@@ -66,6 +66,7 @@ class H1Connection final : public net::ConnectionHandler,
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
   net::Connection& connection() override { return connection_; }
+  ConnectionFacts facts() const override { return {id_, born_, connected_}; }
   bool reused() const override { return requests_ > 1; }
   bool response_started() const override { return codec_.response_started(); }
   bool request_unsent() const override { return connection_.bytes_written() == tx_before_; }
@@ -104,7 +105,9 @@ class H1Connection final : public net::ConnectionHandler,
   stream::WireBytes* wire_ = nullptr;  // of events_
   net::Connection connection_;
   http::h1::ClientCodec codec_;
+  const uint64_t id_;
   MonoTime born_;
+  MonoTime connected_{};
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   uint64_t tx_before_ = 0;  // bytes written before the request in progress

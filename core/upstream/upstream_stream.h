@@ -33,6 +33,13 @@ enum class ResetReason : uint8_t {
 // As %UPSTREAM_TRANSPORT_FAILURE_REASON% and details show it.
 std::string_view reason_text(ResetReason reason);
 
+// What logs say of a connection.
+struct ConnectionFacts {
+  uint64_t id = 0;  // unique in the process
+  MonoTime connect_begin{};
+  MonoTime connect_end{};
+};
+
 // A request on a connection. Valid from on_ready until the last event or reset(). [worker]
 class UpstreamStream {
  public:
@@ -52,6 +59,7 @@ class UpstreamStream {
   virtual void pause_response(bool paused) = 0;
   virtual bool above_high_watermark() const = 0;
   virtual net::Connection& connection() = 0;
+  virtual ConnectionFacts facts() const = 0;
   // The connection has carried a request before this one: its death may be staleness.
   virtual bool reused() const = 0;
   // A byte of the response has come, if only of its status line.

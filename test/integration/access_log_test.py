@@ -15,6 +15,54 @@ CUSTOM_LINE = ("%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE
                "%REQ(X-A?X-B):3% %RESP(X-ECHO)% %START_TIME(%Y)% %UPSTREAM_REQUEST_ATTEMPT_COUNT% %FILTER_CHAIN_NAME%\n")
 
 
+UPSTREAM_LINE = ("%REQ(:PATH)% %UPSTREAM_PROTOCOL% %UPSTREAM_CONNECTION_ID% %UPSTREAM_CONNECTION_POOL_READY_DURATION% "
+                 "%REQUEST_TX_DURATION% %COMMON_DURATION(US_TX_BEG:US_TX_END:us)% %COMMON_DURATION(US_CX_BEG:US_CX_END:us)% "
+                 "%UPSTREAM_HOST_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW%\n")
+
+
+class UpstreamOperatorsTest(WeirTestCase):
+    """What lines and headers say of the upstream's side."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.path = cls.sandbox.path("upstream.log")
+        named = cluster("named", cls.echo.port, alt_stat_name="shown")
+        named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "inner.example"
+        code = [{"header": {"key": "x-code", "value": "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%"}}]
+        listener = http_listener(cls.port, [direct({"prefix": "/direct"}, "x", 418), {"match": {"prefix": "/away"},
+                                                                                     "redirect": {"path_redirect": "/there"}},
+                                            route({"prefix": "/"}, "named")],
+                                 route_config={"response_headers_to_add": code}, access_log=[file_access_log(cls.path, UPSTREAM_LINE)])
+        cls.weir = Weir(cls.sandbox, bootstrap([listener], [named]))
+
+    def line_of(self, mark: str) -> list:
+        def found() -> str:
+            with open(self.path, encoding="utf-8") as file:
+                return next((line for line in file if line.startswith(mark) and line.endswith("\n")), "")
+
+        return wait_until(found, "a line of " + mark, 15).split()
+
+    def test_the_connection_is_described(self) -> None:
+        with Connection(self.port) as connection:
+            connection.request(path="/first")
+            connection.request("POST", path="/second", body=b"x" * 1000)
+        first, second = self.line_of("/first"), self.line_of("/second")
+        for line in (first, second):
+            self.assertEqual(line[1], "HTTP/1.1")
+            self.assertGreater(int(line[2]), 0)
+            for duration in line[3:7]:
+                self.assertGreaterEqual(int(duration), 0, line)
+            self.assertEqual(line[7:], ["inner.example", "shown", "named"])
+        self.assertEqual(first[2], second[2])  # the same connection
+
+    def test_response_headers_know_the_code(self) -> None:
+        self.assertEqual(fetch(self.port, "/any").header("x-code"), "200 via_upstream")
+        self.assertEqual(fetch(self.port, "/direct").header("x-code"), "418 direct_response")
+        self.assertEqual(fetch(self.port, "/away").header("x-code"), "301 direct_response")
+
+
 class AccessLogTest(WeirTestCase):
     """Two log files of one listener."""
 

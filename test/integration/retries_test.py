@@ -94,6 +94,22 @@ class HostPredicateTest(WeirTestCase):
         self.assertTrue(self.retried_at("/once") & {"canary", "old"})
 
 
+class ManyDeadHostsTest(WeirTestCase):
+    """However many hosts have been tried, none is tried again while there is another."""
+
+    def test_the_one_that_is_left_is_found(self) -> None:
+        echo = EchoUpstream(self.sandbox)
+        port = self.sandbox.free_port()
+        dead = [self.sandbox.free_port() for _ in range(12)]
+        policy = {"retry_on": "connect-failure", "num_retries": 12, "retry_back_off": {"base_interval": "0.001s"},
+                  "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts"}]}
+        Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "c", {"retry_policy": policy})])],
+                                     [cluster("c", *dead, echo.port, lb_policy="LEAST_REQUEST")]))
+        with Connection(port) as connection:
+            for _ in range(30):
+                self.assertEqual(connection.request().status, 200)
+
+
 class DyingServerWithDefaultsTest(WeirTestCase):
     """Nothing but retry_on: one retry, the default limits. Clients that check every byte and never try again themselves."""
 

@@ -229,13 +229,21 @@ class TableTest(WeirTestCase):
                      route({"path": "/exact"}, "echo"), route({"prefix": "/nobody"}, "nobody", {
                          "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}),
                      route({"prefix": "/forwarded"}, "echo", {"host_rewrite_literal": "inner.example", "append_x_forwarded_host": True}),
+                     route({"prefix": "/auto"}, "named", {"auto_host_rewrite": True, "append_x_forwarded_host": True}),
                      route({"prefix": "/level"}, "echo", response_headers_to_add=overwrite("route"))]}]
         common = {"validate_clusters": False, "response_headers_to_add": overwrite("table")}
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.plain, name="plain", virtual_hosts=hosts, route_config=common),
             http_listener(cls.set, name="set", virtual_hosts=hosts, route_config={
                 **common, "most_specific_header_mutations_wins": True, "ignore_path_parameters_in_path_matching": True})],
-            [cluster("echo", cls.echo.port)]))
+            [cluster("echo", cls.echo.port), cls.named("named", cls.echo.port)]))
+
+    @staticmethod
+    def named(name: str, port: int) -> dict:
+        """A cluster whose endpoint has a host name."""
+        result = cluster(name, port)
+        result["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "inner.example"
+        return result
 
     # field: RouteConfiguration.most_specific_header_mutations_wins
     def test_who_has_the_last_word_on_headers(self) -> None:
@@ -258,8 +266,15 @@ class TableTest(WeirTestCase):
 
     # field: RouteAction.append_x_forwarded_host
     def test_the_original_host_is_told(self) -> None:
-        headers = self.echoed(fetch(self.plain, "/forwarded"))["headers"]
-        self.assertEqual((headers["host"], headers["x-forwarded-host"]), (["inner.example"], ["test.example"]))
+        def told(path: str, *before: str) -> list:
+            headers = self.echoed(fetch(self.plain, path, headers=[("x-forwarded-host", one) for one in before]))["headers"]
+            self.assertEqual(headers["host"], ["inner.example"])
+            return headers["x-forwarded-host"]
+
+        for path in ("/forwarded", "/auto"):
+            self.assertEqual(told(path), ["test.example"])
+            self.assertEqual(told(path, "outer.example"), ["outer.example,test.example"])
+            self.assertEqual(told(path, "outer.example, test.example"), ["outer.example, test.example"])  # known already
 
 
 class DefaultChainTest(WeirTestCase):
