@@ -19,26 +19,21 @@ bool by_text_then_route(std::string_view a_text, uint32_t a_route, std::string_v
 }  // namespace
 
 void PrefixTrie::build(std::vector<Entry> entries) {
-  nodes_.clear();
-  first_characters_.clear();
-  labels_.clear();
-  routes_.clear();
-  if (entries.empty()) return;
+  empty_ = entries.empty();
+  if (empty_) return;
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return by_text_then_route(a.text, a.route, b.text, b.route); });
-  nodes_.emplace_back();
-  first_characters_ += '\0';
-  build_node(0, entries, 0, entries.size(), 0, kNever);
+  root_ = build_node(entries, 0, entries.size(), 0, kNever);
   nodes_.shrink_to_fit();
   first_characters_.shrink_to_fit();
   labels_.shrink_to_fit();
   routes_.shrink_to_fit();
 }
 
-// The entries from `first` to `last` agree on `depth` characters and make up node `at` and what is below. `decided`:
-// the earliest route that every path matches that comes here. Returns the earliest route of the subtree.
-uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
-                                uint32_t decided) {
+// The entries from `first` to `last` agree on `depth` characters and make up this node and what is below. `decided`:
+// the earliest route that every path matches that comes here.
+PrefixTrie::Node PrefixTrie::build_node(std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
+                                        uint32_t decided) {
   // Sorted, so that what the outermost two have in common, all have.
   std::string_view low = entries[first].text;
   std::string_view high = entries[last - 1].text;
@@ -81,11 +76,11 @@ uint32_t PrefixTrie::build_node(uint32_t at, std::vector<Entry>& entries, size_t
   if (node.keys_inside()) first_characters_.copy(node.text + node.label_size, starts.size(), node.children);
   for (size_t i = 0; i < starts.size(); ++i) {
     size_t stop = i + 1 < starts.size() ? starts[i + 1] : last;
-    uint32_t earliest = build_node(node.children + static_cast<uint32_t>(i), entries, starts[i], stop, end, decided);
-    node.first_route = std::min(node.first_route, earliest);
+    const Node child = build_node(entries, starts[i], stop, end, decided);
+    nodes_[node.children + i] = child;
+    node.first_route = std::min(node.first_route, child.first_route);
   }
-  nodes_[at] = node;
-  return node.first_route;
+  return node;
 }
 
 uint64_t ExactPaths::hash(std::string_view path, bool fold) noexcept {
@@ -224,7 +219,6 @@ const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath
                              const SelectInput& input) const noexcept {
   Candidates candidates(routes, path, request, input);
   if (path.present) {
-    prefixes_.prefetch();
     auto limit = [&] { return candidates.best(); };
     auto visit = [&](RouteList list) { candidates.add(list); };
     candidates.add(exact_.find(path.path));

@@ -18,8 +18,8 @@ namespace weir::route {
 
 // Routes in ascending order; a part of one of the arrays below.
 struct RouteList {
-  const uint32_t* first = nullptr;
-  const uint32_t* last = nullptr;
+  const uint32_t* first;
+  const uint32_t* last;
 };
 
 // A text of the configuration and the route it belongs to.
@@ -37,17 +37,15 @@ class PrefixTrie {
   // [main]
   void build(std::vector<Entry> entries);
 
-  bool empty() const { return nodes_.empty(); }
-  // Fetches where a walk begins.
-  void prefetch() const { weir::prefetch(nodes_.data(), sizeof(Node)); }
+  bool empty() const { return empty_; }
 
   // visit(RouteList) for each list on the way that has a route before `limit()`. Fold: compare without case.
   template <bool Fold, class Limit, class Visit>
   void walk(std::string_view path, Limit&& limit, Visit&& visit) const noexcept {
-    uint32_t at = 0;
+    const Node* at = &root_;
     size_t offset = 0;
     while (true) {
-      const Node& node = nodes_[at];
+      const Node& node = *at;
       if (node.first_route >= limit()) return;  // nothing below comes early enough
       if (path.size() - offset < node.label_size) return;
       const char* label = node.label_size <= kRoom ? node.text : labels_.data() + node.label;
@@ -66,9 +64,8 @@ class PrefixTrie {
       if (node.child_count == 0 || offset == path.size()) return;
       char next = path[offset];
       if constexpr (Fold) next = http::to_lower(next);
-      uint32_t child = find_child(node, next);
-      if (child == 0) return;
-      at = child;
+      at = find_child(node, next);
+      if (at == nullptr) return;
     }
   }
 
@@ -87,15 +84,16 @@ class PrefixTrie {
     bool keys_inside() const { return label_size + child_count <= kRoom; }
   };
   static_assert(sizeof(Node) == 64);
-  uint32_t find_child(const Node& node, char next) const noexcept {
+  const Node* find_child(const Node& node, char next) const noexcept {
     const char* keys = node.keys_inside() ? node.text + node.label_size : first_characters_.data() + node.children;
     const auto* found = static_cast<const char*>(std::memchr(keys, next, node.child_count));
-    return found != nullptr ? node.children + static_cast<uint32_t>(found - keys) : 0;  // the root is nobody's child
+    return found != nullptr ? nodes_.data() + node.children + (found - keys) : nullptr;
   }
-  uint32_t build_node(uint32_t at, std::vector<Entry>& entries, size_t first, size_t last, size_t depth,
-                      uint32_t decided);
+  Node build_node(std::vector<Entry>& entries, size_t first, size_t last, size_t depth, uint32_t decided);
 
-  std::vector<Node> nodes_;
+  Node root_{};  // here, so that it comes with the index
+  bool empty_ = true;
+  std::vector<Node> nodes_;       // the others
   std::string first_characters_;  // of the labels of nodes_, one each
   std::string labels_;
   std::vector<uint32_t> routes_;
