@@ -161,7 +161,13 @@ class Process:
     def open_pipes(self) -> int:
         """Descriptors that are ends of pipes."""
         directory = "/proc/%d/fd" % self.pid
-        return sum(os.readlink(os.path.join(directory, fd)).startswith("pipe:") for fd in os.listdir(directory))
+        def target(descriptor: str) -> str:
+            try:
+                return os.readlink(os.path.join(directory, descriptor))
+            except FileNotFoundError:  # closed since it was listed
+                return ""
+
+        return sum(target(descriptor).startswith("pipe:") for descriptor in os.listdir(directory))
 
     def reset_peak(self) -> None:
         """The peak of resident memory counts from now on."""
