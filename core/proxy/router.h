@@ -161,7 +161,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   uint32_t body_limit_ = 0;
   uint32_t attempts_ = 0;  // begun
   Duration timeout_{};
-  std::array<const lb::Host*, kRemembered> first_tried_{};
+  std::array<const lb::Host*, kRemembered> first_tried_;  // as many as tried_count_ says
   const lb::Host** tried_ = first_tried_.data();
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;

@@ -102,9 +102,12 @@ void Router::remember(const lb::Host& host) {
 [[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
   stream::UpstreamInfo& info = upstream_info();
   info.remote = host.address();
-  if (attempts_ > 1) info.local = {};                   // that of the attempt before
+  if (attempts_ > 1) {  // what is known of the attempt before
+    info.local = {};
+    info.host_name = {};
+  }
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
-  info.host_name = host.hostname().empty() ? std::string_view() : stream_->arena().copy(host.hostname());
+  if (!host.hostname().empty()) info.host_name = stream_->arena().copy(host.hostname());
   info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
 }
 
