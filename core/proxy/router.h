@@ -146,6 +146,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // Hosts that were tried; more are kept in the arena.
   static constexpr uint32_t kRemembered = 8;
   void remember(const lb::Host& host);
+  bool was_tried(const lb::Host& host) const;
+  void forget(const lb::Host& host);
   std::span<const lb::Host* const> tried() const { return {tried_, tried_count_}; }
 
   const RouterConfig& config_;

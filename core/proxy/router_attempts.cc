@@ -82,13 +82,20 @@ upstream::ConnPool* Router::pick() {
   for (uint32_t i = 0; i < policy->host_selection_max_attempts; ++i) {
     if (pool == nullptr || !policy->omits(cluster_->host_metadata(*pool))) break;
     remember(pool->host());
-    pool = cluster_->pick(0, false, attempts_ + 1, tried());
+    upstream::ConnPool* other = cluster_->pick(0, false, attempts_ + 1, tried());
+    if (other == nullptr || was_tried(other->host())) break;  // there is none
+    pool = other;
   }
   tried_count_ = tried_hosts;  // those that were passed over may be asked another time
   return pool;
 }
 
+bool Router::was_tried(const lb::Host& host) const {
+  return std::find(tried_, tried_ + tried_count_, &host) != tried_ + tried_count_;
+}
+
 void Router::remember(const lb::Host& host) {
+  if (was_tried(host)) return;
   if (tried_count_ == tried_room_) {
     const uint32_t room = tried_room_ * 2;
     auto* more = static_cast<const lb::Host**>(stream_->arena().allocate(room * sizeof(tried_[0])));
@@ -97,6 +104,10 @@ void Router::remember(const lb::Host& host) {
     tried_room_ = room;
   }
   tried_[tried_count_++] = &host;
+}
+
+void Router::forget(const lb::Host& host) {
+  tried_count_ = static_cast<uint32_t>(std::remove(tried_, tried_ + tried_count_, &host) - tried_);
 }
 
 [[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
@@ -317,7 +328,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
   if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
-    if (tried_count_ > 0) --tried_count_;
+    if (attempt.host() != nullptr) forget(*attempt.host());
     stats().rq_retry.inc();
     start_again(attempt, Duration::zero(), false);
     return;

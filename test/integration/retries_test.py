@@ -72,7 +72,11 @@ class HostPredicateTest(WeirTestCase):
             "name": "all", "domains": ["*"], "include_request_attempt_count": True, "routes": [
                 route({"prefix": "/canary"}, "c", policy(omit_canaries, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/old"}, "c", policy(omit_old, host_selection_retry_max_attempts=4)),
-                route({"prefix": "/once"}, "c", policy(omit_canaries, omit_old))]}])], [
+                route({"prefix": "/once"}, "c", policy(omit_canaries, omit_old)),
+                route({"prefix": "/all"}, "canaries", policy(omit_canaries, host_selection_retry_max_attempts=4_000_000_000))]}])], [
+            {"name": "canaries", "load_assignment": {"cluster_name": "canaries", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
+                 "metadata": {"filter_metadata": {"envoy.lb": {"canary": True}}}} for name in ("plain", "other")]}]}},
             {"name": "c", "load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [
                 {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
                  "metadata": {"filter_metadata": {"envoy.lb": fields}}} for name, fields in labels.items()]}]}}]),
@@ -90,6 +94,10 @@ class HostPredicateTest(WeirTestCase):
     def test_where_retries_go(self) -> None:
         self.assertNotIn("canary", self.retried_at("/canary"))
         self.assertNotIn("old", self.retried_at("/old"))
+        # Where all are to be avoided, looking ends when all have been seen, whatever the limit.
+        self.assertTrue(self.retried_at("/all"))
+        for name in ("plain", "other"):  # each request went to the one and then to the other
+            self.assertEqual(sum(request.target == "/all" for request in self.servers[name].requests), 12)
         # Looked for once more only: the second in a row is taken as it is.
         self.assertTrue(self.retried_at("/once") & {"canary", "old"})
 
