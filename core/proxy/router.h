@@ -145,7 +145,12 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
 
   // Hosts that were tried; more are kept in the arena.
   static constexpr uint32_t kRemembered = 8;
-  void remember(const lb::Host& host);
+  void remember(const lb::Host& host) {
+    if (tried_count_ > 0) [[unlikely]]
+      return remember_another(host);
+    tried_[tried_count_++] = &host;
+  }
+  void remember_another(const lb::Host& host);
   bool was_tried(const lb::Host& host) const;
   void forget(const lb::Host& host);
   std::span<const lb::Host* const> tried() const { return {tried_, tried_count_}; }

@@ -94,7 +94,7 @@ bool Router::was_tried(const lb::Host& host) const {
   return std::find(tried_, tried_ + tried_count_, &host) != tried_ + tried_count_;
 }
 
-void Router::remember(const lb::Host& host) {
+void Router::remember_another(const lb::Host& host) {
   if (was_tried(host)) return;
   if (tried_count_ == tried_room_) {
     const uint32_t room = tried_room_ * 2;
