@@ -51,7 +51,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
     auto message = report.unpack(any, at);
     if (message == nullptr) continue;
     if (message->GetTypeName() != kHttpOptions) {
-      report.error(at, message->GetTypeName() + " is not supported by weir yet");
+      report.unsupported(at, message->GetTypeName() + " is not supported by weir yet");
       continue;
     }
     const auto& options = static_cast<const envoy::extensions::upstreams::http::v3::HttpProtocolOptions&>(*message);
@@ -126,7 +126,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       endpoint.hostname = one.endpoint().hostname();
       if (!endpoint.hostname.empty() && !http::is_valid_authority(endpoint.hostname)) {
         report.error(place + ".endpoint.hostname",
-                     "\"" + endpoint.hostname + "\" must be a host, or a host and a port, as in example.com:8080");
+                     "\"" + endpoint.hostname + "\" " + std::string(http::kAuthorityRule));
       }
       if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
@@ -205,8 +205,8 @@ void read_policy(const pb::Cluster& proto, const std::string& path, const filter
       break;
     }
     default:
-      report.error(path + ".lb_policy", pb::Cluster::LbPolicy_Name(proto.lb_policy()) +
-                                            " is not supported by weir yet; ROUND_ROBIN and LEAST_REQUEST are");
+      report.unsupported(path + ".lb_policy", pb::Cluster::LbPolicy_Name(proto.lb_policy()) +
+                                                  " is not supported by weir yet; ROUND_ROBIN and LEAST_REQUEST are");
       return;
   }
   if (out.policy == nullptr) report.error(path + ".lb_policy", "this build was made without that load balancer");

@@ -26,6 +26,7 @@ struct FieldReport {
   }
   void error(const std::string& message) const { report.error(path, message); }
   void error_at(std::string_view field, const std::string& message) const { below(field).error(message); }
+  void unsupported(const std::string& message) const { report.unsupported(path, message); }
   void warning(const std::string& message) const { report.warning(path, message); }
 };
 

@@ -264,7 +264,7 @@ class TreeTranslator {
       auto value = translate(metadata.value(), below.below("value"));
       if (value) set_condition(match::ValueCondition{std::move(*value), metadata.invert()}, spec);
     } else {
-      below.error(name + " is not supported by weir yet; Ip and Metadata are");
+      below.unsupported(name + " is not supported by weir yet; Ip and Metadata are");
     }
   }
 
@@ -342,7 +342,7 @@ class TreeTranslator {
             {{from.domains().begin(), from.domains().end()}, on_match(from.on_match(), here.below("on_match"))});
       }
     } else {
-      below.error(name + " is not supported by weir yet; IPMatcher and ServerNameMatcher are");
+      below.unsupported(name + " is not supported by weir yet; IPMatcher and ServerNameMatcher are");
     }
   }
 

@@ -418,8 +418,8 @@ class RouteTranslator {
     auto message = shared.at().report.unpack(any, path_.text());
     if (message == nullptr) return;
     if (message->GetTypeName() != UriTemplateRewriteConfig::descriptor()->full_name()) {
-      path_.error(message->GetTypeName() + " is not supported by weir yet; " +
-                  UriTemplateRewriteConfig::descriptor()->full_name() + " is");
+      shared.at().unsupported(message->GetTypeName() + " is not supported by weir yet; " +
+                              UriTemplateRewriteConfig::descriptor()->full_name() + " is");
       return;
     }
     out.path_template_rewrite = static_cast<const UriTemplateRewriteConfig&>(*message).path_template_rewrite();

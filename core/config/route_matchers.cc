@@ -158,7 +158,7 @@ namespace {
 
 // The host predicates that are built in. Known by the type of their configuration, or by name if they have none.
 namespace retry_hosts = envoy::extensions::retry::host;
-const std::string kHostLabels(route::kHostLabels);
+const std::string kLabelsKey(route::kHostLabels);  // keys of maps are strings
 constexpr const char* kNoPredicate =
     "is no predicate of hosts that weir knows; envoy.retry_host_predicates.previous_hosts, omit_canary_hosts and "
     "omit_host_metadata are";
@@ -168,7 +168,7 @@ void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, 
                     route::RetryPolicySpec& spec) {
   const auto omit_canaries = [&spec] {
     envoy::config::core::v3::Metadata canary;
-    (*(*canary.mutable_filter_metadata())[kHostLabels].mutable_fields())["canary"].set_bool_value(true);
+    (*(*canary.mutable_filter_metadata())[kLabelsKey].mutable_fields())["canary"].set_bool_value(true);
     spec.omitted_hosts.push_back(translate(canary));
   };
   if (!predicate.has_typed_config()) {
@@ -193,7 +193,7 @@ void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, 
   } else if (const auto* omit =
                  dynamic_cast<const retry_hosts::omit_host_metadata::v3::OmitHostMetadataConfig*>(message.get())) {
     const auto& labels = omit->metadata_match().filter_metadata();
-    if (auto at = labels.find(kHostLabels); at != labels.end() && !at->second.fields().empty()) {
+    if (auto at = labels.find(kLabelsKey); at != labels.end() && !at->second.fields().empty()) {
       spec.omitted_hosts.push_back(translate(omit->metadata_match()));
     } else {
       path.error_at("metadata_match", "must have fields in filter_metadata: envoy.lb, which hosts are told apart by");

@@ -227,9 +227,9 @@ void Validator::manager(const Message& message) {
   filters_ = &filters;
   fields(message);
   filters_ = nullptr;
-  const auto last_filter = [&](const char* field, const auto& filters) {
-    const int last = filters.size() - 1;
-    if (last < 0 || !filters.Get(last).disabled()) return;
+  const auto last_filter = [&](const char* field, const auto& list) {
+    const int last = list.size() - 1;
+    if (last < 0 || !list.Get(last).disabled()) return;
     at_name(field, [&] {
       at_item(last, [&] {
         at_name("disabled", [&] {

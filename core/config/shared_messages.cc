@@ -233,8 +233,8 @@ std::optional<match::PathTemplate> translate_path_template(const google::protobu
   auto message = at.report.unpack(config, at.path);
   if (message == nullptr) return std::nullopt;
   if (message->GetTypeName() != UriTemplateMatchConfig::descriptor()->full_name()) {
-    at.error(message->GetTypeName() + " is not supported by weir yet; " +
-             UriTemplateMatchConfig::descriptor()->full_name() + " is");
+    at.unsupported(message->GetTypeName() + " is not supported by weir yet; " +
+                   UriTemplateMatchConfig::descriptor()->full_name() + " is");
     return std::nullopt;
   }
   Result<match::PathTemplate> made =
@@ -250,6 +250,7 @@ void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, htt
   to.allow_chunked_length = message.allow_chunked_length();
   const auto& format = message.header_key_format();
   to.proper_case = format.has_proper_case_words();
+  to.preserve_case = to.forward_reason_phrase = to.proper_case_of_added = false;
   if (!format.has_stateful_formatter()) return;
   const FieldReport here = at.below("header_key_format").below("stateful_formatter").below("typed_config");
   auto unpacked = here.report.unpack(format.stateful_formatter().typed_config(), here.path);

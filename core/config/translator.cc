@@ -98,7 +98,7 @@ std::optional<stream::HeaderValue> Translator::header_value(const core_v3::Heade
     report_.error(path + "." + std::string(field), std::string(text));
   };
   stream::HeaderValueSpec spec = to_spec(message, error);
-  const Status name = stream::check_header_name(spec.name);
+  const Status name = stream::check_header_to_set(spec.name);
   if (!name.ok()) error("header.key", message_of(name));
   Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
   if (!value.ok()) error("header.value", message_of(value.status()));

@@ -40,6 +40,9 @@ class ConfigReport {
   virtual ~ConfigReport() = default;
   virtual void error(const std::string& path, const std::string& message) = 0;
   virtual void warning(const std::string& path, const std::string& message) = 0;
+  // As error(): something that weir has not got. Reported even where it may follow from another error.
+  virtual void unsupported(const std::string& path, const std::string& message) { error(path, message); }
+  virtual size_t errors() const = 0;
   // The message inside, its fields held against the table of what is implemented; nullptr after an error was reported
   // (unknown type, bad bytes, empty).
   virtual std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any,
@@ -55,10 +58,7 @@ class ConfigReport {
   // the command line says so, which is true then; as an error otherwise. A plugin that may authorise is never left out.
   virtual bool skip_unknown(const UnknownPlugin& plugin, const google::protobuf::Any& config,
                             const std::string& path) = 0;
-  virtual size_t errors() const = 0;
   // Compiles messages that many plugins hold (config_translator.h); faults come back here.
-  // As error(): something that weir has not got.
-  virtual void unsupported(const std::string& path, const std::string& message) { error(path, message); }
   virtual ConfigTranslator& translator() = 0;
 };
 

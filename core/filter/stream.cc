@@ -274,7 +274,8 @@ void Stream::send_pending_reply() {
   Slices body;
   body.append(Slice::of_static(reply_.body));
   host_.prepare_local_reply(response_headers_, body);
-  const int code = response_headers_.status_code();  // the host may have another one
+  const int code = response_headers_.status_code();   // the host may have another one
+  info_.response_code = static_cast<uint16_t>(code);  // for the filters to print
   const bool bodiless = code == 204 || code == 304;
   if (bodiless) body.clear();
   bool no_body = body.empty() || host_.asked_for_head_only();

@@ -29,14 +29,12 @@ class StreamHost {
   // The response after the filters. Headers once (informational ones before it, any number), then data, then trailers.
   virtual void send_informational(http::HeaderMap& headers) = 0;
   virtual void send_headers(http::HeaderMap& headers, bool end) = 0;
-  virtual void send_data(Slices& data, bool end) = 0;
+  virtual void send_data(Slices& data, bool end) = 0;  // may hold unseen slices
   virtual void send_trailers(http::HeaderMap& trailers) = 0;
   // The response cannot be finished: the peer must notice (no final chunk, a reset).
   virtual void abort_response() = 0;
   // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
-  // send_data() takes unseen slices.
-  virtual bool takes_unseen() const { return false; }
   // The rest of the request's data may come as unseen slices.
   virtual void leave_request_unseen() {}
   // A response to HEAD has the fields of one to GET, and no body.
@@ -158,7 +156,7 @@ class Stream final : private FlowControl::Reader {
   void respond_trailers();  // the map is make_response_trailers()
   // Whether respond_data() takes unseen slices: nobody looks at the response's data or holds it, and the host can send
   // such. Only after respond_headers(): a filter may have paused there.
-  bool takes_unseen_response() const { return response_.only_passes_data() && host_.takes_unseen(); }
+  bool takes_unseen_response() const { return response_.only_passes_data(); }
   // The terminal filter does not look at the request's data any more, but passes it on to a connection.
   void leave_request_unseen() {
     if (request_.only_passes_data_to_last()) host_.leave_request_unseen();

@@ -17,6 +17,8 @@ bool split_host_port(std::string_view authority, HostPort& parts);
 // uri-host [ ":" port ]: a non-empty registered name, IPv4 address or bracketed IPv6 address; the port at most 5
 // digits and 65535, possibly none at all (RFC 3986 3.2.3), which means the same as no colon.
 bool is_valid_authority(std::string_view authority);
+// What is said about one that is not.
+inline constexpr std::string_view kAuthorityRule = "must be a host, or a host and a port, as in example.com:8080";
 
 // 0 if there is none or it does not fit.
 uint16_t port_number(std::string_view digits);

@@ -14,8 +14,9 @@ MonoTime Attempt::now() const { return router_.lane().now(); }
 
 void Attempt::start() {
   active_ = true;
-  if (!router_.still_wants(*this)) return;
   upstream::ClusterLocal& cluster = router_.cluster();
+  back_off_is_over();
+  if (!router_.still_wants(*this)) return;
   if (cluster.requests.acquire()) {
     try_a_host();
   } else if (!cluster.recall(LimitKind::kRequests).wait(*this)) {
@@ -66,7 +67,8 @@ bool Attempt::take_retry_share() {
   upstream::ClusterLocal& cluster = router_.cluster();
   const upstream::CircuitBreakers& breakers = router_.breakers();
   if (breakers.has_retry_budget) {
-    if (!breakers.budget_allows(cluster.active_requests(), cluster.retries.used())) return false;
+    if (!breakers.budget_allows(cluster.active_requests(), cluster.retries.used(), cluster.waiting_retries.used()))
+      return false;
     // The budget replaces max_retries; the lease only counts.
     retry_share_ = cluster.retries.acquire();
     return true;
@@ -83,7 +85,14 @@ void Attempt::start_again_in(Duration back_off, bool goes_on) {
   goes_on ? abandon() : end();
   retry_share_ = share;
   active_ = true;
+  backs_off_ = share && router_.cluster().waiting_retries.acquire();
   router_.lane().arm_in(*this, back_off);
+}
+
+void Attempt::back_off_is_over() {
+  if (!backs_off_) return;
+  backs_off_ = false;
+  router_.cluster().waiting_retries.release();
 }
 
 // --- Its end -------------------------------------------------------------------------------------------------------
@@ -95,6 +104,7 @@ void Attempt::end() {
   headers_sent_ = false;
   hedged_ = false;
   end_watch();
+  back_off_is_over();
   if (retry_share_) {
     retry_share_ = false;
     router_.cluster().retries.release();
@@ -134,6 +144,7 @@ void Attempt::touch() {
 stream::WireBytes& Attempt::wire_bytes() { return router_.upstream_info().wire; }
 void Attempt::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
+  upstream::ClusterLocal::count_request(*pool_, router_.stats());
   router_.on_attempt_ready(*this);
 }
 void Attempt::on_failed(ResetReason reason) { router_.on_attempt_failed(*this, reason, {}); }

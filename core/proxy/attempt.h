@@ -38,15 +38,24 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool headers_sent() const { return headers_sent_; }
   void set_headers_sent() {
     headers_sent_ = true;
-    first_tx_ = now();
+    times_.first_tx = now();
   }
-  MonoTime first_tx() const { return first_tx_; }
+  // For the log of the attempt that brings the answer.
+  struct Times {
+    MonoTime requested{};  // these two only if upstream_connection_wanted()
+    MonoTime pool_ready{};
+    MonoTime first_tx{};
+    MonoTime last_tx{};
+  };
+  Times& times() { return times_; }
   // nullptr: none has been chosen, or it is over.
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
   // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
   const stream::StaticMetadata* host_metadata() const { return host_metadata_; }
-  void set_host_metadata(const stream::StaticMetadata* metadata) { host_metadata_ = metadata; }
-  void keep(event::Pin<lb::HostSet> hosts) { hosts_ = std::move(hosts); }
+  void set_host_metadata(const stream::StaticMetadata* metadata, event::Pin<lb::HostSet> hosts) {
+    host_metadata_ = metadata;
+    hosts_ = std::move(hosts);
+  }
 
   // It replaces one that took too long.
   bool after_timeout() const { return after_timeout_; }
@@ -100,6 +109,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   void on_timer() override { start(); }
 
   void try_a_host();
+  void back_off_is_over();
   MonoTime now() const;
 
   Router& router_;
@@ -108,7 +118,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   upstream::UpstreamStream* stream_ = nullptr;
   const stream::StaticMetadata* host_metadata_ = nullptr;
   event::Pin<lb::HostSet> hosts_;
-  MonoTime first_tx_{};
+  Times times_;
   MonoTime try_until_ = kNever;
   MonoTime idle_until_ = kNever;
   bool active_ : 1 = false;
@@ -117,6 +127,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool request_share_ : 1 = false;
   bool retry_share_ : 1 = false;
   bool hedged_ : 1 = false;
+  bool backs_off_ : 1 = false;  // and is counted among waiting_retries
 };
 
 }  // namespace weir::proxy

@@ -13,8 +13,8 @@ void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, S
   Arena& arena = stream.arena();
   stream::StreamInfo& info = stream.info();
   const std::string_view original = body.empty() ? std::string_view("") : body.front().view();
-  // What matches and prints it takes it for the response; it is one only when it is sent.
-  const uint16_t sent = std::exchange(info.response_code, static_cast<uint16_t>(headers.status_code()));
+  // What matches and prints it takes it for the response.
+  info.response_code = static_cast<uint16_t>(headers.status_code());
   stream::LogSubject subject{info, &stream.request_headers(), &headers, nullptr, original};
   const auto mapper = std::find_if(mappers.begin(), mappers.end(), [&](const LocalReplyMapper& each) {
     return each.filter->passes(subject, stream.lane());
@@ -37,7 +37,6 @@ void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, S
     subject.local_reply_body = text;
     text = stream::print(format->format, subject, arena);
   }
-  info.response_code = sent;
   if (text == original) return;
   body.clear();
   if (text.empty()) return;

@@ -141,6 +141,7 @@ void Mirror::leave() {
 
 void Mirror::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
+  upstream::ClusterLocal::count_request(*pool_, *pin_->stats);
   send();
 }
 

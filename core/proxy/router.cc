@@ -132,6 +132,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.cluster_raw = cluster_pin_->spec.name;
   info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
+  logs_connection_ = stream::upstream_connection_wanted();
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
@@ -313,8 +314,8 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
-  if (stream::upstream_connection_wanted()) [[unlikely]] {
-    upstream_info().pool_ready = stream_->lane().now();
+  if (logs_connection_) [[unlikely]] {
+    upstream_info().pool_ready = attempt.times().pool_ready = stream_->lane().now();
     describe_connection(attempt);
   }
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
@@ -346,7 +347,7 @@ void Router::send_request(Attempt& attempt) {
     return;
   }
   attempt.set_headers_sent();
-  stream_->info().upstream.first_tx = attempt.first_tx();
+  stream_->info().upstream.first_tx = attempt.times().first_tx;
   if (!body_.empty()) {
     Slices sending;
     // A reused connection may be dead already: what it never took can go to another one, whatever the method.
@@ -419,7 +420,7 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   Arena& arena = stream_->arena();
   if (!config_.suppress_envoy_headers) {
     headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
-                number_text(static_cast<uint64_t>(to_ms(now - attempt.first_tx())), arena));
+                number_text(static_cast<uint64_t>(to_ms(now - attempt.times().first_tx)), arena));
   }
   info.response_code = static_cast<uint16_t>(status);  // what the headers that follow print
   info.details = "via_upstream";
@@ -427,8 +428,7 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
-    info.upstream.last_rx = now;
-    stats().rq_time.record(static_cast<uint64_t>(to_ms(now - info.start)));
+    response_complete(now);
     done_ = true;
     end_attempt(attempt);
   }
@@ -438,6 +438,9 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
 
 // What comes next of the response may bypass us if nobody wants to see it.
 void Router::leave_unseen(Attempt& attempt) {
+  // Its log tells when the first bytes came.
+  if (logs_connection_ && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
+    return;
   if (attempt.stream() != nullptr && stream_->takes_unseen_response()) attempt.stream()->leave_response_unseen();
 }
 
@@ -447,10 +450,10 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
     return;
   }
   host_->touch();
+  if (logs_connection_ && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
+    upstream_info().first_body_rx = stream_->lane().now();
   if (end) {
-    stream::StreamInfo& info = stream_->info();
-    info.upstream.last_rx = stream_->lane().now();
-    stats().rq_time.record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.start)));
+    response_complete(stream_->lane().now());
     if (tunnel_ && !request_end_) {
       response_ended_ = true;
     } else if (tunnel_) {
@@ -467,10 +470,16 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
   stream_->respond_data(data, end);
 }
 
+inline void Router::response_complete(MonoTime now) {
+  upstream_info().last_rx = now;
+  stats().rq_time.record(static_cast<uint64_t>(to_ms(now - stream_->info().start)));
+}
+
 http::HeaderMap& Router::begin_trailers(Attempt&) { return stream_->make_response_trailers(); }
 
 void Router::on_trailers(Attempt& attempt) {
   if (done_) return;
+  response_complete(stream_->lane().now());
   done_ = true;
   end_attempt(attempt);
   stream_->respond_trailers();
@@ -495,7 +504,7 @@ void Router::open_raw(Attempt& attempt) {
   replayable_ = false;
   attempt.stream()->open_raw();
   attempt.set_headers_sent();
-  upstream_info().first_tx = attempt.first_tx();
+  upstream_info().first_tx = attempt.times().first_tx;
   if (!body_.empty() || request_end_) attempt.stream()->send_data(body_, request_end_);
   stream_->request_flow().unblock(FlowReason::kUpstreamConnecting);
   if (attempt.stream() == nullptr) return;

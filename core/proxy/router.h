@@ -78,6 +78,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
+  void response_complete(MonoTime now);
   void start_mirrors(const route::Mirrors& policies, bool end);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
@@ -186,10 +187,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool auto_host_ : 1 = false;
   bool forwarded_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
-  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  bool asks_tunnel_ : 1 = false;      // by an upgrade or CONNECT
+  bool raw_ : 1 = false;              // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;           // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;   // of a tunnel whose request has not
+  bool logs_connection_ : 1 = false;  // upstream_connection_wanted(), all the time
 };
 
 }  // namespace weir::proxy

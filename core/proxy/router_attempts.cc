@@ -125,11 +125,10 @@ void Router::forget(const lb::Host& host) {
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
-  attempt.set_host_metadata(metadata);
-  if (metadata != nullptr) attempt.keep(cluster_->pin_hosts());
+  attempt.set_host_metadata(metadata, metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
-  if (stream::upstream_connection_wanted()) [[unlikely]]
-    upstream_info().requested = stream_->lane().now();
+  if (logs_connection_) [[unlikely]]
+    upstream_info().requested = attempt.times().requested = stream_->lane().now();
   describe_host(pool.host(), metadata);
 }
 
@@ -138,8 +137,13 @@ void Router::leave_others(Attempt& attempt) {
     if (&other != &attempt) other.abandon();
   });
   describe_host(*attempt.host(), attempt.host_metadata());
-  if (stream::upstream_connection_wanted()) describe_connection(attempt);
-  upstream_info().first_tx = attempt.first_tx();
+  if (logs_connection_) describe_connection(attempt);
+  stream::UpstreamInfo& info = upstream_info();
+  const Attempt::Times& times = attempt.times();
+  info.requested = times.requested;
+  info.pool_ready = times.pool_ready;
+  info.first_tx = times.first_tx;
+  info.last_tx = times.last_tx;
 }
 
 void Router::describe_connection(Attempt& attempt) {
@@ -154,7 +158,7 @@ void Router::describe_connection(Attempt& attempt) {
 // --- How long they may take ----------------------------------------------------------------------------------------
 
 void Router::watch_attempt(Attempt& attempt) {
-  upstream_info().last_tx = stream_->lane().now();
+  upstream_info().last_tx = attempt.times().last_tx = stream_->lane().now();
   attempt.watch();
   if (attempt.deadline() != Attempt::kNever) update_try_deadline();
 }
@@ -328,7 +332,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
   if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
-    if (attempt.host() != nullptr) forget(*attempt.host());
+    forget(*attempt.host());
     stats().rq_retry.inc();
     start_again(attempt, Duration::zero(), false);
     return;

@@ -123,8 +123,10 @@ std::optional<route::Selection> Router::redirected(const route::InternalRedirect
     allowed = false;
   }
   if (!allowed) {
-    request.set(HeaderId::kScheme, scheme);
-    request.set(HeaderId::kAuthority, authority);
+    if (!target.scheme.empty()) {
+      request.set(HeaderId::kScheme, scheme);
+      request.set(HeaderId::kAuthority, authority);
+    }
     request.set(HeaderId::kPath, path);
     return std::nullopt;
   }

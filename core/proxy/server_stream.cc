@@ -69,8 +69,8 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
     stream_.reply_local(http::h1::suggested_status(head.invalid), http::h1::error_name(head.invalid));
     return;
   }
-  asks_tunnel_ = head.is_connect || (head.upgrade && !is_h2c_offer(stream_.request_headers()) &&
-                                     (config_.ignored_upgrades.empty() || drop_ignored_upgrades()));
+  asks_tunnel_ = head.is_connect || (head.upgrade && (config_.ignored_upgrades.empty() || drop_ignored_upgrades()) &&
+                                     !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
   if (config_.scheme == SchemeHeader::kOverwrite) {
@@ -402,11 +402,13 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
     std::string_view id = stream_.request_headers().get(HeaderId::kXRequestId);
     if (id.data() != nullptr) headers.set(HeaderId::kXRequestId, id);
   }
-  // Nobody will read the rest of a long request that is answered already.
+  // Nobody will read the rest of a long request that is answered already; but request and response that stream beside
+  // each other may both come to their ends.
   bool sound = info.response_code != 101;
   if (asks_tunnel_) [[unlikely]] {
     sound = begin_tunnel_response(headers, protocol);
-  } else if ((end || local_reply_) && !stream_.request_finished() && !short_body_) {
+  } else if (!stream_.request_finished() && !short_body_ &&
+             (end || local_reply_ || info.response_code >= 400 || headers.contains(HeaderId::kContentLength))) {
     connection_.close_after_response();
   }
   response_head_sent_ = true;

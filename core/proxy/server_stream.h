@@ -80,7 +80,6 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
   bool asked_for_head_only() const override { return is_head_; }
-  bool takes_unseen() const override { return true; }
   void leave_request_unseen() override { connection_.leave_request_unseen(); }
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;

@@ -45,9 +45,8 @@ Rewritten checked_host(std::string_view made) {
 void check_host(const std::string& text, std::string_view field, ErrorSink& errors) {
   if (text.empty() || http::is_valid_authority(text)) return;
   ErrorSink::At at(errors, field);
-  errors.add(http::all_chars(text, http::kFieldChar)
-                 ? "\"" + text + "\" must be a host, or a host and a port, as in example.com:8080"
-                 : "has a control character");
+  errors.add(http::all_chars(text, http::kFieldChar) ? "\"" + text + "\" " + std::string(http::kAuthorityRule)
+                                                     : "has a control character");
 }
 
 std::unique_ptr<const FormatRewrite> FormatRewrite::build(const std::string& text, std::string_view field,

@@ -24,7 +24,7 @@ HeaderMutations HeaderMutations::build(HeaderMutationsSpec spec, Target target, 
     ErrorSink::At header(errors, "header");
     {
       ErrorSink::At key(errors, "key");
-      if (errors.add_if_error(stream::check_header_name(one.name))) continue;
+      if (errors.add_if_error(stream::check_header_to_set(one.name))) continue;
     }
     ErrorSink::At value(errors, "value");
     Result<stream::HeaderValue> addition = stream::HeaderValue::build(std::move(one));

@@ -31,8 +31,11 @@ const VirtualHost* RouteTable::find_virtual_host(const http::HeaderMap& request)
   if (ignore_port_) host = without_port(host);
   uint32_t index = hosts_.find(host);
   if (index == HostIndex::kNone) return nullptr;
-  prefetch(virtual_hosts_[index]);
-  return &virtual_hosts_[index];
+  const VirtualHost& found = virtual_hosts_[index];
+  const auto* begin = reinterpret_cast<const char*>(&found);
+  prefetch(begin, static_cast<size_t>(reinterpret_cast<const char*>(&found.paths_) - begin));
+  if (any_index_) prefetch(found.paths_);
+  return &found;
 }
 
 const Route* RouteTable::find_route(const VirtualHost& host, const http::HeaderMap& request,
@@ -66,6 +69,7 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     if (selection.tls_required) return selection;
   }
   selection.route = find_route(host, request, input);
+  // Read early: the line is on its way while virtual clusters are looked at.
   const bool forward = selection.route != nullptr && selection.route->action() == ActionKind::kForward;
   if (!host.virtual_clusters_.empty()) [[unlikely]] {
     const auto matches = [&](const VirtualCluster& each) {

@@ -61,8 +61,8 @@ class VirtualHost {
     uint32_t first;
     uint32_t last;
   };
+  // What every request reads, then what those of large hosts do.
   std::vector<Route> routes_;
-  std::optional<PathIndex> paths_;  // none: so few routes that walking them is cheaper
   std::unique_ptr<const match::Tree> matcher_;
   std::vector<VirtualCluster> virtual_clusters_;  // the last takes what is left
   std::unique_ptr<const Mutations> mutations_;
@@ -71,6 +71,8 @@ class VirtualHost {
   bool include_attempt_count_in_response_ = false;
   bool include_is_timeout_retry_header_ = false;
   bool hedges_ = false;
+  const FilterConfigs* filter_configs_ = &FilterConfigs::none();
+  std::optional<PathIndex> paths_;  // none: so few routes that walking them is cheaper
   std::string name_;
   std::vector<std::string> domains_;
   std::vector<Part> parts_;
@@ -79,7 +81,6 @@ class VirtualHost {
   std::unique_ptr<const Mirrors> own_mirrors_;
   const Mirrors* mirrors_ = nullptr;  // these or the table's
   std::unique_ptr<const FilterConfigs> own_filter_configs_;
-  const FilterConfigs* filter_configs_ = &FilterConfigs::none();
   BodyLimits body_limits_;
 };
 
@@ -152,6 +153,7 @@ class RouteTable final : public event::Versioned {
   bool most_specific_wins_ = false;
   bool ignore_port_ = false;
   bool ignore_path_parameters_ = false;
+  bool any_index_ = false;  // a virtual host has paths_
 };
 
 }  // namespace weir::route

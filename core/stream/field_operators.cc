@@ -363,7 +363,8 @@ Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call)
   int64_t unit = rest == "ms" ? 1'000'000 : rest == "us" ? 1'000 : rest == "ns" ? 1 : 0;
   if (unit == 0) return operator_error(call, "the precision must be ms, us or ns", kShape);
   for (const TimePoint* point : points) {
-    if (point->name.starts_with("US_CX_")) wants_connection.store(true, std::memory_order_relaxed);
+    if (point->name.starts_with("US_CX_") || point->name == "US_RX_BODY_BEG")
+      wants_connection.store(true, std::memory_order_relaxed);
   }
   return make<CommonDuration>(*points[0], *points[1], unit);
 }

@@ -7,12 +7,21 @@ namespace weir::stream {
 Status check_header_name(std::string_view name) {
   if (name.empty()) return invalid("must not be empty");
   if (name.starts_with(':') || http::equals_ignoring_case(name, "host")) {
-    return invalid(
-        "\"" + std::string(name) +
-        "\" may not be added, changed or removed here; use host_rewrite_literal, prefix_rewrite or regex_rewrite");
+    const char* instead = name == ":path"                                  ? "; use prefix_rewrite or regex_rewrite"
+                          : name == ":authority" || !name.starts_with(':') ? "; use host_rewrite_literal"
+                                                                           : "";
+    return invalid("\"" + std::string(name) + "\" may not be added, changed or removed here" + instead);
   }
   if (!http::is_token(name)) return invalid("\"" + std::string(name) + "\" is not a header name");
   return {};
+}
+
+Status check_header_to_set(std::string_view name) {
+  for (std::string_view framing : {"content-length", "transfer-encoding"}) {
+    if (!http::equals_ignoring_case(name, framing)) continue;
+    return invalid("\"" + std::string(name) + "\" may not be added or changed: it follows from the body that is sent");
+  }
+  return check_header_name(name);
 }
 
 Result<HeaderValue> HeaderValue::build(HeaderValueSpec spec) {

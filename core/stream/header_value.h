@@ -16,6 +16,8 @@ namespace weir::stream {
 // Whether configuration may add, change or remove headers of this name; an error says why not. The control data of a
 // message has fields of its own for that. [main]
 Status check_header_name(std::string_view name);
+// And whether it may be given a value: those that frame a message (RFC 9112 6) may only be removed.
+Status check_header_to_set(std::string_view name);
 
 enum class AppendAction : uint8_t { kAppendIfExistsOrAdd, kAddIfAbsent, kOverwriteIfExistsOrAdd, kOverwriteIfExists };
 
@@ -30,7 +32,7 @@ struct HeaderValueSpec {
 // views of it, and cost no formatting and no copy.
 class HeaderValue {
  public:
-  // [main] The name has passed check_header_name(); an error is about the value.
+  // [main] The name has passed check_header_to_set(); an error is about the value.
   static Result<HeaderValue> build(HeaderValueSpec spec);
   // It never does anything.
   bool empty() const { return format_ == nullptr && constant_.empty() && !keep_empty_value_; }

@@ -148,7 +148,8 @@ struct StreamInfo {
 };
 
 // True once a format of this process prints what the upstream's connection alone knows: its local address (a system
-// call), its id, how long it took and was waited for. Worth nothing to the others. [any]
+// call), its id, how long it took and was waited for; or when the first bytes of a body came, which may bypass the
+// router. Worth nothing to the others. [any]
 bool upstream_connection_wanted();
 
 // Why a log line is written.

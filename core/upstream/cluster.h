@@ -39,7 +39,8 @@ struct ClusterStats {
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,
       internal_redirect_succeeded, internal_redirect_failed, rq_max_duration_reached;
-  // Of a list of hosts that comes from elsewhere; that of the configuration counts as update_success alone.
+  // Of a list of hosts that comes from elsewhere; 0 for that of the configuration, which counts as update_success
+  // alone.
   stats::Counter update_attempt, update_failure, update_empty;
   // update_no_rebuild stays 0: every new membership makes a new table. So does membership_excluded: no host is kept out
   // of the count of panic.
@@ -69,8 +70,10 @@ struct CircuitBreakers {
   uint32_t retry_limit() const { return has_retry_budget ? UINT32_MAX : max_retries; }
   // Whether there may be one more. Retries do not make room for more of themselves: a fleet of which everything fails
   // gets that percentage more than is asked of it, and not the percentage of the percentage, too.
-  bool budget_allows(int64_t active_requests, int64_t retries) const {
-    const auto first_tries = static_cast<double>(active_requests - retries);
+  // `retries` are those under way and those that `waiting` counts, which are no active requests until their back-off
+  // is over.
+  bool budget_allows(int64_t active_requests, int64_t retries, int64_t waiting) const {
+    const auto first_tries = static_cast<double>(active_requests + waiting - retries);
     return retries < retry_budget_min || static_cast<double>(retries + 1) <= first_tries * retry_budget_percent / 100;
   }
 };
@@ -80,7 +83,8 @@ struct PriorityLimits {
       : connections(breakers.max_connections, lanes),
         pending(breakers.max_pending_requests, lanes),
         requests(breakers.max_requests, lanes),
-        retries(breakers.retry_limit(), lanes, 1) {}
+        retries(breakers.retry_limit(), lanes, 1),
+        waiting_retries(UINT32_MAX, lanes, 1) {}
   void set(const CircuitBreakers& breakers) {
     connections.set_max(breakers.max_connections);
     pending.set_max(breakers.max_pending_requests);
@@ -88,6 +92,7 @@ struct PriorityLimits {
     retries.set_max(breakers.retry_limit());
   }
   SharedLimit connections, pending, requests, retries;
+  SharedLimit waiting_retries;  // those of `retries` whose back-off is not over; counted, not limited
 };
 
 // Those of the default priority, and beside them those of the high one. Kept over updates of the cluster: what is in

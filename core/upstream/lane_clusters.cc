@@ -51,6 +51,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
       attach(pending, limits.pending);
       attach(requests, limits.requests);
       attach(retries, limits.retries);
+      attach(waiting_retries, limits.waiting_retries);
     }
   }
   cluster_ = cluster;
@@ -77,9 +78,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
       auto at = std::lower_bound(index.begin(), index.end(), std::pair<const lb::Host*, size_t>(host, 0));
       if (at == index.end() || at->first != host) {
         per_host_[i].own = host->active_on(owner_.lane().index());
-        auto back = std::find_if(leaving_.begin(), leaving_.end(), [&](auto& pool) { return &pool->host() == host; });
-        if (back != leaving_.end()) continue;  // drains on; a fresh pool serves the host that came back
-        continue;
+        continue;  // a pool that drains on does so: a fresh one serves a host that came back
       }
       places_[i].pool = std::move(before[at->second].pool);
       per_host_[i] = counts[at->second];
@@ -128,7 +127,6 @@ ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
 
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
   if (hosts_ == nullptr) return false;
-  // A list as long as it can be may have lost some: then most hosts are other ones anyway.
   for (const lb::HostEntry& entry : hosts_->hosts()) {
     if (std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
   }
@@ -136,9 +134,7 @@ bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const
 }
 
 void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
-  stats.rq_total.inc();
   stats.rq_active.inc();
-  pool.host().totals.rq_total.inc();
   pool.host().totals.rq_active.inc();
   pool.host().add_active(owner_.lane().index(), 1);
   if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool)
@@ -270,22 +266,21 @@ void LaneClusters::give_back(ClusterPart part, LimitKind kind, uint32_t wanted) 
   local->lease(kind).recall();
 }
 
-void LaneClusters::close_idle() {
+template <class Visit>
+void LaneClusters::for_each_local(Visit&& visit) {
   for (auto& cluster : clusters_) {
     if (cluster == nullptr) continue;
-    for (ClusterLocal* local : {cluster.get(), cluster->high_.get()}) {
-      if (local != nullptr) local->shed_idle(UINT32_MAX);
-    }
+    visit(*cluster);
+    if (cluster->high_ != nullptr) visit(*cluster->high_);
   }
 }
 
+void LaneClusters::close_idle() {
+  for_each_local([](ClusterLocal& local) { local.shed_idle(UINT32_MAX); });
+}
+
 void LaneClusters::shut_down() {
-  for (auto& cluster : clusters_) {
-    if (cluster == nullptr) continue;
-    for (ClusterLocal* local : {cluster.get(), cluster->high_.get()}) {
-      if (local != nullptr) local->for_each_pool([](ConnPool& pool) { pool.shut_down(); });
-    }
-  }
+  for_each_local([](ClusterLocal& local) { local.for_each_pool([](ConnPool& pool) { pool.shut_down(); }); });
 }
 
 }  // namespace weir::upstream

@@ -62,8 +62,13 @@ class ClusterLocal {
   // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
   void begin_request(ConnPool& pool, const ClusterStats& stats);
   void end_request(ConnPool& pool, const ClusterStats& stats);
+  // And once a connection has it: what is refused or fails before that was no request to the upstream.
+  static void count_request(ConnPool& pool, const ClusterStats& stats) {
+    stats.rq_total.inc();
+    pool.host().totals.rq_total.inc();
+  }
 
-  Lease connections, pending, requests, retries;
+  Lease connections, pending, requests, retries, waiting_retries;
   // Where connections are wanted while their limit is reached.
   ConnectionDemand demand;
   // Where to wait when one of them refuses.
@@ -164,6 +169,8 @@ class LaneClusters final : public event::SlotObserver {
   // nullptr: there is no such cluster now.
   ClusterLocal* first_use(uint32_t index);
   ClusterLocal* find_part(ClusterPart part);
+  template <class Visit>
+  void for_each_local(Visit&& visit);
   event::Lane& lane_;
   Slab<H1Connection> connections_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet

@@ -24,6 +24,7 @@ Settings settings_of(uint8_t bits) {
   settings.options.proper_case = (bits & 8) != 0;
   settings.options.preserve_case = (bits & 32) != 0;
   settings.options.allow_chunked_length = (bits & 64) != 0;
+  settings.options.keep_open_after_invalid = (bits & 128) != 0;
   if ((bits & 16) != 0) {
     settings.limits = {
         .max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};

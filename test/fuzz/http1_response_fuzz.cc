@@ -13,6 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   RequestKind kind{.is_head = (data[0] & 1) != 0, .is_connect = (data[0] & 2) != 0, .is_upgrade = (data[0] & 4) != 0};
   const bool eof = (data[0] & 8) != 0;
   Settings settings;
+  settings.options.allow_chunked_length = (data[0] & 32) != 0;
+  settings.options.preserve_case = settings.options.forward_reason_phrase = (data[0] & 64) != 0;
   if ((data[0] & 16) != 0) {
     settings.limits = {
         .max_head_bytes = 120, .max_header_count = 5, .max_trailer_bytes = 30, .max_chunk_extension_bytes = 16};

@@ -28,8 +28,7 @@ class UpstreamOperatorsTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox)
         cls.port = cls.sandbox.free_port()
         cls.path = cls.sandbox.path("upstream.log")
-        named = cluster("named", cls.echo.port, alt_stat_name="shown")
-        named["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "inner.example"
+        named = cluster("named", cls.echo.port, hostname="inner.example", alt_stat_name="shown")
         code = [{"header": {"key": "x-code", "value": "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS%"}}]
         listener = http_listener(cls.port, [direct({"prefix": "/direct"}, "x", 418), {"match": {"prefix": "/away"},
                                                                                      "redirect": {"path_redirect": "/there"}},

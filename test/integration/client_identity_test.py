@@ -224,13 +224,13 @@ class LogTimesTest(WeirTestCase):
                            access_log=[file_access_log(cls.sandbox.path(name), "%ACCESS_LOG_TYPE% %ROUTE_NAME% %RESPONSE_CODE%\n")], **fields)
              for name, fields in variants.items()], [cluster("echo", cls.echo.port)]))
 
-    def lines(self, name: str) -> list[str]:
+    def lines(self, name: str, last: str = "DownstreamEnd r 200") -> list[str]:
         def read() -> list[str]:
             if not os.path.exists(self.sandbox.path(name)):
                 return []
             with open(self.sandbox.path(name), encoding="ascii") as file:
                 lines = file.read().splitlines()
-            return lines if "DownstreamEnd r 200" in lines else []
+            return lines if last in lines else []
         return wait_until(read, "the last line of " + name, 15)
 
     # field: HttpConnectionManager.access_log_options, HcmAccessLogOptions.flush_access_log_on_new_request
@@ -245,9 +245,8 @@ class LogTimesTest(WeirTestCase):
         with Connection(self.ports["tunnel"]) as connection:
             connection.send_request(headers=[("connection", "upgrade"), ("upgrade", "websocket"), ("x-test-status", "101"),
                                              ("x-test-header", "connection=upgrade"), ("x-test-header", "upgrade=websocket")])
-            wait_until(lambda: os.path.exists(self.sandbox.path("tunnel")) and open(
-                self.sandbox.path("tunnel"), encoding="ascii").read() == "DownstreamTunnelSuccessfullyEstablished r 101\n",
-                "the line of the open tunnel", 15)
+            opened = "DownstreamTunnelSuccessfullyEstablished r 101"
+            self.assertEqual(self.lines("tunnel", last=opened), [opened])
 
     # field: HcmAccessLogOptions.access_log_flush_interval, HttpConnectionManager.access_log_flush_interval
     def test_while_requests_last(self) -> None:

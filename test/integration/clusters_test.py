@@ -4,13 +4,12 @@ import collections
 from typing import Any
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
-                     fetch, http_listener, main, route)
+                     fetch, http_listener, main, preserve_case, route)
 from harness.config import address
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
 _LB = _TYPE + "envoy.extensions.load_balancing_policies."
-PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -74,6 +73,7 @@ class BreakerTest(WeirTestCase):
             self.assertEqual(first.read_response().status, 200)
             self.assertEqual(second.read_response().status, 200)
         self.weir.wait_stat("cluster.connections.upstream_rq_pending_overflow", 1)
+        self.assertEqual(self.weir.stat("cluster.connections.upstream_rq_total"), 2)  # the third was refused
 
     # field: RouteAction.priority, Thresholds.priority
     def test_priorities_have_limits_of_their_own(self) -> None:
@@ -256,8 +256,7 @@ class ConnectionTest(WeirTestCase):
             cluster("proper", cls.echo.port, http_protocol_options={"header_key_format": {"proper_case_words": {}}}),
             enable_h1_options(cluster("typed-proper", cls.echo.port), header_key_format={"proper_case_words": {}}),
             cluster("absolute", cls.echo.port, http_protocol_options={"send_fully_qualified_url": True}),
-            *(enable_h1_options(cluster(name, cls.odd.port), header_key_format={"stateful_formatter": {
-                "name": "case", "typed_config": {"@type": PRESERVE_CASE, **fields}}})
+            *(enable_h1_options(cluster(name, cls.odd.port), header_key_format=preserve_case(**fields))
               for name, fields in (("as-is", {}), ("reason", {"forward_reason_phrase": True}))),
             cluster("strict", cls.odd.port),
             enable_h1_options(cluster("lenient", cls.odd.port), allow_chunked_length=True),

@@ -5,13 +5,12 @@ import signal
 import socket
 
 from harness import (Connection, EchoUpstream, VariantsTestCase, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
-                     http_listener, main, route, wait_until)
+                     http_listener, main, preserve_case, route, wait_until)
 from harness.config import to_yaml
 from harness.wire import Reader
 
 _TYPE = "type.googleapis.com/"
 MUTATION = _TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
-PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 BUFFER = _TYPE + "envoy.extensions.filters.http.buffer.v3.Buffer"
 BUFFER_PER_ROUTE = _TYPE + "envoy.extensions.filters.http.buffer.v3.BufferPerRoute"
 FILTER_CONFIG = _TYPE + "envoy.config.route.v3.FilterConfig"
@@ -197,10 +196,9 @@ class Http1Test(VariantsTestCase):
                               "http_protocol_options": {"override_stream_error_on_invalid_http_message": False}},
                 "ignoring": {"upgrade_configs": [{"upgrade_type": "websocket"}], "http_protocol_options": {
                     "ignore_http_11_upgrade": [{"prefix": "TLS/", "ignore_case": True}, {"exact": "foo"}]}},
-                "preserving": {"http_protocol_options": {"header_key_format": {"stateful_formatter": {
-                    "name": "case", "typed_config": {"@type": PRESERVE_CASE}}}}},
-                "preserving-proper": {"http_protocol_options": {"header_key_format": {"stateful_formatter": {
-                    "name": "case", "typed_config": {"@type": PRESERVE_CASE, "formatter_type_on_envoy_headers": "PROPER_CASE"}}}}},
+                "preserving": {"http_protocol_options": {"header_key_format": preserve_case()}},
+                "preserving-proper": {"http_protocol_options": {
+                    "header_key_format": preserve_case(formatter_type_on_envoy_headers="PROPER_CASE")}},
                 "proper": {"http_protocol_options": {"header_key_format": {"proper_case_words": {}}}}}
 
     # field: HttpConnectionManager.http_protocol_options, Http1ProtocolOptions@downstream.allow_absolute_url
@@ -267,6 +265,7 @@ class Http1Test(VariantsTestCase):
         self.assertEqual(ask("ignoring", "Foo"), (403, None))
         self.assertEqual(ask("ignoring", "TLS/1.0, websocket, foo"), (200, ["websocket"]))
         self.assertEqual(ask("ignoring", "bar, foo"), (403, None))
+        self.assertEqual(ask("ignoring", "foo, h2c"), (200, None))  # what is left is the offer of HTTP/2
 
     # field: HeaderKeyFormat.stateful_formatter, PreserveCaseFormatterConfig.formatter_type_on_envoy_headers
     def test_names_as_they_came(self) -> None:

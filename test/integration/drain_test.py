@@ -95,7 +95,7 @@ class DrainTest(WeirTestCase):
              http_listener(behind, [direct({"prefix": "/"}, "hello")], name="own", drain_timeout="300s")], [cluster("own", behind)]))
         self.assertEqual(fetch(front).body, b"hello")
         weir.process.signal(signal.SIGTERM)
-        self.assertEqual(weir.process.wait(60), 0)
+        weir.ended_with(0, seconds=60)
         self.assertIn("drained: all connections have ended after", weir.process.log())
 
     def test_listeners_stay_open_during_the_delay(self) -> None:

@@ -8,6 +8,8 @@ from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cl
                      http_listener, main, route)
 
 
+MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+
 
 def compare(value: int, op: str = "EQ", key: str = "") -> dict:
     return {"comparison": {"op": op, "value": {"default_value": value, "runtime_key": key or "unset"}}}
@@ -45,8 +47,10 @@ class LocalReplyTest(WeirTestCase):
             "body_format": {"text_format": "%RESPONSE_CODE%: %LOCAL_REPLY_BODY%\n"}}
         routes = [direct({"prefix": "/direct"}, "two\nlines", 503), route({"prefix": "/dead"}, "dead"), direct({"path": "/ok"}, "fine")]
         as_json = {"body_format": {"json_format": {"text": "%LOCAL_REPLY_BODY%", "code": "%RESPONSE_CODE%", "who": ["weir", True]}}}
+        code = {"name": "code", "typed_config": {"@type": MUTATION, "mutations": {"response_mutations": [
+            {"append": {"header": {"key": "x-code", "value": "%RESPONSE_CODE%"}}}]}}}
         cls.weir = Weir(cls.sandbox, bootstrap(
-            [http_listener(cls.port, routes, name="shaped", stat_prefix="shaped", local_reply_config=replies),
+            [http_listener(cls.port, routes, name="shaped", stat_prefix="shaped", local_reply_config=replies, http_filters=[code]),
              http_listener(cls.plain, routes, name="plain", stat_prefix="plain"),
              http_listener(cls.json, routes, name="json", stat_prefix="json", local_reply_config=as_json)],
             [cluster("dead", cls.sandbox.free_port())]))
@@ -59,6 +63,7 @@ class LocalReplyTest(WeirTestCase):
         self.assertEqual((response.status, response.body), (410, b"<b><p>gone</p> 410</b>"))
         self.assertEqual([response.header(name) for name in ("content-type", "content-length", "x-was", "x-kept")],
                          ["text/html", str(len(response.body)), "404", "mapper"])
+        self.assertEqual(response.header("x-code"), "410")  # what filters see is what is sent
         self.weir.wait_stat_is("http.shaped.downstream_rq_4xx", 1)
         self.assertEqual(fetch(self.plain, "/nowhere").status, 404)
 

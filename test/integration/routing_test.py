@@ -236,14 +236,7 @@ class TableTest(WeirTestCase):
             http_listener(cls.plain, name="plain", virtual_hosts=hosts, route_config=common),
             http_listener(cls.set, name="set", virtual_hosts=hosts, route_config={
                 **common, "most_specific_header_mutations_wins": True, "ignore_path_parameters_in_path_matching": True})],
-            [cluster("echo", cls.echo.port), cls.named("named", cls.echo.port)]))
-
-    @staticmethod
-    def named(name: str, port: int) -> dict:
-        """A cluster whose endpoint has a host name."""
-        result = cluster(name, port)
-        result["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["hostname"] = "inner.example"
-        return result
+            [cluster("echo", cls.echo.port), cluster("named", cls.echo.port, hostname="inner.example")]))
 
     # field: RouteConfiguration.most_specific_header_mutations_wins
     def test_who_has_the_last_word_on_headers(self) -> None:

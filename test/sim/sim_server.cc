@@ -180,7 +180,7 @@ void SimServer::answer(Peer& peer) {
     return;
   }
   if (connect) {  // any success would open it
-    out += "HTTP/1.1 405 Never\r\nx-sim-id: " + id_text + "\r\ncontent-length: 0\r\n\r\n";
+    out += "HTTP/1.1 405 Never\r\nx-sim-id: " + id_text + "\r\nx-sim-length: 0\r\ncontent-length: 0\r\n\r\n";
     return;
   }
   out += "HTTP/1.1 200 OK\r\nx-sim-id: " + id_text + "\r\nx-sim-length: " + std::to_string(size) + "\r\n";

@@ -1,7 +1,6 @@
 // Runs whole worlds (sim_world.h), each from its own seed. WEIR_SIM_SECONDS: how long (default 15). WEIR_TEST_SEED:
 // this world alone. A new run starts with new seeds; a failure prints its own.
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>

@@ -142,7 +142,6 @@ class FilterHarness final : private filter::StreamHost {
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;
   void on_request_flow(bool blocked) override { request_blocked_ = blocked; }
-  bool takes_unseen() const override { return true; }
   void leave_request_unseen() override { request_left_unseen_ = true; }
 
   TestLane lane_;

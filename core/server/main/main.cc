@@ -117,7 +117,6 @@ int run(int argc, char** argv) {
   }
   if (int code = set_up_log(options); code != 0) return code;
   if (options.mode == Mode::kValidate) return validate(options, registry);
-  signal(SIGPIPE, SIG_IGN);
   Server server(options, registry, build_version());
   if (int code = server.start(); code != 0) return code;
   return server.run();

@@ -28,10 +28,11 @@ class Choices final : public lb::Table {
     auto consider = [&](lb::HostIndex index) {
       any = index;
       if (!input.excluded.empty() && lb::is_excluded(input, hosts_[index].host.get())) return;
-      // Per unit of weight. Of hosts that cost the same the first counts, and that is a draw by weight: hosts that
-      // have nothing to do share requests by their weights too.
-      double cost = static_cast<double>(view.in_flight(index)) / std::max<uint32_t>(1, hosts_[index].weight);
-      if (best == lb::kNoHost || cost < best_cost) {
+      // Per unit of weight. The first one is a draw by weight, and stays unless another is no more loaded with this
+      // request than that is now: an idle host of little weight does not get what a busy one of much weight should.
+      const int32_t more = best == lb::kNoHost ? 0 : 1;
+      double cost = static_cast<double>(view.in_flight(index) + more) / std::max<uint32_t>(1, hosts_[index].weight);
+      if (best == lb::kNoHost || cost <= best_cost) {
         best = index;
         best_cost = cost;
       }

@@ -68,10 +68,10 @@ Action Filter::answer(filter::Stream& stream, int status, std::string_view detai
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
-  const int status = headers.status_code();
-  // 101 begins another protocol and says nothing to those that did not ask for it.
-  if (is_check_ && settings_.cache != nullptr && status >= 200 && !stream.answered_locally()) {
-    settings_.cache->put(status, stream.lane().now() + settings_.cache_time);
+  if (is_check_ && settings_.cache != nullptr && !stream.answered_locally()) {
+    const int status = headers.status_code();
+    // 101 begins another protocol and says nothing to those that did not ask for it.
+    if (status >= 200) settings_.cache->put(status, stream.lane().now() + settings_.cache_time);
   }
   mark(headers);
   return Action::kContinue;

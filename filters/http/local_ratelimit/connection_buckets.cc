@@ -1,6 +1,5 @@
 #include "filters/http/local_ratelimit/connection_buckets.h"
 
-#include <algorithm>
 #include <bit>
 #include <memory>
 #include <vector>
@@ -26,19 +25,19 @@ struct Sets {
 constexpr stream::FilterStateType kSets{.name = "weir.local_ratelimit"};
 
 // [main]
-std::vector<bool>& taken_places() {
-  static std::vector<bool> taken;
-  return taken;
+struct Places {
+  std::vector<size_t> free;
+  size_t used = 0;  // and those that were
+};
+Places& places() {
+  static Places all;
+  return all;
 }
 size_t take_place() {
-  std::vector<bool>& taken = taken_places();
-  const auto free = std::find(taken.begin(), taken.end(), false);
-  const auto place = static_cast<size_t>(free - taken.begin());
-  if (free == taken.end()) {
-    taken.push_back(true);
-  } else {
-    *free = true;
-  }
+  std::vector<size_t>& free = places().free;
+  if (free.empty()) return places().used++;
+  const size_t place = free.back();
+  free.pop_back();
   return place;
 }
 uint64_t next_id() {
@@ -50,7 +49,7 @@ uint64_t next_id() {
 
 ConnectionBuckets::ConnectionBuckets(size_t count)
     : name_("weir.local_ratelimit"), place_(take_place()), id_(next_id()), count_(count) {}
-ConnectionBuckets::~ConnectionBuckets() { taken_places()[place_] = false; }
+ConnectionBuckets::~ConnectionBuckets() { places().free.push_back(place_); }
 
 TokenBucket* ConnectionBuckets::of(filter::Stream& stream) const {
   stream::ConnectionInfo* connection = stream.host().connection_info();

@@ -163,7 +163,7 @@ void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& 
   options.default_host = proto.default_host_for_http_10();
   if (!options.default_host.empty()) {
     if (!http::is_valid_authority(options.default_host))
-      here.error("default_host_for_http_10", "must be a host, or a host and a port, as in example.com:8080");
+      here.error("default_host_for_http_10", std::string(http::kAuthorityRule));
     if (!options.accept_http_10)
       here.warning("default_host_for_http_10", "means nothing without accept_http_10; set that, or remove this");
   }

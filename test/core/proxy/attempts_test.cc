@@ -219,6 +219,53 @@ TEST(Retries, TheLimitOfAllIsSaidWithItsFlag) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
 }
 
+// Those that wait out their back-off are no first tries that have gone.
+TEST(Retries, TheBudgetCountsThoseThatWait) {
+  ProxyWorld world({.virtual_host =
+                        [](route::VirtualHostSpec& host) {
+                          retry(host, "5xx", 1);
+                          host.routes[0].forward.retry->back_off_base = 10s;
+                        },
+                    .cluster =
+                        [](upstream::ClusterSpec& spec) {
+                          spec.breakers.has_retry_budget = true;
+                          spec.breakers.retry_budget_percent = 50;
+                          spec.breakers.retry_budget_min = 0;
+                        }});
+  std::vector<std::unique_ptr<test::Peer>> clients, servers;
+  for (int i = 0; i < 12; ++i) {
+    clients.push_back(world.connect());
+    clients.back()->send(kGet);
+    world.settle();
+    servers.push_back(world.upstream().accept());
+  }
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0) << i;
+    servers[i]->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+    world.settle();
+  }
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 4);  // half of the 8 that are left
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
+}
+
+TEST(Responses, WithTrailersAreTimedToo) {
+  ProxyWorld world(
+      {.log_format = "%COMMON_DURATION(US_RX_BEG:US_RX_BODY_BEG:ms)% %COMMON_DURATION(US_RX_BEG:US_RX_END:ms)%"});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+  world.settle();
+  world.advance(5ms);
+  server->send("2\r\nok\r\n");
+  world.settle();
+  world.advance(3ms);
+  server->send("0\r\nx-last: 1\r\n\r\n");
+  world.settle();
+  EXPECT_EQ(world.log(), Lines{"5 8"});
+}
+
 // A host that takes no connection has no load from it: going on to one that was not tried costs one of num_retries, but
 // nothing of what limits retries for the upstream's sake.
 TEST(Retries, RefusedConnectionsMoveOnToOtherHosts) {

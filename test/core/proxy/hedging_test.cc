@@ -120,7 +120,9 @@ TEST(Hedging, ABadAnswerOfTheSecondWaitsForTheFirst) {
 
 TEST(Hedging, TheLogNamesTheServerThatAnswered) {
   WorldOptions options = hedging();
-  options.log_format = "%UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_METADATA(envoy.lb:name)%";
+  options.log_format =
+      "%UPSTREAM_HOST% %UPSTREAM_LOCAL_ADDRESS% %UPSTREAM_METADATA(envoy.lb:name)% "
+      "%COMMON_DURATION(US_TX_BEG:US_TX_END:ms)%";
   options.host_metadata = [](size_t host) {
     envoy::config::core::v3::Metadata metadata;
     (*(*metadata.mutable_filter_metadata())["envoy.lb"].mutable_fields())["name"].set_string_value(
@@ -132,7 +134,7 @@ TEST(Hedging, TheLogNamesTheServerThatAnswered) {
   const std::string local = at.first->remote_address();
   at.first->send(kOk);
   world.settle();
-  EXPECT_EQ(world.log(), Lines{"127.0.0.1:" + std::to_string(world.upstream(0).port()) + " " + local + " h0"});
+  EXPECT_EQ(world.log(), Lines{"127.0.0.1:" + std::to_string(world.upstream(0).port()) + " " + local + " h0 0"});
 }
 
 // Its company is there already.

@@ -231,5 +231,18 @@ TEST(EarlyResponses, AreDeliveredAlthoughTheServerClosesWithoutReading) {
   }
 }
 
+TEST(EarlyResponses, SayThatTheConnectionEndsWithThem) {
+  ProxyWorld world;
+  auto client = world.connect();
+  client->send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly");
+  world.settle();
+  const std::string answer = client->receive();
+  EXPECT_EQ(count_of(answer, "\r\nconnection: close\r\n"), 1u) << answer;
+  EXPECT_TRUE(answer.ends_with("early")) << answer;
+}
+
 }  // namespace
 }  // namespace weir::proxy

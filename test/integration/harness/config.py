@@ -9,6 +9,7 @@ _TYPE = "type.googleapis.com/"
 _HCM = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = _TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
+_PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
 _HTTP_OPTIONS = _TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTP_OPTIONS_KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -47,16 +48,24 @@ def bootstrap(listeners: list[Config], clusters: list[Config] = [], admin: bool 
     return config
 
 
-def cluster(name: str, *ports: int, weights: Optional[list[int]] = None, **fields: Any) -> Config:
+def cluster(name: str, *ports: int, weights: Optional[list[int]] = None, hostname: Optional[str] = None,
+            **fields: Any) -> Config:
     """A static cluster of ports of this machine; other fields of the message as keywords."""
     endpoints = []
     for index, port in enumerate(ports):
         endpoint: Config = {"endpoint": {"address": address(port)}}
+        if hostname is not None:
+            endpoint["endpoint"]["hostname"] = hostname
         if weights:
             endpoint["load_balancing_weight"] = weights[index]
         endpoints.append(endpoint)
     return {"name": name, "connect_timeout": "2s", "load_assignment": {
         "cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}, **fields}
+
+
+def preserve_case(**fields: Any) -> Config:
+    """Http1ProtocolOptions.header_key_format that keeps names as the peer wrote them."""
+    return {"stateful_formatter": {"name": "case", "typed_config": {"@type": _PRESERVE_CASE, **fields}}}
 
 
 def enable_h1_options(a_cluster: Config, **options: Any) -> Config:

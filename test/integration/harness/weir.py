@@ -109,9 +109,9 @@ class Weir:
             status = self.process.popen.poll()
         self._check_end(status, (0,))
 
-    def ended_with(self, *statuses: int) -> None:
+    def ended_with(self, *statuses: int, seconds: float = 20) -> None:
         """Waits for its end, which is as it should be with any of these statuses."""
-        status = self.process.wait(20)
+        status = self.process.wait(seconds)
         self._stopped = True
         self._check_end(status, statuses)
 

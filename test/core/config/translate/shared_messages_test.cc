@@ -147,6 +147,8 @@ TEST_F(SharedMessagesTest, HeadersToAdd) {
       "\" may not be added, changed or removed here; use host_rewrite_literal, prefix_rewrite or regex_rewrite\n";
   EXPECT_EQ(added("header { key: 'Host' value: 'a' }"), "m.header.key: \"Host" + not_here);
   EXPECT_EQ(added("header { key: ':path' value: 'a' }"), "m.header.key: \":path" + not_here);
+  EXPECT_EQ(added("header { key: 'Transfer-Encoding' value: 'chunked' }"),
+            "m.header.key: \"Transfer-Encoding\" may not be added or changed: it follows from the body that is sent\n");
   EXPECT_EQ(added("header { key: 'a b' value: '%NO%' }").substr(0, 61),
             "m.header.key: \"a b\" is not a header name\nm.header.value: %NO%");
   EXPECT_EQ(added("header { key: 'x' value: 'a\\nb' }"),
