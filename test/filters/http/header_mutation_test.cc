@@ -300,9 +300,7 @@ TEST(HeaderMutation, SaysWhatIsWrong) {
   ASSERT_EQ(plugins.error_texts().size(), 6u);
   const std::string place = "mutations.response_mutations";
   EXPECT_EQ(plugins.error_texts()[3],
-            place +
-                "[1].remove: \"host\" may not be added, changed or removed here; use host_rewrite_literal, "
-                "prefix_rewrite or regex_rewrite");
+            place + "[1].remove: \"host\" may not be added, changed or removed here; use host_rewrite_literal");
   EXPECT_EQ(plugins.error_texts()[4], place + "[2].append.header.raw_value: value and raw_value exclude each other");
   EXPECT_EQ(plugins.error_texts()[5],
             place + "[2].append.append: append and append_action exclude each other; append_action is the newer one");

@@ -428,8 +428,7 @@ TEST(LocalRateLimit, WhatIsRefused) {
       Texts{"rate_limits[0].actions[0].generic_key.descriptor_value: \"%REQ(X)%\" has a %; formats are not supported "
             "by weir yet"});
   EXPECT_EQ(errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
-            Texts{"response_headers_to_add[0].header.key: \":status\" may not be added, changed or removed here; use "
-                  "host_rewrite_literal, prefix_rewrite or regex_rewrite"});
+            Texts{"response_headers_to_add[0].header.key: \":status\" may not be added, changed or removed here"});
 }
 
 }  // namespace

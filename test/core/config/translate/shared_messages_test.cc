@@ -143,10 +143,12 @@ TEST_F(SharedMessagesTest, HeadersToAdd) {
   EXPECT_EQ(added("header { key: 'x-b' value: '1' } append_action: OVERWRITE_IF_EXISTS"), "x-a: old\n");
   EXPECT_EQ(added("header { key: 'x-a' value: '%RESPONSE_FLAGS%' } append_action: ADD_IF_ABSENT"), "x-a: old\n");
   EXPECT_EQ(added("header { key: 'x-b' } keep_empty_value: true"), "x-a: old\nx-b: \n");
-  const std::string not_here =
-      "\" may not be added, changed or removed here; use host_rewrite_literal, prefix_rewrite or regex_rewrite\n";
-  EXPECT_EQ(added("header { key: 'Host' value: 'a' }"), "m.header.key: \"Host" + not_here);
-  EXPECT_EQ(added("header { key: ':path' value: 'a' }"), "m.header.key: \":path" + not_here);
+  const std::string not_here = "\" may not be added, changed or removed here";
+  EXPECT_EQ(added("header { key: 'Host' value: 'a' }"),
+            "m.header.key: \"Host" + not_here + "; use host_rewrite_literal\n");
+  EXPECT_EQ(added("header { key: ':path' value: 'a' }"),
+            "m.header.key: \":path" + not_here + "; use prefix_rewrite or regex_rewrite\n");
+  EXPECT_EQ(added("header { key: ':status' value: '200' }"), "m.header.key: \":status" + not_here + "\n");
   EXPECT_EQ(added("header { key: 'Transfer-Encoding' value: 'chunked' }"),
             "m.header.key: \"Transfer-Encoding\" may not be added or changed: it follows from the body that is sent\n");
   EXPECT_EQ(added("header { key: 'a b' value: '%NO%' }").substr(0, 61),
