@@ -49,8 +49,6 @@ def entries_of(build: str) -> list[Entry]:
 
 def choose(entries: list[Entry], what: str) -> list[Entry]:
     """The entries of a folder ("core/http", "test/core/http") or with `what` in their name."""
-    if not what:
-        return entries
     wanted = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"^(\./)?test/", "", what.rstrip("/")))
     wanted = re.sub(r"_(py|cc)$", "", wanted)
     return [entry for entry in entries if wanted in entry.name]
@@ -125,14 +123,18 @@ def main() -> int:
     parser.add_argument("--build", required=True, help="the build folder")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list-targets", action="store_true", help="print what has to be built for WHAT, and no more")
-    parser.add_argument("what", nargs="?", default="", help="a folder of test/, or a part of a name")
+    parser.add_argument("what", nargs="*", help="folders of test/, or parts of names; without one, all tests")
     options = parser.parse_args()
     build = os.path.join(ROOT, options.build)
     entries = entries_of(build)
-    chosen = choose(entries, options.what)
-    if not chosen:
-        print("no test matches '%s'; there are:" % options.what, *sorted(e.name for e in entries), sep="\n  ", file=sys.stderr)
-        return 2
+    named: set[str] = set()
+    for what in options.what:
+        chosen = choose(entries, what)
+        if not chosen:
+            print("no test matches '%s'; there are:" % what, *sorted(e.name for e in entries), sep="\n  ", file=sys.stderr)
+            return 2
+        named.update(entry.name for entry in chosen)
+    chosen = [entry for entry in entries if entry.name in named or not options.what]
     if options.list_targets:
         print(*targets_of(chosen, not options.what))
         return 0
