@@ -105,18 +105,27 @@ void ExactPaths::build(std::vector<Entry> entries, bool fold) {
       routes_.push_back(decided ? entries[i].route | kDecides : entries[i].route);
     }
     routes_[list] = static_cast<uint32_t>(routes_.size() - list - 1);
-    paths_.add(text, hash(text, fold), static_cast<uint32_t>(list));
+    auto value = static_cast<uint32_t>(list) | kSeveral;
+    if (routes_[list] == 1) {
+      value = routes_.back();
+      routes_.resize(list);
+    }
+    paths_.add(text, hash(text, fold), value);
   }
   paths_.shrink_to_fit();
   routes_.shrink_to_fit();
 }
 
-RouteList ExactPaths::find(std::string_view path) const noexcept {
+RouteList ExactPaths::find(std::string_view path, uint32_t& single) const noexcept {
   if (!paths_.may_have(path.size())) return {};  // most paths are hashed for nothing otherwise
   const uint64_t wanted = hash(path, fold_);
   const uint32_t at = fold_ ? paths_.find_folded(path, wanted) : paths_.find(path, wanted);
   if (at == TextTable::kNone) return {};
-  const uint32_t* list = routes_.data() + at + 1;
+  if ((at & kSeveral) == 0) {
+    single = at;
+    return {&single, &single + 1};
+  }
+  const uint32_t* list = routes_.data() + (at & ~kSeveral) + 1;
   return {list, list + list[-1]};
 }
 
@@ -153,9 +162,12 @@ PathIndex::PathIndex(const std::vector<Route>& routes) {
     }
   }
   exact_.build(std::move(exact[0]), false);
-  exact_folded_.build(std::move(exact[1]), true);
   prefixes_.build(std::move(prefixes[0]));
-  prefixes_folded_.build(std::move(prefixes[1]));
+  if (!exact[1].empty() || !prefixes[1].empty()) {
+    folded_ = std::make_unique<Folded>();
+    folded_->exact.build(std::move(exact[1]), true);
+    folded_->prefixes.build(std::move(prefixes[1]));
+  }
   always_.shrink_to_fit();
 }
 
@@ -221,10 +233,13 @@ const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath
   if (path.present) {
     auto limit = [&] { return candidates.best(); };
     auto visit = [&](RouteList list) { candidates.add(list); };
-    candidates.add(exact_.find(path.path));
-    if (!exact_folded_.empty()) candidates.add(exact_folded_.find(path.path));
+    uint32_t single;
+    uint32_t single_folded;
+    if (!prefixes_.empty()) prefixes_.prefetch(path.path);
+    candidates.add(exact_.find(path.path, single));
+    if (folded_ != nullptr && !folded_->exact.empty()) candidates.add(folded_->exact.find(path.path, single_folded));
     if (!prefixes_.empty()) prefixes_.walk<false>(path.path, limit, visit);
-    if (!prefixes_folded_.empty()) prefixes_folded_.walk<true>(path.path, limit, visit);
+    if (folded_ != nullptr && !folded_->prefixes.empty()) folded_->prefixes.walk<true>(path.path, limit, visit);
   }
   if (!always_.empty()) candidates.add({always_.data(), always_.data() + always_.size()});
   candidates.work_off();

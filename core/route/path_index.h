@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,12 @@ class PrefixTrie {
   void build(std::vector<Entry> entries);
 
   bool empty() const { return empty_; }
+
+  // Asks for the first node below the root that walk() will read, so that it comes while something else is looked up.
+  void prefetch(std::string_view path) const noexcept {
+    if (path.size() <= root_.label_size || root_.label_size > kRoom) return;
+    if (const Node* child = find_child(root_, path[root_.label_size])) weir::prefetch(*child);
+  }
 
   // visit(RouteList) for each list on the way that has a route before `limit()`. Fold: compare without case.
   template <bool Fold, class Limit, class Visit>
@@ -106,12 +113,14 @@ class ExactPaths {
   // [main]
   void build(std::vector<Entry> entries, bool fold);
   bool empty() const { return paths_.empty(); }
-  RouteList find(std::string_view path) const noexcept;
+  // `single`: where a list of one is put.
+  RouteList find(std::string_view path, uint32_t& single) const noexcept;
 
  private:
   static uint64_t hash(std::string_view path, bool fold) noexcept;
 
-  TextTable paths_;  // where in routes_ the list begins: its size, then its routes
+  static constexpr uint32_t kSeveral = 1u << 30;
+  TextTable paths_;  // the route, or kSeveral and where in routes_ the list begins: its size, then its routes
   std::vector<uint32_t> routes_;
   bool fold_ = false;
 };
@@ -125,11 +134,14 @@ class PathIndex {
                     const SelectInput& input) const noexcept;
 
  private:
-  ExactPaths exact_;
-  ExactPaths exact_folded_;
+  struct Folded {
+    ExactPaths exact;
+    PrefixTrie prefixes;
+  };
   PrefixTrie prefixes_;
-  PrefixTrie prefixes_folded_;
-  std::vector<uint32_t> always_;  // connect matchers, regexes that promise nothing
+  ExactPaths exact_;
+  std::vector<uint32_t> always_;    // connect matchers, regexes that promise nothing
+  std::unique_ptr<Folded> folded_;  // of routes that are not case-sensitive; null: there are none
 };
 
 }  // namespace weir::route
