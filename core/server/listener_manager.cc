@@ -32,6 +32,7 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
       workers_(workers),
       added_(store.counter("listener_manager.listener_added")),
       modified_(store.counter("listener_manager.listener_modified")),
+      in_place_(store.counter("listener_manager.listener_in_place_updated")),
       removed_(store.counter("listener_manager.listener_removed")),
       create_success_(store.counter("listener_manager.listener_create_success")),
       create_failure_(store.counter("listener_manager.listener_create_failure")),
@@ -111,7 +112,11 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     } else {
       modified_.inc();
     }
-    if (auto sockets = opened.find(name); sockets != opened.end()) entry.sockets = sockets->second.sockets;
+    if (auto sockets = opened.find(name); sockets != opened.end()) {
+      entry.sockets = sockets->second.sockets;
+    } else {
+      in_place_.inc();  // it goes on with its sockets
+    }
     if (entry.stats == nullptr || entry.stats->group->thing() != from.stat_name) {
       entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
     }

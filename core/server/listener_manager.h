@@ -47,7 +47,7 @@ class ListenerManager {
   stats::Store& store_;
   const uint32_t workers_;
   std::map<std::string, Entry> listeners_;
-  stats::Counter added_, modified_, removed_, create_success_, create_failure_;
+  stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_;
   stats::Gauge active_;
 };
 

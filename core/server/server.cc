@@ -64,6 +64,9 @@ Server::Server(const Options& options, const filter::Registry& registry, std::st
   memory_heap_ = store_.gauge("server.memory_heap_size");
   memory_physical_ = store_.gauge("server.memory_physical_size");
   workers_started_ = store_.gauge("listener_manager.workers_started");
+  initialization_time_ = store_.histogram("server.initialization_time_ms");
+  // Of a process that has no parent: 0 both.
+  for (const char* name : {"server.hot_restart_epoch", "server.parent_connections"}) store_.gauge(name);
   reloads_ok_ = store_.counter("server.config_reload_success");
   reloads_failed_ = store_.counter("server.config_reload_failure");
 }
@@ -166,6 +169,7 @@ void Server::tell(const config::Diagnostics& diagnostics) const {
 void Server::on_applied_first() {
   if (state_ == State::kInitializing) state_ = State::kLive;
   live_.set(1);
+  initialization_time_.record(static_cast<uint64_t>(to_ms(lane().now() - started_)));
   for (const auto& [name, entry] : listeners_->listeners()) {
     WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
   }

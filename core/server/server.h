@@ -127,6 +127,7 @@ class Server {
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;
+  stats::Histogram initialization_time_;
   stats::Counter reloads_ok_, reloads_failed_;
 };
 

@@ -275,6 +275,8 @@ class ElsewhereTest(WeirTestCase):
             connection.request()
             self.assertEqual(weir.stat("server.total_connections"), 1)
         self.assertEqual(weir.stat("server.state"), 0)
+        self.assertEqual(weir.stat("server.parent_connections"), 0)
+        self.assertIn("server.initialization_time_ms: P0(", weir.admin("/stats"))
         weir.wait_stat("server.uptime", 1)
         self.assertEqual(weir.stat("listener_manager.workers_started"), 1)
         self.assertGreater(weir.stat("server.memory_physical_size"), 1_000_000)

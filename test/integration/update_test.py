@@ -140,6 +140,7 @@ class ReloadEndpointTest(UpdateTestCase):
             # The answer to the reload does not wait for the workers.
             wait_until(lambda: connection.request(path="/text").header("connection") == "close", "the chain drains")
         self.assertEqual(fetch(self.port, "/text").header("server"), "other")
+        self.assertEqual(self.weir.stat("listener_manager.listener_in_place_updated"), 1)
 
     def test_a_dry_run_only_says(self) -> None:
         self.hcm()["server_name"] = "other"
