@@ -1,5 +1,7 @@
 #include <chrono>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
@@ -147,6 +149,24 @@ bool choose_resource(const std::vector<std::unique_ptr<Message>>& sections, std:
   return false;
 }
 
+// False: a path begins with what no section has.
+bool check_mask(const FieldMask& mask, const std::vector<std::unique_ptr<Message>>& sections, AdminResponse& response) {
+  for (const std::string& path : mask.paths()) {
+    const std::string first = path.substr(0, path.find('.'));
+    std::set<std::string> known;
+    for (const auto& section : sections) {
+      for (int i = 0; i < section->GetDescriptor()->field_count(); ++i)
+        known.insert(section->GetDescriptor()->field(i)->name());
+    }
+    if (known.empty() || known.contains(first)) continue;
+    std::string all;
+    for (const std::string& name : known) (all += all.empty() ? "" : ", ") += name;
+    response.fail(400, "mask: \"" + first + "\" is not one of " + all + "\n");
+    return false;
+  }
+  return true;
+}
+
 // What the mask does not name goes. A mask into an Any looks at the message inside.
 void trim(Message& message, const FieldMask& mask) {
   FieldMask own;
@@ -197,6 +217,7 @@ void config_dump(const AdminSource& source, const AdminRequest& request, AdminRe
   if (auto mask_text = request.get("mask"); mask_text.has_value()) {
     FieldMask mask;
     FieldMaskUtil::FromString(std::string(*mask_text), &mask);
+    if (!check_mask(mask, sections, response)) return;
     for (auto& section : sections) trim(*section, mask);
   }
   envoy::admin::v3::ConfigDump dump;

@@ -224,6 +224,8 @@ TEST_F(EndpointsTest, ConfigDump) {
       R"("cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"web"}}]})");
   EXPECT_NE(get("/config_dump?mask=bootstrap.node.id").find("\"id\": \"node-1\""), std::string::npos);
   EXPECT_EQ(get("/config_dump?mask=bootstrap.node.id").find("static_resources"), std::string::npos);
+  EXPECT_TRUE(get("/config_dump?resource=static_clusters&mask=cluster,nope.name")
+                  .starts_with("mask: \"nope\" is not one of cluster, "));
   EXPECT_NE(get("/config_dump?include_eds").find("EndpointsConfigDump"), std::string::npos);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?resource=x")), 404);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?name_regex=[")), 400);
