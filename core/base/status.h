@@ -23,6 +23,17 @@ inline Status unavailable(std::string_view message) {
 }
 inline std::string message_of(const Status& status) { return std::string(status.message()); }
 
+// Of an error that begins with the field it is about: "substitution: \2 names a group that ...".
+struct FieldFault {
+  std::string field;
+  std::string text;
+};
+inline FieldFault field_fault(const Status& status) {
+  std::string text = message_of(status);
+  const size_t colon = text.find(": ");
+  return {text.substr(0, colon), text.substr(colon + 2)};
+}
+
 }  // namespace weir
 
 #define WEIR_RETURN_IF_ERROR(expression)              \

@@ -428,9 +428,11 @@ class RouteTranslator {
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
     out.weight_header = message.header_name();
     out.weight_runtime_prefix = message.runtime_key_prefix();
-    out.weighted_clusters.resize(static_cast<size_t>(message.clusters_size()));
+    const auto count = static_cast<size_t>(message.clusters_size());
+    // An empty list has been refused; one without a name says no more than that.
+    out.weighted_clusters.resize(std::max<size_t>(count, 1));
     uint64_t sum = 0;
-    for (size_t i = 0; i < out.weighted_clusters.size(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       Step step(path_, "clusters", i);
       const auto& from = message.clusters(static_cast<int>(i));
       route::WeightedClusterSpec& to = out.weighted_clusters[i];

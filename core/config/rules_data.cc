@@ -205,6 +205,7 @@ constexpr RuleRow kRows[] = {
     {"envoy.config.listener.v3.Listener.ConnectionBalanceConfig", Check::kMessage},
     {"balance_type", Check::kOneofRequired},
     {"envoy.config.listener.v3.Listener", Check::kMessage},
+    {"name", Check::kOneLine},  // weir's own, as of the other names below: what prints them has lines
     {"max_connections_to_accept_per_socket_event", Check::kAbove},
     // envoy/config/listener/v3/listener_components.proto
     {"envoy.config.listener.v3.Filter", Check::kMessage},
@@ -248,6 +249,8 @@ constexpr RuleRow kRows[] = {
     {"predictive_preconnect_ratio", Check::kAtLeast, kWhole, 1},
     {"envoy.config.cluster.v3.Cluster", Check::kMessage},
     {"name", Check::kNotEmpty},
+    {"name", Check::kOneLine},
+    {"alt_stat_name", Check::kOneLine},
     {"connect_timeout", Check::kAbove},
     {"dns_refresh_rate", Check::kAbove, kWhole, 0.001},
     {"dns_jitter", Check::kAtLeast},
@@ -297,6 +300,7 @@ constexpr RuleRow kRows[] = {
     // envoy/config/route/v3/route_components.proto
     {"envoy.config.route.v3.VirtualHost", Check::kMessage},
     {"name", Check::kNotEmpty},
+    {"name", Check::kOneLine},
     {"domains", Check::kOneLine, kEach},
     {"domains", Check::kMinItems, kWhole, 1},
     {"request_headers_to_add", Check::kMaxItems, kWhole, 1000},
@@ -429,6 +433,7 @@ constexpr RuleRow kRows[] = {
     {"access_log_flush_interval", Check::kAtLeast, kWhole, 0.001},
     {"envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", Check::kMessage},
     {"stat_prefix", Check::kNotEmpty},
+    {"stat_prefix", Check::kOneLine},
     {"route_specifier", Check::kOneofRequired},
     {"server_name", Check::kOneLine},
     {"max_request_headers_kb", Check::kAtMost, kWhole, 8192},

@@ -73,10 +73,8 @@ template <class Message>
 std::optional<match::AddressRange> address_range(const Message& message, const FieldReport& at) {
   Result<match::AddressRange> range = match::make_range(message.address_prefix(), message.prefix_len().value());
   if (range.ok()) return *range;
-  // "prefix_len: what is wrong"
-  std::string text = message_of(range.status());
-  size_t colon = text.find(": ");
-  at.error_at(text.substr(0, colon), text.substr(colon + 2));
+  const FieldFault fault = field_fault(range.status());
+  at.error_at(fault.field, fault.text);
   return std::nullopt;
 }
 

@@ -119,6 +119,7 @@ std::string describe_error(const re2::RE2& re2, std::string_view pattern) {
     size_t at = pattern.find(part);
     if (at != std::string_view::npos) text += " at character " + std::to_string(at + 1);
     text += " (\"" + part + "\")";
+    if (part == pattern) return text;
   }
   text += " of \"";
   text += pattern.substr(0, 200);
@@ -223,11 +224,11 @@ RegexRewrite& RegexRewrite::operator=(RegexRewrite&& other) noexcept = default;
 RegexRewrite::~RegexRewrite() = default;
 
 Result<RegexRewrite> RegexRewrite::build(const RegexRewriteSpec& spec) {
-  if (spec.pattern.empty()) return invalid("pattern: must not be empty");
+  if (spec.pattern.empty()) return invalid("pattern.regex: must not be empty");
   RegexRewrite rewrite;
   auto automaton = std::make_unique<const re2::RE2>(spec.pattern, re2_options());
   Status status = check_program(*automaton, spec.pattern, Regex::kDefaultMaxProgramSize);
-  if (!status.ok()) return invalid("pattern: " + message_of(status));
+  if (!status.ok()) return invalid("pattern.regex: " + message_of(status));
   const int groups = automaton->NumberOfCapturingGroups();
   rewrite.automaton_ = std::move(automaton);
   std::vector<Piece>& pieces = rewrite.pieces_;

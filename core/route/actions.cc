@@ -98,9 +98,10 @@ std::unique_ptr<const PathRewrite> PathRewrite::build(Spec spec, ErrorSink& erro
     if (rewrite->format_ == nullptr) return nullptr;
   } else if (regex) {
     ErrorSink::At at(errors, "regex_rewrite");
-    if (!http::all_chars(regex->substitution, http::kFieldChar)) errors.add("substitution: has a control character");
+    if (!http::all_chars(regex->substitution, http::kFieldChar))
+      errors.add_if_field_error(invalid("substitution: has a control character"));
     Result<match::RegexRewrite> built = match::RegexRewrite::build(*regex);
-    if (errors.add_if_error(built.status())) return nullptr;
+    if (errors.add_if_field_error(built.status())) return nullptr;
     rewrite->regex_ = std::move(*built);
   } else {
     ErrorSink::At at(errors, "prefix_rewrite");

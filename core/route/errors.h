@@ -37,12 +37,20 @@ class ErrorSink {
     if (!status.ok()) add(message_of(status));
     return !status.ok();
   }
+  // The same of one that begins with its field (FieldFault).
+  bool add_if_field_error(const Status& status) {
+    if (status.ok()) return false;
+    const FieldFault fault = field_fault(status);
+    At at(*this, fault.field);
+    add(fault.text);
+    return true;
+  }
   const std::vector<BuildError>& errors() const { return errors_; }
   std::vector<BuildError> take() { return std::move(errors_); }
 
  private:
   struct Step {
-    std::string_view field;  // a literal
+    std::string_view field;
     int64_t index;
   };
   std::string path() const {

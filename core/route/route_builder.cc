@@ -432,9 +432,9 @@ void RouteBuilder::build_host_rewrite(HostRewriteSpec spec, ForwardAction& actio
     case HostRewriteSpec::Kind::kPathRegex: {
       At at(errors_, "host_rewrite_path_regex");
       if (!http::all_chars(spec.regex.substitution, http::kFieldChar))
-        errors_.add("substitution: has a control character");
+        errors_.add_if_field_error(invalid("substitution: has a control character"));
       Result<match::RegexRewrite> regex = match::RegexRewrite::build(spec.regex);
-      if (errors_.add_if_error(regex.status())) return;
+      if (errors_.add_if_field_error(regex.status())) return;
       action.host_rewrite_regex_ = std::make_unique<match::RegexRewrite>(std::move(*regex));
       return;
     }

@@ -180,7 +180,8 @@ Entry read_entry(const pb::Config::KeyValuePair& proto, filter::FactoryScope sco
     if (rewrite.ok()) {
       entry.rewrite = std::move(*rewrite);
     } else {
-      scope.error("regex_value_rewrite", message_of(rewrite.status()));
+      const FieldFault fault = field_fault(rewrite.status());
+      scope.error("regex_value_rewrite." + fault.field, fault.text);
     }
   }
   return entry;

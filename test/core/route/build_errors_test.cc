@@ -71,7 +71,7 @@ TEST(BuildErrors, Forward) {
   EXPECT_EQ(one([](RouteSpec& r) {
               r.forward.regex_rewrite = match::RegexRewriteSpec{"(", "b"};
             }),
-            "route.regex_rewrite: pattern: missing ) at character 1 (\"(\") of \"(\"");
+            "route.regex_rewrite.pattern.regex: missing ) at character 1 (\"(\")");
   EXPECT_EQ(one([](RouteSpec& r) {
               r.forward.host_rewrite = {HostRewriteSpec::Kind::kHeader, "a b", {}};
             }),
