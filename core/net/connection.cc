@@ -459,6 +459,14 @@ void Connection::close_after_flush(Duration linger, Duration stall) {
   flush_later();
 }
 
+void Connection::probe_peer() {
+  constexpr int kSeconds = 10;
+  constexpr int kOn = 1;
+  if (fd_ < 0 || setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof(kOn)) != 0) return;
+  // A Unix socket has no such options, and needs none: its peer cannot vanish.
+  for (int option : {TCP_KEEPIDLE, TCP_KEEPINTVL}) setsockopt(fd_, IPPROTO_TCP, option, &kSeconds, sizeof(kSeconds));
+}
+
 void Connection::half_close() {
   half_close_ = true;
   flush_later();

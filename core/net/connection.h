@@ -126,6 +126,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Sends FIN after what is queued; reading goes on.
   void half_close();
   bool peer_ended() const { return peer_ended_; }
+  // After its end: it may be waiting for what is sent here, or be gone. Keepalive probes find out while nothing is
+  // sent: the kernel of one that is gone answers them with a reset once it has forgotten the socket (Linux: a minute).
+  void probe_peer();
   bool closing() const { return (read_blocks_ & static_cast<uint8_t>(ReadBlock::kClosing)) != 0; }
 
   uint64_t bytes_read() const { return bytes_read_; }

@@ -50,7 +50,8 @@ DetectedClient detect_client(const std::vector<ClientDetection>& ways, const net
   DetectedClient found;
   for (const ClientDetection& way : ways) {
     if (way.kind == ClientDetection::Kind::kHeader) {
-      found.address = parse_forwarded(http::trim_spaces(headers.get(way.header)));
+      // Of several lines the first may be the client's own.
+      if (headers.count(way.header) == 1) found.address = parse_forwarded(http::trim_spaces(headers.get(way.header)));
       found.may_be_internal = way.may_be_internal;
       if (found.address.empty() && way.reject_status != 0) {
         found.reject_status = way.reject_status;

@@ -28,7 +28,7 @@ struct ConnectionManagerStats {
       cx_max_requests_reached;
   stats::Counter rq_total, rq_http1_total, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
       rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
-      rq_rejected_underscore, flow_paused_reading, flow_resumed_reading;
+      rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
       redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
   stats::Gauge cx_active, cx_http1_active, rq_active, cx_upgrades_active;

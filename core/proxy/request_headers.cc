@@ -80,6 +80,28 @@ Duration parse_grpc_timeout(std::string_view text) {
   }
 }
 
+namespace {
+
+// Trailers are what weir and the next one can both do; the codings are each connection's own (RFC 9110 10.1.4, which
+// wants TE to be named in Connection).
+void keep_only_te_trailers(http::HeaderMap& headers) {
+  bool trailers = false;
+  headers.for_each([&](const http::HeaderEntry& entry) {
+    if (entry.id != HeaderId::kTe) return;
+    http::for_each_member(entry.value(), [&](std::string_view member) {
+      trailers |= http::equals_ignoring_case(http::trim_spaces(member.substr(0, member.find(';'))), "trailers");
+    });
+  });
+  if (!trailers) {
+    headers.remove(HeaderId::kTe);
+    return;
+  }
+  headers.set(HeaderId::kTe, "trailers");
+  headers.set(HeaderId::kConnection, "te");
+}
+
+}  // namespace
+
 void remove_hop_by_hop(http::HeaderMap& headers) {
   // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.
   while (headers.contains(HeaderId::kConnection)) {
@@ -101,12 +123,12 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
   if (headers.contains(HeaderId::kProxyConnection)) headers.remove(HeaderId::kProxyConnection);
   if (headers.contains(HeaderId::kTransferEncoding)) headers.remove(HeaderId::kTransferEncoding);
   if (headers.contains(HeaderId::kUpgrade)) headers.remove(HeaderId::kUpgrade);
-  if (headers.contains(HeaderId::kTe) && !http::equals_ignoring_case(headers.get(HeaderId::kTe), "trailers"))
-    headers.remove(HeaderId::kTe);
+  if (headers.contains(HeaderId::kTe)) [[unlikely]]
+    keep_only_te_trailers(headers);
 }
 
 void set_upgrade(http::HeaderMap& headers, std::string_view protocol) {
-  headers.set(HeaderId::kConnection, "upgrade");
+  headers.set(HeaderId::kConnection, headers.contains(HeaderId::kTe) ? "upgrade, te" : "upgrade");
   headers.set(HeaderId::kUpgrade, protocol);
 }
 
@@ -144,11 +166,29 @@ std::string_view forwarded_proto(const ConnectionManagerConfig& config, bool is_
 
 }  // namespace
 
+namespace {
+
+// Proxies add to the list by a line of their own, too: the first line alone would be what the client has written.
+std::string_view join_forwarded_for(http::HeaderMap& headers, Arena& arena) {
+  static const http::HeaderName kName(HeaderId::kXForwardedFor);
+  if (!headers.contains(HeaderId::kXForwardedFor)) return {};
+  const std::string_view all = headers.get_all(kName, arena);
+  if (all.data() != headers.get(HeaderId::kXForwardedFor).data()) headers.set(kName, all);
+  return all;
+}
+
+// One line of this name, and no two opinions.
+bool is_said_once(HeaderId id, const http::HeaderMap& headers) {
+  return headers.contains(id) && headers.count(http::HeaderName(id)) == 1;
+}
+
+}  // namespace
+
 ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
                                    stream::StreamInfo& info, Arena& arena) {
   ClientIdentity identity;
   const net::Address& peer = info.downstream_direct_remote;
-  const std::string_view forwarded = headers.get(HeaderId::kXForwardedFor);
+  const std::string_view forwarded = join_forwarded_for(headers, arena);
   // What a proxy before this one says of the connection counts, if such a proxy is known.
   const bool overwrites = config.use_remote_address && config.xff_trusted_hops == 0;
   if (config.use_remote_address) {
@@ -172,7 +212,7 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
     if (!client.empty()) info.downstream_remote = client;
     identity.internal = !client.empty() && is_internal(config, client) && single_address;
   }
-  if (overwrites || !headers.contains(HeaderId::kXForwardedProto))
+  if (overwrites || !is_said_once(HeaderId::kXForwardedProto, headers))
     headers.set(HeaderId::kXForwardedProto, forwarded_proto(config, is_tls, info));
   if (config.append_forwarded_port && (overwrites || !headers.contains(HeaderId::kXForwardedPort)))
     headers.set(HeaderId::kXForwardedPort, number_text(info.downstream_local.port(), arena));

@@ -73,11 +73,7 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
                                      !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
-  if (config_.scheme == SchemeHeader::kOverwrite) {
-    headers.set(HeaderId::kScheme, config_.scheme_text);
-  } else if (!headers.contains(HeaderId::kScheme)) {
-    headers.add(HeaderId::kScheme, connection_.is_tls() ? "https" : "http");
-  }
+  if (config_.scheme == SchemeHeader::kOverwrite) headers.set(HeaderId::kScheme, config_.scheme_text);
   for (const route::HeaderMutations& mutations : config_.early_mutations)
     mutations.apply(headers, {info, &headers}, stream_.arena());
   const bool upgrade = asks_tunnel_ && !head.is_connect;
@@ -109,25 +105,27 @@ void ServerStream::on_unread_head() {
   count();
 }
 
+bool ServerStream::check_underscores(http::HeaderMap& fields) {
+  if (config_.underscores == UnderscoreAction::kAllow) return true;
+  const auto has_underscore = [](const http::HeaderEntry& entry) {
+    return entry.id == HeaderId::kNone && entry.name().find('_') != std::string_view::npos;
+  };
+  if (config_.underscores == UnderscoreAction::kDrop) {
+    config_.stats->dropped_underscore.add(fields.remove_if(has_underscore));
+    return true;
+  }
+  bool found = false;
+  fields.for_each([&](const http::HeaderEntry& entry) { found |= has_underscore(entry); });
+  if (!found) return true;
+  config_.stats->rq_rejected_underscore.inc();
+  stream_.reply_local(400, "unexpected_underscore");
+  return false;
+}
+
 // What a request must be to go any further. False: answered.
 bool ServerStream::check_request(const http::h1::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
-  if (config_.underscores != UnderscoreAction::kAllow) {
-    auto has_underscore = [](const http::HeaderEntry& entry) {
-      return entry.id == HeaderId::kNone && entry.name().find('_') != std::string_view::npos;
-    };
-    if (config_.underscores == UnderscoreAction::kDrop) {
-      headers.remove_if(has_underscore);
-    } else {
-      bool found = false;
-      headers.for_each([&](const http::HeaderEntry& entry) { found |= has_underscore(entry); });
-      if (found) {
-        config_.stats->rq_rejected_underscore.inc();
-        stream_.reply_local(400, "unexpected_underscore");
-        return false;
-      }
-    }
-  }
+  if (!check_underscores(headers)) return false;
   if (head.expect_continue && !config_.proxy_100_continue) {
     headers.remove(HeaderId::kExpect);
     if (!head.end_stream) {
@@ -173,6 +171,18 @@ bool ServerStream::count_forwards() {
   return false;
 }
 
+namespace {
+
+// Of the path alone, unless a browser would read "//name" or "/\\name" as that of another host.
+std::string_view own_url(const http::HeaderMap& request, Arena& arena) {
+  const std::string_view path = request.path();
+  if (path.size() < 2 || (path[1] != '/' && path[1] != '\\')) return path;
+  const std::string_view proto = request.get(HeaderId::kXForwardedProto);
+  return arena.concat(proto == "https" ? "https://" : "http://", request.authority(), path);
+}
+
+}  // namespace
+
 bool ServerStream::sanitise_path() {
   if (!config_.path.any()) return true;
   http::HeaderMap& headers = stream_.request_headers();
@@ -189,7 +199,7 @@ bool ServerStream::sanitise_path() {
       stream_.reply_local(
           307, "path_normalization_redirect", {},
           [](http::HeaderMap& reply, filter::Stream& stream, const void*) {
-            reply.add(HeaderId::kLocation, stream.request_headers().path());
+            reply.add(HeaderId::kLocation, own_url(stream.request_headers(), stream.arena()));
           },
           nullptr);
       return false;
@@ -209,6 +219,13 @@ bool ServerStream::identify_client() {
   if (identity.reject_status != 0) {
     stream_.reply_local(identity.reject_status, "rejecting_because_detection_failed");
     return false;
+  }
+  http::HeaderMap& headers = stream_.request_headers();
+  // Of HTTP/1 the proxies in front know it, if the request itself does not.
+  if (!headers.contains(HeaderId::kScheme)) {
+    const std::string_view proto = headers.get(HeaderId::kXForwardedProto);
+    const bool known = proto == "http" || proto == "https";
+    headers.add(HeaderId::kScheme, known ? proto : connection_.is_tls() ? "https" : "http");
   }
   if (!config_.user_agent.empty()) add_user_agent();
   if (config_.generate_request_id) {
@@ -325,7 +342,7 @@ void ServerStream::on_trailers() {
   touch();
   stream_.info().request_end = stream_.lane().now();
   connection_.deadlines().clear(DeadlineKind::kRequest);
-  stream_.request_trailers_arrived();
+  if (check_underscores(*stream_.request_trailers())) stream_.request_trailers_arrived();
   maybe_done();
 }
 

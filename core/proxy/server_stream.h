@@ -107,6 +107,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
  private:
   void count();
+  // Of headers or trailers, whose names may have to be without. False: answered.
+  bool check_underscores(http::HeaderMap& fields);
   bool check_request(const http::h1::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();

@@ -50,6 +50,18 @@ class DetectionTest(VariantsTestCase):
         self.assertEqual(self.seen("hops", headers=told)["headers"]["x-forwarded-for"], ["203.0.113.1, 203.0.113.2,127.0.0.1"])
         self.assertEqual(self.seen("ranges", headers=told)["headers"]["x-forwarded-for"], ["203.0.113.1, 203.0.113.2"])
 
+    def test_lines_of_forwarded_for_are_one_list(self) -> None:
+        """HAProxy, for one, adds a line of its own behind what the client has sent."""
+        two = [("x-forwarded-for", "10.0.0.9"), ("x-forwarded-for", "198.51.100.7, 203.0.113.2")]
+        self.assertEqual(fetch(self.ports["ranges"], headers=two).header("x-client"), "198.51.100.7")
+        self.assertEqual(fetch(self.ports["hops"], headers=two).header("x-client"), "198.51.100.7")
+        self.assertEqual(fetch(self.ports["plain"], headers=two).header("x-client"), "203.0.113.2")
+        seen = self.seen("plain", headers=[("x-forwarded-for", "10.0.0.9"), ("x-forwarded-for", "10.0.0.10")])["headers"]
+        self.assertNotIn("x-envoy-internal", seen)  # two addresses are nobody from inside
+        self.assertEqual(self.seen("edge", headers=two)["headers"]["x-forwarded-for"],
+                         ["10.0.0.9,198.51.100.7, 203.0.113.2,127.0.0.1"])
+        self.assertEqual(fetch(self.ports["header"], headers=[("x-real-ip", "10.0.0.9"), ("x-real-ip", "192.0.2.9")]).status, 429)
+
     # field: XffConfig.xff_trusted_cidrs, XffTrustedCidrs.cidrs
     def test_forwarded_for_of_known_proxies(self) -> None:
         self.assertEqual(self.client("ranges", x_forwarded_for="192.0.2.1, 198.51.100.7, 203.0.113.2"), "198.51.100.7")
@@ -137,6 +149,11 @@ class TellingTest(VariantsTestCase):
         self.assertEqual(self.seen("plain")["headers"]["x-scheme"], ["http"])
         self.assertEqual(self.seen("https")["headers"]["x-scheme"], ["https"])
         self.assertNotIn("x-scheme", self.seen("https", path="/https")["headers"])
+        # Behind a proxy that has ended TLS, its word counts, if it is one, and only where such a proxy is expected.
+        for variant, told, expected in (("plain", ["https"], "https"), ("plain", ["ftp"], "http"), ("edge", ["https"], "http"),
+                                        ("plain", ["https", "http"], "http")):
+            headers = [("x-forwarded-proto", proto) for proto in told]
+            self.assertEqual(self.seen(variant, headers=headers)["headers"]["x-scheme"], [expected], (variant, told))
         # A proxy's request says its scheme itself; upstreams are spoken to in clear text.
         for variant, expected in (("plain", "https"), ("upstream", "http")):
             with Connection(self.ports[variant]) as connection:

@@ -46,6 +46,9 @@ class PathTest(VariantsTestCase):
         self.assertEqual(fetch(self.ports["rejecting"], "/a%2Fb").status, 400)
         response = fetch(self.ports["redirecting"], "/a%2fb")
         self.assertEqual((response.status, response.header("location")), (307, "/a/b"))
+        for path in ("/%2fevil.example", "/%5cevil.example"):  # nobody is sent to another host
+            location = fetch(self.ports["redirecting"], path).header("location") or ""
+            self.assertRegex(location, "^http://[^/]+//evil.example$")
         self.assertEqual(self.seen("unescaping", path="/a%2Fb")["path"], "/a/b")
 
 
@@ -57,7 +60,8 @@ class LimitTest(VariantsTestCase):
         "two": {"common_http_protocol_options": {"max_requests_per_connection": 2}},
         "short-lived": {"common_http_protocol_options": {"max_connection_duration": "0.3s"}},
         "hasty": {"common_http_protocol_options": {"max_stream_duration": "0.3s"}},
-        "strict": {"common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"}},
+        "strict": {"common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+                   "http_protocol_options": {"enable_trailers": True}},
         "dropping": {"common_http_protocol_options": {"headers_with_underscores_action": "DROP_HEADER"}}}
 
     # field: HttpConnectionManager.max_request_headers_kb
@@ -96,9 +100,13 @@ class LimitTest(VariantsTestCase):
         underscored = [("x_a", "1"), ("x-b", "2")]
         self.assertEqual(self.seen("plain", headers=underscored)["headers"].get("x_a"), ["1"])
         self.assertEqual(fetch(self.ports["strict"], headers=underscored).status, 400)
+        with Connection(self.ports["strict"]) as connection:
+            connection.send(b"POST / HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx_a: 1\r\n\r\n")
+            self.assertEqual(connection.read_response().status, 400)
         kept = self.seen("dropping", headers=underscored)["headers"]
         self.assertNotIn("x_a", kept)
         self.assertEqual(kept["x-b"], ["2"])
+        self.assertEqual(self.weir.stat("http.dropping.downstream_rq_dropped_underscore"), 1)
 
 
 class IdentityTest(VariantsTestCase):

@@ -158,6 +158,11 @@ ParseError settle_authority(const Facts& facts, std::string_view from_target, co
     return ParseError::kNone;
   }
   if (equals_ignoring_case(host, from_target)) return ParseError::kNone;
+  // The port of the scheme may be said or not (RFC 9110 4.2.3).
+  const uint16_t default_port = map.get(kScheme) == "https" ? 443 : 80;
+  if (!head.is_connect &&
+      equals_ignoring_case(strip_matching_port(host, default_port), strip_matching_port(from_target, default_port)))
+    return ParseError::kNone;
   if (head.is_connect && equals_ignoring_case(host, strip_port(from_target))) return ParseError::kNone;
   return ParseError::kHostMismatch;
 }

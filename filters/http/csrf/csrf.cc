@@ -6,6 +6,7 @@
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
+#include "core/http/url.h"
 #include "envoy/extensions/filters/http/csrf/v3/csrf.pb.h"
 
 namespace weir::filters::csrf {
@@ -45,8 +46,9 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   if (source.empty()) {
     settings_.missing_source_origin.inc();
   } else if (http::equals_ignoring_case(source, headers.authority()) ||
-             std::any_of(policy->additional_origins.begin(), policy->additional_origins.end(),
-                         [&](const match::StringMatcher& each) { return each.matches(source); })) {
+             (http::is_valid_authority(source) &&
+              std::any_of(policy->additional_origins.begin(), policy->additional_origins.end(),
+                          [&](const match::StringMatcher& each) { return each.matches(source); }))) {
     settings_.request_valid.inc();
     return Action::kContinue;
   } else {
