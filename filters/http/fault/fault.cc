@@ -154,16 +154,15 @@ void Filter::on_timer() {
   }
 }
 
-Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool) {
+Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap&, bool) {
   // An answer that did not wait for the request (a deadline's) ends its delay.
   cancel();
   delayed_.cancel();
+  if (!trickle_.started()) stream.leave_body_alone();
   return Action::kContinue;
 }
 
-Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool) {
-  return trickle_.started() ? trickle_.pass(stream, data) : Action::kContinue;
-}
+Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool) { return trickle_.pass(stream, data); }
 
 void Filter::on_complete(filter::Stream&) {
   cancel();

@@ -319,6 +319,17 @@ TEST(Fault, RunTime) {
   EXPECT_EQ(fault.count("faults_overflow"), 1);
 }
 
+TEST(Fault, AResponseThatIsNotSlowedMayGoUnseen) {
+  for (bool slow : {false, true}) {
+    Fault fault{.config = slow ? "response_rate_limit { fixed_limit { limit_kbps: 1 } percentage { numerator: 100 } }"
+                               : kAbort + "headers { name: \"x-test\" }"};
+    auto harness = fault.start();
+    harness->respond_headers({{":status", "200"}});
+    harness->run(5ms);
+    EXPECT_EQ(harness->stream().takes_unseen_response(), !slow);
+  }
+}
+
 TEST(Fault, FaultsOfConfiguration) {
   PluginScope plugins;
   plugins.http_filter(
