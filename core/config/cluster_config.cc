@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/config/address_config.h"
+#include "core/config/policy_config.h"
 #include "core/config/position_index.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
@@ -39,8 +40,9 @@ void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, cons
   spec.h1.options.absolute_form = proto.send_fully_qualified_url();
 }
 
-void read_protocol_options(const pb::Cluster& proto, const std::string& path, ConfigReport& report,
-                           upstream::ClusterSpec& spec) {
+void read_protocol_options(const pb::Cluster& proto, const std::string& path, RouteConfigEnv& env, Report& report,
+                           ClusterTranslation& out) {
+  upstream::ClusterSpec& spec = out.spec;
   read_common_http(proto.common_http_protocol_options(), spec);
   if (proto.has_http_protocol_options())
     read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
@@ -58,6 +60,8 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Co
     read_common_http(options.common_http_protocol_options(), spec);
     const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
     read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
+    spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
+    out.names_clusters = !options.request_mirror_policies().empty();
   }
 }
 
@@ -223,12 +227,12 @@ ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
 }
 
 ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
-                                     const filter::Registry& registry, filter::ConfigReport& report) {
+                                     const filter::Registry& registry, RouteConfigEnv& env, Report& report) {
   ClusterTranslation out = unchanged_cluster(proto);
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
-    read_protocol_options(proto, path, report, out.spec);
+    read_protocol_options(proto, path, env, report, out);
     read_breakers(proto.circuit_breakers(), out.spec);
     read_policy(proto, path, registry, report, out);
     return out;
@@ -249,7 +253,7 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
     out.host_options.panic_threshold_percent =
         static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());
   }
-  read_protocol_options(proto, path, report, out.spec);
+  read_protocol_options(proto, path, env, report, out);
   read_breakers(proto.circuit_breakers(), out.spec);
   read_policy(proto, path, registry, report, out);
   read_endpoints(proto, path, report, out);

@@ -16,6 +16,9 @@ class Cluster;
 
 namespace weir::config {
 
+class Report;
+class RouteConfigEnv;
+
 struct EndpointSpec {
   net::Address address;
   std::string hostname;
@@ -36,6 +39,7 @@ struct ClusterTranslation {
   uint64_t host_fingerprint = 0;  // of endpoints and balancing
   // Of its text (PositionIndex::digest_of), if that says everything: 0 if files or variables were read.
   uint64_t text = 0;
+  bool names_clusters = false;  // others than itself: whether they are there is no matter of its text
 };
 
 // Stands for a cluster of the configuration in force that stays as it is: names, and what the caller knows of it.
@@ -43,6 +47,6 @@ ClusterTranslation unchanged_cluster(const envoy::config::cluster::v3::Cluster& 
 
 // Faults go to the report; the result is to be used only if there were none. `path`: of the message.
 ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
-                                     const filter::Registry& registry, filter::ConfigReport& report);
+                                     const filter::Registry& registry, RouteConfigEnv& env, Report& report);
 
 }  // namespace weir::config

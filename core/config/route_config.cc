@@ -10,6 +10,7 @@
 #include "core/config/field_path.h"
 #include "core/config/format_config.h"
 #include "core/config/matcher_config.h"
+#include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
 #include "core/config/report.h"
 #include "core/config/route_matchers.h"
@@ -489,30 +490,7 @@ class RouteTranslator {
 
   template <class Messages>
   std::vector<route::MirrorSpec> mirrors(const Messages& messages) {
-    std::vector<route::MirrorSpec> specs(static_cast<size_t>(messages.size()));
-    for (size_t i = 0; i < specs.size(); ++i) {
-      Step step(path_, "request_mirror_policies", i);
-      const route_v3::RouteAction::RequestMirrorPolicy& message = messages.Get(static_cast<int>(i));
-      route::MirrorSpec& spec = specs[i];
-      spec.cluster = message.cluster();
-      if (!spec.cluster.empty()) check_cluster("cluster", spec.cluster);
-      spec.cluster_header = message.cluster_header();
-      if (message.has_runtime_fraction()) spec.fraction = to_setting(message.runtime_fraction());
-      spec.keeps_host = message.disable_shadow_host_suffix_append();
-      spec.host = message.host_rewrite_literal();
-      for (int j = 0; j < message.request_headers_mutations_size(); ++j) {
-        Step field(path_, "request_headers_mutations", static_cast<size_t>(j));
-        const auto& from = message.request_headers_mutations(j);
-        route::MirrorMutationSpec& to = spec.mutations.emplace_back();
-        to.remove = from.remove();
-        if (from.has_remove_on_match()) to.remove_matching = to_spec(from.remove_on_match().key_matcher());
-        if (from.has_append()) {
-          Step append(path_, "append");
-          to.append = header_value(from.append());
-        }
-      }
-    }
-    return specs;
+    return mirror_specs(messages, path_, env_, validate_clusters_);
   }
 
   route::RedirectSpec redirect(const route_v3::RedirectAction& message) {
@@ -657,10 +635,7 @@ class RouteTranslator {
   }
 
   void check_cluster(std::string_view field, const std::string& name) {
-    if (!validate_clusters_) return;
-    std::string hint;
-    if (env_.has_cluster(name, hint)) return;
-    path_.error_at(field, in_quotes(name) + " is not a cluster of this configuration", in_quotes(name), hint);
+    if (validate_clusters_) config::check_cluster(env_, path_, field, name);
   }
 
   RouteConfigEnv& env_;

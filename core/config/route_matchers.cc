@@ -13,6 +13,7 @@
 #include "envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb.h"
 #include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
+#include "envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
 
@@ -203,6 +204,29 @@ void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, 
   }
 }
 
+// The one way to choose priorities for retries that is built in.
+void retry_priority(const route_v3::RetryPolicy::RetryPriority& message, FieldPath& path,
+                    route::RetryPolicySpec& spec) {
+  using envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
+  const std::string& known = PreviousPrioritiesConfig::descriptor()->full_name();
+  if (!message.has_typed_config()) {
+    path.error_at("typed_config",
+                  "is required: an " + known +
+                      " whose update_frequency says after how many attempts others are chosen; 1: " + "after each");
+    return;
+  }
+  FieldPath::Step step(path, "typed_config");
+  Report report(path.positions(), path.diagnostics());
+  const auto config = report.unpack(message.typed_config(), path.text());
+  if (report.errors() > 0) path.count_error();
+  if (config == nullptr) return;
+  if (const auto* previous = dynamic_cast<const PreviousPrioritiesConfig*>(config.get())) {
+    spec.priority_update_frequency = static_cast<uint32_t>(std::max(0, previous->update_frequency()));
+  } else {
+    path.error(config->GetTypeName() + " does not choose priorities for retries; " + known + " does");
+  }
+}
+
 }  // namespace
 
 route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& path) {
@@ -217,6 +241,10 @@ route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& 
   for (int i = 0; i < message.retry_host_predicate_size(); ++i) {
     FieldPath::Step step(path, "retry_host_predicate", static_cast<size_t>(i));
     host_predicate(message.retry_host_predicate(i), path, spec);
+  }
+  if (message.has_retry_priority()) {
+    FieldPath::Step step(path, "retry_priority");
+    retry_priority(message.retry_priority(), path, spec);
   }
   spec.host_selection_max_attempts = static_cast<uint32_t>(
       std::clamp<int64_t>(message.host_selection_retry_max_attempts(), 1, std::numeric_limits<uint32_t>::max()));

@@ -73,6 +73,12 @@ void Direction::want_whole_body(size_t position, uint32_t limit) {
   at.limit = limit;
 }
 
+void Direction::leave_body_alone() {
+  if (WEIR_BUG(hook_ != Hook::kHeaders)) return;  // what it has seen of the body may hang together with the rest
+  data_mask_ &= ~filter_bit(step());
+  whole_mask_ &= ~filter_bit(step());
+}
+
 FlowControl& Direction::flow() { return response_ ? stream_.response_flow() : stream_.request_flow(); }
 
 void Direction::inject(Slices& data) {
@@ -245,7 +251,7 @@ void Direction::move_headers(size_t from, bool end) {
     if (verdict == Verdict::kThrough) break;
     const size_t step = this->step();
     if (verdict == Verdict::kStop) return;
-    if ((whole & filter_bit(step)) != 0 && !(is_held(step) && holds_[step]->whole_body)) {
+    if ((whole & whole_mask_ & filter_bit(step)) != 0 && !(is_held(step) && holds_[step]->whole_body)) {
       want_whole_body(position_of(step), chain_->whole_body_limit(response_, position_of(step)));
     }
     if (!is_held(step)) [[likely]]

@@ -46,6 +46,8 @@ class Direction {
   void resume(size_t position);
   // The filter whose headers hook runs wants the whole body.
   void want_whole_body(size_t position, uint32_t limit);
+  // The filter whose headers hook runs does not want to see the body.
+  void leave_body_alone();
   // Bytes ahead of the trailers whose hook runs.
   void inject(Slices& data);
   // Bytes behind those that the paused filter at this position holds.

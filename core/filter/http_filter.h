@@ -6,6 +6,8 @@
 // hook, and one that has answered (Stream::reply_local) only on_complete. Hooks that a class does not override cost
 // nothing.
 //
+// A filter whose headers hook finds that the body is none of its business says so (Stream::leave_body_alone()).
+//
 // A filter changes a body by changing the `data` of its data hook; it may keep bytes and let go of them in a later one.
 // What is left when trailers come goes ahead of them with Stream::inject_data(). A filter that pauses may add bytes
 // with Resume::inject_data() before it resumes; in its headers hook with `end`, that is how a message without a body

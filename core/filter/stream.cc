@@ -130,6 +130,11 @@ void Stream::buffer_body(uint32_t limit) {
   running_->want_whole_body(running_->running_position(), limit);
 }
 
+void Stream::leave_body_alone() {
+  WEIR_ASSERT(running());
+  running_->leave_body_alone();
+}
+
 void Stream::inject_data(Slices& data) {
   WEIR_ASSERT(running());
   if (!stopped()) running_->inject(data);

@@ -97,6 +97,10 @@ class Stream final : private FlowControl::Reader {
   Resume resume_handle();
   // For the filter whose headers hook is running: collect the whole body for my data hook.
   void buffer_body(uint32_t limit);
+  // For the filter whose headers hook is running: the body of this direction is none of its business. Its data hook is
+  // not called on this stream, nor is the body collected that its descriptor asks for; its trailers hook is. What
+  // nobody looks at may go from socket to socket.
+  void leave_body_alone();
   // For the filter whose trailers hook is running: these bytes go to the following filters, and the trailers after
   // them, also when the hook pauses. Empties `data`.
   void inject_data(Slices& data);

@@ -1,6 +1,7 @@
 // One version of a cluster's membership with the table built from it: what a lane's host-set slot shows.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -28,13 +29,28 @@ class HostSet final : public event::Versioned {
   // Some priority uses all of its hosts, because too few are healthy.
   bool panics() const { return panics_; }
   bool panicking(uint32_t priority) const { return levels_[priority].panic; }
+  // Some priority that is not in this list has a host that is healthy or degraded. [worker]
+  bool usable_without(const PrioritySet& passed_over) const noexcept;
 
  private:
   struct Level {
     std::unique_ptr<const Table> table;  // nullptr: no host
-    uint32_t load = 0;                   // percent of requests
+    // The same with degraded hosts, for when other priorities are passed over; nullptr: they are in the other one, or
+    // there are none.
+    std::unique_ptr<const Table> with_degraded;
+    uint32_t load = 0;  // percent of requests
+    // What healthy and degraded hosts could take, in percent, overprovisioned.
+    uint32_t healthy = 0, degraded = 0;
     bool panic = false;
   };
+  // Who takes the requests, in percent that add up to 100, or to 0 if nobody can.
+  struct Shares {
+    std::array<uint8_t, PrioritySet().size()> percent{};
+    PrioritySet degraded;  // those that need their degraded hosts
+    uint32_t health = 0;   // what all together could take, in percent
+  };
+  Shares shares_without(const PrioritySet& passed_over) const noexcept;
+  HostIndex pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept;
   std::vector<HostEntry> hosts_;
   std::vector<Level> levels_;
   size_t healthy_ = 0;

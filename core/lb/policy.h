@@ -2,6 +2,7 @@
 // pure data; pick() runs on workers, takes no lock and allocates nothing.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -54,12 +55,17 @@ class LaneView {
   int64_t now_ns_;
 };
 
+// As published, priorities are 0 to 127.
+using PrioritySet = std::bitset<128>;
+
 struct PickInput {
   uint64_t hash = 0;
   bool has_hash = false;
   uint32_t attempt = 1;
   // Hosts tried before by this request; a policy avoids them while it has others.
   std::span<const Host* const> excluded;
+  // Priorities that this request keeps clear of while another has a usable host; nullptr: none. HostSet's business.
+  const PrioritySet* passed_over = nullptr;
 };
 
 // What a policy keeps per lane and cluster (a position in a rotation). Made by the table, survives host-set updates if

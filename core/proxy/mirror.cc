@@ -69,7 +69,7 @@ void Mirror::copy_head(const route::Mirror& policy, const stream::LogSubject& su
 // False: it is over already.
 bool Mirror::connect() {
   const upstream::ClusterStats& stats = *pin_->stats;
-  pool_ = cluster_.pick(0, false, 1, {});
+  pool_ = cluster_.pick({});
   if (pool_ == nullptr) {
     stats.cx_none_healthy.inc();
     finish();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/proxy/request_headers.h"
+#include "core/route/cluster_policies.h"
 
 namespace weir::proxy {
 
@@ -136,7 +137,13 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
-  retry_.set_policy(action.retry(), headers);
+  const route::RetryPolicy* retries = action.retry();
+  const route::Mirrors* mirrors = action.mirrors();
+  if (const route::ClusterPolicies* own = cluster_pin_->spec.policies.get()) [[unlikely]] {
+    if (own->retry != nullptr) retries = own->retry.get();
+    if (own->mirrors != nullptr) mirrors = own->mirrors.get();
+  }
+  retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
   if (auto idle = action.idle_timeout()) host_->set_stream_idle_timeout(*idle);
@@ -160,8 +167,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     await_response();
   }
   raw_ = action.ends_connect() && (headers.method() == "CONNECT" || (action.ends_post() && headers.method() == "POST"));
-  if (action.mirrors() != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
-    start_mirrors(*action.mirrors(), end);
+  if (mirrors != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
+    start_mirrors(*mirrors, end);
   first_.start();
   return Action::kContinue;
 }

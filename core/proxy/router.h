@@ -14,6 +14,7 @@
 #include "core/lb/host.h"
 #include "core/proxy/attempt.h"
 #include "core/proxy/mirror.h"
+#include "core/proxy/retry_priorities.h"
 #include "core/proxy/retry_state.h"
 #include "core/proxy/routed_host.h"
 #include "core/upstream/lane_clusters.h"
@@ -154,6 +155,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void remember_another(const lb::Host& host);
   bool was_tried(const lb::Host& host) const;
   void forget(const lb::Host& host);
+  // Another one than `pool`, if the policy omits that.
+  upstream::ConnPool* pick_unomitted(const route::RetryPolicy& policy, lb::PickInput input, upstream::ConnPool* pool);
+  void note_first_priority(const lb::HostSet& hosts);
   std::span<const lb::Host* const> tried() const { return {tried_, tried_count_}; }
 
   const RouterConfig& config_;
@@ -173,7 +177,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const lb::Host** tried_ = first_tried_.data();
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;
-  bool request_end_ : 1 = false;  // the request is complete
+  RetryPriorities* priorities_ = nullptr;  // made by a retry whose policy wants it, in the arena
+  bool request_end_ : 1 = false;           // the request is complete
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
   bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left

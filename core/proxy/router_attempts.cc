@@ -73,21 +73,44 @@ bool Router::still_wants(Attempt& attempt) {
 }
 
 upstream::ConnPool* Router::pick() {
-  upstream::ConnPool* pool = cluster_->pick(0, false, attempts_ + 1, tried());
+  lb::PickInput input{.attempt = attempts_ + 1, .excluded = tried()};
   const route::RetryPolicy* policy = retry_.policy();
-  if (attempts_ == 0 || policy == nullptr || policy->omitted_hosts.empty()) [[likely]]
-    return pool;
+  if (attempts_ == 0 || policy == nullptr) [[likely]]
+    return cluster_->pick(input);
+  if (policy->priority_update_frequency > 0 && cluster_->hosts() != nullptr) {
+    const lb::HostSet& hosts = *cluster_->hosts();
+    if (priorities_ == nullptr) {
+      priorities_ = stream_->arena().make<RetryPriorities>();
+      if (tried_count_ > 0) note_first_priority(hosts);
+    }
+    input.passed_over = &priorities_->next(policy->priority_update_frequency, hosts);
+  }
+  upstream::ConnPool* pool = cluster_->pick(input);
+  if (!policy->omitted_hosts.empty()) pool = pick_unomitted(*policy, input, pool);
+  if (priorities_ != nullptr && pool != nullptr) priorities_->use(cluster_->hosts()->host(pool->place()).priority);
+  return pool;
+}
+
+upstream::ConnPool* Router::pick_unomitted(const route::RetryPolicy& policy, lb::PickInput input,
+                                           upstream::ConnPool* pool) {
   const uint32_t tried_hosts = tried_count_;
   // As published: so many times another one is looked for, and then the last is taken as it is.
-  for (uint32_t i = 0; i < policy->host_selection_max_attempts; ++i) {
-    if (pool == nullptr || !policy->omits(cluster_->host_metadata(*pool))) break;
+  for (uint32_t i = 0; i < policy.host_selection_max_attempts; ++i) {
+    if (pool == nullptr || !policy.omits(cluster_->host_metadata(*pool))) break;
     remember(pool->host());
-    upstream::ConnPool* other = cluster_->pick(0, false, attempts_ + 1, tried());
+    input.excluded = tried();
+    upstream::ConnPool* other = cluster_->pick(input);
     if (other == nullptr || was_tried(other->host())) break;  // there is none
     pool = other;
   }
   tried_count_ = tried_hosts;  // those that were passed over may be asked another time
   return pool;
+}
+
+void Router::note_first_priority(const lb::HostSet& hosts) {
+  for (const lb::HostEntry& entry : hosts.hosts()) {
+    if (entry.host.get() == tried_[0]) return priorities_->use(entry.priority);
+  }
 }
 
 bool Router::was_tried(const lb::Host& host) const {
@@ -333,6 +356,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
     forget(*attempt.host());
+    if (priorities_ != nullptr) priorities_->forget_last();
     stats().rq_retry.inc();
     start_again(attempt, Duration::zero(), false);
     return;

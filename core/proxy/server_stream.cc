@@ -472,6 +472,8 @@ void ServerStream::abort_response() {
 
 void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
   local_reply_ = true;
+  // As published, whoever answers 400 has found the message wrong: what its sender takes for its end may be another.
+  if (headers.status_code() == 400 && !config_.h1.options.keep_open_after_invalid) connection_.close_after_response();
   if (config_.local_replies != nullptr) config_.local_replies->shape(stream_, headers, body);
   if (asks_tunnel_) [[unlikely]]
     refuse_local_tunnel(headers, body);

@@ -128,6 +128,7 @@ Rewritten PathRewrite::rewrite(std::string_view path, const stream::LogSubject& 
     if (brings_query(head)) parts.rest = {};
   } else if (regex_) {
     head = regex_->rewrite(parts.path, arena);
+    if (!http::all_chars(head, http::kTargetChar)) return Rewritten("");
   } else if (template_) {
     const size_t size = matched_size(parts.path, matched, ignore_path_parameters);
     head = template_->rewrite(*matched.path_template, parts.path.substr(0, size), arena);

@@ -141,6 +141,7 @@ std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, Erro
   policy->avoid_previous_hosts = spec.avoid_previous_hosts;
   policy->omitted_hosts = std::move(spec.omitted_hosts);
   policy->host_selection_max_attempts = std::max(1u, spec.host_selection_max_attempts);
+  policy->priority_update_frequency = spec.priority_update_frequency;
   {
     ErrorSink::At at(errors, "retry_back_off");
     // As published: below a millisecond is a millisecond.

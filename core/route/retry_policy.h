@@ -32,6 +32,7 @@ struct RetryPolicy {
   Duration back_off_base = 25ms;
   Duration back_off_max = 250ms;
   uint32_t host_selection_max_attempts = 1;
+  uint32_t priority_update_frequency = 0;  // 0: priorities that were tried are tried again
   bool avoid_previous_hosts = false;
   std::vector<std::shared_ptr<const stream::StaticMetadata>> omitted_hosts;
   std::vector<uint16_t> retriable_status_codes;  // sorted

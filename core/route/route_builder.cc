@@ -39,6 +39,16 @@ std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
   return std::move(table_);
 }
 
+std::shared_ptr<const ClusterPolicies> RouteBuilder::build(ClusterPoliciesSpec spec) {
+  auto policies = std::make_shared<ClusterPolicies>();
+  if (spec.retry) {
+    At at(errors_, "retry_policy");
+    policies->retry = RetryPolicy::build(std::move(*spec.retry), errors_);
+  }
+  policies->mirrors = build_mirrors(std::move(spec.mirrors));
+  return policies;
+}
+
 void RouteBuilder::build_virtual_host(VirtualHostSpec spec, uint32_t index) {
   VirtualHost& host = table_->virtual_hosts_.emplace_back();
   host.name_ = std::move(spec.name);

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/route/cluster_policies.h"
 #include "core/route/errors.h"
 #include "core/route/route_table.h"
 #include "core/route/spec.h"
@@ -19,6 +20,7 @@ class RouteBuilder {
       : resolve_(resolve), errors_(errors), store_(store) {}
   // The table means nothing if there were errors.
   std::unique_ptr<RouteTable> build(RouteTableSpec spec);
+  std::shared_ptr<const ClusterPolicies> build(ClusterPoliciesSpec spec);
 
  private:
   // Fewer routes than this are walked: an index would cost more than it saves.

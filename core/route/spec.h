@@ -119,6 +119,7 @@ struct RetryPolicySpec {
   // Hosts with all that one of these says below envoy.lb are no place for a retry.
   std::vector<std::shared_ptr<const stream::StaticMetadata>> omitted_hosts;
   uint32_t host_selection_max_attempts = 1;
+  uint32_t priority_update_frequency = 0;  // attempts after which those priorities are passed over; 0: none are
   Duration back_off_base = 25ms;
   std::optional<Duration> back_off_max;  // ten times the base
   std::vector<ResetHeaderSpec> reset_headers;

@@ -164,8 +164,8 @@ class InForce {
   const config::KnownMessages& known() const { return known_; }
   // Translated, or as it is in force.
   config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
-                                     const std::string& path, const filter::Registry& registry, Report& report,
-                                     SlotNames& slots) const {
+                                     const std::string& path, const filter::Registry& registry,
+                                     config::RouteConfigEnv& env, Report& report, SlotNames& slots) const {
     const auto i = static_cast<size_t>(index);
     config::ClusterTranslation out;
     if (!clusters_.empty() && clusters_[i] != nullptr) {
@@ -176,8 +176,8 @@ class InForce {
       return out;
     }
     const size_t reads = report.sources().count();
-    out = config::translate_cluster(proto, path, registry, report);
-    if (report.sources().count() == reads) out.text = cluster_texts_[i];
+    out = config::translate_cluster(proto, path, registry, env, report);
+    if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
     intern_cluster(slots, proto.name());
     return out;
   }
@@ -256,7 +256,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(same.cluster(proto, i, path, registry, report, slots));
+    out.clusters.push_back(same.cluster(proto, i, path, registry, routes, report, slots));
   }
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");

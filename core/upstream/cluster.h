@@ -15,6 +15,10 @@
 #include "core/stream/metadata.h"
 #include "core/upstream/limits.h"
 
+namespace weir::route {
+struct ClusterPolicies;
+}
+
 namespace weir::upstream {
 
 struct ClusterLimits;
@@ -120,6 +124,8 @@ struct ClusterSpec {
   http::h1::Settings h1;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
+  // Instead of those of routes, whose reader (the router) knows what is in them; null: none.
+  std::shared_ptr<const route::ClusterPolicies> policies;
 };
 
 // [immutable]

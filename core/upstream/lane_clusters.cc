@@ -108,11 +108,9 @@ uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
   return lb::kNoHost;
 }
 
-ConnPool* ClusterLocal::pick(uint64_t hash, bool has_hash, uint32_t attempt,
-                             std::span<const lb::Host* const> excluded) {
+ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   if (hosts_ == nullptr) return nullptr;
   event::Lane& lane = owner_.lane();
-  lb::PickInput input{hash, has_hash, attempt, excluded};
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random());
   lb::HostIndex index = hosts_->pick(input, view, lb_state_);
   if (index == lb::kNoHost) return nullptr;

@@ -44,8 +44,8 @@ class ClusterLocal {
   const http::h1::Settings& h1_settings() const { return h1_; }
   LaneClusters& lane_clusters() { return owner_; }
 
-  // Chooses a host; nullptr: none can serve. `excluded`: hosts tried before.
-  ConnPool* pick(uint64_t hash, bool has_hash, uint32_t attempt, std::span<const lb::Host* const> excluded);
+  // Chooses a host; nullptr: none can serve.
+  ConnPool* pick(const lb::PickInput& input);
   // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
   bool starving() const { return !starving_.empty() || !demand.empty(); }
   // Of this lane's pools.

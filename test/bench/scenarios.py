@@ -69,6 +69,8 @@ SCENARIOS = {
         Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
                  weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
         Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),
+        Scenario("bulk1m_packer", "bulk, 1 MiB responses, which the compressor in weir's chain leaves alone", size=1 << 20,
+                 connections=16, bulk=True, syscall_requests=500, weir_config="gzip.yaml"),
         Scenario("bulk100m", "bulk, 100 MiB responses", 1.0, size=100 << 20, connections=4, bulk=True, syscall_requests=8),
     )
 }

@@ -191,6 +191,10 @@ class PipeTest(WeirTestCase):
         self.assertEqual(self.request_id_seen("preserving"), "theirs")
 
 
+# What is found wrong behind the codec.
+UNDERSCORES = {"common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"}}
+
+
 class Http1Test(VariantsTestCase):
     """Settings of the codec."""
 
@@ -198,9 +202,9 @@ class Http1Test(VariantsTestCase):
                 "old": {"http_protocol_options": {"accept_http_10": True}},
                 "hosted": {"http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "old.example:81"}},
                 "lenient": {"http_protocol_options": {"allow_chunked_length": True}},
-                "patient": {"http_protocol_options": {"override_stream_error_on_invalid_http_message": True}},
-                "patient-too": {"stream_error_on_invalid_http_message": True},
-                "impatient": {"stream_error_on_invalid_http_message": True,
+                "patient": {**UNDERSCORES, "http_protocol_options": {"override_stream_error_on_invalid_http_message": True}},
+                "patient-too": {**UNDERSCORES, "stream_error_on_invalid_http_message": True},
+                "impatient": {**UNDERSCORES, "stream_error_on_invalid_http_message": True,
                               "http_protocol_options": {"override_stream_error_on_invalid_http_message": False}},
                 "ignoring": {"upgrade_configs": [{"upgrade_type": "websocket"}], "http_protocol_options": {
                     "ignore_http_11_upgrade": [{"prefix": "TLS/", "ignore_case": True}, {"exact": "foo"}]}},
@@ -261,6 +265,16 @@ class Http1Test(VariantsTestCase):
                     connection.send(b"GET / HTTP/1.1\r\nhost : a\r\n\r\n")  # its end is not certain
                     self.assertEqual(connection.read_response().status, 400)
                 self.assertTrue(connection.closed_within(5))
+
+    def test_after_a_request_that_is_found_wrong_later(self) -> None:
+        for variant, goes_on in (("impatient", False), ("patient", True), ("patient-too", True)):
+            with self.subTest(variant=variant), Connection(self.ports[variant]) as connection:
+                response = connection.request(headers=[("x_y", "1")])
+                self.assertEqual((response.status, response.header("connection")), (400, None if goes_on else "close"))
+                if goes_on:
+                    self.assertEqual(connection.request().status, 200)
+                else:
+                    self.assertTrue(connection.closed_within(5))
 
     # field: Http1ProtocolOptions@downstream.ignore_http_11_upgrade
     def test_ignored_upgrades(self) -> None:

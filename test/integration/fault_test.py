@@ -15,12 +15,20 @@ class FaultTest(WeirTestCase):
         cls.port, cls.log = cls.sandbox.free_port(), cls.sandbox.path("access.log")
         on_route = {"fault": {"@type": FAULT, "delay": {"fixed_delay": "0.2s", "percentage": ALWAYS},
                               "abort": {"http_status": 418, "percentage": ALWAYS}}}
-        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+        cls.cluster_port = cls.sandbox.free_port()
+        of_cluster = http_listener(cls.cluster_port, [
+            route({"prefix": "/plain"}, "other"), route({"prefix": "/broken"}, "broken"),
+            route({"prefix": "/weighted"}, action={"weighted_clusters": {"clusters": [
+                {"name": "other", "weight": 0}, {"name": "broken", "weight": 1}]}}),
+            route({"prefix": "/header"}, action={"cluster_header": "x-to"})], name="of_cluster", stat_prefix="of_cluster", http_filters=[
+                {"name": "fault", "typed_config": {"@type": FAULT, "upstream_cluster": "broken", "abort": {
+                    "http_status": 418, "percentage": ALWAYS}}}])
+        cls.weir = Weir(cls.sandbox, bootstrap([of_cluster, http_listener(
             cls.port, [route({"prefix": "/both"}, "echo", typed_per_filter_config=on_route), route({"prefix": "/"}, "echo")],
             http_filters=[{"name": "fault", "typed_config": {"@type": FAULT, "abort": {
                 "grpc_status": 14, "percentage": {"numerator": 0}}, "abort_percent_runtime": "break"}}],
             access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])],
-            [cluster("echo", cls.echo.port)]))
+            [cluster(name, cls.echo.port) for name in ("echo", "other", "broken")]))
 
     def test_delay_and_abort(self) -> None:
         start = time.monotonic()
@@ -29,6 +37,12 @@ class FaultTest(WeirTestCase):
         self.assertGreaterEqual(time.monotonic() - start, 0.2)
         wait_until(lambda: "/both 418 DI,FI fault_filter_abort\n" in open(self.log, encoding="ascii").read(), "the log line")
         self.weir.wait_stat_is("http.ingress.fault.active_faults", 0)
+
+    def test_of_one_cluster(self) -> None:
+        for path, status in (("/plain", 200), ("/broken", 418), ("/weighted", 418)):
+            self.assertEqual(fetch(self.cluster_port, path).status, status, path)
+        for name, status in (("broken", 418), ("other", 200)):
+            self.assertEqual(fetch(self.cluster_port, "/header", headers=[("x-to", name)]).status, status)
 
     def test_switched_at_run_time(self) -> None:
         self.assertEqual(fetch(self.port, "/").status, 200)

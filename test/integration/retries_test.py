@@ -102,6 +102,45 @@ class HostPredicateTest(WeirTestCase):
         self.assertTrue(self.retried_at("/once") & {"canary", "old"})
 
 
+class PriorityTest(WeirTestCase):
+    """Retries that move on to other priorities, although the first one is healthy."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.servers = [EchoUpstream(cls.sandbox, "p%d" % number) for number in range(3)]
+        cls.port = cls.sandbox.free_port()
+
+        def policy(frequency: int) -> dict:
+            return {"retry_policy": {
+                "retry_on": "5xx", "num_retries": 6, "retry_back_off": {"base_interval": "0.001s"}, "retry_priority": {
+                    "name": "envoy.retry_priorities.previous_priorities", "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3"
+                                 ".PreviousPrioritiesConfig", "update_frequency": frequency}}}}
+
+        own = {"retry_policy": {"retry_on": "5xx", "num_retries": 6, "retry_back_off": {"base_interval": "0.001s"}}}
+        endpoints = [{"priority": number, "lb_endpoints": [{"endpoint": {"address": {"socket_address": {
+            "address": "127.0.0.1", "port_value": server.port}}}}]} for number, server in enumerate(cls.servers)]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[{
+            "name": "all", "domains": ["*"], "include_request_attempt_count": True, "routes": [
+                route({"prefix": "/each"}, "c", policy(1)), route({"prefix": "/second"}, "c", policy(2)),
+                route({"prefix": "/none"}, "c", own)]}])],
+            [{"name": "c", "load_assignment": {"cluster_name": "c", "endpoints": endpoints}}]))
+
+    def priorities(self, path: str) -> list[int]:
+        """Of the attempts of a request, in their order."""
+        self.assertEqual(fetch(self.port, path, headers=[("x-test-status", "503")]).status, 503)
+        attempts = [(int(request.header("x-envoy-attempt-count") or 0), priority)
+                    for priority, server in enumerate(self.servers) for request in server.requests if request.target == path]
+        return [priority for _, priority in sorted(attempts)]
+
+    # field: route.v3.RetryPolicy.retry_priority, route.v3.RetryPolicy.RetryPriority.name
+    # field: route.v3.RetryPolicy.RetryPriority.typed_config, PreviousPrioritiesConfig.update_frequency
+    def test_where_attempts_go(self) -> None:
+        self.assertEqual(self.priorities("/none"), [0] * 7)
+        self.assertEqual(self.priorities("/each"), [0, 1, 2, 0, 1, 2, 0])
+        self.assertEqual(self.priorities("/second"), [0, 0, 1, 1, 2, 2, 0])
+
+
 class ManyDeadHostsTest(WeirTestCase):
     """However many hosts have been tried, none is tried again while there is another."""
 

@@ -86,11 +86,16 @@ Action ChaosFilter::headers(filter::Stream& stream, Side& side, bool end) {
   expect(!answered_, "headers after an answer of its own");
   side.headers = true;
   side.ended = end;
+  if (!config_.keep_bodies && roll(config_.leave_percent)) {
+    side.left_alone = true;
+    stream.leave_body_alone();
+  }
   return act(stream, side);
 }
 
 Action ChaosFilter::data(filter::Stream& stream, Side& side, Slices& data, bool end, std::string& body) {
   expect(side.headers, "data before headers");
+  expect(!side.left_alone, "data of a body that was left alone");
   expect(!side.ended, "data after the end");
   expect(!side.trailers, "data after trailers");
   expect(!side.resume, "data while paused");

@@ -1,8 +1,8 @@
 // An HTTP filter that makes life hard for its neighbours: at random it pauses at every kind of event and resumes
 // inline, from a hook of the other direction or by timer; merges and splits what passes; gives bytes that it kept with
-// its next event, ahead of the trailers or while it is paused; answers or ends the stream. It also checks what the
-// chain promises to every filter: headers, then data, then trailers, one end per direction, nothing but on_complete
-// after an answer of its own, on_complete once and nothing after it.
+// its next event, ahead of the trailers or while it is paused; leaves bodies alone; answers or ends the stream. It also
+// checks what the chain promises to every filter: headers, then data, then trailers, one end per direction, nothing but
+// on_complete after an answer of its own, on_complete once and nothing after it.
 //
 // Put one before and one after the filter under test.
 #pragma once
@@ -23,6 +23,7 @@ struct ChaosConfig {
   uint64_t seed = 1;
   uint32_t pause_percent = 30;
   uint32_t split_percent = 30;
+  uint32_t leave_percent = 10;    // bodies; none if keep_bodies
   uint32_t answer_per_mille = 0;  // reply_local, from a hook or a timer
   uint32_t abort_per_mille = 0;
   Duration longest_pause = 5ms;
@@ -68,6 +69,7 @@ class ChaosFilter final : public filter::HttpFilter {
     bool trailers = false;
     bool ended = false;
     bool answer_later = false;
+    bool left_alone = false;  // its body
   };
   filter::Action headers(filter::Stream& stream, Side& side, bool end);
   filter::Action data(filter::Stream& stream, Side& side, Slices& data, bool end, std::string& body);

@@ -50,18 +50,19 @@ class Plugin final : public Filter {
 }  // namespace
 
 filter::Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool end) {
-  if (end) return filter::Action::kContinue;
   const Settings* settings = stream.route_config<Settings>();
   if (settings == nullptr) settings = &settings_;
-  if (settings->disabled) return filter::Action::kContinue;
-  buffering_ = true;
-  stream.buffer_body(settings->max_request_bytes);
+  if (end || settings->disabled) {
+    stream.leave_body_alone();
+  } else {
+    stream.buffer_body(settings->max_request_bytes);
+  }
   return filter::Action::kContinue;
 }
 
 // With the body known as a whole, its length is too (unless trailers make it chunked anyway).
 filter::Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
-  if (buffering_ && end && !stream.request_headers().contains(http::HeaderId::kContentLength)) {
+  if (end && !stream.request_headers().contains(http::HeaderId::kContentLength)) {
     char* text = stream.arena().allocate_bytes(20);
     auto result = std::to_chars(text, text + 20, data.size());
     stream.request_headers().add(http::HeaderId::kContentLength, {text, static_cast<size_t>(result.ptr - text)});

@@ -22,7 +22,6 @@ class Filter : public filter::HttpFilter {
 
  private:
   const Settings& settings_;
-  bool buffering_ = false;
 };
 
 }  // namespace weir::filters::buffer

@@ -70,9 +70,15 @@ bool may_code(const http::HeaderMap& headers, Arena& arena) {
 // --- The request ---------------------------------------------------------------------------------------------------
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
-  if (headers.method() == "CONNECT") return Action::kContinue;  // a tunnel has no representations
+  decide_request(stream, headers, end);
+  if (!request_.coder) stream.leave_body_alone();
+  return Action::kContinue;
+}
+
+void Filter::decide_request(filter::Stream& stream, http::HeaderMap& headers, bool end) {
+  if (headers.method() == "CONNECT") return;  // a tunnel has no representations
   const auto* route = stream.route_config<RouteSettings>();
-  if (route != nullptr && route->disabled) return Action::kContinue;
+  if (route != nullptr && route->disabled) return;
   const event::SlotTable& slots = stream.lane().slots();
   coders_ = route != nullptr && route->coders != nullptr ? route->coders.get() : settings_.coders.get();
   head_ = headers.method() == "HEAD";
@@ -83,14 +89,14 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
     if (remove) headers.remove(HeaderId::kAcceptEncoding);
   }
   const DirectionSettings& direction = settings_.request;
-  if (end || !direction.enabled.get(slots)) return Action::kContinue;
+  // What comes behind an upgrade is the other protocol's.
+  if (end || headers.contains(HeaderId::kUpgrade) || !direction.enabled.get(slots)) return;
   if (long_enough(direction, headers) && may_code(headers, stream.arena()) &&
       content_type_matches(direction.content_types, headers.get(HeaderId::kContentType))) {
     begin(request_, direction, stream, headers);
   } else {
     direction.stats.not_compressed.inc();
   }
-  return Action::kContinue;
 }
 
 // Tells the other compressors of the chain what this one can do for the response.
@@ -109,7 +115,7 @@ void Filter::offer(filter::Stream& stream, const http::HeaderMap& headers) {
 }
 
 Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
-  if (request_.coder) compress(request_, settings_.request.stats, stream, data, end ? Flush::kEnd : request_.each);
+  compress(request_, settings_.request.stats, stream, data, end ? Flush::kEnd : request_.each);
   return Action::kContinue;
 }
 
@@ -196,14 +202,20 @@ void Filter::change_etag(filter::Stream& stream, http::HeaderMap& headers) const
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
+  decide_response(stream, headers, end);
+  if (!response_.coder) stream.leave_body_alone();
+  return Action::kContinue;
+}
+
+void Filter::decide_response(filter::Stream& stream, http::HeaderMap& headers, bool end) {
   int code = headers.status_code();
-  if (shared_ == nullptr || code == 101) return Action::kContinue;  // 101: a tunnel from now on
+  if (shared_ == nullptr || code == 101) return;  // 101: a tunnel from now on
   const DirectionSettings& direction = settings_.response;
   std::string_view refused = refusal(headers);
   if (!refused.empty()) add_status(stream, headers, refused);
   if (!refused.empty() || code == 206 || !may_code(headers, stream.arena())) {
     if (!end) direction.stats.not_compressed.inc();
-    return Action::kContinue;
+    return;
   }
   // Caches must know that another client may get another body, whatever this one gets.
   http::add_vary(headers, "Accept-Encoding", stream.arena());
@@ -211,12 +223,12 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
   // validator gets that; one that was taken away cannot have been asked about.
   if (code == 304) {
     if (settings_.weaken_etag && accepted()) change_etag(stream, headers);
-    return Action::kContinue;
+    return;
   }
-  if (end && !head_) return Action::kContinue;
+  if (end && !head_) return;
   if (!accepted()) {
     if (!end) direction.stats.not_compressed.inc();
-    return Action::kContinue;
+    return;
   }
   add_status(stream, headers, "Compressed");
   change_etag(stream, headers);
@@ -226,11 +238,10 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
   } else {
     begin(response_, direction, stream, headers);
   }
-  return Action::kContinue;
 }
 
 Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) {
-  if (response_.coder) compress(response_, settings_.response.stats, stream, data, end ? Flush::kEnd : response_.each);
+  compress(response_, settings_.response.stats, stream, data, end ? Flush::kEnd : response_.each);
   return Action::kContinue;
 }
 

@@ -74,6 +74,9 @@ class Filter : public filter::HttpFilter {
   void compress(Body& body, const DirectionStats& stats, filter::Stream& stream, Slices& data, http::Flush flush);
   void mark_coded(http::HeaderMap& headers) const;
   void begin(Body& body, const DirectionSettings& direction, filter::Stream& stream, http::HeaderMap& headers);
+  // Whether this direction's body is to be coded; the headers say so then.
+  void decide_request(filter::Stream& stream, http::HeaderMap& headers, bool end);
+  void decide_response(filter::Stream& stream, http::HeaderMap& headers, bool end);
   void offer(filter::Stream& stream, const http::HeaderMap& headers);
   void change_etag(filter::Stream& stream, http::HeaderMap& headers) const;
   std::string_view refusal(const http::HeaderMap& headers) const;

@@ -25,11 +25,12 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
       headers.append_value(HeaderId::kAcceptEncoding, encoding);
   }
   if (!end) begin(request_, settings_.request, stream, headers);
+  if (!request_) stream.leave_body_alone();
   return Action::kContinue;
 }
 
 Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
-  if (request_ && !decompress(request_, settings_.request, stream, data, end))
+  if (!decompress(request_, settings_.request, stream, data, end))
     return stream.reply_local(400, kDetails, kBadRequest);
   return Action::kContinue;
 }
@@ -44,18 +45,20 @@ Action Filter::on_request_trailers(filter::Stream& stream, http::HeaderMap&) {
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) {
-  int code = headers.status_code();
-  if (code == 101 || code == 206) return Action::kContinue;  // a tunnel; a part
-  if (!end) {
+  const int code = headers.status_code();
+  if (code == 101 || code == 206) {
+    // A tunnel; a part.
+  } else if (!end) {
     begin(response_, settings_.response, stream, headers);
   } else if (stream.request_headers().method() == "HEAD") {
     unmark(settings_.response, stream, headers);  // the headers of GET, RFC 9110 9.3.2
   }
+  if (!response_) stream.leave_body_alone();
   return Action::kContinue;
 }
 
 Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool end) {
-  if (response_ && !decompress(response_, settings_.response, stream, data, end))
+  if (!decompress(response_, settings_.response, stream, data, end))
     return stream.reply_local(502, kDetails, kBadResponse);
   return Action::kContinue;
 }

@@ -47,7 +47,8 @@ std::optional<uint64_t> number_in(const http::HeaderMap& headers, const http::He
 
 }  // namespace
 
-bool Filter::concerns(const http::HeaderMap& headers) const {
+bool Filter::concerns(filter::Stream& stream, const http::HeaderMap& headers) const {
+  if (!policy_->upstream_cluster.empty() && stream.host().route_cluster() != policy_->upstream_cluster) return false;
   if (!policy_->downstream_nodes.empty()) {
     std::string_view node = headers.get(HeaderId::kXEnvoyDownstreamServiceNode);
     if (std::find(policy_->downstream_nodes.begin(), policy_->downstream_nodes.end(), node) ==
@@ -81,7 +82,7 @@ bool Filter::inject(const Chance& chance, const http::HeaderName& percentage_hea
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
   policy_ = stream.route_config<Policy>();
   if (policy_ == nullptr) policy_ = &settings_;
-  if (!concerns(headers)) return Action::kContinue;
+  if (!concerns(stream, headers)) return Action::kContinue;
   stream_ = &stream;
   if (policy_->rate_limit) {
     uint64_t kbps = policy_->limit_kbps;
@@ -153,16 +154,15 @@ void Filter::on_timer() {
   }
 }
 
-Action Filter::on_response_headers(filter::Stream&, http::HeaderMap&, bool) {
+Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap&, bool) {
   // An answer that did not wait for the request (a deadline's) ends its delay.
   cancel();
   delayed_.cancel();
+  if (!trickle_.started()) stream.leave_body_alone();
   return Action::kContinue;
 }
 
-Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool) {
-  return trickle_.started() ? trickle_.pass(stream, data) : Action::kContinue;
-}
+Action Filter::on_response_data(filter::Stream& stream, Slices& data, bool) { return trickle_.pass(stream, data); }
 
 void Filter::on_complete(filter::Stream&) {
   cancel();
@@ -214,6 +214,7 @@ void read_policy(const pb::HTTPFault& proto, filter::FactoryScope& scope, Policy
   }
   policy.headers = filter::translate_all(scope.translator(), &filter::ConfigTranslator::header_matcher, proto.headers(),
                                          scope.at("headers"));
+  policy.upstream_cluster = proto.upstream_cluster();
   policy.downstream_nodes.assign(proto.downstream_nodes().begin(), proto.downstream_nodes().end());
   if (proto.has_max_active_faults()) policy.max_active.default_value = proto.max_active_faults().value();
   policy.max_active.key = key_of(proto.max_active_faults_runtime(), "fault.http.max_active_faults");

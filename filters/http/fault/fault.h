@@ -38,6 +38,7 @@ struct Policy {
   uint64_t limit_kbps = 0;
   std::vector<match::HeaderMatcher> headers;  // all must match
   std::vector<std::string> downstream_nodes;  // one must be the request's; none: any
+  std::string upstream_cluster;               // where the route must lead; empty: anywhere
   runtime::RuntimeUnsigned max_active{UINT32_MAX};
 };
 
@@ -56,7 +57,7 @@ class Filter : public filter::HttpFilter, private event::Timer {
   void on_complete(filter::Stream& stream) override;
 
  private:
-  bool concerns(const http::HeaderMap& headers) const;
+  bool concerns(filter::Stream& stream, const http::HeaderMap& headers) const;
   // Whether this stream is to have a fault, which is then counted as active.
   bool inject(const Chance& chance, const http::HeaderName& percentage_header, const http::HeaderMap& headers);
   std::optional<uint32_t> delay_of(const http::HeaderMap& headers);

@@ -52,14 +52,18 @@ HostSet make(Lists... lists) {
 }
 
 // Percent of 20,000 picks per priority and health; -1: no host.
-std::map<std::pair<int, Health>, int> picks(const HostSet& set) {
+std::map<std::pair<int, Health>, int> picks(const HostSet& set, std::initializer_list<size_t> passed_over = {}) {
+  PrioritySet without;
+  for (size_t priority : passed_over) without.set(priority);
+  PickInput input;
+  if (without.any()) input.passed_over = &without;
   Random random(1);
   std::vector<LaneView::PerHost> per_host(set.hosts().size());
   LaneView view(1, set.hosts(), per_host, 0, random);
   LaneState state;
   std::map<std::pair<int, Health>, int> counts;
   for (int i = 0; i < 20'000; ++i) {
-    HostIndex index = set.pick({}, view, state);
+    HostIndex index = set.pick(input, view, state);
     if (index == kNoHost) {
       ++counts[{-1, Health::kUnhealthy}];
     } else {
@@ -146,6 +150,42 @@ TEST(HostSet, NoHosts) {
 TEST(HostSet, EmptyLevelsArePassedOver) {
   HostSet set = make(hosts(2, 2, 0));
   EXPECT_EQ((picks(set)[{2, Health::kHealthy}]), 100);
+}
+
+// As published: healths of 100, 50 and 50 (overprovisioned here) are loads of 100, 0, 0; without the first 0, 50, 50.
+TEST(HostSet, PrioritiesThatArePassedOverLeaveTheirLoadToOthers) {
+  HostSet set = make(hosts(0, 2, 0), hosts(1, 5, 9), hosts(2, 5, 9));
+  EXPECT_EQ((picks(set)[{0, Health::kHealthy}]), 100);
+  auto counts = picks(set, {0});
+  EXPECT_NEAR((counts[{1, Health::kHealthy}]), 50, 2);
+  EXPECT_NEAR((counts[{2, Health::kHealthy}]), 50, 2);
+  EXPECT_EQ((picks(set, {0, 1})[{2, Health::kHealthy}]), 100);
+  EXPECT_EQ((picks(set, {1})[{0, Health::kHealthy}]), 100);
+}
+
+TEST(HostSet, ThoseThatArePassedOverComeBackWhenNobodyElseIsUsable) {
+  HostSet set = make(hosts(0, 2, 0), hosts(1, 0, 3));
+  EXPECT_TRUE(set.usable_without({}));
+  EXPECT_FALSE(set.usable_without(PrioritySet(1)));
+  EXPECT_EQ((picks(set, {0})[{0, Health::kHealthy}]), 100);
+  HostSet none = make(hosts(0, 0, 2), hosts(1, 0, 2));
+  EXPECT_FALSE(none.usable_without({}));
+  EXPECT_EQ((picks(none, {0})[{0, Health::kUnhealthy}]), 100);
+}
+
+// Degraded hosts that nobody needs while the first priority serves.
+TEST(HostSet, DegradedHostsServeWhileOthersArePassedOver) {
+  HostSet only = make(hosts(0, 2, 0), hosts(1, 0, 0, 3));
+  EXPECT_EQ((picks(only)[{0, Health::kHealthy}]), 100);
+  EXPECT_TRUE(only.usable_without(PrioritySet(1)));
+  EXPECT_EQ((picks(only, {0})[{1, Health::kDegraded}]), 100);
+  HostSet both = make(hosts(0, 2, 0), hosts(1, 1, 0, 3));  // 35 of 100 by the healthy one
+  auto counts = picks(both, {0});
+  EXPECT_NEAR((counts[{1, Health::kHealthy}]), 25, 2);
+  EXPECT_NEAR((counts[{1, Health::kDegraded}]), 75, 2);
+  // Enough health: degraded ones stay where they are.
+  HostSet enough = make(hosts(0, 2, 0), hosts(1, 3, 0, 1));
+  EXPECT_EQ((picks(enough, {0})[{1, Health::kDegraded}]), 0);
 }
 
 TEST(LaneView, OwnCountsAreExactAndOthersAMillisecondOld) {

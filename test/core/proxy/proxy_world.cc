@@ -193,7 +193,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
     // A rotation begins anywhere: one request finds out where, and goes to the last host.
     workers_[1]->lane().enter();
     auto* local = workers_[1]->clusters().find(publisher_->intern(SlotKind::kCluster, "c"));
-    while (local->pick(0, false, 1, {})->host().address().port() != upstreams_.back()->port()) {
+    while (local->pick({})->host().address().port() != upstreams_.back()->port()) {
     }
     event::Lane::leave();
   }

@@ -53,6 +53,42 @@ TEST(UnreadableRequests, AreAnsweredAndLogged) {
   }
 }
 
+// Found wrong by the connection manager, and by the router, before any host is asked.
+TEST(InvalidRequests, EndTheConnectionUnlessToldNotTo) {
+  struct Case {
+    std::string_view request, line;
+  };
+  for (Case one : {Case{"GET / HTTP/1.1\r\nhost: a\r\nx_y: 1\r\n\r\n", "400 - unexpected_underscore"},
+                   Case{"GET /bad HTTP/1.1\r\nhost: a\r\n\r\n", "400 - invalid_rewrite"}}) {
+    for (bool stays : {false, true}) {
+      ProxyWorld world({.manager =
+                            [stays](ConnectionManagerConfig& config) {
+                              config.underscores = UnderscoreAction::kReject;
+                              config.h1.options.keep_open_after_invalid = stays;
+                            },
+                        .virtual_host =
+                            [](route::VirtualHostSpec& host) {
+                              host.routes[0].forward.regex_rewrite = match::RegexRewriteSpec{"bad", "b c"};
+                            }});
+      auto client = world.connect();
+      client->send(one.request);
+      world.settle();
+      const std::string answer = client->receive();
+      EXPECT_TRUE(answer.starts_with("HTTP/1.1 400 ")) << answer;
+      EXPECT_EQ(answer.find("connection: close\r\n") == std::string::npos, stays) << answer;
+      EXPECT_EQ(client->ended(), !stays);
+      EXPECT_EQ(world.log(), Lines{std::string(one.line)});
+      EXPECT_EQ(world.stat("cluster.c.upstream_cx_total"), 0);
+      EXPECT_EQ(world.stat("cluster.c.upstream_rq_total"), 0);
+      EXPECT_FALSE(world.upstream().has_connection());
+      if (!stays) continue;
+      client->send(kGet);
+      world.settle();
+      EXPECT_NE(world.upstream().accept()->receive(), "");
+    }
+  }
+}
+
 TEST(UnreadableRequests, OfAClientThatSendsNothingMore) {
   ProxyWorld world;
   auto client = world.connect();

@@ -64,6 +64,11 @@ TEST(PathRewrite, Regex) {
   // Whatever a rule makes of it, a request target begins with a slash.
   EXPECT_EQ(rewritten(with_regex_rewrite("^/a", ""), "/a?x"), "/?x");
   EXPECT_EQ(rewritten(with_regex_rewrite("/", ""), "/a/b"), "/ab");
+  // What cannot be sent is none: the request is answered instead.
+  EXPECT_EQ(rewritten(with_regex_rewrite("b", "b c"), "/a"), "/a");
+  EXPECT_EQ(rewritten(with_regex_rewrite("b", "b c"), "/b?x"), "");
+  EXPECT_EQ(rewritten(with_regex_rewrite("b", "#"), "/b?x"), "");
+  EXPECT_EQ(rewritten(with_regex_rewrite("b", "\xc3\xa4"), "/b?x"), "");
 }
 
 TEST(HostRewrite, Kinds) {
@@ -170,6 +175,7 @@ TEST(Redirect, PathAndQuery) {
   EXPECT_EQ(location({.path_rewrite = "/new?z=2"}, "/x?y=1"), "http://a.example/new?z=2");
   EXPECT_EQ(location({.path_rewrite = "%REQ(x-none)%"}, "/x?y=1"), "http://a.example/x?y=1");
   EXPECT_EQ(location({.path_rewrite = "/a b"}, "/x?y=1"), "");
+  EXPECT_EQ(location({.regex_rewrite = match::RegexRewriteSpec{"x", "a b"}}, "/x?y=1"), "");
   EXPECT_EQ(location({.path = "/new?z=2", .strip_query = true}, "/x?y=1"), "http://a.example/new?z=2");
   EXPECT_EQ(location({.strip_query = true}, "/x?y=1#f"), "http://a.example/x");
   RouteMatchSpec prefix;

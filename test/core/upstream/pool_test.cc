@@ -157,7 +157,7 @@ class PoolTest : public ::testing::Test {
     lane_.turns(2);
   }
   ClusterLocal& cluster() { return *clusters_.find(cluster_); }
-  ConnPool& pool() { return *cluster().pick(0, false, 1, {}); }
+  ConnPool& pool() { return *cluster().pick({}); }
   // Everything that is under way arrives.
   void settle() {
     for (int i = 0; i < 4; ++i) {
@@ -367,7 +367,7 @@ TEST_F(PoolTest, HostThatLeavesIsDrained) {
   std::weak_ptr<lb::Host> gone = host_;
   host_.reset();
   publish_hosts({});
-  EXPECT_EQ(cluster().pick(0, false, 1, {}), nullptr);
+  EXPECT_EQ(cluster().pick({}), nullptr);
   server_.receive(0);
   server_.answer(0);
   settle();
@@ -484,7 +484,7 @@ TEST_F(PoolTest, AClusterIsMadeAtItsFirstUse) {
   ASSERT_NE(local, nullptr);
   EXPECT_EQ(LaneClusters::find_part(lane_.lane(), ClusterPart{cluster_.index, Priority::kDefault}), local);
   EXPECT_EQ(local->current()->spec.max_requests_per_connection, 7u);
-  EXPECT_EQ(&local->pick(0, false, 1, {})->host(), host.get());
+  EXPECT_EQ(&local->pick({})->host(), host.get());
   EXPECT_EQ(clusters_.find({SlotKind::kCluster, cluster_.index + 1}), nullptr);
 }
 

@@ -189,7 +189,7 @@ class RecallTest : public ::testing::Test {
   ClusterLocal& on(uint32_t index) { return *workers_[index]->clusters.find(cluster_); }
   ConnPool& pool(uint32_t lane, lb::HostIndex host = 0) {
     next_host_ = host;
-    return *on(lane).pick(0, false, 1, {});
+    return *on(lane).pick({});
   }
   void settle() {
     for (int i = 0; i < 8; ++i) {
@@ -347,7 +347,7 @@ TEST_F(RecallTest, OpenCircuitBreakersAreShown) {
 TEST_F(RecallTest, PrioritiesDoNotShare) {
   publish({.max_connections = 1});
   limits_->high.set({.max_connections = 1, .max_requests = 2});
-  auto high_pool = [&](uint32_t index) -> ConnPool& { return *on(index).high_priority().pick(0, false, 1, {}); };
+  auto high_pool = [&](uint32_t index) -> ConnPool& { return *on(index).high_priority().pick({}); };
   auto high_exchange = [&](uint32_t index) {
     Caller caller(lane(index));
     caller.start(high_pool(index));
@@ -377,7 +377,7 @@ TEST_F(RecallTest, PrioritiesDoNotShare) {
   on(1).high_priority().end_request(high, *stats_);
   // Hosts come and go for both.
   publish_no_hosts();
-  EXPECT_EQ(on(1).high_priority().pick(0, false, 1, {}), nullptr);
+  EXPECT_EQ(on(1).high_priority().pick({}), nullptr);
   EXPECT_EQ(stats_->cx_active.value(), 0);
 }
 

@@ -107,6 +107,8 @@ TEST(Buffer, RoutesMayTurnItOffOrChangeTheLimit) {
     harness.send_data("more than ten bytes");
     harness.run(10ms);
     EXPECT_EQ(harness.request().body, "more than ten bytes");
+    harness.stream().leave_request_unseen();
+    EXPECT_TRUE(harness.request_left_unseen());
   }
   FilterHarness harness({plugins.http_filter(buffer_of(10), "buffer")});
   harness.set_route_config("buffer", plugins.route_config(smaller));

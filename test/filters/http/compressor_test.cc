@@ -199,6 +199,47 @@ TEST(Compressor, AnswersWithoutABody) {
   EXPECT_EQ(answer("GET", "gzip", "200", "0"), "(none) 0 \"v1\" (none)");
 }
 
+// Who has nothing to do with a body does not keep it from going from socket to socket.
+TEST(Compressor, OneThatDoesNotActIsNotInTheWay) {
+  PluginScope plugins;
+  const Headers plain = {{":method", "POST"}, {":path", "/"}};
+  Headers accepting = plain;
+  accepting.emplace_back("accept-encoding", "gzip");
+  const Headers text = {{":status", "200"}, {"content-type", "text/plain"}};
+  const Headers image = {{":status", "200"}, {"content-type", "image/png"}};
+  Headers coded = image;
+  coded.emplace_back("content-encoding", "gzip");
+  pb::Compressor requests = compressor();
+  requests.mutable_request_direction_config();
+  auto unseen = [](filter::HttpFilterEntry filter, const Headers& request, const Headers& response) {
+    FilterHarness harness({std::move(filter)});
+    harness.respond_early();
+    harness.send_headers(request);
+    harness.respond_headers(response);
+    harness.run();
+    harness.stream().leave_request_unseen();
+    return std::pair(harness.request_left_unseen(), harness.stream().takes_unseen_response());
+  };
+  EXPECT_EQ(unseen(plugins.http_filter(compressor()), plain, text), std::pair(true, true));
+  EXPECT_EQ(unseen(plugins.http_filter(compressor()), accepting, image), std::pair(true, true));
+  EXPECT_EQ(unseen(plugins.http_filter(compressor()), accepting, text), std::pair(true, false));
+  EXPECT_EQ(unseen(plugins.http_filter(requests), plain, text), std::pair(false, true));
+  EXPECT_EQ(unseen(plugins.http_filter(decompressor()), plain, image), std::pair(true, true));
+  EXPECT_EQ(unseen(plugins.http_filter(decompressor()), plain, coded), std::pair(true, false));
+}
+
+TEST(Compressor, WhatComesBehindAnUpgradeIsNoBody) {
+  PluginScope plugins;
+  pb::Compressor proto = compressor();
+  proto.mutable_request_direction_config();
+  FilterHarness harness({plugins.http_filter(proto)});
+  harness.send_headers({{":method", "GET"}, {":path", "/"}, {"upgrade", "websocket"}, {"connection", "upgrade"}});
+  harness.send_data(kText);
+  harness.run();
+  EXPECT_EQ(harness.request().body, kText);
+  EXPECT_EQ(harness.request().header("content-encoding"), "(none)");
+}
+
 TEST(Compressor, TunnelsAreLeftAlone) {
   PluginScope plugins;
   pb::Compressor proto = compressor();

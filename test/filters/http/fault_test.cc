@@ -28,6 +28,7 @@ struct Fault {
   PluginScope plugins{};
   std::string config;
   std::string route{};
+  std::string route_cluster{};
   std::map<std::string, runtime::Value> values{};  // at run time
   std::vector<std::unique_ptr<runtime::Snapshot>> snapshots{};
 
@@ -35,6 +36,7 @@ struct Fault {
     auto harness = std::make_unique<FilterHarness>(
         std::vector<filter::HttpFilterEntry>{plugins.http_filter(fault_of(config), "fault")});
     if (!route.empty()) harness->set_route_config("fault", plugins.route_config(fault_of(route)));
+    harness->set_route_cluster(route_cluster);
     if (!values.empty()) publish(harness->lane());
     Headers request = {{":method", "GET"}, {":path", "/"}};
     request.insert(request.end(), more.begin(), more.end());
@@ -185,6 +187,18 @@ TEST(Fault, OnlyRequestsThatMatch) {
   EXPECT_EQ(fault.status(), "passed");
 }
 
+// field: HTTPFault.upstream_cluster
+TEST(Fault, OnlyRequestsForItsCluster) {
+  Fault fault{.config = kAbort + "upstream_cluster: \"cart\""};
+  EXPECT_EQ(fault.status(), "passed");  // a route that leads to none
+  fault.route_cluster = "carts";
+  EXPECT_EQ(fault.status(), "passed");
+  fault.route_cluster = "cart";
+  EXPECT_EQ(fault.status(), "503");
+  fault.route = kAbort + "upstream_cluster: \"other\"";
+  EXPECT_EQ(fault.status(), "passed");
+}
+
 // field: HTTPFault.max_active_faults
 TEST(Fault, NotTooManyAtOnce) {
   PluginScope plugins;
@@ -305,13 +319,23 @@ TEST(Fault, RunTime) {
   EXPECT_EQ(fault.count("faults_overflow"), 1);
 }
 
+TEST(Fault, AResponseThatIsNotSlowedMayGoUnseen) {
+  for (bool slow : {false, true}) {
+    Fault fault{.config = slow ? "response_rate_limit { fixed_limit { limit_kbps: 1 } percentage { numerator: 100 } }"
+                               : kAbort + "headers { name: \"x-test\" }"};
+    auto harness = fault.start();
+    harness->respond_headers({{":status", "200"}});
+    harness->run(5ms);
+    EXPECT_EQ(harness->stream().takes_unseen_response(), !slow);
+  }
+}
+
 TEST(Fault, FaultsOfConfiguration) {
   PluginScope plugins;
   plugins.http_filter(
-      fault_of("headers { name: \"x\" string_match {} } upstream_cluster: \"a\" "
-               "disable_downstream_cluster_stats: true"));
+      fault_of("headers { name: \"x\" string_match {} } filter_metadata {} disable_downstream_cluster_stats: true"));
   ASSERT_EQ(plugins.error_texts().size(), 2u);
-  EXPECT_NE(plugins.error_texts()[0].find("upstream_cluster"), std::string::npos);
+  EXPECT_NE(plugins.error_texts()[0].find("filter_metadata"), std::string::npos);
   EXPECT_EQ(plugins.error_texts()[1],
             "headers[0].string_match: needs one of exact, prefix, suffix, contains and safe_regex");
   ASSERT_EQ(plugins.warning_texts().size(), 1u);
