@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/http/chars.h"
+
 namespace weir::proxy {
 
 using http::HeaderId;
@@ -39,6 +41,21 @@ uint32_t grpc_condition(std::string_view grpc_status) {
   }
 }
 
+bool has_number(std::string_view list, int wanted) {
+  bool found = false;
+  http::for_each_member(list, [&](std::string_view member) {
+    uint64_t number;
+    found |= parse_number(member, number) && number == static_cast<uint64_t>(wanted);
+  });
+  return found;
+}
+
+bool has_one_of(std::string_view names, const http::HeaderMap& headers) {
+  bool found = false;
+  http::for_each_member(names, [&](std::string_view name) { found |= headers.contains(http::HeaderName(name)); });
+  return found;
+}
+
 constexpr HeaderId kOverrides[] = {
     HeaderId::kXEnvoyRetryOn,
     HeaderId::kXEnvoyRetryGrpcOn,
@@ -47,6 +64,7 @@ constexpr HeaderId kOverrides[] = {
     HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
     HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
     HeaderId::kXEnvoyUpstreamAltStatName,
+    HeaderId::kXEnvoyUpstreamStreamDurationMs,
     HeaderId::kXEnvoyRetriableStatusCodes,
     HeaderId::kXEnvoyRetriableHeaderNames,
     HeaderId::kXEnvoyHedgeOnPerTryTimeout,
@@ -87,7 +105,20 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
       case HeaderId::kXEnvoyHedgeOnPerTryTimeout:
         if (value == "true" || value == "false") hedges_ = value == "true";
         break;
-      default:
+      case HeaderId::kXEnvoyUpstreamStreamDurationMs:
+        if (parse_number(value, number))
+          max_stream_duration_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
+        break;
+      case HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse:
+        timeout_status_ = 204;
+        break;
+      case HeaderId::kXEnvoyRetriableStatusCodes:
+        statuses_ = value;
+        break;
+      case HeaderId::kXEnvoyRetriableHeaderNames:
+        header_names_ = value;
+        break;
+      default:  // statistics of a name that a request chooses: weir has none
         break;
     }
     request.remove(id);
@@ -97,15 +128,15 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
 }
 
 uint32_t RetryState::conditions_of(const http::HeaderMap& response, int status) const {
+  // A server that has had enough is asked again only by who wants just that.
+  if (response.contains(HeaderId::kXEnvoyRatelimited)) return retry_on::kEnvoyRatelimited;
   uint32_t on = 0;
   if (status >= 500) on |= retry_on::k5xx;
   if (status == 502 || status == 503 || status == 504) on |= retry_on::kGatewayError;
   if (status == 409) on |= retry_on::kRetriable4xx;
   if (on_ & retry_on::kGrpc) on |= grpc_condition(response.get(HeaderId::kGrpcStatus));
-  if (response.contains(HeaderId::kXEnvoyRatelimited)) {
-    on &= ~(retry_on::k5xx | retry_on::kGatewayError);
-    on |= retry_on::kEnvoyRatelimited;
-  }
+  if (has_number(statuses_, status)) on |= retry_on::kRetriableStatusCodes;
+  if ((on_ & retry_on::kRetriableHeaders) && has_one_of(header_names_, response)) on |= retry_on::kRetriableHeaders;
   if (policy_ == nullptr) return on;
   if (policy_->status_is_retriable(status)) on |= retry_on::kRetriableStatusCodes;
   if ((on_ & retry_on::kRetriableHeaders) && policy_->response_is_retriable(response))

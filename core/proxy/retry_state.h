@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "core/base/random.h"
 #include "core/base/time.h"
@@ -34,6 +36,11 @@ class RetryState {
   bool hedges() const { return hedges_; }
   void set_hedges(bool hedges) { hedges_ = hedges; }
 
+  // What a request says that lets no time-out be an error: 204 instead of 504.
+  int timeout_status() const { return timeout_status_; }
+  // What a request says instead of the route; nullopt: nothing.
+  std::optional<Duration> max_stream_duration() const { return max_stream_duration_; }
+
   // Zero: none.
   Duration per_try_timeout() const { return per_try_timeout_; }
   Duration per_try_idle_timeout() const { return per_try_idle_timeout_; }
@@ -45,6 +52,11 @@ class RetryState {
   Duration per_try_timeout_{};
   Duration per_try_idle_timeout_{};
   bool hedges_ = false;
+  int timeout_status_ = 504;
+  std::optional<Duration> max_stream_duration_;
+  // Lists of the request, whose bytes the stream keeps; empty: it has none.
+  std::string_view statuses_;
+  std::string_view header_names_;
 };
 
 }  // namespace weir::proxy

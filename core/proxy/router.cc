@@ -147,7 +147,10 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
   if (auto idle = action.idle_timeout()) host_->set_stream_idle_timeout(*idle);
-  if (auto longest = action.max_stream_duration()) host_->deadlines().set_in(DeadlineKind::kStreamMax, *longest);
+  auto longest = action.max_stream_duration();
+  if (retry_.max_stream_duration()) [[unlikely]]
+    longest = retry_.max_stream_duration();
+  if (longest) host_->deadlines().set_in(DeadlineKind::kStreamMax, *longest);
   idempotent_ = is_idempotent(headers.method());
   replayable_ = true;
   body_limit_ = route.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
@@ -204,6 +207,10 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
 // What the client asked for is told once, and not again where a proxy before us has told it.
 void Router::rewrite_host(std::string_view host) {
   http::HeaderMap& headers = stream_->request_headers();
+  if (!original_host_told_ && !config_.suppress_envoy_headers) {
+    original_host_told_ = true;
+    headers.set(HeaderId::kXEnvoyOriginalHost, headers.authority());
+  }
   if (!forwarded_host_told_ && host_->selection().route->forward().append_x_forwarded_host()) {
     static const http::HeaderName kForwardedHost(HeaderId::kXForwardedHost);
     forwarded_host_told_ = true;

@@ -191,6 +191,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;
   bool forwarded_host_told_ : 1 = false;
+  bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
   bool asks_tunnel_ : 1 = false;      // by an upgrade or CONNECT
   bool raw_ : 1 = false;              // CONNECT (or POST) ends here

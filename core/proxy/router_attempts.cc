@@ -208,7 +208,7 @@ void Router::on_deadline(DeadlineKind kind) {
     if (attempt.host() != nullptr) attempt.host()->totals.rq_timeout.inc();
   });
   abandon_attempts();
-  answer(504, ResponseFlag::kUpstreamRequestTimeout,
+  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout,
          committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
          "upstream request timeout");
 }
@@ -225,7 +225,7 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   }
   abandon_attempt(attempt);
   if (any_attempt()) return;
-  answer(504, ResponseFlag::kUpstreamRequestTimeout,
+  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout,
          idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout", "upstream request timeout");
 }
 

@@ -141,6 +141,15 @@ class EdgeHeadersTest(WeirTestCase):
                 self.assertEqual("x-envoy-downstream-service-cluster" not in seen, entering)
                 self.assertEqual(seen["x-envoy-external-address"], ["127.0.0.1" if entering else "6.6.6.6"])
 
+    def test_orders_about_time(self) -> None:
+        """204 for a time-out, and how long all may last."""
+        inside = [("x-envoy-upstream-rq-timeout-ms", "50"), ("x-test-delay", "1")]
+        self.assertEqual(fetch(self.edge, headers=inside).status, 504)
+        response = fetch(self.edge, headers=[*inside, ("x-envoy-upstream-rq-timeout-alt-response", "1")])
+        self.assertEqual((response.status, response.body), (204, b""))
+        brief = [("x-envoy-upstream-stream-duration-ms", "50"), ("x-test-delay", "1")]
+        self.assertEqual(fetch(self.edge, headers=brief).status, 504)
+
     # field: HttpConnectionManager.server_name
     def test_server_header(self) -> None:
         response = fetch(self.inner, headers=[("x-test-header", "server=origin/1")])

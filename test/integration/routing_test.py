@@ -257,6 +257,12 @@ class TableTest(WeirTestCase):
     def test_status_of_an_unknown_cluster(self) -> None:
         self.assertEqual(fetch(self.plain, "/nobody").status, 500)
 
+    def test_the_host_before_rewriting(self) -> None:
+        for path in ("/forwarded", "/auto"):
+            seen = self.echoed(fetch(self.plain, path, host="outer.example"))["headers"]
+            self.assertEqual((seen["host"], seen["x-envoy-original-host"]), (["inner.example"], ["outer.example"]), path)
+        self.assertNotIn("x-envoy-original-host", self.echoed(fetch(self.plain, "/exact"))["headers"])
+
     # field: RouteAction.append_x_forwarded_host
     def test_the_original_host_is_told(self) -> None:
         def told(path: str, *before: str) -> list:

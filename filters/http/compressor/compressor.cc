@@ -222,7 +222,10 @@ void Filter::decide_response(filter::Stream& stream, http::HeaderMap& headers, b
   // 304 stands for the answer that was coded, and has its headers (RFC 9110 15.4.5). Whoever has the weakened
   // validator gets that; one that was taken away cannot have been asked about.
   if (code == 304) {
-    if (settings_.weaken_etag && accepted()) change_etag(stream, headers);
+    if (settings_.weaken_etag && accepted()) {
+      change_etag(stream, headers);
+      headers.remove(HeaderId::kContentLength);  // that of the answer without coding
+    }
     return;
   }
   if (end && !head_) return;

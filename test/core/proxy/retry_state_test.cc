@@ -81,6 +81,28 @@ TEST_F(RetryStateTest, HeadersOfTrustedClientsAreObeyedAndRemoved) {
   EXPECT_EQ(fields, 0u);
 }
 
+TEST_F(RetryStateTest, HeadersSayWhatElseIsRetriable) {
+  request_.add(HeaderId::kXEnvoyRetryOn, "retriable-status-codes,retriable-headers");
+  request_.add(HeaderId::kXEnvoyRetriableStatusCodes, "x, 418 ,429");
+  request_.add(HeaderId::kXEnvoyRetriableHeaderNames, "x-again, X-Later");
+  request_.add(HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse, "1");
+  request_.add(HeaderId::kXEnvoyUpstreamStreamDurationMs, "250");
+  RetryState state;
+  EXPECT_EQ(state.timeout_status(), 504);
+  Duration timeout = 15s;
+  state.read_overrides(request_, timeout);
+  EXPECT_EQ(state.conditions_of(response_, 418), retry_on::kRetriableStatusCodes);
+  EXPECT_EQ(state.conditions_of(response_, 429), retry_on::kRetriableStatusCodes);
+  EXPECT_EQ(state.conditions_of(response_, 430), 0u);
+  EXPECT_EQ(state.timeout_status(), 204);
+  EXPECT_EQ(state.max_stream_duration(), 250ms);
+  response_.add(http::HeaderName("x-later"), "now");
+  EXPECT_EQ(state.conditions_of(response_, 200), retry_on::kRetriableHeaders);
+  size_t fields = 0;
+  request_.for_each([&](const http::HeaderEntry&) { ++fields; });
+  EXPECT_EQ(fields, 0u);
+}
+
 TEST_F(RetryStateTest, NonsenseInHeadersChangesNothing) {
   for (const char* nonsense : {"", "-1", "1x", "99999999999999999999999"}) {
     request_.clear();
@@ -117,6 +139,7 @@ TEST_F(RetryStateTest, ConditionsOfResponses) {
   EXPECT_EQ(state.conditions_of(response_, 418), retry_on::kRetriableStatusCodes);
   response_.add(HeaderId::kXEnvoyRatelimited, "true");
   EXPECT_EQ(state.conditions_of(response_, 503), retry_on::kEnvoyRatelimited);
+  EXPECT_EQ(state.conditions_of(response_, 418), retry_on::kEnvoyRatelimited);
 }
 
 TEST_F(RetryStateTest, ConditionsOfGrpcAnswers) {
