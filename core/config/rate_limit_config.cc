@@ -1,5 +1,7 @@
 #include "core/config/rate_limit_config.h"
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,11 +21,36 @@ using Action = route_v3::RateLimit::Action;
 
 std::string or_default(const std::string& key, const char* usual) { return key.empty() ? usual : key; }
 
-// Published proxies of late take a format here.
-std::string plain_value(const std::string& value, const FieldReport& at) {
-  if (value.find('%') != std::string::npos) {
-    at.error_at("descriptor_value", "\"" + value + "\" has a %; formats are not supported by weir yet");
+// Nothing: the format has a fault.
+std::unique_ptr<const stream::Format> format(const std::string& text, const FieldReport& at) {
+  auto format = stream::Format::compile(text, {.omit_empty = true, .verbatim = true});
+  if (format.ok()) return std::make_unique<const stream::Format>(std::move(*format));
+  at.error(message_of(format.status()));
+  return nullptr;
+}
+
+// descriptor_value and what stands for it.
+template <class Message>
+DescriptorAction::Text text(const Message& message, const FieldReport& at) {
+  DescriptorAction::Text value{.text = {}, .format = nullptr, .otherwise = message.default_value()};
+  auto compiled = format(message.descriptor_value(), at.below("descriptor_value"));
+  if (compiled == nullptr) return value;
+  if (!compiled->constant()) {
+    value.format = std::move(compiled);
+    return value;
   }
+  compiled->append({.info = stream::StreamInfo{}}, value.text);  // "%%" is "%"
+  if (!message.default_value().empty()) {
+    at.below("default_value").warning("is never used: descriptor_value has no %OPERATORS%, and is never empty");
+  }
+  return value;
+}
+
+// Of the messages that name a value of the metadata. A request without it has no descriptor, or that of `otherwise`.
+template <class Message>
+DescriptorAction::MetadataValue metadata_value(const Message& message) {
+  DescriptorAction::MetadataValue value{.path = {message.metadata_key().key()}, .otherwise = message.default_value()};
+  for (const auto& segment : message.metadata_key().path()) value.path.push_back(segment.key());
   return value;
 }
 
@@ -49,6 +76,8 @@ bool or_true(bool has, const BoolValue& value) {
 // No value: there is none that weir knows.
 std::optional<DescriptorAction> action(const Action& message, const FieldReport& at) {
   switch (message.action_specifier_case()) {
+    case Action::kSourceCluster:
+      return DescriptorAction{"source_cluster", DescriptorAction::SourceCluster{}};
     case Action::kDestinationCluster:
       return DescriptorAction{"destination_cluster", DescriptorAction::DestinationCluster{}};
     case Action::kRemoteAddress:
@@ -61,9 +90,8 @@ std::optional<DescriptorAction> action(const Action& message, const FieldReport&
       return DescriptorAction{"masked_remote_address", what};
     }
     case Action::kGenericKey:
-      return DescriptorAction{
-          or_default(message.generic_key().descriptor_key(), "generic_key"),
-          DescriptorAction::GenericKey{plain_value(message.generic_key().descriptor_value(), at.below("generic_key"))}};
+      return DescriptorAction{or_default(message.generic_key().descriptor_key(), "generic_key"),
+                              DescriptorAction::GenericKey{text(message.generic_key(), at.below("generic_key"))}};
     case Action::kRequestHeaders: {
       const auto& header = message.request_headers();
       http::HeaderName name(header.header_name());
@@ -82,20 +110,27 @@ std::optional<DescriptorAction> action(const Action& message, const FieldReport&
           parameter.descriptor_key(),
           DescriptorAction::QueryParameter{parameter.query_parameter_name(), parameter.skip_if_absent()}};
     }
+    case Action::kDynamicMetadata:
+      return DescriptorAction{message.dynamic_metadata().descriptor_key(), metadata_value(message.dynamic_metadata())};
+    case Action::kMetadata: {
+      DescriptorAction::MetadataValue value = metadata_value(message.metadata());
+      value.of_route = message.metadata().source() == Action::MetaData::ROUTE_ENTRY;
+      value.skip_if_absent = message.metadata().skip_if_absent();
+      return DescriptorAction{message.metadata().descriptor_key(), std::move(value)};
+    }
     case Action::kHeaderValueMatch: {
       const auto& match = message.header_value_match();
       const FieldReport below = at.below("header_value_match");
-      return DescriptorAction{
-          or_default(match.descriptor_key(), "header_match"),
-          DescriptorAction::HeadersMatch{plain_value(match.descriptor_value(), below),
-                                         matchers<match::HeaderMatcher>(match.headers(), "headers", below),
-                                         or_true(match.has_expect_match(), match.expect_match())}};
+      return DescriptorAction{or_default(match.descriptor_key(), "header_match"),
+                              DescriptorAction::HeadersMatch{
+                                  text(match, below), matchers<match::HeaderMatcher>(match.headers(), "headers", below),
+                                  or_true(match.has_expect_match(), match.expect_match())}};
     }
     case Action::kQueryParameterValueMatch: {
       const auto& match = message.query_parameter_value_match();
       const FieldReport below = at.below("query_parameter_value_match");
       return DescriptorAction{or_default(match.descriptor_key(), "query_match"),
-                              DescriptorAction::QueryMatches{plain_value(match.descriptor_value(), below),
+                              DescriptorAction::QueryMatches{text(match, below),
                                                              matchers<match::QueryParameterMatcher>(
                                                                  match.query_parameters(), "query_parameters", below),
                                                              or_true(match.has_expect_match(), match.expect_match())}};
@@ -104,6 +139,26 @@ std::optional<DescriptorAction> action(const Action& message, const FieldReport&
       if (at.report.errors() == 0) at.error("must hold an action that weir knows");
       return std::nullopt;
   }
+}
+
+void read_hits(const route_v3::RateLimit::HitsAddend& message, match::RateLimit& limit, const FieldReport& at) {
+  if (message.has_number() != message.format().empty()) {
+    at.error("needs either number or format");
+  } else if (message.has_number()) {
+    limit.hits = static_cast<uint32_t>(std::min<uint64_t>(message.number().value(), match::RateLimit::kMaxHits));
+  } else if (auto compiled = format(message.format(), at.below("format"))) {
+    // Text beside the number of an operator would make another number.
+    if (!compiled->lone_operator()) {
+      at.error_at("format", "\"" + message.format() + "\" must be one operator, as in %REQ(x-cost)%, and nothing else");
+    }
+    limit.hits_format = std::move(compiled);
+  }
+}
+
+match::RateLimit::Headers headers_option(route_v3::RateLimit::XRateLimitOption option) {
+  using enum match::RateLimit::Headers;
+  if (option == route_v3::RateLimit::DRAFT_VERSION_03) return kDraft03;
+  return option == route_v3::RateLimit::OFF ? kOff : kAsTheFilterSays;
 }
 
 }  // namespace
@@ -125,6 +180,9 @@ std::vector<match::RateLimit> translate(const google::protobuf::RepeatedPtrField
     if (!message.disable_key().empty()) {
       limit.enabled.key = runtime::Key("ratelimit." + message.disable_key() + ".http_filter_enabled");
     }
+    if (message.has_hits_addend()) read_hits(message.hits_addend(), limit, at.below("hits_addend"));
+    limit.when_done = message.apply_on_stream_done();
+    limit.headers = headers_option(message.x_ratelimit_option());
     if (message.actions_size() > static_cast<int>(match::RateLimit::kMaxActions)) {
       at.error_at("actions", std::to_string(message.actions_size()) + " actions; at most " +
                                  std::to_string(match::RateLimit::kMaxActions) + " are supported");

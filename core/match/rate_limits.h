@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "core/match/header_matcher.h"
 #include "core/match/query_parameter_matcher.h"
 #include "core/runtime/runtime.h"
+#include "core/stream/formatter.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::match {
@@ -28,18 +31,26 @@ using Descriptor = std::span<const DescriptorEntry>;
 
 // Where actions look. What is put together for a value goes to the arena.
 struct DescriptorFacts {
-  const stream::StreamInfo& info;
-  const http::HeaderMap& headers;
-  std::string_view cluster;  // that the route leads to; empty: none
+  const stream::LogSubject& subject;  // with the request
+  std::string_view cluster;           // that the route leads to; empty: none
+  std::string_view local_cluster;     // of this process (Bootstrap.node); empty: it has none
   const event::SlotTable& slots;
   Arena& arena;
 };
 
 // One action: an entry of the descriptor, if the request has what it takes.
 struct DescriptorAction {
-  struct GenericKey {
-    std::string value;
+  // A text of the configuration, or what a format makes of it; `otherwise` if that is nothing.
+  struct Text {
+    std::string text;
+    std::unique_ptr<const stream::Format> format;  // null: the text as it is
+    std::string otherwise;                         // empty: then there is no entry
   };
+  struct GenericKey {
+    Text value;
+  };
+  // An empty value if the process has no cluster, as published.
+  struct SourceCluster {};
   struct DestinationCluster {};
   struct RemoteAddress {};
   struct MaskedRemoteAddress {
@@ -54,19 +65,26 @@ struct DescriptorAction {
     std::string name;
     bool skip_if_absent = false;
   };
+  // A text of the metadata that is not empty; anything else there counts as absent, as published.
+  struct MetadataValue {
+    std::vector<std::string> path;  // the namespace first
+    std::string otherwise;          // empty: none
+    bool of_route = false;          // instead of the request's
+    bool skip_if_absent = false;
+  };
   struct HeadersMatch {
-    std::string value;
+    Text value;
     std::vector<HeaderMatcher> headers;
     bool expect = true;
   };
   struct QueryMatches {
-    std::string value;
+    Text value;
     std::vector<QueryParameterMatcher> parameters;
     bool expect = true;
   };
   std::string key;
-  std::variant<GenericKey, DestinationCluster, RemoteAddress, MaskedRemoteAddress, RequestHeader, QueryParameter,
-               HeadersMatch, QueryMatches>
+  std::variant<GenericKey, SourceCluster, DestinationCluster, RemoteAddress, MaskedRemoteAddress, RequestHeader,
+               QueryParameter, MetadataValue, HeadersMatch, QueryMatches>
       what;
 };
 
@@ -74,12 +92,22 @@ struct RateLimit {
   static constexpr size_t kMaxActions = 16;
   static constexpr size_t kMaxPerLevel = 64;  // of a route, a virtual host or a filter
 
+  static constexpr uint32_t kMaxHits = 1'000'000'000;  // as published
+  // Whether responses tell what is left for this descriptor.
+  enum class Headers : uint8_t { kAsTheFilterSays, kOff, kDraft03 };
+
   uint32_t stage = 0;
   runtime::RuntimeFraction enabled{{100, 100}};  // by disable_key
   std::vector<DescriptorAction> actions;         // at most kMaxActions
+  bool when_done = false;                        // counts when the stream is over, which refuses nothing
+  Headers headers = Headers::kAsTheFilterSays;
+  uint32_t hits = 1;                                  // that a request counts as
+  std::unique_ptr<const stream::Format> hits_format;  // null: always `hits`
 
   // The descriptor, in `room`; empty: this request has none. No lock, no heap.
   Descriptor describe(const DescriptorFacts& facts, std::span<DescriptorEntry, kMaxActions> room) const noexcept;
+  // No value: the format has made no number from 0 to kMaxHits, and the request does not count. As above.
+  std::optional<uint32_t> count(const DescriptorFacts& facts) const noexcept;
 };
 
 // What one level of a route configuration says. Reaches filters as a configuration for nobody in particular

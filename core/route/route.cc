@@ -1,6 +1,7 @@
 #include "core/route/route.h"
 
 #include "core/http/chars.h"
+#include "core/stream/grpc_status.h"
 
 namespace weir::route {
 namespace {
@@ -8,13 +9,6 @@ namespace {
 bool starts_with(std::string_view path, std::string_view prefix, bool case_sensitive) {
   if (case_sensitive) return path.starts_with(prefix);
   return path.size() >= prefix.size() && http::equals_ignoring_case(path.substr(0, prefix.size()), prefix);
-}
-
-// "application/grpc", also with "+proto" or parameters behind it; not grpc-web.
-bool is_grpc(std::string_view content_type) {
-  constexpr std::string_view kGrpc = "application/grpc";
-  if (!starts_with(content_type, kGrpc, false)) return false;
-  return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
 }
 
 }  // namespace
@@ -64,7 +58,7 @@ bool Route::matches_conditions(const RequestPath& path, const http::HeaderMap& r
   }
   if (conditions.tls_presented && *conditions.tls_presented != input.client_certificate_presented) return false;
   if (conditions.tls_validated && *conditions.tls_validated != input.client_certificate_validated) return false;
-  if (conditions.grpc && !is_grpc(request.get(http::HeaderId::kContentType))) return false;
+  if (conditions.grpc && !stream::is_grpc_type(request.get(http::HeaderId::kContentType))) return false;
   for (const match::HeaderMatcher& matcher : conditions.headers) {
     if (!matcher.matches(request)) return false;
   }

@@ -33,8 +33,14 @@ namespace {
 class Routes final : public filter::RouteProvider, public config::RouteConfigEnv {
  public:
   Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
-         SlotNames& slots, Report& report, std::vector<StagedRoute>& staged)
-      : positions_(positions), registry_(registry), store_(store), slots_(slots), report_(report), staged_(staged) {}
+         SlotNames& slots, Report& report, std::vector<StagedRoute>& staged, const filter::LocalNode& node)
+      : positions_(positions),
+        registry_(registry),
+        store_(store),
+        slots_(slots),
+        report_(report),
+        staged_(staged),
+        node_(node) {}
 
   // The clusters of the file; `complete`: there are no others, unless they come over CDS.
   void set_clusters(config::NameTable& clusters, bool complete, bool cds) {
@@ -95,6 +101,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     size_t before = report_.errors();
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
+    scope.set_node(node_);
     auto made = descriptor->make_route_config(*message, scope);
     if (!made.ok()) scope.failed(made.status(), before);
     if (report_.errors() != before) return false;
@@ -114,6 +121,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   SlotNames& slots_;
   Report& report_;
   std::vector<StagedRoute>& staged_;
+  const filter::LocalNode& node_;
   config::NameTable* clusters_ = nullptr;
   bool clusters_complete_ = false;
   bool cds_ = false;
@@ -251,7 +259,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                    "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
     if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
   }
-  Routes routes(positions, registry, store, slots, report, out.routes);
+  const filter::LocalNode node{bootstrap.node().id(), bootstrap.node().cluster()};
+  Routes routes(positions, registry, store, slots, report, out.routes, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
@@ -260,7 +269,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
-  const filter::LocalNode node{bootstrap.node().id(), bootstrap.node().cluster()};
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);

@@ -137,7 +137,7 @@ void Format::append(const LogSubject& subject, TextBuffer& out) const {
 }
 
 void Format::append_json(const LogSubject& subject, TextBuffer& out) const {
-  bool lone = parts_.size() == 1 && parts_[0].op != nullptr;
+  const bool lone = lone_operator();
   size_t from = out.size();
   if (lone && parts_[0].op->typed()) {
     if (parts_[0].op->append_json(subject, out)) return;

@@ -58,6 +58,7 @@ class Format {
   void append_json(const LogSubject& subject, TextBuffer& out) const;
   std::string_view source() const { return source_; }
   bool constant() const;  // no operators
+  bool lone_operator() const { return parts_.size() == 1 && parts_[0].op != nullptr; }
   bool omits_empty() const { return omit_empty_; }
 
   Format() = default;

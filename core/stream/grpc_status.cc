@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/http/chars.h"
 #include "core/http/header_map.h"
 
 namespace weir::stream {
@@ -36,6 +37,12 @@ bool read_status(const http::HeaderMap* headers, uint64_t& status) {
 }
 
 }  // namespace
+
+bool is_grpc_type(std::string_view content_type) noexcept {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (!http::equals_ignoring_case(content_type.substr(0, kGrpc.size()), kGrpc)) return false;
+  return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
+}
 
 std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept {
   uint64_t status = 0;

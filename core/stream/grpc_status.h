@@ -1,12 +1,16 @@
-// The gRPC status of an exchange, for whoever prints or compares it.
+// What makes an exchange one of gRPC, and its status, for whoever prints or compares it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "core/stream/stream_info.h"
 
 namespace weir::stream {
+
+// A content-type of gRPC: "application/grpc", also with "+proto" or parameters behind it; not grpc-web.
+bool is_grpc_type(std::string_view content_type) noexcept;
 
 // The number in grpc-status, of trailers rather than headers; without one, what a gRPC client makes of the HTTP status.
 // No value: there is no response either.

@@ -16,8 +16,8 @@ struct Set {
   size_t place;
   Set* next;
   uint64_t id = 0;
-  TokenBucket* buckets = nullptr;
-  size_t room = 0;
+  char* memory = nullptr;
+  size_t room = 0;  // bytes
 };
 struct Sets {
   Set* first = nullptr;
@@ -47,11 +47,11 @@ uint64_t next_id() {
 
 }  // namespace
 
-ConnectionBuckets::ConnectionBuckets(size_t count)
-    : name_("weir.local_ratelimit"), place_(take_place()), id_(next_id()), count_(count) {}
+ConnectionBuckets::ConnectionBuckets(BucketCounts counts)
+    : name_("weir.local_ratelimit"), place_(take_place()), id_(next_id()), counts_(counts) {}
 ConnectionBuckets::~ConnectionBuckets() { places().free.push_back(place_); }
 
-TokenBucket* ConnectionBuckets::of(filter::Stream& stream) const {
+Buckets ConnectionBuckets::of(filter::Stream& stream) const {
   stream::ConnectionInfo* connection = stream.host().connection_info();
   FilterState& state = connection != nullptr ? connection->make_filter_state() : stream.filter_state();
   Arena& arena = state.arena_for(stream::LifeSpan::kConnection);
@@ -64,15 +64,21 @@ TokenBucket* ConnectionBuckets::of(filter::Stream& stream) const {
   Set* set = sets->first;
   while (set != nullptr && set->place != place_) set = set->next;
   if (set == nullptr) sets->first = set = arena.make<Set>(Set{place_, sets->first});
+  static_assert(alignof(TokenBucket) == alignof(ValueBucket));
+  const size_t fixed_bytes = counts_.fixed * sizeof(TokenBucket);
+  const size_t bytes = fixed_bytes + counts_.by_value * sizeof(ValueBucket);
+  if (set->room < bytes) {
+    set->room = std::bit_ceil(bytes);  // all that is left behind is less than what there is then
+    set->memory = static_cast<char*>(arena.allocate(set->room, alignof(TokenBucket)));
+  }
+  const Buckets buckets{reinterpret_cast<TokenBucket*>(set->memory),
+                        reinterpret_cast<ValueBucket*>(set->memory + fixed_bytes)};
   if (set->id != id_) {
-    if (set->room < count_) {
-      set->room = std::bit_ceil(count_);  // all that is left behind is less than what there is then
-      set->buckets = static_cast<TokenBucket*>(arena.allocate(set->room * sizeof(TokenBucket), alignof(TokenBucket)));
-    }
-    std::uninitialized_default_construct_n(set->buckets, count_);
+    std::uninitialized_default_construct_n(buckets.fixed, counts_.fixed);
+    std::uninitialized_default_construct_n(buckets.by_value, counts_.by_value);
     set->id = id_;
   }
-  return set->buckets;
+  return buckets;
 }
 
 }  // namespace weir::filters::local_ratelimit

@@ -1,12 +1,11 @@
 // Buckets that each connection has of its own, in its filter state.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "core/filter/stream.h"
 #include "core/stream/filter_state.h"
-#include "filters/http/local_ratelimit/token_bucket.h"
+#include "filters/http/local_ratelimit/limiter.h"
 
 namespace weir::filters::local_ratelimit {
 
@@ -15,20 +14,19 @@ namespace weir::filters::local_ratelimit {
 // connection that outlives many configurations grows with the largest of them, not with their number.
 class ConnectionBuckets {
  public:
-  // `count` > 0: buckets of a set.
-  explicit ConnectionBuckets(size_t count);
+  explicit ConnectionBuckets(BucketCounts counts);
   ~ConnectionBuckets();
   ConnectionBuckets(const ConnectionBuckets&) = delete;
   ConnectionBuckets& operator=(const ConnectionBuckets&) = delete;
 
   // Those of the stream's connection, full at first; of the stream itself if it has none. [worker]
-  TokenBucket* of(filter::Stream& stream) const;
+  Buckets of(filter::Stream& stream) const;
 
  private:
   stream::FilterStateName name_;
   size_t place_;
   uint64_t id_;  // of the settings among all that ever were
-  size_t count_;
+  BucketCounts counts_;
 };
 
 }  // namespace weir::filters::local_ratelimit

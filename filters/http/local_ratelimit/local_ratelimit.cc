@@ -1,11 +1,14 @@
 #include "filters/http/local_ratelimit/local_ratelimit.h"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/route_rate_limits.h"
 #include "core/filter/stream.h"
+#include "core/stream/grpc_status.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 
 namespace weir::filters::local_ratelimit {
@@ -17,6 +20,7 @@ namespace common_pb = envoy::extensions::common::ratelimit::v3;
 namespace {
 
 constexpr std::string_view kDetails = "local_rate_limited";
+constexpr uint64_t kResourceExhausted = 8;  // of gRPC's statuses
 
 struct Names {
   http::HeaderName limit{"x-ratelimit-limit"};
@@ -31,15 +35,20 @@ const Names& names() {
 }  // namespace
 
 // The buckets of the request's descriptors.
-void Filter::collect(filter::Stream& stream, const http::HeaderMap& headers, Limiter::Request& request) const {
+void Filter::collect(filter::Stream& stream, const stream::LogSubject& subject, When when, Limiter::Request& request) {
   const Settings& settings = *active_;
   match::DescriptorEntry room[match::RateLimit::kMaxActions];
-  const match::DescriptorFacts facts{stream.info(), headers, stream.host().route_cluster(), stream.lane().slots(),
-                                     stream.arena()};
+  const match::DescriptorFacts facts{subject, stream.host().route_cluster(), settings.local_cluster,
+                                     stream.lane().slots(), stream.arena()};
   const auto add = [&](const std::vector<match::RateLimit>& limits) {
     for (const match::RateLimit& limit : limits) {
-      if (limit.stage != settings.stage || !limit.enabled.enabled(facts.slots, facts.info.random)) continue;
-      request.add(settings.limiter, limit.describe(facts, room));
+      if (limit.stage != settings.stage) continue;
+      counts_when_done_ |= limit.when_done;
+      if (limit.when_done != (when == When::kDone)) continue;
+      if (!limit.enabled.enabled(facts.slots, subject.info.random)) continue;
+      const match::Descriptor descriptor = limit.describe(facts, room);
+      if (descriptor.empty()) continue;
+      if (const auto hits = limit.count(facts)) request.add(settings.limiter, descriptor, *hits, limit.headers);
     }
   };
   if (!settings.rate_limits.empty()) return add(settings.rate_limits);
@@ -55,12 +64,13 @@ void Filter::collect(filter::Stream& stream, const http::HeaderMap& headers, Lim
   }
 }
 
-Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& headers) const {
+Limiter::Answer Filter::ask(filter::Stream& stream, const http::HeaderMap& headers) {
   const Settings& settings = *active_;
   Limiter::Request request;
-  if (settings.limiter.has_descriptors()) collect(stream, headers, request);
-  TokenBucket* buckets = settings.buckets != nullptr ? settings.buckets.get() : settings.of_connection->of(stream);
-  return settings.limiter.ask(request, buckets, stream.lane().now());
+  if (settings.limiter.has_descriptors()) collect(stream, {stream.info(), &headers}, When::kNow, request);
+  buckets_ = settings.of_connection != nullptr ? settings.of_connection->of(stream)
+                                               : Buckets{settings.fixed.get(), settings.by_value.get()};
+  return settings.limiter.ask(request, buckets_, stream.lane().now());
 }
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
@@ -72,7 +82,10 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   settings.stats.enabled.inc();
 
   const Limiter::Answer answer = ask(stream, headers);
-  if (settings.headers && answer.bucket != nullptr) {
+  using Headers = match::RateLimit::Headers;
+  const bool tell =
+      answer.headers == Headers::kAsTheFilterSays ? settings.headers : answer.headers == Headers::kDraft03;
+  if (tell && answer.bucket != nullptr) {
     told_ = true;
     limit_ = answer.spec->max_tokens;
     remaining_ = answer.bucket->tokens(*answer.spec, lane.now());
@@ -80,11 +93,15 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
         (answer.bucket->until_fill(*answer.spec, lane.now()) + std::chrono::seconds(1) - Duration(1)) /
         std::chrono::seconds(1));
   }
-  if (answer.allowed) {
+  if (answer.allowed && !answer.shadowed) {
     settings.stats.ok.inc();
     return Action::kContinue;
   }
   settings.stats.rate_limited.inc();
+  if (answer.allowed) {
+    settings.stats.shadow_mode.inc();
+    return Action::kContinue;
+  }
   if (!settings.enforced.enabled(lane.slots(), lane.random().next())) {
     const stream::LogSubject subject{stream.info(), &headers};
     for (const stream::HeaderValue& each : settings.request_headers) each.apply(headers, subject, stream.arena());
@@ -95,17 +112,32 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
 }
 
 Action Filter::refuse(filter::Stream& stream) {
+  counts_when_done_ = false;
   stream.info().flags.set(stream::ResponseFlag::kRateLimited);
+  const bool grpc = stream::is_grpc_type(stream.request_headers().get(http::HeaderId::kContentType));
   return stream.reply_local(
-      active_->status, kDetails, kDetails,
+      grpc ? 200 : active_->status, kDetails, grpc ? std::string_view() : kDetails,
       [](http::HeaderMap& headers, filter::Stream& of, const void* user) {
         const Filter& self = *static_cast<const Filter*>(user);
         headers.set(http::HeaderId::kXEnvoyRatelimited, "true");
+        if (headers.status_code() == 200) {  // statuses of settings are 400 at least: an answer for gRPC, trailers only
+          headers.set(http::HeaderId::kContentType, "application/grpc");
+          headers.set(http::HeaderId::kGrpcStatus, self.active_->grpc_status);
+          headers.set(http::HeaderId::kGrpcMessage, kDetails);
+        }
         const stream::LogSubject subject{of.info(), &of.request_headers(), &headers};
         for (const stream::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
         self.tell(headers, of.arena());
       },
       this);
+}
+
+void Filter::on_complete(filter::Stream& stream) {
+  if (!counts_when_done_) return;
+  Limiter::Request request;
+  collect(stream, {stream.info(), &stream.request_headers(), &stream.response_headers(), stream.response_trailers()},
+          When::kDone, request);
+  active_->limiter.charge(request, buckets_, stream.lane().now());
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
@@ -130,6 +162,9 @@ void Filter::tell(http::HeaderMap& headers, Arena& arena) const {
 namespace {
 
 constexpr Duration kShortestFill = std::chrono::milliseconds(50);
+constexpr uint64_t kUsualValues = 20;      // as published
+constexpr uint64_t kMostValues = 1000000;  // at most 128 MB
+constexpr uint64_t kMostValuesOfConnection = 1000;
 
 BucketSpec read_bucket(const envoy::type::v3::TokenBucket& proto, const filter::FactoryScope& at) {
   BucketSpec spec;
@@ -150,12 +185,8 @@ std::vector<LimitedDescriptor> read_descriptors(const pb::LocalRateLimit& proto,
     const auto& from = proto.descriptors(i);
     filter::FactoryScope here = scope.below("descriptors", i);
     LimitedDescriptor one;
-    for (int j = 0; j < from.entries_size(); ++j) {
-      one.entries.emplace_back(from.entries(j).key(), from.entries(j).value());
-      if (from.entries(j).value().empty()) {
-        here.below("entries", j).error("value", "must not be empty: weir has no buckets for each value of a key yet");
-      }
-    }
+    for (const auto& entry : from.entries()) one.entries.emplace_back(entry.key(), entry.value());
+    one.shadow = from.shadow_mode();
     one.bucket = read_bucket(from.token_bucket(), here.below("token_bucket"));
     for (size_t j = 0; j < descriptors.size(); ++j) {
       if (descriptors[j].entries == one.entries) {
@@ -167,23 +198,44 @@ std::vector<LimitedDescriptor> read_descriptors(const pb::LocalRateLimit& proto,
   return descriptors;
 }
 
+// For each descriptor that leaves values open.
+size_t read_values(const pb::LocalRateLimit& proto, const std::vector<LimitedDescriptor>& descriptors,
+                   filter::FactoryScope& scope) {
+  const uint64_t values = proto.has_max_dynamic_descriptors() ? proto.max_dynamic_descriptors().value() : kUsualValues;
+  const auto open = static_cast<uint64_t>(
+      std::count_if(descriptors.begin(), descriptors.end(), [](const LimitedDescriptor& each) { return each.open(); }));
+  const bool of_connection = proto.local_rate_limit_per_downstream_connection();
+  const uint64_t most = of_connection ? kMostValuesOfConnection : kMostValues;
+  if (values == 0 || values * open <= most) return std::max<uint64_t>(values, 1);  // the rules report 0
+  scope.error("max_dynamic_descriptors", std::to_string(values) + " for each of the " + std::to_string(open) +
+                                             " descriptors with an empty value are too many; together at most " +
+                                             std::to_string(most) +
+                                             (of_connection ? ", for every connection keeps as many" : ""));
+  return 1;
+}
+
 void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope, Settings& settings) {
   filter::ConfigTranslator& translator = scope.translator();
   const std::string prefix = proto.stat_prefix() + ".http_local_rate_limit.";
   stats::Store& store = scope.store();
   settings.stats = {store.counter(prefix + "enabled"), store.counter(prefix + "ok"),
-                    store.counter(prefix + "rate_limited"), store.counter(prefix + "enforced")};
+                    store.counter(prefix + "rate_limited"), store.counter(prefix + "enforced"),
+                    store.counter(prefix + "shadow_mode")};
   if (proto.has_filter_enabled()) settings.enabled = translator.runtime_fraction(proto.filter_enabled());
   if (proto.has_filter_enforced()) settings.enforced = translator.runtime_fraction(proto.filter_enforced());
   std::optional<BucketSpec> usual;
   if (proto.has_token_bucket()) usual = read_bucket(proto.token_bucket(), scope.below("token_bucket"));
+  std::vector<LimitedDescriptor> descriptors = read_descriptors(proto, scope);
+  const size_t values = read_values(proto, descriptors, scope);
   settings.limiter = Limiter(
       usual, !proto.has_always_consume_default_token_bucket() || proto.always_consume_default_token_bucket().value(),
-      read_descriptors(proto, scope));
+      std::move(descriptors), values);
+  const BucketCounts buckets = settings.limiter.buckets();
   if (proto.local_rate_limit_per_downstream_connection()) {
-    settings.of_connection = std::make_unique<const ConnectionBuckets>(settings.limiter.buckets());
+    settings.of_connection = std::make_unique<const ConnectionBuckets>(buckets);
   } else {
-    settings.buckets = std::make_unique<TokenBucket[]>(settings.limiter.buckets());
+    settings.fixed = std::make_unique<TokenBucket[]>(buckets.fixed);
+    settings.by_value = std::make_unique<ValueBucket[]>(buckets.by_value);
   }
   settings.stage = proto.stage();
   switch (proto.vh_rate_limits()) {
@@ -202,6 +254,11 @@ void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope,
   }
   // As published: what does not say that something is wrong becomes 429.
   if (proto.status().code() >= 400) settings.status = proto.status().code();
+  stream::StreamInfo refused;
+  refused.response_code = static_cast<uint16_t>(settings.status);
+  settings.grpc_status =
+      std::to_string(proto.rate_limited_as_resource_exhausted() ? kResourceExhausted : *stream::grpc_status({refused}));
+  settings.local_cluster = scope.node().cluster;
   settings.headers = proto.enable_x_ratelimit_headers() == common_pb::DRAFT_VERSION_03;
   const auto headers = [&](const auto& options, std::string_view field) {
     return filter::translate_all(translator, &filter::ConfigTranslator::header_value, options, scope.at(field));

@@ -18,7 +18,7 @@
 namespace weir::filters::local_ratelimit {
 
 struct Stats {
-  stats::Counter enabled, ok, rate_limited, enforced;
+  stats::Counter enabled, ok, rate_limited, enforced, shadow_mode;
 };
 
 // Whose rate_limits make the descriptors.
@@ -34,13 +34,16 @@ struct Settings {
   runtime::RuntimeFraction enabled{{0, 100}};
   runtime::RuntimeFraction enforced{{0, 100}};
   Limiter limiter;
-  std::unique_ptr<TokenBucket[]> buckets;                  // nullptr: each connection has its own,
+  std::unique_ptr<TokenBucket[]> fixed;  // nullptr: each connection has its own buckets,
+  std::unique_ptr<ValueBucket[]> by_value;
   std::unique_ptr<const ConnectionBuckets> of_connection;  // which are found here
   uint32_t stage = 0;
   VirtualHostLimits virtual_host_limits = VirtualHostLimits::kOverride;
   std::vector<match::RateLimit> rate_limits;  // if there are any, instead of the route's
+  std::string local_cluster;                  // of this process
   int status = 429;
-  bool headers = false;  // x-ratelimit-limit and its kin
+  std::string grpc_status;  // what gRPC clients are told instead
+  bool headers = false;     // x-ratelimit-limit and its kin
   std::vector<stream::HeaderValue> request_headers;
   std::vector<stream::HeaderValue> response_headers;
 };
@@ -51,15 +54,20 @@ class Filter : public filter::HttpFilter {
   explicit Filter(const Settings& settings) : settings_(settings) {}
   filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
   filter::Action on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool end) override;
+  void on_complete(filter::Stream& stream) override;
 
  private:
-  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers) const;
-  void collect(filter::Stream& stream, const http::HeaderMap& headers, Limiter::Request& request) const;
+  // Those that count now, or those that count when the stream is over.
+  enum class When : uint8_t { kNow, kDone };
+  Limiter::Answer ask(filter::Stream& stream, const http::HeaderMap& headers);
+  void collect(filter::Stream& stream, const stream::LogSubject& subject, When when, Limiter::Request& request);
   void tell(http::HeaderMap& headers, Arena& arena) const;
   filter::Action refuse(filter::Stream& stream);
 
   const Settings& settings_;
   const Settings* active_ = nullptr;
+  Buckets buckets_;
+  bool counts_when_done_ = false;
   bool told_ = false;  // tokens, to be told in the response
   uint32_t limit_ = 0;
   uint32_t remaining_ = 0;

@@ -26,40 +26,60 @@ struct BucketSpec {
 // [any] Holds exactly: no two takers get one token.
 class TokenBucket {
  public:
-  // A token, if there is one.
-  bool take(const BucketSpec& spec, MonoTime now) noexcept {
-    const uint32_t fills = fills_until(spec, now);
-    uint64_t seen = state_.load(std::memory_order_relaxed);
-    while (true) {
-      const uint64_t tokens = tokens_in(seen, spec, fills);
-      if (tokens == 0) return false;
-      // Somebody else may be ahead in time: then fills do not go back.
-      const uint32_t at = ahead(fills_of(seen), fills) ? fills_of(seen) : fills;
-      if (state_.compare_exchange_weak(seen, pack(at, spec.max_tokens - (tokens - 1)), std::memory_order_relaxed)) {
-        return true;
-      }
-    }
+  // All of `count` tokens, or none if there are not so many. 0: whether there is one.
+  bool take(const BucketSpec& spec, MonoTime now, uint32_t count = 1) noexcept {
+    return remove(spec, now, std::max<uint32_t>(count, 1), count);
+  }
+  // As many of `count` tokens as there are.
+  void drain(const BucketSpec& spec, MonoTime now, uint32_t count) noexcept { remove(spec, now, 1, count); }
+  // As new. Who takes at the same time takes from before or from after.
+  void renew() noexcept {
+    start_.store(kUnset, std::memory_order_relaxed);
+    state_.store(0, std::memory_order_release);
   }
   uint32_t tokens(const BucketSpec& spec, MonoTime now) noexcept {
-    return static_cast<uint32_t>(tokens_in(state_.load(std::memory_order_relaxed), spec, fills_until(spec, now)));
+    const uint32_t fills = fills_until(spec, start_at(now), now);
+    return static_cast<uint32_t>(tokens_in(state_.load(std::memory_order_relaxed), spec, fills));
   }
   // Until tokens come again.
   Duration until_fill(const BucketSpec& spec, MonoTime now) noexcept {
-    return spec.fill_interval - (since_start(now) % spec.fill_interval);
+    return spec.fill_interval - (since(start_at(now), now) % spec.fill_interval);
   }
 
  private:
-  // Intervals count from the first use on. A lane may be a turn behind that.
-  Duration since_start(MonoTime now) noexcept {
+  // At most `most` tokens, if there are `least` (above zero).
+  bool remove(const BucketSpec& spec, MonoTime now, uint64_t least, uint64_t most) noexcept {
+    const int64_t start = start_at(now);
+    const uint32_t fills = fills_until(spec, start, now);
+    uint64_t seen = state_.load(std::memory_order_relaxed);
+    while (true) {
+      const uint64_t tokens = tokens_in(seen, spec, fills);
+      if (tokens < least) return false;
+      if (most == 0) return true;
+      // Somebody else may be ahead in time: then fills do not go back.
+      const uint32_t at = ahead(fills_of(seen), fills) ? fills_of(seen) : fills;
+      const uint64_t left = tokens - std::min(tokens, most);
+      if (!state_.compare_exchange_weak(seen, pack(at, spec.max_tokens - left), std::memory_order_acquire)) continue;
+      // Renewed in between: fills since another start would mean that none come for long.
+      if (start_.load(std::memory_order_relaxed) != start) state_.store(0, std::memory_order_relaxed);
+      return true;
+    }
+  }
+  // Intervals count from the first use on.
+  int64_t start_at(MonoTime now) noexcept {
     const int64_t ticks = now.time_since_epoch().count();
     int64_t start = start_.load(std::memory_order_relaxed);
     // Written once: lanes that only read it share its cache line.
     if (start == kUnset && start_.compare_exchange_strong(start, ticks, std::memory_order_relaxed)) start = ticks;
-    return Duration(std::max<int64_t>(ticks - start, 0));
+    return start;
+  }
+  // A lane may be a turn behind the start.
+  static Duration since(int64_t start, MonoTime now) {
+    return Duration(std::max<int64_t>(now.time_since_epoch().count() - start, 0));
   }
   // Wraps after a long life; differences stay right.
-  uint32_t fills_until(const BucketSpec& spec, MonoTime now) noexcept {
-    return static_cast<uint32_t>(since_start(now) / spec.fill_interval);
+  static uint32_t fills_until(const BucketSpec& spec, int64_t start, MonoTime now) {
+    return static_cast<uint32_t>(since(start, now) / spec.fill_interval);
   }
   static uint64_t pack(uint32_t fills, uint64_t taken) { return uint64_t{fills} << 32 | taken; }
   static uint32_t fills_of(uint64_t state) { return static_cast<uint32_t>(state >> 32); }

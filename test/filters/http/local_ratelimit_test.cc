@@ -1,132 +1,7 @@
-#include <google/protobuf/text_format.h>
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <thread>
-
-#include "envoy/config/route/v3/route_components.pb.h"
-#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
-#include "filters/http/local_ratelimit/limiter.h"
-#include "test/support/filter_harness.h"
-#include "test/support/plugin_scope.h"
+#include "test/filters/http/local_ratelimit_fixture.h"
 
 namespace weir::test {
 namespace {
-
-using LocalRateLimit = envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
-using filters::local_ratelimit::BucketSpec;
-using filters::local_ratelimit::TokenBucket;
-
-MonoTime at(Duration since) { return MonoTime(std::chrono::hours(1) + since); }
-
-TEST(TokenBucket, FillsAtTheEndOfEachInterval) {
-  const BucketSpec spec{3, 2, 100ms};
-  TokenBucket bucket;
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(bucket.take(spec, at(0ms)));
-  EXPECT_FALSE(bucket.take(spec, at(0ms)));
-  EXPECT_FALSE(bucket.take(spec, at(99ms)));
-  EXPECT_EQ(bucket.until_fill(spec, at(99ms)), 1ms);
-  EXPECT_EQ(bucket.tokens(spec, at(100ms)), 2u);
-  EXPECT_TRUE(bucket.take(spec, at(100ms)));
-  EXPECT_TRUE(bucket.take(spec, at(150ms)));
-  EXPECT_FALSE(bucket.take(spec, at(199ms)));
-  EXPECT_EQ(bucket.tokens(spec, at(10s)), 3u);  // no more than fit
-  // A lane whose turn began a little earlier neither gets tokens twice nor takes them from the future.
-  EXPECT_TRUE(bucket.take(spec, at(10s)));
-  EXPECT_TRUE(bucket.take(spec, at(9900ms)));
-  EXPECT_TRUE(bucket.take(spec, at(10s)));
-  EXPECT_FALSE(bucket.take(spec, at(10s)));
-}
-
-TEST(TokenBucket, LanesNeverGetOneTokenTwice) {
-  const BucketSpec spec{10'000, 10'000, 1h};
-  TokenBucket bucket;
-  std::atomic<int> taken{0};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      int mine = 0;
-      for (int j = 0; j < 5'000; ++j) mine += bucket.take(spec, at(0ms));
-      taken += mine;
-    });
-  }
-  for (std::thread& each : threads) each.join();
-  EXPECT_EQ(taken, 10'000);
-}
-
-template <class Proto>
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
-
-const std::string kOn =
-    "filter_enabled { default_value { numerator: 100 } } filter_enforced { default_value { numerator: 100 } } ";
-std::string bucket(int tokens) {
-  return "token_bucket { max_tokens: " + std::to_string(tokens) + " fill_interval { seconds: 3600 } } ";
-}
-std::string descriptor(const std::string& entries, int tokens) {
-  return "descriptors { " + entries + bucket(tokens) + "} ";
-}
-
-// One configuration, whose buckets many requests share. Each is a stream of its own, at the same time.
-struct Limit {
-  PluginScope plugins{};
-  std::string config{};
-  std::string route{};
-  std::vector<std::pair<bool, std::string>> rate_limits{};  // (of the virtual host, RateLimit messages), by level
-  bool include_virtual_host = false;                        // say the levels of routes
-  std::string remote = "10.1.2.3";
-  std::string cluster{};
-  std::function<void(FilterHarness&)> before{};
-  std::function<void(FilterHarness&)> after{};
-
-  filter::HttpFilterEntry entry{};
-  std::shared_ptr<const void> route_entry{};
-
-  bool passes(const std::string& path = "/", const Headers& more = {}) {
-    if (entry.config == nullptr) {
-      entry = plugins.http_filter(parsed<LocalRateLimit>("stat_prefix: 'rl' " + config), "limit");
-      if (!route.empty()) route_entry = plugins.route_config(parsed<LocalRateLimit>("stat_prefix: 'route' " + route));
-    }
-    FilterHarness harness({entry});
-    if (route_entry != nullptr) harness.set_route_config("limit", route_entry);
-    for (const auto& [of_virtual_host, text] : rate_limits) {
-      auto level = std::make_shared<match::RouteRateLimits>();
-      level->of_virtual_host = of_virtual_host;
-      level->include_virtual_host = include_virtual_host && !of_virtual_host;
-      envoy::config::route::v3::VirtualHost host;
-      EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &host)) << text;
-      level->limits = plugins.scope().translator().rate_limits(host.rate_limits(), "rate_limits");
-      harness.set_route_rate_limits(std::move(level));
-    }
-    harness.set_route_cluster(cluster);
-    harness.stream().info().downstream_remote = *net::Address::from_ip(remote, 1);
-    if (before) before(harness);
-    Headers request = {{":method", "GET"}, {":authority", "a.example"}, {":path", path}};
-    request.insert(request.end(), more.begin(), more.end());
-    harness.send_headers(request, true);
-    harness.respond_headers({{":status", "200"}}, true);
-    harness.run(20ms);
-    const bool passed = harness.request().has_headers;
-    if (!passed) {
-      EXPECT_EQ(harness.details(), "local_rate_limited");
-      EXPECT_EQ(harness.response().body, "local_rate_limited");
-      EXPECT_EQ(harness.response().header("x-envoy-ratelimited"), "true");
-    }
-    if (after) after(harness);
-    EXPECT_TRUE(plugins.error_texts().empty()) << plugins.error_texts().front();
-    return passed;
-  }
-  // How many requests of that kind pass, of ten.
-  int of_ten(const std::string& path = "/", const Headers& more = {}) {
-    int passed = 0;
-    for (int i = 0; i < 10; ++i) passed += passes(path, more);
-    return passed;
-  }
-  uint64_t count(const std::string& name) { return plugins.store().counter(name).value(); }
-};
 
 // field: LocalRateLimit.stat_prefix, LocalRateLimit.token_bucket, TokenBucket.max_tokens, LocalRateLimit.filter_enabled
 // field: LocalRateLimit.filter_enforced
@@ -200,12 +75,6 @@ TEST(LocalRateLimit, WhatResponsesSay) {
   EXPECT_EQ(said, "429 (none) (none) (none) (none)");
 }
 
-const std::string kByUser =
-    "rate_limits { actions { request_headers { header_name: 'x-user' descriptor_key: 'user' } } } ";
-std::string entry(const std::string& key, const std::string& value) {
-  return "entries { key: '" + key + "' value: '" + value + "' } ";
-}
-
 // field: LocalRateLimit.descriptors, LocalRateLimit.rate_limits, LocalRateLimit.always_consume_default_token_bucket
 // field: LocalRateLimitDescriptor.entries, LocalRateLimitDescriptor.token_bucket, RateLimitDescriptor.Entry.key
 // field: RateLimitDescriptor.Entry.value, RateLimit.actions, Action.request_headers, RequestHeaders.header_name
@@ -226,83 +95,65 @@ TEST(LocalRateLimit, DescriptorsHaveBucketsOfTheirOwn) {
   EXPECT_EQ(alone.of_ten(), 10);
 }
 
-// A descriptor that each kind of action makes. Its bucket is empty after one request.
-struct Kind {
-  const char* actions;
-  std::string entries;
-  std::string path = "/";
-  Headers headers{};
-  bool counted = true;
-};
-
-// field: Action.generic_key, GenericKey.descriptor_value, GenericKey.descriptor_key, Action.remote_address
-// field: Action.masked_remote_address, MaskedRemoteAddress.v4_prefix_mask_len, MaskedRemoteAddress.v6_prefix_mask_len
-// field: Action.destination_cluster, Action.header_value_match, HeaderValueMatch.descriptor_value
-// field: HeaderValueMatch.descriptor_key, HeaderValueMatch.expect_match, HeaderValueMatch.headers
-// field: Action.query_parameters, QueryParameters.query_parameter_name, QueryParameters.descriptor_key
-// field: QueryParameters.skip_if_absent, RequestHeaders.skip_if_absent, Action.query_parameter_value_match
-// field: QueryParameterValueMatch.descriptor_value, QueryParameterValueMatch.descriptor_key
-// field: QueryParameterValueMatch.expect_match, QueryParameterValueMatch.query_parameters
-TEST(LocalRateLimit, ActionsMakeDescriptors) {
-  const char* by_header = "actions { request_headers { header_name: 'x-a' descriptor_key: 'a' } }";
-  const char* perhaps_header =
-      "actions { generic_key { descriptor_value: 'v' } } actions { request_headers { header_name: 'x-a' "
-      "descriptor_key: "
-      "'a' skip_if_absent: true } }";
-  const char* by_query = "actions { query_parameters { query_parameter_name: 'q' descriptor_key: 'a' } }";
-  const char* perhaps_query =
-      "actions { generic_key { descriptor_value: 'v' } } actions { query_parameters { query_parameter_name: 'q' "
-      "descriptor_key: 'a' skip_if_absent: true } }";
-  const char* has_a =
-      "actions { header_value_match { descriptor_value: 'v' headers { name: 'x-a' present_match: true } } }";
-  const char* has_no_a =
-      "actions { header_value_match { descriptor_key: 'k' descriptor_value: 'v' expect_match { value: false } headers "
-      "{ "
-      "name: 'x-a' present_match: true } } }";
-  const char* has_q =
-      "actions { query_parameter_value_match { descriptor_value: 'v' query_parameters { name: 'q' string_match { "
-      "exact: "
-      "'1' } } } }";
-  const char* has_no_q =
-      "actions { query_parameter_value_match { descriptor_key: 'k' descriptor_value: 'v' expect_match { value: false } "
-      "query_parameters { name: 'q' string_match { exact: '1' } } } }";
-  const Kind kinds[] = {
-      {"actions { generic_key { descriptor_value: 'v' } }", entry("generic_key", "v")},
-      {"actions { generic_key { descriptor_value: 'v' descriptor_key: 'k' } }", entry("k", "v")},
-      {"actions { generic_key { descriptor_value: 'v' } }", entry("generic_key", "w"), "/", {}, false},
-      {"actions { remote_address {} }", entry("remote_address", "10.1.2.3")},
-      {"actions { masked_remote_address {} }", entry("masked_remote_address", "10.1.2.3/32")},
-      {"actions { masked_remote_address { v4_prefix_mask_len { value: 8 } } }",
-       entry("masked_remote_address", "10.0.0.0/8")},
-      {"actions { destination_cluster {} }", entry("destination_cluster", "shop")},
-      {by_header, entry("a", "1"), "/", {{"x-a", "1"}}},
-      {by_header, entry("a", "1,2"), "/", {{"x-a", "1"}, {"x-a", "2"}}},
-      {by_header, entry("a", "1"), "/", {}, false},
-      {perhaps_header, entry("generic_key", "v") + entry("a", "1"), "/", {{"x-a", "1"}}},
-      {perhaps_header, entry("generic_key", "v")},
-      {perhaps_header, entry("a", "1") + entry("generic_key", "v"), "/", {{"x-a", "1"}}, false},  // the order counts
-      {by_query, entry("a", "1"), "/?q=1"},
-      {by_query, entry("a", "1"), "/?p=1", {}, false},
-      {perhaps_query, entry("generic_key", "v"), "/?p=1"},
-      {has_a, entry("header_match", "v"), "/", {{"x-a", "1"}}},
-      {has_a, entry("header_match", "v"), "/", {}, false},
-      {has_no_a, entry("k", "v")},
-      {has_no_a, entry("k", "v"), "/", {{"x-a", "1"}}, false},
-      {has_q, entry("query_match", "v"), "/?q=1"},
-      {has_q, entry("query_match", "v"), "/?q=2", {}, false},
-      {has_no_q, entry("k", "v"), "/?q=2"},
-      {has_no_q, entry("k", "v"), "/?q=1", {}, false},
+// field: RateLimit.x_ratelimit_option
+TEST(LocalRateLimit, ADescriptorSaysWhetherItIsTold) {
+  const auto limits = [](const std::string& option) {
+    return kOn + bucket(3) + descriptor(entry("generic_key", "v"), 2) +
+           "rate_limits { actions { generic_key { descriptor_value: 'v' } } x_ratelimit_option: " + option + " }";
   };
-  for (const Kind& kind : kinds) {
-    Limit limit{.config = kOn + descriptor(kind.entries, 1) + "rate_limits { " + kind.actions + " }"};
-    limit.cluster = "shop";
-    EXPECT_EQ(limit.of_ten(kind.path, kind.headers), kind.counted ? 1 : 10)
-        << kind.actions << kind.entries << kind.path;
-  }
-  Limit six{.config = kOn + descriptor(entry("masked_remote_address", "2001:db8::/32"), 1) +
-                      "rate_limits { actions { masked_remote_address { v6_prefix_mask_len { value: 32 } } } }"};
-  six.remote = "2001:db8:1::7";
-  EXPECT_EQ(six.of_ten(), 1);
+  std::string told;
+  const auto tell = [&](const std::string& config) {
+    Limit limit{.config = config};
+    limit.after = [&](FilterHarness& harness) { told += harness.response().header("x-ratelimit-limit") + " "; };
+    told.clear();
+    limit.of_ten();
+    return told.substr(0, told.find(' ', told.find(' ') + 1));
+  };
+  const std::string on = " enable_x_ratelimit_headers: DRAFT_VERSION_03";
+  EXPECT_EQ(tell(limits("UNSPECIFIED")), "(none) (none)");
+  EXPECT_EQ(tell(limits("UNSPECIFIED") + on), "2 2");
+  EXPECT_EQ(tell(limits("DRAFT_VERSION_03")), "2 2");
+  EXPECT_EQ(tell(limits("OFF") + on), "(none) (none)");
+}
+
+// field: LocalRateLimitDescriptor.shadow_mode
+TEST(LocalRateLimit, AShadowOnlyCounts) {
+  const std::string shadow = "descriptors { " + entry("generic_key", "v") + bucket(2) + "shadow_mode: true } " +
+                             "rate_limits { actions { generic_key { descriptor_value: 'v' } } }";
+  Limit alone{.config = kOn + shadow};
+  EXPECT_EQ(alone.of_ten(), 10);
+  EXPECT_EQ(alone.count("rl.http_local_rate_limit.ok"), 2u);
+  EXPECT_EQ(alone.count("rl.http_local_rate_limit.rate_limited"), 8u);
+  EXPECT_EQ(alone.count("rl.http_local_rate_limit.shadow_mode"), 8u);
+  EXPECT_EQ(alone.count("rl.http_local_rate_limit.enforced"), 0u);
+  // It does not keep other buckets from refusing.
+  Limit with{.config = kOn + bucket(5) + shadow};
+  EXPECT_EQ(with.of_ten(), 5);
+  EXPECT_EQ(with.count("rl.http_local_rate_limit.shadow_mode"), 3u);
+  EXPECT_EQ(with.count("rl.http_local_rate_limit.enforced"), 5u);
+}
+
+// field: LocalRateLimit.rate_limited_as_resource_exhausted
+TEST(LocalRateLimit, GrpcIsAnsweredInItsShape) {
+  std::string said;
+  const auto answer = [&](const std::string& config, const std::string& type) {
+    Limit limit{.config = kOn + bucket(0) + config};
+    limit.after = [&](FilterHarness& harness) {
+      const Message& response = harness.response();
+      said = response.header(":status") + " " + response.header("content-type") + " " + response.header("grpc-status") +
+             " " + response.header("grpc-message") + " " + response.header("x-limited");
+    };
+    EXPECT_FALSE(limit.passes("/", {{"content-type", type}}));
+    return said;
+  };
+  const std::string header = "response_headers_to_add { header { key: 'x-limited' value: 'yes' } } ";
+  EXPECT_EQ(answer("", "application/grpc"), "200 application/grpc 14 local_rate_limited (none)");
+  EXPECT_EQ(answer(header + "rate_limited_as_resource_exhausted: true", "application/grpc+proto"),
+            "200 application/grpc 8 local_rate_limited yes");
+  EXPECT_EQ(answer("status { code: Forbidden }", "application/grpc"),
+            "200 application/grpc 7 local_rate_limited (none)");
+  EXPECT_EQ(answer("rate_limited_as_resource_exhausted: true", "application/grpc-web"),
+            "429 text/plain (none) (none) (none)");
 }
 
 // field: LocalRateLimit.stage, RateLimit.stage, LocalRateLimit.vh_rate_limits
@@ -409,6 +260,17 @@ TEST(LocalRateLimit, WarnsOfRateLimitsThatMeanNothing) {
                 "rate_limits: mean nothing without descriptors, which have the buckets; add some, or remove these"});
 }
 
+TEST(LocalRateLimit, WarnsOfAValueThatIsNeverUsed) {
+  PluginScope plugins;
+  plugins.http_filter(
+      parsed<LocalRateLimit>("stat_prefix: 'x' " + descriptor(entry("a", "b"), 1) +
+                             "rate_limits { actions { generic_key { descriptor_value: 'v' default_value: 'w' } } }"));
+  EXPECT_EQ(
+      plugins.warning_texts(),
+      std::vector<std::string>{"rate_limits[0].actions[0].generic_key.default_value: is never used: descriptor_value "
+                               "has no %OPERATORS%, and is never empty"});
+}
+
 TEST(LocalRateLimit, WhatIsRefused) {
   const auto errors = [](const std::string& config) {
     PluginScope plugins;
@@ -418,15 +280,31 @@ TEST(LocalRateLimit, WhatIsRefused) {
   using Texts = std::vector<std::string>;
   EXPECT_EQ(errors("token_bucket { max_tokens: 1 fill_interval { nanos: 49999999 } }"),
             Texts{"token_bucket.fill_interval: must be 50ms at least; more tokens_per_fill give the same rate"});
-  EXPECT_EQ(
-      errors(descriptor(entry("a", ""), 1)),
-      Texts{"descriptors[0].entries[0].value: must not be empty: weir has no buckets for each value of a key yet"});
   EXPECT_EQ(errors(descriptor(entry("a", "b"), 1) + descriptor(entry("a", "b"), 2)),
             Texts{"descriptors[1].entries: are those of descriptors[0]; one descriptor has one bucket"});
   EXPECT_EQ(
-      errors("rate_limits { actions { generic_key { descriptor_value: '%REQ(X)%' } } }"),
-      Texts{"rate_limits[0].actions[0].generic_key.descriptor_value: \"%REQ(X)%\" has a %; formats are not supported "
-            "by weir yet"});
+      errors("rate_limits { actions { generic_key { descriptor_value: '50%' } } }"),
+      Texts{"rate_limits[0].actions[0].generic_key.descriptor_value: \"%\": the name of an operator must follow %, "
+            "as in %PROTOCOL%; %% prints a percent sign (at character 3)"});
+  const auto hits = [&](const std::string& text) {
+    return errors("rate_limits { actions { remote_address {} } hits_addend { " + text + " } }");
+  };
+  EXPECT_EQ(hits(""), Texts{"rate_limits[0].hits_addend: needs either number or format"});
+  EXPECT_EQ(hits("number { value: 1 } format: '%REQ(x)%'"),
+            Texts{"rate_limits[0].hits_addend: needs either number or format"});
+  EXPECT_EQ(hits("format: '1%REQ(x)%'"),
+            Texts{"rate_limits[0].hits_addend.format: \"1%REQ(x)%\" must be one operator, as "
+                  "in %REQ(x-cost)%, and nothing else"});
+  const std::string open = descriptor("entries { key: 'a' } ", 1) + descriptor("entries { key: 'b' } ", 1);
+  EXPECT_EQ(
+      errors(open + "max_dynamic_descriptors { value: 500001 }"),
+      Texts{"max_dynamic_descriptors: 500001 for each of the 2 descriptors with an empty value are too many; together "
+            "at most 1000000"});
+  EXPECT_EQ(
+      errors(open + "max_dynamic_descriptors { value: 501 } local_rate_limit_per_downstream_connection: true"),
+      Texts{"max_dynamic_descriptors: 501 for each of the 2 descriptors with an empty value are too many; together at "
+            "most 1000, for every connection keeps as many"});
+  EXPECT_EQ(errors("max_dynamic_descriptors { value: 4000000000 }"), Texts{});  // no descriptor has any
   EXPECT_EQ(errors("response_headers_to_add { header { key: ':status' value: '1' } }"),
             Texts{"response_headers_to_add[0].header.key: \":status\" may not be added, changed or removed here"});
 }

@@ -158,5 +158,28 @@ TEST(NoHeap, ForDecisionsAndMetadata) {
   EXPECT_EQ(plugins.store().counter("test.rbac.allowed").value(), 2u);
 }
 
+// Buckets for values that come and go, and formats that make them, once the buffers have their room.
+TEST(NoHeap, ForValuesThatNobodyKnew) {
+  PluginScope plugins;
+  std::vector<filter::HttpFilterEntry> chain = {filter_of<
+      envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit>(
+      plugins,
+      "stat_prefix: 'x' filter_enabled { default_value { numerator: 100 } } descriptors { entries { key: 'generic_key' "
+      "} "
+      "entries { key: 'o' } token_bucket { max_tokens: 9 fill_interval { seconds: 1 } } } max_dynamic_descriptors { "
+      "value: "
+      "3 } rate_limits { actions { generic_key { descriptor_value: 'of %REQ(origin)%' } } actions { request_headers { "
+      "header_name: 'origin' descriptor_key: 'o' } } hits_addend { format: '%REQ(x-cost)%' } }")};
+  ASSERT_TRUE(plugins.error_texts().empty()) << plugins.error_texts().front();
+  Headers request = {{":method", "GET"}, {":authority", "a"}, {":path", "/"}, {"origin", "0"}, {"x-cost", "5"}};
+  heap_calls(chain, request, {{":status", "200"}});
+  for (int i = 0; i < 10; ++i) {
+    request[3].second = std::to_string(i);
+    EXPECT_EQ(heap_calls(chain, request, {{":status", "200"}}), 0u);
+  }
+  EXPECT_EQ(plugins.store().counter("x.http_local_rate_limit.ok").value(), 10u);
+  EXPECT_EQ(plugins.store().counter("x.http_local_rate_limit.rate_limited").value(), 1u);  // 0 again
+}
+
 }  // namespace
 }  // namespace weir::test
