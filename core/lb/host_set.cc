@@ -93,7 +93,7 @@ HostIndex HostSet::pick(const PickInput& input, LaneView& view, LaneState& state
   size_t chosen = 0;
   if (levels_.size() > 1) {
     uint32_t point = input.has_hash ? static_cast<uint32_t>(input.hash % 100) : view.random.below(100);
-    if (input.passed_over != nullptr && usable_without(*input.passed_over)) [[unlikely]]
+    if (input.passed_over != nullptr) [[unlikely]]
       return pick_elsewhere(point, input, view, state);
     while (chosen + 1 < levels_.size() && point >= levels_[chosen].load) {
       point -= levels_[chosen].load;
@@ -104,9 +104,15 @@ HostIndex HostSet::pick(const PickInput& input, LaneView& view, LaneState& state
   return levels_[chosen].table->pick(input, view, state);
 }
 
-// Like pick(), as if the priorities that are passed over had no usable host.
-HostIndex HostSet::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
-                                  LaneState& state) const noexcept {
+// Like pick(), as if the priorities that are passed over had no usable host; unless no other has any. Apart from it,
+// which all requests pay for.
+[[gnu::noinline]] HostIndex HostSet::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
+                                                    LaneState& state) const noexcept {
+  if (!usable_without(*input.passed_over)) {
+    PickInput anew = input;
+    anew.passed_over = nullptr;
+    return pick(anew, view, state);
+  }
   const Shares shares = shares_without(*input.passed_over);
   size_t chosen = 0;
   while (chosen + 1 < levels_.size() && point >= shares.percent[chosen]) point -= shares.percent[chosen++];
