@@ -6,6 +6,7 @@
 
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
+#include "core/stream/grpc_status.h"
 
 namespace weir::proxy {
 
@@ -26,11 +27,7 @@ bool is_idempotent(std::string_view method) {
 // that. Zero: for ever. Of other requests `otherwise`.
 Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset,
                       Duration otherwise) {
-  constexpr std::string_view kType = "application/grpc";
-  const std::string_view type = headers.get(HeaderId::kContentType);
-  if (!type.starts_with(kType) ||
-      (type.size() > kType.size() && type[kType.size()] != '+' && type[kType.size()] != ';'))
-    return otherwise;
+  if (!stream::is_grpc_type(headers.get(HeaderId::kContentType))) return otherwise;
   Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
   if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
   if (offset && timeout > *offset) timeout -= *offset;

@@ -201,11 +201,7 @@ class GrpcStatus final : public Operator {
 
  private:
   static bool is_grpc(const LogSubject& subject) {
-    if (subject.request == nullptr) return false;
-    constexpr std::string_view kType = "application/grpc";
-    std::string_view type = subject.request->get(HeaderId::kContentType);
-    return type.starts_with(kType) &&
-           (type.size() == kType.size() || type[kType.size()] == '+' || type[kType.size()] == ';');
+    return subject.request != nullptr && is_grpc_type(subject.request->get(HeaderId::kContentType));
   }
   Form form_;
 };

@@ -534,7 +534,7 @@ TEST(RouteConfig, FaultsInAMatcherTree) {
                 "[\"/a\"].action.typed_config.routes[0].route.cluster: \"x\" is not a cluster of this configuration; "
                 "nearest: \"api_v2\"; " +
                 tree + "[\"/b\"].action.typed_config.route.hash_policy: not supported by weir yet; " + tree +
-                "[\"/a\"].action.typed_config.routes[1].match.safe_regex: missing ] at character 1 (\"[\") of \"[\"");
+                "[\"/a\"].action.typed_config.routes[1].match.safe_regex: missing ] at character 1 (\"[\")");
   EXPECT_EQ(
       errors("virtual_hosts { name: 'h' domains: '*' "
              "matcher { matcher_list { matchers { predicate { single_predicate { input { name: 'i' typed_config { "
@@ -598,7 +598,7 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }")),
             at + ".redirect.port_redirect: 70000 is no port; 1 to 65535 are");
   EXPECT_EQ(errors(host_with("routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }")),
-            at + ".match.safe_regex: missing ] at character 1 (\"[\") of \"[\"");
+            at + ".match.safe_regex: missing ] at character 1 (\"[\")");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } route { weighted_clusters { total_weight { value: 3 } "
                              "clusters { name: 'c' weight { value: 2 } } } } }")),
             at + ".route.weighted_clusters.total_weight: is 3, but the weights add up to 2; leave it out");

@@ -48,7 +48,7 @@ TEST_F(SharedMessagesTest, Strings) {
   EXPECT_EQ(string("safe_regex { regex: 'a+' }", "aa"), "yes");
   EXPECT_EQ(string("", "a"), "m: needs one of exact, prefix, suffix, contains and safe_regex\n");
   EXPECT_EQ(string("prefix: ''", "a"), "m.prefix: must not be empty\n");
-  EXPECT_EQ(string("safe_regex { regex: '[' }", "a"), "m.safe_regex: missing ] at character 1 (\"[\") of \"[\"\n");
+  EXPECT_EQ(string("safe_regex { regex: '[' }", "a"), "m.safe_regex: missing ] at character 1 (\"[\")\n");
   EXPECT_EQ(string("custom { name: 'x' }", "a"), "m.custom: not supported by weir yet\n");
 }
 
