@@ -104,19 +104,22 @@ TEST(NoHeap, ForWhatIsOnlyLookedAt) {
                                                 plugins.http_filter(csrf), plugins.http_filter(compressor),
                                                 plugins.http_filter(decompressor)};
   ASSERT_TRUE(plugins.error_texts().empty());
-  heap_calls(chain, {{":method", "GET"}, {":path", "/"}}, {{":status", "200"}});  // warms up what a process keeps
   const Headers request = {{":method", "POST"},
                            {":authority", "a.example"},
                            {":path", "/"},
                            {"content-type", "application/x-own"},
                            {"origin", "https://a.example"},
                            {"accept-encoding", "br"}};
-  EXPECT_EQ(
-      heap_calls(chain, request, {{":status", "200"}, {"content-type", "text/plain"}, {"vary", "Accept"}}, policy), 0u);
   Headers accepting = request;
   accepting.back().second = "gzip";
-  EXPECT_EQ(heap_calls(chain, accepting, {{":status", "200"}, {"content-type", "image/png"}}, policy), 0u);
-  EXPECT_EQ(heap_calls(chain, accepting, {{":status", "200"}, {"cache-control", "no-transform"}}), 0u);
+  const auto all_calls = [&] {
+    return heap_calls(chain, request, {{":status", "200"}, {"content-type", "text/plain"}, {"vary", "Accept"}},
+                      policy) +
+           heap_calls(chain, accepting, {{":status", "200"}, {"content-type", "image/png"}}, policy) +
+           heap_calls(chain, accepting, {{":status", "200"}, {"cache-control", "no-transform"}});
+  };
+  all_calls();  // warms up what a process keeps: names of headers
+  EXPECT_EQ(all_calls(), 0u);
 }
 
 template <class Proto>
