@@ -230,11 +230,11 @@ class Candidates {
 const Route* PathIndex::find(const std::vector<Route>& routes, const RequestPath& path, const http::HeaderMap& request,
                              const SelectInput& input) const noexcept {
   Candidates candidates(routes, path, request, input);
+  uint32_t single;  // these two may be lists of it, to the end
+  uint32_t single_folded;
   if (path.present) {
     auto limit = [&] { return candidates.best(); };
     auto visit = [&](RouteList list) { candidates.add(list); };
-    uint32_t single;
-    uint32_t single_folded;
     if (!prefixes_.empty()) prefixes_.prefetch(path.path);
     candidates.add(exact_.find(path.path, single));
     if (folded_ != nullptr && !folded_->exact.empty()) candidates.add(folded_->exact.find(path.path, single_folded));

@@ -96,7 +96,8 @@ TEST_F(RetryStateTest, HeadersSayWhatElseIsRetriable) {
   EXPECT_EQ(state.conditions_of(response_, 430), 0u);
   EXPECT_EQ(state.timeout_status(), 204);
   EXPECT_EQ(state.max_stream_duration(), 250ms);
-  response_.add(http::HeaderName("x-later"), "now");
+  const http::HeaderName later("x-later");  // the map refers to it
+  response_.add(later, "now");
   EXPECT_EQ(state.conditions_of(response_, 200), retry_on::kRetriableHeaders);
   size_t fields = 0;
   request_.for_each([&](const http::HeaderEntry&) { ++fields; });
