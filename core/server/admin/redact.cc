@@ -49,10 +49,13 @@ bool source_of_secret(const FieldDescriptor& field) {
 }
 
 std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c == '-') c = '_';
+  std::string out;
+  bool after_lower = false;
+  for (const char c : text) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    if (upper && after_lower) out += '_';  // privateKey
+    out += upper ? static_cast<char>(c - 'A' + 'a') : c == '-' ? '_' : c;
+    after_lower = c >= 'a' && c <= 'z';
   }
   return out;
 }
@@ -82,10 +85,16 @@ void redact_any(google::protobuf::Any& any, Mode mode, int depth) {
   any.set_value(inner->SerializeAsString());
 }
 
+// Its shape stays, so that who compares the two finds everything in its place.
+void redact_value(google::protobuf::Value& value, int depth) {
+  if (value.has_list_value() || value.has_struct_value()) return walk(value, Mode::kRedactAll, depth + 1);
+  value.set_string_value(kRedacted);
+}
+
 void redact_struct(google::protobuf::Struct& all, Mode mode, int depth) {
   for (auto& [key, value] : *all.mutable_fields()) {
     if (mode == Mode::kRedactAll || secret_header(key)) {
-      value.set_string_value(kRedacted);
+      redact_value(value, depth);
     } else {
       walk(value, mode, depth + 1);
     }
@@ -119,6 +128,10 @@ void walk(Message& message, Mode mode, int depth) {
   }
   std::string_view type = message.GetDescriptor()->full_name();
   if (type == "google.protobuf.Any") return redact_any(static_cast<google::protobuf::Any&>(message), mode, depth);
+  if (type == "google.protobuf.Value" && mode == Mode::kRedactAll) {
+    auto& value = static_cast<google::protobuf::Value&>(message);
+    if (!value.has_list_value() && !value.has_struct_value()) return value.set_string_value(kRedacted);
+  }
   if (type == "google.protobuf.Struct")
     return redact_struct(static_cast<google::protobuf::Struct&>(message), mode, depth);
   if (type == "envoy.config.core.v3.HeaderValue" &&

@@ -8,6 +8,7 @@
 #include "envoy/extensions/filters/http/lua/v3/lua.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "google/protobuf/struct.pb.h"
 
 namespace weir::server {
 namespace {
@@ -110,6 +111,26 @@ TEST(FieldDiff, SecretsAreNeverShown) {
                                                       "'SECRET-1' } }")}) {
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].find("SECRET"), std::string::npos) << lines[0];
+  }
+}
+
+// What is secret keeps its shape: both sides are walked in step.
+TEST(FieldDiff, SecretsOfEveryShape) {
+  const auto with = [](const std::string& value, const std::string& other) {
+    return "fields { key: 'password' value { " + value + " } } fields { key: 'plain' value { string_value: '" + other +
+           "' } }";
+  };
+  const std::string shapes[] = {
+      "list_value { values { string_value: 'SECRET-1' } values { number_value: 4711 } }",
+      "struct_value { fields { key: 'clientSecret' value { list_value { values { bool_value: true } } } } }",
+      "string_value: 'SECRET-2'", "number_value: 4712", "null_value: NULL_VALUE"};
+  for (const std::string& was : shapes) {
+    for (const std::string& is : shapes) {
+      std::string all;
+      for (const std::string& line : diff<google::protobuf::Struct>(with(was, "a"), with(is, "b"))) all += line + "\n";
+      EXPECT_NE(all.find("plain.string_value: a -> b"), std::string::npos) << all;
+      for (const char* leak : {"SECRET", "471"}) EXPECT_EQ(all.find(leak), std::string::npos) << all;
+    }
   }
 }
 
