@@ -1,9 +1,11 @@
 #include "core/event/file_watcher.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <uv.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace weir::event {
 
@@ -16,14 +18,11 @@ class FileWatcher::Watch {
   Watch& operator=(const Watch&) = delete;
 
   // Whether what is watched is what has the name now.
-  bool current() const {
-    struct stat now {};
-    return handle_ != nullptr && stat(path_.c_str(), &now) == 0 && now.st_ino == inode_ && now.st_dev == device_;
-  }
+  bool current() const { return handle_ != nullptr && Identity::of(path_) == identity_; }
   bool start() {
     stop();
-    struct stat now {};
-    if (stat(path_.c_str(), &now) != 0) return false;
+    const std::optional<Identity> now = Identity::of(path_);
+    if (!now) return false;
     handle_ = new uv_fs_event_t;
     handle_->data = &owner_;
     WEIR_CHECK(uv_fs_event_init(owner_.lane_.uv(), handle_) == 0);
@@ -34,12 +33,24 @@ class FileWatcher::Watch {
       stop();
       return false;
     }
-    inode_ = now.st_ino;
-    device_ = now.st_dev;
+    identity_ = now;
     return true;
   }
 
  private:
+  // A directory that is made anew may get the inode number of the one that has gone: the time of its making tells.
+  struct Identity {
+    uint64_t inode, device;
+    int64_t seconds, nanoseconds;  // 0: the file system does not know
+    bool operator==(const Identity&) const = default;
+
+    static std::optional<Identity> of(const std::string& path) {
+      struct statx now {};
+      if (statx(AT_FDCWD, path.c_str(), 0, STATX_INO | STATX_BTIME, &now) != 0) return std::nullopt;
+      return Identity{now.stx_ino, uint64_t{now.stx_dev_major} << 32 | now.stx_dev_minor, now.stx_btime.tv_sec,
+                      now.stx_btime.tv_nsec};
+    }
+  };
   void stop() {
     if (handle_ == nullptr) return;
     uv_close(reinterpret_cast<uv_handle_t*>(handle_),
@@ -50,8 +61,7 @@ class FileWatcher::Watch {
   FileWatcher& owner_;
   const std::string path_;
   uv_fs_event_t* handle_ = nullptr;
-  ino_t inode_ = 0;
-  dev_t device_ = 0;
+  std::optional<Identity> identity_;
 };
 
 FileWatcher::FileWatcher(Lane& lane, Handler on_change)

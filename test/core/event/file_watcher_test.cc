@@ -96,6 +96,22 @@ TEST_F(FileWatcherTest, EventsWithoutEndDoNotPutTheChangeOffForEver) {
   EXPECT_EQ(changes_, 2);
 }
 
+// Which may well have the same inode number.
+TEST_F(FileWatcherTest, ADirectoryThatIsMadeAnewIsWatchedOn) {
+  watcher_.watch({root_ / "a"});
+  settle();
+  for (int round = 0; round < 3; ++round) {
+    fs::remove_all(root_ / "a");
+    fs::create_directory(root_ / "a");
+    settle();
+    settle();
+    const int before = changes_;
+    write("a/cert.pem", std::to_string(round));
+    settle();
+    EXPECT_GT(changes_, before) << round;
+  }
+}
+
 TEST_F(FileWatcherTest, OtherDirectoriesAreNotWatched) {
   fs::create_directory(root_ / "b");
   watcher_.watch({root_ / "a", root_ / "b"});
