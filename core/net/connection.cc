@@ -82,6 +82,7 @@ void Connection::on_ready(uint32_t ready) {
     if (fd_ < 0 || connecting_) return;
   }
   if (ready & (event::kPeerClosed | event::kHangUp | event::kError)) hung_up_ = true;
+  if ((ready & event::kError) && peer_ended_) was_reset_ = true;
   if ((ready & event::kWritable) && !writable_) {
     writable_ = true;
     if (!out_.empty() || half_close_) flush_later();
@@ -212,7 +213,7 @@ void Connection::read_some() {
       close(CloseReason::kReset);
       return;
     }
-    if (n == 0 && write_failed_) {
+    if (n == 0 && was_reset_) {
       close(CloseReason::kReset);
       return;
     }
@@ -340,7 +341,7 @@ void Connection::write_queued() {
       }
       // The peer may have answered before it closed: what it sent is read before the failure is reported.
       writable_ = false;
-      write_failed_ = true;
+      was_reset_ = true;
       out_.clear();
       hung_up_ = true;
       if (closing()) {

@@ -224,6 +224,18 @@ TEST_F(ConnectionTest, ResetIsToldEvenWhileReadingIsBlocked) {
   }
 }
 
+TEST_F(ConnectionTest, ResetBehindTheEndIsTold) {
+  connect_tcp();
+  peer_sends("last");
+  shutdown(peer_, SHUT_WR);
+  lane_.turns(3);
+  EXPECT_EQ(handler_.events, "end ");
+  reset_peer();
+  lane_.turns(3);
+  EXPECT_EQ(handler_.received, "last");
+  EXPECT_EQ(handler_.events, "end " + closed(CloseReason::kReset));
+}
+
 TEST_F(ConnectionTest, WhatThePeerSaidBeforeItResetIsStillRead) {
   connect_tcp();
   lane_.turn();

@@ -207,6 +207,21 @@ TEST(HalfClose, TheResponseIsStillDelivered) {
   EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
 }
 
+TEST(HalfClose, AResetBehindItEndsTheRequest) {
+  ProxyWorld world;
+  auto client = world.connect();
+  client->send(kGet);
+  client->half_close();
+  world.settle();
+  auto server = world.upstream().accept();
+  server->receive();
+  client->reset();
+  world.settle();
+  server->receive();
+  EXPECT_TRUE(server->ended());
+  EXPECT_EQ(world.log(), Lines{"0 DC downstream_remote_disconnect"});
+}
+
 TEST(HalfClose, AnEarlyAnswerIsStillDelivered) {
   ProxyWorld world({.virtual_host = answer_directly});
   auto client = world.connect();
