@@ -1,5 +1,6 @@
 #include "core/base/arena.h"
 
+#include <charconv>
 #include <cstdlib>
 
 #include "core/base/assert.h"
@@ -60,6 +61,11 @@ void* Arena::allocate_slow(size_t bytes, size_t alignment) {
     limit_ = end;
   }
   return reinterpret_cast<void*>(at);
+}
+
+std::string_view Arena::number(uint64_t value) {
+  char text[20];
+  return copy({text, static_cast<size_t>(std::to_chars(text, text + sizeof(text), value).ptr - text)});
 }
 
 std::string_view Arena::concat(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {

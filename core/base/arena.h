@@ -74,6 +74,8 @@ class Arena {
   // The parts one after another, as one text.
   std::string_view concat(std::string_view a, std::string_view b, std::string_view c = {}, std::string_view d = {});
 
+  std::string_view number(uint64_t value);  // in decimal
+
   // Bytes taken from the pool or malloc beyond the owner's first piece: what a cap on a stream's memory compares.
   size_t overflow_bytes() const { return overflow_bytes_; }
 

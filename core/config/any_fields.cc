@@ -165,7 +165,11 @@ void MessageBuilder::any_body(Message& any, const std::string& type_url, Place t
   } else {
     well_known_body(*inner, walk);
   }
-  pack(any, type_url, *inner);
+  if (kind == WellKnown::kAny) {
+    any.GetReflection()->Swap(&any, inner.get());  // one that holds another says no more than that one
+  } else {
+    pack(any, type_url, *inner);
+  }
 }
 
 // {"@type": .../google.protobuf.StringValue, value: ...}
@@ -184,9 +188,10 @@ void MessageBuilder::well_known_body(Message& inner, MapWalk& walk) {
     seen = true;
     const Place place = key.place;
     const Event value = cursor_.next();
-    index_.enter_field("value", value.kind == EventKind::kScalar ? value.place : place);
+    const bool is_any = info(*inner.GetDescriptor()).kind == WellKnown::kAny;  // paths do not mention it: any_body()
+    if (!is_any) index_.enter_field("value", value.kind == EventKind::kScalar ? value.place : place);
     message(inner, value);
-    index_.leave();
+    if (!is_any) index_.leave();
   }
 }
 
@@ -200,7 +205,7 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
   const size_t url_at = snake_at != 0 ? snake_at : camel_at;
   const std::string inner_url(url_at == 0 ? "" : tape->at(url_at).value);
   const Descriptor* inner_type = inner_url.empty() ? nullptr : find_type(inner_url);
-  if (inner_type == nullptr || info(*inner_type).kind == WellKnown::kTypedStruct) {
+  if (inner_type == nullptr) {
     const std::unique_ptr<Message> inner = new_message(type);
     cursor_.replay(tape, 0, tape->size());
     MapWalk again(*this);
@@ -224,9 +229,18 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
     }
   }
   open_.pop_back();
+  const size_t value_at = value_of(*tape, "value");
+  const bool has_value = value_at != 0 && !is_null_event(tape->at(value_at));
+  if (has_value) cursor_.replay(tape, value_at, node_end(*tape, value_at));
+  if (has_value && info(*inner_type).kind == WellKnown::kTypedStruct &&
+      tape->at(value_at).kind == EventKind::kMappingStart) {
+    cursor_.next();
+    MapWalk walk_inside(*this);
+    typed_struct_body(any, inner_url, *inner_type, walk_inside);
+    return;
+  }
   const std::unique_ptr<Message> inner = new_message(*inner_type);
-  if (const size_t value_at = value_of(*tape, "value"); value_at != 0 && !is_null_event(tape->at(value_at))) {
-    cursor_.replay(tape, value_at, node_end(*tape, value_at));
+  if (has_value) {
     const Event first = cursor_.next();
     message(*inner, first);
   }

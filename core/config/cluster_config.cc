@@ -23,8 +23,6 @@ constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_polici
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
-Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
-
 void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
   if (proto.has_idle_timeout()) spec.idle_timeout = to_duration(proto.idle_timeout());
   if (proto.has_max_requests_per_connection())

@@ -1,6 +1,8 @@
 #include "core/config/proto_loader.h"
 
+#include <charconv>
 #include <memory>
+#include <utility>
 
 #include "core/config/bootstrap_checks.h"
 #include "core/config/json_reader.h"
@@ -23,6 +25,39 @@ bool read_as_json(std::string_view text, std::string_view file_name, TextFormat 
   }
   const size_t start = text.find_first_not_of(" \t\r\n");
   return start != std::string_view::npos && text[start] == '{' && is_json(text);
+}
+
+// The path that a field of `overlay` has once that is merged over `file`: its items stand behind those of the file.
+std::string merged_path(const google::protobuf::Message& file, std::string path) {
+  const google::protobuf::Message* message = &file;
+  for (size_t at = 0;;) {
+    const size_t end = path.find_first_of(".[", at);
+    const auto* field = message->GetDescriptor()->FindFieldByName(path.substr(at, end - at));
+    if (end == std::string::npos || field == nullptr || field->is_map()) return path;
+    if (field->is_repeated()) {
+      size_t item = 0;
+      const auto [rest, error] = std::from_chars(path.data() + end + 1, path.data() + path.size(), item);
+      if (path[end] != '[' || error != std::errc()) return path;
+      item += static_cast<size_t>(message->GetReflection()->FieldSize(*message, field));
+      return path.substr(0, end + 1) + std::to_string(item) + rest;
+    }
+    if (field->message_type() == nullptr) return path;
+    message = &message->GetReflection()->GetMessage(*message, field);
+    at = end + 1;
+  }
+}
+
+void load_overlay(const BootstrapSource& source, envoy::config::bootstrap::v3::Bootstrap& into, PositionIndex& index,
+                  Diagnostics& diagnostics) {
+  envoy::config::bootstrap::v3::Bootstrap overlay;
+  Diagnostics found;
+  load_message(source.overlay, "--config-yaml", overlay, index, found, source.options);
+  for (Diagnostic one : found.items()) {
+    one.path = merged_path(into, std::move(one.path));
+    diagnostics.add(std::move(one));
+  }
+  // Merged as a message and not read on top, because the published flag does so: false and 0 do not override.
+  into.MergeFrom(overlay);
 }
 
 }  // namespace
@@ -67,12 +102,7 @@ bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3:
   if (!source.path.empty()) {
     load_file(source.path, into, index, diagnostics, source.options);
   }
-  if (!source.overlay.empty()) {
-    // Merged as a message and not read on top, because the published flag does so: false and 0 do not override.
-    envoy::config::bootstrap::v3::Bootstrap overlay;
-    load_message(source.overlay, "--config-yaml", overlay, index, diagnostics, source.options);
-    into.MergeFrom(overlay);
-  }
+  if (!source.overlay.empty()) load_overlay(source, into, index, diagnostics);
   std::vector<Reference> references;
   ValidateOptions rules;
   rules.references = &references;

@@ -124,6 +124,11 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
     error(path, "must have an @type");
     return false;
   }
+  if (type == "xds.type.v3.TypedStruct" || type == "udpa.type.v1.TypedStruct") {
+    add_about_type(path, "type_url is missing", Severity::kError,
+                   "it says which message `value` is: type_url: type.googleapis.com/...");
+    return false;
+  }
   bool declared = find_type(type) != nullptr;
   std::string kind(plugin.kind);
   std::string what = declared ? type + " is not " + with_article(kind) + " of this build" : "unknown type " + type;

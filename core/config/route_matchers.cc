@@ -27,10 +27,6 @@ namespace route_v3 = envoy::config::route::v3;
 namespace matcher_v3 = envoy::type::matcher::v3;
 using StringKind = match::StringMatcherSpec::Kind;
 
-Duration to_duration(const google::protobuf::Duration& message) {
-  return duration_of(message.seconds(), message.nanos());
-}
-
 match::StringMatcherSpec to_spec(const matcher_v3::StringMatcher& message) {
   match::StringMatcherSpec spec;
   spec.ignore_case = message.ignore_case();

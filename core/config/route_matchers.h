@@ -31,8 +31,6 @@ class StringMatcher;
 
 namespace weir::config {
 
-// Saturates: three centuries are for ever.
-Duration to_duration(const google::protobuf::Duration& message);
 match::StringMatcherSpec to_spec(const envoy::type::matcher::v3::StringMatcher& message);
 match::HeaderMatcherSpec to_spec(const envoy::config::route::v3::HeaderMatcher& message);
 match::QueryParameterMatcherSpec to_spec(const envoy::config::route::v3::QueryParameterMatcher& message);

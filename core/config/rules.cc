@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "core/config/default_types.h"
+#include "core/config/percent.h"
 #include "core/config/route_filters.h"
 #include "core/config/rule_texts.h"
 #include "core/config/rules_data.h"
@@ -24,6 +25,7 @@
 #include "core/config/suggest.h"
 #include "core/match/regex.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/type/v3/percent.pb.h"
 
 namespace weir::config {
 namespace {
@@ -104,6 +106,7 @@ class Validator {
   void children(const Message& message);
   void extension(const Message& message);
   void manager(const Message& message);
+  void percent(const envoy::type::v3::FractionalPercent& fraction);
   void duration_value(const Message& message, const FieldDescriptor& field);
   void known_enum_values(const Message& message, const FieldDescriptor& field);
   void any(const Message& message);
@@ -170,9 +173,23 @@ void Validator::message(const Message& message) {
   } else if (type == "google.protobuf.Any") {
     any(message);
   } else {
+    if (const auto* fraction = google::protobuf::DynamicCastToGenerated<envoy::type::v3::FractionalPercent>(&message))
+      percent(*fraction);
     fields(message);
   }
   --depth_;
+}
+
+// The API allows it, and existing files say 100000 where they mean all.
+void Validator::percent(const envoy::type::v3::FractionalPercent& fraction) {
+  const uint32_t whole = whole_of(fraction);
+  if (fraction.numerator() <= whole) return;
+  at_name("numerator", [&] {
+    report(
+        Severity::kWarning,
+        std::to_string(fraction.numerator()) + " of " + std::to_string(whole) + " is more than all, and counts as all",
+        std::to_string(fraction.numerator()), "0 to " + std::to_string(whole));
+  });
 }
 
 void Validator::fields(const Message& message) {

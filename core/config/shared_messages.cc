@@ -1,10 +1,12 @@
 #include "core/config/shared_messages.h"
 
 #include <google/protobuf/any.pb.h>
+#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/struct.pb.h>
 
 #include <utility>
 
+#include "core/config/percent.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/protocol.pb.h"
@@ -282,16 +284,12 @@ std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::cor
   return std::make_shared<stream::StaticMetadata>(stream::make_struct(std::move(fields), arena));
 }
 
+Duration to_duration(const google::protobuf::Duration& message) {
+  return duration_of(message.seconds(), message.nanos());
+}
+
 runtime::Fraction to_fraction(const envoy::type::v3::FractionalPercent& message) {
-  using envoy::type::v3::FractionalPercent;
-  switch (message.denominator()) {
-    case FractionalPercent::TEN_THOUSAND:
-      return {message.numerator(), 10'000};
-    case FractionalPercent::MILLION:
-      return {message.numerator(), 1'000'000};
-    default:
-      return {message.numerator(), 100};
-  }
+  return {message.numerator(), whole_of(message)};
 }
 
 runtime::RuntimeFraction to_setting(const envoy::config::core::v3::RuntimeFractionalPercent& message) {

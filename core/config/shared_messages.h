@@ -15,6 +15,7 @@
 
 namespace google::protobuf {
 class Any;
+class Duration;
 class Struct;
 }  // namespace google::protobuf
 namespace envoy::config::core::v3 {
@@ -70,6 +71,7 @@ void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, htt
 std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message);
 stream::Value to_value(const google::protobuf::Struct& message, Arena& arena);
 
+Duration to_duration(const google::protobuf::Duration& message);  // saturates: three centuries are for ever
 runtime::Fraction to_fraction(const envoy::type::v3::FractionalPercent& message);
 runtime::RuntimeFraction to_setting(const envoy::config::core::v3::RuntimeFractionalPercent& message);
 

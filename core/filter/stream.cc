@@ -1,7 +1,6 @@
 #include "core/filter/stream.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "core/filter/registry.h"
@@ -272,9 +271,7 @@ void Stream::send_pending_reply() {
   info_.details = reply_.details;
   info_.response_code = static_cast<uint16_t>(reply_.code);
   response_headers_.clear();
-  char* status = arena_.allocate_bytes(3);
-  std::to_chars(status, status + 3, reply_.code);
-  response_headers_.add(http::HeaderId::kStatus, {status, 3});
+  response_headers_.add(http::HeaderId::kStatus, arena_.number(static_cast<uint64_t>(reply_.code)));
   if (reply_.add != nullptr) reply_.add(response_headers_, *this, reply_.user);
   Slices body;
   body.append(Slice::of_static(reply_.body));
@@ -285,9 +282,7 @@ void Stream::send_pending_reply() {
   if (bodiless) body.clear();
   bool no_body = body.empty() || host_.asked_for_head_only();
   if (!body.empty()) {
-    char* length = arena_.allocate_bytes(20);
-    auto result = std::to_chars(length, length + 20, body.size());
-    response_headers_.set(http::HeaderId::kContentLength, {length, static_cast<size_t>(result.ptr - length)});
+    response_headers_.set(http::HeaderId::kContentLength, arena_.number(body.size()));
     if (!response_headers_.contains(http::HeaderId::kContentType)) {
       response_headers_.add(http::HeaderId::kContentType, "text/plain");
     }

@@ -158,8 +158,8 @@ class Stream final : private FlowControl::Reader {
   void respond_headers(bool end);
   void respond_data(Slices& data, bool end);
   void respond_trailers();  // the map is make_response_trailers()
-  // Whether respond_data() takes unseen slices: nobody looks at the response's data or holds it, and the host can send
-  // such. Only after respond_headers(): a filter may have paused there.
+  // Whether respond_data() takes unseen slices: nobody looks at the response's data or holds it. Only after
+  // respond_headers(): a filter may have paused there.
   bool takes_unseen_response() const { return response_.only_passes_data(); }
   // The terminal filter does not look at the request's data any more, but passes it on to a connection.
   void leave_request_unseen() {

@@ -123,6 +123,7 @@ enum class HeaderId : uint8_t {
   kXEnvoyOriginalDstHost,
   kXEnvoyOriginalHost,
   kXEnvoyOriginalPath,
+  kXEnvoyOriginalUrl,
   kXEnvoyOverloaded,
   kXEnvoyRatelimited,
   kXEnvoyRetriableHeaderNames,

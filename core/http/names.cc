@@ -115,6 +115,7 @@ constexpr std::string_view kTexts[] = {
     "x-envoy-original-dst-host",
     "x-envoy-original-host",
     "x-envoy-original-path",
+    "x-envoy-original-url",
     "x-envoy-overloaded",
     "x-envoy-ratelimited",
     "x-envoy-retriable-header-names",

@@ -1,6 +1,7 @@
 #include "core/lb/host_set.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/assert.h"
 
@@ -35,23 +36,23 @@ HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, c
   if (shares.health == 0) {
     // Nobody is healthy: the first level with hosts panics.
     auto first = std::find_if(all.begin(), all.end(), [](const auto& level) { return !level.empty(); });
-    if (first != all.end()) shares.percent[static_cast<size_t>(first - all.begin())] = 100;
+    if (first != all.end()) shares.healthy[static_cast<size_t>(first - all.begin())] = 100;
   }
   for (size_t p = 0; p < levels_.size(); ++p) {
     Level& level = levels_[p];
-    level.load = shares.percent[p];
-    std::vector<HostIndex> usable = healthy[p];
-    if (shares.degraded[p]) usable.insert(usable.end(), degraded[p].begin(), degraded[p].end());
-    bool below = !all[p].empty() && usable.size() * 100 < uint64_t{options.panic_threshold_percent} * all[p].size();
-    if (below && shares.health < 100) {
+    level.load = shares.healthy[p];
+    level.degraded_load = shares.degraded[p];
+    const size_t usable = healthy[p].size() + degraded[p].size();
+    if (shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size()) {
       level.panic = panics_ = true;
-      usable = all[p];
+      level.load += std::exchange(level.degraded_load, 0);
+      level.table = policy.build(BuildInput{hosts_, all[p]}, policy_config);
+      continue;
     }
-    if (!usable.empty()) level.table = policy.build(BuildInput{hosts_, usable}, policy_config);
-    if (levels_.size() == 1 || level.panic || shares.degraded[p] || degraded[p].empty()) continue;
-    usable.insert(usable.end(), degraded[p].begin(), degraded[p].end());
-    level.with_degraded = policy.build(BuildInput{hosts_, usable}, policy_config);
+    if (!healthy[p].empty()) level.table = policy.build(BuildInput{hosts_, healthy[p]}, policy_config);
+    if (!degraded[p].empty()) level.degraded_table = policy.build(BuildInput{hosts_, degraded[p]}, policy_config);
   }
+  single_ = levels_.size() == 1 && levels_[0].degraded_load == 0;
 }
 
 // Each level takes as much of what is left of 100 % as its (overprovisioned) health allows; first healthy hosts of all
@@ -59,26 +60,29 @@ HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, c
 HostSet::Shares HostSet::shares_without(const PrioritySet& passed_over) const noexcept {
   Shares out;
   uint32_t left = 100;
-  auto take = [&](size_t p, uint32_t health) {
-    const uint32_t share = std::min(left, health);
-    out.percent[p] = static_cast<uint8_t>(out.percent[p] + share);
+  auto take = [&](uint8_t& percent, uint32_t health) {
+    percent = static_cast<uint8_t>(std::min(left, health));
     out.health += health;
-    left -= share;
-    return share > 0;
+    left -= percent;
   };
   for (size_t p = 0; p < levels_.size(); ++p) {
-    if (!passed_over[p]) take(p, levels_[p].healthy);
+    if (!passed_over[p]) take(out.healthy[p], levels_[p].healthy);
   }
   for (size_t p = 0; p < levels_.size() && left > 0; ++p) {
-    if (!passed_over[p]) out.degraded[p] = take(p, levels_[p].degraded);
+    if (!passed_over[p]) take(out.degraded[p], levels_[p].degraded);
   }
   if (left == 0 || left == 100) return out;
   // Not enough health in sum: what is there takes everything, in proportion.
   const uint32_t given = 100 - left;
   uint32_t sum = 0;
-  for (uint8_t& percent : out.percent) sum += percent = static_cast<uint8_t>(percent * 100 / given);
-  *std::find_if(out.percent.begin(), out.percent.end(), [](uint8_t percent) { return percent > 0; }) +=
-      static_cast<uint8_t>(100 - sum);
+  uint8_t* first = nullptr;
+  for (Percents* percents : {&out.healthy, &out.degraded}) {
+    for (uint8_t& percent : *percents) {
+      if (percent > 0 && first == nullptr) first = &percent;
+      sum += percent = static_cast<uint8_t>(percent * 100 / given);
+    }
+  }
+  *first += static_cast<uint8_t>(100 - sum);
   return out;
 }
 
@@ -90,36 +94,46 @@ bool HostSet::usable_without(const PrioritySet& passed_over) const noexcept {
 }
 
 HostIndex HostSet::pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept {
-  size_t chosen = 0;
-  if (levels_.size() > 1) {
-    uint32_t point = input.has_hash ? static_cast<uint32_t>(input.hash % 100) : view.random.below(100);
-    if (input.passed_over != nullptr) [[unlikely]]
-      return pick_elsewhere(point, input, view, state);
-    while (chosen + 1 < levels_.size() && point >= levels_[chosen].load) {
-      point -= levels_[chosen].load;
-      ++chosen;
-    }
+  if (!single_) {
+    const uint32_t point = input.has_hash ? static_cast<uint32_t>(input.hash % 100) : view.random.below(100);
+    return input.passed_over == nullptr ? pick_among(point, input, view, state)
+                                        : pick_elsewhere(point, input, view, state);
   }
-  if (levels_[chosen].table == nullptr) return kNoHost;
-  return levels_[chosen].table->pick(input, view, state);
+  const Table* table = levels_[0].table.get();
+  return table != nullptr ? table->pick(input, view, state) : kNoHost;
 }
 
-// Like pick(), as if the priorities that are passed over had no usable host; unless no other has any. Apart from it,
-// which all requests pay for.
-[[gnu::noinline]] HostIndex HostSet::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
-                                                    LaneState& state) const noexcept {
-  if (!usable_without(*input.passed_over)) {
-    PickInput anew = input;
-    anew.passed_over = nullptr;
-    return pick(anew, view, state);
+// `point`: of the hundred, first those that healthy hosts of all levels take, then those that degraded ones do.
+HostIndex HostSet::pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept {
+  for (const Level& level : levels_) {
+    if (point < level.load) return level.table != nullptr ? level.table->pick(input, view, state) : kNoHost;
+    point -= level.load;
   }
+  for (const Level& level : levels_) {
+    if (point < level.degraded_load) return level.degraded_table->pick(input, view, state);
+    point -= level.degraded_load;
+  }
+  return kNoHost;
+}
+
+// Like pick(), as if the priorities that are passed over had no usable host; unless no other has any.
+HostIndex HostSet::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
+                                  LaneState& state) const noexcept {
+  if (!usable_without(*input.passed_over)) return pick_among(point, input, view, state);
   const Shares shares = shares_without(*input.passed_over);
-  size_t chosen = 0;
-  while (chosen + 1 < levels_.size() && point >= shares.percent[chosen]) point -= shares.percent[chosen++];
-  const Level& level = levels_[chosen];
-  const Table* table =
-      shares.degraded[chosen] && level.with_degraded != nullptr ? level.with_degraded.get() : level.table.get();
-  return table != nullptr ? table->pick(input, view, state) : kNoHost;
+  for (const bool degraded : {false, true}) {
+    const Percents& percents = degraded ? shares.degraded : shares.healthy;
+    for (size_t p = 0; p < levels_.size(); ++p) {
+      if (point >= percents[p]) {
+        point -= percents[p];
+        continue;
+      }
+      // In a panic all of its hosts are in one table.
+      const Table* table = degraded && !levels_[p].panic ? levels_[p].degraded_table.get() : levels_[p].table.get();
+      return table->pick(input, view, state);
+    }
+  }
+  return kNoHost;
 }
 
 }  // namespace weir::lb

@@ -34,28 +34,28 @@ class HostSet final : public event::Versioned {
 
  private:
   struct Level {
-    std::unique_ptr<const Table> table;  // nullptr: no host
-    // The same with degraded hosts, for when other priorities are passed over; nullptr: they are in the other one, or
-    // there are none.
-    std::unique_ptr<const Table> with_degraded;
-    uint32_t load = 0;  // percent of requests
+    std::unique_ptr<const Table> table;  // of the healthy hosts, or of all in a panic; nullptr: none
+    std::unique_ptr<const Table> degraded_table;
+    uint32_t load = 0, degraded_load = 0;  // percent of requests
     // What healthy and degraded hosts could take, in percent, overprovisioned.
     uint32_t healthy = 0, degraded = 0;
     bool panic = false;
   };
   // Who takes the requests, in percent that add up to 100, or to 0 if nobody can.
+  using Percents = std::array<uint8_t, PrioritySet().size()>;
   struct Shares {
-    std::array<uint8_t, PrioritySet().size()> percent{};
-    PrioritySet degraded;  // those that need their degraded hosts
-    uint32_t health = 0;   // what all together could take, in percent
+    Percents healthy{}, degraded{};
+    uint32_t health = 0;  // what all together could take, in percent
   };
   Shares shares_without(const PrioritySet& passed_over) const noexcept;
+  HostIndex pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept;
   HostIndex pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept;
   std::vector<HostEntry> hosts_;
   std::vector<Level> levels_;
   size_t healthy_ = 0;
   size_t degraded_ = 0;
   bool panics_ = false;
+  bool single_ = false;  // the first table takes every request
 };
 
 }  // namespace weir::lb

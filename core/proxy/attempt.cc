@@ -129,9 +129,9 @@ void Attempt::abandon() {
 
 // --- How long it may take ------------------------------------------------------------------------------------------
 
-void Attempt::watch() {
+void Attempt::watch(bool answered) {
   const RetryState& retry = router_.retry_state();
-  if (retry.per_try_timeout() > Duration::zero()) try_until_ = now() + retry.per_try_timeout();
+  if (!answered && retry.per_try_timeout() > Duration::zero()) try_until_ = now() + retry.per_try_timeout();
   if (retry.per_try_idle_timeout() > Duration::zero()) idle_until_ = now() + retry.per_try_idle_timeout();
 }
 

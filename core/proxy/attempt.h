@@ -65,7 +65,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool hedged() const { return hedged_; }
   void set_hedged() {
     hedged_ = true;
-    try_until_ = kNever;
+    lift_try_limit();
   }
 
   // A retry's share of max_retries or of the budget; false: there is none. Kept when it starts again, released when it
@@ -73,11 +73,12 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool take_retry_share();
 
   // The limits of a try count from when both the whole request and a connection are there, as published: neither a slow
-  // client nor a full pool is the server's fault.
-  void watch();
+  // client nor a full pool is the server's fault. `answered`: the response has begun, and only its pauses are watched.
+  void watch(bool answered);
   // Bytes of the response have come.
   void touch();
-  void response_began() { try_until_ = kNever; }
+  // It may take as long as the route's timeout lets it.
+  void lift_try_limit() { try_until_ = kNever; }
   void end_watch() { try_until_ = idle_until_ = kNever; }
   // The earlier of the two; kNever: none.
   MonoTime deadline() const { return std::min(try_until_, idle_until_); }

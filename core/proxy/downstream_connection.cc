@@ -49,7 +49,7 @@ class DownstreamConnection::Drain final : public event::Timer {
 
  private:
   void arm(MonoTime moment) {
-    if (moment != MonoTime::max()) connection_.connection_.lane().arm(*this, moment);
+    moment == MonoTime::max() ? cancel() : connection_.connection_.lane().arm(*this, moment);
   }
   DownstreamConnection& connection_;
   MonoTime told_ = MonoTime::max();

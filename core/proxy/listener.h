@@ -53,7 +53,7 @@ struct ListenerFilterEntry {
   filter::ConfigPtr config;
 };
 
-// Connections of the whole process, and the most it may have. [any]
+// Connections of all listeners, and the most there may be. [any]
 struct ConnectionLimit {
   std::atomic<int64_t> active{0};
   int64_t max = INT64_MAX;
@@ -71,7 +71,7 @@ struct ListenerSpec {
   bool exact_balance = false;                              // every connection goes to the lane that has fewest
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   std::shared_ptr<ListenerStats> stats;
-  std::shared_ptr<ConnectionLimit> limit;  // kept over updates
+  std::shared_ptr<ConnectionLimit> limit;  // that of all listeners
 };
 
 // [immutable]

@@ -27,7 +27,7 @@ void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, S
     mapper->headers.apply(headers, subject, arena);
     own_type = headers.get(HeaderId::kContentType) != type;
     if (mapper->status != 0) {
-      headers.set(HeaderId::kStatus, number_text(mapper->status, arena));
+      headers.set(HeaderId::kStatus, arena.number(mapper->status));
       info.response_code = mapper->status;
     }
     if (mapper->body) text = *mapper->body;
@@ -37,7 +37,7 @@ void LocalReplyConfig::shape(filter::Stream& stream, http::HeaderMap& headers, S
     subject.local_reply_body = text;
     text = stream::print(format->format, subject, arena);
   }
-  if (text == original) return;
+  if (format == nullptr && text == original) return;
   body.clear();
   if (text.empty()) return;
   body.append(Slice::of_static(text));

@@ -159,26 +159,29 @@ http::HeaderMap& Mirror::begin_response(int) {
 
 void Mirror::on_upstream_headers(BlockRef, bool end) {
   const int status = response_.status_code();
+  answered_ = true;
   pin_->stats->codes.inc(status);
   lb::Host::Totals& totals = pool_->host().totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (end) answered();
+  if (end) response_complete();
 }
 
 void Mirror::on_upstream_data(Slices& data, bool end) {
   data.clear();
-  if (end) answered();
+  if (end) response_complete();
 }
 
-void Mirror::answered() {
+void Mirror::response_complete() {
   stream_ = nullptr;
   pin_->stats->rq_time.record(static_cast<uint64_t>(to_ms(lane_.now() - start_)));
   finish();
 }
 
 void Mirror::on_failed(ResetReason) {
-  pin_->stats->codes.inc(503);
-  pool_->host().totals.rq_error.inc();
+  if (!answered_) {
+    pin_->stats->codes.inc(503);
+    pool_->host().totals.rq_error.inc();
+  }
   finish();
 }
 
@@ -190,7 +193,7 @@ void Mirror::on_reset(ResetReason reason, std::string_view) {
 void Mirror::on_timer() {
   pin_->stats->rq_timeout.inc();
   pool_->host().totals.rq_timeout.inc();
-  pin_->stats->codes.inc(504);
+  if (!answered_) pin_->stats->codes.inc(504);
   stop();
 }
 

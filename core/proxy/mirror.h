@@ -47,7 +47,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   void drop();
   // Sends nothing more and wants nothing more.
   void stop();
-  void answered();
+  void response_complete();
   void finish();
 
   // UpstreamEvents
@@ -59,7 +59,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   void on_upstream_headers(BlockRef owner, bool end) override;
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override { return begin_response(0); }
-  void on_upstream_trailers() override { answered(); }
+  void on_upstream_trailers() override { response_complete(); }
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;
   void on_timer() override;
@@ -84,6 +84,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   bool has_trailers_ : 1 = false;
   bool request_end_ : 1 = false;
   bool request_sent_ : 1 = false;  // all of it
+  bool answered_ : 1 = false;      // its head has come, and is counted
   bool blocked_ : 1 = false;       // the connection holds as much as it should
   bool finished_ : 1 = false;
 };

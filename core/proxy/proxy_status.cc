@@ -110,7 +110,7 @@ void add_proxy_status(const ProxyStatusConfig& config, const stream::StreamInfo&
   static const http::HeaderName kProxyStatus("proxy-status");
   const std::string_view before = headers.get(kProxyStatus);
   headers.set(kProxyStatus, before.empty() ? arena.copy(value) : arena.concat(before, ", ", value));
-  if (config.recommended_code && error->status != 0) headers.set(HeaderId::kStatus, number_text(error->status, arena));
+  if (config.recommended_code && error->status != 0) headers.set(HeaderId::kStatus, arena.number(error->status));
 }
 
 }  // namespace weir::proxy

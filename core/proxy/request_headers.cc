@@ -1,7 +1,6 @@
 #include "core/proxy/request_headers.h"
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 #include <utility>
 
@@ -24,7 +23,9 @@ constexpr HeaderId kInternalOnly[] = {
     HeaderId::kXEnvoyUpstreamRqTimeoutMs,
     HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
     HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+    HeaderId::kXEnvoyUpstreamStreamDurationMs,
     HeaderId::kXEnvoyExpectedRqTimeoutMs,
+    HeaderId::kXEnvoyOriginalUrl,
     HeaderId::kXEnvoyForceTrace,
     HeaderId::kXEnvoyIpTags,
     HeaderId::kXEnvoyHedgeOnPerTryTimeout,
@@ -50,11 +51,6 @@ void remove_all(std::span<const HeaderId> ids, http::HeaderMap& headers) {
 }
 
 }  // namespace
-
-std::string_view number_text(uint64_t value, Arena& arena) {
-  char* text = arena.allocate_bytes(20);
-  return {text, static_cast<size_t>(std::to_chars(text, text + 20, value).ptr - text)};
-}
 
 Duration parse_grpc_timeout(std::string_view text) {
   constexpr size_t kMaxDigits = 8;
@@ -215,7 +211,7 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
   if (overwrites || !is_said_once(HeaderId::kXForwardedProto, headers))
     headers.set(HeaderId::kXForwardedProto, forwarded_proto(config, is_tls, info));
   if (config.append_forwarded_port && (overwrites || !headers.contains(HeaderId::kXForwardedPort)))
-    headers.set(HeaderId::kXForwardedPort, number_text(info.downstream_local.port(), arena));
+    headers.set(HeaderId::kXForwardedPort, arena.number(info.downstream_local.port()));
   if (identity.internal) {
     headers.set(HeaderId::kXEnvoyInternal, "true");
     return identity;

@@ -13,7 +13,6 @@
 namespace weir::proxy {
 
 // A number as text in the arena, for a header's value.
-std::string_view number_text(uint64_t value, Arena& arena);
 
 // "100m" and its like (the gRPC protocol over HTTP/2: eight digits at most and a unit); zero: none, or none that can be
 // read.

@@ -1,7 +1,6 @@
 #include "core/proxy/retry_state.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "core/http/chars.h"
 
@@ -15,16 +14,10 @@ namespace {
 constexpr uint64_t kMostRetries = 100;
 constexpr uint64_t kLongestTimeoutMs = 86'400'000;
 
-bool parse_number(std::string_view text, uint64_t& value) {
-  if (text.empty()) return false;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
 // Of the response's headers: an answer without a body has it there. Trailers come too late for another try.
 uint32_t grpc_condition(std::string_view grpc_status) {
   uint64_t code;
-  if (!parse_number(grpc_status, code)) return 0;
+  if (!http::parse_decimal(grpc_status, code)) return 0;
   switch (code) {
     case 1:
       return retry_on::kGrpcCancelled;
@@ -45,7 +38,7 @@ bool has_number(std::string_view list, int wanted) {
   bool found = false;
   http::for_each_member(list, [&](std::string_view member) {
     uint64_t number;
-    found |= parse_number(member, number) && number == static_cast<uint64_t>(wanted);
+    found |= http::parse_decimal(member, number) && number == static_cast<uint64_t>(wanted);
   });
   return found;
 }
@@ -74,11 +67,12 @@ constexpr HeaderId kOverrides[] = {
 
 void RetryState::set_policy(const route::RetryPolicy* policy, const http::HeaderMap& request) {
   policy_ = policy;
-  if (policy == nullptr || !policy->request_may_retry(request)) return;
-  on_ = policy->on;
-  left_ = policy->num_retries;
+  if (policy == nullptr) return;
   per_try_timeout_ = policy->per_try_timeout;
   per_try_idle_timeout_ = policy->per_try_idle_timeout;
+  if (!policy->request_may_retry(request)) return;
+  on_ = policy->on;
+  left_ = policy->num_retries;
 }
 
 void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
@@ -93,20 +87,21 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
         if (left_ == 0) left_ = 1;
         break;
       case HeaderId::kXEnvoyMaxRetries:
-        if (parse_number(value, number)) left_ = static_cast<uint32_t>(std::min(number, kMostRetries));
+        if (http::parse_decimal(value, number)) left_ = static_cast<uint32_t>(std::min(number, kMostRetries));
         break;
       case HeaderId::kXEnvoyUpstreamRqTimeoutMs:
-        if (parse_number(value, number)) timeout = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
+        if (http::parse_decimal(value, number))
+          timeout = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
         break;
       case HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs:
-        if (parse_number(value, number))
+        if (http::parse_decimal(value, number))
           per_try_timeout_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
         break;
       case HeaderId::kXEnvoyHedgeOnPerTryTimeout:
         if (value == "true" || value == "false") hedges_ = value == "true";
         break;
       case HeaderId::kXEnvoyUpstreamStreamDurationMs:
-        if (parse_number(value, number))
+        if (http::parse_decimal(value, number))
           max_stream_duration_ = std::chrono::milliseconds(std::min(number, kLongestTimeoutMs));
         break;
       case HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse:

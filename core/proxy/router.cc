@@ -45,6 +45,7 @@ Action Router::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   request_end_ = end;
   const route::Selection& selection = host_->selection();
   if (selection.tls_required) {
+    host_->config().stats->rq_redirect.inc();
     const stream::LogSubject subject{stream.info(), &headers};
     return redirect(route::RedirectAction::to_https().location(subject, {}, false, stream.arena()), 301);
   }
@@ -180,7 +181,7 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   const route::Selection& selection = host_->selection();
   const route::ForwardAction& action = route.forward();
   if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
-    headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, number_text(static_cast<uint64_t>(to_ms(timeout_)), arena));
+    headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, arena.number(static_cast<uint64_t>(to_ms(timeout_))));
   }
   if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, "http");  // in clear text
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
@@ -341,7 +342,7 @@ void Router::send_request(Attempt& attempt) {
   http::HeaderMap& headers = stream_->request_headers();
   Arena& arena = stream_->arena();
   upstream::UpstreamStream& upstream = *attempt.stream();
-  if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
+  if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
   if (include_timeout_retry_ && attempts_ > 1) {
     if (attempt.after_timeout()) {
       headers.set(HeaderId::kXEnvoyIsTimeoutRetry, "true");
@@ -423,19 +424,20 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   if ((asks_tunnel_ || raw_) && opens_tunnel(status)) [[unlikely]]
     begin_tunnel(attempt);
   if (attempt.deadline() != Attempt::kNever) {
-    attempt.response_began();
+    attempt.lift_try_limit();
     attempt.touch();
     update_try_deadline();
   }
   body_.clear();
   Arena& arena = stream_->arena();
-  if (!config_.suppress_envoy_headers) {
+  // As published: from the end of the request, of whose time the client had its part; not before that.
+  if (!config_.suppress_envoy_headers && request_end_) {
     headers.set(HeaderId::kXEnvoyUpstreamServiceTime,
-                number_text(static_cast<uint64_t>(to_ms(now - attempt.times().first_tx)), arena));
+                arena.number(static_cast<uint64_t>(to_ms(now - info.request_end))));
   }
   info.response_code = static_cast<uint16_t>(status);  // what the headers that follow print
   info.details = "via_upstream";
-  if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, number_text(attempts_, arena));
+  if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
@@ -483,7 +485,7 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
 
 inline void Router::response_complete(MonoTime now) {
   upstream_info().last_rx = now;
-  stats().rq_time.record(static_cast<uint64_t>(to_ms(now - stream_->info().start)));
+  if (request_end_) stats().rq_time.record(static_cast<uint64_t>(to_ms(now - stream_->info().request_end)));
 }
 
 http::HeaderMap& Router::begin_trailers(Attempt&) { return stream_->make_response_trailers(); }

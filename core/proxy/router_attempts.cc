@@ -94,14 +94,16 @@ upstream::ConnPool* Router::pick() {
 upstream::ConnPool* Router::pick_unomitted(const route::RetryPolicy& policy, lb::PickInput input,
                                            upstream::ConnPool* pool) {
   const uint32_t tried_hosts = tried_count_;
-  // As published: so many times another one is looked for, and then the last is taken as it is.
-  for (uint32_t i = 0; i < policy.host_selection_max_attempts; ++i) {
-    if (pool == nullptr || !policy.omits(cluster_->host_metadata(*pool))) break;
+  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(cluster_->host_metadata(one)); };
+  // As published: so many times another one is looked for, and then the last is taken as it is. Once all have been
+  // picked, tried ones come again: better such a one than one that is to be avoided.
+  const size_t most = pool == nullptr ? 0 : 2 * cluster_->hosts()->hosts().size();
+  for (size_t i = 0; i < std::min<size_t>(policy.host_selection_max_attempts, most) && omitted(*pool); ++i) {
     remember(pool->host());
     input.excluded = tried();
     upstream::ConnPool* other = cluster_->pick(input);
-    if (other == nullptr || was_tried(other->host())) break;  // there is none
-    pool = other;
+    if (other == nullptr) break;
+    if (!was_tried(other->host()) || !omitted(*other)) pool = other;
   }
   tried_count_ = tried_hosts;  // those that were passed over may be asked another time
   return pool;
@@ -182,7 +184,7 @@ void Router::describe_connection(Attempt& attempt) {
 
 void Router::watch_attempt(Attempt& attempt) {
   upstream_info().last_tx = attempt.times().last_tx = stream_->lane().now();
-  attempt.watch();
+  attempt.watch(committed_);
   if (attempt.deadline() != Attempt::kNever) update_try_deadline();
 }
 
@@ -218,8 +220,11 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   attempt.host()->totals.rq_timeout.inc();
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
   if (!idle && retry_.hedges()) {
-    if (hedge(attempt, kConditions)) return;
-  } else if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) {
+    // As published: alone or in company, it may still answer.
+    if (!hedge(attempt, kConditions)) attempt.lift_try_limit();
+    return;
+  }
+  if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) {
     attempt.set_after_timeout(true);
     return;
   }
@@ -303,7 +308,7 @@ void Router::on_no_host(Attempt& attempt) {
 }
 
 void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string_view detail) {
-  if (attempt.host() != nullptr) attempt.host()->totals.rq_error.inc();
+  if (attempt.host() != nullptr && !committed_) attempt.host()->totals.rq_error.inc();
   if (over()) {
     attempt.end();
     return;
@@ -410,7 +415,7 @@ void Router::answer(int status, ResponseFlag flag, std::string_view details, std
         if (router.overloaded_ && !router.config_.suppress_envoy_headers)
           reply.add(HeaderId::kXEnvoyOverloaded, "true");
         if (router.include_attempt_in_response_ && router.attempts_ > 0)
-          reply.set(HeaderId::kXEnvoyAttemptCount, number_text(router.attempts_, stream.arena()));
+          reply.set(HeaderId::kXEnvoyAttemptCount, stream.arena().number(router.attempts_));
       },
       this);
 }

@@ -13,11 +13,6 @@ using http::HeaderId;
 
 namespace {
 
-const http::HeaderName& original_url() {
-  static const http::HeaderName name("x-envoy-original-url");
-  return name;
-}
-
 // Where a redirect leads; views into its Location and the arena. No scheme and authority: those of the request.
 struct Target {
   std::string_view scheme, authority, path;
@@ -130,7 +125,8 @@ std::optional<route::Selection> Router::redirected(const route::InternalRedirect
     request.set(HeaderId::kPath, path);
     return std::nullopt;
   }
-  if (!request.contains(original_url())) request.set(original_url(), arena.concat(own_scheme, "://", authority, path));
+  if (!request.contains(HeaderId::kXEnvoyOriginalUrl))
+    request.set(HeaderId::kXEnvoyOriginalUrl, arena.concat(own_scheme, "://", authority, path));
   return next;
 }
 

@@ -32,12 +32,6 @@ constexpr NamedBit kRetryOnNames[] = {
     {"internal", retry_on::kGrpcInternal},
 };
 
-std::string_view trimmed(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
-
 std::vector<match::HeaderMatcher> build_matchers(std::vector<match::HeaderMatcherSpec> specs, std::string_view field,
                                                  ErrorSink& errors) {
   std::vector<match::HeaderMatcher> matchers;
@@ -59,11 +53,7 @@ bool any_matches(const std::vector<match::HeaderMatcher>& matchers, const http::
 
 uint32_t parse_retry_on(std::string_view list, std::string_view* unknown) noexcept {
   uint32_t bits = 0;
-  while (!list.empty()) {
-    size_t end = list.find(',');
-    std::string_view name = trimmed(list.substr(0, end));
-    list = end == std::string_view::npos ? std::string_view() : list.substr(end + 1);
-    if (name.empty()) continue;
+  http::for_each_member(list, [&](std::string_view name) {
     auto at = std::find_if(std::begin(kRetryOnNames), std::end(kRetryOnNames),
                            [&](const NamedBit& known) { return known.name == name; });
     if (at != std::end(kRetryOnNames)) {
@@ -71,7 +61,7 @@ uint32_t parse_retry_on(std::string_view list, std::string_view* unknown) noexce
     } else if (unknown != nullptr && unknown->data() == nullptr) {
       *unknown = name;
     }
-  }
+  });
   return bits;
 }
 

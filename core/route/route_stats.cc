@@ -40,7 +40,9 @@ void RouteStats::count(const stream::StreamInfo& info) const {
   if (info.flags.has(ResponseFlag::kUpstreamRetryLimitExceeded)) rq_retry_limit_exceeded_.inc();
   if (info.response_code == 0) return;
   codes_.inc(info.response_code);
-  rq_time_.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
+  const MonoTime answered = info.upstream.last_rx;
+  if (info.request_end != MonoTime() && answered >= info.request_end)
+    rq_time_.record(static_cast<uint64_t>(to_ms(answered - info.request_end)));
 }
 
 }  // namespace weir::route

@@ -53,10 +53,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId route_table(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
-    staged.slot_name = owner_ + "/" + std::to_string(next_of_owner_++);
     staged.config_name = proto.name();
     staged.listener = owner_;
     staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
+    // A chain that stays keeps its slot, whatever comes beside it.
+    const bool by_default = staged.path.starts_with("default_filter_chain");
+    staged.slot_name = owner_ + "/" + (by_default ? "default" : std::to_string(next_of_owner_++));
     const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
@@ -228,7 +230,8 @@ void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstr
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  Diagnostics& diagnostics, const Inventory* in_force) {
+                                  Diagnostics& diagnostics, const Inventory* in_force,
+                                  const envoy::config::core::v3::Node* started_as) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -259,7 +262,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                    "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
     if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
   }
-  const filter::LocalNode node{bootstrap.node().id(), bootstrap.node().cluster()};
+  if (started_as == nullptr) started_as = &bootstrap.node();
+  const filter::LocalNode node{started_as->id(), started_as->cluster()};
   Routes routes(positions, registry, store, slots, report, out.routes, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {

@@ -74,11 +74,13 @@ void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootst
 // [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
 // used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
 // missing. What stands in `in_force` (nullptr: nothing is in force) with the same text is not translated again: a
-// configuration of ten thousand clusters of which one changes costs little more than that one.
+// configuration of ten thousand clusters of which one changes costs little more than that one. `started_as`: the node
+// of the process, which only a restart changes; nullptr: it starts with that of the bootstrap.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
-                                  config::Diagnostics& diagnostics, const Inventory* in_force = nullptr);
+                                  config::Diagnostics& diagnostics, const Inventory* in_force = nullptr,
+                                  const envoy::config::core::v3::Node* started_as = nullptr);
 // Only the faults: nothing of it outlives the call.
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);

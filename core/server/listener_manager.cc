@@ -30,13 +30,16 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
     : publisher_(publisher),
       store_(store),
       workers_(workers),
+      limit_(std::make_shared<proxy::ConnectionLimit>()),
       added_(store.counter("listener_manager.listener_added")),
       modified_(store.counter("listener_manager.listener_modified")),
       in_place_(store.counter("listener_manager.listener_in_place_updated")),
       removed_(store.counter("listener_manager.listener_removed")),
       create_success_(store.counter("listener_manager.listener_create_success")),
       create_failure_(store.counter("listener_manager.listener_create_failure")),
-      active_(store.gauge("listener_manager.total_listeners_active")) {}
+      active_(store.gauge("listener_manager.total_listeners_active")) {
+  limit_->max = connections_for_descriptors();
+}
 
 Result<ListenerManager::Sockets> ListenerManager::open_sockets(const config::ListenerTranslation& from) const {
   auto sockets = std::make_shared<proxy::ListenSockets>();
@@ -105,8 +108,6 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (effect_of(fresh ? nullptr : &entry.facts, &facts).change == Change::kNone) continue;
     if (fresh) {
       entry.slot = publisher_.intern(SlotKind::kListener, name);
-      entry.limit = std::make_shared<proxy::ConnectionLimit>();
-      entry.limit->max = connections_for_descriptors();
       added_.inc();
       active_.inc();
     } else {
@@ -123,7 +124,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     entry.facts = std::move(facts);
     from.spec.sockets = entry.sockets;
     from.spec.stats = entry.stats;
-    from.spec.limit = entry.limit;
+    from.spec.limit = limit_;
     batch.set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }

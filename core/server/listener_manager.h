@@ -30,7 +30,6 @@ class ListenerManager {
     ListenerFacts facts;
     std::shared_ptr<const proxy::ListenSockets> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
-    std::shared_ptr<proxy::ConnectionLimit> limit;
   };
   const std::map<std::string, Entry>& listeners() const { return listeners_; }
 
@@ -47,6 +46,7 @@ class ListenerManager {
   stats::Store& store_;
   const uint32_t workers_;
   std::map<std::string, Entry> listeners_;
+  const std::shared_ptr<proxy::ConnectionLimit> limit_;
   stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_;
   stats::Gauge active_;
 };

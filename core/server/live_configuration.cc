@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -92,9 +93,11 @@ std::string LiveConfiguration::version() const {
 Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) {
   Update update;
   const MonoTime start = system_clock().mono_now();
-  if (loaded_ && options_.config_path == "-") {
+  std::error_code ignored;
+  // A pipe would be waited for until somebody writes to it again.
+  if (loaded_ && (options_.config_path == "-" || std::filesystem::is_fifo(options_.config_path, ignored))) {
     config::Diagnostic fault;
-    fault.file = "(standard input)";
+    fault.file = options_.config_path == "-" ? "(standard input)" : options_.config_path;
     fault.message = "cannot be read a second time; start weir with a file to change its configuration later";
     update.diagnostics.add(std::move(fault));
     update.result = Update::Result::kBadConfiguration;
@@ -156,8 +159,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   PublisherSlots slots(publisher_);
   // Who only looks wants to hear all that there is to say.
   const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
-  Configuration configuration =
-      translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots, update.diagnostics, in_force);
+  Configuration configuration = translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots,
+                                                    update.diagnostics, in_force, own_node_.get());
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;

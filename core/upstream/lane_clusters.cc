@@ -126,7 +126,9 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
   if (hosts_ == nullptr) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
-    if (std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
+    const bool usable = entry.health == lb::Health::kHealthy || entry.health == lb::Health::kDegraded ||
+                        hosts_->panicking(entry.priority);
+    if (usable && std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
   }
   return false;
 }

@@ -128,10 +128,12 @@ class EdgeHeadersTest(WeirTestCase):
         outside = [(self.edge, [("x-forwarded-for", "8.8.8.8")]), (self.edge, [("x-forwarded-for", "10.1.2.3")]), (self.inner, []),
                    (self.inner, [("x-forwarded-for", "8.8.8.8")]), (self.inner, [("x-forwarded-for", "10.1.2.3, 10.1.2.4")])]
         for port, headers in inside + outside:
-            seen = self.seen(port, *headers, *self.ORDERS, *self.WAY, ("x-envoy-internal", "true"), ("x-request-id", "theirs"))
+            seen = self.seen(port, *headers, *self.ORDERS, *self.WAY, ("x-envoy-internal", "true"),
+                             ("x-envoy-original-url", "http://spoof/"), ("x-request-id", "theirs"))
             internal, edge = (port, headers) in inside, port == self.edge
             with self.subTest(edge=edge, headers=headers):
                 self.assertEqual("x-envoy-internal" in seen, internal)
+                self.assertEqual("x-envoy-original-url" in seen, internal)
                 # The others are obeyed and taken out.
                 self.assertEqual("x-envoy-force-trace" in seen, internal)
                 self.assertEqual(seen["x-envoy-expected-rq-timeout-ms"], ["5000" if internal else "15000"])
@@ -147,8 +149,11 @@ class EdgeHeadersTest(WeirTestCase):
         self.assertEqual(fetch(self.edge, headers=inside).status, 504)
         response = fetch(self.edge, headers=[*inside, ("x-envoy-upstream-rq-timeout-alt-response", "1")])
         self.assertEqual((response.status, response.body), (204, b""))
-        brief = [("x-envoy-upstream-stream-duration-ms", "50"), ("x-test-delay", "1")]
+        brief = [("x-envoy-upstream-stream-duration-ms", "50"), ("x-test-delay", "0.3")]
         self.assertEqual(fetch(self.edge, headers=brief).status, 504)
+        response = fetch(self.edge, headers=[*brief, ("x-forwarded-for", "8.8.8.8")])
+        self.assertEqual(response.status, 200)
+        self.assertNotIn("x-envoy-upstream-stream-duration-ms", self.echoed(response)["headers"])
 
     # field: HttpConnectionManager.server_name
     def test_server_header(self) -> None:

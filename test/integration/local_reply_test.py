@@ -43,7 +43,9 @@ class LocalReplyTest(WeirTestCase):
                     {"header": {"key": "content-type", "value": "text/x"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]},
                 {"filter": {"response_flag_filter": {"flags": ["DPE"]}}, "status_code": 422},
                 {"filter": header("x-none", "1"), "status_code": 204},
-                {"filter": header("x-own", "1"), "body": {"inline_string": "own\n"}}],
+                {"filter": header("x-own", "1"), "body": {"inline_string": "own\n"}},
+                {"filter": header("x-html", "1"), "body_format_override": {
+                    "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "text/html"}}],
             "body_format": {"text_format": "%RESPONSE_CODE%: %LOCAL_REPLY_BODY%\n"}}
         routes = [direct({"prefix": "/direct"}, "two\nlines", 503), route({"prefix": "/dead"}, "dead"), direct({"path": "/ok"}, "fine")]
         as_json = {"body_format": {"json_format": {"text": "%LOCAL_REPLY_BODY%", "code": "%RESPONSE_CODE%", "who": ["weir", True]}}}
@@ -66,6 +68,10 @@ class LocalReplyTest(WeirTestCase):
         self.assertEqual(response.header("x-code"), "410")  # what filters see is what is sent
         self.weir.wait_stat_is("http.shaped.downstream_rq_4xx", 1)
         self.assertEqual(fetch(self.plain, "/nowhere").status, 404)
+
+    def test_a_type_alone(self) -> None:
+        response = fetch(self.port, "/direct", headers=[("x-html", "1")])
+        self.assertEqual((response.body, response.header("content-type")), (b"two\nlines", "text/html"))
 
     # field: LocalReplyConfig.body_format, SubstitutionFormatString@body.text_format
     def test_the_common_format(self) -> None:

@@ -73,13 +73,15 @@ class HostPredicateTest(WeirTestCase):
                 route({"prefix": "/canary"}, "c", policy(omit_canaries, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/old"}, "c", policy(omit_old, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/once"}, "c", policy(omit_canaries, omit_old)),
+                route({"prefix": "/one-left"}, "mixed", policy(omit_canaries, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/all"}, "canaries", policy(omit_canaries, host_selection_retry_max_attempts=4_000_000_000))]}])], [
             {"name": "canaries", "load_assignment": {"cluster_name": "canaries", "endpoints": [{"lb_endpoints": [
                 {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
                  "metadata": {"filter_metadata": {"envoy.lb": {"canary": True}}}} for name in ("plain", "other")]}]}},
-            {"name": "c", "load_assignment": {"cluster_name": "c", "endpoints": [{"lb_endpoints": [
+            *({"name": cluster_name, "load_assignment": {"cluster_name": cluster_name, "endpoints": [{"lb_endpoints": [
                 {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": cls.servers[name].port}}},
-                 "metadata": {"filter_metadata": {"envoy.lb": fields}}} for name, fields in labels.items()]}]}}]),
+                 "metadata": {"filter_metadata": {"envoy.lb": labels[name]}}} for name in names]}]}}
+              for cluster_name, names in (("c", list(labels)), ("mixed", ["plain", "canary"])))]),
             concurrency=1)
 
     def retried_at(self, path: str) -> set[str]:
@@ -98,6 +100,8 @@ class HostPredicateTest(WeirTestCase):
         self.assertTrue(self.retried_at("/all"))
         for name in ("plain", "other"):  # each request went to the one and then to the other
             self.assertEqual(sum(request.target == "/all" for request in self.servers[name].requests), 12)
+        # One that was tried is better than one that is to be avoided.
+        self.assertEqual(self.retried_at("/one-left"), {"plain"})
         # Looked for once more only: the second in a row is taken as it is.
         self.assertTrue(self.retried_at("/once") & {"canary", "old"})
 

@@ -6,7 +6,10 @@
 #include <cstdint>
 
 #include "core/config/lint/regex_shape.h"
+#include "core/config/percent.h"
+#include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/type/v3/percent.pb.h"
 
 namespace weir::config::lint {
 namespace {
@@ -16,20 +19,8 @@ using Kind = PathPattern::Kind;
 
 constexpr size_t kLookedAt = 64;  // routes of one path
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-bool has_letters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
-}
-
-std::string bytes_of(const google::protobuf::Message& message, const char* kind) {
-  return kind + message.SerializeAsString();
+bool always(const envoy::config::core::v3::RuntimeFractionalPercent& fraction) {
+  return fraction.runtime_key().empty() && fraction.default_value().numerator() >= whole_of(fraction.default_value());
 }
 
 }  // namespace
@@ -92,18 +83,6 @@ bool covers(const PathPattern& earlier, const PathPattern& later) {
   }
 }
 
-std::set<std::string> conditions_of(const RouteMatch& match) {
-  std::set<std::string> all;
-  for (const auto& one : match.headers()) all.insert(bytes_of(one, "header "));
-  for (const auto& one : match.query_parameters()) all.insert(bytes_of(one, "query "));
-  for (const auto& one : match.cookies()) all.insert(bytes_of(one, "cookie "));
-  for (const auto& one : match.dynamic_metadata()) all.insert(bytes_of(one, "metadata "));
-  for (const auto& one : match.filter_state()) all.insert(bytes_of(one, "state "));
-  if (match.has_grpc()) all.insert("grpc");
-  if (match.has_tls_context()) all.insert(bytes_of(match.tls_context(), "tls "));
-  return all;
-}
-
 std::optional<std::set<std::string>> methods_of(const RouteMatch& match) {
   for (const auto& header : match.headers()) {
     if (header.name() != ":method" || header.invert_match()) continue;
@@ -124,32 +103,43 @@ std::optional<std::set<std::string>> methods_of(const RouteMatch& match) {
   return std::nullopt;
 }
 
+bool EarlierRoutes::takes_all(const Entry& earlier, const PathPattern& path, const std::vector<Condition>& conditions) {
+  if (earlier.sometimes) return false;
+  const bool path_too = covers(earlier.path, path) || (earlier.regex != nullptr && path.kind == Kind::kExact &&
+                                                       path.case_sensitive && earlier.regex->full_match(path.text));
+  return path_too && std::all_of(earlier.conditions.begin(), earlier.conditions.end(),
+                                 [&](const Condition& one) { return follows(one, conditions); });
+}
+
 size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
   const PathPattern path = path_of(match);
-  const std::set<std::string> conditions = conditions_of(match);
+  const std::vector<Condition> conditions = conditions_of(match);
   size_t first = SIZE_MAX;
-  auto look = [&](const std::string& text) {
-    auto at = by_text_.find(text);
-    if (at == by_text_.end()) return;
-    for (size_t i = 0; i < std::min(kLookedAt, at->second.size()); ++i) {
-      const Entry& earlier = entries_[at->second[i]];
-      if (earlier.number >= first) return;
-      if (!earlier.sometimes && covers(earlier.path, path) &&
-          std::includes(conditions.begin(), conditions.end(), earlier.conditions.begin(), earlier.conditions.end())) {
-        first = earlier.number;
-        return;
-      }
+  auto look_at = [&](const std::vector<size_t>& entries) {
+    for (size_t i = 0; i < std::min(kLookedAt, entries.size()) && entries[i] < first; ++i) {
+      if (takes_all(entries_[entries[i]], path, conditions)) first = entries[i];
     }
   };
-  // Whoever covers it has a text that its paths begin with, or the same expression.
+  auto look = [&](const std::string& text) {
+    if (auto at = by_text_.find(text); at != by_text_.end()) look_at(at->second);
+  };
+  // Whoever covers it has a text that its paths begin with, or the same expression; or one that matches its only path.
   if (path.kind == Kind::kRegex) look(lower(path.text));
+  if (path.kind == Kind::kExact) look_at(regexes_);
   const std::string begin = lower(path.begins_with);
   for (size_t length = 0; length <= begin.size(); ++length) look(begin.substr(0, length));
   return first;
 }
 
 void EarlierRoutes::add(const RouteMatch& match) {
-  Entry entry{entries_.size(), path_of(match), conditions_of(match), match.has_runtime_fraction()};
+  Entry entry{path_of(match), conditions_of(match), match.has_runtime_fraction() && !always(match.runtime_fraction()),
+              nullptr};
+  if (entry.path.kind == Kind::kRegex && regexes_.size() < kLookedAt) {
+    if (auto compiled = match::Regex::compile(entry.path.text); compiled.ok()) {
+      entry.regex = std::make_unique<const match::Regex>(std::move(*compiled));
+      regexes_.push_back(entries_.size());
+    }
+  }
   by_text_[lower(entry.path.text)].push_back(entries_.size());
   entries_.push_back(std::move(entry));
 }

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "core/config/lint/match_condition.h"
+#include "core/match/regex.h"
 
 namespace envoy::config::route::v3 {
 class RouteMatch;
@@ -29,8 +33,6 @@ PathPattern path_of(const envoy::config::route::v3::RouteMatch& match);
 // Whether every path that `later` matches, `earlier` matches too.
 bool covers(const PathPattern& earlier, const PathPattern& later);
 
-// What else a match demands, one text per condition: equal texts are equal conditions.
-std::set<std::string> conditions_of(const envoy::config::route::v3::RouteMatch& match);
 // The methods that a match lets through; nullopt: it does not say, or not so that it can be told.
 std::optional<std::set<std::string>> methods_of(const envoy::config::route::v3::RouteMatch& match);
 
@@ -44,12 +46,15 @@ class EarlierRoutes {
 
  private:
   struct Entry {
-    size_t number;
     PathPattern path;
-    std::set<std::string> conditions;
+    std::vector<Condition> conditions;
     bool sometimes;  // a fraction of requests only
+    std::unique_ptr<const match::Regex> regex;
   };
+  static bool takes_all(const Entry& earlier, const PathPattern& path, const std::vector<Condition>& conditions);
+
   std::vector<Entry> entries_;
+  std::vector<size_t> regexes_;                                   // the entries that have one
   std::unordered_map<std::string, std::vector<size_t>> by_text_;  // of the path, lower-cased
 };
 

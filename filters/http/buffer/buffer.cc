@@ -1,7 +1,5 @@
 #include "filters/http/buffer/buffer.h"
 
-#include <charconv>
-
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "envoy/extensions/filters/http/buffer/v3/buffer.pb.h"
@@ -63,9 +61,7 @@ filter::Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMa
 // With the body known as a whole, its length is too (unless trailers make it chunked anyway).
 filter::Action Filter::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   if (end && !stream.request_headers().contains(http::HeaderId::kContentLength)) {
-    char* text = stream.arena().allocate_bytes(20);
-    auto result = std::to_chars(text, text + 20, data.size());
-    stream.request_headers().add(http::HeaderId::kContentLength, {text, static_cast<size_t>(result.ptr - text)});
+    stream.request_headers().add(http::HeaderId::kContentLength, stream.arena().number(data.size()));
   }
   return filter::Action::kContinue;
 }

@@ -1,7 +1,6 @@
 #include "filters/http/local_ratelimit/local_ratelimit.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "core/filter/config_translator.h"
@@ -147,11 +146,7 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 
 void Filter::tell(http::HeaderMap& headers, Arena& arena) const {
   if (!told_) return;
-  const auto set = [&](const http::HeaderName& name, uint64_t number) {
-    char text[20];
-    headers.set(name,
-                arena.copy_or_empty({text, static_cast<size_t>(std::to_chars(text, text + 20, number).ptr - text)}));
-  };
+  const auto set = [&](const http::HeaderName& name, uint64_t number) { headers.set(name, arena.number(number)); };
   set(names().limit, limit_);
   set(names().remaining, remaining_);
   set(names().reset, reset_seconds_);

@@ -99,6 +99,14 @@ class Client:
         except ConnectionError:
             pass  # refused before all of it was sent; the answer is there
 
+    def read_to_end(self) -> None:
+        """Of the connection, however it ends."""
+        try:
+            while self.sock.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+
     def is_closed(self) -> bool:
         """Waits for the close; False if there is something else."""
         if self.reader.buffer:
@@ -279,8 +287,10 @@ class ResponsesTest(WireTestCase):
             self.assertIn(b" %d" % answer.status, row.bytes)
             if row.checks_body:
                 self.assertEqual(answer.body, row.body)
-        elif row.verdict == "incomplete" or row.checks_body or b"\r\n\r\n" in row.bytes and "chunk" in row.verdict:
+        elif row.verdict == "incomplete":
             return  # the head may be there; it has no end
+        elif row.checks_body or b"\r\n\r\n" in row.bytes and "chunk" in row.verdict:
+            client.read_to_end()  # to leave before would be another end than the server's
         else:
             self.assertEqual(client.reader.response(method).status, 503 if row.verdict == "http1.premature_eof" else 502)
 

@@ -125,9 +125,22 @@ TEST(HostSet, NobodyHealthyUsesAll) {
 }
 
 TEST(HostSet, DegradedHostsTakeWhatHealthyOnesCannot) {
-  HostSet set = make(hosts(0, 2, 0, 2));
-  auto counts = picks(set);
-  EXPECT_EQ((counts[{0, Health::kHealthy}] + counts[{0, Health::kDegraded}]), 100);
+  // The published table: healthy and degraded share, and what degraded hosts are given.
+  struct Row {
+    size_t healthy, degraded, unhealthy;
+    int share;
+  };
+  for (const Row& row : {Row{71, 29, 0, 1}, Row{69, 31, 0, 4}, Row{50, 50, 0, 30}, Row{25, 65, 10, 65}, Row{7, 3, 0, 2},
+                         Row{100, 0, 0, 0}}) {
+    HostSet set = make(hosts(0, row.healthy, row.unhealthy, row.degraded));
+    auto counts = picks(set);
+    EXPECT_NEAR((counts[{0, Health::kDegraded}]), row.share, 2) << row.healthy << " healthy";
+    EXPECT_NEAR((counts[{0, Health::kHealthy}]), 100 - row.share, 2) << row.healthy << " healthy";
+  }
+  // Degraded hosts of the first level only once no healthy one of the second has room.
+  HostSet levels = make(hosts(0, 1, 1, 2), hosts(1, 5, 0));
+  EXPECT_NEAR((picks(levels)[{0, Health::kHealthy}]), 35, 2);
+  EXPECT_EQ((picks(levels)[{0, Health::kDegraded}]), 0);
   HostSet only = make(hosts(0, 0, 0, 3));
   EXPECT_EQ((picks(only)[{0, Health::kDegraded}]), 100);
   EXPECT_EQ(only.degraded(), 3u);
@@ -181,8 +194,8 @@ TEST(HostSet, DegradedHostsServeWhileOthersArePassedOver) {
   EXPECT_EQ((picks(only, {0})[{1, Health::kDegraded}]), 100);
   HostSet both = make(hosts(0, 2, 0), hosts(1, 1, 0, 3));  // 35 of 100 by the healthy one
   auto counts = picks(both, {0});
-  EXPECT_NEAR((counts[{1, Health::kHealthy}]), 25, 2);
-  EXPECT_NEAR((counts[{1, Health::kDegraded}]), 75, 2);
+  EXPECT_NEAR((counts[{1, Health::kHealthy}]), 35, 2);
+  EXPECT_NEAR((counts[{1, Health::kDegraded}]), 65, 2);
   // Enough health: degraded ones stay where they are.
   HostSet enough = make(hosts(0, 2, 0), hosts(1, 3, 0, 1));
   EXPECT_EQ((picks(enough, {0})[{1, Health::kDegraded}]), 0);

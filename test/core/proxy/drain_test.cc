@@ -169,6 +169,19 @@ TEST_F(DrainTest, ASecondChangeDoesNotProlongTheFirst) {
   EXPECT_EQ(seen_.open, 0);
 }
 
+// Connections that were to be told, each in its time, are told at once and not closed then.
+TEST_F(DrainTest, TheEndOfTheProcessClosesNobodyWhoWasToBeTold) {
+  connect(50);
+  worker_.post([&] { listeners_.drain({.time = 600s, .gradual = true, .close_at_end = false}); });
+  advance(60s);
+  EXPECT_LT(seen_.told, 10);
+  worker_.post([&] { listeners_.drain({}); });
+  turns();
+  EXPECT_EQ(seen_.told, 50);
+  advance(600s);
+  EXPECT_EQ(seen_.open, 50);
+}
+
 TEST_F(DrainTest, TheEndOfTheProcessOvertakesALongDrain) {
   listeners_.set_update_plan({.time = 600s, .gradual = true, .close_at_end = true});
   connect(50);

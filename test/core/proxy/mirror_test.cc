@@ -126,6 +126,23 @@ TEST(Mirror, ACopyThatFailsIsNoFailure) {
   expect_at_rest(world);
 }
 
+TEST(Mirror, ACopyThatBreaksOffIsCountedOnce) {
+  ProxyWorld world(mirrored());
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  Pair at(world);
+  at.copy->receive();
+  at.copy->send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+  at.server->send(kOk);
+  world.settle();
+  at.copy->close();
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_200"), 2);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_5xx"), 0);
+  expect_at_rest(world);
+}
+
 TEST(Mirror, ACopyThatIsNotAnsweredEndsWithTheTimeout) {
   ProxyWorld world(mirrored());
   auto client = world.connect();

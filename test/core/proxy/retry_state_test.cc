@@ -126,6 +126,20 @@ TEST_F(RetryStateTest, ATryThatMayLastAsLongAsTheWholeIsNoLimit) {
   EXPECT_EQ(state.per_try_timeout(), 0s);
 }
 
+// retriable_request_headers is about retries alone.
+TEST_F(RetryStateTest, RequestsThatMayNotBeRetriedHaveTimeoutsToo) {
+  auto built = policy([](route::RetryPolicySpec& spec) {
+    spec.per_try_timeout = 2s;
+    spec.per_try_idle_timeout = 1s;
+    spec.retriable_request_headers.push_back({.name = "x-may"});
+  });
+  RetryState state;
+  state.set_policy(built.get(), request_);
+  EXPECT_FALSE(state.enabled());
+  EXPECT_EQ(state.per_try_timeout(), 2s);
+  EXPECT_EQ(state.per_try_idle_timeout(), 1s);
+}
+
 TEST_F(RetryStateTest, ConditionsOfResponses) {
   auto built = policy([](route::RetryPolicySpec& spec) {
     spec.retry_on = "retriable-status-codes";

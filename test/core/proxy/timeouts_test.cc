@@ -188,6 +188,25 @@ TEST(PerTryTimeout, CountsFromTheEndOfTheRequest) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_per_try_timeout"), 1);
 }
 
+// A server that answers before it has all of the request has answered in time.
+TEST(PerTryTimeout, IsOverOnceTheResponseHasBegun) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "", 0).per_try_timeout = 2s; }});
+  auto client = world.connect();
+  client->send(kPostHead);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha");
+  world.settle();
+  client->send("body");
+  world.settle();
+  world.advance(5s);
+  server->send("lf");
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("half"));
+  EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_per_try_timeout"), 0);
+}
+
 // "reset" means a server that does not respond at all, for whatever reason.
 TEST(PerTryTimeout, IsRetriedOnReset) {
   ProxyWorld world({.virtual_host =

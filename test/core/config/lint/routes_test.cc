@@ -25,6 +25,52 @@ TEST(LintRoutes, UnreachableRoute) {
   // Routes of a matcher tree are not walked from top to bottom.
 }
 
+TEST(LintRoutes, UnreachableRouteByItsConditions) {
+  const auto shadowed = [](const std::string& earlier, const std::string& later) {
+    return routes("{match: {" + earlier + "}, route: {cluster: one}}, {match: {" + later + "}, route: {cluster: two}}")
+               .count("unreachable-route") == 1;
+  };
+  const auto headers = [&](const std::string& earlier, const std::string& later) {
+    return shadowed("prefix: /, headers: [{name: X-A" + earlier + "}]",
+                    "prefix: /, headers: [{name: x-a" + later + "}]");
+  };
+  const auto parameters = [&](const std::string& earlier, const std::string& later) {
+    return shadowed("prefix: /, query_parameters: [{name: v" + earlier + "}]",
+                    "prefix: /, query_parameters: [{name: v" + later + "}]");
+  };
+  const std::string exact = ", string_match: {exact: abc}";
+  for (const char* wider : {"", ", present_match: true", ", string_match: {prefix: ab}", ", string_match: {suffix: bc}",
+                            ", string_match: {contains: b}", ", string_match: {exact: ABC, ignore_case: true}",
+                            ", exact_match: abc", ", prefix_match: a", ", string_match: {safe_regex: {regex: 'a.*'}}",
+                            ", string_match: {prefix: a}, treat_missing_header_as_empty: true"}) {
+    EXPECT_TRUE(headers(wider, exact)) << wider;
+  }
+  for (const char* other :
+       {", present_match: false", ", present_match: true, invert_match: true", ", string_match: {prefix: ac}",
+        ", string_match: {suffix: a}", ", string_match: {contains: ac}", ", string_match: {exact: ABC}",
+        ", range_match: {start: 1, end: 2}", ", string_match: {safe_regex: {regex: '[a-c]+'}}"}) {
+    EXPECT_FALSE(headers(other, exact)) << other;
+  }
+  EXPECT_FALSE(headers(exact, ", string_match: {prefix: abc}"));
+  EXPECT_FALSE(headers(", string_match: {exact: abc}", ", string_match: {exact: abc, ignore_case: true}"));
+  EXPECT_TRUE(headers(", present_match: true", ", range_match: {start: 1, end: 2}"));
+  EXPECT_FALSE(headers(", present_match: true", ", string_match: {exact: ''}, treat_missing_header_as_empty: true"));
+  EXPECT_FALSE(headers(", present_match: true", exact + ", invert_match: true"));
+  EXPECT_TRUE(parameters("", ", string_match: {exact: abc}"));
+  EXPECT_TRUE(parameters(", string_match: {prefix: a}", ", string_match: {exact: abc}"));
+  EXPECT_FALSE(parameters(", present_match: false", ", string_match: {exact: abc}"));
+  EXPECT_FALSE(parameters("", "2"));
+
+  const std::string all_of = "prefix: /, runtime_fraction: {default_value: {numerator: ";
+  EXPECT_TRUE(shadowed(all_of + "100}}", "prefix: /"));
+  EXPECT_TRUE(shadowed(all_of + "10000, denominator: TEN_THOUSAND}}", "prefix: /"));
+  EXPECT_FALSE(shadowed(all_of + "99}}", "prefix: /"));
+  EXPECT_FALSE(shadowed(all_of + "100}, runtime_key: k}", "prefix: /"));
+  EXPECT_TRUE(shadowed("safe_regex: {regex: '/[a-z]+'}", "path: /abc"));
+  EXPECT_FALSE(shadowed("safe_regex: {regex: '/[a-z]+'}", "path: /abc/d"));
+  EXPECT_FALSE(shadowed("safe_regex: {regex: '/[a-z]+'}", "path: /abc, case_sensitive: false"));
+}
+
 TEST(LintRoutes, DuplicateDomain) {
   auto hosts = [](const std::string& domains) {
     return lint_text(

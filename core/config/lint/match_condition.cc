@@ -1,0 +1,175 @@
+#include "core/config/lint/match_condition.h"
+
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+
+#include "core/config/lint/regex_shape.h"
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
+
+namespace weir::config::lint {
+namespace {
+
+using Says = Condition::Says;
+namespace route_v3 = envoy::config::route::v3;
+using envoy::type::matcher::v3::StringMatcher;
+
+Condition condition(const std::string& kind, const google::protobuf::Message& message) {
+  Condition out;
+  out.whole = kind + " " + message.SerializeAsString();
+  return out;
+}
+
+void say(Condition& out, Says says, const std::string& text) {
+  out.says = says;
+  out.text = text;
+}
+
+void say_regex(Condition& out, const std::string& regex) {
+  const RegexShape shape = shape_of(regex);
+  switch (shape.shape) {
+    case Shape::kExact:
+      return say(out, Says::kExact, shape.text);
+    case Shape::kPrefix:
+      return say(out, Says::kPrefix, shape.text);
+    case Shape::kSuffix:
+      return say(out, Says::kSuffix, shape.text);
+    case Shape::kContains:
+      return say(out, Says::kContains, shape.text);
+    case Shape::kAnything:
+      return say(out, Says::kPresent, {});
+    case Shape::kOther:
+      return;
+  }
+}
+
+void say_text(Condition& out, const StringMatcher& matcher) {
+  out.case_sensitive = !matcher.ignore_case() || matcher.has_safe_regex();
+  switch (matcher.match_pattern_case()) {
+    case StringMatcher::kExact:
+      return say(out, Says::kExact, matcher.exact());
+    case StringMatcher::kPrefix:
+      return say(out, Says::kPrefix, matcher.prefix());
+    case StringMatcher::kSuffix:
+      return say(out, Says::kSuffix, matcher.suffix());
+    case StringMatcher::kContains:
+      return say(out, Says::kContains, matcher.contains());
+    case StringMatcher::kSafeRegex:
+      return say_regex(out, matcher.safe_regex().regex());
+    default:
+      return;
+  }
+}
+
+Condition header(const route_v3::HeaderMatcher& matcher) {
+  using Matcher = route_v3::HeaderMatcher;
+  Condition out = condition("header", matcher);
+  if (matcher.invert_match()) return out;
+  out.about = "header " + lower(matcher.name());
+  switch (matcher.header_match_specifier_case()) {
+    case Matcher::kStringMatch:
+      say_text(out, matcher.string_match());
+      break;
+    case Matcher::kExactMatch:
+      say(out, Says::kExact, matcher.exact_match());
+      break;
+    case Matcher::kPrefixMatch:
+      say(out, Says::kPrefix, matcher.prefix_match());
+      break;
+    case Matcher::kSuffixMatch:
+      say(out, Says::kSuffix, matcher.suffix_match());
+      break;
+    case Matcher::kContainsMatch:
+      say(out, Says::kContains, matcher.contains_match());
+      break;
+    case Matcher::kSafeRegexMatch:
+      say_regex(out, matcher.safe_regex_match().regex());
+      break;
+    case Matcher::kPresentMatch:
+      if (!matcher.present_match()) {
+        out.about.clear();  // it demands that there is none
+        return out;
+      }
+      say(out, Says::kPresent, {});
+      break;
+    case Matcher::HEADER_MATCH_SPECIFIER_NOT_SET:
+      say(out, Says::kPresent, {});
+      break;
+    default:
+      break;
+  }
+  // With treat_missing_header_as_empty a header that is missing is "", which no text but "" is equal to or within.
+  out.needs_value = !matcher.treat_missing_header_as_empty() || !out.text.empty();
+  return out;
+}
+
+Condition parameter(const route_v3::QueryParameterMatcher& matcher) {
+  Condition out = condition("query", matcher);
+  if (matcher.query_parameter_match_specifier_case() == route_v3::QueryParameterMatcher::kPresentMatch &&
+      !matcher.present_match()) {
+    return out;
+  }
+  out.about = "query " + matcher.name();
+  out.needs_value = true;
+  if (matcher.has_string_match()) {
+    say_text(out, matcher.string_match());
+  } else {
+    say(out, Says::kPresent, {});
+  }
+  return out;
+}
+
+bool follows_from(const Condition& what, const Condition& one) {
+  if (what.whole == one.whole) return true;
+  if (what.about.empty() || what.about != one.about || (what.needs_value && !one.needs_value)) return false;
+  if (what.says == Says::kPresent) return true;
+  if (what.case_sensitive && !one.case_sensitive && has_letters(what.text)) return false;
+  const std::string wanted = what.case_sensitive ? what.text : lower(what.text);
+  const std::string text = what.case_sensitive ? one.text : lower(one.text);
+  const bool exact = one.says == Says::kExact;
+  switch (what.says) {
+    case Says::kExact:
+      return exact && text == wanted;
+    case Says::kPrefix:
+      return (exact || one.says == Says::kPrefix) && text.starts_with(wanted);
+    case Says::kSuffix:
+      return (exact || one.says == Says::kSuffix) && text.ends_with(wanted);
+    case Says::kContains:
+      return one.says != Says::kOther && one.says != Says::kPresent && text.find(wanted) != std::string::npos;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+bool has_letters(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+}
+
+std::vector<Condition> conditions_of(const route_v3::RouteMatch& match) {
+  std::vector<Condition> all;
+  for (const auto& one : match.headers()) all.push_back(header(one));
+  for (const auto& one : match.query_parameters()) all.push_back(parameter(one));
+  for (const auto& one : match.cookies()) all.push_back(condition("cookie", one));
+  for (const auto& one : match.dynamic_metadata()) all.push_back(condition("metadata", one));
+  for (const auto& one : match.filter_state()) all.push_back(condition("state", one));
+  if (match.has_grpc()) all.push_back(condition("grpc", match.grpc()));
+  if (match.has_tls_context()) all.push_back(condition("tls", match.tls_context()));
+  return all;
+}
+
+bool follows(const Condition& what, const std::vector<Condition>& all) {
+  return std::any_of(all.begin(), all.end(), [&](const Condition& one) { return follows_from(what, one); });
+}
+
+}  // namespace weir::config::lint
