@@ -13,6 +13,7 @@
 #include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
 #include "core/config/report.h"
+#include "core/config/route_cors.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
 #include "core/filter/route_rate_limits.h"
@@ -135,6 +136,7 @@ class RouteTranslator {
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    if (message.has_cors()) cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
     rate_limits(message.rate_limits(), true, out.filter_configs);
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
@@ -219,6 +221,8 @@ class RouteTranslator {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
         forward(message.route(), out.forward);
+        if (message.route().has_cors())
+          cors(message.route().cors(), message.typed_per_filter_config(), out.filter_configs);
         rate_limits(message.route().rate_limits(), false, out.filter_configs,
                     message.route().include_vh_rate_limits().value());
         break;
@@ -589,6 +593,20 @@ class RouteTranslator {
       values.push_back(header_value(messages.Get(i)));
     }
     return values;
+  }
+
+  // It becomes what the level says to the filter of that name. (The filter looks there too if it has another.)
+  void cors(const route_v3::CorsPolicy& message, const google::protobuf::Map<std::string, google::protobuf::Any>& typed,
+            std::vector<route::FilterConfigSpec>& out) {
+    Step step(path_, "cors");
+    if (const std::string name = name_of_cors_policy(typed); !name.empty()) {
+      path_.error("typed_per_filter_config says under " + in_quotes(name) +
+                  " what the filter is to do here; remove this one, which is deprecated");
+      return;
+    }
+    path_.warning_at({}, std::string("is deprecated; typed_per_filter_config takes the same under ") + kCorsFilter +
+                             ", as an envoy.extensions.filters.http.cors.v3.CorsPolicy");
+    filter_config(kCorsFilter, to_filter_policy(message), out);
   }
 
   template <class Map>

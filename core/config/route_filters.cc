@@ -37,6 +37,12 @@ RouteFilters::RouteFilters(
   for (const auto& upgrade : manager.upgrade_configs()) add(upgrade.filters());
 }
 
+bool RouteFilters::has_filter_for(std::string_view route_type) const {
+  return std::any_of(filters_.begin(), filters_.end(), [&](const Filter& filter) {
+    return !filter.type.empty() && same_package(filter.type, route_type);
+  });
+}
+
 const RouteFilters::Filter* RouteFilters::filter_of(std::string_view route_type) const {
   const Filter* found = nullptr;
   for (const Filter& filter : filters_) {

@@ -31,6 +31,8 @@ class RouteFilters {
   // What is wrong with `config`, said under the name of a filter. A filter is handed what a message of its own package
   // became, and casts it: a message of another filter is an error, and never reaches it.
   std::optional<Fault> check(std::string_view name, const google::protobuf::Any& config) const;
+  // There is a filter whose messages are declared beside `route_type`.
+  bool has_filter_for(std::string_view route_type) const;
 
  private:
   struct Filter {

@@ -17,6 +17,7 @@ namespace pb = envoy::extensions::filters::http::cors::v3;
 
 namespace {
 
+constexpr std::string_view kName = "envoy.filters.http.cors";
 constexpr std::string_view kDetails = "cors_response";
 
 bool allowed(const RouteSettings& policy, std::string_view origin) {
@@ -37,6 +38,7 @@ void allow_origin(http::HeaderMap& headers, const RouteSettings& policy, std::st
 
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
   const auto* policy = stream.route_config<RouteSettings>();
+  if (policy == nullptr) policy = static_cast<const RouteSettings*>(stream.host().route_config(settings_.usual_name));
   if (policy == nullptr) return Action::kContinue;
   const event::SlotTable& slots = stream.lane().slots();
   uint64_t random = stream.info().random;
@@ -91,6 +93,8 @@ namespace {
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::Cors&, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
+    config->usual_name = {filter::Registry::intern_filter_name(kName),
+                          filter::Registry::intern_filter_name(pb::CorsPolicy::descriptor()->full_name())};
     config->origin_valid = scope.counter("cors.origin_valid");
     config->origin_invalid = scope.counter("cors.origin_invalid");
     return std::shared_ptr<const Config>(std::move(config));
@@ -137,6 +141,6 @@ class Plugin final : public Filter {
 namespace weir::plugins {
 void http_filter_cors(filter::RegistryBuilder& registry) {
   using namespace filters::cors;
-  registry.add(filter::describe_http_filter<Config, Plugin>("envoy.filters.http.cors"));
+  registry.add(filter::describe_http_filter<Config, Plugin>(kName));
 }
 }  // namespace weir::plugins

@@ -15,6 +15,8 @@ namespace weir::filters::cors {
 
 // [immutable]
 struct Settings {
+  // Where the deprecated `cors` of virtual hosts and routes is kept, whatever the filter is called.
+  filter::RouteKey usual_name;
   stats::Counter origin_valid, origin_invalid;
 };
 

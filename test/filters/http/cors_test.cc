@@ -28,9 +28,10 @@ struct Answer {
 
 struct Cors {
   PluginScope plugins;
+  std::string name = "envoy.filters.http.cors";
 
   Answer ask(const std::string& policy, Headers request, const Headers& more = {}) {
-    FilterHarness harness({plugins.http_filter(pb::Cors(), "envoy.filters.http.cors")});
+    FilterHarness harness({plugins.http_filter(pb::Cors(), name)});
     if (!policy.empty()) harness.set_route_config("envoy.filters.http.cors", plugins.route_config(policy_of(policy)));
     request.emplace_back(":path", "/");
     harness.send_headers(request, true);
@@ -149,6 +150,14 @@ TEST(Cors, ShadowsCount) {
   EXPECT_EQ(cors.get(shadow, "https://other.example").header("vary"), "(none)");
   EXPECT_EQ(cors.count("origin_valid"), 2u);
   EXPECT_EQ(cors.count("origin_invalid"), 1u);
+}
+
+// The deprecated policies of routes are kept under the usual name.
+TEST(Cors, OfAnotherName) {
+  Cors cors;
+  cors.name = "cross-origin";
+  EXPECT_EQ(cors.get(kShop, "https://shop.example").origin(), "https://shop.example");
+  EXPECT_EQ(cors.get("", "https://shop.example").origin(), "(none)");
 }
 
 TEST(Cors, FaultsOfConfiguration) {
