@@ -13,6 +13,7 @@
 #include "core/event/slot.h"
 #include "core/event/timer.h"
 #include "core/http/header_map.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::proxy {
@@ -46,6 +47,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
     MonoTime pool_ready{};
     MonoTime first_tx{};
     MonoTime last_tx{};
+    stream::AttemptedHost* entry = nullptr;  // of the list, if there is one
   };
   Times& times() { return times_; }
   // nullptr: none has been chosen, or it is over.

@@ -6,6 +6,7 @@
 
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
+#include "core/route/retry_policy.h"
 #include "core/stream/grpc_status.h"
 
 namespace weir::proxy {
@@ -132,9 +133,15 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   logs_connection_ = stream::upstream_connection_wanted();
+  lists_attempts_ = stream::attempted_hosts_wanted();
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
+  if (!config_.strict_check_headers.empty()) [[unlikely]] {
+    if (const HeaderId wrong = find_wrong_header(headers); wrong != HeaderId::kNone) return refuse(wrong);
+  }
+  if (config_.respect_expected_rq_timeout && headers.contains(HeaderId::kXEnvoyExpectedRqTimeoutMs)) [[unlikely]]
+    headers.set(HeaderId::kXEnvoyUpstreamRqTimeoutMs, headers.get(HeaderId::kXEnvoyExpectedRqTimeoutMs));
   const route::RetryPolicy* retries = action.retry();
   const route::Mirrors* mirrors = action.mirrors();
   if (const route::ClusterPolicies* own = cluster_pin_->spec.policies.get()) [[unlikely]] {
@@ -172,6 +179,33 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     start_mirrors(*mirrors, end);
   first_.start();
   return Action::kContinue;
+}
+
+HeaderId Router::find_wrong_header(const http::HeaderMap& headers) const {
+  for (HeaderId id : config_.strict_check_headers) {
+    if (!headers.contains(id)) continue;
+    const std::string_view value = headers.get(id);
+    bool right;
+    if (id == HeaderId::kXEnvoyRetryOn || id == HeaderId::kXEnvoyRetryGrpcOn) {
+      std::string_view unknown;
+      right = route::parse_retry_on(value, &unknown) != 0 && unknown.data() == nullptr;
+    } else {
+      uint64_t number;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+      right = error == std::errc() && end == value.data() + value.size();
+    }
+    if (!right) return id;
+  }
+  return HeaderId::kNone;
+}
+
+Action Router::refuse(HeaderId wrong) {
+  Arena& arena = stream_->arena();
+  const std::string_view name = http::name_of(wrong);
+  stream_->info().flags.set(ResponseFlag::kInvalidEnvoyRequestHeaders);
+  const std::string_view start = arena.concat("invalid header '", name, "' with value '");
+  return stream_->reply_local(400, arena.concat("request_headers_failed_strict_check{", name, "}"),
+                              arena.concat(start, stream_->request_headers().get(wrong), "'"));
 }
 
 // --- The request ---------------------------------------------------------------------------------------------------
@@ -330,6 +364,8 @@ void Router::on_attempt_ready(Attempt& attempt) {
     upstream_info().pool_ready = attempt.times().pool_ready = stream_->lane().now();
     describe_connection(attempt);
   }
+  if (lists_attempts_ && attempt.times().entry != nullptr) [[unlikely]]
+    attempt.times().entry->connection_id = attempt.stream()->facts().id;
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/event/slot.h"
 #include "core/filter/http_filter.h"
@@ -24,6 +25,8 @@ namespace weir::proxy {
 // [immutable]
 struct RouterConfig {
   bool suppress_envoy_headers = false;
+  bool respect_expected_rq_timeout = false;
+  std::vector<http::HeaderId> strict_check_headers;
 };
 
 class Router : public filter::HttpFilter, private filter::FlowControl::Reader, private DeadlineListener {
@@ -75,6 +78,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Action forward(const route::Route& route, http::HeaderMap& headers, bool end);
   filter::Action redirect(std::string_view location, int status);
   std::string_view print_direct_response(const route::DirectResponse& answer);
+  // The first of the headers that are to be right and is not; kNone: all are.
+  http::HeaderId find_wrong_header(const http::HeaderMap& headers) const;
+  filter::Action refuse(http::HeaderId wrong);
   // False: a rewrite has made of them what cannot be sent.
   bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
   void request_finished();
@@ -133,6 +139,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_others(Attempt& attempt);
   void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
   void describe_connection(Attempt& attempt);
+  void list_attempt(Attempt& attempt);
   void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
@@ -198,6 +205,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool tunnel_ : 1 = false;           // accepted: each direction ends by itself
   bool response_ended_ : 1 = false;   // of a tunnel whose request has not
   bool logs_connection_ : 1 = false;  // upstream_connection_wanted(), all the time
+  bool lists_attempts_ : 1 = false;   // attempted_hosts_wanted()
 };
 
 }  // namespace weir::proxy

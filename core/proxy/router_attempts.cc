@@ -155,6 +155,18 @@ void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   if (logs_connection_) [[unlikely]]
     upstream_info().requested = attempt.times().requested = stream_->lane().now();
   describe_host(pool.host(), metadata);
+  if (lists_attempts_) [[unlikely]]
+    list_attempt(attempt);
+}
+
+void Router::list_attempt(Attempt& attempt) {
+  stream::UpstreamInfo& info = upstream_info();
+  auto* entry = stream_->arena().make<stream::AttemptedHost>();
+  entry->address = info.remote;
+  entry->text = info.host_text;
+  entry->name = info.host_name;
+  (info.attempted == nullptr ? info.attempted : info.last_attempted->next) = entry;
+  info.last_attempted = attempt.times().entry = entry;
 }
 
 void Router::leave_others(Attempt& attempt) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/http/header_map.h"
+#include "core/stream/host_text.h"
 #include "core/stream/operators.h"
 #include "core/stream/time_format.h"
 
@@ -34,14 +35,6 @@ bool append_address(TextBuffer& out, const net::Address& address) {
 
 const net::Address& direct_local(const StreamInfo& info) {
   return info.downstream_direct_local.empty() ? info.downstream_local : info.downstream_direct_local;
-}
-
-// "host:80" without ":80". A colon more than that is an IPv6 address, whose port follows a bracket.
-std::string_view without_port(std::string_view host) {
-  size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos) return host;
-  if (host.front() == '[') return host[colon - 1] == ']' ? host.substr(1, colon - 2) : host;
-  return host.find(':') == colon ? host.substr(0, colon) : host;
 }
 
 bool append_host(const LogSubject& subject, TextBuffer& out) {

@@ -11,8 +11,6 @@ namespace {
 // Published names that need parts weir does not have yet (TLS facts, ...).
 constexpr std::string_view kNotYet[] = {
     "CEL",
-    "COALESCE",
-    "CUSTOM_FLAGS",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
@@ -50,14 +48,8 @@ constexpr std::string_view kNotYet[] = {
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
     "TYPED_CEL",
-    "UNIQUE_ID",
-    "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
-    "UPSTREAM_HOSTS_ATTEMPTED",
-    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT",
-    "UPSTREAM_HOST_NAMES_ATTEMPTED",
-    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
     "UPSTREAM_LOCAL_DNS_SAN",
     "UPSTREAM_LOCAL_IP_SAN",
     "UPSTREAM_LOCAL_URI_SAN",
@@ -114,6 +106,8 @@ std::string suggestion_for(std::string_view name) {
   list_field_operators(Nearest::offer, &nearest);
   list_message_operators(Nearest::offer, &nearest);
   list_metadata_operators(Nearest::offer, &nearest);
+  list_attempt_operators(Nearest::offer, &nearest);
+  Nearest::offer("COALESCE", &nearest);
   // Farther than this it is no slip but another thing.
   return nearest.best_distance <= std::max<size_t>(2, name.size() / 3) ? nearest.best : std::string();
 }
@@ -134,7 +128,8 @@ Status no_argument_error(const OperatorCall& call) {
 }
 
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
-  for (auto make : {make_field_operator, make_message_operator, make_metadata_operator}) {
+  for (auto make :
+       {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator, make_coalesce}) {
     auto made = make(call);
     if (!made.ok() || *made != nullptr) return made;
   }

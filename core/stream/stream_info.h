@@ -44,6 +44,15 @@ struct WireBytes {
   }
 };
 
+// A try of the request. In the stream's arena.
+struct AttemptedHost {
+  net::Address address;
+  std::string_view text;       // as UpstreamInfo::host_text
+  std::string_view name;       // as UpstreamInfo::host_name
+  uint64_t connection_id = 0;  // 0: there was none
+  AttemptedHost* next = nullptr;
+};
+
 struct UpstreamInfo {
   net::Address remote;              // the host of the last attempt; empty if none was chosen
   net::Address local;               // of its connection; empty unless upstream_connection_wanted()
@@ -69,6 +78,8 @@ struct UpstreamInfo {
   WireBytes wire;                           // of all attempts
   const Value* cluster_metadata = nullptr;  // null: none
   const Value* host_metadata = nullptr;
+  AttemptedHost* attempted = nullptr;  // the first, if attempted_hosts_wanted()
+  AttemptedHost* last_attempted = nullptr;
 };
 
 // What a downstream TLS handshake has shown.
@@ -151,6 +162,8 @@ struct StreamInfo {
 // call), its id, how long it took and was waited for; or when the first bytes of a body came, which may bypass the
 // router. Worth nothing to the others. [any]
 bool upstream_connection_wanted();
+// The same for a format that lists all hosts that were tried. [any]
+bool attempted_hosts_wanted();
 
 // Why a log line is written.
 enum class AccessLogType : uint8_t {

@@ -11,6 +11,9 @@ struct Config : proxy::RouterConfig {
       const envoy::extensions::filters::http::router::v3::Router& proto, filter::FactoryScope&) {
     auto config = std::make_shared<Config>();
     config->suppress_envoy_headers = proto.suppress_envoy_headers();
+    config->respect_expected_rq_timeout = proto.respect_expected_rq_timeout();
+    for (const std::string& name : proto.strict_check_headers())
+      config->strict_check_headers.push_back(http::HeaderName(name).id());
     return std::shared_ptr<const Config>(std::move(config));
   }
 };

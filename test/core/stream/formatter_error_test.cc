@@ -29,7 +29,7 @@ TEST(FormatterError, Golden) {
   EXPECT_EQ(error_of("%DOWNSTREAM_REMOTE_ADRESS%"),
             "%DOWNSTREAM_REMOTE_ADRESS%: unknown operator (at character 1); did you mean DOWNSTREAM_REMOTE_ADDRESS?");
   EXPECT_EQ(error_of("%BANANA%"), "%BANANA%: unknown operator (at character 1); %% prints a percent sign");
-  EXPECT_EQ(error_of("%UNIQUE_ID%"), "%UNIQUE_ID% is not supported by weir yet (at character 1)");
+  EXPECT_EQ(error_of("%SPAN_ID%"), "%SPAN_ID% is not supported by weir yet (at character 1)");
   EXPECT_EQ(error_of("%DOWNSTREAM_TLS_VERSION%"),
             "%DOWNSTREAM_TLS_VERSION% is not supported by weir yet (at character 1)");
   EXPECT_EQ(
@@ -54,6 +54,37 @@ TEST(FormatterError, Golden) {
       "%START_TIME(%Q)%: \"%Q\" is not a time specifier (those of strftime, %s, %f, %1f to %9f) (at character 1)");
 }
 
+TEST(FormatterError, Coalesce) {
+  const auto error = [](const std::string& argument) {
+    const std::string whole = "%COALESCE(" + argument + ")%";
+    std::string text = error_of(whole);
+    EXPECT_TRUE(text.starts_with(whole + ": ")) << text;
+    text = text.substr(std::min(text.size(), whole.size() + 2));
+    const size_t end = text.find(" (at character 1)");
+    EXPECT_NE(end, std::string::npos) << text;
+    return text.substr(0, end);
+  };
+  constexpr const char* kNoJson = "the argument is not the JSON that is needed";
+  constexpr const char* kNone = "operators is required: at least one";
+  EXPECT_EQ(error(""), kNoJson);
+  EXPECT_EQ(error("REQ"), kNoJson);
+  EXPECT_EQ(error("{}"), kNone);
+  EXPECT_EQ(error(R"({"operators": []})"), kNone);
+  EXPECT_EQ(error(R"({"operators": ["PROTOCOL",]})"), kNoJson);
+  EXPECT_EQ(error(R"({"operators": ["PROTOCOL")"), kNoJson);
+  EXPECT_EQ(error(R"({"operators": ["PROTOCOL"]} x)"), "there is more after its end");
+  EXPECT_EQ(error(R"({"operator": ["PROTOCOL"]})"), "\"operator\" is no member of it; operators is");
+  EXPECT_EQ(error(R"({"operators": [{"param": "a"}]})"), "an operator has no command");
+  EXPECT_EQ(error(R"({"operators": [{"command": "REQ", "name": "a"}]})"),
+            "\"name\" is no member of an operator; command, param and max_length are");
+  EXPECT_EQ(error(R"({"operators": [{"command": "PROTOCOL", "max_length": "3"}]})"), "max_length is a number");
+  EXPECT_EQ(error(R"({"operators": ["PROTO\u00e4"]})"),
+            "an escape in a text may be \\\", \\\\, \\/ or \\u0001 to \\u007f");
+  EXPECT_EQ(error(R"({"operators": ["COALESCE"]})"), "COALESCE is none of the operators it may have");
+  EXPECT_EQ(error(R"({"operators": ["PROTOCOLL"]})"), "unknown operator");
+  EXPECT_EQ(error(R"({"operators": ["REQ"]})"), "the name of a header is needed");
+}
+
 TEST(FormatterError, Arguments) {
   for (std::string_view format : {"%COMMON_DURATION%",
                                   "%COMMON_DURATION(DS_RX_BEG:DS_TX_END)%",
@@ -69,6 +100,9 @@ TEST(FormatterError, Arguments) {
                                   "%STREAM_ID(1)%",
                                   "%ENVIRONMENT%",
                                   "%HOSTNAME(x)%",
+                                  "%UNIQUE_ID(x)%",
+                                  "%CUSTOM_FLAGS(x)%",
+                                  "%UPSTREAM_HOSTS_ATTEMPTED(x)%",
                                   "%RESPONSE_CODE_DETAILS(X)%",
                                   "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(129)%",
                                   "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(-1)%",

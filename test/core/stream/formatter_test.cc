@@ -87,6 +87,18 @@ constexpr Golden kGolden[] = {
     {"%UPSTREAM_HOST%", "10.0.0.9:8080", "-"},
     {"%UPSTREAM_HOST_NAME%", "api.example:8080", "-"},
     {"%UPSTREAM_HOST_NAME_WITHOUT_PORT%", "api.example", "-"},
+    {"%UPSTREAM_HOSTS_ATTEMPTED%", "10.0.0.8:8080,10.0.0.9:8080", "-"},
+    {"%UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT%", "10.0.0.8,10.0.0.9", "-"},
+    {"%UPSTREAM_HOST_NAMES_ATTEMPTED%", "10.0.0.8:8080,api.example:8080", "-"},
+    {"%UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT%", "10.0.0.8,api.example", "-"},
+    {"%UPSTREAM_CONNECTION_IDS_ATTEMPTED%", "7", "-"},
+    {"%CUSTOM_FLAGS%", "-", "-"},
+    {"%COALESCE({\"operators\": [\"CUSTOM_FLAGS\", \"REQUESTED_SERVER_NAME\", \"PROTOCOL\"]})%", "sni.example", "-"},
+    {"%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":\"x-none\"},"
+     "{\"command\":\"PROTOCOL\",\"max_length\":4}]}):3%",
+     "HTT", "-"},
+    {"%COALESCE( { \"operators\" : [ { \"command\" : \"START_TIME\" , \"param\" : \"\\u0025Y\" } ] } )%", "2018",
+     "1970"},
     {"%UPSTREAM_CLUSTER%", "api", "-"},
     {"%UPSTREAM_CLUSTER_RAW%", "api", "-"},
     {"%UPSTREAM_LOCAL_ADDRESS%", "10.0.0.2:40000", "-"},
@@ -170,6 +182,18 @@ TEST_F(FormatterTest, Hostname) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);
   EXPECT_EQ(print("%HOSTNAME%"), name);
+  // A UUID of version 4, another one each time.
+  const std::string one = print("%UNIQUE_ID%");
+  const std::string other = print("%UNIQUE_ID%");
+  ASSERT_EQ(one.size(), 36u);
+  EXPECT_NE(one, other);
+  for (size_t i = 0; i < 36; ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    EXPECT_EQ(one[i] == '-', dash) << one;
+    EXPECT_TRUE(dash || std::string_view("0123456789abcdef").find(one[i]) != std::string_view::npos) << one;
+  }
+  EXPECT_EQ(one[14], '4');
+  EXPECT_NE(std::string_view("89ab").find(one[19]), std::string_view::npos) << one;
 }
 
 TEST_F(FormatterTest, DefaultAccessLog) {

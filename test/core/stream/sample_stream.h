@@ -55,6 +55,15 @@ class SampleStream : public testing::Test {
     info_.upstream.local = test_address("10.0.0.2", 40000);
     info_.upstream.host_text = "10.0.0.9:8080";
     info_.upstream.host_name = "api.example:8080";
+    attempted_[0].address = test_address("10.0.0.8", 8080);
+    attempted_[0].text = "10.0.0.8:8080";
+    attempted_[0].next = &attempted_[1];
+    attempted_[1].address = info_.upstream.remote;
+    attempted_[1].text = info_.upstream.host_text;
+    attempted_[1].name = info_.upstream.host_name;
+    attempted_[1].connection_id = 7;
+    info_.upstream.attempted = &attempted_[0];
+    info_.upstream.last_attempted = &attempted_[1];
     info_.upstream.cluster = "api";
     info_.upstream.failure_reason = "connection_refused";
     info_.upstream.local_close_reason = "drained";
@@ -112,6 +121,7 @@ class SampleStream : public testing::Test {
   http::HeaderMap request_{arena_};
   http::HeaderMap response_{arena_};
   http::HeaderMap trailers_{arena_};
+  AttemptedHost attempted_[2];
   StreamInfo info_;
 };
 
