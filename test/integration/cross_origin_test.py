@@ -95,7 +95,7 @@ class CrossOriginTest(WeirTestCase):
         self.assertIsNone(origin())
         self.weir.admin("/runtime_modify?cors.shadow=100", "POST")
         self.assertIsNone(origin())
-        self.weir.wait_stat_is("http.ingress.cors.origin_valid", valid + 1)
+        self.weir.wait_stat("http.ingress.cors.origin_valid", valid + 1)
         self.weir.admin("/runtime_modify?cors.enabled=100", "POST")
         self.assertEqual(origin(), SHOP)
         self.weir.admin("/runtime_modify?cors.enabled=&cors.shadow=", "POST")
