@@ -111,12 +111,14 @@ std::string type_of_extension(std::string_view name) {
   const auto simple_name = [](std::string_view text) { return text.substr(text.rfind('.') + 1); };
   std::string wanted(simple_name(name));
   std::erase(wanted, '_');
+  std::string longer;  // FileAccessLog for file
   for (const std::string& type : all_message_types()) {
-    if (type.starts_with(package) && edit_distance(simple_name(type), wanted, 0) == 0) {
-      return type;
-    }
+    if (!type.starts_with(package)) continue;
+    const std::string_view name_of_type = simple_name(type);
+    if (edit_distance(name_of_type, wanted, 0) == 0) return type;
+    if (edit_distance(name_of_type.substr(0, wanted.size()), wanted, 0) == 0) longer = longer.empty() ? type : "-";
   }
-  return "";
+  return longer == "-" ? "" : longer;
 }
 
 }  // namespace weir::config

@@ -600,8 +600,8 @@ class RouteTranslator {
             std::vector<route::FilterConfigSpec>& out) {
     Step step(path_, "cors");
     if (const std::string name = name_of_cors_policy(typed); !name.empty()) {
-      path_.error("typed_per_filter_config says under " + in_quotes(name) +
-                  " what the filter is to do here; remove this one, which is deprecated");
+      path_.warning_at({}, "has no effect: typed_per_filter_config says under " + in_quotes(name) +
+                               " what the filter is to do here; remove this one, which is deprecated");
       return;
     }
     path_.warning_at({}, std::string("is deprecated; typed_per_filter_config takes the same under ") + kCorsFilter +

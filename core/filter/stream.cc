@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/filter/registry.h"
+#include "core/stream/grpc_status.h"
 
 namespace weir::filter {
 
@@ -276,6 +277,10 @@ void Stream::send_pending_reply() {
   Slices body;
   body.append(Slice::of_static(reply_.body));
   host_.prepare_local_reply(response_headers_, body);
+  if (stream::is_grpc_type(request_headers_.get(http::HeaderId::kContentType))) [[unlikely]] {
+    stream::answer_as_grpc(response_headers_, body.empty() ? std::string_view() : body.front().view(), arena_);
+    body.clear();
+  }
   const int code = response_headers_.status_code();   // the host may have another one
   info_.response_code = static_cast<uint16_t>(code);  // for the filters to print
   const bool bodiless = code == 204 || code == 304;

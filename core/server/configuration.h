@@ -23,6 +23,9 @@
 namespace envoy::config::bootstrap::v3 {
 class Bootstrap;
 }
+namespace envoy::config::core::v3 {
+class Node;
+}
 
 namespace weir::server {
 

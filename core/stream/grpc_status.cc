@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/base/arena.h"
 #include "core/http/chars.h"
 #include "core/http/header_map.h"
 
@@ -36,12 +37,40 @@ bool read_status(const http::HeaderMap* headers, uint64_t& status) {
   return !text.empty() && error == std::errc() && end == text.data() + text.size();
 }
 
+// As gRPC's protocol over HTTP/2 says of Status-Message.
+std::string_view percent_encoded(std::string_view text, Arena& arena) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  char* const begin = arena.allocate_bytes(text.size() * 3);
+  char* to = begin;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~' && c != '%') {
+      *to++ = c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    *to++ = '%';
+    *to++ = kDigits[byte >> 4];
+    *to++ = kDigits[byte & 15];
+  }
+  return {begin, static_cast<size_t>(to - begin)};
+}
+
 }  // namespace
 
 bool is_grpc_type(std::string_view content_type) noexcept {
   constexpr std::string_view kGrpc = "application/grpc";
   if (!http::equals_ignoring_case(content_type.substr(0, kGrpc.size()), kGrpc)) return false;
   return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
+}
+
+void answer_as_grpc(http::HeaderMap& headers, std::string_view text, Arena& arena) {
+  using http::HeaderId;
+  if (!headers.contains(HeaderId::kGrpcStatus))
+    headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of(static_cast<uint16_t>(headers.status_code()))));
+  if (!text.empty() && !headers.contains(HeaderId::kGrpcMessage))
+    headers.add(HeaderId::kGrpcMessage, percent_encoded(text, arena));
+  headers.set(HeaderId::kStatus, "200");
+  headers.set(HeaderId::kContentType, "application/grpc");
 }
 
 std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept {

@@ -84,7 +84,7 @@ class CrossOriginTest(WeirTestCase):
         self.assertIsNone(told("/", "https://evil.example")[1])
         self.assertEqual(len(self.echo.requests), 2)  # passed on
         self.echo.requests.clear()
-        self.assertIn("is deprecated; typed_per_filter_config takes the same", self.weir.log())
+        self.assertIn("is deprecated; typed_per_filter_config takes the same", self.weir.process.log())
 
     # field: route.v3.CorsPolicy.filter_enabled, route.v3.CorsPolicy.shadow_enabled
     def test_policies_of_before_switched_at_run_time(self) -> None:

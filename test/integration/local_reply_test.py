@@ -69,6 +69,17 @@ class LocalReplyTest(WeirTestCase):
         self.weir.wait_stat_is("http.shaped.downstream_rq_4xx", 1)
         self.assertEqual(fetch(self.plain, "/nowhere").status, 404)
 
+    def test_for_grpc_clients(self) -> None:
+        """Headers alone, with 200: the status and what would be the body go where gRPC looks for them."""
+        for port, path, status, message in ((self.plain, "/direct", "14", "two%0Alines"), (self.plain, "/nowhere", "12", None),
+                                            (self.port, "/nowhere", "2", "<b><p>gone</p> 410</b>")):
+            response = fetch(port, path, method="POST", headers=[("content-type", "application/grpc+proto")], body=b"12345")
+            self.assertEqual((response.status, response.body), (200, b""))
+            self.assertEqual([response.header(name) for name in ("content-type", "grpc-status", "grpc-message")],
+                             ["application/grpc", status, message])
+        response = fetch(self.plain, "/direct", headers=[("content-type", "application/grpc-web")])
+        self.assertEqual((response.status, response.header("grpc-status")), (503, None))
+
     def test_a_type_alone(self) -> None:
         response = fetch(self.port, "/direct", headers=[("x-html", "1")])
         self.assertEqual((response.body, response.header("content-type")), (b"two\nlines", "text/html"))

@@ -19,7 +19,7 @@ namespace common_pb = envoy::extensions::common::ratelimit::v3;
 namespace {
 
 constexpr std::string_view kDetails = "local_rate_limited";
-constexpr uint64_t kResourceExhausted = 8;  // of gRPC's statuses
+constexpr std::string_view kResourceExhausted = "8";  // of gRPC's statuses
 
 struct Names {
   http::HeaderName limit{"x-ratelimit-limit"};
@@ -113,16 +113,14 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
 Action Filter::refuse(filter::Stream& stream) {
   counts_when_done_ = false;
   stream.info().flags.set(stream::ResponseFlag::kRateLimited);
-  const bool grpc = stream::is_grpc_type(stream.request_headers().get(http::HeaderId::kContentType));
   return stream.reply_local(
-      grpc ? 200 : active_->status, kDetails, grpc ? std::string_view() : kDetails,
+      active_->status, kDetails, kDetails,
       [](http::HeaderMap& headers, filter::Stream& of, const void* user) {
         const Filter& self = *static_cast<const Filter*>(user);
         headers.set(http::HeaderId::kXEnvoyRatelimited, "true");
-        if (headers.status_code() == 200) {  // statuses of settings are 400 at least: an answer for gRPC, trailers only
-          headers.set(http::HeaderId::kContentType, "application/grpc");
-          headers.set(http::HeaderId::kGrpcStatus, self.active_->grpc_status);
-          headers.set(http::HeaderId::kGrpcMessage, kDetails);
+        if (self.active_->resource_exhausted &&
+            stream::is_grpc_type(of.request_headers().get(http::HeaderId::kContentType))) {
+          headers.set(http::HeaderId::kGrpcStatus, kResourceExhausted);
         }
         const stream::LogSubject subject{of.info(), &of.request_headers(), &headers};
         for (const stream::HeaderValue& each : self.active_->response_headers) each.apply(headers, subject, of.arena());
@@ -249,10 +247,7 @@ void read_settings(const pb::LocalRateLimit& proto, filter::FactoryScope& scope,
   }
   // As published: what does not say that something is wrong becomes 429.
   if (proto.status().code() >= 400) settings.status = proto.status().code();
-  stream::StreamInfo refused;
-  refused.response_code = static_cast<uint16_t>(settings.status);
-  settings.grpc_status =
-      std::to_string(proto.rate_limited_as_resource_exhausted() ? kResourceExhausted : *stream::grpc_status({refused}));
+  settings.resource_exhausted = proto.rate_limited_as_resource_exhausted();
   settings.local_cluster = scope.node().cluster;
   settings.headers = proto.enable_x_ratelimit_headers() == common_pb::DRAFT_VERSION_03;
   const auto headers = [&](const auto& options, std::string_view field) {

@@ -42,8 +42,8 @@ struct Settings {
   std::vector<match::RateLimit> rate_limits;  // if there are any, instead of the route's
   std::string local_cluster;                  // of this process
   int status = 429;
-  std::string grpc_status;  // what gRPC clients are told instead
-  bool headers = false;     // x-ratelimit-limit and its kin
+  bool resource_exhausted = false;  // what gRPC clients are told
+  bool headers = false;             // x-ratelimit-limit and its kin
   std::vector<stream::HeaderValue> request_headers;
   std::vector<stream::HeaderValue> response_headers;
 };

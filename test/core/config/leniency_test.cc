@@ -208,10 +208,8 @@ resources:
 - {})");
   EXPECT_TRUE(a.ok) << a.said();
   ASSERT_EQ(a.message.resources_size(), 5);
-  google::protobuf::Any any;
   google::protobuf::Duration duration;
-  ASSERT_TRUE(a.message.resources(0).UnpackTo(&any));
-  ASSERT_TRUE(any.UnpackTo(&duration));
+  ASSERT_TRUE(a.message.resources(0).UnpackTo(&duration));  // an Any around another says no more than that
   EXPECT_EQ(duration.nanos(), 500000000);
   google::protobuf::StringValue text;
   ASSERT_TRUE(a.message.resources(1).UnpackTo(&text));
@@ -251,6 +249,15 @@ TEST(Any, TypedStructBecomesItsTypeWhenThatIsKnown) {
     EXPECT_EQ(tcp.max_connect_attempts().value(), 3U);
     EXPECT_TRUE(a.index.find("filter_chains[0].filters[0].typed_config.stat_prefix").exact);
   }
+  Loaded<Listener> nested(
+      "filter_chains:\n- filters:\n  - name: x\n    typed_config:\n      '@type': "
+      "type.googleapis.com/xds.type.v3.TypedStruct\n"
+      "      type_url: type.googleapis.com/udpa.type.v1.TypedStruct\n      value: {type_url: " +
+      std::string(kTcpProxy) + ", value: {stat_prefix: deep}}\n");
+  EXPECT_TRUE(nested.ok) << nested.said();
+  TcpProxy deep;
+  ASSERT_TRUE(nested.message.filter_chains(0).filters(0).typed_config().UnpackTo(&deep));
+  EXPECT_EQ(deep.stat_prefix(), "deep");
   Loaded<Listener> unknown(
       "filter_chains:\n- filters:\n  - name: x\n    typed_config:\n      '@type': "
       "type.googleapis.com/xds.type.v3.TypedStruct\n"
@@ -483,6 +490,18 @@ TEST(Bootstrap, OverlayIsMerged) {
   EXPECT_EQ(index.find("static_resources.clusters[1].name").line, 5);
   EXPECT_EQ(index.find("node.id").file, "--config-yaml");
   EXPECT_EQ(index.find("node.cluster").file, path);
+  // Its items are counted behind those of the file, and what is wrong with one is said once.
+  Diagnostics wrong;
+  envoy::config::bootstrap::v3::Bootstrap other;
+  PositionIndex other_index;
+  EXPECT_FALSE(load_bootstrap({path, "static_resources: {clusters: [{name: x, lb_policy: NOPE, lb_subset: {}}]}", {}},
+                              other, other_index, wrong));
+  EXPECT_EQ(wrong.errors(), 2u) << wrong.text();
+  for (const Diagnostic& one : wrong.items()) {
+    if (one.severity != Severity::kError) continue;
+    EXPECT_TRUE(one.path.starts_with("static_resources.clusters[2].lb_")) << one.path;
+    EXPECT_EQ(one.file, "--config-yaml");
+  }
   std::remove(path.c_str());
 }
 

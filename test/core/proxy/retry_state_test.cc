@@ -131,7 +131,7 @@ TEST_F(RetryStateTest, RequestsThatMayNotBeRetriedHaveTimeoutsToo) {
   auto built = policy([](route::RetryPolicySpec& spec) {
     spec.per_try_timeout = 2s;
     spec.per_try_idle_timeout = 1s;
-    spec.retriable_request_headers.push_back({.name = "x-may"});
+    spec.retriable_request_headers.emplace_back().name = "x-may";
   });
   RetryState state;
   state.set_policy(built.get(), request_);

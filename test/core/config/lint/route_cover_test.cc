@@ -48,7 +48,9 @@ TEST(RouteCover, Paths) {
   EXPECT_FALSE(covers("path_separated_prefix: '/api'", "path: '/apiary'"));
   EXPECT_FALSE(covers("prefix: '/'", "safe_regex { regex: '.*' }"));  // OPTIONS *
   EXPECT_FALSE(covers("prefix: '/img'", "safe_regex { regex: '/img|/other' }"));
-  EXPECT_FALSE(covers("safe_regex { regex: '/a.c' }", "path: '/abc'"));  // it does, but nobody looks into expressions
+  EXPECT_TRUE(covers("safe_regex { regex: '/a.c' }", "path: '/abc'"));
+  EXPECT_FALSE(covers("safe_regex { regex: '/a.c' }", "path: '/abcd'"));
+  EXPECT_FALSE(covers("safe_regex { regex: '/a.*c' }", "prefix: '/abc'"));
   EXPECT_FALSE(covers("prefix: '/'", "connect_matcher {}"));
   EXPECT_FALSE(covers("connect_matcher {}", "prefix: '/'"));
 }
