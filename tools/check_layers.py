@@ -109,7 +109,7 @@ class Rules:
         plugins = self.toml["plugins"]
         if parts[0] != "core":
             inside = name.startswith(source.plugin + "/")
-            shared = name.startswith(source.kind + "/common/")
+            shared = name.startswith((source.kind + "/common/", "filters/common/"))
             if inside or shared:
                 return []
             return [Finding(source.path, line, "%s includes %s" % (source.plugin, name), plugins["cross_reason"],

@@ -1,6 +1,9 @@
 #include "core/config/listener_config.h"
 
+#include <cstdio>
+
 #include "core/config/address_config.h"
+#include "core/config/chain_choice_config.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
 #include "envoy/config/listener/v3/listener.pb.h"
@@ -21,6 +24,12 @@ std::string stat_name_of(const net::Address& address) {
   return name;
 }
 
+std::string hexadecimal(uint64_t number) {
+  char text[17];
+  snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
 // Of a filter's configuration. Routes live in slots of their own: changing them changes no filter chain. Consumes it.
 uint64_t filter_fingerprint(google::protobuf::Message& message) {
   if (auto* hcm = google::protobuf::DynamicCastToGenerated<Hcm>(&message)) hcm->mutable_route_config()->Clear();
@@ -32,7 +41,8 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   chain.name = proto.name();
   pb::FilterChain rest = proto;
   for (auto& filter : *rest.mutable_filters()) filter.clear_typed_config();
-  chain.fingerprint = fingerprint(rest);
+  // The default chain is another one than the same chain in the list: its routes have another slot.
+  chain.fingerprint = combine(fingerprint(rest), std::hash<std::string>{}(scope.chain_key()));
   const uint64_t read_before = scope.report().sources_digest();
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
@@ -134,14 +144,16 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   }
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
-  if (proto.filter_chains_size() > 1) {
-    scope.error("filter_chains[1]", "several filter chains are not supported by weir yet");
-  }
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
-    read_chain(proto.filter_chains(i), inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
+    const pb::FilterChain& chain = proto.filter_chains(i);
+    inner.set_chain_key(hexadecimal(chain_key(chain)));
+    read_chain(chain, inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
   }
-  if (proto.has_default_filter_chain())
+  if (proto.has_default_filter_chain()) {
+    inner.set_chain_key("default");
     read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
+  }
+  translate_chain_choice(proto, {scope.report(), scope.path()}, out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");
   pb::Listener rest = proto;
   rest.clear_filter_chains();

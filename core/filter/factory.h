@@ -141,6 +141,9 @@ class FactoryScope {
   stats::Counter counter(std::string_view name) { return store_.counter(prefix_ + std::string(name)); }
   const std::string& stat_prefix() const { return prefix_; }
   void set_stat_prefix(std::string prefix) { prefix_ = std::move(prefix); }
+  // Tells the filter chain that the plugin is part of from the others of its listener, also when others come and go.
+  const std::string& chain_key() const { return chain_key_; }
+  void set_chain_key(std::string key) { chain_key_ = std::move(key); }
   // Lives as long as the configuration is built.
   const LocalNode& node() const { return *node_; }
   void set_node(const LocalNode& node) { node_ = &node; }
@@ -155,6 +158,7 @@ class FactoryScope {
   ConfigReport& report_;
   std::string path_;
   std::string prefix_;
+  std::string chain_key_;
   uint32_t buffer_limit_ = 1024 * 1024;
   inline static const LocalNode kNoNode{};
   const LocalNode* node_ = &kNoNode;

@@ -20,6 +20,8 @@ class ConnectionHost {
   // Who the client is: the socket's peer, unless a listener filter (PROXY protocol, original source) knows better.
   virtual const net::Address& remote() const = 0;
   virtual const net::Address& local() = 0;
+  // local() is what a listener filter has found out: where the client wanted to go, and not where the socket is.
+  virtual bool local_restored() const { return false; }
   virtual uint64_t connection_id() const = 0;
   virtual std::string_view filter_chain_name() const = 0;
   virtual std::string_view server_name() const = 0;  // SNI; empty if there is none

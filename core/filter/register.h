@@ -105,6 +105,33 @@ HttpFilterDescriptor describe_http_filter(std::string_view name) {
   return d;
 }
 
+// F(const Config&, event::Lane&): one per connection. What it was made with outlives it.
+template <class Config, class F>
+NetworkFilterDescriptor describe_network_filter(std::string_view name) {
+  NetworkFilterDescriptor d;
+  d.name = name;
+  d.type = internal::ProtoOf<Config>::descriptor()->full_name();
+  d.terminal = internal::IsTerminal<F>;
+  d.make = [](const ConfigPtr& config, event::Lane& lane) -> std::unique_ptr<NetworkFilter> {
+    return std::make_unique<F>(*static_cast<const Config*>(config.get()), lane);
+  };
+  d.make_config = internal::config_maker<Config>();
+  return d;
+}
+
+// F(const Config&): the same.
+template <class Config, class F>
+ListenerFilterDescriptor describe_listener_filter(std::string_view name) {
+  ListenerFilterDescriptor d;
+  d.name = name;
+  d.type = internal::ProtoOf<Config>::descriptor()->full_name();
+  d.make = [](const ConfigPtr& config) -> std::unique_ptr<ListenerFilter> {
+    return std::make_unique<F>(*static_cast<const Config*>(config.get()));
+  };
+  d.make_config = internal::config_maker<Config>();
+  return d;
+}
+
 // A plugin of a smaller kind. `Config::from_proto` returns a pointer to the interface of the kind.
 template <class Config>
 ExtensionDescriptor describe_extension(std::string_view kind, std::string_view name) {

@@ -82,13 +82,6 @@ InputValue status(const http::HeaderMap* response, bool whole_class, InputScratc
   return text({scratch.bytes, 3});
 }
 
-// From this very host: the loopback interface, or one address talking to itself.
-bool is_local(const stream::StreamInfo& info) {
-  const net::Address& from = info.downstream_remote;
-  return from.is_loopback() || from.family() == net::Family::kUnix ||
-         (from.is_ip() && from.same_ip(info.downstream_local));
-}
-
 const stream::TlsFacts& tls_facts(const stream::StreamInfo& info) {
   static constexpr stream::TlsFacts kNone;
   return info.connection != nullptr && info.connection->tls != nullptr ? *info.connection->tls : kNone;
@@ -127,6 +120,10 @@ std::string_view InputValue::as_text(char* buffer) const {
   }
 }
 
+bool is_same_host(const net::Address& remote, const net::Address& local) noexcept {
+  return remote.is_loopback() || remote.family() == net::Family::kUnix || (remote.is_ip() && remote.same_ip(local));
+}
+
 InputValue read(const Input& input, const Facts& facts, InputScratch& scratch) noexcept {
   const stream::StreamInfo& info = *facts.info;
   switch (input.kind) {
@@ -155,7 +152,7 @@ InputValue read(const Input& input, const Facts& facts, InputScratch& scratch) n
     case Input::Kind::kDirectSourceIp:
       return address(info.downstream_direct_remote);
     case Input::Kind::kSourceType:
-      return is_local(info) ? text("local") : InputValue{};
+      return is_same_host(info.downstream_remote, info.downstream_local) ? text("local") : InputValue{};
     case Input::Kind::kServerName:
       return text_unless_empty(info.requested_server_name);
     case Input::Kind::kTransportProtocol:

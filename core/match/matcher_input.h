@@ -81,4 +81,7 @@ struct InputScratch {
 };
 InputValue read(const Input& input, const Facts& facts, InputScratch& scratch) noexcept;
 
+// From this very host: over the loopback interface, over a Unix socket, or from one address to itself.
+bool is_same_host(const net::Address& remote, const net::Address& local) noexcept;
+
 }  // namespace weir::match

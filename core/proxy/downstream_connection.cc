@@ -19,11 +19,13 @@ class DownstreamConnection::Inspection final : public event::Timer {
       connection_.close();
       return;
     }
-    next = filters.size();
-    connection_.connection_.deliver_again();
+    over = true;
+    if (connection_.end_inspection()) connection_.connection_.deliver_again();
   }
   std::vector<std::unique_ptr<filter::ListenerFilter>> filters;
   size_t next = 0;
+  bool accepted = false;  // the next filter was told of the connection
+  bool over = false;      // this timer ended it, and cannot go while it runs
 
  private:
   DownstreamConnection& connection_;
@@ -81,30 +83,70 @@ void DownstreamConnection::start() {
     inspection_ = std::make_unique<Inspection>(*this);
     for (const ListenerFilterEntry& entry : spec.listener_filters)
       inspection_->filters.push_back(entry.descriptor->make(entry.config));
+    facts_ = std::make_unique<filter::ConnectionFacts>();
+    facts_->remote = facts_->direct_remote = connection_.remote();
+    facts_->local = connection_.local();
     if (spec.listener_filters_timeout > Duration::zero())
       connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
+    inspect(connection_.in(), false);
+    if (!connection_.open()) return;
   }
   connection_.start(false);
 }
+
+bool DownstreamConnection::inspecting() const { return inspection_ != nullptr && !inspection_->over; }
 
 stream::ConnectionInfo& DownstreamConnection::info() {
   if (info_ == nullptr) info_ = std::make_unique<stream::ConnectionInfo>(connection_.lane().arenas());
   return *info_;
 }
 
+// What matchers and logs read of what listener filters have found out.
+void DownstreamConnection::tell_facts() {
+  if (facts_ == nullptr || (facts_->transport_protocol.empty() && facts_->application_protocols.empty())) return;
+  info().transport_protocol = facts_->transport_protocol;
+  info().set_application_protocols(facts_->application_protocols);
+}
+
+const FilterChain* DownstreamConnection::find_chain() {
+  const ListenerSpec& spec = listener_->spec;
+  if (!listener_->has_choice()) return spec.chains.empty() ? nullptr : &spec.chains.front();
+  uint32_t chosen = ChainTable::kNone;
+  if (spec.chain_matcher != nullptr) {
+    stream::StreamInfo about;
+    about.downstream_remote = remote();
+    about.downstream_direct_remote = connection_.remote();
+    about.downstream_local = local();
+    about.requested_server_name = server_name();
+    about.connection = info_.get();
+    about.metadata = info_ != nullptr ? info_->metadata() : nullptr;
+    const match::Tree::Result found = spec.chain_matcher->evaluate({.info = &about});
+    if (found.matched()) chosen = found.action;
+  } else {
+    static const net::Address kNotAsked;
+    ChainFacts facts{spec.chain_table->asks_for_local() ? local() : kNotAsked, remote(), connection_.remote()};
+    facts.transport_protocol = "raw_buffer";
+    if (facts_ != nullptr) {
+      facts.server_name = facts_->server_name;
+      if (!facts_->transport_protocol.empty()) facts.transport_protocol = facts_->transport_protocol;
+      facts.application_protocols = facts_->application_protocols;
+    }
+    chosen = spec.chain_table->find(facts);
+  }
+  if (chosen == ChainTable::kNone) chosen = spec.default_chain;
+  return chosen != ChainTable::kNone ? &spec.chains[chosen] : nullptr;
+}
+
 // False: closed, for no chain serves it.
 bool DownstreamConnection::choose_chain() {
-  chain_ = listener_->choose_chain();
+  tell_facts();
+  chain_ = find_chain();
   if (chain_ == nullptr) {
     listener_->spec.stats->no_filter_chain_match.inc();
     connection_.close();
     return false;
   }
   if (listener_->spec.metadata != nullptr) info().listener_metadata = &listener_->spec.metadata->root();
-  if (facts_ != nullptr && !(facts_->transport_protocol.empty() && facts_->application_protocols.empty())) {
-    info().transport_protocol = facts_->transport_protocol;
-    info().application_protocols = facts_->application_protocols;
-  }
   filters_.reserve(chain_->filters.size());
   for (const NetworkFilterEntry& entry : chain_->filters)
     filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
@@ -119,45 +161,53 @@ bool DownstreamConnection::choose_chain() {
   return true;
 }
 
-void DownstreamConnection::inspect(Slices& in, bool end) {
+bool DownstreamConnection::inspect(Slices& in, bool end) {
+  using Verdict = filter::ListenerFilter::Verdict;
   Inspection& inspection = *inspection_;
-  if (facts_ == nullptr) {
-    facts_ = std::make_unique<filter::ConnectionFacts>();
-    facts_->remote = facts_->direct_remote = connection_.remote();
-    facts_->local = connection_.local();
-  }
   while (inspection.next < inspection.filters.size()) {
-    std::string joined;
-    std::string_view view;
-    if (in.slice_count() == 1) {
-      view = in.front().view();
-    } else if (in.slice_count() > 1) {
-      joined = in.to_string();
-      view = joined;
-    }
+    filter::ListenerFilter& filter = *inspection.filters[inspection.next];
+    Verdict verdict = Verdict::kNeedMore;
     size_t consume = 0;
-    switch (inspection.filters[inspection.next]->inspect(view, end, *facts_, consume)) {
-      case filter::ListenerFilter::Verdict::kNeedMore:
+    if (!inspection.accepted) {
+      inspection.accepted = true;
+      verdict = filter.on_accept(*this, *facts_);
+    }
+    if (verdict == Verdict::kNeedMore) {
+      if (!end && in.size() < std::max<size_t>(filter.wanted(), 1)) return false;
+      std::string joined;
+      std::string_view view;
+      if (in.slice_count() == 1) {
+        view = in.front().view();
+      } else if (in.slice_count() > 1) {
+        joined = in.to_string();
+        view = joined;
+      }
+      verdict = filter.inspect(view, end, *facts_, consume);
+    }
+    switch (verdict) {
+      case Verdict::kNeedMore:
         if (end) connection_.close(net::CloseReason::kRemote);
-        return;
-      case filter::ListenerFilter::Verdict::kReject:
+        return false;
+      case Verdict::kReject:
         connection_.close();
-        return;
-      case filter::ListenerFilter::Verdict::kDone:
+        return false;
+      case Verdict::kDone:
         in.drop_front(std::min(consume, in.size()));
         ++inspection.next;
+        inspection.accepted = false;
     }
   }
+  return end_inspection();
+}
+
+bool DownstreamConnection::end_inspection() {
   listener_->spec.stats->pre_cx_active.dec();
-  inspection_.reset();
-  if (choose_chain() && connection_.open()) on_data(in, end);
+  if (!inspection_->over) inspection_.reset();
+  return choose_chain() && connection_.open();
 }
 
 void DownstreamConnection::on_data(Slices& in, bool end) {
-  if (inspection_ != nullptr) {
-    inspect(in, end);
-    return;
-  }
+  if (inspecting() && !inspect(in, end)) return;
   if (filters_.size() == 1) [[likely]] {
     filters_.front()->on_data(*this, in, end);
     return;
@@ -200,7 +250,7 @@ void DownstreamConnection::drain_over(const DrainPlan& plan) {
 
 void DownstreamConnection::on_closed(net::CloseReason reason) {
   const ListenerSpec& spec = listener_->spec;
-  if (inspection_ != nullptr) {
+  if (inspecting()) {
     spec.stats->pre_cx_active.dec();
     inspection_->cancel();
   }

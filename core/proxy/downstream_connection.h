@@ -43,6 +43,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   net::Connection& connection() override { return connection_; }
   const net::Address& remote() const override { return facts_ != nullptr ? facts_->remote : connection_.remote(); }
   const net::Address& local() override { return facts_ != nullptr ? facts_->local : connection_.local(); }
+  bool local_restored() const override { return facts_ != nullptr && facts_->local_restored; }
   uint64_t connection_id() const override { return id_; }
   std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
   std::string_view server_name() const override { return facts_ != nullptr ? facts_->server_name : std::string_view(); }
@@ -63,10 +64,16 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void on_closed(net::CloseReason reason) override;
   void dispose() override;
 
-  void inspect(Slices& in, bool end);
+  class Inspection;
+
+  bool inspecting() const;
+  // True: listener filters are through, and a chain serves the connection.
+  bool inspect(Slices& in, bool end);
+  bool end_inspection();
+  void tell_facts();
+  const FilterChain* find_chain();
   bool choose_chain();
 
-  class Inspection;
   class Drain;
 
   LaneListener& owner_;
@@ -77,7 +84,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
   std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
   std::unique_ptr<stream::ConnectionInfo> info_;    // only if somebody asked
-  std::unique_ptr<Inspection> inspection_;          // while listener filters look
+  std::unique_ptr<Inspection> inspection_;          // while listener filters look; see inspecting()
   std::unique_ptr<Drain> drain_;                    // once the connection is to end
   Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
   uint64_t id_;

@@ -12,7 +12,9 @@
 #include "core/event/slot.h"
 #include "core/filter/registry.h"
 #include "core/net/address.h"
+#include "core/match/matcher_tree.h"
 #include "core/net/socket.h"
+#include "core/proxy/chain_table.h"
 #include "core/stats/store.h"
 #include "core/stream/metadata.h"
 
@@ -62,7 +64,11 @@ struct ConnectionLimit {
 struct ListenerSpec {
   std::string name;
   std::shared_ptr<const ListenSockets> sockets;
-  std::vector<FilterChain> chains;  // the first that matches
+  std::vector<FilterChain> chains;
+  // Which of them serves a connection: what one of these says, or the first chain if there is neither.
+  std::shared_ptr<const ChainTable> chain_table;
+  std::shared_ptr<const match::Tree> chain_matcher;  // its actions are positions of chains
+  uint32_t default_chain = ChainTable::kNone;        // the position of the chain for those that no other one matches
   std::vector<ListenerFilterEntry> listener_filters;
   Duration listener_filters_timeout = 15s;
   bool continue_on_listener_filters_timeout = false;
@@ -79,8 +85,8 @@ class Listener final : public event::Versioned {
  public:
   explicit Listener(ListenerSpec spec) : spec(std::move(spec)) {}
   const ListenerSpec spec;
-  // nullptr: no chain matches.
-  const FilterChain* choose_chain() const { return spec.chains.empty() ? nullptr : &spec.chains.front(); }
+  // Whether the chain depends on the connection.
+  bool has_choice() const { return spec.chain_table != nullptr || spec.chain_matcher != nullptr; }
   bool has_chain(uint64_t fingerprint) const {
     for (const FilterChain& chain : spec.chains) {
       if (chain.fingerprint == fingerprint) return true;

@@ -90,6 +90,7 @@ void ServerConnection::describe(stream::StreamInfo& info) {
   info.downstream_remote = host_->remote();
   info.downstream_direct_remote = connection().remote();
   info.downstream_local = host_->local();
+  if (host_->local_restored()) info.downstream_direct_local = connection().local();
   info.filter_chain_name = host_->filter_chain_name();
   info.requested_server_name = host_->server_name();
   info.connection = host_->info_if_any();

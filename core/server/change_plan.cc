@@ -40,8 +40,10 @@ ListenerFacts facts_of(const config::ListenerTranslation& from) {
   facts.address = from.address;
   facts.options = from.options;
   for (const proxy::FilterChain& chain : from.spec.chains) {
-    facts.chains.push_back(
-        {chain.name.empty() ? "chain " + std::to_string(facts.chains.size()) : chain.name, chain.fingerprint});
+    const size_t position = facts.chains.size();
+    const std::string nameless =
+        position == from.spec.default_chain ? "default chain" : "chain " + std::to_string(position);
+    facts.chains.push_back({chain.name.empty() ? nameless : chain.name, chain.fingerprint});
   }
   return facts;
 }
@@ -60,10 +62,10 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
     auto& facts = all.listeners[name] = listener.unchanged ? in_force->listeners.at(name) : facts_of(listener);
     facts.index = index++;
     if (!listener.unchanged) continue;
-    // Slots are named after their listener.
+    // Slots are named after their listener; those of one whose name goes on with a slash may lie between them.
     for (auto at = in_force->routes.lower_bound(name + "/");
-         at != in_force->routes.end() && at->second.listener == name; ++at) {
-      all.routes.insert(*at);
+         at != in_force->routes.end() && at->first.starts_with(name + "/"); ++at) {
+      if (at->second.listener == name) all.routes.insert(*at);
     }
   }
   index = 0;

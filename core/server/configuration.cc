@@ -56,9 +56,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.config_name = proto.name();
     staged.listener = owner_;
     staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
-    // A chain that stays keeps its slot, whatever comes beside it.
-    const bool by_default = staged.path.starts_with("default_filter_chain");
-    staged.slot_name = owner_ + "/" + (by_default ? "default" : std::to_string(next_of_owner_++));
+    // A chain that stays keeps its slot, whatever comes beside it. Chains of one listener that are told apart by
+    // nothing are an error.
+    staged.slot_name = owner_ + "/" + scope.chain_key();
+    if (int more = tables_of_owner_[scope.chain_key()]++; more > 0) staged.slot_name += "." + std::to_string(more);
     const uint64_t mark = report_.sources().digest();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
@@ -74,7 +75,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
     owner_path_ = path;
-    next_of_owner_ = 0;
+    tables_of_owner_.clear();
   }
 
   // RouteConfigEnv
@@ -129,7 +130,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool cds_ = false;
   std::string owner_;
   std::string owner_path_;
-  int next_of_owner_ = 0;
+  std::map<std::string, int> tables_of_owner_;  // by the key of their chain
 };
 
 // What is in force, and which messages of the new configuration say the same.

@@ -3,9 +3,11 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <unordered_set>
 
 #include "core/stats/escape.h"
+#include "core/stream/metadata.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::stream {
@@ -192,17 +194,41 @@ struct ConnectionInfo::Owned {
   explicit Owned(ArenaPool& arenas) : arena(arenas) {}
   Arena arena;
   FilterState state{arena, nullptr};
+  std::optional<Metadata> metadata;
+  std::string protocols;
 };
 
 ConnectionInfo::ConnectionInfo(ArenaPool& arenas) : arenas(arenas) {}
 ConnectionInfo::~ConnectionInfo() = default;
 
+ConnectionInfo::Owned& ConnectionInfo::owned() {
+  if (owned_ == nullptr) owned_ = std::make_unique<Owned>(arenas);
+  return *owned_;
+}
+
 FilterState& ConnectionInfo::make_filter_state() {
-  if (owned_ == nullptr) {
-    owned_ = std::make_unique<Owned>(arenas);
-    filter_state = &owned_->state;
-  }
+  if (filter_state == nullptr) filter_state = &owned().state;
   return *filter_state;
+}
+
+Metadata& ConnectionInfo::make_metadata() {
+  std::optional<Metadata>& metadata = owned().metadata;
+  if (!metadata) {
+    metadata.emplace(owned().arena);
+    listener_filter_metadata = &metadata->root();
+  }
+  return *metadata;
+}
+
+Metadata* ConnectionInfo::metadata() const {
+  return owned_ != nullptr && owned_->metadata ? &*owned_->metadata : nullptr;
+}
+
+void ConnectionInfo::set_application_protocols(std::span<const std::string> names) {
+  std::string& text = owned().protocols;
+  text.clear();
+  for (const std::string& name : names) text += (text.empty() ? "'" : ",'") + name + "'";
+  application_protocols = text;
 }
 
 const FilterStateValue* find_filter_state(const StreamInfo& info, FilterStateName name) noexcept {

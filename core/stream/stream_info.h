@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/base/arena.h"
@@ -108,13 +109,18 @@ struct ConnectionInfo {
   // Makes it on first use; it lives as long as this. [worker]
   FilterState& make_filter_state();
   const Value* listener_metadata = nullptr;
-  const Value* listener_filter_metadata = nullptr;
+  const Value* listener_filter_metadata = nullptr;  // the root of metadata(), once there is any
+  // What listener and network filters have found out; made on first use. [worker]
+  Metadata& make_metadata();
+  Metadata* metadata() const;  // null: nothing was set yet
   const TlsFacts* tls = nullptr;                // null: no TLS
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'
+  void set_application_protocols(std::span<const std::string> names);
 
  private:
   struct Owned;
+  Owned& owned();
   std::unique_ptr<Owned> owned_;
 };
 

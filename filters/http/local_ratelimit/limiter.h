@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/match/rate_limits.h"
-#include "filters/http/local_ratelimit/token_bucket.h"
+#include "filters/common/token_bucket/token_bucket.h"
 #include "filters/http/local_ratelimit/value_buckets.h"
 
 namespace weir::filters::local_ratelimit {

@@ -9,6 +9,7 @@
 #include "core/filter/stream.h"
 #include "core/stream/grpc_status.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "filters/common/token_bucket/read_bucket.h"
 
 namespace weir::filters::local_ratelimit {
 
@@ -154,23 +155,9 @@ void Filter::tell(http::HeaderMap& headers, Arena& arena) const {
 
 namespace {
 
-constexpr Duration kShortestFill = std::chrono::milliseconds(50);
 constexpr uint64_t kUsualValues = 20;      // as published
 constexpr uint64_t kMostValues = 1000000;  // at most 128 MB
 constexpr uint64_t kMostValuesOfConnection = 1000;
-
-BucketSpec read_bucket(const envoy::type::v3::TokenBucket& proto, const filter::FactoryScope& at) {
-  BucketSpec spec;
-  spec.max_tokens = proto.max_tokens();
-  if (proto.has_tokens_per_fill()) spec.tokens_per_fill = proto.tokens_per_fill().value();
-  spec.fill_interval = duration_of(proto.fill_interval().seconds(), proto.fill_interval().nanos());
-  filter::FactoryScope scope = at;
-  if (spec.fill_interval < kShortestFill) {
-    scope.error("fill_interval", "must be 50ms at least; more tokens_per_fill give the same rate");
-    spec.fill_interval = kShortestFill;
-  }
-  return spec;
-}
 
 std::vector<LimitedDescriptor> read_descriptors(const pb::LocalRateLimit& proto, filter::FactoryScope& scope) {
   std::vector<LimitedDescriptor> descriptors;

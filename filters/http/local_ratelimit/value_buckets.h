@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "core/base/time.h"
-#include "filters/http/local_ratelimit/token_bucket.h"
+#include "filters/common/token_bucket/token_bucket.h"
 
 namespace weir::filters::local_ratelimit {
 

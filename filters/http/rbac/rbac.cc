@@ -4,7 +4,7 @@
 #include "core/filter/stream.h"
 #include "core/stream/metadata.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
-#include "filters/http/rbac/read_rules.h"
+#include "filters/common/rbac/read_rules.h"
 
 namespace weir::filters::rbac {
 

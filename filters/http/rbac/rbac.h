@@ -8,7 +8,7 @@
 
 #include "core/filter/http_filter.h"
 #include "core/stats/handles.h"
-#include "filters/http/rbac/engine.h"
+#include "filters/common/rbac/engine.h"
 
 namespace weir::filters::rbac {
 

@@ -11,9 +11,9 @@
 namespace weir::test {
 namespace {
 
-using filters::local_ratelimit::BucketSpec;
+using filters::BucketSpec;
 using filters::local_ratelimit::DigestKey;
-using filters::local_ratelimit::TokenBucket;
+using filters::TokenBucket;
 using filters::local_ratelimit::ValueBucket;
 using filters::local_ratelimit::ValueTable;
 

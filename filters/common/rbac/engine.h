@@ -1,4 +1,4 @@
-// Decides about a request by policies in the order of their names, or by a matcher tree. Built on main; [immutable].
+// Decides about a request, or a connection, by policies in the order of their names, or by a matcher tree. Built on main; [immutable].
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "core/match/matcher_tree.h"
 #include "core/stats/handles.h"
-#include "filters/http/rbac/conditions.h"
+#include "filters/common/rbac/conditions.h"
 
 namespace weir::filters::rbac {
 
@@ -43,7 +43,7 @@ class Engine {
   // Of a tree, whose actions are numbers of rules. No match denies, and so does a fact that has not come.
   Engine(std::unique_ptr<const match::Tree> tree, std::vector<Rule> actions);
 
-  // No lock, no heap. `facts` has request headers.
+  // No lock, no heap. `facts` has request headers if the rules were read for requests.
   Verdict decide(const match::Facts& facts) const noexcept;
   // Whether the effect of anything is kLog.
   bool logs() const { return logs_; }

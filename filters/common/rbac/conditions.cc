@@ -1,4 +1,4 @@
-#include "filters/http/rbac/conditions.h"
+#include "filters/common/rbac/conditions.h"
 
 #include <algorithm>
 #include <span>

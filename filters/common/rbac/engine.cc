@@ -1,4 +1,4 @@
-#include "filters/http/rbac/engine.h"
+#include "filters/common/rbac/engine.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "filters/http/rbac/read_rules.h"
+#include "filters/common/rbac/read_rules.h"
 
 #include <algorithm>
 #include <map>
@@ -59,7 +59,7 @@ Rule make_rule(const std::string& name, Effect effect, const RuleCounters& count
 // configuration with faults is used.
 class Reader {
  public:
-  explicit Reader(filter::FactoryScope& scope) : scope_(scope) {}
+  Reader(filter::FactoryScope& scope, Subject subject) : scope_(scope), subject_(subject) {}
 
   template <class Protos>
   std::vector<Condition> list(const Protos& protos, const std::string& at) {
@@ -78,6 +78,12 @@ class Reader {
     return what ? Condition::What(std::move(*what)) : Condition::What();
   }
 
+  bool has_request(const std::string& at) {
+    if (subject_ == Subject::kConnection)
+      scope_.report().error(at, "is about requests, which are not known here; use envoy.filters.http.rbac for them");
+    return subject_ == Subject::kRequest;
+  }
+
   Condition::What address(Of which, const envoy::config::core::v3::CidrRange& proto, const std::string& at) {
     auto range = translator().address_range(proto, at);
     if (!range) return {};
@@ -91,7 +97,9 @@ class Reader {
     return Condition::MetadataIs{of_route, std::move(*matcher)};
   }
   Condition::What metadata(const pb::SourcedMetadata& proto, const std::string& at) {
-    return metadata(proto.metadata_matcher(), proto.metadata_source() == pb::ROUTE, at + ".metadata_matcher");
+    const bool of_route = proto.metadata_source() == pb::ROUTE;
+    if (of_route && !has_request(at + ".metadata_source")) return {};
+    return metadata(proto.metadata_matcher(), of_route, at + ".metadata_matcher");
   }
 
   Condition::What read(const pb::Permission& proto, const std::string& at) {
@@ -104,8 +112,10 @@ class Reader {
       case Permission::kAny:
         return Condition::Always{};
       case Permission::kHeader:
+        if (!has_request(at + ".header")) return {};
         return found(translator().header_matcher(proto.header(), at + ".header"));
       case Permission::kUrlPath:
+        if (!has_request(at + ".url_path")) return {};
         return found(translator().path_matcher(proto.url_path(), at + ".url_path"));
       case Permission::kDestinationIp:
         return address(Of::kDestination, proto.destination_ip(), at + ".destination_ip");
@@ -122,6 +132,7 @@ class Reader {
         return name ? Condition::What(Condition::ServerName{std::move(*name)}) : Condition::What();
       }
       case Permission::kUriTemplate: {
+        if (!has_request(at + ".uri_template")) return {};
         auto path = translator().path_template(proto.uri_template(), at + ".uri_template");
         return path ? Condition::What(Condition::UrlTemplate{std::move(*path)}) : Condition::What();
       }
@@ -152,8 +163,10 @@ class Reader {
       case Principal::kRemoteIp:
         return address(Of::kRemote, proto.remote_ip(), at + ".remote_ip");
       case Principal::kHeader:
+        if (!has_request(at + ".header")) return {};
         return found(translator().header_matcher(proto.header(), at + ".header"));
       case Principal::kUrlPath:
+        if (!has_request(at + ".url_path")) return {};
         return found(translator().path_matcher(proto.url_path(), at + ".url_path"));
       case Principal::kMetadata:
         return metadata(proto.metadata(), false, at + ".metadata");
@@ -202,6 +215,7 @@ class Reader {
   }
 
   filter::FactoryScope& scope_;
+  const Subject subject_;
 };
 
 // The actions of a tree.
@@ -235,10 +249,10 @@ class Actions final : public filter::MatcherActions {
 }  // namespace
 
 std::unique_ptr<const Engine> read_rules(const pb::RBAC& proto, const RuleCounters& counters,
-                                         filter::FactoryScope scope) {
+                                         filter::FactoryScope scope, Subject subject) {
   if (!pb::RBAC::Action_IsValid(proto.action())) scope.error("action", "is one of ALLOW, DENY and LOG");
   const Effect effect = effect_of(proto.action());
-  Reader reader(scope);
+  Reader reader(scope, subject);
   // In the order of their names, as published.
   std::map<std::string_view, const pb::Policy*> sorted;
   for (const auto& [name, policy] : proto.policies()) sorted.emplace(name, &policy);
@@ -253,9 +267,11 @@ std::unique_ptr<const Engine> read_rules(const pb::RBAC& proto, const RuleCounte
 }
 
 std::unique_ptr<const Engine> read_matcher(const xds::type::matcher::v3::Matcher& proto, const RuleCounters& counters,
-                                           filter::FactoryScope scope) {
+                                           filter::FactoryScope scope, Subject subject) {
   Actions actions(counters, scope);
-  auto tree = scope.translator().matcher_tree(proto, actions, {}, scope.path());
+  filter::MatcherOptions options;
+  options.connection_only = subject == Subject::kConnection;
+  auto tree = scope.translator().matcher_tree(proto, actions, options, scope.path());
   if (tree == nullptr) return nullptr;
   return std::make_unique<const Engine>(std::move(tree), std::move(actions.rules));
 }

@@ -8,7 +8,7 @@
 
 #include "core/base/time.h"
 
-namespace weir::filters::local_ratelimit {
+namespace weir::filters {
 
 // [immutable]
 struct BucketSpec {
@@ -95,4 +95,4 @@ class TokenBucket {
   std::atomic<uint64_t> state_{0};  // fills that were counted, and tokens that are missing then
 };
 
-}  // namespace weir::filters::local_ratelimit
+}  // namespace weir::filters

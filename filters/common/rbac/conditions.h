@@ -62,7 +62,7 @@ struct Condition {
 
   What what;
 
-  // No lock, no heap. `facts` has request headers.
+  // No lock, no heap. `facts` has request headers if the condition was read for requests.
   bool holds(const match::Facts& facts) const noexcept;
 };
 
