@@ -24,6 +24,47 @@ std::string stat_name_of(const net::Address& address) {
   return name;
 }
 
+net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
+  net::Keepalive keepalive;
+  keepalive.on = true;
+  keepalive.probes = proto.keepalive_probes().value();
+  keepalive.idle_seconds = proto.keepalive_time().value();
+  keepalive.interval_seconds = proto.keepalive_interval().value();
+  return keepalive;
+}
+
+template <class Options>
+void read_socket_options(const Options& protos, const FieldReport& at, net::ListenOptions& options) {
+  using Proto = envoy::config::core::v3::SocketOption;
+  for (int i = 0; i < protos.size(); ++i) {
+    const Proto& proto = protos.Get(i);
+    const FieldReport here = at.item("socket_options", i);
+    if (proto.has_type() && !proto.type().has_stream()) continue;  // for datagrams alone
+    net::SocketOption option;
+    if (proto.level() != static_cast<int>(proto.level()) || proto.name() != static_cast<int>(proto.name())) {
+      here.error("level and name are numbers of 32 bits");
+      continue;
+    }
+    option.level = static_cast<int>(proto.level());
+    option.name = static_cast<int>(proto.name());
+    if (proto.value_case() == Proto::kBufValue) {
+      option.value = proto.buf_value();
+    } else if (proto.int_value() != static_cast<int>(proto.int_value())) {
+      here.error_at("int_value", "is a number of 32 bits");
+    } else {
+      const int value = static_cast<int>(proto.int_value());
+      option.value.assign(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    option.when = proto.state() == Proto::STATE_PREBIND ? net::SocketOption::When::kBeforeBind
+                  : proto.state() == Proto::STATE_BOUND ? net::SocketOption::When::kBound
+                                                        : net::SocketOption::When::kListening;
+    option.family = proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV4   ? net::Family::kIpv4
+                    : proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV6 ? net::Family::kIpv6
+                                                                          : net::Family::kNone;
+    options.more.push_back(std::move(option));
+  }
+}
+
 std::string hexadecimal(uint64_t number) {
   char text[17];
   snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
@@ -109,6 +150,9 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.options.reuse_port = false;
     out.options.unix_mode = proto.address().pipe().mode();
   }
+  out.spec.inbound = proto.traffic_direction() == envoy::config::core::v3::INBOUND;
+  if (proto.has_tcp_keepalive()) out.options.keepalive = to_keepalive(proto.tcp_keepalive());
+  read_socket_options(proto.socket_options(), {scope.report(), scope.path()}, out.options);
   if (proto.has_tcp_backlog_size()) out.options.backlog = static_cast<int>(proto.tcp_backlog_size().value());
   if (proto.has_per_connection_buffer_limit_bytes())
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();

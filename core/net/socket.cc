@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "core/base/log.h"
@@ -30,6 +32,24 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+bool set_keepalive(int fd, const Keepalive& keepalive) {
+  const auto number = [&](int name, uint32_t value) {
+    return value == 0 || set_option(fd, IPPROTO_TCP, name, static_cast<int>(std::min<uint32_t>(value, INT_MAX)));
+  };
+  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && number(TCP_KEEPCNT, keepalive.probes) &&
+         number(TCP_KEEPIDLE, keepalive.idle_seconds) && number(TCP_KEEPINTVL, keepalive.interval_seconds);
+}
+
+// The option that the kernel refuses; nullptr: none.
+const SocketOption* set_options(int fd, Family family, const ListenOptions& options, SocketOption::When when) {
+  for (const SocketOption& one : options.more) {
+    if (one.when != when || (one.family != Family::kNone && one.family != family)) continue;
+    if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) != 0)
+      return &one;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
@@ -42,8 +62,16 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
     close(fd);
     return failed(what, address, error);
   };
+  auto refused = [&](SocketOption::When when) -> Status {
+    const SocketOption* option = set_options(fd, address.family(), options, when);
+    if (option == nullptr) return absl::OkStatus();
+    const std::string what =
+        "set the socket option " + std::to_string(option->level) + "/" + std::to_string(option->name) + " of";
+    return fail(what.c_str());
+  };
   if (address.is_ip()) {
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (options.keepalive.on && !set_keepalive(fd, options.keepalive)) return fail("set keepalive probes for");
     if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
     if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
@@ -61,12 +89,15 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
       if (!alive) unlink(un->sun_path);
     }
   }
+  if (Status status = refused(SocketOption::When::kBeforeBind); !status.ok()) return status;
   if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
   if (!address.is_ip() && options.unix_mode != 0) {
     auto* un = reinterpret_cast<sockaddr_un*>(&storage);
     if (un->sun_path[0] != '\0' && chmod(un->sun_path, options.unix_mode) != 0) return fail("set the mode of");
   }
+  if (Status status = refused(SocketOption::When::kBound); !status.ok()) return status;
   if (listen(fd, options.backlog) != 0) return fail("listen on");
+  if (Status status = refused(SocketOption::When::kListening); !status.ok()) return status;
   return fd;
 }
 

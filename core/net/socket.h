@@ -2,12 +2,34 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "core/base/status.h"
 #include "core/event/lane.h"
 #include "core/net/address.h"
 
 namespace weir::net {
+
+// One setsockopt() call for listening sockets. Connections inherit what the kernel lets them inherit.
+struct SocketOption {
+  enum class When : uint8_t { kBeforeBind, kBound, kListening };
+  int level = 0;
+  int name = 0;
+  std::string value;  // its bytes, as the kernel wants them
+  When when = When::kBeforeBind;
+  Family family = Family::kNone;  // of that family alone; kNone: any
+  bool operator==(const SocketOption&) const = default;
+};
+
+// Probes of idle connections. 0: as the system has it.
+struct Keepalive {
+  bool on = false;
+  uint32_t probes = 0;
+  uint32_t idle_seconds = 0;
+  uint32_t interval_seconds = 0;
+  bool operator==(const Keepalive&) const = default;
+};
 
 struct ListenOptions {
   int backlog = 4096;
@@ -17,6 +39,8 @@ struct ListenOptions {
   bool bind_to_port = true;
   bool ipv4_compat = false;  // an IPv6 any-address takes IPv4 too
   uint32_t unix_mode = 0;    // 0: the process's default
+  Keepalive keepalive = {};
+  std::vector<SocketOption> more = {};
   bool operator==(const ListenOptions&) const = default;
 };
 

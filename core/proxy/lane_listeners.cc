@@ -103,7 +103,7 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   connection->start();
-  if (owner_.draining()) connection->drain();
+  if (owner_.draining(spec)) connection->drain();
 }
 
 void LaneListener::drain_connections(const DrainPlan& plan) {
@@ -112,6 +112,12 @@ void LaneListener::drain_connections(const DrainPlan& plan) {
 
 void LaneListener::close_connections() {
   connections_.for_each([](DownstreamConnection& connection) { connection.close(); });
+}
+
+bool LaneListener::is(Which which) const {
+  if (which == Which::kAll) return true;
+  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+  return listener != nullptr && listener->spec.inbound;
 }
 
 void LaneListener::stop_accepting() {
@@ -157,15 +163,15 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
   slab_.destroy(&connection);
 }
 
-void LaneListeners::stop_accepting() {
+void LaneListeners::stop_accepting(Which which) {
   for (auto& listener : listeners_) {
-    if (listener != nullptr) listener->stop_accepting();
+    if (listener != nullptr && listener->is(which)) listener->stop_accepting();
   }
 }
-void LaneListeners::drain(const DrainPlan& plan) {
-  draining_ = true;
+void LaneListeners::drain(const DrainPlan& plan, Which which) {
+  (which == Which::kAll ? draining_ : draining_inbound_) = true;
   for (auto& listener : listeners_) {
-    if (listener != nullptr) listener->drain_connections(plan);
+    if (listener != nullptr && listener->is(which)) listener->drain_connections(plan);
   }
 }
 void LaneListeners::close_all() {

@@ -15,6 +15,9 @@ namespace weir::proxy {
 
 class LaneListeners;
 
+// Listeners by traffic_direction.
+enum class Which : uint8_t { kAll, kInbound };
+
 // One listener slot on one lane. [worker]
 class LaneListener final : public net::AcceptHandler {
  public:
@@ -26,6 +29,7 @@ class LaneListener final : public net::AcceptHandler {
   void drain_connections(const DrainPlan& plan);
   void close_connections();
   void stop_accepting();
+  bool is(Which which) const;
   size_t connection_count() const { return connections_.count(); }
   uint64_t next_connection_id();
   void on_accepted(int fd, const net::Address& remote) override;
@@ -70,9 +74,10 @@ class LaneListeners final : public event::SlotObserver {
   const DrainPlan& update_plan() const { return update_plan_; }
   // For the end of the process: no more connections; those there, and those still on their way from another lane,
   // finish.
-  void stop_accepting();
-  void drain(const DrainPlan& plan);
-  bool draining() const { return draining_; }
+  void stop_accepting(Which which = Which::kAll);
+  void drain(const DrainPlan& plan, Which which = Which::kAll);
+  // Also what is still to come to this listener.
+  bool draining(const ListenerSpec& listener) const { return draining_ || (draining_inbound_ && listener.inbound); }
   void close_all();
   size_t connection_count() const { return slab_.live(); }
 
@@ -91,6 +96,7 @@ class LaneListeners final : public event::SlotObserver {
   uint64_t last_id_ = 0;
   DrainPlan update_plan_;
   bool draining_ = false;
+  bool draining_inbound_ = false;
 };
 
 }  // namespace weir::proxy

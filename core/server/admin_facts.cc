@@ -190,8 +190,8 @@ void AdminFacts::shutdown() {
   server_.lane().post([this] { server_.quit(); });
 }
 
-void AdminFacts::drain_listeners(bool graceful, bool keep_accepting) {
-  server_.drain_listeners(graceful, keep_accepting);
+void AdminFacts::drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) {
+  server_.drain_listeners(graceful, keep_accepting, inbound_only ? proxy::Which::kInbound : proxy::Which::kAll);
 }
 
 void AdminFacts::fail_health_check(bool fail) { server_.set_failed_health(fail); }

@@ -46,7 +46,7 @@ class AdminFacts final : public admin::AdminSource {
   const runtime::Layers& runtime() const override;
   bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override;
   void shutdown() override;
-  void drain_listeners(bool graceful, bool keep_accepting) override;
+  void drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) override;
   void fail_health_check(bool fail) override;
   void reopen_logs() override;
 

@@ -22,13 +22,15 @@ namespace weir::server {
 // The end of /drain_listeners.
 class Server::StopAccepting final : public event::Timer {
  public:
-  explicit StopAccepting(Server& server) : server_(server) {}
+  StopAccepting(Server& server, proxy::Which which) : which(which), server_(server) {}
   void on_timer() override {
-    WEIR_LOG(kInfo, "server", "listeners accept no more connections");
+    WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
+             which == proxy::Which::kInbound ? "inbound " : "");
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get()] { one->listeners().stop_accepting(); });
+      worker->lane().post([one = worker.get(), which = which] { one->listeners().stop_accepting(which); });
     }
   }
+  const proxy::Which which;
 
  private:
   Server& server_;
@@ -296,17 +298,20 @@ proxy::DrainPlan Server::drain_plan() const {
           .gradual = options_.drain_strategy == DrainStrategy::kGradual};
 }
 
-void Server::drain_listeners(bool graceful, bool keep_accepting) {
+void Server::drain_listeners(bool graceful, bool keep_accepting, proxy::Which which) {
   if (graceful) {
-    if (stop_accepting_ != nullptr) return;  // it has begun
-    WEIR_LOG(kInfo, "server", "connections are told to end over %llu s",
+    // It has begun, for these at least.
+    if (stop_accepting_ != nullptr && (stop_accepting_->which == proxy::Which::kAll || stop_accepting_->which == which))
+      return;
+    WEIR_LOG(kInfo, "server", "%sconnections are told to end over %llu s",
+             which == proxy::Which::kInbound ? "inbound " : "",
              static_cast<unsigned long long>(options_.drain_seconds));
     for (auto& worker : workers_) {
-      worker->lane().post([one = worker.get(), plan = drain_plan()] { one->listeners().drain(plan); });
+      worker->lane().post([one = worker.get(), which, plan = drain_plan()] { one->listeners().drain(plan, which); });
     }
   }
   if (keep_accepting) return;
-  stop_accepting_ = std::make_unique<StopAccepting>(*this);
+  stop_accepting_ = std::make_unique<StopAccepting>(*this, which);
   lane().arm_in(*stop_accepting_, graceful ? drain_plan().time : Duration::zero());
 }
 

@@ -52,8 +52,8 @@ class Server {
   // SIGTERM: finish what runs, then stop. A second call stops at once.
   void begin_shutdown();
   // Without `graceful` listeners stop accepting now; with it connections are told to end over the drain time, and
-  // listeners stop when it is over, or never if they `keep_accepting`.
-  void drain_listeners(bool graceful, bool keep_accepting);
+  // listeners stop when it is over, or never if they `keep_accepting`. Twice is once.
+  void drain_listeners(bool graceful, bool keep_accepting, proxy::Which which);
   // Stops at once, whatever runs.
   void quit();
 

@@ -2,6 +2,7 @@
 
 import collections
 import glob
+import json
 import os
 import re
 import unittest
@@ -112,6 +113,24 @@ class ExamplesTest(unittest.TestCase):
             self.assertEqual(call("OPTIONS", origin, **{"access-control-request-method": "PUT"}), (200, origin))
         self.assertEqual(call("GET", "https://evil.example"), (200, None))
         self.assertEqual(call("POST", "https://evil.example"), (403, None))
+
+    def test_proxy_protocol(self) -> None:
+        self.start("proxy-protocol", upstreams=2)
+
+        def served(path: str, source: str) -> tuple[int, str | None, str | None]:
+            with Connection(self.port) as connection:
+                addresses = bytes(map(int, source.split("."))) + bytes([10, 0, 0, 1, 4, 210, 0, 80])
+                connection.send(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + addresses)
+                response = connection.request(path=path)
+                seen = json.loads(response.text) if response.status == 200 else {}
+                return response.status, seen.get("server"), dict(seen.get("headers", [])).get("x-forwarded-for")
+
+        self.assertEqual(served("/", "198.51.100.7"), (200, "10001", "198.51.100.7"))
+        self.assertEqual(served("/admin", "198.51.100.7"), (404, None, None))
+        self.assertEqual(served("/admin", "10.20.1.1"), (200, "10002", "10.20.1.1"))
+        with Connection(self.port) as connection:
+            connection.send(b"PROXY TCP4 10.20.1.1 10.0.0.1 1 80\r\n")
+            self.assertTrue(connection.closed_within(10))
 
     def test_websocket(self) -> None:
         switching = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"

@@ -114,8 +114,8 @@ class AdminSource {
   // sent.
   virtual void shutdown() = 0;
   // Listeners accept no more; `graceful`: only after the drain time, over which connections are told to end
-  // (`keep_accepting`: not even then).
-  virtual void drain_listeners(bool graceful, bool keep_accepting) = 0;
+  // (`keep_accepting`: not even then). `inbound_only`: those with traffic_direction INBOUND.
+  virtual void drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) = 0;
   virtual void fail_health_check(bool fail) = 0;
   virtual void reopen_logs() = 0;
 };

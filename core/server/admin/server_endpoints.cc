@@ -133,11 +133,9 @@ void logging(const AdminRequest& request, AdminResponse& response) {
 }
 
 void drain_listeners(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
-  if (request.has("inboundonly"))
-    return response.fail(400, "inboundonly: weir does not look at the traffic direction of listeners yet\n");
   bool graceful = request.has("graceful"), skip_exit = request.has("skip_exit");
   if (skip_exit && !graceful) return response.fail(400, "skip_exit: only together with graceful\n");
-  source.drain_listeners(graceful, skip_exit);
+  source.drain_listeners(graceful, skip_exit, request.has("inboundonly"));
   answer_ok(request, response);
 }
 
@@ -184,7 +182,8 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
       {.access = Access::kChange,
        .help = "accept no more connections",
        .parameters = {{"graceful", "only after the drain time, over which connections are told to end"},
-                      {"skip_exit", "with graceful: not even then"}}},
+                      {"skip_exit", "with graceful: not even then"},
+                      {"inboundonly", "only listeners with traffic_direction INBOUND"}}},
       [&source](const AdminRequest& request, AdminResponse& response) { drain_listeners(source, request, response); });
   change("/healthcheck/fail", "not ready from now on", [](AdminSource& source) { source.fail_health_check(true); });
   change("/healthcheck/ok", "ready again", [](AdminSource& source) { source.fail_health_check(false); });

@@ -31,7 +31,9 @@ Spoken detect(std::string_view bytes, size_t seen) noexcept {
   // RFC 9112 2.2: line breaks ahead of a request are no part of it.
   size_t start = 0;
   while (start < bytes.size() && (bytes[start] == '\r' || bytes[start] == '\n')) ++start;
-  const size_t end = bytes.find('\n', std::max(start, std::min(seen, bytes.size())));
+  // The beginning of a preface has line ends, too.
+  const size_t skipped = seen >= kPreface.size() ? std::min(seen, bytes.size()) : 0;
+  const size_t end = bytes.find('\n', std::max(start, skipped));
   if (end == std::string_view::npos) {
     if (bytes.size() > kMaxLine) return Spoken::kNothing;
     // What cannot become a method any more is told at once: such a client may wait for the server to speak.

@@ -101,6 +101,67 @@ TEST_F(ListenerConfigTest, Backlog) {
   EXPECT_EQ(info.tcpi_sacked, 7u);  // of a listening socket: the length of its queue
 }
 
+// field: Listener.tcp_keepalive, TcpKeepalive.keepalive_probes, TcpKeepalive.keepalive_time, TcpKeepalive.keepalive_interval
+TEST_F(ListenerConfigTest, Keepalive) {
+  Descriptor off(*open(loopback_));
+  EXPECT_EQ(off.option(SOL_SOCKET, SO_KEEPALIVE), 0);
+  Descriptor usual(*open(loopback_ + "tcp_keepalive {}"));
+  EXPECT_EQ(usual.option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(usual.option(IPPROTO_TCP, TCP_KEEPCNT), off.option(IPPROTO_TCP, TCP_KEEPCNT));
+  Descriptor set(*open(loopback_ +
+                       "tcp_keepalive { keepalive_probes { value: 3 } keepalive_time { value: 77 } "
+                       "keepalive_interval { value: 11 } }"));
+  EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPCNT), 3);
+  EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPIDLE), 77);
+  EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPINTVL), 11);
+}
+
+std::string socket_option(int level, int name, const std::string& rest) {
+  return "socket_options { level: " + std::to_string(level) + " name: " + std::to_string(name) + " " + rest + " } ";
+}
+
+// field: Listener.socket_options, SocketOption.level, SocketOption.name, SocketOption.int_value, SocketOption.buf_value
+// field: SocketOption.state, SocketOption.description
+TEST_F(ListenerConfigTest, SocketOptions) {
+  for (const char* state : {"STATE_PREBIND", "STATE_BOUND", "STATE_LISTENING"}) {
+    const std::string when = std::string(" description: 'a mark' state: ") + state;
+    Descriptor fd(*open(loopback_ + socket_option(SOL_SOCKET, SO_KEEPALIVE, "int_value: 1" + when) +
+                        socket_option(SOL_SOCKET, SO_RCVLOWAT, "buf_value: '\\007\\000\\000\\000'" + when)));
+    EXPECT_EQ(fd.option(SOL_SOCKET, SO_KEEPALIVE), 1) << state;
+    EXPECT_EQ(fd.option(SOL_SOCKET, SO_RCVLOWAT), 7) << state;
+  }
+  // Before it is bound the kernel has other ideas of this one than behind that.
+  const std::string only = socket_option(IPPROTO_IPV6, IPV6_V6ONLY, "int_value: 1 state: ");
+  const std::string six = "address { socket_address { address: '::1' port_value: 0 } } ";
+  if (auto fd = open(six); fd.ok()) {
+    Descriptor owner(*fd);
+    EXPECT_TRUE(open(six + only + "STATE_PREBIND").ok());
+    EXPECT_FALSE(open(six + only + "STATE_BOUND").ok());
+  }
+  auto unknown = open(loopback_ + socket_option(SOL_SOCKET, 32000, "int_value: 1"));
+  EXPECT_NE(unknown.status().message().find("cannot set the socket option 1/32000 of 127.0.0.1:0"), std::string::npos);
+  translate(loopback_ + socket_option(1, 1, "int_value: 5000000000"));
+  EXPECT_NE(plugins_.error_texts().back().find("number of 32 bits"), std::string::npos);
+}
+
+// field: SocketOption.type, SocketType.stream, SocketType.datagram, SocketOption.ip_version
+TEST_F(ListenerConfigTest, SocketOptionsOfOtherSockets) {
+  const std::pair<const char*, int> cases[] = {{"type { datagram {} }", 0},
+                                               {"type { stream {} }", 1},
+                                               {"ip_version: SOCKET_IP_VERSION_IPV6", 0},
+                                               {"ip_version: SOCKET_IP_VERSION_IPV4", 1}};
+  for (const auto& [rest, on] : cases) {
+    Descriptor fd(*open(loopback_ + socket_option(SOL_SOCKET, SO_KEEPALIVE, std::string("int_value: 1 ") + rest)));
+    EXPECT_EQ(fd.option(SOL_SOCKET, SO_KEEPALIVE), on) << rest;
+  }
+}
+
+TEST_F(ListenerConfigTest, AbstractSockets) {
+  const std::string name = "@weir-listener-config-test-" + std::to_string(getpid());
+  Descriptor owner(*open("address { pipe { path: '" + name + "' } }"));
+  EXPECT_EQ(net::bound_address(owner.get()).to_string(), name);
+}
+
 // field: SocketAddress.ipv4_compat
 TEST_F(ListenerConfigTest, Ipv4Compat) {
   const std::string any = "address { socket_address { address: '::' port_value: 0 ";

@@ -102,7 +102,7 @@ TEST(ChangePlan, RoutesAloneChangeNoListener) {
   Plan plan = plan_to(parts);
   EXPECT_TRUE(plan.listeners.empty());
   ASSERT_EQ(plan.routes.size(), 1u);
-  EXPECT_EQ(plan.routes.begin()->first, "web/0");
+  EXPECT_TRUE(plan.routes.begin()->first.starts_with("web/"));
   EXPECT_EQ(plan.clusters.at("two").change, Change::kAdded);
   EXPECT_EQ(plan.summary(), "1 route table, 1 cluster changed");
 }

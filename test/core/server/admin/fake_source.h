@@ -82,7 +82,8 @@ class FakeSource final : public AdminSource {
     return true;
   }
   void shutdown() override { actions_ += "shutdown "; }
-  void drain_listeners(bool graceful, bool keep_accepting) override {
+  void drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) override {
+    if (inbound_only) actions_ += "inbound-";
     actions_ += graceful ? keep_accepting ? "drain-and-keep " : "drain " : "stop ";
   }
   void fail_health_check(bool fail) override { actions_ += fail ? "fail " : "ok "; }

@@ -1,0 +1,76 @@
+"""Filters that decide about whole connections: connection_limit, local_ratelimit (both kinds), rbac."""
+
+from typing import Any
+
+from harness import Connection, Weir, WeirTestCase, bootstrap, direct, http_listener, main
+
+NETWORK = "type.googleapis.com/envoy.extensions.filters.network."
+LISTENER = "type.googleapis.com/envoy.extensions.filters.listener."
+SLOW = {"max_tokens": 2, "fill_interval": "3600s"}
+
+
+class NetworkFiltersTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.ports: dict[str, int] = {}
+        listeners = []
+
+        def add(name: str, filters: list[dict[str, Any]], **fields: Any) -> None:
+            cls.ports[name] = cls.sandbox.free_port()
+            made = http_listener(cls.ports[name], [direct({"prefix": "/"}, name)], name=name)
+            made["filter_chains"][0]["filters"][:0] = filters
+            listeners.append({**made, **fields})
+
+        def of(name: str, type_name: str, **config: Any) -> dict[str, Any]:
+            return {"name": name, "typed_config": {"@type": type_name, "stat_prefix": name, **config}}
+
+        ten = {"remote_ip": {"address_prefix": "10.0.0.0", "prefix_len": 8}}
+        allow_ten = {"policies": {"ten": {"permissions": [{"any": True}], "principals": [ten]}}}
+        limit = NETWORK + "connection_limit.v3.ConnectionLimit"
+        add("limit", [of("limit", limit, max_connections=2)])
+        add("delay", [of("delay", limit, max_connections=1, delay="0.3s")])
+        add("rate", [of("rate", NETWORK + "local_ratelimit.v3.LocalRateLimit", token_bucket=SLOW)])
+        add("rbac", [of("rbac", NETWORK + "rbac.v3.RBAC", rules=allow_ten)])
+        add("both", [of("b1", limit, max_connections=100), of("b2", NETWORK + "rbac.v3.RBAC", rules={
+            "action": "DENY", "policies": allow_ten["policies"]})])
+        add("early", [], listener_filters=[of("early", LISTENER + "local_ratelimit.v3.LocalRateLimit", token_bucket=SLOW)])
+        cls.weir = Weir(cls.sandbox, bootstrap(listeners))
+
+    def served(self, name: str) -> bool:
+        with Connection(self.ports[name]) as connection:
+            try:
+                return connection.request().text == name
+            except Exception:  # noqa: BLE001: closed or reset, before or behind the request
+                return False
+
+    def test_connection_limit(self) -> None:
+        with Connection(self.ports["limit"]) as one, Connection(self.ports["limit"]) as two:
+            self.assertEqual((one.request().text, two.request().text), ("limit", "limit"))
+            self.assertFalse(self.served("limit"))
+            self.assertEqual(self.weir.stat("connection_limit.limit.limited_connections"), 1)
+            self.assertEqual(self.weir.stat("connection_limit.limit.active_connections"), 2)
+        self.weir.wait_stat_is("connection_limit.limit.active_connections", 0)
+        self.assertTrue(self.served("limit"))
+
+    def test_connection_limit_with_a_delay(self) -> None:
+        with Connection(self.ports["delay"]) as one, Connection(self.ports["delay"]) as two:
+            one.request()
+            two.send_request()
+            self.assertTrue(two.closed_within(10))
+            self.assertEqual(one.request().text, "delay")
+
+    def test_rates(self) -> None:
+        for name, stat in (("rate", "local_rate_limit.rate.rate_limited"), ("early", "listener_local_ratelimit.early.rate_limited")):
+            self.assertEqual([self.served(name) for _ in range(4)], [True, True, False, False])
+            self.weir.wait_stat_is(stat, 2)
+
+    def test_rbac(self) -> None:
+        self.assertFalse(self.served("rbac"))
+        self.weir.wait_stat_is("rbac.rbac.denied", 1)
+        self.assertTrue(self.served("both"))
+        with Connection(self.ports["both"]) as connection:  # filters ahead of the connection manager change nothing
+            self.assertEqual([connection.request().text for _ in range(3)], ["both"] * 3)
+
+
+if __name__ == "__main__":
+    main()
