@@ -154,6 +154,20 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_tcp_keepalive()) out.options.keepalive = to_keepalive(proto.tcp_keepalive());
   read_socket_options(proto.socket_options(), {scope.report(), scope.path()}, out.options);
   if (proto.has_tcp_backlog_size()) out.options.backlog = static_cast<int>(proto.tcp_backlog_size().value());
+  for (int i = 0; i < proto.additional_addresses_size(); ++i) {
+    const auto& more = proto.additional_addresses(i);
+    const FieldReport here = FieldReport{scope.report(), scope.path()}.item("additional_addresses", i);
+    net::ListenAddress one{translate_address(more.address(), here.below("address").path, scope.report()), out.options};
+    one.options.ipv4_compat = more.address().socket_address().ipv4_compat();
+    one.options.unix_mode = more.address().pipe().mode();
+    one.options.reuse_port = one.address.is_ip() && (!proto.has_enable_reuse_port() || proto.enable_reuse_port().value());
+    if (more.has_tcp_keepalive()) one.options.keepalive = to_keepalive(more.tcp_keepalive());
+    if (more.has_socket_options()) {
+      one.options.more.clear();
+      read_socket_options(more.socket_options().socket_options(), here.below("socket_options"), one.options);
+    }
+    out.more_addresses.push_back(std::move(one));
+  }
   if (proto.has_per_connection_buffer_limit_bytes())
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_connections_to_accept_per_socket_event()) {

@@ -16,6 +16,7 @@ struct ListenerTranslation {
   proxy::ListenerSpec spec;  // sockets, stats and limit are the caller's to fill in
   net::Address address;
   net::ListenOptions options;
+  std::vector<net::ListenAddress> more_addresses;
   std::string stat_name;
   uint64_t fingerprint = 0;  // of everything but the routes, which live in slots of their own
   // Of its text (PositionIndex::digest_of), routes included, if that says everything: 0 if files or variables were

@@ -44,6 +44,13 @@ struct ListenOptions {
   bool operator==(const ListenOptions&) const = default;
 };
 
+// Where to listen, and how.
+struct ListenAddress {
+  Address address;
+  ListenOptions options;
+  bool operator==(const ListenAddress&) const = default;
+};
+
 // A bound and listening, non-blocking socket. On failure the message names the address, the reason, and for a port that
 // is taken who holds it, as far as the system tells. [main]
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options);

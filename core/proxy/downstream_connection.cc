@@ -67,7 +67,7 @@ DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lan
       born_(lane.now()) {
   connection_.set_handler(*this);
   const net::Address& bound = listener_->spec.sockets->address;
-  if (!bound.is_any()) connection_.set_local(bound);
+  if (!bound.is_any() && listener_->spec.more_sockets.empty()) connection_.set_local(bound);
 }
 
 DownstreamConnection::~DownstreamConnection() = default;

@@ -26,25 +26,40 @@ int64_t LaneLoads::total() const {
 
 // --- LaneListener --------------------------------------------------------------------------------------------------
 
-void LaneListener::set(const Listener* before, const Listener* after) {
+LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn) {
+  for (Door& door : doors_) {
+    if (door.sockets == sockets) return std::move(door);
+  }
   event::Lane& lane = owner_.lane();
+  Door door{sockets, owner_.take_socket(*this, sockets.get())};
+  const int fd = lane.is_main() || door.socket != nullptr ? -1 : sockets->by_worker[lane.index() - 1];
+  if (fd >= 0) door.socket = std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this);
+  return door;
+}
+
+void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
-    if (socket_ != nullptr) socket_->drain_and_close();
-    socket_.reset();
-    sockets_.reset();
+    stop_accepting();
+    doors_.clear();
     drain_connections(owner_.update_plan());
     return;
   }
-  if (after->spec.sockets != sockets_) {
-    // What the old socket has queued is served (by the old configuration, which is still current here).
-    if (socket_ != nullptr) socket_->drain_and_close();
-    socket_.reset();
-    sockets_ = after->spec.sockets;
-    socket_ = owner_.take_socket(*this, sockets_.get());
-    int fd = lane.is_main() || socket_ != nullptr ? -1 : sockets_->by_worker[lane.index() - 1];
-    if (fd >= 0) socket_ = std::make_unique<net::ListenSocket>(lane, fd, after->spec.accepts_per_turn, *this);
+  std::vector<Door> doors;
+  accepts_for_others_ = false;
+  // What the sockets have queued that are not taken over is served (by the old configuration, which is still current
+  // here).
+  for (Door& door : doors_) {
+    bool kept = false;
+    after->for_each_sockets([&](const auto& sockets) { kept = kept || sockets == door.sockets; });
+    if (!kept && door.socket != nullptr) door.socket->drain_and_close();
+    if (!kept) door.socket.reset();
   }
-  if (socket_ != nullptr) socket_->serve_by(*this, after->spec.accepts_per_turn);
+  after->for_each_sockets([&](const auto& sockets) {
+    doors.push_back(open(sockets, after->spec.accepts_per_turn));
+    if (doors.back().socket != nullptr) doors.back().socket->serve_by(*this, after->spec.accepts_per_turn);
+    accepts_for_others_ = accepts_for_others_ || !sockets->options.reuse_port;
+  });
+  doors_ = std::move(doors);
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
@@ -63,7 +78,7 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
     // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
     const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
-    bool always = !sockets_->options.reuse_port || (listener != nullptr && listener->spec.exact_balance);
+    bool always = accepts_for_others_ || (listener != nullptr && listener->spec.exact_balance);
     if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
       size_t target = loads.least(self);
       if (target != self) {
@@ -121,8 +136,10 @@ bool LaneListener::is(Which which) const {
 }
 
 void LaneListener::stop_accepting() {
-  if (socket_ != nullptr) socket_->drain_and_close();
-  socket_.reset();
+  for (Door& door : doors_) {
+    if (door.socket != nullptr) door.socket->drain_and_close();
+    door.socket.reset();
+  }
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -147,7 +164,10 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
 // The update that gives a listener the sockets of another one removes that one, later in the same batch.
 std::unique_ptr<net::ListenSocket> LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets) {
   for (auto& other : listeners_) {
-    if (other != nullptr && other.get() != &taker && other->sockets_.get() == sockets) return std::move(other->socket_);
+    if (other == nullptr || other.get() == &taker) continue;
+    for (LaneListener::Door& door : other->doors_) {
+      if (door.sockets.get() == sockets) return std::move(door.socket);
+    }
   }
   return nullptr;
 }

@@ -39,8 +39,14 @@ class LaneListener final : public net::AcceptHandler {
   friend class LaneListeners;
   LaneListeners& owner_;
   event::SlotId slot_;
-  std::shared_ptr<const ListenSockets> sockets_;
-  std::unique_ptr<net::ListenSocket> socket_;
+  // One for each address.
+  struct Door {
+    std::shared_ptr<const ListenSockets> sockets;
+    std::unique_ptr<net::ListenSocket> socket;  // nullptr: another lane accepts there, or none does any more
+  };
+  Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
+  std::vector<Door> doors_;
+  bool accepts_for_others_ = false;  // at some address only one lane accepts
   IntrusiveList<DownstreamConnection, &DownstreamConnection::node_> connections_;
 };
 

@@ -64,6 +64,7 @@ struct ConnectionLimit {
 struct ListenerSpec {
   std::string name;
   std::shared_ptr<const ListenSockets> sockets;
+  std::vector<std::shared_ptr<const ListenSockets>> more_sockets;  // of additional addresses
   std::vector<FilterChain> chains;
   // Which of them serves a connection: what one of these says, or the first chain if there is neither.
   std::shared_ptr<const ChainTable> chain_table;
@@ -86,6 +87,12 @@ class Listener final : public event::Versioned {
  public:
   explicit Listener(ListenerSpec spec) : spec(std::move(spec)) {}
   const ListenerSpec spec;
+  // visit(sockets) for each address.
+  template <class Visit>
+  void for_each_sockets(Visit&& visit) const {
+    visit(spec.sockets);
+    for (const auto& sockets : spec.more_sockets) visit(sockets);
+  }
   // Whether the chain depends on the connection.
   bool has_choice() const { return spec.chain_table != nullptr || spec.chain_matcher != nullptr; }
   bool has_chain(uint64_t fingerprint) const {

@@ -139,7 +139,9 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
 
 void AdminFacts::for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const {
   for (const auto& [name, entry] : server_.listeners().listeners()) {
-    visit({name, std::span(&entry.sockets->address, 1)});
+    std::vector<net::Address> addresses;
+    for (const auto& sockets : entry.sockets) addresses.push_back(sockets->address);
+    visit({name, addresses});
   }
 }
 

@@ -39,6 +39,7 @@ ListenerFacts facts_of(const config::ListenerTranslation& from) {
   facts.text = from.text;
   facts.address = from.address;
   facts.options = from.options;
+  facts.more_addresses = from.more_addresses;
   for (const proxy::FilterChain& chain : from.spec.chains) {
     const size_t position = facts.chains.size();
     const std::string nameless =
@@ -46,6 +47,12 @@ ListenerFacts facts_of(const config::ListenerTranslation& from) {
     facts.chains.push_back({chain.name.empty() ? nameless : chain.name, chain.fingerprint});
   }
   return facts;
+}
+
+std::vector<net::ListenAddress> ListenerFacts::addresses() const {
+  std::vector<net::ListenAddress> all = {{address, options}};
+  all.insert(all.end(), more_addresses.begin(), more_addresses.end());
+  return all;
 }
 
 bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
@@ -104,7 +111,7 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
                             before != nullptr && after != nullptr && before->fingerprint != after->fingerprint);
   if (effect.change == Change::kNone) return effect;
   if (after != nullptr)
-    effect.rebinds = before == nullptr || before->address != after->address || before->options != after->options;
+    effect.rebinds = before == nullptr || before->addresses() != after->addresses();
   if (before == nullptr) return effect;
   for (const ListenerFacts::Chain& chain : before->chains) {
     const bool kept =
@@ -116,8 +123,13 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
 }
 
 bool address_is_held(const ListenerFacts& before, const ListenerFacts& after) {
-  const bool shared = before.address.is_ip() && before.options.reuse_port && after.options.reuse_port;
-  return before.address == after.address && before.options != after.options && !shared;
+  for (const net::ListenAddress& was : before.addresses()) {
+    for (const net::ListenAddress& is : after.addresses()) {
+      const bool shared = was.address.is_ip() && was.options.reuse_port && is.options.reuse_port;
+      if (was.address == is.address && was.options != is.options && !shared) return true;
+    }
+  }
+  return false;
 }
 
 ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after) {

@@ -37,7 +37,10 @@ struct ListenerFacts {
   uint64_t text = 0;         // 0: not known, or it does not say everything
   net::Address address;      // as configured
   net::ListenOptions options;
+  std::vector<net::ListenAddress> more_addresses;
   std::vector<Chain> chains;
+
+  std::vector<net::ListenAddress> addresses() const;  // all, the first one first
 };
 
 struct ClusterFacts {

@@ -199,6 +199,7 @@ class InForce {
     if (!listeners_.empty() && listeners_[i] != nullptr) {
       out.spec.name = config::listener_name(proto);
       out.address = listeners_[i]->address;
+      out.more_addresses = listeners_[i]->more_addresses;
       out.unchanged = true;
       return out;
     }
@@ -281,14 +282,18 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     const auto& proto = resources.listeners(i);
     routes.begin_owner(config::listener_name(proto), path);
     auto listener = same.listener(proto, i, scope, report);
-    if (takes_a_place(listener.address)) {
-      auto [other, fresh] = addresses.try_emplace(listener.address.to_string(), path + ".address");
-      if (!fresh) {
-        std::string first(config::short_path(config::parent_path(other->second)));
-        config::Position at = positions.find(other->second);
-        if (at.line > 0) first += " (" + std::string(at.file) + ":" + std::to_string(at.line) + ")";
-        report.error(path + ".address", listener.address.to_string() + " is the address of " + first + " too");
-      }
+    const auto place = [&](const net::Address& address, const std::string& at) {
+      if (!takes_a_place(address)) return;
+      auto [other, fresh] = addresses.try_emplace(address.to_string(), at);
+      if (fresh) return;
+      std::string first(config::short_path(config::parent_path(other->second)));
+      config::Position position = positions.find(other->second);
+      if (position.line > 0) first += " (" + std::string(position.file) + ":" + std::to_string(position.line) + ")";
+      report.error(at, address.to_string() + " is the address of " + first + " too");
+    };
+    place(listener.address, path + ".address");
+    for (size_t k = 0; k < listener.more_addresses.size(); ++k) {
+      place(listener.more_addresses[k].address, path + ".additional_addresses[" + std::to_string(k) + "].address");
     }
     out.listeners.push_back(std::move(listener));
   }

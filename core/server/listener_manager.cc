@@ -41,17 +41,18 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
   limit_->max = connections_for_descriptors();
 }
 
-Result<ListenerManager::Sockets> ListenerManager::open_sockets(const config::ListenerTranslation& from) const {
+Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
+                                                               const net::ListenAddress& at) const {
   auto sockets = std::make_shared<proxy::ListenSockets>();
-  sockets->options = from.options;
+  sockets->options = at.options;
   sockets->by_worker.assign(workers_, -1);
-  uint32_t count = from.options.reuse_port ? workers_ : 1;
-  net::Address address = from.address;
+  uint32_t count = at.options.reuse_port ? workers_ : 1;
+  net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = net::open_listen_socket(address, from.options);
+    auto fd = net::open_listen_socket(address, at.options);
     if (!fd.ok()) {
       close_all(*sockets);
-      return unavailable("listener " + from.spec.name + ": " + message_of(fd.status()));
+      return unavailable("listener " + listener + ": " + message_of(fd.status()));
     }
     sockets->by_worker[i] = *fd;
     if (i == 0 && address.is_ip()) address = net::bound_address(*fd);  // port 0: the others join the port chosen
@@ -61,40 +62,71 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const config::Lis
 }
 
 // A listener that has only got another name goes on with its sockets: what waits in them is not lost.
-Result<ListenerManager::Opened> ListenerManager::find_sockets(const config::ListenerTranslation& from,
+Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string& listener, const net::ListenAddress& at,
                                                               const std::set<std::string>& kept) const {
-  const Entry* holder = nullptr;
+  const bool any_port = at.address.is_ip() && at.address.port() == 0;  // each gets a port of its own
+  bool held = false;
   for (const auto& [name, entry] : listeners_) {
-    const bool any_port = from.address.is_ip() && from.address.port() == 0;  // each gets a port of its own
-    if (name == from.spec.name || entry.facts.address != from.address || any_port) continue;
-    if (!kept.contains(name) && entry.facts.options == from.options) return Opened{entry.sockets, true};
-    holder = &entry;
+    const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
+    for (size_t i = 0; i < addresses.size() && name != listener && !any_port; ++i) {
+      if (addresses[i].address != at.address) continue;
+      if (!kept.contains(name) && addresses[i].options == at.options) return Opened{entry.sockets[i], true};
+      held = true;
+    }
   }
-  auto sockets = open_sockets(from);
+  auto sockets = open_sockets(listener, at);
   if (sockets.ok()) return Opened{std::move(*sockets), false};
-  if (holder == nullptr) return sockets.status();
+  if (!held) return sockets.status();
   return unavailable(message_of(sockets.status()) +
                      "; a listener that this update changes or removes holds it until then: do it in two steps");
+}
+
+Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(
+    const std::string& listener, const ListenerFacts& facts, const std::set<std::string>& kept) const {
+  std::vector<Opened> all;
+  std::set<const proxy::ListenSockets*> used;
+  const auto known = listeners_.find(listener);
+  if (known != listeners_.end() && address_is_held(known->second.facts, facts))
+    return unavailable("listener " + listener + ": " + std::string(kAddressIsHeld));
+  for (const net::ListenAddress& at : facts.addresses()) {
+    Sockets own;
+    if (known != listeners_.end()) {
+      const std::vector<net::ListenAddress> before = known->second.facts.addresses();
+      for (size_t i = 0; i < before.size() && own == nullptr; ++i) {
+        const Sockets& sockets = known->second.sockets[i];
+        if (before[i] == at && used.insert(sockets.get()).second) own = sockets;
+      }
+    }
+    Result<Opened> found = own != nullptr ? Opened{own, true} : find_sockets(listener, at, kept);
+    if (!found.ok()) {
+      close_fresh(all);
+      return found.status();
+    }
+    all.push_back(std::move(*found));
+  }
+  return all;
+}
+
+void ListenerManager::close_fresh(const std::vector<Opened>& all) {
+  for (const Opened& one : all) {
+    if (!one.taken_over) close_all(*one.sockets);
+  }
 }
 
 Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch) {
   std::set<std::string> kept;
   for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
   // First everything that can fail.
-  std::map<std::string, Opened> opened;
+  std::map<std::string, std::vector<Opened>> opened;
   for (const config::ListenerTranslation& from : listeners) {
     if (from.unchanged) continue;
     auto known = listeners_.find(from.spec.name);
     const ListenerFacts facts = facts_of(from);
     if (!effect_of(known != listeners_.end() ? &known->second.facts : nullptr, &facts).rebinds) continue;
-    Result<Opened> found = known != listeners_.end() && address_is_held(known->second.facts, facts)
-                               ? unavailable("listener " + from.spec.name + ": " + std::string(kAddressIsHeld))
-                               : find_sockets(from, kept);
+    auto found = find_all_sockets(from.spec.name, facts, kept);
     if (!found.ok()) {
       create_failure_.inc();
-      for (auto& [name, others] : opened) {
-        if (!others.taken_over) close_all(*others.sockets);
-      }
+      for (const auto& [name, others] : opened) close_fresh(others);
       return found.status();
     }
     opened[from.spec.name] = std::move(*found);
@@ -114,7 +146,8 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       modified_.inc();
     }
     if (auto sockets = opened.find(name); sockets != opened.end()) {
-      entry.sockets = sockets->second.sockets;
+      entry.sockets.clear();
+      for (Opened& one : sockets->second) entry.sockets.push_back(std::move(one.sockets));
     } else {
       in_place_.inc();  // it goes on with its sockets
     }
@@ -122,7 +155,8 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
     }
     entry.facts = std::move(facts);
-    from.spec.sockets = entry.sockets;
+    from.spec.sockets = entry.sockets.front();
+    from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());
     from.spec.stats = entry.stats;
     from.spec.limit = limit_;
     batch.set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));

@@ -28,7 +28,8 @@ class ListenerManager {
   struct Entry {
     event::SlotId slot;
     ListenerFacts facts;
-    std::shared_ptr<const proxy::ListenSockets> sockets;
+    // One for each address, in their order; the first is that of the listener itself.
+    std::vector<std::shared_ptr<const proxy::ListenSockets>> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
   };
   const std::map<std::string, Entry>& listeners() const { return listeners_; }
@@ -37,10 +38,16 @@ class ListenerManager {
   using Sockets = std::shared_ptr<const proxy::ListenSockets>;
   struct Opened {
     Sockets sockets;
-    bool taken_over = false;  // from a listener that goes
+    bool taken_over = false;  // from a listener that goes, or it is its own already
   };
-  Result<Sockets> open_sockets(const config::ListenerTranslation& from) const;
-  Result<Opened> find_sockets(const config::ListenerTranslation& from, const std::set<std::string>& kept) const;
+  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at) const;
+  Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
+                              const std::set<std::string>& kept) const;
+  // For all addresses: those that it has already, those of listeners that go, new ones. After a fault none are left.
+  Result<std::vector<Opened>> find_all_sockets(const std::string& listener, const ListenerFacts& facts,
+                                               const std::set<std::string>& kept) const;
+
+  static void close_fresh(const std::vector<Opened>& all);
 
   event::Publisher& publisher_;
   stats::Store& store_;

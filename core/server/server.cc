@@ -173,7 +173,8 @@ void Server::on_applied_first() {
   live_.set(1);
   initialization_time_.record(static_cast<uint64_t>(to_ms(lane().now() - started_)));
   for (const auto& [name, entry] : listeners_->listeners()) {
-    WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), entry.sockets->address.to_string().c_str());
+    for (const auto& sockets : entry.sockets)
+      WEIR_LOG(kInfo, "server", "listener %s: %s", name.c_str(), sockets->address.to_string().c_str());
   }
   WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
            clusters_->clusters().size(), workers_.size());

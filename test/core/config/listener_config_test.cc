@@ -156,6 +156,27 @@ TEST_F(ListenerConfigTest, SocketOptionsOfOtherSockets) {
   }
 }
 
+// field: Listener.additional_addresses, AdditionalAddress.address, AdditionalAddress.socket_options
+// field: AdditionalAddress.tcp_keepalive, SocketOptionsOverride.socket_options
+TEST_F(ListenerConfigTest, AdditionalAddresses) {
+  const auto listener = translate(
+      loopback_ + "tcp_backlog_size { value: 9 } tcp_keepalive { keepalive_probes { value: 3 } } " +
+      socket_option(SOL_SOCKET, SO_RCVLOWAT, "int_value: 5") + "additional_addresses { " + loopback_ +
+      "} additional_addresses { " + loopback_ + "tcp_keepalive { keepalive_probes { value: 4 } } socket_options { " +
+      socket_option(SOL_SOCKET, SO_RCVLOWAT, "int_value: 6") + "} } additional_addresses { " + loopback_ +
+      "socket_options {} } additional_addresses { address { pipe { path: '@x' } } }");
+  ASSERT_EQ(listener.more_addresses.size(), 4u);
+  const int expected[][2] = {{3, 5}, {4, 6}, {3, 1}};
+  for (size_t i = 0; i < 3; ++i) {
+    const net::ListenAddress& more = listener.more_addresses[i];
+    EXPECT_EQ(more.options.backlog, 9);
+    Descriptor fd(*net::open_listen_socket(more.address, more.options));
+    EXPECT_EQ(fd.option(IPPROTO_TCP, TCP_KEEPCNT), expected[i][0]) << i;
+    EXPECT_EQ(fd.option(SOL_SOCKET, SO_RCVLOWAT), expected[i][1]) << i;
+  }
+  EXPECT_FALSE(listener.more_addresses[3].options.reuse_port);
+}
+
 TEST_F(ListenerConfigTest, AbstractSockets) {
   const std::string name = "@weir-listener-config-test-" + std::to_string(getpid());
   Descriptor owner(*open("address { pipe { path: '" + name + "' } }"));
