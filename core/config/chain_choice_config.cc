@@ -59,7 +59,8 @@ class ChainNames final : public filter::MatcherActions {
     if (unpacked == nullptr) return std::nullopt;
     const auto* name = dynamic_cast<const google::protobuf::StringValue*>(unpacked.get());
     if (name == nullptr) {
-      report_.error(path, unpacked->GetTypeName() + " is no action here; allowed is google.protobuf.StringValue, with " +
+      report_.error(path, unpacked->GetTypeName() +
+                              " is no action here; allowed is google.protobuf.StringValue, with " +
                               "the name of a filter chain");
       return std::nullopt;
     }
@@ -105,8 +106,7 @@ std::optional<proxy::ChainMatch> translate(const pb::FilterChainMatch& message, 
     if (message.application_protocols(i).empty()) at.item("application_protocols", i).error("must not be empty");
   }
   match.direct_sources = ranges(message.direct_source_prefix_ranges(), "direct_source_prefix_ranges", at);
-  match.source = message.source_type() == pb::FilterChainMatch::SAME_IP_OR_LOOPBACK
-                     ? proxy::ChainMatch::Source::kLocal
+  match.source = message.source_type() == pb::FilterChainMatch::SAME_IP_OR_LOOPBACK ? proxy::ChainMatch::Source::kLocal
                  : message.source_type() == pb::FilterChainMatch::EXTERNAL ? proxy::ChainMatch::Source::kExternal
                                                                            : proxy::ChainMatch::Source::kAny;
   match.sources = ranges(message.source_prefix_ranges(), "source_prefix_ranges", at);

@@ -1,5 +1,7 @@
 #include "core/config/listener_config.h"
 
+#include <algorithm>
+#include <bitset>
 #include <cstdio>
 
 #include "core/config/address_config.h"
@@ -63,6 +65,38 @@ void read_socket_options(const Options& protos, const FieldReport& at, net::List
                                                                           : net::Family::kNone;
     options.more.push_back(std::move(option));
   }
+}
+
+using Ports = std::bitset<65536>;
+
+// Where the predicate holds: ports are all that it can ask about.
+std::shared_ptr<const Ports> ports_of(const pb::ListenerFilterChainMatchPredicate& proto) {
+  using Predicate = pb::ListenerFilterChainMatchPredicate;
+  auto ports = std::make_shared<Ports>();
+  switch (proto.rule_case()) {
+    case Predicate::kOrMatch:
+      for (const auto& rule : proto.or_match().rules()) *ports |= *ports_of(rule);
+      break;
+    case Predicate::kAndMatch:
+      ports->set();
+      for (const auto& rule : proto.and_match().rules()) *ports &= *ports_of(rule);
+      break;
+    case Predicate::kNotMatch:
+      *ports = ~*ports_of(proto.not_match());
+      break;
+    case Predicate::kAnyMatch:
+      ports->set();
+      break;
+    case Predicate::kDestinationPortRange: {
+      const auto& range = proto.destination_port_range();
+      for (int port = std::max(range.start(), 0); port < std::min(range.end(), 65536); ++port)
+        ports->set(static_cast<size_t>(port));
+      break;
+    }
+    case Predicate::RULE_NOT_SET:  // the rules have said so
+      break;
+  }
+  return ports;
 }
 
 std::string hexadecimal(uint64_t number) {
@@ -160,7 +194,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     net::ListenAddress one{translate_address(more.address(), here.below("address").path, scope.report()), out.options};
     one.options.ipv4_compat = more.address().socket_address().ipv4_compat();
     one.options.unix_mode = more.address().pipe().mode();
-    one.options.reuse_port = one.address.is_ip() && (!proto.has_enable_reuse_port() || proto.enable_reuse_port().value());
+    one.options.reuse_port =
+        one.address.is_ip() && (!proto.has_enable_reuse_port() || proto.enable_reuse_port().value());
     if (more.has_tcp_keepalive()) one.options.keepalive = to_keepalive(more.tcp_keepalive());
     if (more.has_socket_options()) {
       one.options.more.clear();
@@ -198,7 +233,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
       below.failed(config.status(), errors);
       continue;
     }
-    out.spec.listener_filters.push_back({descriptor, std::move(*config)});
+    out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr});
+    if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);

@@ -85,8 +85,8 @@ class ChainTable {
   static constexpr Next kLeaf = Next{1} << 31;
   struct Node {
     Criterion criterion{};
-    Next otherwise = kNone;  // of those that require nothing here
-    Next source_types[2] = {kNone, kNone};  // local, external
+    Next otherwise = kNone;                        // of those that require nothing here
+    Next source_types[2] = {kNone, kNone};         // local, external
     std::vector<std::pair<uint16_t, Next>> ports;  // ascending
     match::AddressMap addresses;
     std::unordered_map<std::string, Next, Hash, std::equal_to<>> texts;  // of a wildcard what is behind the star

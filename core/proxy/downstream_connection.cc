@@ -169,6 +169,11 @@ bool DownstreamConnection::inspect(Slices& in, bool end) {
     Verdict verdict = Verdict::kNeedMore;
     size_t consume = 0;
     if (!inspection.accepted) {
+      const auto& disabled = listener_->spec.listener_filters[inspection.next].disabled_ports;
+      if (disabled != nullptr && disabled->test(facts_->local.port())) {
+        ++inspection.next;
+        continue;
+      }
       inspection.accepted = true;
       verdict = filter.on_accept(*this, *facts_);
     }

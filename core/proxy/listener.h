@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,8 +12,8 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/filter/registry.h"
-#include "core/net/address.h"
 #include "core/match/matcher_tree.h"
+#include "core/net/address.h"
 #include "core/net/socket.h"
 #include "core/proxy/chain_table.h"
 #include "core/stats/store.h"
@@ -53,6 +54,8 @@ struct FilterChain {
 struct ListenerFilterEntry {
   const filter::ListenerFilterDescriptor* descriptor = nullptr;
   filter::ConfigPtr config;
+  // Local ports of connections that it does not see; nullptr: it sees all.
+  std::shared_ptr<const std::bitset<65536>> disabled_ports;
 };
 
 // Connections of all listeners, and the most there may be. [any]

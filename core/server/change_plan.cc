@@ -110,8 +110,7 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
   effect.change = change_of(before != nullptr, after != nullptr,
                             before != nullptr && after != nullptr && before->fingerprint != after->fingerprint);
   if (effect.change == Change::kNone) return effect;
-  if (after != nullptr)
-    effect.rebinds = before == nullptr || before->addresses() != after->addresses();
+  if (after != nullptr) effect.rebinds = before == nullptr || before->addresses() != after->addresses();
   if (before == nullptr) return effect;
   for (const ListenerFacts::Chain& chain : before->chains) {
     const bool kept =

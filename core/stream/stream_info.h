@@ -112,7 +112,7 @@ struct ConnectionInfo {
   const Value* listener_filter_metadata = nullptr;  // the root of metadata(), once there is any
   // What listener and network filters have found out; made on first use. [worker]
   Metadata& make_metadata();
-  Metadata* metadata() const;  // null: nothing was set yet
+  Metadata* metadata() const;                   // null: nothing was set yet
   const TlsFacts* tls = nullptr;                // null: no TLS
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'

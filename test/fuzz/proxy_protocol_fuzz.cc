@@ -1,5 +1,5 @@
-// Headers of the PROXY protocol: whatever pieces they come in the answer is the same, nothing is read beyond the header,
-// and what was accepted says what a second reading says.
+// Headers of the PROXY protocol: whatever pieces they come in the answer is the same, nothing is read beyond the
+// header, and what was accepted says what a second reading says.
 #include <cstdint>
 #include <string>
 

@@ -7,7 +7,7 @@ import struct
 import subprocess
 from typing import Any
 
-from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, http_listener, main, wait_until)
+from harness import (Connection, Weir, WeirTestCase, address, bootstrap, direct, fetch, http_listener, main, wait_until)
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -144,6 +144,20 @@ class ProxyProtocolTest(WeirTestCase):
             own = "127.0.0.1:%d" % connection.sock.getsockname()[1]
             who = (connection.request().header("x-who") or "").split("|")
             self.assertEqual(who[:2], [own, "127.0.0.1:%d" % port])
+
+
+class DisabledTest(WeirTestCase):
+    # field: ListenerFilter.filter_disabled
+    def test_a_filter_that_is_not_for_this_port(self) -> None:
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        made = listener(ports[0], "two", {"additional_addresses": [{"address": address(ports[1])}]})
+        made["listener_filters"][0]["filter_disabled"] = {"destination_port_range": {"start": ports[1], "end": ports[1] + 1}}
+        weir = Weir(self.sandbox, bootstrap([made]))
+        self.assertEqual(fetch(ports[1]).text, "x")
+        with Connection(ports[0]) as connection:
+            connection.send_request()
+            self.assertTrue(connection.closed_within(5))
+        self.assertEqual(weir.stat("proxy_proto.not_found_disallowed"), 1)
 
 
 class ContinueTest(WeirTestCase):

@@ -1,4 +1,5 @@
-// Decides about a request, or a connection, by policies in the order of their names, or by a matcher tree. Built on main; [immutable].
+// Decides about a request, or a connection, by policies in the order of their names, or by a matcher tree. Built on
+// main; [immutable].
 #pragma once
 
 #include <cstdint>

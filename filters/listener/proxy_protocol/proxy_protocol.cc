@@ -69,6 +69,22 @@ void Filter::keep(const Header& header) {
   }
 }
 
+void Filter::keep_for_upstream(const Header& header) {
+  if (!settings_.pass.any) return;
+  stream::FilterState& state = host_->info().make_filter_state();
+  auto* kept = state.arena_for(stream::LifeSpan::kConnection).make<stream::ProxyHeader>();
+  kept->source = header.source;
+  kept->destination = header.destination;
+  std::string_view left = header.tlvs;
+  for (Tlv tlv; next_tlv(left, tlv);) {
+    if (settings_.pass.types[tlv.type]) kept->tlvs.push_back({tlv.type, std::string(tlv.value)});
+  }
+  const auto set =
+      state.set(settings_.header, stream::FilterStateValue::of_object(kept, stream::kProxyHeaderType),
+                {.life_span = stream::LifeSpan::kConnection, .sharing = stream::UpstreamSharing::kOnce});
+  if (set != stream::FilterState::Set::kDone) kept->~ProxyHeader();
+}
+
 filter::ListenerFilter::Verdict Filter::inspect(std::string_view peeked, bool, filter::ConnectionFacts& facts,
                                                 size_t& consume) {
   // Without a header connections are served only if that is allowed: then what looks like a version that is not is the
@@ -97,6 +113,7 @@ filter::ListenerFilter::Verdict Filter::inspect(std::string_view peeked, bool, f
     needed_ = header.needed;
     return Verdict::kNeedMore;
   }
+  keep_for_upstream(header);
   if (!header.local) {
     facts.remote = std::move(header.source);
     facts.local_restored = !(header.destination == facts.local) || facts.local_restored;
@@ -119,8 +136,7 @@ VersionStats version_stats(stats::Store& store, const std::string& prefix) {
 }
 
 struct Config : Settings {
-  static Result<std::shared_ptr<const Config>> from_proto(const pb::ProxyProtocol& proto,
-                                                          filter::FactoryScope& scope) {
+  static Result<std::shared_ptr<const Config>> from_proto(const pb::ProxyProtocol& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
     for (const auto& rule : proto.rules()) {
       if (!rule.has_on_tlv_present()) continue;  // as published: nothing is done about it
@@ -128,6 +144,12 @@ struct Config : Settings {
       config->rules.push_back({static_cast<uint8_t>(rule.tlv_type()),
                                to.metadata_namespace().empty() ? std::string(kNamespace) : to.metadata_namespace(),
                                to.key()});
+    }
+    if (proto.has_pass_through_tlvs()) {
+      using Pass = envoy::config::core::v3::ProxyProtocolPassThroughTLVs;
+      config->pass.any = true;
+      config->pass.types.fill(proto.pass_through_tlvs().match_type() == Pass::INCLUDE_ALL);
+      for (uint32_t type : proto.pass_through_tlvs().tlv_type()) config->pass.types[type & 0xff] = true;
     }
     config->into_filter_state = proto.tlv_location() == pb::ProxyProtocol::FILTER_STATE;
     config->allow_without = proto.allow_requests_without_proxy_protocol();

@@ -10,6 +10,7 @@
 #include "core/filter/listener_filter.h"
 #include "core/stats/handles.h"
 #include "core/stream/filter_state.h"
+#include "core/stream/proxy_header.h"
 #include "filters/listener/proxy_protocol/header.h"
 
 namespace weir::filters::proxy_protocol {
@@ -21,6 +22,12 @@ struct TlvRule {
   std::string key;
 };
 
+// TLVs that are passed on.
+struct PassThrough {
+  bool any = false;                 // some are
+  std::array<bool, 256> types = {};  // by type
+};
+
 struct VersionStats {
   stats::Counter found, disallowed, error;
 };
@@ -29,9 +36,11 @@ struct VersionStats {
 struct Settings {
   std::vector<TlvRule> rules;
   bool into_filter_state = false;  // else into metadata
+  PassThrough pass;
   bool allow_without = false;
   Wanted allowed;
   stream::FilterStateName values{"envoy.network.proxy_protocol.tlv"};  // as published
+  stream::FilterStateName header{stream::kProxyHeaderName};
   VersionStats v1, v2;
   stats::Counter absent_allowed, absent_disallowed;
 };
@@ -46,6 +55,7 @@ class Filter : public filter::ListenerFilter {
 
  private:
   void keep(const Header& header);
+  void keep_for_upstream(const Header& header);
 
   const Settings& settings_;
   filter::ConnectionHost* host_ = nullptr;

@@ -36,8 +36,8 @@ struct Config {
                                                           filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
     config->spec = read_bucket(proto.token_bucket(), scope.below("token_bucket"));
-    config->bucket = proto.share_key().empty() ? std::make_shared<TokenBucket>()
-                                               : shared_bucket(proto.share_key(), config->spec);
+    config->bucket =
+        proto.share_key().empty() ? std::make_shared<TokenBucket>() : shared_bucket(proto.share_key(), config->spec);
     if (proto.has_runtime_enabled()) config->enabled = scope.translator().runtime_flag(proto.runtime_enabled());
     config->limited = scope.store().counter("local_rate_limit." + proto.stat_prefix() + ".rate_limited");
     return std::shared_ptr<const Config>(std::move(config));

@@ -108,8 +108,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
   void tell_shadow(filter::ConnectionHost& host, const Verdict& verdict) {
     (verdict.allowed ? config_.shadow_allowed : config_.shadow_denied).inc();
     stream::Metadata& metadata = host.info().make_metadata();
-    if (verdict.rule != nullptr)
-      metadata.set(kNamespace, config_.shadow_policy, Value::of_string(verdict.rule->name));
+    if (verdict.rule != nullptr) metadata.set(kNamespace, config_.shadow_policy, Value::of_string(verdict.rule->name));
     metadata.set(kNamespace, config_.shadow_result, Value::of_string(verdict.allowed ? "allowed" : "denied"));
   }
   void log(filter::ConnectionHost& host, bool wanted) {

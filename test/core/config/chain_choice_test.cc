@@ -1,9 +1,8 @@
 // filter_chain_match and filter_chain_matcher: what is wrong with them, and the names that chains keep.
-#include "core/config/chain_choice_config.h"
-
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include "core/config/chain_choice_config.h"
 #include "core/config/listener_config.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "test/support/plugin_scope.h"
@@ -75,24 +74,27 @@ TEST(ChainChoice, MatchersNameChains) {
   EXPECT_NE(spec.chain_matcher, nullptr);
   EXPECT_EQ(spec.chain_table, nullptr);
   EXPECT_EQ(faults("filter_chains { name: 'one' } " + matcher("three")).size(), 1u);
-  EXPECT_EQ(faults("filter_chains { name: 'one' } filter_chains {} filter_chains { name: 'one' } " + matcher("one")).size(),
-            2u);
+  EXPECT_EQ(
+      faults("filter_chains { name: 'one' } filter_chains {} filter_chains { name: 'one' } " + matcher("one")).size(),
+      2u);
   EXPECT_EQ(faults(chain("source_ports: 5", "one") + matcher("one")).size(), 1u);
 }
 
 TEST(ChainChoice, MatchersSeeNoRequests) {
-  EXPECT_EQ(faults("filter_chains { name: 'one' } filter_chain_matcher { matcher_tree { input { name: 'h' typed_config { "
-                   "[type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput] { header_name: 'x' } } } "
-                   "exact_match_map { map { key: '1' value { action { name: 'a' typed_config { "
-                   "[type.googleapis.com/google.protobuf.StringValue] { value: 'one' } } } } } } } }")
-                .size(),
-            1u);
+  EXPECT_EQ(
+      faults("filter_chains { name: 'one' } filter_chain_matcher { matcher_tree { input { name: 'h' typed_config { "
+             "[type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput] { header_name: 'x' } } } "
+             "exact_match_map { map { key: '1' value { action { name: 'a' typed_config { "
+             "[type.googleapis.com/google.protobuf.StringValue] { value: 'one' } } } } } } } }")
+          .size(),
+      1u);
 }
 
 TEST(ChainChoice, KeysAreOfTheChainAlone) {
-  const pb::Listener some = parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") +
-                                   chain("source_ports: 6", "a") + "filter_chains { name: 'a' filter_chain_match { "
-                                   "source_ports: 5 } filters { name: 'f' } }");
+  const pb::Listener some =
+      parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") + chain("source_ports: 6", "a") +
+             "filter_chains { name: 'a' filter_chain_match { "
+             "source_ports: 5 } filters { name: 'f' } }");
   EXPECT_NE(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(1)));
   EXPECT_NE(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(2)));
   EXPECT_EQ(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(3)));

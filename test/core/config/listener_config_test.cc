@@ -101,16 +101,16 @@ TEST_F(ListenerConfigTest, Backlog) {
   EXPECT_EQ(info.tcpi_sacked, 7u);  // of a listening socket: the length of its queue
 }
 
-// field: Listener.tcp_keepalive, TcpKeepalive.keepalive_probes, TcpKeepalive.keepalive_time, TcpKeepalive.keepalive_interval
+// field: Listener.tcp_keepalive, TcpKeepalive.keepalive_probes, TcpKeepalive.keepalive_time,
+// TcpKeepalive.keepalive_interval
 TEST_F(ListenerConfigTest, Keepalive) {
   Descriptor off(*open(loopback_));
   EXPECT_EQ(off.option(SOL_SOCKET, SO_KEEPALIVE), 0);
   Descriptor usual(*open(loopback_ + "tcp_keepalive {}"));
   EXPECT_EQ(usual.option(SOL_SOCKET, SO_KEEPALIVE), 1);
   EXPECT_EQ(usual.option(IPPROTO_TCP, TCP_KEEPCNT), off.option(IPPROTO_TCP, TCP_KEEPCNT));
-  Descriptor set(*open(loopback_ +
-                       "tcp_keepalive { keepalive_probes { value: 3 } keepalive_time { value: 77 } "
-                       "keepalive_interval { value: 11 } }"));
+  Descriptor set(*open(loopback_ + "tcp_keepalive { keepalive_probes { value: 3 } keepalive_time { value: 77 } "
+                                   "keepalive_interval { value: 11 } }"));
   EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPCNT), 3);
   EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPIDLE), 77);
   EXPECT_EQ(set.option(IPPROTO_TCP, TCP_KEEPINTVL), 11);
@@ -175,6 +175,35 @@ TEST_F(ListenerConfigTest, AdditionalAddresses) {
     EXPECT_EQ(fd.option(SOL_SOCKET, SO_RCVLOWAT), expected[i][1]) << i;
   }
   EXPECT_FALSE(listener.more_addresses[3].options.reuse_port);
+}
+
+// field: ListenerFilter.filter_disabled, ListenerFilterChainMatchPredicate.or_match
+// field: ListenerFilterChainMatchPredicate.and_match, ListenerFilterChainMatchPredicate.not_match
+// field: ListenerFilterChainMatchPredicate.any_match, ListenerFilterChainMatchPredicate.destination_port_range
+// field: ListenerFilterChainMatchPredicate.MatchSet.rules, Int32Range.start, Int32Range.end
+TEST_F(ListenerConfigTest, FilterDisabled) {
+  const auto disabled = [&](const std::string& predicate) {
+    const auto listener = translate(loopback_ +
+                                    "listener_filters { name: 'a' typed_config { "
+                                    "[type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst] "
+                                    "{} } " +
+                                    predicate + "}");
+    EXPECT_EQ(listener.spec.listener_filters.size(), 1u);
+    const auto& ports = listener.spec.listener_filters.front().disabled_ports;
+    std::string out;
+    for (size_t port : {0, 80, 443, 444, 65535}) {
+      if (ports != nullptr && ports->test(port)) out += (out.empty() ? "" : " ") + std::to_string(port);
+    }
+    return out;
+  };
+  const std::string some = "destination_port_range { start: 80 end: 444 }";
+  const std::string more = "destination_port_range { start: 443 end: 65536 }";
+  EXPECT_EQ(disabled(""), "");
+  EXPECT_EQ(disabled("filter_disabled { " + some + " }"), "80 443");
+  EXPECT_EQ(disabled("filter_disabled { any_match: true }"), "0 80 443 444 65535");
+  EXPECT_EQ(disabled("filter_disabled { not_match { " + some + " } }"), "0 444 65535");
+  EXPECT_EQ(disabled("filter_disabled { or_match { rules { " + some + " } rules { " + more + " } } }"), "80 443 444 65535");
+  EXPECT_EQ(disabled("filter_disabled { and_match { rules { " + some + " } rules { " + more + " } } }"), "443");
 }
 
 TEST_F(ListenerConfigTest, AbstractSockets) {

@@ -86,9 +86,20 @@ TEST(ChainTable, ServerNames) {
   chains[3].server_names = {"*.com"};
   Peer peer;
   const std::pair<const char*, uint32_t> cases[] = {
-      {"", 0},          {"www.example.com", 1}, {"example.com", 1},       {"a.example.com", 2}, {"a.b.example.com", 2},
-      {"other.com", 3}, {"com", 0},             {"www.example.com.", 0},  {".example.com", 3},  {"*.example.com", 2},
-      {".com", 0},      {"example.org", 0},     {"wwww.example.coma", 0}, {".", 0},
+      {"", 0},
+      {"www.example.com", 1},
+      {"example.com", 1},
+      {"a.example.com", 2},
+      {"a.b.example.com", 2},
+      {"other.com", 3},
+      {"com", 0},
+      {"www.example.com.", 0},
+      {".example.com", 3},
+      {"*.example.com", 2},
+      {".com", 0},
+      {"example.org", 0},
+      {"wwww.example.coma", 0},
+      {".", 0},
   };
   for (const auto& [name, chain] : cases) {
     peer.name = name;
@@ -276,9 +287,10 @@ std::vector<uint32_t> naive(const std::vector<ChainMatch>& chains, const Peer& p
 }
 
 constexpr const char* kIps[] = {"10.0.0.1", "10.1.0.1", "10.1.1.1", "127.0.0.1", "::1", "2001:db8::1", "2001:db8:1::1"};
-constexpr const char* kNames[] = {"",           "a.example", "b.a.example", "c.b.a.example", "x.example", "example",
-                                  "d.a.example"};
-constexpr const char* kPatterns[] = {"a.example", "*.example", "*.a.example", "b.a.example", "x.example", "*.b.a.example"};
+constexpr const char* kNames[] = {"",          "a.example", "b.a.example", "c.b.a.example",
+                                  "x.example", "example",   "d.a.example"};
+constexpr const char* kPatterns[] = {"a.example",   "*.example", "*.a.example",
+                                     "b.a.example", "x.example", "*.b.a.example"};
 constexpr const char* kProtocols[] = {"h2", "http/1.1", "h2c"};
 constexpr const char* kTransports[] = {"raw_buffer", "tls"};
 constexpr uint16_t kPorts[] = {1, 80, 443};

@@ -12,8 +12,8 @@ namespace weir::test {
 namespace {
 
 using filters::BucketSpec;
-using filters::local_ratelimit::DigestKey;
 using filters::TokenBucket;
+using filters::local_ratelimit::DigestKey;
 using filters::local_ratelimit::ValueBucket;
 using filters::local_ratelimit::ValueTable;
 

@@ -22,8 +22,8 @@ TEST(OriginalDst, ItIsTheLocalAddress) {
 
 TEST(OriginalDst, NothingChangesWithoutRedirection) {
   TestLane lane;
-  for (auto reader : {+[](int, const net::Address&) { return net::Address(); },
-                      +[](int, const net::Address& own) { return own; }}) {
+  for (auto reader :
+       {+[](int, const net::Address&) { return net::Address(); }, +[](int, const net::Address& own) { return own; }}) {
     FakeConnection connection(lane);
     Filter filter(reader);
     EXPECT_EQ(filter.on_accept(connection, connection.facts), Verdict::kDone);

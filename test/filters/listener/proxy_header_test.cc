@@ -55,14 +55,28 @@ TEST(ProxyHeader, Version1) {
 
 TEST(ProxyHeader, Version1Hostile) {
   for (const char* text : {
-           "PROXY \r\n", "PROXY TCP4\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
-           "PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
-           "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 -2\r\n",
-           "PROXY TCP4 1.2.3.4 1.2.3.4 1 +2\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n",
-           "PROXY TCP4 1.2.3.4 1.2.3.4 1 \r\n", "PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n", "PROXY TCP4 ::1 ::1 1 2\r\n",
-           "PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n", "PROXY TCP6 fe80::1%1 ::1 1 2\r\n", "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
-           "PROXY tcp4 1.2.3.4 1.2.3.4 1 2\r\n", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n", "PROXY \n", "PROXY UNKNOWNX\r\n",
-           "PROXY TCP4 1.2.3.4\t1.2.3.4 1 2\r\n", "PROXY TCP4 [::1] ::1 1 2\r\n",
+           "PROXY \r\n",
+           "PROXY TCP4\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 3\r\n",
+           "PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 -2\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 +2\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 01 2\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 \r\n",
+           "PROXY TCP4 1.2.3 1.2.3.4 1 2\r\n",
+           "PROXY TCP4 ::1 ::1 1 2\r\n",
+           "PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
+           "PROXY TCP6 fe80::1%1 ::1 1 2\r\n",
+           "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n",
+           "PROXY tcp4 1.2.3.4 1.2.3.4 1 2\r\n",
+           "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n",
+           "PROXY \n",
+           "PROXY UNKNOWNX\r\n",
+           "PROXY TCP4 1.2.3.4\t1.2.3.4 1 2\r\n",
+           "PROXY TCP4 [::1] ::1 1 2\r\n",
        }) {
     EXPECT_EQ(read(text).parsed, Parsed::kInvalid) << text;
   }
@@ -113,25 +127,26 @@ TEST(ProxyHeader, Version2Tlvs) {
 
 TEST(ProxyHeader, Version2Hostile) {
   const std::string cases[] = {
-      v2(0x11, 0x11, kTcp4),                            // version 1 in the binary form
-      v2(0x31, 0x11, kTcp4),                            // version 3
-      v2(0x22, 0x11, kTcp4),                            // no command
-      v2(0x21, 0x12, kTcp4),                            // datagrams
-      v2(0x21, 0x41, kTcp4),                            // no family
-      v2(0x21, 0x10, kTcp4),                            // no transport
-      v2(0x21, 0x11, kTcp4.substr(1)),                  // too short for its addresses
-      v2(0x21, 0x21, kTcp4),                            // the same
-      v2(0x21, 0x31, std::string(215, 'p')),            // the same
-      v2(0x21, 0x11, kTcp4 + "\x01"),                   // half a TLV
-      v2(0x21, 0x11, kTcp4 + "\x01\x00\x02x"s),         // a TLV beyond the end
-      v2(0x21, 0x11, kTcp4 + tlv(1, "a") + "\x01\x00"s) // the second one
+      v2(0x11, 0x11, kTcp4),                             // version 1 in the binary form
+      v2(0x31, 0x11, kTcp4),                             // version 3
+      v2(0x22, 0x11, kTcp4),                             // no command
+      v2(0x21, 0x12, kTcp4),                             // datagrams
+      v2(0x21, 0x41, kTcp4),                             // no family
+      v2(0x21, 0x10, kTcp4),                             // no transport
+      v2(0x21, 0x11, kTcp4.substr(1)),                   // too short for its addresses
+      v2(0x21, 0x21, kTcp4),                             // the same
+      v2(0x21, 0x31, std::string(215, 'p')),             // the same
+      v2(0x21, 0x11, kTcp4 + "\x01"),                    // half a TLV
+      v2(0x21, 0x11, kTcp4 + "\x01\x00\x02x"s),          // a TLV beyond the end
+      v2(0x21, 0x11, kTcp4 + tlv(1, "a") + "\x01\x00"s)  // the second one
   };
   for (const std::string& bytes : cases) EXPECT_EQ(read(bytes).parsed, Parsed::kInvalid);
   EXPECT_EQ(read(v2(0x21, 0x11, kTcp4 + tlv(4, std::string(65535 - 15, '\0')))).parsed, Parsed::kHeader);
 }
 
 TEST(ProxyHeader, OtherBytes) {
-  for (const char* text : {"GET / HTTP/1.1\r\n", "PROXZ", "proxy TCP4", "\r\n\r\nGET", "\r\n\r\n\r\n", "P ", "\x16\x03"}) {
+  for (const char* text :
+       {"GET / HTTP/1.1\r\n", "PROXZ", "proxy TCP4", "\r\n\r\nGET", "\r\n\r\n\r\n", "P ", "\x16\x03"}) {
     EXPECT_EQ(read(text).parsed, Parsed::kAbsent) << text;
   }
   EXPECT_EQ(read("").parsed, Parsed::kNotYet);

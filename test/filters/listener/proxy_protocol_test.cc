@@ -18,8 +18,8 @@ const std::string kV1 = "PROXY TCP4 10.1.2.3 10.9.8.7 4660 80\r\n";
 const std::string kTlvs = "\xea\x00\x03vpc\x05\x00\x02id\xea\x00\x03two"s;
 std::string v2(const std::string& tlvs = "", char command = 0x21) {
   const auto size = static_cast<char>(12 + tlvs.size());
-  return "\r\n\r\n\0\r\nQUIT\n"s + command + '\x11' + '\0' + size + "\x0a\x01\x02\x03\x0a\x09\x08\x07\x12\x34\x00\x50"s +
-         tlvs;
+  return "\r\n\r\n\0\r\nQUIT\n"s + command + '\x11' + '\0' + size +
+         "\x0a\x01\x02\x03\x0a\x09\x08\x07\x12\x34\x00\x50"s + tlvs;
 }
 
 class ProxyProtocolTest : public testing::Test {
@@ -114,7 +114,8 @@ TEST_F(ProxyProtocolTest, DisallowedVersions) {
 }
 
 // field: ProxyProtocol.rules, ProxyProtocol.Rule.tlv_type, ProxyProtocol.Rule.on_tlv_present
-// field: proxy_protocol.v3.ProxyProtocol.KeyValuePair.metadata_namespace, proxy_protocol.v3.ProxyProtocol.KeyValuePair.key
+// field: proxy_protocol.v3.ProxyProtocol.KeyValuePair.metadata_namespace,
+// proxy_protocol.v3.ProxyProtocol.KeyValuePair.key
 TEST_F(ProxyProtocolTest, TlvsBecomeMetadata) {
   const std::string rules =
       "rules { tlv_type: 0xEA on_tlv_present { key: 'vpc' } } "
@@ -129,9 +130,10 @@ TEST_F(ProxyProtocolTest, TlvsBecomeMetadata) {
 
 // field: ProxyProtocol.tlv_location
 TEST_F(ProxyProtocolTest, TlvsBecomeFilterState) {
-  receive("tlv_location: FILTER_STATE rules { tlv_type: 0xEA on_tlv_present { key: 'vpc' } } "
-          "rules { tlv_type: 5 on_tlv_present { key: 'id' } }",
-          v2(kTlvs));
+  receive(
+      "tlv_location: FILTER_STATE rules { tlv_type: 0xEA on_tlv_present { key: 'vpc' } } "
+      "rules { tlv_type: 5 on_tlv_present { key: 'id' } }",
+      v2(kTlvs));
   EXPECT_EQ(metadata(), "");
   const auto* entry =
       connection_->info().make_filter_state().find(stream::FilterStateName("envoy.network.proxy_protocol.tlv"));
@@ -143,6 +145,32 @@ TEST_F(ProxyProtocolTest, TlvsBecomeFilterState) {
   out.clear();
   EXPECT_TRUE(entry->value.append_json(out));
   EXPECT_EQ(out, R"({"id":"id","vpc":"two"})");
+}
+
+// field: ProxyProtocol.pass_through_tlvs, ProxyProtocolPassThroughTLVs.match_type, ProxyProtocolPassThroughTLVs.tlv_type
+TEST_F(ProxyProtocolTest, TlvsForUpstreams) {
+  const stream::FilterStateName name(stream::kProxyHeaderName);
+  const auto kept = [&]() -> const stream::ProxyHeader* {
+    const auto* entry = connection_->info().make_filter_state().find(name);
+    return entry != nullptr ? static_cast<const stream::ProxyHeader*>(entry->value.object(stream::kProxyHeaderType))
+                            : nullptr;
+  };
+  receive("pass_through_tlvs {}", v2(kTlvs));
+  ASSERT_NE(kept(), nullptr);
+  EXPECT_EQ(kept()->source.to_string(), "10.1.2.3:4660");
+  EXPECT_EQ(kept()->destination.to_string(), "10.9.8.7:80");
+  ASSERT_EQ(kept()->tlvs.size(), 3u);
+  EXPECT_EQ(kept()->tlvs[1].value, "id");
+  std::string out;
+  EXPECT_TRUE(connection_->info().make_filter_state().find(name)->value.append_field("234", out));
+  EXPECT_EQ(out, "vpc");
+  EXPECT_FALSE(connection_->info().make_filter_state().find(name)->value.append_field("7", out));
+  EXPECT_FALSE(connection_->info().make_filter_state().find(name)->value.append_field("500", out));
+  receive("pass_through_tlvs { match_type: INCLUDE tlv_type: 5 tlv_type: 9 }", v2(kTlvs));
+  ASSERT_EQ(kept()->tlvs.size(), 1u);
+  EXPECT_EQ(kept()->tlvs[0].value, "id");
+  receive("", v2(kTlvs));
+  EXPECT_EQ(kept(), nullptr);
 }
 
 }  // namespace

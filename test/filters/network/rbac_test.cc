@@ -83,8 +83,9 @@ TEST_F(NetworkRbacTest, ShadowRulesOnlyTell) {
   use("shadow_rules_stat_prefix: 'dry_' shadow_rules " + kRemote10);
   come("10.1.1.1");
   EXPECT_EQ(data(), Action::kContinue);
-  EXPECT_EQ(metadata(),
-            R"({"envoy.filters.network.rbac":{"dry_shadow_effective_policy_id":"ten","dry_shadow_engine_result":"allowed"}})");
+  EXPECT_EQ(
+      metadata(),
+      R"({"envoy.filters.network.rbac":{"dry_shadow_effective_policy_id":"ten","dry_shadow_engine_result":"allowed"}})");
   come("192.0.2.1");
   EXPECT_EQ(data(), Action::kContinue);
   EXPECT_FALSE(connection_->closed());
