@@ -158,6 +158,8 @@ bool DownstreamConnection::choose_chain() {
   if (draining_) {  // told while listener filters looked
     for (auto& filter : filters_) filter->on_drain(*this);
   }
+  // An update that came meanwhile could not know which chain it would be.
+  if (facts_ != nullptr && !owner_.has_chain(*chain_)) drain_over(owner_.owner().update_plan());
   return true;
 }
 

@@ -135,6 +135,11 @@ bool LaneListener::is(Which which) const {
   return listener != nullptr && listener->spec.inbound;
 }
 
+bool LaneListener::has_chain(const FilterChain& chain) const {
+  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+  return listener != nullptr && listener->has_chain(chain.fingerprint);
+}
+
 void LaneListener::stop_accepting() {
   for (Door& door : doors_) {
     if (door.socket != nullptr) door.socket->drain_and_close();

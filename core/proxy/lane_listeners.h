@@ -30,6 +30,8 @@ class LaneListener final : public net::AcceptHandler {
   void close_connections();
   void stop_accepting();
   bool is(Which which) const;
+  // Of the current version.
+  bool has_chain(const FilterChain& chain) const;
   size_t connection_count() const { return connections_.count(); }
   uint64_t next_connection_id();
   void on_accepted(int fd, const net::Address& remote) override;

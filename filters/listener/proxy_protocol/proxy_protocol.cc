@@ -79,9 +79,8 @@ void Filter::keep_for_upstream(const Header& header) {
   for (Tlv tlv; next_tlv(left, tlv);) {
     if (settings_.pass.types[tlv.type]) kept->tlvs.push_back({tlv.type, std::string(tlv.value)});
   }
-  const auto set =
-      state.set(settings_.header, stream::FilterStateValue::of_object(kept, stream::kProxyHeaderType),
-                {.life_span = stream::LifeSpan::kConnection, .sharing = stream::UpstreamSharing::kOnce});
+  const auto set = state.set(settings_.header, stream::FilterStateValue::of_object(kept, stream::kProxyHeaderType),
+                             {.life_span = stream::LifeSpan::kConnection, .sharing = stream::UpstreamSharing::kOnce});
   if (set != stream::FilterState::Set::kDone) kept->~ProxyHeader();
 }
 

@@ -24,7 +24,7 @@ struct TlvRule {
 
 // TLVs that are passed on.
 struct PassThrough {
-  bool any = false;                 // some are
+  bool any = false;                  // some are
   std::array<bool, 256> types = {};  // by type
 };
 

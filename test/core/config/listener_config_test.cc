@@ -183,11 +183,12 @@ TEST_F(ListenerConfigTest, AdditionalAddresses) {
 // field: ListenerFilterChainMatchPredicate.MatchSet.rules, Int32Range.start, Int32Range.end
 TEST_F(ListenerConfigTest, FilterDisabled) {
   const auto disabled = [&](const std::string& predicate) {
-    const auto listener = translate(loopback_ +
-                                    "listener_filters { name: 'a' typed_config { "
-                                    "[type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst] "
-                                    "{} } " +
-                                    predicate + "}");
+    const auto listener =
+        translate(loopback_ +
+                  "listener_filters { name: 'a' typed_config { "
+                  "[type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst] "
+                  "{} } " +
+                  predicate + "}");
     EXPECT_EQ(listener.spec.listener_filters.size(), 1u);
     const auto& ports = listener.spec.listener_filters.front().disabled_ports;
     std::string out;
@@ -202,7 +203,8 @@ TEST_F(ListenerConfigTest, FilterDisabled) {
   EXPECT_EQ(disabled("filter_disabled { " + some + " }"), "80 443");
   EXPECT_EQ(disabled("filter_disabled { any_match: true }"), "0 80 443 444 65535");
   EXPECT_EQ(disabled("filter_disabled { not_match { " + some + " } }"), "0 444 65535");
-  EXPECT_EQ(disabled("filter_disabled { or_match { rules { " + some + " } rules { " + more + " } } }"), "80 443 444 65535");
+  EXPECT_EQ(disabled("filter_disabled { or_match { rules { " + some + " } rules { " + more + " } } }"),
+            "80 443 444 65535");
   EXPECT_EQ(disabled("filter_disabled { and_match { rules { " + some + " } rules { " + more + " } } }"), "443");
 }
 

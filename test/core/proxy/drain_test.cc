@@ -34,11 +34,19 @@ class Recorder final : public filter::NetworkFilter {
   void on_closed(filter::ConnectionHost&, net::CloseReason) override { --seen->open; }
 };
 
+class FirstByte final : public filter::ListenerFilter {
+ public:
+  Verdict inspect(std::string_view, bool, filter::ConnectionFacts&, size_t&) override { return Verdict::kDone; }
+};
+
 class DrainTest : public testing::Test {
  protected:
   DrainTest() {
     seen = &seen_;
     descriptor_.terminal = true;
+    first_byte_.make = [](const filter::ConfigPtr&) -> std::unique_ptr<filter::ListenerFilter> {
+      return std::make_unique<FirstByte>();
+    };
     descriptor_.make = [](const filter::ConfigPtr&, event::Lane&) -> std::unique_ptr<filter::NetworkFilter> {
       return std::make_unique<Recorder>();
     };
@@ -71,6 +79,7 @@ class DrainTest : public testing::Test {
       FilterChain chain;
       chain.filters.push_back({&descriptor_, nullptr});
       chain.fingerprint = fingerprint;
+      if (looked_at_) spec.listener_filters.push_back({&first_byte_, nullptr, nullptr});
       spec.chains.push_back(std::move(chain));
       batch.set(slot_, std::make_unique<Listener>(std::move(spec)));
     }
@@ -105,6 +114,8 @@ class DrainTest : public testing::Test {
   test::FakeClock clock_;
   Seen seen_{&clock_};
   filter::NetworkFilterDescriptor descriptor_;
+  filter::ListenerFilterDescriptor first_byte_;
+  bool looked_at_ = false;  // connections wait for their first byte in a listener filter
   event::Lane main_{{.index = 0, .clock = &clock_}};
   event::Lane worker_{{.index = 1, .clock = &clock_}};
   std::shared_ptr<LaneLoads> loads_ = std::make_shared<LaneLoads>(std::vector<event::Lane*>{&worker_});
@@ -198,6 +209,26 @@ TEST_F(DrainTest, TheEndOfTheProcessOvertakesALongDrain) {
   EXPECT_EQ(seen_.told, 51);
   advance(40s);
   EXPECT_EQ(seen_.open, 1);
+}
+
+// Which chain serves it is decided after the update, by what was configured when it came.
+TEST_F(DrainTest, WhoIsStillLookedAtIsToldWhenItsChainIsChosen) {
+  listeners_.set_update_plan({.time = 600s, .gradual = false, .close_at_end = true});
+  looked_at_ = true;
+  publish(1);
+  connect(2);
+  EXPECT_EQ(seen_.open, 0);
+  ASSERT_EQ(write(clients_[0], "x", 1), 1);
+  turns();
+  EXPECT_EQ(seen_.open, 1);
+  publish(2);
+  EXPECT_EQ(seen_.told, 1);
+  ASSERT_EQ(write(clients_[1], "x", 1), 1);
+  turns();
+  EXPECT_EQ(seen_.open, 2);
+  EXPECT_EQ(seen_.told, 2);
+  advance(600s);
+  EXPECT_EQ(seen_.open, 0);
 }
 
 }  // namespace
