@@ -101,8 +101,8 @@ TEST_F(ListenerConfigTest, Backlog) {
   EXPECT_EQ(info.tcpi_sacked, 7u);  // of a listening socket: the length of its queue
 }
 
-// field: Listener.tcp_keepalive, TcpKeepalive.keepalive_probes, TcpKeepalive.keepalive_time,
-// TcpKeepalive.keepalive_interval
+// field: Listener.tcp_keepalive, TcpKeepalive.keepalive_probes, TcpKeepalive.keepalive_time
+// field: TcpKeepalive.keepalive_interval
 TEST_F(ListenerConfigTest, Keepalive) {
   Descriptor off(*open(loopback_));
   EXPECT_EQ(off.option(SOL_SOCKET, SO_KEEPALIVE), 0);

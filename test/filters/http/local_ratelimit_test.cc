@@ -3,8 +3,8 @@
 namespace weir::test {
 namespace {
 
-// field: LocalRateLimit.stat_prefix, LocalRateLimit.token_bucket, TokenBucket.max_tokens, LocalRateLimit.filter_enabled
-// field: LocalRateLimit.filter_enforced
+// field: http.local_ratelimit.v3.LocalRateLimit.stat_prefix, http.local_ratelimit.v3.LocalRateLimit.token_bucket
+// field: TokenBucket.max_tokens, LocalRateLimit.filter_enabled, LocalRateLimit.filter_enforced
 TEST(LocalRateLimit, RefusesWhatHasNoToken) {
   Limit limit{.config = kOn + bucket(3)};
   limit.after = [](FilterHarness& harness) {

@@ -25,9 +25,9 @@ std::string accepted(PluginScope& plugins, TestLane& lane, const std::string& mo
   return out;
 }
 
-// field: listener.local_ratelimit.v3.LocalRateLimit.stat_prefix,
-// listener.local_ratelimit.v3.LocalRateLimit.token_bucket field:
-// listener.local_ratelimit.v3.LocalRateLimit.runtime_enabled
+// field: listener.local_ratelimit.v3.LocalRateLimit.stat_prefix
+// field: listener.local_ratelimit.v3.LocalRateLimit.token_bucket
+// field: listener.local_ratelimit.v3.LocalRateLimit.runtime_enabled
 TEST(ListenerLocalRatelimit, ConnectionsTakeTokens) {
   PluginScope plugins;
   TestLane lane;

@@ -147,8 +147,8 @@ TEST_F(ProxyProtocolTest, TlvsBecomeFilterState) {
   EXPECT_EQ(out, R"({"id":"id","vpc":"two"})");
 }
 
-// field: ProxyProtocol.pass_through_tlvs, ProxyProtocolPassThroughTLVs.match_type,
-// ProxyProtocolPassThroughTLVs.tlv_type
+// field: ProxyProtocol.pass_through_tlvs, ProxyProtocolPassThroughTLVs.match_type
+// field: ProxyProtocolPassThroughTLVs.tlv_type
 TEST_F(ProxyProtocolTest, TlvsForUpstreams) {
   const stream::FilterStateName name(stream::kProxyHeaderName);
   const auto kept = [&]() -> const stream::ProxyHeader* {
