@@ -1,4 +1,5 @@
 // envoy.filters.network.connection_limit: so many connections of a filter chain at the same time, over all workers.
+#include <algorithm>
 #include <atomic>
 #include <string>
 
