@@ -96,7 +96,7 @@ SimWorld::~SimWorld() {
 
 uint16_t SimWorld::port() const {
   auto found = listener_manager_->listeners().find("in");
-  return found != listener_manager_->listeners().end() ? found->second.sockets->address.port() : uint16_t{1};
+  return found != listener_manager_->listeners().end() ? found->second.sockets.front()->address.port() : uint16_t{1};
 }
 
 // --- Configuration -------------------------------------------------------------------------------------------------

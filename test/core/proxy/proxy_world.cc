@@ -211,7 +211,7 @@ std::unique_ptr<Peer> ProxyWorld::connect() {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   no_delay(fd);
   sockaddr_storage storage;
-  socklen_t length = listeners_->listeners().at("l").sockets->address.to_sockaddr(storage);
+  socklen_t length = listeners_->listeners().at("l").sockets.front()->address.to_sockaddr(storage);
   EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&storage), length), 0);
   auto peer = std::make_unique<Peer>(fd);
   int flags = SOCK_NONBLOCK;
