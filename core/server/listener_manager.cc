@@ -97,7 +97,7 @@ Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(
         if (before[i] == at && used.insert(sockets.get()).second) own = sockets;
       }
     }
-    Result<Opened> found = own != nullptr ? Opened{own, true} : find_sockets(listener, at, kept);
+    Result<Opened> found = own != nullptr ? Result<Opened>(Opened{own, true}) : find_sockets(listener, at, kept);
     if (!found.ok()) {
       close_fresh(all);
       return found.status();
