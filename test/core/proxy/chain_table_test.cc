@@ -356,7 +356,7 @@ TEST(ChainTable, AgreesWithAWalk) {
       if (!left.empty()) ++found;
     }
   });
-  if (test::seed_from_environment() == 0) EXPECT_GT(found, 1000u);
+  EXPECT_GE(found, test::seed_from_environment() == 0 ? 1000u : 0u);  // matches are no rarity
 }
 
 // What build() refuses is ambiguous for somebody, and nothing else is.
