@@ -184,7 +184,8 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
       {.access = Access::kChange,
        .help = "accept no more connections",
        .parameters = {{"graceful", "only after the drain time, over which connections are told to end"},
-                      {"skip_exit", "with graceful: not even then"}}},
+                      {"skip_exit", "with graceful: not even then"},
+                      {"inboundonly", "not supported yet"}}},
       [&source](const AdminRequest& request, AdminResponse& response) { drain_listeners(source, request, response); });
   change("/healthcheck/fail", "not ready from now on", [](AdminSource& source) { source.fail_health_check(true); });
   change("/healthcheck/ok", "ready again", [](AdminSource& source) { source.fail_health_check(false); });
