@@ -353,6 +353,7 @@ void Router::on_complete(filter::Stream&) {
   done_ = true;
   for_each_attempt([this](Attempt& attempt) {
     if (attempt.host() != nullptr) stats().rq_cancelled.inc();
+    log_failure(attempt, ResponseFlag::kDownstreamConnectionTermination, stream_->info().details);
   });
   abandon_attempts();
   mirrors_.for_each([](Mirror& mirror) { mirror.leave(); });
@@ -366,6 +367,8 @@ void Router::on_attempt_ready(Attempt& attempt) {
   }
   if (lists_attempts_ && attempt.times().entry != nullptr) [[unlikely]]
     attempt.times().entry->connection_id = attempt.stream()->facts().id;
+  if (config_.log_on_stream && attempt.log() != nullptr) [[unlikely]]
+    log_attempt(attempt, stream::AccessLogType::kUpstreamPoolReady);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }
@@ -448,6 +451,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   host_->touch();
   http::HeaderMap& headers = stream_->response_headers();
   int status = headers.status_code();
+  if (attempt.log() != nullptr) [[unlikely]]
+    attempt.log()->status = static_cast<uint16_t>(status);
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
   if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
