@@ -43,7 +43,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   }
   // For the log of the attempt that brings the answer.
   struct Times {
-    MonoTime requested{};  // these two only if upstream_connection_wanted()
+    MonoTime requested{};  // these two only with kConnectionRecords
     MonoTime pool_ready{};
     MonoTime first_tx{};
     MonoTime last_tx{};

@@ -30,6 +30,10 @@ struct RouterConfig {
   bool respect_expected_rq_timeout = false;
   std::vector<http::HeaderId> strict_check_headers;
   std::vector<std::shared_ptr<const stream::AccessLogger>> upstream_logs;
+  // Of the lists and options above, for requests that find none: x-envoy-* orders are looked at, lines are written.
+  bool looks_at_orders = false;
+  stream::Records records = 0;
+  static constexpr stream::Records kOwnLog = 0x80;
   bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
 };
 
@@ -145,8 +149,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_others(Attempt& attempt);
   void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
   void describe_connection(Attempt& attempt);
-  void list_attempt(Attempt& attempt);
-  void begin_log(Attempt& attempt);
+  void record_host(Attempt& attempt);
+  void record_connection(Attempt& attempt);
   void log_failure(Attempt& attempt, stream::ResponseFlag flag, std::string_view details);
   void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
@@ -210,12 +214,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;      // by an upgrade or CONNECT
-  bool raw_ : 1 = false;              // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;           // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;   // of a tunnel whose request has not
-  bool logs_connection_ : 1 = false;  // upstream_connection_wanted(), all the time
-  bool lists_attempts_ : 1 = false;   // attempted_hosts_wanted()
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  stream::Records records_ = 0;      // of the whole request
 };
 
 }  // namespace weir::proxy

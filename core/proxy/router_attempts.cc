@@ -152,23 +152,9 @@ void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   attempt.set_host_metadata(metadata, metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
-  if (logs_connection_) [[unlikely]]
-    upstream_info().requested = attempt.times().requested = stream_->lane().now();
   describe_host(pool.host(), metadata);
-  if (lists_attempts_) [[unlikely]]
-    list_attempt(attempt);
-  if (!config_.upstream_logs.empty()) [[unlikely]]
-    begin_log(attempt);
-}
-
-void Router::list_attempt(Attempt& attempt) {
-  stream::UpstreamInfo& info = upstream_info();
-  auto* entry = stream_->arena().make<stream::AttemptedHost>();
-  entry->address = info.remote;
-  entry->text = info.host_text;
-  entry->name = info.host_name;
-  (info.attempted == nullptr ? info.attempted : info.last_attempted->next) = entry;
-  info.last_attempted = attempt.times().entry = entry;
+  if (records_ != 0) [[unlikely]]
+    record_host(attempt);
 }
 
 void Router::leave_others(Attempt& attempt) {
@@ -176,22 +162,13 @@ void Router::leave_others(Attempt& attempt) {
     if (&other != &attempt) other.abandon();
   });
   describe_host(*attempt.host(), attempt.host_metadata());
-  if (logs_connection_) describe_connection(attempt);
+  if ((records_ & stream::kConnectionRecords) != 0) describe_connection(attempt);
   stream::UpstreamInfo& info = upstream_info();
   const Attempt::Times& times = attempt.times();
   info.requested = times.requested;
   info.pool_ready = times.pool_ready;
   info.first_tx = times.first_tx;
   info.last_tx = times.last_tx;
-}
-
-void Router::describe_connection(Attempt& attempt) {
-  stream::UpstreamInfo& info = upstream_info();
-  info.local = attempt.stream()->connection().local();
-  const upstream::ConnectionFacts facts = attempt.stream()->facts();
-  info.connection_id = facts.id;
-  info.connect_begin = facts.connect_begin;
-  info.connect_end = facts.connect_end;
 }
 
 // --- How long they may take ----------------------------------------------------------------------------------------
@@ -419,9 +396,8 @@ void Router::answer_failure(ResetReason reason, std::string_view detail) {
 
 std::string_view Router::reset_details(std::string_view name, std::string_view detail) {
   Arena& arena = stream_->arena();
-  return arena.concat(
-      committed_ ? "upstream_reset_after_response_started{" : "upstream_reset_before_response_started{", name,
-      detail.empty() ? std::string_view() : arena.concat("|", detail), "}");
+  return arena.concat(committed_ ? "upstream_reset_after_response_started{" : "upstream_reset_before_response_started{",
+                      name, detail.empty() ? std::string_view() : arena.concat("|", detail), "}");
 }
 
 void Router::answer(int status, ResponseFlag flag, std::string_view details, std::string_view body) {

@@ -1,4 +1,5 @@
-// The router's half about its own log, upstream_log: one line for each attempt that has chosen a host.
+// The router's half about records: what formats ask for, and its own log (upstream_log), which has a line for each
+// attempt that has chosen a host.
 #include "core/proxy/router.h"
 
 namespace weir::proxy {
@@ -7,12 +8,47 @@ using stream::AccessLogType;
 using stream::ResponseFlag;
 using upstream::ResetReason;
 
-void Router::begin_log(Attempt& attempt) {
-  auto* log = stream_->arena().make<Attempt::Log>();
-  log->begin = stream_->lane().now();
-  log->wire_before = upstream_info().wire;
-  attempt.set_log(log);
+// --- What somebody wants to know -----------------------------------------------------------------------------------
+
+void Router::record_host(Attempt& attempt) {
+  stream::UpstreamInfo& info = upstream_info();
+  const MonoTime now = stream_->lane().now();
+  if ((records_ & stream::kConnectionRecords) != 0) info.requested = attempt.times().requested = now;
+  if ((records_ & stream::kAttemptRecords) != 0) {
+    auto* entry = stream_->arena().make<stream::AttemptedHost>();
+    entry->address = info.remote;
+    entry->text = info.host_text;
+    entry->name = info.host_name;
+    (info.attempted == nullptr ? info.attempted : info.last_attempted->next) = entry;
+    info.last_attempted = attempt.times().entry = entry;
+  }
+  if ((records_ & RouterConfig::kOwnLog) != 0) {
+    auto* log = stream_->arena().make<Attempt::Log>();
+    log->begin = now;
+    log->wire_before = info.wire;
+    attempt.set_log(log);
+  }
 }
+
+void Router::record_connection(Attempt& attempt) {
+  if ((records_ & stream::kConnectionRecords) != 0) {
+    upstream_info().pool_ready = attempt.times().pool_ready = stream_->lane().now();
+    describe_connection(attempt);
+  }
+  if (attempt.times().entry != nullptr) attempt.times().entry->connection_id = attempt.stream()->facts().id;
+  if (config_.log_on_stream && attempt.log() != nullptr) log_attempt(attempt, AccessLogType::kUpstreamPoolReady);
+}
+
+void Router::describe_connection(Attempt& attempt) {
+  stream::UpstreamInfo& info = upstream_info();
+  info.local = attempt.stream()->connection().local();
+  const upstream::ConnectionFacts facts = attempt.stream()->facts();
+  info.connection_id = facts.id;
+  info.connect_begin = facts.connect_begin;
+  info.connect_end = facts.connect_end;
+}
+
+// --- The router's own log ------------------------------------------------------------------------------------------
 
 void Router::log_failure(Attempt& attempt, ResponseFlag flag, std::string_view details) {
   Attempt::Log* log = attempt.log();

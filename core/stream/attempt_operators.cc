@@ -9,8 +9,6 @@
 namespace weir::stream {
 namespace {
 
-std::atomic<bool> wants_attempts{false};
-
 using AppendHost = bool (*)(const AttemptedHost& host, TextBuffer& out);
 
 bool append_address(const AttemptedHost& host, TextBuffer& out) { return append_text(out, host.text); }
@@ -86,8 +84,6 @@ class CustomFlags final : public Operator {
 
 }  // namespace
 
-bool attempted_hosts_wanted() { return wants_attempts.load(std::memory_order_relaxed); }
-
 Result<std::unique_ptr<Operator>> make_attempt_operator(const OperatorCall& call) {
   std::unique_ptr<Operator> made;
   for (const ListOperator& list : kLists) {
@@ -97,7 +93,7 @@ Result<std::unique_ptr<Operator>> make_attempt_operator(const OperatorCall& call
   if (call.name == "UNIQUE_ID") made = std::make_unique<UniqueId>();
   if (call.name == "CUSTOM_FLAGS") made = std::make_unique<CustomFlags>();
   if (made != nullptr && call.argument.data() != nullptr) return no_argument_error(call);
-  if (lists) wants_attempts.store(true, std::memory_order_relaxed);
+  if (lists) want_records(kAttemptRecords);
   return made;
 }
 

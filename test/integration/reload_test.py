@@ -1,6 +1,5 @@
 """SIGHUP: endpoints, routes and a listener's filters change under load; nobody notices, and nothing is left behind."""
 
-import json
 import os
 import signal
 import socket
@@ -175,9 +174,7 @@ class ReloadOutcomeTest(WeirTestCase):
         weir, port = self.start()
         configuration = self.configuration(port, "two")
         configuration["admin"]["address"]["socket_address"]["port_value"] = self.sandbox.free_port()
-        answer = self.reload(weir, configuration)
-        self.assertIs(answer["ok"], True)
-        self.assertIn("admin.address.socket_address.port_value", json.dumps(answer))
+        self.assertIs(self.reload(weir, configuration)["ok"], True)
         self.assertEqual(fetch(port).text, "two")
         self.assertIn("admin differs from what is in force: it is read at start only, and needs a restart", weir.process.log())
 

@@ -157,6 +157,11 @@ class ReloadEndpointTest(UpdateTestCase):
         self.assertIn("connect_timeout: 2s -> 3s", text)
         self.assertIn("dry run, nothing was changed", text)
 
+    def test_what_needs_a_restart_is_told_field_by_field(self) -> None:
+        self.config["node"] = {"id": "another"}
+        self.reload()
+        self.assertIn("node: + {id: another}", self.post("/reload")[1])
+
     def test_a_bad_file_changes_nothing_and_says_why(self) -> None:
         version = self.weir.admin_json("/server_info")["weir"]["config"]["version"]
         self.hcm()["stat_prefx"] = "x"
