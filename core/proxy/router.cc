@@ -190,8 +190,7 @@ HeaderId Router::find_wrong_header(const http::HeaderMap& headers) const {
       right = route::parse_retry_on(value, &unknown) != 0 && unknown.data() == nullptr;
     } else {
       uint64_t number;
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-      right = error == std::errc() && end == value.data() + value.size();
+      right = http::parse_decimal(value, number);
     }
     if (!right) return id;
   }
@@ -352,9 +351,8 @@ void Router::on_complete(filter::Stream&) {
   done_ = true;
   for_each_attempt([this](Attempt& attempt) {
     if (attempt.host() != nullptr) stats().rq_cancelled.inc();
-    log_failure(attempt, ResponseFlag::kDownstreamConnectionTermination, stream_->info().details);
   });
-  abandon_attempts();
+  abandon_unwanted();
   mirrors_.for_each([](Mirror& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
 }

@@ -127,6 +127,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool any_attempt();
   bool any_other(const Attempt& attempt);
   void abandon_attempts();
+  void abandon_unwanted();
   void watch_attempt(Attempt& attempt);
   void update_try_deadline();
   void end_attempt(Attempt& attempt);

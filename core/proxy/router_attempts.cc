@@ -53,8 +53,20 @@ bool Router::over() {
   if (done_) return true;
   if (!stream_->answered_locally()) return false;
   done_ = true;
-  abandon_attempts();
+  abandon_unwanted();
   return true;
+}
+
+// Not for what they did: their own log says what has ended the stream.
+void Router::abandon_unwanted() {
+  const stream::StreamInfo& info = stream_->info();
+  for_each_attempt([&](Attempt& attempt) {
+    if (attempt.log() != nullptr) {
+      attempt.log()->flags = info.flags;
+      attempt.log()->details = info.details;
+    }
+    abandon_attempt(attempt);
+  });
 }
 
 bool Router::still_wants(Attempt& attempt) {
@@ -141,6 +153,8 @@ void Router::forget(const lb::Host& host) {
   if (attempts_ > 1) {  // what is known of the attempt before
     info.local = {};
     info.host_name = {};
+    info.connection_id = 0;
+    info.connect_begin = info.connect_end = {};
   }
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   if (!host.hostname().empty()) info.host_name = stream_->arena().copy(host.hostname());
@@ -212,12 +226,12 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   attempt.host()->totals.rq_timeout.inc();
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
   const std::string_view details = idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout";
-  log_failure(attempt, ResponseFlag::kUpstreamRequestTimeout, details);
   if (!idle && retry_.hedges()) {
     // As published: alone or in company, it may still answer.
     if (!hedge(attempt, kConditions)) attempt.lift_try_limit();
     return;
   }
+  log_failure(attempt, ResponseFlag::kUpstreamRequestTimeout, details);
   if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) {
     attempt.set_after_timeout(true);
     return;
@@ -360,8 +374,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
-      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was.
-      if (breakers().retry_budget_is_default && attempts_ == 1 && cluster_->has_other_hosts(tried()))
+      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was; that of a
+      // request whose connection was stale before has still to come.
+      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && cluster_->has_other_hosts(tried()))
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:

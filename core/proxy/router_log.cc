@@ -12,6 +12,7 @@ using upstream::ResetReason;
 
 void Router::record_host(Attempt& attempt) {
   stream::UpstreamInfo& info = upstream_info();
+  attempt.times() = {};
   const MonoTime now = stream_->lane().now();
   if ((records_ & stream::kConnectionRecords) != 0) info.requested = attempt.times().requested = now;
   if ((records_ & stream::kAttemptRecords) != 0) {
