@@ -33,7 +33,6 @@ std::string_view name_of(const ParameterHelp& parameter) {
 
 // Why a request is not understood; empty: every parameter is one of the endpoint's, or it takes any.
 std::string unknown_parameter(const HandlerOptions& options, const AdminRequest& request) {
-  if (options.parameters.empty()) return {};
   std::string all;
   for (const ParameterHelp& known : options.parameters) {
     const std::string_view name = name_of(known);
@@ -43,7 +42,8 @@ std::string unknown_parameter(const HandlerOptions& options, const AdminRequest&
   for (const auto& [name, value] : request.parameters) {
     const auto known = [&](const ParameterHelp& one) { return name_of(one) == name; };
     if (name == "format" || std::any_of(options.parameters.begin(), options.parameters.end(), known)) continue;
-    return "unknown parameter \"" + name + "\"; " + std::string(request.path) + " takes " + all;
+    return "unknown parameter \"" + name + "\"; " + std::string(request.path) + " takes " +
+           (all.empty() ? "none" : all);
   }
   return {};
 }
