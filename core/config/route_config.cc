@@ -96,6 +96,7 @@ class RouteTranslator {
     out.vhost_header = message.vhost_header();
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
     out.mirrors = mirrors(message.request_mirror_policies());
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
     std::map<std::string_view, size_t> names;
@@ -136,7 +137,9 @@ class RouteTranslator {
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
     out.filter_configs = filter_configs(message.typed_per_filter_config());
+    const std::string cors_above = typed_cors_above_;
     if (message.has_cors()) cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
+    if (cors_above.empty()) typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
     rate_limits(message.rate_limits(), true, out.filter_configs);
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
@@ -159,6 +162,7 @@ class RouteTranslator {
       Shared shared(path_);
       out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
     }
+    typed_cors_above_ = cors_above;
   }
 
   // The actions of a virtual host's matcher tree: a route, or a list of routes.
@@ -595,18 +599,24 @@ class RouteTranslator {
     return values;
   }
 
-  // It becomes what the level says to the filter of that name. (The filter looks there too if it has another.)
+  // As published, the old field says nothing as soon as a level says something in the new way.
   void cors(const route_v3::CorsPolicy& message, const google::protobuf::Map<std::string, google::protobuf::Any>& typed,
             std::vector<route::FilterConfigSpec>& out) {
     Step step(path_, "cors");
-    if (const std::string name = name_of_cors_policy(typed); !name.empty()) {
-      path_.warning_at({}, "has no effect: typed_per_filter_config says under " + in_quotes(name) +
-                               " what the filter is to do here; remove this one, which is deprecated");
-      return;
+    std::string name = name_of_cors_policy(typed);
+    if (name.empty()) name = typed_cors_above_;
+    path_.warning_at({}, name.empty() ? std::string("is deprecated; typed_per_filter_config takes the same under ") +
+                                            kCorsFilter + ", as an envoy.extensions.filters.http.cors.v3.CorsPolicy"
+                                      : "has no effect: typed_per_filter_config says under " + in_quotes(name) +
+                                            " what the filter is to do here; remove this one, which is deprecated");
+    std::vector<route::FilterConfigSpec> made;
+    filter_config(kCorsFilter, to_filter_policy(message), made);
+    if (!name.empty()) return;  // its mistakes are told all the same
+    for (route::FilterConfigSpec& one : made) {
+      one.filter_id = filter::kRouteCors.filter_id;
+      one.kind = filter::kRouteCors.kind;
+      out.push_back(std::move(one));
     }
-    path_.warning_at({}, std::string("is deprecated; typed_per_filter_config takes the same under ") + kCorsFilter +
-                             ", as an envoy.extensions.filters.http.cors.v3.CorsPolicy");
-    filter_config(kCorsFilter, to_filter_policy(message), out);
   }
 
   template <class Map>
@@ -658,6 +668,7 @@ class RouteTranslator {
 
   RouteConfigEnv& env_;
   FieldPath& path_;
+  std::string typed_cors_above_;  // under which name a level above says something to the cors filter
   bool validate_clusters_ = false;
   uint32_t max_body_ = kDefaultMaxBody;
 };

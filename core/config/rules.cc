@@ -175,6 +175,10 @@ void Validator::message(const Message& message) {
   } else {
     if (const auto* fraction = google::protobuf::DynamicCastToGenerated<envoy::type::v3::FractionalPercent>(&message))
       percent(*fraction);
+    if (type == "envoy.config.route.v3.CorsPolicy" && filters_ != nullptr &&
+        !filters_->has_filter_for("envoy.extensions.filters.http.cors.v3.CorsPolicy")) {
+      report(Severity::kWarning, "this listener has no filter envoy.filters.http.cors, so this has no effect");
+    }
     fields(message);
   }
   --depth_;
@@ -281,10 +285,6 @@ void Validator::children(const Message& message) {
         return;
       }
       if (!field->is_repeated()) {
-        if (filters_ != nullptr && field->message_type()->full_name() == "envoy.config.route.v3.CorsPolicy" &&
-            !filters_->has_filter_for("envoy.extensions.filters.http.cors.v3.CorsPolicy")) {
-          report(Severity::kWarning, "this listener has no filter envoy.filters.http.cors, so this has no effect");
-        }
         this->message(reflection.GetMessage(message, field));
         return;
       }

@@ -9,6 +9,8 @@
 #include "core/config/rate_limit_config.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
+#include "core/filter/registry.h"
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -18,6 +20,7 @@
 
 namespace weir::config {
 
+namespace accesslog_v3 = envoy::config::accesslog::v3;
 namespace core_v3 = envoy::config::core::v3;
 namespace matcher_v3 = envoy::type::matcher::v3;
 namespace route_v3 = envoy::config::route::v3;
@@ -78,6 +81,42 @@ std::vector<match::RateLimit> Translator::rate_limits(
 match::LogFilterPtr Translator::log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
                                            const std::string& path) {
   return translate(message, FieldReport{report_, path});
+}
+
+std::vector<std::shared_ptr<const stream::AccessLogger>> Translator::access_loggers(
+    const google::protobuf::RepeatedPtrField<accesslog_v3::AccessLog>& messages, filter::FactoryScope& scope,
+    std::string_view field) {
+  std::vector<std::shared_ptr<const stream::AccessLogger>> all;
+  for (int i = 0; i < messages.size(); ++i) {
+    const auto& one = messages[i];
+    auto here = scope.below(field, i);
+    if (!one.has_typed_config()) {
+      here.error("typed_config", "must be set: the type of this message says which access logger it is");
+      continue;
+    }
+    const filter::AccessLoggerDescriptor* descriptor =
+        scope.registry().access_logger(filter::type_of_url(one.typed_config().type_url()));
+    if (descriptor == nullptr) {
+      report_.skip_unknown({.kind = "access logger", .name = one.name()}, one.typed_config(), here.at("typed_config"));
+      continue;
+    }
+    auto message = report_.unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
+    auto below = here.below("typed_config");
+    const size_t errors = report_.errors();
+    auto logger = descriptor->make_logger(*message, below);
+    if (!logger.ok()) {
+      below.failed(logger.status(), errors);
+      continue;
+    }
+    if (one.has_filter()) {
+      auto filter = log_filter(one.filter(), here.at("filter"));
+      if (filter == nullptr) continue;  // reported
+      *logger = match::filtered(std::move(filter), std::move(*logger));
+    }
+    all.push_back(std::move(*logger));
+  }
+  return all;
 }
 
 std::optional<stream::LineFormat> Translator::line_format(const core_v3::SubstitutionFormatString& message,

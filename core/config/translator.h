@@ -34,6 +34,9 @@ class Translator final : public filter::ConfigTranslator {
       const std::string& path) override;
   match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
                                  const std::string& path) override;
+  std::vector<std::shared_ptr<const stream::AccessLogger>> access_loggers(
+      const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& messages,
+      filter::FactoryScope& scope, std::string_view field) override;
   std::optional<stream::LineFormat> line_format(const envoy::config::core::v3::SubstitutionFormatString& message,
                                                 const stream::Format::Options& options,
                                                 const std::string& path) override;

@@ -32,8 +32,9 @@ template <typename Element>
 class RepeatedPtrField;
 }  // namespace google::protobuf
 namespace envoy::config::accesslog::v3 {
+class AccessLog;
 class AccessLogFilter;
-}
+}  // namespace envoy::config::accesslog::v3
 namespace envoy::config::core::v3 {
 class CidrRange;
 class HeaderValueOption;
@@ -57,7 +58,13 @@ namespace envoy::type::v3 {
 class FractionalPercent;
 }
 
+namespace weir::stream {
+class AccessLogger;
+}
+
 namespace weir::filter {
+
+class FactoryScope;
 
 // Whose actions a matcher tree has.
 class MatcherActions {
@@ -104,6 +111,10 @@ class ConfigTranslator {
       const std::string& path) = 0;
   virtual match::LogFilterPtr log_filter(const envoy::config::accesslog::v3::AccessLogFilter& message,
                                          const std::string& path) = 0;
+  // `field`: the list, of the message that the scope is about. Those with faults are left out.
+  virtual std::vector<std::shared_ptr<const stream::AccessLogger>> access_loggers(
+      const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& messages, FactoryScope& scope,
+      std::string_view field) = 0;
   // `options`: what is not in the message.
   virtual std::optional<stream::LineFormat> line_format(
       const envoy::config::core::v3::SubstitutionFormatString& message, const stream::Format::Options& options,

@@ -13,6 +13,11 @@ struct RouteKey {
   uint32_t kind = 0;       // HttpFilterDescriptor::route_kind
 };
 
+// What is no filter's by name travels under keys that no filter has: rate_limits (route_rate_limits.h), and the
+// deprecated `cors`, which says to the filter of that type, whatever it is called, what its own messages say today.
+inline constexpr RouteKey kRouteRateLimits{UINT32_MAX, UINT32_MAX};
+inline constexpr RouteKey kRouteCors{UINT32_MAX - 1, UINT32_MAX - 1};
+
 // What the levels of a route configuration say to one filter, from the least to the most specific: route configuration,
 // virtual host, route, weighted cluster. Levels that say nothing are left out. Valid as long as the stream.
 struct RouteLevels {

@@ -1,15 +1,10 @@
 // The rate_limits of routes and virtual hosts, for the filters that count requests.
 #pragma once
 
-#include <cstdint>
-
 #include "core/filter/stream.h"
 #include "core/match/rate_limits.h"
 
 namespace weir::filter {
-
-// They travel with the per-route configurations of filters, under a key that no filter has.
-inline constexpr RouteKey kRouteRateLimits{UINT32_MAX, UINT32_MAX};
 
 // From the least to the most specific level. Valid as long as the stream.
 inline RouteConfigs<match::RouteRateLimits> route_rate_limits(Stream& stream) {

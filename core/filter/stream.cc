@@ -277,7 +277,9 @@ void Stream::send_pending_reply() {
   Slices body;
   body.append(Slice::of_static(reply_.body));
   host_.prepare_local_reply(response_headers_, body);
-  if (stream::is_grpc_type(request_headers_.get(http::HeaderId::kContentType))) [[unlikely]] {
+  // To CONNECT 200 would say that the tunnel is there.
+  if (stream::is_grpc_type(request_headers_.get(http::HeaderId::kContentType)) &&
+      request_headers_.method() != "CONNECT") [[unlikely]] {
     stream::answer_as_grpc(response_headers_, body.empty() ? std::string_view() : body.front().view(), arena_);
     body.clear();
   }

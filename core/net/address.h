@@ -17,7 +17,17 @@ namespace weir::net {
 
 enum class Family : uint8_t { kNone, kIpv4, kIpv6, kUnix };
 
-class Address {
+namespace internal {
+// The part that is copied as a whole: memberwise, the compiler would move its bytes one by one.
+struct PlainAddress {
+  Family family_ = Family::kNone;
+  uint16_t port_ = 0;
+  uint32_t scope_id_ = 0;
+  uint8_t ip_[16] = {};
+};
+}  // namespace internal
+
+class Address : private internal::PlainAddress {
  public:
   Address() = default;
   // Numeric addresses only: "10.0.0.1", "::1", "fe80::1%eth0" (a scope is kept as its number).
@@ -55,10 +65,6 @@ class Address {
   std::string ip_to_string() const;
 
  private:
-  Family family_ = Family::kNone;
-  uint16_t port_ = 0;
-  uint32_t scope_id_ = 0;
-  uint8_t ip_[16] = {};
   std::shared_ptr<const std::string> path_;  // Unix only; a leading NUL marks an abstract name
 };
 

@@ -82,7 +82,7 @@ void Connection::on_ready(uint32_t ready) {
     if (fd_ < 0 || connecting_) return;
   }
   if (ready & (event::kPeerClosed | event::kHangUp | event::kError)) hung_up_ = true;
-  if ((ready & event::kError) && peer_ended_) was_reset_ = true;
+  if (ready & event::kError) errored_ = true;
   if ((ready & event::kWritable) && !writable_) {
     writable_ = true;
     if (!out_.empty() || half_close_) flush_later();
@@ -221,6 +221,9 @@ void Connection::read_some() {
       readable_ = false;
       peer_ended_ = true;
       deliver(true);
+      // It has reset behind its end, which no read says. What an upstream said before that is still to be used.
+      const bool unused = read_before_reset_ && (read_blocks_ != 0 || !in_.empty());
+      if (errored_ && fd_ >= 0 && !unused) close(CloseReason::kReset);
       return;
     }
     bytes_read_ += static_cast<uint64_t>(n);

@@ -184,7 +184,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool redeliver_ : 1 = false;
   bool redeliver_next_turn_ : 1 = false;
   bool read_before_reset_ : 1 = false;
-  bool was_reset_ : 1 = false;   // seen by a write, or behind the peer's end: the kernel says end to the next read
+  bool was_reset_ : 1 = false;   // seen by a write; the kernel tells it once, and says end to the next read
+  bool errored_ : 1 = false;     // the poller said so
   bool half_close_ : 1 = false;  // FIN wanted after the queue
   bool fin_sent_ : 1 = false;
   bool notify_drained_ : 1 = false;

@@ -114,6 +114,10 @@ void Attempt::end() {
   upstream::ClusterLocal& cluster = router_.cluster();
   cluster.requests.release();
   if (pool_ == nullptr) return;
+  if (log_ != nullptr) [[unlikely]] {
+    router_.log_attempt(*this, stream::AccessLogType::kUpstreamEnd);
+    log_ = nullptr;
+  }
   cluster.end_request(*pool_, router_.stats());
   pool_ = nullptr;
 }

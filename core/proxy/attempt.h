@@ -43,13 +43,23 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   }
   // For the log of the attempt that brings the answer.
   struct Times {
-    MonoTime requested{};  // these two only if upstream_connection_wanted()
+    MonoTime requested{};  // these two only with kConnectionRecords
     MonoTime pool_ready{};
     MonoTime first_tx{};
     MonoTime last_tx{};
     stream::AttemptedHost* entry = nullptr;  // of the list, if there is one
   };
   Times& times() { return times_; }
+  // For a line of its own. In the stream's arena; nullptr: nobody writes one.
+  struct Log {
+    MonoTime begin{};
+    stream::WireBytes wire_before;
+    uint16_t status = 0;  // 0: no response has begun
+    stream::ResponseFlags flags;
+    std::string_view details;
+  };
+  Log* log() const { return log_; }
+  void set_log(Log* log) { log_ = log; }
   // nullptr: none has been chosen, or it is over.
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
   // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
@@ -122,6 +132,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   const stream::StaticMetadata* host_metadata_ = nullptr;
   event::Pin<lb::HostSet> hosts_;
   Times times_;
+  Log* log_ = nullptr;
   MonoTime try_until_ = kNever;
   MonoTime idle_until_ = kNever;
   bool active_ : 1 = false;

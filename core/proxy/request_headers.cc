@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "core/base/uuid.h"
 #include "core/http/chars.h"
 #include "core/proxy/client_detection.h"
 
@@ -228,24 +229,9 @@ ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool i
 
 void ensure_request_id(http::HeaderMap& headers, bool replace, Random& random, Arena& arena) {
   if (headers.contains(HeaderId::kXRequestId) && !replace) return;
-  static constexpr char kHex[] = "0123456789abcdef";
-  uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;                 // version 4
-  uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant 1
-  char* text = arena.allocate_bytes(36);
-  char* at = text;
-  auto write = [&](uint64_t value, int digits) {
-    for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4) *at++ = kHex[(value >> shift) & 15];
-  };
-  write(high >> 32, 8);
-  *at++ = '-';
-  write(high >> 16, 4);
-  *at++ = '-';
-  write(high, 4);
-  *at++ = '-';
-  write(low >> 48, 4);
-  *at++ = '-';
-  write(low, 12);
-  headers.set(HeaderId::kXRequestId, {text, 36});
+  char* text = arena.allocate_bytes(kUuidSize);
+  write_uuid(text, random);
+  headers.set(HeaderId::kXRequestId, {text, kUuidSize});
 }
 
 }  // namespace weir::proxy

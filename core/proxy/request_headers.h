@@ -12,8 +12,6 @@
 
 namespace weir::proxy {
 
-// A number as text in the arena, for a header's value.
-
 // "100m" and its like (the gRPC protocol over HTTP/2: eight digits at most and a unit); zero: none, or none that can be
 // read.
 Duration parse_grpc_timeout(std::string_view text);

@@ -130,7 +130,7 @@ uint32_t RetryState::conditions_of(const http::HeaderMap& response, int status) 
   if (status == 502 || status == 503 || status == 504) on |= retry_on::kGatewayError;
   if (status == 409) on |= retry_on::kRetriable4xx;
   if (on_ & retry_on::kGrpc) on |= grpc_condition(response.get(HeaderId::kGrpcStatus));
-  if (has_number(statuses_, status)) on |= retry_on::kRetriableStatusCodes;
+  if ((on_ & retry_on::kRetriableStatusCodes) && has_number(statuses_, status)) on |= retry_on::kRetriableStatusCodes;
   if ((on_ & retry_on::kRetriableHeaders) && has_one_of(header_names_, response)) on |= retry_on::kRetriableHeaders;
   if (policy_ == nullptr) return on;
   if (policy_->status_is_retriable(status)) on |= retry_on::kRetriableStatusCodes;

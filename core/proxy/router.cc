@@ -132,16 +132,15 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.cluster_raw = cluster_pin_->spec.name;
   info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
-  logs_connection_ = stream::upstream_connection_wanted();
-  lists_attempts_ = stream::attempted_hosts_wanted();
+  records_ = stream::wanted_records() | config_.records;
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
-  if (!config_.strict_check_headers.empty()) [[unlikely]] {
+  if (config_.looks_at_orders) [[unlikely]] {
     if (const HeaderId wrong = find_wrong_header(headers); wrong != HeaderId::kNone) return refuse(wrong);
+    if (config_.respect_expected_rq_timeout && headers.contains(HeaderId::kXEnvoyExpectedRqTimeoutMs))
+      headers.set(HeaderId::kXEnvoyUpstreamRqTimeoutMs, headers.get(HeaderId::kXEnvoyExpectedRqTimeoutMs));
   }
-  if (config_.respect_expected_rq_timeout && headers.contains(HeaderId::kXEnvoyExpectedRqTimeoutMs)) [[unlikely]]
-    headers.set(HeaderId::kXEnvoyUpstreamRqTimeoutMs, headers.get(HeaderId::kXEnvoyExpectedRqTimeoutMs));
   const route::RetryPolicy* retries = action.retry();
   const route::Mirrors* mirrors = action.mirrors();
   if (const route::ClusterPolicies* own = cluster_pin_->spec.policies.get()) [[unlikely]] {
@@ -191,8 +190,7 @@ HeaderId Router::find_wrong_header(const http::HeaderMap& headers) const {
       right = route::parse_retry_on(value, &unknown) != 0 && unknown.data() == nullptr;
     } else {
       uint64_t number;
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-      right = error == std::errc() && end == value.data() + value.size();
+      right = http::parse_decimal(value, number);
     }
     if (!right) return id;
   }
@@ -354,18 +352,14 @@ void Router::on_complete(filter::Stream&) {
   for_each_attempt([this](Attempt& attempt) {
     if (attempt.host() != nullptr) stats().rq_cancelled.inc();
   });
-  abandon_attempts();
+  abandon_unwanted();
   mirrors_.for_each([](Mirror& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
-  if (logs_connection_) [[unlikely]] {
-    upstream_info().pool_ready = attempt.times().pool_ready = stream_->lane().now();
-    describe_connection(attempt);
-  }
-  if (lists_attempts_ && attempt.times().entry != nullptr) [[unlikely]]
-    attempt.times().entry->connection_id = attempt.stream()->facts().id;
+  if (records_ != 0) [[unlikely]]
+    record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
   send_request(attempt);
 }
@@ -448,6 +442,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   host_->touch();
   http::HeaderMap& headers = stream_->response_headers();
   int status = headers.status_code();
+  if (records_ != 0 && attempt.log() != nullptr) [[unlikely]]
+    attempt.log()->status = static_cast<uint16_t>(status);
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
   if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
@@ -488,7 +484,7 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
 // What comes next of the response may bypass us if nobody wants to see it.
 void Router::leave_unseen(Attempt& attempt) {
   // Its log tells when the first bytes came.
-  if (logs_connection_ && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
+  if ((records_ & stream::kConnectionRecords) != 0 && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
     return;
   if (attempt.stream() != nullptr && stream_->takes_unseen_response()) attempt.stream()->leave_response_unseen();
 }
@@ -499,7 +495,7 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
     return;
   }
   host_->touch();
-  if (logs_connection_ && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
+  if ((records_ & stream::kConnectionRecords) != 0 && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
     upstream_info().first_body_rx = stream_->lane().now();
   if (end) {
     response_complete(stream_->lane().now());

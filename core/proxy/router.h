@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "core/proxy/retry_priorities.h"
 #include "core/proxy/retry_state.h"
 #include "core/proxy/routed_host.h"
+#include "core/stream/access_logger.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::proxy {
@@ -27,6 +29,12 @@ struct RouterConfig {
   bool suppress_envoy_headers = false;
   bool respect_expected_rq_timeout = false;
   std::vector<http::HeaderId> strict_check_headers;
+  std::vector<std::shared_ptr<const stream::AccessLogger>> upstream_logs;
+  // Of the lists and options above, for requests that find none: x-envoy-* orders are looked at, lines are written.
+  bool looks_at_orders = false;
+  stream::Records records = 0;
+  static constexpr stream::Records kOwnLog = 0x80;
+  bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
 };
 
 class Router : public filter::HttpFilter, private filter::FlowControl::Reader, private DeadlineListener {
@@ -63,6 +71,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   http::HeaderMap& begin_trailers(Attempt& attempt);
   void on_trailers(Attempt& attempt);
   void on_request_flow(Attempt& attempt, bool blocked);
+  // While its host is known. (router_log.cc)
+  void log_attempt(Attempt& attempt, stream::AccessLogType type);
 
  private:
   // What a retry costs beside one of num_retries.
@@ -117,6 +127,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool any_attempt();
   bool any_other(const Attempt& attempt);
   void abandon_attempts();
+  void abandon_unwanted();
   void watch_attempt(Attempt& attempt);
   void update_try_deadline();
   void end_attempt(Attempt& attempt);
@@ -139,11 +150,15 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_others(Attempt& attempt);
   void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
   void describe_connection(Attempt& attempt);
-  void list_attempt(Attempt& attempt);
+  void record_host(Attempt& attempt);
+  void record_connection(Attempt& attempt);
+  void log_failure(Attempt& attempt, stream::ResponseFlag flag, std::string_view details);
   void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
+  // "upstream_reset_before_response_started{connection_failure}"
+  std::string_view reset_details(std::string_view name, std::string_view detail);
   // The answer to a request that no upstream has answered. `status` is also what the cluster's statistics count.
   void answer(int status, stream::ResponseFlag flag, std::string_view details, std::string_view body);
 
@@ -200,12 +215,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;      // by an upgrade or CONNECT
-  bool raw_ : 1 = false;              // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;           // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;   // of a tunnel whose request has not
-  bool logs_connection_ : 1 = false;  // upstream_connection_wanted(), all the time
-  bool lists_attempts_ : 1 = false;   // attempted_hosts_wanted()
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  stream::Records records_ = 0;      // of the whole request
 };
 
 }  // namespace weir::proxy

@@ -53,8 +53,20 @@ bool Router::over() {
   if (done_) return true;
   if (!stream_->answered_locally()) return false;
   done_ = true;
-  abandon_attempts();
+  abandon_unwanted();
   return true;
+}
+
+// Not for what they did: their own log says what has ended the stream.
+void Router::abandon_unwanted() {
+  const stream::StreamInfo& info = stream_->info();
+  for_each_attempt([&](Attempt& attempt) {
+    if (attempt.log() != nullptr) {
+      attempt.log()->flags = info.flags;
+      attempt.log()->details = info.details;
+    }
+    abandon_attempt(attempt);
+  });
 }
 
 bool Router::still_wants(Attempt& attempt) {
@@ -141,6 +153,8 @@ void Router::forget(const lb::Host& host) {
   if (attempts_ > 1) {  // what is known of the attempt before
     info.local = {};
     info.host_name = {};
+    info.connection_id = 0;
+    info.connect_begin = info.connect_end = {};
   }
   info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
   if (!host.hostname().empty()) info.host_name = stream_->arena().copy(host.hostname());
@@ -152,21 +166,9 @@ void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   attempt.set_host_metadata(metadata, metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
-  if (logs_connection_) [[unlikely]]
-    upstream_info().requested = attempt.times().requested = stream_->lane().now();
   describe_host(pool.host(), metadata);
-  if (lists_attempts_) [[unlikely]]
-    list_attempt(attempt);
-}
-
-void Router::list_attempt(Attempt& attempt) {
-  stream::UpstreamInfo& info = upstream_info();
-  auto* entry = stream_->arena().make<stream::AttemptedHost>();
-  entry->address = info.remote;
-  entry->text = info.host_text;
-  entry->name = info.host_name;
-  (info.attempted == nullptr ? info.attempted : info.last_attempted->next) = entry;
-  info.last_attempted = attempt.times().entry = entry;
+  if (records_ != 0) [[unlikely]]
+    record_host(attempt);
 }
 
 void Router::leave_others(Attempt& attempt) {
@@ -174,22 +176,13 @@ void Router::leave_others(Attempt& attempt) {
     if (&other != &attempt) other.abandon();
   });
   describe_host(*attempt.host(), attempt.host_metadata());
-  if (logs_connection_) describe_connection(attempt);
+  if ((records_ & stream::kConnectionRecords) != 0) describe_connection(attempt);
   stream::UpstreamInfo& info = upstream_info();
   const Attempt::Times& times = attempt.times();
   info.requested = times.requested;
   info.pool_ready = times.pool_ready;
   info.first_tx = times.first_tx;
   info.last_tx = times.last_tx;
-}
-
-void Router::describe_connection(Attempt& attempt) {
-  stream::UpstreamInfo& info = upstream_info();
-  info.local = attempt.stream()->connection().local();
-  const upstream::ConnectionFacts facts = attempt.stream()->facts();
-  info.connection_id = facts.id;
-  info.connect_begin = facts.connect_begin;
-  info.connect_end = facts.connect_end;
 }
 
 // --- How long they may take ----------------------------------------------------------------------------------------
@@ -218,35 +211,63 @@ void Router::on_deadline(DeadlineKind kind) {
   }
   if (kind != DeadlineKind::kRoute) return;
   stats().rq_timeout.inc();
-  for_each_attempt([](Attempt& attempt) {
+  const std::string_view details =
+      committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout";
+  for_each_attempt([&](Attempt& attempt) {
     if (attempt.host() != nullptr) attempt.host()->totals.rq_timeout.inc();
+    log_failure(attempt, ResponseFlag::kUpstreamRequestTimeout, details);
   });
   abandon_attempts();
-  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout,
-         committed_ ? "upstream_response_timeout_after_response_started" : "upstream_response_timeout",
-         "upstream request timeout");
+  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout, details, "upstream request timeout");
 }
 
 void Router::time_out_try(Attempt& attempt, bool idle) {
   (idle ? stats().rq_per_try_idle_timeout : stats().rq_per_try_timeout).inc();
   attempt.host()->totals.rq_timeout.inc();
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
+  const std::string_view details = idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout";
   if (!idle && retry_.hedges()) {
     // As published: alone or in company, it may still answer.
     if (!hedge(attempt, kConditions)) attempt.lift_try_limit();
     return;
   }
+  log_failure(attempt, ResponseFlag::kUpstreamRequestTimeout, details);
   if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) {
     attempt.set_after_timeout(true);
     return;
   }
   abandon_attempt(attempt);
   if (any_attempt()) return;
-  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout,
-         idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout", "upstream request timeout");
+  answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout, details, "upstream request timeout");
 }
 
 // --- Failures and retries ------------------------------------------------------------------------------------------
+
+namespace {
+
+// As logs and bodies name it.
+struct Failure {
+  int status;
+  ResponseFlag flag;
+  std::string_view name;
+  std::string_view text;
+};
+Failure failure_of(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::kOverflow:
+      return {503, ResponseFlag::kUpstreamOverflow, "overflow", "overflow"};
+    case ResetReason::kConnectFailure:
+      return {503, ResponseFlag::kUpstreamConnectionFailure, "connection_failure", "connection failure"};
+    case ResetReason::kConnectTimeout:
+      return {503, ResponseFlag::kUpstreamConnectionFailure, "connection_timeout", "connection timeout"};
+    case ResetReason::kProtocolError:
+      return {502, ResponseFlag::kUpstreamProtocolError, "protocol_error", "protocol error"};
+    default:
+      return {503, ResponseFlag::kUpstreamConnectionTermination, "connection_termination", "connection termination"};
+  }
+}
+
+}  // namespace
 
 bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
   if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
@@ -325,6 +346,8 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     attempt.end();
     return;
   }
+  if (attempt.log() != nullptr) [[unlikely]]
+    log_failure(attempt, failure_of(reason).flag, reset_details(failure_of(reason).name, detail));
   const upstream::UpstreamStream* upstream = attempt.stream();
   // A pooled connection that the peer closed before it answered anything was stale. It must be safe to repeat the
   // request, or not a byte of it have gone out.
@@ -333,16 +356,8 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   if (committed_) {
     end_attempt(attempt);
     done_ = true;
-    if (reason == ResetReason::kProtocolError) {
-      stream_->info().flags.set(ResponseFlag::kUpstreamProtocolError);
-      stream_->respond_abort(
-          detail.empty()
-              ? "upstream_reset_after_response_started{protocol_error}"
-              : stream_->arena().concat("upstream_reset_after_response_started{protocol_error|", detail, "}"));
-    } else {
-      stream_->info().flags.set(ResponseFlag::kUpstreamConnectionTermination);
-      stream_->respond_abort("upstream_reset_after_response_started{connection_termination}");
-    }
+    stream_->info().flags.set(failure_of(reason).flag);
+    stream_->respond_abort(reset_details(failure_of(reason).name, detail));
     return;
   }
   uint32_t conditions = 0;
@@ -359,8 +374,9 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
-      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was.
-      if (breakers().retry_budget_is_default && attempts_ == 1 && cluster_->has_other_hosts(tried()))
+      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was; that of a
+      // request whose connection was stale before has still to come.
+      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && cluster_->has_other_hosts(tried()))
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:
@@ -384,36 +400,19 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
 }
 
 void Router::answer_failure(ResetReason reason, std::string_view detail) {
-  switch (reason) {
-    case ResetReason::kOverflow:
-      overloaded_ = true;
-      answer(503, ResponseFlag::kUpstreamOverflow, "upstream_reset_before_response_started{overflow}",
-             "upstream connect error or disconnect/reset before headers. reset reason: overflow");
-      break;
-    case ResetReason::kConnectFailure:
-      stream_->info().upstream.failure_reason = "connection_refused";
-      answer(503, ResponseFlag::kUpstreamConnectionFailure,
-             "upstream_reset_before_response_started{connection_failure}",
-             "upstream connect error or disconnect/reset before headers. reset reason: connection failure");
-      break;
-    case ResetReason::kConnectTimeout:
-      stream_->info().upstream.failure_reason = "connection_timeout";
-      answer(503, ResponseFlag::kUpstreamConnectionFailure,
-             "upstream_reset_before_response_started{connection_timeout}",
-             "upstream connect error or disconnect/reset before headers. reset reason: connection timeout");
-      break;
-    case ResetReason::kProtocolError:
-      answer(502, ResponseFlag::kUpstreamProtocolError,
-             detail.empty()
-                 ? "upstream_reset_before_response_started{protocol_error}"
-                 : stream_->arena().concat("upstream_reset_before_response_started{protocol_error|", detail, "}"),
-             "upstream connect error or disconnect/reset before headers. reset reason: protocol error");
-      break;
-    default:
-      answer(503, ResponseFlag::kUpstreamConnectionTermination,
-             "upstream_reset_before_response_started{connection_termination}",
-             "upstream connect error or disconnect/reset before headers. reset reason: connection termination");
-  }
+  const Failure failure = failure_of(reason);
+  overloaded_ |= reason == ResetReason::kOverflow;
+  if (reason == ResetReason::kConnectFailure) stream_->info().upstream.failure_reason = "connection_refused";
+  if (reason == ResetReason::kConnectTimeout) stream_->info().upstream.failure_reason = "connection_timeout";
+  answer(failure.status, failure.flag, reset_details(failure.name, detail),
+         stream_->arena().concat("upstream connect error or disconnect/reset before headers. reset reason: ",
+                                 failure.text));
+}
+
+std::string_view Router::reset_details(std::string_view name, std::string_view detail) {
+  Arena& arena = stream_->arena();
+  return arena.concat(committed_ ? "upstream_reset_after_response_started{" : "upstream_reset_before_response_started{",
+                      name, detail.empty() ? std::string_view() : arena.concat("|", detail), "}");
 }
 
 void Router::answer(int status, ResponseFlag flag, std::string_view details, std::string_view body) {

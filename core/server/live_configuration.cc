@@ -205,11 +205,16 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   }
   retire_routes(update.plan);
   secrets_.apply(std::move(configuration.secrets));
+  bool told = !wanted;
   if (first) {
     admin_address_ = configuration.admin_address;
   } else {
+    if (!update.plan.start_only.empty()) {
+      // Only the file says what is not applied.
+      if (!std::exchange(told, true)) describe(inventory_, this->bootstrap(), inventory, *bootstrap);
+      keep_start_only(*bootstrap);
+    }
     inventory.start_only = std::move(inventory_.start_only);
-    if (!update.plan.start_only.empty()) keep_start_only(*bootstrap);
   }
   // What was in force is described, and destroyed, when all else is done.
   const std::string packed_before = std::exchange(packed_, {});
@@ -225,7 +230,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
   update.applied = system_clock().mono_now() - built;
-  if (wanted) {
+  if (!told) {
     if (bootstrap == nullptr) {
       bootstrap = std::make_unique<Bootstrap>();
       WEIR_CHECK(bootstrap->ParsePartialFromString(packed_before));

@@ -1,15 +1,12 @@
 // Operators that list what was tried, and those that stand for no fact of the stream: ids, flags of filters.
-#include <atomic>
 #include <random>
 
-#include "core/base/random.h"
+#include "core/base/uuid.h"
 #include "core/stream/host_text.h"
 #include "core/stream/operators.h"
 
 namespace weir::stream {
 namespace {
-
-std::atomic<bool> wants_attempts{false};
 
 using AppendHost = bool (*)(const AttemptedHost& host, TextBuffer& out);
 
@@ -67,13 +64,9 @@ class UniqueId final : public Operator {
  public:
   bool append(const LogSubject&, TextBuffer& out) const override {
     thread_local Random random((uint64_t{std::random_device()()} << 32) | std::random_device()());
-    static constexpr char kHex[] = "0123456789abcdef";
-    const uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;
-    const uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);
-    for (int digit = 0; digit < 32; ++digit) {
-      if (digit == 8 || digit == 12 || digit == 16 || digit == 20) out += '-';
-      out += kHex[((digit < 16 ? high : low) >> (60 - digit % 16 * 4)) & 15];
-    }
+    char text[kUuidSize];
+    write_uuid(text, random);
+    out.append(text, kUuidSize);
     return true;
   }
 };
@@ -86,8 +79,6 @@ class CustomFlags final : public Operator {
 
 }  // namespace
 
-bool attempted_hosts_wanted() { return wants_attempts.load(std::memory_order_relaxed); }
-
 Result<std::unique_ptr<Operator>> make_attempt_operator(const OperatorCall& call) {
   std::unique_ptr<Operator> made;
   for (const ListOperator& list : kLists) {
@@ -97,7 +88,7 @@ Result<std::unique_ptr<Operator>> make_attempt_operator(const OperatorCall& call
   if (call.name == "UNIQUE_ID") made = std::make_unique<UniqueId>();
   if (call.name == "CUSTOM_FLAGS") made = std::make_unique<CustomFlags>();
   if (made != nullptr && call.argument.data() != nullptr) return no_argument_error(call);
-  if (lists) wants_attempts.store(true, std::memory_order_relaxed);
+  if (lists) want_records(kAttemptRecords);
   return made;
 }
 

@@ -17,8 +17,6 @@ namespace {
 
 using AppendField = bool (*)(const LogSubject& subject, TextBuffer& out);
 
-std::atomic<bool> wants_connection{false};
-
 bool happened(MonoTime time) { return time != MonoTime{}; }
 
 bool append_between(TextBuffer& out, MonoTime from, MonoTime to) {
@@ -356,8 +354,7 @@ Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call)
   int64_t unit = rest == "ms" ? 1'000'000 : rest == "us" ? 1'000 : rest == "ns" ? 1 : 0;
   if (unit == 0) return operator_error(call, "the precision must be ms, us or ns", kShape);
   for (const TimePoint* point : points) {
-    if (point->name.starts_with("US_CX_") || point->name == "US_RX_BODY_BEG")
-      wants_connection.store(true, std::memory_order_relaxed);
+    if (point->name.starts_with("US_CX_") || point->name == "US_RX_BODY_BEG") want_records(kConnectionRecords);
   }
   return make<CommonDuration>(*points[0], *points[1], unit);
 }
@@ -385,7 +382,7 @@ Result<std::unique_ptr<Operator>> make_address(const OperatorCall& call) {
                                 "the argument is the length of a prefix in bits, 0 to 32 for IPv4, 0 to 128 for IPv6");
         }
       }
-      if (source.name == kUpstreamLocal) wants_connection.store(true, std::memory_order_relaxed);
+      if (source.name == kUpstreamLocal) want_records(kConnectionRecords);
       return make<AddressOperator>(source, form, bits);
     }
   }
@@ -397,13 +394,11 @@ constexpr std::string_view kOthers[] = {"START_TIME",      "START_TIME_LOCAL", "
 
 }  // namespace
 
-bool upstream_connection_wanted() { return wants_connection.load(std::memory_order_relaxed); }
-
 Result<std::unique_ptr<Operator>> make_field_operator(const OperatorCall& call) {
   for (const FieldOperator& field : kFields) {
     if (field.name != call.name) continue;
     if (call.argument.data() != nullptr) return no_argument_error(call);
-    if (call.name.starts_with("UPSTREAM_CONNECTION_")) wants_connection.store(true, std::memory_order_relaxed);
+    if (call.name.starts_with("UPSTREAM_CONNECTION_")) want_records(kConnectionRecords);
     return make<Field>(field);
   }
   if (call.name == "START_TIME") return make_time(call, Zone::kUtc, TimeOperator::Moment::kStart);

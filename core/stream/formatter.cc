@@ -28,6 +28,22 @@ Status syntax_error(std::string_view text, size_t at, std::string_view what) {
 }
 
 // Reads the operator whose '%' is at `at`; `end` becomes the place after its last '%'.
+// Where the ')' is; one that is quoted in JSON is a part of the argument.
+size_t end_of_argument(std::string_view text, size_t begin) {
+  if (!text.substr(begin).starts_with('{')) return text.find(')', begin);
+  bool quoted = false;
+  for (size_t i = begin; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (text[i] == ')' && !quoted) {
+      return i;
+    }
+  }
+  return std::string_view::npos;
+}
+
 Status read_call(std::string_view text, size_t at, OperatorCall& call, size_t& max_length, size_t& end) {
   size_t i = at + 1;
   while (i < text.size() && is_name_character(text[i])) ++i;
@@ -38,7 +54,7 @@ Status read_call(std::string_view text, size_t at, OperatorCall& call, size_t& m
   }
   call.argument = {};
   if (i < text.size() && text[i] == '(') {
-    size_t close = text.find(')', i);
+    const size_t close = end_of_argument(text, i + 1);
     if (close == std::string_view::npos) return syntax_error(text, at, "\")\" is missing");
     call.argument = text.substr(i + 1, close - i - 1);
     i = close + 1;

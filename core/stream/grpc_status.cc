@@ -1,7 +1,5 @@
 #include "core/stream/grpc_status.h"
 
-#include <charconv>
-
 #include "core/base/arena.h"
 #include "core/http/chars.h"
 #include "core/http/header_map.h"
@@ -32,9 +30,7 @@ uint64_t grpc_status_of(uint16_t http_code) {
 
 bool read_status(const http::HeaderMap* headers, uint64_t& status) {
   if (headers == nullptr) return false;
-  std::string_view text = headers->get(http::HeaderId::kGrpcStatus);
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), status);
-  return !text.empty() && error == std::errc() && end == text.data() + text.size();
+  return http::parse_decimal(headers->get(http::HeaderId::kGrpcStatus), status);
 }
 
 // As gRPC's protocol over HTTP/2 says of Status-Message.

@@ -4,6 +4,7 @@
 // A MonoTime that was never set (the default) means "did not happen"; a byte count that nobody knows is 0.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -56,7 +57,7 @@ struct AttemptedHost {
 
 struct UpstreamInfo {
   net::Address remote;              // the host of the last attempt; empty if none was chosen
-  net::Address local;               // of its connection; empty unless upstream_connection_wanted()
+  net::Address local;               // of its connection; empty unless kConnectionRecords are wanted
   std::string_view host_text;       // as configured: "127.0.0.1:8080" (kept alive by the stream's pin or arena)
   std::string_view host_name;       // of the endpoint, if it has one: "a.example.com"
   std::string_view cluster;         // as statistics call it (alt_stat_name)
@@ -79,7 +80,7 @@ struct UpstreamInfo {
   WireBytes wire;                           // of all attempts
   const Value* cluster_metadata = nullptr;  // null: none
   const Value* host_metadata = nullptr;
-  AttemptedHost* attempted = nullptr;  // the first, if attempted_hosts_wanted()
+  AttemptedHost* attempted = nullptr;  // the first, if kAttemptRecords are wanted
   AttemptedHost* last_attempted = nullptr;
 };
 
@@ -164,12 +165,15 @@ struct StreamInfo {
   UpstreamInfo upstream;
 };
 
-// True once a format of this process prints what the upstream's connection alone knows: its local address (a system
-// call), its id, how long it took and was waited for; or when the first bytes of a body came, which may bypass the
-// router. Worth nothing to the others. [any]
-bool upstream_connection_wanted();
-// The same for a format that lists all hosts that were tried. [any]
-bool attempted_hosts_wanted();
+// What is recorded once a format of this process prints it, and is worth nothing to the others.
+using Records = uint8_t;
+// What the upstream's connection alone knows: its local address (a system call), its id, how long it took and was
+// waited for; and when the first bytes of a body came, which may bypass the router.
+inline constexpr Records kConnectionRecords = 1;
+inline constexpr Records kAttemptRecords = 2;  // all hosts that were tried
+inline std::atomic<Records> wanted_records_of_process{0};
+inline void want_records(Records records) { wanted_records_of_process.fetch_or(records, std::memory_order_relaxed); }
+inline Records wanted_records() { return wanted_records_of_process.load(std::memory_order_relaxed); }
 
 // Why a log line is written.
 enum class AccessLogType : uint8_t {

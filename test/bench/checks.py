@@ -204,6 +204,8 @@ def _allocations(session, options, peer, scenario, origin_ports):
     try:
         harness.wait_listening(process, port, peer.name)
         requests = 10_000
+        # As many connections to the origin as the load that is measured can ever need at once.
+        PausedLoad(session, port, options.allocation_warm_up, 1, "--vary", "--connections=160").close()
         load = PausedLoad(session, port, options.allocation_warm_up, requests, "--vary", "--connections=64")
         with open(counts_path, "r+b") as file:
             shared = mmap.mmap(file.fileno(), COUNTS_SIZE)

@@ -304,7 +304,7 @@ class CommandLineTest(unittest.TestCase):
                      "envoy.filters.http.header_mutation"):
             self.assertIn(name, output)
         self.assertIn("envoy.extensions.filters.http.buffer.v3.Buffer  (1 of 1 fields)\n", output)
-        self.assertRegex(output, r"filters\.http\.router\.v3\.Router  \(3 of \d\d fields\)\n")
+        self.assertRegex(output, r"filters\.http\.router\.v3\.Router  \(5 of \d\d fields\)\n")
 
     def test_port_in_use(self) -> None:
         with socket.socket() as holder:

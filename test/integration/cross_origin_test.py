@@ -41,6 +41,7 @@ class CrossOriginTest(WeirTestCase):
         shadow = {"default_value": {"numerator": 0}, "runtime_key": "cors.shadow"}
         return {"name": "old", "domains": ["old.example"], "cors": cors(max_age="70"), "routes": [
             route({"prefix": "/full"}, "echo", action={"cors": full}),
+            route({"prefix": "/part"}, "echo", action={"cors": {"allow_methods": "PATCH"}}),
             route({"prefix": "/switched"}, "echo", action={"cors": cors(filter_enabled=off, shadow_enabled=shadow)}),
             {**route({"prefix": "/typed"}, "echo"), "typed_per_filter_config": policy(max_age="5")},
             route({"prefix": "/"}, "echo")]}
@@ -76,6 +77,7 @@ class CrossOriginTest(WeirTestCase):
 
         self.assertEqual(told("/"), (200, SHOP, "70", None, None, None, None))
         self.assertEqual(told("/full"), (200, SHOP, "9", "GET, PUT", "x-a", "true", "true"))
+        self.assertEqual(told("/part"), (200, SHOP, "70", "PATCH", None, None, None))  # the rest as the virtual host says
         self.assertEqual(told("/typed"), (200, SHOP, "5", None, None, None, None))  # the other way, at a level below
         self.assertEqual(told("/full", "https://evil.example"), (200, None, None, None, None, None, None))
         self.assertEqual(self.echo.requests, [])

@@ -96,5 +96,51 @@ class AttemptedHostsTest(WeirTestCase):
         self.assertEqual(len(all_hosts[3].split(",")), tried.count("127.0.0.1:%d" % bad.port))
 
 
+class UpstreamLogTest(WeirTestCase):
+    # field: Router.upstream_log, Router.upstream_log_options, Router.UpstreamAccessLogOptions.flush_upstream_log_on_upstream_stream
+    def test_a_line_for_each_attempt(self) -> None:
+        bad, good, slow = (ScriptedUpstream(self.sandbox, answer(503)), ScriptedUpstream(self.sandbox, answer(200)),
+                           EchoUpstream(self.sandbox))
+        nobody = self.sandbox.free_port()
+        port, log = self.sandbox.free_port(), self.sandbox.path("upstream.log")
+        limited = {"retry_policy": {"retry_on": "", "num_retries": 0, "per_try_timeout": "0.1s"}}
+        listener = http_listener(port, [route({"prefix": "/one"}, "good", RETRY), route({"prefix": "/slow"}, "slow", limited),
+                                        route({"prefix": "/"}, "all", RETRY)], use_remote_address=True)
+        router = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]["typed_config"]
+        router["upstream_log"] = [file_access_log(
+            log, "%REQ(:PATH)% %ACCESS_LOG_TYPE% %UPSTREAM_HOST% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
+                 "%UPSTREAM_WIRE_BYTES_RECEIVED%\n")]
+        router["upstream_log_options"] = {"flush_upstream_log_on_upstream_stream": True}
+        Weir(self.sandbox, bootstrap([listener], [
+            cluster("good", good.port), cluster("slow", slow.port), cluster("all", bad.port, nobody)]))
+
+        def lines(path: str) -> list:
+            with open(log, encoding="utf-8") as file:
+                return [line.split(" ")[1:] for line in file.read().splitlines() if line.startswith(path + " ")]
+
+        host = "127.0.0.1:%d"
+        self.assertEqual(fetch(port, "/one").status, 200)
+        wait_until(lambda: len(lines("/one")) == 2, "two lines")
+        ready, end = lines("/one")
+        self.assertEqual(ready, ["UpstreamPoolReady", host % good.port, "0", "-", "-", "0"])
+        self.assertEqual(end[:5], ["UpstreamEnd", host % good.port, "200", "-", "via_upstream"])
+        size = int(end[5])
+
+        self.assertEqual(fetch(port, "/all").status, 503)
+        wait_until(lambda: sum(line[0] == "UpstreamEnd" for line in lines("/all")) == 3, "three attempts")
+        ends = [line[1:] for line in lines("/all") if line[0] == "UpstreamEnd"]
+        for line in ends:
+            if line[0] == host % nobody:
+                self.assertEqual(line[1:], ["0", "UF", "upstream_reset_before_response_started{connection_failure}", "0"])
+            else:
+                self.assertEqual(line[:4], [host % bad.port, "503", "-", "via_upstream"])
+                self.assertAlmostEqual(int(line[4]), size, delta=40)  # its own bytes, and not those of all
+        self.assertEqual({line[0] for line in ends}, {host % nobody, host % bad.port})
+
+        self.assertEqual(fetch(port, "/slow", headers=[("x-test-delay", "1")]).status, 504)
+        wait_until(lambda: len(lines("/slow")) == 2, "two lines")
+        self.assertEqual(lines("/slow")[1][2:5], ["0", "UT", "upstream_per_try_timeout"])
+
+
 if __name__ == "__main__":
     main()

@@ -151,9 +151,16 @@ class ReloadEndpointTest(UpdateTestCase):
         self.assertEqual(fetch(self.port, "/text").header("server"), "weir")
         self.assertEqual(self.weir.stat("server.config_reload_success"), 0)
         text = self.post("/reload?dry_run")[1]
+        # Who asks for that in other words does not get the opposite.
+        self.assertEqual(self.post("/reload?dry-run"), (400, 'unknown parameter "dry-run"; /reload takes dry_run, format\n'))
         self.assertIn("chain 0 drains its connections", text)
         self.assertIn("connect_timeout: 2s -> 3s", text)
         self.assertIn("dry run, nothing was changed", text)
+
+    def test_what_needs_a_restart_is_told_field_by_field(self) -> None:
+        self.config["node"] = {"id": "another"}
+        self.reload()
+        self.assertIn("node: + {id: another}", self.post("/reload")[1])
 
     def test_a_bad_file_changes_nothing_and_says_why(self) -> None:
         version = self.weir.admin_json("/server_info")["weir"]["config"]["version"]

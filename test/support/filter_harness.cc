@@ -100,11 +100,15 @@ FilterHarness::~FilterHarness() {
 }
 
 void FilterHarness::set_route_config(const std::string& filter_name, std::shared_ptr<const void> config) {
-  route_configs_[filter::Registry::intern_filter_name(filter_name)].push_back(std::move(config));
+  set_route_config(filter::RouteKey{filter::Registry::intern_filter_name(filter_name), 0}, std::move(config));
+}
+
+void FilterHarness::set_route_config(filter::RouteKey key, std::shared_ptr<const void> config) {
+  route_configs_[key.filter_id].push_back(std::move(config));
 }
 
 void FilterHarness::set_route_rate_limits(std::shared_ptr<const match::RouteRateLimits> limits) {
-  route_configs_[filter::kRouteRateLimits.filter_id].push_back(std::move(limits));
+  set_route_config(filter::kRouteRateLimits, std::move(limits));
 }
 
 void FilterHarness::set_connection(stream::ConnectionInfo* connection) {

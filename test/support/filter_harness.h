@@ -60,6 +60,7 @@ class FilterHarness final : private filter::StreamHost {
   // The route's configuration for the filter of that name. Before the request. Called again, it adds a more specific
   // level.
   void set_route_config(const std::string& filter_name, std::shared_ptr<const void> config);
+  void set_route_config(filter::RouteKey key, std::shared_ptr<const void> config);
 
   // The rate_limits of a level of the route configuration, as set_route_config() adds levels.
   void set_route_rate_limits(std::shared_ptr<const match::RouteRateLimits> limits);

@@ -104,11 +104,12 @@ std::optional<std::set<std::string>> methods_of(const RouteMatch& match) {
 }
 
 bool EarlierRoutes::takes_all(const Entry& earlier, const PathPattern& path, const std::vector<Condition>& conditions) {
-  if (earlier.sometimes) return false;
-  const bool path_too = covers(earlier.path, path) || (earlier.regex != nullptr && path.kind == Kind::kExact &&
-                                                       path.case_sensitive && earlier.regex->full_match(path.text));
-  return path_too && std::all_of(earlier.conditions.begin(), earlier.conditions.end(),
-                                 [&](const Condition& one) { return follows(one, conditions); });
+  if (earlier.sometimes || !std::all_of(earlier.conditions.begin(), earlier.conditions.end(),
+                                        [&](const Condition& one) { return follows(one, conditions); })) {
+    return false;
+  }
+  return covers(earlier.path, path) || (earlier.regex != nullptr && path.kind == Kind::kExact && path.case_sensitive &&
+                                        earlier.regex->full_match(path.text));
 }
 
 size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
@@ -125,9 +126,9 @@ size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
   };
   // Whoever covers it has a text that its paths begin with, or the same expression; or one that matches its only path.
   if (path.kind == Kind::kRegex) look(lower(path.text));
-  if (path.kind == Kind::kExact) look_at(regexes_);
   const std::string begin = lower(path.begins_with);
   for (size_t length = 0; length <= begin.size(); ++length) look(begin.substr(0, length));
+  if (path.kind == Kind::kExact) look_at(regexes_);
   return first;
 }
 

@@ -27,6 +27,27 @@ constexpr std::string_view kTooManyConnections =
     "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: "
     "close\r\n\r\ntoo many connections\n";
 
+std::string_view name_of(const ParameterHelp& parameter) {
+  return std::string_view(parameter.name).substr(0, parameter.name.find('='));
+}
+
+// Why a request is not understood; empty: every parameter is one of the endpoint's, or it takes any.
+std::string unknown_parameter(const HandlerOptions& options, const AdminRequest& request) {
+  std::string all;
+  for (const ParameterHelp& known : options.parameters) {
+    const std::string_view name = name_of(known);
+    if (name.front() >= 'A' && name.front() <= 'Z') return {};  // KEY=VALUE
+    (all += all.empty() ? "" : ", ") += name;
+  }
+  for (const auto& [name, value] : request.parameters) {
+    const auto known = [&](const ParameterHelp& one) { return name_of(one) == name; };
+    if (name == "format" || std::any_of(options.parameters.begin(), options.parameters.end(), known)) continue;
+    return "unknown parameter \"" + name + "\"; " + std::string(request.path) + " takes " +
+           (all.empty() ? "none" : all);
+  }
+  return {};
+}
+
 }  // namespace
 
 AdminServer::AdminServer(event::Lane& lane, stats::Store& store, AdminOptions options)
@@ -138,6 +159,11 @@ void AdminServer::dispatch(const http::HeaderMap& headers, std::string_view targ
     std::string all;
     for (std::string_view format : options.formats) (all += all.empty() ? "" : ", ") += format;
     return response.fail(400, "format: \"" + std::string(request.format) + "\" is not one of " + all + "\n");
+  }
+  // What changes something does not do so for someone who asked for something else.
+  if (access == Access::kChange) {
+    if (std::string unknown = unknown_parameter(options, request); !unknown.empty())
+      return response.fail(400, unknown + "\n");
   }
   at->second.handler(request, response);
 }

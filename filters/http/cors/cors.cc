@@ -17,10 +17,9 @@ namespace pb = envoy::extensions::filters::http::cors::v3;
 
 namespace {
 
-constexpr std::string_view kName = "envoy.filters.http.cors";
 constexpr std::string_view kDetails = "cors_response";
 
-bool allowed(const RouteSettings& policy, std::string_view origin) {
+bool allowed_by(const RouteSettings& policy, std::string_view origin) {
   return policy.any_origin || std::any_of(policy.origins.begin(), policy.origins.end(),
                                           [&](const match::StringMatcher& each) { return each.matches(origin); });
 }
@@ -29,30 +28,53 @@ void add_unless_empty(http::HeaderMap& headers, HeaderId id, std::string_view va
   if (!value.empty()) headers.set(id, value);
 }
 
-void allow_origin(http::HeaderMap& headers, const RouteSettings& policy, std::string_view origin) {
-  headers.set(HeaderId::kAccessControlAllowOrigin, origin);
-  if (policy.allow_credentials) headers.set(HeaderId::kAccessControlAllowCredentials, "true");
-}
-
 }  // namespace
 
+bool Filter::allowed(std::string_view origin) const {
+  for (size_t i = policies_.size(); i-- > 0;) {
+    if (!policies_[i].origins.empty()) return allowed_by(policies_[i], origin);
+  }
+  return false;
+}
+
+std::string_view Filter::text(std::string RouteSettings::*field) const {
+  for (size_t i = policies_.size(); i-- > 0;) {
+    if (!(policies_[i].*field).empty()) return policies_[i].*field;
+  }
+  return {};
+}
+
+bool Filter::flag(std::optional<bool> RouteSettings::*field, bool otherwise) const {
+  for (size_t i = policies_.size(); i-- > 0;) {
+    if ((policies_[i].*field).has_value()) return *(policies_[i].*field);
+  }
+  return otherwise;
+}
+
+void Filter::allow_origin(http::HeaderMap& headers) const {
+  headers.set(HeaderId::kAccessControlAllowOrigin, origin_);
+  if (flag(&RouteSettings::allow_credentials, false)) headers.set(HeaderId::kAccessControlAllowCredentials, "true");
+}
+
 Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
-  const auto* policy = stream.route_config<RouteSettings>();
-  if (policy == nullptr) policy = static_cast<const RouteSettings*>(stream.host().route_config(settings_.usual_name));
-  if (policy == nullptr) return Action::kContinue;
+  policies_ = stream.route_configs<RouteSettings>();
+  if (policies_.size() == 0)
+    policies_ = filter::RouteConfigs<RouteSettings>(stream.host().route_configs(filter::kRouteCors));
+  if (policies_.size() == 0) return Action::kContinue;
   const event::SlotTable& slots = stream.lane().slots();
-  uint64_t random = stream.info().random;
-  bool enforced = policy->enabled.enabled(slots, random);
-  if (!enforced && !policy->shadow.enabled(slots, random)) return Action::kContinue;
-  if (enforced) policy_ = policy;
-  std::string_view origin = headers.get(HeaderId::kOrigin);
+  const uint64_t random = stream.info().random;
+  const RouteSettings& own = policies_[policies_.size() - 1];
+  enforced_ = own.enabled.enabled(slots, random);
+  if (!enforced_ && !own.shadow.enabled(slots, random)) return Action::kContinue;
+  const std::string_view origin = headers.get(HeaderId::kOrigin);
   if (origin.empty()) return Action::kContinue;
-  bool valid = allowed(*policy, origin);
+  const bool valid = allowed(origin);
   (valid ? settings_.origin_valid : settings_.origin_invalid).inc();
-  if (!enforced) return Action::kContinue;
+  if (!enforced_) return Action::kContinue;
   if (valid) origin_ = origin;
-  bool preflight = headers.method() == "OPTIONS" && !headers.get(HeaderId::kAccessControlRequestMethod).empty();
-  if (preflight && (valid || !policy->forward_unmatched_preflights)) return answer_preflight(stream);
+  const bool preflight = headers.method() == "OPTIONS" && !headers.get(HeaderId::kAccessControlRequestMethod).empty();
+  if (preflight && (valid || !flag(&RouteSettings::forward_unmatched_preflights, true)))
+    return answer_preflight(stream);
   return Action::kContinue;
 }
 
@@ -63,26 +85,26 @@ Action Filter::answer_preflight(filter::Stream& stream) {
         static const http::HeaderName kWantsPrivate("access-control-request-private-network");
         static const http::HeaderName kMayPrivate("access-control-allow-private-network");
         const auto& self = *static_cast<const Filter*>(user);
-        const RouteSettings& policy = *self.policy_;
         http::add_vary(headers, "Origin", to.arena());
         if (self.origin_.data() == nullptr) return;  // the browser refuses an answer without these
-        allow_origin(headers, policy, self.origin_);
-        add_unless_empty(headers, HeaderId::kAccessControlAllowMethods, policy.allow_methods);
-        add_unless_empty(headers, HeaderId::kAccessControlAllowHeaders, policy.allow_headers);
-        add_unless_empty(headers, HeaderId::kAccessControlMaxAge, policy.max_age);
-        if (policy.allow_private_network && to.request_headers().get(kWantsPrivate) == "true")
+        self.allow_origin(headers);
+        add_unless_empty(headers, HeaderId::kAccessControlAllowMethods, self.text(&RouteSettings::allow_methods));
+        add_unless_empty(headers, HeaderId::kAccessControlAllowHeaders, self.text(&RouteSettings::allow_headers));
+        add_unless_empty(headers, HeaderId::kAccessControlMaxAge, self.text(&RouteSettings::max_age));
+        if (to.request_headers().get(kWantsPrivate) == "true" &&
+            self.flag(&RouteSettings::allow_private_network, false))
           headers.set(kMayPrivate, "true");
       },
       this);
 }
 
 Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& headers, bool) {
-  if (policy_ == nullptr) return Action::kContinue;
+  if (!enforced_) return Action::kContinue;
   // Also if this request has no origin: a cache must not give its answer to one that has.
   http::add_vary(headers, "Origin", stream.arena());
   if (origin_.data() == nullptr) return Action::kContinue;
-  allow_origin(headers, *policy_, origin_);
-  add_unless_empty(headers, HeaderId::kAccessControlExposeHeaders, policy_->expose_headers);
+  allow_origin(headers);
+  add_unless_empty(headers, HeaderId::kAccessControlExposeHeaders, text(&RouteSettings::expose_headers));
   return Action::kContinue;
 }
 
@@ -93,8 +115,6 @@ namespace {
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::Cors&, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
-    config->usual_name = {filter::Registry::intern_filter_name(kName),
-                          filter::Registry::intern_filter_name(pb::CorsPolicy::descriptor()->full_name())};
     config->origin_valid = scope.counter("cors.origin_valid");
     config->origin_invalid = scope.counter("cors.origin_invalid");
     return std::shared_ptr<const Config>(std::move(config));
@@ -113,15 +133,17 @@ struct RouteConfigOf : RouteSettings {
     auto config = std::make_shared<RouteConfigOf>();
     config->origins = filter::translate_all(scope.translator(), &filter::ConfigTranslator::string_matcher,
                                             proto.allow_origin_string_match(), scope.at("allow_origin_string_match"));
-    config->any_origin = allowed(*config, "*");  // as published: whatever matches "*" means all
+    config->any_origin = allowed_by(*config, "*");  // as published: whatever matches "*" means all
     config->allow_methods = read_value(proto.allow_methods(), scope, "allow_methods");
     config->allow_headers = read_value(proto.allow_headers(), scope, "allow_headers");
     config->expose_headers = read_value(proto.expose_headers(), scope, "expose_headers");
     config->max_age = read_value(proto.max_age(), scope, "max_age");
-    config->allow_credentials = proto.allow_credentials().value();
-    config->allow_private_network = proto.allow_private_network_access().value();
+    const auto said = [](bool has, const auto& value) { return has ? std::optional(value.value()) : std::nullopt; };
+    config->allow_credentials = said(proto.has_allow_credentials(), proto.allow_credentials());
+    config->allow_private_network =
+        said(proto.has_allow_private_network_access(), proto.allow_private_network_access());
     config->forward_unmatched_preflights =
-        !proto.has_forward_not_matching_preflights() || proto.forward_not_matching_preflights().value();
+        said(proto.has_forward_not_matching_preflights(), proto.forward_not_matching_preflights());
     config->enabled.default_value = {100, 100};
     if (proto.has_filter_enabled()) config->enabled = scope.translator().runtime_fraction(proto.filter_enabled());
     if (proto.has_shadow_enabled()) config->shadow = scope.translator().runtime_fraction(proto.shadow_enabled());
@@ -141,6 +163,6 @@ class Plugin final : public Filter {
 namespace weir::plugins {
 void http_filter_cors(filter::RegistryBuilder& registry) {
   using namespace filters::cors;
-  registry.add(filter::describe_http_filter<Config, Plugin>(kName));
+  registry.add(filter::describe_http_filter<Config, Plugin>("envoy.filters.http.cors"));
 }
 }  // namespace weir::plugins

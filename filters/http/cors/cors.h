@@ -3,10 +3,13 @@
 // origins that are not allowed pass, it is the browser that keeps the answer from the page.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/filter/http_filter.h"
+#include "core/filter/route_configs.h"
 #include "core/match/string_matcher.h"
 #include "core/runtime/runtime.h"
 #include "core/stats/handles.h"
@@ -15,12 +18,10 @@ namespace weir::filters::cors {
 
 // [immutable]
 struct Settings {
-  // Where the deprecated `cors` of virtual hosts and routes is kept, whatever the filter is called.
-  filter::RouteKey usual_name;
   stats::Counter origin_valid, origin_invalid;
 };
 
-// The policy of a route. [immutable]
+// The policy of one level. What it does not say is said by the level above it, but for the two fractions. [immutable]
 struct RouteSettings {
   std::vector<match::StringMatcher> origins;
   bool any_origin = false;
@@ -28,9 +29,9 @@ struct RouteSettings {
   std::string allow_headers;
   std::string expose_headers;
   std::string max_age;
-  bool allow_credentials = false;
-  bool allow_private_network = false;
-  bool forward_unmatched_preflights = true;
+  std::optional<bool> allow_credentials;
+  std::optional<bool> allow_private_network;
+  std::optional<bool> forward_unmatched_preflights;
   runtime::RuntimeFraction enabled;
   runtime::RuntimeFraction shadow;
 };
@@ -44,10 +45,16 @@ class Filter : public filter::HttpFilter {
 
  private:
   filter::Action answer_preflight(filter::Stream& stream);
+  bool allowed(std::string_view origin) const;
+  void allow_origin(http::HeaderMap& headers) const;
+  // Of the most specific level that says something.
+  std::string_view text(std::string RouteSettings::*field) const;
+  bool flag(std::optional<bool> RouteSettings::*field, bool otherwise) const;
 
   const Settings& settings_;
-  const RouteSettings* policy_ = nullptr;  // only if it is enforced
-  std::string_view origin_;                // that of the request, if it is allowed
+  filter::RouteConfigs<RouteSettings> policies_{{}};
+  bool enforced_ = false;
+  std::string_view origin_;  // that of the request, if it is allowed
 };
 
 }  // namespace weir::filters::cors

@@ -236,6 +236,17 @@ TEST_F(ConnectionTest, ResetBehindTheEndIsTold) {
   EXPECT_EQ(handler_.events, "end " + closed(CloseReason::kReset));
 }
 
+// Both in one look at the socket.
+TEST_F(ConnectionTest, ResetTogetherWithTheEndIsTold) {
+  connect_tcp();
+  lane_.turns(2);
+  peer_sends("last");
+  shutdown(peer_, SHUT_WR);
+  reset_peer();
+  lane_.turns(4);
+  EXPECT_TRUE(handler_.events.ends_with(closed(CloseReason::kReset))) << handler_.events;
+}
+
 TEST_F(ConnectionTest, WhatThePeerSaidBeforeItResetIsStillRead) {
   connect_tcp();
   lane_.turn();

@@ -219,6 +219,51 @@ TEST(Retries, TheLimitOfAllIsSaidWithItsFlag) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
 }
 
+// A server that dies may take new connections until its last process is gone.
+TEST(Retries, AStaleConnectionDoesNotUseUpTheRepetitionThatIsFree) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "reset", 3); },
+                    .cluster =
+                        [](upstream::ClusterSpec& spec) {
+                          spec.breakers.has_retry_budget = spec.breakers.retry_budget_is_default = true;
+                          spec.breakers.retry_budget_percent = 0;
+                          spec.breakers.retry_budget_min = 0;
+                        },
+                    .upstreams = 2});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto dying = world.upstream(0).accept();
+  dying->send(kOk);
+  world.settle();
+  auto other = world.connect();
+  other->send(kGet);  // to the second server
+  world.settle();
+  client->receive();
+  client->send(kGet);  // to the first one, on the same connection
+  world.settle();
+  auto third = world.connect();
+  third->send(kGet);  // to the second one
+  world.settle();
+  dying->receive();
+  dying->close();  // stale: at once another try, of any server
+  world.settle();
+  world.advance(1ms);
+  ASSERT_TRUE(world.upstream(0).has_connection());
+  auto again = world.upstream(0).accept();
+  again->receive();
+  again->close();
+  world.settle();
+  world.advance(1s);
+  auto first = world.upstream(1).accept();
+  auto second = world.upstream(1).accept();
+  ASSERT_TRUE(world.upstream(1).has_connection());
+  auto last = world.upstream(1).accept();
+  last->send(kOk);
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
+}
+
 // Those that wait out their back-off are no first tries that have gone.
 TEST(Retries, TheBudgetCountsThoseThatWait) {
   ProxyWorld world({.virtual_host =

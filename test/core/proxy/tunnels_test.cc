@@ -524,6 +524,20 @@ TEST(Connect, IsRefusedUnlessAllowed) {
   EXPECT_EQ(world.log(), Lines{"403 - upgrade_failed"});
 }
 
+// Answers to gRPC requests are 200, which would say here that the tunnel is there.
+TEST(Connect, IsRefusedWithItsStatusForGrpcToo) {
+  for (const char* more :
+       {"content-type: application/grpc\r\n", "content-type: application/grpc\r\ncontent-length: 5\r\n"}) {
+    ProxyWorld world({.virtual_host = match_connect});
+    auto client = world.connect();
+    std::string request(kConnect);
+    request.insert(request.size() - 2, more);
+    client->send(request);
+    world.settle();
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 40")) << more;
+  }
+}
+
 TEST(Connect, IsForwarded) {
   ProxyWorld world({.manager =
                         [](ConnectionManagerConfig& config) {

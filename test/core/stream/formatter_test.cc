@@ -97,6 +97,7 @@ constexpr Golden kGolden[] = {
     {"%COALESCE({\"operators\":[{\"command\":\"REQ\",\"param\":\"x-none\"},"
      "{\"command\":\"PROTOCOL\",\"max_length\":4}]}):3%",
      "HTT", "-"},
+    {"%COALESCE({\"operators\": [{\"command\": \"START_TIME\", \"param\": \"(%Y)\"}]})%", "(2018)", "(1970)"},
     {"%COALESCE( { \"operators\" : [ { \"command\" : \"START_TIME\" , \"param\" : \"\\u0025Y\" } ] } )%", "2018",
      "1970"},
     {"%UPSTREAM_CLUSTER%", "api", "-"},

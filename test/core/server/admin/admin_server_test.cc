@@ -64,6 +64,7 @@ TEST_F(AdminServerTest, ChangesOnlyByPost) {
   EXPECT_EQ(post("/drain_listeners?graceful"), "OK\n");
   EXPECT_EQ(post("/drain_listeners?graceful&skip_exit"), "OK\n");
   EXPECT_EQ(status_of(exchange("POST", "/drain_listeners?skip_exit")), 400);
+  EXPECT_EQ(post("/reset_counters?filter=x"), "unknown parameter \"filter\"; /reset_counters takes none\n");
   EXPECT_EQ(post("/drain_listeners?inboundonly"), "OK\n");
   EXPECT_EQ(post("/drain_listeners?inboundonly&graceful"), "OK\n");
   EXPECT_EQ(source_.actions_, "fail ok reopen shutdown stop drain drain-and-keep inbound-stop inbound-drain ");
