@@ -48,6 +48,9 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   size_t errors() const override { return errors_.size(); }
   filter::ConfigTranslator& translator() override { return translator_; }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  event::SlotId cluster(std::string_view name) override {
+    return {event::SlotKind::kCluster, static_cast<uint32_t>(name.front() - 'a')};
+  }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, static_cast<uint32_t>(cluster.front() - 'a')};
   }

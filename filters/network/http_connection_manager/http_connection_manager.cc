@@ -10,6 +10,7 @@
 #include "core/route/upgrades.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
+#include "filters/network/common/access_logs/access_logs.h"
 #include "filters/network/http_connection_manager/read_parts.h"
 
 namespace weir::filters::http_connection_manager {
@@ -174,39 +175,6 @@ void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& 
                                                   proto.ignore_http_11_upgrade(), here.at("ignore_http_11_upgrade"));
 }
 
-void read_access_logs(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
-  for (int i = 0; i < proto.access_log_size(); ++i) {
-    const auto& one = proto.access_log(i);
-    auto here = scope.below("access_log", i);
-    if (!one.has_typed_config()) {
-      here.error("typed_config", "must be set: the type of this message says which access logger it is");
-      continue;
-    }
-    const filter::AccessLoggerDescriptor* descriptor =
-        scope.registry().access_logger(filter::type_of_url(one.typed_config().type_url()));
-    if (descriptor == nullptr) {
-      here.report().skip_unknown({.kind = "access logger", .name = one.name()}, one.typed_config(),
-                                 here.at("typed_config"));
-      continue;
-    }
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) continue;
-    auto below = here.below("typed_config");
-    const size_t errors = below.report().errors();
-    auto logger = descriptor->make_logger(*message, below);
-    if (!logger.ok()) {
-      below.failed(logger.status(), errors);
-      continue;
-    }
-    if (one.has_filter()) {
-      auto filter = here.translator().log_filter(one.filter(), here.at("filter"));
-      if (filter == nullptr) continue;  // reported
-      *logger = match::filtered(std::move(filter), std::move(*logger));
-    }
-    config.access_logs.push_back(std::move(*logger));
-  }
-}
-
 void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScope& scope,
                              ConnectionManagerConfig& config) {
 // The deprecated fields mean what those in access_log_options do.
@@ -263,7 +231,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   inner.set_stat_prefix("http." + proto.stat_prefix() + ".");
   config->chain = read_filters(proto.http_filters(), "http_filters", inner);
   read_upgrades(proto, inner, *config);
-  read_access_logs(proto, inner, *config);
+  config->access_logs = access_logs::read(proto.access_log(), inner);
   read_access_log_options(proto, inner, *config);
   read_request_id(proto, inner);
   read_common_options(proto.common_http_protocol_options(), *config);
