@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/filter/config_translator.h"
 #include "core/filter/registry.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "filters/network/common/access_logs/access_logs.h"
@@ -55,6 +56,20 @@ void read_hash_policy(const pb::TcpProxy& proto, Settings& settings) {
   }
 }
 
+void read_tunnel(const pb::TcpProxy::TunnelingConfig& proto, filter::FactoryScope scope, Settings& settings) {
+  auto tunnel = std::make_unique<TunnelSettings>();
+  auto hostname = stream::Format::compile(proto.hostname(), {.for_headers = true});
+  if (hostname.ok()) {
+    tunnel->hostname = std::move(*hostname);
+  } else {
+    scope.error("hostname", message_of(hostname.status()));
+  }
+  tunnel->post = proto.use_post();
+  tunnel->headers = filter::translate_all(scope.translator(), &filter::ConfigTranslator::header_value,
+                                          proto.headers_to_add(), scope.at("headers_to_add"));
+  settings.tunnel = std::move(tunnel);
+}
+
 void read_access_logs(const pb::TcpProxy& proto, filter::FactoryScope& scope, Settings& settings) {
   settings.access_logs = access_logs::read(proto.access_log(), scope);
   const bool old_fields = proto.has_access_log_flush_interval() || proto.flush_access_log_on_connected();
@@ -92,6 +107,7 @@ std::shared_ptr<Settings> read_settings(const pb::TcpProxy& proto, filter::Facto
   if (proto.has_max_connect_attempts()) settings->max_connect_attempts = proto.max_connect_attempts().value();
   if (proto.has_backoff_options()) read_back_off(proto.backoff_options(), scope.below("backoff_options"), *settings);
   read_hash_policy(proto, *settings);
+  if (proto.has_tunneling_config()) read_tunnel(proto.tunneling_config(), scope.below("tunneling_config"), *settings);
   settings->connect_on_data = proto.upstream_connect_mode() == pb::ON_DOWNSTREAM_DATA;
   if (proto.has_max_early_data_bytes()) {
     settings->max_early_data = proto.max_early_data_bytes().value();

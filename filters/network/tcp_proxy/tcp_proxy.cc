@@ -31,8 +31,9 @@ constexpr stats::Definition kDefinitions[] = {
 };
 const stats::GroupKind kKind{"tcp", "envoy_tcp_prefix", kDefinitions};
 
-// How long a client may take none of the last bytes.
+// How long a client may take none of the last bytes; and how long it may go on sending when nobody reads any more.
 constexpr Duration kFlushStall = 1min;
+constexpr Duration kLinger = 1s;
 
 // The names that logs print (%DOWNSTREAM_LOCAL_CLOSE_REASON%, %UPSTREAM_LOCAL_CLOSE_REASON%).
 constexpr std::string_view kIdle = "tcp_session_idle_timeout";
@@ -73,7 +74,7 @@ Stats::Stats(stats::Store& store, const std::string& prefix) : group(store.group
 TcpProxy::TcpProxy(const Settings& settings, event::Lane& lane)
     : settings_(settings), lane_(lane), deadlines_(lane, *this) {}
 
-TcpProxy::~TcpProxy() { WEIR_ASSERT(stream_ == nullptr && pool_ == nullptr); }
+TcpProxy::~TcpProxy() { WEIR_ASSERT(stream_ == nullptr && asking_ == nullptr && pool_ == nullptr); }
 
 // --- A new connection ----------------------------------------------------------------------------------------------
 
@@ -166,7 +167,7 @@ void TcpProxy::connect() {
   ++attempts_;
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
-  waiter_.want_unused(true);
+  waiter_.want_unused(settings_.tunnel == nullptr);
   waiter_.refuse_at_limit();
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
@@ -199,25 +200,35 @@ void TcpProxy::describe_upstream() {
 }
 
 void TcpProxy::on_failed(ResetReason reason) {
-  const bool refused = reason == ResetReason::kConnectFailure;
-  const bool unreachable = refused || reason == ResetReason::kConnectTimeout;
-  if (unreachable) {
-    pool_->host().totals.rq_error.inc();
-    if (std::find(tried_.begin(), tried_.end(), &pool_->host()) == tried_.end()) tried_.push_back(&pool_->host());
+  switch (reason) {
+    case ResetReason::kConnectFailure:
+      attempt_failed("connection_refused", "connection_failure");
+      break;
+    case ResetReason::kConnectTimeout:
+      attempt_failed("connection_timeout", "connection_timeout");
+      break;
+    case ResetReason::kOverflow:
+      end_attempt();
+      fail(ResponseFlag::kUpstreamOverflow, "upstream_overflow");
+      break;
+    default:
+      end_attempt();
+      fail(ResponseFlag::kLocalReset, "local_reset");
   }
+}
+
+void TcpProxy::attempt_failed(std::string_view reason, std::string_view why) {
+  pool_->host().totals.rq_error.inc();
+  if (std::find(tried_.begin(), tried_.end(), &pool_->host()) == tried_.end()) tried_.push_back(&pool_->host());
   end_attempt();
-  if (reason == ResetReason::kOverflow) {
-    fail(ResponseFlag::kUpstreamOverflow, "upstream_overflow");
-  } else if (!unreachable) {
-    fail(ResponseFlag::kLocalReset, "local_reset");
-  } else if (attempts_ < settings_.max_connect_attempts) {
+  if (attempts_ < settings_.max_connect_attempts) {
     lane_.arm_in(*this, back_off());
-  } else {
-    cluster_pin_->stats->cx_connect_attempts_exceeded.inc();
-    info_.flags.set(ResponseFlag::kUpstreamConnectionFailure);
-    info_.upstream.failure_reason = refused ? "connection_refused" : "connection_timeout";
-    fail(ResponseFlag::kUpstreamRetryLimitExceeded, refused ? "connection_failure" : "connection_timeout");
+    return;
   }
+  cluster_pin_->stats->cx_connect_attempts_exceeded.inc();
+  info_.upstream.failure_reason = reason;
+  info_.flags.set(ResponseFlag::kUpstreamConnectionFailure);
+  fail(ResponseFlag::kUpstreamRetryLimitExceeded, why);
 }
 
 // Anything up to a ceiling that doubles with every attempt.
@@ -229,9 +240,7 @@ Duration TcpProxy::back_off() {
 }
 
 void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
-  stream_ = &stream;
   upstream::ClusterLocal::count_request(*pool_, *cluster_pin_->stats);
-  pool_->host().totals.rq_success.inc();
   stream::UpstreamInfo& info = info_.upstream;
   const upstream::ConnectionFacts facts = stream.facts();
   info.pool_ready = lane_.now();
@@ -239,13 +248,62 @@ void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;
   if (stream::upstream_connection_wanted()) info.local = stream.connection().local();
+  if (settings_.tunnel != nullptr) {
+    ask_for_tunnel(stream);
+    return;
+  }
   stream.open_raw();
   stream.leave_response_unseen();
-  client().allow_unseen(true);
+  open(stream);
+}
+
+void TcpProxy::open(upstream::UpstreamStream& stream) {
+  stream_ = &stream;
+  pool_->host().totals.rq_success.inc();
   touch();
   if (settings_.access_log_on_connected) log(AccessLogType::kTcpUpstreamConnected);
+  client().allow_unseen(settings_.tunnel == nullptr || !settings_.tunnel->post);
   client().unblock_read(net::ReadBlock::kHandler);
   if (!host_->input().empty() || client().peer_ended()) pass_on(host_->input());
+}
+
+// The cluster's connect timeout is also that of the answer.
+void TcpProxy::ask_for_tunnel(upstream::UpstreamStream& stream) {
+  info_.upstream.protocol = stream::Protocol::kHttp11;
+  tunnel_ = std::make_unique<Tunnel>(*settings_.tunnel, stream::LogSubject{info_}, lane_);
+  if (!stream.send_headers(tunnel_->request(), false)) {
+    stream.reset();
+    end_attempt();
+    fail(ResponseFlag::kUpstreamConnectionFailure, "invalid_tunnel_request");
+    return;
+  }
+  asking_ = &stream;
+  deadlines_.set_in(DeadlineKind::kRoute, cluster_pin_->spec.connect_timeout);
+}
+
+http::HeaderMap& TcpProxy::begin_response(int) {
+  WEIR_CHECK(tunnel_ != nullptr);
+  return tunnel_->begin_response();
+}
+
+void TcpProxy::on_upstream_headers(BlockRef, bool end) {
+  upstream::UpstreamStream& stream = *std::exchange(asking_, nullptr);
+  deadlines_.clear(DeadlineKind::kRoute);
+  if (!over_ && !end && tunnel_->status() / 100 == 2) {
+    open(stream);
+    return;
+  }
+  stream.reset();
+  if (over_) {
+    end_attempt();
+  } else {
+    attempt_failed("tunnel_refused", "tunnel_refused");
+  }
+}
+
+void TcpProxy::on_upstream_trailers() {
+  Slices nothing;
+  on_upstream_data(nothing, true);
 }
 
 void TcpProxy::end_attempt() {
@@ -253,11 +311,6 @@ void TcpProxy::end_attempt() {
   if (pool_ == nullptr) return;
   cluster_->end_request(*pool_, *cluster_pin_->stats);
   pool_ = nullptr;
-}
-
-http::HeaderMap& TcpProxy::begin_response(int) {
-  WEIR_CHECK(false);
-  __builtin_unreachable();
 }
 
 // --- Bytes ---------------------------------------------------------------------------------------------------------
@@ -327,7 +380,8 @@ void TcpProxy::on_upstream_data(Slices& data, bool end) {
   client().flush_later();
   if (!end) return;
   upstream_ended_ = true;
-  client_ended_ ? finish() : client().half_close();
+  // A response that is complete is the end of its request, too.
+  client_ended_ || (settings_.tunnel != nullptr && settings_.tunnel->post) ? finish() : client().half_close();
 }
 
 void TcpProxy::on_above_high_watermark(filter::ConnectionHost&) {
@@ -379,6 +433,11 @@ void TcpProxy::on_deadline(DeadlineKind kind) {
       info_.flags.set(ResponseFlag::kDurationTimeout);
       close(kMaxDuration);
       return;
+    case DeadlineKind::kRoute:
+      std::exchange(asking_, nullptr)->reset();
+      cluster_pin_->stats->cx_connect_timeout.inc();
+      attempt_failed("tunnel_timeout", "tunnel_timeout");
+      return;
     case DeadlineKind::kAccessLog:
       log(AccessLogType::kTcpPeriodic);
       deadlines_.set_in(DeadlineKind::kAccessLog, settings_.access_log_interval);
@@ -395,7 +454,7 @@ void TcpProxy::finish() {
   stream_ = nullptr;
   end_attempt();
   deadlines_.stop();
-  client().close_after_flush(Duration::zero(), kFlushStall);
+  client().close_after_flush(client_ended_ ? Duration::zero() : kLinger, kFlushStall);
 }
 
 void TcpProxy::fail(ResponseFlag flag, std::string_view why) {
@@ -427,6 +486,18 @@ void TcpProxy::on_drained(filter::ConnectionHost&) {
 }
 
 void TcpProxy::on_reset(ResetReason, std::string_view) {
+  if (upstream::UpstreamStream* asked = std::exchange(asking_, nullptr); asked != nullptr && !over_) {
+    deadlines_.clear(DeadlineKind::kRoute);
+    if (!asked->reused() || asked->response_started()) {
+      attempt_failed("connection_termination", "connection_termination");
+      return;
+    }
+    // It was stale. Another one is no other attempt.
+    end_attempt();
+    --attempts_;
+    lane_.arm_in(*this, Duration::zero());
+    return;
+  }
   stream_ = nullptr;
   end_attempt();
   if (over_) return;
@@ -455,6 +526,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
     if (reset) stream.connection().reset();  // what it has got is not all
     stream.reset();
   }
+  if (asking_ != nullptr) std::exchange(asking_, nullptr)->reset();
   end_attempt();
   log(AccessLogType::kTcpConnectionEnd);
 }

@@ -19,6 +19,7 @@
 #include "core/stream/filter_state.h"
 #include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
+#include "filters/network/tcp_proxy/tunnel.h"
 
 namespace weir::filters::tcp_proxy {
 
@@ -53,6 +54,7 @@ struct Settings {
   bool access_log_on_connected = false;
   bool connect_on_data = false;                    // not before the client has sent something
   std::optional<uint32_t> max_early_data;          // reading stops at so much before there is an upstream; none: at once
+  std::unique_ptr<const TunnelSettings> tunnel;  // null: the cluster gets the bytes as they are
   HashBy hash_by = HashBy::kNothing;
   stream::FilterStateName hash_key;
   uint32_t buffer_limit = 1024 * 1024;
@@ -81,16 +83,16 @@ class TcpProxy final : public filter::NetworkFilter,
   void on_closed(filter::ConnectionHost& host, net::CloseReason reason) override;
 
  private:
-  // UpstreamEvents. A raw connection has no heads.
+  // UpstreamEvents. A raw connection has no heads, a tunnel begins with one.
   stream::WireBytes& wire_bytes() override { return info_.upstream.wire; }
   void on_ready(upstream::UpstreamStream& stream) override;
   void on_failed(upstream::ResetReason reason) override;
   http::HeaderMap& begin_response(int status) override;
   void on_informational(BlockRef) override {}
-  void on_upstream_headers(BlockRef, bool) override {}
+  void on_upstream_headers(BlockRef owner, bool end) override;
   void on_upstream_data(Slices& data, bool end) override;
   http::HeaderMap& begin_response_trailers() override { return begin_response(0); }
-  void on_upstream_trailers() override {}
+  void on_upstream_trailers() override;
   void on_reset(upstream::ResetReason reason, std::string_view detail) override;
   void on_request_flow(bool blocked) override;
   // Deadlines::Owner
@@ -105,6 +107,11 @@ class TcpProxy final : public filter::NetworkFilter,
   upstream::ClusterLocal* find_cluster();
   void connect();
   void describe_upstream();
+  void ask_for_tunnel(upstream::UpstreamStream& stream);
+  // Bytes may pass.
+  void open(upstream::UpstreamStream& stream);
+  // The host is passed over, if there may be another attempt. `reason`, `why`: for the log, if there may not.
+  void attempt_failed(std::string_view reason, std::string_view why);
   Duration back_off();
   void on_early_data(const Slices& data);
   void pass_on(Slices& data);
@@ -129,6 +136,8 @@ class TcpProxy final : public filter::NetworkFilter,
   event::Pin<upstream::Cluster> cluster_pin_;   // what counts up counts down
   upstream::ConnPool* pool_ = nullptr;          // null: between attempts
   upstream::UpstreamStream* stream_ = nullptr;  // null: not connected, or over
+  upstream::UpstreamStream* asking_ = nullptr;  // for a tunnel; null: not, or it has answered
+  std::unique_ptr<Tunnel> tunnel_;
   upstream::Waiter waiter_{*this};
   std::shared_ptr<lb::Host> upstream_host_;  // of the last attempt: logs print it
   event::Pin<lb::HostSet> hosts_;            // while it has metadata that they may print
