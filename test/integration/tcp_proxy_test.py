@@ -177,11 +177,16 @@ class TcpProxyTest(WeirTestCase):
         self.assertEqual(said, [b"I am not done"])
 
     def test_resets_pass(self) -> None:
-        TcpProxyTest.script = lambda connection: connection.reset()
+        def break_off(connection: ServerConnection) -> None:
+            connection.sock.recv(1)
+            connection.reset()
+
+        TcpProxyTest.script = break_off
         with Connection(self.script_port) as connection:
+            connection.send(b"x")
             with self.assertRaises(ConnectionResetError):
                 connection.sock.recv(1)
-        self.assertEqual(self.logged("scripted UC")[2:4], ["0", "0"])
+        self.assertEqual(self.logged("scripted UC")[2:4], ["1", "0"])
         ended: list[object] = []
 
         def run(connection: ServerConnection) -> None:
