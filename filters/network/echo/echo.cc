@@ -59,7 +59,8 @@ void network_filter_echo(filter::RegistryBuilder& registry) {
   descriptor.make = [](const filter::ConfigPtr& config, event::Lane& lane) -> std::unique_ptr<filter::NetworkFilter> {
     return std::make_unique<Echo>(*static_cast<const Settings*>(config.get()), lane);
   };
-  descriptor.make_config = [](const google::protobuf::Message&, filter::FactoryScope& scope) -> Result<filter::ConfigPtr> {
+  descriptor.make_config = [](const google::protobuf::Message&,
+                              filter::FactoryScope& scope) -> Result<filter::ConfigPtr> {
     return filter::ConfigPtr(std::make_shared<Settings>(Settings{scope.buffer_limit()}));
   };
   registry.add(std::move(descriptor));

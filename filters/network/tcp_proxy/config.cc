@@ -112,8 +112,9 @@ std::shared_ptr<Settings> read_settings(const pb::TcpProxy& proto, filter::Facto
   if (proto.has_max_early_data_bytes()) {
     settings->max_early_data = proto.max_early_data_bytes().value();
   } else if (settings->connect_on_data) {
-    scope.error("max_early_data_bytes",
-                "is required with upstream_connect_mode ON_DOWNSTREAM_DATA: how much is read before there is an upstream");
+    scope.error(
+        "max_early_data_bytes",
+        "is required with upstream_connect_mode ON_DOWNSTREAM_DATA: how much is read before there is an upstream");
   }
   filter::FactoryScope inner = scope;
   inner.set_stat_prefix("tcp." + proto.stat_prefix() + ".");

@@ -64,9 +64,8 @@ const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stre
 
 Stats::Stats(stats::Store& store, const std::string& prefix) : group(store.group(kKind, prefix)) {
   size_t next = 0;
-  for (stats::Counter* counter :
-       {&cx_total, &cx_no_route, &cx_rx_bytes_total, &cx_tx_bytes_total, &flow_paused_reading, &flow_resumed_reading,
-        &early_data, &idle_timeout, &max_duration}) {
+  for (stats::Counter* counter : {&cx_total, &cx_no_route, &cx_rx_bytes_total, &cx_tx_bytes_total, &flow_paused_reading,
+                                  &flow_resumed_reading, &early_data, &idle_timeout, &max_duration}) {
     *counter = group->counter(next++);
   }
 }
@@ -116,7 +115,8 @@ Duration TcpProxy::choose_idle_timeout() const {
 
 Duration TcpProxy::choose_max_duration() {
   const auto longest = static_cast<double>(settings_.max_duration.count());
-  const double more = longest * settings_.max_duration_jitter * static_cast<double>(lane_.random().next() >> 11) * 0x1p-53;
+  const double more =
+      longest * settings_.max_duration_jitter * static_cast<double>(lane_.random().next() >> 11) * 0x1p-53;
   return settings_.max_duration + Duration(static_cast<int64_t>(more));
 }
 
@@ -233,8 +233,8 @@ void TcpProxy::attempt_failed(std::string_view reason, std::string_view why) {
 
 // Anything up to a ceiling that doubles with every attempt.
 Duration TcpProxy::back_off() {
-  const Duration ceiling = std::min(settings_.back_off_base * (int64_t{1} << std::min<uint32_t>(attempts_ - 1, 16)),
-                                    settings_.back_off_max);
+  const Duration ceiling =
+      std::min(settings_.back_off_base * (int64_t{1} << std::min<uint32_t>(attempts_ - 1, 16)), settings_.back_off_max);
   if (ceiling <= Duration::zero()) return Duration::zero();
   return Duration(static_cast<int64_t>(lane_.random().next() % static_cast<uint64_t>(ceiling.count())));
 }
@@ -519,7 +519,8 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
     over_ = true;
     const bool here = reason == net::CloseReason::kLocal;
     if (!here) info_.flags.set(ResponseFlag::kDownstreamConnectionTermination);
-    if (stream_ != nullptr) info_.upstream.local_close_reason = reset ? kClientReset : here ? kClosedHere : kClientClosed;
+    if (stream_ != nullptr)
+      info_.upstream.local_close_reason = reset ? kClientReset : here ? kClosedHere : kClientClosed;
   }
   if (stream_ != nullptr) {
     upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);

@@ -52,8 +52,8 @@ struct Settings {
   Duration access_log_interval{};  // between lines of a connection that goes on; zero: one at its end
   bool access_log_on_start = false;
   bool access_log_on_connected = false;
-  bool connect_on_data = false;                    // not before the client has sent something
-  std::optional<uint32_t> max_early_data;          // reading stops at so much before there is an upstream; none: at once
+  bool connect_on_data = false;                  // not before the client has sent something
+  std::optional<uint32_t> max_early_data;        // reading stops at so much before there is an upstream; none: at once
   std::unique_ptr<const TunnelSettings> tunnel;  // null: the cluster gets the bytes as they are
   HashBy hash_by = HashBy::kNothing;
   stream::FilterStateName hash_key;
@@ -149,9 +149,9 @@ class TcpProxy final : public filter::NetworkFilter,
   uint32_t attempts_ = 0;
   net::BulkInput bulk_;
   bool has_hash_ : 1 = false;
-  bool connecting_ : 1 = false;     // or connected
-  bool early_data_ : 1 = false;     // some has come
-  bool client_ended_ : 1 = false;   // and the upstream has been told
+  bool connecting_ : 1 = false;    // or connected
+  bool early_data_ : 1 = false;    // some has come
+  bool client_ended_ : 1 = false;  // and the upstream has been told
   bool upstream_ended_ : 1 = false;
   bool aborting_ : 1 = false;
   bool over_ : 1 = false;  // how it ends is known; nothing more is passed on

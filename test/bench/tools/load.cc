@@ -399,8 +399,10 @@ class Load {
     }
     if (connection.body_seen < connection.body_size) return;
     connection.done = true;
-    if (!settings_.close) finish_request(connection);
-    else if (settings_.hang_up) shutdown(connection.fd, SHUT_WR);
+    if (!settings_.close)
+      finish_request(connection);
+    else if (settings_.hang_up)
+      shutdown(connection.fd, SHUT_WR);
   }
 
   void on_message(Connection& connection, std::string_view data) {
@@ -541,9 +543,10 @@ int main(int argc, char** argv) {
   options.finish();
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle) ||
       settings.websocket > weir::bench::websocket::kLargest) {
-    std::fprintf(stderr,
-                 "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N] [--pause-after=N]\n");
+    std::fprintf(
+        stderr,
+        "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
+        " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

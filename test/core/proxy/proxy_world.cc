@@ -188,9 +188,9 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
     chain.filters = options.network_filters(plugins_, store_, logger_);
     EXPECT_EQ(plugins_.error_texts(), std::vector<std::string>());
   } else {
-  chain.filters.push_back({.descriptor = PluginScope::registry().network_filter(
-                               "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-                           .config = manager});
+    chain.filters.push_back({.descriptor = PluginScope::registry().network_filter(
+                                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                             .config = manager});
   }
   std::vector<config::ListenerTranslation> listeners(1);
   listeners[0].spec.name = listeners[0].stat_name = "l";

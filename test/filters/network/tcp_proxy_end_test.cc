@@ -122,8 +122,7 @@ TEST(TcpProxyEnd, IdleConnectionsClose) {
   EXPECT_EQ(open.server->receive(), "x");
   EXPECT_TRUE(open.client->ended());
   EXPECT_TRUE(open.server->ended());
-  EXPECT_EQ(open.world.log(),
-            Lines{"SI 1 1 tcp_session_idle_timeout tcp_session_idle_timeout TcpConnectionEnd"});
+  EXPECT_EQ(open.world.log(), Lines{"SI 1 1 tcp_session_idle_timeout tcp_session_idle_timeout TcpConnectionEnd"});
   EXPECT_EQ(open.world.stat("tcp.t.idle_timeout"), 1);
 }
 
@@ -185,7 +184,8 @@ TEST(TcpProxyEnd, ASlowReaderIsNotIdle) {
 
 // field: TcpProxy.max_downstream_connection_duration
 TEST(TcpProxyEnd, NoConnectionLastsLongerThanThat) {
-  Open open(tcp_proxy([](TcpProxyConfig& config) { config.mutable_max_downstream_connection_duration()->set_seconds(10); }));
+  Open open(
+      tcp_proxy([](TcpProxyConfig& config) { config.mutable_max_downstream_connection_duration()->set_seconds(10); }));
   for (int i = 0; i < 9; ++i) {
     open.world.advance(1s);
     open.client->send("x");

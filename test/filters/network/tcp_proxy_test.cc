@@ -87,7 +87,8 @@ TEST(TcpProxyTest, ASlowReaderStopsItsWriter) {
     std::string received;
     ASSERT_FALSE(pump(world, writer, bytes, nullptr, received));
     if (to_server) EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_paused_reading_total"), 1);
-    const int64_t taken = world.stat(to_server ? "tcp.t.downstream_cx_rx_bytes_total" : "tcp.t.downstream_cx_tx_bytes_total");
+    const int64_t taken =
+        world.stat(to_server ? "tcp.t.downstream_cx_rx_bytes_total" : "tcp.t.downstream_cx_tx_bytes_total");
     EXPECT_LT(taken, 32 << 20);
     // It goes on when the reader does.
     EXPECT_TRUE(pump(world, writer, "", &reader, received));
@@ -260,12 +261,13 @@ TEST(TcpProxyTest, BalancersGetAHash) {
   by_address.connect();
   by_address.connect();
   const auto by_state = [](std::string_view value) {
-    ProxyWorld world(tcp_proxy(
-        [](TcpProxyConfig& config) { config.add_hash_policy()->mutable_filter_state()->set_key("user"); },
-        {.policy = &hash_policy()}, [value](stream::FilterState& state) {
-          if (!value.empty())
-            state.set(stream::FilterStateName("user"), stream::FilterStateValue::of_string(value), {});
-        }));
+    ProxyWorld world(
+        tcp_proxy([](TcpProxyConfig& config) { config.add_hash_policy()->mutable_filter_state()->set_key("user"); },
+                  {.policy = &hash_policy()},
+                  [value](stream::FilterState& state) {
+                    if (!value.empty())
+                      state.set(stream::FilterStateName("user"), stream::FilterStateValue::of_string(value), {});
+                  }));
     world.connect();
   };
   by_state("alice");

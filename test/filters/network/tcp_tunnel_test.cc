@@ -106,8 +106,7 @@ TEST(TcpTunnelTest, BodiesOfAPostMayBeTheTunnel) {
   }));
   auto client = world.connect();
   auto server = world.upstream().accept();
-  EXPECT_EQ(server->receive(),
-            "POST / HTTP/1.1\r\nhost: db.example:5432\r\ntransfer-encoding: chunked\r\n\r\n");
+  EXPECT_EQ(server->receive(), "POST / HTTP/1.1\r\nhost: db.example:5432\r\ntransfer-encoding: chunked\r\n\r\n");
   server->send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
   client->send("question");
   world.settle();
