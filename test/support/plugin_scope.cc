@@ -34,6 +34,15 @@ filter::HttpFilterEntry PluginScope::http_filter(const google::protobuf::Message
   return entry;
 }
 
+std::shared_ptr<const void> PluginScope::network_filter(const google::protobuf::Message& config) {
+  const filter::NetworkFilterDescriptor* descriptor = registry().network_filter(config.GetTypeName());
+  WEIR_CHECK(descriptor != nullptr);
+  config::check_fields(config, "", *this);
+  auto made = descriptor->make_config(config, scope_);
+  if (!made.ok()) error("", message_of(made.status()));
+  return made.ok() ? *made : nullptr;
+}
+
 std::shared_ptr<const void> PluginScope::route_config(const google::protobuf::Message& config) {
   const filter::HttpFilterDescriptor* descriptor = registry().http_filter_by_route_type(config.GetTypeName());
   if (descriptor == nullptr) {

@@ -31,6 +31,8 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
 
   // An entry of http_filters for the filter that this message configures. Also reports what of it is not implemented.
   filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
+  // What the network filter that this message configures is made of; likewise.
+  std::shared_ptr<const void> network_filter(const google::protobuf::Message& config);
   // The per-route configuration that this message is.
   std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
   // What the plugin of a smaller kind that this message configures is made of; a pointer to the kind's interface.

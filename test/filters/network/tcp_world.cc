@@ -45,7 +45,7 @@ WorldOptions network_filter(const google::protobuf::Message& config) {
   copy->CopyFrom(config);
   return {.network_filters = [copy](PluginScope& plugins, stats::Store&, const auto&) {
     const auto* descriptor = PluginScope::registry().network_filter(copy->GetTypeName());
-    return std::vector<proxy::NetworkFilterEntry>{{descriptor, *descriptor->make_config(*copy, plugins.scope())}};
+    return std::vector<proxy::NetworkFilterEntry>{{descriptor, plugins.network_filter(*copy)}};
   }};
 }
 
