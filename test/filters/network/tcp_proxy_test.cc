@@ -86,13 +86,17 @@ TEST(TcpProxyTest, ASlowReaderStopsItsWriter) {
     const std::string bytes(64 << 20, 'x');
     std::string received;
     ASSERT_FALSE(pump(world, writer, bytes, nullptr, received));
-    if (to_server) EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_paused_reading_total"), 1);
+    if (to_server) {
+      EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_paused_reading_total"), 1);
+    }
     const int64_t taken =
         world.stat(to_server ? "tcp.t.downstream_cx_rx_bytes_total" : "tcp.t.downstream_cx_tx_bytes_total");
     EXPECT_LT(taken, 32 << 20);
     // It goes on when the reader does.
     EXPECT_TRUE(pump(world, writer, "", &reader, received));
-    if (to_server) EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_resumed_reading_total"), 1);
+    if (to_server) {
+      EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_resumed_reading_total"), 1);
+    }
     EXPECT_GE(static_cast<int64_t>(received.size()), taken);
   }
 }
