@@ -44,6 +44,8 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
     warnings_.push_back(path + ": " + message);
   }
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override;
   bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
     return false;
   }

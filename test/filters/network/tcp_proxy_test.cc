@@ -95,7 +95,7 @@ TEST(TcpProxyTest, ASlowReaderStopsItsWriter) {
     // It goes on when the reader does.
     EXPECT_TRUE(pump(world, writer, "", &reader, received));
     if (to_server) {
-      EXPECT_EQ(world.stat("tcp.t.downstream_flow_control_resumed_reading_total"), 1);
+      EXPECT_GE(world.stat("tcp.t.downstream_flow_control_resumed_reading_total"), 1);
     }
     EXPECT_GE(static_cast<int64_t>(received.size()), taken);
   }
@@ -188,7 +188,7 @@ TEST(TcpProxyTest, TheLimitOfConnectionsRefuses) {
   EXPECT_TRUE(second->ended());
   EXPECT_EQ(world.log(), Lines{"UO 0 0 upstream_overflow - TcpConnectionEnd"});
   EXPECT_EQ(world.stat("cluster.c.upstream_cx_overflow"), 1);
-  first->close();
+  first->reset();
   world.settle();
   auto third = world.connect();
   EXPECT_TRUE(world.upstream().has_connection());
