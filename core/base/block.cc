@@ -112,6 +112,23 @@ void Slices::append_all(Slices& other) {
   other.clear();
 }
 
+void Slices::append_compact(Slices& other, BlockPool& pool) {
+  constexpr size_t kCopyBelow = 2048;
+  if (empty()) {  // mostly it goes out before anything comes behind it
+    append_all(other);
+    return;
+  }
+  while (!other.empty()) {
+    const size_t size = other.front().size;
+    if (size >= kCopyBelow || other.front().unseen()) {
+      other.move_front(size, *this);
+    } else {
+      append_copy(other.front().view(), pool);
+      other.drop_front(size);
+    }
+  }
+}
+
 void Slices::drop_front(size_t bytes) {
   WEIR_ASSERT(bytes <= bytes_);
   bytes_ -= bytes;

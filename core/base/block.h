@@ -160,6 +160,9 @@ class Slices {
   void append_copy(std::string_view text, BlockPool& pool);
   // Everything of `other`, in order; `other` is empty afterwards.
   void append_all(Slices& other);
+  // The same for bytes that may have to wait here: behind others, small slices are copied, so that each does not keep a
+  // block of its own alive.
+  void append_compact(Slices& other, BlockPool& pool);
   // Removes the first `bytes` bytes (at most size()).
   void drop_front(size_t bytes);
   // Moves the first `bytes` bytes to the end of `to`.

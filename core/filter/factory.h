@@ -69,13 +69,16 @@ inline std::optional<std::string> ConfigReport::read_source(const google::protob
   return std::nullopt;
 }
 
-// Turns route configuration (inline or subscribed) into the slot that holds its table.
+// Turns route configuration (inline or subscribed) into the slot that holds its table, and names of clusters into
+// theirs.
 class RouteProvider {
  public:
   virtual ~RouteProvider() = default;
   // `config`: an envoy.config.route.v3.RouteConfiguration. Errors go to the scope's report.
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
-  // Shows the lb::HostSet of a cluster; nothing while there is no such cluster.
+  // Shows the upstream::Cluster of that name; nothing while there is none.
+  virtual event::SlotId cluster(std::string_view /*name*/) { return {}; }
+  // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
 };
 

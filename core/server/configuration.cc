@@ -68,6 +68,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
+  event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
   }

@@ -38,7 +38,7 @@ struct ClusterStats {
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
       cx_none_healthy, cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total,
-      cx_tx_bytes_total;
+      cx_tx_bytes_total, cx_connect_attempts_exceeded;
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,

@@ -96,7 +96,7 @@ bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {
 }
 
 void H1Connection::open_raw() {
-  tunnel_ = true;
+  tunnel_ = raw_ = true;
   codec_.enter_tunnel();
 }
 
@@ -159,6 +159,10 @@ void H1Connection::on_data(Slices& in, bool) {
     // Nothing was asked: bytes or an end here mean that the connection is of no use any more.
     if (connection_.open()) connection_.close(end ? net::CloseReason::kRemote : net::CloseReason::kLocal);
     return;
+  }
+  if (raw_) {
+    bulk_.saw(in.size());
+    account_bytes();  // it may stay for days
   }
   codec_.receive(in);
   if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof();
@@ -347,7 +351,7 @@ bool ConnPool::enqueue(Waiter& waiter) {
   ++waiting_count_;
   if (open_missing() || ask_others()) return true;
   stats.cx_overflow.inc();
-  if (wait_for_free()) return true;
+  if (!waiter.impatient_ && wait_for_free()) return true;
   waiter.leave();
   return false;
 }
@@ -372,9 +376,28 @@ bool ConnPool::on_recalled() {
   if (open_missing()) return true;
   // Not enough, possibly for those that came while the others were asked: as long as something comes, ask again.
   if (opened_ != opened_before_ && ask_others()) return true;
-  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
-  if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
+  live_with_limit();
   return false;
+}
+
+void ConnPool::live_with_limit() {
+  waiters_.front()->cluster_->stats->cx_overflow.add(missing());
+  refuse_impatient();
+  if (missing() > 0 && !wait_for_free()) fail_waiters(ResetReason::kOverflow);
+}
+
+void ConnPool::refuse_impatient() {
+  while (missing() > 0) {
+    Waiter* first = waiters_.front();
+    if (!first->impatient_) {
+      first = nullptr;
+      waiters_.for_each([&](Waiter& waiter) {
+        if (first == nullptr && waiter.impatient_) first = &waiter;
+      });
+      if (first == nullptr) return;
+    }
+    fail(*first, ResetReason::kOverflow);
+  }
 }
 
 bool ConnPool::wait_for_free() {
@@ -414,7 +437,7 @@ bool ConnPool::open_connection() {
   ++connecting_count_;
   connecting_.push_back(*connection);
   stats.cx_total.inc();
-  stats.cx_http1_total.inc();
+  if (waiters_.empty() || !waiters_.back()->unused_) stats.cx_http1_total.inc();  // who has come last is who lacks one
   stats.cx_active.inc();
   host_->totals.cx_total.inc();
   host_->totals.cx_active.inc();
@@ -494,10 +517,7 @@ void ConnPool::on_gone(H1Connection& connection) {
   host_->totals.cx_active.dec();
   if (cluster_.demand.overdue()) cluster_.demand.give_what_is_free();
   // Requests that waited for this connection's turn need another one.
-  if (!never_connected && !open_missing() && !ask_others()) {
-    waiters_.front()->cluster_->stats->cx_overflow.add(missing());
-    if (!wait_for_free()) fail_waiters(ResetReason::kOverflow);
-  }
+  if (!never_connected && !open_missing() && !ask_others()) live_with_limit();
 }
 
 // Nothing will come that could serve them.

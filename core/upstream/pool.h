@@ -1,4 +1,4 @@
-// Connections of one lane to one host: HTTP/1, most recently used first, and the requests that wait for one.
+// Connections of one lane to one host: HTTP/1 or raw, most recently used first, and the requests that wait for one.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "core/event/lane.h"
 #include "core/http/h1/codec.h"
 #include "core/lb/host.h"
+#include "core/net/bulk_input.h"
 #include "core/net/connection.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/recall.h"
@@ -27,6 +28,9 @@ class Waiter final : private RecallWaiter {
   bool waiting() const { return pool_ != nullptr; }
   // Wants a connection that has carried no request yet: its peer may speak any protocol. Before ConnPool::request().
   void want_unused(bool unused) { unused_ = unused; }
+  // Is refused while max_connections is reached, rather than wait for a connection to come free: those of its kind last
+  // for hours. Likewise before.
+  void refuse_at_limit() { impatient_ = true; }
   void leave();
 
  private:
@@ -37,9 +41,10 @@ class Waiter final : private RecallWaiter {
   ConnPool* pool_ = nullptr;
   event::Pin<Cluster> cluster_;  // while it waits: whose gauge counts it
   bool unused_ = false;
+  bool impatient_ = false;
 };
 
-// One HTTP/1 connection to a host.
+// One connection to a host: HTTP/1, unless its first user opens it raw.
 class H1Connection final : public net::ConnectionHandler,
                            public http::h1::ClientCodec::Events,
                            public UpstreamStream,
@@ -76,7 +81,7 @@ class H1Connection final : public net::ConnectionHandler,
   // net::ConnectionHandler
   void on_connected() override;
   void on_data(Slices& in, bool end) override;
-  uint64_t unseen_input() override { return codec_.body_left(); }
+  uint64_t unseen_input() override { return raw_ ? bulk_.unseen_input() : codec_.body_left(); }
   void on_above_high_watermark() override;
   void on_below_low_watermark() override;
   void on_closed(net::CloseReason reason) override;
@@ -115,6 +120,8 @@ class H1Connection final : public net::ConnectionHandler,
   bool last_request_ = false;
   bool timed_out_ = false;
   bool tunnel_ = false;    // its bytes are opaque from here on, and each direction ends by itself
+  bool raw_ = false;       // and were so from the beginning
+  net::BulkInput bulk_;    // of a raw one
   bool has_share_ = true;  // of the cluster's limit; given up before the turn ends if another one needs it
 };
 
@@ -174,6 +181,10 @@ class ConnPool final : private RecallWaiter {
   // The limit refused, and the other lanes have nothing idle: waits for what comes free here or there. False: nothing
   // ever will.
   bool wait_for_free();
+  // The limit and the other lanes have no more: those that would wait for ever are refused, the others wait.
+  void live_with_limit();
+  // Fails those that do not wait, as far as connections are missing.
+  void refuse_impatient();
   bool on_recalled() override;
   uint32_t shares_wanted() const override { return missing(); }
   // Closes the connection that has been idle longest; its share is the caller's. False: none is idle.

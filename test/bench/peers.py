@@ -91,6 +91,8 @@ class Haproxy(Peer):
         balance = {"least_request": "leastconn"}.get(setup.scenario.balance, "roundrobin")
         # Large bodies go from socket to socket through a pipe; what is too small for that is not affected.
         splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
+        if setup.scenario.tcp:
+            return ["haproxy", "-db", "-f", self.write_tcp(setup)]
         servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s\n" % item
                           for item in enumerate(setup.origin_ports))
         chosen = "default_backend origin"
@@ -119,10 +121,72 @@ backend origin
         return ["haproxy", "-db", "-f", path]
 
 
+    @staticmethod
+    def write_tcp(setup):
+        splice, pipe = ("option splice-auto", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
+        servers = "".join("  server s%d 127.0.0.1:%d\n" % item for item in enumerate(setup.origin_ports))
+        return setup.write("haproxy.cfg", f"""
+global
+  nbthread {setup.workers}
+  maxconn 7000
+  {pipe}
+defaults
+  mode tcp
+  {splice}
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+frontend bench
+  bind 127.0.0.1:{setup.port}
+  default_backend origin
+backend origin
+  balance roundrobin
+{servers}""")
+
+
 class Nginx(Peer):
     name = binary = "nginx"
+    STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+    def refuses(self, scenario):
+        if scenario.tcp and not os.path.exists(self.STREAM):
+            return "nginx without its stream module (libnginx-mod-stream)"
+        return None
+
+    def command_tcp(self, setup):
+        user = "user root;" if os.geteuid() == 0 else ""
+        endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
+        buffer = "256k" if setup.scenario.bulk else "16k"
+        path = setup.write("nginx.conf", f"""
+load_module {self.STREAM};
+{user}
+daemon off;
+worker_processes {setup.workers};
+worker_rlimit_nofile 20000;
+error_log stderr crit;
+pid {setup.dir}/nginx.pid;
+events {{
+  worker_connections 18000;
+  multi_accept on;
+}}
+stream {{
+  upstream origin {{
+{endpoints}
+  }}
+  server {{
+    listen 127.0.0.1:{setup.port} backlog=4096{' reuseport' if setup.workers > 1 else ''};
+    proxy_pass origin;
+    proxy_timeout 300s;
+    proxy_buffer_size {buffer};
+    tcp_nodelay on;
+  }}
+}}
+""")
+        return ["nginx", "-e", "stderr", "-p", setup.dir, "-c", path]
 
     def command(self, setup):
+        if setup.scenario.tcp:
+            return self.command_tcp(setup)
         balance = "least_conn;" if setup.scenario.balance == "least_request" else ""
         user = "user root;" if os.geteuid() == 0 else ""
         buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each
@@ -181,6 +245,8 @@ class H2o(Peer):
     name = binary = "h2o"
 
     def refuses(self, scenario):
+        if scenario.tcp:
+            return "h2o speaks HTTP only"
         if scenario.routes:
             return "h2o 2.2 has a pool of connections per path"
         return "h2o 2.2 has one endpoint per path" if scenario.endpoints > 1 else None
@@ -216,6 +282,8 @@ class Nghttpx(Peer):
     name = binary = "nghttpx"
 
     def refuses(self, scenario):
+        if scenario.tcp:
+            return "nghttpx speaks HTTP only"
         return "nghttpx has no least-connections" if scenario.balance == "least_request" else None
 
     def command(self, setup):

@@ -24,6 +24,7 @@ class Scenario:
     routes: bool = False  # the 10,000 of route_tables.py, asked for in turn; weir runs with one route, too
     own_at_most: float | None = None  # weir's CPU per request as a multiple of that with one route
     websocket: bool = False  # messages of `size` bytes, echoed
+    tcp: bool = False  # the proxies join connections and do not look at what passes
     gzip: bool = False  # JSON of `size` bytes, packed by the proxy
     target_rival: str = ""  # whose multiple the target is; empty: the cheapest rival's
     rivals: tuple = ()  # those that do the same; empty: all others
@@ -49,6 +50,8 @@ class Scenario:
             arguments.append("--browser")
         if self.new_connections:
             arguments.append("--close")
+            if self.tcp:
+                arguments.append("--hang-up")
         return arguments
 
 
@@ -66,6 +69,10 @@ SCENARIOS = {
                  own_at_most=1.05, weir_config="routes.yaml"),
         Scenario("websocket", "WebSocket, messages of 64 bytes, echoed", 1.0, size=64, websocket=True,
                  weir_config="websocket.yaml", target_rival="haproxy"),
+        Scenario("tcp_small", "TCP, small messages on 64 connections", 1.03, tcp=True, weir_config="tcp.yaml"),
+        Scenario("tcp_close", "TCP, new connection per message", 1.05, tcp=True, new_connections=True, weir_config="tcp.yaml"),
+        Scenario("tcp_bulk", "TCP, 1 MiB at a time", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500, tcp=True,
+                 weir_config="tcp.yaml"),
         Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
                  weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
         Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),

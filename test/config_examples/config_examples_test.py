@@ -9,7 +9,7 @@ import unittest
 from collections.abc import Callable
 from typing import Any
 
-from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, weir_binary
+from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
 from harness.upstreams import ServerConnection
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
@@ -150,6 +150,22 @@ class ExamplesTest(unittest.TestCase):
             connection.half_close()
             self.assertEqual(connection.reader.until_closed(), b"")
         self.assertEqual(fetch(self.port, headers=ask).status, 403)
+
+    def test_tcp_proxy(self) -> None:
+        def script(sandbox: Sandbox, name: str) -> ScriptedUpstream:
+            return ScriptedUpstream(sandbox, lambda connection: connection.send(name.encode() + connection.reader.until_closed()))
+
+        self.start("tcp-proxy", 3, script)
+        self.echoes[10001].close()
+        seen = set()
+        for _ in range(300):
+            with Connection(self.port) as connection:
+                connection.send(b"?")
+                connection.half_close()
+                seen.add(connection.reader.until_closed())
+        self.assertEqual(seen, {b"10002?", b"10003?"})
+        line = re.compile(r"\] 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+ - 1 6 \d+\n")
+        wait_until(lambda: line.search(self.weir.process.log()), "a line for a connection")
 
     def test_weighted_canary(self) -> None:
         self.start("weighted-canary", upstreams=2)

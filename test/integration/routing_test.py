@@ -319,7 +319,8 @@ class WeightTest(WeirTestCase):
                 counts[response.text.split()[0]] += 1
         return counts
 
-    # field: RouteAction.weighted_clusters, WeightedCluster.clusters, ClusterWeight.name, ClusterWeight.weight
+    # field: RouteAction.weighted_clusters, route.v3.WeightedCluster.clusters, route.v3.WeightedCluster.ClusterWeight.name
+    # field: route.v3.WeightedCluster.ClusterWeight.weight
     def test_weighted_clusters(self) -> None:
         counts = self.share("/clusters", 2000)
         # Six standard deviations around the expectation.

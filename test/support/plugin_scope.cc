@@ -4,7 +4,9 @@
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
+#include "core/config/data_source.h"
 #include "core/config/field_table.h"
+#include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::test {
 
@@ -34,6 +36,15 @@ filter::HttpFilterEntry PluginScope::http_filter(const google::protobuf::Message
   return entry;
 }
 
+std::shared_ptr<const void> PluginScope::network_filter(const google::protobuf::Message& config) {
+  const filter::NetworkFilterDescriptor* descriptor = registry().network_filter(config.GetTypeName());
+  WEIR_CHECK(descriptor != nullptr);
+  config::check_fields(config, "", *this);
+  auto made = descriptor->make_config(config, scope_);
+  if (!made.ok()) error("", message_of(made.status()));
+  return made.ok() ? *made : nullptr;
+}
+
 std::shared_ptr<const void> PluginScope::route_config(const google::protobuf::Message& config) {
   const filter::HttpFilterDescriptor* descriptor = registry().http_filter_by_route_type(config.GetTypeName());
   if (descriptor == nullptr) {
@@ -53,6 +64,15 @@ std::shared_ptr<const void> PluginScope::extension(const google::protobuf::Messa
   if (made.ok()) return std::move(*made);
   error("", message_of(made.status()));
   return nullptr;
+}
+
+std::optional<std::string> PluginScope::read_source(const google::protobuf::Message& source, const std::string& path,
+                                                    size_t max_bytes) {
+  config::SourceFault fault;
+  auto text =
+      config::read_data_source(static_cast<const envoy::config::core::v3::DataSource&>(source), {max_bytes}, fault);
+  if (!text) error(path + "." + fault.field, fault.message);
+  return text;
 }
 
 std::unique_ptr<google::protobuf::Message> PluginScope::unpack(const google::protobuf::Any& any,

@@ -31,6 +31,8 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
 
   // An entry of http_filters for the filter that this message configures. Also reports what of it is not implemented.
   filter::HttpFilterEntry http_filter(const google::protobuf::Message& config, const std::string& name = "");
+  // What the network filter that this message configures is made of; likewise.
+  std::shared_ptr<const void> network_filter(const google::protobuf::Message& config);
   // The per-route configuration that this message is.
   std::shared_ptr<const void> route_config(const google::protobuf::Message& config);
   // What the plugin of a smaller kind that this message configures is made of; a pointer to the kind's interface.
@@ -42,12 +44,17 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
     warnings_.push_back(path + ": " + message);
   }
   std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string& path) override;
+  std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
+                                         size_t max_bytes) override;
   bool skip_unknown(const filter::UnknownPlugin&, const google::protobuf::Any&, const std::string&) override {
     return false;
   }
   size_t errors() const override { return errors_.size(); }
   filter::ConfigTranslator& translator() override { return translator_; }
   event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  event::SlotId cluster(std::string_view name) override {
+    return {event::SlotKind::kCluster, static_cast<uint32_t>(name.front() - 'a')};
+  }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, static_cast<uint32_t>(cluster.front() - 'a')};
   }

@@ -6,6 +6,8 @@
 //   --seconds=S or --requests=N                    how long; requests in flight at the end are finished and counted
 //   --browser                                      16 request fields, about 1 KB; 13 response fields are expected
 //   --close                                        a new connection per request (connection: close, the proxy closes)
+//   --hang-up                                      with --close: the client ends first, for proxies that do not
+//                                                  know where an answer ends
 //   --targets=FILE                                 a host and a path in each line, asked for in turn
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
 //   --gzip                                         accepts gzip, and takes nothing else: paths /json/N
@@ -121,6 +123,7 @@ struct Settings {
   uint64_t pause_after = 0;
   bool browser = false;
   bool close = false;
+  bool hang_up = false;
   bool vary = false;
   bool idle = false;
   bool gzip = false;
@@ -396,7 +399,10 @@ class Load {
     }
     if (connection.body_seen < connection.body_size) return;
     connection.done = true;
-    if (!settings_.close) finish_request(connection);
+    if (!settings_.close)
+      finish_request(connection);
+    else if (settings_.hang_up)
+      shutdown(connection.fd, SHUT_WR);
   }
 
   void on_message(Connection& connection, std::string_view data) {
@@ -529,6 +535,7 @@ int main(int argc, char** argv) {
   settings.pause_after = static_cast<uint64_t>(options.number("pause-after", 0));
   settings.browser = options.flag("browser");
   settings.close = options.flag("close");
+  settings.hang_up = options.flag("hang-up");
   settings.vary = options.flag("vary");
   settings.idle = options.flag("idle");
   settings.gzip = options.flag("gzip");
@@ -536,9 +543,10 @@ int main(int argc, char** argv) {
   options.finish();
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle) ||
       settings.websocket > weir::bench::websocket::kLargest) {
-    std::fprintf(stderr,
-                 "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close] [--vary | --targets=FILE | --gzip | --websocket=N] [--pause-after=N]\n");
+    std::fprintf(
+        stderr,
+        "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
+        " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

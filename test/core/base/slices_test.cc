@@ -153,6 +153,35 @@ TEST(Slices, CopiesDoNotWriteIntoSharedBlocks) {
   EXPECT_EQ(two.to_string(), "hello two");
 }
 
+// Small pieces that wait do not keep a block each; one that goes out at once is not copied.
+TEST(Slices, AppendCompactCopiesWhatIsSmallAndWaits) {
+  BlockPool pool;
+  const auto piece = [&](size_t bytes, char c) {
+    BlockRef block = pool.take();
+    std::memset(block->data(), c, bytes);
+    block->set_used(bytes);
+    Slices slices;
+    slices.append(Slice(block, block->data(), bytes));
+    return slices;
+  };
+  Slices queue;
+  Slices first = piece(10, 'a');
+  const char* at = first.front().data;
+  queue.append_compact(first, pool);
+  EXPECT_EQ(queue.front().data, at);
+  for (int i = 0; i < 100; ++i) {
+    Slices next = piece(10, 'b');
+    queue.append_compact(next, pool);
+    EXPECT_TRUE(next.empty());
+  }
+  Slices large = piece(8000, 'c');
+  at = large.front().data;
+  queue.append_compact(large, pool);
+  EXPECT_EQ(queue.back().data, at);
+  EXPECT_EQ(queue.to_string(), std::string(10, 'a') + std::string(1000, 'b') + std::string(8000, 'c'));
+  EXPECT_LE(queue.retained(), 3 * BlockPool::kStandardBytes);
+}
+
 TEST(BlockPool, RecyclesStandardBlocksOnly) {
   BlockPool pool(0, 1);
   char* first;

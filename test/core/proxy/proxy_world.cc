@@ -136,12 +136,18 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   clusters_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 2);
   listeners_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 1);
   event::Publisher::Batch batch;
+  for (std::string_view name : {"a", "b", "c"}) {  // as PluginScope numbers them
+    publisher_->intern(SlotKind::kHostSet, name);
+    publisher_->intern(SlotKind::kCluster, name);
+  }
 
   config::ClusterTranslation cluster;
   cluster.spec.name = cluster.spec.stat_name = "c";
   if (options.cluster) options.cluster(cluster.spec);
-  cluster.policy =
-      PluginScope::registry().lb_policy("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin");
+  cluster.policy = options.policy;
+  if (cluster.policy == nullptr)
+    cluster.policy =
+        PluginScope::registry().lb_policy("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin");
   for (size_t i = 0; i < options.upstreams; ++i) {
     upstreams_.push_back(std::make_unique<Upstream>());
     cluster.endpoints.emplace_back().address = loopback(upstreams_.back()->port());
@@ -178,9 +184,14 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   if (options.manager) options.manager(*manager);
   proxy::FilterChain chain;
   chain.fingerprint = 1;
-  chain.filters.push_back({.descriptor = PluginScope::registry().network_filter(
-                               "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-                           .config = manager});
+  if (options.network_filters) {
+    chain.filters = options.network_filters(plugins_, store_, logger_);
+    EXPECT_EQ(plugins_.error_texts(), std::vector<std::string>());
+  } else {
+    chain.filters.push_back({.descriptor = PluginScope::registry().network_filter(
+                                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                             .config = manager});
+  }
   std::vector<config::ListenerTranslation> listeners(1);
   listeners[0].spec.name = listeners[0].stat_name = "l";
   listeners[0].spec.chains.push_back(std::move(chain));
@@ -218,6 +229,13 @@ std::unique_ptr<Peer> ProxyWorld::connect() {
   EXPECT_EQ(ioctl(fd, FIONBIO, &flags), 0);
   settle();
   return peer;
+}
+
+void ProxyWorld::drain(const proxy::DrainPlan& plan) {
+  workers_[1]->lane().enter();
+  workers_[1]->listeners().drain(plan);
+  event::Lane::leave();
+  settle();
 }
 
 void ProxyWorld::settle(int turns) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/event/publisher.h"
+#include "core/lb/policy.h"
 #include "core/proxy/connection_manager.h"
 #include "core/route/spec.h"
 #include "core/server/cluster_manager.h"
@@ -71,6 +72,12 @@ struct WorldOptions {
   std::string log_format{};  // of access logs; empty: "CODE FLAGS DETAILS"
   std::function<std::shared_ptr<const stream::StaticMetadata>(size_t host)> host_metadata{};
   size_t upstreams = 1;  // requests take turns, from the first on
+  // Network filters instead of the connection manager; the store is that of stat(), the logger that of log(). The
+  // cluster is called "c" here too; "a" and "b" are names of clusters that do not exist.
+  std::function<std::vector<proxy::NetworkFilterEntry>(PluginScope&, stats::Store&,
+                                                       const std::shared_ptr<stream::AccessLogger>&)>
+      network_filters{};
+  const lb::PolicyDescriptor* policy = nullptr;  // null: round robin
 };
 
 class ProxyWorld {
@@ -79,6 +86,8 @@ class ProxyWorld {
   ~ProxyWorld();
 
   std::unique_ptr<Peer> connect();
+  // Connections that are there and to come are told that they are to end; closed by force if the plan says so.
+  void drain(const proxy::DrainPlan& plan);
   // Turns until everything that is under way has arrived.
   void settle(int turns = 8);
   void advance(Duration by) {

@@ -326,6 +326,27 @@ TEST_F(PoolTest, IdleTimeout) {
   EXPECT_EQ(stats_->cx_idle_timeout.value(), 1u);
 }
 
+// Connections of their kind do not come free: better a refusal at once than a wait for hours. The others wait.
+TEST_F(PoolTest, TheLimitRefusesThoseWhoDoNotWait) {
+  limits_->set({.max_connections = 1, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
+  publish_cluster();
+  Caller first(lane_), patient(lane_), impatient(lane_);
+  first.start(pool());
+  settle();
+  EXPECT_EQ(first.events, "ready ");
+  EXPECT_EQ(patient.start(pool()), ConnPool::Start::kWaiting);
+  impatient.waiter.want_unused(true);
+  impatient.waiter.refuse_at_limit();
+  EXPECT_EQ(impatient.start(pool()), ConnPool::Start::kOverflow);
+  settle();
+  EXPECT_EQ(patient.events + impatient.events, "");
+  EXPECT_EQ(stats_->rq_pending_active.value(), 1);
+  server_.receive(0);
+  server_.answer(0);
+  settle();
+  EXPECT_EQ(patient.events, "ready-reused ");
+}
+
 TEST_F(PoolTest, CircuitBreakersRefuse) {
   limits_->set({.max_connections = 1, .max_pending_requests = 1, .max_requests = 1024, .max_retries = 3});
   Caller one(lane_), two(lane_), three(lane_);

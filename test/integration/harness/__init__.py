@@ -5,8 +5,8 @@ Read in this order: case.py (a test's frame), config.py (bootstraps), weir.py (t
 
 from .case import WeirTestCase, main, sanitized
 from .client import Connection, fetch
-from .config import (bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, preserve_case, route,
-                     to_yaml)
+from .config import (bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, network_listener,
+                     preserve_case, route, tcp_listener, to_yaml)
 from .process import Sandbox, wait_until, wait_until_still
 from .upstreams import EchoUpstream, Nginx, ScriptedUpstream
 from .variants import VariantsTestCase
@@ -15,6 +15,6 @@ from .wire import Message
 
 __all__ = [
     "Connection", "EchoUpstream", "Message", "Nginx", "Sandbox", "ScriptedUpstream", "VariantsTestCase", "Weir", "WeirTestCase",
-    "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log", "http_listener", "main", "preserve_case", "route",
-    "sanitized", "to_yaml", "wait_until", "wait_until_still", "weir_binary",
+    "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log", "http_listener", "main", "network_listener", "preserve_case", "route",
+    "sanitized", "tcp_listener", "to_yaml", "wait_until", "wait_until_still", "weir_binary",
 ]

@@ -7,6 +7,7 @@ Config = dict[str, Any]
 
 _TYPE = "type.googleapis.com/"
 _HCM = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_TCP_PROXY = _TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = _TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
@@ -107,4 +108,14 @@ def http_listener(port: int, routes: Optional[list[Config]] = None, virtual_host
                "route_config": {"name": "routes", **(route_config or {}), "virtual_hosts": virtual_hosts},
                "http_filters": [*(http_filters or []), router], **hcm}
     network_filter = {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+    return {"name": name, "address": address(port), "filter_chains": [{"filters": [network_filter]}]}
+
+
+def tcp_listener(port: int, to: Optional[str] = None, name: str = "tcp", **fields: Any) -> Config:
+    """A listener with tcp_proxy to a cluster; other fields of TcpProxy as keywords."""
+    proxy = {"@type": _TCP_PROXY, "stat_prefix": name, **({"cluster": to} if to is not None else {}), **fields}
+    return network_listener(port, {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}, name)
+
+
+def network_listener(port: int, network_filter: Config, name: str) -> Config:
     return {"name": name, "address": address(port), "filter_chains": [{"filters": [network_filter]}]}

@@ -1,0 +1,541 @@
+#include "filters/network/tcp_proxy/tcp_proxy.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/proxy/lane_proxy.h"
+
+namespace weir::filters::tcp_proxy {
+
+using filter::Action;
+using proxy::DeadlineKind;
+using stream::AccessLogType;
+using stream::ResponseFlag;
+using upstream::ConnPool;
+using upstream::ResetReason;
+
+namespace {
+
+using stats::Type;
+
+constexpr stats::Definition kDefinitions[] = {
+    {"downstream_cx_total", Type::kCounter},
+    {"downstream_cx_no_route", Type::kCounter},
+    {"downstream_cx_rx_bytes_total", Type::kCounter},
+    {"downstream_cx_tx_bytes_total", Type::kCounter},
+    {"downstream_flow_control_paused_reading_total", Type::kCounter},
+    {"downstream_flow_control_resumed_reading_total", Type::kCounter},
+    {"early_data_received_count_total", Type::kCounter},
+    {"idle_timeout", Type::kCounter},
+    {"max_downstream_connection_duration", Type::kCounter},
+};
+const stats::GroupKind kKind{"tcp", "envoy_tcp_prefix", kDefinitions};
+
+// How long a client may take none of the last bytes; and how long it may go on sending when nobody reads any more.
+constexpr Duration kFlushStall = 1min;
+constexpr Duration kLinger = 1s;
+
+// The names that logs print (%DOWNSTREAM_LOCAL_CLOSE_REASON%, %UPSTREAM_LOCAL_CLOSE_REASON%).
+constexpr std::string_view kIdle = "tcp_session_idle_timeout";
+constexpr std::string_view kMaxDuration = "max_connection_duration_reached";
+constexpr std::string_view kDrained = "drained_before_first_data";
+constexpr std::string_view kNothingCame = "closed_before_first_data";
+constexpr std::string_view kClientClosed = "closing_upstream_tcp_connection_due_to_downstream_remote_close";
+constexpr std::string_view kClosedHere = "closing_upstream_tcp_connection_due_to_downstream_local_close";
+constexpr std::string_view kClientReset = "closing_upstream_tcp_connection_due_to_downstream_reset_close";
+constexpr std::string_view kUpstreamReset = "upstream_connection_termination";
+
+uint64_t hash_of(const char* bytes, size_t size) {
+  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, then mixed: consistent hashing looks at all bits
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(bytes[i])) * 0x100000001b3;
+  hash ^= hash >> 32;
+  hash *= 0xd6e8feb86659fd93;
+  return hash ^ hash >> 32;
+}
+
+const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stream::FilterStateName name) {
+  const stream::ConnectionInfo* info = host.info_if_any();
+  if (info == nullptr || info->filter_state == nullptr) return nullptr;
+  const stream::FilterState::Entry* entry = info->filter_state->find(name);
+  return entry != nullptr ? &entry->value : nullptr;
+}
+
+}  // namespace
+
+Stats::Stats(stats::Store& store, const std::string& prefix) : group(store.group(kKind, prefix)) {
+  size_t next = 0;
+  for (stats::Counter* counter : {&cx_total, &cx_no_route, &cx_rx_bytes_total, &cx_tx_bytes_total, &flow_paused_reading,
+                                  &flow_resumed_reading, &early_data, &idle_timeout, &max_duration}) {
+    *counter = group->counter(next++);
+  }
+}
+
+TcpProxy::TcpProxy(const Settings& settings, event::Lane& lane)
+    : settings_(settings), lane_(lane), deadlines_(lane, *this) {}
+
+TcpProxy::~TcpProxy() { WEIR_ASSERT(stream_ == nullptr && asking_ == nullptr && pool_ == nullptr); }
+
+// --- A new connection ----------------------------------------------------------------------------------------------
+
+Action TcpProxy::on_new_connection(filter::ConnectionHost& host) {
+  host_ = &host;
+  settings_.stats->cx_total.inc();
+  describe();
+  client().set_watermarks(settings_.buffer_limit, settings_.buffer_limit / 2);
+  idle_timeout_ = choose_idle_timeout();
+  touch();
+  deadlines_.set_in(DeadlineKind::kConnectionMax, choose_max_duration());
+  if (!settings_.access_logs.empty()) deadlines_.set_in(DeadlineKind::kAccessLog, settings_.access_log_interval);
+  choose_hash();
+  if (!settings_.max_early_data) client().block_read(net::ReadBlock::kHandler);
+  if (settings_.access_log_on_start) log(AccessLogType::kTcpConnectionStart);
+  if (!settings_.connect_on_data) connect();
+  return over_ ? Action::kDone : Action::kContinue;
+}
+
+void TcpProxy::describe() {
+  info_.start = lane_.now();
+  info_.start_wall = lane_.wall_now();
+  info_.random = lane_.random().next();
+  info_.stream_id = proxy::LaneProxy::of(lane_).next_id();
+  info_.connection_id = host_->connection_id();
+  info_.downstream_remote = host_->remote();
+  info_.downstream_direct_remote = client().remote();
+  info_.downstream_local = host_->local();
+  info_.filter_chain_name = host_->filter_chain_name();
+  info_.requested_server_name = host_->server_name();
+  info_.connection = host_->info_if_any();
+}
+
+Duration TcpProxy::choose_idle_timeout() const {
+  const stream::FilterStateValue* own = find_in(*host_, settings_.idle_timeout_key);
+  if (own == nullptr || own->kind() != stream::FilterStateValue::Kind::kUnsigned) return settings_.idle_timeout;
+  return std::chrono::milliseconds(std::min<uint64_t>(own->number(), UINT32_MAX));
+}
+
+Duration TcpProxy::choose_max_duration() {
+  const auto longest = static_cast<double>(settings_.max_duration.count());
+  const double more =
+      longest * settings_.max_duration_jitter * static_cast<double>(lane_.random().next() >> 11) * 0x1p-53;
+  return settings_.max_duration + Duration(static_cast<int64_t>(more));
+}
+
+void TcpProxy::choose_hash() {
+  if (settings_.hash_by == HashBy::kSourceIp) {
+    const net::Address& address = host_->remote();
+    if (!address.is_ip()) return;
+    hash_ = hash_of(reinterpret_cast<const char*>(address.ip_bytes()), address.ip_size());
+    has_hash_ = true;
+  } else if (settings_.hash_by == HashBy::kFilterState) {
+    std::string text;
+    const stream::FilterStateValue* value = find_in(*host_, settings_.hash_key);
+    if (value == nullptr || !value->append_plain(text)) return;
+    hash_ = hash_of(text.data(), text.size());
+    has_hash_ = true;
+  }
+}
+
+// --- The way to an upstream ----------------------------------------------------------------------------------------
+
+upstream::ClusterLocal* TcpProxy::find_cluster() {
+  upstream::LaneClusters& clusters = upstream::LaneClusters::of(lane_);
+  const stream::FilterStateValue* own = find_in(*host_, settings_.cluster_key);
+  if (own != nullptr && own->kind() == stream::FilterStateValue::Kind::kString)
+    return clusters.find_by_name(own->string());
+  const uint64_t point = info_.random % settings_.clusters.back().up_to;
+  const auto chosen = std::upper_bound(settings_.clusters.begin(), settings_.clusters.end(), point,
+                                       [](uint64_t at, const WeightedCluster& one) { return at < one.up_to; });
+  return clusters.find(chosen->slot);
+}
+
+void TcpProxy::connect() {
+  connecting_ = true;
+  cluster_ = find_cluster();
+  if (cluster_ == nullptr) {
+    settings_.stats->cx_no_route.inc();
+    fail(ResponseFlag::kNoClusterFound, "cluster_not_found");
+    return;
+  }
+  cluster_pin_ = cluster_->pin();
+  pool_ = cluster_->pick(
+      {.hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .excluded = {tried_.data(), tried_.size()}});
+  if (pool_ == nullptr) {
+    cluster_pin_->stats->cx_none_healthy.inc();
+    fail(ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream");
+    return;
+  }
+  ++attempts_;
+  cluster_->begin_request(*pool_, *cluster_pin_->stats);
+  describe_upstream();
+  waiter_.want_unused(settings_.tunnel == nullptr);
+  waiter_.refuse_at_limit();
+  upstream::UpstreamStream* ready = nullptr;
+  switch (pool_->request(waiter_, *this, ready)) {
+    case ConnPool::Start::kReady:
+      on_ready(*ready);
+      break;
+    case ConnPool::Start::kWaiting:
+      break;
+    case ConnPool::Start::kOverflow:
+      on_failed(ResetReason::kOverflow);
+  }
+}
+
+void TcpProxy::describe_upstream() {
+  upstream_host_ = pool_->shared_host();
+  stream::UpstreamInfo& info = info_.upstream;
+  const upstream::ClusterSpec& spec = cluster_pin_->spec;
+  info.cluster = spec.stat_name;
+  info.cluster_raw = spec.name == spec.stat_name ? std::string_view() : std::string_view(spec.name);
+  info.cluster_metadata = spec.metadata != nullptr ? &spec.metadata->root() : nullptr;
+  info.remote = upstream_host_->address();
+  info.local = {};
+  info.host_text = upstream_host_->text();
+  info.host_name = upstream_host_->hostname();
+  info.attempts = attempts_;
+  info.requested = lane_.now();
+  const stream::StaticMetadata* metadata = cluster_->host_metadata(*pool_);
+  info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
+  hosts_ = metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>();
+}
+
+void TcpProxy::on_failed(ResetReason reason) {
+  switch (reason) {
+    case ResetReason::kConnectFailure:
+      attempt_failed("connection_refused", "connection_failure");
+      break;
+    case ResetReason::kConnectTimeout:
+      attempt_failed("connection_timeout", "connection_timeout");
+      break;
+    case ResetReason::kOverflow:
+      end_attempt();
+      fail(ResponseFlag::kUpstreamOverflow, "upstream_overflow");
+      break;
+    default:
+      end_attempt();
+      fail(ResponseFlag::kLocalReset, "local_reset");
+  }
+}
+
+void TcpProxy::attempt_failed(std::string_view reason, std::string_view why) {
+  pool_->host().totals.rq_error.inc();
+  if (std::find(tried_.begin(), tried_.end(), &pool_->host()) == tried_.end()) tried_.push_back(&pool_->host());
+  end_attempt();
+  if (attempts_ < settings_.max_connect_attempts) {
+    lane_.arm_in(*this, back_off());
+    return;
+  }
+  cluster_pin_->stats->cx_connect_attempts_exceeded.inc();
+  info_.upstream.failure_reason = reason;
+  info_.flags.set(ResponseFlag::kUpstreamConnectionFailure);
+  fail(ResponseFlag::kUpstreamRetryLimitExceeded, why);
+}
+
+// Anything up to a ceiling that doubles with every attempt.
+Duration TcpProxy::back_off() {
+  const Duration ceiling =
+      std::min(settings_.back_off_base * (int64_t{1} << std::min<uint32_t>(attempts_ - 1, 16)), settings_.back_off_max);
+  if (ceiling <= Duration::zero()) return Duration::zero();
+  return Duration(static_cast<int64_t>(lane_.random().next() % static_cast<uint64_t>(ceiling.count())));
+}
+
+void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
+  upstream::ClusterLocal::count_request(*pool_, *cluster_pin_->stats);
+  stream::UpstreamInfo& info = info_.upstream;
+  const upstream::ConnectionFacts facts = stream.facts();
+  info.pool_ready = lane_.now();
+  info.connection_id = facts.id;
+  info.connect_begin = facts.connect_begin;
+  info.connect_end = facts.connect_end;
+  if (stream::upstream_connection_wanted()) info.local = stream.connection().local();
+  if (settings_.tunnel != nullptr) {
+    ask_for_tunnel(stream);
+    return;
+  }
+  stream.open_raw();
+  stream.leave_response_unseen();
+  open(stream);
+}
+
+void TcpProxy::open(upstream::UpstreamStream& stream) {
+  stream_ = &stream;
+  pool_->host().totals.rq_success.inc();
+  touch();
+  if (settings_.access_log_on_connected) log(AccessLogType::kTcpUpstreamConnected);
+  client().allow_unseen(settings_.tunnel == nullptr || !settings_.tunnel->post);
+  client().unblock_read(net::ReadBlock::kHandler);
+  if (!host_->input().empty() || client().peer_ended()) pass_on(host_->input());
+}
+
+// The cluster's connect timeout is also that of the answer.
+void TcpProxy::ask_for_tunnel(upstream::UpstreamStream& stream) {
+  info_.upstream.protocol = stream::Protocol::kHttp11;
+  tunnel_ = std::make_unique<Tunnel>(*settings_.tunnel, stream::LogSubject{info_}, lane_);
+  if (!stream.send_headers(tunnel_->request(), false)) {
+    stream.reset();
+    end_attempt();
+    fail(ResponseFlag::kUpstreamConnectionFailure, "invalid_tunnel_request");
+    return;
+  }
+  asking_ = &stream;
+  deadlines_.set_in(DeadlineKind::kRoute, cluster_pin_->spec.connect_timeout);
+}
+
+http::HeaderMap& TcpProxy::begin_response(int) {
+  WEIR_CHECK(tunnel_ != nullptr);
+  return tunnel_->begin_response();
+}
+
+void TcpProxy::on_upstream_headers(BlockRef, bool end) {
+  upstream::UpstreamStream& stream = *std::exchange(asking_, nullptr);
+  deadlines_.clear(DeadlineKind::kRoute);
+  if (!over_ && !end && tunnel_->status() / 100 == 2) {
+    open(stream);
+    return;
+  }
+  stream.reset();
+  if (over_) {
+    end_attempt();
+  } else {
+    attempt_failed("tunnel_refused", "tunnel_refused");
+  }
+}
+
+void TcpProxy::on_upstream_trailers() {
+  Slices nothing;
+  on_upstream_data(nothing, true);
+}
+
+void TcpProxy::end_attempt() {
+  waiter_.leave();
+  if (pool_ == nullptr) return;
+  cluster_->end_request(*pool_, *cluster_pin_->stats);
+  pool_ = nullptr;
+}
+
+// --- Bytes ---------------------------------------------------------------------------------------------------------
+
+Action TcpProxy::on_data(filter::ConnectionHost&, Slices& data, bool) {
+  if (over_) {
+    data.clear();
+  } else if (stream_ == nullptr) {
+    on_early_data(data);
+  } else if (!data.empty() || (client().peer_ended() && !client_ended_)) {
+    pass_on(data);
+  }
+  return over_ ? Action::kDone : Action::kContinue;
+}
+
+// It waits where it is.
+void TcpProxy::on_early_data(const Slices& data) {
+  if (!data.empty() && !early_data_) {
+    early_data_ = true;
+    settings_.stats->early_data.inc();
+  }
+  if (!data.empty() && data.size() >= settings_.max_early_data.value_or(0))
+    client().block_read(net::ReadBlock::kHandler);
+  if (connecting_) return;
+  if (!data.empty()) {
+    touch();
+    connect();
+  } else if (client().peer_ended()) {
+    close(kNothingCame);
+  }
+}
+
+void TcpProxy::pass_on(Slices& data) {
+  const size_t bytes = data.size();
+  bulk_.saw(bytes);
+  info_.bytes_received += bytes;
+  info_.wire.received += bytes;
+  settings_.stats->cx_rx_bytes_total.add(bytes);
+  touch();
+  if (info_.upstream.first_tx == MonoTime{}) info_.upstream.first_tx = lane_.now();
+  info_.upstream.last_tx = lane_.now();
+  const bool end = client().peer_ended();
+  if (end) {
+    client_ended_ = true;
+    info_.request_end = lane_.now();
+  }
+  stream_->send_data(data, end);
+  if (end && upstream_ended_ && !over_) finish();
+}
+
+void TcpProxy::on_upstream_data(Slices& data, bool end) {
+  if (over_) {
+    data.clear();
+    return;
+  }
+  const size_t bytes = data.size();
+  info_.bytes_sent += bytes;
+  info_.wire.sent += bytes;
+  settings_.stats->cx_tx_bytes_total.add(bytes);
+  touch();
+  stream::UpstreamInfo& info = info_.upstream;
+  if (info.first_rx == MonoTime{}) {
+    info.first_rx = info.first_body_rx = info_.response_first_tx = lane_.now();
+  }
+  info.last_rx = lane_.now();
+  client().out().append_compact(data, lane_.blocks());
+  client().flush_later();
+  if (!end) return;
+  upstream_ended_ = true;
+  // A response that is complete is the end of its request, too.
+  client_ended_ || (settings_.tunnel != nullptr && settings_.tunnel->post) ? finish() : client().half_close();
+}
+
+void TcpProxy::on_above_high_watermark(filter::ConnectionHost&) {
+  if (stream_ != nullptr) stream_->pause_response(true);
+}
+
+void TcpProxy::on_below_low_watermark(filter::ConnectionHost&) {
+  if (over_) return;
+  touch();
+  if (stream_ != nullptr) stream_->pause_response(false);
+}
+
+void TcpProxy::on_request_flow(bool blocked) {
+  if (over_) return;
+  if (blocked) {
+    settings_.stats->flow_paused_reading.inc();
+    client().block_read(net::ReadBlock::kWatermark);
+  } else {
+    settings_.stats->flow_resumed_reading.inc();
+    touch();
+    client().unblock_read(net::ReadBlock::kWatermark);
+  }
+}
+
+// --- Time ----------------------------------------------------------------------------------------------------------
+
+void TcpProxy::touch() { deadlines_.set_in(DeadlineKind::kConnectionIdle, idle_timeout_); }
+
+// A peer that takes little at a time is slow and not idle.
+bool TcpProxy::makes_progress() {
+  if (stream_ == nullptr || client().unsent() + stream_->connection().unsent() == 0) return false;
+  const uint64_t written = client().bytes_written() + stream_->connection().bytes_written();
+  return std::exchange(written_, written) != written;
+}
+
+void TcpProxy::on_deadline(DeadlineKind kind) {
+  switch (kind) {
+    case DeadlineKind::kConnectionIdle:
+      if (makes_progress()) {
+        touch();
+        return;
+      }
+      settings_.stats->idle_timeout.inc();
+      info_.flags.set(ResponseFlag::kStreamIdleTimeout);
+      close(kIdle);
+      return;
+    case DeadlineKind::kConnectionMax:
+      settings_.stats->max_duration.inc();
+      info_.flags.set(ResponseFlag::kDurationTimeout);
+      close(kMaxDuration);
+      return;
+    case DeadlineKind::kRoute:
+      std::exchange(asking_, nullptr)->reset();
+      cluster_pin_->stats->cx_connect_timeout.inc();
+      attempt_failed("tunnel_timeout", "tunnel_timeout");
+      return;
+    case DeadlineKind::kAccessLog:
+      log(AccessLogType::kTcpPeriodic);
+      deadlines_.set_in(DeadlineKind::kAccessLog, settings_.access_log_interval);
+      return;
+    default:
+      client().reset();  // it takes nothing of what abort() has left it
+  }
+}
+
+// --- The end -------------------------------------------------------------------------------------------------------
+
+void TcpProxy::finish() {
+  over_ = true;
+  stream_ = nullptr;
+  end_attempt();
+  deadlines_.stop();
+  client().close_after_flush(client_ended_ ? Duration::zero() : kLinger, kFlushStall);
+}
+
+void TcpProxy::fail(ResponseFlag flag, std::string_view why) {
+  info_.flags.set(flag);
+  close(why);
+}
+
+void TcpProxy::close(std::string_view why) {
+  over_ = true;
+  info_.connection_details = info_.downstream_close_reason = why;
+  if (stream_ != nullptr) info_.upstream.local_close_reason = why;
+  deadlines_.stop();
+  cancel();
+  client().close();
+}
+
+void TcpProxy::abort() {
+  over_ = aborting_ = true;
+  deadlines_.stop();
+  info_.connection_details = info_.downstream_close_reason = kUpstreamReset;
+  client().block_read(net::ReadBlock::kHandler);
+  client().notify_when_drained();
+  client().flush_later();
+  deadlines_.set_in(DeadlineKind::kStreamIdle, kFlushStall);
+}
+
+void TcpProxy::on_drained(filter::ConnectionHost&) {
+  if (aborting_) client().reset();
+}
+
+void TcpProxy::on_reset(ResetReason, std::string_view) {
+  if (upstream::UpstreamStream* asked = std::exchange(asking_, nullptr); asked != nullptr && !over_) {
+    deadlines_.clear(DeadlineKind::kRoute);
+    if (!asked->reused() || asked->response_started()) {
+      attempt_failed("connection_termination", "connection_termination");
+      return;
+    }
+    // It was stale. Another one is no other attempt.
+    end_attempt();
+    --attempts_;
+    lane_.arm_in(*this, Duration::zero());
+    return;
+  }
+  stream_ = nullptr;
+  end_attempt();
+  if (over_) return;
+  info_.flags.set(ResponseFlag::kUpstreamConnectionTermination);
+  abort();
+}
+
+// Nobody but its ends knows when a connection is idle: it goes on until they, or the drain, end it. One that has not
+// said a word is not missed.
+void TcpProxy::on_drain(filter::ConnectionHost&) {
+  if (!over_ && !connecting_ && !early_data_) close(kDrained);
+}
+
+void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
+  cancel();
+  deadlines_.stop();
+  const bool reset = reason == net::CloseReason::kReset;
+  if (!over_) {
+    over_ = true;
+    const bool here = reason == net::CloseReason::kLocal;
+    if (!here) info_.flags.set(ResponseFlag::kDownstreamConnectionTermination);
+    if (stream_ != nullptr)
+      info_.upstream.local_close_reason = reset ? kClientReset : here ? kClosedHere : kClientClosed;
+  }
+  if (stream_ != nullptr) {
+    upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);
+    if (reset) stream.connection().reset();  // what it has got is not all
+    stream.reset();
+  }
+  if (asking_ != nullptr) std::exchange(asking_, nullptr)->reset();
+  end_attempt();
+  log(AccessLogType::kTcpConnectionEnd);
+}
+
+void TcpProxy::log(AccessLogType type) {
+  info_.end = lane_.now();
+  const stream::LogSubject subject{info_, nullptr, nullptr, nullptr, {}, type};
+  for (const auto& one : settings_.access_logs) one->log(subject, lane_);
+}
+
+}  // namespace weir::filters::tcp_proxy

@@ -1,0 +1,161 @@
+// Joins a client's connection with one to a host of a cluster. Bytes pass as they are, each direction ends by itself, a
+// slow side stops the other. Configuration is config.h's business.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/event/lane.h"
+#include "core/event/slot.h"
+#include "core/filter/network_filter.h"
+#include "core/net/bulk_input.h"
+#include "core/proxy/deadlines.h"
+#include "core/stats/store.h"
+#include "core/stream/access_logger.h"
+#include "core/stream/filter_state.h"
+#include "core/stream/stream_info.h"
+#include "core/upstream/lane_clusters.h"
+#include "filters/network/tcp_proxy/tunnel.h"
+
+namespace weir::filters::tcp_proxy {
+
+// `tcp.<stat_prefix>.*`. [any]
+struct Stats {
+  Stats(stats::Store& store, const std::string& prefix);
+  std::shared_ptr<stats::Group> group;
+  stats::Counter cx_total, cx_no_route, cx_rx_bytes_total, cx_tx_bytes_total, flow_paused_reading, flow_resumed_reading,
+      early_data, idle_timeout, max_duration;
+};
+
+struct WeightedCluster {
+  event::SlotId slot;
+  uint64_t up_to;  // the sum of the weights to here
+};
+
+enum class HashBy : uint8_t { kNothing, kSourceIp, kFilterState };
+
+// [immutable]
+struct Settings {
+  std::unique_ptr<const Stats> stats;
+  std::vector<WeightedCluster> clusters;  // one or more
+  Duration idle_timeout = 1h;             // zero: none
+  Duration max_duration{};                // zero: none
+  double max_duration_jitter = 0;         // at most so much more of it
+  uint32_t max_connect_attempts = 1;
+  Duration back_off_base{};  // zero: the next attempt follows at once
+  Duration back_off_max{};
+  std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
+  Duration access_log_interval{};  // between lines of a connection that goes on; zero: one at its end
+  bool access_log_on_start = false;
+  bool access_log_on_connected = false;
+  bool connect_on_data = false;                  // not before the client has sent something
+  std::optional<uint32_t> max_early_data;        // reading stops at so much before there is an upstream; none: at once
+  std::unique_ptr<const TunnelSettings> tunnel;  // null: the cluster gets the bytes as they are
+  HashBy hash_by = HashBy::kNothing;
+  stream::FilterStateName hash_key;
+  uint32_t buffer_limit = 1024 * 1024;
+  // What filters before this one say of a connection.
+  stream::FilterStateName cluster_key;
+  stream::FilterStateName idle_timeout_key;
+};
+
+class TcpProxy final : public filter::NetworkFilter,
+                       private upstream::UpstreamEvents,
+                       private proxy::Deadlines::Owner,
+                       private event::Timer {
+ public:
+  // `settings` are kept by whoever pins the listener's configuration for the connection.
+  TcpProxy(const Settings& settings, event::Lane& lane);
+  ~TcpProxy() override;
+
+  // NetworkFilter
+  filter::Action on_new_connection(filter::ConnectionHost& host) override;
+  filter::Action on_data(filter::ConnectionHost& host, Slices& data, bool end) override;
+  uint64_t unseen_input() override { return bulk_.unseen_input(); }
+  void on_above_high_watermark(filter::ConnectionHost& host) override;
+  void on_below_low_watermark(filter::ConnectionHost& host) override;
+  void on_drained(filter::ConnectionHost& host) override;
+  void on_drain(filter::ConnectionHost& host) override;
+  void on_closed(filter::ConnectionHost& host, net::CloseReason reason) override;
+
+ private:
+  // UpstreamEvents. A raw connection has no heads, a tunnel begins with one.
+  stream::WireBytes& wire_bytes() override { return info_.upstream.wire; }
+  void on_ready(upstream::UpstreamStream& stream) override;
+  void on_failed(upstream::ResetReason reason) override;
+  http::HeaderMap& begin_response(int status) override;
+  void on_informational(BlockRef) override {}
+  void on_upstream_headers(BlockRef owner, bool end) override;
+  void on_upstream_data(Slices& data, bool end) override;
+  http::HeaderMap& begin_response_trailers() override { return begin_response(0); }
+  void on_upstream_trailers() override;
+  void on_reset(upstream::ResetReason reason, std::string_view detail) override;
+  void on_request_flow(bool blocked) override;
+  // Deadlines::Owner
+  void on_deadline(proxy::DeadlineKind kind) override;
+  // Timer: the back-off is over
+  void on_timer() override { connect(); }
+
+  void describe();
+  Duration choose_idle_timeout() const;
+  Duration choose_max_duration();
+  void choose_hash();
+  upstream::ClusterLocal* find_cluster();
+  void connect();
+  void describe_upstream();
+  void ask_for_tunnel(upstream::UpstreamStream& stream);
+  // Bytes may pass.
+  void open(upstream::UpstreamStream& stream);
+  // The host is passed over, if there may be another attempt. `reason`, `why`: for the log, if there may not.
+  void attempt_failed(std::string_view reason, std::string_view why);
+  Duration back_off();
+  void on_early_data(const Slices& data);
+  void pass_on(Slices& data);
+  // Bytes have moved.
+  void touch();
+  bool makes_progress();
+  // Both directions have ended.
+  void finish();
+  // There is no upstream, and will be none.
+  void fail(stream::ResponseFlag flag, std::string_view why);
+  void close(std::string_view why);
+  // What has come for the client is sent, and then it learns that this was not the end.
+  void abort();
+  void end_attempt();
+  void log(stream::AccessLogType type);
+  net::Connection& client() { return host_->connection(); }
+
+  const Settings& settings_;
+  event::Lane& lane_;
+  filter::ConnectionHost* host_ = nullptr;
+  upstream::ClusterLocal* cluster_ = nullptr;   // of the attempt, as the two that follow
+  event::Pin<upstream::Cluster> cluster_pin_;   // what counts up counts down
+  upstream::ConnPool* pool_ = nullptr;          // null: between attempts
+  upstream::UpstreamStream* stream_ = nullptr;  // null: not connected, or over
+  upstream::UpstreamStream* asking_ = nullptr;  // for a tunnel; null: not, or it has answered
+  std::unique_ptr<Tunnel> tunnel_;
+  upstream::Waiter waiter_{*this};
+  std::shared_ptr<lb::Host> upstream_host_;  // of the last attempt: logs print it
+  event::Pin<lb::HostSet> hosts_;            // while it has metadata that they may print
+  std::vector<const lb::Host*> tried_;       // in vain
+  proxy::Deadlines deadlines_;
+  Duration idle_timeout_{};
+  uint64_t written_ = 0;  // of both connections, when the idle timeout was looked at last
+  uint64_t hash_ = 0;
+  uint32_t attempts_ = 0;
+  net::BulkInput bulk_;
+  bool has_hash_ : 1 = false;
+  bool connecting_ : 1 = false;    // or connected
+  bool early_data_ : 1 = false;    // some has come
+  bool client_ended_ : 1 = false;  // and the upstream has been told
+  bool upstream_ended_ : 1 = false;
+  bool aborting_ : 1 = false;
+  bool over_ : 1 = false;  // how it ends is known; nothing more is passed on
+  stream::StreamInfo info_;
+};
+
+}  // namespace weir::filters::tcp_proxy
