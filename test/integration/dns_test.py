@@ -37,10 +37,10 @@ class DnsTestCase(WeirTestCase):
         cls.echo_port = cls.sandbox.free_port()
         cls.echoes = {n: EchoUpstream(cls.sandbox, str(n), host="127.0.0.%d" % n, port=cls.echo_port) for n in (1, 2, 3)}
         cls.server = NameServer(cls.sandbox, cls.names)
-        cls.port = cls.sandbox.free_port()
 
     @classmethod
     def start(cls, clusters: list[dict], **hcm: Any) -> None:
+        cls.port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/" + one["name"]}, one["name"], {"auto_host_rewrite": True}) for one in clusters], **hcm)],
             clusters), concurrency=1)
@@ -208,9 +208,11 @@ class HostileTest(DnsTestCase):
         fast = {"typed_dns_resolver_config": resolver(cls.server.port, query_timeout_seconds=1, query_tries=1)}
         four = {**fast, "dns_lookup_family": "V4_ONLY"}
         cls.start([
-            *(dns_cluster(name, name + ".example", cls.echo_port, **four) for name in ("lies", "loop", "large", "silent")),
+            *(dns_cluster(name, name + ".example", cls.echo_port, **four) for name in ("lies", "loop", "silent")),
+            dns_cluster("large", "large.example", cls.echo_port, **{**four, "dns_refresh_rate": "1s"}),
             dns_cluster("six", "six.example", cls.echo_port, **fast),
-            *(dns_cluster("storm%d" % n, "n%d.storm.example" % n, cls.echo_port, **four) for n in range(200)),
+            *(dns_cluster("storm%d" % n, "n%d.storm.example" % n, cls.echo_port, **{**four, "dns_refresh_rate": "0.5s"})
+              for n in range(200)),
             cluster("static", cls.echo_port)])
 
     def test_others_are_served(self) -> None:
