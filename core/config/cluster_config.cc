@@ -96,6 +96,25 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
   spec.high_breakers = read_breakers(proto, envoy::config::core::v3::HIGH);
 }
 
+constexpr std::string_view kPortRule = "must be 1 to 65535: where the endpoint listens";
+
+void read_name(const envoy::config::core::v3::Address& proto, const std::string& path, ConfigReport& report,
+               EndpointSpec& out) {
+  if (!proto.has_socket_address()) {
+    report.error(path, "must be a socket_address with a name to resolve");
+    return;
+  }
+  const auto& address = proto.socket_address();
+  if (std::string fault = host_name_fault(address.address()); !fault.empty()) {
+    report.error(path + ".socket_address.address", fault);
+  }
+  if (address.port_value() == 0 || address.port_value() > 65535) {
+    report.error(path + ".socket_address.port_value", std::string(kPortRule));
+  }
+  out.name = address.address();
+  out.port = static_cast<uint16_t>(address.port_value());
+}
+
 void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigReport& report, ClusterTranslation& out) {
   const auto& assignment = proto.load_assignment();
   std::string at = path + ".load_assignment";
@@ -120,16 +139,20 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       const auto& one = locality.lb_endpoints(k);
       std::string place = here + ".lb_endpoints[" + std::to_string(k) + "]";
       EndpointSpec endpoint;
-      endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
-      if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
-        report.error(place + ".endpoint.address.socket_address.port_value",
-                     "must be 1 to 65535: where the endpoint listens");
+      if (out.dns.has_value()) {
+        read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
+      } else {
+        endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
+        if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
+          report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
+        }
       }
       endpoint.hostname = one.endpoint().hostname();
       if (!endpoint.hostname.empty() && !http::is_valid_authority(endpoint.hostname)) {
         report.error(place + ".endpoint.hostname",
                      "\"" + endpoint.hostname + "\" " + std::string(http::kAuthorityRule));
       }
+      if (endpoint.hostname.empty()) endpoint.hostname = endpoint.name;
       if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       weights += endpoint.weight;
@@ -228,7 +251,8 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
                                      const filter::Registry& registry, RouteConfigEnv& env, Report& report) {
   ClusterTranslation out = unchanged_cluster(proto);
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
-  if (proto.type() != pb::Cluster::STATIC || proto.has_cluster_type()) {
+  const Discovery discovery = read_discovery(proto, path, report, out.dns);
+  if (discovery == Discovery::kOther) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
     read_protocol_options(proto, path, env, report, out);
     read_breakers(proto.circuit_breakers(), out.spec);
@@ -255,6 +279,12 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
   read_breakers(proto.circuit_breakers(), out.spec);
   read_policy(proto, path, registry, report, out);
   read_endpoints(proto, path, report, out);
+  if (out.dns.has_value() && out.dns->logical && out.endpoints.size() != 1) {
+    report.error(path + ".load_assignment",
+                 "has " + std::to_string(out.endpoints.size()) +
+                     " endpoints; a cluster that is one logical host has one, with the name of "
+                     "all its addresses (STRICT_DNS takes several)");
+  }
 
   pb::Cluster rest = proto;
   rest.clear_load_assignment();

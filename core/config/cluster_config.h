@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/config/dns_config.h"
 #include "core/filter/factory.h"
 #include "core/filter/registry.h"
 #include "core/lb/host_set.h"
@@ -20,7 +22,10 @@ class Report;
 class RouteConfigEnv;
 
 struct EndpointSpec {
-  net::Address address;
+  net::Address address;                 // empty: `name` tells, when it is resolved
+  std::string name;                     // of a cluster whose endpoints are names
+  uint16_t port = 0;                    // beside the name
+  std::vector<net::Address> addresses;  // of a logical host, the one to connect to first
   std::string hostname;
   uint32_t weight = 1;
   uint32_t priority = 0;
@@ -34,6 +39,7 @@ struct ClusterTranslation {
   const lb::PolicyDescriptor* policy = nullptr;
   std::shared_ptr<const void> policy_config;
   std::vector<EndpointSpec> endpoints;
+  std::optional<DnsSpec> dns;  // endpoints are names
   lb::HostSet::Options host_options;
   uint64_t spec_fingerprint = 0;  // of everything but the endpoints
   uint64_t host_fingerprint = 0;  // of endpoints and balancing

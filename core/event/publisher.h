@@ -33,9 +33,18 @@ class Publisher {
    public:
     void set(SlotId id, std::unique_ptr<const Versioned> version) { changes_.push_back({id, version.release()}); }
     void remove(SlotId id) { changes_.push_back({id, nullptr}); }
+    // Those of another one, behind its own.
+    void append(Batch other) {
+      changes_.insert(changes_.end(), other.changes_.begin(), other.changes_.end());
+      other.changes_.clear();
+    }
     bool empty() const { return changes_.empty(); }
     Batch() = default;
     Batch(Batch&&) = default;
+    Batch& operator=(Batch&& other) noexcept {
+      changes_.swap(other.changes_);
+      return *this;
+    }
     ~Batch();
 
    private:

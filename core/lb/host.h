@@ -105,7 +105,12 @@ struct HostEntry {
   uint32_t priority = 0;
   Health health = Health::kHealthy;
   std::shared_ptr<const stream::StaticMetadata> metadata = nullptr;  // of the endpoint; null: none
+  // Of a host that is a name (LOGICAL_DNS): where connections are opened from this version on, while those that are
+  // open stay. The first counts, the others are for when it does not let anybody in. Null: the host's address. Never
+  // empty.
+  std::shared_ptr<const std::vector<net::Address>> addresses = nullptr;
 
+  const net::Address& address() const { return addresses != nullptr ? addresses->front() : host->address(); }
   const Locality& locality() const {
     static const Locality kNowhere;
     return place != nullptr ? *place : kNowhere;

@@ -1,8 +1,10 @@
 #include "core/server/cluster_manager.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
+#include "core/base/log.h"
 #include "core/server/change_plan.h"
 
 namespace weir::server {
@@ -10,18 +12,24 @@ namespace weir::server {
 using event::SlotId;
 using event::SlotKind;
 
-ClusterManager::ClusterManager(event::Publisher& publisher, stats::Store& store, uint32_t lanes)
-    : publisher_(publisher),
+ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store,
+                               dns::ResolverSource& resolvers, uint32_t lanes)
+    : main_(main),
+      publisher_(publisher),
       store_(store),
+      resolvers_(resolvers),
       lanes_(lanes),
       added_(store.counter("cluster_manager.cluster_added")),
       modified_(store.counter("cluster_manager.cluster_modified")),
       updated_(store.counter("cluster_manager.cluster_updated")),
       removed_(store.counter("cluster_manager.cluster_removed")),
       active_(store.gauge("cluster_manager.active_clusters")),
-      warming_(store.gauge("cluster_manager.warming_clusters")) {}
+      warming_(store.gauge("cluster_manager.warming_clusters")),
+      soon_(*this),
+      patience_(*this) {}
 
-void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch) {
+void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
+                           event::Publisher::Batch& last) {
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
@@ -33,7 +41,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     entry.stats->clear_main_gauges();
     entry.host_fingerprint = 0;
   }
-  for (config::ClusterTranslation& from : clusters) {
+  for (const config::ClusterTranslation& from : clusters) {
     const std::string& name = from.spec.name;
     auto [it, fresh] = clusters_.try_emplace(name);
     Entry& entry = it->second;
@@ -64,7 +72,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     }
     if (effect.hosts) {
       entry.host_fingerprint = from.host_fingerprint;
-      publish_hosts(entry, from, batch);
+      set_members(entry, from, batch);
     }
   }
   for (auto it = clusters_.begin(); it != clusters_.end();) {
@@ -72,16 +80,96 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       ++it;
       continue;
     }
-    batch.remove(SlotId{SlotKind::kHostSet, it->second.slot.index});
-    batch.remove(it->second.slot);
+    last.remove(SlotId{SlotKind::kHostSet, it->second.slot.index});
+    last.remove(it->second.slot);
     removed_.inc();
     active_.dec();
     it = clusters_.erase(it);
   }
+  if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
+}
+
+void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+  if (!from.dns.has_value()) {
+    entry.dns.reset();
+    entry.keeps_members = false;
+    publish_hosts(entry, from, from.endpoints, batch);
+    entry.stats->update_success.inc();
+    return;
+  }
+  DnsMembers::Owner& owner = *this;
+  auto members = std::make_unique<DnsMembers>(
+      main_, resolvers_, std::make_shared<const config::ClusterTranslation>(from), entry.stats, owner);
+  if (entry.dns != nullptr) members->adopt(*entry.dns);
+  entry.dns = std::move(members);
+  entry.given_up = false;
+  const SlotId slot{SlotKind::kHostSet, entry.slot.index};
+  entry.keeps_members = !entry.dns->settled() && publisher_.newest(slot) != nullptr;
+  if (!entry.keeps_members) publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+  entry.dns->start();
+}
+
+void ClusterManager::on_members(DnsMembers& members) {
+  changed_.insert(members.from().spec.name);
+  if (!soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+// What many clusters were told in one turn is one batch.
+void ClusterManager::publish_members() {
+  event::Publisher::Batch batch;
+  for (const std::string& name : std::exchange(changed_, {})) {
+    const auto at = clusters_.find(name);
+    if (at == clusters_.end() || at->second.dns == nullptr) continue;
+    Entry& entry = at->second;
+    if (entry.keeps_members && !entry.dns->settled()) continue;
+    entry.keeps_members = false;
+    publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+  }
+  if (!batch.empty()) publisher_.publish(std::move(batch));
+  if (warm_ != nullptr && !warming()) finish_warming();
+}
+
+bool ClusterManager::warming() const {
+  return std::any_of(clusters_.begin(), clusters_.end(), [](const auto& one) { return one.second.warming(); });
+}
+
+void ClusterManager::when_warm(event::Task task) {
+  warm_ = std::move(task);
+  main_.arm_in(patience_, kLongestWarming);
+  if (!soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+void ClusterManager::lose_patience() {
+  for (auto& [name, entry] : clusters_) {
+    if (!entry.warming()) continue;
+    entry.given_up = true;
+    WEIR_LOG(kWarning, "upstream", "cluster %s: no answer from its name servers yet; not waited for any longer",
+             name.c_str());
+  }
+  finish_warming();
+}
+
+void ClusterManager::finish_warming() {
+  patience_.cancel();
+  if (event::Task task = std::exchange(warm_, nullptr)) task();
+}
+
+void ClusterManager::stop() {
+  soon_.cancel();
+  patience_.cancel();
+  warm_ = nullptr;
+  for (auto& [name, entry] : clusters_) entry.dns.reset();
 }
 
 void ClusterManager::refresh_stats() const {
-  for (const auto& [name, entry] : clusters_) entry.stats->show(*entry.limits, entry.spec);
+  uint64_t warming = 0;
+  for (const auto& [name, entry] : clusters_) {
+    entry.stats->show(*entry.limits, entry.spec);
+    const bool warms = entry.dns != nullptr && !entry.dns->settled();
+    entry.stats->warming_state.set(warms ? 1 : 0);
+    warming += warms ? 1 : 0;
+  }
+  warming_.set(warming);
 }
 
 std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
@@ -90,7 +178,7 @@ std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
 }
 
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
-                                   event::Publisher::Batch& batch) {
+                                   const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
   std::unordered_map<std::string, std::pair<std::shared_ptr<lb::Host>, bool>> known;
   auto key_of = [](std::string_view text, std::string_view hostname) {
@@ -98,24 +186,29 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   };
   for (const lb::HostEntry& member : hosts(entry))
     known[key_of(member.host->text(), member.host->hostname())].first = member.host;
+  const size_t before = known.size();
   std::vector<lb::HostEntry> members;
-  members.reserve(from.endpoints.size());
-  for (const config::EndpointSpec& endpoint : from.endpoints) {
-    std::string text = endpoint.address.to_string();
+  members.reserve(endpoints.size());
+  const bool logical = from.dns.has_value() && from.dns->logical;
+  for (const config::EndpointSpec& endpoint : endpoints) {
+    // A logical host is the same whatever its address is.
+    std::string text = logical ? endpoint.name + ":" + std::to_string(endpoint.port) : endpoint.address.to_string();
     auto& [host, is_member] = known[key_of(text, endpoint.hostname)];
     if (std::exchange(is_member, true)) continue;
     if (host == nullptr) {
       host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
     }
-    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata});
+    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata,
+                       logical ? std::make_shared<const std::vector<net::Address>>(endpoint.addresses) : nullptr});
   }
+  // The same hosts at another address are no change of membership.
+  const bool same = from.dns.has_value() && known.size() == before && members.size() == before;
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
   entry.stats->membership_total.set(set->hosts().size());
   entry.stats->membership_healthy.set(set->healthy());
   entry.stats->membership_degraded.set(set->degraded());
-  entry.stats->membership_change.inc();
-  entry.stats->update_success.inc();
+  if (!same) entry.stats->membership_change.inc();
   updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
 }

@@ -56,7 +56,9 @@ LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, 
 LiveConfiguration::~LiveConfiguration() = default;
 
 void LiveConfiguration::retire_routes(const Plan& plan) {
-  const MonoTime end = lane_.now() + std::chrono::seconds(options_.drain_seconds) + 1s;
+  // Listeners that lead to them may be held back.
+  const Duration held = clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
+  const MonoTime end = lane_.now() + held + std::chrono::seconds(options_.drain_seconds) + 1s;
   for (const auto& [slot, change] : plan.routes) {
     if (change == Change::kRemoved) {
       retired_[slot] = end;
@@ -131,6 +133,21 @@ const Bootstrap& LiveConfiguration::bootstrap() {
   return *bootstrap_;
 }
 
+void LiveConfiguration::release() {
+  if (!std::exchange(holding_, false)) return;
+  publisher_.publish(std::exchange(held_, {}), [tasks = std::exchange(after_held_, {})]() mutable {
+    for (event::Task& task : tasks) task();
+  });
+}
+
+void LiveConfiguration::when_published(event::Task task) {
+  if (holding_) {
+    after_held_.push_back(std::move(task));
+  } else {
+    publisher_.publish({}, std::move(task));
+  }
+}
+
 void LiveConfiguration::pack_later() {
   if (!std::exchange(packing_, true)) lane_.post([this] { pack(); });
 }
@@ -190,19 +207,22 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     update.error = "access log: " + message_of(opened);
     return;
   }
-  event::Publisher::Batch batch;
-  if (Status bound = listeners_.apply(std::move(configuration.listeners), batch); !bound.ok()) {
+  release();  // it was earlier
+  event::Publisher::Batch batch, leading;
+  if (Status bound = listeners_.apply(std::move(configuration.listeners), leading); !bound.ok()) {
     update.result = Update::Result::kCannotBind;
     update.error = message_of(bound);
     return;
   }
   // From here on nothing can fail.
   runtime_.apply(std::move(configuration.runtime), batch);
-  clusters_.apply(std::move(configuration.clusters), batch);
+  event::Publisher::Batch removed;
+  clusters_.apply(std::move(configuration.clusters), batch, removed);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))
-      batch.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
+      leading.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
   }
+  leading.append(std::move(removed));
   retire_routes(update.plan);
   secrets_.apply(std::move(configuration.secrets));
   bool told = !wanted;
@@ -228,7 +248,16 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
-  if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
+  if (clusters_.warming() && (first || !leading.empty())) {
+    holding_ = true;
+    held_ = std::move(leading);
+    if (applied) after_held_.push_back(std::move(applied));
+    if (!batch.empty()) publisher_.publish(std::move(batch));
+    clusters_.when_warm([this] { release(); });
+  } else {
+    batch.append(std::move(leading));
+    if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
+  }
   update.applied = system_clock().mono_now() - built;
   if (!told) {
     if (bootstrap == nullptr) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/config/diagnostics.h"
@@ -59,6 +60,10 @@ class LiveConfiguration final : private event::Timer {
   Update load(Apply apply, Report report, event::Task applied = nullptr);
   // Builds the configuration in force once more: files that it names may hold something else now.
   Update read_files_again();
+  // Runs the task when every lane has what was applied so far.
+  void when_published(event::Task task);
+  // Publishes what waits for clusters, whether or not they are ready by now.
+  void release();
 
   // The message of the configuration in force; good until the end of the turn.
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
@@ -97,6 +102,11 @@ class LiveConfiguration final : private event::Timer {
   // Tables of listeners that are gone: connections that drain still ask them. By slot name, with the end of the drain.
   std::map<std::string, MonoTime> retired_;
   bool loaded_ = false;
+  // What leads to clusters (listeners, routes) and the removal of those that nothing leads to any more, while clusters
+  // wait for their first answers, and what is to run when it has been published.
+  bool holding_ = false;
+  event::Publisher::Batch held_;
+  std::vector<event::Task> after_held_;
   Inventory inventory_;
   net::Address admin_address_;
   std::set<std::string> watched_;

@@ -123,7 +123,9 @@ void Server::make_lanes(uint32_t count) {
   }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   publisher_->count_in(store_.gauge("server.config_versions"));
-  clusters_ = std::make_unique<ClusterManager>(*publisher_, store_, static_cast<uint32_t>(lanes.size()));
+  resolvers_ = std::make_unique<dns::CaresResolvers>(lane(), store_);
+  clusters_ =
+      std::make_unique<ClusterManager>(lane(), *publisher_, store_, *resolvers_, static_cast<uint32_t>(lanes.size()));
   listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
   runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
 }
@@ -237,7 +239,7 @@ void Server::note(const Update& update, const char* what) {
     return;
   }
   // Behind what was published: whoever sees it counted meets the new configuration on every worker.
-  publisher_->publish({}, [this] { reloads_ok_.inc(); });
+  configuration_->when_published([this] { reloads_ok_.inc(); });
   files_->watch(configuration_->watched());
   for (const std::string& field : update.plan.start_only) {
     WEIR_LOG(kWarning, "server", "%s differs from what is in force: it is read at start only, and needs a restart",
@@ -259,6 +261,7 @@ int Server::run() {
   stop_signals_.reset();
   shutdown_.reset();
   stop_accepting_.reset();
+  clusters_->stop();
   admin_->stop();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
@@ -280,6 +283,7 @@ void Server::begin_shutdown() {
     quit();
     return;
   }
+  configuration_->release();  // listeners that come later would not be drained
   state_ = State::kDraining;
   tell_health();
   live_.set(0);

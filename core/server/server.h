@@ -9,6 +9,7 @@
 
 #include "core/base/status.h"
 #include "core/config/diagnostics.h"
+#include "core/dns/cares_resolver.h"
 #include "core/event/file_watcher.h"
 #include "core/event/publisher.h"
 #include "core/event/signals.h"
@@ -116,6 +117,7 @@ class Server {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<proxy::LaneLoads> loads_;
   std::unique_ptr<event::Publisher> publisher_;
+  std::unique_ptr<dns::CaresResolvers> resolvers_;
   std::unique_ptr<ClusterManager> clusters_;
   std::unique_ptr<ListenerManager> listeners_;
   std::unique_ptr<RuntimeManager> runtime_;

@@ -65,8 +65,8 @@ constexpr stats::Definition kDefinitions[] = {
     {"circuit_breakers.high.rq_open", Type::kGauge},
     {"circuit_breakers.high.rq_pending_open", Type::kGauge},
     {"circuit_breakers.high.rq_retry_open", Type::kGauge},
-    // Nothing is written to these: clusters do not wait for anything before they serve, and pools are not limited.
     {"warming_state", Type::kGauge},
+    // Nothing is written to these: pools are not limited.
     {"circuit_breakers.default.cx_pool_open", Type::kGauge},
     {"circuit_breakers.high.cx_pool_open", Type::kGauge},
     {"upstream_cx_connect_ms", Type::kHistogram, Unit::kMilliseconds},
@@ -126,10 +126,10 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   for (stats::Gauge* gauge :
        {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
         &membership_excluded, &open.cx, &open.rq, &open.rq_pending, &open.rq_retry, &high_open.cx, &high_open.rq,
-        &high_open.rq_pending, &high_open.rq_retry}) {
+        &high_open.rq_pending, &high_open.rq_retry, &warming_state}) {
     *gauge = group->gauge(next++);
   }
-  next += 3;  // those that are 0
+  next += 2;  // those that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 

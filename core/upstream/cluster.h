@@ -43,14 +43,13 @@ struct ClusterStats {
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,
       internal_redirect_succeeded, internal_redirect_failed, rq_max_duration_reached;
-  // Of a list of hosts that comes from elsewhere; 0 for that of the configuration, which counts as update_success
-  // alone.
+  // Of members that come from elsewhere (names); those of the configuration count as update_success alone. Empty: an
+  // answer without addresses. No rebuild: an answer that changes nothing.
   stats::Counter update_attempt, update_failure, update_empty;
-  // update_no_rebuild stays 0: every new membership makes a new table. So does membership_excluded: no host is kept out
-  // of the count of panic.
+  // membership_excluded stays 0: no host is kept out of the count of panic.
   stats::Counter membership_change, update_success, update_no_rebuild, lb_healthy_panic;
   stats::Gauge cx_active, rq_active, rq_pending_active, membership_total, membership_healthy, membership_degraded,
-      membership_excluded;
+      membership_excluded, warming_state;
   struct Open {
     stats::Gauge cx, rq, rq_pending, rq_retry;
   };

@@ -81,6 +81,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
         continue;  // a pool that drains on does so: a fresh one serves a host that came back
       }
       places_[i].pool = std::move(before[at->second].pool);
+      if (places_[i].pool != nullptr) places_[i].pool->set_addresses(hosts->host(static_cast<uint32_t>(i)).addresses);
       per_host_[i] = counts[at->second];
     }
   }
@@ -117,8 +118,10 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   if (hosts_->panics() && cluster_ != nullptr && hosts_->panicking(hosts_->host(index).priority)) [[unlikely]]
     stats().lb_healthy_panic.inc();
   Place& place = places_[index];
-  if (place.pool == nullptr) [[unlikely]]
+  if (place.pool == nullptr) [[unlikely]] {
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
+    place.pool->set_addresses(hosts_->host(index).addresses);
+  }
   place.pool->set_place(index);
   return place.pool.get();
 }

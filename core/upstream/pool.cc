@@ -58,7 +58,7 @@ bool Waiter::on_recalled() {
 H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
     : pool_(pool),
       cluster_(std::move(cluster)),
-      connection_(pool.lane(), pool.host().address(), cluster_->spec.source),
+      connection_(pool.lane(), pool.address(), cluster_->spec.source),
       codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()),
       id_(pool.cluster().lane_clusters().next_connection_id()),
       born_(pool.lane().now()) {
@@ -262,8 +262,9 @@ void H1Connection::on_closed(net::CloseReason reason) {
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
-    pool.on_connect_failed(reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
-                                                                       : ResetReason::kConnectFailure);
+    pool.on_connect_failed(connection_.remote(), reason == net::CloseReason::kConnectTimeout
+                                                     ? ResetReason::kConnectTimeout
+                                                     : ResetReason::kConnectFailure);
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
@@ -445,6 +446,7 @@ bool ConnPool::open_connection() {
 }
 
 void ConnPool::on_connected(H1Connection& connection) {
+  refused_ = 0;
   --connecting_count_;
   connection.node_.unlink();
   serve(connection);
@@ -496,7 +498,24 @@ void ConnPool::serve(H1Connection& connection) {
   }
 }
 
-void ConnPool::on_connect_failed(ResetReason reason) {
+void ConnPool::set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses) {
+  if (addresses == addresses_) return;
+  addresses_ = std::move(addresses);
+  next_address_ = refused_ = 0;
+}
+
+bool ConnPool::next_address(const net::Address& failed) {
+  if (addresses_ == nullptr || addresses_->size() == 1) return false;
+  if (!(failed == address())) return true;  // another connection has found out before
+  next_address_ = (next_address_ + 1) % static_cast<uint32_t>(addresses_->size());
+  if (++refused_ < addresses_->size()) return true;
+  refused_ = 0;
+  return false;
+}
+
+void ConnPool::on_connect_failed(const net::Address& address, ResetReason reason) {
+  // Who was not answered in time has waited as long as the cluster allows.
+  if (next_address(address) && reason == ResetReason::kConnectFailure && open_missing()) return;
   // As many waiters fail as have no connection on its way any more.
   while (waiting_count_ > connecting_count_) {
     Waiter* waiter = waiters_.front();

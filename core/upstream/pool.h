@@ -144,6 +144,11 @@ class ConnPool final : private RecallWaiter {
   lb::Host& host() { return *host_; }
   const lb::Host& host() const { return *host_; }
   const std::shared_ptr<lb::Host>& shared_host() const { return host_; }
+  // Where the next connection goes: the host's address, unless the host set has others (lb::HostEntry::addresses).
+  const net::Address& address() const {
+    return addresses_ != nullptr ? (*addresses_)[next_address_] : host_->address();
+  }
+  void set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses);
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
   // The host left the cluster: the same, and no connection is kept any more.
@@ -194,8 +199,10 @@ class ConnPool final : private RecallWaiter {
   void on_connected(H1Connection& connection);
   // A connection is free again.
   void on_idle(H1Connection& connection);
-  // A connection that never came up; the waiters it was for fail.
-  void on_connect_failed(ResetReason reason);
+  // A connection that never came up; the waiters it was for fail, unless there is another address to try.
+  void on_connect_failed(const net::Address& address, ResetReason reason);
+  // The next connection goes elsewhere. False: every address was tried, or there is one alone.
+  bool next_address(const net::Address& failed);
   void on_gone(H1Connection& connection);
   void fail_waiters(ResetReason reason);
   void fail(Waiter& waiter, ResetReason reason);
@@ -204,7 +211,10 @@ class ConnPool final : private RecallWaiter {
   event::Lane& lane_;
   ClusterLocal& cluster_;
   std::shared_ptr<lb::Host> host_;
-  List idle_;  // most recent first
+  std::shared_ptr<const std::vector<net::Address>> addresses_;  // null: the host's
+  uint32_t next_address_ = 0;
+  uint32_t refused_ = 0;  // addresses since a connection came up, or the list is this one
+  List idle_;             // most recent first
   List busy_;
   List connecting_;
   IntrusiveList<Waiter, &Waiter::node_> waiters_;

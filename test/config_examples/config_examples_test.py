@@ -65,6 +65,12 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual(served("/", **{"x-canary": "yes"}), ("10004", "/"))
         self.assertEqual(fetch(self.port, host="other.example").status, 404)
 
+    def test_dns(self) -> None:
+        self.start("dns", upstreams=2)
+        self.assertIn('"server": "10001"', fetch(self.port).text)
+        self.assertIn('"server": "10002"', fetch(self.port, "/partner").text)
+        self.assertEqual(self.echoes[10002].requests[-1].header("host"), "localhost")
+
     def test_retries(self) -> None:
         self.start("retries", upstreams=2)
         self.echoes[10001].close()

@@ -51,6 +51,8 @@ find_package(Threads REQUIRED)
 # may carry its own copy of any of them.
 add_library(weir_dep_uv INTERFACE)
 target_link_libraries(weir_dep_uv INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libuv_a.a Threads::Threads dl)
+add_library(weir_dep_cares INTERFACE)
+target_link_libraries(weir_dep_cares INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcares.a)
 add_library(weir_dep_yaml INTERFACE)
 target_link_libraries(weir_dep_yaml INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libyaml.a)
 add_library(weir_dep_re2 INTERFACE)

@@ -59,6 +59,10 @@ std::string_view observability_name(const ClusterView& cluster) {
   return cluster.observability_name.empty() ? cluster.name : cluster.observability_name;
 }
 
+std::string text_of(const lb::HostEntry& entry) {
+  return entry.addresses != nullptr ? entry.address().to_string() : entry.host->text();
+}
+
 class ClusterText {
  public:
   ClusterText(const ClusterView& cluster, std::string& out) : out_(out) {
@@ -69,7 +73,7 @@ class ClusterText {
     line("added_via_api", cluster.added_via_api ? "true" : "false");
     if (!cluster.eds_service_name.empty()) line("eds_service_name", cluster.eds_service_name);
     for (const lb::HostEntry& entry : cluster.hosts) {
-      head_ = std::string(cluster.name) + "::" + entry.host->text() + "::";
+      head_ = std::string(cluster.name) + "::" + text_of(entry) + "::";
       host(entry);
     }
   }
@@ -117,7 +121,7 @@ void fill_breakers(const BreakerView& limits, envoy::config::core::v3::RoutingPr
 }
 
 void fill_host(const lb::HostEntry& entry, envoy::admin::v3::HostStatus& out) {
-  fill_address(entry.host->address(), *out.mutable_address());
+  fill_address(entry.address(), *out.mutable_address());
   for_each_number(*entry.host, [&](const Number& number) {
     auto& metric = *out.add_stats();
     metric.set_name(std::string(number.name));

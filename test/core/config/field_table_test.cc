@@ -73,9 +73,9 @@ TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {
 }
 
 TEST_F(FieldTableTest, AcceptedFieldsAreWarningsThatSayWhy) {
-  EXPECT_EQ(findings("static_resources { clusters { dns_lookup_family: V4_ONLY } }"),
-            "warning: static_resources.clusters[0].dns_lookup_family: has no effect in weir: a cluster of type STATIC "
-            "resolves no names\n");
+  EXPECT_EQ(findings("static_resources { clusters { cleanup_interval { seconds: 1 } } }"),
+            "warning: static_resources.clusters[0].cleanup_interval: has no effect in weir: it is about clusters of "
+            "type ORIGINAL_DST\n");
 }
 
 TEST_F(FieldTableTest, DefaultsDoNoHarm) {
@@ -89,7 +89,8 @@ TEST_F(FieldTableTest, DefaultsDoNoHarm) {
 TEST_F(FieldTableTest, ValuesThatAreNotImplemented) {
   EXPECT_EQ(findings("static_resources { listeners { bind_to_port { value: false } } clusters { type: EDS } }"),
             "error: static_resources.listeners[0].bind_to_port: false is not supported by weir yet\n"
-            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC is\n");
+            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
+            "LOGICAL_DNS are\n");
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
   EXPECT_EQ(findings("admin { address { socket_address { protocol: UDP } } }"),
             "error: admin.address.socket_address.protocol: UDP is not supported by weir yet; TCP is\n");

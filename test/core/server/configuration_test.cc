@@ -226,7 +226,8 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
             "error: static_resources.clusters[0].nam: unknown field; did you mean name?\n"
             "warning: static_resources.clusters[1].load_assignment: the cluster has no endpoints; it answers every "
             "request with 503\n"
-            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC is\n"
+            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
+            "LOGICAL_DNS are\n"
             "error: static_resources.clusters[1].lb_policy: RING_HASH is not supported by weir yet; ROUND_ROBIN and "
             "LEAST_REQUEST are\n");
 }

@@ -156,6 +156,22 @@ class PoolTest : public ::testing::Test {
     publisher_.publish(std::move(batch));
     lane_.turns(2);
   }
+  // The host, to be reached at these.
+  void publish_addresses(std::vector<net::Address> addresses) {
+    std::vector<lb::HostEntry> entries(1);
+    entries[0].host = host_;
+    entries[0].addresses = std::make_shared<const std::vector<net::Address>>(std::move(addresses));
+    event::Publisher::Batch batch;
+    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+    publisher_.publish(std::move(batch));
+    lane_.turns(2);
+  }
+  // Where nobody listens.
+  static net::Address dead_address() {
+    Server server;
+    server.stop();
+    return server.address();
+  }
   ClusterLocal& cluster() { return *clusters_.find(cluster_); }
   ConnPool& pool() { return *cluster().pick({}); }
   // Everything that is under way arrives.
@@ -240,6 +256,55 @@ TEST_F(PoolTest, RefusedConnectionFailsItsWaiters) {
   EXPECT_EQ(stats_->cx_connect_fail.value(), 2u);
   EXPECT_EQ(cluster().connections.used(), 0u);
   EXPECT_EQ(cluster().pending.used(), 0u);
+}
+
+TEST_F(PoolTest, AnotherAddressOfTheHostIsTriedBeforeRequestsFail) {
+  publish_addresses({dead_address(), dead_address(), server_.address()});
+  Caller one(lane_), two(lane_);
+  one.start(pool());
+  two.start(pool());
+  for (int i = 0; i < 4; ++i) settle();
+  EXPECT_EQ(one.events, "ready ");
+  EXPECT_EQ(two.events, "ready ");
+  EXPECT_EQ(stats_->cx_connect_fail.value(), 4u);
+  EXPECT_EQ(stats_->cx_active.value(), 2);
+  // And the one that lets in stays the one that is tried.
+  Caller three(lane_);
+  three.start(pool());
+  settle();
+  EXPECT_EQ(three.events, "ready ");
+  EXPECT_EQ(stats_->cx_connect_fail.value(), 4u);
+}
+
+TEST_F(PoolTest, WhenEveryAddressRefusesRequestsFail) {
+  publish_addresses({dead_address(), dead_address()});
+  for (int i = 1; i <= 2; ++i) {
+    Caller caller(lane_);
+    caller.start(pool());
+    settle();
+    settle();
+    EXPECT_EQ(caller.events, "failed-connection_failure ");
+    EXPECT_EQ(stats_->cx_connect_fail.value(), 2u * static_cast<uint64_t>(i));
+  }
+  EXPECT_EQ(cluster().connections.used(), 0u);
+  EXPECT_EQ(cluster().pending.used(), 0u);
+}
+
+TEST_F(PoolTest, OpenConnectionsStayWhenTheAddressMoves) {
+  Server other;
+  publish_addresses({server_.address()});
+  exchange(0);
+  publish_addresses({other.address()});
+  exchange(0);
+  EXPECT_EQ(server_.peers.size(), 1u);
+  server_.close_peer(0);
+  settle();
+  Caller caller(lane_);
+  caller.start(pool());
+  settle();
+  other.accept_all();
+  EXPECT_EQ(caller.events, "ready ");
+  EXPECT_EQ(other.peers.size(), 1u);
 }
 
 TEST_F(PoolTest, AWaiterThatLeavesIsForgotten) {

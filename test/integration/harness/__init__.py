@@ -7,6 +7,7 @@ from .case import WeirTestCase, main, sanitized
 from .client import Connection, fetch
 from .config import (bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, network_listener,
                      preserve_case, route, tcp_listener, to_yaml)
+from .dns import NameServer
 from .process import Sandbox, wait_until, wait_until_still
 from .upstreams import EchoUpstream, Nginx, ScriptedUpstream
 from .variants import VariantsTestCase
@@ -14,7 +15,8 @@ from .weir import Weir, weir_binary
 from .wire import Message
 
 __all__ = [
-    "Connection", "EchoUpstream", "Message", "Nginx", "Sandbox", "ScriptedUpstream", "VariantsTestCase", "Weir", "WeirTestCase",
-    "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log", "http_listener", "main", "network_listener", "preserve_case", "route",
-    "sanitized", "tcp_listener", "to_yaml", "wait_until", "wait_until_still", "weir_binary",
+    "Connection", "EchoUpstream", "Message", "NameServer", "Nginx", "Sandbox", "ScriptedUpstream", "VariantsTestCase",
+    "Weir", "WeirTestCase", "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log",
+    "http_listener", "main", "network_listener", "preserve_case", "route", "sanitized", "tcp_listener", "to_yaml",
+    "wait_until", "wait_until_still", "weir_binary",
 ]

@@ -125,14 +125,16 @@ Script = Callable[[ServerConnection], None]
 class ScriptedUpstream:
     """Runs `script` in a thread for every connection; the connection is closed when it returns."""
 
-    def __init__(self, sandbox: Sandbox, script: Script, receive_buffer: Optional[int] = None):
+    def __init__(self, sandbox: Sandbox, script: Script, receive_buffer: Optional[int] = None, host: str = "127.0.0.1", port: int = 0):
         self.script = script
         self.connections = 0
         self.problems: list[str] = []  # what weir sent that is no HTTP
         self._listener = socket.socket()
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._listener.bind(("127.0.0.1", 0))
+        if port:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind((host, port))
         self._listener.listen(1024)
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -181,11 +183,11 @@ class EchoUpstream(ScriptedUpstream):
     x-test-header: `name=value`, sent back as a field · x-test-close: any value, closes afterwards.
     """
 
-    def __init__(self, sandbox: Sandbox, name: str = "echo"):
+    def __init__(self, sandbox: Sandbox, name: str = "echo", host: str = "127.0.0.1", port: int = 0):
         self.name = name
         self.requests: list[Message] = []
         self.gate = threading.Event()
-        super().__init__(sandbox, self._echo)
+        super().__init__(sandbox, self._echo, host=host, port=port)
 
     def _echo(self, connection: ServerConnection) -> None:
         while True:

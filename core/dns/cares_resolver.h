@@ -1,0 +1,110 @@
+// Asks /etc/hosts and name servers through c-ares. Its sockets are waited for in an epoll instance of their own, inside
+// the lane's: c-ares reads a little at a time and wants to be told again.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/dns/resolver.h"
+
+struct ares_channeldata;
+struct ares_addrinfo;
+
+namespace weir::dns {
+
+struct ResolverOptions {
+  std::vector<net::Address> servers;  // with ports (0: 53); empty: those of /etc/resolv.conf
+  bool servers_as_fallback = false;   // only if /etc/resolv.conf names none
+  bool tcp_only = false;
+  bool no_search_domains = false;
+  bool rotate = false;             // begin with another server each time
+  bool filter_unroutable = false;  // leave out addresses of a family that no interface has
+  uint32_t edns0_payload = 0;      // bytes; 0: no EDNS
+  Duration query_timeout = 5s;     // of the first try; c-ares waits longer for later ones
+  uint32_t tries = 4;              // of each server
+  std::string system_config = "/etc/resolv.conf";
+  bool operator==(const ResolverOptions&) const = default;
+};
+
+// [main] Asks at most kBurst questions in a millisecond; more wait for the next one.
+class CaresResolver final : public Resolver, private event::Timer {
+ public:
+  static constexpr uint32_t kBurst = 100;
+
+  CaresResolver(event::Lane& lane, ResolverOptions options, const ResolverStats& stats);
+  ~CaresResolver() override;
+
+ protected:
+  void ask(const std::shared_ptr<Question>& question) override;
+
+ private:
+  class Sockets;
+  // Sends what was held back.
+  class Pace final : public event::Timer {
+   public:
+    explicit Pace(CaresResolver& owner) : owner_(owner) {}
+    void on_timer() override { owner_.send_more(); }
+
+   private:
+    CaresResolver& owner_;
+  };
+  // What c-ares keeps until it calls back.
+  struct Asked {
+    CaresResolver* resolver;
+    std::shared_ptr<Question> question;
+  };
+  void send(const std::shared_ptr<Question>& question);
+  void send_more();
+  // False: c-ares could not be set up; it is tried again with the next question.
+  bool open();
+  void close();
+  bool set_servers();
+  // The system's configuration is another one than when it was read.
+  bool outdated() const;
+  void process(int readable, int writable);
+  // To when c-ares wants to be called next.
+  void schedule();
+  void on_timer() override;
+  void on_addresses(Question& question, int status, ares_addrinfo* found);
+  static void on_done(void* argument, int status, int timeouts, ares_addrinfo* found);
+
+  const ResolverOptions options_;
+  Sockets* sockets_;  // deletes itself behind the turn in which it is no more needed
+  ares_channeldata* channel_ = nullptr;
+  std::pair<int64_t, int64_t> config_time_{};  // of the system's configuration: last change
+  size_t under_way_ = 0;
+  // A start with ten thousand names would be a burst that the answers to itself overflow the socket's buffer in.
+  std::deque<std::shared_ptr<Question>> held_back_;
+  Pace pace_;
+  MonoTime burst_at_{};
+  uint32_t burst_ = 0;  // questions at that instant
+  bool processing_ = false;
+  bool complained_ = false;
+};
+
+// One resolver for each set of options, as long as somebody has it.
+class ResolverSource {
+ public:
+  virtual ~ResolverSource() = default;
+  virtual std::shared_ptr<Resolver> get(const ResolverOptions& options) = 0;
+};
+
+// [main]
+class CaresResolvers final : public ResolverSource {
+ public:
+  CaresResolvers(event::Lane& lane, stats::Store& store) : lane_(lane), stats_(store) {}
+  std::shared_ptr<Resolver> get(const ResolverOptions& options) override;
+
+ private:
+  event::Lane& lane_;
+  const ResolverStats stats_;
+  std::vector<std::pair<ResolverOptions, std::weak_ptr<Resolver>>> made_;
+};
+
+}  // namespace weir::dns

@@ -1,0 +1,414 @@
+// Clusters whose endpoints are names: from the configuration to published host sets, in simulated time, with a resolver
+// that says what the test says.
+#include <gtest/gtest.h>
+
+#include "core/server/cluster_manager.h"
+#include "core/server/configuration.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "test/core/dns/fake_resolver.h"
+#include "test/support/test_lane.h"
+
+namespace weir::server {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+std::string named(const std::string& name, int port = 80, const std::string& more = "") {
+  return "{endpoint: {" + more + "address: {socket_address: {address: " + name +
+         ", port_value: " + std::to_string(port) + "}}}}";
+}
+std::string dns_cluster(const std::string& name, const std::string& endpoints, const std::string& more = "",
+                        const std::string& type = "type: STRICT_DNS") {
+  return "{name: " + name + ", " + type + ", " + more + "load_assignment: {cluster_name: " + name +
+         ", endpoints: [{lb_endpoints: [" + endpoints + "]}]}}";
+}
+
+class DnsClustersTest : public testing::Test {
+ protected:
+  DnsClustersTest() {
+    filter::RegistryBuilder builder;
+    register_built_in_plugins(builder);
+    registry_ = builder.build();
+  }
+  ~DnsClustersTest() override { clusters_.stop(); }
+
+  // What is said about clusters, a line each; what was said of them before goes on.
+  std::string read(const std::string& clusters) {
+    Options options;
+    options.config_yaml = "static_resources: {clusters: [" + clusters + "]}";
+    config::Diagnostics diagnostics;
+    envoy::config::bootstrap::v3::Bootstrap bootstrap;
+    PublisherSlots slots(publisher_);
+    configuration_ = load_configuration(options, registry_, store_, slots, bootstrap, diagnostics);
+    std::string said;
+    for (const auto& item : diagnostics.items()) {
+      said += item.severity == config::Severity::kError ? "error: " : "warning: ";
+      said += item.path + ": " + item.message + "\n";
+    }
+    return said;
+  }
+  void apply(const std::string& clusters) {
+    ASSERT_EQ(read(clusters), "");
+    event::Publisher::Batch batch, last;
+    clusters_.apply(std::move(configuration_.clusters), batch, last);
+    batch.append(std::move(last));
+    publisher_.publish(std::move(batch));
+    lane_.turn();
+  }
+  const config::DnsSpec& spec(const std::string& more, const std::string& type = "type: STRICT_DNS") {
+    EXPECT_EQ(read(dns_cluster("a", named("a.example"), more, type)), "");
+    return *configuration_.clusters.at(0).dns;
+  }
+  const lb::HostSet* set(const std::string& cluster) {
+    return static_cast<const lb::HostSet*>(
+        publisher_.newest(event::SlotId{event::SlotKind::kHostSet, clusters_.clusters().at(cluster).slot.index}));
+  }
+  // Where connections go, in order.
+  Texts hosts(const std::string& cluster) {
+    Texts out;
+    for (const lb::HostEntry& entry : set(cluster)->hosts()) out.push_back(entry.address().to_string());
+    return out;
+  }
+  void answer(const std::string& question, const Texts& ips, std::optional<Duration> ttl = {}) {
+    resolvers_->answer(question, ips, ttl);
+    settle();
+  }
+  void fail(const std::string& question) {
+    resolvers_->fail(question);
+    settle();
+  }
+  void settle() {
+    for (int i = 0; i < 3; ++i) lane_.advance(1ms);
+  }
+  uint64_t stat(const std::string& name) { return store_.counter("cluster." + name).value(); }
+  upstream::ClusterStats& stats(const std::string& cluster) { return *clusters_.clusters().at(cluster).stats; }
+
+  test::TestLane lane_{0};
+  stats::Store store_;
+  filter::Registry registry_;
+  event::Publisher publisher_{{&lane_.lane()}};
+  test::FakeResolvers resolvers_{lane_, store_};
+  ClusterManager clusters_{lane_, publisher_, store_, resolvers_, 1};
+  Configuration configuration_;
+};
+
+const std::string kV4 = "dns_lookup_family: V4_ONLY, ";
+
+TEST_F(DnsClustersTest, EveryAddressOfEveryNameIsAHost) {
+  apply(dns_cluster("a", named("a.example", 80) + ", " + named("b.example", 81, "hostname: inside.example, "), kV4));
+  EXPECT_EQ(hosts("a"), Texts{});
+  answer("a.example/4", {"10.0.0.2", "10.0.0.1"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "10.0.0.2:80"}));
+  answer("b.example/4", {"10.0.0.3"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:81"}));
+  EXPECT_EQ(set("a")->hosts()[0].host->hostname(), "a.example");
+  EXPECT_EQ(set("a")->hosts()[2].host->hostname(), "inside.example");
+  EXPECT_EQ(stats("a").update_attempt.value(), 2u);
+  EXPECT_EQ(stats("a").update_success.value(), 2u);
+  EXPECT_EQ(stats("a").membership_change.value(), 2u);
+  EXPECT_EQ(stats("a").membership_total.value(), 3);
+}
+
+TEST_F(DnsClustersTest, WhatTheEndpointHasItsAddressesHave) {
+  apply(
+      "{name: a, type: STRICT_DNS, dns_lookup_family: V4_ONLY, load_assignment: {cluster_name: a, endpoints: ["
+      "{locality: {zone: z1}, lb_endpoints: [{load_balancing_weight: 7, endpoint: {address: {socket_address: "
+      "{address: a.example, port_value: 80}}}}]}, {priority: 1, lb_endpoints: [{health_status: DRAINING, endpoint: "
+      "{address: {socket_address: {address: b.example, port_value: 80}}}}]}]}}");
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2"});
+  answer("b.example/4", {"10.0.0.3"});
+  const auto entries = set("a")->hosts();
+  ASSERT_EQ(entries.size(), 3u);
+  EXPECT_EQ(entries[1].weight, 7u);
+  EXPECT_EQ(entries[1].locality().zone, "z1");
+  EXPECT_EQ(entries[2].priority, 1u);
+  EXPECT_EQ(entries[2].health, lb::Health::kDraining);
+}
+
+TEST_F(DnsClustersTest, HostsThatStayAreTheSame) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2"});
+  const lb::Host* stays = set("a")->hosts()[1].host.get();
+  lane_.advance(5s);
+  answer("a.example/4", {"10.0.0.2", "10.0.0.3"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.2:80", "10.0.0.3:80"}));
+  EXPECT_EQ(set("a")->hosts()[0].host.get(), stays);
+  const lb::HostSet* before = set("a");
+  lane_.advance(5s);
+  answer("a.example/4", {"10.0.0.3", "10.0.0.2"});
+  EXPECT_EQ(set("a"), before);  // nothing changed, nothing is published
+  EXPECT_EQ(stats("a").update_no_rebuild.value(), 1u);
+  EXPECT_EQ(stats("a").membership_change.value(), 2u);
+}
+
+TEST_F(DnsClustersTest, FailuresKeepTheHostsAndAnEmptyAnswerEmpties) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1"});
+  lane_.advance(5s);
+  fail("a.example/4");
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(stats("a").update_failure.value(), 1u);
+  lane_.advance(5s);
+  answer("a.example/4", {});
+  EXPECT_EQ(hosts("a"), Texts{});
+  EXPECT_EQ(stats("a").update_empty.value(), 1u);
+  EXPECT_EQ(stats("a").update_success.value(), 2u);
+  lane_.advance(5s);
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+}
+
+TEST_F(DnsClustersTest, ALogicalHostIsOneWhoseAddressMoves) {
+  apply(dns_cluster("a", named("a.example"), kV4, "type: LOGICAL_DNS"));
+  answer("a.example/4", {"10.0.0.2", "10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.2:80"});
+  const lb::Host* host = set("a")->hosts()[0].host.get();
+  lane_.advance(5s);
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(set("a")->hosts()[0].host.get(), host);
+  EXPECT_EQ(stats("a").membership_change.value(), 1u);
+  lane_.advance(5s);
+  answer("a.example/4", {});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  lane_.advance(5s);
+  fail("a.example/4");
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+}
+
+TEST_F(DnsClustersTest, AddressesOfALogicalHostInTheOrderInWhichTheyAreTried) {
+  const auto in_turn = [](const Texts& ips) {
+    std::vector<net::Address> addresses;
+    for (const std::string& ip : ips) addresses.push_back(*net::Address::from_ip(ip, 0));
+    Texts out;
+    for (const net::Address& address : interleaved(addresses)) out.push_back(address.ip_to_string());
+    return out;
+  };
+  EXPECT_EQ(in_turn({}), Texts{});
+  EXPECT_EQ(in_turn({"10.0.0.1", "10.0.0.2"}), (Texts{"10.0.0.1", "10.0.0.2"}));
+  EXPECT_EQ(in_turn({"::1", "::2", "::3", "10.0.0.1", "10.0.0.2"}),
+            (Texts{"::1", "10.0.0.1", "::2", "10.0.0.2", "::3"}));
+  EXPECT_EQ(in_turn({"10.0.0.1", "::1", "::2"}), (Texts{"10.0.0.1", "::1", "::2"}));
+  EXPECT_EQ(in_turn(Texts(20, "10.0.0.1")).size(), kLogicalAddresses);
+
+  apply(dns_cluster("a", named("a.example"), "dns_lookup_family: ALL, ", "type: LOGICAL_DNS"));
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2"});
+  answer("a.example/6", {"2001:db8::1"});
+  EXPECT_EQ(hosts("a"), Texts{"[2001:db8::1]:80"});
+  ASSERT_EQ(set("a")->hosts()[0].addresses->size(), 3u);
+  EXPECT_EQ((*set("a")->hosts()[0].addresses)[1].to_string(), "10.0.0.1:80");
+}
+
+// field: DnsCluster.all_addresses_in_single_endpoint, Cluster.cluster_type, CustomClusterType.typed_config
+TEST_F(DnsClustersTest, DnsClusterIsStrictOrLogical) {
+  const std::string type =
+      "cluster_type: {name: dns, typed_config: {\"@type\": "
+      "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster, "
+      "dns_lookup_family: V4_ONLY";
+  apply(dns_cluster("a", named("a.example"), "", type + "}}") + ", " +
+        dns_cluster("b", named("b.example"), "", type + ", all_addresses_in_single_endpoint: true}}"));
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2"});
+  answer("b.example/4", {"10.0.0.1", "10.0.0.2"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "10.0.0.2:80"}));
+  EXPECT_EQ(hosts("b"), Texts{"10.0.0.1:80"});
+}
+
+TEST_F(DnsClustersTest, ClustersOfOneNameShareAQuestion) {
+  apply(dns_cluster("a", named("a.example"), kV4) + ", " + dns_cluster("b", named("a.example", 81), kV4));
+  EXPECT_EQ(resolvers_->asked(), Texts{"a.example/4"});
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(hosts("b"), Texts{"10.0.0.1:81"});
+}
+
+TEST_F(DnsClustersTest, AReloadThatChangesNothingKeepsAnswersAndTimers) {
+  const std::string clusters = dns_cluster("a", named("a.example"), kV4);
+  apply(clusters);
+  answer("a.example/4", {"10.0.0.1"});
+  lane_.advance(3s);
+  const lb::HostSet* before = set("a");
+  apply(clusters + ", " + dns_cluster("b", named("192.0.2.1"), kV4));
+  EXPECT_EQ(set("a"), before);
+  EXPECT_EQ(resolvers_->asked(), Texts{});
+  lane_.advance(2s);
+  EXPECT_EQ(resolvers_->asked(), Texts{"a.example/4"});  // five seconds after its answer, as if nothing had been
+}
+
+TEST_F(DnsClustersTest, AChangedClusterKeepsItsMembersUntilTheNewOnesAreKnown) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1"});
+  apply(dns_cluster("a", named("a.example") + ", " + named("b.example"), kV4));
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  answer("a.example/4", {"10.0.0.2"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  answer("b.example/4", {"10.0.0.3"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.2:80", "10.0.0.3:80"}));
+  // What is known of the same names is taken over.
+  apply(dns_cluster("a", named("a.example", 8080), kV4));
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.2:8080"});
+  // And of addresses, too.
+  apply("{name: a, load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [" + named("192.0.2.1") + "]}]}}");
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
+  apply(dns_cluster("a", named("c.example"), kV4));
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
+  fail("c.example/4");
+  EXPECT_EQ(hosts("a"), Texts{});
+}
+
+TEST_F(DnsClustersTest, ARemovedClusterAsksNoMore) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1"});
+  apply(dns_cluster("b", named("192.0.2.1"), kV4));
+  lane_.advance(1h);
+  EXPECT_EQ(resolvers_->asked(), Texts{});
+}
+
+// field: Cluster.wait_for_warm_on_init
+TEST_F(DnsClustersTest, WarmingEndsWithTheFirstAnswersOrFailures) {
+  int warm = 0;
+  apply(dns_cluster("a", named("a.example"), kV4) + ", " + dns_cluster("b", named("b.example"), kV4) + ", " +
+        dns_cluster("c", named("c.example"), kV4 + "wait_for_warm_on_init: false, "));
+  clusters_.when_warm([&] { ++warm; });
+  settle();
+  clusters_.refresh_stats();
+  EXPECT_EQ(store_.gauge("cluster_manager.warming_clusters").value(), 3);
+  EXPECT_EQ(stats("a").warming_state.value(), 1);
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(warm, 0);
+  fail("b.example/4");
+  EXPECT_EQ(warm, 1);
+  EXPECT_FALSE(clusters_.warming());
+}
+
+TEST_F(DnsClustersTest, WarmingIsBounded) {
+  int warm = 0;
+  apply(dns_cluster("a", named("a.example"), kV4));
+  clusters_.when_warm([&] { ++warm; });
+  lane_.advance(ClusterManager::kLongestWarming - 1ms);
+  EXPECT_EQ(warm, 0);
+  EXPECT_TRUE(clusters_.warming());
+  lane_.advance(1ms);
+  EXPECT_EQ(warm, 1);
+  EXPECT_FALSE(clusters_.warming());  // a reload meanwhile does not wait for it again
+}
+
+TEST_F(DnsClustersTest, AClusterThatHasMembersIsNotWaitedFor) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1"});
+  apply(dns_cluster("a", named("b.example"), kV4));
+  EXPECT_FALSE(clusters_.warming());
+}
+
+TEST_F(DnsClustersTest, LifetimesOfAnswers) {
+  apply(dns_cluster("a", named("a.example"), kV4 + "respect_dns_ttl: true, dns_refresh_rate: 60s, "));
+  answer("a.example/4", {"10.0.0.1"}, 9s);
+  lane_.advance(8s);
+  EXPECT_EQ(resolvers_->asked(), Texts{});
+  lane_.advance(1s);
+  EXPECT_EQ(resolvers_->asked(), Texts{"a.example/4"});
+}
+
+// What the fields of a configuration become.
+
+// field: Cluster.dns_failure_refresh_rate, Cluster.dns_jitter
+TEST_F(DnsClustersTest, ReadsWhenToAskAgain) {
+  const dns::RefreshPlan plan = spec(
+                                    "dns_refresh_rate: 7s, dns_jitter: 0.5s, respect_dns_ttl: true, "
+                                    "dns_failure_refresh_rate: {base_interval: 2s, "
+                                    "max_interval: 9s}, ")
+                                    .refresh;
+  EXPECT_EQ(plan, (dns::RefreshPlan{
+                      .rate = 7s, .jitter = 500ms, .respect_ttl = true, .failure_base = 2s, .failure_most = 9s}));
+  EXPECT_EQ(spec("").refresh, dns::RefreshPlan{});
+  EXPECT_EQ(spec("dns_failure_refresh_rate: {base_interval: 2s}, ").refresh.failure_most, 20s);
+}
+
+// field: Cluster.dns_lookup_family
+TEST_F(DnsClustersTest, ReadsFamilies) {
+  EXPECT_EQ(spec("").family, dns::FamilyPolicy::kAuto);
+  EXPECT_EQ(spec("dns_lookup_family: V6_ONLY, ").family, dns::FamilyPolicy::kV6Only);
+  EXPECT_EQ(spec("dns_lookup_family: V4_PREFERRED, ").family, dns::FamilyPolicy::kV4Preferred);
+  EXPECT_EQ(spec("dns_lookup_family: ALL, ").family, dns::FamilyPolicy::kAll);
+}
+
+// field: Cluster.typed_dns_resolver_config, CaresDnsResolverConfig.dns_resolver_options
+// field: CaresDnsResolverConfig.query_timeout_seconds, CaresDnsResolverConfig.query_tries
+TEST_F(DnsClustersTest, ReadsResolvers) {
+  const std::string server = "{socket_address: {address: 127.0.0.1, port_value: 5353}}";
+  const dns::ResolverOptions all =
+      spec(
+          "typed_dns_resolver_config: {name: c, typed_config: {\"@type\": "
+          "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig, resolvers: [" +
+          server +
+          "], use_resolvers_as_fallback: true, filter_unroutable_families: true, query_timeout_seconds: 2, "
+          "query_tries: "
+          "3, rotate_nameservers: true, edns0_max_payload_size: 1232, dns_resolver_options: {use_tcp_for_dns_lookups: "
+          "true, no_default_search_domain: true}}}, ")
+          .resolver;
+  EXPECT_EQ(all, (dns::ResolverOptions{.servers = {*net::Address::from_ip("127.0.0.1", 5353)},
+                                       .servers_as_fallback = true,
+                                       .tcp_only = true,
+                                       .no_search_domains = true,
+                                       .rotate = true,
+                                       .filter_unroutable = true,
+                                       .edns0_payload = 1232,
+                                       .query_timeout = 2s,
+                                       .tries = 3}));
+  const dns::ResolverOptions plain = spec("dns_resolvers: [" + server + "], use_tcp_for_dns_lookups: true, ").resolver;
+  EXPECT_EQ(plain, (dns::ResolverOptions{.servers = {*net::Address::from_ip("127.0.0.1", 5353)}, .tcp_only = true}));
+  EXPECT_EQ(spec("dns_resolution_config: {resolvers: [" + server +
+                 "], dns_resolver_options: {use_tcp_for_dns_lookups: true}}, ")
+                .resolver,
+            plain);
+  EXPECT_EQ(spec("").resolver, dns::ResolverOptions{});
+}
+
+TEST_F(DnsClustersTest, WhatIsWrongIsSaid) {
+  const std::string path = "static_resources.clusters[0].";
+  const std::string address = path + "load_assignment.endpoints[0].lb_endpoints[0].endpoint.address";
+  EXPECT_EQ(
+      read(dns_cluster("a", named("\"a b\""))),
+      "error: " + address +
+          ".socket_address.address: \"a b\" is no name of the DNS: labels of 1 to 63 letters, digits, - and _ with "
+          "dots between them, the last no number, at most 253 characters\n");
+  EXPECT_NE(read(dns_cluster("a", named("10.0.0.256"))), "");
+  EXPECT_EQ(read(dns_cluster("a", named("\"a.example:80\""))),
+            "error: " + address +
+                ".socket_address.address: \"a.example:80\" is not a name; the port belongs in port_value\n");
+  EXPECT_EQ(read(dns_cluster("a", "{endpoint: {address: {pipe: {path: /tmp/x}}}}")),
+            "error: " + address + ": must be a socket_address with a name to resolve\n");
+  EXPECT_EQ(
+      read(dns_cluster("a", named("a.example") + ", " + named("b.example"), "", "type: LOGICAL_DNS")),
+      "error: " + path +
+          "load_assignment: has 2 endpoints; a cluster that is one logical host has one, with the name of all its "
+          "addresses (STRICT_DNS takes several)\n");
+  EXPECT_EQ(read("{name: a, dns_jitter: 1s, load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [" +
+                 named("192.0.2.1") + "]}]}}"),
+            "warning: " + path + "dns_jitter: has no effect: a cluster of type STATIC resolves no names\n");
+  EXPECT_EQ(
+      read(dns_cluster("a", named("a.example"), "dns_failure_refresh_rate: {base_interval: 2s, max_interval: 1s}, ")),
+      "error: " + path + "dns_failure_refresh_rate.max_interval: must not be less than base_interval\n");
+}
+
+TEST_F(DnsClustersTest, OtherResolvers) {
+  const std::string at = "static_resources.clusters[0].typed_dns_resolver_config.typed_config";
+  const auto with = [&](const std::string& config) {
+    return read(dns_cluster("a", named("a.example"),
+                            "typed_dns_resolver_config: {name: c, typed_config: {\"@type\": "
+                            "type.googleapis.com/envoy.extensions.network.dns_resolver." +
+                                config + "}}, "));
+  };
+  EXPECT_EQ(with("getaddrinfo.v3.GetAddrInfoDnsResolverConfig"),
+            "warning: " + at +
+                ": weir asks the name servers of /etc/resolv.conf and reads /etc/hosts by itself; other sources of "
+                "nsswitch.conf are not asked\n");
+  EXPECT_EQ(with("apple.v3.AppleDnsResolverConfig").substr(0, 7 + at.size() + 14), "error: " + at + ": unknown type");
+  EXPECT_EQ(
+      with("cares.v3.CaresDnsResolverConfig, udp_max_queries: 5"),
+      "error: " + at +
+          ".udp_max_queries: not supported by weir; a socket to each name server, made anew when nothing waits for an "
+          "answer, is\n");
+}
+
+}  // namespace
+}  // namespace weir::server

@@ -1,0 +1,290 @@
+"""Clusters whose endpoints are names: a name server of the test's own, decent and hostile, servers on 127.0.0.x."""
+
+import collections
+import getpass
+import os
+import shutil
+import signal
+import struct
+from typing import Any
+
+from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main,
+                     route, to_yaml, wait_until)
+from harness.config import address
+from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
+
+_TYPE = "type.googleapis.com/"
+_CARES = _TYPE + "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+_DNS_CLUSTER = _TYPE + "envoy.extensions.clusters.dns.v3.DnsCluster"
+
+
+def resolver(port: int, **fields: Any) -> dict:
+    return {"name": "cares", "typed_config": {"@type": _CARES, "resolvers": [address(port)], **fields}}
+
+
+def dns_cluster(name: str, host: str, port: int, kind: str = "STRICT_DNS", **fields: Any) -> dict:
+    return {"name": name, "type": kind, "connect_timeout": "2s", "dns_refresh_rate": "0.05s", **fields, "load_assignment": {
+        "cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(port, host)}}]}]}}
+
+
+class DnsTestCase(WeirTestCase):
+    """Servers of one port on several addresses of this machine, by the last number of the address."""
+
+    names: dict
+
+    @classmethod
+    def start_servers(cls) -> None:
+        cls.echo_port = cls.sandbox.free_port()
+        cls.echoes = {n: EchoUpstream(cls.sandbox, str(n), host="127.0.0.%d" % n, port=cls.echo_port) for n in (1, 2, 3)}
+        cls.server = NameServer(cls.sandbox, cls.names)
+
+    @classmethod
+    def start(cls, clusters: list[dict], **hcm: Any) -> None:
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/" + one["name"]}, one["name"], {"auto_host_rewrite": True}) for one in clusters], **hcm)],
+            clusters), concurrency=1)
+
+    def served(self, path: str, count: int = 6) -> set:
+        return {self.echoed(fetch(self.port, path))["server"] for _ in range(count)}
+
+    def wait_served(self, path: str, by: set) -> None:
+        def as_wanted() -> bool:
+            responses = [fetch(self.port, path) for _ in range(6)]
+            return all(one.status == 200 for one in responses) and {self.echoed(one)["server"] for one in responses} == by
+
+        wait_until(as_wanted, "%s is served by %s" % (path, by))
+
+
+class StrictTest(DnsTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.names = {"web.example": ["127.0.0.1", "127.0.0.2"], "gone.example": ["127.0.0.1"], "sick.example": ["127.0.0.3"],
+                     "moved.example": ["127.0.0.1"]}
+        cls.start_servers()
+        own = {"typed_dns_resolver_config": resolver(cls.server.port), "dns_lookup_family": "V4_ONLY"}
+        cls.clusters = [dns_cluster(name, name + ".example", cls.echo_port, **own) for name in ("web", "gone", "sick", "moved")]
+        cls.start(cls.clusters)
+
+    # field: Cluster.typed_dns_resolver_config, CaresDnsResolverConfig.resolvers
+    def test_every_address_is_a_host(self) -> None:
+        self.assertEqual(self.served("/web"), {"1", "2"})
+        page = self.weir.admin("/clusters")
+        for n in (1, 2):
+            self.assertIn("web::127.0.0.%d:%d::hostname::web.example\n" % (n, self.echo_port), page)
+
+    def test_the_name_replaces_the_host_of_the_request(self) -> None:
+        self.assertEqual(self.echoed(fetch(self.port, "/web"))["headers"]["host"], ["web.example"])
+
+    # field: Cluster.dns_refresh_rate
+    def test_hosts_follow_the_name(self) -> None:
+        self.assertEqual(self.served("/moved"), {"1"})
+        self.names["moved.example"] = ["127.0.0.2", "127.0.0.3"]
+        self.wait_served("/moved", {"2", "3"})
+        self.weir.wait_stat("cluster.moved.membership_change", 2)
+        self.assertGreater(self.weir.stat("cluster.moved.update_success"), 1)
+        self.assertGreater(self.weir.stat("dns.cares.resolve_total"), 2)
+
+    def test_a_name_that_is_gone_empties_the_cluster(self) -> None:
+        self.assertEqual(self.served("/gone"), {"1"})
+        self.names["gone.example"] = NXDOMAIN
+        wait_until(lambda: fetch(self.port, "/gone").status == 503, "the cluster is empty")
+        self.weir.wait_stat("cluster.gone.update_empty", 1)
+        self.names["gone.example"] = ["127.0.0.2"]
+        self.wait_served("/gone", {"2"})
+
+    def test_servers_that_fail_leave_the_last_good_answer(self) -> None:
+        self.assertEqual(self.served("/sick"), {"3"})
+        self.names["sick.example"] = SERVFAIL
+        self.weir.wait_stat("cluster.sick.update_failure", 3)
+        self.assertEqual(self.served("/sick"), {"3"})
+        self.names["sick.example"] = ["127.0.0.1"]
+        self.wait_served("/sick", {"1"})
+
+    def test_a_reload_keeps_what_is_known(self) -> None:
+        asked = self.weir.stat("cluster.web.update_attempt")
+        before = self.weir.stat("server.config_reload_success")
+        os.kill(self.weir.process.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", before + 1)
+        self.assertEqual(self.served("/web"), {"1", "2"})
+        self.weir.wait_stat("cluster.web.update_attempt", asked + 2)
+        self.assertEqual(self.weir.stat("cluster.web.membership_change"), 1)
+
+    def test_a_new_cluster_is_there_when_its_routes_are(self) -> None:
+        """The first request of a reload's new route finds the hosts of its new cluster."""
+        for number in range(3):
+            name = "new%d" % number
+            self.names[name + ".example"] = ["127.0.0.2"]
+            added = dns_cluster(name, name + ".example", self.echo_port,
+                                typed_dns_resolver_config=resolver(self.server.port), dns_lookup_family="V4_ONLY")
+            clusters = [*self.clusters, added]
+            config = bootstrap([http_listener(self.port, [
+                route({"prefix": "/" + one["name"]}, one["name"], {"auto_host_rewrite": True}) for one in clusters])], clusters)
+            with open(self.weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config) + "\n")
+            before = self.weir.stat("server.config_reload_success")
+            os.kill(self.weir.process.pid, signal.SIGHUP)
+            statuses = collections.Counter()
+
+            def has_route() -> bool:
+                status = fetch(self.port, "/" + name).status
+                statuses[status] += 1
+                return status == 200
+
+            wait_until(has_route, "the new route")
+            self.assertEqual(set(statuses) - {404}, {200}, statuses)
+            self.weir.wait_stat("server.config_reload_success", before + 1)
+
+
+class KindsTest(DnsTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.names = {"logical.example": ["127.0.0.1", "127.0.0.2"], "both.example": ["127.0.0.1", "127.0.0.2"]}
+        cls.start_servers()
+        typed = {"@type": _DNS_CLUSTER, "dns_refresh_rate": "0.05s", "dns_lookup_family": "V4_ONLY",
+                 "typed_dns_resolver_config": resolver(cls.server.port)}
+
+        def by_type(name: str, **fields: Any) -> dict:
+            one = dns_cluster(name, "both.example", cls.echo_port)
+            del one["type"], one["dns_refresh_rate"]
+            return {**one, "cluster_type": {"name": "envoy.clusters.dns", "typed_config": {**typed, **fields}}}
+
+        own = {"typed_dns_resolver_config": resolver(cls.server.port), "dns_lookup_family": "V4_ONLY"}
+        cls.start([
+            dns_cluster("logical", "logical.example", cls.echo_port, "LOGICAL_DNS", **own),
+            by_type("strict"), by_type("single", all_addresses_in_single_endpoint=True),
+            dns_cluster("old", "both.example", cls.echo_port, dns_resolvers=[address(cls.server.port)]),
+            dns_cluster("older", "both.example", cls.echo_port, dns_resolution_config={
+                "resolvers": [address(cls.server.port)], "dns_resolver_options": {"use_tcp_for_dns_lookups": True}})])
+
+    # field: Cluster.type
+    def test_connections_of_a_logical_host_outlive_its_address(self) -> None:
+        self.assertEqual(self.served("/logical"), {"1"})
+        self.names["logical.example"] = ["127.0.0.2"]
+        wait_until(lambda: "logical::127.0.0.2:%d::" % self.echo_port in self.weir.admin("/clusters"), "the address has moved")
+        self.assertEqual(self.served("/logical"), {"1"})  # by the connection that is open
+        fetch(self.port, "/logical", headers=[("x-test-close", "1")])
+        self.wait_served("/logical", {"2"})
+        self.assertEqual(self.weir.stat("cluster.logical.membership_change"), 1)
+
+    # field: Cluster.cluster_type, CustomClusterType.typed_config, CustomClusterType.name
+    # field: DnsCluster.typed_dns_resolver_config, DnsCluster.dns_lookup_family, DnsCluster.all_addresses_in_single_endpoint
+    def test_dns_cluster(self) -> None:
+        self.assertEqual(self.served("/strict"), {"1", "2"})
+        self.assertEqual(self.served("/single"), {"1"})
+
+    # field: Cluster.dns_resolvers, Cluster.dns_resolution_config, DnsResolutionConfig.resolvers
+    # field: DnsResolutionConfig.dns_resolver_options, DnsResolverOptions.use_tcp_for_dns_lookups
+    def test_older_ways_to_name_the_servers(self) -> None:
+        self.assertEqual(self.served("/older"), {"1", "2"})
+        self.assertTrue(any(query.tcp for query in self.server.queries))
+        self.assertEqual(self.served("/old"), {"1", "2"})
+
+
+class HostileTest(DnsTestCase):
+    """Nothing that a name server does reaches the traffic of others."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        def lies(query: Query) -> list[bytes]:
+            other = Query(query.id ^ 1, query.name, query.type, query.question, query.tcp)
+            renamed = Query(query.id, query.name, query.type, query.question[:1] + b"x" + query.question[2:], query.tcp)
+            wrong = addresses(query, ["127.0.0.9"])
+            return [b"", b"\0", pack(other, wrong), pack(renamed, wrong), pack(query, addresses(query, ["127.0.0.1"]))]
+
+        def loop(query: Query) -> list[bytes]:
+            at = 0xc000 | (12 + len(query.question))
+            return [pack(query)[:6] + b"\0\1\0\0\0\0" + query.question + struct.pack(">HHHIH", at, 1, 1, 60, 4) + b"\x7f\0\0\1"]
+
+        def large(query: Query) -> list[bytes]:
+            if not query.tcp:
+                return [pack(query, truncated=True)]
+            ips = ["127.%d.%d.1" % (1 + n // 250, n % 250) for n in range(4000)]
+            return [pack(query, addresses(query, ips))]
+
+        cls.names = {"lies.example": lies, "loop.example": loop, "large.example": large, "silent.example": lambda query: [],
+                     "six.example": lambda query: [] if query.type == AAAA else [pack(query, addresses(query, ["127.0.0.2"]))]}
+        cls.start_servers()
+        fast = {"typed_dns_resolver_config": resolver(cls.server.port, query_timeout_seconds=1, query_tries=1)}
+        four = {**fast, "dns_lookup_family": "V4_ONLY"}
+        cls.start([
+            *(dns_cluster(name, name + ".example", cls.echo_port, **four) for name in ("lies", "loop", "silent")),
+            dns_cluster("large", "large.example", cls.echo_port, **{**four, "dns_refresh_rate": "1s"}),
+            dns_cluster("six", "six.example", cls.echo_port, **fast),
+            *(dns_cluster("storm%d" % n, "n%d.storm.example" % n, cls.echo_port, **{**four, "dns_refresh_rate": "0.5s"})
+              for n in range(200)),
+            cluster("static", cls.echo_port)])
+
+    def test_others_are_served(self) -> None:
+        self.assertEqual(self.served("/static"), {"1"})
+
+    def test_lies_are_not_believed(self) -> None:
+        self.wait_served("/lies", {"1"})
+        self.assertNotIn("127.0.0.9", self.weir.admin("/clusters"))
+
+    def test_loops_and_silence_are_failures(self) -> None:
+        for name in ("loop", "silent"):
+            self.weir.wait_stat("cluster.%s.update_failure" % name, 1)
+            self.assertEqual(fetch(self.port, "/" + name).status, 503)
+
+    def test_a_truncated_answer_comes_over_tcp_in_full(self) -> None:
+        self.weir.wait_stat_is("cluster.large.membership_total", 4000)
+
+    def test_a_family_that_nobody_answers_for_does_not_hide_the_other(self) -> None:
+        self.wait_served("/six", {"2"})
+
+    def test_a_storm_of_names_that_do_not_exist(self) -> None:
+        for n in (0, 199):
+            self.weir.wait_stat("cluster.storm%d.update_empty" % n, 3)
+        self.assertEqual(self.served("/static"), {"1"})
+
+
+class StartTest(DnsTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.names = {"late.example": lambda query: []}
+        cls.start_servers()
+
+    def test_a_silent_server_does_not_keep_weir_from_serving(self) -> None:
+        self.start([dns_cluster("late", "late.example", self.echo_port, dns_lookup_family="V4_ONLY",
+                                typed_dns_resolver_config=resolver(self.server.port, query_timeout_seconds=1)),
+                    cluster("static", self.echo_port)])
+        self.assertEqual(self.served("/static"), {"1"})
+        self.names["late.example"] = ["127.0.0.2"]
+        self.wait_served("/late", {"2"})
+
+    def test_the_first_request_finds_hosts(self) -> None:
+        self.names["first.example"] = ["127.0.0.3"]
+        self.start([dns_cluster("first", "first.example", self.echo_port, dns_lookup_family="V4_ONLY",
+                                typed_dns_resolver_config=resolver(self.server.port))])
+        with Connection(self.port) as connection:
+            self.assertEqual(connection.request(path="/first").status, 200)
+
+
+class RealServerTest(DnsTestCase):
+    """Debian's dnsmasq, with its caching and its own idea of packets."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.names = {}
+        cls.start_servers()
+        program = shutil.which("dnsmasq", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        if program is None:
+            raise AssertionError("dnsmasq is missing; tools/packages.txt has it")
+        cls.dns_port = cls.sandbox.free_port()
+        hosts = cls.sandbox.write("hosts", "127.0.0.1 real.example\n127.0.0.2 real.example\n")
+        cls.sandbox.start([program, "--keep-in-foreground", "--no-resolv", "--no-hosts", "--addn-hosts=" + hosts,
+                           "--listen-address=127.0.0.1", "--bind-interfaces", "--port=%d" % cls.dns_port, "--user=" + getpass.getuser(),
+                           "--pid-file=", "--local=/example/", "--local-ttl=1"], "dnsmasq")
+        own = {"typed_dns_resolver_config": resolver(cls.dns_port)}
+        cls.start([dns_cluster("real", "real.example", cls.echo_port, respect_dns_ttl=True, **own),
+                   dns_cluster("nowhere", "nowhere.example", cls.echo_port, **own)])
+
+    def test_names_of_a_real_server(self) -> None:
+        self.wait_served("/real", {"1", "2"})
+        self.weir.wait_stat("cluster.nowhere.update_empty", 1)
+        self.assertEqual(fetch(self.port, "/nowhere").status, 503)
+
+
+if __name__ == "__main__":
+    main()
