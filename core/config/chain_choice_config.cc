@@ -1,5 +1,6 @@
 #include "core/config/chain_choice_config.h"
 
+#include <cstdio>
 #include <map>
 #include <string>
 #include <utility>
@@ -153,11 +154,18 @@ void translate_chain_choice(const pb::Listener& message, const FieldReport& at, 
                                           " equally well; no two chains may have all values of a match in common");
 }
 
-uint64_t chain_key(const pb::FilterChain& message) {
-  pb::FilterChain key;
-  key.set_name(message.name());
-  *key.mutable_filter_chain_match() = message.filter_chain_match();
-  return fingerprint(key);
+std::vector<std::string> chain_keys(const pb::Listener& message) {
+  std::map<std::string, int> named;
+  for (const pb::FilterChain& chain : message.filter_chains()) ++named[chain.name()];
+  std::vector<std::string> keys;
+  for (const pb::FilterChain& chain : message.filter_chains()) {
+    const pb::FilterChainMatch& match = chain.filter_chain_match();
+    const bool unique = !chain.name().empty() && named[chain.name()] == 1 && chain.name() != kDefaultChainKey;
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(fingerprint(match)));
+    keys.push_back(unique ? chain.name() : match.ByteSizeLong() == 0 ? "any" : text);
+  }
+  return keys;
 }
 
 }  // namespace weir::config

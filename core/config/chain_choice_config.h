@@ -2,13 +2,14 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/config/field_report.h"
 #include "core/proxy/listener.h"
 
 namespace envoy::config::listener::v3 {
-class FilterChain;
 class FilterChainMatch;
 class Listener;
 }  // namespace envoy::config::listener::v3
@@ -24,7 +25,8 @@ std::optional<proxy::ChainMatch> translate(const envoy::config::listener::v3::Fi
 void translate_chain_choice(const envoy::config::listener::v3::Listener& message, const FieldReport& at,
                             proxy::ListenerSpec& spec);
 
-// Tells a chain from all others of its listener, whatever stands beside it: of its name and what it matches.
-uint64_t chain_key(const envoy::config::listener::v3::FilterChain& message);
+// What tells each chain from all others of its listener, whatever stands beside it: its name, or what it matches.
+std::vector<std::string> chain_keys(const envoy::config::listener::v3::Listener& message);
+inline constexpr std::string_view kDefaultChainKey = "default";  // of the default_filter_chain
 
 }  // namespace weir::config

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bitset>
-#include <cstdio>
 
 #include "core/config/address_config.h"
 #include "core/config/chain_choice_config.h"
@@ -97,12 +96,6 @@ std::shared_ptr<const Ports> ports_of(const pb::ListenerFilterChainMatchPredicat
       break;
   }
   return ports;
-}
-
-std::string hexadecimal(uint64_t number) {
-  char text[17];
-  snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
-  return text;
 }
 
 // Of a filter's configuration. Routes live in slots of their own: changing them changes no filter chain. Consumes it.
@@ -238,13 +231,14 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   }
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
+  const std::vector<std::string> keys = chain_keys(proto);
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     const pb::FilterChain& chain = proto.filter_chains(i);
-    inner.set_chain_key(hexadecimal(chain_key(chain)));
+    inner.set_chain_key(keys[static_cast<size_t>(i)]);
     read_chain(chain, inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
   }
   if (proto.has_default_filter_chain()) {
-    inner.set_chain_key("default");
+    inner.set_chain_key(std::string(kDefaultChainKey));
     read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
   }
   translate_chain_choice(proto, {scope.report(), scope.path()}, out.spec);

@@ -184,7 +184,7 @@ bool is_said_once(HeaderId id, const http::HeaderMap& headers) {
 ClientIdentity identify_downstream(const ConnectionManagerConfig& config, bool is_tls, http::HeaderMap& headers,
                                    stream::StreamInfo& info, Arena& arena) {
   ClientIdentity identity;
-  const net::Address& peer = info.downstream_direct_remote;
+  const net::Address peer = info.downstream_remote;  // as listener filters have it
   const std::string_view forwarded = join_forwarded_for(headers, arena);
   // What a proxy before this one says of the connection counts, if such a proxy is known.
   const bool overwrites = config.use_remote_address && config.xff_trusted_hops == 0;

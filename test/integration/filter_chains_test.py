@@ -15,7 +15,8 @@ INSPECTOR = {"name": "http_inspector", "typed_config": {
 
 def chain(name: str, match: Optional[dict] = None, body: str = "") -> dict[str, Any]:
     """A chain that answers with its name."""
-    made = http_listener(0, [direct({"prefix": "/"}, body or name)])["filter_chains"][0]
+    made = http_listener(0, [direct({"prefix": "/"}, body or name)],
+                         http_protocol_options={"accept_http_10": True})["filter_chains"][0]
     made["name"] = name
     if match is not None:
         made["filter_chain_match"] = match

@@ -151,12 +151,12 @@ class DiffTest(LintTestCase):
         code, output, errors = self.run_weir("diff", self.file(old, "old.yaml"), self.file(new, "new.yaml"))
         self.assertEqual((code, errors), (0, ""))
         self.assertEqual(output, """\
-listener   http             changed  chain 0 drains its connections
+listener   http               changed  chain 0 drains its connections
   filter_chains[0].filters[0].typed_config.stream_idle_timeout: + 10s
-routes     http/0 (routes)  changed  swapped, nothing drains
+routes     http/any (routes)  changed  swapped, nothing drains
   virtual_hosts[0].routes[0].route.timeout: + 3s
-cluster    two              added    from now on
-bootstrap  node             added    needs a restart: it is read at start only
+cluster    two                added    from now on
+bootstrap  node               added    needs a restart: it is read at start only
   node: + {id: n}
 3 changes, 1 filter chain drains; 1 needs a restart
 """)

@@ -245,7 +245,11 @@ class TcpProxyTest(WeirTestCase):
     # field: TcpProxy.weighted_clusters, TcpProxy.WeightedCluster.clusters
     # field: TcpProxy.WeightedCluster.ClusterWeight.name, TcpProxy.WeightedCluster.ClusterWeight.weight
     def test_weights(self) -> None:
-        TcpProxyTest.script = lambda connection: connection.send(b"scripted")
+        def run(connection: ServerConnection) -> None:
+            connection.reader.until_closed()
+            connection.send(b"scripted")
+
+        TcpProxyTest.script = run
         seen: collections.Counter[bytes] = collections.Counter()
         for _ in range(200):
             with Connection(self.weighted_port) as connection:

@@ -117,7 +117,7 @@ class ReloadEndpointTest(UpdateTestCase):
             self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["direct_response"]["body"]["inline_string"] = "two\n"
             answer = self.reload()
             self.assertTrue(answer["applied"])
-            self.assert_changes(answer, [("routes", "http/0 (routes)", "changed")])
+            self.assert_changes(answer, [("routes", "http/any (routes)", "changed")])
             self.assertEqual(answer["changes"][0]["fields"], [
                 {"path": "virtual_hosts[0].routes[0].direct_response.body.inline_string", "before": '"one\\n"', "after": '"two\\n"'}])
             self.assertFalse(answer["drains"])
@@ -388,7 +388,7 @@ class FilesTest(UpdateTestCase):
         # Without watched_directory a reload alone looks again.
         self.file("body", "two\n")
         answer = self.reload()
-        self.assert_changes(answer, [("routes", "http/0 (routes)", "changed")])
+        self.assert_changes(answer, [("routes", "http/any (routes)", "changed")])
         self.assertEqual(fetch(port).text, "two\n")
         os.remove(path)
         answer = self.reload()

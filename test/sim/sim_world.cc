@@ -58,7 +58,8 @@ SimWorld::SimWorld(uint64_t seed)
     worker->listeners().set_update_plan({.time = 20s, .gradual = random_.below(2) == 0, .close_at_end = true});
   }
   publisher_ = std::make_unique<event::Publisher>(lanes);
-  cluster_manager_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 3);
+  resolvers_ = std::make_unique<dns::CaresResolvers>(*lanes[0], store_);
+  cluster_manager_ = std::make_unique<server::ClusterManager>(*lanes[0], *publisher_, store_, *resolvers_, 3);
   listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2);
   uint32_t faults = random_.below(3) == 0 ? 0 : random_.below(200);
   for (uint32_t i = 0; i < 5; ++i)
@@ -206,7 +207,9 @@ void SimWorld::publish_clusters(event::Publisher::Batch& batch) {
     translation.host_fingerprint = cluster.host_version;
     translations.push_back(std::move(translation));
   }
-  cluster_manager_->apply(std::move(translations), batch);
+  event::Publisher::Batch last;
+  cluster_manager_->apply(std::move(translations), batch, last);
+  batch.append(std::move(last));
   for (const auto& [name, entry] : cluster_manager_->clusters()) {
     if (std::find(limits_.begin(), limits_.end(), entry.limits) == limits_.end()) limits_.push_back(entry.limits);
   }

@@ -88,6 +88,7 @@ class SimWorld {
   std::vector<std::shared_ptr<test::ChaosConfig>> chaos_;
   std::vector<std::unique_ptr<server::Worker>> workers_;  // main first
   std::unique_ptr<event::Publisher> publisher_;
+  std::unique_ptr<dns::ResolverSource> resolvers_;
   std::unique_ptr<server::ClusterManager> cluster_manager_;
   std::unique_ptr<server::ListenerManager> listener_manager_;
   std::map<std::string, ClusterState> clusters_;

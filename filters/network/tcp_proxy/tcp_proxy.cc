@@ -247,7 +247,7 @@ void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
   info.connection_id = facts.id;
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;
-  if (stream::upstream_connection_wanted()) info.local = stream.connection().local();
+  if ((stream::wanted_records() & stream::kConnectionRecords) != 0) info.local = stream.connection().local();
   if (settings_.tunnel != nullptr) {
     ask_for_tunnel(stream);
     return;

@@ -91,13 +91,17 @@ TEST(ChainChoice, MatchersSeeNoRequests) {
 }
 
 TEST(ChainChoice, KeysAreOfTheChainAlone) {
+  EXPECT_EQ(chain_keys(parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") + "filter_chains {}")),
+            (std::vector<std::string>{"a", "b", "any"}));
   const pb::Listener some =
       parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") + chain("source_ports: 6", "a") +
              "filter_chains { name: 'a' filter_chain_match { "
              "source_ports: 5 } filters { name: 'f' } }");
-  EXPECT_NE(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(1)));
-  EXPECT_NE(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(2)));
-  EXPECT_EQ(chain_key(some.filter_chains(0)), chain_key(some.filter_chains(3)));
+  const std::vector<std::string> keys = chain_keys(some);
+  EXPECT_EQ(keys[1], "b");
+  EXPECT_EQ(keys[0].size(), 16u);  // of what it matches: its name is not its own
+  EXPECT_NE(keys[0], keys[2]);
+  EXPECT_EQ(keys[0], keys[3]);  // an error elsewhere
 }
 
 }  // namespace

@@ -133,9 +133,10 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   auto loads = std::make_shared<proxy::LaneLoads>(std::vector<event::Lane*>{lanes[1]});
   for (auto& worker : workers_) worker->attach(loads);
   publisher_ = std::make_unique<event::Publisher>(lanes);
-  clusters_ = std::make_unique<server::ClusterManager>(*publisher_, store_, 2);
+  resolvers_ = std::make_unique<dns::CaresResolvers>(*lanes[0], store_);
+  clusters_ = std::make_unique<server::ClusterManager>(*lanes[0], *publisher_, store_, *resolvers_, 2);
   listeners_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 1);
-  event::Publisher::Batch batch;
+  event::Publisher::Batch batch, last;
   for (std::string_view name : {"a", "b", "c"}) {  // as PluginScope numbers them
     publisher_->intern(SlotKind::kHostSet, name);
     publisher_->intern(SlotKind::kCluster, name);
@@ -156,7 +157,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   cluster.spec_fingerprint = cluster.host_fingerprint = 1;
   std::vector<config::ClusterTranslation> clusters;
   clusters.push_back(std::move(cluster));
-  clusters_->apply(std::move(clusters), batch);
+  clusters_->apply(std::move(clusters), batch, last);
 
   route::RouteTableSpec table;
   table.name = "routes";

@@ -111,6 +111,7 @@ class ProxyWorld {
   std::shared_ptr<Logger> logger_;
   std::vector<std::unique_ptr<server::Worker>> workers_;  // main and one worker
   std::unique_ptr<event::Publisher> publisher_;
+  std::unique_ptr<dns::ResolverSource> resolvers_;
   std::unique_ptr<server::ClusterManager> clusters_;
   std::unique_ptr<server::ListenerManager> listeners_;
 };

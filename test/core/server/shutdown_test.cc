@@ -34,7 +34,7 @@ class ShutdownTest : public testing::Test {
       if (worker_runs_) workers_[0]->lane().turn(Duration::zero());
     }
   }
-  bool draining() { return workers_[0]->listeners().draining(); }
+  bool draining() { return workers_[0]->listeners().draining(proxy::ListenerSpec{}); }
   void set_connections(int count) { loads_->loads[0].connections = count; }
 
   test::FakeClock clock_;

@@ -59,7 +59,10 @@ TEST(TcpTunnelTest, ARefusalIsAnAttemptThatFailed) {
   world.advance(1ms);
   first->receive();
   EXPECT_TRUE(first->ended());
-  world.upstream(1).accept()->reset();
+  auto second = world.upstream(1).accept();
+  second->receive();
+  second->reset();
+  world.settle();
   world.advance(1ms);
   auto third = world.upstream(2).accept();
   third->send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n");

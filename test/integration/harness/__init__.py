@@ -5,7 +5,7 @@ Read in this order: case.py (a test's frame), config.py (bootstraps), weir.py (t
 
 from .case import WeirTestCase, main, sanitized
 from .client import Connection, fetch
-from .config import (bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, network_listener,
+from .config import (address, bootstrap, cluster, direct, enable_h1_options, file_access_log, http_listener, network_listener,
                      preserve_case, route, tcp_listener, to_yaml)
 from .dns import NameServer
 from .process import Sandbox, wait_until, wait_until_still
@@ -16,7 +16,7 @@ from .wire import Message
 
 __all__ = [
     "Connection", "EchoUpstream", "Message", "NameServer", "Nginx", "Sandbox", "ScriptedUpstream", "VariantsTestCase",
-    "Weir", "WeirTestCase", "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log",
+    "Weir", "WeirTestCase", "address", "bootstrap", "cluster", "direct", "enable_h1_options", "fetch", "file_access_log",
     "http_listener", "main", "network_listener", "preserve_case", "route", "sanitized", "tcp_listener", "to_yaml",
     "wait_until", "wait_until_still", "weir_binary",
 ]
