@@ -74,7 +74,7 @@ class FilterChainMatchTest(WeirTestCase):
             ], name="none"),
             listener(cls.inspected, [
                 chain("new", {"application_protocols": ["http/1.1"], "transport_protocol": "raw_buffer"}),
-                chain("old", {"application_protocols": ["http/1.0"]}),
+                chain("old", {"application_protocols": ["http/1.0"], "transport_protocol": "raw_buffer"}),
                 chain("tls", {"transport_protocol": "tls"}),
             ], name="inspected", listener_filters=[INSPECTOR], default_filter_chain=chain("other"))]))
 
