@@ -17,6 +17,9 @@ namespace {
 
 namespace pb = envoy::config::listener::v3;
 
+constexpr std::string_view kAnyKey = "any";
+constexpr std::string_view kNameKey = "name:";
+
 std::string lower(std::string text) {
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -154,16 +157,27 @@ void translate_chain_choice(const pb::Listener& message, const FieldReport& at, 
                                           " equally well; no two chains may have all values of a match in common");
 }
 
+namespace {
+
+// Names that look like keys of other kinds get a beginning of their own.
+std::string key_of_name(const std::string& name) {
+  const bool hexadecimal = name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+  const bool other = hexadecimal || name == kDefaultChainKey || name == kAnyKey || name.starts_with(kNameKey);
+  return other ? std::string(kNameKey) + name : name;
+}
+
+}  // namespace
+
 std::vector<std::string> chain_keys(const pb::Listener& message) {
   std::map<std::string, int> named;
   for (const pb::FilterChain& chain : message.filter_chains()) ++named[chain.name()];
   std::vector<std::string> keys;
   for (const pb::FilterChain& chain : message.filter_chains()) {
     const pb::FilterChainMatch& match = chain.filter_chain_match();
-    const bool unique = !chain.name().empty() && named[chain.name()] == 1 && chain.name() != kDefaultChainKey;
+    const bool unique = !chain.name().empty() && named[chain.name()] == 1;
     char text[17];
     snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(fingerprint(match)));
-    keys.push_back(unique ? chain.name() : match.ByteSizeLong() == 0 ? "any" : text);
+    keys.push_back(unique ? key_of_name(chain.name()) : match.ByteSizeLong() == 0 ? std::string(kAnyKey) : text);
   }
   return keys;
 }

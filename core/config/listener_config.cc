@@ -226,7 +226,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
       below.failed(config.status(), errors);
       continue;
     }
-    out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr});
+    out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, fingerprint(one)});
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
   filter::FactoryScope inner = scope;

@@ -1,12 +1,15 @@
 #include "core/net/connection.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace weir::net {
 
@@ -95,8 +98,9 @@ void Connection::on_ready(uint32_t ready) {
       read_some();
     } else if (closing()) {
       discard_input();
-    } else if ((ready & (event::kHangUp | event::kError)) && !read_before_reset_) {
-      // Paused by us, but the peer is gone altogether: the handler learns of it now, not when it resumes.
+    } else if (((ready & event::kError) || ((ready & event::kHangUp) && !fin_sent_)) && !read_before_reset_) {
+      // Paused by us, but the peer is gone altogether: the handler learns of it now, not when it resumes. (Where both
+      // sides have sent all that they will, the kernel says hang-up, too.)
       close(CloseReason::kReset);
     }
   }
@@ -263,7 +267,7 @@ void Connection::unblock_read(ReadBlock reason) {
   auto bit = static_cast<uint8_t>(reason);
   if ((read_blocks_ & bit) == 0) return;
   read_blocks_ &= static_cast<uint8_t>(~bit);
-  if (read_blocks_ == 0 && fd_ >= 0 && (readable_ || !in_.empty() || (peer_ended_ && !end_delivered_))) deliver_again();
+  if (read_blocks_ == 0 && fd_ >= 0 && (readable_ || has_input() || (peer_ended_ && !end_delivered_))) deliver_again();
 }
 
 void Connection::hold_reads(bool hold) {
@@ -292,7 +296,7 @@ void Connection::discard_input() {
     ssize_t n = recv(fd_, block.data(), block.capacity(), 0);
     if (n > 0) continue;
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (out_.empty() || n < 0) {
+    if ((out_.empty() && !reset_at_end_) || n < 0) {
       close(CloseReason::kLocal);
     } else {
       peer_ended_ = true;
@@ -379,6 +383,13 @@ void Connection::write_queued() {
     fin_sent_ = true;
     shutdown(fd_, SHUT_WR);
   }
+  if (closing() && reset_at_end_) {
+    if (!lingering_) {
+      lingering_ = true;
+      reset_when_taken();
+    }
+    return;
+  }
   if (closing()) {
     if (linger_ == Duration::zero() || peer_ended_) {
       close(CloseReason::kLocal);
@@ -426,7 +437,7 @@ void Connection::on_end_of_turn() {
   }
   if (redeliver_ || (unseen_allowed_ && readable_ && pipe_ == nullptr)) {
     redeliver_ = false;
-    if (read_blocks_ == 0 && (!in_.empty() || end_delivered_)) deliver(false);
+    if (read_blocks_ == 0 && (has_input() || end_delivered_)) deliver(false);
     if (read_blocks_ == 0 && fd_ >= 0 && readable_) read_some();
     if (read_blocks_ == 0 && fd_ >= 0 && peer_ended_ && !end_delivered_) deliver(true);
   }
@@ -451,6 +462,38 @@ void Connection::reset() {
   linger option{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
   close(CloseReason::kLocal);
+}
+
+void Connection::reset_after_flush(Duration stall) {
+  if (fd_ < 0 || closing()) return;
+  reset_at_end_ = true;
+  close_after_flush(Duration::zero(), stall);
+}
+
+void Connection::on_linger_over() {
+  if (!reset_at_end_) {
+    close(CloseReason::kLocal);
+  } else if (!out_.empty()) {
+    reset();
+  } else {
+    reset_when_taken();
+  }
+}
+
+// No event tells when the peer has everything.
+void Connection::reset_when_taken() {
+  constexpr Duration kLookAgain = 10ms;
+  int untaken = 0;
+  if (ioctl(fd_, SIOCOUTQ, &untaken) != 0 || untaken == 0) {
+    reset();
+    return;
+  }
+  arm_linger(kLookAgain);
+  if (untaken != std::exchange(linger_timer_->untaken, untaken)) {
+    linger_timer_->give_up_at = lane_.now() + stall_;
+  } else if (lane_.now() >= linger_timer_->give_up_at) {
+    reset();
+  }
 }
 
 void Connection::close_after_flush(Duration linger, Duration stall) {

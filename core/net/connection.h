@@ -50,6 +50,7 @@ enum class ReadBlock : uint8_t {
   kWatermark = 2,   // the other side is slow
   kConnecting = 4,  // not connected yet
   kClosing = 8,
+  kRefused = 16,  // a filter does not let the peer go on
 };
 
 class Connection final : public event::Pollable, public event::EndOfTurn {
@@ -98,6 +99,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void allow_unseen(bool allowed) { unseen_allowed_ = allowed; }
   // Unconsumed input.
   Slices& in() { return in_; }
+  // The handler keeps input of its own, taken from in(): it is called for that, too.
+  void keeps_input(bool some) { handler_has_input_ = some; }
   // Hands leftover input to the handler again at the end of the turn (after it has become able to use it). If the end
   // was delivered before, the handler is called even without bytes: peer_ended() tells.
   void deliver_again();
@@ -123,6 +126,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void close_after_flush(Duration linger) { close_after_flush(linger, linger); }
   // As close(), but with a reset, so that the peer cannot mistake it for the end of a message.
   void reset();
+  // The same behind what is queued, once the peer's kernel has taken it: a reset destroys what is still on its way.
+  // What the peer sends meanwhile is thrown away. One that takes nothing for `stall` is given up on.
+  void reset_after_flush(Duration stall);
   // Sends FIN after what is queued; reading goes on.
   void half_close();
   bool peer_ended() const { return peer_ended_; }
@@ -142,7 +148,10 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   class LingerTimer final : public event::Timer {
    public:
     explicit LingerTimer(Connection& connection) : connection_(connection) {}
-    void on_timer() override { connection_.close(CloseReason::kLocal); }
+    void on_timer() override { connection_.on_linger_over(); }
+    // Of reset_after_flush(): what the peer had not taken when that was looked at last, and when it has to be less.
+    int untaken = 0;
+    MonoTime give_up_at = MonoTime::max();
 
    private:
     Connection& connection_;
@@ -166,9 +175,12 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // The socket has no more input for now.
   void input_is_over();
   void tell_input(bool told);
+  bool has_input() const { return !in_.empty() || handler_has_input_; }
   void write_queued();
   void check_watermarks();
   void arm_linger(Duration after);
+  void on_linger_over();
+  void reset_when_taken();
 
   event::Lane& lane_;
   ConnectionHandler* handler_ = nullptr;
@@ -184,9 +196,10 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool redeliver_ : 1 = false;
   bool redeliver_next_turn_ : 1 = false;
   bool read_before_reset_ : 1 = false;
-  bool was_reset_ : 1 = false;   // seen by a write; the kernel tells it once, and says end to the next read
-  bool errored_ : 1 = false;     // the poller said so
-  bool half_close_ : 1 = false;  // FIN wanted after the queue
+  bool was_reset_ : 1 = false;     // seen by a write; the kernel tells it once, and says end to the next read
+  bool errored_ : 1 = false;       // the poller said so
+  bool half_close_ : 1 = false;    // FIN wanted after the queue
+  bool reset_at_end_ : 1 = false;  // reset wanted after the queue
   bool fin_sent_ : 1 = false;
   bool notify_drained_ : 1 = false;
   bool above_high_ : 1 = false;
@@ -195,6 +208,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool wants_close_ : 1 = false;
   bool lingering_ : 1 = false;  // everything is sent, FIN too
   bool unseen_allowed_ : 1 = false;
+  bool handler_has_input_ : 1 = false;
   bool opened_here_ : 1 = false;
   bool deaf_ : 1 = false;    // to more input: there is some, and it cannot be read yet
   uint8_t read_depth_ = 1;   // blocks offered to the next read: doubles when a read fills them

@@ -67,7 +67,8 @@ DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lan
       born_(lane.now()) {
   connection_.set_handler(*this);
   const net::Address& bound = listener_->spec.sockets->address;
-  if (!bound.is_any() && listener_->spec.more_sockets.empty()) connection_.set_local(bound);
+  const bool only_one = listener_->spec.more_sockets.empty() && !listener_->spec.sockets->options.transparent;
+  if (!bound.is_any() && only_one) connection_.set_local(bound);
 }
 
 DownstreamConnection::~DownstreamConnection() = default;
@@ -224,6 +225,7 @@ void DownstreamConnection::on_data(Slices& in, bool end) {
   }
   passed_on_.append_all(in);
   filters_.back()->on_data(*this, passed_on_, end);
+  connection_.keeps_input(!passed_on_.empty());
 }
 
 void DownstreamConnection::on_above_high_watermark() {

@@ -31,8 +31,10 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
     if (door.sockets == sockets) return std::move(door);
   }
   event::Lane& lane = owner_.lane();
-  Door door{sockets, owner_.take_socket(*this, sockets.get())};
-  const int fd = lane.is_main() || door.socket != nullptr ? -1 : sockets->by_worker[lane.index() - 1];
+  Door door{sockets, nullptr};
+  // A door that another listener has shut stays shut: its descriptor is closed.
+  if (lane.is_main() || owner_.take_socket(*this, sockets.get(), door.socket)) return door;
+  const int fd = sockets->by_worker[lane.index() - 1];
   if (fd >= 0) door.socket = std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this);
   return door;
 }
@@ -167,14 +169,17 @@ void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, c
 }
 
 // The update that gives a listener the sockets of another one removes that one, later in the same batch.
-std::unique_ptr<net::ListenSocket> LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets) {
+bool LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets,
+                                std::unique_ptr<net::ListenSocket>& socket) {
   for (auto& other : listeners_) {
     if (other == nullptr || other.get() == &taker) continue;
     for (LaneListener::Door& door : other->doors_) {
-      if (door.sockets.get() == sockets) return std::move(door.socket);
+      if (door.sockets.get() != sockets) continue;
+      socket = std::move(door.socket);
+      return true;
     }
   }
-  return nullptr;
+  return false;
 }
 
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,

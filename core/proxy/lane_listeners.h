@@ -92,8 +92,9 @@ class LaneListeners final : public event::SlotObserver {
   DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
   void destroy(DownstreamConnection& connection);
   LaneListener* find(event::SlotId id) { return id.index < listeners_.size() ? listeners_[id.index].get() : nullptr; }
-  // The socket of these descriptors, if another listener of this lane has it; nullptr otherwise.
-  std::unique_ptr<net::ListenSocket> take_socket(LaneListener& taker, const ListenSockets* sockets);
+  // The socket of these descriptors from the listener of this lane that has it (nullptr: it has closed it). False: none
+  // has.
+  bool take_socket(LaneListener& taker, const ListenSockets* sockets, std::unique_ptr<net::ListenSocket>& socket);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:

@@ -56,6 +56,7 @@ struct ListenerFilterEntry {
   filter::ConfigPtr config;
   // Local ports of connections that it does not see; nullptr: it sees all.
   std::shared_ptr<const std::bitset<65536>> disabled_ports;
+  uint64_t fingerprint = 0;  // of its configuration
 };
 
 // Connections of all listeners, and the most there may be. [any]

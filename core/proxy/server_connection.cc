@@ -88,6 +88,7 @@ void ServerConnection::begin_head() {
 void ServerConnection::describe(stream::StreamInfo& info) {
   info.connection_id = host_->connection_id();
   info.downstream_remote = host_->remote();
+  info.connection_remote = &host_->remote();
   info.downstream_direct_remote = connection().remote();
   info.downstream_local = host_->local();
   if (host_->local_restored()) info.downstream_direct_local = connection().local();

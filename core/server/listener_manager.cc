@@ -113,6 +113,25 @@ void ListenerManager::close_fresh(const std::vector<Opened>& all) {
   }
 }
 
+namespace {
+
+// What did not change goes on with what it has counted: limits hold for connections of both versions together.
+void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
+  for (proxy::ListenerFilterEntry& filter : spec.listener_filters) {
+    for (const proxy::ListenerFilterEntry& old : before.listener_filters) {
+      if (old.fingerprint == filter.fingerprint) filter.config = old.config;
+    }
+  }
+  if (before.buffer_limit != spec.buffer_limit) return;
+  for (proxy::FilterChain& chain : spec.chains) {
+    for (const proxy::FilterChain& old : before.chains) {
+      if (old.fingerprint == chain.fingerprint) chain.filters = old.filters;
+    }
+  }
+}
+
+}  // namespace
+
 Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch) {
   std::set<std::string> kept;
   for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
@@ -154,6 +173,8 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (entry.stats == nullptr || entry.stats->group->thing() != from.stat_name) {
       entry.stats = std::make_shared<proxy::ListenerStats>(store_, from.stat_name);
     }
+    if (const auto* before = static_cast<const proxy::Listener*>(publisher_.newest(entry.slot)))
+      keep_counts(before->spec, from.spec);
     entry.facts = std::move(facts);
     from.spec.sockets = entry.sockets.front();
     from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());

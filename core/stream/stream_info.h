@@ -147,7 +147,9 @@ struct StreamInfo {
   WireBytes wire;
   uint64_t connection_id = 0;
   uint64_t stream_id = 0;
-  net::Address downstream_remote;              // after XFF or PROXY protocol
+  net::Address downstream_remote;  // after XFF or PROXY protocol
+  // As listener filters have it, whatever x-forwarded-for says. The connection's; nullptr: downstream_direct_remote.
+  const net::Address* connection_remote = nullptr;
   net::Address downstream_direct_remote;       // the peer of the socket
   net::Address downstream_local;               // after PROXY protocol or original destination
   net::Address downstream_direct_local;        // of the socket; empty: the same as downstream_local

@@ -166,6 +166,19 @@ class UpdateTest(WeirTestCase):
         os.kill(self.weir.process.popen.pid, signal.SIGHUP)
         self.weir.wait_stat("server.config_reload_success", done + 1)
 
+    def test_a_chain_that_stays_goes_on_counting(self) -> None:
+        limited = chain("limited", {"source_prefix_ranges": [prefix("127.0.0.10", 32)]})
+        limited["filters"].insert(0, {"name": "limit", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+            "stat_prefix": "limit", "max_connections": 1}})
+        self.apply([limited, chain("", body="one")])
+        with Connection(self.port, source="127.0.0.10") as connection:
+            self.assertEqual(connection.request().text, "limited")
+            self.assertEqual(ask(self.port, source="127.0.0.10"), "")
+            self.apply([chain("", body="two"), limited, chain("nine", self.nine)])
+            self.assertEqual(ask(self.port), "two")
+            self.assertEqual(ask(self.port, source="127.0.0.10"), "")
+
     def test_a_chain_in_front(self) -> None:
         with Connection(self.port) as connection:
             self.assertEqual(connection.request().text, "one")

@@ -55,6 +55,19 @@ class AddressesTest(WeirTestCase):
         for port in (self.ports[0], self.ports[2]):
             self.assertEqual(fetch(port).text, "other", port)
 
+    def test_shut_doors_stay_shut(self) -> None:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, bootstrap([listener("before", port)]))
+        self.assertEqual(weir.admin("/drain_listeners", "POST"), "OK\n")
+        weir.settle()
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(bootstrap([listener("behind", port)])) + "\n")
+        os.kill(weir.process.popen.pid, signal.SIGHUP)
+        weir.wait_stat("server.config_reload_success", 1)
+        weir.settle()
+        self.assertTrue(refuses(port))
+        self.assertEqual(weir.stat("server.live"), 1)
+
 
 class InboundTest(WeirTestCase):
     # field: Listener.traffic_direction

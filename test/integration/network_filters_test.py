@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from harness import Connection, Weir, WeirTestCase, bootstrap, direct, http_listener, main
+from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, route
 
 NETWORK = "type.googleapis.com/envoy.extensions.filters.network."
 LISTENER = "type.googleapis.com/envoy.extensions.filters.listener."
@@ -17,7 +17,7 @@ class NetworkFiltersTest(WeirTestCase):
 
         def add(name: str, filters: list[dict[str, Any]], **fields: Any) -> None:
             cls.ports[name] = cls.sandbox.free_port()
-            made = http_listener(cls.ports[name], [direct({"prefix": "/"}, name)], name=name)
+            made = http_listener(cls.ports[name], [route({"prefix": "/echo"}, "echo"), direct({"prefix": "/"}, name)], name=name)
             made["filter_chains"][0]["filters"][:0] = filters
             listeners.append({**made, **fields})
 
@@ -34,7 +34,9 @@ class NetworkFiltersTest(WeirTestCase):
         add("both", [of("b1", limit, max_connections=100), of("b2", NETWORK + "rbac.v3.RBAC", rules={
             "action": "DENY", "policies": allow_ten["policies"]})])
         add("early", [], listener_filters=[of("early", LISTENER + "local_ratelimit.v3.LocalRateLimit", token_bucket=SLOW)])
-        cls.weir = Weir(cls.sandbox, bootstrap(listeners))
+        cls.echo = EchoUpstream(cls.sandbox)
+        narrow = {**cluster("echo", cls.echo.port), "per_connection_buffer_limit_bytes": 4096}
+        cls.weir = Weir(cls.sandbox, bootstrap(listeners, [narrow]))
 
     def served(self, name: str) -> bool:
         with Connection(self.ports[name]) as connection:
@@ -53,10 +55,11 @@ class NetworkFiltersTest(WeirTestCase):
         self.assertTrue(self.served("limit"))
 
     def test_connection_limit_with_a_delay(self) -> None:
-        with Connection(self.ports["delay"]) as one, Connection(self.ports["delay"]) as two:
+        with Connection(self.ports["delay"]) as one:
             one.request()
-            two.send_request()
-            self.assertTrue(two.closed_within(10))
+            with Connection(self.ports["delay"]) as two:
+                two.send_request()
+                self.assertTrue(two.closed_within(10))
             self.assertEqual(one.request().text, "delay")
 
     def test_rates(self) -> None:
@@ -70,6 +73,15 @@ class NetworkFiltersTest(WeirTestCase):
         self.assertTrue(self.served("both"))
         with Connection(self.ports["both"]) as connection:  # filters ahead of the connection manager change nothing
             self.assertEqual([connection.request().text for _ in range(3)], ["both"] * 3)
+
+    def test_what_is_left_goes_on(self) -> None:
+        """More than the connection manager takes at once, behind other filters."""
+        with Connection(self.ports["both"]) as connection:
+            connection.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 100)
+            self.assertEqual([connection.read_response().text for _ in range(100)], ["both"] * 100)
+            response = connection.request("POST", "/echo", body=b"y" * 3_000_000)
+            self.assertIn('"length": 3000000', response.text)
+            self.assertEqual(connection.request().text, "both")
 
 
 if __name__ == "__main__":

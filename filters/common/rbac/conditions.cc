@@ -28,6 +28,9 @@ struct Ask {
         return in.ranges.contains(info.downstream_local);
       case kRemote:
         return in.ranges.contains(info.downstream_remote);
+      case kConnectionRemote:
+        return in.ranges.contains(info.connection_remote != nullptr ? *info.connection_remote
+                                                                    : info.downstream_direct_remote);
       case kDirectRemote:
         return in.ranges.contains(info.downstream_direct_remote);
     }

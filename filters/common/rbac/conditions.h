@@ -31,8 +31,9 @@ struct Condition {
   struct AddressIn {
     enum class Of : uint8_t {
       kDestination,
-      kRemote,        // after x-forwarded-for
-      kDirectRemote,  // of the socket
+      kRemote,            // after x-forwarded-for
+      kConnectionRemote,  // as the PROXY protocol has it
+      kDirectRemote,      // of the socket
     };
     Of which = Of::kRemote;
     match::AddressRanges ranges;

@@ -157,7 +157,7 @@ class Reader {
       case Principal::kAuthenticated:
         return authenticated(proto.authenticated(), at + ".authenticated");
       case Principal::kSourceIp:
-        return address(Of::kDirectRemote, proto.source_ip(), at + ".source_ip");
+        return address(Of::kConnectionRemote, proto.source_ip(), at + ".source_ip");
       case Principal::kDirectRemoteIp:
         return address(Of::kDirectRemote, proto.direct_remote_ip(), at + ".direct_remote_ip");
       case Principal::kRemoteIp:

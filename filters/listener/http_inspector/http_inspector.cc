@@ -38,7 +38,8 @@ Spoken detect(std::string_view bytes, size_t seen) noexcept {
     if (bytes.size() > kMaxLine) return Spoken::kNothing;
     // What cannot become a method any more is told at once: such a client may wait for the server to speak.
     const std::string_view begun = bytes.substr(start);
-    const std::string_view method = begun.substr(0, begun.find(' '));
+    const std::string_view method = begun.substr(0, begun.substr(0, kMaxMethod + 1).find(' '));
+    if (method.size() > kMaxMethod) return Spoken::kNothing;
     return method.empty() == begun.empty() && (method.empty() || http::is_token(method)) ? Spoken::kNotYetKnown
                                                                                          : Spoken::kNothing;
   }

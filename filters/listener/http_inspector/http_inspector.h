@@ -12,6 +12,7 @@ namespace weir::filters::http_inspector {
 enum class Spoken : uint8_t { kNotYetKnown, kNothing, kHttp10, kHttp11, kHttp2 };
 // A request line of more bytes is no HTTP, as published.
 inline constexpr size_t kMaxLine = 64 * 1024;
+inline constexpr size_t kMaxMethod = 64;
 // Of a connection's first bytes. `seen`: so many of them had no line end when they were looked at before.
 Spoken detect(std::string_view bytes, size_t seen = 0) noexcept;
 

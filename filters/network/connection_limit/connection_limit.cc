@@ -51,7 +51,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
     config_.limited.inc();
     connection_ = &host.connection();
     if (config_.delay > Duration::zero()) {
-      connection_->block_read(net::ReadBlock::kHandler);
+      connection_->block_read(net::ReadBlock::kRefused);
       lane_.arm_in(*this, config_.delay);
     } else {
       connection_->close();

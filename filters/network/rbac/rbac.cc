@@ -66,11 +66,15 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
  public:
   Filter(const Config& config, event::Lane& lane) : config_(config), lane_(lane) {}
 
-  Action on_data(filter::ConnectionHost& host, Slices&, bool) override {
-    if (denied_) return Action::kDone;
+  Action on_data(filter::ConnectionHost& host, Slices& data, bool) override {
+    if (denied_) {
+      data.clear();
+      return Action::kDone;
+    }
     if (decided_ && !config_.continuous) return Action::kContinue;
     stream::StreamInfo about;
     about.downstream_remote = host.remote();
+    about.connection_remote = &host.remote();
     about.downstream_direct_remote = host.connection().remote();
     about.downstream_local = host.local();
     about.filter_chain_name = host.filter_chain_name();
@@ -93,7 +97,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
     denied_ = true;
     connection_ = &host.connection();
     if (config_.delay > Duration::zero()) {
-      connection_->block_read(net::ReadBlock::kHandler);
+      connection_->block_read(net::ReadBlock::kRefused);
       lane_.arm_in(*this, config_.delay);
     } else {
       connection_->close();

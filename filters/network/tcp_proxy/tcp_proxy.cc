@@ -82,6 +82,8 @@ Action TcpProxy::on_new_connection(filter::ConnectionHost& host) {
   settings_.stats->cx_total.inc();
   describe();
   client().set_watermarks(settings_.buffer_limit, settings_.buffer_limit / 2);
+  // Whoever writes and closes there is gone at once, for the kernel; what it has written counts all the same.
+  if (client().local().family() == net::Family::kUnix) client().read_before_reset();
   idle_timeout_ = choose_idle_timeout();
   touch();
   deadlines_.set_in(DeadlineKind::kConnectionMax, choose_max_duration());
@@ -102,9 +104,9 @@ void TcpProxy::describe() {
   info_.downstream_remote = host_->remote();
   info_.downstream_direct_remote = client().remote();
   info_.downstream_local = host_->local();
+  if (host_->local_restored()) info_.downstream_direct_local = client().local();
   info_.filter_chain_name = host_->filter_chain_name();
   info_.requested_server_name = host_->server_name();
-  info_.connection = host_->info_if_any();
 }
 
 Duration TcpProxy::choose_idle_timeout() const {
@@ -443,7 +445,7 @@ void TcpProxy::on_deadline(DeadlineKind kind) {
       deadlines_.set_in(DeadlineKind::kAccessLog, settings_.access_log_interval);
       return;
     default:
-      client().reset();  // it takes nothing of what abort() has left it
+      break;
   }
 }
 
@@ -472,17 +474,10 @@ void TcpProxy::close(std::string_view why) {
 }
 
 void TcpProxy::abort() {
-  over_ = aborting_ = true;
+  over_ = true;
   deadlines_.stop();
   info_.connection_details = info_.downstream_close_reason = kUpstreamReset;
-  client().block_read(net::ReadBlock::kHandler);
-  client().notify_when_drained();
-  client().flush_later();
-  deadlines_.set_in(DeadlineKind::kStreamIdle, kFlushStall);
-}
-
-void TcpProxy::on_drained(filter::ConnectionHost&) {
-  if (aborting_) client().reset();
+  client().reset_after_flush(kFlushStall);
 }
 
 void TcpProxy::on_reset(ResetReason, std::string_view) {
@@ -534,6 +529,8 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
 
 void TcpProxy::log(AccessLogType type) {
   info_.end = lane_.now();
+  info_.connection = host_->info_if_any();  // filters before this one may have said more meanwhile
+  info_.metadata = info_.connection != nullptr ? info_.connection->metadata() : nullptr;
   const stream::LogSubject subject{info_, nullptr, nullptr, nullptr, {}, type};
   for (const auto& one : settings_.access_logs) one->log(subject, lane_);
 }

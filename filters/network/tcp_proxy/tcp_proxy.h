@@ -78,7 +78,6 @@ class TcpProxy final : public filter::NetworkFilter,
   uint64_t unseen_input() override { return bulk_.unseen_input(); }
   void on_above_high_watermark(filter::ConnectionHost& host) override;
   void on_below_low_watermark(filter::ConnectionHost& host) override;
-  void on_drained(filter::ConnectionHost& host) override;
   void on_drain(filter::ConnectionHost& host) override;
   void on_closed(filter::ConnectionHost& host, net::CloseReason reason) override;
 
@@ -153,7 +152,6 @@ class TcpProxy final : public filter::NetworkFilter,
   bool early_data_ : 1 = false;    // some has come
   bool client_ended_ : 1 = false;  // and the upstream has been told
   bool upstream_ended_ : 1 = false;
-  bool aborting_ : 1 = false;
   bool over_ : 1 = false;  // how it ends is known; nothing more is passed on
   stream::StreamInfo info_;
 };

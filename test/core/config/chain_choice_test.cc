@@ -93,6 +93,8 @@ TEST(ChainChoice, MatchersSeeNoRequests) {
 TEST(ChainChoice, KeysAreOfTheChainAlone) {
   EXPECT_EQ(chain_keys(parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") + "filter_chains {}")),
             (std::vector<std::string>{"a", "b", "any"}));
+  EXPECT_EQ(chain_keys(parsed("filter_chains { name: 'any' } filter_chains {} filter_chains { name: 'name:any' }")),
+            (std::vector<std::string>{"name:any", "any", "name:name:any"}));
   const pb::Listener some =
       parsed(chain("source_ports: 5", "a") + chain("source_ports: 5", "b") + chain("source_ports: 6", "a") +
              "filter_chains { name: 'a' filter_chain_match { "

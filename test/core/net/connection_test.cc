@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
@@ -222,6 +223,68 @@ TEST_F(ConnectionTest, ResetIsToldEvenWhileReadingIsBlocked) {
     EXPECT_EQ(handler_.events, closed(CloseReason::kReset)) << blocked;
     TearDown();
   }
+}
+
+// Both sides have sent all that they will: the kernel says hang-up, and nothing is lost.
+TEST_F(ConnectionTest, TheEndsOfBothSidesAreNoReset) {
+  connect_tcp();
+  connection_->half_close();
+  lane_.turns(2);
+  connection_->block_read(ReadBlock::kHandler);
+  peer_sends("last");
+  shutdown(peer_, SHUT_WR);
+  lane_.turns(3);
+  EXPECT_EQ(handler_.events, "");
+  connection_->unblock_read(ReadBlock::kHandler);
+  lane_.turns(2);
+  EXPECT_EQ(handler_.received, "last");
+  EXPECT_EQ(handler_.events, "end ");
+}
+
+TEST_F(ConnectionTest, AHandlerThatKeepsInputIsCalledForIt) {
+  connect_tcp();
+  lane_.turns(2);
+  connection_->deliver_again();
+  lane_.turns(2);
+  EXPECT_EQ(handler_.data_calls, 0);
+  connection_->keeps_input(true);
+  connection_->deliver_again();
+  lane_.turns(2);
+  EXPECT_EQ(handler_.data_calls, 1);
+  connection_->block_read(ReadBlock::kHandler);
+  connection_->unblock_read(ReadBlock::kHandler);
+  lane_.turns(2);
+  EXPECT_EQ(handler_.data_calls, 2);
+}
+
+// The kernel throws away what it has not sent yet when a connection is reset.
+TEST_F(ConnectionTest, AResetBehindWhatIsQueuedDestroysNothing) {
+  connect_tcp();
+  const std::string text(6'000'000, 'x');
+  write(text);
+  connection_->reset_after_flush(60s);
+  std::string got;
+  int error = 0;
+  for (int i = 0; i < 3000 && error == 0; ++i) {
+    lane_.advance(10ms);
+    char buffer[20'000];
+    const ssize_t n = recv(peer_, buffer, sizeof(buffer), 0);
+    if (n > 0) got.append(buffer, static_cast<size_t>(n));
+    if (n < 0 && errno != EAGAIN) error = errno;
+  }
+  EXPECT_EQ(got.size(), text.size());
+  EXPECT_EQ(error, ECONNRESET);
+  EXPECT_EQ(handler_.events.substr(handler_.events.find("closed")), closed(CloseReason::kLocal));
+}
+
+TEST_F(ConnectionTest, APeerThatTakesNothingIsResetInTheEnd) {
+  connect_tcp();
+  write(std::string(8'000'000, 'x'));
+  connection_->reset_after_flush(10s);
+  lane_.advance(1s);
+  EXPECT_TRUE(connection_->open());
+  for (int i = 0; i < 30 && connection_->open(); ++i) lane_.advance(1s);
+  EXPECT_FALSE(connection_->open());
 }
 
 TEST_F(ConnectionTest, ResetBehindTheEndIsTold) {

@@ -79,7 +79,7 @@ class DrainTest : public testing::Test {
       FilterChain chain;
       chain.filters.push_back({&descriptor_, nullptr});
       chain.fingerprint = fingerprint;
-      if (looked_at_) spec.listener_filters.push_back({&first_byte_, nullptr, nullptr});
+      if (looked_at_) spec.listener_filters.push_back({&first_byte_, nullptr, nullptr, 0});
       spec.chains.push_back(std::move(chain));
       batch.set(slot_, std::make_unique<Listener>(std::move(spec)));
     }

@@ -255,6 +255,12 @@ TEST(Rbac, PrincipalsByTheRequestAndItsAddresses) {
   rbac.remote = "10.0.0.2";
   EXPECT_FALSE(rbac.knows("and_ids { ids { " + remote + " } ids { " + direct + " } }"));
   EXPECT_TRUE(rbac.knows("or_ids { ids { " + remote + " } ids { " + direct + " } }"));
+  static const net::Address proxied = *net::Address::from_ip("203.0.113.7", 1);  // by the PROXY protocol
+  rbac.prepare = [](filter::Stream& stream) { stream.info().connection_remote = &proxied; };
+  EXPECT_TRUE(rbac.knows("source_ip { address_prefix: '203.0.113.0' prefix_len { value: 24 } }"));
+  EXPECT_FALSE(rbac.knows(source));
+  EXPECT_TRUE(rbac.knows(direct));
+  rbac.prepare = {};
   rbac.direct = "10.0.0.1";  // who stands before does not become who asks, nor the other way round
   EXPECT_FALSE(rbac.knows("or_ids { ids { " + remote + " } ids { " + direct + " } ids { " + source + " } }"));
 }
