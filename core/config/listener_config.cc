@@ -8,6 +8,7 @@
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
 #include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace weir::config {
@@ -152,6 +153,21 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   spec.chains.push_back(std::move(chain));
 }
 
+// As published: use_original_dst brings the listener filter that finds the destination out, behind all others.
+void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
+  const envoy::extensions::filters::listener::original_dst::v3::OriginalDst message;
+  const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message.GetTypeName());
+  if (descriptor == nullptr) {
+    scope.error("use_original_dst", "needs the listener filter envoy.filters.listener.original_dst");
+    return;
+  }
+  for (const proxy::ListenerFilterEntry& entry : spec.listener_filters) {
+    if (entry.descriptor == descriptor) return;
+  }
+  auto config = descriptor->make_config(message, scope);
+  if (config.ok()) spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, 0});
+}
+
 }  // namespace
 
 std::string listener_name(const pb::Listener& proto) {
@@ -171,6 +187,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   out.options.transparent = proto.transparent().value();
   out.options.freebind = proto.freebind().value();
+  out.options.bind_to_port = !proto.has_bind_to_port() || proto.bind_to_port().value();
+  out.spec.hands_over = proto.use_original_dst().value();
   out.options.ipv4_compat = proto.address().socket_address().ipv4_compat();
   if (proto.has_enable_reuse_port()) out.options.reuse_port = proto.enable_reuse_port().value();
   if (!out.address.is_ip()) {
@@ -229,6 +247,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, fingerprint(one)});
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
+  if (out.spec.hands_over) add_original_dst(scope, out.spec);
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
   const std::vector<std::string> keys = chain_keys(proto);

@@ -60,7 +60,7 @@ class DownstreamConnection::Drain final : public event::Timer {
 
 DownstreamConnection::DownstreamConnection(LaneListener& owner, event::Lane& lane, event::Pin<Listener> listener,
                                            int fd, const net::Address& remote)
-    : owner_(owner),
+    : owner_(&owner),
       listener_(std::move(listener)),
       connection_(lane, fd, remote),
       id_(owner.next_connection_id()),
@@ -80,19 +80,24 @@ void DownstreamConnection::start() {
   if (spec.listener_filters.empty()) {
     if (!choose_chain()) return;
   } else {
-    spec.stats->pre_cx_active.inc();
-    inspection_ = std::make_unique<Inspection>(*this);
-    for (const ListenerFilterEntry& entry : spec.listener_filters)
-      inspection_->filters.push_back(entry.descriptor->make(entry.config));
     facts_ = std::make_unique<filter::ConnectionFacts>();
     facts_->remote = facts_->direct_remote = connection_.remote();
     facts_->local = connection_.local();
-    if (spec.listener_filters_timeout > Duration::zero())
-      connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
+    begin_inspection();
     inspect(connection_.in(), false);
     if (!connection_.open()) return;
   }
   connection_.start(false);
+}
+
+void DownstreamConnection::begin_inspection() {
+  const ListenerSpec& spec = listener_->spec;
+  spec.stats->pre_cx_active.inc();
+  inspection_ = std::make_unique<Inspection>(*this);
+  for (const ListenerFilterEntry& entry : spec.listener_filters)
+    inspection_->filters.push_back(entry.descriptor->make(entry.config));
+  if (spec.listener_filters_timeout > Duration::zero())
+    connection_.lane().arm_in(*inspection_, spec.listener_filters_timeout);
 }
 
 bool DownstreamConnection::inspecting() const { return inspection_ != nullptr && !inspection_->over; }
@@ -160,7 +165,7 @@ bool DownstreamConnection::choose_chain() {
     for (auto& filter : filters_) filter->on_drain(*this);
   }
   // An update that came meanwhile could not know which chain it would be.
-  if (facts_ != nullptr && !owner_.has_chain(*chain_)) drain_over(owner_.owner().update_plan());
+  if (facts_ != nullptr && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
   return true;
 }
 
@@ -210,8 +215,31 @@ bool DownstreamConnection::inspect(Slices& in, bool end) {
 
 bool DownstreamConnection::end_inspection() {
   listener_->spec.stats->pre_cx_active.dec();
-  if (!inspection_->over) inspection_.reset();
+  const bool in_time = !inspection_->over;
+  if (in_time) inspection_.reset();
+  // Whose time was over is served by what is known, and looked at no more.
+  if (in_time && listener_->spec.hands_over && !handed_over_ && facts_->local_restored && hand_over() &&
+      !listener_->spec.listener_filters.empty()) {
+    begin_inspection();
+    return inspect(connection_.in(), connection_.peer_ended());
+  }
   return choose_chain() && connection_.open();
+}
+
+bool DownstreamConnection::hand_over() {
+  handed_over_ = true;
+  LaneListener* other = owner_->owner().find_by_address(facts_->local);
+  if (other == nullptr || other == owner_) return false;
+  auto pin = connection_.lane().slots().pin<Listener>(other->slot());
+  if (!pin) return false;
+  listener_->spec.stats->cx_active.dec();
+  listener_->spec.stats->cx_destroy.inc();
+  listener_ = std::move(pin);
+  listener_->spec.stats->cx_total.inc();
+  listener_->spec.stats->cx_active.inc();
+  owner_->pass(*this, *other);
+  owner_ = other;
+  return true;
 }
 
 void DownstreamConnection::on_data(Slices& in, bool end) {
@@ -273,6 +301,6 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   connection_.lane().defer_delete(*this);
 }
 
-void DownstreamConnection::dispose() { owner_.owner().destroy(*this); }
+void DownstreamConnection::dispose() { owner_->owner().destroy(*this); }
 
 }  // namespace weir::proxy

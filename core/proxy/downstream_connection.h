@@ -38,6 +38,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void drain_over(const DrainPlan& plan);
   void close() { connection_.close(); }
   const FilterChain* chain() const { return chain_; }
+  const Listener& listener() const { return *listener_; }
 
   // filter::ConnectionHost
   net::Connection& connection() override { return connection_; }
@@ -70,13 +71,16 @@ class DownstreamConnection final : public net::ConnectionHandler,
   // True: listener filters are through, and a chain serves the connection.
   bool inspect(Slices& in, bool end);
   bool end_inspection();
+  // Serves by the listener of the address that the client meant, with that one's listener filters, if there is one.
+  bool hand_over();
+  void begin_inspection();
   void tell_facts();
   const FilterChain* find_chain();
   bool choose_chain();
 
   class Drain;
 
-  LaneListener& owner_;
+  LaneListener* owner_;
   event::Pin<Listener> listener_;
   const FilterChain* chain_ = nullptr;
   ListNode node_;  // in the lane listener's list
@@ -90,6 +94,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   uint64_t id_;
   MonoTime born_;
   bool draining_ = false;
+  bool handed_over_ = false;  // once, at most
 };
 
 }  // namespace weir::proxy

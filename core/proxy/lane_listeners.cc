@@ -120,7 +120,12 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   connection->start();
-  if (owner_.draining(spec)) connection->drain();
+  if (owner_.draining(connection->listener().spec)) connection->drain();
+}
+
+void LaneListener::pass(DownstreamConnection& connection, LaneListener& to) {
+  connection.node_.unlink();
+  to.connections_.push_back(connection);
 }
 
 void LaneListener::drain_connections(const DrainPlan& plan) {
@@ -163,9 +168,33 @@ LaneListeners::~LaneListeners() {
 }
 
 void LaneListeners::on_slot_changed(SlotId id, const event::Versioned* before, const event::Versioned* after) {
+  by_address_is_current_ = false;
   if (id.index >= listeners_.size()) listeners_.resize(id.index + 1);
   if (listeners_[id.index] == nullptr) listeners_[id.index] = std::make_unique<LaneListener>(*this, id);
   listeners_[id.index]->set(static_cast<const Listener*>(before), static_cast<const Listener*>(after));
+}
+
+LaneListener* LaneListeners::find_by_address(const net::Address& address) {
+  if (!by_address_is_current_) {
+    by_address_is_current_ = true;
+    by_address_.clear();
+    for (const auto& listener : listeners_) {
+      const Listener* current = listener != nullptr ? lane_.slots().current<Listener>(listener->slot()) : nullptr;
+      if (current == nullptr) continue;
+      current->for_each_sockets([&](const auto& sockets) {
+        by_address_.emplace(sockets->address.to_string(), listener.get());
+        // All addresses of IPv6 are those of IPv4, too, if the socket takes them.
+        if (sockets->options.ipv4_compat && sockets->address.is_any())
+          by_address_.emplace("0.0.0.0:" + std::to_string(sockets->address.port()), listener.get());
+      });
+    }
+  }
+  auto found = by_address_.find(address.to_string());
+  if (found == by_address_.end()) {
+    const char* any = address.family() == net::Family::kIpv4 ? "0.0.0.0:" : "[::]:";
+    found = by_address_.find(any + std::to_string(address.port()));
+  }
+  return found != by_address_.end() ? found->second : nullptr;
 }
 
 // The update that gives a listener the sockets of another one removes that one, later in the same batch.

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/slab.h"
@@ -34,6 +36,9 @@ class LaneListener final : public net::AcceptHandler {
   bool has_chain(const FilterChain& chain) const;
   size_t connection_count() const { return connections_.count(); }
   uint64_t next_connection_id();
+  event::SlotId slot() const { return slot_; }
+  // A connection of this listener becomes one of another one of this lane.
+  void pass(DownstreamConnection& connection, LaneListener& to);
   void on_accepted(int fd, const net::Address& remote) override;
 
  private:
@@ -95,6 +100,8 @@ class LaneListeners final : public event::SlotObserver {
   // The socket of these descriptors from the listener of this lane that has it (nullptr: it has closed it). False: none
   // has.
   bool take_socket(LaneListener& taker, const ListenSockets* sockets, std::unique_ptr<net::ListenSocket>& socket);
+  // The listener at this address or, if there is none, at its port of every address; nullptr: neither.
+  LaneListener* find_by_address(const net::Address& address);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:
@@ -102,6 +109,8 @@ class LaneListeners final : public event::SlotObserver {
   std::shared_ptr<LaneLoads> loads_;
   Slab<DownstreamConnection> slab_;
   std::vector<std::unique_ptr<LaneListener>> listeners_;
+  std::unordered_map<std::string, LaneListener*> by_address_;  // made when it is asked for
+  bool by_address_is_current_ = false;
   uint64_t last_id_ = 0;
   DrainPlan update_plan_;
   bool draining_ = false;

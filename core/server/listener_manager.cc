@@ -46,6 +46,8 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = at.options;
   sockets->by_worker.assign(workers_, -1);
+  sockets->address = at.address;
+  if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {

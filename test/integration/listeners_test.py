@@ -69,6 +69,44 @@ class AddressesTest(WeirTestCase):
         self.assertEqual(weir.stat("server.live"), 1)
 
 
+class HandedOverTest(WeirTestCase):
+    """One listener takes connections for others, which have no socket. Where they were going to a PROXY header says."""
+
+    # field: Listener.use_original_dst, Listener.bind_to_port
+    def test_by_the_restored_destination(self) -> None:
+        port, free = self.sandbox.free_port(), self.sandbox.free_port()
+
+        def unbound(name: str, host: str, at: int, **fields: object) -> dict:
+            return listener(name, at, address=address(at, host), bind_to_port=False, **fields)
+
+        def filter_of(name: str, type_name: str) -> dict:
+            return {"name": name, "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener." + type_name}}
+
+        inspected = unbound("inspected", "10.1.1.2", 80, listener_filters=[filter_of("http", "http_inspector.v3.HttpInspector")])
+        inspected["filter_chains"][0]["filter_chain_match"] = {"application_protocols": ["http/1.1"]}
+        weir = Weir(self.sandbox, bootstrap([
+            listener("front", port, use_original_dst=True,
+                     listener_filters=[filter_of("proxy", "proxy_protocol.v3.ProxyProtocol")]),
+            unbound("exact", "10.1.1.1", 80), unbound("any", "0.0.0.0", free), inspected]))
+
+        def served(destination: str, at: int) -> str:
+            with Connection(port) as connection:
+                connection.send(b"PROXY TCP4 10.0.0.9 %s 1234 %d\r\n" % (destination.encode(), at))
+                return connection.request().text
+
+        self.assertEqual(served("10.1.1.1", 80), "exact")
+        self.assertEqual(served("10.7.7.7", free), "any")
+        self.assertEqual(served("10.1.1.2", 80), "inspected")
+        self.assertEqual(served("10.1.1.3", 80), "front")
+        self.assertEqual(served("127.0.0.1", port), "front")
+        self.assertTrue(refuses(free))
+        weir.settle()
+        for name, total in (("10.1.1.1_80", 1), ("0.0.0.0_%d" % free, 1), ("10.1.1.2_80", 1), ("127.0.0.1_%d" % port, 5)):
+            self.assertEqual(weir.stat("listener.%s.downstream_cx_total" % name), total)
+            weir.wait_stat_is("listener.%s.downstream_cx_active" % name, 0)
+            self.assertEqual(weir.stat("listener.%s.downstream_pre_cx_active" % name), 0)
+
+
 class InboundTest(WeirTestCase):
     # field: Listener.traffic_direction
     def test_only_inbound_listeners_drain(self) -> None:

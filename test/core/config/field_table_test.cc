@@ -85,10 +85,9 @@ TEST_F(FieldTableTest, DefaultsDoNoHarm) {
 }
 
 // What is implemented of these fields is one value, and the others are refused.
-// field: Cluster.type, Listener.bind_to_port, SocketAddress.protocol, HttpConnectionManager.codec_type
+// field: Cluster.type, SocketAddress.protocol, HttpConnectionManager.codec_type
 TEST_F(FieldTableTest, ValuesThatAreNotImplemented) {
-  EXPECT_EQ(findings("static_resources { listeners { bind_to_port { value: false } } clusters { type: EDS } }"),
-            "error: static_resources.listeners[0].bind_to_port: false is not supported by weir yet\n"
+  EXPECT_EQ(findings("static_resources { clusters { type: EDS } }"),
             "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
             "LOGICAL_DNS are\n");
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
