@@ -30,7 +30,10 @@ class DnsClustersTest : public testing::Test {
     register_built_in_plugins(builder);
     registry_ = builder.build();
   }
-  ~DnsClustersTest() override { clusters_.stop(); }
+  ~DnsClustersTest() override {
+    clusters_.stop();
+    lane_.turns(2);  // what was replaced comes back
+  }
 
   // What is said about clusters, a line each; what was said of them before goes on.
   std::string read(const std::string& clusters) {

@@ -112,7 +112,8 @@ TEST(ProxyHeader, Version2) {
 }
 
 TEST(ProxyHeader, Version2Tlvs) {
-  const Read all = read(v2(0x21, 0x11, kTcp4 + tlv(1, "h2") + tlv(0xff, "") + tlv(0xea, std::string(300, 'v'))));
+  const std::string bytes = v2(0x21, 0x11, kTcp4 + tlv(1, "h2") + tlv(0xff, "") + tlv(0xea, std::string(300, 'v')));
+  const Read all = read(bytes);
   ASSERT_EQ(all.parsed, Parsed::kHeader);
   std::string_view left = all.header.tlvs;
   Tlv one;
