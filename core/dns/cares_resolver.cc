@@ -107,7 +107,12 @@ class CaresResolver::Sockets final : public event::Pollable, public event::Defer
 };
 
 CaresResolver::CaresResolver(event::Lane& lane, ResolverOptions options, const ResolverStats& stats)
-    : Resolver(lane, stats), options_(std::move(options)), sockets_(new Sockets(*this)), pace_(*this), soon_(*this) {}
+    : Resolver(lane, stats),
+      options_(std::move(options)),
+      hosts_(options_.hosts),
+      sockets_(new Sockets(*this)),
+      pace_(*this),
+      soon_(*this) {}
 
 CaresResolver::~CaresResolver() {
   channel_.reset();
@@ -144,7 +149,10 @@ bool CaresResolver::open() {
   options.ednspsz = static_cast<int>(options_.edns0_payload);
   std::string config = options_.system_config;
   options.resolvconf_path = config.data();
-  int set = ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+  char dns_alone[] = "b";  // hosts_ has been asked
+  options.lookups = dns_alone;
+  int set = ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+            ARES_OPT_SOCK_STATE_CB;
   set |= options_.rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE;
   if (options_.edns0_payload != 0) set |= ARES_OPT_EDNSPSZ;
   if (options_.no_search_domains) set |= ARES_OPT_DOMAINS;  // none
@@ -200,6 +208,13 @@ bool CaresResolver::outdated() const {
 }
 
 void CaresResolver::ask(const std::shared_ptr<Question>& question) {
+  Answer known;
+  known.addresses = hosts_.find(question->name(), question->family());
+  if (!known.addresses.empty()) {
+    known.outcome = Outcome::kFound;
+    give(*question, std::move(known));
+    return;
+  }
   if (std::exchange(burst_at_, lane().now()) != lane().now()) burst_ = 0;
   if (held_back_.empty() && burst_ < kBurst) {
     ++burst_;
@@ -266,16 +281,20 @@ void CaresResolver::on_addresses(Question& question, int status, ares_addrinfo* 
     for (const ares_addrinfo_cname* alias = found->cnames; alias != nullptr && ttl.has_value(); alias = alias->next) {
       ttl = std::min(*ttl, alias->ttl);
     }
-    // Those of /etc/hosts have none, which c-ares says with 0; RFC 2181 section 8: with the top bit set it is 0.
+    // RFC 2181 section 8: with the top bit set it is 0.
     if (ttl.has_value() && *ttl > 0) answer.ttl = std::chrono::seconds(*ttl);
-    if (options_.filter_unroutable && !answer.addresses.empty() && !has_interface_of(question.family())) {
-      answer.addresses.clear();
-      answer.ttl.reset();
-    }
-    if (answer.addresses.empty()) answer.outcome = Outcome::kNone;
   } else if (!answer.answered()) {
     WEIR_LOG(kDebug, "upstream", "%s: %s", question.name().c_str(), ares_strerror(status));
   }
+  give(question, std::move(answer));
+}
+
+void CaresResolver::give(Question& question, Answer answer) {
+  if (options_.filter_unroutable && !answer.addresses.empty() && !has_interface_of(question.family())) {
+    answer.addresses.clear();
+    answer.ttl.reset();
+  }
+  if (answer.outcome == Outcome::kFound && answer.addresses.empty()) answer.outcome = Outcome::kNone;
   answered(question, std::move(answer));
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/dns/hosts_file.h"
 #include "core/dns/resolver.h"
 
 struct ares_channeldata;
@@ -29,6 +30,7 @@ struct ResolverOptions {
   Duration query_timeout = 5s;     // of the first try; c-ares waits longer for later ones
   uint32_t tries = 4;              // of each server
   std::string system_config = "/etc/resolv.conf";
+  std::string hosts = "/etc/hosts";
   bool operator==(const ResolverOptions&) const = default;
 };
 
@@ -91,10 +93,12 @@ class CaresResolver final : public Resolver, private event::Timer {
   // To when c-ares wants to be called next.
   void schedule();
   void on_timer() override;
+  void give(Question& question, Answer answer);
   void on_addresses(Question& question, int status, ares_addrinfo* found);
   static void on_done(void* argument, int status, int timeouts, ares_addrinfo* found);
 
   const ResolverOptions options_;
+  HostsFile hosts_;
   Sockets* sockets_;                  // deletes itself behind the turn in which it is no more needed
   std::unique_ptr<Channel> channel_;  // for new questions
   std::vector<std::unique_ptr<Channel>> retired_;

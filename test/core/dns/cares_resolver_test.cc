@@ -442,6 +442,14 @@ TEST_F(CaresResolverTest, FamiliesThatNoInterfaceHas) {
   EXPECT_EQ(resolve(FamilyPolicy::kAll).addresses(), expected);
 }
 
+TEST_F(CaresResolverTest, TheHostsFileComesFirstForItsFamily) {
+  options_.hosts = folder_ / "hosts";
+  std::ofstream(options_.hosts) << "10.0.0.7 a.example\n";
+  server_.set(right);
+  EXPECT_EQ(resolve(FamilyPolicy::kAll).addresses(), (Texts{"2001:db8::1", "10.0.0.7"}));
+  EXPECT_EQ(server_.queries.size(), 1u);
+}
+
 TEST_F(CaresResolverTest, NamesOfTheHostsFile) {
   EXPECT_EQ(resolve(FamilyPolicy::kV4Only, "localhost").addresses(), (Texts{"127.0.0.1"}));
   EXPECT_EQ(askers_[0]->answer.ttl, std::nullopt);
