@@ -8,7 +8,7 @@ import signal
 import struct
 from typing import Any
 
-from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main,
+from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main,
                      route, to_yaml, wait_until)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
@@ -139,7 +139,8 @@ class StrictTest(DnsTestCase):
 class KindsTest(DnsTestCase):
     @classmethod
     def set_up(cls) -> None:
-        cls.names = {"logical.example": ["127.0.0.1", "127.0.0.2"], "both.example": ["127.0.0.1", "127.0.0.2"]}
+        cls.names = {"logical.example": ["127.0.0.1", "127.0.0.2"], "both.example": ["127.0.0.1", "127.0.0.2"],
+                     "second.example": ["127.0.0.9", "127.0.0.2"]}
         cls.start_servers()
         typed = {"@type": _DNS_CLUSTER, "dns_refresh_rate": "0.05s", "dns_lookup_family": "V4_ONLY",
                  "typed_dns_resolver_config": resolver(cls.server.port)}
@@ -155,7 +156,10 @@ class KindsTest(DnsTestCase):
             by_type("strict"), by_type("single", all_addresses_in_single_endpoint=True),
             dns_cluster("old", "both.example", cls.echo_port, dns_resolvers=[address(cls.server.port)]),
             dns_cluster("older", "both.example", cls.echo_port, dns_resolution_config={
-                "resolvers": [address(cls.server.port)], "dns_resolver_options": {"use_tcp_for_dns_lookups": True}})])
+                "resolvers": [address(cls.server.port)], "dns_resolver_options": {"use_tcp_for_dns_lookups": True}}),
+            dns_cluster("second", "second.example", cls.echo_port, "LOGICAL_DNS", **own)],
+            access_log=[file_access_log(cls.sandbox.path("access.log"), " ".join((
+                "%REQ(:PATH)%", "%UPSTREAM_HOST%", "%UPSTREAM_REMOTE_ADDRESS%", "%UPSTREAM_HOSTS_ATTEMPTED%", "%UPSTREAM_HOST_NAME%")) + "\n")])
 
     # field: Cluster.type
     def test_connections_of_a_logical_host_outlive_its_address(self) -> None:
@@ -166,6 +170,18 @@ class KindsTest(DnsTestCase):
         fetch(self.port, "/logical", headers=[("x-test-close", "1")])
         self.wait_served("/logical", {"2"})
         self.assertEqual(self.weir.stat("cluster.logical.membership_change"), 1)
+
+    def test_logs_name_the_address_that_let_in(self) -> None:
+        self.assertEqual(self.served("/second", 1), {"2"})  # nobody listens at the first one
+        served = "127.0.0.2:%d" % self.echo_port
+        wait_until(lambda: " ".join(("/second", served, served, served, "second.example")) in self.access_log(), "the line")
+
+    def access_log(self) -> list:
+        try:
+            with open(self.sandbox.path("access.log"), encoding="utf-8") as file:
+                return file.read().split("\n")
+        except FileNotFoundError:
+            return []
 
     # field: Cluster.cluster_type, CustomClusterType.typed_config, CustomClusterType.name
     # field: DnsCluster.typed_dns_resolver_config, DnsCluster.dns_lookup_family, DnsCluster.all_addresses_in_single_endpoint
