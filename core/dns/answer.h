@@ -33,9 +33,16 @@ struct Answer {
   std::vector<net::Address> addresses;
   // The lowest of the records, aliases included. Nothing: from /etc/hosts, from the name itself, or empty.
   std::optional<Duration> ttl;
+  // The other family was asked for, too, and no server answered that: which, and kTimeout or kFailed.
+  struct Unanswered {
+    net::Family family;
+    Outcome outcome;
+  };
+  std::optional<Unanswered> unanswered;
 
   // Whether a server (or /etc/hosts) has answered: what it says replaces what was known.
   bool answered() const { return outcome == Outcome::kFound || outcome == Outcome::kNone; }
+  bool complete() const { return answered() && !unanswered.has_value(); }
 };
 
 }  // namespace weir::dns

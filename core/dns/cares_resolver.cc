@@ -107,15 +107,33 @@ class CaresResolver::Sockets final : public event::Pollable, public event::Defer
 };
 
 CaresResolver::CaresResolver(event::Lane& lane, ResolverOptions options, const ResolverStats& stats)
-    : Resolver(lane, stats), options_(std::move(options)), sockets_(new Sockets(*this)), pace_(*this) {}
+    : Resolver(lane, stats),
+      options_(std::move(options)),
+      hosts_(options_.hosts),
+      sockets_(new Sockets(*this)),
+      pace_(*this),
+      soon_(*this) {}
 
 CaresResolver::~CaresResolver() {
-  close();
+  channel_.reset();
+  retired_.clear();
   sockets_->leave(lane());
 }
 
-void CaresResolver::close() {
-  if (channel_ != nullptr) ares_destroy(std::exchange(channel_, nullptr));  // calls back for what is under way
+CaresResolver::Channel::~Channel() {
+  if (cares != nullptr) ares_destroy(cares);
+}
+
+void CaresResolver::retire() {
+  if (channel_->under_way > 0 || processing_) {
+    retired_.push_back(std::move(channel_));
+  } else {
+    channel_.reset();
+  }
+}
+
+void CaresResolver::destroy_retired() {
+  std::erase_if(retired_, [](const auto& channel) { return channel->under_way == 0; });
 }
 
 bool CaresResolver::open() {
@@ -131,7 +149,10 @@ bool CaresResolver::open() {
   options.ednspsz = static_cast<int>(options_.edns0_payload);
   std::string config = options_.system_config;
   options.resolvconf_path = config.data();
-  int set = ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+  char dns_alone[] = "b";  // hosts_ has been asked
+  options.lookups = dns_alone;
+  int set = ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+            ARES_OPT_SOCK_STATE_CB;
   set |= options_.rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE;
   if (options_.edns0_payload != 0) set |= ARES_OPT_EDNSPSZ;
   if (options_.no_search_domains) set |= ARES_OPT_DOMAINS;  // none
@@ -139,27 +160,29 @@ bool CaresResolver::open() {
   config_time_ = {};
   if (stat(config.c_str(), &file) == 0) config_time_ = {file.st_mtim.tv_sec, file.st_mtim.tv_nsec};
   int status = initialize_library();
-  if (status == ARES_SUCCESS) status = ares_init_options(&channel_, &options, set);
-  if (status == ARES_SUCCESS && set_servers()) {
+  auto channel = std::make_unique<Channel>();
+  if (status == ARES_SUCCESS) status = ares_init_options(&channel->cares, &options, set);
+  if (status == ARES_SUCCESS && set_servers(channel->cares)) {
     complained_ = false;
+    channel_ = std::move(channel);
     return true;
   }
   if (status == ARES_SUCCESS) {
-    close();
     status = ARES_ENOMEM;
+  } else {
+    channel->cares = nullptr;
   }
-  channel_ = nullptr;
   if (!std::exchange(complained_, true)) {
     WEIR_LOG(kError, "upstream", "names cannot be resolved: %s", ares_strerror(status));
   }
   return false;
 }
 
-bool CaresResolver::set_servers() {
+bool CaresResolver::set_servers(ares_channeldata* cares) {
   if (options_.servers.empty()) return true;
   if (options_.servers_as_fallback) {
     ares_addr_port_node* system = nullptr;
-    if (ares_get_servers_ports(channel_, &system) != ARES_SUCCESS) return false;
+    if (ares_get_servers_ports(cares, &system) != ARES_SUCCESS) return false;
     // What c-ares puts where the system names none: this machine alone.
     const bool none = system == nullptr || (system->next == nullptr && system->family == AF_INET &&
                                             system->addr.addr4.s_addr == htonl(INADDR_LOOPBACK));
@@ -175,7 +198,7 @@ bool CaresResolver::set_servers() {
     memcpy(&node.addr, server.ip_bytes(), server.ip_size());
     node.udp_port = node.tcp_port = server.port() != 0 ? server.port() : kPort;
   }
-  return ares_set_servers_ports(channel_, nodes.data()) == ARES_SUCCESS;
+  return ares_set_servers_ports(cares, nodes.data()) == ARES_SUCCESS;
 }
 
 bool CaresResolver::outdated() const {
@@ -185,6 +208,13 @@ bool CaresResolver::outdated() const {
 }
 
 void CaresResolver::ask(const std::shared_ptr<Question>& question) {
+  Answer known;
+  known.addresses = hosts_.find(question->name(), question->family());
+  if (!known.addresses.empty()) {
+    known.outcome = Outcome::kFound;
+    give(*question, std::move(known));
+    return;
+  }
   if (std::exchange(burst_at_, lane().now()) != lane().now()) burst_ = 0;
   if (held_back_.empty() && burst_ < kBurst) {
     ++burst_;
@@ -205,7 +235,7 @@ void CaresResolver::send_more() {
 }
 
 void CaresResolver::send(const std::shared_ptr<Question>& question) {
-  if (channel_ != nullptr && under_way_ == 0 && !processing_ && outdated()) close();
+  if (channel_ != nullptr && retired_.size() < kMostRetired && outdated()) retire();
   if (channel_ == nullptr && !open()) {
     answered(*question, Answer{});
     return;
@@ -214,14 +244,15 @@ void CaresResolver::send(const std::shared_ptr<Question>& question) {
   hints.ai_flags = ARES_AI_NOSORT;  // sorting by RFC 6724 would open a socket for each address
   hints.ai_family = question->family() == Family::kIpv4 ? AF_INET : AF_INET6;
   hints.ai_socktype = SOCK_STREAM;
-  ++under_way_;
-  ares_getaddrinfo(channel_, question->name().c_str(), nullptr, &hints, on_done, new Asked{this, question});
-  schedule();
+  ++channel_->under_way;
+  auto* asked = new Asked{this, channel_.get(), question};
+  ares_getaddrinfo(channel_->cares, question->name().c_str(), nullptr, &hints, on_done, asked);
+  if (!soon_.armed()) lane().arm(soon_, lane().now());
 }
 
 void CaresResolver::on_done(void* argument, int status, int, ares_addrinfo* found) {
   const std::unique_ptr<Asked> asked(static_cast<Asked*>(argument));
-  --asked->resolver->under_way_;
+  --asked->channel->under_way;
   // The resolver ends.
   if (status != ARES_EDESTRUCTION) asked->resolver->on_addresses(*asked->question, status, found);
   if (found != nullptr) ares_freeaddrinfo(found);
@@ -250,34 +281,46 @@ void CaresResolver::on_addresses(Question& question, int status, ares_addrinfo* 
     for (const ares_addrinfo_cname* alias = found->cnames; alias != nullptr && ttl.has_value(); alias = alias->next) {
       ttl = std::min(*ttl, alias->ttl);
     }
-    // Those of /etc/hosts have none, which c-ares says with 0; RFC 2181 section 8: with the top bit set it is 0.
+    // RFC 2181 section 8: with the top bit set it is 0.
     if (ttl.has_value() && *ttl > 0) answer.ttl = std::chrono::seconds(*ttl);
-    if (options_.filter_unroutable && !answer.addresses.empty() && !has_interface_of(question.family())) {
-      answer.addresses.clear();
-      answer.ttl.reset();
-    }
-    if (answer.addresses.empty()) answer.outcome = Outcome::kNone;
   } else if (!answer.answered()) {
     WEIR_LOG(kDebug, "upstream", "%s: %s", question.name().c_str(), ares_strerror(status));
   }
+  give(question, std::move(answer));
+}
+
+void CaresResolver::give(Question& question, Answer answer) {
+  if (options_.filter_unroutable && !answer.addresses.empty() && !has_interface_of(question.family())) {
+    answer.addresses.clear();
+    answer.ttl.reset();
+  }
+  if (answer.outcome == Outcome::kFound && answer.addresses.empty()) answer.outcome = Outcome::kNone;
   answered(question, std::move(answer));
 }
 
 void CaresResolver::process(int readable, int writable) {
-  if (channel_ == nullptr) return;
+  // Of those to which a socket does not belong only what has taken too long is looked for.
   processing_ = true;
-  ares_process_fd(channel_, readable, writable);
+  for (const auto& channel : retired_) ares_process_fd(channel->cares, readable, writable);
+  if (channel_ != nullptr) ares_process_fd(channel_->cares, readable, writable);
   processing_ = false;
+  destroy_retired();
 }
 
 void CaresResolver::schedule() {
-  timeval wait{};
-  if (channel_ == nullptr || ares_timeout(channel_, nullptr, &wait) == nullptr) {
+  Duration next = Duration::max();
+  const auto look_at = [&](const Channel& channel) {
+    timeval wait{};
+    if (ares_timeout(channel.cares, nullptr, &wait) == nullptr) return;
+    next = std::min<Duration>(next, std::chrono::seconds(wait.tv_sec) + std::chrono::microseconds(wait.tv_usec));
+  };
+  for (const auto& channel : retired_) look_at(*channel);
+  if (channel_ != nullptr) look_at(*channel_);
+  if (next == Duration::max()) {
     cancel();
-    return;
+  } else {
+    lane().arm_in(*this, std::max<Duration>(next, 1ms));
   }
-  const Duration delay = std::chrono::seconds(wait.tv_sec) + std::chrono::microseconds(wait.tv_usec);
-  lane().arm_in(*this, std::max<Duration>(delay, 1ms));
 }
 
 void CaresResolver::on_timer() {

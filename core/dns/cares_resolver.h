@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/dns/hosts_file.h"
 #include "core/dns/resolver.h"
 
 struct ares_channeldata;
@@ -29,6 +30,7 @@ struct ResolverOptions {
   Duration query_timeout = 5s;     // of the first try; c-ares waits longer for later ones
   uint32_t tries = 4;              // of each server
   std::string system_config = "/etc/resolv.conf";
+  std::string hosts = "/etc/hosts";
   bool operator==(const ResolverOptions&) const = default;
 };
 
@@ -54,34 +56,57 @@ class CaresResolver final : public Resolver, private event::Timer {
    private:
     CaresResolver& owner_;
   };
+  // Behind what was sent in a turn: c-ares looks at everything that is open to say when it wants to be called.
+  class Soon final : public event::Timer {
+   public:
+    explicit Soon(CaresResolver& owner) : owner_(owner) {}
+    void on_timer() override { owner_.schedule(); }
+
+   private:
+    CaresResolver& owner_;
+  };
+  // One reading of the system's configuration.
+  struct Channel {
+    ares_channeldata* cares = nullptr;
+    size_t under_way = 0;
+    ~Channel();  // calls back for what is under way
+  };
   // What c-ares keeps until it calls back.
   struct Asked {
     CaresResolver* resolver;
+    Channel* channel;
     std::shared_ptr<Question> question;
   };
+  // So many channels of earlier configurations may wait for their last answers.
+  static constexpr size_t kMostRetired = 8;
   void send(const std::shared_ptr<Question>& question);
   void send_more();
   // False: c-ares could not be set up; it is tried again with the next question.
   bool open();
-  void close();
-  bool set_servers();
+  // New questions need a new channel; the old one goes when nothing is under way in it.
+  void retire();
+  void destroy_retired();
+  bool set_servers(ares_channeldata* cares);
   // The system's configuration is another one than when it was read.
   bool outdated() const;
   void process(int readable, int writable);
   // To when c-ares wants to be called next.
   void schedule();
   void on_timer() override;
+  void give(Question& question, Answer answer);
   void on_addresses(Question& question, int status, ares_addrinfo* found);
   static void on_done(void* argument, int status, int timeouts, ares_addrinfo* found);
 
   const ResolverOptions options_;
-  Sockets* sockets_;  // deletes itself behind the turn in which it is no more needed
-  ares_channeldata* channel_ = nullptr;
+  HostsFile hosts_;
+  Sockets* sockets_;                  // deletes itself behind the turn in which it is no more needed
+  std::unique_ptr<Channel> channel_;  // for new questions
+  std::vector<std::unique_ptr<Channel>> retired_;
   std::pair<int64_t, int64_t> config_time_{};  // of the system's configuration: last change
-  size_t under_way_ = 0;
   // A start with ten thousand names would be a burst that the answers to itself overflow the socket's buffer in.
   std::deque<std::shared_ptr<Question>> held_back_;
   Pace pace_;
+  Soon soon_;
   MonoTime burst_at_{};
   uint32_t burst_ = 0;  // questions at that instant
   bool processing_ = false;

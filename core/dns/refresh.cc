@@ -14,12 +14,12 @@ Duration up_to(Duration most, Random& random) {
 }  // namespace
 
 Duration Refresh::after(const Answer& answer, Random& random) {
-  if (!answer.answered() && plan_.failure_base > Duration{}) {
+  if (!answer.complete() && plan_.failure_base > Duration{}) {
     const Duration most = std::max(plan_.failure_most, plan_.failure_base);
     back_off_ = back_off_ == Duration{} ? plan_.failure_base : back_off_ > most / 2 ? most : back_off_ * 2;
     return std::max<Duration>(back_off_ / 2 + up_to(back_off_ - back_off_ / 2, random), 1ms);
   }
-  if (answer.answered()) back_off_ = {};
+  if (answer.complete()) back_off_ = {};
   Duration next = plan_.rate;
   if (plan_.respect_ttl && answer.ttl.has_value() && *answer.ttl > Duration{}) {
     next = std::clamp(*answer.ttl, RefreshPlan::kLeastTtl, RefreshPlan::kMostTtl);

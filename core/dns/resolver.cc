@@ -67,8 +67,13 @@ Answer Lookup::answer() const {
     }
     return both;
   }
-  if (v4_found && (policy_ == FamilyPolicy::kV4Preferred || !v6_found)) return v4->answer_;
-  if (v6_found) return v6->answer_;
+  if (v4_found || v6_found) {
+    const bool four = v4_found && (policy_ == FamilyPolicy::kV4Preferred || !v6_found);
+    const Question& other = four ? *v6 : *v4;
+    Answer one = (four ? v4 : v6)->answer_;
+    if (other.done() && !other.answer_.answered()) one.unanswered = {other.family(), other.answer_.outcome};
+    return one;
+  }
   // That there is none is known only if both families say so: otherwise the address may be the one nobody told.
   return v4->answer_.answered() ? v6->answer_ : v4->answer_;
 }

@@ -83,8 +83,8 @@ struct ResolverStats {
 // [main]
 class Resolver {
  public:
-  // More addresses of a family are left out.
-  static constexpr size_t kMaxAddresses = 10'000;
+  // More addresses of a family are left out: each may become a host, with statistics and pools.
+  static constexpr size_t kMaxAddresses = 1000;
 
   Resolver(event::Lane& lane, const ResolverStats& stats) : lane_(lane), stats_(stats), deliver_(*this) {}
   virtual ~Resolver();

@@ -17,7 +17,8 @@ class TrackedName final : private Lookup, private event::Timer {
   class Observer {
    public:
     virtual void on_asking(const TrackedName& name) = 0;
-    // `changed`: addresses() is another list than before; their order does not count.
+    // `changed`: addresses() is another list than before; their order does not count. An answer without one family
+    // is a failure if that family's old addresses stay; then it has Answer::unanswered.
     virtual void on_answer(const TrackedName& name, const Answer& answer, bool changed) = 0;
 
    protected:
@@ -46,14 +47,18 @@ class TrackedName final : private Lookup, private event::Timer {
   const std::vector<net::Address>& addresses() const { return addresses_; }
   // In the order in which the server named them.
   const std::vector<net::Address>& in_order() const { return in_order_; }
-  // Attempts without an answer since there was one.
+  // Attempts without a complete answer since there was one.
   uint32_t failures() const { return failures_; }
+  // The answer before the one that is told just now (or the last one) was that there is no address.
+  bool was_none() const { return was_none_; }
   // There was an answer, or the first attempt has failed.
   bool settled() const { return settled_; }
 
  private:
   void on_timer() override;
   void on_answer(const Answer& answer) override;
+  // With what stays of the last good answer where nobody answered for a family.
+  Answer completed(Answer answer) const;
 
   event::Lane& lane_;
   const std::shared_ptr<Resolver> resolver_;
@@ -64,6 +69,7 @@ class TrackedName final : private Lookup, private event::Timer {
   Observer& observer_;
   std::vector<net::Address> addresses_, in_order_;
   bool settled_ = false;
+  bool was_none_ = false;
   uint32_t failures_ = 0;
 };
 

@@ -38,6 +38,11 @@ class Publisher {
       changes_.insert(changes_.end(), other.changes_.begin(), other.changes_.end());
       other.changes_.clear();
     }
+    // Forgets the removal of slots that are needed after all: of those that `kept` says yes to.
+    template <class Kept>
+    void drop_removals(Kept kept) {
+      std::erase_if(changes_, [&](const SlotChange& one) { return one.version == nullptr && kept(one.id); });
+    }
     bool empty() const { return changes_.empty(); }
     Batch() = default;
     Batch(Batch&&) = default;

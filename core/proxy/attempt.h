@@ -50,9 +50,11 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
     stream::AttemptedHost* entry = nullptr;  // of the list, if there is one
   };
   Times& times() { return times_; }
+  const Times& times() const { return times_; }
   // For a line of its own. In the stream's arena; nullptr: nobody writes one.
   struct Log {
     MonoTime begin{};
+    net::Address remote;
     stream::WireBytes wire_before;
     uint16_t status = 0;  // 0: no response has begun
     stream::ResponseFlags flags;
@@ -60,7 +62,8 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   };
   Log* log() const { return log_; }
   void set_log(Log* log) { log_ = log; }
-  // nullptr: none has been chosen, or it is over.
+  // Both nullptr: none has been chosen, or it is over.
+  const upstream::ConnPool* pool() const { return pool_; }
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
   // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
   const stream::StaticMetadata* host_metadata() const { return host_metadata_; }

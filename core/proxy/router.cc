@@ -358,6 +358,7 @@ void Router::on_complete(filter::Stream&) {
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {
+  describe_remote(attempt);
   if (records_ != 0) [[unlikely]]
     record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);

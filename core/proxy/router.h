@@ -148,7 +148,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
   // This one's answer is forwarded, and what is said about the upstream is about it.
   void leave_others(Attempt& attempt);
-  void describe_host(const lb::Host& host, const stream::StaticMetadata* metadata);
+  void describe_host(const upstream::ConnPool& pool, const stream::StaticMetadata* metadata);
+  // To which of its host's addresses the attempt is connected.
+  void describe_remote(const Attempt& attempt);
   void describe_connection(Attempt& attempt);
   void record_host(Attempt& attempt);
   void record_connection(Attempt& attempt);

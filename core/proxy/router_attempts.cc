@@ -147,18 +147,29 @@ void Router::forget(const lb::Host& host) {
   tried_count_ = static_cast<uint32_t>(std::remove(tried_, tried_ + tried_count_, &host) - tried_);
 }
 
-[[gnu::always_inline]] inline void Router::describe_host(const lb::Host& host, const stream::StaticMetadata* metadata) {
+[[gnu::always_inline]] inline void Router::describe_host(const upstream::ConnPool& pool,
+                                                         const stream::StaticMetadata* metadata) {
+  const lb::Host& host = pool.host();
   stream::UpstreamInfo& info = upstream_info();
-  info.remote = host.address();
+  info.remote = pool.address();
   if (attempts_ > 1) {  // what is known of the attempt before
     info.local = {};
     info.host_name = {};
     info.connection_id = 0;
     info.connect_begin = info.connect_end = {};
   }
-  info.host_text = stream_->arena().copy(host.text());  // the host may be gone before the stream is logged
+  // The host may be gone before the stream is logged. Of one that has several addresses `remote` says which it was.
+  info.host_text = pool.has_addresses() ? std::string_view() : stream_->arena().copy(host.text());
   if (!host.hostname().empty()) info.host_name = stream_->arena().copy(host.hostname());
   info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
+}
+
+void Router::describe_remote(const Attempt& attempt) {
+  if (!attempt.pool()->has_addresses()) return;
+  const net::Address& remote = attempt.stream()->connection().remote();
+  upstream_info().remote = remote;
+  if (attempt.times().entry != nullptr) attempt.times().entry->address = remote;
+  if (attempt.log() != nullptr) attempt.log()->remote = remote;
 }
 
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
@@ -166,7 +177,7 @@ void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
   attempt.set_host_metadata(metadata, metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
-  describe_host(pool.host(), metadata);
+  describe_host(pool, metadata);
   if (records_ != 0) [[unlikely]]
     record_host(attempt);
 }
@@ -175,7 +186,8 @@ void Router::leave_others(Attempt& attempt) {
   for_each_attempt([&](Attempt& other) {
     if (&other != &attempt) other.abandon();
   });
-  describe_host(*attempt.host(), attempt.host_metadata());
+  describe_host(*attempt.pool(), attempt.host_metadata());
+  describe_remote(attempt);
   if ((records_ & stream::kConnectionRecords) != 0) describe_connection(attempt);
   stream::UpstreamInfo& info = upstream_info();
   const Attempt::Times& times = attempt.times();

@@ -26,6 +26,7 @@ void Router::record_host(Attempt& attempt) {
   if ((records_ & RouterConfig::kOwnLog) != 0) {
     auto* log = stream_->arena().make<Attempt::Log>();
     log->begin = now;
+    log->remote = info.remote;
     log->wire_before = info.wire;
     attempt.set_log(log);
   }
@@ -71,8 +72,8 @@ void Router::log_attempt(Attempt& attempt, AccessLogType type) {
   info.flags = log.flags;
   info.details = log.details.empty() && log.status != 0 ? "via_upstream" : log.details;
   stream::UpstreamInfo& upstream = info.upstream;
-  upstream.remote = host.address();
-  upstream.host_text = host.text();
+  upstream.remote = log.remote;
+  upstream.host_text = attempt.pool()->has_addresses() ? std::string_view() : host.text();
   upstream.host_name = host.hostname();
   upstream.host_metadata = attempt.host_metadata() != nullptr ? &attempt.host_metadata()->root() : nullptr;
   upstream.requested = times.requested;

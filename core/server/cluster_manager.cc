@@ -13,12 +13,13 @@ using event::SlotId;
 using event::SlotKind;
 
 ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store,
-                               dns::ResolverSource& resolvers, uint32_t lanes)
+                               dns::ResolverSource& resolvers, uint32_t lanes, size_t most_named_hosts)
     : main_(main),
       publisher_(publisher),
       store_(store),
       resolvers_(resolvers),
       lanes_(lanes),
+      most_named_hosts_(most_named_hosts),
       added_(store.counter("cluster_manager.cluster_added")),
       modified_(store.counter("cluster_manager.cluster_modified")),
       updated_(store.counter("cluster_manager.cluster_updated")),
@@ -30,6 +31,9 @@ ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, s
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
                            event::Publisher::Batch& last) {
+  if (warm_ == nullptr) {
+    for (auto& [name, entry] : clusters_) entry.awaited = false;
+  }
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
@@ -84,15 +88,18 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     last.remove(it->second.slot);
     removed_.inc();
     active_.dec();
+    named_hosts_ -= it->second.named_hosts;
     it = clusters_.erase(it);
   }
+  arm_patience();
   if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
 }
 
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
   if (!from.dns.has_value()) {
     entry.dns.reset();
-    entry.keeps_members = false;
+    entry.keeps_members = entry.awaited = entry.too_many = false;
+    named_hosts_ -= std::exchange(entry.named_hosts, 0);
     publish_hosts(entry, from, from.endpoints, batch);
     entry.stats->update_success.inc();
     return;
@@ -102,10 +109,15 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
       main_, resolvers_, std::make_shared<const config::ClusterTranslation>(from), entry.stats, owner);
   if (entry.dns != nullptr) members->adopt(*entry.dns);
   entry.dns = std::move(members);
-  entry.given_up = false;
-  const SlotId slot{SlotKind::kHostSet, entry.slot.index};
-  entry.keeps_members = !entry.dns->settled() && publisher_.newest(slot) != nullptr;
-  if (!entry.keeps_members) publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+  entry.keeps_members = entry.unsettled() && !hosts(entry).empty();
+  entry.awaited = entry.unsettled() && !entry.keeps_members && entry.dns->warms();
+  // By the clock: reading a large configuration may have taken most of the time since the turn began.
+  entry.waits_until = entry.unsettled() ? main_.clock().mono_now() + kLongestWarming : MonoTime::max();
+  if (entry.keeps_members) {
+    show_members(entry, *newest(entry));  // possibly in other statistics
+  } else {
+    publish_named(entry, batch);
+  }
   entry.dns->start();
 }
 
@@ -121,36 +133,51 @@ void ClusterManager::publish_members() {
     const auto at = clusters_.find(name);
     if (at == clusters_.end() || at->second.dns == nullptr) continue;
     Entry& entry = at->second;
-    if (entry.keeps_members && !entry.dns->settled()) continue;
+    if (entry.keeps_members && entry.unsettled()) continue;
     entry.keeps_members = false;
-    publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+    publish_named(entry, batch);
   }
   if (!batch.empty()) publisher_.publish(std::move(batch));
   if (warm_ != nullptr && !warming()) finish_warming();
 }
 
 bool ClusterManager::warming() const {
-  return std::any_of(clusters_.begin(), clusters_.end(), [](const auto& one) { return one.second.warming(); });
+  return std::any_of(clusters_.begin(), clusters_.end(),
+                     [](const auto& one) { return one.second.awaited && one.second.unsettled(); });
 }
 
 void ClusterManager::when_warm(event::Task task) {
   warm_ = std::move(task);
-  main_.arm_in(patience_, kLongestWarming);
   if (!soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+void ClusterManager::arm_patience() {
+  MonoTime next = MonoTime::max();
+  for (const auto& [name, entry] : clusters_) {
+    if (entry.unsettled()) next = std::min(next, entry.waits_until);
+  }
+  if (next == MonoTime::max()) {
+    patience_.cancel();
+  } else {
+    main_.arm(patience_, next);
+  }
 }
 
 void ClusterManager::lose_patience() {
   for (auto& [name, entry] : clusters_) {
-    if (!entry.warming()) continue;
-    entry.given_up = true;
-    WEIR_LOG(kWarning, "upstream", "cluster %s: no answer from its name servers yet; not waited for any longer",
+    if (!entry.unsettled() || entry.waits_until > main_.now()) continue;
+    entry.waits_until = MonoTime::max();
+    if (!entry.keeps_members && !entry.awaited) continue;
+    WEIR_LOG(kWarning, "upstream", "cluster %s: no answer for some of its names yet; not waited for any longer",
              name.c_str());
+    entry.awaited = false;
+    if (std::exchange(entry.keeps_members, false)) changed_.insert(name);  // what is known serves from here on
   }
-  finish_warming();
+  publish_members();
+  arm_patience();
 }
 
 void ClusterManager::finish_warming() {
-  patience_.cancel();
   if (event::Task task = std::exchange(warm_, nullptr)) task();
 }
 
@@ -165,16 +192,46 @@ void ClusterManager::refresh_stats() const {
   uint64_t warming = 0;
   for (const auto& [name, entry] : clusters_) {
     entry.stats->show(*entry.limits, entry.spec);
-    const bool warms = entry.dns != nullptr && !entry.dns->settled();
+    const bool warms = entry.unsettled();
     entry.stats->warming_state.set(warms ? 1 : 0);
     warming += warms ? 1 : 0;
   }
   warming_.set(warming);
 }
 
+const lb::HostSet* ClusterManager::newest(const Entry& entry) const {
+  return static_cast<const lb::HostSet*>(publisher_.newest(SlotId{SlotKind::kHostSet, entry.slot.index}));
+}
+
 std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
-  const auto* set = static_cast<const lb::HostSet*>(publisher_.newest(SlotId{SlotKind::kHostSet, entry.slot.index}));
+  const lb::HostSet* set = newest(entry);
   return set != nullptr ? set->hosts() : std::span<const lb::HostEntry>();
+}
+
+void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch) {
+  const size_t count = entry.dns->count();
+  const bool fits = count <= entry.named_hosts || named_hosts_ - entry.named_hosts + count <= most_named_hosts_;
+  if (!fits) {
+    entry.stats->update_failure.inc();
+    if (!std::exchange(entry.too_many, true)) {
+      WEIR_LOG(kError, "upstream",
+               "cluster %s: its names have %zu addresses; clusters of names may have %zu hosts together, so that it "
+               "keeps the %zu that it had",
+               entry.spec.name.c_str(), count, most_named_hosts_, hosts(entry).size());
+    }
+    if (newest(entry) == nullptr) publish_hosts(entry, entry.dns->from(), {}, batch);
+    return;
+  }
+  entry.too_many = false;
+  named_hosts_ += count - entry.named_hosts;
+  entry.named_hosts = count;
+  publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+}
+
+void ClusterManager::show_members(const Entry& entry, const lb::HostSet& set) const {
+  entry.stats->membership_total.set(set.hosts().size());
+  entry.stats->membership_healthy.set(set.healthy());
+  entry.stats->membership_degraded.set(set.degraded());
 }
 
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
@@ -205,9 +262,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   const bool same = from.dns.has_value() && known.size() == before && members.size() == before;
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
-  entry.stats->membership_total.set(set->hosts().size());
-  entry.stats->membership_healthy.set(set->healthy());
-  entry.stats->membership_degraded.set(set->degraded());
+  show_members(entry, *set);
   if (!same) entry.stats->membership_change.inc();
   updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));

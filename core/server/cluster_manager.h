@@ -21,21 +21,27 @@ namespace weir::server {
 // [main]
 class ClusterManager final : private DnsMembers::Owner {
  public:
-  // At the latest after this nobody waits for the first answers of name servers any more.
-  static constexpr Duration kLongestWarming = 5s;
+  // So long the first answers of a cluster's names are waited for. More than name servers have for one try by default,
+  // so that the second one can still help.
+  static constexpr Duration kLongestWarming = 7s;
+
+  // So many hosts may all clusters of names have together by default, whatever name servers say. Each has statistics
+  // and a place in the tables of every lane. Above it a cluster keeps the members that it had.
+  static constexpr size_t kMostNamedHosts = 100'000;
 
   // `main`: the lane. `lanes`: how many there are.
   ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store, dns::ResolverSource& resolvers,
-                 uint32_t lanes);
+                 uint32_t lanes, size_t most_named_hosts = kMostNamedHosts);
 
   // Adds to the batch what differs from what was published before; clusters that are not in the list are removed, with
   // the last of the batches, behind what leads to them. Members that come from name servers are published when they are
   // known: those that such a cluster had before serve until then.
   void apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
              event::Publisher::Batch& last);
-  // Some cluster waits for its first answers, and has no members that serve until then.
+  // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
+  // Those of an apply() before the last one count as long as somebody waits for them with when_warm().
   bool warming() const;
-  // Runs the task when none does any more, or kLongestWarming from now; at a later turn. One at a time.
+  // Runs the task when none does any more; at a later turn. One at a time.
   void when_warm(event::Task task);
   // Before the lane ends: nothing is asked any more.
   void stop();
@@ -48,10 +54,13 @@ class ClusterManager final : private DnsMembers::Owner {
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
     std::unique_ptr<DnsMembers> dns;  // null: its members are addresses
-    bool keeps_members = false;       // of the version before, until those of `dns` are known
-    bool given_up = false;            // its first answers were waited for long enough
-    // Nobody can be served by it, and that may change soon.
-    bool warming() const { return dns != nullptr && dns->warms() && !dns->settled() && !keeps_members && !given_up; }
+    // Until all names of `dns` are known, or its first answers were waited for long enough:
+    MonoTime waits_until = MonoTime::max();  // max: nothing is waited for
+    bool keeps_members = false;              // those of the version before serve
+    bool awaited = false;                    // there are none to serve, and what leads to it is held back
+    size_t named_hosts = 0;                  // published, of `dns`
+    bool too_many = false;                   // it has been told more than there is room for
+    bool unsettled() const { return dns != nullptr && !dns->settled(); }
   };
   // Gauges that are worked out when somebody reads them.
   void refresh_stats() const;
@@ -79,9 +88,14 @@ class ClusterManager final : private DnsMembers::Owner {
 
   void on_members(DnsMembers& members) override;
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
+  // Those that `entry.dns` knows, as far as there is room for them.
+  void publish_named(Entry& entry, event::Publisher::Batch& batch);
+  void arm_patience();
   void publish_members();
   void finish_warming();
   void lose_patience();
+  const lb::HostSet* newest(const Entry& entry) const;
+  void show_members(const Entry& entry, const lb::HostSet& set) const;
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                      const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch);
 
@@ -90,6 +104,8 @@ class ClusterManager final : private DnsMembers::Owner {
   stats::Store& store_;
   dns::ResolverSource& resolvers_;
   const uint32_t lanes_;
+  const size_t most_named_hosts_;
+  size_t named_hosts_ = 0;
   std::map<std::string, Entry> clusters_;
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;

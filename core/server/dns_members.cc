@@ -71,6 +71,15 @@ bool DnsMembers::settled() const {
   return std::all_of(names_.begin(), names_.end(), [](const auto& name) { return name->settled(); });
 }
 
+size_t DnsMembers::count() const {
+  size_t count = 0;
+  for (const size_t name : name_of_) {
+    const size_t addresses = names_[name]->addresses().size();
+    count += from_->dns->logical ? std::min<size_t>(addresses, 1) : addresses;
+  }
+  return count;
+}
+
 std::vector<config::EndpointSpec> DnsMembers::endpoints() const {
   std::vector<config::EndpointSpec> out;
   for (size_t i = 0; i < name_of_.size(); ++i) {
@@ -96,21 +105,21 @@ std::vector<config::EndpointSpec> DnsMembers::endpoints() const {
 void DnsMembers::on_asking(const TrackedName&) { stats_->update_attempt.inc(); }
 
 void DnsMembers::on_answer(const TrackedName& name, const dns::Answer& answer, bool changed) {
-  if (answer.answered()) {
+  if (answer.complete()) {
     stats_->update_success.inc();
     if (answer.addresses.empty()) stats_->update_empty.inc();
   } else {
     stats_->update_failure.inc();
   }
   // Once for each time that it begins.
-  const bool gone = answer.outcome == dns::Outcome::kNone && (changed || !was_settled_);
-  if (gone || name.failures() == 1) {
+  if (name.failures() == 1 || (answer.outcome == dns::Outcome::kNone && !name.was_none())) {
+    const dns::Outcome outcome = answer.unanswered.has_value() ? answer.unanswered->outcome : answer.outcome;
     WEIR_LOG(kWarning, "upstream", "cluster %s: %s: %s%s", from_->spec.name.c_str(), name.name().c_str(),
-             std::string(dns::outcome_name(answer.outcome)).c_str(),
+             std::string(dns::outcome_name(outcome)).c_str(),
              name.addresses().empty() ? "" : "; the addresses that it had stay");
   }
   if (from_->dns->logical) changed = std::exchange(shown_, name.in_order()) != name.in_order();
-  if (answer.answered() && !changed) stats_->update_no_rebuild.inc();
+  if (answer.complete() && !changed) stats_->update_no_rebuild.inc();
   const bool first = !std::exchange(was_settled_, settled()) && was_settled_;
   if (changed || first) owner_.on_members(*this);
 }

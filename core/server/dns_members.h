@@ -43,6 +43,8 @@ class DnsMembers final : private dns::TrackedName::Observer {
   // Of strict members one for each address of each name, of a logical one that one with its addresses; names that have
   // none are left out.
   std::vector<config::EndpointSpec> endpoints() const;
+  // How many those are.
+  size_t count() const;
   // Every name has been answered once, or failed once.
   bool settled() const;
   // Whoever needs the cluster waits until it is settled.

@@ -57,8 +57,8 @@ LiveConfiguration::~LiveConfiguration() = default;
 
 void LiveConfiguration::retire_routes(const Plan& plan) {
   // Listeners that lead to them may be held back.
-  const Duration held = clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
-  const MonoTime end = lane_.now() + held + std::chrono::seconds(options_.drain_seconds) + 1s;
+  const Duration held = holding_ || clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
+  const MonoTime end = lane_.clock().mono_now() + held + std::chrono::seconds(options_.drain_seconds) + 1s;
   for (const auto& [slot, change] : plan.routes) {
     if (change == Change::kRemoved) {
       retired_[slot] = end;
@@ -131,6 +131,23 @@ const Bootstrap& LiveConfiguration::bootstrap() {
     pack_later();
   }
   return *bootstrap_;
+}
+
+void LiveConfiguration::hold(event::Publisher::Batch leading, event::Task applied) {
+  // Clusters that an earlier reload removed, and this one has again.
+  held_.drop_removals([&](event::SlotId id) {
+    return (id.kind == event::SlotKind::kCluster || id.kind == event::SlotKind::kHostSet) &&
+           clusters_.clusters().contains(std::string(publisher_.name_of(id)));
+  });
+  held_.append(std::move(leading));
+  if (applied) after_held_.push_back(std::move(applied));
+  if (!std::exchange(holding_, true)) clusters_.when_warm([this] { release(); });
+}
+
+void LiveConfiguration::discard() {
+  holding_ = false;
+  held_ = {};
+  after_held_.clear();
 }
 
 void LiveConfiguration::release() {
@@ -207,7 +224,6 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     update.error = "access log: " + message_of(opened);
     return;
   }
-  release();  // it was earlier
   event::Publisher::Batch batch, leading;
   if (Status bound = listeners_.apply(std::move(configuration.listeners), leading); !bound.ok()) {
     update.result = Update::Result::kCannotBind;
@@ -248,12 +264,9 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
-  if (clusters_.warming() && (first || !leading.empty())) {
-    holding_ = true;
-    held_ = std::move(leading);
-    if (applied) after_held_.push_back(std::move(applied));
+  if (holding_ || (clusters_.warming() && (first || !leading.empty()))) {
     if (!batch.empty()) publisher_.publish(std::move(batch));
-    clusters_.when_warm([this] { release(); });
+    hold(std::move(leading), std::move(applied));
   } else {
     batch.append(std::move(leading));
     if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));

@@ -62,8 +62,8 @@ class LiveConfiguration final : private event::Timer {
   Update read_files_again();
   // Runs the task when every lane has what was applied so far.
   void when_published(event::Task task);
-  // Publishes what waits for clusters, whether or not they are ready by now.
-  void release();
+  // Drops what waits for clusters: it comes no more.
+  void discard();
 
   // The message of the configuration in force; good until the end of the turn.
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
@@ -79,6 +79,8 @@ class LiveConfiguration final : private event::Timer {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update);
+  void hold(event::Publisher::Batch leading, event::Task applied);
+  void release();
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
   void pack_later();
   void pack();
@@ -103,7 +105,8 @@ class LiveConfiguration final : private event::Timer {
   std::map<std::string, MonoTime> retired_;
   bool loaded_ = false;
   // What leads to clusters (listeners, routes) and the removal of those that nothing leads to any more, while clusters
-  // wait for their first answers, and what is to run when it has been published.
+  // wait for their first answers, and what is to run when it has been published. What a reload adds meanwhile comes
+  // behind it: nothing overtakes.
   bool holding_ = false;
   event::Publisher::Batch held_;
   std::vector<event::Task> after_held_;

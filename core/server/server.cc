@@ -171,7 +171,8 @@ void Server::tell(const config::Diagnostics& diagnostics) const {
 }
 
 void Server::on_applied_first() {
-  if (state_ == State::kInitializing) state_ = State::kLive;
+  if (state_ != State::kInitializing) return;  // it was told to end meanwhile
+  state_ = State::kLive;
   live_.set(1);
   initialization_time_.record(static_cast<uint64_t>(to_ms(lane().now() - started_)));
   for (const auto& [name, entry] : listeners_->listeners()) {
@@ -283,7 +284,7 @@ void Server::begin_shutdown() {
     quit();
     return;
   }
-  configuration_->release();  // listeners that come later would not be drained
+  configuration_->discard();  // listeners that come later would not be drained
   state_ = State::kDraining;
   tell_health();
   live_.set(0);

@@ -10,7 +10,10 @@ namespace {
 
 using AppendHost = bool (*)(const AttemptedHost& host, TextBuffer& out);
 
-bool append_address(const AttemptedHost& host, TextBuffer& out) { return append_text(out, host.text); }
+bool append_address(const AttemptedHost& host, TextBuffer& out) {
+  char buffer[net::Address::kMaxText];
+  return append_text(out, host.text) || append_text(out, host.address.to_text(buffer));
+}
 
 bool append_ip(const AttemptedHost& host, TextBuffer& out) {
   char buffer[net::Address::kMaxText];

@@ -152,7 +152,8 @@ void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) co
 }
 
 void ClusterStats::clear_main_gauges() const {
-  for (const stats::Gauge& gauge : {membership_total, membership_healthy, membership_degraded}) gauge.set(0);
+  for (const stats::Gauge& gauge : {membership_total, membership_healthy, membership_degraded, warming_state})
+    gauge.set(0);
   for (const Open& one : {open, high_open}) {
     for (const stats::Gauge& gauge : {one.cx, one.rq, one.rq_pending, one.rq_retry}) gauge.set(0);
   }

@@ -1,9 +1,14 @@
 #include "core/upstream/pool.h"
 
+#include <algorithm>
+
 #include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::upstream {
+
+// RFC 8305 section 8 recommends 250 ms.
+constexpr Duration kNextAddressAfter = 300ms;
 
 // How long a peer that has ended its side of a tunnel may take none of the last bytes of the other.
 constexpr Duration kTunnelFlushStall = 1min;
@@ -61,7 +66,8 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
       connection_(pool.lane(), pool.address(), cluster_->spec.source),
       codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()),
       id_(pool.cluster().lane_clusters().next_connection_id()),
-      born_(pool.lane().now()) {
+      born_(pool.lane().now()),
+      round_(pool.round_) {
   connection_.set_handler(*this);
   connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
@@ -262,9 +268,8 @@ void H1Connection::on_closed(net::CloseReason reason) {
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
-    pool.on_connect_failed(connection_.remote(), reason == net::CloseReason::kConnectTimeout
-                                                     ? ResetReason::kConnectTimeout
-                                                     : ResetReason::kConnectFailure);
+    pool.on_connect_failed(*this, reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
+                                                                              : ResetReason::kConnectFailure);
   } else {
     fail_active(ResetReason::kConnectionTermination, {});
   }
@@ -442,11 +447,14 @@ bool ConnPool::open_connection() {
   stats.cx_active.inc();
   host_->totals.cx_total.inc();
   host_->totals.cx_active.inc();
+  if (addresses_ != nullptr && addresses_->size() > 1 && !race_.armed()) lane_.arm_in(race_, kNextAddressAfter);
   return true;
 }
 
 void ConnPool::on_connected(H1Connection& connection) {
+  if (racing_) on_race_won(connection);
   refused_ = 0;
+  if (std::exchange(connection.slow_, false)) --slow_count_;
   --connecting_count_;
   connection.node_.unlink();
   serve(connection);
@@ -500,22 +508,69 @@ void ConnPool::serve(H1Connection& connection) {
 
 void ConnPool::set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses) {
   if (addresses == addresses_) return;
+  uint32_t keep = 0;
+  if (next_address_ != 0 && addresses != nullptr) {
+    const auto same = std::find(addresses->begin(), addresses->end(), address());
+    if (same != addresses->end()) keep = static_cast<uint32_t>(same - addresses->begin());
+  }
   addresses_ = std::move(addresses);
-  next_address_ = refused_ = 0;
+  next_address_ = keep;
+  refused_ = 0;
 }
 
-bool ConnPool::next_address(const net::Address& failed) {
+bool ConnPool::next_address(const H1Connection& failed) {
   if (addresses_ == nullptr || addresses_->size() == 1) return false;
-  if (!(failed == address())) return true;  // another connection has found out before
+  // Of as many connections as requests waited each is refused: whom this one was for, for him all were tried.
+  if (failed.round_ != round_) return false;
+  if (!(failed.connection_.remote() == address())) return true;  // another connection has found out before
   next_address_ = (next_address_ + 1) % static_cast<uint32_t>(addresses_->size());
   if (++refused_ < addresses_->size()) return true;
   refused_ = 0;
+  ++round_;
+  // What is left are those that nobody has answered yet: their waiters wait for them.
+  racing_ = false;
+  race_.cancel();
+  connecting_.for_each([](H1Connection& connection) { connection.slow_ = false; });
+  slow_count_ = 0;
   return false;
 }
 
-void ConnPool::on_connect_failed(const net::Address& address, ResetReason reason) {
+void ConnPool::race() {
+  if (addresses_ == nullptr || refused_ + 1 >= addresses_->size()) return;
+  const net::Address slow = address();
+  const auto counts = [&](const H1Connection& one) {
+    return !one.slow_ && one.round_ == round_ && one.connection_.remote() == slow;
+  };
+  uint32_t count = 0;
+  connecting_.for_each([&](const H1Connection& one) { count += counts(one) ? 1 : 0; });
+  count = std::min(count, waiting_count_);
+  if (count == 0) return;
+  racing_ = true;
+  ++refused_;
+  next_address_ = (next_address_ + 1) % static_cast<uint32_t>(addresses_->size());
+  connecting_.for_each([&](H1Connection& one) {
+    if (count == 0 || !counts(one)) return;
+    // Where the limit has no more, that one is waited for.
+    if (!open_connection()) {
+      count = 0;
+      return;
+    }
+    one.slow_ = true;
+    ++slow_count_;
+    --count;
+  });
+}
+
+void ConnPool::on_race_won(const H1Connection& connection) {
+  racing_ = false;
+  race_.cancel();
+  const auto at = std::find(addresses_->begin(), addresses_->end(), connection.connection_.remote());
+  if (at != addresses_->end()) next_address_ = static_cast<uint32_t>(at - addresses_->begin());
+}
+
+void ConnPool::on_connect_failed(const H1Connection& connection, ResetReason reason) {
   // Who was not answered in time has waited as long as the cluster allows.
-  if (next_address(address) && reason == ResetReason::kConnectFailure && open_missing()) return;
+  if (next_address(connection) && reason == ResetReason::kConnectFailure && open_missing()) return;
   // As many waiters fail as have no connection on its way any more.
   while (waiting_count_ > connecting_count_) {
     Waiter* waiter = waiters_.front();
@@ -527,7 +582,10 @@ void ConnPool::on_connect_failed(const net::Address& address, ResetReason reason
 
 void ConnPool::on_gone(H1Connection& connection) {
   const bool never_connected = connection.connection_.connecting();
-  if (never_connected) --connecting_count_;
+  if (never_connected) {
+    --connecting_count_;
+    if (connection.slow_) --slow_count_;
+  }
   connection.node_.unlink();
   --connections_;
   if (connection.has_share_) cluster_.connections.release();

@@ -117,6 +117,8 @@ class H1Connection final : public net::ConnectionHandler,
   uint64_t tx_accounted_ = 0;
   uint64_t tx_before_ = 0;  // bytes written before the request in progress
   uint32_t requests_ = 0;
+  const uint32_t round_;  // of the pool, when it was opened
+  bool slow_ = false;     // the next address is tried beside it
   bool last_request_ = false;
   bool timed_out_ = false;
   bool tunnel_ = false;    // its bytes are opaque from here on, and each direction ends by itself
@@ -148,6 +150,9 @@ class ConnPool final : private RecallWaiter {
   const net::Address& address() const {
     return addresses_ != nullptr ? (*addresses_)[next_address_] : host_->address();
   }
+  // Its connections go to other addresses than the host's, so that the host's text says nothing of where.
+  bool has_addresses() const { return addresses_ != nullptr; }
+  // One that has let in when another did not is kept, as long as it is among them.
   void set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses);
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
@@ -167,6 +172,14 @@ class ConnPool final : private RecallWaiter {
   friend class H1Connection;
   friend class Waiter;
   using List = IntrusiveList<H1Connection, &H1Connection::node_>;
+  class Race final : public event::Timer {
+   public:
+    explicit Race(ConnPool& pool) : pool_(pool) {}
+    void on_timer() override { pool_.race(); }
+
+   private:
+    ConnPool& pool_;
+  };
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
   Waiter* waiter_for(const H1Connection& connection);
@@ -174,8 +187,11 @@ class ConnPool final : private RecallWaiter {
   bool enqueue(Waiter& waiter);
   // The queue was full; the other lanes have answered.
   bool request_again(Waiter& waiter);
-  // Waiters for whom no connection is on its way.
-  uint32_t missing() const { return waiting_count_ > connecting_count_ ? waiting_count_ - connecting_count_ : 0; }
+  // Waiters for whom no connection is on its way, slow ones left out.
+  uint32_t missing() const {
+    const uint32_t on_its_way = connecting_count_ - slow_count_;
+    return waiting_count_ > on_its_way ? waiting_count_ - on_its_way : 0;
+  }
   // Waits, and has no connection that could come free.
   bool hungry() const { return connections_ == 0 && waiting_count_ > 0; }
   // Opens what is missing. False: the limit has no more; feed_starving() comes back to it.
@@ -200,9 +216,13 @@ class ConnPool final : private RecallWaiter {
   // A connection is free again.
   void on_idle(H1Connection& connection);
   // A connection that never came up; the waiters it was for fail, unless there is another address to try.
-  void on_connect_failed(const net::Address& address, ResetReason reason);
+  void on_connect_failed(const H1Connection& connection, ResetReason reason);
   // The next connection goes elsewhere. False: every address was tried, or there is one alone.
-  bool next_address(const net::Address& failed);
+  bool next_address(const H1Connection& failed);
+  // Nobody has answered for kNextAddressAfter: another connection for each waiter goes to the next address, and the
+  // first that is up wins (RFC 8305 section 5).
+  void race();
+  void on_race_won(const H1Connection& connection);
   void on_gone(H1Connection& connection);
   void fail_waiters(ResetReason reason);
   void fail(Waiter& waiter, ResetReason reason);
@@ -214,7 +234,10 @@ class ConnPool final : private RecallWaiter {
   std::shared_ptr<const std::vector<net::Address>> addresses_;  // null: the host's
   uint32_t next_address_ = 0;
   uint32_t refused_ = 0;  // addresses since a connection came up, or the list is this one
-  List idle_;             // most recent first
+  uint32_t round_ = 0;    // how often every address has refused
+  bool racing_ = false;   // several addresses are tried, and none has let in
+  Race race_{*this};
+  List idle_;  // most recent first
   List busy_;
   List connecting_;
   IntrusiveList<Waiter, &Waiter::node_> waiters_;
@@ -222,6 +245,7 @@ class ConnPool final : private RecallWaiter {
   uint32_t connections_ = 0;  // open or connecting
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
+  uint32_t slow_count_ = 0;  // of those
   uint32_t waiting_count_ = 0;
   uint32_t opened_ = 0;         // connections ever
   uint32_t opened_before_ = 0;  // when the other lanes were asked

@@ -190,9 +190,10 @@ void TcpProxy::describe_upstream() {
   info.cluster = spec.stat_name;
   info.cluster_raw = spec.name == spec.stat_name ? std::string_view() : std::string_view(spec.name);
   info.cluster_metadata = spec.metadata != nullptr ? &spec.metadata->root() : nullptr;
-  info.remote = upstream_host_->address();
+  info.remote = pool_->address();
   info.local = {};
-  info.host_text = upstream_host_->text();
+  // Of a host that has several addresses `remote` says which it was.
+  info.host_text = pool_->has_addresses() ? std::string_view() : upstream_host_->text();
   info.host_name = upstream_host_->hostname();
   info.attempts = attempts_;
   info.requested = lane_.now();
@@ -246,6 +247,7 @@ void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
   stream::UpstreamInfo& info = info_.upstream;
   const upstream::ConnectionFacts facts = stream.facts();
   info.pool_ready = lane_.now();
+  if (pool_->has_addresses()) info.remote = stream.connection().remote();
   info.connection_id = facts.id;
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;

@@ -289,7 +289,7 @@ TEST_F(CaresResolverTest, AnAnswerAsLargeAsTheyCome) {
       records.push_back(test::address_record("10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250)));
     return {test::dns_answer(query, records)};
   });
-  EXPECT_EQ(resolve().answer.addresses.size(), 4000u);
+  EXPECT_EQ(resolve().answer.addresses.size(), Resolver::kMaxAddresses);
 }
 
 TEST_F(CaresResolverTest, AnAddressThatComesTwiceIsOne) {
@@ -382,6 +382,45 @@ TEST_F(CaresResolverTest, TheSystemsConfigurationIsReadAgainWhenItHasChanged) {
   EXPECT_EQ(resolve(FamilyPolicy::kV4Only, "db").addresses(), (Texts{"10.0.0.1"}));
 }
 
+TEST_F(CaresResolverTest, TheSystemsConfigurationIsReadAgainAlsoWhileItsServersAreSilent) {
+  options_.tries = 1;
+  options_.query_timeout = 1h;
+  options_.no_search_domains = false;
+  system_config("search one.example\n");
+  server_.set([](const DnsQuery& query) -> Packets {
+    if (query.name == "db.two.example") return right(query);
+    return {};
+  });
+  Asker lost, found;
+  resolver().resolve("db", FamilyPolicy::kV4Only, lost);
+  while (server_.queries.empty()) turn();
+  const std::string path = system_config("search two.example\n");
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() + 10s);
+  resolver().resolve("db", FamilyPolicy::kV6Only, found);
+  wait(found);
+  EXPECT_EQ(found.addresses(), (Texts{"2001:db8::1"}));
+  EXPECT_TRUE(lost.active());  // it may still be answered
+}
+
+TEST_F(CaresResolverTest, AnOldConfigurationsQuestionsAreStillAnswered) {
+  bool asked = false, silent = true;
+  server_.set([&](const DnsQuery& query) -> Packets {
+    if (query.name != "slow.example") return right(query);
+    asked = true;
+    return silent ? Packets{} : right(query);
+  });
+  Asker slow;
+  options_.query_timeout = 20ms;
+  options_.tries = 100;
+  resolver().resolve("slow.example", FamilyPolicy::kV4Only, slow);
+  while (!asked) turn();
+  std::filesystem::last_write_time(options_.system_config, std::filesystem::file_time_type::clock::now() + 10s);
+  resolve();
+  silent = false;
+  wait(slow);
+  EXPECT_EQ(slow.addresses(), (Texts{"10.0.0.1"}));
+}
+
 // field: CaresDnsResolverConfig.filter_unroutable_families
 TEST_F(CaresResolverTest, FamiliesThatNoInterfaceHas) {
   bool four = false, six = false;
@@ -401,6 +440,14 @@ TEST_F(CaresResolverTest, FamiliesThatNoInterfaceHas) {
   if (six) expected.push_back("2001:db8::1");
   if (four) expected.push_back("10.0.0.1");
   EXPECT_EQ(resolve(FamilyPolicy::kAll).addresses(), expected);
+}
+
+TEST_F(CaresResolverTest, TheHostsFileComesFirstForItsFamily) {
+  options_.hosts = folder_ / "hosts";
+  std::ofstream(options_.hosts) << "10.0.0.7 a.example\n";
+  server_.set(right);
+  EXPECT_EQ(resolve(FamilyPolicy::kAll).addresses(), (Texts{"2001:db8::1", "10.0.0.7"}));
+  EXPECT_EQ(server_.queries.size(), 1u);
 }
 
 TEST_F(CaresResolverTest, NamesOfTheHostsFile) {

@@ -19,6 +19,7 @@ class Asker final : public Lookup {
     ++answers;
     outcome = given.outcome;
     ttl = given.ttl;
+    unanswered = given.unanswered;
     addresses.clear();
     for (const net::Address& address : given.addresses) addresses.push_back(address.ip_to_string());
     if (then) then();
@@ -26,6 +27,7 @@ class Asker final : public Lookup {
   int answers = 0;
   Outcome outcome = Outcome::kFailed;
   std::optional<Duration> ttl;
+  std::optional<Answer::Unanswered> unanswered;
   Texts addresses;
   std::function<void()> then;
 };
@@ -193,6 +195,9 @@ TEST_F(ResolverTest, ThereIsNothingOnlyIfBothFamiliesSaySo) {
   resolvers_->fail("a.example/6", Outcome::kFailed);
   deliver();
   EXPECT_EQ(two.outcome, Outcome::kFound);
+  ASSERT_TRUE(two.unanswered.has_value());
+  EXPECT_EQ(two.unanswered->family, net::Family::kIpv6);
+  EXPECT_EQ(two.unanswered->outcome, Outcome::kFailed);
   EXPECT_EQ(stat("not_found"), 1u);
   EXPECT_EQ(stat("timeout"), 1u);
   EXPECT_EQ(stat("get_addr_failure"), 1u);

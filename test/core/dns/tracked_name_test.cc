@@ -65,10 +65,10 @@ TEST(RefreshTest, FailuresBackOff) {
 
 class TrackedNameTest : public testing::Test, protected TrackedName::Observer {
  protected:
-  TrackedName& make(TrackedName::OnNone on_none = TrackedName::OnNone::kReplace, const RefreshPlan& plan = {}) {
+  TrackedName& make(TrackedName::OnNone on_none = TrackedName::OnNone::kReplace, const RefreshPlan& plan = {},
+                    FamilyPolicy policy = FamilyPolicy::kV4Only) {
     TrackedName::Observer& observer = *this;
-    name_ = std::make_unique<TrackedName>(lane_, resolvers_.shared(), "a.example", FamilyPolicy::kV4Only, plan, on_none,
-                                          observer);
+    name_ = std::make_unique<TrackedName>(lane_, resolvers_.shared(), "a.example", policy, plan, on_none, observer);
     name_->start();
     return *name_;
   }
@@ -138,6 +138,57 @@ TEST_F(TrackedNameTest, AnEmptyAnswerIsBelievedOrNot) {
   lane_.advance(5s);
   answer({});
   EXPECT_EQ(texts(other.addresses()), (Texts{"10.0.0.1"}));
+}
+
+TEST_F(TrackedNameTest, OfAllFamiliesOneThatFailsKeepsItsAddresses) {
+  TrackedName& name = make(TrackedName::OnNone::kReplace, {.failure_base = 1s, .failure_most = 1s}, FamilyPolicy::kAll);
+  const auto both = [&](const Texts& six, const Texts& four) {
+    for (const auto& [key, ips] : {std::pair("a.example/6", six), {"a.example/4", four}}) {
+      ips == Texts{"-"} ? resolvers_->fail(key) : resolvers_->answer(key, ips);
+    }
+    lane_.advance(1ms);
+  };
+  both({"2001:db8::1"}, {"10.0.0.1"});
+  lane_.advance(5s);
+  both({"-"}, {"10.0.0.2"});
+  EXPECT_EQ(texts(name.in_order()), (Texts{"2001:db8::1", "10.0.0.2"}));
+  EXPECT_EQ(name.failures(), 1u);
+  lane_.advance(1s);  // as after failures
+  both({"2001:db8::2"}, {"-"});
+  EXPECT_EQ(texts(name.in_order()), (Texts{"2001:db8::2", "10.0.0.2"}));
+  EXPECT_EQ(name.failures(), 2u);
+  lane_.advance(1s);
+  both({"2001:db8::2"}, {});  // that there is none is an answer
+  EXPECT_EQ(texts(name.in_order()), (Texts{"2001:db8::2"}));
+  EXPECT_EQ(name.failures(), 0u);
+}
+
+TEST_F(TrackedNameTest, AFailureOfThePreferredFamilyIsNoReasonForTheOther) {
+  for (const bool six : {true, false}) {
+    const std::string preferred = six ? "a.example/6" : "a.example/4", other = six ? "a.example/4" : "a.example/6";
+    const std::string one = six ? "2001:db8::1" : "10.0.0.1", two = six ? "10.0.0.1" : "2001:db8::1";
+    TrackedName& name = make(TrackedName::OnNone::kReplace, {}, six ? FamilyPolicy::kAuto : FamilyPolicy::kV4Preferred);
+    const auto next = [&](const Texts& ips) {
+      lane_.advance(5s);
+      ips == Texts{"-"} ? resolvers_->fail(preferred) : resolvers_->answer(preferred, ips);
+      if (ips != Texts{one}) resolvers_->answer(other, {two});
+      lane_.advance(1ms);
+    };
+    resolvers_->fail(preferred);
+    resolvers_->answer(other, {two});
+    lane_.advance(1ms);
+    EXPECT_EQ(texts(name.addresses()), Texts{two});  // all there is
+    EXPECT_EQ(name.failures(), 0u);
+    next({one});
+    EXPECT_EQ(texts(name.addresses()), Texts{one});
+    resolvers_->answer(other, {two});  // too late to count
+    next({"-"});
+    EXPECT_EQ(texts(name.addresses()), Texts{one});
+    EXPECT_EQ(name.failures(), 1u);
+    next({});
+    EXPECT_EQ(texts(name.addresses()), Texts{two});
+    name_.reset();
+  }
 }
 
 TEST_F(TrackedNameTest, AFailureSettlesIt) {

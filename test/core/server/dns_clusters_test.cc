@@ -91,7 +91,7 @@ class DnsClustersTest : public testing::Test {
   filter::Registry registry_;
   event::Publisher publisher_{{&lane_.lane()}};
   test::FakeResolvers resolvers_{lane_, store_};
-  ClusterManager clusters_{lane_, publisher_, store_, resolvers_, 1};
+  ClusterManager clusters_{lane_, publisher_, store_, resolvers_, 1, 7};
   Configuration configuration_;
 };
 
@@ -300,6 +300,112 @@ TEST_F(DnsClustersTest, AClusterThatHasMembersIsNotWaitedFor) {
   answer("a.example/4", {"10.0.0.1"});
   apply(dns_cluster("a", named("b.example"), kV4));
   EXPECT_FALSE(clusters_.warming());
+}
+
+TEST_F(DnsClustersTest, AClusterThatHasNoneYetIsWaitedForAlsoWhenItChanges) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  apply(dns_cluster("a", named("a.example") + ", " + named("b.example"), kV4));
+  EXPECT_TRUE(clusters_.warming());
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});  // there is nothing to keep
+}
+
+TEST_F(DnsClustersTest, ASlowNameDoesNotKeepTheOthersForEver) {
+  apply(dns_cluster("a", named("a.example"), kV4));
+  answer("a.example/4", {"10.0.0.1"});
+  apply(dns_cluster("a", named("a.example") + ", " + named("slow.example"), kV4));
+  answer("a.example/4", {"10.0.0.2"});
+  lane_.advance(ClusterManager::kLongestWarming - 10ms);
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  lane_.advance(10ms);
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.2:80"});
+  answer("slow.example/4", {"10.0.0.3"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.2:80", "10.0.0.3:80"}));
+}
+
+TEST_F(DnsClustersTest, ClustersOfAnEarlierUpdateAreNotWaitedFor) {
+  const std::string slow = dns_cluster("slow", named("slow.example"), kV4);
+  apply(slow);
+  EXPECT_TRUE(clusters_.warming());
+  apply(slow + ", " + dns_cluster("b", named("192.0.2.1"), kV4 + "wait_for_warm_on_init: false, "));
+  EXPECT_FALSE(clusters_.warming());
+  // Unless somebody does so already.
+  int warm = 0;
+  apply(dns_cluster("slow", named("other.example"), kV4));
+  clusters_.when_warm([&] { ++warm; });
+  apply(dns_cluster("slow", named("other.example"), kV4) + ", " + dns_cluster("c", named("192.0.2.1"), kV4));
+  settle();
+  EXPECT_EQ(warm, 0);
+  answer("other.example/4", {"10.0.0.1"});
+  EXPECT_EQ(warm, 1);
+}
+
+TEST_F(DnsClustersTest, TheTimeThatAConfigurationTakesToReadIsNotOfTheWait) {
+  lane_.clock().advance(3s);  // within the turn
+  ASSERT_EQ(read(dns_cluster("a", named("a.example"), kV4)), "");
+  event::Publisher::Batch batch, last;
+  clusters_.apply(std::move(configuration_.clusters), batch, last);
+  publisher_.publish(std::move(batch));
+  int warm = 0;
+  clusters_.when_warm([&] { ++warm; });
+  lane_.advance(ClusterManager::kLongestWarming - 1ms);
+  EXPECT_EQ(warm, 0);
+  lane_.advance(1ms);
+  EXPECT_EQ(warm, 1);
+}
+
+TEST_F(DnsClustersTest, ServersMayNotNameHostsWithoutEnd) {
+  apply(dns_cluster("a", named("a.example"), kV4) + ", " + dns_cluster("b", named("b.example"), kV4));
+  answer("a.example/4", {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"});
+  answer("b.example/4", {"10.0.1.1", "10.0.1.2", "10.0.1.3"});  // the eighth is one too many
+  EXPECT_EQ(hosts("a").size(), 4u);
+  EXPECT_EQ(hosts("b").size(), 3u);
+  lane_.advance(5s);
+  answer("b.example/4", {"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"});
+  EXPECT_EQ(hosts("b").size(), 3u);
+  EXPECT_EQ(stats("b").update_failure.value(), 1u);
+  EXPECT_EQ(stats("b").membership_total.value(), 3);
+  answer("a.example/4", {"10.0.0.1"});
+  lane_.advance(5s);
+  answer("b.example/4", {"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"});
+  EXPECT_EQ(hosts("b").size(), 5u);
+  apply(dns_cluster("b", named("b.example"), kV4) + ", " + dns_cluster("c", named("c.example"), kV4));
+  answer("c.example/4", {"10.0.2.1", "10.0.2.2"});  // what a cluster that is gone had is free
+  EXPECT_EQ(hosts("c").size(), 2u);
+}
+
+TEST_F(DnsClustersTest, AFamilyThatNobodyAnswersForKeepsItsHosts) {
+  apply(dns_cluster("a", named("a.example"), "dns_lookup_family: ALL, "));
+  answer("a.example/4", {"10.0.0.1"});
+  answer("a.example/6", {"2001:db8::1"});
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "[2001:db8::1]:80"}));
+  lane_.advance(5s);
+  answer("a.example/6", {"2001:db8::2"});
+  fail("a.example/4");
+  EXPECT_EQ(hosts("a"), (Texts{"10.0.0.1:80", "[2001:db8::2]:80"}));
+  EXPECT_EQ(stats("a").update_failure.value(), 1u);
+}
+
+TEST_F(DnsClustersTest, WhatANameDoesNotHaveIsSaidWhenItBegins) {
+  const auto warnings = [&](auto&& act) {
+    testing::internal::CaptureStderr();
+    act();
+    const std::string said = testing::internal::GetCapturedStderr();
+    size_t count = 0;
+    for (size_t at = 0; (at = said.find("no such name or address", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  // While another name is not known yet, too.
+  apply(dns_cluster("a", named("a.example") + ", " + named("slow.example"), kV4));
+  EXPECT_EQ(warnings([&] { answer("a.example/4", {}); }), 1u);
+  lane_.advance(5s);
+  EXPECT_EQ(warnings([&] { answer("a.example/4", {}); }), 0u);
+  apply(dns_cluster("b", named("b.example"), kV4, "type: LOGICAL_DNS"));
+  answer("b.example/4", {"10.0.0.1"});
+  lane_.advance(5s);
+  EXPECT_EQ(warnings([&] { answer("b.example/4", {}); }), 1u);
+  lane_.advance(5s);
+  EXPECT_EQ(warnings([&] { answer("b.example/4", {}); }), 0u);
 }
 
 TEST_F(DnsClustersTest, LifetimesOfAnswers) {

@@ -1,0 +1,147 @@
+// What waits for the first answers of name servers, over reloads; simulated time, a resolver that says what the test
+// says, and a listener on a port of the kernel's choice.
+#include "core/server/live_configuration.h"
+
+#include <gtest/gtest.h>
+
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "test/core/dns/fake_resolver.h"
+#include "test/support/test_lane.h"
+
+namespace weir::server {
+namespace {
+
+const std::string kType = "\"@type\": type.googleapis.com/envoy.extensions.filters.";
+
+std::string dns_cluster(const std::string& name) {
+  return "{name: " + name + ", type: STRICT_DNS, dns_lookup_family: V4_ONLY, load_assignment: {cluster_name: " + name +
+         ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: " + name +
+         ".example, port_value: 80}}}}]}]}}";
+}
+
+class LiveConfigurationTest : public testing::Test {
+ protected:
+  LiveConfigurationTest() {
+    filter::RegistryBuilder builder;
+    register_built_in_plugins(builder);
+    registry_ = builder.build();
+  }
+  ~LiveConfigurationTest() override {
+    clusters_.stop();
+    settle();
+  }
+
+  // One listener, whose requests all go to `route`.
+  void load(const std::string& clusters, const std::string& route) {
+    options_.config_yaml =
+        "static_resources: {clusters: [" + clusters +
+        "], listeners: [{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: "
+        "[{filters: [{name: hcm, typed_config: {" +
+        kType + "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, route_config: {" +
+        "virtual_hosts: [{name: v, domains: [\"*\"], routes: [{match: {prefix: /}, route: {cluster: " + route +
+        "}}]}]}, http_filters: [{name: router, typed_config: {" + kType + "http.router.v3.Router}}]}}]}]}]}";
+    const Update update =
+        live_.load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone, [this] { ++applied_; });
+    ASSERT_TRUE(update.ok()) << update.faults();
+    settle();
+  }
+  void answer(const std::string& question, const std::string& ip) {
+    resolvers_->answer(question, {ip});
+    settle();
+  }
+  void settle() {
+    for (int i = 0; i < 4; ++i) lane_.advance(1ms);
+  }
+  const event::Versioned* newest(event::SlotKind kind, const std::string& name) {
+    return publisher_.newest(publisher_.intern(kind, name));
+  }
+  bool listening() { return newest(event::SlotKind::kListener, "l") != nullptr; }
+  // There is one.
+  const event::Versioned* routes() { return publisher_.newest(event::SlotId{event::SlotKind::kRouteTable, 0}); }
+
+  test::TestLane lane_{0};
+  stats::Store store_;
+  filter::Registry registry_;
+  Options options_;
+  event::Publisher publisher_{{&lane_.lane()}};
+  test::FakeResolvers resolvers_{lane_, store_};
+  ClusterManager clusters_{lane_, publisher_, store_, resolvers_, 1};
+  ListenerManager listeners_{publisher_, store_, 1};
+  RuntimeManager runtime_{publisher_, store_};
+  LiveConfiguration live_{lane_, options_, registry_, store_, publisher_, clusters_, listeners_, runtime_};
+  int applied_ = 0;
+};
+
+TEST_F(LiveConfigurationTest, ListenersWaitForTheFirstAnswers) {
+  load(dns_cluster("a"), "a");
+  EXPECT_FALSE(listening());
+  answer("a.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening());
+  EXPECT_EQ(applied_, 1);
+}
+
+TEST_F(LiveConfigurationTest, AReloadThatChangesNothingLeavesThemWaiting) {
+  load(dns_cluster("a"), "a");
+  load(dns_cluster("a"), "a");
+  EXPECT_TRUE(live_.read_files_again().ok());
+  settle();
+  EXPECT_FALSE(listening());
+  answer("a.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening());
+}
+
+TEST_F(LiveConfigurationTest, AReloadMeanwhileWaitsBehindThem) {
+  load(dns_cluster("a"), "a");
+  load(dns_cluster("a") + ", " + dns_cluster("b"), "b");
+  answer("a.example/4", "10.0.0.1");
+  EXPECT_FALSE(listening());
+  answer("b.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening());
+  EXPECT_NE(routes(), nullptr);
+  EXPECT_EQ(applied_, 2);
+}
+
+TEST_F(LiveConfigurationTest, AClusterThatComesBackMeanwhileIsNotRemoved) {
+  load(dns_cluster("a"), "a");
+  answer("a.example/4", "10.0.0.1");
+  load(dns_cluster("b"), "b");  // without a, once b is known
+  load(dns_cluster("a") + ", " + dns_cluster("b"), "b");
+  answer("b.example/4", "10.0.0.2");
+  answer("a.example/4", "10.0.0.3");
+  EXPECT_NE(newest(event::SlotKind::kCluster, "a"), nullptr);
+  ASSERT_NE(newest(event::SlotKind::kHostSet, "a"), nullptr);
+  EXPECT_EQ(clusters_.hosts(clusters_.clusters().at("a"))[0].address().to_string(), "10.0.0.3:80");
+}
+
+TEST_F(LiveConfigurationTest, WhatLeadsElsewhereDoesNotWaitForAClusterOfAnEarlierReload) {
+  const std::string known = dns_cluster("a") + ", " + dns_cluster("b");
+  load(known, "a");
+  answer("a.example/4", "10.0.0.1");
+  answer("b.example/4", "10.0.0.1");
+  load(known + ", " + dns_cluster("slow"), "a");  // no route leads to it yet
+  const event::Versioned* before = routes();
+  load(known + ", " + dns_cluster("slow"), "b");
+  EXPECT_NE(routes(), before);
+}
+
+TEST_F(LiveConfigurationTest, AfterTheLimitNobodyWaits) {
+  load(dns_cluster("a"), "a");
+  lane_.advance(ClusterManager::kLongestWarming - 10ms);
+  EXPECT_FALSE(listening());
+  lane_.advance(10ms);
+  settle();
+  EXPECT_TRUE(listening());
+}
+
+TEST_F(LiveConfigurationTest, WhatIsDiscardedNeverComes) {
+  load(dns_cluster("a"), "a");
+  live_.discard();
+  answer("a.example/4", "10.0.0.1");
+  lane_.advance(1h);
+  settle();
+  EXPECT_FALSE(listening());
+  EXPECT_EQ(applied_, 0);
+}
+
+}  // namespace
+}  // namespace weir::server
