@@ -7,6 +7,7 @@
 #include "core/config/chain_choice_config.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/filter/config_translator.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -247,6 +248,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, fingerprint(one)});
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
+  out.spec.access_logs = scope.translator().access_loggers(proto.access_log(), scope, "access_log");
   if (out.spec.hands_over) add_original_dst(scope, out.spec);
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);

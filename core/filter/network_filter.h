@@ -39,6 +39,9 @@ class ConnectionHost {
   ~ConnectionHost() = default;
 };
 
+// What a stream that is a connection's own says of it. Views of the host, good as long as that lives.
+void describe(ConnectionHost& host, stream::StreamInfo& info);
+
 // kDone: the filter has closed the connection. A filter before the terminal one passes on what it leaves in `data`.
 class NetworkFilter {
  public:

@@ -120,12 +120,7 @@ const FilterChain* DownstreamConnection::find_chain() {
   uint32_t chosen = ChainTable::kNone;
   if (spec.chain_matcher != nullptr) {
     stream::StreamInfo about;
-    about.downstream_remote = remote();
-    about.downstream_direct_remote = connection_.remote();
-    about.downstream_local = local();
-    about.requested_server_name = server_name();
-    about.connection = info_.get();
-    about.metadata = info_ != nullptr ? info_->metadata() : nullptr;
+    filter::describe(*this, about);
     const match::Tree::Result found = spec.chain_matcher->evaluate({.info = &about});
     if (found.matched()) chosen = found.action;
   } else {
@@ -149,6 +144,7 @@ bool DownstreamConnection::choose_chain() {
   chain_ = find_chain();
   if (chain_ == nullptr) {
     listener_->spec.stats->no_filter_chain_match.inc();
+    no_chain_ = true;
     connection_.close();
     return false;
   }
@@ -297,8 +293,26 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
   if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+  if (!spec.access_logs.empty()) log();
   node_.unlink();
   connection_.lane().defer_delete(*this);
+}
+
+void DownstreamConnection::log() {
+  event::Lane& lane = connection_.lane();
+  stream::StreamInfo about;
+  about.start = born_;
+  about.end = lane.now();
+  about.start_wall = lane.wall_now() - std::chrono::duration_cast<WallTime::duration>(about.end - born_);
+  about.bytes_received = connection_.bytes_read();
+  about.bytes_sent = connection_.bytes_written();
+  if (no_chain_) {
+    about.flags.set(stream::ResponseFlag::kNoRouteFound);
+    about.details = "filter_chain_not_found";
+  }
+  filter::describe(*this, about);
+  const stream::LogSubject subject{about, nullptr, nullptr, nullptr, {}, stream::AccessLogType::kNotSet};
+  for (const auto& logger : listener_->spec.access_logs) logger->log(subject, lane);
 }
 
 void DownstreamConnection::dispose() { owner_->owner().destroy(*this); }

@@ -77,6 +77,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void tell_facts();
   const FilterChain* find_chain();
   bool choose_chain();
+  void log();
 
   class Drain;
 
@@ -95,6 +96,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   MonoTime born_;
   bool draining_ = false;
   bool handed_over_ = false;  // once, at most
+  bool no_chain_ = false;     // serves it
 };
 
 }  // namespace weir::proxy

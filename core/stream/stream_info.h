@@ -117,6 +117,7 @@ struct ConnectionInfo {
   const TlsFacts* tls = nullptr;                // null: no TLS
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'
+  std::string_view termination_details = {};    // why a filter has ended the connection; its own text, which stays
   void set_application_protocols(std::span<const std::string> names);
 
  private:

@@ -301,15 +301,22 @@ ConnPool::ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb:
 
 ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
 
+// One that was opened for somebody who has left before it was up. Of a pool that serves both kinds, every idle
+// connection may be looked at.
+H1Connection* ConnPool::idle_unused() {
+  H1Connection* found = nullptr;
+  idle_.for_each([&](H1Connection& connection) {
+    if (found == nullptr && connection.requests_ == 0) found = &connection;
+  });
+  return found;
+}
+
 UpstreamStream* ConnPool::take_idle(const Waiter& waiter, UpstreamEvents& events) {
-  if (waiter.unused_) return nullptr;
-  while (H1Connection* connection = idle_.pop_front()) {
-    if (!connection->ready()) {  // closed in this very turn
-      busy_.push_back(*connection);
-      continue;
-    }
-    static_cast<event::Timer*>(connection)->cancel();
+  while (H1Connection* connection = waiter.unused_ ? idle_unused() : idle_.front()) {
+    connection->node_.unlink();
     busy_.push_back(*connection);
+    if (!connection->ready()) continue;  // closed in this very turn
+    static_cast<event::Timer*>(connection)->cancel();
     connection->attach(events);
     return connection;
   }

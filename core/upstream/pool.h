@@ -180,6 +180,7 @@ class ConnPool final : private RecallWaiter {
    private:
     ConnPool& pool_;
   };
+  H1Connection* idle_unused();
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
   Waiter* waiter_for(const H1Connection& connection);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/stream/proxy_header.h"
 #include "filters/listener/http_inspector/http_inspector.h"
 #include "filters/listener/proxy_protocol/header.h"
 #include "test/fuzz/input.h"
@@ -23,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     require(header.local || (header.source.is_ip() && header.destination.is_ip()));
     size_t in_tlvs = 0;
     std::string_view left = header.tlvs;
-    for (Tlv tlv; next_tlv(left, tlv);) in_tlvs += 3 + tlv.value.size();
+    for (stream::Tlv tlv; stream::next_tlv(left, tlv);) in_tlvs += 3 + tlv.value.size();
     require(in_tlvs == header.tlvs.size());
     Header again;
     require(parse_header(bytes.substr(0, header.size), wanted, again) == Parsed::kHeader);

@@ -5,7 +5,8 @@ import signal
 import socket
 from typing import Any, Optional
 
-from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, http_listener, main, to_yaml)
+from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, file_access_log, http_listener, main, to_yaml,
+                     wait_line)
 
 INPUTS = "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3."
 STRING = "type.googleapis.com/google.protobuf.StringValue"
@@ -54,6 +55,7 @@ class FilterChainMatchTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.port, cls.source_port, cls.none, cls.inspected = (cls.sandbox.free_port() for _ in range(4))
+        cls.log = cls.sandbox.path("none.log")
         cls.weir = Weir(cls.sandbox, bootstrap([
             listener(cls.port, [
                 chain("any"),
@@ -71,7 +73,7 @@ class FilterChainMatchTest(WeirTestCase):
                 chain("outside", {"source_type": "EXTERNAL"}),
                 chain("named", {"server_names": ["a.example"], "transport_protocol": "tls"}),
                 chain("inside", {"source_type": "SAME_IP_OR_LOOPBACK", "source_prefix_ranges": [prefix("127.0.0.7", 32)]}),
-            ], name="none"),
+            ], name="none", access_log=[file_access_log(cls.log, "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %FILTER_CHAIN_NAME%\n")]),
             listener(cls.inspected, [
                 chain("new", {"application_protocols": ["http/1.1"], "transport_protocol": "raw_buffer"}),
                 chain("old", {"application_protocols": ["http/1.0"], "transport_protocol": "raw_buffer"}),
@@ -96,6 +98,8 @@ class FilterChainMatchTest(WeirTestCase):
         self.assertEqual(ask(self.none), "")
         self.assertEqual(ask(self.none, source="127.0.0.7"), "inside")
         self.weir.wait_stat_is("listener.127.0.0.1_%d.no_filter_chain_match" % self.none, before + 1)
+        self.assertEqual(wait_line(self.log, "NR"), "NR filter_chain_not_found -")
+        self.assertEqual(wait_line(self.log, "- - inside"), "- - inside")
 
     # field: FilterChainMatch.application_protocols, FilterChainMatch.transport_protocol, Listener.listener_filters
     def test_by_what_a_listener_filter_found(self) -> None:

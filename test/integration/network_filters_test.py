@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, route
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener, main,
+                     route, wait_line)
 
 NETWORK = "type.googleapis.com/envoy.extensions.filters.network."
 LISTENER = "type.googleapis.com/envoy.extensions.filters.listener."
@@ -18,6 +19,7 @@ class NetworkFiltersTest(WeirTestCase):
         def add(name: str, filters: list[dict[str, Any]], **fields: Any) -> None:
             cls.ports[name] = cls.sandbox.free_port()
             made = http_listener(cls.ports[name], [route({"prefix": "/echo"}, "echo"), direct({"prefix": "/"}, name)], name=name)
+            made["filter_chains"][0]["name"] = name
             made["filter_chains"][0]["filters"][:0] = filters
             listeners.append({**made, **fields})
 
@@ -30,7 +32,11 @@ class NetworkFiltersTest(WeirTestCase):
         add("limit", [of("limit", limit, max_connections=2)])
         add("delay", [of("delay", limit, max_connections=1, delay="0.3s")])
         add("rate", [of("rate", NETWORK + "local_ratelimit.v3.LocalRateLimit", token_bucket=SLOW)])
-        add("rbac", [of("rbac", NETWORK + "rbac.v3.RBAC", rules=allow_ten)])
+        cls.log = cls.sandbox.path("connections.log")
+        log = [file_access_log(cls.log, "%FILTER_CHAIN_NAME% %CONNECTION_TERMINATION_DETAILS% %RESPONSE_FLAGS% %ACCESS_LOG_TYPE% "
+                                        "%BYTES_RECEIVED% %BYTES_SENT% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%\n")]
+        add("rbac", [of("rbac", NETWORK + "rbac.v3.RBAC", rules=allow_ten)], access_log=log)
+        add("logged", [], access_log=log)
         add("both", [of("b1", limit, max_connections=100), of("b2", NETWORK + "rbac.v3.RBAC", rules={
             "action": "DENY", "policies": allow_ten["policies"]})])
         add("early", [], listener_filters=[of("early", LISTENER + "local_ratelimit.v3.LocalRateLimit", token_bucket=SLOW)])
@@ -70,9 +76,19 @@ class NetworkFiltersTest(WeirTestCase):
     def test_rbac(self) -> None:
         self.assertFalse(self.served("rbac"))
         self.weir.wait_stat_is("rbac.rbac.denied", 1)
+        self.assertRegex(wait_line(self.log, "rbac "),
+                         r"^rbac rbac_access_denied_matched_policy\[none\] - NotSet \d+ 0 127\.0\.0\.1$")
         self.assertTrue(self.served("both"))
         with Connection(self.ports["both"]) as connection:  # filters ahead of the connection manager change nothing
             self.assertEqual([connection.request().text for _ in range(3)], ["both"] * 3)
+
+    # field: Listener.access_log
+    def test_connections_are_logged_at_their_end(self) -> None:
+        with Connection(self.ports["logged"]) as connection:
+            sent = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+            connection.send(sent * 2)
+            self.assertEqual([connection.read_response().text for _ in range(2)], ["logged"] * 2)
+        self.assertRegex(wait_line(self.log, "logged "), r"^logged - - NotSet %d \d{3} 127\.0\.0\.1$" % (2 * len(sent)))
 
     def test_what_is_left_goes_on(self) -> None:
         """More than the connection manager takes at once, behind other filters."""

@@ -13,7 +13,7 @@ import urllib.request
 from typing import Any, Optional
 
 from harness import (Connection, Nginx, Sandbox, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log, main,
-                     network_listener, sanitized, tcp_listener, wait_until, wait_until_still)
+                     network_listener, sanitized, tcp_listener, wait_line, wait_until, wait_until_still)
 from harness.upstreams import ServerConnection
 
 LOG_LINE = ("%UPSTREAM_CLUSTER% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %UPSTREAM_HOST% "
@@ -105,11 +105,7 @@ class TcpProxyTest(WeirTestCase):
         cls.script(connection)
 
     def logged(self, beginning: str) -> list[str]:
-        def line() -> str:
-            with open(self.log_path, encoding="utf-8") as file:
-                return next((line for line in file if line.startswith(beginning) and line.endswith("\n")), "")
-
-        return wait_until(line, "a log line that begins with %s" % beginning, 15).split()
+        return wait_line(self.log_path, beginning).split()
 
     def said_back(self, port: int, text: bytes = b"hello") -> None:
         with Connection(port) as connection:

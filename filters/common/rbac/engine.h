@@ -33,7 +33,11 @@ struct Rule {
 
 struct Verdict {
   bool allowed = false;
-  const Rule* rule = nullptr;    // that matched; nullptr: none
+  const Rule* rule = nullptr;  // that matched; nullptr: none
+  // Why not, if it is not allowed; the engine's text, or a constant.
+  std::string_view details() const {
+    return rule != nullptr ? std::string_view(rule->details) : "rbac_access_denied_matched_policy[none]";
+  }
   std::optional<bool> log = {};  // whether to log, if the rules are about that
 };
 

@@ -17,7 +17,6 @@ namespace {
 constexpr std::string_view kNamespace = "envoy.filters.http.rbac";
 constexpr std::string_view kCommonNamespace = "envoy.common";
 constexpr std::string_view kLogHint = "access_log_hint";
-constexpr std::string_view kNoPolicy = "rbac_access_denied_matched_policy[none]";
 
 void tell(filter::Stream& stream, const MetadataKeys& keys, const Verdict& verdict) {
   // In the order of keys, which have the same beginning.
@@ -68,8 +67,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
     hint_log(stream, *verdict.log);
   }
   if (verdict.allowed) return Action::kContinue;
-  return stream.reply_local(403, verdict.rule != nullptr ? std::string_view(verdict.rule->details) : kNoPolicy,
-                            "RBAC: access denied");
+  return stream.reply_local(403, verdict.details(), "RBAC: access denied");
 }
 
 // --- Configuration -------------------------------------------------------------------------------------------------

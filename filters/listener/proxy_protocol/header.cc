@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "core/stream/proxy_header.h"
+
 namespace weir::filters::proxy_protocol {
 namespace {
 
@@ -93,8 +95,8 @@ net::Address address_at(std::string_view bytes, size_t ip, size_t port, bool v6)
 }
 
 bool are_whole(std::string_view tlvs) {
-  Tlv one;
-  while (next_tlv(tlvs, one)) {
+  stream::Tlv one;
+  while (stream::next_tlv(tlvs, one)) {
   }
   return tlvs.empty();
 }
@@ -144,16 +146,6 @@ Parsed parse_v2(std::string_view bytes, Header& header) {
 }
 
 }  // namespace
-
-bool next_tlv(std::string_view& tlvs, Tlv& out) noexcept {
-  if (tlvs.size() < 3) return false;
-  const size_t length = number_at(tlvs, 1);
-  if (tlvs.size() - 3 < length) return false;
-  out.type = byte_at(tlvs, 0);
-  out.value = tlvs.substr(3, length);
-  tlvs.remove_prefix(3 + length);
-  return true;
-}
 
 Parsed parse_header(std::string_view bytes, Wanted wanted, Header& header) noexcept {
   header = Header{};

@@ -30,7 +30,7 @@ struct Header {
   bool local = false;
   net::Address source;
   net::Address destination;
-  std::string_view tlvs;  // of version 2; whole entries, as checked. Views of the bytes
+  std::string_view tlvs;  // of version 2; whole entries, as checked (stream::next_tlv). A view of the bytes
   size_t size = 0;        // of the header; what follows belongs to the client
   size_t needed = 1;      // kNotYet: nothing can be said of fewer bytes
 };
@@ -41,12 +41,5 @@ inline constexpr size_t kMaxSizeV2 = 16 + 65535;
 
 // `bytes`: from the first one of the connection on.
 Parsed parse_header(std::string_view bytes, Wanted wanted, Header& header) noexcept;
-
-// Takes the next entry off the front; false at the end.
-struct Tlv {
-  uint8_t type = 0;
-  std::string_view value;
-};
-bool next_tlv(std::string_view& tlvs, Tlv& out) noexcept;
 
 }  // namespace weir::filters::proxy_protocol

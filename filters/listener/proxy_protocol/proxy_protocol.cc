@@ -2,6 +2,7 @@
 
 #include <map>
 #include <new>
+#include <optional>
 
 #include "core/filter/register.h"
 #include "core/stream/metadata.h"
@@ -42,30 +43,31 @@ filter::ListenerFilter::Verdict Filter::on_accept(filter::ConnectionHost& host, 
   return Verdict::kNeedMore;
 }
 
-// Of several TLVs of one type, the last counts.
+// Of several TLVs of one type, the last counts. The others are not even stored: a header has room for 20,000.
 void Filter::keep(const Header& header) {
-  if (settings_.rules.empty() || header.tlvs.empty()) return;
   Values* values = nullptr;
-  std::string_view left = header.tlvs;
-  for (Tlv tlv; next_tlv(left, tlv);) {
-    for (const TlvRule& rule : settings_.rules) {
-      if (rule.type != tlv.type) continue;
-      if (!settings_.into_filter_state) {
-        host_->info().make_metadata().set(rule.name_space, rule.key, stream::Value::of_string(tlv.value));
-        continue;
-      }
-      if (values == nullptr) {
-        stream::FilterState& state = host_->info().make_filter_state();
-        values = new (state.arena_for(stream::LifeSpan::kConnection).allocate(sizeof(Values), alignof(Values))) Values;
-        const auto set = state.set(settings_.values, stream::FilterStateValue::of_object(values, kValuesType),
-                                   {.life_span = stream::LifeSpan::kConnection});
-        if (set != stream::FilterState::Set::kDone) {  // two of this filter, one after the other
-          values->~Values();
-          return;
-        }
-      }
-      values->insert_or_assign(rule.key, std::string(tlv.value));
+  for (const TlvRule& rule : settings_.rules) {
+    std::optional<std::string_view> value;
+    std::string_view left = header.tlvs;
+    for (stream::Tlv tlv; stream::next_tlv(left, tlv);) {
+      if (tlv.type == rule.type) value = tlv.value;
     }
+    if (!value) continue;
+    if (!settings_.into_filter_state) {
+      host_->info().make_metadata().set(rule.name_space, rule.key, stream::Value::of_string(*value));
+      continue;
+    }
+    if (values == nullptr) {
+      stream::FilterState& state = host_->info().make_filter_state();
+      values = new (state.arena_for(stream::LifeSpan::kConnection).allocate(sizeof(Values), alignof(Values))) Values;
+      const auto set = state.set(settings_.values, stream::FilterStateValue::of_object(values, kValuesType),
+                                 {.life_span = stream::LifeSpan::kConnection});
+      if (set != stream::FilterState::Set::kDone) {  // two of this filter, one after the other
+        values->~Values();
+        return;
+      }
+    }
+    values->insert_or_assign(rule.key, std::string(*value));
   }
 }
 
@@ -76,8 +78,10 @@ void Filter::keep_for_upstream(const Header& header) {
   kept->source = header.source;
   kept->destination = header.destination;
   std::string_view left = header.tlvs;
-  for (Tlv tlv; next_tlv(left, tlv);) {
-    if (settings_.pass.types[tlv.type]) kept->tlvs.push_back({tlv.type, std::string(tlv.value)});
+  for (stream::Tlv tlv; stream::next_tlv(left, tlv);) {
+    if (!settings_.pass.types[tlv.type]) continue;
+    const size_t size = 3 + tlv.value.size();
+    kept->tlvs.append(header.tlvs, header.tlvs.size() - left.size() - size, size);
   }
   const auto set = state.set(settings_.header, stream::FilterStateValue::of_object(kept, stream::kProxyHeaderType),
                              {.life_span = stream::LifeSpan::kConnection, .sharing = stream::UpstreamSharing::kOnce});

@@ -73,14 +73,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
     }
     if (decided_ && !config_.continuous) return Action::kContinue;
     stream::StreamInfo about;
-    about.downstream_remote = host.remote();
-    about.connection_remote = &host.remote();
-    about.downstream_direct_remote = host.connection().remote();
-    about.downstream_local = host.local();
-    about.filter_chain_name = host.filter_chain_name();
-    about.requested_server_name = host.server_name();
-    about.connection = host.info_if_any();
-    about.metadata = about.connection != nullptr ? about.connection->metadata() : nullptr;
+    filter::describe(host, about);
     const match::Facts facts{.info = &about};
     // Counted and told once, however often it is asked.
     if (!decided_ && config_.shadow_rules != nullptr) tell_shadow(host, config_.shadow_rules->decide(facts));
@@ -95,6 +88,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
     }
     config_.denied.inc();
     denied_ = true;
+    host.info().termination_details = verdict.details();
     connection_ = &host.connection();
     if (config_.delay > Duration::zero()) {
       connection_->block_read(net::ReadBlock::kRefused);

@@ -100,13 +100,7 @@ void TcpProxy::describe() {
   info_.start_wall = lane_.wall_now();
   info_.random = lane_.random().next();
   info_.stream_id = proxy::LaneProxy::of(lane_).next_id();
-  info_.connection_id = host_->connection_id();
-  info_.downstream_remote = host_->remote();
-  info_.downstream_direct_remote = client().remote();
-  info_.downstream_local = host_->local();
-  if (host_->local_restored()) info_.downstream_direct_local = client().local();
-  info_.filter_chain_name = host_->filter_chain_name();
-  info_.requested_server_name = host_->server_name();
+  filter::describe(*host_, info_);
 }
 
 Duration TcpProxy::choose_idle_timeout() const {
@@ -531,8 +525,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
 
 void TcpProxy::log(AccessLogType type) {
   info_.end = lane_.now();
-  info_.connection = host_->info_if_any();  // filters before this one may have said more meanwhile
-  info_.metadata = info_.connection != nullptr ? info_.connection->metadata() : nullptr;
+  filter::describe(*host_, info_);  // filters before this one may have said more meanwhile
   const stream::LogSubject subject{info_, nullptr, nullptr, nullptr, {}, type};
   for (const auto& one : settings_.access_logs) one->log(subject, lane_);
 }

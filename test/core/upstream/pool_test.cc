@@ -520,6 +520,29 @@ TEST_F(PoolTest, TheLimitRefusesThoseWhoDoNotWait) {
   EXPECT_EQ(patient.events, "ready-reused ");
 }
 
+// Who wants an unused connection gets one that was opened for somebody who has left, and not one that carried a
+// request.
+TEST_F(PoolTest, ConnectionsThatNobodyWaitedForAreUsed) {
+  exchange(0);
+  ASSERT_EQ(stats_->cx_active.value(), 1);
+  {
+    Caller gone(lane_);
+    gone.waiter.want_unused(true);
+    EXPECT_EQ(gone.start(pool()), ConnPool::Start::kWaiting);
+  }
+  settle();
+  ASSERT_EQ(stats_->cx_active.value(), 2);
+  Caller first(lane_), second(lane_);
+  first.waiter.want_unused(true);
+  second.waiter.want_unused(true);
+  EXPECT_EQ(first.start(pool()), ConnPool::Start::kReady);
+  EXPECT_EQ(first.events, "ready ");
+  EXPECT_EQ(second.start(pool()), ConnPool::Start::kWaiting);
+  settle();
+  EXPECT_EQ(second.events, "ready ");
+  EXPECT_EQ(stats_->cx_active.value(), 3);
+}
+
 TEST_F(PoolTest, CircuitBreakersRefuse) {
   limits_->set({.max_connections = 1, .max_pending_requests = 1, .max_requests = 1024, .max_retries = 3});
   Caller one(lane_), two(lane_), three(lane_);

@@ -1,3 +1,5 @@
+#include "core/stream/proxy_header.h"
+
 #include <gtest/gtest.h>
 
 #include "filters/listener/proxy_protocol/header.h"
@@ -116,14 +118,14 @@ TEST(ProxyHeader, Version2Tlvs) {
   const Read all = read(bytes);
   ASSERT_EQ(all.parsed, Parsed::kHeader);
   std::string_view left = all.header.tlvs;
-  Tlv one;
-  ASSERT_TRUE(next_tlv(left, one));
+  stream::Tlv one;
+  ASSERT_TRUE(stream::next_tlv(left, one));
   EXPECT_EQ(std::pair(one.type, one.value), std::pair(uint8_t{1}, std::string_view("h2")));
-  ASSERT_TRUE(next_tlv(left, one));
+  ASSERT_TRUE(stream::next_tlv(left, one));
   EXPECT_EQ(std::pair(one.type, one.value), std::pair(uint8_t{0xff}, std::string_view("")));
-  ASSERT_TRUE(next_tlv(left, one));
+  ASSERT_TRUE(stream::next_tlv(left, one));
   EXPECT_EQ(one.value.size(), 300u);
-  EXPECT_FALSE(next_tlv(left, one));
+  EXPECT_FALSE(stream::next_tlv(left, one));
 }
 
 TEST(ProxyHeader, Version2Hostile) {

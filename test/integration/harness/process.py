@@ -29,6 +29,15 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> 
         time.sleep(0.01)
 
 
+def wait_line(path: str, beginning: str, seconds: float = 15) -> str:
+    """The first whole line of a file with this beginning, without its end."""
+    def line() -> str:
+        with open(path, encoding="utf-8") as file:
+            return next((line for line in file if line.startswith(beginning) and line.endswith("\n")), "")
+
+    return str(wait_until(line, "a line that begins with %s" % beginning, seconds)).rstrip("\n")
+
+
 def wait_until_still(measure: Callable[[], Any], still: float = 0.2, seconds: float = 30) -> None:
     """Returns when `measure` has given the same value for `still` seconds: whatever drives it is stuck or done."""
     end = time.monotonic() + seconds
