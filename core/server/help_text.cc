@@ -26,7 +26,10 @@ Configuration
                                           override node.cluster, node.id, node.locality.zone
 
 Process
-  --concurrency N                         worker threads (default: one per usable processor)
+  --concurrency N                         worker threads (default: one per usable processor, or as
+                                          many as the quota of the control group allows)
+  --user NAME, --group NAME               become these, names or numbers, once everything is bound
+  --pid-file FILE                         the process's number is written there
   --admin-address-path FILE               the admin's address is written there
   --stats-tag NAME:VALUE                  a label of every statistic; may be repeated
 

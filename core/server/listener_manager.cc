@@ -26,10 +26,12 @@ void close_all(const proxy::ListenSockets& sockets) {
 
 }  // namespace
 
-ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers)
+ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers,
+                                 InheritedSockets& inherited)
     : publisher_(publisher),
       store_(store),
       workers_(workers),
+      inherited_(inherited),
       limit_(std::make_shared<proxy::ConnectionLimit>()),
       added_(store.counter("listener_manager.listener_added")),
       modified_(store.counter("listener_manager.listener_modified")),
@@ -42,12 +44,17 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
 }
 
 Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
-                                                               const net::ListenAddress& at) const {
+                                                               const net::ListenAddress& at) {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = at.options;
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
+  if (const int fd = inherited_.take(at.address); fd >= 0) {
+    sockets->options.reuse_port = false;  // there is one: a worker accepts for all
+    sockets->by_worker[0] = fd;
+    return Sockets(std::move(sockets));
+  }
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
@@ -65,7 +72,7 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
 
 // A listener that has only got another name goes on with its sockets: what waits in them is not lost.
 Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string& listener, const net::ListenAddress& at,
-                                                              const std::set<std::string>& kept) const {
+                                                              const std::set<std::string>& kept) {
   const bool any_port = at.address.is_ip() && at.address.port() == 0;  // each gets a port of its own
   bool held = false;
   for (const auto& [name, entry] : listeners_) {
@@ -83,8 +90,9 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
                      "; a listener that this update changes or removes holds it until then: do it in two steps");
 }
 
-Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(
-    const std::string& listener, const ListenerFacts& facts, const std::set<std::string>& kept) const {
+Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(const std::string& listener,
+                                                                               const ListenerFacts& facts,
+                                                                               const std::set<std::string>& kept) {
   std::vector<Opened> all;
   std::set<const proxy::ListenSockets*> used;
   const auto known = listeners_.find(listener);

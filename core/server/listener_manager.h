@@ -12,6 +12,7 @@
 #include "core/event/publisher.h"
 #include "core/proxy/listener.h"
 #include "core/server/change_plan.h"
+#include "core/server/process.h"
 #include "core/stats/store.h"
 
 namespace weir::server {
@@ -19,7 +20,7 @@ namespace weir::server {
 // [main]
 class ListenerManager {
  public:
-  ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers);
+  ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers, InheritedSockets& inherited);
 
   // Binds what is new, then adds to the batch what differs from what was published before. An address that cannot be
   // bound is an error, and nothing has changed then.
@@ -40,18 +41,19 @@ class ListenerManager {
     Sockets sockets;
     bool taken_over = false;  // from a listener that goes, or it is its own already
   };
-  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at) const;
+  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
-                              const std::set<std::string>& kept) const;
+                              const std::set<std::string>& kept);
   // For all addresses: those that it has already, those of listeners that go, new ones. After a fault none are left.
   Result<std::vector<Opened>> find_all_sockets(const std::string& listener, const ListenerFacts& facts,
-                                               const std::set<std::string>& kept) const;
+                                               const std::set<std::string>& kept);
 
   static void close_fresh(const std::vector<Opened>& all);
 
   event::Publisher& publisher_;
   stats::Store& store_;
   const uint32_t workers_;
+  InheritedSockets& inherited_;
   std::map<std::string, Entry> listeners_;
   const std::shared_ptr<proxy::ConnectionLimit> limit_;
   stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_;

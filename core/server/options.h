@@ -28,6 +28,8 @@ struct Options {
   bool log_format_escaped = false;
   std::string log_path;
   std::string admin_address_path;
+  std::string pid_file;
+  std::string user, group;                                  // to become once everything is bound; empty: as it is
   std::string service_cluster, service_node, service_zone;  // empty: what the bootstrap says
   std::vector<stats::Tag> stats_tags;
   uint64_t drain_seconds = 600;

@@ -1,7 +1,5 @@
 #include "core/server/server.h"
 
-#include <sched.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,25 +34,6 @@ class Server::StopAccepting final : public event::Timer {
   Server& server_;
 };
 
-namespace {
-
-// As many descriptors as the system lets us have: two per proxied connection go quickly.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-  }
-}
-
-uint32_t usable_processors() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return static_cast<uint32_t>(std::max(1, CPU_COUNT(&set)));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-}  // namespace
-
 Server::Server(const Options& options, const filter::Registry& registry, std::string_view version)
     : options_(options), registry_(registry), started_(system_clock().mono_now()), version_(version) {
   live_ = store_.gauge("server.live");
@@ -79,7 +58,13 @@ Server::~Server() { stream::LogWriter::process().stop(2s); }
 int Server::start() {
   WEIR_LOG(kInfo, "server", "weir %s, pid %d, configuration %s", version_.c_str(), getpid(),
            options_.config_path.empty() ? "--config-yaml" : options_.config_path.c_str());
+  auto identity = find_identity(options_.user, options_.group);
+  if (!identity.ok()) {
+    WEIR_LOG(kError, "server", "%s", message_of(identity.status()).c_str());
+    return 2;
+  }
   raise_descriptor_limit();
+  inherited_.find();
   stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
@@ -95,8 +80,19 @@ int Server::start() {
   files_->watch(configuration_->watched());
   stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
                                                    [this](int signal) { on_signal(signal); });
+  inherited_.drop_rest();
+  if (Status written = pid_file_.write(options_.pid_file); !written.ok()) {
+    WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
+    return 2;
+  }
+  // Everything is bound and open. What a later configuration binds or reads has to be allowed to this user.
+  if (Status done = become(*identity); !done.ok()) {
+    WEIR_LOG(kError, "server", "%s", message_of(done).c_str());
+    return 2;
+  }
   for (auto& worker : workers_) worker->start();
   workers_started_.set(1);
+  service_.keep_alive(lane());
   return 0;
 }
 
@@ -126,7 +122,7 @@ void Server::make_lanes(uint32_t count) {
   resolvers_ = std::make_unique<dns::CaresResolvers>(lane(), store_);
   clusters_ =
       std::make_unique<ClusterManager>(lane(), *publisher_, store_, *resolvers_, static_cast<uint32_t>(lanes.size()));
-  listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count);
+  listeners_ = std::make_unique<ListenerManager>(*publisher_, store_, count, inherited_);
   runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
 }
 
@@ -181,6 +177,7 @@ void Server::on_applied_first() {
   }
   WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
            clusters_->clusters().size(), workers_.size());
+  service_.ready("serving " + std::to_string(listeners_->listeners().size()) + " listeners");
   if (options_.mode == Mode::kInitOnly) quit();
 }
 
@@ -213,8 +210,11 @@ Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report 
     refused.error = "the server is draining and takes no other configuration";
     return refused;
   }
+  if (apply != LiveConfiguration::Apply::kYes) return configuration_->load(apply, report);
+  service_.reloading(lane().now());
   Update update = configuration_->load(apply, report);
-  if (apply == LiveConfiguration::Apply::kYes) note(update, "configuration reloaded");
+  note(update, "configuration reloaded");
+  service_.ready(update.ok() ? "serving" : "serving the configuration before: the new one is wrong, see the log");
   return update;
 }
 
@@ -260,6 +260,7 @@ int Server::run() {
   signals_.reset();
   files_.reset();
   stop_signals_.reset();
+  service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
   clusters_->stop();
@@ -286,6 +287,7 @@ void Server::begin_shutdown() {
   }
   configuration_->discard();  // listeners that come later would not be drained
   state_ = State::kDraining;
+  service_.stopping();
   tell_health();
   live_.set(0);
   Shutdown::Plan plan;

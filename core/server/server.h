@@ -19,6 +19,7 @@
 #include "core/server/listener_manager.h"
 #include "core/server/live_configuration.h"
 #include "core/server/options.h"
+#include "core/server/process.h"
 #include "core/server/runtime_manager.h"
 #include "core/server/shutdown.h"
 #include "core/server/worker.h"
@@ -119,6 +120,9 @@ class Server {
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<dns::CaresResolvers> resolvers_;
   std::unique_ptr<ClusterManager> clusters_;
+  InheritedSockets inherited_;
+  PidFile pid_file_;
+  ServiceManager service_;
   std::unique_ptr<ListenerManager> listeners_;
   std::unique_ptr<RuntimeManager> runtime_;
   std::unique_ptr<LiveConfiguration> configuration_;

@@ -21,16 +21,18 @@ def weir_binary() -> str:
 
 
 class Weir:
-    """weir with a configuration of the test (a value or a path); ready when the constructor returns."""
+    """weir with a configuration of the test (a value or a path); ready when the constructor returns. `through`: a
+    command that becomes the one it is given."""
 
-    def __init__(self, sandbox: Sandbox, config: Union[Config, str], concurrency: int = 2, arguments: list[str] = []):
+    def __init__(self, sandbox: Sandbox, config: Union[Config, str], concurrency: int = 2, arguments: list[str] = [],
+                 through: list[str] = [], environment: dict[str, str] = {}):
         count = sum(process.name == "weir" for process in sandbox.processes)
         config = without_field(config, os.environ.get("WEIR_TEST_WITHOUT_FIELD", ""))
         self.config_path = config if isinstance(config, str) else sandbox.write("weir-%d.yaml" % count, to_yaml(config) + "\n")
         self._address_path = sandbox.path("admin-address-%d" % count)
         self.process = sandbox.start(
-            [weir_binary(), "-c", self.config_path, "--concurrency", str(concurrency), "--admin-address-path",
-             self._address_path, "--file-flush-interval-msec", "50", *arguments], "weir")
+            [*through, weir_binary(), "-c", self.config_path, "--concurrency", str(concurrency), "--admin-address-path",
+             self._address_path, "--file-flush-interval-msec", "50", *arguments], "weir", **environment)
         self._stopped = False
         self.admin_address = wait_until(self._read_address, "weir writes its admin address", 20)
         wait_until(self._is_ready, "weir is ready", 20)
