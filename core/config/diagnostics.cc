@@ -89,9 +89,12 @@ bool is_word(std::string_view text) {
 }  // namespace
 
 void Diagnostics::add(Diagnostic diagnostic) {
-  (diagnostic.severity == Severity::kError ? errors_ : warnings_)++;
-  unreadable_ = unreadable_ || (diagnostic.severity == Severity::kError && diagnostic.path.empty());
-  if (items_.size() < kKept) {
+  const bool error = diagnostic.severity == Severity::kError;
+  (error ? errors_ : warnings_)++;
+  unreadable_ = unreadable_ || (error && diagnostic.path.empty());
+  // However many warnings there are, errors are heard.
+  if (size_t& kept = error ? kept_errors_ : kept_warnings_; kept < kKept) {
+    ++kept;
     for (std::string* text :
          {&diagnostic.path, &diagnostic.message, &diagnostic.found, &diagnostic.allowed, &diagnostic.hint}) {
       make_printable(*text);
@@ -131,7 +134,9 @@ void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions
   const auto rest = std::remove_if(items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size())),
                                    items_.end(), [&](const Diagnostic& item) {
                                      const bool drop = follows(item);
-                                     (item.severity == Severity::kError ? errors_ : warnings_) -= drop ? 1 : 0;
+                                     const bool error = item.severity == Severity::kError;
+                                     (error ? errors_ : warnings_) -= drop ? 1 : 0;
+                                     (error ? kept_errors_ : kept_warnings_) -= drop ? 1 : 0;
                                      return drop;
                                    });
   items_.erase(rest, items_.end());
@@ -187,7 +192,7 @@ std::string Diagnostics::text() const {
     return out;
   }
   if (errors_ + warnings_ > items_.size()) {
-    out += "(the first " + std::to_string(items_.size()) + " are shown)\n";
+    out += "(" + std::to_string(errors_ + warnings_ - items_.size()) + " more are not shown)\n";
   }
   if (errors > 0) {
     out += counted(errors, "error");
@@ -218,6 +223,11 @@ std::string Diagnostics::json() const {
       append_json(out, item->rule);
     }
     out += "}";
+  }
+  if (errors_ + warnings_ > items_.size()) {
+    out += ",\n {\"severity\": \"" + std::string(errors_ > kept_errors_ ? "error" : "warning") + "\", \"message\": \"" +
+           std::to_string(errors_ - kept_errors_) + " errors and " + std::to_string(warnings_ - kept_warnings_) +
+           " warnings more are not listed\"}";
   }
   return out + "\n]\n";
 }

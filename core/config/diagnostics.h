@@ -50,7 +50,7 @@ class Diagnostics {
   // "path: message" of the errors, joined by "; ": what a NACK tells the control plane.
   std::string nack_text() const;
 
-  static constexpr size_t kKept = 1000;
+  static constexpr size_t kKept = 1000;  // errors, and warnings
 
  private:
   std::vector<const Diagnostic*> in_file_order() const;
@@ -58,6 +58,8 @@ class Diagnostics {
   std::vector<Diagnostic> items_;
   size_t errors_ = 0;
   size_t warnings_ = 0;
+  size_t kept_errors_ = 0;  // of items_
+  size_t kept_warnings_ = 0;
   bool unreadable_ = false;  // an error without a path
 };
 

@@ -57,6 +57,12 @@ bool holds_secret(const FieldDescriptor& field) {
   return name == "token" || name.ends_with("_token");
 }
 
+// A text where such a message belongs is likely what one of its fields should hold: a key, a password.
+bool consists_of_secrets(const Descriptor& type) {
+  const std::string_view name = type.full_name();
+  return name == "envoy.config.core.v3.DataSource" || name.starts_with("envoy.extensions.transport_sockets.tls.");
+}
+
 // id:edge is a text in YAML, though hardly meant as one. 10.0.0.1:80 is.
 bool is_glued_key(std::string_view text) {
   const size_t colon = text.find_first_of(": ");
@@ -159,12 +165,15 @@ void MessageBuilder::message(Message& out, const Event& first) {
     } else {
       const std::string wanted = "a mapping with the fields of " + out.GetDescriptor()->name();
       std::string hint;
+      const bool secret = first.kind == EventKind::kScalar && consists_of_secrets(*out.GetDescriptor());
+      secret_ += secret ? 1 : 0;
       if (first.kind == EventKind::kScalar) {
         const bool glued = first.plain && yaml_ && is_glued_key(first.value);
         hint = glued ? "if this is a key, put a space after the ':'"
                      : message_from_text_hint(*out.GetDescriptor(), first.value, secret_ > 0);
       }
       wrong_kind(first, wanted, std::move(hint));
+      secret_ -= secret ? 1 : 0;
       cursor_.skip(first);
     }
   }

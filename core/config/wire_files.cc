@@ -108,9 +108,24 @@ void remember_places(const Message& message, const TextFormat::ParseInfoTree& tr
 
 }  // namespace
 
+namespace {
+
+// As of the other formats (LoadOptions::max_depth).
+constexpr int kMaxLevels = 200;
+
+// A file that was cut short is no configuration that removes everything.
+bool is_empty(std::string_view text, std::string_view file, Diagnostics& diagnostics) {
+  const bool empty = text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+  if (empty) diagnostics.add(finding(file, "the file is empty"));
+  return empty;
+}
+
+}  // namespace
+
 bool load_serialised(std::string_view bytes, std::string_view file, Message& into, PositionIndex& index,
                      Diagnostics& diagnostics) {
   index.begin_file(file, {});
+  if (is_empty(bytes, file, diagnostics)) return false;
   const std::unique_ptr<Message> read(into.New());
   if (!read->ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     diagnostics.add(finding(file, "the file is not a serialised " + into.GetDescriptor()->full_name()));
@@ -123,10 +138,12 @@ bool load_serialised(std::string_view bytes, std::string_view file, Message& int
 bool load_text_format(std::string_view text, std::string_view file, Message& into, PositionIndex& index,
                       Diagnostics& diagnostics) {
   index.begin_file(file);
+  if (is_empty(text, file, diagnostics)) return false;
   const std::unique_ptr<Message> read(into.New());
   Collector collector(file, diagnostics);
   TextFormat::ParseInfoTree tree;
   TextFormat::Parser parser;
+  parser.SetRecursionLimit(kMaxLevels);
   parser.RecordErrorsTo(&collector);
   parser.WriteLocationsTo(&tree);
   const size_t errors_before = diagnostics.errors();

@@ -60,7 +60,7 @@ SimWorld::SimWorld(uint64_t seed)
   publisher_ = std::make_unique<event::Publisher>(lanes);
   resolvers_ = std::make_unique<dns::CaresResolvers>(*lanes[0], store_);
   cluster_manager_ = std::make_unique<server::ClusterManager>(*lanes[0], *publisher_, store_, *resolvers_, 3);
-  listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2);
+  listener_manager_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 2, inherited_);
   uint32_t faults = random_.below(3) == 0 ? 0 : random_.below(200);
   for (uint32_t i = 0; i < 5; ++i)
     servers_.push_back(std::make_unique<SimServer>(random_.next(), faults, server_violations_));

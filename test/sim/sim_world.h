@@ -90,6 +90,7 @@ class SimWorld {
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<dns::ResolverSource> resolvers_;
   std::unique_ptr<server::ClusterManager> cluster_manager_;
+  server::InheritedSockets inherited_;
   std::unique_ptr<server::ListenerManager> listener_manager_;
   std::map<std::string, ClusterState> clusters_;
   // Held so that the statistics of things that come and go can be read at the end.

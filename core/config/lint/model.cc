@@ -39,7 +39,9 @@ class Walk {
   void message(const Message& message, int depth) {
     if (depth > kMaxDepth) return;
     if (const auto* any = google::protobuf::DynamicCastToGenerated<google::protobuf::Any>(&message)) {
-      if (auto inner = inside(*any)) this->message(*inner, depth + 1);
+      auto inner = inside(*any);
+      if (inner == nullptr && !any->type_url().empty()) visitor_.unknown(type_name(*any));
+      if (inner != nullptr) this->message(*inner, depth + 1);
       return;
     }
     if (!visitor_.message(message, path_)) return;

@@ -77,6 +77,8 @@ class Visitor {
   // False: what is inside is not gone through.
   virtual bool message(const google::protobuf::Message&, const std::string& path) = 0;
   virtual void text(const google::protobuf::FieldDescriptor&, const std::string&) {}
+  // An Any whose type is not known, or that cannot be read as it.
+  virtual void unknown(std::string_view /*type*/) {}
 };
 void visit(const google::protobuf::Message& message, std::string path, Visitor& visitor);
 

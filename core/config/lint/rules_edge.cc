@@ -104,8 +104,11 @@ void say_if_open(const Policy& policy, const std::string& path, Findings& findin
   for (int i = 0; i < policy.allow_origin_string_match_size(); ++i) {
     const auto& origin = policy.allow_origin_string_match(i);
     const std::string& regex = origin.safe_regex().regex();
-    const bool any = (origin.has_prefix() && origin.prefix().empty()) || origin.exact() == "*" || regex == ".*" ||
-                     regex == ".+" || regex == "^.*$" || origin.prefix() == "http" || origin.prefix() == "https://";
+    // A star in any kind of text is what examples write for every site, and what those that read it take it for.
+    const bool star = origin.exact() == "*" || origin.prefix() == "*" || origin.suffix() == "*" ||
+                      origin.contains() == "*" || regex == "*" || regex == "\\*";
+    const bool any = star || (origin.has_prefix() && origin.prefix().empty()) || regex == ".*" || regex == ".+" ||
+                     regex == "^.*$" || origin.prefix() == "http" || origin.prefix() == "https://";
     if (!any) continue;
     findings.add(path + ".allow_origin_string_match[" + std::to_string(i) + "]",
                  "every site may read answers with the visitor's cookies, for allow_credentials is set",

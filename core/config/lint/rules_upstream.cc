@@ -58,8 +58,13 @@ class Texts final : public Visitor {
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.stat_prefix"};
     constexpr size_t kName = 256;
     if (kOwnNames.contains(field.full_name())) return;
-    (text.size() > kName || text.find('\n') != std::string::npos ? long_ : short_).insert(text);
+    // A line of a program is no name, and has names in it.
+    const bool program = text.size() > kName || text.find_first_of("\n()'\"") != std::string::npos;
+    (program ? long_ : short_).insert(text);
   }
+  // Of a message that nobody here can read it is not known what it names.
+  void unknown(std::string_view) override { unread_ = true; }
+  bool unread() const { return unread_; }
   bool mention(const std::string& name) const {
     if (short_.contains(name)) return true;
     for (const std::string& text : long_) {
@@ -70,6 +75,7 @@ class Texts final : public Visitor {
 
  private:
   std::unordered_set<std::string> short_, long_;
+  bool unread_ = false;
 };
 
 // A request may choose its cluster itself.
@@ -119,6 +125,7 @@ void unused_cluster(const Model& model, Findings& findings) {
   if (findings.has_errors() || model.dynamic_routes() || chosen_by_requests(model)) return;
   Texts texts;
   visit(model.bootstrap(), "", texts);
+  if (texts.unread()) return;
   for (const ClusterEntry& entry : model.clusters()) {
     if (!texts.mention(entry.cluster->name()))
       findings.add(entry.path, "nothing in this file names cluster " + shown(entry.cluster->name()), "remove it");

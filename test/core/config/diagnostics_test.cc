@@ -37,6 +37,25 @@ Diagnostic error_at(std::string path) {
   return out;
 }
 
+// An error that comes behind many warnings is why the file is refused.
+TEST(Diagnostics, WarningsDoNotCrowdOutErrors) {
+  Diagnostics all;
+  Diagnostic warning = error_at("node");
+  warning.severity = Severity::kWarning;
+  for (size_t i = 0; i < Diagnostics::kKept + 100; ++i) all.add(warning);
+  all.add(error_at("admin"));
+  EXPECT_NE(all.text().find("error: admin: later\n"), std::string::npos);
+  EXPECT_NE(all.text().find("(100 more are not shown)\n1 error, 1100 warnings\n"), std::string::npos) << all.text();
+  EXPECT_EQ(all.nack_text(), "admin: later");
+  const std::string json = all.json();
+  EXPECT_NE(json.find("\"path\": \"admin\", \"severity\": \"error\""), std::string::npos);
+  EXPECT_NE(json.find("{\"severity\": \"warning\", \"message\": \"0 errors and 100 warnings more are not listed\"}"),
+            std::string::npos);
+  for (size_t i = 0; i < Diagnostics::kKept; ++i) all.add(error_at("admin"));
+  EXPECT_EQ(all.errors(), Diagnostics::kKept + 1);
+  EXPECT_EQ(all.items().size(), 2 * Diagnostics::kKept);
+}
+
 TEST(Diagnostics, ConsequencesAreDropped) {
   Loaded<> loaded(R"(
 node: {id: [x], clustr: a}

@@ -178,6 +178,21 @@ static_resources:
   EXPECT_EQ(a.diagnostics.json().find("hunter2"), std::string::npos) << a.diagnostics.json();
 }
 
+// A text where a mapping belongs may be the secret itself.
+TEST(Errors, SecretsInTheWrongPlaceAreNotRepeated) {
+  constexpr std::string_view kSecrets = "static_resources: {secrets: [{name: s, ";
+  for (const char* one : {"tls_certificate: hunter2", "validation_context: hunter2", "session_ticket_keys: hunter2",
+                          "generic_secret: {secret: hunter2}", "tls_certificate: {private_key: hunter2}"}) {
+    Loaded<> a(std::string(kSecrets) + one + "}]}");
+    EXPECT_GE(a.diagnostics.errors(), 1U) << one;
+    EXPECT_EQ(a.said().find("hunter2"), std::string::npos) << a.said();
+    EXPECT_EQ(a.diagnostics.json().find("hunter2"), std::string::npos) << a.diagnostics.json();
+  }
+  Loaded<> list("static_resources: {secrets: hunter2}");
+  EXPECT_EQ(list.said().find("hunter2"), std::string::npos) << list.said();
+  EXPECT_EQ(list.diagnostics.json().find("hunter2"), std::string::npos) << list.diagnostics.json();
+}
+
 // Found by the fuzz target `yaml`: texts were quoted as they are, and cut in the middle of a character.
 TEST(Errors, AFindingIsOneLineOfText) {
   expect_said<Cluster>({

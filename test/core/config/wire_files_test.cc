@@ -93,5 +93,22 @@ TEST(WireFiles, TextFormatErrors) {
   EXPECT_NE(secret.find("F:1:"), std::string::npos) << secret;
 }
 
+// protobuf's own reader of texts would go on until the stack ends.
+TEST(WireFiles, DeepTexts) {
+  std::string text = "node { metadata { ";
+  for (int i = 0; i < 3000; ++i) text += "fields { key: \"a\" value { struct_value { ";
+  const std::string said = LoadedFile("weir_test.pb_text", text).said;
+  EXPECT_NE(said.find("too deep"), std::string::npos) << said;
+}
+
+// What was cut short is not a configuration that removes everything.
+TEST(WireFiles, EmptyFiles) {
+  for (const char* name : {"weir_test.pb", "weir_test.pb_text"}) {
+    for (const char* text : {"", "\n", " \n\t"}) {
+      EXPECT_EQ(LoadedFile(name, text).said, "F: error: the file is empty\n1 error\n") << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::config

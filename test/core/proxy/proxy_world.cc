@@ -135,7 +135,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   publisher_ = std::make_unique<event::Publisher>(lanes);
   resolvers_ = std::make_unique<dns::CaresResolvers>(*lanes[0], store_);
   clusters_ = std::make_unique<server::ClusterManager>(*lanes[0], *publisher_, store_, *resolvers_, 2);
-  listeners_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 1);
+  listeners_ = std::make_unique<server::ListenerManager>(*publisher_, store_, 1, inherited_);
   event::Publisher::Batch batch, last;
   for (std::string_view name : {"a", "b", "c"}) {  // as PluginScope numbers them
     publisher_->intern(SlotKind::kHostSet, name);

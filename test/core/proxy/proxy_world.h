@@ -113,6 +113,7 @@ class ProxyWorld {
   std::unique_ptr<event::Publisher> publisher_;
   std::unique_ptr<dns::ResolverSource> resolvers_;
   std::unique_ptr<server::ClusterManager> clusters_;
+  server::InheritedSockets inherited_;
   std::unique_ptr<server::ListenerManager> listeners_;
 };
 

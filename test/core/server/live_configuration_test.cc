@@ -66,7 +66,8 @@ class LiveConfigurationTest : public testing::Test {
   event::Publisher publisher_{{&lane_.lane()}};
   test::FakeResolvers resolvers_{lane_, store_};
   ClusterManager clusters_{lane_, publisher_, store_, resolvers_, 1};
-  ListenerManager listeners_{publisher_, store_, 1};
+  InheritedSockets inherited_;
+  ListenerManager listeners_{publisher_, store_, 1, inherited_};
   RuntimeManager runtime_{publisher_, store_};
   LiveConfiguration live_{lane_, options_, registry_, store_, publisher_, clusters_, listeners_, runtime_};
   int applied_ = 0;

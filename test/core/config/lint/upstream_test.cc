@@ -32,6 +32,14 @@ TEST(LintUpstream, UnusedCluster) {
                                      "envoy.extensions.filters.http.lua.v3.Lua, default_source_code: {inline_string: "
                                      "\"function envoy_on_request(h)\\n h:httpCall('spare', {})\\nend\"}}}]")),
             Said{});
+  EXPECT_EQ(two(listener(kToOne, "http_filters: [{name: lua, typed_config: {" + std::string(kType) +
+                                     "envoy.extensions.filters.http.lua.v3.Lua, default_source_code: {inline_string: "
+                                     "\"h:httpCall('spare')\"}}}]")),
+            Said{});
+  // Nor is it known what a message of an unknown type names.
+  EXPECT_EQ(two(listener(kToOne, "http_filters: [{name: own, typed_config: {" + std::string(kType) +
+                                     "example.filters.Own, cluster: spare}}]")),
+            Said{});
   // A virtual host of the same name does not name it.
   EXPECT_EQ(lint_text(bootstrap(listener(kToOne, "", "127.0.0.1"), one() + ", " + cluster("all", {"127.0.0.1"})))
                 .count("unused-cluster"),
