@@ -33,7 +33,10 @@ inline Linted lint_text(const std::string& yaml, LintOptions options = {}) {
   Linted linted;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   PositionIndex positions;
-  EXPECT_TRUE(load_message(yaml, "edge.yaml", bootstrap, positions, linted.diagnostics)) << linted.diagnostics.text();
+  LoadOptions load;
+  load.unknown_types = OnUnknown::kWarn;  // as the command does
+  EXPECT_TRUE(load_message(yaml, "edge.yaml", bootstrap, positions, linted.diagnostics, load))
+      << linted.diagnostics.text();
   if (options.now == WallTime{}) options.now = kNow;
   check(bootstrap, positions, linted.diagnostics, options);
   return linted;
