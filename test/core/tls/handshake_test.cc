@@ -530,9 +530,6 @@ class RecordTest : public TlsTest {
     build();
     there_ = make_client_transport(client_context, lane, options);
     here_ = make_server_transport(server_context, lane);
-    const net::Address nowhere;
-    there_->on_attached(nowhere, nowhere);
-    here_->on_attached(nowhere, nowhere);
     for (int i = 0; i < 4; ++i) {
       there_->handshake();
       here_->wire_in().append_all(there_->wire_out());
@@ -594,6 +591,12 @@ TEST_F(RecordTest, SmallSlicesShareARecord) {
 
 TEST_F(RecordTest, AHeadDoesNotShiftTheBlocksBehindIt) {
   join();
+  Slices head_and_blocks;
+  append(head_and_blocks, pattern(300));
+  for (int i = 0; i < 3; ++i) append(head_and_blocks, pattern(16'384));
+  ASSERT_TRUE(here_->write(head_and_blocks, 1 << 20));
+  EXPECT_EQ(records(), (std::vector<size_t>{300, 16'384, 16'384, 16'384}));
+  here_->wire_out().clear();
   Slices out;
   append(out, pattern(300));
   append(out, pattern(16'000));
