@@ -45,8 +45,6 @@ constexpr std::string_view kNotYet[] = {
     "FILE_CONTENT",
     "SECRET",
     "SPAN_ID",
-    "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT",
     "TYPED_CEL",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
@@ -107,6 +105,7 @@ std::string suggestion_for(std::string_view name) {
   list_message_operators(Nearest::offer, &nearest);
   list_metadata_operators(Nearest::offer, &nearest);
   list_attempt_operators(Nearest::offer, &nearest);
+  list_tls_operators(Nearest::offer, &nearest);
   Nearest::offer("COALESCE", &nearest);
   // Farther than this it is no slip but another thing.
   return nearest.best_distance <= std::max<size_t>(2, name.size() / 3) ? nearest.best : std::string();
@@ -129,7 +128,8 @@ Status no_argument_error(const OperatorCall& call) {
 
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
   for (auto make :
-       {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator, make_coalesce}) {
+       {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator, make_tls_operator,
+        make_coalesce}) {
     auto made = make(call);
     if (!made.ok() || *made != nullptr) return made;
   }

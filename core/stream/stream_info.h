@@ -118,6 +118,9 @@ struct ConnectionInfo {
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'
   void set_application_protocols(std::span<const std::string> names);
+  std::string_view ja3 = {};  // of the client's TLS; empty: nobody took it
+  std::string_view ja4 = {};
+  void set_client_fingerprints(std::string ja3_digits, std::string ja4_text);
 
  private:
   struct Owned;

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
+from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, server_context
 from harness.upstreams import ServerConnection
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
@@ -137,6 +138,23 @@ class ExamplesTest(unittest.TestCase):
         with Connection(self.port) as connection:
             connection.send(b"PROXY TCP4 10.20.1.1 10.0.0.1 1 80\r\n")
             self.assertTrue(connection.closed_within(10))
+
+    def test_sni_passthrough(self) -> None:
+        certificates: dict[str, Identity] = {}
+        names = {"10001": "shop.example", "10002": "mail.example"}
+
+        def server(sandbox: Sandbox, port: str) -> TlsEchoUpstream:
+            own = certificates[names[port]] = Authority(sandbox).issue(names[port])
+            return TlsEchoUpstream(sandbox, port, server_context(own))
+
+        self.start("sni-passthrough", 2, server)
+        for port, name in names.items():
+            with TlsConnection(self.port, name) as connection:
+                self.assertEqual(connection.peer, certificates[name].der)
+                self.assertIn('"server": "%s"' % port, connection.request(host=name).text)
+        with Connection(self.port) as plain:
+            plain.send(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertEqual(plain.reader.until_closed(), b"TLS is spoken here\n")
 
     def test_websocket(self) -> None:
         switching = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
