@@ -127,9 +127,8 @@ Status no_argument_error(const OperatorCall& call) {
 }
 
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
-  for (auto make :
-       {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator, make_tls_operator,
-        make_coalesce}) {
+  for (auto make : {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator,
+                    make_tls_operator, make_coalesce}) {
     auto made = make(call);
     if (!made.ok() || *made != nullptr) return made;
   }

@@ -1,5 +1,5 @@
-// First messages of TLS clients: whatever pieces and records they come in the answer is the same, and what was read lies
-// within the message.
+// First messages of TLS clients: whatever pieces and records they come in the answer is the same, and what was read
+// lies within the message.
 #include <algorithm>
 #include <cstdint>
 #include <string>

@@ -127,8 +127,8 @@ Parsed parse_client_hello(std::string_view bytes, size_t max_size, ClientHello& 
     const size_t known = have + part.size();
     if (known > 0 && header[0] != kClientHello) return Parsed::kInvalid;
     if (known >= kMessageHeader) {
-      wanted = kMessageHeader +
-               (static_cast<size_t>(header[1]) << 16 | static_cast<size_t>(header[2]) << 8 | header[3]);
+      wanted =
+          kMessageHeader + (static_cast<size_t>(header[1]) << 16 | static_cast<size_t>(header[2]) << 8 | header[3]);
     }
     if (at + kRecordHeader + (wanted - have) > max_size) return Parsed::kTooLarge;
     const std::string_view mine = part.substr(0, wanted - have);

@@ -20,19 +20,19 @@ enum class Parsed : uint8_t {
 
 // Views are of the bytes, or of `joined`.
 struct ClientHello {
-  uint16_t version = 0;                    // legacy_version
-  std::string_view ciphers;                // two bytes each
-  std::string_view extensions;             // whole entries, no type twice
-  bool names_server = false;               // has the extension
-  std::string_view server_name;            // as sent; empty: none
-  std::string_view protocols;              // entries of ALPN, each with its size before it
-  std::string_view groups;                 // two bytes each
-  std::string_view point_formats;          // one byte each
-  std::string_view versions;               // two bytes each
-  std::string_view signature_algorithms;   // two bytes each
-  size_t size = 0;                         // with the headers of its records; what follows is not looked at
-  size_t needed = 1;                       // kNotYet: it cannot end before
-  std::string joined;                      // of a message in several records
+  uint16_t version = 0;                   // legacy_version
+  std::string_view ciphers;               // two bytes each
+  std::string_view extensions;            // whole entries, no type twice
+  bool names_server = false;              // has the extension
+  std::string_view server_name;           // as sent; empty: none
+  std::string_view protocols;             // entries of ALPN, each with its size before it
+  std::string_view groups;                // two bytes each
+  std::string_view point_formats;         // one byte each
+  std::string_view versions;              // two bytes each
+  std::string_view signature_algorithms;  // two bytes each
+  size_t size = 0;                        // with the headers of its records; what follows is not looked at
+  size_t needed = 1;                      // kNotYet: it cannot end before
+  std::string joined;                     // of a message in several records
 
   ClientHello() = default;
   ClientHello(const ClientHello&) = delete;

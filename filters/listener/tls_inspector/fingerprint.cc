@@ -67,9 +67,7 @@ std::string two_digits(size_t count) {
   return {static_cast<char>('0' + shown / 10), static_cast<char>('0' + shown % 10)};
 }
 
-bool is_alphanumeric(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool is_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // First and last character of the first protocol, or of its hexadecimal digits.
 std::string protocol_text(const ClientHello& hello) {

@@ -110,8 +110,8 @@ TEST(ClientHello, ComesInAnyPieces) {
 TEST(ClientHello, OthersAreToldAtTheFirstByteThatShowsIt) {
   for (const char* other : {"G", "\x15", "\x80", "\x16G"}) EXPECT_EQ(parse(other), Parsed::kNoTls) << other;
   const std::string header("\x16\x03\x01", 3);
-  EXPECT_EQ(parse(header + number(0, 2)), Parsed::kInvalid);      // a record of nothing
-  EXPECT_EQ(parse(header + number(16385, 2)), Parsed::kInvalid);  // larger than records are
+  EXPECT_EQ(parse(header + number(0, 2)), Parsed::kInvalid);            // a record of nothing
+  EXPECT_EQ(parse(header + number(16385, 2)), Parsed::kInvalid);        // larger than records are
   EXPECT_EQ(parse(header + number(50, 2) + "\x02"), Parsed::kInvalid);  // a ServerHello
   // What stands between the pieces of a message.
   const std::string begun = header + sized("\x01", 2);
@@ -228,18 +228,18 @@ std::string ja4_of(const Message& message) {
 TEST(Fingerprint, Ja4) {
   ASSERT_TRUE(crypto::open_library().ok());
   Message message;
-  message.ciphers = sized(numbers({0x0a0a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013,
-                                   0xc014, 0x009c, 0x009d, 0x002f, 0x0035}),
+  message.ciphers = sized(numbers({0x0a0a, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8,
+                                   0xc013, 0xc014, 0x009c, 0x009d, 0x002f, 0x0035}),
                           2);
-  message.extensions = sized(
-      extension(0x1a1a, "") + extension(0x001b, "") + server_name("a.example") + extension(0x0033, "") +
-          protocols({"h2", "http/1.1"}) + extension(0x4469, "") + extension(0x0017, "") + extension(0x002d, "") +
-          extension(0x000d, sized(numbers({0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}), 2)) +
-          extension(0x0005, "") + extension(0x0023, "") + extension(0x0012, "") +
-          extension(0x002b, sized(numbers({0x2a2a, 0x0303, 0x0304}), 1)) + extension(0xff01, "") +
-          extension(0x000b, sized(number(0, 1), 1)) + extension(0x000a, sized(numbers({29}), 2)) +
-          extension(0x0015, ""),
-      2);
+  message.extensions =
+      sized(extension(0x1a1a, "") + extension(0x001b, "") + server_name("a.example") + extension(0x0033, "") +
+                protocols({"h2", "http/1.1"}) + extension(0x4469, "") + extension(0x0017, "") + extension(0x002d, "") +
+                extension(0x000d, sized(numbers({0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601}), 2)) +
+                extension(0x0005, "") + extension(0x0023, "") + extension(0x0012, "") +
+                extension(0x002b, sized(numbers({0x2a2a, 0x0303, 0x0304}), 1)) + extension(0xff01, "") +
+                extension(0x000b, sized(number(0, 1), 1)) + extension(0x000a, sized(numbers({29}), 2)) +
+                extension(0x0015, ""),
+            2);
   EXPECT_EQ(ja4_of(message), "t13d1516h2_8daaf6152771_e5627efa2ab1");
 }
 
@@ -314,10 +314,12 @@ TEST_F(TlsInspector, TellsWhatTheClientWants) {
   message.extensions = sized(protocols({"h2", "http/1.1"}), 2);
   const std::string bytes = records(message.text(), 60);
   FakeConnection with(lane_);
-  EXPECT_EQ(inspect(with, {bytes.substr(0, 1), bytes.substr(1, 3), bytes.substr(4, 90), bytes.substr(94)}), Verdict::kDone);
+  EXPECT_EQ(inspect(with, {bytes.substr(0, 1), bytes.substr(1, 3), bytes.substr(4, 90), bytes.substr(94)}),
+            Verdict::kDone);
   EXPECT_EQ(with.facts.server_name, "");
   EXPECT_EQ(with.facts.application_protocols, (std::vector<std::string>{"h2", "http/1.1"}));
-  for (const char* once : {"sni_found", "sni_not_found", "alpn_found", "alpn_not_found"}) EXPECT_EQ(count(once), 1u) << once;
+  for (const char* once : {"sni_found", "sni_not_found", "alpn_found", "alpn_not_found"})
+    EXPECT_EQ(count(once), 1u) << once;
   EXPECT_EQ(count("tls_found"), 2u);
 }
 
