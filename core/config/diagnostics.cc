@@ -89,6 +89,11 @@ bool is_word(std::string_view text) {
 }  // namespace
 
 void Diagnostics::add(Diagnostic diagnostic) {
+  if (diagnostic.severity == Severity::kError && !consequence_.empty()) {
+    ++demoted_;
+    diagnostic.severity = Severity::kWarning;
+    diagnostic.message += "; " + consequence_;
+  }
   (diagnostic.severity == Severity::kError ? errors_ : warnings_)++;
   unreadable_ = unreadable_ || (diagnostic.severity == Severity::kError && diagnostic.path.empty());
   if (items_.size() < kKept) {
