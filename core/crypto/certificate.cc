@@ -68,11 +68,26 @@ Result<std::vector<Certificate>> Certificate::parse_pem(std::string_view pem) {
       }
       return invalid("certificate " + std::to_string(certificates.size() + 1) + " cannot be read: " + last_error());
     }
-    certificates.push_back(Certificate(x509));
-    certificates.back().read_names();
+    certificates.push_back(adopt(x509));
   }
   if (certificates.empty()) return invalid("no certificate in it (no -----BEGIN CERTIFICATE-----)");
   return certificates;
+}
+
+Result<Certificate> Certificate::parse_der(std::string_view der) {
+  auto* at = reinterpret_cast<const uint8_t*>(der.data());
+  const uint8_t* end = at + der.size();
+  X509* x509 = d2i_X509(nullptr, &at, static_cast<long>(der.size()));
+  if (x509 == nullptr) return invalid("the certificate cannot be read: " + last_error());
+  Certificate certificate = adopt(x509);
+  if (at != end) return invalid("something follows the certificate");
+  return certificate;
+}
+
+Certificate Certificate::adopt(x509_st* x509) {
+  Certificate certificate(x509);
+  certificate.read_names();
+  return certificate;
 }
 
 void Certificate::read_names() {
@@ -118,11 +133,33 @@ std::string Certificate::serial_hex() const {
 WallTime Certificate::not_before() const { return time_of(X509_get0_notBefore(x509_.get())); }
 WallTime Certificate::not_after() const { return time_of(X509_get0_notAfter(x509_.get())); }
 
-std::string Certificate::fingerprint() const {
+namespace {
+
+std::string digest_of(const X509* x509, const EVP_MD* kind) {
   uint8_t digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
-  if (!X509_digest(x509_.get(), EVP_sha256(), digest, &size)) return {};
+  if (!X509_digest(x509, kind, digest, &size)) return {};
   return to_hex(digest, size);
+}
+
+}  // namespace
+
+std::string Certificate::fingerprint() const { return digest_of(x509_.get(), EVP_sha256()); }
+std::string Certificate::fingerprint_sha1() const { return digest_of(x509_.get(), EVP_sha1()); }
+
+std::string Certificate::der() const {
+  uint8_t* bytes = nullptr;
+  const int size = i2d_X509(x509_.get(), &bytes);
+  bssl::UniquePtr<uint8_t> owned(bytes);
+  return size > 0 ? std::string(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size)) : std::string();
+}
+
+std::string Certificate::pem() const {
+  bssl::UniquePtr<BIO> out(BIO_new(BIO_s_mem()));
+  const uint8_t* bytes = nullptr;
+  size_t size = 0;
+  if (!PEM_write_bio_X509(out.get(), x509_.get()) || !BIO_mem_contents(out.get(), &bytes, &size)) return {};
+  return std::string(reinterpret_cast<const char*>(bytes), size);
 }
 
 Status Certificate::check_key(std::string_view key_pem, std::string_view password) const {

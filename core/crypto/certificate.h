@@ -20,6 +20,10 @@ class Certificate {
   // Every certificate of a PEM text, in its order (RFC 7468); at least one. What stands between them is passed over.
   // The error says which of them is broken, counted from 1.
   static Result<std::vector<Certificate>> parse_pem(std::string_view pem);
+  // One certificate in DER, and nothing behind it.
+  static Result<Certificate> parse_der(std::string_view der);
+  // Takes over one reference. For core/tls.
+  static Certificate adopt(x509_st* x509);
 
   // "CN=www.example.com,O=Example" (RFC 2253).
   std::string subject() const;
@@ -34,6 +38,10 @@ class Certificate {
   const std::vector<std::string>& emails() const { return emails_; }
   // SHA-256 of its DER form, in hexadecimal.
   std::string fingerprint() const;
+  std::string fingerprint_sha1() const;
+  std::string der() const;
+  std::string pem() const;
+  x509_st* handle() const { return x509_.get(); }
   // Whether the private key in this PEM text is this certificate's. An error: it is no key, or needs a password that is
   // not this one. Never says anything of the key itself.
   Status check_key(std::string_view key_pem, std::string_view password) const;

@@ -29,6 +29,12 @@ ssize_t Pipe::drain(int socket, size_t bytes) {
   return n;
 }
 
+ssize_t Pipe::take(char* to, size_t bytes) {
+  const ssize_t n = read(read_end_, to, bytes);
+  if (n > 0) bytes_ -= static_cast<size_t>(n);
+  return n;
+}
+
 PipePool::~PipePool() {
   WEIR_ASSERT(used_ == 0);
   for (Pipe* pipe : free_) delete pipe;

@@ -20,6 +20,8 @@ class Pipe final : public Block {
   ssize_t fill(int socket, size_t bytes);
   // The other way, at most `bytes` of what is in it.
   ssize_t drain(int socket, size_t bytes);
+  // Into memory, for a reader that turned out to need them there. As read().
+  ssize_t take(char* to, size_t bytes);
   // `place` becomes nullptr, and `reader` has work at the next turn, when the pipe is empty or given up. nullptr,
   // nullptr: nobody waits any more.
   void tell(Pipe** place, EndOfTurn* reader) {

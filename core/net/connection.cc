@@ -11,16 +11,18 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/net/transport.h"
+
 namespace weir::net {
 
 using event::Lane;
 
-// One connection may use this much of a turn before the others get theirs.
-constexpr size_t kReadBudget = 256 * 1024;
 constexpr int kMaxIovecs = 16;
 constexpr uint8_t kSmallReadsToShrink = 8;
 // Less is cheaper to copy than to take through a pipe.
 constexpr uint64_t kUnseenFrom = 64 * 1024;
+// Thousands of them are idle; a transport is a pointer.
+static_assert(sizeof(Connection) <= 368);
 
 Connection::Connection(Lane& lane, int fd, const Address& remote) : lane_(lane), fd_(fd), remote_(remote) {}
 
@@ -88,13 +90,13 @@ void Connection::on_ready(uint32_t ready) {
   if (ready & event::kError) errored_ = true;
   if ((ready & event::kWritable) && !writable_) {
     writable_ = true;
-    if (!out_.empty() || half_close_) flush_later();
+    if (unsent() > 0 || half_close_) flush_later();
   }
   if (ready & (event::kReadable | event::kPeerClosed | event::kHangUp | event::kError)) {
     // Input that is not read yet is not news: more of it would wake us for nothing.
     if (readable_ && !deaf_ && !hung_up_ && (pipe_ != nullptr || (read_blocks_ != 0 && !closing()))) tell_input(false);
     readable_ = true;
-    if (read_blocks_ == 0) {
+    if (read_blocks_ == 0 || waits_for_handshake()) {
       read_some();
     } else if (closing()) {
       discard_input();
@@ -116,6 +118,7 @@ void Connection::finish_connect(uint32_t ready) {
     return;
   }
   connecting_ = false;
+  if (transport_ != nullptr) return read_through();
   read_blocks_ &= static_cast<uint8_t>(~static_cast<uint8_t>(ReadBlock::kConnecting));
   in_handler_ = true;
   handler_->on_connected();
@@ -123,15 +126,15 @@ void Connection::finish_connect(uint32_t ready) {
   if (!out_.empty()) flush_later();
 }
 
-// Into blocks, behind what waits. As recv().
-ssize_t Connection::read_into_blocks() {
+// Into blocks, behind what waits in `to`. As recv().
+ssize_t Connection::read_into_blocks(Slices& to) {
   iovec vectors[kMaxIovecs];
   BlockRef spill[kMaxIovecs];
   // Input that waits for more is nearly always the beginning of a message: continue in its own block if it has room.
   BlockRef first;
-  if (!in_.empty() && in_.back().block && !in_.back().unseen() && in_.back().block->room() >= 1024 &&
-      in_.back().data + in_.back().size == in_.back().block->data() + in_.back().block->used()) {
-    first = in_.back().block;
+  if (!to.empty() && to.back().block && !to.back().unseen() && to.back().block->room() >= 1024 &&
+      to.back().data + to.back().size == to.back().block->data() + to.back().block->used()) {
+    first = to.back().block;
   } else {
     lane_.read_block();
     first = lane_.read_block_ref();
@@ -152,7 +155,7 @@ ssize_t Connection::read_into_blocks() {
     BlockRef& block = i == 0 ? first : spill[i];
     size_t here = std::min(left, vectors[i].iov_len);
     block->set_used(block->used() + here);
-    in_.append(Slice(block, static_cast<const char*>(vectors[i].iov_base), here));
+    to.append(Slice(block, static_cast<const char*>(vectors[i].iov_base), here));
     left -= here;
   }
   if (static_cast<size_t>(n) < capacity) {
@@ -181,7 +184,7 @@ uint64_t Connection::unseen_input() {
 // Into a pipe; into blocks if there is none.
 ssize_t Connection::read_into_pipe(uint64_t bytes) {
   BlockRef block(lane_.pipes().take());
-  if (!block) return read_into_blocks();
+  if (!block) return read_into_blocks(in_);
   auto* pipe = static_cast<event::Pipe*>(block.get());
   const uint64_t most = std::min<uint64_t>(std::max<uint64_t>(high_watermark_, kUnseenFrom), event::PipePool::kBytes);
   const ssize_t n = pipe->fill(fd_, static_cast<size_t>(std::min(bytes, most)));
@@ -203,11 +206,13 @@ void Connection::forget_pipe() {
 }
 
 void Connection::read_some() {
+  if (transport_ != nullptr) [[unlikely]]
+    return read_through();
   size_t budget = kReadBudget;
   while (readable_ && read_blocks_ == 0 && !reads_held_ && fd_ >= 0) {
     const uint64_t unseen = unseen_allowed_ ? unseen_input() : 0;
     if (unseen > 0 && pipe_ != nullptr) return;  // goes on when it is empty
-    const ssize_t n = unseen > 0 ? read_into_pipe(unseen) : read_into_blocks();
+    const ssize_t n = unseen > 0 ? read_into_pipe(unseen) : read_into_blocks(in_);
     if (n < 0) {
       if (errno == EAGAIN) {
         input_is_over();
@@ -267,13 +272,15 @@ void Connection::unblock_read(ReadBlock reason) {
   auto bit = static_cast<uint8_t>(reason);
   if ((read_blocks_ & bit) == 0) return;
   read_blocks_ &= static_cast<uint8_t>(~bit);
-  if (read_blocks_ == 0 && fd_ >= 0 && (readable_ || has_input() || (peer_ended_ && !end_delivered_))) deliver_again();
+  if (read_blocks_ == 0 && fd_ >= 0 &&
+      (readable_ || has_input() || (peer_ended_ && !end_delivered_) || input_in_transport()))
+    deliver_again();
 }
 
 void Connection::hold_reads(bool hold) {
   if (reads_held_ == hold) return;
   reads_held_ = hold;
-  if (!hold && readable_) deliver_again();
+  if (!hold && (readable_ || input_in_transport())) deliver_again();
 }
 
 void Connection::deliver_again() {
@@ -313,12 +320,12 @@ void Connection::arm_linger(Duration after) {
 }
 
 // The slices in front, `offered` bytes, as far as the socket takes them. As sendmsg().
-ssize_t Connection::send_slices(size_t& offered) {
+ssize_t Connection::send_slices(const Slices& from, size_t& offered) {
   iovec vectors[kMaxIovecs];
-  const size_t most = std::min<size_t>(out_.slice_count(), kMaxIovecs);
+  const size_t most = std::min<size_t>(from.slice_count(), kMaxIovecs);
   size_t count = 0;
-  for (; count < most && !out_.at(count).unseen(); ++count) {
-    const Slice& slice = out_.at(count);
+  for (; count < most && !from.at(count).unseen(); ++count) {
+    const Slice& slice = from.at(count);
     vectors[count] = {const_cast<char*>(slice.data), slice.size};
     offered += slice.size;
   }
@@ -335,34 +342,37 @@ ssize_t Connection::send_unseen() {
   return static_cast<event::Pipe*>(slice.block.get())->drain(fd_, slice.size);
 }
 
-void Connection::write_queued() {
-  bool progress = false;
+void Connection::on_write_failed() {
+  // The peer may have answered before it closed: what it sent is read before the failure is reported.
+  writable_ = false;
+  was_reset_ = true;
+  out_.clear();
+  if (transport_ != nullptr) transport_->wire_out().clear();
+  hung_up_ = true;
+  if (closing()) {
+    close(CloseReason::kLocal);
+    return;
+  }
+  readable_ = true;
+  if (read_blocks_ == 0 || waits_for_handshake()) {
+    read_some();
+  } else if (read_before_reset_) {
+    return;  // unblock_read() reads what there is, and finds the reset behind it
+  }
+  if (fd_ >= 0) close(CloseReason::kReset);
+}
+
+// False: it failed, and that is dealt with.
+bool Connection::write_as_it_is(bool& progress) {
   while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
     size_t offered = 0;
-    const ssize_t n = out_.front().unseen() ? send_unseen() : send_slices(offered);
+    const ssize_t n = out_.front().unseen() ? send_unseen() : send_slices(out_, offered);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN) {
-        writable_ = false;
-        break;
-      }
-      // The peer may have answered before it closed: what it sent is read before the failure is reported.
       writable_ = false;
-      was_reset_ = true;
-      out_.clear();
-      hung_up_ = true;
-      if (closing()) {
-        close(CloseReason::kLocal);
-        return;
-      }
-      readable_ = true;
-      if (read_blocks_ == 0) {
-        read_some();
-      } else if (read_before_reset_) {
-        return;  // unblock_read() reads what there is, and finds the reset behind it
-      }
-      if (fd_ >= 0) close(CloseReason::kReset);
-      return;
+      if (errno == EAGAIN) break;
+      on_write_failed();
+      return false;
     }
     bytes_written_ += static_cast<uint64_t>(n);
     progress = true;
@@ -372,14 +382,24 @@ void Connection::write_queued() {
       break;
     }
   }
+  return true;
+}
+
+void Connection::write_queued() {
+  bool progress = false;
+  if (transport_ != nullptr) {
+    if (!write_through(progress)) return;
+  } else if (!write_as_it_is(progress)) {
+    return;
+  }
   check_watermarks();
   if (fd_ < 0 || connecting_) return;
-  if (!out_.empty()) {
+  if (unsent() > 0) {
     // A peer that takes nothing of the last bytes does not hold the connection for ever.
     if (closing() && stall_ > Duration::zero() && (progress || linger_timer_ == nullptr)) arm_linger(stall_);
     return;
   }
-  if (half_close_ && !fin_sent_) {
+  if (half_close_ && !fin_sent_ && !waits_for_handshake()) {
     fin_sent_ = true;
     shutdown(fd_, SHUT_WR);
   }
@@ -427,6 +447,7 @@ void Connection::on_end_of_turn() {
     }
     return;
   }
+  if (transport_ != nullptr) return end_turn_with_transport();
   if (redeliver_next_turn_) {
     redeliver_next_turn_ = false;
     if (fd_ < 0) return;
@@ -446,6 +467,7 @@ void Connection::on_end_of_turn() {
 
 void Connection::close(CloseReason reason) {
   if (fd_ < 0) return;
+  if (transport_ != nullptr) close_transport(reason);
   ::close(fd_);
   fd_ = -1;
   linger_timer_.reset();
@@ -461,6 +483,7 @@ void Connection::reset() {
   if (fd_ < 0) return;
   linger option{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
+  if (transport_ != nullptr) leave_end_unsaid();
   close(CloseReason::kLocal);
 }
 
@@ -473,7 +496,7 @@ void Connection::reset_after_flush(Duration stall) {
 void Connection::on_linger_over() {
   if (!reset_at_end_) {
     close(CloseReason::kLocal);
-  } else if (!out_.empty()) {
+  } else if (unsent() > 0) {
     reset();
   } else {
     reset_when_taken();

@@ -1,8 +1,12 @@
 // A stream socket on its lane: reads are lent blocks of the lane, writes are queued as slices and sent once at the end
 // of the turn, closing is orderly. Not for listening sockets or datagrams. An idle connection holds no buffer.
+//
+// With a transport (transport.h) the bytes of in() and out() are what it makes of those of the socket. A connection
+// without one pays a null pointer.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/base/block.h"
 #include "core/event/lane.h"
@@ -20,17 +24,19 @@ enum class CloseReason : uint8_t {
 };
 
 class Connection;
+class Transport;
 
 // What uses a connection. [worker] Calls never nest, and none comes after on_closed.
 class ConnectionHandler {
  public:
-  // Once, for connections that we open, before any data.
+  // Once, for connections that we open, before any data. With a transport: when its handshake is over, and then for
+  // accepted ones, too. Who limits the time of a handshake starts a timer with it and stops that here.
   virtual void on_connected() {}
   // Many. Bytes are appended to `in`; the handler takes from its front and leaves what it cannot use yet. `end`: the
   // peer will send no more (with half-close the other direction goes on); reported once, possibly with no bytes.
   virtual void on_data(Slices& in, bool end) = 0;
   // Asked only after allow_unseen(): so many of the bytes to come, what is in in() included, nobody looks at. They go
-  // to the out() of a connection and nowhere else.
+  // to the out() of a connection that takes_unseen() and nowhere else.
   virtual uint64_t unseen_input() { return 0; }
   // The queue of unsent bytes grew beyond the high watermark / fell below the low one.
   virtual void on_above_high_watermark() {}
@@ -48,7 +54,7 @@ class ConnectionHandler {
 enum class ReadBlock : uint8_t {
   kHandler = 1,     // the handler is busy with what it has
   kWatermark = 2,   // the other side is slow
-  kConnecting = 4,  // not connected yet
+  kConnecting = 4,  // not connected yet, or in the handshake of a connection that we opened
   kClosing = 8,
   kRefused = 16,  // a filter does not let the peer go on
 };
@@ -65,6 +71,15 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   Connection& operator=(const Connection&) = delete;
 
   void set_handler(ConnectionHandler& handler) { handler_ = &handler; }
+  // From now on bytes pass through it. What is in in() came from the socket and is its first input. At any time before
+  // the first byte was appended to out(): before start(), or when the first bytes of the peer were looked at (then a
+  // handler that is inside on_data() finds its `in` empty). The handshake begins once the socket is connected, at the
+  // end of the turn; it goes on whatever blocks reading, but for closing.
+  void set_transport(std::unique_ptr<Transport> transport);
+  // nullptr: bytes are what they are. Stays when the connection is closed.
+  Transport* transport() const { return transport_.get(); }
+  bool handshaking() const;
+
   // Registers with the poller; accepted connections try a first read at once if `read_now`, because the request is
   // usually there already.
   void start(bool read_now);
@@ -76,7 +91,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void set_local(const Address& address) { local_ = address; }
   int fd() const { return fd_; }
   bool open() const { return fd_ >= 0; }
-  bool connecting() const { return connecting_; }
+  // Not to be used yet: on_connected() is still to come, for connections that we open.
+  bool connecting() const { return (read_blocks_ & static_cast<uint8_t>(ReadBlock::kConnecting)) != 0; }
 
   // The queue of bytes to send. Append to it, then call flush_later().
   Slices& out() { return out_; }
@@ -85,7 +101,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   }
   // Sends what the socket takes now.
   void flush();
-  size_t unsent() const { return out_.size(); }
+  size_t unsent() const { return out_.size() + (transport_ != nullptr ? unsent_of_transport() : 0); }
   void notify_when_drained() { notify_drained_ = true; }
 
   void block_read(ReadBlock reason) { read_blocks_ |= static_cast<uint8_t>(reason); }
@@ -95,8 +111,10 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // While held, leftover input is delivered as ever, but nothing is read: for a handler that has not got to the end of
   // what it was given, or its backlog would grow with every turn.
   void hold_reads(bool hold);
-  // Large input that nobody looks at may stay in the kernel: unseen_input() says how much.
-  void allow_unseen(bool allowed) { unseen_allowed_ = allowed; }
+  // Large input that nobody looks at may stay in the kernel: unseen_input() says how much. Not with a transport.
+  void allow_unseen(bool allowed) { unseen_allowed_ = allowed && transport_ == nullptr; }
+  // Whether out() may be given unseen slices. (Where it may not, they are read after all: slow, but whole.)
+  bool takes_unseen() const { return transport_ == nullptr; }
   // Unconsumed input.
   Slices& in() { return in_; }
   // The handler keeps input of its own, taken from in(): it is called for that, too.
@@ -137,6 +155,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void probe_peer();
   bool closing() const { return (read_blocks_ & static_cast<uint8_t>(ReadBlock::kClosing)) != 0; }
 
+  // Of in() and out(), not of what a transport makes of them.
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
 
@@ -157,18 +176,21 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
     Connection& connection_;
   };
 
+  // One connection may use this much of a turn before the others get theirs.
+  static constexpr size_t kReadBudget = 256 * 1024;
+
   void finish_connect(uint32_t ready);
   void read_some();
   // Those that we opened come first in a turn: one that has just ended is not given a request of the same turn.
   event::Poller::Order order() const {
     return opened_here_ ? event::Poller::Order::kFirst : event::Poller::Order::kAny;
   }
-  ssize_t read_into_blocks();
+  ssize_t read_into_blocks(Slices& to);
   ssize_t read_into_pipe(uint64_t bytes);
   // How much of what is read next is to stay in the kernel.
   uint64_t unseen_input();
   void forget_pipe();
-  ssize_t send_slices(size_t& offered);
+  ssize_t send_slices(const Slices& from, size_t& offered);
   ssize_t send_unseen();
   void discard_input();
   void deliver(bool end);
@@ -177,10 +199,30 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void tell_input(bool told);
   bool has_input() const { return !in_.empty() || handler_has_input_; }
   void write_queued();
+  bool write_as_it_is(bool& progress);
+  void on_write_failed();
   void check_watermarks();
   void arm_linger(Duration after);
   void on_linger_over();
   void reset_when_taken();
+
+  // With a transport (connection_transport.cc).
+  bool waits_for_handshake() const { return transport_ != nullptr && handshaking(); }
+  bool input_in_transport() const { return transport_ != nullptr && transport_has_input(); }
+  bool transport_has_input() const;
+  size_t unsent_of_transport() const;
+  void shake_hands();
+  void end_handshake();
+  void read_through();
+  bool take_through(size_t& budget);
+  void end_input();
+  bool write_through(bool& progress);
+  bool send_wire(bool& progress);
+  void see_unseen();
+  void leave_end_unsaid();
+  void close_transport(CloseReason reason);
+  void fail_transport();
+  void end_turn_with_transport();
 
   event::Lane& lane_;
   ConnectionHandler* handler_ = nullptr;
@@ -226,6 +268,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
   std::unique_ptr<LingerTimer> linger_timer_;
+  std::unique_ptr<Transport> transport_;
 };
 
 }  // namespace weir::net

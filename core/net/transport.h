@@ -29,7 +29,7 @@ class Transport {
   };
   enum class Read : uint8_t {
     kNeedInput,  // everything that had come was passed on
-    kMore,       // as much as was wanted; there may be more inside
+    kMore,       // as much as was wanted, which is something; there may be more inside
     kEnded,      // the peer has said that it sends no more. What comes behind that is of no interest.
     kFailed,
   };
@@ -81,6 +81,7 @@ class Transport {
   bool socket_ended_ = false;
   bool shut_ = false;
   bool failed_ = false;
+  bool resumes_ = false;  // kLater was the last word
   Slices wire_in_;
   Slices wire_out_;
 };

@@ -90,6 +90,11 @@ class Verifier {
     crypto::Certificate certificate;
   };
   const std::vector<Trusted>& trusted() const;
+  bool accepts_untrusted() const;
+  // Somebody may fail.
+  bool checks_anything() const;
+  // There are trusted certificates: the names of one that passes mean something.
+  bool checks_chain() const;
   // SHA-256 over everything that decides: sessions made under other rules are not resumed.
   std::string_view digest() const;
   // The names of trusted_ca for the request to clients; nullptr if there are none. Owned by this.

@@ -1,0 +1,179 @@
+#include "core/tls/certificate_selector.h"
+
+#include <openssl/bytestring.h>
+#include <openssl/nid.h>
+
+#include <algorithm>
+
+#include "core/tls/names.h"
+
+namespace weir::tls {
+namespace {
+
+constexpr unsigned bit(KeyKind kind) { return 1u << static_cast<unsigned>(kind); }
+constexpr unsigned kRsa = bit(KeyKind::kRsa);
+constexpr unsigned kCurves = bit(KeyKind::kP256) | bit(KeyKind::kP384) | bit(KeyKind::kP521);
+
+bool extension(const SSL_CLIENT_HELLO& hello, uint16_t type, CBS& contents) {
+  const uint8_t* data = nullptr;
+  size_t size = 0;
+  if (!SSL_early_callback_ctx_extension_get(&hello, type, &data, &size)) return false;
+  CBS_init(&contents, data, size);
+  return true;
+}
+
+// visit(number) for each 16-bit number of a list.
+template <class Visit>
+void each_number(CBS list, Visit visit) {
+  uint16_t number = 0;
+  while (CBS_get_u16(&list, &number)) visit(number);
+}
+
+bool offers_tls13(const SSL_CLIENT_HELLO& hello) {
+  CBS contents, list;
+  bool offers = false;
+  if (!extension(hello, TLSEXT_TYPE_supported_versions, contents) || !CBS_get_u8_length_prefixed(&contents, &list))
+    return false;
+  each_number(list, [&](uint16_t version) { offers |= version == TLS1_3_VERSION; });
+  return offers;
+}
+
+bool offers_ecdsa_cipher(const SSL_CLIENT_HELLO& hello) {
+  CBS list;
+  CBS_init(&list, hello.cipher_suites, hello.cipher_suites_len);
+  bool offers = false;
+  each_number(list, [&](uint16_t value) {
+    const SSL_CIPHER* cipher = offers ? nullptr : SSL_get_cipher_by_value(value);
+    offers |= cipher != nullptr && SSL_CIPHER_get_auth_nid(cipher) == NID_auth_ecdsa;
+  });
+  return offers;
+}
+
+}  // namespace
+
+ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_allowed) {
+  ClientAbilities client;
+  CBS contents, list;
+  client.wants_ocsp = extension(hello, TLSEXT_TYPE_status_request, contents);
+  const bool tls13 = tls13_allowed && offers_tls13(hello);
+  unsigned by_signature = 0;
+  if (!extension(hello, TLSEXT_TYPE_signature_algorithms, contents)) {
+    // Before TLS 1.2: SHA-1 with either (RFC 5246 section 7.4.1.4.1).
+    by_signature = kRsa | kCurves;
+  } else if (CBS_get_u16_length_prefixed(&contents, &list)) {
+    each_number(list, [&](uint16_t algorithm) {
+      switch (algorithm) {
+        case SSL_SIGN_ECDSA_SECP256R1_SHA256:
+          by_signature |= tls13 ? bit(KeyKind::kP256) : kCurves;
+          break;
+        case SSL_SIGN_ECDSA_SECP384R1_SHA384:
+          by_signature |= tls13 ? bit(KeyKind::kP384) : kCurves;
+          break;
+        case SSL_SIGN_ECDSA_SECP521R1_SHA512:
+          by_signature |= tls13 ? bit(KeyKind::kP521) : kCurves;
+          break;
+        case SSL_SIGN_ECDSA_SHA1:
+          by_signature |= tls13 ? 0 : kCurves;
+          break;
+        case SSL_SIGN_ED25519:
+          by_signature |= bit(KeyKind::kEd25519);
+          break;
+        case SSL_SIGN_RSA_PSS_RSAE_SHA256:
+        case SSL_SIGN_RSA_PSS_RSAE_SHA384:
+        case SSL_SIGN_RSA_PSS_RSAE_SHA512:
+          by_signature |= kRsa;
+          break;
+        case SSL_SIGN_RSA_PKCS1_SHA1:
+        case SSL_SIGN_RSA_PKCS1_SHA256:
+        case SSL_SIGN_RSA_PKCS1_SHA384:
+        case SSL_SIGN_RSA_PKCS1_SHA512:
+          by_signature |= tls13 ? 0 : kRsa;
+          break;
+        default:
+          break;
+      }
+    });
+  }
+  client.keys = by_signature;
+  if (tls13) return client;
+  // Up to TLS 1.2 the curve of the key must be one of the client's groups, and a cipher suite must say ECDSA.
+  unsigned by_group = 0;
+  if (!extension(hello, TLSEXT_TYPE_supported_groups, contents)) {
+    by_group = kCurves;
+  } else if (CBS_get_u16_length_prefixed(&contents, &list)) {
+    each_number(list, [&](uint16_t group) {
+      if (group == SSL_CURVE_SECP256R1) by_group |= bit(KeyKind::kP256);
+      if (group == SSL_CURVE_SECP384R1) by_group |= bit(KeyKind::kP384);
+      if (group == SSL_CURVE_SECP521R1) by_group |= bit(KeyKind::kP521);
+    });
+  }
+  const unsigned by_cipher = offers_ecdsa_cipher(hello) ? ~0u : kRsa;
+  client.keys &= (by_group | kRsa | bit(KeyKind::kEd25519)) & by_cipher;
+  return client;
+}
+
+CertificateSelector::CertificateSelector(const std::vector<std::shared_ptr<const Identity>>& identities,
+                                         OcspStaplePolicy policy, bool full_scan)
+    : policy_(policy), full_scan_(full_scan) {
+  for (const auto& identity : identities) {
+    all_.push_back(identity.get());
+    for (const std::string& name : identity->server_names()) {
+      auto& place = name.starts_with("*.") ? wildcard_[name.substr(1)] : exact_[name];
+      if (std::find(place.begin(), place.end(), identity.get()) == place.end()) place.push_back(identity.get());
+    }
+  }
+  trivial_ = all_.size() == 1 && policy == OcspStaplePolicy::kLenient && !all_[0]->has_ocsp_response() &&
+             !all_[0]->must_staple();
+}
+
+CertificateSelector::Staple CertificateSelector::staple(const Identity& identity, WallTime now) const {
+  const bool good = identity.has_ocsp_response() && !identity.ocsp_expired(now);
+  switch (identity.must_staple() ? OcspStaplePolicy::kMustStaple : policy_) {
+    case OcspStaplePolicy::kLenient:
+      return good ? Staple::kYes : Staple::kNo;
+    case OcspStaplePolicy::kStrict:
+      return good ? Staple::kYes : identity.has_ocsp_response() ? Staple::kFail : Staple::kNo;
+    case OcspStaplePolicy::kMustStaple:
+      break;
+  }
+  return good ? Staple::kYes : Staple::kFail;
+}
+
+bool CertificateSelector::best(const std::vector<const Identity*>& among, const ClientAbilities& client, WallTime now,
+                               Choice& choice) const {
+  for (const Identity* identity : among) {
+    if (!client.can_check(identity->key_kind())) continue;
+    const Staple action = client.wants_ocsp ? staple(*identity, now) : Staple::kNo;
+    if (action == Staple::kFail) continue;
+    const bool rsa = identity->key_kind() == KeyKind::kRsa;
+    if (rsa && choice.identity != nullptr) continue;
+    choice = {identity, action == Staple::kYes};
+    if (!rsa) return true;
+  }
+  return choice.identity != nullptr;
+}
+
+CertificateSelector::Choice CertificateSelector::choose(std::string_view name, const ClientAbilities& client,
+                                                        WallTime now) const {
+  Choice choice;
+  if (!name.empty()) {
+    const std::string lower = lower_case(name);
+    if (auto found = exact_.find(lower); found != exact_.end() && best(found->second, client, now, choice))
+      return choice;
+    const size_t dot = lower.find('.');
+    if (dot != std::string::npos && dot > 0) {
+      auto found = wildcard_.find(lower.substr(dot));
+      if (found != wildcard_.end() && best(found->second, client, now, choice)) return choice;
+    }
+  }
+  // The first one is for those whose name nobody has.
+  const bool scan = full_scan_ || name.empty();
+  if (!scan && best({all_.front()}, client, now, choice)) return choice;
+  if (best(all_, client, now, choice)) return choice;
+  // The client can check none of them: the handshake finds the words for it. Unless a response is missing.
+  const Staple action = client.wants_ocsp ? staple(*all_.front(), now) : Staple::kNo;
+  if (action != Staple::kFail) choice = {all_.front(), action == Staple::kYes};
+  return choice;
+}
+
+}  // namespace weir::tls
