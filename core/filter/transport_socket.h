@@ -3,10 +3,9 @@
 // its own (SlotKind::kTransport): what it has read may change while the chain, its connections and the cluster stay.
 #pragma once
 
-#include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "core/event/lane.h"
@@ -23,6 +22,7 @@ namespace weir::filter {
 struct CertificateInUse {
   std::string_view origin;  // "/etc/weir/cert.pem"; what it is called where there is no file
   const crypto::Certificate& certificate;
+  std::optional<WallTime> ocsp_next_update = {};  // of the response that is stapled
 };
 class CertificateVisitor {
  public:
@@ -50,12 +50,9 @@ class DownstreamTransport : public TransportSocket {
 // What differs from one connection to the hosts of a cluster to another. Connections are shared by requests that ask
 // for the same.
 struct UpstreamTransportOptions {
-  std::string_view server_name = {};               // instead of what is configured; empty: that
-  std::span<const std::string> expected_names = {};  // of the server's certificate, one of them; empty: as configured
+  std::string_view server_name = {};                      // instead of what is configured; empty: that
+  std::span<const std::string_view> expected_names = {};  // of the certificate, one of them; empty: as configured
 
-  bool operator==(const UpstreamTransportOptions& other) const {
-    return server_name == other.server_name && std::ranges::equal(expected_names, other.expected_names);
-  }
   bool empty() const { return server_name.empty() && expected_names.empty(); }
 };
 

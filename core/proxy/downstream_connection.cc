@@ -31,6 +31,19 @@ class DownstreamConnection::Inspection final : public event::Timer {
   DownstreamConnection& connection_;
 };
 
+// How long a handshake may take.
+class DownstreamConnection::Handshake final : public event::Timer {
+ public:
+  explicit Handshake(DownstreamConnection& connection) : connection_(connection) {}
+  void on_timer() override {
+    connection_.listener_->spec.stats->cx_transport_socket_connect_timeout.inc();
+    connection_.close();
+  }
+
+ private:
+  DownstreamConnection& connection_;
+};
+
 // The two moments of a drain: when the connection is told, and when it is closed.
 class DownstreamConnection::Drain final : public event::Timer {
  public:
@@ -78,7 +91,7 @@ void DownstreamConnection::start() {
   spec.stats->cx_total.inc();
   spec.stats->cx_active.inc();
   if (spec.listener_filters.empty()) {
-    if (!choose_chain()) return;
+    if (!choose_chain() && !connection_.handshaking()) return;
   } else {
     facts_ = std::make_unique<filter::ConnectionFacts>();
     facts_->remote = facts_->direct_remote = connection_.remote();
@@ -143,7 +156,13 @@ const FilterChain* DownstreamConnection::find_chain() {
   return chosen != ChainTable::kNone ? &spec.chains[chosen] : nullptr;
 }
 
-// False: closed, for no chain serves it.
+std::string_view DownstreamConnection::server_name() const {
+  if (facts_ != nullptr && !facts_->server_name.empty()) return facts_->server_name;
+  net::Transport* transport = connection_.transport();
+  return transport != nullptr ? transport->facts().session(net::SessionFact::kServerName) : std::string_view();
+}
+
+// True: filters serve it. Otherwise it is closed, for no chain serves it, or its handshake has begun.
 bool DownstreamConnection::choose_chain() {
   tell_facts();
   chain_ = find_chain();
@@ -153,6 +172,30 @@ bool DownstreamConnection::choose_chain() {
     return false;
   }
   if (listener_->spec.metadata != nullptr) info().listener_metadata = &listener_->spec.metadata->root();
+  return chain_->transport ? begin_handshake() : start_filters();
+}
+
+// Filters hear of the connection when it is known who is at the other end.
+bool DownstreamConnection::begin_handshake() {
+  transport_ = connection_.lane().slots().pin<filter::DownstreamTransport>(*chain_->transport);
+  if (WEIR_BUG(!transport_)) {  // published with the chain; never in plain text instead
+    connection_.close();
+    return false;
+  }
+  if (chain_->handshake_timeout > Duration::zero()) {
+    handshake_ = std::make_unique<Handshake>(*this);
+    connection_.lane().arm_in(*handshake_, chain_->handshake_timeout);
+  }
+  connection_.set_transport(transport_->make(connection_.lane()));
+  return false;
+}
+
+void DownstreamConnection::on_connected() {
+  handshake_.reset();
+  start_filters();
+}
+
+bool DownstreamConnection::start_filters() {
   filters_.reserve(chain_->filters.size());
   for (const NetworkFilterEntry& entry : chain_->filters)
     filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
@@ -161,11 +204,11 @@ bool DownstreamConnection::choose_chain() {
     filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
     return false;
   }
-  if (draining_) {  // told while listener filters looked
+  if (draining_) {  // told while listener filters looked, or hands were shaken
     for (auto& filter : filters_) filter->on_drain(*this);
   }
   // An update that came meanwhile could not know which chain it would be.
-  if (facts_ != nullptr && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
+  if ((facts_ != nullptr || transport_) && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
   return true;
 }
 
@@ -244,6 +287,7 @@ bool DownstreamConnection::hand_over() {
 
 void DownstreamConnection::on_data(Slices& in, bool end) {
   if (inspecting() && !inspect(in, end)) return;
+  if (filters_.empty()) return;  // it has ended before anybody served it
   if (filters_.size() == 1) [[likely]] {
     filters_.front()->on_data(*this, in, end);
     return;
@@ -291,6 +335,7 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
     spec.stats->pre_cx_active.dec();
     inspection_->cancel();
   }
+  if (handshake_ != nullptr) handshake_->cancel();
   if (drain_ != nullptr) drain_->cancel();
   for (auto& filter : filters_) filter->on_closed(*this, reason);
   spec.stats->cx_active.dec();

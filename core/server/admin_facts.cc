@@ -1,5 +1,7 @@
 #include "core/server/admin_facts.h"
 
+#include "core/filter/transport_socket.h"
+
 #include <unistd.h>
 
 #include <cerrno>
@@ -178,6 +180,14 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
     case admin::ResourceKind::kSecret:
       for (const auto& secret : resources.secrets()) show(secret.name(), secret);
       break;
+  }
+}
+
+void AdminFacts::for_each_transport(const std::function<void(const filter::TransportSocket&)>& visit) const {
+  const event::Publisher& publisher = server_.publisher();
+  for (uint32_t i = 0; i < publisher.slot_count(event::SlotKind::kTransport); ++i) {
+    const auto* version = publisher.newest({event::SlotKind::kTransport, i});
+    if (version != nullptr) visit(static_cast<const filter::TransportSocket&>(*version));
   }
 }
 

@@ -80,6 +80,7 @@ class Filter final : public filter::NetworkFilter, private event::Timer {
     about.filter_chain_name = host.filter_chain_name();
     about.requested_server_name = host.server_name();
     about.connection = host.info_if_any();
+    about.tls = host.tls();
     about.metadata = about.connection != nullptr ? about.connection->metadata() : nullptr;
     const match::Facts facts{.info = &about};
     // Counted and told once, however often it is asked.

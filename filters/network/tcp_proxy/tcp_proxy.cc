@@ -107,6 +107,7 @@ void TcpProxy::describe() {
   if (host_->local_restored()) info_.downstream_direct_local = client().local();
   info_.filter_chain_name = host_->filter_chain_name();
   info_.requested_server_name = host_->server_name();
+  info_.tls = host_->tls();
 }
 
 Duration TcpProxy::choose_idle_timeout() const {
@@ -179,7 +180,7 @@ void TcpProxy::connect() {
     case ConnPool::Start::kWaiting:
       break;
     case ConnPool::Start::kOverflow:
-      on_failed(ResetReason::kOverflow);
+      on_failed(ResetReason::kOverflow, {});
   }
 }
 
@@ -202,10 +203,12 @@ void TcpProxy::describe_upstream() {
   hosts_ = metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>();
 }
 
-void TcpProxy::on_failed(ResetReason reason) {
+void TcpProxy::on_failed(ResetReason reason, std::string_view detail) {
+  transport_failure_ = detail;
   switch (reason) {
     case ResetReason::kConnectFailure:
-      attempt_failed("connection_refused", "connection_failure");
+      attempt_failed(detail.empty() ? "connection_refused" : std::string_view(transport_failure_),
+                     "connection_failure");
       break;
     case ResetReason::kConnectTimeout:
       attempt_failed("connection_timeout", "connection_timeout");
@@ -252,12 +255,18 @@ void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;
   if ((stream::wanted_records() & stream::kConnectionRecords) != 0) info.local = stream.connection().local();
+  if (net::Transport* transport = stream.connection().transport()) {
+    info.handshake_end = facts.connect_end;
+    if ((stream::wanted_records() & stream::kTlsRecords) != 0)
+      upstream_tls_ = std::make_unique<const stream::UpstreamTls>(transport->facts());
+  }
+  info.tls = upstream_tls_.get();
   if (settings_.tunnel != nullptr) {
     ask_for_tunnel(stream);
     return;
   }
   stream.open_raw();
-  stream.leave_response_unseen();
+  if (client().takes_unseen()) stream.leave_response_unseen();
   open(stream);
 }
 
@@ -266,7 +275,7 @@ void TcpProxy::open(upstream::UpstreamStream& stream) {
   pool_->host().totals.rq_success.inc();
   touch();
   if (settings_.access_log_on_connected) log(AccessLogType::kTcpUpstreamConnected);
-  client().allow_unseen(settings_.tunnel == nullptr || !settings_.tunnel->post);
+  client().allow_unseen((settings_.tunnel == nullptr || !settings_.tunnel->post) && stream.connection().takes_unseen());
   client().unblock_read(net::ReadBlock::kHandler);
   if (!host_->input().empty() || client().peer_ended()) pass_on(host_->input());
 }
@@ -531,6 +540,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
 
 void TcpProxy::log(AccessLogType type) {
   info_.end = lane_.now();
+  if (net::Transport* transport = client().transport()) info_.downstream_failure_reason = transport->failure();
   info_.connection = host_->info_if_any();  // filters before this one may have said more meanwhile
   info_.metadata = info_.connection != nullptr ? info_.connection->metadata() : nullptr;
   const stream::LogSubject subject{info_, nullptr, nullptr, nullptr, {}, type};

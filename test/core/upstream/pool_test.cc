@@ -95,7 +95,7 @@ class Caller final : public UpstreamEvents {
     request.add(http::HeaderId::kAuthority, "a");
     EXPECT_TRUE(ready.send_headers(request, true));
   }
-  void on_failed(ResetReason reason) override { events += "failed-" + std::string(reason_text(reason)) + " "; }
+  void on_failed(ResetReason reason, std::string_view) override { events += "failed-" + std::string(reason_text(reason)) + " "; }
   http::HeaderMap& begin_response(int) override {
     response_.clear();
     return response_;
