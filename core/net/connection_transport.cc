@@ -42,7 +42,7 @@ void Connection::shake_hands() {
   Transport& transport = *transport_;
   if (!transport.attached_) {
     transport.attached_ = true;
-    transport.on_attached(local(), remote_);
+    transport.on_attached(*this);
   }
   transport.resumes_ = false;
   while (true) {

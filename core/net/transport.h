@@ -16,7 +16,7 @@
 
 namespace weir::net {
 
-class Address;
+class Connection;
 class TransportFacts;
 
 class Transport {
@@ -40,7 +40,7 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
 
   // Once, before the first handshake(), when the socket is connected: whose bytes these are.
-  virtual void on_attached(const Address& local, const Address& remote) = 0;
+  virtual void on_attached(Connection& connection) = 0;
   // Goes on with what is in wire_in(); may append to wire_out(), whatever it says.
   virtual Step handshake() = 0;
   // Appends what the peer has sent to `in`, about `most` bytes, and stops. May append to wire_out() (answers of the
@@ -60,7 +60,8 @@ class Transport {
   // Never null; the answers are empty where nothing is known.
   virtual TransportFacts& facts() = 0;
 
-  // Bytes from the socket that nobody has looked at, and bytes for it.
+  // Bytes from the socket that nobody has looked at, and bytes for it. What is in wire_out() before the transport is
+  // set goes out first, as it is: a PROXY header.
   Slices& wire_in() { return wire_in_; }
   Slices& wire_out() { return wire_out_; }
   const Slices& wire_out() const { return wire_out_; }

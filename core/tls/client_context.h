@@ -18,28 +18,28 @@
 namespace weir::tls {
 
 struct ClientSpec {
-  Parameters parameters;
-  std::shared_ptr<const Identity> identity;  // shown to servers that ask; nullptr: none
-  std::shared_ptr<const Verifier> verifier;  // nullptr: servers are not verified
-  std::string sni;                           // at most 255 bytes; empty: none
+  Parameters parameters = {};
+  std::shared_ptr<const Identity> identity = {};  // shown to servers that ask; nullptr: none
+  std::shared_ptr<const Verifier> verifier = {};  // nullptr: servers are not verified
+  std::string sni = {};                           // at most 255 bytes; empty: none
   // The names of the certificate are held against the SNI of the connection instead of the verifier's matchers. Needs a
   // verifier with trusted certificates.
   bool auto_sni_san_validation = false;
-  std::vector<std::string> alpn_protocols;  // in order of preference
-  bool allow_renegotiation = false;         // by a server of up to TLS 1.2
+  std::vector<std::string> alpn_protocols = {};  // in order of preference
+  bool allow_renegotiation = false;              // by a server of up to TLS 1.2
   // Sessions kept for resumption, on each lane; 0: none.
   uint32_t max_session_keys = 1;
   bool enforce_rsa_key_usage = false;
-  std::shared_ptr<const KeyLog> key_log;
-  std::shared_ptr<const Stats> stats;  // never null
+  std::shared_ptr<const KeyLog> key_log = {};
+  std::shared_ptr<const Stats> stats = {};  // never null
 };
 
 // What differs from connection to connection.
 struct ClientOptions {
-  std::string server_name;                  // instead of `sni`
-  std::vector<std::string> alpn_protocols;  // instead of those of the context, if there are any
+  std::string server_name = {};                  // instead of `sni`
+  std::vector<std::string> alpn_protocols = {};  // instead of those of the context, if there are any
   // Instead of the verifier's matchers, if there are any (VerifyInput).
-  std::vector<std::string> expected_names;
+  std::vector<std::string> expected_names = {};
 };
 
 // [immutable] [any] As ServerContext. (Sessions are kept in it, but each lane sees only its own.)

@@ -253,9 +253,8 @@ class IdentityLoader {
     identity_->ocsp_next_update_ = response->next_update;
     if (response->says != OcspResponse::Says::kGood)
       warn("ocsp_staple", spec_.ocsp_staple,
-           response->says == OcspResponse::Says::kRevoked
-               ? "says that the certificate is revoked"
-               : "says that the responder does not know the certificate");
+           response->says == OcspResponse::Says::kRevoked ? "says that the certificate is revoked"
+                                                          : "says that the responder does not know the certificate");
     if (spec_.now != WallTime{} && identity_->ocsp_expired(spec_.now))
       warn("ocsp_staple", spec_.ocsp_staple, "is out of date: a newer response was due");
     return absl::OkStatus();

@@ -21,11 +21,12 @@ namespace weir::tls {
 
 // Either `chain` and `key`, or `pkcs12`.
 struct IdentitySpec {
-  Source certificate_chain;  // PEM: the end's own certificate first, each followed by its issuer's; no more than 32
-  Source private_key;        // PEM: PKCS#8 (encrypted, too), RSA or EC
-  Source pkcs12;             // DER
-  Source password;           // of private_key or pkcs12
-  Source ocsp_staple;        // DER, one OCSP response about the own certificate
+  Source certificate_chain =
+      {};                   // PEM: the end's own certificate first, each followed by its issuer's; no more than 32
+  Source private_key = {};  // PEM: PKCS#8 (encrypted, too), RSA or EC
+  Source pkcs12 = {};       // DER
+  Source password = {};     // of private_key or pkcs12
+  Source ocsp_staple = {};  // DER, one OCSP response about the own certificate
   // For `warnings` only.
   WallTime now{};
 };

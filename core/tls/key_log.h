@@ -12,10 +12,10 @@
 namespace weir::tls {
 
 struct KeyLogSpec {
-  std::string path;
+  std::string path = {};
   // Empty: all.
-  std::vector<match::AddressRange> local_address_range;
-  std::vector<match::AddressRange> remote_address_range;
+  std::vector<match::AddressRange> local_address_range = {};
+  std::vector<match::AddressRange> remote_address_range = {};
 };
 
 // [any] Each line is one write() to a file opened to append: lanes need no lock between them.

@@ -18,9 +18,9 @@ struct Parameters {
   Version maximum = Version::kAuto;  // 1.3
   // OpenSSL's names, in order of preference, "[A|B]": A and B are equally good, and the client decides. For up to TLS
   // 1.2; those of TLS 1.3 are fixed. Empty: ECDHE with AES-GCM or ChaCha20.
-  std::vector<std::string> cipher_suites;
-  std::vector<std::string> ecdh_curves;           // "X25519", "P-256", "P-384", "P-521"; empty: the first two
-  std::vector<std::string> signature_algorithms;  // "ecdsa_secp256r1_sha256"; empty: the library's
+  std::vector<std::string> cipher_suites = {};
+  std::vector<std::string> ecdh_curves = {};           // "X25519", "P-256", "P-384", "P-521"; empty: the first two
+  std::vector<std::string> signature_algorithms = {};  // "ecdsa_secp256r1_sha256"; empty: the library's
 };
 
 // [main] Errors begin with the field at fault and name each element that is none: "cipher_suites: \"RC4-MD5\" is not

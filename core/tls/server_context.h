@@ -29,25 +29,26 @@ enum class OcspStaplePolicy : uint8_t {
 };
 
 struct ServerSpec {
-  Parameters parameters;
-  std::vector<std::shared_ptr<const Identity>> identities;  // one at least
+  Parameters parameters = {};
+  std::vector<std::shared_ptr<const Identity>> identities = {};  // one at least
   // Clients are asked for a certificate if there is a verifier or one is required. With neither trusted certificates
   // nor pins any will do.
-  std::shared_ptr<const Verifier> verifier;
+  std::shared_ptr<const Verifier> verifier = {};
   bool require_client_certificate = false;
   bool require_sni = false;  // a ClientHello without a name fails
   bool full_scan_certs_on_sni_mismatch = false;
   bool prefer_client_ciphers = false;
   OcspStaplePolicy ocsp_staple_policy = OcspStaplePolicy::kLenient;
-  std::vector<std::string> alpn_protocols;  // in our order of preference; no overlap: none is agreed on, no failure
+  std::vector<std::string> alpn_protocols =
+      {};  // in our order of preference; no overlap: none is agreed on, no failure
   // Tickets, of both versions: under the configured keys, or those of the ring. Neither: none are given.
-  std::vector<TicketKey> session_ticket_keys;
-  std::shared_ptr<const TicketRing> ticket_ring;
+  std::vector<TicketKey> session_ticket_keys = {};
+  std::shared_ptr<const TicketRing> ticket_ring = {};
   bool disable_stateless_session_resumption = false;
   bool disable_stateful_session_resumption = false;
-  std::optional<Duration> session_timeout;  // whole seconds; default 2 h
-  std::shared_ptr<const KeyLog> key_log;
-  std::shared_ptr<const Stats> stats;  // never null
+  std::optional<Duration> session_timeout = {};  // whole seconds; default 2 h
+  std::shared_ptr<const KeyLog> key_log = {};
+  std::shared_ptr<const Stats> stats = {};  // never null
 };
 
 // [immutable] [any] But for its making and, by rule, its end: on main. (A connection that is the last to hold one ends

@@ -6,8 +6,8 @@
 namespace weir::tls {
 
 struct Source {
-  std::string bytes;
-  std::string origin;  // "/etc/weir/cert.pem", "inline", "environment TLS_KEY", "secret web_key"
+  std::string bytes = {};
+  std::string origin = {};  // "/etc/weir/cert.pem", "inline", "environment TLS_KEY", "secret web_key"
   bool empty() const { return bytes.empty() && origin.empty(); }
 };
 

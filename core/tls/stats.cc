@@ -14,7 +14,6 @@ constexpr stats::Definition kDefinitions[] = {
     {"ssl.fail_verify_san", Type::kCounter},       {"ssl.fail_verify_cert_hash", Type::kCounter},
     {"ssl.ocsp_staple_failed", Type::kCounter},    {"ssl.ocsp_staple_omitted", Type::kCounter},
     {"ssl.ocsp_staple_responses", Type::kCounter}, {"ssl.ocsp_staple_requests", Type::kCounter},
-    {"ssl.was_key_usage_invalid", Type::kCounter}, {"ssl.handshake_deferred", Type::kCounter},
 };
 
 constexpr std::string_view kPrefixes[] = {"ssl.ciphers.", "ssl.versions.", "ssl.curves.", "ssl.sigalgs."};
@@ -42,8 +41,7 @@ Stats::Stats(std::shared_ptr<stats::Group> group)
       ocsp_staple_omitted(group->counter(9)),
       ocsp_staple_responses(group->counter(10)),
       ocsp_staple_requests(group->counter(11)),
-      was_key_usage_invalid(group->counter(12)),
-      handshake_deferred(group->counter(13)),
+      handshake_deferred(group->counter(12)),
       group_(std::move(group)),
       named_(std::make_unique<Named>()) {}
 

@@ -37,7 +37,6 @@ class Stats {
   const stats::Counter ocsp_staple_omitted;
   const stats::Counter ocsp_staple_responses;
   const stats::Counter ocsp_staple_requests;
-  const stats::Counter was_key_usage_invalid;
   // Of weir: ClientHellos that waited for another turn, because many came at once.
   const stats::Counter handshake_deferred;
 

@@ -9,6 +9,7 @@
 
 #include "core/base/assert.h"
 #include "core/net/address.h"
+#include "core/net/connection.h"
 #include "core/tls/client_context_impl.h"
 #include "core/tls/errors.h"
 #include "core/tls/handshake_share.h"
@@ -18,9 +19,6 @@ namespace weir::tls {
 namespace {
 
 constexpr size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
-// A record that has so much is not filled up with the beginning of a slice that would fill one by itself: that would
-// shift all that follow, and each of them would be copied.
-constexpr size_t kGoodRecord = kRecord / 4;
 constexpr std::string_view kClosedEarly = "the connection was closed during the TLS handshake";
 // Less room at the end of a block is not worth a call.
 constexpr size_t kLeastRoom = 1024;
@@ -125,8 +123,8 @@ Transport::~Transport() {
 
 Transport& Transport::of(const SSL* ssl) { return *static_cast<Transport*>(BIO_get_data(SSL_get_rbio(ssl))); }
 
-void Transport::on_attached(const net::Address& local, const net::Address& remote) {
-  logs_keys_ = context_->key_log != nullptr && context_->key_log->wants(local, remote);
+void Transport::on_attached(net::Connection& connection) {
+  logs_keys_ = context_->key_log != nullptr && context_->key_log->wants(connection.local(), connection.remote());
 }
 
 net::Transport::Step Transport::handshake() {
@@ -346,10 +344,10 @@ bool Transport::write(Slices& out, size_t most) {
       gathered = lane_.blocks().take();
       size = 0;
       for (size_t i = 0; i < out.slice_count() && size < kRecord; ++i) {
+        // One that fills a record by itself is not shifted: all behind it would be, and each of them copied.
         const Slice& slice = out.at(i);
-        const size_t left = kRecord - size;
-        if (slice.size > left && slice.size >= kRecord && size >= kGoodRecord) break;
-        const size_t here = std::min<size_t>(slice.size, left);
+        if (slice.size >= kRecord) break;
+        const size_t here = std::min<size_t>(slice.size, kRecord - size);
         memcpy(gathered->data() + size, slice.data, here);
         size += here;
       }

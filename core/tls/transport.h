@@ -25,7 +25,7 @@ class Transport final : public net::Transport, public net::TransportFacts {
   ~Transport() override;
 
   // net::Transport
-  void on_attached(const net::Address& local, const net::Address& remote) override;
+  void on_attached(net::Connection& connection) override;
   Step handshake() override;
   Read read(Slices& in, size_t most) override;
   bool write(Slices& out, size_t most) override;

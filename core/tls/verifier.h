@@ -27,27 +27,27 @@ namespace weir::tls {
 // ("*.example.com" is any one label), too; IP addresses match as text.
 struct SanMatcherSpec {
   net::NameKind kind = net::NameKind::kDns;
-  std::string oid;  // of kOther: "1.3.6.1.4.1.311.20.2.3"
-  match::StringMatcherSpec matcher;
+  std::string oid = {};  // of kOther: "1.3.6.1.4.1.311.20.2.3"
+  match::StringMatcherSpec matcher = {};
 };
 
 struct VerifierSpec {
-  Source trusted_ca;  // PEM. Each of them is trusted, whether it is a root or not. Empty: no chain is asked for
-  Source crl;         // PEM, several. Needs trusted_ca. A chain without the list of an issuer fails
+  Source trusted_ca = {};  // PEM. Each of them is trusted, whether it is a root or not. Empty: no chain is asked for
+  Source crl = {};         // PEM, several. Needs trusted_ca. A chain without the list of an issuer fails
   bool only_verify_leaf_cert_crl = false;
-  uint32_t max_verify_depth = 100;  // issuers between the leaf and what is trusted
+  uint32_t max_verify_depth = 100;  // issuers, the trusted one included: 1 is a leaf and one authority
   bool allow_expired_certificate = false;
-  bool accept_untrusted = false;                // trust_chain_verification: ACCEPT_UNTRUSTED
-  std::vector<SanMatcherSpec> san_matchers;     // match_typed_subject_alt_names
-  std::vector<std::string> certificate_hashes;  // verify_certificate_hash: SHA-256 in hexadecimal, colons or not
-  std::vector<std::string> spki_hashes;         // verify_certificate_spki: SHA-256 in base64
+  bool accept_untrusted = false;                     // trust_chain_verification: ACCEPT_UNTRUSTED
+  std::vector<SanMatcherSpec> san_matchers = {};     // match_typed_subject_alt_names
+  std::vector<std::string> certificate_hashes = {};  // verify_certificate_hash: SHA-256 in hexadecimal, colons or not
+  std::vector<std::string> spki_hashes = {};         // verify_certificate_spki: SHA-256 in base64
   // The SPIFFE validator: the certificate has one URI, spiffe://DOMAIN/..., and its chain ends in the bundle of DOMAIN.
   // Not together with trusted_ca or crl.
   struct TrustDomain {
-    std::string name;
-    Source bundle;  // PEM
+    std::string name = {};
+    Source bundle = {};  // PEM
   };
-  std::vector<TrustDomain> trust_domains;
+  std::vector<TrustDomain> trust_domains = {};
 };
 
 enum class PeerRole : uint8_t { kClient, kServer };

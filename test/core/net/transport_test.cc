@@ -85,7 +85,7 @@ class Framing final : public Transport {
  public:
   Framing(event::Lane& lane, bool speaks_first) : Transport(lane), speaks_first_(speaks_first) {}
 
-  void on_attached(const Address&, const Address& remote) override { attached_to = remote.to_string(); }
+  void on_attached(Connection& connection) override { attached_to = connection.remote().to_string(); }
   Step handshake() override {
     ++steps;
     if (later > 0) {
@@ -314,6 +314,16 @@ TEST_F(TransportTest, ConnectedIsSaidAfterTheHandshake) {
   write("request");
   lane_.turn();
   EXPECT_EQ(peer_reads(), frame("request"));
+}
+
+TEST_F(TransportTest, WhatIsThereBeforeGoesOutFirst) {
+  make_pair();
+  auto transport = std::make_unique<Framing>(lane_.lane(), /*speaks_first=*/true);
+  transport->wire_out().append_copy("PROXY UNKNOWN\r\n", lane_.lane().blocks());
+  connection_->set_transport(std::move(transport));
+  connection_->start(false);
+  lane_.turn();
+  EXPECT_EQ(peer_reads(), "PROXY UNKNOWN\r\nhi!");
 }
 
 TEST_F(TransportTest, NothingIsWrittenPlainBeforeTheHandshakeIsOver) {
