@@ -11,6 +11,7 @@
 #include "core/http/url.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace weir::config {
@@ -21,6 +22,7 @@ using filter::ConfigReport;
 
 constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
+constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
@@ -44,12 +46,23 @@ void read_auto_names(const envoy::config::core::v3::UpstreamHttpProtocolOptions&
     spec.auto_names.header = http::HeaderName(proto.override_auto_sni_header());
 }
 
+// What is known of one without making it.
+void look_at(const envoy::config::core::v3::TransportSocket& socket, upstream::ClusterTransports& to) {
+  const std::string_view type = filter::type_of_url(socket.typed_config().type_url());
+  if (type == kTls) to.encrypts = true;
+  envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport outer;
+  if (type != outer.GetTypeName() || !socket.typed_config().UnpackTo(&outer)) return;
+  to.tells_client = true;
+  look_at(outer.transport_socket(), to);
+}
+
 // Which of them a host gets is said by its metadata, and decided when a connection to it is opened.
 void read_transports(const pb::Cluster& proto, filter::FactoryScope& scope, upstream::ClusterSpec& spec) {
   pb::Cluster part;
   const auto make = [&](const envoy::config::core::v3::TransportSocket& socket, const std::string& name,
                         filter::FactoryScope at) {
     at.set_stat_owner(spec.stat_name);
+    look_at(socket, spec.transports);
     return at.routes().transport_socket(socket, filter::TransportSide::kUpstream, spec.name + "/" + name, at);
   };
   if (proto.has_transport_socket()) {

@@ -261,6 +261,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
   if (out.spec.hands_over) add_original_dst(scope, out.spec);
+  out.spec.access_logs = scope.translator().access_loggers(proto.access_log(), scope, "access_log");
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
   inner.set_stat_owner(out.stat_name);

@@ -10,7 +10,9 @@
 
 #include "core/event/lane.h"
 #include "core/event/slot.h"
+#include "core/base/block.h"
 #include "core/net/transport.h"
+#include "core/stream/proxy_header.h"
 
 namespace weir::crypto {
 class Certificate;
@@ -53,14 +55,18 @@ struct UpstreamTransportOptions {
   std::string_view server_name = {};                      // instead of what is configured; empty: that
   std::span<const std::string_view> expected_names = {};  // of the certificate, one of them; empty: as configured
 
-  bool empty() const { return server_name.empty() && expected_names.empty(); }
+  // Who is at the other end of weir, for those that tell it (PROXY protocol); null: nobody that is known.
+  const stream::ProxyHeader* client = nullptr;
+
+  bool empty() const { return server_name.empty() && expected_names.empty() && client == nullptr; }
 };
 
 class UpstreamTransport : public TransportSocket {
  public:
-  // `host_name`: of the endpoint; empty if it has none. The connection pins this. [worker]
+  // `host_name`: of the endpoint; empty if it has none. nullptr: bytes are what they are. `first`: what is appended to
+  // it goes out first, ahead of all that is written then. The connection pins this. [worker]
   virtual std::unique_ptr<net::Transport> make(event::Lane& lane, std::string_view host_name,
-                                               const UpstreamTransportOptions& options) const = 0;
+                                               const UpstreamTransportOptions& options, Slices& first) const = 0;
 };
 
 }  // namespace weir::filter

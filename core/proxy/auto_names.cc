@@ -2,6 +2,8 @@
 
 #include "core/http/url.h"
 #include "core/net/address.h"
+#include "core/stream/filter_state.h"
+#include "core/stream/proxy_header.h"
 
 namespace weir::proxy {
 
@@ -26,6 +28,19 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
   if (wanted.server_name && !address) options.server_name = host;  // RFC 6066 3: an address is no name
   if (wanted.validation) options.expected_names = {arena.make<std::string_view>(host), 1};
   return options;
+}
+
+const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own) {
+  static const stream::FilterStateName kName(stream::kProxyHeaderName);
+  const stream::FilterStateValue* kept = stream::find_filter_state(info, kName);
+  if (kept != nullptr) {
+    const auto* header = static_cast<const stream::ProxyHeader*>(kept->object(stream::kProxyHeaderType));
+    if (header != nullptr && !header->source.empty()) return header;
+  }
+  own = std::make_unique<stream::ProxyHeader>();
+  own->source = info.connection_remote != nullptr ? *info.connection_remote : info.downstream_direct_remote;
+  own->destination = info.downstream_local;
+  return own.get();
 }
 
 }  // namespace weir::proxy

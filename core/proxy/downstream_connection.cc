@@ -37,6 +37,7 @@ class DownstreamConnection::Handshake final : public event::Timer {
   explicit Handshake(DownstreamConnection& connection) : connection_(connection) {}
   void on_timer() override {
     connection_.listener_->spec.stats->cx_transport_socket_connect_timeout.inc();
+    connection_.close_details_ = "transport socket timeout was reached";
     connection_.close();
   }
 
@@ -168,6 +169,7 @@ bool DownstreamConnection::choose_chain() {
   chain_ = find_chain();
   if (chain_ == nullptr) {
     listener_->spec.stats->no_filter_chain_match.inc();
+    close_details_ = "filter_chain_not_found";
     connection_.close();
     return false;
   }
@@ -329,6 +331,38 @@ void DownstreamConnection::drain_over(const DrainPlan& plan) {
   drain_->bring_forward(told, plan.close_at_end ? now + plan.time : MonoTime::max());
 }
 
+// Also of a connection that no filter has heard of, because its handshake failed.
+void DownstreamConnection::log(net::CloseReason reason) {
+  const MonoTime now = connection_.lane().now();
+  stream::StreamInfo about;
+  about.start = born_;
+  about.end = now;
+  about.start_wall = connection_.lane().wall_now() - (now - born_);
+  about.connection_id = id_;
+  about.downstream_remote = remote();
+  about.connection_remote = &remote();
+  about.downstream_direct_remote = connection_.remote();
+  about.downstream_local = local();
+  if (local_restored()) about.downstream_direct_local = connection_.local();
+  about.filter_chain_name = filter_chain_name();
+  about.requested_server_name = server_name();
+  about.bytes_received = connection_.bytes_read();
+  about.bytes_sent = connection_.bytes_written();
+  about.connection = info_.get();
+  about.metadata = info_ != nullptr ? info_->metadata() : nullptr;
+  about.connection_details = close_details_;
+  if (chain_ == nullptr && close_details_.data() != nullptr) about.flags.set(stream::ResponseFlag::kNoRouteFound);
+  if (net::Transport* transport = connection_.transport()) {
+    about.tls = &transport->facts();
+    about.downstream_failure_reason = chain_ != nullptr && filters_.empty() && transport->failure().empty()
+                                          ? close_details_
+                                          : transport->failure();
+  }
+  if (reason != net::CloseReason::kLocal) about.flags.set(stream::ResponseFlag::kDownstreamConnectionTermination);
+  const stream::LogSubject subject{about};
+  for (const auto& logger : listener_->spec.access_logs) logger->log(subject, connection_.lane());
+}
+
 void DownstreamConnection::on_closed(net::CloseReason reason) {
   const ListenerSpec& spec = listener_->spec;
   if (inspecting()) {
@@ -338,6 +372,8 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   if (handshake_ != nullptr) handshake_->cancel();
   if (drain_ != nullptr) drain_->cancel();
   for (auto& filter : filters_) filter->on_closed(*this, reason);
+  if (!spec.access_logs.empty()) [[unlikely]]
+    log(reason);
   spec.stats->cx_active.dec();
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));

@@ -78,6 +78,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   bool hand_over();
   void begin_inspection();
   void tell_facts();
+  void log(net::CloseReason reason);
   const FilterChain* find_chain();
   bool choose_chain();
   bool begin_handshake();
@@ -100,6 +101,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
   uint64_t id_;
   MonoTime born_;
+  std::string_view close_details_;  // why it was closed before filters served it
   bool draining_ = false;
   bool handed_over_ = false;  // once, at most
 };

@@ -18,6 +18,7 @@
 #include "core/net/socket.h"
 #include "core/proxy/chain_table.h"
 #include "core/stats/store.h"
+#include "core/stream/access_logger.h"
 #include "core/stream/metadata.h"
 
 namespace weir::proxy {
@@ -87,6 +88,7 @@ struct ListenerSpec {
   bool hands_over = false;                                 // to the listener of a connection's restored destination
   bool exact_balance = false;                              // every connection goes to the lane that has fewest
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
+  std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;  // a line for each connection, at its end
   std::shared_ptr<ListenerStats> stats;
   std::shared_ptr<ConnectionLimit> limit;  // that of all listeners
 };

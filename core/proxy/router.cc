@@ -166,10 +166,12 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   follows_redirects_ = action.internal_redirect() != nullptr;
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
-  if (const upstream::AutoNames& names = cluster_pin_->spec.auto_names; names.server_name || names.validation)
-    [[unlikely]] {
-    transport_options_ =
-        stream_->arena().make<filter::UpstreamTransportOptions>(names_of(names, headers, stream_->arena()));
+  if (const upstream::ClusterSpec& spec = cluster_pin_->spec;
+      spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]] {
+    auto* options = stream_->arena().make<filter::UpstreamTransportOptions>(
+        names_of(spec.auto_names, headers, stream_->arena()));
+    if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
+    transport_options_ = options;
   }
   if (!prepare_headers(route, headers)) return stream_->reply_local(400, "invalid_rewrite");
   host_->set_deadline_listener(this);
@@ -222,7 +224,7 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
     headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, arena.number(static_cast<uint64_t>(to_ms(timeout_))));
   }
-  if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.any() ? "https" : "http");
+  if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
   const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);

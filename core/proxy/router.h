@@ -20,6 +20,7 @@
 #include "core/proxy/retry_state.h"
 #include "core/proxy/routed_host.h"
 #include "core/stream/access_logger.h"
+#include "core/stream/proxy_header.h"
 #include "core/stream/upstream_tls.h"
 #include "core/upstream/lane_clusters.h"
 
@@ -228,6 +229,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
   bool response_ended_ : 1 = false;  // of a tunnel whose request has not
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
+  std::unique_ptr<stream::ProxyHeader> client_;  // of transport_options_
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // of the attempt that brought the answer, if logs want it
   stream::Records records_ = 0;      // of the whole request
 };

@@ -335,6 +335,16 @@ void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
   stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+  find_forbidden(bootstrap, positions, options, diagnostics);
+}
+
+void find_forbidden(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                    const Options& options, Diagnostics& diagnostics) {
+  if (options.lint_errors.empty() || diagnostics.unreadable()) return;
+  config::lint::LintOptions lint;
+  lint.now = system_clock().wall_now();
+  lint.forbidden = options.lint_errors;
+  config::lint::check(bootstrap, positions, diagnostics, lint);
 }
 
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,

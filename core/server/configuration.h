@@ -103,6 +103,10 @@ enum class Doubts : uint8_t { kSome, kAll };
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, Doubts doubts, config::Diagnostics& diagnostics);
 
+// [main] What the command line (--lint-error) wants to be an error.
+void find_forbidden(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                    const Options& options, config::Diagnostics& diagnostics);
+
 // [main] Both steps.
 Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,
                                  SlotNames& slots, envoy::config::bootstrap::v3::Bootstrap& bootstrap,

@@ -200,6 +200,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
   Configuration configuration = translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots,
                                                     update.diagnostics, in_force, own_node_.get(), keep);
+  // Files that are read again are no other configuration, and one that is in force was let in.
+  if (keep == nullptr) find_forbidden(*bootstrap, positions, options_, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;

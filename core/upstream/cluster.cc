@@ -172,9 +172,4 @@ const std::optional<event::SlotId>& ClusterTransports::of(const stream::StaticMe
   return otherwise;
 }
 
-bool ClusterTransports::any() const {
-  return otherwise.has_value() ||
-         std::ranges::any_of(matches, [](const Match& match) { return match.slot.has_value(); });
-}
-
 }  // namespace weir::upstream

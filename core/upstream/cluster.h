@@ -121,11 +121,12 @@ struct ClusterTransports {
   static constexpr std::string_view kNamespace = "envoy.transport_socket_match";
   std::vector<Match> matches;             // the first that fits counts
   std::optional<event::SlotId> otherwise;
-  uint64_t fingerprint = 0;  // of the configuration, without what is in the files that it names
+  bool encrypts = false;      // some of them do
+  bool tells_client = false;  // some of them tell who the client is: requests of one share no connection with others
+  uint64_t fingerprint = 0;   // of the configuration, without what is in the files that it names
 
   // `host`: its metadata, null if it has none.
   const std::optional<event::SlotId>& of(const stream::StaticMetadata* host) const;
-  bool any() const;
 };
 
 // What requests say of the names in certificates (UpstreamHttpProtocolOptions).

@@ -72,8 +72,10 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
   connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
   bool possible = true;
-  if (auto transport = pool.make_transport(*cluster_, transport_, possible))
+  Slices first;
+  if (auto transport = pool.make_transport(*cluster_, transport_, first, possible))
     connection_.set_transport(std::move(transport));
+  connection_.out().append_all(first);
   if (!possible) connection_.close(net::CloseReason::kTransportFailed);
   if (connection_.open()) connection_.start(false);
   pool.lane().arm_in(*this, cluster_->spec.connect_timeout);
@@ -311,7 +313,8 @@ ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
 // --- What its connections are made of ------------------------------------------------------------------------------
 
 std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
-                                                         event::Pin<filter::UpstreamTransport>& pin, bool& possible) {
+                                                         event::Pin<filter::UpstreamTransport>& pin, Slices& first,
+                                                         bool& possible) {
   const ClusterTransports& transports = cluster.spec.transports;
   if (transports.matches.empty() && !transports.otherwise) [[likely]]
     return nullptr;
@@ -321,8 +324,8 @@ std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
   possible = static_cast<bool>(pin);  // never in plain text instead
   if (!possible) return nullptr;
   filter::UpstreamTransportOptions options;
-  if (names_ != nullptr) options = {names_->server_name, names_->expected};
-  return pin->make(lane_, host_->hostname(), options);
+  if (names_ != nullptr) options = {names_->server_name, names_->expected, names_->client.get()};
+  return pin->make(lane_, host_->hostname(), options, first);
 }
 
 void ConnPool::set_entry(const lb::HostEntry& entry) {
@@ -341,6 +344,11 @@ namespace {
 std::string key_of(const filter::UpstreamTransportOptions& options) {
   std::string key(options.server_name);
   for (std::string_view name : options.expected_names) (key += '\0') += name;
+  if (options.client != nullptr) {
+    for (const net::Address* address : {&options.client->source, &options.client->destination})
+      key += std::string("\0\0", 2) + address->to_string();
+    for (const auto& tlv : options.client->tlvs) key += '\0' + std::to_string(tlv.type) + '\0' + tlv.value;
+  }
   return key;
 }
 }  // namespace
@@ -349,6 +357,7 @@ ConnPool::Names::Names(const filter::UpstreamTransportOptions& options)
     : server_name(options.server_name),
       texts(options.expected_names.begin(), options.expected_names.end()),
       expected(texts.begin(), texts.end()),
+      client(options.client != nullptr ? std::make_unique<const stream::ProxyHeader>(*options.client) : nullptr),
       key(key_of(options)) {}
 
 ConnPool& ConnPool::variant(const filter::UpstreamTransportOptions& options) {

@@ -163,6 +163,7 @@ class ConnPool final : private RecallWaiter {
   // For requests that want something else of the connections than what is configured; made when there is none. Of a
   // pool that pick() returned.
   ConnPool& variant(const filter::UpstreamTransportOptions& options);
+  size_t variant_count() const { return variants_ != nullptr ? variants_->pools.size() : 0; }
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
   // The host left the cluster: the same, and no connection is kept any more.
@@ -200,7 +201,7 @@ class ConnPool final : private RecallWaiter {
   void drop_variant(ConnPool& pool);
   // Of one connection; an empty one: bytes are what they are.
   std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, event::Pin<filter::UpstreamTransport>& pin,
-                                                 bool& possible);
+                                                 Slices& first, bool& possible);
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
   Waiter* waiter_for(const H1Connection& connection);
@@ -286,6 +287,7 @@ class ConnPool final : private RecallWaiter {
     const std::string server_name;
     const std::vector<std::string> texts;
     std::vector<std::string_view> expected;  // of texts
+    const std::unique_ptr<const stream::ProxyHeader> client;
     const std::string key;
   };
   std::unique_ptr<const Names> names_;

@@ -61,7 +61,7 @@ class Client final : public filter::UpstreamTransport {
   Client(std::unique_ptr<const tls::ClientContext> context, bool auto_host_sni)
       : context_(std::move(context)), auto_host_sni_(auto_host_sni) {}
   std::unique_ptr<net::Transport> make(event::Lane& lane, std::string_view host_name,
-                                       const filter::UpstreamTransportOptions& options) const override {
+                                       const filter::UpstreamTransportOptions& options, Slices&) const override {
     tls::ClientOptions own;
     own.server_name = !options.server_name.empty() ? options.server_name : auto_host_sni_ ? host_name : "";
     own.expected_names.assign(options.expected_names.begin(), options.expected_names.end());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
 
 namespace weir::filters::tcp_proxy {
@@ -168,6 +169,10 @@ void TcpProxy::connect() {
     return;
   }
   ++attempts_;
+  if (cluster_pin_->spec.transports.tells_client) [[unlikely]] {
+    info_.connection = host_->info_if_any();
+    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)});
+  }
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
   waiter_.want_unused(settings_.tunnel == nullptr);

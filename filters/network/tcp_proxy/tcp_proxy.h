@@ -17,6 +17,7 @@
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
 #include "core/stream/filter_state.h"
+#include "core/stream/proxy_header.h"
 #include "core/stream/stream_info.h"
 #include "core/stream/upstream_tls.h"
 #include "core/upstream/lane_clusters.h"
@@ -144,6 +145,7 @@ class TcpProxy final : public filter::NetworkFilter,
   std::vector<const lb::Host*> tried_;       // in vain
   proxy::Deadlines deadlines_;
   Duration idle_timeout_{};
+  std::unique_ptr<stream::ProxyHeader> client_header_;  // that is told to the upstream
   std::string transport_failure_;  // of the last attempt; logs print it
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // the same, if logs want it
   uint64_t written_ = 0;  // of both connections, when the idle timeout was looked at last

@@ -65,15 +65,15 @@ class Authority:
 
     def __init__(self, sandbox: Sandbox, name: str = "Test CA", parent: Optional["Authority"] = None):
         self._sandbox = sandbox
-        self._key = _new_key("ec")
+        self.key = _new_key("ec")
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = self._builder(self._subject, self._key, 0, 365).add_extension(
+        builder = self._builder(self._subject, self.key, 0, 365).add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True).add_extension(
                 x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
         if parent is None:
-            self.certificate = builder.issuer_name(self._subject).sign(self._key, hashes.SHA256())
+            self.certificate = builder.issuer_name(self._subject).sign(self.key, hashes.SHA256())
         else:
-            self.certificate = builder.issuer_name(parent._subject).sign(parent._key, hashes.SHA256())
+            self.certificate = builder.issuer_name(parent._subject).sign(parent.key, hashes.SHA256())
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
         self._chain = self.pem if parent is not None else ""
         self.path = sandbox.write(self._file(name) + ".ca", self.pem)
@@ -103,12 +103,12 @@ class Authority:
         certificate = self._builder(x509.Name(attributes), own, min(starts, days - 2), days).issuer_name(
             self._subject).add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True).add_extension(
                 x509.ExtendedKeyUsage(usages), critical=False).add_extension(
-                    x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+                    x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         names = list(sans) or ["DNS:" + name]
         if names != [""]:
             certificate = certificate.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]),
                                                     critical=False)
-        return Identity(self._sandbox, self._file(name), certificate.sign(self._key, hashes.SHA256()), own, self._chain)
+        return Identity(self._sandbox, self._file(name), certificate.sign(self.key, hashes.SHA256()), own, self._chain)
 
     def revocation_list(self, *revoked: Identity) -> str:
         """A CRL in a file: its path."""
@@ -118,7 +118,7 @@ class Authority:
         for one in revoked:
             builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(
                 one.certificate.serial_number).revocation_date(now).build())
-        text = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        text = builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
         return self._sandbox.write(self._file("crl") + ".crl", text)
 
 
