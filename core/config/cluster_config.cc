@@ -75,7 +75,8 @@ void read_transports(const pb::Cluster& proto, filter::FactoryScope& scope, upst
     filter::FactoryScope here = scope.below("transport_socket_matches", i);
     for (int k = 0; k < i; ++k) {
       if (proto.transport_socket_matches(k).name() == one.name())
-        here.error("name", in_quotes(one.name()) + " is the name of transport_socket_matches[" + std::to_string(k) + "] too");
+        here.error("name",
+                   in_quotes(one.name()) + " is the name of transport_socket_matches[" + std::to_string(k) + "] too");
     }
     envoy::config::core::v3::Metadata members;
     (*members.mutable_filter_metadata())[std::string(upstream::ClusterTransports::kNamespace)] = one.match();

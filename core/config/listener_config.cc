@@ -106,8 +106,8 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
 }
 
 bool ends_in_http(const pb::FilterChain& proto) {
-  return !proto.filters().empty() && filter::type_of_url(proto.filters().rbegin()->typed_config().type_url()) ==
-                                         Hcm::descriptor()->full_name();
+  return !proto.filters().empty() &&
+         filter::type_of_url(proto.filters().rbegin()->typed_config().type_url()) == Hcm::descriptor()->full_name();
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {

@@ -116,12 +116,14 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
       field = at + ".path_config_source.path";
       break;
     case ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
-      report.error(at, "one of path_config_source is required; without sds_config the secret is one of "
-                       "static_resources.secrets");
+      report.error(at,
+                   "one of path_config_source is required; without sds_config the secret is one of "
+                   "static_resources.secrets");
       return {};
     default:
-      report.unsupported(at, "secrets of a control plane are not supported by weir yet; path_config_source is, and "
-                             "static_resources.secrets without sds_config");
+      report.unsupported(at,
+                         "secrets of a control plane are not supported by weir yet; path_config_source is, and "
+                         "static_resources.secrets without sds_config");
       return {};
   }
   File* file = open(file_name, source.path_config_source().watched_directory().path(), field, report);

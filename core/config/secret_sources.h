@@ -1,5 +1,5 @@
-// Where secrets are found while a configuration is built: those of the bootstrap by name, those of SDS files by file and
-// name. [main]
+// Where secrets are found while a configuration is built: those of the bootstrap by name, those of SDS files by file
+// and name. [main]
 #pragma once
 
 #include <map>

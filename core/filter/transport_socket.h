@@ -1,6 +1,6 @@
 // What the author of a transport socket reads: it makes what stands between a connection's socket and its bytes
-// (net::Transport), for the connections of a filter chain or for those to the hosts of a cluster. Published in a slot of
-// its own (SlotKind::kTransport): what it has read may change while the chain, its connections and the cluster stay.
+// (net::Transport), for the connections of a filter chain or for those to the hosts of a cluster. Published in a slot
+// of its own (SlotKind::kTransport): what it has read may change while the chain, its connections and the cluster stay.
 #pragma once
 
 #include <memory>
@@ -8,9 +8,9 @@
 #include <span>
 #include <string_view>
 
+#include "core/base/block.h"
 #include "core/event/lane.h"
 #include "core/event/slot.h"
-#include "core/base/block.h"
 #include "core/net/transport.h"
 #include "core/stream/proxy_header.h"
 

@@ -354,11 +354,11 @@ void DownstreamConnection::log(net::CloseReason reason) {
   if (chain_ == nullptr && close_details_.data() != nullptr) about.flags.set(stream::ResponseFlag::kNoRouteFound);
   if (net::Transport* transport = connection_.transport()) {
     about.tls = &transport->facts();
-    about.downstream_failure_reason = chain_ != nullptr && filters_.empty() && transport->failure().empty()
-                                          ? close_details_
-                                          : transport->failure();
+    about.downstream_failure_reason =
+        chain_ != nullptr && filters_.empty() && transport->failure().empty() ? close_details_ : transport->failure();
   }
-  if (reason != net::CloseReason::kLocal) about.flags.set(stream::ResponseFlag::kDownstreamConnectionTermination);
+  if (reason == net::CloseReason::kReset || (reason == net::CloseReason::kRemote && filters_.empty()))
+    about.flags.set(stream::ResponseFlag::kDownstreamConnectionTermination);
   const stream::LogSubject subject{about};
   for (const auto& logger : listener_->spec.access_logs) logger->log(subject, connection_.lane());
 }

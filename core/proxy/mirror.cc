@@ -1,9 +1,8 @@
 #include "core/proxy/mirror.h"
 
-#include "core/proxy/auto_names.h"
-
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/route/host_index.h"
 

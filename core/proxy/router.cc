@@ -1,11 +1,10 @@
 #include "core/proxy/router.h"
 
-#include "core/proxy/auto_names.h"
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
 #include "core/route/retry_policy.h"
@@ -168,8 +167,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
   if (const upstream::ClusterSpec& spec = cluster_pin_->spec;
       spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]] {
-    auto* options = stream_->arena().make<filter::UpstreamTransportOptions>(
-        names_of(spec.auto_names, headers, stream_->arena()));
+    auto* options =
+        stream_->arena().make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, stream_->arena()));
     if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
     transport_options_ = options;
   }
@@ -224,7 +223,8 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
     headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, arena.number(static_cast<uint64_t>(to_ms(timeout_))));
   }
-  if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
+  if (host_->config().scheme == SchemeHeader::kMatchUpstream)
+    headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
   const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);

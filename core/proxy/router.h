@@ -224,14 +224,14 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
-  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  bool asks_tunnel_ : 1 = false;                                         // by an upgrade or CONNECT
+  bool raw_ : 1 = false;                                                 // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;                                              // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;                                      // of a tunnel whose request has not
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
-  std::unique_ptr<stream::ProxyHeader> client_;  // of transport_options_
+  std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // of the attempt that brought the answer, if logs want it
-  stream::Records records_ = 0;      // of the whole request
+  stream::Records records_ = 0;                              // of the whole request
 };
 
 }  // namespace weir::proxy

@@ -1,7 +1,5 @@
 #include "core/server/admin_facts.h"
 
-#include "core/filter/transport_socket.h"
-
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/log_format.h"
+#include "core/filter/transport_socket.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/reload_answer.h"
 #include "core/server/server.h"

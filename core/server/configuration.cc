@@ -187,8 +187,8 @@ class InForce {
   const config::KnownMessages& known() const { return known_; }
   // Translated, or as it is in force.
   config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
-                                     const std::string& path, const filter::Registry& registry,
-                                     Routes& env, stats::Store& store, Report& report, SlotNames& slots) const {
+                                     const std::string& path, const filter::Registry& registry, Routes& env,
+                                     stats::Store& store, Report& report, SlotNames& slots) const {
     const auto i = static_cast<size_t>(index);
     config::ClusterTranslation out;
     if (!clusters_.empty() && clusters_[i] != nullptr) {

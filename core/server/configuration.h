@@ -85,8 +85,8 @@ void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootst
 // missing. What stands in `in_force` (nullptr: nothing is in force) with the same text is not translated again: a
 // configuration of ten thousand clusters of which one changes costs little more than that one. `started_as`: the node
 // of the process, which only a restart changes; nullptr: it starts with that of the bootstrap. `keep`: the secrets in
-// force, if files have changed and nothing else: whatever certificates or keys cannot be made of them any more stay, and
-// what is wrong is a warning. Needs `in_force`.
+// force, if files have changed and nothing else: whatever certificates or keys cannot be made of them any more stay,
+// and what is wrong is a warning. Needs `in_force`.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,

@@ -36,7 +36,7 @@ struct Update {
   config::Diagnostics diagnostics;
   std::string error;  // kCannotBind: why
   Plan plan;
-  size_t kept = 0;  // faults of files, whose contents stay as they were in use
+  size_t kept = 0;                         // faults of files, whose contents stay as they were in use
   std::string changes_text, changes_json;  // if they were wanted
   Duration read{}, built{}, applied{};     // how long each step took; applying ends on main with publishing
 

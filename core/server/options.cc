@@ -210,10 +210,9 @@ Flags make_flags(Options& options) {
       {"--lint",
        {true, [&](std::string_view flag,
                   std::string_view value) { return read_choice(flag, value, "off", "warn", options.lint); }}},
-      {"--lint-error", {true,
-                        [&](std::string_view flag, std::string_view value) {
-                          return read_rules(flag, value, options.lint_errors);
-                        }}},
+      {"--lint-error",
+       {true,
+        [&](std::string_view flag, std::string_view value) { return read_rules(flag, value, options.lint_errors); }}},
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
       {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},

@@ -36,8 +36,8 @@ struct StagedTransport {
 
 class Transports {
  public:
-  // `in_force`, if not null: files have changed and nothing else. One that cannot be made of them goes on as it is there,
-  // and what is wrong is a warning.
+  // `in_force`, if not null: files have changed and nothing else. One that cannot be made of them goes on as it is
+  // there, and what is wrong is a warning.
   Transports(SlotNames& slots, config::Report& report, std::vector<StagedTransport>& staged,
              const std::map<std::string, TransportFacts>* in_force)
       : slots_(slots), report_(report), staged_(staged), in_force_(in_force) {}

@@ -100,13 +100,20 @@ struct UpstreamFact {
 };
 constexpr std::string_view kUpstream = "UPSTREAM_";
 constexpr UpstreamFact kUpstreamFacts[] = {
-    {"TLS_VERSION", &UpstreamTls::version},        {"TLS_CIPHER", &UpstreamTls::cipher},
-    {"TLS_GROUP", &UpstreamTls::group},            {"TLS_SESSION_ID", &UpstreamTls::session_id},
-    {"SERVER_NAME", &UpstreamTls::server_name},    {"PEER_SUBJECT", &UpstreamTls::subject},
-    {"PEER_ISSUER", &UpstreamTls::issuer},         {"PEER_CERT", &UpstreamTls::certificate},
-    {"PEER_DNS_SAN", &UpstreamTls::dns_sans},      {"PEER_URI_SAN", &UpstreamTls::uri_sans},
-    {"PEER_IP_SAN", &UpstreamTls::ip_sans},        {"LOCAL_DNS_SAN", &UpstreamTls::local_dns_sans},
-    {"LOCAL_URI_SAN", &UpstreamTls::local_uri_sans}, {"LOCAL_IP_SAN", &UpstreamTls::local_ip_sans},
+    {"TLS_VERSION", &UpstreamTls::version},
+    {"TLS_CIPHER", &UpstreamTls::cipher},
+    {"TLS_GROUP", &UpstreamTls::group},
+    {"TLS_SESSION_ID", &UpstreamTls::session_id},
+    {"SERVER_NAME", &UpstreamTls::server_name},
+    {"PEER_SUBJECT", &UpstreamTls::subject},
+    {"PEER_ISSUER", &UpstreamTls::issuer},
+    {"PEER_CERT", &UpstreamTls::certificate},
+    {"PEER_DNS_SAN", &UpstreamTls::dns_sans},
+    {"PEER_URI_SAN", &UpstreamTls::uri_sans},
+    {"PEER_IP_SAN", &UpstreamTls::ip_sans},
+    {"LOCAL_DNS_SAN", &UpstreamTls::local_dns_sans},
+    {"LOCAL_URI_SAN", &UpstreamTls::local_uri_sans},
+    {"LOCAL_IP_SAN", &UpstreamTls::local_ip_sans},
 };
 
 class Upstream final : public Operator {

@@ -119,7 +119,7 @@ struct ClusterTransports {
     std::optional<event::SlotId> slot;
   };
   static constexpr std::string_view kNamespace = "envoy.transport_socket_match";
-  std::vector<Match> matches;             // the first that fits counts
+  std::vector<Match> matches;  // the first that fits counts
   std::optional<event::SlotId> otherwise;
   bool encrypts = false;      // some of them do
   bool tells_client = false;  // some of them tell who the client is: requests of one share no connection with others
@@ -131,8 +131,8 @@ struct ClusterTransports {
 
 // What requests say of the names in certificates (UpstreamHttpProtocolOptions).
 struct AutoNames {
-  bool server_name = false;  // the request's host is that which is asked for (SNI)
-  bool validation = false;   // and that which the server's certificate has to have
+  bool server_name = false;                // the request's host is that which is asked for (SNI)
+  bool validation = false;                 // and that which the server's certificate has to have
   std::optional<http::HeaderName> header;  // instead of the host
 };
 

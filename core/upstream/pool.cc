@@ -162,6 +162,7 @@ void H1Connection::on_connected() {
   connected_ = pool_.lane().now();
   stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(connected_ - born_)));
   cancel();
+  if (!connection_.out().empty()) connection_.flush_later();  // what goes first, also where the server speaks first
   pool_.on_connected(*this);
 }
 
@@ -276,9 +277,10 @@ void H1Connection::on_closed(net::CloseReason reason) {
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
-    pool.on_connect_failed(*this, reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
-                                                                              : ResetReason::kConnectFailure,
-                           detail);
+    pool.on_connect_failed(
+        *this,
+        reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure,
+        detail);
   } else {
     fail_active(ResetReason::kConnectionTermination, detail);
   }
@@ -376,8 +378,7 @@ ConnPool& ConnPool::variant(const filter::UpstreamTransportOptions& options) {
   found.place_ = place_;
   // Names come from requests: what nobody uses any more goes, also if it has never had a connection.
   if (fresh && variants_->pools.size() > variants_->sweep_at) {
-    std::erase_if(variants_->pools,
-                  [&](const auto& one) { return one.second.get() != &found && one.second->empty(); });
+    std::erase_if(variants_->pools, [&](const auto& one) { return one.second.get() != &found && one.second->empty(); });
     variants_->sweep_at = std::max<size_t>(16, 2 * variants_->pools.size());
   }
   return found;

@@ -110,7 +110,7 @@ class H1Connection final : public net::ConnectionHandler,
   // are called by then.
   const event::Pin<Cluster> cluster_;
   event::Pin<filter::UpstreamTransport> transport_;  // what made that of the connection
-  ListNode node_;  // in the pool's idle, busy or connecting list
+  ListNode node_;                                    // in the pool's idle, busy or connecting list
   UpstreamEvents* events_ = nullptr;
   stream::WireBytes* wire_ = nullptr;  // of events_
   net::Connection connection_;
@@ -273,7 +273,7 @@ class ConnPool final : private RecallWaiter {
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
-  ListNode starving_node_;  // while connections are missing that the limit refuses
+  ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
   // Pools for the same host whose connections are asked for other names.
   struct Variants {

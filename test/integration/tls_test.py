@@ -369,7 +369,7 @@ class ListenerLogTest(WeirTestCase):
     def test_lines(self) -> None:
         with TlsConnection(self.port, "a.example", client_context(self.ca, self.client)) as connection:
             connection.request()
-        self.wait_line(r"^%d\|secure\|a\.example\|TLSv1\.3\|CN=client\|-\|-\|DC\|[1-9]" % self.port)
+        self.wait_line(r"^%d\|secure\|a\.example\|TLSv1\.3\|CN=client\|-\|-\|-\|[1-9]" % self.port)
         with self.assertRaises(OSError):
             TlsConnection(self.port, "a.example", client_context(self.ca, version=V12))
         self.wait_line(r"^%d\|secure\|a\.example\|TLSv1\.2\|-\|TLS_error:.*PEER_DID_NOT_RETURN_A_CERTIFICATE" % self.port)

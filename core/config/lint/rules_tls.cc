@@ -46,8 +46,7 @@ void add_joined(const envoy::config::listener::v3::Listener& listener,
                 const envoy::config::listener::v3::FilterChain& chain, std::map<std::string, std::string>& routed) {
   if (unpack<tls_v3::DownstreamTlsContext>(chain.transport_socket().typed_config()) == nullptr) return;
   for (const auto& filter : chain.filters()) {
-    const auto proxy =
-        unpack<envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy>(filter.typed_config());
+    const auto proxy = unpack<envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy>(filter.typed_config());
     if (proxy == nullptr) continue;
     if (!proxy->cluster().empty()) routed.try_emplace(proxy->cluster(), listener.name());
     for (const auto& one : proxy->weighted_clusters().clusters()) routed.try_emplace(one.name(), listener.name());
@@ -85,10 +84,10 @@ void plaintext_upstream(const Model& model, Findings& findings) {
     if (from == routed.end() || !plain(*entry.cluster)) continue;
     const auto* endpoint = remote_endpoint(*entry.cluster);
     if (endpoint == nullptr) continue;
-    findings.add(entry.path,
-                 "what listener " + shown(from->second) + " gets over TLS goes to " +
-                     address_text(*endpoint) + " in plain text",
-                 "set transport_socket with an UpstreamTlsContext");
+    findings.add(
+        entry.path,
+        "what listener " + shown(from->second) + " gets over TLS goes to " + address_text(*endpoint) + " in plain text",
+        "set transport_socket with an UpstreamTlsContext");
   }
 }
 

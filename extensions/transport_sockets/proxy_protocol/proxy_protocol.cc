@@ -75,9 +75,10 @@ Settings read_settings(const ProxyProtocolConfig& proto, filter::FactoryScope& s
   for (int i = 0; i < proto.added_tlvs_size(); ++i) {
     const auto& one = proto.added_tlvs(i);
     if (one.type() > 255 || one.value().size() > 65535) {
-      scope.below("config").below("added_tlvs", i).error(one.type() > 255 ? "type" : "value",
-                                                         one.type() > 255 ? "is a number of 0 to 255"
-                                                                          : "has at most 65535 bytes");
+      scope.below("config")
+          .below("added_tlvs", i)
+          .error(one.type() > 255 ? "type" : "value",
+                 one.type() > 255 ? "is a number of 0 to 255" : "has at most 65535 bytes");
       continue;
     }
     settings.added.emplace_back(static_cast<uint8_t>(one.type()), one.value());

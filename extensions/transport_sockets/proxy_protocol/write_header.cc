@@ -40,8 +40,8 @@ std::string proxy_header_v2(const net::Address& source, const net::Address& dest
   const bool v6 = source.ip_size() == 16 || destination.ip_size() == 16;
   std::string body;
   for (const net::Address* address : {&source, &destination}) {
-    body += v6 ? in_ipv6(*address)
-               : std::string(reinterpret_cast<const char*>(address->ip_bytes()), address->ip_size());
+    body +=
+        v6 ? in_ipv6(*address) : std::string(reinterpret_cast<const char*>(address->ip_bytes()), address->ip_size());
   }
   append_number(body, source.port());
   append_number(body, destination.port());

@@ -74,9 +74,7 @@ Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spe
   return cache.get(key.digest(), [&] { return tls::Verifier::build(std::move(spec)); });
 }
 
-Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& spec) {
-  return tls::KeyLog::open(spec);
-}
+Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& spec) { return tls::KeyLog::open(spec); }
 
 namespace {
 std::shared_ptr<tls::TicketRing>& ring() {

@@ -70,11 +70,15 @@ std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& 
     }
     read(proto.pkcs12(), "pkcs12", told, scope, spec.pkcs12);
   } else {
-    proto.has_certificate_chain()
-        ? read(proto.certificate_chain(), "certificate_chain", told, scope, spec.certificate_chain)
-        : (scope.error("certificate_chain", "must be set, or pkcs12"), false);
-    proto.has_private_key() ? read(proto.private_key(), "private_key", told, scope, spec.private_key)
-                            : (scope.error("private_key", "must be set, or pkcs12"), false);
+    const auto required = [&](bool set, const DataSource& source, const char* field, tls::Source& to) {
+      if (set) {
+        read(source, field, told, scope, to);
+      } else {
+        scope.error(field, "must be set, or pkcs12");
+      }
+    };
+    required(proto.has_certificate_chain(), proto.certificate_chain(), "certificate_chain", spec.certificate_chain);
+    required(proto.has_private_key(), proto.private_key(), "private_key", spec.private_key);
   }
   if (proto.has_password()) read(proto.password(), "password", told, scope, spec.password);
   if (proto.has_ocsp_staple()) read(proto.ocsp_staple(), "ocsp_staple", told, scope, spec.ocsp_staple);
@@ -111,9 +115,8 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
     FactoryScope at = scope.below("tls_certificate_sds_secret_configs", i);
     filter::ConfigReport::FoundSecret found;
-    const auto* certificate =
-        find_secret(proto.tls_certificate_sds_secret_configs(i), at, "tls_certificate",
-                    &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
+    const auto* certificate = find_secret(proto.tls_certificate_sds_secret_configs(i), at, "tls_certificate",
+                                          &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
     if (certificate == nullptr) continue;
     FactoryScope there = scope.elsewhere(*found.report, found.path + ".tls_certificate");
     all.push_back(read_certificate(*certificate, there));
@@ -352,12 +355,10 @@ std::shared_ptr<const tls::KeyLog> read_key_log(const pb::TlsKeyLog& proto, Fact
   spec.path = proto.path();
   FactoryScope at = scope.below("key_log");
   const size_t errors = scope.report().errors();
-  spec.local_address_range =
-      filter::translate_all(scope.translator(), &filter::ConfigTranslator::address_range, proto.local_address_range(),
-                            at.path() + ".local_address_range");
-  spec.remote_address_range =
-      filter::translate_all(scope.translator(), &filter::ConfigTranslator::address_range, proto.remote_address_range(),
-                            at.path() + ".remote_address_range");
+  spec.local_address_range = filter::translate_all(scope.translator(), &filter::ConfigTranslator::address_range,
+                                                   proto.local_address_range(), at.path() + ".local_address_range");
+  spec.remote_address_range = filter::translate_all(scope.translator(), &filter::ConfigTranslator::address_range,
+                                                    proto.remote_address_range(), at.path() + ".remote_address_range");
   if (scope.report().errors() != errors) return nullptr;
   auto log = open_key_log(spec);
   if (log.ok()) return *log;
@@ -420,11 +421,10 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
   spec.require_sni = proto.require_sni().value();
   spec.full_scan_certs_on_sni_mismatch = proto.full_scan_certs_on_sni_mismatch().value();
   spec.prefer_client_ciphers = proto.prefer_client_ciphers();
-  spec.ocsp_staple_policy = proto.ocsp_staple_policy() == pb::DownstreamTlsContext::STRICT_STAPLING
-                                ? tls::OcspStaplePolicy::kStrict
-                            : proto.ocsp_staple_policy() == pb::DownstreamTlsContext::MUST_STAPLE
-                                ? tls::OcspStaplePolicy::kMustStaple
-                                : tls::OcspStaplePolicy::kLenient;
+  spec.ocsp_staple_policy =
+      proto.ocsp_staple_policy() == pb::DownstreamTlsContext::STRICT_STAPLING ? tls::OcspStaplePolicy::kStrict
+      : proto.ocsp_staple_policy() == pb::DownstreamTlsContext::MUST_STAPLE   ? tls::OcspStaplePolicy::kMustStaple
+                                                                              : tls::OcspStaplePolicy::kLenient;
   spec.alpn_protocols = read_protocols(common, at);
   switch (proto.session_ticket_keys_type_case()) {
     case pb::DownstreamTlsContext::kSessionTicketKeys:
@@ -453,8 +453,9 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
   if (common.has_key_log()) spec.key_log = read_key_log(common.key_log(), at);
   if (scope.report().errors() != errors) return std::nullopt;
   if (spec.identities.empty()) {
-    at.error("tls_certificates", "must not be empty: a server shows a certificate to its clients (or name secrets in "
-                                 "tls_certificate_sds_secret_configs)");
+    at.error("tls_certificates",
+             "must not be empty: a server shows a certificate to its clients (or name secrets in "
+             "tls_certificate_sds_secret_configs)");
     return std::nullopt;
   }
   return spec;

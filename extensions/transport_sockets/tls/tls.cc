@@ -1,5 +1,5 @@
-// envoy.transport_sockets.tls: contexts of core/tls, for the connections of a filter chain and for those to the hosts of
-// a cluster.
+// envoy.transport_sockets.tls: contexts of core/tls, for the connections of a filter chain and for those to the hosts
+// of a cluster.
 #include <map>
 
 #include "core/filter/register.h"

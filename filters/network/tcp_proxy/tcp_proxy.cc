@@ -496,7 +496,11 @@ void TcpProxy::abort() {
   client().reset_after_flush(kFlushStall);
 }
 
-void TcpProxy::on_reset(ResetReason, std::string_view) {
+void TcpProxy::on_reset(ResetReason reason, std::string_view detail) {
+  if (reason == ResetReason::kConnectionTermination && !detail.empty()) {
+    transport_failure_ = detail;
+    info_.upstream.failure_reason = transport_failure_;
+  }
   if (upstream::UpstreamStream* asked = std::exchange(asking_, nullptr); asked != nullptr && !over_) {
     deadlines_.clear(DeadlineKind::kRoute);
     if (!asked->reused() || asked->response_started()) {

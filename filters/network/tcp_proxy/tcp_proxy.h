@@ -145,8 +145,8 @@ class TcpProxy final : public filter::NetworkFilter,
   std::vector<const lb::Host*> tried_;       // in vain
   proxy::Deadlines deadlines_;
   Duration idle_timeout_{};
-  std::unique_ptr<stream::ProxyHeader> client_header_;  // that is told to the upstream
-  std::string transport_failure_;  // of the last attempt; logs print it
+  std::unique_ptr<stream::ProxyHeader> client_header_;       // that is told to the upstream
+  std::string transport_failure_;                            // of the last attempt; logs print it
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // the same, if logs want it
   uint64_t written_ = 0;  // of both connections, when the idle timeout was looked at last
   uint64_t hash_ = 0;

@@ -31,8 +31,8 @@ class SecretSourcesTest : public testing::Test {
   }
   static std::string sds(const std::string& name, const std::string& more = "") {
     return "resources:\n- \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret\n  name: " +
-           name + "\n  tls_certificate: {certificate_chain: {inline_string: X}, private_key: {inline_string: Y}" + more +
-           "}\n";
+           name + "\n  tls_certificate: {certificate_chain: {inline_string: X}, private_key: {inline_string: Y}" +
+           more + "}\n";
   }
   filter::ConfigReport::FoundSecret find(const SdsSecretConfig& config) { return report_.find_secret(config, "here"); }
   static SdsSecretConfig named(const std::string& name, const std::string& path = "") {
@@ -101,7 +101,8 @@ TEST_F(SecretSourcesTest, BadFiles) {
   EXPECT_EQ(diagnostics_.nack_text(),
             "here.sds_config.path_config_source.path: cannot read /no/such.yaml: No such file or directory");
   for (const std::string& content :
-       {std::string("resources: [{a: b}]"), std::string("["), sds("a", ", privat_key: {}"), sds("a") + sds("a").substr(11),
+       {std::string("resources: [{a: b}]"), std::string("["), sds("a", ", privat_key: {}"),
+        sds("a") + sds("a").substr(11),
         std::string("resources:\n- \"@type\": type.googleapis.com/envoy.config.core.v3.DataSource\n  filename: x\n")}) {
     const size_t errors = diagnostics_.errors();
     static int number = 0;

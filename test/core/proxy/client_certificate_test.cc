@@ -21,9 +21,8 @@ class ClientCertificateTest : public testing::Test {
     for (const std::string& line : lines) headers.add_copy("x-forwarded-client-cert", line);
     forward_client_certificate(mode, details, tls, headers, arena_);
     std::string text;
-    headers.for_each([&](const http::HeaderEntry& entry) {
-      text += (text.empty() ? "" : " | ") + std::string(entry.value());
-    });
+    headers.for_each(
+        [&](const http::HeaderEntry& entry) { text += (text.empty() ? "" : " | ") + std::string(entry.value()); });
     return text;
   }
   // As a client with a certificate.

@@ -54,7 +54,8 @@ class ReadContextTest : public testing::Test {
     return message;
   }
   std::string certificate() const {
-    return "tls_certificates { certificate_chain { filename: '" + cert_ + "' } private_key { filename: '" + key_ + "' } } ";
+    return "tls_certificates { certificate_chain { filename: '" + cert_ + "' } private_key { filename: '" + key_ +
+           "' } } ";
   }
   // A server that has a certificate, and more.
   std::optional<tls::ServerSpec> server(const std::string& common, const std::string& more = "") {
@@ -212,8 +213,9 @@ TEST_F(ReadContextTest, NamedCertificates) {
             "secrets[own].tls_certificate.private_key.filename: cannot read /no/such: No such file or directory");
   secret.mutable_validation_context();
   EXPECT_FALSE(server_of(text).has_value());
-  EXPECT_TRUE(found().starts_with("tls.common_tls_context.tls_certificate_sds_secret_configs[0].name: the secret "
-                                  "\"own\" has no tls_certificate"))
+  EXPECT_TRUE(
+      found().starts_with("tls.common_tls_context.tls_certificate_sds_secret_configs[0].name: the secret "
+                          "\"own\" has no tls_certificate"))
       << found();
 }
 
@@ -266,8 +268,8 @@ class VerifierOfContext : public ReadContextTest {
  protected:
   // The verdict about `peer`, of whom the authority is trusted.
   tls::Verdict verdict(const std::string& context, const test::TestIdentity& peer, bool trusted = true) {
-    auto spec = server("validation_context { " + (trusted ? "trusted_ca { filename: '" + ca_ + "' } " : "") + context +
-                       " }");
+    auto spec =
+        server("validation_context { " + (trusted ? "trusted_ca { filename: '" + ca_ + "' } " : "") + context + " }");
     EXPECT_TRUE(spec.has_value()) << found();
     if (!spec.has_value()) return {};
     bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain(sk_CRYPTO_BUFFER_new_null());
@@ -321,9 +323,10 @@ TEST_F(VerifierOfContext, OtherNames) {
   };
   EXPECT_TRUE(other("1.2.3.4"));
   EXPECT_FALSE(other("1.2.3.5"));
-  EXPECT_FALSE(server("validation_context { match_typed_subject_alt_names { san_type: OTHER_NAME matcher { exact: 'x' } "
-                      "} match_typed_subject_alt_names { san_type: DNS oid: '1.2' matcher { exact: 'x' } } }")
-                   .has_value());
+  EXPECT_FALSE(
+      server("validation_context { match_typed_subject_alt_names { san_type: OTHER_NAME matcher { exact: 'x' } "
+             "} match_typed_subject_alt_names { san_type: DNS oid: '1.2' matcher { exact: 'x' } } }")
+          .has_value());
   EXPECT_EQ(diagnostics_.errors(), 2u) << found();
 }
 
@@ -443,7 +446,8 @@ TEST_F(ReadContextTest, Servers) {
 // field: DownstreamTlsContext.session_ticket_keys_sds_secret_config
 TEST_F(ReadContextTest, TicketKeys) {
   const std::string key(80, 'k'), path = file("ticket.key", std::string(80, 'f'));
-  auto spec = server("", "session_ticket_keys { keys { inline_string: '" + key + "' } keys { filename: '" + path + "' } }");
+  auto spec =
+      server("", "session_ticket_keys { keys { inline_string: '" + key + "' } keys { filename: '" + path + "' } }");
   ASSERT_TRUE(spec.has_value()) << found();
   ASSERT_EQ(spec->session_ticket_keys.size(), 2u);
   EXPECT_EQ(spec->session_ticket_keys[0].to_bytes(), key);
@@ -462,9 +466,10 @@ TEST_F(ReadContextTest, TicketKeys) {
 // field: CommonTlsContext.key_log, TlsKeyLog.path, TlsKeyLog.local_address_range, TlsKeyLog.remote_address_range
 TEST_F(ReadContextTest, KeyLogs) {
   const std::string path = root_ / "keys.log";
-  auto spec = server("key_log { path: '" + path +
-                     "' local_address_range { address_prefix: '10.0.0.0' prefix_len { value: 8 } } remote_address_range "
-                     "{ address_prefix: '192.0.2.0' prefix_len { value: 24 } } }");
+  auto spec =
+      server("key_log { path: '" + path +
+             "' local_address_range { address_prefix: '10.0.0.0' prefix_len { value: 8 } } remote_address_range "
+             "{ address_prefix: '192.0.2.0' prefix_len { value: 24 } } }");
   ASSERT_TRUE(spec.has_value()) << found();
   const auto at = [](const char* ip) { return *net::Address::from_ip(ip, 1); };
   EXPECT_TRUE(spec->key_log->wants(at("10.1.1.1"), at("192.0.2.1")));
@@ -493,7 +498,8 @@ TEST_F(ReadContextTest, Clients) {
   EXPECT_TRUE(client("enforce_rsa_key_usage { value: true }")->spec.enforce_rsa_key_usage);
   EXPECT_NE(client("common_tls_context { " + certificate() + " }")->spec.identity, nullptr);
   EXPECT_FALSE(client("common_tls_context { " + certificate() + certificate() + " }").has_value());
-  EXPECT_EQ(found(), "tls.common_tls_context.tls_certificates: has more than one certificate; a client shows one alone");
+  EXPECT_EQ(found(),
+            "tls.common_tls_context.tls_certificates: has more than one certificate; a client shows one alone");
 }
 
 }  // namespace
