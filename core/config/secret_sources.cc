@@ -116,9 +116,7 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
       field = at + ".path_config_source.path";
       break;
     case ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
-      report.error(at,
-                   "one of path_config_source is required; without sds_config the secret is one of "
-                   "static_resources.secrets");
+      report.error(at, "needs path_config_source; without sds_config the secret is one of static_resources.secrets");
       return {};
     default:
       report.unsupported(at,

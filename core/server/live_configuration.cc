@@ -247,6 +247,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   }
   for (StagedTransport& staged : configuration.transports) {
     if (!update.plan.transports.contains(staged.slot_name)) continue;
+    if (update.plan.transports.at(staged.slot_name) == Change::kChanged) staged.updates.inc();
     // A cluster's before the cluster, a chain's with the chain.
     (staged.upstream ? batch : leading)
         .set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));

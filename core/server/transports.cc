@@ -79,6 +79,13 @@ std::optional<event::SlotId> Transports::make(const google::protobuf::Message& c
     staged.facts = *goes_on;
   }
   report_.sources().add_dependency();
+  const char* kind = staged.upstream ? "cluster." : "listener.";
+  const char* name_of_counter = staged.upstream ? "client_ssl_socket_factory.ssl_context_update_by_sds"
+                                                : "server_ssl_socket_factory.ssl_context_update_by_sds";
+  staged.updates =
+      scope.store().counter(kind + scope.stat_owner() + "." + name_of_counter,
+                            {{staged.upstream ? "envoy_cluster_name" : "envoy_listener_address", scope.stat_owner()}},
+                            std::string(kind) + name_of_counter);
   event::SlotId slot = slots_.intern(event::SlotKind::kTransport, staged.slot_name);
   staged_.push_back(std::move(staged));
   return slot;

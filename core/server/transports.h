@@ -13,6 +13,7 @@
 #include "core/event/slot.h"
 #include "core/filter/factory.h"
 #include "core/filter/transport_socket.h"
+#include "core/stats/store.h"
 
 namespace weir::server {
 
@@ -32,6 +33,7 @@ struct StagedTransport {
   // nullptr: what is in force goes on, for something is wrong with the files of this one.
   std::unique_ptr<const filter::TransportSocket> version;
   TransportFacts facts;
+  stats::Counter updates;  // of what is in force by another one with the same configuration
 };
 
 class Transports {

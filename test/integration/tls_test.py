@@ -575,6 +575,7 @@ class RotationTest(WeirTestCase):
         self.assertEqual(failures, [])
         self.assertEqual(set(seen[-3:]), {second.der})
         self.assertEqual(held.request().status, 200)  # nobody was cut off
+        self.assertGreaterEqual(self.weir.stat("listener.127.0.0.1_%d.server_ssl_socket_factory.ssl_context_update_by_sds" % self.port), 1)
         self.assertEqual(held.peer, first.der)
         held.close()
 
