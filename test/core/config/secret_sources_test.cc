@@ -114,10 +114,11 @@ TEST_F(SecretSourcesTest, BadFiles) {
 TEST_F(SecretSourcesTest, OthersAreNotSupported) {
   SdsSecretConfig config = named("a");
   config.mutable_sds_config()->mutable_ads();
+  report_.check(config, "here");
   EXPECT_EQ(find(config).secret, nullptr);
-  config.mutable_sds_config();
-  config.clear_sds_config();
-  config.mutable_sds_config();
+  EXPECT_EQ(diagnostics_.nack_text(),
+            "here.sds_config.ads: not supported by weir; path_config_source is");
+  config.mutable_sds_config()->clear_ads();
   EXPECT_EQ(find(config).secret, nullptr);
   EXPECT_EQ(diagnostics_.errors(), 2u);
 }
