@@ -56,6 +56,13 @@ void report_at(const Status& status, FactoryScope& scope) {
   }
 }
 
+void warn(const std::vector<std::string>& warnings, FactoryScope& scope) {
+  for (const std::string& text : warnings) {
+    const size_t colon = text.find(": ");
+    scope.warning(text.substr(0, colon), colon != std::string::npos ? text.substr(colon + 2) : text);
+  }
+}
+
 // --- Certificates --------------------------------------------------------------------------------------------------
 
 std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& proto, FactoryScope& scope) {
@@ -89,6 +96,7 @@ std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& 
     report_at(identity.status(), scope);
     return nullptr;
   }
+  warn(identity.value()->warnings(), scope);
   return *identity;
 }
 
@@ -263,10 +271,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     report_at(verifier.status(), ca_scope);
     return nullptr;
   }
-  for (const std::string& warning : (*verifier)->warnings(system_clock().wall_now())) {
-    const FieldFault fault = field_fault(invalid(warning));
-    ca_scope.warning(fault.field, fault.text);
-  }
+  warn((*verifier)->warnings(system_clock().wall_now()), ca_scope);
   return *verifier;
 }
 
