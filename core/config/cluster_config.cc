@@ -11,6 +11,7 @@
 #include "core/http/url.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace weir::config {
@@ -21,6 +22,7 @@ using filter::ConfigReport;
 
 constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
 constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
+constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
@@ -38,10 +40,57 @@ void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, cons
   spec.h1.options.absolute_form = proto.send_fully_qualified_url();
 }
 
+void read_auto_names(const envoy::config::core::v3::UpstreamHttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
+  spec.auto_names = {proto.auto_sni(), proto.auto_san_validation(), {}};
+  if (!proto.override_auto_sni_header().empty())
+    spec.auto_names.header = http::HeaderName(proto.override_auto_sni_header());
+}
+
+// What is known of one without making it.
+void look_at(const envoy::config::core::v3::TransportSocket& socket, upstream::ClusterTransports& to) {
+  const std::string_view type = filter::type_of_url(socket.typed_config().type_url());
+  if (type == kTls) to.encrypts = true;
+  envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport outer;
+  if (type != outer.GetTypeName() || !socket.typed_config().UnpackTo(&outer)) return;
+  to.tells_client = true;
+  look_at(outer.transport_socket(), to);
+}
+
+// Which of them a host gets is said by its metadata, and decided when a connection to it is opened.
+void read_transports(const pb::Cluster& proto, filter::FactoryScope& scope, upstream::ClusterSpec& spec) {
+  pb::Cluster part;
+  const auto make = [&](const envoy::config::core::v3::TransportSocket& socket, const std::string& name,
+                        filter::FactoryScope at) {
+    at.set_stat_owner(spec.stat_name);
+    look_at(socket, spec.transports);
+    return at.routes().transport_socket(socket, filter::TransportSide::kUpstream, spec.name + "/" + name, at);
+  };
+  if (proto.has_transport_socket()) {
+    *part.mutable_transport_socket() = proto.transport_socket();
+    spec.transports.otherwise = make(proto.transport_socket(), "", scope.below("transport_socket"));
+  }
+  for (int i = 0; i < proto.transport_socket_matches_size(); ++i) {
+    const auto& one = proto.transport_socket_matches(i);
+    *part.add_transport_socket_matches() = one;
+    filter::FactoryScope here = scope.below("transport_socket_matches", i);
+    for (int k = 0; k < i; ++k) {
+      if (proto.transport_socket_matches(k).name() == one.name())
+        here.error("name",
+                   in_quotes(one.name()) + " is the name of transport_socket_matches[" + std::to_string(k) + "] too");
+    }
+    envoy::config::core::v3::Metadata members;
+    (*members.mutable_filter_metadata())[std::string(upstream::ClusterTransports::kNamespace)] = one.match();
+    spec.transports.matches.push_back(
+        {one.name(), translate(members), make(one.transport_socket(), one.name(), here.below("transport_socket"))});
+  }
+  spec.transports.fingerprint = fingerprint(part);
+}
+
 void read_protocol_options(const pb::Cluster& proto, const std::string& path, RouteConfigEnv& env, Report& report,
                            ClusterTranslation& out) {
   upstream::ClusterSpec& spec = out.spec;
   read_common_http(proto.common_http_protocol_options(), spec);
+  if (proto.has_upstream_http_protocol_options()) read_auto_names(proto.upstream_http_protocol_options(), spec);
   if (proto.has_http_protocol_options())
     read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
@@ -56,6 +105,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
     }
     const auto& options = static_cast<const envoy::extensions::upstreams::http::v3::HttpProtocolOptions&>(*message);
     read_common_http(options.common_http_protocol_options(), spec);
+    if (options.has_upstream_http_protocol_options()) read_auto_names(options.upstream_http_protocol_options(), spec);
     const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
     read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
     spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
@@ -247,14 +297,17 @@ ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
   return out;
 }
 
-ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string& path,
-                                     const filter::Registry& registry, RouteConfigEnv& env, Report& report) {
+ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactoryScope& scope, RouteConfigEnv& env,
+                                     Report& report) {
+  const std::string& path = scope.path();
+  const filter::Registry& registry = scope.registry();
   ClusterTranslation out = unchanged_cluster(proto);
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   const Discovery discovery = read_discovery(proto, path, report, out.dns);
   if (discovery == Discovery::kOther) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
     read_protocol_options(proto, path, env, report, out);
+    read_transports(proto, scope, out.spec);
     read_breakers(proto.circuit_breakers(), out.spec);
     read_policy(proto, path, registry, report, out);
     return out;
@@ -276,6 +329,7 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, const std::string
         static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());
   }
   read_protocol_options(proto, path, env, report, out);
+  read_transports(proto, scope, out.spec);
   read_breakers(proto.circuit_breakers(), out.spec);
   read_policy(proto, path, registry, report, out);
   read_endpoints(proto, path, report, out);

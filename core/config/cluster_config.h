@@ -51,8 +51,9 @@ struct ClusterTranslation {
 // Stands for a cluster of the configuration in force that stays as it is: names, and what the caller knows of it.
 ClusterTranslation unchanged_cluster(const envoy::config::cluster::v3::Cluster& proto);
 
-// Faults go to the report; the result is to be used only if there were none. `path`: of the message.
-ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, const std::string& path,
-                                     const filter::Registry& registry, RouteConfigEnv& env, Report& report);
+// Faults go to the report; the result is to be used only if there were none. The report is that of the scope, whose
+// path is that of the message.
+ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, filter::FactoryScope& scope,
+                                     RouteConfigEnv& env, Report& report);
 
 }  // namespace weir::config

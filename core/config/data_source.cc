@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 
@@ -95,6 +96,35 @@ std::optional<std::string> read_data_source(const DataSource& source, SourceLimi
     return std::nullopt;
   }
   return std::string(content);
+}
+
+void SourcesRead::add_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  fs::path left = fs::path(path).lexically_normal();
+  // Links lead to links; a circle of them is one that nothing is read through.
+  for (int links = 0; links < 40; ++links) {
+    fs::path at, behind;
+    bool link = false;
+    for (const fs::path& part : left) {
+      if (link) {
+        behind /= part;
+        continue;
+      }
+      at /= part;
+      link = fs::is_symlink(at, ignored);
+    }
+    directories_.insert(at.has_parent_path() ? at.parent_path().string() : ".");
+    if (!link) return;
+    const fs::path target = fs::read_symlink(at, ignored);
+    if (ignored) return;
+    left = ((target.is_absolute() ? target : at.parent_path() / target) / behind).lexically_normal();
+  }
+}
+
+void SourcesRead::add_file_content(const std::string& file, const std::string& content) {
+  ++count_;
+  digest_ += std::hash<std::string>{}("f" + file + '\0' + content);
 }
 
 void SourcesRead::add(const DataSource& source, const std::string& content) {

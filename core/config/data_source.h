@@ -39,7 +39,13 @@ class SourcesRead {
  public:
   // Remembers content that came from a file or the environment, and the directory to watch for changes of it.
   void add(const envoy::config::core::v3::DataSource& source, const std::string& content);
+  // The same of a file that is not the content of a DataSource.
+  void add_file_content(const std::string& file, const std::string& content);
   void add_directory(std::string path) { directories_.insert(std::move(path)); }
+  // The directories in which something may be replaced that the name of this file leads through.
+  void add_file(const std::string& path);
+  // Something else that is read belongs to what is in force, and may change without the text.
+  void add_dependency() { ++count_; }
 
   // How many times something was read.
   size_t count() const { return count_; }

@@ -89,6 +89,11 @@ bool is_word(std::string_view text) {
 }  // namespace
 
 void Diagnostics::add(Diagnostic diagnostic) {
+  if (diagnostic.severity == Severity::kError && !consequence_.empty()) {
+    ++demoted_;
+    diagnostic.severity = Severity::kWarning;
+    diagnostic.message += "; " + consequence_;
+  }
   const bool error = diagnostic.severity == Severity::kError;
   (error ? errors_ : warnings_)++;
   unreadable_ = unreadable_ || (error && diagnostic.path.empty());

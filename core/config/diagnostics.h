@@ -31,6 +31,11 @@ class Diagnostics {
   // Control characters in its texts, and what is not UTF-8, become escapes.
   void add(Diagnostic diagnostic);
 
+  // Until keep() is called, what is an error becomes a warning, with this behind it: something goes on as it was.
+  void demote(std::string consequence) { consequence_ = std::move(consequence); }
+  void keep() { consequence_.clear(); }
+  size_t demoted() const { return demoted_; }
+
   bool has_errors() const { return errors_ != 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
@@ -60,6 +65,8 @@ class Diagnostics {
   size_t warnings_ = 0;
   size_t kept_errors_ = 0;  // of items_
   size_t kept_warnings_ = 0;
+  size_t demoted_ = 0;
+  std::string consequence_;  // empty: errors are errors
   bool unreadable_ = false;  // an error without a path
 };
 

@@ -106,6 +106,11 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
+bool ends_in_http(const pb::FilterChain& proto) {
+  return !proto.filters().empty() &&
+         filter::type_of_url(proto.filters().rbegin()->typed_config().type_url()) == Hcm::descriptor()->full_name();
+}
+
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
   proxy::FilterChain chain;
   chain.name = proto.name();
@@ -114,6 +119,14 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   // The default chain is another one than the same chain in the list: its routes have another slot.
   chain.fingerprint = combine(fingerprint(rest), std::hash<std::string>{}(scope.chain_key()));
   const uint64_t read_before = scope.report().sources_digest();
+  if (proto.has_transport_socket_connect_timeout())
+    chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
+  if (proto.has_transport_socket()) {
+    auto here = scope.below("transport_socket");
+    here.set_serves_http1_alone(ends_in_http(proto));
+    chain.transport = here.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
+                                                     scope.chain_key(), here);
+  }
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
     const pb::Filter& one = proto.filters(i);
@@ -252,6 +265,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (out.spec.hands_over) add_original_dst(scope, out.spec);
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
+  inner.set_stat_owner(out.stat_name);
   const std::vector<std::string> keys = chain_keys(proto);
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     const pb::FilterChain& chain = proto.filter_chains(i);

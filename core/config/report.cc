@@ -11,6 +11,7 @@
 
 #include "core/config/default_types.h"
 #include "core/config/field_table.h"
+#include "core/config/secret_sources.h"
 #include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::config {
@@ -42,6 +43,18 @@ Report::Report(const PositionIndex& positions, Diagnostics& diagnostics, Unknown
     broken_.insert(item.path);
     broken_parents_.emplace(parent_path(item.path));
   }
+}
+
+Report::Report(const PositionIndex& positions, Report& main)
+    : positions_(positions),
+      diagnostics_(main.diagnostics_),
+      sources_(main.sources_),
+      secrets_(main.secrets_),
+      unknown_(main.unknown_) {}
+
+filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_config, const std::string& path) {
+  if (secrets_ == nullptr) return ConfigReport::find_secret(sds_secret_config, path);
+  return secrets_->find(sds_secret_config, path, *this);
 }
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,

@@ -17,12 +17,16 @@
 
 namespace weir::config {
 
+class SecretSources;
+
 class Report final : public filter::ConfigReport {
  public:
   // `positions` may be empty (resources that came over the wire). Both outlive the report.
   // What loading has found wrong already is not reported again, nor what is missing beside it.
   Report(const PositionIndex& positions, Diagnostics& diagnostics,
          UnknownExtensions unknown = UnknownExtensions::kReject);
+  // About another file of the same configuration.
+  Report(const PositionIndex& positions, Report& main);
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void unsupported(const std::string& path, const std::string& message) override {
@@ -42,9 +46,13 @@ class Report final : public filter::ConfigReport {
   uint64_t sources_digest() const override { return sources_.digest(); }
   bool skip_unknown(const filter::UnknownPlugin& plugin, const google::protobuf::Any& config,
                     const std::string& path) override;
-  size_t errors() const override { return diagnostics_.errors(); }
+  void watch_file(const std::string& file) override { sources_.add_file(file); }
+  FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, const std::string& path) override;
+  size_t errors() const override { return diagnostics_.errors() + diagnostics_.demoted(); }
   filter::ConfigTranslator& translator() override { return translator_; }
 
+  // Where find_secret() looks. Outlive the report.
+  void set_secrets(SecretSources& secrets) { secrets_ = &secrets; }
   SourcesRead& sources() { return sources_; }
   const PositionIndex& positions() const { return positions_; }
   Diagnostics& diagnostics() { return diagnostics_; }
@@ -60,7 +68,9 @@ class Report final : public filter::ConfigReport {
                       const std::string& hint = {});
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;
-  SourcesRead sources_;
+  SourcesRead own_sources_;
+  SourcesRead& sources_ = own_sources_;
+  SecretSources* secrets_ = nullptr;
   const UnknownExtensions unknown_;
   std::unordered_set<std::string> broken_;          // paths with an error of loading
   std::unordered_set<std::string> broken_parents_;  // and what they are in

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/md5.h>
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 
@@ -11,6 +12,12 @@ namespace {
 const uint8_t* data_of(std::string_view bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 
 }  // namespace
+
+Md5Digest md5(std::string_view bytes) {
+  Md5Digest digest;
+  MD5(data_of(bytes), bytes.size(), digest.data());
+  return digest;
+}
 
 Sha1Digest sha1(std::string_view bytes) {
   Sha1Digest digest;

@@ -8,10 +8,12 @@
 
 namespace weir::crypto {
 
+using Md5Digest = std::array<uint8_t, 16>;
 using Sha1Digest = std::array<uint8_t, 20>;
 using Sha256Digest = std::array<uint8_t, 32>;
 
 // [any] All of these need open_library() to have succeeded.
+Md5Digest md5(std::string_view bytes);  // of fingerprints that are published so; protects nothing
 Sha1Digest sha1(std::string_view bytes);
 Sha256Digest sha256(std::string_view bytes);
 Sha256Digest hmac_sha256(std::string_view key, std::string_view bytes);

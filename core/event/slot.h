@@ -13,8 +13,8 @@
 
 namespace weir::event {
 
-enum class SlotKind : uint8_t { kListener, kRouteTable, kCluster, kHostSet, kRuntime, kOther };
-constexpr size_t kSlotKinds = 6;
+enum class SlotKind : uint8_t { kListener, kRouteTable, kCluster, kHostSet, kRuntime, kTransport, kOther };
+constexpr size_t kSlotKinds = 7;
 
 // The address of a slot: interned on main (one index per name and kind, never reused for another name).
 struct SlotId {

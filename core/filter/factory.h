@@ -52,6 +52,17 @@ class ConfigReport {
   // secret: keep it out of messages.
   virtual std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
                                                  size_t max_bytes);
+  // A file was read that may be replaced, itself or a directory that its name leads through: then the configuration is
+  // built again.
+  virtual void watch_file(const std::string& file) { static_cast<void>(file); }
+  // The envoy.extensions.transport_sockets.tls.v3.Secret that an SdsSecretConfig names, and where it stands: what is
+  // wrong with it is reported there. Null after an error was reported.
+  struct FoundSecret {
+    std::shared_ptr<const google::protobuf::Message> secret;
+    ConfigReport* report = nullptr;
+    std::string path;
+  };
+  virtual FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, const std::string& path);
   // A digest of what was read so far (config::SourcesRead).
   virtual uint64_t sources_digest() const { return 0; }
   // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or
@@ -69,6 +80,13 @@ inline std::optional<std::string> ConfigReport::read_source(const google::protob
   return std::nullopt;
 }
 
+inline ConfigReport::FoundSecret ConfigReport::find_secret(const google::protobuf::Message&, const std::string& path) {
+  error(path, "there are no secrets here");
+  return {};
+}
+
+enum class TransportSide : uint8_t { kDownstream, kUpstream };
+
 // Turns route configuration (inline or subscribed) into the slot that holds its table, and names of clusters into
 // theirs.
 class RouteProvider {
@@ -80,6 +98,11 @@ class RouteProvider {
   virtual event::SlotId cluster(std::string_view /*name*/) { return {}; }
   // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
+  // Makes a transport socket of an envoy.config.core.v3.TransportSocket, and the slot that shows it
+  // (filter::DownstreamTransport or UpstreamTransport). `name` tells it from the others of the chain or cluster. None:
+  // bytes are what they are, or there were errors, all reported.
+  virtual std::optional<event::SlotId> transport_socket(const google::protobuf::Message& config, TransportSide side,
+                                                        const std::string& name, FactoryScope& scope);
 };
 
 // What this process calls itself (Bootstrap.node).
@@ -147,6 +170,18 @@ class FactoryScope {
   // Tells the filter chain that the plugin is part of from the others of its listener, also when others come and go.
   const std::string& chain_key() const { return chain_key_; }
   void set_chain_key(std::string key) { chain_key_ = std::move(key); }
+  // The same services for what stands elsewhere.
+  FactoryScope elsewhere(ConfigReport& report, std::string path) const {
+    FactoryScope scope(registry_, store_, routes_, report, std::move(path));
+    scope.copy_owner(*this);
+    return scope;
+  }
+  // As the listener or cluster is called in statistics: "0.0.0.0_443".
+  const std::string& stat_owner() const { return stat_owner_; }
+  void set_stat_owner(std::string owner) { stat_owner_ = std::move(owner); }
+  // Of a chain's transport socket: what serves the connections speaks no HTTP but HTTP/1.
+  bool serves_http1_alone() const { return http1_alone_; }
+  void set_serves_http1_alone(bool alone) { http1_alone_ = alone; }
   // Lives as long as the configuration is built.
   const LocalNode& node() const { return *node_; }
   void set_node(const LocalNode& node) { node_ = &node; }
@@ -155,6 +190,15 @@ class FactoryScope {
   void set_buffer_limit(uint32_t bytes) { buffer_limit_ = bytes; }
 
  private:
+  void copy_owner(const FactoryScope& other) {
+    prefix_ = other.prefix_;
+    chain_key_ = other.chain_key_;
+    stat_owner_ = other.stat_owner_;
+    buffer_limit_ = other.buffer_limit_;
+    http1_alone_ = other.http1_alone_;
+    node_ = other.node_;
+  }
+
   const Registry& registry_;
   stats::Store& store_;
   RouteProvider& routes_;
@@ -162,9 +206,17 @@ class FactoryScope {
   std::string path_;
   std::string prefix_;
   std::string chain_key_;
+  std::string stat_owner_;
   uint32_t buffer_limit_ = 1024 * 1024;
+  bool http1_alone_ = false;
   inline static const LocalNode kNoNode{};
   const LocalNode* node_ = &kNoNode;
 };
+
+inline std::optional<event::SlotId> RouteProvider::transport_socket(const google::protobuf::Message&, TransportSide,
+                                                                    const std::string&, FactoryScope& scope) {
+  scope.error({}, "there are no transport sockets here");
+  return std::nullopt;
+}
 
 }  // namespace weir::filter

@@ -11,6 +11,7 @@ void describe(ConnectionHost& host, stream::StreamInfo& info) {
   if (host.local_restored()) info.downstream_direct_local = host.connection().local();
   info.filter_chain_name = host.filter_chain_name();
   info.requested_server_name = host.server_name();
+  info.tls = host.tls();
   info.connection = host.info_if_any();
   if (info.connection == nullptr) return;
   info.metadata = info.connection->metadata();

@@ -9,6 +9,7 @@
 #include "core/base/block.h"
 #include "core/filter/http_filter.h"
 #include "core/net/connection.h"
+#include "core/net/transport.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::filter {
@@ -25,6 +26,11 @@ class ConnectionHost {
   virtual uint64_t connection_id() const = 0;
   virtual std::string_view filter_chain_name() const = 0;
   virtual std::string_view server_name() const = 0;  // SNI; empty if there is none
+  // What its handshake has shown; nullptr: there was none.
+  net::TransportFacts* tls() {
+    net::Transport* transport = connection().transport();
+    return transport != nullptr ? &transport->facts() : nullptr;
+  }
   // What few ask for. The first makes it on first use, the other is nullptr until then.
   virtual stream::ConnectionInfo& info() = 0;
   virtual stream::ConnectionInfo* info_if_any() const = 0;

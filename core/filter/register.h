@@ -163,6 +163,26 @@ std::shared_ptr<const T> make_extension(std::string_view kind, const TypedExtens
   return std::static_pointer_cast<const T>(*made);
 }
 
+// The transport socket that another one (for clusters) has inside: an envoy.config.core.v3.TransportSocket. nullptr:
+// bytes are what they are, or there were errors, all reported.
+template <class TransportSocket>
+std::unique_ptr<const UpstreamTransport> make_upstream_transport(const TransportSocket& proto, FactoryScope& scope,
+                                                                 std::string_view field) {
+  FactoryScope below = scope.below(std::string(field) + ".typed_config");
+  auto message = scope.report().unpack(proto.typed_config(), below.path());
+  if (message == nullptr) return nullptr;
+  const TransportSocketDescriptor* descriptor = scope.registry().transport_socket(message->GetTypeName());
+  if (descriptor == nullptr || !descriptor->make_upstream) {
+    below.error("", message->GetTypeName() + " is no transport socket of this build for clusters");
+    return nullptr;
+  }
+  const size_t errors = scope.report().errors();
+  auto made = descriptor->make_upstream(*message, below);
+  if (made.ok()) return std::move(*made);
+  below.failed(made.status(), errors);
+  return nullptr;
+}
+
 }  // namespace weir::filter
 
 #define WEIR_HTTP_FILTER(id, name, Config, Filter)                            \

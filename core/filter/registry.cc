@@ -40,6 +40,13 @@ RegistryBuilder& RegistryBuilder::add(AccessLoggerDescriptor descriptor) {
   return *this;
 }
 
+RegistryBuilder& RegistryBuilder::add(TransportSocketDescriptor descriptor) {
+  auto shared = std::make_shared<const TransportSocketDescriptor>(std::move(descriptor));
+  registry_.list_.push_back({"transport_socket", shared->name, shared->type});
+  registry_.transport_sockets_.emplace(shared->type, std::move(shared));
+  return *this;
+}
+
 RegistryBuilder& RegistryBuilder::add(ExtensionDescriptor descriptor) {
   auto shared = std::make_shared<const ExtensionDescriptor>(std::move(descriptor));
   registry_.list_.push_back({shared->kind, shared->name, shared->type});

@@ -14,6 +14,7 @@
 #include "core/filter/http_filter.h"
 #include "core/filter/listener_filter.h"
 #include "core/filter/network_filter.h"
+#include "core/filter/transport_socket.h"
 #include "core/stream/access_logger.h"
 
 namespace weir::lb {
@@ -66,6 +67,21 @@ struct AccessLoggerDescriptor {
       make_logger;
 };
 
+// What stands between sockets and bytes, of one of the sides or of both. What a function makes is published by itself
+// and replaced by itself, when the certificates that it has read change. An empty pointer: bytes are what they are.
+struct TransportSocketDescriptor {
+  std::string_view name;  // "envoy.transport_sockets.tls"
+  std::string_view type;
+  std::function<Result<std::unique_ptr<const DownstreamTransport>>(const google::protobuf::Message& message,
+                                                                   FactoryScope& scope)>
+      make_downstream;
+  std::function<Result<std::unique_ptr<const UpstreamTransport>>(const google::protobuf::Message& message,
+                                                                 FactoryScope& scope)>
+      make_upstream;
+  // Now and then: what changes with time alone. [main] nullptr: nothing does.
+  void (*tend)(MonoTime now) = nullptr;
+};
+
 // A plugin of one of the smaller kinds, which other plugins use: "compressor_library", ... What make_config returns
 // points at the interface of that kind, which is said where the interface is.
 struct ExtensionDescriptor {
@@ -89,6 +105,14 @@ class Registry {
   const NetworkFilterDescriptor* network_filter(std::string_view type) const { return find(network_filters_, type); }
   const ListenerFilterDescriptor* listener_filter(std::string_view type) const { return find(listener_filters_, type); }
   const AccessLoggerDescriptor* access_logger(std::string_view type) const { return find(access_loggers_, type); }
+  const TransportSocketDescriptor* transport_socket(std::string_view type) const {
+    return find(transport_sockets_, type);
+  }
+  void tend_transport_sockets(MonoTime now) const {
+    for (const auto& [type, descriptor] : transport_sockets_) {
+      if (descriptor->tend != nullptr) descriptor->tend(now);
+    }
+  }
   const ExtensionDescriptor* extension(std::string_view type) const { return find(extensions_, type); }
   const lb::PolicyDescriptor* lb_policy(std::string_view type) const { return find(lb_policies_, type); }
   // "http_filter", "envoy.filters.http.buffer", "envoy.extensions...": what --list-extensions prints.
@@ -114,6 +138,7 @@ class Registry {
   Map<std::shared_ptr<const NetworkFilterDescriptor>> network_filters_;
   Map<std::shared_ptr<const ListenerFilterDescriptor>> listener_filters_;
   Map<std::shared_ptr<const AccessLoggerDescriptor>> access_loggers_;
+  Map<std::shared_ptr<const TransportSocketDescriptor>> transport_sockets_;
   Map<std::shared_ptr<const ExtensionDescriptor>> extensions_;
   Map<std::shared_ptr<const lb::PolicyDescriptor>> lb_policies_;
   std::vector<Listed> list_;
@@ -125,6 +150,7 @@ class RegistryBuilder {
   RegistryBuilder& add(NetworkFilterDescriptor descriptor);
   RegistryBuilder& add(ListenerFilterDescriptor descriptor);
   RegistryBuilder& add(AccessLoggerDescriptor descriptor);
+  RegistryBuilder& add(TransportSocketDescriptor descriptor);
   RegistryBuilder& add(ExtensionDescriptor descriptor);
   RegistryBuilder& add(std::shared_ptr<const lb::PolicyDescriptor> descriptor, std::string_view name,
                        std::string_view type);

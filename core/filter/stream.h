@@ -37,6 +37,8 @@ class StreamHost {
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
   // The rest of the request's data may come as unseen slices.
   virtual void leave_request_unseen() {}
+  // Whether send_data() had better be given unseen slices: it has to read what it encrypts.
+  virtual bool takes_unseen() const { return true; }
   // A response to HEAD has the fields of one to GET, and no body.
   virtual bool asked_for_head_only() const { return false; }
   // The per-route configuration of a filter, nullptr if there is none: of the most specific level that has one, and of
@@ -160,7 +162,7 @@ class Stream final : private FlowControl::Reader {
   void respond_trailers();  // the map is make_response_trailers()
   // Whether respond_data() takes unseen slices: nobody looks at the response's data or holds it. Only after
   // respond_headers(): a filter may have paused there.
-  bool takes_unseen_response() const { return response_.only_passes_data(); }
+  bool takes_unseen_response() const { return response_.only_passes_data() && host_.takes_unseen(); }
   // The terminal filter does not look at the request's data any more, but passes it on to a connection.
   void leave_request_unseen() {
     if (request_.only_passes_data_to_last()) host_.leave_request_unseen();

@@ -82,9 +82,8 @@ InputValue status(const http::HeaderMap* response, bool whole_class, InputScratc
   return text({scratch.bytes, 3});
 }
 
-const stream::TlsFacts& tls_facts(const stream::StreamInfo& info) {
-  static constexpr stream::TlsFacts kNone;
-  return info.connection != nullptr && info.connection->tls != nullptr ? *info.connection->tls : kNone;
+std::string_view peer_names(const stream::StreamInfo& info, net::NameKind kind) {
+  return info.tls != nullptr ? info.tls->names(net::End::kPeer, kind).joined : std::string_view();
 }
 
 }  // namespace
@@ -166,11 +165,13 @@ InputValue read(const Input& input, const Facts& facts, InputScratch& scratch) n
     case Input::Kind::kDynamicMetadata:
       return metadata(info, input.path);
     case Input::Kind::kUriSan:
-      return text_unless_empty(tls_facts(info).uri_sans.joined);
+      return text_unless_empty(peer_names(info, net::NameKind::kUri));
     case Input::Kind::kDnsSan:
-      return text_unless_empty(tls_facts(info).dns_sans.joined);
+      return text_unless_empty(peer_names(info, net::NameKind::kDns));
     case Input::Kind::kSubject:
-      return text_unless_empty(tls_facts(info).subject);
+      return text_unless_empty(info.tls != nullptr
+                                   ? info.tls->certificate(net::End::kPeer, net::CertificateFact::kSubject)
+                                   : std::string_view());
   }
   return {};
 }

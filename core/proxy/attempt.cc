@@ -45,6 +45,7 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
+  pool_ = &pool_->variant(router_.transport_options());
   cluster.begin_request(*pool_, router_.stats());
   router_.on_host_chosen(*this, *pool_);
 
@@ -151,7 +152,9 @@ void Attempt::on_ready(upstream::UpstreamStream& stream) {
   upstream::ClusterLocal::count_request(*pool_, router_.stats());
   router_.on_attempt_ready(*this);
 }
-void Attempt::on_failed(ResetReason reason) { router_.on_attempt_failed(*this, reason, {}); }
+void Attempt::on_failed(ResetReason reason, std::string_view detail) {
+  router_.on_attempt_failed(*this, reason, detail);
+}
 http::HeaderMap& Attempt::begin_response(int) { return router_.begin_response(*this); }
 void Attempt::on_informational(BlockRef owner) { router_.on_informational(*this, std::move(owner)); }
 void Attempt::on_upstream_headers(BlockRef owner, bool end) { router_.on_headers(*this, std::move(owner), end); }

@@ -110,7 +110,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   // UpstreamEvents: to the router, with this attempt's name on them.
   stream::WireBytes& wire_bytes() override;
   void on_ready(upstream::UpstreamStream& stream) override;
-  void on_failed(upstream::ResetReason reason) override;
+  void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
   void on_informational(BlockRef owner) override;
   void on_upstream_headers(BlockRef owner, bool end) override;

@@ -13,6 +13,7 @@ using stats::Unit;
 constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_total", Type::kCounter},
     {"downstream_cx_http1_total", Type::kCounter},
+    {"downstream_cx_ssl_total", Type::kCounter},
     {"downstream_cx_destroy", Type::kCounter},
     {"downstream_cx_destroy_remote_active_rq", Type::kCounter},
     {"downstream_cx_destroy_local_active_rq", Type::kCounter},
@@ -50,6 +51,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_upgrades_total", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_cx_http1_active", Type::kGauge},
+    {"downstream_cx_ssl_active", Type::kGauge},
     {"downstream_rq_active", Type::kGauge},
     {"downstream_cx_upgrades_active", Type::kGauge},
     {"downstream_cx_length_ms", Type::kHistogram, Unit::kMilliseconds},
@@ -65,6 +67,7 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total,
                                   &cx_http1_total,
+                                  &cx_ssl_total,
                                   &cx_destroy,
                                   &cx_destroy_remote_active_rq,
                                   &cx_destroy_local_active_rq,
@@ -102,7 +105,7 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &cx_upgrades_total}) {
     *counter = group->counter(next++);
   }
-  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &rq_active, &cx_upgrades_active})
+  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &cx_ssl_active, &rq_active, &cx_upgrades_active})
     *gauge = group->gauge(next++);
   for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }

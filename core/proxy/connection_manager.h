@@ -12,6 +12,7 @@
 #include "core/http/h1/message.h"
 #include "core/http/path.h"
 #include "core/match/string_matcher.h"
+#include "core/proxy/client_certificate.h"
 #include "core/route/header_mutations.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
@@ -23,15 +24,15 @@ namespace weir::proxy {
 struct ConnectionManagerStats {
   ConnectionManagerStats(stats::Store& store, const std::string& prefix);
   std::shared_ptr<stats::Group> group;
-  stats::Counter cx_total, cx_http1_total, cx_destroy, cx_destroy_remote_active_rq, cx_destroy_local_active_rq,
-      cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total, cx_drain_close, cx_max_duration_reached,
-      cx_max_requests_reached;
+  stats::Counter cx_total, cx_http1_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
+      cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total,
+      cx_drain_close, cx_max_duration_reached, cx_max_requests_reached;
   stats::Counter rq_total, rq_http1_total, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
       rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
       rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
       redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
-  stats::Gauge cx_active, cx_http1_active, rq_active, cx_upgrades_active;
+  stats::Gauge cx_active, cx_http1_active, cx_ssl_active, rq_active, cx_upgrades_active;
   stats::Histogram cx_length_ms, rq_time;
   stats::CodeCounters codes;
 };
@@ -95,6 +96,8 @@ struct ConnectionManagerConfig {
   std::unique_ptr<const ForwardProto> forward_proto;            // null: as the connection is
   std::unique_ptr<const ProxyStatusConfig> proxy_status;        // null: no such header
   std::vector<route::HeaderMutations> early_mutations;          // of requests, before anything looks at them
+  ForwardClientCert forward_client_cert = ForwardClientCert::kSanitize;
+  ClientCertDetails client_cert_details;
   bool append_forwarded_port = false;
   bool map_ipv4_peers = false;  // in x-forwarded-for: "::ffff:10.0.0.1"
   std::string user_agent;       // add_user_agent: of requests that have none, and the downstream service; empty: off

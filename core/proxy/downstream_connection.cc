@@ -31,6 +31,20 @@ class DownstreamConnection::Inspection final : public event::Timer {
   DownstreamConnection& connection_;
 };
 
+// How long a handshake may take.
+class DownstreamConnection::Handshake final : public event::Timer {
+ public:
+  explicit Handshake(DownstreamConnection& connection) : connection_(connection) {}
+  void on_timer() override {
+    connection_.listener_->spec.stats->cx_transport_socket_connect_timeout.inc();
+    connection_.close_details_ = "transport socket timeout was reached";
+    connection_.close();
+  }
+
+ private:
+  DownstreamConnection& connection_;
+};
+
 // The two moments of a drain: when the connection is told, and when it is closed.
 class DownstreamConnection::Drain final : public event::Timer {
  public:
@@ -78,7 +92,7 @@ void DownstreamConnection::start() {
   spec.stats->cx_total.inc();
   spec.stats->cx_active.inc();
   if (spec.listener_filters.empty()) {
-    if (!choose_chain()) return;
+    if (!choose_chain() && !connection_.handshaking()) return;
   } else {
     facts_ = std::make_unique<filter::ConnectionFacts>();
     facts_->remote = facts_->direct_remote = connection_.remote();
@@ -138,17 +152,47 @@ const FilterChain* DownstreamConnection::find_chain() {
   return chosen != ChainTable::kNone ? &spec.chains[chosen] : nullptr;
 }
 
-// False: closed, for no chain serves it.
+std::string_view DownstreamConnection::server_name() const {
+  if (facts_ != nullptr && !facts_->server_name.empty()) return facts_->server_name;
+  net::Transport* transport = connection_.transport();
+  return transport != nullptr ? transport->facts().session(net::SessionFact::kServerName) : std::string_view();
+}
+
+// True: filters serve it. Otherwise it is closed, for no chain serves it, or its handshake has begun.
 bool DownstreamConnection::choose_chain() {
   tell_facts();
   chain_ = find_chain();
   if (chain_ == nullptr) {
     listener_->spec.stats->no_filter_chain_match.inc();
-    no_chain_ = true;
+    close_details_ = "filter_chain_not_found";
     connection_.close();
     return false;
   }
   if (listener_->spec.metadata != nullptr) info().listener_metadata = &listener_->spec.metadata->root();
+  return chain_->transport ? begin_handshake() : start_filters();
+}
+
+// Filters hear of the connection when it is known who is at the other end.
+bool DownstreamConnection::begin_handshake() {
+  transport_ = connection_.lane().slots().pin<filter::DownstreamTransport>(*chain_->transport);
+  if (WEIR_BUG(!transport_)) {  // published with the chain; never in plain text instead
+    connection_.close();
+    return false;
+  }
+  if (chain_->handshake_timeout > Duration::zero()) {
+    handshake_ = std::make_unique<Handshake>(*this);
+    connection_.lane().arm_in(*handshake_, chain_->handshake_timeout);
+  }
+  connection_.set_transport(transport_->make(connection_.lane()));
+  return false;
+}
+
+void DownstreamConnection::on_connected() {
+  handshake_.reset();
+  start_filters();
+}
+
+bool DownstreamConnection::start_filters() {
   filters_.reserve(chain_->filters.size());
   for (const NetworkFilterEntry& entry : chain_->filters)
     filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
@@ -157,11 +201,11 @@ bool DownstreamConnection::choose_chain() {
     filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
     return false;
   }
-  if (draining_) {  // told while listener filters looked
+  if (draining_) {  // told while listener filters looked, or hands were shaken
     for (auto& filter : filters_) filter->on_drain(*this);
   }
   // An update that came meanwhile could not know which chain it would be.
-  if (facts_ != nullptr && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
+  if ((facts_ != nullptr || transport_) && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
   return true;
 }
 
@@ -240,6 +284,7 @@ bool DownstreamConnection::hand_over() {
 
 void DownstreamConnection::on_data(Slices& in, bool end) {
   if (inspecting() && !inspect(in, end)) return;
+  if (filters_.empty()) return;  // it has ended before anybody served it
   if (filters_.size() == 1) [[likely]] {
     filters_.front()->on_data(*this, in, end);
     return;
@@ -281,14 +326,42 @@ void DownstreamConnection::drain_over(const DrainPlan& plan) {
   drain_->bring_forward(told, plan.close_at_end ? now + plan.time : MonoTime::max());
 }
 
+// Also of a connection that no filter has heard of, because its handshake failed.
+void DownstreamConnection::log(net::CloseReason reason) {
+  const MonoTime now = connection_.lane().now();
+  stream::StreamInfo about;
+  about.start = born_;
+  about.end = now;
+  about.start_wall = connection_.lane().wall_now() - (now - born_);
+  about.bytes_received = connection_.bytes_read();
+  about.bytes_sent = connection_.bytes_written();
+  about.connection_details = close_details_;
+  filter::describe(*this, about);
+  if (chain_ == nullptr && close_details_.data() != nullptr) {
+    about.flags.set(stream::ResponseFlag::kNoRouteFound);
+    about.details = close_details_;
+  }
+  if (net::Transport* transport = connection_.transport()) {
+    about.downstream_failure_reason =
+        chain_ != nullptr && filters_.empty() && transport->failure().empty() ? close_details_ : transport->failure();
+  }
+  if (reason == net::CloseReason::kReset || (reason == net::CloseReason::kRemote && filters_.empty()))
+    about.flags.set(stream::ResponseFlag::kDownstreamConnectionTermination);
+  const stream::LogSubject subject{about};
+  for (const auto& logger : listener_->spec.access_logs) logger->log(subject, connection_.lane());
+}
+
 void DownstreamConnection::on_closed(net::CloseReason reason) {
   const ListenerSpec& spec = listener_->spec;
   if (inspecting()) {
     spec.stats->pre_cx_active.dec();
     inspection_->cancel();
   }
+  if (handshake_ != nullptr) handshake_->cancel();
   if (drain_ != nullptr) drain_->cancel();
   for (auto& filter : filters_) filter->on_closed(*this, reason);
+  if (!spec.access_logs.empty()) [[unlikely]]
+    log(reason);
   spec.stats->cx_active.dec();
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
@@ -296,23 +369,6 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   if (!spec.access_logs.empty()) log();
   node_.unlink();
   connection_.lane().defer_delete(*this);
-}
-
-void DownstreamConnection::log() {
-  event::Lane& lane = connection_.lane();
-  stream::StreamInfo about;
-  about.start = born_;
-  about.end = lane.now();
-  about.start_wall = lane.wall_now() - std::chrono::duration_cast<WallTime::duration>(about.end - born_);
-  about.bytes_received = connection_.bytes_read();
-  about.bytes_sent = connection_.bytes_written();
-  if (no_chain_) {
-    about.flags.set(stream::ResponseFlag::kNoRouteFound);
-    about.details = "filter_chain_not_found";
-  }
-  filter::describe(*this, about);
-  const stream::LogSubject subject{about, nullptr, nullptr, nullptr, {}, stream::AccessLogType::kNotSet};
-  for (const auto& logger : listener_->spec.access_logs) logger->log(subject, lane);
 }
 
 void DownstreamConnection::dispose() { owner_->owner().destroy(*this); }

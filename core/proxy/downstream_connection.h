@@ -1,5 +1,5 @@
-// One accepted connection: its socket, the listener filters that look at its first bytes, and the network filters that
-// serve it.
+// One accepted connection: its socket, the listener filters that look at its first bytes, the transport socket of its
+// filter chain, and the network filters that serve it once the handshake is done.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include "core/event/lane.h"
 #include "core/filter/listener_filter.h"
 #include "core/filter/network_filter.h"
+#include "core/filter/transport_socket.h"
 #include "core/net/connection.h"
 #include "core/proxy/listener.h"
 
@@ -47,7 +48,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   bool local_restored() const override { return facts_ != nullptr && facts_->local_restored; }
   uint64_t connection_id() const override { return id_; }
   std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
-  std::string_view server_name() const override { return facts_ != nullptr ? facts_->server_name : std::string_view(); }
+  std::string_view server_name() const override;
   stream::ConnectionInfo& info() override;
   stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
   Slices& input() override { return filters_.size() > 1 ? passed_on_ : connection_.in(); }
@@ -57,6 +58,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
  private:
   friend class LaneListener;
   // net::ConnectionHandler
+  void on_connected() override;
   void on_data(Slices& in, bool end) override;
   uint64_t unseen_input() override { return filters_.size() == 1 ? filters_.front()->unseen_input() : 0; }
   void on_above_high_watermark() override;
@@ -66,6 +68,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void dispose() override;
 
   class Inspection;
+  class Handshake;
 
   bool inspecting() const;
   // True: listener filters are through, and a chain serves the connection.
@@ -75,28 +78,32 @@ class DownstreamConnection final : public net::ConnectionHandler,
   bool hand_over();
   void begin_inspection();
   void tell_facts();
+  void log(net::CloseReason reason);
   const FilterChain* find_chain();
   bool choose_chain();
-  void log();
+  bool begin_handshake();
+  bool start_filters();
 
   class Drain;
 
   LaneListener* owner_;
   event::Pin<Listener> listener_;
   const FilterChain* chain_ = nullptr;
-  ListNode node_;  // in the lane listener's list
+  ListNode node_;                                      // in the lane listener's list
+  event::Pin<filter::DownstreamTransport> transport_;  // what made that of the connection; outlives it
   net::Connection connection_;
   std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
   std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
   std::unique_ptr<stream::ConnectionInfo> info_;    // only if somebody asked
   std::unique_ptr<Inspection> inspection_;          // while listener filters look; see inspecting()
+  std::unique_ptr<Handshake> handshake_;            // while its time is limited
   std::unique_ptr<Drain> drain_;                    // once the connection is to end
   Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
   uint64_t id_;
   MonoTime born_;
+  std::string_view close_details_;  // why it was closed before filters served it
   bool draining_ = false;
   bool handed_over_ = false;  // once, at most
-  bool no_chain_ = false;     // serves it
 };
 
 }  // namespace weir::proxy

@@ -13,6 +13,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_overload_reject", Type::kCounter},
     {"downstream_global_cx_overflow", Type::kCounter},
     {"downstream_pre_cx_timeout", Type::kCounter},
+    {"downstream_cx_transport_socket_connect_timeout", Type::kCounter},
     {"no_filter_chain_match", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_pre_cx_active", Type::kGauge},
@@ -26,7 +27,7 @@ const stats::GroupKind kKind{"listener", "envoy_listener_address", kDefinitions}
 ListenerStats::ListenerStats(stats::Store& store, const std::string& name) : group(store.group(kKind, name)) {
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total, &cx_destroy, &cx_overflow, &cx_overload_reject, &global_cx_overflow,
-                                  &pre_cx_timeout, &no_filter_chain_match}) {
+                                  &pre_cx_timeout, &cx_transport_socket_connect_timeout, &no_filter_chain_match}) {
     *counter = group->counter(next++);
   }
   for (stats::Gauge* gauge : {&cx_active, &pre_cx_active}) *gauge = group->gauge(next++);

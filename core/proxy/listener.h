@@ -6,6 +6,7 @@
 #include <bitset>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct ListenerStats {
   std::shared_ptr<stats::Group> group;
   // cx_overload_reject and global_cx_overflow stay 0: there is no overload manager, and no limit over all listeners.
   stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout,
-      no_filter_chain_match;
+      cx_transport_socket_connect_timeout, no_filter_chain_match;
   stats::Gauge cx_active, pre_cx_active;
   stats::Histogram cx_length_ms;
 };
@@ -49,7 +50,10 @@ struct NetworkFilterEntry {
 struct FilterChain {
   std::string name;
   std::vector<NetworkFilterEntry> filters;  // the last is terminal
-  uint64_t fingerprint = 0;                 // of its configuration: equal chains of two versions need no draining
+  // Shows the filter::DownstreamTransport of its connections; none: bytes are what they are.
+  std::optional<event::SlotId> transport;
+  Duration handshake_timeout = 15s;  // transport_socket_connect_timeout; zero: none
+  uint64_t fingerprint = 0;          // of its configuration: equal chains of two versions need no draining
 };
 
 struct ListenerFilterEntry {

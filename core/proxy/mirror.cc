@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/route/host_index.h"
 
@@ -75,6 +76,7 @@ bool Mirror::connect() {
     finish();
     return false;
   }
+  pool_ = &pool_->variant(names_of(pin_->spec.auto_names, head_, arena_));
   cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {
@@ -84,7 +86,7 @@ bool Mirror::connect() {
     case ConnPool::Start::kWaiting:
       break;
     case ConnPool::Start::kOverflow:
-      on_failed(ResetReason::kOverflow);
+      on_failed(ResetReason::kOverflow, {});
       break;
   }
   return !finished_;
@@ -177,7 +179,7 @@ void Mirror::response_complete() {
   finish();
 }
 
-void Mirror::on_failed(ResetReason) {
+void Mirror::on_failed(ResetReason, std::string_view) {
   if (!answered_) {
     pin_->stats->codes.inc(503);
     pool_->host().totals.rq_error.inc();
@@ -185,9 +187,9 @@ void Mirror::on_failed(ResetReason) {
   finish();
 }
 
-void Mirror::on_reset(ResetReason reason, std::string_view) {
+void Mirror::on_reset(ResetReason reason, std::string_view detail) {
   stream_ = nullptr;
-  on_failed(reason);
+  on_failed(reason, detail);
 }
 
 void Mirror::on_timer() {

@@ -53,7 +53,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
   // UpstreamEvents
   stream::WireBytes& wire_bytes() override { return wire_; }
   void on_ready(upstream::UpstreamStream& stream) override;
-  void on_failed(upstream::ResetReason reason) override;
+  void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
   void on_informational(BlockRef) override {}
   void on_upstream_headers(BlockRef owner, bool end) override;

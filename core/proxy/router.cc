@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
 #include "core/route/retry_policy.h"
@@ -164,6 +165,13 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   follows_redirects_ = action.internal_redirect() != nullptr;
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
+  if (const upstream::ClusterSpec& spec = cluster_pin_->spec;
+      spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]] {
+    auto* options =
+        stream_->arena().make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, stream_->arena()));
+    if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
+    transport_options_ = options;
+  }
   if (!prepare_headers(route, headers)) return stream_->reply_local(400, "invalid_rewrite");
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
@@ -215,7 +223,8 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
     headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, arena.number(static_cast<uint64_t>(to_ms(timeout_))));
   }
-  if (host_->config().scheme == SchemeHeader::kMatchUpstream) headers.set(HeaderId::kScheme, "http");  // in clear text
+  if (host_->config().scheme == SchemeHeader::kMatchUpstream)
+    headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
   selection.apply_request_mutations(headers, subject, arena);
   const route::Rewritten host = action.rewrite_host(subject, selection.weighted, arena);
@@ -323,7 +332,8 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
-    if (!end && (!replayable_ || committed_) && mirrors_.empty()) stream.leave_request_unseen();
+    if (!end && (!replayable_ || committed_) && mirrors_.empty() && sending->stream()->connection().takes_unseen())
+      stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
   data.clear();

@@ -20,6 +20,8 @@
 #include "core/proxy/retry_state.h"
 #include "core/proxy/routed_host.h"
 #include "core/stream/access_logger.h"
+#include "core/stream/proxy_header.h"
+#include "core/stream/upstream_tls.h"
 #include "core/upstream/lane_clusters.h"
 
 namespace weir::proxy {
@@ -59,6 +61,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
+  // What its connections are asked for.
+  filter::UpstreamTransportOptions transport_options() const {
+    return transport_options_ != nullptr ? *transport_options_ : filter::UpstreamTransportOptions();
+  }
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
@@ -152,6 +158,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // To which of its host's addresses the attempt is connected.
   void describe_remote(const Attempt& attempt);
   void describe_connection(Attempt& attempt);
+  void describe_tls(Attempt& attempt);
   void record_host(Attempt& attempt);
   void record_connection(Attempt& attempt);
   void log_failure(Attempt& attempt, stream::ResponseFlag flag, std::string_view details);
@@ -217,11 +224,14 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
-  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
-  stream::Records records_ = 0;      // of the whole request
+  bool asks_tunnel_ : 1 = false;                                         // by an upgrade or CONNECT
+  bool raw_ : 1 = false;                                                 // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;                                              // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;                                      // of a tunnel whose request has not
+  const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
+  std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_
+  std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // of the attempt that brought the answer, if logs want it
+  stream::Records records_ = 0;                              // of the whole request
 };
 
 }  // namespace weir::proxy

@@ -189,6 +189,7 @@ void Router::leave_others(Attempt& attempt) {
   describe_host(*attempt.pool(), attempt.host_metadata());
   describe_remote(attempt);
   if ((records_ & stream::kConnectionRecords) != 0) describe_connection(attempt);
+  if ((records_ & stream::kTlsRecords) != 0) describe_tls(attempt);
   stream::UpstreamInfo& info = upstream_info();
   const Attempt::Times& times = attempt.times();
   info.requested = times.requested;
@@ -415,10 +416,14 @@ void Router::answer_failure(ResetReason reason, std::string_view detail) {
   const Failure failure = failure_of(reason);
   overloaded_ |= reason == ResetReason::kOverflow;
   if (reason == ResetReason::kConnectFailure) stream_->info().upstream.failure_reason = "connection_refused";
+  // Of a protocol error the detail is one of HTTP's.
+  std::string_view transport;
+  if (reason == ResetReason::kConnectFailure || reason == ResetReason::kConnectionTermination) transport = detail;
+  if (!transport.empty()) stream_->info().upstream.failure_reason = stream_->arena().copy(transport);
   if (reason == ResetReason::kConnectTimeout) stream_->info().upstream.failure_reason = "connection_timeout";
   answer(failure.status, failure.flag, reset_details(failure.name, detail),
          stream_->arena().concat("upstream connect error or disconnect/reset before headers. reset reason: ",
-                                 failure.text));
+                                 failure.text, transport.empty() ? "" : ", transport failure reason: ", transport));
 }
 
 std::string_view Router::reset_details(std::string_view name, std::string_view detail) {

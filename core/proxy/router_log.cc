@@ -1,5 +1,6 @@
 // The router's half about records: what formats ask for, and its own log (upstream_log), which has a line for each
 // attempt that has chosen a host.
+#include "core/net/transport.h"
 #include "core/proxy/router.h"
 
 namespace weir::proxy {
@@ -37,6 +38,7 @@ void Router::record_connection(Attempt& attempt) {
     upstream_info().pool_ready = attempt.times().pool_ready = stream_->lane().now();
     describe_connection(attempt);
   }
+  if ((records_ & stream::kTlsRecords) != 0) describe_tls(attempt);
   if (attempt.times().entry != nullptr) attempt.times().entry->connection_id = attempt.stream()->facts().id;
   if (config_.log_on_stream && attempt.log() != nullptr) log_attempt(attempt, AccessLogType::kUpstreamPoolReady);
 }
@@ -48,6 +50,13 @@ void Router::describe_connection(Attempt& attempt) {
   info.connection_id = facts.id;
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;
+  if (attempt.stream()->connection().transport() != nullptr) info.handshake_end = facts.connect_end;
+}
+
+void Router::describe_tls(Attempt& attempt) {
+  net::Transport* transport = attempt.stream()->connection().transport();
+  upstream_tls_ = transport != nullptr ? std::make_unique<const stream::UpstreamTls>(transport->facts()) : nullptr;
+  upstream_info().tls = upstream_tls_.get();
 }
 
 // --- The router's own log ------------------------------------------------------------------------------------------

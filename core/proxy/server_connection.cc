@@ -29,6 +29,10 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
   stats.cx_http1_total.inc();
   stats.cx_active.inc();
   stats.cx_http1_active.inc();
+  if (is_tls()) {
+    stats.cx_ssl_total.inc();
+    stats.cx_ssl_active.inc();
+  }
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   await_request();
@@ -95,6 +99,7 @@ void ServerConnection::describe(stream::StreamInfo& info) {
   info.filter_chain_name = host_->filter_chain_name();
   info.requested_server_name = host_->server_name();
   info.connection = host_->info_if_any();
+  info.tls = host_->tls();
 }
 
 ServerStream& ServerConnection::make_stream() {
@@ -424,6 +429,8 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
     bool remote = reason != net::CloseReason::kLocal;
     (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();
     if (remote) stats.rq_rx_reset.inc();
+    if (net::Transport* transport = connection().transport())
+      stream_->stream().info().downstream_failure_reason = transport->failure();
     stream_->on_disconnect(remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
                            remote ? "downstream_remote_disconnect" : "downstream_local_disconnect");
     release_stream();
@@ -432,6 +439,7 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
   stats.cx_destroy.inc();
   stats.cx_active.dec();
   stats.cx_http1_active.dec();
+  if (is_tls()) stats.cx_ssl_active.dec();
   stats.cx_length_ms.record(static_cast<uint64_t>(to_ms(lane_.now() - born_)));
 }
 

@@ -37,7 +37,8 @@ class ServerConnection final : public filter::NetworkFilter,
   Deadlines& deadlines() override { return deadlines_; }
   void describe(stream::StreamInfo& info) override;
   stream::ConnectionInfo& connection_info() override { return host_->info(); }
-  bool is_tls() const override { return false; }
+  bool is_tls() const override { return host_->tls() != nullptr; }
+  bool takes_unseen() const override { return host_->connection().takes_unseen(); }
   [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
   void write_informational(const http::HeaderMap& headers) override;
   [[nodiscard]] bool write_data(Slices& data, bool end) override;

@@ -221,6 +221,10 @@ bool ServerStream::identify_client() {
     return false;
   }
   http::HeaderMap& headers = stream_.request_headers();
+  if (stream_.info().tls != nullptr || headers.contains(HeaderId::kXForwardedClientCert)) [[unlikely]] {
+    forward_client_certificate(config_.forward_client_cert, config_.client_cert_details, stream_.info().tls, headers,
+                               stream_.arena());
+  }
   // Of HTTP/1 the proxies in front know it, if the request itself does not.
   if (!headers.contains(HeaderId::kScheme)) {
     const std::string_view proto = headers.get(HeaderId::kXForwardedProto);
@@ -259,6 +263,10 @@ route::Selection ServerStream::selected() {
     for (const http::HeaderName& name : table_->internal_only_headers()) stream_.request_headers().remove(name);
   }
   input.is_tls = stream_.request_headers().get(HeaderId::kXForwardedProto) == "https";
+  if (net::TransportFacts* tls = stream_.info().tls) {
+    input.client_certificate_presented = tls->presented();
+    input.client_certificate_validated = tls->validated();
+  }
   return table_->select(stream_.request_headers(), input);
 }
 

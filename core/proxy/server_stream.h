@@ -23,6 +23,8 @@ class StreamConnection {
   virtual void describe(stream::StreamInfo& info) = 0;
   virtual stream::ConnectionInfo& connection_info() = 0;
   virtual bool is_tls() const = 0;
+  // Whether write_data() had better be given unseen slices.
+  virtual bool takes_unseen() const = 0;
   // The encoded response. False: it cannot be encoded, and nothing was written.
   [[nodiscard]] virtual bool write_headers(const http::HeaderMap& headers, bool end) = 0;
   virtual void write_informational(const http::HeaderMap& headers) = 0;
@@ -81,6 +83,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
   bool asked_for_head_only() const override { return is_head_; }
   void leave_request_unseen() override { connection_.leave_request_unseen(); }
+  bool takes_unseen() const override { return connection_.takes_unseen(); }
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;
   std::string_view route_cluster() const override;

@@ -8,6 +8,7 @@
 
 #include "core/base/log.h"
 #include "core/base/log_format.h"
+#include "core/filter/transport_socket.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/reload_answer.h"
 #include "core/server/server.h"
@@ -178,6 +179,14 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
     case admin::ResourceKind::kSecret:
       for (const auto& secret : resources.secrets()) show(secret.name(), secret);
       break;
+  }
+}
+
+void AdminFacts::for_each_transport(const std::function<void(const filter::TransportSocket&)>& visit) const {
+  const event::Publisher& publisher = server_.publisher();
+  for (uint32_t i = 0; i < publisher.slot_count(event::SlotKind::kTransport); ++i) {
+    const auto* version = publisher.newest({event::SlotKind::kTransport, i});
+    if (version != nullptr) visit(static_cast<const filter::TransportSocket&>(*version));
   }
 }
 

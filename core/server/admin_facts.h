@@ -43,6 +43,7 @@ class AdminFacts final : public admin::AdminSource {
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,
                          const std::function<void(const admin::ResourceView&)>& visit) const override;
+  void for_each_transport(const std::function<void(const filter::TransportSocket&)>& visit) const override;
   const runtime::Layers& runtime() const override;
   bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override;
   void shutdown() override;

@@ -84,6 +84,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
   }
   index = 0;
   for (const auto& secret : configuration.secrets) all.secrets[secret.name] = {index++, secret.fingerprint};
+  for (const auto& staged : configuration.transports) all.transports[staged.slot_name] = staged.facts;
 
   std::vector<const google::protobuf::FieldDescriptor*> set;
   bootstrap.GetReflection()->ListFields(bootstrap, &set);
@@ -163,6 +164,11 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
                               was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
     if (change != Change::kNone) plan.secrets.emplace(name, change);
   });
+  for_each_pair(before.transports, after.transports, [&](const std::string& name, const auto* was, const auto* is) {
+    Change change = change_of(was != nullptr, is != nullptr,
+                              was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
+    if (change != Change::kNone) plan.transports.emplace(name, change);
+  });
   for_each_pair(before.start_only, after.start_only, [&](const std::string& name, const auto* was, const auto* is) {
     if (was == nullptr || is == nullptr || *was != *is) plan.start_only.push_back(name);
   });
@@ -183,6 +189,7 @@ std::string Plan::summary() const {
   count(routes.size(), "route table");
   count(clusters.size(), "cluster");
   count(secrets.size(), "secret");
+  count(transports.size(), "transport socket");
   if (runtime) text += text.empty() ? "runtime" : ", runtime";
   if (text.empty()) return "nothing changed";
   text += " changed";

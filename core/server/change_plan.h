@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/net/socket.h"
+#include "core/server/transports.h"
 
 namespace envoy::config::bootstrap::v3 {
 class Bootstrap;
@@ -68,6 +69,7 @@ struct Inventory {
   std::map<std::string, ClusterFacts> clusters;
   std::map<std::string, RouteFacts> routes;  // by slot name
   std::map<std::string, SecretFacts> secrets;
+  std::map<std::string, TransportFacts> transports;  // by slot name
   uint64_t runtime = 0;
   std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
 };
@@ -107,11 +109,14 @@ struct Plan {
   std::map<std::string, ClusterEffect> clusters;
   std::map<std::string, Change> routes;
   std::map<std::string, Change> secrets;
+  std::map<std::string, Change> transports;  // connections that are open stay
   bool runtime = false;
   std::vector<std::string> start_only;  // differ, and take effect at the next start
 
   // Nothing is to be applied.
-  bool empty() const { return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && !runtime; }
+  bool empty() const {
+    return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && transports.empty() && !runtime;
+  }
   // "1 cluster, 2 route tables changed; 1 filter chain drains", "nothing changed".
   std::string summary() const;
 };

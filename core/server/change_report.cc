@@ -100,6 +100,7 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
   add_routes(plan, before, after);
   add_clusters(plan, before, after);
   add_secrets(plan, before, after);
+  add_transports(plan, after);
   if (plan.runtime) add_bootstrap_field("runtime", "layered_runtime", "swapped, nothing drains");
   for (const std::string& name : plan.start_only)
     add_bootstrap_field("bootstrap", name, "needs a restart: it is read at start only");
@@ -185,6 +186,15 @@ void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const 
       if (change.fields.empty()) change.effect += "; what its files or variables hold differs";
     }
     changes_.push_back(std::move(change));
+  }
+}
+
+// Those that come and go do so with their chains and clusters.
+void ChangeReport::add_transports(const Plan& plan, const Inventory& after) {
+  for (const auto& [slot, what] : plan.transports) {
+    if (what != Change::kChanged) continue;
+    changes_.push_back({"transport socket", "of " + find(after.transports, slot)->owner, what,
+                        "for new connections; those that are open stay"});
   }
 }
 

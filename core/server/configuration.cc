@@ -9,6 +9,8 @@
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
+#include "core/config/secret_sources.h"
+#include "core/config/secret_store.h"
 #include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -33,13 +35,15 @@ namespace {
 class Routes final : public filter::RouteProvider, public config::RouteConfigEnv {
  public:
   Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
-         SlotNames& slots, Report& report, std::vector<StagedRoute>& staged, const filter::LocalNode& node)
+         SlotNames& slots, Report& report, std::vector<StagedRoute>& staged, Transports& transports,
+         const filter::LocalNode& node)
       : positions_(positions),
         registry_(registry),
         store_(store),
         slots_(slots),
         report_(report),
         staged_(staged),
+        transports_(transports),
         node_(node) {}
 
   // The clusters of the file; `complete`: there are no others, unless they come over CDS.
@@ -71,6 +75,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
+  }
+  std::optional<event::SlotId> transport_socket(const google::protobuf::Message& config, filter::TransportSide side,
+                                                const std::string& name, filter::FactoryScope& scope) override {
+    const bool upstream = side == filter::TransportSide::kUpstream;
+    return transports_.make(config, side, upstream ? name : owner_ + "/" + name,
+                            upstream ? "cluster " + name.substr(0, name.rfind('/')) : "listener " + owner_, scope);
   }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
   void begin_owner(const std::string& listener, const std::string& path) {
@@ -125,6 +135,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   SlotNames& slots_;
   Report& report_;
   std::vector<StagedRoute>& staged_;
+  Transports& transports_;
   const filter::LocalNode& node_;
   config::NameTable* clusters_ = nullptr;
   bool clusters_complete_ = false;
@@ -176,8 +187,8 @@ class InForce {
   const config::KnownMessages& known() const { return known_; }
   // Translated, or as it is in force.
   config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
-                                     const std::string& path, const filter::Registry& registry,
-                                     config::RouteConfigEnv& env, Report& report, SlotNames& slots) const {
+                                     const std::string& path, const filter::Registry& registry, Routes& env,
+                                     stats::Store& store, Report& report, SlotNames& slots) const {
     const auto i = static_cast<size_t>(index);
     config::ClusterTranslation out;
     if (!clusters_.empty() && clusters_[i] != nullptr) {
@@ -188,7 +199,8 @@ class InForce {
       return out;
     }
     const size_t reads = report.sources().count();
-    out = config::translate_cluster(proto, path, registry, env, report);
+    filter::FactoryScope scope(registry, store, env, report, path);
+    out = config::translate_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
     intern_cluster(slots, proto.name());
     return out;
@@ -234,7 +246,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
                                   Diagnostics& diagnostics, const Inventory* in_force,
-                                  const envoy::config::core::v3::Node* started_as) {
+                                  const envoy::config::core::v3::Node* started_as, const config::SecretStore* keep) {
   Configuration out;
   if (diagnostics.unreadable()) return out;
   const size_t found_before = diagnostics.items().size();
@@ -247,6 +259,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   Report report(positions, diagnostics,
                 options.passthrough_unknown_extensions ? config::UnknownExtensions::kPassthrough
                                                        : config::UnknownExtensions::kReject);
+  config::SecretSources secret_sources;
+  report.set_secrets(secret_sources);
   const InForce same(resources, positions, in_force);
   report.check(bootstrap, "", same.known());
   if (bootstrap.admin().has_address())
@@ -263,16 +277,29 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     if (!fresh && !proto.name().empty())
       report.error(path + ".name",
                    "\"" + proto.name() + "\" is the name of secrets[" + std::to_string(first->second) + "] too");
-    if (auto secret = config::translate_secret(proto, path, report)) out.secrets.push_back(std::move(*secret));
+    secret_sources.add(proto, path);
+    const SecretFacts* goes_on = nullptr;
+    if (keep != nullptr) {
+      auto at = in_force->secrets.find(proto.name());
+      if (at != in_force->secrets.end() && keep->find(proto.name()) != nullptr) goes_on = &at->second;
+    }
+    if (goes_on != nullptr) diagnostics.demote(std::string(kGoesOn));
+    if (auto secret = config::translate_secret(proto, path, report)) {
+      out.secrets.push_back(std::move(*secret));
+    } else if (goes_on != nullptr) {
+      out.secrets.push_back({proto.name(), keep->find(proto.name()), goes_on->fingerprint});
+    }
+    diagnostics.keep();
   }
   if (started_as == nullptr) started_as = &bootstrap.node();
   const filter::LocalNode node{started_as->id(), started_as->cluster()};
-  Routes routes(positions, registry, store, slots, report, out.routes, node);
+  Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
+  Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(same.cluster(proto, i, path, registry, routes, report, slots));
+    out.clusters.push_back(same.cluster(proto, i, path, registry, routes, store, report, slots));
   }
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
@@ -308,6 +335,16 @@ void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
   stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+  find_forbidden(bootstrap, positions, options, diagnostics);
+}
+
+void find_forbidden(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                    const Options& options, Diagnostics& diagnostics) {
+  if (options.lint_errors.empty() || diagnostics.unreadable()) return;
+  config::lint::LintOptions lint;
+  lint.now = system_clock().wall_now();
+  lint.forbidden = options.lint_errors;
+  config::lint::check(bootstrap, positions, diagnostics, lint);
 }
 
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,

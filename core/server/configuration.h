@@ -18,6 +18,7 @@
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
 #include "core/server/options.h"
+#include "core/server/transports.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -25,6 +26,10 @@ class Bootstrap;
 }
 namespace envoy::config::core::v3 {
 class Node;
+}
+
+namespace weir::config {
+class SecretStore;
 }
 
 namespace weir::server {
@@ -44,6 +49,7 @@ struct Configuration {
   std::vector<config::ClusterTranslation> clusters;
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
+  std::vector<StagedTransport> transports;
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
@@ -78,12 +84,15 @@ void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootst
 // used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
 // missing. What stands in `in_force` (nullptr: nothing is in force) with the same text is not translated again: a
 // configuration of ten thousand clusters of which one changes costs little more than that one. `started_as`: the node
-// of the process, which only a restart changes; nullptr: it starts with that of the bootstrap.
+// of the process, which only a restart changes; nullptr: it starts with that of the bootstrap. `keep`: the secrets in
+// force, if files have changed and nothing else: whatever certificates or keys cannot be made of them any more stay,
+// and what is wrong is a warning. Needs `in_force`.
 Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
                                   const config::PositionIndex& positions, const Options& options,
                                   const filter::Registry& registry, stats::Store& store, SlotNames& slots,
                                   config::Diagnostics& diagnostics, const Inventory* in_force = nullptr,
-                                  const envoy::config::core::v3::Node* started_as = nullptr);
+                                  const envoy::config::core::v3::Node* started_as = nullptr,
+                                  const config::SecretStore* keep = nullptr);
 // Only the faults: nothing of it outlives the call.
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
@@ -93,6 +102,10 @@ void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
 enum class Doubts : uint8_t { kSome, kAll };
 void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, Doubts doubts, config::Diagnostics& diagnostics);
+
+// [main] What the command line (--lint-error) wants to be an error.
+void find_forbidden(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                    const Options& options, config::Diagnostics& diagnostics);
 
 // [main] Both steps.
 Configuration load_configuration(const Options& options, const filter::Registry& registry, stats::Store& store,

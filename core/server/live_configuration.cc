@@ -32,6 +32,7 @@ uint64_t version_of(const Inventory& inventory) {
   for (const auto& [key, facts] : inventory.clusters) name(key), number(facts.settings), number(facts.hosts);
   for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
+  for (const auto& [key, facts] : inventory.transports) name(key), number(facts.fingerprint);
   number(inventory.runtime);
   for (const auto& [key, fingerprint] : inventory.start_only) name(key), number(fingerprint);
   return all & kVersionBits;
@@ -114,13 +115,15 @@ Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) 
     update.result = Update::Result::kBadConfiguration;
     return update;
   }
-  build(std::move(bootstrap), positions, apply, report, std::move(applied), update);
+  build(std::move(bootstrap), positions, apply, report, std::move(applied), update, nullptr);
   return update;
 }
 
 Update LiveConfiguration::read_files_again() {
   Update update;
-  build(std::make_unique<Bootstrap>(bootstrap()), config::PositionIndex(), Apply::kYes, Report::kNone, nullptr, update);
+  build(std::make_unique<Bootstrap>(bootstrap()), config::PositionIndex(), Apply::kYes, Report::kNone, nullptr, update,
+        &secrets_);
+  update.kept = update.diagnostics.demoted();
   return update;
 }
 
@@ -136,8 +139,10 @@ const Bootstrap& LiveConfiguration::bootstrap() {
 void LiveConfiguration::hold(event::Publisher::Batch leading, event::Task applied) {
   // Clusters that an earlier reload removed, and this one has again.
   held_.drop_removals([&](event::SlotId id) {
+    const std::string name(publisher_.name_of(id));
+    if (id.kind == event::SlotKind::kTransport) return inventory_.transports.contains(name);
     return (id.kind == event::SlotKind::kCluster || id.kind == event::SlotKind::kHostSet) &&
-           clusters_.clusters().contains(std::string(publisher_.name_of(id)));
+           clusters_.clusters().contains(name);
   });
   held_.append(std::move(leading));
   if (applied) after_held_.push_back(std::move(applied));
@@ -187,14 +192,16 @@ void LiveConfiguration::keep_start_only(Bootstrap& bootstrap) {
 }
 
 void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config::PositionIndex& positions, Apply apply,
-                              Report report, event::Task applied, Update& update) {
+                              Report report, event::Task applied, Update& update, const config::SecretStore* keep) {
   const bool first = !loaded_;
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_);
   // Who only looks wants to hear all that there is to say.
   const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
   Configuration configuration = translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots,
-                                                    update.diagnostics, in_force, own_node_.get());
+                                                    update.diagnostics, in_force, own_node_.get(), keep);
+  // Files that are read again are no other configuration, and one that is in force was let in.
+  if (keep == nullptr) find_forbidden(*bootstrap, positions, options_, update.diagnostics);
   if (update.diagnostics.has_errors()) {
     update.result = Update::Result::kBadConfiguration;
     return;
@@ -237,6 +244,16 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))
       leading.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
+  }
+  for (StagedTransport& staged : configuration.transports) {
+    if (!update.plan.transports.contains(staged.slot_name)) continue;
+    if (update.plan.transports.at(staged.slot_name) == Change::kChanged) staged.updates.inc();
+    // A cluster's before the cluster, a chain's with the chain.
+    (staged.upstream ? batch : leading)
+        .set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));
+  }
+  for (const auto& [slot, change] : update.plan.transports) {
+    if (change == Change::kRemoved) removed.remove(publisher_.intern(event::SlotKind::kTransport, slot));
   }
   leading.append(std::move(removed));
   retire_routes(update.plan);

@@ -36,6 +36,7 @@ struct Update {
   config::Diagnostics diagnostics;
   std::string error;  // kCannotBind: why
   Plan plan;
+  size_t kept = 0;                         // faults of files, whose contents stay as they were in use
   std::string changes_text, changes_json;  // if they were wanted
   Duration read{}, built{}, applied{};     // how long each step took; applying ends on main with publishing
 
@@ -78,7 +79,7 @@ class LiveConfiguration final : private event::Timer {
  private:
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
-             Apply apply, Report report, event::Task applied, Update& update);
+             Apply apply, Report report, event::Task applied, Update& update, const config::SecretStore* keep);
   void hold(event::Publisher::Batch leading, event::Task applied);
   void release();
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/base/log_format.h"
+#include "core/config/lint/lint.h"
 #include "core/config/suggest.h"
 #include "core/lb/host.h"
 
@@ -22,6 +23,20 @@ Status read_number(std::string_view flag, std::string_view text, uint64_t max, u
   }
   if (error == std::errc::result_out_of_range || value > max)
     return invalid(std::string(flag) + ": " + std::string(text) + " is too large; at most " + std::to_string(max));
+  return absl::OkStatus();
+}
+
+// "a,b": rules of weir lint.
+Status read_rules(std::string_view flag, std::string_view text, std::vector<std::string>& rules) {
+  while (!text.empty()) {
+    const std::string one(text.substr(0, text.find(',')));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+    if (!config::lint::is_rule(one)) {
+      return invalid(std::string(flag) + ": \"" + one +
+                     "\" is not a rule, like plaintext-upstream; weir lint --rules lists them");
+    }
+    rules.push_back(one);
+  }
   return absl::OkStatus();
 }
 
@@ -198,6 +213,9 @@ Flags make_flags(Options& options) {
       {"--lint",
        {true, [&](std::string_view flag,
                   std::string_view value) { return read_choice(flag, value, "off", "warn", options.lint); }}},
+      {"--lint-error",
+       {true,
+        [&](std::string_view flag, std::string_view value) { return read_rules(flag, value, options.lint_errors); }}},
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
       {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},

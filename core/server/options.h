@@ -40,8 +40,9 @@ struct Options {
   uint64_t parent_shutdown_seconds = 900;
   uint32_t restart_epoch = 0;
   uint32_t base_id = 0;
-  bool lint = true;   // say what is legal and probably not meant (core/config/lint)
-  bool json = false;  // diagnostics as JSON
+  bool lint = true;                      // say what is legal and probably not meant (core/config/lint)
+  std::vector<std::string> lint_errors;  // rules of weir lint: with what they find nothing is started
+  bool json = false;                     // diagnostics as JSON
   bool allow_unknown_static_fields = false;
   bool reject_unknown_dynamic_fields = false;
   bool ignore_unknown_dynamic_fields = false;

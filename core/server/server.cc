@@ -34,6 +34,20 @@ class Server::StopAccepting final : public event::Timer {
   Server& server_;
 };
 
+// What changes with time alone.
+class Server::Tending final : public event::Timer {
+ public:
+  explicit Tending(Server& server) : server_(server) { server_.lane().arm_in(*this, kEvery); }
+  void on_timer() override {
+    server_.registry_.tend_transport_sockets(server_.lane().now());
+    server_.lane().arm_in(*this, kEvery);
+  }
+
+ private:
+  static constexpr Duration kEvery = 1min;
+  Server& server_;
+};
+
 Server::Server(const Options& options, const filter::Registry& registry, std::string_view version)
     : options_(options), registry_(registry), started_(system_clock().mono_now()), version_(version) {
   live_ = store_.gauge("server.live");
@@ -78,6 +92,7 @@ int Server::start() {
   if (int code = load_first(); code != 0) return code;
   files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
   files_->watch(configuration_->watched());
+  tending_ = std::make_unique<Tending>(*this);
   stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
                                                    [this](int signal) { on_signal(signal); });
   inherited_.drop_rest();
@@ -222,14 +237,40 @@ void Server::on_files_changed() {
   if (state_ == State::kDraining) return;
   Update update = configuration_->read_files_again();
   // Events come for other files of the directories, too.
-  if (update.ok() && update.plan.empty()) return;
+  if (update.ok() && update.plan.empty() && update.kept == 0) {
+    kept_.clear();
+    return;
+  }
   note(update, "files of the configuration changed");
 }
 
-void Server::note(const Update& update, const char* what) {
-  last_reload_ = LastReload{system_clock().wall_now(), update.ok() ? "" : update.faults()};
+bool Server::note_kept(const Update& update) {
+  std::set<std::string> kept;
   config::Diagnostics fresh;
   for (const config::Diagnostic& item : update.diagnostics.items()) {
+    if (update.kept == 0 || !item.message.ends_with(kGoesOn)) continue;
+    kept.insert(item.path + item.message);
+    if (!kept_.contains(item.path + item.message)) fresh.add(item);
+  }
+  kept_ = std::move(kept);
+  if (fresh.items().empty()) return false;
+  tell(fresh);
+  last_reload_ = LastReload{system_clock().wall_now(), fresh.text()};
+  reloads_failed_.inc();
+  return true;
+}
+
+void Server::note(const Update& update, const char* what) {
+  // What goes on as it was is told each time that something else is wrong with it.
+  const bool kept = note_kept(update);
+  if (update.ok() && update.kept > 0 && update.plan.empty()) {
+    files_->watch(configuration_->watched());
+    return;
+  }
+  if (!kept) last_reload_ = LastReload{system_clock().wall_now(), update.ok() ? "" : update.faults()};
+  config::Diagnostics fresh;
+  for (const config::Diagnostic& item : update.diagnostics.items()) {
+    if (update.kept > 0 && item.message.ends_with(kGoesOn)) continue;
     if (item.severity == config::Severity::kError || told_.insert(item.path + item.message).second) fresh.add(item);
   }
   tell(fresh);
@@ -263,6 +304,7 @@ int Server::run() {
   service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
+  tending_.reset();
   clusters_->stop();
   admin_->stop();
   main_->wind_down();

@@ -91,12 +91,15 @@ class Server {
 
  private:
   class StopAccepting;
+  class Tending;
   void make_lanes(uint32_t workers);
   int load_first();
   void on_applied_first();
   void on_files_changed();
   // What came of an attempt to change what is in force: counted, logged and remembered.
   void note(const Update& update, const char* what);
+  // Those of its faults that change nothing. False: they were told before.
+  bool note_kept(const Update& update);
   // For filters that answer health checks.
   void tell_health();
   // What was found in a configuration while it serves, a line of the log each.
@@ -114,6 +117,7 @@ class Server {
   const std::string version_;
   std::optional<LastReload> last_reload_;
   std::set<std::string> told_;  // warnings that were printed: not again with every reload
+  std::set<std::string> kept_;  // what was wrong with files last, while their former contents go on
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<proxy::LaneLoads> loads_;
@@ -130,6 +134,7 @@ class Server {
   std::unique_ptr<event::Signals> signals_, stop_signals_;
   std::unique_ptr<Shutdown> shutdown_;
   std::unique_ptr<StopAccepting> stop_accepting_;
+  std::unique_ptr<Tending> tending_;
   std::unique_ptr<AdminFacts> admin_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;

@@ -196,6 +196,8 @@ struct ConnectionInfo::Owned {
   FilterState state{arena, nullptr};
   std::optional<Metadata> metadata;
   std::string protocols;
+  std::string ja3;
+  std::string ja4;
 };
 
 ConnectionInfo::ConnectionInfo(ArenaPool& arenas) : arenas(arenas) {}
@@ -229,6 +231,13 @@ void ConnectionInfo::set_application_protocols(std::span<const std::string> name
   text.clear();
   for (const std::string& name : names) text += (text.empty() ? "'" : ",'") + name + "'";
   application_protocols = text;
+}
+
+void ConnectionInfo::set_client_fingerprints(std::string ja3_digits, std::string ja4_text) {
+  owned().ja3 = std::move(ja3_digits);
+  owned().ja4 = std::move(ja4_text);
+  ja3 = owned().ja3;
+  ja4 = owned().ja4;
 }
 
 const FilterStateValue* find_filter_state(const StreamInfo& info, FilterStateName name) noexcept {

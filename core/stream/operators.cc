@@ -14,59 +14,13 @@ constexpr std::string_view kNotYet[] = {
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_LOCAL_DNS_SAN",
-    "DOWNSTREAM_LOCAL_EMAIL_SAN",
-    "DOWNSTREAM_LOCAL_IP_SAN",
-    "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
-    "DOWNSTREAM_LOCAL_SUBJECT",
-    "DOWNSTREAM_LOCAL_URI_SAN",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_CERT_V_END",
-    "DOWNSTREAM_PEER_CERT_V_START",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
-    "DOWNSTREAM_PEER_CHAIN_SERIALS",
-    "DOWNSTREAM_PEER_DNS_SAN",
-    "DOWNSTREAM_PEER_EMAIL_SAN",
-    "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_FINGERPRINT_256",
-    "DOWNSTREAM_PEER_IP_SAN",
-    "DOWNSTREAM_PEER_ISSUER",
-    "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
-    "DOWNSTREAM_PEER_ISSUER_SERIAL",
-    "DOWNSTREAM_PEER_OTHERNAME_SAN",
-    "DOWNSTREAM_PEER_SERIAL",
-    "DOWNSTREAM_PEER_SUBJECT",
-    "DOWNSTREAM_PEER_URI_SAN",
-    "DOWNSTREAM_TLS_CIPHER",
-    "DOWNSTREAM_TLS_GROUP",
-    "DOWNSTREAM_TLS_SESSION_ID",
-    "DOWNSTREAM_TLS_VERSION",
     "FILE_CONTENT",
     "SECRET",
     "SPAN_ID",
-    "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT",
     "TYPED_CEL",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
-    "UPSTREAM_LOCAL_DNS_SAN",
-    "UPSTREAM_LOCAL_IP_SAN",
-    "UPSTREAM_LOCAL_URI_SAN",
-    "UPSTREAM_PEER_CERT",
-    "UPSTREAM_PEER_CERT_V_END",
-    "UPSTREAM_PEER_CERT_V_START",
-    "UPSTREAM_PEER_DNS_SAN",
-    "UPSTREAM_PEER_IP_SAN",
-    "UPSTREAM_PEER_ISSUER",
-    "UPSTREAM_PEER_SUBJECT",
-    "UPSTREAM_PEER_URI_SAN",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
-    "UPSTREAM_SERVER_NAME",
-    "UPSTREAM_TLS_CIPHER",
-    "UPSTREAM_TLS_GROUP",
-    "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_TLS_VERSION",
 };
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
@@ -107,6 +61,7 @@ std::string suggestion_for(std::string_view name) {
   list_message_operators(Nearest::offer, &nearest);
   list_metadata_operators(Nearest::offer, &nearest);
   list_attempt_operators(Nearest::offer, &nearest);
+  list_tls_operators(Nearest::offer, &nearest);
   Nearest::offer("COALESCE", &nearest);
   // Farther than this it is no slip but another thing.
   return nearest.best_distance <= std::max<size_t>(2, name.size() / 3) ? nearest.best : std::string();
@@ -128,8 +83,8 @@ Status no_argument_error(const OperatorCall& call) {
 }
 
 Result<std::unique_ptr<Operator>> make_operator(const OperatorCall& call) {
-  for (auto make :
-       {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator, make_coalesce}) {
+  for (auto make : {make_field_operator, make_message_operator, make_metadata_operator, make_attempt_operator,
+                    make_tls_operator, make_coalesce}) {
     auto made = make(call);
     if (!made.ok() || *made != nullptr) return made;
   }

@@ -26,6 +26,7 @@ Result<std::unique_ptr<Operator>> make_message_operator(const OperatorCall& call
 Result<std::unique_ptr<Operator>> make_metadata_operator(const OperatorCall& call);  // metadata, filter state
 
 Result<std::unique_ptr<Operator>> make_attempt_operator(const OperatorCall& call);  // what was tried; ids
+Result<std::unique_ptr<Operator>> make_tls_operator(const OperatorCall& call);      // certificates, handshakes
 Result<std::unique_ptr<Operator>> make_coalesce(const OperatorCall& call);          // the first that has a value
 
 // `%REQ%: a header name is needed, at character 7; ...`
@@ -37,6 +38,7 @@ void list_field_operators(void (*visit)(std::string_view name, void* user), void
 void list_message_operators(void (*visit)(std::string_view name, void* user), void* user);
 void list_metadata_operators(void (*visit)(std::string_view name, void* user), void* user);
 void list_attempt_operators(void (*visit)(std::string_view name, void* user), void* user);
+void list_tls_operators(void (*visit)(std::string_view name, void* user), void* user);
 
 // For implementations.
 bool append_text(TextBuffer& out, std::string_view text);  // false if empty

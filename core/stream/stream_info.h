@@ -14,6 +14,7 @@
 #include "core/base/arena.h"
 #include "core/base/time.h"
 #include "core/net/address.h"
+#include "core/net/transport_facts.h"
 #include "core/stream/response_flags.h"
 
 namespace weir::http {
@@ -28,6 +29,7 @@ std::string_view protocol_name(Protocol protocol);  // "HTTP/1.1"; empty for kNo
 class FilterState;
 class Metadata;
 class Value;
+struct UpstreamTls;
 
 // Bytes of one exchange as the wire has them. What is sent counts once it is encoded, whether or not the peer takes it.
 struct WireBytes {
@@ -80,22 +82,9 @@ struct UpstreamInfo {
   WireBytes wire;                           // of all attempts
   const Value* cluster_metadata = nullptr;  // null: none
   const Value* host_metadata = nullptr;
+  const UpstreamTls* tls = nullptr;    // null: no TLS, or nobody wants kTlsRecords
   AttemptedHost* attempted = nullptr;  // the first, if kAttemptRecords are wanted
   AttemptedHost* last_attempted = nullptr;
-};
-
-// What a downstream TLS handshake has shown.
-struct TlsFacts {
-  // A name may have a comma in it: who decides by names looks at each, and only who prints them at the joined text.
-  struct Names {
-    std::span<const std::string_view> each = {};
-    std::string_view joined = {};  // by ","
-  };
-  Names uri_sans;
-  Names dns_sans;
-  std::string_view subject;  // RFC 2253
-  bool presented = false;    // the client has shown a certificate
-  bool validated = false;    // and it is to be trusted
 };
 
 // What all streams of a downstream connection have in common and few need. Lives with the connection.
@@ -114,11 +103,13 @@ struct ConnectionInfo {
   // What listener and network filters have found out; made on first use. [worker]
   Metadata& make_metadata();
   Metadata* metadata() const;                   // null: nothing was set yet
-  const TlsFacts* tls = nullptr;                // null: no TLS
   std::string_view transport_protocol = {};     // as a listener filter found out; empty: raw_buffer
   std::string_view application_protocols = {};  // 'h2','http/1.1'
   std::string_view termination_details = {};    // why a filter has ended the connection; its own text, which stays
   void set_application_protocols(std::span<const std::string> names);
+  std::string_view ja3 = {};  // of the client's TLS; empty: nobody took it
+  std::string_view ja4 = {};
+  void set_client_fingerprints(std::string ja3_digits, std::string ja4_text);
 
  private:
   struct Owned;
@@ -165,6 +156,7 @@ struct StreamInfo {
   const Value* route_metadata = nullptr;  // kept by the stream's pin of the route table
   const Value* virtual_host_metadata = nullptr;
   ConnectionInfo* connection = nullptr;  // null: nobody asked for it
+  net::TransportFacts* tls = nullptr;    // of the downstream connection, which keeps it; null: no TLS
   UpstreamInfo upstream;
 };
 
@@ -174,6 +166,7 @@ using Records = uint8_t;
 // waited for; and when the first bytes of a body came, which may bypass the router.
 inline constexpr Records kConnectionRecords = 1;
 inline constexpr Records kAttemptRecords = 2;  // all hosts that were tried
+inline constexpr Records kTlsRecords = 4;      // the handshake with the upstream
 inline std::atomic<Records> wanted_records_of_process{0};
 inline void want_records(Records records) { wanted_records_of_process.fetch_or(records, std::memory_order_relaxed); }
 inline Records wanted_records() { return wanted_records_of_process.load(std::memory_order_relaxed); }

@@ -159,4 +159,17 @@ void ClusterStats::clear_main_gauges() const {
   }
 }
 
+const std::optional<event::SlotId>& ClusterTransports::of(const stream::StaticMetadata* host) const {
+  const stream::Value* has = host != nullptr ? host->root().find(kNamespace) : nullptr;
+  for (const Match& match : matches) {
+    const stream::Value* wanted = match.members->root().find(kNamespace);
+    const bool fits = std::ranges::all_of(wanted->fields(), [&](const stream::Field& field) {
+      const stream::Value* value = has != nullptr ? has->find(field.key) : nullptr;
+      return value != nullptr && *value == field.value;
+    });
+    if (fits) return match.slot;
+  }
+  return otherwise;
+}
+
 }  // namespace weir::upstream

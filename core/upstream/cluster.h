@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/base/time.h"
 #include "core/event/slot.h"
@@ -107,6 +110,32 @@ struct ClusterLimits : PriorityLimits {
   PriorityLimits high;
 };
 
+// How connections to hosts are made. The slots show filter::UpstreamTransport; none: bytes are what they are.
+struct ClusterTransports {
+  // Of hosts whose metadata has all of these members, in the namespace kNamespace.
+  struct Match {
+    std::string name;
+    std::shared_ptr<const stream::StaticMetadata> members;  // in that namespace
+    std::optional<event::SlotId> slot;
+  };
+  static constexpr std::string_view kNamespace = "envoy.transport_socket_match";
+  std::vector<Match> matches;  // the first that fits counts
+  std::optional<event::SlotId> otherwise;
+  bool encrypts = false;      // some of them do
+  bool tells_client = false;  // some of them tell who the client is: requests of one share no connection with others
+  uint64_t fingerprint = 0;   // of the configuration, without what is in the files that it names
+
+  // `host`: its metadata, null if it has none.
+  const std::optional<event::SlotId>& of(const stream::StaticMetadata* host) const;
+};
+
+// What requests say of the names in certificates (UpstreamHttpProtocolOptions).
+struct AutoNames {
+  bool server_name = false;                // the request's host is that which is asked for (SNI)
+  bool validation = false;                 // and that which the server's certificate has to have
+  std::optional<http::HeaderName> header;  // instead of the host
+};
+
 struct ClusterSpec {
   std::string name;
   std::string stat_name;  // alt_stat_name, else the name
@@ -121,6 +150,8 @@ struct ClusterSpec {
     return priority == Priority::kHigh ? high_breakers : breakers;
   }
   http::h1::Settings h1;
+  ClusterTransports transports;
+  AutoNames auto_names;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.

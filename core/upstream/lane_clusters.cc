@@ -38,7 +38,9 @@ event::Pin<Cluster> ClusterLocal::pin() const {
 void ClusterLocal::set_cluster(const Cluster* cluster) {
   if (cluster != nullptr) {
     // Statistics of another name: the connections that the old ones count do not keep them alive for long.
-    if (cluster_ != nullptr && cluster_->stats != cluster->stats)
+    // And connections that are made in another way, in plain text perhaps, are used no more.
+    if (cluster_ != nullptr && (cluster_->stats != cluster->stats ||
+                                cluster_->spec.transports.fingerprint != cluster->spec.transports.fingerprint))
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
     PriorityLimits& limits = cluster->limits->of(part_.priority);
@@ -81,7 +83,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
         continue;  // a pool that drains on does so: a fresh one serves a host that came back
       }
       places_[i].pool = std::move(before[at->second].pool);
-      if (places_[i].pool != nullptr) places_[i].pool->set_addresses(hosts->host(static_cast<uint32_t>(i)).addresses);
+      if (places_[i].pool != nullptr) places_[i].pool->set_entry(hosts->host(static_cast<uint32_t>(i)));
       per_host_[i] = counts[at->second];
     }
   }
@@ -90,13 +92,25 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
   std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
   for (Place& place : before) {
     if (place.pool == nullptr) continue;
-    place.pool->drain();
+    place.pool->for_each_variant([](ConnPool& pool) {
+      pool.drain();
+      pool.base_ = nullptr;
+    });
+    if (auto variants = std::move(place.pool->variants_)) {
+      for (auto& [key, pool] : variants->pools) {
+        if (!pool->empty()) leaving_.push_back(std::move(pool));
+      }
+    }
     if (!place.pool->empty()) leaving_.push_back(std::move(place.pool));
   }
 }
 
 void ClusterLocal::on_pool_maybe_empty(ConnPool& pool) {
   if (!pool.empty()) return;
+  if (pool.base_ != nullptr) {
+    pool.base_->drop_variant(pool);
+    return;
+  }
   auto at = std::find_if(leaving_.begin(), leaving_.end(), [&](auto& other) { return other.get() == &pool; });
   if (at != leaving_.end()) leaving_.erase(at);
 }
@@ -120,7 +134,7 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
-    place.pool->set_addresses(hosts_->host(index).addresses);
+    place.pool->set_entry(hosts_->host(index));
   }
   place.pool->set_place(index);
   return place.pool.get();
@@ -140,7 +154,7 @@ void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
   stats.rq_active.inc();
   pool.host().totals.rq_active.inc();
   pool.host().add_active(owner_.lane().index(), 1);
-  if (pool.place() < places_.size() && places_[pool.place()].pool.get() == &pool)
+  if (pool.place() < places_.size() && hosts_->host(pool.place()).host.get() == &pool.host())
     set_own(pool.place(), per_host_[pool.place()].own + 1);
 }
 
@@ -149,7 +163,7 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   pool.host().totals.rq_active.dec();
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
-  if (place >= places_.size() || places_[place].pool.get() != &pool) place = index_of(pool);
+  if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool);
   if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
 }
 
@@ -177,7 +191,9 @@ bool ClusterLocal::shed_one() {
   for (size_t i = 0; i < places_.size(); ++i) {
     if (++shed_from_ >= places_.size()) shed_from_ = 0;
     ConnPool* pool = places_[shed_from_].pool.get();
-    if (pool != nullptr && pool->shed_idle()) return true;
+    bool shed = false;
+    if (pool != nullptr) pool->for_each_variant([&](ConnPool& one) { shed = shed || one.shed_idle(); });
+    if (shed) return true;
   }
   return false;
 }

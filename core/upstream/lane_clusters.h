@@ -90,7 +90,7 @@ class ClusterLocal {
   template <class Visit>
   void for_each_pool(Visit&& visit) {
     for (Place& place : places_) {
-      if (place.pool != nullptr) visit(*place.pool);
+      if (place.pool != nullptr) place.pool->for_each_variant(visit);
     }
     for (auto& pool : leaving_) visit(*pool);
   }

@@ -71,6 +71,12 @@ H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
   connection_.set_handler(*this);
   connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
+  bool possible = true;
+  Slices first;
+  if (auto transport = pool.make_transport(*cluster_, transport_, first, possible))
+    connection_.set_transport(std::move(transport));
+  connection_.out().append_all(first);
+  if (!possible) connection_.close(net::CloseReason::kTransportFailed);
   if (connection_.open()) connection_.start(false);
   pool.lane().arm_in(*this, cluster_->spec.connect_timeout);
 }
@@ -156,6 +162,7 @@ void H1Connection::on_connected() {
   connected_ = pool_.lane().now();
   stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(connected_ - born_)));
   cancel();
+  if (!connection_.out().empty()) connection_.flush_later();  // what goes first, also where the server speaks first
   pool_.on_connected(*this);
 }
 
@@ -264,14 +271,18 @@ void H1Connection::on_closed(net::CloseReason reason) {
     (timed_out_ ? stats().cx_connect_timeout : stats().cx_connect_fail).inc();
     pool_.host().totals.cx_connect_fail.inc();
   }
+  const std::string_view detail =
+      connection_.transport() != nullptr ? connection_.transport()->failure() : std::string_view();
   stats().cx_length_ms.record(static_cast<uint64_t>(to_ms(pool_.lane().now() - born_)));
   ConnPool& pool = pool_;
   pool.on_gone(*this);
   if (never_connected) {
-    pool.on_connect_failed(*this, reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
-                                                                              : ResetReason::kConnectFailure);
+    pool.on_connect_failed(
+        *this,
+        reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure,
+        detail);
   } else {
-    fail_active(ResetReason::kConnectionTermination, {});
+    fail_active(ResetReason::kConnectionTermination, detail);
   }
   if (pool.cluster().starving()) {
     pool.cluster().feed_starving();
@@ -300,6 +311,85 @@ ConnPool::ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb:
     : lane_(lane), cluster_(cluster), host_(std::move(host)) {}
 
 ConnPool::~ConnPool() { WEIR_ASSERT(empty()); }
+
+// --- What its connections are made of ------------------------------------------------------------------------------
+
+std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
+                                                         event::Pin<filter::UpstreamTransport>& pin, Slices& first,
+                                                         bool& possible) {
+  const ClusterTransports& transports = cluster.spec.transports;
+  if (transports.matches.empty() && !transports.otherwise) [[likely]]
+    return nullptr;
+  const std::optional<event::SlotId>& slot = transports.of(metadata_.get());
+  if (!slot) return nullptr;
+  pin = lane_.slots().pin<filter::UpstreamTransport>(*slot);
+  possible = static_cast<bool>(pin);  // never in plain text instead
+  if (!possible) return nullptr;
+  filter::UpstreamTransportOptions options;
+  if (names_ != nullptr) options = {names_->server_name, names_->expected, names_->client.get()};
+  return pin->make(lane_, host_->hostname(), options, first);
+}
+
+void ConnPool::set_entry(const lb::HostEntry& entry) {
+  const Cluster* cluster = cluster_.current();
+  const bool other = metadata_ != entry.metadata && cluster != nullptr && !cluster->spec.transports.matches.empty() &&
+                     connections_ > 0 &&
+                     cluster->spec.transports.of(metadata_.get()) != cluster->spec.transports.of(entry.metadata.get());
+  metadata_ = entry.metadata;
+  set_addresses(entry.addresses);
+  if (other) retire_connections();
+  if (variants_ == nullptr) return;
+  for (auto& [key, pool] : variants_->pools) pool->set_entry(entry);
+}
+
+namespace {
+std::string key_of(const filter::UpstreamTransportOptions& options) {
+  std::string key(options.server_name);
+  for (std::string_view name : options.expected_names) (key += '\0') += name;
+  if (options.client != nullptr) {
+    for (const net::Address* address : {&options.client->source, &options.client->destination})
+      key += std::string("\0\0", 2) + address->to_string();
+    (key += '\0') += options.client->tlvs;
+  }
+  return key;
+}
+}  // namespace
+
+ConnPool::Names::Names(const filter::UpstreamTransportOptions& options)
+    : server_name(options.server_name),
+      texts(options.expected_names.begin(), options.expected_names.end()),
+      expected(texts.begin(), texts.end()),
+      client(options.client != nullptr ? std::make_unique<const stream::ProxyHeader>(*options.client) : nullptr),
+      key(key_of(options)) {}
+
+ConnPool& ConnPool::variant(const filter::UpstreamTransportOptions& options) {
+  if (options.empty()) return *this;
+  if (variants_ == nullptr) variants_ = std::make_unique<Variants>();
+  auto [at, fresh] = variants_->pools.try_emplace(key_of(options));
+  if (fresh) {
+    auto pool = std::make_unique<ConnPool>(lane_, cluster_, host_);
+    pool->names_ = std::make_unique<const Names>(options);
+    pool->base_ = this;
+    pool->metadata_ = metadata_;
+    pool->addresses_ = addresses_;
+    at->second = std::move(pool);
+  }
+  ConnPool& found = *at->second;
+  found.place_ = place_;
+  // Names come from requests: what nobody uses any more goes, also if it has never had a connection.
+  if (fresh && variants_->pools.size() > variants_->sweep_at) {
+    std::erase_if(variants_->pools, [&](const auto& one) { return one.second.get() != &found && one.second->empty(); });
+    variants_->sweep_at = std::max<size_t>(16, 2 * variants_->pools.size());
+  }
+  return found;
+}
+
+void ConnPool::drop_variant(ConnPool& pool) {
+  auto at = variants_->pools.find(pool.names_->key);
+  if (at != variants_->pools.end() && at->second.get() == &pool) variants_->pools.erase(at);
+}
+
+// --- Who gets one --------------------------------------------------------------------------------------------------
 
 // One that was opened for somebody who has left before it was up. Of a pool that serves both kinds, every idle
 // connection may be looked at.
@@ -351,7 +441,7 @@ bool ConnPool::request_again(Waiter& waiter) {
     waiter.cluster_->stats->rq_pending_overflow.inc();
     waiter.cluster_.reset();
   }
-  events.on_failed(ResetReason::kOverflow);
+  events.on_failed(ResetReason::kOverflow, {});
   return false;
 }
 
@@ -575,14 +665,14 @@ void ConnPool::on_race_won(const H1Connection& connection) {
   if (at != addresses_->end()) next_address_ = static_cast<uint32_t>(at - addresses_->begin());
 }
 
-void ConnPool::on_connect_failed(const H1Connection& connection, ResetReason reason) {
+void ConnPool::on_connect_failed(const H1Connection& connection, ResetReason reason, std::string_view detail) {
   // Who was not answered in time has waited as long as the cluster allows.
   if (next_address(connection) && reason == ResetReason::kConnectFailure && open_missing()) return;
   // As many waiters fail as have no connection on its way any more.
   while (waiting_count_ > connecting_count_) {
     Waiter* waiter = waiters_.front();
     if (waiter == nullptr) return;
-    fail(*waiter, reason);
+    fail(*waiter, reason, detail);
     if (connections_ > connecting_count_) return;  // others are busy and will serve the rest
   }
 }
@@ -609,11 +699,11 @@ void ConnPool::fail_waiters(ResetReason reason) {
   while (Waiter* waiter = waiters_.front()) fail(*waiter, reason);
 }
 
-void ConnPool::fail(Waiter& waiter, ResetReason reason) {
+void ConnPool::fail(Waiter& waiter, ResetReason reason, std::string_view detail) {
   UpstreamEvents& events = waiter.events_;
   waiter.cluster_->stats->rq_pending_failure_eject.inc();
   waiter.leave();
-  events.on_failed(reason);
+  events.on_failed(reason, detail);
 }
 
 void ConnPool::retire_connections() {
@@ -634,7 +724,7 @@ void ConnPool::shut_down() {
   while (Waiter* waiter = waiters_.front()) {
     UpstreamEvents& events = waiter->events_;
     waiter->leave();
-    events.on_failed(ResetReason::kLocalReset);
+    events.on_failed(ResetReason::kLocalReset, {});
   }
   for (List* list : {&idle_, &busy_, &connecting_}) {
     list->for_each([](H1Connection& connection) { connection.shut(); });

@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "core/base/intrusive_list.h"
 #include "core/base/slab.h"
 #include "core/event/lane.h"
+#include "core/filter/transport_socket.h"
 #include "core/http/h1/codec.h"
 #include "core/lb/host.h"
 #include "core/net/bulk_input.h"
@@ -105,7 +109,8 @@ class H1Connection final : public net::ConnectionHandler,
   // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
   // are called by then.
   const event::Pin<Cluster> cluster_;
-  ListNode node_;  // in the pool's idle, busy or connecting list
+  event::Pin<filter::UpstreamTransport> transport_;  // what made that of the connection
+  ListNode node_;                                    // in the pool's idle, busy or connecting list
   UpstreamEvents* events_ = nullptr;
   stream::WireBytes* wire_ = nullptr;  // of events_
   net::Connection connection_;
@@ -152,8 +157,13 @@ class ConnPool final : private RecallWaiter {
   }
   // Its connections go to other addresses than the host's, so that the host's text says nothing of where.
   bool has_addresses() const { return addresses_ != nullptr; }
-  // One that has let in when another did not is kept, as long as it is among them.
-  void set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses);
+  // What the host set says of the host. An address that has let in when another did not is kept, as long as it is among
+  // those.
+  void set_entry(const lb::HostEntry& entry);
+  // For requests that want something else of the connections than what is configured; made when there is none. Of a
+  // pool that pick() returned.
+  ConnPool& variant(const filter::UpstreamTransportOptions& options);
+  size_t variant_count() const { return variants_ != nullptr ? variants_->pools.size() : 0; }
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
   // The host left the cluster: the same, and no connection is kept any more.
@@ -181,6 +191,18 @@ class ConnPool final : private RecallWaiter {
     ConnPool& pool_;
   };
   H1Connection* idle_unused();
+  void set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses);
+  // visit(pool) for this and its variants.
+  template <class Visit>
+  void for_each_variant(Visit&& visit) {
+    visit(*this);
+    if (variants_ == nullptr) return;
+    for (auto& [key, pool] : variants_->pools) visit(*pool);
+  }
+  void drop_variant(ConnPool& pool);
+  // Of one connection; an empty one: bytes are what they are.
+  std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, event::Pin<filter::UpstreamTransport>& pin,
+                                                 Slices& first, bool& possible);
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
   Waiter* waiter_for(const H1Connection& connection);
@@ -217,7 +239,7 @@ class ConnPool final : private RecallWaiter {
   // A connection is free again.
   void on_idle(H1Connection& connection);
   // A connection that never came up; the waiters it was for fail, unless there is another address to try.
-  void on_connect_failed(const H1Connection& connection, ResetReason reason);
+  void on_connect_failed(const H1Connection& connection, ResetReason reason, std::string_view detail);
   // The next connection goes elsewhere. False: every address was tried, or there is one alone.
   bool next_address(const H1Connection& failed);
   // Nobody has answered for kNextAddressAfter: another connection for each waiter goes to the next address, and the
@@ -226,7 +248,7 @@ class ConnPool final : private RecallWaiter {
   void on_race_won(const H1Connection& connection);
   void on_gone(H1Connection& connection);
   void fail_waiters(ResetReason reason);
-  void fail(Waiter& waiter, ResetReason reason);
+  void fail(Waiter& waiter, ResetReason reason, std::string_view detail = {});
   void serve(H1Connection& connection);
 
   event::Lane& lane_;
@@ -252,7 +274,25 @@ class ConnPool final : private RecallWaiter {
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
-  ListNode starving_node_;  // while connections are missing that the limit refuses
+  ListNode starving_node_;                                  // while connections are missing that the limit refuses
+  std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
+  // Pools for the same host whose connections are asked for other names.
+  struct Variants {
+    std::unordered_map<std::string, std::unique_ptr<ConnPool>> pools;
+    size_t sweep_at = 16;  // as many of them are looked at for those that nobody uses
+  };
+  std::unique_ptr<Variants> variants_;  // null: there were none
+  // Of a variant.
+  struct Names {
+    explicit Names(const filter::UpstreamTransportOptions& options);
+    const std::string server_name;
+    const std::vector<std::string> texts;
+    std::vector<std::string_view> expected;  // of texts
+    const std::unique_ptr<const stream::ProxyHeader> client;
+    const std::string key;
+  };
+  std::unique_ptr<const Names> names_;
+  ConnPool* base_ = nullptr;  // null: of the others, or it has gone
 };
 
 }  // namespace weir::upstream

@@ -80,7 +80,8 @@ class UpstreamEvents {
   // Where what passes is counted: asked for once a connection is there, good until the last event or reset().
   virtual stream::WireBytes& wire_bytes() = 0;
   virtual void on_ready(UpstreamStream& stream) = 0;
-  virtual void on_failed(ResetReason reason) = 0;
+  // `detail`: what the transport says (TLS); else empty.
+  virtual void on_failed(ResetReason reason, std::string_view detail) = 0;
   // Where a response head of this status goes; empty when asked for.
   virtual http::HeaderMap& begin_response(int status) = 0;
   virtual void on_informational(BlockRef owner) = 0;
@@ -88,7 +89,7 @@ class UpstreamEvents {
   virtual void on_upstream_data(Slices& data, bool end) = 0;
   virtual http::HeaderMap& begin_response_trailers() = 0;
   virtual void on_upstream_trailers() = 0;
-  // `detail`: of a protocol error ("http1.bare_lf"); else empty.
+  // `detail`: of a protocol error ("http1.bare_lf"), or of the transport; else empty.
   virtual void on_reset(ResetReason reason, std::string_view detail) = 0;
   virtual void on_request_flow(bool blocked) = 0;
 

@@ -5,11 +5,13 @@ import glob
 import json
 import os
 import re
+import ssl
 import unittest
 from collections.abc import Callable
 from typing import Any
 
 from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
+from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, client_context, server_context, write_atomically
 from harness.upstreams import ServerConnection
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
@@ -35,6 +37,7 @@ class ExamplesTest(unittest.TestCase):
 
         self.weir = Weir(self.sandbox, self.sandbox.write(name + ".yaml", re.sub(r"port_value: (\d+)", moved, text)))
         self.port = ports[10000]
+        self.ports = ports
 
     def test_none_is_forgotten(self) -> None:
         names = {os.path.basename(path)[:-5].replace("-", "_") for path in glob.glob(os.path.join(FOLDER, "*.yaml"))}
@@ -137,6 +140,82 @@ class ExamplesTest(unittest.TestCase):
         with Connection(self.port) as connection:
             connection.send(b"PROXY TCP4 10.20.1.1 10.0.0.1 1 80\r\n")
             self.assertTrue(connection.closed_within(10))
+
+    def test_edge_tls(self) -> None:
+        def prepare(sandbox: Sandbox, name: str) -> EchoUpstream:
+            self.ca = Authority(sandbox)
+            self.own = {}
+            for file, server, kind in (("shop", "shop.example", "ec"), ("www", "www.example", "ec"), ("www-rsa", "www.example", "rsa")):
+                self.own[file] = self.ca.issue(server, "DNS:" + server, "DNS:*." + server, key=kind)
+                sandbox.write("certs/%s.crt" % file, self.own[file].pem)
+                sandbox.write("certs/%s.key" % file, self.own[file].key_pem)
+            return EchoUpstream(sandbox, name)
+
+        self.start("edge-tls", 1, prepare)
+        for name, file, ciphers in (("shop.example", "shop", ""), ("eu.shop.example", "shop", ""), ("www.example", "www", ""),
+                                    ("www.example", "www-rsa", "ECDHE-RSA-AES128-GCM-SHA256")):
+            context = client_context(self.ca, ciphers=ciphers, version=ssl.TLSVersion.TLSv1_2 if ciphers else None)
+            with TlsConnection(self.port, name, context) as connection:
+                self.assertEqual(connection.peer, self.own[file].der)
+                response = connection.request(host=name)
+                self.assertEqual(response.header("strict-transport-security"), "max-age=31536000")
+                self.assertIn('"https"', response.text)
+        response = fetch(self.ports[10080], "/a?b", host="shop.example")
+        self.assertEqual((response.status, response.header("location")), (308, "https://shop.example/a?b"))
+        renewed = self.ca.issue("shop.example")
+        write_atomically(self.sandbox.path("certs/shop.crt"), renewed.pem)
+        write_atomically(self.sandbox.path("certs/shop.key"), renewed.key_pem)
+
+        def shown() -> bytes:
+            with TlsConnection(self.port, "shop.example", client_context(self.ca)) as connection:
+                return connection.peer
+
+        wait_until(lambda: shown() == renewed.der, "the new certificate")
+
+    def test_mutual_tls(self) -> None:
+        def prepare(sandbox: Sandbox, name: str) -> TlsEchoUpstream:
+            self.clients, servers = Authority(sandbox, "Clients"), Authority(sandbox, "Servers")
+            self.edge = self.clients.issue("edge.example", client=True)
+            sandbox.write("certs/edge.crt", self.edge.pem)
+            sandbox.write("certs/edge.key", self.edge.key_pem)
+            sandbox.write("certs/clients.ca", self.clients.pem)
+            sandbox.write("certs/servers.ca", servers.pem)
+            return TlsEchoUpstream(sandbox, name, server_context(servers.issue("app.internal"), clients=self.clients))
+
+        self.start("mutual-tls", 1, prepare)
+
+        def ask(uri: str, path: str) -> Any:
+            own = self.clients.issue("me", "URI:" + uri, client=True)
+            context = client_context(self.clients, own, version=ssl.TLSVersion.TLSv1_2)
+            with TlsConnection(self.port, "edge.example", context) as connection:
+                return connection.request(path=path, headers=[("x-forwarded-client-cert", "URI=spiffe://example.org/admin")])
+
+        told = dict(json.loads(ask("spiffe://example.org/shop", "/").text)["headers"])["x-forwarded-client-cert"]
+        self.assertTrue(told.startswith("Hash="), told)
+        self.assertTrue(told.endswith(';Subject="CN=me";URI=spiffe://example.org/shop'), told)
+        self.assertEqual(ask("spiffe://example.org/shop", "/admin").status, 403)
+        self.assertEqual(ask("spiffe://example.org/admin", "/admin").status, 200)
+        with self.assertRaises(ssl.SSLError):
+            ask("spiffe://elsewhere.org/shop", "/")
+        with self.assertRaises(ssl.SSLError):
+            TlsConnection(self.port, "edge.example", client_context(self.clients, version=ssl.TLSVersion.TLSv1_2))
+
+    def test_sni_passthrough(self) -> None:
+        certificates: dict[str, Identity] = {}
+        names = {"10001": "shop.example", "10002": "mail.example"}
+
+        def server(sandbox: Sandbox, port: str) -> TlsEchoUpstream:
+            own = certificates[names[port]] = Authority(sandbox).issue(names[port])
+            return TlsEchoUpstream(sandbox, port, server_context(own))
+
+        self.start("sni-passthrough", 2, server)
+        for port, name in names.items():
+            with TlsConnection(self.port, name) as connection:
+                self.assertEqual(connection.peer, certificates[name].der)
+                self.assertIn('"server": "%s"' % port, connection.request(host=name).text)
+        with Connection(self.port) as plain:
+            plain.send(b"GET / HTTP/1.1\r\n\r\n")
+            self.assertEqual(plain.reader.until_closed(), b"TLS is spoken here\n")
 
     def test_websocket(self) -> None:
         switching = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"

@@ -6,8 +6,9 @@ import re
 import subprocess
 import unittest
 
-from harness import Sandbox, bootstrap, cluster, direct, http_listener, main, route, to_yaml, weir_binary
-from harness.config import Config, address
+from harness import Sandbox, bootstrap, cluster, direct, http_listener, main, route, tcp_listener, to_yaml, weir_binary
+from harness.config import Config, address, server_tls
+from harness.tls import Authority
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
 
@@ -126,6 +127,25 @@ class StartTest(LintTestCase):
         self.assertEqual(code, 0, errors)
         self.assertNotIn("unreachable", errors)
 
+
+    def test_findings_that_are_errors(self) -> None:
+        """A TLS listener in front of plain text elsewhere, and the switch that forbids it."""
+        own = Authority(self.sandbox).issue("a.example")
+        config = bootstrap([http_listener(0, [route({"prefix": "/"}, "far")]), tcp_listener(0, "far")], [cluster("far", 2)])
+        for listener in config["static_resources"]["listeners"]:
+            listener["filter_chains"][0]["transport_socket"] = server_tls(own)
+        endpoint = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+        endpoint["address"] = address(2, "192.0.2.1")
+        path = self.file(config)
+        for more, code, kind in (((), 0, "warning"), (("--lint-error", "plaintext-upstream,weight-zero"), 1, "error"),
+                                 (("--lint-error=weight-zero",), 0, "warning")):
+            for mode in ("validate", "init_only"):
+                found, _, errors = self.run_weir("--mode", mode, "-c", path, *more)
+                self.assertEqual(found, code, errors)
+                self.assertRegex(errors, kind + r".*192\.0\.2\.1:2 in plain text.*\[plaintext-upstream\]")
+        del config["static_resources"]["listeners"][0]  # what is only joined is plain text, too
+        self.assertEqual(self.run_weir("--mode", "validate", "--lint-error", "plaintext-upstream", "-c", self.file(config))[0], 1)
+        self.assertEqual(self.run_weir("--lint-error", "plaintext", "-c", path)[0], 2)
 
     def test_a_start_says_a_few_things_only(self) -> None:
         config = configuration()

@@ -46,7 +46,7 @@ void Findings::say(const std::string& path, const std::string& message, std::str
   out.line = position.line;
   out.column = position.column;
   out.path = path;
-  out.severity = rule_->severity;
+  out.severity = options_.forbidden.empty() ? rule_->severity : Severity::kError;
   out.message = message + " [" + rule_->id + "]";
   out.hint = std::move(hint);
   out.rule = rule_->id;

@@ -38,6 +38,8 @@ struct LintOptions {
   // Where the configuration is translated as well, that finds the errors, and says them better.
   bool report_errors = true;
   std::vector<std::string> ignored{};  // ids of rules that are left out
+  // If there are any: these rules alone, and what they find is an error.
+  std::vector<std::string> forbidden{};
   // How many findings are shown, of one rule and in all; one more says how many there are besides.
   size_t of_one_rule = 20;
   size_t in_all = SIZE_MAX;

@@ -80,8 +80,12 @@ void check(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Posit
   const Model model(bootstrap);
   Findings findings(positions, diagnostics, options);
   for (const Rule& rule : kRules) {
-    if (rule.severity == kE && !options.report_errors) continue;
-    if (std::find(options.ignored.begin(), options.ignored.end(), rule.id) != options.ignored.end()) continue;
+    const auto is_in = [&](const std::vector<std::string>& ids) {
+      return std::find(ids.begin(), ids.end(), rule.id) != ids.end();
+    };
+    if (!options.forbidden.empty() && !is_in(options.forbidden)) continue;
+    if (options.forbidden.empty() && rule.severity == kE && !options.report_errors) continue;
+    if (is_in(options.ignored)) continue;
     findings.begin_rule(rule);
     rule.check(model, findings);
     findings.end_rule();

@@ -12,6 +12,7 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 
 namespace weir::config::lint {
@@ -40,6 +41,18 @@ bool plain(const envoy::config::cluster::v3::Cluster& cluster) {
              .starts_with("envoy.extensions.transport_sockets.raw_buffer.");
 }
 
+// The clusters that tcp_proxy joins its connections with.
+void add_joined(const envoy::config::listener::v3::Listener& listener,
+                const envoy::config::listener::v3::FilterChain& chain, std::map<std::string, std::string>& routed) {
+  if (unpack<tls_v3::DownstreamTlsContext>(chain.transport_socket().typed_config()) == nullptr) return;
+  for (const auto& filter : chain.filters()) {
+    const auto proxy = unpack<envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy>(filter.typed_config());
+    if (proxy == nullptr) continue;
+    if (!proxy->cluster().empty()) routed.try_emplace(proxy->cluster(), listener.name());
+    for (const auto& one : proxy->weighted_clusters().clusters()) routed.try_emplace(one.name(), listener.name());
+  }
+}
+
 std::string day_text(std::chrono::sys_seconds time) {
   const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(time));
   char text[32];
@@ -51,26 +64,30 @@ std::string day_text(std::chrono::sys_seconds time) {
 }  // namespace
 
 void plaintext_upstream(const Model& model, Findings& findings) {
-  std::map<std::string, const HttpManager*> routed;  // from an encrypted listener, by cluster
+  std::map<std::string, std::string> routed;  // the encrypted listener that leads to a cluster
   for (const RouteTable& table : model.tables()) {
     if (!table.manager->encrypted) continue;
     for (const auto& host : table.routes->virtual_hosts()) {
       for (const auto& route : host.routes()) {
-        routed.try_emplace(route.route().cluster(), table.manager);
+        routed.try_emplace(route.route().cluster(), table.manager->listener_name());
         for (const auto& one : route.route().weighted_clusters().clusters())
-          routed.try_emplace(one.name(), table.manager);
+          routed.try_emplace(one.name(), table.manager->listener_name());
       }
     }
+  }
+  for (const auto& listener : model.bootstrap().static_resources().listeners()) {
+    for (const auto& chain : listener.filter_chains()) add_joined(listener, chain, routed);
+    if (listener.has_default_filter_chain()) add_joined(listener, listener.default_filter_chain(), routed);
   }
   for (const ClusterEntry& entry : model.clusters()) {
     auto from = routed.find(entry.cluster->name());
     if (from == routed.end() || !plain(*entry.cluster)) continue;
     const auto* endpoint = remote_endpoint(*entry.cluster);
     if (endpoint == nullptr) continue;
-    findings.add(entry.path,
-                 "requests that listener " + shown(from->second->listener_name()) + " got over TLS go to " +
-                     address_text(*endpoint) + " in plain text",
-                 "set transport_socket with an UpstreamTlsContext");
+    findings.add(
+        entry.path,
+        "what listener " + shown(from->second) + " gets over TLS goes to " + address_text(*endpoint) + " in plain text",
+        "set transport_socket with an UpstreamTlsContext");
   }
 }
 

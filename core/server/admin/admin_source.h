@@ -19,6 +19,9 @@
 namespace google::protobuf {
 class Message;
 }
+namespace weir::filter {
+class TransportSocket;
+}
 namespace weir::runtime {
 class Layers;
 }
@@ -105,6 +108,7 @@ class AdminSource {
   virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
   virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
+  virtual void for_each_transport(const std::function<void(const filter::TransportSocket&)>& /*visit*/) const {}
 
   virtual const runtime::Layers& runtime() const = 0;
   // Overrides of runtime values: key and text, an empty text removes one. False: there is no admin layer.

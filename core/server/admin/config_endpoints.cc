@@ -3,6 +3,8 @@
 #include <set>
 #include <string>
 
+#include "core/crypto/certificate.h"
+#include "core/filter/transport_socket.h"
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
@@ -201,6 +203,50 @@ void trim(Message& message, const FieldMask& mask) {
   }
 }
 
+// One entry for each context, as published.
+class CertificateList final : public filter::CertificateVisitor {
+ public:
+  CertificateList(envoy::admin::v3::Certificates& to, WallTime now) : to_(to), now_(now) {}
+  void begin() { entry_ = nullptr; }
+  void trusted(const filter::CertificateInUse& one) override { fill(one, *entry().add_ca_cert()); }
+  void own(std::span<const filter::CertificateInUse> chain) override {
+    for (const filter::CertificateInUse& one : chain) fill(one, *entry().add_cert_chain());
+  }
+
+ private:
+  envoy::admin::v3::Certificate& entry() {
+    if (entry_ == nullptr) entry_ = to_.add_certificates();
+    return *entry_;
+  }
+  void fill(const filter::CertificateInUse& one, envoy::admin::v3::CertificateDetails& to) const {
+    to.set_path(std::string(one.origin == "inline" ? "<inline>" : one.origin));
+    const crypto::Certificate& certificate = one.certificate;
+    to.set_serial_number(certificate.serial_hex());
+    for (const std::string& name : certificate.dns_names()) to.add_subject_alt_names()->set_dns(name);
+    for (const std::string& name : certificate.uris()) to.add_subject_alt_names()->set_uri(name);
+    for (const std::string& name : certificate.ip_addresses()) to.add_subject_alt_names()->set_ip_address(name);
+    const auto left = std::chrono::duration_cast<std::chrono::days>(certificate.not_after() - now_).count();
+    to.set_days_until_expiration(left > 0 ? static_cast<uint64_t>(left) : 0);
+    set_time(certificate.not_before(), *to.mutable_valid_from());
+    set_time(certificate.not_after(), *to.mutable_expiration_time());
+    if (one.ocsp_next_update) set_time(*one.ocsp_next_update, *to.mutable_ocsp_details()->mutable_expiration());
+  }
+
+  envoy::admin::v3::Certificates& to_;
+  const WallTime now_;
+  envoy::admin::v3::Certificate* entry_ = nullptr;
+};
+
+envoy::admin::v3::Certificates certificates_in_use(const AdminSource& source) {
+  envoy::admin::v3::Certificates all;
+  CertificateList list(all, system_clock().wall_now());
+  source.for_each_transport([&](const filter::TransportSocket& transport) {
+    list.begin();
+    transport.list_certificates(list);
+  });
+  return all;
+}
+
 void config_dump(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
   std::optional<match::Regex> names;
   if (auto pattern = request.get("name_regex"); pattern.has_value() && !pattern->empty()) {
@@ -238,8 +284,8 @@ void add_config_endpoints(AdminServer& server, AdminSource& source) {
        .formats = {"json"}},
       [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
   server.add("/certs", {.help = "certificates in use, as JSON", .formats = {"json"}},
-             [](const AdminRequest&, AdminResponse& response) {
-               answer_json(envoy::admin::v3::Certificates(), Defaults::kPrint, response);
+             [&source](const AdminRequest&, AdminResponse& response) {
+               answer_json(certificates_in_use(source), Defaults::kPrint, response);
              });
 }
 

@@ -48,15 +48,17 @@ struct Ask {
   bool operator()(const Condition::ServerName& server) const { return server.name.matches(info.requested_server_name); }
   // As published: the URIs of the certificate, without any its DNS names, without those its subject.
   bool operator()(const Condition::Authenticated& who) const {
-    const stream::TlsFacts* tls = info.connection != nullptr ? info.connection->tls : nullptr;
-    if (tls == nullptr || !tls->presented) return false;
+    net::TransportFacts* tls = info.tls;
+    if (tls == nullptr || !tls->presented()) return false;
     if (!who.name) return true;
     const auto any = [&](std::span<const std::string_view> names) {
       return std::any_of(names.begin(), names.end(), [&](std::string_view one) { return who.name->matches(one); });
     };
-    if (!tls->uri_sans.each.empty()) return any(tls->uri_sans.each);
-    if (!tls->dns_sans.each.empty()) return any(tls->dns_sans.each);
-    return who.name->matches(tls->subject);
+    for (net::NameKind kind : {net::NameKind::kUri, net::NameKind::kDns}) {
+      const auto& names = tls->names(net::End::kPeer, kind);
+      if (!names.each.empty()) return any(names.each);
+    }
+    return who.name->matches(tls->certificate(net::End::kPeer, net::CertificateFact::kSubject));
   }
   bool operator()(const Condition::UrlTemplate& url) const {
     std::string_view path = facts.request_headers->path();

@@ -175,6 +175,27 @@ void read_identity(const pb::HttpConnectionManager& proto, FactoryScope& scope, 
         read_ports(proto.forward_proto_config().http_destination_ports(), here, "http_destination_ports");
     config.forward_proto = std::move(ports);
   }
+  using Proto = pb::HttpConnectionManager;
+  config.forward_client_cert = [&] {
+    switch (proto.forward_client_cert_details()) {
+      case Proto::FORWARD_ONLY:
+        return proxy::ForwardClientCert::kForwardOnly;
+      case Proto::APPEND_FORWARD:
+        return proxy::ForwardClientCert::kAppendForward;
+      case Proto::SANITIZE_SET:
+        return proxy::ForwardClientCert::kSanitizeSet;
+      case Proto::ALWAYS_FORWARD_ONLY:
+        return proxy::ForwardClientCert::kAlwaysForwardOnly;
+      default:
+        return proxy::ForwardClientCert::kSanitize;
+    }
+  }();
+  const auto& details = proto.set_current_client_cert_details();
+  config.client_cert_details = {.certificate = details.cert(),
+                                .chain = details.chain(),
+                                .subject = details.subject().value(),
+                                .uri = details.uri(),
+                                .dns = details.dns()};
   config.append_forwarded_port = proto.append_x_forwarded_port();
   config.map_ipv4_peers = proto.represent_ipv4_remote_address_as_ipv4_mapped_ipv6();
   if (proto.add_user_agent().value()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
 
 namespace weir::filters::tcp_proxy {
@@ -161,6 +162,10 @@ void TcpProxy::connect() {
     return;
   }
   ++attempts_;
+  if (cluster_pin_->spec.transports.tells_client) [[unlikely]] {
+    info_.connection = host_->info_if_any();
+    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)});
+  }
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
   waiter_.want_unused(settings_.tunnel == nullptr);
@@ -173,7 +178,7 @@ void TcpProxy::connect() {
     case ConnPool::Start::kWaiting:
       break;
     case ConnPool::Start::kOverflow:
-      on_failed(ResetReason::kOverflow);
+      on_failed(ResetReason::kOverflow, {});
   }
 }
 
@@ -196,10 +201,12 @@ void TcpProxy::describe_upstream() {
   hosts_ = metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>();
 }
 
-void TcpProxy::on_failed(ResetReason reason) {
+void TcpProxy::on_failed(ResetReason reason, std::string_view detail) {
+  transport_failure_ = detail;
   switch (reason) {
     case ResetReason::kConnectFailure:
-      attempt_failed("connection_refused", "connection_failure");
+      attempt_failed(detail.empty() ? "connection_refused" : std::string_view(transport_failure_),
+                     "connection_failure");
       break;
     case ResetReason::kConnectTimeout:
       attempt_failed("connection_timeout", "connection_timeout");
@@ -246,12 +253,18 @@ void TcpProxy::on_ready(upstream::UpstreamStream& stream) {
   info.connect_begin = facts.connect_begin;
   info.connect_end = facts.connect_end;
   if ((stream::wanted_records() & stream::kConnectionRecords) != 0) info.local = stream.connection().local();
+  if (net::Transport* transport = stream.connection().transport()) {
+    info.handshake_end = facts.connect_end;
+    if ((stream::wanted_records() & stream::kTlsRecords) != 0)
+      upstream_tls_ = std::make_unique<const stream::UpstreamTls>(transport->facts());
+  }
+  info.tls = upstream_tls_.get();
   if (settings_.tunnel != nullptr) {
     ask_for_tunnel(stream);
     return;
   }
   stream.open_raw();
-  stream.leave_response_unseen();
+  if (client().takes_unseen()) stream.leave_response_unseen();
   open(stream);
 }
 
@@ -260,7 +273,7 @@ void TcpProxy::open(upstream::UpstreamStream& stream) {
   pool_->host().totals.rq_success.inc();
   touch();
   if (settings_.access_log_on_connected) log(AccessLogType::kTcpUpstreamConnected);
-  client().allow_unseen(settings_.tunnel == nullptr || !settings_.tunnel->post);
+  client().allow_unseen((settings_.tunnel == nullptr || !settings_.tunnel->post) && stream.connection().takes_unseen());
   client().unblock_read(net::ReadBlock::kHandler);
   if (!host_->input().empty() || client().peer_ended()) pass_on(host_->input());
 }
@@ -476,7 +489,11 @@ void TcpProxy::abort() {
   client().reset_after_flush(kFlushStall);
 }
 
-void TcpProxy::on_reset(ResetReason, std::string_view) {
+void TcpProxy::on_reset(ResetReason reason, std::string_view detail) {
+  if (reason == ResetReason::kConnectionTermination && !detail.empty()) {
+    transport_failure_ = detail;
+    info_.upstream.failure_reason = transport_failure_;
+  }
   if (upstream::UpstreamStream* asked = std::exchange(asking_, nullptr); asked != nullptr && !over_) {
     deadlines_.clear(DeadlineKind::kRoute);
     if (!asked->reused() || asked->response_started()) {
@@ -525,6 +542,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
 
 void TcpProxy::log(AccessLogType type) {
   info_.end = lane_.now();
+  if (net::Transport* transport = client().transport()) info_.downstream_failure_reason = transport->failure();
   filter::describe(*host_, info_);  // filters before this one may have said more meanwhile
   const stream::LogSubject subject{info_, nullptr, nullptr, nullptr, {}, type};
   for (const auto& one : settings_.access_logs) one->log(subject, lane_);

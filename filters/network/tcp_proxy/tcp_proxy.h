@@ -17,7 +17,9 @@
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
 #include "core/stream/filter_state.h"
+#include "core/stream/proxy_header.h"
 #include "core/stream/stream_info.h"
+#include "core/stream/upstream_tls.h"
 #include "core/upstream/lane_clusters.h"
 #include "filters/network/tcp_proxy/tunnel.h"
 
@@ -85,7 +87,7 @@ class TcpProxy final : public filter::NetworkFilter,
   // UpstreamEvents. A raw connection has no heads, a tunnel begins with one.
   stream::WireBytes& wire_bytes() override { return info_.upstream.wire; }
   void on_ready(upstream::UpstreamStream& stream) override;
-  void on_failed(upstream::ResetReason reason) override;
+  void on_failed(upstream::ResetReason reason, std::string_view detail) override;
   http::HeaderMap& begin_response(int status) override;
   void on_informational(BlockRef) override {}
   void on_upstream_headers(BlockRef owner, bool end) override;
@@ -143,6 +145,9 @@ class TcpProxy final : public filter::NetworkFilter,
   std::vector<const lb::Host*> tried_;       // in vain
   proxy::Deadlines deadlines_;
   Duration idle_timeout_{};
+  std::unique_ptr<stream::ProxyHeader> client_header_;       // that is told to the upstream
+  std::string transport_failure_;                            // of the last attempt; logs print it
+  std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // the same, if logs want it
   uint64_t written_ = 0;  // of both connections, when the idle timeout was looked at last
   uint64_t hash_ = 0;
   uint32_t attempts_ = 0;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/crypto/digest.h"
 #include "core/crypto/library.h"
 #include "test/core/crypto/test_certificate.h"
 
@@ -35,6 +36,19 @@ TEST_F(CertificateTest, Facts) {
   EXPECT_EQ(certificate.uris(), (std::vector<std::string>{"spiffe://cluster.local/ns/a/sa/b"}));
   EXPECT_EQ(certificate.ip_addresses(), (std::vector<std::string>{"192.0.2.1", "2001:db8::1"}));
   EXPECT_EQ(certificate.emails(), (std::vector<std::string>{"ops@example.com"}));
+}
+
+TEST_F(CertificateTest, OtherForms) {
+  Certificate certificate = one();
+  EXPECT_EQ(certificate.fingerprint_sha1(), to_hex(sha1(certificate.der())));
+  EXPECT_EQ(certificate.fingerprint(), to_hex(sha256(certificate.der())));
+  EXPECT_EQ(certificate.pem(), kCertificate);
+  auto again = Certificate::parse_der(certificate.der());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->serial_hex(), "1234abcd");
+  EXPECT_EQ(again->dns_names(), certificate.dns_names());
+  EXPECT_EQ(message_of(Certificate::parse_der(certificate.der() + "x").status()), "something follows the certificate");
+  EXPECT_EQ(message_of(Certificate::parse_der("junk").status()).find("the certificate cannot be read: "), 0u);
 }
 
 TEST_F(CertificateTest, SeveralInOneText) {

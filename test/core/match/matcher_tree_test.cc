@@ -5,6 +5,7 @@
 #include <set>
 
 #include "test/core/match/random_tree.h"
+#include "test/support/fake_transport_facts.h"
 #include "test/support/seed.h"
 
 namespace weir::match {
@@ -116,10 +117,11 @@ TEST_F(MatcherTreeTest, Inputs) {
   info_.downstream_local = *net::Address::from_ip("2001:db8::1", 443);
   info_.downstream_direct_remote = *net::Address::from_ip("10.0.0.2", 1);
   info_.requested_server_name = "a.example";
-  stream::TlsFacts tls{
-      .uri_sans = {.joined = "spiffe://a,spiffe://b"}, .dns_sans = {.joined = "a.example"}, .subject = "CN=a"};
+  test::FakeTransportFacts tls;
+  tls.set(net::NameKind::kUri, {"spiffe://a", "spiffe://b"}).set(net::NameKind::kDns, {"a.example"});
+  tls.set(net::CertificateFact::kSubject, "CN=a");
   stream::ConnectionInfo connection(pool_);
-  connection.tls = &tls;
+  info_.tls = &tls;
   connection.transport_protocol = "tls";
   connection.application_protocols = "'h2'";
   info_.connection = &connection;

@@ -66,7 +66,9 @@ class Caller final : public UpstreamEvents {
     request.add(http::HeaderId::kAuthority, "a");
     EXPECT_TRUE(ready.send_headers(request, true));
   }
-  void on_failed(ResetReason reason) override { events += "failed-" + std::string(reason_text(reason)) + " "; }
+  void on_failed(ResetReason reason, std::string_view) override {
+    events += "failed-" + std::string(reason_text(reason)) + " ";
+  }
   http::HeaderMap& begin_response(int) override { return response_; }
   void on_informational(BlockRef) override {}
   void on_upstream_headers(BlockRef, bool end) override {

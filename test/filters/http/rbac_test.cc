@@ -3,6 +3,7 @@
 
 #include "core/stream/metadata.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
+#include "test/support/fake_transport_facts.h"
 #include "test/support/filter_harness.h"
 #include "test/support/plugin_scope.h"
 
@@ -28,7 +29,7 @@ struct Rbac {
   PluginScope plugins{};
   std::string config{};
   std::string route{};
-  stream::TlsFacts tls{};
+  FakeTransportFacts tls{};
   bool has_tls = false;
   std::string server_name{};
   std::string remote = "10.0.0.1", direct = "192.168.0.1", local = "10.9.9.9";
@@ -51,7 +52,7 @@ struct Rbac {
     info.downstream_direct_remote = *net::Address::from_ip(direct, 1000);
     info.downstream_local = unix_socket ? *net::Address::from_unix("/s") : *net::Address::from_ip(local, port);
     info.requested_server_name = server_name;
-    if (has_tls) connection.tls = &tls;
+    if (has_tls) info.tls = &tls;
     harness.set_connection(&connection);
     if (prepare) prepare(harness.stream());
     Headers request = {{":method", "GET"}, {":authority", "a.example"}, {":path", path}};
@@ -187,18 +188,15 @@ TEST(Rbac, FactsOfTlsAreAbsentWithoutIt) {
   EXPECT_TRUE(rbac.knows("not_id { " + named + " }"));
   rbac.has_tls = true;
   EXPECT_FALSE(rbac.knows("authenticated {}"));  // no certificate
-  rbac.tls.presented = true;
+  rbac.tls.shows = true;
   EXPECT_TRUE(rbac.knows("authenticated {}"));
-  rbac.tls.subject = "spiffe://a";
+  rbac.tls.set(net::CertificateFact::kSubject, "spiffe://a");
   EXPECT_TRUE(rbac.knows(named));
-  const std::string_view dns[] = {"b.example"};
-  rbac.tls.dns_sans = {dns, dns[0]};  // the subject counts no more
+  rbac.tls.set(net::NameKind::kDns, {"b.example"});  // the subject counts no more
   EXPECT_FALSE(rbac.knows(named));
-  const std::string_view uris[] = {"spiffe://b", "spiffe://a"};
-  rbac.tls.uri_sans = {uris, "spiffe://b,spiffe://a"};
+  rbac.tls.set(net::NameKind::kUri, {"spiffe://b", "spiffe://a"});
   EXPECT_TRUE(rbac.knows(named));
-  const std::string_view forged[] = {"spiffe://b/?,spiffe://a"};  // one name, which its owner may have chosen
-  rbac.tls.uri_sans = {forged, forged[0]};
+  rbac.tls.set(net::NameKind::kUri, {"spiffe://b/?,spiffe://a"});  // one name, which its owner may have chosen
   EXPECT_FALSE(rbac.knows(named));
 }
 

@@ -8,6 +8,7 @@ Config = dict[str, Any]
 _TYPE = "type.googleapis.com/"
 _HCM = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = _TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_TLS = _TYPE + "envoy.extensions.transport_sockets.tls.v3."
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = _TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
@@ -119,3 +120,27 @@ def tcp_listener(port: int, to: Optional[str] = None, name: str = "tcp", **field
 
 def network_listener(port: int, network_filter: Config, name: str) -> Config:
     return {"name": name, "address": address(port), "filter_chains": [{"filters": [network_filter]}]}
+
+
+def server_tls(*own: Any, **fields: Any) -> Config:
+    """A DownstreamTlsContext as a transport socket. `own`: what has cert_path and key_path; `common` among the fields is
+    for CommonTlsContext."""
+    common = {**({"tls_certificates": [certificate(one) for one in own]} if own else {}), **fields.pop("common", {})}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": _TLS + "DownstreamTlsContext", "common_tls_context": common, **fields}}
+
+
+def client_tls(own: Any = None, **fields: Any) -> Config:
+    """An UpstreamTlsContext as a transport socket; likewise."""
+    common = {**({"tls_certificates": [certificate(own)]} if own is not None else {}), **fields.pop("common", {})}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": _TLS + "UpstreamTlsContext", "common_tls_context": common, **fields}}
+
+
+def certificate(own: Any) -> Config:
+    return {"certificate_chain": {"filename": own.cert_path}, "private_key": {"filename": own.key_path}}
+
+
+def trusts(authority: Any, **fields: Any) -> Config:
+    """A CertificateValidationContext, for `common`."""
+    return {"validation_context": {"trusted_ca": {"filename": authority.path}, **fields}}

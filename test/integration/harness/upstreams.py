@@ -9,10 +9,13 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from .process import Process, Sandbox, wait_until
 from .wire import Closed, Fields, Malformed, Message, Reader, chunked, format_fields
+
+if TYPE_CHECKING:
+    from .tls import Identity
 
 _NGINX_CONF = """
 daemon off;
@@ -33,7 +36,8 @@ http {{
   scgi_temp_path {dir}/scgi;
   default_type text/plain;
   server {{
-    listen 127.0.0.1:{port} reuseport backlog=1024;
+    listen 127.0.0.1:{port}{flags} reuseport backlog=1024;
+    {more}
     root {dir}/files;
     location = /who {{ return 200 "{name}\\n"; }}
     location / {{ try_files $uri @name; }}
@@ -46,9 +50,14 @@ http {{
 class Nginx:
     """One nginx process: answers with its name and the request's path, or with a file."""
 
-    def __init__(self, sandbox: Sandbox, name: str, port: Optional[int] = None):
+    def __init__(self, sandbox: Sandbox, name: str, port: Optional[int] = None, tls: Optional["Identity"] = None, more: str = ""):
         self.name = name
         self._sandbox = sandbox
+        self._flags = ""
+        self._more = more  # lines of the server block
+        if tls is not None:
+            self._flags = " ssl"
+            self._more = "ssl_certificate %s; ssl_certificate_key %s; %s" % (tls.cert_path, tls.key_path, more)
         for _ in range(3):
             self.port = port or sandbox.free_port()
             self.process = self._start()
@@ -62,7 +71,7 @@ class Nginx:
         os.makedirs(os.path.join(folder, "files"), exist_ok=True)
         conf = os.path.join(folder, "nginx.conf")
         with open(conf, "w", encoding="ascii") as file:
-            file.write(_NGINX_CONF.format(dir=folder, port=self.port, name=self.name))
+            file.write(_NGINX_CONF.format(dir=folder, port=self.port, name=self.name, flags=self._flags, more=self._more))
         program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nginx"
         return self._sandbox.start([program, "-p", folder, "-c", conf, "-e", "stderr"], "nginx-" + self.name)
 

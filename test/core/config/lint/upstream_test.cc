@@ -102,10 +102,9 @@ TEST(LintUpstream, PlaintextUpstream) {
     return lint_text(bootstrap(listener(kToOne, "", "0.0.0.0", "", chain), upstream)).of("plaintext-upstream");
   };
   const std::string tls = tls_socket("DownstreamTlsContext", "");
-  EXPECT_EQ(
-      edge(tls, cluster("one", {"127.0.0.1", "10.0.0.5"})),
-      Said{kCluster + ": requests that listener web got over TLS go to 10.0.0.5:80 in plain text; set transport_socket "
-                      "with an UpstreamTlsContext [plaintext-upstream]"});
+  EXPECT_EQ(edge(tls, cluster("one", {"127.0.0.1", "10.0.0.5"})),
+            Said{kCluster + ": what listener web gets over TLS goes to 10.0.0.5:80 in plain text; set transport_socket "
+                            "with an UpstreamTlsContext [plaintext-upstream]"});
   EXPECT_EQ(edge(tls, cluster("one", {"127.0.0.1"})), Said{});
   EXPECT_EQ(edge("", cluster("one", {"10.0.0.5"})), Said{});
   EXPECT_EQ(edge(tls, cluster("one", {"10.0.0.5"}, tls_socket("UpstreamTlsContext", ""))), Said{});

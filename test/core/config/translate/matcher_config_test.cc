@@ -5,6 +5,7 @@
 #include "core/config/proto_loader.h"
 #include "envoy/config/common/matcher/v3/matcher.pb.h"
 #include "test/core/config/translate/translate_test.h"
+#include "test/support/fake_transport_facts.h"
 #include "xds/type/matcher/v3/matcher.pb.h"
 
 namespace weir::config {
@@ -107,9 +108,10 @@ TEST_F(MatcherConfigTest, EveryInput) {
   info_.downstream_local = *net::Address::from_ip("10.0.0.1", 443);
   info_.downstream_direct_remote = *net::Address::from_ip("10.0.0.2", 1);
   info_.requested_server_name = "sni";
-  stream::TlsFacts tls{.uri_sans = {.joined = "uri"}, .dns_sans = {.joined = "dns"}, .subject = "CN=s"};
+  test::FakeTransportFacts tls;
+  tls.set(net::NameKind::kUri, {"uri"}).set(net::NameKind::kDns, {"dns"}).set(net::CertificateFact::kSubject, "CN=s");
   stream::ConnectionInfo connection(pool_);
-  connection.tls = &tls;
+  info_.tls = &tls;
   connection.application_protocols = "'h2'";
   info_.connection = &connection;
   stream::Metadata metadata(arena_);

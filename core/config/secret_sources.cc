@@ -1,0 +1,140 @@
+#include "core/config/secret_sources.h"
+
+#include "core/config/proto_loader.h"
+#include "core/config/rules.h"
+#include "core/config/suggest.h"
+#include "envoy/config/core/v3/config_source.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+
+namespace weir::config {
+
+using envoy::config::core::v3::ConfigSource;
+using envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig;
+using envoy::extensions::transport_sockets::tls::v3::Secret;
+
+constexpr size_t kMaxFileBytes = size_t{8} << 20;
+
+// One SDS file, read once for each configuration.
+struct SecretSources::File {
+  PositionIndex positions;
+  std::unique_ptr<Report> report;
+  struct Entry {
+    std::shared_ptr<const Secret> secret;
+    std::string path;
+  };
+  std::map<std::string, Entry, std::less<>> secrets;
+  std::string content;
+  bool good = true;
+};
+
+SecretSources::SecretSources() = default;
+SecretSources::~SecretSources() = default;
+
+void SecretSources::add(const Secret& secret, std::string path) {
+  statics_.try_emplace(secret.name(), Static{&secret, std::move(path)});
+}
+
+SecretSources::File* SecretSources::open(const std::string& name, const std::string& watched_directory,
+                                         const std::string& path, Report& report) {
+  if (watched_directory.empty()) {
+    report.sources().add_file(name);
+  } else {
+    report.sources().add_directory(watched_directory);
+  }
+  auto [at, fresh] = files_.try_emplace(name);
+  if (!fresh) {
+    // Everybody who needs it depends on all of it.
+    if (at->second == nullptr) {
+      report.error(path, "cannot read " + name + ", as said above");
+    } else {
+      report.sources().add_file_content(name, at->second->content);
+    }
+    return at->second.get();
+  }
+  std::string why;
+  auto content = read_bounded_file(name, {kMaxFileBytes}, why);
+  if (!content.has_value()) {
+    report.error(path, why);
+    return nullptr;
+  }
+  report.sources().add_file_content(name, *content);
+  auto file = std::make_unique<File>();
+  file->content = std::move(*content);
+  envoy::service::discovery::v3::DiscoveryResponse response;
+  const size_t errors = report.errors();
+  load_message(file->content, name, response, file->positions, report.diagnostics());
+  validate(response, file->positions, report.diagnostics());
+  file->report = std::make_unique<Report>(file->positions, report);
+  for (int i = 0; i < response.resources_size(); ++i) {
+    std::string here = "resources[" + std::to_string(i) + "]";
+    if (report.errors() != errors) break;
+    std::shared_ptr<google::protobuf::Message> message = file->report->unpack(response.resources(i), here);
+    if (message == nullptr) continue;
+    auto secret = std::dynamic_pointer_cast<const Secret>(std::move(message));
+    if (secret == nullptr) {
+      file->report->error(here, "must be an envoy.extensions.transport_sockets.tls.v3.Secret");
+      continue;
+    }
+    const std::string& secret_name = secret->name();
+    if (!file->secrets.try_emplace(secret_name, File::Entry{secret, here}).second)
+      file->report->error(here + ".name", in_quotes(secret_name) + " is the name of two secrets");
+  }
+  file->good = report.errors() == errors;
+  at->second = std::move(file);
+  return at->second.get();
+}
+
+filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Message& message, const std::string& path,
+                                                      Report& report) {
+  const auto& config = static_cast<const SdsSecretConfig&>(message);
+  report.sources().add_dependency();
+  std::string hint;
+  NearestName nearest(config.name());
+  if (!config.has_sds_config()) {
+    auto at = statics_.find(config.name());
+    if (at != statics_.end()) {
+      // The bootstrap outlives whoever asks.
+      return {std::shared_ptr<const google::protobuf::Message>(std::shared_ptr<void>(), at->second.secret), &report,
+              at->second.path};
+    }
+    for (const auto& [name, secret] : statics_) nearest.offer(name);
+    if (!nearest.best().empty()) hint = "; did you mean " + in_quotes(nearest.best()) + "?";
+    report.error(path + ".name", in_quotes(config.name()) + " is not one of static_resources.secrets" + hint);
+    return {};
+  }
+  const ConfigSource& source = config.sds_config();
+  const std::string at = path + ".sds_config";
+  std::string file_name, field;
+  switch (source.config_source_specifier_case()) {
+    case ConfigSource::kPath:
+      file_name = source.path();
+      field = at + ".path";
+      break;
+    case ConfigSource::kPathConfigSource:
+      file_name = source.path_config_source().path();
+      field = at + ".path_config_source.path";
+      break;
+    case ConfigSource::CONFIG_SOURCE_SPECIFIER_NOT_SET:
+      report.error(at, "needs path_config_source; without sds_config the secret is one of static_resources.secrets");
+      return {};
+    default:  // of a control plane: the table of fields has said that it is not supported
+      return {};
+  }
+  File* file = open(file_name, source.path_config_source().watched_directory().path(), field, report);
+  if (file == nullptr) {
+    return {};
+  }
+  auto found = file->secrets.find(config.name());
+  if (found != file->secrets.end() && file->good) return {found->second.secret, file->report.get(), found->second.path};
+  if (!file->good) {
+    report.error(path, file_name + " has errors");
+    return {};
+  }
+  for (const auto& [name, secret] : file->secrets) nearest.offer(name);
+  if (!nearest.best().empty()) hint = "; did you mean " + in_quotes(nearest.best()) + "?";
+  report.error(path + ".name", "there is no secret " + in_quotes(config.name()) + " in " + file_name + hint);
+  return {};
+}
+
+}  // namespace weir::config

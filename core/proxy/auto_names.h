@@ -1,0 +1,21 @@
+// What the connection of a request is asked for, or tells, where the cluster takes it from the request or its client.
+#pragma once
+
+#include <memory>
+
+#include "core/base/arena.h"
+#include "core/filter/transport_socket.h"
+#include "core/http/header_map.h"
+#include "core/stream/stream_info.h"
+#include "core/upstream/cluster.h"
+
+namespace weir::proxy {
+
+// `request`: as it comes to the router. Texts in the arena.
+filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
+                                          Arena& arena);
+
+// As a listener filter has kept it, or made of the addresses, into `own`.
+const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own);
+
+}  // namespace weir::proxy

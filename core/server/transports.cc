@@ -1,0 +1,94 @@
+#include "core/server/transports.h"
+
+#include <algorithm>
+
+#include "core/filter/registry.h"
+#include "core/server/configuration.h"
+#include "envoy/config/core/v3/base.pb.h"
+
+namespace weir::server {
+
+using envoy::config::core::v3::TransportSocket;
+using filter::TransportSide;
+
+bool Transports::build(const google::protobuf::Message& config, TransportSide side, filter::FactoryScope& scope,
+                       StagedTransport& to) {
+  const auto& proto = static_cast<const TransportSocket&>(config);
+  filter::FactoryScope at = scope.below("typed_config");
+  if (!proto.has_typed_config()) {
+    at.error({}, "must be set: the type of this message says which transport socket it is");
+    return false;
+  }
+  const std::string_view type = filter::type_of_url(proto.typed_config().type_url());
+  const filter::TransportSocketDescriptor* descriptor = scope.registry().transport_socket(type);
+  const bool upstream = side == TransportSide::kUpstream;
+  if (descriptor == nullptr || (upstream ? !descriptor->make_upstream : !descriptor->make_downstream)) {
+    std::string known;
+    for (const filter::Registry::Listed& each : scope.registry().list()) {
+      const auto* one = each.kind == "transport_socket" ? scope.registry().transport_socket(each.type) : nullptr;
+      if (one == nullptr || (upstream ? !one->make_upstream : !one->make_downstream)) continue;
+      known += (known.empty() ? "" : ", ") + std::string(each.type);
+    }
+    report_.unsupported(at.path(), std::string(type) + " is no transport socket of this build for " +
+                                       (upstream ? "clusters" : "filter chains") + "; there are: " + known);
+    return false;
+  }
+  auto message = at.report().unpack(proto.typed_config(), at.path());
+  if (message == nullptr) return false;
+  const size_t errors = report_.errors();
+  const auto make = [&](const auto& function) {
+    auto made = function(*message, at);
+    if (made.ok()) {
+      to.version = std::move(*made);
+    } else {
+      at.failed(made.status(), errors);
+    }
+  };
+  upstream ? make(descriptor->make_upstream) : make(descriptor->make_downstream);
+  return to.version != nullptr && report_.errors() == errors;
+}
+
+std::optional<event::SlotId> Transports::make(const google::protobuf::Message& config, TransportSide side,
+                                              const std::string& name, const std::string& owner,
+                                              filter::FactoryScope& scope) {
+  StagedTransport staged;
+  staged.upstream = side == TransportSide::kUpstream;
+  staged.slot_name = (staged.upstream ? "cluster/" : "listener/") + name;
+  staged.facts.owner = owner;
+  const auto is_taken = [&] {
+    return std::any_of(staged_.begin(), staged_.end(),
+                       [&](const StagedTransport& other) { return other.slot_name == staged.slot_name; });
+  };
+  while (is_taken()) staged.slot_name += "'";  // chains that nothing tells apart are refused elsewhere
+
+  const TransportFacts* goes_on = nullptr;
+  if (in_force_ != nullptr) {
+    auto at = in_force_->find(staged.slot_name);
+    if (at != in_force_->end()) goes_on = &at->second;
+  }
+  // What it reads counts for it, and not for the chain or the cluster.
+  const uint64_t mark = report_.sources().digest();
+  const size_t errors = report_.errors();
+  if (goes_on != nullptr) report_.diagnostics().demote(std::string(kGoesOn));
+  const bool made = build(config, side, scope, staged);
+  report_.diagnostics().keep();
+  staged.facts.fingerprint = config::combine(config::fingerprint(config), report_.sources().take_since(mark));
+  if (!made) {
+    if (goes_on == nullptr || report_.errors() == errors) return std::nullopt;
+    staged.version = nullptr;
+    staged.facts = *goes_on;
+  }
+  report_.sources().add_dependency();
+  const char* kind = staged.upstream ? "cluster." : "listener.";
+  const char* name_of_counter = staged.upstream ? "client_ssl_socket_factory.ssl_context_update_by_sds"
+                                                : "server_ssl_socket_factory.ssl_context_update_by_sds";
+  staged.updates =
+      scope.store().counter(kind + scope.stat_owner() + "." + name_of_counter,
+                            {{staged.upstream ? "envoy_cluster_name" : "envoy_listener_address", scope.stat_owner()}},
+                            std::string(kind) + name_of_counter);
+  event::SlotId slot = slots_.intern(event::SlotKind::kTransport, staged.slot_name);
+  staged_.push_back(std::move(staged));
+  return slot;
+}
+
+}  // namespace weir::server

@@ -1,0 +1,95 @@
+#include "extensions/transport_sockets/tls/loaded.h"
+
+#include <map>
+#include <string>
+
+#include "core/crypto/digest.h"
+
+namespace weir::transport_sockets {
+namespace {
+
+// What a specification says, as one text: each part with its size, so that no two say the same.
+class Text {
+ public:
+  Text& add(std::string_view part) {
+    text_ += std::to_string(part.size());
+    text_ += ':';
+    text_ += part;
+    return *this;
+  }
+  Text& add(const tls::Source& source) { return add(source.bytes).add(source.origin); }
+  Text& add(uint64_t number) { return add(std::to_string(number)); }
+  std::string digest() const { return crypto::to_hex(crypto::sha256(text_)); }
+
+ private:
+  std::string text_;  // holds keys: not kept
+};
+
+// Those that somebody uses still.
+template <class T>
+class Cache {
+ public:
+  template <class Make>
+  Result<std::shared_ptr<const T>> get(const std::string& key, Make make) {
+    auto at = all_.find(key);
+    if (at != all_.end()) {
+      if (auto there = at->second.lock()) return there;
+    }
+    Result<std::shared_ptr<const T>> made = make();
+    if (!made.ok()) return made;
+    std::erase_if(all_, [](const auto& one) { return one.second.expired(); });
+    all_[key] = *made;
+    return made;
+  }
+
+ private:
+  std::map<std::string, std::weak_ptr<const T>> all_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const tls::Identity>> load_identity(const tls::IdentitySpec& spec) {
+  static Cache<tls::Identity> cache;
+  Text key;
+  key.add(spec.certificate_chain).add(spec.private_key).add(spec.pkcs12).add(spec.password).add(spec.ocsp_staple);
+  return cache.get(key.digest(), [&] { return tls::Identity::load(spec); });
+}
+
+Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spec) {
+  static Cache<tls::Verifier> cache;
+  Text key;
+  key.add(spec.trusted_ca).add(spec.crl).add(spec.max_verify_depth);
+  key.add(uint64_t{spec.only_verify_leaf_cert_crl} | uint64_t{spec.allow_expired_certificate} << 1 |
+          uint64_t{spec.accept_untrusted} << 2);
+  key.add(spec.san_matchers.size());
+  for (const auto& one : spec.san_matchers) {
+    key.add(static_cast<uint64_t>(one.kind)).add(one.oid).add(one.matcher.text);
+    key.add(static_cast<uint64_t>(one.matcher.kind) << 1 | uint64_t{one.matcher.ignore_case});
+  }
+  for (const auto* list : {&spec.certificate_hashes, &spec.spki_hashes}) {
+    key.add(list->size());
+    for (const std::string& one : *list) key.add(one);
+  }
+  for (const auto& domain : spec.trust_domains) key.add(domain.name).add(domain.bundle);
+  return cache.get(key.digest(), [&] { return tls::Verifier::build(std::move(spec)); });
+}
+
+Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& spec) { return tls::KeyLog::open(spec); }
+
+namespace {
+std::shared_ptr<tls::TicketRing>& ring() {
+  static std::shared_ptr<tls::TicketRing> ring;
+  return ring;
+}
+}  // namespace
+
+std::shared_ptr<const tls::TicketRing> ticket_ring() {
+  if (ring() == nullptr) ring() = std::make_shared<tls::TicketRing>();
+  return ring();
+}
+
+void tend_ticket_ring(MonoTime now) {
+  if (ring() != nullptr) ring()->rotate_if_due(now);
+}
+
+}  // namespace weir::transport_sockets
