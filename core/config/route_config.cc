@@ -9,6 +9,7 @@
 #include "core/config/data_source.h"
 #include "core/config/field_path.h"
 #include "core/config/format_config.h"
+#include "core/config/hash_policy_config.h"
 #include "core/config/matcher_config.h"
 #include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
@@ -337,6 +338,9 @@ class RouteTranslator {
         break;
     }
     out.mirrors = mirrors(message.request_mirror_policies());
+    out.hash_policies = hash_policy_specs(message.hash_policy());
+    if (out.weight_by_hash && out.hash_policies.empty())
+      path_.warning_at("weighted_clusters.use_hash_policy", "has no effect without hash_policy");
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
       out.internal_redirect = internal_redirect(message.internal_redirect_policy());
@@ -437,6 +441,7 @@ class RouteTranslator {
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
     out.weight_header = message.header_name();
     out.weight_runtime_prefix = message.runtime_key_prefix();
+    out.weight_by_hash = message.use_hash_policy().value();
     const auto count = static_cast<size_t>(message.clusters_size());
     // An empty list has been refused; one without a name says no more than that.
     out.weighted_clusters.resize(std::max<size_t>(count, 1));

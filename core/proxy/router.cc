@@ -147,6 +147,10 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     if (own->retry != nullptr) retries = own->retry.get();
     if (own->mirrors != nullptr) mirrors = own->mirrors.get();
   }
+  const route::HashPolicies* hash_policies = cluster_pin_->spec.hash_policies.get();
+  if (hash_policies == nullptr) hash_policies = action.hash_policies();
+  if (hash_policies != nullptr) [[unlikely]]
+    choose_hash(*hash_policies);
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
@@ -252,6 +256,13 @@ void Router::rewrite_host(std::string_view host) {
     if (last != headers.authority()) headers.append_value(kForwardedHost, headers.authority());
   }
   headers.set(HeaderId::kAuthority, host);
+}
+
+void Router::choose_hash(const route::HashPolicies& policies) {
+  const auto hash = policies.hash(stream_->request_headers(), stream_->info(), stream_->arena(), &new_cookies_);
+  if (!hash) return;
+  hash_ = *hash;
+  has_hash_ = true;
 }
 
 void Router::start_mirrors(const route::Mirrors& policies, bool end) {
@@ -472,6 +483,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   info.details = "via_upstream";
   if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};
+  for (const route::NewCookie* cookie = new_cookies_; cookie != nullptr; cookie = cookie->next)
+    headers.add(HeaderId::kSetCookie, cookie->set_cookie);
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
     response_complete(now);

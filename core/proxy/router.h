@@ -97,6 +97,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_unseen(Attempt& attempt);
   void response_complete(MonoTime now);
   void start_mirrors(const route::Mirrors& policies, bool end);
+  void choose_hash(const route::HashPolicies& policies);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.
@@ -201,8 +202,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const lb::Host** tried_ = first_tried_.data();
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;
-  RetryPriorities* priorities_ = nullptr;  // made by a retry whose policy wants it, in the arena
-  bool request_end_ : 1 = false;           // the request is complete
+  uint64_t hash_ = 0;                              // of the request, for balancers
+  const route::NewCookie* new_cookies_ = nullptr;  // for the client
+  RetryPriorities* priorities_ = nullptr;          // made by a retry whose policy wants it, in the arena
+  bool request_end_ : 1 = false;                   // the request is complete
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
   bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left
@@ -211,6 +214,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool include_attempt_count_ : 1 = false;
   bool include_attempt_in_response_ : 1 = false;
   bool include_timeout_retry_ : 1 = false;
+  bool has_hash_ : 1 = false;
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;

@@ -85,7 +85,7 @@ bool Router::still_wants(Attempt& attempt) {
 }
 
 upstream::ConnPool* Router::pick() {
-  lb::PickInput input{.attempt = attempts_ + 1, .excluded = tried()};
+  lb::PickInput input{.hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .excluded = tried()};
   const route::RetryPolicy* policy = retry_.policy();
   if (attempts_ == 0 || policy == nullptr) [[likely]]
     return cluster_->pick(input);

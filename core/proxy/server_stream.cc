@@ -254,6 +254,7 @@ route::Selection ServerStream::selected() {
   input.random = info.random;
   input.info = &info;
   input.slots = &stream_.lane().slots();
+  input.arena = &stream_.arena();
   input.is_internal = from_inside_;
   if (!table_->internal_only_headers().empty() && !from_inside_) [[unlikely]] {
     for (const http::HeaderName& name : table_->internal_only_headers()) stream_.request_headers().remove(name);

@@ -311,6 +311,8 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
   action->own_mirrors_ = build_mirrors(std::move(spec.mirrors));
   action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
   action->path_rewrite_ = build_path_rewrite(spec, route);
+  action->hash_policies_ = HashPolicies::build(std::move(spec.hash_policies), errors_);
+  action->weighs_by_hash_ = spec.weight_by_hash && action->hash_policies_ != nullptr;
   build_host_rewrite(std::move(spec.host_rewrite), *action);
   action->high_priority_ = spec.high_priority;
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;

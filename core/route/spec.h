@@ -152,6 +152,24 @@ struct MirrorSpec {
   bool keeps_host = false;
 };
 
+// What a request is hashed by, for balancers that go by a hash.
+struct HashPolicySpec {
+  enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQueryParameter, kFilterState, kNothing };
+  struct Attribute {
+    std::string name;
+    std::string value;  // empty: the name alone
+  };
+  Kind kind = Kind::kNothing;
+  std::string name;                                // of the header, the cookie, ...
+  std::optional<match::RegexRewriteSpec> rewrite;  // kHeader: of its value
+  // kCookie: one is made for requests that have none, which lasts so long (zero: as long as the browser runs). Unset:
+  // none is made.
+  std::optional<Duration> ttl;
+  std::string path;  // kCookie: of the one that is made, as the attributes
+  std::vector<Attribute> attributes;
+  bool terminal = false;  // with a hash so far, those that follow do not count
+};
+
 struct HostRewriteSpec {
   enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex, kFormat };
   Kind kind = Kind::kNone;
@@ -175,7 +193,9 @@ struct ForwardSpec {
   std::string weight_header;
   // weighted_clusters: the runtime value "prefix.name" of a cluster counts instead of its weight. Empty: none.
   std::string weight_runtime_prefix;
+  bool weight_by_hash = false;  // weighted_clusters: the hash of the request, if it has one, decides instead of chance
   uint16_t cluster_not_found_status = 503;
+  std::vector<HashPolicySpec> hash_policies;
 
   Duration timeout = 15s;                       // zero: none
   std::optional<Duration> idle_timeout;         // unset: the listener's stream idle timeout; zero: none

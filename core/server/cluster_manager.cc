@@ -234,6 +234,16 @@ void ClusterManager::show_members(const Entry& entry, const lb::HostSet& set) co
   entry.stats->membership_degraded.set(set.degraded());
 }
 
+void ClusterManager::show_figures(Entry& entry, const lb::Figures* figures, const lb::HostSet& set) const {
+  if (figures == nullptr) {
+    entry.figures = nullptr;
+    return;
+  }
+  entry.figures = store_.group(figures->kind, entry.spec.stat_name);
+  const std::vector<uint64_t> values = set.figures(*figures);
+  for (size_t i = 0; i < values.size(); ++i) entry.figures->gauge(i).set(values[i]);
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
@@ -263,6 +273,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   auto set =
       std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
   show_members(entry, *set);
+  show_figures(entry, from.policy->figures, *set);
   if (!same) entry.stats->membership_change.inc();
   updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));

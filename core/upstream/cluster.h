@@ -17,7 +17,8 @@
 
 namespace weir::route {
 struct ClusterPolicies;
-}
+class HashPolicies;
+}  // namespace weir::route
 
 namespace weir::upstream {
 
@@ -125,6 +126,7 @@ struct ClusterSpec {
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.
   std::shared_ptr<const route::ClusterPolicies> policies;
+  std::shared_ptr<const route::HashPolicies> hash_policies;  // likewise
 };
 
 // [immutable]

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/xxhash.h"
 #include "core/proxy/lane_proxy.h"
 
 namespace weir::filters::tcp_proxy {
@@ -44,14 +45,6 @@ constexpr std::string_view kClientClosed = "closing_upstream_tcp_connection_due_
 constexpr std::string_view kClosedHere = "closing_upstream_tcp_connection_due_to_downstream_local_close";
 constexpr std::string_view kClientReset = "closing_upstream_tcp_connection_due_to_downstream_reset_close";
 constexpr std::string_view kUpstreamReset = "upstream_connection_termination";
-
-uint64_t hash_of(const char* bytes, size_t size) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, then mixed: consistent hashing looks at all bits
-  for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(bytes[i])) * 0x100000001b3;
-  hash ^= hash >> 32;
-  hash *= 0xd6e8feb86659fd93;
-  return hash ^ hash >> 32;
-}
 
 const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stream::FilterStateName name) {
   const stream::ConnectionInfo* info = host.info_if_any();
@@ -126,13 +119,14 @@ void TcpProxy::choose_hash() {
   if (settings_.hash_by == HashBy::kSourceIp) {
     const net::Address& address = host_->remote();
     if (!address.is_ip()) return;
-    hash_ = hash_of(reinterpret_cast<const char*>(address.ip_bytes()), address.ip_size());
+    char text[net::Address::kMaxText];
+    hash_ = xxhash64(address.ip_to_text(text));
     has_hash_ = true;
   } else if (settings_.hash_by == HashBy::kFilterState) {
     std::string text;
     const stream::FilterStateValue* value = find_in(*host_, settings_.hash_key);
     if (value == nullptr || !value->append_plain(text)) return;
-    hash_ = hash_of(text.data(), text.size());
+    hash_ = xxhash64(text);
     has_hash_ = true;
   }
 }
