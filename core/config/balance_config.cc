@@ -4,12 +4,14 @@
 
 #include "core/config/field_report.h"
 #include "core/config/hash_policy_config.h"
+#include "core/config/subset_config.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
+#include "envoy/extensions/load_balancing_policies/subset/v3/subset.pb.h"
 
 namespace weir::config {
 namespace {
@@ -32,7 +34,11 @@ class BalanceReader {
     } else {
       without_effect("lb_policy is " + pb::Cluster::LbPolicy_Name(proto_.lb_policy()), false);
       from_enum();
+      const FieldReport subsets = at_.below("lb_subset_config");
+      if (proto_.has_lb_subset_config() && out_.policy != nullptr)
+        use_subsets(translate(proto_.lb_subset_config(), subsets), subsets, out_);
     }
+    out_.spec.divided = out_.subsets != nullptr;
   }
 
  private:
@@ -46,6 +52,8 @@ class BalanceReader {
     tell("least_request_lb_config", proto_.has_least_request_lb_config(), pb::Cluster::LEAST_REQUEST);
     tell("ring_hash_lb_config", proto_.has_ring_hash_lb_config(), pb::Cluster::RING_HASH);
     tell("maglev_lb_config", proto_.has_maglev_lb_config(), pb::Cluster::MAGLEV);
+    if (proto_.has_lb_subset_config() && all)
+      at_.below("lb_subset_config").warning("has no effect: " + because + "; remove it");
     const pb::Cluster::CommonLbConfig& common = proto_.common_lb_config();
     const FieldReport at_common = at_.below("common_lb_config");
     const bool hashes = proto_.lb_policy() == pb::Cluster::RING_HASH || proto_.lb_policy() == pb::Cluster::MAGLEV;
@@ -62,6 +70,14 @@ class BalanceReader {
       const FieldReport here = at.item("policies", i).below("typed_extension_config").below("typed_config");
       auto message = report_.unpack(list.policies(i).typed_extension_config().typed_config(), here.path);
       if (message == nullptr) return;
+      if (const auto* subset = dynamic_cast<const policies::subset::v3::Subset*>(message.get())) {
+        if (inside_subset_) {
+          here.error("subsets cannot be divided into subsets");
+          return;
+        }
+        from_subset(*subset, here);
+        return;
+      }
       const lb::PolicyDescriptor* policy = registry_.lb_policy(message->GetTypeName());
       if (policy == nullptr) {
         names += (names.empty() ? "" : ", ") + message->GetTypeName();
@@ -76,6 +92,13 @@ class BalanceReader {
     }
     at.error(names.empty() ? "policies must not be empty"
                            : "none of these policies is supported by weir yet: " + names);
+  }
+
+  void from_subset(const policies::subset::v3::Subset& message, const FieldReport& at) {
+    auto subsets = translate(message, at);
+    inside_subset_ = true;
+    from_list(message.subset_lb_policy(), at.below("subset_lb_policy"));
+    if (out_.policy != nullptr) use_subsets(std::move(subsets), at, out_);
   }
 
   void hash_policies(const ConsistentHashingLbConfig& config, const FieldReport& at) {
@@ -167,6 +190,7 @@ class BalanceReader {
   RouteConfigEnv& env_;
   Report& report_;
   ClusterTranslation& out_;
+  bool inside_subset_ = false;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "core/config/position_index.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/config/subset_config.h"
 #include "core/http/url.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -61,6 +62,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
     const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
     read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
     spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
+    if (!options.http_filters().empty()) spec.http_filters = env.upstream_filters(options.http_filters(), at);
     if (!options.hash_policy().empty())
       spec.hash_policies = build_hash_policies(options.hash_policy(), at, env, report.diagnostics());
     out.names_clusters = !options.request_mirror_policies().empty();
@@ -191,6 +193,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       }
       if (endpoint.hostname.empty()) endpoint.hostname = endpoint.name;
       if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
+      if (out.subsets != nullptr) check_subsets_of(endpoint, place, *out.subsets, report);
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       weights += endpoint.weight;
       endpoint.priority = locality.priority();

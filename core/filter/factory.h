@@ -147,6 +147,9 @@ class FactoryScope {
   // Tells the filter chain that the plugin is part of from the others of its listener, also when others come and go.
   const std::string& chain_key() const { return chain_key_; }
   void set_chain_key(std::string key) { chain_key_ = std::move(key); }
+  // Of the entry that the plugin is in: the name that routes and metadata know it by. Empty: it has none.
+  const std::string& plugin_name() const { return plugin_name_; }
+  void set_plugin_name(std::string name) { plugin_name_ = std::move(name); }
   // Lives as long as the configuration is built.
   const LocalNode& node() const { return *node_; }
   void set_node(const LocalNode& node) { node_ = &node; }
@@ -162,6 +165,7 @@ class FactoryScope {
   std::string path_;
   std::string prefix_;
   std::string chain_key_;
+  std::string plugin_name_;
   uint32_t buffer_limit_ = 1024 * 1024;
   inline static const LocalNode kNoNode{};
   const LocalNode* node_ = &kNoNode;

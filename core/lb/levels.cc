@@ -66,7 +66,7 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     if (!healthy[p].empty()) level.table = build(healthy[p], p, false, level.state);
     if (!degraded[p].empty()) level.degraded_table = build(degraded[p], p, false, level.degraded_state);
   }
-  single_ = levels_.size() == 1 && levels_[0].degraded_load == 0;
+  single_ = levels_.size() == 1 && levels_[0].degraded_load == 0 && !panics_;
 }
 
 // Each level takes as much of what is left of 100 % as its (overprovisioned) health allows; first healthy hosts of all
@@ -116,9 +116,11 @@ HostIndex Levels::pick_level(const PickInput& input, LaneView& view, LaneState* 
 // `point`: of the hundred, first those that healthy hosts of all levels take, then those that degraded ones do.
 HostIndex Levels::pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState* states) const noexcept {
   for (const Level& level : levels_) {
+    view.panicked = level.panic;
     if (point < level.load) return pick_of(level.table.get(), input, view, states[level.state]);
     point -= level.load;
   }
+  view.panicked = false;
   for (const Level& level : levels_) {
     if (point < level.degraded_load)
       return pick_of(level.degraded_table.get(), input, view, states[level.degraded_state]);
@@ -141,6 +143,7 @@ HostIndex Levels::pick_elsewhere(uint32_t point, const PickInput& input, LaneVie
       }
       // In a panic all of its hosts are in one table.
       const Level& level = levels_[p];
+      view.panicked = level.panic;
       return degraded && !level.panic ? pick_of(level.degraded_table.get(), input, view, states[level.degraded_state])
                                       : pick_of(level.table.get(), input, view, states[level.state]);
     }

@@ -15,6 +15,8 @@ struct BalanceOptions {
   uint32_t overprovisioning_percent = 140;
   // A locality gets requests by its weight (less what it lacks in health), and its hosts share them.
   bool locality_weighted = false;
+  // And by what share of the locality's hosts are members.
+  bool scale_localities = false;
 };
 
 // [immutable]

@@ -10,7 +10,7 @@ namespace weir::lb {
 namespace {
 
 struct Place {
-  uint32_t weight = 0;
+  double weight = 0;
   size_t all = 0;  // of its hosts; usable or not
   std::vector<HostIndex> usable;
   uint64_t usable_weight = 0;
@@ -21,13 +21,14 @@ uint64_t weight_of(const HostEntry& host) { return std::max<uint32_t>(1, host.we
 // In an order that does not depend on that of the hosts.
 class Places {
  public:
-  Places(const BuildInput& input, std::span<const HostIndex> all) {
+  Places(const BuildInput& input, std::span<const HostIndex> all, const BalanceOptions& options) {
     for (HostIndex i : all) ++at(input.hosts[i]).all;
     for (HostIndex i : input.usable) {
       Place& place = at(input.hosts[i]);
       place.usable.push_back(i);
       place.usable_weight += weight_of(input.hosts[i]);
     }
+    if (options.scale_localities && !all.empty()) scale(input.hosts, input.hosts[all.front()].priority);
   }
   // Those that get requests: with a usable host and a weight.
   template <class Visit>
@@ -38,13 +39,25 @@ class Places {
   }
 
  private:
-  Place& at(const HostEntry& host) {
+  using Name = std::tuple<std::string_view, std::string_view, std::string_view>;
+  static Name name_of(const HostEntry& host) {
     const Locality& where = host.locality();
-    Place& place = places_[{where.region, where.zone, where.sub_zone}];
-    place.weight = where.weight;
+    return {where.region, where.zone, where.sub_zone};
+  }
+  Place& at(const HostEntry& host) {
+    Place& place = places_[name_of(host)];
+    place.weight = host.locality().weight;
     return place;
   }
-  std::map<std::tuple<std::string_view, std::string_view, std::string_view>, Place> places_;
+  void scale(std::span<const HostEntry> hosts, uint32_t priority) {
+    std::map<Name, size_t> counts;
+    for (const HostEntry& host : hosts) {
+      if (host.priority == priority) ++counts[name_of(host)];
+    }
+    for (auto& [name, place] : places_)
+      place.weight *= static_cast<double>(place.all) / static_cast<double>(counts[name]);
+  }
+  std::map<Name, Place> places_;
 };
 
 // First a locality by chance and weight, then one of its hosts.
@@ -52,7 +65,7 @@ class LocalityTable final : public Table {
  public:
   explicit LocalityTable(std::span<const HostEntry> hosts) : hosts_(hosts) {}
   // nullptr: the policy makes none of them.
-  void add(uint64_t weight, std::unique_ptr<const Table> table) {
+  void add(double weight, std::unique_ptr<const Table> table) {
     if (table == nullptr) return;
     total_ += weight;
     const uint32_t states = table->lane_states();
@@ -62,9 +75,9 @@ class LocalityTable final : public Table {
   bool empty() const { return parts_.empty(); }
 
   HostIndex pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept override {
-    const uint64_t point = view.random.next() % total_;
-    const auto chosen = std::upper_bound(parts_.begin(), parts_.end(), point,
-                                         [](uint64_t at, const Part& part) { return at < part.up_to; });
+    const double point = static_cast<double>(view.random.next() >> 11) * 0x1p-53 * total_;
+    const auto chosen = std::upper_bound(parts_.begin(), parts_.end() - 1, point,
+                                         [](double at, const Part& part) { return at < part.up_to; });
     const auto start = static_cast<size_t>(chosen - parts_.begin());
     HostIndex first = kNoHost;
     for (size_t i = 0; i < parts_.size(); ++i) {
@@ -80,13 +93,13 @@ class LocalityTable final : public Table {
 
  private:
   struct Part {
-    uint64_t up_to;
+    double up_to;
     std::unique_ptr<const Table> table;
     uint32_t first_state;
   };
   const std::span<const HostEntry> hosts_;
   std::vector<Part> parts_;
-  uint64_t total_ = 0;
+  double total_ = 0;
   uint32_t states_ = 0;
 };
 
@@ -94,11 +107,11 @@ std::unique_ptr<const Table> build_by_locality(const PolicyDescriptor& policy, c
                                                const BuildInput& input, std::span<const HostIndex> all,
                                                const BalanceOptions& options) {
   auto table = std::make_unique<LocalityTable>(input.hosts);
-  const Places places(input, all);
+  const Places places(input, all, options);
   places.for_each_serving([&](const Place& place) {
-    // Of ten thousand.
-    const uint64_t health =
-        std::min<uint64_t>(10'000, uint64_t{options.overprovisioning_percent} * 100 * place.usable.size() / place.all);
+    // As much as it has, until it has less than the overprovisioning makes up for.
+    const double health = std::min(1.0, options.overprovisioning_percent * 0.01 *
+                                            static_cast<double>(place.usable.size()) / static_cast<double>(place.all));
     if (health == 0) return;
     table->add(place.weight * health, policy.build({input.hosts, place.usable}, policy_config));
   });
@@ -112,7 +125,7 @@ std::unique_ptr<const Table> build_by_share(const PolicyDescriptor& policy, cons
   std::vector<HostIndex> usable;
   std::vector<double> shares;
   if (options.locality_weighted) {
-    const Places places(input, all);
+    const Places places(input, all, options);
     double sum = 0;
     places.for_each_serving([&](const Place& place) { sum += place.weight; });
     places.for_each_serving([&](const Place& place) {

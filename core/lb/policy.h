@@ -68,6 +68,7 @@ class LaneView {
     return in_all_->own + in_all_->others;
   }
   Random& random;
+  bool panicked = false;  // the pick was one among all hosts, because too few are healthy
 
  private:
   void refresh(HostIndex index) {
@@ -89,6 +90,8 @@ struct PickInput {
   uint64_t hash = 0;
   bool has_hash = false;
   uint32_t attempt = 1;
+  // What hosts are to have in their metadata below envoy.lb, a struct, where the cluster has subsets; nullptr: nothing.
+  const stream::Value* match = nullptr;
   // Hosts tried before by this request; a policy avoids them while it has others.
   std::span<const Host* const> excluded;
   // Priorities that this request keeps clear of while another has a usable host; nullptr: none. HostSet's business.

@@ -133,6 +133,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   records_ = stream::wanted_records() | config_.records;
+  upstream_filters_ = cluster_pin_->spec.http_filters.get();
+  if (upstream_filters_ == nullptr) upstream_filters_ = config_.upstream_filters.get();
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
@@ -151,6 +153,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   if (hash_policies == nullptr) hash_policies = action.hash_policies();
   if (hash_policies != nullptr) [[unlikely]]
     choose_hash(*hash_policies);
+  if (cluster_pin_->spec.divided) [[unlikely]]
+    choose_match(selection);
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
@@ -177,7 +181,10 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     asks_tunnel_ = true;
     await_response();
   }
+  // What ends a tunnel here sends no message.
   raw_ = action.ends_connect() && (headers.method() == "CONNECT" || (action.ends_post() && headers.method() == "POST"));
+  if (raw_) [[unlikely]]
+    upstream_filters_ = nullptr;
   if (mirrors != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
     start_mirrors(*mirrors, end);
   first_.start();
@@ -258,13 +265,6 @@ void Router::rewrite_host(std::string_view host) {
   headers.set(HeaderId::kAuthority, host);
 }
 
-void Router::choose_hash(const route::HashPolicies& policies) {
-  const auto hash = policies.hash(stream_->request_headers(), stream_->info(), stream_->arena(), &new_cookies_);
-  if (!hash) return;
-  hash_ = *hash;
-  has_hash_ = true;
-}
-
 void Router::start_mirrors(const route::Mirrors& policies, bool end) {
   event::Lane& lane = stream_->lane();
   for (const route::Mirror& policy : policies) {
@@ -334,7 +334,8 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
-    if (!end && (!replayable_ || committed_) && mirrors_.empty()) stream.leave_request_unseen();
+    if (!end && (!replayable_ || committed_) && mirrors_.empty() && upstream_filters_ == nullptr)
+      stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
   data.clear();
@@ -400,6 +401,8 @@ void Router::send_request(Attempt& attempt) {
     stream_->reply_local(400, "invalid_request_headers");
     return;
   }
+  if (attempt.stream() == nullptr) [[unlikely]]
+    return;  // a filter has answered
   attempt.set_headers_sent();
   stream_->info().upstream.first_tx = attempt.times().first_tx;
   if (!body_.empty()) {

@@ -34,6 +34,7 @@ struct RouterConfig {
   bool looks_at_orders = false;
   stream::Records records = 0;
   static constexpr stream::Records kOwnLog = 0x80;
+  std::shared_ptr<const filter::HttpChainConfig> upstream_filters;  // null: none, unless the cluster has some
   bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
 };
 
@@ -56,6 +57,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const RetryState& retry_state() const { return retry_; }
   // The request ends here, and the upstream gets the bytes of its tunnel alone.
   bool speaks_raw() const { return raw_; }
+  // Between it and the upstreams; nullptr: none.
+  const filter::HttpChainConfig* upstream_filters() const { return upstream_filters_; }
+  UpstreamChain* make_chain(Attempt& attempt, upstream::UpstreamStream& upstream);
+  // One of them has answered: that is the answer to the client. `details` and `body`: in the stream's arena.
+  void answer_for_filter(const http::HeaderMap& answer, std::string_view details, std::string_view body);
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
@@ -98,6 +104,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void response_complete(MonoTime now);
   void start_mirrors(const route::Mirrors& policies, bool end);
   void choose_hash(const route::HashPolicies& policies);
+  void choose_match(const route::Selection& selection);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.
@@ -189,6 +196,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Stream* stream_ = nullptr;
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
+  const filter::HttpChainConfig* upstream_filters_ = nullptr;
   event::Pin<upstream::Cluster> cluster_pin_;  // one version for the whole request: what counts up counts down
   RetryState retry_;
   Attempt first_;
@@ -203,6 +211,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;
   uint64_t hash_ = 0;                              // of the request, for balancers
+  const stream::Value* match_ = nullptr;           // what hosts are to have, where the cluster has subsets
   const route::NewCookie* new_cookies_ = nullptr;  // for the client
   RetryPriorities* priorities_ = nullptr;          // made by a retry whose policy wants it, in the arena
   bool request_end_ : 1 = false;                   // the request is complete

@@ -153,6 +153,15 @@ ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const Weigh
   return {.name = cluster_, .slot = slot_, .has_slot = true};
 }
 
+const WeightedCluster* ForwardAction::specify(const http::HeaderMap& request,
+                                              const stream::StreamInfo* info) const noexcept {
+  static const stream::StreamInfo kNothing;
+  if (specifier_->tree == nullptr) return &specified_.back();
+  const match::Tree::Result found =
+      specifier_->tree->evaluate({.info = info != nullptr ? info : &kNothing, .request_headers = &request});
+  return found.matched() ? &specified_[found.action] : &specified_.back();
+}
+
 const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random,
                                                     const event::SlotTable* slots,
                                                     std::optional<uint64_t> hash) const noexcept {

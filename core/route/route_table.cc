@@ -81,6 +81,10 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
   }
   if (forward) {
     const ForwardAction& action = selection.route->forward();
+    if (action.specified()) [[unlikely]] {
+      selection.weighted = action.specify(request, input.info);
+      return selection;
+    }
     std::optional<uint64_t> hash;
     if (action.weighs_by_hash() && input.info != nullptr && input.arena != nullptr) [[unlikely]]
       hash = action.hash_policies()->hash(request, *input.info, *input.arena, nullptr);

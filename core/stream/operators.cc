@@ -11,7 +11,6 @@ namespace {
 // Published names that need parts weir does not have yet (TLS facts, ...).
 constexpr std::string_view kNotYet[] = {
     "CEL",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_DNS_SAN",
@@ -48,7 +47,6 @@ constexpr std::string_view kNotYet[] = {
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
     "TYPED_CEL",
-    "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
     "UPSTREAM_LOCAL_DNS_SAN",
     "UPSTREAM_LOCAL_IP_SAN",

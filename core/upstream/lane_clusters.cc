@@ -119,7 +119,7 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
                     &in_all_);
   lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
   if (index == lb::kNoHost) return nullptr;
-  if (hosts_->panics() && cluster_ != nullptr && hosts_->panicking(hosts_->host(index).priority)) [[unlikely]]
+  if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
@@ -131,7 +131,8 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
 }
 
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
-  if (hosts_ == nullptr) return false;
+  // Whether those of a subset were all tried is not known.
+  if (hosts_ == nullptr || hosts_->divided()) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
     const bool usable = entry.health == lb::Health::kHealthy || entry.health == lb::Health::kDegraded ||
                         hosts_->panicking(entry.priority);

@@ -52,7 +52,7 @@ class ClusterLocal {
   void feed_starving();
   // A pool of this lane has waiters and no connection at all.
   bool hungry() { return first_hungry() != nullptr; }
-  // Whether a host of the set is not in this list.
+  // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
   const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {

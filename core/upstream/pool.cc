@@ -175,6 +175,7 @@ void H1Connection::on_data(Slices& in, bool) {
   if (events_ != nullptr && codec_.response_complete()) {
     if (!tunnel_ || codec_.request_complete()) finish_request();
   } else if (end && events_ != nullptr && !codec_.paused()) {
+    wire_->closed = stream::CloseType::kNormal;
     fail_active(ResetReason::kConnectionTermination, {});
     connection_.close(net::CloseReason::kRemote);
   }
@@ -207,6 +208,7 @@ void H1Connection::on_response_trailers(http::HeaderMap&) {
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {
   if (error == http::h1::ParseError::kPrematureEof) {
+    wire_->closed = stream::CloseType::kNormal;
     // Not garbage: the connection ended. What has begun to answer is not asked again as if nothing had happened.
     fail_active(codec_.response_started() ? ResetReason::kRemoteReset : ResetReason::kConnectionTermination, {});
   } else {
@@ -271,6 +273,8 @@ void H1Connection::on_closed(net::CloseReason reason) {
     pool.on_connect_failed(*this, reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout
                                                                               : ResetReason::kConnectFailure);
   } else {
+    if (events_ != nullptr)
+      wire_->closed = reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal;
     fail_active(ResetReason::kConnectionTermination, {});
   }
   if (pool.cluster().starving()) {

@@ -136,12 +136,29 @@ void TcpProxy::choose_hash() {
 upstream::ClusterLocal* TcpProxy::find_cluster() {
   upstream::LaneClusters& clusters = upstream::LaneClusters::of(lane_);
   const stream::FilterStateValue* own = find_in(*host_, settings_.cluster_key);
-  if (own != nullptr && own->kind() == stream::FilterStateValue::Kind::kString)
+  if (own != nullptr && own->kind() == stream::FilterStateValue::Kind::kString) {
+    choose_match(settings_.match.get());
     return clusters.find_by_name(own->string());
+  }
   const uint64_t point = info_.random % settings_.clusters.back().up_to;
   const auto chosen = std::upper_bound(settings_.clusters.begin(), settings_.clusters.end(), point,
                                        [](uint64_t at, const WeightedCluster& one) { return at < one.up_to; });
+  choose_match(chosen->match.get());
   return clusters.find(chosen->slot);
+}
+
+// What filters say of the connection counts more.
+void TcpProxy::choose_match(const stream::StaticMetadata* match) {
+  match_ = match != nullptr ? &match->root() : nullptr;
+  const stream::ConnectionInfo* info = host_->info_if_any();
+  const stream::Metadata* metadata = info != nullptr ? info->metadata() : nullptr;
+  const stream::Value* space = metadata != nullptr ? metadata->find("envoy.lb") : nullptr;
+  if (space == nullptr || space->kind() != stream::Value::Kind::kStruct) return;
+  ArenaPool pool;
+  Arena arena(pool);
+  own_match_ = std::make_unique<const stream::StaticMetadata>(
+      match_ != nullptr ? stream::with_members(*match_, *space, arena) : *space);
+  match_ = &own_match_->root();
 }
 
 void TcpProxy::connect() {
@@ -153,8 +170,11 @@ void TcpProxy::connect() {
     return;
   }
   cluster_pin_ = cluster_->pin();
-  pool_ = cluster_->pick(
-      {.hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .excluded = {tried_.data(), tried_.size()}});
+  pool_ = cluster_->pick({.hash = hash_,
+                          .has_hash = has_hash_,
+                          .attempt = attempts_ + 1,
+                          .match = match_,
+                          .excluded = {tried_.data(), tried_.size()}});
   if (pool_ == nullptr) {
     cluster_pin_->stats->cx_none_healthy.inc();
     fail(ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream");
@@ -378,6 +398,7 @@ void TcpProxy::on_upstream_data(Slices& data, bool end) {
   client().flush_later();
   if (!end) return;
   upstream_ended_ = true;
+  info.wire.closed = stream::CloseType::kNormal;
   // A response that is complete is the end of its request, too.
   client_ended_ || (settings_.tunnel != nullptr && settings_.tunnel->post) ? finish() : client().half_close();
 }
@@ -473,6 +494,7 @@ void TcpProxy::abort() {
   over_ = true;
   deadlines_.stop();
   info_.connection_details = info_.downstream_close_reason = kUpstreamReset;
+  info_.downstream_close_type = stream::CloseType::kLocalReset;
   client().reset_after_flush(kFlushStall);
 }
 
@@ -505,7 +527,10 @@ void TcpProxy::on_drain(filter::ConnectionHost&) {
 void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
   cancel();
   deadlines_.stop();
+  using stream::CloseType;
   const bool reset = reason == net::CloseReason::kReset;
+  if (reset || info_.downstream_close_type == CloseType::kNone)
+    info_.downstream_close_type = reset ? CloseType::kRemoteReset : CloseType::kNormal;
   if (!over_) {
     over_ = true;
     const bool here = reason == net::CloseReason::kLocal;
@@ -514,6 +539,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
       info_.upstream.local_close_reason = reset ? kClientReset : here ? kClosedHere : kClientClosed;
   }
   if (stream_ != nullptr) {
+    info_.upstream.wire.closed = reset ? CloseType::kLocalReset : CloseType::kNormal;
     upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);
     if (reset) stream.connection().reset();  // what it has got is not all
     stream.reset();
