@@ -1,16 +1,21 @@
 #include "core/config/cluster_config.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "core/config/address_config.h"
+#include "core/config/balance_config.h"
+#include "core/config/hash_policy_config.h"
 #include "core/config/policy_config.h"
 #include "core/config/position_index.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/config/subset_config.h"
 #include "core/http/url.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
-#include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
@@ -20,8 +25,6 @@ namespace {
 namespace pb = envoy::config::cluster::v3;
 using filter::ConfigReport;
 
-constexpr std::string_view kRoundRobin = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
-constexpr std::string_view kLeastRequest = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
 constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 constexpr std::string_view kHttpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -109,6 +112,9 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
     const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
     read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
     spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
+    if (!options.http_filters().empty()) spec.http_filters = env.upstream_filters(options.http_filters(), at);
+    if (!options.hash_policy().empty())
+      spec.hash_policies = build_hash_policies(options.hash_policy(), at, env, report.diagnostics());
     out.names_clusters = !options.request_mirror_policies().empty();
   }
 }
@@ -165,12 +171,42 @@ void read_name(const envoy::config::core::v3::Address& proto, const std::string&
   out.port = static_cast<uint16_t>(address.port_value());
 }
 
+// Each priority's localities have one weight each.
+class LocalityWeights {
+ public:
+  explicit LocalityWeights(ConfigReport& report) : report_(report) {}
+  void add(const envoy::config::endpoint::v3::LocalityLbEndpoints& one, const std::string& path) {
+    const auto& where = one.locality();
+    const uint32_t weight = one.load_balancing_weight().value();
+    const auto [known, fresh] =
+        weights_.try_emplace({one.priority(), where.region(), where.zone(), where.sub_zone()}, weight);
+    if (!fresh && known->second != weight) {
+      report_.error(path + ".load_balancing_weight", "is " + std::to_string(weight) +
+                                                         ", but the same locality has the weight " +
+                                                         std::to_string(known->second) + " further up; write one");
+    }
+    if (!fresh) return;
+    uint64_t& sum = sums_[one.priority()];
+    sum += weight;
+    if (sum > UINT32_MAX && sum - weight <= UINT32_MAX) {
+      report_.error(path + ".load_balancing_weight", "the weights of the localities of a priority add up to " +
+                                                         std::to_string(sum) + "; at most 4294967295 is allowed");
+    }
+  }
+
+ private:
+  ConfigReport& report_;
+  std::map<std::tuple<uint32_t, std::string_view, std::string_view, std::string_view>, uint32_t> weights_;
+  std::map<uint32_t, uint64_t> sums_;
+};
+
 void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigReport& report, ClusterTranslation& out) {
   const auto& assignment = proto.load_assignment();
   std::string at = path + ".load_assignment";
   if (assignment.policy().has_overprovisioning_factor())
     out.host_options.overprovisioning_percent = assignment.policy().overprovisioning_factor().value();
   uint32_t highest = 0;
+  LocalityWeights localities(report);
   for (int i = 0; i < assignment.endpoints_size(); ++i) {
     const auto& locality = assignment.endpoints(i);
     std::string here = at + ".endpoints[" + std::to_string(i) + "]";
@@ -178,11 +214,14 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
     if (locality.priority() > 127) {
       report.error(here + ".priority", std::to_string(locality.priority()) + " is too high; allowed are 0 to 127");
     }
+    const auto& where = locality.locality();
+    const uint32_t weight = locality.load_balancing_weight().value();
     std::shared_ptr<const lb::Locality> place_of_all;
-    if (locality.has_locality()) {
-      const auto& where = locality.locality();
-      place_of_all = std::make_shared<const lb::Locality>(lb::Locality{where.region(), where.zone(), where.sub_zone()});
+    if (locality.has_locality() || weight > 0) {
+      place_of_all =
+          std::make_shared<const lb::Locality>(lb::Locality{where.region(), where.zone(), where.sub_zone(), weight});
     }
+    if (out.host_options.locality_weighted) localities.add(locality, here);
     uint64_t weights = 0;
     out.endpoints.reserve(out.endpoints.size() + static_cast<size_t>(locality.lb_endpoints_size()));
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
@@ -204,6 +243,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       }
       if (endpoint.hostname.empty()) endpoint.hostname = endpoint.name;
       if (one.has_metadata()) endpoint.metadata = translate(one.metadata());
+      if (out.subsets != nullptr) check_subsets_of(endpoint, place, *out.subsets, report);
       if (one.has_load_balancing_weight()) endpoint.weight = one.load_balancing_weight().value();
       weights += endpoint.weight;
       endpoint.priority = locality.priority();
@@ -231,62 +271,6 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
   }
 }
 
-void read_policy(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
-                 ConfigReport& report, ClusterTranslation& out) {
-  if (proto.has_load_balancing_policy()) {
-    // The first policy of the list that this build has counts, as published.
-    std::string names;
-    for (int i = 0; i < proto.load_balancing_policy().policies_size(); ++i) {
-      const auto& config = proto.load_balancing_policy().policies(i).typed_extension_config();
-      std::string at =
-          path + ".load_balancing_policy.policies[" + std::to_string(i) + "].typed_extension_config.typed_config";
-      auto message = report.unpack(config.typed_config(), at);
-      if (message == nullptr) return;
-      const lb::PolicyDescriptor* policy = registry.lb_policy(message->GetTypeName());
-      if (policy == nullptr) {
-        names += (names.empty() ? "" : ", ") + message->GetTypeName();
-        continue;
-      }
-      auto made = policy->make_config(*message);
-      if (!made.ok()) {
-        report.error(at, message_of(made.status()));
-        return;
-      }
-      out.policy = policy;
-      out.policy_config = std::move(*made);
-      return;
-    }
-    report.error(path + ".load_balancing_policy", names.empty()
-                                                      ? "policies must not be empty"
-                                                      : "none of these policies is supported by weir yet: " + names);
-    return;
-  }
-  switch (proto.lb_policy()) {
-    case pb::Cluster::ROUND_ROBIN:
-      out.policy = registry.lb_policy(kRoundRobin);
-      break;
-    case pb::Cluster::LEAST_REQUEST: {
-      out.policy = registry.lb_policy(kLeastRequest);
-      envoy::extensions::load_balancing_policies::least_request::v3::LeastRequest config;
-      if (proto.least_request_lb_config().has_choice_count())
-        config.mutable_choice_count()->set_value(proto.least_request_lb_config().choice_count().value());
-      if (out.policy == nullptr) break;
-      auto made = out.policy->make_config(config);
-      if (!made.ok()) {
-        report.error(path + ".least_request_lb_config", message_of(made.status()));
-        return;
-      }
-      out.policy_config = std::move(*made);
-      break;
-    }
-    default:
-      report.unsupported(path + ".lb_policy", pb::Cluster::LbPolicy_Name(proto.lb_policy()) +
-                                                  " is not supported by weir yet; ROUND_ROBIN and LEAST_REQUEST are");
-      return;
-  }
-  if (out.policy == nullptr) report.error(path + ".lb_policy", "this build was made without that load balancer");
-}
-
 }  // namespace
 
 ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
@@ -309,7 +293,7 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
     read_protocol_options(proto, path, env, report, out);
     read_transports(proto, scope, out.spec);
     read_breakers(proto.circuit_breakers(), out.spec);
-    read_policy(proto, path, registry, report, out);
+    read_balancing(proto, path, registry, env, report, out);
     return out;
   }
   if (proto.has_connect_timeout()) {
@@ -331,7 +315,7 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
   read_protocol_options(proto, path, env, report, out);
   read_transports(proto, scope, out.spec);
   read_breakers(proto.circuit_breakers(), out.spec);
-  read_policy(proto, path, registry, report, out);
+  read_balancing(proto, path, registry, env, report, out);
   read_endpoints(proto, path, report, out);
   if (out.dns.has_value() && out.dns->logical && out.endpoints.size() != 1) {
     report.error(path + ".load_assignment",

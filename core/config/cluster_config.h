@@ -41,8 +41,9 @@ struct ClusterTranslation {
   std::vector<EndpointSpec> endpoints;
   std::optional<DnsSpec> dns;  // endpoints are names
   lb::HostSet::Options host_options;
-  uint64_t spec_fingerprint = 0;  // of everything but the endpoints
-  uint64_t host_fingerprint = 0;  // of endpoints and balancing
+  std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
+  uint64_t spec_fingerprint = 0;                    // of everything but the endpoints
+  uint64_t host_fingerprint = 0;                    // of endpoints and balancing
   // Of its text (PositionIndex::digest_of), if that says everything: 0 if files or variables were read.
   uint64_t text = 0;
   bool names_clusters = false;  // others than itself: whether they are there is no matter of its text

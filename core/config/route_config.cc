@@ -6,9 +6,11 @@
 #include <map>
 #include <utility>
 
+#include "core/config/cluster_specifier_config.h"
 #include "core/config/data_source.h"
 #include "core/config/field_path.h"
 #include "core/config/format_config.h"
+#include "core/config/hash_policy_config.h"
 #include "core/config/matcher_config.h"
 #include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
@@ -16,6 +18,7 @@
 #include "core/config/route_cors.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
+#include "core/config/suggest.h"
 #include "core/filter/route_rate_limits.h"
 #include "core/http/chars.h"
 #include "core/route/upgrades.h"
@@ -80,7 +83,11 @@ class RouteTranslator {
   RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
   // For a message elsewhere in the table that `outer` is at work on.
   RouteTranslator(const RouteTranslator& outer, FieldPath& path)
-      : env_(outer.env_), path_(path), validate_clusters_(outer.validate_clusters_), max_body_(outer.max_body_) {}
+      : env_(outer.env_),
+        path_(path),
+        specifiers_(outer.specifiers_),
+        validate_clusters_(outer.validate_clusters_),
+        max_body_(outer.max_body_) {}
 
   void table(const route_v3::RouteConfiguration& message, route::RouteTableSpec& out) {
     validate_clusters_ =
@@ -98,6 +105,7 @@ class RouteTranslator {
     out.filter_configs = filter_configs(message.typed_per_filter_config());
     typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
     out.mirrors = mirrors(message.request_mirror_policies());
+    read_specifiers(message);
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
     std::map<std::string_view, size_t> names;
     for (size_t i = 0; i < out.virtual_hosts.size(); ++i) {
@@ -112,6 +120,29 @@ class RouteTranslator {
   }
 
  private:
+  void read_specifiers(const route_v3::RouteConfiguration& message) {
+    for (int i = 0; i < message.cluster_specifier_plugins_size(); ++i) {
+      const route_v3::ClusterSpecifierPlugin& one = message.cluster_specifier_plugins(i);
+      Step step(path_, "cluster_specifier_plugins", static_cast<size_t>(i));
+      auto specifier = read_cluster_specifier(one, path_, env_, validate_clusters_);
+      const std::string& name = one.extension().name();
+      if (!specifiers_->try_emplace(name, std::move(specifier)).second)
+        path_.error_at("extension.name", in_quotes(name) + " is the name of another one, too");
+    }
+  }
+
+  std::shared_ptr<const route::ClusterSpecifier> find_specifier(const std::string& name) {
+    const auto found = specifiers_->find(name);
+    if (found != specifiers_->end()) return found->second;
+    NearestName near(name);
+    for (const auto& [known, specifier] : *specifiers_) near.offer(known);
+    const std::string nearest(near.best());
+    path_.error_at("cluster_specifier_plugin",
+                   in_quotes(name) + " is not one of the cluster_specifier_plugins of this route configuration",
+                   in_quotes(name), nearest.empty() ? "" : "did you mean " + nearest + "?");
+    return std::make_shared<const route::ClusterSpecifier>();
+  }
+
   void virtual_host(const route_v3::VirtualHost& message, route::VirtualHostSpec& out) {
     out.name = message.name();
     for (const route_v3::VirtualCluster& one : message.virtual_clusters())
@@ -332,11 +363,21 @@ class RouteTranslator {
         path_.error_at("cluster", "is required, or else cluster_header or weighted_clusters");
         out.cluster = "?";
         break;
-      default:  // plugins are reported as not supported
-        out.cluster = "?";
+      case route_v3::RouteAction::kClusterSpecifierPlugin:
+        out.specifier = find_specifier(message.cluster_specifier_plugin());
         break;
+      case route_v3::RouteAction::kInlineClusterSpecifierPlugin: {
+        Step step(path_, "inline_cluster_specifier_plugin");
+        out.specifier =
+            read_cluster_specifier(message.inline_cluster_specifier_plugin(), path_, env_, validate_clusters_);
+        break;
+      }
     }
     out.mirrors = mirrors(message.request_mirror_policies());
+    out.hash_policies = hash_policy_specs(message.hash_policy());
+    if (message.has_metadata_match()) out.metadata_match = metadata_match(message.metadata_match());
+    if (out.weight_by_hash && out.hash_policies.empty())
+      path_.warning_at("weighted_clusters.use_hash_policy", "has no effect without hash_policy");
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
       out.internal_redirect = internal_redirect(message.internal_redirect_policy());
@@ -402,6 +443,12 @@ class RouteTranslator {
     }
   }
 
+  std::shared_ptr<const stream::StaticMetadata> metadata_match(const core_v3::Metadata& message) {
+    if (!message.filter_metadata().contains("envoy.lb"))
+      path_.warning_at("metadata_match", "has no effect: nothing but filter_metadata of envoy.lb is compared");
+    return translate(message);
+  }
+
   void upgrades(const route_v3::RouteAction& message, route::ForwardSpec& out) {
     for (int i = 0; i < message.upgrade_configs_size(); ++i) {
       const auto& from = message.upgrade_configs(i);
@@ -437,6 +484,7 @@ class RouteTranslator {
   void weighted_clusters(const route_v3::WeightedCluster& message, route::ForwardSpec& out) {
     out.weight_header = message.header_name();
     out.weight_runtime_prefix = message.runtime_key_prefix();
+    out.weight_by_hash = message.use_hash_policy().value();
     const auto count = static_cast<size_t>(message.clusters_size());
     // An empty list has been refused; one without a name says no more than that.
     out.weighted_clusters.resize(std::max<size_t>(count, 1));
@@ -452,6 +500,7 @@ class RouteTranslator {
       to.mutations = mutations(from);
       to.filter_configs = filter_configs(from.typed_per_filter_config());
       to.host_rewrite_literal = from.host_rewrite_literal();
+      if (from.has_metadata_match()) to.metadata_match = metadata_match(from.metadata_match());
       sum += to.weight;
     }
     if (message.has_total_weight() && message.total_weight().value() != sum) {
@@ -668,6 +717,8 @@ class RouteTranslator {
 
   RouteConfigEnv& env_;
   FieldPath& path_;
+  using Specifiers = std::map<std::string, std::shared_ptr<const route::ClusterSpecifier>>;
+  std::shared_ptr<Specifiers> specifiers_ = std::make_shared<Specifiers>();  // of the table, by name
   std::string typed_cors_above_;  // under which name a level above says something to the cors filter
   bool validate_clusters_ = false;
   uint32_t max_body_ = kDefaultMaxBody;

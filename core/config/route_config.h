@@ -18,8 +18,19 @@
 namespace google::protobuf {
 class Any;
 }
+namespace google::protobuf {
+template <typename Element>
+class RepeatedPtrField;
+}
 namespace envoy::config::route::v3 {
 class RouteConfiguration;
+}
+namespace envoy::extensions::filters::network::http_connection_manager::v3 {
+class HttpFilter;
+}
+
+namespace weir::filter {
+class HttpChainConfig;
 }
 
 namespace weir::config {
@@ -41,6 +52,13 @@ class RouteConfigEnv {
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
 
+  // The field http_filters of a cluster's options, which are at `path`; null: there was a fault, which is reported.
+  using HttpFilters =
+      google::protobuf::RepeatedPtrField<envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter>;
+  virtual std::shared_ptr<const filter::HttpChainConfig> upstream_filters(const HttpFilters& /*messages*/,
+                                                                          const std::string& /*path*/) {
+    return nullptr;
+  }
   // The interned name of an HTTP filter: the key of typed_per_filter_config.
   virtual uint32_t filter_id(std::string_view filter_name) = 0;
   // Builds what the filter makes of its per-route message: `config` and `kind` of `spec`. Reports faults below `path`

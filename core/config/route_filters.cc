@@ -6,8 +6,11 @@
 #include <algorithm>
 
 #include "core/config/suggest.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace weir::config {
 namespace {
@@ -29,12 +32,34 @@ bool same_package(std::string_view one, std::string_view other) {
 
 RouteFilters::RouteFilters(
     const envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager& manager) {
-  const auto add = [this](const auto& chain) {
-    for (const auto& filter : chain) filters_.push_back({filter.name(), known_type(filter.typed_config())});
-    if (!chain.empty()) last_.push_back(chain[chain.size() - 1].name());
-  };
   add(manager.http_filters());
   for (const auto& upgrade : manager.upgrade_configs()) add(upgrade.filters());
+}
+
+RouteFilters::RouteFilters(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
+  for (const auto& cluster : bootstrap.static_resources().clusters()) {
+    for (const auto& [name, any] : cluster.typed_extension_protocol_options()) {
+      envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+      if (any.Is<envoy::extensions::upstreams::http::v3::HttpProtocolOptions>() && any.UnpackTo(&options))
+        add(options.http_filters());
+    }
+  }
+}
+
+template <class Chain>
+void RouteFilters::add(const Chain& chain) {
+  for (const auto& filter : chain) {
+    filters_.push_back({filter.name(), known_type(filter.typed_config())});
+    envoy::extensions::filters::http::router::v3::Router router;
+    if (filter.typed_config().template Is<envoy::extensions::filters::http::router::v3::Router>() &&
+        filter.typed_config().UnpackTo(&router))
+      add(router.upstream_http_filters());
+  }
+  if (!chain.empty()) last_.push_back(chain[chain.size() - 1].name());
+}
+
+bool RouteFilters::has_filter(std::string_view name) const {
+  return std::any_of(filters_.begin(), filters_.end(), [&](const Filter& filter) { return filter.name == name; });
 }
 
 bool RouteFilters::has_filter_for(std::string_view route_type) const {

@@ -24,6 +24,7 @@
 #include "core/config/scalars.h"
 #include "core/config/suggest.h"
 #include "core/match/regex.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/type/v3/percent.pb.h"
 
@@ -140,8 +141,19 @@ class Validator {
   std::unordered_set<std::string> broken_parents_;  // and what they are in
   std::string path_;
   int depth_ = 0;
+  // Those of the clusters of this bootstrap; none if it is another message.
+  const RouteFilters& cluster_filters() {
+    if (!cluster_filters_) {
+      static const envoy::config::bootstrap::v3::Bootstrap kNone;
+      cluster_filters_.emplace(bootstrap_ != nullptr ? *bootstrap_ : kNone);
+    }
+    return *cluster_filters_;
+  }
+
+  const envoy::config::bootstrap::v3::Bootstrap* bootstrap_ = nullptr;
   const RouteFilters* filters_ = nullptr;  // the HTTP filters around, if any
-  bool in_routes_ = false;                 // whose regexes are compiled when they are translated, and not twice
+  std::optional<RouteFilters> cluster_filters_;
+  bool in_routes_ = false;  // whose regexes are compiled when they are translated, and not twice
 };
 
 void Validator::report(Severity severity, std::string what, std::string found, std::string allowed) {
@@ -173,6 +185,8 @@ void Validator::message(const Message& message) {
   } else if (type == "google.protobuf.Any") {
     any(message);
   } else {
+    if (depth_ == 1)
+      bootstrap_ = google::protobuf::DynamicCastToGenerated<envoy::config::bootstrap::v3::Bootstrap>(&message);
     if (const auto* fraction = google::protobuf::DynamicCastToGenerated<envoy::type::v3::FractionalPercent>(&message))
       percent(*fraction);
     if (type == "envoy.config.route.v3.CorsPolicy" && filters_ != nullptr &&
@@ -305,7 +319,8 @@ void Validator::children(const Message& message) {
             const Message& inner = item.GetReflection()->GetMessage(item, &value);
             if (filters_ != nullptr && field->name() == "typed_per_filter_config" && !broken_.contains(path_)) {
               const auto* any = google::protobuf::DynamicCastToGenerated<google::protobuf::Any>(&inner);
-              if (auto fault = filters_->check(name, *any)) {
+              const bool of_cluster = !filters_->has_filter(name) && cluster_filters().has_filter(name);
+              if (auto fault = (of_cluster ? cluster_filters() : *filters_).check(name, *any)) {
                 report(fault->severity, std::move(fault->message), std::move(fault->found));
               }
             }

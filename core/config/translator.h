@@ -37,6 +37,10 @@ class Translator final : public filter::ConfigTranslator {
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_loggers(
       const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& messages,
       filter::FactoryScope& scope, std::string_view field) override;
+  std::shared_ptr<const filter::HttpChainConfig> http_filters(
+      const google::protobuf::RepeatedPtrField<
+          envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter>& messages,
+      filter::ChainSide side, filter::FactoryScope& scope, std::string_view field) override;
   std::optional<stream::LineFormat> line_format(const envoy::config::core::v3::SubstitutionFormatString& message,
                                                 const stream::Format::Options& options,
                                                 const std::string& path) override;

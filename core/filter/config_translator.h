@@ -48,6 +48,9 @@ namespace envoy::config::route::v3 {
 class HeaderMatcher;
 class RateLimit;
 }  // namespace envoy::config::route::v3
+namespace envoy::extensions::filters::network::http_connection_manager::v3 {
+class HttpFilter;
+}
 namespace envoy::type::matcher::v3 {
 class FilterStateMatcher;
 class MetadataMatcher;
@@ -65,6 +68,10 @@ class AccessLogger;
 namespace weir::filter {
 
 class FactoryScope;
+class HttpChainConfig;
+
+// Where a chain of HTTP filters stands: in a connection manager, or between a router and an upstream.
+enum class ChainSide : uint8_t { kDownstream, kUpstream };
 
 // Whose actions a matcher tree has.
 class MatcherActions {
@@ -115,6 +122,11 @@ class ConfigTranslator {
   virtual std::vector<std::shared_ptr<const stream::AccessLogger>> access_loggers(
       const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& messages, FactoryScope& scope,
       std::string_view field) = 0;
+  // nullptr: an error was said.
+  virtual std::shared_ptr<const HttpChainConfig> http_filters(
+      const google::protobuf::RepeatedPtrField<
+          envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter>& messages,
+      ChainSide side, FactoryScope& scope, std::string_view field) = 0;
   // `options`: what is not in the message.
   virtual std::optional<stream::LineFormat> line_format(
       const envoy::config::core::v3::SubstitutionFormatString& message, const stream::Format::Options& options,

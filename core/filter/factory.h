@@ -182,6 +182,9 @@ class FactoryScope {
   // Of a chain's transport socket: what serves the connections speaks no HTTP but HTTP/1.
   bool serves_http1_alone() const { return http1_alone_; }
   void set_serves_http1_alone(bool alone) { http1_alone_ = alone; }
+  // Of the entry that the plugin is in: the name that routes and metadata know it by. Empty: it has none.
+  const std::string& plugin_name() const { return plugin_name_; }
+  void set_plugin_name(std::string name) { plugin_name_ = std::move(name); }
   // Lives as long as the configuration is built.
   const LocalNode& node() const { return *node_; }
   void set_node(const LocalNode& node) { node_ = &node; }
@@ -207,6 +210,7 @@ class FactoryScope {
   std::string prefix_;
   std::string chain_key_;
   std::string stat_owner_;
+  std::string plugin_name_;
   uint32_t buffer_limit_ = 1024 * 1024;
   bool http1_alone_ = false;
   inline static const LocalNode kNoNode{};

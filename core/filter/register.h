@@ -4,7 +4,8 @@
 //
 // wants `static Result<std::shared_ptr<const Config>> Config::from_proto(const Message&, FactoryScope&)`, a filter
 // constructor `Filter(const Config&)`, and takes, if they exist, `Filter::RouteConfig` with a from_proto of its own,
-// `Filter::request_body(const Config&)`, `Filter::response_body(const Config&)` and `Filter::kTerminal`.
+// `Filter::request_body(const Config&)`, `Filter::response_body(const Config&)`, `Filter::kTerminal` and
+// `Filter::kUpstream` (it may stand between the router and an upstream, too).
 #pragma once
 
 #include <type_traits>
@@ -66,6 +67,10 @@ template <class F>
 concept IsTerminal = requires {
   F::kTerminal;
 };
+template <class F>
+concept MayBeUpstream = requires {
+  F::kUpstream;
+};
 
 }  // namespace internal
 
@@ -89,6 +94,7 @@ HttpFilterDescriptor describe_class() {
     d.response_body = [](const void* config) { return F::response_body(*static_cast<const Config*>(config)); };
   }
   d.terminal = internal::IsTerminal<F>;
+  d.upstream = internal::MayBeUpstream<F>;
   return d;
 }
 

@@ -32,7 +32,9 @@ struct HttpFilterDescriptor {
   std::string_view route_type;  // of the per-route message; empty: none
   uint32_t route_kind = 0;      // the same as a number; by RegistryBuilder::add()
   bool terminal = false;
-  uint8_t hooks = 0;  // Hook bits that the class overrides
+  bool downstream = true;  // may stand in a connection manager
+  bool upstream = false;   // may stand between the router and an upstream
+  uint8_t hooks = 0;       // Hook bits that the class overrides
   uint32_t size = 0;
   uint32_t alignment = 1;
   HttpFilter* (*construct)(void* memory, const void* config) = nullptr;

@@ -96,6 +96,7 @@ enum class Health : uint8_t { kHealthy, kDegraded, kUnhealthy, kDraining };
 
 struct Locality {
   std::string region, zone, sub_zone;
+  uint32_t weight = 0;  // where localities are weighed; 0: it gets no requests there
 };
 
 struct HostEntry {

@@ -1,139 +1,59 @@
 #include "core/lb/host_set.h"
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <utility>
 
-#include "core/base/assert.h"
-
 namespace weir::lb {
+namespace {
+
+std::vector<HostIndex> indices(size_t count) {
+  std::vector<HostIndex> all(count);
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+}  // namespace
 
 HostSet::HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
-                 const Options& options)
-    : hosts_(std::move(hosts)) {
-  uint32_t top = 0;
-  for (const HostEntry& host : hosts_) top = std::max(top, host.priority);
-  WEIR_CHECK(top < PrioritySet().size());
-  levels_.resize(top + 1);
-  std::vector<std::vector<HostIndex>> all(levels_.size()), healthy(levels_.size()), degraded(levels_.size());
-  for (HostIndex i = 0; i < hosts_.size(); ++i) {
-    const HostEntry& host = hosts_[i];
-    all[host.priority].push_back(i);
-    if (host.health == Health::kHealthy) healthy[host.priority].push_back(i);
-    if (host.health == Health::kDegraded) degraded[host.priority].push_back(i);
-  }
-  for (const auto& level : healthy) healthy_ += level.size();
-  for (const auto& level : degraded) degraded_ += level.size();
-
-  for (size_t p = 0; p < levels_.size(); ++p) {
-    auto percent = [&](const std::vector<HostIndex>& some) {
-      const uint64_t share = all[p].empty() ? 0 : some.size() * options.overprovisioning_percent / all[p].size();
-      return static_cast<uint32_t>(std::min<uint64_t>(100, share));
-    };
-    levels_[p].healthy = percent(healthy[p]);
-    levels_[p].degraded = percent(degraded[p]);
-  }
-  Shares shares = shares_without({});
-  if (shares.health == 0) {
-    // Nobody is healthy: the first level with hosts panics.
-    auto first = std::find_if(all.begin(), all.end(), [](const auto& level) { return !level.empty(); });
-    if (first != all.end()) shares.healthy[static_cast<size_t>(first - all.begin())] = 100;
-  }
-  for (size_t p = 0; p < levels_.size(); ++p) {
-    Level& level = levels_[p];
-    level.load = shares.healthy[p];
-    level.degraded_load = shares.degraded[p];
-    const size_t usable = healthy[p].size() + degraded[p].size();
-    if (shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size()) {
-      level.panic = panics_ = true;
-      level.load += std::exchange(level.degraded_load, 0);
-      level.table = policy.build(BuildInput{hosts_, all[p]}, policy_config);
-      continue;
-    }
-    if (!healthy[p].empty()) level.table = policy.build(BuildInput{hosts_, healthy[p]}, policy_config);
-    if (!degraded[p].empty()) level.degraded_table = policy.build(BuildInput{hosts_, degraded[p]}, policy_config);
-  }
-  single_ = levels_.size() == 1 && levels_[0].degraded_load == 0;
+                 const Options& options, const Division& division)
+    : hosts_(std::move(hosts)), all_(hosts_, indices(hosts_.size()), policy, policy_config, options, lane_states_) {
+  if (division.policy == nullptr) return;
+  subsets_ = std::make_unique<const Subsets>(hosts_, all_, policy, policy_config, options, division.policy,
+                                             division.stats, lane_states_);
 }
 
-// Each level takes as much of what is left of 100 % as its (overprovisioned) health allows; first healthy hosts of all
-// levels, then degraded ones.
-HostSet::Shares HostSet::shares_without(const PrioritySet& passed_over) const noexcept {
-  Shares out;
-  uint32_t left = 100;
-  auto take = [&](uint8_t& percent, uint32_t health) {
-    percent = static_cast<uint8_t>(std::min(left, health));
-    out.health += health;
-    left -= percent;
-  };
-  for (size_t p = 0; p < levels_.size(); ++p) {
-    if (!passed_over[p]) take(out.healthy[p], levels_[p].healthy);
-  }
-  for (size_t p = 0; p < levels_.size() && left > 0; ++p) {
-    if (!passed_over[p]) take(out.degraded[p], levels_[p].degraded);
-  }
-  if (left == 0 || left == 100) return out;
-  // Not enough health in sum: what is there takes everything, in proportion.
-  const uint32_t given = 100 - left;
-  uint32_t sum = 0;
-  uint8_t* first = nullptr;
-  for (Percents* percents : {&out.healthy, &out.degraded}) {
-    for (uint8_t& percent : *percents) {
-      if (percent > 0 && first == nullptr) first = &percent;
-      sum += percent = static_cast<uint8_t>(percent * 100 / given);
-    }
-  }
-  *first += static_cast<uint8_t>(100 - sum);
-  return out;
-}
-
-bool HostSet::usable_without(const PrioritySet& passed_over) const noexcept {
-  for (size_t p = 0; p < levels_.size(); ++p) {
-    if (!passed_over[p] && levels_[p].healthy + levels_[p].degraded > 0) return true;
-  }
-  return false;
-}
-
-HostIndex HostSet::pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept {
-  if (!single_) {
-    const uint32_t point = input.has_hash ? static_cast<uint32_t>(input.hash % 100) : view.random.below(100);
-    return input.passed_over == nullptr ? pick_among(point, input, view, state)
-                                        : pick_elsewhere(point, input, view, state);
-  }
-  const Table* table = levels_[0].table.get();
-  return table != nullptr ? table->pick(input, view, state) : kNoHost;
-}
-
-// `point`: of the hundred, first those that healthy hosts of all levels take, then those that degraded ones do.
-HostIndex HostSet::pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept {
-  for (const Level& level : levels_) {
-    if (point < level.load) return level.table != nullptr ? level.table->pick(input, view, state) : kNoHost;
-    point -= level.load;
-  }
-  for (const Level& level : levels_) {
-    if (point < level.degraded_load) return level.degraded_table->pick(input, view, state);
-    point -= level.degraded_load;
-  }
-  return kNoHost;
-}
-
-// Like pick(), as if the priorities that are passed over had no usable host; unless no other has any.
-HostIndex HostSet::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
-                                  LaneState& state) const noexcept {
-  if (!usable_without(*input.passed_over)) return pick_among(point, input, view, state);
-  const Shares shares = shares_without(*input.passed_over);
-  for (const bool degraded : {false, true}) {
-    const Percents& percents = degraded ? shares.degraded : shares.healthy;
-    for (size_t p = 0; p < levels_.size(); ++p) {
-      if (point >= percents[p]) {
-        point -= percents[p];
+std::vector<uint64_t> HostSet::figures(const Figures& figures) const {
+  const size_t count = figures.of.size();
+  std::vector<std::optional<uint64_t>> sums(count);
+  std::vector<uint64_t> of_one(count);
+  const auto add = [&](const Table& table) {
+    std::fill(of_one.begin(), of_one.end(), 0);
+    table.tell(of_one);
+    for (size_t i = 0; i < count; ++i) {
+      if (!sums[i]) {
+        sums[i] = of_one[i];
         continue;
       }
-      // In a panic all of its hosts are in one table.
-      const Table* table = degraded && !levels_[p].panic ? levels_[p].degraded_table.get() : levels_[p].table.get();
-      return table->pick(input, view, state);
+      switch (figures.of[i]) {
+        case Figures::Of::kSum:
+          *sums[i] += of_one[i];
+          break;
+        case Figures::Of::kLeast:
+          *sums[i] = std::min(*sums[i], of_one[i]);
+          break;
+        case Figures::Of::kMost:
+          *sums[i] = std::max(*sums[i], of_one[i]);
+          break;
+      }
     }
-  }
-  return kNoHost;
+  };
+  all_.for_each_table(add);
+  if (subsets_ != nullptr) subsets_->for_each_table(add);
+  std::vector<uint64_t> out;
+  for (const auto& sum : sums) out.push_back(sum.value_or(0));
+  return out;
 }
 
 }  // namespace weir::lb

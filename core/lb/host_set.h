@@ -1,61 +1,57 @@
-// One version of a cluster's membership with the table built from it: what a lane's host-set slot shows.
+// One version of a cluster's membership with the tables built from it: what a lane's host-set slot shows.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "core/event/slot.h"
-#include "core/lb/policy.h"
+#include "core/lb/levels.h"
+#include "core/lb/subsets.h"
 
 namespace weir::lb {
 
 class HostSet final : public event::Versioned {
  public:
-  struct Options {
-    uint32_t panic_threshold_percent = 50;  // below this share of healthy hosts all hosts are used
-    uint32_t overprovisioning_percent = 140;
+  using Options = BalanceOptions;
+  // Into subsets, or (without a policy) not.
+  struct Division {
+    std::shared_ptr<const SubsetPolicy> policy = nullptr;
+    std::shared_ptr<const SubsetStats> stats = nullptr;
   };
   // [main]
   HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
-          const Options& options);
+          const Options& options, const Division& division = {});
 
   std::span<const HostEntry> hosts() const { return hosts_; }
   const HostEntry& host(HostIndex index) const { return hosts_[index]; }
-  // Chooses the priority by load, then lets its table pick. [worker]
-  HostIndex pick(const PickInput& input, LaneView& view, LaneState& state) const noexcept;
-  size_t healthy() const { return healthy_; }
-  size_t degraded() const { return degraded_; }
+  // `states`: of the lane, as many as lane_states(). [worker]
+  HostIndex pick(const PickInput& input, LaneView& view, LaneState* states) const noexcept {
+    if (subsets_ != nullptr) [[unlikely]]
+      return subsets_->pick(input, view, states);
+    return all_.pick(input, view, states);
+  }
+  // A request may get some of the hosts alone.
+  bool divided() const { return subsets_ != nullptr; }
+  uint32_t lane_states() const { return std::max<uint32_t>(1, lane_states_); }
+  size_t healthy() const { return all_.healthy(); }
+  size_t degraded() const { return all_.degraded(); }
   // Some priority uses all of its hosts, because too few are healthy.
-  bool panics() const { return panics_; }
-  bool panicking(uint32_t priority) const { return levels_[priority].panic; }
+  bool panics() const { return all_.panics(); }
+  bool panicking(uint32_t priority) const { return all_.panicking(priority); }
   // Some priority that is not in this list has a host that is healthy or degraded. [worker]
-  bool usable_without(const PrioritySet& passed_over) const noexcept;
+  bool usable_without(const PrioritySet& passed_over) const noexcept { return all_.usable_without(passed_over); }
+  // As many as the policy that it was made with has. [main]
+  std::vector<uint64_t> figures(const Figures& figures) const;
+  // Of subsets, if it is divided. [main]
+  std::vector<std::string> subset_names() const { return divided() ? subsets_->names() : std::vector<std::string>(); }
+  size_t subset_duplicates() const { return divided() ? subsets_->duplicates() : 0; }
 
  private:
-  struct Level {
-    std::unique_ptr<const Table> table;  // of the healthy hosts, or of all in a panic; nullptr: none
-    std::unique_ptr<const Table> degraded_table;
-    uint32_t load = 0, degraded_load = 0;  // percent of requests
-    // What healthy and degraded hosts could take, in percent, overprovisioned.
-    uint32_t healthy = 0, degraded = 0;
-    bool panic = false;
-  };
-  // Who takes the requests, in percent that add up to 100, or to 0 if nobody can.
-  using Percents = std::array<uint8_t, PrioritySet().size()>;
-  struct Shares {
-    Percents healthy{}, degraded{};
-    uint32_t health = 0;  // what all together could take, in percent
-  };
-  Shares shares_without(const PrioritySet& passed_over) const noexcept;
-  HostIndex pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept;
-  HostIndex pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view, LaneState& state) const noexcept;
-  std::vector<HostEntry> hosts_;
-  std::vector<Level> levels_;
-  size_t healthy_ = 0;
-  size_t degraded_ = 0;
-  bool panics_ = false;
-  bool single_ = false;  // the first table takes every request
+  const std::vector<HostEntry> hosts_;
+  uint32_t lane_states_ = 0;
+  const Levels all_;
+  std::unique_ptr<const Subsets> subsets_;
 };
 
 }  // namespace weir::lb

@@ -1,6 +1,9 @@
 #include "core/proxy/attempt.h"
 
+#include <utility>
+
 #include "core/proxy/router.h"
+#include "core/proxy/upstream_chain.h"
 
 namespace weir::proxy {
 
@@ -102,6 +105,8 @@ void Attempt::end() {
   active_ = false;
   waiter_.leave();
   stream_ = nullptr;
+  if (chain_ != nullptr) [[unlikely]]
+    std::exchange(chain_, nullptr)->leave();
   headers_sent_ = false;
   hedged_ = false;
   end_watch();
@@ -149,21 +154,61 @@ void Attempt::touch() {
 stream::WireBytes& Attempt::wire_bytes() { return router_.upstream_info().wire; }
 void Attempt::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
+  if (router_.upstream_filters() != nullptr) [[unlikely]]
+    stream_ = chain_ = router_.make_chain(*this, stream);
   upstream::ClusterLocal::count_request(*pool_, router_.stats());
   router_.on_attempt_ready(*this);
 }
 void Attempt::on_failed(ResetReason reason, std::string_view detail) {
   router_.on_attempt_failed(*this, reason, detail);
 }
-http::HeaderMap& Attempt::begin_response(int) { return router_.begin_response(*this); }
-void Attempt::on_informational(BlockRef owner) { router_.on_informational(*this, std::move(owner)); }
-void Attempt::on_upstream_headers(BlockRef owner, bool end) { router_.on_headers(*this, std::move(owner), end); }
-void Attempt::on_upstream_data(Slices& data, bool end) { router_.on_data(*this, data, end); }
-http::HeaderMap& Attempt::begin_response_trailers() { return router_.begin_trailers(*this); }
-void Attempt::on_upstream_trailers() { router_.on_trailers(*this); }
+
+bool Attempt::upstream_gone() const { return chain_ != nullptr && chain_->gone(); }
+
+http::HeaderMap& Attempt::begin_response(int) {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->begin_response();
+  return router_.begin_response(*this);
+}
+
+void Attempt::on_informational(BlockRef owner) {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->on_informational(std::move(owner));
+  router_.on_informational(*this, std::move(owner));
+}
+
+void Attempt::on_upstream_headers(BlockRef owner, bool end) {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->on_upstream_headers(std::move(owner), end);
+  router_.on_headers(*this, std::move(owner), end);
+}
+
+void Attempt::on_upstream_data(Slices& data, bool end) {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->on_upstream_data(data, end);
+  router_.on_data(*this, data, end);
+}
+
+http::HeaderMap& Attempt::begin_response_trailers() {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->begin_response_trailers();
+  return router_.begin_trailers(*this);
+}
+
+void Attempt::on_upstream_trailers() {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->on_upstream_trailers();
+  router_.on_trailers(*this);
+}
+
 void Attempt::on_reset(ResetReason reason, std::string_view detail) {
   router_.on_attempt_failed(*this, reason, detail);
 }
-void Attempt::on_request_flow(bool blocked) { router_.on_request_flow(*this, blocked); }
+
+void Attempt::on_request_flow(bool blocked) {
+  if (chain_ != nullptr) [[unlikely]]
+    return chain_->on_upstream_flow(blocked);
+  router_.on_request_flow(*this, blocked);
+}
 
 }  // namespace weir::proxy

@@ -19,6 +19,7 @@
 namespace weir::proxy {
 
 class Router;
+class UpstreamChain;
 
 class Attempt final : private upstream::UpstreamEvents, private upstream::RecallWaiter, private event::Timer {
  public:
@@ -62,6 +63,8 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   };
   Log* log() const { return log_; }
   void set_log(Log* log) { log_ = log; }
+  // Its upstream has finished, and its connection may serve others; filters still hold some of the response.
+  bool upstream_gone() const;
   // Both nullptr: none has been chosen, or it is over.
   const upstream::ConnPool* pool() const { return pool_; }
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
@@ -132,6 +135,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   upstream::Waiter waiter_;
   upstream::ConnPool* pool_ = nullptr;
   upstream::UpstreamStream* stream_ = nullptr;
+  UpstreamChain* chain_ = nullptr;  // between stream_, which it is then, and the connection; null: no filters there
   const stream::StaticMetadata* host_metadata_ = nullptr;
   event::Pin<lb::HostSet> hosts_;
   Times times_;

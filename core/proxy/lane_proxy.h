@@ -9,6 +9,7 @@
 #include "core/http/date.h"
 #include "core/proxy/mirror.h"
 #include "core/proxy/server_stream.h"
+#include "core/proxy/upstream_chain.h"
 
 namespace weir::proxy {
 
@@ -22,6 +23,7 @@ class LaneProxy {
 
   Slab<ServerStream>& streams() { return streams_; }
   Slab<Mirror>& mirrors() { return mirrors_; }
+  Slab<UpstreamChain>& chains() { return chains_; }
   // The `date` header's value now. Valid until the end of the turn.
   std::string_view date() {
     int64_t second = std::chrono::duration_cast<std::chrono::seconds>(lane_.wall_now().time_since_epoch()).count();
@@ -37,6 +39,7 @@ class LaneProxy {
   event::Lane& lane_;
   Slab<ServerStream> streams_;
   Slab<Mirror> mirrors_;
+  Slab<UpstreamChain> chains_;
   int64_t date_second_ = -1;
   uint64_t last_id_ = 0;
   char date_[http::kDateBytes];

@@ -134,6 +134,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   records_ = stream::wanted_records() | config_.records;
+  upstream_filters_ = cluster_pin_->spec.http_filters.get();
+  if (upstream_filters_ == nullptr) upstream_filters_ = config_.upstream_filters.get();
   timeout_ = action.timeout();
   if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
     timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
@@ -148,6 +150,12 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     if (own->retry != nullptr) retries = own->retry.get();
     if (own->mirrors != nullptr) mirrors = own->mirrors.get();
   }
+  const route::HashPolicies* hash_policies = cluster_pin_->spec.hash_policies.get();
+  if (hash_policies == nullptr) hash_policies = action.hash_policies();
+  if (hash_policies != nullptr) [[unlikely]]
+    choose_hash(*hash_policies);
+  if (cluster_pin_->spec.divided) [[unlikely]]
+    choose_match(selection);
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
@@ -181,7 +189,10 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     asks_tunnel_ = true;
     await_response();
   }
+  // What ends a tunnel here sends no message.
   raw_ = action.ends_connect() && (headers.method() == "CONNECT" || (action.ends_post() && headers.method() == "POST"));
+  if (raw_) [[unlikely]]
+    upstream_filters_ = nullptr;
   if (mirrors != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
     start_mirrors(*mirrors, end);
   first_.start();
@@ -332,7 +343,8 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
-    if (!end && (!replayable_ || committed_) && mirrors_.empty() && sending->stream()->connection().takes_unseen())
+    if (!end && (!replayable_ || committed_) && mirrors_.empty() && upstream_filters_ == nullptr &&
+        sending->stream()->connection().takes_unseen())
       stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
@@ -399,6 +411,8 @@ void Router::send_request(Attempt& attempt) {
     stream_->reply_local(400, "invalid_request_headers");
     return;
   }
+  if (attempt.stream() == nullptr) [[unlikely]]
+    return;  // a filter has answered
   attempt.set_headers_sent();
   stream_->info().upstream.first_tx = attempt.times().first_tx;
   if (!body_.empty()) {
@@ -482,6 +496,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   info.details = "via_upstream";
   if (include_attempt_in_response_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
   stream::LogSubject subject{info, &stream_->request_headers(), &headers, nullptr};
+  for (const route::NewCookie* cookie = new_cookies_; cookie != nullptr; cookie = cookie->next)
+    headers.add(HeaderId::kSetCookie, cookie->set_cookie);
   host_->selection().apply_response_mutations(headers, subject, arena);
   if (end) {
     response_complete(now);

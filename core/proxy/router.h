@@ -36,6 +36,7 @@ struct RouterConfig {
   bool looks_at_orders = false;
   stream::Records records = 0;
   static constexpr stream::Records kOwnLog = 0x80;
+  std::shared_ptr<const filter::HttpChainConfig> upstream_filters;  // null: none, unless the cluster has some
   bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
 };
 
@@ -58,6 +59,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const RetryState& retry_state() const { return retry_; }
   // The request ends here, and the upstream gets the bytes of its tunnel alone.
   bool speaks_raw() const { return raw_; }
+  // Between it and the upstreams; nullptr: none.
+  const filter::HttpChainConfig* upstream_filters() const { return upstream_filters_; }
+  UpstreamChain* make_chain(Attempt& attempt, upstream::UpstreamStream& upstream);
+  // One of them has answered: that is the answer to the client. `details` and `body`: in the stream's arena.
+  void answer_for_filter(const http::HeaderMap& answer, std::string_view details, std::string_view body);
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
@@ -103,6 +109,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void leave_unseen(Attempt& attempt);
   void response_complete(MonoTime now);
   void start_mirrors(const route::Mirrors& policies, bool end);
+  void choose_hash(const route::HashPolicies& policies);
+  void choose_match(const route::Selection& selection);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.
@@ -195,6 +203,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Stream* stream_ = nullptr;
   RoutedHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;
+  const filter::HttpChainConfig* upstream_filters_ = nullptr;
   event::Pin<upstream::Cluster> cluster_pin_;  // one version for the whole request: what counts up counts down
   RetryState retry_;
   Attempt first_;
@@ -208,8 +217,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const lb::Host** tried_ = first_tried_.data();
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;
-  RetryPriorities* priorities_ = nullptr;  // made by a retry whose policy wants it, in the arena
-  bool request_end_ : 1 = false;           // the request is complete
+  uint64_t hash_ = 0;                              // of the request, for balancers
+  const stream::Value* match_ = nullptr;           // what hosts are to have, where the cluster has subsets
+  const route::NewCookie* new_cookies_ = nullptr;  // for the client
+  RetryPriorities* priorities_ = nullptr;          // made by a retry whose policy wants it, in the arena
+  bool request_end_ : 1 = false;                   // the request is complete
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
   bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left
@@ -218,6 +230,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool include_attempt_count_ : 1 = false;
   bool include_attempt_in_response_ : 1 = false;
   bool include_timeout_retry_ : 1 = false;
+  bool has_hash_ : 1 = false;
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;
   bool auto_host_ : 1 = false;

@@ -85,7 +85,8 @@ bool Router::still_wants(Attempt& attempt) {
 }
 
 upstream::ConnPool* Router::pick() {
-  lb::PickInput input{.attempt = attempts_ + 1, .excluded = tried()};
+  lb::PickInput input{
+      .hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .match = match_, .excluded = tried()};
   const route::RetryPolicy* policy = retry_.policy();
   if (attempts_ == 0 || policy == nullptr) [[likely]]
     return cluster_->pick(input);
@@ -155,6 +156,7 @@ void Router::forget(const lb::Host& host) {
   if (attempts_ > 1) {  // what is known of the attempt before
     info.local = {};
     info.host_name = {};
+    info.wire.closed = {};
     info.connection_id = 0;
     info.connect_begin = info.connect_end = {};
   }
@@ -165,7 +167,7 @@ void Router::forget(const lb::Host& host) {
 }
 
 void Router::describe_remote(const Attempt& attempt) {
-  if (!attempt.pool()->has_addresses()) return;
+  if (!attempt.pool()->has_addresses() || attempt.upstream_gone()) return;
   const net::Address& remote = attempt.stream()->connection().remote();
   upstream_info().remote = remote;
   if (attempt.times().entry != nullptr) attempt.times().entry->address = remote;

@@ -176,7 +176,7 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
       if (head_begun_ != MonoTime()) {
         config_.stats->rq_rx_reset.inc();
         make_stream_of_unread_head().on_disconnect(ResponseFlag::kDownstreamConnectionTermination,
-                                                   "downstream_remote_disconnect");
+                                                   "downstream_remote_disconnect", stream::CloseType::kNormal);
         release_stream();
       }
       close_connection();
@@ -431,8 +431,10 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
     if (remote) stats.rq_rx_reset.inc();
     if (net::Transport* transport = connection().transport())
       stream_->stream().info().downstream_failure_reason = transport->failure();
-    stream_->on_disconnect(remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
-                           remote ? "downstream_remote_disconnect" : "downstream_local_disconnect");
+    stream_->on_disconnect(
+        remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
+        remote ? "downstream_remote_disconnect" : "downstream_local_disconnect",
+        reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal);
     release_stream();
   }
   account_bytes();

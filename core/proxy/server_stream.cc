@@ -4,6 +4,7 @@
 
 #include "core/http/chars.h"
 #include "core/http/url.h"
+#include "core/proxy/enabled_filters.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/local_reply.h"
 #include "core/proxy/proxy_status.h"
@@ -258,6 +259,7 @@ route::Selection ServerStream::selected() {
   input.random = info.random;
   input.info = &info;
   input.slots = &stream_.lane().slots();
+  input.arena = &stream_.arena();
   input.is_internal = from_inside_;
   if (!table_->internal_only_headers().empty() && !from_inside_) [[unlikely]] {
     for (const http::HeaderName& name : table_->internal_only_headers()) stream_.request_headers().remove(name);
@@ -319,18 +321,7 @@ void ServerStream::restart(const route::Selection& selection, Slices& body, bool
 }
 
 void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
-  uint64_t enabled = chain.enabled_mask();
-  for (const route::FilterConfigs::Entry& entry : selection_.filter_configs().entries()) {
-    for (size_t position = 0; position < chain.size(); ++position) {
-      if (chain.entry(position).id != entry.filter_id) continue;
-      if (entry.disabled && position + 1 < chain.size()) {  // the last one must answer
-        enabled &= ~filter::filter_bit(position);
-      } else {
-        enabled |= filter::filter_bit(position);  // a configuration on the route turns a disabled filter on
-      }
-    }
-  }
-  stream_.make_chain(chain, enabled);
+  stream_.make_chain(chain, enabled_filters(chain, selection_.filter_configs()));
   stream_.request_arrived(end);
 }
 
@@ -362,11 +353,12 @@ void ServerStream::on_protocol_error(std::string_view detail, int status) {
   stream_.reply_local(status, detail);
 }
 
-void ServerStream::on_disconnect(ResponseFlag flag, std::string_view detail) {
+void ServerStream::on_disconnect(ResponseFlag flag, std::string_view detail, stream::CloseType how) {
   if (finished_) return;
   stream::StreamInfo& info = stream_.info();
   info.flags.set(flag);
   info.details = detail;
+  info.downstream_close_type = how;
   finish();
 }
 

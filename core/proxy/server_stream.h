@@ -62,7 +62,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // The request cannot be understood (further).
   void on_protocol_error(std::string_view detail, int status);
   // The connection is gone.
-  void on_disconnect(stream::ResponseFlag flag, std::string_view detail);
+  void on_disconnect(stream::ResponseFlag flag, std::string_view detail, stream::CloseType how);
   void on_stream_deadline(DeadlineKind kind);
   bool request_complete() const { return stream_.request_finished(); }
   bool response_complete() const { return stream_.response_finished(); }

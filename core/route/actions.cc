@@ -153,8 +153,18 @@ ClusterChoice ForwardAction::cluster(const http::HeaderMap& request, const Weigh
   return {.name = cluster_, .slot = slot_, .has_slot = true};
 }
 
+const WeightedCluster* ForwardAction::specify(const http::HeaderMap& request,
+                                              const stream::StreamInfo* info) const noexcept {
+  static const stream::StreamInfo kNothing;
+  if (specifier_->tree == nullptr) return &specified_.back();
+  const match::Tree::Result found =
+      specifier_->tree->evaluate({.info = info != nullptr ? info : &kNothing, .request_headers = &request});
+  return found.matched() ? &specified_[found.action] : &specified_.back();
+}
+
 const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& request, uint64_t random,
-                                                    const event::SlotTable* slots) const noexcept {
+                                                    const event::SlotTable* slots,
+                                                    std::optional<uint64_t> hash) const noexcept {
   if (weighted_clusters_.empty()) return nullptr;
   // Mixed, because a runtime fraction has already split the traffic by the same number.
   uint64_t value = mix_hash(random ^ 0x9e3779b97f4a7c15ULL);
@@ -164,6 +174,7 @@ const WeightedCluster* ForwardAction::pick_weighted(const http::HeaderMap& reque
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), from_header);
     if (error == std::errc() && end == text.data() + text.size()) value = from_header;
   }
+  if (hash) value = *hash;
   uint64_t total = total_weight_;
   auto weight = [&](const WeightedCluster& cluster) {
     return slots != nullptr ? runtime::RuntimeUnsigned{cluster.weight, cluster.weight_key}.get(*slots) : cluster.weight;

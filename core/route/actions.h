@@ -16,6 +16,7 @@
 #include "core/match/regex.h"
 #include "core/route/errors.h"
 #include "core/route/filter_configs.h"
+#include "core/route/hash_policy.h"
 #include "core/route/header_mutations.h"
 #include "core/route/internal_redirect.h"
 #include "core/route/mirror.h"
@@ -23,6 +24,7 @@
 #include "core/route/spec.h"
 #include "core/runtime/runtime.h"
 #include "core/stream/formatter.h"
+#include "core/stream/metadata.h"
 #include "core/stream/stream_info.h"
 
 namespace weir::route {
@@ -103,6 +105,7 @@ struct WeightedCluster {
   std::unique_ptr<const FilterConfigs> own_filter_configs;  // null: none
   const FilterConfigs* filter_configs = nullptr;            // merged: this over route over virtual host over table
   std::string host_rewrite_literal;                         // empty: the route's host rewrite
+  std::unique_ptr<const stream::StaticMetadata> match;      // null: the route's
 
   ClusterChoice cluster(const http::HeaderMap& request) const noexcept;
 };
@@ -138,10 +141,24 @@ class ForwardAction {
 
   bool weighted() const { return !weighted_clusters_.empty(); }
   const std::vector<WeightedCluster>& weighted_clusters() const { return weighted_clusters_; }
-  // nullptr if the route has no weighted clusters. `random` decides, always in the same way. `slots`: of the lane, for
-  // weights at run time; null: those of the configuration count.
+  // nullptr if the route has no weighted clusters. `random` decides, always in the same way, unless there is a `hash`.
+  // `slots`: of the lane, for weights at run time; null: those of the configuration count.
   const WeightedCluster* pick_weighted(const http::HeaderMap& request, uint64_t random,
-                                       const event::SlotTable* slots = nullptr) const noexcept;
+                                       const event::SlotTable* slots = nullptr,
+                                       std::optional<uint64_t> hash = std::nullopt) const noexcept;
+  bool weighs_by_hash() const { return weighs_by_hash_; }
+  // Conditions on the request say which cluster.
+  bool specified() const { return specifier_ != nullptr; }
+  // Of those, as if it were one of several by weight; one that leads nowhere, if no condition holds. Not nullptr.
+  const WeightedCluster* specify(const http::HeaderMap& request, const stream::StreamInfo* info) const noexcept;
+  // What hosts are to have, a struct; nullptr: nothing.
+  const stream::Value* metadata_match(const WeightedCluster* weighted) const {
+    const stream::StaticMetadata* match =
+        weighted != nullptr && weighted->match != nullptr ? weighted->match.get() : match_.get();
+    return match != nullptr ? &match->root() : nullptr;
+  }
+  // nullptr: requests have no hash, unless the cluster says how.
+  const HashPolicies* hash_policies() const { return hash_policies_.get(); }
   // `weighted`: what pick_weighted() chose.
   ClusterChoice cluster(const http::HeaderMap& request, const WeightedCluster* weighted) const noexcept;
   // As configured, for dumps and explanations; empty if weighted or by header.
@@ -166,6 +183,8 @@ class ForwardAction {
   const Mirrors* mirrors_ = nullptr;
   std::unique_ptr<const InternalRedirectPolicy> internal_redirect_;
   std::unique_ptr<const PathRewrite> path_rewrite_;
+  std::unique_ptr<const HashPolicies> hash_policies_;
+  std::unique_ptr<const stream::StaticMetadata> match_;
   HostRewriteSpec::Kind host_rewrite_kind_ = HostRewriteSpec::Kind::kNone;
   bool append_x_forwarded_host_ = false;
   bool hedges_ = false;
@@ -173,7 +192,10 @@ class ForwardAction {
   bool ends_connect_ = false;
   bool ends_post_ = false;
   // What few do.
+  std::shared_ptr<const ClusterSpecifier> specifier_;
+  std::vector<WeightedCluster> specified_;  // by its actions; the last is for all other requests
   bool runtime_weights_ = false;
+  bool weighs_by_hash_ = false;
   uint16_t cluster_not_found_status_ = 503;
   uint64_t total_weight_ = 0;
   std::unique_ptr<http::HeaderName> weight_header_;

@@ -35,6 +35,7 @@ struct SelectInput {
   bool client_certificate_validated = false;
   const stream::StreamInfo* info = nullptr;  // null: no metadata, no filter state, no addresses
   const event::SlotTable* slots = nullptr;   // of the lane, for runtime values; null: defaults count
+  Arena* arena = nullptr;                    // of the stream; null: weighted clusters never go by a hash
 };
 
 // The path of a request, taken apart once per selection.

@@ -9,6 +9,21 @@ namespace weir::route {
 
 using At = ErrorSink::At;
 
+namespace {
+
+// What is below envoy.lb, over `general`. Null: nothing of its own.
+std::unique_ptr<const stream::StaticMetadata> build_match(const stream::StaticMetadata* own,
+                                                          const stream::StaticMetadata* general) {
+  const stream::Value* space = own != nullptr ? own->root().find("envoy.lb") : nullptr;
+  if (space == nullptr) return nullptr;
+  if (general == nullptr) return std::make_unique<const stream::StaticMetadata>(*space);
+  ArenaPool pool;
+  Arena arena(pool);
+  return std::make_unique<const stream::StaticMetadata>(stream::with_members(general->root(), *space, arena));
+}
+
+}  // namespace
+
 std::unique_ptr<RouteTable> RouteBuilder::build(RouteTableSpec spec) {
   table_.reset(new RouteTable());
   RouteTable& table = *table_;
@@ -269,13 +284,16 @@ void RouteBuilder::build_match(RouteMatchSpec spec, Route& route) {
 
 void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Route& route) {
   ForwardAction* action = &route.forward_.emplace();
-  int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()};
+  int targets = int{!spec.cluster.empty()} + int{!spec.cluster_header.empty()} + int{!spec.weighted_clusters.empty()} +
+                int{spec.specifier != nullptr};
   if (targets != 1) {
     errors_.add(targets == 0 ? "needs one of cluster, cluster_header and weighted_clusters"
                              : "cluster, cluster_header and weighted_clusters exclude each other");
   }
+  if (spec.specifier != nullptr) build_specified(std::move(spec.specifier), *action, *route.filter_configs_);
   if (!spec.cluster.empty()) action->slot_ = slot_of(spec.cluster);
   if (!spec.cluster_header.empty()) action->cluster_header_ = header_name(spec.cluster_header, "cluster_header");
+  action->match_ = build_match(spec.metadata_match.get(), nullptr);
   build_weighted(spec, *action, *route.filter_configs_);
   action->cluster_ = std::move(spec.cluster);
 
@@ -311,6 +329,8 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
   action->own_mirrors_ = build_mirrors(std::move(spec.mirrors));
   action->mirrors_ = action->own_mirrors_ != nullptr ? action->own_mirrors_.get() : host.mirrors_;
   action->path_rewrite_ = build_path_rewrite(spec, route);
+  action->hash_policies_ = HashPolicies::build(std::move(spec.hash_policies), errors_);
+  action->weighs_by_hash_ = spec.weight_by_hash && action->hash_policies_ != nullptr;
   build_host_rewrite(std::move(spec.host_rewrite), *action);
   action->high_priority_ = spec.high_priority;
   action->append_x_forwarded_host_ = spec.append_x_forwarded_host;
@@ -412,12 +432,27 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     cluster.filter_configs = merge(route, one.filter_configs, cluster.own_filter_configs);
     check_host(one.host_rewrite_literal, "host_rewrite_literal", errors_);
     cluster.host_rewrite_literal = std::move(one.host_rewrite_literal);
+    cluster.match = build_match(one.metadata_match.get(), action.match_.get());
     action.total_weight_ += one.weight;
   }
   if (action.total_weight_ == 0) errors_.add("the sum of the weights must be greater than zero");
   if (action.total_weight_ > UINT32_MAX) {
     errors_.add("the sum of the weights is " + std::to_string(action.total_weight_) +
                 "; at most 4294967295 is allowed");
+  }
+}
+
+void RouteBuilder::build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction& action,
+                                   const FilterConfigs& route) {
+  action.specifier_ = std::move(specifier);
+  const std::vector<std::string>& clusters = action.specifier_->clusters;
+  for (size_t i = 0; i <= clusters.size(); ++i) {
+    WeightedCluster& cluster = action.specified_.emplace_back();
+    cluster.filter_configs = &route;
+    cluster.slot = {event::SlotKind::kCluster, UINT32_MAX};  // nowhere
+    if (i == clusters.size()) return;
+    cluster.name = clusters[i];
+    cluster.slot = slot_of(cluster.name);
   }
 }
 

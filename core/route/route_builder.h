@@ -35,6 +35,8 @@ class RouteBuilder {
   void build_forward(ForwardSpec spec, const VirtualHost& host, Route& route);
   std::unique_ptr<const PathRewrite> build_path_rewrite(ForwardSpec& spec, const Route& route);
   void build_weighted(ForwardSpec& spec, ForwardAction& action, const FilterConfigs& route);
+  void build_specified(std::shared_ptr<const ClusterSpecifier> specifier, ForwardAction& action,
+                       const FilterConfigs& route);
   void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
   // nullptr: none.
   std::unique_ptr<const Mirrors> build_mirrors(std::vector<MirrorSpec> specs);

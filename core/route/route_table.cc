@@ -79,7 +79,17 @@ Selection RouteTable::select(const http::HeaderMap& request, const SelectInput& 
     selection.virtual_cluster =
         &*std::find_if(host.virtual_clusters_.begin(), host.virtual_clusters_.end() - 1, matches);
   }
-  if (forward) selection.weighted = selection.route->forward().pick_weighted(request, input.random, input.slots);
+  if (forward) {
+    const ForwardAction& action = selection.route->forward();
+    if (action.specified()) [[unlikely]] {
+      selection.weighted = action.specify(request, input.info);
+      return selection;
+    }
+    std::optional<uint64_t> hash;
+    if (action.weighs_by_hash() && input.info != nullptr && input.arena != nullptr) [[unlikely]]
+      hash = action.hash_policies()->hash(request, *input.info, *input.arena, nullptr);
+    selection.weighted = action.pick_weighted(request, input.random, input.slots, hash);
+  }
   return selection;
 }
 

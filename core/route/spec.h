@@ -132,7 +132,8 @@ struct WeightedClusterSpec {
   uint32_t weight = 0;
   MutationsSpec mutations;
   std::vector<FilterConfigSpec> filter_configs;
-  std::string host_rewrite_literal;  // empty: none
+  std::string host_rewrite_literal;                              // empty: none
+  std::shared_ptr<const stream::StaticMetadata> metadata_match;  // its members over those of the route's
 };
 
 // One of the three.
@@ -152,6 +153,24 @@ struct MirrorSpec {
   bool keeps_host = false;
 };
 
+// What a request is hashed by, for balancers that go by a hash.
+struct HashPolicySpec {
+  enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQueryParameter, kFilterState, kNothing };
+  struct Attribute {
+    std::string name;
+    std::string value;  // empty: the name alone
+  };
+  Kind kind = Kind::kNothing;
+  std::string name;                                // of the header, the cookie, ...
+  std::optional<match::RegexRewriteSpec> rewrite;  // kHeader: of its value
+  // kCookie: one is made for requests that have none, which lasts so long (zero: as long as the browser runs). Unset:
+  // none is made.
+  std::optional<Duration> ttl;
+  std::string path;  // kCookie: of the one that is made, as the attributes
+  std::vector<Attribute> attributes;
+  bool terminal = false;  // with a hash so far, those that follow do not count
+};
+
 struct HostRewriteSpec {
   enum class Kind : uint8_t { kNone, kLiteral, kAuto, kHeader, kPathRegex, kFormat };
   Kind kind = Kind::kNone;
@@ -165,17 +184,27 @@ struct UpgradeSpec {
   bool enabled = true;
 };
 
+// Names a cluster by conditions on the request. [immutable]
+struct ClusterSpecifier {
+  std::unique_ptr<const match::Tree> tree;  // its actions are numbers of `clusters`; null: no request has a cluster
+  std::vector<std::string> clusters;
+};
+
 struct ForwardSpec {
-  // Exactly one of the three.
+  // Exactly one of the four.
   std::string cluster;
   std::string cluster_header;
   std::vector<WeightedClusterSpec> weighted_clusters;
+  std::shared_ptr<const ClusterSpecifier> specifier;
 
   // weighted_clusters: this request header, if it is a number, decides instead of chance.
   std::string weight_header;
   // weighted_clusters: the runtime value "prefix.name" of a cluster counts instead of its weight. Empty: none.
   std::string weight_runtime_prefix;
+  bool weight_by_hash = false;  // weighted_clusters: the hash of the request, if it has one, decides instead of chance
   uint16_t cluster_not_found_status = 503;
+  std::vector<HashPolicySpec> hash_policies;
+  std::shared_ptr<const stream::StaticMetadata> metadata_match;  // what is below envoy.lb; null: nothing
 
   Duration timeout = 15s;                       // zero: none
   std::optional<Duration> idle_timeout;         // unset: the listener's stream idle timeout; zero: none

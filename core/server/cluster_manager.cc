@@ -234,6 +234,29 @@ void ClusterManager::show_members(const Entry& entry, const lb::HostSet& set) co
   entry.stats->membership_degraded.set(set.degraded());
 }
 
+void ClusterManager::show_subsets(Entry& entry, const lb::HostSet& set) {
+  const std::vector<std::string> names = set.subset_names();
+  std::set<std::string> now(names.begin(), names.end());
+  if (entry.subset_stats != nullptr) {
+    const lb::SubsetStats& stats = *entry.subset_stats;
+    for (const std::string& name : now) stats.created.add(entry.subsets.contains(name) ? 0 : 1);
+    for (const std::string& name : entry.subsets) stats.removed.add(now.contains(name) ? 0 : 1);
+    stats.active.set(now.size());
+    stats.single_host_duplicate.set(set.subset_duplicates());
+  }
+  entry.subsets = std::move(now);
+}
+
+void ClusterManager::show_figures(Entry& entry, const lb::Figures* figures, const lb::HostSet& set) const {
+  if (figures == nullptr) {
+    entry.figures = nullptr;
+    return;
+  }
+  entry.figures = store_.group(figures->kind, entry.spec.stat_name);
+  const std::vector<uint64_t> values = set.figures(*figures);
+  for (size_t i = 0; i < values.size(); ++i) entry.figures->gauge(i).set(values[i]);
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
@@ -260,9 +283,15 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   }
   // The same hosts at another address are no change of membership.
   const bool same = from.dns.has_value() && known.size() == before && members.size() == before;
-  auto set =
-      std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(), from.host_options);
+  // Before the last group of that name goes: what it counts goes on.
+  auto subset_stats =
+      from.subsets != nullptr ? std::make_shared<const lb::SubsetStats>(store_, entry.spec.stat_name) : nullptr;
+  entry.subset_stats = std::move(subset_stats);
+  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(),
+                                           from.host_options, lb::HostSet::Division{from.subsets, entry.subset_stats});
   show_members(entry, *set);
+  show_figures(entry, from.policy->figures, *set);
+  show_subsets(entry, *set);
   if (!same) entry.stats->membership_change.inc();
   updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));

@@ -53,7 +53,10 @@ class ClusterManager final : private DnsMembers::Owner {
     event::SlotId slot;
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
-    std::unique_ptr<DnsMembers> dns;  // null: its members are addresses
+    std::shared_ptr<stats::Group> figures;                // of its tables; null: its policy has none
+    std::shared_ptr<const lb::SubsetStats> subset_stats;  // null: its hosts are not divided
+    std::set<std::string> subsets;                        // those of the last version
+    std::unique_ptr<DnsMembers> dns;                      // null: its members are addresses
     // Until all names of `dns` are known, or its first answers were waited for long enough:
     MonoTime waits_until = MonoTime::max();  // max: nothing is waited for
     bool keeps_members = false;              // those of the version before serve
@@ -96,6 +99,8 @@ class ClusterManager final : private DnsMembers::Owner {
   void lose_patience();
   const lb::HostSet* newest(const Entry& entry) const;
   void show_members(const Entry& entry, const lb::HostSet& set) const;
+  static void show_subsets(Entry& entry, const lb::HostSet& set);
+  void show_figures(Entry& entry, const lb::Figures* figures, const lb::HostSet& set) const;
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                      const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch);
 

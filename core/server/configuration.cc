@@ -123,6 +123,13 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     spec.kind = descriptor->route_kind;
     return true;
   }
+  std::shared_ptr<const filter::HttpChainConfig> upstream_filters(const HttpFilters& messages,
+                                                                  const std::string& path) override {
+    filter::FactoryScope scope(registry_, store_, *this, report_, path);
+    scope.set_stat_prefix("http.upstream.");
+    scope.set_node(node_);
+    return report_.translator().http_filters(messages, filter::ChainSide::kUpstream, scope, "http_filters");
+  }
   std::optional<std::string> read_source(const envoy::config::core::v3::DataSource& source, std::string_view path,
                                          config::SourceLimit limit, Diagnostics&) override {
     return report_.read_source(source, std::string(path), limit);

@@ -156,6 +156,14 @@ constexpr FieldOperator kFields[] = {
      }},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.failure_reason); }},
+    {"UPSTREAM_DETECTED_CLOSE_TYPE", false,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_text(out, close_type_name(s.info.upstream.wire.closed));
+     }},
+    {"DOWNSTREAM_DETECTED_CLOSE_TYPE", false,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_text(out, close_type_name(s.info.downstream_close_type));
+     }},
     {"UPSTREAM_LOCAL_CLOSE_REASON", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.upstream.local_close_reason); }},
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", true,

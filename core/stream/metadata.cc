@@ -52,6 +52,21 @@ void Metadata::set_all(std::string_view name, const Value& fields) {
   }
 }
 
+const Metadata::Typed* Metadata::find_typed(std::string_view name) const noexcept {
+  for (const Typed* at = typed_; at != nullptr; at = at->next) {
+    if (at->name_space == name) return at;
+  }
+  return nullptr;
+}
+
+void Metadata::set_typed(std::string_view name, std::string_view type, std::string_view bytes) {
+  Typed* at = typed_;
+  while (at != nullptr && at->name_space != name) at = at->next;
+  if (at == nullptr) at = typed_ = arena_->make<Typed>(Typed{arena_->copy_or_empty(name), {}, {}, typed_});
+  at->type = arena_->copy_or_empty(type);
+  at->bytes = arena_->copy_or_empty(bytes);
+}
+
 void Metadata::merge(std::string_view name, const Value& fields) {
   if (fields.kind() != Value::Kind::kStruct) return;
   Field* to = name_space(name);

@@ -39,6 +39,15 @@ class Metadata {
   void set(std::string_view name_space, std::string_view key, const Value& value);
   // Replaces each member that `fields` (a struct) has, as a filter does that sets a whole struct. Others stay.
   void set_all(std::string_view name_space, const Value& fields);
+  // Beside it a namespace may have a message, as the bytes of a type: of typed_filter_metadata.
+  struct Typed {
+    std::string_view name_space;
+    std::string_view type;  // its URL
+    std::string_view bytes;
+    Typed* next;
+  };
+  void set_typed(std::string_view name_space, std::string_view type, std::string_view bytes);
+  const Typed* find_typed(std::string_view name_space) const noexcept;
   // Goes deeper: stream::merge() of the namespace and `fields`.
   void merge(std::string_view name_space, const Value& fields);
 
@@ -46,6 +55,7 @@ class Metadata {
   Field* name_space(std::string_view name);
   Arena* arena_;
   Value root_;
+  Typed* typed_ = nullptr;
 };
 
 }  // namespace weir::stream

@@ -11,14 +11,12 @@ namespace {
 // Published names that need parts weir does not have yet (TLS facts, ...).
 constexpr std::string_view kNotYet[] = {
     "CEL",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "FILE_CONTENT",
     "SECRET",
     "SPAN_ID",
     "TYPED_CEL",
-    "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
 };

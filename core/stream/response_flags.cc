@@ -75,6 +75,20 @@ std::string_view protocol_name(Protocol protocol) {
   return "";
 }
 
+std::string_view close_type_name(CloseType type) {
+  switch (type) {
+    case CloseType::kNone:
+      return "";
+    case CloseType::kNormal:
+      return "Normal";
+    case CloseType::kLocalReset:
+      return "LocalReset";
+    case CloseType::kRemoteReset:
+      return "RemoteReset";
+  }
+  return "";
+}
+
 std::string_view access_log_type_name(AccessLogType type) {
   constexpr std::string_view kNames[] = {
       "NotSet",

@@ -31,12 +31,22 @@ class Metadata;
 class Value;
 struct UpstreamTls;
 
+// How a connection was seen to end.
+enum class CloseType : uint8_t {
+  kNone,         // it was not, as far as this stream knows
+  kNormal,       // in order
+  kLocalReset,   // by a reset from here
+  kRemoteReset,  // by one from the peer
+};
+std::string_view close_type_name(CloseType type);  // "RemoteReset"; empty for kNone
+
 // Bytes of one exchange as the wire has them. What is sent counts once it is encoded, whether or not the peer takes it.
 struct WireBytes {
   uint64_t received = 0;  // heads, bodies with their framing, trailers
   uint64_t sent = 0;
   uint64_t heads_received = 0;  // the heads alone, as compressed as they were
   uint64_t heads_sent = 0;
+  CloseType closed = CloseType::kNone;  // the connection, while the exchange was under way
 
   void add_received_head(uint64_t bytes) {
     received += bytes;
@@ -79,7 +89,7 @@ struct UpstreamInfo {
   MonoTime first_rx{};
   MonoTime first_body_rx{};
   MonoTime last_rx{};
-  WireBytes wire;                           // of all attempts
+  WireBytes wire;                           // of all attempts; `closed`: of the last one
   const Value* cluster_metadata = nullptr;  // null: none
   const Value* host_metadata = nullptr;
   const UpstreamTls* tls = nullptr;    // null: no TLS, or nobody wants kTlsRecords
@@ -148,6 +158,7 @@ struct StreamInfo {
   std::string_view requested_server_name;      // SNI
   std::string_view downstream_failure_reason;  // of its transport socket
   std::string_view downstream_close_reason;    // if it was closed from here
+  CloseType downstream_close_type = CloseType::kNone;
   std::string_view trace_id;
   uint64_t random = 0;  // drawn once per stream: fractions, weights and sampling follow from it
   // Null: none was set. The stream makes and owns them.

@@ -192,6 +192,22 @@ Value copy_into(const Value& value, Arena& arena) {
   return Copier(to, to + sizes.arrays).copy(value);
 }
 
+Value with_members(const Value& base, const Value& over, Arena& arena) {
+  const std::span<const Field> below = base.fields(), above = over.fields();
+  auto* out = static_cast<Field*>(arena.allocate((below.size() + above.size()) * sizeof(Field), alignof(Field)));
+  Field* end = out;
+  size_t i = 0, k = 0;
+  while (i < below.size() || k < above.size()) {
+    if (k == above.size() || (i < below.size() && below[i].key < above[k].key)) {
+      *end++ = below[i++];
+    } else {
+      if (i < below.size() && below[i].key == above[k].key) ++i;
+      *end++ = above[k++];
+    }
+  }
+  return Value::of_struct({out, end});
+}
+
 Value merge(const Value& base, const Value& over, Arena& arena) {
   if (base.kind() == Kind::kList && over.kind() == Kind::kList) {
     std::span<const Value> a = base.items(), b = over.items();

@@ -75,6 +75,9 @@ Value copy_into(const Value& value, Arena& arena);
 // are appended, anything else is replaced. Shares what both have; nothing is copied but the spine.
 Value merge(const Value& base, const Value& over, Arena& arena);
 
+// The members of `over` in the place of those of `base`, and all others of that. Shares what both have.
+Value with_members(const Value& base, const Value& over, Arena& arena);
+
 // As the published JSON mapping has it: no spaces, members by key, whole numbers without a point.
 void append_json(const Value& value, std::string& out);
 void append_json_number(double number, std::string& out);

@@ -20,6 +20,11 @@
 
 namespace weir::route {
 struct ClusterPolicies;
+class HashPolicies;
+}  // namespace weir::route
+
+namespace weir::filter {
+class HttpChainConfig;
 }
 
 namespace weir::upstream {
@@ -156,6 +161,9 @@ struct ClusterSpec {
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.
   std::shared_ptr<const route::ClusterPolicies> policies;
+  std::shared_ptr<const route::HashPolicies> hash_policies;     // likewise
+  std::shared_ptr<const filter::HttpChainConfig> http_filters;  // between the router and its hosts; null: the router's
+  bool divided = false;                                         // its hosts are in subsets, which requests are to match
 };
 
 // [immutable]

@@ -66,6 +66,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
   std::vector<lb::LaneView::PerHost> counts = std::move(per_host_);
   places_.clear();
   per_host_.clear();
+  in_all_ = {};
   if (hosts != nullptr) {
     places_.resize(hosts->hosts().size());
     per_host_.resize(hosts->hosts().size());
@@ -87,6 +88,8 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
       per_host_[i] = counts[at->second];
     }
   }
+  if (hosts != nullptr) lb_states_.resize(hosts->lane_states());
+  for (const lb::LaneView::PerHost& one : per_host_) in_all_.own += one.own;
   hosts_ = hosts;
   if (high_ != nullptr) high_->set_hosts(hosts);
   std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
@@ -126,10 +129,11 @@ uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
 ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   if (hosts_ == nullptr) return nullptr;
   event::Lane& lane = owner_.lane();
-  lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random());
-  lb::HostIndex index = hosts_->pick(input, view, lb_state_);
+  lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random(),
+                    &in_all_);
+  lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
   if (index == lb::kNoHost) return nullptr;
-  if (hosts_->panics() && cluster_ != nullptr && hosts_->panicking(hosts_->host(index).priority)) [[unlikely]]
+  if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
@@ -141,7 +145,8 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
 }
 
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
-  if (hosts_ == nullptr) return false;
+  // Whether those of a subset were all tried is not known.
+  if (hosts_ == nullptr || hosts_->divided()) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
     const bool usable = entry.health == lb::Health::kHealthy || entry.health == lb::Health::kDegraded ||
                         hosts_->panicking(entry.priority);
@@ -168,9 +173,12 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
 }
 
 void ClusterLocal::set_own(uint32_t place, int32_t requests) {
+  in_all_.own += requests - per_host_[place].own;
   per_host_[place].own = requests;
-  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]]
+  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
+    other_->in_all_.own += requests - other_->per_host_[place].own;
     other_->per_host_[place].own = requests;
+  }
 }
 
 Lease& ClusterLocal::lease(LimitKind kind) {

@@ -52,7 +52,7 @@ class ClusterLocal {
   void feed_starving();
   // A pool of this lane has waiters and no connection at all.
   bool hungry() { return first_hungry() != nullptr; }
-  // Whether a host of the set is not in this list.
+  // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
   const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
@@ -116,8 +116,9 @@ class ClusterLocal {
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index
   std::vector<lb::LaneView::PerHost> per_host_;     // by host index
+  lb::LaneView::InAll in_all_;                      // of these
+  std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
-  lb::LaneState lb_state_;
   IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;

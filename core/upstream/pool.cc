@@ -182,6 +182,7 @@ void H1Connection::on_data(Slices& in, bool) {
   if (events_ != nullptr && codec_.response_complete()) {
     if (!tunnel_ || codec_.request_complete()) finish_request();
   } else if (end && events_ != nullptr && !codec_.paused()) {
+    wire_->closed = stream::CloseType::kNormal;
     fail_active(ResetReason::kConnectionTermination, {});
     connection_.close(net::CloseReason::kRemote);
   }
@@ -214,6 +215,7 @@ void H1Connection::on_response_trailers(http::HeaderMap&) {
 
 void H1Connection::on_parse_error(http::h1::ParseError error) {
   if (error == http::h1::ParseError::kPrematureEof) {
+    wire_->closed = stream::CloseType::kNormal;
     // Not garbage: the connection ended. What has begun to answer is not asked again as if nothing had happened.
     fail_active(codec_.response_started() ? ResetReason::kRemoteReset : ResetReason::kConnectionTermination, {});
   } else {
@@ -282,6 +284,8 @@ void H1Connection::on_closed(net::CloseReason reason) {
         reason == net::CloseReason::kConnectTimeout ? ResetReason::kConnectTimeout : ResetReason::kConnectFailure,
         detail);
   } else {
+    if (events_ != nullptr)
+      wire_->closed = reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal;
     fail_active(ResetReason::kConnectionTermination, detail);
   }
   if (pool.cluster().starving()) {

@@ -12,7 +12,7 @@ void lb_dynamic(filter::RegistryBuilder& registry) {
   auto policy = std::make_shared<lb::PolicyDescriptor>();
   policy->name = "weir.load_balancing_policies.dynamic";
   policy->type = "weir.extensions.dynamic.v1.LoadBalancer";
-  policy->make_config = [](const google::protobuf::Message& message) -> Result<std::shared_ptr<const void>> {
+  policy->make_config = [](const google::protobuf::Message& message) -> Result<lb::PolicyConfig> {
     const auto& proto = static_cast<const Proto&>(message);
     auto module = Loader::process().load(proto.module());
     if (!module.ok()) return module.status();
@@ -20,7 +20,7 @@ void lb_dynamic(filter::RegistryBuilder& registry) {
     if (!text.ok()) return invalid("config: " + message_of(text.status()));
     auto config = LbConfig::make(**module, proto.policy_name(), *text);
     if (!config.ok()) return config.status();
-    return std::shared_ptr<const void>(std::move(*config));
+    return lb::PolicyConfig{std::move(*config)};
   };
   policy->build = [](const lb::BuildInput& input, const void* config) {
     return static_cast<const LbConfig*>(config)->build(input);

@@ -259,6 +259,19 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual(set(versions), {"stable", "canary"})
         self.assertGreater(versions["stable"], versions["canary"])
 
+    def test_affinity(self) -> None:
+        self.start("affinity", upstreams=3)
+        seen = set()
+        for number in range(20):
+            first = fetch(self.port)
+            cookie = (first.header("set-cookie") or "").split(";")[0]
+            again = fetch(self.port, headers=[("cookie", cookie)])
+            self.assertEqual(json.loads(again.text)["server"], json.loads(first.text)["server"])
+            servers = {json.loads(fetch(self.port, "/api/", headers=[("x-customer", str(number))]).text)["server"] for _ in range(3)}
+            self.assertEqual(len(servers), 1)
+            seen |= servers
+        self.assertEqual(len(seen), 3)
+
     def test_direct_response_redirect(self) -> None:
         self.start("direct-response-redirect")
         for host, path, status, location in (

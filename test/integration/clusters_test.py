@@ -194,7 +194,7 @@ class BalancerTest(WeirTestCase):
             cluster("round", *ports[:2], lb_policy="ROUND_ROBIN", round_robin_lb_config={}),
             cluster("least", *ports[:2], lb_policy="LEAST_REQUEST"),
             cluster("three", *ports, lb_policy="LEAST_REQUEST", least_request_lb_config={"choice_count": 3}),
-            cluster("typed", *ports, **policies({"@type": _LB + "maglev.v3.Maglev"},
+            cluster("typed", *ports, **policies({"@type": _LB + "pick_first.v3.PickFirst"},
                                                 {"@type": _LB + "least_request.v3.LeastRequest", "choice_count": 3})),
             cluster("scan", *ports, **policies({"@type": _LB + "least_request.v3.LeastRequest", "selection_method": "FULL_SCAN"}))]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [

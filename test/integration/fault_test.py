@@ -27,8 +27,33 @@ class FaultTest(WeirTestCase):
             cls.port, [route({"prefix": "/both"}, "echo", typed_per_filter_config=on_route), route({"prefix": "/"}, "echo")],
             http_filters=[{"name": "fault", "typed_config": {"@type": FAULT, "abort": {
                 "grpc_status": 14, "percentage": {"numerator": 0}}, "abort_percent_runtime": "break"}}],
-            access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])],
+            access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")]),
+            cls.telling()],
             [cluster(name, cls.echo.port) for name in ("echo", "other", "broken")]))
+
+    @classmethod
+    def telling(cls) -> dict:
+        """A listener whose faults say so in the metadata."""
+        cls.telling_port, cls.telling_log = cls.sandbox.free_port(), cls.sandbox.path("telling.log")
+
+        def told(**fault: object) -> dict:
+            return {"typed_per_filter_config": {"breaks": {"@type": FAULT, "filter_metadata": {"why": "test", "n": {"x": 1}}, **fault}}}
+
+        return http_listener(cls.telling_port, [
+            route({"prefix": "/late"}, "echo", **told(delay={"fixed_delay": "0.01s", "percentage": ALWAYS})),
+            route({"prefix": "/never"}, "echo", **told(abort={"http_status": 418, "percentage": {"numerator": 0}})),
+            route({"prefix": "/own"}, "echo", **told(abort={"http_status": 418, "percentage": ALWAYS})),
+            route({"prefix": "/"}, "echo")], name="telling", stat_prefix="telling", http_filters=[{"name": "breaks", "typed_config": {
+                "@type": FAULT, "filter_metadata": {"why": "chain"}, "abort": {"http_status": 500, "percentage": ALWAYS}}}],
+            access_log=[file_access_log(cls.telling_log, "%REQ(:PATH)% %RESPONSE_CODE% %DYNAMIC_METADATA(breaks)%\n")])
+
+    # field: HTTPFault.filter_metadata
+    def test_the_metadata_says_so(self) -> None:
+        for path, status, metadata in (("/late", 200, '{"n":{"x":1},"why":"test"}'), ("/never", 200, "-"),
+                                       ("/own", 418, '{"n":{"x":1},"why":"test"}'), ("/x", 500, '{"why":"chain"}')):
+            self.assertEqual(fetch(self.telling_port, path).status, status)
+            line = "%s %d %s\n" % (path, status, metadata)
+            wait_until(lambda: line in open(self.telling_log, encoding="ascii").read(), line)
 
     def test_delay_and_abort(self) -> None:
         start = time.monotonic()

@@ -49,6 +49,22 @@ class MetadataFiltersTest(WeirTestCase):
         self.assertEqual(logged(3)[2], {"user": "overwritten", "tier": "gold"})
         self.weir.wait_stat_is("http.ingress.set_metadata.overwrite_denied", 2)
 
+    # field: set_metadata.v3.Metadata.typed_value
+    def test_messages(self) -> None:
+        """Nothing here reads them yet; but who may overwrite whom is counted."""
+        message = {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "x"}
+        port, log = self.sandbox.free_port(), self.sandbox.path("typed.log")
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], http_filters=[
+            {"name": "typed", "typed_config": {"@type": TYPE + "set_metadata.v3.Config", "metadata": [
+                {"metadata_namespace": "a", "typed_value": message},
+                {"metadata_namespace": "a", "typed_value": message, "value": {"k": "beside"}},
+                {"metadata_namespace": "a", "typed_value": message, "allow_overwrite": True},
+                {"metadata_namespace": "b", "typed_value": message}]}}],
+            access_log=[file_access_log(log, "%DYNAMIC_METADATA(a)% %DYNAMIC_METADATA(b)%\n")])], [cluster("echo", self.echo.port)]))
+        self.assertEqual(fetch(port).status, 200)
+        wait_until(lambda: os.path.exists(log) and open(log, encoding="ascii").read() == '{"k":"beside"} -\n', "the log line")
+        self.assertEqual(weir.stat("http.ingress.set_metadata.overwrite_denied"), 1)
+
 
 if __name__ == "__main__":
     main()

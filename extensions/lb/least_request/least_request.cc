@@ -84,7 +84,7 @@ void lb_least_request(filter::RegistryBuilder& registry) {
   auto policy = std::make_shared<lb::PolicyDescriptor>();
   policy->name = "envoy.load_balancing_policies.least_request";
   policy->type = "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest";
-  policy->make_config = [](const google::protobuf::Message& message) -> Result<std::shared_ptr<const void>> {
+  policy->make_config = [](const google::protobuf::Message& message) -> Result<lb::PolicyConfig> {
     const auto& proto = static_cast<const Proto&>(message);
     auto config = std::make_shared<Config>();
     if (proto.has_choice_count()) config->choice_count = proto.choice_count().value();
@@ -92,7 +92,7 @@ void lb_least_request(filter::RegistryBuilder& registry) {
       return invalid("choice_count: " + std::to_string(config->choice_count) + " is too small; at least 2");
     }
     config->full_scan = proto.selection_method() == Proto::FULL_SCAN;
-    return std::shared_ptr<const void>(std::move(config));
+    return lb::PolicyConfig{std::move(config), proto.locality_lb_config().has_locality_weighted_lb_config()};
   };
   policy->build = [](const lb::BuildInput& input, const void* config) {
     return extensions::least_request::build(input, config != nullptr ? *static_cast<const Config*>(config) : Config{});

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/filter/registry.h"
+#include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 
 namespace weir::extensions::round_robin {
 namespace {
@@ -103,8 +104,10 @@ void lb_round_robin(filter::RegistryBuilder& registry) {
   auto policy = std::make_shared<lb::PolicyDescriptor>();
   policy->name = "envoy.load_balancing_policies.round_robin";
   policy->type = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
-  policy->make_config = [](const google::protobuf::Message&) -> Result<std::shared_ptr<const void>> {
-    return std::shared_ptr<const void>();  // nothing of it is implemented
+  policy->make_config = [](const google::protobuf::Message& message) -> Result<lb::PolicyConfig> {
+    using Proto = envoy::extensions::load_balancing_policies::round_robin::v3::RoundRobin;
+    const auto& proto = static_cast<const Proto&>(message);
+    return lb::PolicyConfig{nullptr, proto.locality_lb_config().has_locality_weighted_lb_config()};
   };
   policy->build = [](const lb::BuildInput& input, const void*) { return extensions::round_robin::build(input); };
   auto name = policy->name;

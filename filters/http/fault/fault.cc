@@ -94,6 +94,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
   }
   if (auto ms = delay_of(headers)) {
     settings_.stats.delays_injected.inc();
+    tell();
     stream.info().flags.set(ResponseFlag::kDelayInjected);
     delayed_ = stream.resume_handle();
     stream.lane().arm_in(*this, std::chrono::milliseconds(*ms));
@@ -132,6 +133,7 @@ bool Filter::abort(const http::HeaderMap& headers) {
 
 Action Filter::answer() {
   settings_.stats.aborts_injected.inc();
+  tell();
   stream_->info().flags.set(ResponseFlag::kFaultInjected);
   int code = static_cast<int>(http_status_);
   if (grpc_status_ < 0) return stream_->reply_local(*this, code, kDetails, kText);
@@ -143,6 +145,10 @@ Action Filter::answer() {
         headers.set(HeaderId::kGrpcMessage, kText);
       },
       this);
+}
+
+void Filter::tell() {
+  if (policy_->metadata != nullptr) stream_->dynamic_metadata().set_all(settings_.name, policy_->metadata->root());
 }
 
 // The delay is over.
@@ -217,12 +223,19 @@ void read_policy(const pb::HTTPFault& proto, filter::FactoryScope& scope, Policy
   policy.upstream_cluster = proto.upstream_cluster();
   policy.downstream_nodes.assign(proto.downstream_nodes().begin(), proto.downstream_nodes().end());
   if (proto.has_max_active_faults()) policy.max_active.default_value = proto.max_active_faults().value();
+  if (proto.has_filter_metadata()) {
+    ArenaPool pool;
+    Arena arena(pool);
+    policy.metadata =
+        std::make_unique<const stream::StaticMetadata>(scope.translator().value(proto.filter_metadata(), arena));
+  }
   policy.max_active.key = key_of(proto.max_active_faults_runtime(), "fault.http.max_active_faults");
 }
 
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::HTTPFault& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
+    config->name = scope.plugin_name();
     read_policy(proto, scope, *config);
     config->stats = {scope.counter("fault.delays_injected"), scope.counter("fault.aborts_injected"),
                      scope.counter("fault.response_rl_injected"), scope.counter("fault.faults_overflow"),

@@ -2,6 +2,7 @@
 // requests that match, and as headers of the request ask, if they may.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/match/header_matcher.h"
 #include "core/runtime/runtime.h"
 #include "core/stats/handles.h"
+#include "core/stream/metadata.h"
 #include "filters/http/fault/trickle.h"
 
 namespace weir::filters::fault {
@@ -40,10 +42,12 @@ struct Policy {
   std::vector<std::string> downstream_nodes;  // one must be the request's; none: any
   std::string upstream_cluster;               // where the route must lead; empty: anywhere
   runtime::RuntimeUnsigned max_active{UINT32_MAX};
+  std::unique_ptr<const stream::StaticMetadata> metadata;  // of requests that are delayed or aborted; null: none
 };
 
 // [immutable]
 struct Settings : Policy {
+  std::string name;  // the namespace of that metadata
   Stats stats;
 };
 
@@ -63,6 +67,7 @@ class Filter : public filter::HttpFilter, private event::Timer {
   std::optional<uint32_t> delay_of(const http::HeaderMap& headers);
   bool abort(const http::HeaderMap& headers);
   filter::Action answer();
+  void tell();  // of the fault, in the request's metadata
   void on_timer() override;
 
   const Settings& settings_;

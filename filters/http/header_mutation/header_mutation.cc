@@ -133,6 +133,7 @@ struct RouteSettings : Settings {
 class Plugin final : public Filter {
  public:
   using RouteConfig = RouteSettings;
+  static constexpr bool kUpstream = true;
   explicit Plugin(const Config& config) : Filter(config) {}
 };
 

@@ -18,6 +18,9 @@ struct Config : proxy::RouterConfig {
       config->strict_check_headers.push_back(http::HeaderName(name).id());
     config->upstream_logs = scope.translator().access_loggers(proto.upstream_log(), scope, "upstream_log");
     config->log_on_stream = proto.upstream_log_options().flush_upstream_log_on_upstream_stream();
+    if (!proto.upstream_http_filters().empty())
+      config->upstream_filters = scope.translator().http_filters(
+          proto.upstream_http_filters(), filter::ChainSide::kUpstream, scope, "upstream_http_filters");
     if (!config->upstream_logs.empty()) config->records = proxy::RouterConfig::kOwnLog;
     config->looks_at_orders = config->respect_expected_rq_timeout || !config->strict_check_headers.empty();
     if (config->upstream_logs.empty() && proto.has_upstream_log_options())

@@ -1,5 +1,7 @@
 #include "filters/http/set_metadata/set_metadata.h"
 
+#include <google/protobuf/any.pb.h>
+
 #include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
@@ -15,10 +17,19 @@ namespace pb = envoy::extensions::filters::http::set_metadata::v3;
 filter::Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap&, bool) {
   stream::Metadata& metadata = stream.dynamic_metadata();
   for (const Entry& entry : settings_.entries) {
-    if (!entry.allow_overwrite && metadata.find(entry.name_space) != nullptr) {
-      settings_.overwrite_denied.inc();
-    } else {
-      metadata.merge(entry.name_space, entry.value->root());
+    if (entry.value != nullptr) {
+      if (entry.allow_overwrite || metadata.find(entry.name_space) == nullptr) {
+        metadata.merge(entry.name_space, entry.value->root());
+      } else {
+        settings_.overwrite_denied.inc();
+      }
+    }
+    if (!entry.typed_type.empty()) {
+      if (entry.allow_overwrite || metadata.find_typed(entry.name_space) == nullptr) {
+        metadata.set_typed(entry.name_space, entry.typed_type, entry.typed_bytes);
+      } else {
+        settings_.overwrite_denied.inc();
+      }
     }
   }
   return filter::Action::kContinue;
@@ -32,8 +43,11 @@ Entry read_entry(const std::string& name_space, const google::protobuf::Struct& 
                  filter::FactoryScope& scope) {
   ArenaPool pool;
   Arena arena(pool);
-  return {name_space, std::make_unique<const stream::StaticMetadata>(scope.translator().value(value, arena)),
-          allow_overwrite};
+  Entry entry;
+  entry.name_space = name_space;
+  entry.value = std::make_unique<const stream::StaticMetadata>(scope.translator().value(value, arena));
+  entry.allow_overwrite = allow_overwrite;
+  return entry;
 }
 
 struct Config : Settings {
@@ -46,7 +60,12 @@ struct Config : Settings {
       scope.error("value", "is required with metadata_namespace");
     }
     for (const pb::Metadata& each : proto.metadata()) {
-      config->entries.push_back(read_entry(each.metadata_namespace(), each.value(), each.allow_overwrite(), scope));
+      Entry& entry = config->entries.emplace_back(
+          read_entry(each.metadata_namespace(), each.value(), each.allow_overwrite(), scope));
+      if (!each.has_typed_value()) continue;
+      if (!each.has_value()) entry.value = nullptr;
+      entry.typed_type = each.typed_value().type_url();
+      entry.typed_bytes = each.typed_value().value();
     }
     config->overwrite_denied = scope.counter("set_metadata.overwrite_denied");
     return std::shared_ptr<const Config>(std::move(config));

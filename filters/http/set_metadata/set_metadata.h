@@ -13,8 +13,10 @@ namespace weir::filters::set_metadata {
 
 struct Entry {
   std::string name_space;
-  std::unique_ptr<const stream::StaticMetadata> value;  // a struct: the members of the namespace
-  bool allow_overwrite = false;                         // what is there already is updated, rather than left alone
+  std::unique_ptr<const stream::StaticMetadata> value;  // a struct: the members of the namespace; null: none
+  std::string typed_type;                               // and a message for it; empty: none
+  std::string typed_bytes;
+  bool allow_overwrite = false;  // what is there already is updated, rather than left alone
 };
 
 // [immutable]

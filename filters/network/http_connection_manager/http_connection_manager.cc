@@ -20,103 +20,6 @@ using proxy::ConnectionManagerConfig;
 
 Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
-using HttpFilters = google::protobuf::RepeatedPtrField<pb::HttpFilter>;
-
-// The last filter ends the chain, and no other one does. `terminal`: of each filter whose type is known. `field`: of
-// the filters.
-void check_order(const HttpFilters& filters, const std::string& field, const std::vector<std::optional<bool>>& terminal,
-                 FactoryScope& scope) {
-  for (size_t i = 0; i + 1 < terminal.size(); ++i) {
-    if (!terminal[i].value_or(false)) continue;
-    const std::string& name = filters[static_cast<int>(i)].name();
-    FactoryScope here = scope.below(field, static_cast<int>(i));
-    if (terminal.back().value_or(false)) {
-      here.error("", name + " ends the chain, as does the last filter; keep only the last");
-    } else {
-      here.error("", name + " ends the chain and must be the last filter; move it down");
-      return;
-    }
-  }
-  if (terminal.empty()) {
-    scope.error(field, "must not be empty; the last filter is envoy.filters.http.router");
-  } else if (!terminal.back().value_or(true)) {
-    const int last = static_cast<int>(terminal.size()) - 1;
-    scope.below(field, last)
-        .error("", filters[last].name() +
-                       " does not end the chain, and is the last filter; add envoy.filters.http.router behind it");
-  }
-}
-
-// Routes address filters by name (typed_per_filter_config).
-void check_names(const HttpFilters& filters, const std::string& field, FactoryScope& scope) {
-  std::map<std::string_view, int> first;
-  for (int i = 0; i < filters.size(); ++i) {
-    auto [before, fresh] = first.try_emplace(filters[i].name(), i);
-    if (fresh || filters[i].name().empty()) continue;
-    scope.below(field, i).warning("name", field + "[" + std::to_string(before->second) +
-                                              "] has this name too; a route's typed_per_filter_config speaks to both");
-  }
-}
-
-// Null: an error was said.
-std::shared_ptr<const filter::HttpChainConfig> read_filters(const HttpFilters& filters, const std::string& field,
-                                                            FactoryScope& scope) {
-  std::vector<filter::HttpFilterEntry> entries;
-  std::vector<std::optional<bool>> terminal(static_cast<size_t>(filters.size()));
-  size_t errors_before = scope.report().errors();
-  bool incomplete = false;  // an entry is missing: its fault may have been said when the file was loaded
-  for (int i = 0; i < filters.size(); ++i) {
-    const pb::HttpFilter& one = filters[i];
-    auto here = scope.below(field, i);
-    if (!one.has_typed_config()) {
-      here.error("typed_config", "must be set: the type of this message says which filter it is");
-      incomplete = true;
-      continue;
-    }
-    const filter::HttpFilterDescriptor* descriptor =
-        scope.registry().http_filter(filter::type_of_url(one.typed_config().type_url()));
-    if (descriptor == nullptr) {
-      bool left_out = here.report().skip_unknown({.kind = "HTTP filter",
-                                                  .name = one.name(),
-                                                  .optional = one.is_optional(),
-                                                  .may_skip = i + 1 != filters.size()},
-                                                 one.typed_config(), here.at("typed_config"));
-      incomplete |= !left_out;
-      continue;
-    }
-    terminal[static_cast<size_t>(i)] = descriptor->terminal;
-    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
-    if (message == nullptr) {
-      incomplete = true;
-      continue;
-    }
-    auto below = here.below("typed_config");
-    const size_t errors = below.report().errors();
-    auto built = descriptor->make_config(*message, below);
-    if (!built.ok()) {
-      below.failed(built.status(), errors);
-      incomplete = true;
-      continue;
-    }
-    filter::HttpFilterEntry entry;
-    entry.descriptor = descriptor;
-    entry.config = std::move(*built);
-    entry.name = one.name();
-    entry.id = filter::Registry::intern_filter_name(one.name());
-    entry.disabled = one.disabled();
-    entries.push_back(std::move(entry));
-  }
-  check_order(filters, field, terminal, scope);
-  check_names(filters, field, scope);
-  if (incomplete || scope.report().errors() != errors_before) return nullptr;
-  auto chain = filter::HttpChainConfig::build(std::move(entries));
-  if (!chain.ok()) {
-    scope.error("", message_of(chain.status()));
-    return nullptr;
-  }
-  return std::move(*chain);
-}
-
 void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
     const auto& from = proto.upgrade_configs(i);
@@ -128,7 +31,8 @@ void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, 
     proxy::UpgradeConfig& upgrade = config.upgrades.emplace_back();
     upgrade.type = from.upgrade_type();
     upgrade.enabled = !from.has_enabled() || from.enabled().value();
-    if (!from.filters().empty()) upgrade.chain = read_filters(from.filters(), "filters", here);
+    if (!from.filters().empty())
+      upgrade.chain = here.translator().http_filters(from.filters(), filter::ChainSide::kDownstream, here, "filters");
   }
 }
 
@@ -228,7 +132,8 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->buffer_limit = scope.buffer_limit();
   FactoryScope inner = scope;
   inner.set_stat_prefix("http." + proto.stat_prefix() + ".");
-  config->chain = read_filters(proto.http_filters(), "http_filters", inner);
+  config->chain =
+      inner.translator().http_filters(proto.http_filters(), filter::ChainSide::kDownstream, inner, "http_filters");
   read_upgrades(proto, inner, *config);
   config->access_logs = inner.translator().access_loggers(proto.access_log(), inner, "access_log");
   read_access_log_options(proto, inner, *config);

@@ -14,15 +14,37 @@ namespace {
 
 Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
+// What is below envoy.lb, over `general`.
+std::shared_ptr<const stream::StaticMetadata> read_match(const envoy::config::core::v3::Metadata& proto,
+                                                         const stream::StaticMetadata* general,
+                                                         filter::FactoryScope& scope) {
+  const auto space = proto.filter_metadata().find("envoy.lb");
+  if (space == proto.filter_metadata().end()) {
+    scope.warning("metadata_match", "has no effect: nothing but filter_metadata of envoy.lb is compared");
+    return nullptr;
+  }
+  ArenaPool pool;
+  Arena arena(pool);
+  const stream::Value own = scope.translator().value(space->second, arena);
+  return std::make_shared<const stream::StaticMetadata>(
+      general != nullptr ? stream::with_members(general->root(), own, arena) : own);
+}
+
 void read_clusters(const pb::TcpProxy& proto, filter::FactoryScope& scope, Settings& settings) {
+  if (proto.has_metadata_match()) settings.match = read_match(proto.metadata_match(), nullptr, scope);
   if (proto.has_weighted_clusters()) {
     uint64_t sum = 0;
-    for (const auto& one : proto.weighted_clusters().clusters()) {
+    for (int i = 0; i < proto.weighted_clusters().clusters_size(); ++i) {
+      const auto& one = proto.weighted_clusters().clusters(i);
       sum += one.weight();
-      settings.clusters.push_back({scope.routes().cluster(one.name()), sum});
+      WeightedCluster& to = settings.clusters.emplace_back(WeightedCluster{scope.routes().cluster(one.name()), sum});
+      to.match = settings.match;
+      if (!one.has_metadata_match()) continue;
+      filter::FactoryScope here = scope.below("weighted_clusters").below("clusters", i);
+      if (auto match = read_match(one.metadata_match(), settings.match.get(), here)) to.match = std::move(match);
     }
   } else {
-    settings.clusters.push_back({scope.routes().cluster(proto.cluster()), 1});
+    settings.clusters.push_back({scope.routes().cluster(proto.cluster()), 1, settings.match});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/base/xxhash.h"
 #include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
 
@@ -45,14 +46,6 @@ constexpr std::string_view kClientClosed = "closing_upstream_tcp_connection_due_
 constexpr std::string_view kClosedHere = "closing_upstream_tcp_connection_due_to_downstream_local_close";
 constexpr std::string_view kClientReset = "closing_upstream_tcp_connection_due_to_downstream_reset_close";
 constexpr std::string_view kUpstreamReset = "upstream_connection_termination";
-
-uint64_t hash_of(const char* bytes, size_t size) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, then mixed: consistent hashing looks at all bits
-  for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(bytes[i])) * 0x100000001b3;
-  hash ^= hash >> 32;
-  hash *= 0xd6e8feb86659fd93;
-  return hash ^ hash >> 32;
-}
 
 const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stream::FilterStateName name) {
   const stream::ConnectionInfo* info = host.info_if_any();
@@ -121,13 +114,14 @@ void TcpProxy::choose_hash() {
   if (settings_.hash_by == HashBy::kSourceIp) {
     const net::Address& address = host_->remote();
     if (!address.is_ip()) return;
-    hash_ = hash_of(reinterpret_cast<const char*>(address.ip_bytes()), address.ip_size());
+    char text[net::Address::kMaxText];
+    hash_ = xxhash64(address.ip_to_text(text));
     has_hash_ = true;
   } else if (settings_.hash_by == HashBy::kFilterState) {
     std::string text;
     const stream::FilterStateValue* value = find_in(*host_, settings_.hash_key);
     if (value == nullptr || !value->append_plain(text)) return;
-    hash_ = hash_of(text.data(), text.size());
+    hash_ = xxhash64(text);
     has_hash_ = true;
   }
 }
@@ -137,12 +131,29 @@ void TcpProxy::choose_hash() {
 upstream::ClusterLocal* TcpProxy::find_cluster() {
   upstream::LaneClusters& clusters = upstream::LaneClusters::of(lane_);
   const stream::FilterStateValue* own = find_in(*host_, settings_.cluster_key);
-  if (own != nullptr && own->kind() == stream::FilterStateValue::Kind::kString)
+  if (own != nullptr && own->kind() == stream::FilterStateValue::Kind::kString) {
+    choose_match(settings_.match.get());
     return clusters.find_by_name(own->string());
+  }
   const uint64_t point = info_.random % settings_.clusters.back().up_to;
   const auto chosen = std::upper_bound(settings_.clusters.begin(), settings_.clusters.end(), point,
                                        [](uint64_t at, const WeightedCluster& one) { return at < one.up_to; });
+  choose_match(chosen->match.get());
   return clusters.find(chosen->slot);
+}
+
+// What filters say of the connection counts more.
+void TcpProxy::choose_match(const stream::StaticMetadata* match) {
+  match_ = match != nullptr ? &match->root() : nullptr;
+  const stream::ConnectionInfo* info = host_->info_if_any();
+  const stream::Metadata* metadata = info != nullptr ? info->metadata() : nullptr;
+  const stream::Value* space = metadata != nullptr ? metadata->find("envoy.lb") : nullptr;
+  if (space == nullptr || space->kind() != stream::Value::Kind::kStruct) return;
+  ArenaPool pool;
+  Arena arena(pool);
+  own_match_ = std::make_unique<const stream::StaticMetadata>(
+      match_ != nullptr ? stream::with_members(*match_, *space, arena) : *space);
+  match_ = &own_match_->root();
 }
 
 void TcpProxy::connect() {
@@ -154,8 +165,11 @@ void TcpProxy::connect() {
     return;
   }
   cluster_pin_ = cluster_->pin();
-  pool_ = cluster_->pick(
-      {.hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .excluded = {tried_.data(), tried_.size()}});
+  pool_ = cluster_->pick({.hash = hash_,
+                          .has_hash = has_hash_,
+                          .attempt = attempts_ + 1,
+                          .match = match_,
+                          .excluded = {tried_.data(), tried_.size()}});
   if (pool_ == nullptr) {
     cluster_pin_->stats->cx_none_healthy.inc();
     fail(ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream");
@@ -391,6 +405,7 @@ void TcpProxy::on_upstream_data(Slices& data, bool end) {
   client().flush_later();
   if (!end) return;
   upstream_ended_ = true;
+  info.wire.closed = stream::CloseType::kNormal;
   // A response that is complete is the end of its request, too.
   client_ended_ || (settings_.tunnel != nullptr && settings_.tunnel->post) ? finish() : client().half_close();
 }
@@ -486,6 +501,7 @@ void TcpProxy::abort() {
   over_ = true;
   deadlines_.stop();
   info_.connection_details = info_.downstream_close_reason = kUpstreamReset;
+  info_.downstream_close_type = stream::CloseType::kLocalReset;
   client().reset_after_flush(kFlushStall);
 }
 
@@ -522,7 +538,10 @@ void TcpProxy::on_drain(filter::ConnectionHost&) {
 void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
   cancel();
   deadlines_.stop();
+  using stream::CloseType;
   const bool reset = reason == net::CloseReason::kReset;
+  if (reset || info_.downstream_close_type == CloseType::kNone)
+    info_.downstream_close_type = reset ? CloseType::kRemoteReset : CloseType::kNormal;
   if (!over_) {
     over_ = true;
     const bool here = reason == net::CloseReason::kLocal;
@@ -531,6 +550,7 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
       info_.upstream.local_close_reason = reset ? kClientReset : here ? kClosedHere : kClientClosed;
   }
   if (stream_ != nullptr) {
+    info_.upstream.wire.closed = reset ? CloseType::kLocalReset : CloseType::kNormal;
     upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);
     if (reset) stream.connection().reset();  // what it has got is not all
     stream.reset();

@@ -17,6 +17,7 @@
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
 #include "core/stream/filter_state.h"
+#include "core/stream/metadata.h"
 #include "core/stream/proxy_header.h"
 #include "core/stream/stream_info.h"
 #include "core/stream/upstream_tls.h"
@@ -36,6 +37,8 @@ struct Stats {
 struct WeightedCluster {
   event::SlotId slot;
   uint64_t up_to;  // the sum of the weights to here
+  // What its hosts are to have below envoy.lb; null: nothing.
+  std::shared_ptr<const stream::StaticMetadata> match = nullptr;
 };
 
 enum class HashBy : uint8_t { kNothing, kSourceIp, kFilterState };
@@ -59,6 +62,7 @@ struct Settings {
   std::unique_ptr<const TunnelSettings> tunnel;  // null: the cluster gets the bytes as they are
   HashBy hash_by = HashBy::kNothing;
   stream::FilterStateName hash_key;
+  std::shared_ptr<const stream::StaticMetadata> match;  // of a cluster that a filter has chosen
   uint32_t buffer_limit = 1024 * 1024;
   // What filters before this one say of a connection.
   stream::FilterStateName cluster_key;
@@ -105,6 +109,7 @@ class TcpProxy final : public filter::NetworkFilter,
   Duration choose_idle_timeout() const;
   Duration choose_max_duration();
   void choose_hash();
+  void choose_match(const stream::StaticMetadata* match);
   upstream::ClusterLocal* find_cluster();
   void connect();
   void describe_upstream();
@@ -150,6 +155,8 @@ class TcpProxy final : public filter::NetworkFilter,
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // the same, if logs want it
   uint64_t written_ = 0;  // of both connections, when the idle timeout was looked at last
   uint64_t hash_ = 0;
+  const stream::Value* match_ = nullptr;  // for clusters with subsets
+  std::unique_ptr<const stream::StaticMetadata> own_match_;
   uint32_t attempts_ = 0;
   net::BulkInput bulk_;
   bool has_hash_ : 1 = false;

@@ -60,10 +60,10 @@ std::map<std::pair<int, Health>, int> picks(const HostSet& set, std::initializer
   Random random(1);
   std::vector<LaneView::PerHost> per_host(set.hosts().size());
   LaneView view(1, set.hosts(), per_host, 0, random);
-  LaneState state;
+  std::vector<LaneState> states(set.lane_states());
   std::map<std::pair<int, Health>, int> counts;
   for (int i = 0; i < 20'000; ++i) {
-    HostIndex index = set.pick(input, view, state);
+    HostIndex index = set.pick(input, view, states.data());
     if (index == kNoHost) {
       ++counts[{-1, Health::kUnhealthy}];
     } else {
@@ -199,6 +199,144 @@ TEST(HostSet, DegradedHostsServeWhileOthersArePassedOver) {
   // Enough health: degraded ones stay where they are.
   HostSet enough = make(hosts(0, 2, 0), hosts(1, 3, 0, 1));
   EXPECT_EQ((picks(enough, {0})[{1, Health::kDegraded}]), 0);
+}
+
+// --- Localities
+
+std::shared_ptr<const Locality> locality(const std::string& zone, uint32_t weight) {
+  return std::make_shared<const Locality>(Locality{"", zone, "", weight});
+}
+
+std::vector<HostEntry> hosts_in(const std::shared_ptr<const Locality>& place, size_t healthy, size_t unhealthy = 0,
+                                uint32_t weight = 1) {
+  std::vector<HostEntry> all = hosts(0, healthy, unhealthy);
+  for (HostEntry& host : all) {
+    host.place = place;
+    host.weight = weight;
+  }
+  return all;
+}
+
+// Percent of picks by zone.
+std::map<std::string, int> zones(const HostSet& set, std::span<const Host* const> excluded = {}) {
+  Random random(1);
+  std::vector<LaneView::PerHost> per_host(set.hosts().size());
+  LaneView view(1, set.hosts(), per_host, 0, random);
+  std::vector<LaneState> states(set.lane_states());
+  PickInput input;
+  input.excluded = excluded;
+  std::map<std::string, int> counts;
+  for (int i = 0; i < 20'000; ++i) ++counts[set.host(set.pick(input, view, states.data())).locality().zone];
+  for (auto& [zone, count] : counts) count = (count + 100) / 200;
+  return counts;
+}
+
+std::vector<HostEntry> joined(std::initializer_list<std::vector<HostEntry>> lists) {
+  std::vector<HostEntry> all;
+  for (const auto& list : lists) all.insert(all.end(), list.begin(), list.end());
+  return all;
+}
+
+HostSet weighted(std::vector<HostEntry> hosts) {
+  return HostSet(std::move(hosts), any_host(), nullptr, {.locality_weighted = true});
+}
+
+// field: LocalityLbEndpoints.load_balancing_weight, Cluster.CommonLbConfig.locality_weighted_lb_config
+TEST(Localities, ShareByTheirWeightsHoweverManyHostsTheyHave) {
+  const auto two = joined({hosts_in(locality("a", 1), 8), hosts_in(locality("b", 3), 2)});
+  auto counts = zones(weighted(two));
+  EXPECT_NEAR(counts["a"], 25, 2);
+  EXPECT_NEAR(counts["b"], 75, 2);
+  EXPECT_NEAR(zones(HostSet(two, any_host(), nullptr, {}))["a"], 80, 2);  // unless nobody has said so
+}
+
+// As published: a locality loses nothing until it has less than 1/1.4 of its hosts.
+TEST(Localities, LoseWhatTheyLackInHealth) {
+  auto counts = zones(weighted(joined({hosts_in(locality("a", 1), 2, 2), hosts_in(locality("b", 1), 10)})));
+  EXPECT_NEAR(counts["a"], 41, 2);  // 0.7 of 1.7
+  EXPECT_NEAR(zones(weighted(joined({hosts_in(locality("a", 1), 3, 1), hosts_in(locality("b", 1), 4)})))["a"], 50, 2);
+  EXPECT_EQ(zones(weighted(joined({hosts_in(locality("a", 1), 0, 1), hosts_in(locality("b", 1), 4)})))["b"], 100);
+}
+
+TEST(Localities, WithoutAWeightTheyGetNothingUnlessNoneHasOne) {
+  auto counts = zones(weighted(joined({hosts_in(locality("a", 0), 2), hosts_in(locality("b", 1), 2)})));
+  EXPECT_EQ(counts["b"], 100);
+  counts = zones(weighted(joined({hosts_in(locality("a", 0), 2), hosts_in(nullptr, 2)})));
+  EXPECT_NEAR(counts["a"], 50, 2);
+}
+
+TEST(Localities, ARetryLeavesALocalityThatHasNoOtherHost) {
+  const HostSet set(joined({hosts_in(locality("a", 1000), 1), hosts_in(locality("b", 1), 1)}), any_host(), nullptr,
+                    {.locality_weighted = true});
+  const Host* tried[] = {set.host(0).host.get()};
+  EXPECT_EQ(zones(set, tried)["b"], 100);
+}
+
+// What a policy that goes by shares is given.
+TEST(Localities, SharesAreOfTheLocalityAndOfTheHost) {
+  std::vector<double> seen;
+  PolicyDescriptor policy = any_host();
+  policy.by_share = true;
+  policy.build = [&](const BuildInput& input, const void*) {
+    seen.assign(input.shares.begin(), input.shares.end());
+    return std::make_unique<First>(input);
+  };
+  auto some =
+      joined({hosts_in(locality("a", 1), 1), hosts_in(locality("b", 3), 2, 0, 5), hosts_in(locality("c", 0), 1)});
+  some[1].weight = 10;
+  (void)HostSet(some, policy, nullptr, {.locality_weighted = true});
+  EXPECT_EQ(seen, (std::vector<double>{0.25, 0.5, 0.25}));
+  (void)HostSet(some, policy, nullptr, {});
+  EXPECT_EQ(seen, (std::vector<double>{1 / 17.0, 10 / 17.0, 5 / 17.0, 1 / 17.0}));
+}
+
+// A position of its own for each table: one that the others moved would pass over hosts of a longer one.
+TEST(HostSet, TablesHaveStatesOfTheirOwn) {
+  class Rotation final : public Table {
+   public:
+    explicit Rotation(const BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
+    HostIndex pick(const PickInput&, LaneView&, LaneState& state) const noexcept override {
+      if (state.position >= usable_.size()) state.position = 0;
+      return usable_[state.position++];
+    }
+
+   private:
+    std::vector<HostIndex> usable_;
+  };
+  PolicyDescriptor policy;
+  policy.build = [](const BuildInput& input, const void*) { return std::make_unique<Rotation>(input); };
+  const HostSet set(joined({hosts_in(locality("a", 1), 7), hosts_in(locality("b", 1), 2)}), policy, nullptr,
+                    {.locality_weighted = true});
+  EXPECT_EQ(set.lane_states(), 2u);
+  Random random(1);
+  std::vector<LaneView::PerHost> per_host(9);
+  LaneView view(1, set.hosts(), per_host, 0, random);
+  std::vector<LaneState> states(set.lane_states());
+  std::vector<int> counts(9);
+  for (int i = 0; i < 9000; ++i) ++counts[set.pick({}, view, states.data())];
+  for (size_t i = 0; i < 7; ++i) EXPECT_NEAR(counts[i], 643, 60) << i;
+}
+
+TEST(LaneView, AllInFlight) {
+  Host one(*net::Address::from_ip("10.0.0.1", 1), "a", "", 3);
+  Host two(*net::Address::from_ip("10.0.0.1", 2), "b", "", 3);
+  std::vector<HostEntry> entries(2);
+  entries[0].host = std::shared_ptr<Host>(std::shared_ptr<Host>(), &one);
+  entries[1].host = std::shared_ptr<Host>(std::shared_ptr<Host>(), &two);
+  std::vector<LaneView::PerHost> per_host(2);
+  LaneView::InAll in_all;
+  Random random(1);
+  one.add_active(2, 5);
+  two.add_active(0, 2);
+  two.add_active(1, 1);
+  per_host[1].own = 1;
+  in_all.own = 1;
+  int64_t now = 10'000'000;
+  EXPECT_EQ(LaneView(1, entries, per_host, now, random, &in_all).in_flight_in_all(), 8);
+  EXPECT_EQ(LaneView(1, entries, per_host, now, random).in_flight_in_all(), 8);
+  two.add_active(0, 2);
+  EXPECT_EQ(LaneView(1, entries, per_host, now + 1'000'000, random, &in_all).in_flight_in_all(), 8);
+  EXPECT_EQ(LaneView(1, entries, per_host, now + 1'000'001, random, &in_all).in_flight_in_all(), 10);
 }
 
 TEST(LaneView, OwnCountsAreExactAndOthersAMillisecondOld) {

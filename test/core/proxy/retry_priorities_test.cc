@@ -42,7 +42,7 @@ std::vector<uint32_t> sequence(const lb::HostSet& hosts, uint32_t frequency, siz
   std::vector<uint32_t> used;
   while (used.size() < attempts) {
     const lb::PickInput input{.excluded = {}, .passed_over = &priorities.next(frequency, hosts)};
-    used.push_back(hosts.host(hosts.pick(input, view, state)).priority);
+    used.push_back(hosts.host(hosts.pick(input, view, &state)).priority);
     priorities.use(used.back());
   }
   return used;

@@ -529,11 +529,11 @@ TEST(RouteConfig, FaultsInAMatcherTree) {
   const std::string tree = "rc.virtual_hosts[0].matcher.matcher_tree.prefix_match_map.map";
   EXPECT_EQ(errors(with_matcher("routes { match { prefix: '/a' } route { cluster: 'x' } } "
                                 "routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }",
-                                "match { path: '/b' } route { cluster: 'c' hash_policy { terminal: true } }")),
+                                "match { path: '/b' } route { cluster: 'c' early_data_policy { name: 'e' } }")),
             tree +
                 "[\"/a\"].action.typed_config.routes[0].route.cluster: \"x\" is not a cluster of this configuration; "
                 "nearest: \"api_v2\"; " +
-                tree + "[\"/b\"].action.typed_config.route.hash_policy: not supported by weir yet; " + tree +
+                tree + "[\"/b\"].action.typed_config.route.early_data_policy: not supported by weir yet; " + tree +
                 "[\"/a\"].action.typed_config.routes[1].match.safe_regex: missing ] at character 1 (\"[\")");
   EXPECT_EQ(
       errors("virtual_hosts { name: 'h' domains: '*' "
@@ -572,10 +572,10 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' "
                              "                 headers { name: 'x' string_match { custom { name: 'c' } } } "
                              "                 cookies { name: 'c' string_match { custom { name: 'c' } } } } "
-                             "         route { cluster: 'c' hash_policy { terminal: true } } }")),
+                             "         route { cluster: 'c' early_data_policy { name: 'e' } } }")),
             "rc.virtual_hosts[0].routes[0].match.headers[0].string_match.custom: not supported by weir yet; "
             "rc.virtual_hosts[0].routes[0].match.cookies[0].string_match.custom: not supported by weir yet; "
-            "rc.virtual_hosts[0].routes[0].route.hash_policy: not supported by weir yet");
+            "rc.virtual_hosts[0].routes[0].route.early_data_policy: not supported by weir yet");
 }
 
 // field: RouteConfiguration.max_direct_response_body_size_bytes, WeightedCluster.total_weight

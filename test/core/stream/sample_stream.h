@@ -50,6 +50,7 @@ class SampleStream : public testing::Test {
     info_.requested_server_name = "sni.example";
     info_.downstream_failure_reason = "bad certificate";
     info_.downstream_close_reason = "idle";
+    info_.downstream_close_type = CloseType::kNormal;
     info_.trace_id = "abc123";
     info_.upstream.remote = test_address("10.0.0.9", 8080);
     info_.upstream.local = test_address("10.0.0.2", 40000);
@@ -67,6 +68,7 @@ class SampleStream : public testing::Test {
     info_.upstream.cluster = "api";
     info_.upstream.failure_reason = "connection_refused";
     info_.upstream.local_close_reason = "drained";
+    info_.upstream.wire.closed = CloseType::kRemoteReset;
     info_.upstream.attempts = 3;
     info_.upstream.protocol = Protocol::kHttp2;
     info_.upstream.connection_id = 77;

@@ -41,7 +41,7 @@ class Picker {
     lb::LaneView view(1, set->hosts(), per_host, 10'000'000, random);
     lb::PickInput input;
     input.excluded = tried;
-    return set->pick(input, view, state);
+    return set->pick(input, view, &state);
   }
   std::unique_ptr<lb::HostSet> set;
   std::vector<lb::LaneView::PerHost> per_host;

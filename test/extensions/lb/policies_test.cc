@@ -7,49 +7,13 @@
 #include <memory>
 #include <vector>
 
-#include "core/base/random.h"
-#include "core/lb/policy.h"
 #include "extensions/lb/least_request/least_request.h"
 #include "extensions/lb/round_robin/round_robin.h"
+#include "test/extensions/lb/balancing.h"
 #include "test/support/seed.h"
 
 namespace weir::lb {
 namespace {
-
-class Balancing {
- public:
-  explicit Balancing(const std::vector<uint32_t>& weights, uint64_t seed = 1)
-      : random_(seed), per_host_(weights.size()) {
-    for (size_t i = 0; i < weights.size(); ++i) {
-      HostEntry entry;
-      entry.host = std::make_shared<Host>(*net::Address::from_ip("10.0.0.1", static_cast<uint16_t>(i + 1)),
-                                          std::to_string(i), "", 2);
-      entry.weight = weights[i];
-      hosts_.push_back(std::move(entry));
-      usable_.push_back(static_cast<HostIndex>(i));
-    }
-  }
-  BuildInput input() const { return {hosts_, usable_}; }
-  void use_only(std::vector<HostIndex> usable) { usable_ = std::move(usable); }
-  HostIndex pick(const Table& table, std::span<const Host* const> excluded = {}) {
-    LaneView view(1, hosts_, per_host_, 1, random_);
-    PickInput input;
-    input.excluded = excluded;
-    return table.pick(input, view, state_);
-  }
-  const Host* host(HostIndex index) const { return hosts_[index].host.get(); }
-  void set_in_flight(HostIndex index, int32_t count) { per_host_[index].own = count; }
-  int32_t in_flight(HostIndex index) const { return per_host_[index].own; }
-  size_t size() const { return hosts_.size(); }
-  void forget_position() { state_ = {}; }
-
- private:
-  Random random_;
-  std::vector<HostEntry> hosts_;
-  std::vector<HostIndex> usable_;
-  std::vector<LaneView::PerHost> per_host_;
-  LaneState state_;
-};
 
 // --- Round robin
 

@@ -1,0 +1,81 @@
+// Hosts by priority: how much of the traffic each priority gets by its health, and the tables that pick there. Of all
+// hosts of a cluster, or of some of them.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "core/lb/policy.h"
+
+namespace weir::lb {
+
+struct BalanceOptions {
+  uint32_t panic_threshold_percent = 50;  // below this share of healthy hosts all hosts are used
+  uint32_t overprovisioning_percent = 140;
+  // A locality gets requests by its weight (less what it lacks in health), and its hosts share them.
+  bool locality_weighted = false;
+  // And by what share of the locality's hosts are members.
+  bool scale_localities = false;
+};
+
+// [immutable]
+class Levels {
+ public:
+  // [main] `members`: indices into `hosts`, which must stay where they are. The tables get states from `next_state` on,
+  // which counts them.
+  Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> members, const PolicyDescriptor& policy,
+         const void* policy_config, const BalanceOptions& options, uint32_t& next_state);
+
+  // Chooses the priority by load, then lets its table pick. `states`: of the lane, from the first. [worker]
+  HostIndex pick(const PickInput& input, LaneView& view, LaneState* states) const noexcept {
+    if (!single_) [[unlikely]]
+      return pick_level(input, view, states);
+    const Level& level = levels_.front();
+    return level.table != nullptr ? level.table->pick(input, view, states[level.state]) : kNoHost;
+  }
+  size_t healthy() const { return healthy_; }
+  size_t degraded() const { return degraded_; }
+  // Some priority uses all of its hosts, because too few are healthy.
+  bool panics() const { return panics_; }
+  bool panicking(uint32_t priority) const { return priority < levels_.size() && levels_[priority].panic; }
+  // Some priority that is not in this list has a host that is healthy or degraded. [worker]
+  bool usable_without(const PrioritySet& passed_over) const noexcept;
+  // visit(const Table&)
+  template <class Visit>
+  void for_each_table(Visit&& visit) const {
+    for (const Level& level : levels_) {
+      if (level.table != nullptr) visit(*level.table);
+      if (level.degraded_table != nullptr) visit(*level.degraded_table);
+    }
+  }
+
+ private:
+  struct Level {
+    std::unique_ptr<const Table> table;  // of the healthy hosts, or of all in a panic; nullptr: none
+    std::unique_ptr<const Table> degraded_table;
+    uint32_t state = 0, degraded_state = 0;  // where those of the tables begin
+    uint32_t load = 0, degraded_load = 0;    // percent of requests
+    // What healthy and degraded hosts could take, in percent, overprovisioned.
+    uint32_t healthy = 0, degraded = 0;
+    bool panic = false;
+  };
+  // Who takes the requests, in percent that add up to 100, or to 0 if nobody can.
+  using Percents = std::array<uint8_t, PrioritySet().size()>;
+  struct Shares {
+    Percents healthy{}, degraded{};
+    uint32_t health = 0;  // what all together could take, in percent
+  };
+  Shares shares_without(const PrioritySet& passed_over) const noexcept;
+  HostIndex pick_level(const PickInput& input, LaneView& view, LaneState* states) const noexcept;
+  HostIndex pick_among(uint32_t point, const PickInput& input, LaneView& view, LaneState* states) const noexcept;
+  HostIndex pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view, LaneState* states) const noexcept;
+
+  std::vector<Level> levels_;  // one at least
+  size_t healthy_ = 0;
+  size_t degraded_ = 0;
+  bool panics_ = false;
+  bool single_ = false;  // the first table takes every request
+};
+
+}  // namespace weir::lb

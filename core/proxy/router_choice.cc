@@ -1,0 +1,53 @@
+// The router's half about what hosts are chosen by, and what stands between it and them.
+#include "core/proxy/enabled_filters.h"
+#include "core/proxy/lane_proxy.h"
+#include "core/proxy/router.h"
+
+namespace weir::proxy {
+
+using http::HeaderId;
+
+void Router::choose_hash(const route::HashPolicies& policies) {
+  const auto hash = policies.hash(stream_->request_headers(), stream_->info(), stream_->arena(), &new_cookies_);
+  if (!hash) return;
+  hash_ = *hash;
+  has_hash_ = true;
+}
+
+// What filters say of the connection and of the request counts more, the latter most.
+void Router::choose_match(const route::Selection& selection) {
+  Arena& arena = stream_->arena();
+  const stream::StreamInfo& info = stream_->info();
+  match_ = selection.route->forward().metadata_match(selection.weighted);
+  const stream::Metadata* of_connection = info.connection != nullptr ? info.connection->metadata() : nullptr;
+  for (const stream::Metadata* metadata : {of_connection, static_cast<const stream::Metadata*>(info.metadata)}) {
+    const stream::Value* space = metadata != nullptr ? metadata->find("envoy.lb") : nullptr;
+    if (space == nullptr || space->kind() != stream::Value::Kind::kStruct) continue;
+    const stream::Value own = copy_into(*space, arena);  // that one may change
+    match_ = arena.make<stream::Value>(match_ != nullptr ? stream::with_members(*match_, own, arena) : own);
+  }
+}
+
+// --- Filters on the way to upstreams -------------------------------------------------------------------------------
+
+UpstreamChain* Router::make_chain(Attempt& attempt, upstream::UpstreamStream& upstream) {
+  return LaneProxy::of(lane()).chains().make(*this, attempt, *stream_, upstream, *upstream_filters_,
+                                             enabled_filters(*upstream_filters_, host_->selection().filter_configs()));
+}
+
+void Router::answer_for_filter(const http::HeaderMap& answer, std::string_view details, std::string_view body) {
+  if (over()) return;
+  done_ = true;
+  abandon_attempts();
+  stream_->reply_local(
+      answer.status_code(), details, body,
+      [](http::HeaderMap& reply, filter::Stream&, const void* user) {
+        static_cast<const http::HeaderMap*>(user)->for_each([&](const http::HeaderEntry& entry) {
+          if (entry.id != HeaderId::kStatus && entry.id != HeaderId::kContentLength)
+            reply.add(entry.id, entry.name(), entry.value());
+        });
+      },
+      &answer);
+}
+
+}  // namespace weir::proxy
