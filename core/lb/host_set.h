@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/event/slot.h"
@@ -21,7 +22,10 @@ class HostSet final : public event::Versioned {
   };
   // [main]
   HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
-          const Options& options, const Division& division = {});
+          const Options& options, const Division& division);
+  HostSet(std::vector<HostEntry> hosts, const PolicyDescriptor& policy, const void* policy_config,
+          const Options& options)
+      : HostSet(std::move(hosts), policy, policy_config, options, Division()) {}
 
   std::span<const HostEntry> hosts() const { return hosts_; }
   const HostEntry& host(HostIndex index) const { return hosts_[index]; }

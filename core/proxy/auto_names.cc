@@ -24,7 +24,7 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (host.empty() || host.size() > kMaxServerName) return options;
   host = arena.copy(host);
-  const bool address = bracketed || net::Address::from_ip(host, 0).has_value();
+  const bool address = bracketed || net::Address::from_ip(host, 0).ok();
   if (wanted.server_name && !address) options.server_name = host;  // RFC 6066 3: an address is no name
   if (wanted.validation) options.expected_names = {arena.make<std::string_view>(host), 1};
   return options;

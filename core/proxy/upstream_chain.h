@@ -10,6 +10,7 @@
 #include <memory>
 #include <string_view>
 
+#include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/filter/chain_config.h"
 #include "core/filter/stream.h"
@@ -65,7 +66,7 @@ class UpstreamChain final : public event::Deferred, public upstream::UpstreamStr
   void pass_trailers(const http::HeaderMap& trailers);
 
  private:
-  friend class Slab<UpstreamChain>;
+  friend class weir::Slab<UpstreamChain>;
   ~UpstreamChain() = default;
   // Where what comes out of the filters on their way back goes: the router's side.
   class Side final : public filter::StreamHost {

@@ -12,7 +12,7 @@ using At = ErrorSink::At;
 namespace {
 
 // What is below envoy.lb, over `general`. Null: nothing of its own.
-std::unique_ptr<const stream::StaticMetadata> build_match(const stream::StaticMetadata* own,
+std::unique_ptr<const stream::StaticMetadata> subset_match(const stream::StaticMetadata* own,
                                                           const stream::StaticMetadata* general) {
   const stream::Value* space = own != nullptr ? own->root().find("envoy.lb") : nullptr;
   if (space == nullptr) return nullptr;
@@ -293,7 +293,7 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
   if (spec.specifier != nullptr) build_specified(std::move(spec.specifier), *action, *route.filter_configs_);
   if (!spec.cluster.empty()) action->slot_ = slot_of(spec.cluster);
   if (!spec.cluster_header.empty()) action->cluster_header_ = header_name(spec.cluster_header, "cluster_header");
-  action->match_ = build_match(spec.metadata_match.get(), nullptr);
+  action->match_ = subset_match(spec.metadata_match.get(), nullptr);
   build_weighted(spec, *action, *route.filter_configs_);
   action->cluster_ = std::move(spec.cluster);
 
@@ -432,7 +432,7 @@ void RouteBuilder::build_weighted(ForwardSpec& spec, ForwardAction& action, cons
     cluster.filter_configs = merge(route, one.filter_configs, cluster.own_filter_configs);
     check_host(one.host_rewrite_literal, "host_rewrite_literal", errors_);
     cluster.host_rewrite_literal = std::move(one.host_rewrite_literal);
-    cluster.match = build_match(one.metadata_match.get(), action.match_.get());
+    cluster.match = subset_match(one.metadata_match.get(), action.match_.get());
     action.total_weight_ += one.weight;
   }
   if (action.total_weight_ == 0) errors_.add("the sum of the weights must be greater than zero");

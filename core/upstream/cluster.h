@@ -12,6 +12,7 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/http/h1/message.h"
+#include "core/http/header_map.h"
 #include "core/lb/policy.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"

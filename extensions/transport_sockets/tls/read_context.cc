@@ -237,7 +237,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
   tls::VerifierSpec spec;
   bool system_roots = false;
   // The layer that has a field last says it; lists grow.
-  FactoryScope ca_scope = layers.front().scope;
+  const Validation* authority = &layers.front();
   for (const Validation& layer : layers) {
     const pb::CertificateValidationContext& proto = *layer.context;
     FactoryScope scope = layer.scope;
@@ -245,7 +245,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (told) scope.report().watch_file(proto.watched_directory().path() + "/.");
     if (proto.has_trusted_ca()) {
       read(proto.trusted_ca(), "trusted_ca", told, scope, spec.trusted_ca, kMaxBundleBytes);
-      ca_scope = scope;
+      authority = &layer;
     }
     system_roots = system_roots || proto.has_system_root_certs();
     if (proto.has_crl()) read(proto.crl(), "crl", told, scope, spec.crl, kMaxBundleBytes);
@@ -259,19 +259,20 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (proto.has_max_verify_depth()) spec.max_verify_depth = proto.max_verify_depth().value();
     if (proto.has_custom_validator_config()) read_spiffe(proto.custom_validator_config(), told, scope, spec);
   }
+  FactoryScope ca = authority->scope;
   if (system_roots && spec.trusted_ca.empty()) {
     spec.trusted_ca.origin = kSystemRoots;
     DataSource source;
     source.set_filename(kSystemRoots);
-    read(source, "system_root_certs", false, ca_scope, spec.trusted_ca, kMaxBundleBytes);
+    read(source, "system_root_certs", false, ca, spec.trusted_ca, kMaxBundleBytes);
   }
   if (whole.report().errors() != errors) return nullptr;
   auto verifier = load_verifier(std::move(spec));
   if (!verifier.ok()) {
-    report_at(verifier.status(), ca_scope);
+    report_at(verifier.status(), ca);
     return nullptr;
   }
-  warn((*verifier)->warnings(system_clock().wall_now()), ca_scope);
+  warn((*verifier)->warnings(system_clock().wall_now()), ca);
   return *verifier;
 }
 
