@@ -139,7 +139,7 @@ struct ClusterTransports {
 struct AutoNames {
   bool server_name = false;                // the request's host is that which is asked for (SNI)
   bool validation = false;                 // and that which the server's certificate has to have
-  std::optional<http::HeaderName> header;  // instead of the host
+  std::optional<http::HeaderName> header = {};  // instead of the host
 };
 
 struct ClusterSpec {
