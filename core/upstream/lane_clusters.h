@@ -16,6 +16,7 @@
 #include "core/lb/host_set.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
+#include "core/upstream/h1_connection.h"
 #include "core/upstream/limits.h"
 #include "core/upstream/pool.h"
 #include "core/upstream/recall.h"

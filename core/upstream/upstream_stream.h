@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "core/base/block.h"
-#include "core/base/intrusive_list.h"
+#include "core/base/time.h"
 #include "core/http/header_map.h"
 
 namespace weir::lb {

@@ -1,0 +1,75 @@
+// One connection to a host as its pool sees it, whatever it speaks: how it comes up, what it counts, what is known of
+// it, how it ends. What it speaks is h1_connection.h.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/base/intrusive_list.h"
+#include "core/event/lane.h"
+#include "core/filter/transport_socket.h"
+#include "core/net/connection.h"
+#include "core/upstream/cluster.h"
+#include "core/upstream/upstream_stream.h"
+
+namespace weir::upstream {
+
+class ConnPool;
+
+class ClientConnection : public net::ConnectionHandler, public event::Deferred, protected event::Timer {
+ public:
+  bool ready() const { return !connection_.connecting() && connection_.open(); }
+  // It takes no request any more, and closes when the last one is over.
+  void close_when_idle() { last_request_ = true; }
+  bool closes_when_idle() const { return last_request_; }
+  // Closes now, whatever is under way.
+  void shut() { connection_.close(); }
+  // Nothing was ever asked of it: its peer may speak any protocol.
+  bool unused() const { return requests_ == 0; }
+  // Where it goes, and in which round of the pool's addresses it was opened.
+  const net::Address& remote() const { return connection_.remote(); }
+  uint32_t round() const { return round_; }
+  ConnectionFacts facts_of_connection() const { return {id_, born_, connected_}; }
+
+  // net::ConnectionHandler
+  void on_connected() final;
+  void on_closed(net::CloseReason reason) final;
+
+ protected:
+  ClientConnection(ConnPool& pool, event::Pin<Cluster> cluster);
+  ~ClientConnection() = default;
+
+  // The pool is told that it is up, and whom it was for.
+  virtual void on_up() = 0;
+  // It is gone, and so is what was asked on it. `detail`: what the transport says.
+  virtual void fail_requests(net::CloseReason reason, std::string_view detail) = 0;
+  void on_timer() override;
+  // Of the socket, since the last time.
+  void account_bytes();
+  const ClusterStats& stats() const { return *cluster_->stats; }
+
+  ConnPool& pool_;
+  // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
+  // are called by then.
+  const event::Pin<Cluster> cluster_;
+  event::Pin<filter::UpstreamTransport> transport_;  // what made that of the connection
+  net::Connection connection_;
+  uint32_t requests_ = 0;
+  bool last_request_ = false;
+
+ private:
+  friend class ConnectionRace;
+  friend class ConnPool;
+  ListNode node_;  // in one of the pool's lists
+  const uint64_t id_;
+  MonoTime born_;
+  MonoTime connected_{};
+  uint64_t rx_accounted_ = 0;
+  uint64_t tx_accounted_ = 0;
+  const uint32_t round_;
+  bool slow_ = false;  // the next address is tried beside it
+  bool timed_out_ = false;
+  bool has_share_ = true;  // of the cluster's limit; given up before the turn ends if another one needs it
+};
+
+}  // namespace weir::upstream
