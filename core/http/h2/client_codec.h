@@ -24,7 +24,7 @@ class ClientCodec final : public Session {
     // Where the fields of a head of this status go: a 1xx head is not the response. It must be empty, and live until
     // the head is complete.
     virtual HeaderMap& begin_response(Stream& stream, int status) = 0;
-    // 1xx other than 101, which does not exist here.
+    // 1xx other than 101.
     virtual void on_informational(Stream& stream, const ResponseHead& head) = 0;
     virtual void on_response_head(Stream& stream, const ResponseHead& head) = 0;
     // What the handler leaves in `data` is lost. `data` is empty only with `end`.
@@ -53,11 +53,11 @@ class ClientCodec final : public Session {
 
   // All three outlive the codec. The connection's preface waits for flush().
   ClientCodec(Events& events, BlockPool& pool, const Options& options);
-  ~ClientCodec();
+  ~ClientCodec() = default;
 
   // Begins a stream. From :method, :scheme, :authority, :path and the fields; `host` and fields of a connection of
-  // HTTP/1 are left out. An upgrade (`upgrade` with `connection: upgrade`, or :protocol) becomes extended CONNECT: only
-  // if peer_allows_connect(). False: the head cannot be encoded, no stream can be begun any more, or the upgrade is not
+  // HTTP/1 are left out. An upgrade (`upgrade` with `connection: upgrade`) becomes extended CONNECT: only if
+  // peer_allows_connect(); a response that agrees is 101 then, as of HTTP/1. False: the head cannot be encoded, no stream can be begun any more, or the upgrade is not
   // possible; nothing was queued, and `stream` is as it was. More than peer_max_streams() wait inside until there is
   // room: the owner does not let it come to that.
   [[nodiscard]] bool send_request_head(Stream& stream, const HeaderMap& map, bool end);
@@ -65,7 +65,20 @@ class ClientCodec final : public Session {
   bool accepts_requests() const;
 
  private:
+  void begin_section(int32_t id, Stream* stream) override;
+  HeaderMap* begin_response_fields(Stream& stream, std::string_view status) override;
+  void end_section(Stream& stream, bool end_stream) override;
+  void on_data(Stream& stream, Slices& data, bool end) override { events_.on_response_data(stream, data, end); }
+  void on_closed(Stream& stream, const StreamEnd& end) override { events_.on_stream_closed(stream, end); }
+  void on_flow(Stream& stream, bool above) override { events_.on_stream_flow(stream, above); }
+  void on_pong() override { events_.on_ping_answered(); }
+  void on_peer_goaway(int32_t last_stream, ErrorCode code) override { events_.on_goaway(last_stream, code); }
+  void on_peer_settings() override { events_.on_settings(); }
+  void on_failed(Error error) override { events_.on_connection_error(error); }
+  void on_want_flush() override { events_.want_flush(); }
+
   Events& events_;
+  int status_ = 0;  // of the head that is being received
 };
 
 }  // namespace weir::http::h2

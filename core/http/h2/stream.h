@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/base/block.h"
+#include "core/base/intrusive_list.h"
 #include "core/http/h2/error.h"
 #include "core/http/header_map.h"
 
@@ -45,6 +47,7 @@ class Stream {
   friend class ServerCodec;
   friend class ClientCodec;
 
+  ListNode node_;  // among the attached
   int32_t id_ = 0;
   bool attached_ : 1 = false;
   bool head_given_ : 1 = false;  // the one that is not informational
@@ -56,14 +59,16 @@ class Stream {
   bool above_high_ : 1 = false;
   bool deferred_ : 1 = false;         // the library waits to be told that there is data
   bool reset_after_end_ : 1 = false;  // once the end is sent, the peer need send no more
-  bool is_head_ : 1 = false;          // of the request HEAD: no body is sent, or expected
+  bool bodiless_ : 1 = false;         // what is sent has no body, whatever is given (of HEAD, 204, 304)
+  bool is_head_ : 1 = false;
   bool is_connect_ : 1 = false;
-  bool tunnel_ : 1 = false;
+  bool is_upgrade_ : 1 = false;  // extended CONNECT
   bool counts_length_ : 1 = false;  // of what is sent
   uint32_t held_ = 0;               // bytes received for which the window is not given back: the stream is paused
   uint64_t length_left_ = 0;        // with counts_length_
   HeaderMap* fields_ = nullptr;     // of the section that is being received; null: they are dropped
   const HeaderMap* trailers_ = nullptr;  // that wait behind the data
+  std::string protocol_;  // of an extended CONNECT that we have sent
   Wire wire_;
   Slices unsent_;
 };
