@@ -48,7 +48,7 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
-  pool_ = &pool_->variant(router_.transport_options());
+  pool_ = &pool_->variant(router_.transport_options(), router_.speaks());
   cluster.begin_request(*pool_, router_.stats());
   router_.on_host_chosen(*this, *pool_);
 

@@ -68,6 +68,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
   // What its connections are asked for.
+  // What the upstream's connection is to speak, if that is for the request to say.
+  upstream::Speaks speaks() const { return speaks_; }
   filter::UpstreamTransportOptions transport_options() const {
     return transport_options_ != nullptr ? *transport_options_ : filter::UpstreamTransportOptions();
   }
@@ -241,6 +243,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool raw_ : 1 = false;                                                 // CONNECT (or POST) ends here
   bool tunnel_ : 1 = false;                                              // accepted: each direction ends by itself
   bool response_ended_ : 1 = false;                                      // of a tunnel whose request has not
+  upstream::Speaks speaks_ = upstream::Speaks::kAsConfigured;
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
   std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // of the attempt that brought the answer, if logs want it

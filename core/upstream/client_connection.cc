@@ -8,6 +8,7 @@ ClientConnection::ClientConnection(ConnPool& pool, event::Pin<Cluster> cluster)
     : pool_(pool),
       cluster_(std::move(cluster)),
       connection_(pool.lane(), pool.address(), cluster_->spec.source),
+      speaks_(pool.protocol_on(*cluster_)),
       id_(pool.cluster().lane_clusters().next_connection_id()),
       born_(pool.lane().now()),
       round_(pool.round()) {
@@ -16,7 +17,7 @@ ClientConnection::ClientConnection(ConnPool& pool, event::Pin<Cluster> cluster)
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);
   bool possible = true;
   Slices first;
-  if (auto transport = pool.make_transport(*cluster_, transport_, first, possible))
+  if (auto transport = pool.make_transport(*cluster_, speaks_, transport_, first, possible))
     connection_.set_transport(std::move(transport));
   connection_.out().append_all(first);
   if (!possible) connection_.close(net::CloseReason::kTransportFailed);
@@ -28,6 +29,8 @@ void ClientConnection::on_connected() {
   connected_ = pool_.lane().now();
   stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(connected_ - born_)));
   cancel();
+  if (cluster_->spec.max_connection_duration > Duration::zero())
+    expires_ = connected_ + cluster_->spec.max_connection_duration;
   if (!connection_.out().empty()) connection_.flush_later();  // what goes first, also where the server speaks first
   on_up();
 }
@@ -38,8 +41,25 @@ void ClientConnection::on_timer() {
     connection_.close(net::CloseReason::kConnectTimeout);
     return;
   }
+  if (expired()) {
+    stats().cx_max_duration_reached.inc();
+    pool_.on_expired(*this);
+    return;
+  }
   stats().cx_idle_timeout.inc();
-  connection_.close();
+  shut();
+}
+
+bool ClientConnection::expired() const { return expires_ <= pool_.lane().now(); }
+
+bool ClientConnection::begin_request() {
+  ++requests_;
+  const Cluster* cluster = pool_.cluster().current();
+  const uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;
+  if (max == 0 || requests_ < max) return false;
+  last_request_ = true;
+  stats().cx_max_requests.inc();
+  return true;
 }
 
 void ClientConnection::on_closed(net::CloseReason reason) {

@@ -1,8 +1,9 @@
 // One connection to a host as its pool sees it, whatever it speaks: how it comes up, what it counts, what is known of
-// it, how it ends. What it speaks is h1_connection.h.
+// it, how it ends. What it speaks is h1_connection.h, until HTTP/2 was agreed on: then h2_connection.h has its bytes.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "core/base/intrusive_list.h"
@@ -10,6 +11,7 @@
 #include "core/filter/transport_socket.h"
 #include "core/net/connection.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/h2_connection.h"
 #include "core/upstream/upstream_stream.h"
 
 namespace weir::upstream {
@@ -23,7 +25,15 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   void close_when_idle() { last_request_ = true; }
   bool closes_when_idle() const { return last_request_; }
   // Closes now, whatever is under way.
-  void shut() { connection_.close(); }
+  void shut() { h2_ == nullptr ? connection_.close() : h2_->close(); }
+  // It carries many requests at a time.
+  bool multiplexed() const { return h2_ != nullptr; }
+  H2Connection& h2() { return *h2_; }
+  // Requests under way, if it is multiplexed.
+  uint32_t active() const { return h2_ != nullptr ? h2_->active() : 0; }
+  // It is as old as connections may be.
+  bool expired() const;
+  MonoTime expires() const { return expires_; }
   // Nothing was ever asked of it: its peer may speak any protocol.
   bool unused() const { return requests_ == 0; }
   // Where it goes, and in which round of the pool's addresses it was opened.
@@ -47,6 +57,8 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   // Of the socket, since the last time.
   void account_bytes();
   const ClusterStats& stats() const { return *cluster_->stats; }
+  // A request is put on it. True: it takes no more.
+  bool begin_request();
 
   ConnPool& pool_;
   // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
@@ -56,14 +68,19 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   net::Connection connection_;
   uint32_t requests_ = 0;
   bool last_request_ = false;
+  const HttpProtocol speaks_;       // that its peer is to speak
+  std::unique_ptr<H2Connection> h2_;  // null: HTTP/1, raw, or not known yet
 
  private:
+  friend class H2Connection;
+  friend class H2Stream;
   friend class ConnectionRace;
   friend class ConnPool;
   ListNode node_;  // in one of the pool's lists
   const uint64_t id_;
   MonoTime born_;
   MonoTime connected_{};
+  MonoTime expires_ = MonoTime::max();
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   const uint32_t round_;

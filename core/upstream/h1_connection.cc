@@ -1,5 +1,6 @@
 #include "core/upstream/h1_connection.h"
 
+#include "core/net/transport_facts.h"
 #include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
 
@@ -9,11 +10,28 @@ namespace weir::upstream {
 constexpr Duration kTunnelFlushStall = 1min;
 
 H1Connection::H1Connection(ConnPool& pool, event::Pin<Cluster> cluster)
-    : ClientConnection(pool, std::move(cluster)), codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()) {}
+    : ClientConnection(pool, std::move(cluster)),
+      UpstreamStream(stream::Protocol::kHttp11),
+      codec_(*this, pool.lane().blocks(), pool.cluster().h1_settings()) {}
 
-void H1Connection::on_up() { pool_.on_connected(*this); }
+void H1Connection::on_up() {
+  if (speaks_ != HttpProtocol::kHttp1 && peer_speaks_h2()) [[unlikely]]
+    h2_ = std::make_unique<H2Connection>(*this);
+  pool_.on_connected(*this);
+}
+
+bool H1Connection::peer_speaks_h2() const {
+  if (speaks_ == HttpProtocol::kHttp2) return true;
+  net::Transport* transport = connection_.transport();
+  return transport != nullptr && transport->facts().session(net::SessionFact::kProtocol) == "h2";
+}
 
 void H1Connection::fail_requests(net::CloseReason reason, std::string_view detail) {
+  if (h2_ != nullptr) {
+    h2_->fail_all(ResetReason::kConnectionTermination, detail,
+                  reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal);
+    return;
+  }
   if (events_ != nullptr)
     wire_->closed = reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal;
   fail_active(ResetReason::kConnectionTermination, detail);
@@ -25,14 +43,7 @@ void H1Connection::attach(UpstreamEvents& events) {
   wire_ = &events.wire_bytes();
   tx_before_ = connection_.bytes_written();
   connection_.allow_unseen(false);
-  ++requests_;
-  const Cluster* cluster = pool_.cluster().current();
-  uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;
-  if (max != 0 && requests_ >= max) {
-    last_request_ = true;
-    codec_.close_after_response();
-    stats().cx_max_requests.inc();
-  }
+  if (begin_request()) codec_.close_after_response();
 }
 
 bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {
@@ -147,7 +158,7 @@ void H1Connection::on_parse_error(http::h1::ParseError error) {
   if (error == http::h1::ParseError::kPrematureEof) {
     wire_->closed = stream::CloseType::kNormal;
     // Not garbage: the connection ended. What has begun to answer is not asked again as if nothing had happened.
-    fail_active(codec_.response_started() ? ResetReason::kRemoteReset : ResetReason::kConnectionTermination, {});
+    fail_active(codec_.response_started() ? ResetReason::kResponseCut : ResetReason::kConnectionTermination, {});
   } else {
     stats().cx_protocol_error.inc();
     fail_active(ResetReason::kProtocolError, http::h1::error_name(error));

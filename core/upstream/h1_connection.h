@@ -1,4 +1,5 @@
-// A connection that speaks HTTP/1, one request at a time, or is raw: whose first user has its bytes as they are.
+// A connection that speaks HTTP/1, one request at a time, or is raw: whose first user has its bytes as they are. Every
+// connection begins as one; HTTP/2 takes over where it was configured or agreed on (ALPN).
 #pragma once
 
 #include <cstdint>
@@ -52,6 +53,7 @@ class H1Connection final : public ClientConnection, public http::h1::ClientCodec
   void on_response_trailers(http::HeaderMap& trailers) override;
   void on_parse_error(http::h1::ParseError error) override;
 
+  bool peer_speaks_h2() const;
   void finish_request();
   void fail_active(ResetReason reason, std::string_view detail);
 

@@ -152,6 +152,7 @@ class LaneClusters final : public event::SlotObserver {
     return there != nullptr ? there->find_part(part) : nullptr;
   }
   Slab<H1Connection>& connections() { return connections_; }
+  Slab<H2Stream>& streams() { return streams_; }
   // Another lane was refused: what this one holds of that limit and does not use goes back. For connections up to
   // `wanted` idle ones are closed.
   void give_back(ClusterPart part, LimitKind kind, uint32_t wanted);
@@ -175,6 +176,7 @@ class LaneClusters final : public event::SlotObserver {
   void for_each_local(Visit&& visit);
   event::Lane& lane_;
   Slab<H1Connection> connections_;
+  Slab<H2Stream> streams_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   struct NameHash {
     using is_transparent = void;

@@ -50,6 +50,12 @@ ClientConnection* ConnPool::idle_unused() {
 
 UpstreamStream* ConnPool::take_idle(const Waiter& waiter, UpstreamEvents& events) {
   while (ClientConnection* connection = waiter.unused_ ? idle_unused() : idle_.front()) {
+    if (connection->multiplexed()) [[unlikely]] {
+      if (connection->ready() && connection->h2().room() > 0) return &start(*connection, events);
+      connection->node_.unlink();
+      busy_.push_back(*connection);
+      continue;
+    }
     connection->node_.unlink();
     busy_.push_back(*connection);
     if (!connection->ready()) continue;  // closed in this very turn
@@ -159,8 +165,16 @@ bool ConnPool::wait_for_free() {
 }
 
 bool ConnPool::shed_idle() {
-  ClientConnection* connection = idle_.pop_back();
+  ClientConnection* connection = idle_.back();
   if (connection == nullptr) return false;
+  if (connection->active() > 0) [[unlikely]] {
+    connection = nullptr;
+    idle_.for_each([&](ClientConnection& one) {
+      if (one.active() == 0) connection = &one;
+    });
+    if (connection == nullptr) return false;
+  }
+  connection->node_.unlink();
   busy_.push_back(*connection);
   connection->has_share_ = false;
   connection->shut();
@@ -188,7 +202,13 @@ bool ConnPool::open_connection() {
   ++connecting_count_;
   connecting_.push_back(*connection);
   stats.cx_total.inc();
-  if (waiters_.empty() || !waiters_.back()->unused_) stats.cx_http1_total.inc();  // who has come last is who lacks one
+  const HttpProtocol protocol = connection->speaks_;
+  if (protocol != HttpProtocol::kHttp1) [[unlikely]] {
+    if (protocol == HttpProtocol::kHttp2) stats.cx_http2_total.inc();
+    if (room_of_new_ == 1 && !knows_room_) expect_room(UINT32_MAX);
+  } else if (waiters_.empty() || !waiters_.back()->unused_) {  // who has come last is who lacks one
+    stats.cx_http1_total.inc();
+  }
   stats.cx_active.inc();
   host_->totals.cx_total.inc();
   host_->totals.cx_active.inc();
@@ -200,12 +220,20 @@ void ConnPool::on_connected(ClientConnection& connection) {
   race_.on_connected(connection);
   --connecting_count_;
   connection.node_.unlink();
+  if (connection.speaks_ != HttpProtocol::kHttp1) [[unlikely]] {
+    on_agreed(connection);
+    return;
+  }
   serve(connection);
 }
 
 void ConnPool::on_idle(ClientConnection& connection) {
   connection.node_.unlink();
-  if (draining_) {
+  if (connection.expired()) [[unlikely]] {
+    connection.stats().cx_max_duration_reached.inc();
+    connection.close_when_idle();
+  }
+  if (draining_ || connection.closes_when_idle()) {
     busy_.push_back(connection);
     connection.shut();
     return;
@@ -239,9 +267,16 @@ void ConnPool::serve(ClientConnection& connection) {
     return;
   }
   idle_.push_front(connection);
+  rest(connection);
+}
+
+void ConnPool::rest(ClientConnection& connection) {
   const Cluster* cluster = cluster_.current();
   Duration timeout = cluster != nullptr ? cluster->spec.idle_timeout : Duration::zero();
   if (timeout > Duration::zero()) lane_.arm_in(connection, timeout);
+  if (connection.expires() != MonoTime::max() && (!connection.armed() || connection.expires() < connection.deadline()))
+      [[unlikely]]
+    lane_.arm(connection, connection.expires());
   if (draining_ || connection.closes_when_idle()) {
     connection.shut();
   } else if (cluster_.starving()) {
@@ -254,7 +289,7 @@ void ConnPool::on_connect_failed(const ClientConnection& connection, ResetReason
   // Who was not answered in time has waited as long as the cluster allows.
   if (race_.on_refused(connection) && reason == ResetReason::kConnectFailure && open_missing()) return;
   // As many waiters fail as have no connection on its way any more.
-  while (waiting_count_ > connecting_count_) {
+  while (waiting_count_ > served_by(connecting_count_)) {
     Waiter* waiter = waiters_.front();
     if (waiter == nullptr) return;
     fail(*waiter, reason, detail);
@@ -292,7 +327,7 @@ void ConnPool::fail(Waiter& waiter, ResetReason reason, std::string_view detail)
 }
 
 void ConnPool::retire_connections() {
-  idle_.for_each([](ClientConnection& connection) { connection.shut(); });
+  idle_.for_each([this](ClientConnection& connection) { retire(connection); });
   for (List* list : {&busy_, &connecting_}) {
     list->for_each([](ClientConnection& connection) { connection.close_when_idle(); });
   }

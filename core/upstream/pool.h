@@ -1,6 +1,7 @@
 // Connections of one lane to one host, most recently used first, and the requests that wait for one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +22,22 @@ namespace weir::upstream {
 
 class ClusterLocal;
 class ConnPool;
+
+// What the users of a pool want to speak, where that is not what is configured.
+enum class Speaks : uint8_t {
+  kAsConfigured,
+  kHttp1,
+  kHttp2,
+  kRaw,  // among hosts of HTTP/2, bytes as they are need connections of their own
+};
+
+// Of a request that came in a protocol, to a cluster whose hosts are spoken to in this way.
+inline Speaks speaks_of(HttpProtocol configured, bool raw, stream::Protocol came_in) {
+  if (configured == HttpProtocol::kHttp1) return Speaks::kAsConfigured;
+  if (raw) return Speaks::kRaw;
+  return configured == HttpProtocol::kDownstream && came_in == stream::Protocol::kHttp2 ? Speaks::kHttp2
+                                                                                        : Speaks::kAsConfigured;
+}
 
 // A request that waits for a connection; a member of the attempt. Destroying it leaves the queue.
 class Waiter final : private RecallWaiter {
@@ -69,6 +86,8 @@ class ConnPool final : private RecallWaiter {
   const net::Address& address() const { return race_.has_addresses() ? race_.address() : host_->address(); }
   // How often every one of the addresses has refused.
   uint32_t round() const { return race_.round(); }
+  // What its connections are to speak: never kDownstream.
+  HttpProtocol protocol_on(const Cluster& cluster) const;
   // Its connections go to other addresses than the host's, so that the host's text says nothing of where.
   bool has_addresses() const { return race_.has_addresses(); }
   // What the host set says of the host. An address that has let in when another did not is kept, as long as it is among
@@ -76,7 +95,11 @@ class ConnPool final : private RecallWaiter {
   void set_entry(const lb::HostEntry& entry);
   // For requests that want something else of the connections than what is configured; made when there is none. Of a
   // pool that pick() returned.
-  ConnPool& variant(const filter::UpstreamTransportOptions& options);
+  ConnPool& variant(const filter::UpstreamTransportOptions& options, Speaks speaks = Speaks::kAsConfigured) {
+    if (options.empty() && speaks == Speaks::kAsConfigured) [[likely]]
+      return *this;
+    return find_variant(options, speaks);
+  }
   size_t variant_count() const { return variants_ != nullptr ? variants_->pools.size() : 0; }
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
@@ -96,6 +119,7 @@ class ConnPool final : private RecallWaiter {
   friend class ClientConnection;
   friend class ConnectionRace;
   friend class H1Connection;
+  friend class H2Connection;
   friend class Waiter;
   using List = IntrusiveList<ClientConnection, &ClientConnection::node_>;
   ClientConnection* idle_unused();
@@ -106,10 +130,12 @@ class ConnPool final : private RecallWaiter {
     if (variants_ == nullptr) return;
     for (auto& [key, pool] : variants_->pools) visit(*pool);
   }
+  ConnPool& find_variant(const filter::UpstreamTransportOptions& options, Speaks speaks);
   void drop_variant(ConnPool& pool);
   // Of one connection; an empty one: bytes are what they are.
-  std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, event::Pin<filter::UpstreamTransport>& pin,
-                                                 Slices& first, bool& possible);
+  std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, HttpProtocol protocol,
+                                                 event::Pin<filter::UpstreamTransport>& pin, Slices& first,
+                                                 bool& possible);
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
   Waiter* waiter_for(const ClientConnection& connection);
@@ -117,9 +143,13 @@ class ConnPool final : private RecallWaiter {
   bool enqueue(Waiter& waiter);
   // The queue was full; the other lanes have answered.
   bool request_again(Waiter& waiter);
+  // So many waiters can be served by so many connections that are not up yet.
+  uint32_t served_by(uint32_t connections) const {
+    return static_cast<uint32_t>(std::min<uint64_t>(uint64_t{connections} * room_of_new_, UINT32_MAX));
+  }
   // Waiters for whom no connection is on its way, slow ones left out.
   uint32_t missing() const {
-    const uint32_t on_its_way = connecting_count_ - race_.slow();
+    const uint32_t on_its_way = served_by(connecting_count_ - race_.slow());
     return waiting_count_ > on_its_way ? waiting_count_ - on_its_way : 0;
   }
   // Waits, and has no connection that could come free.
@@ -151,6 +181,28 @@ class ConnPool final : private RecallWaiter {
   void fail_waiters(ResetReason reason);
   void fail(Waiter& waiter, ResetReason reason, std::string_view detail = {});
   void serve(ClientConnection& connection);
+  // Nobody uses it: it waits for somebody.
+  void rest(ClientConnection& connection);
+
+  // --- Connections that carry many requests at a time (pool_multiplexed.cc). Those with room are in idle_, too.
+  // Begins requests for as many waiters as it has room for.
+  void share(ClientConnection& connection);
+  UpstreamStream& start(ClientConnection& connection, UpstreamEvents& events);
+  void list_by_room(ClientConnection& connection);
+  void on_stream_over(ClientConnection& connection);
+  // It takes no request any more.
+  void on_draining(ClientConnection& connection);
+  // The peer has said how many requests it takes at a time.
+  void on_room_changed(ClientConnection& connection);
+  // How many requests the next connection will carry at a time, as far as that can be known.
+  void expect_room(uint32_t room);
+  // It is up, and what it speaks is known.
+  void on_agreed(ClientConnection& connection);
+  // For waiters that it could not serve.
+  void make_up();
+  void retire(ClientConnection& connection);
+  // It is as old as connections may be.
+  void on_expired(ClientConnection& connection);
 
   event::Lane& lane_;
   ClusterLocal& cluster_;
@@ -165,13 +217,15 @@ class ConnPool final : private RecallWaiter {
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
+  uint32_t room_of_new_ = 1;  // requests at a time on a connection that is not up yet
   uint32_t opened_ = 0;         // connections ever
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
+  bool knows_room_ = false;  // from a connection that was up
   ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
-  // Pools for the same host whose connections are asked for other names.
+  // Pools for the same host whose connections are asked for other names, or speak something else.
   struct Variants {
     std::unordered_map<std::string, std::unique_ptr<ConnPool>> pools;
     size_t sweep_at = 16;  // as many of them are looked at for those that nobody uses
@@ -179,11 +233,12 @@ class ConnPool final : private RecallWaiter {
   std::unique_ptr<Variants> variants_;  // null: there were none
   // Of a variant.
   struct Names {
-    explicit Names(const filter::UpstreamTransportOptions& options);
+    Names(const filter::UpstreamTransportOptions& options, Speaks speaks);
     const std::string server_name;
     const std::vector<std::string> texts;
     std::vector<std::string_view> expected;  // of texts
     const std::unique_ptr<const stream::ProxyHeader> client;
+    const Speaks speaks;
     const std::string key;
   };
   std::unique_ptr<const Names> names_;

@@ -6,7 +6,7 @@
 
 namespace weir::upstream {
 
-std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
+std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster, HttpProtocol protocol,
                                                          event::Pin<filter::UpstreamTransport>& pin, Slices& first,
                                                          bool& possible) {
   const ClusterTransports& transports = cluster.spec.transports;
@@ -19,6 +19,9 @@ std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
   if (!possible) return nullptr;
   filter::UpstreamTransportOptions options;
   if (names_ != nullptr) options = {names_->server_name, names_->expected, names_->client.get()};
+  static constexpr std::string_view kProtocols[] = {"h2", "http/1.1"};
+  if (protocol == HttpProtocol::kHttp2) options.protocols = {kProtocols, 1};
+  if (protocol == HttpProtocol::kAuto) options.protocols = kProtocols;
   return pin->make(lane_, host_->hostname(), options, first);
 }
 
@@ -35,8 +38,9 @@ void ConnPool::set_entry(const lb::HostEntry& entry) {
 }
 
 namespace {
-std::string key_of(const filter::UpstreamTransportOptions& options) {
-  std::string key(options.server_name);
+std::string key_of(const filter::UpstreamTransportOptions& options, Speaks speaks) {
+  std::string key(1, static_cast<char>('0' + static_cast<int>(speaks)));
+  key += options.server_name;
   for (std::string_view name : options.expected_names) (key += '\0') += name;
   if (options.client != nullptr) {
     for (const net::Address* address : {&options.client->source, &options.client->destination})
@@ -47,20 +51,33 @@ std::string key_of(const filter::UpstreamTransportOptions& options) {
 }
 }  // namespace
 
-ConnPool::Names::Names(const filter::UpstreamTransportOptions& options)
+ConnPool::Names::Names(const filter::UpstreamTransportOptions& options, Speaks speaks)
     : server_name(options.server_name),
       texts(options.expected_names.begin(), options.expected_names.end()),
       expected(texts.begin(), texts.end()),
       client(options.client != nullptr ? std::make_unique<const stream::ProxyHeader>(*options.client) : nullptr),
-      key(key_of(options)) {}
+      speaks(speaks),
+      key(key_of(options, speaks)) {}
 
-ConnPool& ConnPool::variant(const filter::UpstreamTransportOptions& options) {
-  if (options.empty()) return *this;
+HttpProtocol ConnPool::protocol_on(const Cluster& cluster) const {
+  const HttpProtocol configured = cluster.spec.protocol;
+  switch (names_ != nullptr ? names_->speaks : Speaks::kAsConfigured) {
+    case Speaks::kHttp1:
+    case Speaks::kRaw:
+      return HttpProtocol::kHttp1;
+    case Speaks::kHttp2:
+      return HttpProtocol::kHttp2;
+    default:
+      return configured == HttpProtocol::kDownstream ? HttpProtocol::kHttp1 : configured;
+  }
+}
+
+ConnPool& ConnPool::find_variant(const filter::UpstreamTransportOptions& options, Speaks speaks) {
   if (variants_ == nullptr) variants_ = std::make_unique<Variants>();
-  auto [at, fresh] = variants_->pools.try_emplace(key_of(options));
+  auto [at, fresh] = variants_->pools.try_emplace(key_of(options, speaks));
   if (fresh) {
     auto pool = std::make_unique<ConnPool>(lane_, cluster_, host_);
-    pool->names_ = std::make_unique<const Names>(options);
+    pool->names_ = std::make_unique<const Names>(options, speaks);
     pool->base_ = this;
     pool->metadata_ = metadata_;
     pool->race_.set_addresses(race_.addresses());

@@ -11,6 +11,7 @@ std::string_view reason_text(ResetReason reason) {
     case ResetReason::kConnectTimeout:
       return "connection_timeout";
     case ResetReason::kConnectionTermination:
+    case ResetReason::kResponseCut:
       return "connection_termination";
     case ResetReason::kProtocolError:
       return "protocol_error";
@@ -20,6 +21,8 @@ std::string_view reason_text(ResetReason reason) {
       return "local_reset";
     case ResetReason::kRemoteReset:
       return "remote_reset";
+    case ResetReason::kRemoteRefused:
+      return "remote_refused_stream_reset";
   }
   return "";
 }
