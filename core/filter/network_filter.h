@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "core/base/arena.h"
@@ -15,6 +16,8 @@
 namespace weir::filter {
 
 // The connection as its filters see it. [worker]
+class NetworkFilter;
+
 class ConnectionHost {
  public:
   virtual net::Connection& connection() = 0;
@@ -38,6 +41,9 @@ class ConnectionHost {
   virtual Slices& input() = 0;
   // The terminal filter's on_data runs again at the end of the turn, also without new bytes.
   virtual void deliver_again() = 0;
+  // From within a hook of the terminal filter: `by` takes its place. It has heard on_new_connection() when this
+  // returns, and is given the input at the end of the turn; the other hears nothing more, and dies with the turn.
+  virtual void replace_filter(std::unique_ptr<NetworkFilter> by) = 0;
   // The listener is going away or the process is draining: finish what runs, then close.
   virtual bool draining() const = 0;
 

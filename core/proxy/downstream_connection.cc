@@ -297,6 +297,28 @@ void DownstreamConnection::on_data(Slices& in, bool end) {
   connection_.keeps_input(!passed_on_.empty());
 }
 
+namespace {
+
+class ReplacedFilter final : public event::Deferred {
+ public:
+  explicit ReplacedFilter(std::unique_ptr<filter::NetworkFilter> filter) : filter_(std::move(filter)) {}
+  void dispose() override { delete this; }
+
+ private:
+  std::unique_ptr<filter::NetworkFilter> filter_;
+};
+
+}  // namespace
+
+void DownstreamConnection::replace_filter(std::unique_ptr<filter::NetworkFilter> by) {
+  std::unique_ptr<filter::NetworkFilter>& last = filters_.back();
+  last.swap(by);
+  connection_.lane().defer_delete(*new ReplacedFilter(std::move(by)));
+  if (last->on_new_connection(*this) == Action::kDone) return;
+  if (draining_) last->on_drain(*this);
+  connection_.deliver_again();
+}
+
 void DownstreamConnection::on_above_high_watermark() {
   for (auto& filter : filters_) filter->on_above_high_watermark(*this);
 }

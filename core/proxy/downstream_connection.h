@@ -53,6 +53,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
   Slices& input() override { return filters_.size() > 1 ? passed_on_ : connection_.in(); }
   void deliver_again() override { connection_.deliver_again(); }
+  void replace_filter(std::unique_ptr<filter::NetworkFilter> by) override;
   bool draining() const override { return draining_; }
 
  private:

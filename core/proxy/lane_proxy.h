@@ -7,6 +7,7 @@
 #include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/http/date.h"
+#include "core/proxy/http2_connection.h"
 #include "core/proxy/mirror.h"
 #include "core/proxy/server_stream.h"
 #include "core/proxy/upstream_chain.h"
@@ -22,6 +23,7 @@ class LaneProxy {
   static LaneProxy& of(event::Lane& lane) { return *static_cast<LaneProxy*>(lane.local(event::LocalKey::kProxy)); }
 
   Slab<ServerStream>& streams() { return streams_; }
+  Slab<Http2Stream>& http2_streams() { return http2_streams_; }
   Slab<Mirror>& mirrors() { return mirrors_; }
   Slab<UpstreamChain>& chains() { return chains_; }
   // The `date` header's value now. Valid until the end of the turn.
@@ -38,6 +40,7 @@ class LaneProxy {
  private:
   event::Lane& lane_;
   Slab<ServerStream> streams_;
+  Slab<Http2Stream> http2_streams_;
   Slab<Mirror> mirrors_;
   Slab<UpstreamChain> chains_;
   int64_t date_second_ = -1;

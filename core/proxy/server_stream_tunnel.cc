@@ -48,7 +48,24 @@ bool ServerStream::drop_ignored_upgrades() {
   return !rest.empty();
 }
 
-const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::h1::RequestHead& head) {
+// RFC 8441 5.1: over HTTP/2 nobody proves by a key that the other end speaks WebSocket; servers of HTTP/1 ask for one.
+void ServerStream::add_websocket_key(http::HeaderMap& headers, std::string_view protocol) {
+  static const http::HeaderName kKey("sec-websocket-key");
+  if (!http::equals_ignoring_case(protocol, "websocket") || headers.contains(kKey)) return;
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  char text[24];  // 16 bytes in base64
+  uint64_t random = 0;
+  for (int i = 0; i < 22; ++i) {
+    if (i % 10 == 0) random = stream_.lane().random().next();
+    text[i] = kDigits[random & 63];
+    random >>= 6;
+  }
+  text[21] = 'Q';  // of whose six bits two belong to the last byte
+  text[22] = text[23] = '=';
+  headers.set_copy(kKey, {text, sizeof(text)});
+}
+
+const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::RequestHead& head) {
   const filter::HttpChainConfig* chain = config_.chain.get();
   http::HeaderMap& headers = stream_.request_headers();
   bool allowed = false;

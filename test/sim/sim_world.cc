@@ -152,6 +152,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     auto manager = std::make_shared<proxy::ConnectionManagerConfig>();
     manager->stat_prefix = random_.below(2) == 0 ? "sim" : "sim_alt";
     manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, manager->stat_prefix);
+    manager->http2_stats = std::make_unique<proxy::Http2Stats>(store_);
     manager->chain = make_chain();
     manager->route_table = publisher_->intern(SlotKind::kRouteTable, "routes");
     manager->access_logs.push_back(logger_);

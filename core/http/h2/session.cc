@@ -457,6 +457,7 @@ void Session::invalid_frame(int32_t id, int library_error) {
   seen_error_ = error_of(library_error);
   const bool malformed = library_error == NGHTTP2_ERR_HTTP_HEADER || library_error == NGHTTP2_ERR_HTTP_MESSAGING;
   if (malformed) ++counts_.messaging_errors;
+  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {

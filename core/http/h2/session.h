@@ -35,6 +35,7 @@ class Session {
     uint32_t header_overflows = 0;  // heads or trailers beyond the limits
     uint32_t trailers = 0;          // sections received
     uint32_t goaways_sent = 0;
+    uint32_t refused = 0;  // streams beyond what SETTINGS said
   };
 
   Session(const Session&) = delete;
@@ -73,6 +74,8 @@ class Session {
   // When all that was given is sent, the peer need not finish its message: RST_STREAM(NO_ERROR) follows the end (RFC
   // 9113 8.1). At once if the end is sent already.
   void reset_after_end(Stream& stream);
+  // The connection has ended, and with it the stream: it is detached, and nothing is sent.
+  void forget(Stream& stream) { detach(stream); }
 
   // --- The connection ---
 
