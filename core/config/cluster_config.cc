@@ -9,7 +9,6 @@
 #include "core/config/address_config.h"
 #include "core/config/balance_config.h"
 #include "core/config/hash_policy_config.h"
-#include "core/config/http2_config.h"
 #include "core/config/policy_config.h"
 #include "core/config/position_index.h"
 #include "core/config/report.h"
@@ -47,13 +46,19 @@ void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, cons
   spec.h1.options.absolute_form = proto.send_fully_qualified_url();
 }
 
+void read_http2(const envoy::config::core::v3::Http2ProtocolOptions& proto, const FieldReport& at,
+                upstream::ClusterSpec& spec) {
+  translate(proto, false, spec.h2, at);
+  spec.h2.keepalive.idle_interval = to_duration(proto.connection_keepalive().connection_idle_interval());
+}
+
 // Of one that knows both.
 template <class Choice>
 void read_both(const Choice& choice, upstream::HttpProtocol protocol, const FieldReport& at,
                upstream::ClusterSpec& spec) {
   spec.protocol = protocol;
   read_http1(choice.http_protocol_options(), at.below("http_protocol_options"), spec);
-  translate(choice.http2_protocol_options(), spec.h2);
+  read_http2(choice.http2_protocol_options(), at.below("http2_protocol_options"), spec);
 }
 
 void read_protocol(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& proto, const FieldReport& at,
@@ -123,7 +128,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
   if (proto.has_http_protocol_options())
     read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
   if (proto.has_http2_protocol_options()) {
-    translate(proto.http2_protocol_options(), spec.h2);
+    read_http2(proto.http2_protocol_options(), FieldReport{report, path}.below("http2_protocol_options"), spec);
     spec.protocol = upstream::HttpProtocol::kHttp2;
   }
   if (proto.protocol_selection() == pb::Cluster::USE_DOWNSTREAM_PROTOCOL)

@@ -58,7 +58,10 @@ void H2Stream::on_settings() {
   waits_for_settings_ = false;
   if (owner_.codec_.peer_allows_connect() && begin(*request_, false)) {
     if (!early_.empty() && !owner_.codec_.send_data(*this, early_, false)) early_.clear();
-    if (std::exchange(full_, false)) on_flow(http::h2::Stream::above_high_watermark());
+    if (full_) {
+      full_ = false;
+      on_flow(http::h2::Stream::above_high_watermark());
+    }
     return;
   }
   refused_here_ = true;

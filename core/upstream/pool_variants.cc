@@ -18,7 +18,8 @@ std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
   possible = static_cast<bool>(pin);  // never in plain text instead
   if (!possible) return nullptr;
   filter::UpstreamTransportOptions options;
-  if (names_ != nullptr) options = {names_->server_name, names_->expected, names_->client.get()};
+  if (names_ != nullptr)
+    options = {.server_name = names_->server_name, .expected_names = names_->expected, .client = names_->client.get()};
   static constexpr std::string_view kProtocols[] = {"h2", "http/1.1"};
   if (protocol == HttpProtocol::kHttp2) options.protocols = {kProtocols, 1};
   if (protocol == HttpProtocol::kAuto) options.protocols = kProtocols;

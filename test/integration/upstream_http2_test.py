@@ -236,8 +236,8 @@ class UpstreamHttp2Test(WeirTestCase):
         wait_until(lambda: peer.h2.outbound_flow_control_window > 130000, "the window of the connection")
         self.assertLessEqual(peer.h2.outbound_flow_control_window, 140000)
 
-    # field: Http2ProtocolOptions@upstream.connection_keepalive, KeepaliveSettings.interval, KeepaliveSettings.timeout
-    # field: KeepaliveSettings.interval_jitter, KeepaliveSettings.connection_idle_interval
+    # field: Http2ProtocolOptions@upstream.connection_keepalive, KeepaliveSettings@upstream.interval, KeepaliveSettings@upstream.timeout
+    # field: KeepaliveSettings@upstream.interval_jitter, KeepaliveSettings@upstream.connection_idle_interval
     def test_pings(self) -> None:
         stop = threading.Event()
 
