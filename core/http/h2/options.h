@@ -1,4 +1,5 @@
-// What an HTTP/2 connection allows its peer; part of the listener's or cluster's configuration. Codecs keep a reference.
+// What an HTTP/2 connection allows its peer; part of the listener's or cluster's configuration. Codecs keep a
+// reference.
 #pragma once
 
 #include <cstdint>
