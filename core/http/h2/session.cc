@@ -52,6 +52,7 @@ struct Session::Callbacks {
     if (session.stopped_) return 0;
     const int32_t id = frame->hd.stream_id;
     auto* known = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
+    if (known == nullptr && frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // nobody knows it any more
     if (session.gathering_ != nullptr && session.gathering_ == known) session.pass_on_gathered(false);
     session.begin_section(id, known);
     return verdict(session);

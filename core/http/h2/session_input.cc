@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
-constexpr int32_t kSpareWindowUpdates = 5;
+constexpr uint64_t kSpareWindowUpdates = 5;
 
 Error error_of(int library_error) {
   switch (library_error) {
