@@ -371,7 +371,7 @@ class ListenerLogTest(WeirTestCase):
         self.wait_line(r"^%d\|secure\|a\.example\|TLSv1\.3\|CN=client\|-\|-\|[1-9]\d*\|-$" % self.port)
         with self.assertRaises(OSError):
             TlsConnection(self.port, "a.example", client_context(self.ca, version=V12))
-        self.wait_line(r"^%d\|secure\|a\.example\|TLSv1\.2\|-\|-\|-\|\d+\|TLS_error:.*PEER_DID_NOT_RETURN_A_CERTIFICATE" % self.port)
+        self.wait_line(r"^%d\|secure\|a\.example\|-\|-\|-\|-\|\d+\|TLS_error:.*PEER_DID_NOT_RETURN_A_CERTIFICATE" % self.port)
         with Connection(self.port) as plain:
             plain.send(b"GET / HTTP/1.1\r\n\r\n")
             self.wait_line(r"^%d\|secure\|-\|[^|]*\|-\|-\|-\|\d+\|TLS_error:.*HTTP_REQUEST" % self.port)
