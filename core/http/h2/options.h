@@ -37,7 +37,7 @@ struct Options {
     uint32_t jitter_percent = 15;
     Duration idle_interval{};  // before a request on a connection that was idle for as long; zero: none
   };
-  Keepalive keepalive;
+  Keepalive keepalive{};
 };
 
 }  // namespace weir::http::h2

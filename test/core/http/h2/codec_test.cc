@@ -242,7 +242,7 @@ TEST(H2Server, KeepsToContentLengthOfWhatItSends) {
 TEST(H2Server, RefusesHeadsThatMayNotBeWritten) {
   Server server;
   server.receive(hello() + request(1));
-  for (std::string_view value : {"a\r\nb", "a\nb", std::string_view("a\0b", 3)}) {
+  for (std::string_view value : {std::string_view("a\r\nb"), std::string_view("a\nb"), std::string_view("a\0b", 3)}) {
     HeaderMap map(server.stream().arena);
     map.add(HeaderId::kStatus, "200");
     map.add(HeaderId::kVia, value);
