@@ -322,11 +322,10 @@ class ReplacedFilter final : public event::Deferred {
 }  // namespace
 
 void DownstreamConnection::replace_filter(std::unique_ptr<filter::NetworkFilter> by) {
-  std::unique_ptr<filter::NetworkFilter>& last = filters_.back();
-  last.swap(by);
+  last_.swap(by);
   connection_.lane().defer_delete(*new ReplacedFilter(std::move(by)));
-  if (last->on_new_connection(*this) == Action::kDone) return;
-  if (draining_) last->on_drain(*this);
+  if (last_->on_new_connection(*this) == Action::kDone) return;
+  if (draining_) last_->on_drain(*this);
   connection_.deliver_again();
 }
 
