@@ -366,7 +366,6 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
   if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
-  if (!spec.access_logs.empty()) log(reason);
   node_.unlink();
   connection_.lane().defer_delete(*this);
 }
