@@ -142,6 +142,12 @@ class BalanceReader {
         use_settings(config, "maglev_lb_config");
         break;
       }
+      case pb::Cluster::CLUSTER_PROVIDED:
+        at_.error_at(
+            "lb_policy",
+            "CLUSTER_PROVIDED is for clusters of a type that chooses hosts by itself; this one has ROUND_ROBIN, "
+            "LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM");
+        return;
       default:
         at_.below("lb_policy")
             .unsupported(pb::Cluster::LbPolicy_Name(proto_.lb_policy()) +

@@ -716,6 +716,25 @@ constexpr RuleRow kRows[] = {
     {"envoy.extensions.clusters.aggregate.v3.ClusterConfig", Check::kMessage},
     {"clusters", Check::kMinItems, kWhole, 1},
     {"clusters", Check::kNamesCluster, kEach},
+    // envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto
+    {"envoy.extensions.clusters.dynamic_forward_proxy.v3.SubClustersConfig", Check::kMessage},
+    {"max_sub_clusters", Check::kAbove},
+    {"sub_cluster_ttl", Check::kAbove},
+    // envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.proto
+    {"envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig", Check::kMessage},
+    {"name", Check::kNotEmpty},
+    {"dns_refresh_rate", Check::kAtLeast, kWhole, 0.001},
+    {"dns_min_refresh_rate", Check::kAtLeast, kWhole, 1},
+    {"host_ttl", Check::kAbove},
+    {"max_hosts", Check::kAbove},
+    {"dns_query_timeout", Check::kAtLeast},
+    // envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto
+    {"envoy.extensions.filters.http.dynamic_forward_proxy.v3.SubClusterConfig", Check::kMessage},
+    {"cluster_init_timeout", Check::kAbove},
+    // envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy.proto
+    {"envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig", Check::kMessage},
+    {"dns_cache_config", Check::kRequired},
+    {"port_value", Check::kAtMost, kWhole, 65535},
     {"envoy.extensions.clusters.dns.v3.DnsCluster.RefreshRate", Check::kMessage},
     {"base_interval", Check::kRequired},
     {"base_interval", Check::kAbove, kWhole, 0.001},

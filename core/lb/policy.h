@@ -86,6 +86,13 @@ class LaneView {
 // As published, priorities are 0 to 127.
 using PrioritySet = std::bitset<128>;
 
+// The hosts of one priority, those that are degraded or the others. In a panic they are the same.
+struct Target {
+  static constexpr uint32_t kAny = UINT32_MAX;
+  uint32_t priority = kAny;
+  bool degraded = false;
+};
+
 struct PickInput {
   uint64_t hash = 0;
   bool has_hash = false;
@@ -96,6 +103,10 @@ struct PickInput {
   std::span<const Host* const> excluded;
   // Priorities that this request keeps clear of while another has a usable host; nullptr: none. HostSet's business.
   const PrioritySet* passed_over = nullptr;
+  // Somebody has chosen already which hosts are asked, if there are any. Likewise.
+  Target target = {};
+  // Of a policy that has a table for each name (by_name.h): which. What fits no name gets no host.
+  std::string_view name = {};
 };
 
 // What a table keeps on a lane (a position in a rotation). Each table of a host set has its own; those of the next

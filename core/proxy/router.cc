@@ -156,6 +156,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     choose_hash(*hash_policies);
   if (cluster_pin_->spec.divided) [[unlikely]]
     choose_match(selection);
+  if (!cluster_pin_->spec.dns_cache.empty() || !cluster_pin_->spec.members.empty()) [[unlikely]]
+    choose_name();
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);

@@ -14,6 +14,18 @@ void Router::choose_hash(const route::HashPolicies& policies) {
   has_hash_ = true;
 }
 
+// As the filter that has resolved it says; else as the request does, whose name may be known all the same.
+void Router::choose_name() {
+  if (const void* wanted = stream_->shared(&upstream::kWantedNameKey)) {
+    name_ = static_cast<const upstream::WantedName*>(wanted)->key;
+    return;
+  }
+  upstream::WantedName name;
+  const uint16_t port = cluster_pin_->spec.transports.encrypts ? 443 : 80;
+  if (upstream::read_wanted_name(stream_->request_headers().authority(), port, stream_->arena(), name))
+    name_ = name.key;
+}
+
 // What filters say of the connection and of the request counts more, the latter most.
 void Router::choose_match(const route::Selection& selection) {
   Arena& arena = stream_->arena();

@@ -18,6 +18,7 @@
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
 #include "core/server/options.h"
+#include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
 #include "core/stats/store.h"
 
@@ -54,6 +55,7 @@ struct Configuration {
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
   net::Address admin_address;  // empty: no admin
+  FlushPlan flush;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

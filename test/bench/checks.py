@@ -16,6 +16,7 @@ import time
 import big_configuration
 import compare
 import harness
+import operator_costs
 import peers
 import scenarios
 
@@ -334,4 +335,6 @@ CHECKS = {
     "startup": (startup, "start-up and memory at rest with the quickstart"),
     "filters": (filters, "what pass-through HTTP filters add"),
     "big_config": (big_configuration.check, "10,000 clusters of 10 endpoints and 10,000 routes"),
+    "scrape": (operator_costs.scrape, "Prometheus scrapes of 10,000 clusters, and what lanes notice of them"),
+    "names": (operator_costs.names, "1,000 names that are asked for again and again"),
 }
