@@ -173,7 +173,8 @@ void read_name(const envoy::config::core::v3::Address& proto, const std::string&
   if (std::string fault = host_name_fault(address.address()); !fault.empty()) {
     report.error(path + ".socket_address.address", fault);
   }
-  if (address.port_value() == 0 || address.port_value() > 65535) {
+  // Of named_port the table of fields has said that it is not supported.
+  if (address.named_port().empty() && (address.port_value() == 0 || address.port_value() > 65535)) {
     report.error(path + ".socket_address.port_value", std::string(kPortRule));
   }
   out.name = address.address();
@@ -241,7 +242,8 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
         endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
-        if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
+        if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
+            one.endpoint().address().socket_address().named_port().empty()) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
         }
       }

@@ -9,6 +9,7 @@
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
+#include "core/config/secret_content.h"
 #include "core/config/secret_sources.h"
 #include "core/config/secret_store.h"
 #include "core/config/shared_messages.h"
@@ -437,6 +438,14 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
   if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
+  // A reload leaves out what stays as it is, and does not see who uses what.
+  for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
+    const auto& proto = resources.secrets(i);
+    const auto read = std::find_if(out.secrets.begin(), out.secrets.end(),
+                                   [&](const auto& one) { return one.name == proto.name(); });
+    if (read == out.secrets.end() || secret_sources.is_used(proto.name())) continue;
+    config::doubt_unused_secret(proto, *read->content, "static_resources.secrets[" + std::to_string(i) + "]", report);
+  }
   out.watched = report.sources().directories();
   diagnostics.drop_consequences(found_before, positions);
   return out;

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/fault_list.h"
 #include "core/crypto/digest.h"
 #include "core/crypto/library.h"
 #include "core/tls/errors.h"
@@ -143,11 +144,17 @@ Status Verifier::Impl::load(VerifierSpec from) {
   Parts parts;
   if (!spec.trust_domains.empty() && (!spec.trusted_ca.empty() || !spec.crl.empty()))
     return invalid("trust_domains: cannot be together with trusted_ca or crl; each trust domain has its own bundle");
-  if (!spec.trusted_ca.empty()) WEIR_RETURN_IF_ERROR(load_store("trusted_ca", spec.trusted_ca, store, parts));
-  WEIR_RETURN_IF_ERROR(load_crls(parts));
-  WEIR_RETURN_IF_ERROR(load_pins());
-  WEIR_RETURN_IF_ERROR(load_names(parts));
-  WEIR_RETURN_IF_ERROR(load_domains(parts));
+  std::string faults;
+  const auto add = [&](const Status& status) {
+    if (!status.ok()) faults += (faults.empty() ? "" : std::string(1, kNextFault)) + message_of(status);
+    return status.ok();
+  };
+  // Lists are checked along the chain: without the chain nothing can be said of them.
+  if (spec.trusted_ca.empty() || add(load_store("trusted_ca", spec.trusted_ca, store, parts))) add(load_crls(parts));
+  add(load_pins());
+  add(load_names(parts));
+  add(load_domains(parts));
+  if (!faults.empty()) return invalid(faults);
   for (const auto* pins : {&certificate_pins, &spki_pins}) {
     parts.add(pins->size());
     for (const Digest& pin : *pins) parts.add({reinterpret_cast<const char*>(pin.data()), pin.size()});
@@ -219,22 +226,24 @@ Status Verifier::Impl::load_crls(Parts& parts) {
 }
 
 Status Verifier::Impl::load_pins() {
+  std::string faults;
+  const auto fault = [&](const std::string& text) { faults += (faults.empty() ? "" : std::string(1, kNextFault)) + text; };
   for (const std::string& text : spec.certificate_hashes) {
     Digest digest;
     if (!read_hex(text, digest))
-      return invalid("verify_certificate_hash: \"" + text +
-                     "\" is not a SHA-256 in hexadecimal (64 digits, or 32 pairs with colons between them)");
+      fault("verify_certificate_hash: \"" + text +
+            "\" is not a SHA-256 in hexadecimal (64 digits, or 32 pairs with colons between them)");
     certificate_pins.push_back(digest);
   }
   for (const std::string& text : spec.spki_hashes) {
     Digest digest;
     if (!read_base64(text, digest)) {
       forget_errors();
-      return invalid("verify_certificate_spki: \"" + text + "\" is not a SHA-256 in base64 (44 characters)");
+      fault("verify_certificate_spki: \"" + text + "\" is not a SHA-256 in base64 (44 characters)");
     }
     spki_pins.push_back(digest);
   }
-  return absl::OkStatus();
+  return faults.empty() ? absl::OkStatus() : invalid(faults);
 }
 
 Status Verifier::Impl::load_names(Parts& parts) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "core/base/fault_list.h"
 #include "core/base/time.h"
 #include "core/crypto/library.h"
 #include "core/filter/config_translator.h"
@@ -47,7 +48,11 @@ bool read(const DataSource& proto, std::string_view field, bool directory_told, 
 
 // `field: text` of core/tls.
 void report_at(const Status& status, FactoryScope& scope) {
-  const std::string text = message_of(status);
+  std::string text = message_of(status);
+  if (const size_t end = text.find(kNextFault); end != std::string::npos) {
+    report_at(invalid(std::string_view(text).substr(end + 1)), scope);
+    text.resize(end);
+  }
   const size_t colon = text.find(": ");
   if (colon == std::string::npos || text.find(' ') < colon) {
     scope.error({}, text);
