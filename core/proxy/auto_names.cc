@@ -32,12 +32,15 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
 
 const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own) {
   static const stream::FilterStateName kName(stream::kProxyHeaderName);
+  std::string_view tlvs;
   const stream::FilterStateValue* kept = stream::find_filter_state(info, kName);
   if (kept != nullptr) {
     const auto* header = static_cast<const stream::ProxyHeader*>(kept->object(stream::kProxyHeaderType));
     if (header != nullptr && !header->source.empty()) return header;
+    if (header != nullptr) tlvs = header->tlvs;  // it said no addresses, but other things, perhaps
   }
   own = std::make_unique<stream::ProxyHeader>();
+  own->tlvs = tlvs;
   own->source = info.connection_remote != nullptr ? *info.connection_remote : info.downstream_direct_remote;
   own->destination = info.downstream_local;
   return own.get();

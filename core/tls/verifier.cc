@@ -30,6 +30,7 @@ namespace {
 using net::NameKind;
 using Digest = crypto::Sha256Digest;
 constexpr std::string_view kSpiffe = "spiffe://";
+constexpr size_t kMaxTrustDomain = 256;         // one more than SPIFFE-ID section 2.3 allows
 constexpr size_t kMaxBytes = 16 * 1024 * 1024;  // of a bundle or a list
 
 Status at_fault(std::string_view field, const Source& source, std::string_view what) {
@@ -87,6 +88,18 @@ bool read_base64(std::string_view text, Digest& digest) {
   if (size != digest.size()) return false;
   std::copy_n(bytes, size, digest.begin());
   return true;
+}
+
+// Until this moment the certificate says what it says.
+WallTime end_of(const X509* certificate, WallTime now) {
+  bssl::UniquePtr<ASN1_TIME> from(
+      ASN1_TIME_set(nullptr, std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count()));
+  int days = 0;
+  int seconds = 0;
+  // What does not fit into a WallTime is as good as for ever.
+  if (from == nullptr || !ASN1_TIME_diff(&days, &seconds, from.get(), X509_get0_notAfter(certificate)) || days > 36500)
+    return WallTime::max();
+  return now + std::chrono::hours(24) * days + std::chrono::seconds(seconds);
 }
 
 // Of time alone.
@@ -346,7 +359,7 @@ bool Verifier::Impl::check_spiffe(X509* leaf, STACK_OF(X509) * others, const std
   if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0 || signs)
     return fail("the certificate is that of an authority");
   std::string_view domain = id.substr(kSpiffe.size());
-  domain = domain.substr(0, domain.find('/'));
+  domain = domain.substr(0, std::min(domain.find('/'), kMaxTrustDomain));
   for (const Domain& one : domains) {
     if (one.name == domain) return check_chain(one.store.get(), leaf, others, input, verdict);
   }
@@ -443,6 +456,7 @@ Verdict Verifier::verify(const STACK_OF(CRYPTO_BUFFER) * chain, const VerifyInpu
       bssl::PushToStack(others.get(), std::move(one));
     }
   }
+  if (!impl.spec.allow_expired_certificate) verdict.valid_until = end_of(leaf.get(), input.now);
   const bool needs_names = !impl.domains.empty() || !impl.matchers.empty() || !input.expected_names.empty();
   const std::vector<San> names = needs_names ? names_of(leaf.get()) : std::vector<San>();
   const bool trusted = !impl.domains.empty() ? impl.check_spiffe(leaf.get(), others.get(), names, input, verdict)

@@ -11,6 +11,7 @@ from harness.config import client_tls, server_tls, trusts
 from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
                          write_atomically)
 from harness.upstreams import ServerConnection
+from harness.wire import Closed
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -35,6 +36,7 @@ class UpstreamTlsTest(WeirTestCase):
         cls.plain = EchoUpstream(cls.sandbox, "plain")
         cls.old = TlsEchoUpstream(cls.sandbox, "old", server_context(cls.server, version=ssl.TLSVersion.TLSv1_2))
         cls.wants = TlsEchoUpstream(cls.sandbox, "wants", server_context(cls.server, clients=cls.ca))
+        cls.cut = TlsScriptedUpstream(cls.sandbox, cls.until_close, server_context(cls.server))
         cls.log = cls.sandbox.path("access.log")
         cls.port, cls.tcp, cls.encrypted = (cls.sandbox.free_port() for _ in range(3))
         line = ("%REQ(:PATH)%|%RESPONSE_CODE%|%UPSTREAM_TLS_VERSION%|%UPSTREAM_PEER_SUBJECT%|%UPSTREAM_LOCAL_URI_SAN%|"
@@ -61,6 +63,7 @@ class UpstreamTlsTest(WeirTestCase):
         add("deprecated", cls.echo, client_tls(common=trust), upstream_http_protocol_options={"auto_sni": True})
         add("sni_san", cls.echo, client_tls(common=trust, sni="wrong.internal", auto_sni_san_validation=True))
         add("to_plain", cls.plain, client_tls())
+        add("cut", cls.cut, client_tls(common=trust))
         add("dead", cls.sandbox.free_port(), client_tls())
         add("sessions", cls.old, client_tls(common=trust), max_requests_per_connection=1)
         add("no_sessions", cls.second, client_tls(common={**trust, "tls_params": {"tls_maximum_protocol_version": "TLSv1_2"}},
@@ -82,6 +85,13 @@ class UpstreamTlsTest(WeirTestCase):
             http_listener(cls.port, routes, access_log=[file_access_log(cls.log, line)], **scheme),
             tcp_listener(cls.tcp, "echo", name="tcp", access_log=[file_access_log(cls.log, "tcp|%UPSTREAM_TLS_VERSION%\n")]),
         ], clusters), concurrency=1)
+
+    @staticmethod
+    def until_close(connection: ServerConnection) -> None:
+        request = connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\nthe body, or a part of it")
+        if request.target.endswith("whole"):
+            connection.sock.unwrap()  # type: ignore[attr-defined]
 
     def get(self, name: str, path: str = "x", host: str = "test.example", **headers: str) -> Any:
         return fetch(self.port, "/%s/%s" % (name, path), host=host, headers=list(headers.items()))
@@ -114,6 +124,13 @@ class UpstreamTlsTest(WeirTestCase):
         self.assertEqual(response.status, 503)
         reason = self.line("/anonymous/denied|")[8]
         self.assertRegex(reason, r"^TLS_error:.*(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|alert)")
+
+    # RFC 9112 9.8: without a length, an end that the server does not announce may be anybody's.
+    def test_bodies_until_the_end(self) -> None:
+        self.assertEqual(self.get("cut", "whole").text, "the body, or a part of it")
+        with self.assertRaises(Closed):
+            self.get("cut", "part")
+        self.assertEqual(self.line("/cut/part|")[6], "UC")
 
     # field: UpstreamTlsContext.sni, CommonTlsContext.alpn_protocols
     def test_sni_and_alpn(self) -> None:

@@ -179,9 +179,9 @@ void ClientCodec::complete(const Slices& in) {
   scanner_.reset(HeadScanner::From::kStartLine);
 }
 
-void ClientCodec::on_eof() {
+void ClientCodec::on_eof(bool cut_off) {
   keep_alive_ = false;
-  if (state_ == State::kTunnel || (state_ == State::kBody && until_close_)) {
+  if (state_ == State::kTunnel || (state_ == State::kBody && until_close_ && !cut_off)) {
     state_ = State::kIdle;
     Slices nothing;
     events_.on_response_data(nothing, true);

@@ -97,6 +97,7 @@ std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& 
   if (scope.report().errors() != errors) return nullptr;
   spec.now = system_clock().wall_now();
   auto identity = load_identity(spec);
+  for (tls::Source* secret : {&spec.private_key, &spec.pkcs12, &spec.password}) tls::wipe(secret->bytes);
   if (!identity.ok()) {
     report_at(identity.status(), scope);
     return nullptr;
@@ -386,6 +387,7 @@ std::vector<tls::TicketKey> read_ticket_keys(const pb::TlsSessionTicketKeys& pro
     tls::Source source;
     if (!read(proto.keys(i), field, false, scope, source)) continue;
     auto key = tls::TicketKey::from_bytes(source.bytes);
+    tls::wipe(source.bytes);
     if (key.ok()) {
       keys.push_back(*key);
     } else {

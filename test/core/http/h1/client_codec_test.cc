@@ -127,6 +127,15 @@ TEST_F(ClientCodecTest, EofOnAnIdleConnectionIsNoError) {
   EXPECT_FALSE(client_.codec.reusable());
 }
 
+// RFC 9112 9.8: without a length, what was cut off is not whole.
+TEST_F(ClientCodecTest, ABodyUntilTheEndThatWasCutOff) {
+  request("GET", true);
+  receive("HTTP/1.1 200 OK\r\n\r\npart of it");
+  client_.codec.on_eof(/*cut_off=*/true);
+  EXPECT_EQ(client_.error, ParseError::kPrematureEof);
+  EXPECT_FALSE(client_.last().ended);
+}
+
 TEST_F(ClientCodecTest, KnowsWhetherAResponseHasStarted) {
   request("GET", true);
   EXPECT_FALSE(client_.codec.response_started());
