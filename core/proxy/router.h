@@ -111,6 +111,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void start_mirrors(const route::Mirrors& policies, bool end);
   void choose_hash(const route::HashPolicies& policies);
   void choose_match(const route::Selection& selection);
+  void choose_transport_options(const http::HeaderMap& headers, std::string_view name);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.

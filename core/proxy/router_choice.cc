@@ -1,4 +1,5 @@
 // The router's half about what hosts are chosen by, and what stands between it and them.
+#include "core/proxy/auto_names.h"
 #include "core/proxy/enabled_filters.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/router.h"
@@ -26,6 +27,14 @@ void Router::choose_match(const route::Selection& selection) {
     const stream::Value own = copy_into(*space, arena);  // that one may change
     match_ = arena.make<stream::Value>(match_ != nullptr ? stream::with_members(*match_, own, arena) : own);
   }
+}
+
+void Router::choose_transport_options(const http::HeaderMap& headers, std::string_view name) {
+  const upstream::ClusterSpec& spec = cluster_pin_->spec;
+  Arena& arena = stream_->arena();
+  auto* options = arena.make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, name, arena));
+  if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
+  transport_options_ = options;
 }
 
 // --- Filters on the way to upstreams -------------------------------------------------------------------------------
