@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/http/h1/parser.h"
 #include "test/core/http/h1/transcript.h"
 
 namespace weir::http::h1::test {
