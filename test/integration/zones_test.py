@@ -35,12 +35,16 @@ class ZonesTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.a = [EchoUpstream(cls.sandbox, "a%d" % i).port for i in range(2)]
         cls.b = [EchoUpstream(cls.sandbox, "b%d" % i).port for i in range(4)]
-        cls.port = cls.sandbox.free_port()
-        cls.weir = Weir(cls.sandbox, cls.config(here=3, there=6), concurrency=1)
+        cls.port, cls.crowded, cls.even = (cls.sandbox.free_port() for _ in range(3))
+        cls.weir = Weir(cls.sandbox, cls.config(cls.port, here=3, there=6), concurrency=1)
+        # Eight of nine instances are here: most requests have to leave, but for what is told to stay.
+        cls.weir_crowded = Weir(cls.sandbox, cls.config(cls.crowded, here=8, there=1), concurrency=1)
+        # Of "weights" 2/3 of the weights and 1/3 of the hosts are here.
+        Weir(cls.sandbox, cls.config(cls.even, here=6, there=4), concurrency=1)
 
     @classmethod
-    def config(cls, here: int, there: int, zone: str = "a", local: Optional[str] = "instances") -> dict[str, Any]:
-        """Of weir's instances so many are in zone a, and so many in zone b."""
+    def config(cls, port: int, here: int, there: int, local: Optional[str] = "instances") -> dict[str, Any]:
+        """Of weir's instances so many are in zone a, where this one is, and so many in zone b."""
         both = (in_zone("a", *cls.a), in_zone("b", *cls.b))
         few = (in_zone("a", *cls.a[:1]), in_zone("b", *cls.b[:1]), in_zone("b", *cls.b[1:], health="UNHEALTHY"))
         clusters = [
@@ -61,17 +65,17 @@ class ZonesTest(WeirTestCase):
             cluster_of("policy_fails", *few, **by_policy("round_robin", fail_traffic_on_panic=True)),
         ]
         routes = [route({"prefix": "/%s/" % one["name"]}, one["name"]) for one in clusters[1:]]
-        config = bootstrap([http_listener(cls.port, routes)], clusters)
-        config["node"] = {"id": "n", "cluster": "c", "locality": {"region": "r", "zone": zone}}
+        config = bootstrap([http_listener(port, routes)], clusters)
+        config["node"] = {"id": "n", "cluster": "c", "locality": {"region": "r", "zone": "a"}}
         if local:
             config["cluster_manager"] = {"local_cluster_name": local}
         return config
 
-    def zones(self, name: str, count: int = 60) -> Counter:
+    def zones(self, name: str, count: int = 60, port: Optional[int] = None) -> Counter:
         """How many requests each zone gets; a number: a status of weir's."""
         got: Counter = Counter()
         for _ in range(count):
-            response = fetch(self.port, "/%s/x" % name)
+            response = fetch(port or self.port, "/%s/x" % name)
             got[response.text.split('"server": "')[1][0] if response.status == 200 else str(response.status)] += 1
         return got
 
@@ -90,34 +94,44 @@ class ZonesTest(WeirTestCase):
             with self.subTest(name):
                 self.assertEqual(self.zones(name), {"a": 60})  # a third of weir, and of the hosts
                 self.assertGreaterEqual(self.weir.stat("cluster.%s.lb_zone_routing_all_directly" % name), 60)
-        for name in ("large", "off", "policy_off", "policy_large"):
+        for name in ("large", "off"):
             with self.subTest(name):
                 self.assertGreater(self.zones(name)["b"], 20)
         self.assertGreaterEqual(self.weir.stat("cluster.large.lb_zone_cluster_too_small"), 1)
 
     # field: LocalityLbConfig.zone_aware_lb_config, LocalityLbConfig.ZoneAwareLbConfig.routing_enabled
-    # field: LocalityLbConfig.ZoneAwareLbConfig.min_cluster_size, LocalityLbConfig.ZoneAwareLbConfig.force_local_zone
-    # field: LocalityLbConfig.ZoneAwareLbConfig.ForceLocalZone.min_size, LocalityLbConfig.ZoneAwareLbConfig.locality_basis
+    # field: LocalityLbConfig.ZoneAwareLbConfig.min_cluster_size
+    def test_of_a_policy(self) -> None:
+        for name in ("policy_off", "policy_large"):
+            with self.subTest(name):
+                self.assertGreater(self.zones(name)["b"], 20)
+
+    # field: LocalityLbConfig.ZoneAwareLbConfig.force_local_zone, LocalityLbConfig.ZoneAwareLbConfig.ForceLocalZone.min_size
     # field: LocalityLbConfig.ZoneAwareLbConfig.force_locality_direct_routing
+    def test_most_of_weir_is_here(self) -> None:
+        for name in ("plain", "forced_not"):
+            with self.subTest(name):
+                got = self.zones(name, 120, self.crowded)
+                self.assertGreater(got["a"], 15)
+                self.assertGreater(got["b"], 45)
+        for name in ("forced", "direct"):
+            with self.subTest(name):
+                self.assertEqual(self.zones(name, port=self.crowded), {"a": 60})
+        self.assertGreater(self.weir_crowded.stat("cluster.plain.lb_zone_routing_cross_zone"), 0)
+
+    # field: LocalityLbConfig.ZoneAwareLbConfig.locality_basis
+    def test_by_weight(self) -> None:
+        self.assertEqual(self.zones("weights", port=self.even), {"a": 60})
+        self.assertGreater(self.zones("random", port=self.even)["b"], 10)
+
     def test_as_instances_move(self) -> None:
         try:
-            self.reload(self.config(here=8, there=1))  # eight of nine are here: most has to leave
-            for name in ("plain", "forced_not"):
-                with self.subTest(name):
-                    got = self.zones(name, 120)
-                    self.assertGreater(got["a"], 15)
-                    self.assertGreater(got["b"], 45)
-            for name in ("forced", "direct"):
-                with self.subTest(name):
-                    self.assertEqual(self.zones(name), {"a": 60})
-            self.assertGreater(self.weir.stat("cluster.plain.lb_zone_routing_cross_zone"), 0)
-            self.reload(self.config(here=6, there=4))  # 2/3 of the weights and 1/3 of the hosts are here
-            self.assertEqual(self.zones("weights"), {"a": 60})
-            self.assertGreater(self.zones("random")["b"], 10)
-            self.reload(self.config(here=6, there=4, local=None))
+            self.reload(self.config(self.port, here=8, there=1))
+            self.assertGreater(self.zones("plain")["b"], 10)
+            self.reload(self.config(self.port, here=6, there=4, local=None))
             self.assertGreater(self.zones("forced")["b"], 20)  # no cluster says anything of zones
         finally:
-            self.reload(self.config(here=3, there=6))
+            self.reload(self.config(self.port, here=3, there=6))
         self.assertEqual(self.zones("plain"), {"a": 60})
 
     # field: CommonLbConfig.ZoneAwareLbConfig.fail_traffic_on_panic
