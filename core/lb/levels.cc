@@ -5,6 +5,7 @@
 
 #include "core/base/assert.h"
 #include "core/lb/localities.h"
+#include "core/lb/zones.h"
 
 namespace weir::lb {
 namespace {
@@ -46,8 +47,13 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     auto first = std::find_if(all.begin(), all.end(), [](const auto& level) { return !level.empty(); });
     if (first != all.end()) shares.healthy[static_cast<size_t>(first - all.begin())] = 100;
   }
+  const bool by_zone = options.zones && options.local_cluster != nullptr && options.zone_stats != nullptr;
   auto build = [&](const std::vector<HostIndex>& usable, size_t p, bool panic, uint32_t& state) {
-    std::unique_ptr<const Table> table = build_table(policy, policy_config, {hosts, usable}, all[p], options, panic);
+    std::unique_ptr<const Table> table;
+    // As published, of the first priority alone.
+    if (by_zone && p == 0 && !panic && &usable == &healthy[p])
+      table = build_by_zone(policy, policy_config, {hosts, usable}, all[p], options);
+    if (table == nullptr) table = build_table(policy, policy_config, {hosts, usable}, all[p], options, panic);
     state = next_state;
     if (table != nullptr) next_state += table->lane_states();
     return table;
@@ -60,7 +66,7 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     if (shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size()) {
       level.panic = panics_ = true;
       level.load += std::exchange(level.degraded_load, 0);
-      level.table = build(all[p], p, true, level.state);
+      if (!options.fails_on_panic()) level.table = build(all[p], p, true, level.state);
       continue;
     }
     if (!healthy[p].empty()) level.table = build(healthy[p], p, false, level.state);

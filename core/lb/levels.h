@@ -5,11 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/lb/policy.h"
 
 namespace weir::lb {
+
+class LocalCluster;
+struct ZoneStats;
 
 struct BalanceOptions {
   uint32_t panic_threshold_percent = 50;  // below this share of healthy hosts all hosts are used
@@ -18,6 +22,11 @@ struct BalanceOptions {
   bool locality_weighted = false;
   // And by what share of the locality's hosts are members.
   bool scale_localities = false;
+  // Hosts of weir's own locality first, if all three are there.
+  std::optional<ZonePolicy> zones = {};
+  std::shared_ptr<const LocalCluster> local_cluster = nullptr;
+  std::shared_ptr<const ZoneStats> zone_stats = nullptr;
+  bool fails_on_panic() const { return zones && zones->fail_on_panic; }
 };
 
 // What the hosts of a priority could take, in percent, overprovisioned.

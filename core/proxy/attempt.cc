@@ -60,9 +60,10 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
+  const filter::UpstreamTransportOptions* options = router_.transport_options();
   if (member_pin_) [[unlikely]]
-    pool_ = &pool_->variant(router_.transport_options_of(member_pin_->spec));
-  else if (const auto* options = router_.transport_options()) [[unlikely]]
+    options = router_.transport_options_of(member_pin_->spec);
+  if (options != nullptr) [[unlikely]]
     pool_ = &pool_->variant(*options);
   cluster().begin_request(*pool_, stats());
   router_.on_host_chosen(*this, *pool_);

@@ -10,16 +10,12 @@ namespace weir::proxy {
 constexpr size_t kMaxServerName = 255;
 
 filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
-                                          Arena& arena) {
+                                          std::string_view told, Arena& arena) {
   filter::UpstreamTransportOptions options;
   if (!wanted.server_name && !wanted.validation) [[likely]]
     return options;
-  std::string_view host = request.authority();
-  if (wanted.header) {
-    const std::string_view own = request.get(*wanted.header);
-    if (!own.empty()) host = own;
-  }
-  host = http::strip_port(host);
+  const std::string_view host_and_port = wanted.header && !told.empty() ? told : request.authority();
+  std::string_view host = http::strip_port(host_and_port);
   const bool bracketed = host.starts_with('[') && host.ends_with(']');
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (host.empty() || host.size() > kMaxServerName) return options;

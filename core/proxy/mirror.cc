@@ -88,7 +88,9 @@ bool Mirror::connect(const lb::Target& target) {
     finish();
     return false;
   }
-  pool_ = &pool_->variant(names_of(pin_->spec.auto_names, head_, arena_));
+  const upstream::AutoNames& names = pin_->spec.auto_names;
+  const std::string_view told = names.header ? head_.get(*names.header) : std::string_view();
+  pool_ = &pool_->variant(names_of(names, head_, told, arena_));
   cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {

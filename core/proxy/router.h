@@ -76,7 +76,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // What its connections are asked for; nullptr: nothing but what is configured.
   const filter::UpstreamTransportOptions* transport_options() const { return transport_options_; }
   // The same of a cluster that ours stands for.
-  filter::UpstreamTransportOptions transport_options_of(const upstream::ClusterSpec& spec);
+  const filter::UpstreamTransportOptions* transport_options_of(const upstream::ClusterSpec& spec);
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
@@ -118,6 +118,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void choose_hash(const route::HashPolicies& policies);
   void choose_match(const route::Selection& selection);
   void choose_name();
+  const filter::UpstreamTransportOptions* make_transport_options(const upstream::ClusterSpec& spec,
+                                                                 const http::HeaderMap& headers, std::string_view name);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.

@@ -1,7 +1,6 @@
 // The router's half about attempts: when there is another one, and what the client is told when there is none.
 #include <algorithm>
 
-#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/proxy/router.h"
 
@@ -99,14 +98,6 @@ upstream::Member Router::choose_among_members() {
   const upstream::Member chosen = cluster_->choose_member(input);
   if (priorities_ != nullptr && chosen.cluster != nullptr) priorities_->use(chosen.level);
   return chosen;
-}
-
-filter::UpstreamTransportOptions Router::transport_options_of(const upstream::ClusterSpec& spec) {
-  if (!spec.auto_names.server_name && !spec.auto_names.validation && !spec.transports.tells_client) return {};
-  auto* options = stream_->arena().make<filter::UpstreamTransportOptions>(
-      names_of(spec.auto_names, stream_->request_headers(), stream_->arena()));
-  if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
-  return *options;
 }
 
 upstream::ConnPool* Router::pick(const upstream::Member& member) {

@@ -43,6 +43,9 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     for (auto& [name, entry] : clusters_) entry.awaited = false;
   }
   apply_caches(clusters);
+  // What the others are made by.
+  std::stable_partition(clusters.begin(), clusters.end(),
+                        [this](const config::ClusterTranslation& one) { return zones_.is_local(one.spec.name); });
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
@@ -100,6 +103,8 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     named_hosts_ -= it->second.named_hosts;
     it = clusters_.erase(it);
   }
+  note_local();
+  remake_by_zone(batch);
   arm_patience();
   if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
 }
@@ -217,14 +222,20 @@ void ClusterManager::on_members(DnsMembers& members) {
 // What many clusters were told in one turn is one batch.
 void ClusterManager::publish_members() {
   event::Publisher::Batch batch;
-  for (const std::string& name : std::exchange(changed_, {})) {
-    const auto at = clusters_.find(name);
-    if (at == clusters_.end() || (at->second.dns == nullptr && at->second.cache == nullptr)) continue;
-    Entry& entry = at->second;
-    if (entry.keeps_members && entry.unsettled()) continue;
-    entry.keeps_members = false;
-    publish_named(entry, batch);
+  const std::set<std::string> changed = std::exchange(changed_, {});
+  // First the one that others are made by.
+  for (const bool local : {true, false}) {
+    for (const std::string& name : changed) {
+      const auto at = clusters_.find(name);
+      if (zones_.is_local(name) != local || at == clusters_.end()) continue;
+      Entry& entry = at->second;
+      if (entry.dns == nullptr && entry.cache == nullptr) continue;
+      if (entry.keeps_members && entry.unsettled()) continue;
+      entry.keeps_members = false;
+      publish_named(entry, batch);
+    }
   }
+  remake_by_zone(batch);
   if (!answers_.empty()) {
     publisher_.publish(std::move(batch), [answers = std::exchange(answers_, {})]() mutable {
       for (DnsCache::Answer& answer : answers) answer(upstream::NameOutcome::kKnown);
@@ -362,6 +373,27 @@ void ClusterManager::show_figures(Entry& entry, const lb::Figures* figures, cons
   for (size_t i = 0; i < values.size(); ++i) entry.figures->gauge(i).set(values[i]);
 }
 
+// Of what is published: its members may have come before it was named.
+void ClusterManager::note_local() {
+  const auto at = clusters_.find(zones_.local());
+  if (at == clusters_.end()) {
+    zones_.forget();
+  } else if (const lb::HostSet* set = newest(at->second); set != nullptr && !zones_.known()) {
+    zones_.note(*set);
+  }
+}
+
+// Those that were made by what is not so any more.
+void ClusterManager::remake_by_zone(event::Publisher::Batch& batch) {
+  for (auto& [name, entry] : clusters_) {
+    const lb::HostSet* set = zones_.is_up_to_date(entry.made, name) ? nullptr : newest(entry);
+    if (set == nullptr) continue;
+    const std::span<const lb::HostEntry> hosts = set->hosts();
+    batch.set(SlotId{SlotKind::kHostSet, entry.slot.index},
+              zones_.make({hosts.begin(), hosts.end()}, entry.made, entry.spec, store_));
+  }
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
@@ -393,8 +425,8 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   auto subset_stats =
       from.subsets != nullptr ? std::make_shared<const lb::SubsetStats>(store_, entry.spec.stat_name) : nullptr;
   entry.subset_stats = std::move(subset_stats);
-  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(),
-                                           from.host_options, lb::HostSet::Division{from.subsets, entry.subset_stats});
+  entry.made = {from.policy, from.policy_config, from.host_options, {from.subsets, entry.subset_stats}};
+  auto set = zones_.make(std::move(members), entry.made, entry.spec, store_);
   show_members(entry, *set);
   show_figures(entry, from.policy->figures, *set);
   show_subsets(entry, *set);

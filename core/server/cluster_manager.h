@@ -14,6 +14,7 @@
 #include "core/lb/host_set.h"
 #include "core/server/dns_cache.h"
 #include "core/server/dns_members.h"
+#include "core/server/local_zones.h"
 #include "core/stats/store.h"
 #include "core/upstream/cluster.h"
 
@@ -40,6 +41,8 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
   // known: those that such a cluster had before serve until then.
   void apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
              event::Publisher::Batch& last);
+  // Before apply(): the cluster that weir is a member of (empty: none), and where weir is.
+  void set_local(const std::string& cluster, const lb::Locality& where) { zones_.set_local(cluster, where); }
   // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
   // Those of an apply() before the last one count as long as somebody waits for them with when_warm().
   bool warming() const;
@@ -58,6 +61,7 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
     std::shared_ptr<stats::Group> figures;                      // of its tables; null: its policy has none
     std::shared_ptr<const lb::SubsetStats> subset_stats;        // null: its hosts are not divided
     std::set<std::string> subsets;                              // those of the last version
+    LocalZones::Made made;                                      // of what the last version was made
     std::unique_ptr<DnsMembers> dns;                            // null: its members are addresses
     std::shared_ptr<const config::ClusterTranslation> dynamic;  // null: requests bring no names
     DnsCache* cache = nullptr;                                  // of `dynamic`
@@ -111,6 +115,8 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
   void show_members(const Entry& entry, const lb::HostSet& set) const;
   static void show_subsets(Entry& entry, const lb::HostSet& set);
   void show_figures(Entry& entry, const lb::Figures* figures, const lb::HostSet& set) const;
+  void note_local();
+  void remake_by_zone(event::Publisher::Batch& batch);
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                      const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch);
 
@@ -123,6 +129,7 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
   size_t named_hosts_ = 0;
   std::map<std::string, std::unique_ptr<DnsCache>> caches_;
   std::map<std::string, Entry> clusters_;
+  LocalZones zones_;
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;
   std::set<std::string> changed_;  // whose names have other addresses than those that are published

@@ -396,6 +396,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   if (started_as == nullptr) started_as = &bootstrap.node();
   const filter::LocalNode node{started_as->id(), started_as->cluster()};
+  out.local_cluster = bootstrap.cluster_manager().local_cluster_name();
+  const auto& place = started_as->locality();
+  out.place = {place.region(), place.zone(), place.sub_zone()};
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
   Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());

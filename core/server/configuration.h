@@ -54,6 +54,8 @@ struct Configuration {
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
+  std::string local_cluster;   // that weir is a member of; empty: none
+  lb::Locality place;          // where weir is
   net::Address admin_address;  // empty: no admin
   FlushPlan flush;
 };

@@ -240,6 +240,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   // From here on nothing can fail.
   runtime_.apply(std::move(configuration.runtime), batch);
   event::Publisher::Batch removed;
+  clusters_.set_local(configuration.local_cluster, configuration.place);
   clusters_.apply(std::move(configuration.clusters), batch, removed);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))

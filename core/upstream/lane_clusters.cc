@@ -133,9 +133,9 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random(),
                     &in_all_);
   lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
-  if (index == lb::kNoHost) return nullptr;
   if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
+  if (index == lb::kNoHost) return nullptr;
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);

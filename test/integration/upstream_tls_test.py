@@ -79,7 +79,9 @@ class UpstreamTlsTest(WeirTestCase):
             endpoint["metadata"] = {"filter_metadata": {"envoy.transport_socket_match": members}}
         clusters.append(matched)
         names = [one["name"] for one in clusters]
-        routes = [route({"prefix": "/%s/" % name}, name) for name in names]
+        routes = [route({"prefix": "/header/removed"}, "header") | {"request_headers_to_remove": ["x-name"]},
+                  route({"prefix": "/auto_san/rewritten"}, "auto_san", {"host_rewrite_literal": "server.internal:1"})]
+        routes += [route({"prefix": "/%s/" % name}, name) for name in names]
         scheme = {"scheme_header_transformation": {"match_upstream": True}}
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.port, routes, access_log=[file_access_log(cls.log, line)], **scheme),
@@ -171,6 +173,7 @@ class UpstreamTlsTest(WeirTestCase):
         self.assertEqual(self.names_asked(self.echo, "auto", host="one.internal"), [])  # that connection is there
         self.assertEqual(self.names_asked(self.echo, "header", host="a", **{"x-name": "named.internal"}), ["named.internal"])
         self.assertEqual(self.names_asked(self.echo, "deprecated", host="old.internal"), ["old.internal"])
+        self.assertEqual(self.names_asked(self.echo, "header", path="removed", **{"x-name": "gone.internal"}), ["gone.internal"])
         self.assertEqual(self.names_asked(self.echo, "auto", host="10.0.0.1"), [None])
 
     # field: UpstreamHttpProtocolOptions.auto_san_validation, UpstreamTlsContext.auto_sni_san_validation
@@ -178,6 +181,10 @@ class UpstreamTlsTest(WeirTestCase):
         for host, status in (("server.internal", 200), ("x.wild.internal", 200), ("127.0.0.1", 200), ("other.internal", 503)):
             self.assertEqual(self.get("auto_san", host=host).status, status, host)
         self.assertEqual(self.get("sni_san").status, 503)
+
+    def test_the_host_counts_as_it_goes_to_the_upstream(self) -> None:
+        self.assertEqual(self.get("auto_san", "rewritten", host="public.example").status, 200)
+        self.assertEqual(self.get("auto_san", host="public.example").status, 503)
 
     # field: Cluster.transport_socket_matches, TransportSocketMatch.name, TransportSocketMatch.match
     # field: TransportSocketMatch.transport_socket

@@ -37,6 +37,8 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   kind.is_head = method == "HEAD";
   kind.is_connect = method == "CONNECT";
   kind.is_upgrade = !has_length && !kind.is_connect && map.contains(HeaderId::kUpgrade);
+  if (kind.is_upgrade) [[unlikely]]
+    kind.protocol = upgrade_protocol(map.get(HeaderId::kUpgrade));
   const bool no_body = kind.is_connect || kind.is_upgrade;
   if (kind.is_connect) {
     framing.skip_length = true;

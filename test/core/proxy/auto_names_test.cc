@@ -11,8 +11,7 @@ class AutoNamesTest : public testing::Test {
   std::string names(const upstream::AutoNames& wanted, const std::string& authority, const std::string& other = "") {
     http::HeaderMap request(arena_);
     request.add_copy(":authority", authority);
-    if (!other.empty()) request.add_copy("x-name", other);
-    const filter::UpstreamTransportOptions options = names_of(wanted, request, arena_);
+    const filter::UpstreamTransportOptions options = names_of(wanted, request, other, arena_);
     std::string text = std::string(options.server_name) + "|";
     for (std::string_view name : options.expected_names) text += name;
     return text;
