@@ -60,7 +60,11 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
-  pool_ = &pool_->variant(member_pin_ ? router_.transport_options_of(member_pin_->spec) : router_.transport_options());
+  const auto* options = router_.transport_options();
+  if (member_pin_) [[unlikely]]
+    options = router_.transport_options_of(member_pin_->spec);
+  if (options != nullptr) [[unlikely]]
+    pool_ = &pool_->variant(*options);
   cluster().begin_request(*pool_, stats());
   router_.on_host_chosen(*this, *pool_);
 

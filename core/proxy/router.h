@@ -73,12 +73,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
     return choose_among_members();
   }
   upstream::ConnPool* pick(const upstream::Member& member);
-  // What its connections are asked for.
-  filter::UpstreamTransportOptions transport_options() const {
-    return transport_options_ != nullptr ? *transport_options_ : filter::UpstreamTransportOptions();
-  }
+  // What its connections are asked for; nullptr: nothing but what is configured.
+  const filter::UpstreamTransportOptions* transport_options() const { return transport_options_; }
   // The same of a cluster that ours stands for.
-  filter::UpstreamTransportOptions transport_options_of(const upstream::ClusterSpec& spec);
+  const filter::UpstreamTransportOptions* transport_options_of(const upstream::ClusterSpec& spec);
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);

@@ -101,12 +101,12 @@ upstream::Member Router::choose_among_members() {
   return chosen;
 }
 
-filter::UpstreamTransportOptions Router::transport_options_of(const upstream::ClusterSpec& spec) {
-  if (!spec.auto_names.server_name && !spec.auto_names.validation && !spec.transports.tells_client) return {};
+const filter::UpstreamTransportOptions* Router::transport_options_of(const upstream::ClusterSpec& spec) {
+  if (!spec.auto_names.server_name && !spec.auto_names.validation && !spec.transports.tells_client) return nullptr;
   auto* options = stream_->arena().make<filter::UpstreamTransportOptions>(
       names_of(spec.auto_names, stream_->request_headers(), stream_->arena()));
   if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
-  return *options;
+  return options;
 }
 
 upstream::ConnPool* Router::pick(const upstream::Member& member) {

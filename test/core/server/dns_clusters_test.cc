@@ -465,7 +465,8 @@ TEST_F(DnsClustersTest, ReadsResolvers) {
                                        .query_timeout = 2s,
                                        .tries = 3}));
   const dns::ResolverOptions plain = spec("dns_resolvers: [" + server + "], use_tcp_for_dns_lookups: true, ").resolver;
-  EXPECT_EQ(plain, (dns::ResolverOptions{.servers = {*net::Address::from_ip("127.0.0.1", 5353)}, .tcp_only = true, .guard = {}}));
+  EXPECT_EQ(plain, (dns::ResolverOptions{
+                       .servers = {*net::Address::from_ip("127.0.0.1", 5353)}, .tcp_only = true, .guard = {}}));
   EXPECT_EQ(spec("dns_resolution_config: {resolvers: [" + server +
                  "], dns_resolver_options: {use_tcp_for_dns_lookups: true}}, ")
                 .resolver,
