@@ -459,12 +459,14 @@ TEST_F(DnsClustersTest, ReadsResolvers) {
                                        .tcp_only = true,
                                        .no_search_domains = true,
                                        .rotate = true,
+                                       .guard = {},
                                        .filter_unroutable = true,
                                        .edns0_payload = 1232,
                                        .query_timeout = 2s,
                                        .tries = 3}));
   const dns::ResolverOptions plain = spec("dns_resolvers: [" + server + "], use_tcp_for_dns_lookups: true, ").resolver;
-  EXPECT_EQ(plain, (dns::ResolverOptions{.servers = {*net::Address::from_ip("127.0.0.1", 5353)}, .tcp_only = true}));
+  EXPECT_EQ(plain, (dns::ResolverOptions{
+                       .servers = {*net::Address::from_ip("127.0.0.1", 5353)}, .tcp_only = true, .guard = {}}));
   EXPECT_EQ(spec("dns_resolution_config: {resolvers: [" + server +
                  "], dns_resolver_options: {use_tcp_for_dns_lookups: true}}, ")
                 .resolver,
