@@ -13,7 +13,7 @@ namespace {
 
 // What is below envoy.lb, over `general`. Null: nothing of its own.
 std::unique_ptr<const stream::StaticMetadata> subset_match(const stream::StaticMetadata* own,
-                                                          const stream::StaticMetadata* general) {
+                                                           const stream::StaticMetadata* general) {
   const stream::Value* space = own != nullptr ? own->root().find("envoy.lb") : nullptr;
   if (space == nullptr) return nullptr;
   if (general == nullptr) return std::make_unique<const stream::StaticMetadata>(*space);
