@@ -118,7 +118,9 @@ void SourcesRead::add_file(const std::string& path) {
     if (!link) return;
     const fs::path target = fs::read_symlink(at, ignored);
     if (ignored) return;
-    left = ((target.is_absolute() ? target : at.parent_path() / target) / behind).lexically_normal();
+    left = target.is_absolute() ? target : at.parent_path() / target;
+    if (!behind.empty()) left /= behind;
+    left = left.lexically_normal();
   }
 }
 

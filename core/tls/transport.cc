@@ -387,7 +387,9 @@ FactTexts& Transport::texts() {
 }
 
 std::string_view Transport::session(net::SessionFact fact) {
-  return done_ ? texts().session(fact) : std::string_view();
+  // A name was asked for, if only by who was refused then.
+  const bool known = done_ || (fact == net::SessionFact::kServerName && !failure().empty());
+  return known ? texts().session(fact) : std::string_view();
 }
 
 std::string_view Transport::certificate(net::End end, net::CertificateFact fact) {

@@ -137,8 +137,8 @@ struct ClusterTransports {
 
 // What requests say of the names in certificates (UpstreamHttpProtocolOptions).
 struct AutoNames {
-  bool server_name = false;                // the request's host is that which is asked for (SNI)
-  bool validation = false;                 // and that which the server's certificate has to have
+  bool server_name = false;                     // the request's host is that which is asked for (SNI)
+  bool validation = false;                      // and that which the server's certificate has to have
   std::optional<http::HeaderName> header = {};  // instead of the host
 };
 

@@ -28,7 +28,7 @@ class UpstreamTlsTest(WeirTestCase):
         cls.own = cls.ca.issue("weir", "URI:spiffe://weir", client=True)
         cls.server = cls.ca.issue("server.internal", "DNS:server.internal", "DNS:*.wild.internal", "IP:127.0.0.1")
         cls.foreign = cls.stranger.issue("server.internal")
-        cls.nginx = Nginx(cls.sandbox, "mutual", tls=cls.server, more="ssl_client_certificate %s; ssl_verify_client on;" % cls.ca.path)
+        cls.nginx = Nginx(cls.sandbox, "mutual", tls=cls.server, more="ssl_protocols TLSv1.2 TLSv1.3; ssl_client_certificate %s; ssl_verify_client on;" % cls.ca.path)
         cls.echo = TlsEchoUpstream(cls.sandbox, "echo", server_context(cls.server, alpn=["http/1.1"]))
         cls.second = TlsEchoUpstream(cls.sandbox, "second", server_context(cls.server))
         cls.bad = TlsEchoUpstream(cls.sandbox, "bad", server_context(cls.foreign))
@@ -38,7 +38,7 @@ class UpstreamTlsTest(WeirTestCase):
         cls.log = cls.sandbox.path("access.log")
         cls.port, cls.tcp, cls.encrypted = (cls.sandbox.free_port() for _ in range(3))
         line = ("%REQ(:PATH)%|%RESPONSE_CODE%|%UPSTREAM_TLS_VERSION%|%UPSTREAM_PEER_SUBJECT%|%UPSTREAM_LOCAL_URI_SAN%|"
-                "%UPSTREAM_SERVER_NAME%|%UPSTREAM_TRANSPORT_FAILURE_REASON%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%\n")
+                "%UPSTREAM_SERVER_NAME%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%|%UPSTREAM_TRANSPORT_FAILURE_REASON%\n")
         cls.clusters = {}
         clusters = []
 
@@ -94,7 +94,7 @@ class UpstreamTlsTest(WeirTestCase):
             except FileNotFoundError:
                 return None
 
-        return wait_until(find, start).split("|")
+        return wait_until(find, start).split("|", 8)
 
     def names_asked(self, server: TlsEchoUpstream, name: str, **arguments: Any) -> list[Optional[str]]:
         before = len(server.server_names)
@@ -112,7 +112,7 @@ class UpstreamTlsTest(WeirTestCase):
     def test_a_server_that_wants_a_certificate(self) -> None:
         response = self.get("anonymous", "denied")
         self.assertEqual(response.status, 503)
-        reason = self.line("/anonymous/denied|")[6]
+        reason = self.line("/anonymous/denied|")[8]
         self.assertRegex(reason, r"^TLS_error:.*(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|alert)")
 
     # field: UpstreamTlsContext.sni, CommonTlsContext.alpn_protocols
@@ -129,9 +129,9 @@ class UpstreamTlsTest(WeirTestCase):
         self.assertEqual(response.status, 503)
         self.assertIn("transport failure reason: TLS_error:", response.text)
         fields = self.line("/verified/bad|")
-        self.assertIn("CERTIFICATE_VERIFY_FAILED", fields[6])
-        self.assertEqual(fields[7], "UF")
-        self.assertTrue(fields[8].startswith("upstream_reset_before_response_started{"), fields[8])
+        self.assertIn("CERTIFICATE_VERIFY_FAILED", fields[8])
+        self.assertEqual(fields[6], "UF")
+        self.assertTrue(fields[7].startswith("upstream_reset_before_response_started{"), fields[7])
         self.assertGreaterEqual(self.weir.stat("cluster.verified.ssl.fail_verify_error"), 1)
         self.assertGreaterEqual(self.weir.stat("cluster.verified.upstream_cx_connect_fail"), 1)
         self.assertEqual(self.get("names").status, 503)
@@ -140,7 +140,7 @@ class UpstreamTlsTest(WeirTestCase):
     def test_no_tls_there(self) -> None:
         self.assertEqual(self.get("to_plain").status, 503)
         self.assertEqual(self.get("dead", "x").status, 503)
-        self.assertEqual(self.line("/dead/x|")[6], "connection_refused")
+        self.assertEqual(self.line("/dead/x|")[8], "connection_refused")
 
     # field: UpstreamTlsContext.auto_host_sni
     def test_sni_of_the_endpoint(self) -> None:

@@ -63,8 +63,9 @@ TEST_F(FieldTableTest, RejectedFieldsAreErrorsWithTheirPlace) {
                      "health_checks { } } } header_prefix: 'x-acme'"),
             "error: static_resources.clusters[1].health_checks: not supported by weir yet\n"
             "error: header_prefix: not supported by weir yet\n");
-  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("transport_socket { }", "c"),
-            "error: c.transport_socket: not supported by weir yet\n");
+  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("common_lb_config { zone_aware_lb_config { } }", "c"),
+            "error: c.common_lb_config.zone_aware_lb_config: not supported by weir; no zones are favoured yet; "
+            "locality_weighted_lb_config weighs localities\n");
 }
 
 TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {
