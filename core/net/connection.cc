@@ -363,7 +363,7 @@ void Connection::on_write_failed() {
 }
 
 // False: it failed, and that is dealt with.
-bool Connection::write_as_it_is(bool& progress) {
+[[gnu::always_inline]] inline bool Connection::write_as_it_is(bool& progress) {
   while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
     size_t offered = 0;
     const ssize_t n = out_.front().unseen() ? send_unseen() : send_slices(out_, offered);

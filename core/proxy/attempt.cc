@@ -48,7 +48,8 @@ void Attempt::try_a_host() {
     router_.on_no_host(*this);
     return;
   }
-  pool_ = &pool_->variant(router_.transport_options());
+  if (const auto* options = router_.transport_options()) [[unlikely]]
+    pool_ = &pool_->variant(*options);
   cluster.begin_request(*pool_, router_.stats());
   router_.on_host_chosen(*this, *pool_);
 

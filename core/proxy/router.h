@@ -67,10 +67,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
   upstream::ConnPool* pick();
-  // What its connections are asked for.
-  filter::UpstreamTransportOptions transport_options() const {
-    return transport_options_ != nullptr ? *transport_options_ : filter::UpstreamTransportOptions();
-  }
+  // What its connections are asked for; nullptr: nothing but what is configured.
+  const filter::UpstreamTransportOptions* transport_options() const { return transport_options_; }
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);

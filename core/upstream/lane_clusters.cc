@@ -155,6 +155,15 @@ bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const
   return false;
 }
 
+inline void ClusterLocal::set_own(uint32_t place, int32_t requests) {
+  in_all_.own += requests - per_host_[place].own;
+  per_host_[place].own = requests;
+  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
+    other_->in_all_.own += requests - other_->per_host_[place].own;
+    other_->per_host_[place].own = requests;
+  }
+}
+
 void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
   stats.rq_active.inc();
   pool.host().totals.rq_active.inc();
@@ -170,15 +179,6 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   uint32_t place = pool.place();
   if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool);
   if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
-}
-
-void ClusterLocal::set_own(uint32_t place, int32_t requests) {
-  in_all_.own += requests - per_host_[place].own;
-  per_host_[place].own = requests;
-  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
-    other_->in_all_.own += requests - other_->per_host_[place].own;
-    other_->per_host_[place].own = requests;
-  }
 }
 
 Lease& ClusterLocal::lease(LimitKind kind) {
