@@ -48,6 +48,7 @@ std::optional<std::string> read_bounded_file(const std::string& path, SourceLimi
     return std::nullopt;
   }
   std::string content;
+  content.reserve(static_cast<size_t>(facts.st_size) + 1);  // whole at once: of a key no pieces are left behind
   char buffer[16384];
   while (true) {
     const ssize_t n = read(fd, buffer, sizeof buffer);

@@ -141,7 +141,7 @@ void RouteBuilder::build_virtual_clusters(std::vector<VirtualClusterSpec> specs,
       Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(std::move(specs[i].headers[j]));
       if (!errors_.add_if_error(matcher.status())) cluster.headers.push_back(std::move(*matcher));
     }
-    if (cluster.headers.empty()) {
+    if (specs[i].headers.empty()) {
       At headers(errors_, "headers");
       errors_.add("must have one item at least");
     }

@@ -63,9 +63,8 @@ TEST_F(FieldTableTest, RejectedFieldsAreErrorsWithTheirPlace) {
                      "health_checks { } } } header_prefix: 'x-acme'"),
             "error: static_resources.clusters[1].health_checks: not supported by weir yet\n"
             "error: header_prefix: not supported by weir yet\n");
-  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("common_lb_config { zone_aware_lb_config { } }", "c"),
-            "error: c.common_lb_config.zone_aware_lb_config: not supported by weir; no zones are favoured yet; "
-            "locality_weighted_lb_config weighs localities\n");
+  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("common_lb_config { override_host_status { } }", "c"),
+            "error: c.common_lb_config.override_host_status: not supported by weir yet\n");
 }
 
 TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {
