@@ -266,8 +266,8 @@ void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, htt
   to.proper_case_of_added = config->formatter_type_on_envoy_headers() == PreserveCaseFormatterConfig::PROPER_CASE;
 }
 
-void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors,
-               http::h2::Options& to, const FieldReport& at) {
+void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
+               const FieldReport& at) {
   if (message.has_hpack_table_size()) to.hpack_table_size = message.hpack_table_size().value();
   if (message.has_max_concurrent_streams()) to.max_concurrent_streams = message.max_concurrent_streams().value();
   if (message.has_initial_stream_window_size()) to.stream_window = message.initial_stream_window_size().value();

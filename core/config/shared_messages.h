@@ -65,8 +65,8 @@ std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& mes
 std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at);
 
 // header_key_format and allow_chunked_length, which mean the same for clients and upstreams.
-void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors,
-               http::h2::Options& to, const FieldReport& at);
+void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
+               const FieldReport& at);
 void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
                const FieldReport& at);
 

@@ -28,9 +28,10 @@ struct ConnectionManagerStats {
   stats::Counter cx_total, cx_http1_total, cx_http2_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
       cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total,
       cx_drain_close, cx_max_duration_reached, cx_max_requests_reached;
-  stats::Counter rq_total, rq_http1_total, rq_http2_total, rq_too_many_premature_resets, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
-      rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
-      rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading;
+  stats::Counter rq_total, rq_http1_total, rq_http2_total, rq_too_many_premature_resets, rq_rx_reset, rq_tx_reset,
+      rq_timeout, rq_idle_timeout, rq_header_timeout, rq_max_duration_reached, rq_too_large,
+      rq_failed_path_normalization, rq_redirected_with_normalized_path, rq_rejected_underscore, dropped_underscore,
+      flow_paused_reading, flow_resumed_reading;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
       redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
   stats::Gauge cx_active, cx_http1_active, cx_http2_active, cx_ssl_active, rq_active, cx_upgrades_active;

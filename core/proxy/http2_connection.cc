@@ -465,10 +465,10 @@ void Http2Connection::on_closed(filter::ConnectionHost&, net::CloseReason reason
       stream.stream_->stream().info().downstream_failure_reason = failure;
       codec_.forget(stream);
     });
-    disconnect_streams(remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
-                       remote ? "downstream_remote_disconnect" : "downstream_local_disconnect",
-                       reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset
-                                                          : stream::CloseType::kNormal);
+    disconnect_streams(
+        remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
+        remote ? "downstream_remote_disconnect" : "downstream_local_disconnect",
+        reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal);
   }
   account();
   stats.cx_destroy.inc();

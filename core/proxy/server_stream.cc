@@ -77,8 +77,7 @@ void ServerStream::begin(const http::RequestHead& head, BlockRef owner) {
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
 }
 
-void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail,
-                                   int status) {
+void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail, int status) {
   begin(head, std::move(owner));
   stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
   if (status == 431) config_.stats->rq_too_large.inc();

@@ -2,6 +2,7 @@
 // when the lane first uses the cluster: most lanes never use most of many clusters.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -14,10 +15,12 @@
 #include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/lb/host_set.h"
+#include "core/upstream/aggregate.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
 #include "core/upstream/h1_connection.h"
 #include "core/upstream/limits.h"
+#include "core/upstream/name_lookup.h"
 #include "core/upstream/pool.h"
 #include "core/upstream/recall.h"
 
@@ -45,6 +48,11 @@ class ClusterLocal {
   const http::h1::Settings& h1_settings() const { return h1_; }
   LaneClusters& lane_clusters() { return owner_; }
 
+  // It stands for others (aggregate.h): an attempt goes to one of them, and this one has no hosts.
+  bool aggregates() const { return !cluster_->spec.members.empty(); }
+  // Of one that aggregates. The member is for requests of the same priority as this one.
+  Member choose_member(const lb::PickInput& input);
+  Aggregate& aggregate();
   // Chooses a host; nullptr: none can serve.
   ConnPool* pick(const lb::PickInput& input);
   // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
@@ -67,6 +75,18 @@ class ClusterLocal {
   static void count_request(ConnPool& pool, const ClusterStats& stats) {
     stats.rq_total.inc();
     pool.host().totals.rq_total.inc();
+  }
+
+  // Repetitions beside the budget, of requests that a server took with it when it died: one for each answer that has
+  // come since, as many as half of the cluster's requests could need at once. So that of a cluster of which nothing
+  // answers no repetition is free.
+  void note_answer() {
+    if (free_repetitions_ < std::max<uint32_t>(8, active_requests() / 2)) ++free_repetitions_;
+  }
+  bool take_free_repetition() {
+    if (free_repetitions_ == 0) return false;
+    --free_repetitions_;
+    return true;
   }
 
   Lease connections, pending, requests, retries, waiting_retries;
@@ -110,9 +130,11 @@ class ClusterLocal {
 
   LaneClusters& owner_;
   const ClusterPart part_;
-  std::unique_ptr<ClusterLocal> high_;  // null: not used yet
-  ClusterLocal* other_ = nullptr;       // that of the other priority
+  std::unique_ptr<ClusterLocal> high_;    // null: not used yet
+  ClusterLocal* other_ = nullptr;         // that of the other priority
+  std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
+  uint32_t free_repetitions_ = 0;
   const lb::HostSet* hosts_ = nullptr;
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index
@@ -146,6 +168,9 @@ class LaneClusters final : public event::SlotObserver {
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
+  LaneNames& names() { return names_; }
+  // How often clusters or their hosts have changed here.
+  uint64_t changes() const { return changes_; }
   // nullptr: the lane is ending, or has never used it.
   static ClusterLocal* find_part(event::Lane& lane, ClusterPart part) {
     LaneClusters* there = find_on(lane);
@@ -175,6 +200,7 @@ class LaneClusters final : public event::SlotObserver {
   template <class Visit>
   void for_each_local(Visit&& visit);
   event::Lane& lane_;
+  LaneNames names_{lane_};
   Slab<H1Connection> connections_;
   Slab<H2Stream> streams_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
@@ -185,6 +211,7 @@ class LaneClusters final : public event::SlotObserver {
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
   std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
   bool asked_by_name_ = false;
+  uint64_t changes_ = 0;
   uint64_t last_connection_id_ = 0;
 };
 

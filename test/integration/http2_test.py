@@ -1,15 +1,16 @@
 """HTTP/2 from clients that weir did not write: curl, nghttp, h2load and Python's h2, in the clear and over TLS."""
 
-import re
+import base64
+import json
 import socket
 import subprocess
-import threading
 import time
 from typing import Any, Optional
 
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
@@ -118,12 +119,12 @@ class Http2Test(WeirTestCase):
         cls.ca = Authority(cls.sandbox)
         own = cls.ca.issue("a.example")
         cls.log = cls.sandbox.path("access.log")
-        cls.names = ("auto", "h2", "h1", "tls", "small", "idle", "max", "gentle", "ping")
+        cls.names = ("auto", "h2", "h1", "tls", "small", "idle", "max", "gentle", "ping", "old", "few", "tunnels")
         cls.ports = {name: cls.sandbox.free_port() for name in cls.names}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             made = http_listener(cls.ports[name], [
-                direct({"path": "/direct"}, "direct"), route({"prefix": "/big"}, "big"), route({"prefix": "/"}, "echo")],
+                direct({"path": "/direct"}, "direct"), route({"prefix": "/big"}, "big"), route({"path": "/socket"}, "big"), route({"prefix": "/"}, "echo")],
                 name=name, access_log=[file_access_log(cls.log, LINE)], **{"stat_prefix": name, **fields})
             return made
 
@@ -140,6 +141,9 @@ class Http2Test(WeirTestCase):
             listener("idle", common_http_protocol_options={"idle_timeout": "0.3s"}, drain_timeout="0.2s"),
             listener("max", common_http_protocol_options={"max_requests_per_connection": 2}, drain_timeout="0.2s"),
             listener("gentle", stream_error_on_invalid_http_message=True, stream_flush_timeout="0.5s"),
+            listener("old", http2_protocol_options={"stream_error_on_invalid_http_messaging": True}),
+            listener("few", http2_protocol_options={"max_outbound_frames": 20}),
+            listener("tunnels", http2_protocol_options={"allow_connect": True}, upgrade_configs=[{"upgrade_type": "websocket"}]),
             listener("ping", http2_protocol_options={"connection_keepalive": {"interval": "0.2s", "timeout": "0.3s",
                                                                              "interval_jitter": {"value": 0}}})],
             [cluster("echo", cls.echo.port), cluster("big", cls.big.port)]), concurrency=1)
@@ -148,7 +152,19 @@ class Http2Test(WeirTestCase):
     def serve_big(connection: ServerConnection) -> None:
         while True:
             request = connection.read_request()
-            size = int(request.target.rpartition("/")[2]) if hasattr(request, "target") else 1 << 20
+            if request.target == "/socket":
+                key = request.header("sec-websocket-key") or ""
+                assert len(base64.b64decode(key)) == 16 and request.header("upgrade") == "websocket", request.headers
+                connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                                b"sec-websocket-accept: x\r\n\r\n")
+                data = connection.reader.buffer
+                while True:
+                    if data:
+                        connection.send(data)
+                    data = connection.sock.recv(4096)
+                    if not data:
+                        return
+            size = int(request.target.rpartition("/")[2])
             connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
             piece = b"x" * 65536
             while size > 0:
@@ -195,7 +211,6 @@ class Http2Test(WeirTestCase):
             client.until(one)
             client.until(two)
             self.assertEqual(client.status(one), "200")
-            import json
             first, second = json.loads(client.body(one)), json.loads(client.body(two))
             self.assertEqual((first["path"], first["method"]), ("/a?b=c", "GET"))
             fields = {name.lower(): value for name, value in first["headers"]} if isinstance(first["headers"], list) \
@@ -255,9 +270,9 @@ class Http2Test(WeirTestCase):
             again = client.request("/direct")
             client.until(again)
 
-    # field: Http2ProtocolOptions.hpack_table_size, Http2ProtocolOptions.max_concurrent_streams,
-    # Http2ProtocolOptions.initial_stream_window_size, Http2ProtocolOptions.initial_connection_window_size,
-    # HttpConnectionManager.http2_protocol_options
+    # field: Http2ProtocolOptions@downstream.hpack_table_size, Http2ProtocolOptions@downstream.max_concurrent_streams
+    # field: Http2ProtocolOptions@downstream.initial_stream_window_size, HttpConnectionManager.http2_protocol_options
+    # field: Http2ProtocolOptions@downstream.initial_connection_window_size
     def test_settings_are_those_that_are_configured(self) -> None:
         codes = h2.settings.SettingCodes
         with H2(self.ports["small"]) as client:
@@ -304,10 +319,11 @@ class Http2Test(WeirTestCase):
             client.until(client.request("/direct"))
             client.until(0, h2.events.ConnectionTerminated)
 
-    # field: HttpConnectionManager.stream_error_on_invalid_http_message,
-    # Http2ProtocolOptions.override_stream_error_on_invalid_http_message
+    # field: HttpConnectionManager.stream_error_on_invalid_http_message
+    # field: Http2ProtocolOptions@downstream.override_stream_error_on_invalid_http_message
+    # field: Http2ProtocolOptions@downstream.stream_error_on_invalid_http_messaging
     def test_what_a_malformed_request_ends(self) -> None:
-        for name, gentle in (("gentle", True), ("small", True), ("auto", False)):
+        for name, gentle in (("gentle", True), ("small", True), ("old", True), ("auto", False)):
             with self.subTest(listener=name), H2(self.ports[name]) as client:
                 client.h2.config.validate_outbound_headers = False
                 client.h2.config.normalize_outbound_headers = False
@@ -326,8 +342,8 @@ class Http2Test(WeirTestCase):
             self.assertEqual(client.until(stream, h2.events.StreamReset, give_back=False).error_code, 8)
         self.assertEqual(self.weir.stat("http2.tx_flush_timeout"), 1)
 
-    # field: KeepaliveSettings.interval, KeepaliveSettings.timeout, KeepaliveSettings.interval_jitter,
-    # Http2ProtocolOptions.connection_keepalive
+    # field: KeepaliveSettings@downstream.interval, KeepaliveSettings@downstream.timeout
+    # field: KeepaliveSettings@downstream.interval_jitter, Http2ProtocolOptions@downstream.connection_keepalive
     def test_clients_that_do_not_answer_pings_lose_their_connection(self) -> None:
         with H2(self.ports["ping"]) as client:
             start = time.monotonic()
@@ -353,11 +369,10 @@ class Http2Test(WeirTestCase):
             except ConnectionError:
                 return out
 
-    # field: Http2ProtocolOptions.max_consecutive_inbound_frames_with_empty_payload,
-    # Http2ProtocolOptions.max_inbound_priority_frames_per_stream,
-    # Http2ProtocolOptions.max_inbound_window_update_frames_per_data_frame_sent
+    # field: Http2ProtocolOptions@downstream.max_consecutive_inbound_frames_with_empty_payload
+    # field: Http2ProtocolOptions@downstream.max_inbound_priority_frames_per_stream
+    # field: Http2ProtocolOptions@downstream.max_inbound_window_update_frames_per_data_frame_sent
     def test_floods_that_are_counted(self) -> None:
-        head = b"\x00\x00\x0f\x01\x04\x00\x00\x00\x01\x82\x86\x84\x41\x0aa.example\x00"[:9 + 15]
         head = b"\x00\x00\x0e\x01\x04\x00\x00\x00\x01\x82\x86\x84\x41\x09a.example"
         cases = {
             "http2.inbound_empty_frames_flood": ([head] + [b"\x00\x00\x00\x00\x00\x00\x00\x00\x01"] * 4,
@@ -374,12 +389,38 @@ class Http2Test(WeirTestCase):
                 self.assertIn(b"\x00\x00\x00\x0b", out[-4:])  # ENHANCE_YOUR_CALM
                 self.weir.wait_stat_is(name, before + 1)
 
-    # field: Http2ProtocolOptions.max_outbound_control_frames, Http2ProtocolOptions.max_outbound_frames
+    # field: Http2ProtocolOptions@downstream.max_outbound_control_frames, Http2ProtocolOptions@downstream.max_outbound_frames
     def test_answers_that_are_not_read_do_not_pile_up(self) -> None:
         ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
-        before = self.weir.stat("http2.outbound_control_flood")
-        self.raw("small", [ping * 2000])
-        self.weir.wait_stat_is("http2.outbound_control_flood", before + 1)
+        for name, counter in (("small", "http2.outbound_control_flood"), ("few", "http2.outbound_flood")):
+            with self.subTest(counter=counter):
+                before = self.weir.stat(counter)
+                self.raw(name, [ping * 2000])
+                self.weir.wait_stat_is(counter, before + 1)
+
+    # field: Http2ProtocolOptions@downstream.allow_connect
+    def test_a_websocket_to_a_server_of_http1(self) -> None:
+        with H2(self.ports["tunnels"]) as client:
+            client.pump()
+            self.assertEqual(client.h2.remote_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL], 1)
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                            (":path", "/socket"), (":authority", "a.example"), ("sec-websocket-version", "13")])
+            client.h2.send_data(stream, b"early")
+            client.flush()
+            client.until(stream, h2.events.ResponseReceived)
+            head = client.headers(stream)
+            self.assertEqual(head[":status"], "200")
+            self.assertNotIn("upgrade", head)
+            self.assertNotIn("sec-websocket-accept", head)
+            client.until(stream, h2.events.DataReceived)
+            client.h2.send_data(stream, b" and late", end_stream=True)
+            client.flush()
+            client.until(stream)
+            self.assertEqual(client.body(stream), b"early and late")
+        with H2(self.ports["auto"]) as client:
+            client.pump()
+            self.assertNotIn(h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL, client.h2.remote_settings)
 
     def test_rapid_resets_end_the_connection(self) -> None:
         with H2(self.ports["auto"]) as client:

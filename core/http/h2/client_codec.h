@@ -17,8 +17,8 @@ class ClientCodec final : public Session {
  public:
   // Called only from within receive() and flush(). Per request, in this order: any number of (begin_response,
   // on_informational), then begin_response, on_response_head, on_response_data*, then begin_trailers with
-  // on_response_trailers if there are trailers; on_stream_closed at any time, last. The response is complete with the one
-  // event whose `end` is true, or with on_response_trailers.
+  // on_response_trailers if there are trailers; on_stream_closed at any time, last. The response is complete with the
+  // one event whose `end` is true, or with on_response_trailers.
   class Events {
    public:
     // Where the fields of a head of this status go: a 1xx head is not the response. It must be empty, and live until
@@ -57,9 +57,9 @@ class ClientCodec final : public Session {
 
   // Begins a stream. From :method, :scheme, :authority, :path and the fields; `host` and fields of a connection of
   // HTTP/1 are left out. An upgrade (`upgrade` with `connection: upgrade`) becomes extended CONNECT: only if
-  // peer_allows_connect(); a response that agrees is 101 then, as of HTTP/1. False: the head cannot be encoded, no stream can be begun any more, or the upgrade is not
-  // possible; nothing was queued, and `stream` is as it was. More than peer_max_streams() wait inside until there is
-  // room: the owner does not let it come to that.
+  // peer_allows_connect(); a response that agrees is 101 then, as of HTTP/1. False: the head cannot be encoded, no
+  // stream can be begun any more, or the upgrade is not possible; nothing was queued, and `stream` is as it was. More
+  // than peer_max_streams() wait inside until there is room: the owner does not let it come to that.
   [[nodiscard]] bool send_request_head(Stream& stream, const HeaderMap& map, bool end);
   // Another stream may be begun: no GOAWAY came, and there is an id for it.
   bool accepts_requests() const;

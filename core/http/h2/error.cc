@@ -16,9 +16,20 @@ constexpr Row kRows[] = {{"", ErrorCode::kNoError},
 static_assert(std::size(kRows) == static_cast<size_t>(Error::kCount));
 
 constexpr std::string_view kCodeNames[] = {
-    "NO_ERROR",         "PROTOCOL_ERROR",     "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT",
-    "STREAM_CLOSED",    "FRAME_SIZE_ERROR",   "REFUSED_STREAM", "CANCEL",             "COMPRESSION_ERROR",
-    "CONNECT_ERROR",    "ENHANCE_YOUR_CALM",  "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "INTERNAL_ERROR",
+    "FLOW_CONTROL_ERROR",
+    "SETTINGS_TIMEOUT",
+    "STREAM_CLOSED",
+    "FRAME_SIZE_ERROR",
+    "REFUSED_STREAM",
+    "CANCEL",
+    "COMPRESSION_ERROR",
+    "CONNECT_ERROR",
+    "ENHANCE_YOUR_CALM",
+    "INADEQUATE_SECURITY",
+    "HTTP_1_1_REQUIRED",
 };
 }  // namespace
 

@@ -21,9 +21,7 @@ class Session::FieldList {
     }
   }
   // A name that is static needs no copy.
-  void add(HeaderId id, std::string_view value) {
-    push(name_of(id), value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
-  }
+  void add(HeaderId id, std::string_view value) { push(name_of(id), value, NGHTTP2_NV_FLAG_NO_COPY_NAME); }
   // False: it may not be written (RFC 9113 8.2.1).
   [[nodiscard]] bool add(const HeaderEntry& entry) {
     if (!is_valid_value(entry.value())) return false;

@@ -1,4 +1,5 @@
-// What an HTTP/2 connection allows its peer; part of the listener's or cluster's configuration. Codecs keep a reference.
+// What an HTTP/2 connection allows its peer; part of the listener's or cluster's configuration. Codecs keep a
+// reference.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,7 @@ struct Options {
     uint32_t jitter_percent = 15;
     Duration idle_interval{};  // before a request on a connection that was idle for as long; zero: none
   };
-  Keepalive keepalive;
+  Keepalive keepalive{};
 };
 
 }  // namespace weir::http::h2

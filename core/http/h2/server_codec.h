@@ -7,11 +7,11 @@
 namespace weir::http::h2 {
 
 // Why a request is to be answered with an error, although its frames were in order. name, text, status, reason
-#define WEIR_H2_REFUSALS(X)                                                                                  \
-  X(TooLarge, request_headers_too_large, 431, "the head exceeds the limits")                                 \
+#define WEIR_H2_REFUSALS(X)                                                                                   \
+  X(TooLarge, request_headers_too_large, 431, "the head exceeds the limits")                                  \
   X(InvalidAuthority, invalid_authority, 400, "8.3.1, 8.5: not uri-host [ : port ]; of CONNECT without port") \
-  X(HostMismatch, host_mismatch, 400, "8.3.1: host differs from :authority")                                 \
-  X(InvalidPath, invalid_path, 400, "8.3.1: a character or a form that no path may have")                    \
+  X(HostMismatch, host_mismatch, 400, "8.3.1: host differs from :authority")                                  \
+  X(InvalidPath, invalid_path, 400, "8.3.1: a character or a form that no path may have")                     \
   X(InvalidScheme, invalid_scheme, 400, "8.3.1: neither http nor https")
 
 enum class Refusal : uint8_t {

@@ -12,48 +12,11 @@
 namespace weir::http::h2 {
 namespace {
 
-constexpr size_t kCopyBelow = 2048;        // smaller pieces of a body are copied: an iovec costs more
-constexpr uint32_t kSectionFactor = 16;    // a header block of so many times the limit costs the connection
+constexpr size_t kCopyBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr size_t kGoawayBytes = 17;
 constexpr uint32_t kMaxSendBlockBytes = 1024 * 1024;
 constexpr size_t kMaxContinuations = 32;
-constexpr int32_t kSpareWindowUpdates = 5;
-
-Error error_of(int library_error) {
-  switch (library_error) {
-    case NGHTTP2_ERR_BAD_CLIENT_MAGIC:
-      return Error::kBadPreface;
-    case NGHTTP2_ERR_FLOODED:
-      return Error::kControlFrames;
-    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
-      return Error::kContinuations;
-    case NGHTTP2_ERR_HTTP_HEADER:
-      return Error::kInvalidField;
-    case NGHTTP2_ERR_HTTP_MESSAGING:
-      return Error::kInvalidMessage;
-    case NGHTTP2_ERR_FRAME_SIZE_ERROR:
-      return Error::kFrameSize;
-    case NGHTTP2_ERR_FLOW_CONTROL:
-      return Error::kFlowControl;
-    case NGHTTP2_ERR_HEADER_COMP:
-      return Error::kCompression;
-    case NGHTTP2_ERR_STREAM_CLOSED:
-      return Error::kStreamIsClosed;
-    case NGHTTP2_ERR_REFUSED_STREAM:
-      return Error::kTooManyStreams;
-    case NGHTTP2_ERR_NOMEM:
-    case NGHTTP2_ERR_CALLBACK_FAILURE:
-      return Error::kUnexpected;
-    default:
-      return Error::kInvalidFrame;
-  }
-}
-
-std::string_view view_of(nghttp2_rcbuf* buffer) {
-  nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
-}
 
 void put32(uint8_t* to, uint32_t value) {
   to[0] = static_cast<uint8_t>(value >> 24);
@@ -89,6 +52,7 @@ struct Session::Callbacks {
     if (session.stopped_) return 0;
     const int32_t id = frame->hd.stream_id;
     auto* known = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
+    if (known == nullptr && frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // nobody knows it any more
     if (session.gathering_ != nullptr && session.gathering_ == known) session.pass_on_gathered(false);
     session.begin_section(id, known);
     return verdict(session);
@@ -269,38 +233,7 @@ Session::~Session() {
   nghttp2_session_del(session_);
 }
 
-// --- Bytes in --------------------------------------------------------------------------------------------------------
-
-void Session::receive(Slices& in) {
-  while (!in.empty() && failure_ == Error::kNone && !stopped_) {
-    const Slice slice = in.front();
-    in.drop_front(slice.size);
-    input_ = &slice;
-    const std::string_view bytes = slice.view();
-    const ssize_t read = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-    if (read < 0 && failure_ == Error::kNone) {
-      failed_here_ = true;
-      failure_ = error_of(static_cast<int>(read));
-    }
-    pass_on_gathered(false);
-    input_ = nullptr;
-  }
-  in.clear();
-  if (stopped_) return;
-  if (failure_ == Error::kNone && !terminated_ && !(goaway_received_ && open_streams_ == 0) &&
-      nghttp2_session_want_read(session_) == 0) {
-    // The library ends the connection and has queued GOAWAY, which says why.
-    failure_ = seen_error_ != Error::kNone ? seen_error_ : Error::kInvalidFrame;
-  }
-  if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames) {
-    fail(Error::kControlFrames);
-  } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames) {
-    fail(Error::kFrames);
-  }
-  report_failure();
-  if (stopped_) return;
-  if (failure_ != Error::kNone || nghttp2_session_want_write(session_) != 0 || finished()) on_want_flush();
-}
+// --- Failures --------------------------------------------------------------------------------------------------------
 
 void Session::report_failure() {
   if (failure_ == Error::kNone || failure_reported_) return;
@@ -324,225 +257,6 @@ size_t Session::queued_frames() const { return nghttp2_session_get_outbound_queu
 size_t Session::queued_control_frames() const {
   const size_t all = queued_frames();
   return all > queued_heads_ ? all - queued_heads_ : 0;
-}
-
-// Frames that cost more than they bring.
-void Session::begin_frame(uint8_t type, uint8_t flags, size_t length) {
-  switch (type) {
-    case NGHTTP2_DATA:
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_CONTINUATION:
-      if (length > 0 || (type != NGHTTP2_CONTINUATION && (flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
-        if (type != NGHTTP2_DATA || (flags & NGHTTP2_FLAG_PADDED) == 0) empty_frames_ = 0;
-      } else if (++empty_frames_ > options_.max_empty_frames) {
-        fail(Error::kEmptyFrames);
-      }
-      return;
-    case NGHTTP2_PRIORITY:
-      if (++priority_frames_ > uint64_t{options_.max_priority_frames_per_stream} * (1 + uint64_t{counts_.streams}))
-        fail(Error::kPriorityFrames);
-      return;
-    case NGHTTP2_WINDOW_UPDATE:
-      if (++window_updates_ >
-          kSpareWindowUpdates +
-              2 * (counts_.streams + uint64_t{options_.max_window_updates_per_data_frame} * data_frames_sent_))
-        fail(Error::kWindowUpdates);
-      return;
-    default:
-      return;
-  }
-}
-
-bool Session::count_field(void* name, void* value) {
-  const size_t bytes = view_of(static_cast<nghttp2_rcbuf*>(name)).size() +
-                       view_of(static_cast<nghttp2_rcbuf*>(value)).size();
-  section_bytes_ += static_cast<uint32_t>(bytes);
-  ++section_count_;
-  if (section_bytes_ <= options_.max_head_bytes && section_count_ <= options_.max_header_count) [[likely]]
-    return true;
-  if (!section_too_large_) {
-    section_too_large_ = true;
-    ++counts_.header_overflows;
-  }
-  // Decoding goes on, for the next block's sake; but not for ever.
-  if (section_bytes_ / kSectionFactor > options_.max_head_bytes ||
-      section_count_ / kSectionFactor > options_.max_header_count)
-    fail(Error::kTooManyHeaders);
-  return false;
-}
-
-void Session::add_field(Stream& stream, void* name, void* value) {
-  if (!count_field(name, value)) return;
-  auto* name_buffer = static_cast<nghttp2_rcbuf*>(name);
-  auto* value_buffer = static_cast<nghttp2_rcbuf*>(value);
-  const std::string_view text = view_of(name_buffer);
-  const HeaderId id = find_header_id(text);
-  std::string_view content = view_of(value_buffer);
-  if (id == HeaderId::kStatus && stream.fields_ == nullptr) stream.fields_ = begin_response_fields(stream, content);
-  if (stream.fields_ == nullptr) return;
-  HeaderMap& map = *stream.fields_;
-  if (nghttp2_rcbuf_is_static(value_buffer) == 0) content = map.arena().copy_or_empty(content);
-  if (!take_field(id, content)) return;
-  if (id != HeaderId::kNone) {
-    map.add(id, content);
-  } else {
-    map.add(id, nghttp2_rcbuf_is_static(name_buffer) != 0 ? text : map.arena().copy(text), content);
-  }
-}
-
-void Session::take_frame(const void* raw) {
-  const auto* frame = static_cast<const nghttp2_frame*>(raw);
-  const int32_t id = frame->hd.stream_id;
-  switch (frame->hd.type) {
-    case NGHTTP2_DATA: {
-      // Padding alone is as empty as nothing.
-      if ((frame->hd.flags & NGHTTP2_FLAG_PADDED) != 0) {
-        if (frame->data.padlen < frame->hd.length || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-          empty_frames_ = 0;
-        } else if (++empty_frames_ > options_.max_empty_frames) {
-          fail(Error::kEmptyFrames);
-          return;
-        }
-      }
-      Stream* stream = find(id);
-      if (stream == nullptr) return;
-      stream->wire_.received += kFrameHeaderBytes + frame->hd.length;
-      if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return;
-      if (gathering_ != stream) pass_on_gathered(false);
-      gathering_ = stream;
-      pass_on_gathered(true);
-      return;
-    }
-    case NGHTTP2_HEADERS: {
-      Stream* stream = find(id);
-      if (stream == nullptr) return;
-      const size_t bytes = kFrameHeaderBytes + frame->hd.length;
-      stream->wire_.received += bytes;
-      stream->wire_.heads_received += bytes;
-      const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-      if (end) stream->end_received_ = true;
-      end_section(*stream, end);
-      return;
-    }
-    case NGHTTP2_RST_STREAM: {
-      ++counts_.rx_resets;
-      Stream* stream = find(id);
-      if (stream == nullptr) return;
-      if (gathering_ == stream) pass_on_gathered(false);
-      stream = find(id);  // unless that was its end
-      if (stream == nullptr) return;
-      StreamEnd end;
-      end.code = static_cast<ErrorCode>(frame->rst_stream.error_code);
-      end.cause = role_ == Role::kClient && end.code == ErrorCode::kRefusedStream ? StreamEnd::Cause::kUnprocessed
-                                                                                   : StreamEnd::Cause::kPeerReset;
-      close(*stream, end);
-      return;
-    }
-    case NGHTTP2_SETTINGS:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) on_peer_settings();
-      return;
-    case NGHTTP2_PING:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) on_pong();
-      return;
-    case NGHTTP2_GOAWAY:
-      goaway_received_ = true;
-      on_peer_goaway(frame->goaway.last_stream_id, static_cast<ErrorCode>(frame->goaway.error_code));
-      return;
-    default:
-      return;
-  }
-}
-
-void Session::invalid_frame(int32_t id, int library_error) {
-  seen_error_ = error_of(library_error);
-  const bool malformed = library_error == NGHTTP2_ERR_HTTP_HEADER || library_error == NGHTTP2_ERR_HTTP_MESSAGING;
-  if (malformed) ++counts_.messaging_errors;
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
-  if (stopped_) return;
-  Stream* stream = id != 0 ? find(id) : nullptr;
-  if (gathering_ != nullptr && gathering_ == stream) {
-    pass_on_gathered(false);
-    stream = find(id);
-  }
-  // RFC 9113 5.4.2: an error of a stream may be treated as one of the connection.
-  if (malformed && !options_.stream_errors) {
-    fail(seen_error_);
-    return;
-  }
-  if (stream == nullptr) return;
-  StreamEnd end;
-  end.cause = StreamEnd::Cause::kPeerError;
-  end.error = seen_error_;
-  end.code = error_code(seen_error_);
-  close(*stream, end);
-}
-
-// --- Data in, and its windows ----------------------------------------------------------------------------------------
-
-Stream* Session::find(int32_t id) const {
-  return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
-}
-
-void Session::take_chunk(int32_t id, const uint8_t* data, size_t length) {
-  Stream* stream = stopped_ ? nullptr : find(id);
-  if (stream == nullptr) {  // nobody wants it any more
-    nghttp2_session_consume(session_, id, length);
-    return;
-  }
-  if (gathering_ != stream) {
-    pass_on_gathered(false);
-    stream = find(id);
-    if (stream == nullptr) {
-      nghttp2_session_consume(session_, id, length);
-      return;
-    }
-    gathering_ = stream;
-  }
-  const auto* at = reinterpret_cast<const char*>(data);
-  WEIR_ASSERT(at >= input_->data && at + length <= input_->data + input_->size);
-  gathered_.append(Slice(input_->block, at, length));
-}
-
-void Session::pass_on_gathered(bool end) {
-  if (gathering_ == nullptr) return;
-  Stream& stream = *gathering_;
-  gathering_ = nullptr;
-  if (end) stream.end_received_ = true;
-  const auto bytes = static_cast<uint32_t>(gathered_.size());
-  const int32_t id = stream.id_;
-  if (!stopped_ && stream.head_received_) on_data(stream, gathered_, end);
-  gathered_.clear();
-  if (bytes == 0) return;
-  // The stream may have ended meanwhile.
-  Stream* still = find(id);
-  if (still != nullptr && still->paused_) {
-    still->held_ += bytes;
-    held_ += bytes;
-    // Of the connection's window paused streams may hold so much: within it, none stops the others.
-    if (held_ > options_.connection_window)
-      withheld_ += bytes;
-    else
-      nghttp2_session_consume_connection(session_, bytes);
-    return;
-  }
-  nghttp2_session_consume(session_, id, bytes);
-}
-
-void Session::unpause(Stream& stream) {
-  stream.paused_ = false;
-  const uint32_t bytes = stream.held_;
-  if (bytes == 0) return;
-  stream.held_ = 0;
-  held_ -= bytes;
-  if (stream.attached_) nghttp2_session_consume_stream(session_, stream.id_, bytes);
-  give_back_withheld();
-  if (!stopped_) on_want_flush();
-}
-
-void Session::give_back_withheld() {
-  if (withheld_ == 0 || held_ > options_.connection_window) return;
-  nghttp2_session_consume_connection(session_, withheld_);
-  withheld_ = 0;
 }
 
 // --- Streams ---------------------------------------------------------------------------------------------------------
@@ -629,7 +343,8 @@ bool Session::submit_head(Stream& stream, const FieldList& fields, bool end) {
 }
 
 bool Session::submit_informational(Stream& stream, const FieldList& fields) {
-  if (nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(), fields.size(), nullptr) != 0)
+  if (nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(), fields.size(), nullptr) !=
+      0)
     return false;
   ++queued_heads_;
   on_want_flush();

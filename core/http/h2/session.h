@@ -80,7 +80,8 @@ class Session {
   // --- The connection ---
 
   void ping();
-  // The first of two steps: the peer is told that the end is near. Every stream that it begins until it knows is served.
+  // The first of two steps: the peer is told that the end is near. Every stream that it begins until it knows is
+  // served.
   void announce_shutdown();
   // The second: streams above those that were received until now are not served. With no stream left the connection is
   // finished().

@@ -62,13 +62,13 @@ class Stream {
   bool bodiless_ : 1 = false;         // what is sent has no body, whatever is given (of HEAD, 204, 304)
   bool is_head_ : 1 = false;
   bool is_connect_ : 1 = false;
-  bool is_upgrade_ : 1 = false;  // extended CONNECT
-  bool counts_length_ : 1 = false;  // of what is sent
-  uint32_t held_ = 0;               // bytes received for which the window is not given back: the stream is paused
-  uint64_t length_left_ = 0;        // with counts_length_
-  HeaderMap* fields_ = nullptr;     // of the section that is being received; null: they are dropped
+  bool is_upgrade_ : 1 = false;          // extended CONNECT
+  bool counts_length_ : 1 = false;       // of what is sent
+  uint32_t held_ = 0;                    // bytes received for which the window is not given back: the stream is paused
+  uint64_t length_left_ = 0;             // with counts_length_
+  HeaderMap* fields_ = nullptr;          // of the section that is being received; null: they are dropped
   const HeaderMap* trailers_ = nullptr;  // that wait behind the data
-  std::string protocol_;  // of an extended CONNECT that we have sent
+  std::string protocol_;                 // of an extended CONNECT that we have sent
   Wire wire_;
   Slices unsent_;
 };
