@@ -264,10 +264,10 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;                                         // by an upgrade or CONNECT
-  bool raw_ : 1 = false;                                                 // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;                                              // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;                                      // of a tunnel whose request has not
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
   upstream::Speaks speaks_ = upstream::Speaks::kAsConfigured;
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
   std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_

@@ -29,8 +29,10 @@ void ClientConnection::on_connected() {
   connected_ = pool_.lane().now();
   stats().cx_connect_ms.record(static_cast<uint64_t>(to_ms(connected_ - born_)));
   cancel();
-  if (cluster_->spec.max_connection_duration > Duration::zero())
+  if (cluster_->spec.max_connection_duration > Duration::zero()) {
+    ages_ = true;
     expires_ = connected_ + cluster_->spec.max_connection_duration;
+  }
   if (!connection_.out().empty()) connection_.flush_later();  // what goes first, also where the server speaks first
   on_up();
 }
@@ -52,14 +54,9 @@ void ClientConnection::on_timer() {
 
 bool ClientConnection::expired() const { return expires_ <= pool_.lane().now(); }
 
-bool ClientConnection::begin_request() {
-  ++requests_;
-  const Cluster* cluster = pool_.cluster().current();
-  const uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;
-  if (max == 0 || requests_ < max) return false;
+void ClientConnection::begin_last_request() {
   last_request_ = true;
   stats().cx_max_requests.inc();
-  return true;
 }
 
 void ClientConnection::on_closed(net::CloseReason reason) {

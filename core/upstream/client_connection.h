@@ -31,9 +31,10 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   H2Connection& h2() { return *h2_; }
   // Requests under way, if it is multiplexed.
   uint32_t active() const { return h2_ != nullptr ? h2_->active() : 0; }
-  // It is as old as connections may be.
-  bool expired() const;
+  // It may not become older than expires().
+  bool ages() const { return ages_; }
   MonoTime expires() const { return expires_; }
+  bool expired() const;
   // Nothing was ever asked of it: its peer may speak any protocol.
   bool unused() const { return requests_ == 0; }
   // Where it goes, and in which round of the pool's addresses it was opened.
@@ -57,8 +58,15 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   // Of the socket, since the last time.
   void account_bytes();
   const ClusterStats& stats() const { return *cluster_->stats; }
-  // A request is put on it. True: it takes no more.
-  bool begin_request();
+  // A request is put on it. True: it takes no more. `cluster`: as it is now.
+  bool begin_request(const Cluster* cluster) {
+    ++requests_;
+    const uint32_t max = cluster != nullptr ? cluster->spec.max_requests_per_connection : 0;
+    if (max == 0 || requests_ < max) [[likely]]
+      return false;
+    begin_last_request();
+    return true;
+  }
 
   ConnPool& pool_;
   // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
@@ -68,10 +76,12 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   net::Connection connection_;
   uint32_t requests_ = 0;
   bool last_request_ = false;
-  const HttpProtocol speaks_;       // that its peer is to speak
+  bool ages_ = false;
+  const HttpProtocol speaks_;         // that its peer is to speak
   std::unique_ptr<H2Connection> h2_;  // null: HTTP/1, raw, or not known yet
 
  private:
+  void begin_last_request();
   friend class H2Connection;
   friend class H2Stream;
   friend class ConnectionRace;
@@ -80,7 +90,7 @@ class ClientConnection : public net::ConnectionHandler, public event::Deferred, 
   const uint64_t id_;
   MonoTime born_;
   MonoTime connected_{};
-  MonoTime expires_ = MonoTime::max();
+  MonoTime expires_ = MonoTime::max();  // with ages_
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   const uint32_t round_;

@@ -43,7 +43,7 @@ void H1Connection::attach(UpstreamEvents& events) {
   wire_ = &events.wire_bytes();
   tx_before_ = connection_.bytes_written();
   connection_.allow_unseen(false);
-  if (begin_request()) codec_.close_after_response();
+  if (begin_request(pool_.cluster().current())) codec_.close_after_response();
 }
 
 bool H1Connection::send_headers(const http::HeaderMap& headers, bool end) {

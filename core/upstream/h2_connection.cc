@@ -47,7 +47,7 @@ UpstreamStream& H2Connection::start(UpstreamEvents& events) {
       lane_.now() - idle_since_ >= keepalive.idle_interval)
     send_ping();
   H2Stream* stream = LaneClusters::of(lane_).streams().make(*this, lane_, events, !owner_.unused());
-  owner_.begin_request();
+  owner_.begin_request(owner_.pool_.cluster().current());
   ++active_;
   stats().http2.streams_active.inc();
   streams_.push_back(*stream);
@@ -76,7 +76,8 @@ void H2Connection::on_data(Slices& in, bool end) {
   if (!end && !owner_.connection_.peer_ended()) return;
   // What has come whole, and waits for its reader, is not lost with the connection.
   owner_.close_when_idle();
-  while (H2Stream* stream = first_unfinished()) fail(*stream, ResetReason::kConnectionTermination, {}, CloseType::kNormal);
+  while (H2Stream* stream = first_unfinished())
+    fail(*stream, ResetReason::kConnectionTermination, {}, CloseType::kNormal);
   if (active_ == 0) {
     owner_.connection_.close(net::CloseReason::kRemote);
   } else {

@@ -91,12 +91,12 @@ class H2Stream final : public http::h2::Stream,
   Wire accounted_;
   const bool reused_;
   bool tunnel_ : 1 = false;
-  bool stopped_ : 1 = false;           // the response is paused
+  bool stopped_ : 1 = false;  // the response is paused
   bool waits_for_settings_ : 1 = false;
-  bool refused_here_ : 1 = false;      // the peer cannot be asked for this
-  bool full_ : 1 = false;              // of early_
-  bool response_over_ : 1 = false;     // all of it has come
-  bool closed_ : 1 = false;            // by the peer, in order
+  bool refused_here_ : 1 = false;   // the peer cannot be asked for this
+  bool full_ : 1 = false;           // of early_
+  bool response_over_ : 1 = false;  // all of it has come
+  bool closed_ : 1 = false;         // by the peer, in order
   bool released_ : 1 = false;
   bool unprocessed_ : 1 = false;
 };

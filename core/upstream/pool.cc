@@ -229,7 +229,7 @@ void ConnPool::on_connected(ClientConnection& connection) {
 
 void ConnPool::on_idle(ClientConnection& connection) {
   connection.node_.unlink();
-  if (connection.expired()) [[unlikely]] {
+  if (connection.ages() && connection.expired()) [[unlikely]] {
     connection.stats().cx_max_duration_reached.inc();
     connection.close_when_idle();
   }
@@ -274,8 +274,7 @@ void ConnPool::rest(ClientConnection& connection) {
   const Cluster* cluster = cluster_.current();
   Duration timeout = cluster != nullptr ? cluster->spec.idle_timeout : Duration::zero();
   if (timeout > Duration::zero()) lane_.arm_in(connection, timeout);
-  if (connection.expires() != MonoTime::max() && (!connection.armed() || connection.expires() < connection.deadline()))
-      [[unlikely]]
+  if (connection.ages() && (!connection.armed() || connection.expires() < connection.deadline())) [[unlikely]]
     lane_.arm(connection, connection.expires());
   if (draining_ || connection.closes_when_idle()) {
     connection.shut();

@@ -217,12 +217,12 @@ class ConnPool final : private RecallWaiter {
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
-  uint32_t room_of_new_ = 1;  // requests at a time on a connection that is not up yet
+  uint32_t room_of_new_ = 1;    // requests at a time on a connection that is not up yet
   uint32_t opened_ = 0;         // connections ever
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
-  bool knows_room_ = false;  // from a connection that was up
+  bool knows_room_ = false;                                 // from a connection that was up
   ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
   // Pools for the same host whose connections are asked for other names, or speak something else.

@@ -40,7 +40,7 @@ void ConnPool::expect_room(uint32_t room) {
 UpstreamStream& ConnPool::start(ClientConnection& connection, UpstreamEvents& events) {
   if (connection.active() == 0) {
     connection.cancel();  // the idle timeout
-    if (connection.expires() != MonoTime::max()) lane_.arm(connection, connection.expires());
+    if (connection.ages()) lane_.arm(connection, connection.expires());
   }
   UpstreamStream& stream = connection.h2().start(events);
   list_by_room(connection);

@@ -90,8 +90,8 @@ class Peer {
       while (one.preface && one.in.size() >= 9) {
         const uint32_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
         if (one.in.size() < 9 + size) break;
-        Frame frame{static_cast<uint8_t>(byte(3)), static_cast<uint8_t>(byte(4)), byte(5) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8),
-                    one.in.substr(9, size)};
+        Frame frame{static_cast<uint8_t>(byte(3)), static_cast<uint8_t>(byte(4)),
+                    byte(5) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8), one.in.substr(9, size)};
         one.in.erase(0, 9 + size);
         if (frame.type != kSettings && frame.type != kUpdate) one.frames.push_back(std::move(frame));
       }
