@@ -52,7 +52,7 @@ Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const stre
   Mirror* mirror = LaneProxy::of(lane).mirrors().make(lane, *cluster, std::move(pin), timeout, buffer_limit);
   mirror->copy_head(policy, subject);
   if (end) mirror->request_finished();
-  return mirror->connect(target) ? mirror : nullptr;
+  return mirror->connect(target, subject.info.protocol) ? mirror : nullptr;
 }
 
 // "a.example:80" is told apart as "a.example-shadow:80".
@@ -78,7 +78,7 @@ void Mirror::copy_head(const route::Mirror& policy, const stream::LogSubject& su
 }
 
 // False: it is over already.
-bool Mirror::connect(const lb::Target& target) {
+bool Mirror::connect(const lb::Target& target, stream::Protocol came_in) {
   const upstream::ClusterStats& stats = *pin_->stats;
   lb::PickInput input;
   input.target = target;
@@ -90,7 +90,8 @@ bool Mirror::connect(const lb::Target& target) {
   }
   const upstream::AutoNames& names = pin_->spec.auto_names;
   const std::string_view told = names.header ? head_.get(*names.header) : std::string_view();
-  pool_ = &pool_->variant(names_of(names, head_, told, arena_));
+  pool_ =
+      &pool_->variant(names_of(names, head_, told, arena_), upstream::speaks_of(pin_->spec.protocol, false, came_in));
   cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {

@@ -40,7 +40,8 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
          uint32_t buffer_limit);
   ~Mirror() = default;
   void copy_head(const route::Mirror& policy, const stream::LogSubject& subject);
-  bool connect(const lb::Target& target);
+  // `came_in`: what the request has come in.
+  bool connect(const lb::Target& target, stream::Protocol came_in);
   void send();
   void request_finished();
   // Nobody waits for it any more.

@@ -130,7 +130,6 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.cluster = cluster_pin_->spec.stat_name;
   info.cluster_raw = cluster_pin_->spec.name;
-  info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   records_ = stream::wanted_records() | config_.records;
   upstream_filters_ = cluster_pin_->spec.http_filters.get();

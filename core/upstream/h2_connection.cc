@@ -98,7 +98,7 @@ void H2Connection::want_flush() { lane_.at_end_of_turn(*this); }
 void H2Connection::on_end_of_turn() {
   net::Connection& connection = owner_.connection_;
   if (!connection.open() || connection.closing()) return;
-  if (connection.out().size() < http::h2::Session::kFlushBytes && codec_.flush(connection.out()))
+  if (connection.out().size() >= http::h2::Session::kFlushBytes || codec_.flush(connection.out()))
     connection.notify_when_drained();
   count_frames();
   if (closing_ || codec_.finished()) {

@@ -68,7 +68,11 @@ void H2Stream::on_settings() {
   lane_.at_end_of_turn(*this);  // the caller may be on the stack
 }
 
-void H2Stream::open_raw() { WEIR_CHECK(false); }  // raw ones have connections of their own
+// Raw ones have connections of their own; unless the cluster has come to speak HTTP/2 while they waited for one.
+void H2Stream::open_raw() {
+  refused_here_ = true;
+  lane_.at_end_of_turn(*this);
+}
 
 void H2Stream::send_data(Slices& data, bool end) {
   if (waits_for_settings_) {
@@ -151,7 +155,7 @@ void H2Stream::on_data(Slices& data, bool end) {
   account();
   response_over_ |= end;
   if (stopped_ || held_.any()) {
-    held_.data.append_all(data);
+    held_.data.append_compact(data, lane_.blocks());
     held_.data_end |= end;
     return;
   }
@@ -215,7 +219,10 @@ void H2Stream::on_flow(bool above) {
 
 void H2Stream::on_end_of_turn() {
   if (events_ == nullptr) return;
-  if (refused_here_) return fail(ResetReason::kProtocolError, "http2.extended_connect_not_supported");
+  if (refused_here_) {
+    return fail(ResetReason::kProtocolError,
+                request_ != nullptr ? "http2.extended_connect_not_supported" : "http2.not_for_raw_bytes");
+  }
   if (stopped_) return;
   if (std::exchange(held_.head, false)) {
     events_->on_upstream_headers({}, held_.head_end);

@@ -11,7 +11,7 @@ import h2.errors
 import h2.settings
 import hyperframe.frame
 
-from harness import Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route, wait_until
+from harness import Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route, tcp_listener, wait_until
 from harness.client import Connection
 from harness.config import client_tls, trusts
 from harness.http2 import Http2Peer, Http2Upstream, Request
@@ -52,7 +52,10 @@ class UpstreamHttp2Test(WeirTestCase):
         cls.limited = Http2Upstream(cls.sandbox)
         cls.bad = Http2Upstream(cls.sandbox)
         cls.tunnels = Http2Upstream(cls.sandbox, settings={h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+        cls.connects = Http2Upstream(cls.sandbox)
+        cls.connects.validates = False
         cls.silent = Http2Upstream(cls.sandbox)
+        cls.tcp_port = cls.sandbox.free_port()
         cls.port = cls.sandbox.free_port()
         cls.log = cls.sandbox.path("access.log")
         trust = trusts(cls.ca)
@@ -86,6 +89,7 @@ class UpstreamHttp2Test(WeirTestCase):
             cluster("stream_errors", cls.bad.port, **http2(override_stream_error_on_invalid_http_message=True)),
             cluster("old_stream_errors", cls.bad.port, **http2(stream_error_on_invalid_http_messaging=True)),
             cluster("tunnels", cls.tunnels.port, **http2()),
+            cluster("connects", cls.connects.port, **http2()),
         ]
         routes = [route({"prefix": "/%s/" % one["name"]}, one["name"]) for one in clusters]
         for one in routes:
@@ -93,7 +97,8 @@ class UpstreamHttp2Test(WeirTestCase):
         line = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%|%RESPONSE_CODE%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%|%UPSTREAM_PROTOCOL%\n"
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
             cls.port, routes, access_log=[file_access_log(cls.log, line)],
-            upgrade_configs=[{"upgrade_type": "websocket"}])], clusters), concurrency=1)
+            upgrade_configs=[{"upgrade_type": "websocket"}]), tcp_listener(cls.tcp_port, "connects", tunneling_config={
+                "hostname": "target.example:443"})], clusters), concurrency=1)
 
     def get(self, name: str, path: str = "x", **more: Any) -> Any:
         return fetch(self.port, "/%s/%s" % (name, path), **more)
@@ -462,6 +467,39 @@ class UpstreamHttp2Test(WeirTestCase):
         with Connection(self.port) as client:
             client.send(b"GET /echo/chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
             self.assertEqual(client.reader.head().status, 502)  # that server knows no such thing
+
+    def test_tcp_through_connect(self) -> None:
+        """Each direction ends by itself, and two tunnels share a connection."""
+        def accept(peer: Http2Peer, request: Request) -> None:
+            self.assertEqual((request.header(":method"), request.header(":authority"), request.header(":path")),
+                             ("CONNECT", "target.example:443", None))
+            peer.send_head(request, 200)
+
+        self.connects.on_head = accept
+        self.connects.on_data = lambda peer, request, data: peer.send_data(request, data.upper())
+        self.connects.on_request = lambda peer, request: peer.send_data(request, b"bye", True)
+        clients = [socket.create_connection(("127.0.0.1", self.tcp_port), 10) for _ in range(2)]
+        for client in clients:
+            client.sendall(b"hello")
+            self.assertEqual(client.recv(5), b"HELLO")
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.recv(3), b"bye")
+            self.assertEqual(client.recv(1), b"")
+            client.close()
+        self.assertEqual(self.connects.connections, 1)
+        self.weir.wait_stat_is("cluster.connects.http2.streams_active", 0)
+        self.assertEqual(self.stat("connects", "http2.tx_reset"), 0)
+        # A client that breaks off takes its stream with it; what the server refuses ends the client.
+        client = socket.create_connection(("127.0.0.1", self.tcp_port), 10)
+        client.sendall(b"hello")
+        self.assertEqual(client.recv(5), b"HELLO")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        self.weir.wait_stat("cluster.connects.http2.tx_reset", 1)
+        self.connects.on_head = lambda peer, request: peer.respond(request, 403)
+        with socket.create_connection(("127.0.0.1", self.tcp_port), 10) as refused:
+            self.assertEqual(refused.recv(1), b"")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Http2Peer:
         self.lock = threading.RLock()
         self.resets: list[int] = []
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_outbound_headers=False,
-                                           normalize_outbound_headers=False)
+                                           normalize_outbound_headers=False, validate_inbound_headers=server.validates)
         self.h2 = h2.connection.H2Connection(config)
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values=dict(server.settings))
         self.h2.initiate_connection()
@@ -134,6 +134,7 @@ class Http2Upstream(ScriptedUpstream):
         self.on_head: Hook = lambda peer, request: None
         self.on_data: Callable[[Http2Peer, Request, bytes], None] = lambda peer, request, data: None
         self.acknowledges = True
+        self.validates = True  # h2 takes CONNECT for a malformed request
         self.peers: list[Http2Peer] = []
         self.seen: list[Request] = []
         super().__init__(sandbox, self._run)
