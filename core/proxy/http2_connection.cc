@@ -112,7 +112,12 @@ void Http2Stream::stream_done() {
 void Http2Stream::on_deadline(DeadlineKind kind) {
   if (stream_ == nullptr) return;
   if (!stream_->done()) {
-    stream_->on_stream_deadline(kind);
+    if (kind != DeadlineKind::kRequestHeaders) {
+      stream_->on_stream_deadline(kind);
+      return;
+    }
+    config_.stats->rq_header_timeout.inc();
+    stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
     return;
   }
   if (kind != DeadlineKind::kStreamIdle || connection_ == nullptr) return;
@@ -223,8 +228,11 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
   streams_.push_back(stream);
   config_.http2_stats->streams_active.inc();
   deadlines_.clear(DeadlineKind::kConnectionIdle);
-  // The frames of a head follow each other: who stops in the middle of them stops everything.
+  // From its first byte it is a request like any other: counted, timed, logged.
+  config_.stats->rq_http2_total.inc();
+  stream.stream_->on_unread_head(stream::Protocol::kHttp2);
   stream.deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  stream.deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
   stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
   ++requests_;
   if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection && !draining_) {
@@ -237,7 +245,7 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
 
 void Http2Connection::on_request_head(http::h2::Stream& from, const http::h2::RequestHead& head) {
   Http2Stream& stream = of(from);
-  config_.stats->rq_http2_total.inc();
+  if (stream.stream_->done()) return;  // it took too long, and was answered
   if (draining_) config_.stats->cx_drain_close.inc();
   if (head.refusal != http::h2::Refusal::kNone) [[unlikely]] {
     stream.stream_->on_refused_head(head, BlockRef(), http::h2::refusal_name(head.refusal),

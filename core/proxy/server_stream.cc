@@ -50,7 +50,7 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
 
 }  // namespace
 
-void ServerStream::begin(const http::RequestHead& head, BlockRef owner) {
+[[gnu::always_inline]] inline Deadlines& ServerStream::begin(const http::RequestHead& head, BlockRef owner) {
   if (owner) stream_.hold(std::move(owner));
   head_seen_ = true;
   is_head_ = head.is_head;
@@ -75,6 +75,7 @@ void ServerStream::begin(const http::RequestHead& head, BlockRef owner) {
     deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
+  return deadlines;
 }
 
 void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail, int status) {
@@ -85,9 +86,8 @@ void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner
 }
 
 void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
-  begin(head, std::move(owner));
+  Deadlines& deadlines = begin(head, std::move(owner));
   stream::StreamInfo& info = stream_.info();
-  Deadlines& deadlines = connection_.deadlines();
   asks_tunnel_ = head.is_connect || (head.upgrade && (config_.ignored_upgrades.empty() || drop_ignored_upgrades()) &&
                                      !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;

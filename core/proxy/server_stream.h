@@ -117,7 +117,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void count();
   // Of headers or trailers, whose names may have to be without. False: answered.
   bool check_underscores(http::HeaderMap& fields);
-  void begin(const http::RequestHead& head, BlockRef owner);
+  // What every request has, refused or not. The connection's deadlines.
+  Deadlines& begin(const http::RequestHead& head, BlockRef owner);
   bool check_request(const http::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();

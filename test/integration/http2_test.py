@@ -7,8 +7,6 @@ import subprocess
 import time
 from typing import Any, Optional
 
-import h2.config
-import h2.connection
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -16,6 +14,7 @@ import h2.settings
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
                      http_listener, main, route, wait_until)
 from harness.config import server_tls
+from harness.http2_client import H2
 from harness.tls import Authority, client_context
 from harness.upstreams import ServerConnection
 
@@ -27,88 +26,6 @@ def curl(port: int, path: str, *arguments: str, scheme: str = "http") -> str:
     done = subprocess.run(["curl", "-s", "-k", "-m", "20", "-w", "\n%{http_version} %{http_code}", *arguments,
                            "%s://127.0.0.1:%d%s" % (scheme, port, path)], text=True, capture_output=True, timeout=30)
     return done.stdout
-
-
-class H2:
-    """A connection with Python's h2; events are collected by stream."""
-
-    def __init__(self, port: int, initial_window: int = 65535, tls: Any = None) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-        if tls is not None:
-            self.sock = tls.wrap_socket(self.sock, server_hostname="a.example")
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
-        if initial_window != 65535:
-            self.h2.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = initial_window
-        self.h2.initiate_connection()
-        self.events: list[Any] = []
-        self.flush()
-
-    def __enter__(self) -> "H2":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.sock.close()
-
-    def flush(self) -> None:
-        self.sock.sendall(self.h2.data_to_send())
-
-    def request(self, path: str, method: str = "GET", body: Optional[bytes] = None, end: bool = True,
-                headers: list[tuple[str, str]] = []) -> int:
-        stream = self.h2.get_next_available_stream_id()
-        self.h2.send_headers(stream, [(":method", method), (":scheme", "http"), (":authority", "a.example"), (":path", path),
-                                      *headers], end_stream=end and body is None)
-        if body is not None:
-            self.h2.send_data(stream, body, end_stream=end)
-        self.flush()
-        return stream
-
-    def pump(self, seconds: float = 0.2) -> list[Any]:
-        """What comes within so many seconds of silence."""
-        self.sock.settimeout(seconds)
-        new: list[Any] = []
-        try:
-            while True:
-                data = self.sock.recv(1 << 16)
-                if not data:
-                    break
-                new += self.h2.receive_data(data)
-                self.flush()
-        except socket.timeout:
-            pass
-        self.events += new
-        return new
-
-    def until(self, stream: int, kind: type = h2.events.StreamEnded, seconds: float = 10, give_back: bool = True) -> Any:
-        end = time.monotonic() + seconds
-        seen = 0
-        self.sock.settimeout(seconds)
-        while True:
-            for event in self.events[seen:]:
-                if isinstance(event, kind) and getattr(event, "stream_id", stream) == stream:
-                    return event
-            seen = len(self.events)
-            if time.monotonic() > end:
-                raise AssertionError("no %s on stream %d among %s" % (kind.__name__, stream, self.events))
-            data = self.sock.recv(1 << 16)
-            if not data:
-                raise AssertionError("closed; %s" % self.events)
-            for event in self.h2.receive_data(data):
-                self.events.append(event)
-                if give_back and isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
-                    self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            self.flush()
-
-    def of(self, stream: int, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind) and event.stream_id == stream]
-
-    def status(self, stream: int) -> str:
-        return dict(self.of(stream, h2.events.ResponseReceived)[0].headers)[":status"]
-
-    def headers(self, stream: int) -> dict[str, str]:
-        return dict(self.of(stream, h2.events.ResponseReceived)[0].headers)
-
-    def body(self, stream: int) -> bytes:
-        return b"".join(event.data for event in self.of(stream, h2.events.DataReceived))
 
 
 class Http2Test(WeirTestCase):
@@ -182,7 +99,7 @@ class Http2Test(WeirTestCase):
                 pass
             return bool(found)
 
-        wait_until(there)
+        wait_until(there, "a line of %s" % path)
         return found[-1]
 
     # field: HttpConnectionManager.codec_type
@@ -353,51 +270,6 @@ class Http2Test(WeirTestCase):
             time.sleep(0.8)
             self.weir.wait_stat_is("http2.keepalive_timeout", 1)
 
-    def raw(self, name: str, pieces: list[bytes], most: int = 4000) -> bytes:
-        """Sends and reads nothing until the end."""
-        with socket.create_connection(("127.0.0.1", self.ports[name]), timeout=10) as sock:
-            sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-            out = b""
-            try:
-                for piece in pieces:
-                    sock.sendall(piece)
-                while True:
-                    data = sock.recv(1 << 16)
-                    if not data:
-                        return out
-                    out += data
-            except ConnectionError:
-                return out
-
-    # field: Http2ProtocolOptions@downstream.max_consecutive_inbound_frames_with_empty_payload
-    # field: Http2ProtocolOptions@downstream.max_inbound_priority_frames_per_stream
-    # field: Http2ProtocolOptions@downstream.max_inbound_window_update_frames_per_data_frame_sent
-    def test_floods_that_are_counted(self) -> None:
-        head = b"\x00\x00\x0e\x01\x04\x00\x00\x00\x01\x82\x86\x84\x41\x09a.example"
-        cases = {
-            "http2.inbound_empty_frames_flood": ([head] + [b"\x00\x00\x00\x00\x00\x00\x00\x00\x01"] * 4,
-                                                 [head] + [b"\x00\x00\x00\x00\x00\x00\x00\x00\x01"] * 2),
-            "http2.inbound_priority_frames_flood": ([head] + [b"\x00\x00\x05\x02\x00\x00\x00\x00\x01\x00\x00\x00\x00\x10"] * 11,
-                                                    None),
-            "http2.inbound_window_update_frames_flood": (
-                [head] + [b"\x00\x00\x04\x08\x00\x00\x00\x00\x01\x00\x00\x00\x01"] * 8, None),
-        }
-        for name, (flood, _) in cases.items():
-            with self.subTest(counter=name):
-                before = self.weir.stat(name)
-                out = self.raw("small", flood)
-                self.assertIn(b"\x00\x00\x00\x0b", out[-4:])  # ENHANCE_YOUR_CALM
-                self.weir.wait_stat_is(name, before + 1)
-
-    # field: Http2ProtocolOptions@downstream.max_outbound_control_frames, Http2ProtocolOptions@downstream.max_outbound_frames
-    def test_answers_that_are_not_read_do_not_pile_up(self) -> None:
-        ping = b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678"
-        for name, counter in (("small", "http2.outbound_control_flood"), ("few", "http2.outbound_flood")):
-            with self.subTest(counter=counter):
-                before = self.weir.stat(counter)
-                self.raw(name, [ping * 2000])
-                self.weir.wait_stat_is(counter, before + 1)
-
     # field: Http2ProtocolOptions@downstream.allow_connect
     def test_a_websocket_to_a_server_of_http1(self) -> None:
         with H2(self.ports["tunnels"]) as client:
@@ -421,19 +293,6 @@ class Http2Test(WeirTestCase):
         with H2(self.ports["auto"]) as client:
             client.pump()
             self.assertNotIn(h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL, client.h2.remote_settings)
-
-    def test_rapid_resets_end_the_connection(self) -> None:
-        with H2(self.ports["auto"]) as client:
-            try:
-                for _ in range(700):
-                    stream = client.request("/big/10000000")
-                    client.h2.reset_stream(stream, 8)
-                    client.flush()
-                client.pump(1)
-            except (ConnectionError, h2.exceptions.ProtocolError):
-                pass
-        self.weir.wait_stat_is("http.auto.downstream_rq_too_many_premature_resets", 1)
-        self.assertEqual(fetch(self.ports["auto"], "/direct").status, 200)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@
 
 namespace weir::http::h2 {
 
+constexpr uint32_t kMaxSendBlockBytes = 1024 * 1024;
+
 // Views only; what they view lives until the head is submitted, which copies it.
 class Session::FieldList {
  public:
@@ -34,6 +36,8 @@ class Session::FieldList {
     push(entry.name(), value, 0);
     return true;
   }
+  // The library would drop a larger head in silence.
+  bool fits() const { return bytes_ <= kMaxSendBlockBytes; }
   const nghttp2_nv* data() const { return fields_; }
   size_t size() const { return size_; }
 
@@ -48,8 +52,10 @@ class Session::FieldList {
 
  private:
   static constexpr size_t kInline = 64;
+  static constexpr size_t kMostOverhead = 24;  // of a field when it is encoded, as the library reckons it
   void push(std::string_view name, std::string_view value, uint8_t flags) {
     nghttp2_nv& field = fields_[size_++];
+    bytes_ += name.size() + value.size() + kMostOverhead;
     field.name = reinterpret_cast<uint8_t*>(const_cast<char*>(name.data()));
     field.namelen = name.size();
     field.value = reinterpret_cast<uint8_t*>(const_cast<char*>(value.data()));
@@ -58,6 +64,7 @@ class Session::FieldList {
   }
   nghttp2_nv* fields_ = inline_;
   size_t size_ = 0;
+  size_t bytes_ = kMostOverhead;
   std::unique_ptr<nghttp2_nv[]> more_;
   nghttp2_nv inline_[kInline];
 };

@@ -15,8 +15,9 @@ namespace {
 constexpr size_t kCopyBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr size_t kGoawayBytes = 17;
-constexpr uint32_t kMaxSendBlockBytes = 1024 * 1024;
+// Pieces of a head: so many, and of a large one so many as are not smaller than this.
 constexpr size_t kMaxContinuations = 32;
+constexpr size_t kSmallPiece = 2048;
 
 void put32(uint8_t* to, uint32_t value) {
   to[0] = static_cast<uint8_t>(value >> 24);
@@ -48,7 +49,7 @@ struct Session::Callbacks {
   static int on_begin_headers(nghttp2_session* library, const nghttp2_frame* frame, void* user) {
     Session& session = of(user);
     session.section_bytes_ = session.section_count_ = 0;
-    session.section_too_large_ = false;
+    session.section_too_large_ = session.section_has_cookie_ = false;
     if (session.stopped_) return 0;
     const int32_t id = frame->hd.stream_id;
     auto* known = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
@@ -199,7 +200,7 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
   nghttp2_option_set_max_deflate_dynamic_table_size(raw, options.hpack_table_size);
   nghttp2_option_set_max_send_header_block_length(raw, kMaxSendBlockBytes);
   nghttp2_option_set_max_outbound_ack(raw, options.max_outbound_control_frames);
-  nghttp2_option_set_max_continuations(raw, kMaxContinuations);
+  nghttp2_option_set_max_continuations(raw, std::max<size_t>(kMaxContinuations, options.max_head_bytes / kSmallPiece));
   nghttp2_option_set_stream_reset_rate_limit(raw, UINT64_MAX, UINT64_MAX);  // whose clock is not the lane's
   const bool server = role == Role::kServer;
   if (server) {
@@ -324,6 +325,7 @@ bool Session::read_length(Stream& stream, const HeaderMap& map) {
 }
 
 bool Session::submit_head(Stream& stream, const FieldList& fields, bool end) {
+  if (!fields.fits()) return false;
   nghttp2_data_provider body;
   body.source.ptr = &stream;
   body.read_callback = Callbacks::read_data;
@@ -343,8 +345,8 @@ bool Session::submit_head(Stream& stream, const FieldList& fields, bool end) {
 }
 
 bool Session::submit_informational(Stream& stream, const FieldList& fields) {
-  if (nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(), fields.size(), nullptr) !=
-      0)
+  if (!fields.fits() || nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(),
+                                               fields.size(), nullptr) != 0)
     return false;
   ++queued_heads_;
   on_want_flush();
@@ -389,13 +391,13 @@ bool Session::send_trailers(Stream& stream, const HeaderMap& trailers) {
   if (stream.counts_length_ && !stream.bodiless_ && stream.length_left_ > 0) return false;
   bool any = false;
   bool valid = true;
+  FieldList fields(trailers.size());
   trailers.for_each([&](const HeaderEntry& entry) {
     if (is_pseudo(entry.id) || is_of_http1_connection(entry.id)) return;
     any = true;
-    valid = valid && FieldList::is_valid_value(entry.value()) &&
-            (entry.id != HeaderId::kNone || FieldList::is_valid_name(entry.name()));
+    valid = fields.add(entry) && valid;
   });
-  if (!valid) return false;
+  if (!valid || !fields.fits()) return false;
   if (any && !stream.bodiless_) stream.trailers_ = &trailers;
   stream.end_given_ = true;
   if (stream.deferred_) {

@@ -170,6 +170,7 @@ class Session {
   bool goaway_written_ = false;
   bool terminated_ = false;  // shut_down() was called
   bool section_too_large_ = false;
+  bool section_has_cookie_ = false;
   IntrusiveList<Stream, &Stream::node_> streams_;
   uint32_t open_streams_ = 0;
   uint32_t section_bytes_ = 0;

@@ -1,6 +1,8 @@
 // What comes in: frames, fields and data, and the windows that are given back for it.
 #include <nghttp2/nghttp2.h>
 
+#include <utility>
+
 #include "core/base/assert.h"
 #include "core/http/chars.h"
 #include "core/http/h2/session.h"
@@ -11,6 +13,7 @@ namespace {
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
+constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -109,10 +112,15 @@ void Session::begin_frame(uint8_t type, uint8_t flags, size_t length) {
 }
 
 bool Session::count_field(void* name, void* value) {
-  const size_t bytes =
-      view_of(static_cast<nghttp2_rcbuf*>(name)).size() + view_of(static_cast<nghttp2_rcbuf*>(value)).size();
-  section_bytes_ += static_cast<uint32_t>(bytes);
-  ++section_count_;
+  const std::string_view text = view_of(static_cast<nghttp2_rcbuf*>(name));
+  section_bytes_ += static_cast<uint32_t>(text.size() + view_of(static_cast<nghttp2_rcbuf*>(value)).size());
+  // The crumbs of a cookie are one field.
+  if (text != "cookie")
+    ++section_count_;
+  else if (std::exchange(section_has_cookie_, true))
+    section_bytes_ += kFieldOverhead;
+  else
+    ++section_count_;
   if (section_bytes_ <= options_.max_head_bytes && section_count_ <= options_.max_header_count) [[likely]]
     return true;
   if (!section_too_large_) {

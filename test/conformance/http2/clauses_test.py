@@ -140,6 +140,12 @@ class ClausesTest(WeirTestCase):
                 if expect.or_status is not None and expect.stream in peer.heads:
                     self.assertEqual(dict(peer.heads[expect.stream])[":status"], str(expect.or_status))
                     break
+                goaway = peer.find(hyperframe.frame.GoAwayFrame)
+                if goaway is not None and expect.or_connection:
+                    self.assertIn(goaway.error_code, expect.codes)
+                    while peer.more():
+                        pass
+                    return
                 self.assertTrue(peer.more(), "closed without RST_STREAM: %s" % peer.frames)
             peer.probe()
             return
