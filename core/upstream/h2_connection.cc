@@ -1,6 +1,7 @@
 #include "core/upstream/h2_connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/upstream/lane_clusters.h"
 
@@ -162,7 +163,7 @@ void H2Connection::on_connection_error(http::h2::Error error) {
 }
 
 void H2Connection::on_goaway(int32_t, http::h2::ErrorCode) {
-  stats().cx_close_notify.inc();
+  if (!std::exchange(goaway_seen_, true)) stats().cx_close_notify.inc();
   owner_.close_when_idle();
   owner_.pool_.on_draining(owner_);
 }

@@ -179,6 +179,7 @@ class H2Connection final : public net::ConnectionHandler,
   MonoTime idle_since_;
   uint32_t active_ = 0;
   bool settings_seen_ : 1 = false;
+  bool goaway_seen_ : 1 = false;
   bool ping_out_ : 1 = false;
   bool closing_ : 1 = false;  // what is queued goes out, and that is the end
 };

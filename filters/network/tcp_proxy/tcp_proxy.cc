@@ -609,7 +609,8 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
   if (stream_ != nullptr) {
     info_.upstream.wire.closed = reset ? CloseType::kLocalReset : CloseType::kNormal;
     upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);
-    if (reset) stream.connection().reset();  // what it has got is not all
+    // What it has got is not all. (Of a connection of HTTP/2 there are other users.)
+    if (reset && stream.protocol() != stream::Protocol::kHttp2) stream.connection().reset();
     stream.reset();
   }
   if (asking_ != nullptr) std::exchange(asking_, nullptr)->reset();
