@@ -22,6 +22,7 @@ class Struct;
 namespace envoy::config::core::v3 {
 class CidrRange;
 class Http1ProtocolOptions;
+class Http2ProtocolOptions;
 class Metadata;
 class RuntimeFractionalPercent;
 }  // namespace envoy::config::core::v3
