@@ -106,9 +106,10 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
-bool ends_in_http(const pb::FilterChain& proto) {
-  return !proto.filters().empty() &&
-         filter::type_of_url(proto.filters().rbegin()->typed_config().type_url()) == Hcm::descriptor()->full_name();
+bool ends_in_http1_alone(const pb::FilterChain& proto) {
+  Hcm manager;
+  return !proto.filters().empty() && proto.filters().rbegin()->typed_config().UnpackTo(&manager) &&
+         manager.codec_type() == Hcm::HTTP1;
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
@@ -123,7 +124,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
   if (proto.has_transport_socket()) {
     auto here = scope.below("transport_socket");
-    here.set_serves_http1_alone(ends_in_http(proto));
+    here.set_serves_http1_alone(ends_in_http1_alone(proto));
     chain.transport = here.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
                                                      scope.chain_key(), here);
   }

@@ -26,7 +26,6 @@ class Http2DrainTest(WeirTestCase):
             concurrency=2, arguments=["--shutdown-deadline-s", "60"])
         return weir, port, echo
 
-    # field: HttpConnectionManager.drain_timeout
     def test_two_steps(self) -> None:
         weir, port, echo = self.start("1s")
         with H2(port) as client:

@@ -15,9 +15,9 @@ from harness.process import wait_line
 from harness.upstreams import ServerConnection
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
-END_STREAM, END_HEADERS = 1, 4
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-ENHANCE_YOUR_CALM = 11
+PROTOCOL_ERROR, ENHANCE_YOUR_CALM = 1, 11
 GET = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/direct")]
 
 
@@ -77,9 +77,12 @@ class Http2LimitsTest(WeirTestCase):
 
     def goaway(self, out: bytes) -> Optional[int]:
         """The code of the GOAWAY at the end."""
-        if len(out) < 17 or out[-14] != GOAWAY:
-            return None
-        return int(struct.unpack(">I", out[-4:])[0])
+        code = None
+        while len(out) >= 9:
+            size = 9 + int.from_bytes(out[:3], "big")
+            code = int.from_bytes(out[13:17], "big") if out[3] == GOAWAY else None
+            out = out[size:]
+        return code
 
     def check(self, name: str, counter: str, *pieces: bytes, code: int = ENHANCE_YOUR_CALM) -> None:
         before = self.weir.stat(counter)
@@ -89,11 +92,14 @@ class Http2LimitsTest(WeirTestCase):
         self.assertEqual(fetch(self.ports[name], "/direct").status, 200)
 
     def answered(self, name: str, *pieces: bytes) -> None:
-        """So much is allowed: a request behind it is answered."""
-        with H2(self.ports[name]) as client:
-            client.sock.sendall(b"".join(pieces))
-            client.pump(0.2)
-            self.assertEqual([e for e in client.events if isinstance(e, h2.events.ConnectionTerminated)], [])
+        """So much is allowed: a PING behind it is answered."""
+        with socket.create_connection(("127.0.0.1", self.ports[name]), timeout=10) as sock:
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(pieces) + frame(PING, 0, 0, b"lastping"))
+            out = b""
+            while frame(PING, ACK, 0, b"lastping") not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, "closed behind %r" % out)
+                out += data
 
     # field: Http2ProtocolOptions@downstream.max_consecutive_inbound_frames_with_empty_payload
     def test_empty_frames(self) -> None:
@@ -119,34 +125,48 @@ class Http2LimitsTest(WeirTestCase):
 
     # field: Http2ProtocolOptions@downstream.max_inbound_window_update_frames_per_data_frame_sent
     def test_window_updates(self) -> None:
-        post = frame(HEADERS, END_HEADERS, 1, bytes(Encoder().encode([(":method", "POST"), *GET[1:3], (":path", "/silent")])))
-        update = frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\1")
-        self.answered("small", post, *[update] * 7)  # 5, and 2 for the stream
-        self.check("small", "http2.inbound_window_update_frames_flood", post, *[update] * 8)
+        update = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")
+        before = self.weir.stat("http2.inbound_window_update_frames_flood")
+        with H2(self.ports["small"]) as client:
+            client.until(client.request("/direct"))
+            client.sock.sendall(update * (5 + 2 * (1 + 2 * 1)))  # 2 of each 2 for a stream and for a frame of data, and 5
+            client.until(client.request("/direct"))
+            client.sock.sendall(update * (2 * (1 + 2 * 1) + 1))
+            self.assertEqual(client.until(0, h2.events.ConnectionTerminated).error_code, ENHANCE_YOUR_CALM)
+        self.weir.wait_stat_is("http2.inbound_window_update_frames_flood", before + 1)
+        self.check("default", "http2.inbound_window_update_frames_flood", update * 6)
 
     # field: Http2ProtocolOptions@downstream.max_outbound_control_frames
     def test_answers_that_are_not_read(self) -> None:
-        self.check("small", "http2.outbound_control_flood", frame(PING, 0, 0, b"12345678") * 2000)
-        self.check("small", "http2.outbound_control_flood", frame(SETTINGS, 0, 0) * 2000)
+        self.check("small", "http2.outbound_control_flood", frame(PING, 0, 0, b"12345678") * 100)
+        self.check("small", "http2.outbound_control_flood", frame(SETTINGS, 0, 0) * 100)
         self.check("default", "http2.outbound_control_flood", frame(PING, 0, 0, b"12345678") * 20000)
 
     # field: Http2ProtocolOptions@downstream.max_outbound_frames
     def test_frames_that_are_not_read(self) -> None:
-        self.check("few", "http2.outbound_flood", frame(PING, 0, 0, b"12345678") * 2000)
+        self.check("few", "http2.outbound_flood", frame(PING, 0, 0, b"12345678") * 500)
 
     # field: Http2ProtocolOptions@downstream.max_concurrent_streams
     def test_too_many_streams(self) -> None:
         encoder = Encoder()
         before = self.weir.stat("http2.stream_refused_errors")
-        with H2(self.ports["small"]) as client:
-            client.pump()
-            # As if it had not read SETTINGS.
-            heads = b"".join(frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, bytes(encoder.encode([*GET[:3], (":path", "/silent")])))
-                             for i in range(8))
-            client.sock.sendall(heads)
-            resets = [client.sock.recv(13 * 5, socket.MSG_WAITALL)]
-            self.assertEqual(resets[0], b"".join(frame(RST_STREAM, 0, 1 + 2 * i, b"\0\0\0\7") for i in range(3, 8)))
+        heads = [frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, bytes(encoder.encode([*GET[:3], (":path", "/silent")])))
+                 for i in range(9)]
+        resets = b"".join(frame(RST_STREAM, 0, 1 + 2 * i, b"\0\0\0\7") for i in range(3, 8))
+        with socket.create_connection(("127.0.0.1", self.ports["small"]), timeout=10) as sock:
+            # It has not read SETTINGS yet.
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(heads[:8]))
+            out = b""
+            while resets not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, out)
+                out += data
             self.weir.wait_stat_is("http2.streams_active", 3)
+            # Now it has, and does it again.
+            sock.sendall(frame(SETTINGS, ACK, 0) + heads[8])
+            while data := sock.recv(1 << 16):
+                out += data
+            self.assertEqual(self.goaway(out), PROTOCOL_ERROR)
         self.weir.wait_stat_is("http2.stream_refused_errors", before + 5)
         self.weir.wait_stat_is("http2.streams_active", 0)
         self.check("small", "http2.outbound_control_flood",

@@ -42,7 +42,7 @@ struct Session::Callbacks {
 
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
     Session& session = of(user);
-    session.begin_frame(head->type, head->flags, head->length);
+    session.begin_frame(head->type, head->flags, head->stream_id, head->length);
     return verdict(session);
   }
 
@@ -53,7 +53,10 @@ struct Session::Callbacks {
     if (session.stopped_) return 0;
     const int32_t id = frame->hd.stream_id;
     auto* known = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
-    if (known == nullptr && frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // nobody knows it any more
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+      session.last_begun_ = id;
+    else if (known == nullptr)
+      return 0;  // nobody knows it any more
     if (session.gathering_ != nullptr && session.gathering_ == known) session.pass_on_gathered(false);
     session.begin_section(id, known);
     return verdict(session);
@@ -492,6 +495,7 @@ void Session::frame_sent(const void* raw) {
     }
     case NGHTTP2_RST_STREAM:
       ++counts_.tx_resets;
+      note_reset(frame->hd.stream_id);
       return;
     case NGHTTP2_GOAWAY:
       ++counts_.goaways_sent;

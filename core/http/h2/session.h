@@ -5,6 +5,7 @@
 // else. Anything here but receive(), flush() and the destructor may be called inside an event.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -145,7 +146,10 @@ class Session {
   friend struct Callbacks;
 
   Stream* find(int32_t id) const;
-  void begin_frame(uint8_t type, uint8_t flags, size_t length);
+  void begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
+  // Of a stream that was reset here, frames may still come that its peer sent before it knew.
+  void note_reset(int32_t id);
+  bool has_ended(int32_t id) const;
   bool count_field(void* name, void* value);  // the library's buffers
   void add_field(Stream& stream, void* name, void* value);
   void take_frame(const void* frame);
@@ -181,6 +185,11 @@ class Session {
   uint64_t window_updates_ = 0;
   uint64_t data_frames_sent_ = 0;
   uint32_t queued_heads_ = 0;
+  size_t queued_before_settings_ = 0;
+  int32_t last_begun_ = 0;                  // stream of the client
+  std::array<int32_t, 16> last_resets_{};   // the last streams that were reset here, in a ring,
+  uint32_t resets_noted_ = 0;               // and how many ever
+  int32_t last_reset_forgotten_ = 0;
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;

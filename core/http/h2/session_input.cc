@@ -1,6 +1,7 @@
 // What comes in: frames, fields and data, and the windows that are given back for it.
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/assert.h"
@@ -85,10 +86,15 @@ void Session::receive(Slices& in) {
 }
 
 // Frames that cost more than they bring.
-void Session::begin_frame(uint8_t type, uint8_t flags, size_t length) {
+void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length) {
   switch (type) {
-    case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
+      if (id <= last_begun_ && has_ended(id)) {
+        fail(Error::kStreamIsClosed);
+        return;
+      }
+      [[fallthrough]];
+    case NGHTTP2_DATA:
     case NGHTTP2_CONTINUATION:
       if (length > 0 || (type != NGHTTP2_CONTINUATION && (flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
         if (type != NGHTTP2_DATA || (flags & NGHTTP2_FLAG_PADDED) == 0) empty_frames_ = 0;
@@ -97,8 +103,14 @@ void Session::begin_frame(uint8_t type, uint8_t flags, size_t length) {
       }
       return;
     case NGHTTP2_PRIORITY:
-      if (++priority_frames_ > uint64_t{options_.max_priority_frames_per_stream} * (1 + uint64_t{counts_.streams}))
+      // The library passes over them.
+      if (id == 0)
+        fail(Error::kInvalidFrame);
+      else if (++priority_frames_ > uint64_t{options_.max_priority_frames_per_stream} * (1 + uint64_t{counts_.streams}))
         fail(Error::kPriorityFrames);
+      return;
+    case NGHTTP2_SETTINGS:
+      queued_before_settings_ = queued_frames();
       return;
     case NGHTTP2_WINDOW_UPDATE:
       if (++window_updates_ >
@@ -109,6 +121,17 @@ void Session::begin_frame(uint8_t type, uint8_t flags, size_t length) {
     default:
       return;
   }
+}
+
+// Of streams up to last_begun_. False: it may have been reset here.
+bool Session::has_ended(int32_t id) const {
+  return nghttp2_session_find_stream(session_, id) == nullptr && id > last_reset_forgotten_ && id % 2 != 0 &&
+         std::find(last_resets_.begin(), last_resets_.end(), id) == last_resets_.end();
+}
+
+void Session::note_reset(int32_t id) {
+  int32_t& place = last_resets_[resets_noted_++ % last_resets_.size()];
+  last_reset_forgotten_ = std::max(last_reset_forgotten_, std::exchange(place, id));
 }
 
 bool Session::count_field(void* name, void* value) {
@@ -202,7 +225,14 @@ void Session::take_frame(const void* raw) {
       return;
     }
     case NGHTTP2_SETTINGS:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) on_peer_settings();
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return;
+      // The library has queued its answer, and RST_STREAM for every stream whose window has become too large; RFC 9113
+      // 6.9.2 has it that this ends the connection.
+      if (queued_frames() > queued_before_settings_ + 1) {
+        fail(Error::kFlowControl);
+        return;
+      }
+      on_peer_settings();
       return;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) on_pong();

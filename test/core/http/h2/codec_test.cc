@@ -254,6 +254,35 @@ TEST(H2Server, RefusesHeadsThatMayNotBeWritten) {
   EXPECT_FALSE(server.codec.send_response_head(server.stream(), upper, true));
 }
 
+TEST(H2Server, RefusesHeadsThatTheLibraryWouldDrop) {
+  Server server;
+  server.receive(hello() + request(1));
+  const std::string large(1024 * 1024, 'x');
+  HeaderMap map(server.stream().arena);
+  map.add(HeaderId::kStatus, "200");
+  map.add(HeaderId::kVia, large);
+  EXPECT_FALSE(server.codec.send_informational(server.stream(), map));
+  EXPECT_FALSE(server.codec.send_response_head(server.stream(), map, true));
+  EXPECT_FALSE(server.codec.send_response_head(server.stream(), map, false));
+  map.set(HeaderId::kVia, std::string_view(large).substr(4096));
+  EXPECT_TRUE(server.codec.send_response_head(server.stream(), map, false));
+  HeaderMap trailers(server.stream().arena);
+  trailers.add(HeaderId::kVia, large);
+  EXPECT_FALSE(server.codec.send_trailers(server.stream(), trailers));
+}
+
+TEST(H2Server, CrumbsOfACookieAreOneField) {
+  Server server({.max_head_bytes = 1000, .max_header_count = 6});
+  std::string block = get_block();
+  for (int i = 0; i < 10; ++i) block += field("cookie", "a=b");
+  server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1, block + field("x", "y")));
+  // Each has a size, however little is in it.
+  block = get_block();
+  for (int i = 0; i < 40; ++i) block += field("cookie", "");
+  server.receive(frame(kHeaders, kEndStream | kEndHeaders, 3, block));
+  EXPECT_EQ(server.log, "1 head end; 3 head http2.request_headers_too_large end");
+}
+
 TEST(H2Server, JoinsCookiesAndTakesHostForAuthority) {
   Server server;
   server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1,
