@@ -1,7 +1,6 @@
 #include "core/upstream/h2_connection.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "core/upstream/lane_clusters.h"
 
@@ -163,7 +162,8 @@ void H2Connection::on_connection_error(http::h2::Error error) {
 }
 
 void H2Connection::on_goaway(int32_t, http::h2::ErrorCode) {
-  if (!std::exchange(goaway_seen_, true)) stats().cx_close_notify.inc();
+  if (!goaway_seen_) stats().cx_close_notify.inc();
+  goaway_seen_ = true;
   owner_.close_when_idle();
   owner_.pool_.on_draining(owner_);
 }

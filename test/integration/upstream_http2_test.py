@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import h2.errors
+import h2.events
 import h2.settings
 import hyperframe.frame
 
@@ -15,6 +16,7 @@ from harness import Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_a
 from harness.client import Connection
 from harness.config import client_tls, trusts
 from harness.http2 import Http2Peer, Http2Upstream, Request, echo
+from harness.http2_client import H2
 from harness.tls import Authority
 from harness.wire import Closed
 
@@ -69,9 +71,9 @@ class UpstreamHttp2Test(WeirTestCase):
             cluster("nghttpd", cls.nghttpd_port, **http2()),
             cluster("echo", cls.echo.port, **http2()),
             cluster("deprecated", cls.echo.port, http2_protocol_options={}),
-            cluster("downstream", cls.nginx_h1.port, transport_socket=client_tls(common=trust),
+            cluster("downstream", cls.nginx_tls.port, transport_socket=client_tls(common=trust),
                     **options(use_downstream_protocol_config=both)),
-            cluster("selection", cls.nginx_h1.port, transport_socket=client_tls(common=trust), http2_protocol_options={},
+            cluster("selection", cls.nginx_tls.port, transport_socket=client_tls(common=trust), http2_protocol_options={},
                     protocol_selection="USE_DOWNSTREAM_PROTOCOL"),
             cluster("one_stream", cls.one_stream.port, **http2()),
             cluster("ours", cls.limited.port, **http2(max_concurrent_streams=2)),
@@ -98,7 +100,7 @@ class UpstreamHttp2Test(WeirTestCase):
         line = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%|%RESPONSE_CODE%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%|%UPSTREAM_PROTOCOL%\n"
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
             cls.port, routes, access_log=[file_access_log(cls.log, line)],
-            upgrade_configs=[{"upgrade_type": "websocket"}]), tcp_listener(cls.tcp_port, "connects", tunneling_config={
+            http2_protocol_options={"allow_connect": True}, upgrade_configs=[{"upgrade_type": "websocket"}]), tcp_listener(cls.tcp_port, "connects", tunneling_config={
                 "hostname": "target.example:443"})], clusters), concurrency=1)
 
     def get(self, name: str, path: str = "x", **more: Any) -> Any:
@@ -141,8 +143,14 @@ class UpstreamHttp2Test(WeirTestCase):
     # field: UseDownstreamHttpConfig.http_protocol_options, UseDownstreamHttpConfig.http2_protocol_options
     def test_as_the_client_speaks(self) -> None:
         for name in ("downstream", "selection"):
-            self.assertEqual(self.get(name, "who").body, b"h1\n")
+            self.assertEqual(self.get(name, "who").body, b"tls\n")
             self.assertEqual(self.line("/%s/who" % name)[4], "HTTP/1.1")
+            with H2(self.port) as client:
+                stream = client.request("/%s/two" % name)
+                client.until(stream)
+                self.assertEqual(client.body(stream), b"tls /two\n")
+            self.assertEqual(self.line("/%s/two" % name)[4], "HTTP/2")
+            self.assertEqual((self.stat(name, "upstream_cx_http1_total"), self.stat(name, "upstream_cx_http2_total")), (1, 1))
 
     # field: Cluster.http2_protocol_options
     def test_deprecated(self) -> None:
@@ -156,10 +164,27 @@ class UpstreamHttp2Test(WeirTestCase):
             answer = client.read_response("POST")
         self.assertEqual(answer.body, b"POST /t?q=1body")
         self.assertEqual(answer.header("x-authority"), "a.example")
+        self.assertEqual(answer.trailers, [("x-trailer", "yes")])
         seen = next(one for one in self.echo.seen if one.path == "/t?q=1")
         for absent in ("host", "connection", "transfer-encoding", "x-drop"):
             self.assertIsNone(seen.header(absent), absent)
         self.assertEqual(seen.trailers, [("x-sent", "yes")])
+
+    def test_heads_before_the_answer(self) -> None:
+        def hint(peer: Http2Peer, request: Request) -> None:
+            with peer.lock:
+                peer.h2.send_headers(request.id, [(":status", "103"), ("link", "</a.css>")])
+                peer.flush()
+            peer.respond(request, 204 if request.header(":method") == "GET" else 200)
+
+        self.echo.on_request = hint
+        self.addCleanup(setattr, self.echo, "on_request", echo)
+        with Connection(self.port) as client:
+            for method, status in (("GET", 204), ("HEAD", 200)):
+                client.send(b"%s /echo/hint HTTP/1.1\r\nhost: a\r\n\r\n" % method.encode())
+                head = client.reader.head()
+                self.assertEqual((head.status, head.header("link")), (103, "</a.css>"))
+                self.assertEqual(client.read_response(method).status, status)
 
     def fetch_many(self, name: str, count: int, path: str = "x") -> list[Any]:
         answers: list[Any] = [None] * count
@@ -481,6 +506,15 @@ class UpstreamHttp2Test(WeirTestCase):
         with Connection(self.port) as client:
             client.send(b"GET /echo/chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
             self.assertEqual(client.reader.head().status, 502)  # that server knows no such thing
+        with H2(self.port) as client:
+            client.pump()
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                            (":authority", "a"), (":path", "/tunnels/chat")])
+            client.h2.send_data(stream, b"hello")
+            client.flush()
+            client.until(stream, h2.events.DataReceived)
+            self.assertEqual((client.status(stream), client.body(stream)), ("200", b"HELLO"))
 
     def test_tcp_through_connect(self) -> None:
         """Each direction ends by itself, and two tunnels share a connection."""
