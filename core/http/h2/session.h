@@ -161,6 +161,8 @@ class Session {
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // What the library has found when it sends this code, and says nothing else.
+  Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
   void write(const void* bytes, size_t size);
   void write_goaway();
