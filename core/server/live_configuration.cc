@@ -261,6 +261,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   bool told = !wanted;
   if (first) {
     admin_address_ = configuration.admin_address;
+    overload_ = std::move(configuration.overload);
   } else {
     if (!update.plan.start_only.empty()) {
       // Only the file says what is not applied.

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "core/base/assert.h"
 
@@ -37,6 +38,20 @@ struct Single {
   uint64_t baseline = 0;
 };
 
+// Of other processes.
+struct Carried {
+  std::string tagged;
+  std::vector<Tag> tags;
+  uint64_t counter = 0;
+  std::map<uint64_t, int64_t> gauges;  // by source
+
+  uint64_t value() const {
+    uint64_t sum = counter;
+    for (const auto& [source, gauge] : gauges) sum += static_cast<uint64_t>(gauge);
+    return sum;
+  }
+};
+
 }  // namespace
 
 struct DynamicCounter {
@@ -61,6 +76,16 @@ struct Store::Impl {
   std::map<std::pair<const GroupKind*, std::string>, Held> groups;
   std::map<const GroupKind*, std::vector<uint32_t>> order_of_kind;  // definitions by name
   Singles singles;
+  std::map<SingleKey, Carried, std::less<>> carried;
+
+  Carried& carry(std::string_view name, Type type, std::string_view tagged, std::vector<Tag> tags) {
+    auto [at, made] = carried.try_emplace(SingleKey(name, type));
+    if (made) {
+      at->second.tagged = tagged;
+      at->second.tags = std::move(tags);
+    }
+    return at->second;
+  }
   struct Intervals {
     HistogramSnapshot at_flush;
     HistogramSnapshot interval;
@@ -184,6 +209,7 @@ class StoreWalk {
     for (auto& [key, held] : impl_.groups) waiting_.push_back({head_of(*key.first, held.group->thing_), held.group});
     std::sort(waiting_.begin(), waiting_.end(), [](const Head& a, const Head& b) { return a.head < b.head; });
     single_ = impl_.singles.begin();
+    carried_ = impl_.carried.begin();
     size_t next = 0;
     while (true) {
       Cursor* first = smallest();
@@ -206,6 +232,7 @@ class StoreWalk {
         show(*first);
         if (!advance(*first)) close(*first);
       } else {
+        show_carried(nullptr);
         return;
       }
     }
@@ -322,7 +349,36 @@ class StoreWalk {
     if (sample.type == Type::kHistogram) sample.value = read_histogram(sample.cell).count;
     sample.used = sample.value != 0;
     if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
+    if (!impl_.carried.empty()) [[unlikely]] {
+      show_carried(&sample);
+      add_carried(sample);
+    }
     visit_(sample);
+  }
+
+  // Those of other processes that come before this one, and that this process does not have; nullptr: all that are left.
+  void show_carried(const Sample* before) {
+    for (; carried_ != impl_.carried.end(); ++carried_) {
+      const auto& [key, carried] = *carried_;
+      if (before != nullptr && key.first >= before->name) return;
+      if (std::exchange(added_, nullptr) == &carried) continue;
+      Sample sample{};
+      sample.name = key.first;
+      sample.tagged = carried.tagged;
+      sample.tags = carried.tags;
+      sample.type = key.second;
+      sample.value = carried.value();
+      sample.used = sample.value != 0;
+      visit_(sample);
+    }
+  }
+  void add_carried(Sample& sample) {
+    for (auto at = carried_; at != impl_.carried.end() && at->first.first == sample.name; ++at) {
+      if (at->first.second != sample.type) continue;
+      added_ = &at->second;
+      sample.value += at->second.value();
+      sample.used = sample.used || sample.value != 0;
+    }
   }
 
   Store::Impl& impl_;
@@ -330,12 +386,31 @@ class StoreWalk {
   std::vector<Head> waiting_;
   std::vector<std::unique_ptr<Cursor>> open_;
   Store::Impl::Singles::iterator single_;
+  std::map<Store::Impl::SingleKey, Carried, std::less<>>::iterator carried_;
+  const Carried* added_ = nullptr;  // to a sample that was shown; it is not shown by itself
   Tagged tagged_;
 };
 
 void Store::visit(const std::function<void(const Sample&)>& visit) const { StoreWalk(*impl_, visit).run(); }
 
+void Store::carry_counter(std::string_view name, std::string_view tagged, std::vector<Tag> tags, uint64_t amount) {
+  impl_->carry(name, Type::kCounter, tagged, std::move(tags)).counter += amount;
+}
+
+void Store::carry_gauge(uint64_t source, std::string_view name, std::string_view tagged, std::vector<Tag> tags,
+                        int64_t value) {
+  impl_->carry(name, Type::kGauge, tagged, std::move(tags)).gauges[source] = value;
+}
+
+void Store::drop_carried_gauges(uint64_t source) {
+  for (auto at = impl_->carried.begin(); at != impl_->carried.end();) {
+    at->second.gauges.erase(source);
+    at = at->first.second == Type::kGauge && at->second.gauges.empty() ? impl_->carried.erase(at) : std::next(at);
+  }
+}
+
 void Store::reset_counters() {
+  for (auto& [key, carried] : impl_->carried) carried.counter = 0;
   for (auto& [key, held] : impl_->groups) {
     Group& group = *held.group;
     group.baseline_.resize(key.first->definitions.size());

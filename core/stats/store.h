@@ -101,6 +101,13 @@ class Store {
   // CodeCounters): this is not for every request.
   static constexpr size_t kMaxDynamic = 1024;
   Counter dynamic_counter(const Group& group, std::string_view suffix);
+  // [main] What another process has counted of the same statistics, and what readers see is the sum. A counter goes up
+  // by `amount`; a gauge of this source has this value until the source is dropped. What this process has not got (yet)
+  // is shown as it was there.
+  void carry_counter(std::string_view name, std::string_view tagged, std::vector<Tag> tags, uint64_t amount);
+  void carry_gauge(uint64_t source, std::string_view name, std::string_view tagged, std::vector<Tag> tags,
+                   int64_t value);
+  void drop_carried_gauges(uint64_t source);
   // [main] Calls visit for every statistic in name order. Groups and singles must not come or go meanwhile.
   void visit(const std::function<void(const Sample&)>& visit) const;
   // [main] Zeroes counters (readers subtract a baseline; cells keep their single writer).
