@@ -1,9 +1,11 @@
 """The overload manager: who says how much is used up, and what is done about it."""
 
 import os
+import subprocess
 from typing import Any, Optional
 
-from harness import Connection, Weir, WeirTestCase, bootstrap, direct, fetch, http_listener, main, wait_until
+from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, fetch, http_listener, main, to_yaml, wait_until,
+                     weir_binary)
 from harness.config import server_tls
 from harness.tls import Authority
 
@@ -45,9 +47,8 @@ class OverloadTest(WeirTestCase):
     def config(self, actions: list[Any] = [], monitors: Optional[list[Any]] = None, points: list[Any] = [],
                more: list[Any] = [], **hcm: Any) -> dict[str, Any]:
         config = bootstrap([http_listener(self.port, [direct({"prefix": "/"}, "hello")], **hcm), *more])
-        # field: OverloadManager.refresh_interval: it is 1 s by default, and the tests would not wait for that
-        # field: OverloadManager.resource_monitors, ResourceMonitor.name, ResourceMonitor.typed_config
-        # field: InjectedResourceConfig.filename
+        # field: OverloadManager.refresh_interval, OverloadManager.resource_monitors, ResourceMonitor.name
+        # field: ResourceMonitor.typed_config, InjectedResourceConfig.filename
         config["overload_manager"] = {
             "refresh_interval": "0.01s",
             "resource_monitors": monitors or [monitor(INJECTED, "injected_resource.v3.InjectedResourceConfig", filename=self.file)],
@@ -219,7 +220,7 @@ class OverloadTest(WeirTestCase):
         action = "envoy.overload_actions.reduce_timeouts"
         authority = Authority(self.sandbox)
         tls = http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "tls")], name="tls")
-        tls["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example", "a.example"))
+        tls["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example"))
         tls["filter_chains"][0]["transport_socket_connect_timeout"] = "1000s"
         weir = self.start([{"name": action, "triggers": [scaled(0.5, 1)], "typed_config": {"@type": SCALE, "timer_scale_factors": [
             {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "0.2s"},
@@ -275,9 +276,6 @@ class OverloadTest(WeirTestCase):
             weir.stop()
 
     def test_what_cannot_be_is_said(self) -> None:
-        import subprocess
-
-        from harness import to_yaml, weir_binary
         reset = "envoy.overload_actions.reset_high_memory_stream"
         config = self.config([{"name": reset, "triggers": [threshold(0.9)]},
                               {"name": "envoy.overload_actions.stop", "triggers": [threshold(0.9)]},
@@ -289,7 +287,7 @@ class OverloadTest(WeirTestCase):
                               timeout=60)
         output = done.stdout.decode()
         self.assertEqual(done.returncode, 1, output)
-        for text in ("actions[0].name: not supported by weir; weir does not count memory by streams",
+        for text in ("actions[0].name: weir does not count memory by streams",
                      "actions[1].name: \"envoy.overload_actions.stop\" is not one of envoy.overload_actions.stop_accepting_requests, ",
                      "triggers[0].name: \"heap\" is no monitor of resource_monitors, which has " + INJECTED,
                      "triggers[1].scaled: scaling_threshold has to be below saturation_threshold",

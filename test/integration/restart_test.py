@@ -305,7 +305,7 @@ class RestartTest(WeirTestCase):
     def test_session_tickets(self) -> None:
         authority = Authority(self.sandbox)
         listener = http_listener(self.port, [direct({"prefix": "/"}, "hello")])
-        listener["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example", "a.example"))
+        listener["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example"))
         first = self.start(bootstrap([listener]))
         context = client_context(authority, version=ssl.TLSVersion.TLSv1_2)
         with TlsConnection(self.port, "a.example", context) as connection:
