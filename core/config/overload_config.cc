@@ -51,7 +51,8 @@ class Reader {
     const std::string at = "resource_monitors[" + std::to_string(index) + "]";
     if (position(proto.name()) < out_.monitors.size())
       scope_.error(at + ".name", "\"" + proto.name() + "\" is the name of another monitor too");
-    auto config = filter::make_extension<filter::ResourceMonitorConfig>(filter::kResourceMonitorKind, proto, scope_, at);
+    auto config =
+        filter::make_extension<filter::ResourceMonitorConfig>(filter::kResourceMonitorKind, proto, scope_, at);
     if (config != nullptr && config->max_connections() > 0) {
       for (const auto& other : out_.monitors) {
         if (other.config != nullptr && other.config->max_connections() > 0)

@@ -82,8 +82,8 @@ struct TransportSocketDescriptor {
       make_upstream;
   // Now and then: what changes with time alone. [main] nullptr: nothing does.
   void (*tend)(MonoTime now) = nullptr;
-  // What a process that takes over from this one had better know (keys of session tickets), and its side. May be secret.
-  // [main] nullptr: nothing. An empty text: nothing now.
+  // What a process that takes over from this one had better know (keys of session tickets), and its side. May be
+  // secret. [main] nullptr: nothing. An empty text: nothing now.
   std::string (*save)() = nullptr;
   Status (*restore)(std::string_view saved) = nullptr;
 };
@@ -124,7 +124,8 @@ class Registry {
   void save_transport_sockets(Visit&& visit) const {
     for (const auto& [type, descriptor] : transport_sockets_) {
       if (descriptor->save == nullptr) continue;
-      if (const std::string saved = descriptor->save(); !saved.empty()) visit(std::string_view(type), std::string_view(saved));
+      if (const std::string saved = descriptor->save(); !saved.empty())
+        visit(std::string_view(type), std::string_view(saved));
     }
   }
   Status restore_transport_socket(std::string_view type, std::string_view saved) const {

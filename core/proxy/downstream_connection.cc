@@ -182,10 +182,9 @@ bool DownstreamConnection::begin_handshake() {
   if (chain_->handshake_timeout > Duration::zero()) {
     handshake_ = std::make_unique<Handshake>(*this);
     const Overload* overload = owner_->owner().overload();
-    connection_.lane().arm_in(*handshake_, overload == nullptr
-                                               ? chain_->handshake_timeout
-                                               : overload->reduced(ScaledTimeout::kTransportConnect,
-                                                                   chain_->handshake_timeout));
+    connection_.lane().arm_in(*handshake_, overload == nullptr ? chain_->handshake_timeout
+                                                               : overload->reduced(ScaledTimeout::kTransportConnect,
+                                                                                   chain_->handshake_timeout));
   }
   connection_.set_transport(transport_->make(connection_.lane()));
   return false;

@@ -44,7 +44,7 @@ class Overload {
     double share = 1;  // if `least` is zero
   };
   std::array<Reduction, static_cast<size_t>(ScaledTimeout::kCount)> reductions{};  // before the lanes run
-  bool reduces = false;                                                          // any of them
+  bool reduces = false;                                                            // any of them
   std::array<stats::Counter, static_cast<size_t>(ShedPoint::kCount)> shed_counts{};
 
   // --- [any] ---
@@ -64,8 +64,8 @@ class Overload {
     const uint32_t now = value(OverloadAction::kReduceTimeouts);
     if (!reduction.on || now == 0 || full <= Duration::zero()) return full;
     const double whole = static_cast<double>(full.count());
-    const double least = reduction.least > Duration::zero() ? static_cast<double>(reduction.least.count())
-                                                            : whole * reduction.share;
+    const double least =
+        reduction.least > Duration::zero() ? static_cast<double>(reduction.least.count()) : whole * reduction.share;
     if (least >= whole) return full;
     const double reduced = whole - (whole - least) * now / kFull;
     return std::max(Duration(1ms), Duration(static_cast<int64_t>(reduced)));  // zero would be none at all

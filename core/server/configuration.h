@@ -55,7 +55,7 @@ struct Configuration {
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
   config::OverloadTranslation overload;  // of the first configuration: a restart changes it
-  net::Address admin_address;  // empty: no admin
+  net::Address admin_address;            // empty: no admin
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

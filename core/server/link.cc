@@ -95,9 +95,8 @@ uid_t Link::peer_user() const { return credentials(fd_).uid; }
 bool Link::send(std::string_view kind, std::string_view text, int fd, Duration wait) {
   if (fd_ < 0 || text.size() > kMaxText) return false;
   char newline = '\n';
-  iovec parts[3] = {{const_cast<char*>(kind.data()), kind.size()},
-                    {&newline, 1},
-                    {const_cast<char*>(text.data()), text.size()}};
+  iovec parts[3] = {
+      {const_cast<char*>(kind.data()), kind.size()}, {&newline, 1}, {const_cast<char*>(text.data()), text.size()}};
   msghdr message{};
   message.msg_iov = parts;
   message.msg_iovlen = 3;

@@ -295,12 +295,14 @@ Status unknown_argument(std::string_view argument, const Flags& flags) {
 Status check_restart(Options& options) {
   if (options.restart_epoch > 0) {
     if (options.restart)
-      return invalid("--restart-epoch: --restart finds out by itself how often the process was restarted; give one of them");
+      return invalid(
+          "--restart-epoch: --restart finds out by itself how often the process was restarted; give one of them");
     options.restart = true;
   }
   if (options.restart && !options.hot_restart)
-    return invalid("--disable-hot-restart: a process that nobody takes over from cannot take over either (--restart, "
-                   "--restart-epoch)");
+    return invalid(
+        "--disable-hot-restart: a process that nobody takes over from cannot take over either (--restart, "
+        "--restart-epoch)");
   if (options.restart && options.dynamic_base_id)
     return invalid("--use-dynamic-base-id: with --restart, give the --base-id of the process that is to end");
   if (options.restart && options.mode == Mode::kInitOnly)

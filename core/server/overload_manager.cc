@@ -98,7 +98,8 @@ void OverloadManager::look() {
     if (pressure.ok()) {
       one->pressure = std::clamp(*pressure, 0.0, 1e6);
       one->gauge.set(static_cast<uint64_t>(std::lround(one->pressure * 100)));
-      if (std::exchange(one->failing, false)) WEIR_LOG(kInfo, "server", "overload: %s can be read again", one->name.c_str());
+      if (std::exchange(one->failing, false))
+        WEIR_LOG(kInfo, "server", "overload: %s can be read again", one->name.c_str());
       continue;
     }
     // What it said last goes on to count.
@@ -118,7 +119,8 @@ void OverloadManager::look(Target& target) {
   for (const config::OverloadTrigger& trigger : target.triggers) {
     const Monitor& monitor = *monitors_[trigger.monitor];
     double one = monitor.pressure >= trigger.full ? 1 : 0;
-    if (one == 0 && monitor.pressure > trigger.from) one = (monitor.pressure - trigger.from) / (trigger.full - trigger.from);
+    if (one == 0 && monitor.pressure > trigger.from)
+      one = (monitor.pressure - trigger.from) / (trigger.full - trigger.from);
     if (one <= value) continue;
     value = one;
     because = &monitor;
@@ -128,7 +130,7 @@ void OverloadManager::look(Target& target) {
   // One line for each beginning, each time that it is in full force, and each end.
   if (value == 0) {
     WEIR_LOG(kInfo, "server", "overload: %s is over (%s at %.0f %%)", target.name.c_str(),
-             target.because != nullptr ? target.because->name.c_str() : "", 
+             target.because != nullptr ? target.because->name.c_str() : "",
              target.because != nullptr ? target.because->pressure * 100 : 0);
   } else if (value == 1) {
     WEIR_LOG(kWarning, "server", "overload: %s is in force (%s at %.0f %%)", target.name.c_str(), because->name.c_str(),
@@ -158,7 +160,8 @@ void OverloadManager::follow(const Target& target, bool was_saturated) {
       }
       return;
     case OverloadAction::kReduceTimeouts:
-      for (const auto& worker : workers_) worker->lane().post([one = worker.get()] { one->proxy().rescale_timeouts(); });
+      for (const auto& worker : workers_)
+        worker->lane().post([one = worker.get()] { one->proxy().rescale_timeouts(); });
       return;
     case OverloadAction::kShrinkHeap:
       shrinking_ = saturated;

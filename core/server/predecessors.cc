@@ -59,7 +59,8 @@ Result<std::unique_ptr<Predecessors::Given>> Predecessors::ask(const Options& op
       }
     } else if (message.kind == "state") {
       const size_t end = message.text.find('\n');
-      if (end != std::string::npos) given->states.emplace_back(message.text.substr(0, end), message.text.substr(end + 1));
+      if (end != std::string::npos)
+        given->states.emplace_back(message.text.substr(0, end), message.text.substr(end + 1));
     } else if (message.kind == "waiting") {
       if (given->waiting >= 0) close(given->waiting);
       given->waiting = message.fd;
@@ -125,8 +126,8 @@ void Predecessors::add(pid_t pid, uint32_t epoch, Link link) {
   process.source = source;
   process.pid = pid;
   process.epoch = epoch;
-  process.link = std::make_unique<WatchedLink>(
-      lane_, std::move(link), [this, source](LinkMessage* message) { on_message(source, message); });
+  process.link = std::make_unique<WatchedLink>(lane_, std::move(link),
+                                               [this, source](LinkMessage* message) { on_message(source, message); });
 }
 
 void Predecessors::on_message(uint64_t source, LinkMessage* message) {
@@ -138,7 +139,7 @@ void Predecessors::on_message(uint64_t source, LinkMessage* message) {
       WEIR_LOG(kWarning, "server", "restart: process %d (epoch %u) has ended: %lld connections were cut off",
                static_cast<int>(process.pid), process.epoch, static_cast<long long>(process.connections));
     } else {
-      WEIR_LOG(kInfo, "server", "restart: process %d (epoch %u) has ended, all its connections had", 
+      WEIR_LOG(kInfo, "server", "restart: process %d (epoch %u) has ended, all its connections had",
                static_cast<int>(process.pid), process.epoch);
     }
     store_.drop_carried_gauges(source);
@@ -164,7 +165,8 @@ int64_t Predecessors::connections() const {
 
 void Predecessors::end_within(Duration deadline) {
   for (auto& [source, process] : processes_) {
-    process.link->link().send("end", "seconds=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count()),
+    process.link->link().send("end",
+                              "seconds=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(deadline).count()),
                               -1, Duration::zero());
   }
 }

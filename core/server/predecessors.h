@@ -37,7 +37,8 @@ class Predecessors final : private event::Timer {
     Duration uptime{};
   };
   // Asks the process that waits at the address of these options; blocks for some seconds at most. Nothing has changed
-  // there when this returns. `user`: whom else that process may belong to (--user). Of status kNobodyThere: there is none.
+  // there when this returns. `user`: whom else that process may belong to (--user). Of status kNobodyThere: there is
+  // none.
   Result<std::unique_ptr<Given>> ask(const Options& options, std::optional<uid_t> user);
   // Tells it that this process serves, and how it is to end. `taken`: it has stopped accepting; with an error: it goes
   // on serving, and this process is to end.

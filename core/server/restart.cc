@@ -139,17 +139,16 @@ void Restart::take_over(absl::AnyInvocable<void(const Status&)> done) {
              address.c_str());
   }
   const pid_t pid = given_->pid;
-  predecessors_.serve("deadline_s=" + number(options.parent_shutdown_seconds) +
-                          "\ndrain_s=" + number(options.drain_seconds) +
-                          "\ngradual=" + (options.drain_strategy == DrainStrategy::kGradual ? "1" : "0") +
-                          "\nstats=" + (options.skip_parent_stats ? "0" : "1"),
-                      [this, pid, done = std::move(done)](const Status& taken) mutable {
-                        given_.reset();
-                        if (taken.ok())
-                          WEIR_LOG(kInfo, "server", "restart: taken over from process %d, epoch %u",
-                                   static_cast<int>(pid), epoch_);
-                        done(taken);
-                      });
+  predecessors_.serve(
+      "deadline_s=" + number(options.parent_shutdown_seconds) + "\ndrain_s=" + number(options.drain_seconds) +
+          "\ngradual=" + (options.drain_strategy == DrainStrategy::kGradual ? "1" : "0") +
+          "\nstats=" + (options.skip_parent_stats ? "0" : "1"),
+      [this, pid, done = std::move(done)](const Status& taken) mutable {
+        given_.reset();
+        if (taken.ok())
+          WEIR_LOG(kInfo, "server", "restart: taken over from process %d, epoch %u", static_cast<int>(pid), epoch_);
+        done(taken);
+      });
 }
 
 void Restart::wait_for_successor() {

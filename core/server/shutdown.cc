@@ -76,7 +76,8 @@ void Shutdown::on_timer() {
   if (drained) {
     WEIR_LOG(kInfo, "server", "drained: all connections have ended after %.1f s", seconds(took));
   } else {
-    const std::string more = others == 0 ? "" : "; " + std::to_string(others) + " processes before this one still drain";
+    const std::string more =
+        others == 0 ? "" : "; " + std::to_string(others) + " processes before this one still drain";
     WEIR_LOG(kWarning, "server", "drain deadline of %.0f s: %lld connections are cut off%s", seconds(plan_.deadline),
              static_cast<long long>(open), more.c_str());
   }

@@ -57,8 +57,8 @@ void Successor::on_ready(uint32_t) {
     // Whoever takes over gets sockets and keys: nobody but this user and the one who may do anything.
     const uid_t user = link.peer_user();
     if (user != geteuid() && user != 0) {
-      WEIR_LOG(kWarning, "server", "restart: process %d of user %u may not take over", static_cast<int>(link.peer_pid()),
-               static_cast<unsigned>(user));
+      WEIR_LOG(kWarning, "server", "restart: process %d of user %u may not take over",
+               static_cast<int>(link.peer_pid()), static_cast<unsigned>(user));
       refuse(link, "it belongs to user " + std::to_string(geteuid()));
       continue;
     }
@@ -66,7 +66,8 @@ void Successor::on_ready(uint32_t) {
       refuse(link, "process " + std::to_string(link_->link().peer_pid()) + " is about to take over already");
       continue;
     }
-    link_ = std::make_unique<WatchedLink>(lane_, std::move(link), [this](LinkMessage* message) { on_message(message); });
+    link_ =
+        std::make_unique<WatchedLink>(lane_, std::move(link), [this](LinkMessage* message) { on_message(message); });
     if (child_ == 0) lane_.arm_in(*this, timeout_);
   }
 }

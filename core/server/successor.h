@@ -39,7 +39,8 @@ class SuccessorHost {
 
 class Successor final : private event::Pollable, private event::Timer {
  public:
-  // `listening`: of listen_link(), or that of the process before; owned. `timeout`: for one attempt, from its beginning.
+  // `listening`: of listen_link(), or that of the process before; owned. `timeout`: for one attempt, from its
+  // beginning.
   Successor(event::Lane& lane, SuccessorHost& host, int listening, Duration timeout);
   ~Successor();
   Successor(const Successor&) = delete;

@@ -356,7 +356,8 @@ class StoreWalk {
     visit_(sample);
   }
 
-  // Those of other processes that come before this one, and that this process does not have; nullptr: all that are left.
+  // Those of other processes that come before this one, and that this process does not have; nullptr: all that are
+  // left.
   void show_carried(const Sample* before) {
     for (; carried_ != impl_.carried.end(); ++carried_) {
       const auto& [key, carried] = *carried_;

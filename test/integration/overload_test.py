@@ -47,8 +47,7 @@ class OverloadTest(WeirTestCase):
     def config(self, actions: list[Any] = [], monitors: Optional[list[Any]] = None, points: list[Any] = [],
                more: list[Any] = [], **hcm: Any) -> dict[str, Any]:
         config = bootstrap([http_listener(self.port, [direct({"prefix": "/"}, "hello")], **hcm), *more])
-        # field: OverloadManager.refresh_interval, OverloadManager.resource_monitors, ResourceMonitor.name
-        # field: ResourceMonitor.typed_config, InjectedResourceConfig.filename
+        # With the default of 1 s every test would be a slow one.
         config["overload_manager"] = {
             "refresh_interval": "0.01s",
             "resource_monitors": monitors or [monitor(INJECTED, "injected_resource.v3.InjectedResourceConfig", filename=self.file)],
@@ -62,6 +61,8 @@ class OverloadTest(WeirTestCase):
         self.say(pressure)
         weir.wait_stat_is("overload.%s.scale_percent" % name, percent)
 
+    # field: OverloadManager.refresh_interval, OverloadManager.resource_monitors, ResourceMonitor.name
+    # field: ResourceMonitor.typed_config, InjectedResourceConfig.filename
     # field: Bootstrap.overload_manager, OverloadManager.actions, OverloadAction.name, OverloadAction.triggers
     # field: Trigger.name, Trigger.threshold, ThresholdTrigger.value, HttpConnectionManager.append_local_overload
     def test_requests_are_refused(self) -> None:

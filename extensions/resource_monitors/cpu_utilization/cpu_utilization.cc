@@ -43,8 +43,8 @@ Result<Times> host_times() {
 class GroupTimes {
  public:
   GroupTimes()
-      : group_(find_control_group(read_small_file("/proc/self/cgroup").value_or(""), "/sys/fs/cgroup", "cpu", "cpu.stat",
-                                  "cpu.cfs_quota_us")) {}
+      : group_(find_control_group(read_small_file("/proc/self/cgroup").value_or(""), "/sys/fs/cgroup", "cpu",
+                                  "cpu.stat", "cpu.cfs_quota_us")) {}
   // In seconds; all: those that the quota allowed.
   Result<Times> read() {
     if (group_.directory.empty()) return unavailable("the process is in no control group that counts CPU time");
@@ -53,15 +53,15 @@ class GroupTimes {
       const std::string stat = read_small_file(group_.directory + "/cpu.stat").value_or("");
       constexpr std::string_view kUsage = "usage_usec ";
       const size_t at = stat.find(kUsage);
-      const auto usage = at != std::string::npos ? leading_number(std::string_view(stat).substr(at + kUsage.size()))
-                                                 : std::nullopt;
+      const auto usage =
+          at != std::string::npos ? leading_number(std::string_view(stat).substr(at + kUsage.size())) : std::nullopt;
       if (!usage) return unavailable("cannot read " + group_.directory + "/cpu.stat");
       used = static_cast<double>(*usage) / 1e6;
       const std::string max = read_small_file(group_.directory + "/cpu.max").value_or("");
       const auto quota = leading_number(max);
       const size_t space = max.find(' ');
-      const auto period = space != std::string::npos ? leading_number(std::string_view(max).substr(space + 1))
-                                                     : std::nullopt;
+      const auto period =
+          space != std::string::npos ? leading_number(std::string_view(max).substr(space + 1)) : std::nullopt;
       if (quota && period && *period > 0) processors = static_cast<double>(*quota) / static_cast<double>(*period);
     } else {
       const auto usage = leading_number(read_small_file("/sys/fs/cgroup/cpuacct/cpuacct.usage").value_or(""));

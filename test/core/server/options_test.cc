@@ -105,7 +105,8 @@ TEST(OptionsTest, WhatIsNotBuiltYetIsRefusedOrSaid) {
   Options options = parsed({"--base-id", "1", "--parent-shutdown-time-s", "60", "--reject-unknown-dynamic-fields",
                             "--ignore-unknown-dynamic-fields", "--enable-fine-grain-logging"});
   ASSERT_EQ(options.without_effect.size(), 3u);
-  for (const char* flag : {"--reject-unknown-dynamic-fields: ", "--ignore-unknown-dynamic-fields: ", "--enable-fine-grain-logging: "}) {
+  for (const char* flag :
+       {"--reject-unknown-dynamic-fields: ", "--ignore-unknown-dynamic-fields: ", "--enable-fine-grain-logging: "}) {
     bool said = std::any_of(options.without_effect.begin(), options.without_effect.end(),
                             [&](const std::string& line) { return line.starts_with(flag); });
     EXPECT_TRUE(said) << flag;
@@ -131,12 +132,11 @@ TEST(OptionsTest, Restarts) {
   EXPECT_EQ(error({"--socket-mode", "888"}), "--socket-mode: \"888\" is no mode of a file, like 600");
   EXPECT_EQ(error({"--socket-path", "weir"}),
             "--socket-path: \"weir\" is neither a path that begins with / nor an abstract name like @weir");
-  for (const std::vector<std::string>& wrong :
-       {std::vector<std::string>{"--restart", "--disable-hot-restart"},
-        {"--restart", "--use-dynamic-base-id"},
-        {"--restart", "--mode", "init_only"},
-        {"--restart", "--restart-epoch", "1"},
-        {"--use-dynamic-base-id", "--base-id", "1"}})
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"--restart", "--disable-hot-restart"},
+                                                {"--restart", "--use-dynamic-base-id"},
+                                                {"--restart", "--mode", "init_only"},
+                                                {"--restart", "--restart-epoch", "1"},
+                                                {"--use-dynamic-base-id", "--base-id", "1"}})
     EXPECT_NE(error(wrong), "");
 }
 

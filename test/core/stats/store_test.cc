@@ -200,7 +200,8 @@ TEST(Store, CarriedFromAnotherProcess) {
   group->gauge(1).add(2);
   store.carry_counter("cluster.a.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "a"}}, 10);
   store.carry_counter("cluster.a.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "a"}}, 1);
-  store.carry_counter("cluster.gone.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "gone"}}, 7);
+  store.carry_counter("cluster.gone.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "gone"}},
+                      7);
   store.carry_counter("a.first", "a.first", {}, 3);
   store.carry_counter("z.last", "z.last", {}, 4);
   store.carry_gauge(1, "cluster.a.upstream_cx_active", "cluster.upstream_cx_active", {}, 3);
