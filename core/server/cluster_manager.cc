@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/lb/by_name.h"
 #include "core/server/change_plan.h"
 
 namespace weir::server {
@@ -27,13 +28,24 @@ ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, s
       active_(store.gauge("cluster_manager.active_clusters")),
       warming_(store.gauge("cluster_manager.warming_clusters")),
       soon_(*this),
-      patience_(*this) {}
+      patience_(*this) {
+  upstream::NameService* names = this;
+  main_.set_local(event::LocalKey::kNames, names);
+}
+
+ClusterManager::~ClusterManager() {
+  if (!stopped_) main_.set_local(event::LocalKey::kNames, nullptr);
+}
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
                            event::Publisher::Batch& last) {
   if (warm_ == nullptr) {
     for (auto& [name, entry] : clusters_) entry.awaited = false;
   }
+  apply_caches(clusters);
+  // What the others are made by.
+  std::stable_partition(clusters.begin(), clusters.end(),
+                        [this](const config::ClusterTranslation& one) { return zones_.is_local(one.spec.name); });
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
@@ -91,11 +103,92 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     named_hosts_ -= it->second.named_hosts;
     it = clusters_.erase(it);
   }
+  note_local();
+  remake_by_zone(batch);
   arm_patience();
   if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
 }
 
+// --- Names that requests bring --------------------------------------------------------------------------------------
+
+void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>& clusters) {
+  std::map<std::string, std::unique_ptr<DnsCache>> before = std::exchange(caches_, {});
+  for (const config::ClusterTranslation& from : clusters) {
+    if (!from.dynamic) continue;
+    const config::DnsCacheSpec& spec = from.dynamic->cache;
+    std::unique_ptr<DnsCache>& cache = caches_[spec.name];
+    if (cache != nullptr) continue;
+    const auto at = before.find(spec.name);
+    if (at != before.end() && at->second->spec().fingerprint == spec.fingerprint &&
+        at->second->spec().max_pending == spec.max_pending) {
+      cache = std::move(at->second);
+      before.erase(at);
+      continue;
+    }
+    DnsCache::Owner& owner = *this;
+    cache = std::make_unique<DnsCache>(main_, resolvers_, store_, spec, owner);
+    if (at != before.end()) cache->adopt(*at->second);
+    before.erase(spec.name);  // its gauges are the new one's
+    cache->start();
+  }
+  for (auto& [name, entry] : clusters_) {
+    const auto at = entry.dynamic != nullptr ? caches_.find(entry.dynamic->dynamic->cache.name) : caches_.end();
+    entry.cache = at != caches_.end() ? at->second.get() : nullptr;
+    if (entry.cache != nullptr) changed_.insert(name);
+  }
+  if (!changed_.empty() && !soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+void ClusterManager::find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) {
+  const auto at = caches_.find(std::string(cache));
+  if (at == caches_.end()) {
+    answer(upstream::NameOutcome::kNoName);
+  } else {
+    at->second->find(host, port, std::move(answer));
+  }
+}
+
+void ClusterManager::on_names(DnsCache& cache) {
+  for (const auto& [name, entry] : clusters_) {
+    if (entry.cache == &cache) changed_.insert(name);
+  }
+  if (!soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+void ClusterManager::when_published(std::vector<DnsCache::Answer> answers) {
+  for (DnsCache::Answer& answer : answers) answers_.push_back(std::move(answer));
+  if (!soon_.armed()) main_.arm(soon_, main_.now());
+}
+
+std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
+  std::map<std::string, uint64_t> out;
+  for (const auto& [name, entry] : clusters_) {
+    if (entry.cache != &cache) continue;
+    for (const lb::HostEntry& host : hosts(entry)) {
+      const lb::Host::Totals& totals = host.host->totals;
+      uint64_t& sum = out[lb::name_key_of(host)];
+      if (sum == UINT64_MAX) continue;
+      if (totals.rq_active.value() > 0) {
+        sum = UINT64_MAX;
+      } else {
+        sum += totals.rq_total.value() + totals.rq_error.value() + totals.cx_total.value();
+      }
+    }
+  }
+  return out;
+}
+
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+  entry.dynamic = nullptr;
+  entry.cache = nullptr;
+  if (from.dynamic) {
+    entry.dns.reset();
+    entry.keeps_members = entry.awaited = entry.too_many = false;
+    entry.dynamic = std::make_shared<const config::ClusterTranslation>(from);
+    entry.cache = caches_.at(from.dynamic->cache.name).get();
+    publish_named(entry, batch);
+    return;
+  }
   if (!from.dns.has_value()) {
     entry.dns.reset();
     entry.keeps_members = entry.awaited = entry.too_many = false;
@@ -129,15 +222,27 @@ void ClusterManager::on_members(DnsMembers& members) {
 // What many clusters were told in one turn is one batch.
 void ClusterManager::publish_members() {
   event::Publisher::Batch batch;
-  for (const std::string& name : std::exchange(changed_, {})) {
-    const auto at = clusters_.find(name);
-    if (at == clusters_.end() || at->second.dns == nullptr) continue;
-    Entry& entry = at->second;
-    if (entry.keeps_members && entry.unsettled()) continue;
-    entry.keeps_members = false;
-    publish_named(entry, batch);
+  const std::set<std::string> changed = std::exchange(changed_, {});
+  // First the one that others are made by.
+  for (const bool local : {true, false}) {
+    for (const std::string& name : changed) {
+      const auto at = clusters_.find(name);
+      if (zones_.is_local(name) != local || at == clusters_.end()) continue;
+      Entry& entry = at->second;
+      if (entry.dns == nullptr && entry.cache == nullptr) continue;
+      if (entry.keeps_members && entry.unsettled()) continue;
+      entry.keeps_members = false;
+      publish_named(entry, batch);
+    }
   }
-  if (!batch.empty()) publisher_.publish(std::move(batch));
+  remake_by_zone(batch);
+  if (!answers_.empty()) {
+    publisher_.publish(std::move(batch), [answers = std::exchange(answers_, {})]() mutable {
+      for (DnsCache::Answer& answer : answers) answer(upstream::NameOutcome::kKnown);
+    });
+  } else if (!batch.empty()) {
+    publisher_.publish(std::move(batch));
+  }
   if (warm_ != nullptr && !warming()) finish_warming();
 }
 
@@ -185,7 +290,14 @@ void ClusterManager::stop() {
   soon_.cancel();
   patience_.cancel();
   warm_ = nullptr;
-  for (auto& [name, entry] : clusters_) entry.dns.reset();
+  answers_.clear();
+  main_.set_local(event::LocalKey::kNames, nullptr);
+  stopped_ = true;
+  for (auto& [name, entry] : clusters_) {
+    entry.dns.reset();
+    entry.cache = nullptr;
+  }
+  caches_.clear();
 }
 
 void ClusterManager::refresh_stats() const {
@@ -209,7 +321,10 @@ std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
 }
 
 void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch) {
-  const size_t count = entry.dns->count();
+  const config::ClusterTranslation& from = entry.dns != nullptr ? entry.dns->from() : *entry.dynamic;
+  std::vector<config::EndpointSpec> endpoints;
+  if (entry.dns == nullptr) endpoints = entry.cache->endpoints(from.dynamic->by_address);
+  const size_t count = entry.dns != nullptr ? entry.dns->count() : endpoints.size();
   const bool fits = count <= entry.named_hosts || named_hosts_ - entry.named_hosts + count <= most_named_hosts_;
   if (!fits) {
     entry.stats->update_failure.inc();
@@ -219,13 +334,14 @@ void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch)
                "keeps the %zu that it had",
                entry.spec.name.c_str(), count, most_named_hosts_, hosts(entry).size());
     }
-    if (newest(entry) == nullptr) publish_hosts(entry, entry.dns->from(), {}, batch);
+    if (newest(entry) == nullptr) publish_hosts(entry, from, {}, batch);
     return;
   }
   entry.too_many = false;
   named_hosts_ += count - entry.named_hosts;
   entry.named_hosts = count;
-  publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+  if (entry.dns != nullptr) endpoints = entry.dns->endpoints();
+  publish_hosts(entry, from, endpoints, batch);
 }
 
 void ClusterManager::show_members(const Entry& entry, const lb::HostSet& set) const {
@@ -257,6 +373,27 @@ void ClusterManager::show_figures(Entry& entry, const lb::Figures* figures, cons
   for (size_t i = 0; i < values.size(); ++i) entry.figures->gauge(i).set(values[i]);
 }
 
+// Of what is published: its members may have come before it was named.
+void ClusterManager::note_local() {
+  const auto at = clusters_.find(zones_.local());
+  if (at == clusters_.end()) {
+    zones_.forget();
+  } else if (const lb::HostSet* set = newest(at->second); set != nullptr && !zones_.known()) {
+    zones_.note(*set);
+  }
+}
+
+// Those that were made by what is not so any more.
+void ClusterManager::remake_by_zone(event::Publisher::Batch& batch) {
+  for (auto& [name, entry] : clusters_) {
+    const lb::HostSet* set = zones_.is_up_to_date(entry.made, name) ? nullptr : newest(entry);
+    if (set == nullptr) continue;
+    const std::span<const lb::HostEntry> hosts = set->hosts();
+    batch.set(SlotId{SlotKind::kHostSet, entry.slot.index},
+              zones_.make({hosts.begin(), hosts.end()}, entry.made, entry.spec, store_));
+  }
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
@@ -269,7 +406,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   const size_t before = known.size();
   std::vector<lb::HostEntry> members;
   members.reserve(endpoints.size());
-  const bool logical = from.dns.has_value() && from.dns->logical;
+  const bool logical = from.dynamic.has_value() ? !from.dynamic->by_address : from.dns.has_value() && from.dns->logical;
   for (const config::EndpointSpec& endpoint : endpoints) {
     // A logical host is the same whatever its address is.
     std::string text = logical ? endpoint.name + ":" + std::to_string(endpoint.port) : endpoint.address.to_string();
@@ -282,13 +419,14 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
                        logical ? std::make_shared<const std::vector<net::Address>>(endpoint.addresses) : nullptr});
   }
   // The same hosts at another address are no change of membership.
-  const bool same = from.dns.has_value() && known.size() == before && members.size() == before;
+  const bool same =
+      (from.dns.has_value() || from.dynamic.has_value()) && known.size() == before && members.size() == before;
   // Before the last group of that name goes: what it counts goes on.
   auto subset_stats =
       from.subsets != nullptr ? std::make_shared<const lb::SubsetStats>(store_, entry.spec.stat_name) : nullptr;
   entry.subset_stats = std::move(subset_stats);
-  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(),
-                                           from.host_options, lb::HostSet::Division{from.subsets, entry.subset_stats});
+  entry.made = {from.policy, from.policy_config, from.host_options, {from.subsets, entry.subset_stats}};
+  auto set = zones_.make(std::move(members), entry.made, entry.spec, store_);
   show_members(entry, *set);
   show_figures(entry, from.policy->figures, *set);
   show_subsets(entry, *set);

@@ -19,6 +19,7 @@
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
 #include "core/server/options.h"
+#include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
 #include "core/stats/store.h"
 
@@ -56,6 +57,10 @@ struct Configuration {
   config::RuntimeTranslation runtime;
   config::OverloadTranslation overload;  // of the first configuration: a restart changes it
   net::Address admin_address;            // empty: no admin
+  std::string local_cluster;   // that weir is a member of; empty: none
+  lb::Locality place;          // where weir is
+  net::Address admin_address;  // empty: no admin
+  FlushPlan flush;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

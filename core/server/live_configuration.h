@@ -75,6 +75,8 @@ class LiveConfiguration final : private event::Timer {
   // What the first configuration says; to be taken once.
   config::OverloadTranslation take_overload() { return std::exchange(overload_, {}); }
   const std::set<std::string>& watched() const { return watched_; }
+  // Of the first one; only a restart changes it.
+  FlushPlan take_flush_plan() { return std::move(flush_); }
   WallTime loaded_at() const { return loaded_at_; }
   // Tells configurations apart: of what is in force, files included; 12 hexadecimal digits.
   std::string version() const;
@@ -117,6 +119,7 @@ class LiveConfiguration final : private event::Timer {
   Inventory inventory_;
   net::Address admin_address_;
   config::OverloadTranslation overload_;
+  FlushPlan flush_;
   std::set<std::string> watched_;
   WallTime loaded_at_{};
   stats::Gauge version_, update_time_;

@@ -89,6 +89,8 @@ int Server::start() {
   listeners_->set_handed(restart_->sockets());
   state_ = State::kInitializing;
   tell_health();
+  background_ = std::make_unique<event::Background>(lane());
+  flusher_ = std::make_unique<StatsFlusher>(lane(), store_, *background_, [this] { refresh_stats(); });
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
@@ -170,6 +172,7 @@ int Server::load_first() {
   if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
   if (update.result == Update::Result::kBadConfiguration) return 1;
   if (update.result == Update::Result::kCannotBind) return 3;
+  flusher_->start(configuration_->take_flush_plan());
   if (!configuration_->admin_address().empty()) {
     if (Status bound = admin_->listen(configuration_->admin_address(), restart_->sockets()); !bound.ok()) {
       WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
@@ -357,6 +360,8 @@ int Server::run() {
   restart_.reset();
   clusters_->stop();
   admin_->stop();
+  flusher_.reset();
+  background_.reset();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
   main_->lane().enter();

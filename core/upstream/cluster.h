@@ -137,8 +137,8 @@ struct ClusterTransports {
 
 // What requests say of the names in certificates (UpstreamHttpProtocolOptions).
 struct AutoNames {
-  bool server_name = false;                // the request's host is that which is asked for (SNI)
-  bool validation = false;                 // and that which the server's certificate has to have
+  bool server_name = false;                     // the request's host is that which is asked for (SNI)
+  bool validation = false;                      // and that which the server's certificate has to have
   std::optional<http::HeaderName> header = {};  // instead of the host
 };
 
@@ -165,6 +165,9 @@ struct ClusterSpec {
   std::shared_ptr<const route::HashPolicies> hash_policies;     // likewise
   std::shared_ptr<const filter::HttpChainConfig> http_filters;  // between the router and its hosts; null: the router's
   bool divided = false;                                         // its hosts are in subsets, which requests are to match
+  // Not empty: it has no hosts, and its requests go to those of these clusters (aggregate.h). Slots of clusters.
+  std::vector<event::SlotId> members;
+  std::string dns_cache;  // its hosts are names that requests bring, which this cache resolves; empty: they are not
 };
 
 // [immutable]

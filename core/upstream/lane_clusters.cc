@@ -57,6 +57,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
     }
   }
   cluster_ = cluster;
+  aggregate_ = nullptr;
   if (high_ != nullptr) high_->set_cluster(cluster);
   if (cluster == nullptr) set_hosts(nullptr);
 }
@@ -132,9 +133,9 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random(),
                     &in_all_);
   lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
-  if (index == lb::kNoHost) return nullptr;
   if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
+  if (index == lb::kNoHost) return nullptr;
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
     place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
@@ -144,7 +145,23 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
   return place.pool.get();
 }
 
+Aggregate& ClusterLocal::aggregate() {
+  if (aggregate_ == nullptr) aggregate_ = std::make_unique<Aggregate>(owner_);
+  aggregate_->refresh(cluster_->spec);
+  return *aggregate_;
+}
+
+Member ClusterLocal::choose_member(const lb::PickInput& input) {
+  Member member = aggregate().choose(input);
+  if (member.cluster != nullptr && priority() == Priority::kHigh) member.cluster = &member.cluster->high_priority();
+  return member;
+}
+
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
+  if (aggregate_ != nullptr) [[unlikely]]
+    return aggregate_->has_other_hosts(tried);
+  // Those of another name are no substitute.
+  if (cluster_ != nullptr && !cluster_->spec.dns_cache.empty()) return false;
   // Whether those of a subset were all tried is not known.
   if (hosts_ == nullptr || hosts_->divided()) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
@@ -153,6 +170,15 @@ bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const
     if (usable && std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
   }
   return false;
+}
+
+inline void ClusterLocal::set_own(uint32_t place, int32_t requests) {
+  in_all_.own += requests - per_host_[place].own;
+  per_host_[place].own = requests;
+  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
+    other_->in_all_.own += requests - other_->per_host_[place].own;
+    other_->per_host_[place].own = requests;
+  }
 }
 
 void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
@@ -170,15 +196,6 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   uint32_t place = pool.place();
   if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool);
   if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
-}
-
-void ClusterLocal::set_own(uint32_t place, int32_t requests) {
-  in_all_.own += requests - per_host_[place].own;
-  per_host_[place].own = requests;
-  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
-    other_->in_all_.own += requests - other_->per_host_[place].own;
-    other_->per_host_[place].own = requests;
-  }
 }
 
 Lease& ClusterLocal::lease(LimitKind kind) {
@@ -276,6 +293,7 @@ ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
 }
 
 void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
+  ++changes_;
   ClusterLocal* local = id.index < clusters_.size() ? clusters_[id.index].get() : nullptr;
   if (id.kind == SlotKind::kHostSet) {
     if (local != nullptr) local->set_hosts(static_cast<const lb::HostSet*>(after));

@@ -14,9 +14,11 @@
 #include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/lb/host_set.h"
+#include "core/upstream/aggregate.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
 #include "core/upstream/limits.h"
+#include "core/upstream/name_lookup.h"
 #include "core/upstream/pool.h"
 #include "core/upstream/recall.h"
 
@@ -44,6 +46,11 @@ class ClusterLocal {
   const http::h1::Settings& h1_settings() const { return h1_; }
   LaneClusters& lane_clusters() { return owner_; }
 
+  // It stands for others (aggregate.h): an attempt goes to one of them, and this one has no hosts.
+  bool aggregates() const { return !cluster_->spec.members.empty(); }
+  // Of one that aggregates. The member is for requests of the same priority as this one.
+  Member choose_member(const lb::PickInput& input);
+  Aggregate& aggregate();
   // Chooses a host; nullptr: none can serve.
   ConnPool* pick(const lb::PickInput& input);
   // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
@@ -109,8 +116,9 @@ class ClusterLocal {
 
   LaneClusters& owner_;
   const ClusterPart part_;
-  std::unique_ptr<ClusterLocal> high_;  // null: not used yet
-  ClusterLocal* other_ = nullptr;       // that of the other priority
+  std::unique_ptr<ClusterLocal> high_;    // null: not used yet
+  ClusterLocal* other_ = nullptr;         // that of the other priority
+  std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
   const lb::HostSet* hosts_ = nullptr;
   http::h1::Settings h1_;
@@ -145,6 +153,9 @@ class LaneClusters final : public event::SlotObserver {
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
+  LaneNames& names() { return names_; }
+  // How often clusters or their hosts have changed here.
+  uint64_t changes() const { return changes_; }
   // nullptr: the lane is ending, or has never used it.
   static ClusterLocal* find_part(event::Lane& lane, ClusterPart part) {
     LaneClusters* there = find_on(lane);
@@ -173,6 +184,7 @@ class LaneClusters final : public event::SlotObserver {
   template <class Visit>
   void for_each_local(Visit&& visit);
   event::Lane& lane_;
+  LaneNames names_{lane_};
   Slab<H1Connection> connections_;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   struct NameHash {
@@ -182,6 +194,7 @@ class LaneClusters final : public event::SlotObserver {
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
   std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
   bool asked_by_name_ = false;
+  uint64_t changes_ = 0;
   uint64_t last_connection_id_ = 0;
 };
 

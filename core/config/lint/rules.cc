@@ -36,6 +36,8 @@ constexpr Rule kRules[] = {
      "HttpConnectionManager.stream_idle_timeout", edge_idle_timeout},
     {"edge-concurrent-streams", kW, "an edge listener with the default number of HTTP/2 streams",
      "Http2ProtocolOptions.max_concurrent_streams", edge_concurrent_streams},
+    {"edge-remote-address", kW, "an edge listener believes what clients write about themselves",
+     "HttpConnectionManager.use_remote_address", edge_remote_address},
     {"edge-underscores", kW, "an edge listener takes header names with underscores",
      "HttpProtocolOptions.headers_with_underscores_action", edge_underscores},
     {"edge-path-normalization", kW, "paths are matched as clients spell them",

@@ -12,6 +12,7 @@ void edge_connection_limit(const Model& model, Findings& findings);
 void edge_request_headers_timeout(const Model& model, Findings& findings);
 void edge_idle_timeout(const Model& model, Findings& findings);
 void edge_concurrent_streams(const Model& model, Findings& findings);
+void edge_remote_address(const Model& model, Findings& findings);
 void edge_underscores(const Model& model, Findings& findings);
 void edge_path_normalization(const Model& model, Findings& findings);
 void cors_any_origin(const Model& model, Findings& findings);

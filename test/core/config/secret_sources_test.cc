@@ -116,8 +116,7 @@ TEST_F(SecretSourcesTest, OthersAreNotSupported) {
   config.mutable_sds_config()->mutable_ads();
   report_.check(config, "here");
   EXPECT_EQ(find(config).secret, nullptr);
-  EXPECT_EQ(diagnostics_.nack_text(),
-            "here.sds_config.ads: not supported by weir; path_config_source is");
+  EXPECT_EQ(diagnostics_.nack_text(), "here.sds_config.ads: not supported by weir; path_config_source is");
   config.mutable_sds_config()->clear_ads();
   EXPECT_EQ(find(config).secret, nullptr);
   EXPECT_EQ(diagnostics_.errors(), 2u);

@@ -193,7 +193,8 @@ TEST_F(SubsetsTest, PanicModeAny) {
   EXPECT_EQ(hosts_of({text("v", "3")}), "0");
 }
 
-// field: Cluster.LbSubsetConfig.LbSubsetSelector.fallback_policy, Cluster.LbSubsetConfig.LbSubsetSelector.fallback_keys_subset
+// field: Cluster.LbSubsetConfig.LbSubsetSelector.fallback_policy,
+// Cluster.LbSubsetConfig.LbSubsetSelector.fallback_keys_subset
 TEST_F(SubsetsTest, FallbacksOfSelectors) {
   host({text("a", "1"), text("b", "1"), text("c", "1"), text("d", "1")});
   host({text("a", "1"), text("b", "2")});

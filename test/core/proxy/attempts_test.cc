@@ -344,6 +344,36 @@ TEST(Retries, WithNoOtherHostTheLimitHolds) {
   EXPECT_EQ(world.log(), Lines{"503 UF,UO upstream_reset_before_response_started{connection_failure}"});
 }
 
+// What is sent again is what was kept, and not another copy of it.
+TEST(Replay, ARetryCopiesNothing) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
+  auto client = world.connect();
+  const std::string body(512 << 10, 'b');
+  client->send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n");
+  std::string got;
+  std::unique_ptr<Peer> first;
+  for (size_t at = 0; at < body.size(); at += 16 << 10) {
+    client->send(std::string_view(body).substr(at, 16 << 10));
+    world.settle();
+    if (first == nullptr) first = world.upstream(0).accept();
+    got += first->receive();
+  }
+  EXPECT_TRUE(got.ends_with(body));
+  const size_t kept = world.lane().blocks().live_bytes();
+  EXPECT_GT(kept, body.size());
+  first->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  world.advance(1s);
+  auto second = world.upstream(1).accept();
+  EXPECT_LE(world.lane().blocks().live_bytes(), kept + 4 * BlockPool::kStandardBytes);
+  std::string again;
+  for (int i = 0; i < 1000 && again.size() < body.size() + 1; ++i) {
+    again += second->receive();
+    world.settle(2);
+  }
+  EXPECT_TRUE(again.ends_with(body));
+}
+
 // A body that drips in is kept for a retry without keeping a whole block for every drop.
 TEST(Replay, DropsDoNotPinBlocks) {
   ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
