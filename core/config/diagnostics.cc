@@ -127,10 +127,10 @@ void Diagnostics::point_inside(Diagnostic& diagnostic) {
   if (at == std::string::npos || diagnostic.line == 0) return;
   size_t character = 0;
   const char* const begin = diagnostic.message.data() + at + kPlace.size();
-  const auto [end, error] =
-      std::from_chars(begin, diagnostic.message.data() + diagnostic.message.size(), character);
+  const auto [end, error] = std::from_chars(begin, diagnostic.message.data() + diagnostic.message.size(), character);
   if (error != std::errc() || character == 0) return;
-  if (source_ == nullptr || source_->name() != diagnostic.file) source_ = std::make_shared<SourceLines>(diagnostic.file);
+  if (source_ == nullptr || source_->name() != diagnostic.file)
+    source_ = std::make_shared<SourceLines>(diagnostic.file);
   const Place start{static_cast<uint32_t>(diagnostic.line), static_cast<uint32_t>(diagnostic.column)};
   if (const auto place = source_->inside(start, character - 1)) {
     diagnostic.line = static_cast<int>(place->line);

@@ -72,7 +72,7 @@ class Diagnostics {
   size_t demoted_ = 0;
   std::shared_ptr<SourceLines> source_;  // of the file that was last looked into
   std::string consequence_;              // empty: errors are errors
-  bool unreadable_ = false;  // an error without a path
+  bool unreadable_ = false;              // an error without a path
 };
 
 // A path as people read it beside a line number: "listeners[0]...routes[2].route.cluster".

@@ -79,7 +79,8 @@ std::shared_ptr<const filter::HttpChainConfig> Translator::http_filters(
     auto here = scope.below(field, i);
     if (!one.has_typed_config()) {
       // Of config_discovery the table of fields has said that there is none.
-      if (!one.has_config_discovery()) here.error("typed_config", "must be set: the type of this message says which filter it is");
+      if (!one.has_config_discovery())
+        here.error("typed_config", "must be set: the type of this message says which filter it is");
       incomplete = true;
       continue;
     }

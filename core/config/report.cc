@@ -150,8 +150,7 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
                            : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
                                                                          : "";
   if (allowed_by.empty()) {
-    add_about_type(path, what, Severity::kError,
-                   declared ? "weir --list-extensions shows what it has" : unknown.hint);
+    add_about_type(path, what, Severity::kError, declared ? "weir --list-extensions shows what it has" : unknown.hint);
     return false;
   }
   std::string_view word = word_of_authority(type);

@@ -740,8 +740,8 @@ std::string find_regex(const google::protobuf::Message& message, const std::stri
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field->is_map()) continue;
     const std::string below = (path.empty() ? "" : path + ".") + field->name();
     for (int i = 0; field->is_repeated() && i < reflection.FieldSize(message, field); ++i) {
-      std::string found = find_regex(reflection.GetRepeatedMessage(message, field, i),
-                                     below + "[" + std::to_string(i) + "]", why);
+      std::string found =
+          find_regex(reflection.GetRepeatedMessage(message, field, i), below + "[" + std::to_string(i) + "]", why);
       if (!found.empty()) return found;
     }
     if (field->is_repeated()) continue;

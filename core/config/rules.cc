@@ -193,9 +193,11 @@ void Validator::message(const Message& message) {
       bootstrap_ = google::protobuf::DynamicCastToGenerated<envoy::config::bootstrap::v3::Bootstrap>(&message);
     if (const auto* fraction = google::protobuf::DynamicCastToGenerated<envoy::type::v3::FractionalPercent>(&message))
       percent(*fraction);
-    if (const auto* matcher = google::protobuf::DynamicCastToGenerated<envoy::config::route::v3::HeaderMatcher>(&message))
+    if (const auto* matcher =
+            google::protobuf::DynamicCastToGenerated<envoy::config::route::v3::HeaderMatcher>(&message))
       range(*matcher);
-    if (type == "envoy.extensions.filters.http.rbac.v3.RBAC" || type == "envoy.extensions.filters.network.rbac.v3.RBAC") {
+    if (type == "envoy.extensions.filters.http.rbac.v3.RBAC" ||
+        type == "envoy.extensions.filters.network.rbac.v3.RBAC") {
       overruled(message, "rules", "matcher");
       overruled(message, "shadow_rules", "shadow_matcher");
     }
@@ -224,6 +226,7 @@ void Validator::percent(const envoy::type::v3::FractionalPercent& fraction) {
 void Validator::range(const envoy::config::route::v3::HeaderMatcher& matcher) {
   if (!matcher.has_range_match() || matcher.range_match().start() < matcher.range_match().end()) return;
   at_name("range_match", [&] {
+    if (incomplete(path_)) return;
     const std::string found =
         "[" + std::to_string(matcher.range_match().start()) + ", " + std::to_string(matcher.range_match().end()) + ")";
     report(Severity::kWarning,
@@ -242,7 +245,8 @@ void Validator::overruled(const Message& message, const char* older, const char*
   };
   if (!set(older) || !set(newer)) return;
   at_name(older, [&] {
-    report(Severity::kWarning, std::string("has no effect: ") + newer + " is set too, and it alone decides; remove one");
+    report(Severity::kWarning,
+           std::string("has no effect: ") + newer + " is set too, and it alone decides; remove one");
   });
 }
 

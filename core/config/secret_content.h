@@ -1,5 +1,5 @@
-// Whether what is in a secret can be used: certificates that are none, keys of other certificates. Whoever uses a secret
-// says so itself; this is for those that nobody uses yet. [main]
+// Whether what is in a secret can be used: certificates that are none, keys of other certificates. Whoever uses a
+// secret says so itself; this is for those that nobody uses yet. [main]
 #pragma once
 
 #include <string>

@@ -134,7 +134,10 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
   auto found = file->secrets.find(config.name());
   // Of a file with errors, too: then all that is wrong with it is said at once.
   if (found != file->secrets.end()) return {found->second.secret, file->report.get(), found->second.path};
-  if (!file->good) return {};
+  if (!file->good) {
+    report.error(path, file_name + " has errors");
+    return {};
+  }
   for (const auto& [name, secret] : file->secrets) nearest.offer(name);
   if (!nearest.best().empty()) hint = "; did you mean " + in_quotes(nearest.best()) + "?";
   report.error(path + ".name", "there is no secret " + in_quotes(config.name()) + " in " + file_name + hint);

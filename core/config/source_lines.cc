@@ -90,8 +90,8 @@ std::string_view SourceLines::line(size_t number) const {
 
 Place SourceLines::place_of(size_t number, size_t byte) const {
   const std::string_view before = line(number).substr(0, byte);
-  const auto characters =
-      std::count_if(before.begin(), before.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+  const auto characters = std::count_if(before.begin(), before.end(),
+                                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
   return {static_cast<uint32_t>(number), static_cast<uint32_t>(characters + 1)};
 }
 
@@ -145,7 +145,12 @@ std::optional<Place> SourceLines::in_quotes(size_t number, size_t byte, size_t o
     Escape step{1, 1};
     if (text[byte] == quote) step = {2, 1};
     if (quote == '"' && text[byte] == '\\') {
-      if (byte + 1 == text.size()) return found;  // the line goes on in the next one
+      if (byte + 1 == text.size()) {  // the line goes on in the next one
+        if (++number > starts_.size()) return found;
+        text = line(number);
+        byte = skip_blanks(text, 0);
+        continue;
+      }
       step = read_escape(text, byte);
       if (step.bytes == 0) return found;
     }
@@ -157,7 +162,9 @@ std::optional<Place> SourceLines::in_quotes(size_t number, size_t byte, size_t o
 
 std::optional<Place> SourceLines::in_plain(size_t number, size_t byte, size_t offset) const {
   const std::string_view text = line(number);
+  const bool flow = text.substr(0, byte).find_first_of("{[") != std::string_view::npos;
   for (size_t i = byte; i < text.size(); ++i) {
+    if (flow && std::string_view(",}]").find(text[i]) != std::string_view::npos) break;
     if (text[i] == ':' && (i + 1 == text.size() || is_blank(text[i + 1]))) return std::nullopt;  // a key
     if (text[i] == '#' && i > byte && is_blank(text[i - 1])) break;
   }

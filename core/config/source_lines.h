@@ -19,8 +19,8 @@ class SourceLines {
   SourceLines(std::string name, std::string text);  // for tests
   const std::string& name() const { return name_; }
 
-  // Where byte number `offset` of the value stands that begins at `start`: YAML or JSON, in quotes, plain or as a block.
-  // Nothing where it is a key, goes over several lines in a way that is not followed here, or ends before.
+  // Where byte number `offset` of the value stands that begins at `start`: YAML or JSON, in quotes, plain or as a
+  // block. Nothing where it is a key, goes over several lines in a way that is not followed here, or ends before.
   std::optional<Place> inside(Place start, size_t offset) const;
 
  private:

@@ -33,8 +33,8 @@ constexpr std::string_view kAuthority[] = {
 // Too short to be sought inside of words (evaluate, oracle, lasso): these are words of the name, or begin one.
 constexpr std::string_view kShortWords[] = {"acl", "lua", "opa", "sso", "waf"};
 // What holds a word of the lists and means something else; taken out before they are sought.
-constexpr std::string_view kHarmless[] = {"authority", "authorities", "unlimited", "delimit", "waffle", "opaque",
-                                          "opacity"};
+constexpr std::string_view kHarmless[] = {"authority", "authorities", "unlimited", "delimit",
+                                          "waffle",    "opaque",      "opacity"};
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -52,8 +52,9 @@ std::string folded_words(std::string_view name, std::vector<bool>& begins) {
       continue;
     }
     // RateLimit, WAFFilter.
-    const bool hump = is_upper(c) && i > 0 && (!is_upper(name[i - 1]) || (i + 1 < name.size() && is_letter(name[i + 1]) &&
-                                                                         !is_upper(name[i + 1])));
+    const bool hump =
+        is_upper(c) && i > 0 &&
+        (!is_upper(name[i - 1]) || (i + 1 < name.size() && is_letter(name[i + 1]) && !is_upper(name[i + 1])));
     begins.push_back(fresh || hump);
     out += lower(c);
     fresh = false;
@@ -124,7 +125,8 @@ std::string suggest_type(std::string_view type) {
 UnknownType unknown_type(std::string_view type) {
   const std::string name(type.substr(0, 200));
   if (is_published_type(type)) {
-    return {name + " is a type of the published API that weir does not have", "weir --list-extensions shows what it has"};
+    return {name + " is a type of the published API that weir does not have",
+            "weir --list-extensions shows what it has"};
   }
   if (const std::string known = type_of_extension(type); !known.empty()) {
     return {"unknown type " + name, "this is the name of an extension; its type is " + known};
@@ -144,7 +146,8 @@ std::string unreadable(const google::protobuf::Any& any, const std::string& type
                                                   static_cast<int>(any.value().size()));
     stream.SetRecursionLimit(kDeepest);
     if (message->ParsePartialFromCodedStream(&stream)) {
-      return "is too deep: weir reads " + std::to_string(google::protobuf::io::CodedInputStream::GetDefaultRecursionLimit()) +
+      return "is too deep: weir reads " +
+             std::to_string(google::protobuf::io::CodedInputStream::GetDefaultRecursionLimit()) +
              " messages inside each other, and each level of a Struct is three of them";
     }
   }

@@ -96,6 +96,7 @@ class TextFields final : public google::protobuf::io::ErrorCollector {
   size_t end_of_field(size_t at) const {
     size_t end = at + 1 + (is(at + 1, ":") ? 1 : 0);
     if (end >= tokens_.size()) return 0;
+    if (closes(end)) return end - 1;  // the value is missing
     if (opens(end)) {
       int depth = 0;
       for (; end < tokens_.size(); ++end) {

@@ -26,7 +26,7 @@ struct ResolverOptions {
   bool tcp_only = false;
   bool no_search_domains = false;
   bool rotate = false;             // begin with another server each time
-  AddressGuard guard;              // which addresses may be used
+  AddressGuard guard = {};         // which addresses may be used
   bool filter_unroutable = false;  // leave out addresses of a family that no interface has
   uint32_t edns0_payload = 0;      // bytes; 0: no EDNS
   Duration query_timeout = 5s;     // of the first try; c-ares waits longer for later ones

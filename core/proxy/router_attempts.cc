@@ -394,6 +394,16 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_->respond_abort(reset_details(failure_of(reason).name, detail));
     return;
   }
+  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
+  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
+    replayed_stale_ = true;
+    forget(*attempt.host());
+    if (priorities_ != nullptr) priorities_->forget_last();
+    stats().rq_retry.inc();
+    start_again(attempt, Duration::zero(), false);
+    return;
+  }
+  constexpr uint32_t kAfterReset = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
   uint32_t conditions = 0;
   Charge charge = Charge::kFull;
   switch (reason) {
@@ -408,25 +418,17 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
-      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was; that of a
-      // request whose connection was stale before has still to come.
-      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && cluster_->has_other_hosts(tried()))
+      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was, as long as
+      // others do answer; that of a request whose connection was stale before has still to come.
+      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && retry_.covers(kAfterReset) &&
+          cluster_->has_other_hosts(tried()) && cluster_->take_free_repetition())
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:
-      conditions = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
+      conditions = kAfterReset;
       break;
     default:
       break;
-  }
-  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
-  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
-    replayed_stale_ = true;
-    forget(*attempt.host());
-    if (priorities_ != nullptr) priorities_->forget_last();
-    stats().rq_retry.inc();
-    start_again(attempt, Duration::zero(), false);
-    return;
   }
   if (!is_replaced(attempt) && retry(attempt, conditions, charge, false)) return;
   end_attempt(attempt);

@@ -449,8 +449,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   // A reload leaves out what stays as it is, and does not see who uses what.
   for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
-    const auto read = std::find_if(out.secrets.begin(), out.secrets.end(),
-                                   [&](const auto& one) { return one.name == proto.name(); });
+    const auto read =
+        std::find_if(out.secrets.begin(), out.secrets.end(), [&](const auto& one) { return one.name == proto.name(); });
     if (read == out.secrets.end() || secret_sources.is_used(proto.name())) continue;
     config::doubt_unused_secret(proto, *read->content, "static_resources.secrets[" + std::to_string(i) + "]", report);
   }

@@ -111,7 +111,8 @@ void brief(const Message& message, std::string& out) {
       continue;
     }
     out += '[';
-    for (int i = 0; i < size && out.size() <= kBriefBytes; ++i) out += (i > 0 ? ", " : "") + value_text(message, *field, i);
+    for (int i = 0; i < size && out.size() <= kBriefBytes; ++i)
+      out += (i > 0 ? ", " : "") + value_text(message, *field, i);
     out += ']';
   }
 }

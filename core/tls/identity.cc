@@ -103,7 +103,8 @@ class IdentityLoader {
   // Whether there is a key, apart from whether it is that of the certificate.
   Status check_private_key() {
     WEIR_RETURN_IF_ERROR(crypto::open_library());
-    if (spec_.private_key.bytes.size() > kMaxBytes) return at_fault("private_key", spec_.private_key, "has more than 1 MiB");
+    if (spec_.private_key.bytes.size() > kMaxBytes)
+      return at_fault("private_key", spec_.private_key, "has more than 1 MiB");
     return load_key();
   }
 

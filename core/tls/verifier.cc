@@ -240,7 +240,9 @@ Status Verifier::Impl::load_crls(Parts& parts) {
 
 Status Verifier::Impl::load_pins() {
   std::string faults;
-  const auto fault = [&](const std::string& text) { faults += (faults.empty() ? "" : std::string(1, kNextFault)) + text; };
+  const auto fault = [&](const std::string& text) {
+    faults += (faults.empty() ? "" : std::string(1, kNextFault)) + text;
+  };
   for (const std::string& text : spec.certificate_hashes) {
     Digest digest;
     if (!read_hex(text, digest))

@@ -2,6 +2,7 @@
 // when the lane first uses the cluster: most lanes never use most of many clusters.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -75,6 +76,18 @@ class ClusterLocal {
     pool.host().totals.rq_total.inc();
   }
 
+  // Repetitions beside the budget, of requests that a server took with it when it died: one for each answer that has
+  // come since, as many as half of the cluster's requests could need at once. So that of a cluster of which nothing
+  // answers no repetition is free.
+  void note_answer() {
+    if (free_repetitions_ < std::max<uint32_t>(8, active_requests() / 2)) ++free_repetitions_;
+  }
+  bool take_free_repetition() {
+    if (free_repetitions_ == 0) return false;
+    --free_repetitions_;
+    return true;
+  }
+
   Lease connections, pending, requests, retries, waiting_retries;
   // Where connections are wanted while their limit is reached.
   ConnectionDemand demand;
@@ -120,6 +133,7 @@ class ClusterLocal {
   ClusterLocal* other_ = nullptr;         // that of the other priority
   std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
+  uint32_t free_repetitions_ = 0;
   const lb::HostSet* hosts_ = nullptr;
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index

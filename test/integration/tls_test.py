@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 from typing import Any, Optional
+from xml.etree import ElementTree
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
@@ -125,6 +126,23 @@ class TerminationTest(WeirTestCase):
         self.assertIn("Verify return code: 0 (ok)", shown)
         self.assertIn("ALPN protocol: http/1.1", shown)  # HTTP/2 is not spoken, and so not offered
         self.assertIn("TLSv1.3", shown)
+
+    def test_sslscan_finds_nothing_weak(self) -> None:
+        """What is offered by default, seen by a scanner that nobody here has written."""
+        done = subprocess.run(["sslscan", "--no-colour", "--xml=-", "--sni-name=a.example", "127.0.0.1:%d" % self.ports["main"]],
+                              text=True, capture_output=True, timeout=120)
+        found = ElementTree.fromstring(done.stdout)
+        enabled = {(one.get("type"), one.get("version")) for one in found.iter("protocol") if one.get("enabled") == "1"}
+        self.assertEqual(enabled, {("tls", "1.2"), ("tls", "1.3")})
+        ciphers = [one.attrib for one in found.iter("cipher")]
+        self.assertEqual({one["sslversion"] for one in ciphers}, {"TLSv1.2", "TLSv1.3"})
+        for one in ciphers:
+            self.assertIn(one["strength"], ("strong", "acceptable"), one)
+            self.assertGreaterEqual(int(one["bits"]), 128, one)
+            self.assertRegex(one["cipher"], r"^(TLS_|ECDHE-).*(GCM|CHACHA20)")
+        renegotiation = found.find(".//renegotiation")
+        self.assertEqual(renegotiation.get("supported") if renegotiation is not None else "", "0")
+        self.assertEqual({one.get("vulnerable") for one in found.iter("heartbleed")}, {"0"})
 
     def test_parameters(self) -> None:
         with self.connect("old") as connection:

@@ -22,6 +22,8 @@ constexpr Rule kRules[] = {
     {"admin-exposed", kW, "the admin interface listens on more than this machine", "Admin.address", admin_exposed},
     {"upstream-tls-unverified", kW, "TLS to an upstream whose certificate nobody checks",
      "CommonTlsContext.validation_context", upstream_tls_unverified},
+    {"open-forward-proxy", kW, "clients choose where weir connects to, private addresses included",
+     "dynamic_forward_proxy.v3.ClusterConfig", open_forward_proxy},
     {"plaintext-upstream", kW, "what came over TLS goes on in plain text", "Cluster.transport_socket",
      plaintext_upstream},
     {"unreachable-route", kW, "routes before this one take every request that it matches", "VirtualHost.routes",

@@ -35,6 +35,7 @@ void retries_unbounded(const Model& model, Findings& findings);
 // rules_upstream.cc
 void circuit_breaker_default(const Model& model, Findings& findings);
 void unused_cluster(const Model& model, Findings& findings);
+void open_forward_proxy(const Model& model, Findings& findings);
 void panic_threshold(const Model& model, Findings& findings);
 void health_check_no_traffic(const Model& model, Findings& findings);
 void health_check_threshold(const Model& model, Findings& findings);

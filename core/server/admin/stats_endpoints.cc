@@ -112,7 +112,7 @@ std::vector<ParameterHelp> parameters() {
   return {{"usedonly", "only what was ever counted"},
           {"filter=REGEX", "only names in which this is found"},
           {"type=TYPE", "Counters, Gauges or Histograms"},
-          {"histogram_buckets=HOW", "summary, cumulative or disjoint"},
+          {"histogram_buckets=X", "summary, cumulative or disjoint"},
           {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
 }
 

@@ -310,7 +310,7 @@ std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& p
     default:
       return nullptr;
   }
-  return scope.report().errors() == errors ? read_validation(layers, scope) : nullptr;
+  return scope.report().errors() == errors && !layers.empty() ? read_validation(layers, scope) : nullptr;
 }
 
 // --- The rest ------------------------------------------------------------------------------------------------------

@@ -87,17 +87,14 @@ void read_policy(const pb::RBAC& proto, filter::FactoryScope& scope, Policy& pol
   const RuleCounters shadow{proto.track_per_rule_stats(),
                             stat_prefix(scope, proto.shadow_rules_stat_prefix()) + "policy.", ".shadow_allowed",
                             ".shadow_denied"};
-  // As published, a matcher beside rules decides alone; the rules that are checked when files are loaded warn of it.
-  if (proto.has_matcher()) {
-    policy.rules = read_matcher(proto.matcher(), counters, scope.below("matcher"));
-  } else if (proto.has_rules()) {
-    policy.rules = read_rules(proto.rules(), counters, scope.below("rules"));
-  }
-  if (proto.has_shadow_matcher()) {
-    policy.shadow_rules = read_matcher(proto.shadow_matcher(), shadow, scope.below("shadow_matcher"));
-  } else if (proto.has_shadow_rules()) {
+  if (proto.has_rules()) policy.rules = read_rules(proto.rules(), counters, scope.below("rules"));
+  if (proto.has_shadow_rules())
     policy.shadow_rules = read_rules(proto.shadow_rules(), shadow, scope.below("shadow_rules"));
-  }
+  // As published, a matcher beside rules decides alone; loading warns of it. What is wrong with the rules is said
+  // above.
+  if (proto.has_matcher()) policy.rules = read_matcher(proto.matcher(), counters, scope.below("matcher"));
+  if (proto.has_shadow_matcher())
+    policy.shadow_rules = read_matcher(proto.shadow_matcher(), shadow, scope.below("shadow_matcher"));
 }
 
 MetadataKeys keys_of(const std::string& prefix, std::string_view which) {

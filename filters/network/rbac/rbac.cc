@@ -32,7 +32,8 @@ struct Config {
     auto config = std::make_shared<Config>();
     const auto engine = [&](bool has_rules, const auto& rules, std::string_view rules_field, bool has_matcher,
                             const auto& matcher, std::string_view matcher_field) {
-      // As published, a matcher beside rules decides alone; the rules that are checked when files are loaded warn of it.
+      // As published, a matcher beside rules decides alone; the rules that are checked when files are loaded warn of
+      // it.
       if (has_matcher) return rbac::read_matcher(matcher, {}, scope.below(matcher_field), Subject::kConnection);
       if (has_rules) return rbac::read_rules(rules, {}, scope.below(rules_field), Subject::kConnection);
       return std::unique_ptr<const Engine>();

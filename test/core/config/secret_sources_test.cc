@@ -106,7 +106,8 @@ TEST_F(SecretSourcesTest, BadFiles) {
         std::string("resources:\n- \"@type\": type.googleapis.com/envoy.config.core.v3.DataSource\n  filename: x\n")}) {
     const size_t errors = diagnostics_.errors();
     static int number = 0;
-    EXPECT_EQ(find(named("a", file("bad" + std::to_string(number++), content))).secret, nullptr) << content;
+    // One that could be read is given out all the same: so what is wrong inside of it is said, too.
+    find(named("a", file("bad" + std::to_string(number++), content)));
     EXPECT_GT(diagnostics_.errors(), errors) << content;
   }
 }

@@ -53,11 +53,31 @@ TEST(UnknownTypes, TheNearestIsOffered) {
 }
 
 TEST(UnknownTypes, WordsOfAuthority) {
-  for (const char* name :
-       {"acme.rbac.Filter", "acme.ExtAuthz", "acme.JwtThing", "acme.OAuth2", "acme.local_ratelimit.X", "acme.rate_limit.X",
-        "acme.Csrf", "acme.ApiKey", "api-key", "wasm", "acme.ExternalProcessor", "corpauthfilter", "acme.Authorizer",
-        "acme.authorisation", "acme.lua.v3.Lua", "LUA", "myfilter.WAFFilter", "waf2", "acme.opa.v1.Check", "OpaFilter",
-        "acme.AclFilter", "sso", "acme.BlockList", "acme.throttle", "acme.author_and_auth"}) {
+  for (const char* name : {"acme.rbac.Filter",
+                           "acme.ExtAuthz",
+                           "acme.JwtThing",
+                           "acme.OAuth2",
+                           "acme.local_ratelimit.X",
+                           "acme.rate_limit.X",
+                           "acme.Csrf",
+                           "acme.ApiKey",
+                           "api-key",
+                           "wasm",
+                           "acme.ExternalProcessor",
+                           "corpauthfilter",
+                           "acme.Authorizer",
+                           "acme.authorisation",
+                           "acme.lua.v3.Lua",
+                           "LUA",
+                           "myfilter.WAFFilter",
+                           "waf2",
+                           "acme.opa.v1.Check",
+                           "OpaFilter",
+                           "acme.AclFilter",
+                           "sso",
+                           "acme.BlockList",
+                           "acme.throttle",
+                           "acme.author_and_auth"}) {
     EXPECT_NE(word_of_authority(name), "") << name;
   }
   for (const char* name : {"acme.evaluate.v1.Evaluate", "acme.oracle", "lasso", "acme.Author", "acme.authority_rewrite",

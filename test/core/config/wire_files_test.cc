@@ -95,14 +95,14 @@ static_resources {
 )")
                 .said,
             "F:1:11: error: unknown field idd; did you mean id?\n"
-            "F:1:21: error: Expected string.\n"
+            "F:1:21: error: Expected string\n"
             "F:3:35: error: Unknown enumeration value of \"ROUND_ROBBIN\" for field \"lb_policy\".\n"
             "F:4:39: error: unknown field conect_timeout; did you mean connect_timeout?\n"
-            "F:4:60: error: Expected integer or identifier.\n"
+            "F:4:60: error: Expected integer or identifier\n"
             "F:5:47: error: Invalid value for boolean field \"value\". Value: \"yes\".\n"
             "6 errors\n");
   EXPECT_EQ(LoadedFile("weir_test.pb_text", "node { idd { a: 1 } id: }").said,
-            "F:1:12: error: unknown field idd; did you mean id?\nF:1:25: error: Expected string.\n2 errors\n");
+            "F:1:12: error: unknown field idd; did you mean id?\nF:1:25: error: Expected string\n2 errors\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { generic_secret { secret { inline_string: hunter2 } } } }")

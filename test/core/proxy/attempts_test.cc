@@ -264,6 +264,50 @@ TEST(Retries, AStaleConnectionDoesNotUseUpTheRepetitionThatIsFree) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
 }
 
+// Of a fleet of which nothing answers, no repetition is free: it would see twice what is asked of it.
+TEST(Retries, NoRepetitionIsFreeWhileNobodyAnswers) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "reset", 3); },
+                    .cluster =
+                        [](upstream::ClusterSpec& spec) {
+                          spec.breakers.has_retry_budget = spec.breakers.retry_budget_is_default = true;
+                          spec.breakers.retry_budget_percent = 0;
+                          spec.breakers.retry_budget_min = 0;
+                        },
+                    .upstreams = 2});
+  // Whichever of the two gets the request.
+  const auto served = [&] {
+    world.settle();
+    return world.upstream(world.upstream(0).has_connection() ? 0 : 1).accept();
+  };
+  auto client = world.connect();
+  client->send(kGet);
+  auto server = served();
+  server->receive();
+  server->close();
+  world.settle();
+  world.advance(1s);
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
+  // An answer pays for one.
+  client->send(kGet);
+  server = served();
+  server->receive();
+  server->send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
+  for (const bool repeated : {true, false}) {
+    client->send(kGet);
+    served()->close();
+    world.settle();
+    world.advance(1s);
+    if (repeated) served()->close();
+    world.settle();
+    world.advance(1s);
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  }
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 1);
+}
+
 // Those that wait out their back-off are no first tries that have gone.
 TEST(Retries, TheBudgetCountsThoseThatWait) {
   ProxyWorld world({.virtual_host =

@@ -234,8 +234,8 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
       "request with 503\n"
       "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
       "LOGICAL_DNS are\n"
-      "error: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is not supported by weir yet; ROUND_ROBIN, "
-      "LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM are\n");
+      "error: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is for clusters of a type that chooses hosts "
+      "by itself; this one has ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM\n");
 }
 
 TEST_F(ConfigurationTest, LoadingTouchesNoLogFile) {
