@@ -287,7 +287,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 0)
         for flag in ("--config-path", "--config-yaml", "--mode", "--concurrency", "--log-level", "--admin-address-path"):
             self.assertIn(flag, output)
-        self.assertLessEqual(output.count("\n"), 60)
+        self.assertLessEqual(output.count("\n"), 80)
 
     def test_list_extensions(self) -> None:
         code, output = self.run_weir("--list-extensions")

@@ -176,7 +176,7 @@ TEST(OptionsTest, HelpNamesEveryFlagAndFitsTwoScreens) {
                            "--enable-fine-grain-logging"}) {
     EXPECT_NE(help.find(flag), std::string::npos) << flag;
   }
-  EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 60);
+  EXPECT_LE(std::count(help.begin(), help.end(), '\n'), 80);
   size_t width = 0;
   for (size_t at = 0, end; (end = help.find('\n', at)) != std::string::npos; at = end + 1)
     width = std::max(width, end - at);
