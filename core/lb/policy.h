@@ -97,6 +97,7 @@ struct Target {
 struct PickInput {
   uint64_t hash = 0;
   bool has_hash = false;
+  bool only_asks = false;  // whether there is a host: no turn is taken in that of a name
   uint32_t attempt = 1;
   // What hosts are to have in their metadata below envoy.lb, a struct, where the cluster has subsets; nullptr: nothing.
   const stream::Value* match = nullptr;

@@ -118,7 +118,7 @@ class SinksTest(WeirTestCase):
         self.assertEqual(counts, sorted(counts))
         self.assertGreaterEqual(counts[-1], 5)
         answer = self.weir.admin_json("/stats?filter=cluster.echo.upstream_rq_time&histogram_buckets=disjoint&format=json")
-        buckets = answer["stats"][0]["histograms"][0]["buckets"]
+        buckets = next(one for one in answer["stats"] if "histograms" in one)["histograms"][0]["buckets"]
         self.assertGreaterEqual(sum(one["cumulative"] for one in buckets), 5)
         self.assertEqual(buckets[0]["upper_bound"], 0.5)
 

@@ -82,6 +82,7 @@ class Filter final : public filter::HttpFilter, private upstream::NameLookup, pr
     stream.shared(&upstream::kWantedNameKey) = name;
     lb::PickInput input;
     input.name = name->key;
+    input.only_asks = true;
     if (cluster->pick(input) != nullptr) return Action::kContinue;
     stream_ = &stream;
     resume_ = stream.resume_handle();
