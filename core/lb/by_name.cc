@@ -35,7 +35,8 @@ class ByNameTable final : public Table {
     const auto at = hosts_.find(input.name);
     if (at == hosts_.end()) return kNoHost;
     const Entry& entry = at->second;
-    return entry.table != nullptr && !input.only_asks ? entry.table->pick(input, view, (&state)[entry.state]) : entry.first;
+    return entry.table != nullptr && !input.only_asks ? entry.table->pick(input, view, (&state)[entry.state])
+                                                      : entry.first;
   }
   uint32_t lane_states() const override { return std::max<uint32_t>(1, states_); }
 
