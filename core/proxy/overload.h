@@ -48,6 +48,8 @@ class Overload {
   std::array<stats::Counter, static_cast<size_t>(ShedPoint::kCount)> shed_counts{};
 
   // --- [any] ---
+  // Whether any action or shed point is in force: what a request asks first.
+  bool acts() const { return in_force_.load(std::memory_order_relaxed) != 0; }
   bool any(OverloadAction action) const { return value(action) != 0; }
   bool saturated(OverloadAction action) const { return value(action) >= kFull; }
   // Whether it hits this one: by chance, as often as the action is in force.
@@ -83,12 +85,16 @@ class Overload {
       return false;
     return value >= kFull || (random.next() & (kFull - 1)) < value;
   }
-  static void store(std::atomic<uint32_t>& to, double value) {
-    to.store(static_cast<uint32_t>(std::lround(value * kFull)), std::memory_order_relaxed);
+  void store(std::atomic<uint32_t>& to, double value) {
+    const auto now = static_cast<uint32_t>(std::lround(value * kFull));
+    const uint32_t before = to.exchange(now, std::memory_order_relaxed);
+    const uint32_t more = (now != 0 ? 1u : 0u) - (before != 0 ? 1u : 0u);
+    in_force_.store(in_force_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
   }
   uint32_t value(OverloadAction action) const {
     return actions_[static_cast<size_t>(action)].load(std::memory_order_relaxed);
   }
+  std::atomic<uint32_t> in_force_{0};  // how many of the following are not zero
   std::array<std::atomic<uint32_t>, static_cast<size_t>(OverloadAction::kCount)> actions_{};
   std::array<std::atomic<uint32_t>, static_cast<size_t>(ShedPoint::kCount)> points_{};
 };

@@ -51,11 +51,13 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     yielded_ = false;
     codec_.unpause();
   }
-  const Overload& overload = LaneProxy::of(lane_).overload();
-  if ((requests_ == 0 && head_begun_ == MonoTime() && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) ||
-      overload.sheds(ShedPoint::kHttp1AbortDispatch, lane_.random())) [[unlikely]] {
-    connection().close(net::CloseReason::kLocal);
-    return Action::kDone;
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+    const bool begins = requests_ == 0 && head_begun_ == MonoTime();
+    if ((begins && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) ||
+        overload.sheds(ShedPoint::kHttp1AbortDispatch, lane_.random())) {
+      connection().close(net::CloseReason::kLocal);
+      return Action::kDone;
+    }
   }
   codec_.receive(data);
   connection().hold_reads(yielded_ && !data.empty());
@@ -211,7 +213,8 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
   if (draining_ || host_->draining()) codec_.close_after_response();
-  if (LaneProxy::of(lane_).overload().hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {
+  const Overload& overload = LaneProxy::of(lane_).overload();
+  if (overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {
     if (codec_.keep_alive()) config_.stats->cx_overload_disable_keepalive.inc();
     codec_.close_after_response();
   }

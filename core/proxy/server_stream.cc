@@ -70,7 +70,9 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
     stream_.reply_local(http::h1::suggested_status(head.invalid), http::h1::error_name(head.invalid));
     return;
   }
-  if (shed_by_overload()) return;
+  if (const Overload& overload = LaneProxy::of(stream_.lane()).overload(); overload.acts() && shed_by(overload))
+      [[unlikely]]
+    return;
   asks_tunnel_ = head.is_connect || (head.upgrade && (config_.ignored_upgrades.empty() || drop_ignored_upgrades()) &&
                                      !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
@@ -94,11 +96,10 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
 }
 
 // True: answered, and nobody else has any work with it.
-bool ServerStream::shed_by_overload() {
-  const Overload& overload = LaneProxy::of(stream_.lane()).overload();
+bool ServerStream::shed_by(const Overload& overload) {
   Random& random = stream_.lane().random();
   if (!overload.hits(OverloadAction::kStopAcceptingRequests, random) &&
-      !overload.sheds(ShedPoint::kDecodeHeaders, random)) [[likely]]
+      !overload.sheds(ShedPoint::kDecodeHeaders, random))
     return false;
   config_.stats->rq_overload_close.inc();
   stream_.info().flags.set(ResponseFlag::kOverloadManager);

@@ -56,9 +56,9 @@ struct Configuration {
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
   config::OverloadTranslation overload;  // of the first configuration: a restart changes it
-  std::string local_cluster;   // that weir is a member of; empty: none
-  lb::Locality place;          // where weir is
-  net::Address admin_address;  // empty: no admin
+  std::string local_cluster;             // that weir is a member of; empty: none
+  lb::Locality place;                    // where weir is
+  net::Address admin_address;            // empty: no admin
   FlushPlan flush;
 };
 

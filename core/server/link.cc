@@ -166,6 +166,15 @@ Link::Got Link::receive_within(Duration time, LinkMessage& out) {
   }
 }
 
+void Link::stop_receiving() {
+  if (fd_ < 0) return;
+  shutdown(fd_, SHUT_RD);
+  LinkMessage message;
+  while (receive(message) == Got::kMessage) {
+    if (message.fd >= 0) ::close(message.fd);
+  }
+}
+
 Result<Link> connect_link(const std::string& address) {
   sockaddr_un to;
   auto length = to_sockaddr(address, to);

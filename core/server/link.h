@@ -57,6 +57,8 @@ class Link {
   Got receive(LinkMessage& out);
   // Waits for the next one at most so long; kNothing: the time is over.
   Got receive_within(Duration time, LinkMessage& out);
+  // What has come is dropped, and nothing more comes: what was sent before this is closed can be read there then.
+  void stop_receiving();
 
  private:
   int fd_ = -1;

@@ -30,8 +30,8 @@ Result<std::unique_ptr<Predecessors::Given>> Predecessors::ask(const Options& op
   const uid_t peer = link->peer_user();
   if (peer != geteuid() && peer != 0 && peer != user)
     return unavailable("restart: " + address + " belongs to user " + std::to_string(peer) + ", not to this one");
-  if (!link->send("hello", "protocol=" + std::string(kRestartProtocol)))
-    return unavailable("restart: the process at " + address + " does not read");
+  // One that refuses at sight may have gone: what it said can be read still.
+  link->send("hello", "protocol=" + std::string(kRestartProtocol));
   auto given = std::make_unique<Given>();
   for (;;) {
     LinkMessage message;
@@ -113,8 +113,11 @@ void Predecessors::on_answer(LinkMessage* message) {
     answer(unavailable("process " + std::to_string(asked_pid_) + " goes on serving: " + message->text));
   } else if (message->kind == "taken") {
     add(asked_pid_, asked_epoch_, answering_->release());
+    processes_[last_source_].connections = asked_connections_;
     WatchedLink::drop(lane_, std::exchange(answering_, nullptr));
     answer(absl::OkStatus());
+  } else if (message->kind == "connections") {
+    asked_connections_ = static_cast<int64_t>(message->number("open"));
   } else {
     receive_stats(*message, source, store_);
   }
@@ -135,9 +138,10 @@ void Predecessors::on_message(uint64_t source, LinkMessage* message) {
   if (at == processes_.end()) return;
   Process& process = at->second;
   if (message == nullptr) {
-    if (process.connections > 0) {
+    const int64_t cut_off = process.cut_off >= 0 ? process.cut_off : process.connections;
+    if (cut_off > 0) {
       WEIR_LOG(kWarning, "server", "restart: process %d (epoch %u) has ended: %lld connections were cut off",
-               static_cast<int>(process.pid), process.epoch, static_cast<long long>(process.connections));
+               static_cast<int>(process.pid), process.epoch, static_cast<long long>(cut_off));
     } else {
       WEIR_LOG(kInfo, "server", "restart: process %d (epoch %u) has ended, all its connections had",
                static_cast<int>(process.pid), process.epoch);
@@ -147,6 +151,8 @@ void Predecessors::on_message(uint64_t source, LinkMessage* message) {
     processes_.erase(at);
   } else if (message->kind == "connections") {
     process.connections = static_cast<int64_t>(message->number("open"));
+  } else if (message->kind == "ended") {
+    process.cut_off = static_cast<int64_t>(message->number("cut_off"));
   } else if (message->kind == "generation" && message->fd >= 0) {
     // One of those before it, which still drains.
     add(static_cast<pid_t>(message->number("pid")), static_cast<uint32_t>(message->number("epoch")),

@@ -61,6 +61,7 @@ class Predecessors final : private event::Timer {
     pid_t pid;
     uint32_t epoch;
     int64_t connections = 0;
+    int64_t cut_off = -1;  // -1: it has not said that it ends
     std::unique_ptr<WatchedLink> link;
   };
   void add(pid_t pid, uint32_t epoch, Link link);
@@ -75,6 +76,7 @@ class Predecessors final : private event::Timer {
   std::unique_ptr<WatchedLink> answering_;
   pid_t asked_pid_ = 0;
   uint32_t asked_epoch_ = 0;
+  int64_t asked_connections_ = 0;
   absl::AnyInvocable<void(const Status&)> taken_;
   std::map<uint64_t, Process> processes_;
   uint64_t last_source_ = 0;

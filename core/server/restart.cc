@@ -196,8 +196,6 @@ void Restart::list_states(const std::function<void(std::string_view name, std::s
   server_.registry().save_transport_sockets(visit);
 }
 
-void Restart::on_begun(pid_t) {}
-
 void Restart::on_failed(pid_t successor, const std::string& why) { server_.on_restart_failed(successor, why); }
 
 void Restart::on_taken_over(pid_t successor, Link link, const LinkMessage& plan) {
@@ -233,10 +231,11 @@ void Restart::on_timer() {
   server_.lane().arm_in(*this, std::max<Duration>(kTellEvery, took * 20));
 }
 
-void Restart::say_goodbye() {
+void Restart::say_goodbye(int64_t cut_off) {
   if (heir_ == nullptr) return;
   cancel();
   tell(1s);
+  heir_->link().send("ended", "cut_off=" + number(static_cast<uint64_t>(cut_off)));
   heir_->link().close();
 }
 

@@ -46,8 +46,8 @@ class Restart final : private SuccessorHost, private event::Timer {
   bool has_successor() const { return succeeded_; }
   // The end of this process is near: nobody takes over from it, and those before it are to end as well.
   void end(Duration deadline);
-  // The last word to the successor.
-  void say_goodbye();
+  // The last word to the successor: how many connections had not ended when this process did.
+  void say_goodbye(int64_t cut_off);
 
   size_t draining_predecessors() const { return predecessors_.draining(); }
   int64_t predecessor_connections() const { return predecessors_.connections(); }
@@ -61,7 +61,6 @@ class Restart final : private SuccessorHost, private event::Timer {
   std::string facts() const override;
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const override;
   void list_states(const std::function<void(std::string_view name, std::string_view state)>& visit) const override;
-  void on_begun(pid_t successor) override;
   void on_failed(pid_t successor, const std::string& why) override;
   void on_taken_over(pid_t successor, Link link, const LinkMessage& plan) override;
 

@@ -351,12 +351,14 @@ int Server::run() {
   signals_.reset();
   files_.reset();
   stop_signals_.reset();
+  // It ends already; a signal that comes late is no crash.
+  for (int late : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) std::signal(late, SIG_IGN);
   service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
   tending_.reset();
   overload_.reset();
-  restart_->say_goodbye();
+  restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();
   admin_->stop();
@@ -382,9 +384,7 @@ void Server::begin_shutdown() {
     int64_t open = loads_->total();
     WEIR_LOG(kWarning, "server", "told to stop a second time: %lld connections are cut off",
              static_cast<long long>(open));
-    exit_code_ = open > 0 ? 4 : 0;
-    quit();
-    return;
+    return end(open);
   }
   configuration_->discard();  // listeners that come later would not be drained
   state_ = State::kDraining;
@@ -398,10 +398,13 @@ void Server::begin_shutdown() {
   if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
   restart_->end(plan.deadline);
   plan.others = [this] { return restart_->draining_predecessors(); };
-  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) {
-    if (cut_off > 0) exit_code_ = 4;
-    quit();
-  });
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
+}
+
+void Server::end(int64_t cut_off) {
+  cut_off_ = cut_off;
+  if (cut_off > 0) exit_code_ = 4;
+  quit();
 }
 
 void Server::start_restart() {
@@ -428,10 +431,7 @@ void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain
   Shutdown::Plan plan;
   plan.deadline = deadline;
   if (drain.time < deadline) plan.drain = drain;
-  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) {
-    if (cut_off > 0) exit_code_ = 4;
-    quit();
-  });
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
 }
 
 void Server::hasten_end(Duration deadline) {

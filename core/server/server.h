@@ -62,6 +62,8 @@ class Server {
   void drain_listeners(bool graceful, bool keep_accepting, proxy::Which which);
   // Stops at once, whatever runs.
   void quit();
+  // The same with so many connections open, which the exit code and a successor are told.
+  void end(int64_t cut_off);
   // SIGUSR2: another process of this command line is started and takes over.
   void start_restart();
   // --- For Restart ---
@@ -136,6 +138,7 @@ class Server {
   bool failed_health_ = false;
   bool hastened_ = false;  // told to end after a successor took over
   int exit_code_ = 0;
+  int64_t cut_off_ = 0;  // connections that the end of this process ended
   const std::string version_;
   std::optional<LastReload> last_reload_;
   std::set<std::string> told_;  // warnings that were printed: not again with every reload

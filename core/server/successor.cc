@@ -72,7 +72,10 @@ void Successor::on_ready(uint32_t) {
   }
 }
 
-void Successor::refuse(Link& link, const std::string& why) { link.send("refused", why, -1, Duration::zero()); }
+void Successor::refuse(Link& link, const std::string& why) {
+  link.stop_receiving();
+  link.send("refused", why, -1, Duration::zero());
+}
 
 void Successor::on_message(LinkMessage* message) {
   if (message == nullptr) {
@@ -124,12 +127,12 @@ void Successor::greet(const LinkMessage& hello) {
   });
   sent = sent && link.send("waiting", {}, listening_) && link.send("end");
   WEIR_LOG(kInfo, "server", "restart: process %d takes %zu listening sockets over", static_cast<int>(peer_), sockets);
-  host_.on_begun(peer_);
   if (!sent) fail("it does not read what it is given");
 }
 
 void Successor::fail(const std::string& why) {
   const pid_t peer = std::exchange(peer_, 0);
+  told_ = child_ > 0 && (peer == 0 || peer == child_);
   cancel();
   if (link_ != nullptr) WatchedLink::drop(lane_, std::exchange(link_, nullptr));
   host_.on_failed(peer != 0 ? peer : child_, why);
@@ -140,10 +143,7 @@ void Successor::on_timer() {
                           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout_).count()) +
                           " s (--restart-timeout-s)";
   if (link_ != nullptr) refuse(link_->link(), why);
-  if (child_ > 0) {
-    kill(child_, SIGTERM);
-    gave_up_ = true;
-  }
+  if (child_ > 0) kill(child_, SIGTERM);
   fail(why);
 }
 
@@ -168,7 +168,7 @@ Status Successor::start_process(const std::string& program, const std::vector<st
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return unavailable("cannot start " + program + ": " + strerror(error));
   child_ = child;
-  gave_up_ = false;
+  told_ = false;
   lane_.arm_in(*this, timeout_);
   WEIR_LOG(kInfo, "server", "restart: process %d is to take over: %s", static_cast<int>(child), program.c_str());
   return absl::OkStatus();
@@ -179,7 +179,7 @@ void Successor::on_child() {
   int status = 0;
   if (waitpid(child_, &status, WNOHANG) != child_) return;
   const pid_t child = std::exchange(child_, 0);
-  if (std::exchange(gave_up_, false)) return;  // told already
+  if (std::exchange(told_, false)) return;
   peer_ = child;
   fail(ending(status));
 }

@@ -27,8 +27,7 @@ class SuccessorHost {
   virtual void list_sockets(const std::function<void(const HandedSocket&)>& visit) const = 0;
   // Secrets of plugins (keys of session tickets), each a text under the plugin's name.
   virtual void list_states(const std::function<void(std::string_view name, std::string_view state)>& visit) const = 0;
-  // A process took the sockets over, and may serve any moment, or stopped trying.
-  virtual void on_begun(pid_t successor) = 0;
+  // The attempt is over, whoever made it.
   virtual void on_failed(pid_t successor, const std::string& why) = 0;
   // It serves, and says in `plan` how this one is to end. The link is the host's, which has to say "taken".
   virtual void on_taken_over(pid_t successor, Link link, const LinkMessage& plan) = 0;
@@ -68,9 +67,9 @@ class Successor final : private event::Pollable, private event::Timer {
   int listening_;
   const Duration timeout_;
   std::unique_ptr<WatchedLink> link_;
-  pid_t peer_ = 0;        // who has said hello
-  pid_t child_ = 0;       // that was started here and has not ended
-  bool gave_up_ = false;  // on the child: it has been told to end
+  pid_t peer_ = 0;     // who has said hello
+  pid_t child_ = 0;    // that was started here and has not ended
+  bool told_ = false;  // that the child has failed, which is still to end
   std::unique_ptr<event::Signals> child_signals_;
 };
 

@@ -1,6 +1,7 @@
 """A process takes over from the one that runs: sockets, keys and counts, and what becomes of the connections."""
 
 import array
+import contextlib
 import os
 import re
 import signal
@@ -23,7 +24,10 @@ import os, socket, sys
 os.setuid(65534)
 link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 link.connect(sys.argv[1])
-link.send(b"hello\\nprotocol=1")
+try:
+    link.send(b"hello\\nprotocol=1")
+except BrokenPipeError:
+    pass
 print(link.recv(100).decode())
 """
 
@@ -35,7 +39,8 @@ class Successor:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(15)
         self.sock.connect(path)
-        self.sock.send(b"hello\nprotocol=" + protocol.encode())
+        with contextlib.suppress(BrokenPipeError):  # refused at sight, which can be read
+            self.sock.send(b"hello\nprotocol=" + protocol.encode())
 
     def receive(self) -> tuple[str, str]:
         """The next message; descriptors are closed. Empty texts at the end."""
