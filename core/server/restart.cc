@@ -203,15 +203,16 @@ void Restart::on_taken_over(pid_t successor, Link link, const LinkMessage& plan)
            static_cast<int>(successor));
   succeeded_ = true;
   send_stats_ = plan.number("stats") != 0;
-  auto before = predecessors_.give();
   heir_ = std::make_unique<WatchedLink>(server_.lane(), std::move(link),
                                         [this](LinkMessage* message) { on_successor_message(message); });
   tell(5s);
-  heir_->link().send("taken");
-  for (auto& [text, one] : before) heir_->link().send("generation", text, one.fd());
   server_.lane().post([gone = std::shared_ptr<Successor>(std::move(successor_))] {});
   proxy::DrainPlan drain{.time = std::chrono::seconds(plan.number("drain_s")), .gradual = plan.number("gradual") != 0};
-  server_.end_as_predecessor(std::chrono::seconds(plan.number("deadline_s")), drain);
+  // Once it hears that, all that connects is its own.
+  server_.end_as_predecessor(std::chrono::seconds(plan.number("deadline_s")), drain, [this] {
+    heir_->link().send("taken");
+    for (auto& [text, one] : predecessors_.give()) heir_->link().send("generation", text, one.fd());
+  });
   server_.lane().arm_in(*this, kTellEvery);
 }
 

@@ -422,13 +422,14 @@ void Server::on_restart_failed(pid_t successor, const std::string& why) {
   service_.ready("serving; the process that was to take over has failed, see the log");
 }
 
-void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain) {
+void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain, std::function<void()> closed) {
   configuration_->discard();
   state_ = State::kDraining;
   live_.set(0);
   admin_->leave_to_successor();
   service_.leave();
   Shutdown::Plan plan;
+  plan.closed = std::move(closed);
   plan.deadline = deadline;
   if (drain.time < deadline) plan.drain = drain;
   shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });

@@ -1,6 +1,7 @@
 // The process: lanes, configuration, signals, readiness, draining.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -70,7 +71,8 @@ class Server {
   void on_restart_failed(pid_t successor, const std::string& why);
   // Another process serves: nothing is accepted any more, and this one ends when its connections have, or at the
   // deadline.
-  void end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain);
+  // `closed`: called when no worker accepts any more.
+  void end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain, std::function<void()> closed);
   void hasten_end(Duration deadline);
   std::vector<std::string> manager_environment() const { return service_.environment(); }
 

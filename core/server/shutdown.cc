@@ -27,6 +27,8 @@ Shutdown::Shutdown(event::Lane& lane, const std::vector<std::unique_ptr<Worker>>
   }
 }
 
+Shutdown::~Shutdown() { accepting_->closed = nullptr; }
+
 void Shutdown::begin_draining() {
   phase_ = Phase::kDraining;
   Duration left = plan_.deadline - plan_.delay;
@@ -38,13 +40,16 @@ void Shutdown::begin_draining() {
     WEIR_LOG(kInfo, "server", "draining: listeners close; %lld connections are told to end, cut off in %.0f s",
              static_cast<long long>(loads_.total()), seconds(left));
   }
-  *accepting_ = workers_.size();
+  accepting_->workers = workers_.size();
+  accepting_->closed = std::move(plan_.closed);
   for (const auto& worker : workers_) {
     worker->lane().post([one = worker.get(), plan = plan_.drain, main = &lane_, accepting = accepting_] {
       one->listeners().stop_accepting();
       one->listeners().drain(plan);
       one->clusters().close_idle();
-      main->post([accepting] { --*accepting; });
+      main->post([accepting] {
+        if (--accepting->workers == 0 && accepting->closed) accepting->closed();
+      });
     });
   }
   lane_.arm_in(*this, kLook);
@@ -67,7 +72,7 @@ void Shutdown::on_timer() {
   int64_t open = loads_.total();
   Duration took = lane_.now() - began_;
   const size_t others = plan_.others ? plan_.others() : 0;
-  bool drained = *accepting_ == 0 && open == 0 && others == 0;
+  bool drained = accepting_->workers == 0 && open == 0 && others == 0;
   if (!drained && took < plan_.deadline) {
     lane_.arm_in(*this, std::min(kLook, plan_.deadline - took));
     return;

@@ -23,11 +23,14 @@ class Shutdown final : private event::Timer {
     proxy::DrainPlan drain{};
     // Others whose end is waited for: processes that drain since a restart. nullptr: none.
     std::function<size_t()> others = nullptr;
+    // Called once, when no worker accepts any more. nullptr: nobody wants to know.
+    std::function<void()> closed = nullptr;
   };
   // `done` is told how many connections were open at the deadline (0: all have ended), and is called once, on main's
   // lane, outside of this object. Workers and loads outlive this.
   Shutdown(event::Lane& lane, const std::vector<std::unique_ptr<Worker>>& workers, const proxy::LaneLoads& loads,
            const Plan& plan, absl::AnyInvocable<void(int64_t cut_off)> done);
+  ~Shutdown();
   // The deadline is this soon at the latest, and everybody is told now.
   void hasten(Duration deadline);
 
@@ -44,7 +47,11 @@ class Shutdown final : private event::Timer {
   const MonoTime began_;
   Phase phase_ = Phase::kDelay;
   // Workers that may still have connections waiting in their listening sockets. Shared with tasks that are under way.
-  std::shared_ptr<size_t> accepting_ = std::make_shared<size_t>(0);
+  struct Accepting {
+    size_t workers = 0;
+    std::function<void()> closed;
+  };
+  std::shared_ptr<Accepting> accepting_ = std::make_shared<Accepting>();
 };
 
 }  // namespace weir::server

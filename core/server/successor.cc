@@ -131,11 +131,12 @@ void Successor::greet(const LinkMessage& hello) {
 }
 
 void Successor::fail(const std::string& why) {
-  const pid_t peer = std::exchange(peer_, 0);
-  told_ = child_ > 0 && (peer == 0 || peer == child_);
+  const pid_t failed = peer_ != 0 ? peer_ : child_;
+  if (failed == child_ && child_ != 0) failed_.push_back(std::exchange(child_, 0));
+  peer_ = 0;
   cancel();
   if (link_ != nullptr) WatchedLink::drop(lane_, std::exchange(link_, nullptr));
-  host_.on_failed(peer != 0 ? peer : child_, why);
+  host_.on_failed(failed, why);
 }
 
 void Successor::on_timer() {
@@ -168,19 +169,16 @@ Status Successor::start_process(const std::string& program, const std::vector<st
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return unavailable("cannot start " + program + ": " + strerror(error));
   child_ = child;
-  told_ = false;
   lane_.arm_in(*this, timeout_);
   WEIR_LOG(kInfo, "server", "restart: process %d is to take over: %s", static_cast<int>(child), program.c_str());
   return absl::OkStatus();
 }
 
 void Successor::on_child() {
-  if (child_ <= 0) return;
+  std::erase_if(failed_, [](pid_t one) { return waitpid(one, nullptr, WNOHANG) == one; });
   int status = 0;
-  if (waitpid(child_, &status, WNOHANG) != child_) return;
-  const pid_t child = std::exchange(child_, 0);
-  if (std::exchange(told_, false)) return;
-  peer_ = child;
+  if (child_ <= 0 || waitpid(child_, &status, WNOHANG) != child_) return;
+  peer_ = std::exchange(child_, 0);
   fail(ending(status));
 }
 

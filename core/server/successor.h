@@ -67,9 +67,9 @@ class Successor final : private event::Pollable, private event::Timer {
   int listening_;
   const Duration timeout_;
   std::unique_ptr<WatchedLink> link_;
-  pid_t peer_ = 0;     // who has said hello
-  pid_t child_ = 0;    // that was started here and has not ended
-  bool told_ = false;  // that the child has failed, which is still to end
+  pid_t peer_ = 0;             // who has said hello
+  pid_t child_ = 0;            // that was started here and is to take over
+  std::vector<pid_t> failed_;  // that were, and have not ended yet
   std::unique_ptr<event::Signals> child_signals_;
 };
 

@@ -78,10 +78,14 @@ TEST(Link, WhoRefusesAtSightIsHeard) {
   // In whichever order they come: the greeting of one that is not heard must not cost it the answer.
   for (const bool greets_first : {true, false}) {
     auto [serving, successor] = links();
-    if (greets_first) EXPECT_TRUE(successor.send("hello", "protocol=1"));
+    if (greets_first) {
+      EXPECT_TRUE(successor.send("hello", "protocol=1"));
+    }
     serving.stop_receiving();
     EXPECT_TRUE(serving.send("refused", "why"));
-    if (!greets_first) EXPECT_FALSE(successor.send("hello", "protocol=1"));
+    if (!greets_first) {
+      EXPECT_FALSE(successor.send("hello", "protocol=1"));
+    }
     serving.close();
     LinkMessage got;
     ASSERT_EQ(successor.receive(got), Link::Got::kMessage) << greets_first;
