@@ -6,26 +6,10 @@
 #include <map>
 
 #include "core/lb/host_set.h"
+#include "test/core/lb/any_host.h"
 
 namespace weir::lb {
 namespace {
-
-class Any final : public Table {
- public:
-  explicit Any(const BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
-  HostIndex pick(const PickInput&, LaneView& view, LaneState&) const noexcept override {
-    return usable_[view.random.below(static_cast<uint32_t>(usable_.size()))];
-  }
-
- private:
-  std::vector<HostIndex> usable_;
-};
-
-PolicyDescriptor any_host() {
-  PolicyDescriptor policy;
-  policy.build = [](const BuildInput& input, const void*) { return std::make_unique<Any>(input); };
-  return policy;
-}
 
 struct In {
   std::string zone;
