@@ -188,9 +188,9 @@ class Session {
   uint64_t data_frames_sent_ = 0;
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
-  int32_t last_begun_ = 0;                  // stream of the client
-  std::array<int32_t, 16> last_resets_{};   // the last streams that were reset here, in a ring,
-  uint32_t resets_noted_ = 0;               // and how many ever
+  int32_t last_begun_ = 0;                 // stream of the client
+  std::array<int32_t, 16> last_resets_{};  // the last streams that were reset here, in a ring,
+  uint32_t resets_noted_ = 0;              // and how many ever
   int32_t last_reset_forgotten_ = 0;
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
