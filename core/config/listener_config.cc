@@ -236,6 +236,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
   }
+  out.spec.ignore_global_limit = proto.ignore_global_conn_limit();
+  out.spec.bypass_overload = proto.bypass_overload_manager();
   out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();

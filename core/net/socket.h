@@ -54,6 +54,9 @@ struct ListenAddress {
 // A bound and listening, non-blocking socket. On failure the message names the address, the reason, and for a port that
 // is taken who holds it, as far as the system tells. [main]
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options);
+// For a socket that another process has opened, with other options perhaps: what can still change does. Returns the
+// socket options (level/name) that this one had to have before it was bound, and does not take now. [main]
+Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options);
 // The address a socket is bound to (port 0 resolved).
 Address bound_address(int fd);
 

@@ -55,6 +55,9 @@ bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; 
 
 bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
   if (connection_ == nullptr) return true;
+  if (const Overload& overload = LaneProxy::of(lane_).overload();
+      overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]]
+    connection_->disable_keepalive();
   if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
   if (waits_for_tunnel_) [[unlikely]] {
     // What came of it ahead. If there is none now, it is thrown away like the rest.
@@ -152,12 +155,13 @@ void Http2Stream::release() {
 
 // --- The connection --------------------------------------------------------------------------------------------------
 
-Http2Connection::Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane)
+Http2Connection::Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane, bool admitted)
     : config_(config),
       lane_(lane),
       deadlines_(lane, *this),
       codec_(*this, lane.blocks(), config.h2),
-      born_(lane.now()) {}
+      born_(lane.now()),
+      admitted_(admitted) {}
 
 Http2Connection::~Http2Connection() { WEIR_ASSERT(streams_.empty()); }
 
@@ -165,6 +169,7 @@ Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
   host_ = &host;
   config_.stats->cx_http2_total.inc();
   config_.stats->cx_http2_active.inc();
+  scale(deadlines_);
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
@@ -177,6 +182,13 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
   if (closing_) {
     data.clear();
     return Action::kContinue;
+  }
+  if (!admitted_) {
+    admitted_ = true;
+    if (LaneProxy::of(lane_).overload().sheds(ShedPoint::kBeforeCodec, lane_.random())) {
+      connection().close(net::CloseReason::kLocal);
+      return Action::kDone;
+    }
   }
   if (!data.empty()) codec_.receive(data);
   if (!connection().open()) return Action::kDone;
@@ -225,6 +237,7 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
   Http2Stream& stream = *lane_proxy.http2_streams().make(*this);
   stream.stream_ = lane_proxy.streams().make(stream);
   stream.stream_->stream().info().stream_id = lane_proxy.next_id();
+  scale(stream.deadlines_);
   streams_.push_back(stream);
   config_.http2_stats->streams_active.inc();
   deadlines_.clear(DeadlineKind::kConnectionIdle);
@@ -392,6 +405,19 @@ void Http2Connection::begin_drain() {
 
 void Http2Connection::end_drain() {
   if (!closing_) codec_.shut_down();
+}
+
+void Http2Connection::disable_keepalive() {
+  if (draining_) return;
+  config_.stats->cx_overload_disable_keepalive.inc();
+  begin_drain();
+}
+
+void Http2Connection::scale(Deadlines& deadlines) {
+  LaneProxy& lane_proxy = LaneProxy::of(lane_);
+  if (!lane_proxy.overload().reduces) return;
+  deadlines.scale_by(lane_proxy.overload());
+  lane_proxy.scaled_deadlines().push_back(deadlines);
 }
 
 void Http2Connection::on_drain(filter::ConnectionHost&) {

@@ -72,8 +72,9 @@ class Http2Connection final : public filter::NetworkFilter,
                               private http::h2::ServerCodec::Events,
                               private Deadlines::Owner {
  public:
-  // `config` is kept by whoever pins the listener's configuration for the connection.
-  Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane);
+  // `config` is kept by whoever pins the listener's configuration for the connection. `admitted`: its first bytes were
+  // looked at, and nobody sheds it any more.
+  Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane, bool admitted);
   ~Http2Connection() override;
 
   // NetworkFilter
@@ -117,6 +118,9 @@ class Http2Connection final : public filter::NetworkFilter,
   // No further request; in two steps, so that none that is under way is lost.
   void begin_drain();
   void end_drain();
+  // The overload manager wants no lasting connections.
+  void disable_keepalive();
+  void scale(Deadlines& deadlines);
   void ping();
   void on_ping_timeout();
   void count_premature_reset(const Http2Stream& stream);
@@ -141,6 +145,7 @@ class Http2Connection final : public filter::NetworkFilter,
   http::h2::Session::Counts accounted_;
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
+  bool admitted_;
   bool draining_ = false;
   bool closing_ = false;
 };

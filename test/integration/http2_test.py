@@ -44,7 +44,8 @@ class Http2Test(WeirTestCase):
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             made = http_listener(cls.ports[name], [
-                direct({"path": "/direct"}, "direct"), route({"prefix": "/big"}, "big"), route({"path": "/socket"}, "big"), route({"prefix": "/"}, "echo")],
+                direct({"path": "/direct"}, "direct"), route({"path": "/dead"}, "dead"), route({"prefix": "/big"}, "big"),
+                route({"path": "/socket"}, "big"), route({"prefix": "/"}, "echo")],
                 name=name, access_log=[file_access_log(cls.log, LINE)], **{"stat_prefix": name, **fields})
             return made
 
@@ -66,7 +67,7 @@ class Http2Test(WeirTestCase):
             listener("tunnels", http2_protocol_options={"allow_connect": True}, upgrade_configs=[{"upgrade_type": "websocket"}]),
             listener("ping", http2_protocol_options={"connection_keepalive": {"interval": "0.2s", "timeout": "0.3s",
                                                                              "interval_jitter": {"value": 0}}})],
-            [cluster("echo", cls.echo.port), cluster("big", cls.big.port)]), concurrency=1)
+            [cluster("echo", cls.echo.port), cluster("big", cls.big.port), cluster("dead", cls.sandbox.free_port())]), concurrency=1)
 
     @staticmethod
     def serve_big(connection: ServerConnection) -> None:
@@ -155,6 +156,15 @@ class Http2Test(WeirTestCase):
         done = subprocess.run(["nghttp", "-v", "http://127.0.0.1:%d/direct" % self.ports["auto"]], text=True,
                               capture_output=True, timeout=30)
         self.assertIn(":status: 200", done.stdout)
+
+    def test_grpc_clients_get_answers_that_they_understand(self) -> None:
+        with H2(self.ports["auto"]) as client:
+            stream = client.request("/dead", "POST", b"\0\0\0\0\0", headers=[("content-type", "application/grpc"), ("te", "trailers")])
+            client.until(stream)
+            head = client.of(stream, h2.events.ResponseReceived)[0]
+            self.assertIsNotNone(head.stream_ended)  # trailers alone
+            self.assertEqual({name: value for name, value in head.headers if name in (":status", "grpc-status", "content-type")},
+                             {":status": "200", "grpc-status": "14", "content-type": "application/grpc"})
 
     def test_trailers_of_requests_pass(self) -> None:
         with H2(self.ports["auto"]) as client:

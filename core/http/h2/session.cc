@@ -109,7 +109,8 @@ struct Session::Callbacks {
       end.cause = StreamEnd::Cause::kUnprocessed;
     } else {
       end.cause = StreamEnd::Cause::kPeerError;
-      end.error = session.seen_error_ != Error::kNone ? session.seen_error_ : Error::kUnexpected;
+      end.error = session.error_behind(code, Error::kInvalidMessage);
+      if (end.error == Error::kInvalidMessage) ++session.counts_.messaging_errors;
     }
     session.close(*stream, end);
     return 0;
@@ -244,6 +245,24 @@ void Session::report_failure() {
   failure_reported_ = true;
   while (Stream* stream = streams_.front()) detach(*stream);
   if (!stopped_) on_failed(failure_);
+}
+
+Error Session::error_behind(uint32_t code, Error protocol_error) const {
+  if (seen_error_ != Error::kNone && static_cast<uint32_t>(error_code(seen_error_)) == code) return seen_error_;
+  switch (code) {
+    case NGHTTP2_PROTOCOL_ERROR:
+      return protocol_error;
+    case NGHTTP2_FLOW_CONTROL_ERROR:
+      return Error::kFlowControl;
+    case NGHTTP2_STREAM_CLOSED:
+      return Error::kStreamIsClosed;
+    case NGHTTP2_FRAME_SIZE_ERROR:
+      return Error::kFrameSize;
+    case NGHTTP2_COMPRESSION_ERROR:
+      return Error::kCompression;
+    default:
+      return Error::kUnexpected;
+  }
 }
 
 void Session::fail(Error error) {
@@ -499,6 +518,9 @@ void Session::frame_sent(const void* raw) {
       return;
     case NGHTTP2_GOAWAY:
       ++counts_.goaways_sent;
+      // The library ends the connection.
+      if (frame->goaway.error_code != NGHTTP2_NO_ERROR && failure_ == Error::kNone)
+        failure_ = error_behind(frame->goaway.error_code, Error::kInvalidFrame);
       return;
     default:
       return;

@@ -161,6 +161,8 @@ class Session {
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // What the library has found when it sends this code, and says nothing else.
+  Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
   void write(const void* bytes, size_t size);
   void write_goaway();
@@ -186,9 +188,9 @@ class Session {
   uint64_t data_frames_sent_ = 0;
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
-  int32_t last_begun_ = 0;                  // stream of the client
-  std::array<int32_t, 16> last_resets_{};   // the last streams that were reset here, in a ring,
-  uint32_t resets_noted_ = 0;               // and how many ever
+  int32_t last_begun_ = 0;                 // stream of the client
+  std::array<int32_t, 16> last_resets_{};  // the last streams that were reset here, in a ring,
+  uint32_t resets_noted_ = 0;              // and how many ever
   int32_t last_reset_forgotten_ = 0;
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;

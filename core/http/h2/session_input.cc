@@ -70,11 +70,6 @@ void Session::receive(Slices& in) {
   }
   in.clear();
   if (stopped_) return;
-  if (failure_ == Error::kNone && !terminated_ && !(goaway_received_ && open_streams_ == 0) &&
-      nghttp2_session_want_read(session_) == 0) {
-    // The library ends the connection and has queued GOAWAY, which says why.
-    failure_ = seen_error_ != Error::kNone ? seen_error_ : Error::kInvalidFrame;
-  }
   if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames) {
     fail(Error::kControlFrames);
   } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames) {

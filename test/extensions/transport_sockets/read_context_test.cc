@@ -131,8 +131,9 @@ TEST_F(ReadContextTest, ProtocolsThatNobodyServesAreNotOffered) {
   auto spec = server("alpn_protocols: ['h2', 'http/1.1']");
   ASSERT_TRUE(spec.has_value());
   EXPECT_EQ(spec->alpn_protocols, std::vector<std::string>{"http/1.1"});
-  EXPECT_EQ(found(),
-            "tls.common_tls_context.alpn_protocols[0]: \"h2\" is not offered: codec_type of the filter behind it is HTTP1");
+  EXPECT_EQ(
+      found(),
+      "tls.common_tls_context.alpn_protocols[0]: \"h2\" is not offered: codec_type of the filter behind it is HTTP1");
   http1_ = false;
   spec = server("alpn_protocols: ['h3', 'h2']");
   ASSERT_TRUE(spec.has_value());
