@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from typing import Any
@@ -39,6 +40,7 @@ class UpstreamHttp2Test(WeirTestCase):
         server = cls.ca.issue("server.internal", "DNS:server.internal", "IP:127.0.0.1")
         cls.nginx = Nginx(cls.sandbox, "cleartext", http2=True)
         cls.nginx_tls = Nginx(cls.sandbox, "tls", tls=server, http2=True)
+        cls.nginx_leaves = Nginx(cls.sandbox, "leaves", more="keepalive_requests 100;", http2=True)
         cls.nginx_h1 = Nginx(cls.sandbox, "h1", tls=server)
         cls.big = os.urandom(1 << 20)
         for one in ("cleartext", "tls"):
@@ -68,6 +70,7 @@ class UpstreamHttp2Test(WeirTestCase):
             cluster("nginx_tls", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http2()),
             cluster("auto", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
             cluster("auto_h1", cls.nginx_h1.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
+            cluster("leaves", cls.nginx_leaves.port, **http2()),
             cluster("nghttpd", cls.nghttpd_port, **http2()),
             cluster("echo", cls.echo.port, **http2()),
             cluster("deprecated", cls.echo.port, http2_protocol_options={}),
@@ -128,6 +131,24 @@ class UpstreamHttp2Test(WeirTestCase):
             self.assertEqual(self.stat(name, "upstream_cx_http1_total"), 0)
         self.assertEqual(self.get("nghttpd", "page").body, self.big)
         self.assertEqual(self.line("/nginx/who")[4], "HTTP/2")
+
+    def h2load(self, name: str, path: str, count: int, at_a_time: int) -> None:
+        done = subprocess.run(["h2load", "-n", str(count), "-c", "3", "-m", str(at_a_time),
+                               "http://127.0.0.1:%d/%s/%s" % (self.port, name, path)], text=True, capture_output=True, timeout=120)
+        self.assertIn("%d 2xx, 0 3xx, 0 4xx, 0 5xx" % count, done.stdout, name)
+        self.weir.wait_stat_is("cluster.%s.http2.streams_active" % name, 0)
+
+    def test_h2load(self) -> None:
+        """Many requests at a time on both sides; the servers are those of test_real_servers."""
+        for name, path in (("nginx", "who"), ("nginx_tls", "who"), ("nginx", "big"), ("nghttpd", "page")):
+            self.h2load(name, path, 60 if path in ("big", "page") else 3000, 20)
+            self.assertLessEqual(self.stat(name, "upstream_cx_total"), 2)
+
+    def test_a_server_that_leaves_under_load(self) -> None:
+        """nginx says GOAWAY after a hundred requests, and does not look at those that were on their way."""
+        self.h2load("leaves", "who", 3050, 8)
+        self.assertGreaterEqual(self.stat("leaves", "upstream_cx_close_notify"), 25)
+        self.weir.wait_stat_is("cluster.leaves.upstream_cx_active", 1)
 
     # field: upstreams.http.v3.HttpProtocolOptions.auto_config
     # field: AutoHttpConfig.http2_protocol_options, AutoHttpConfig.http_protocol_options
