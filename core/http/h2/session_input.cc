@@ -242,9 +242,12 @@ void Session::take_frame(const void* raw) {
 }
 
 void Session::invalid_frame(int32_t id, int library_error) {
-  seen_error_ = error_of(library_error);
+  const Error error = error_of(library_error);
   const bool malformed = library_error == NGHTTP2_ERR_HTTP_HEADER || library_error == NGHTTP2_ERR_HTTP_MESSAGING;
-  if (malformed) ++counts_.messaging_errors;
+  if (malformed)
+    ++counts_.messaging_errors;
+  else
+    seen_error_ = error;  // perhaps of the whole connection
   if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
@@ -252,16 +255,16 @@ void Session::invalid_frame(int32_t id, int library_error) {
     pass_on_gathered(false);
     stream = find(id);
   }
-  // RFC 9113 5.4.2: an error of a stream may be treated as one of the connection.
+  // RFC 9113 5.4.1: an error of a stream may be treated as one of the connection.
   if (malformed && !options_.stream_errors) {
-    fail(seen_error_);
+    fail(error);
     return;
   }
   if (stream == nullptr) return;
   StreamEnd end;
   end.cause = StreamEnd::Cause::kPeerError;
-  end.error = seen_error_;
-  end.code = error_code(seen_error_);
+  end.error = error;
+  end.code = error_code(error);
   close(*stream, end);
 }
 
