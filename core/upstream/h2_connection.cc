@@ -34,7 +34,11 @@ const http::h2::Options& H2Connection::options() const { return owner_.cluster_-
 
 // --- Requests ------------------------------------------------------------------------------------------------------
 
-uint32_t H2Connection::most() const { return std::min(options().max_concurrent_streams, codec_.peer_max_streams()); }
+uint32_t H2Connection::most() const {
+  // Until the peer has said how many it takes: as many as the connections before took, if there were any.
+  const uint32_t peers = settings_seen_ ? codec_.peer_max_streams() : owner_.pool_.room_of_new();
+  return std::min(options().max_concurrent_streams, peers);
+}
 
 uint32_t H2Connection::room() const {
   if (closing_ || owner_.closes_when_idle() || !codec_.accepts_requests()) return 0;

@@ -110,6 +110,8 @@ class ConnPool final : private RecallWaiter {
   // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
   bool empty() const { return objects_ == 0 && waiters_.empty() && outside_ == 0; }
   uint32_t connections() const { return connections_; }
+  // How many requests the next connection is expected to carry at a time.
+  uint32_t room_of_new() const { return room_of_new_; }
   // The host's index in the lane's host set, as of the last pick: a hint.
   uint32_t place() const { return place_; }
   void set_place(uint32_t place) { place_ = place; }

@@ -267,6 +267,8 @@ TEST_F(MultiplexedPoolTest, APeerThatTakesOneAtATimeGetsMoreConnections) {
   EXPECT_EQ(peer_.connections.size(), 3u);
   EXPECT_EQ(one.events, "ready ");
   EXPECT_EQ(two.events, "ready ");
+  // Also before it has said on the new ones how many it takes.
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(peer_.count(i, kHeaders), 1u) << i;
   // Whoever waits gets the place of one that has ended, if that comes first.
   peer_.respond(0, 1);
   settle();
