@@ -142,6 +142,9 @@ class BalanceReader {
         use_settings(config, "maglev_lb_config");
         break;
       }
+      case pb::Cluster::CLUSTER_PROVIDED:
+        at_.error_at("lb_policy", "CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST");
+        return;
       default:
         at_.below("lb_policy")
             .unsupported(pb::Cluster::LbPolicy_Name(proto_.lb_policy()) +

@@ -15,6 +15,7 @@
 #include "core/config/shared_messages.h"
 #include "core/config/subset_config.h"
 #include "core/http/url.h"
+#include "core/lb/destinations.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -152,6 +153,36 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
   spec.high_breakers = read_breakers(proto, envoy::config::core::v3::HIGH);
 }
 
+// Hosts are wherever clients want to go.
+void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
+  if (proto.load_assignment().endpoints_size() != 0)
+    scope.error("load_assignment", "must not be set: a cluster of type ORIGINAL_DST has the hosts that clients ask for");
+  if (proto.has_lb_subset_config())
+    scope.error("lb_subset_config", "must not be set: a cluster of type ORIGINAL_DST does not choose among its hosts");
+  if (proto.has_load_balancing_policy()) {
+    scope.error("load_balancing_policy",
+                "must not be set: a cluster of type ORIGINAL_DST chooses by itself (lb_policy CLUSTER_PROVIDED)");
+  } else if (proto.lb_policy() != pb::Cluster::CLUSTER_PROVIDED) {
+    scope.error("lb_policy", "must be CLUSTER_PROVIDED in a cluster of type ORIGINAL_DST, which chooses by itself");
+  }
+  auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
+  const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
+  if (config.use_http_header()) {
+    original->header = http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host"
+                                                                          : config.http_header_name());
+  } else if (!config.http_header_name().empty()) {
+    scope.warning("original_dst_lb_config.http_header_name", "has no effect without use_http_header: true");
+  }
+  if (config.has_metadata_key()) {
+    original->metadata.push_back(config.metadata_key().key());
+    for (const auto& segment : config.metadata_key().path()) original->metadata.push_back(segment.key());
+  }
+  original->port = static_cast<uint16_t>(config.upstream_port_override().value());
+  out.spec.original = std::move(original);
+  out.policy = &lb::destination_policy();
+  if (proto.has_cleanup_interval()) out.cleanup_interval = to_duration(proto.cleanup_interval());
+}
+
 constexpr std::string_view kPortRule = "must be 1 to 65535: where the endpoint listens";
 
 void read_name(const envoy::config::core::v3::Address& proto, const std::string& path, ConfigReport& report,
@@ -231,7 +262,9 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       if (out.dns.has_value()) {
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
-        endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
+        // Whoever sends there knows whether in streams or in datagrams.
+        endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report,
+                                             Transport::kTcpOrUdp);
         if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
         }
@@ -315,8 +348,16 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
   read_protocol_options(proto, path, env, report, out);
   read_transports(proto, scope, out.spec);
   read_breakers(proto.circuit_breakers(), out.spec);
-  read_balancing(proto, path, registry, env, report, out);
-  read_endpoints(proto, path, report, out);
+  if (discovery == Discovery::kOriginal) {
+    read_original(proto, scope, out);
+  } else {
+    if (proto.has_original_dst_lb_config())
+      report.error(path + ".original_dst_lb_config", "is for clusters of type ORIGINAL_DST");
+    if (proto.has_cleanup_interval())
+      report.warning(path + ".cleanup_interval", "has no effect: it is about clusters of type ORIGINAL_DST");
+    read_balancing(proto, path, registry, env, report, out);
+    read_endpoints(proto, path, report, out);
+  }
   if (out.dns.has_value() && out.dns->logical && out.endpoints.size() != 1) {
     report.error(path + ".load_assignment",
                  "has " + std::to_string(out.endpoints.size()) +

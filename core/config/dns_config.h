@@ -28,7 +28,7 @@ struct DnsSpec {
 };
 
 // How a cluster comes by its endpoints.
-enum class Discovery : uint8_t { kStatic, kDns, kOther };
+enum class Discovery : uint8_t { kStatic, kDns, kOriginal, kOther };
 // kOther: a type that is not supported, which is reported by then.
 Discovery read_discovery(const envoy::config::cluster::v3::Cluster& proto, const std::string& path, Report& report,
                          std::optional<DnsSpec>& dns);

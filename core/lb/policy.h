@@ -94,6 +94,8 @@ struct PickInput {
   const stream::Value* match = nullptr;
   // Hosts tried before by this request; a policy avoids them while it has others.
   std::span<const Host* const> excluded;
+  // Where the request is to go, in a cluster whose hosts are found by that; nullptr: not known.
+  const net::Address* destination = nullptr;
   // Priorities that this request keeps clear of while another has a usable host; nullptr: none. HostSet's business.
   const PrioritySet* passed_over = nullptr;
 };

@@ -19,9 +19,9 @@ constexpr Duration kSilence = 10s;
 
 namespace {
 
-Status failed(const char* what, const Address& address, int error) {
+Status failed(const char* what, const Address& address, int error, bool datagrams = false) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
-  if (error == EADDRINUSE) text += "; " + describe_holder(address);
+  if (error == EADDRINUSE) text += "; " + describe_holder(address, datagrams);
   if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
@@ -98,6 +98,35 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   if (Status status = refused(SocketOption::When::kBound); !status.ok()) return status;
   if (listen(fd, options.backlog) != 0) return fail("listen on");
   if (Status status = refused(SocketOption::When::kListening); !status.ok()) return status;
+  return fd;
+}
+
+Result<int> open_datagram_socket(const Address& address, const ListenOptions& options) {
+  sockaddr_storage storage;
+  const socklen_t length = address.to_sockaddr(storage);
+  const int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed("open a socket for", address, errno);
+  auto fail = [&](const std::string& what) {
+    const int error = errno;
+    close(fd);
+    return failed(what.c_str(), address, error, true);
+  };
+  const bool ipv6 = address.family() == Family::kIpv6;
+  if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (ipv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
+  if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (address.is_any() &&
+      !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
+    return fail("ask for the local addresses of datagrams of");
+  using When = SocketOption::When;
+  for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
+    if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
+    if (const SocketOption* option = set_options(fd, address.family(), options, when))
+      return fail("set the socket option " + std::to_string(option->level) + "/" + std::to_string(option->name) +
+                  " of");
+  }
   return fd;
 }
 

@@ -39,6 +39,34 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
   return door;
 }
 
+void LaneListener::set_datagrams(const Listener& after) {
+  event::Lane& lane = owner_.lane();
+  std::vector<std::unique_ptr<DatagramDoor>> doors;
+  after.for_each_sockets([&](const std::shared_ptr<const ListenSockets>& sockets) {
+    if (lane.is_main()) return;
+    std::unique_ptr<DatagramDoor> door;
+    bool there = false;
+    for (auto& one : datagram_doors_) {
+      if (one == nullptr || one->sockets() != sockets) continue;
+      door = std::move(one);
+      there = true;
+      break;
+    }
+    if (!there) door = owner_.take_datagrams(*this, sockets.get(), there);
+    const int fd = sockets->by_worker[lane.index() - 1];
+    if (!there && fd >= 0)
+      door = std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader());
+    if (door == nullptr) return;
+    door->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
+    doors.push_back(std::move(door));
+  });
+  // Those of addresses that are gone close, behind what they have still got.
+  for (auto& door : datagram_doors_) {
+    if (door != nullptr) door->close();
+  }
+  datagram_doors_ = std::move(doors);
+}
+
 void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
     stop_accepting();
@@ -46,6 +74,17 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     drain_connections(owner_.update_plan());
     return;
   }
+  if (after->spec.udp != nullptr) {
+    for (Door& door : doors_) {
+      if (door.socket != nullptr) door.socket->drain_and_close();
+    }
+    doors_.clear();
+    set_datagrams(*after);
+    drain_connections(owner_.update_plan());
+    return;
+  }
+  for (auto& door : datagram_doors_) door->close();
+  datagram_doors_.clear();
   std::vector<Door> doors;
   accepts_for_others_ = false;
   // What the sockets have queued that are not taken over is served (by the old configuration, which is still current
@@ -152,6 +191,8 @@ void LaneListener::stop_accepting() {
     if (door.socket != nullptr) door.socket->drain_and_close();
     door.socket.reset();
   }
+  for (auto& door : datagram_doors_) door->close();
+  datagram_doors_.clear();
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -180,7 +221,7 @@ LaneListener* LaneListeners::find_by_address(const net::Address& address) {
     by_address_.clear();
     for (const auto& listener : listeners_) {
       const Listener* current = listener != nullptr ? lane_.slots().current<Listener>(listener->slot()) : nullptr;
-      if (current == nullptr) continue;
+      if (current == nullptr || current->spec.udp != nullptr) continue;
       current->for_each_sockets([&](const auto& sockets) {
         by_address_.emplace(sockets->address.to_string(), listener.get());
         // All addresses of IPv6 are those of IPv4, too, if the socket takes them.
@@ -209,6 +250,22 @@ bool LaneListeners::take_socket(LaneListener& taker, const ListenSockets* socket
     }
   }
   return false;
+}
+
+std::unique_ptr<DatagramDoor> LaneListeners::take_datagrams(LaneListener& taker, const ListenSockets* sockets,
+                                                             bool& there) {
+  for (auto& other : listeners_) {
+    if (other == nullptr || other.get() == &taker) continue;
+    for (size_t i = 0; i < other->datagram_doors_.size(); ++i) {
+      auto& doors = other->datagram_doors_;
+      if (doors[i]->sockets().get() != sockets) continue;
+      there = true;
+      std::unique_ptr<DatagramDoor> door = std::move(doors[i]);
+      doors.erase(doors.begin() + static_cast<std::ptrdiff_t>(i));
+      return door;
+    }
+  }
+  return nullptr;
 }
 
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,

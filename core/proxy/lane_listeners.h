@@ -11,6 +11,7 @@
 #include "core/event/lane.h"
 #include "core/net/socket.h"
 #include "core/proxy/downstream_connection.h"
+#include "core/proxy/lane_datagrams.h"
 #include "core/proxy/listener.h"
 
 namespace weir::proxy {
@@ -53,6 +54,9 @@ class LaneListener final : public net::AcceptHandler {
   };
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
   std::vector<Door> doors_;
+  // Instead of them, if it is one for datagrams: one for each address at which this lane reads.
+  std::vector<std::unique_ptr<DatagramDoor>> datagram_doors_;
+  void set_datagrams(const Listener& after);
   bool accepts_for_others_ = false;  // at some address only one lane accepts
   IntrusiveList<DownstreamConnection, &DownstreamConnection::node_> connections_;
 };
@@ -100,6 +104,12 @@ class LaneListeners final : public event::SlotObserver {
   // The socket of these descriptors from the listener of this lane that has it (nullptr: it has closed it). False: none
   // has.
   bool take_socket(LaneListener& taker, const ListenSockets* sockets, std::unique_ptr<net::ListenSocket>& socket);
+  // The same of a socket for datagrams. `there`: whether any listener has had it.
+  std::unique_ptr<DatagramDoor> take_datagrams(LaneListener& taker, const ListenSockets* sockets, bool& there);
+  net::DatagramReader& datagram_reader() {
+    if (datagram_reader_ == nullptr) datagram_reader_ = std::make_unique<net::DatagramReader>();
+    return *datagram_reader_;
+  }
   // The listener at this address or, if there is none, at its port of every address; nullptr: neither.
   LaneListener* find_by_address(const net::Address& address);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
@@ -108,6 +118,7 @@ class LaneListeners final : public event::SlotObserver {
   event::Lane& lane_;
   std::shared_ptr<LaneLoads> loads_;
   Slab<DownstreamConnection> slab_;
+  std::unique_ptr<net::DatagramReader> datagram_reader_;  // null: not used yet
   std::vector<std::unique_ptr<LaneListener>> listeners_;
   std::unordered_map<std::string, LaneListener*> by_address_;  // made when it is asked for
   bool by_address_is_current_ = false;

@@ -3,6 +3,7 @@
 
 #include "core/proxy/request_headers.h"
 #include "core/proxy/router.h"
+#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -87,6 +88,14 @@ bool Router::still_wants(Attempt& attempt) {
 upstream::ConnPool* Router::pick() {
   lb::PickInput input{
       .hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .match = match_, .excluded = tried()};
+  net::Address destination;
+  const upstream::Cluster* cluster = cluster_->current();
+  if (cluster != nullptr && cluster->spec.original != nullptr) [[unlikely]] {
+    destination = upstream::find_destination(*cluster->spec.original, stream_->info(), &stream_->request_headers());
+    if (destination.empty()) return nullptr;
+    input.destination = &destination;
+    return cluster_->pick(input);
+  }
   const route::RetryPolicy* policy = retry_.policy();
   if (attempts_ == 0 || policy == nullptr) [[likely]]
     return cluster_->pick(input);

@@ -27,7 +27,10 @@ ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, s
       active_(store.gauge("cluster_manager.active_clusters")),
       warming_(store.gauge("cluster_manager.warming_clusters")),
       soon_(*this),
-      patience_(*this) {}
+      patience_(*this),
+      cleanup_(*this) {
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main)) lane->set_found_hosts(this);
+}
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
                            event::Publisher::Batch& last) {
@@ -89,6 +92,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     removed_.inc();
     active_.dec();
     named_hosts_ -= it->second.named_hosts;
+    originals_.erase(it->second.slot.index);
     it = clusters_.erase(it);
   }
   arm_patience();
@@ -96,6 +100,20 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
 }
 
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+  entry.original = from.spec.original != nullptr;
+  if (entry.original) {
+    originals_[entry.slot.index] = from.spec.name;
+    entry.cleanup_interval = from.cleanup_interval;
+    entry.dns.reset();
+    entry.keeps_members = entry.awaited = entry.too_many = false;
+    named_hosts_ -= std::exchange(entry.named_hosts, 0);
+    publish_found(entry, batch);
+    entry.stats->update_success.inc();
+    return;
+  }
+  originals_.erase(entry.slot.index);
+  entry.found.clear();
+  entry.next_cleanup = MonoTime::max();
   if (!from.dns.has_value()) {
     entry.dns.reset();
     entry.keeps_members = entry.awaited = entry.too_many = false;
@@ -131,8 +149,10 @@ void ClusterManager::publish_members() {
   event::Publisher::Batch batch;
   for (const std::string& name : std::exchange(changed_, {})) {
     const auto at = clusters_.find(name);
-    if (at == clusters_.end() || at->second.dns == nullptr) continue;
+    if (at == clusters_.end()) continue;
     Entry& entry = at->second;
+    if (entry.original) publish_found(entry, batch);
+    if (entry.dns == nullptr) continue;
     if (entry.keeps_members && entry.unsettled()) continue;
     entry.keeps_members = false;
     publish_named(entry, batch);
@@ -184,6 +204,8 @@ void ClusterManager::finish_warming() {
 void ClusterManager::stop() {
   soon_.cancel();
   patience_.cancel();
+  cleanup_.cancel();
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(nullptr);
   warm_ = nullptr;
   for (auto& [name, entry] : clusters_) entry.dns.reset();
 }
@@ -197,6 +219,74 @@ void ClusterManager::refresh_stats() const {
     warming += warms ? 1 : 0;
   }
   warming_.set(warming);
+}
+
+// --- Hosts that lanes find -----------------------------------------------------------------------------------------
+
+void ClusterManager::on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) {
+  const auto name = originals_.find(cluster);
+  if (name == originals_.end()) return;
+  Entry& entry = clusters_.at(name->second);
+  if (entry.found.contains(host->address())) return;  // lanes hear of it soon
+  if (entry.found.size() >= kMostFoundHosts) {
+    entry.stats->update_failure.inc();
+    if (!std::exchange(entry.too_many, true)) {
+      WEIR_LOG(kWarning, "upstream",
+               "cluster %s: clients have asked for more than %zu destinations at a time; those above are reached, and "
+               "not shown",
+               entry.spec.name.c_str(), kMostFoundHosts);
+    }
+    return;
+  }
+  const net::Address address = host->address();
+  entry.found.emplace(address, std::move(host));
+  changed_.insert(entry.spec.name);
+  // Tables grow with what is in them: the more there are, the more are put in at a time.
+  const Duration delay = std::min<Duration>(100ms, entry.found.size() * 50us);
+  if (!soon_.armed()) main_.arm(soon_, main_.now() + delay);
+  if (entry.next_cleanup == MonoTime::max()) {
+    entry.next_cleanup = main_.now() + entry.cleanup_interval;
+    arm_cleanup();
+  }
+}
+
+void ClusterManager::publish_found(Entry& entry, event::Publisher::Batch& batch) {
+  std::vector<lb::HostEntry> members;
+  members.reserve(entry.found.size());
+  for (const auto& [address, host] : entry.found) members.emplace_back().host = host;
+  auto set = std::make_unique<lb::HostSet>(std::move(members), lb::destination_policy(), nullptr,
+                                           lb::HostSet::Options{});
+  show_members(entry, *set);
+  entry.stats->membership_change.inc();
+  updated_.inc();
+  batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
+}
+
+void ClusterManager::arm_cleanup() {
+  MonoTime next = MonoTime::max();
+  for (const auto& [index, name] : originals_) next = std::min(next, clusters_.at(name).next_cleanup);
+  if (next == MonoTime::max()) {
+    cleanup_.cancel();
+  } else {
+    main_.arm(cleanup_, next);
+  }
+}
+
+// What nobody has used for an interval, and nobody uses now, is forgotten.
+void ClusterManager::clean_up() {
+  event::Publisher::Batch batch;
+  for (const auto& [index, name] : originals_) {
+    Entry& entry = clusters_.at(name);
+    if (entry.next_cleanup > main_.now()) continue;
+    const size_t gone = std::erase_if(entry.found, [](const auto& one) {
+      return !one.second->take_used() && one.second->active() == 0;
+    });
+    if (gone != 0) publish_found(entry, batch);
+    if (entry.found.size() < kMostFoundHosts) entry.too_many = false;
+    entry.next_cleanup = entry.found.empty() ? MonoTime::max() : main_.now() + entry.cleanup_interval;
+  }
+  if (!batch.empty()) publisher_.publish(std::move(batch));
+  arm_cleanup();
 }
 
 const lb::HostSet* ClusterManager::newest(const Entry& entry) const {

@@ -11,15 +11,17 @@
 
 #include "core/config/cluster_config.h"
 #include "core/event/publisher.h"
+#include "core/lb/destinations.h"
 #include "core/lb/host_set.h"
 #include "core/server/dns_members.h"
 #include "core/stats/store.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/lane_clusters.h"
 
 namespace weir::server {
 
 // [main]
-class ClusterManager final : private DnsMembers::Owner {
+class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHosts {
  public:
   // So long the first answers of a cluster's names are waited for. More than name servers have for one try by default,
   // so that the second one can still help.
@@ -28,6 +30,9 @@ class ClusterManager final : private DnsMembers::Owner {
   // So many hosts may all clusters of names have together by default, whatever name servers say. Each has statistics
   // and a place in the tables of every lane. Above it a cluster keeps the members that it had.
   static constexpr size_t kMostNamedHosts = 100'000;
+
+  // So many hosts an ORIGINAL_DST cluster may have, whatever clients ask for.
+  static constexpr size_t kMostFoundHosts = 10'000;
 
   // `main`: the lane. `lanes`: how many there are.
   ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store, dns::ResolverSource& resolvers,
@@ -45,6 +50,9 @@ class ClusterManager final : private DnsMembers::Owner {
   void when_warm(event::Task task);
   // Before the lane ends: nothing is asked any more.
   void stop();
+  // A lane of an ORIGINAL_DST cluster has been asked for an address that is no host of it. It becomes one until nobody
+  // has used it for an interval.
+  void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) override;
 
   struct Entry {
     upstream::ClusterSpec spec;
@@ -63,6 +71,10 @@ class ClusterManager final : private DnsMembers::Owner {
     bool awaited = false;                    // there are none to serve, and what leads to it is held back
     size_t named_hosts = 0;                  // published, of `dns`
     bool too_many = false;                   // it has been told more than there is room for
+    bool original = false;                   // its members are those that lanes have found:
+    std::unordered_map<net::Address, std::shared_ptr<lb::Host>, lb::AddressHash> found;
+    Duration cleanup_interval = 5s;
+    MonoTime next_cleanup = MonoTime::max();  // max: there is nothing to forget
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
   };
   // Gauges that are worked out when somebody reads them.
@@ -89,6 +101,18 @@ class ClusterManager final : private DnsMembers::Owner {
     ClusterManager& owner_;
   };
 
+  class Cleanup final : public event::Timer {
+   public:
+    explicit Cleanup(ClusterManager& owner) : owner_(owner) {}
+    void on_timer() override { owner_.clean_up(); }
+
+   private:
+    ClusterManager& owner_;
+  };
+
+  void clean_up();
+  void arm_cleanup();
+  void publish_found(Entry& entry, event::Publisher::Batch& batch);
   void on_members(DnsMembers& members) override;
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
   // Those that `entry.dns` knows, as far as there is room for them.
@@ -118,6 +142,8 @@ class ClusterManager final : private DnsMembers::Owner {
   Soon soon_;
   event::Task warm_;
   Patience patience_;
+  std::unordered_map<uint32_t, std::string> originals_;  // names of ORIGINAL_DST clusters by the index of their slots
+  Cleanup cleanup_;
 };
 
 }  // namespace weir::server

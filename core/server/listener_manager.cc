@@ -50,7 +50,7 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
-  if (const int fd = inherited_.take(at.address); fd >= 0) {
+  if (const int fd = at.options.datagrams ? -1 : inherited_.take(at.address); fd >= 0) {
     sockets->options.reuse_port = false;  // there is one: a worker accepts for all
     sockets->by_worker[0] = fd;
     return Sockets(std::move(sockets));
@@ -58,7 +58,8 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = net::open_listen_socket(address, at.options);
+    auto fd = at.options.datagrams ? net::open_datagram_socket(address, at.options)
+                                   : net::open_listen_socket(address, at.options);
     if (!fd.ok()) {
       close_all(*sockets);
       return unavailable("listener " + listener + ": " + message_of(fd.status()));
@@ -78,7 +79,7 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
   for (const auto& [name, entry] : listeners_) {
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < addresses.size() && name != listener && !any_port; ++i) {
-      if (addresses[i].address != at.address) continue;
+      if (addresses[i].address != at.address || addresses[i].options.datagrams != at.options.datagrams) continue;
       if (!kept.contains(name) && addresses[i].options == at.options) return Opened{entry.sockets[i], true};
       held = true;
     }
@@ -131,6 +132,15 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
     for (const proxy::ListenerFilterEntry& old : before.listener_filters) {
       if (old.fingerprint == filter.fingerprint) filter.config = old.config;
     }
+  }
+  if (before.udp != nullptr && spec.udp != nullptr) {
+    auto udp = std::make_shared<proxy::UdpSpec>(*spec.udp);
+    for (proxy::UdpFilterEntry& filter : udp->filters) {
+      for (const proxy::UdpFilterEntry& old : before.udp->filters) {
+        if (old.fingerprint == filter.fingerprint) filter.config = old.config;
+      }
+    }
+    spec.udp = std::move(udp);
   }
   if (before.buffer_limit != spec.buffer_limit) return;
   for (proxy::FilterChain& chain : spec.chains) {

@@ -13,6 +13,7 @@
 
 #include "core/base/slab.h"
 #include "core/event/lane.h"
+#include "core/lb/destinations.h"
 #include "core/lb/host_set.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
@@ -46,6 +47,16 @@ class ClusterLocal {
 
   // Chooses a host; nullptr: none can serve.
   ConnPool* pick(const lb::PickInput& input);
+  // The same for who sends there without a pool: the place in hosts(), or kNoHost.
+  lb::HostIndex pick_host(const lb::PickInput& input);
+  // Another number for each version of hosts().
+  uint64_t hosts_version() const { return hosts_version_; }
+  // A session with a host and without a connection takes a share of the limit of connections. False: it is reached.
+  bool take_session();
+  void give_session_back();
+  // What a session that has taken a share counts while it lasts. `place`: in hosts(), when it was looked up last.
+  void begin_session(lb::Host& host, uint32_t place);
+  void end_session(lb::Host& host, uint32_t place);
   // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
   bool starving() const { return !starving_.empty() || !demand.empty(); }
   // Of this lane's pools.
@@ -56,6 +67,8 @@ class ClusterLocal {
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
   const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
+    if (pool.place() == lb::kNoHost) [[unlikely]]
+      return nullptr;
     return hosts_->host(pool.place()).metadata.get();
   }
   event::Pin<lb::HostSet> pin_hosts() const;
@@ -87,8 +100,20 @@ class ClusterLocal {
   void set_hosts(const lb::HostSet* hosts);
   // Requests of this lane to a host, for both priorities to see.
   void set_own(uint32_t place, int32_t requests);
+  // A host that was found by where a request is to go, and that main has not published yet.
+  struct Found {
+    std::unique_ptr<ConnPool> pool;
+    MonoTime told{};  // when main was
+  };
+  static constexpr size_t kMostFound = 1024;
+  ConnPool* find_destination(const net::Address& address);
+  void tell_main(Found& found);
+  void leave_found(const lb::HostSet* hosts);
+  // Of a host that is gone: until its last connection is.
+  void leave(std::unique_ptr<ConnPool> pool);
   template <class Visit>
   void for_each_pool(Visit&& visit) {
+    for (auto& [address, found] : found_) found.pool->for_each_variant(visit);
     for (Place& place : places_) {
       if (place.pool != nullptr) place.pool->for_each_variant(visit);
     }
@@ -105,7 +130,7 @@ class ClusterLocal {
   bool refuse_hopeless();
   bool hopeless() const { return cluster_ == nullptr || connections.limit()->max() == 0; }
   void on_pool_maybe_empty(ConnPool& pool);
-  uint32_t index_of(const ConnPool& pool) const;
+  uint32_t index_of(const lb::Host& host, uint32_t hint) const;
 
   LaneClusters& owner_;
   const ClusterPart part_;
@@ -113,15 +138,27 @@ class ClusterLocal {
   ClusterLocal* other_ = nullptr;       // that of the other priority
   const Cluster* cluster_ = nullptr;
   const lb::HostSet* hosts_ = nullptr;
+  uint64_t hosts_version_ = 0;
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index
   std::vector<lb::LaneView::PerHost> per_host_;     // by host index
   lb::LaneView::InAll in_all_;                      // of these
   std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
+  std::unordered_map<net::Address, Found, lb::AddressHash> found_;  // of an ORIGINAL_DST cluster
   IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
+};
+
+// Where main hears of hosts that lanes have found. [main]
+class FoundHosts {
+ public:
+  // `cluster`: the index of its slot.
+  virtual void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) = 0;
+
+ protected:
+  ~FoundHosts() = default;
 };
 
 class LaneClusters final : public event::SlotObserver {
@@ -164,6 +201,10 @@ class LaneClusters final : public event::SlotObserver {
   size_t connection_count() const { return connections_.live(); }
   uint64_t next_connection_id() { return ++last_connection_id_ << 8 | lane_.index(); }
 
+  // Of main's lane: nullptr, nobody wants to hear.
+  void set_found_hosts(FoundHosts* listener) { found_hosts_ = listener; }
+  FoundHosts* found_hosts() { return found_hosts_; }
+
   void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
 
  private:
@@ -174,6 +215,7 @@ class LaneClusters final : public event::SlotObserver {
   void for_each_local(Visit&& visit);
   event::Lane& lane_;
   Slab<H1Connection> connections_;
+  FoundHosts* found_hosts_ = nullptr;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   struct NameHash {
     using is_transparent = void;

@@ -6,6 +6,7 @@
 #include "core/base/xxhash.h"
 #include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/upstream/destination.h"
 
 namespace weir::filters::tcp_proxy {
 
@@ -165,11 +166,17 @@ void TcpProxy::connect() {
     return;
   }
   cluster_pin_ = cluster_->pin();
-  pool_ = cluster_->pick({.hash = hash_,
-                          .has_hash = has_hash_,
-                          .attempt = attempts_ + 1,
-                          .match = match_,
-                          .excluded = {tried_.data(), tried_.size()}});
+  lb::PickInput input{.hash = hash_,
+                      .has_hash = has_hash_,
+                      .attempt = attempts_ + 1,
+                      .match = match_,
+                      .excluded = {tried_.data(), tried_.size()}};
+  net::Address destination;
+  if (cluster_pin_->spec.original != nullptr) {
+    destination = upstream::find_destination(*cluster_pin_->spec.original, info_, nullptr);
+    input.destination = &destination;
+  }
+  pool_ = cluster_->pick(input);
   if (pool_ == nullptr) {
     cluster_pin_->stats->cx_none_healthy.inc();
     fail(ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream");

@@ -73,9 +73,9 @@ TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {
 }
 
 TEST_F(FieldTableTest, AcceptedFieldsAreWarningsThatSayWhy) {
-  EXPECT_EQ(findings("static_resources { clusters { cleanup_interval { seconds: 1 } } }"),
-            "warning: static_resources.clusters[0].cleanup_interval: has no effect in weir: it is about clusters of "
-            "type ORIGINAL_DST\n");
+  EXPECT_EQ(findings("static_resources { clusters { ignore_health_on_host_removal: true } }"),
+            "warning: static_resources.clusters[0].ignore_health_on_host_removal: has no effect in weir: there are no "
+            "health checks\n");
 }
 
 TEST_F(FieldTableTest, DefaultsDoNoHarm) {
