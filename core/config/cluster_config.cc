@@ -156,7 +156,8 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
 // Hosts are wherever clients want to go.
 void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
   if (proto.load_assignment().endpoints_size() != 0)
-    scope.error("load_assignment", "must not be set: a cluster of type ORIGINAL_DST has the hosts that clients ask for");
+    scope.error("load_assignment",
+                "must not be set: a cluster of type ORIGINAL_DST has the hosts that clients ask for");
   if (proto.has_lb_subset_config())
     scope.error("lb_subset_config", "must not be set: a cluster of type ORIGINAL_DST does not choose among its hosts");
   if (proto.has_load_balancing_policy()) {
@@ -168,8 +169,8 @@ void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, Cluste
   auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
   const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
   if (config.use_http_header()) {
-    original->header = http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host"
-                                                                          : config.http_header_name());
+    original->header =
+        http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host" : config.http_header_name());
   } else if (!config.http_header_name().empty()) {
     scope.warning("original_dst_lb_config.http_header_name", "has no effect without use_http_header: true");
   }
@@ -263,8 +264,8 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
         // Whoever sends there knows whether in streams or in datagrams.
-        endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report,
-                                             Transport::kTcpOrUdp);
+        endpoint.address =
+            translate_address(one.endpoint().address(), place + ".endpoint.address", report, Transport::kTcpOrUdp);
         if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
         }

@@ -39,8 +39,8 @@ struct ClusterTranslation {
   const lb::PolicyDescriptor* policy = nullptr;
   std::shared_ptr<const void> policy_config;
   std::vector<EndpointSpec> endpoints;
-  std::optional<DnsSpec> dns;       // endpoints are names
-  Duration cleanup_interval = 5s;   // of hosts that clients ask for (spec.original)
+  std::optional<DnsSpec> dns;      // endpoints are names
+  Duration cleanup_interval = 5s;  // of hosts that clients ask for (spec.original)
   lb::HostSet::Options host_options;
   std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
   uint64_t spec_fingerprint = 0;                    // of everything but the endpoints

@@ -175,7 +175,8 @@ bool is_udp(const envoy::config::core::v3::Address& proto) {
 void check_udp(const pb::Listener& proto, const FieldReport& at) {
   const auto refuse = [&](std::string_view field, bool is_set) {
     if (is_set)
-      at.error_at(field, "is for connections, which a listener of UDP has not; its listener_filters take the datagrams");
+      at.error_at(field,
+                  "is for connections, which a listener of UDP has not; its listener_filters take the datagrams");
   };
   refuse("filter_chains", !proto.filter_chains().empty());
   refuse("default_filter_chain", proto.has_default_filter_chain());
@@ -219,13 +220,15 @@ void read_udp(const pb::Listener& proto, filter::FactoryScope& scope, ListenerTr
     const std::string_view type = filter::type_of_url(one.typed_config().type_url());
     const filter::UdpFilterDescriptor* descriptor = scope.registry().udp_filter(type);
     if (descriptor == nullptr && scope.registry().listener_filter(type) != nullptr) {
-      here.error("typed_config", std::string(type) + " is for connections; a listener of UDP takes filters of UDP, as " +
+      here.error("typed_config", std::string(type) +
+                                     " is for connections; a listener of UDP takes filters of UDP, as " +
                                      "envoy.filters.udp_listener.udp_proxy");
       continue;
     }
     if (descriptor == nullptr) {
-      here.report().skip_unknown({.kind = "UDP filter", .name = one.name(), .may_skip = proto.listener_filters_size() > 1},
-                                 one.typed_config(), here.at("typed_config"));
+      here.report().skip_unknown(
+          {.kind = "UDP filter", .name = one.name(), .may_skip = proto.listener_filters_size() > 1}, one.typed_config(),
+          here.at("typed_config"));
       continue;
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
@@ -297,11 +300,13 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   for (int i = 0; i < proto.additional_addresses_size(); ++i) {
     const auto& more = proto.additional_addresses(i);
     const FieldReport here = FieldReport{scope.report(), scope.path()}.item("additional_addresses", i);
-    net::ListenAddress one{translate_address(more.address(), here.below("address").path, scope.report(), Transport::kTcpOrUdp),
-                           out.options};
+    net::ListenAddress one{
+        translate_address(more.address(), here.below("address").path, scope.report(), Transport::kTcpOrUdp),
+        out.options};
     if (is_udp(more.address()) != out.options.datagrams)
-      here.below("address").below("socket_address").error_at(
-          "protocol", "must be that of the listener's address: one listener serves one of TCP and UDP");
+      here.below("address")
+          .below("socket_address")
+          .error_at("protocol", "must be that of the listener's address: one listener serves one of TCP and UDP");
     one.options.ipv4_compat = more.address().socket_address().ipv4_compat();
     one.options.unix_mode = more.address().pipe().mode();
     one.options.reuse_port =

@@ -56,7 +56,9 @@ void put_source(msghdr& head, const Address& from) {
 }
 
 // The kernel cuts no messages up here: the device or the route does not allow it, or the pieces are too large for it.
-bool is_refusal_to_cut(int error) { return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP; }
+bool is_refusal_to_cut(int error) {
+  return error == EINVAL || error == EIO || error == EMSGSIZE || error == EOPNOTSUPP;
+}
 
 bool is_full(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS || error == ENOMEM; }
 
@@ -346,12 +348,7 @@ uint32_t DatagramQueue::flush() {
 
 DatagramSocket::DatagramSocket(event::Lane& lane, int fd, const Address& local, const DatagramOptions& options,
                                DatagramReader& reader, DatagramHandler& handler)
-    : lane_(lane),
-      fd_(fd),
-      local_(local),
-      reader_(reader),
-      handler_(&handler),
-      queue_(fd) {
+    : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(&handler), queue_(fd) {
   set_options(options);
   lane_.poller().add_level(fd_, *this);
 }

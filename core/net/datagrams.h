@@ -47,10 +47,10 @@ class DatagramReader {
   DatagramReader& operator=(const DatagramReader&) = delete;
 
   struct Outcome {
-    unsigned taken = 0;        // from the kernel
-    uint32_t too_large = 0;    // datagrams of these that were dropped
+    unsigned taken = 0;         // from the kernel
+    uint32_t too_large = 0;     // datagrams of these that were dropped
     uint32_t kernel_drops = 0;  // how many the kernel has dropped since the socket was made, if it says so; else 0
-    int error = 0;             // of errno; EAGAIN: there is nothing
+    int error = 0;              // of errno; EAGAIN: there is nothing
   };
   // Of a bound socket: visit(const Address& peer, const Address& local, const Datagrams&). `local` has no port, and is
   // empty if the socket was not made to tell it.
@@ -79,7 +79,7 @@ class DatagramReader {
 
  private:
   static constexpr size_t kControl = 128;
-  static constexpr size_t kPiece = 65536;          // as much as the kernel puts together
+  static constexpr size_t kPiece = 65536;  // as much as the kernel puts together
   static constexpr size_t kBuffer = 4 * kPiece;
   // What recvmmsg() is given, set up once for each size of datagrams.
   struct Heads {
@@ -158,7 +158,7 @@ class DatagramQueue {
   uint32_t send_one_by_one(const Message& message);
 
   const int fd_;
-  bool gso_ = true;        // until the kernel refuses
+  bool gso_ = true;  // until the kernel refuses
   unsigned count_ = 0;
   size_t used_ = 0;
   std::unique_ptr<Memory> memory_;  // made at first use

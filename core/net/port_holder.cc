@@ -122,7 +122,8 @@ std::string describe_holder(const Address& address, bool datagrams) {
   } else {
     find_unix(std::string(address.unix_path()), sockets);
   }
-  if (sockets.empty()) return std::string("who holds it is not to be seen from here (ss -") + (datagrams ? "lunp" : "ltnp") +
+  if (sockets.empty())
+    return std::string("who holds it is not to be seen from here (ss -") + (datagrams ? "lunp" : "ltnp") +
            " as root may tell)";
   for (const Socket& socket : sockets) {
     if (std::string process = process_with(socket); !process.empty()) return "held by " + process;

@@ -20,6 +20,7 @@ DatagramDoor::~DatagramDoor() { close(); }
 
 void DatagramDoor::serve(std::shared_ptr<const UdpSpec> spec, std::shared_ptr<ConnectionLimit> limit,
                          const DrainPlan& plan) {
+  if (socket_->fd() < 0) return;  // it stays shut: its descriptor is closed
   Serving before = std::move(serving_);
   limit_ = std::move(limit);
   socket_->set_options(spec->options);
@@ -39,8 +40,7 @@ void DatagramDoor::serve(std::shared_ptr<const UdpSpec> spec, std::shared_ptr<Co
 }
 
 void DatagramDoor::on_timer() {
-  std::erase_if(leaving_,
-                [&](const Leaving& one) { return lane_.now() >= one.until || !one.filter->still_needed(); });
+  std::erase_if(leaving_, [&](const Leaving& one) { return lane_.now() >= one.until || !one.filter->still_needed(); });
   if (!leaving_.empty()) lane_.arm_in(*this, kLookAgain);
 }
 
@@ -51,8 +51,7 @@ void DatagramDoor::close() {
   leaving_.clear();
 }
 
-void DatagramDoor::on_datagrams(const net::Address& peer, const net::Address& local,
-                                const net::Datagrams& datagrams) {
+void DatagramDoor::on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) {
   for (auto& filter : serving_.filters) {
     if (filter->on_datagrams(peer, local, datagrams) == filter::UdpFilter::Verdict::kTaken) return;
   }

@@ -71,6 +71,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
     stop_accepting();
     doors_.clear();
+    datagram_doors_.clear();
     drain_connections(owner_.update_plan());
     return;
   }
@@ -192,7 +193,6 @@ void LaneListener::stop_accepting() {
     door.socket.reset();
   }
   for (auto& door : datagram_doors_) door->close();
-  datagram_doors_.clear();
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ bool LaneListeners::take_socket(LaneListener& taker, const ListenSockets* socket
 }
 
 std::unique_ptr<DatagramDoor> LaneListeners::take_datagrams(LaneListener& taker, const ListenSockets* sockets,
-                                                             bool& there) {
+                                                            bool& there) {
   for (auto& other : listeners_) {
     if (other == nullptr || other.get() == &taker) continue;
     for (size_t i = 0; i < other->datagram_doors_.size(); ++i) {

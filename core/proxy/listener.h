@@ -95,7 +95,7 @@ struct ListenerSpec {
   std::string name;
   std::shared_ptr<const ListenSockets> sockets;
   std::vector<std::shared_ptr<const ListenSockets>> more_sockets;  // of additional addresses
-  std::shared_ptr<const UdpSpec> udp;  // null: it is one for streams; else it has no chains
+  std::shared_ptr<const UdpSpec> udp;                              // null: it is one for streams; else it has no chains
   std::vector<FilterChain> chains;
   // Which of them serves a connection: what one of these says, or the first chain if there is neither.
   std::shared_ptr<const ChainTable> chain_table;

@@ -254,8 +254,8 @@ void ClusterManager::publish_found(Entry& entry, event::Publisher::Batch& batch)
   std::vector<lb::HostEntry> members;
   members.reserve(entry.found.size());
   for (const auto& [address, host] : entry.found) members.emplace_back().host = host;
-  auto set = std::make_unique<lb::HostSet>(std::move(members), lb::destination_policy(), nullptr,
-                                           lb::HostSet::Options{});
+  auto set =
+      std::make_unique<lb::HostSet>(std::move(members), lb::destination_policy(), nullptr, lb::HostSet::Options{});
   show_members(entry, *set);
   entry.stats->membership_change.inc();
   updated_.inc();
@@ -278,9 +278,8 @@ void ClusterManager::clean_up() {
   for (const auto& [index, name] : originals_) {
     Entry& entry = clusters_.at(name);
     if (entry.next_cleanup > main_.now()) continue;
-    const size_t gone = std::erase_if(entry.found, [](const auto& one) {
-      return !one.second->take_used() && one.second->active() == 0;
-    });
+    const size_t gone = std::erase_if(
+        entry.found, [](const auto& one) { return !one.second->take_used() && one.second->active() == 0; });
     if (gone != 0) publish_found(entry, batch);
     if (entry.found.size() < kMostFoundHosts) entry.too_many = false;
     entry.next_cleanup = entry.found.empty() ? MonoTime::max() : main_.now() + entry.cleanup_interval;

@@ -137,19 +137,19 @@ struct ClusterTransports {
 
 // What requests say of the names in certificates (UpstreamHttpProtocolOptions).
 struct AutoNames {
-  bool server_name = false;                // the request's host is that which is asked for (SNI)
-  bool validation = false;                 // and that which the server's certificate has to have
+  bool server_name = false;                     // the request's host is that which is asked for (SNI)
+  bool validation = false;                      // and that which the server's certificate has to have
   std::optional<http::HeaderName> header = {};  // instead of the host
 };
 
 // Where the requests of an ORIGINAL_DST cluster say that they are to go: what is found first of these, and else where
 // the client's connection was going before it was redirected.
 struct OriginalDestination {
-  std::vector<std::string> metadata;              // of the request: the namespace, then keys; empty: not there
-  std::optional<http::HeaderName> header = {};    // "10.0.0.1:80", "[::1]:80"
-  uint16_t port = 0;                              // instead of the one that was found; 0: that one
-  std::shared_ptr<stats::Group> group;            // `cluster.<name>.*`
-  stats::Counter host_invalid;                    // what was found is no address
+  std::vector<std::string> metadata;            // of the request: the namespace, then keys; empty: not there
+  std::optional<http::HeaderName> header = {};  // "10.0.0.1:80", "[::1]:80"
+  uint16_t port = 0;                            // instead of the one that was found; 0: that one
+  std::shared_ptr<stats::Group> group;          // `cluster.<name>.*`
+  stats::Counter host_invalid;                  // what was found is no address
 };
 std::shared_ptr<OriginalDestination> make_original_destination(stats::Store& store, const std::string& stat_name);
 

@@ -146,7 +146,7 @@ class ClusterLocal {
   std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
   std::unordered_map<net::Address, Found, lb::AddressHash> found_;  // of an ORIGINAL_DST cluster
-  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
+  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;     // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
 };

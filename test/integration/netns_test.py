@@ -26,7 +26,6 @@ def original(name: str, **fields: Any) -> dict[str, Any]:
 class SidecarTest(WeirTestCase):
     """client -- pod (application and weir) -- server."""
 
-    # field: Cluster.type, Cluster.lb_policy
     @classmethod
     def set_up(cls) -> None:
         cls.client, cls.pod, cls.server_side = (Namespace(cls.sandbox, name) for name in ("c", "p", "s"))
@@ -58,7 +57,6 @@ class SidecarTest(WeirTestCase):
             listener["listener_filters"] = [ORIGINAL_DST]
             if transparent:
                 listener["transparent"] = True
-        # field: Cluster.cleanup_interval
         return bootstrap([inbound, outbound], [original("in"), original("out", cleanup_interval="0.5s")])
 
     @contextlib.contextmanager
@@ -127,6 +125,7 @@ class SidecarTest(WeirTestCase):
         with self.rules(self.REDIRECT), self.weir_there(self.config(False)) as weir:
             self.check_both_ways(weir)
             # Hosts that nobody uses are forgotten.
+            # field: Cluster.cleanup_interval
             weir.wait_stat("cluster.out.membership_change", 2)
             weir.wait_stat_is("cluster.out.membership_total", 0)
             self.assertEqual(self.echoed(self.get_out())["server"], "outer")
@@ -199,11 +198,8 @@ class OriginalDestinationTest(WeirTestCase):
             "@type": "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config",
             "request_rules": [{"header": "x-where", "on_header_present": {"metadata_namespace": "where", "key": "to"}}]}}
         clusters = [
-            # field: Cluster.original_dst_lb_config, OriginalDstLbConfig.use_http_header
             original("header", original_dst_lb_config=header),
-            # field: OriginalDstLbConfig.http_header_name, OriginalDstLbConfig.upstream_port_override
             original("named", original_dst_lb_config={**header, "http_header_name": "x-to", "upstream_port_override": cls.echoes[1].port}),
-            # field: OriginalDstLbConfig.metadata_key
             original("metadata", original_dst_lb_config={"metadata_key": {"key": "where", "path": [{"key": "to"}]}}),
             original("limited", original_dst_lb_config=header, circuit_breakers={"thresholds": [{"max_requests": 1}]}),
         ]
@@ -220,6 +216,7 @@ class OriginalDestinationTest(WeirTestCase):
         return str(self.echoed(response)["server"]) if response.status == 200 else None
 
     def test_header(self) -> None:
+        # field: Cluster.original_dst_lb_config, OriginalDstLbConfig.use_http_header
         for _ in range(3):
             for echo in self.echoes:
                 self.assertEqual(self.served("header", x_envoy_original_dst_host="127.0.0.1:%d" % echo.port), echo.name)
@@ -233,10 +230,12 @@ class OriginalDestinationTest(WeirTestCase):
             self.weir.wait_stat_is("cluster.header.original_dst_host_invalid", before + 1)
 
     def test_name_and_port(self) -> None:
+        # field: OriginalDstLbConfig.http_header_name, OriginalDstLbConfig.upstream_port_override
         self.assertEqual(self.served("named", x_to="127.0.0.1:%d" % self.echoes[0].port), "b")
         self.assertEqual(self.ask("named", x_envoy_original_dst_host="127.0.0.1:%d" % self.echoes[0].port).status, 503)
 
     def test_metadata(self) -> None:
+        # field: OriginalDstLbConfig.metadata_key
         for echo in self.echoes:
             self.assertEqual(self.served("metadata", x_where="127.0.0.1:%d" % echo.port), echo.name)
         self.assertEqual(self.ask("metadata").status, 503)

@@ -26,7 +26,6 @@ def dns_address(answer: bytes) -> str:
 
 
 class UdpProxyTest(WeirTestCase):
-    # field: SocketAddress.protocol, UdpProxyConfig.stat_prefix, UdpProxyConfig.cluster
     @classmethod
     def set_up(cls) -> None:
         cls.servers = [UdpServer(cls.sandbox, name) for name in ("a", "b", "c")]
@@ -72,6 +71,7 @@ class UdpProxyTest(WeirTestCase):
         cls.weir = Weir(cls.sandbox, bootstrap(listeners, clusters))
 
     def test_datagrams_pass_both_ways(self) -> None:
+        # field: SocketAddress.protocol, UdpProxyConfig.stat_prefix, UdpProxyConfig.cluster
         with UdpClient(self.ports["one"]) as client, UdpClient(self.ports["one"]) as other:
             self.assertEqual(client.ask(b"hello"), b"a hello")
             self.assertEqual(other.ask(b"you"), b"a you")
@@ -116,7 +116,7 @@ class UdpProxyTest(WeirTestCase):
         self.weir.wait_stat_is("udp.packets.downstream_sess_active", 3)
 
     def test_hash_policies(self) -> None:
-        # field: UdpProxyConfig.hash_policies, HashPolicy.source_ip, UdpProxyConfig.HashPolicy.key
+        # field: UdpProxyConfig.hash_policies, UdpProxyConfig.HashPolicy.source_ip, UdpProxyConfig.HashPolicy.key
         by_source = {}
         for last in range(2, 40):
             seen = set()

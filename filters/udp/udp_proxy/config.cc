@@ -27,9 +27,8 @@ class Targets final : public filter::MatcherActions {
     const auto [at, fresh] = numbers_.try_emplace(cluster, static_cast<uint32_t>(settings_.targets.size()));
     if (fresh) {
       filter::RouteProvider& routes = scope_.routes();
-      settings_.targets.push_back(
-          {routes.cluster(cluster),
-           std::make_shared<const ClusterStats>(scope_.store(), routes.cluster_stat_name(cluster))});
+      settings_.targets.push_back({routes.cluster(cluster), std::make_shared<const ClusterStats>(
+                                                                scope_.store(), routes.cluster_stat_name(cluster))});
     }
     return at->second;
   }

@@ -21,11 +21,16 @@ using stream::AccessLogType;
 namespace {
 
 constexpr stats::Definition kDefinitions[] = {
-    {"downstream_sess_total", Type::kCounter},       {"downstream_sess_no_route", Type::kCounter},
-    {"downstream_sess_rx_bytes", Type::kCounter},    {"downstream_sess_rx_datagrams", Type::kCounter},
-    {"downstream_sess_rx_errors", Type::kCounter},   {"downstream_sess_tx_bytes", Type::kCounter},
-    {"downstream_sess_tx_datagrams", Type::kCounter}, {"downstream_sess_tx_errors", Type::kCounter},
-    {"idle_timeout", Type::kCounter},                {"downstream_sess_host_gone", Type::kCounter},
+    {"downstream_sess_total", Type::kCounter},
+    {"downstream_sess_no_route", Type::kCounter},
+    {"downstream_sess_rx_bytes", Type::kCounter},
+    {"downstream_sess_rx_datagrams", Type::kCounter},
+    {"downstream_sess_rx_errors", Type::kCounter},
+    {"downstream_sess_tx_bytes", Type::kCounter},
+    {"downstream_sess_tx_datagrams", Type::kCounter},
+    {"downstream_sess_tx_errors", Type::kCounter},
+    {"idle_timeout", Type::kCounter},
+    {"downstream_sess_host_gone", Type::kCounter},
     {"downstream_sess_active", Type::kGauge},
 };
 const stats::GroupKind kKind{"udp", "envoy_udp_prefix", kDefinitions};
@@ -63,7 +68,8 @@ int open_upstream(const net::Address& to, const net::Address& source, bool trans
     sockaddr_storage from;
     const socklen_t from_length = source.to_sockaddr(from);
     const bool ipv6 = from.ss_family == AF_INET6;
-    if (transparent && !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : set_option(fd, IPPROTO_IP, IP_TRANSPARENT)))
+    if (transparent &&
+        !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : set_option(fd, IPPROTO_IP, IP_TRANSPARENT)))
       return fail();
     set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
     if (bind(fd, reinterpret_cast<sockaddr*>(&from), from_length) != 0) return fail();
@@ -303,15 +309,13 @@ filter::UdpFilter::Verdict UdpProxy::on_datagrams(const net::Address& peer, cons
 
 void UdpProxy::send_run() {
   if (run_.count != 0)
-    sent(*run_.session, run_.count, run_.bytes,
-         net::ConnectedSender::send(run_.session->fd_, run_.pieces, run_.count));
+    sent(*run_.session, run_.count, run_.bytes, net::ConnectedSender::send(run_.session->fd_, run_.pieces, run_.count));
   run_.session = nullptr;
   run_.count = 0;
   run_.bytes = 0;
 }
 
-void UdpProxy::sent(Session& session, uint32_t datagrams, size_t bytes,
-                    const net::ConnectedSender::Outcome& outcome) {
+void UdpProxy::sent(Session& session, uint32_t datagrams, size_t bytes, const net::ConnectedSender::Outcome& outcome) {
   if (outcome.failed != 0) [[unlikely]]
     session.cluster_stats_->tx_errors.add(outcome.failed);
   session.cluster_stats_->tx_datagrams.add(datagrams - outcome.failed);
@@ -400,8 +404,8 @@ Session* UdpProxy::make(const net::Address& peer, const net::Address& local, uin
     stats.cx_connect_fail.inc();
     if (lane_.now() >= silent_until_) {
       silent_until_ = lane_.now() + kSilence;
-      WEIR_LOG(kWarning, "upstream", "cluster %s: no socket for a session with %s: %s%s", cluster.current()->spec.name.c_str(),
-               cluster.hosts()->host(place).host->text().c_str(), strerror(error),
+      WEIR_LOG(kWarning, "upstream", "cluster %s: no socket for a session with %s: %s%s",
+               cluster.current()->spec.name.c_str(), cluster.hosts()->host(place).host->text().c_str(), strerror(error),
                error == EPERM ? "; use_original_src_ip needs root or CAP_NET_ADMIN" : "");
     }
     slab_.destroy(session);

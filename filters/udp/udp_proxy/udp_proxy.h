@@ -44,17 +44,17 @@ enum class HashBy : uint8_t { kNothing, kSourceIp, kKey };
 // [immutable]
 struct Settings {
   std::unique_ptr<const Stats> stats;
-  std::vector<Target> targets;                   // one or more, as `matcher` numbers them
-  std::unique_ptr<const match::Tree> matcher;    // null: the first target takes all
+  std::vector<Target> targets;                 // one or more, as `matcher` numbers them
+  std::unique_ptr<const match::Tree> matcher;  // null: the first target takes all
   Duration idle_timeout = 1min;
   HashBy hash_by = HashBy::kNothing;
-  uint64_t hash = 0;                             // of a key
+  uint64_t hash = 0;  // of a key
   net::DatagramOptions upstream{.max_size = 1500, .gro = true};
-  bool per_packet = false;                       // each datagram has a host of its own
-  bool original_source = false;                  // hosts see the addresses of clients
+  bool per_packet = false;       // each datagram has a host of its own
+  bool original_source = false;  // hosts see the addresses of clients
   std::vector<std::shared_ptr<const stream::AccessLogger>> session_logs;
   std::vector<std::shared_ptr<const stream::AccessLogger>> proxy_logs;
-  Duration log_interval{};                       // between lines of a session that goes on; zero: one at its end
+  Duration log_interval{};  // between lines of a session that goes on; zero: one at its end
 };
 
 // Datagrams and bytes of a session, or of all.
@@ -113,8 +113,7 @@ class UdpProxy final : public filter::UdpFilter {
   UdpProxy(std::shared_ptr<const Settings> settings, filter::DatagramHost& host);
   ~UdpProxy() override;
 
-  Verdict on_datagrams(const net::Address& peer, const net::Address& local,
-                       const net::Datagrams& datagrams) override;
+  Verdict on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) override;
   void on_batch_end() override { send_run(); }
   void on_send_failed(uint32_t datagrams) override { settings_->stats->tx_errors.add(datagrams); }
   bool still_needed() const override { return count_ != 0; }
