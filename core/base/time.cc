@@ -19,6 +19,8 @@ class SystemClock final : public Clock {
 
 }  // namespace
 
+Duration thread_cpu_time() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
 Clock& system_clock() {
   static SystemClock clock;
   return clock;

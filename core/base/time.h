@@ -34,5 +34,7 @@ class Clock {
 };
 
 Clock& system_clock();
+// That the thread has used so far.
+Duration thread_cpu_time();
 
 }  // namespace weir

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "core/config/default_types.h"
 #include "core/config/message_builder.h"
 #include "core/config/unknown_extensions.h"
 
@@ -254,14 +253,9 @@ void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
   if (options_.unknown_types == OnUnknown::kIgnore) {
     return;
   }
-  const std::string meant = suggest_type(type_name);
-  std::string hint = meant.empty() ? "" : "did you mean " + meant + "?";
-  if (const std::string type = type_of_extension(type_name); !type.empty()) {
-    hint = "this is the name of an extension; its type is " + type;
-  }
+  weir::config::UnknownType said = weir::config::unknown_type(type_name);
   const Severity severity = options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning;
-  report(severity, place, index_.current_path(), "unknown type " + std::string(type_name.substr(0, 200)),
-         shown(type_name), "", std::move(hint));
+  report(severity, place, index_.current_path(), std::move(said.text), shown(type_name), "", std::move(said.hint));
 }
 
 }  // namespace weir::config

@@ -59,6 +59,8 @@ class BalanceReader {
     const bool hashes = proto_.lb_policy() == pb::Cluster::RING_HASH || proto_.lb_policy() == pb::Cluster::MAGLEV;
     if (common.has_consistent_hashing_lb_config() && (all || !hashes))
       at_common.below("consistent_hashing_lb_config").warning("has no effect: " + because + "; remove it");
+    if (common.has_zone_aware_lb_config() && all)
+      at_common.below("zone_aware_lb_config").warning("has no effect: " + because + "; remove it");
     if (common.has_locality_weighted_lb_config() && all)
       at_common.below("locality_weighted_lb_config").warning("has no effect: " + because + "; remove it");
   }
@@ -143,7 +145,10 @@ class BalanceReader {
         break;
       }
       case pb::Cluster::CLUSTER_PROVIDED:
-        at_.error_at("lb_policy", "CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST");
+        at_.error_at(
+            "lb_policy",
+            "CLUSTER_PROVIDED is for clusters of a type that chooses hosts by itself; this one has ROUND_ROBIN, "
+            "LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM");
         return;
       default:
         at_.below("lb_policy")
@@ -151,7 +156,24 @@ class BalanceReader {
                          " is not supported by weir yet; ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM are");
         return;
     }
-    out_.host_options.locality_weighted |= common.has_locality_weighted_lb_config();
+    lb::HostSet::Options& options = out_.host_options;
+    options.locality_weighted |= common.has_locality_weighted_lb_config();
+    if (options.locality_weighted) options.zones.reset();
+    if (common.has_zone_aware_lb_config()) read_zones(common.zone_aware_lb_config());
+  }
+
+  void read_zones(const pb::Cluster::CommonLbConfig::ZoneAwareLbConfig& from) {
+    std::optional<lb::ZonePolicy>& zones = out_.host_options.zones;
+    if (!zones) {
+      at_.below("common_lb_config")
+          .below("zone_aware_lb_config")
+          .warning("has no effect: lb_policy is " + pb::Cluster::LbPolicy_Name(proto_.lb_policy()) + "; remove it");
+      return;
+    }
+    if (from.has_routing_enabled())
+      zones->enabled = static_cast<uint32_t>(from.routing_enabled().value() / 100 * lb::ZonePolicy::kAlways);
+    if (from.has_min_cluster_size()) zones->min_cluster_size = from.min_cluster_size().value();
+    zones->fail_on_panic = from.fail_traffic_on_panic();
   }
 
   static void consistent(const pb::Cluster::CommonLbConfig& from, ConsistentHashingLbConfig& to) {
@@ -184,6 +206,7 @@ class BalanceReader {
     out_.policy = &policy;
     out_.policy_config = std::move(made->config);
     out_.host_options.locality_weighted = made->locality_weighted;
+    out_.host_options.zones = made->zones;
     return true;
   }
 

@@ -15,8 +15,10 @@
 #include "core/config/shared_messages.h"
 #include "core/config/subset_config.h"
 #include "core/http/url.h"
+#include "core/lb/by_name.h"
 #include "core/lb/destinations.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
@@ -24,6 +26,7 @@ namespace weir::config {
 namespace {
 
 namespace pb = envoy::config::cluster::v3;
+namespace dfp = envoy::extensions::clusters::dynamic_forward_proxy::v3;
 using filter::ConfigReport;
 
 constexpr std::string_view kTls = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -94,7 +97,10 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
                            ClusterTranslation& out) {
   upstream::ClusterSpec& spec = out.spec;
   read_common_http(proto.common_http_protocol_options(), spec);
-  if (proto.has_upstream_http_protocol_options()) read_auto_names(proto.upstream_http_protocol_options(), spec);
+  if (proto.has_upstream_http_protocol_options()) {
+    read_auto_names(proto.upstream_http_protocol_options(), spec);
+    out.says_auto_names = true;
+  }
   if (proto.has_http_protocol_options())
     read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
@@ -109,7 +115,10 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
     }
     const auto& options = static_cast<const envoy::extensions::upstreams::http::v3::HttpProtocolOptions&>(*message);
     read_common_http(options.common_http_protocol_options(), spec);
-    if (options.has_upstream_http_protocol_options()) read_auto_names(options.upstream_http_protocol_options(), spec);
+    if (options.has_upstream_http_protocol_options()) {
+      read_auto_names(options.upstream_http_protocol_options(), spec);
+      out.says_auto_names = true;
+    }
     const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
     read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
     spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
@@ -153,37 +162,6 @@ void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec
   spec.high_breakers = read_breakers(proto, envoy::config::core::v3::HIGH);
 }
 
-// Hosts are wherever clients want to go.
-void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
-  if (proto.load_assignment().endpoints_size() != 0)
-    scope.error("load_assignment",
-                "must not be set: a cluster of type ORIGINAL_DST has the hosts that clients ask for");
-  if (proto.has_lb_subset_config())
-    scope.error("lb_subset_config", "must not be set: a cluster of type ORIGINAL_DST does not choose among its hosts");
-  if (proto.has_load_balancing_policy()) {
-    scope.error("load_balancing_policy",
-                "must not be set: a cluster of type ORIGINAL_DST chooses by itself (lb_policy CLUSTER_PROVIDED)");
-  } else if (proto.lb_policy() != pb::Cluster::CLUSTER_PROVIDED) {
-    scope.error("lb_policy", "must be CLUSTER_PROVIDED in a cluster of type ORIGINAL_DST, which chooses by itself");
-  }
-  auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
-  const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
-  if (config.use_http_header()) {
-    original->header =
-        http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host" : config.http_header_name());
-  } else if (!config.http_header_name().empty()) {
-    scope.warning("original_dst_lb_config.http_header_name", "has no effect without use_http_header: true");
-  }
-  if (config.has_metadata_key()) {
-    original->metadata.push_back(config.metadata_key().key());
-    for (const auto& segment : config.metadata_key().path()) original->metadata.push_back(segment.key());
-  }
-  original->port = static_cast<uint16_t>(config.upstream_port_override().value());
-  out.spec.original = std::move(original);
-  out.policy = &lb::destination_policy();
-  if (proto.has_cleanup_interval()) out.cleanup_interval = to_duration(proto.cleanup_interval());
-}
-
 constexpr std::string_view kPortRule = "must be 1 to 65535: where the endpoint listens";
 
 void read_name(const envoy::config::core::v3::Address& proto, const std::string& path, ConfigReport& report,
@@ -196,7 +174,8 @@ void read_name(const envoy::config::core::v3::Address& proto, const std::string&
   if (std::string fault = host_name_fault(address.address()); !fault.empty()) {
     report.error(path + ".socket_address.address", fault);
   }
-  if (address.port_value() == 0 || address.port_value() > 65535) {
+  // Of named_port the table of fields has said that it is not supported.
+  if (address.named_port().empty() && (address.port_value() == 0 || address.port_value() > 65535)) {
     report.error(path + ".socket_address.port_value", std::string(kPortRule));
   }
   out.name = address.address();
@@ -266,7 +245,8 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
         // Whoever sends there knows whether in streams or in datagrams.
         endpoint.address =
             translate_address(one.endpoint().address(), place + ".endpoint.address", report, Transport::kTcpOrUdp);
-        if (endpoint.address.is_ip() && endpoint.address.port() == 0) {
+        if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
+            one.endpoint().address().socket_address().named_port().empty()) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
         }
       }
@@ -305,6 +285,106 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
   }
 }
 
+// --- Clusters without endpoints of their own -----------------------------------------------------------------------
+
+void expect_own_balancing(const pb::Cluster& proto, const FieldReport& at) {
+  constexpr std::string_view kProvided = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
+  if (proto.has_load_balancing_policy()) {
+    const auto& list = proto.load_balancing_policy().policies();
+    const bool provided = list.size() == 1 &&
+                          filter::type_of_url(list[0].typed_extension_config().typed_config().type_url()) == kProvided;
+    if (!provided)
+      at.error_at("load_balancing_policy", "a cluster of this type chooses hosts by itself: write " +
+                                               std::string(kProvided) + " or lb_policy: CLUSTER_PROVIDED");
+  } else if (proto.lb_policy() != pb::Cluster::CLUSTER_PROVIDED) {
+    at.error_at(
+        "lb_policy",
+        pb::Cluster::LbPolicy_Name(proto.lb_policy()) +
+            " has no meaning for a cluster of this type, which chooses hosts by itself; write CLUSTER_PROVIDED");
+  }
+  if (proto.has_lb_subset_config())
+    at.below("lb_subset_config").warning("has no effect: a cluster of this type chooses hosts by itself");
+  if (proto.common_lb_config().has_healthy_panic_threshold())
+    at.below("common_lb_config")
+        .below("healthy_panic_threshold")
+        .warning("has no effect: a cluster of this type has no hosts that are checked");
+}
+
+void read_aggregate(const AggregateSpec& from, const FieldReport& at, RouteConfigEnv& env, ClusterTranslation& out) {
+  const FieldReport here = at.below("cluster_type").below("typed_config");
+  for (size_t i = 0; i < from.clusters.size(); ++i) {
+    const std::string& name = from.clusters[i];
+    for (size_t k = 0; k < i; ++k) {
+      if (from.clusters[k] == name)
+        here.item("clusters", static_cast<int>(i))
+            .error(in_quotes(name) + " is clusters[" + std::to_string(k) + "] too");
+    }
+    out.spec.members.push_back(env.cluster_slot(name));
+  }
+  out.aggregates = from.clusters;
+  out.policy = &lb::no_policy();
+  out.names_clusters = true;
+  if (out.spec.transports.otherwise || !out.spec.transports.matches.empty())
+    at.below("transport_socket").warning("has no effect: connections are those of the clusters that this one names");
+}
+
+void read_dynamic(const pb::Cluster& proto, DiscoverySpec& found, const FieldReport& at,
+                  const filter::Registry& registry, RouteConfigEnv& env, ClusterTranslation& out) {
+  out.dynamic = std::move(found.dynamic);
+  lb::ByName config;
+  if (out.dynamic->by_address) {
+    // Among the addresses of a name, as a cluster with that policy does it.
+    pb::Cluster of_one;
+    dfp::ClusterConfig typed;
+    proto.cluster_type().typed_config().UnpackTo(&typed);
+    of_one.set_lb_policy(typed.sub_clusters_config().lb_policy());
+    ClusterTranslation one;
+    const FieldReport here = at.below("cluster_type").below("typed_config").below("sub_clusters_config");
+    read_balancing(of_one, here.path, registry, env, static_cast<Report&>(at.report), one);
+    config = {one.policy, std::move(one.policy_config)};
+  }
+  out.policy = &lb::by_name();
+  out.policy_config = std::make_shared<const lb::ByName>(std::move(config));
+  if (!out.dynamic->cache.max_pending) out.dynamic->cache.max_pending = out.spec.breakers.max_pending_requests;
+  out.spec.dns_cache = out.dynamic->cache.name;
+  out.names_clusters = true;  // filters name its cache
+  if (!out.spec.transports.encrypts) return;
+  // As published: whom TLS connects to is what the request asked for, unless somebody takes that on himself.
+  if (!out.says_auto_names) {
+    out.spec.auto_names.server_name = out.spec.auto_names.validation = true;
+  } else if (!found.allow_insecure && (!out.spec.auto_names.server_name || !out.spec.auto_names.validation)) {
+    at.error(
+        "connects by TLS to whatever requests ask for: upstream_http_protocol_options needs auto_sni: true and "
+        "auto_san_validation: true, or the cluster_type allow_insecure_cluster_options: true");
+  }
+}
+
+// Hosts are wherever clients want to go.
+void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
+  auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
+  const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
+  if (config.use_http_header()) {
+    original->header =
+        http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host" : config.http_header_name());
+  } else if (!config.http_header_name().empty()) {
+    scope.warning("original_dst_lb_config.http_header_name", "has no effect without use_http_header: true");
+  }
+  if (config.has_metadata_key()) {
+    original->metadata.push_back(config.metadata_key().key());
+    for (const auto& segment : config.metadata_key().path()) original->metadata.push_back(segment.key());
+  }
+  original->port = static_cast<uint16_t>(config.upstream_port_override().value());
+  out.spec.original = std::move(original);
+  out.policy = &lb::destination_policy();
+  if (proto.has_cleanup_interval()) out.cleanup_interval = to_duration(proto.cleanup_interval());
+}
+
+void refuse_original(const pb::Cluster& proto, const FieldReport& at) {
+  if (proto.has_original_dst_lb_config()) at.error_at("original_dst_lb_config", "is for clusters of type ORIGINAL_DST");
+  if (proto.has_cleanup_interval())
+    at.below("cleanup_interval").warning("has no effect: it is about clusters of type ORIGINAL_DST");
+}
+
 }  // namespace
 
 ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
@@ -312,6 +392,7 @@ ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
   out.spec.name = proto.name();
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
+  out.finds_hosts = !proto.has_cluster_type() && proto.type() == pb::Cluster::ORIGINAL_DST;
   return out;
 }
 
@@ -321,7 +402,9 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
   const filter::Registry& registry = scope.registry();
   ClusterTranslation out = unchanged_cluster(proto);
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
-  const Discovery discovery = read_discovery(proto, path, report, out.dns);
+  DiscoverySpec found;
+  const Discovery discovery = read_discovery(proto, path, report, found);
+  out.dns = std::move(found.dns);
   if (discovery == Discovery::kOther) {
     // Reported already. All the rest that is not supported belongs in the same report; but its endpoints may be names.
     read_protocol_options(proto, path, env, report, out);
@@ -349,16 +432,19 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
   read_protocol_options(proto, path, env, report, out);
   read_transports(proto, scope, out.spec);
   read_breakers(proto.circuit_breakers(), out.spec);
-  if (discovery == Discovery::kOriginal) {
+  if (discovery == Discovery::kAggregate) {
+    read_aggregate(*found.aggregate, {report, path}, env, out);
+  } else if (discovery == Discovery::kDynamic) {
+    read_dynamic(proto, found, {report, path}, registry, env, out);
+  } else if (discovery == Discovery::kOriginal) {
     read_original(proto, scope, out);
   } else {
-    if (proto.has_original_dst_lb_config())
-      report.error(path + ".original_dst_lb_config", "is for clusters of type ORIGINAL_DST");
-    if (proto.has_cleanup_interval())
-      report.warning(path + ".cleanup_interval", "has no effect: it is about clusters of type ORIGINAL_DST");
     read_balancing(proto, path, registry, env, report, out);
-    read_endpoints(proto, path, report, out);
   }
+  if (discovery == Discovery::kAggregate || discovery == Discovery::kDynamic || discovery == Discovery::kOriginal)
+    expect_own_balancing(proto, {report, path});
+  if (discovery != Discovery::kOriginal) refuse_original(proto, {report, path});
+  read_endpoints(proto, path, report, out);
   if (out.dns.has_value() && out.dns->logical && out.endpoints.size() != 1) {
     report.error(path + ".load_assignment",
                  "has " + std::to_string(out.endpoints.size()) +

@@ -39,15 +39,19 @@ struct ClusterTranslation {
   const lb::PolicyDescriptor* policy = nullptr;
   std::shared_ptr<const void> policy_config;
   std::vector<EndpointSpec> endpoints;
-  std::optional<DnsSpec> dns;      // endpoints are names
-  Duration cleanup_interval = 5s;  // of hosts that clients ask for (spec.original)
+  std::optional<DnsSpec> dns;           // endpoints are names
+  std::optional<DynamicSpec> dynamic;   // there are none: requests bring names
+  std::vector<std::string> aggregates;  // clusters that it stands for, as it names them; it has no endpoints then
+  bool finds_hosts = false;             // there are none: clients ask for addresses (ORIGINAL_DST)
+  Duration cleanup_interval = 5s;       // of such hosts
   lb::HostSet::Options host_options;
   std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
   uint64_t spec_fingerprint = 0;                    // of everything but the endpoints
   uint64_t host_fingerprint = 0;                    // of endpoints and balancing
   // Of its text (PositionIndex::digest_of), if that says everything: 0 if files or variables were read.
   uint64_t text = 0;
-  bool names_clusters = false;  // others than itself: whether they are there is no matter of its text
+  bool says_auto_names = false;  // upstream_http_protocol_options is set
+  bool names_clusters = false;   // others than itself: whether they are there is no matter of its text
 };
 
 // Stands for a cluster of the configuration in force that stays as it is: names, and what the caller knows of it.

@@ -48,6 +48,7 @@ std::optional<std::string> read_bounded_file(const std::string& path, SourceLimi
     return std::nullopt;
   }
   std::string content;
+  content.reserve(static_cast<size_t>(facts.st_size) + 1);  // whole at once: of a key no pieces are left behind
   char buffer[16384];
   while (true) {
     const ssize_t n = read(fd, buffer, sizeof buffer);
@@ -118,7 +119,9 @@ void SourcesRead::add_file(const std::string& path) {
     if (!link) return;
     const fs::path target = fs::read_symlink(at, ignored);
     if (ignored) return;
-    left = ((target.is_absolute() ? target : at.parent_path() / target) / behind).lexically_normal();
+    left = target.is_absolute() ? target : at.parent_path() / target;
+    if (!behind.empty()) left /= behind;
+    left = left.lexically_normal();
   }
 }
 

@@ -1,13 +1,16 @@
 #include "core/config/diagnostics.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <set>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
 
+#include "core/base/fault_list.h"
 #include "core/config/position_index.h"
+#include "core/config/source_lines.h"
 #include "core/config/source_text.h"
 
 namespace weir::config {
@@ -89,6 +92,14 @@ bool is_word(std::string_view text) {
 }  // namespace
 
 void Diagnostics::add(Diagnostic diagnostic) {
+  if (const size_t end = diagnostic.message.find(kNextFault); end != std::string::npos) {
+    Diagnostic rest = diagnostic;
+    rest.message.erase(0, end + 1);
+    diagnostic.message.resize(end);
+    add(std::move(diagnostic));
+    add(std::move(rest));
+    return;
+  }
   if (diagnostic.severity == Severity::kError && !consequence_.empty()) {
     ++demoted_;
     diagnostic.severity = Severity::kWarning;
@@ -104,7 +115,26 @@ void Diagnostics::add(Diagnostic diagnostic) {
          {&diagnostic.path, &diagnostic.message, &diagnostic.found, &diagnostic.allowed, &diagnostic.hint}) {
       make_printable(*text);
     }
+    point_inside(diagnostic);
     items_.push_back(std::move(diagnostic));
+  }
+}
+
+// "...: unknown operator (at character 17)": there, if the text stands in the file as it is read.
+void Diagnostics::point_inside(Diagnostic& diagnostic) {
+  constexpr std::string_view kPlace = "at character ";
+  const size_t at = diagnostic.message.rfind(kPlace);
+  if (at == std::string::npos || diagnostic.line == 0) return;
+  size_t character = 0;
+  const char* const begin = diagnostic.message.data() + at + kPlace.size();
+  const auto [end, error] = std::from_chars(begin, diagnostic.message.data() + diagnostic.message.size(), character);
+  if (error != std::errc() || character == 0) return;
+  if (source_ == nullptr || source_->name() != diagnostic.file)
+    source_ = std::make_shared<SourceLines>(diagnostic.file);
+  const Place start{static_cast<uint32_t>(diagnostic.line), static_cast<uint32_t>(diagnostic.column)};
+  if (const auto place = source_->inside(start, character - 1)) {
+    diagnostic.line = static_cast<int>(place->line);
+    diagnostic.column = static_cast<int>(place->column);
   }
 }
 

@@ -1,6 +1,7 @@
 // What is wrong with a configuration, every finding with its place. Collects; never prints and never stops anyone.
 #pragma once
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 namespace weir::config {
 
 class PositionIndex;
+class SourceLines;
 
 enum class Severity { kError, kWarning };
 
@@ -28,7 +30,8 @@ struct Diagnostic {
 
 class Diagnostics {
  public:
-  // Control characters in its texts, and what is not UTF-8, become escapes.
+  // Control characters in its texts, and what is not UTF-8, become escapes. A message of several faults of one value
+  // (kNextFault) becomes several; one that says "at character N" of the value is shown to stand there.
   void add(Diagnostic diagnostic);
 
   // Until keep() is called, what is an error becomes a warning, with this behind it: something goes on as it was.
@@ -59,6 +62,7 @@ class Diagnostics {
 
  private:
   std::vector<const Diagnostic*> in_file_order() const;
+  void point_inside(Diagnostic& diagnostic);
 
   std::vector<Diagnostic> items_;
   size_t errors_ = 0;
@@ -66,8 +70,9 @@ class Diagnostics {
   size_t kept_errors_ = 0;  // of items_
   size_t kept_warnings_ = 0;
   size_t demoted_ = 0;
-  std::string consequence_;  // empty: errors are errors
-  bool unreadable_ = false;  // an error without a path
+  std::shared_ptr<SourceLines> source_;  // of the file that was last looked into
+  std::string consequence_;              // empty: errors are errors
+  bool unreadable_ = false;              // an error without a path
 };
 
 // A path as people read it beside a line number: "listeners[0]...routes[2].route.cluster".

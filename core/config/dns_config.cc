@@ -7,8 +7,12 @@
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/clusters/aggregate/v3/cluster.pb.h"
 #include "envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
+#include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
+#include "envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
 #include "envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver.pb.h"
+#include "weir/extensions/network/dns_resolver/v1/guarded.pb.h"
 
 namespace weir::config {
 namespace {
@@ -20,6 +24,11 @@ using envoy::extensions::clusters::dns::v3::DnsCluster;
 using envoy::extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig;
 
 constexpr std::string_view kDnsCluster = "envoy.extensions.clusters.dns.v3.DnsCluster";
+namespace aggregate = envoy::extensions::clusters::aggregate::v3;
+namespace dfp = envoy::extensions::clusters::dynamic_forward_proxy::v3;
+using envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig;
+using weir::extensions::network::dns_resolver::v1::GuardedDnsResolverConfig;
+
 constexpr std::string_view kCares = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
 constexpr std::string_view kGetAddrInfo =
     "envoy.extensions.network.dns_resolver.getaddrinfo.v3.GetAddrInfoDnsResolverConfig";
@@ -111,13 +120,38 @@ void read_cares(const CaresDnsResolverConfig& proto, const FieldReport& at, dns:
   if (options.tries > 100) at.error_at("query_tries", "must not be more than 100");
 }
 
-void read_typed_resolver(const core::TypedExtensionConfig& proto, const FieldReport& at,
-                         dns::ResolverOptions& options) {
+void read_typed_resolver(const core::TypedExtensionConfig& proto, const FieldReport& at, dns::ResolverOptions& options,
+                         bool guarded = false);
+
+void read_ranges(const google::protobuf::RepeatedPtrField<core::CidrRange>& protos, const FieldReport& at,
+                 std::string_view field, std::vector<dns::AddressGuard::Range>& out) {
+  for (int i = 0; i < protos.size(); ++i) {
+    if (auto range = translate(protos[i], at.item(field, i))) out.push_back({range->prefix, range->bits});
+  }
+}
+
+void read_guarded(const GuardedDnsResolverConfig& proto, const FieldReport& at, dns::ResolverOptions& options) {
+  if (proto.has_resolver()) read_typed_resolver(proto.resolver(), at.below("resolver"), options, true);
+  options.guard.deny_private = proto.deny_private();
+  read_ranges(proto.deny(), at, "deny", options.guard.deny);
+  read_ranges(proto.allow(), at, "allow", options.guard.allow);
+  if (options.guard.empty() && proto.deny().empty())
+    at.warning("denies nothing: set deny_private, or addresses in deny");
+}
+
+void read_typed_resolver(const core::TypedExtensionConfig& proto, const FieldReport& at, dns::ResolverOptions& options,
+                         bool guarded) {
   const FieldReport here = at.below("typed_config");
   auto message = at.report.unpack(proto.typed_config(), here.path);
   if (message == nullptr) return;
   if (message->GetTypeName() == kCares) {
     read_cares(static_cast<const CaresDnsResolverConfig&>(*message), here, options);
+  } else if (const auto* guard = dynamic_cast<const GuardedDnsResolverConfig*>(message.get())) {
+    if (guarded) {
+      here.error("a guarded resolver guards one that is not guarded itself: write all of it in one");
+    } else {
+      read_guarded(*guard, here, options);
+    }
   } else if (message->GetTypeName() == kGetAddrInfo) {
     here.warning(
         "weir asks the name servers of /etc/resolv.conf and reads /etc/hosts by itself; other sources of "
@@ -127,29 +161,50 @@ void read_typed_resolver(const core::TypedExtensionConfig& proto, const FieldRep
   }
 }
 
+// What is set and does not count, because `what` does.
+void without_effect(const FieldReport& at, std::string_view what,
+                    std::initializer_list<std::pair<bool, std::string_view>> fields) {
+  for (const auto& [set, field] : fields) {
+    if (set) at.below(field).warning("has no effect: " + std::string(what) + " is set and counts");
+  }
+}
+
+void read_older_resolver(const core::DnsResolutionConfig& proto, const FieldReport& at, dns::ResolverOptions& options) {
+  read_servers(proto.resolvers(), at, "resolvers", options);
+  read_options(proto.dns_resolver_options(), options);
+}
+
 // Where the resolver stands counts in this order, as published.
 void read_resolver(const pb::Cluster& proto, const FieldReport& at, dns::ResolverOptions& options) {
   if (proto.has_typed_dns_resolver_config()) {
     read_typed_resolver(proto.typed_dns_resolver_config(), at.below("typed_dns_resolver_config"), options);
-    for (const auto& [set, field] : {std::pair(proto.has_dns_resolution_config(), "dns_resolution_config"),
-                                     std::pair(!proto.dns_resolvers().empty(), "dns_resolvers"),
-                                     std::pair(proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups")}) {
-      if (set) at.below(field).warning("has no effect: typed_dns_resolver_config is set and counts");
-    }
-    return;
+    without_effect(at, "typed_dns_resolver_config",
+                   {{proto.has_dns_resolution_config(), "dns_resolution_config"},
+                    {!proto.dns_resolvers().empty(), "dns_resolvers"},
+                    {proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups"}});
+  } else if (proto.has_dns_resolution_config()) {
+    read_older_resolver(proto.dns_resolution_config(), at.below("dns_resolution_config"), options);
+    without_effect(at, "dns_resolution_config",
+                   {{!proto.dns_resolvers().empty(), "dns_resolvers"},
+                    {proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups"}});
+  } else {
+    read_servers(proto.dns_resolvers(), at, "dns_resolvers", options);
+    options.tcp_only = proto.use_tcp_for_dns_lookups();
   }
-  if (proto.has_dns_resolution_config()) {
-    const FieldReport here = at.below("dns_resolution_config");
-    read_servers(proto.dns_resolution_config().resolvers(), here, "resolvers", options);
-    read_options(proto.dns_resolution_config().dns_resolver_options(), options);
-    for (const auto& [set, field] : {std::pair(!proto.dns_resolvers().empty(), "dns_resolvers"),
-                                     std::pair(proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups")}) {
-      if (set) at.below(field).warning("has no effect: dns_resolution_config is set and counts");
-    }
-    return;
+}
+
+void read_resolver(const DnsCacheConfig& proto, const FieldReport& at, dns::ResolverOptions& options) {
+  if (proto.has_typed_dns_resolver_config()) {
+    read_typed_resolver(proto.typed_dns_resolver_config(), at.below("typed_dns_resolver_config"), options);
+    without_effect(at, "typed_dns_resolver_config",
+                   {{proto.has_dns_resolution_config(), "dns_resolution_config"},
+                    {proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups"}});
+  } else if (proto.has_dns_resolution_config()) {
+    read_older_resolver(proto.dns_resolution_config(), at.below("dns_resolution_config"), options);
+    without_effect(at, "dns_resolution_config", {{proto.use_tcp_for_dns_lookups(), "use_tcp_for_dns_lookups"}});
+  } else {
+    options.tcp_only = proto.use_tcp_for_dns_lookups();
   }
-  read_servers(proto.dns_resolvers(), at, "dns_resolvers", options);
-  options.tcp_only = proto.use_tcp_for_dns_lookups();
 }
 
 // Fields about names in a cluster that does not look there.
@@ -167,15 +222,8 @@ void warn_of_unused(const pb::Cluster& proto, const FieldReport& at, const std::
   }
 }
 
-bool read_dns_cluster(const pb::Cluster& proto, const FieldReport& at, std::optional<DnsSpec>& dns) {
-  const FieldReport here = at.below("cluster_type").below("typed_config");
-  auto message = at.report.unpack(proto.cluster_type().typed_config(), here.path);
-  if (message == nullptr) return false;
-  if (message->GetTypeName() != kDnsCluster) {
-    here.unsupported(message->GetTypeName() + " is not supported by weir yet; " + std::string(kDnsCluster) + " is");
-    return false;
-  }
-  const auto& config = static_cast<const DnsCluster&>(*message);
+void read_dns_cluster(const pb::Cluster& proto, const DnsCluster& config, const FieldReport& at,
+                      const FieldReport& here, std::optional<DnsSpec>& dns) {
   dns.emplace();
   dns->logical = config.all_addresses_in_single_endpoint();
   dns->family = family_of(config.dns_lookup_family());
@@ -183,36 +231,147 @@ bool read_dns_cluster(const pb::Cluster& proto, const FieldReport& at, std::opti
   if (config.has_typed_dns_resolver_config())
     read_typed_resolver(config.typed_dns_resolver_config(), here.below("typed_dns_resolver_config"), dns->resolver);
   warn_of_unused(proto, at, "the DnsCluster in cluster_type has its own");
-  return true;
+}
+
+// --- Clusters without endpoints of their own -----------------------------------------------------------------------
+
+void refuse_endpoints(const pb::Cluster& proto, const FieldReport& at, std::string_view why) {
+  if (proto.load_assignment().endpoints_size() > 0) at.error_at("load_assignment", std::string(why));
+}
+
+void read_names(const google::protobuf::RepeatedPtrField<core::SocketAddress>& protos, const FieldReport& at,
+                std::string_view field, std::vector<DnsCacheSpec::Name>& out) {
+  for (int i = 0; i < protos.size(); ++i) {
+    const FieldReport here = at.item(field, i);
+    if (std::string fault = host_name_fault(protos[i].address()); !fault.empty()) here.error_at("address", fault);
+    if (protos[i].port_value() == 0 || protos[i].port_value() > 65535)
+      here.error_at("port_value", "must be 1 to 65535: where the name listens");
+    out.push_back({protos[i].address(), static_cast<uint16_t>(protos[i].port_value())});
+  }
+}
+
+void check_room(const DnsCacheSpec& cache, const FieldReport& at, std::string_view names, std::string_view most) {
+  if (cache.preresolve.size() > cache.max_hosts)
+    at.error_at(names, "are " + std::to_string(cache.preresolve.size()) + " names; " + std::string(most) + " is " +
+                           std::to_string(cache.max_hosts));
+}
+
+DnsCacheSpec read_cache(const DnsCacheConfig& proto, const FieldReport& at) {
+  DnsCacheSpec out;
+  out.name = proto.name();
+  out.family = family_of(proto.dns_lookup_family());
+  // As published: the lifetimes of answers count, and the rate where they have none.
+  out.refresh.rate = proto.has_dns_refresh_rate() ? to_duration(proto.dns_refresh_rate()) : Duration(1min);
+  out.refresh.least_ttl = proto.has_dns_min_refresh_rate() ? to_duration(proto.dns_min_refresh_rate()) : Duration(5s);
+  out.refresh.respect_ttl = true;
+  if (proto.has_dns_failure_refresh_rate())
+    read_failure_rate(proto.dns_failure_refresh_rate(), at.below("dns_failure_refresh_rate"), out.refresh);
+  if (proto.disable_dns_refresh_on_failure() && proto.has_dns_failure_refresh_rate())
+    at.below("dns_failure_refresh_rate").warning("has no effect: disable_dns_refresh_on_failure is true");
+  out.forget_failures = proto.disable_dns_refresh_on_failure();
+  read_resolver(proto, at, out.resolver);
+  if (proto.has_host_ttl()) out.host_ttl = to_duration(proto.host_ttl());
+  if (proto.has_max_hosts()) out.max_hosts = proto.max_hosts().value();
+  if (proto.dns_cache_circuit_breaker().has_max_pending_requests())
+    out.max_pending = proto.dns_cache_circuit_breaker().max_pending_requests().value();
+  if (proto.has_dns_query_timeout()) out.query_timeout = to_duration(proto.dns_query_timeout());
+  read_names(proto.preresolve_hostnames(), at, "preresolve_hostnames", out.preresolve);
+  check_room(out, at, "preresolve_hostnames", "max_hosts");
+  out.fingerprint = fingerprint(proto);
+  return out;
+}
+
+// Its names are resolved as those of a STRICT_DNS cluster are, as the Cluster says.
+DnsCacheSpec read_sub_clusters(const pb::Cluster& proto, const dfp::SubClustersConfig& config, const FieldReport& at,
+                               const FieldReport& here) {
+  DnsCacheSpec out;
+  out.name = "sub_clusters of " + proto.name();
+  out.family = family_of(proto.dns_lookup_family());
+  read_refresh(proto, at, out.refresh);
+  read_resolver(proto, at, out.resolver);
+  if (config.has_max_sub_clusters()) out.max_hosts = config.max_sub_clusters().value();
+  if (config.has_sub_cluster_ttl()) out.host_ttl = to_duration(config.sub_cluster_ttl());
+  read_names(config.preresolve_clusters(), here, "preresolve_clusters", out.preresolve);
+  check_room(out, here, "preresolve_clusters", "max_sub_clusters");
+  out.query_timeout = Duration::zero();  // that of the filter counts
+  out.fingerprint = fingerprint(proto);
+  return out;
+}
+
+void read_dynamic(const pb::Cluster& proto, const dfp::ClusterConfig& config, const FieldReport& at,
+                  const FieldReport& here, DiscoverySpec& out) {
+  refuse_endpoints(proto, at, "must be empty: the hosts of a dynamic_forward_proxy cluster are what requests ask for");
+  out.dynamic.emplace();
+  out.allow_insecure = config.allow_insecure_cluster_options();
+  if (config.has_sub_clusters_config()) {
+    out.dynamic->cache = read_sub_clusters(proto, config.sub_clusters_config(), at, here.below("sub_clusters_config"));
+    out.dynamic->by_address = true;
+    return;
+  }
+  if (!config.has_dns_cache_config()) {
+    here.error("one of dns_cache_config, sub_clusters_config must be set");
+    return;
+  }
+  out.dynamic->cache = read_cache(config.dns_cache_config(), here.below("dns_cache_config"));
+  warn_of_unused(proto, at, "the dns_cache_config in cluster_type has its own");
+}
+
+Discovery read_typed(const pb::Cluster& proto, const FieldReport& at, DiscoverySpec& out) {
+  const FieldReport here = at.below("cluster_type").below("typed_config");
+  auto message = at.report.unpack(proto.cluster_type().typed_config(), here.path);
+  if (message == nullptr) return Discovery::kOther;
+  if (const auto* config = dynamic_cast<const DnsCluster*>(message.get())) {
+    read_dns_cluster(proto, *config, at, here, out.dns);
+    return Discovery::kDns;
+  }
+  if (const auto* config = dynamic_cast<const aggregate::ClusterConfig*>(message.get())) {
+    refuse_endpoints(proto, at, "must be empty: an aggregate cluster has the endpoints of those that it names");
+    warn_of_unused(proto, at, "an aggregate cluster resolves no names");
+    out.aggregate.emplace().clusters.assign(config->clusters().begin(), config->clusters().end());
+    return Discovery::kAggregate;
+  }
+  if (const auto* config = dynamic_cast<const dfp::ClusterConfig*>(message.get())) {
+    read_dynamic(proto, *config, at, here, out);
+    return Discovery::kDynamic;
+  }
+  here.unsupported(message->GetTypeName() + " is not supported by weir yet; " + std::string(kDnsCluster) + ", " +
+                   aggregate::ClusterConfig::descriptor()->full_name() + " and " +
+                   dfp::ClusterConfig::descriptor()->full_name() + " are");
+  return Discovery::kOther;
 }
 
 }  // namespace
 
-Discovery read_discovery(const pb::Cluster& proto, const std::string& path, Report& report,
-                         std::optional<DnsSpec>& dns) {
+Discovery read_discovery(const pb::Cluster& proto, const std::string& path, Report& report, DiscoverySpec& out) {
   const FieldReport at{report, path};
   if (proto.has_cluster_type()) {
-    if (!read_dns_cluster(proto, at, dns)) return Discovery::kOther;
+    const Discovery found = read_typed(proto, at, out);
+    if (found != Discovery::kDns) {
+      if (found != Discovery::kOther && proto.has_wait_for_warm_on_init())
+        at.below("wait_for_warm_on_init").warning("has no effect: such a cluster is ready at once");
+      return found;
+    }
   } else if (proto.type() == pb::Cluster::STATIC) {
     warn_of_unused(proto, at, "a cluster of type STATIC resolves no names");
     if (proto.has_wait_for_warm_on_init())
       at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type STATIC is ready at once");
     return Discovery::kStatic;
   } else if (proto.type() == pb::Cluster::ORIGINAL_DST) {
+    refuse_endpoints(proto, at, "must be empty: the hosts of a cluster of type ORIGINAL_DST are what clients ask for");
     warn_of_unused(proto, at, "a cluster of type ORIGINAL_DST resolves no names");
     if (proto.has_wait_for_warm_on_init())
       at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type ORIGINAL_DST is ready at once");
     return Discovery::kOriginal;
   } else if (proto.type() == pb::Cluster::STRICT_DNS || proto.type() == pb::Cluster::LOGICAL_DNS) {
-    dns.emplace();
-    dns->logical = proto.type() == pb::Cluster::LOGICAL_DNS;
-    dns->family = family_of(proto.dns_lookup_family());
-    read_refresh(proto, at, dns->refresh);
-    read_resolver(proto, at, dns->resolver);
+    out.dns.emplace();
+    out.dns->logical = proto.type() == pb::Cluster::LOGICAL_DNS;
+    out.dns->family = family_of(proto.dns_lookup_family());
+    read_refresh(proto, at, out.dns->refresh);
+    read_resolver(proto, at, out.dns->resolver);
   } else {
     return Discovery::kOther;
   }
-  if (proto.has_wait_for_warm_on_init()) dns->warms = proto.wait_for_warm_on_init().value();
+  if (proto.has_wait_for_warm_on_init()) out.dns->warms = proto.wait_for_warm_on_init().value();
   return Discovery::kDns;
 }
 

@@ -2,6 +2,8 @@
 
 #include <functional>
 
+#include "core/config/suggest.h"
+
 namespace weir::config {
 namespace {
 
@@ -58,11 +60,15 @@ Event EventCursor::live() {
   if (event.kind == EventKind::kAlias) {
     const auto known = anchor_names_.find(std::string(event.value));
     if (known == anchor_names_.end()) {
-      return fail(event.place, "*" + std::string(event.value) + " stands for nothing",
-                  "define it earlier in the file with &" + std::string(event.value) + ", or put the text in quotes");
+      // The word itself is not repeated: a password that begins with '*' and has no quotes around it is one.
+      NearestName nearest(event.value);
+      for (const auto& [name, anchor] : anchor_names_) nearest.offer(name);
+      return fail(event.place, "this alias (a word with '*' in front) stands for nothing",
+                  nearest.best().empty() ? "define it with '&' earlier in the file, or put the text in quotes"
+                                         : "did you mean *" + std::string(nearest.best()) + "?");
     }
     if (anchors_[known->second].end == 0) {
-      return fail(event.place, "*" + std::string(event.value) + " stands inside of what it stands for",
+      return fail(event.place, "*" + known->first + " stands inside of what it stands for",
                   "a configuration cannot contain itself");
     }
     event.anchor = static_cast<int32_t>(known->second);

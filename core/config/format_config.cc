@@ -107,7 +107,8 @@ std::optional<stream::LineFormat> translate(const envoy::config::core::v3::Subst
     case Message::kTextFormatSource: {
       const FieldReport below = at.below("text_format_source");
       auto text = at.report.read_source(message.text_format_source(), below.path, kMaxFormatBytes);
-      return text ? text_format(*text, options, below) : std::nullopt;
+      const bool inside = message.text_format_source().has_inline_string();
+      return text ? text_format(*text, options, inside ? below.below("inline_string") : below) : std::nullopt;
     }
     case Message::kJsonFormat:
       return translate_json_format(message.json_format(), options, at.below("json_format"));

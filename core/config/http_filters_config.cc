@@ -78,7 +78,9 @@ std::shared_ptr<const filter::HttpChainConfig> Translator::http_filters(
     const HttpFilter& one = filters[i];
     auto here = scope.below(field, i);
     if (!one.has_typed_config()) {
-      here.error("typed_config", "must be set: the type of this message says which filter it is");
+      // Of config_discovery the table of fields has said that there is none.
+      if (!one.has_config_discovery())
+        here.error("typed_config", "must be set: the type of this message says which filter it is");
       incomplete = true;
       continue;
     }

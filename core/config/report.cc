@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include "core/config/default_types.h"
 #include "core/config/field_table.h"
 #include "core/config/secret_sources.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -24,13 +23,6 @@ const google::protobuf::Descriptor* find_type(const std::string& name) {
   return google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
 }
 
-std::string unknown_type_hint(const std::string& type) {
-  if (const std::string known = type_of_extension(type); !known.empty())
-    return "this is the name of an extension; its type is " + known;
-  std::string meant = suggest_type(type);
-  return meant.empty() ? "" : "did you mean " + meant + "?";
-}
-
 // "an HTTP filter", "a listener filter".
 std::string with_article(const std::string& kind) { return (kind.find_first_of("aeioH") == 0 ? "an " : "a ") + kind; }
 
@@ -38,19 +30,26 @@ std::string with_article(const std::string& kind) { return (kind.find_first_of("
 
 Report::Report(const PositionIndex& positions, Diagnostics& diagnostics, UnknownExtensions unknown)
     : positions_(positions), diagnostics_(diagnostics), unknown_(unknown) {
-  for (const Diagnostic& item : diagnostics.items()) {
+  know_broken(0);
+}
+
+void Report::know_broken(size_t first) {
+  for (size_t i = first; i < diagnostics_.items().size(); ++i) {
+    const Diagnostic& item = diagnostics_.items()[i];
     if (item.severity != Severity::kError) continue;
     broken_.insert(item.path);
     broken_parents_.emplace(parent_path(item.path));
   }
 }
 
-Report::Report(const PositionIndex& positions, Report& main)
+Report::Report(const PositionIndex& positions, Report& main, size_t first_finding)
     : positions_(positions),
       diagnostics_(main.diagnostics_),
       sources_(main.sources_),
       secrets_(main.secrets_),
-      unknown_(main.unknown_) {}
+      unknown_(main.unknown_) {
+  know_broken(first_finding);
+}
 
 filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_config, const std::string& path) {
   if (secrets_ == nullptr) return ConfigReport::find_secret(sds_secret_config, path);
@@ -96,12 +95,13 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
   std::string name(url.substr(url.rfind('/') + 1));
   const auto* type = find_type(name);
   if (type == nullptr) {
-    add_about_type(path, "unknown type " + name, Severity::kError, unknown_type_hint(name));
+    const UnknownType said = unknown_type(name);
+    add_about_type(path, said.text, Severity::kError, said.hint);
     return nullptr;
   }
   std::unique_ptr<Message> message(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (!message->ParseFromString(any.value())) {
-    error(path, "the bytes are not a " + name);
+    error(path, unreadable(any, name));
     return nullptr;
   }
   check(*message, path);
@@ -144,13 +144,13 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
   }
   bool declared = find_type(type) != nullptr;
   std::string kind(plugin.kind);
-  std::string what = declared ? type + " is not " + with_article(kind) + " of this build" : "unknown type " + type;
+  const UnknownType unknown = declared ? UnknownType() : unknown_type(type);
+  std::string what = declared ? type + " is not " + with_article(kind) + " of this build" : unknown.text;
   std::string allowed_by = plugin.optional                               ? "is_optional"
                            : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
                                                                          : "";
   if (allowed_by.empty()) {
-    add_about_type(path, what, Severity::kError,
-                   declared ? "weir --list-extensions shows what it has" : unknown_type_hint(type));
+    add_about_type(path, what, Severity::kError, declared ? "weir --list-extensions shows what it has" : unknown.hint);
     return false;
   }
   std::string_view word = word_of_authority(type);

@@ -25,8 +25,8 @@ class Report final : public filter::ConfigReport {
   // What loading has found wrong already is not reported again, nor what is missing beside it.
   Report(const PositionIndex& positions, Diagnostics& diagnostics,
          UnknownExtensions unknown = UnknownExtensions::kReject);
-  // About another file of the same configuration.
-  Report(const PositionIndex& positions, Report& main);
+  // About another file of the same configuration, whose loading has found what is from number `first_finding` on.
+  Report(const PositionIndex& positions, Report& main, size_t first_finding);
 
   void error(const std::string& path, const std::string& message) override { add(path, message, Severity::kError); }
   void unsupported(const std::string& path, const std::string& message) override {
@@ -58,6 +58,7 @@ class Report final : public filter::ConfigReport {
   Diagnostics& diagnostics() { return diagnostics_; }
 
  private:
+  void know_broken(size_t first);
   void add(const std::string& path, const std::string& message, Severity severity) {
     add_at(path, path, message, severity);
   }

@@ -7,6 +7,7 @@
 
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "core/config/suggest.h"
 #include "core/route/retry_policy.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
@@ -200,6 +201,23 @@ void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, 
   }
 }
 
+// Existing files have words that are none; the published loader says nothing about them.
+void doubt_retry_on(std::string_view list, FieldPath& path) {
+  const uint32_t conditions = route::parse_retry_on(list);
+  for (std::string_view word : route::unknown_retry_conditions(list)) {
+    NearestName nearest(word);
+    std::string names;
+    for (std::string_view name : route::retry_on_names()) {
+      nearest.offer(name);
+      names.append(names.empty() ? "" : ", ").append(name);
+    }
+    std::string text = in_quotes(word) + " is none of " + names;
+    text += conditions != 0 ? "; it is left out, the others count" : "; it is left out, and nothing is retried";
+    if (!nearest.best().empty()) text.append("; did you mean ").append(nearest.best()).append("?");
+    path.warning_at("retry_on", text);
+  }
+}
+
 // The one way to choose priorities for retries that is built in.
 void retry_priority(const route_v3::RetryPolicy::RetryPriority& message, FieldPath& path,
                     route::RetryPolicySpec& spec) {
@@ -228,6 +246,7 @@ void retry_priority(const route_v3::RetryPolicy::RetryPriority& message, FieldPa
 route::RetryPolicySpec to_spec(const route_v3::RetryPolicy& message, FieldPath& path) {
   route::RetryPolicySpec spec;
   spec.retry_on = message.retry_on();
+  doubt_retry_on(spec.retry_on, path);
   if (message.has_num_retries()) spec.num_retries = message.num_retries().value();
   if (message.has_per_try_timeout()) spec.per_try_timeout = to_duration(message.per_try_timeout());
   if (message.has_per_try_idle_timeout()) spec.per_try_idle_timeout = to_duration(message.per_try_idle_timeout());

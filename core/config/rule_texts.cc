@@ -15,6 +15,11 @@ bool is_token_char(char c) {
 
 }  // namespace
 
+bool is_header_name(std::string_view text) {
+  const std::string_view name = text.substr(text.starts_with(':') ? 1 : 0);
+  return !name.empty() && std::all_of(name.begin(), name.end(), is_token_char);
+}
+
 int ip_version(std::string_view text) {
   unsigned char bytes[16];
   const std::string copy(text);
@@ -65,12 +70,8 @@ std::string text_fault(const RuleRow& row, std::string_view text) {
       return text.size() > row.number ? "has " + std::to_string(text.size()) + " bytes; at most " +
                                             number_text(row.number, false) + " are allowed"
                                       : "";
-    case Check::kHeaderName: {
-      const std::string_view name = text.substr(text.starts_with(':') ? 1 : 0);
-      return !text.empty() && (name.empty() || !std::all_of(name.begin(), name.end(), is_token_char))
-                 ? "is not a header name"
-                 : "";
-    }
+    case Check::kHeaderName:
+      return !text.empty() && !is_header_name(text) ? "is not a header name" : "";
     case Check::kHeaderValue:
       return any_of([](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F; })
                  ? "holds a control character"

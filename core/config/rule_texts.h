@@ -10,6 +10,9 @@ namespace weir::config {
 
 std::string number_text(double number, bool seconds);
 
+// RFC 9110 section 5.1, or a pseudo-header.
+bool is_header_name(std::string_view text);
+
 // 4, 6, or 0 if it is not an IP address.
 int ip_version(std::string_view text);
 

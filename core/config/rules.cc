@@ -23,8 +23,10 @@
 #include "core/config/rules_data.h"
 #include "core/config/scalars.h"
 #include "core/config/suggest.h"
+#include "core/config/unknown_extensions.h"
 #include "core/match/regex.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/type/v3/percent.pb.h"
 
@@ -108,6 +110,8 @@ class Validator {
   void extension(const Message& message);
   void manager(const Message& message);
   void percent(const envoy::type::v3::FractionalPercent& fraction);
+  void range(const envoy::config::route::v3::HeaderMatcher& matcher);
+  void overruled(const Message& message, const char* older, const char* newer);
   void duration_value(const Message& message, const FieldDescriptor& field);
   void known_enum_values(const Message& message, const FieldDescriptor& field);
   void any(const Message& message);
@@ -189,6 +193,14 @@ void Validator::message(const Message& message) {
       bootstrap_ = google::protobuf::DynamicCastToGenerated<envoy::config::bootstrap::v3::Bootstrap>(&message);
     if (const auto* fraction = google::protobuf::DynamicCastToGenerated<envoy::type::v3::FractionalPercent>(&message))
       percent(*fraction);
+    if (const auto* matcher =
+            google::protobuf::DynamicCastToGenerated<envoy::config::route::v3::HeaderMatcher>(&message))
+      range(*matcher);
+    if (type == "envoy.extensions.filters.http.rbac.v3.RBAC" ||
+        type == "envoy.extensions.filters.network.rbac.v3.RBAC") {
+      overruled(message, "rules", "matcher");
+      overruled(message, "shadow_rules", "shadow_matcher");
+    }
     if (type == "envoy.config.route.v3.CorsPolicy" && filters_ != nullptr &&
         !filters_->has_filter_for("envoy.extensions.filters.http.cors.v3.CorsPolicy")) {
       report(Severity::kWarning, "this listener has no filter envoy.filters.http.cors, so this has no effect");
@@ -207,6 +219,34 @@ void Validator::percent(const envoy::type::v3::FractionalPercent& fraction) {
         Severity::kWarning,
         std::to_string(fraction.numerator()) + " of " + std::to_string(whole) + " is more than all, and counts as all",
         std::to_string(fraction.numerator()), "0 to " + std::to_string(whole));
+  });
+}
+
+// The API allows it, and what comes of it is no surprise to who reads that the end is not part of the range.
+void Validator::range(const envoy::config::route::v3::HeaderMatcher& matcher) {
+  if (!matcher.has_range_match() || matcher.range_match().start() < matcher.range_match().end()) return;
+  at_name("range_match", [&] {
+    if (incomplete(path_)) return;
+    const std::string found =
+        "[" + std::to_string(matcher.range_match().start()) + ", " + std::to_string(matcher.range_match().end()) + ")";
+    report(Severity::kWarning,
+           found + " holds no number, so " +
+               (matcher.invert_match() ? "every value matches, inverted as it is" : "nothing matches") +
+               "; end, which is not part of it, must be greater than start",
+           found);
+  });
+}
+
+// As published, of two ways to say the same the newer one counts.
+void Validator::overruled(const Message& message, const char* older, const char* newer) {
+  const Descriptor& type = *message.GetDescriptor();
+  const auto set = [&](const char* name) {
+    return message.GetReflection()->HasField(message, type.FindFieldByName(name));
+  };
+  if (!set(older) || !set(newer)) return;
+  at_name(older, [&] {
+    report(Severity::kWarning,
+           std::string("has no effect: ") + newer + " is set too, and it alone decides; remove one");
   });
 }
 
@@ -381,14 +421,14 @@ void Validator::any(const Message& message) {
   if (type == nullptr) {
     if (options_.unknown_types != OnUnknown::kIgnore) {
       report(options_.unknown_types == OnUnknown::kError ? Severity::kError : Severity::kWarning,
-             "unknown type " + shown(name), shown(name));
+             weir::config::unknown_type(name).sentence(), shown(name));
     }
     return;
   }
   const std::unique_ptr<Message> inner(
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
   if (!inner->ParsePartialFromString(any->value())) {
-    report(Severity::kError, "the bytes are not a " + name);
+    report(Severity::kError, unreadable(*any, name));
     return;
   }
   this->message(*inner);
@@ -618,6 +658,12 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
     } else if (text) {
       if (row.check == Check::kNamesCluster || row.check == Check::kNamesSecret) {
         reference(message, row, *text);
+        continue;
+      }
+      if (row.check == Check::kRemovable) {
+        if (!is_header_name(*text)) {
+          report(Severity::kWarning, in_quotes(*text) + " is not a header name; it removes nothing", in_quotes(*text));
+        }
         continue;
       }
       if (row.check == Check::kRegex && !in_routes_) {

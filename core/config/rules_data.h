@@ -26,6 +26,7 @@ enum class Check : uint8_t {
   kNot,          // not this enum value; that it has a name is demanded of every enum field without a row
   kOneOf,        // one of the texts, separated by commas
   kHeaderName,   // RFC 9110 section 5.1, or a pseudo-header
+  kRemovable,    // the same of a header to remove, but a warning: what is no such name removes nothing
   kHeaderValue,  // no control characters but tabs
   kOneLine,      // no line breaks, no NUL
   kPathPrefix,   // without ?, # and a slash at the end

@@ -35,6 +35,11 @@ void SecretSources::add(const Secret& secret, std::string path) {
   statics_.try_emplace(secret.name(), Static{&secret, std::move(path)});
 }
 
+bool SecretSources::is_used(std::string_view name) const {
+  auto at = statics_.find(name);
+  return at != statics_.end() && at->second.used;
+}
+
 SecretSources::File* SecretSources::open(const std::string& name, const std::string& watched_directory,
                                          const std::string& path, Report& report) {
   if (watched_directory.empty()) {
@@ -63,12 +68,12 @@ SecretSources::File* SecretSources::open(const std::string& name, const std::str
   file->content = std::move(*content);
   envoy::service::discovery::v3::DiscoveryResponse response;
   const size_t errors = report.errors();
+  const size_t found = report.diagnostics().items().size();
   load_message(file->content, name, response, file->positions, report.diagnostics());
   validate(response, file->positions, report.diagnostics());
-  file->report = std::make_unique<Report>(file->positions, report);
+  file->report = std::make_unique<Report>(file->positions, report, found);
   for (int i = 0; i < response.resources_size(); ++i) {
     std::string here = "resources[" + std::to_string(i) + "]";
-    if (report.errors() != errors) break;
     std::shared_ptr<google::protobuf::Message> message = file->report->unpack(response.resources(i), here);
     if (message == nullptr) continue;
     auto secret = std::dynamic_pointer_cast<const Secret>(std::move(message));
@@ -94,6 +99,7 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
   if (!config.has_sds_config()) {
     auto at = statics_.find(config.name());
     if (at != statics_.end()) {
+      at->second.used = true;
       // The bootstrap outlives whoever asks.
       return {std::shared_ptr<const google::protobuf::Message>(std::shared_ptr<void>(), at->second.secret), &report,
               at->second.path};
@@ -126,7 +132,8 @@ filter::ConfigReport::FoundSecret SecretSources::find(const google::protobuf::Me
     return {};
   }
   auto found = file->secrets.find(config.name());
-  if (found != file->secrets.end() && file->good) return {found->second.secret, file->report.get(), found->second.path};
+  // Of a file with errors, too: then all that is wrong with it is said at once.
+  if (found != file->secrets.end()) return {found->second.secret, file->report.get(), found->second.path};
   if (!file->good) {
     report.error(path, file_name + " has errors");
     return {};

@@ -29,6 +29,8 @@ class SecretSources {
 
   // One of the bootstrap, which outlives this.
   void add(const envoy::extensions::transport_sockets::tls::v3::Secret& secret, std::string path);
+  // Of the bootstrap: somebody has asked for it.
+  bool is_used(std::string_view name) const;
   filter::ConfigReport::FoundSecret find(const google::protobuf::Message& sds_secret_config, const std::string& path,
                                          Report& report);
 
@@ -40,6 +42,7 @@ class SecretSources {
   struct Static {
     const envoy::extensions::transport_sockets::tls::v3::Secret* secret;
     std::string path;
+    bool used = false;
   };
   std::map<std::string, Static, std::less<>> statics_;
   std::map<std::string, std::unique_ptr<File>, std::less<>> files_;

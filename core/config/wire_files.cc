@@ -2,11 +2,15 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/config/suggest.h"
@@ -42,14 +46,106 @@ std::string_view quoted_word(std::string_view text, int number) {
   return {};
 }
 
+// Text format, token by token: what one field takes in the text, to go on behind it.
+class TextFields final : public google::protobuf::io::ErrorCollector {
+ public:
+  explicit TextFields(const std::string& text) {
+    google::protobuf::io::ArrayInputStream stream(text.data(), static_cast<int>(text.size()));
+    google::protobuf::io::Tokenizer tokenizer(&stream, this);
+    tokenizer.set_comment_style(google::protobuf::io::Tokenizer::SH_COMMENT_STYLE);
+    tokenizer.set_require_space_after_number(false);
+    tokenizer.set_allow_multiline_strings(true);
+    while (good_ && tokenizer.Next()) tokens_.push_back(tokenizer.current());
+  }
+  // Blanks the innermost field that holds this place (from 0); false: there is none, or it has no end.
+  bool blank(std::string& text, int line, int column) const {
+    // The last token that begins at this place or before it.
+    size_t at = tokens_.size();
+    while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) > std::pair(line, column)) --at;
+    if (at-- == 0) return false;
+    while (at > 0 && !begins_field(at)) --at;
+    if (!begins_field(at)) return false;
+    const size_t end = end_of_field(at);
+    if (end == 0) return false;
+    const size_t from = offset_of(text, tokens_[at].line, tokens_[at].column);
+    const size_t to = offset_of(text, tokens_[end].line, tokens_[end].column) + tokens_[end].text.size();
+    for (size_t i = from; i < std::min(to, text.size()); ++i) {
+      if (text[i] != '\n') text[i] = ' ';
+    }
+    return from < text.size();
+  }
+
+  // Of an error that the parser tells behind the value that it is about, the place of the value.
+  std::pair<int, int> place_before(int line, int column) const {
+    size_t at = tokens_.size();
+    while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) >= std::pair(line, column)) --at;
+    return at == 0 ? std::pair(line, column) : std::pair(tokens_[at - 1].line, tokens_[at - 1].column);
+  }
+
+  void AddError(int, int, const std::string&) override { good_ = false; }
+
+ private:
+  bool is(size_t at, std::string_view text) const { return at < tokens_.size() && tokens_[at].text == text; }
+  bool opens(size_t at) const { return is(at, "{") || is(at, "<") || is(at, "["); }
+  bool closes(size_t at) const { return is(at, "}") || is(at, ">") || is(at, "]"); }
+  // A name, and a value behind it.
+  bool begins_field(size_t at) const {
+    return tokens_[at].type == google::protobuf::io::Tokenizer::TYPE_IDENTIFIER && (at == 0 || !is(at - 1, ":")) &&
+           (is(at + 1, ":") || is(at + 1, "{") || is(at + 1, "<"));
+  }
+  size_t end_of_field(size_t at) const {
+    size_t end = at + 1 + (is(at + 1, ":") ? 1 : 0);
+    if (end >= tokens_.size()) return 0;
+    if (closes(end)) return end - 1;  // the value is missing
+    if (opens(end)) {
+      int depth = 0;
+      for (; end < tokens_.size(); ++end) {
+        depth += opens(end) ? 1 : closes(end) ? -1 : 0;
+        if (depth == 0) return end;
+      }
+      return 0;
+    }
+    if (is(end, "-")) ++end;
+    // Several texts in a row are one.
+    while (end + 1 < tokens_.size() && tokens_[end].type == google::protobuf::io::Tokenizer::TYPE_STRING &&
+           tokens_[end + 1].type == google::protobuf::io::Tokenizer::TYPE_STRING)
+      ++end;
+    return end < tokens_.size() ? end : 0;
+  }
+  // The tokenizer counts a tab as up to eight columns.
+  static size_t offset_of(const std::string& text, int line, int column) {
+    size_t at = 0;
+    for (int i = 0; i < line && at < text.size(); ++at) i += text[at] == '\n' ? 1 : 0;
+    for (int i = 0; i < column && at < text.size(); ++at) i += text[at] == '\t' ? 8 - i % 8 : 1;
+    return at;
+  }
+
+  bool good_ = true;
+  std::vector<google::protobuf::io::Tokenizer::Token> tokens_;
+};
+
 class Collector final : public google::protobuf::io::ErrorCollector {
  public:
-  Collector(std::string_view file, Diagnostics& diagnostics) : file_(file), diagnostics_(diagnostics) {}
+  Collector(std::string_view file, std::string_view text, Diagnostics& diagnostics)
+      : file_(file), text_(text), diagnostics_(diagnostics) {}
   void AddError(int line, int column, const std::string& message) override { add(line, column, message, false); }
   void AddWarning(int line, int column, const std::string& message) override { add(line, column, message, true); }
 
+  // Of the last error, from 0.
+  bool placed() const { return line_ >= 0; }
+  int line() const { return line_; }
+  int column() const { return column_; }
+  void forget_place() { line_ = -1; }
+
  private:
   void add(int line, int column, std::string message, bool warning) {
+    if (message.starts_with("Unknown enumeration value") || message.starts_with("Invalid value for boolean field")) {
+      std::tie(line, column) = TextFields(text_).place_before(line, column);
+    }
+    if (!warning) {
+      line_ = line;
+      column_ = column;
+    }
     // What was found instead may be part of a secret.
     message.erase(std::min(message.size(), message.find(", got:")));
     if (message.find("has no field named") != std::string::npos) {
@@ -71,7 +167,10 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   }
 
   std::string file_;
+  std::string text_;
   Diagnostics& diagnostics_;
+  int line_ = -1;
+  int column_ = 0;
 };
 
 Place place_in(const TextFormat::ParseInfoTree& tree, const FieldDescriptor* field, int item) {
@@ -112,6 +211,7 @@ namespace {
 
 // As of the other formats (LoadOptions::max_depth).
 constexpr int kMaxLevels = 200;
+constexpr int kMaxMistakes = 100;  // each costs reading the text again
 
 // A file that was cut short is no configuration that removes everything.
 bool is_empty(std::string_view text, std::string_view file, Diagnostics& diagnostics) {
@@ -140,7 +240,7 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   index.begin_file(file);
   if (is_empty(text, file, diagnostics)) return false;
   const std::unique_ptr<Message> read(into.New());
-  Collector collector(file, diagnostics);
+  Collector collector(file, text, diagnostics);
   TextFormat::ParseInfoTree tree;
   TextFormat::Parser parser;
   parser.SetRecursionLimit(kMaxLevels);
@@ -150,6 +250,17 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   if (!parser.ParseFromString(std::string(text), read.get())) {
     if (diagnostics.errors() == errors_before) {
       diagnostics.add(finding(file, "the file is not text format"));
+    }
+    // The parser stops at the first mistake: the field that it is in is taken out, to find those behind it.
+    std::string rest(text);
+    for (int more = 0; more < kMaxMistakes && collector.placed(); ++more) {
+      if (!TextFields(rest).blank(rest, collector.line(), collector.column())) break;
+      collector.forget_place();
+      TextFormat::Parser again;
+      again.SetRecursionLimit(kMaxLevels);
+      again.RecordErrorsTo(&collector);
+      const std::unique_ptr<Message> ignored(into.New());
+      if (again.ParseFromString(rest, ignored.get())) break;
     }
     return false;
   }

@@ -23,6 +23,7 @@ struct Saying {
   const char* message;
   const char* hint;
 };
+constexpr const char* kDirective = "indent it or put it in quotes if it is a value";
 constexpr Saying kSayings[] = {
     {"mapping values are not allowed in this context", "a ':' where no key can be",
      "check the indentation, or put the value in quotes"},
@@ -43,7 +44,49 @@ constexpr Saying kSayings[] = {
     {"did not find expected <document start>", "something is left after the end of the document",
      "check the indentation"},
     {"found duplicate anchor; first occurrence", "the anchor is defined twice", ""},
+    {"mapping keys are not allowed in this context", "a '?' where no key can be",
+     "write key: value, or put the text in quotes"},
+    {"found unexpected ':'", "a ':' inside of a text without quotes", "put the text in quotes"},
+    {"found unexpected document indicator", "a '---' or '...' inside of a text in quotes", "is its quote not closed?"},
+    {"did not find expected hexdecimal number", "the escape needs hexadecimal digits",
+     "write \\x41 or \\u0041, or use single quotes"},
+    {"found invalid Unicode character escape code", "the escape stands for no character",
+     "use single quotes if it is meant as it is"},
+    {"found an indentation indicator equal to 0", "the number behind | or > must be 1 to 9", "leave it out"},
+    {"did not find expected comment or line break", "something follows the | or > that begins a text",
+     "begin the text on the next line"},
+    {"did not find expected whitespace or line break", "a tag (a word with '!' in front) that cannot be read",
+     "put the value in quotes if '!' belongs to it"},
+    {"did not find expected '!'", "a tag (a word with '!' in front) that cannot be read",
+     "put the value in quotes if '!' belongs to it"},
+    {"did not find expected tag URI", "a tag (a word with '!' in front) that cannot be read",
+     "put the value in quotes if '!' belongs to it"},
+    {"did not find the expected '>'", "a tag that is not closed with '>'",
+     "put the value in quotes if '!' belongs to it"},
+    {"did not find URI escaped octet", "a '%' in a tag (a word with '!' in front)",
+     "put the value in quotes if '!' belongs to it"},
+    {"found an incorrect leading UTF-8 octet", "an escape in a tag that stands for no character",
+     "put the value in quotes if '!' belongs to it"},
+    {"found an incorrect trailing UTF-8 octet", "an escape in a tag that stands for no character",
+     "put the value in quotes if '!' belongs to it"},
+    {"found unknown directive name", "a line that begins with '%' is a directive of YAML", kDirective},
+    {"could not find expected directive name", "a line that begins with '%' is a directive of YAML", kDirective},
+    {"found unexpected non-alphabetical character", "a line that begins with '%' is a directive of YAML", kDirective},
+    {"found incompatible YAML document", "the %YAML line asks for another version than 1.1 or 1.2", "remove the line"},
+    {"found extremely long version number", "the %YAML line has no version that weir knows", "remove the line"},
+    {"did not find expected version number", "the %YAML line has no version that weir knows", "remove the line"},
+    {"did not find expected digit or '.' character", "the %YAML line has no version that weir knows",
+     "remove the line"},
+    {"found duplicate %YAML directive", "the %YAML line is there twice", "remove one"},
+    {"found duplicate %TAG directive", "the same %TAG line is there twice", "remove one"},
+    {"did not find expected whitespace", "the %TAG line is not complete", "remove the line"},
+    {"exceeded maximum depth", "too many levels inside each other", "is a bracket not closed?"},
+    {"input is too long", "the file is too long for the reader of YAML", "write it as JSON"},
 };
+
+bool is_foreign(std::string_view tag) {
+  return !tag.empty() && tag != "!" && tag != "!ignore" && !tag.starts_with("tag:yaml.org,2002:");
+}
 
 }  // namespace
 
@@ -179,12 +222,13 @@ Event YamlReader::fail_from_parser() {
       return fail(place, std::move(message), saying.hint);
     }
   }
-  return fail(place, "not YAML: " + std::string(problem));
+  return fail(place, "this cannot be read as YAML", "check the quotes, brackets and indentation here");
 }
 
-// Tags are for the program that reads the file, and weir knows one.
+// Tags are for the program that reads the file, and weir knows one. Their text is not repeated: where nobody has put
+// quotes around it, a password that begins with '!' is a tag.
 void YamlReader::check_tag(std::string_view tag, Place place) {
-  if (tag.empty() || tag == "!" || tag == "!ignore" || tag.starts_with("tag:yaml.org,2002:")) {
+  if (!is_foreign(tag)) {
     return;
   }
   Diagnostic out;
@@ -192,8 +236,7 @@ void YamlReader::check_tag(std::string_view tag, Place place) {
   out.line = static_cast<int>(place.line);
   out.column = static_cast<int>(place.column);
   out.severity = Severity::kWarning;
-  out.message = "the tag " + shown(tag) + " means nothing to weir; what follows is taken as it is";
-  out.found = shown(tag);
+  out.message = "a tag (a word with '!' in front) means nothing to weir; what follows is taken as it is";
   diagnostics_.add(std::move(out));
 }
 
@@ -225,6 +268,11 @@ Event YamlReader::next() {
         out.value = {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
         // A tag (!!str 5) says that the text is not to decide.
         out.plain = event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event.data.scalar.plain_implicit != 0;
+        if (event.data.scalar.length == 0 && event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+            is_foreign(view(event.data.scalar.tag))) {
+          return fail(out.place, "a text that begins with '!' is a tag, and there is nothing behind it",
+                      "put it in quotes");
+        }
         check_tag(view(event.data.scalar.tag), out.place);
         out.ignored = view(event.data.scalar.tag) == "!ignore";
         out.anchor_name = view(event.data.scalar.anchor);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/dns/address_guard.h"
 #include "core/dns/hosts_file.h"
 #include "core/dns/resolver.h"
 
@@ -25,6 +26,7 @@ struct ResolverOptions {
   bool tcp_only = false;
   bool no_search_domains = false;
   bool rotate = false;             // begin with another server each time
+  AddressGuard guard = {};         // which addresses may be used
   bool filter_unroutable = false;  // leave out addresses of a family that no interface has
   uint32_t edns0_payload = 0;      // bytes; 0: no EDNS
   Duration query_timeout = 5s;     // of the first try; c-ares waits longer for later ones
@@ -43,6 +45,7 @@ class CaresResolver final : public Resolver, private event::Timer {
   ~CaresResolver() override;
 
  protected:
+  bool permits(const net::Address& address) const override { return options_.guard.permits(address); }
   void ask(const std::shared_ptr<Question>& question) override;
 
  private:

@@ -22,7 +22,8 @@ Duration Refresh::after(const Answer& answer, Random& random) {
   if (answer.complete()) back_off_ = {};
   Duration next = plan_.rate;
   if (plan_.respect_ttl && answer.ttl.has_value() && *answer.ttl > Duration{}) {
-    next = std::clamp(*answer.ttl, RefreshPlan::kLeastTtl, RefreshPlan::kMostTtl);
+    next =
+        std::clamp<Duration>(*answer.ttl, plan_.least_ttl, std::max<Duration>(RefreshPlan::kMostTtl, plan_.least_ttl));
   }
   return std::max<Duration>(next + up_to(plan_.jitter, random), 1ms);
 }

@@ -14,7 +14,7 @@ struct RefreshPlan {
   Duration jitter{};  // up to this is added
   // The lifetime of the answer instead of `rate`, if it has one; within the bounds below, whatever a server says.
   bool respect_ttl = false;
-  static constexpr Duration kLeastTtl = 1s;
+  Duration least_ttl = 1s;
   static constexpr Duration kMostTtl = 24h;
   // After failures: doubled with each, up to the most, of that at random half to all. Zero: `rate`.
   Duration failure_base{};

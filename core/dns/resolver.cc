@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/assert.h"
+#include "core/base/log.h"
 
 namespace weir::dns {
 
@@ -27,6 +28,7 @@ ResolverStats::ResolverStats(stats::Store& store)
       not_found(store.counter("dns.cares.not_found")),
       timeout(store.counter("dns.cares.timeout")),
       get_addr_failure(store.counter("dns.cares.get_addr_failure")),
+      address_denied(store.counter("dns.cares.address_denied")),
       pending_resolutions(store.gauge("dns.cares.pending_resolutions")) {}
 
 void Lookup::cancel() {
@@ -96,6 +98,7 @@ void Resolver::resolve(std::string_view name, FamilyPolicy policy, Lookup& looku
                         (policy != FamilyPolicy::kV6Only || literal->family() == Family::kIpv6);
     lookup.known_->outcome = wanted ? Outcome::kFound : Outcome::kNone;
     if (wanted) lookup.known_->addresses.push_back(*literal);
+    leave_out_denied(*lookup.known_, name);
     make_due(lookup);
     return;
   }
@@ -123,6 +126,7 @@ std::shared_ptr<Question> Resolver::wait_for(std::string_view name, Family famil
 
 void Resolver::answered(Question& question, Answer answer) {
   WEIR_ASSERT(!question.done_);
+  leave_out_denied(answer, question.name_);
   switch (answer.outcome) {
     case Outcome::kFound:
       break;
@@ -146,6 +150,16 @@ void Resolver::answered(Question& question, Answer answer) {
     Lookup& lookup = *one->lookup;
     if (lookup.decided() && !lookup.due_node_.linked()) make_due(lookup);
   }
+}
+
+void Resolver::leave_out_denied(Answer& answer, std::string_view name) {
+  const size_t left_out =
+      std::erase_if(answer.addresses, [this](const net::Address& address) { return !permits(address); });
+  if (left_out == 0) return;
+  stats_.address_denied.add(left_out);
+  WEIR_LOG(kDebug, "upstream", "%.*s: %zu of its addresses may not be used", static_cast<int>(name.size()), name.data(),
+           left_out);
+  if (answer.addresses.empty() && answer.outcome == Outcome::kFound) answer.outcome = Outcome::kNone;
 }
 
 void Resolver::make_due(Lookup& lookup) {

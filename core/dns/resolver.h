@@ -77,6 +77,7 @@ class Lookup {
 struct ResolverStats {
   explicit ResolverStats(stats::Store& store);
   stats::Counter resolve_total, not_found, timeout, get_addr_failure;
+  stats::Counter address_denied;  // weir's own
   stats::Gauge pending_resolutions;
 };
 
@@ -100,6 +101,8 @@ class Resolver {
   // Asks; answered() follows, now or later, once.
   virtual void ask(const std::shared_ptr<Question>& question) = 0;
   void answered(Question& question, Answer answer);
+  // Whether an address may be used, whoever says that it is that of a name. What is left out is counted.
+  virtual bool permits(const net::Address&) const { return true; }
   event::Lane& lane() { return lane_; }
 
  private:
@@ -116,6 +119,7 @@ class Resolver {
   std::shared_ptr<Question> wait_for(std::string_view name, net::Family family, Lookup& lookup,
                                      Question::Waiting& waiting);
   void make_due(Lookup& lookup);
+  void leave_out_denied(Answer& answer, std::string_view name);
   void deliver();
 
   event::Lane& lane_;

@@ -59,7 +59,7 @@ class Deferred {
 };
 
 // State that an upper layer keeps on each lane. One index per owner, listed here so that a look-up is an array access.
-enum class LocalKey : uint8_t { kStats, kNet, kUpstream, kProxy, kAccessLog, kDynamic, kTest, kCount };
+enum class LocalKey : uint8_t { kStats, kNet, kUpstream, kProxy, kAccessLog, kDynamic, kNames, kTest, kCount };
 
 class Lane {
  public:

@@ -100,6 +100,9 @@ class RouteProvider {
   virtual std::string cluster_stat_name(std::string_view name) { return std::string(name); }
   // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
+  // A filter resolves names in the cache that this DnsCacheConfig is about, which it has in common with a cluster: the
+  // name of the cache, empty if there is none such or it says something else there, which is reported.
+  virtual std::string dns_cache(const google::protobuf::Message& /*config*/, FactoryScope& scope);
   // Makes a transport socket of an envoy.config.core.v3.TransportSocket, and the slot that shows it
   // (filter::DownstreamTransport or UpstreamTransport). `name` tells it from the others of the chain or cluster. None:
   // bytes are what they are, or there were errors, all reported.
@@ -218,6 +221,11 @@ class FactoryScope {
   inline static const LocalNode kNoNode{};
   const LocalNode* node_ = &kNoNode;
 };
+
+inline std::string RouteProvider::dns_cache(const google::protobuf::Message&, FactoryScope& scope) {
+  scope.error({}, "there are no caches of names here");
+  return {};
+}
 
 inline std::optional<event::SlotId> RouteProvider::transport_socket(const google::protobuf::Message&, TransportSide,
                                                                     const std::string&, FactoryScope& scope) {

@@ -4,39 +4,35 @@
 #include <unordered_map>
 
 namespace weir::lb {
-
-size_t AddressHash::operator()(const net::Address& address) const noexcept {
-  const std::string_view ip(reinterpret_cast<const char*>(address.ip_bytes()), address.ip_size());
-  return std::hash<std::string_view>()(ip) * 65599 + address.port();
-}
-
 namespace {
 
 class Destinations final : public Table {
  public:
   explicit Destinations(const BuildInput& input) {
-    for (HostIndex index : input.usable) places_.emplace(input.hosts[index].host->address(), index);
+    places_.reserve(input.usable.size());
+    for (HostIndex index : input.usable) places_.emplace(input.hosts[index].host->text(), index);
   }
   HostIndex pick(const PickInput& input, LaneView&, LaneState&) const noexcept override {
-    if (input.destination == nullptr) return kNoHost;
-    const auto at = places_.find(*input.destination);
+    const auto at = places_.find(input.name);
     return at != places_.end() ? at->second : kNoHost;
   }
 
  private:
-  std::unordered_map<net::Address, HostIndex, AddressHash> places_;
+  std::unordered_map<std::string_view, HostIndex> places_;  // names are those of the hosts
 };
 
 }  // namespace
 
 const PolicyDescriptor& destination_policy() {
-  static const PolicyDescriptor policy = [] {
-    PolicyDescriptor made;
-    made.name = "envoy.load_balancing_policies.cluster_provided";
-    made.build = [](const BuildInput& input, const void*) { return std::make_unique<Destinations>(input); };
-    return made;
+  static const PolicyDescriptor kDescriptor = [] {
+    PolicyDescriptor descriptor;
+    descriptor.name = "by destination";
+    descriptor.build = [](const BuildInput& input, const void*) -> std::unique_ptr<const Table> {
+      return std::make_unique<Destinations>(input);
+    };
+    return descriptor;
   }();
-  return policy;
+  return kDescriptor;
 }
 
 }  // namespace weir::lb

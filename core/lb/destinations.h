@@ -5,11 +5,7 @@
 
 namespace weir::lb {
 
-// For tables of addresses.
-struct AddressHash {
-  size_t operator()(const net::Address& address) const noexcept;
-};
-
+// PickInput::name is the address, as Host::text() has it: "10.0.0.1:80".
 const PolicyDescriptor& destination_policy();
 
 }  // namespace weir::lb

@@ -63,13 +63,6 @@ class Host {
     return sum;
   }
 
-  // Of a host that is forgotten when nobody uses it: a lane has picked it. [any]
-  void mark_used() {
-    if (!used_.load(std::memory_order_relaxed)) used_.store(true, std::memory_order_relaxed);
-  }
-  // Whether anybody has since this was asked last. [main]
-  bool take_used() { return used_.exchange(false, std::memory_order_relaxed); }
-
   // Totals for /clusters. [worker] writes its own cells.
   struct Totals {
     stats::Counter cx_total, cx_connect_fail, rq_total, rq_success, rq_error, rq_timeout;
@@ -97,7 +90,6 @@ class Host {
   const uint32_t lanes_;
   std::atomic<LaneCount*> active_{nullptr};  // null: never used; a cache line for each lane
   uint32_t first_cell_;
-  std::atomic<bool> used_{true};
 };
 
 enum class Health : uint8_t { kHealthy, kDegraded, kUnhealthy, kDraining };

@@ -35,6 +35,8 @@ class HostSet final : public event::Versioned {
       return subsets_->pick(input, view, states);
     return all_.pick(input, view, states);
   }
+  // Of all hosts.
+  const Levels& levels() const { return all_; }
   // A request may get some of the hosts alone.
   bool divided() const { return subsets_ != nullptr; }
   uint32_t lane_states() const { return std::max<uint32_t>(1, lane_states_); }

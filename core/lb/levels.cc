@@ -5,6 +5,7 @@
 
 #include "core/base/assert.h"
 #include "core/lb/localities.h"
+#include "core/lb/zones.h"
 
 namespace weir::lb {
 namespace {
@@ -37,17 +38,22 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
       const uint64_t share = all[p].empty() ? 0 : some.size() * options.overprovisioning_percent / all[p].size();
       return static_cast<uint32_t>(std::min<uint64_t>(100, share));
     };
-    levels_[p].healthy = percent(healthy[p]);
-    levels_[p].degraded = percent(degraded[p]);
+    levels_[p].health = {percent(healthy[p]), percent(degraded[p])};
+    levels_[p].populated = !all[p].empty();
   }
-  Shares shares = shares_without({});
+  LevelShares shares = shares_without({});
   if (shares.health == 0) {
     // Nobody is healthy: the first level with hosts panics.
     auto first = std::find_if(all.begin(), all.end(), [](const auto& level) { return !level.empty(); });
     if (first != all.end()) shares.healthy[static_cast<size_t>(first - all.begin())] = 100;
   }
+  const bool by_zone = options.zones && options.local_cluster != nullptr && options.zone_stats != nullptr;
   auto build = [&](const std::vector<HostIndex>& usable, size_t p, bool panic, uint32_t& state) {
-    std::unique_ptr<const Table> table = build_table(policy, policy_config, {hosts, usable}, all[p], options, panic);
+    std::unique_ptr<const Table> table;
+    // As published, of the first priority alone.
+    if (by_zone && p == 0 && !panic && &usable == &healthy[p])
+      table = build_by_zone(policy, policy_config, {hosts, usable}, all[p], options);
+    if (table == nullptr) table = build_table(policy, policy_config, {hosts, usable}, all[p], options, panic);
     state = next_state;
     if (table != nullptr) next_state += table->lane_states();
     return table;
@@ -60,7 +66,7 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
     if (shares.health < 100 && usable * 100 < uint64_t{options.panic_threshold_percent} * all[p].size()) {
       level.panic = panics_ = true;
       level.load += std::exchange(level.degraded_load, 0);
-      level.table = build(all[p], p, true, level.state);
+      if (!options.fails_on_panic()) level.table = build(all[p], p, true, level.state);
       continue;
     }
     if (!healthy[p].empty()) level.table = build(healthy[p], p, false, level.state);
@@ -69,48 +75,32 @@ Levels::Levels(std::span<const HostEntry> hosts, std::span<const HostIndex> memb
   single_ = levels_.size() == 1 && levels_[0].degraded_load == 0 && !panics_;
 }
 
-// Each level takes as much of what is left of 100 % as its (overprovisioned) health allows; first healthy hosts of all
-// levels, then degraded ones.
-Levels::Shares Levels::shares_without(const PrioritySet& passed_over) const noexcept {
-  Shares out;
-  uint32_t left = 100;
-  auto take = [&](uint8_t& percent, uint32_t health) {
-    percent = static_cast<uint8_t>(std::min(left, health));
-    out.health += health;
-    left -= percent;
-  };
-  for (size_t p = 0; p < levels_.size(); ++p) {
-    if (!passed_over[p]) take(out.healthy[p], levels_[p].healthy);
-  }
-  for (size_t p = 0; p < levels_.size() && left > 0; ++p) {
-    if (!passed_over[p]) take(out.degraded[p], levels_[p].degraded);
-  }
-  if (left == 0 || left == 100) return out;
-  // Not enough health in sum: what is there takes everything, in proportion.
-  const uint32_t given = 100 - left;
-  uint32_t sum = 0;
-  uint8_t* first = nullptr;
-  for (Percents* percents : {&out.healthy, &out.degraded}) {
-    for (uint8_t& percent : *percents) {
-      if (percent > 0 && first == nullptr) first = &percent;
-      sum += percent = static_cast<uint8_t>(percent * 100 / given);
-    }
-  }
-  *first += static_cast<uint8_t>(100 - sum);
-  return out;
-}
-
 bool Levels::usable_without(const PrioritySet& passed_over) const noexcept {
   for (size_t p = 0; p < levels_.size(); ++p) {
-    if (!passed_over[p] && levels_[p].healthy + levels_[p].degraded > 0) return true;
+    if (!passed_over[p] && levels_[p].health.healthy + levels_[p].health.degraded > 0) return true;
   }
   return false;
 }
 
 HostIndex Levels::pick_level(const PickInput& input, LaneView& view, LaneState* states) const noexcept {
+  if (input.target.priority != Target::kAny) {
+    uint32_t state = 0;
+    if (const Table* table = target_of(input.target, state)) {
+      view.panicked = levels_[input.target.priority].panic;
+      return table->pick(input, view, states[state]);
+    }
+  }
   const uint32_t point = input.has_hash ? static_cast<uint32_t>(input.hash % 100) : view.random.below(100);
   return input.passed_over == nullptr ? pick_among(point, input, view, states)
                                       : pick_elsewhere(point, input, view, states);
+}
+
+const Table* Levels::target_of(const Target& target, uint32_t& state) const noexcept {
+  if (target.priority >= levels_.size()) return nullptr;
+  const Level& level = levels_[target.priority];
+  const bool degraded = target.degraded && level.degraded_table != nullptr;
+  state = degraded ? level.degraded_state : level.state;
+  return degraded ? level.degraded_table.get() : level.table.get();
 }
 
 // `point`: of the hundred, first those that healthy hosts of all levels take, then those that degraded ones do.
@@ -133,9 +123,9 @@ HostIndex Levels::pick_among(uint32_t point, const PickInput& input, LaneView& v
 HostIndex Levels::pick_elsewhere(uint32_t point, const PickInput& input, LaneView& view,
                                  LaneState* states) const noexcept {
   if (!usable_without(*input.passed_over)) return pick_among(point, input, view, states);
-  const Shares shares = shares_without(*input.passed_over);
+  const LevelShares shares = shares_without(*input.passed_over);
   for (const bool degraded : {false, true}) {
-    const Percents& percents = degraded ? shares.degraded : shares.healthy;
+    const LevelShares::Percents& percents = degraded ? shares.degraded : shares.healthy;
     for (size_t p = 0; p < levels_.size(); ++p) {
       if (point >= percents[p]) {
         point -= percents[p];

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -86,18 +87,29 @@ class LaneView {
 // As published, priorities are 0 to 127.
 using PrioritySet = std::bitset<128>;
 
+// The hosts of one priority, those that are degraded or the others. In a panic they are the same.
+struct Target {
+  static constexpr uint32_t kAny = UINT32_MAX;
+  uint32_t priority = kAny;
+  bool degraded = false;
+};
+
 struct PickInput {
   uint64_t hash = 0;
   bool has_hash = false;
+  bool only_asks = false;  // whether there is a host: no turn is taken in that of a name
   uint32_t attempt = 1;
   // What hosts are to have in their metadata below envoy.lb, a struct, where the cluster has subsets; nullptr: nothing.
   const stream::Value* match = nullptr;
   // Hosts tried before by this request; a policy avoids them while it has others.
   std::span<const Host* const> excluded;
-  // Where the request is to go, in a cluster whose hosts are found by that; nullptr: not known.
-  const net::Address* destination = nullptr;
   // Priorities that this request keeps clear of while another has a usable host; nullptr: none. HostSet's business.
   const PrioritySet* passed_over = nullptr;
+  // Somebody has chosen already which hosts are asked, if there are any. Likewise.
+  Target target = {};
+  // Of a policy that finds hosts by what requests ask for: a name (by_name.h) or an address (destinations.h). What fits
+  // none gets no host.
+  std::string_view name = {};
 };
 
 // What a table keeps on a lane (a position in a rotation). Each table of a host set has its own; those of the next
@@ -135,10 +147,21 @@ struct Figures {
   std::span<const Of> of;  // for each of its definitions
 };
 
+// How a policy prefers hosts of weir's own locality, where weir's own cluster is known. HostSet's business.
+struct ZonePolicy {
+  static constexpr uint32_t kAlways = 1'000'000;
+  uint32_t enabled = kAlways;     // for so many of a million requests
+  uint64_t min_cluster_size = 6;  // with fewer healthy hosts localities do not count
+  uint32_t direct_from = 0;       // with so many hosts the own locality gets every request; 0: no number is enough
+  bool fail_on_panic = false;     // no host, rather than any, when too few are healthy
+  bool by_weight = false;         // localities are compared by their hosts' weights, not by their number
+};
+
 struct PolicyConfig {
   std::shared_ptr<const void> config;  // nullptr: defaults
   // Localities get requests by their weights. HostSet's business.
   bool locality_weighted = false;
+  std::optional<ZonePolicy> zones = {};  // none: localities do not count for it
 };
 
 struct PolicyDescriptor {

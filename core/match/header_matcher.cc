@@ -51,10 +51,7 @@ Result<HeaderMatcher> HeaderMatcher::build(HeaderMatcherSpec spec) {
   matcher.missing_is_empty_ = spec.treat_missing_header_as_empty;
   matcher.single_ = is_pseudo(matcher.name_.id());
   if (spec.kind == Kind::kRange) {
-    if (spec.range_start >= spec.range_end) {
-      return invalid("range_match: [" + std::to_string(spec.range_start) + ", " + std::to_string(spec.range_end) +
-                     ") is empty; end must be greater than start");
-    }
+    // No number is in a range whose end is not behind its start: as published, it matches nothing.
     matcher.range_start_ = spec.range_start;
     matcher.range_end_ = spec.range_end;
   }

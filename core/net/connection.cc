@@ -363,7 +363,7 @@ void Connection::on_write_failed() {
 }
 
 // False: it failed, and that is dealt with.
-bool Connection::write_as_it_is(bool& progress) {
+[[gnu::always_inline]] inline bool Connection::write_as_it_is(bool& progress) {
   while (!out_.empty() && writable_ && fd_ >= 0 && !connecting_) {
     size_t offered = 0;
     const ssize_t n = out_.front().unseen() ? send_unseen() : send_slices(out_, offered);
@@ -448,14 +448,7 @@ void Connection::on_end_of_turn() {
     return;
   }
   if (transport_ != nullptr) return end_turn_with_transport();
-  if (redeliver_next_turn_) {
-    redeliver_next_turn_ = false;
-    if (fd_ < 0) return;
-    write_queued();
-    redeliver_ = true;
-    lane_.at_next_turn(*this);
-    return;
-  }
+  if (put_off_to_next_turn()) return;
   if (redeliver_ || (unseen_allowed_ && readable_ && pipe_ == nullptr)) {
     redeliver_ = false;
     if (read_blocks_ == 0 && (has_input() || end_delivered_)) deliver(false);
@@ -463,6 +456,17 @@ void Connection::on_end_of_turn() {
     if (read_blocks_ == 0 && fd_ >= 0 && peer_ended_ && !end_delivered_) deliver(true);
   }
   if (fd_ >= 0) write_queued();
+}
+
+// True: what is left over is delivered then, as the handler has asked.
+bool Connection::put_off_to_next_turn() {
+  if (!redeliver_next_turn_) return false;
+  redeliver_next_turn_ = false;
+  if (fd_ < 0) return true;
+  write_queued();
+  redeliver_ = true;
+  lane_.at_next_turn(*this);
+  return true;
 }
 
 void Connection::close(CloseReason reason) {

@@ -150,6 +150,8 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Sends FIN after what is queued; reading goes on.
   void half_close();
   bool peer_ended() const { return peer_ended_; }
+  // By a transport that the peer did not tell of it: somebody else may have ended it, in the middle.
+  bool cut_off() const { return transport_ != nullptr && transport_cut_off(); }
   // After its end: it may be waiting for what is sent here, or be gone. Keepalive probes find out while nothing is
   // sent: the kernel of one that is gone answers them with a reset once it has forgotten the socket (Linux: a minute).
   void probe_peer();
@@ -210,6 +212,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool waits_for_handshake() const { return transport_ != nullptr && handshaking(); }
   bool input_in_transport() const { return transport_ != nullptr && transport_has_input(); }
   bool transport_has_input() const;
+  bool transport_cut_off() const;
   size_t unsent_of_transport() const;
   void shake_hands();
   void end_handshake();
@@ -223,6 +226,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   void close_transport(CloseReason reason);
   void fail_transport();
   void end_turn_with_transport();
+  bool put_off_to_next_turn();
 
   event::Lane& lane_;
   ConnectionHandler* handler_ = nullptr;

@@ -35,6 +35,8 @@ bool Connection::transport_has_input() const {
   return transport_->input_inside_ || (transport_->socket_ended_ && !peer_ended_);
 }
 
+bool Connection::transport_cut_off() const { return transport_->truncated(); }
+
 size_t Connection::unsent_of_transport() const { return transport_->wire_out_.size(); }
 
 // As far as the input allows.
@@ -273,14 +275,7 @@ void Connection::end_turn_with_transport() {
     if (fd_ >= 0 && std::exchange(transport_->resumes_, false)) lane_.at_next_turn(*this);
     return;
   }
-  if (redeliver_next_turn_) {
-    redeliver_next_turn_ = false;
-    if (fd_ < 0) return;
-    write_queued();
-    redeliver_ = true;
-    lane_.at_next_turn(*this);
-    return;
-  }
+  if (put_off_to_next_turn()) return;
   if (redeliver_) {
     redeliver_ = false;
     if (read_blocks_ == 0 && (has_input() || end_delivered_)) deliver(false);

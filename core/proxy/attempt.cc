@@ -17,39 +17,55 @@ MonoTime Attempt::now() const { return router_.lane().now(); }
 
 void Attempt::start() {
   active_ = true;
-  upstream::ClusterLocal& cluster = router_.cluster();
   back_off_is_over();
   if (!router_.still_wants(*this)) return;
-  if (cluster.requests.acquire()) {
-    try_a_host();
-  } else if (!cluster.recall(LimitKind::kRequests).wait(*this)) {
-    router_.stats().rq_pending_overflow.inc();
-    router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
+  member_ = router_.choose_member();
+  if (member_.cluster == nullptr) {
+    router_.on_no_host(*this);
+    return;
   }
+  if (member_.cluster != &router_.cluster()) [[unlikely]]
+    member_pin_ = member_.cluster->pin();
+  else if (member_pin_)
+    member_pin_.reset();
+  if (cluster().requests.acquire()) {
+    try_a_host();
+  } else if (!cluster().recall(LimitKind::kRequests).wait(*this)) {
+    overflow();
+  }
+}
+
+const upstream::ClusterStats& Attempt::stats() const { return member_pin_ ? *member_pin_->stats : router_.stats(); }
+
+void Attempt::overflow() {
+  stats().rq_pending_overflow.inc();
+  router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
 }
 
 bool Attempt::on_recalled() {
   if (!router_.still_wants(*this)) return true;
-  if (router_.cluster().requests.acquire()) {
+  if (cluster().requests.acquire()) {
     try_a_host();
     return true;
   }
-  router_.stats().rq_pending_overflow.inc();
-  router_.on_attempt_failed(*this, ResetReason::kOverflow, {});
+  overflow();
   return false;
 }
 
 // With a share of max_requests.
 void Attempt::try_a_host() {
   request_share_ = true;
-  upstream::ClusterLocal& cluster = router_.cluster();
-  pool_ = router_.pick();
+  pool_ = router_.pick(member_);
   if (pool_ == nullptr) {
     router_.on_no_host(*this);
     return;
   }
-  pool_ = &pool_->variant(router_.transport_options());
-  cluster.begin_request(*pool_, router_.stats());
+  const filter::UpstreamTransportOptions* options = router_.transport_options();
+  if (member_pin_) [[unlikely]]
+    options = router_.transport_options_of(member_pin_->spec);
+  if (options != nullptr) [[unlikely]]
+    pool_ = &pool_->variant(*options);
+  cluster().begin_request(*pool_, stats());
   router_.on_host_chosen(*this, *pool_);
 
   waiter_.want_unused(router_.speaks_raw());
@@ -117,14 +133,13 @@ void Attempt::end() {
   }
   if (!request_share_) return;
   request_share_ = false;
-  upstream::ClusterLocal& cluster = router_.cluster();
-  cluster.requests.release();
+  cluster().requests.release();
   if (pool_ == nullptr) return;
   if (log_ != nullptr) [[unlikely]] {
     router_.log_attempt(*this, stream::AccessLogType::kUpstreamEnd);
     log_ = nullptr;
   }
-  cluster.end_request(*pool_, router_.stats());
+  cluster().end_request(*pool_, stats());
   pool_ = nullptr;
 }
 
@@ -156,7 +171,7 @@ void Attempt::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
   if (router_.upstream_filters() != nullptr) [[unlikely]]
     stream_ = chain_ = router_.make_chain(*this, stream);
-  upstream::ClusterLocal::count_request(*pool_, router_.stats());
+  upstream::ClusterLocal::count_request(*pool_, stats());
   router_.on_attempt_ready(*this);
 }
 void Attempt::on_failed(ResetReason reason, std::string_view detail) {

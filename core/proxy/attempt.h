@@ -67,6 +67,8 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   bool upstream_gone() const;
   // Both nullptr: none has been chosen, or it is over.
   const upstream::ConnPool* pool() const { return pool_; }
+  // Whose hosts it goes to: the router's, unless that stands for others. Behind start().
+  upstream::ClusterLocal& cluster() { return *member_.cluster; }
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
   // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
   const stream::StaticMetadata* host_metadata() const { return host_metadata_; }
@@ -128,11 +130,16 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   void on_timer() override { start(); }
 
   void try_a_host();
+  // Of cluster(), in the version in which they began to count this attempt.
+  const upstream::ClusterStats& stats() const;
+  void overflow();
   void back_off_is_over();
   MonoTime now() const;
 
   Router& router_;
   upstream::Waiter waiter_;
+  upstream::Member member_;
+  event::Pin<upstream::Cluster> member_pin_;  // null: it is the router's
   upstream::ConnPool* pool_ = nullptr;
   upstream::UpstreamStream* stream_ = nullptr;
   UpstreamChain* chain_ = nullptr;  // between stream_, which it is then, and the connection; null: no filters there

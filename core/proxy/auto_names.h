@@ -11,9 +11,10 @@
 
 namespace weir::proxy {
 
-// `request`: as it comes to the router. Texts in the arena.
+// `request`: as it goes to the upstream, its host rewritten. `told`: what the header of `wanted` said before the route
+// changed headers. Texts in the arena.
 filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
-                                          Arena& arena);
+                                          std::string_view told, Arena& arena);
 
 // As a listener filter has kept it, or made of the addresses, into `own`.
 const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own);

@@ -17,14 +17,38 @@ class Element {
     text_ += key;
     text_ += '=';
     // The owner of a certificate may have chosen its names: none of them ends an element or begins another.
-    if (!quoted && value.find_first_of(",;=\" \t") == std::string_view::npos) {
+    if (!quoted && value.find_first_of(",;=\"\\ \t") == std::string_view::npos) {
       text_ += value;
       return;
     }
     text_ += '"';
     for (char c : value) {
       if (c == '"') text_ += '\\';
-      text_ += c;
+      if (c == '\\') {  // readers differ in what it does to the quote that may follow
+        text_ += "%5C";
+      } else {
+        text_ += c;
+      }
+    }
+    text_ += '"';
+  }
+  // Of RFC 2253, which has escapes of its own: of a quote it is the one that readers expect, and of itself it has
+  // another.
+  void add_subject(std::string_view value) {
+    if (!text_.empty()) text_ += ';';
+    text_ += "Subject=\"";
+    for (size_t i = 0; i < value.size(); ++i) {
+      const bool escape = value[i] == '\\' && i + 1 < value.size();
+      if (escape && value[i + 1] == '\\') {
+        text_ += "\\5C";
+        ++i;
+      } else if (escape && value[i + 1] == '"') {
+        text_ += "\\\"";
+        ++i;
+      } else {
+        if (value[i] == '"') text_ += '\\';
+        text_ += value[i];
+      }
     }
     text_ += '"';
   }
@@ -48,14 +72,14 @@ void forward_client_certificate(ForwardClientCert mode, const ClientCertDetails&
 
   Element element;
   for (std::string_view uri : tls->names(End::kLocal, NameKind::kUri).each) element.add("By", uri, false);
-  const auto add = [&](std::string_view key, CertificateFact fact, bool also_empty) {
+  const auto add = [&](std::string_view key, CertificateFact fact) {
     const std::string_view value = tls->certificate(End::kPeer, fact);
-    if (!value.empty() || also_empty) element.add(key, value, fact != CertificateFact::kSha256);
+    if (!value.empty()) element.add(key, value, fact != CertificateFact::kSha256);
   };
-  add("Hash", CertificateFact::kSha256, false);
-  if (details.certificate) add("Cert", CertificateFact::kPem, false);
-  if (details.chain) add("Chain", CertificateFact::kPemChain, false);
-  if (details.subject) add("Subject", CertificateFact::kSubject, true);
+  add("Hash", CertificateFact::kSha256);
+  if (details.certificate) add("Cert", CertificateFact::kPem);
+  if (details.chain) add("Chain", CertificateFact::kPemChain);
+  if (details.subject) element.add_subject(tls->certificate(End::kPeer, CertificateFact::kSubject));
   const auto& uris = tls->names(End::kPeer, NameKind::kUri).each;
   if (details.uri && uris.empty()) element.add("URI", "", false);
   if (details.uri) {

@@ -193,16 +193,27 @@ void DownstreamConnection::on_connected() {
 }
 
 bool DownstreamConnection::start_filters() {
-  filters_.reserve(chain_->filters.size());
-  for (const NetworkFilterEntry& entry : chain_->filters)
-    filters_.push_back(entry.descriptor->make(entry.config, connection_.lane()));
-  for (size_t i = 0; i < filters_.size(); ++i) {
-    if (filters_[i]->on_new_connection(*this) != Action::kDone) continue;
-    filters_.resize(i + 1);  // the others never heard of the connection, nor of its end
-    return false;
+  for (const NetworkFilterEntry& entry : chain_->filters) {
+    if (last_ != nullptr) {
+      if (earlier_ == nullptr) earlier_ = std::make_unique<Earlier>();
+      earlier_->filters.push_back(std::move(last_));
+    }
+    last_ = entry.descriptor->make(entry.config, connection_.lane());
   }
+  bool done = false;
+  if (earlier_ != nullptr) {
+    auto& filters = earlier_->filters;
+    for (size_t i = 0; i < filters.size() && !done; ++i) {
+      if (filters[i]->on_new_connection(*this) != Action::kDone) continue;
+      done = true;
+      // The others never heard of the connection, nor of its end.
+      last_ = std::move(filters[i]);
+      filters.resize(i);
+    }
+  }
+  if (done || (last_ != nullptr && last_->on_new_connection(*this) == Action::kDone)) return false;
   if (draining_) {  // told while listener filters looked, or hands were shaken
-    for (auto& filter : filters_) filter->on_drain(*this);
+    for_each_filter([&](filter::NetworkFilter& filter) { filter.on_drain(*this); });
   }
   // An update that came meanwhile could not know which chain it would be.
   if ((facts_ != nullptr || transport_) && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
@@ -284,33 +295,33 @@ bool DownstreamConnection::hand_over() {
 
 void DownstreamConnection::on_data(Slices& in, bool end) {
   if (inspecting() && !inspect(in, end)) return;
-  if (filters_.empty()) return;  // it has ended before anybody served it
-  if (filters_.size() == 1) [[likely]] {
-    filters_.front()->on_data(*this, in, end);
+  if (last_ == nullptr) return;  // it has ended before anybody served it
+  if (earlier_ == nullptr) [[likely]] {
+    last_->on_data(*this, in, end);
     return;
   }
-  for (size_t i = 0; i + 1 < filters_.size(); ++i) {
-    if (filters_[i]->on_data(*this, in, end) != Action::kContinue) return;
+  for (auto& filter : earlier_->filters) {
+    if (filter->on_data(*this, in, end) != Action::kContinue) return;
   }
-  passed_on_.append_all(in);
-  filters_.back()->on_data(*this, passed_on_, end);
-  connection_.keeps_input(!passed_on_.empty());
+  earlier_->passed_on.append_all(in);
+  last_->on_data(*this, earlier_->passed_on, end);
+  connection_.keeps_input(!earlier_->passed_on.empty());
 }
 
 void DownstreamConnection::on_above_high_watermark() {
-  for (auto& filter : filters_) filter->on_above_high_watermark(*this);
+  for_each_filter([&](filter::NetworkFilter& filter) { filter.on_above_high_watermark(*this); });
 }
 void DownstreamConnection::on_below_low_watermark() {
-  for (auto& filter : filters_) filter->on_below_low_watermark(*this);
+  for_each_filter([&](filter::NetworkFilter& filter) { filter.on_below_low_watermark(*this); });
 }
 void DownstreamConnection::on_drained() {
-  for (auto& filter : filters_) filter->on_drained(*this);
+  for_each_filter([&](filter::NetworkFilter& filter) { filter.on_drained(*this); });
 }
 
 void DownstreamConnection::drain() {
   if (draining_) return;
   draining_ = true;
-  for (auto& filter : filters_) filter->on_drain(*this);
+  for_each_filter([&](filter::NetworkFilter& filter) { filter.on_drain(*this); });
 }
 
 void DownstreamConnection::drain_over(const DrainPlan& plan) {
@@ -335,17 +346,18 @@ void DownstreamConnection::log(net::CloseReason reason) {
   about.start_wall = connection_.lane().wall_now() - (now - born_);
   about.bytes_received = connection_.bytes_read();
   about.bytes_sent = connection_.bytes_written();
-  about.connection_details = close_details_;
+  if (close_details_ != nullptr) about.connection_details = close_details_;
   filter::describe(*this, about);
-  if (chain_ == nullptr && close_details_.data() != nullptr) {
+  if (chain_ == nullptr && close_details_ != nullptr) {
     about.flags.set(stream::ResponseFlag::kNoRouteFound);
     about.details = close_details_;
   }
   if (net::Transport* transport = connection_.transport()) {
-    about.downstream_failure_reason =
-        chain_ != nullptr && filters_.empty() && transport->failure().empty() ? close_details_ : transport->failure();
+    about.downstream_failure_reason = transport->failure();
+    if (chain_ != nullptr && last_ == nullptr && transport->failure().empty())
+      about.downstream_failure_reason = about.connection_details;
   }
-  if (reason == net::CloseReason::kReset || (reason == net::CloseReason::kRemote && filters_.empty()))
+  if (reason == net::CloseReason::kReset || (reason == net::CloseReason::kRemote && last_ == nullptr))
     about.flags.set(stream::ResponseFlag::kDownstreamConnectionTermination);
   const stream::LogSubject subject{about};
   for (const auto& logger : listener_->spec.access_logs) logger->log(subject, connection_.lane());
@@ -359,14 +371,13 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   }
   if (handshake_ != nullptr) handshake_->cancel();
   if (drain_ != nullptr) drain_->cancel();
-  for (auto& filter : filters_) filter->on_closed(*this, reason);
+  for_each_filter([&](filter::NetworkFilter& filter) { filter.on_closed(*this, reason); });
   if (!spec.access_logs.empty()) [[unlikely]]
     log(reason);
   spec.stats->cx_active.dec();
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
   if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
-  if (!spec.access_logs.empty()) log(reason);
   node_.unlink();
   connection_.lane().defer_delete(*this);
 }

@@ -52,7 +52,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   std::string_view server_name() const override;
   stream::ConnectionInfo& info() override;
   stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
-  Slices& input() override { return filters_.size() > 1 ? passed_on_ : connection_.in(); }
+  Slices& input() override { return earlier_ != nullptr ? earlier_->passed_on : connection_.in(); }
   void deliver_again() override { connection_.deliver_again(); }
   bool draining() const override { return draining_; }
 
@@ -61,7 +61,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   // net::ConnectionHandler
   void on_connected() override;
   void on_data(Slices& in, bool end) override;
-  uint64_t unseen_input() override { return filters_.size() == 1 ? filters_.front()->unseen_input() : 0; }
+  uint64_t unseen_input() override { return last_ != nullptr && earlier_ == nullptr ? last_->unseen_input() : 0; }
   void on_above_high_watermark() override;
   void on_below_low_watermark() override;
   void on_drained() override;
@@ -86,6 +86,19 @@ class DownstreamConnection final : public net::ConnectionHandler,
   bool start_filters();
 
   class Drain;
+  // Filters that the last one stands behind.
+  struct Earlier {
+    std::vector<std::unique_ptr<filter::NetworkFilter>> filters;
+    Slices passed_on;  // what they let through
+  };
+  // visit(filter) in their order.
+  template <class Visit>
+  void for_each_filter(Visit&& visit) {
+    if (earlier_ != nullptr) {
+      for (auto& filter : earlier_->filters) visit(*filter);
+    }
+    if (last_ != nullptr) visit(*last_);
+  }
 
   LaneListener* owner_;
   event::Pin<Listener> listener_;
@@ -93,16 +106,16 @@ class DownstreamConnection final : public net::ConnectionHandler,
   ListNode node_;                                      // in the lane listener's list
   event::Pin<filter::DownstreamTransport> transport_;  // what made that of the connection; outlives it
   net::Connection connection_;
-  std::vector<std::unique_ptr<filter::NetworkFilter>> filters_;
+  std::unique_ptr<Earlier> earlier_;                // null: there is one filter alone, or none yet
+  std::unique_ptr<filter::NetworkFilter> last_;     // null: none serves it yet
   std::unique_ptr<filter::ConnectionFacts> facts_;  // only if a listener filter found something out
   std::unique_ptr<stream::ConnectionInfo> info_;    // only if somebody asked
   std::unique_ptr<Inspection> inspection_;          // while listener filters look; see inspecting()
   std::unique_ptr<Handshake> handshake_;            // while its time is limited
   std::unique_ptr<Drain> drain_;                    // once the connection is to end
-  Slices passed_on_;  // what filters before the terminal one let through; unused with a single filter
   uint64_t id_;
   MonoTime born_;
-  std::string_view close_details_;  // why it was closed before filters served it
+  const char* close_details_ = nullptr;  // why it was closed before filters served it
   bool draining_ = false;
   bool handed_over_ = false;  // once, at most
 };

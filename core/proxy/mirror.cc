@@ -33,6 +33,16 @@ Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const stre
                                         ? clusters.find_by_name(subject.request->get(*policy.header))
                                         : clusters.find(policy.slot);
   if (cluster == nullptr) return nullptr;
+  lb::Target target;
+  if (cluster->aggregates()) {
+    const upstream::Member member = cluster->choose_member({});
+    if (member.cluster == nullptr) {
+      cluster->stats().cx_none_healthy.inc();
+      return nullptr;
+    }
+    cluster = member.cluster;
+    target = member.target;
+  }
   event::Pin<upstream::Cluster> pin = cluster->pin();
   if (!pin) return nullptr;
   if (!cluster->requests.acquire()) {
@@ -42,7 +52,7 @@ Mirror* Mirror::start(event::Lane& lane, const route::Mirror& policy, const stre
   Mirror* mirror = LaneProxy::of(lane).mirrors().make(lane, *cluster, std::move(pin), timeout, buffer_limit);
   mirror->copy_head(policy, subject);
   if (end) mirror->request_finished();
-  return mirror->connect() ? mirror : nullptr;
+  return mirror->connect(target) ? mirror : nullptr;
 }
 
 // "a.example:80" is told apart as "a.example-shadow:80".
@@ -68,15 +78,19 @@ void Mirror::copy_head(const route::Mirror& policy, const stream::LogSubject& su
 }
 
 // False: it is over already.
-bool Mirror::connect() {
+bool Mirror::connect(const lb::Target& target) {
   const upstream::ClusterStats& stats = *pin_->stats;
-  pool_ = cluster_.pick({});
+  lb::PickInput input;
+  input.target = target;
+  pool_ = cluster_.pick(input);
   if (pool_ == nullptr) {
     stats.cx_none_healthy.inc();
     finish();
     return false;
   }
-  pool_ = &pool_->variant(names_of(pin_->spec.auto_names, head_, arena_));
+  const upstream::AutoNames& names = pin_->spec.auto_names;
+  const std::string_view told = names.header ? head_.get(*names.header) : std::string_view();
+  pool_ = &pool_->variant(names_of(names, head_, told, arena_));
   cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {

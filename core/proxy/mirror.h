@@ -40,7 +40,7 @@ class Mirror final : public event::Deferred, private upstream::UpstreamEvents, p
          uint32_t buffer_limit);
   ~Mirror() = default;
   void copy_head(const route::Mirror& policy, const stream::LogSubject& subject);
-  bool connect();
+  bool connect(const lb::Target& target);
   void send();
   void request_finished();
   // Nobody waits for it any more.

@@ -13,7 +13,9 @@ class RetryPriorities {
  public:
   // Before each attempt. After every `frequency` of them what they used is passed over from then on, until nobody is
   // left: then all begin anew.
-  const lb::PrioritySet& next(uint32_t frequency, const lb::HostSet& hosts) {
+  // `hosts`: an lb::HostSet, or an upstream::Aggregate.
+  template <class Hosts>
+  const lb::PrioritySet& next(uint32_t frequency, const Hosts& hosts) {
     if (attempts_ == 0 || attempts_ % frequency != 0) return passed_over_;
     passed_over_ |= used_;
     used_.reset();

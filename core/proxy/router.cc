@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
 #include "core/route/retry_policy.h"
@@ -156,6 +155,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     choose_hash(*hash_policies);
   if (cluster_pin_->spec.divided) [[unlikely]]
     choose_match(selection);
+  if (cluster_pin_->asked_by_name) [[unlikely]]
+    choose_name();
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
@@ -173,14 +174,13 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   follows_redirects_ = action.internal_redirect() != nullptr;
   auto_host_ =
       action.auto_host_rewrite() && (selection.weighted == nullptr || selection.weighted->host_rewrite_literal.empty());
-  if (const upstream::ClusterSpec& spec = cluster_pin_->spec;
-      spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]] {
-    auto* options =
-        stream_->arena().make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, stream_->arena()));
-    if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
-    transport_options_ = options;
-  }
+  const upstream::ClusterSpec& spec = cluster_pin_->spec;
+  std::string_view name;  // before it is removed, perhaps
+  if (spec.auto_names.header) [[unlikely]]
+    name = headers.get(*spec.auto_names.header);
   if (!prepare_headers(route, headers)) return stream_->reply_local(400, "invalid_rewrite");
+  if (spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]]
+    transport_options_ = make_transport_options(spec, headers, name);
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);
   if (end) {
@@ -471,7 +471,10 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
     attempt.log()->status = static_cast<uint16_t>(status);
   lb::Host::Totals& totals = attempt.host()->totals;
   (status >= 500 ? totals.rq_error : totals.rq_success).inc();
-  if (retry_.enabled() && is_put_off(attempt, headers, status, end)) return;
+  if (retry_.enabled()) {
+    if (is_put_off(attempt, headers, status, end)) return;
+    cluster_->note_answer();
+  }
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
   if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();

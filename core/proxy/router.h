@@ -66,11 +66,17 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void answer_for_filter(const http::HeaderMap& answer, std::string_view details, std::string_view body);
   // False: it has been ended, because nobody waits for it any more.
   bool still_wants(Attempt& attempt);
-  upstream::ConnPool* pick();
-  // What its connections are asked for.
-  filter::UpstreamTransportOptions transport_options() const {
-    return transport_options_ != nullptr ? *transport_options_ : filter::UpstreamTransportOptions();
+  // Whose hosts an attempt goes to; nullptr in it: nobody can take it.
+  upstream::Member choose_member() {
+    if (!cluster_->aggregates()) [[likely]]
+      return {cluster_, {}, 0};
+    return choose_among_members();
   }
+  upstream::ConnPool* pick(const upstream::Member& member);
+  // What its connections are asked for; nullptr: nothing but what is configured.
+  const filter::UpstreamTransportOptions* transport_options() const { return transport_options_; }
+  // The same of a cluster that ours stands for.
+  const filter::UpstreamTransportOptions* transport_options_of(const upstream::ClusterSpec& spec);
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
@@ -111,6 +117,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void start_mirrors(const route::Mirrors& policies, bool end);
   void choose_hash(const route::HashPolicies& policies);
   void choose_match(const route::Selection& selection);
+  void choose_name();
+  const filter::UpstreamTransportOptions* make_transport_options(const upstream::ClusterSpec& spec,
+                                                                 const http::HeaderMap& headers, std::string_view name);
   // All that the upstream needs to answer is there: the limits for that count from now on.
   void await_response();
   // Puts what is known of the request on the attempt's connection.
@@ -194,8 +203,20 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void remember_another(const lb::Host& host);
   bool was_tried(const lb::Host& host) const;
   void forget(const lb::Host& host);
+  upstream::Member choose_among_members();
+  lb::PickInput pick_input() const {
+    lb::PickInput input;
+    input.hash = hash_;
+    input.has_hash = has_hash_;
+    input.attempt = attempts_ + 1;
+    input.match = match_;
+    input.excluded = tried();
+    input.name = name_;
+    return input;
+  }
   // Another one than `pool`, if the policy omits that.
-  upstream::ConnPool* pick_unomitted(const route::RetryPolicy& policy, lb::PickInput input, upstream::ConnPool* pool);
+  upstream::ConnPool* pick_unomitted(upstream::ClusterLocal& cluster, const route::RetryPolicy& policy,
+                                     lb::PickInput input, upstream::ConnPool* pool);
   void note_first_priority(const lb::HostSet& hosts);
   std::span<const lb::Host* const> tried() const { return {tried_, tried_count_}; }
 
@@ -217,8 +238,9 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   const lb::Host** tried_ = first_tried_.data();
   uint32_t tried_room_ = kRemembered;
   uint32_t tried_count_ = 0;
-  uint64_t hash_ = 0;                              // of the request, for balancers
-  const stream::Value* match_ = nullptr;           // what hosts are to have, where the cluster has subsets
+  uint64_t hash_ = 0;                     // of the request, for balancers
+  const stream::Value* match_ = nullptr;  // what hosts are to have, where the cluster has subsets
+  std::string_view name_;                 // of the host that is asked for, where the cluster's hosts are such names
   const route::NewCookie* new_cookies_ = nullptr;  // for the client
   RetryPriorities* priorities_ = nullptr;          // made by a retry whose policy wants it, in the arena
   bool request_end_ : 1 = false;                   // the request is complete

@@ -3,7 +3,6 @@
 
 #include "core/proxy/request_headers.h"
 #include "core/proxy/router.h"
-#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -85,45 +84,56 @@ bool Router::still_wants(Attempt& attempt) {
   return false;
 }
 
-upstream::ConnPool* Router::pick() {
-  lb::PickInput input{
-      .hash = hash_, .has_hash = has_hash_, .attempt = attempts_ + 1, .match = match_, .excluded = tried()};
-  net::Address destination;
-  const upstream::Cluster* cluster = cluster_->current();
-  if (cluster != nullptr && cluster->spec.original != nullptr) [[unlikely]] {
-    destination = upstream::find_destination(*cluster->spec.original, stream_->info(), &stream_->request_headers());
-    if (destination.empty()) return nullptr;
-    input.destination = &destination;
-    return cluster_->pick(input);
+upstream::Member Router::choose_among_members() {
+  lb::PickInput input = pick_input();
+  const route::RetryPolicy* policy = retry_.policy();
+  if (policy != nullptr && policy->priority_update_frequency > 0) {
+    // What is passed over are levels of all members.
+    if (priorities_ == nullptr) {
+      priorities_ = stream_->arena().make<RetryPriorities>();
+    } else {
+      input.passed_over = &priorities_->next(policy->priority_update_frequency, cluster_->aggregate());
+    }
   }
+  const upstream::Member chosen = cluster_->choose_member(input);
+  if (priorities_ != nullptr && chosen.cluster != nullptr) priorities_->use(chosen.level);
+  return chosen;
+}
+
+upstream::ConnPool* Router::pick(const upstream::Member& member) {
+  upstream::ClusterLocal& cluster = *member.cluster;
+  lb::PickInput input = pick_input();
+  input.target = member.target;
   const route::RetryPolicy* policy = retry_.policy();
   if (attempts_ == 0 || policy == nullptr) [[likely]]
-    return cluster_->pick(input);
-  if (policy->priority_update_frequency > 0 && cluster_->hosts() != nullptr) {
-    const lb::HostSet& hosts = *cluster_->hosts();
+    return cluster.pick(input);
+  const bool own_priorities = policy->priority_update_frequency > 0 && &cluster == cluster_;
+  if (own_priorities && cluster.hosts() != nullptr) {
+    const lb::HostSet& hosts = *cluster.hosts();
     if (priorities_ == nullptr) {
       priorities_ = stream_->arena().make<RetryPriorities>();
       if (tried_count_ > 0) note_first_priority(hosts);
     }
     input.passed_over = &priorities_->next(policy->priority_update_frequency, hosts);
   }
-  upstream::ConnPool* pool = cluster_->pick(input);
-  if (!policy->omitted_hosts.empty()) pool = pick_unomitted(*policy, input, pool);
-  if (priorities_ != nullptr && pool != nullptr) priorities_->use(cluster_->hosts()->host(pool->place()).priority);
+  upstream::ConnPool* pool = cluster.pick(input);
+  if (!policy->omitted_hosts.empty()) pool = pick_unomitted(cluster, *policy, input, pool);
+  if (own_priorities && priorities_ != nullptr && pool != nullptr && pool->place() != lb::kNoHost)
+    priorities_->use(cluster.hosts()->host(pool->place()).priority);
   return pool;
 }
 
-upstream::ConnPool* Router::pick_unomitted(const route::RetryPolicy& policy, lb::PickInput input,
-                                           upstream::ConnPool* pool) {
+upstream::ConnPool* Router::pick_unomitted(upstream::ClusterLocal& cluster, const route::RetryPolicy& policy,
+                                           lb::PickInput input, upstream::ConnPool* pool) {
   const uint32_t tried_hosts = tried_count_;
-  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(cluster_->host_metadata(one)); };
+  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(cluster.host_metadata(one)); };
   // As published: so many times another one is looked for, and then the last is taken as it is. Once all have been
   // picked, tried ones come again: better such a one than one that is to be avoided.
-  const size_t most = pool == nullptr ? 0 : 2 * cluster_->hosts()->hosts().size();
+  const size_t most = pool == nullptr ? 0 : 2 * cluster.hosts()->hosts().size();
   for (size_t i = 0; i < std::min<size_t>(policy.host_selection_max_attempts, most) && omitted(*pool); ++i) {
     remember(pool->host());
     input.excluded = tried();
-    upstream::ConnPool* other = cluster_->pick(input);
+    upstream::ConnPool* other = cluster.pick(input);
     if (other == nullptr) break;
     if (!was_tried(other->host()) || !omitted(*other)) pool = other;
   }
@@ -185,8 +195,8 @@ void Router::describe_remote(const Attempt& attempt) {
 
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
-  const stream::StaticMetadata* metadata = cluster_->host_metadata(pool);
-  attempt.set_host_metadata(metadata, metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>());
+  const stream::StaticMetadata* metadata = attempt.cluster().host_metadata(pool);
+  attempt.set_host_metadata(metadata, metadata != nullptr ? attempt.cluster().pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
   describe_host(pool, metadata);
   if (records_ != 0) [[unlikely]]
@@ -384,6 +394,16 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     stream_->respond_abort(reset_details(failure_of(reason).name, detail));
     return;
   }
+  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
+  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
+    replayed_stale_ = true;
+    forget(*attempt.host());
+    if (priorities_ != nullptr) priorities_->forget_last();
+    stats().rq_retry.inc();
+    start_again(attempt, Duration::zero(), false);
+    return;
+  }
+  constexpr uint32_t kAfterReset = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
   uint32_t conditions = 0;
   Charge charge = Charge::kFull;
   switch (reason) {
@@ -398,25 +418,17 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     case ResetReason::kConnectionTermination:
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
-      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was; that of a
-      // request whose connection was stale before has still to come.
-      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && cluster_->has_other_hosts(tried()))
+      // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was, as long as
+      // others do answer; that of a request whose connection was stale before has still to come.
+      if (breakers().retry_budget_is_default && attempts_ == 1u + replayed_stale_ && retry_.covers(kAfterReset) &&
+          cluster_->has_other_hosts(tried()) && cluster_->take_free_repetition())
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:
-      conditions = retry_on::kReset | retry_on::k5xx | retry_on::kGatewayError;
+      conditions = kAfterReset;
       break;
     default:
       break;
-  }
-  // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
-  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
-    replayed_stale_ = true;
-    forget(*attempt.host());
-    if (priorities_ != nullptr) priorities_->forget_last();
-    stats().rq_retry.inc();
-    start_again(attempt, Duration::zero(), false);
-    return;
   }
   if (!is_replaced(attempt) && retry(attempt, conditions, charge, false)) return;
   end_attempt(attempt);

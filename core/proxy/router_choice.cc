@@ -1,7 +1,9 @@
 // The router's half about what hosts are chosen by, and what stands between it and them.
+#include "core/proxy/auto_names.h"
 #include "core/proxy/enabled_filters.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/router.h"
+#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -12,6 +14,25 @@ void Router::choose_hash(const route::HashPolicies& policies) {
   if (!hash) return;
   hash_ = *hash;
   has_hash_ = true;
+}
+
+// Where an ORIGINAL_DST cluster is to go. Of a name, what the filter that has resolved it says; else what the request
+// does, whose name may be known all the same.
+void Router::choose_name() {
+  if (const upstream::OriginalDestination* original = cluster_pin_->spec.original.get()) {
+    const net::Address wanted = upstream::find_destination(*original, stream_->info(), &stream_->request_headers());
+    char text[net::Address::kMaxText];
+    if (!wanted.empty()) name_ = stream_->arena().copy(wanted.to_text(text));
+    return;
+  }
+  if (const void* wanted = stream_->shared(&upstream::kWantedNameKey)) {
+    name_ = static_cast<const upstream::WantedName*>(wanted)->key;
+    return;
+  }
+  upstream::WantedName name;
+  const uint16_t port = cluster_pin_->spec.transports.encrypts ? 443 : 80;
+  if (upstream::read_wanted_name(stream_->request_headers().authority(), port, stream_->arena(), name))
+    name_ = name.key;
 }
 
 // What filters say of the connection and of the request counts more, the latter most.
@@ -26,6 +47,22 @@ void Router::choose_match(const route::Selection& selection) {
     const stream::Value own = copy_into(*space, arena);  // that one may change
     match_ = arena.make<stream::Value>(match_ != nullptr ? stream::with_members(*match_, own, arena) : own);
   }
+}
+
+const filter::UpstreamTransportOptions* Router::make_transport_options(const upstream::ClusterSpec& spec,
+                                                                       const http::HeaderMap& headers,
+                                                                       std::string_view name) {
+  Arena& arena = stream_->arena();
+  auto* options = arena.make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, name, arena));
+  if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
+  return options;
+}
+
+const filter::UpstreamTransportOptions* Router::transport_options_of(const upstream::ClusterSpec& spec) {
+  if (!spec.auto_names.server_name && !spec.auto_names.validation && !spec.transports.tells_client) return nullptr;
+  const http::HeaderMap& headers = stream_->request_headers();
+  return make_transport_options(spec, headers,
+                                spec.auto_names.header ? headers.get(*spec.auto_names.header) : std::string_view());
 }
 
 // --- Filters on the way to upstreams -------------------------------------------------------------------------------

@@ -61,8 +61,7 @@ HashPolicies::Policy HashPolicies::build_one(HashPolicySpec spec, ErrorSink& err
       check_cookie(spec, errors);
       policy.makes_cookie = spec.ttl.has_value();
       if (spec.ttl && *spec.ttl > Duration::zero())
-        policy.attributes +=
-            "; Max-Age=" + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*spec.ttl).count());
+        policy.attributes += "; Max-Age=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(*spec.ttl).count());
       if (!spec.path.empty()) policy.attributes += "; Path=" + spec.path;
       for (const HashPolicySpec::Attribute& one : spec.attributes)
         policy.attributes += "; " + one.name + (one.value.empty() ? "" : "=" + one.value);

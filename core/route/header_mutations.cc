@@ -1,5 +1,7 @@
 #include "core/route/header_mutations.h"
 
+#include "core/http/chars.h"
+
 namespace weir::route {
 namespace {
 
@@ -34,6 +36,9 @@ HeaderMutations HeaderMutations::build(HeaderMutationsSpec spec, Target target, 
   mutations.remove_.reserve(spec.remove.size());
   for (size_t i = 0; i < spec.remove.size(); ++i) {
     ErrorSink::At at(errors, remove_field, static_cast<int64_t>(i));
+    // No header has such a name (the rules warn of it): as published, nothing is removed.
+    const std::string_view bare = std::string_view(spec.remove[i]).substr(spec.remove[i].starts_with(':') ? 1 : 0);
+    if (!http::is_token(bare)) continue;
     if (!errors.add_if_error(stream::check_header_name(spec.remove[i]))) mutations.remove_.emplace_back(spec.remove[i]);
   }
   return mutations;

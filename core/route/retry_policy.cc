@@ -65,6 +65,20 @@ uint32_t parse_retry_on(std::string_view list, std::string_view* unknown) noexce
   return bits;
 }
 
+std::vector<std::string_view> unknown_retry_conditions(std::string_view list) {
+  std::vector<std::string_view> unknown;
+  http::for_each_member(list, [&](std::string_view name) {
+    if (!name.empty() && parse_retry_on(name) == 0) unknown.push_back(name);
+  });
+  return unknown;
+}
+
+std::vector<std::string_view> retry_on_names() {
+  std::vector<std::string_view> names;
+  for (const NamedBit& known : kRetryOnNames) names.push_back(known.name);
+  return names;
+}
+
 bool RetryPolicy::status_is_retriable(int status) const noexcept {
   return std::binary_search(retriable_status_codes.begin(), retriable_status_codes.end(), status);
 }
@@ -110,21 +124,7 @@ Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime n
 
 std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, ErrorSink& errors) {
   auto policy = std::make_unique<RetryPolicy>();
-  {
-    ErrorSink::At at(errors, "retry_on");
-    std::string_view unknown;
-    policy->on = parse_retry_on(spec.retry_on, &unknown);
-    if (unknown.data() != nullptr) {
-      std::string message = "\"" + std::string(unknown) + "\" is not one of";
-      const char* separator = " ";
-      for (const NamedBit& known : kRetryOnNames) {
-        message += separator;
-        message += known.name;
-        separator = ", ";
-      }
-      errors.add(message);
-    }
-  }
+  policy->on = parse_retry_on(spec.retry_on);
   policy->num_retries = spec.num_retries;
   policy->per_try_timeout = spec.per_try_timeout;
   policy->per_try_idle_timeout = spec.per_try_idle_timeout;

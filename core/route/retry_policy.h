@@ -58,5 +58,8 @@ struct RetryPolicy {
 // The bits of a comma-separated list of published names, HTTP and gRPC ones. `unknown`, if given, becomes a view of the
 // first name that is none (the others count). Also used for x-envoy-retry-on and x-envoy-retry-grpc-on.
 uint32_t parse_retry_on(std::string_view list, std::string_view* unknown = nullptr) noexcept;
+// [main] Those of the list that are none, which do nothing, as published; and all that there are.
+std::vector<std::string_view> unknown_retry_conditions(std::string_view list);
+std::vector<std::string_view> retry_on_names();
 
 }  // namespace weir::route

@@ -13,7 +13,7 @@ namespace {
 
 // What is below envoy.lb, over `general`. Null: nothing of its own.
 std::unique_ptr<const stream::StaticMetadata> subset_match(const stream::StaticMetadata* own,
-                                                          const stream::StaticMetadata* general) {
+                                                           const stream::StaticMetadata* general) {
   const stream::Value* space = own != nullptr ? own->root().find("envoy.lb") : nullptr;
   if (space == nullptr) return nullptr;
   if (general == nullptr) return std::make_unique<const stream::StaticMetadata>(*space);
@@ -141,7 +141,7 @@ void RouteBuilder::build_virtual_clusters(std::vector<VirtualClusterSpec> specs,
       Result<match::HeaderMatcher> matcher = match::HeaderMatcher::build(std::move(specs[i].headers[j]));
       if (!errors_.add_if_error(matcher.status())) cluster.headers.push_back(std::move(*matcher));
     }
-    if (cluster.headers.empty()) {
+    if (specs[i].headers.empty()) {
       At headers(errors_, "headers");
       errors_.add("must have one item at least");
     }

@@ -22,7 +22,8 @@ namespace weir::server {
 AdminFacts::~AdminFacts() { stop(); }
 
 Status AdminFacts::listen(const net::Address& address) {
-  admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(), admin::AdminOptions{});
+  admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(),
+                                                admin::AdminOptions{.background = &server_.background()});
   admin::add_endpoints(*admin_, *this);
   admin::add_reload_endpoint(*admin_, [this](bool dry_run) {
     Update update = server_.reload(dry_run ? LiveConfiguration::Apply::kLook : LiveConfiguration::Apply::kYes,
@@ -89,6 +90,7 @@ const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { r
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
 stats::Store& AdminFacts::stats() {
   server_.refresh_stats();
+  server_.flusher().on_asked();
   return server_.store();
 }
 std::span<const stats::Tag> AdminFacts::stats_tags() const { return server_.options().stats_tags; }
@@ -135,6 +137,12 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     view.high_priority = view_of(entry.spec.high_breakers);
     view.hosts = server_.clusters().hosts(entry);
     visit(view);
+  }
+}
+
+void AdminFacts::for_each_warming(const std::function<void(std::string_view)>& visit) const {
+  for (const auto& [name, entry] : server_.clusters().clusters()) {
+    if (entry.unsettled()) visit("Cluster " + name);
   }
 }
 

@@ -40,6 +40,7 @@ class AdminFacts final : public admin::AdminSource {
   stats::Store& stats() override;
   std::span<const stats::Tag> stats_tags() const override;
   void for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const override;
+  void for_each_warming(const std::function<void(std::string_view)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,
                          const std::function<void(const admin::ResourceView&)>& visit) const override;

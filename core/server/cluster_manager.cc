@@ -5,12 +5,22 @@
 #include <utility>
 
 #include "core/base/log.h"
+#include "core/lb/by_name.h"
 #include "core/server/change_plan.h"
 
 namespace weir::server {
 
 using event::SlotId;
 using event::SlotKind;
+
+namespace {
+
+// Grows whenever somebody uses the host.
+uint64_t uses_of(const lb::Host::Totals& totals) {
+  return totals.rq_total.value() + totals.rq_error.value() + totals.cx_total.value();
+}
+
+}  // namespace
 
 ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store,
                                dns::ResolverSource& resolvers, uint32_t lanes, size_t most_named_hosts)
@@ -29,7 +39,20 @@ ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, s
       soon_(*this),
       patience_(*this),
       cleanup_(*this) {
-  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main)) lane->set_found_hosts(this);
+  upstream::NameService* names = this;
+  main_.set_local(event::LocalKey::kNames, names);
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(this);
+}
+
+ClusterManager::~ClusterManager() {
+  if (!stopped_) stop_hearing();
+}
+
+// Of what lanes ask for and find.
+void ClusterManager::stop_hearing() {
+  main_.set_local(event::LocalKey::kNames, nullptr);
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(nullptr);
+  stopped_ = true;
 }
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
@@ -37,6 +60,10 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
   if (warm_ == nullptr) {
     for (auto& [name, entry] : clusters_) entry.awaited = false;
   }
+  apply_caches(clusters);
+  // What the others are made by.
+  std::stable_partition(clusters.begin(), clusters.end(),
+                        [this](const config::ClusterTranslation& one) { return zones_.is_local(one.spec.name); });
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
@@ -95,11 +122,84 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     originals_.erase(it->second.slot.index);
     it = clusters_.erase(it);
   }
+  note_local();
+  remake_by_zone(batch);
   arm_patience();
-  if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
+  if (warm_ != nullptr) publish_in({});  // who warmed may be gone
+}
+
+// --- Names that requests bring --------------------------------------------------------------------------------------
+
+void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>& clusters) {
+  std::map<std::string, std::unique_ptr<DnsCache>> before = std::exchange(caches_, {});
+  for (const config::ClusterTranslation& from : clusters) {
+    if (!from.dynamic) continue;
+    const config::DnsCacheSpec& spec = from.dynamic->cache;
+    std::unique_ptr<DnsCache>& cache = caches_[spec.name];
+    if (cache != nullptr) continue;
+    const auto at = before.find(spec.name);
+    if (at != before.end() && at->second->spec().fingerprint == spec.fingerprint &&
+        at->second->spec().max_pending == spec.max_pending) {
+      cache = std::move(at->second);
+      before.erase(at);
+      continue;
+    }
+    DnsCache::Owner& owner = *this;
+    cache = std::make_unique<DnsCache>(main_, resolvers_, store_, spec, owner);
+    if (at != before.end()) cache->adopt(*at->second);
+    before.erase(spec.name);  // its gauges are the new one's
+    cache->start();
+  }
+  for (auto& [name, entry] : clusters_) {
+    const auto at = entry.dynamic != nullptr ? caches_.find(entry.dynamic->dynamic->cache.name) : caches_.end();
+    entry.cache = at != caches_.end() ? at->second.get() : nullptr;
+    if (entry.cache != nullptr) changed_.insert(name);
+  }
+  if (!changed_.empty()) publish_in({});
+}
+
+void ClusterManager::find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) {
+  const auto at = caches_.find(std::string(cache));
+  if (at == caches_.end()) {
+    answer(upstream::NameOutcome::kNoName);
+  } else {
+    at->second->find(host, port, std::move(answer));
+  }
+}
+
+void ClusterManager::on_names(DnsCache& cache) {
+  for (const auto& [name, entry] : clusters_) {
+    if (entry.cache == &cache) changed_.insert(name);
+  }
+  publish_in({});
+}
+
+void ClusterManager::when_published(std::vector<DnsCache::Answer> answers) {
+  for (DnsCache::Answer& answer : answers) answers_.push_back(std::move(answer));
+  publish_in({});
+}
+
+std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
+  std::map<std::string, uint64_t> out;
+  for (const auto& [name, entry] : clusters_) {
+    if (entry.cache != &cache) continue;
+    for (const lb::HostEntry& host : hosts(entry)) {
+      const lb::Host::Totals& totals = host.host->totals;
+      uint64_t& sum = out[lb::name_key_of(host)];
+      if (sum == UINT64_MAX) continue;
+      if (totals.rq_active.value() > 0) {
+        sum = UINT64_MAX;
+      } else {
+        sum += uses_of(totals);
+      }
+    }
+  }
+  return out;
 }
 
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
+  entry.dynamic = nullptr;
+  entry.cache = nullptr;
   entry.original = from.spec.original != nullptr;
   if (entry.original) {
     originals_[entry.slot.index] = from.spec.name;
@@ -107,6 +207,8 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
     entry.dns.reset();
     entry.keeps_members = entry.awaited = entry.too_many = false;
     named_hosts_ -= std::exchange(entry.named_hosts, 0);
+    entry.subset_stats = nullptr;
+    entry.made = {from.policy, from.policy_config, from.host_options, {}};
     publish_found(entry, batch);
     entry.stats->update_success.inc();
     return;
@@ -114,6 +216,14 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
   originals_.erase(entry.slot.index);
   entry.found.clear();
   entry.next_cleanup = MonoTime::max();
+  if (from.dynamic) {
+    entry.dns.reset();
+    entry.keeps_members = entry.awaited = entry.too_many = false;
+    entry.dynamic = std::make_shared<const config::ClusterTranslation>(from);
+    entry.cache = caches_.at(from.dynamic->cache.name).get();
+    publish_named(entry, batch);
+    return;
+  }
   if (!from.dns.has_value()) {
     entry.dns.reset();
     entry.keeps_members = entry.awaited = entry.too_many = false;
@@ -141,23 +251,39 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
 
 void ClusterManager::on_members(DnsMembers& members) {
   changed_.insert(members.from().spec.name);
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
+}
+
+void ClusterManager::publish_in(Duration delay) {
+  const MonoTime when = main_.now() + delay;
+  if (!soon_.armed() || when < soon_.deadline()) main_.arm(soon_, when);
 }
 
 // What many clusters were told in one turn is one batch.
 void ClusterManager::publish_members() {
   event::Publisher::Batch batch;
-  for (const std::string& name : std::exchange(changed_, {})) {
-    const auto at = clusters_.find(name);
-    if (at == clusters_.end()) continue;
-    Entry& entry = at->second;
-    if (entry.original) publish_found(entry, batch);
-    if (entry.dns == nullptr) continue;
-    if (entry.keeps_members && entry.unsettled()) continue;
-    entry.keeps_members = false;
-    publish_named(entry, batch);
+  const std::set<std::string> changed = std::exchange(changed_, {});
+  // First the one that others are made by.
+  for (const bool local : {true, false}) {
+    for (const std::string& name : changed) {
+      const auto at = clusters_.find(name);
+      if (zones_.is_local(name) != local || at == clusters_.end()) continue;
+      Entry& entry = at->second;
+      if (entry.original) publish_found(entry, batch);
+      if (entry.dns == nullptr && entry.cache == nullptr) continue;
+      if (entry.keeps_members && entry.unsettled()) continue;
+      entry.keeps_members = false;
+      publish_named(entry, batch);
+    }
   }
-  if (!batch.empty()) publisher_.publish(std::move(batch));
+  remake_by_zone(batch);
+  if (!answers_.empty()) {
+    publisher_.publish(std::move(batch), [answers = std::exchange(answers_, {})]() mutable {
+      for (DnsCache::Answer& answer : answers) answer(upstream::NameOutcome::kKnown);
+    });
+  } else if (!batch.empty()) {
+    publisher_.publish(std::move(batch));
+  }
   if (warm_ != nullptr && !warming()) finish_warming();
 }
 
@@ -168,7 +294,7 @@ bool ClusterManager::warming() const {
 
 void ClusterManager::when_warm(event::Task task) {
   warm_ = std::move(task);
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
 }
 
 void ClusterManager::arm_patience() {
@@ -205,9 +331,14 @@ void ClusterManager::stop() {
   soon_.cancel();
   patience_.cancel();
   cleanup_.cancel();
-  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(nullptr);
   warm_ = nullptr;
-  for (auto& [name, entry] : clusters_) entry.dns.reset();
+  answers_.clear();
+  stop_hearing();
+  for (auto& [name, entry] : clusters_) {
+    entry.dns.reset();
+    entry.cache = nullptr;
+  }
+  caches_.clear();
 }
 
 void ClusterManager::refresh_stats() const {
@@ -227,7 +358,7 @@ void ClusterManager::on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> h
   const auto name = originals_.find(cluster);
   if (name == originals_.end()) return;
   Entry& entry = clusters_.at(name->second);
-  if (entry.found.contains(host->address())) return;  // lanes hear of it soon
+  if (entry.found.contains(host->text())) return;  // lanes hear of it soon
   if (entry.found.size() >= kMostFoundHosts) {
     entry.stats->update_failure.inc();
     if (!std::exchange(entry.too_many, true)) {
@@ -238,12 +369,12 @@ void ClusterManager::on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> h
     }
     return;
   }
-  const net::Address address = host->address();
-  entry.found.emplace(address, std::move(host));
+  std::string text = host->text();
+  entry.found.emplace(std::move(text), Entry::Found{std::move(host), 0});
   changed_.insert(entry.spec.name);
   // Tables grow with what is in them: the more there are, the more are put in at a time.
   const Duration delay = std::min<Duration>(100ms, entry.found.size() * 50us);
-  if (!soon_.armed()) main_.arm(soon_, main_.now() + delay);
+  publish_in(delay);
   if (entry.next_cleanup == MonoTime::max()) {
     entry.next_cleanup = main_.now() + entry.cleanup_interval;
     arm_cleanup();
@@ -253,10 +384,11 @@ void ClusterManager::on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> h
 void ClusterManager::publish_found(Entry& entry, event::Publisher::Batch& batch) {
   std::vector<lb::HostEntry> members;
   members.reserve(entry.found.size());
-  for (const auto& [address, host] : entry.found) members.emplace_back().host = host;
-  auto set =
-      std::make_unique<lb::HostSet>(std::move(members), lb::destination_policy(), nullptr, lb::HostSet::Options{});
+  for (const auto& [text, found] : entry.found) members.emplace_back().host = found.host;
+  auto set = zones_.make(std::move(members), entry.made, entry.spec, store_);
   show_members(entry, *set);
+  show_figures(entry, nullptr, *set);
+  show_subsets(entry, *set);
   entry.stats->membership_change.inc();
   updated_.inc();
   batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
@@ -278,8 +410,11 @@ void ClusterManager::clean_up() {
   for (const auto& [index, name] : originals_) {
     Entry& entry = clusters_.at(name);
     if (entry.next_cleanup > main_.now()) continue;
-    const size_t gone = std::erase_if(
-        entry.found, [](const auto& one) { return !one.second->take_used() && one.second->active() == 0; });
+    const size_t gone = std::erase_if(entry.found, [](auto& one) {
+      Entry::Found& found = one.second;
+      const uint64_t before = std::exchange(found.uses, uses_of(found.host->totals));
+      return before == found.uses && found.host->active() == 0;
+    });
     if (gone != 0) publish_found(entry, batch);
     if (entry.found.size() < kMostFoundHosts) entry.too_many = false;
     entry.next_cleanup = entry.found.empty() ? MonoTime::max() : main_.now() + entry.cleanup_interval;
@@ -298,7 +433,10 @@ std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
 }
 
 void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch) {
-  const size_t count = entry.dns->count();
+  const config::ClusterTranslation& from = entry.dns != nullptr ? entry.dns->from() : *entry.dynamic;
+  std::vector<config::EndpointSpec> endpoints;
+  if (entry.dns == nullptr) endpoints = entry.cache->endpoints(from.dynamic->by_address);
+  const size_t count = entry.dns != nullptr ? entry.dns->count() : endpoints.size();
   const bool fits = count <= entry.named_hosts || named_hosts_ - entry.named_hosts + count <= most_named_hosts_;
   if (!fits) {
     entry.stats->update_failure.inc();
@@ -308,13 +446,14 @@ void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch)
                "keeps the %zu that it had",
                entry.spec.name.c_str(), count, most_named_hosts_, hosts(entry).size());
     }
-    if (newest(entry) == nullptr) publish_hosts(entry, entry.dns->from(), {}, batch);
+    if (newest(entry) == nullptr) publish_hosts(entry, from, {}, batch);
     return;
   }
   entry.too_many = false;
   named_hosts_ += count - entry.named_hosts;
   entry.named_hosts = count;
-  publish_hosts(entry, entry.dns->from(), entry.dns->endpoints(), batch);
+  if (entry.dns != nullptr) endpoints = entry.dns->endpoints();
+  publish_hosts(entry, from, endpoints, batch);
 }
 
 void ClusterManager::show_members(const Entry& entry, const lb::HostSet& set) const {
@@ -346,6 +485,27 @@ void ClusterManager::show_figures(Entry& entry, const lb::Figures* figures, cons
   for (size_t i = 0; i < values.size(); ++i) entry.figures->gauge(i).set(values[i]);
 }
 
+// Of what is published: its members may have come before it was named.
+void ClusterManager::note_local() {
+  const auto at = clusters_.find(zones_.local());
+  if (at == clusters_.end()) {
+    zones_.forget();
+  } else if (const lb::HostSet* set = newest(at->second); set != nullptr && !zones_.known()) {
+    zones_.note(*set);
+  }
+}
+
+// Those that were made by what is not so any more.
+void ClusterManager::remake_by_zone(event::Publisher::Batch& batch) {
+  for (auto& [name, entry] : clusters_) {
+    const lb::HostSet* set = zones_.is_up_to_date(entry.made, name) ? nullptr : newest(entry);
+    if (set == nullptr) continue;
+    const std::span<const lb::HostEntry> hosts = set->hosts();
+    batch.set(SlotId{SlotKind::kHostSet, entry.slot.index},
+              zones_.make({hosts.begin(), hosts.end()}, entry.made, entry.spec, store_));
+  }
+}
+
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                                    const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch) {
   // By address and hostname; true: it is a member already, for an endpoint that is named twice is one host.
@@ -358,7 +518,7 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
   const size_t before = known.size();
   std::vector<lb::HostEntry> members;
   members.reserve(endpoints.size());
-  const bool logical = from.dns.has_value() && from.dns->logical;
+  const bool logical = from.dynamic.has_value() ? !from.dynamic->by_address : from.dns.has_value() && from.dns->logical;
   for (const config::EndpointSpec& endpoint : endpoints) {
     // A logical host is the same whatever its address is.
     std::string text = logical ? endpoint.name + ":" + std::to_string(endpoint.port) : endpoint.address.to_string();
@@ -371,13 +531,14 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
                        logical ? std::make_shared<const std::vector<net::Address>>(endpoint.addresses) : nullptr});
   }
   // The same hosts at another address are no change of membership.
-  const bool same = from.dns.has_value() && known.size() == before && members.size() == before;
+  const bool same =
+      (from.dns.has_value() || from.dynamic.has_value()) && known.size() == before && members.size() == before;
   // Before the last group of that name goes: what it counts goes on.
   auto subset_stats =
       from.subsets != nullptr ? std::make_shared<const lb::SubsetStats>(store_, entry.spec.stat_name) : nullptr;
   entry.subset_stats = std::move(subset_stats);
-  auto set = std::make_unique<lb::HostSet>(std::move(members), *from.policy, from.policy_config.get(),
-                                           from.host_options, lb::HostSet::Division{from.subsets, entry.subset_stats});
+  entry.made = {from.policy, from.policy_config, from.host_options, {from.subsets, entry.subset_stats}};
+  auto set = zones_.make(std::move(members), entry.made, entry.spec, store_);
   show_members(entry, *set);
   show_figures(entry, from.policy->figures, *set);
   show_subsets(entry, *set);

@@ -11,9 +11,10 @@
 
 #include "core/config/cluster_config.h"
 #include "core/event/publisher.h"
-#include "core/lb/destinations.h"
 #include "core/lb/host_set.h"
+#include "core/server/dns_cache.h"
 #include "core/server/dns_members.h"
+#include "core/server/local_zones.h"
 #include "core/stats/store.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/lane_clusters.h"
@@ -21,7 +22,10 @@
 namespace weir::server {
 
 // [main]
-class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHosts {
+class ClusterManager final : private DnsMembers::Owner,
+                             private DnsCache::Owner,
+                             private upstream::NameService,
+                             private upstream::FoundHosts {
  public:
   // So long the first answers of a cluster's names are waited for. More than name servers have for one try by default,
   // so that the second one can still help.
@@ -37,12 +41,15 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
   // `main`: the lane. `lanes`: how many there are.
   ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store, dns::ResolverSource& resolvers,
                  uint32_t lanes, size_t most_named_hosts = kMostNamedHosts);
+  ~ClusterManager();
 
   // Adds to the batch what differs from what was published before; clusters that are not in the list are removed, with
   // the last of the batches, behind what leads to them. Members that come from name servers are published when they are
   // known: those that such a cluster had before serve until then.
   void apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
              event::Publisher::Batch& last);
+  // Before apply(): the cluster that weir is a member of (empty: none), and where weir is.
+  void set_local(const std::string& cluster, const lb::Locality& where) { zones_.set_local(cluster, where); }
   // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
   // Those of an apply() before the last one count as long as somebody waits for them with when_warm().
   bool warming() const;
@@ -50,9 +57,6 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
   void when_warm(event::Task task);
   // Before the lane ends: nothing is asked any more.
   void stop();
-  // A lane of an ORIGINAL_DST cluster has been asked for an address that is no host of it. It becomes one until nobody
-  // has used it for an interval.
-  void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) override;
 
   struct Entry {
     upstream::ClusterSpec spec;
@@ -61,10 +65,13 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
     event::SlotId slot;
     std::shared_ptr<upstream::ClusterStats> stats;
     std::shared_ptr<upstream::ClusterLimits> limits;
-    std::shared_ptr<stats::Group> figures;                // of its tables; null: its policy has none
-    std::shared_ptr<const lb::SubsetStats> subset_stats;  // null: its hosts are not divided
-    std::set<std::string> subsets;                        // those of the last version
-    std::unique_ptr<DnsMembers> dns;                      // null: its members are addresses
+    std::shared_ptr<stats::Group> figures;                      // of its tables; null: its policy has none
+    std::shared_ptr<const lb::SubsetStats> subset_stats;        // null: its hosts are not divided
+    std::set<std::string> subsets;                              // those of the last version
+    LocalZones::Made made;                                      // of what the last version was made
+    std::unique_ptr<DnsMembers> dns;                            // null: its members are addresses
+    std::shared_ptr<const config::ClusterTranslation> dynamic;  // null: requests bring no names
+    DnsCache* cache = nullptr;                                  // of `dynamic`
     // Until all names of `dns` are known, or its first answers were waited for long enough:
     MonoTime waits_until = MonoTime::max();  // max: nothing is waited for
     bool keeps_members = false;              // those of the version before serve
@@ -72,7 +79,11 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
     size_t named_hosts = 0;                  // published, of `dns`
     bool too_many = false;                   // it has been told more than there is room for
     bool original = false;                   // its members are those that lanes have found:
-    std::unordered_map<net::Address, std::shared_ptr<lb::Host>, lb::AddressHash> found;
+    struct Found {
+      std::shared_ptr<lb::Host> host;
+      uint64_t uses = 0;  // when this was looked at last
+    };
+    std::unordered_map<std::string, Found> found;  // by text
     Duration cleanup_interval = 5s;
     MonoTime next_cleanup = MonoTime::max();  // max: there is nothing to forget
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
@@ -110,10 +121,22 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
     ClusterManager& owner_;
   };
 
+  void stop_hearing();
+  // What has changed, in so long at the latest.
+  void publish_in(Duration delay);
   void clean_up();
   void arm_cleanup();
   void publish_found(Entry& entry, event::Publisher::Batch& batch);
   void on_members(DnsMembers& members) override;
+  void on_names(DnsCache& cache) override;
+  void when_published(std::vector<DnsCache::Answer> answers) override;
+  std::map<std::string, uint64_t> uses(const DnsCache& cache) override;
+  void find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) override;
+  // A lane of an ORIGINAL_DST cluster has been asked for an address that is no host of it. It becomes one until nobody
+  // has used it for an interval.
+  void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) override;
+  // The caches of these clusters, and no others.
+  void apply_caches(const std::vector<config::ClusterTranslation>& clusters);
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
   // Those that `entry.dns` knows, as far as there is room for them.
   void publish_named(Entry& entry, event::Publisher::Batch& batch);
@@ -125,6 +148,8 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
   void show_members(const Entry& entry, const lb::HostSet& set) const;
   static void show_subsets(Entry& entry, const lb::HostSet& set);
   void show_figures(Entry& entry, const lb::Figures* figures, const lb::HostSet& set) const;
+  void note_local();
+  void remake_by_zone(event::Publisher::Batch& batch);
   void publish_hosts(Entry& entry, const config::ClusterTranslation& from,
                      const std::vector<config::EndpointSpec>& endpoints, event::Publisher::Batch& batch);
 
@@ -135,10 +160,14 @@ class ClusterManager final : private DnsMembers::Owner, public upstream::FoundHo
   const uint32_t lanes_;
   const size_t most_named_hosts_;
   size_t named_hosts_ = 0;
+  std::map<std::string, std::unique_ptr<DnsCache>> caches_;
   std::map<std::string, Entry> clusters_;
+  LocalZones zones_;
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;
   std::set<std::string> changed_;  // whose names have other addresses than those that are published
+  bool stopped_ = false;
+  std::vector<DnsCache::Answer> answers_;  // of names: when what has changed is published
   Soon soon_;
   event::Task warm_;
   Patience patience_;

@@ -9,13 +9,18 @@
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/config/route_config.h"
+#include "core/config/secret_content.h"
 #include "core/config/secret_sources.h"
 #include "core/config/secret_store.h"
+#include "core/config/shared_messages.h"
+#include "core/filter/register.h"
 #include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
+#include "core/upstream/aggregate.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
@@ -81,6 +86,37 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
+  }
+  std::string dns_cache(const google::protobuf::Message& config, filter::FactoryScope& scope) override {
+    const auto& proto =
+        static_cast<const envoy::extensions::common::dynamic_forward_proxy::v3::DnsCacheConfig&>(config);
+    if (proto.name().empty()) return {};  // reported already
+    const auto at = caches_.find(proto.name());
+    if (at == caches_.end()) {
+      std::string known;
+      for (const auto& [name, cache] : caches_) known += (known.empty() ? "" : ", ") + config::in_quotes(name);
+      scope.error("name", config::in_quotes(proto.name()) +
+                              " is the cache of no cluster; a cluster of the type "
+                              "envoy.clusters.dynamic_forward_proxy has the same dns_cache_config" +
+                              (known.empty() ? "" : "; there are " + known));
+      return {};
+    }
+    if (at->second.fingerprint != config::fingerprint(proto)) {
+      scope.error({}, "differs from the cache of the same name in cluster " + config::in_quotes(at->second.cluster) +
+                          "; the two must be equal");
+      return {};
+    }
+    return proto.name();
+  }
+  // Those of clusters, before filters are made. Two of one name are to be equal.
+  void add_cache(const config::ClusterTranslation& cluster, const std::string& path) {
+    if (!cluster.dynamic || cluster.dynamic->by_address) return;
+    const config::DnsCacheSpec& cache = cluster.dynamic->cache;
+    const auto [at, fresh] = caches_.try_emplace(cache.name, Cache{cache.fingerprint, cluster.spec.name});
+    if (!fresh && at->second.fingerprint != cache.fingerprint)
+      report_.error(path + ".cluster_type.typed_config.dns_cache_config",
+                    "differs from the cache of the same name in cluster " + config::in_quotes(at->second.cluster) +
+                        "; the two must be equal, or have two names");
   }
   std::optional<event::SlotId> transport_socket(const google::protobuf::Message& config, filter::TransportSide side,
                                                 const std::string& name, filter::FactoryScope& scope) override {
@@ -150,6 +186,11 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   Transports& transports_;
   const filter::LocalNode& node_;
+  struct Cache {
+    uint64_t fingerprint;
+    std::string cluster;  // the first that has it
+  };
+  std::map<std::string, Cache> caches_;
   config::NameTable* clusters_ = nullptr;
   bool clusters_complete_ = false;
   bool cds_ = false;
@@ -249,6 +290,63 @@ bool takes_a_place(const net::Address& address) {
   return !address.empty() && !(address.is_ip() && address.port() == 0);
 }
 
+// Clusters that stand for others, and in the end for themselves.
+class Circles {
+ public:
+  Circles(const std::vector<config::ClusterTranslation>& clusters, Report& report)
+      : clusters_(clusters), report_(report), states_(clusters.size()) {
+    for (size_t i = 0; i < clusters.size(); ++i) index_.try_emplace(clusters[i].spec.name, i);
+  }
+  void find() {
+    for (size_t i = 0; i < clusters_.size(); ++i) {
+      if (!clusters_[i].aggregates.empty() && states_[i] == State::kNew) visit(i);
+    }
+  }
+
+ private:
+  enum class State : uint8_t { kNew, kOpen, kDone };
+  void visit(size_t cluster) {
+    states_[cluster] = State::kOpen;
+    way_.push_back(cluster);
+    const std::vector<std::string>& members = clusters_[cluster].aggregates;
+    for (size_t i = 0; i < members.size(); ++i) {
+      const auto at = index_.find(members[i]);
+      if (at == index_.end()) continue;
+      const std::string path = "static_resources.clusters[" + std::to_string(cluster) +
+                               "].cluster_type.typed_config.clusters[" + std::to_string(i) + "]";
+      if (clusters_[at->second].finds_hosts) {
+        report_.error(path, "is of type ORIGINAL_DST, which has no hosts before requests come to it");
+      } else if (states_[at->second] == State::kOpen) {
+        report_.error(path, "is a circle: " + circle(at->second));
+      } else if (way_.size() > upstream::Aggregate::kDeepest) {
+        report_.error(path, "is too deep: clusters may stand for clusters that stand for others " +
+                                std::to_string(upstream::Aggregate::kDeepest) + " times");
+      } else if (states_[at->second] == State::kNew && !clusters_[at->second].aggregates.empty()) {
+        visit(at->second);
+      }
+    }
+    way_.pop_back();
+    states_[cluster] = State::kDone;
+  }
+  // "a -> b -> a"
+  std::string circle(size_t from) const {
+    std::string text;
+    for (auto at = std::find(way_.begin(), way_.end(), from); at != way_.end(); ++at)
+      text += clusters_[*at].spec.name + " -> ";
+    return text + clusters_[from].spec.name;
+  }
+
+  const std::vector<config::ClusterTranslation>& clusters_;
+  Report& report_;
+  std::map<std::string_view, size_t> index_;
+  std::vector<State> states_;
+  std::vector<size_t> way_;
+};
+
+void find_circles(const std::vector<config::ClusterTranslation>& clusters, Report& report) {
+  Circles(clusters, report).find();
+}
+
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
   if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
@@ -308,6 +406,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   if (started_as == nullptr) started_as = &bootstrap.node();
   const filter::LocalNode node{started_as->id(), started_as->cluster()};
+  out.local_cluster = bootstrap.cluster_manager().local_cluster_name();
+  const auto& place = started_as->locality();
+  out.place = {place.region(), place.zone(), place.sub_zone()};
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
   Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
@@ -316,7 +417,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(same.cluster(proto, i, path, registry, routes, store, report, slots));
     if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
+    routes.add_cache(out.clusters.back(), path);
   }
+  find_circles(out.clusters, report);
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
   for (int i = 0; i < resources.listeners_size(); ++i) {
@@ -341,6 +444,22 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
       place(listener.more_addresses[k].address, path + ".additional_addresses[" + std::to_string(k) + "].address");
     }
     out.listeners.push_back(std::move(listener));
+  }
+  filter::FactoryScope scope(registry, store, routes, report, "");
+  for (int i = 0; i < bootstrap.stats_sinks_size(); ++i) {
+    const std::string field = "stats_sinks[" + std::to_string(i) + "]";
+    if (auto sink = filter::make_extension<stats::Sink>("stats_sink", bootstrap.stats_sinks(i), scope, field))
+      out.flush.sinks.push_back(std::move(sink));
+  }
+  if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
+  if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
+  // A reload leaves out what stays as it is, and does not see who uses what.
+  for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
+    const auto& proto = resources.secrets(i);
+    const auto read =
+        std::find_if(out.secrets.begin(), out.secrets.end(), [&](const auto& one) { return one.name == proto.name(); });
+    if (read == out.secrets.end() || secret_sources.is_used(proto.name())) continue;
+    config::doubt_unused_secret(proto, *read->content, "static_resources.secrets[" + std::to_string(i) + "]", report);
   }
   out.watched = report.sources().directories();
   diagnostics.drop_consequences(found_before, positions);

@@ -18,6 +18,7 @@
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
 #include "core/server/options.h"
+#include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
 #include "core/stats/store.h"
 
@@ -53,7 +54,10 @@ struct Configuration {
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
+  std::string local_cluster;   // that weir is a member of; empty: none
+  lb::Locality place;          // where weir is
   net::Address admin_address;  // empty: no admin
+  FlushPlan flush;
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

@@ -101,8 +101,19 @@ void brief(const Message& message, std::string& out) {
     if (out.size() > kBriefBytes) return;
     if (!out.empty() && out.back() != '{') out += ", ";
     out += field->name() + ": ";
-    out += field->is_repeated() ? "[" + std::to_string(message.GetReflection()->FieldSize(message, field)) + "]"
-                                : value_text(message, *field, -1);
+    if (!field->is_repeated()) {
+      out += value_text(message, *field, -1);
+      continue;
+    }
+    const int size = message.GetReflection()->FieldSize(message, field);
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      out += size == 1 ? "[" + value_text(message, *field, 0) + "]" : "[" + std::to_string(size) + " items]";
+      continue;
+    }
+    out += '[';
+    for (int i = 0; i < size && out.size() <= kBriefBytes; ++i)
+      out += (i > 0 ? ", " : "") + value_text(message, *field, i);
+    out += ']';
   }
 }
 

@@ -18,7 +18,7 @@ Configuration
   --mode serve|validate|init_only         validate: read the files that are named and load the plugins; bind and write
                                           nothing. init_only: build everything, bind, and exit
   --lint off|warn                         off: a start and --mode validate do not say what weir lint finds
-  --lint-error RULE,...                   what these rules of weir lint find is an error: nothing starts, no reload counts
+  --lint-error RULE,...                   what these rules of weir lint find is an error, at a start and at a reload
   --json                                  findings as JSON
   --allow-unknown-static-fields           unknown fields are warnings
   --unknown-extensions reject|passthrough passthrough: filters and access loggers of unknown types are left out with

@@ -240,6 +240,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   // From here on nothing can fail.
   runtime_.apply(std::move(configuration.runtime), batch);
   event::Publisher::Batch removed;
+  clusters_.set_local(configuration.local_cluster, configuration.place);
   clusters_.apply(std::move(configuration.clusters), batch, removed);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))
@@ -261,6 +262,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   bool told = !wanted;
   if (first) {
     admin_address_ = configuration.admin_address;
+    flush_ = std::move(configuration.flush);
   } else {
     if (!update.plan.start_only.empty()) {
       // Only the file says what is not applied.

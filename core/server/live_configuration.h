@@ -72,6 +72,8 @@ class LiveConfiguration final : private event::Timer {
   config::SecretStore& secrets() { return secrets_; }
   const net::Address& admin_address() const { return admin_address_; }
   const std::set<std::string>& watched() const { return watched_; }
+  // Of the first one; only a restart changes it.
+  FlushPlan take_flush_plan() { return std::move(flush_); }
   WallTime loaded_at() const { return loaded_at_; }
   // Tells configurations apart: of what is in force, files included; 12 hexadecimal digits.
   std::string version() const;
@@ -113,6 +115,7 @@ class LiveConfiguration final : private event::Timer {
   std::vector<event::Task> after_held_;
   Inventory inventory_;
   net::Address admin_address_;
+  FlushPlan flush_;
   std::set<std::string> watched_;
   WallTime loaded_at_{};
   stats::Gauge version_, update_time_;

@@ -83,6 +83,8 @@ int Server::start() {
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
   state_ = State::kInitializing;
   tell_health();
+  background_ = std::make_unique<event::Background>(lane());
+  flusher_ = std::make_unique<StatsFlusher>(lane(), store_, *background_, [this] { refresh_stats(); });
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
@@ -155,6 +157,7 @@ int Server::load_first() {
   if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
   if (update.result == Update::Result::kBadConfiguration) return 1;
   if (update.result == Update::Result::kCannotBind) return 3;
+  flusher_->start(configuration_->take_flush_plan());
   if (!configuration_->admin_address().empty()) {
     if (Status bound = admin_->listen(configuration_->admin_address()); !bound.ok()) {
       WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
@@ -307,6 +310,8 @@ int Server::run() {
   tending_.reset();
   clusters_->stop();
   admin_->stop();
+  flusher_.reset();
+  background_.reset();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
   main_->lane().enter();

@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/config/diagnostics.h"
 #include "core/dns/cares_resolver.h"
+#include "core/event/background.h"
 #include "core/event/file_watcher.h"
 #include "core/event/publisher.h"
 #include "core/event/signals.h"
@@ -22,6 +23,7 @@
 #include "core/server/process.h"
 #include "core/server/runtime_manager.h"
 #include "core/server/shutdown.h"
+#include "core/server/stats_flusher.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -86,6 +88,8 @@ class Server {
   void reopen_logs();
   // Brings gauges up to date that follow something else.
   void refresh_stats();
+  event::Background& background() { return *background_; }
+  StatsFlusher& flusher() { return *flusher_; }
   void set_failed_health(bool failed);
   bool failed_health() const { return failed_health_; }
 
@@ -136,6 +140,8 @@ class Server {
   std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<Tending> tending_;
   std::unique_ptr<AdminFacts> admin_;
+  std::unique_ptr<event::Background> background_;
+  std::unique_ptr<StatsFlusher> flusher_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;
   stats::Histogram initialization_time_;

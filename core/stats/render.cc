@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "core/stats/escape.h"
 
@@ -43,17 +45,36 @@ double interval_quantile(const HistogramSnapshot* interval, double percent) {
 }
 
 template <class Visit>
-void visit_chosen(const Store& store, const RenderOptions& options, Visit&& visit) {
+void visit_chosen(const Frozen& store, const RenderOptions& options, Visit&& visit) {
   store.visit([&](const Sample& sample) {
     if (options.used_only && !sample.used) return;
+    if (options.type && *options.type != sample.type) return;
     if (options.filter && !options.filter(sample.name)) return;
     visit(sample);
   });
 }
 
+// How many values each bound stands for, in the interval and in all.
+struct BoundCounts {
+  double bound;
+  uint64_t interval, all;
+};
+std::vector<BoundCounts> bound_counts(const HistogramSnapshot& all, const HistogramSnapshot* interval,
+                                      const RenderOptions& options) {
+  std::vector<BoundCounts> out;
+  BoundCounts before{0, 0, 0};
+  const bool disjoint = options.buckets == RenderOptions::Buckets::kDisjoint;
+  for (double bound : options.bounds) {
+    const BoundCounts here{bound, interval != nullptr ? interval->count_at_most(bound) : 0, all.count_at_most(bound)};
+    out.push_back(disjoint ? BoundCounts{bound, here.interval - before.interval, here.all - before.all} : here);
+    before = here;
+  }
+  return out;
+}
+
 }  // namespace
 
-std::string render_text(const Store& store, const RenderOptions& options) {
+std::string render_text(const Frozen& store, const RenderOptions& options) {
   std::string out;
   std::string histograms;
   visit_chosen(store, options, [&](const Sample& sample) {
@@ -72,6 +93,19 @@ std::string render_text(const Store& store, const RenderOptions& options) {
       return;
     }
     bool first = true;
+    if (options.buckets != RenderOptions::Buckets::kSummary) {
+      for (const BoundCounts& one : bound_counts(all, interval, options)) {
+        to += std::exchange(first, false) ? "B" : " B";
+        append_number(to, one.bound, "");
+        to += '(';
+        append_number(to, one.interval);
+        to += ',';
+        append_number(to, one.all);
+        to += ')';
+      }
+      to += '\n';
+      return;
+    }
     for (double percent : kQuantiles) {
       if (!first) to += ' ';
       first = false;
@@ -88,7 +122,7 @@ std::string render_text(const Store& store, const RenderOptions& options) {
   return out + histograms;
 }
 
-std::string render_json(const Store& store, const RenderOptions& options) {
+std::string render_json(const Frozen& store, const RenderOptions& options) {
   std::string out = "{\"stats\":[";
   std::string histograms;
   bool first = true;
@@ -108,6 +142,22 @@ std::string render_json(const Store& store, const RenderOptions& options) {
     if (!histograms.empty()) histograms += ',';
     histograms += "{\"name\":\"";
     append_escaped(histograms, sample.name, Escape::kJson);
+    if (options.buckets != RenderOptions::Buckets::kSummary) {
+      histograms += "\",\"buckets\":[";
+      const char* comma = "";
+      for (const BoundCounts& one : bound_counts(all, interval, options)) {
+        histograms += std::exchange(comma, ",");
+        histograms += "{\"upper_bound\":";
+        append_number(histograms, one.bound, "null");
+        histograms += ",\"interval\":";
+        append_number(histograms, one.interval);
+        histograms += ",\"cumulative\":";
+        append_number(histograms, one.all);
+        histograms += '}';
+      }
+      histograms += "]}";
+      return;
+    }
     histograms += "\",\"values\":[";
     for (double percent : kQuantiles) {
       if (percent != kQuantiles[0]) histograms += ',';
@@ -119,7 +169,10 @@ std::string render_json(const Store& store, const RenderOptions& options) {
     }
     histograms += "]}";
   });
-  if (!histograms.empty()) {
+  if (!histograms.empty() && options.buckets != RenderOptions::Buckets::kSummary) {
+    if (!first) out += ',';
+    out += "{\"histograms\":[" + histograms + "]}";
+  } else if (!histograms.empty()) {
     if (!first) out += ',';
     out += "{\"histograms\":{\"supported_quantiles\":[";
     for (double percent : kQuantiles) {
@@ -167,10 +220,41 @@ std::string_view type_name(Type type) {
 
 // All samples of one Prometheus name.
 struct Family {
+  explicit Family(const Sample& sample) : type(sample.type), dotted(sample.tagged) {}
   Type type;
   std::string dotted;  // of the first sample
   std::string lines;
+  size_t series = 0;
+  // Of those behind the limit.
+  std::set<std::string, std::less<>> other_tags;
+  uint64_t other_sum = 0;  // of counters and gauges (whose bits are signed)
+  HistogramSnapshot other;
 };
+
+// Adds what one histogram has counted to another.
+void merge(HistogramSnapshot& into, const HistogramSnapshot& more) {
+  std::vector<HistogramSnapshot::Bucket> merged;
+  merged.reserve(into.buckets.size() + more.buckets.size());
+  auto a = into.buckets.begin();
+  auto b = more.buckets.begin();
+  while (a != into.buckets.end() || b != more.buckets.end()) {
+    if (b == more.buckets.end() || (a != into.buckets.end() && a->bucket < b->bucket)) {
+      merged.push_back(*a++);
+    } else if (a == into.buckets.end() || b->bucket < a->bucket) {
+      merged.push_back(*b++);
+    } else {
+      merged.push_back({a->bucket, a->count + b->count});
+      ++a, ++b;
+    }
+  }
+  if (more.count > 0) {
+    into.min = into.count > 0 ? std::min(into.min, more.min) : more.min;
+    into.max = std::max(into.max, more.max);
+  }
+  into.buckets = std::move(merged);
+  into.count += more.count;
+  into.sum += more.sum;
+}
 
 void append_label(std::string& labels, const Tag& tag) {
   if (!labels.empty()) labels += ',';
@@ -210,9 +294,8 @@ void append_series(std::string& out, std::string_view name, std::string_view suf
   out += ' ';
 }
 
-void append_histogram(std::string& out, std::string_view name, std::string_view labels, uint32_t cell,
+void append_histogram(std::string& out, std::string_view name, std::string_view labels, const HistogramSnapshot& all,
                       std::span<const double> bounds) {
-  HistogramSnapshot all = read_histogram(cell);
   for (double bound : bounds) {
     std::string le = "le=\"";
     append_number(le, bound, "");
@@ -232,9 +315,27 @@ void append_histogram(std::string& out, std::string_view name, std::string_view 
   out += '\n';
 }
 
+// The one series in place of those behind the limit.
+void append_other(std::string& out, std::string_view name, const Family& family, const RenderOptions& options) {
+  std::vector<Tag> tags;
+  for (const std::string& tag : family.other_tags) tags.push_back({tag, "other"});
+  Sample sample{};
+  sample.tags = tags;
+  sample.type = family.type;
+  sample.value = family.other_sum;
+  const std::string labels = labels_of(sample, options.tags);
+  if (family.type == Type::kHistogram) {
+    append_histogram(out, name, labels, family.other, options.bounds);
+    return;
+  }
+  append_series(out, name, "", labels);
+  append_value(out, sample);
+  out += '\n';
+}
+
 }  // namespace
 
-std::string render_prometheus(const Store& store, const RenderOptions& options) {
+std::string render_prometheus(const Frozen& store, const RenderOptions& options) {
   std::map<std::string, Family, std::less<>> families;
   visit_chosen(store, options, [&](const Sample& sample) {
     std::string name = prometheus_name(options.prometheus_prefix, sample.tagged);
@@ -243,9 +344,22 @@ std::string render_prometheus(const Store& store, const RenderOptions& options) 
       (name += '_') += type_name(sample.type);
       at = families.find(name);
     }
-    if (at == families.end()) at = families.emplace(name, Family{sample.type, std::string(sample.tagged), {}}).first;
+    if (at == families.end()) at = families.emplace(name, Family(sample)).first;
     Family& family = at->second;
     if (family.type != sample.type) return;
+    // Without labels of its own it is one thing, and not one of many.
+    if (options.series_limit > 0 && family.series >= options.series_limit && !sample.tags.empty()) {
+      for (const Tag& tag : sample.tags) {
+        if (!family.other_tags.contains(tag.name)) family.other_tags.emplace(tag.name);
+      }
+      if (sample.type == Type::kHistogram) {
+        merge(family.other, read_histogram(sample.cell));
+      } else {
+        family.other_sum += sample.value;
+      }
+      return;
+    }
+    ++family.series;
     std::string labels = labels_of(sample, options.tags);
     // A series must not appear twice: possible only where two dotted names became one.
     if (family.dotted != sample.tagged) {
@@ -254,7 +368,7 @@ std::string render_prometheus(const Store& store, const RenderOptions& options) 
       if (family.lines.starts_with(series) || family.lines.find('\n' + series) != std::string::npos) return;
     }
     if (sample.type == Type::kHistogram) {
-      append_histogram(family.lines, name, labels, sample.cell, options.bounds);
+      append_histogram(family.lines, name, labels, read_histogram(sample.cell), options.bounds);
       return;
     }
     append_series(family.lines, name, "", labels);
@@ -266,6 +380,7 @@ std::string render_prometheus(const Store& store, const RenderOptions& options) 
     ((((out += "# TYPE ") += name) += ' ') += type_name(family.type)) += '\n';
     out += family.lines;
     family.lines = {};
+    if (!family.other_tags.empty()) append_other(out, name, family, options);
   }
   return out;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,19 +16,38 @@ inline constexpr double kDefaultBounds[] = {0.5,  1,    5,     10,    25,    50,
                                             2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
 
 struct RenderOptions {
-  bool used_only = false;  // leave out counters and histograms never touched, zero gauges never set
+  std::optional<Type> type = std::nullopt;  // nothing: all
+  bool used_only = false;                   // leave out counters and histograms never touched, zero gauges never set
   std::function<bool(std::string_view name)> filter = nullptr;  // nullptr: everything
   std::string_view prometheus_prefix = "envoy_";
   std::span<const double> bounds = kDefaultBounds;  // ascending
   std::span<const Tag> tags = {};                   // of every statistic: labels, and in JSON once for all under "weir"
+  // What text and JSON say of histograms: quantiles, or how many values came up to each bound (or between it and the
+  // one before), in the last interval and in all.
+  enum class Buckets : uint8_t { kSummary, kCumulative, kDisjoint };
+  Buckets buckets = Buckets::kSummary;
+  // So many series has a Prometheus name at most; those behind them, in name order, are one, whose own labels have the
+  // value "other". 0: no limit.
+  size_t series_limit = 0;
 };
 
-// Counters and gauges in name order, then histograms in name order. [main]
-std::string render_text(const Store& store, const RenderOptions& options);
-std::string render_json(const Store& store, const RenderOptions& options);
+// Counters and gauges in name order, then histograms in name order. [any]
+std::string render_text(const Frozen& stats, const RenderOptions& options);
+std::string render_json(const Frozen& stats, const RenderOptions& options);
 // Families in name order, each under one TYPE line. Two statistics whose names differ only in characters that
 // Prometheus does not know share a family; a statistic of another type than its family gets its type as a suffix.
-std::string render_prometheus(const Store& store, const RenderOptions& options);
+std::string render_prometheus(const Frozen& stats, const RenderOptions& options);
+
+// [main] Of now.
+inline std::string render_text(const Store& store, const RenderOptions& options) {
+  return render_text(store.freeze(), options);
+}
+inline std::string render_json(const Store& store, const RenderOptions& options) {
+  return render_json(store.freeze(), options);
+}
+inline std::string render_prometheus(const Store& store, const RenderOptions& options) {
+  return render_prometheus(store.freeze(), options);
+}
 
 // "cluster.x.upstream-cx" -> "cluster_x_upstream_cx"
 std::string prometheus_name(std::string_view prefix, std::string_view dotted);

@@ -61,11 +61,8 @@ struct Store::Impl {
   std::map<std::pair<const GroupKind*, std::string>, Held> groups;
   std::map<const GroupKind*, std::vector<uint32_t>> order_of_kind;  // definitions by name
   Singles singles;
-  struct Intervals {
-    HistogramSnapshot at_flush;
-    HistogramSnapshot interval;
-  };
-  std::unordered_map<uint32_t, Intervals> intervals;
+  std::shared_ptr<const Intervals> intervals = std::make_shared<const Intervals>();
+  Intervals at_flush;  // of flush_histograms(): what it has read last
 
   mutable std::mutex dynamic_mutex;
   Counter overflow;
@@ -123,7 +120,11 @@ Group::~Group() {
   for (uint32_t i = 0; i < kind_.definitions.size(); ++i) {
     if (kind_.definitions[i].type != Type::kHistogram) continue;
     free_histogram(first_ + i);
-    impl.intervals.erase(first_ + i);
+    impl.at_flush.erase(first_ + i);
+    if (!impl.intervals->contains(first_ + i)) continue;
+    Intervals rest = *impl.intervals;  // whoever has the cell next begins anew
+    rest.erase(first_ + i);
+    impl.intervals = std::make_shared<const Intervals>(std::move(rest));
   }
   release_cells(first_, static_cast<uint32_t>(kind_.definitions.size()));
   for (auto& [name, counter] : dynamic_->counters) release_cells(counter.cell, 1);
@@ -178,19 +179,21 @@ Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
 // ("listener.a." and "listener.a.http.web.") do several walks run side by side.
 class StoreWalk {
  public:
-  StoreWalk(Store::Impl& impl, const std::function<void(const Sample&)>& visit) : impl_(impl), visit_(visit) {}
+  StoreWalk(const Frozen& frozen, const std::function<void(const Sample&)>& visit) : frozen_(frozen), visit_(visit) {}
 
   void run() {
-    for (auto& [key, held] : impl_.groups) waiting_.push_back({head_of(*key.first, held.group->thing_), held.group});
+    waiting_.reserve(frozen_.groups_.size());
+    for (const Frozen::OneGroup& one : frozen_.groups_)
+      waiting_.push_back({head_of(one.group->kind_, one.group->thing_), &one});
     std::sort(waiting_.begin(), waiting_.end(), [](const Head& a, const Head& b) { return a.head < b.head; });
-    single_ = impl_.singles.begin();
+    single_ = frozen_.singles_.begin();
     size_t next = 0;
     while (true) {
       Cursor* first = smallest();
-      bool single_first = single_ != impl_.singles.end() && (first == nullptr || single_->first.first < first->name);
+      bool single_first = single_ != frozen_.singles_.end() && (first == nullptr || single_->name < first->name);
       std::string_view name;
       if (single_first) {
-        name = single_->first.first;
+        name = single_->name;
       } else if (first != nullptr) {
         name = first->name;
       }
@@ -214,7 +217,7 @@ class StoreWalk {
  private:
   struct Head {
     std::string head;
-    Group* group;
+    const Frozen::OneGroup* group;
   };
   struct DynamicEntry {
     std::string_view name;
@@ -222,7 +225,8 @@ class StoreWalk {
   };
   // A walk through one group: its layout and its dynamic counters, merged.
   struct Cursor {
-    Group* group;
+    const Group* group;
+    const std::vector<uint64_t>* baseline;  // null: there is none
     size_t head_length;
     std::string name;  // the next one, in full
     const std::vector<uint32_t>* order;
@@ -243,15 +247,16 @@ class StoreWalk {
 
   void open(Head& head) {
     auto cursor = std::make_unique<Cursor>();
-    cursor->group = head.group;
+    cursor->group = head.group->group.get();
+    cursor->baseline = head.group->baseline.get();
     cursor->head_length = head.head.size();
     cursor->name = std::move(head.head);
-    cursor->order = &impl_.order_of(head.group->kind_);
+    cursor->order = head.group->order;
     cursor->values.resize(cursor->order->size());
-    read_cells(head.group->first_, cursor->values);
+    read_cells(cursor->group->first_, cursor->values);
     {
-      std::lock_guard lock(impl_.dynamic_mutex);
-      for (auto& [name, counter] : head.group->dynamic_->counters) cursor->dynamic.push_back({name, counter});
+      std::lock_guard lock(*frozen_.dynamic_mutex_);
+      for (auto& [name, counter] : cursor->group->dynamic_->counters) cursor->dynamic.push_back({name, counter});
     }
     if (settle(*cursor)) open_.push_back(std::move(cursor));
   }
@@ -296,7 +301,7 @@ class StoreWalk {
       sample.unit = definition(cursor).unit;
       sample.cell = group.first_ + index;
       sample.value = cursor.values[index];
-      if (index < group.baseline_.size()) baseline = group.baseline_[index];
+      if (cursor.baseline != nullptr && index < cursor.baseline->size()) baseline = (*cursor.baseline)[index];
     }
     extract_tags(group.kind_.prefix, group.kind_.tag_name, group.thing_,
                  std::string_view(cursor.name).substr(cursor.head_length), tagged_);
@@ -306,12 +311,12 @@ class StoreWalk {
   }
 
   void show_single() {
-    const Single& single = single_->second;
+    const Frozen::Single& single = *single_;
     Sample sample{};
-    sample.name = single_->first.first;
+    sample.name = single.name;
     sample.tagged = single.tagged;
     sample.tags = single.tags;
-    sample.type = single_->first.second;
+    sample.type = single.type;
     sample.unit = single.unit;
     sample.cell = single.cell;
     sample.value = sample.type == Type::kHistogram ? 0 : read_cell(single.cell);
@@ -325,21 +330,56 @@ class StoreWalk {
     visit_(sample);
   }
 
-  Store::Impl& impl_;
+  const Frozen& frozen_;
   const std::function<void(const Sample&)>& visit_;
   std::vector<Head> waiting_;
   std::vector<std::unique_ptr<Cursor>> open_;
-  Store::Impl::Singles::iterator single_;
+  std::vector<Frozen::Single>::const_iterator single_;
   Tagged tagged_;
 };
 
-void Store::visit(const std::function<void(const Sample&)>& visit) const { StoreWalk(*impl_, visit).run(); }
+Frozen Store::freeze() const {
+  Frozen out;
+  out.groups_.reserve(impl_->groups.size());
+  for (auto& [key, held] : impl_->groups) {
+    if (auto group = held.weak.lock())
+      out.groups_.push_back({std::move(group), &impl_->order_of(*key.first), held.group->baseline_});
+  }
+  out.singles_.reserve(impl_->singles.size());
+  for (auto& [key, single] : impl_->singles) {
+    out.singles_.push_back(
+        {key.first, key.second, single.unit, single.cell, single.tagged, single.tags, single.baseline});
+  }
+  out.dynamic_mutex_ = &impl_->dynamic_mutex;
+  out.intervals_ = impl_->intervals;
+  return out;
+}
+
+void Frozen::visit(const std::function<void(const Sample&)>& visit) const { StoreWalk(*this, visit).run(); }
+
+void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) const {
+  for (const OneGroup& one : groups_) {
+    const std::span<const Definition> definitions = one.group->kind_.definitions;
+    for (uint32_t i = 0; i < definitions.size(); ++i) {
+      if (definitions[i].type == Type::kHistogram) visit(one.group->first_ + i);
+    }
+  }
+  for (const Single& single : singles_) {
+    if (single.type == Type::kHistogram) visit(single.cell);
+  }
+}
+
+const HistogramSnapshot* Frozen::interval(uint32_t histogram_cell) const {
+  const auto at = intervals_->find(histogram_cell);
+  return at == intervals_->end() || at->second.count == 0 ? nullptr : &at->second;
+}
 
 void Store::reset_counters() {
   for (auto& [key, held] : impl_->groups) {
     Group& group = *held.group;
-    group.baseline_.resize(key.first->definitions.size());
-    read_cells(group.first_, group.baseline_);
+    auto baseline = std::make_shared<std::vector<uint64_t>>(key.first->definitions.size());
+    read_cells(group.first_, *baseline);
+    group.baseline_ = std::move(baseline);
     std::lock_guard lock(impl_->dynamic_mutex);
     for (auto& [name, counter] : group.dynamic_->counters) counter.baseline = read_cell(counter.cell);
   }
@@ -349,18 +389,22 @@ void Store::reset_counters() {
 }
 
 void Store::flush_histograms() {
-  impl_->for_each_histogram([this](uint32_t cell) {
+  Intervals intervals;
+  impl_->for_each_histogram([&](uint32_t cell) {
     HistogramSnapshot now = read_histogram(cell);
     if (now.count == 0) return;
-    Impl::Intervals& intervals = impl_->intervals[cell];
-    intervals.interval = now.since(intervals.at_flush);
-    intervals.at_flush = std::move(now);
+    HistogramSnapshot& before = impl_->at_flush[cell];
+    intervals[cell] = now.since(before);
+    before = std::move(now);
   });
+  set_intervals(std::make_shared<const Intervals>(std::move(intervals)));
 }
 
+void Store::set_intervals(std::shared_ptr<const Intervals> intervals) { impl_->intervals = std::move(intervals); }
+
 const HistogramSnapshot* Store::interval(uint32_t histogram_cell) const {
-  auto at = impl_->intervals.find(histogram_cell);
-  return at == impl_->intervals.end() || at->second.interval.count == 0 ? nullptr : &at->second.interval;
+  const auto at = impl_->intervals->find(histogram_cell);
+  return at == impl_->intervals->end() || at->second.count == 0 ? nullptr : &at->second;
 }
 
 }  // namespace weir::stats

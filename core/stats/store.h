@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/stats/handles.h"
@@ -38,6 +40,7 @@ struct GroupKind {
   std::span<const Definition> definitions;
 };
 
+class Frozen;
 class Store;
 
 // Adjacent cells for one thing. Destroyed when the thing is gone on every lane; its statistics vanish with it. [main]
@@ -57,6 +60,7 @@ class Group {
   Store& store() const { return store_; }
 
  private:
+  friend class Frozen;
   friend class Store;
   friend class StoreWalk;
   struct Dynamic;
@@ -65,7 +69,7 @@ class Group {
   const GroupKind& kind_;
   std::string thing_;
   uint32_t first_;
-  std::vector<uint64_t> baseline_;  // [main] what /reset_counters subtracts; empty until then
+  std::shared_ptr<const std::vector<uint64_t>> baseline_;  // [main] what /reset_counters subtracts; null until then
   std::unique_ptr<Dynamic> dynamic_;
 };
 
@@ -79,6 +83,42 @@ struct Sample {
   uint32_t cell;
   uint64_t value;  // counters and gauges (a gauge's bits are signed); histograms: how many values
   bool used;       // counter or histogram: ever counted; gauge: not zero
+};
+
+// What histograms have counted between the last two flushes, by cell.
+using Intervals = std::unordered_map<uint32_t, HistogramSnapshot>;
+
+// The statistics that there are at one moment; their values are read when they are visited. Made and destroyed on main,
+// and used by one thread at a time, any: a walk through ten thousands of clusters is nothing for a lane.
+class Frozen {
+ public:
+  // For every statistic in name order.
+  void visit(const std::function<void(const Sample&)>& visit) const;
+  void for_each_histogram(const std::function<void(uint32_t cell)>& visit) const;
+  // nullptr: nothing has come in the last interval.
+  const HistogramSnapshot* interval(uint32_t histogram_cell) const;
+
+ private:
+  friend class Store;
+  friend class StoreWalk;
+  struct OneGroup {
+    std::shared_ptr<Group> group;
+    const std::vector<uint32_t>* order;  // of its definitions, by name
+    std::shared_ptr<const std::vector<uint64_t>> baseline;
+  };
+  struct Single {
+    std::string name;
+    Type type;
+    Unit unit;
+    uint32_t cell;
+    std::string tagged;
+    std::vector<Tag> tags;
+    uint64_t baseline;
+  };
+  std::vector<OneGroup> groups_;
+  std::vector<Single> singles_;  // by name
+  std::mutex* dynamic_mutex_ = nullptr;
+  std::shared_ptr<const Intervals> intervals_;
 };
 
 class Store {
@@ -101,12 +141,15 @@ class Store {
   // CodeCounters): this is not for every request.
   static constexpr size_t kMaxDynamic = 1024;
   Counter dynamic_counter(const Group& group, std::string_view suffix);
-  // [main] Calls visit for every statistic in name order. Groups and singles must not come or go meanwhile.
-  void visit(const std::function<void(const Sample&)>& visit) const;
+  // [main]
+  Frozen freeze() const;
+  void visit(const std::function<void(const Sample&)>& visit) const { freeze().visit(visit); }
   // [main] Zeroes counters (readers subtract a baseline; cells keep their single writer).
   void reset_counters();
   // [main] Ends an interval of the histograms: at every flush of statistics.
   void flush_histograms();
+  // [main] The same, where somebody else has read them.
+  void set_intervals(std::shared_ptr<const Intervals> intervals);
   // [main] What came between the last two flushes; nullptr if nothing did.
   const HistogramSnapshot* interval(uint32_t histogram_cell) const;
 

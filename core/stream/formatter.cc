@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/base/assert.h"
+#include "core/base/fault_list.h"
 #include "core/stream/operators.h"
 
 namespace weir::stream {
@@ -86,6 +87,11 @@ Result<Format> Format::compile(std::string_view text, const Options& options) {
   auto flush = [&] {
     if (!literal.empty()) format.parts_.push_back({std::exchange(literal, {}), nullptr, SIZE_MAX});
   };
+  std::string faults;
+  const auto fault = [&](const Status& status) {
+    if (!faults.empty()) faults += kNextFault;
+    faults += message_of(status);
+  };
   for (size_t i = 0; i < text.size();) {
     if (text[i] != '%') {
       size_t percent = std::min(text.find('%', i), text.size());
@@ -100,20 +106,29 @@ Result<Format> Format::compile(std::string_view text, const Options& options) {
     }
     // The value of a header may be a password with a % in it: no part of it is repeated.
     if (options.for_headers && !(i + 1 < text.size() && text[i + 1] >= 'A' && text[i + 1] <= 'Z')) {
-      return invalid("a % that begins no operator, as in %PROTOCOL% (at character " + std::to_string(i + 1) +
-                     "); %% prints a percent sign");
+      fault(invalid("a % that begins no operator, as in %PROTOCOL% (at character " + std::to_string(i + 1) +
+                    "); %% prints a percent sign"));
+      ++i;
+      continue;
     }
     OperatorCall call;
     Part part;
-    WEIR_RETURN_IF_ERROR(read_call(text, i, call, part.max_length, i));
+    if (Status read = read_call(text, i, call, part.max_length, i); !read.ok()) {
+      fault(read);
+      break;  // where the next operator begins is a guess
+    }
     Result<std::unique_ptr<Operator>> made = nullptr;
     if (options.source != nullptr) made = (*options.source)(call.name, call.argument);
     if (made.ok() && *made == nullptr) made = make_operator(call);
-    if (!made.ok()) return made.status();
+    if (!made.ok()) {
+      fault(made.status());
+      continue;
+    }
     flush();
     part.op = std::move(*made);
     format.parts_.push_back(std::move(part));
   }
+  if (!faults.empty()) return invalid(faults);
   flush();
   return format;
 }

@@ -47,7 +47,8 @@ class Format {
     bool verbatim = false;     // no line of a log: control bytes are printed as they are, except in JSON
     const OperatorSource* source = nullptr;
   };
-  // [main] Errors look like: `%REQQ(:METHOD)%: unknown operator at character 1; did you mean REQ?`
+  // [main] Errors look like: `%REQQ(:METHOD)%: unknown operator (at character 1); did you mean REQ?` All of them are in
+  // the status, with kNextFault between them.
   static Result<Format> compile(std::string_view text, const Options& options);
   // The published default access-log line, newline included.
   static const Format& default_access_log();

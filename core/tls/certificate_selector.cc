@@ -51,10 +51,15 @@ bool offers_ecdsa_cipher(const SSL_CLIENT_HELLO& hello) {
 
 }  // namespace
 
+bool ClientAbilities::asks_for_staple(const SSL_CLIENT_HELLO& hello) {
+  CBS contents;
+  return extension(hello, TLSEXT_TYPE_status_request, contents);
+}
+
 ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_allowed) {
   ClientAbilities client;
   CBS contents, list;
-  client.wants_ocsp = extension(hello, TLSEXT_TYPE_status_request, contents);
+  client.wants_ocsp = asks_for_staple(hello);
   const bool tls13 = tls13_allowed && offers_tls13(hello);
   unsigned by_signature = 0;
   if (!extension(hello, TLSEXT_TYPE_signature_algorithms, contents)) {

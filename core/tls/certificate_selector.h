@@ -19,6 +19,7 @@ namespace weir::tls {
 // What a ClientHello says about it.
 struct ClientAbilities {
   static ClientAbilities of(const SSL_CLIENT_HELLO& hello, bool tls13_allowed);
+  static bool asks_for_staple(const SSL_CLIENT_HELLO& hello);
   bool can_check(KeyKind kind) const { return (keys & 1u << static_cast<unsigned>(kind)) != 0; }
   unsigned keys = 0;
   bool wants_ocsp = false;

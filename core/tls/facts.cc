@@ -3,6 +3,8 @@
 #include <openssl/pool.h>
 #include <openssl/stack.h>
 
+#include <algorithm>
+
 #include "core/crypto/digest.h"
 #include "core/tls/names.h"
 
@@ -44,6 +46,11 @@ std::string join(const std::vector<crypto::Certificate>& chain, Part part) {
   return text;
 }
 
+// A client may say anything, and it gets into logs and headers (as in tls_inspector).
+bool is_plain(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
 std::string text_or_empty(const char* text) { return text != nullptr ? text : std::string(); }
 
 }  // namespace
@@ -78,6 +85,7 @@ std::string_view FactTexts::session(SessionFact fact) {
     }
     case SessionFact::kServerName:
       *text = text_or_empty(SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name));
+      if (!is_plain(*text)) text->clear();
       break;
     case SessionFact::kCount:
       break;

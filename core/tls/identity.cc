@@ -16,6 +16,7 @@
 
 #include <algorithm>
 
+#include "core/base/fault_list.h"
 #include "core/crypto/library.h"
 #include "core/tls/errors.h"
 #include "core/tls/names.h"
@@ -99,6 +100,14 @@ class IdentityLoader {
     return std::shared_ptr<const Identity>(std::move(identity_));
   }
 
+  // Whether there is a key, apart from whether it is that of the certificate.
+  Status check_private_key() {
+    WEIR_RETURN_IF_ERROR(crypto::open_library());
+    if (spec_.private_key.bytes.size() > kMaxBytes)
+      return at_fault("private_key", spec_.private_key, "has more than 1 MiB");
+    return load_key();
+  }
+
  private:
   Status check_sources() {
     const bool has_pem = !spec_.certificate_chain.empty() || !spec_.private_key.empty();
@@ -128,7 +137,10 @@ class IdentityLoader {
       return at_fault("certificate_chain", spec_.certificate_chain,
                       "has " + std::to_string(certificates->size()) + " certificates; at most 32 are allowed");
     identity_->certificates_ = std::move(*certificates);
+    return load_key();
+  }
 
+  Status load_key() {
     const std::string& pem = spec_.private_key.bytes;
     const std::string& password = spec_.password.bytes;
     const bool encrypted = is_encrypted(pem);
@@ -286,7 +298,14 @@ class IdentityLoader {
   std::unique_ptr<Identity> identity_;
 };
 
-Result<std::shared_ptr<const Identity>> Identity::load(const IdentitySpec& spec) { return IdentityLoader(spec).load(); }
+Result<std::shared_ptr<const Identity>> Identity::load(const IdentitySpec& spec) {
+  auto loaded = IdentityLoader(spec).load();
+  // Of a chain that is broken the key may be broken, too.
+  if (loaded.ok() || spec.private_key.empty() || !message_of(loaded.status()).starts_with("certificate_chain: "))
+    return loaded;
+  const Status key = IdentityLoader(spec).check_private_key();
+  return key.ok() ? loaded : invalid(message_of(loaded.status()) + kNextFault + message_of(key));
+}
 
 Identity::~Identity() {
   for (CRYPTO_BUFFER* one : chain_) CRYPTO_BUFFER_free(one);

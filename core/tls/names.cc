@@ -10,6 +10,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
+
 #include "core/http/chars.h"
 #include "core/net/address.h"
 
@@ -20,6 +22,11 @@ using net::NameKind;
 
 std::string_view view_of(const ASN1_STRING* text) {
   return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<size_t>(ASN1_STRING_length(text))};
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 std::string utf8_of(const ASN1_STRING* text) {
@@ -101,7 +108,7 @@ std::vector<San> names_of(const x509_st* certificate) {
       default:
         continue;
     }
-    if (san.text.find('\0') == std::string::npos) names.push_back(std::move(san));
+    if (!has_control(san.text)) names.push_back(std::move(san));
   }
   ERR_clear_error();
   return names;
@@ -114,7 +121,7 @@ std::string common_name_of(const x509_st* certificate) {
   const ASN1_STRING* value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
   std::string text = value != nullptr ? utf8_of(value) : std::string();
   ERR_clear_error();
-  return text.find('\0') == std::string::npos ? text : std::string();
+  return has_control(text) ? std::string() : text;
 }
 
 bool dns_name_matches(std::string_view certificate_name, std::string_view name) {
@@ -122,7 +129,8 @@ bool dns_name_matches(std::string_view certificate_name, std::string_view name) 
   if (!certificate_name.starts_with("*.")) return false;
   const size_t dot = name.find('.');
   if (dot == 0 || dot == std::string_view::npos) return false;
-  return http::equals_ignoring_case(certificate_name.substr(1), name.substr(dot));
+  return http::equals_ignoring_case(certificate_name.substr(1), name.substr(dot)) &&
+         !net::Address::from_ip(name, 0).ok();
 }
 
 bool ip_matches(std::string_view certificate_ip, std::string_view ip) {

@@ -46,7 +46,9 @@ struct ServerSpec {
   std::shared_ptr<const TicketRing> ticket_ring = {};
   bool disable_stateless_session_resumption = false;
   bool disable_stateful_session_resumption = false;
-  std::optional<Duration> session_timeout = {};  // whole seconds; default 2 h
+  // Whole seconds; default 2 h, and two days in TLS 1.3. A session ends with the client's certificate, whatever is
+  // said.
+  std::optional<Duration> session_timeout = {};
   std::shared_ptr<const KeyLog> key_log = {};
   std::shared_ptr<const Stats> stats = {};  // never null
 };

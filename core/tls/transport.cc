@@ -201,6 +201,10 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
       const auto response = identity_->ocsp_response();
       if (staple && !SSL_set_ocsp_response(ssl, response.data(), response.size())) return ssl_select_cert_error;
     }
+    if (impl.selector->trivial() && ClientAbilities::asks_for_staple(hello)) {
+      stats.ocsp_staple_requests.inc();
+      stats.ocsp_staple_omitted.inc();
+    }
     chosen_ = true;
     const uint32_t cost = identity_->key_kind() == KeyKind::kRsa ? HandshakeShare::kRsa : HandshakeShare::kCurve;
     if (!wait_for_share(cost)) return ssl_select_cert_retry;
@@ -239,9 +243,23 @@ ssl_verify_result_t Transport::on_verify(SSL* ssl, uint8_t* alert) {
   }
   transport.validated_ = verdict.validated;
   transport.verify_detail_ = std::move(verdict.detail);
-  if (verdict.accepted) return ssl_verify_ok;
+  if (verdict.accepted) {
+    transport.limit_session(verdict.valid_until);
+    return ssl_verify_ok;
+  }
   *alert = verdict.alert;
   return ssl_verify_invalid;
+}
+
+// Who resumes shows no certificate: it must not be good for longer than the certificate that was shown. The library
+// would let TLS 1.3 go on for two days, and for a week if each connection renews it.
+void Transport::limit_session(WallTime valid_until) {
+  SSL_SESSION* session = SSL_get_session(ssl_.get());
+  const auto left = std::chrono::floor<std::chrono::seconds>(valid_until - lane_.wall_now()).count();
+  if (session == nullptr || left >= SSL_DEFAULT_SESSION_AUTH_TIMEOUT) return;
+  // Renewals end then, too.
+  SSL_SESSION_set_timeout(
+      session, std::min(SSL_SESSION_get_timeout(session), static_cast<uint32_t>(std::max<int64_t>(left, 0))));
 }
 
 int Transport::on_session(SSL* ssl, SSL_SESSION* session) {
@@ -387,7 +405,9 @@ FactTexts& Transport::texts() {
 }
 
 std::string_view Transport::session(net::SessionFact fact) {
-  return done_ ? texts().session(fact) : std::string_view();
+  // A name was asked for, if only by who was refused then.
+  const bool known = done_ || (fact == net::SessionFact::kServerName && !failure().empty());
+  return known ? texts().session(fact) : std::string_view();
 }
 
 std::string_view Transport::certificate(net::End end, net::CertificateFact fact) {

@@ -65,6 +65,7 @@ class Transport final : public net::Transport, public net::TransportFacts {
   ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO& hello);
   bool wait_for_share(uint32_t cost);
   Verdict verify_peer() const;
+  void limit_session(WallTime valid_until);
   void count_handshake();
   void fail(int result);
   FactTexts& texts();

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/base/fault_list.h"
 #include "core/crypto/digest.h"
 #include "core/crypto/library.h"
 #include "core/tls/errors.h"
@@ -29,6 +30,7 @@ namespace {
 using net::NameKind;
 using Digest = crypto::Sha256Digest;
 constexpr std::string_view kSpiffe = "spiffe://";
+constexpr size_t kMaxTrustDomain = 256;         // one more than SPIFFE-ID section 2.3 allows
 constexpr size_t kMaxBytes = 16 * 1024 * 1024;  // of a bundle or a list
 
 Status at_fault(std::string_view field, const Source& source, std::string_view what) {
@@ -88,6 +90,18 @@ bool read_base64(std::string_view text, Digest& digest) {
   return true;
 }
 
+// Until this moment the certificate says what it says.
+WallTime end_of(const X509* certificate, WallTime now) {
+  bssl::UniquePtr<ASN1_TIME> from(
+      ASN1_TIME_set(nullptr, std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count()));
+  int days = 0;
+  int seconds = 0;
+  // What does not fit into a WallTime is as good as for ever.
+  if (from == nullptr || !ASN1_TIME_diff(&days, &seconds, from.get(), X509_get0_notAfter(certificate)) || days > 36500)
+    return WallTime::max();
+  return now + std::chrono::hours(24) * days + std::chrono::seconds(seconds);
+}
+
 // Of time alone.
 bool is_about_time(int error) { return error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID; }
 
@@ -143,11 +157,17 @@ Status Verifier::Impl::load(VerifierSpec from) {
   Parts parts;
   if (!spec.trust_domains.empty() && (!spec.trusted_ca.empty() || !spec.crl.empty()))
     return invalid("trust_domains: cannot be together with trusted_ca or crl; each trust domain has its own bundle");
-  if (!spec.trusted_ca.empty()) WEIR_RETURN_IF_ERROR(load_store("trusted_ca", spec.trusted_ca, store, parts));
-  WEIR_RETURN_IF_ERROR(load_crls(parts));
-  WEIR_RETURN_IF_ERROR(load_pins());
-  WEIR_RETURN_IF_ERROR(load_names(parts));
-  WEIR_RETURN_IF_ERROR(load_domains(parts));
+  std::string faults;
+  const auto add = [&](const Status& status) {
+    if (!status.ok()) faults += (faults.empty() ? "" : std::string(1, kNextFault)) + message_of(status);
+    return status.ok();
+  };
+  // Lists are checked along the chain: without the chain nothing can be said of them.
+  if (spec.trusted_ca.empty() || add(load_store("trusted_ca", spec.trusted_ca, store, parts))) add(load_crls(parts));
+  add(load_pins());
+  add(load_names(parts));
+  add(load_domains(parts));
+  if (!faults.empty()) return invalid(faults);
   for (const auto* pins : {&certificate_pins, &spki_pins}) {
     parts.add(pins->size());
     for (const Digest& pin : *pins) parts.add({reinterpret_cast<const char*>(pin.data()), pin.size()});
@@ -219,22 +239,26 @@ Status Verifier::Impl::load_crls(Parts& parts) {
 }
 
 Status Verifier::Impl::load_pins() {
+  std::string faults;
+  const auto fault = [&](const std::string& text) {
+    faults += (faults.empty() ? "" : std::string(1, kNextFault)) + text;
+  };
   for (const std::string& text : spec.certificate_hashes) {
     Digest digest;
     if (!read_hex(text, digest))
-      return invalid("verify_certificate_hash: \"" + text +
-                     "\" is not a SHA-256 in hexadecimal (64 digits, or 32 pairs with colons between them)");
+      fault("verify_certificate_hash: \"" + text +
+            "\" is not a SHA-256 in hexadecimal (64 digits, or 32 pairs with colons between them)");
     certificate_pins.push_back(digest);
   }
   for (const std::string& text : spec.spki_hashes) {
     Digest digest;
     if (!read_base64(text, digest)) {
       forget_errors();
-      return invalid("verify_certificate_spki: \"" + text + "\" is not a SHA-256 in base64 (44 characters)");
+      fault("verify_certificate_spki: \"" + text + "\" is not a SHA-256 in base64 (44 characters)");
     }
     spki_pins.push_back(digest);
   }
-  return absl::OkStatus();
+  return faults.empty() ? absl::OkStatus() : invalid(faults);
 }
 
 Status Verifier::Impl::load_names(Parts& parts) {
@@ -337,7 +361,7 @@ bool Verifier::Impl::check_spiffe(X509* leaf, STACK_OF(X509) * others, const std
   if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0 || signs)
     return fail("the certificate is that of an authority");
   std::string_view domain = id.substr(kSpiffe.size());
-  domain = domain.substr(0, domain.find('/'));
+  domain = domain.substr(0, std::min(domain.find('/'), kMaxTrustDomain));
   for (const Domain& one : domains) {
     if (one.name == domain) return check_chain(one.store.get(), leaf, others, input, verdict);
   }
@@ -434,6 +458,7 @@ Verdict Verifier::verify(const STACK_OF(CRYPTO_BUFFER) * chain, const VerifyInpu
       bssl::PushToStack(others.get(), std::move(one));
     }
   }
+  if (!impl.spec.allow_expired_certificate) verdict.valid_until = end_of(leaf.get(), input.now);
   const bool needs_names = !impl.domains.empty() || !impl.matchers.empty() || !input.expected_names.empty();
   const std::vector<San> names = needs_names ? names_of(leaf.get()) : std::vector<San>();
   const bool trusted = !impl.domains.empty() ? impl.check_spiffe(leaf.get(), others.get(), names, input, verdict)

@@ -67,6 +67,8 @@ struct Verdict {
   Failed failed = Failed::kNothing;
   uint8_t alert = 0;   // for the peer
   std::string detail;  // "verify cert failed: SAN matcher"
+  // What was found does not hold any longer than this: the end of the peer's certificate, where that is looked at.
+  WallTime valid_until = WallTime::max();
 };
 
 // [immutable] [any]

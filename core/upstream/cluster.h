@@ -177,6 +177,9 @@ struct ClusterSpec {
   std::shared_ptr<const filter::HttpChainConfig> http_filters;  // between the router and its hosts; null: the router's
   std::shared_ptr<const OriginalDestination> original;          // null: its hosts are configured, or names
   bool divided = false;                                         // its hosts are in subsets, which requests are to match
+  // Not empty: it has no hosts, and its requests go to those of these clusters (aggregate.h). Slots of clusters.
+  std::vector<event::SlotId> members;
+  std::string dns_cache;  // its hosts are names that requests bring, which this cache resolves; empty: they are not
 };
 
 // [immutable]
@@ -185,6 +188,8 @@ class Cluster final : public event::Versioned {
   Cluster(ClusterSpec spec, std::shared_ptr<ClusterStats> stats, std::shared_ptr<ClusterLimits> limits)
       : spec(std::move(spec)), stats(std::move(stats)), limits(std::move(limits)) {}
   const ClusterSpec spec;
+  // Requests say which of its hosts they want, or may have to, of a member (lb::PickInput::name).
+  const bool asked_by_name = spec.original != nullptr || !spec.dns_cache.empty() || !spec.members.empty();
   const std::shared_ptr<ClusterStats> stats;
   const std::shared_ptr<ClusterLimits> limits;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/upstream/destination.h"
+
 namespace weir::upstream {
 
 using event::SlotId;
@@ -57,6 +59,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
     }
   }
   cluster_ = cluster;
+  aggregate_ = nullptr;
   if (high_ != nullptr) high_->set_cluster(cluster);
   if (cluster == nullptr) set_hosts(nullptr);
 }
@@ -80,7 +83,7 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
     for (size_t i = 0; i < places_.size(); ++i) {
       const lb::Host* host = hosts->host(static_cast<uint32_t>(i)).host.get();
       if (!found_.empty()) {
-        if (auto found = found_.find(host->address()); found != found_.end()) {  // it is this host: leave_found()
+        if (auto found = found_.find(host->text()); found != found_.end()) {  // it is this host: leave_found()
           places_[i].pool = std::move(found->second.pool);
           places_[i].pool->set_entry(hosts->host(static_cast<uint32_t>(i)));
           per_host_[i].own = host->active_on(owner_.lane().index());
@@ -119,8 +122,7 @@ void ClusterLocal::on_pool_maybe_empty(ConnPool& pool) {
   if (at != leaving_.end()) leaving_.erase(at);
 }
 
-uint32_t ClusterLocal::index_of(const lb::Host& host, uint32_t hint) const {
-  if (hint < places_.size() && hosts_->host(hint).host.get() == &host) return hint;
+uint32_t ClusterLocal::index_of(const lb::Host& host) const {
   for (size_t i = 0; i < places_.size(); ++i) {
     // By host: a host that left and came back has a new pool, and its counts go on.
     if (hosts_->host(static_cast<uint32_t>(i)).host.get() == &host) return static_cast<uint32_t>(i);
@@ -152,33 +154,31 @@ void ClusterLocal::begin_session(lb::Host& host, uint32_t place) {
 void ClusterLocal::end_session(lb::Host& host, uint32_t place) {
   host.totals.cx_active.dec();
   host.add_active(owner_.lane().index(), -1);
-  place = index_of(host, place);
+  if (place >= places_.size() || hosts_->host(place).host.get() != &host) place = index_of(host);
   if (place != lb::kNoHost) set_own(place, host.active_on(owner_.lane().index()));
   give_session_back();
 }
 
-lb::HostIndex ClusterLocal::pick_host(const lb::PickInput& input) {
+[[gnu::always_inline]] inline lb::HostIndex ClusterLocal::pick_index(const lb::PickInput& input) {
   if (hosts_ == nullptr) return lb::kNoHost;
   event::Lane& lane = owner_.lane();
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random(),
                     &in_all_);
   const lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
-  if (view.panicked && cluster_ != nullptr && index != lb::kNoHost) [[unlikely]]
+  if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
   return index;
 }
 
+lb::HostIndex ClusterLocal::pick_host(const lb::PickInput& input) { return pick_index(input); }
+
 ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
-  const lb::HostIndex index = pick_host(input);
-  if (input.destination != nullptr) [[unlikely]] {
-    if (index == lb::kNoHost) return find_destination(*input.destination);
-    hosts_->host(index).host->mark_used();
-  }
-  if (index == lb::kNoHost) return nullptr;
-  event::Lane& lane = owner_.lane();
+  const lb::HostIndex index = pick_index(input);
+  if (index == lb::kNoHost) [[unlikely]]
+    return find_destination(input.name);
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
-    place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
+    place.pool = std::make_unique<ConnPool>(owner_.lane(), *this, hosts_->host(index).host);
     place.pool->set_entry(hosts_->host(index));
   }
   place.pool->set_place(index);
@@ -187,21 +187,24 @@ ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
 
 // The request does not wait for main: this lane connects to a host of its own making, which becomes everybody's when
 // main has heard of it.
-ConnPool* ClusterLocal::find_destination(const net::Address& address) {
-  if (cluster_ == nullptr || cluster_->spec.original == nullptr || address.empty()) return nullptr;
-  const auto known = found_.find(address);
+ConnPool* ClusterLocal::find_destination(std::string_view text) {
+  if (cluster_ == nullptr || cluster_->spec.original == nullptr) return nullptr;
+  const auto known = found_.find(text);
   if (known != found_.end()) {
     if (owner_.lane().now() - known->second.told > 1s) tell_main(known->second);
     return known->second.pool.get();
   }
+  const net::Address address = parse_destination(text);
+  if (address.empty()) return nullptr;
   if (found_.size() >= kMostFound) {
     std::erase_if(found_, [](const auto& one) { return one.second.pool->empty(); });
     if (found_.size() >= kMostFound) return nullptr;
   }
   event::Lane& lane = owner_.lane();
   const auto lanes = static_cast<uint32_t>(std::max<size_t>(lane.index() + 1, lane.siblings().size()));
-  auto host = std::make_shared<lb::Host>(address, address.to_string(), std::string(), lanes);
-  Found& found = found_[address];
+  std::string name(text);
+  auto host = std::make_shared<lb::Host>(address, name, std::string(), lanes);
+  Found& found = found_[std::move(name)];
   found.pool = std::make_unique<ConnPool>(lane, *this, std::move(host));
   found.pool->set_place(lb::kNoHost);
   tell_main(found);
@@ -222,12 +225,12 @@ void ClusterLocal::tell_main(Found& found) {
 // Of an address for which another lane's host was published this lane's leaves; all do if there are no hosts any more.
 void ClusterLocal::leave_found(const lb::HostSet* hosts) {
   if (hosts == nullptr || cluster_ == nullptr || cluster_->spec.original == nullptr) {
-    for (auto& [address, found] : found_) leave(std::move(found.pool));
+    for (auto& [text, found] : found_) leave(std::move(found.pool));
     found_.clear();
     return;
   }
   for (const lb::HostEntry& entry : hosts->hosts()) {
-    const auto at = found_.find(entry.host->address());
+    const auto at = found_.find(entry.host->text());
     if (at == found_.end() || &at->second.pool->host() == entry.host.get()) continue;
     leave(std::move(at->second.pool));
     found_.erase(at);
@@ -247,8 +250,23 @@ void ClusterLocal::leave(std::unique_ptr<ConnPool> pool) {
   if (!pool->empty()) leaving_.push_back(std::move(pool));
 }
 
+Aggregate& ClusterLocal::aggregate() {
+  if (aggregate_ == nullptr) aggregate_ = std::make_unique<Aggregate>(owner_);
+  aggregate_->refresh(cluster_->spec);
+  return *aggregate_;
+}
+
+Member ClusterLocal::choose_member(const lb::PickInput& input) {
+  Member member = aggregate().choose(input);
+  if (member.cluster != nullptr && priority() == Priority::kHigh) member.cluster = &member.cluster->high_priority();
+  return member;
+}
+
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
-  if (cluster_ != nullptr && cluster_->spec.original != nullptr) return false;  // the others are other destinations
+  if (aggregate_ != nullptr) [[unlikely]]
+    return aggregate_->has_other_hosts(tried);
+  // Those of another name or address are no substitute.
+  if (cluster_ != nullptr && cluster_->asked_by_name) return false;
   // Whether those of a subset were all tried is not known.
   if (hosts_ == nullptr || hosts_->divided()) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
@@ -257,6 +275,15 @@ bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const
     if (usable && std::find(tried.begin(), tried.end(), entry.host.get()) == tried.end()) return true;
   }
   return false;
+}
+
+inline void ClusterLocal::set_own(uint32_t place, int32_t requests) {
+  in_all_.own += requests - per_host_[place].own;
+  per_host_[place].own = requests;
+  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
+    other_->in_all_.own += requests - other_->per_host_[place].own;
+    other_->per_host_[place].own = requests;
+  }
 }
 
 void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
@@ -271,17 +298,9 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   stats.rq_active.dec();
   pool.host().totals.rq_active.dec();
   pool.host().add_active(owner_.lane().index(), -1);
-  const uint32_t place = index_of(pool.host(), pool.place());
+  uint32_t place = pool.place();
+  if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool.host());
   if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
-}
-
-void ClusterLocal::set_own(uint32_t place, int32_t requests) {
-  in_all_.own += requests - per_host_[place].own;
-  per_host_[place].own = requests;
-  if (other_ != nullptr && place < other_->per_host_.size()) [[unlikely]] {
-    other_->in_all_.own += requests - other_->per_host_[place].own;
-    other_->per_host_[place].own = requests;
-  }
 }
 
 Lease& ClusterLocal::lease(LimitKind kind) {
@@ -304,6 +323,11 @@ bool ClusterLocal::shed_one() {
     ConnPool* pool = places_[shed_from_].pool.get();
     bool shed = false;
     if (pool != nullptr) pool->for_each_variant([&](ConnPool& one) { shed = shed || one.shed_idle(); });
+    if (shed) return true;
+  }
+  for (auto& [text, found] : found_) {
+    bool shed = false;
+    found.pool->for_each_variant([&](ConnPool& one) { shed = shed || one.shed_idle(); });
     if (shed) return true;
   }
   return false;
@@ -379,6 +403,7 @@ ClusterLocal* LaneClusters::find_by_name(std::string_view name) {
 }
 
 void LaneClusters::on_slot_changed(SlotId id, const event::Versioned*, const event::Versioned* after) {
+  ++changes_;
   ClusterLocal* local = id.index < clusters_.size() ? clusters_[id.index].get() : nullptr;
   if (id.kind == SlotKind::kHostSet) {
     if (local != nullptr) local->set_hosts(static_cast<const lb::HostSet*>(after));

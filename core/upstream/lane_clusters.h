@@ -2,6 +2,7 @@
 // when the lane first uses the cluster: most lanes never use most of many clusters.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -13,17 +14,23 @@
 
 #include "core/base/slab.h"
 #include "core/event/lane.h"
-#include "core/lb/destinations.h"
 #include "core/lb/host_set.h"
+#include "core/upstream/aggregate.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
 #include "core/upstream/limits.h"
+#include "core/upstream/name_lookup.h"
 #include "core/upstream/pool.h"
 #include "core/upstream/recall.h"
 
 namespace weir::upstream {
 
 class LaneClusters;
+
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+};
 
 // One cluster on one lane, for requests of one priority. Lives as long as the lane; configuration and membership behind
 // it change. [worker]
@@ -45,6 +52,11 @@ class ClusterLocal {
   const http::h1::Settings& h1_settings() const { return h1_; }
   LaneClusters& lane_clusters() { return owner_; }
 
+  // It stands for others (aggregate.h): an attempt goes to one of them, and this one has no hosts.
+  bool aggregates() const { return !cluster_->spec.members.empty(); }
+  // Of one that aggregates. The member is for requests of the same priority as this one.
+  Member choose_member(const lb::PickInput& input);
+  Aggregate& aggregate();
   // Chooses a host; nullptr: none can serve.
   ConnPool* pick(const lb::PickInput& input);
   // The same for who sends there without a pool: the place in hosts(), or kNoHost.
@@ -66,11 +78,7 @@ class ClusterLocal {
   // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
-  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
-    if (pool.place() == lb::kNoHost) [[unlikely]]
-      return nullptr;
-    return hosts_->host(pool.place()).metadata.get();
-  }
+  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const { return pool.metadata(); }
   event::Pin<lb::HostSet> pin_hosts() const;
   // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
   void begin_request(ConnPool& pool, const ClusterStats& stats);
@@ -79,6 +87,18 @@ class ClusterLocal {
   static void count_request(ConnPool& pool, const ClusterStats& stats) {
     stats.rq_total.inc();
     pool.host().totals.rq_total.inc();
+  }
+
+  // Repetitions beside the budget, of requests that a server took with it when it died: one for each answer that has
+  // come since, as many as half of the cluster's requests could need at once. So that of a cluster of which nothing
+  // answers no repetition is free.
+  void note_answer() {
+    if (free_repetitions_ < std::max<uint32_t>(8, active_requests() / 2)) ++free_repetitions_;
+  }
+  bool take_free_repetition() {
+    if (free_repetitions_ == 0) return false;
+    --free_repetitions_;
+    return true;
   }
 
   Lease connections, pending, requests, retries, waiting_retries;
@@ -106,14 +126,16 @@ class ClusterLocal {
     MonoTime told{};  // when main was
   };
   static constexpr size_t kMostFound = 1024;
-  ConnPool* find_destination(const net::Address& address);
+  lb::HostIndex pick_index(const lb::PickInput& input);
+  // `text`: its address.
+  ConnPool* find_destination(std::string_view text);
   void tell_main(Found& found);
   void leave_found(const lb::HostSet* hosts);
   // Of a host that is gone: until its last connection is.
   void leave(std::unique_ptr<ConnPool> pool);
   template <class Visit>
   void for_each_pool(Visit&& visit) {
-    for (auto& [address, found] : found_) found.pool->for_each_variant(visit);
+    for (auto& [text, found] : found_) found.pool->for_each_variant(visit);
     for (Place& place : places_) {
       if (place.pool != nullptr) place.pool->for_each_variant(visit);
     }
@@ -130,13 +152,15 @@ class ClusterLocal {
   bool refuse_hopeless();
   bool hopeless() const { return cluster_ == nullptr || connections.limit()->max() == 0; }
   void on_pool_maybe_empty(ConnPool& pool);
-  uint32_t index_of(const lb::Host& host, uint32_t hint) const;
+  uint32_t index_of(const lb::Host& host) const;
 
   LaneClusters& owner_;
   const ClusterPart part_;
-  std::unique_ptr<ClusterLocal> high_;  // null: not used yet
-  ClusterLocal* other_ = nullptr;       // that of the other priority
+  std::unique_ptr<ClusterLocal> high_;    // null: not used yet
+  ClusterLocal* other_ = nullptr;         // that of the other priority
+  std::unique_ptr<Aggregate> aggregate_;  // null: it is none, or nobody has asked
   const Cluster* cluster_ = nullptr;
+  uint32_t free_repetitions_ = 0;
   const lb::HostSet* hosts_ = nullptr;
   uint64_t hosts_version_ = 0;
   http::h1::Settings h1_;
@@ -145,8 +169,8 @@ class ClusterLocal {
   lb::LaneView::InAll in_all_;                      // of these
   std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
-  std::unordered_map<net::Address, Found, lb::AddressHash> found_;  // of an ORIGINAL_DST cluster
-  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;     // want a connection and the limit has none
+  std::unordered_map<std::string, Found, NameHash, std::equal_to<>> found_;  // of an ORIGINAL_DST cluster, by text
+  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;              // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
 };
@@ -182,6 +206,9 @@ class LaneClusters final : public event::SlotObserver {
   ClusterLocal* find_by_name(std::string_view name);
 
   event::Lane& lane() { return lane_; }
+  LaneNames& names() { return names_; }
+  // How often clusters or their hosts have changed here.
+  uint64_t changes() const { return changes_; }
   // nullptr: the lane is ending, or has never used it.
   static ClusterLocal* find_part(event::Lane& lane, ClusterPart part) {
     LaneClusters* there = find_on(lane);
@@ -214,16 +241,14 @@ class LaneClusters final : public event::SlotObserver {
   template <class Visit>
   void for_each_local(Visit&& visit);
   event::Lane& lane_;
+  LaneNames names_{lane_};
   Slab<H1Connection> connections_;
   FoundHosts* found_hosts_ = nullptr;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
-  struct NameHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
-  };
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
   std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
   bool asked_by_name_ = false;
+  uint64_t changes_ = 0;
   uint64_t last_connection_id_ = 0;
 };
 

@@ -178,7 +178,7 @@ void H1Connection::on_data(Slices& in, bool) {
     account_bytes();  // it may stay for days
   }
   codec_.receive(in);
-  if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof();
+  if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof(connection_.cut_off());
   if (events_ != nullptr && codec_.response_complete()) {
     if (!tunnel_ || codec_.request_complete()) finish_request();
   } else if (end && events_ != nullptr && !codec_.paused()) {

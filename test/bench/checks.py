@@ -16,6 +16,7 @@ import time
 import big_configuration
 import compare
 import harness
+import operator_costs
 import peers
 import scenarios
 
@@ -271,17 +272,22 @@ def symbols(pid, addresses):
 # Memory and start-up --------------------------------------------------------------------------------------------------
 
 def idle(session, options):
-    return each_subject(session, options, scenarios.SCENARIOS["keepalive"], _idle)
+    return each_subject(session, options, scenarios.SCENARIOS["keepalive"], _idle, target=1)
 
 
-def _idle(session, options, peer, scenario, origin_ports):
+def idle_tls(session, options):
+    return each_subject(session, options, scenarios.SCENARIOS["tls_keepalive"], _idle, target=6)
+
+
+def _idle(session, options, peer, scenario, origin_ports, target):
     contestant = compare.start(session, peer, scenario, origin_ports)
     try:
         session.load(contestant.port, "--requests=20000", *scenario.load_arguments(session.dir))
         time.sleep(0.5)
         before = harness.pss_kib(contestant.pids)
         load, held = session.start_tool("bench_load", "--port=%d" % contestant.port, "--idle",
-                                        "--connections=%d" % options.idle_connections, stdin=subprocess.PIPE)
+                                        "--connections=%d" % options.idle_connections,
+                                        *(["--tls"] if scenario.tls else []), stdin=subprocess.PIPE)
         if held["errors"]:
             raise harness.BenchError(held["error"])
         time.sleep(1)
@@ -289,7 +295,7 @@ def _idle(session, options, peer, scenario, origin_ports):
         load.stdin.close()
         session.stop(load)
         return [(peer.name, "resident per idle connection", each, "KiB, at %d" % options.idle_connections,
-                 1 if peer.name == "weir" else None)], []
+                 target if peer.name == "weir" else None)], []
     finally:
         session.stop(contestant.process)
 
@@ -331,7 +337,10 @@ CHECKS = {
     "instructions": (instructions, "user instructions per request (callgrind)"),
     "allocations": (allocations, "heap calls over 10,000 varied keep-alive requests after warm-up"),
     "idle": (idle, "memory of idle keep-alive connections"),
+    "idle_tls": (idle_tls, "memory of idle keep-alive connections over TLS 1.3"),
     "startup": (startup, "start-up and memory at rest with the quickstart"),
     "filters": (filters, "what pass-through HTTP filters add"),
     "big_config": (big_configuration.check, "10,000 clusters of 10 endpoints and 10,000 routes"),
+    "scrape": (operator_costs.scrape, "Prometheus scrapes of 10,000 clusters, and what lanes notice of them"),
+    "names": (operator_costs.names, "1,000 names that are asked for again and again"),
 }

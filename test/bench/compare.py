@@ -38,6 +38,7 @@ def start(session, peer, scenario, origin_ports, workers=1, cores=None, label=No
 def measure_round(session, contestant, scenario, seconds, proxy_cores=None, load_cores=None):
     """One round: the load's report with the proxy's CPU time beside it."""
     cores = proxy_cores or session.proxy_cores
+    contestant.pids = harness.process_tree(contestant.process.pid)  # some listen before all of theirs are there
     busy, ticks = harness.core_times(cores)
     wall = time.monotonic()
     cpu = harness.cpu_ns(contestant.pids)

@@ -6,6 +6,7 @@ scenario does not need. To add one: a subclass with `command()`, and its name in
 
 import os
 import shutil
+import subprocess
 
 import harness
 import route_tables
@@ -47,6 +48,33 @@ class Setup:
         return path
 
 
+    def certificate(self):
+        """(certificate, key, both in one file) of the kind that the scenario says."""
+        paths = [os.path.join(self.dir, name) for name in ("cert.pem", "key.pem", "both.pem")]
+        kind = {"p256": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa2048": ["rsa:2048"]}[self.scenario.tls]
+        subprocess.run(["openssl", "req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=shop.example", "-addext",
+                        "subjectAltName=DNS:shop.example", "-newkey", *kind, "-out", paths[0], "-keyout", paths[1]],
+                       check=True, stderr=subprocess.DEVNULL)
+        with open(paths[2], "w") as both:
+            for path in paths[:2]:
+                with open(path) as file:
+                    both.write(file.read())
+        return paths
+
+
+# Sessions are resumed by tickets, as all three do by default. The load program leaves no choice of suite or group.
+WEIR_TLS = """    - transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_certificates:
+            - certificate_chain: {filename: "%s"}
+              private_key: {filename: "%s"}
+      filters:
+"""
+
+
 class Weir(Peer):
     name = "weir"
 
@@ -61,6 +89,8 @@ class Weir(Peer):
     def command_with(self, setup, template):
         with open(template) as file:
             text = file.read()
+        if setup.scenario.tls:
+            text = text.replace("    - filters:\n", WEIR_TLS % tuple(setup.certificate()[:2]))
         lines = []
         for line in text.split("\n"):
             if "{{VIRTUAL_HOSTS}}" in line:
@@ -91,8 +121,9 @@ class Haproxy(Peer):
         balance = {"least_request": "leastconn"}.get(setup.scenario.balance, "roundrobin")
         # Large bodies go from socket to socket through a pipe; what is too small for that is not affected.
         splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
+        tls = " ssl crt " + setup.certificate()[2] if setup.scenario.tls else ""
         if setup.scenario.tcp:
-            return ["haproxy", "-db", "-f", self.write_tcp(setup)]
+            return ["haproxy", "-db", "-f", self.write_tcp(setup, tls)]
         servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s\n" % item
                           for item in enumerate(setup.origin_ports))
         chosen = "default_backend origin"
@@ -113,7 +144,7 @@ defaults
   timeout http-keep-alive 300s
   timeout tunnel 300s
 frontend bench
-  bind 127.0.0.1:{setup.port}
+  bind 127.0.0.1:{setup.port}{tls}
   {chosen}
 backend origin
   balance {balance}
@@ -122,7 +153,7 @@ backend origin
 
 
     @staticmethod
-    def write_tcp(setup):
+    def write_tcp(setup, tls):
         splice, pipe = ("option splice-auto", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
         servers = "".join("  server s%d 127.0.0.1:%d\n" % item for item in enumerate(setup.origin_ports))
         return setup.write("haproxy.cfg", f"""
@@ -137,7 +168,7 @@ defaults
   timeout client 300s
   timeout server 300s
 frontend bench
-  bind 127.0.0.1:{setup.port}
+  bind 127.0.0.1:{setup.port}{tls}
   default_backend origin
 backend origin
   balance roundrobin
@@ -146,6 +177,15 @@ backend origin
 
 class Nginx(Peer):
     name = binary = "nginx"
+
+    @staticmethod
+    def tls(setup):
+        """(a word for `listen`, what the server says)"""
+        if not setup.scenario.tls:
+            return "", ""
+        words = "ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.3;" % tuple(setup.certificate()[:2])
+        return " ssl", words
+
     STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
     def refuses(self, scenario):
@@ -160,6 +200,7 @@ class Nginx(Peer):
         user = "user root;" if os.geteuid() == 0 else ""
         endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
         buffer = "256k" if setup.scenario.bulk else "16k"
+        ssl, tls = self.tls(setup)
         path = setup.write("nginx.conf", f"""
 load_module {self.STREAM};
 {user}
@@ -177,7 +218,8 @@ stream {{
 {endpoints}
   }}
   server {{
-    listen 127.0.0.1:{setup.port} {listen}{' reuseport' if setup.workers > 1 else ''};
+    listen 127.0.0.1:{setup.port}{ssl} {listen}{' reuseport' if setup.workers > 1 else ''};
+    {tls}
     proxy_pass origin;
     proxy_timeout 300s;
     proxy_buffer_size {buffer};
@@ -194,11 +236,12 @@ stream {{
         user = "user root;" if os.geteuid() == 0 else ""
         buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each
         endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
-        listen = f"127.0.0.1:{setup.port} backlog=4096{' reuseport' if setup.workers > 1 else ''}"
+        ssl, tls = self.tls(setup)
+        listen = f"127.0.0.1:{setup.port}{ssl} backlog=4096{' reuseport' if setup.workers > 1 else ''}"
         if setup.scenario.routes:
             servers = route_tables.nginx_servers(listen)
         else:
-            servers = "server { listen %s; location / { proxy_pass http://origin; } }" % listen
+            servers = "server { listen %s; %s location / { proxy_pass http://origin; } }" % (listen, tls)
         connection, upgrade = ("Upgrade", "proxy_set_header Upgrade $http_upgrade;") if setup.scenario.websocket else ("", "")
         # zlib's default sizes, as in configs/gzip.yaml.
         gzip = "gzip on; gzip_types application/json; gzip_comp_level 6;" if setup.scenario.gzip else ""

@@ -29,6 +29,8 @@ class Scenario:
     gzip: bool = False  # JSON of `size` bytes, packed by the proxy
     target_rival: str = ""  # whose multiple the target is; empty: the cheapest rival's
     rivals: tuple = ()  # those that do the same; empty: all others
+    tls: str = ""  # TLS 1.3 towards clients, with a certificate of this kind: p256, rsa2048
+    resume: bool = False  # new connections go on with the sessions of old ones
     loops: bool = False  # the floor over each event loop instead of the proxies
 
     def leaves_out(self, name):
@@ -55,8 +57,14 @@ class Scenario:
             arguments.append("--close")
             if self.tcp:
                 arguments.append("--hang-up")
+        if self.tls:
+            arguments.append("--tls")
+        if self.resume:
+            arguments.append("--resume")
         return arguments
 
+
+TLS_RIVALS = ("haproxy", "nginx")
 
 SCENARIOS = {
     scenario.name: scenario
@@ -78,6 +86,17 @@ SCENARIOS = {
                  weir_config="tcp.yaml"),
         Scenario("udp_echo", "UDP, 64 bytes each way on 64 sockets", 0.95, size=64, udp=True, weir_config="udp.yaml",
                  rivals=("nginx",)),
+        Scenario("tls_keepalive", "TLS 1.3, keep-alive, 64 connections, small response", 0.85, tls="p256", rivals=TLS_RIVALS),
+        Scenario("tls_handshake", "TLS 1.3, a full handshake with P-256 per request", 0.72, tls="p256", new_connections=True,
+                 rivals=TLS_RIVALS),
+        Scenario("tls_resumed", "TLS 1.3, a resumed session per request", 0.65, tls="p256", new_connections=True, resume=True,
+                 rivals=TLS_RIVALS),
+        Scenario("tls_handshake_rsa", "TLS 1.3, a full handshake with RSA-2048 per request", 1.22, tls="rsa2048",
+                 new_connections=True, rivals=TLS_RIVALS),
+        Scenario("tls_bulk1m", "TLS 1.3, 1 MiB responses", 0.85, size=1 << 20, connections=16, bulk=True, syscall_requests=500,
+                 tls="p256", rivals=TLS_RIVALS),
+        Scenario("tls_tcp", "TLS 1.3 terminated to TCP, small messages on 64 connections", 0.92, tcp=True, tls="p256",
+                 weir_config="tcp.yaml", rivals=TLS_RIVALS),
         Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
                  weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
         Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),

@@ -77,6 +77,21 @@ class ExamplesTest(unittest.TestCase):
         self.assertIn('"server": "10002"', fetch(self.port, "/partner").text)
         self.assertEqual(self.echoes[10002].requests[-1].header("host"), "localhost")
 
+    def test_failover(self) -> None:
+        self.start("failover", upstreams=2)
+        self.assertIn('"server": "10001"', fetch(self.port).text)
+        self.echoes[10001].close()
+        for _ in range(8):
+            self.assertIn('"server": "10002"', fetch(self.port).text)
+
+    def test_forward_proxy(self) -> None:
+        self.start("forward-proxy", upstreams=1)
+        echo = self.echoes[10001].port
+        self.assertIn('"server": "10001"', fetch(self.port, host="localhost:%d" % echo).text)
+        self.assertIn('"server": "10001"', fetch(self.port, host="127.0.0.1:%d" % echo).text)
+        for host in ("127.0.0.2", "10.0.0.1", "169.254.169.254", "[::1]"):
+            self.assertEqual(fetch(self.port, host="%s:%d" % (host, echo)).status, 503, host)
+
     def test_retries(self) -> None:
         self.start("retries", upstreams=2)
         self.echoes[10001].close()

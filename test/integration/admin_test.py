@@ -159,6 +159,53 @@ class AdminTest(WeirTestCase):
         self.assertEqual(self.curl("/quitquitquit")[0], 405)
         self.assertEqual(self.curl("/ready")[0], 200)
 
+    def test_what_weir_has_not_got_is_said(self) -> None:
+        for path, instead in (("/tap", "tcpdump"), ("/heapprofiler", "/memory"), ("/cpuprofiler?enable=y", "perf record")):
+            with self.subTest(path):
+                status, _, body = self.curl(path, "-X", "POST")
+                self.assertEqual(status, 501)
+                self.assertIn("not supported by weir", body)
+                self.assertIn(instead, body)
+        self.assertIn("not enabled", json.loads(self.curl("/contention")[2])["error"])
+        self.assertEqual(json.loads(self.curl("/init_dump")[2]), {"unready_targets_dumps": []})
+
+    def test_masks_and_filters_of_the_dump(self) -> None:
+        def configs(query: str) -> list[dict[str, Any]]:
+            return list(json.loads(self.curl("/config_dump?" + query)[2])["configs"])
+
+        self.assertEqual([one["cluster"]["name"] for one in configs("resource=static_clusters")], ["echo"])
+        masked = configs("resource=static_clusters&mask=cluster.name")[0]
+        self.assertEqual(masked["cluster"], {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "echo"})
+        self.assertNotIn("last_updated", masked)
+        names = {one["@type"].rsplit(".", 1)[1]: one for one in configs("name_regex=ec.*")}
+        self.assertEqual(len(names["ClustersConfigDump"]["static_clusters"]), 1)
+        self.assertNotIn("static_listeners", names["ListenersConfigDump"])
+        self.assertIn("EndpointsConfigDump", [one["@type"].rsplit(".", 1)[1] for one in configs("include_eds")])
+        for query in ("resource=nothing", "mask=nothing", "name_regex=%5B"):
+            with self.subTest(query):
+                self.assertIn(self.curl("/config_dump?" + query)[0], (400, 404))
+
+    def test_requests_that_are_too_large(self) -> None:
+        body = "x" * 100_000
+        for arguments in (["-X", "POST", "-d", body], ["-X", "POST", "-H", "Transfer-Encoding: chunked", "-d", body]):
+            self.assertEqual(self.curl("/logging", *arguments)[0], 413)
+        self.assertIn(self.curl("/stats?filter=" + "x" * 20_000)[0], (414, 431))
+        self.assertIn(self.curl("/stats", "-H", "x-large: " + "x" * 20_000)[0], (414, 431))
+        self.assertEqual(self.curl("/ready")[0], 200)
+
+    def test_pages_of_other_sites_cannot_read(self) -> None:
+        """What a browser sends that another site has lent its page: a name of that site, or its origin."""
+        for headers in (["Host: rebound.example"], ["Origin: http://evil.example"], ["Origin: null"],
+                        ["Origin: http://%s.evil.example" % self.weir.admin_address]):
+            arguments = [part for header in headers for part in ("-H", header)]
+            for path in ("/server_info", "/config_dump", "/stats", "/"):
+                with self.subTest(path, headers=headers):
+                    self.assertEqual(self.curl(path, *arguments)[0], 403)
+        for path in ("/quitquitquit", "/drain_listeners", "/healthcheck/fail", "/runtime_modify?a=b", "/logging?level=debug"):
+            with self.subTest(path):
+                self.assertEqual(self.curl(path, "-X", "POST", "-H", "Sec-Fetch-Site: cross-site")[0], 403)
+        self.assertEqual(self.curl("/ready")[::2], (200, "LIVE\n"))
+
     def test_unknown_path_suggests(self) -> None:
         status, _, body = self.curl("/statz")
         self.assertEqual(status, 404)

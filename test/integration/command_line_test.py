@@ -287,10 +287,7 @@ class CommandLineTest(unittest.TestCase):
     def test_version_and_help(self) -> None:
         code, output = self.run_weir("--version")
         self.assertEqual(code, 0)
-        self.assertRegex(output, r"^weir version: [0-9a-f]{40}/0\.1\.0/(Clean|Modified|Distribution)/(DEBUG|RELEASE)/\w+\n$")
-        # No TLS library that is not there.
-        with open(weir_binary(), "rb") as file:
-            self.assertEqual("BoringSSL" in output, b"BoringSSL" in file.read())
+        self.assertRegex(output, r"^weir version: [0-9a-f]{40}/0\.1\.0/(Clean|Modified|Distribution)/(DEBUG|RELEASE)/BoringSSL\n$")
         code, output = self.run_weir("--help")
         self.assertEqual(code, 0)
         for flag in ("--config-path", "--config-yaml", "--mode", "--concurrency", "--log-level", "--admin-address-path"):
@@ -304,7 +301,7 @@ class CommandLineTest(unittest.TestCase):
                      "envoy.filters.http.header_mutation"):
             self.assertIn(name, output)
         self.assertIn("envoy.extensions.filters.http.buffer.v3.Buffer  (1 of 1 fields)\n", output)
-        self.assertRegex(output, r"filters\.http\.router\.v3\.Router  \(5 of \d\d fields\)\n")
+        self.assertRegex(output, r"filters\.http\.router\.v3\.Router  \(\d of \d\d fields\)\n")
 
     def test_port_in_use(self) -> None:
         with socket.socket() as holder:

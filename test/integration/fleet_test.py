@@ -137,24 +137,38 @@ class DyingFleetTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.fleets = {way: Fleet(cls, way, 5, delay=0.2) for way in ("5xx", "reset")}
+        cls.unconfigured = {way: Fleet(cls, way, 5, delay=0.2) for way in ("5xx", "reset")}
         cls.port = cls.sandbox.free_port()
         budget = {"circuit_breakers": {"thresholds": [{"retry_budget": {
             "budget_percent": {"value": 20}, "min_retry_concurrency": 1}}]}}
         cls.weir = Weir(cls.sandbox, bootstrap(
-            [http_listener(cls.port, [route({"prefix": "/%s/" % way}, way, policy(way)) for way in cls.fleets])],
-            [cluster(way, *fleet.ports, **budget) for way, fleet in cls.fleets.items()]), concurrency=1)
+            [http_listener(cls.port, [route({"prefix": "/%s%s/" % (kind, way)}, kind + way, policy(way))
+                                      for kind in ("", "default_") for way in cls.fleets])],
+            [cluster(way, *fleet.ports, **budget) for way, fleet in cls.fleets.items()] +
+            [cluster("default_" + way, *fleet.ports) for way, fleet in cls.unconfigured.items()]), concurrency=1)
 
     def test_load_stays_within_the_budget(self) -> None:
         for way, fleet in self.fleets.items():
             with self.subTest(way):
-                self.offer(way)
+                self.offer(way, self.CLIENTS)
                 sent = self.CLIENTS * self.REQUESTS
                 print("%s: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
                 self.assertGreater(fleet.seen, sent)  # there are retries
                 self.assertLessEqual(fleet.seen, 1.2 * sent)
                 self.assertGreater(self.weir.stat("cluster.%s.upstream_rq_retry_overflow" % way), 0)  # held it there
 
-    def offer(self, way: str) -> None:
+    def test_nor_is_it_more_where_nobody_has_configured_a_budget(self) -> None:
+        # Its floor is 3 retries at a time: so many clients that 3 are no more than a fifth of them.
+        clients = 34
+        for way, fleet in self.unconfigured.items():
+            with self.subTest(way):
+                self.offer("default_" + way, clients)
+                sent = clients * self.REQUESTS
+                print("%s, default budget: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
+                self.assertGreater(fleet.seen, sent)
+                self.assertLessEqual(fleet.seen, 1.2 * sent)
+
+    def offer(self, way: str, clients: int) -> None:
         statuses: list[int] = []
 
         def client() -> None:
@@ -162,13 +176,13 @@ class DyingFleetTest(WeirTestCase):
                 for number in range(self.REQUESTS):
                     statuses.append(connection.request(path="/%s/%d" % (way, number)).status)
 
-        threads = [threading.Thread(target=client) for _ in range(self.CLIENTS)]
+        threads = [threading.Thread(target=client) for _ in range(clients)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(statuses), self.CLIENTS * self.REQUESTS)
-        self.assertEqual(set(statuses), {500} if way == "5xx" else {503})
+        self.assertEqual(len(statuses), clients * self.REQUESTS)
+        self.assertEqual(set(statuses), {500} if way.endswith("5xx") else {503})
 
 
 if __name__ == "__main__":

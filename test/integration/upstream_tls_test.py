@@ -11,6 +11,7 @@ from harness.config import client_tls, server_tls, trusts
 from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
                          write_atomically)
 from harness.upstreams import ServerConnection
+from harness.wire import Closed
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -28,17 +29,18 @@ class UpstreamTlsTest(WeirTestCase):
         cls.own = cls.ca.issue("weir", "URI:spiffe://weir", client=True)
         cls.server = cls.ca.issue("server.internal", "DNS:server.internal", "DNS:*.wild.internal", "IP:127.0.0.1")
         cls.foreign = cls.stranger.issue("server.internal")
-        cls.nginx = Nginx(cls.sandbox, "mutual", tls=cls.server, more="ssl_client_certificate %s; ssl_verify_client on;" % cls.ca.path)
+        cls.nginx = Nginx(cls.sandbox, "mutual", tls=cls.server, more="ssl_protocols TLSv1.2 TLSv1.3; ssl_client_certificate %s; ssl_verify_client on;" % cls.ca.path)
         cls.echo = TlsEchoUpstream(cls.sandbox, "echo", server_context(cls.server, alpn=["http/1.1"]))
         cls.second = TlsEchoUpstream(cls.sandbox, "second", server_context(cls.server))
         cls.bad = TlsEchoUpstream(cls.sandbox, "bad", server_context(cls.foreign))
         cls.plain = EchoUpstream(cls.sandbox, "plain")
         cls.old = TlsEchoUpstream(cls.sandbox, "old", server_context(cls.server, version=ssl.TLSVersion.TLSv1_2))
         cls.wants = TlsEchoUpstream(cls.sandbox, "wants", server_context(cls.server, clients=cls.ca))
+        cls.cut = TlsScriptedUpstream(cls.sandbox, cls.until_close, server_context(cls.server))
         cls.log = cls.sandbox.path("access.log")
         cls.port, cls.tcp, cls.encrypted = (cls.sandbox.free_port() for _ in range(3))
         line = ("%REQ(:PATH)%|%RESPONSE_CODE%|%UPSTREAM_TLS_VERSION%|%UPSTREAM_PEER_SUBJECT%|%UPSTREAM_LOCAL_URI_SAN%|"
-                "%UPSTREAM_SERVER_NAME%|%UPSTREAM_TRANSPORT_FAILURE_REASON%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%\n")
+                "%UPSTREAM_SERVER_NAME%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%|%UPSTREAM_TRANSPORT_FAILURE_REASON%\n")
         cls.clusters = {}
         clusters = []
 
@@ -61,6 +63,7 @@ class UpstreamTlsTest(WeirTestCase):
         add("deprecated", cls.echo, client_tls(common=trust), upstream_http_protocol_options={"auto_sni": True})
         add("sni_san", cls.echo, client_tls(common=trust, sni="wrong.internal", auto_sni_san_validation=True))
         add("to_plain", cls.plain, client_tls())
+        add("cut", cls.cut, client_tls(common=trust))
         add("dead", cls.sandbox.free_port(), client_tls())
         add("sessions", cls.old, client_tls(common=trust), max_requests_per_connection=1)
         add("no_sessions", cls.second, client_tls(common={**trust, "tls_params": {"tls_maximum_protocol_version": "TLSv1_2"}},
@@ -76,12 +79,21 @@ class UpstreamTlsTest(WeirTestCase):
             endpoint["metadata"] = {"filter_metadata": {"envoy.transport_socket_match": members}}
         clusters.append(matched)
         names = [one["name"] for one in clusters]
-        routes = [route({"prefix": "/%s/" % name}, name) for name in names]
+        routes = [route({"prefix": "/header/removed"}, "header") | {"request_headers_to_remove": ["x-name"]},
+                  route({"prefix": "/auto_san/rewritten"}, "auto_san", {"host_rewrite_literal": "server.internal:1"})]
+        routes += [route({"prefix": "/%s/" % name}, name) for name in names]
         scheme = {"scheme_header_transformation": {"match_upstream": True}}
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.port, routes, access_log=[file_access_log(cls.log, line)], **scheme),
             tcp_listener(cls.tcp, "echo", name="tcp", access_log=[file_access_log(cls.log, "tcp|%UPSTREAM_TLS_VERSION%\n")]),
         ], clusters), concurrency=1)
+
+    @staticmethod
+    def until_close(connection: ServerConnection) -> None:
+        request = connection.read_request()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\nthe body, or a part of it")
+        if request.target.endswith("whole"):
+            connection.sock.unwrap()  # type: ignore[attr-defined]
 
     def get(self, name: str, path: str = "x", host: str = "test.example", **headers: str) -> Any:
         return fetch(self.port, "/%s/%s" % (name, path), host=host, headers=list(headers.items()))
@@ -94,7 +106,7 @@ class UpstreamTlsTest(WeirTestCase):
             except FileNotFoundError:
                 return None
 
-        return wait_until(find, start).split("|")
+        return wait_until(find, start).split("|", 8)
 
     def names_asked(self, server: TlsEchoUpstream, name: str, **arguments: Any) -> list[Optional[str]]:
         before = len(server.server_names)
@@ -112,8 +124,15 @@ class UpstreamTlsTest(WeirTestCase):
     def test_a_server_that_wants_a_certificate(self) -> None:
         response = self.get("anonymous", "denied")
         self.assertEqual(response.status, 503)
-        reason = self.line("/anonymous/denied|")[6]
+        reason = self.line("/anonymous/denied|")[8]
         self.assertRegex(reason, r"^TLS_error:.*(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|alert)")
+
+    # RFC 9112 9.8: without a length, an end that the server does not announce may be anybody's.
+    def test_bodies_until_the_end(self) -> None:
+        self.assertEqual(self.get("cut", "whole").text, "the body, or a part of it")
+        with self.assertRaises(Closed):
+            self.get("cut", "part")
+        self.assertEqual(self.line("/cut/part|")[6], "UC")
 
     # field: UpstreamTlsContext.sni, CommonTlsContext.alpn_protocols
     def test_sni_and_alpn(self) -> None:
@@ -129,9 +148,9 @@ class UpstreamTlsTest(WeirTestCase):
         self.assertEqual(response.status, 503)
         self.assertIn("transport failure reason: TLS_error:", response.text)
         fields = self.line("/verified/bad|")
-        self.assertIn("CERTIFICATE_VERIFY_FAILED", fields[6])
-        self.assertEqual(fields[7], "UF")
-        self.assertTrue(fields[8].startswith("upstream_reset_before_response_started{"), fields[8])
+        self.assertIn("CERTIFICATE_VERIFY_FAILED", fields[8])
+        self.assertEqual(fields[6], "UF")
+        self.assertTrue(fields[7].startswith("upstream_reset_before_response_started{"), fields[7])
         self.assertGreaterEqual(self.weir.stat("cluster.verified.ssl.fail_verify_error"), 1)
         self.assertGreaterEqual(self.weir.stat("cluster.verified.upstream_cx_connect_fail"), 1)
         self.assertEqual(self.get("names").status, 503)
@@ -140,7 +159,7 @@ class UpstreamTlsTest(WeirTestCase):
     def test_no_tls_there(self) -> None:
         self.assertEqual(self.get("to_plain").status, 503)
         self.assertEqual(self.get("dead", "x").status, 503)
-        self.assertEqual(self.line("/dead/x|")[6], "connection_refused")
+        self.assertEqual(self.line("/dead/x|")[8], "connection_refused")
 
     # field: UpstreamTlsContext.auto_host_sni
     def test_sni_of_the_endpoint(self) -> None:
@@ -154,6 +173,7 @@ class UpstreamTlsTest(WeirTestCase):
         self.assertEqual(self.names_asked(self.echo, "auto", host="one.internal"), [])  # that connection is there
         self.assertEqual(self.names_asked(self.echo, "header", host="a", **{"x-name": "named.internal"}), ["named.internal"])
         self.assertEqual(self.names_asked(self.echo, "deprecated", host="old.internal"), ["old.internal"])
+        self.assertEqual(self.names_asked(self.echo, "header", path="removed", **{"x-name": "gone.internal"}), ["gone.internal"])
         self.assertEqual(self.names_asked(self.echo, "auto", host="10.0.0.1"), [None])
 
     # field: UpstreamHttpProtocolOptions.auto_san_validation, UpstreamTlsContext.auto_sni_san_validation
@@ -161,6 +181,10 @@ class UpstreamTlsTest(WeirTestCase):
         for host, status in (("server.internal", 200), ("x.wild.internal", 200), ("127.0.0.1", 200), ("other.internal", 503)):
             self.assertEqual(self.get("auto_san", host=host).status, status, host)
         self.assertEqual(self.get("sni_san").status, 503)
+
+    def test_the_host_counts_as_it_goes_to_the_upstream(self) -> None:
+        self.assertEqual(self.get("auto_san", "rewritten", host="public.example").status, 200)
+        self.assertEqual(self.get("auto_san", host="public.example").status, 503)
 
     # field: Cluster.transport_socket_matches, TransportSocketMatch.name, TransportSocketMatch.match
     # field: TransportSocketMatch.transport_socket

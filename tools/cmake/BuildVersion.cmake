@@ -1,4 +1,4 @@
-# cmake -DSOURCE=... -DOUTPUT=... -DVERSION=... -DTLS=... -P BuildVersion.cmake
+# cmake -DSOURCE=... -DOUTPUT=... -DVERSION=... -P BuildVersion.cmake
 # Writes the source of build_version.h, and only if it changes: nothing is compiled or linked otherwise.
 find_program(GIT git)
 set(revision "")
@@ -24,9 +24,9 @@ file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT
 namespace weir::server {
 
 #ifdef NDEBUG
-std::string_view build_version() { return \"${revision}/${VERSION}/${state}/RELEASE/${TLS}\"; }
+std::string_view build_version() { return \"${revision}/${VERSION}/${state}/RELEASE/BoringSSL\"; }
 #else
-std::string_view build_version() { return \"${revision}/${VERSION}/${state}/DEBUG/${TLS}\"; }
+std::string_view build_version() { return \"${revision}/${VERSION}/${state}/DEBUG/BoringSSL\"; }
 #endif
 
 }  // namespace weir::server

@@ -96,6 +96,24 @@ class Walk {
   Visitor& visitor_;
 };
 
+// Where browsers look, and whoever has not been told a port.
+bool is_well_known(const Address& address) {
+  const uint32_t port = address.socket_address().port_value();
+  return port == 80 || port == 443;
+}
+
+// Clients of the network connect to it directly. Most files do not say so: then it is one that lets in whoever comes,
+// and of which nothing says that somebody stands in front of it.
+bool faces_clients(const HttpManager& manager, const Hcm& hcm) {
+  if (!manager.public_) return false;
+  if (hcm.has_use_remote_address()) return hcm.use_remote_address().value();
+  if (manager.listener->traffic_direction() != envoy::config::core::v3::UNSPECIFIED || hcm.xff_num_trusted_hops() > 0 ||
+      hcm.original_ip_detection_extensions_size() > 0)
+    return false;
+  const bool asks_everybody = manager.tls != nullptr && !manager.tls->require_client_certificate().value();
+  return asks_everybody || (is_well_known(manager.listener->address()) && !manager.encrypted);
+}
+
 }  // namespace
 
 void visit(const Message& message, std::string path, Visitor& visitor) {
@@ -182,7 +200,7 @@ void Model::add_chain(const envoy::config::listener::v3::Listener& listener, con
                         chain.transport_socket().name() != "envoy.transport_sockets.raw_buffer";
     manager.public_ =
         !stays_on_this_machine(listener.address()) && listener.traffic_direction() != envoy::config::core::v3::OUTBOUND;
-    manager.edge = manager.public_ && hcm->use_remote_address().value();
+    manager.edge = faces_clients(manager, *hcm);
     manager.hcm = std::move(hcm);
     managers_.push_back(std::move(manager));
   }

@@ -12,6 +12,7 @@ void edge_connection_limit(const Model& model, Findings& findings);
 void edge_request_headers_timeout(const Model& model, Findings& findings);
 void edge_idle_timeout(const Model& model, Findings& findings);
 void edge_concurrent_streams(const Model& model, Findings& findings);
+void edge_remote_address(const Model& model, Findings& findings);
 void edge_underscores(const Model& model, Findings& findings);
 void edge_path_normalization(const Model& model, Findings& findings);
 void cors_any_origin(const Model& model, Findings& findings);
@@ -34,6 +35,7 @@ void retries_unbounded(const Model& model, Findings& findings);
 // rules_upstream.cc
 void circuit_breaker_default(const Model& model, Findings& findings);
 void unused_cluster(const Model& model, Findings& findings);
+void open_forward_proxy(const Model& model, Findings& findings);
 void panic_threshold(const Model& model, Findings& findings);
 void health_check_no_traffic(const Model& model, Findings& findings);
 void health_check_threshold(const Model& model, Findings& findings);

@@ -1,5 +1,4 @@
-// What faces clients that nobody vouches for. An edge listener is one that takes the peer for the client
-// (use_remote_address) and listens on more than this machine.
+// What faces clients that nobody vouches for. What an edge listener is, faces_clients() of model.cc says.
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/struct.pb.h>
@@ -189,6 +188,16 @@ void edge_concurrent_streams(const Model& model, Findings& findings) {
                  "http2_protocol_options.max_concurrent_streams is not set: one connection may carry 1024 requests at "
                  "a time",
                  "set 100");
+  });
+}
+
+void edge_remote_address(const Model& model, Findings& findings) {
+  for_each_edge(model, [&](const HttpManager& manager) {
+    if (manager.hcm->has_use_remote_address()) return;
+    findings.add(manager.path,
+                 "use_remote_address is not set: a client may write into x-forwarded-for whose address it has, and set "
+                 "the x-envoy- headers that change time-outs and retries",
+                 "set use_remote_address: true, or false if trusted proxies are in front");
   });
 }
 

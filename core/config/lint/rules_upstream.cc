@@ -11,7 +11,9 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
+#include "weir/extensions/network/dns_resolver/v1/guarded.pb.h"
 
 namespace weir::config::lint {
 namespace {
@@ -196,6 +198,23 @@ void health_check_threshold(const Model& model, Findings& findings) {
                        " failures: one answer of another status makes a host unhealthy at once",
                    "name the statuses that shall count up in http_health_check.retriable_statuses");
     }
+  }
+}
+
+void open_forward_proxy(const Model& model, Findings& findings) {
+  namespace dfp = envoy::extensions::clusters::dynamic_forward_proxy::v3;
+  using weir::extensions::network::dns_resolver::v1::GuardedDnsResolverConfig;
+  for (const ClusterEntry& entry : model.clusters()) {
+    const auto config = unpack<dfp::ClusterConfig>(entry.cluster->cluster_type().typed_config());
+    if (config == nullptr) continue;
+    const auto& resolver = config->has_sub_clusters_config() ? entry.cluster->typed_dns_resolver_config()
+                                                             : config->dns_cache_config().typed_dns_resolver_config();
+    if (unpack<GuardedDnsResolverConfig>(resolver.typed_config()) != nullptr) continue;
+    findings.add(entry.path + ".cluster_type",
+                 "clients choose where weir connects to, and may choose this machine, the network behind it, or the "
+                 "metadata service of a cloud",
+                 "let typed_dns_resolver_config be a " + GuardedDnsResolverConfig::descriptor()->full_name() +
+                     " with deny_private: true");
   }
 }
 

@@ -37,6 +37,8 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   kind.is_head = method == "HEAD";
   kind.is_connect = method == "CONNECT";
   kind.is_upgrade = !has_length && !kind.is_connect && map.contains(HeaderId::kUpgrade);
+  if (kind.is_upgrade) [[unlikely]]
+    kind.protocol = upgrade_protocol(map.get(HeaderId::kUpgrade));
   const bool no_body = kind.is_connect || kind.is_upgrade;
   if (kind.is_connect) {
     framing.skip_length = true;
@@ -179,9 +181,9 @@ void ClientCodec::complete(const Slices& in) {
   scanner_.reset(HeadScanner::From::kStartLine);
 }
 
-void ClientCodec::on_eof() {
+void ClientCodec::on_eof(bool cut_off) {
   keep_alive_ = false;
-  if (state_ == State::kTunnel || (state_ == State::kBody && until_close_)) {
+  if (state_ == State::kTunnel || (state_ == State::kBody && until_close_ && !cut_off)) {
     state_ = State::kIdle;
     Slices nothing;
     events_.on_response_data(nothing, true);

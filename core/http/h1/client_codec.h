@@ -71,9 +71,10 @@ class ClientCodec {
   // Consumes from the front of `in`; what stays there (an incomplete head or trailer section, everything while paused
   // or stopped) must be there again, in front, at the next call. After unpause() the owner calls receive() again.
   void receive(Slices& in);
-  // The peer will send nothing more: the end of a body that lasts until close, or a premature one. To be called when
-  // receive() has taken all it could, and not while paused.
-  void on_eof();
+  // The peer will send nothing more: the end of a body that lasts until close, or a premature one, as it is of such a
+  // body if the connection was cut off (RFC 9112 9.8). To be called when receive() has taken all it could, and not
+  // while paused.
+  void on_eof(bool cut_off = false);
 
   // Bytes of the response's body that receive() has still to be given, if its head has told how many.
   uint64_t body_left() const { return state_ == State::kBody ? body_.left() : 0; }

@@ -62,7 +62,7 @@ namespace weir::http::h1 {
   /* Connection level: section 9 */                                                                      \
   X(PrematureEof, premature_eof, 400, "8: the connection ended within a message")                        \
   X(UnexpectedData, unexpected_data, 400, "9.2: response bytes that no request asked for")               \
-  X(UnexpectedUpgrade, unexpected_upgrade, 400, "9110 15.2.2: 101 without an upgrade request")           \
+  X(UnexpectedUpgrade, unexpected_upgrade, 400, "9110 7.8: 101 to what nobody asked for")                \
   X(TooManyInformational, too_many_informational, 400, "9110 15.2: more 1xx heads than a peer can mean")
 
 enum class ParseError : uint8_t {

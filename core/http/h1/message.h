@@ -80,6 +80,8 @@ struct RequestKind {
   bool is_head = false;
   bool is_connect = false;
   bool is_upgrade = false;
+  // Of the protocol that an upgrade asks for; 0: it leaves a choice, or there is none.
+  uint32_t protocol = 0;
 };
 
 }  // namespace weir::http::h1

@@ -19,6 +19,8 @@ namespace weir::http::h1 {
 [[nodiscard]] ParseError parse_request_head(std::string_view head, const Settings& settings, HeaderMap& map,
                                             RequestHead& out);
 
+// What RequestKind::protocol is for a field value; 0 for one that is empty or names several.
+uint32_t upgrade_protocol(std::string_view upgrade);
 [[nodiscard]] ParseError parse_response_head(std::string_view head, const Settings& settings, RequestKind request,
                                              HeaderMap& map, ResponseHead& out);
 

@@ -42,11 +42,26 @@ ParseError parse_status_line(std::string_view head, StatusLine& line) {
   return error;
 }
 
+// RFC 9110 7.8: a server must not switch to a protocol that the client did not indicate. One that does not say which it
+// has chosen is taken to have none.
+bool asked_for(const RequestKind& request, const HeaderMap& response) {
+  if (!request.is_upgrade) return false;
+  if (request.protocol == 0 || !response.contains(HeaderId::kUpgrade)) return true;
+  return upgrade_protocol(response.get(HeaderId::kUpgrade)) == request.protocol;
+}
+
 }  // namespace
 
 int peek_status(std::string_view head) {
   StatusLine line;
   return parse_status_line(head, line) == ParseError::kNone ? line.code : 0;
+}
+
+uint32_t upgrade_protocol(std::string_view upgrade) {
+  if (upgrade.empty() || upgrade.find(',') != std::string_view::npos) return 0;
+  uint32_t hash = 2166136261;  // FNV-1a
+  for (char c : upgrade) hash = (hash ^ static_cast<unsigned char>(to_lower(c))) * 16777619;
+  return hash != 0 ? hash : 1;
 }
 
 ParseError parse_response_head(std::string_view head, const Settings& settings, RequestKind request, HeaderMap& map,
@@ -66,7 +81,8 @@ ParseError parse_response_head(std::string_view head, const Settings& settings, 
   error = check_framing(facts, out.version, settings.options);
   if (error != ParseError::kNone) return error;
   if (facts.has_encoding && (is_informational(line.code) || line.code == 204)) return ParseError::kEncodingWithoutBody;
-  if (line.code == 101 && !request.is_upgrade) return ParseError::kUnexpectedUpgrade;
+  if (line.code == 101 && !asked_for(request, map)) [[unlikely]]
+    return ParseError::kUnexpectedUpgrade;
   if (facts.has_encoding && facts.has_length) [[unlikely]]
     drop_length(map, facts);
 

@@ -22,7 +22,10 @@ AdminConnection::AdminConnection(AdminServer& server, int fd, const net::Address
   connection_.set_handler(*this);
 }
 
-AdminConnection::~AdminConnection() { server_.waiting_bytes_ -= body_.size(); }
+AdminConnection::~AdminConnection() {
+  if (work_ != nullptr) work_->connection = nullptr;
+  server_.waiting_bytes_ -= body_.size();
+}
 
 void AdminConnection::start() {
   server_.lane_.arm_in(idle_, server_.options_.idle_timeout);
@@ -108,11 +111,35 @@ void AdminConnection::answer() {
   AdminResponse response;
   bool unix_socket = connection_.local().family() == net::Family::kUnix;
   server_.answer(exchange_->request, exchange_->request_body, unix_socket, response);
+  if (response.work != nullptr) {
+    if (server_.options_.background != nullptr) return start_work(std::move(response));
+    response.work(response);
+  }
+  limit(response);
+  send(std::move(response));
+}
+
+void AdminConnection::limit(AdminResponse& response) const {
   if (server_.waiting_bytes_ > 0 &&
       server_.waiting_bytes_ + response.body.size() > server_.options_.max_waiting_bytes) {
     response.fail(503, "too much is waiting for slow readers; try again\n");
   }
-  send(std::move(response));
+}
+
+void AdminConnection::start_work(AdminResponse response) {
+  phase_ = Phase::kWorking;
+  connection_.block_read(net::ReadBlock::kHandler);
+  idle_.cancel();
+  work_ = std::make_shared<Work>(Work{std::move(response), this});
+  server_.options_.background->submit([work = work_] { work->response.work(work->response); },
+                                      [work = work_] {
+                                        AdminConnection* connection = work->connection;
+                                        if (connection == nullptr) return;
+                                        connection->work_ = nullptr;
+                                        if (!connection->connection_.open()) return;
+                                        connection->limit(work->response);
+                                        connection->send(std::move(work->response));
+                                      });
 }
 
 void AdminConnection::send(AdminResponse response) {

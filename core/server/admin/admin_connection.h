@@ -2,6 +2,7 @@
 // pieces with a turn in between, and only then looks at the next request. Private to this folder. [main]
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -37,7 +38,12 @@ class AdminConnection final : public net::ConnectionHandler,
   void on_parse_error(http::h1::ParseError error, int suggested_status) override;
 
  private:
-  enum class Phase : uint8_t { kReceiving, kReady, kSending, kSent };
+  enum class Phase : uint8_t { kReceiving, kReady, kWorking, kSending, kSent };
+  // An answer that is being made elsewhere. Outlives the connection if need be.
+  struct Work {
+    AdminResponse response;
+    AdminConnection* connection;  // [main] null: gone
+  };
 
   struct Exchange {
     explicit Exchange(ArenaPool& pool) : arena(pool), request(arena), trailers(arena), response(arena) {}
@@ -73,6 +79,9 @@ class AdminConnection final : public net::ConnectionHandler,
   Exchange& exchange();
   void refuse(int status, std::string text);
   void answer();
+  void start_work(AdminResponse response);
+  // Too much waits for clients that are slow to take it.
+  void limit(AdminResponse& response) const;
   void send(AdminResponse response);
   void send_piece();
   void finish();
@@ -85,6 +94,7 @@ class AdminConnection final : public net::ConnectionHandler,
   http::h1::ServerCodec codec_;
   Phase phase_ = Phase::kReceiving;
   std::optional<Exchange> exchange_;
+  std::shared_ptr<Work> work_;  // while it is under way
   int status_ = 0;
   std::string body_;       // of the answer; what is queued points into it
   size_t body_sent_ = 0;   // handed to the connection

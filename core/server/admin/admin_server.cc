@@ -177,6 +177,8 @@ void AdminServer::answer_unknown(std::string_view path, AdminResponse& response)
     if (distance <= std::min(kFar, 1 + path.size() / 3)) near.emplace_back(distance, name);
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  // What the path is a part of is meant rather than what looks like it.
+  if (!near.empty() && near.front().first == 0) std::erase_if(near, [](const auto& one) { return one.first > 0; });
   std::string text = std::string(path.substr(0, 80)) + ": no such endpoint";
   for (size_t i = 0; i < std::min<size_t>(near.size(), 3); ++i)
     text += (i == 0 ? "; nearest: " : ", ") + std::string(near[i].second);

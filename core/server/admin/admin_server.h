@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/event/background.h"
 #include "core/event/lane.h"
 #include "core/http/h1/message.h"
 #include "core/net/socket.h"
@@ -56,6 +57,7 @@ struct AdminOptions {
   Duration idle_timeout = 60s;
   uint32_t max_connections = 100;
   uint32_t max_body_bytes = 64 * 1024;
+  event::Background* background = nullptr;       // where long work is done; nullptr: at once
   size_t max_waiting_bytes = 256 * 1024 * 1024;  // of answers that clients are slow to take, all together
 };
 

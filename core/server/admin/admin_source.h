@@ -106,6 +106,8 @@ class AdminSource {
   virtual std::span<const stats::Tag> stats_tags() const = 0;  // of every statistic
 
   virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
+  // Names of clusters that wait for the first answers of name servers.
+  virtual void for_each_warming(const std::function<void(std::string_view)>& /*visit*/) const {}
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
   virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
   virtual void for_each_transport(const std::function<void(const filter::TransportSocket&)>& /*visit*/) const {}

@@ -1,6 +1,7 @@
 // A request to the admin interface and the answer to it, without anything of how they travel.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,8 @@ struct AdminResponse {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
   bool close = false;                                        // the connection ends with this answer
+  // What is still to be done, if it is long: makes the answer complete, beside the lanes. Destroyed on main.
+  std::function<void(AdminResponse&)> work = nullptr;
 
   void answer_json_text(std::string json) {
     content_type = "application/json";

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <chrono>
 #include <vector>
 
@@ -132,6 +134,17 @@ void logging(const AdminRequest& request, AdminResponse& response) {
   if (request.wants_json()) response.answer_json_text("{\"loggers\":{" + json + "}}\n");
 }
 
+// {"unready_targets_dumps": [{"name": ..., "target_names": [...]}]}, as published.
+void init_dump(const AdminSource& source, AdminResponse& response) {
+  std::string names;
+  source.for_each_warming([&](std::string_view name) { (names += names.empty() ? "" : ", ") += json_text(name); });
+  std::string out = "{\n \"unready_targets_dumps\": [";
+  if (!names.empty()) {
+    out += "\n  {\n   \"name\": \"init manager Cluster Manager\",\n   \"target_names\": [" + names + "]\n  }\n ";
+  }
+  response.answer_json_text(out + "]\n}\n");
+}
+
 void drain_listeners(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
   bool graceful = request.has("graceful"), skip_exit = request.has("skip_exit");
   if (skip_exit && !graceful) return response.fail(400, "skip_exit: only together with graceful\n");
@@ -163,6 +176,31 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
              [](const AdminRequest& request, AdminResponse& response) {
                if (request.wants_json()) return response.answer_json_text("{\"hot_restart_version\":\"disabled\"}\n");
                response.body = "disabled\n";
+             });
+  server.add("/contention", {.help = "lock contention, which is not traced, as JSON", .formats = {"json"}},
+             [](const AdminRequest&, AdminResponse& response) {
+               response.answer_json_text(
+                   "{\"error\":\"mutex contention tracing is not enabled: no lock is taken for a request\"}\n");
+             });
+  server.add("/init_dump", {.help = "what the start waits for, as JSON", .formats = {"json"}},
+             [&source](const AdminRequest&, AdminResponse& response) { init_dump(source, response); });
+  const auto missing = [&](std::string path, std::string help, std::string_view instead) {
+    server.add(path, {.access = Access::kChange, .help = std::move(help)},
+               [path, instead](const AdminRequest&, AdminResponse& response) {
+                 response.fail(501, path + ": not supported by weir; " + std::string(instead) + "\n");
+               });
+  };
+  missing("/tap", "not supported", "access logs tell about requests, and tcpdump about bytes");
+  missing("/heapprofiler", "not supported", "/memory says how much is in use");
+  server.add("/cpuprofiler",
+             {.access = Access::kChange,
+              .help = "not supported; says how a profile is taken from outside",
+              .parameters = {{"enable=y|n", "as published"}}},
+             [](const AdminRequest&, AdminResponse& response) {
+               response.fail(501,
+                             "/cpuprofiler: not supported by weir; perf takes one from outside, without a restart: "
+                             "perf record -g -p " +
+                                 std::to_string(getpid()) + " -- sleep 10\n");
              });
   auto change = [&](std::string path, std::string help, void (*act)(AdminSource&)) {
     server.add(std::move(path), {.access = Access::kChange, .help = std::move(help)},

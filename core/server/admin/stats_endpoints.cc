@@ -1,6 +1,6 @@
 #include <memory>
-#include <unordered_set>
 
+#include "core/http/chars.h"
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
@@ -27,58 +27,93 @@ bool regex_filter(const AdminRequest& request, NameFilter& filter, AdminResponse
   return true;
 }
 
-bool type_filter(const AdminRequest& request, const stats::Store& store, NameFilter& filter, AdminResponse& response) {
+bool read_type(const AdminRequest& request, stats::RenderOptions& options, AdminResponse& response) {
   std::string type(request.get("type").value_or(""));
   for (char& c : type) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
   if (type.empty() || type == "all") return true;
-  auto names = std::make_shared<std::unordered_set<std::string>>();
-  stats::Type wanted;
   if (type == "counters") {
-    wanted = stats::Type::kCounter;
+    options.type = stats::Type::kCounter;
   } else if (type == "gauges") {
-    wanted = stats::Type::kGauge;
+    options.type = stats::Type::kGauge;
   } else if (type == "histograms") {
-    wanted = stats::Type::kHistogram;
+    options.type = stats::Type::kHistogram;
   } else if (type == "textreadouts") {
-    filter = [](std::string_view) { return false; };
-    return true;
+    options.filter = [](std::string_view) { return false; };  // there are none
   } else {
     response.fail(400, "type: \"" + type + "\" is not one of All, Counters, Gauges, Histograms, TextReadouts\n");
     return false;
   }
-  store.visit([&](const stats::Sample& sample) {
-    if (sample.type == wanted && (!filter || filter(sample.name))) names->emplace(sample.name);
-  });
-  filter = [names](std::string_view name) { return names->count(std::string(name)) > 0; };
   return true;
 }
 
-void stats(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
-  stats::Store& store = source.stats();
-  stats::RenderOptions options;
-  options.tags = source.stats_tags();
-  options.used_only = request.has("usedonly");
-  std::string_view buckets = request.get("histogram_buckets").value_or("summary");
-  if (buckets != "summary" && request.format != "prometheus") {
-    return response.fail(400, "histogram_buckets: only summary is supported by weir yet\n");
+bool read_buckets(const AdminRequest& request, stats::RenderOptions& options, AdminResponse& response) {
+  using Buckets = stats::RenderOptions::Buckets;
+  const std::string_view wanted = request.get("histogram_buckets").value_or("");
+  if (wanted.empty()) return true;
+  if (request.format == "prometheus") {
+    if (wanted == "cumulative") return true;
+    response.fail(400, "histogram_buckets: Prometheus gets cumulative ones alone\n");
+    return false;
   }
-  if (!regex_filter(request, options.filter, response) || !type_filter(request, store, options.filter, response))
+  if (wanted == "summary") {
+    options.buckets = Buckets::kSummary;
+  } else if (wanted == "cumulative") {
+    options.buckets = Buckets::kCumulative;
+  } else if (wanted == "disjoint") {
+    options.buckets = Buckets::kDisjoint;
+  } else {
+    response.fail(400,
+                  "histogram_buckets: \"" + std::string(wanted) + "\" is not one of summary, cumulative, disjoint\n");
+    return false;
+  }
+  return true;
+}
+
+bool read_limit(const AdminRequest& request, stats::RenderOptions& options, AdminResponse& response) {
+  const auto text = request.get("series_limit");
+  if (!text.has_value()) return true;
+  uint64_t limit = 0;
+  if (!http::parse_decimal(*text, limit)) {
+    response.fail(400, "series_limit: \"" + std::string(*text) + "\" is no number\n");
+    return false;
+  }
+  options.series_limit = limit;
+  return true;
+}
+
+// What is shown belongs to this moment; it is written elsewhere, for there may be a million lines of it.
+void stats(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  struct Job {
+    stats::Frozen stats;
+    stats::RenderOptions options;
+    std::vector<stats::Tag> tags;
+  };
+  auto job = std::make_shared<Job>();
+  job->options.used_only = request.has("usedonly");
+  if (!regex_filter(request, job->options.filter, response) || !read_type(request, job->options, response) ||
+      !read_buckets(request, job->options, response) || !read_limit(request, job->options, response))
     return;
+  job->stats = source.stats().freeze();
+  const auto tags = source.stats_tags();
+  job->tags.assign(tags.begin(), tags.end());
+  job->options.tags = job->tags;
   if (request.wants_json()) {
     response.content_type = "application/json";
-    response.body = stats::render_json(store, options);
+    response.work = [job](AdminResponse& to) { to.body = stats::render_json(job->stats, job->options); };
   } else if (request.format == "prometheus") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = stats::render_prometheus(store, options);
+    response.work = [job](AdminResponse& to) { to.body = stats::render_prometheus(job->stats, job->options); };
   } else {
-    response.body = stats::render_text(store, options);
+    response.work = [job](AdminResponse& to) { to.body = stats::render_text(job->stats, job->options); };
   }
 }
 
 std::vector<ParameterHelp> parameters() {
   return {{"usedonly", "only what was ever counted"},
           {"filter=REGEX", "only names in which this is found"},
-          {"type=TYPE", "Counters, Gauges or Histograms"}};
+          {"type=TYPE", "Counters, Gauges or Histograms"},
+          {"histogram_buckets=X", "summary, cumulative or disjoint"},
+          {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "core/filter/registry.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "extensions/lb/common/locality.h"
 
 namespace weir::extensions::least_request {
 namespace {
@@ -92,7 +93,10 @@ void lb_least_request(filter::RegistryBuilder& registry) {
       return invalid("choice_count: " + std::to_string(config->choice_count) + " is too small; at least 2");
     }
     config->full_scan = proto.selection_method() == Proto::FULL_SCAN;
-    return lb::PolicyConfig{std::move(config), proto.locality_lb_config().has_locality_weighted_lb_config()};
+    lb::PolicyConfig made;
+    made.config = std::move(config);
+    extensions::locality::read(proto.locality_lb_config(), made);
+    return made;
   };
   policy->build = [](const lb::BuildInput& input, const void* config) {
     return extensions::least_request::build(input, config != nullptr ? *static_cast<const Config*>(config) : Config{});

@@ -2,6 +2,7 @@
 
 #include "core/filter/registry.h"
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
+#include "extensions/lb/common/locality.h"
 
 namespace weir::extensions::random {
 namespace {
@@ -45,7 +46,9 @@ void lb_random(filter::RegistryBuilder& registry) {
   policy->type = "envoy.extensions.load_balancing_policies.random.v3.Random";
   policy->make_config = [](const google::protobuf::Message& message) -> Result<lb::PolicyConfig> {
     const auto& proto = static_cast<const Proto&>(message);
-    return lb::PolicyConfig{nullptr, proto.locality_lb_config().has_locality_weighted_lb_config()};
+    lb::PolicyConfig config;
+    extensions::locality::read(proto.locality_lb_config(), config);
+    return config;
   };
   policy->build = [](const lb::BuildInput& input, const void*) { return extensions::random::build(input); };
   auto name = policy->name;

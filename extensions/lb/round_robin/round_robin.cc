@@ -7,6 +7,7 @@
 
 #include "core/filter/registry.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
+#include "extensions/lb/common/locality.h"
 
 namespace weir::extensions::round_robin {
 namespace {
@@ -107,7 +108,9 @@ void lb_round_robin(filter::RegistryBuilder& registry) {
   policy->make_config = [](const google::protobuf::Message& message) -> Result<lb::PolicyConfig> {
     using Proto = envoy::extensions::load_balancing_policies::round_robin::v3::RoundRobin;
     const auto& proto = static_cast<const Proto&>(message);
-    return lb::PolicyConfig{nullptr, proto.locality_lb_config().has_locality_weighted_lb_config()};
+    lb::PolicyConfig config;
+    extensions::locality::read(proto.locality_lb_config(), config);
+    return config;
   };
   policy->build = [](const lb::BuildInput& input, const void*) { return extensions::round_robin::build(input); };
   auto name = policy->name;

@@ -11,7 +11,9 @@ namespace {
 // What a specification says, as one text: each part with its size, so that no two say the same.
 class Text {
  public:
+  ~Text() { tls::wipe(text_); }
   Text& add(std::string_view part) {
+    reserve(part.size());
     text_ += std::to_string(part.size());
     text_ += ':';
     text_ += part;
@@ -22,6 +24,16 @@ class Text {
   std::string digest() const { return crypto::to_hex(crypto::sha256(text_)); }
 
  private:
+  // Without leaving what there is behind in memory that is given back.
+  void reserve(size_t more) {
+    const size_t wanted = text_.size() + more + 24;
+    if (wanted <= text_.capacity()) return;
+    std::string larger;
+    larger.reserve(2 * wanted);
+    larger = text_;
+    tls::wipe(text_);
+    text_.swap(larger);
+  }
   std::string text_;  // holds keys: not kept
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "core/base/fault_list.h"
 #include "core/base/time.h"
 #include "core/crypto/library.h"
 #include "core/filter/config_translator.h"
@@ -47,7 +48,11 @@ bool read(const DataSource& proto, std::string_view field, bool directory_told, 
 
 // `field: text` of core/tls.
 void report_at(const Status& status, FactoryScope& scope) {
-  const std::string text = message_of(status);
+  std::string text = message_of(status);
+  if (const size_t end = text.find(kNextFault); end != std::string::npos) {
+    report_at(invalid(std::string_view(text).substr(end + 1)), scope);
+    text.resize(end);
+  }
   const size_t colon = text.find(": ");
   if (colon == std::string::npos || text.find(' ') < colon) {
     scope.error({}, text);
@@ -92,6 +97,7 @@ std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& 
   if (scope.report().errors() != errors) return nullptr;
   spec.now = system_clock().wall_now();
   auto identity = load_identity(spec);
+  for (tls::Source* secret : {&spec.private_key, &spec.pkcs12, &spec.password}) tls::wipe(secret->bytes);
   if (!identity.ok()) {
     report_at(identity.status(), scope);
     return nullptr;
@@ -304,7 +310,7 @@ std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& p
     default:
       return nullptr;
   }
-  return scope.report().errors() == errors ? read_validation(layers, scope) : nullptr;
+  return scope.report().errors() == errors && !layers.empty() ? read_validation(layers, scope) : nullptr;
 }
 
 // --- The rest ------------------------------------------------------------------------------------------------------
@@ -381,6 +387,7 @@ std::vector<tls::TicketKey> read_ticket_keys(const pb::TlsSessionTicketKeys& pro
     tls::Source source;
     if (!read(proto.keys(i), field, false, scope, source)) continue;
     auto key = tls::TicketKey::from_bytes(source.bytes);
+    tls::wipe(source.bytes);
     if (key.ok()) {
       keys.push_back(*key);
     } else {

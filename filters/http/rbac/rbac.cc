@@ -82,25 +82,19 @@ std::string stat_prefix(const filter::FactoryScope& scope, const std::string& co
 }
 
 void read_policy(const pb::RBAC& proto, filter::FactoryScope& scope, Policy& policy) {
-  if (proto.has_rules() && proto.has_matcher()) scope.error("matcher", "rules and matcher exclude each other");
-  if (proto.has_shadow_rules() && proto.has_shadow_matcher()) {
-    scope.error("shadow_matcher", "shadow_rules and shadow_matcher exclude each other");
-  }
   const RuleCounters counters{proto.track_per_rule_stats(), stat_prefix(scope, proto.rules_stat_prefix()) + "policy.",
                               ".allowed", ".denied"};
   const RuleCounters shadow{proto.track_per_rule_stats(),
                             stat_prefix(scope, proto.shadow_rules_stat_prefix()) + "policy.", ".shadow_allowed",
                             ".shadow_denied"};
-  if (proto.has_rules()) {
-    policy.rules = read_rules(proto.rules(), counters, scope.below("rules"));
-  } else if (proto.has_matcher()) {
-    policy.rules = read_matcher(proto.matcher(), counters, scope.below("matcher"));
-  }
-  if (proto.has_shadow_rules()) {
+  if (proto.has_rules()) policy.rules = read_rules(proto.rules(), counters, scope.below("rules"));
+  if (proto.has_shadow_rules())
     policy.shadow_rules = read_rules(proto.shadow_rules(), shadow, scope.below("shadow_rules"));
-  } else if (proto.has_shadow_matcher()) {
+  // As published, a matcher beside rules decides alone; loading warns of it. What is wrong with the rules is said
+  // above.
+  if (proto.has_matcher()) policy.rules = read_matcher(proto.matcher(), counters, scope.below("matcher"));
+  if (proto.has_shadow_matcher())
     policy.shadow_rules = read_matcher(proto.shadow_matcher(), shadow, scope.below("shadow_matcher"));
-  }
 }
 
 MetadataKeys keys_of(const std::string& prefix, std::string_view which) {

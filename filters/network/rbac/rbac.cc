@@ -30,13 +30,12 @@ struct Config {
 
   static Result<std::shared_ptr<const Config>> from_proto(const pb::RBAC& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
-    if (proto.has_rules() && proto.has_matcher()) scope.error("matcher", "rules and matcher exclude each other");
-    if (proto.has_shadow_rules() && proto.has_shadow_matcher())
-      scope.error("shadow_matcher", "shadow_rules and shadow_matcher exclude each other");
     const auto engine = [&](bool has_rules, const auto& rules, std::string_view rules_field, bool has_matcher,
                             const auto& matcher, std::string_view matcher_field) {
-      if (has_rules) return rbac::read_rules(rules, {}, scope.below(rules_field), Subject::kConnection);
+      // As published, a matcher beside rules decides alone; the rules that are checked when files are loaded warn of
+      // it.
       if (has_matcher) return rbac::read_matcher(matcher, {}, scope.below(matcher_field), Subject::kConnection);
+      if (has_rules) return rbac::read_rules(rules, {}, scope.below(rules_field), Subject::kConnection);
       return std::unique_ptr<const Engine>();
     };
     config->rules = engine(proto.has_rules(), proto.rules(), "rules", proto.has_matcher(), proto.matcher(), "matcher");

@@ -142,6 +142,8 @@ std::shared_ptr<Settings> read_settings(const pb::TcpProxy& proto, filter::Facto
   read_access_logs(proto, inner, *settings);
   settings->buffer_limit = scope.buffer_limit();
   settings->cluster_key = stream::FilterStateName("envoy.tcp_proxy.cluster");
+  settings->dynamic_host_key = stream::FilterStateName("envoy.upstream.dynamic_host");
+  settings->dynamic_port_key = stream::FilterStateName("envoy.upstream.dynamic_port");
   settings->idle_timeout_key = stream::FilterStateName("envoy.tcp_proxy.per_connection_idle_timeout_ms");
   settings->stats = std::make_unique<Stats>(scope.store(), proto.stat_prefix());
   return settings;

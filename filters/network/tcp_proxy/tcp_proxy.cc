@@ -165,18 +165,37 @@ void TcpProxy::connect() {
     fail(ResponseFlag::kNoClusterFound, "cluster_not_found");
     return;
   }
-  cluster_pin_ = cluster_->pin();
+  cluster_pin_ = asked_pin_ = cluster_->pin();
   lb::PickInput input{.hash = hash_,
                       .has_hash = has_hash_,
                       .attempt = attempts_ + 1,
                       .match = match_,
                       .excluded = {tried_.data(), tried_.size()}};
-  net::Address destination;
-  if (cluster_pin_->spec.original != nullptr) {
-    destination = upstream::find_destination(*cluster_pin_->spec.original, info_, nullptr);
-    input.destination = &destination;
+  if (cluster_->aggregates()) [[unlikely]] {
+    const upstream::Member member = cluster_->choose_member(input);
+    if (member.cluster != nullptr) {
+      cluster_ = member.cluster;
+      cluster_pin_ = cluster_->pin();
+    }
+    input.target = member.target;
+  }
+  char destination[net::Address::kMaxText];
+  if (const upstream::OriginalDestination* original = cluster_pin_->spec.original.get()) [[unlikely]] {
+    const net::Address wanted = upstream::find_destination(*original, info_, nullptr);
+    if (!wanted.empty()) input.name = wanted.to_text(destination);
+  } else if (!cluster_pin_->spec.dns_cache.empty()) [[unlikely]] {
+    if (!choose_name()) {
+      cluster_pin_->stats->cx_none_healthy.inc();
+      fail(ResponseFlag::kNoHealthyUpstream, "no_name_to_connect_to");
+      return;
+    }
+    input.name = name_.key;
   }
   pool_ = cluster_->pick(input);
+  if (pool_ == nullptr && !cluster_pin_->spec.dns_cache.empty() && !std::exchange(looked_up_, true)) {
+    NameLookup::find(lane_, cluster_pin_->spec.dns_cache, name_);
+    return;
+  }
   if (pool_ == nullptr) {
     cluster_pin_->stats->cx_none_healthy.inc();
     fail(ResponseFlag::kNoHealthyUpstream, "no_healthy_upstream");
@@ -203,10 +222,42 @@ void TcpProxy::connect() {
   }
 }
 
+// What the client asks for by SNI, or what a filter says that it wants.
+bool TcpProxy::choose_name() {
+  if (!name_.key.empty()) return true;
+  std::string_view wanted = host_->server_name();
+  uint16_t port = cluster_pin_->spec.transports.encrypts ? 443 : 80;
+  const stream::FilterStateValue* host = find_in(*host_, settings_.dynamic_host_key);
+  if (host != nullptr && host->kind() == stream::FilterStateValue::Kind::kString) wanted = host->string();
+  const stream::FilterStateValue* own_port = find_in(*host_, settings_.dynamic_port_key);
+  if (own_port != nullptr && own_port->kind() == stream::FilterStateValue::Kind::kUnsigned &&
+      own_port->number() <= 65535)
+    port = static_cast<uint16_t>(own_port->number());
+  if (name_memory_ == nullptr) name_memory_ = std::make_unique<Arena>(lane_.arenas());
+  return upstream::read_wanted_name(wanted, port, *name_memory_, name_);
+}
+
+void TcpProxy::on_name(upstream::NameOutcome outcome) {
+  if (over_) return;
+  switch (outcome) {
+    case upstream::NameOutcome::kKnown:
+      connect();
+      return;
+    case upstream::NameOutcome::kCacheFull:
+      fail(ResponseFlag::kUpstreamOverflow, "dns_cache_overflow");
+      return;
+    case upstream::NameOutcome::kTooMany:
+      fail(ResponseFlag::kUpstreamOverflow, "dynamic_forward_proxy_pending_request_overflow");
+      return;
+    default:
+      fail(ResponseFlag::kDnsResolutionFailed, "dns_resolution_failure");
+  }
+}
+
 void TcpProxy::describe_upstream() {
   upstream_host_ = pool_->shared_host();
   stream::UpstreamInfo& info = info_.upstream;
-  const upstream::ClusterSpec& spec = cluster_pin_->spec;
+  const upstream::ClusterSpec& spec = asked_pin_->spec;
   info.cluster = spec.stat_name;
   info.cluster_raw = spec.name == spec.stat_name ? std::string_view() : std::string_view(spec.name);
   info.cluster_metadata = spec.metadata != nullptr ? &spec.metadata->root() : nullptr;
@@ -500,7 +551,7 @@ void TcpProxy::close(std::string_view why) {
   info_.connection_details = info_.downstream_close_reason = why;
   if (stream_ != nullptr) info_.upstream.local_close_reason = why;
   deadlines_.stop();
-  cancel();
+  event::Timer::cancel();
   client().close();
 }
 
@@ -543,7 +594,7 @@ void TcpProxy::on_drain(filter::ConnectionHost&) {
 }
 
 void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
-  cancel();
+  event::Timer::cancel();
   deadlines_.stop();
   using stream::CloseType;
   const bool reset = reason == net::CloseReason::kReset;

@@ -66,11 +66,13 @@ struct Settings {
   uint32_t buffer_limit = 1024 * 1024;
   // What filters before this one say of a connection.
   stream::FilterStateName cluster_key;
+  stream::FilterStateName dynamic_host_key, dynamic_port_key;
   stream::FilterStateName idle_timeout_key;
 };
 
 class TcpProxy final : public filter::NetworkFilter,
                        private upstream::UpstreamEvents,
+                       private upstream::NameLookup,
                        private proxy::Deadlines::Owner,
                        private event::Timer {
  public:
@@ -109,6 +111,8 @@ class TcpProxy final : public filter::NetworkFilter,
   Duration choose_idle_timeout() const;
   Duration choose_max_duration();
   void choose_hash();
+  bool choose_name();
+  void on_name(upstream::NameOutcome outcome) override;
   void choose_match(const stream::StaticMetadata* match);
   upstream::ClusterLocal* find_cluster();
   void connect();
@@ -140,6 +144,7 @@ class TcpProxy final : public filter::NetworkFilter,
   filter::ConnectionHost* host_ = nullptr;
   upstream::ClusterLocal* cluster_ = nullptr;   // of the attempt, as the two that follow
   event::Pin<upstream::Cluster> cluster_pin_;   // what counts up counts down
+  event::Pin<upstream::Cluster> asked_pin_;     // that which is configured: the same, or one that stands for it
   upstream::ConnPool* pool_ = nullptr;          // null: between attempts
   upstream::UpstreamStream* stream_ = nullptr;  // null: not connected, or over
   upstream::UpstreamStream* asking_ = nullptr;  // for a tunnel; null: not, or it has answered
@@ -157,6 +162,9 @@ class TcpProxy final : public filter::NetworkFilter,
   uint64_t hash_ = 0;
   const stream::Value* match_ = nullptr;  // for clusters with subsets
   std::unique_ptr<const stream::StaticMetadata> own_match_;
+  upstream::WantedName name_;  // that is connected to, where the cluster's hosts are names
+  std::unique_ptr<Arena> name_memory_;
+  bool looked_up_ = false;
   uint32_t attempts_ = 0;
   net::BulkInput bulk_;
   bool has_hash_ : 1 = false;

@@ -346,8 +346,15 @@ upstream::ClusterLocal* UdpProxy::choose(const net::Address& peer, const net::Ad
     input.has_hash = true;
     input.hash = settings_->hash_by == HashBy::kKey ? settings_->hash : xxhash64(peer.ip_to_text(text));
   }
-  place = cluster->pick_host(input);
-  if (place != lb::kNoHost) return cluster;
+  upstream::Member member{cluster, {}, 0};
+  if (cluster->aggregates()) [[unlikely]]
+    member = cluster->choose_member(input);
+  if (member.cluster != nullptr) {
+    input.target = member.target;
+    place = member.cluster->pick_host(input);
+    if (place != lb::kNoHost) return member.cluster;
+    cluster = member.cluster;
+  }
   cluster->stats().cx_none_healthy.inc();
   return nullptr;
 }

@@ -13,6 +13,8 @@
 //   --gzip                                         accepts gzip, and takes nothing else: paths /json/N
 //   --websocket=N                                  one upgrade per connection, then messages of N bytes, echoed
 //   --datagrams=N                                  UDP: N bytes at a time, echoed
+//   --tls                                          TLS 1.3 with one suite and one group; --resume: each connection but
+//                                                  a place's first goes on with a session, or the run is void
 //   --idle                                         one request per connection, then hold them until stdin ends
 //   --pause-after=N                                N requests of warm-up, then a line on stdout, then wait for a line
 //   on
@@ -24,12 +26,14 @@
 #include <cctype>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common.h"
 #include "datagrams.h"
 #include "gzip_body.h"
 #include "histogram.h"
+#include "tls.h"
 #include "websocket.h"
 
 namespace weir::bench {
@@ -76,6 +80,8 @@ struct Connection {
   bool upgraded = false;
   uint64_t body_size = 0;
   uint64_t body_seen = 0;
+  SSL* tls = nullptr;
+  TlsSession session;
   std::unique_ptr<GzipBody> gzip;
 };
 
@@ -93,6 +99,8 @@ struct Settings {
   bool vary = false;
   bool idle = false;
   bool gzip = false;
+  bool tls = false;
+  bool resume = false;
   size_t websocket = 0;
 };
 
@@ -100,6 +108,7 @@ class Load {
  public:
   explicit Load(const Settings& settings) : settings_(settings), connections_(settings.connections) {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    if (settings_.tls) tls_.emplace(settings_.resume);
     if (settings_.vary) {
       make_varied_requests();
     } else if (!settings_.targets.empty()) {
@@ -249,6 +258,7 @@ class Load {
       fail(std::string("connect: ") + std::strerror(errno));
       return false;
     }
+    if (tls_) connection.tls = tls_->open(connection.fd, connection.session);
     ++opened_;
     epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = &connection}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event);
@@ -258,7 +268,10 @@ class Load {
   void send_request(Connection& connection) {
     const std::string& bytes = connection.request->bytes;
     while (connection.sent < bytes.size()) {
-      const ssize_t sent = send(connection.fd, bytes.data() + connection.sent, bytes.size() - connection.sent, 0);
+      const char* const at = bytes.data() + connection.sent;
+      const size_t left = bytes.size() - connection.sent;
+      const ssize_t sent =
+          connection.tls != nullptr ? tls_write(connection.tls, at, left) : send(connection.fd, at, left, 0);
       if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR) fail(std::string("send: ") + std::strerror(errno));
         return;
@@ -269,14 +282,16 @@ class Load {
 
   void on_event(Connection& connection, uint32_t events) {
     if (connection.fd < 0) return;
-    if ((events & EPOLLOUT) != 0 && connection.request != nullptr &&
+    // A handshake goes on with what the server has said.
+    if (((events & EPOLLOUT) != 0 || connection.tls != nullptr) && connection.request != nullptr &&
         connection.sent < connection.request->bytes.size()) {
       send_request(connection);
     }
     const bool hung_up = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (!hung_up && (events & EPOLLIN) == 0) return;
     while (error_.empty()) {
-      const ssize_t size = read(connection.fd, input_.data(), input_.size());
+      const ssize_t size = connection.tls != nullptr ? tls_read(connection.tls, input_.data(), input_.size())
+                                                     : read(connection.fd, input_.data(), input_.size());
       if (size < 0) {
         if (errno == EAGAIN || errno == EINTR) return;
         fail(std::string("read: ") + std::strerror(errno));
@@ -287,11 +302,16 @@ class Load {
         return;
       }
       on_data(connection, std::string_view(input_.data(), static_cast<size_t>(size)));
-      if (static_cast<size_t>(size) < input_.size() && !hung_up) return;
+      if (static_cast<size_t>(size) < input_.size() && !hung_up && connection.tls == nullptr) return;
+      if (connection.fd < 0) return;
     }
   }
 
   void on_end(Connection& connection) {
+    // Without its end OpenSSL takes the session for one that is not to be resumed.
+    if (connection.tls != nullptr) SSL_set_shutdown(connection.tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(connection.tls);
+    connection.tls = nullptr;
     close(connection.fd);
     connection.fd = -1;
     if (connection.request == nullptr) {  // an idle connection: its end is the proxy's right, and counted
@@ -309,6 +329,10 @@ class Load {
   void on_data(Connection& connection, std::string_view data) {
     if (connection.request == nullptr || connection.done) {
       fail("bytes after the answer");
+      return;
+    }
+    if (connection.tls != nullptr && tls_->refused(connection.tls)) {
+      fail("a session was not resumed");
       return;
     }
     if (connection.upgraded) {
@@ -466,6 +490,7 @@ class Load {
   std::string echoed_;  // what comes back
   std::string json_;    // what is in packed bodies
   size_t next_request_ = 0;
+  std::optional<TlsClient> tls_;
   std::vector<Connection> connections_;
   std::vector<char> input_ = std::vector<char>(kReadSize);
   std::string joined_;
@@ -505,6 +530,8 @@ int main(int argc, char** argv) {
   settings.vary = options.flag("vary");
   settings.idle = options.flag("idle");
   settings.gzip = options.flag("gzip");
+  settings.tls = options.flag("tls");
+  settings.resume = options.flag("resume");
   settings.websocket = static_cast<size_t>(options.number("websocket", 0));
   const auto datagrams = static_cast<size_t>(options.number("datagrams", 0));
   options.finish();
@@ -515,8 +542,8 @@ int main(int argc, char** argv) {
       settings.websocket > weir::bench::websocket::kLargest) {
     std::fprintf(stderr,
                  "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-                 " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N | "
-                 "--datagrams=N] [--pause-after=N]\n");
+                 " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N | --datagrams=N]"
+                 " [--tls [--resume]] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

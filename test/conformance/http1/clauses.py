@@ -15,6 +15,13 @@ LISTENERS: dict[str, dict] = {
     "via": {"via": "1.1 weir"},
     "continue": {"proxy_100_continue": True},
     "small": {"max_request_headers_kb": 2, "common_http_protocol_options": {"max_headers_count": 20}},
+    "tunnels": {"upgrade_configs": [{"upgrade_type": "websocket"}, {"upgrade_type": "CONNECT"}],
+                "http_protocol_options": {"accept_http_10": True}},
+    "packs": {"http_filters": [{"name": "packer", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor",
+        "response_direction_config": {"common_config": {"min_content_length": 1}},
+        "compressor_library": {"name": "gzip", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip"}}}}]},
 }
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -27,7 +34,9 @@ class Answer:
     status: tuple[int, ...] = (200,)
     has: list[tuple[str, str]] = field(default_factory=list)
     lacks: list[str] = field(default_factory=list)
+    present: list[str] = field(default_factory=list)  # fields that it has exactly once, whatever their value
     body: Optional[bytes] = None
+    trailers: Optional[list[tuple[str, str]]] = None
     interim: Optional[list[int]] = None
     reason: Optional[str] = None
     version: Optional[str] = "HTTP/1.1"
@@ -44,6 +53,7 @@ class Request:
     has: list[tuple[str, str]] = field(default_factory=list)
     lacks: list[str] = field(default_factory=list)
     body: Optional[bytes] = None
+    trailers: Optional[list[tuple[str, str]]] = None
     order: Optional[tuple[str, list[str]]] = None  # all fields of a name, in order
 
 
@@ -53,7 +63,7 @@ class Row:
     client_sends: list[bytes]
     answers: list[Answer]
     reach: list[Request] = field(default_factory=list)
-    origin_sends: list[bytes] = field(default_factory=lambda: [OK])
+    origin_sends: list[bytes] = field(default_factory=lambda: [OK])  # empty: it closes instead
     closes: bool = False  # weir closes the client's connection afterwards
     client_ends: bool = False  # the client closes its direction after sending
     origin_closes: bool = False  # after its answer
@@ -65,8 +75,10 @@ _FAILED = (400, 413, 414, 431, 501, 505)
 
 
 def refuse(clause: str, message: bytes, status: tuple[int, ...] = (400,), listener: str = "plain") -> None:
-    """The message is answered with an error, nothing reaches the origin, the connection ends."""
-    ROWS.append(Row(clause, [message], [Answer(status)], closes=True, listener=listener))
+    """The message is answered with an error, nothing reaches the origin, the connection ends. 9112 9.6: and that is
+    said; 9110 6.6.1: a server with a clock says when."""
+    ROWS.append(Row(clause, [message], [Answer(status, has=[("connection", "close")], present=["date", "content-length"])],
+                    closes=True, listener=listener))
 
 
 def forward(clause: str, message: bytes, reach: Optional[Request] = None, answer: Optional[Answer] = None, **fields) -> None:
@@ -265,7 +277,8 @@ for text, body in (
         ("LF in an extension", b"3;a\n\r\nabc\r\n0\r\n\r\n"), ("CR in an extension", b"3;a\rb\r\nabc\r\n0\r\n\r\n"), ("NUL in an extension", b"3;a\x00\r\nabc\r\n0\r\n\r\n"),
         ("letters behind a size", b"3xyz\r\nabc\r\n0\r\n\r\n"), ("LF after the last size", b"0\n\r\n")):
     ROWS.append(Row("9112 7.1: " + text, [post(_CHUNKED, body=body)], [Answer((400,))], closes=True))
-forward("9112 7.1.2: trailers go on", post(_CHUNKED, b"Trailer: x-sum", body=b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"), Request(body=b"abc"))
+forward("9112 7.1.2: trailers go on, and not as fields of the head", post(_CHUNKED, b"Trailer: x-sum", body=b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"),
+        Request(body=b"abc", lacks=["x-sum"], trailers=[("x-sum", "1")]))
 for text, trailer in (("a trailer without a colon", b"X-Sum\r\n"), ("a space before the colon of a trailer", b"X-Sum : 1\r\n"), ("a folded trailer", b"X-Sum: 1\r\n 2\r\n"),
                       ("a bare LF in a trailer", b"X-Sum: 1\nX: y\r\n"), ("NUL in a trailer", b"X-Sum: \x00\r\n")):
     ROWS.append(Row("9112 7.1.2: " + text, [post(_CHUNKED, body=b"3\r\nabc\r\n0\r\n" + trailer + b"\r\n")], [Answer((400,))], closes=True))
@@ -343,8 +356,8 @@ forward("9110 7.6.2: other methods keep Max-Forwards", get(b"GET / HTTP/1.1", b"
 respond("9110 7.6.3: Via is added to answers", b"HTTP/1.1 200 OK\r\nvia: 1.0 fred\r\ncontent-length: 2\r\n\r\nok", Answer(has=[("via", "1.0 fred, 1.1 weir")]), listener="via")
 forward("9110 7.6.3: Via is added to requests", get(b"GET / HTTP/1.1", b"Via: 1.0 fred"), Request(has=[("via", "1.0 fred, 1.1 weir")]), listener="via")
 forward("9110 7.6.3: Via of others is left alone", get(b"GET / HTTP/1.1", b"Via: 1.0 fred, 1.1 p.example.net"), Request(has=[("via", "1.0 fred, 1.1 p.example.net")]))
-respond("9110 6.6.1: an answer without Date gets one", OK, Answer(body=b"ok"))
-respond("9110 6.6.1: an answer's Date is kept", b"HTTP/1.1 200 OK\r\ndate: Tue, 15 Nov 1994 08:12:31 GMT\r\ncontent-length: 2\r\n\r\nok", Answer(has=[("date", "Tue, 15 Nov 1994 08:12:31 GMT")]))
+respond("9110 6.6.1: an answer without Date gets one", OK, Answer(body=b"ok", present=["date"]))
+respond("9110 6.6.1: an answer's Date is kept", b"HTTP/1.1 200 OK\r\ndate: Tue, 15 Nov 1994 08:12:31 GMT\r\ncontent-length: 2\r\n\r\nok", Answer(present=["date"], has=[("date", "Tue, 15 Nov 1994 08:12:31 GMT")]))
 for name, value in ((b"cache-control", b"max-age=1, no-transform"), (b"etag", b"W/\"a\""), (b"age", b"5"), (b"expires", b"0"), (b"vary", b"*"), (b"content-encoding", b"gzip"), (b"content-range", b"bytes 0-1/2"),
                     (b"accept-ranges", b"bytes"), (b"content-type", b"text/html;charset=utf-8"), (b"location", b"/x y"), (b"retry-after", b"3"), (b"www-authenticate", b"Basic realm=\"a, b\""), (b"allow", b"GET")):
     respond("9110 7.7: an answer's field is not changed: " + name.decode(), b"HTTP/1.1 200 OK\r\n" + name + b": " + value + b"\r\ncontent-length: 2\r\n\r\nok", Answer(has=[(name.decode(), value.decode())], body=b"ok"))
@@ -368,3 +381,79 @@ ROWS.append(Row("9112 2.2: CRLF behind a body is ignored", [post(b"Content-Lengt
 ROWS.append(Row("9112 9.3: a request that arrives byte by byte", [bytes([byte]) for byte in post(b"Content-Length: 2", body=b"hi")], [Answer()], [Request(body=b"hi")]))
 ROWS.append(Row("9112 9.5: a half-closed client gets its answer", [get()], [Answer(body=b"ok")], [Request()], client_ends=True, closes=True))
 respond("9112 9.3: an origin that closes does not close the client's connection", b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", Answer(body=b"ok", lacks=["connection"]), origin_closes=True)
+
+# 9112 9.3.1: a connection that the origin closes instead of answering. The first answer leaves it idle, and to be used again.
+_TWO_OK = [OK, b"", OK]
+ROWS.append(Row("9112 9.3.1: an idempotent request is sent again if its connection was stale", [get() + get(b"GET /2 HTTP/1.1")], [Answer(), Answer()],
+                [Request(), Request(target="/2"), Request(target="/2")], origin_sends=_TWO_OK))
+ROWS.append(Row("9112 9.3.1: a request that is not idempotent is not sent again", [get() + post(b"Content-Length: 2", body=b"hi")], [Answer(), Answer((502, 503))],
+                [Request(), Request(method="POST", body=b"hi")], origin_sends=_TWO_OK))
+ROWS.append(Row("9112 9.3.1: nor is one of an unknown method", [get() + get(b"FOO / HTTP/1.1")], [Answer(), Answer((502, 503))],
+                [Request(), Request(method="FOO")], origin_sends=_TWO_OK))
+forward("9110 7.6.1: the client's close is not the origin's", get(b"GET / HTTP/1.1", b"Connection: close"), Request(lacks=["connection"]), Answer(has=[("connection", "close")]), closes=True)
+forward("9112 9.3: a gateway may keep a connection of 1.0 that asks for it", b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", answer=Answer(has=[("connection", "keep-alive")]), listener="http10")
+forward("9112 9.3: Connection of 1.0 is not forwarded", b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n", Request(lacks=["connection", "keep-alive"]), listener="http10")
+forward("9110 5.6.1.2: empty elements of Connection are ignored", get(b"GET / HTTP/1.1", b"Connection: , ,X-A,", b"X-A: 1"), Request(lacks=["connection", "x-a"]))
+forward("9110 5.6.1.2: empty elements of TE are ignored", get(b"GET / HTTP/1.1", b"TE: ,trailers, ,", b"Connection: TE"), Request(has=[("te", "trailers")]))
+refuse("9110 5.6.1.2 strict: empty elements of Transfer-Encoding", post(b"Transfer-Encoding: chunked,", body=b"0\r\n\r\n"))
+refuse("9110 9.3.6: CONNECT that nobody serves", b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n", (400, 403, 404, 405, 501))
+
+# ---- 9110 7.8, 9.3.6: upgrades and tunnels -----------------------------------------------------------------------------
+
+_UPGRADE = (b"Connection: Upgrade", b"Upgrade: websocket")
+_ASKED = Request(has=[("upgrade", "websocket"), ("connection", "upgrade")])
+_SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+ROWS.append(Row("9110 7.8: an upgrade is asked for with Connection, and its answer has both, too", [get(b"GET / HTTP/1.1", *_UPGRADE)],
+                [Answer((101,), has=[("upgrade", "websocket"), ("connection", "upgrade")], lacks=["content-length", "transfer-encoding"])], [_ASKED], origin_sends=[_SWITCHED],
+                origin_closes=True, closes=True, listener="tunnels"))
+forward("9110 7.8: a server may ignore an upgrade", get(b"GET / HTTP/1.1", *_UPGRADE), _ASKED, Answer(body=b"ok", lacks=["upgrade"]), listener="tunnels")
+forward("9110 7.8: an Upgrade that Connection does not name is none", get(b"GET / HTTP/1.1", b"Upgrade: websocket"), Request(lacks=["upgrade", "connection"]), listener="tunnels")
+forward("9110 7.8: an Upgrade of 1.0 is ignored", b"GET / HTTP/1.0\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", Request(lacks=["upgrade"]), listener="tunnels", closes=True)
+forward("9110 7.8: an upgrade that is not allowed is not asked for", get(b"GET / HTTP/1.1", b"Connection: Upgrade", b"Upgrade: h2c"), Request(lacks=["upgrade", "connection"]), listener="tunnels")
+respond("9110 7.8: no switch to what nobody asked for", b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", Answer((502,)),
+        request=get(b"GET / HTTP/1.1", *_UPGRADE), origin_closes=True, listener="tunnels")
+_CONNECT = b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
+for name, value in ((b"content-length", b"5"), (b"transfer-encoding", b"chunked")):
+    ROWS.append(Row("9110 9.3.6: %s of a CONNECT that succeeds means nothing" % name.decode(), [_CONNECT],
+                    [Answer(method="CONNECT", lacks=["content-length", "transfer-encoding"])], [Request(method="CONNECT", target="a.example:443", has=[("host", "a.example:443")])],
+                    origin_sends=[b"HTTP/1.1 200 OK\r\n" + name + b": " + value + b"\r\n\r\n"], origin_closes=True, closes=True, listener="tunnels"))
+ROWS.append(Row("9110 9.3.6: a CONNECT that is refused is an ordinary answer", [_CONNECT], [Answer((407,), has=[("proxy-authenticate", "Basic realm=x")], body=b"no", method="CONNECT")],
+                [Request(method="CONNECT")], origin_sends=[b"HTTP/1.1 407 X\r\nproxy-authenticate: Basic realm=x\r\ncontent-length: 2\r\n\r\nno"], closes=True, listener="tunnels"))
+
+# ---- 9110 6.4, 6.5, 8.6, 15: what an answer may hold -------------------------------------------------------------------
+
+respond("9110 6.5.1: trailers of an answer go on, and not as fields of the head", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n",
+        Answer(body=b"ok", lacks=["x-sum"], trailers=[("x-sum", "1")]))
+respond("9110 6.5.1: without trailers for a client of 1.0", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n", Answer(body=b"ok", lacks=["x-sum"]),
+        request=b"GET / HTTP/1.0\r\nHost: a\r\n\r\n", listener="http10", closes=True)
+for name in (b"content-length", b"transfer-encoding", b"set-cookie", b"content-encoding"):
+    respond("9110 6.5.1 strict: a trailer of an answer that belongs into its head: " + name.decode(), b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + name + b": 1\r\n\r\n",
+            Answer(cut_short=True), closes=True)
+respond("9110 8.6: 204 has no length", b"HTTP/1.1 204 X\r\ncontent-length: 0\r\n\r\n", Answer((204,), lacks=["content-length", "transfer-encoding"]))
+bad_gateway("9112 6.1: a coding of an answer without a body", b"HTTP/1.1 204 X\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+bad_gateway("9112 6.1: a coding in an interim answer", b"HTTP/1.1 103 X\r\ntransfer-encoding: chunked\r\n\r\n" + OK)
+bad_gateway("9112 6.1: a coding in an answer of 1.0", b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+for text in (b"gzip", b"identity", b"gzip, chunked", b"chunked, chunked", b"chunked, gzip", b"xchunked", b"chunked\x0b"):
+    bad_gateway("9112 6.3: an answer of a coding that is not understood: " + repr(text)[2:-1], b"HTTP/1.1 200 OK\r\ntransfer-encoding: " + text + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+respond("9110 9.3.2: a body behind the answer to HEAD is nobody's", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Answer(method="HEAD", has=[("content-length", "2")]), request=get(b"HEAD / HTTP/1.1"))
+respond("9112 6.3: a body behind 204 is nobody's", b"HTTP/1.1 204 X\r\n\r\nok", Answer((204,)))
+respond("9112 6.3: a body behind 304 is nobody's", b"HTTP/1.1 304 X\r\n\r\nok", Answer((304,)))
+
+# ---- 9110 7.7, 11, 13, 14: what is the business of the ends ------------------------------------------------------------
+
+_TEXT = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\netag: \"1\"\r\ncontent-length: 4\r\n"
+_ACCEPTS = get(b"GET / HTTP/1.1", b"Accept-Encoding: gzip")
+respond("9110 7.7: content is not changed where no-transform forbids it", _TEXT + b"cache-control: no-transform\r\n\r\ntext", Answer(body=b"text", lacks=["content-encoding"], has=[("etag", '"1"')]),
+        request=_ACCEPTS, listener="packs")
+respond("9110 8.8.3, 12.5.5: changed content has no strong ETag and says what it depends on", _TEXT + b"\r\ntext", Answer(has=[("content-encoding", "gzip"), ("vary", "Accept-Encoding")], lacks=["content-length", "etag"]),
+        request=_ACCEPTS, listener="packs")
+respond("9110 12.5.3: no coding for a client that accepts none", _TEXT + b"\r\ntext", Answer(body=b"text", lacks=["content-encoding"], has=[("vary", "Accept-Encoding")]),
+        request=get(b"GET / HTTP/1.1", b"Accept-Encoding: gzip;q=0"), listener="packs")
+respond("9110 14.2, 14.4: a part of a representation is not packed", b"HTTP/1.1 206 X\r\ncontent-type: text/plain\r\ncontent-range: bytes 0-3/9\r\ncontent-length: 4\r\n\r\ntext", Answer((206,), body=b"text", lacks=["content-encoding"]),
+        request=_ACCEPTS, listener="packs")
+for name, value in ((b"proxy-authorization", b"Basic YTpi"), (b"if-match", b'"a"'), (b"if-modified-since", b"Tue, 15 Nov 1994 08:12:31 GMT"), (b"if-unmodified-since", b"x"), (b"if-range", b'"a"'), (b"accept", b"a/b;q=0.1,, c/d"),
+                    (b"accept-language", b"de, en;q=0.5"), (b"content-encoding", b"gzip"), (b"content-language", b"de"), (b"from", b"a@b"), (b"expect", b"x-other")):
+    forward("9110 7.7: a request's field is not changed: " + name.decode(), get(b"GET / HTTP/1.1", name + b": " + value), Request(has=[(name.decode(), value.decode())]))
+for name, value in ((b"proxy-authenticate", b"Basic realm=\"a, b\""), (b"authentication-info", b"nextnonce=\"x\""), (b"proxy-authentication-info", b"x=y"), (b"last-modified", b"Tue, 15 Nov 1994 08:12:31 GMT"), (b"content-language", b"de, en"),
+                    (b"content-location", b"/x"), (b"warning", b"110 - \"x\""), (b"trailer", b"x-sum"), (b"server-timing", b"a;dur=1")):
+    respond("9110 7.7: an answer's field is not changed: " + name.decode(), b"HTTP/1.1 200 OK\r\n" + name + b": " + value + b"\r\ncontent-length: 2\r\n\r\nok", Answer(has=[(name.decode(), value.decode())], body=b"ok"))

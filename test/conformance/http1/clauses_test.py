@@ -46,6 +46,8 @@ class Origin:
             assert row is not None
             answers = row.origin_sends
             answer = answers[min(len(self.requests), len(answers)) - 1]
+            if not answer:
+                return
             connection.send(answer)
             if row.origin_closes or b"\r\nconnection: close" in answer.lower():
                 return
@@ -67,6 +69,7 @@ class ClausesTest(WeirTestCase):
         for listener in listeners:
             hosts = listener["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
             hosts[0]["routes"].append(route({"prefix": "*"}, "origin"))
+            hosts[0]["routes"].append(route({"connect_matcher": {}}, "origin"))
         origin = enable_h1_options(cluster("origin", upstream.port), enable_trailers=True)
         cls.weir = Weir(cls.sandbox, bootstrap(listeners, [origin]), concurrency=1)
 
@@ -107,8 +110,12 @@ class ClausesTest(WeirTestCase):
             self.assertIn(value, [each for each in answer.all(name)] + [answer.header(name)], "%s: %s in %s" % (where, name, answer))
         for name in wanted.lacks:
             self.assertEqual(answer.all(name), [], "%s: %s in %s" % (where, name, answer))
+        for name in wanted.present:
+            self.assertEqual(len(answer.all(name)), 1, "%s: %s in %s" % (where, name, answer))
         if wanted.body is not None:
             self.assertEqual(answer.body, wanted.body, where)
+        if wanted.trailers is not None:
+            self.assertEqual([(name.lower(), value) for name, value in answer.trailers], wanted.trailers, where)
         if wanted.interim is not None:
             self.assertEqual([each.status for each in answer.interim], wanted.interim, where)
         if wanted.reason is not None:
@@ -135,6 +142,8 @@ class ClausesTest(WeirTestCase):
                 self.assertEqual(request.all(name), [], "%s in %s" % (name, where))
             if wanted.body is not None:
                 self.assertEqual(request.body, wanted.body, where)
+            if wanted.trailers is not None:
+                self.assertEqual([(name.lower(), value) for name, value in request.trailers], wanted.trailers, where)
             if wanted.order is not None:
                 self.assertEqual(request.all(wanted.order[0]), wanted.order[1], where)
 

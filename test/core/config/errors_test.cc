@@ -93,6 +93,59 @@ TEST(Errors, Values) {
   });
 }
 
+// What libyaml says is never shown: it is about tokens and indicators.
+TEST(Errors, NotYaml) {
+  expect_said<Node>({
+      {"id: a\n? b\ncluster: c", "a.yaml:2:3: error: b: unknown field"},
+      {"id: ? b", "a.yaml:1:5: error: a '?' where no key can be; write key: value, or put the text in quotes"},
+      {"id: \"a\n--- b\"",
+       "a.yaml:2:1: error: a '---' or '...' inside of a text in quotes (inside what begins at line 1); is its quote "
+       "not closed?"},
+      {"id: \"\\xZZ\"",
+       "a.yaml:1:8: error: the escape needs hexadecimal digits; write \\x41 or \\u0041, or use single quotes"},
+      {"id: \"\\uD800\"",
+       "a.yaml:1:8: error: the escape stands for no character; use single quotes if it is meant as it is"},
+      {"id: |0\n a", "a.yaml:1:6: error: the number behind | or > must be 1 to 9; leave it out"},
+      {"id: |x\n a",
+       "a.yaml:1:6: error: something follows the | or > that begins a text; begin the text on the next line"},
+      {"id: !a}b",
+       "a.yaml:1:7: error: a tag (a word with '!' in front) that cannot be read; put the value in quotes if '!' "
+       "belongs "
+       "to it"},
+      {"%FOO\n---\nid: a",
+       "a.yaml:1:5: error: a line that begins with '%' is a directive of YAML; indent it or put it in quotes if it is "
+       "a "
+       "value"},
+      {"%YAML 3.0\n---\nid: a",
+       "a.yaml:1:1: error: the %YAML line asks for another version than 1.1 or 1.2; remove the line"},
+      {"%YAML x\n---\nid: a", "a.yaml:1:7: error: the %YAML line has no version that weir knows; remove the line"},
+      {"%YAML 1.1\n%YAML 1.1\n---\nid: a", "a.yaml:2:1: error: the %YAML line is there twice; remove one"},
+      {"%TAG ! x\n%TAG ! x\n---\nid: a", "a.yaml:2:1: error: the same %TAG line is there twice; remove one"},
+  });
+}
+
+// A password that nobody has put in quotes is no value where it begins with '!' or '*', and not repeated.
+TEST(Errors, SecretsWithoutQuotes) {
+  using envoy::config::core::v3::DataSource;
+  for (const char* text :
+       {"inline_string: !S3CRET", "inline_string: *S3CRET", "inline_string: !S3CRET a", "inline_string: !",
+        "inline_string: !S3CRET!x y", "inline_string: [!S3CRET, *S3CRET]", "!S3CRET: *S3CRET"}) {
+    Loaded<DataSource> loaded(text);
+    EXPECT_EQ(loaded.said().find("S3C"), std::string::npos) << loaded.said();
+    EXPECT_EQ(loaded.diagnostics.json().find("S3C"), std::string::npos) << loaded.diagnostics.json();
+  }
+  Loaded<DataSource> lost("inline_string: !S3CRET");
+  EXPECT_FALSE(lost.ok);
+  EXPECT_EQ(
+      lost.said(),
+      "a.yaml:1:16: error: a text that begins with '!' is a tag, and there is nothing behind it; put it in quotes\n"
+      "1 error\n");
+  // Of YAML's own tags, nothing behind them is a value.
+  Loaded<DataSource> empty("inline_string: !!str");
+  EXPECT_TRUE(empty.ok) << empty.said();
+  EXPECT_TRUE(empty.message.has_inline_string());
+}
+
 TEST(Errors, WholeFiles) {
   expect_said<Node>({
       {"", "a.yaml:1:1: error: the file is empty; write {} if that is meant"},
@@ -102,8 +155,10 @@ TEST(Errors, WholeFiles) {
        "line or split the file"},
       {"- id: a", "a.yaml:1:1: error: a mapping with the fields of Node is expected here, not a list"},
       {"id: *a",
-       "a.yaml:1:5: error: *a stands for nothing; define it earlier in the file with &a, or put the text in "
-       "quotes"},
+       "a.yaml:1:5: error: this alias (a word with '*' in front) stands for nothing; define it with '&' earlier in the "
+       "file, or put the text in quotes"},
+      {"{id: &edge e, cluster: *egde}",
+       "a.yaml:1:24: error: this alias (a word with '*' in front) stands for nothing; did you mean *edge?"},
       {"id: a\n\tcluster: b", "a.yaml:2:1: error: a tab is used for indentation; use spaces"},
       {"id: \xC3\x28", "a.yaml:1:5: error: byte 0xC3 is not UTF-8; save the file as UTF-8"},
   });

@@ -63,8 +63,8 @@ TEST_F(FieldTableTest, RejectedFieldsAreErrorsWithTheirPlace) {
                      "health_checks { } } } header_prefix: 'x-acme'"),
             "error: static_resources.clusters[1].health_checks: not supported by weir yet\n"
             "error: header_prefix: not supported by weir yet\n");
-  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("transport_socket { }", "c"),
-            "error: c.transport_socket: not supported by weir yet\n");
+  EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>("common_lb_config { override_host_status { } }", "c"),
+            "error: c.common_lb_config.override_host_status: not supported by weir yet\n");
 }
 
 TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {

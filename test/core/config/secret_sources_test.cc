@@ -106,7 +106,8 @@ TEST_F(SecretSourcesTest, BadFiles) {
         std::string("resources:\n- \"@type\": type.googleapis.com/envoy.config.core.v3.DataSource\n  filename: x\n")}) {
     const size_t errors = diagnostics_.errors();
     static int number = 0;
-    EXPECT_EQ(find(named("a", file("bad" + std::to_string(number++), content))).secret, nullptr) << content;
+    // One that could be read is given out all the same: so what is wrong inside of it is said, too.
+    find(named("a", file("bad" + std::to_string(number++), content)));
     EXPECT_GT(diagnostics_.errors(), errors) << content;
   }
 }
@@ -116,8 +117,7 @@ TEST_F(SecretSourcesTest, OthersAreNotSupported) {
   config.mutable_sds_config()->mutable_ads();
   report_.check(config, "here");
   EXPECT_EQ(find(config).secret, nullptr);
-  EXPECT_EQ(diagnostics_.nack_text(),
-            "here.sds_config.ads: not supported by weir; path_config_source is");
+  EXPECT_EQ(diagnostics_.nack_text(), "here.sds_config.ads: not supported by weir; path_config_source is");
   config.mutable_sds_config()->clear_ads();
   EXPECT_EQ(find(config).secret, nullptr);
   EXPECT_EQ(diagnostics_.errors(), 2u);

@@ -85,6 +85,24 @@ static_resources {
 TEST(WireFiles, TextFormatErrors) {
   EXPECT_EQ(LoadedFile("weir_test.pb_text", "node {\n  idd: \"a\" }").said,
             "F:2:6: error: unknown field idd; did you mean id?\n1 error\n");
+  // All of them: the parser itself stops at the first.
+  EXPECT_EQ(LoadedFile("weir_test.pb_text", R"(node { idd: "a" id: 5 cluster: "c" }
+static_resources {
+  clusters { name: "a" lb_policy: ROUND_ROBBIN }
+  clusters { name: "b" conect_timeout { seconds: 1 } type: "x" }
+  listeners { name: "l" bind_to_port { value: yes } }
+}
+)")
+                .said,
+            "F:1:11: error: unknown field idd; did you mean id?\n"
+            "F:1:21: error: Expected string\n"
+            "F:3:35: error: Unknown enumeration value of \"ROUND_ROBBIN\" for field \"lb_policy\".\n"
+            "F:4:39: error: unknown field conect_timeout; did you mean connect_timeout?\n"
+            "F:4:60: error: Expected integer or identifier\n"
+            "F:5:47: error: Invalid value for boolean field \"value\". Value: \"yes\".\n"
+            "6 errors\n");
+  EXPECT_EQ(LoadedFile("weir_test.pb_text", "node { idd { a: 1 } id: }").said,
+            "F:1:12: error: unknown field idd; did you mean id?\nF:1:25: error: Expected string\n2 errors\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { generic_secret { secret { inline_string: hunter2 } } } }")

@@ -6,25 +6,10 @@
 #include <map>
 #include <thread>
 
+#include "test/core/lb/any_host.h"
+
 namespace weir::lb {
 namespace {
-
-class First final : public Table {
- public:
-  explicit First(const BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
-  HostIndex pick(const PickInput&, LaneView& view, LaneState&) const noexcept override {
-    return usable_[view.random.below(static_cast<uint32_t>(usable_.size()))];
-  }
-
- private:
-  std::vector<HostIndex> usable_;
-};
-
-PolicyDescriptor any_host() {
-  PolicyDescriptor policy;
-  policy.build = [](const BuildInput& input, const void*) { return std::make_unique<First>(input); };
-  return policy;
-}
 
 HostEntry host(uint32_t priority, Health health) {
   static uint16_t port = 1;
@@ -279,7 +264,7 @@ TEST(Localities, SharesAreOfTheLocalityAndOfTheHost) {
   policy.by_share = true;
   policy.build = [&](const BuildInput& input, const void*) {
     seen.assign(input.shares.begin(), input.shares.end());
-    return std::make_unique<First>(input);
+    return std::make_unique<AnyHost>(input);
   };
   auto some =
       joined({hosts_in(locality("a", 1), 1), hosts_in(locality("b", 3), 2, 0, 5), hosts_in(locality("c", 0), 1)});

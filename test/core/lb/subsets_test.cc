@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/lb/host_set.h"
+#include "test/core/lb/any_host.h"
 
 namespace weir::lb {
 namespace {
@@ -53,21 +54,7 @@ class SubsetsTest : public ::testing::Test {
   }
 
   void build(BalanceOptions options = {}) {
-    static const PolicyDescriptor kAny = [] {
-      class Any final : public Table {
-       public:
-        explicit Any(const BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
-        HostIndex pick(const PickInput&, LaneView& view, LaneState&) const noexcept override {
-          return usable_[view.random.below(static_cast<uint32_t>(usable_.size()))];
-        }
-
-       private:
-        std::vector<HostIndex> usable_;
-      };
-      PolicyDescriptor policy;
-      policy.build = [](const BuildInput& input, const void*) { return std::make_unique<Any>(input); };
-      return policy;
-    }();
+    static const PolicyDescriptor kAny = any_host();
     stats_ = std::make_shared<const SubsetStats>(store_, "c");
     set_ = std::make_unique<HostSet>(hosts_, kAny, nullptr, options,
                                      HostSet::Division{std::make_shared<const SubsetPolicy>(policy_), stats_});
@@ -193,7 +180,8 @@ TEST_F(SubsetsTest, PanicModeAny) {
   EXPECT_EQ(hosts_of({text("v", "3")}), "0");
 }
 
-// field: Cluster.LbSubsetConfig.LbSubsetSelector.fallback_policy, Cluster.LbSubsetConfig.LbSubsetSelector.fallback_keys_subset
+// field: Cluster.LbSubsetConfig.LbSubsetSelector.fallback_policy,
+// Cluster.LbSubsetConfig.LbSubsetSelector.fallback_keys_subset
 TEST_F(SubsetsTest, FallbacksOfSelectors) {
   host({text("a", "1"), text("b", "1"), text("c", "1"), text("d", "1")});
   host({text("a", "1"), text("b", "2")});

@@ -264,6 +264,50 @@ TEST(Retries, AStaleConnectionDoesNotUseUpTheRepetitionThatIsFree) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
 }
 
+// Of a fleet of which nothing answers, no repetition is free: it would see twice what is asked of it.
+TEST(Retries, NoRepetitionIsFreeWhileNobodyAnswers) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "reset", 3); },
+                    .cluster =
+                        [](upstream::ClusterSpec& spec) {
+                          spec.breakers.has_retry_budget = spec.breakers.retry_budget_is_default = true;
+                          spec.breakers.retry_budget_percent = 0;
+                          spec.breakers.retry_budget_min = 0;
+                        },
+                    .upstreams = 2});
+  // Whichever of the two gets the request.
+  const auto served = [&] {
+    world.settle();
+    return world.upstream(world.upstream(0).has_connection() ? 0 : 1).accept();
+  };
+  auto client = world.connect();
+  client->send(kGet);
+  auto server = served();
+  server->receive();
+  server->close();
+  world.settle();
+  world.advance(1s);
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 1);
+  // An answer pays for one.
+  client->send(kGet);
+  server = served();
+  server->receive();
+  server->send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+  world.settle();
+  EXPECT_TRUE(client->receive().ends_with("ok"));
+  for (const bool repeated : {true, false}) {
+    client->send(kGet);
+    served()->close();
+    world.settle();
+    world.advance(1s);
+    if (repeated) served()->close();
+    world.settle();
+    world.advance(1s);
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  }
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 1);
+}
+
 // Those that wait out their back-off are no first tries that have gone.
 TEST(Retries, TheBudgetCountsThoseThatWait) {
   ProxyWorld world({.virtual_host =
@@ -342,6 +386,36 @@ TEST(Retries, WithNoOtherHostTheLimitHolds) {
   world.settle();
   EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
   EXPECT_EQ(world.log(), Lines{"503 UF,UO upstream_reset_before_response_started{connection_failure}"});
+}
+
+// What is sent again is what was kept, and not another copy of it.
+TEST(Replay, ARetryCopiesNothing) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
+  auto client = world.connect();
+  const std::string body(512 << 10, 'b');
+  client->send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n");
+  std::string got;
+  std::unique_ptr<Peer> first;
+  for (size_t at = 0; at < body.size(); at += 16 << 10) {
+    client->send(std::string_view(body).substr(at, 16 << 10));
+    world.settle();
+    if (first == nullptr) first = world.upstream(0).accept();
+    got += first->receive();
+  }
+  EXPECT_TRUE(got.ends_with(body));
+  const size_t kept = world.lane().blocks().live_bytes();
+  EXPECT_GT(kept, body.size());
+  first->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  world.advance(1s);
+  auto second = world.upstream(1).accept();
+  EXPECT_LE(world.lane().blocks().live_bytes(), kept + 4 * BlockPool::kStandardBytes);
+  std::string again;
+  for (int i = 0; i < 1000 && again.size() < body.size() + 1; ++i) {
+    again += second->receive();
+    world.settle(2);
+  }
+  EXPECT_TRUE(again.ends_with(body));
 }
 
 // A body that drips in is kept for a retry without keeping a whole block for every drop.

@@ -11,8 +11,7 @@ class AutoNamesTest : public testing::Test {
   std::string names(const upstream::AutoNames& wanted, const std::string& authority, const std::string& other = "") {
     http::HeaderMap request(arena_);
     request.add_copy(":authority", authority);
-    if (!other.empty()) request.add_copy("x-name", other);
-    const filter::UpstreamTransportOptions options = names_of(wanted, request, arena_);
+    const filter::UpstreamTransportOptions options = names_of(wanted, request, other, arena_);
     std::string text = std::string(options.server_name) + "|";
     for (std::string_view name : options.expected_names) text += name;
     return text;
@@ -45,6 +44,24 @@ TEST_F(AutoNamesTest, OfAHeader) {
 TEST_F(AutoNamesTest, TooLongForAName) {
   EXPECT_EQ(names({.server_name = true, .validation = true}, std::string(256, 'a')), "|");
   EXPECT_EQ(names({.server_name = true}, std::string(255, 'a')), std::string(255, 'a') + "|");
+}
+
+// A header that says no addresses (LOCAL, UNKNOWN, a Unix socket) may say other things that are to be passed on.
+TEST_F(AutoNamesTest, WhatAHeaderWithoutAddressesSays) {
+  stream::FilterState state(arena_, nullptr);
+  stream::ProxyHeader header;
+  header.tlvs = std::string("\xea\0\1x", 4);
+  ASSERT_EQ(state.set(stream::FilterStateName(stream::kProxyHeaderName),
+                      stream::FilterStateValue::of_object(&header, stream::kProxyHeaderType), {}),
+            stream::FilterState::Set::kDone);
+  const net::Address client = *net::Address::from_ip("192.0.2.7", 1000);
+  stream::StreamInfo info;
+  info.filter_state = &state;
+  info.connection_remote = &client;
+  std::unique_ptr<stream::ProxyHeader> own;
+  const stream::ProxyHeader* told = client_of(info, own);
+  EXPECT_EQ(told->source, client);
+  EXPECT_EQ(told->tlvs, header.tlvs);
 }
 
 }  // namespace

@@ -80,6 +80,22 @@ TEST_F(ClientCertificateTest, EmptyOnes) {
             "Hash=ab12;Subject=\"\";URI=");
 }
 
+// As RFC 2253 writes them. Whether a reader takes "\\\\" for one character or two, the quotes end where they should.
+TEST_F(ClientCertificateTest, SubjectsWithEscapes) {
+  for (const auto& [subject, element] :
+       {std::pair(R"(CN=a\, b)", R"(CN=a\, b)"), std::pair(R"(CN=a\"b)", R"(CN=a\"b)"),
+        std::pair(R"(CN=a\\)", R"(CN=a\5C)"), std::pair(R"(CN=a\\\")", R"(CN=a\5C\")")}) {
+    shown().set(CertificateFact::kSubject, subject);
+    EXPECT_EQ(told(ForwardClientCert::kSanitizeSet, {.subject = true}, &tls_),
+              "Hash=ab12;Subject=\"" + std::string(element) + "\"");
+  }
+}
+
+TEST_F(ClientCertificateTest, ABackslashDoesNotHideTheEndOfAName) {
+  shown().set(NameKind::kUri, {R"(spiffe://a,\)"});
+  EXPECT_EQ(told(ForwardClientCert::kSanitizeSet, {.uri = true}, &tls_), "Hash=ab12;URI=\"spiffe://a,%5C\"");
+}
+
 TEST_F(ClientCertificateTest, NamesDoNotForgeElements) {
   shown().set(NameKind::kUri, {"spiffe://a,By=spiffe://b;Hash=\"1\""});
   EXPECT_EQ(told(ForwardClientCert::kSanitizeSet, {.uri = true}, &tls_),

@@ -16,6 +16,13 @@ TEST(RetryPolicy, ParsesRetryOn) {
   std::string_view unknown;
   EXPECT_EQ(parse_retry_on("5xx,,nope,5XX,reset", &unknown), retry_on::k5xx | retry_on::kReset);
   EXPECT_EQ(unknown, "nope");
+  EXPECT_EQ(unknown_retry_conditions("5xx,,nope,5XX,reset"), (std::vector<std::string_view>{"nope", "5XX"}));
+  // What is no condition does nothing, as published; whoever translates files warns of it.
+  ErrorSink errors;
+  RetryPolicySpec spec;
+  spec.retry_on = "nope,reset";
+  EXPECT_EQ(RetryPolicy::build(spec, errors)->on, retry_on::kReset);
+  EXPECT_TRUE(errors.errors().empty());
 }
 
 TEST(RetryPolicy, Defaults) {

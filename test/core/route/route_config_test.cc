@@ -598,7 +598,7 @@ TEST(RouteConfig, FaultsOfValues) {
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } redirect { port_redirect: 70000 } }")),
             at + ".redirect.port_redirect: 70000 is no port; 1 to 65535 are");
   EXPECT_EQ(errors(host_with("routes { match { safe_regex { regex: '[' } } route { cluster: 'c' } }")),
-            at + ".match.safe_regex: missing ] at character 1 (\"[\")");
+            at + ".match.safe_regex.regex: missing ] at character 1 (\"[\")");
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } route { weighted_clusters { total_weight { value: 3 } "
                              "clusters { name: 'c' weight { value: 2 } } } } }")),
             at + ".route.weighted_clusters.total_weight: is 3, but the weights add up to 2; leave it out");

@@ -177,7 +177,12 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
           "error: static_resources.clusters[0].load_balancing_policy.policies[0].typed_extension_config.typed_config: "
           "unknown type acme.Balancer\n");
   EXPECT_EQ(load(cluster + "transport_socket: {name: t, typed_config: {\"@type\": type.googleapis.com/acme.Tls}}}]}"),
-            kNoEndpoints + "error: static_resources.clusters[0].transport_socket: not supported by weir yet\n");
+            kNoEndpoints +
+                "error: static_resources.clusters[0].transport_socket.typed_config: acme.Tls is no transport socket "
+                "of this build for clusters; there are: "
+                "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, "
+                "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer, "
+                "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n");
 }
 
 // What is left out is given to no filter: nothing has to fit.
@@ -220,16 +225,17 @@ TEST_F(ConfigurationTest, TheCommandLineOverridesTheNode) {
 
 // A typing error costs one line, not one more for what it made missing.
 TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
-  EXPECT_EQ(load("admin: {address: [1]}\nstatic_resources: {clusters: [{nam: c, type: EDS}, {name: d, lb_policy: "
-                 "RING_HASH}]}"),
-            "error: admin.address: a mapping with the fields of Address is expected here, not a list\n"
-            "error: static_resources.clusters[0].nam: unknown field; did you mean name?\n"
-            "warning: static_resources.clusters[1].load_assignment: the cluster has no endpoints; it answers every "
-            "request with 503\n"
-            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
-            "LOGICAL_DNS are\n"
-            "error: static_resources.clusters[1].lb_policy: RING_HASH is not supported by weir yet; ROUND_ROBIN and "
-            "LEAST_REQUEST are\n");
+  EXPECT_EQ(
+      load("admin: {address: [1]}\nstatic_resources: {clusters: [{nam: c, type: EDS}, {name: d, lb_policy: "
+           "CLUSTER_PROVIDED}]}"),
+      "error: admin.address: a mapping with the fields of Address is expected here, not a list\n"
+      "error: static_resources.clusters[0].nam: unknown field; did you mean name?\n"
+      "warning: static_resources.clusters[1].load_assignment: the cluster has no endpoints; it answers every "
+      "request with 503\n"
+      "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
+      "LOGICAL_DNS are\n"
+      "error: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is for clusters of a type that chooses hosts "
+      "by itself; this one has ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM\n");
 }
 
 TEST_F(ConfigurationTest, LoadingTouchesNoLogFile) {

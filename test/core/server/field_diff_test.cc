@@ -47,7 +47,11 @@ TEST(FieldDiff, Values) {
           "connect_timeout { seconds: 2 nanos: 500000000 } lb_policy: RANDOM"),
       (Lines{"connect_timeout: 1s -> 2.500s", "per_connection_buffer_limit_bytes: 1 -> ", "lb_policy:  -> RANDOM"}));
   EXPECT_EQ(diff<Cluster>("", "circuit_breakers { thresholds { max_retries { value: 3 } } }"),
-            Lines{"circuit_breakers:  -> {thresholds: [1]}"});
+            Lines{"circuit_breakers:  -> {thresholds: [{max_retries: 3}]}"});
+  EXPECT_EQ(diff<Cluster>("", "circuit_breakers { thresholds { } thresholds { priority: HIGH } }"),
+            Lines{"circuit_breakers:  -> {thresholds: [2 items]}"});
+  EXPECT_EQ(diff<RouteConfiguration>("", "virtual_hosts { name: 'h' domains: 'a' domains: 'b' }"),
+            Lines{"virtual_hosts[0]:  -> {name: h, domains: [a, b]}"});
 }
 
 TEST(FieldDiff, ListsStayInStep) {

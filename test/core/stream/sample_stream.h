@@ -68,7 +68,6 @@ class SampleStream : public testing::Test {
     info_.upstream.cluster = "api";
     info_.upstream.failure_reason = "connection_refused";
     info_.upstream.local_close_reason = "drained";
-    info_.upstream.wire.closed = CloseType::kRemoteReset;
     info_.upstream.attempts = 3;
     info_.upstream.protocol = Protocol::kHttp2;
     info_.upstream.connection_id = 77;
@@ -82,7 +81,8 @@ class SampleStream : public testing::Test {
     info_.upstream.first_rx = at_ms(20);
     info_.upstream.first_body_rx = at_ms(22);
     info_.upstream.last_rx = at_ms(28);
-    info_.upstream.wire = {.received = 444, .sent = 333, .heads_received = 44, .heads_sent = 33};
+    info_.upstream.wire = {
+        .received = 444, .sent = 333, .heads_received = 44, .heads_sent = 33, .closed = CloseType::kRemoteReset};
 
     request_.add(http::HeaderId::kMethod, "GET");
     request_.add(http::HeaderId::kPath, "/new?q=1&empty=&flag&q=2&e=%41%zz+b");

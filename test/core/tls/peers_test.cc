@@ -51,6 +51,7 @@ class Openssl {
     while ((n = read(out_, bytes, sizeof(bytes))) > 0) output_.append(bytes, static_cast<size_t>(n));
     return output_;
   }
+  int output_fd() const { return out_; }
 
  private:
   pid_t pid_;
@@ -67,7 +68,15 @@ class PeersTest : public TlsTest {
     while (std::chrono::steady_clock::now() < end) {
       lane.turn();
       if (done()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      std::vector<pollfd> all;
+      for (const Side* side : {client.get(), server.get()}) {
+        if (side != nullptr && side->connection->open()) all.push_back({side->connection->fd(), POLLIN, 0});
+      }
+      if (peer_ != nullptr) {
+        peer_->output();
+        all.push_back({peer_->output_fd(), POLLIN, 0});
+      }
+      poll(all.data(), all.size(), 5);
     }
     return false;
   }
@@ -134,17 +143,18 @@ TEST_F(PeersTest, UnlessThatIsAllowed) {
 TEST_F(PeersTest, AClientThatRenegotiatesIsRefused) {
   build();
   const int listener = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});
-  Openssl peer({"s_client", "-connect", net::bound_address(listener).to_string(), "-tls1_2"});
+  peer_ = std::make_unique<Openssl>(
+      std::vector<std::string>{"s_client", "-connect", net::bound_address(listener).to_string(), "-tls1_2"});
   int fd = -1;
   ASSERT_TRUE(wait_for([&] { return (fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; }));
   close(listener);
   server = std::make_unique<Side>();
   server->open(lane, fd, make_server_transport(server_context, lane), "@client");
   ASSERT_TRUE(wait_for([&] { return server->connected; })) << server->failure();
-  peer.type("before\n");
+  peer_->type("before\n");
   ASSERT_TRUE(wait_for([&] { return server->received == "before\n"; }));
-  peer.type("R\n");
-  ASSERT_TRUE(wait_for([&] { return server->closed; })) << peer.output();
+  peer_->type("R\n");
+  ASSERT_TRUE(wait_for([&] { return server->closed; })) << peer_->output();
   EXPECT_EQ(server->failure(), "TLS_error:|268435638:SSL routines:OPENSSL_internal:NO_RENEGOTIATION:TLS_error_end");
 }
 
@@ -154,6 +164,7 @@ TEST_F(TlsTest, LanesShareContexts) {
   build();
   std::atomic<int> working = 3;
   std::atomic<int> met_count = 0;
+  std::atomic<int> steps = 0;
   std::vector<std::thread> threads;
   for (uint32_t i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
@@ -173,14 +184,19 @@ TEST_F(TlsTest, LanesShareContexts) {
           here.connection->close();
           there.connection->close();
           own.turns(2);
+          ++steps;
+          steps.notify_one();
         }
       }
       --working;
+      ++steps;
+      steps.notify_one();
     });
   }
-  while (working > 0) {
+  // Looked at before `working` is: a step that comes in between ends the wait.
+  for (int seen = steps; working > 0; seen = steps) {
     ring->rotate();
-    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    steps.wait(seen);
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(met_count, 60);

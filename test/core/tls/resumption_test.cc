@@ -212,6 +212,67 @@ TEST_F(TlsTest, OtherConditionsForClientsEndSessions) {
   }
 }
 
+// Nobody shows a certificate when a session is resumed: it ends with the one that was shown, however often it is
+// renewed.
+TEST_F(TlsTest, SessionsEndWithTheCertificateOfTheClient) {
+  server_spec.verifier = verifier_of({.trusted_ca = {root.certificate, "ca.pem"}});
+  for (const bool tickets : {true, false}) {
+    for (const Version version : {Version::kTls12, Version::kTls13}) {
+      if (!tickets && version == Version::kTls13) continue;
+      server_spec.disable_stateless_session_resumption = !tickets;
+      TestIdentity me = make_certificate(
+          {.common_name = "me", .not_after = std::chrono::floor<std::chrono::seconds>(lane.lane().wall_now()) + 3600s},
+          &root);
+      client_spec.identity = identity_of(me);
+      only(version);
+      rebuild();
+      meet();
+      ASSERT_TRUE(met()) << server->failure();
+      resumed();
+      for (int i = 0; i < 3; ++i) {
+        lane.advance(1000s);
+        meet();
+        ASSERT_TRUE(met());
+        EXPECT_TRUE(resumed()) << i;
+        EXPECT_TRUE(server->facts().validated());
+      }
+      lane.advance(700s);
+      meet();
+      EXPECT_FALSE(met());
+      EXPECT_FALSE(resumed());
+      EXPECT_NE(server->failure().find("certificate has expired"), std::string::npos) << server->failure();
+    }
+  }
+}
+
+// Of servers likewise; and where dates do not count, they end nothing.
+TEST_F(TlsTest, SessionsEndWithTheCertificateOfTheServer) {
+  TestIdentity soon_over =
+      make_certificate({.names = {"DNS:www.example"},
+                        .not_after = std::chrono::floor<std::chrono::seconds>(lane.lane().wall_now()) + 3600s},
+                       &root);
+  server_spec.identities = {identity_of(soon_over)};
+  for (const bool dates_count : {false, true}) {
+    client_spec.verifier =
+        verifier_of({.trusted_ca = {root.certificate, "ca.pem"}, .allow_expired_certificate = !dates_count});
+    rebuild();
+    meet();
+    ASSERT_TRUE(met()) << client->failure();
+    resumed();
+    lane.advance(dates_count ? 3700s : 3s);
+    meet();
+    EXPECT_EQ(met(), !dates_count);
+    EXPECT_EQ(resumed(), !dates_count);
+  }
+  client_spec.verifier = verifier_of({.trusted_ca = {root.certificate, "ca.pem"}, .allow_expired_certificate = true});
+  rebuild();
+  meet();
+  ASSERT_TRUE(met());
+  resumed();
+  meet();
+  EXPECT_TRUE(resumed());
+}
+
 TEST_F(TlsTest, AnUntrustedClientIsNotValidatedByResuming) {
   server_spec.verifier = verifier_of({.trusted_ca = {root.certificate, "ca.pem"}, .accept_untrusted = true});
   TestIdentity stranger = make_certificate({.common_name = "stranger"});

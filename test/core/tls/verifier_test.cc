@@ -198,21 +198,32 @@ TEST_F(VerifierTest, OneOfSeveralNamesIsEnough) {
   EXPECT_EQ(verdict(spec, {&nameless}), "verify cert failed: SAN matcher");
 }
 
-TEST_F(VerifierTest, NamesWithANulAreNone) {
-  // "www.example.com\0.evil.example": a reader of C strings would take it for the first part.
-  TestIdentity evil = make_certificate({.common_name = "evil"}, &root_);
-  bssl::UniquePtr<GENERAL_NAMES> names(sk_GENERAL_NAME_new_null());
-  bssl::UniquePtr<GENERAL_NAME> name(GENERAL_NAME_new());
-  ASN1_IA5STRING* text = ASN1_IA5STRING_new();
-  const std::string bytes("www.example.com\0.evil.example", 29);
-  ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size()));
-  GENERAL_NAME_set0_value(name.get(), GEN_DNS, text);
-  bssl::PushToStack(names.get(), std::move(name));
-  X509_add1_ext_i2d(evil.x509.get(), NID_subject_alt_name, names.get(), 0, 0);
-  ASSERT_TRUE(X509_sign(evil.x509.get(), root_.key.get(), EVP_sha256()));
-  VerifierSpec spec = with_root();
-  spec.san_matchers = {{NameKind::kDns, {}, {Kind::kPrefix, "www.example.com"}}};
-  EXPECT_EQ(verdict(spec, {&evil}), "verify cert failed: SAN matcher");
+// "www.example.com\0.evil.example": a reader of C strings would take it for the first part. Line ends would begin
+// lines.
+TEST_F(VerifierTest, NamesWithControlCharactersAreNone) {
+  for (const std::string& bytes : {std::string("www.example.com\0.evil.example", 29),
+                                   std::string("www.example.com\r\nx: y"), std::string("www.example.com\x7f")}) {
+    TestIdentity evil = make_certificate({.common_name = "evil"}, &root_);
+    bssl::UniquePtr<GENERAL_NAMES> names(sk_GENERAL_NAME_new_null());
+    bssl::UniquePtr<GENERAL_NAME> name(GENERAL_NAME_new());
+    ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+    ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size()));
+    GENERAL_NAME_set0_value(name.get(), GEN_DNS, text);
+    bssl::PushToStack(names.get(), std::move(name));
+    X509_add1_ext_i2d(evil.x509.get(), NID_subject_alt_name, names.get(), 0, 0);
+    ASSERT_TRUE(X509_sign(evil.x509.get(), root_.key.get(), EVP_sha256()));
+    VerifierSpec spec = with_root();
+    spec.san_matchers = {{NameKind::kDns, {}, {Kind::kPrefix, "www.example.com"}}};
+    EXPECT_EQ(verdict(spec, {&evil}), "verify cert failed: SAN matcher") << bytes;
+  }
+}
+
+TEST_F(VerifierTest, AWildcardIsNoAddress) {
+  TestIdentity wild = make_certificate({.names = {"DNS:*.0.0.1", "DNS:*.0.0.example"}}, &root_);
+  const std::vector<std::string> address = {"10.0.0.1"};
+  const std::vector<std::string> name = {"10.0.0.example"};
+  EXPECT_EQ(verdict(with_root(), {&wild}, {.expected_names = address}), "verify cert failed: verify SAN list");
+  EXPECT_EQ(verdict(with_root(), {&wild}, {.expected_names = name}), "good");
 }
 
 TEST_F(VerifierTest, ExpectedNamesReplaceMatchers) {

@@ -412,9 +412,20 @@ TEST(Rbac, WhatIsRefused) {
   EXPECT_EQ(errors("rules { " + policy("destination_port_range { start: 5 end: 5 }", "any: true", "a b") + "}"),
             Texts{"rules.policies[\"a b\"].permissions[0].destination_port_range: [5, 5) is no range of ports; start "
                   "must be below end, which is not of the range itself"});
-  EXPECT_EQ(errors("rules {} matcher " + tree()), Texts{"matcher: rules and matcher exclude each other"});
-  EXPECT_EQ(errors("shadow_rules {} shadow_matcher " + tree()),
-            Texts{"shadow_matcher: shadow_rules and shadow_matcher exclude each other"});
+}
+
+// As published; the loader warns of it.
+TEST(Rbac, AMatcherBesideRulesDecidesAlone) {
+  Rbac rbac;
+  rbac.config = "rules { action: DENY " + policy("any: true") + "} matcher " + tree();
+  EXPECT_TRUE(rbac.passes("/", {{"x-who", "admin"}}));
+  EXPECT_FALSE(rbac.passes("/", {{"x-who", "bad"}}));
+  rbac.config = "rules { " + policy("any: true") + "} matcher " + tree();
+  EXPECT_FALSE(rbac.passes("/", {{"x-who", "bad"}}));
+  rbac.config = "shadow_rules { " + policy("any: true") + "} shadow_matcher " + tree();
+  EXPECT_TRUE(rbac.passes("/", {{"x-who", "bad"}}));
+  EXPECT_EQ(rbac.count("shadow_denied"), 1u);
+  EXPECT_EQ(rbac.count("shadow_allowed"), 0u);
 }
 
 }  // namespace

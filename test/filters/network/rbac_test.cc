@@ -78,6 +78,20 @@ TEST_F(NetworkRbacTest, Matcher) {
   EXPECT_EQ(data(), Action::kDone);
 }
 
+// As published; the loader warns of it.
+TEST_F(NetworkRbacTest, AMatcherBesideRulesDecidesAlone) {
+  use("rules " + kRemote10 +
+      "matcher { matcher_tree { input { name: 'ip' typed_config { "
+      "[type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3.SourceIPInput] {} } } "
+      "exact_match_map { map { key: '192.0.2.1' value { action { name: 'a' typed_config { "
+      "[type.googleapis.com/envoy.config.rbac.v3.Action] { name: 'one' } } } } } } } }");
+  EXPECT_TRUE(plugins_.error_texts().empty());
+  come("192.0.2.1");
+  EXPECT_EQ(data(), Action::kContinue);
+  come("10.1.1.1");
+  EXPECT_EQ(data(), Action::kDone);
+}
+
 // field: network.rbac.v3.RBAC.shadow_rules, network.rbac.v3.RBAC.shadow_rules_stat_prefix
 TEST_F(NetworkRbacTest, ShadowRulesOnlyTell) {
   use("shadow_rules_stat_prefix: 'dry_' shadow_rules " + kRemote10);

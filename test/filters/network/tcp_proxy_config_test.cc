@@ -35,19 +35,10 @@ TEST(TcpProxyConfig, WhatIsNotThereYetIsRefused) {
     const Texts errors = errors_of(proto);
     return errors.size() == 1 && errors[0].starts_with(path);
   };
-  EXPECT_TRUE(refused([](auto& proto) { proto.mutable_metadata_match(); }, "metadata_match: "));
   EXPECT_TRUE(refused([](auto& proto) { proto.mutable_on_demand(); }, "on_demand: "));
   EXPECT_TRUE(refused([](auto& proto) { proto.add_proxy_protocol_tlvs()->set_type(224); }, "proxy_protocol_tlvs"));
   EXPECT_TRUE(refused([](auto& proto) { proto.set_upstream_connect_mode(pb::ON_DOWNSTREAM_TLS_HANDSHAKE); },
                       "upstream_connect_mode: "));
-  EXPECT_TRUE(refused(
-      [](auto& proto) {
-        auto& one = *proto.mutable_weighted_clusters()->add_clusters();
-        one.set_name("c");
-        one.set_weight(1);
-        one.mutable_metadata_match();
-      },
-      "weighted_clusters.clusters[0].metadata_match: "));
   EXPECT_TRUE(refused(
       [](auto& proto) {
         proto.mutable_tunneling_config()->set_hostname("a:1");

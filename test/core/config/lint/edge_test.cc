@@ -32,7 +32,38 @@ void expect_edge_only(const std::string& rule, const std::string& hcm = "", cons
   EXPECT_EQ(edge(hcm, routes, "127.0.0.1").count(rule), 0u) << rule;
   EXPECT_EQ(edge(hcm, routes, "::1").count(rule), 0u) << rule;
   EXPECT_EQ(edge(hcm, routes, "0.0.0.0", "traffic_direction: OUTBOUND").count(rule), 0u) << rule;
-  EXPECT_EQ(lint_text(bootstrap(listener(routes, hcm), one())).count(rule), 0u) << rule;  // no use_remote_address
+  const std::string behind = "use_remote_address: false" + (hcm.empty() ? "" : ", " + hcm);
+  EXPECT_EQ(lint_text(bootstrap(listener(routes, behind), one())).count(rule), 0u) << rule;
+}
+
+// Of a listener that does not say whom it takes for the client.
+TEST(LintEdge, WhatAnEdgeIs) {
+  const std::string rule = "edge-remote-address";
+  const auto count = [&](const std::string& hcm, const std::string& address = "0.0.0.0", const std::string& more = "",
+                         const std::string& chain = "") {
+    return lint_text(bootstrap(listener(kToOne, hcm, address, more, chain), one())).count(rule);
+  };
+  const auto tls = [](const std::string& fields) {
+    return "transport_socket: {name: tls, typed_config: {" + std::string(kType) +
+           "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext" + fields + "}}";
+  };
+  // In plain text on port 80; with a certificate on any port, unless one is asked for.
+  EXPECT_EQ(count(""), 1u);
+  EXPECT_EQ(count("", "127.0.0.1"), 0u);
+  EXPECT_EQ(count("", "0.0.0.0", "", tls("")), 1u);
+  EXPECT_EQ(count("", "0.0.0.0", "", tls(", require_client_certificate: true")), 0u);
+  std::string elsewhere = bootstrap(listener(kToOne), one());
+  elsewhere.replace(elsewhere.find("port_value: 80"), 14, "port_value: 8080");
+  EXPECT_EQ(lint_text(elsewhere).count(rule), 0u);
+  elsewhere = bootstrap(listener(kToOne, "", "0.0.0.0", "", tls("")), one());
+  elsewhere.replace(elsewhere.find("port_value: 80"), 14, "port_value: 8443");
+  EXPECT_EQ(lint_text(elsewhere).count(rule), 1u);
+  // Somebody stands in front, or has thought of it.
+  EXPECT_EQ(count("xff_num_trusted_hops: 1"), 0u);
+  EXPECT_EQ(count("use_remote_address: true"), 0u);
+  EXPECT_EQ(count("use_remote_address: false"), 0u);
+  EXPECT_EQ(count("", "0.0.0.0", "traffic_direction: INBOUND"), 0u);
+  EXPECT_EQ(count("", "0.0.0.0", "traffic_direction: OUTBOUND"), 0u);
 }
 
 TEST(LintEdge, AdminExposed) {

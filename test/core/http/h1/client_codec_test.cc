@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/http/h1/parser.h"
 #include "test/core/http/h1/transcript.h"
 
 namespace weir::http::h1::test {
@@ -58,6 +59,28 @@ TEST_F(ClientCodecTest, Framing) {
   EXPECT_EQ(send("abc", true), "abc");
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   EXPECT_TRUE(client_.codec.reusable());
+}
+
+// RFC 9110 7.8
+TEST_F(ClientCodecTest, NoSwitchToWhatNobodyAskedFor) {
+  const auto answered = [](std::string_view asked, std::string_view answer) {
+    RequestKind kind{.is_upgrade = true, .protocol = upgrade_protocol(asked)};
+    ResponseHead head;
+    ArenaPool pool;
+    Arena arena(pool);
+    HeaderMap map(arena);
+    return parse_response_head("HTTP/1.1 101 x\r\n" + std::string(answer) + "\r\n", Settings(), kind, map, head);
+  };
+  EXPECT_EQ(answered("websocket", "upgrade: websocket\r\n"), ParseError::kNone);
+  EXPECT_EQ(answered("websocket", "Upgrade: WebSocket\r\n"), ParseError::kNone);
+  EXPECT_EQ(answered("websocket", ""), ParseError::kNone);
+  EXPECT_EQ(answered("websocket", "upgrade: h2c\r\n"), ParseError::kUnexpectedUpgrade);
+  EXPECT_EQ(answered("websocket", "upgrade: websockets\r\n"), ParseError::kUnexpectedUpgrade);
+  EXPECT_EQ(answered("h2c, websocket", "upgrade: h2c\r\n"), ParseError::kNone);
+
+  request("GET", false, {{"connection", "upgrade"}, {"upgrade", "x"}});
+  receive("HTTP/1.1 101 Switching Protocols\r\nUpgrade: y\r\n\r\n");
+  EXPECT_EQ(client_.error, ParseError::kUnexpectedUpgrade);
 }
 
 TEST_F(ClientCodecTest, RefusesWhatItCannotFrame) {
@@ -125,6 +148,15 @@ TEST_F(ClientCodecTest, EofOnAnIdleConnectionIsNoError) {
   client_.codec.on_eof();
   EXPECT_EQ(client_.error, ParseError::kNone);
   EXPECT_FALSE(client_.codec.reusable());
+}
+
+// RFC 9112 9.8: without a length, what was cut off is not whole.
+TEST_F(ClientCodecTest, ABodyUntilTheEndThatWasCutOff) {
+  request("GET", true);
+  receive("HTTP/1.1 200 OK\r\n\r\npart of it");
+  client_.codec.on_eof(/*cut_off=*/true);
+  EXPECT_EQ(client_.error, ParseError::kPrematureEof);
+  EXPECT_FALSE(client_.last().ended);
 }
 
 TEST_F(ClientCodecTest, KnowsWhetherAResponseHasStarted) {

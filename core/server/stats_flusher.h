@@ -1,0 +1,57 @@
+// Ends the intervals of histograms and gives statistics to the sinks, again and again (stats_flush_interval). The work
+// is done beside the lanes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/event/background.h"
+#include "core/event/lane.h"
+#include "core/event/timer.h"
+#include "core/stats/sink.h"
+#include "core/stats/store.h"
+
+namespace weir::server {
+
+// What the bootstrap says of it.
+struct FlushPlan {
+  Duration interval = 5s;  // zero: only when statistics are asked for
+  std::vector<std::shared_ptr<const stats::Sink>> sinks;
+};
+
+// [main]
+class StatsFlusher final : private event::Timer {
+ public:
+  // `refresh`: brings gauges up to date that follow something else.
+  StatsFlusher(event::Lane& lane, stats::Store& store, event::Background& background, std::function<void()> refresh);
+  ~StatsFlusher() override;
+
+  void start(FlushPlan plan);
+  // Statistics are about to be shown.
+  void on_asked() {
+    if (plan_.interval == Duration::zero()) flush();
+  }
+
+ private:
+  struct Round;
+  // What the thread alone looks at.
+  struct Memory {
+    stats::Intervals at_flush;  // of histograms: what they had counted
+  };
+  void on_timer() override { flush(); }
+  void flush();
+  void finish(Round& round);
+
+  event::Lane& lane_;
+  stats::Store& store_;
+  event::Background& background_;
+  const std::function<void()> refresh_;
+  FlushPlan plan_;
+  std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // [main]
+  bool under_way_ = false;
+  stats::Counter flushes_, overlapped_;
+};
+
+}  // namespace weir::server

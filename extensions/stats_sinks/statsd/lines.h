@@ -1,0 +1,37 @@
+// The lines of the statsd protocol, as statsd and the Datadog agent read them, and how they are packed into datagrams.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "core/stats/store.h"
+
+namespace weir::extensions::statsd {
+
+struct LineOptions {
+  std::string prefix = "envoy";
+  bool tags = false;          // names without what became tags, and those behind them ("|#name:value,...")
+  size_t datagram_bytes = 0;  // lines are put together up to that; 0: one for each line
+};
+
+// One sink's lines, flush after flush: counters are sent as what has come since the last one.
+class Lines {
+ public:
+  explicit Lines(LineOptions options) : options_(std::move(options)) {}
+  using Send = std::function<void(std::string_view datagram)>;
+  void write(const stats::Frozen& stats, const stats::Intervals& since_last, const Send& send);
+
+ private:
+  void name(const stats::Sample& sample);
+  void finish_line(const stats::Sample& sample, const Send& send);
+  void flush(const Send& send);
+
+  const LineOptions options_;
+  std::unordered_map<std::string, uint64_t> sent_, now_;  // of counters, by name
+  std::string line_, datagram_;
+};
+
+}  // namespace weir::extensions::statsd

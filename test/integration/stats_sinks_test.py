@@ -1,0 +1,202 @@
+"""Statistics that go to collectors, what /stats says of histograms, and how a scrape is kept small."""
+
+import json
+import re
+import socket
+import time
+from typing import Any, Callable
+
+from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
+from harness.config import address
+
+_TYPE = "type.googleapis.com/envoy.config.metrics.v3."
+
+
+def udp(port: int) -> dict:
+    """Nobody says so who thinks of it; who does is right."""
+    return {"socket_address": {"protocol": "UDP", "address": "127.0.0.1", "port_value": port}}
+
+
+class Collector:
+    """Receives datagrams, and nothing else."""
+
+    def __init__(self, sandbox: Any) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self.datagrams: list[str] = []
+        sandbox.at_close(self._socket.close)
+
+    def lines(self) -> list[str]:
+        while True:
+            try:
+                self.datagrams.append(self._socket.recv(65536).decode())
+            except BlockingIOError:
+                return [line for one in self.datagrams for line in one.split("\n")]
+
+    def wait(self, wanted: Callable[[list[str]], bool], what: str) -> None:
+        wait_until(lambda: wanted(self.lines()), what)
+
+    def sum(self, start: str) -> int:
+        return sum(int(line[len(start):].split("|")[0]) for line in self.lines() if line.startswith(start))
+
+
+class SinksTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.plain, cls.named, cls.dog, cls.packed = (Collector(cls.sandbox) for _ in range(4))
+
+        def sink(kind: str, collector: Collector, **fields: Any) -> dict:
+            return {"name": "envoy.stat_sinks." + kind, "typed_config": {
+                "@type": _TYPE + ("StatsdSink" if kind == "statsd" else "DogStatsdSink"), "address": udp(collector.port), **fields}}
+
+        config = bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")])], [cluster("echo", cls.echo.port)])
+        config["stats_flush_interval"] = "0.1s"
+        config["stats_sinks"] = [sink("statsd", cls.plain), sink("statsd", cls.named, prefix="mine"), sink("dog_statsd", cls.dog, prefix="d"),
+                                 sink("dog_statsd", cls.packed, max_bytes_per_datagram=500)]
+        cls.weir = Weir(cls.sandbox, config, concurrency=2)
+        for _ in range(5):
+            fetch(cls.port)
+
+    # field: Address@collector.socket_address, SocketAddress@collector.address, SocketAddress@collector.port_value
+    # field: SocketAddress@collector.protocol
+    # field: Bootstrap.stats_sinks, StatsSink.name, StatsSink.typed_config, StatsdSink.address, Bootstrap.stats_flush_interval
+    def test_counters_come_as_what_has_come(self) -> None:
+        name = "envoy.cluster.echo.upstream_rq_total:"
+        self.plain.wait(lambda _: self.plain.sum(name) >= 5, "the first requests")
+        before = self.plain.sum(name)
+        for _ in range(3):
+            fetch(self.port)
+        self.plain.wait(lambda _: self.plain.sum(name) == before + 3, "three more, no more")
+        time.sleep(0.3)
+        self.assertEqual(self.plain.sum(name), before + 3)
+        self.assertGreaterEqual(self.weir.stat("server.stats_flushes"), 3)
+        self.assertGreater(self.weir.stat("stats_sink.statsd.sent"), 0)
+
+    def test_gauges_and_histograms(self) -> None:
+        self.plain.wait(lambda lines: "envoy.cluster.echo.membership_total:1|g" in lines, "the gauge")
+        self.plain.wait(lambda lines: any(re.fullmatch(r"envoy\.cluster\.echo\.upstream_rq_time:\d+\|ms(\|@[0-9.e-]+)?", line)
+                                          for line in lines), "the histogram")
+        self.assertTrue(all(len(one) <= 1432 for one in self.plain.datagrams))
+        self.assertTrue(any("\n" in one for one in self.plain.datagrams))
+
+    # field: StatsdSink.prefix
+    def test_prefix(self) -> None:
+        self.named.wait(lambda _: self.named.sum("mine.cluster.echo.upstream_rq_total:") >= 5, "the requests")
+        self.assertTrue(all(line.startswith("mine.") for line in self.named.lines()))
+
+    # field: DogStatsdSink.address, DogStatsdSink.prefix
+    def test_tags(self) -> None:
+        self.dog.wait(lambda lines: any(line.startswith("d.cluster.upstream_rq_total:") and line.endswith("|c|#envoy_cluster_name:echo")
+                                        for line in lines), "the tagged counter")
+        self.assertTrue(all("\n" not in one for one in self.dog.datagrams), "one for each")
+
+    # field: DogStatsdSink.max_bytes_per_datagram
+    def test_datagrams_of_several(self) -> None:
+        self.packed.wait(lambda lines: len(lines) > 20, "lines")
+        self.assertTrue(any("\n" in one for one in self.packed.datagrams))
+        self.assertLessEqual(max(len(one) for one in self.packed.datagrams), 500)
+
+    def test_intervals_of_histograms(self) -> None:
+        def quantiles() -> list[str]:
+            page = self.weir.admin("/stats?filter=cluster.echo.upstream_rq_time")
+            return re.findall(r"P50\(([^,]*),", page)
+
+        def sent() -> bool:
+            fetch(self.port)
+            return quantiles()[:1] not in ([], ["nan"])
+
+        wait_until(sent, "an interval with values")
+        wait_until(lambda: quantiles() == ["nan"], "an interval without")
+
+    def test_buckets(self) -> None:
+        page = self.weir.admin("/stats?filter=cluster.echo.upstream_rq_time&histogram_buckets=cumulative")
+        counts = [int(one) for one in re.findall(r"B[0-9.]+\(\d+,(\d+)\)", page)]
+        self.assertEqual(counts, sorted(counts))
+        self.assertGreaterEqual(counts[-1], 5)
+        answer = self.weir.admin_json("/stats?filter=cluster.echo.upstream_rq_time&histogram_buckets=disjoint&format=json")
+        buckets = next(one for one in answer["stats"] if "histograms" in one)["histograms"][0]["buckets"]
+        self.assertGreaterEqual(sum(one["cumulative"] for one in buckets), 5)
+        self.assertEqual(buckets[0]["upper_bound"], 0.5)
+
+
+class FlushOnAskingTest(WeirTestCase):
+    # field: Bootstrap.stats_flush_on_admin
+    def test_only_when_asked(self) -> None:
+        collector = Collector(self.sandbox)
+        config = bootstrap([])
+        config["stats_flush_on_admin"] = True
+        config["stats_sinks"] = [{"name": "s", "typed_config": {"@type": _TYPE + "StatsdSink", "address": address(collector.port)}}]
+        weir = Weir(self.sandbox, config, concurrency=1)
+        weir.admin("/stats")
+        collector.wait(lambda lines: len(lines) > 0, "lines")
+        time.sleep(0.2)
+        before = len(collector.lines())
+        time.sleep(0.5)
+        self.assertEqual(len(collector.lines()), before)
+        weir.admin("/stats")
+        collector.wait(lambda lines: len(lines) > before, "more lines")
+
+
+class ManyClustersTest(WeirTestCase):
+    """A scrape that would be large."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        clusters = [cluster("c%02d" % number, cls.echo.port) for number in range(30)]
+        routes = [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes)], clusters), concurrency=1)
+        for one in clusters:
+            fetch(cls.port, "/" + one["name"])
+
+    def series(self, page: str, name: str) -> dict[str, int]:
+        return {labels: int(value) for labels, value in re.findall(r"^%s\{([^}]*)\} (-?\d+)$" % name, page, re.M)}
+
+    def test_the_rest_is_one_series(self) -> None:
+        everything = self.series(self.weir.admin("/stats/prometheus"), "envoy_cluster_upstream_rq_total")
+        self.assertEqual(len(everything), 30)
+        page = self.weir.admin("/stats/prometheus?series_limit=10")
+        some = self.series(page, "envoy_cluster_upstream_rq_total")
+        self.assertEqual(len(some), 11)
+        self.assertEqual(some['envoy_cluster_name="other"'], 20)
+        self.assertEqual(some['envoy_cluster_name="c03"'], 1)
+        self.assertEqual(sum(some.values()), sum(everything.values()))
+        gauges = self.series(page, "envoy_cluster_membership_total")
+        self.assertEqual(gauges['envoy_cluster_name="other"'], 20)
+        counts = self.series(page, "envoy_cluster_upstream_rq_time_count")
+        self.assertEqual(counts['envoy_cluster_name="other"'], 20)
+        buckets = self.series(page, "envoy_cluster_upstream_rq_time_bucket")
+        self.assertEqual(buckets['envoy_cluster_name="other",le="+Inf"'], 20)
+        self.assertIn("# TYPE envoy_server_uptime gauge\nenvoy_server_uptime{}", page)
+
+    def test_scrapes_side_by_side(self) -> None:
+        """And a client that leaves while its page is written."""
+        import threading
+        pages: list[str] = []
+        threads = [threading.Thread(target=lambda: pages.append(self.weir.admin("/stats/prometheus"))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", self.weir.admin_port)) as one:
+                one.sendall(b"GET /stats/prometheus HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(pages), 8)
+        for page in pages:
+            self.assertEqual(len(self.series(page, "envoy_cluster_upstream_rq_total")), 30)
+
+    def test_types(self) -> None:
+        self.assertNotIn("membership_total", self.weir.admin("/stats?type=Counters"))
+        self.assertIn("cluster.c01.membership_total: 1", self.weir.admin("/stats?type=Gauges"))
+        self.assertEqual(self.weir.admin("/stats?type=TextReadouts"), "")
+        self.assertIn("upstream_rq_time", self.weir.admin("/stats?type=Histograms&usedonly"))
+        self.assertEqual(json.loads(self.weir.admin("/stats?type=Histograms&usedonly&filter=nothing&format=json")), {"stats": []})
+
+
+if __name__ == "__main__":
+    main()
