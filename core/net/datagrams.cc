@@ -348,13 +348,20 @@ uint32_t DatagramQueue::flush() {
 
 DatagramSocket::DatagramSocket(event::Lane& lane, int fd, const Address& local, const DatagramOptions& options,
                                DatagramReader& reader, DatagramHandler& handler)
-    : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(&handler), queue_(fd) {
+    : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(handler), queue_(fd) {
   set_options(options);
   lane_.poller().add_level(fd_, *this);
 }
 
 DatagramSocket::~DatagramSocket() {
-  if (fd_ >= 0) close(fd_);
+  if (fd_ >= 0) shut();
+}
+
+// Another process may hold the same socket: the poller is told that this one has done with it.
+void DatagramSocket::shut() {
+  lane_.poller().remove(fd_);
+  close(fd_);
+  fd_ = -1;
 }
 
 void DatagramSocket::set_options(const DatagramOptions& options) {
@@ -367,13 +374,13 @@ void DatagramSocket::set_options(const DatagramOptions& options) {
 
 void DatagramSocket::send(const Address& to, const Address& from, const Datagrams& datagrams) {
   if (fd_ < 0) return;
-  if (const uint32_t failed = queue_.add(to, from, datagrams); failed != 0) handler_->on_send_failed(failed);
+  if (const uint32_t failed = queue_.add(to, from, datagrams); failed != 0) handler_.on_send_failed(failed);
   if (!queue_.empty()) lane_.at_end_of_turn(*this);
 }
 
 void DatagramSocket::on_end_of_turn() {
   if (fd_ < 0) return;
-  if (const uint32_t failed = queue_.flush(); failed != 0) handler_->on_send_failed(failed);
+  if (const uint32_t failed = queue_.flush(); failed != 0) handler_.on_send_failed(failed);
 }
 
 // One batch in a turn: other sockets have their turn, too.
@@ -385,13 +392,13 @@ unsigned DatagramSocket::read_batch() {
   const DatagramReader::Outcome outcome =
       reader_.read_bound(fd_, options_, DatagramReader::kMost,
                          [this](const Address& peer, const Address& local, const Datagrams& datagrams) {
-                           handler_->on_datagrams(peer, local, datagrams);
+                           handler_.on_datagrams(peer, local, datagrams);
                          });
-  if (outcome.taken != 0) handler_->on_batch_end();
+  if (outcome.taken != 0) handler_.on_batch_end();
   uint64_t dropped = outcome.too_large;
   if (outcome.kernel_drops != 0) dropped += static_cast<uint32_t>(outcome.kernel_drops - kernel_drops_);
   if (outcome.kernel_drops != 0) kernel_drops_ = outcome.kernel_drops;
-  if (dropped != 0) handler_->on_dropped(dropped);
+  if (dropped != 0) handler_.on_dropped(dropped);
   return outcome.taken;
 }
 
@@ -401,8 +408,7 @@ void DatagramSocket::drain_and_close() {
   for (int i = 0; i < 64 && read_batch() != 0; ++i) {
   }
   on_end_of_turn();
-  close(fd_);
-  fd_ = -1;
+  shut();
 }
 
 }  // namespace weir::net

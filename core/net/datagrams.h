@@ -190,7 +190,6 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
   DatagramSocket& operator=(const DatagramSocket&) = delete;
 
   void set_options(const DatagramOptions& options);
-  void serve_by(DatagramHandler& handler) { handler_ = &handler; }
   // Copied, and sent at the end of the turn, or earlier.
   void send(const Address& to, const Address& from, const Datagrams& datagrams);
   // Reads what the kernel has, sends what waits, and closes.
@@ -203,12 +202,13 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
 
  private:
   unsigned read_batch();
+  void shut();
   event::Lane& lane_;
   int fd_;
   const Address local_;
   DatagramOptions options_;
   DatagramReader& reader_;
-  DatagramHandler* handler_;
+  DatagramHandler& handler_;
   DatagramQueue queue_;
   uint32_t kernel_drops_ = 0;  // that were told
 };

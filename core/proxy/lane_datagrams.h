@@ -12,7 +12,7 @@
 
 namespace weir::proxy {
 
-// One address. Outlives versions of the listener; filters whose configuration stays do, too. [worker]
+// One socket. Outlives versions of the listener; filters whose configuration stays do, too. [worker]
 class DatagramDoor final : private net::DatagramHandler, private filter::DatagramHost, private event::Timer {
  public:
   // `fd`: of the sockets, and owned.
@@ -63,5 +63,7 @@ class DatagramDoor final : private net::DatagramHandler, private filter::Datagra
   Serving serving_;
   std::vector<Leaving> leaving_;
 };
+
+using DatagramDoors = std::vector<std::unique_ptr<DatagramDoor>>;
 
 }  // namespace weir::proxy

@@ -2,6 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 #include "core/base/log.h"
 
 namespace weir::proxy {
@@ -39,31 +43,32 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
   return door;
 }
 
+bool LaneListener::move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to) {
+  const auto moved = std::stable_partition(from.begin(), from.end(),
+                                           [&](const auto& door) { return door->sockets().get() != sockets; });
+  const bool any = moved != from.end();
+  std::move(moved, from.end(), std::back_inserter(to));
+  from.erase(moved, from.end());
+  return any;
+}
+
 void LaneListener::set_datagrams(const Listener& after) {
   event::Lane& lane = owner_.lane();
-  std::vector<std::unique_ptr<DatagramDoor>> doors;
+  if (lane.is_main()) return;
+  DatagramDoors doors;
   after.for_each_sockets([&](const std::shared_ptr<const ListenSockets>& sockets) {
-    if (lane.is_main()) return;
-    std::unique_ptr<DatagramDoor> door;
-    bool there = false;
-    for (auto& one : datagram_doors_) {
-      if (one == nullptr || one->sockets() != sockets) continue;
-      door = std::move(one);
-      there = true;
-      break;
+    size_t next = doors.size();
+    if (!move_doors(datagram_doors_, sockets.get(), doors) &&
+        !owner_.take_datagram_doors(*this, sockets.get(), doors)) {
+      const int fd = sockets->by_worker[lane.index() - 1];
+      if (fd >= 0)
+        doors.push_back(
+            std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader()));
     }
-    if (!there) door = owner_.take_datagrams(*this, sockets.get(), there);
-    const int fd = sockets->by_worker[lane.index() - 1];
-    if (!there && fd >= 0)
-      door = std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader());
-    if (door == nullptr) return;
-    door->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
-    doors.push_back(std::move(door));
+    for (; next < doors.size(); ++next) doors[next]->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
   });
   // Those of addresses that are gone close, behind what they have still got.
-  for (auto& door : datagram_doors_) {
-    if (door != nullptr) door->close();
-  }
+  for (auto& door : datagram_doors_) door->close();
   datagram_doors_ = std::move(doors);
 }
 
@@ -252,20 +257,12 @@ bool LaneListeners::take_socket(LaneListener& taker, const ListenSockets* socket
   return false;
 }
 
-std::unique_ptr<DatagramDoor> LaneListeners::take_datagrams(LaneListener& taker, const ListenSockets* sockets,
-                                                            bool& there) {
+bool LaneListeners::take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors) {
   for (auto& other : listeners_) {
     if (other == nullptr || other.get() == &taker) continue;
-    for (size_t i = 0; i < other->datagram_doors_.size(); ++i) {
-      auto& doors = other->datagram_doors_;
-      if (doors[i]->sockets().get() != sockets) continue;
-      there = true;
-      std::unique_ptr<DatagramDoor> door = std::move(doors[i]);
-      doors.erase(doors.begin() + static_cast<std::ptrdiff_t>(i));
-      return door;
-    }
+    if (LaneListener::move_doors(other->datagram_doors_, sockets, doors)) return true;
   }
-  return nullptr;
+  return false;
 }
 
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,

@@ -54,9 +54,11 @@ class LaneListener final : public net::AcceptHandler {
   };
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
   std::vector<Door> doors_;
-  // Instead of them, if it is one for datagrams: one for each address at which this lane reads.
-  std::vector<std::unique_ptr<DatagramDoor>> datagram_doors_;
+  // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
+  DatagramDoors datagram_doors_;
   void set_datagrams(const Listener& after);
+  // Those with these descriptors. False: there are none.
+  static bool move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to);
   bool accepts_for_others_ = false;  // at some address only one lane accepts
   IntrusiveList<DownstreamConnection, &DownstreamConnection::node_> connections_;
 };
@@ -104,8 +106,8 @@ class LaneListeners final : public event::SlotObserver {
   // The socket of these descriptors from the listener of this lane that has it (nullptr: it has closed it). False: none
   // has.
   bool take_socket(LaneListener& taker, const ListenSockets* sockets, std::unique_ptr<net::ListenSocket>& socket);
-  // The same of a socket for datagrams. `there`: whether any listener has had it.
-  std::unique_ptr<DatagramDoor> take_datagrams(LaneListener& taker, const ListenSockets* sockets, bool& there);
+  // The same of those for datagrams.
+  bool take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors);
   net::DatagramReader& datagram_reader() {
     if (datagram_reader_ == nullptr) datagram_reader_ = std::make_unique<net::DatagramReader>();
     return *datagram_reader_;

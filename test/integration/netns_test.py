@@ -2,12 +2,13 @@
 both directions, and go where they were going (ORIGINAL_DST). UDP with the addresses of clients."""
 
 import contextlib
+import subprocess
 import unittest
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, direct, file_access_log, http_listener, main, route,
-                     tcp_listener, wait_line, wait_until)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener, main, route,
+                     tcp_listener, to_yaml, wait_line, wait_until, weir_binary)
 from harness import netns
 from harness.netns import Namespace, as_nobody
 from harness.udp import UdpClient, UdpServer, udp_listener
@@ -239,6 +240,17 @@ class OriginalDestinationTest(WeirTestCase):
         for echo in self.echoes:
             self.assertEqual(self.served("metadata", x_where="127.0.0.1:%d" % echo.port), echo.name)
         self.assertEqual(self.ask("metadata").status, 503)
+
+    def test_what_such_a_cluster_cannot_have(self) -> None:
+        def fault(made: dict[str, Any]) -> str:
+            path = self.sandbox.write("refused.yaml", to_yaml(bootstrap([], [made])))
+            run = subprocess.run([weir_binary(), "--mode", "validate", "-c", path], capture_output=True, text=True, timeout=20)
+            self.assertEqual(run.returncode, 1)
+            return run.stdout + run.stderr
+
+        self.assertIn("write CLUSTER_PROVIDED", fault({**original("a"), "lb_policy": "ROUND_ROBIN"}))
+        self.assertIn("must be empty", fault({**cluster("a", 1), **original("a")}))
+        self.assertIn("is for clusters of type ORIGINAL_DST", fault(cluster("a", 1, original_dst_lb_config={"use_http_header": True})))
 
     def test_more_destinations_than_a_lane_holds_for_itself(self) -> None:
         """A client that asks for ever new ones costs what is bounded."""

@@ -25,6 +25,11 @@ def dns_address(answer: bytes) -> str:
     return socket.inet_ntoa(answer[-4:])
 
 
+def aggregate(name: str, *members: str) -> dict[str, Any]:
+    return {"name": name, "lb_policy": "CLUSTER_PROVIDED", "cluster_type": {"name": "aggregate", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig", "clusters": list(members)}}}
+
+
 class UdpProxyTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
@@ -35,7 +40,7 @@ class UdpProxyTest(WeirTestCase):
             cluster("one", ports[0], alt_stat_name="uno"), cluster("all", *ports),
             cluster("hashed", *ports, lb_policy="RING_HASH"),
             cluster("limited", ports[0], circuit_breakers={"thresholds": [{"max_connections": 2}]}),
-            cluster("none"), cluster("silent", cls.sandbox.free_port()),
+            cluster("none"), cluster("silent", cls.sandbox.free_port()), aggregate("either", "none", "one"),
         ]
         cls.ports = {}
         listeners = []
@@ -58,6 +63,7 @@ class UdpProxyTest(WeirTestCase):
         add("limited", "limited")
         add("none", "none")
         add("silent", "silent")
+        add("either", "either")
         add("any", "one", host="0.0.0.0")
         add("wide", "one", socket_config={"max_rx_datagram_size": 9000, "prefer_gro": True},
             upstream_socket_config={"max_rx_datagram_size": 9000, "prefer_gro": False})
@@ -152,6 +158,12 @@ class UdpProxyTest(WeirTestCase):
                 client.send(b"x")
                 time.sleep(0.05)
             self.weir.wait_stat("cluster.silent.udp.sess_rx_errors", 1)
+
+    def test_members_of_an_aggregate(self) -> None:
+        before = self.weir.stat("cluster.either.udp.sess_tx_datagrams")
+        with UdpClient(self.ports["either"]) as client:
+            self.assertEqual(client.ask(b"x"), b"a x")
+        self.weir.wait_stat_is("cluster.either.udp.sess_tx_datagrams", before + 1)
 
     def test_routes_by_matcher(self) -> None:
         # field: UdpProxyConfig.matcher, udp_proxy.v3.Route.cluster
