@@ -197,6 +197,8 @@ void check_udp(const pb::Listener& proto, const FieldReport& at) {
   warn("tcp_keepalive", proto.has_tcp_keepalive());
   warn("connection_balance_config", proto.has_connection_balance_config());
   warn("max_connections_to_accept_per_socket_event", proto.has_max_connections_to_accept_per_socket_event());
+  warn("ignore_global_conn_limit", proto.ignore_global_conn_limit());
+  warn("bypass_overload_manager", proto.bypass_overload_manager());
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     if (proto.listener_filters(i).has_filter_disabled())
       at.item("listener_filters", i)
@@ -330,6 +332,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.fingerprint = combine(fingerprint(proto), scope.report().sources_digest() - read_before);
     return out;
   }
+  out.spec.ignore_global_limit = proto.ignore_global_conn_limit();
+  out.spec.bypass_overload = proto.bypass_overload_manager();
   out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout()) {
     const auto& timeout = proto.listener_filters_timeout();

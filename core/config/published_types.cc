@@ -195,7 +195,6 @@ constexpr Package kPackages[] = {
     {"envoy.extensions.rbac.matchers.upstream_ip_port.v3", "UpstreamIpPortMatcher"},
     {"envoy.extensions.rbac.principals.mtls_authenticated.v3", "Config"},
     {"envoy.extensions.regex_engines.hyperscan.v3alpha", "Hyperscan"},
-    {"envoy.extensions.resource_monitors.cgroup_memory.v3", "CgroupMemoryConfig"},
     {"envoy.extensions.router.cluster_specifier.golang.v3alpha", "Config"},
     {"envoy.extensions.router.cluster_specifiers.lua.v3", "LuaConfig"},
     {"envoy.extensions.stat_sinks.graphite_statsd.v3", "GraphiteStatsdSink"},

@@ -92,6 +92,10 @@ struct TransportSocketDescriptor {
       make_upstream;
   // Now and then: what changes with time alone. [main] nullptr: nothing does.
   void (*tend)(MonoTime now) = nullptr;
+  // What a process that takes over from this one had better know (keys of session tickets), and its side. May be
+  // secret. [main] nullptr: nothing. An empty text: nothing now.
+  std::string (*save)() = nullptr;
+  Status (*restore)(std::string_view saved) = nullptr;
 };
 
 // A plugin of one of the smaller kinds, which other plugins use: "compressor_library", ... What make_config returns
@@ -125,6 +129,20 @@ class Registry {
     for (const auto& [type, descriptor] : transport_sockets_) {
       if (descriptor->tend != nullptr) descriptor->tend(now);
     }
+  }
+  // visit(type, saved) for each that has something to save.
+  template <class Visit>
+  void save_transport_sockets(Visit&& visit) const {
+    for (const auto& [type, descriptor] : transport_sockets_) {
+      if (descriptor->save == nullptr) continue;
+      if (const std::string saved = descriptor->save(); !saved.empty())
+        visit(std::string_view(type), std::string_view(saved));
+    }
+  }
+  Status restore_transport_socket(std::string_view type, std::string_view saved) const {
+    const TransportSocketDescriptor* descriptor = transport_socket(type);
+    if (descriptor == nullptr || descriptor->restore == nullptr) return absl::OkStatus();
+    return descriptor->restore(saved);
   }
   const ExtensionDescriptor* extension(std::string_view type) const { return find(extensions_, type); }
   const lb::PolicyDescriptor* lb_policy(std::string_view type) const { return find(lb_policies_, type); }

@@ -1,5 +1,6 @@
 #include "core/net/datagrams.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <unistd.h>
 
@@ -349,6 +350,12 @@ uint32_t DatagramQueue::flush() {
 DatagramSocket::DatagramSocket(event::Lane& lane, int fd, const Address& local, const DatagramOptions& options,
                                DatagramReader& reader, DatagramHandler& handler)
     : lane_(lane), fd_(fd), local_(local), reader_(reader), handler_(handler), queue_(fd) {
+  // Another process may have opened it: what that one has set and was told is not this one's.
+  const int off = 0;
+  setsockopt(fd_, IPPROTO_UDP, UDP_GRO, &off, sizeof off);
+  uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof memory;
+  if (getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0) kernel_drops_ = memory[SK_MEMINFO_DROPS];
   set_options(options);
   lane_.poller().add_level(fd_, *this);
 }

@@ -130,6 +130,32 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
   return fd;
 }
 
+Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
+  std::string kept;
+  const auto option_of = [](const SocketOption& one) {
+    return std::to_string(one.level) + "/" + std::to_string(one.name);
+  };
+  if (address.is_ip()) {
+    if (options.keepalive.on && !set_keepalive(fd, options.keepalive))
+      return failed("set keepalive probes for", address, errno);
+    if (!options.keepalive.on) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    set_option(fd, IPPROTO_IP, IP_FREEBIND, options.freebind ? 1 : 0);
+    if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1))
+      return failed("set IP_TRANSPARENT for", address, errno);
+  } else if (const std::string path(address.unix_path()); options.unix_mode != 0 && path[0] != '\0') {
+    if (chmod(path.c_str(), options.unix_mode) != 0) return failed("set the mode of", address, errno);
+  }
+  for (const SocketOption& one : options.more) {
+    if (one.family != Family::kNone && one.family != address.family()) continue;
+    if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) == 0) continue;
+    if (one.when != SocketOption::When::kBeforeBind)
+      return failed(("set the socket option " + option_of(one) + " of").c_str(), address, errno);
+    (kept += kept.empty() ? "" : ", ") += option_of(one);
+  }
+  if (!options.datagrams && listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
+  return kept;
+}
+
 Address bound_address(int fd) {
   sockaddr_storage storage;
   socklen_t length = sizeof(storage);
@@ -142,8 +168,12 @@ ListenSocket::ListenSocket(event::Lane& lane, int fd, uint32_t accepts_per_turn,
   lane_.poller().add_level(fd_, *this);
 }
 
+// Another process may hold the same socket (a restart): then the kernel does not take a closed descriptor out of the
+// poller by itself, and would go on telling of it.
 ListenSocket::~ListenSocket() {
-  if (fd_ >= 0) close(fd_);
+  if (fd_ < 0) return;
+  if (watching()) lane_.poller().remove(fd_);
+  close(fd_);
 }
 
 void ListenSocket::on_ready(uint32_t) {
@@ -194,6 +224,7 @@ void ListenSocket::on_timer() {
 
 void ListenSocket::drain_and_close() {
   if (fd_ < 0) return;
+  pause();
   while (accept_one()) {
   }
   cancel();

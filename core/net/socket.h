@@ -58,6 +58,9 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
 // The same for datagrams: a bound UDP socket, which tells where each was sent to if it is bound to every address, and
 // how many the kernel had no room for. [main]
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options);
+// For a socket that another process has opened, with other options perhaps: what can still change does. Returns the
+// socket options (level/name) that this one had to have before it was bound, and does not take now. [main]
+Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options);
 // The address a socket is bound to (port 0 resolved).
 Address bound_address(int fd);
 

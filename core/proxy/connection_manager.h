@@ -26,10 +26,10 @@ struct ConnectionManagerStats {
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_http1_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
       cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total,
-      cx_drain_close, cx_max_duration_reached, cx_max_requests_reached;
+      cx_drain_close, cx_max_duration_reached, cx_max_requests_reached, cx_overload_disable_keepalive;
   stats::Counter rq_total, rq_http1_total, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
       rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
-      rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading;
+      rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading, rq_overload_close;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
       redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
   stats::Gauge cx_active, cx_http1_active, cx_ssl_active, rq_active, cx_upgrades_active;
@@ -111,6 +111,7 @@ struct ConnectionManagerConfig {
   bool strip_any_host_port = false;
   bool strip_matching_host_port = false;
   bool strip_trailing_host_dot = false;
+  bool append_local_overload = false;      // a header of answers to requests that are shed
   bool suppress_upstream_headers = false;  // set by the router's configuration
 
   Duration idle_timeout = 1h;

@@ -5,9 +5,12 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 
+#include "core/base/intrusive_list.h"
 #include "core/base/time.h"
 #include "core/event/lane.h"
+#include "core/proxy/overload.h"
 
 namespace weir::proxy {
 
@@ -36,13 +39,22 @@ class Deadlines final : private event::Timer {
   };
   Deadlines(event::Lane& lane, Owner& owner) : lane_(lane), owner_(owner) { at_.fill(kNever); }
 
+  // From now on some of them are as short as the overload manager wants, also those that are set already. The caller
+  // puts this into the lane's list.
+  void scale_by(const Overload& overload) { scaled_ = std::make_unique<Scaled>(Scaled{overload, {}}); }
+  // How short has changed.
+  void rescale();
+
   void set(DeadlineKind kind, MonoTime when) {
-    at_[static_cast<size_t>(kind)] = when;
-    if (when < armed_for_) arm_for(when);
+    if (scaled_ != nullptr) [[unlikely]]
+      forget(kind);
+    set_plain(kind, when);
   }
   // Zero (or less): no such deadline.
   void set_in(DeadlineKind kind, Duration after) {
     if (after > Duration::zero()) {
+      if (scaled_ != nullptr) [[unlikely]]
+        return set_scaled(kind, after);
       set(kind, lane_.now() + after);
     } else {
       clear(kind);
@@ -59,7 +71,25 @@ class Deadlines final : private event::Timer {
     armed_for_ = kNever;
   }
 
+  ListNode node_;  // in LaneProxy::scaled_deadlines()
+
  private:
+  // What rescale() needs of the kinds that are scaled.
+  struct Scaled {
+    struct One {
+      MonoTime begun{};
+      Duration full{};  // zero: not scaled, or not set
+    };
+    const Overload& overload;
+    std::array<One, static_cast<size_t>(ScaledTimeout::kCount)> ones;
+  };
+  static ScaledTimeout scaled_kind(DeadlineKind kind);
+  void forget(DeadlineKind kind);
+  void set_scaled(DeadlineKind kind, Duration after);
+  void set_plain(DeadlineKind kind, MonoTime when) {
+    at_[static_cast<size_t>(kind)] = when;
+    if (when < armed_for_) arm_for(when);
+  }
   static constexpr MonoTime kNever = MonoTime::max();
   void arm_for(MonoTime when) {
     armed_for_ = when;
@@ -70,6 +100,7 @@ class Deadlines final : private event::Timer {
   event::Lane& lane_;
   Owner& owner_;
   MonoTime armed_for_ = kNever;
+  std::unique_ptr<Scaled> scaled_;  // only with an overload manager that reduces timeouts
   std::array<MonoTime, static_cast<size_t>(DeadlineKind::kCount)> at_;
 };
 

@@ -181,7 +181,10 @@ bool DownstreamConnection::begin_handshake() {
   }
   if (chain_->handshake_timeout > Duration::zero()) {
     handshake_ = std::make_unique<Handshake>(*this);
-    connection_.lane().arm_in(*handshake_, chain_->handshake_timeout);
+    const Overload* overload = owner_->owner().overload();
+    connection_.lane().arm_in(*handshake_, overload == nullptr ? chain_->handshake_timeout
+                                                               : overload->reduced(ScaledTimeout::kTransportConnect,
+                                                                                   chain_->handshake_timeout));
   }
   connection_.set_transport(transport_->make(connection_.lane()));
   return false;
@@ -377,7 +380,10 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   spec.stats->cx_active.dec();
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
-  if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+  if (spec.limit != nullptr) {
+    spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+    if (counted_) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
+  }
   node_.unlink();
   connection_.lane().defer_delete(*this);
 }

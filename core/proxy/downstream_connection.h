@@ -33,6 +33,8 @@ class DownstreamConnection final : public net::ConnectionHandler,
   ~DownstreamConnection();
 
   void start();
+  // It is one of those that the overload manager limits.
+  void set_counted() { counted_ = true; }
   // From now on responses say that the connection ends, and it ends when it is idle.
   void drain();
   // drain() at a moment of the plan. Of several plans the earliest moments count.
@@ -118,6 +120,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   const char* close_details_ = nullptr;  // why it was closed before filters served it
   bool draining_ = false;
   bool handed_over_ = false;  // once, at most
+  bool counted_ = false;      // in the limit of the overload manager
 };
 
 }  // namespace weir::proxy

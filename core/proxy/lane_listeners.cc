@@ -35,11 +35,13 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
     if (door.sockets == sockets) return std::move(door);
   }
   event::Lane& lane = owner_.lane();
-  Door door{sockets, nullptr};
-  // A door that another listener has shut stays shut: its descriptor is closed.
-  if (lane.is_main() || owner_.take_socket(*this, sockets.get(), door.socket)) return door;
-  const int fd = sockets->by_worker[lane.index() - 1];
-  if (fd >= 0) door.socket = std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this);
+  Door door{sockets, {}};
+  // A door that another listener has shut stays shut: its descriptors are closed.
+  if (lane.is_main() || owner_.take_sockets(*this, sockets.get(), door.open)) return door;
+  sockets->for_each([&](int fd, uint32_t worker) {
+    if (worker + 1 != lane.index()) return;
+    door.open.push_back(std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this));
+  });
   return door;
 }
 
@@ -60,10 +62,11 @@ void LaneListener::set_datagrams(const Listener& after) {
     size_t next = doors.size();
     if (!move_doors(datagram_doors_, sockets.get(), doors) &&
         !owner_.take_datagram_doors(*this, sockets.get(), doors)) {
-      const int fd = sockets->by_worker[lane.index() - 1];
-      if (fd >= 0)
+      sockets->for_each([&](int fd, uint32_t worker) {
+        if (worker + 1 != lane.index()) return;
         doors.push_back(
             std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader()));
+      });
     }
     for (; next < doors.size(); ++next) doors[next]->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
   });
@@ -82,7 +85,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
   }
   if (after->spec.udp != nullptr) {
     for (Door& door : doors_) {
-      if (door.socket != nullptr) door.socket->drain_and_close();
+      for (auto& socket : door.open) socket->drain_and_close();
     }
     doors_.clear();
     set_datagrams(*after);
@@ -98,15 +101,22 @@ void LaneListener::set(const Listener* before, const Listener* after) {
   for (Door& door : doors_) {
     bool kept = false;
     after->for_each_sockets([&](const auto& sockets) { kept = kept || sockets == door.sockets; });
-    if (!kept && door.socket != nullptr) door.socket->drain_and_close();
-    if (!kept) door.socket.reset();
+    if (kept) continue;
+    for (auto& socket : door.open) socket->drain_and_close();
+    door.open.clear();
   }
   after->for_each_sockets([&](const auto& sockets) {
     doors.push_back(open(sockets, after->spec.accepts_per_turn));
-    if (doors.back().socket != nullptr) doors.back().socket->serve_by(*this, after->spec.accepts_per_turn);
+    for (auto& socket : doors.back().open) socket->serve_by(*this, after->spec.accepts_per_turn);
     accepts_for_others_ = accepts_for_others_ || !sockets->options.reuse_port;
   });
   doors_ = std::move(doors);
+  if (owner_.accepting_is_paused() || before != nullptr) {
+    const bool paused = owner_.accepting_is_paused() && !after->spec.bypass_overload;
+    for (Door& door : doors_) {
+      for (auto& socket : door.open) paused ? socket->pause() : socket->resume();
+    }
+  }
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
@@ -156,16 +166,47 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
     return;
   }
   const ListenerSpec& spec = pin->spec;
+  if (owner_.overload() != nullptr && !spec.bypass_overload && refused_by_overload(spec)) [[unlikely]] {
+    ::close(fd);
+    return;
+  }
+  const bool counted = spec.limit != nullptr && spec.limit->has_global() && !spec.ignore_global_limit;
+  if (counted && spec.limit->global_active.fetch_add(1, std::memory_order_relaxed) >= spec.limit->global_max) {
+    spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
+    spec.stats->global_cx_overflow.inc();
+    ::close(fd);
+    return;
+  }
   if (spec.limit != nullptr && spec.limit->active.fetch_add(1, std::memory_order_relaxed) >= spec.limit->max) {
     spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+    if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
     spec.stats->cx_overflow.inc();
     ::close(fd);
     return;
   }
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
+  if (counted) connection->set_counted();
   connection->start();
   if (owner_.draining(connection->listener().spec)) connection->drain();
+}
+
+bool LaneListener::refused_by_overload(const ListenerSpec& spec) {
+  const Overload& overload = *owner_.overload();
+  Random& random = owner_.lane().random();
+  if (overload.hits(OverloadAction::kRejectIncomingConnections, random)) {
+    spec.stats->cx_overload_reject.inc();
+    return true;
+  }
+  return overload.sheds(ShedPoint::kListenerAccept, random);
+}
+
+void LaneListener::pause_accepting(bool paused) {
+  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+  if (listener == nullptr || listener->spec.bypass_overload) paused = false;
+  for (Door& door : doors_) {
+    for (auto& socket : door.open) paused ? socket->pause() : socket->resume();
+  }
 }
 
 void LaneListener::pass(DownstreamConnection& connection, LaneListener& to) {
@@ -194,8 +235,8 @@ bool LaneListener::has_chain(const FilterChain& chain) const {
 
 void LaneListener::stop_accepting() {
   for (Door& door : doors_) {
-    if (door.socket != nullptr) door.socket->drain_and_close();
-    door.socket.reset();
+    for (auto& socket : door.open) socket->drain_and_close();
+    door.open.clear();
   }
   for (auto& door : datagram_doors_) door->close();
 }
@@ -244,13 +285,12 @@ LaneListener* LaneListeners::find_by_address(const net::Address& address) {
 }
 
 // The update that gives a listener the sockets of another one removes that one, later in the same batch.
-bool LaneListeners::take_socket(LaneListener& taker, const ListenSockets* sockets,
-                                std::unique_ptr<net::ListenSocket>& socket) {
+bool LaneListeners::take_sockets(LaneListener& taker, const ListenSockets* sockets, OpenSockets& open) {
   for (auto& other : listeners_) {
     if (other == nullptr || other.get() == &taker) continue;
     for (LaneListener::Door& door : other->doors_) {
       if (door.sockets.get() != sockets) continue;
-      socket = std::move(door.socket);
+      open = std::exchange(door.open, {});
       return true;
     }
   }
@@ -279,6 +319,12 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
 void LaneListeners::stop_accepting(Which which) {
   for (auto& listener : listeners_) {
     if (listener != nullptr && listener->is(which)) listener->stop_accepting();
+  }
+}
+void LaneListeners::pause_accepting(bool paused) {
+  accepting_is_paused_ = paused;
+  for (auto& listener : listeners_) {
+    if (listener != nullptr) listener->pause_accepting(paused);
   }
 }
 void LaneListeners::drain(const DrainPlan& plan, Which which) {

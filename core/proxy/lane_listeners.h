@@ -13,6 +13,7 @@
 #include "core/proxy/downstream_connection.h"
 #include "core/proxy/lane_datagrams.h"
 #include "core/proxy/listener.h"
+#include "core/proxy/overload.h"
 
 namespace weir::proxy {
 
@@ -20,6 +21,9 @@ class LaneListeners;
 
 // Listeners by traffic_direction.
 enum class Which : uint8_t { kAll, kInbound };
+
+// Those of one address on one lane: one, but after a restart with fewer workers.
+using OpenSockets = std::vector<std::unique_ptr<net::ListenSocket>>;
 
 // One listener slot on one lane. [worker]
 class LaneListener final : public net::AcceptHandler {
@@ -32,6 +36,7 @@ class LaneListener final : public net::AcceptHandler {
   void drain_connections(const DrainPlan& plan);
   void close_connections();
   void stop_accepting();
+  void pause_accepting(bool paused);
   bool is(Which which) const;
   // Of the current version.
   bool has_chain(const FilterChain& chain) const;
@@ -50,8 +55,10 @@ class LaneListener final : public net::AcceptHandler {
   // One for each address.
   struct Door {
     std::shared_ptr<const ListenSockets> sockets;
-    std::unique_ptr<net::ListenSocket> socket;  // nullptr: another lane accepts there, or none does any more
+    OpenSockets open;  // empty: other lanes accept there, or none does any more
   };
+  // Whether the overload manager has a connection closed that has just come.
+  bool refused_by_overload(const ListenerSpec& spec);
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
   std::vector<Door> doors_;
   // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
@@ -95,6 +102,12 @@ class LaneListeners final : public event::SlotObserver {
   // finish.
   void stop_accepting(Which which = Which::kAll);
   void drain(const DrainPlan& plan, Which which = Which::kAll);
+  // Before the lane runs. nullptr: there is no overload manager.
+  void set_overload(const Overload* overload) { overload_ = overload; }
+  const Overload* overload() const { return overload_; }
+  // Connections wait in the kernel's queues meanwhile, but for listeners that bypass it.
+  void pause_accepting(bool paused);
+  bool accepting_is_paused() const { return accepting_is_paused_; }
   // Also what is still to come to this listener.
   bool draining(const ListenerSpec& listener) const { return draining_ || (draining_inbound_ && listener.inbound); }
   void close_all();
@@ -103,9 +116,9 @@ class LaneListeners final : public event::SlotObserver {
   DownstreamConnection* make(LaneListener& listener, event::Pin<Listener> pin, int fd, const net::Address& remote);
   void destroy(DownstreamConnection& connection);
   LaneListener* find(event::SlotId id) { return id.index < listeners_.size() ? listeners_[id.index].get() : nullptr; }
-  // The socket of these descriptors from the listener of this lane that has it (nullptr: it has closed it). False: none
-  // has.
-  bool take_socket(LaneListener& taker, const ListenSockets* sockets, std::unique_ptr<net::ListenSocket>& socket);
+  // The sockets of these descriptors from the listener of this lane that has them (none: it has closed them). False:
+  // no listener has.
+  bool take_sockets(LaneListener& taker, const ListenSockets* sockets, OpenSockets& open);
   // The same of those for datagrams.
   bool take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors);
   net::DatagramReader& datagram_reader() {
@@ -128,6 +141,8 @@ class LaneListeners final : public event::SlotObserver {
   DrainPlan update_plan_;
   bool draining_ = false;
   bool draining_inbound_ = false;
+  bool accepting_is_paused_ = false;
+  const Overload* overload_ = nullptr;
 };
 
 }  // namespace weir::proxy

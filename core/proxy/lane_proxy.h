@@ -7,7 +7,9 @@
 #include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/http/date.h"
+#include "core/proxy/deadlines.h"
 #include "core/proxy/mirror.h"
+#include "core/proxy/overload.h"
 #include "core/proxy/server_stream.h"
 #include "core/proxy/upstream_chain.h"
 
@@ -33,6 +35,15 @@ class LaneProxy {
     }
     return {date_, http::kDateBytes};
   }
+  // Without an overload manager: one that never does anything.
+  const Overload& overload() const { return *overload_; }
+  // Before the lane runs; outlives it.
+  void set_overload(const Overload& overload) { overload_ = &overload; }
+  // Deadlines that may get shorter and longer while they run.
+  IntrusiveList<Deadlines, &Deadlines::node_>& scaled_deadlines() { return scaled_deadlines_; }
+  void rescale_timeouts() {
+    scaled_deadlines_.for_each([](Deadlines& deadlines) { deadlines.rescale(); });
+  }
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:
@@ -40,6 +51,9 @@ class LaneProxy {
   Slab<ServerStream> streams_;
   Slab<Mirror> mirrors_;
   Slab<UpstreamChain> chains_;
+  static inline const Overload kCalm{};
+  const Overload* overload_ = &kCalm;
+  IntrusiveList<Deadlines, &Deadlines::node_> scaled_deadlines_;
   int64_t date_second_ = -1;
   uint64_t last_id_ = 0;
   char date_[http::kDateBytes];

@@ -28,7 +28,6 @@ namespace weir::proxy {
 struct ListenerStats {
   ListenerStats(stats::Store& store, const std::string& name);
   std::shared_ptr<stats::Group> group;
-  // cx_overload_reject and global_cx_overflow stay 0: there is no overload manager, and no limit over all listeners.
   stats::Counter cx_total, cx_destroy, cx_overflow, cx_overload_reject, global_cx_overflow, pre_cx_timeout,
       cx_transport_socket_connect_timeout, no_filter_chain_match;
   stats::Gauge cx_active, pre_cx_active;
@@ -41,6 +40,20 @@ struct ListenSockets {
   net::Address address;  // as bound: port 0 resolved
   net::ListenOptions options;
   std::vector<int> by_worker;  // index: lane index - 1; -1: this lane has none (handed connections by another)
+  // Of a predecessor that had more workers: connections of the address arrive in these too. Spread over the lanes.
+  struct Extra {
+    uint32_t worker;  // lane index - 1
+    int fd;
+  };
+  std::vector<Extra> extra;
+  // visit(fd, worker) for each descriptor, those of the workers first.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (uint32_t i = 0; i < by_worker.size(); ++i) {
+      if (by_worker[i] >= 0) visit(by_worker[i], i);
+    }
+    for (const Extra& one : extra) visit(one.fd, one.worker);
+  }
 };
 
 struct NetworkFilterEntry {
@@ -69,6 +82,10 @@ struct ListenerFilterEntry {
 struct ConnectionLimit {
   std::atomic<int64_t> active{0};
   int64_t max = INT64_MAX;
+  // Of the overload manager; those of listeners that ignore it do not count.
+  std::atomic<int64_t> global_active{0};
+  int64_t global_max = INT64_MAX;  // before the lanes run
+  bool has_global() const { return global_max != INT64_MAX; }
 };
 
 // `listener.<address>.udp.*`. [any]
@@ -113,6 +130,8 @@ struct ListenerSpec {
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;  // of every connection, when it has ended
   std::shared_ptr<ListenerStats> stats;
   std::shared_ptr<ConnectionLimit> limit;  // that of all listeners
+  bool ignore_global_limit = false;
+  bool bypass_overload = false;  // it accepts whatever the overload manager does
 };
 
 // [immutable]

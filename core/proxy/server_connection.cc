@@ -33,6 +33,11 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
     stats.cx_ssl_total.inc();
     stats.cx_ssl_active.inc();
   }
+  LaneProxy& lane_proxy = LaneProxy::of(lane_);
+  if (lane_proxy.overload().reduces) [[unlikely]] {
+    deadlines_.scale_by(lane_proxy.overload());
+    lane_proxy.scaled_deadlines().push_back(deadlines_);
+  }
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   await_request();
@@ -45,6 +50,14 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
   if (yielded_ && lane_.turns() != turn_) {
     yielded_ = false;
     codec_.unpause();
+  }
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+    const bool begins = requests_ == 0 && head_begun_ == MonoTime();
+    if ((begins && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) ||
+        overload.sheds(ShedPoint::kHttp1AbortDispatch, lane_.random())) {
+      connection().close(net::CloseReason::kLocal);
+      return Action::kDone;
+    }
   }
   codec_.receive(data);
   connection().hold_reads(yielded_ && !data.empty());
@@ -200,6 +213,11 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
   if (draining_ || host_->draining()) codec_.close_after_response();
+  const Overload& overload = LaneProxy::of(lane_).overload();
+  if (overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {
+    if (codec_.keep_alive()) config_.stats->cx_overload_disable_keepalive.inc();
+    codec_.close_after_response();
+  }
   Slices& out = connection().out();
   const size_t before = out.size();
   if (codec_.encode_response_head(headers, end, out) != http::h1::EncodeError::kNone) return false;

@@ -70,6 +70,9 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
     stream_.reply_local(http::h1::suggested_status(head.invalid), http::h1::error_name(head.invalid));
     return;
   }
+  if (const Overload& overload = LaneProxy::of(stream_.lane()).overload(); overload.acts() && shed_by(overload))
+      [[unlikely]]
+    return;
   asks_tunnel_ = head.is_connect || (head.upgrade && (config_.ignored_upgrades.empty() || drop_ignored_upgrades()) &&
                                      !is_h2c_offer(stream_.request_headers()));
   if (!check_request(head)) return;
@@ -90,6 +93,24 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   deadlines.set_in(DeadlineKind::kAccessLog, config_.access_log_interval);
   const filter::HttpChainConfig* chain = asks_tunnel_ ? chain_for_tunnel(head) : config_.chain.get();
   if (chain != nullptr) start_chain(*chain, head.end_stream && !asks_tunnel_);
+}
+
+// True: answered, and nobody else has any work with it.
+bool ServerStream::shed_by(const Overload& overload) {
+  Random& random = stream_.lane().random();
+  if (!overload.hits(OverloadAction::kStopAcceptingRequests, random) &&
+      !overload.sheds(ShedPoint::kDecodeHeaders, random))
+    return false;
+  config_.stats->rq_overload_close.inc();
+  stream_.info().flags.set(ResponseFlag::kOverloadManager);
+  // As published: scripts look for it.
+  stream_.reply_local(
+      503, "overload", "envoy overloaded",
+      [](http::HeaderMap& reply, filter::Stream&, const void* append) {
+        if (append != nullptr) reply.add(HeaderId::kXEnvoyLocalOverloaded, "true");
+      },
+      config_.append_local_overload ? this : nullptr);
+  return true;
 }
 
 void ServerStream::count() {

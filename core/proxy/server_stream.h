@@ -109,6 +109,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void dispose() override;
 
  private:
+  bool shed_by(const Overload& overload);
   void count();
   // Of headers or trailers, whose names may have to be without. False: answered.
   bool check_underscores(http::HeaderMap& fields);

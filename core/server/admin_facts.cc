@@ -10,7 +10,9 @@
 #include "core/base/log_format.h"
 #include "core/filter/transport_socket.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/link.h"
 #include "core/server/reload_answer.h"
+#include "core/server/restart.h"
 #include "core/server/server.h"
 #include "envoy/admin/v3/server_info.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -21,7 +23,7 @@ namespace weir::server {
 
 AdminFacts::~AdminFacts() { stop(); }
 
-Status AdminFacts::listen(const net::Address& address) {
+Status AdminFacts::listen(const net::Address& address, HandedSockets* handed) {
   admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(),
                                                 admin::AdminOptions{.background = &server_.background()});
   admin::add_endpoints(*admin_, *this);
@@ -30,11 +32,38 @@ Status AdminFacts::listen(const net::Address& address) {
                                    LiveConfiguration::Report::kChanges);
     return reload_answer(update, server_.configuration().version());
   });
-  auto bound = admin_->listen(address);
-  if (!bound.ok()) return bound.status();
-  bound_ = *bound;
+  configured_ = address;
+  std::vector<int> fds;
+  if (handed != nullptr) fds = handed->take("admin", "", address);
+  if (!fds.empty()) {
+    bound_ = net::bound_address(fds.front());
+    for (int fd : fds) admin_->adopt(fd);
+  } else {
+    auto bound = admin_->listen(address);
+    if (!bound.ok()) return bound.status();
+    bound_ = *bound;
+  }
   WEIR_LOG(kInfo, "server", "admin: %s", bound_.to_string().c_str());
   return absl::OkStatus();
+}
+
+void AdminFacts::resume() {
+  if (admin_ != nullptr) admin_->resume();
+}
+
+void AdminFacts::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
+  if (admin_ == nullptr) return;
+  HandedSocket one{.kind = "admin", .owner = "", .address = configured_.to_string()};
+  admin_->list_sockets([&](int fd) {
+    one.fd = fd;
+    visit(one);
+    ++one.number;
+  });
+}
+
+void AdminFacts::leave_to_successor() {
+  if (admin_ != nullptr) admin_->stop_listening();
+  bound_ = {};  // a socket file is not ours to remove
 }
 
 Status AdminFacts::write_address(const std::string& path) const {
@@ -84,6 +113,8 @@ admin::ConfigView AdminFacts::config() const {
   return {server_.configuration().version(), server_.loaded_at(), server_.reloads(), server_.failed_reloads()};
 }
 
+Duration AdminFacts::uptime_all_epochs() const { return server_.restart().earlier_uptime() + uptime(); }
+std::string AdminFacts::hot_restart_version() const { return restart_version(server_.options()); }
 Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() - server_.started(); }
 const envoy::config::core::v3::Node& AdminFacts::node() const { return server_.configuration().node(); }
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
@@ -120,8 +151,8 @@ void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) co
   out.set_drain_strategy(options.drain_strategy == DrainStrategy::kGradual ? Proto::Gradual : Proto::Immediate);
   out.mutable_parent_shutdown_time()->set_seconds(static_cast<int64_t>(options.parent_shutdown_seconds));
   out.set_mode(options.mode == Mode::kInitOnly ? Proto::InitOnly : Proto::Serve);
-  out.set_restart_epoch(options.restart_epoch);
-  out.set_disable_hot_restart(true);
+  out.set_restart_epoch(server_.restart().epoch());
+  out.set_disable_hot_restart(!options.hot_restart);
   for (const stats::Tag& tag : options.stats_tags) out.add_stats_tag(tag.name + ":" + tag.value);
 }
 

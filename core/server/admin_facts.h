@@ -10,6 +10,7 @@
 #include "core/net/address.h"
 #include "core/server/admin/admin_server.h"
 #include "core/server/admin/admin_source.h"
+#include "core/server/handed_sockets.h"
 
 namespace weir::server {
 
@@ -21,7 +22,12 @@ class AdminFacts final : public admin::AdminSource {
   explicit AdminFacts(Server& server) : server_(server) {}
   ~AdminFacts() override;
 
-  Status listen(const net::Address& address);
+  // What is taken from `handed` (nullptr: nothing) accepts nothing before resume().
+  Status listen(const net::Address& address, HandedSockets* handed);
+  void resume();
+  void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
+  // Another process answers from now on.
+  void leave_to_successor();
   // For --admin-address-path; empty: nothing is written.
   Status write_address(const std::string& path) const;
   // Ends the admin's connections; before the lane goes.
@@ -33,6 +39,8 @@ class AdminFacts final : public admin::AdminSource {
   std::optional<admin::ReloadView> last_reload() const override;
   admin::ConfigView config() const override;
   Duration uptime() const override;
+  Duration uptime_all_epochs() const override;
+  std::string hot_restart_version() const override;
   const envoy::config::core::v3::Node& node() const override;
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override;
   WallTime bootstrap_loaded_at() const override;
@@ -55,7 +63,7 @@ class AdminFacts final : public admin::AdminSource {
  private:
   Server& server_;
   std::unique_ptr<admin::AdminServer> admin_;
-  net::Address bound_;
+  net::Address bound_, configured_;
 };
 
 }  // namespace weir::server

@@ -410,12 +410,15 @@ void ClusterManager::clean_up() {
   for (const auto& [index, name] : originals_) {
     Entry& entry = clusters_.at(name);
     if (entry.next_cleanup > main_.now()) continue;
-    const size_t gone = std::erase_if(entry.found, [](auto& one) {
-      Entry::Found& found = one.second;
+    bool gone = false;
+    for (auto it = entry.found.begin(); it != entry.found.end();) {
+      Entry::Found& found = it->second;
       const uint64_t before = std::exchange(found.uses, uses_of(found.host->totals));
-      return before == found.uses && found.host->active() == 0;
-    });
-    if (gone != 0) publish_found(entry, batch);
+      const bool idle = before == found.uses && found.host->active() == 0;
+      it = idle ? entry.found.erase(it) : std::next(it);
+      gone = gone || idle;
+    }
+    if (gone) publish_found(entry, batch);
     if (entry.found.size() < kMostFoundHosts) entry.too_many = false;
     entry.next_cleanup = entry.found.empty() ? MonoTime::max() : main_.now() + entry.cleanup_interval;
   }

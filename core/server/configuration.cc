@@ -419,6 +419,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
     routes.add_cache(out.clusters.back(), path);
   }
+  if (bootstrap.has_overload_manager()) {
+    filter::FactoryScope scope(registry, store, routes, report, "overload_manager");
+    scope.set_node(node);
+    out.overload = config::translate_overload(bootstrap.overload_manager(), scope);
+  }
   find_circles(out.clusters, report);
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
@@ -489,8 +494,6 @@ void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
   config::lint::LintOptions lint;
   lint.now = system_clock().wall_now();
   lint.report_errors = false;  // translating has found them
-  // What would mend it (overload_manager) is refused by weir so far.
-  lint.ignored = {"edge-connection-limit"};
   if (doubts == Doubts::kSome) {
     lint.of_one_rule = 3;
     lint.in_all = 10;

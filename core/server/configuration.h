@@ -11,6 +11,7 @@
 #include "core/config/cluster_config.h"
 #include "core/config/diagnostics.h"
 #include "core/config/listener_config.h"
+#include "core/config/overload_config.h"
 #include "core/config/position_index.h"
 #include "core/config/runtime_config.h"
 #include "core/config/secret_config.h"
@@ -54,9 +55,10 @@ struct Configuration {
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;
-  std::string local_cluster;   // that weir is a member of; empty: none
-  lb::Locality place;          // where weir is
-  net::Address admin_address;  // empty: no admin
+  config::OverloadTranslation overload;  // of the first configuration: a restart changes it
+  std::string local_cluster;             // that weir is a member of; empty: none
+  lb::Locality place;                    // where weir is
+  net::Address admin_address;            // empty: no admin
   FlushPlan flush;
 };
 

@@ -41,6 +41,19 @@ Draining
   --shutdown-deadline-s N                 SIGTERM: what still runs then is cut off (default 25). A drain time below it
                                           spreads the closing here too; otherwise all are told at once.
 
+Restarts without a gap (also by SIGUSR2, with the command line of the running process: systemctl reload)
+  --restart                               take the sockets of the running process over, serve, then let it drain (over
+                                          --drain-time-s); without a running process: just start
+  --parent-shutdown-time-s N              what still runs there then is cut off (default 900)
+  --restart-timeout-s N                   a new process has so long to serve; else the old one goes on (default 60)
+  --base-id N, --socket-path NAME         which process: @NAME or a path, to which _N is added (default
+                                          @weir_restart_UID, 0); --socket-mode MODE (600), --use-dynamic-base-id,
+                                          --base-id-path FILE
+  --restart-epoch N                       as --restart, if the running process has the number N - 1
+  --skip-hot-restart-on-no-parent         with it: start also if there is none
+  --skip-hot-restart-parent-stats         counters begin at 0
+  --disable-hot-restart                   nobody takes over from this process; --hot-restart-version
+
 Logs
   -l, --log-level LEVEL                   trace, debug, info, warning, error, critical, off (default info)
   --component-log-level NAME:LEVEL,...    levels of single components; POST /logging changes them later
@@ -50,12 +63,12 @@ Logs
   --file-flush-interval-msec N            of access logs (default 10000)
 
 Accepted for scripts of other proxies, and logged as without effect where they ask for more than the default
-  --restart-epoch 0, --base-id N, --parent-shutdown-time-s N, --disable-hot-restart, --hot-restart-version,
   --reject-unknown-dynamic-fields, --ignore-unknown-dynamic-fields, --enable-fine-grain-logging
 
 --list-extensions, --version, --help
 
-Signals: SIGTERM, SIGINT drain and stop (twice: at once); SIGHUP reads the configuration again; SIGUSR1 reopens logs.
+Signals: SIGTERM, SIGINT drain and stop (twice: at once); SIGHUP reads the configuration again; SIGUSR1 reopens logs;
+         SIGUSR2 restarts.
 Exit codes: 0 clean, 1 bad configuration, 2 bad arguments, 3 could not bind, 4 drained but the deadline was hit.
 )";
 }

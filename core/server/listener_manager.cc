@@ -1,9 +1,12 @@
 #include "core/server/listener_manager.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+
+#include "core/base/log.h"
 
 namespace weir::server {
 
@@ -18,10 +21,15 @@ int64_t connections_for_descriptors() {
   return std::max<int64_t>(16, (static_cast<int64_t>(limit.rlim_cur) - 128) / 2);
 }
 
+Result<int> open_socket(const net::Address& address, const net::ListenOptions& options) {
+  return options.datagrams ? net::open_datagram_socket(address, options) : net::open_listen_socket(address, options);
+}
+
+// As what is handed over is called.
+std::string kind_of(const net::ListenOptions& options) { return options.datagrams ? "datagram" : "stream"; }
+
 void close_all(const proxy::ListenSockets& sockets) {
-  for (int fd : sockets.by_worker) {
-    if (fd >= 0) close(fd);
-  }
+  sockets.for_each([](int fd, uint32_t) { close(fd); });
 }
 
 }  // namespace
@@ -55,11 +63,15 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
     sockets->by_worker[0] = fd;
     return Sockets(std::move(sockets));
   }
+  if (handed_ != nullptr) {
+    std::vector<int> fds =
+        handed_->take(kind_of(at.options), listener, at.address, {.only_ipv6 = !at.options.ipv4_compat});
+    if (!fds.empty()) return adopt_sockets(listener, at, std::move(fds));
+  }
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = at.options.datagrams ? net::open_datagram_socket(address, at.options)
-                                   : net::open_listen_socket(address, at.options);
+    auto fd = open_socket(address, at.options);
     if (!fd.ok()) {
       close_all(*sockets);
       return unavailable("listener " + listener + ": " + message_of(fd.status()));
@@ -69,6 +81,74 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   }
   sockets->address = address;
   return Sockets(std::move(sockets));
+}
+
+Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::string& listener,
+                                                                const net::ListenAddress& at, std::vector<int> fds) {
+  auto sockets = std::make_shared<proxy::ListenSockets>();
+  sockets->options = at.options;
+  sockets->by_worker.assign(workers_, -1);
+  sockets->address = net::bound_address(fds.front());
+  std::string kept;
+  Status fault;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    if (i < workers_) {
+      sockets->by_worker[i] = fds[i];
+    } else {
+      // Whoever connects is spread over all of them: those of workers that are no more go on, too.
+      sockets->extra.push_back({static_cast<uint32_t>(i % workers_), fds[i]});
+    }
+    auto adjusted = net::adjust_listen_socket(fds[i], at.address, at.options);
+    if (!adjusted.ok() && fault.ok()) fault = adjusted.status();
+    if (adjusted.ok()) kept = *adjusted;
+  }
+  if (!fault.ok()) {
+    close_all(*sockets);
+    return unavailable("listener " + listener + ": " + message_of(fault));
+  }
+  if (!kept.empty()) {
+    WEIR_LOG(kWarning, "server",
+             "listener %s: the socket options %s cannot be set any more; they are as the process before has set them",
+             listener.c_str(), kept.c_str());
+  }
+  int shared = 0;
+  socklen_t size = sizeof(shared);
+  const bool can_share = getsockopt(fds.front(), SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared != 0;
+  sockets->options.reuse_port = at.options.reuse_port && can_share;
+  for (size_t i = fds.size(); i < workers_ && sockets->options.reuse_port && sockets->address.is_ip(); ++i) {
+    auto fd = open_socket(sockets->address, at.options);
+    if (fd.ok()) {
+      sockets->by_worker[i] = *fd;
+      continue;
+    }
+    // Of another user: the kernel lets nobody else join.
+    WEIR_LOG(kWarning, "server", "listener %s: %zu of %u workers accept for all: %s", listener.c_str(), i, workers_,
+             message_of(fd.status()).c_str());
+    sockets->options.reuse_port = false;
+  }
+  return Sockets(std::move(sockets));
+}
+
+void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)>& visit) const {
+  for (const auto& [name, entry] : listeners_) {
+    if (entry.closed) continue;
+    const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
+    for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
+      HandedSocket one{
+          .kind = kind_of(addresses[i].options), .owner = name, .address = addresses[i].address.to_string()};
+      entry.sockets[i]->for_each([&](int fd, uint32_t) {
+        one.fd = fd;
+        visit(one);
+        ++one.number;
+      });
+    }
+  }
+}
+
+void ListenerManager::note_closed(proxy::Which which) {
+  for (auto& [name, entry] : listeners_) {
+    if (which == proxy::Which::kAll || entry.inbound) entry.closed = true;
+  }
 }
 
 // A listener that has only got another name goes on with its sockets: what waits in them is not lost.
@@ -196,6 +276,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (const auto* before = static_cast<const proxy::Listener*>(publisher_.newest(entry.slot)))
       keep_counts(before->spec, from.spec);
     entry.facts = std::move(facts);
+    entry.inbound = from.spec.inbound;
     from.spec.sockets = entry.sockets.front();
     from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());
     from.spec.stats = entry.stats;

@@ -1,6 +1,7 @@
 // Main's side of the listeners: sockets, which outlive updates, and the versions to publish.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -10,8 +11,10 @@
 #include "core/base/status.h"
 #include "core/config/listener_config.h"
 #include "core/event/publisher.h"
+#include "core/proxy/lane_listeners.h"
 #include "core/proxy/listener.h"
 #include "core/server/change_plan.h"
+#include "core/server/handed_sockets.h"
 #include "core/server/process.h"
 #include "core/stats/store.h"
 
@@ -32,8 +35,18 @@ class ListenerManager {
     // One for each address, in their order; the first is that of the listener itself.
     std::vector<std::shared_ptr<const proxy::ListenSockets>> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
+    bool inbound = false;
+    bool closed = false;
   };
   const std::map<std::string, Entry>& listeners() const { return listeners_; }
+
+  proxy::ConnectionLimit& limit() { return *limit_; }
+  // Sockets of a process before this one, for the next apply(); nullptr: none.
+  void set_handed(HandedSockets* handed) { handed_ = handed; }
+  // What a process after this one takes over.
+  void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
+  // The lanes have closed the sockets of all listeners, or of the inbound ones, for good.
+  void note_closed(proxy::Which which);
 
  private:
   using Sockets = std::shared_ptr<const proxy::ListenSockets>;
@@ -41,6 +54,8 @@ class ListenerManager {
     Sockets sockets;
     bool taken_over = false;  // from a listener that goes, or it is its own already
   };
+  // What the process before has opened, on the workers of this one.
+  Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds);
   Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
                               const std::set<std::string>& kept);
@@ -54,6 +69,7 @@ class ListenerManager {
   stats::Store& store_;
   const uint32_t workers_;
   InheritedSockets& inherited_;
+  HandedSockets* handed_ = nullptr;
   std::map<std::string, Entry> listeners_;
   const std::shared_ptr<proxy::ConnectionLimit> limit_;
   stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_;

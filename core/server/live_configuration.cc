@@ -262,6 +262,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   bool told = !wanted;
   if (first) {
     admin_address_ = configuration.admin_address;
+    overload_ = std::move(configuration.overload);
     flush_ = std::move(configuration.flush);
   } else {
     if (!update.plan.start_only.empty()) {

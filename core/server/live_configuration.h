@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/time.h"
@@ -71,6 +72,8 @@ class LiveConfiguration final : private event::Timer {
   const envoy::config::core::v3::Node& node() const { return *own_node_; }
   config::SecretStore& secrets() { return secrets_; }
   const net::Address& admin_address() const { return admin_address_; }
+  // What the first configuration says; to be taken once.
+  config::OverloadTranslation take_overload() { return std::exchange(overload_, {}); }
   const std::set<std::string>& watched() const { return watched_; }
   // Of the first one; only a restart changes it.
   FlushPlan take_flush_plan() { return std::move(flush_); }
@@ -115,6 +118,7 @@ class LiveConfiguration final : private event::Timer {
   std::vector<event::Task> after_held_;
   Inventory inventory_;
   net::Address admin_address_;
+  config::OverloadTranslation overload_;
   FlushPlan flush_;
   std::set<std::string> watched_;
   WallTime loaded_at_{};

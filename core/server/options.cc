@@ -1,5 +1,7 @@
 #include "core/server/options.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <functional>
@@ -135,6 +137,12 @@ Flags make_flags(Options& options) {
                   return absl::OkStatus();
                 }};
   };
+  auto off = [](bool& to) {
+    return Flag{false, [&to](std::string_view, std::string_view) {
+                  to = false;
+                  return absl::OkStatus();
+                }};
+  };
   auto mode = [&](Mode wanted) {
     return Flag{false, [&options, wanted](std::string_view, std::string_view) {
                   options.mode = wanted;
@@ -219,10 +227,50 @@ Flags make_flags(Options& options) {
       {"--allow-unknown-static-fields", on(options.allow_unknown_static_fields)},
       {"--reject-unknown-dynamic-fields", on(options.reject_unknown_dynamic_fields)},
       {"--ignore-unknown-dynamic-fields", on(options.ignore_unknown_dynamic_fields)},
-      {"--restart-epoch", small(options.restart_epoch, UINT32_MAX)},
-      {"--base-id", small(options.base_id, UINT32_MAX)},
+      {"--restart", on(options.restart)},
+      {"--restart-epoch",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          uint64_t epoch = 0;
+          WEIR_RETURN_IF_ERROR(read_number(flag, value, UINT32_MAX, epoch));
+          options.restart_epoch = static_cast<uint32_t>(epoch);
+          options.restart_epoch_given = true;
+          return Status();
+        }}},
+      {"--base-id",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          uint64_t id = 0;
+          WEIR_RETURN_IF_ERROR(read_number(flag, value, UINT32_MAX, id));
+          options.base_id = static_cast<uint32_t>(id);
+          options.restart_address_given = options.restart_address_given || id != 0;
+          return Status();
+        }}},
+      {"--use-dynamic-base-id", on(options.dynamic_base_id)},
+      {"--base-id-path", text(options.base_id_path)},
+      {"--socket-path",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          if (value.size() < 2 || (value[0] != '/' && value[0] != '@'))
+            return invalid(std::string(flag) + ": \"" + std::string(value) +
+                           "\" is neither a path that begins with / nor an abstract name like @weir");
+          options.socket_path = value;
+          options.restart_address_given = true;
+          return Status();
+        }}},
+      {"--socket-mode",
+       {true,
+        [&](std::string_view flag, std::string_view value) {
+          auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.socket_mode, 8);
+          if (error != std::errc() || end != value.data() + value.size() || options.socket_mode > 0777)
+            return invalid(std::string(flag) + ": \"" + std::string(value) + "\" is no mode of a file, like 600");
+          return Status();
+        }}},
       {"--parent-shutdown-time-s", number(options.parent_shutdown_seconds, kMaxSeconds)},
-      {"--disable-hot-restart", {false, [](std::string_view, std::string_view) { return absl::OkStatus(); }}},  // it is
+      {"--restart-timeout-s", number(options.restart_timeout_seconds, kMaxSeconds)},
+      {"--skip-hot-restart-on-no-parent", on(options.skip_restart_on_no_parent)},
+      {"--skip-hot-restart-parent-stats", on(options.skip_parent_stats)},
+      {"--disable-hot-restart", off(options.hot_restart)},
       {"--hot-restart-version", mode(Mode::kHotRestartVersion)},
       {"--json", on(options.json)},
       {"--list-extensions", mode(Mode::kListExtensions)},
@@ -244,22 +292,36 @@ Status unknown_argument(std::string_view argument, const Flags& flags) {
   return invalid(message + "; weir --help lists all");
 }
 
+Status check_restart(Options& options) {
+  if (options.restart_epoch > 0) {
+    if (options.restart)
+      return invalid(
+          "--restart-epoch: --restart finds out by itself how often the process was restarted; give one of them");
+    options.restart = true;
+  }
+  if (options.restart && !options.hot_restart)
+    return invalid(
+        "--disable-hot-restart: a process that nobody takes over from cannot take over either (--restart, "
+        "--restart-epoch)");
+  if (options.restart && options.dynamic_base_id)
+    return invalid("--use-dynamic-base-id: with --restart, give the --base-id of the process that is to end");
+  if (options.restart && options.mode == Mode::kInitOnly)
+    return invalid("--mode: init_only never serves, and so cannot take over (--restart, --restart-epoch)");
+  if (options.dynamic_base_id && options.base_id != 0)
+    return invalid("--use-dynamic-base-id: --base-id says one already");
+  // Others may have processes of the same number.
+  if (options.socket_path.empty()) options.socket_path = "@weir_restart_" + std::to_string(getuid());
+  return absl::OkStatus();
+}
+
 // What the values mean together, or for parts that are not built yet.
 Status check(Options& options) {
-  if (options.restart_epoch > 0) {
-    return invalid("--restart-epoch: " + std::to_string(options.restart_epoch) +
-                   " asks to take over from a running process, which weir cannot do yet; start it with 0, and change "
-                   "configurations by SIGHUP");
-  }
+  WEIR_RETURN_IF_ERROR(check_restart(options));
   if (options.shutdown_delay_seconds > 0 && options.shutdown_delay_seconds >= options.shutdown_deadline_seconds) {
     return invalid("--shutdown-delay-s: " + std::to_string(options.shutdown_delay_seconds) +
                    " leaves no time for draining; --shutdown-deadline-s is " +
                    std::to_string(options.shutdown_deadline_seconds));
   }
-  if (options.base_id != 0)
-    options.without_effect.push_back("--base-id: it keeps hot restarts apart, which weir cannot do yet");
-  if (options.parent_shutdown_seconds != 900)
-    options.without_effect.push_back("--parent-shutdown-time-s: it is for hot restarts, which weir cannot do yet");
   for (auto [given, flag] : {std::pair{options.reject_unknown_dynamic_fields, "--reject-unknown-dynamic-fields"},
                              {options.ignore_unknown_dynamic_fields, "--ignore-unknown-dynamic-fields"}}) {
     if (given)

@@ -37,9 +37,22 @@ struct Options {
   uint64_t shutdown_delay_seconds = 0;
   uint64_t shutdown_deadline_seconds = 25;
   uint64_t file_flush_interval_ms = 10'000;
-  uint64_t parent_shutdown_seconds = 900;
+  // Restarts: where the process waits for a successor, whether it is one, and how the one before it ends.
+  bool hot_restart = true;  // false: nobody takes over from it
+  bool restart = false;     // takes over from the running process, if there is one
+  bool restart_epoch_given = false;
   uint32_t restart_epoch = 0;
   uint32_t base_id = 0;
+  bool dynamic_base_id = false;  // one that nobody uses
+  std::string base_id_path;      // the number is written there
+  std::string socket_path;       // never empty
+  bool restart_address_given = false;
+  uint32_t socket_mode = 0600;
+  uint64_t parent_shutdown_seconds = 900;
+  uint64_t restart_timeout_seconds = 60;
+  bool skip_restart_on_no_parent = false;
+  bool skip_parent_stats = false;
+  std::vector<std::string> arguments;    // of the command line, the program's name first
   bool lint = true;                      // say what is legal and probably not meant (core/config/lint)
   std::vector<std::string> lint_errors;  // rules of weir lint: with what they find nothing is started
   bool json = false;                     // diagnostics as JSON

@@ -219,10 +219,13 @@ ServiceManager::ServiceManager() {
     }
   }
   if (fd_ < 0) WEIR_LOG(kWarning, "server", "NOTIFY_SOCKET: nobody listens at \"%s\"", path);
+  environment_.push_back("NOTIFY_SOCKET=" + std::string(path));
   unsetenv("NOTIFY_SOCKET");
   const int64_t pid = take_variable("WATCHDOG_PID");
   const int64_t interval = take_variable("WATCHDOG_USEC");
   if (interval > 0 && (pid == -1 || pid == getpid())) interval_ = std::chrono::microseconds(interval) / 2;
+  // The manager watches its main process, which is another one then: without the number.
+  if (interval_ > Duration::zero()) environment_.push_back("WATCHDOG_USEC=" + std::to_string(interval));
 }
 
 ServiceManager::~ServiceManager() {
@@ -245,6 +248,12 @@ void ServiceManager::stopping() const { tell("STOPPING=1\nSTATUS=draining"); }
 
 void ServiceManager::keep_alive(event::Lane& lane) {
   if (fd_ >= 0 && interval_ > Duration::zero()) heartbeat_ = std::make_unique<Heartbeat>(*this, lane);
+}
+
+void ServiceManager::leave() {
+  heartbeat_.reset();
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
 }
 
 void ServiceManager::stop_keeping_alive() { heartbeat_.reset(); }

@@ -59,6 +59,10 @@ class ServiceManager {
   void ready(std::string_view status) const;
   void reloading(MonoTime now) const;
   void stopping() const;
+  // The manager's variables, which are no more in this process's environment: for a process that takes over.
+  const std::vector<std::string>& environment() const { return environment_; }
+  // Another process is the manager's from now on; this one has nothing to say any more.
+  void leave();
   // From now on, as often as the manager's watchdog wants it ($WATCHDOG_USEC), as long as the lane turns.
   void keep_alive(event::Lane& lane);
   // Before the lane goes.
@@ -69,6 +73,7 @@ class ServiceManager {
   void tell(const std::string& text) const;
   int fd_ = -1;  // connected; -1: nobody wants to know
   Duration interval_{};
+  std::vector<std::string> environment_;
   std::unique_ptr<Heartbeat> heartbeat_;
 };
 

@@ -12,6 +12,7 @@
 #include "core/filter/server_health.h"
 #include "core/server/admin/memory_use.h"
 #include "core/server/admin_facts.h"
+#include "core/server/restart.h"
 #include "core/stream/log_writer.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
@@ -24,6 +25,7 @@ class Server::StopAccepting final : public event::Timer {
   void on_timer() override {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
              which == proxy::Which::kInbound ? "inbound " : "");
+    server_.listeners().note_closed(which);
     for (auto& worker : server_.workers_) {
       worker->lane().post([one = worker.get(), which = which] { one->listeners().stop_accepting(which); });
     }
@@ -60,10 +62,9 @@ Server::Server(const Options& options, const filter::Registry& registry, std::st
   memory_physical_ = store_.gauge("server.memory_physical_size");
   workers_started_ = store_.gauge("listener_manager.workers_started");
   initialization_time_ = store_.histogram("server.initialization_time_ms");
-  // Of a process that has no parent: 0 both.
-  for (const char* name : {"server.hot_restart_epoch", "server.parent_connections"}) store_.gauge(name);
   reloads_ok_ = store_.counter("server.config_reload_success");
   reloads_failed_ = store_.counter("server.config_reload_failure");
+  restart_failures_ = store_.counter("server.restart_failure");
 }
 
 // Files of a configuration that was refused may be open, and the writer counts in store_.
@@ -81,6 +82,11 @@ int Server::start() {
   inherited_.find();
   stream::LogWriter::process().set_flush_interval(std::chrono::milliseconds(options_.file_flush_interval_ms));
   make_lanes(options_.concurrency != 0 ? options_.concurrency : std::min(usable_processors(), lb::kMaxLanes - 1));
+  restart_ = std::make_unique<Restart>(*this);
+  if (int code = restart_->begin(options_, identity->any ? std::optional<uid_t>(identity->user) : std::nullopt);
+      code != 0)
+    return code;
+  listeners_->set_handed(restart_->sockets());
   state_ = State::kInitializing;
   tell_health();
   background_ = std::make_unique<event::Background>(lane());
@@ -89,22 +95,31 @@ int Server::start() {
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
   // These would end the process if they came while it loads; they wait. Those that are to end it may.
-  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1},
+  signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1, SIGUSR2},
                                               [this](int signal) { on_signal(signal); });
-  if (int code = load_first(); code != 0) return code;
+  if (int code = load_first(); code != 0) {
+    restart_->give_up("its configuration cannot be used, see its log (exit code " + std::to_string(code) + ")");
+    return code;
+  }
+  listeners_->set_handed(nullptr);
+  if (auto overload = configuration_->take_overload(); overload.any)
+    overload_ = std::make_unique<OverloadManager>(lane(), workers_, store_, listeners_->limit(), std::move(overload));
   files_ = std::make_unique<event::FileWatcher>(lane(), [this] { on_files_changed(); });
   files_->watch(configuration_->watched());
   tending_ = std::make_unique<Tending>(*this);
   stop_signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGTERM, SIGINT},
                                                    [this](int signal) { on_signal(signal); });
   inherited_.drop_rest();
-  if (Status written = pid_file_.write(options_.pid_file); !written.ok()) {
-    WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
-    return 2;
+  if (!restart_->taking_over()) {
+    if (Status written = pid_file_.write(options_.pid_file); !written.ok()) {
+      WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
+      return 2;
+    }
   }
   // Everything is bound and open. What a later configuration binds or reads has to be allowed to this user.
   if (Status done = become(*identity); !done.ok()) {
     WEIR_LOG(kError, "server", "%s", message_of(done).c_str());
+    restart_->give_up(message_of(done));
     return 2;
   }
   for (auto& worker : workers_) worker->start();
@@ -159,11 +174,12 @@ int Server::load_first() {
   if (update.result == Update::Result::kCannotBind) return 3;
   flusher_->start(configuration_->take_flush_plan());
   if (!configuration_->admin_address().empty()) {
-    if (Status bound = admin_->listen(configuration_->admin_address()); !bound.ok()) {
+    if (Status bound = admin_->listen(configuration_->admin_address(), restart_->sockets()); !bound.ok()) {
       WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
       return 3;
     }
   }
+  if (restart_->taking_over()) return 0;
   if (Status written = admin_->write_address(options_.admin_address_path); !written.ok()) {
     WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
     return 2;
@@ -186,6 +202,25 @@ void Server::tell(const config::Diagnostics& diagnostics) const {
 
 void Server::on_applied_first() {
   if (state_ != State::kInitializing) return;  // it was told to end meanwhile
+  if (!restart_->taking_over()) return go_live();
+  restart_->take_over([this](const Status& taken) {
+    if (state_ != State::kInitializing) return;
+    if (!taken.ok()) {
+      WEIR_LOG(kError, "server", "restart: %s; this process ends", message_of(taken).c_str());
+      exit_code_ = 1;
+      begin_shutdown();
+      return;
+    }
+    for (const Status& written :
+         {pid_file_.write(options_.pid_file), admin_->write_address(options_.admin_address_path)}) {
+      if (!written.ok()) WEIR_LOG(kError, "server", "%s", message_of(written).c_str());
+    }
+    admin_->resume();
+    go_live();
+  });
+}
+
+void Server::go_live() {
   state_ = State::kLive;
   live_.set(1);
   initialization_time_.record(static_cast<uint64_t>(to_ms(lane().now() - started_)));
@@ -196,7 +231,8 @@ void Server::on_applied_first() {
   WEIR_LOG(kInfo, "server", "serving: %zu listeners, %zu clusters, %zu workers", listeners_->listeners().size(),
            clusters_->clusters().size(), workers_.size());
   service_.ready("serving " + std::to_string(listeners_->listeners().size()) + " listeners");
-  if (options_.mode == Mode::kInitOnly) quit();
+  if (options_.mode == Mode::kInitOnly) return quit();
+  restart_->wait_for_successor();
 }
 
 void Server::on_signal(int signal) {
@@ -206,6 +242,9 @@ void Server::on_signal(int signal) {
       break;
     case SIGUSR1:
       reopen_logs();
+      break;
+    case SIGUSR2:
+      start_restart();
       break;
     default:
       begin_shutdown();
@@ -218,6 +257,7 @@ void Server::reopen_logs() {
              strerror(errno));
   }
   stream::LogWriter::process().reopen();
+  WEIR_LOG(kInfo, "server", "log files are reopened");
 }
 
 Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report report) {
@@ -229,6 +269,13 @@ Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report 
     return refused;
   }
   if (apply != LiveConfiguration::Apply::kYes) return configuration_->load(apply, report);
+  if (restart_->handing_over()) {
+    WEIR_LOG(kWarning, "server", "not reloaded: another process is about to take over, and has read the configuration");
+    Update refused;
+    refused.result = Update::Result::kCannotBind;
+    refused.error = "another process is about to take over";
+    return refused;
+  }
   service_.reloading(lane().now());
   Update update = configuration_->load(apply, report);
   note(update, "configuration reloaded");
@@ -304,10 +351,15 @@ int Server::run() {
   signals_.reset();
   files_.reset();
   stop_signals_.reset();
+  // It ends already; a signal that comes late is no crash.
+  for (int late : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) std::signal(late, SIG_IGN);
   service_.stop_keeping_alive();
   shutdown_.reset();
   stop_accepting_.reset();
   tending_.reset();
+  overload_.reset();
+  restart_->say_goodbye(cut_off_);
+  restart_.reset();
   clusters_->stop();
   admin_->stop();
   flusher_.reset();
@@ -324,13 +376,15 @@ int Server::run() {
 }
 
 void Server::begin_shutdown() {
+  if (state_ == State::kDraining && restart_->has_successor() && !hastened_) {
+    hasten_end(std::chrono::seconds(options_.shutdown_deadline_seconds));
+    return;
+  }
   if (state_ == State::kDraining) {
     int64_t open = loads_->total();
     WEIR_LOG(kWarning, "server", "told to stop a second time: %lld connections are cut off",
              static_cast<long long>(open));
-    exit_code_ = open > 0 ? 4 : 0;
-    quit();
-    return;
+    return end(open);
   }
   configuration_->discard();  // listeners that come later would not be drained
   state_ = State::kDraining;
@@ -342,10 +396,52 @@ void Server::begin_shutdown() {
   plan.deadline = std::chrono::seconds(options_.shutdown_deadline_seconds);
   // With a longer drain time than that somebody would be cut off before being told; all are told at once then.
   if (drain_plan().time < plan.deadline - plan.delay) plan.drain = drain_plan();
-  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) {
-    if (cut_off > 0) exit_code_ = 4;
-    quit();
-  });
+  restart_->end(plan.deadline);
+  plan.others = [this] { return restart_->draining_predecessors(); };
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
+}
+
+void Server::end(int64_t cut_off) {
+  cut_off_ = cut_off;
+  if (cut_off > 0) exit_code_ = 4;
+  quit();
+}
+
+void Server::start_restart() {
+  service_.reloading(lane().now());
+  if (Status started = restart_->start_successor(); !started.ok()) {
+    WEIR_LOG(kError, "server", "restart: %s", message_of(started).c_str());
+    if (!restart_->handing_over()) service_.ready("serving; not restarted, see the log");
+  }
+}
+
+void Server::on_restart_failed(pid_t successor, const std::string& why) {
+  WEIR_LOG(kError, "server", "restart: process %d has failed, this one serves on: %s", static_cast<int>(successor),
+           why.c_str());
+  restart_failures_.inc();
+  service_.ready("serving; the process that was to take over has failed, see the log");
+}
+
+void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain, std::function<void()> closed) {
+  configuration_->discard();
+  state_ = State::kDraining;
+  live_.set(0);
+  admin_->leave_to_successor();
+  service_.leave();
+  Shutdown::Plan plan;
+  plan.closed = std::move(closed);
+  plan.deadline = deadline;
+  if (drain.time < deadline) plan.drain = drain;
+  shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
+}
+
+void Server::hasten_end(Duration deadline) {
+  hastened_ = true;
+  if (shutdown_ == nullptr) return;
+  WEIR_LOG(kInfo, "server", "told to end: %lld connections are told to end, cut off in %lld s",
+           static_cast<long long>(loads_->total()),
+           static_cast<long long>(std::chrono::ceil<std::chrono::seconds>(deadline).count()));
+  shutdown_->hasten(deadline);
 }
 
 proxy::DrainPlan Server::drain_plan() const {
@@ -377,11 +473,16 @@ void Server::set_failed_health(bool failed) {
   tell_health();
 }
 
-void Server::tell_health() { filter::ServerHealth::set_failing(failed_health_ || state_ == State::kDraining); }
+// With a successor the service is well: its requests on connections from before are no reason to leave.
+void Server::tell_health() {
+  const bool ends = state_ == State::kDraining && !restart_->has_successor();
+  filter::ServerHealth::set_failing(failed_health_ || ends);
+}
 
 void Server::refresh_stats() {
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
-  connections_.set(loads_->total());
+  restart_->refresh_stats();
+  connections_.set(static_cast<uint64_t>(loads_->total() + restart_->predecessor_connections()));
   const admin::MemoryUse memory = admin::memory_use();
   memory_allocated_.set(memory.allocated);
   memory_heap_.set(memory.heap);

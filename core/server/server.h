@@ -1,6 +1,7 @@
 // The process: lanes, configuration, signals, readiness, draining.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -20,6 +21,7 @@
 #include "core/server/listener_manager.h"
 #include "core/server/live_configuration.h"
 #include "core/server/options.h"
+#include "core/server/overload_manager.h"
 #include "core/server/process.h"
 #include "core/server/runtime_manager.h"
 #include "core/server/shutdown.h"
@@ -36,6 +38,7 @@ namespace weir::server {
 enum class State : uint8_t { kPreInitializing, kInitializing, kLive, kDraining };
 
 class AdminFacts;
+class Restart;
 
 // [main]
 class Server {
@@ -60,6 +63,18 @@ class Server {
   void drain_listeners(bool graceful, bool keep_accepting, proxy::Which which);
   // Stops at once, whatever runs.
   void quit();
+  // The same with so many connections open, which the exit code and a successor are told.
+  void end(int64_t cut_off);
+  // SIGUSR2: another process of this command line is started and takes over.
+  void start_restart();
+  // --- For Restart ---
+  void on_restart_failed(pid_t successor, const std::string& why);
+  // Another process serves: nothing is accepted any more, and this one ends when its connections have, or at the
+  // deadline.
+  // `closed`: called when no worker accepts any more.
+  void end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain, std::function<void()> closed);
+  void hasten_end(Duration deadline);
+  std::vector<std::string> manager_environment() const { return service_.environment(); }
 
   State state() const { return state_; }
   event::Lane& lane() { return main_->lane(); }
@@ -68,6 +83,10 @@ class Server {
   ClusterManager& clusters() { return *clusters_; }
   ListenerManager& listeners() { return *listeners_; }
   RuntimeManager& runtime() { return *runtime_; }
+  Restart& restart() { return *restart_; }
+  AdminFacts& admin() { return *admin_; }
+  const filter::Registry& registry() const { return registry_; }
+  int64_t connections() const { return loads_->total(); }
   event::Publisher& publisher() { return *publisher_; }
   MonoTime started() const { return started_; }
   LiveConfiguration& configuration() { return *configuration_; }
@@ -99,6 +118,8 @@ class Server {
   void make_lanes(uint32_t workers);
   int load_first();
   void on_applied_first();
+  // Ready, and no other process serves (any more).
+  void go_live();
   void on_files_changed();
   // What came of an attempt to change what is in force: counted, logged and remembered.
   void note(const Update& update, const char* what);
@@ -111,13 +132,15 @@ class Server {
   void on_signal(int signal);
   proxy::DrainPlan drain_plan() const;
 
-  const Options options_;
+  Options options_;
   const filter::Registry& registry_;
   stats::Store store_;
   MonoTime started_;
   State state_ = State::kPreInitializing;
   bool failed_health_ = false;
+  bool hastened_ = false;  // told to end after a successor took over
   int exit_code_ = 0;
+  int64_t cut_off_ = 0;  // connections that the end of this process ended
   const std::string version_;
   std::optional<LastReload> last_reload_;
   std::set<std::string> told_;  // warnings that were printed: not again with every reload
@@ -140,12 +163,14 @@ class Server {
   std::unique_ptr<StopAccepting> stop_accepting_;
   std::unique_ptr<Tending> tending_;
   std::unique_ptr<AdminFacts> admin_;
+  std::unique_ptr<Restart> restart_;
+  std::unique_ptr<OverloadManager> overload_;
   std::unique_ptr<event::Background> background_;
   std::unique_ptr<StatsFlusher> flusher_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;
   stats::Histogram initialization_time_;
-  stats::Counter reloads_ok_, reloads_failed_;
+  stats::Counter reloads_ok_, reloads_failed_, restart_failures_;
 };
 
 }  // namespace weir::server

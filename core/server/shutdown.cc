@@ -1,5 +1,8 @@
 #include "core/server/shutdown.h"
 
+#include <algorithm>
+#include <string>
+
 #include "core/base/log.h"
 #include "core/server/worker.h"
 
@@ -24,6 +27,8 @@ Shutdown::Shutdown(event::Lane& lane, const std::vector<std::unique_ptr<Worker>>
   }
 }
 
+Shutdown::~Shutdown() { accepting_->closed = nullptr; }
+
 void Shutdown::begin_draining() {
   phase_ = Phase::kDraining;
   Duration left = plan_.deadline - plan_.delay;
@@ -35,16 +40,30 @@ void Shutdown::begin_draining() {
     WEIR_LOG(kInfo, "server", "draining: listeners close; %lld connections are told to end, cut off in %.0f s",
              static_cast<long long>(loads_.total()), seconds(left));
   }
-  *accepting_ = workers_.size();
+  accepting_->workers = workers_.size();
+  accepting_->closed = std::move(plan_.closed);
   for (const auto& worker : workers_) {
     worker->lane().post([one = worker.get(), plan = plan_.drain, main = &lane_, accepting = accepting_] {
       one->listeners().stop_accepting();
       one->listeners().drain(plan);
       one->clusters().close_idle();
-      main->post([accepting] { --*accepting; });
+      main->post([accepting] {
+        if (--accepting->workers == 0 && accepting->closed) accepting->closed();
+      });
     });
   }
   lane_.arm_in(*this, kLook);
+}
+
+void Shutdown::hasten(Duration deadline) {
+  if (phase_ == Phase::kDone) return;
+  if (phase_ == Phase::kDelay) {
+    cancel();
+    begin_draining();
+  }
+  plan_.deadline = std::min(plan_.deadline, lane_.now() - began_ + deadline);
+  for (const auto& worker : workers_)
+    worker->lane().post([one = worker.get()] { one->listeners().drain(proxy::DrainPlan{}); });
 }
 
 void Shutdown::on_timer() {
@@ -52,7 +71,8 @@ void Shutdown::on_timer() {
   if (phase_ == Phase::kDelay) return begin_draining();
   int64_t open = loads_.total();
   Duration took = lane_.now() - began_;
-  bool drained = *accepting_ == 0 && open == 0;
+  const size_t others = plan_.others ? plan_.others() : 0;
+  bool drained = accepting_->workers == 0 && open == 0 && others == 0;
   if (!drained && took < plan_.deadline) {
     lane_.arm_in(*this, std::min(kLook, plan_.deadline - took));
     return;
@@ -61,8 +81,10 @@ void Shutdown::on_timer() {
   if (drained) {
     WEIR_LOG(kInfo, "server", "drained: all connections have ended after %.1f s", seconds(took));
   } else {
-    WEIR_LOG(kWarning, "server", "drain deadline of %.0f s: %lld connections are cut off", seconds(plan_.deadline),
-             static_cast<long long>(open));
+    const std::string more =
+        others == 0 ? "" : "; " + std::to_string(others) + " processes before this one still drain";
+    WEIR_LOG(kWarning, "server", "drain deadline of %.0f s: %lld connections are cut off%s", seconds(plan_.deadline),
+             static_cast<long long>(open), more.c_str());
   }
   lane_.post([done = std::move(done_), cut_off = drained ? 0 : open]() mutable { done(cut_off); });
 }

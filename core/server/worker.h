@@ -22,6 +22,13 @@ class Worker {
   event::Lane& lane() { return lane_; }
   upstream::LaneClusters& clusters() { return clusters_; }
   proxy::LaneListeners& listeners() { return *listeners_; }
+  proxy::LaneProxy& proxy() { return proxy_; }
+  // Before the lane runs, and after attach().
+  void set_overload(std::shared_ptr<const proxy::Overload> overload) {
+    overload_ = std::move(overload);
+    proxy_.set_overload(*overload_);
+    listeners_->set_overload(overload_.get());
+  }
 
   void start();
   // Asks the thread to close everything and end; join() waits for it.
@@ -32,6 +39,7 @@ class Worker {
 
  private:
   event::Lane lane_;
+  std::shared_ptr<const proxy::Overload> overload_;
   upstream::LaneClusters clusters_;
   proxy::LaneProxy proxy_;
   std::unique_ptr<proxy::LaneListeners> listeners_;

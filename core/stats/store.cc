@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "core/base/assert.h"
 
@@ -37,6 +38,20 @@ struct Single {
   uint64_t baseline = 0;
 };
 
+// Of other processes.
+struct Carried {
+  std::string tagged;
+  std::vector<Tag> tags;
+  uint64_t counter = 0;
+  std::map<uint64_t, int64_t> gauges;  // by source
+
+  uint64_t value() const {
+    uint64_t sum = counter;
+    for (const auto& [source, gauge] : gauges) sum += static_cast<uint64_t>(gauge);
+    return sum;
+  }
+};
+
 }  // namespace
 
 struct DynamicCounter {
@@ -61,6 +76,16 @@ struct Store::Impl {
   std::map<std::pair<const GroupKind*, std::string>, Held> groups;
   std::map<const GroupKind*, std::vector<uint32_t>> order_of_kind;  // definitions by name
   Singles singles;
+  std::map<SingleKey, Carried, std::less<>> carried;
+
+  Carried& carry(std::string_view name, Type type, std::string_view tagged, std::vector<Tag> tags) {
+    auto [at, made] = carried.try_emplace(SingleKey(name, type));
+    if (made) {
+      at->second.tagged = tagged;
+      at->second.tags = std::move(tags);
+    }
+    return at->second;
+  }
   std::shared_ptr<const Intervals> intervals = std::make_shared<const Intervals>();
   Intervals at_flush;  // of flush_histograms(): what it has read last
 
@@ -187,6 +212,7 @@ class StoreWalk {
       waiting_.push_back({head_of(one.group->kind_, one.group->thing_), &one});
     std::sort(waiting_.begin(), waiting_.end(), [](const Head& a, const Head& b) { return a.head < b.head; });
     single_ = frozen_.singles_.begin();
+    carried_ = frozen_.carried_.begin();
     size_t next = 0;
     while (true) {
       Cursor* first = smallest();
@@ -209,6 +235,7 @@ class StoreWalk {
         show(*first);
         if (!advance(*first)) close(*first);
       } else {
+        show_carried(nullptr);
         return;
       }
     }
@@ -327,7 +354,37 @@ class StoreWalk {
     if (sample.type == Type::kHistogram) sample.value = read_histogram(sample.cell).count;
     sample.used = sample.value != 0;
     if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
+    if (!frozen_.carried_.empty()) [[unlikely]] {
+      show_carried(&sample);
+      add_carried(sample);
+    }
     visit_(sample);
+  }
+
+  // Those of other processes that come before this one, and that this process does not have; nullptr: all that are
+  // left.
+  void show_carried(const Sample* before) {
+    for (; carried_ != frozen_.carried_.end(); ++carried_) {
+      const Frozen::Carried& carried = *carried_;
+      if (before != nullptr && carried.name >= before->name) return;
+      if (std::exchange(added_, nullptr) == &carried) continue;
+      Sample sample{};
+      sample.name = carried.name;
+      sample.tagged = carried.tagged;
+      sample.tags = carried.tags;
+      sample.type = carried.type;
+      sample.value = carried.value;
+      sample.used = sample.value != 0;
+      visit_(sample);
+    }
+  }
+  void add_carried(Sample& sample) {
+    for (auto at = carried_; at != frozen_.carried_.end() && at->name == sample.name; ++at) {
+      if (at->type != sample.type) continue;
+      added_ = &*at;
+      sample.value += at->value;
+      sample.used = sample.used || sample.value != 0;
+    }
   }
 
   const Frozen& frozen_;
@@ -335,6 +392,8 @@ class StoreWalk {
   std::vector<Head> waiting_;
   std::vector<std::unique_ptr<Cursor>> open_;
   std::vector<Frozen::Single>::const_iterator single_;
+  std::vector<Frozen::Carried>::const_iterator carried_;
+  const Frozen::Carried* added_ = nullptr;  // to a sample that was shown; it is not shown by itself
   Tagged tagged_;
 };
 
@@ -350,6 +409,9 @@ Frozen Store::freeze() const {
     out.singles_.push_back(
         {key.first, key.second, single.unit, single.cell, single.tagged, single.tags, single.baseline});
   }
+  out.carried_.reserve(impl_->carried.size());
+  for (const auto& [key, carried] : impl_->carried)
+    out.carried_.push_back({key.first, key.second, carried.tagged, carried.tags, carried.value()});
   out.dynamic_mutex_ = &impl_->dynamic_mutex;
   out.intervals_ = impl_->intervals;
   return out;
@@ -374,7 +436,24 @@ const HistogramSnapshot* Frozen::interval(uint32_t histogram_cell) const {
   return at == intervals_->end() || at->second.count == 0 ? nullptr : &at->second;
 }
 
+void Store::carry_counter(std::string_view name, std::string_view tagged, std::vector<Tag> tags, uint64_t amount) {
+  impl_->carry(name, Type::kCounter, tagged, std::move(tags)).counter += amount;
+}
+
+void Store::carry_gauge(uint64_t source, std::string_view name, std::string_view tagged, std::vector<Tag> tags,
+                        int64_t value) {
+  impl_->carry(name, Type::kGauge, tagged, std::move(tags)).gauges[source] = value;
+}
+
+void Store::drop_carried_gauges(uint64_t source) {
+  for (auto at = impl_->carried.begin(); at != impl_->carried.end();) {
+    at->second.gauges.erase(source);
+    at = at->first.second == Type::kGauge && at->second.gauges.empty() ? impl_->carried.erase(at) : std::next(at);
+  }
+}
+
 void Store::reset_counters() {
+  for (auto& [key, carried] : impl_->carried) carried.counter = 0;
   for (auto& [key, held] : impl_->groups) {
     Group& group = *held.group;
     auto baseline = std::make_shared<std::vector<uint64_t>>(key.first->definitions.size());

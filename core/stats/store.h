@@ -115,8 +115,17 @@ class Frozen {
     std::vector<Tag> tags;
     uint64_t baseline;
   };
+  // What other processes have counted.
+  struct Carried {
+    std::string name;
+    Type type;
+    std::string tagged;
+    std::vector<Tag> tags;
+    uint64_t value;
+  };
   std::vector<OneGroup> groups_;
-  std::vector<Single> singles_;  // by name
+  std::vector<Single> singles_;   // by name
+  std::vector<Carried> carried_;  // likewise
   std::mutex* dynamic_mutex_ = nullptr;
   std::shared_ptr<const Intervals> intervals_;
 };
@@ -141,6 +150,13 @@ class Store {
   // CodeCounters): this is not for every request.
   static constexpr size_t kMaxDynamic = 1024;
   Counter dynamic_counter(const Group& group, std::string_view suffix);
+  // [main] What another process has counted of the same statistics, and what readers see is the sum. A counter goes up
+  // by `amount`; a gauge of this source has this value until the source is dropped. What this process has not got (yet)
+  // is shown as it was there.
+  void carry_counter(std::string_view name, std::string_view tagged, std::vector<Tag> tags, uint64_t amount);
+  void carry_gauge(uint64_t source, std::string_view name, std::string_view tagged, std::vector<Tag> tags,
+                   int64_t value);
+  void drop_carried_gauges(uint64_t source);
   // [main]
   Frozen freeze() const;
   void visit(const std::function<void(const Sample&)>& visit) const { freeze().visit(visit); }

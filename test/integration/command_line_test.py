@@ -179,8 +179,9 @@ class CommandLineTest(unittest.TestCase):
         path = self.sandbox.write("edge.yaml", BAD.replace("{cluster: one}", "{cluster: onne}"))
         _, validated = self.run_weir("--mode", "validate", "-c", path)
         code, started = self.run_weir("-c", path)
-        # Beside the line of the log that says what starts.
-        self.assertEqual((code, started.split("\n", 1)[1]), (1, validated))
+        # Beside the log, which says what starts, and whether another one runs here.
+        told = "".join(line for line in started.splitlines(keepends=True) if not line.startswith("["))
+        self.assertEqual((code, told), (1, validated))
         self.assertIn("onne", started)
 
     def test_validating_opens_and_closes_logs(self) -> None:
@@ -217,11 +218,6 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("weir -c FILE", output)
         self.assertIn("--help", output)
 
-    def test_a_hand_over_is_refused(self) -> None:
-        code, output = self.run_weir("--restart-epoch", "1", "-c", self.sandbox.write("edge.yaml", GOOD))
-        self.assertEqual(code, 2)
-        self.assertIn("--restart-epoch: 1 asks to take over from a running process", output)
-
     def test_what_has_no_effect_is_said(self) -> None:
         config = self.sandbox.write("weir.yaml", to_yaml(bootstrap([])))
         code, output = self.run_weir("-c", config, "--mode", "init_only", "--base-id", "3", "--restart-epoch", "0",
@@ -229,8 +225,8 @@ class CommandLineTest(unittest.TestCase):
                                      "--reject-unknown-dynamic-fields")
         self.assertEqual(code, 0, output)
         lines = [line for line in output.split("\n") if "no effect" in line]
-        self.assertEqual(len(lines), 3, output)
-        for flag in ("--base-id", "misc:error", "--reject-unknown-dynamic-fields"):
+        self.assertEqual(len(lines), 2, output)
+        for flag in ("misc:error", "--reject-unknown-dynamic-fields"):
             self.assertTrue(any(flag in line and "[warning]" in line for line in lines), flag)
 
     def test_log_format(self) -> None:
@@ -292,7 +288,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 0)
         for flag in ("--config-path", "--config-yaml", "--mode", "--concurrency", "--log-level", "--admin-address-path"):
             self.assertIn(flag, output)
-        self.assertLessEqual(output.count("\n"), 60)
+        self.assertLessEqual(output.count("\n"), 80)
 
     def test_list_extensions(self) -> None:
         code, output = self.run_weir("--list-extensions")

@@ -140,8 +140,7 @@ void edge_connection_limit(const Model& model, Findings& findings) {
     findings.add(manager.listener_path,
                  "only the process's file descriptors limit how many connections clients may open, and with them the "
                  "memory that they take",
-                 "set a limit with the downstream_connections monitor of overload_manager; for weir, which does not "
-                 "have it yet, a smaller ulimit -n");
+                 "set a limit with the downstream_connections monitor of overload_manager");
   });
 }
 

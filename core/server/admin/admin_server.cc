@@ -67,8 +67,23 @@ Result<net::Address> AdminServer::listen(const net::Address& address, net::Liste
   return net::bound_address(*fd);
 }
 
+void AdminServer::adopt(int fd) {
+  listeners_.push_back(std::make_unique<net::ListenSocket>(lane_, fd, 16, *this));
+  listeners_.back()->pause();
+}
+
+void AdminServer::resume() {
+  for (auto& listener : listeners_) listener->resume();
+}
+
 void AdminServer::stop_listening() {
-  for (auto& listener : listeners_) listener->pause();
+  for (auto& listener : listeners_) listener->drain_and_close();
+}
+
+void AdminServer::list_sockets(const std::function<void(int fd)>& visit) const {
+  for (const auto& listener : listeners_) {
+    if (listener->fd() >= 0) visit(listener->fd());
+  }
 }
 
 void AdminServer::add(std::string path, HandlerOptions options, Handler handler) {

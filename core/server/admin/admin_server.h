@@ -69,8 +69,13 @@ class AdminServer final : public net::AcceptHandler {
 
   // Returns the address bound (port 0 resolved). May be called several times.
   Result<net::Address> listen(const net::Address& address, net::ListenOptions options = {.reuse_port = false});
-  // Stops accepting; connections go on.
+  // A listening socket that is bound already; owned. It accepts nothing before resume().
+  void adopt(int fd);
+  void resume();
+  // Stops accepting, for good; connections go on.
   void stop_listening();
+  // visit(fd) for each listening socket.
+  void list_sockets(const std::function<void(int fd)>& visit) const;
 
   // `path` is matched exactly.
   void add(std::string path, HandlerOptions options, Handler handler);

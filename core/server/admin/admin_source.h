@@ -97,6 +97,7 @@ class AdminSource {
   virtual ConfigView config() const { return {}; }
   virtual Duration uptime() const = 0;  // of this process
   virtual Duration uptime_all_epochs() const { return uptime(); }
+  virtual std::string hot_restart_version() const { return "disabled"; }
   virtual const envoy::config::core::v3::Node& node() const = 0;
   // Large ones are kept packed: for what shows all of it.
   virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;

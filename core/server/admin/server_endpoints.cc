@@ -55,7 +55,7 @@ void server_info(const AdminSource& source, AdminResponse& response) {
   auto seconds = [](Duration d) { return std::chrono::duration_cast<std::chrono::seconds>(d).count(); };
   info.mutable_uptime_current_epoch()->set_seconds(seconds(source.uptime()));
   info.mutable_uptime_all_epochs()->set_seconds(seconds(source.uptime_all_epochs()));
-  info.set_hot_restart_version("disabled");
+  info.set_hot_restart_version(source.hot_restart_version());
   source.fill_command_line(*info.mutable_command_line_options());
   // The text given on the command line may hold what /config_dump does not show.
   if (!info.command_line_options().config_yaml().empty())
@@ -173,9 +173,11 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
                              {"NAME=LEVEL", "of this component"}}},
              logging);
   server.add("/hot_restart_version", {.help = "the version of the hot restart protocol"},
-             [](const AdminRequest& request, AdminResponse& response) {
-               if (request.wants_json()) return response.answer_json_text("{\"hot_restart_version\":\"disabled\"}\n");
-               response.body = "disabled\n";
+             [&source](const AdminRequest& request, AdminResponse& response) {
+               const std::string version = source.hot_restart_version();
+               if (request.wants_json())
+                 return response.answer_json_text("{\"hot_restart_version\":" + json_text(version) + "}\n");
+               response.body = version + "\n";
              });
   server.add("/contention", {.help = "lock contention, which is not traced, as JSON", .formats = {"json"}},
              [](const AdminRequest&, AdminResponse& response) {

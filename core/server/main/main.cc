@@ -14,6 +14,7 @@
 #include "core/config/field_table.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/server/link.h"
 #include "core/server/main/build_version.h"
 #include "core/server/main/commands.h"
 #include "core/server/options.h"
@@ -70,7 +71,7 @@ int print_facts(const Options& options, const filter::Registry& registry) {
       printf("%s", help_text().c_str());
       return 0;
     case Mode::kHotRestartVersion:
-      printf("disabled\n");
+      printf("%s\n", restart_version(options).c_str());
       return 0;
     case Mode::kListExtensions:
       list_extensions(registry);
@@ -104,6 +105,7 @@ int run(int argc, char** argv) {
     fprintf(stderr, "weir: %s\n", message_of(parsed.status()).c_str());
     return 2;
   }
+  parsed->arguments.assign(argv, argv + argc);
   const Options& options = *parsed;
   const filter::Registry registry = all_plugins();
   if (int code = print_facts(options, registry); code >= 0) return code;

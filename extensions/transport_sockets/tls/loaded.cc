@@ -100,6 +100,13 @@ std::shared_ptr<const tls::TicketRing> ticket_ring() {
   return ring();
 }
 
+std::string save_ticket_ring() { return ring() != nullptr ? ring()->save() : std::string(); }
+
+Status restore_ticket_ring(std::string_view saved) {
+  ticket_ring();
+  return ring()->restore(saved);
+}
+
 void tend_ticket_ring(MonoTime now) {
   if (ring() != nullptr) ring()->rotate_if_due(now);
 }

@@ -20,5 +20,8 @@ Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& s
 std::shared_ptr<const tls::TicketRing> ticket_ring();
 // A new key when it is time for one.
 void tend_ticket_ring(MonoTime now);
+// For a process that takes over: its tickets are ours then. Empty: there are none.
+std::string save_ticket_ring();
+Status restore_ticket_ring(std::string_view saved);
 
 }  // namespace weir::transport_sockets

@@ -117,6 +117,8 @@ void transport_socket_tls(filter::RegistryBuilder& registry) {
   server.type = pb::DownstreamTlsContext::descriptor()->full_name();
   server.make_downstream = make_server;
   server.tend = tend_ticket_ring;
+  server.save = save_ticket_ring;
+  server.restore = restore_ticket_ring;
   registry.add(std::move(server));
   filter::TransportSocketDescriptor client;
   client.name = "envoy.transport_sockets.tls";

@@ -161,6 +161,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->proxy_100_continue = proto.proxy_100_continue();
   config->strip_matching_host_port = proto.strip_matching_host_port();
   config->strip_any_host_port = proto.strip_any_host_port();
+  config->append_local_overload = proto.append_local_overload();
   config->strip_trailing_host_dot = proto.strip_trailing_host_dot();
   if (!proto.server_name().empty()) config->server_name = proto.server_name();
   read_identity(proto, inner, *config);

@@ -192,5 +192,36 @@ TEST(Store, WorkersCountWhileMainReads) {
   EXPECT_EQ(values["cluster.a.upstream_rq_time"], uint64_t{kThreads} * kEach);
 }
 
+// What another process has counted: added where this one has the statistic, shown by itself where it has not.
+TEST(Store, CarriedFromAnotherProcess) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  group->counter(0).add(5);
+  group->gauge(1).add(2);
+  store.carry_counter("cluster.a.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "a"}}, 10);
+  store.carry_counter("cluster.a.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "a"}}, 1);
+  store.carry_counter("cluster.gone.upstream_cx_total", "cluster.upstream_cx_total", {{"envoy_cluster_name", "gone"}},
+                      7);
+  store.carry_counter("a.first", "a.first", {}, 3);
+  store.carry_counter("z.last", "z.last", {}, 4);
+  store.carry_gauge(1, "cluster.a.upstream_cx_active", "cluster.upstream_cx_active", {}, 3);
+  store.carry_gauge(2, "cluster.a.upstream_cx_active", "cluster.upstream_cx_active", {}, 4);
+  auto values = values_of(store);
+  EXPECT_EQ(values["cluster.a.upstream_cx_total"], 16u);
+  EXPECT_EQ(values["cluster.a.upstream_cx_active"], 9u);
+  EXPECT_EQ(values["cluster.gone.upstream_cx_total"], 7u);
+  EXPECT_EQ(values["a.first"], 3u);
+  EXPECT_EQ(values["z.last"], 4u);
+  const std::vector<std::string> names = names_of(store);
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+  store.drop_carried_gauges(1);
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_cx_active"], 6u);
+  store.reset_counters();
+  values = values_of(store);
+  EXPECT_EQ(values["cluster.a.upstream_cx_total"], 0u);
+  EXPECT_EQ(values["z.last"], 0u);
+}
+
 }  // namespace
 }  // namespace weir::stats
