@@ -96,13 +96,17 @@ class RestartTest(WeirTestCase):
         server = UdpServer(self.sandbox, "s")
         config = bootstrap([udp_listener(self.port, "udp")], [cluster("udp", server.port)])
         first = self.start(config)
-        stop, sent = threading.Event(), []
+        stop = threading.Event()
+        sent: list[bytes] = []
 
         def send(number: int) -> None:
             with UdpClient(self.port) as client:
-                while not stop.wait(0.001):
-                    sent.append(b"%d-%d" % (number, len(sent)))
-                    client.send(sent[-1])
+                for count in range(100_000):
+                    if stop.wait(0.001):
+                        break
+                    data = b"%d-%d" % (number, count)
+                    sent.append(data)
+                    client.send(data)
 
         threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
         for thread in threads:
