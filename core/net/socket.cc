@@ -136,9 +136,9 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
     return std::to_string(one.level) + "/" + std::to_string(one.name);
   };
   if (address.is_ip()) {
-    if (options.keepalive.on && !set_keepalive(fd, options.keepalive))
-      return failed("set keepalive probes for", address, errno);
-    if (!options.keepalive.on) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    const bool probes = options.keepalive.on && !options.datagrams;
+    if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);
+    if (!probes) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
     set_option(fd, IPPROTO_IP, IP_FREEBIND, options.freebind ? 1 : 0);
     if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1))
       return failed("set IP_TRANSPARENT for", address, errno);
