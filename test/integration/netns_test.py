@@ -27,6 +27,8 @@ def original(name: str, **fields: Any) -> dict[str, Any]:
 class SidecarTest(WeirTestCase):
     """client -- pod (application and weir) -- server."""
 
+    logs = 0
+
     @classmethod
     def set_up(cls) -> None:
         cls.client, cls.pod, cls.server_side = (Namespace(cls.sandbox, name) for name in ("c", "p", "s"))
@@ -46,7 +48,8 @@ class SidecarTest(WeirTestCase):
             cls.outer = EchoUpstream(cls.sandbox, "outer", host=SERVER, port=80)
 
     def config(self, transparent: bool) -> dict[str, Any]:
-        self.log = self.sandbox.path("netns.log")
+        type(self).logs += 1
+        self.log = self.sandbox.path("netns-%d.log" % self.logs)
         log = [file_access_log(self.log, "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_LOCAL_ADDRESS% "
                                          "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS% %UPSTREAM_HOST%\n")]
         inbound = http_listener(15006, [route({"prefix": "/"}, "in")], name="ingress", use_remote_address=True, access_log=log)
@@ -101,7 +104,7 @@ class SidecarTest(WeirTestCase):
         with self.subTest("ingress, HTTP"):
             account = self.echoed(self.get_in())
             self.assertEqual((account["server"], account["headers"]["x-forwarded-for"]), ("application", [CLIENT]))
-            self.assertIn("%s:8080" % POD, weir.admin("/clusters"))
+            wait_until(lambda: "%s:8080" % POD in weir.admin("/clusters"), "the host that was found is shown")
         with self.subTest("ingress, TCP"):
             with self.client.entered():
                 connection = Connection(9000, host=POD)

@@ -285,6 +285,8 @@ class UdpUpdateTest(WeirTestCase):
 
     def test_updates(self) -> None:
         # field: UdpProxyConfig.proxy_access_log
+        self.reload(self.config())
+        gone = self.weir.stat("udp.udp.downstream_sess_host_gone")
         with UdpClient(self.port) as client:
             self.assertEqual(client.ask(b"1"), b"a 1")
             upstream_port = self.servers[0].seen[-1][1][1]
@@ -296,7 +298,7 @@ class UdpUpdateTest(WeirTestCase):
             # The host goes: the next datagram has another one.
             self.reload(self.config(server=1))
             self.assertEqual(client.ask(b"3"), b"b 3")
-            self.weir.wait_stat("udp.udp.downstream_sess_host_gone", 1)
+            self.weir.wait_stat("udp.udp.downstream_sess_host_gone", gone + 1)
             # The filter changes: new datagrams go by it, the socket stays, and nothing is lost.
             self.reload(self.config(server=1, idle_timeout="50s"))
             self.assertEqual(client.ask(b"4"), b"b 4")

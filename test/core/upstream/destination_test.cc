@@ -64,11 +64,12 @@ TEST_F(FindDestinationTest, ConnectionsThatWereNotRedirectedGoNowhere) {
 TEST_F(FindDestinationTest, MetadataCountsMoreThanAHeaderAndThatMoreThanTheConnection) {
   info.downstream_local = *net::Address::from_ip("10.0.0.1", 80);
   info.downstream_direct_local = *net::Address::from_ip("127.0.0.1", 15001);
-  original->header = http::HeaderName("x-to");
+  const http::HeaderName to("x-to");
+  original->header = to;
   original->metadata = {"where", "to"};
   http::HeaderMap headers(arena);
   EXPECT_EQ(found(&headers), "10.0.0.1:80");
-  headers.set(http::HeaderName("x-to"), "10.0.0.2:80");
+  headers.set(to, "10.0.0.2:80");
   EXPECT_EQ(found(&headers), "10.0.0.2:80");
   stream::Metadata metadata(arena);
   info.metadata = &metadata;
