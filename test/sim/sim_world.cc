@@ -86,6 +86,7 @@ SimWorld::SimWorld(uint64_t seed)
 }
 
 SimWorld::~SimWorld() {
+  cluster_manager_->stop();
   for (auto& worker : workers_) worker->wind_down();
   for (auto& worker : workers_) {
     for (int i = 0; i < 4; ++i) worker->lane().turn(Duration::zero());
