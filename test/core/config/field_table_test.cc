@@ -92,7 +92,7 @@ TEST_F(FieldTableTest, ValuesThatAreNotImplemented) {
             "LOGICAL_DNS and ORIGINAL_DST are\n");
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
   EXPECT_EQ(findings<HttpConnectionManager>("codec_type: HTTP3"),
-            "error: codec_type: HTTP3 is not supported by weir yet; AUTO and HTTP1 are\n");
+            "error: codec_type: HTTP3 is not supported by weir yet; AUTO, HTTP1 and HTTP2 are\n");
 }
 
 // One message in two places, of which each implements something else.
