@@ -26,6 +26,11 @@ class ConnectionHost {
   virtual const net::Address& local() = 0;
   // local() is what a listener filter has found out: where the client wanted to go, and not where the socket is.
   virtual bool local_restored() const { return false; }
+  // Whether its listener is at this address (or at this port of every one).
+  virtual bool listens_on(const net::Address& address) const {
+    static_cast<void>(address);
+    return false;
+  }
   virtual uint64_t connection_id() const = 0;
   virtual std::string_view filter_chain_name() const = 0;
   virtual std::string_view server_name() const = 0;  // SNI; empty if there is none

@@ -411,4 +411,13 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
 
 void DownstreamConnection::dispose() { owner_->owner().destroy(*this); }
 
+bool DownstreamConnection::listens_on(const net::Address& address) const {
+  bool found = false;
+  listener_->for_each_sockets([&](const std::shared_ptr<const ListenSockets>& sockets) {
+    const net::Address& own = sockets->address;
+    found = found || (own.port() == address.port() && (own.is_any() || own.same_ip(address)));
+  });
+  return found;
+}
+
 }  // namespace weir::proxy

@@ -33,9 +33,9 @@ def over_tls(listener: dict[str, Any], socket: dict[str, Any], **chain: Any) -> 
 
 def openssl(port: int, *arguments: str, stdin: str = "") -> str:
     """What openssl s_client prints."""
-    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=stdin, text=True,
+    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=stdin.encode(),
                           capture_output=True, timeout=30)
-    return done.stdout + done.stderr
+    return (done.stdout + done.stderr).decode(errors="replace")  # frames, too
 
 
 def log_lines(path: str) -> list[str]:

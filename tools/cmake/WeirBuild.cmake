@@ -112,7 +112,7 @@ endfunction()
 
 # weir_add_plugin(KIND NAME SOURCES ... DEPS ...): a plugin library whose exported function
 # weir::plugins::KIND_NAME() is named in the generated descriptor table.
-# KIND: http_filter, network_filter, listener_filter, lb, access_logger, ...
+# KIND: http_filter, network_filter, listener_filter, udp_filter, lb, access_logger, ...
 function(weir_add_plugin kind name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(weir_${kind}_${name} STATIC ${ARG_SOURCES})

@@ -213,6 +213,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
 }
 
 ProxyWorld::~ProxyWorld() {
+  clusters_->stop();
   for (auto& worker : workers_) worker->wind_down();
   for (auto& worker : workers_) worker->lane().turn(Duration::zero());
   publisher_.reset();

@@ -253,7 +253,7 @@ TEST_F(ReadContextTest, WhereTrustComesFrom) {
   ASSERT_TRUE(spec.has_value()) << found();
   ASSERT_EQ(spec->verifier->trusted().size(), 1u);
   EXPECT_EQ(spec->verifier->trusted().at(0).origin, ca_);  // the secret's is the later word
-  const auto digest = spec->verifier->digest();
+  const std::string digest(spec->verifier->digest());
   spec = combined("match_typed_subject_alt_names { san_type: DNS matcher { exact: 'a' } }");
   ASSERT_TRUE(spec.has_value()) << found();
   EXPECT_NE(spec->verifier->digest(), digest);
