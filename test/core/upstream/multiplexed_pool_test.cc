@@ -9,23 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "core/event/publisher.h"
 #include "core/net/socket.h"
 #include "core/stream/stream_info.h"
-#include "core/upstream/lane_clusters.h"
-#include "test/support/test_lane.h"
+#include "test/core/upstream/pool_world.h"
 
 namespace weir::upstream {
 namespace {
 
-using event::SlotId;
-using event::SlotKind;
 using test::TestLane;
-
-class OnlyHost final : public lb::Table {
- public:
-  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override { return 0; }
-};
 
 enum FrameType : uint8_t { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kPing = 6, kGoaway = 7, kUpdate = 8 };
 struct Frame {
@@ -178,17 +169,11 @@ class Caller final : public UpstreamEvents {
   http::HeaderMap trailers_{arena_};
 };
 
-class MultiplexedPoolTest : public ::testing::Test {
+class MultiplexedPoolTest : public PoolWorld {
  protected:
   MultiplexedPoolTest() {
-    policy_.build = [](const lb::BuildInput&, const void*) { return std::make_unique<OnlyHost>(); };
-    hosts_ = publisher_.intern(SlotKind::kHostSet, "c");
-    cluster_ = publisher_.intern(SlotKind::kCluster, "c");
-    spec_.name = spec_.stat_name = "c";
     spec_.protocol = HttpProtocol::kHttp2;
-    host_ = std::make_shared<lb::Host>(peer_.address(), "peer", "", 2);
-    publish_cluster();
-    publish_hosts(true);
+    begin(peer_.address());
   }
   ~MultiplexedPoolTest() override {
     clusters_.shut_down();
@@ -197,21 +182,6 @@ class MultiplexedPoolTest : public ::testing::Test {
     EXPECT_EQ(stats_->cx_active.value(), 0);
     EXPECT_EQ(stats_->rq_pending_active.value(), 0);
   }
-  void publish_cluster() {
-    event::Publisher::Batch batch;
-    batch.set(cluster_, std::make_unique<Cluster>(spec_, stats_, limits_));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
-  void publish_hosts(bool some) {
-    std::vector<lb::HostEntry> entries(some ? 1 : 0);
-    if (some) entries[0].host = host_;
-    event::Publisher::Batch batch;
-    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
-  ConnPool& pool() { return *clusters_.find(cluster_)->pick({}); }
   void settle() {
     for (int i = 0; i < 6; ++i) {
       lane_.turn();
@@ -221,16 +191,6 @@ class MultiplexedPoolTest : public ::testing::Test {
   }
 
   Peer peer_;
-  stats::Store store_;
-  std::shared_ptr<ClusterStats> stats_ = std::make_shared<ClusterStats>(store_, "c");
-  std::shared_ptr<ClusterLimits> limits_ = std::make_shared<ClusterLimits>(CircuitBreakers{}, 2);
-  ClusterSpec spec_;
-  lb::PolicyDescriptor policy_;
-  std::shared_ptr<lb::Host> host_;
-  TestLane lane_{0};
-  LaneClusters clusters_{lane_.lane()};
-  event::Publisher publisher_{{&lane_.lane()}};
-  SlotId hosts_, cluster_;
 };
 
 TEST_F(MultiplexedPoolTest, OneConnectionServesAllWhoWait) {
@@ -377,7 +337,7 @@ TEST_F(MultiplexedPoolTest, AHostThatLeavesIsDrained) {
   Caller one(lane_);
   one.start(pool());
   settle();
-  publish_hosts(false);
+  publish_hosts({});
   settle();
   EXPECT_FALSE(peer_.connections[0].ended);
   peer_.respond(0, 1);
