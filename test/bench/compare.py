@@ -58,7 +58,10 @@ def run_scenario(session, scenario, chosen, rounds, seconds):
     """All rounds of one scenario; returns (contestants, remarks)."""
     remarks = []
     contestants = []
-    origin, origin_ports = session.start_origin(scenario.endpoints, scenario.browser, scenario.udp)
+    if scenario.http2_origin:
+        origin, origin_ports = session.start_http2_origin(scenario.size)
+    else:
+        origin, origin_ports = session.start_origin(scenario.endpoints, scenario.browser, scenario.udp)
     try:
         for peer in chosen:
             if scenario.leaves_out(peer.name):

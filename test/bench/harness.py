@@ -123,9 +123,22 @@ class Session:
         process, ready = self.start_tool("bench_origin", *arguments)
         return process, ready["ports"]
 
+    def start_http2_origin(self, size):
+        """nghttpd without TLS: /bytes/SIZE, also for what is posted, with the trailers of a gRPC call that went well."""
+        root = self.new_dir("origin")
+        os.mkdir(os.path.join(root, "bytes"))
+        with open(os.path.join(root, "bytes", str(size)), "wb") as file:
+            file.write(b"x" * size)
+        port = self.free_port()
+        process = self.start_logged(["nghttpd", "--no-tls", "--address=127.0.0.1", "--htdocs=" + root,
+                                     "--trailer=grpc-status: 0", str(port)], self.load_cores, root)
+        wait_listening(process, port, "nghttpd")
+        return process, [port]
+
     def load(self, port, *arguments, prefix=(), cores=None):
         """One run of the load program; its report. Raises BenchError if anything at all went wrong."""
-        command = [*prefix, tool("bench_load"), "--port=%d" % port, *arguments]
+        program = [os.path.join(HERE, "http2_load.py")] if "--http2" in arguments else [tool("bench_load")]
+        command = [*prefix, *program, "--port=%d" % port, *arguments]
         process = self.start(command, cores or self.load_cores, stdout=subprocess.PIPE, text=True)
         output = process.communicate()[0]
         self.stop(process)

@@ -48,6 +48,9 @@ class Setup:
         return path
 
 
+    def alpn(self):
+        return "h2" if self.scenario.http2 else "http/1.1"
+
     def certificate(self):
         """(certificate, key, both in one file) of the kind that the scenario says."""
         paths = [os.path.join(self.dir, name) for name in ("cert.pem", "key.pem", "both.pem")]
@@ -62,12 +65,13 @@ class Setup:
         return paths
 
 
-# Sessions are resumed by tickets, as all three do by default. The load program leaves no choice of suite or group.
+# Sessions are resumed by tickets, as all do by default. The load program leaves no choice of suite or group.
 WEIR_TLS = """    - transport_socket:
         name: envoy.transport_sockets.tls
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
           common_tls_context:
+            alpn_protocols: [%s]
             tls_certificates:
             - certificate_chain: {filename: "%s"}
               private_key: {filename: "%s"}
@@ -90,7 +94,7 @@ class Weir(Peer):
         with open(template) as file:
             text = file.read()
         if setup.scenario.tls:
-            text = text.replace("    - filters:\n", WEIR_TLS % tuple(setup.certificate()[:2]))
+            text = text.replace("    - filters:\n", WEIR_TLS % (setup.alpn(), *setup.certificate()[:2]))
         lines = []
         for line in text.split("\n"):
             if "{{VIRTUAL_HOSTS}}" in line:
@@ -122,9 +126,12 @@ class Haproxy(Peer):
         # Large bodies go from socket to socket through a pipe; what is too small for that is not affected.
         splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
         tls = " ssl crt " + setup.certificate()[2] if setup.scenario.tls else ""
+        if setup.scenario.http2:
+            tls += " alpn h2" if setup.scenario.tls else " proto h2"
+        upstream = " proto h2" if setup.scenario.http2_origin else ""
         if setup.scenario.tcp:
             return ["haproxy", "-db", "-f", self.write_tcp(setup, tls)]
-        servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s\n" % item
+        servers = "".join("  server s%d 127.0.0.1:%d pool-purge-delay 300s%s\n" % (*item, upstream)
                           for item in enumerate(setup.origin_ports))
         chosen = "default_backend origin"
         if setup.scenario.routes:
@@ -191,6 +198,8 @@ class Nginx(Peer):
     def refuses(self, scenario):
         if (scenario.tcp or scenario.udp) and not os.path.exists(self.STREAM):
             return "nginx without its stream module (libnginx-mod-stream)"
+        if scenario.http2_origin and not scenario.grpc:
+            return "nginx speaks HTTP/2 to servers of gRPC only"
         return None
 
     def command_stream(self, setup):
@@ -237,11 +246,14 @@ stream {{
         buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each
         endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
         ssl, tls = self.tls(setup)
+        if setup.scenario.http2:
+            ssl += " http2"
         listen = f"127.0.0.1:{setup.port}{ssl} backlog=4096{' reuseport' if setup.workers > 1 else ''}"
         if setup.scenario.routes:
             servers = route_tables.nginx_servers(listen)
         else:
-            servers = "server { listen %s; %s location / { proxy_pass http://origin; } }" % (listen, tls)
+            servers = "server { listen %s; %s location / { %s; } }" % (
+                listen, tls, "grpc_pass grpc://origin" if setup.scenario.grpc else "proxy_pass http://origin")
         connection, upgrade = ("Upgrade", "proxy_set_header Upgrade $http_upgrade;") if setup.scenario.websocket else ("", "")
         # zlib's default sizes, as in configs/gzip.yaml.
         gzip = "gzip on; gzip_types application/json; gzip_comp_level 6;" if setup.scenario.gzip else ""
@@ -295,11 +307,14 @@ class H2o(Peer):
             return "h2o speaks HTTP only"
         if scenario.routes:
             return "h2o 2.2 has a pool of connections per path"
+        if scenario.http2_origin:
+            return "h2o 2.2 speaks HTTP/1.1 to servers"
         return "h2o 2.2 has one endpoint per path" if scenario.endpoints > 1 else None
 
     def command(self, setup):
         user = "user: root" if os.geteuid() == 0 else ""
         websocket = "        proxy.websocket: ON\n" if setup.scenario.websocket else ""
+        tls = "  ssl:\n    certificate-file: %s\n    key-file: %s\n" % tuple(setup.certificate()[:2]) if setup.scenario.tls else ""
         path = setup.write("h2o.conf", f"""
 {user}
 num-threads: {setup.workers}
@@ -313,7 +328,7 @@ proxy.emit-via-header: OFF
 listen:
   host: 127.0.0.1
   port: {setup.port}
-hosts:
+{tls}hosts:
   default:
     paths:
       "/":
@@ -333,12 +348,17 @@ class Nghttpx(Peer):
         return "nghttpx has no least-connections" if scenario.balance == "least_request" else None
 
     def command(self, setup):
-        backends = "".join("backend=127.0.0.1,%d;;proto=http/1.1\n" % port for port in setup.origin_ports)
+        protocol = "h2" if setup.scenario.http2_origin else "http/1.1"
+        backends = "".join("backend=127.0.0.1,%d;;proto=%s\n" % (port, protocol) for port in setup.origin_ports)
         if setup.scenario.routes:
             backends = route_tables.nghttpx_backends(setup.origin_ports[0])
+        listener, tls = ";no-tls", ""
+        if setup.scenario.tls:
+            listener = ""
+            tls = "certificate-file=%s\nprivate-key-file=%s\n" % tuple(setup.certificate()[:2])
         path = setup.write("nghttpx.conf", f"""
-frontend=127.0.0.1,{setup.port};no-tls
-{backends}
+frontend=127.0.0.1,{setup.port}{listener}
+{tls}{backends}
 workers={setup.workers}
 single-process=yes
 backlog=4096
@@ -371,7 +391,9 @@ class Floor(Peer):
         return None
 
     def refuses(self, scenario):
-        return "it knows where an HTTP response ends, and no more" if scenario.websocket else None
+        if scenario.websocket or scenario.http2 or scenario.tls:
+            return "it knows where a plain HTTP response ends, and no more"
+        return None
 
     def command(self, setup):
         command = [harness.tool("bench_floor"), "--port=%d" % setup.port, "--loop=" + self.loop,

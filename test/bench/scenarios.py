@@ -31,6 +31,9 @@ class Scenario:
     rivals: tuple = ()  # those that do the same; empty: all others
     tls: str = ""  # TLS 1.3 towards clients, with a certificate of this kind: p256, rsa2048
     resume: bool = False  # new connections go on with the sessions of old ones
+    http2: int = 0  # so many requests at a time on each connection of clients
+    http2_origin: bool = False  # HTTP/2 without TLS to the origin, which is nghttpd
+    grpc: bool = False  # unary calls
     loops: bool = False  # the floor over each event loop instead of the proxies
 
     def leaves_out(self, name):
@@ -46,6 +49,10 @@ class Scenario:
             return ["--connections=%d" % self.connections, "--targets=" + path]
         if self.udp:
             return ["--connections=%d" % self.connections, "--datagrams=%d" % self.size]
+        if self.http2:
+            arguments = ["--http2", "--connections=%d" % self.connections, "--streams=%d" % self.http2,
+                         "--path=/bytes/%d" % self.size, "--size=%d" % self.size]
+            return arguments + ["--tls"] * bool(self.tls) + ["--grpc"] * self.grpc
         if self.websocket:
             return ["--connections=%d" % self.connections, "--websocket=%d" % self.size]
         if self.gzip:
@@ -64,7 +71,7 @@ class Scenario:
         return arguments
 
 
-TLS_RIVALS = ("haproxy", "nginx")
+TLS_RIVALS = ("haproxy", "nginx", "h2o", "nghttpx")
 
 SCENARIOS = {
     scenario.name: scenario
@@ -97,6 +104,15 @@ SCENARIOS = {
                  tls="p256", rivals=TLS_RIVALS),
         Scenario("tls_tcp", "TLS 1.3 terminated to TCP, small messages on 64 connections", 0.92, tcp=True, tls="p256",
                  weir_config="tcp.yaml", rivals=TLS_RIVALS),
+        Scenario("h2_to_h1", "HTTP/2 over TLS (10 connections of 32 streams) to HTTP/1.1", 0.95, connections=10, http2=32,
+                 tls="p256"),
+        Scenario("h2_to_h2c", "HTTP/2 over TLS (10 connections of 32 streams) to HTTP/2 without TLS", 0.95, connections=10,
+                 http2=32, tls="p256", http2_origin=True, weir_config="http2_origin.yaml"),
+        Scenario("grpc", "gRPC, unary calls, messages of 20 bytes, HTTP/2 without TLS on both sides (10 connections of 32 streams)", 1.0,
+                 size=25, connections=10, http2=32, http2_origin=True, grpc=True, weir_config="http2_origin.yaml",
+                 target_rival="nghttpx"),
+        Scenario("h2_bulk1m", "HTTP/2 over TLS, 1 MiB responses (16 connections of one stream)", 0.95, size=1 << 20, connections=16,
+                 http2=1, bulk=True, syscall_requests=500, tls="p256"),
         Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
                  weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
         Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),

@@ -124,7 +124,7 @@ class ProxyProtocolTest(WeirTestCase):
     def test_nginx(self) -> None:
         port = self.sandbox.free_port()
         module = "/usr/lib/nginx/modules/ngx_stream_module.so"
-        text = ("%sdaemon off; pid %s; error_log stderr; events {}\n"
+        text = ("%sdaemon off; master_process off; pid %s; error_log stderr; events {}\n"
                 "stream { server { listen 127.0.0.1:%d; proxy_pass 127.0.0.1:%d; proxy_protocol on; } }\n") % (
             "load_module %s; " % module if os.path.exists(module) else "", self.sandbox.path("stream.pid"), port,
             self.ports["strict"])
