@@ -22,8 +22,11 @@ class Session::FieldList {
       fields_ = more_.get();
     }
   }
-  // A name that is static needs no copy.
-  void add(HeaderId id, std::string_view value) { push(name_of(id), value, NGHTTP2_NV_FLAG_NO_COPY_NAME); }
+  // A name that is static needs no copy. What is of one message alone would only drive others out of the peer's table,
+  // and make the library compare a new one with every old one.
+  void add(HeaderId id, std::string_view value) {
+    push(name_of(id), value, NGHTTP2_NV_FLAG_NO_COPY_NAME | (is_of_one_message(id) ? NGHTTP2_NV_FLAG_NO_INDEX : 0));
+  }
   // False: it may not be written (RFC 9113 8.2.1).
   [[nodiscard]] bool add(const HeaderEntry& entry) {
     if (!is_valid_value(entry.value())) return false;
@@ -51,6 +54,9 @@ class Session::FieldList {
   }
 
  private:
+  static constexpr bool is_of_one_message(HeaderId id) {
+    return id == HeaderId::kXRequestId || id == HeaderId::kTraceparent || id == HeaderId::kXClientTraceId;
+  }
   static constexpr size_t kInline = 64;
   static constexpr size_t kMostOverhead = 24;  // of a field when it is encoded, as the library reckons it
   void push(std::string_view name, std::string_view value, uint8_t flags) {

@@ -8,6 +8,7 @@
 
 #include "core/base/assert.h"
 #include "core/http/h2/field_list.h"
+#include "core/http/h2/memory.h"
 
 namespace weir::http::h2 {
 namespace {
@@ -46,13 +47,13 @@ struct Session::Callbacks {
     return verdict(session);
   }
 
-  static int on_begin_headers(nghttp2_session* library, const nghttp2_frame* frame, void* user) {
+  static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Session& session = of(user);
     session.section_bytes_ = session.section_count_ = 0;
     session.section_too_large_ = session.section_has_cookie_ = false;
     if (session.stopped_) return 0;
     const int32_t id = frame->hd.stream_id;
-    auto* known = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
+    Stream* known = session.find(id);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
       session.last_begun_ = id;
     else if (known == nullptr)
@@ -62,10 +63,10 @@ struct Session::Callbacks {
     return verdict(session);
   }
 
-  static int on_header(nghttp2_session* library, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value,
-                       uint8_t, void* user) {
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t,
+                       void* user) {
     Session& session = of(user);
-    auto* stream = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, frame->hd.stream_id));
+    Stream* stream = session.find(frame->hd.stream_id);
     if (stream == nullptr) {
       session.count_field(name, value);
       return verdict(session);
@@ -97,9 +98,9 @@ struct Session::Callbacks {
     return verdict(session);
   }
 
-  static int on_stream_close(nghttp2_session* library, int32_t id, uint32_t code, void* user) {
+  static int on_stream_close(nghttp2_session*, int32_t id, uint32_t code, void* user) {
     Session& session = of(user);
-    auto* stream = static_cast<Stream*>(nghttp2_session_get_stream_user_data(library, id));
+    Stream* stream = session.find(id);
     if (stream == nullptr) return 0;
     StreamEnd end;
     end.code = static_cast<ErrorCode>(code);
@@ -208,10 +209,10 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
   nghttp2_option_set_stream_reset_rate_limit(raw, UINT64_MAX, UINT64_MAX);  // whose clock is not the lane's
   const bool server = role == Role::kServer;
   if (server) {
-    WEIR_CHECK(nghttp2_session_server_new2(&session_, Callbacks::all(), this, raw) == 0);
+    WEIR_CHECK(nghttp2_session_server_new3(&session_, Callbacks::all(), this, raw, memory()) == 0);
   } else {
     nghttp2_option_set_max_reserved_remote_streams(raw, 0);
-    WEIR_CHECK(nghttp2_session_client_new2(&session_, Callbacks::all(), this, raw) == 0);
+    WEIR_CHECK(nghttp2_session_client_new3(&session_, Callbacks::all(), this, raw, memory()) == 0);
   }
   nghttp2_settings_entry settings[6];
   size_t count = 0;
@@ -296,6 +297,7 @@ void Session::attach(Stream& stream, int32_t id) {
 void Session::detach(Stream& stream) {
   if (!stream.attached_) return;
   stream.attached_ = false;
+  if (found_ == &stream) found_ = nullptr;
   stream.node_.unlink();
   --open_streams_;
   if (gathering_ == &stream) {

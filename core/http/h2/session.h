@@ -145,7 +145,11 @@ class Session {
   struct Callbacks;
   friend struct Callbacks;
 
-  Stream* find(int32_t id) const;
+  Stream* find(int32_t id) const {
+    if (found_ != nullptr && found_->id_ == id) return found_;
+    return look_up(id);
+  }
+  Stream* look_up(int32_t id) const;
   void begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
   // Of a stream that was reset here, frames may still come that its peer sent before it knew.
   void note_reset(int32_t id);
@@ -196,8 +200,9 @@ class Session {
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
 
-  const Slice* input_ = nullptr;  // the slice that is being read
-  Slices gathered_;               // data of one stream that was not passed on yet
+  mutable Stream* found_ = nullptr;  // the attached stream that was asked for last: most events follow one of the same
+  const Slice* input_ = nullptr;     // the slice that is being read
+  Slices gathered_;                  // data of one stream that was not passed on yet
   Stream* gathering_ = nullptr;
   Slices* out_ = nullptr;  // within flush()
   size_t most_ = 0;

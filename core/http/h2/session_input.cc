@@ -270,8 +270,10 @@ void Session::invalid_frame(int32_t id, int library_error) {
 
 // --- Data in, and its windows ----------------------------------------------------------------------------------------
 
-Stream* Session::find(int32_t id) const {
-  return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
+Stream* Session::look_up(int32_t id) const {
+  auto* stream = static_cast<Stream*>(nghttp2_session_get_stream_user_data(session_, id));
+  if (stream != nullptr) found_ = stream;
+  return stream;
 }
 
 void Session::take_chunk(int32_t id, const uint8_t* data, size_t length) {
