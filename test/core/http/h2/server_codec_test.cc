@@ -100,6 +100,25 @@ TEST(H2Server, RefusesHeadsThatTheLibraryWouldDrop) {
   EXPECT_FALSE(server.codec.send_trailers(server.stream(), trailers));
 }
 
+// Whatever place the byte has: values are looked at in words.
+TEST(H2Server, LooksAtEveryByteOfAValueThatItWrites) {
+  Server server;
+  server.receive(hello() + request(1));
+  for (int c = 0; c < 256; ++c) {
+    const bool allowed = (c >= 0x20 && c != 0x7f) || c == '\t';
+    for (size_t place = 1; place < 19; ++place) {
+      std::string value(20, 'v');
+      value[place == 9 ? 10 : 9] = '\xfe';
+      value[place] = static_cast<char>(c);
+      HeaderMap map(server.stream().arena);
+      map.add(HeaderId::kStatus, "103");
+      map.add(HeaderId::kLink, value);
+      EXPECT_EQ(server.codec.send_informational(server.stream(), map), allowed) << c << " at " << place;
+    }
+    server.frames();
+  }
+}
+
 TEST(H2Server, CrumbsOfACookieAreOneField) {
   Server server({.max_head_bytes = 1000, .max_header_count = 6});
   std::string block = get_block();
