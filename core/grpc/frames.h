@@ -58,8 +58,8 @@ class FrameReader {
   // Takes bytes of a head. True: it is complete.
   bool take_head(std::string_view& bytes);
 
-  char partial_[kFrameHeadBytes];  // of a head
-  uint8_t have_ = 0;               // bytes in there
+  char partial_[kFrameHeadBytes] = {};  // of a head
+  uint8_t have_ = 0;                    // bytes in there
   bool in_frame_ = false;
   FrameHead head_;
   uint32_t left_ = 0;
