@@ -51,11 +51,12 @@ class GrpcFiltersTest(WeirTestCase):
         start = "cluster.%s.grpc." % name
         return {stat[len(start):]: value for stat, value in self.weir.stats().items() if stat.startswith(start)}
 
-    def line(self, path: str) -> list[str]:
+    def line(self, path: str, counted: bool) -> list[str]:
+        """`counted`: with counts in the filter state."""
         def find() -> Optional[list[str]]:
             with open(self.log, encoding="utf-8") as file:
                 lines = [line.rstrip("\n").split("|") for line in file]
-            return next((one for one in lines if one[0] == path), None)
+            return next((one for one in lines if one[0] == path and (one[1] != "-") == counted), None)
 
         wait_until(find, "the line of " + path)
         return find() or []
@@ -66,21 +67,19 @@ class GrpcFiltersTest(WeirTestCase):
         channel.unary_unary("/%s/Unary" % SERVICE)(b"x" * 100_000, timeout=10)
         self.assertEqual(len(list(channel.unary_stream("/%s/Count" % SERVICE)(b"1000", timeout=30))), 1000)
         channel.stream_unary("/%s/Sum" % SERVICE)(iter([b"1"] * 300), timeout=30)
-        for name in ("Fail", "Nothing"):
-            with self.assertRaises(grpc.RpcError):
-                channel.unary_unary("/%s/%s" % (SERVICE, name))(b"", timeout=10)
+        with self.assertRaises(grpc.RpcError):
+            channel.unary_unary("/%s/Fail" % SERVICE)(b"", timeout=10)
         one = SERVICE + ".Unary."
         many = SERVICE + ".Count."
         expected = {
             one + "0": 1, one + "success": 1, one + "total": 1, one + "request_message_count": 1, one + "response_message_count": 1,
             many + "0": 1, many + "success": 1, many + "total": 1, many + "request_message_count": 1,
             many + "response_message_count": 1000,
-            "0": 1, "9": 1, "12": 1, "success": 1, "failure": 2, "total": 3, "request_message_count": 302,
-            "response_message_count": 1}
+            "0": 1, "9": 1, "success": 1, "failure": 1, "total": 2, "request_message_count": 301, "response_message_count": 1}
         wait_until(lambda: self.counted("listed") == expected, "the counts; they are %s" % self.counted("listed"))
-        self.assertEqual(self.line("/%s/Count" % SERVICE)[1:4],
+        self.assertEqual(self.line("/%s/Count" % SERVICE, True)[1:4],
                          ["1,1000", '{"request_message_count":"1","response_message_count":"1000"}', "1000"])
-        self.assertEqual(self.line("/%s/Sum" % SERVICE)[1:2], ["300,1"])
+        self.assertEqual(self.line("/%s/Sum" % SERVICE, True)[1:2], ["300,1"])
 
     # field: grpc_stats.v3.FilterConfig.stats_for_all_methods, grpc_stats.v3.FilterConfig.replace_dots_in_grpc_service_name
     def test_all_methods(self) -> None:
@@ -133,7 +132,7 @@ class GrpcFiltersTest(WeirTestCase):
         self.assertEqual(response.header("grpc-message"), "no, 100%25 sure")
         response = self.post("bridge", "/nobody.A/B", frame(b""))
         self.assertEqual((response.status, response.header("grpc-status")), (503, "14"))
-        self.assertEqual(self.line("/%s/Fail" % SERVICE)[5:], ["FailedPrecondition"])
+        self.assertEqual(self.line("/%s/Fail" % SERVICE, False)[5:], ["FailedPrecondition"])
         # Over HTTP/2 nothing changes; both are counted.
         answers = list(self.channel("bridge").unary_stream("/%s/Count" % SERVICE)(b"10", timeout=10))
         self.assertEqual(len(answers), 10)
@@ -153,6 +152,8 @@ class GrpcFiltersTest(WeirTestCase):
             response = self.post("upgrade", path, message, "application/x-protobuf")
             self.assertEqual((response.status, response.header("content-type")), (200, "application/x-protobuf"))
             self.assertEqual((response.header("grpc-status"), response.body), ("0", message))
+            if len(message) > 16384:
+                continue
             with H2(self.ports["upgrade"]) as client:
                 stream = client.request(path, "POST", message, headers=[("content-type", "application/x-protobuf")])
                 client.until(stream)
@@ -165,8 +166,8 @@ class GrpcFiltersTest(WeirTestCase):
     def test_curl(self) -> None:
         done = subprocess.run(["curl", "-sS", "-i", "-H", "content-type: application/x-protobuf", "-H", "transfer-encoding: chunked", "--data-binary",
                                "by curl", "http://127.0.0.1:%d/%s/Unary" % (self.ports["upgrade"], SERVICE)],
-                              capture_output=True, timeout=30, check=True, text=True)
-        self.assertTrue(done.stdout.endswith("\r\n\r\nby curl"), done.stdout)
+                              capture_output=True, timeout=30, check=True)
+        self.assertTrue(done.stdout.endswith(b"\r\n\r\nby curl"), done.stdout)
 
 
 if __name__ == "__main__":

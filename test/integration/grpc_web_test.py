@@ -104,10 +104,10 @@ class GrpcWebTest(WeirTestCase):
                 ("content-type", "application/" + kind), ("accept", "application/" + kind), *headers])
             size = max(1, len(body) // max(1, chunks))
             for at in range(0, len(body), size):
-                while client.h2.local_flow_control_window(stream) < min(size, len(body) - at):
-                    client.pump(0.05)
                 piece = body[at:at + size]
                 for part in range(0, len(piece), 16384):
+                    while client.h2.local_flow_control_window(stream) < 16384:
+                        client.pump(0.02)
                     client.h2.send_data(stream, piece[part:part + 16384])
                 client.flush()
             client.h2.end_stream(stream)
@@ -169,14 +169,13 @@ class GrpcWebTest(WeirTestCase):
                 for i in range(5):
                     piece = write(frame(b"m" * (i + 1)))
                     connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
-                    wanted = frame(b"M" * (i + 1))
                     if i == 0:
-                        head = b""
-                        while b"\r\n\r\n" not in head:
-                            head += connection.sock.recv(1)
-                    size = int(self.read_line(connection), 16)
-                    self.assertEqual(read(self.read_bytes(connection, size)), wanted)
-                    self.assertEqual(self.read_line(connection), "")
+                        while self.read_line(connection):
+                            pass
+                    data = b""
+                    while len(data) % 4 != 0 and kind != "grpc-web" or read(data) != frame(b"M" * (i + 1)):
+                        data += self.read_bytes(connection, int(self.read_line(connection), 16))
+                        self.assertEqual(self.read_line(connection), "")
 
     @staticmethod
     def read_line(connection: Connection) -> str:
@@ -224,11 +223,8 @@ class GrpcWebTest(WeirTestCase):
 
     def test_text_that_is_none(self) -> None:
         for call in (self.h1, self.h2):
-            for text in (b"####", b"AAAA", b"AAAAAAA", b"AAAAAAA", b"A"):
-                answer = call("/bad.Text/A", text, "grpc-web-text")
-                if text == b"AAAA":  # base64, and the beginning of a frame: the server's business
-                    self.assertNotEqual(answer.grpc_status(), "0")
-                    continue
+            for text in (b"####", b"AAAAAAA", b"AAA=AAA", b"A"):
+                answer = call("/bad.Text/Sum", text, "grpc-web-text")  # which waits for messages
                 self.assertEqual((answer.status, answer.grpc_status()), (400, "13"))
                 self.assertEqual(answer.headers["content-type"], "application/grpc-web-text+proto")
                 self.assertIn("base64", answer.headers["grpc-message"])
@@ -249,7 +245,7 @@ class GrpcWebTest(WeirTestCase):
         with Connection(self.port) as client:
             response = client.request("POST", "/echo", headers=[("content-type", "application/json")], body=b"{}")
             seen = self.echoed(response)
-            self.assertEqual((seen["headers"]["content-type"], seen["headers"].get("te")), ("application/json", None))
+            self.assertEqual((seen["headers"]["content-type"], seen["headers"].get("te")), (["application/json"], None))
             response = client.request("POST", "/%s/Unary" % SERVICE, headers=[("content-type", "application/grpc")], body=frame(b"x"))
             self.assertEqual((response.header("content-type"), response.body), ("application/grpc", frame(b"x")))
             self.assertEqual(dict(response.trailers)["grpc-status"], "0")
