@@ -36,7 +36,7 @@ constexpr size_t kMaxErrorText = 1024;
 
 // [immutable]
 struct Config {
-  grpc::CallStats calls{{.family = "grpc-web"}};
+  grpc::CallStats calls{grpc::CallStats::Options{.family = "grpc-web"}};
 
   static Result<std::shared_ptr<const Config>> from_proto(const pb::GrpcWeb&, filter::FactoryScope&) {
     return std::shared_ptr<const Config>(std::make_shared<Config>());

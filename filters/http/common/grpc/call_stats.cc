@@ -52,7 +52,6 @@ size_t CallStats::KeyHash::operator()(const Key& key) const {
 
 void CallStats::Part::forget() {
   entries.clear();
-  names.clear();
   ++epoch;
 }
 
@@ -91,11 +90,10 @@ CallStats::Entry* CallStats::entry(filter::Stream& stream, Call& call) const {
   made->group = &group;
   made->prefix = std::move(prefix);
   made->family = of_peers ? stats::Family::kOfPeers : stats::Family::kConfigured;
-  const auto keep = [&part](std::string_view name) -> std::string_view {
-    return *part->names.emplace_back(std::make_unique<std::string>(name));
-  };
+  made->service = call.service_;
+  made->method = call.method_;
   call.entry_ = made.get();
-  part->entries.emplace(Key{&group, keep(call.service_), keep(call.method_)}, std::move(made));
+  part->entries.emplace(Key{&group, made->service, made->method}, std::move(made));
   return call.entry_;
 }
 

@@ -49,6 +49,7 @@ class CallStats {
   // Statistics of one method under one cluster; each made when it first counts.
   struct Entry {
     const stats::Group* group;
+    std::string service, method;
     std::string prefix;  // of their names: "grpc.a.Service.Method."
     stats::Family family;
     stats::Counter total, success, failure, request_messages, response_messages;
@@ -69,8 +70,7 @@ class CallStats {
   struct Part {
     uint64_t epoch = 1;
     uint64_t changes = 0;
-    std::unordered_map<Key, std::unique_ptr<Entry>, KeyHash> entries;  // keys view names
-    std::vector<std::unique_ptr<std::string>> names;
+    std::unordered_map<Key, std::unique_ptr<Entry>, KeyHash> entries;  // keys view what is in the entries
 
     void forget();
   };
