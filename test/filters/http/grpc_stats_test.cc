@@ -85,7 +85,7 @@ struct Stats {
   Values after(const std::string& path, const std::string& status = "0") {
     FilterHarness harness({plugins.http_filter(config_of(config))});
     Clusters clusters(harness, plugins.store());
-    harness.stream().info().upstream.last_tx = harness.lane().lane().now();
+    harness.stream().info().upstream.last_tx = harness.lane().lane().now() - 5ms;
     harness.send_headers(call(path));
     harness.send_data(grpc_frame("one") + grpc_frame("two").substr(0, 3));
     harness.send_data(grpc_frame("two").substr(3), true);
