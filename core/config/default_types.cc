@@ -29,6 +29,8 @@ constexpr DefaultType kTypes[] = {
     {kHttp, "envoy.filters.http.router", "envoy.router", "envoy.extensions.filters.http.router.v3.Router"},
     {kHttp, "envoy.filters.http.cors", "envoy.cors", "envoy.extensions.filters.http.cors.v3.Cors"},
     {kHttp, "envoy.filters.http.grpc_web", "envoy.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb"},
+    {kHttp, "envoy.filters.http.grpc_http1_bridge", "envoy.grpc_http1_bridge",
+     "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config"},
     {kHttp, "envoy.filters.http.grpc_stats", "", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"},
     {kHttp, "envoy.filters.http.fault", "envoy.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault"},
     {kHttp, "envoy.filters.http.header_mutation", "",

@@ -59,7 +59,6 @@ constexpr Package kPackages[] = {
     {"envoy.extensions.filters.http.golang.v3alpha", "Config,ConfigsPerRoute,RouterPlugin"},
     {"envoy.extensions.filters.http.grpc_field_extraction.v3",
      "FieldExtractions,GrpcFieldExtractionConfig,RequestFieldValueDisposition"},
-    {"envoy.extensions.filters.http.grpc_http1_bridge.v3", "Config"},
     {"envoy.extensions.filters.http.grpc_http1_reverse_bridge.v3", "FilterConfig,FilterConfigPerRoute"},
     {"envoy.extensions.filters.http.grpc_json_reverse_transcoder.v3", "GrpcJsonReverseTranscoder"},
     {"envoy.extensions.filters.http.grpc_json_transcoder.v3", "GrpcJsonTranscoder,UnknownQueryParams"},

@@ -91,6 +91,10 @@ constexpr RuleRow kRows[] = {
     {"envoy.config.core.v3.TypedExtensionConfig", Check::kMessage},
     {"name", Check::kNotEmpty},
     {"typed_config", Check::kRequired},
+    // envoy/config/core/v3/grpc_method_list.proto
+    {"envoy.config.core.v3.GrpcMethodList.Service", Check::kMessage},
+    {"name", Check::kNotEmpty},
+    {"method_names", Check::kMinItems, kWhole, 1},
     // envoy/config/core/v3/grpc_service.proto
     {"envoy.config.core.v3.GrpcService.EnvoyGrpc", Check::kMessage},
     {"cluster_name", Check::kNotEmpty},

@@ -1,12 +1,14 @@
 #include "core/stats/store.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
 #include "core/base/assert.h"
+#include "core/stats/dynamic.h"
 
 namespace weir::stats {
 namespace {
@@ -54,14 +56,26 @@ struct Carried {
 
 }  // namespace
 
-struct DynamicCounter {
+// A counter or a histogram.
+struct DynamicStat {
   uint32_t cell;
+  Type type = Type::kCounter;
+  Unit unit = Unit::kNone;
   uint64_t baseline = 0;  // [main]
 };
 
 // The map only grows while the group lives, and its nodes stay where they are. Guarded by Impl::dynamic_mutex.
 struct Group::Dynamic {
-  std::map<std::string, DynamicCounter, std::less<>> counters;
+  std::map<std::string, DynamicStat, std::less<>> stats;
+  std::array<size_t, static_cast<size_t>(Family::kCount)> in_family{};
+  size_t without_family = 0;
+
+  template <class Visit>
+  void for_each_histogram(Visit&& visit) const {
+    for (const auto& [name, stat] : stats) {
+      if (stat.type == Type::kHistogram) visit(stat.cell);
+    }
+  }
 };
 
 struct Store::Impl {
@@ -125,6 +139,12 @@ struct Store::Impl {
       for (uint32_t i = 0; i < key.first->definitions.size(); ++i) {
         if (key.first->definitions[i].type == Type::kHistogram) visit(held.group->first_ + i);
       }
+      std::vector<uint32_t> dynamic;  // the lock is not held while they are read
+      {
+        std::lock_guard lock(dynamic_mutex);
+        held.group->dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
+      }
+      for (const uint32_t cell : dynamic) visit(cell);
     }
     for (auto& [key, single] : singles) {
       if (key.second == Type::kHistogram) visit(single.cell);
@@ -142,17 +162,20 @@ Group::Group(Store& store, const GroupKind& kind, std::string thing)
 Group::~Group() {
   Store::Impl& impl = *store_.impl_;
   impl.groups.erase({&kind_, thing_});
-  for (uint32_t i = 0; i < kind_.definitions.size(); ++i) {
-    if (kind_.definitions[i].type != Type::kHistogram) continue;
-    free_histogram(first_ + i);
-    impl.at_flush.erase(first_ + i);
-    if (!impl.intervals->contains(first_ + i)) continue;
+  const auto free = [&impl](uint32_t cell) {
+    free_histogram(cell);
+    impl.at_flush.erase(cell);
+    if (!impl.intervals->contains(cell)) return;
     Intervals rest = *impl.intervals;  // whoever has the cell next begins anew
-    rest.erase(first_ + i);
+    rest.erase(cell);
     impl.intervals = std::make_shared<const Intervals>(std::move(rest));
+  };
+  for (uint32_t i = 0; i < kind_.definitions.size(); ++i) {
+    if (kind_.definitions[i].type == Type::kHistogram) free(first_ + i);
   }
+  dynamic_->for_each_histogram(free);
   release_cells(first_, static_cast<uint32_t>(kind_.definitions.size()));
-  for (auto& [name, counter] : dynamic_->counters) release_cells(counter.cell, 1);
+  for (auto& [name, stat] : dynamic_->stats) release_cells(stat.cell, 1);
 }
 
 Store::Store() : impl_(std::make_unique<Impl>()) { impl_->overflow = counter("stats.overflow"); }
@@ -190,12 +213,14 @@ Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
     const Definition& definition = group.kind_.definitions[i];
     if (definition.name == suffix && definition.type == Type::kCounter) return group.counter(i);
   }
+  std::string name = shown(suffix);
   std::lock_guard lock(impl_->dynamic_mutex);
-  auto& counters = group.dynamic_->counters;
-  if (auto at = counters.find(suffix); at != counters.end()) return Counter(at->second.cell);
-  if (counters.size() >= kMaxDynamic) return impl_->overflow;
+  Group::Dynamic& dynamic = *group.dynamic_;
+  if (auto at = dynamic.stats.find(name); at != dynamic.stats.end()) return Counter(at->second.cell);
+  if (dynamic.without_family >= kMaxDynamic) return impl_->overflow;
+  ++dynamic.without_family;
   uint32_t cell = reserve_cells(1);
-  counters.emplace(shown(suffix), DynamicCounter{cell});
+  dynamic.stats.emplace(std::move(name), DynamicStat{cell});
   return Counter(cell);
 }
 
@@ -205,6 +230,23 @@ Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
 class StoreWalk {
  public:
   StoreWalk(const Frozen& frozen, const std::function<void(const Sample&)>& visit) : frozen_(frozen), visit_(visit) {}
+
+  // What dynamic.h makes: the cell of the statistic; 0: the family has no more names. Here, because this class may look
+  // into groups.
+  static uint32_t dynamic_cell(const Group& group, Family family, std::string_view name, Type type, Unit unit) {
+    std::string text = shown(name);
+    std::lock_guard lock(group.store_.impl_->dynamic_mutex);
+    Group::Dynamic& dynamic = *group.dynamic_;
+    if (auto at = dynamic.stats.find(text); at != dynamic.stats.end())
+      return at->second.type == type ? at->second.cell : 0;
+    size_t& names = dynamic.in_family[static_cast<size_t>(family)];
+    if (family == Family::kOfPeers && names >= kMaxOfPeers) return 0;
+    ++names;
+    const uint32_t cell = reserve_cells(1);
+    dynamic.stats.emplace(std::move(text), DynamicStat{cell, type, unit});
+    return cell;
+  }
+  static Counter overflow(const Group& group) { return group.store_.impl_->overflow; }
 
   void run() {
     waiting_.reserve(frozen_.groups_.size());
@@ -248,7 +290,7 @@ class StoreWalk {
   };
   struct DynamicEntry {
     std::string_view name;
-    DynamicCounter counter;
+    DynamicStat stat;
   };
   // A walk through one group: its layout and its dynamic counters, merged.
   struct Cursor {
@@ -283,7 +325,7 @@ class StoreWalk {
     read_cells(cursor->group->first_, cursor->values);
     {
       std::lock_guard lock(*frozen_.dynamic_mutex_);
-      for (auto& [name, counter] : cursor->group->dynamic_->counters) cursor->dynamic.push_back({name, counter});
+      for (auto& [name, stat] : cursor->group->dynamic_->stats) cursor->dynamic.push_back({name, stat});
     }
     if (settle(*cursor)) open_.push_back(std::move(cursor));
   }
@@ -317,11 +359,12 @@ class StoreWalk {
     sample.name = cursor.name;
     uint64_t baseline = 0;
     if (cursor.is_dynamic) {
-      const DynamicCounter& counter = cursor.dynamic[cursor.at_dynamic].counter;
-      sample.type = Type::kCounter;
-      sample.cell = counter.cell;
-      sample.value = read_cell(counter.cell);
-      baseline = counter.baseline;
+      const DynamicStat& stat = cursor.dynamic[cursor.at_dynamic].stat;
+      sample.type = stat.type;
+      sample.unit = stat.unit;
+      sample.cell = stat.cell;
+      sample.value = stat.type == Type::kHistogram ? 0 : read_cell(stat.cell);
+      baseline = stat.baseline;
     } else {
       uint32_t index = (*cursor.order)[cursor.at_order];
       sample.type = definition(cursor).type;
@@ -417,6 +460,15 @@ Frozen Store::freeze() const {
   return out;
 }
 
+Counter dynamic_counter(const Group& group, Family family, std::string_view name) {
+  const uint32_t cell = StoreWalk::dynamic_cell(group, family, name, Type::kCounter, Unit::kNone);
+  return cell != 0 ? Counter(cell) : StoreWalk::overflow(group);
+}
+
+Histogram dynamic_histogram(const Group& group, Family family, std::string_view name, Unit unit) {
+  return Histogram(StoreWalk::dynamic_cell(group, family, name, Type::kHistogram, unit));
+}
+
 void Frozen::visit(const std::function<void(const Sample&)>& visit) const { StoreWalk(*this, visit).run(); }
 
 void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) const {
@@ -425,6 +477,12 @@ void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) cons
     for (uint32_t i = 0; i < definitions.size(); ++i) {
       if (definitions[i].type == Type::kHistogram) visit(one.group->first_ + i);
     }
+    std::vector<uint32_t> dynamic;  // the lock is not held while they are read
+    {
+      std::lock_guard lock(*dynamic_mutex_);
+      one.group->dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
+    }
+    for (const uint32_t cell : dynamic) visit(cell);
   }
   for (const Single& single : singles_) {
     if (single.type == Type::kHistogram) visit(single.cell);
@@ -460,7 +518,9 @@ void Store::reset_counters() {
     read_cells(group.first_, *baseline);
     group.baseline_ = std::move(baseline);
     std::lock_guard lock(impl_->dynamic_mutex);
-    for (auto& [name, counter] : group.dynamic_->counters) counter.baseline = read_cell(counter.cell);
+    for (auto& [name, stat] : group.dynamic_->stats) {
+      if (stat.type == Type::kCounter) stat.baseline = read_cell(stat.cell);
+    }
   }
   for (auto& [key, single] : impl_->singles) {
     if (key.second == Type::kCounter) single.baseline = read_cell(single.cell);

@@ -1,5 +1,6 @@
 #include "core/stats/tags.h"
 
+#include <algorithm>
 #include <array>
 
 namespace weir::stats {
@@ -103,8 +104,27 @@ bool split_listener(std::string_view text, std::string_view& address, std::strin
   return split_first(text, address, rest);
 }
 
+// "grpc.a.b.Service.Method.total" in `rest` of a cluster: moves the method and the service, which may have dots, to the
+// tags. "grpc.total" is of no method.
+std::string_view take_call(std::string_view rest, Tagged& out) {
+  for (const std::string_view family : {"grpc", "grpc-web"}) {
+    if (!rest.starts_with(family) || rest.size() <= family.size() || rest[family.size()] != '.') continue;
+    const std::string_view names = rest.substr(family.size() + 1);
+    const size_t last = names.rfind('.');
+    if (last == std::string_view::npos || last == 0 || last + 1 == names.size()) return rest;
+    const size_t method = names.rfind('.', last - 1);
+    if (method == std::string_view::npos || method == 0 || method + 1 == last) return rest;
+    append_segment(out.name, family);
+    out.tags.push_back({"envoy_grpc_bridge_method", std::string(names.substr(method + 1, last - method - 1))});
+    out.tags.push_back({"envoy_grpc_bridge_service", std::string(names.substr(0, method))});
+    return names.substr(last + 1);
+  }
+  return rest;
+}
+
 // "http.web.downstream_cx_total" in `rest` of a listener: moves "web" to the tags.
 std::string_view take_inner(std::string_view outer, std::string_view rest, Tagged& out) {
+  if (outer == "cluster") return take_call(rest, out);
   for (const InnerRule& rule : kInnerRules) {
     if (rule.outer != outer || !rest.starts_with(rule.segment) || rest.size() <= rule.segment.size() + 1 ||
         rest[rule.segment.size()] != '.') {
@@ -176,8 +196,9 @@ void extract_tags(std::string_view prefix, std::string_view tag_name, std::strin
   std::vector<Tag>& tags = out.tags;
   if (inner_tag.empty() && !tag_name.empty()) rest = take_inner(prefix, rest, out);
   append_segment(out.name, rest);
+  const size_t inner = tags.size();
   take_response_code(out);
-  if (tags.size() == 2) std::swap(tags[0], tags[1]);  // the code, which is innermost, before what take_inner found
+  if (tags.size() > inner) std::rotate(tags.begin(), tags.end() - 1, tags.end());  // the code is innermost
   if (!inner_tag.empty()) tags.push_back({std::string(inner_tag), std::string(inner_value)});
   if (!tag_name.empty()) tags.push_back({std::string(tag_name), std::string(thing)});
 }

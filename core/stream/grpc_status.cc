@@ -7,8 +7,21 @@
 namespace weir::stream {
 namespace {
 
-// What a gRPC client makes of an answer without grpc-status (the mapping that gRPC publishes).
-uint64_t grpc_status_of(uint16_t http_code) {
+bool read_status(const http::HeaderMap* headers, uint64_t& status) {
+  if (headers == nullptr) return false;
+  return http::parse_decimal(headers->get(http::HeaderId::kGrpcStatus), status);
+}
+
+}  // namespace
+
+bool is_grpc_type(std::string_view content_type) noexcept {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (!http::equals_ignoring_case(content_type.substr(0, kGrpc.size()), kGrpc)) return false;
+  return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
+}
+
+// The mapping that gRPC publishes.
+uint64_t grpc_status_of(uint16_t http_code) noexcept {
   switch (http_code) {
     case 400:
       return 13;  // Internal
@@ -28,13 +41,7 @@ uint64_t grpc_status_of(uint16_t http_code) {
   }
 }
 
-bool read_status(const http::HeaderMap* headers, uint64_t& status) {
-  if (headers == nullptr) return false;
-  return http::parse_decimal(headers->get(http::HeaderId::kGrpcStatus), status);
-}
-
-// As gRPC's protocol over HTTP/2 says of Status-Message.
-std::string_view percent_encoded(std::string_view text, Arena& arena) {
+std::string_view encode_grpc_message(std::string_view text, Arena& arena) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   char* const begin = arena.allocate_bytes(text.size() * 3);
   char* to = begin;
@@ -51,20 +58,12 @@ std::string_view percent_encoded(std::string_view text, Arena& arena) {
   return {begin, static_cast<size_t>(to - begin)};
 }
 
-}  // namespace
-
-bool is_grpc_type(std::string_view content_type) noexcept {
-  constexpr std::string_view kGrpc = "application/grpc";
-  if (!http::equals_ignoring_case(content_type.substr(0, kGrpc.size()), kGrpc)) return false;
-  return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
-}
-
 void answer_as_grpc(http::HeaderMap& headers, std::string_view text, Arena& arena) {
   using http::HeaderId;
   if (!headers.contains(HeaderId::kGrpcStatus))
     headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of(static_cast<uint16_t>(headers.status_code()))));
   if (!text.empty() && !headers.contains(HeaderId::kGrpcMessage))
-    headers.add(HeaderId::kGrpcMessage, percent_encoded(text, arena));
+    headers.add(HeaderId::kGrpcMessage, encode_grpc_message(text, arena));
   headers.set(HeaderId::kStatus, "200");
   headers.set(HeaderId::kContentType, "application/grpc");
 }

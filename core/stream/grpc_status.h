@@ -23,6 +23,12 @@ bool is_grpc_type(std::string_view content_type) noexcept;
 // No value: there is no response either.
 std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept;
 
+// What a gRPC client makes of an answer without grpc-status.
+uint64_t grpc_status_of(uint16_t http_code) noexcept;
+
+// A text as grpc-message has it: percent-coded but for what is plain ASCII.
+std::string_view encode_grpc_message(std::string_view text, Arena& arena);
+
 // Makes an answer with a body of `text` one that gRPC clients understand, which is headers alone: 200, with the status
 // in grpc-status, unless that is there already, and the text in grpc-message.
 void answer_as_grpc(http::HeaderMap& headers, std::string_view text, Arena& arena);

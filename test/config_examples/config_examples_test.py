@@ -6,12 +6,16 @@ import json
 import os
 import re
 import ssl
+import types
 import unittest
 from collections.abc import Callable
 from typing import Any
 
+import grpc
+
 from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
 from harness import netns
+from harness.grpc_service import Service, frame, frames, start_server
 from harness.netns import Namespace
 from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, client_context, server_context, write_atomically
 from harness.udp import UdpClient
@@ -140,6 +144,27 @@ class ExamplesTest(unittest.TestCase):
             self.assertEqual(call("OPTIONS", origin, **{"access-control-request-method": "PUT"}), (200, origin))
         self.assertEqual(call("GET", "https://evil.example"), (200, None))
         self.assertEqual(call("POST", "https://evil.example"), (403, None))
+
+    def test_grpc_web(self) -> None:
+        service = Service()
+
+        def grpc_server(sandbox: Sandbox, _: str) -> Any:
+            return types.SimpleNamespace(port=start_server(sandbox, service)[1])
+
+        self.start("grpc-web", upstreams=1, make=grpc_server)
+        origin = ("origin", "https://shop.example")
+        preflight = fetch(self.port, "/shop.Cart/Unary", "OPTIONS", headers=[origin, ("access-control-request-method", "POST")])
+        self.assertEqual((preflight.status, preflight.header("access-control-allow-origin")), (200, origin[1]))
+        answer = fetch(self.port, "/shop.Cart/Unary", "POST", headers=[origin, ("content-type", "application/grpc-web+proto")],
+                       body=frame(b"hello"))
+        self.assertEqual(answer.header("content-type"), "application/grpc-web+proto")
+        (_, message), (flags, trailers) = frames(answer.body)
+        self.assertEqual((message, flags), (b"hello", 0x80))
+        self.assertIn(b"grpc-status: 0\r\n", trailers)
+        # Programs that know gRPC come in by the same door.
+        with grpc.insecure_channel("127.0.0.1:%d" % self.port) as channel:
+            self.assertEqual(channel.unary_unary("/shop.Cart/Unary")(b"hello", timeout=10), b"hello")
+        self.weir.wait_stat("cluster.servers.grpc.shop.Cart.Unary.success", 2)
 
     def test_proxy_protocol(self) -> None:
         self.start("proxy-protocol", upstreams=2)

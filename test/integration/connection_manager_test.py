@@ -335,7 +335,7 @@ class FiltersTest(WeirTestCase):
         sleeping = {"name": "sleeping", "disabled": True, "typed_config": {
             "@type": MUTATION, "mutations": {"response_mutations": [set_header("x-sleeping", "awake")]}}}
         unknown = {"name": "unknown", "is_optional": True, "typed_config": {
-            "@type": _TYPE + "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig"}}
+            "@type": _TYPE + "envoy.extensions.filters.http.on_demand.v3.OnDemand"}}
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
             cls.port, route_config={"typed_per_filter_config": level("table")},
             virtual_hosts=[

@@ -3,74 +3,23 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any, Optional
 
 import grpc
 
-from harness import Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route, wait_until
+from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route,
+                     wait_until)
+from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-HTTP2 = {"typed_extension_protocol_options": {OPTIONS: {
-    "@type": "type.googleapis.com/" + OPTIONS, "explicit_http_config": {"http2_protocol_options": {}}}}}
 LINE = "%REQ(:PATH)%|%PROTOCOL%|%UPSTREAM_PROTOCOL%|%RESPONSE_CODE%|%GRPC_STATUS%|%RESPONSE_FLAGS%\n"
-SERVICE = "test.Echo"
-
-
-class Service(grpc.GenericRpcHandler):
-    """Messages are bytes."""
-
-    def __init__(self) -> None:
-        self.cancelled = threading.Event()
-        self.metadata: dict[str, Any] = {}
-
-    def service(self, call: Any) -> Any:
-        name = call.method.rsplit("/", 1)[1]
-        if name in ("Unary", "Fail", "Slow"):
-            return grpc.unary_unary_rpc_method_handler(getattr(self, name.lower()))
-        if name == "Count":
-            return grpc.unary_stream_rpc_method_handler(self.count)
-        if name == "Sum":
-            return grpc.stream_unary_rpc_method_handler(self.sum)
-        if name == "Talk":
-            return grpc.stream_stream_rpc_method_handler(self.talk)
-        return None  # UNIMPLEMENTED
-
-    def unary(self, message: bytes, context: grpc.ServicerContext) -> bytes:
-        self.metadata = dict(context.invocation_metadata())
-        context.send_initial_metadata((("x-initial", "first"),))
-        context.set_trailing_metadata((("x-trailing", "last"), ("x-bytes-bin", b"\0\xff")))
-        return message
-
-    def fail(self, _: bytes, context: grpc.ServicerContext) -> bytes:
-        context.set_trailing_metadata((("x-why", "told"),))
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no, 100% sure")
-        raise AssertionError
-
-    def slow(self, _: bytes, context: grpc.ServicerContext) -> bytes:
-        context.add_callback(self.cancelled.set)
-        self.cancelled.wait(20)
-        return b""
-
-    def count(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        for i in range(int(message)):
-            yield b"%d" % i
-
-    def sum(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        return b"%d" % sum(int(one) for one in messages)
-
-    def talk(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        context.add_callback(self.cancelled.set)
-        for message in messages:
-            yield message.upper()
 
 
 class GrpcTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.service = Service()
-        cls.server, port = cls.start_server()
-        cls.mortal, mortal_port = cls.start_server()
+        cls.server, port = start_server(cls.sandbox, cls.service)
+        cls.mortal, mortal_port = start_server(cls.sandbox, cls.service)
         cls.port = cls.sandbox.free_port()
         cls.log = cls.sandbox.path("access.log")
         timeouts = {"timeout": "0s"}
@@ -81,6 +30,9 @@ class GrpcTest(WeirTestCase):
         for name in ("mortal", "nobody"):
             one = route({"prefix": "/", "headers": [{"name": "x-to", "string_match": {"exact": name}}]}, name, timeouts)
             routes.append(one)
+        for name in ("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"):
+            routes.append(route({"prefix": "/", "headers": [{"name": "x-retry-on", "string_match": {"exact": name}}]}, "grpc", {
+                **timeouts, "retry_policy": {"retry_on": name, "num_retries": 3, "retry_back_off": {"base_interval": "0.001s"}}}))
         routes.append(route({"prefix": "/"}, "grpc", timeouts))
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes, access_log=[file_access_log(cls.log, LINE)])], [
             cluster("grpc", port, **HTTP2), cluster("mortal", mortal_port, **HTTP2),
@@ -88,15 +40,6 @@ class GrpcTest(WeirTestCase):
         cls.channel = grpc.insecure_channel("127.0.0.1:%d" % cls.port, options=[
             ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)])
         cls.sandbox.at_close(cls.channel.close)
-
-    @classmethod
-    def start_server(cls) -> tuple[Any, int]:
-        server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.max_receive_message_length", -1)])
-        server.add_generic_rpc_handlers((cls.service,))
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        cls.sandbox.at_close(lambda: server.stop(None))
-        return server, port
 
     def unary(self, name: str) -> Any:
         return self.channel.unary_unary("/%s/%s" % (SERVICE, name))
@@ -220,6 +163,45 @@ class GrpcTest(WeirTestCase):
         self.assertLess(time.monotonic() - begin, 1.45)
         self.assertIn(error.code(), (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE))
         self.assertTrue(self.service.cancelled.wait(10))
+        self.quiet()
+
+    def test_retries_on_statuses(self) -> None:
+        """A server that says so in headers alone is asked again, for the status that the route names and no other."""
+        statuses = {"cancelled": "CANCELLED", "deadline-exceeded": "DEADLINE_EXCEEDED", "internal": "INTERNAL",
+                    "resource-exhausted": "RESOURCE_EXHAUSTED", "unavailable": "UNAVAILABLE"}
+        for policy, status in statuses.items():
+            for other in ("UNAVAILABLE", "INTERNAL", "NOT_FOUND"):
+                with self.subTest(policy=policy, status=other):
+                    self.service.failures = [other] * 2
+                    call = self.unary("Flaky").future(b"again", timeout=10, metadata=(("x-retry-on", policy),))
+                    if other == status:
+                        self.assertEqual(call.result(), b"again")
+                    else:
+                        self.assertEqual(call.code(), grpc.StatusCode[other])
+            self.service.failures = [status] * 3
+            self.assertEqual(self.unary("Flaky")(b"x", timeout=10, metadata=(("x-retry-on", policy),)), b"x")
+            self.service.failures = [status] * 4
+            with self.assertRaises(grpc.RpcError) as caught:
+                self.unary("Flaky")(b"x", timeout=10, metadata=(("x-retry-on", policy),))
+            error: Any = caught.exception
+            self.assertEqual(error.code(), grpc.StatusCode[status])
+        self.service.failures = []
+        self.quiet()
+
+    def test_clients_of_http1(self) -> None:
+        """Frames as the body, trailers behind the last chunk."""
+        with Connection(self.port) as client:
+            for _ in range(2):
+                response = client.request("POST", "/test.Http1/Unary", body=frame(b"hello"), headers=[
+                    ("content-type", "application/grpc"), ("te", "trailers")])
+                self.assertEqual((response.status, response.header("content-type")), (200, "application/grpc"))
+                self.assertEqual(response.body, frame(b"hello"))
+                self.assertEqual(dict(response.trailers)["grpc-status"], "0")
+                self.assertEqual(dict(response.trailers)["x-trailing"], "last")
+            response = client.request("POST", "/test.Http1/Fail", body=frame(b""), headers=[
+                ("content-type", "application/grpc"), ("te", "trailers")])
+            self.assertEqual((response.status, response.header("grpc-status"), response.body), (200, "9", b""))
+            self.assertEqual(response.header("grpc-message"), "no, 100%25 sure")
         self.quiet()
 
     def test_nobody_is_there(self) -> None:

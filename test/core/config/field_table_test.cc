@@ -13,7 +13,7 @@
 #include "core/config/report.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
-#include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
+#include "envoy/extensions/filters/http/on_demand/v3/on_demand.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace weir::config {
@@ -126,8 +126,8 @@ TEST_F(FieldTableTest, UnpackingLooksInside) {
 
 // Whoever looks for the plugin says that there is none; a list of its fields would only hide that.
 TEST_F(FieldTableTest, MessagesThatNothingReadsAreLeftAlone) {
-  envoy::extensions::filters::http::grpc_stats::v3::FilterConfig unread;
-  unread.set_emit_filter_state(true);
+  envoy::extensions::filters::http::on_demand::v3::OnDemand unread;
+  unread.mutable_odcds()->set_resources_locator("x");
   EXPECT_FALSE(has_field_table(*unread.GetDescriptor()));
   google::protobuf::Any any;
   any.PackFrom(unread);

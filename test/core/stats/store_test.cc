@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/stats/code_counters.h"
+#include "core/stats/dynamic.h"
 
 namespace weir::stats {
 namespace {
@@ -113,6 +114,74 @@ TEST(Store, DynamicCountersAreBounded) {
   EXPECT_EQ(values["stats.overflow"], 7u);
   EXPECT_EQ(values["cluster.a.n0"], 2u);
   EXPECT_EQ(store.dynamic_counter(*group, "upstream_cx_total").cell_index(), group->counter(0).cell_index());
+}
+
+TEST(Store, FamiliesOfDynamicNames) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  for (size_t i = 0; i < kMaxOfPeers + 3; ++i)
+    dynamic_counter(*group, Family::kOfPeers, "grpc.peer" + std::to_string(i)).inc();
+  dynamic_counter(*group, Family::kOfPeers, "grpc.peer0").add(2);
+  EXPECT_EQ(values_of(store)["stats.overflow"], 3u);
+  // Nobody else has lost room by that.
+  for (size_t i = 0; i < kMaxOfPeers + 3; ++i)
+    dynamic_counter(*group, Family::kConfigured, "grpc.ours" + std::to_string(i)).inc();
+  for (size_t i = 0; i < Store::kMaxDynamic; ++i) store.dynamic_counter(*group, "n" + std::to_string(i)).inc();
+  auto values = values_of(store);
+  EXPECT_EQ(values["stats.overflow"], 3u);
+  EXPECT_EQ(values["cluster.a.grpc.peer0"], 3u);
+  EXPECT_EQ(values["cluster.a.grpc.ours" + std::to_string(kMaxOfPeers + 2)], 1u);
+  EXPECT_EQ(values["cluster.a.n1023"], 1u);
+  std::vector<std::string> names = names_of(store);
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+}
+
+// What is shown is not quite the name that was asked for; it is the same statistic all the same.
+TEST(Store, DynamicNamesWithColons) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  const Counter one = dynamic_counter(*group, Family::kOfPeers, "grpc.a:b");
+  EXPECT_EQ(dynamic_counter(*group, Family::kOfPeers, "grpc.a:b").cell_index(), one.cell_index());
+  const Counter other = store.dynamic_counter(*group, "c:d");
+  EXPECT_EQ(store.dynamic_counter(*group, "c:d").cell_index(), other.cell_index());
+  EXPECT_TRUE(values_of(store).contains("cluster.a.c_d"));
+}
+
+TEST(Store, DynamicHistograms) {
+  Store store;
+  auto group = store.group(kCluster, "a");
+  Histogram histogram = dynamic_histogram(*group, Family::kConfigured, "grpc.time");
+  EXPECT_EQ(dynamic_histogram(*group, Family::kConfigured, "grpc.time").cell_index(), histogram.cell_index());
+  histogram.record(10);
+  histogram.record(20);
+  bool seen = false;
+  store.visit([&](const Sample& sample) {
+    if (sample.name != "cluster.a.grpc.time") return;
+    seen = true;
+    EXPECT_EQ(sample.type, Type::kHistogram);
+    EXPECT_EQ(sample.unit, Unit::kMilliseconds);
+    EXPECT_EQ(sample.value, 2u);
+    EXPECT_TRUE(sample.used);
+  });
+  EXPECT_TRUE(seen);
+  store.reset_counters();
+  store.flush_histograms();
+  ASSERT_NE(store.interval(histogram.cell_index()), nullptr);
+  EXPECT_EQ(store.interval(histogram.cell_index())->count, 2u);
+  size_t found = 0;
+  store.freeze().for_each_histogram([&](uint32_t cell) { found += cell == histogram.cell_index(); });
+  EXPECT_EQ(found, 1u);
+  // The name is taken: nothing of another kind counts there.
+  dynamic_counter(*group, Family::kConfigured, "grpc.time").inc();
+  EXPECT_EQ(read_histogram(histogram.cell_index()).count, 2u);
+  // Full: into nowhere.
+  for (size_t i = 0; i < kMaxOfPeers; ++i) dynamic_counter(*group, Family::kOfPeers, "grpc.peer" + std::to_string(i));
+  dynamic_histogram(*group, Family::kOfPeers, "grpc.more").record(1);
+  EXPECT_FALSE(values_of(store).contains("cluster.a.grpc.more"));
+  const uint32_t cell = histogram.cell_index();
+  group.reset();
+  EXPECT_EQ(store.interval(cell), nullptr);
+  EXPECT_EQ(read_histogram(cell).count, 0u);
 }
 
 TEST(Store, HistogramIntervals) {

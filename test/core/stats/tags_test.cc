@@ -46,6 +46,20 @@ TEST(Tags, NamesOfWhichNothingIsKnown) {
             "http_local_rate_limit.rate_limited envoy_local_http_ratelimit_prefix=api");
 }
 
+TEST(Tags, CallsOfGrpc) {
+  EXPECT_EQ(tags_of("cluster.x.grpc.total"), "cluster.grpc.total envoy_cluster_name=x");
+  EXPECT_EQ(tags_of("cluster.x.grpc.0"), "cluster.grpc.0 envoy_cluster_name=x");
+  EXPECT_EQ(tags_of("cluster.x.grpc.Cart.Add.success"),
+            "cluster.grpc.success envoy_grpc_bridge_method=Add envoy_grpc_bridge_service=Cart envoy_cluster_name=x");
+  EXPECT_EQ(tags_of("cluster.x.grpc.shop.v1.Cart.Add.13"),
+            "cluster.grpc.13 envoy_grpc_bridge_method=Add envoy_grpc_bridge_service=shop.v1.Cart envoy_cluster_name=x");
+  EXPECT_EQ(tags_of("cluster.x.grpc-web.Cart.Add.total"),
+            "cluster.grpc-web.total envoy_grpc_bridge_method=Add envoy_grpc_bridge_service=Cart envoy_cluster_name=x");
+  for (const char* rest : {"grpc.a.b", "grpc..a.b", "grpc.a..b", "grpc.", "grpc..", "grpc.a.b.", "grpcs.a.b.c", "grpc"})
+    EXPECT_EQ(tags_of(std::string("cluster.x.") + rest), std::string("cluster.") + rest + " envoy_cluster_name=x");
+  EXPECT_EQ(tags_of("http.x.grpc.a.b.c"), "http.grpc.a.b.c envoy_http_conn_manager_prefix=x");
+}
+
 TEST(Tags, OddNamesStayWhole) {
   EXPECT_EQ(tags_of(""), "");
   EXPECT_EQ(tags_of("cluster"), "cluster");

@@ -12,6 +12,9 @@
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/http/csrf/v3/csrf.pb.h"
 #include "envoy/extensions/filters/http/decompressor/v3/decompressor.pb.h"
+#include "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.pb.h"
+#include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
+#include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
@@ -101,8 +104,12 @@ TEST(NoHeap, ForWhatIsOnlyLookedAt) {
   cors.add_allow_origin_string_match()->set_suffix(".example");
   auto policy = plugins.route_config(cors);
   std::vector<filter::HttpFilterEntry> chain = {plugins.http_filter(filters::cors::v3::Cors()),
-                                                plugins.http_filter(csrf), plugins.http_filter(compressor),
-                                                plugins.http_filter(decompressor)};
+                                                plugins.http_filter(csrf),
+                                                plugins.http_filter(compressor),
+                                                plugins.http_filter(decompressor),
+                                                plugins.http_filter(filters::grpc_web::v3::GrpcWeb()),
+                                                plugins.http_filter(filters::grpc_http1_bridge::v3::Config()),
+                                                plugins.http_filter(filters::grpc_stats::v3::FilterConfig())};
   ASSERT_TRUE(plugins.error_texts().empty());
   const Headers request = {{":method", "POST"},
                            {":authority", "a.example"},
