@@ -171,13 +171,14 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     data.clear();
     return Action::kContinue;
   }
-  if (!admitted_) {
-    admitted_ = true;
-    if (LaneProxy::of(lane_).overload().sheds(ShedPoint::kBeforeCodec, lane_.random())) {
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+    if (!admitted_ && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) {
       connection().close(net::CloseReason::kLocal);
       return Action::kDone;
     }
+    shed(overload);
   }
+  admitted_ = true;
   if (!data.empty()) codec_.receive(data);
   if (!connection().open()) return Action::kDone;
   if (connection().peer_ended() && !closing_) {
@@ -346,6 +347,11 @@ void Http2Connection::stream_gone() {
 
 void Http2Connection::on_connection_error(Error error) {
   const Http2Stats& stats = *config_.http2_stats;
+  if (error == Error::kOverload) [[unlikely]] {  // which is not the client's fault
+    disconnect_streams(ResponseFlag::kOverloadManager, "overload", stream::CloseType::kNormal);
+    want_flush();
+    return;
+  }
   config_.stats->cx_protocol_error.inc();
   switch (error) {
     case Error::kControlFrames:
@@ -365,6 +371,9 @@ void Http2Connection::on_connection_error(Error error) {
       break;
     case Error::kContinuations:
       stats.inbound_continuation_flood.inc();
+      break;
+    case Error::kStrayData:
+      stats.inbound_stray_data_flood.inc();
       break;
     case Error::kResets:
       config_.stats->rq_too_many_premature_resets.inc();
@@ -399,6 +408,14 @@ void Http2Connection::disable_keepalive() {
   if (draining_) return;
   config_.stats->cx_overload_disable_keepalive.inc();
   begin_drain();
+}
+
+void Http2Connection::shed(const Overload& overload) {
+  if (overload.sheds(ShedPoint::kHttp2GoAwayAndClose, lane_.random())) {
+    codec_.fail(Error::kOverload);  // its input is dropped
+  } else if (!draining_ && overload.sheds(ShedPoint::kHttp2GoAway, lane_.random())) {
+    begin_drain();
+  }
 }
 
 void Http2Connection::scale(Deadlines& deadlines) {

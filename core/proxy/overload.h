@@ -29,6 +29,8 @@ enum class ShedPoint : uint8_t {
   kDecodeHeaders,       // a request: it is answered with 503
   kBeforeCodec,         // the first bytes of an HTTP connection: it is closed
   kHttp1AbortDispatch,  // any bytes of an HTTP/1 connection: it is closed
+  kHttp2GoAway,         // any bytes of an HTTP/2 connection: it is to end, and what was asked for is answered
+  kHttp2GoAwayAndClose,  // the same: it ends at once
   kCount
 };
 

@@ -87,7 +87,7 @@ class Session {
   // The second: streams above those that were received until now are not served. With no stream left the connection is
   // finished().
   void shut_down();
-  // The owner has found out that the connection is not worth keeping: on_connection_error() follows, from flush().
+  // The owner does not want to keep the connection: on_connection_error() follows, from receive() or flush().
   void fail(Error error);
 
   // What the peer's SETTINGS say.
@@ -147,6 +147,7 @@ class Session {
 
   Stream* find(int32_t id) const;
   void begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
+  void count_stray_data(int32_t id, size_t length);
   // Of a stream that was reset here, frames may still come that its peer sent before it knew.
   void note_reset(int32_t id);
   bool has_ended(int32_t id) const;
@@ -186,6 +187,7 @@ class Session {
   uint64_t priority_frames_ = 0;
   uint64_t window_updates_ = 0;
   uint64_t data_frames_sent_ = 0;
+  uint64_t stray_data_ = 0;  // of streams that are no more: bytes, and what a frame costs
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
   int32_t last_begun_ = 0;                 // stream of the client

@@ -15,6 +15,10 @@ constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
+// What a frame of data that nobody takes counts for, beside its bytes: where it may have been under way when its stream
+// was reset here, and where its sender has ended the stream itself.
+constexpr uint32_t kStrayFrame = 256;
+constexpr uint32_t kStrayFrameAfterEnd = 16 * 1024;
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -90,6 +94,8 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
       }
       [[fallthrough]];
     case NGHTTP2_DATA:
+      if (type == NGHTTP2_DATA) count_stray_data(id, length);
+      [[fallthrough]];
     case NGHTTP2_CONTINUATION:
       if (length > 0 || (type != NGHTTP2_CONTINUATION && (flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
         if (type != NGHTTP2_DATA || (flags & NGHTTP2_FLAG_PADDED) == 0) empty_frames_ = 0;
@@ -116,6 +122,16 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
     default:
       return;
   }
+}
+
+// The library passes over data of a stream that is no more, and gives the connection's window back for it. What a peer
+// sent before it knew of a reset is as much as windows had room for.
+void Session::count_stray_data(int32_t id, size_t length) {
+  if ((gathering_ != nullptr && gathering_->id_ == id) || find(id) != nullptr) [[likely]]
+    return;
+  stray_data_ += length + (id <= last_begun_ && has_ended(id) ? kStrayFrameAfterEnd : kStrayFrame);
+  const uint64_t resets = uint64_t{counts_.tx_resets} + counts_.refused;
+  if (stray_data_ > options_.connection_window + resets * options_.stream_window) fail(Error::kStrayData);
 }
 
 // Of streams up to last_begun_. False: it may have been reset here.
@@ -248,7 +264,10 @@ void Session::invalid_frame(int32_t id, int library_error) {
     ++counts_.messaging_errors;
   else
     seen_error_ = error;  // perhaps of the whole connection
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
+  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) {
+    ++counts_.refused;
+    note_reset(id);  // what comes of it behind that may come before the reset is sent
+  }
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {
