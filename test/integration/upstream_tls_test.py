@@ -5,7 +5,7 @@ import ssl
 import time
 from typing import Any, Optional
 
-from harness import (EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
+from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
                      main, route, tcp_listener, wait_until)
 from harness.config import client_tls, server_tls, trusts
 from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
@@ -239,6 +239,35 @@ class ReencryptionTest(WeirTestCase):
                 for size in (1, 100000, 4000000):
                     self.assertEqual(len(connection.request(headers=[("x-test-size", str(size))]).body), size)
                     self.assertIn('"length": %d' % size, connection.request("POST", body=b"y" * size).text)
+
+    def test_an_end_that_was_not_said(self) -> None:
+        """A server whose TLS is cut off: its clients get all that came, and no orderly end."""
+        def answer(connection: ServerConnection) -> None:
+            polite = connection.sock.recv(10) == b"polite"
+            connection.sock.sendall(b"z" * 300000)
+            if polite:
+                connection.sock.unwrap()  # type: ignore[attr-defined]
+
+        server = TlsScriptedUpstream(self.sandbox, answer, server_context(self.ca.issue("server.internal")))
+        tcp, over_tls = self.sandbox.free_port(), self.sandbox.free_port()
+        listeners = [tcp_listener(tcp, "server"), tcp_listener(over_tls, "server", name="over_tls")]
+        listeners[1]["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+        weir = Weir(self.sandbox, bootstrap(listeners, [cluster("server", server.port, transport_socket=client_tls(
+            common=trusts(self.ca)))]))
+        for name, port in (("tcp", tcp), ("over_tls", over_tls)):
+            for polite in (True, False):
+                connection = Connection(port) if port == tcp else TlsConnection(port, "a.example", client_context(self.ca))
+                connection.send(b"polite" if polite else b"hasty")
+                got, end = b"", "end"
+                try:
+                    while data := connection.sock.recv(1 << 16):
+                        got += data
+                except (ConnectionResetError, ssl.SSLEOFError):
+                    end = "reset"
+                self.assertEqual((len(got), end), (300000, "end" if polite else "reset"), name)
+                connection.close()
+                weir.wait_stat_is("tcp.%s.upstream_cx_truncated" % name, int(not polite))
+        weir.wait_stat_is("cluster.server.upstream_cx_active", 0)
 
     def test_trust_that_changes(self) -> None:
         """Files that change are for new connections; another configuration is for all requests."""

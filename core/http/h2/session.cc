@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kCopyBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr size_t kGoawayBytes = 17;
+constexpr uint32_t kPrefaceBytes = 24;  // RFC 9113 3.4
 // Pieces of a head: so many, and of a large one so many as are not smaller than this.
 constexpr size_t kMaxContinuations = 32;
 constexpr size_t kSmallPiece = 2048;
@@ -208,6 +209,7 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
   nghttp2_option_set_stream_reset_rate_limit(raw, UINT64_MAX, UINT64_MAX);  // whose clock is not the lane's
   const bool server = role == Role::kServer;
   if (server) {
+    payload_left_ = kPrefaceBytes;
     WEIR_CHECK(nghttp2_session_server_new2(&session_, Callbacks::all(), this, raw) == 0);
   } else {
     nghttp2_option_set_max_reserved_remote_streams(raw, 0);

@@ -146,8 +146,10 @@ class Session {
   friend struct Callbacks;
 
   Stream* find(int32_t id) const;
+  // Counts frames of data: the library says nothing of those of streams that are no more.
+  void look_for_data(std::string_view bytes);
+  bool too_much_stray_data() const;
   void begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
-  void count_stray_data(int32_t id, size_t length);
   // Of a stream that was reset here, frames may still come that its peer sent before it knew.
   void note_reset(int32_t id);
   bool has_ended(int32_t id) const;
@@ -187,7 +189,11 @@ class Session {
   uint64_t priority_frames_ = 0;
   uint64_t window_updates_ = 0;
   uint64_t data_frames_sent_ = 0;
-  uint64_t stray_data_ = 0;  // of streams that are no more: bytes, and what a frame costs
+  uint64_t stray_frames_ = 0;  // of data that nobody was told of, and their bytes
+  uint64_t stray_bytes_ = 0;
+  uint32_t payload_left_ = 0;  // of the frame that is coming in; and what is there of the next one's head
+  uint8_t head_size_ = 0;
+  std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
   int32_t last_begun_ = 0;                 // stream of the client

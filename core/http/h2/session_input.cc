@@ -2,6 +2,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/base/assert.h"
@@ -15,10 +16,7 @@ constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
-// What a frame of data that nobody takes counts for, beside its bytes: where it may have been under way when its stream
-// was reset here, and where its sender has ended the stream itself.
-constexpr uint32_t kStrayFrame = 256;
-constexpr uint32_t kStrayFrameAfterEnd = 16 * 1024;
+constexpr uint32_t kStrayFrame = 256;    // what a frame of data that nobody takes counts for, beside its bytes
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -63,6 +61,7 @@ void Session::receive(Slices& in) {
     in.drop_front(slice.size);
     input_ = &slice;
     const std::string_view bytes = slice.view();
+    look_for_data(bytes);
     const ssize_t read =
         nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
     if (read < 0 && failure_ == Error::kNone) {
@@ -71,6 +70,7 @@ void Session::receive(Slices& in) {
     }
     pass_on_gathered(false);
     input_ = nullptr;
+    if (too_much_stray_data()) fail(Error::kStrayData);
   }
   in.clear();
   if (stopped_) return;
@@ -84,6 +84,34 @@ void Session::receive(Slices& in) {
   if (failure_ != Error::kNone || nghttp2_session_want_write(session_) != 0 || finished()) on_want_flush();
 }
 
+void Session::look_for_data(std::string_view bytes) {
+  while (true) {
+    const size_t skipped = std::min<size_t>(payload_left_, bytes.size());
+    payload_left_ -= static_cast<uint32_t>(skipped);
+    bytes.remove_prefix(skipped);
+    if (bytes.empty()) return;
+    const size_t part = std::min(head_.size() - head_size_, bytes.size());
+    std::memcpy(head_.data() + head_size_, bytes.data(), part);
+    head_size_ = static_cast<uint8_t>(head_size_ + part);
+    bytes.remove_prefix(part);
+    if (head_size_ < head_.size()) return;
+    head_size_ = 0;
+    payload_left_ = static_cast<uint32_t>(head_[0] << 16 | head_[1] << 8 | head_[2]);
+    if (head_[3] != NGHTTP2_DATA) continue;
+    ++stray_frames_;  // unless begin_frame() hears of it
+    stray_bytes_ += payload_left_;
+  }
+}
+
+// What a peer sent before it knew of a reset is as much as windows had room for, and in order. The library gives the
+// connection's window back for it.
+bool Session::too_much_stray_data() const {
+  if (stray_frames_ == 0) [[likely]]
+    return false;
+  const uint64_t resets = uint64_t{counts_.tx_resets} + counts_.refused;
+  return stray_bytes_ + stray_frames_ * kStrayFrame > options_.connection_window + resets * options_.stream_window;
+}
+
 // Frames that cost more than they bring.
 void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length) {
   switch (type) {
@@ -94,7 +122,10 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
       }
       [[fallthrough]];
     case NGHTTP2_DATA:
-      if (type == NGHTTP2_DATA) count_stray_data(id, length);
+      if (type == NGHTTP2_DATA) {
+        --stray_frames_;
+        stray_bytes_ -= length;
+      }
       [[fallthrough]];
     case NGHTTP2_CONTINUATION:
       if (length > 0 || (type != NGHTTP2_CONTINUATION && (flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
@@ -122,16 +153,6 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
     default:
       return;
   }
-}
-
-// The library passes over data of a stream that is no more, and gives the connection's window back for it. What a peer
-// sent before it knew of a reset is as much as windows had room for.
-void Session::count_stray_data(int32_t id, size_t length) {
-  if ((gathering_ != nullptr && gathering_->id_ == id) || find(id) != nullptr) [[likely]]
-    return;
-  stray_data_ += length + (id <= last_begun_ && has_ended(id) ? kStrayFrameAfterEnd : kStrayFrame);
-  const uint64_t resets = uint64_t{counts_.tx_resets} + counts_.refused;
-  if (stray_data_ > options_.connection_window + resets * options_.stream_window) fail(Error::kStrayData);
 }
 
 // Of streams up to last_begun_. False: it may have been reset here.
@@ -264,10 +285,7 @@ void Session::invalid_frame(int32_t id, int library_error) {
     ++counts_.messaging_errors;
   else
     seen_error_ = error;  // perhaps of the whole connection
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) {
-    ++counts_.refused;
-    note_reset(id);  // what comes of it behind that may come before the reset is sent
-  }
+  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {

@@ -395,6 +395,48 @@ TEST(H2Server, FloodsEndTheConnection) {
   }
 }
 
+// The library passes over it: what was under way when the stream was reset is in order, and no more than that.
+TEST(H2Server, DataOfStreamsThatAreNoMoreIsBounded) {
+  const uint32_t window = 65535;
+  for (const bool reset_here : {false, true}) {
+    Server server({.stream_window = window, .connection_window = window});
+    server.receive(hello() + request(1, kEndHeaders) + frame(kData, 0, 1, "taken"));
+    if (reset_here)
+      server.codec.reset(server.stream(), ErrorCode::kCancel);
+    else
+      server.receive(frame(kReset, 0, 1, number(8, 4)));
+    server.flush();
+    server.receive(frame(kPing, 0, 0, "12345678"));
+    const std::string stray = frame(kData, 0, 1, "x");
+    uint32_t count = 0;
+    for (; !server.codec.failed() && count < 10000; ++count) {
+      server.receive(stray.substr(0, count % 10));
+      server.receive(stray.substr(count % 10));
+    }
+    EXPECT_EQ(count, window * (reset_here ? 2 : 1) / 257 + 1);
+    EXPECT_NE(server.log.find("http2.inbound_stray_data_flood"), std::string::npos) << server.log;
+    EXPECT_EQ(server.frames().back().code(4), static_cast<uint32_t>(ErrorCode::kEnhanceYourCalm));
+  }
+  // Of large frames the bytes count.
+  Server server({.stream_window = window, .connection_window = window});
+  server.receive(hello() + request(1, kEndHeaders) + frame(kReset, 0, 1, number(8, 4)));
+  for (int i = 0; i < 3; ++i) {
+    server.receive(frame(kData, 0, 1, std::string(16384, 'x')));
+    server.flush();
+  }
+  EXPECT_FALSE(server.codec.failed()) << server.log;
+  server.receive(frame(kData, 0, 1, std::string(16384, 'x')));
+  EXPECT_NE(server.log.find("http2.inbound_stray_data_flood"), std::string::npos) << server.log;
+  // Data that somebody takes never does.
+  Server taken({.stream_window = window, .connection_window = window});
+  taken.receive(hello() + request(1, kEndHeaders));
+  for (int i = 0; i < 3000; ++i) {
+    taken.receive(frame(kData, 0, 1, std::string(300, 'x')));
+    taken.flush();
+  }
+  EXPECT_FALSE(taken.codec.failed()) << taken.log;
+}
+
 TEST(H2Server, ManyContinuationsEndTheConnection) {
   Server server;
   server.receive(hello() + frame(kHeaders, kEndStream, 1, get_block()));
