@@ -160,10 +160,11 @@ class Session {
   void take_chunk(int32_t id, const uint8_t* data, size_t length);
   void pass_on_gathered(bool end);
   void close(Stream& stream, const StreamEnd& end);
-  void give_back(Stream& stream, uint32_t bytes);
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // Of what waits on one stream, above which its writer is to stop.
+  size_t high_mark() const;
   // What the library has found when it sends this code, and says nothing else.
   Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
@@ -203,6 +204,7 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
+  uint64_t unsent_ = 0;  // of all streams
 
   const Slice* input_ = nullptr;  // the slice that is being read
   Slices gathered_;               // data of one stream that was not passed on yet

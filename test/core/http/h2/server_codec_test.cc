@@ -299,6 +299,35 @@ TEST(H2Server, OneStreamsClosedWindowStopsItsWriterAlone) {
   EXPECT_EQ(server.log, "1 above; 3 complete; 1 below");
 }
 
+TEST(H2Server, ManyStreamsThatWaitAreStoppedSooner) {
+  const uint32_t high = 100000;
+  Server server({.high_watermark = high});
+  server.receive(std::string(kPreface) + frame(kSettings, 0, 0, number(4, 2) + number(0, 4)));
+  constexpr uint32_t kMany = 30;
+  size_t waiting = 0;
+  for (uint32_t i = 0; i < kMany; ++i) {
+    server.receive(request(1 + 2 * i));
+    server.answer(server.stream(i), "200", false);
+    server.log.clear();
+    while (server.log.empty()) {
+      ASSERT_TRUE(server.send(server.stream(i), std::string(10000, 'a'), false));
+      waiting += 10000;
+    }
+    EXPECT_EQ(server.log, std::to_string(1 + 2 * i) + " above");
+  }
+  EXPECT_LE(waiting, 9 * (high + 10000) + (kMany - 9) * 30000);
+  // Whoever gets room goes on.
+  server.flush();
+  server.log.clear();
+  server.receive(frame(kWindowUpdate, 0, 2 * kMany - 1, number(30000, 4)));
+  server.flush();
+  EXPECT_EQ(server.log, std::to_string(2 * kMany - 1) + " below");
+  for (uint32_t i = 0; i + 1 < kMany; ++i) server.codec.reset(server.stream(i), ErrorCode::kCancel);
+  server.log.clear();
+  ASSERT_TRUE(server.send(server.stream(kMany - 1), std::string(high, 'a'), false));
+  EXPECT_EQ(server.log, "") << "what is gone waits no more";
+}
+
 TEST(H2Server, WritesNoMoreThanItIsAskedTo) {
   Server server;
   server.receive(std::string(kPreface) + frame(kSettings, 0, 0, number(4, 2) + number(1 << 30, 4)) +
