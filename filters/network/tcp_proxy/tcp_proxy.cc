@@ -210,12 +210,14 @@ void TcpProxy::connect() {
   ++attempts_;
   const upstream::Speaks speaks =
       upstream::speaks_of(cluster_pin_->spec.protocol, settings_.tunnel == nullptr, stream::Protocol::kNone);
-  if (cluster_pin_->spec.transports.tells_client) [[unlikely]] {
-    info_.connection = host_->info_if_any();
-    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)}, speaks);
-  } else {
-    pool_ = &pool_->variant({}, speaks);
+  filter::UpstreamTransportOptions options;
+  info_.connection = host_->info_if_any();
+  if (proxy::asks_for_names(cluster_pin_->spec, info_)) [[unlikely]] {
+    if (name_memory_ == nullptr) name_memory_ = std::make_unique<Arena>(lane_.arenas());
+    if (cluster_pin_->spec.transports.encrypts) proxy::add_filter_state(info_, options, *name_memory_);
+    if (cluster_pin_->spec.transports.tells_client) options.client = proxy::client_of(info_, client_header_);
   }
+  pool_ = &pool_->variant(options, speaks);
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
   waiter_.want_unused(settings_.tunnel == nullptr);
