@@ -1,10 +1,10 @@
-#include "core/proxy/auto_names.h"
 #include "core/proxy/router.h"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
 #include "core/route/retry_policy.h"
