@@ -4,6 +4,7 @@
 
 #include "core/net/transport.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/runtime/runtime.h"
 
 namespace weir::proxy {
 
@@ -16,10 +17,17 @@ using stream::ResponseFlag;
 
 namespace {
 
-// Published: a connection most of whose requests are taken back within this time is not worth serving, once there have
-// been so many.
-constexpr Duration kPrematureReset = 1s;
-constexpr uint32_t kPrematureResetRequests = 500;
+// Published, names and numbers: a connection half of whose requests, or of so many, are taken back within so many
+// seconds is not worth serving.
+const runtime::Key kResetCountKey("overload.premature_reset_total_stream_count");
+constexpr uint64_t kResetCount = 500;
+const runtime::Key kResetSecondsKey("overload.premature_reset_min_stream_lifetime_seconds");
+constexpr uint64_t kResetSeconds = 1;
+
+uint64_t whole(event::Lane& lane, runtime::Key key, uint64_t otherwise) {
+  const runtime::Value* value = runtime::find(lane.slots(), key);
+  return value != nullptr && value->has_whole ? value->whole : otherwise;
+}
 
 }  // namespace
 
@@ -315,10 +323,11 @@ void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& 
 // Rapid reset: a request costs its sender nothing when it is taken back at once, and us the way to its upstream.
 void Http2Connection::count_premature_reset(const Http2Stream& stream) {
   if (stream.stream_->response_complete()) return;
-  if (lane_.now() - stream.stream_->stream().info().start >= kPrematureReset) return;
+  const uint64_t seconds = std::min<uint64_t>(whole(lane_, kResetSecondsKey, kResetSeconds), UINT32_MAX);
+  if (lane_.now() - stream.stream_->stream().info().start >= std::chrono::seconds(seconds)) return;
   ++premature_resets_;
-  if (requests_ < kPrematureResetRequests || premature_resets_ * 2 <= requests_) return;
-  codec_.fail(Error::kResets);
+  const uint64_t of = std::max<uint64_t>(requests_, whole(lane_, kResetCountKey, kResetCount));
+  if (uint64_t{premature_resets_} * 2 >= of) codec_.fail(Error::kResets);
 }
 
 void Http2Connection::on_stream_flow(http::h2::Stream& from, bool above) {
