@@ -63,9 +63,7 @@ struct UpstreamTransportOptions {
   // Who is at the other end of weir, for those that tell it (PROXY protocol); null: nobody that is known.
   const stream::ProxyHeader* client = nullptr;
 
-  bool empty() const {
-    return server_name.empty() && expected_names.empty() && offered.empty() && client == nullptr;
-  }
+  bool empty() const { return server_name.empty() && expected_names.empty() && offered.empty() && client == nullptr; }
 };
 
 class UpstreamTransport : public TransportSocket {

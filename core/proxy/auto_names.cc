@@ -40,7 +40,8 @@ namespace {
 
 std::span<const std::string_view> parts_of(std::string_view list, Arena& arena) {
   const auto most = static_cast<size_t>(std::count(list.begin(), list.end(), ',')) + 1;
-  auto* parts = static_cast<std::string_view*>(arena.allocate(most * sizeof(std::string_view), alignof(std::string_view)));
+  auto* parts =
+      static_cast<std::string_view*>(arena.allocate(most * sizeof(std::string_view), alignof(std::string_view)));
   size_t count = 0;
   while (!list.empty()) {
     const size_t comma = std::min(list.find(','), list.size());
@@ -54,7 +55,7 @@ std::span<const std::string_view> parts_of(std::string_view list, Arena& arena) 
 std::string_view text_in(const stream::StreamInfo& info, stream::FilterStateName name) {
   const stream::FilterStateValue* value = stream::find_filter_state(info, name);
   return value != nullptr && value->kind() == stream::FilterStateValue::Kind::kString ? value->string()
-                                                                                     : std::string_view();
+                                                                                      : std::string_view();
 }
 
 }  // namespace
@@ -62,7 +63,8 @@ std::string_view text_in(const stream::StreamInfo& info, stream::FilterStateName
 void add_filter_state(const stream::StreamInfo& info, filter::UpstreamTransportOptions& options, Arena& arena) {
   const std::string_view name = text_in(info, kServerName);
   if (!name.empty() && name.size() <= kMaxServerName) options.server_name = arena.copy(name);
-  if (const auto protocols = parts_of(text_in(info, kProtocols), arena); !protocols.empty()) options.offered = protocols;
+  if (const auto protocols = parts_of(text_in(info, kProtocols), arena); !protocols.empty())
+    options.offered = protocols;
   if (const auto names = parts_of(text_in(info, kExpected), arena); !names.empty()) options.expected_names = names;
 }
 

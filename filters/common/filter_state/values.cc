@@ -28,7 +28,8 @@ constexpr std::pair<std::string_view, Form> kKnown[] = {
 };
 
 std::optional<Form> form_of(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kKnown), std::end(kKnown), [&](const auto& one) { return one.first == name; });
+  const auto* found =
+      std::find_if(std::begin(kKnown), std::end(kKnown), [&](const auto& one) { return one.first == name; });
   return found != std::end(kKnown) ? std::optional(found->second) : std::nullopt;
 }
 
@@ -54,8 +55,8 @@ Values read_values(const Protos& protos, filter::FactoryScope& scope, std::strin
       scope.error(at + ".format_string", "is required");
       continue;
     }
-    auto format = scope.translator().line_format(proto.format_string(), {.verbatim = true},
-                                                 scope.at(at + ".format_string"));
+    auto format =
+        scope.translator().line_format(proto.format_string(), {.verbatim = true}, scope.at(at + ".format_string"));
     if (!format) continue;
     Value& value = values.emplace_back();
     value.name = stream::FilterStateName(proto.object_key());

@@ -1,8 +1,6 @@
 // What the filters named set_filter_state put into filter state: texts made of a connection or a request.
 #pragma once
 
-#include <google/protobuf/repeated_ptr_field.h>
-
 #include <string>
 #include <vector>
 
@@ -11,6 +9,10 @@
 #include "core/stream/filter_state.h"
 #include "core/stream/formatter.h"
 
+namespace google::protobuf {
+template <typename Element>
+class RepeatedPtrField;
+}
 namespace envoy::extensions::filters::common::set_filter_state::v3 {
 class FilterStateValue;
 }
@@ -29,7 +31,8 @@ struct Value {
 };
 
 using Values = std::vector<Value>;
-using Protos = google::protobuf::RepeatedPtrField<envoy::extensions::filters::common::set_filter_state::v3::FilterStateValue>;
+using Protos =
+    google::protobuf::RepeatedPtrField<envoy::extensions::filters::common::set_filter_state::v3::FilterStateValue>;
 
 // [main] Faults go to the scope's report.
 Values read_values(const Protos& protos, filter::FactoryScope& scope, std::string_view field);

@@ -66,7 +66,8 @@ TEST_F(SetFilterStateTest, NumbersAreNumbers) {
 
 TEST_F(SetFilterStateTest, OwnNamesOverwritingAndNothing) {
   const std::string any = "factory_key: 'envoy.string'";
-  EXPECT_EQ(left("on_new_connection " + value("mine", "%UPSTREAM_HOST%", any + " skip_if_empty: true"), "mine"), "none");
+  EXPECT_EQ(left("on_new_connection " + value("mine", "%UPSTREAM_HOST%", any + " skip_if_empty: true"), "mine"),
+            "none");
   EXPECT_EQ(left("on_new_connection " + value("mine", "%UPSTREAM_HOST%", any), "mine"), "");
   EXPECT_EQ(left("on_new_connection " + value("mine", "one", any), "mine"), "one");
   EXPECT_EQ(left("on_new_connection " + value("fixed", "one", any + " read_only: true") + "on_new_connection " +
@@ -79,7 +80,8 @@ TEST_F(SetFilterStateTest, OwnNamesOverwritingAndNothing) {
 TEST_F(SetFilterStateTest, WhatIsWrongIsSaid) {
   const auto unknown = faults("on_new_connection " + value("mine", "x"));
   ASSERT_EQ(unknown.size(), 1u);
-  EXPECT_NE(unknown[0].find("on_new_connection[0].object_key: \"mine\" is not one of envoy.network."), std::string::npos)
+  EXPECT_NE(unknown[0].find("on_new_connection[0].object_key: \"mine\" is not one of envoy.network."),
+            std::string::npos)
       << unknown[0];
   const auto factory = faults("on_new_connection " + value("mine", "x", "factory_key: 'y'"));
   ASSERT_EQ(factory.size(), 1u);
