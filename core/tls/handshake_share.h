@@ -21,15 +21,15 @@ class HandshakeShare final : private event::EndOfTurn {
   class Waiter {
    protected:
     ~Waiter() = default;
-    bool waits() const { return node_.linked(); }
+    bool waits() const { return share_node_.linked(); }
 
    private:
     friend class HandshakeShare;
     // It has got its share, of this turn.
     virtual void go_on() = 0;
-    ListNode node_;
-    event::Lane* lane_ = nullptr;
-    uint32_t cost_ = 0;
+    ListNode share_node_;
+    event::Lane* share_lane_ = nullptr;
+    uint32_t share_cost_ = 0;
   };
 
   static HandshakeShare& of_thread() {
@@ -40,8 +40,8 @@ class HandshakeShare final : private event::EndOfTurn {
   // True: it may go on now. False: it is called when it may.
   [[nodiscard]] bool take(event::Lane& lane, uint32_t cost, Waiter& waiter) {
     if (waiting_.empty() && fits(lane, cost)) return true;
-    waiter.lane_ = &lane;
-    waiter.cost_ = cost;
+    waiter.share_lane_ = &lane;
+    waiter.share_cost_ = cost;
     waiting_.push_back(waiter);
     lane.at_next_turn(*this);
     return false;
@@ -60,18 +60,18 @@ class HandshakeShare final : private event::EndOfTurn {
   }
   void on_end_of_turn() override {
     Waiter* next = waiting_.front();
-    while (next != nullptr && fits(*next->lane_, next->cost_)) {
-      next->node_.unlink();
+    while (next != nullptr && fits(*next->share_lane_, next->share_cost_)) {
+      next->share_node_.unlink();
       next->go_on();
       next = waiting_.front();
     }
-    if (next != nullptr) next->lane_->at_next_turn(*this);
+    if (next != nullptr) next->share_lane_->at_next_turn(*this);
   }
 
   const event::Lane* lane_ = nullptr;
   uint64_t turn_ = 0;
   uint32_t used_ = 0;
-  IntrusiveList<Waiter, &Waiter::node_> waiting_;
+  IntrusiveList<Waiter, &Waiter::share_node_> waiting_;
 };
 
 }  // namespace weir::tls

@@ -56,7 +56,7 @@ class FloodTest(WeirTestCase):
         listeners = []
         for name, port in cls.ports.items():
             listener = http_listener(port, [route({"prefix": "/"}, "up")], name=name, http_filters=[silent],
-                                     request_headers_timeout="1s", request_timeout="1s", stream_idle_timeout="1s",
+                                     request_headers_timeout="0.6s", request_timeout="1s", stream_idle_timeout="1.8s",
                                      http2_protocol_options={"max_concurrent_streams": 100})
             listeners.append(listener)
         listeners[1]["filter_chains"][0].update({
