@@ -411,6 +411,8 @@ TEST_F(TlsTest, HandshakesTakeTurns) {
       size_t done = 0;
       for (auto& side : clients) done += side->connected ? 1 : 0;
       EXPECT_LE(done - done_before, at_once);
+      // Who waits is not asked in between.
+      for (auto& side : servers) EXPECT_FALSE(side->connection->end_of_turn_pending());
       // Who came first is served first.
       for (size_t i = 0; i < done; ++i) EXPECT_TRUE(clients[i]->connected) << i;
       done_before = done;
