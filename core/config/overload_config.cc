@@ -29,6 +29,8 @@ constexpr std::pair<std::string_view, ShedPoint> kPoints[] = {
     {"envoy.load_shed_points.http_connection_manager_decode_headers", ShedPoint::kDecodeHeaders},
     {"envoy.load_shed_points.hcm_ondata_creating_codec", ShedPoint::kBeforeCodec},
     {"envoy.load_shed_points.http1_server_abort_dispatch", ShedPoint::kHttp1AbortDispatch},
+    {"envoy.load_shed_points.http2_server_go_away_on_dispatch", ShedPoint::kHttp2GoAway},
+    {"envoy.load_shed_points.http2_server_go_away_and_close_on_dispatch", ShedPoint::kHttp2GoAwayAndClose},
 };
 
 template <class Table>

@@ -54,6 +54,7 @@ class DownstreamTransport : public TransportSocket {
 struct UpstreamTransportOptions {
   std::string_view server_name = {};                      // instead of what is configured; empty: that
   std::span<const std::string_view> expected_names = {};  // of the certificate, one of them; empty: as configured
+  std::span<const std::string_view> offered = {};         // (ALPN) instead of what is configured; empty: that
 
   // That the connection's users know, the best first: offered (ALPN) where the configuration names none. Not what
   // options are told apart by.
@@ -62,7 +63,7 @@ struct UpstreamTransportOptions {
   // Who is at the other end of weir, for those that tell it (PROXY protocol); null: nobody that is known.
   const stream::ProxyHeader* client = nullptr;
 
-  bool empty() const { return server_name.empty() && expected_names.empty() && client == nullptr; }
+  bool empty() const { return server_name.empty() && expected_names.empty() && offered.empty() && client == nullptr; }
 };
 
 class UpstreamTransport : public TransportSocket {

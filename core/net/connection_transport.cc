@@ -46,7 +46,6 @@ void Connection::shake_hands() {
     transport.attached_ = true;
     transport.on_attached(*this);
   }
-  transport.resumes_ = false;
   while (true) {
     switch (transport.handshake()) {
       case Transport::Step::kDone:
@@ -54,7 +53,6 @@ void Connection::shake_hands() {
       case Transport::Step::kFailed:
         return fail_transport();
       case Transport::Step::kLater:
-        transport.resumes_ = true;
         return;
       case Transport::Step::kNeedInput:
         break;
@@ -272,7 +270,6 @@ void Connection::end_turn_with_transport() {
     redeliver_ = redeliver_next_turn_ = false;  // the end of the handshake delivers
     if (!connecting_ && fd_ >= 0) shake_hands();
     if (fd_ >= 0) write_queued();
-    if (fd_ >= 0 && std::exchange(transport_->resumes_, false)) lane_.at_next_turn(*this);
     return;
   }
   if (put_off_to_next_turn()) return;

@@ -24,7 +24,7 @@ class Transport {
   enum class Step : uint8_t {
     kDone,       // bytes may pass, both ways
     kNeedInput,  // when the peer has sent more
-    kLater,      // at the next turn: others have had their share of this one
+    kLater,      // when it has called flush_later() of its connection
     kFailed,     // failure() says why; what is in wire_out() tells the peer
   };
   enum class Read : uint8_t {
@@ -82,7 +82,6 @@ class Transport {
   bool socket_ended_ = false;
   bool shut_ = false;
   bool failed_ = false;
-  bool resumes_ = false;  // kLater was the last word
   Slices wire_in_;
   Slices wire_out_;
 };

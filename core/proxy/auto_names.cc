@@ -1,5 +1,9 @@
 #include "core/proxy/auto_names.h"
 
+#include <algorithm>
+#include <new>
+
+#include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/net/address.h"
 #include "core/stream/filter_state.h"
@@ -8,6 +12,12 @@
 namespace weir::proxy {
 
 constexpr size_t kMaxServerName = 255;
+
+// Names are made before there is more than one thread.
+const stream::FilterStateName kServerName("envoy.network.upstream_server_name");
+const stream::FilterStateName kProtocols("envoy.network.application_protocols");
+const stream::FilterStateName kExpected("envoy.network.upstream_subject_alt_names");
+const stream::FilterStateName kClient(stream::kProxyHeaderName);
 
 filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
                                           std::string_view told, Arena& arena) {
@@ -26,10 +36,41 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
   return options;
 }
 
+namespace {
+
+std::span<const std::string_view> parts_of(std::string_view list, Arena& arena) {
+  const auto most = static_cast<size_t>(std::count(list.begin(), list.end(), ',')) + 1;
+  auto* parts =
+      static_cast<std::string_view*>(arena.allocate(most * sizeof(std::string_view), alignof(std::string_view)));
+  size_t count = 0;
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view part = http::trim_spaces(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    if (!part.empty() && part.size() <= kMaxServerName) new (&parts[count++]) std::string_view(arena.copy(part));
+  }
+  return {parts, count};
+}
+
+std::string_view text_in(const stream::StreamInfo& info, stream::FilterStateName name) {
+  const stream::FilterStateValue* value = stream::find_filter_state(info, name);
+  return value != nullptr && value->kind() == stream::FilterStateValue::Kind::kString ? value->string()
+                                                                                      : std::string_view();
+}
+
+}  // namespace
+
+void add_filter_state(const stream::StreamInfo& info, filter::UpstreamTransportOptions& options, Arena& arena) {
+  const std::string_view name = text_in(info, kServerName);
+  if (!name.empty() && name.size() <= kMaxServerName) options.server_name = arena.copy(name);
+  if (const auto protocols = parts_of(text_in(info, kProtocols), arena); !protocols.empty())
+    options.offered = protocols;
+  if (const auto names = parts_of(text_in(info, kExpected), arena); !names.empty()) options.expected_names = names;
+}
+
 const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own) {
-  static const stream::FilterStateName kName(stream::kProxyHeaderName);
   std::string_view tlvs;
-  const stream::FilterStateValue* kept = stream::find_filter_state(info, kName);
+  const stream::FilterStateValue* kept = stream::find_filter_state(info, kClient);
   if (kept != nullptr) {
     const auto* header = static_cast<const stream::ProxyHeader*>(kept->object(stream::kProxyHeaderType));
     if (header != nullptr && !header->source.empty()) return header;

@@ -16,6 +16,17 @@ namespace weir::proxy {
 filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
                                           std::string_view told, Arena& arena);
 
+// Whether any of this is to be asked for.
+inline bool asks_for_names(const upstream::ClusterSpec& spec, const stream::StreamInfo& info) {
+  const bool has_state =
+      info.filter_state != nullptr || (info.connection != nullptr && info.connection->filter_state != nullptr);
+  return spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client ||
+         (has_state && spec.transports.encrypts);
+}
+// What filters have left in filter state counts more: `envoy.network.upstream_server_name`,
+// `envoy.network.application_protocols` and `envoy.network.upstream_subject_alt_names`, the last two lists by commas.
+void add_filter_state(const stream::StreamInfo& info, filter::UpstreamTransportOptions& options, Arena& arena);
+
 // As a listener filter has kept it, or made of the addresses, into `own`.
 const stream::ProxyHeader* client_of(const stream::StreamInfo& info, std::unique_ptr<stream::ProxyHeader>& own);
 

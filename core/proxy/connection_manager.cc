@@ -72,6 +72,7 @@ constexpr stats::Definition kHttp2Definitions[] = {
     {"inbound_continuation_flood", Type::kCounter},
     {"inbound_empty_frames_flood", Type::kCounter},
     {"inbound_priority_frames_flood", Type::kCounter},
+    {"inbound_stray_data_flood", Type::kCounter},
     {"inbound_window_update_frames_flood", Type::kCounter},
     {"keepalive_timeout", Type::kCounter},
     {"outbound_control_flood", Type::kCounter},
@@ -148,9 +149,9 @@ Http2Stats::Http2Stats(stats::Store& store) : group(store.group(kHttp2Kind, "htt
   size_t next = 0;
   for (stats::Counter* counter :
        {&goaway_sent, &header_overflow, &inbound_continuation_flood, &inbound_empty_frames_flood,
-        &inbound_priority_frames_flood, &inbound_window_update_frames_flood, &keepalive_timeout,
-        &outbound_control_flood, &outbound_flood, &rx_messaging_error, &rx_reset, &stream_refused_errors, &trailers,
-        &tx_flush_timeout, &tx_reset})
+        &inbound_priority_frames_flood, &inbound_stray_data_flood, &inbound_window_update_frames_flood,
+        &keepalive_timeout, &outbound_control_flood, &outbound_flood, &rx_messaging_error, &rx_reset,
+        &stream_refused_errors, &trailers, &tx_flush_timeout, &tx_reset})
     *counter = group->counter(next++);
   streams_active = group->gauge(next);
 }

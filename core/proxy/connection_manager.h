@@ -44,8 +44,9 @@ struct Http2Stats {
   explicit Http2Stats(stats::Store& store);
   std::shared_ptr<stats::Group> group;
   stats::Counter goaway_sent, header_overflow, inbound_continuation_flood, inbound_empty_frames_flood,
-      inbound_priority_frames_flood, inbound_window_update_frames_flood, keepalive_timeout, outbound_control_flood,
-      outbound_flood, rx_messaging_error, rx_reset, stream_refused_errors, trailers, tx_flush_timeout, tx_reset;
+      inbound_priority_frames_flood, inbound_stray_data_flood, inbound_window_update_frames_flood, keepalive_timeout,
+      outbound_control_flood, outbound_flood, rx_messaging_error, rx_reset, stream_refused_errors, trailers,
+      tx_flush_timeout, tx_reset;
   stats::Gauge streams_active;
 };
 

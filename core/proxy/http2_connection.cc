@@ -4,6 +4,7 @@
 
 #include "core/net/transport.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/runtime/runtime.h"
 
 namespace weir::proxy {
 
@@ -16,10 +17,17 @@ using stream::ResponseFlag;
 
 namespace {
 
-// Published: a connection most of whose requests are taken back within this time is not worth serving, once there have
-// been so many.
-constexpr Duration kPrematureReset = 1s;
-constexpr uint32_t kPrematureResetRequests = 500;
+// Published, names and numbers: a connection half of whose requests, or of so many, are taken back within so many
+// seconds is not worth serving.
+const runtime::Key kResetCountKey("overload.premature_reset_total_stream_count");
+constexpr uint64_t kResetCount = 500;
+const runtime::Key kResetSecondsKey("overload.premature_reset_min_stream_lifetime_seconds");
+constexpr uint64_t kResetSeconds = 1;
+
+uint64_t whole(event::Lane& lane, runtime::Key key, uint64_t otherwise) {
+  const runtime::Value* value = runtime::find(lane.slots(), key);
+  return value != nullptr && value->has_whole ? value->whole : otherwise;
+}
 
 }  // namespace
 
@@ -171,13 +179,14 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     data.clear();
     return Action::kContinue;
   }
-  if (!admitted_) {
-    admitted_ = true;
-    if (LaneProxy::of(lane_).overload().sheds(ShedPoint::kBeforeCodec, lane_.random())) {
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+    if (!admitted_ && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) {
       connection().close(net::CloseReason::kLocal);
       return Action::kDone;
     }
+    shed(overload);
   }
+  admitted_ = true;
   if (!data.empty()) codec_.receive(data);
   if (!connection().open()) return Action::kDone;
   if (connection().peer_ended() && !closing_) {
@@ -314,10 +323,11 @@ void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& 
 // Rapid reset: a request costs its sender nothing when it is taken back at once, and us the way to its upstream.
 void Http2Connection::count_premature_reset(const Http2Stream& stream) {
   if (stream.stream_->response_complete()) return;
-  if (lane_.now() - stream.stream_->stream().info().start >= kPrematureReset) return;
+  const uint64_t seconds = std::min<uint64_t>(whole(lane_, kResetSecondsKey, kResetSeconds), UINT32_MAX);
+  if (lane_.now() - stream.stream_->stream().info().start >= std::chrono::seconds(seconds)) return;
   ++premature_resets_;
-  if (requests_ < kPrematureResetRequests || premature_resets_ * 2 <= requests_) return;
-  codec_.fail(Error::kResets);
+  const uint64_t of = std::max<uint64_t>(requests_, whole(lane_, kResetCountKey, kResetCount));
+  if (uint64_t{premature_resets_} * 2 >= of) codec_.fail(Error::kResets);
 }
 
 void Http2Connection::on_stream_flow(http::h2::Stream& from, bool above) {
@@ -346,6 +356,11 @@ void Http2Connection::stream_gone() {
 
 void Http2Connection::on_connection_error(Error error) {
   const Http2Stats& stats = *config_.http2_stats;
+  if (error == Error::kOverload) [[unlikely]] {  // which is not the client's fault
+    disconnect_streams(ResponseFlag::kOverloadManager, "overload", stream::CloseType::kNormal);
+    want_flush();
+    return;
+  }
   config_.stats->cx_protocol_error.inc();
   switch (error) {
     case Error::kControlFrames:
@@ -365,6 +380,9 @@ void Http2Connection::on_connection_error(Error error) {
       break;
     case Error::kContinuations:
       stats.inbound_continuation_flood.inc();
+      break;
+    case Error::kStrayData:
+      stats.inbound_stray_data_flood.inc();
       break;
     case Error::kResets:
       config_.stats->rq_too_many_premature_resets.inc();
@@ -399,6 +417,14 @@ void Http2Connection::disable_keepalive() {
   if (draining_) return;
   config_.stats->cx_overload_disable_keepalive.inc();
   begin_drain();
+}
+
+void Http2Connection::shed(const Overload& overload) {
+  if (overload.sheds(ShedPoint::kHttp2GoAwayAndClose, lane_.random())) {
+    codec_.fail(Error::kOverload);  // its input is dropped
+  } else if (!draining_ && overload.sheds(ShedPoint::kHttp2GoAway, lane_.random())) {
+    begin_drain();
+  }
 }
 
 void Http2Connection::scale(Deadlines& deadlines) {

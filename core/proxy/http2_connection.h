@@ -15,6 +15,7 @@
 namespace weir::proxy {
 
 class Http2Connection;
+class Overload;
 
 // A stream of the connection, from its HEADERS until its last frame is written or it is reset. [worker]
 class Http2Stream final : public StreamConnection,
@@ -120,6 +121,8 @@ class Http2Connection final : public filter::NetworkFilter,
   void end_drain();
   // The overload manager wants no lasting connections.
   void disable_keepalive();
+  // By its load shed points, with every piece of input.
+  void shed(const Overload& overload);
   void scale(Deadlines& deadlines);
   void ping();
   void on_ping_timeout();

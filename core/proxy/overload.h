@@ -25,10 +25,12 @@ enum class OverloadAction : uint8_t {
 };
 
 enum class ShedPoint : uint8_t {
-  kListenerAccept,      // a connection that was accepted: it is closed
-  kDecodeHeaders,       // a request: it is answered with 503
-  kBeforeCodec,         // the first bytes of an HTTP connection: it is closed
-  kHttp1AbortDispatch,  // any bytes of an HTTP/1 connection: it is closed
+  kListenerAccept,       // a connection that was accepted: it is closed
+  kDecodeHeaders,        // a request: it is answered with 503
+  kBeforeCodec,          // the first bytes of an HTTP connection: it is closed
+  kHttp1AbortDispatch,   // any bytes of an HTTP/1 connection: it is closed
+  kHttp2GoAway,          // any bytes of an HTTP/2 connection: it is to end, and what was asked for is answered
+  kHttp2GoAwayAndClose,  // the same: it ends at once
   kCount
 };
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "core/proxy/auto_names.h"
 #include "core/proxy/request_headers.h"
 #include "core/route/cluster_policies.h"
 #include "core/route/retry_policy.h"
@@ -178,7 +179,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   if (spec.auto_names.header) [[unlikely]]
     name = headers.get(*spec.auto_names.header);
   if (!prepare_headers(route, headers)) return stream_->reply_local(400, "invalid_rewrite");
-  if (spec.auto_names.server_name || spec.auto_names.validation || spec.transports.tells_client) [[unlikely]]
+  if (asks_for_names(spec, stream_->info())) [[unlikely]]
     transport_options_ = make_transport_options(spec, headers, name);
   host_->set_deadline_listener(this);
   stream_->response_flow().set_reader(this);

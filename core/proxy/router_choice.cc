@@ -54,12 +54,13 @@ const filter::UpstreamTransportOptions* Router::make_transport_options(const ups
                                                                        std::string_view name) {
   Arena& arena = stream_->arena();
   auto* options = arena.make<filter::UpstreamTransportOptions>(names_of(spec.auto_names, headers, name, arena));
+  if (spec.transports.encrypts) add_filter_state(stream_->info(), *options, arena);
   if (spec.transports.tells_client) options->client = client_of(stream_->info(), client_);
   return options;
 }
 
 const filter::UpstreamTransportOptions* Router::transport_options_of(const upstream::ClusterSpec& spec) {
-  if (!spec.auto_names.server_name && !spec.auto_names.validation && !spec.transports.tells_client) return nullptr;
+  if (!asks_for_names(spec, stream_->info())) return nullptr;
   const http::HeaderMap& headers = stream_->request_headers();
   return make_transport_options(spec, headers,
                                 spec.auto_names.header ? headers.get(*spec.auto_names.header) : std::string_view());

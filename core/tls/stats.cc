@@ -14,6 +14,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"ssl.fail_verify_san", Type::kCounter},       {"ssl.fail_verify_cert_hash", Type::kCounter},
     {"ssl.ocsp_staple_failed", Type::kCounter},    {"ssl.ocsp_staple_omitted", Type::kCounter},
     {"ssl.ocsp_staple_responses", Type::kCounter}, {"ssl.ocsp_staple_requests", Type::kCounter},
+    {"ssl.handshake_deferred", Type::kCounter},
 };
 
 constexpr std::string_view kPrefixes[] = {"ssl.ciphers.", "ssl.versions.", "ssl.curves.", "ssl.sigalgs."};

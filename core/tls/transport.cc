@@ -12,7 +12,6 @@
 #include "core/net/connection.h"
 #include "core/tls/client_context_impl.h"
 #include "core/tls/errors.h"
-#include "core/tls/handshake_share.h"
 #include "core/tls/server_context_impl.h"
 
 namespace weir::tls {
@@ -117,21 +116,16 @@ Transport::Transport(std::shared_ptr<const ClientContext> context, event::Lane& 
   SSL_set_connect_state(ssl);
 }
 
-Transport::~Transport() {
-  if (waits_) HandshakeShare::of_thread().leave();
-}
-
 Transport& Transport::of(const SSL* ssl) { return *static_cast<Transport*>(BIO_get_data(SSL_get_rbio(ssl))); }
 
 void Transport::on_attached(net::Connection& connection) {
+  connection_ = &connection;
   logs_keys_ = context_->key_log != nullptr && context_->key_log->wants(connection.local(), connection.remote());
 }
 
 net::Transport::Step Transport::handshake() {
   if (done_) return Step::kDone;
-  // Whoever waits asks in each turn: not without need at the library, which would read everything again.
-  if (waits_ && !wait_for_share(identity_->key_kind() == KeyKind::kRsa ? HandshakeShare::kRsa : HandshakeShare::kCurve))
-    return Step::kLater;
+  if (waits()) return Step::kLater;  // the library would read everything again
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
   if (result == 1) {
@@ -150,21 +144,7 @@ net::Transport::Step Transport::handshake() {
   }
 }
 
-// True: it has got its share, and does not wait any more.
-bool Transport::wait_for_share(uint32_t cost) {
-  HandshakeShare& share = HandshakeShare::of_thread();
-  if (!share.take(lane_, cost, waits_)) {
-    if (!waits_) {
-      share.enter();
-      waits_ = true;
-      context_->stats->handshake_deferred.inc();
-    }
-    return false;
-  }
-  if (waits_) share.leave();
-  waits_ = false;
-  return true;
-}
+void Transport::go_on() { connection_->flush_later(); }
 
 ssl_select_cert_result_t Transport::on_client_hello(const SSL_CLIENT_HELLO* hello) {
   return of(hello->ssl).choose_certificate(*hello);
@@ -207,7 +187,10 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
     }
     chosen_ = true;
     const uint32_t cost = identity_->key_kind() == KeyKind::kRsa ? HandshakeShare::kRsa : HandshakeShare::kCurve;
-    if (!wait_for_share(cost)) return ssl_select_cert_retry;
+    if (!HandshakeShare::of_thread().take(lane_, cost, *this)) {
+      stats.handshake_deferred.inc();
+      return ssl_select_cert_retry;
+    }
   }
   return ssl_select_cert_success;
 }

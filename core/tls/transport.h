@@ -13,16 +13,16 @@
 #include "core/tls/client_context.h"
 #include "core/tls/context_base.h"
 #include "core/tls/facts.h"
+#include "core/tls/handshake_share.h"
 #include "core/tls/server_context.h"
 
 namespace weir::tls {
 
 // [worker]
-class Transport final : public net::Transport, public net::TransportFacts {
+class Transport final : public net::Transport, public net::TransportFacts, private HandshakeShare::Waiter {
  public:
   Transport(std::shared_ptr<const ServerContext> context, event::Lane& lane);
   Transport(std::shared_ptr<const ClientContext> context, event::Lane& lane, const ClientOptions& options);
-  ~Transport() override;
 
   // net::Transport
   void on_attached(net::Connection& connection) override;
@@ -63,7 +63,8 @@ class Transport final : public net::Transport, public net::TransportFacts {
   bool expects_names() const { return client_ != nullptr && !client_->expected_names.empty(); }
 
   ssl_select_cert_result_t choose_certificate(const SSL_CLIENT_HELLO& hello);
-  bool wait_for_share(uint32_t cost);
+  // HandshakeShare::Waiter
+  void go_on() override;
   Verdict verify_peer() const;
   void limit_session(WallTime valid_until);
   void count_handshake();
@@ -71,6 +72,7 @@ class Transport final : public net::Transport, public net::TransportFacts {
   FactTexts& texts();
 
   std::shared_ptr<const void> owner_;  // of the context
+  net::Connection* connection_ = nullptr;
   const ContextBase* context_ = nullptr;
   bssl::UniquePtr<SSL> ssl_;
   std::unique_ptr<ClientPart> client_;  // nullptr: we are the server
@@ -80,7 +82,6 @@ class Transport final : public net::Transport, public net::TransportFacts {
   std::string verify_detail_;
   bool done_ = false;
   bool chosen_ = false;  // the certificate, by the ClientHello
-  bool waits_ = false;   // for its share of a turn
   bool validated_ = false;
   bool logs_keys_ = false;
   bool ended_ = false;  // the peer has said so

@@ -95,6 +95,15 @@ void H1Connection::reset() {
   connection_.close();
 }
 
+void H1Connection::reset_after_data(Duration stall) {
+  if (events_ == nullptr) return;
+  events_ = nullptr;
+  codec_.stop();
+  stats().rq_tx_reset.inc();
+  stats().cx_destroy_with_active_rq.inc();
+  connection_.reset_after_flush(stall);
+}
+
 void H1Connection::pause_response(bool paused) {
   if (events_ == nullptr) return;
   if (paused) {

@@ -25,6 +25,7 @@ class H1Connection final : public ClientConnection, public http::h1::ClientCodec
   void send_data(Slices& data, bool end) override;
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset() override;
+  void reset_after_data(Duration stall) override;
   void leave_response_unseen() override { connection_.allow_unseen(true); }
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }

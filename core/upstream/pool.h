@@ -240,7 +240,9 @@ class ConnPool final : private RecallWaiter {
     Names(const filter::UpstreamTransportOptions& options, Speaks speaks);
     const std::string server_name;
     const std::vector<std::string> texts;
-    std::vector<std::string_view> expected;  // of texts
+    const std::vector<std::string_view> expected;  // of texts
+    const std::vector<std::string> protocols;
+    const std::vector<std::string_view> offered;  // of protocols
     const std::unique_ptr<const stream::ProxyHeader> client;
     const Speaks speaks;
     const std::string key;

@@ -19,7 +19,10 @@ std::unique_ptr<net::Transport> ConnPool::make_transport(const Cluster& cluster,
   if (!possible) return nullptr;
   filter::UpstreamTransportOptions options;
   if (names_ != nullptr)
-    options = {.server_name = names_->server_name, .expected_names = names_->expected, .client = names_->client.get()};
+    options = {.server_name = names_->server_name,
+               .expected_names = names_->expected,
+               .offered = names_->offered,
+               .client = names_->client.get()};
   static constexpr std::string_view kProtocols[] = {"h2", "http/1.1"};
   if (protocol == HttpProtocol::kHttp2) options.protocols = {kProtocols, 1};
   if (protocol == HttpProtocol::kAuto) options.protocols = kProtocols;
@@ -43,6 +46,7 @@ std::string key_of(const filter::UpstreamTransportOptions& options, Speaks speak
   std::string key(1, static_cast<char>('0' + static_cast<int>(speaks)));
   key += options.server_name;
   for (std::string_view name : options.expected_names) (key += '\0') += name;
+  for (std::string_view name : options.offered) (key += '\1') += name;
   if (options.client != nullptr) {
     for (const net::Address* address : {&options.client->source, &options.client->destination})
       key += std::string("\0\0", 2) + address->to_string();
@@ -56,6 +60,8 @@ ConnPool::Names::Names(const filter::UpstreamTransportOptions& options, Speaks s
     : server_name(options.server_name),
       texts(options.expected_names.begin(), options.expected_names.end()),
       expected(texts.begin(), texts.end()),
+      protocols(options.offered.begin(), options.offered.end()),
+      offered(protocols.begin(), protocols.end()),
       client(options.client != nullptr ? std::make_unique<const stream::ProxyHeader>(*options.client) : nullptr),
       speaks(speaks),
       key(key_of(options, speaks)) {}

@@ -101,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
   std::mt19937_64 random(data[1]);
   const std::string whole = run(text, options, nullptr);
-  if (whole.find("outbound") != std::string::npos) return 0;
+  if (whole.find("outbound") != std::string::npos || whole.find("stray") != std::string::npos) return 0;
   require(whole == run(text, options, &random), "cutting changed the events", whole);
   return 0;
 }

@@ -1,5 +1,8 @@
 """gRPC through weir, with gRPC's own client and server: what it needs of HTTP/2 on both sides at once."""
 
+import queue
+import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -8,8 +11,9 @@ from typing import Any, Optional
 import grpc
 
 from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route,
-                     wait_until)
+                     to_yaml, wait_until)
 from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
+from harness.tls import write_atomically
 
 LINE = "%REQ(:PATH)%|%PROTOCOL%|%UPSTREAM_PROTOCOL%|%RESPONSE_CODE%|%GRPC_STATUS%|%RESPONSE_FLAGS%\n"
 
@@ -229,6 +233,124 @@ class GrpcTest(WeirTestCase):
         self.assertEqual(list(stream), [])
         self.assertTrue(stopped.wait(10))
         self.weir.wait_stat_is("cluster.mortal.upstream_cx_active", 0)
+
+
+class Conversation:
+    """A call in both directions that says one thing after the other."""
+
+    def __init__(self, channel: Any):
+        self._said: queue.Queue[Optional[bytes]] = queue.Queue()
+        self.call = channel.stream_stream("/%s/Talk" % SERVICE)(iter(self._said.get, None))
+
+    def says(self, text: bytes) -> bytes:
+        self._said.put(text)
+        return bytes(next(self.call))
+
+    def ends(self) -> list[bytes]:
+        self._said.put(None)
+        return list(self.call)
+
+
+class GrpcDrainTest(WeirTestCase):
+    """Show 6 of issue 6: what is under way goes on, and nobody who asks anew meets an error."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.service = Service()
+        cls.server = grpc.server(futures.ThreadPoolExecutor(32))
+        cls.server.add_generic_rpc_handlers((cls.service,))
+        cls.upstream = cls.server.add_insecure_port("127.0.0.1:0")
+        cls.server.start()
+        cls.sandbox.at_close(lambda: cls.server.stop(None))
+
+    def config(self, *ports: int, drain_timeout: str = "0.5s") -> dict[str, Any]:
+        return bootstrap([http_listener(port, [route({"prefix": "/"}, "grpc", {"timeout": "0s"})], name="at-%d" % port,
+                                        drain_timeout=drain_timeout) for port in ports], [cluster("grpc", self.upstream, **HTTP2)])
+
+    def channel(self, *ports: int) -> Any:
+        channel = grpc.insecure_channel("ipv4:" + ",".join("127.0.0.1:%d" % port for port in ports))
+        self.addCleanup(channel.close)
+        return channel
+
+    def test_a_stream_outlives_its_listener_until_the_deadline(self) -> None:
+        gone, stays = self.sandbox.free_port(), self.sandbox.free_port()
+        weir = Weir(self.sandbox, self.config(gone, stays), concurrency=2, arguments=["--drain-time-s", "3"])
+        talks, finishes = Conversation(self.channel(gone)), Conversation(self.channel(gone))
+        for one in (talks, finishes):
+            self.assertEqual(one.says(b"before"), b"BEFORE")
+        begin = time.monotonic()
+        write_atomically(weir.config_path, to_yaml(self.config(stays)) + "\n")
+        weir.admin("/reload", "POST")
+        wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", gone)) != 0, "the listener is gone")
+        said = 0
+        while time.monotonic() < begin + 2:
+            self.assertEqual(talks.says(b"m%d" % said), b"M%d" % said)
+            said += 1
+            time.sleep(0.05)
+        self.assertEqual(finishes.says(b"last"), b"LAST")
+        self.assertEqual(finishes.ends(), [])
+        self.assertEqual(finishes.call.code(), grpc.StatusCode.OK)
+        with self.assertRaises(grpc.RpcError) as caught:
+            while time.monotonic() < begin + 10:
+                talks.says(b"on")
+                time.sleep(0.05)
+        error: Any = caught.exception
+        self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertGreater(time.monotonic() - begin, 2.7)
+        self.assertEqual(self.channel(stays).unary_unary("/%s/Unary" % SERVICE)(b"x", timeout=10), b"x")
+
+    def test_a_stream_outlives_sigterm_until_the_deadline(self) -> None:
+        port = self.sandbox.free_port()
+        weir = Weir(self.sandbox, self.config(port), concurrency=2, arguments=["--shutdown-deadline-s", "2"])
+        talks = Conversation(self.channel(port))
+        self.assertEqual(talks.says(b"before"), b"BEFORE")
+        begin = time.monotonic()
+        weir.process.signal(signal.SIGTERM)
+        said = 0
+        while time.monotonic() < begin + 1.4:
+            self.assertEqual(talks.says(b"m%d" % said), b"M%d" % said)
+            said += 1
+            time.sleep(0.05)
+        with self.assertRaises(grpc.RpcError):
+            while time.monotonic() < begin + 10:
+                talks.says(b"on")
+        self.assertGreater(time.monotonic() - begin, 1.7)
+        weir.ended_with(4)
+
+    def test_unary_calls_meet_no_error(self) -> None:
+        """Clients that know two proxies, of which one is told to end: what they have asked for is answered, and they go over."""
+        first, second = self.sandbox.free_port(), self.sandbox.free_port()
+        ends = Weir(self.sandbox, self.config(first), concurrency=2, arguments=["--shutdown-deadline-s", "30"])
+        stays = Weir(self.sandbox, self.config(second), concurrency=2)
+        stop = threading.Event()
+        answered = [0] * 4
+        problems: list[str] = []
+
+        def ask(index: int) -> None:
+            call = self.channel(first, second).unary_unary("/%s/Unary" % SERVICE)
+            while not stop.is_set():
+                try:
+                    text = b"%d" % answered[index]
+                    if call(text, timeout=20) != text:
+                        problems.append("another's answer")
+                    answered[index] += 1
+                except grpc.RpcError as problem:
+                    problems.append(repr(problem))
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(answered))]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: min(answered) > 20 or problems, "all of them ask")
+        self.assertEqual(stays.stat("http.ingress.downstream_rq_total"), 0)
+        ends.process.signal(signal.SIGTERM)
+        ends.ended_with(0)
+        before = list(answered)
+        wait_until(lambda: all(now > was + 20 for now, was in zip(answered, before)) or problems, "they go on")
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual(problems, [])
+        self.assertGreater(stays.stat("http.ingress.downstream_rq_total"), 80)
 
 
 if __name__ == "__main__":

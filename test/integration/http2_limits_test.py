@@ -275,6 +275,36 @@ class Http2LimitsTest(WeirTestCase):
         self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
         self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
 
+    def test_what_counts_as_rapid(self) -> None:
+        port = self.sandbox.free_port()
+        config = bootstrap([http_listener(port, [route({"prefix": "/"}, "silent")], http2_protocol_options={})],
+                           [cluster("silent", self.silent.port)])
+        config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
+        weir = Weir(self.sandbox, config, concurrency=1)
+        counter = "http.ingress.downstream_rq_too_many_premature_resets"
+
+        def takes_back(count: int) -> None:
+            with H2(port) as client:
+                try:
+                    for _ in range(count):
+                        client.h2.reset_stream(client.request("/"), 8)
+                        client.flush()
+                    client.pump(0.2)
+                except (ConnectionError, h2.exceptions.ProtocolError):
+                    pass
+            weir.wait_stat_is("http2.streams_active", 0)
+
+        takes_back(100)
+        self.assertEqual(weir.stat(counter), 0)
+        weir.admin("/runtime_modify?overload.premature_reset_total_stream_count=20", "POST")
+        takes_back(9)
+        self.assertEqual(weir.stat(counter), 0)
+        takes_back(30)
+        self.assertEqual(weir.stat(counter), 1)
+        weir.admin("/runtime_modify?overload.premature_reset_min_stream_lifetime_seconds=0", "POST")
+        takes_back(30)
+        self.assertEqual(weir.stat(counter), 1)
+
 
 if __name__ == "__main__":
     main()

@@ -4,10 +4,13 @@ import os
 import subprocess
 from typing import Any, Optional
 
-from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, fetch, http_listener, main, to_yaml, wait_until,
-                     weir_binary)
+import h2.events
+
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
+                     main, route, to_yaml, wait_until, weir_binary)
 from harness.config import server_tls
 from harness.http2_client import H2
+from harness.process import wait_line
 from harness.tls import Authority
 
 MONITORS = "type.googleapis.com/envoy.extensions.resource_monitors."
@@ -304,6 +307,52 @@ class OverloadTest(WeirTestCase):
             weir.wait_stat_is("overload.%s.shed_load_count" % name, 1)
             self.set(weir, name, 0, 0)
             self.assertEqual(fetch(self.port).status, 200)
+            weir.stop()
+
+    def test_load_shed_points_of_http2(self) -> None:
+        """Clients are told to go: those of the first kind are served until they have gone, of the second nobody is."""
+        for kind in ("http2_server_go_away_on_dispatch", "http2_server_go_away_and_close_on_dispatch"):
+            name = "envoy.load_shed_points." + kind
+            self.port = self.sandbox.free_port()
+            self.say(0)
+            log = self.sandbox.path("access-%s.log" % kind)
+            echo = EchoUpstream(self.sandbox)
+            config = self.config(points=[{"name": name, "triggers": [threshold(0.9)]}], drain_timeout="0.2s",
+                                 access_log=[file_access_log(log, "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])
+            manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+            manager["route_config"]["virtual_hosts"][0]["routes"].insert(0, route({"path": "/held"}, "echo"))
+            config["static_resources"]["clusters"] = [cluster("echo", echo.port)]
+            weir = Weir(self.sandbox, config, concurrency=2)
+            with Connection(self.port) as plain, H2(self.port, outlives_goaway=True) as client:
+                self.assertEqual(plain.request().status, 200)
+                client.until(client.request("/"))
+                held = client.request("/held", headers=[("x-test-gate", "1")])
+                wait_until(lambda: echo.requests, "it is on its way")
+                self.set(weir, name, 1, 100)
+                self.assertEqual(plain.request().status, 200)  # which is not one of HTTP/2
+                if "close" in kind:
+                    late = client.request("/")
+                    client.pump(5)
+                    self.assertEqual([code for _, code in client.goaways], [0])
+                    self.assertEqual(client.of(late, h2.events.ResponseReceived), [])
+                    self.assertIn("0 OM overload", wait_line(log, "0 OM"))
+                else:
+                    for _ in range(3):
+                        stream = client.request("/")
+                        client.until(stream)
+                        self.assertEqual(client.status(stream), "200")
+                    wait_until(lambda: client.pump(0.1) is None or len(client.goaways) == 2, "the second step")
+                    echo.gate.set()
+                    client.until(held)
+                    self.assertEqual(client.status(held), "200")
+                    client.pump(1)
+                    self.assertEqual([code for _, code in client.goaways], [0, 0])
+            weir.wait_stat_is("overload.%s.shed_load_count" % name, 1)
+            weir.wait_stat_is("http.ingress.downstream_cx_protocol_error", 0)
+            weir.wait_stat_is("http.ingress.downstream_cx_http2_active", 0)
+            self.set(weir, name, 0, 0)
+            with H2(self.port) as client:
+                client.until(client.request("/"))
             weir.stop()
 
     def test_what_cannot_be_is_said(self) -> None:

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import threading
@@ -15,10 +16,12 @@ from xml.etree import ElementTree
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, route, tcp_listener, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
+                     file_access_log, http_listener, main, route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import certificate, server_tls, trusts
+from harness.process import wait_line
 from harness.tls import Authority, Identity, TlsConnection, client_context, write_atomically
+from harness.upstreams import ServerConnection
 
 INSPECTOR = {"name": "tls_inspector", "typed_config": {
     "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
@@ -189,6 +192,41 @@ class TerminationTest(WeirTestCase):
             self.assertEqual(connection.request(path="/tcp").status, 200)
             big = connection.request(headers=[("x-test-size", "3000000")])
             self.assertEqual(len(big.body), 3000000)
+
+    def test_an_end_that_was_not_said(self) -> None:
+        """TLS that is cut off, or whose peer is careless: a server behind tcp_proxy gets all of it, and no orderly end."""
+        seen: list[tuple[bytes, str]] = []
+
+        def take(connection: ServerConnection) -> None:
+            got = b""
+            try:
+                while data := connection.sock.recv(1 << 16):
+                    got += data
+                seen.append((got, "end"))
+            except ConnectionResetError:
+                seen.append((got, "reset"))
+
+        server = ScriptedUpstream(self.sandbox, take)
+        port = self.sandbox.free_port()
+        log = self.sandbox.path("ends.log")
+        line = "%RESPONSE_FLAGS% %BYTES_RECEIVED% %UPSTREAM_LOCAL_CLOSE_REASON%\n"
+        weir = Weir(self.sandbox, bootstrap([over_tls(tcp_listener(port, "server", access_log=[file_access_log(log, line)]),
+                                                      server_tls(self.ec))], [cluster("server", server.port)]))
+        for careless in (False, True):
+            connection = TlsConnection(port, "a.example", client_context(self.ca))
+            connection.tls.sendall(b"y" * 300000)
+            if careless:
+                connection.tls.shutdown(socket.SHUT_WR)  # FIN without close_notify
+            else:
+                connection.tls.unwrap()
+            wait_until(lambda: len(seen) == 1 + careless, "the end")
+            connection.close()
+            self.assertEqual(len(seen[-1][0]), 300000)
+            self.assertEqual(seen[-1][1], "reset" if careless else "end")
+            weir.wait_stat_is("tcp.tcp.downstream_cx_truncated", int(careless))
+        self.assertEqual(weir.stat("tcp.tcp.upstream_cx_truncated"), 0)
+        self.assertEqual(wait_line(log, "DC"), "DC 300000 closing_upstream_tcp_connection_due_to_downstream_truncated_close")
+        weir.wait_stat_is("cluster.server.upstream_cx_active", 0)
 
     def test_bodies_of_any_size(self) -> None:
         with self.connect() as connection:

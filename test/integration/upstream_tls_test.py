@@ -5,7 +5,7 @@ import ssl
 import time
 from typing import Any, Optional
 
-from harness import (EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
+from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
                      main, route, tcp_listener, wait_until)
 from harness.config import client_tls, server_tls, trusts
 from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
@@ -219,6 +219,97 @@ class UpstreamTlsTest(WeirTestCase):
             self.assertIn('"length": %d' % size, fetch(self.port, "/echo/", "POST", body=b"y" * size).text)
 
 
+def set_state(kind: str, moment: str, **values: Any) -> dict[str, Any]:
+    """A set_filter_state filter; a value is a format, or the fields of a FilterStateValue besides."""
+    made = []
+    for key, value in values.items():
+        fields = value if isinstance(value, dict) else {"format": value}
+        made.append({"object_key": key.replace("__", "."), "format_string": {
+            "text_format_source": {"inline_string": fields.pop("format")}, "omit_empty_values": True}, **fields})
+    return {"name": "set_filter_state", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.%s.set_filter_state.v3.Config" % kind, moment: made}}
+
+
+class FilterStateTest(WeirTestCase):
+    """What filters have left in filter state says what an upstream is asked for, whose connections are not shared then."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.ca = Authority(cls.sandbox)
+        own, server = cls.ca.issue("a.example", "DNS:a.example", "DNS:*.shop.example"), cls.ca.issue("up.example")
+        context = server_context(server, alpn=["http/1.1", "acme/1"])
+        cls.echo = TlsEchoUpstream(cls.sandbox, "echo", context)
+        cls.log = cls.sandbox.path("state.log")
+        cls.ports = {name: cls.sandbox.free_port() for name in ("http", "tcp", "names")}
+        line = "%REQ(:PATH)%|%RESPONSE_CODE%|%FILTER_STATE(mine:PLAIN)%|%UPSTREAM_TLS_VERSION%\n"
+        http = http_listener(cls.ports["http"], [route({"prefix": "/host"}, "by_host"), route({"prefix": "/"}, "echo")],
+                             access_log=[file_access_log(cls.log, line)], http_filters=[set_state(
+                                 "http", "on_request_headers", envoy__network__upstream_server_name={
+                                     "format": "%REQ(x-name)%", "skip_if_empty": True, "shared_with_upstream": "NONE"},
+                                 envoy__network__upstream_subject_alt_names="%REQ(x-expected)%",
+                                 mine={"format": "%REQ(x-mine)%", "factory_key": "envoy.string"})])
+
+        def tcp(name: str, moment: str, **values: Any) -> dict[str, Any]:
+            made = tcp_listener(cls.ports[name], "echo", name=name)
+            made["filter_chains"][0]["filters"].insert(0, set_state("network", moment, **values))
+            made["filter_chains"][0]["transport_socket"] = server_tls(own)
+            return made
+
+        tls = client_tls(common={**trusts(cls.ca), "alpn_protocols": ["http/1.1"]}, sni="configured.example")
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            http,
+            tcp("tcp", "on_new_connection", envoy__network__upstream_server_name="%REQUESTED_SERVER_NAME%",
+                envoy__network__application_protocols="acme/1,spdy/3"),
+            tcp("names", "on_downstream_tls_handshake", envoy__network__upstream_subject_alt_names={
+                "format": "%REQUESTED_SERVER_NAME%", "read_only": True}),
+        ], [cluster("echo", cls.echo.port, transport_socket=tls),
+            cluster("by_host", cls.echo.port, transport_socket=tls, **auto_names(auto_sni=True))]), concurrency=1)
+
+    def asked(self, path: str = "/", **headers: str) -> list[Optional[str]]:
+        before = len(self.echo.server_names)
+        response = fetch(self.ports["http"], path, host="host.example", headers=[(name.replace("_", "-"), value)
+                                                                                 for name, value in headers.items()])
+        self.assertEqual(response.status, 200)
+        return self.echo.server_names[before:]
+
+    # field: http.set_filter_state.v3.Config.on_request_headers, FilterStateValue.object_key, FilterStateValue.format_string
+    # field: FilterStateValue.skip_if_empty, FilterStateValue.factory_key, FilterStateValue.shared_with_upstream
+    def test_of_requests(self) -> None:
+        self.assertEqual(self.asked(), ["configured.example"])
+        self.assertEqual(self.asked(x_name="one.example"), ["one.example"])
+        self.assertEqual(self.asked(x_name="two.example"), ["two.example"])
+        self.assertEqual(self.asked(x_name="one.example"), [])  # the connection that there is
+        self.assertEqual(self.asked(), [])
+        self.assertEqual(self.asked("/host"), ["host.example"])
+        self.assertEqual(self.asked("/host", x_name="one.example"), ["one.example"])
+        self.assertEqual(self.asked(x_expected="other.example,up.example"), ["configured.example"])
+        response = fetch(self.ports["http"], "/refused", headers=[("x-expected", "other.example")])
+        self.assertEqual(response.status, 503)
+        self.assertIn("CERTIFICATE_VERIFY_FAILED", response.text)
+        self.asked("/mine", x_mine="own text")
+
+        def line() -> str:
+            with open(self.log, encoding="utf-8") as file:
+                return next((line for line in file if line.startswith("/mine")), "")
+
+        self.assertEqual(wait_until(line, "the line"), "/mine|200|own text|TLSv1.3\n")
+
+    # field: network.set_filter_state.v3.Config.on_new_connection, network.set_filter_state.v3.Config.on_downstream_tls_handshake
+    # field: FilterStateValue.read_only
+    def test_of_connections(self) -> None:
+        """The upstream is asked for the name that its client has asked for, and offered other protocols."""
+        for name in ("a.example", "x.shop.example"):
+            before = len(self.echo.server_names)
+            with TlsConnection(self.ports["tcp"], name, client_context(self.ca)) as connection:
+                self.assertEqual(connection.request().status, 200)
+            self.assertEqual(self.echo.server_names[before:], [name])
+            self.assertEqual(self.echo.protocols[-1], "acme/1")
+        failures = self.weir.stat("cluster.echo.ssl.fail_verify_san")
+        with TlsConnection(self.ports["names"], "a.example", client_context(self.ca)) as connection:
+            self.assertEqual(connection.sock.recv(1), b"")  # up.example is not a.example
+        self.weir.wait_stat_is("cluster.echo.ssl.fail_verify_san", failures + 1)
+
+
 class ReencryptionTest(WeirTestCase):
     """TLS on both sides, and what happens when its configuration changes."""
 
@@ -239,6 +330,35 @@ class ReencryptionTest(WeirTestCase):
                 for size in (1, 100000, 4000000):
                     self.assertEqual(len(connection.request(headers=[("x-test-size", str(size))]).body), size)
                     self.assertIn('"length": %d' % size, connection.request("POST", body=b"y" * size).text)
+
+    def test_an_end_that_was_not_said(self) -> None:
+        """A server whose TLS is cut off: its clients get all that came, and no orderly end."""
+        def answer(connection: ServerConnection) -> None:
+            polite = connection.sock.recv(10) == b"polite"
+            connection.sock.sendall(b"z" * 300000)
+            if polite:
+                connection.sock.unwrap()  # type: ignore[attr-defined]
+
+        server = TlsScriptedUpstream(self.sandbox, answer, server_context(self.ca.issue("server.internal")))
+        tcp, over_tls = self.sandbox.free_port(), self.sandbox.free_port()
+        listeners = [tcp_listener(tcp, "server"), tcp_listener(over_tls, "server", name="over_tls")]
+        listeners[1]["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+        weir = Weir(self.sandbox, bootstrap(listeners, [cluster("server", server.port, transport_socket=client_tls(
+            common=trusts(self.ca)))]))
+        for name, port in (("tcp", tcp), ("over_tls", over_tls)):
+            for polite in (True, False):
+                connection = Connection(port) if port == tcp else TlsConnection(port, "a.example", client_context(self.ca))
+                connection.send(b"polite" if polite else b"hasty")
+                got, end = b"", "end"
+                try:
+                    while data := connection.sock.recv(1 << 16):
+                        got += data
+                except (ConnectionResetError, ssl.SSLEOFError):
+                    end = "reset"
+                self.assertEqual((len(got), end), (300000, "end" if polite else "reset"), name)
+                connection.close()
+                weir.wait_stat_is("tcp.%s.upstream_cx_truncated" % name, int(not polite))
+        weir.wait_stat_is("cluster.server.upstream_cx_active", 0)
 
     def test_trust_that_changes(self) -> None:
         """Files that change are for new connections; another configuration is for all requests."""

@@ -43,9 +43,11 @@ std::string_view error_code_name(ErrorCode code);
   X(PriorityFrames, inbound_priority_frames_flood, EnhanceYourCalm, "more PRIORITY frames than streams explain") \
   X(WindowUpdates, inbound_window_update_frames_flood, EnhanceYourCalm, "more WINDOW_UPDATE than data explains") \
   X(Continuations, inbound_continuation_flood, EnhanceYourCalm, "a header block in too many pieces")             \
+  X(StrayData, inbound_stray_data_flood, EnhanceYourCalm, "data of streams that are no more, without an end")    \
   X(ControlFrames, outbound_control_flood, EnhanceYourCalm, "frames that want an answer, and no answer is read") \
   X(Frames, outbound_frames_flood, EnhanceYourCalm, "more frames wait than the peer reads")                      \
   X(Resets, premature_resets_flood, EnhanceYourCalm, "requests that are taken back as fast as they are sent")    \
+  X(Overload, overload, NoError, "the process has too much to do")                                               \
   X(Unexpected, internal_error, InternalError, "the library has failed")
 
 enum class Error : uint8_t {

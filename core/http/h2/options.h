@@ -28,7 +28,8 @@ struct Options {
   uint32_t max_head_bytes = 60 * 1024;
   uint32_t max_header_count = 100;
 
-  // Of a stream's bytes that wait for the peer's window or for the socket: above `high` its writer is to stop.
+  // Of a stream's bytes that wait for the peer's window or for the socket: above it the writer is to stop; and far
+  // below it where the streams of the connection have many times as much waiting.
   uint32_t high_watermark = 256 * 1024;
 
   struct Keepalive {

@@ -16,6 +16,10 @@ namespace {
 constexpr size_t kCopyBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
 constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr size_t kGoawayBytes = 17;
+// Of a connection so many streams' worth of unsent bytes may wait; then no writer goes on beyond a little of its own.
+constexpr uint64_t kFullStreams = 8;
+constexpr size_t kLittleUnsent = 16 * 1024;
+constexpr uint32_t kPrefaceBytes = 24;  // RFC 9113 3.4
 // Pieces of a head: so many, and of a large one so many as are not smaller than this.
 constexpr size_t kMaxContinuations = 32;
 constexpr size_t kSmallPiece = 2048;
@@ -161,6 +165,7 @@ struct Session::Callbacks {
     Session& session = of(user);
     auto& stream = *static_cast<Stream*>(source->ptr);
     session.write(head, kFrameHeaderBytes);
+    session.unsent_ -= length;
     while (length > 0) {
       const Slice& front = stream.unsent_.front();
       const size_t bytes = std::min<size_t>(length, front.size);
@@ -209,6 +214,7 @@ Session::Session(Role role, BlockPool& pool, const Options& options) : pool_(poo
   nghttp2_option_set_stream_reset_rate_limit(raw, UINT64_MAX, UINT64_MAX);  // whose clock is not the lane's
   const bool server = role == Role::kServer;
   if (server) {
+    payload_left_ = kPrefaceBytes;
     WEIR_CHECK(nghttp2_session_server_new3(&session_, Callbacks::all(), this, raw, memory()) == 0);
   } else {
     nghttp2_option_set_max_reserved_remote_streams(raw, 0);
@@ -308,6 +314,7 @@ void Session::detach(Stream& stream) {
   held_ -= stream.held_;
   stream.held_ = 0;
   give_back_withheld();
+  unsent_ -= stream.unsent_.size();
   stream.unsent_.clear();
   stream.fields_ = nullptr;
   stream.trailers_ = nullptr;
@@ -377,6 +384,12 @@ bool Session::submit_informational(Stream& stream, const FieldList& fields) {
   return true;
 }
 
+// A peer that asks for much and takes none of it has few streams full and the others all but empty.
+size_t Session::high_mark() const {
+  const size_t high = options_.high_watermark;
+  return unsent_ > kFullStreams * uint64_t{high} ? std::min(high, kLittleUnsent) : high;
+}
+
 bool Session::send_data(Stream& stream, Slices& data, bool end) {
   if (!stream.attached_) {
     data.clear();
@@ -394,6 +407,7 @@ bool Session::send_data(Stream& stream, Slices& data, bool end) {
     stream.length_left_ -= data.size();
   }
   const bool had_none = stream.unsent_.empty();
+  unsent_ += data.size();
   stream.unsent_.append_compact(data, pool_);
   data.clear();
   stream.end_given_ = end;
@@ -402,7 +416,7 @@ bool Session::send_data(Stream& stream, Slices& data, bool end) {
     nghttp2_session_resume_data(session_, stream.id_);
   }
   on_want_flush();
-  if (!stream.above_high_ && stream.unsent_.size() > options_.high_watermark) {
+  if (!stream.above_high_ && stream.unsent_.size() > high_mark()) {
     stream.above_high_ = true;
     on_flow(stream, true);
   }
@@ -508,7 +522,7 @@ void Session::frame_sent(const void* raw) {
       if (stream == nullptr) return;
       stream->wire_.sent += kFrameHeaderBytes + frame->hd.length;
       if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) end_sent(*stream);
-      if (stream->above_high_ && stream->unsent_.size() <= options_.high_watermark / 2) {
+      if (stream->above_high_ && stream->unsent_.size() <= high_mark() / 2) {
         stream->above_high_ = false;
         if (!stopped_) on_flow(*stream, false);
       }

@@ -87,7 +87,7 @@ class Session {
   // The second: streams above those that were received until now are not served. With no stream left the connection is
   // finished().
   void shut_down();
-  // The owner has found out that the connection is not worth keeping: on_connection_error() follows, from flush().
+  // The owner does not want to keep the connection: on_connection_error() follows, from receive() or flush().
   void fail(Error error);
 
   // What the peer's SETTINGS say.
@@ -150,6 +150,9 @@ class Session {
     return look_up(id);
   }
   Stream* look_up(int32_t id) const;
+  // Counts frames of data: the library says nothing of those of streams that are no more.
+  void look_for_data(std::string_view bytes);
+  bool too_much_stray_data() const;
   void begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length);
   // Of a stream that was reset here, frames may still come that its peer sent before it knew.
   void note_reset(int32_t id);
@@ -161,10 +164,11 @@ class Session {
   void take_chunk(int32_t id, const uint8_t* data, size_t length);
   void pass_on_gathered(bool end);
   void close(Stream& stream, const StreamEnd& end);
-  void give_back(Stream& stream, uint32_t bytes);
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // Of what waits on one stream, above which its writer is to stop.
+  size_t high_mark() const;
   // What the library has found when it sends this code, and says nothing else.
   Error error_behind(uint32_t code, Error protocol_error) const;
   void report_failure();
@@ -190,6 +194,11 @@ class Session {
   uint64_t priority_frames_ = 0;
   uint64_t window_updates_ = 0;
   uint64_t data_frames_sent_ = 0;
+  uint64_t stray_frames_ = 0;  // of data that nobody was told of, and their bytes
+  uint64_t stray_bytes_ = 0;
+  uint32_t payload_left_ = 0;  // of the frame that is coming in; and what is there of the next one's head
+  uint8_t head_size_ = 0;
+  std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
   int32_t last_begun_ = 0;                 // stream of the client
@@ -199,6 +208,7 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
+  uint64_t unsent_ = 0;  // of all streams
 
   mutable Stream* found_ = nullptr;  // the attached stream that was asked for last: most events follow one of the same
   const Slice* input_ = nullptr;     // the slice that is being read

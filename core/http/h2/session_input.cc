@@ -2,6 +2,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/base/assert.h"
@@ -15,6 +16,7 @@ constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
+constexpr uint32_t kStrayFrame = 256;    // what a frame of data that nobody takes counts for, beside its bytes
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -59,6 +61,7 @@ void Session::receive(Slices& in) {
     in.drop_front(slice.size);
     input_ = &slice;
     const std::string_view bytes = slice.view();
+    look_for_data(bytes);
     const ssize_t read =
         nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
     if (read < 0 && failure_ == Error::kNone) {
@@ -67,6 +70,7 @@ void Session::receive(Slices& in) {
     }
     pass_on_gathered(false);
     input_ = nullptr;
+    if (too_much_stray_data()) fail(Error::kStrayData);
   }
   in.clear();
   if (stopped_) return;
@@ -80,6 +84,34 @@ void Session::receive(Slices& in) {
   if (failure_ != Error::kNone || nghttp2_session_want_write(session_) != 0 || finished()) on_want_flush();
 }
 
+void Session::look_for_data(std::string_view bytes) {
+  while (true) {
+    const size_t skipped = std::min<size_t>(payload_left_, bytes.size());
+    payload_left_ -= static_cast<uint32_t>(skipped);
+    bytes.remove_prefix(skipped);
+    if (bytes.empty()) return;
+    const size_t part = std::min(head_.size() - head_size_, bytes.size());
+    std::memcpy(head_.data() + head_size_, bytes.data(), part);
+    head_size_ = static_cast<uint8_t>(head_size_ + part);
+    bytes.remove_prefix(part);
+    if (head_size_ < head_.size()) return;
+    head_size_ = 0;
+    payload_left_ = static_cast<uint32_t>(head_[0] << 16 | head_[1] << 8 | head_[2]);
+    if (head_[3] != NGHTTP2_DATA) continue;
+    ++stray_frames_;  // unless begin_frame() hears of it
+    stray_bytes_ += payload_left_;
+  }
+}
+
+// What a peer sent before it knew of a reset is as much as windows had room for, and in order. The library gives the
+// connection's window back for it.
+bool Session::too_much_stray_data() const {
+  if (stray_frames_ == 0) [[likely]]
+    return false;
+  const uint64_t resets = uint64_t{counts_.tx_resets} + counts_.refused;
+  return stray_bytes_ + stray_frames_ * kStrayFrame > options_.connection_window + resets * options_.stream_window;
+}
+
 // Frames that cost more than they bring.
 void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length) {
   switch (type) {
@@ -90,6 +122,11 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
       }
       [[fallthrough]];
     case NGHTTP2_DATA:
+      if (type == NGHTTP2_DATA) {
+        --stray_frames_;
+        stray_bytes_ -= length;
+      }
+      [[fallthrough]];
     case NGHTTP2_CONTINUATION:
       if (length > 0 || (type != NGHTTP2_CONTINUATION && (flags & NGHTTP2_FLAG_END_STREAM) != 0)) {
         if (type != NGHTTP2_DATA || (flags & NGHTTP2_FLAG_PADDED) == 0) empty_frames_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "core/base/xxhash.h"
 #include "core/proxy/auto_names.h"
@@ -31,6 +32,8 @@ constexpr stats::Definition kDefinitions[] = {
     {"early_data_received_count_total", Type::kCounter},
     {"idle_timeout", Type::kCounter},
     {"max_downstream_connection_duration", Type::kCounter},
+    {"downstream_cx_truncated", Type::kCounter},
+    {"upstream_cx_truncated", Type::kCounter},
 };
 const stats::GroupKind kKind{"tcp", "envoy_tcp_prefix", kDefinitions};
 
@@ -46,7 +49,9 @@ constexpr std::string_view kNothingCame = "closed_before_first_data";
 constexpr std::string_view kClientClosed = "closing_upstream_tcp_connection_due_to_downstream_remote_close";
 constexpr std::string_view kClosedHere = "closing_upstream_tcp_connection_due_to_downstream_local_close";
 constexpr std::string_view kClientReset = "closing_upstream_tcp_connection_due_to_downstream_reset_close";
+constexpr std::string_view kClientTruncated = "closing_upstream_tcp_connection_due_to_downstream_truncated_close";
 constexpr std::string_view kUpstreamReset = "upstream_connection_termination";
+constexpr std::string_view kUpstreamTruncated = "upstream_connection_truncated";
 
 const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stream::FilterStateName name) {
   const stream::ConnectionInfo* info = host.info_if_any();
@@ -59,8 +64,9 @@ const stream::FilterStateValue* find_in(const filter::ConnectionHost& host, stre
 
 Stats::Stats(stats::Store& store, const std::string& prefix) : group(store.group(kKind, prefix)) {
   size_t next = 0;
-  for (stats::Counter* counter : {&cx_total, &cx_no_route, &cx_rx_bytes_total, &cx_tx_bytes_total, &flow_paused_reading,
-                                  &flow_resumed_reading, &early_data, &idle_timeout, &max_duration}) {
+  for (stats::Counter* counter :
+       {&cx_total, &cx_no_route, &cx_rx_bytes_total, &cx_tx_bytes_total, &flow_paused_reading, &flow_resumed_reading,
+        &early_data, &idle_timeout, &max_duration, &client_truncated, &upstream_truncated}) {
     *counter = group->counter(next++);
   }
 }
@@ -204,12 +210,14 @@ void TcpProxy::connect() {
   ++attempts_;
   const upstream::Speaks speaks =
       upstream::speaks_of(cluster_pin_->spec.protocol, settings_.tunnel == nullptr, stream::Protocol::kNone);
-  if (cluster_pin_->spec.transports.tells_client) [[unlikely]] {
-    info_.connection = host_->info_if_any();
-    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)}, speaks);
-  } else {
-    pool_ = &pool_->variant({}, speaks);
+  filter::UpstreamTransportOptions options;
+  info_.connection = host_->info_if_any();
+  if (proxy::asks_for_names(cluster_pin_->spec, info_)) [[unlikely]] {
+    if (name_memory_ == nullptr) name_memory_ = std::make_unique<Arena>(lane_.arenas());
+    if (cluster_pin_->spec.transports.encrypts) proxy::add_filter_state(info_, options, *name_memory_);
+    if (cluster_pin_->spec.transports.tells_client) options.client = proxy::client_of(info_, client_header_);
   }
+  pool_ = &pool_->variant(options, speaks);
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
   waiter_.want_unused(settings_.tunnel == nullptr);
@@ -444,8 +452,27 @@ void TcpProxy::pass_on(Slices& data) {
     client_ended_ = true;
     info_.request_end = lane_.now();
   }
-  stream_->send_data(data, end);
-  if (end && upstream_ended_ && !over_) finish();
+  const bool truncated = end && client().cut_off();
+  if (truncated) settings_.stats->client_truncated.inc();
+  // A stream of HTTP/2 cannot be reset behind its data.
+  const bool reset = truncated && stream_->protocol() != stream::Protocol::kHttp2;
+  stream_->send_data(data, end && !reset);
+  if (reset && !over_) {
+    end_truncated();
+  } else if (end && upstream_ended_ && !over_) {
+    finish();
+  }
+}
+
+void TcpProxy::end_truncated() {
+  over_ = true;
+  info_.flags.set(ResponseFlag::kDownstreamConnectionTermination);
+  info_.upstream.local_close_reason = kClientTruncated;
+  info_.upstream.wire.closed = stream::CloseType::kLocalReset;
+  std::exchange(stream_, nullptr)->reset_after_data(kFlushStall);
+  end_attempt();
+  deadlines_.stop();
+  client().close_after_flush(Duration::zero(), kFlushStall);
 }
 
 void TcpProxy::on_upstream_data(Slices& data, bool end) {
@@ -468,6 +495,14 @@ void TcpProxy::on_upstream_data(Slices& data, bool end) {
   if (!end) return;
   upstream_ended_ = true;
   info.wire.closed = stream::CloseType::kNormal;
+  if (stream_->protocol() != stream::Protocol::kHttp2 && stream_->connection().cut_off()) [[unlikely]] {
+    settings_.stats->upstream_truncated.inc();
+    info_.flags.set(ResponseFlag::kUpstreamConnectionTermination);
+    std::exchange(stream_, nullptr)->reset();
+    end_attempt();
+    abort(kUpstreamTruncated);
+    return;
+  }
   // A response that is complete is the end of its request, too.
   client_ended_ || (settings_.tunnel != nullptr && settings_.tunnel->post) ? finish() : client().half_close();
 }
@@ -559,10 +594,10 @@ void TcpProxy::close(std::string_view why) {
   client().close();
 }
 
-void TcpProxy::abort() {
+void TcpProxy::abort(std::string_view why) {
   over_ = true;
   deadlines_.stop();
-  info_.connection_details = info_.downstream_close_reason = kUpstreamReset;
+  info_.connection_details = info_.downstream_close_reason = why;
   info_.downstream_close_type = stream::CloseType::kLocalReset;
   client().reset_after_flush(kFlushStall);
 }
@@ -588,7 +623,7 @@ void TcpProxy::on_reset(ResetReason reason, std::string_view detail) {
   end_attempt();
   if (over_) return;
   info_.flags.set(ResponseFlag::kUpstreamConnectionTermination);
-  abort();
+  abort(kUpstreamReset);
 }
 
 // Nobody but its ends knows when a connection is idle: it goes on until they, or the drain, end it. One that has not

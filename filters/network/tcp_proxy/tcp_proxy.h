@@ -31,7 +31,7 @@ struct Stats {
   Stats(stats::Store& store, const std::string& prefix);
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_no_route, cx_rx_bytes_total, cx_tx_bytes_total, flow_paused_reading, flow_resumed_reading,
-      early_data, idle_timeout, max_duration;
+      early_data, idle_timeout, max_duration, client_truncated, upstream_truncated;
 };
 
 struct WeightedCluster {
@@ -134,7 +134,9 @@ class TcpProxy final : public filter::NetworkFilter,
   void fail(stream::ResponseFlag flag, std::string_view why);
   void close(std::string_view why);
   // What has come for the client is sent, and then it learns that this was not the end.
-  void abort();
+  void abort(std::string_view why);
+  // TLS that ended without saying so (RFC 8446 6.1): nobody knows whether that was all, so nobody is told that it was.
+  void end_truncated();
   void end_attempt();
   void log(stream::AccessLogType type);
   net::Connection& client() { return host_->connection(); }

@@ -69,15 +69,19 @@ class NoFacts final : public TransportFacts {
   Names none_;
 };
 
-class Framing final : public Transport {
+class Framing final : public Transport, private event::EndOfTurn {
  public:
   Framing(event::Lane& lane, bool speaks_first) : Transport(lane), speaks_first_(speaks_first) {}
 
-  void on_attached(Connection& connection) override { attached_to = connection.remote().to_string(); }
+  void on_attached(Connection& connection) override {
+    connection_ = &connection;
+    attached_to = connection.remote().to_string();
+  }
   Step handshake() override {
     ++steps;
     if (later > 0) {
       --later;
+      lane().at_next_turn(*this);
       return Step::kLater;
     }
     if (speaks_first_ && !greeted_) greet();
@@ -139,6 +143,7 @@ class Framing final : public Transport {
   bool failed = false;
 
  private:
+  void on_end_of_turn() override { connection_->flush_later(); }
   void greet() {
     greeted_ = true;
     wire_out().append_copy("hi!", lane().blocks());
@@ -148,6 +153,7 @@ class Framing final : public Transport {
     wire_out().append_copy("no!", lane().blocks());
   }
 
+  Connection* connection_ = nullptr;
   const bool speaks_first_;
   bool greeted_ = false;
   size_t left_ = 0;

@@ -46,6 +46,53 @@ TEST_F(AutoNamesTest, TooLongForAName) {
   EXPECT_EQ(names({.server_name = true}, std::string(255, 'a')), std::string(255, 'a') + "|");
 }
 
+TEST_F(AutoNamesTest, OfFilterState) {
+  stream::FilterState state(arena_, nullptr);
+  stream::StreamInfo info;
+  info.filter_state = &state;
+  const auto set = [&](std::string_view name, std::string_view text) {
+    EXPECT_EQ(state.set(stream::FilterStateName(name), stream::FilterStateValue::of_string(text), {}),
+              stream::FilterState::Set::kDone);
+  };
+  const auto told = [&](filter::UpstreamTransportOptions options) {
+    add_filter_state(info, options, arena_);
+    std::string text(options.server_name);
+    for (std::string_view name : options.expected_names) (text += '|') += name;
+    for (std::string_view name : options.offered) (text += '/') += name;
+    return text;
+  };
+  const std::string_view expected[] = {"host.example"};
+  const filter::UpstreamTransportOptions by_host{.server_name = "host.example", .expected_names = expected};
+  EXPECT_EQ(told({}), "");
+  EXPECT_EQ(told(by_host), "host.example|host.example");
+  set("envoy.network.upstream_server_name", "own.example");
+  EXPECT_EQ(told(by_host), "own.example|host.example");
+  set("envoy.network.upstream_subject_alt_names", "a.example, b.example,,");
+  set("envoy.network.application_protocols", "h2,http/1.1");
+  EXPECT_EQ(told(by_host), "own.example|a.example|b.example/h2/http/1.1");
+  EXPECT_EQ(told({}), "own.example|a.example|b.example/h2/http/1.1");
+  set("envoy.network.upstream_server_name", std::string(256, 'a'));
+  set("envoy.network.upstream_subject_alt_names", ",");
+  set("envoy.network.application_protocols", "");
+  EXPECT_EQ(told(by_host), "host.example|host.example");
+}
+
+// It is looked at only where it matters.
+TEST_F(AutoNamesTest, WhoAsks) {
+  upstream::ClusterSpec spec;
+  stream::StreamInfo info;
+  stream::FilterState state(arena_, nullptr);
+  EXPECT_FALSE(asks_for_names(spec, info));
+  info.filter_state = &state;
+  EXPECT_FALSE(asks_for_names(spec, info));
+  spec.transports.encrypts = true;
+  EXPECT_TRUE(asks_for_names(spec, info));
+  info.filter_state = nullptr;
+  EXPECT_FALSE(asks_for_names(spec, info));
+  spec.auto_names.validation = true;
+  EXPECT_TRUE(asks_for_names(spec, info));
+}
+
 // A header that says no addresses (LOCAL, UNKNOWN, a Unix socket) may say other things that are to be passed on.
 TEST_F(AutoNamesTest, WhatAHeaderWithoutAddressesSays) {
   stream::FilterState state(arena_, nullptr);

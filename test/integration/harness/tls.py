@@ -185,6 +185,7 @@ class _OverTls(ScriptedUpstream):
     def _prepare(self, context: ssl.SSLContext) -> None:
         self.context = context
         self.server_names: list[Optional[str]] = []  # what clients asked for, in their order
+        self.protocols: list[Optional[str]] = []  # that were agreed on (ALPN)
         self.sessions_reused = 0
         self.handshakes = 0
         self.failures: list[str] = []
@@ -200,6 +201,7 @@ class _OverTls(ScriptedUpstream):
             return
         self.handshakes += 1
         self.sessions_reused += bool(tls.session_reused)
+        self.protocols.append(tls.selected_alpn_protocol())
         self._open.discard(sock)
         self._open.add(tls)
         super()._serve(tls)

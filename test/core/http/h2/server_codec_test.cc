@@ -318,6 +318,35 @@ TEST(H2Server, OneStreamsClosedWindowStopsItsWriterAlone) {
   EXPECT_EQ(server.log, "1 above; 3 complete; 1 below");
 }
 
+TEST(H2Server, ManyStreamsThatWaitAreStoppedSooner) {
+  const uint32_t high = 100000;
+  Server server({.high_watermark = high});
+  server.receive(std::string(kPreface) + frame(kSettings, 0, 0, number(4, 2) + number(0, 4)));
+  constexpr uint32_t kMany = 30;
+  size_t waiting = 0;
+  for (uint32_t i = 0; i < kMany; ++i) {
+    server.receive(request(1 + 2 * i));
+    server.answer(server.stream(i), "200", false);
+    server.log.clear();
+    while (server.log.empty()) {
+      ASSERT_TRUE(server.send(server.stream(i), std::string(10000, 'a'), false));
+      waiting += 10000;
+    }
+    EXPECT_EQ(server.log, std::to_string(1 + 2 * i) + " above");
+  }
+  EXPECT_LE(waiting, 9 * (high + 10000) + (kMany - 9) * 30000);
+  // Whoever gets room goes on.
+  server.flush();
+  server.log.clear();
+  server.receive(frame(kWindowUpdate, 0, 2 * kMany - 1, number(30000, 4)));
+  server.flush();
+  EXPECT_EQ(server.log, std::to_string(2 * kMany - 1) + " below");
+  for (uint32_t i = 0; i + 1 < kMany; ++i) server.codec.reset(server.stream(i), ErrorCode::kCancel);
+  server.log.clear();
+  ASSERT_TRUE(server.send(server.stream(kMany - 1), std::string(high, 'a'), false));
+  EXPECT_EQ(server.log, "") << "what is gone waits no more";
+}
+
 TEST(H2Server, WritesNoMoreThanItIsAskedTo) {
   Server server;
   server.receive(std::string(kPreface) + frame(kSettings, 0, 0, number(4, 2) + number(1 << 30, 4)) +
@@ -412,6 +441,48 @@ TEST(H2Server, FloodsEndTheConnection) {
     EXPECT_EQ(out.back().type, kGoaway);
     EXPECT_EQ(out.back().code(4), static_cast<uint32_t>(ErrorCode::kEnhanceYourCalm)) << found;
   }
+}
+
+// The library passes over it: what was under way when the stream was reset is in order, and no more than that.
+TEST(H2Server, DataOfStreamsThatAreNoMoreIsBounded) {
+  const uint32_t window = 65535;
+  for (const bool reset_here : {false, true}) {
+    Server server({.stream_window = window, .connection_window = window});
+    server.receive(hello() + request(1, kEndHeaders) + frame(kData, 0, 1, "taken"));
+    if (reset_here)
+      server.codec.reset(server.stream(), ErrorCode::kCancel);
+    else
+      server.receive(frame(kReset, 0, 1, number(8, 4)));
+    server.flush();
+    server.receive(frame(kPing, 0, 0, "12345678"));
+    const std::string stray = frame(kData, 0, 1, "x");
+    uint32_t count = 0;
+    for (; !server.codec.failed() && count < 10000; ++count) {
+      server.receive(stray.substr(0, count % 10));
+      server.receive(stray.substr(count % 10));
+    }
+    EXPECT_EQ(count, window * (reset_here ? 2 : 1) / 257 + 1);
+    EXPECT_NE(server.log.find("http2.inbound_stray_data_flood"), std::string::npos) << server.log;
+    EXPECT_EQ(server.frames().back().code(4), static_cast<uint32_t>(ErrorCode::kEnhanceYourCalm));
+  }
+  // Of large frames the bytes count.
+  Server server({.stream_window = window, .connection_window = window});
+  server.receive(hello() + request(1, kEndHeaders) + frame(kReset, 0, 1, number(8, 4)));
+  for (int i = 0; i < 3; ++i) {
+    server.receive(frame(kData, 0, 1, std::string(16384, 'x')));
+    server.flush();
+  }
+  EXPECT_FALSE(server.codec.failed()) << server.log;
+  server.receive(frame(kData, 0, 1, std::string(16384, 'x')));
+  EXPECT_NE(server.log.find("http2.inbound_stray_data_flood"), std::string::npos) << server.log;
+  // Data that somebody takes never does.
+  Server taken({.stream_window = window, .connection_window = window});
+  taken.receive(hello() + request(1, kEndHeaders));
+  for (int i = 0; i < 3000; ++i) {
+    taken.receive(frame(kData, 0, 1, std::string(300, 'x')));
+    taken.flush();
+  }
+  EXPECT_FALSE(taken.codec.failed()) << taken.log;
 }
 
 TEST(H2Server, ManyContinuationsEndTheConnection) {
