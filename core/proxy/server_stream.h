@@ -87,6 +87,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;
   std::string_view route_cluster() const override;
+  void choose_route_again() override;
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---

@@ -76,10 +76,16 @@ constexpr stats::Definition kDefinitions[] = {
 
 const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
 
+constexpr stats::LateNames<ClusterStats::kAuthorizations> kAuthorizationNames = {
+    "ext_authz.ok", "ext_authz.denied", "ext_authz.error", "ext_authz.failure_mode_allowed"};
+
 }  // namespace
 
 ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
-    : group(store.group(kKind, name)), codes(*group, "upstream_rq"), retry_codes(*group, "retry.upstream_rq") {
+    : group(store.group(kKind, name)),
+      codes(*group, "upstream_rq"),
+      retry_codes(*group, "retry.upstream_rq"),
+      authorization(*group, kAuthorizationNames) {
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total,
                                   &cx_http1_total,

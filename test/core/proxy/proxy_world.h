@@ -100,6 +100,7 @@ class ProxyWorld {
   // Counter or gauge by its full name; 0 if there is none.
   int64_t stat(std::string_view name);
   event::Lane& lane() { return workers_[1]->lane(); }
+  event::Lane& main_lane() { return workers_[0]->lane(); }
   FakeClock& clock() { return clock_; }
 
  private:

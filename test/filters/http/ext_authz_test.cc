@@ -1,0 +1,516 @@
+#include "filters/http/ext_authz/ext_authz.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+#include "core/filter/register.h"
+#include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
+#include "filters/http/ext_authz/http_service.h"
+#include "test/support/filter_harness.h"
+#include "test/support/plugin_scope.h"
+
+namespace weir::test {
+namespace {
+
+using namespace filters::ext_authz;
+namespace pb = envoy::extensions::filters::http::ext_authz::v3;
+using Lines = std::vector<std::string>;
+
+template <class Message>
+Message parsed(const std::string& text) {
+  Message proto;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
+  return proto;
+}
+
+const std::string kUri = "server_uri { uri: 'http://auth' cluster: 'a' timeout { seconds: 1 } } ";
+std::string http_service(const std::string& more = {}) { return "http_service { " + kUri + more + "} "; }
+
+// --- The filter, with a service that the test is ---------------------------------------------------------------------
+
+class FakeService final : public AuthzService {
+ public:
+  AuthzClient* make_client(Arena& arena) const override {
+    ++made;
+    return arena.make<Client>(*this);
+  }
+  mutable int made = 0;
+  mutable Lines asked;                            // "BODY", with "..." behind one that goes on, or "-"
+  mutable AuthzClient::Caller* caller = nullptr;  // while it is asked
+  bool refuses = false;
+
+ private:
+  class Client final : public AuthzClient {
+   public:
+    explicit Client(const FakeService& service) : service_(service) {}
+    ~Client() override { service_.caller = nullptr; }
+    bool check(const CheckRequest& request, Caller& caller) override {
+      service_.asked.push_back(request.body == nullptr ? "-"
+                                                       : request.body->to_string() + (request.partial ? "..." : ""));
+      if (service_.refuses) return false;
+      service_.caller = &caller;
+      return true;
+    }
+
+   private:
+    const FakeService& service_;
+  };
+};
+
+class TestFilter final : public Filter {
+ public:
+  explicit TestFilter(const Settings& settings) : Filter(settings) {}
+};
+
+struct World {
+  stats::Store store;
+  std::shared_ptr<FakeService> service = std::make_shared<FakeService>();
+  std::shared_ptr<Settings> settings = std::make_shared<Settings>();
+  filter::HttpFilterDescriptor descriptor = filter::describe_class<Settings, TestFilter>();
+
+  World() {
+    descriptor.name = "authz";
+    settings->service = service;
+    settings->stats = {store.counter("ok"), store.counter("denied"), store.counter("error"), store.counter("disabled"),
+                       store.counter("failure_mode_allowed")};
+  }
+  std::vector<filter::HttpFilterEntry> chain() {
+    filter::HttpFilterEntry entry;
+    entry.descriptor = &descriptor;
+    entry.config = settings;
+    entry.name = "authz";
+    entry.id = filter::Registry::intern_filter_name(entry.name);
+    return {entry};
+  }
+  void answer(FilterHarness& harness, Verdict verdict, const std::function<void(CheckAnswer&, Arena&)>& more = {}) {
+    ASSERT_NE(service->caller, nullptr);
+    CheckAnswer answer;
+    answer.verdict = verdict;
+    if (more) more(answer, harness.stream().arena());
+    service->caller->on_checked(answer);
+    harness.run(20ms);
+  }
+};
+
+const Headers kGet = {{":method", "GET"}, {":path", "/x"}, {":authority", "a"}, {"x-old", "1"}};
+const Headers kPost = {{":method", "POST"}, {":path", "/x"}, {":authority", "a"}};
+
+TEST(ExtAuthz, AnAllowedRequestGoesOnWithWhatTheServiceSays) {
+  World world;
+  FilterHarness harness(world.chain());
+  harness.send_headers(kGet, true);
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{"-"});
+  EXPECT_FALSE(harness.request().has_headers);
+  world.answer(harness, Verdict::kAllowed, [](CheckAnswer& answer, Arena& arena) {
+    answer.set.add(arena, "x-old", http::HeaderId::kNone, "2");
+    answer.set.add(arena, "x-user", http::HeaderId::kNone, "ann");
+    answer.set.add(arena, "x-user", http::HeaderId::kNone, "admin");
+    answer.add.add(arena, "x-old", http::HeaderId::kNone, "3");
+    answer.remove.add(arena, "x-none", http::HeaderId::kNone, {});
+    answer.response.add(arena, "x-checked", http::HeaderId::kNone, "yes");
+    answer.metadata.add(arena, "user", http::HeaderId::kNone, "ann");
+  });
+  ASSERT_TRUE(harness.request().has_headers);
+  Headers headers = harness.request().headers;
+  headers.erase(headers.begin(), headers.begin() + 3);
+  EXPECT_EQ(headers, (Headers{{"x-old", "2"}, {"x-user", "ann"}, {"x-user", "admin"}, {"x-old", "3"}}));
+  EXPECT_NE(harness.metadata().find(R"("user":"ann")"), std::string::npos) << harness.metadata();
+  EXPECT_NE(harness.metadata().find(R"("ext_authz_duration":)"), std::string::npos) << harness.metadata();
+  harness.respond_headers({{":status", "200"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.response().header("x-checked"), "yes");
+  EXPECT_EQ(world.settings->stats.ok.value(), 1u);
+}
+
+TEST(ExtAuthz, ADenialIsTheClientsAnswer) {
+  World world;
+  FilterHarness harness(world.chain());
+  harness.send_headers(kGet, true);
+  harness.run(20ms);
+  world.answer(harness, Verdict::kDenied, [](CheckAnswer& answer, Arena& arena) {
+    answer.status = 401;
+    answer.body = "who are you";
+    answer.reply.add(arena, "www-authenticate", http::HeaderId::kWwwAuthenticate, "Basic");
+    answer.reply.add(arena, "content-type", http::HeaderId::kContentType, "text/x");
+  });
+  harness.run();
+  EXPECT_FALSE(harness.request().has_headers);
+  EXPECT_EQ(harness.response().header(":status"), "401");
+  EXPECT_EQ(harness.response().header("www-authenticate"), "Basic");
+  EXPECT_EQ(harness.response().header("content-type"), "text/x");
+  EXPECT_EQ(harness.response().body, "who are you");
+  EXPECT_EQ(harness.details(), "ext_authz_denied");
+  EXPECT_TRUE(harness.flags().has(stream::ResponseFlag::kUnauthorizedExternalService));
+  EXPECT_EQ(world.settings->stats.denied.value(), 1u);
+}
+
+TEST(ExtAuthz, AnErrorIsADenialUnlessItIsToBeNone) {
+  for (const bool at_once : {false, true}) {
+    for (const bool allow : {false, true}) {
+      World world;
+      world.service->refuses = at_once;
+      world.settings->failure_mode_allow = allow;
+      world.settings->failure_mode_allow_header = allow;
+      world.settings->status_on_error = 503;
+      FilterHarness harness(world.chain());
+      harness.send_headers(kGet, true);
+      harness.run(20ms);
+      if (!at_once) world.answer(harness, Verdict::kError);
+      harness.run(20ms);
+      EXPECT_EQ(harness.request().has_headers, allow);
+      EXPECT_EQ(world.settings->stats.error.value(), 1u);
+      EXPECT_EQ(world.settings->stats.failure_mode_allowed.value(), allow ? 1u : 0u);
+      EXPECT_EQ(harness.flags().has(stream::ResponseFlag::kUnauthorizedExternalService), !allow);
+      if (allow) {
+        EXPECT_EQ(harness.request().header("x-envoy-auth-failure-mode-allowed"), "true");
+      } else {
+        EXPECT_EQ(harness.response().header(":status"), "503");
+        EXPECT_EQ(harness.details(), "ext_authz_error");
+      }
+    }
+  }
+}
+
+TEST(ExtAuthz, AClientThatLeavesTakesItsQuestionAlong) {
+  World world;
+  FilterHarness harness(world.chain());
+  harness.send_headers(kGet, true);
+  harness.run(20ms);
+  EXPECT_NE(world.service->caller, nullptr);
+  harness.disconnect();
+  EXPECT_EQ(world.service->caller, nullptr);
+  EXPECT_EQ(world.settings->stats.error.value(), 0u);
+}
+
+TEST(ExtAuthz, AWholeBodyIsTold) {
+  World world;
+  world.settings->body = BodySettings{6, false};
+  FilterHarness harness(world.chain());
+  harness.send_headers(kPost);
+  harness.send_data("abc");
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{});
+  harness.send_data("def", true);
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{"abcdef"});
+  EXPECT_FALSE(harness.request().has_headers);
+  world.answer(harness, Verdict::kAllowed);
+  EXPECT_EQ(harness.request().body, "abcdef");
+  EXPECT_TRUE(harness.request().ended);
+}
+
+TEST(ExtAuthz, ABodyThatIsTooLongIsNotAskedAbout) {
+  World world;
+  world.settings->body = BodySettings{6, false};
+  FilterHarness harness(world.chain());
+  harness.send_headers(kPost);
+  harness.send_data("abcdefg");
+  harness.run(20ms);
+  EXPECT_EQ(world.service->made, 0);
+  EXPECT_EQ(harness.response().header(":status"), "413");
+}
+
+TEST(ExtAuthz, TheStartOfABodyMayDo) {
+  World world;
+  world.settings->body = BodySettings{4, true};
+  FilterHarness harness(world.chain());
+  harness.send_headers(kPost);
+  harness.send_data("abc");
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{});
+  harness.send_data("def");
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{"abcd..."});
+  harness.send_data("ghi");
+  harness.run(20ms);
+  EXPECT_FALSE(harness.request().has_headers);
+  world.answer(harness, Verdict::kAllowed);
+  EXPECT_EQ(harness.request().body, "abcdefghi");
+  harness.send_data("j", true);
+  harness.run(20ms);
+  EXPECT_EQ(harness.request().body, "abcdefghij");
+  EXPECT_TRUE(harness.request().ended);
+  EXPECT_EQ(world.service->made, 1);
+}
+
+TEST(ExtAuthz, AShortBodyIsWhole) {
+  for (const std::string body : {"abc", "abcd"}) {
+    World world;
+    world.settings->body = BodySettings{4, true};
+    FilterHarness harness(world.chain());
+    harness.send_headers(kPost);
+    harness.send_data(body, true);
+    harness.run(20ms);
+    EXPECT_EQ(world.service->asked, Lines{body});
+    world.answer(harness, Verdict::kAllowed);
+    EXPECT_EQ(harness.request().body, body);
+    EXPECT_TRUE(harness.request().ended);
+  }
+}
+
+TEST(ExtAuthz, ATunnelHasNoBodyToWaitFor) {
+  World world;
+  world.settings->body = BodySettings{4, false};
+  FilterHarness harness(world.chain());
+  Headers headers = kGet;
+  headers.push_back({"upgrade", "websocket"});
+  harness.send_headers(headers);
+  harness.run(20ms);
+  EXPECT_EQ(world.service->asked, Lines{"-"});
+}
+
+TEST(ExtAuthz, RoutesHaveTheirOwnWill) {
+  for (const auto& [route, asked] : std::vector<std::pair<RouteSettings, Lines>>{
+           {{.disabled = true}, {}}, {{.without_body = true}, {"-"}}, {{.body = BodySettings{2, true}}, {"ab..."}}}) {
+    World world;
+    world.settings->body = BodySettings{100, false};
+    FilterHarness harness(world.chain());
+    harness.set_route_config("authz", std::make_shared<RouteSettings>(route));
+    harness.send_headers(kPost);
+    harness.send_data("abcd", true);
+    harness.run(20ms);
+    EXPECT_EQ(world.service->asked, asked);
+    EXPECT_EQ(harness.request().has_headers, route.disabled);
+  }
+}
+
+TEST(ExtAuthz, WhatIsDisabledPassesOrNot) {
+  for (const bool deny : {false, true}) {
+    World world;
+    world.settings->enabled = {{0, 100}};
+    world.settings->deny_at_disable = {deny};
+    FilterHarness harness(world.chain());
+    harness.send_headers(kGet, true);
+    harness.run(20ms);
+    EXPECT_EQ(world.service->made, 0);
+    EXPECT_EQ(harness.request().has_headers, !deny);
+    EXPECT_EQ(world.settings->stats.disabled.value(), 1u);
+    if (deny) EXPECT_EQ(harness.response().header(":status"), "403");
+  }
+}
+
+// Whatever the filters around it do, and whenever the answer comes.
+TEST(ExtAuthz, UnderChaos) {
+  World world;
+  world.settings->body = BodySettings{4, true};
+  run_under_chaos(world.chain(), [&](FilterHarness& harness) {
+    harness.send_headers(kPost);
+    harness.send_data("abc");
+    harness.send_data("def");
+    harness.send_trailers({{"x-end", "1"}});
+    harness.run(60ms);
+    EXPECT_EQ(world.service->asked.back().substr(0, 4), "abcd");
+    world.answer(harness, Verdict::kAllowed);
+    harness.run(60ms);
+    EXPECT_EQ(harness.request().body, "abcdef");
+    EXPECT_EQ(harness.request().trailer("x-end"), "1");
+    harness.respond_headers({{":status", "200"}}, true);
+    harness.run();
+    EXPECT_EQ(harness.response().header(":status"), "200");
+  });
+}
+
+// --- Over HTTP
+// ---------------------------------------------------------------------------------------------------------
+
+struct Http {
+  PluginScope plugins;
+  filter::HttpFilterEntry entry;
+  FilterHarness harness{std::vector<filter::HttpFilterEntry>{}};
+
+  explicit Http(const std::string& config, const Headers& request = kGet) {
+    entry = plugins.http_filter(parsed<pb::ExtAuthz>(config), "authz");
+    EXPECT_EQ(plugins.error_texts(), Lines{});
+    harness.send_headers(request, true);
+    harness.run(5ms);
+  }
+  const HttpService& service() const {
+    return dynamic_cast<const HttpService&>(*static_cast<const Settings*>(entry.config.get())->service);
+  }
+  std::string question(const std::string* body = nullptr, bool partial = false) {
+    Arena& arena = harness.stream().arena();
+    http::HeaderMap& head = *arena.make<http::HeaderMap>(arena);
+    Slices slices;
+    if (body != nullptr) slices.append_copy(*body, harness.lane().lane().blocks());
+    service().write_head({harness.stream(), body != nullptr ? &slices : nullptr, partial}, head);
+    return head.to_string();
+  }
+  CheckAnswer answer(const Headers& headers, const std::string& body = {}) {
+    Arena& arena = harness.stream().arena();
+    http::HeaderMap& map = *arena.make<http::HeaderMap>(arena);
+    for (const auto& [name, value] : headers) map.add_copy(name, value);
+    Slices slices;
+    slices.append_copy(body, harness.lane().lane().blocks());
+    return service().read_response(map, slices, arena);
+  }
+};
+
+std::string text(const Fields& fields) {
+  std::string all;
+  fields.for_each(
+      [&](const Fields::Field& field) { all += std::string(field.name) + "=" + std::string(field.value) + ";"; });
+  return all;
+}
+
+const Headers kRich = {{":method", "PUT"},
+                       {":path", "/x?y=1"},
+                       {":authority", "a.example"},
+                       {":scheme", "https"},
+                       {"authorization", "Basic"},
+                       {"cookie", "c=1"},
+                       {"x-a", "1"},
+                       {"x-ab", "2"},
+                       {"content-length", "9"},
+                       {"te", "trailers"},
+                       {"x-envoy-auth-partial-body", "false"}};
+
+TEST(ExtAuthzHttp, FewHeadersAreToldUnlessMoreAreAllowed) {
+  EXPECT_EQ(Http(http_service(), kRich).question(),
+            ":method: PUT\n:path: /x?y=1\n:authority: a.example\nauthorization: Basic\ncontent-length: 0\n");
+}
+
+// field: HttpService.path_prefix, AuthorizationRequest.allowed_headers, AuthorizationRequest.headers_to_add
+// field: HttpService.authorization_request, matcher.v3.ListStringMatcher.patterns
+TEST(ExtAuthzHttp, MoreHeadersAreTold) {
+  Http http(http_service("path_prefix: '/auth' authorization_request { allowed_headers { patterns { prefix: 'x-' } "
+                         "patterns { exact: 'te' } } headers_to_add { key: 'x-a' value: 'mine' } "
+                         "headers_to_add { key: 'x-method' value: '%REQ(:METHOD)%' } } "),
+            kRich);
+  const std::string body = "abc";
+  EXPECT_EQ(http.question(&body, true),
+            ":method: PUT\n:path: /auth/x?y=1\n:authority: a.example\nauthorization: Basic\nx-a: mine\nx-ab: 2\n"
+            "content-length: 3\nx-envoy-auth-partial-body: true\nx-method: PUT\n");
+}
+
+// field: ext_authz.v3.ExtAuthz.allowed_headers, ext_authz.v3.ExtAuthz.disallowed_headers
+TEST(ExtAuthzHttp, AllowedAndDisallowed) {
+  Http http(http_service() +
+                "allowed_headers { patterns { prefix: 'x-a' } } "
+                "disallowed_headers { patterns { exact: 'x-ab' } patterns { prefix: 'auth' } }",
+            kRich);
+  EXPECT_EQ(http.question(), ":method: PUT\n:path: /x?y=1\n:authority: a.example\nx-a: 1\ncontent-length: 0\n");
+}
+
+const Headers kAnswer = {
+    {"x-user", "ann"},   {"x-role", "r1"},          {"x-role", "r2"},
+    {"set-cookie", "s"}, {"content-length", "0"},   {"connection", "close"},
+    {"location", "/l"},  {"www-authenticate", "w"}, {"x-envoy-auth-headers-to-remove", "X-Old, host,:path"}};
+
+Headers with_status(const std::string& status) {
+  Headers headers = {{":status", status}};
+  headers.insert(headers.end(), kAnswer.begin(), kAnswer.end());
+  return headers;
+}
+
+// field: AuthorizationResponse.allowed_upstream_headers, AuthorizationResponse.allowed_upstream_headers_to_append
+// field: AuthorizationResponse.allowed_client_headers_on_success, AuthorizationResponse.dynamic_metadata_from_headers
+// field: HttpService.authorization_response
+TEST(ExtAuthzHttp, WhatAnAllowedRequestTakesFromTheAnswer) {
+  Http http(
+      http_service("authorization_response { allowed_upstream_headers { patterns { exact: 'x-user' } } "
+                   "allowed_upstream_headers_to_append { patterns { prefix: 'x-r' } } "
+                   "allowed_client_headers_on_success { patterns { exact: 'Set-Cookie' ignore_case: true } } "
+                   "dynamic_metadata_from_headers { patterns { exact: 'x-user' } } }"));
+  const CheckAnswer answer = http.answer(with_status("200"));
+  EXPECT_EQ(answer.verdict, Verdict::kAllowed);
+  EXPECT_EQ(text(answer.set), "x-user=ann;");
+  EXPECT_EQ(text(answer.add), "x-role=r1;x-role=r2;");
+  EXPECT_EQ(text(answer.remove), "x-old=;");
+  EXPECT_EQ(text(answer.response), "set-cookie=s;");
+  EXPECT_EQ(text(answer.metadata), "x-user=ann;");
+  EXPECT_EQ(text(answer.reply), "");
+}
+
+TEST(ExtAuthzHttp, WhatFramesTheAnswerIsNeverTaken) {
+  Http http(
+      http_service("authorization_response { allowed_upstream_headers { patterns { safe_regex { regex: '.*' } } } }"));
+  EXPECT_EQ(text(http.answer(with_status("200")).set),
+            "x-user=ann;x-role=r1;x-role=r2;set-cookie=s;location=/l;www-authenticate=w;");
+}
+
+// field: AuthorizationResponse.allowed_client_headers
+TEST(ExtAuthzHttp, WhatTheClientSeesOfADenial) {
+  Http all(http_service());
+  const CheckAnswer answer = all.answer(with_status("302"), "body");
+  EXPECT_EQ(answer.verdict, Verdict::kDenied);
+  EXPECT_EQ(answer.status, 302);
+  EXPECT_EQ(answer.body, "body");
+  EXPECT_EQ(text(answer.reply), "x-user=ann;x-role=r1;x-role=r2;set-cookie=s;location=/l;www-authenticate=w;");
+  EXPECT_TRUE(answer.set.empty() && answer.remove.empty());
+  Http some(http_service("authorization_response { allowed_client_headers { patterns { exact: 'x-user' } } }"));
+  EXPECT_EQ(text(some.answer(with_status("401")).reply), "x-user=ann;location=/l;www-authenticate=w;");
+}
+
+TEST(ExtAuthzHttp, StatusesAreVerdicts) {
+  Http http(http_service());
+  for (const auto& [status, verdict] : std::map<std::string, Verdict>{{"200", Verdict::kAllowed},
+                                                                      {"201", Verdict::kDenied},
+                                                                      {"404", Verdict::kDenied},
+                                                                      {"499", Verdict::kDenied},
+                                                                      {"500", Verdict::kError},
+                                                                      {"503", Verdict::kError}}) {
+    EXPECT_EQ(http.answer({{":status", status}}).verdict, verdict) << status;
+  }
+}
+
+// Without a cluster nobody can be asked.
+TEST(ExtAuthzHttp, NoClusterIsAnError) {
+  PluginScope plugins;
+  FilterHarness harness({plugins.http_filter(parsed<pb::ExtAuthz>(http_service()))});
+  harness.send_headers(kGet, true);
+  harness.run(20ms);
+  EXPECT_EQ(harness.response().header(":status"), "403");
+  EXPECT_EQ(harness.details(), "ext_authz_error");
+}
+
+Lines faults(const std::string& config) {
+  PluginScope plugins;
+  plugins.http_filter(parsed<pb::ExtAuthz>(config));
+  return plugins.error_texts();
+}
+
+// field: ext_authz.v3.ExtAuthz.transport_api_version
+TEST(ExtAuthzConfig, Faults) {
+  EXPECT_EQ(faults(""), Lines{"http_service: must be set: who is to be asked"});
+  EXPECT_EQ(faults("http_service {}"),
+            Lines{"http_service.server_uri: must be set: the cluster of the service, and how long it may take"});
+  EXPECT_EQ(faults(http_service("path_prefix: 'auth'")),
+            Lines{"http_service.path_prefix: 'auth' must begin with a slash; it is put before the request's path"});
+  EXPECT_EQ(faults(http_service("authorization_request { allowed_headers { patterns { exact: 'a' } } }") +
+                   "allowed_headers { patterns { exact: 'a' } }"),
+            Lines{"allowed_headers: and http_service.authorization_request.allowed_headers are both set; remove the "
+                  "latter, the older one"});
+  EXPECT_EQ(faults(http_service() + "status_on_error { code: Continue }"),
+            Lines{"status_on_error.code: 100 ends no request; 200 or more"});
+  for (const std::string fine : {"AUTO", "V3"}) {
+    EXPECT_EQ(faults(http_service() + "transport_api_version: " + fine), Lines{});
+  }
+  EXPECT_EQ(faults(http_service() + "transport_api_version: V2").size(), 1u);
+  const Lines grpc = faults("grpc_service { envoy_grpc { cluster_name: 'a' } }");
+  ASSERT_EQ(grpc.size(), 1u);
+  EXPECT_TRUE(grpc[0].starts_with("grpc_service: ") && grpc[0].find("not yet") != std::string::npos) << grpc[0];
+  const Lines header =
+      faults(http_service("authorization_request { headers_to_add { key: 'content-length' value: '1' } "
+                          "headers_to_add { key: 'x' value: '%NO' } }"));
+  ASSERT_EQ(header.size(), 2u);
+  EXPECT_TRUE(header[0].starts_with("http_service.authorization_request.headers_to_add[0].key: ")) << header[0];
+  EXPECT_TRUE(header[1].starts_with("http_service.authorization_request.headers_to_add[1].value: ")) << header[1];
+}
+
+TEST(ExtAuthzConfig, RouteFaults) {
+  PluginScope plugins;
+  plugins.route_config(parsed<pb::ExtAuthzPerRoute>(
+      "check_settings { disable_request_body_buffering: true with_request_body { max_request_bytes: 1 } }"));
+  EXPECT_EQ(plugins.error_texts(),
+            Lines{"check_settings.disable_request_body_buffering: and with_request_body are both "
+                  "set; the service is either told of bodies or not"});
+  plugins.route_config(parsed<pb::ExtAuthzPerRoute>("check_settings { context_extensions { key: 'a' value: 'b' } }"));
+  EXPECT_EQ(plugins.warning_texts().size(), 1u);
+}
+
+}  // namespace
+}  // namespace weir::test
