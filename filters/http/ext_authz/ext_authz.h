@@ -43,7 +43,7 @@ struct Settings {
 struct RouteSettings {
   bool disabled = false;
   bool without_body = false;
-  std::optional<BodySettings> body;  // instead of the filter's
+  std::optional<BodySettings> body = {};  // instead of the filter's
 };
 
 // One per stream. [worker]

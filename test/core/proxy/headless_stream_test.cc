@@ -15,6 +15,22 @@ using test::ProxyWorld;
 using test::WorldOptions;
 using Lines = std::vector<std::string>;
 
+// What happens between the turns of a lane that the test does by hand.
+class OnLane {
+ public:
+  explicit OnLane(event::Lane& lane) : before_(event::Lane::current()) { lane.enter(); }
+  ~OnLane() {
+    if (before_ != nullptr) {
+      before_->enter();
+    } else {
+      event::Lane::leave();
+    }
+  }
+
+ private:
+  event::Lane* before_;
+};
+
 upstream::ClusterLocal* cluster_of(event::Lane& lane) { return upstream::LaneClusters::of(lane).find_by_name("c"); }
 
 void write_head(HeadlessStream& stream, std::string_view method, std::string_view length) {
@@ -22,13 +38,14 @@ void write_head(HeadlessStream& stream, std::string_view method, std::string_vie
   head.add(HeaderId::kMethod, method);
   head.add(HeaderId::kPath, "/check");
   head.add(HeaderId::kAuthority, "a.example");
-  if (!length.empty()) head.add(HeaderId::kContentLength, length);
+  if (!length.empty()) head.add_copy(HeaderId::kContentLength, length);
 }
 
 class Call final : public HeadlessCall {
  public:
   // What has come of it, if that is known at once.
   std::string ask(event::Lane& lane, std::string_view body = {}, Duration timeout = {}) {
+    OnLane on(lane);
     HeadlessFailure failure;
     HeadlessStream* stream = open(lane, cluster_of(lane), {.timeout = timeout}, 1000, failure);
     if (stream == nullptr) return std::string(failure_text(failure));
@@ -57,6 +74,11 @@ class Call final : public HeadlessCall {
   }
   int number_ = 0;
 };
+
+void leave(ProxyWorld& world, std::unique_ptr<Call>& call) {
+  OnLane on(world.lane());
+  call.reset();
+}
 
 void expect_at_rest(ProxyWorld& world) {
   world.settle();
@@ -177,7 +199,10 @@ TEST(HeadlessCall, ABodyBeyondTheLimit) {
     EXPECT_EQ(call.told, size == 1000 ? Lines{} : Lines{"response_too_large"});
     server->receive();
     EXPECT_EQ(server->ended(), size != 1000);
-    call.cancel();
+    {
+      OnLane on(world.lane());
+      call.cancel();
+    }
     expect_at_rest(world);
   }
 }
@@ -188,7 +213,7 @@ TEST(HeadlessCall, MayBeCancelledAtAnyMoment) {
     ProxyWorld world;
     auto call = std::make_unique<Call>();
     EXPECT_EQ(call->ask(world.lane()), "none");
-    if (moment == 0) call.reset();  // nothing has been connected yet
+    if (moment == 0) leave(world, call);  // nothing has been connected yet
     world.settle();
     if (moment == 0) {
       expect_at_rest(world);
@@ -196,10 +221,13 @@ TEST(HeadlessCall, MayBeCancelledAtAnyMoment) {
     }
     auto server = world.upstream().accept();
     server->receive();
-    if (moment == 1) call->cancel();
+    if (moment == 1) {
+      OnLane on(world.lane());
+      call->cancel();
+    }
     server->send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no");
     world.settle();
-    if (moment == 2) call.reset();
+    if (moment == 2) leave(world, call);
     if (moment == 3) call->when_told = [&call] { call.reset(); };  // from within
     server->send("k");
     world.settle();
@@ -222,7 +250,8 @@ TEST(HeadlessCall, MayAskAgainFromWithin) {
   auto server = world.upstream().accept();
   server->send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
   world.settle();
-  server->send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n2");
+  auto again = world.upstream().has_connection() ? world.upstream().accept() : std::move(server);
+  again->send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n2");
   world.settle();
   EXPECT_EQ(call.told, (Lines{"200 1", "200 2"}));
   expect_at_rest(world);
@@ -248,6 +277,7 @@ TEST(HeadlessCall, NoCluster) {
   ProxyWorld world;
   Call call;
   HeadlessFailure failure;
+  OnLane on(world.lane());
   EXPECT_EQ(call.open(world.lane(), upstream::LaneClusters::of(world.lane()).find_by_name("nobody"), {}, 1, failure),
             nullptr);
   EXPECT_EQ(failure, HeadlessFailure::kNoCluster);
@@ -268,20 +298,27 @@ class Listener final : public HeadlessStream::Reader {
 };
 
 void send(HeadlessStream& stream, std::string_view text, bool end = false) {
+  OnLane on(stream.lane());
   Slices data;
   data.append_copy(text, stream.lane().blocks());
   stream.send_data(data, end);
 }
 
+HeadlessStream* open(ProxyWorld& world, Listener& listener, std::string_view length,
+                     const HeadlessStream::Options& options) {
+  OnLane on(world.lane());
+  HeadlessFailure failure;
+  HeadlessStream* stream = HeadlessStream::open(world.lane(), cluster_of(world.lane()), options, failure);
+  EXPECT_NE(stream, nullptr);
+  write_head(*stream, "POST", length);
+  EXPECT_EQ(stream->start(&listener, false), HeadlessFailure::kNone);
+  return stream;
+}
+
 TEST(HeadlessStream, PiecesGoBothWays) {
   ProxyWorld world;
   Listener listener;
-  HeadlessFailure failure;
-  HeadlessStream* stream = HeadlessStream::open(world.lane(), cluster_of(world.lane()), {}, failure);
-  ASSERT_NE(stream, nullptr);
-  write_head(*stream, "POST", "");
-  stream->request_headers().add(HeaderId::kTransferEncoding, "chunked");
-  ASSERT_EQ(stream->start(&listener, false), HeadlessFailure::kNone);
+  HeadlessStream* stream = open(world, listener, "", {});
   send(*stream, "one");
   world.settle();
   auto server = world.upstream().accept();
@@ -292,9 +329,12 @@ TEST(HeadlessStream, PiecesGoBothWays) {
   send(*stream, "two");
   world.settle();
   EXPECT_EQ(server->receive(), "3\r\ntwo\r\n");
-  http::HeaderMap trailers(stream->arena());
-  trailers.add_copy("x-sum", "6");
-  stream->send_trailers(trailers);
+  {
+    OnLane on(world.lane());
+    http::HeaderMap trailers(stream->arena());
+    trailers.add_copy("x-sum", "6");
+    stream->send_trailers(trailers);
+  }
   world.settle();
   EXPECT_EQ(server->receive(), "0\r\nx-sum: 6\r\n\r\n");
   server->send("1\r\nb\r\n0\r\n\r\n");
@@ -306,12 +346,7 @@ TEST(HeadlessStream, PiecesGoBothWays) {
 TEST(HeadlessStream, WhatCannotBeKeptEndsIt) {
   ProxyWorld world;
   Listener listener;
-  HeadlessFailure failure;
-  HeadlessStream* stream =
-      HeadlessStream::open(world.lane(), cluster_of(world.lane()), {.buffer_limit = 64 * 1024}, failure);
-  ASSERT_NE(stream, nullptr);
-  write_head(*stream, "POST", "1000000");
-  ASSERT_EQ(stream->start(&listener, false), HeadlessFailure::kNone);
+  HeadlessStream* stream = open(world, listener, "1000000", {.buffer_limit = 64 * 1024});
   for (int i = 0; i < 20 && listener.heard.empty(); ++i) send(*stream, std::string(10000, 'x'));
   EXPECT_EQ(listener.heard, "request_too_large");
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
