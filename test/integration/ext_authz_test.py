@@ -93,8 +93,8 @@ class ExtAuthzTest(WeirTestCase):
         weir = self.start(authz(stat_prefix="edge", http_service={"path_prefix": "/check", "authorization_response": {
             "allowed_upstream_headers": names("x-user"), "allowed_client_headers_on_success": names("x-seen")}}), log=log)
         account = self.echoed(self.ask("200", "/a?b=c", "x-user=ann;x-seen=yes;x-other=no", headers=[("authorization", "Basic eA==")]))
-        self.assertEqual(dict(account["headers"])["x-user"], "ann")
-        self.assertNotIn("x-other", dict(account["headers"]))
+        self.assertEqual(account["headers"]["x-user"], ["ann"])
+        self.assertNotIn("x-other", account["headers"])
         (question,) = self.auth.asked
         self.assertEqual((question.method, question.target, question.header("host")), ("GET", "/check/a?b=c", "test.example"))
         self.assertEqual((question.header("content-length"), question.header("authorization")), ("0", "Basic eA=="))
@@ -124,7 +124,7 @@ class ExtAuthzTest(WeirTestCase):
         for service, fault in (({"uri": "", "cluster": "auth", "timeout": "1s"}, "server_uri.uri"),
                                ({"uri": "http://x", "cluster": "nobody", "timeout": "1s"}, "nobody"),
                                ({"uri": "http://x", "cluster": "auth"}, "server_uri.timeout")):
-            with self.assertRaisesRegex(Exception, fault):
+            with self.subTest(fault), self.assertRaisesRegex(Exception, fault):
                 self.start(authz(http_service={"server_uri": service}))
 
     # field: ext_authz.v3.ExtAuthz.charge_cluster_response_stats
@@ -153,8 +153,8 @@ class ExtAuthzTest(WeirTestCase):
         weir = self.start(authz(failure_mode_allow=True, failure_mode_allow_header_add=True))
         for answer in ("503", "break"):
             account = self.echoed(self.ask(answer))
-            self.assertEqual(dict(account["headers"])["x-envoy-auth-failure-mode-allowed"], "true")
-        self.assertNotIn("x-envoy-auth-failure-mode-allowed", dict(self.echoed(self.ask("200"))["headers"]))
+            self.assertEqual(account["headers"]["x-envoy-auth-failure-mode-allowed"], ["true"])
+        self.assertNotIn("x-envoy-auth-failure-mode-allowed", self.echoed(self.ask("200"))["headers"])
         self.assertEqual(self.ask("403").status, 403)
         weir.wait_stat_is("http.ingress.ext_authz.failure_mode_allowed", 2)
         weir.wait_stat_is("cluster.echo.ext_authz.failure_mode_allowed", 2)
@@ -224,11 +224,12 @@ class ExtAuthzTest(WeirTestCase):
             self.assertEqual(self.echoed(self.ask("200"))["server"], "echo")
 
     def test_a_client_that_leaves(self) -> None:
-        weir = self.start(authz())
+        weir = self.start(authz(http_service={"server_uri": {"uri": "http://auth", "cluster": "auth", "timeout": "20s"}}))
         ended = self.auth.ended
         with Connection(self.port) as connection:
             connection.send_request(headers=[("x-ask", "hang")])
             wait_until(lambda: len(self.auth.asked) == 1, "the question")
+            connection.reset()
         wait_until(lambda: self.auth.ended == ended + 1, "the end of the question")
         weir.wait_stat_is("cluster.auth.upstream_rq_cancelled", 1)
         weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
