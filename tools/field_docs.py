@@ -25,6 +25,7 @@ PAGES = [
     ("envoy/config/listener/", "listeners", "Listeners and network filters"),
     ("envoy/extensions/filters/listener/", "listeners", ""),
     ("envoy/extensions/filters/network/", "listeners", ""),
+    ("envoy/extensions/filters/udp/", "listeners", ""),
     ("envoy/config/cluster/", "clusters", "Clusters, endpoints and load balancing"),
     ("envoy/config/endpoint/", "clusters", ""),
     ("envoy/extensions/clusters/", "clusters", ""),

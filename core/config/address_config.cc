@@ -26,8 +26,11 @@ std::string address_hint(std::string_view text, const std::string& path) {
 }  // namespace
 
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
-                                      filter::ConfigReport& report) {
-  if (proto.protocol() != envoy::config::core::v3::SocketAddress::TCP) return {};  // reported as not supported
+                                      filter::ConfigReport& report, Transport allowed) {
+  if (proto.protocol() != envoy::config::core::v3::SocketAddress::TCP && allowed == Transport::kTcp) {
+    report.error(path + ".protocol", "UDP is for listeners, endpoints and name servers; allowed is TCP");
+    return {};
+  }
   if (proto.port_value() > 65535) {
     report.error(path + ".port_value", std::to_string(proto.port_value()) + " is not a port; allowed are 0 to 65535");
     return {};
@@ -42,10 +45,10 @@ net::Address translate_socket_address(const envoy::config::core::v3::SocketAddre
 }
 
 net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
-                               filter::ConfigReport& report) {
+                               filter::ConfigReport& report, Transport allowed) {
   switch (proto.address_case()) {
     case envoy::config::core::v3::Address::kSocketAddress:
-      return translate_socket_address(proto.socket_address(), path + ".socket_address", report);
+      return translate_socket_address(proto.socket_address(), path + ".socket_address", report, allowed);
     case envoy::config::core::v3::Address::kPipe: {
       auto address = net::Address::from_unix(proto.pipe().path());
       if (!address.ok()) {

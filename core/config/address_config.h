@@ -1,6 +1,7 @@
 // From envoy.config.core.v3.Address and SocketAddress to net::Address. [main]
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/filter/factory.h"
@@ -13,10 +14,13 @@ class SocketAddress;
 
 namespace weir::config {
 
+// Whether an address may be one of UDP: where it may, the caller says what that means.
+enum class Transport : uint8_t { kTcp, kTcpOrUdp };
+
 // Empty after a fault, which goes to the report. Only numeric addresses and Unix sockets: names need a resolver.
 net::Address translate_address(const envoy::config::core::v3::Address& proto, const std::string& path,
-                               filter::ConfigReport& report);
+                               filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
-                                      filter::ConfigReport& report);
+                                      filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 
 }  // namespace weir::config

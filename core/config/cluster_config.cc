@@ -16,6 +16,7 @@
 #include "core/config/subset_config.h"
 #include "core/http/url.h"
 #include "core/lb/by_name.h"
+#include "core/lb/destinations.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
@@ -241,7 +242,9 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
       if (out.dns.has_value()) {
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
-        endpoint.address = translate_address(one.endpoint().address(), place + ".endpoint.address", report);
+        // Whoever sends there knows whether in streams or in datagrams.
+        endpoint.address =
+            translate_address(one.endpoint().address(), place + ".endpoint.address", report, Transport::kTcpOrUdp);
         if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
             one.endpoint().address().socket_address().named_port().empty()) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
@@ -356,6 +359,32 @@ void read_dynamic(const pb::Cluster& proto, DiscoverySpec& found, const FieldRep
   }
 }
 
+// Hosts are wherever clients want to go.
+void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
+  auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
+  const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
+  if (config.use_http_header()) {
+    original->header =
+        http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host" : config.http_header_name());
+  } else if (!config.http_header_name().empty()) {
+    scope.warning("original_dst_lb_config.http_header_name", "has no effect without use_http_header: true");
+  }
+  if (config.has_metadata_key()) {
+    original->metadata.push_back(config.metadata_key().key());
+    for (const auto& segment : config.metadata_key().path()) original->metadata.push_back(segment.key());
+  }
+  original->port = static_cast<uint16_t>(config.upstream_port_override().value());
+  out.spec.original = std::move(original);
+  out.policy = &lb::destination_policy();
+  if (proto.has_cleanup_interval()) out.cleanup_interval = to_duration(proto.cleanup_interval());
+}
+
+void refuse_original(const pb::Cluster& proto, const FieldReport& at) {
+  if (proto.has_original_dst_lb_config()) at.error_at("original_dst_lb_config", "is for clusters of type ORIGINAL_DST");
+  if (proto.has_cleanup_interval())
+    at.below("cleanup_interval").warning("has no effect: it is about clusters of type ORIGINAL_DST");
+}
+
 }  // namespace
 
 ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
@@ -363,6 +392,7 @@ ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
   out.spec.name = proto.name();
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
+  out.finds_hosts = !proto.has_cluster_type() && proto.type() == pb::Cluster::ORIGINAL_DST;
   return out;
 }
 
@@ -406,11 +436,14 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
     read_aggregate(*found.aggregate, {report, path}, env, out);
   } else if (discovery == Discovery::kDynamic) {
     read_dynamic(proto, found, {report, path}, registry, env, out);
+  } else if (discovery == Discovery::kOriginal) {
+    read_original(proto, scope, out);
   } else {
     read_balancing(proto, path, registry, env, report, out);
   }
-  if (discovery == Discovery::kAggregate || discovery == Discovery::kDynamic)
+  if (discovery == Discovery::kAggregate || discovery == Discovery::kDynamic || discovery == Discovery::kOriginal)
     expect_own_balancing(proto, {report, path});
+  if (discovery != Discovery::kOriginal) refuse_original(proto, {report, path});
   read_endpoints(proto, path, report, out);
   if (out.dns.has_value() && out.dns->logical && out.endpoints.size() != 1) {
     report.error(path + ".load_assignment",

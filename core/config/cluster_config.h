@@ -42,6 +42,8 @@ struct ClusterTranslation {
   std::optional<DnsSpec> dns;           // endpoints are names
   std::optional<DynamicSpec> dynamic;   // there are none: requests bring names
   std::vector<std::string> aggregates;  // clusters that it stands for, as it names them; it has no endpoints then
+  bool finds_hosts = false;             // there are none: clients ask for addresses (ORIGINAL_DST)
+  Duration cleanup_interval = 5s;       // of such hosts
   lb::HostSet::Options host_options;
   std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
   uint64_t spec_fingerprint = 0;                    // of everything but the endpoints

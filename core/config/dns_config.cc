@@ -90,7 +90,7 @@ void read_servers(const Addresses& addresses, const FieldReport& at, std::string
                   dns::ResolverOptions& options) {
   for (int i = 0; i < addresses.size(); ++i) {
     const FieldReport place = at.item(field, i);
-    net::Address server = translate_address(addresses[i], place.path, at.report);
+    net::Address server = translate_address(addresses[i], place.path, at.report, Transport::kTcpOrUdp);
     if (server.family() == net::Family::kUnix) {
       place.error("a name server has an IP address: socket_address");
       continue;
@@ -356,6 +356,12 @@ Discovery read_discovery(const pb::Cluster& proto, const std::string& path, Repo
     if (proto.has_wait_for_warm_on_init())
       at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type STATIC is ready at once");
     return Discovery::kStatic;
+  } else if (proto.type() == pb::Cluster::ORIGINAL_DST) {
+    refuse_endpoints(proto, at, "must be empty: the hosts of a cluster of type ORIGINAL_DST are what clients ask for");
+    warn_of_unused(proto, at, "a cluster of type ORIGINAL_DST resolves no names");
+    if (proto.has_wait_for_warm_on_init())
+      at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type ORIGINAL_DST is ready at once");
+    return Discovery::kOriginal;
   } else if (proto.type() == pb::Cluster::STRICT_DNS || proto.type() == pb::Cluster::LOGICAL_DNS) {
     out.dns.emplace();
     out.dns->logical = proto.type() == pb::Cluster::LOGICAL_DNS;

@@ -60,7 +60,7 @@ struct AggregateSpec {
 };
 
 // How a cluster comes by its endpoints.
-enum class Discovery : uint8_t { kStatic, kDns, kAggregate, kDynamic, kOther };
+enum class Discovery : uint8_t { kStatic, kDns, kAggregate, kDynamic, kOriginal, kOther };
 struct DiscoverySpec {
   std::optional<DnsSpec> dns;              // kDns
   std::optional<AggregateSpec> aggregate;  // kAggregate

@@ -42,7 +42,7 @@ void read_socket_options(const Options& protos, const FieldReport& at, net::List
   for (int i = 0; i < protos.size(); ++i) {
     const Proto& proto = protos.Get(i);
     const FieldReport here = at.item("socket_options", i);
-    if (proto.has_type() && !proto.type().has_stream()) continue;  // for datagrams alone
+    if (proto.has_type() && (options.datagrams ? !proto.type().has_datagram() : !proto.type().has_stream())) continue;
     net::SocketOption option;
     if (proto.level() != static_cast<int>(proto.level()) || proto.name() != static_cast<int>(proto.name())) {
       here.error("level and name are numbers of 32 bits");
@@ -106,9 +106,10 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
-bool ends_in_http(const pb::FilterChain& proto) {
-  return !proto.filters().empty() &&
-         filter::type_of_url(proto.filters().rbegin()->typed_config().type_url()) == Hcm::descriptor()->full_name();
+bool ends_in_http1_alone(const pb::FilterChain& proto) {
+  Hcm manager;
+  return !proto.filters().empty() && proto.filters().rbegin()->typed_config().UnpackTo(&manager) &&
+         manager.codec_type() == Hcm::HTTP1;
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
@@ -123,7 +124,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
   if (proto.has_transport_socket()) {
     auto here = scope.below("transport_socket");
-    here.set_serves_http1_alone(ends_in_http(proto));
+    here.set_serves_http1_alone(ends_in_http1_alone(proto));
     chain.transport = here.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
                                                      scope.chain_key(), here);
   }
@@ -169,6 +170,88 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   spec.chains.push_back(std::move(chain));
 }
 
+bool is_udp(const envoy::config::core::v3::Address& proto) {
+  return proto.socket_address().protocol() == envoy::config::core::v3::SocketAddress::UDP;
+}
+
+// What a listener for datagrams has no use for.
+void check_udp(const pb::Listener& proto, const FieldReport& at) {
+  const auto refuse = [&](std::string_view field, bool is_set) {
+    if (is_set)
+      at.error_at(field,
+                  "is for connections, which a listener of UDP has not; its listener_filters take the datagrams");
+  };
+  refuse("filter_chains", !proto.filter_chains().empty());
+  refuse("default_filter_chain", proto.has_default_filter_chain());
+  refuse("filter_chain_matcher", proto.has_filter_chain_matcher());
+  refuse("use_original_dst", proto.use_original_dst().value());
+  refuse("access_log", !proto.access_log().empty());
+  if (proto.has_bind_to_port() && !proto.bind_to_port().value())
+    at.error_at("bind_to_port", "must not be false: nobody hands datagrams over to a listener of UDP");
+  const auto warn = [&](std::string_view field, bool is_set) {
+    if (is_set) at.below(field).warning("has no effect: it is for connections, which a listener of UDP has not");
+  };
+  warn("listener_filters_timeout", proto.has_listener_filters_timeout());
+  warn("continue_on_listener_filters_timeout", proto.continue_on_listener_filters_timeout());
+  warn("per_connection_buffer_limit_bytes", proto.has_per_connection_buffer_limit_bytes());
+  warn("tcp_backlog_size", proto.has_tcp_backlog_size());
+  warn("tcp_keepalive", proto.has_tcp_keepalive());
+  warn("connection_balance_config", proto.has_connection_balance_config());
+  warn("max_connections_to_accept_per_socket_event", proto.has_max_connections_to_accept_per_socket_event());
+  warn("ignore_global_conn_limit", proto.ignore_global_conn_limit());
+  warn("bypass_overload_manager", proto.bypass_overload_manager());
+  for (int i = 0; i < proto.listener_filters_size(); ++i) {
+    if (proto.listener_filters(i).has_filter_disabled())
+      at.item("listener_filters", i)
+          .error_at("filter_disabled", "is for connections: a filter of UDP sees all datagrams");
+  }
+}
+
+void read_udp(const pb::Listener& proto, filter::FactoryScope& scope, ListenerTranslation& out) {
+  const FieldReport at{scope.report(), scope.path()};
+  check_udp(proto, at);
+  auto udp = std::make_shared<proxy::UdpSpec>();
+  const envoy::config::core::v3::UdpSocketConfig& socket = proto.udp_listener_config().downstream_socket_config();
+  if (socket.has_max_rx_datagram_size())
+    udp->options.max_size = static_cast<uint32_t>(socket.max_rx_datagram_size().value());
+  udp->options.gro = socket.prefer_gro().value();
+  udp->stats = std::make_shared<const proxy::UdpListenerStats>(scope.store(), out.stat_name);
+  filter::FactoryScope inner = scope;
+  inner.set_stat_prefix("listener.");
+  inner.set_stat_owner(out.stat_name);
+  for (int i = 0; i < proto.listener_filters_size(); ++i) {
+    const auto& one = proto.listener_filters(i);
+    auto here = inner.below("listener_filters[" + std::to_string(i) + "]");
+    const std::string_view type = filter::type_of_url(one.typed_config().type_url());
+    const filter::UdpFilterDescriptor* descriptor = scope.registry().udp_filter(type);
+    if (descriptor == nullptr && scope.registry().listener_filter(type) != nullptr) {
+      here.error("typed_config", std::string(type) +
+                                     " is for connections; a listener of UDP takes filters of UDP, as " +
+                                     "envoy.filters.udp_listener.udp_proxy");
+      continue;
+    }
+    if (descriptor == nullptr) {
+      here.report().skip_unknown(
+          {.kind = "UDP filter", .name = one.name(), .may_skip = proto.listener_filters_size() > 1}, one.typed_config(),
+          here.at("typed_config"));
+      continue;
+    }
+    auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
+    if (message == nullptr) continue;
+    auto below = here.below("typed_config");
+    const size_t errors = below.report().errors();
+    auto config = descriptor->make_config(*message, below);
+    if (!config.ok()) {
+      below.failed(config.status(), errors);
+      continue;
+    }
+    udp->filters.push_back({descriptor, std::move(*config), fingerprint(one)});
+  }
+  if (proto.listener_filters().empty())
+    scope.error("listener_filters", "must not be empty: nobody would take what comes to a listener of UDP");
+  out.spec.udp = std::move(udp);
+}
+
 // As published: use_original_dst brings the listener filter that finds the destination out, behind all others.
 void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
   const envoy::extensions::filters::listener::original_dst::v3::OriginalDst message;
@@ -191,13 +274,17 @@ std::string listener_name(const pb::Listener& proto) {
   PositionIndex none;
   Diagnostics unread;
   Report report(none, unread);
-  return translate_address(proto.address(), "", report).to_string();
+  const std::string name = translate_address(proto.address(), "", report, Transport::kTcpOrUdp).to_string();
+  return is_udp(proto.address()) ? "udp " + name : name;
 }
 
 ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
   const uint64_t read_before = scope.report().sources_digest();
-  out.address = translate_address(proto.address(), scope.at("address"), scope.report());
+  out.address = translate_address(proto.address(), scope.at("address"), scope.report(), Transport::kTcpOrUdp);
+  out.options.datagrams = is_udp(proto.address());
+  if (proto.has_udp_listener_config() && !out.options.datagrams)
+    scope.warning("udp_listener_config", "has no effect: the protocol of the listener's address is TCP");
   out.spec.name = listener_name(proto);
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
@@ -218,7 +305,13 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   for (int i = 0; i < proto.additional_addresses_size(); ++i) {
     const auto& more = proto.additional_addresses(i);
     const FieldReport here = FieldReport{scope.report(), scope.path()}.item("additional_addresses", i);
-    net::ListenAddress one{translate_address(more.address(), here.below("address").path, scope.report()), out.options};
+    net::ListenAddress one{
+        translate_address(more.address(), here.below("address").path, scope.report(), Transport::kTcpOrUdp),
+        out.options};
+    if (is_udp(more.address()) != out.options.datagrams)
+      here.below("address")
+          .below("socket_address")
+          .error_at("protocol", "must be that of the listener's address: one listener serves one of TCP and UDP");
     one.options.ipv4_compat = more.address().socket_address().ipv4_compat();
     one.options.unix_mode = more.address().pipe().mode();
     one.options.reuse_port =
@@ -234,6 +327,11 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_connections_to_accept_per_socket_event()) {
     out.spec.accepts_per_turn = proto.max_connections_to_accept_per_socket_event().value();
+  }
+  if (out.options.datagrams) {
+    read_udp(proto, scope, out);
+    out.fingerprint = combine(fingerprint(proto), scope.report().sources_digest() - read_before);
+    return out;
   }
   out.spec.ignore_global_limit = proto.ignore_global_conn_limit();
   out.spec.bypass_overload = proto.bypass_overload_manager();

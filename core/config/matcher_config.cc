@@ -123,8 +123,8 @@ class TreeTranslator {
       case Matcher::kMatcherTree:
         tree(message.matcher_tree(), at.below("matcher_tree"), spec);
         break;
-      default:
-        at.error("needs either matcher_list or matcher_tree");
+      default:  // which on_no_match alone makes one answer for all
+        if (!message.has_on_no_match()) at.error("needs either matcher_list or matcher_tree");
         break;
     }
     if (message.has_on_no_match()) spec.on_no_match = on_match(message.on_no_match(), at.below("on_no_match"));

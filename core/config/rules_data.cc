@@ -832,6 +832,24 @@ constexpr RuleRow kRows[] = {
     // envoy/config/trace/v3/zipkin.proto
     {"envoy.config.trace.v3.ZipkinConfig", Check::kMessage},
     {"collector_cluster", Check::kNamesCluster},
+    // envoy/config/core/v3/udp_socket_config.proto
+    {"envoy.config.core.v3.UdpSocketConfig", Check::kMessage},
+    {"max_rx_datagram_size", Check::kAbove},
+    {"max_rx_datagram_size", Check::kBelow, kWhole, 65536},
+    // envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy.proto
+    {"envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig.HashPolicy", Check::kMessage},
+    {"policy_specifier", Check::kOneofRequired},
+    {"source_ip", Check::kTrue},
+    {"key", Check::kNotEmpty},
+    {"envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig.UdpAccessLogOptions", Check::kMessage},
+    {"access_log_flush_interval", Check::kAtLeast, kWhole, 0.001},
+    {"envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig", Check::kMessage},
+    {"stat_prefix", Check::kNotEmpty},
+    {"route_specifier", Check::kOneofRequired},
+    {"cluster", Check::kNotEmpty},
+    {"cluster", Check::kNamesCluster},
+    {"idle_timeout", Check::kAtLeast, kWhole, 0.001},
+    {"hash_policies", Check::kMaxItems, kWhole, 1},
     // envoy/extensions/filters/udp/udp_proxy/v3/route.proto
     {"envoy.extensions.filters.udp.udp_proxy.v3.Route", Check::kMessage},
     {"cluster", Check::kNotEmpty},

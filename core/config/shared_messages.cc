@@ -266,6 +266,39 @@ void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, htt
   to.proper_case_of_added = config->formatter_type_on_envoy_headers() == PreserveCaseFormatterConfig::PROPER_CASE;
 }
 
+void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
+               const FieldReport& at) {
+  if (message.has_hpack_table_size()) to.hpack_table_size = message.hpack_table_size().value();
+  if (message.has_max_concurrent_streams()) to.max_concurrent_streams = message.max_concurrent_streams().value();
+  if (message.has_initial_stream_window_size()) to.stream_window = message.initial_stream_window_size().value();
+  if (message.has_initial_connection_window_size())
+    to.connection_window = message.initial_connection_window_size().value();
+  to.allow_connect = message.allow_connect();
+  if (message.has_max_outbound_frames()) to.max_outbound_frames = message.max_outbound_frames().value();
+  if (message.has_max_outbound_control_frames())
+    to.max_outbound_control_frames = message.max_outbound_control_frames().value();
+  if (message.has_max_consecutive_inbound_frames_with_empty_payload())
+    to.max_empty_frames = message.max_consecutive_inbound_frames_with_empty_payload().value();
+  if (message.has_max_inbound_priority_frames_per_stream())
+    to.max_priority_frames_per_stream = message.max_inbound_priority_frames_per_stream().value();
+  if (message.has_max_inbound_window_update_frames_per_data_frame_sent())
+    to.max_window_updates_per_data_frame = message.max_inbound_window_update_frames_per_data_frame_sent().value();
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  to.stream_errors = message.has_override_stream_error_on_invalid_http_message()
+                         ? message.override_stream_error_on_invalid_http_message().value()
+                         : stream_errors || message.stream_error_on_invalid_http_messaging();
+#pragma GCC diagnostic pop
+  if (!message.has_connection_keepalive()) return;
+  const auto& from = message.connection_keepalive();
+  const FieldReport here = at.below("connection_keepalive");
+  to.keepalive.interval = to_duration(from.interval());
+  to.keepalive.timeout = to_duration(from.timeout());
+  if (from.has_interval_jitter()) to.keepalive.jitter_percent = static_cast<uint32_t>(from.interval_jitter().value());
+  if (to.keepalive.timeout <= Duration::zero())
+    here.error_at("timeout", "is required: how long to wait for the answer to a PING, above 0");
+}
+
 stream::Value to_value(const Struct& message, Arena& arena) {
   std::vector<stream::Field> fields;
   fields.reserve(message.fields().size());

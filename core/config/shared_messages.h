@@ -7,6 +7,7 @@
 
 #include "core/config/field_report.h"
 #include "core/http/h1/message.h"
+#include "core/http/h2/options.h"
 #include "core/match/path_template.h"
 #include "core/match/stream_matchers.h"
 #include "core/match/value_matcher.h"
@@ -21,6 +22,7 @@ class Struct;
 namespace envoy::config::core::v3 {
 class CidrRange;
 class Http1ProtocolOptions;
+class Http2ProtocolOptions;
 class Metadata;
 class RuntimeFractionalPercent;
 }  // namespace envoy::config::core::v3
@@ -64,6 +66,8 @@ std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& mes
 std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at);
 
 // header_key_format and allow_chunked_length, which mean the same for clients and upstreams.
+void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
+               const FieldReport& at);
 void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
                const FieldReport& at);
 

@@ -150,6 +150,11 @@ void Translator::http1_options(const core_v3::Http1ProtocolOptions& message, htt
   translate(message, to, FieldReport{report_, path});
 }
 
+void Translator::http2_options(const core_v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
+                               const std::string& path) {
+  translate(message, stream_errors, to, FieldReport{report_, path});
+}
+
 stream::Value Translator::value(const google::protobuf::Struct& message, Arena& arena) {
   return to_value(message, arena);
 }

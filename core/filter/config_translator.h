@@ -12,6 +12,7 @@
 
 #include "core/base/message_path.h"
 #include "core/http/h1/message.h"
+#include "core/http/h2/options.h"
 #include "core/match/header_matcher.h"
 #include "core/match/log_filter.h"
 #include "core/match/matcher_tree.h"
@@ -39,6 +40,7 @@ namespace envoy::config::core::v3 {
 class CidrRange;
 class HeaderValueOption;
 class Http1ProtocolOptions;
+class Http2ProtocolOptions;
 class RuntimeFeatureFlag;
 class RuntimeFractionalPercent;
 class SubstitutionFormatString;
@@ -141,6 +143,11 @@ class ConfigTranslator {
   // What both sides' options of HTTP/1 say alike: header_key_format, allow_chunked_length.
   virtual void http1_options(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
                              const std::string& path) = 0;
+
+  // Options of HTTP/2, of either side; what the message leaves out stays. `stream_errors`: what is meant where it says
+  // nothing about that.
+  virtual void http2_options(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors,
+                             http::h2::Options& to, const std::string& path) = 0;
 
   // The struct as a value, all of it in the arena.
   virtual stream::Value value(const google::protobuf::Struct& message, Arena& arena) = 0;

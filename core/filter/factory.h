@@ -96,6 +96,8 @@ class RouteProvider {
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
   // Shows the upstream::Cluster of that name; nothing while there is none.
   virtual event::SlotId cluster(std::string_view /*name*/) { return {}; }
+  // As statistics call the cluster (alt_stat_name).
+  virtual std::string cluster_stat_name(std::string_view name) { return std::string(name); }
   // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
   // A filter resolves names in the cache that this DnsCacheConfig is about, which it has in common with a cluster: the

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "core/base/arena.h"
@@ -15,6 +16,8 @@
 namespace weir::filter {
 
 // The connection as its filters see it. [worker]
+class NetworkFilter;
+
 class ConnectionHost {
  public:
   virtual net::Connection& connection() = 0;
@@ -23,6 +26,11 @@ class ConnectionHost {
   virtual const net::Address& local() = 0;
   // local() is what a listener filter has found out: where the client wanted to go, and not where the socket is.
   virtual bool local_restored() const { return false; }
+  // Whether its listener is at this address (or at this port of every one).
+  virtual bool listens_on(const net::Address& address) const {
+    static_cast<void>(address);
+    return false;
+  }
   virtual uint64_t connection_id() const = 0;
   virtual std::string_view filter_chain_name() const = 0;
   virtual std::string_view server_name() const = 0;  // SNI; empty if there is none
@@ -38,6 +46,9 @@ class ConnectionHost {
   virtual Slices& input() = 0;
   // The terminal filter's on_data runs again at the end of the turn, also without new bytes.
   virtual void deliver_again() = 0;
+  // From within a hook of the terminal filter: `by` takes its place. It has heard on_new_connection() when this
+  // returns, and is given the input at the end of the turn; the other hears nothing more, and dies with the turn.
+  virtual void replace_filter(std::unique_ptr<NetworkFilter> by) = 0;
   // The listener is going away or the process is draining: finish what runs, then close.
   virtual bool draining() const = 0;
 

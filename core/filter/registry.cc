@@ -33,6 +33,13 @@ RegistryBuilder& RegistryBuilder::add(ListenerFilterDescriptor descriptor) {
   return *this;
 }
 
+RegistryBuilder& RegistryBuilder::add(UdpFilterDescriptor descriptor) {
+  auto shared = std::make_shared<const UdpFilterDescriptor>(std::move(descriptor));
+  registry_.list_.push_back({"udp_filter", shared->name, shared->type});
+  registry_.udp_filters_.emplace(shared->type, std::move(shared));
+  return *this;
+}
+
 RegistryBuilder& RegistryBuilder::add(AccessLoggerDescriptor descriptor) {
   auto shared = std::make_shared<const AccessLoggerDescriptor>(std::move(descriptor));
   registry_.list_.push_back({"access_logger", shared->name, shared->type});

@@ -15,6 +15,7 @@
 #include "core/filter/listener_filter.h"
 #include "core/filter/network_filter.h"
 #include "core/filter/transport_socket.h"
+#include "core/filter/udp_filter.h"
 #include "core/stream/access_logger.h"
 
 namespace weir::lb {
@@ -58,6 +59,15 @@ struct ListenerFilterDescriptor {
   std::string_view name;
   std::string_view type;
   std::unique_ptr<ListenerFilter> (*make)(const ConfigPtr& config) = nullptr;
+  MakeConfig make_config;
+};
+
+// Among the listener filters of a UDP listener.
+struct UdpFilterDescriptor {
+  std::string_view name;  // "envoy.filters.udp_listener.udp_proxy"
+  std::string_view type;
+  // [worker] It keeps what it needs of the configuration.
+  std::unique_ptr<UdpFilter> (*make)(const ConfigPtr& config, DatagramHost& host) = nullptr;
   MakeConfig make_config;
 };
 
@@ -110,6 +120,7 @@ class Registry {
   }
   const NetworkFilterDescriptor* network_filter(std::string_view type) const { return find(network_filters_, type); }
   const ListenerFilterDescriptor* listener_filter(std::string_view type) const { return find(listener_filters_, type); }
+  const UdpFilterDescriptor* udp_filter(std::string_view type) const { return find(udp_filters_, type); }
   const AccessLoggerDescriptor* access_logger(std::string_view type) const { return find(access_loggers_, type); }
   const TransportSocketDescriptor* transport_socket(std::string_view type) const {
     return find(transport_sockets_, type);
@@ -157,6 +168,7 @@ class Registry {
   Map<std::shared_ptr<const HttpFilterDescriptor>> http_route_types_;
   Map<std::shared_ptr<const NetworkFilterDescriptor>> network_filters_;
   Map<std::shared_ptr<const ListenerFilterDescriptor>> listener_filters_;
+  Map<std::shared_ptr<const UdpFilterDescriptor>> udp_filters_;
   Map<std::shared_ptr<const AccessLoggerDescriptor>> access_loggers_;
   Map<std::shared_ptr<const TransportSocketDescriptor>> transport_sockets_;
   Map<std::shared_ptr<const ExtensionDescriptor>> extensions_;
@@ -169,6 +181,7 @@ class RegistryBuilder {
   RegistryBuilder& add(HttpFilterDescriptor descriptor);
   RegistryBuilder& add(NetworkFilterDescriptor descriptor);
   RegistryBuilder& add(ListenerFilterDescriptor descriptor);
+  RegistryBuilder& add(UdpFilterDescriptor descriptor);
   RegistryBuilder& add(AccessLoggerDescriptor descriptor);
   RegistryBuilder& add(TransportSocketDescriptor descriptor);
   RegistryBuilder& add(ExtensionDescriptor descriptor);

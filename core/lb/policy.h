@@ -107,7 +107,8 @@ struct PickInput {
   const PrioritySet* passed_over = nullptr;
   // Somebody has chosen already which hosts are asked, if there are any. Likewise.
   Target target = {};
-  // Of a policy that has a table for each name (by_name.h): which. What fits no name gets no host.
+  // Of a policy that finds hosts by what requests ask for: a name (by_name.h) or an address (destinations.h). What fits
+  // none gets no host.
   std::string_view name = {};
 };
 

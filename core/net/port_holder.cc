@@ -46,8 +46,10 @@ Address read_address(std::string_view text) {
   return Address::from_sockaddr(reinterpret_cast<const sockaddr*>(&in6), sizeof(in6));
 }
 
-void find_tcp(const char* path, const Address& wanted, std::vector<Socket>& out) {
-  constexpr unsigned kListening = 0x0a;
+constexpr unsigned kListening = 0x0a;
+constexpr unsigned kUnconnected = 0x07;  // what UDP shows of all that is not connected
+
+void find_ip(const char* path, unsigned wanted_state, const Address& wanted, std::vector<Socket>& out) {
   File file(fopen(path, "re"));
   if (file == nullptr) return;
   char line[512];
@@ -58,7 +60,7 @@ void find_tcp(const char* path, const Address& wanted, std::vector<Socket>& out)
     if (sscanf(line, " %*u: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %ld %*d %" SCNu64, local, &port, &state, &socket.uid,
                &socket.inode) != 5)
       continue;
-    if (state != kListening || port != wanted.port()) continue;
+    if (state != wanted_state || port != wanted.port()) continue;
     Address address = read_address(local);
     if (address.same_ip(wanted) || address.is_any() || wanted.is_any()) out.push_back(socket);
   }
@@ -111,20 +113,24 @@ std::string process_with(const Socket& socket) {
 
 }  // namespace
 
-std::string describe_holder(const Address& address) {
+std::string describe_holder(const Address& address, bool datagrams) {
   std::vector<Socket> sockets;
   if (address.is_ip()) {
-    find_tcp("/proc/net/tcp", address, sockets);
-    find_tcp("/proc/net/tcp6", address, sockets);
+    const unsigned state = datagrams ? kUnconnected : kListening;
+    find_ip(datagrams ? "/proc/net/udp" : "/proc/net/tcp", state, address, sockets);
+    find_ip(datagrams ? "/proc/net/udp6" : "/proc/net/tcp6", state, address, sockets);
   } else {
     find_unix(std::string(address.unix_path()), sockets);
   }
-  if (sockets.empty()) return "who holds it is not to be seen from here (ss -ltnp as root may tell)";
+  if (sockets.empty())
+    return std::string("who holds it is not to be seen from here (ss -") + (datagrams ? "lunp" : "ltnp") +
+           " as root may tell)";
   for (const Socket& socket : sockets) {
     if (std::string process = process_with(socket); !process.empty()) return "held by " + process;
   }
   std::string of = sockets[0].uid >= 0 ? " of user id " + std::to_string(sockets[0].uid) : "";
-  return "held by a process" + of + " that this user may not look at (ss -ltnp as root tells)";
+  return "held by a process" + of + " that this user may not look at (ss -" + (datagrams ? "lunp" : "ltnp") +
+         " as root tells)";
 }
 
 }  // namespace weir::net

@@ -8,7 +8,7 @@
 namespace weir::net {
 
 // "held by nginx (pid 4711)"; who it may be if that cannot be seen. Reads /proc for every process: start-up only.
-// [main]
-std::string describe_holder(const Address& address);
+// `datagrams`: the port is one of UDP. [main]
+std::string describe_holder(const Address& address, bool datagrams = false);
 
 }  // namespace weir::net

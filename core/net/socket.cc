@@ -19,9 +19,9 @@ constexpr Duration kSilence = 10s;
 
 namespace {
 
-Status failed(const char* what, const Address& address, int error) {
+Status failed(const char* what, const Address& address, int error, bool datagrams = false) {
   std::string text = std::string("cannot ") + what + " " + address.to_string() + ": " + strerror(error);
-  if (error == EADDRINUSE) text += "; " + describe_holder(address);
+  if (error == EADDRINUSE) text += "; " + describe_holder(address, datagrams);
   if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
   if (error == EACCES) text += "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
   if (error == EADDRNOTAVAIL) text += "; no interface of this machine has that address (freebind would allow it)";
@@ -101,15 +101,44 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   return fd;
 }
 
+Result<int> open_datagram_socket(const Address& address, const ListenOptions& options) {
+  sockaddr_storage storage;
+  const socklen_t length = address.to_sockaddr(storage);
+  const int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed("open a socket for", address, errno);
+  auto fail = [&](const std::string& what) {
+    const int error = errno;
+    close(fd);
+    return failed(what.c_str(), address, error, true);
+  };
+  const bool ipv6 = address.family() == Family::kIpv6;
+  if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (ipv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
+  if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (address.is_any() &&
+      !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
+    return fail("ask for the local addresses of datagrams of");
+  using When = SocketOption::When;
+  for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
+    if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
+    if (const SocketOption* option = set_options(fd, address.family(), options, when))
+      return fail("set the socket option " + std::to_string(option->level) + "/" + std::to_string(option->name) +
+                  " of");
+  }
+  return fd;
+}
+
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
   std::string kept;
   const auto option_of = [](const SocketOption& one) {
     return std::to_string(one.level) + "/" + std::to_string(one.name);
   };
   if (address.is_ip()) {
-    if (options.keepalive.on && !set_keepalive(fd, options.keepalive))
-      return failed("set keepalive probes for", address, errno);
-    if (!options.keepalive.on) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    const bool probes = options.keepalive.on && !options.datagrams;
+    if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);
+    if (!probes) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
     set_option(fd, IPPROTO_IP, IP_FREEBIND, options.freebind ? 1 : 0);
     if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1))
       return failed("set IP_TRANSPARENT for", address, errno);
@@ -123,7 +152,7 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
       return failed(("set the socket option " + option_of(one) + " of").c_str(), address, errno);
     (kept += kept.empty() ? "" : ", ") += option_of(one);
   }
-  if (listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
+  if (!options.datagrams && listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
   return kept;
 }
 

@@ -32,6 +32,7 @@ struct Keepalive {
 };
 
 struct ListenOptions {
+  bool datagrams = false;  // UDP
   int backlog = 4096;
   bool reuse_port = true;  // ignored for Unix addresses
   bool freebind = false;
@@ -54,6 +55,9 @@ struct ListenAddress {
 // A bound and listening, non-blocking socket. On failure the message names the address, the reason, and for a port that
 // is taken who holds it, as far as the system tells. [main]
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options);
+// The same for datagrams: a bound UDP socket, which tells where each was sent to if it is bound to every address, and
+// how many the kernel had no room for. [main]
+Result<int> open_datagram_socket(const Address& address, const ListenOptions& options);
 // For a socket that another process has opened, with other options perhaps: what can still change does. Returns the
 // socket options (level/name) that this one had to have before it was bound, and does not take now. [main]
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options);

@@ -13,6 +13,7 @@ using stats::Unit;
 constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_total", Type::kCounter},
     {"downstream_cx_http1_total", Type::kCounter},
+    {"downstream_cx_http2_total", Type::kCounter},
     {"downstream_cx_ssl_total", Type::kCounter},
     {"downstream_cx_destroy", Type::kCounter},
     {"downstream_cx_destroy_remote_active_rq", Type::kCounter},
@@ -27,6 +28,8 @@ constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_overload_disable_keepalive", Type::kCounter},
     {"downstream_rq_total", Type::kCounter},
     {"downstream_rq_http1_total", Type::kCounter},
+    {"downstream_rq_http2_total", Type::kCounter},
+    {"downstream_rq_too_many_premature_resets", Type::kCounter},
     {"downstream_rq_rx_reset", Type::kCounter},
     {"downstream_rq_tx_reset", Type::kCounter},
     {"downstream_rq_timeout", Type::kCounter},
@@ -53,6 +56,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"downstream_cx_upgrades_total", Type::kCounter},
     {"downstream_cx_active", Type::kGauge},
     {"downstream_cx_http1_active", Type::kGauge},
+    {"downstream_cx_http2_active", Type::kGauge},
     {"downstream_cx_ssl_active", Type::kGauge},
     {"downstream_rq_active", Type::kGauge},
     {"downstream_cx_upgrades_active", Type::kGauge},
@@ -62,6 +66,28 @@ constexpr stats::Definition kDefinitions[] = {
 
 const stats::GroupKind kKind{"http", "envoy_http_conn_manager_prefix", kDefinitions};
 
+constexpr stats::Definition kHttp2Definitions[] = {
+    {"goaway_sent", Type::kCounter},
+    {"header_overflow", Type::kCounter},
+    {"inbound_continuation_flood", Type::kCounter},
+    {"inbound_empty_frames_flood", Type::kCounter},
+    {"inbound_priority_frames_flood", Type::kCounter},
+    {"inbound_window_update_frames_flood", Type::kCounter},
+    {"keepalive_timeout", Type::kCounter},
+    {"outbound_control_flood", Type::kCounter},
+    {"outbound_flood", Type::kCounter},
+    {"rx_messaging_error", Type::kCounter},
+    {"rx_reset", Type::kCounter},
+    {"stream_refused_errors", Type::kCounter},
+    {"trailers", Type::kCounter},
+    {"tx_flush_timeout", Type::kCounter},
+    {"tx_reset", Type::kCounter},
+    {"streams_active", Type::kGauge},
+};
+
+// Its name stands in front, and says nothing that a label could.
+const stats::GroupKind kHttp2Kind{"", "", kHttp2Definitions};
+
 }  // namespace
 
 ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::string& prefix)
@@ -69,6 +95,7 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total,
                                   &cx_http1_total,
+                                  &cx_http2_total,
                                   &cx_ssl_total,
                                   &cx_destroy,
                                   &cx_destroy_remote_active_rq,
@@ -83,6 +110,8 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &cx_overload_disable_keepalive,
                                   &rq_total,
                                   &rq_http1_total,
+                                  &rq_http2_total,
+                                  &rq_too_many_premature_resets,
                                   &rq_rx_reset,
                                   &rq_tx_reset,
                                   &rq_timeout,
@@ -109,9 +138,21 @@ ConnectionManagerStats::ConnectionManagerStats(stats::Store& store, const std::s
                                   &cx_upgrades_total}) {
     *counter = group->counter(next++);
   }
-  for (stats::Gauge* gauge : {&cx_active, &cx_http1_active, &cx_ssl_active, &rq_active, &cx_upgrades_active})
+  for (stats::Gauge* gauge :
+       {&cx_active, &cx_http1_active, &cx_http2_active, &cx_ssl_active, &rq_active, &cx_upgrades_active})
     *gauge = group->gauge(next++);
   for (stats::Histogram* histogram : {&cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+Http2Stats::Http2Stats(stats::Store& store) : group(store.group(kHttp2Kind, "http2")) {
+  size_t next = 0;
+  for (stats::Counter* counter :
+       {&goaway_sent, &header_overflow, &inbound_continuation_flood, &inbound_empty_frames_flood,
+        &inbound_priority_frames_flood, &inbound_window_update_frames_flood, &keepalive_timeout,
+        &outbound_control_flood, &outbound_flood, &rx_messaging_error, &rx_reset, &stream_refused_errors, &trailers,
+        &tx_flush_timeout, &tx_reset})
+    *counter = group->counter(next++);
+  streams_active = group->gauge(next);
 }
 
 ConnectionManagerConfig::ConnectionManagerConfig() = default;

@@ -10,6 +10,7 @@
 #include "core/event/slot.h"
 #include "core/filter/chain_config.h"
 #include "core/http/h1/message.h"
+#include "core/http/h2/options.h"
 #include "core/http/path.h"
 #include "core/match/string_matcher.h"
 #include "core/proxy/client_certificate.h"
@@ -24,18 +25,32 @@ namespace weir::proxy {
 struct ConnectionManagerStats {
   ConnectionManagerStats(stats::Store& store, const std::string& prefix);
   std::shared_ptr<stats::Group> group;
-  stats::Counter cx_total, cx_http1_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
+  stats::Counter cx_total, cx_http1_total, cx_http2_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
       cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total,
       cx_drain_close, cx_max_duration_reached, cx_max_requests_reached, cx_overload_disable_keepalive;
-  stats::Counter rq_total, rq_http1_total, rq_rx_reset, rq_tx_reset, rq_timeout, rq_idle_timeout, rq_header_timeout,
-      rq_max_duration_reached, rq_too_large, rq_failed_path_normalization, rq_redirected_with_normalized_path,
-      rq_rejected_underscore, dropped_underscore, flow_paused_reading, flow_resumed_reading, rq_overload_close;
+  stats::Counter rq_total, rq_http1_total, rq_http2_total, rq_too_many_premature_resets, rq_rx_reset, rq_tx_reset,
+      rq_timeout, rq_idle_timeout, rq_header_timeout, rq_max_duration_reached, rq_too_large,
+      rq_failed_path_normalization, rq_redirected_with_normalized_path, rq_rejected_underscore, dropped_underscore,
+      flow_paused_reading, flow_resumed_reading, rq_overload_close;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,
       redirect_too_many, redirect_no_route, redirect_predicate, cx_upgrades_total;
-  stats::Gauge cx_active, cx_http1_active, cx_ssl_active, rq_active, cx_upgrades_active;
+  stats::Gauge cx_active, cx_http1_active, cx_http2_active, cx_ssl_active, rq_active, cx_upgrades_active;
   stats::Histogram cx_length_ms, rq_time;
   stats::CodeCounters codes;
 };
+
+// `http2.*`, of all connections from clients. [any]
+struct Http2Stats {
+  explicit Http2Stats(stats::Store& store);
+  std::shared_ptr<stats::Group> group;
+  stats::Counter goaway_sent, header_overflow, inbound_continuation_flood, inbound_empty_frames_flood,
+      inbound_priority_frames_flood, inbound_window_update_frames_flood, keepalive_timeout, outbound_control_flood,
+      outbound_flood, rx_messaging_error, rx_reset, stream_refused_errors, trailers, tx_flush_timeout, tx_reset;
+  stats::Gauge streams_active;
+};
+
+// What a connection is taken for. kAuto: what TLS has agreed on (ALPN), else by its first bytes.
+enum class CodecType : uint8_t { kAuto, kHttp1, kHttp2 };
 
 enum class ServerHeader : uint8_t { kOverwrite, kAppendIfAbsent, kPassThrough };
 enum class UnderscoreAction : uint8_t { kAllow, kReject, kDrop };
@@ -81,7 +96,10 @@ struct ConnectionManagerConfig {
   bool access_log_on_request = false;  // and one when its headers have come
   bool access_log_on_tunnel = false;   // and one when its tunnel opens
   std::unique_ptr<const LocalReplyConfig> local_replies;  // null: they stay as they are
+  CodecType codec = CodecType::kAuto;
   http::h1::Settings h1;
+  http::h2::Options h2;
+  std::unique_ptr<const Http2Stats> http2_stats;
   http::PathOptions path;
   UnderscoreAction underscores = UnderscoreAction::kAllow;
 
@@ -119,6 +137,7 @@ struct ConnectionManagerConfig {
   bool safe_max_connection_duration = false;  // the next response says so, and an idle connection waits for it
   Duration max_stream_duration{};
   Duration stream_idle_timeout = 5min;
+  Duration stream_flush_timeout = 5min;  // for a response that is complete and that the client does not take (HTTP/2)
   Duration request_timeout{};
   Duration request_headers_timeout{};
   Duration drain_timeout = 5s;

@@ -311,6 +311,27 @@ void DownstreamConnection::on_data(Slices& in, bool end) {
   connection_.keeps_input(!earlier_->passed_on.empty());
 }
 
+namespace {
+
+class ReplacedFilter final : public event::Deferred {
+ public:
+  explicit ReplacedFilter(std::unique_ptr<filter::NetworkFilter> filter) : filter_(std::move(filter)) {}
+  void dispose() override { delete this; }
+
+ private:
+  std::unique_ptr<filter::NetworkFilter> filter_;
+};
+
+}  // namespace
+
+void DownstreamConnection::replace_filter(std::unique_ptr<filter::NetworkFilter> by) {
+  last_.swap(by);
+  connection_.lane().defer_delete(*new ReplacedFilter(std::move(by)));
+  if (last_->on_new_connection(*this) == Action::kDone) return;
+  if (draining_) last_->on_drain(*this);
+  connection_.deliver_again();
+}
+
 void DownstreamConnection::on_above_high_watermark() {
   for_each_filter([&](filter::NetworkFilter& filter) { filter.on_above_high_watermark(*this); });
 }
@@ -389,5 +410,14 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
 }
 
 void DownstreamConnection::dispose() { owner_->owner().destroy(*this); }
+
+bool DownstreamConnection::listens_on(const net::Address& address) const {
+  bool found = false;
+  listener_->for_each_sockets([&](const std::shared_ptr<const ListenSockets>& sockets) {
+    const net::Address& own = sockets->address;
+    found = found || (own.port() == address.port() && (own.is_any() || own.same_ip(address)));
+  });
+  return found;
+}
 
 }  // namespace weir::proxy

@@ -47,6 +47,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   net::Connection& connection() override { return connection_; }
   const net::Address& remote() const override { return facts_ != nullptr ? facts_->remote : connection_.remote(); }
   const net::Address& local() override { return facts_ != nullptr ? facts_->local : connection_.local(); }
+  bool listens_on(const net::Address& address) const override;
   bool local_restored() const override { return facts_ != nullptr && facts_->local_restored; }
   uint64_t connection_id() const override { return id_; }
   std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
@@ -55,6 +56,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
   Slices& input() override { return earlier_ != nullptr ? earlier_->passed_on : connection_.in(); }
   void deliver_again() override { connection_.deliver_again(); }
+  void replace_filter(std::unique_ptr<filter::NetworkFilter> by) override;
   bool draining() const override { return draining_; }
 
  private:

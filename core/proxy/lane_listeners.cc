@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/base/log.h"
@@ -43,13 +45,55 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
   return door;
 }
 
+bool LaneListener::move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to) {
+  const auto moved = std::stable_partition(from.begin(), from.end(),
+                                           [&](const auto& door) { return door->sockets().get() != sockets; });
+  const bool any = moved != from.end();
+  std::move(moved, from.end(), std::back_inserter(to));
+  from.erase(moved, from.end());
+  return any;
+}
+
+void LaneListener::set_datagrams(const Listener& after) {
+  event::Lane& lane = owner_.lane();
+  if (lane.is_main()) return;
+  DatagramDoors doors;
+  after.for_each_sockets([&](const std::shared_ptr<const ListenSockets>& sockets) {
+    size_t next = doors.size();
+    if (!move_doors(datagram_doors_, sockets.get(), doors) &&
+        !owner_.take_datagram_doors(*this, sockets.get(), doors)) {
+      sockets->for_each([&](int fd, uint32_t worker) {
+        if (worker + 1 != lane.index()) return;
+        doors.push_back(
+            std::make_unique<DatagramDoor>(lane, sockets, fd, after.spec.udp->options, owner_.datagram_reader()));
+      });
+    }
+    for (; next < doors.size(); ++next) doors[next]->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
+  });
+  // Those of addresses that are gone close, behind what they have still got.
+  for (auto& door : datagram_doors_) door->close();
+  datagram_doors_ = std::move(doors);
+}
+
 void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
     stop_accepting();
     doors_.clear();
+    datagram_doors_.clear();
     drain_connections(owner_.update_plan());
     return;
   }
+  if (after->spec.udp != nullptr) {
+    for (Door& door : doors_) {
+      for (auto& socket : door.open) socket->drain_and_close();
+    }
+    doors_.clear();
+    set_datagrams(*after);
+    drain_connections(owner_.update_plan());
+    return;
+  }
+  for (auto& door : datagram_doors_) door->close();
+  datagram_doors_.clear();
   std::vector<Door> doors;
   accepts_for_others_ = false;
   // What the sockets have queued that are not taken over is served (by the old configuration, which is still current
@@ -194,6 +238,7 @@ void LaneListener::stop_accepting() {
     for (auto& socket : door.open) socket->drain_and_close();
     door.open.clear();
   }
+  for (auto& door : datagram_doors_) door->close();
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -222,7 +267,7 @@ LaneListener* LaneListeners::find_by_address(const net::Address& address) {
     by_address_.clear();
     for (const auto& listener : listeners_) {
       const Listener* current = listener != nullptr ? lane_.slots().current<Listener>(listener->slot()) : nullptr;
-      if (current == nullptr) continue;
+      if (current == nullptr || current->spec.udp != nullptr) continue;
       current->for_each_sockets([&](const auto& sockets) {
         by_address_.emplace(sockets->address.to_string(), listener.get());
         // All addresses of IPv6 are those of IPv4, too, if the socket takes them.
@@ -248,6 +293,14 @@ bool LaneListeners::take_sockets(LaneListener& taker, const ListenSockets* socke
       open = std::exchange(door.open, {});
       return true;
     }
+  }
+  return false;
+}
+
+bool LaneListeners::take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors) {
+  for (auto& other : listeners_) {
+    if (other == nullptr || other.get() == &taker) continue;
+    if (LaneListener::move_doors(other->datagram_doors_, sockets, doors)) return true;
   }
   return false;
 }

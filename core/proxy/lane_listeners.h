@@ -11,6 +11,7 @@
 #include "core/event/lane.h"
 #include "core/net/socket.h"
 #include "core/proxy/downstream_connection.h"
+#include "core/proxy/lane_datagrams.h"
 #include "core/proxy/listener.h"
 #include "core/proxy/overload.h"
 
@@ -60,6 +61,11 @@ class LaneListener final : public net::AcceptHandler {
   bool refused_by_overload(const ListenerSpec& spec);
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
   std::vector<Door> doors_;
+  // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
+  DatagramDoors datagram_doors_;
+  void set_datagrams(const Listener& after);
+  // Those with these descriptors. False: there are none.
+  static bool move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to);
   bool accepts_for_others_ = false;  // at some address only one lane accepts
   IntrusiveList<DownstreamConnection, &DownstreamConnection::node_> connections_;
 };
@@ -113,6 +119,12 @@ class LaneListeners final : public event::SlotObserver {
   // The sockets of these descriptors from the listener of this lane that has them (none: it has closed them). False:
   // no listener has.
   bool take_sockets(LaneListener& taker, const ListenSockets* sockets, OpenSockets& open);
+  // The same of those for datagrams.
+  bool take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors);
+  net::DatagramReader& datagram_reader() {
+    if (datagram_reader_ == nullptr) datagram_reader_ = std::make_unique<net::DatagramReader>();
+    return *datagram_reader_;
+  }
   // The listener at this address or, if there is none, at its port of every address; nullptr: neither.
   LaneListener* find_by_address(const net::Address& address);
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
@@ -121,6 +133,7 @@ class LaneListeners final : public event::SlotObserver {
   event::Lane& lane_;
   std::shared_ptr<LaneLoads> loads_;
   Slab<DownstreamConnection> slab_;
+  std::unique_ptr<net::DatagramReader> datagram_reader_;  // null: not used yet
   std::vector<std::unique_ptr<LaneListener>> listeners_;
   std::unordered_map<std::string, LaneListener*> by_address_;  // made when it is asked for
   bool by_address_is_current_ = false;

@@ -10,6 +10,7 @@
 #include "core/http/date.h"
 #include "core/proxy/deadlines.h"
 #include "core/proxy/headless_stream.h"
+#include "core/proxy/http2_connection.h"
 #include "core/proxy/overload.h"
 #include "core/proxy/server_stream.h"
 #include "core/proxy/upstream_chain.h"
@@ -26,6 +27,7 @@ class LaneProxy {
 
   Slab<ServerStream>& streams() { return streams_; }
   Slab<HeadlessStream>& headless() { return headless_; }
+  Slab<Http2Stream>& http2_streams() { return http2_streams_; }
   Slab<UpstreamChain>& chains() { return chains_; }
   // The `date` header's value now. Valid until the end of the turn.
   std::string_view date() {
@@ -51,6 +53,7 @@ class LaneProxy {
   event::Lane& lane_;
   Slab<ServerStream> streams_;
   Slab<HeadlessStream> headless_;
+  Slab<Http2Stream> http2_streams_;
   Slab<UpstreamChain> chains_;
   static inline const Overload kCalm{};
   const Overload* overload_ = &kCalm;

@@ -22,6 +22,9 @@ constexpr stats::Definition kDefinitions[] = {
 
 const stats::GroupKind kKind{"listener", "envoy_listener_address", kDefinitions};
 
+constexpr stats::Definition kUdpDefinitions[] = {{"udp.downstream_rx_datagram_dropped", Type::kCounter}};
+const stats::GroupKind kUdpKind{"listener", "envoy_listener_address", kUdpDefinitions};
+
 }  // namespace
 
 ListenerStats::ListenerStats(stats::Store& store, const std::string& name) : group(store.group(kKind, name)) {
@@ -33,5 +36,8 @@ ListenerStats::ListenerStats(stats::Store& store, const std::string& name) : gro
   for (stats::Gauge* gauge : {&cx_active, &pre_cx_active}) *gauge = group->gauge(next++);
   cx_length_ms = group->histogram(next++);
 }
+
+UdpListenerStats::UdpListenerStats(stats::Store& store, const std::string& name)
+    : group(store.group(kUdpKind, name)), rx_datagram_dropped(group->counter(0)) {}
 
 }  // namespace weir::proxy

@@ -15,6 +15,7 @@
 #include "core/filter/registry.h"
 #include "core/match/matcher_tree.h"
 #include "core/net/address.h"
+#include "core/net/datagrams.h"
 #include "core/net/socket.h"
 #include "core/proxy/chain_table.h"
 #include "core/stats/store.h"
@@ -87,10 +88,31 @@ struct ConnectionLimit {
   bool has_global() const { return global_max != INT64_MAX; }
 };
 
+// `listener.<address>.udp.*`. [any]
+struct UdpListenerStats {
+  UdpListenerStats(stats::Store& store, const std::string& name);
+  std::shared_ptr<stats::Group> group;
+  stats::Counter rx_datagram_dropped;
+};
+
+struct UdpFilterEntry {
+  const filter::UdpFilterDescriptor* descriptor = nullptr;
+  filter::ConfigPtr config;
+  uint64_t fingerprint = 0;  // of its configuration
+};
+
+// Of a listener for datagrams.
+struct UdpSpec {
+  std::vector<UdpFilterEntry> filters;  // one or more
+  net::DatagramOptions options;
+  std::shared_ptr<const UdpListenerStats> stats;
+};
+
 struct ListenerSpec {
   std::string name;
   std::shared_ptr<const ListenSockets> sockets;
   std::vector<std::shared_ptr<const ListenSockets>> more_sockets;  // of additional addresses
+  std::shared_ptr<const UdpSpec> udp;                              // null: it is one for streams; else it has no chains
   std::vector<FilterChain> chains;
   // Which of them serves a connection: what one of these says, or the first chain if there is neither.
   std::shared_ptr<const ChainTable> chain_table;

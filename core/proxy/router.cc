@@ -155,7 +155,7 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
     choose_hash(*hash_policies);
   if (cluster_pin_->spec.divided) [[unlikely]]
     choose_match(selection);
-  if (!cluster_pin_->spec.dns_cache.empty() || !cluster_pin_->spec.members.empty()) [[unlikely]]
+  if (cluster_pin_->asked_by_name) [[unlikely]]
     choose_name();
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());

@@ -118,7 +118,7 @@ upstream::ConnPool* Router::pick(const upstream::Member& member) {
   }
   upstream::ConnPool* pool = cluster.pick(input);
   if (!policy->omitted_hosts.empty()) pool = pick_unomitted(cluster, *policy, input, pool);
-  if (own_priorities && priorities_ != nullptr && pool != nullptr)
+  if (own_priorities && priorities_ != nullptr && pool != nullptr && pool->place() != lb::kNoHost)
     priorities_->use(cluster.hosts()->host(pool->place()).priority);
   return pool;
 }

@@ -3,6 +3,7 @@
 #include "core/proxy/enabled_filters.h"
 #include "core/proxy/lane_proxy.h"
 #include "core/proxy/router.h"
+#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -15,8 +16,15 @@ void Router::choose_hash(const route::HashPolicies& policies) {
   has_hash_ = true;
 }
 
-// As the filter that has resolved it says; else as the request does, whose name may be known all the same.
+// Where an ORIGINAL_DST cluster is to go. Of a name, what the filter that has resolved it says; else what the request
+// does, whose name may be known all the same.
 void Router::choose_name() {
+  if (const upstream::OriginalDestination* original = cluster_pin_->spec.original.get()) {
+    const net::Address wanted = upstream::find_destination(*original, stream_->info(), &stream_->request_headers());
+    char text[net::Address::kMaxText];
+    if (!wanted.empty()) name_ = stream_->arena().copy(wanted.to_text(text));
+    return;
+  }
   if (const void* wanted = stream_->shared(&upstream::kWantedNameKey)) {
     name_ = static_cast<const upstream::WantedName*>(wanted)->key;
     return;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/net/transport_facts.h"
+#include "core/proxy/http2_connection.h"
 #include "core/proxy/lane_proxy.h"
 
 namespace weir::proxy {
@@ -12,6 +14,20 @@ using stream::ResponseFlag;
 
 // Exchanges of one connection in one turn: a client that pipelines does not keep the lane from the others.
 constexpr uint8_t kExchangesPerTurn = 32;
+
+namespace {
+
+bool begins_as_http2(const Slices& input) {
+  std::string_view expected = http::h2::kPrefaceStart;
+  for (size_t i = 0; i < input.slice_count() && !expected.empty(); ++i) {
+    const std::string_view part = input.at(i).view().substr(0, expected.size());
+    if (!expected.starts_with(part)) return false;
+    expected.remove_prefix(part.size());
+  }
+  return expected.empty();
+}
+
+}  // namespace
 
 ServerConnection::ServerConnection(const ConnectionManagerConfig& config, event::Lane& lane)
     : config_(config),
@@ -26,12 +42,19 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
   host_ = &host;
   const ConnectionManagerStats& stats = *config_.stats;
   stats.cx_total.inc();
-  stats.cx_http1_total.inc();
   stats.cx_active.inc();
-  stats.cx_http1_active.inc();
   if (is_tls()) {
     stats.cx_ssl_total.inc();
     stats.cx_ssl_active.inc();
+  }
+  if (config_.codec != CodecType::kAuto) {
+    if (config_.codec == CodecType::kHttp2) {
+      become_http2();
+      return Action::kContinue;
+    }
+  } else if (host.tls() != nullptr && host.tls()->session(net::SessionFact::kProtocol) == "h2") {
+    become_http2();
+    return Action::kContinue;
   }
   LaneProxy& lane_proxy = LaneProxy::of(lane_);
   if (lane_proxy.overload().reduces) [[unlikely]] {
@@ -42,6 +65,28 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   await_request();
   return Action::kContinue;
+}
+
+void ServerConnection::become_http2() {
+  deadlines_.stop();
+  codec_.stop();
+  host_->replace_filter(std::make_unique<Http2Connection>(config_, lane_, requests_ != 0));
+}
+
+void ServerConnection::count_connection() {
+  if (counted_) return;
+  counted_ = true;
+  config_.stats->cx_http1_total.inc();
+  config_.stats->cx_http1_active.inc();
+}
+
+void ServerConnection::on_counted_request() {
+  count_connection();
+  const uint32_t most = config_.max_requests_per_connection;
+  counts_at_ = most != 0 ? most : UINT32_MAX;
+  if (requests_ < counts_at_) return;
+  config_.stats->cx_max_requests_reached.inc();
+  codec_.close_after_response();
 }
 
 void ServerConnection::await_request() { deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout); }
@@ -132,7 +177,9 @@ ServerStream& ServerConnection::make_stream() {
 stream::WireBytes& ServerConnection::wire_bytes() { return stream_->stream().info().wire; }
 
 ServerStream& ServerConnection::make_stream_of_unread_head() {
-  make_stream().on_unread_head();
+  count_connection();
+  config_.stats->rq_http1_total.inc();
+  make_stream().on_unread_head(stream::Protocol::kHttp11);
   wire_bytes().add_received_head(host_->input().empty() ? unread_head_ : host_->input().size());
   return *stream_;
 }
@@ -141,14 +188,17 @@ http::HeaderMap& ServerConnection::begin_request() { return make_stream().stream
 
 void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockRef owner) {
   if (draining_ || host_->draining()) config_.stats->cx_drain_close.inc();
-  if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection) {
-    config_.stats->cx_max_requests_reached.inc();
-    codec_.close_after_response();
-  }
-  if (head.invalid != http::h1::ParseError::kNone) [[unlikely]]
-    config_.stats->cx_protocol_error.inc();
+  if (requests_ >= counts_at_) [[unlikely]]
+    on_counted_request();
+  config_.stats->rq_http1_total.inc();
   connection().allow_unseen(false);
   wire_bytes().add_received_head(head.head_bytes);
+  if (head.invalid != http::h1::ParseError::kNone) [[unlikely]] {
+    config_.stats->cx_protocol_error.inc();
+    stream_->on_refused_head(head, std::move(owner), http::h1::error_name(head.invalid),
+                             http::h1::suggested_status(head.invalid));
+    return;
+  }
   stream_->on_head(head, std::move(owner));
 }
 
@@ -196,6 +246,14 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
     } else {
       connection().close(net::CloseReason::kRemote);
     }
+    return;
+  }
+  if (error == http::h1::ParseError::kUnsupportedVersion && config_.codec == CodecType::kAuto && requests_ == 1 &&
+      stream_ != nullptr && begins_as_http2(host_->input())) {
+    // Prior knowledge (RFC 9113 3.3). Nobody has heard of the request that this is not.
+    stream_->finish();
+    release_stream();
+    become_http2();
     return;
   }
   config_.stats->cx_protocol_error.inc();
@@ -458,7 +516,7 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
   account_bytes();
   stats.cx_destroy.inc();
   stats.cx_active.dec();
-  stats.cx_http1_active.dec();
+  if (counted_) stats.cx_http1_active.dec();
   if (is_tls()) stats.cx_ssl_active.dec();
   stats.cx_length_ms.record(static_cast<uint64_t>(to_ms(lane_.now() - born_)));
 }

@@ -61,6 +61,11 @@ class ServerConnection final : public filter::NetworkFilter,
   // Deadlines::Owner
   void on_deadline(DeadlineKind kind) override;
 
+  // The client speaks HTTP/2: another filter takes over.
+  void become_http2();
+  // Of the first request: the connection is one of HTTP/1.
+  void count_connection();
+  void on_counted_request();
   ServerStream& make_stream();
   // The stream of a request whose head is not complete, to be answered or logged as it is.
   ServerStream& make_stream_of_unread_head();
@@ -86,11 +91,13 @@ class ServerConnection final : public filter::NetworkFilter,
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
   uint32_t requests_ = 0;
+  uint32_t counts_at_ = 1;    // the request that something is to be done about: the first, and the last
   uint32_t unread_head_ = 0;  // bytes of an incomplete head at the last delivery; its connection may be closed since
   uint8_t in_turn_ = 0;       // exchanges ended in that turn
   bool yielded_ = false;      // paused until the next turn, so that other connections get theirs
   bool discarding_ = false;   // the rest of a request that was answered early is read and forgotten
   bool draining_ = false;
+  bool counted_ = false;         // as one of HTTP/1
   bool tunnel_refused_ = false;  // by the response under way
 };
 

@@ -34,20 +34,31 @@ ServerStream::ServerStream(StreamConnection& connection)
 
 ServerStream::~ServerStream() { WEIR_ASSERT(finished_); }
 
-void ServerStream::dispose() { LaneProxy::of(connection_.lane()).streams().destroy(this); }
+// The connection may be gone.
+void ServerStream::dispose() { LaneProxy::of(stream_.lane()).streams().destroy(this); }
 
 // --- The request ---------------------------------------------------------------------------------------------------
 
-void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
+namespace {
+
+constexpr stream::Protocol protocol_of(http::Version version) {
+  return static_cast<stream::Protocol>(static_cast<uint8_t>(version) + 1);
+}
+static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &&
+              protocol_of(http::Version::kHttp11) == stream::Protocol::kHttp11 &&
+              protocol_of(http::Version::kHttp2) == stream::Protocol::kHttp2);
+
+}  // namespace
+
+[[gnu::always_inline]] inline Deadlines& ServerStream::begin(const http::RequestHead& head, BlockRef owner) {
   if (owner) stream_.hold(std::move(owner));
   head_seen_ = true;
   is_head_ = head.is_head;
   // A client that waits for 100 (Continue) may never send its body once it has an answer.
-  short_body_ =
-      head.body == http::h1::BodyKind::kLength && head.content_length <= kShortBodyBytes && !head.expect_continue;
+  short_body_ = head.has_length && head.content_length <= kShortBodyBytes && !head.expect_continue;
   count();
   stream::StreamInfo& info = stream_.info();
-  info.protocol = head.version == http::h1::Version::kHttp10 ? stream::Protocol::kHttp10 : stream::Protocol::kHttp11;
+  info.protocol = protocol_of(head.version);
   if (head.end_stream) {
     info.request_end = info.start;
     stream_.request_has_no_body();
@@ -64,12 +75,19 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
     deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
+  return deadlines;
+}
 
-  if (head.invalid != http::h1::ParseError::kNone) [[unlikely]] {
-    info.flags.set(ResponseFlag::kDownstreamProtocolError);
-    stream_.reply_local(http::h1::suggested_status(head.invalid), http::h1::error_name(head.invalid));
-    return;
-  }
+void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail, int status) {
+  begin(head, std::move(owner));
+  stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
+  if (status == 431) config_.stats->rq_too_large.inc();
+  stream_.reply_local(status, detail);
+}
+
+void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
+  Deadlines& deadlines = begin(head, std::move(owner));
+  stream::StreamInfo& info = stream_.info();
   if (const Overload& overload = LaneProxy::of(stream_.lane()).overload(); overload.acts() && shed_by(overload))
       [[unlikely]]
     return;
@@ -83,8 +101,10 @@ void ServerStream::on_head(const http::h1::RequestHead& head, BlockRef owner) {
   const bool upgrade = asks_tunnel_ && !head.is_connect;
   const std::string_view protocol = upgrade ? headers.get(HeaderId::kUpgrade) : std::string_view();
   remove_hop_by_hop(headers);
-  if (upgrade) [[unlikely]]
+  if (upgrade) [[unlikely]] {
     set_upgrade(headers, protocol);
+    if (head.version == http::Version::kHttp2) add_websocket_key(headers, protocol);
+  }
   if (!head.is_connect && !sanitise_path()) return;
   if (!config_.via.empty()) headers.append_value(HeaderId::kVia, config_.via, ", ");
   if (!identify_client()) return;
@@ -118,12 +138,11 @@ void ServerStream::count() {
   counted_ = true;
   const ConnectionManagerStats& stats = *config_.stats;
   stats.rq_total.inc();
-  stats.rq_http1_total.inc();
   stats.rq_active.inc();
 }
 
-void ServerStream::on_unread_head() {
-  stream_.info().protocol = stream::Protocol::kHttp11;
+void ServerStream::on_unread_head(stream::Protocol protocol) {
+  stream_.info().protocol = protocol;
   count();
 }
 
@@ -145,7 +164,7 @@ bool ServerStream::check_underscores(http::HeaderMap& fields) {
 }
 
 // What a request must be to go any further. False: answered.
-bool ServerStream::check_request(const http::h1::RequestHead& head) {
+bool ServerStream::check_request(const http::RequestHead& head) {
   http::HeaderMap& headers = stream_.request_headers();
   if (!check_underscores(headers)) return false;
   if (head.expect_continue && !config_.proxy_100_continue) {
@@ -459,7 +478,7 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   }
   response_head_sent_ = true;
   if (!sound || !connection_.write_headers(headers, end)) {
-    // A filter (or a hostile upstream) made a head that HTTP/1 cannot carry.
+    // A filter (or a hostile upstream) made a head that the protocol cannot carry.
     headers.clear();
     headers.add(HeaderId::kStatus, "502");
     headers.add(HeaderId::kContentLength, "0");

@@ -6,14 +6,15 @@
 #include "core/event/lane.h"
 #include "core/event/slot.h"
 #include "core/filter/stream.h"
-#include "core/http/h1/message.h"
+#include "core/http/request_head.h"
 #include "core/proxy/connection_manager.h"
 #include "core/proxy/routed_host.h"
 #include "core/route/route_table.h"
 
 namespace weir::proxy {
 
-// The connection as its stream sees it; HTTP/1 has one stream at a time, other protocols will have many.
+// The connection as its stream sees it: of HTTP/1 it is the connection, which has one stream at a time; of HTTP/2 each
+// stream has one of its own.
 class StreamConnection {
  public:
   virtual const ConnectionManagerConfig& config() const = 0;
@@ -54,11 +55,13 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
   filter::Stream& stream() { return stream_; }
   // --- From the connection ---
-  void on_head(const http::h1::RequestHead& head, BlockRef owner);
+  void on_head(const http::RequestHead& head, BlockRef owner);
+  // Instead: what the request says is to be refused, and its connection goes on. `detail` is static.
+  void on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail, int status);
   void on_data(Slices& data, bool end);
   void on_trailers();
   // Instead of on_head(): its head never became complete, but the request has begun and is counted and logged.
-  void on_unread_head();
+  void on_unread_head(stream::Protocol protocol);
   // The request cannot be understood (further).
   void on_protocol_error(std::string_view detail, int status);
   // The connection is gone.
@@ -71,6 +74,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // Logs, completes the filters. Idempotent.
   void finish();
   bool finished() const { return finished_; }
+  // The response has been handed over, and whatever a tunnel still brings.
+  bool done() const { return done_reported_; }
   bool in_tunnel() const { return tunnel_; }
 
   // --- filter::StreamHost ---
@@ -114,7 +119,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void count();
   // Of headers or trailers, whose names may have to be without. False: answered.
   bool check_underscores(http::HeaderMap& fields);
-  bool check_request(const http::h1::RequestHead& head);
+  // What every request has, refused or not. The connection's deadlines.
+  Deadlines& begin(const http::RequestHead& head, BlockRef owner);
+  bool check_request(const http::RequestHead& head);
   bool count_forwards();
   bool sanitise_path();
   bool identify_client();  // false: answered
@@ -126,8 +133,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void maybe_done();
   // server_stream_tunnel.cc
   // The chain for the upgrade that the request asks for; nullptr: it is refused, and answered.
-  const filter::HttpChainConfig* chain_for_tunnel(const http::h1::RequestHead& head);
+  const filter::HttpChainConfig* chain_for_tunnel(const http::RequestHead& head);
   bool drop_ignored_upgrades();
+  void add_websocket_key(http::HeaderMap& headers, std::string_view protocol);
   // False: one that nobody allowed.
   bool allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const;
   // Of a local reply to a request that asked for a tunnel: there is nobody at its other end.

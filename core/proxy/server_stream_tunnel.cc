@@ -10,6 +10,11 @@ namespace weir::proxy {
 
 using http::HeaderId;
 
+namespace {
+const http::HeaderName kWebSocketKey("sec-websocket-key");
+const http::HeaderName kWebSocketAccept("sec-websocket-accept");
+}  // namespace
+
 // The route's word counts more than the connection manager's, and needs none there.
 bool ServerStream::allows_upgrade(std::string_view protocol, const filter::HttpChainConfig*& chain) const {
   bool allowed = false;
@@ -48,7 +53,23 @@ bool ServerStream::drop_ignored_upgrades() {
   return !rest.empty();
 }
 
-const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::h1::RequestHead& head) {
+// RFC 8441 5.1: over HTTP/2 nobody proves by a key that the other end speaks WebSocket; servers of HTTP/1 ask for one.
+void ServerStream::add_websocket_key(http::HeaderMap& headers, std::string_view protocol) {
+  if (!http::equals_ignoring_case(protocol, "websocket") || headers.contains(kWebSocketKey)) return;
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  char text[24];  // 16 bytes in base64
+  uint64_t random = 0;
+  for (int i = 0; i < 22; ++i) {
+    if (i % 10 == 0) random = stream_.lane().random().next();
+    text[i] = kDigits[random & 63];
+    random >>= 6;
+  }
+  text[21] = 'Q';  // of whose six bits two belong to the last byte
+  text[22] = text[23] = '=';
+  headers.set_copy(kWebSocketKey, {text, sizeof(text)});
+}
+
+const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::RequestHead& head) {
   const filter::HttpChainConfig* chain = config_.chain.get();
   http::HeaderMap& headers = stream_.request_headers();
   bool allowed = false;
@@ -92,6 +113,8 @@ bool ServerStream::begin_tunnel_response(http::HeaderMap& headers, std::string_v
     if (local_reply_) return false;  // nobody is there to speak to
     tunnel_ = true;
     if (!connect) set_upgrade(headers, protocol);
+    // It answers the key, which no client of HTTP/2 has sent.
+    if (stream_.info().protocol == stream::Protocol::kHttp2) headers.remove(kWebSocketAccept);
     config_.stats->cx_upgrades_total.inc();
     config_.stats->cx_upgrades_active.inc();
     if (config_.access_log_on_tunnel) log(stream::AccessLogType::kDownstreamTunnelSuccessfullyEstablished);

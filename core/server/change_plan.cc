@@ -125,6 +125,7 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
 bool address_is_held(const ListenerFacts& before, const ListenerFacts& after) {
   for (const net::ListenAddress& was : before.addresses()) {
     for (const net::ListenAddress& is : after.addresses()) {
+      if (was.options.datagrams != is.options.datagrams) continue;  // ports of UDP are others than those of TCP
       const bool shared = was.address.is_ip() && was.options.reuse_port && is.options.reuse_port;
       if (was.address == is.address && was.options != is.options && !shared) return true;
     }

@@ -13,6 +13,15 @@ namespace weir::server {
 using event::SlotId;
 using event::SlotKind;
 
+namespace {
+
+// Grows whenever somebody uses the host.
+uint64_t uses_of(const lb::Host::Totals& totals) {
+  return totals.rq_total.value() + totals.rq_error.value() + totals.cx_total.value();
+}
+
+}  // namespace
+
 ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store,
                                dns::ResolverSource& resolvers, uint32_t lanes, size_t most_named_hosts)
     : main_(main),
@@ -28,13 +37,22 @@ ClusterManager::ClusterManager(event::Lane& main, event::Publisher& publisher, s
       active_(store.gauge("cluster_manager.active_clusters")),
       warming_(store.gauge("cluster_manager.warming_clusters")),
       soon_(*this),
-      patience_(*this) {
+      patience_(*this),
+      cleanup_(*this) {
   upstream::NameService* names = this;
   main_.set_local(event::LocalKey::kNames, names);
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(this);
 }
 
 ClusterManager::~ClusterManager() {
-  if (!stopped_) main_.set_local(event::LocalKey::kNames, nullptr);
+  if (!stopped_) stop_hearing();
+}
+
+// Of what lanes ask for and find.
+void ClusterManager::stop_hearing() {
+  main_.set_local(event::LocalKey::kNames, nullptr);
+  if (upstream::LaneClusters* lane = upstream::LaneClusters::find_on(main_)) lane->set_found_hosts(nullptr);
+  stopped_ = true;
 }
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
@@ -101,12 +119,13 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     removed_.inc();
     active_.dec();
     named_hosts_ -= it->second.named_hosts;
+    originals_.erase(it->second.slot.index);
     it = clusters_.erase(it);
   }
   note_local();
   remake_by_zone(batch);
   arm_patience();
-  if (warm_ != nullptr && !soon_.armed()) main_.arm(soon_, main_.now());  // who warmed may be gone
+  if (warm_ != nullptr) publish_in({});  // who warmed may be gone
 }
 
 // --- Names that requests bring --------------------------------------------------------------------------------------
@@ -136,7 +155,7 @@ void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>&
     entry.cache = at != caches_.end() ? at->second.get() : nullptr;
     if (entry.cache != nullptr) changed_.insert(name);
   }
-  if (!changed_.empty() && !soon_.armed()) main_.arm(soon_, main_.now());
+  if (!changed_.empty()) publish_in({});
 }
 
 void ClusterManager::find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) {
@@ -152,12 +171,12 @@ void ClusterManager::on_names(DnsCache& cache) {
   for (const auto& [name, entry] : clusters_) {
     if (entry.cache == &cache) changed_.insert(name);
   }
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
 }
 
 void ClusterManager::when_published(std::vector<DnsCache::Answer> answers) {
   for (DnsCache::Answer& answer : answers) answers_.push_back(std::move(answer));
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
 }
 
 std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
@@ -171,7 +190,7 @@ std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
       if (totals.rq_active.value() > 0) {
         sum = UINT64_MAX;
       } else {
-        sum += totals.rq_total.value() + totals.rq_error.value() + totals.cx_total.value();
+        sum += uses_of(totals);
       }
     }
   }
@@ -181,6 +200,22 @@ std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
 void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch) {
   entry.dynamic = nullptr;
   entry.cache = nullptr;
+  entry.original = from.spec.original != nullptr;
+  if (entry.original) {
+    originals_[entry.slot.index] = from.spec.name;
+    entry.cleanup_interval = from.cleanup_interval;
+    entry.dns.reset();
+    entry.keeps_members = entry.awaited = entry.too_many = false;
+    named_hosts_ -= std::exchange(entry.named_hosts, 0);
+    entry.subset_stats = nullptr;
+    entry.made = {from.policy, from.policy_config, from.host_options, {}};
+    publish_found(entry, batch);
+    entry.stats->update_success.inc();
+    return;
+  }
+  originals_.erase(entry.slot.index);
+  entry.found.clear();
+  entry.next_cleanup = MonoTime::max();
   if (from.dynamic) {
     entry.dns.reset();
     entry.keeps_members = entry.awaited = entry.too_many = false;
@@ -216,7 +251,12 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
 
 void ClusterManager::on_members(DnsMembers& members) {
   changed_.insert(members.from().spec.name);
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
+}
+
+void ClusterManager::publish_in(Duration delay) {
+  const MonoTime when = main_.now() + delay;
+  if (!soon_.armed() || when < soon_.deadline()) main_.arm(soon_, when);
 }
 
 // What many clusters were told in one turn is one batch.
@@ -229,6 +269,7 @@ void ClusterManager::publish_members() {
       const auto at = clusters_.find(name);
       if (zones_.is_local(name) != local || at == clusters_.end()) continue;
       Entry& entry = at->second;
+      if (entry.original) publish_found(entry, batch);
       if (entry.dns == nullptr && entry.cache == nullptr) continue;
       if (entry.keeps_members && entry.unsettled()) continue;
       entry.keeps_members = false;
@@ -253,7 +294,7 @@ bool ClusterManager::warming() const {
 
 void ClusterManager::when_warm(event::Task task) {
   warm_ = std::move(task);
-  if (!soon_.armed()) main_.arm(soon_, main_.now());
+  publish_in({});
 }
 
 void ClusterManager::arm_patience() {
@@ -289,10 +330,10 @@ void ClusterManager::finish_warming() {
 void ClusterManager::stop() {
   soon_.cancel();
   patience_.cancel();
+  cleanup_.cancel();
   warm_ = nullptr;
   answers_.clear();
-  main_.set_local(event::LocalKey::kNames, nullptr);
-  stopped_ = true;
+  stop_hearing();
   for (auto& [name, entry] : clusters_) {
     entry.dns.reset();
     entry.cache = nullptr;
@@ -309,6 +350,80 @@ void ClusterManager::refresh_stats() const {
     warming += warms ? 1 : 0;
   }
   warming_.set(warming);
+}
+
+// --- Hosts that lanes find -----------------------------------------------------------------------------------------
+
+void ClusterManager::on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) {
+  const auto name = originals_.find(cluster);
+  if (name == originals_.end()) return;
+  Entry& entry = clusters_.at(name->second);
+  if (entry.found.contains(host->text())) return;  // lanes hear of it soon
+  if (entry.found.size() >= kMostFoundHosts) {
+    entry.stats->update_failure.inc();
+    if (!std::exchange(entry.too_many, true)) {
+      WEIR_LOG(kWarning, "upstream",
+               "cluster %s: clients have asked for more than %zu destinations at a time; those above are reached, and "
+               "not shown",
+               entry.spec.name.c_str(), kMostFoundHosts);
+    }
+    return;
+  }
+  std::string text = host->text();
+  entry.found.emplace(std::move(text), Entry::Found{std::move(host), 0});
+  changed_.insert(entry.spec.name);
+  // Tables grow with what is in them: the more there are, the more are put in at a time.
+  const Duration delay = std::min<Duration>(100ms, entry.found.size() * 50us);
+  publish_in(delay);
+  if (entry.next_cleanup == MonoTime::max()) {
+    entry.next_cleanup = main_.now() + entry.cleanup_interval;
+    arm_cleanup();
+  }
+}
+
+void ClusterManager::publish_found(Entry& entry, event::Publisher::Batch& batch) {
+  std::vector<lb::HostEntry> members;
+  members.reserve(entry.found.size());
+  for (const auto& [text, found] : entry.found) members.emplace_back().host = found.host;
+  auto set = zones_.make(std::move(members), entry.made, entry.spec, store_);
+  show_members(entry, *set);
+  show_figures(entry, nullptr, *set);
+  show_subsets(entry, *set);
+  entry.stats->membership_change.inc();
+  updated_.inc();
+  batch.set(SlotId{SlotKind::kHostSet, entry.slot.index}, std::move(set));
+}
+
+void ClusterManager::arm_cleanup() {
+  MonoTime next = MonoTime::max();
+  for (const auto& [index, name] : originals_) next = std::min(next, clusters_.at(name).next_cleanup);
+  if (next == MonoTime::max()) {
+    cleanup_.cancel();
+  } else {
+    main_.arm(cleanup_, next);
+  }
+}
+
+// What nobody has used for an interval, and nobody uses now, is forgotten.
+void ClusterManager::clean_up() {
+  event::Publisher::Batch batch;
+  for (const auto& [index, name] : originals_) {
+    Entry& entry = clusters_.at(name);
+    if (entry.next_cleanup > main_.now()) continue;
+    bool gone = false;
+    for (auto it = entry.found.begin(); it != entry.found.end();) {
+      Entry::Found& found = it->second;
+      const uint64_t before = std::exchange(found.uses, uses_of(found.host->totals));
+      const bool idle = before == found.uses && found.host->active() == 0;
+      it = idle ? entry.found.erase(it) : std::next(it);
+      gone = gone || idle;
+    }
+    if (gone) publish_found(entry, batch);
+    if (entry.found.size() < kMostFoundHosts) entry.too_many = false;
+    entry.next_cleanup = entry.found.empty() ? MonoTime::max() : main_.now() + entry.cleanup_interval;
+  }
+  if (!batch.empty()) publisher_.publish(std::move(batch));
+  arm_cleanup();
 }
 
 const lb::HostSet* ClusterManager::newest(const Entry& entry) const {

@@ -17,11 +17,15 @@
 #include "core/server/local_zones.h"
 #include "core/stats/store.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/lane_clusters.h"
 
 namespace weir::server {
 
 // [main]
-class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner, private upstream::NameService {
+class ClusterManager final : private DnsMembers::Owner,
+                             private DnsCache::Owner,
+                             private upstream::NameService,
+                             private upstream::FoundHosts {
  public:
   // So long the first answers of a cluster's names are waited for. More than name servers have for one try by default,
   // so that the second one can still help.
@@ -30,6 +34,9 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
   // So many hosts may all clusters of names have together by default, whatever name servers say. Each has statistics
   // and a place in the tables of every lane. Above it a cluster keeps the members that it had.
   static constexpr size_t kMostNamedHosts = 100'000;
+
+  // So many hosts an ORIGINAL_DST cluster may have, whatever clients ask for.
+  static constexpr size_t kMostFoundHosts = 10'000;
 
   // `main`: the lane. `lanes`: how many there are.
   ClusterManager(event::Lane& main, event::Publisher& publisher, stats::Store& store, dns::ResolverSource& resolvers,
@@ -71,6 +78,14 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
     bool awaited = false;                    // there are none to serve, and what leads to it is held back
     size_t named_hosts = 0;                  // published, of `dns`
     bool too_many = false;                   // it has been told more than there is room for
+    bool original = false;                   // its members are those that lanes have found:
+    struct Found {
+      std::shared_ptr<lb::Host> host;
+      uint64_t uses = 0;  // when this was looked at last
+    };
+    std::unordered_map<std::string, Found> found;  // by text
+    Duration cleanup_interval = 5s;
+    MonoTime next_cleanup = MonoTime::max();  // max: there is nothing to forget
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
   };
   // Gauges that are worked out when somebody reads them.
@@ -97,11 +112,29 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
     ClusterManager& owner_;
   };
 
+  class Cleanup final : public event::Timer {
+   public:
+    explicit Cleanup(ClusterManager& owner) : owner_(owner) {}
+    void on_timer() override { owner_.clean_up(); }
+
+   private:
+    ClusterManager& owner_;
+  };
+
+  void stop_hearing();
+  // What has changed, in so long at the latest.
+  void publish_in(Duration delay);
+  void clean_up();
+  void arm_cleanup();
+  void publish_found(Entry& entry, event::Publisher::Batch& batch);
   void on_members(DnsMembers& members) override;
   void on_names(DnsCache& cache) override;
   void when_published(std::vector<DnsCache::Answer> answers) override;
   std::map<std::string, uint64_t> uses(const DnsCache& cache) override;
   void find(std::string_view cache, std::string_view host, uint16_t port, Answer answer) override;
+  // A lane of an ORIGINAL_DST cluster has been asked for an address that is no host of it. It becomes one until nobody
+  // has used it for an interval.
+  void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) override;
   // The caches of these clusters, and no others.
   void apply_caches(const std::vector<config::ClusterTranslation>& clusters);
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
@@ -138,6 +171,8 @@ class ClusterManager final : private DnsMembers::Owner, private DnsCache::Owner,
   Soon soon_;
   event::Task warm_;
   Patience patience_;
+  std::unordered_map<uint32_t, std::string> originals_;  // names of ORIGINAL_DST clusters by the index of their slots
+  Cleanup cleanup_;
 };
 
 }  // namespace weir::server

@@ -78,6 +78,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     return slot;
   }
   event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
+  std::string cluster_stat_name(std::string_view name) override {
+    const auto at = stat_names_.find(name);
+    return at != stat_names_.end() ? at->second : std::string(name);
+  }
+  // Of a cluster whose statistics have another name.
+  void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
   event::SlotId host_set(std::string_view cluster) override {
     return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
   }
@@ -188,6 +194,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   config::NameTable* clusters_ = nullptr;
   bool clusters_complete_ = false;
   bool cds_ = false;
+  std::map<std::string, std::string, std::less<>> stat_names_;
   std::string owner_;
   std::string owner_path_;
   std::map<std::string, int> tables_of_owner_;  // by the key of their chain
@@ -260,6 +267,7 @@ class InForce {
     if (!listeners_.empty() && listeners_[i] != nullptr) {
       out.spec.name = config::listener_name(proto);
       out.address = listeners_[i]->address;
+      out.options = listeners_[i]->options;
       out.more_addresses = listeners_[i]->more_addresses;
       out.unchanged = true;
       return out;
@@ -306,7 +314,9 @@ class Circles {
       if (at == index_.end()) continue;
       const std::string path = "static_resources.clusters[" + std::to_string(cluster) +
                                "].cluster_type.typed_config.clusters[" + std::to_string(i) + "]";
-      if (states_[at->second] == State::kOpen) {
+      if (clusters_[at->second].finds_hosts) {
+        report_.error(path, "is of type ORIGINAL_DST, which has no hosts before requests come to it");
+      } else if (states_[at->second] == State::kOpen) {
         report_.error(path, "is a circle: " + circle(at->second));
       } else if (way_.size() > upstream::Aggregate::kDeepest) {
         report_.error(path, "is too deep: clusters may stand for clusters that stand for others " +
@@ -406,6 +416,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     const auto& proto = resources.clusters(i);
     std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
     out.clusters.push_back(same.cluster(proto, i, path, registry, routes, store, report, slots));
+    if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
     routes.add_cache(out.clusters.back(), path);
   }
   if (bootstrap.has_overload_manager()) {
@@ -425,7 +436,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     auto listener = same.listener(proto, i, scope, report);
     const auto place = [&](const net::Address& address, const std::string& at) {
       if (!takes_a_place(address)) return;
-      auto [other, fresh] = addresses.try_emplace(address.to_string(), at);
+      const std::string_view transport = listener.options.datagrams ? "udp " : "";
+      auto [other, fresh] = addresses.try_emplace(std::string(transport) + address.to_string(), at);
       if (fresh) return;
       std::string first(config::short_path(config::parent_path(other->second)));
       config::Position position = positions.find(other->second);

@@ -21,6 +21,13 @@ int64_t connections_for_descriptors() {
   return std::max<int64_t>(16, (static_cast<int64_t>(limit.rlim_cur) - 128) / 2);
 }
 
+Result<int> open_socket(const net::Address& address, const net::ListenOptions& options) {
+  return options.datagrams ? net::open_datagram_socket(address, options) : net::open_listen_socket(address, options);
+}
+
+// As what is handed over is called.
+std::string kind_of(const net::ListenOptions& options) { return options.datagrams ? "datagram" : "stream"; }
+
 void close_all(const proxy::ListenSockets& sockets) {
   sockets.for_each([](int fd, uint32_t) { close(fd); });
 }
@@ -51,19 +58,20 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
-  if (const int fd = inherited_.take(at.address); fd >= 0) {
+  if (const int fd = at.options.datagrams ? -1 : inherited_.take(at.address); fd >= 0) {
     sockets->options.reuse_port = false;  // there is one: a worker accepts for all
     sockets->by_worker[0] = fd;
     return Sockets(std::move(sockets));
   }
   if (handed_ != nullptr) {
-    std::vector<int> fds = handed_->take("stream", listener, at.address, {.only_ipv6 = !at.options.ipv4_compat});
+    std::vector<int> fds =
+        handed_->take(kind_of(at.options), listener, at.address, {.only_ipv6 = !at.options.ipv4_compat});
     if (!fds.empty()) return adopt_sockets(listener, at, std::move(fds));
   }
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = net::open_listen_socket(address, at.options);
+    auto fd = open_socket(address, at.options);
     if (!fd.ok()) {
       close_all(*sockets);
       return unavailable("listener " + listener + ": " + message_of(fd.status()));
@@ -108,7 +116,7 @@ Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::strin
   const bool can_share = getsockopt(fds.front(), SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared != 0;
   sockets->options.reuse_port = at.options.reuse_port && can_share;
   for (size_t i = fds.size(); i < workers_ && sockets->options.reuse_port && sockets->address.is_ip(); ++i) {
-    auto fd = net::open_listen_socket(sockets->address, at.options);
+    auto fd = open_socket(sockets->address, at.options);
     if (fd.ok()) {
       sockets->by_worker[i] = *fd;
       continue;
@@ -126,7 +134,8 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
     if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
-      HandedSocket one{.kind = "stream", .owner = name, .address = addresses[i].address.to_string()};
+      HandedSocket one{
+          .kind = kind_of(addresses[i].options), .owner = name, .address = addresses[i].address.to_string()};
       entry.sockets[i]->for_each([&](int fd, uint32_t) {
         one.fd = fd;
         visit(one);
@@ -150,7 +159,7 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
   for (const auto& [name, entry] : listeners_) {
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < addresses.size() && name != listener && !any_port; ++i) {
-      if (addresses[i].address != at.address) continue;
+      if (addresses[i].address != at.address || addresses[i].options.datagrams != at.options.datagrams) continue;
       if (!kept.contains(name) && addresses[i].options == at.options) return Opened{entry.sockets[i], true};
       held = true;
     }
@@ -203,6 +212,15 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
     for (const proxy::ListenerFilterEntry& old : before.listener_filters) {
       if (old.fingerprint == filter.fingerprint) filter.config = old.config;
     }
+  }
+  if (before.udp != nullptr && spec.udp != nullptr) {
+    auto udp = std::make_shared<proxy::UdpSpec>(*spec.udp);
+    for (proxy::UdpFilterEntry& filter : udp->filters) {
+      for (const proxy::UdpFilterEntry& old : before.udp->filters) {
+        if (old.fingerprint == filter.fingerprint) filter.config = old.config;
+      }
+    }
+    spec.udp = std::move(udp);
   }
   if (before.buffer_limit != spec.buffer_limit) return;
   for (proxy::FilterChain& chain : spec.chains) {

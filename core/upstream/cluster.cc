@@ -79,7 +79,17 @@ const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
 constexpr stats::LateNames<ClusterStats::kAuthorizations> kAuthorizationNames = {
     "ext_authz.ok", "ext_authz.denied", "ext_authz.error", "ext_authz.failure_mode_allowed"};
 
+constexpr stats::Definition kOriginalDefinitions[] = {{"original_dst_host_invalid", Type::kCounter}};
+const stats::GroupKind kOriginalKind{"cluster", "envoy_cluster_name", kOriginalDefinitions};
+
 }  // namespace
+
+std::shared_ptr<OriginalDestination> make_original_destination(stats::Store& store, const std::string& stat_name) {
+  auto made = std::make_shared<OriginalDestination>();
+  made->group = store.group(kOriginalKind, stat_name);
+  made->host_invalid = made->group->counter(0);
+  return made;
+}
 
 ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
     : group(store.group(kKind, name)),

@@ -146,6 +146,17 @@ struct AutoNames {
   std::optional<http::HeaderName> header = {};  // instead of the host
 };
 
+// Where the requests of an ORIGINAL_DST cluster say that they are to go: what is found first of these, and else where
+// the client's connection was going before it was redirected.
+struct OriginalDestination {
+  std::vector<std::string> metadata;            // of the request: the namespace, then keys; empty: not there
+  std::optional<http::HeaderName> header = {};  // "10.0.0.1:80", "[::1]:80"
+  uint16_t port = 0;                            // instead of the one that was found; 0: that one
+  std::shared_ptr<stats::Group> group;          // `cluster.<name>.*`
+  stats::Counter host_invalid;                  // what was found is no address
+};
+std::shared_ptr<OriginalDestination> make_original_destination(stats::Store& store, const std::string& stat_name);
+
 struct ClusterSpec {
   std::string name;
   std::string stat_name;  // alt_stat_name, else the name
@@ -168,6 +179,7 @@ struct ClusterSpec {
   std::shared_ptr<const route::ClusterPolicies> policies;
   std::shared_ptr<const route::HashPolicies> hash_policies;     // likewise
   std::shared_ptr<const filter::HttpChainConfig> http_filters;  // between the router and its hosts; null: the router's
+  std::shared_ptr<const OriginalDestination> original;          // null: its hosts are configured, or names
   bool divided = false;                                         // its hosts are in subsets, which requests are to match
   // Not empty: it has no hosts, and its requests go to those of these clusters (aggregate.h). Slots of clusters.
   std::vector<event::SlotId> members;
@@ -180,6 +192,8 @@ class Cluster final : public event::Versioned {
   Cluster(ClusterSpec spec, std::shared_ptr<ClusterStats> stats, std::shared_ptr<ClusterLimits> limits)
       : spec(std::move(spec)), stats(std::move(stats)), limits(std::move(limits)) {}
   const ClusterSpec spec;
+  // Requests say which of its hosts they want, or may have to, of a member (lb::PickInput::name).
+  const bool asked_by_name = spec.original != nullptr || !spec.dns_cache.empty() || !spec.members.empty();
   const std::shared_ptr<ClusterStats> stats;
   const std::shared_ptr<ClusterLimits> limits;
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/upstream/destination.h"
+
 namespace weir::upstream {
 
 using event::SlotId;
@@ -63,6 +65,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
 }
 
 void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
+  if (!found_.empty()) leave_found(hosts);
   std::vector<Place> before = std::move(places_);
   std::vector<lb::LaneView::PerHost> counts = std::move(per_host_);
   places_.clear();
@@ -79,6 +82,15 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
     std::sort(index.begin(), index.end());
     for (size_t i = 0; i < places_.size(); ++i) {
       const lb::Host* host = hosts->host(static_cast<uint32_t>(i)).host.get();
+      if (!found_.empty()) {
+        if (auto found = found_.find(host->text()); found != found_.end()) {  // it is this host: leave_found()
+          places_[i].pool = std::move(found->second.pool);
+          places_[i].pool->set_entry(hosts->host(static_cast<uint32_t>(i)));
+          per_host_[i].own = host->active_on(owner_.lane().index());
+          found_.erase(found);
+          continue;
+        }
+      }
       auto at = std::lower_bound(index.begin(), index.end(), std::pair<const lb::Host*, size_t>(host, 0));
       if (at == index.end() || at->first != host) {
         per_host_[i].own = host->active_on(owner_.lane().index());
@@ -92,20 +104,11 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
   if (hosts != nullptr) lb_states_.resize(hosts->lane_states());
   for (const lb::LaneView::PerHost& one : per_host_) in_all_.own += one.own;
   hosts_ = hosts;
+  ++hosts_version_;
   if (high_ != nullptr) high_->set_hosts(hosts);
   std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
   for (Place& place : before) {
-    if (place.pool == nullptr) continue;
-    place.pool->for_each_variant([](ConnPool& pool) {
-      pool.drain();
-      pool.base_ = nullptr;
-    });
-    if (auto variants = std::move(place.pool->variants_)) {
-      for (auto& [key, pool] : variants->pools) {
-        if (!pool->empty()) leaving_.push_back(std::move(pool));
-      }
-    }
-    if (!place.pool->empty()) leaving_.push_back(std::move(place.pool));
+    if (place.pool != nullptr) leave(std::move(place.pool));
   }
 }
 
@@ -119,30 +122,132 @@ void ClusterLocal::on_pool_maybe_empty(ConnPool& pool) {
   if (at != leaving_.end()) leaving_.erase(at);
 }
 
-uint32_t ClusterLocal::index_of(const ConnPool& pool) const {
+uint32_t ClusterLocal::index_of(const lb::Host& host) const {
   for (size_t i = 0; i < places_.size(); ++i) {
     // By host: a host that left and came back has a new pool, and its counts go on.
-    if (hosts_->host(static_cast<uint32_t>(i)).host.get() == &pool.host()) return static_cast<uint32_t>(i);
+    if (hosts_->host(static_cast<uint32_t>(i)).host.get() == &host) return static_cast<uint32_t>(i);
   }
   return lb::kNoHost;
 }
 
-ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
-  if (hosts_ == nullptr) return nullptr;
+bool ClusterLocal::take_session() {
+  if (connections.acquire()) return true;
+  recall(LimitKind::kConnections).ask();
+  return false;
+}
+
+void ClusterLocal::give_session_back() {
+  connections.release();
+  if (starving()) {
+    feed_starving();
+    demand.give_what_is_free();
+  }
+}
+
+void ClusterLocal::begin_session(lb::Host& host, uint32_t place) {
+  host.totals.cx_total.inc();
+  host.totals.cx_active.inc();
+  host.add_active(owner_.lane().index(), 1);
+  if (place != lb::kNoHost) set_own(place, per_host_[place].own + 1);
+}
+
+void ClusterLocal::end_session(lb::Host& host, uint32_t place) {
+  host.totals.cx_active.dec();
+  host.add_active(owner_.lane().index(), -1);
+  if (place >= places_.size() || hosts_->host(place).host.get() != &host) place = index_of(host);
+  if (place != lb::kNoHost) set_own(place, host.active_on(owner_.lane().index()));
+  give_session_back();
+}
+
+[[gnu::always_inline]] inline lb::HostIndex ClusterLocal::pick_index(const lb::PickInput& input) {
+  if (hosts_ == nullptr) return lb::kNoHost;
   event::Lane& lane = owner_.lane();
   lb::LaneView view(lane.index(), hosts_->hosts(), per_host_, lane.now().time_since_epoch().count(), lane.random(),
                     &in_all_);
-  lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
+  const lb::HostIndex index = hosts_->pick(input, view, lb_states_.data());
   if (view.panicked && cluster_ != nullptr) [[unlikely]]
     stats().lb_healthy_panic.inc();
-  if (index == lb::kNoHost) return nullptr;
+  return index;
+}
+
+lb::HostIndex ClusterLocal::pick_host(const lb::PickInput& input) { return pick_index(input); }
+
+ConnPool* ClusterLocal::pick(const lb::PickInput& input) {
+  const lb::HostIndex index = pick_index(input);
+  if (index == lb::kNoHost) [[unlikely]]
+    return find_destination(input.name);
   Place& place = places_[index];
   if (place.pool == nullptr) [[unlikely]] {
-    place.pool = std::make_unique<ConnPool>(lane, *this, hosts_->host(index).host);
+    place.pool = std::make_unique<ConnPool>(owner_.lane(), *this, hosts_->host(index).host);
     place.pool->set_entry(hosts_->host(index));
   }
   place.pool->set_place(index);
   return place.pool.get();
+}
+
+// The request does not wait for main: this lane connects to a host of its own making, which becomes everybody's when
+// main has heard of it.
+ConnPool* ClusterLocal::find_destination(std::string_view text) {
+  if (cluster_ == nullptr || cluster_->spec.original == nullptr) return nullptr;
+  const auto known = found_.find(text);
+  if (known != found_.end()) {
+    if (owner_.lane().now() - known->second.told > 1s) tell_main(known->second);
+    return known->second.pool.get();
+  }
+  const net::Address address = parse_destination(text);
+  if (address.empty()) return nullptr;
+  if (found_.size() >= kMostFound) {
+    std::erase_if(found_, [](const auto& one) { return one.second.pool->empty(); });
+    if (found_.size() >= kMostFound) return nullptr;
+  }
+  event::Lane& lane = owner_.lane();
+  const auto lanes = static_cast<uint32_t>(std::max<size_t>(lane.index() + 1, lane.siblings().size()));
+  std::string name(text);
+  auto host = std::make_shared<lb::Host>(address, name, std::string(), lanes);
+  Found& found = found_[std::move(name)];
+  found.pool = std::make_unique<ConnPool>(lane, *this, std::move(host));
+  found.pool->set_place(lb::kNoHost);
+  tell_main(found);
+  return found.pool.get();
+}
+
+void ClusterLocal::tell_main(Found& found) {
+  found.told = owner_.lane().now();
+  if (owner_.lane().siblings().empty()) return;
+  event::Lane* main = owner_.lane().siblings().front();
+  main->post([main, cluster = part_.cluster, host = found.pool->shared_host()]() mutable {
+    LaneClusters* there = LaneClusters::find_on(*main);
+    if (there != nullptr && there->found_hosts() != nullptr)
+      there->found_hosts()->on_host_found(cluster, std::move(host));
+  });
+}
+
+// Of an address for which another lane's host was published this lane's leaves; all do if there are no hosts any more.
+void ClusterLocal::leave_found(const lb::HostSet* hosts) {
+  if (hosts == nullptr || cluster_ == nullptr || cluster_->spec.original == nullptr) {
+    for (auto& [text, found] : found_) leave(std::move(found.pool));
+    found_.clear();
+    return;
+  }
+  for (const lb::HostEntry& entry : hosts->hosts()) {
+    const auto at = found_.find(entry.host->text());
+    if (at == found_.end() || &at->second.pool->host() == entry.host.get()) continue;
+    leave(std::move(at->second.pool));
+    found_.erase(at);
+  }
+}
+
+void ClusterLocal::leave(std::unique_ptr<ConnPool> pool) {
+  pool->for_each_variant([](ConnPool& one) {
+    one.drain();
+    one.base_ = nullptr;
+  });
+  if (auto variants = std::move(pool->variants_)) {
+    for (auto& [key, one] : variants->pools) {
+      if (!one->empty()) leaving_.push_back(std::move(one));
+    }
+  }
+  if (!pool->empty()) leaving_.push_back(std::move(pool));
 }
 
 Aggregate& ClusterLocal::aggregate() {
@@ -160,8 +265,8 @@ Member ClusterLocal::choose_member(const lb::PickInput& input) {
 bool ClusterLocal::has_other_hosts(std::span<const lb::Host* const> tried) const {
   if (aggregate_ != nullptr) [[unlikely]]
     return aggregate_->has_other_hosts(tried);
-  // Those of another name are no substitute.
-  if (cluster_ != nullptr && !cluster_->spec.dns_cache.empty()) return false;
+  // Those of another name or address are no substitute.
+  if (cluster_ != nullptr && cluster_->asked_by_name) return false;
   // Whether those of a subset were all tried is not known.
   if (hosts_ == nullptr || hosts_->divided()) return false;
   for (const lb::HostEntry& entry : hosts_->hosts()) {
@@ -194,7 +299,7 @@ void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   pool.host().totals.rq_active.dec();
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
-  if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool);
+  if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool.host());
   if (place != lb::kNoHost) set_own(place, pool.host().active_on(owner_.lane().index()));
 }
 
@@ -218,6 +323,11 @@ bool ClusterLocal::shed_one() {
     ConnPool* pool = places_[shed_from_].pool.get();
     bool shed = false;
     if (pool != nullptr) pool->for_each_variant([&](ConnPool& one) { shed = shed || one.shed_idle(); });
+    if (shed) return true;
+  }
+  for (auto& [text, found] : found_) {
+    bool shed = false;
+    found.pool->for_each_variant([&](ConnPool& one) { shed = shed || one.shed_idle(); });
     if (shed) return true;
   }
   return false;

@@ -27,6 +27,11 @@ namespace weir::upstream {
 
 class LaneClusters;
 
+struct NameHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+};
+
 // One cluster on one lane, for requests of one priority. Lives as long as the lane; configuration and membership behind
 // it change. [worker]
 class ClusterLocal {
@@ -54,6 +59,16 @@ class ClusterLocal {
   Aggregate& aggregate();
   // Chooses a host; nullptr: none can serve.
   ConnPool* pick(const lb::PickInput& input);
+  // The same for who sends there without a pool: the place in hosts(), or kNoHost.
+  lb::HostIndex pick_host(const lb::PickInput& input);
+  // Another number for each version of hosts().
+  uint64_t hosts_version() const { return hosts_version_; }
+  // A session with a host and without a connection takes a share of the limit of connections. False: it is reached.
+  bool take_session();
+  void give_session_back();
+  // What a session that has taken a share counts while it lasts. `place`: in hosts(), when it was looked up last.
+  void begin_session(lb::Host& host, uint32_t place);
+  void end_session(lb::Host& host, uint32_t place);
   // Somebody wants a connection that the limit refuses; one that has become idle or has gone is for it.
   bool starving() const { return !starving_.empty() || !demand.empty(); }
   // Of this lane's pools.
@@ -63,9 +78,7 @@ class ClusterLocal {
   // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
   // Of the host that pick() has just returned; nullptr: none.
-  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const {
-    return hosts_->host(pool.place()).metadata.get();
-  }
+  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const { return pool.metadata(); }
   event::Pin<lb::HostSet> pin_hosts() const;
   // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
   void begin_request(ConnPool& pool, const ClusterStats& stats);
@@ -107,8 +120,22 @@ class ClusterLocal {
   void set_hosts(const lb::HostSet* hosts);
   // Requests of this lane to a host, for both priorities to see.
   void set_own(uint32_t place, int32_t requests);
+  // A host that was found by where a request is to go, and that main has not published yet.
+  struct Found {
+    std::unique_ptr<ConnPool> pool;
+    MonoTime told{};  // when main was
+  };
+  static constexpr size_t kMostFound = 1024;
+  lb::HostIndex pick_index(const lb::PickInput& input);
+  // `text`: its address.
+  ConnPool* find_destination(std::string_view text);
+  void tell_main(Found& found);
+  void leave_found(const lb::HostSet* hosts);
+  // Of a host that is gone: until its last connection is.
+  void leave(std::unique_ptr<ConnPool> pool);
   template <class Visit>
   void for_each_pool(Visit&& visit) {
+    for (auto& [text, found] : found_) found.pool->for_each_variant(visit);
     for (Place& place : places_) {
       if (place.pool != nullptr) place.pool->for_each_variant(visit);
     }
@@ -125,7 +152,7 @@ class ClusterLocal {
   bool refuse_hopeless();
   bool hopeless() const { return cluster_ == nullptr || connections.limit()->max() == 0; }
   void on_pool_maybe_empty(ConnPool& pool);
-  uint32_t index_of(const ConnPool& pool) const;
+  uint32_t index_of(const lb::Host& host) const;
 
   LaneClusters& owner_;
   const ClusterPart part_;
@@ -135,15 +162,27 @@ class ClusterLocal {
   const Cluster* cluster_ = nullptr;
   uint32_t free_repetitions_ = 0;
   const lb::HostSet* hosts_ = nullptr;
+  uint64_t hosts_version_ = 0;
   http::h1::Settings h1_;
   std::vector<Place> places_;                       // by host index
   std::vector<lb::LaneView::PerHost> per_host_;     // by host index
   lb::LaneView::InAll in_all_;                      // of these
   std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
-  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
+  std::unordered_map<std::string, Found, NameHash, std::equal_to<>> found_;  // of an ORIGINAL_DST cluster, by text
+  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;              // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
+};
+
+// Where main hears of hosts that lanes have found. [main]
+class FoundHosts {
+ public:
+  // `cluster`: the index of its slot.
+  virtual void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) = 0;
+
+ protected:
+  ~FoundHosts() = default;
 };
 
 class LaneClusters final : public event::SlotObserver {
@@ -189,6 +228,10 @@ class LaneClusters final : public event::SlotObserver {
   size_t connection_count() const { return connections_.live(); }
   uint64_t next_connection_id() { return ++last_connection_id_ << 8 | lane_.index(); }
 
+  // Of main's lane: nullptr, nobody wants to hear.
+  void set_found_hosts(FoundHosts* listener) { found_hosts_ = listener; }
+  FoundHosts* found_hosts() { return found_hosts_; }
+
   void on_slot_changed(event::SlotId id, const event::Versioned* before, const event::Versioned* after) override;
 
  private:
@@ -200,11 +243,8 @@ class LaneClusters final : public event::SlotObserver {
   event::Lane& lane_;
   LaneNames names_{lane_};
   Slab<H1Connection> connections_;
+  FoundHosts* found_hosts_ = nullptr;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
-  struct NameHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
-  };
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
   std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
   bool asked_by_name_ = false;

@@ -160,6 +160,8 @@ class ConnPool final : private RecallWaiter {
   // What the host set says of the host. An address that has let in when another did not is kept, as long as it is among
   // those.
   void set_entry(const lb::HostEntry& entry);
+  // Of the host; nullptr: none.
+  const stream::StaticMetadata* metadata() const { return metadata_.get(); }
   // For requests that want something else of the connections than what is configured; made when there is none. Of a
   // pool that pick() returned.
   ConnPool& variant(const filter::UpstreamTransportOptions& options);

@@ -31,7 +31,7 @@ def start(session, peer, scenario, origin_ports, workers=1, cores=None, label=No
     port = session.free_port()
     setup = peers.Setup(scenario, session.new_dir(peer.name), port, origin_ports, workers)
     process = session.start_logged(peer.command(setup), cores or session.proxy_cores, setup.dir)
-    harness.wait_listening(process, port, peer.name)
+    harness.wait_listening(process, port, peer.name, udp=scenario.udp)
     return Contestant(label or peer.name, process, port)
 
 
@@ -58,7 +58,7 @@ def run_scenario(session, scenario, chosen, rounds, seconds):
     """All rounds of one scenario; returns (contestants, remarks)."""
     remarks = []
     contestants = []
-    origin, origin_ports = session.start_origin(scenario.endpoints, scenario.browser)
+    origin, origin_ports = session.start_origin(scenario.endpoints, scenario.browser, scenario.udp)
     try:
         for peer in chosen:
             if scenario.leaves_out(peer.name):

@@ -114,8 +114,10 @@ class Session:
                              **keywords)
         return process, read_json(process, name)
 
-    def start_origin(self, ports=1, browser=False):
+    def start_origin(self, ports=1, browser=False, udp=False):
         arguments = ["--ports=%d" % ports]
+        if udp:
+            arguments.append("--datagrams")
         if browser:
             arguments.append("--min-head=900")  # a request that lost its fields on the way is not a fair request
         process, ready = self.start_tool("bench_origin", *arguments)
@@ -218,13 +220,13 @@ def read_json(process, name):
         raise BenchError("%s ended before it was ready" % name) from None
 
 
-def wait_listening(process, port, what, seconds=10):
+def wait_listening(process, port, what, seconds=10, udp=False):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
             raise BenchError("%s ended with status %d before it listened: %s"
                              % (what, process.returncode, last_words(process)))
-        if can_connect(port):
+        if is_bound(port) if udp else can_connect(port):
             return
         time.sleep(0.02)
     raise BenchError("%s does not listen on port %d after %d s" % (what, port, seconds))
@@ -239,6 +241,12 @@ def last_words(process):
 def can_connect(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_bound(port):
+    """Whether a UDP socket of this machine has the port."""
+    with open("/proc/net/udp") as file:
+        return any(line.split()[1].endswith(":%04X" % port) for line in list(file)[1:])
 
 
 def process_tree(pid):

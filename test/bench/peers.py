@@ -189,11 +189,14 @@ class Nginx(Peer):
     STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
     def refuses(self, scenario):
-        if scenario.tcp and not os.path.exists(self.STREAM):
+        if (scenario.tcp or scenario.udp) and not os.path.exists(self.STREAM):
             return "nginx without its stream module (libnginx-mod-stream)"
         return None
 
-    def command_tcp(self, setup):
+    def command_stream(self, setup):
+        udp = setup.scenario.udp
+        listen = "udp" if udp else "backlog=4096"
+        nodelay = "" if udp else "tcp_nodelay on;"
         user = "user root;" if os.geteuid() == 0 else ""
         endpoints = "".join("    server 127.0.0.1:%d max_fails=0;\n" % port for port in setup.origin_ports)
         buffer = "256k" if setup.scenario.bulk else "16k"
@@ -215,20 +218,20 @@ stream {{
 {endpoints}
   }}
   server {{
-    listen 127.0.0.1:{setup.port}{ssl} backlog=4096{' reuseport' if setup.workers > 1 else ''};
+    listen 127.0.0.1:{setup.port}{ssl} {listen}{' reuseport' if setup.workers > 1 else ''};
     {tls}
     proxy_pass origin;
     proxy_timeout 300s;
     proxy_buffer_size {buffer};
-    tcp_nodelay on;
+    {nodelay}
   }}
 }}
 """)
         return ["nginx", "-e", "stderr", "-p", setup.dir, "-c", path]
 
     def command(self, setup):
-        if setup.scenario.tcp:
-            return self.command_tcp(setup)
+        if setup.scenario.tcp or setup.scenario.udp:
+            return self.command_stream(setup)
         balance = "least_conn;" if setup.scenario.balance == "least_request" else ""
         user = "user root;" if os.geteuid() == 0 else ""
         buffer = {1 << 20: "16k", 100 << 20: "256k"}.get(setup.scenario.size, "32k")  # cheapest of 4k to 256k for each

@@ -25,6 +25,7 @@ class Scenario:
     own_at_most: float | None = None  # weir's CPU per request as a multiple of that with one route
     websocket: bool = False  # messages of `size` bytes, echoed
     tcp: bool = False  # the proxies join connections and do not look at what passes
+    udp: bool = False  # datagrams of `size` bytes, echoed
     gzip: bool = False  # JSON of `size` bytes, packed by the proxy
     target_rival: str = ""  # whose multiple the target is; empty: the cheapest rival's
     rivals: tuple = ()  # those that do the same; empty: all others
@@ -43,6 +44,8 @@ class Scenario:
                 with open(path, "w") as file:
                     file.write(route_tables.targets())
             return ["--connections=%d" % self.connections, "--targets=" + path]
+        if self.udp:
+            return ["--connections=%d" % self.connections, "--datagrams=%d" % self.size]
         if self.websocket:
             return ["--connections=%d" % self.connections, "--websocket=%d" % self.size]
         if self.gzip:
@@ -81,6 +84,8 @@ SCENARIOS = {
         Scenario("tcp_close", "TCP, new connection per message", 1.05, tcp=True, new_connections=True, weir_config="tcp.yaml"),
         Scenario("tcp_bulk", "TCP, 1 MiB at a time", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500, tcp=True,
                  weir_config="tcp.yaml"),
+        Scenario("udp_echo", "UDP, 64 bytes each way on 64 sockets", 0.95, size=64, udp=True, weir_config="udp.yaml",
+                 rivals=("nginx",)),
         Scenario("tls_keepalive", "TLS 1.3, keep-alive, 64 connections, small response", 0.85, tls="p256", rivals=TLS_RIVALS),
         Scenario("tls_handshake", "TLS 1.3, a full handshake with P-256 per request", 0.72, tls="p256", new_connections=True,
                  rivals=TLS_RIVALS),

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
+from harness import netns
+from harness.netns import Namespace
 from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, client_context, server_context, write_atomically
+from harness.udp import UdpClient
 from harness.upstreams import ServerConnection
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "config-examples")
@@ -312,6 +315,86 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual(seen, {b"10002?", b"10003?"})
         line = re.compile(r"\] 127\.0\.0\.1:\d+ -> 127\.0\.0\.1:\d+ - 1 6 \d+\n")
         wait_until(lambda: line.search(self.weir.process.log()), "a line for a connection")
+
+    def test_udp_dns(self) -> None:
+        class Dnsmasq:
+            def __init__(self, sandbox: Sandbox, name: str):
+                self.port = sandbox.free_port()
+                sandbox.start(["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
+                               "--listen-address=127.0.0.1", "--bind-interfaces", "--port=%d" % self.port, "--pid-file=", "--user=root",
+                               "--address=/shop.example/192.0.2.%s" % name[-1], "--log-facility=-"], "dnsmasq")
+
+        self.start("udp-dns", 2, Dnsmasq)
+        question = b"\0\7\1\0\0\1\0\0\0\0\0\0\4shop\7example\0\0\1\0\1"
+
+        def ask() -> bytes:
+            with UdpClient(self.port, timeout=1) as client:
+                try:
+                    answer = client.ask(question)
+                except (TimeoutError, ConnectionRefusedError):
+                    return b""
+                self.assertEqual(answer[:2], question[:2])
+                return answer[-4:]
+
+        seen: set[bytes] = set()
+        wait_until(lambda: seen.add(ask()) or len(seen - {b""}) == 2, "answers of both servers")
+        self.assertEqual(seen - {b""}, {bytes([192, 0, 2, 1]), bytes([192, 0, 2, 2])})
+
+    def test_l7_behind_l4(self) -> None:
+        self.check_l4_in_front_of_l7()
+
+    def test_l4_edge(self) -> None:
+        self.check_l4_in_front_of_l7()
+
+    def check_l4_in_front_of_l7(self) -> None:
+        self.start("l7-behind-l4", upstreams=1)
+        behind, echo = self.weir, self.echoes[10001]
+        ports = {9901: 0, 10000: self.sandbox.free_port(), 10001: self.port, 10002: self.port}
+        with open(os.path.join(FOLDER, "l4-edge.yaml"), encoding="utf-8") as file:
+            text = re.sub(r"port_value: (\d+)", lambda match: "port_value: %d" % ports[int(match.group(1))], file.read())
+        edge = Weir(self.sandbox, self.sandbox.write("l4-edge.yaml", text))
+        for source in ("127.0.0.1", "127.0.0.77"):
+            with Connection(ports[10000], source=source) as connection:
+                self.assertEqual(connection.request(path="/of/" + source, headers=[("x-forwarded-for", "1.2.3.4")]).status, 200)
+            self.assertEqual(echo.requests[-1].header("x-forwarded-for"), "1.2.3.4," + source)
+            wait_until(lambda: "%s over 127.0.0.1 /of/%s 200" % ("", source) in re.sub(r"\S+ over", " over", behind.process.log()),
+                       "a line of the log")
+            self.assertRegex(behind.process.log(), r"(?m)^%s:\d+ over 127\.0\.0\.1 /of/%s 200$" % (re.escape(source), re.escape(source)))
+        # Straight to the second one, without the header.
+        with Connection(self.port) as connection:
+            connection.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            self.assertTrue(connection.closed_within(10))
+        self.assertEqual(edge.stat("cluster.proxies.upstream_cx_total"), 2)
+
+    def test_sidecar(self) -> None:
+        reason = netns.missing()
+        if reason:
+            self.skipTest(reason)
+        self.sandbox = Sandbox()
+        self.addCleanup(self.sandbox.close)
+        pod, outside = Namespace(self.sandbox, "pod"), Namespace(self.sandbox, "out")
+        pod.connect(outside, "10.9.1.1/24", "10.9.1.2/24")
+        pod.do("""iptables -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 15006
+                  iptables -t nat -A OUTPUT -o lo -j RETURN
+                  iptables -t nat -A OUTPUT -m owner --uid-owner 0 -j RETURN
+                  iptables -t nat -A OUTPUT -p tcp -j REDIRECT --to-ports 15001""")
+        with outside.entered():
+            server = EchoUpstream(self.sandbox, "server", host="10.9.1.2")
+        with pod.entered():
+            application = EchoUpstream(self.sandbox, "application", host="10.9.1.1", port=8080)
+            weir = Weir(self.sandbox, os.path.join(FOLDER, "sidecar.yaml"))
+            try:
+                with outside.entered(), Connection(8080, host="10.9.1.1") as connection:
+                    self.assertIn('"server": "application"', connection.request().text)
+                self.assertEqual(application.requests[-1].header("x-forwarded-for"), "10.9.1.2")
+                with netns.as_nobody():
+                    connection = Connection(server.port, host="10.9.1.2")
+                with connection:
+                    self.assertIn('"server": "server"', connection.request().text)
+                weir.wait_stat("tcp.egress.downstream_cx_total", 1)
+                weir.wait_stat("http.ingress.downstream_rq_total", 1)
+            finally:
+                weir.stop()
 
     def test_weighted_canary(self) -> None:
         self.start("weighted-canary", upstreams=2)

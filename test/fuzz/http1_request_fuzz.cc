@@ -56,7 +56,7 @@ void check_round_trip(const http::h1::test::Stream& stream, const Settings& sett
   ArenaPool pool;
   Arena arena(pool);
   HeaderMap again(arena);
-  RequestHead info;
+  h1::RequestHead info;
   Settings open;
   open.limits.max_header_count = 1000;
   std::string head = out.to_string();

@@ -168,6 +168,8 @@ class ErrorsTest(WeirTestCase):
         self.assertIn("write CLUSTER_PROVIDED", self.faults({**aggregate("a", "good"), "lb_policy": "ROUND_ROBIN"}, good))
         self.assertIn("must be empty", self.faults({**cluster("a", 1), **aggregate("a", "good")}, good))
         self.assertIn("is clusters[0] too", self.faults(aggregate("a", "good", "good"), good))
+        original = {"name": "original", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED"}
+        self.assertIn("is of type ORIGINAL_DST", self.faults(aggregate("a", "original"), original))
         self.assertIn('"missing" is not a cluster of this configuration', self.faults(aggregate("a", "missing"), good, code=0))
         self.assertIn("CLUSTER_PROVIDED is for clusters of a type", self.faults({**good, "lb_policy": "CLUSTER_PROVIDED"}))
 

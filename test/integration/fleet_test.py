@@ -166,7 +166,7 @@ class DyingFleetTest(WeirTestCase):
                 sent = clients * self.REQUESTS
                 print("%s, default budget: %d requests, the dying fleet saw %d (%.2f)" % (way, sent, fleet.seen, fleet.seen / sent))
                 self.assertGreater(fleet.seen, sent)
-                self.assertLessEqual(fleet.seen, 1.2 * sent)
+                self.assertLessEqual(fleet.seen, 1.2 * sent + 3 * clients)  # with few under way, the floor is more than a fifth
 
     def offer(self, way: str, clients: int) -> None:
         statuses: list[int] = []

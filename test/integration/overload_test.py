@@ -7,6 +7,7 @@ from typing import Any, Optional
 from harness import (Connection, Weir, WeirTestCase, bootstrap, direct, fetch, http_listener, main, to_yaml, wait_until,
                      weir_binary)
 from harness.config import server_tls
+from harness.http2_client import H2
 from harness.tls import Authority
 
 MONITORS = "type.googleapis.com/envoy.extensions.resource_monitors."
@@ -118,6 +119,35 @@ class OverloadTest(WeirTestCase):
             self.assertEqual(connection.request().header("connection"), "close")
             self.assertTrue(connection.closed_within(10))
         self.assertEqual(weir.stat("http.ingress.downstream_cx_overload_disable_keepalive"), 1)
+
+    def test_connections_of_http2(self) -> None:
+        action, requests = "envoy.overload_actions.disable_http_keepalive", "envoy.overload_actions.stop_accepting_requests"
+        point = "envoy.load_shed_points.hcm_ondata_creating_codec"
+        monitors = [monitor(INJECTED, "injected_resource.v3.InjectedResourceConfig", filename=self.file)]
+        weir = self.start([{"name": action, "triggers": [scaled(0.2, 0.3)]}, {"name": requests, "triggers": [threshold(0.6)]}],
+                          monitors, [{"name": point, "triggers": [threshold(0.9)]}], drain_timeout="0.2s")
+        with H2(self.port, outlives_goaway=True) as client:
+            client.until(client.request("/"))
+            client.pump()
+            self.assertEqual(client.goaways, [])
+            self.set(weir, action, 0.3, 100)
+            stream = client.request("/")
+            client.until(stream)
+            self.assertEqual(client.status(stream), "200")
+            client.pump(2)
+            self.assertEqual(client.goaways, [((1 << 31) - 1, 0), (3, 0)])
+            self.assertEqual(client.sock.recv(1), b"")
+        self.assertEqual(weir.stat("http.ingress.downstream_cx_overload_disable_keepalive"), 1)
+        with H2(self.port, outlives_goaway=True) as client:
+            self.set(weir, requests, 0.6, 100)
+            stream = client.request("/")
+            client.until(stream)
+            self.assertEqual((client.status(stream), client.body(stream)), ("503", b"envoy overloaded"))
+        self.say(0.95)
+        weir.wait_stat("overload.%s.scale_percent" % point, 100)
+        with H2(self.port) as client:
+            self.assertEqual(client.pump(5), [])
+            self.assertEqual(weir.stat("overload.%s.shed_load_count" % point), 1)
 
     # field: Listener.bypass_overload_manager
     def test_connections_wait(self) -> None:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 from typing import Any, Optional
 
@@ -17,6 +18,7 @@ from harness import (Connection, EchoUpstream, Weir, WeirTestCase, address, boot
 from harness.config import server_tls
 from harness.load import Clients, Wrk
 from harness.tls import Authority, TlsConnection, client_context
+from harness.udp import UdpClient, UdpServer, udp_listener
 
 # Speaks the first words of the protocol as another user.
 AS_NOBODY = """
@@ -89,6 +91,40 @@ class RestartTest(WeirTestCase):
         done = subprocess.run([weir_binary(), "-c", path, "--socket-path", self.path, *arguments], timeout=60,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout.decode()
+
+    def test_no_datagram_is_lost(self) -> None:
+        server = UdpServer(self.sandbox, "s")
+        config = bootstrap([udp_listener(self.port, "udp")], [cluster("udp", server.port)])
+        first = self.start(config)
+        stop = threading.Event()
+        sent: list[bytes] = []
+
+        def send(number: int) -> None:
+            with UdpClient(self.port) as client:
+                for count in range(100_000):
+                    if stop.wait(0.001):
+                        break
+                    data = b"%d-%d" % (number, count)
+                    sent.append(data)
+                    client.send(data)
+
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            # The only worker reads what came to two.
+            second = self.restart(config, concurrency=1)
+            first.ended_with(0)
+            before = len(sent)
+            wait_until(lambda: len(sent) > before + 200, "more datagrams")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        wait_until(lambda: sorted(data for data, _ in server.seen) == sorted(sent), "all of them")
+        self.assertEqual(second.stat("listener.127.0.0.1_%d.udp.downstream_rx_datagram_dropped" % self.port), 0)
+        with UdpClient(self.port) as client:
+            self.assertEqual(client.ask(b"x"), b"s x")
 
     def test_it_takes_over_and_the_other_one_drains(self) -> None:
         echo = EchoUpstream(self.sandbox)

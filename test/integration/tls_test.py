@@ -33,9 +33,9 @@ def over_tls(listener: dict[str, Any], socket: dict[str, Any], **chain: Any) -> 
 
 def openssl(port: int, *arguments: str, stdin: str = "") -> str:
     """What openssl s_client prints."""
-    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=stdin, text=True,
+    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=stdin.encode(),
                           capture_output=True, timeout=30)
-    return done.stdout + done.stderr
+    return (done.stdout + done.stderr).decode(errors="replace")  # frames, too
 
 
 def log_lines(path: str) -> list[str]:
@@ -124,7 +124,7 @@ class TerminationTest(WeirTestCase):
         shown = openssl(self.ports["main"], "-CAfile", self.ca.path, "-verify_return_error", "-servername", "a.example",
                         "-alpn", "h2,http/1.1", "-tls1_3")
         self.assertIn("Verify return code: 0 (ok)", shown)
-        self.assertIn("ALPN protocol: http/1.1", shown)  # HTTP/2 is not spoken, and so not offered
+        self.assertIn("ALPN protocol: h2", shown)
         self.assertIn("TLSv1.3", shown)
 
     def test_sslscan_finds_nothing_weak(self) -> None:

@@ -181,7 +181,7 @@ class UpstreamFiltersTest(WeirTestCase):
             response = connection.request("POST", "/limit", body=b"z" * 1001)
             self.assertEqual((response.status, response.text), (413, "request body too large\n"))
         self.assertEqual(len(self.echo.requests), before)  # and was not tried again
-        self.assertIn(" 413 request_payload_too_large ", self.lines("/limit"))
+        wait_until(lambda: " 413 request_payload_too_large " in self.lines("/limit"), "the second request's line")
         with Connection(self.port) as connection:
             self.assertEqual(connection.request("POST", "/limit", body=b"z" * 1000).status, 200)
         self.weir.wait_stat_is("cluster.limited.upstream_rq_active", 0)

@@ -86,6 +86,7 @@ SimWorld::SimWorld(uint64_t seed)
 }
 
 SimWorld::~SimWorld() {
+  if (!workers_.empty()) cluster_manager_->stop();
   for (auto& worker : workers_) worker->wind_down();
   for (auto& worker : workers_) {
     for (int i = 0; i < 4; ++i) worker->lane().turn(Duration::zero());
@@ -152,6 +153,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     auto manager = std::make_shared<proxy::ConnectionManagerConfig>();
     manager->stat_prefix = random_.below(2) == 0 ? "sim" : "sim_alt";
     manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, manager->stat_prefix);
+    manager->http2_stats = std::make_unique<proxy::Http2Stats>(store_);
     manager->chain = make_chain();
     manager->route_table = publisher_->intern(SlotKind::kRouteTable, "routes");
     manager->access_logs.push_back(logger_);
@@ -503,6 +505,7 @@ std::vector<std::string> SimWorld::drain_and_check() {
   if (static_cast<int64_t>(bugs_found()) != bugs_before_) wrong.push_back("WEIR_BUG was met");
   // What lanes have leased and not used is theirs until they go.
   for (auto& worker : workers_) worker->wind_down();
+  cluster_manager_->stop();
   publisher_.reset();
   while (workers_.size() > 1) workers_.pop_back();
   workers_.clear();

@@ -48,6 +48,7 @@ class FakeConnection final : public filter::ConnectionHost, private net::Connect
   stream::ConnectionInfo* info_if_any() const override { return const_cast<stream::ConnectionInfo*>(&info_); }
   Slices& input() override { return connection_->in(); }
   void deliver_again() override {}
+  void replace_filter(std::unique_ptr<filter::NetworkFilter>) override { ADD_FAILURE() << "nobody takes over here"; }
   bool draining() const override { return false; }
 
  private:

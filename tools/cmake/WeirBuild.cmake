@@ -57,6 +57,8 @@ add_library(weir_dep_uv INTERFACE)
 target_link_libraries(weir_dep_uv INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libuv_a.a Threads::Threads dl)
 add_library(weir_dep_cares INTERFACE)
 target_link_libraries(weir_dep_cares INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libcares.a)
+add_library(weir_dep_nghttp2 INTERFACE)
+target_link_libraries(weir_dep_nghttp2 INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libnghttp2.a)
 add_library(weir_dep_yaml INTERFACE)
 target_link_libraries(weir_dep_yaml INTERFACE /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/libyaml.a)
 add_library(weir_dep_re2 INTERFACE)
@@ -110,7 +112,7 @@ endfunction()
 
 # weir_add_plugin(KIND NAME SOURCES ... DEPS ...): a plugin library whose exported function
 # weir::plugins::KIND_NAME() is named in the generated descriptor table.
-# KIND: http_filter, network_filter, listener_filter, lb, access_logger, ...
+# KIND: http_filter, network_filter, listener_filter, udp_filter, lb, access_logger, ...
 function(weir_add_plugin kind name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(weir_${kind}_${name} STATIC ${ARG_SOURCES})

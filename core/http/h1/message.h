@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/http/h1/error.h"
+#include "core/http/request_head.h"
 
 namespace weir::http::h1 {
 
@@ -40,7 +41,7 @@ struct Settings {
   Options options;
 };
 
-enum class Version : uint8_t { kHttp10, kHttp11 };  // 1.x with x > 1 counts as 1.1 (RFC 9110 2.5)
+using http::Version;
 
 enum class BodyKind : uint8_t {
   kNone,
@@ -50,17 +51,11 @@ enum class BodyKind : uint8_t {
   kTunnel,      // opaque bytes in both directions after 101 or a 2xx to CONNECT
 };
 
-struct RequestHead {
-  uint64_t content_length = 0;  // with BodyKind::kLength
-  uint32_t head_bytes = 0;      // up to and with the empty line
-  Version version = Version::kHttp11;
+// Of CONNECT and upgrades the owner decides whether body bytes follow (enter_tunnel()).
+struct RequestHead : http::RequestHead {
+  uint32_t head_bytes = 0;  // up to and with the empty line
   BodyKind body = BodyKind::kNone;
-  bool end_stream = true;  // no body bytes follow. Of CONNECT and upgrades the owner decides (enter_tunnel())
   bool keep_alive = true;  // what the request allows
-  bool expect_continue = false;
-  bool upgrade = false;  // Upgrade with `connection: upgrade`, and no body
-  bool is_head = false;
-  bool is_connect = false;
   bool absolute_form = false;
   ParseError invalid = ParseError::kNone;  // Options::keep_open_after_invalid: to be answered with an error
 };

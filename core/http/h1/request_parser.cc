@@ -245,6 +245,7 @@ ParseError parse_request_head(std::string_view head, const Settings& settings, H
       drop_length(map, facts);
   } else if (facts.has_length) {
     out.body = BodyKind::kLength;
+    out.has_length = true;
     out.content_length = facts.content_length;
   }
   out.end_stream = out.body == BodyKind::kNone || (out.body == BodyKind::kLength && out.content_length == 0);

@@ -342,7 +342,7 @@ tls::Parameters read_parameters(const pb::TlsParameters& proto, FactoryScope& sc
   return to;
 }
 
-std::vector<std::string> read_protocols(const pb::CommonTlsContext& proto, FactoryScope& scope) {
+std::vector<std::string> read_protocols(const pb::CommonTlsContext& proto, bool server, FactoryScope& scope) {
   std::vector<std::string> names;
   size_t bytes = 0;
   for (int i = 0; i < proto.alpn_protocols_size(); ++i) {
@@ -352,8 +352,10 @@ std::vector<std::string> read_protocols(const pb::CommonTlsContext& proto, Facto
     append_path_item(field, static_cast<size_t>(i));
     if (name.empty() || name.size() > 255) {
       scope.error(field, "has " + std::to_string(name.size()) + " bytes; 1 to 255 are allowed");
-    } else if (scope.serves_http1_alone() && (name == "h2" || name == "h3")) {
-      scope.warning(field, "\"" + name + "\" is not offered: weir does not speak it yet");
+    } else if (server && name == "h3") {
+      scope.warning(field, "\"h3\" is not offered: HTTP/3 has a transport of its own, QUIC");
+    } else if (scope.serves_http1_alone() && name == "h2") {
+      scope.warning(field, "\"h2\" is not offered: codec_type of the filter behind it is HTTP1");
     } else {
       names.push_back(name);
     }
@@ -438,7 +440,7 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
       proto.ocsp_staple_policy() == pb::DownstreamTlsContext::STRICT_STAPLING ? tls::OcspStaplePolicy::kStrict
       : proto.ocsp_staple_policy() == pb::DownstreamTlsContext::MUST_STAPLE   ? tls::OcspStaplePolicy::kMustStaple
                                                                               : tls::OcspStaplePolicy::kLenient;
-  spec.alpn_protocols = read_protocols(common, at);
+  spec.alpn_protocols = read_protocols(common, true, at);
   switch (proto.session_ticket_keys_type_case()) {
     case pb::DownstreamTlsContext::kSessionTicketKeys:
       spec.session_ticket_keys = read_ticket_keys(proto.session_ticket_keys(), scope.below("session_ticket_keys"));
@@ -489,7 +491,7 @@ std::optional<ClientReading> read_client(const pb::UpstreamTlsContext& proto, Fa
   out.spec.sni = proto.sni();
   out.auto_host_sni = proto.auto_host_sni();
   out.spec.auto_sni_san_validation = proto.auto_sni_san_validation();
-  out.spec.alpn_protocols = read_protocols(common, at);
+  out.spec.alpn_protocols = read_protocols(common, false, at);
   out.spec.allow_renegotiation = proto.allow_renegotiation();
   if (proto.has_max_session_keys()) out.spec.max_session_keys = proto.max_session_keys().value();
   out.spec.enforce_rsa_key_usage = proto.enforce_rsa_key_usage().value();

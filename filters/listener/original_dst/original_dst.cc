@@ -17,9 +17,25 @@ net::Address read_original_destination(int fd, const net::Address& local) {
   return net::Address::from_sockaddr(reinterpret_cast<sockaddr*>(&storage), length);
 }
 
+bool is_transparent(int fd, const net::Address& local) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  const bool ipv4 = local.family() == net::Family::kIpv4;
+  return local.is_ip() &&
+         getsockopt(fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6, ipv4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, &value, &length) ==
+             0 &&
+         value != 0;
+}
+
 filter::ListenerFilter::Verdict Filter::on_accept(filter::ConnectionHost& host, filter::ConnectionFacts& facts) {
   const net::Address& own = host.connection().local();
-  net::Address original = reader_(host.connection().fd(), own);
+  const int fd = host.connection().fd();
+  net::Address original = reader_(fd, own);
+  // By TPROXY the socket's own address is where it was going, unless it came to where the listener is.
+  if (original.empty() && is_transparent(fd, own) && !host.listens_on(own)) {
+    facts.local_restored = true;
+    return Verdict::kDone;
+  }
   if (original.empty() || original == own) return Verdict::kDone;
   facts.local = std::move(original);
   facts.local_restored = true;

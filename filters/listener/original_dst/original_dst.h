@@ -7,6 +7,8 @@ namespace weir::filters::original_dst {
 
 // The destination that the kernel has kept for this socket; empty: none. `local`: the socket's own address.
 net::Address read_original_destination(int fd, const net::Address& local);
+// Whether connections to any address may come to this socket (IP_TRANSPARENT).
+bool is_transparent(int fd, const net::Address& local);
 // The same function, or another one in its place (tests).
 using Reader = net::Address (*)(int fd, const net::Address& local);
 

@@ -1,4 +1,5 @@
 // envoy.filters.network.http_connection_manager: its configuration. What it does is core/proxy/server_connection.h.
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -78,6 +79,29 @@ void read_http1_options(const pb::HttpConnectionManager& manager, FactoryScope& 
                                                   proto.ignore_http_11_upgrade(), here.at("ignore_http_11_upgrade"));
 }
 
+void read_http2_options(const pb::HttpConnectionManager& manager, FactoryScope& scope,
+                        ConnectionManagerConfig& config) {
+  FactoryScope here = scope.below("http2_protocol_options");
+  http::h2::Options& options = config.h2;
+  here.translator().http2_options(manager.http2_protocol_options(),
+                                  manager.stream_error_on_invalid_http_message().value(), options, here.path());
+  // What limits a head of HTTP/1 limits one of HTTP/2, and so it is with what waits to be sent.
+  options.max_head_bytes = config.h1.limits.max_head_bytes;
+  options.max_header_count = config.h1.limits.max_header_count;
+  options.high_watermark = std::min(options.high_watermark, std::max<uint32_t>(config.buffer_limit, 1));
+}
+
+proxy::CodecType codec_of(const pb::HttpConnectionManager& proto) {
+  switch (proto.codec_type()) {
+    case pb::HttpConnectionManager::HTTP1:
+      return proxy::CodecType::kHttp1;
+    case pb::HttpConnectionManager::HTTP2:
+      return proxy::CodecType::kHttp2;
+    default:
+      return proxy::CodecType::kAuto;
+  }
+}
+
 void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScope& scope,
                              ConnectionManagerConfig& config) {
 // The deprecated fields mean what those in access_log_options do.
@@ -145,7 +169,11 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   config->safe_max_connection_duration = proto.http1_safe_max_connection_duration();
   if (proto.has_max_request_headers_kb())
     config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
+  read_http2_options(proto, inner, *config);
+  config->codec = codec_of(proto);
   if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = to_duration(proto.stream_idle_timeout());
+  config->stream_flush_timeout =
+      proto.has_stream_flush_timeout() ? to_duration(proto.stream_flush_timeout()) : config->stream_idle_timeout;
   if (proto.has_request_timeout()) config->request_timeout = to_duration(proto.request_timeout());
   if (proto.has_request_headers_timeout())
     config->request_headers_timeout = to_duration(proto.request_headers_timeout());
@@ -182,6 +210,7 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
     scope.error("route_config", "is required, or else rds or scoped_routes");
   }
   config->stats = std::make_unique<proxy::ConnectionManagerStats>(scope.store(), proto.stat_prefix());
+  config->http2_stats = std::make_unique<proxy::Http2Stats>(scope.store());
   return filter::ConfigPtr(std::move(config));
 }
 

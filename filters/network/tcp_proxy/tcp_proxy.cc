@@ -6,6 +6,7 @@
 #include "core/base/xxhash.h"
 #include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/upstream/destination.h"
 
 namespace weir::filters::tcp_proxy {
 
@@ -178,7 +179,11 @@ void TcpProxy::connect() {
     }
     input.target = member.target;
   }
-  if (!cluster_pin_->spec.dns_cache.empty()) [[unlikely]] {
+  char destination[net::Address::kMaxText];
+  if (const upstream::OriginalDestination* original = cluster_pin_->spec.original.get()) [[unlikely]] {
+    const net::Address wanted = upstream::find_destination(*original, info_, nullptr);
+    if (!wanted.empty()) input.name = wanted.to_text(destination);
+  } else if (!cluster_pin_->spec.dns_cache.empty()) [[unlikely]] {
     if (!choose_name()) {
       cluster_pin_->stats->cx_none_healthy.inc();
       fail(ResponseFlag::kNoHealthyUpstream, "no_name_to_connect_to");
@@ -187,7 +192,7 @@ void TcpProxy::connect() {
     input.name = name_.key;
   }
   pool_ = cluster_->pick(input);
-  if (pool_ == nullptr && !input.name.empty() && !std::exchange(looked_up_, true)) {
+  if (pool_ == nullptr && !cluster_pin_->spec.dns_cache.empty() && !std::exchange(looked_up_, true)) {
     NameLookup::find(lane_, cluster_pin_->spec.dns_cache, name_);
     return;
   }

@@ -12,6 +12,7 @@
 //   --vary                                         requests of many shapes in turn: methods, paths, fields, bodies
 //   --gzip                                         accepts gzip, and takes nothing else: paths /json/N
 //   --websocket=N                                  one upgrade per connection, then messages of N bytes, echoed
+//   --datagrams=N                                  UDP: N bytes at a time, echoed
 //   --tls                                          TLS 1.3 with one suite and one group; --resume: each connection but
 //                                                  a place's first goes on with a session, or the run is void
 //   --idle                                         one request per connection, then hold them until stdin ends
@@ -22,7 +23,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cctype>
 #include <fstream>
 #include <memory>
@@ -30,7 +30,9 @@
 #include <string>
 
 #include "common.h"
+#include "datagrams.h"
 #include "gzip_body.h"
+#include "histogram.h"
 #include "tls.h"
 #include "websocket.h"
 
@@ -65,42 +67,6 @@ struct Request {
   std::string bytes;
   uint64_t body_size = 0;  // of the expected response
   bool head_method = false;
-};
-
-// Latencies in nanoseconds, in buckets at most 1/32 wide.
-class Histogram {
- public:
-  void add(uint64_t value) {
-    ++buckets_[bucket(value)];
-    ++count_;
-    max_ = std::max(max_, value);
-  }
-
-  double percentile_us(double share) const {
-    uint64_t left = static_cast<uint64_t>(share * static_cast<double>(count_));
-    for (size_t i = 0; i < buckets_.size(); ++i) {
-      if (buckets_[i] > left) return static_cast<double>(std::min(upper_bound(i), max_)) / 1000;
-      left -= buckets_[i];
-    }
-    return static_cast<double>(max_) / 1000;
-  }
-
-  double max_us() const { return static_cast<double>(max_) / 1000; }
-
- private:
-  static size_t bucket(uint64_t value) {
-    if (value < 32) return value;
-    const int shift = 63 - std::countl_zero(value) - 5;
-    return static_cast<size_t>(shift + 1) * 32 + (value >> shift) - 32;
-  }
-  static uint64_t upper_bound(size_t bucket) {
-    if (bucket < 32) return bucket;
-    return (static_cast<uint64_t>(bucket % 32) + 33) << (bucket / 32 - 1);
-  }
-
-  std::array<uint64_t, 64 * 32> buckets_{};
-  uint64_t count_ = 0;
-  uint64_t max_ = 0;
 };
 
 struct Connection {
@@ -567,14 +533,17 @@ int main(int argc, char** argv) {
   settings.tls = options.flag("tls");
   settings.resume = options.flag("resume");
   settings.websocket = static_cast<size_t>(options.number("websocket", 0));
+  const auto datagrams = static_cast<size_t>(options.number("datagrams", 0));
   options.finish();
+  if (datagrams != 0 && settings.port != 0 && (settings.seconds > 0 || settings.requests != 0))
+    return weir::bench::load_datagrams(settings.port, settings.connections, datagrams, settings.seconds,
+                                       settings.requests);
   if (settings.port == 0 || (settings.seconds <= 0 && settings.requests == 0 && !settings.idle) ||
       settings.websocket > weir::bench::websocket::kLargest) {
-    std::fprintf(
-        stderr,
-        "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
-        " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N] [--tls [--resume]]"
-        " [--pause-after=N]\n");
+    std::fprintf(stderr,
+                 "usage: load --port=N (--seconds=S | --requests=N | --idle) [--connections=N] [--path=/bytes/N]"
+                 " [--browser] [--close [--hang-up]] [--vary | --targets=FILE | --gzip | --websocket=N | --datagrams=N]"
+                 " [--tls [--resume]] [--pause-after=N]\n");
     return 2;
   }
   weir::bench::Load load(settings);

@@ -7,6 +7,8 @@
 //   /json/N        N bytes of JSON
 //   /websocket     switches to an echo of WebSocket messages
 //
+// With --datagrams it echoes those of UDP instead.
+//
 // Request bodies need a content-length and are counted, not looked at. The connection is always kept open: whether it
 // closes is up to the proxy. `--min-head=N` answers 400 to a request head of fewer bytes, so that a run whose request
 // fields were lost on the way is void.
@@ -16,6 +18,7 @@
 #include <memory>
 
 #include "common.h"
+#include "datagrams.h"
 #include "websocket.h"
 
 namespace weir::bench {
@@ -330,6 +333,8 @@ int main(int argc, char** argv) {
   const int64_t size = options.number("size", 13);
   const int64_t min_head = options.number("min-head", 0);
   const int64_t ports = options.number("ports", 1);
+  const bool datagrams = options.flag("datagrams");
   options.finish();
+  if (datagrams) weir::bench::echo_datagrams(ports);
   weir::bench::Origin(size, min_head, ports).run();
 }

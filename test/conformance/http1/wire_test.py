@@ -146,7 +146,7 @@ class RequestsTest(WireTestCase):
         cls.ports = {name: cls.sandbox.free_port() for name in options}
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.ports[name], [route({"prefix": "/"}, "origin"), route({"prefix": "*"}, "origin")], name=name,
-                          stat_prefix=name, use_remote_address=True, http_protocol_options=value,
+                          stat_prefix=name, codec_type="HTTP1", use_remote_address=True, http_protocol_options=value,
                           access_log=[file_access_log(cls.log_path, LOG_LINE)])
             for name, value in options.items()], [cluster("origin", cls.origin.port)]))
 

@@ -73,9 +73,9 @@ TEST_F(FieldTableTest, NotesSayWhatThereIsInstead) {
 }
 
 TEST_F(FieldTableTest, AcceptedFieldsAreWarningsThatSayWhy) {
-  EXPECT_EQ(findings("static_resources { clusters { cleanup_interval { seconds: 1 } } }"),
-            "warning: static_resources.clusters[0].cleanup_interval: has no effect in weir: it is about clusters of "
-            "type ORIGINAL_DST\n");
+  EXPECT_EQ(findings("static_resources { clusters { ignore_health_on_host_removal: true } }"),
+            "warning: static_resources.clusters[0].ignore_health_on_host_removal: has no effect in weir: there are no "
+            "health checks\n");
 }
 
 TEST_F(FieldTableTest, DefaultsDoNoHarm) {
@@ -85,16 +85,14 @@ TEST_F(FieldTableTest, DefaultsDoNoHarm) {
 }
 
 // What is implemented of these fields is one value, and the others are refused.
-// field: Cluster.type, SocketAddress.protocol, HttpConnectionManager.codec_type
+// field: Cluster.type, HttpConnectionManager.codec_type
 TEST_F(FieldTableTest, ValuesThatAreNotImplemented) {
   EXPECT_EQ(findings("static_resources { clusters { type: EDS } }"),
-            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
-            "LOGICAL_DNS are\n");
+            "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS, "
+            "LOGICAL_DNS and ORIGINAL_DST are\n");
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
-  EXPECT_EQ(findings("admin { address { socket_address { protocol: UDP } } }"),
-            "error: admin.address.socket_address.protocol: UDP is not supported by weir yet; TCP is\n");
   EXPECT_EQ(findings<HttpConnectionManager>("codec_type: HTTP3"),
-            "error: codec_type: HTTP3 is not supported by weir yet; AUTO and HTTP1 are\n");
+            "error: codec_type: HTTP3 is not supported by weir yet; AUTO, HTTP1 and HTTP2 are\n");
 }
 
 // One message in two places, of which each implements something else.

@@ -178,6 +178,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   auto manager = std::make_shared<proxy::ConnectionManagerConfig>();
   manager->stat_prefix = "m";
   manager->stats = std::make_unique<proxy::ConnectionManagerStats>(store_, "m");
+  manager->http2_stats = std::make_unique<proxy::Http2Stats>(store_);
   manager->chain =
       *filter::HttpChainConfig::build({plugins_.http_filter(envoy::extensions::filters::http::router::v3::Router())});
   manager->route_table = publisher_->intern(SlotKind::kRouteTable, "routes");
@@ -212,6 +213,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
 }
 
 ProxyWorld::~ProxyWorld() {
+  clusters_->stop();
   for (auto& worker : workers_) worker->wind_down();
   for (auto& worker : workers_) worker->lane().turn(Duration::zero());
   publisher_.reset();

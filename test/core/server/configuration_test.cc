@@ -232,8 +232,8 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
       "error: static_resources.clusters[0].nam: unknown field; did you mean name?\n"
       "warning: static_resources.clusters[1].load_assignment: the cluster has no endpoints; it answers every "
       "request with 503\n"
-      "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS and "
-      "LOGICAL_DNS are\n"
+      "error: static_resources.clusters[0].type: EDS is not supported by weir yet; STATIC, STRICT_DNS, "
+      "LOGICAL_DNS and ORIGINAL_DST are\n"
       "error: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is for clusters of a type that chooses hosts "
       "by itself; this one has ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM\n");
 }

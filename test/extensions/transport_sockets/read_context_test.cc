@@ -131,7 +131,15 @@ TEST_F(ReadContextTest, ProtocolsThatNobodyServesAreNotOffered) {
   auto spec = server("alpn_protocols: ['h2', 'http/1.1']");
   ASSERT_TRUE(spec.has_value());
   EXPECT_EQ(spec->alpn_protocols, std::vector<std::string>{"http/1.1"});
-  EXPECT_EQ(found(), "tls.common_tls_context.alpn_protocols[0]: \"h2\" is not offered: weir does not speak it yet");
+  EXPECT_EQ(
+      found(),
+      "tls.common_tls_context.alpn_protocols[0]: \"h2\" is not offered: codec_type of the filter behind it is HTTP1");
+  http1_ = false;
+  spec = server("alpn_protocols: ['h3', 'h2']");
+  ASSERT_TRUE(spec.has_value());
+  EXPECT_EQ(spec->alpn_protocols, std::vector<std::string>{"h2"});
+  EXPECT_EQ(found(),
+            "tls.common_tls_context.alpn_protocols[0]: \"h3\" is not offered: HTTP/3 has a transport of its own, QUIC");
 }
 
 // field: CommonTlsContext.tls_certificates, TlsCertificate.certificate_chain, TlsCertificate.private_key
@@ -245,7 +253,7 @@ TEST_F(ReadContextTest, WhereTrustComesFrom) {
   ASSERT_TRUE(spec.has_value()) << found();
   ASSERT_EQ(spec->verifier->trusted().size(), 1u);
   EXPECT_EQ(spec->verifier->trusted().at(0).origin, ca_);  // the secret's is the later word
-  const auto digest = spec->verifier->digest();
+  const std::string digest(spec->verifier->digest());
   spec = combined("match_typed_subject_alt_names { san_type: DNS matcher { exact: 'a' } }");
   ASSERT_TRUE(spec.has_value()) << found();
   EXPECT_NE(spec->verifier->digest(), digest);

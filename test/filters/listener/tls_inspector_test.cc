@@ -74,8 +74,9 @@ Parsed parse_extensions(const std::string& extensions) {
 
 TEST(ClientHello, SaysWhatTheClientWants) {
   const std::string bytes = records(Message().text());
-  ClientHello hello;
-  ASSERT_EQ(parse_client_hello(bytes + "and more", 16384, hello), Parsed::kHello);
+  const std::string with_more = bytes + "and more";
+  ClientHello hello;  // refers to them
+  ASSERT_EQ(parse_client_hello(with_more, 16384, hello), Parsed::kHello);
   EXPECT_EQ(hello.size, bytes.size());
   EXPECT_EQ(hello.version, 0x0303);
   EXPECT_TRUE(hello.names_server);

@@ -14,8 +14,8 @@ class Connection:
     """One connection to a port of this machine, or to a Unix socket's path; usable in a with statement."""
 
     def __init__(self, port: Union[int, str], timeout: float = 15, receive_buffer: Optional[int] = None,
-                 source: str = ""):
-        self.sock = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
+                 source: str = "", host: str = "127.0.0.1"):
+        self.sock = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(timeout)
@@ -24,7 +24,7 @@ class Connection:
         else:
             if source:
                 self.sock.bind((source, 0))
-            self.sock.connect(("127.0.0.1", port))
+            self.sock.connect((host, port))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = Reader(self.sock)
 

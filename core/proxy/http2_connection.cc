@@ -1,0 +1,515 @@
+#include "core/proxy/http2_connection.h"
+
+#include <algorithm>
+
+#include "core/net/transport.h"
+#include "core/proxy/lane_proxy.h"
+
+namespace weir::proxy {
+
+using filter::Action;
+using filter::FlowReason;
+using http::h2::Error;
+using http::h2::ErrorCode;
+using http::h2::StreamEnd;
+using stream::ResponseFlag;
+
+namespace {
+
+// Published: a connection most of whose requests are taken back within this time is not worth serving, once there have
+// been so many.
+constexpr Duration kPrematureReset = 1s;
+constexpr uint32_t kPrematureResetRequests = 500;
+
+}  // namespace
+
+// --- A stream --------------------------------------------------------------------------------------------------------
+
+Http2Stream::Http2Stream(Http2Connection& connection)
+    : connection_(&connection),
+      config_(connection.config_),
+      lane_(connection.lane_),
+      deadlines_(connection.lane_, *this) {}
+
+Http2Stream::~Http2Stream() { WEIR_ASSERT(stream_ == nullptr && !attached()); }
+
+void Http2Stream::dispose() { LaneProxy::of(lane_).http2_streams().destroy(this); }
+
+void Http2Stream::describe(stream::StreamInfo& info) {
+  filter::ConnectionHost& host = *connection_->host_;
+  info.connection_id = host.connection_id();
+  info.downstream_remote = host.remote();
+  info.connection_remote = &host.remote();
+  info.downstream_direct_remote = host.connection().remote();
+  info.downstream_local = host.local();
+  if (host.local_restored()) info.downstream_direct_local = host.connection().local();
+  info.filter_chain_name = host.filter_chain_name();
+  info.requested_server_name = host.server_name();
+  info.connection = host.info_if_any();
+  info.tls = host.tls();
+}
+
+stream::ConnectionInfo& Http2Stream::connection_info() { return connection_->host_->info(); }
+
+bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; }
+
+bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
+  if (connection_ == nullptr) return true;
+  if (const Overload& overload = LaneProxy::of(lane_).overload();
+      overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]]
+    connection_->disable_keepalive();
+  if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
+  if (waits_for_tunnel_) [[unlikely]] {
+    // What came of it ahead. If there is none now, it is thrown away like the rest.
+    waits_for_tunnel_ = false;
+    Slices early;
+    early.append_all(early_);
+    if (stream_->in_tunnel() && (!early.empty() || early_end_)) stream_->on_data(early, early_end_);
+    if (connection_ != nullptr && !flow_paused_) connection_->codec_.unpause(*this);
+  }
+  return true;
+}
+
+void Http2Stream::write_informational(const http::HeaderMap& headers) {
+  if (connection_ != nullptr) (void)connection_->codec_.send_informational(*this, headers);
+}
+
+bool Http2Stream::write_data(Slices& data, bool end) {
+  if (connection_ == nullptr) {
+    data.clear();
+    return true;
+  }
+  return connection_->codec_.send_data(*this, data, end);
+}
+
+bool Http2Stream::write_trailers(const http::HeaderMap& trailers) {
+  return connection_ == nullptr || connection_->codec_.send_trailers(*this, trailers);
+}
+
+void Http2Stream::abort_response() {
+  if (connection_ == nullptr) return;
+  connection_->codec_.reset(*this, ErrorCode::kInternalError);
+  release();
+}
+
+void Http2Stream::pause_request(bool paused) {
+  flow_paused_ = paused;
+  if (connection_ == nullptr || waits_for_tunnel_) return;
+  if (paused)
+    connection_->codec_.pause(*this);
+  else
+    connection_->codec_.unpause(*this);
+}
+
+// Nothing more is to be said; what was said is on its way, and with it the stream ends.
+void Http2Stream::stream_done() {
+  deadlines_.clear_stream();
+  deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
+  if (connection_ == nullptr) return;
+  waits_for_tunnel_ = false;
+  early_.clear();
+  connection_->codec_.unpause(*this);
+  connection_->codec_.reset_after_end(*this);
+}
+
+void Http2Stream::on_deadline(DeadlineKind kind) {
+  if (stream_ == nullptr) return;
+  if (!stream_->done()) {
+    if (kind != DeadlineKind::kRequestHeaders) {
+      stream_->on_stream_deadline(kind);
+      return;
+    }
+    config_.stats->rq_header_timeout.inc();
+    stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
+    return;
+  }
+  if (kind != DeadlineKind::kStreamIdle || connection_ == nullptr) return;
+  // A client that gives no room for the rest of a response.
+  config_.http2_stats->tx_flush_timeout.inc();
+  stream_->stream().info().flags.set(ResponseFlag::kStreamIdleTimeout);
+  connection_->codec_.reset(*this, ErrorCode::kCancel);
+  release();
+}
+
+void Http2Stream::note_wire_bytes() {
+  stream::WireBytes& bytes = stream_->stream().info().wire;
+  bytes.received = wire().received;
+  bytes.heads_received = wire().heads_received;
+  bytes.sent = wire().sent;
+  bytes.heads_sent = wire().heads_sent;
+}
+
+void Http2Stream::release() {
+  if (stream_ == nullptr) return;
+  note_wire_bytes();
+  ServerStream& stream = *stream_;
+  deadlines_.stop();
+  stream.finish();
+  stream_ = nullptr;
+  lane_.defer_delete(stream);
+  lane_.defer_delete(*this);  // behind it
+  list_node_.unlink();
+  config_.http2_stats->streams_active.dec();
+  if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
+}
+
+// --- The connection --------------------------------------------------------------------------------------------------
+
+Http2Connection::Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane, bool admitted)
+    : config_(config),
+      lane_(lane),
+      deadlines_(lane, *this),
+      codec_(*this, lane.blocks(), config.h2),
+      born_(lane.now()),
+      admitted_(admitted) {}
+
+Http2Connection::~Http2Connection() { WEIR_ASSERT(streams_.empty()); }
+
+Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
+  host_ = &host;
+  config_.stats->cx_http2_total.inc();
+  config_.stats->cx_http2_active.inc();
+  scale(deadlines_);
+  connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
+  deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
+  deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
+  if (config_.h2.keepalive.interval > Duration::zero()) ping();
+  want_flush();  // SETTINGS
+  return Action::kContinue;
+}
+
+Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
+  if (closing_) {
+    data.clear();
+    return Action::kContinue;
+  }
+  if (!admitted_) {
+    admitted_ = true;
+    if (LaneProxy::of(lane_).overload().sheds(ShedPoint::kBeforeCodec, lane_.random())) {
+      connection().close(net::CloseReason::kLocal);
+      return Action::kDone;
+    }
+  }
+  if (!data.empty()) codec_.receive(data);
+  if (!connection().open()) return Action::kDone;
+  if (connection().peer_ended() && !closing_) {
+    // RFC 9113 has no half-closed connections: nobody would read the rest.
+    if (connection().unsent() > 0 && streams_.empty()) {
+      close_connection();
+    } else {
+      connection().close(net::CloseReason::kRemote);
+      return Action::kDone;
+    }
+  }
+  return Action::kContinue;
+}
+
+void Http2Connection::on_end_of_turn() {
+  if (host_ == nullptr || !connection().open() || closing_) return;
+  Slices& out = connection().out();
+  const bool more = codec_.flush(out);
+  if (!out.empty()) connection().flush_later();
+  account();
+  if (codec_.failed() || codec_.finished()) {
+    close_connection();
+    return;
+  }
+  if (more) connection().notify_when_drained();
+}
+
+void Http2Connection::on_drained(filter::ConnectionHost&) { want_flush(); }
+
+void Http2Connection::close_connection() {
+  if (closing_) return;
+  closing_ = true;
+  codec_.stop();
+  deadlines_.stop();
+  drain_timer_.cancel();
+  ping_timer_.cancel();
+  ping_timeout_.cancel();
+  connection().close_after_flush(config_.delayed_close_timeout, config_.delayed_close_timeout);
+}
+
+// --- Requests --------------------------------------------------------------------------------------------------------
+
+http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
+  LaneProxy& lane_proxy = LaneProxy::of(lane_);
+  Http2Stream& stream = *lane_proxy.http2_streams().make(*this);
+  stream.stream_ = lane_proxy.streams().make(stream);
+  stream.stream_->stream().info().stream_id = lane_proxy.next_id();
+  scale(stream.deadlines_);
+  streams_.push_back(stream);
+  config_.http2_stats->streams_active.inc();
+  deadlines_.clear(DeadlineKind::kConnectionIdle);
+  // From its first byte it is a request like any other: counted, timed, logged.
+  config_.stats->rq_http2_total.inc();
+  stream.stream_->on_unread_head(stream::Protocol::kHttp2);
+  stream.deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
+  stream.deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
+  ++requests_;
+  if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection && !draining_) {
+    config_.stats->cx_max_requests_reached.inc();
+    begin_drain();
+  }
+  fields = &stream.stream_->stream().request_headers();
+  return &stream;
+}
+
+void Http2Connection::on_request_head(http::h2::Stream& from, const http::h2::RequestHead& head) {
+  Http2Stream& stream = of(from);
+  if (stream.stream_->done()) return;  // it took too long, and was answered
+  if (draining_) config_.stats->cx_drain_close.inc();
+  if (head.refusal != http::h2::Refusal::kNone) [[unlikely]] {
+    stream.stream_->on_refused_head(head, BlockRef(), http::h2::refusal_name(head.refusal),
+                                    http::h2::refusal_status(head.refusal));
+    return;
+  }
+  if (head.is_connect || head.upgrade) [[unlikely]] {
+    stream.waits_for_tunnel_ = true;
+    codec_.pause(stream);
+  }
+  stream.stream_->on_head(head, BlockRef());
+}
+
+void Http2Connection::on_request_data(http::h2::Stream& from, Slices& data, bool end) {
+  Http2Stream& stream = of(from);
+  if (stream.stream_ == nullptr || stream.stream_->done()) return;
+  if (stream.waits_for_tunnel_) [[unlikely]] {
+    stream.early_.append_compact(data, lane_.blocks());
+    stream.early_end_ |= end;
+    return;
+  }
+  stream.stream_->on_data(data, end);
+}
+
+http::HeaderMap& Http2Connection::begin_trailers(http::h2::Stream& stream) {
+  return of(stream).stream_->stream().make_request_trailers();
+}
+
+void Http2Connection::on_request_trailers(http::h2::Stream& from, http::HeaderMap&) {
+  Http2Stream& stream = of(from);
+  if (stream.stream_ == nullptr || stream.stream_->done()) return;
+  if (stream.waits_for_tunnel_) [[unlikely]] {  // a tunnel has none: they are its end
+    stream.early_end_ = true;
+    return;
+  }
+  stream.stream_->on_trailers();
+}
+
+void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& end) {
+  Http2Stream& stream = of(from);
+  if (stream.stream_ == nullptr) return;
+  stream.deadlines_.stop();
+  stream.note_wire_bytes();
+  switch (end.cause) {
+    case StreamEnd::Cause::kComplete:
+      break;
+    case StreamEnd::Cause::kPeerReset:
+    case StreamEnd::Cause::kUnprocessed:
+      config_.stats->rq_rx_reset.inc();
+      count_premature_reset(stream);
+      stream.stream_->on_disconnect(
+          ResponseFlag::kDownstreamRemoteReset,
+          end.code == ErrorCode::kRefusedStream ? "http2.remote_refuse" : "http2.remote_reset",
+          stream::CloseType::kRemoteReset);
+      break;
+    case StreamEnd::Cause::kPeerError:
+      config_.stats->rq_tx_reset.inc();
+      stream.stream_->on_disconnect(ResponseFlag::kDownstreamProtocolError, http::h2::error_name(end.error),
+                                    stream::CloseType::kLocalReset);
+      break;
+  }
+  stream.release();
+}
+
+// Rapid reset: a request costs its sender nothing when it is taken back at once, and us the way to its upstream.
+void Http2Connection::count_premature_reset(const Http2Stream& stream) {
+  if (stream.stream_->response_complete()) return;
+  if (lane_.now() - stream.stream_->stream().info().start >= kPrematureReset) return;
+  ++premature_resets_;
+  if (requests_ < kPrematureResetRequests || premature_resets_ * 2 <= requests_) return;
+  codec_.fail(Error::kResets);
+}
+
+void Http2Connection::on_stream_flow(http::h2::Stream& from, bool above) {
+  Http2Stream& stream = of(from);
+  if (stream.stream_ == nullptr) return;
+  if (stream.stream_->done()) {
+    // It moves.
+    stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
+    return;
+  }
+  filter::FlowControl& flow = stream.stream_->stream().response_flow();
+  if (above)
+    flow.block(FlowReason::kDownstreamFull);
+  else
+    flow.unblock(FlowReason::kDownstreamFull);
+}
+
+void Http2Connection::stream_gone() {
+  if (!streams_.empty() || closing_) return;
+  if (host_ == nullptr || !connection().open()) return;
+  deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
+  want_flush();  // the connection may be finished
+}
+
+// --- Its end ---------------------------------------------------------------------------------------------------------
+
+void Http2Connection::on_connection_error(Error error) {
+  const Http2Stats& stats = *config_.http2_stats;
+  config_.stats->cx_protocol_error.inc();
+  switch (error) {
+    case Error::kControlFrames:
+      stats.outbound_control_flood.inc();
+      break;
+    case Error::kFrames:
+      stats.outbound_flood.inc();
+      break;
+    case Error::kEmptyFrames:
+      stats.inbound_empty_frames_flood.inc();
+      break;
+    case Error::kPriorityFrames:
+      stats.inbound_priority_frames_flood.inc();
+      break;
+    case Error::kWindowUpdates:
+      stats.inbound_window_update_frames_flood.inc();
+      break;
+    case Error::kContinuations:
+      stats.inbound_continuation_flood.inc();
+      break;
+    case Error::kResets:
+      config_.stats->rq_too_many_premature_resets.inc();
+      break;
+    default:
+      break;
+  }
+  disconnect_streams(ResponseFlag::kDownstreamProtocolError, http::h2::error_name(error), stream::CloseType::kNormal);
+  want_flush();
+}
+
+void Http2Connection::disconnect_streams(ResponseFlag flag, std::string_view detail, stream::CloseType how) {
+  while (Http2Stream* stream = streams_.front()) {
+    stream->note_wire_bytes();
+    stream->stream_->on_disconnect(flag, detail, how);
+    stream->release();
+  }
+}
+
+void Http2Connection::begin_drain() {
+  if (draining_ || closing_) return;
+  draining_ = true;
+  codec_.announce_shutdown();
+  lane_.arm_in(drain_timer_, config_.drain_timeout);
+}
+
+void Http2Connection::end_drain() {
+  if (!closing_) codec_.shut_down();
+}
+
+void Http2Connection::disable_keepalive() {
+  if (draining_) return;
+  config_.stats->cx_overload_disable_keepalive.inc();
+  begin_drain();
+}
+
+void Http2Connection::scale(Deadlines& deadlines) {
+  LaneProxy& lane_proxy = LaneProxy::of(lane_);
+  if (!lane_proxy.overload().reduces) return;
+  deadlines.scale_by(lane_proxy.overload());
+  lane_proxy.scaled_deadlines().push_back(deadlines);
+}
+
+void Http2Connection::on_drain(filter::ConnectionHost&) {
+  if (draining_) return;
+  if (streams_.empty()) config_.stats->cx_drain_close.inc();
+  begin_drain();
+}
+
+void Http2Connection::on_deadline(DeadlineKind kind) {
+  switch (kind) {
+    case DeadlineKind::kConnectionIdle:
+      if (!streams_.empty()) return;
+      if (!draining_) config_.stats->cx_idle_timeout.inc();
+      begin_drain();
+      return;
+    case DeadlineKind::kConnectionMax:
+      config_.stats->cx_max_duration_reached.inc();
+      begin_drain();
+      return;
+    default:
+      return;
+  }
+}
+
+void Http2Connection::ping() {
+  const auto& keepalive = config_.h2.keepalive;
+  codec_.ping();
+  lane_.arm_in(ping_timeout_, keepalive.timeout);
+}
+
+void Http2Connection::on_ping_answered() {
+  const auto& keepalive = config_.h2.keepalive;
+  ping_timeout_.cancel();
+  if (keepalive.interval <= Duration::zero() || closing_) return;
+  Duration wait = keepalive.interval;
+  if (keepalive.jitter_percent > 0)
+    wait += keepalive.interval * lane_.random().below(keepalive.jitter_percent * 100) / 10000;
+  lane_.arm_in(ping_timer_, wait);
+}
+
+void Http2Connection::on_ping_timeout() {
+  config_.http2_stats->keepalive_timeout.inc();
+  connection().close(net::CloseReason::kLocal);
+}
+
+void Http2Connection::account() {
+  const http::h2::Session::Counts& now = codec_.counts();
+  const Http2Stats& stats = *config_.http2_stats;
+  stats.rx_reset.add(now.rx_resets - accounted_.rx_resets);
+  stats.tx_reset.add(now.tx_resets - accounted_.tx_resets);
+  stats.rx_messaging_error.add(now.messaging_errors - accounted_.messaging_errors);
+  stats.header_overflow.add(now.header_overflows - accounted_.header_overflows);
+  stats.trailers.add(now.trailers - accounted_.trailers);
+  stats.goaway_sent.add(now.goaways_sent - accounted_.goaways_sent);
+  stats.stream_refused_errors.add(now.refused - accounted_.refused);
+  accounted_ = now;
+  net::Connection& connection = host_->connection();
+  config_.stats->cx_rx_bytes_total.add(connection.bytes_read() - rx_accounted_);
+  config_.stats->cx_tx_bytes_total.add(connection.bytes_written() - tx_accounted_);
+  rx_accounted_ = connection.bytes_read();
+  tx_accounted_ = connection.bytes_written();
+}
+
+void Http2Connection::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
+  const ConnectionManagerStats& stats = *config_.stats;
+  codec_.stop();
+  closing_ = true;
+  deadlines_.stop();
+  drain_timer_.cancel();
+  ping_timer_.cancel();
+  ping_timeout_.cancel();
+  if (!streams_.empty()) {
+    const bool remote = reason != net::CloseReason::kLocal;
+    (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();
+    if (remote) stats.rq_rx_reset.add(streams_.count());
+    const std::string_view failure =
+        connection().transport() != nullptr ? connection().transport()->failure() : std::string_view();
+    streams_.for_each([&](Http2Stream& stream) {
+      stream.stream_->stream().info().downstream_failure_reason = failure;
+      codec_.forget(stream);
+    });
+    disconnect_streams(
+        remote ? ResponseFlag::kDownstreamConnectionTermination : ResponseFlag::kLocalReset,
+        remote ? "downstream_remote_disconnect" : "downstream_local_disconnect",
+        reason == net::CloseReason::kReset ? stream::CloseType::kRemoteReset : stream::CloseType::kNormal);
+  }
+  account();
+  stats.cx_destroy.inc();
+  stats.cx_active.dec();
+  stats.cx_http2_active.dec();
+  if (host_->tls() != nullptr) stats.cx_ssl_active.dec();
+  stats.cx_length_ms.record(static_cast<uint64_t>(to_ms(lane_.now() - born_)));
+}
+
+}  // namespace weir::proxy

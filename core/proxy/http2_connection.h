@@ -1,0 +1,153 @@
+// An HTTP/2 downstream connection: the terminal network filter that takes the place of ServerConnection when the client
+// speaks that. Each stream has a ServerStream, deadlines and flow control of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/intrusive_list.h"
+#include "core/event/lane.h"
+#include "core/filter/network_filter.h"
+#include "core/http/h2/server_codec.h"
+#include "core/proxy/connection_manager.h"
+#include "core/proxy/deadlines.h"
+#include "core/proxy/server_stream.h"
+
+namespace weir::proxy {
+
+class Http2Connection;
+
+// A stream of the connection, from its HEADERS until its last frame is written or it is reset. [worker]
+class Http2Stream final : public StreamConnection,
+                          public http::h2::Stream,
+                          public event::Deferred,
+                          private Deadlines::Owner {
+ public:
+  explicit Http2Stream(Http2Connection& connection);
+  ~Http2Stream();
+
+  // StreamConnection
+  const ConnectionManagerConfig& config() const override { return config_; }
+  event::Lane& lane() override { return lane_; }
+  Deadlines& deadlines() override { return deadlines_; }
+  void describe(stream::StreamInfo& info) override;
+  stream::ConnectionInfo& connection_info() override;
+  bool is_tls() const override;
+  bool takes_unseen() const override { return false; }
+  [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
+  void write_informational(const http::HeaderMap& headers) override;
+  [[nodiscard]] bool write_data(Slices& data, bool end) override;
+  [[nodiscard]] bool write_trailers(const http::HeaderMap& trailers) override;
+  // The others of the connection go on.
+  void close_after_response() override {}
+  void refuse_tunnel(bool) override {}
+  void abort_response() override;
+  void pause_request(bool paused) override;
+  void leave_request_unseen() override {}
+  void stream_done() override;
+
+  void dispose() override;
+
+ private:
+  friend class Http2Connection;
+  void on_deadline(DeadlineKind kind) override;
+  // For the log that its end writes.
+  void note_wire_bytes();
+  // Ends the ServerStream, and this at the end of the turn.
+  void release();
+
+  Http2Connection* connection_;  // null: it has ended
+  const ConnectionManagerConfig& config_;
+  event::Lane& lane_;
+  ListNode list_node_;
+  Deadlines deadlines_;
+  ServerStream* stream_ = nullptr;
+  Slices early_;  // what came of a tunnel before it was open
+  bool early_end_ = false;
+  bool waits_for_tunnel_ = false;
+  bool flow_paused_ = false;
+};
+
+class Http2Connection final : public filter::NetworkFilter,
+                              public event::EndOfTurn,
+                              private http::h2::ServerCodec::Events,
+                              private Deadlines::Owner {
+ public:
+  // `config` is kept by whoever pins the listener's configuration for the connection. `admitted`: its first bytes were
+  // looked at, and nobody sheds it any more.
+  Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane, bool admitted);
+  ~Http2Connection() override;
+
+  // NetworkFilter
+  filter::Action on_new_connection(filter::ConnectionHost& host) override;
+  filter::Action on_data(filter::ConnectionHost& host, Slices& data, bool end) override;
+  void on_drained(filter::ConnectionHost& host) override;
+  void on_drain(filter::ConnectionHost& host) override;
+  void on_closed(filter::ConnectionHost& host, net::CloseReason reason) override;
+
+  // EndOfTurn: writes what is to be sent.
+  void on_end_of_turn() override;
+
+ private:
+  friend class Http2Stream;
+  template <void (Http2Connection::*kCall)()>
+  class CallTimer final : public event::Timer {
+   public:
+    explicit CallTimer(Http2Connection& connection) : connection_(connection) {}
+    void on_timer() override { (connection_.*kCall)(); }
+
+   private:
+    Http2Connection& connection_;
+  };
+
+  // ServerCodec::Events
+  http::h2::Stream* begin_request(http::HeaderMap*& fields) override;
+  void on_request_head(http::h2::Stream& stream, const http::h2::RequestHead& head) override;
+  void on_request_data(http::h2::Stream& stream, Slices& data, bool end) override;
+  http::HeaderMap& begin_trailers(http::h2::Stream& stream) override;
+  void on_request_trailers(http::h2::Stream& stream, http::HeaderMap& trailers) override;
+  void on_stream_closed(http::h2::Stream& stream, const http::h2::StreamEnd& end) override;
+  void on_stream_flow(http::h2::Stream& stream, bool above) override;
+  void on_ping_answered() override;
+  void on_goaway(http::h2::ErrorCode) override {}
+  void on_connection_error(http::h2::Error error) override;
+  void want_flush() override { lane_.at_end_of_turn(*this); }
+  // Deadlines::Owner
+  void on_deadline(DeadlineKind kind) override;
+
+  static Http2Stream& of(http::h2::Stream& stream) { return static_cast<Http2Stream&>(stream); }
+  // No further request; in two steps, so that none that is under way is lost.
+  void begin_drain();
+  void end_drain();
+  // The overload manager wants no lasting connections.
+  void disable_keepalive();
+  void scale(Deadlines& deadlines);
+  void ping();
+  void on_ping_timeout();
+  void count_premature_reset(const Http2Stream& stream);
+  void disconnect_streams(stream::ResponseFlag flag, std::string_view detail, stream::CloseType how);
+  void stream_gone();
+  void close_connection();
+  void account();
+  net::Connection& connection() { return host_->connection(); }
+
+  const ConnectionManagerConfig& config_;
+  event::Lane& lane_;
+  filter::ConnectionHost* host_ = nullptr;
+  IntrusiveList<Http2Stream, &Http2Stream::list_node_> streams_;
+  Deadlines deadlines_;
+  http::h2::ServerCodec codec_;
+  CallTimer<&Http2Connection::end_drain> drain_timer_{*this};
+  CallTimer<&Http2Connection::ping> ping_timer_{*this};
+  CallTimer<&Http2Connection::on_ping_timeout> ping_timeout_{*this};
+  MonoTime born_;
+  uint64_t rx_accounted_ = 0;
+  uint64_t tx_accounted_ = 0;
+  http::h2::Session::Counts accounted_;
+  uint32_t requests_ = 0;
+  uint32_t premature_resets_ = 0;
+  bool admitted_;
+  bool draining_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace weir::proxy

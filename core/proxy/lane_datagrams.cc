@@ -1,0 +1,82 @@
+#include "core/proxy/lane_datagrams.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::proxy {
+
+namespace {
+constexpr Duration kLookAgain = 1s;
+}
+
+DatagramDoor::DatagramDoor(event::Lane& lane, std::shared_ptr<const ListenSockets> sockets, int fd,
+                           const net::DatagramOptions& options, net::DatagramReader& reader)
+    : lane_(lane),
+      sockets_(std::move(sockets)),
+      reader_(reader),
+      socket_(new net::DatagramSocket(lane, fd, sockets_->address, options, reader, *this)) {}
+
+DatagramDoor::~DatagramDoor() { close(); }
+
+void DatagramDoor::serve(std::shared_ptr<const UdpSpec> spec, std::shared_ptr<ConnectionLimit> limit,
+                         const DrainPlan& plan) {
+  if (socket_->fd() < 0) return;  // it stays shut: its descriptor is closed
+  Serving before = std::move(serving_);
+  limit_ = std::move(limit);
+  socket_->set_options(spec->options);
+  for (const UdpFilterEntry& entry : spec->filters) {
+    std::unique_ptr<filter::UdpFilter> filter;
+    for (size_t i = 0; before.spec != nullptr && i < before.filters.size() && filter == nullptr; ++i) {
+      if (before.spec->filters[i].fingerprint == entry.fingerprint) filter = std::move(before.filters[i]);
+    }
+    serving_.filters.push_back(filter != nullptr ? std::move(filter) : entry.descriptor->make(entry.config, *this));
+  }
+  serving_.spec = std::move(spec);
+  for (auto& filter : before.filters) {
+    if (filter != nullptr && filter->still_needed())
+      leaving_.push_back({std::move(filter), lane_.now() + std::max(plan.time, kLookAgain)});
+  }
+  if (!leaving_.empty()) lane_.arm_in(*this, kLookAgain);
+}
+
+void DatagramDoor::on_timer() {
+  std::erase_if(leaving_, [&](const Leaving& one) { return lane_.now() >= one.until || !one.filter->still_needed(); });
+  if (!leaving_.empty()) lane_.arm_in(*this, kLookAgain);
+}
+
+void DatagramDoor::close() {
+  cancel();
+  socket_->drain_and_close();
+  serving_.filters.clear();
+  leaving_.clear();
+}
+
+void DatagramDoor::on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) {
+  for (auto& filter : serving_.filters) {
+    if (filter->on_datagrams(peer, local, datagrams) == filter::UdpFilter::Verdict::kTaken) return;
+  }
+}
+
+void DatagramDoor::on_batch_end() {
+  for (auto& filter : serving_.filters) filter->on_batch_end();
+}
+
+void DatagramDoor::on_dropped(uint64_t datagrams) {
+  if (serving_.spec != nullptr) serving_.spec->stats->rx_datagram_dropped.add(datagrams);
+}
+
+void DatagramDoor::on_send_failed(uint32_t datagrams) {
+  for (auto& filter : serving_.filters) filter->on_send_failed(datagrams);
+}
+
+bool DatagramDoor::take_descriptor() {
+  if (limit_ == nullptr || limit_->active.fetch_add(1, std::memory_order_relaxed) < limit_->max) return true;
+  limit_->active.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void DatagramDoor::give_descriptor_back() {
+  if (limit_ != nullptr) limit_->active.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace weir::proxy

@@ -1,0 +1,64 @@
+// What a codec of HTTP/2 tells of a connection, as a text for each stream: the same however the bytes were cut.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/http/h2/client_codec.h"
+#include "core/http/h2/server_codec.h"
+#include "test/fuzz/input.h"
+
+namespace weir::fuzz {
+
+class Http2Exchange final : public http::h2::Stream {
+ public:
+  explicit Http2Exchange(ArenaPool& pool) : arena(pool), head(arena), interim(arena), trailers(arena) {}
+  Arena arena;
+  http::HeaderMap head;
+  http::HeaderMap interim;
+  http::HeaderMap trailers;
+  std::string text;
+  std::string body;
+};
+
+class Http2Recorder {
+ public:
+  std::string told() const {
+    std::string all;
+    for (const auto& exchange : exchanges) {
+      all += "stream: " + exchange->text + "\nbody " + std::to_string(exchange->body.size()) + ": " + exchange->body +
+             "\n";
+    }
+    return all + failure;
+  }
+  Http2Exchange& make() { return *exchanges.emplace_back(std::make_unique<Http2Exchange>(arenas)); }
+  static Http2Exchange& of(http::h2::Stream& stream) { return static_cast<Http2Exchange&>(stream); }
+  void closed(http::h2::Stream& stream, const http::h2::StreamEnd& end) {
+    of(stream).text += " closed " + std::to_string(static_cast<int>(end.cause));
+    of(stream).text += error_name(end.error);
+  }
+
+  // A fuzzed map may be large: what does not matter to cuts is left out.
+  static std::string fields(const http::HeaderMap& map) { return map.to_string().substr(0, 2000); }
+
+  BlockPool blocks;
+  ArenaPool arenas;
+  std::deque<std::unique_ptr<Http2Exchange>> exchanges;
+  std::string failure;
+};
+
+// No value that leaves a codec can break a head of HTTP/1.
+inline void check_fields(const http::HeaderMap& map) {
+  map.for_each([&](const http::HeaderEntry& entry) {
+    for (std::string_view part : {entry.name(), entry.value()}) {
+      require(part.find('\r') == std::string_view::npos && part.find('\n') == std::string_view::npos &&
+                  part.find('\0') == std::string_view::npos,
+              "a line break in a field", map.to_string());
+    }
+  });
+}
+
+}  // namespace weir::fuzz

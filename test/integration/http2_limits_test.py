@@ -1,0 +1,279 @@
+"""Clients of HTTP/2 that cost more than they bring: each kind loses its connection, is counted, and harms nobody else."""
+
+import socket
+import struct
+from typing import Any, Optional
+
+import h2.events
+import h2.exceptions
+from hpack import Encoder
+
+from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, route)
+from harness.http2_client import H2
+from harness.process import wait_line
+from harness.upstreams import ServerConnection
+
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PROTOCOL_ERROR, ENHANCE_YOUR_CALM = 1, 11
+GET = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/direct")]
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def block(*fields: tuple[str, str]) -> bytes:
+    return bytes(Encoder().encode([*GET, *fields], huffman=False))
+
+
+class Http2LimitsTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
+        cls.log = cls.sandbox.path("access.log")
+        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient")}
+
+        def listener(name: str, **fields: Any) -> dict[str, Any]:
+            return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
+                                                   route({"prefix": "/"}, "echo")], name=name,
+                                 access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                                                                      "%RESPONSE_CODE_DETAILS%\n")],
+                                 **{"stat_prefix": name, **fields})
+
+        small = {"max_concurrent_streams": 3, "max_outbound_control_frames": 20, "max_consecutive_inbound_frames_with_empty_payload": 3,
+                 "max_inbound_priority_frames_per_stream": 5, "max_inbound_window_update_frames_per_data_frame_sent": 2}
+        cls.weir = Weir(cls.sandbox, bootstrap([
+            listener("default"), listener("small", http2_protocol_options=small),
+            listener("few", http2_protocol_options={"max_outbound_frames": 20}),
+            listener("large", max_request_headers_kb=1024),
+            listener("impatient", request_headers_timeout="0.3s")],
+            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port)]), concurrency=1)
+
+    @staticmethod
+    def say_nothing(connection: ServerConnection) -> None:
+        connection.read_request()
+        connection.sock.recv(1)
+
+    def raw(self, name: str, *pieces: bytes) -> bytes:
+        """Sends everything, and only then reads: until the end of the connection."""
+        with socket.create_connection(("127.0.0.1", self.ports[name]), timeout=10) as sock:
+            out = b""
+            try:
+                sock.sendall(PREFACE + frame(SETTINGS, 0, 0))
+                for piece in pieces:
+                    sock.sendall(piece)
+            except ConnectionError:
+                pass  # it has had enough
+            try:
+                while data := sock.recv(1 << 16):
+                    out += data
+            except ConnectionError:
+                pass
+            return out
+
+    def goaway(self, out: bytes) -> Optional[int]:
+        """The code of the GOAWAY at the end."""
+        code = None
+        while len(out) >= 9:
+            size = 9 + int.from_bytes(out[:3], "big")
+            code = int.from_bytes(out[13:17], "big") if out[3] == GOAWAY else None
+            out = out[size:]
+        return code
+
+    def check(self, name: str, counter: str, *pieces: bytes, code: int = ENHANCE_YOUR_CALM) -> None:
+        before = self.weir.stat(counter)
+        out = self.raw(name, *pieces)
+        self.assertEqual(self.goaway(out), code, out[-60:])
+        self.weir.wait_stat(counter, before + 1)
+        self.assertEqual(fetch(self.ports[name], "/direct").status, 200)
+
+    def answered(self, name: str, *pieces: bytes) -> None:
+        """So much is allowed: a PING behind it is answered."""
+        with socket.create_connection(("127.0.0.1", self.ports[name]), timeout=10) as sock:
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(pieces) + frame(PING, 0, 0, b"lastping"))
+            out = b""
+            while frame(PING, ACK, 0, b"lastping") not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, "closed behind %r" % out)
+                out += data
+
+    # field: Http2ProtocolOptions@downstream.max_consecutive_inbound_frames_with_empty_payload
+    def test_empty_frames(self) -> None:
+        # To whom nobody answers: DATA of a stream that has ended is passed over.
+        fields = [(name, "/silent" if name == ":path" else value) for name, value in GET]
+        post = frame(HEADERS, END_HEADERS, 1, bytes(Encoder().encode(fields, huffman=False)))
+        nothing = frame(DATA, 0, 1)
+        padding = frame(DATA, 8, 1, b"\4\0\0\0\0")
+        self.answered("small", post, *[nothing] * 3)
+        self.answered("small", post, *([nothing] * 3 + [frame(DATA, 0, 1, b"x")]) * 4)
+        self.check("small", "http2.inbound_empty_frames_flood", post, *[nothing] * 4)
+        self.check("small", "http2.inbound_empty_frames_flood", post, *[padding] * 4)
+        self.answered("default", post, nothing)
+        self.check("default", "http2.inbound_empty_frames_flood", post, *[nothing] * 2)
+        head = block()
+        self.check("small", "http2.inbound_empty_frames_flood", frame(HEADERS, 0, 1, head[:5]), *[frame(CONTINUATION, 0, 1)] * 4)
+
+    # field: Http2ProtocolOptions@downstream.max_inbound_priority_frames_per_stream
+    def test_priority_frames(self) -> None:
+        get = frame(HEADERS, END_HEADERS | END_STREAM, 1, block())
+        priority = frame(PRIORITY, 0, 1, b"\0\0\0\0\x10")
+        self.answered("small", get, *[priority] * 10)  # 5 for each stream and the connection
+        self.check("small", "http2.inbound_priority_frames_flood", get, *[priority] * 11)
+        self.check("default", "http2.inbound_priority_frames_flood", get, *[priority] * 201)
+
+    # field: Http2ProtocolOptions@downstream.max_inbound_window_update_frames_per_data_frame_sent
+    def test_window_updates(self) -> None:
+        update = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1")
+        before = self.weir.stat("http2.inbound_window_update_frames_flood")
+        with H2(self.ports["small"]) as client:
+            client.until(client.request("/direct"))
+            client.sock.sendall(update * (5 + 2 * (1 + 2 * 1)))  # 2 of each 2 for a stream and for a frame of data, and 5
+            client.until(client.request("/direct"))
+            client.sock.sendall(update * (2 * (1 + 2 * 1) + 1))
+            self.assertEqual(client.until(0, h2.events.ConnectionTerminated).error_code, ENHANCE_YOUR_CALM)
+        self.weir.wait_stat_is("http2.inbound_window_update_frames_flood", before + 1)
+        self.check("default", "http2.inbound_window_update_frames_flood", update * 6)
+
+    # field: Http2ProtocolOptions@downstream.max_outbound_control_frames
+    def test_answers_that_are_not_read(self) -> None:
+        self.check("small", "http2.outbound_control_flood", frame(PING, 0, 0, b"12345678") * 100)
+        self.check("small", "http2.outbound_control_flood", frame(SETTINGS, 0, 0) * 100)
+        self.check("default", "http2.outbound_control_flood", frame(PING, 0, 0, b"12345678") * 20000)
+
+    # field: Http2ProtocolOptions@downstream.max_outbound_frames
+    def test_frames_that_are_not_read(self) -> None:
+        self.check("few", "http2.outbound_flood", frame(PING, 0, 0, b"12345678") * 500)
+
+    # field: Http2ProtocolOptions@downstream.max_concurrent_streams
+    def test_too_many_streams(self) -> None:
+        encoder = Encoder()
+        before = self.weir.stat("http2.stream_refused_errors")
+        heads = [frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, bytes(encoder.encode([*GET[:3], (":path", "/silent")])))
+                 for i in range(9)]
+        resets = b"".join(frame(RST_STREAM, 0, 1 + 2 * i, b"\0\0\0\7") for i in range(3, 8))
+        with socket.create_connection(("127.0.0.1", self.ports["small"]), timeout=10) as sock:
+            # It has not read SETTINGS yet.
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(heads[:8]))
+            out = b""
+            while resets not in out:
+                data = sock.recv(1 << 16)
+                self.assertTrue(data, out)
+                out += data
+            self.weir.wait_stat_is("http2.streams_active", 3)
+            # Now it has, and does it again.
+            sock.sendall(frame(SETTINGS, ACK, 0) + heads[8])
+            while data := sock.recv(1 << 16):
+                out += data
+            self.assertEqual(self.goaway(out), PROTOCOL_ERROR)
+        self.weir.wait_stat_is("http2.stream_refused_errors", before + 5)
+        self.weir.wait_stat_is("http2.streams_active", 0)
+        self.check("small", "http2.outbound_control_flood",
+                   b"".join(frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, b"\x82\x86\x41\x01a\x44\x07/silent") for i in range(3000)))
+
+    def test_heads_in_too_many_pieces(self) -> None:
+        head = block(("x-long", "y" * 3000))
+        pieces = [frame(CONTINUATION, 0, 1, head[i:i + 1]) for i in range(1, 1000)]
+        self.check("default", "http2.inbound_continuation_flood", frame(HEADERS, END_STREAM, 1, head[:1]), *pieces)
+        # A large one needs many, where it is allowed.
+        wide = block(*(("x-%d" % i, "z" * 40000) for i in range(20)))
+        parts = [wide[i:i + 16384] for i in range(0, len(wide), 16384)]
+        self.assertGreater(len(parts), 40)
+        with H2(self.ports["large"]) as client:
+            client.sock.sendall(frame(HEADERS, END_STREAM, 1, parts[0]) +
+                                b"".join(frame(CONTINUATION, END_HEADERS * (part is parts[-1]), 1, part) for part in parts[1:]))
+            client.h2.get_next_available_stream_id()
+            data = client.sock.recv(1 << 16)
+            while b"direct" not in data:
+                data += client.sock.recv(1 << 16)
+        self.assertEqual(self.weir.stat("http.large.downstream_cx_protocol_error"), 0)
+
+    def test_long_lists_of_fields(self) -> None:
+        before = self.weir.stat("http2.header_overflow")
+        many = [("x-%d" % i, "") for i in range(101)]
+        with H2(self.ports["default"]) as client:
+            stream = client.request("/direct", headers=many)
+            client.until(stream)
+            self.assertEqual(client.status(stream), "431")
+            stream = client.request("/direct", headers=many[:90])
+            client.until(stream)
+            self.assertEqual(client.status(stream), "200")
+            # Crumbs of a cookie are one field.
+            stream = client.request("/crumbs", headers=[("cookie", "a%d=b" % i) for i in range(300)])
+            client.until(stream)
+            self.assertEqual(client.status(stream), "200")
+            self.assertIn(b"a0=b; a1=b; a2=b", client.body(stream))
+        self.assertEqual(self.weir.stat("http2.header_overflow"), before + 1)
+        self.check("default", "http2.header_overflow", frame(HEADERS, END_STREAM | END_HEADERS, 1, block() + b"\0\1x\0" * 4000))
+
+    def test_lists_that_grow_out_of_a_small_block(self) -> None:
+        """A field of 4000 bytes that is in the table costs its sender one byte each time."""
+        self.weir.process.reset_peak()
+        before = self.weir.process.resident_kib("VmHWM")
+        bomb = b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000 + b"\xbe" * 12000  # 4000 as an integer of 7 bits: 127, 3873
+        for _ in range(20):
+            self.check("default", "http2.header_overflow", frame(HEADERS, END_STREAM | END_HEADERS, 1, block() + bomb))
+        with H2(self.ports["default"]) as client:
+            for stream in range(1, 40, 2):
+                short = (block() if stream == 1 else b"\x82\x86\x84\x41\x01a") + (bomb[:4006] if stream == 1 else b"") + b"\xbe" * 200
+                client.sock.sendall(frame(HEADERS, END_STREAM | END_HEADERS, stream, short))
+                client.h2.get_next_available_stream_id()
+            client.sock.settimeout(5)
+            data = client.sock.recv(1 << 16)
+            self.assertTrue(data)
+        self.assertLess(self.weir.process.resident_kib("VmHWM") - before, 16 * 1024)
+
+    def test_crumbs_that_are_empty_have_a_size(self) -> None:
+        with H2(self.ports["default"]) as client:
+            crumbs = b"\x40\x06cookie\x00" + b"\xbe" * 4000
+            client.sock.sendall(frame(HEADERS, END_STREAM | END_HEADERS, 1, block() + crumbs))
+            data = client.sock.recv(1 << 16)
+            while b"431" not in data and b"\x08\x03" not in data:
+                more = client.sock.recv(1 << 16)
+                if not more:
+                    break
+                data += more
+        wait_line(self.log, "/direct 431 DPE http2.request_headers_too_large")
+
+    # field: HttpConnectionManager.request_headers_timeout
+    def test_heads_that_do_not_end(self) -> None:
+        with H2(self.ports["impatient"]) as client:
+            head = block(("x-late", "1"))
+            client.sock.sendall(frame(HEADERS, END_STREAM, 1, head[:20]))
+            client.h2.get_next_available_stream_id()
+            data = b""
+            while b"request header timeout" not in data:
+                more = client.sock.recv(1 << 16)
+                self.assertTrue(more, data)
+                data += more
+            # The rest of it is read for the table's sake, and the connection goes on.
+            client.sock.sendall(frame(CONTINUATION, END_HEADERS, 1, head[20:]) +
+                                frame(HEADERS, END_STREAM | END_HEADERS, 3, block()))
+            data = b""
+            while b"direct" not in data:
+                more = client.sock.recv(1 << 16)
+                self.assertTrue(more, data)
+                data += more
+        self.assertEqual(self.weir.stat("http.impatient.downstream_rq_header_timeout"), 1)
+        wait_line(self.log, "- 408 - request_header_timeout")
+
+    def test_rapid_resets(self) -> None:
+        with H2(self.ports["default"]) as client:
+            try:
+                for _ in range(700):
+                    stream = client.request("/silent")
+                    client.h2.reset_stream(stream, 8)
+                    client.flush()
+                client.pump(1)
+            except (ConnectionError, h2.exceptions.ProtocolError):
+                pass
+        self.weir.wait_stat_is("http.default.downstream_rq_too_many_premature_resets", 1)
+        self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
+        self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
+
+
+if __name__ == "__main__":
+    main()
