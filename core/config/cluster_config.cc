@@ -36,15 +36,45 @@ void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto,
   if (proto.has_idle_timeout()) spec.idle_timeout = to_duration(proto.idle_timeout());
   if (proto.has_max_requests_per_connection())
     spec.max_requests_per_connection = proto.max_requests_per_connection().value();
-  if (proto.has_max_headers_count()) spec.h1.limits.max_header_count = proto.max_headers_count().value();
+  if (proto.has_max_connection_duration()) spec.max_connection_duration = to_duration(proto.max_connection_duration());
+  if (proto.has_max_headers_count())
+    spec.h1.limits.max_header_count = spec.h2.max_header_count = proto.max_headers_count().value();
   if (proto.has_max_response_headers_kb())
-    spec.h1.limits.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
+    spec.h1.limits.max_head_bytes = spec.h2.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
 }
 
 void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, const FieldReport& at,
                 upstream::ClusterSpec& spec) {
   translate(proto, spec.h1.options, at);
   spec.h1.options.absolute_form = proto.send_fully_qualified_url();
+}
+
+void read_http2(const envoy::config::core::v3::Http2ProtocolOptions& proto, const FieldReport& at,
+                upstream::ClusterSpec& spec) {
+  translate(proto, false, spec.h2, at);
+  spec.h2.keepalive.idle_interval = to_duration(proto.connection_keepalive().connection_idle_interval());
+}
+
+// Of one that knows both.
+template <class Choice>
+void read_both(const Choice& choice, upstream::HttpProtocol protocol, const FieldReport& at,
+               upstream::ClusterSpec& spec) {
+  spec.protocol = protocol;
+  read_http1(choice.http_protocol_options(), at.below("http_protocol_options"), spec);
+  read_http2(choice.http2_protocol_options(), at.below("http2_protocol_options"), spec);
+}
+
+void read_protocol(const envoy::extensions::upstreams::http::v3::HttpProtocolOptions& proto, const FieldReport& at,
+                   upstream::ClusterSpec& spec) {
+  using upstream::HttpProtocol;
+  if (proto.has_auto_config())
+    return read_both(proto.auto_config(), HttpProtocol::kAuto, at.below("auto_config"), spec);
+  if (proto.has_use_downstream_protocol_config())
+    return read_both(proto.use_downstream_protocol_config(), HttpProtocol::kDownstream,
+                     at.below("use_downstream_protocol_config"), spec);
+  const auto& one = proto.explicit_http_config();
+  read_both(one, one.has_http2_protocol_options() ? HttpProtocol::kHttp2 : HttpProtocol::kHttp1,
+            at.below("explicit_http_config"), spec);
 }
 
 void read_auto_names(const envoy::config::core::v3::UpstreamHttpProtocolOptions& proto, upstream::ClusterSpec& spec) {
@@ -103,6 +133,12 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
   }
   if (proto.has_http_protocol_options())
     read_http1(proto.http_protocol_options(), FieldReport{report, path}.below("http_protocol_options"), spec);
+  if (proto.has_http2_protocol_options()) {
+    read_http2(proto.http2_protocol_options(), FieldReport{report, path}.below("http2_protocol_options"), spec);
+    spec.protocol = upstream::HttpProtocol::kHttp2;
+  }
+  if (proto.protocol_selection() == pb::Cluster::USE_DOWNSTREAM_PROTOCOL)
+    spec.protocol = upstream::HttpProtocol::kDownstream;
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
     std::string at = path;
     append_path_name(at, "typed_extension_protocol_options");
@@ -119,8 +155,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
       read_auto_names(options.upstream_http_protocol_options(), spec);
       out.says_auto_names = true;
     }
-    const FieldReport here = FieldReport{report, at}.below("explicit_http_config").below("http_protocol_options");
-    read_http1(options.explicit_http_config().http_protocol_options(), here, spec);
+    read_protocol(options, FieldReport{report, at}, spec);
     spec.policies = build_cluster_policies(options, at, env, report.diagnostics());
     if (!options.http_filters().empty()) spec.http_filters = env.upstream_filters(options.http_filters(), at);
     if (!options.hash_policy().empty())
@@ -431,6 +466,12 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
   }
   read_protocol_options(proto, path, env, report, out);
   read_transports(proto, scope, out.spec);
+  out.spec.h2.high_watermark = out.spec.buffer_limit;
+  if (out.spec.protocol == upstream::HttpProtocol::kAuto && !out.spec.transports.encrypts) {
+    report.error(path + ".typed_extension_protocol_options",
+                 "auto_config lets the server choose in the TLS handshake (ALPN), and the cluster has no TLS; add a "
+                 "transport_socket with UpstreamTlsContext, or write explicit_http_config");
+  }
   read_breakers(proto.circuit_breakers(), out.spec);
   if (discovery == Discovery::kAggregate) {
     read_aggregate(*found.aggregate, {report, path}, env, out);

@@ -108,10 +108,8 @@ std::shared_ptr<const filter::HttpChainConfig> Translator::http_filters(
     }
     auto below = here.below("typed_config");
     below.set_plugin_name(one.name());
-    const size_t errors = below.report().errors();
-    auto built = descriptor->make_config(*message, below);
-    if (!built.ok()) {
-      below.failed(built.status(), errors);
+    auto built = below.made_by(descriptor->make_config, *message);
+    if (!built) {
       incomplete = true;
       continue;
     }

@@ -153,13 +153,8 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
       here.error("", one.name() + " is not terminal; the last filter must be");
-    auto below = here.below("typed_config");
-    const size_t errors = below.report().errors();
-    auto config = descriptor->make_config(*message, below);
-    if (!config.ok()) {
-      below.failed(config.status(), errors);
-      continue;
-    }
+    auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
+    if (!config) continue;
     chain.filters.push_back({descriptor, std::move(*config)});
     chain.fingerprint = combine(chain.fingerprint, filter_fingerprint(*message));
   }
@@ -238,13 +233,8 @@ void read_udp(const pb::Listener& proto, filter::FactoryScope& scope, ListenerTr
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
-    auto below = here.below("typed_config");
-    const size_t errors = below.report().errors();
-    auto config = descriptor->make_config(*message, below);
-    if (!config.ok()) {
-      below.failed(config.status(), errors);
-      continue;
-    }
+    auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
+    if (!config) continue;
     udp->filters.push_back({descriptor, std::move(*config), fingerprint(one)});
   }
   if (proto.listener_filters().empty())
@@ -353,13 +343,8 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
-    auto below = here.below("typed_config");
-    const size_t errors = below.report().errors();
-    auto config = descriptor->make_config(*message, below);
-    if (!config.ok()) {
-      below.failed(config.status(), errors);
-      continue;
-    }
+    auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
+    if (!config) continue;
     out.spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, fingerprint(one)});
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }

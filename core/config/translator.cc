@@ -102,13 +102,8 @@ std::vector<std::shared_ptr<const stream::AccessLogger>> Translator::access_logg
     }
     auto message = report_.unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
-    auto below = here.below("typed_config");
-    const size_t errors = report_.errors();
-    auto logger = descriptor->make_logger(*message, below);
-    if (!logger.ok()) {
-      below.failed(logger.status(), errors);
-      continue;
-    }
+    auto logger = here.below("typed_config").made_by(descriptor->make_logger, *message);
+    if (!logger) continue;
     if (one.has_filter()) {
       auto filter = log_filter(one.filter(), here.at("filter"));
       if (filter == nullptr) continue;  // reported

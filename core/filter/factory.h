@@ -2,6 +2,7 @@
 // live here and are implemented further up.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -138,10 +139,16 @@ class FactoryScope {
     return path_.empty() ? std::string(field) : path_ + "." + std::string(field);
   }
   void error(std::string_view field, const std::string& message) { report_.error(at(field), message); }
-  // A factory returned this instead of a configuration: reported, unless it has said itself what is wrong since there
-  // were `errors_before`.
-  void failed(const Status& status, size_t errors_before) {
-    if (report_.errors() == errors_before) error({}, std::string(status.message()));
+  // What a plugin's factory makes of its message in this place. nullopt: nothing, which is reported, unless the factory
+  // has said itself what is wrong.
+  template <class T>
+  std::optional<T> made_by(const std::function<Result<T>(const google::protobuf::Message&, FactoryScope&)>& factory,
+                           const google::protobuf::Message& message) {
+    const size_t errors = report_.errors();
+    Result<T> made = factory(message, *this);
+    if (made.ok()) return std::move(*made);
+    if (report_.errors() == errors) error({}, std::string(made.status().message()));
+    return std::nullopt;
   }
   void warning(std::string_view field, const std::string& message) { report_.warning(at(field), message); }
   // The content of the DataSource in this field.

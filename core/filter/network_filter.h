@@ -15,9 +15,9 @@
 
 namespace weir::filter {
 
-// The connection as its filters see it. [worker]
 class NetworkFilter;
 
+// The connection as its filters see it. [worker]
 class ConnectionHost {
  public:
   virtual net::Connection& connection() = 0;
@@ -56,7 +56,20 @@ class ConnectionHost {
   ~ConnectionHost() = default;
 };
 
-// What a stream that is a connection's own says of it. Views of the host, good as long as that lives.
+// What every stream on a connection says of it. Views of the host, good as long as that lives.
+inline void describe_client(ConnectionHost& host, stream::StreamInfo& info) {
+  info.connection_id = host.connection_id();
+  info.downstream_remote = host.remote();
+  info.connection_remote = &host.remote();
+  info.downstream_direct_remote = host.connection().remote();
+  info.downstream_local = host.local();
+  if (host.local_restored()) info.downstream_direct_local = host.connection().local();
+  info.filter_chain_name = host.filter_chain_name();
+  info.requested_server_name = host.server_name();
+  info.connection = host.info_if_any();
+  info.tls = host.tls();
+}
+// The same of a stream that is the connection's own, and its metadata with it.
 void describe(ConnectionHost& host, stream::StreamInfo& info);
 
 // kDone: the filter has closed the connection. A filter before the terminal one passes on what it leaves in `data`.

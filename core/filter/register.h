@@ -161,12 +161,8 @@ std::shared_ptr<const T> make_extension(std::string_view kind, const TypedExtens
     below.error("", message->GetTypeName() + " is not a " + std::string(kind) + " of this build; there are: " + known);
     return nullptr;
   }
-  auto made = descriptor->make_config(*message, below);
-  if (!made.ok()) {
-    below.error("", message_of(made.status()));
-    return nullptr;
-  }
-  return std::static_pointer_cast<const T>(*made);
+  auto made = below.made_by(descriptor->make_config, *message);
+  return made ? std::static_pointer_cast<const T>(*made) : nullptr;
 }
 
 // The transport socket that another one (for clusters) has inside: an envoy.config.core.v3.TransportSocket. nullptr:
@@ -182,11 +178,8 @@ std::unique_ptr<const UpstreamTransport> make_upstream_transport(const Transport
     below.error("", message->GetTypeName() + " is no transport socket of this build for clusters");
     return nullptr;
   }
-  const size_t errors = scope.report().errors();
-  auto made = descriptor->make_upstream(*message, below);
-  if (made.ok()) return std::move(*made);
-  below.failed(made.status(), errors);
-  return nullptr;
+  auto made = below.made_by(descriptor->make_upstream, *message);
+  return made ? std::move(*made) : nullptr;
 }
 
 }  // namespace weir::filter

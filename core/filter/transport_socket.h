@@ -55,6 +55,10 @@ struct UpstreamTransportOptions {
   std::string_view server_name = {};                      // instead of what is configured; empty: that
   std::span<const std::string_view> expected_names = {};  // of the certificate, one of them; empty: as configured
 
+  // That the connection's users know, the best first: offered (ALPN) where the configuration names none. Not what
+  // options are told apart by.
+  std::span<const std::string_view> protocols = {};
+
   // Who is at the other end of weir, for those that tell it (PROXY protocol); null: nobody that is known.
   const stream::ProxyHeader* client = nullptr;
 

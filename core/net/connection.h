@@ -114,7 +114,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // Large input that nobody looks at may stay in the kernel: unseen_input() says how much. Not with a transport.
   void allow_unseen(bool allowed) { unseen_allowed_ = allowed && transport_ == nullptr; }
   // Whether out() may be given unseen slices. (Where it may not, they are read after all: slow, but whole.)
-  bool takes_unseen() const { return transport_ == nullptr; }
+  bool takes_unseen() const { return transport_ == nullptr && !framed_; }
+  // What its users write goes into frames with others' (HTTP/2): no unseen slices.
+  void set_framed() { framed_ = true; }
   // Unconsumed input.
   Slices& in() { return in_; }
   // The handler keeps input of its own, taken from in(): it is called for that, too.
@@ -256,6 +258,7 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   bool unseen_allowed_ : 1 = false;
   bool handler_has_input_ : 1 = false;
   bool opened_here_ : 1 = false;
+  bool framed_ : 1 = false;
   bool deaf_ : 1 = false;    // to more input: there is some, and it cannot be read yet
   uint8_t read_depth_ = 1;   // blocks offered to the next read: doubles when a read fills them
   uint8_t small_reads_ = 0;  // reads in a row that used little of what was offered

@@ -61,10 +61,13 @@ void Attempt::try_a_host() {
     return;
   }
   const filter::UpstreamTransportOptions* options = router_.transport_options();
-  if (member_pin_) [[unlikely]]
+  upstream::Speaks speaks = router_.speaks();
+  if (member_pin_) [[unlikely]] {
     options = router_.transport_options_of(member_pin_->spec);
-  if (options != nullptr) [[unlikely]]
-    pool_ = &pool_->variant(*options);
+    speaks = router_.speaks_with(member_pin_->spec);
+  }
+  if (options != nullptr || speaks != upstream::Speaks::kAsConfigured) [[unlikely]]
+    pool_ = &pool_->variant(options != nullptr ? *options : filter::UpstreamTransportOptions(), speaks);
   cluster().begin_request(*pool_, stats());
   router_.on_host_chosen(*this, *pool_);
 

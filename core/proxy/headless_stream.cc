@@ -136,7 +136,8 @@ void HeadlessStream::connect() {
   }
   const upstream::AutoNames& names = pin_->spec.auto_names;
   const std::string_view told = names.header ? head_.get(*names.header) : std::string_view();
-  pool_ = &pool_->variant(names_of(names, head_, told, arena_));
+  pool_ = &pool_->variant(names_of(names, head_, told, arena_),
+                          upstream::speaks_of(pin_->spec.protocol, false, options_.came_in));
   cluster_.begin_request(*pool_, stats);
   upstream::UpstreamStream* ready = nullptr;
   switch (pool_->request(waiter_, *this, ready)) {

@@ -61,6 +61,8 @@ class HeadlessStream final : public event::Deferred,
   struct Options {
     Duration timeout{};                   // from the end of the request to that of the response; zero: none
     uint32_t buffer_limit = 1024 * 1024;  // bytes of the request's body that it may keep
+    // Where the cluster speaks what its requests came in.
+    stream::Protocol came_in = stream::Protocol::kHttp11;
   };
 
   // nullptr: `failure` says why not, which is counted. `cluster` may be null: kNoCluster.

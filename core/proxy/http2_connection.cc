@@ -35,19 +35,7 @@ Http2Stream::~Http2Stream() { WEIR_ASSERT(stream_ == nullptr && !attached()); }
 
 void Http2Stream::dispose() { LaneProxy::of(lane_).http2_streams().destroy(this); }
 
-void Http2Stream::describe(stream::StreamInfo& info) {
-  filter::ConnectionHost& host = *connection_->host_;
-  info.connection_id = host.connection_id();
-  info.downstream_remote = host.remote();
-  info.connection_remote = &host.remote();
-  info.downstream_direct_remote = host.connection().remote();
-  info.downstream_local = host.local();
-  if (host.local_restored()) info.downstream_direct_local = host.connection().local();
-  info.filter_chain_name = host.filter_chain_name();
-  info.requested_server_name = host.server_name();
-  info.connection = host.info_if_any();
-  info.tls = host.tls();
-}
+void Http2Stream::describe(stream::StreamInfo& info) { filter::describe_client(*connection_->host_, info); }
 
 stream::ConnectionInfo& Http2Stream::connection_info() { return connection_->host_->info(); }
 

@@ -39,7 +39,7 @@ HeadlessStream* start_mirror(event::Lane& lane, const route::Mirror& policy, con
                                         ? clusters.find_by_name(subject.request->get(*policy.header))
                                         : clusters.find(policy.slot);
   HeadlessFailure failure;
-  HeadlessStream* mirror = HeadlessStream::open(lane, cluster, {timeout, buffer_limit}, failure);
+  HeadlessStream* mirror = HeadlessStream::open(lane, cluster, {timeout, buffer_limit, subject.info.protocol}, failure);
   if (mirror == nullptr) return nullptr;
   copy_head(policy, subject, mirror->request_headers(), mirror->arena());
   return mirror->start(nullptr, end) == HeadlessFailure::kNone ? mirror : nullptr;

@@ -130,7 +130,6 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   stream::UpstreamInfo& info = stream_->info().upstream;
   info.cluster = cluster_pin_->spec.stat_name;
   info.cluster_raw = cluster_pin_->spec.name;
-  info.protocol = stream::Protocol::kHttp11;
   if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
   records_ = stream::wanted_records() | config_.records;
   upstream_filters_ = cluster_pin_->spec.http_filters.get();
@@ -193,6 +192,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   raw_ = action.ends_connect() && (headers.method() == "CONNECT" || (action.ends_post() && headers.method() == "POST"));
   if (raw_) [[unlikely]]
     upstream_filters_ = nullptr;
+  if (cluster_pin_->spec.protocol != upstream::HttpProtocol::kHttp1) [[unlikely]]
+    speaks_ = upstream::speaks_of(cluster_pin_->spec.protocol, raw_, stream_->info().protocol);
   if (mirrors != nullptr && !asks_tunnel_ && !raw_) [[unlikely]]
     start_mirrors(*mirrors, end);
   first_.start();
@@ -381,6 +382,7 @@ void Router::on_complete(filter::Stream&) {
 
 void Router::on_attempt_ready(Attempt& attempt) {
   describe_remote(attempt);
+  upstream_info().protocol = attempt.stream()->protocol();
   if (records_ != 0) [[unlikely]]
     record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);

@@ -75,8 +75,13 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   upstream::ConnPool* pick(const upstream::Member& member);
   // What its connections are asked for; nullptr: nothing but what is configured.
   const filter::UpstreamTransportOptions* transport_options() const { return transport_options_; }
+  // What the upstream's connection is to speak, if that is for the request to say.
+  upstream::Speaks speaks() const { return speaks_; }
   // The same of a cluster that ours stands for.
   const filter::UpstreamTransportOptions* transport_options_of(const upstream::ClusterSpec& spec);
+  upstream::Speaks speaks_with(const upstream::ClusterSpec& spec) const {
+    return upstream::speaks_of(spec.protocol, raw_, stream_->info().protocol);
+  }
   void on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool);
   void on_no_host(Attempt& attempt);
   void on_attempt_ready(Attempt& attempt);
@@ -259,10 +264,11 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool forwarded_host_told_ : 1 = false;
   bool original_host_told_ : 1 = false;
   bool follows_redirects_ : 1 = false;
-  bool asks_tunnel_ : 1 = false;                                         // by an upgrade or CONNECT
-  bool raw_ : 1 = false;                                                 // CONNECT (or POST) ends here
-  bool tunnel_ : 1 = false;                                              // accepted: each direction ends by itself
-  bool response_ended_ : 1 = false;                                      // of a tunnel whose request has not
+  bool asks_tunnel_ : 1 = false;     // by an upgrade or CONNECT
+  bool raw_ : 1 = false;             // CONNECT (or POST) ends here
+  bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
+  bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  upstream::Speaks speaks_ = upstream::Speaks::kAsConfigured;
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
   std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_
   std::unique_ptr<const stream::UpstreamTls> upstream_tls_;  // of the attempt that brought the answer, if logs want it

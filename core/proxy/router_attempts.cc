@@ -296,6 +296,10 @@ Failure failure_of(ResetReason reason) {
       return {503, ResponseFlag::kUpstreamConnectionFailure, "connection_timeout", "connection timeout"};
     case ResetReason::kProtocolError:
       return {502, ResponseFlag::kUpstreamProtocolError, "protocol_error", "protocol error"};
+    case ResetReason::kRemoteReset:
+      return {503, ResponseFlag::kUpstreamRemoteReset, "remote_reset", "remote reset"};
+    case ResetReason::kRemoteRefused:
+      return {503, ResponseFlag::kUpstreamRemoteReset, "remote_refused_stream_reset", "remote refused stream reset"};
     default:
       return {503, ResponseFlag::kUpstreamConnectionTermination, "connection_termination", "connection termination"};
   }
@@ -385,8 +389,10 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
   const upstream::UpstreamStream* upstream = attempt.stream();
   // A pooled connection that the peer closed before it answered anything was stale. It must be safe to repeat the
   // request, or not a byte of it have gone out.
-  const bool stale = reason == ResetReason::kConnectionTermination && upstream != nullptr && upstream->reused() &&
-                     !upstream->response_started() && (idempotent_ || upstream->request_unsent());
+  // One that a server of HTTP/2 has not looked at, and says so, is safe to repeat (RFC 9113 8.7).
+  const bool stale = reason == ResetReason::kRemoteRefused ||
+                     (reason == ResetReason::kConnectionTermination && upstream != nullptr && upstream->reused() &&
+                      !upstream->response_started() && (idempotent_ || upstream->request_unsent()));
   if (committed_) {
     end_attempt(attempt);
     done_ = true;
@@ -415,7 +421,11 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
       conditions = retry_on::kConnectFailure | retry_on::k5xx | retry_on::kGatewayError |
                    retry_on::kResetBeforeRequest | retry_on::kReset;
       break;
+    case ResetReason::kRemoteRefused:
+      conditions = retry_on::kRefusedStream | retry_on::kResetBeforeRequest;
+      [[fallthrough]];
     case ResetReason::kConnectionTermination:
+    case ResetReason::kResponseCut:
     case ResetReason::kRemoteReset:
       // A server that dies leaves all of its requests at once, up to the whole of a cluster's share: more than the
       // budget that nobody asked for. One repetition of each, elsewhere, is no more load than there was, as long as
@@ -425,7 +435,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
         charge = Charge::kNothing;
       [[fallthrough]];
     case ResetReason::kProtocolError:
-      conditions = kAfterReset;
+      conditions |= kAfterReset;
       break;
     default:
       break;

@@ -147,18 +147,7 @@ void ServerConnection::begin_head() {
 
 // --- Requests ------------------------------------------------------------------------------------------------------
 
-void ServerConnection::describe(stream::StreamInfo& info) {
-  info.connection_id = host_->connection_id();
-  info.downstream_remote = host_->remote();
-  info.connection_remote = &host_->remote();
-  info.downstream_direct_remote = connection().remote();
-  info.downstream_local = host_->local();
-  if (host_->local_restored()) info.downstream_direct_local = connection().local();
-  info.filter_chain_name = host_->filter_chain_name();
-  info.requested_server_name = host_->server_name();
-  info.connection = host_->info_if_any();
-  info.tls = host_->tls();
-}
+void ServerConnection::describe(stream::StreamInfo& info) { filter::describe_client(*host_, info); }
 
 ServerStream& ServerConnection::make_stream() {
   LaneProxy& lane_proxy = LaneProxy::of(lane_);

@@ -14,7 +14,8 @@ using upstream::ResetReason;
 UpstreamChain::UpstreamChain(Router& router, Attempt& attempt, filter::Stream& outer,
                              upstream::UpstreamStream& upstream, const filter::HttpChainConfig& config,
                              uint64_t enabled)
-    : router_(router),
+    : upstream::UpstreamStream(upstream.protocol()),
+      router_(router),
       attempt_(attempt),
       outer_(outer),
       upstream_(&upstream),

@@ -158,9 +158,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     filter::FactoryScope scope(registry_, store_, *this, report_, at);
     scope.set_stat_prefix("http." + std::string(filter_name) + ".");
     scope.set_node(node_);
-    auto made = descriptor->make_route_config(*message, scope);
-    if (!made.ok()) scope.failed(made.status(), before);
-    if (report_.errors() != before) return false;
+    auto made = scope.made_by(descriptor->make_route_config, *message);
+    if (!made || report_.errors() != before) return false;
     spec.config = std::move(*made);
     spec.kind = descriptor->route_kind;
     return true;

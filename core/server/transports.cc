@@ -37,12 +37,7 @@ bool Transports::build(const google::protobuf::Message& config, TransportSide si
   if (message == nullptr) return false;
   const size_t errors = report_.errors();
   const auto make = [&](const auto& function) {
-    auto made = function(*message, at);
-    if (made.ok()) {
-      to.version = std::move(*made);
-    } else {
-      at.failed(made.status(), errors);
-    }
+    if (auto made = at.made_by(function, *message)) to.version = std::move(*made);
   };
   upstream ? make(descriptor->make_upstream) : make(descriptor->make_downstream);
   return to.version != nullptr && report_.errors() == errors;

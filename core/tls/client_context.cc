@@ -50,6 +50,7 @@ Result<std::unique_ptr<const ClientContext>> ClientContext::build(ClientSpec spe
 }
 
 const Identity* ClientContext::identity() const { return impl_->identity.get(); }
+bool ClientContext::offers_protocols() const { return !impl_->alpn.empty(); }
 const Verifier* ClientContext::verifier() const { return impl_->verifier.get(); }
 
 }  // namespace weir::tls

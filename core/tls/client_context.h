@@ -53,6 +53,7 @@ class ClientContext {
 
   const Identity* identity() const;
   const Verifier* verifier() const;
+  bool offers_protocols() const;
 
   struct Impl;
   const Impl& impl() const { return *impl_; }

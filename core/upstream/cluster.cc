@@ -24,6 +24,22 @@ constexpr stats::Definition kDefinitions[] = {
     {"upstream_cx_rx_bytes_total", Type::kCounter},
     {"upstream_cx_tx_bytes_total", Type::kCounter},
     {"upstream_cx_connect_attempts_exceeded", Type::kCounter},
+    {"upstream_cx_http2_total", Type::kCounter},
+    {"upstream_cx_max_duration_reached", Type::kCounter},
+    {"upstream_cx_close_notify", Type::kCounter},
+    {"http2.goaway_sent", Type::kCounter},
+    {"http2.header_overflow", Type::kCounter},
+    {"http2.inbound_empty_frames_flood", Type::kCounter},
+    {"http2.inbound_priority_frames_flood", Type::kCounter},
+    {"http2.inbound_window_update_frames_flood", Type::kCounter},
+    {"http2.keepalive_timeout", Type::kCounter},
+    {"http2.outbound_control_flood", Type::kCounter},
+    {"http2.outbound_flood", Type::kCounter},
+    {"http2.rx_messaging_error", Type::kCounter},
+    {"http2.rx_reset", Type::kCounter},
+    {"http2.stream_refused_errors", Type::kCounter},
+    {"http2.trailers", Type::kCounter},
+    {"http2.tx_reset", Type::kCounter},
     {"upstream_rq_total", Type::kCounter},
     {"upstream_rq_pending_total", Type::kCounter},
     {"upstream_rq_pending_overflow", Type::kCounter},
@@ -66,6 +82,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"circuit_breakers.high.rq_pending_open", Type::kGauge},
     {"circuit_breakers.high.rq_retry_open", Type::kGauge},
     {"warming_state", Type::kGauge},
+    {"http2.streams_active", Type::kGauge},
     // Nothing is written to these: pools are not limited.
     {"circuit_breakers.default.cx_pool_open", Type::kGauge},
     {"circuit_breakers.high.cx_pool_open", Type::kGauge},
@@ -111,6 +128,22 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
                                   &cx_rx_bytes_total,
                                   &cx_tx_bytes_total,
                                   &cx_connect_attempts_exceeded,
+                                  &cx_http2_total,
+                                  &cx_max_duration_reached,
+                                  &cx_close_notify,
+                                  &http2.goaway_sent,
+                                  &http2.header_overflow,
+                                  &http2.inbound_empty_frames_flood,
+                                  &http2.inbound_priority_frames_flood,
+                                  &http2.inbound_window_update_frames_flood,
+                                  &http2.keepalive_timeout,
+                                  &http2.outbound_control_flood,
+                                  &http2.outbound_flood,
+                                  &http2.rx_messaging_error,
+                                  &http2.rx_reset,
+                                  &http2.stream_refused_errors,
+                                  &http2.trailers,
+                                  &http2.tx_reset,
                                   &rq_total,
                                   &rq_pending_total,
                                   &rq_pending_overflow,
@@ -142,11 +175,32 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   for (stats::Gauge* gauge :
        {&cx_active, &rq_active, &rq_pending_active, &membership_total, &membership_healthy, &membership_degraded,
         &membership_excluded, &open.cx, &open.rq, &open.rq_pending, &open.rq_retry, &high_open.cx, &high_open.rq,
-        &high_open.rq_pending, &high_open.rq_retry, &warming_state}) {
+        &high_open.rq_pending, &high_open.rq_retry, &warming_state, &http2.streams_active}) {
     *gauge = group->gauge(next++);
   }
   next += 2;  // those that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
+}
+
+void Http2Stats::count(http::h2::Error error) const {
+  using http::h2::Error;
+  switch (error) {
+    case Error::kEmptyFrames:
+      return inbound_empty_frames_flood.inc();
+    case Error::kPriorityFrames:
+      return inbound_priority_frames_flood.inc();
+    case Error::kWindowUpdates:
+      return inbound_window_update_frames_flood.inc();
+    case Error::kControlFrames:
+      return outbound_control_flood.inc();
+    case Error::kFrames:
+      return outbound_flood.inc();
+    case Error::kTooManyHeaders:
+    case Error::kContinuations:
+      return header_overflow.inc();
+    default:
+      return;
+  }
 }
 
 void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {

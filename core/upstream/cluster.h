@@ -12,6 +12,8 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/http/h1/message.h"
+#include "core/http/h2/error.h"
+#include "core/http/h2/options.h"
 #include "core/http/header_map.h"
 #include "core/lb/policy.h"
 #include "core/stats/code_counters.h"
@@ -34,6 +36,16 @@ namespace weir::upstream {
 struct ClusterLimits;
 struct ClusterSpec;
 
+// Of the cluster's connections of HTTP/2.
+struct Http2Stats {
+  stats::Counter goaway_sent, header_overflow, inbound_empty_frames_flood, inbound_priority_frames_flood,
+      inbound_window_update_frames_flood, keepalive_timeout, outbound_control_flood, outbound_flood, rx_messaging_error,
+      rx_reset, stream_refused_errors, trailers, tx_reset;
+  stats::Gauge streams_active;
+  // What a connection has ended for.
+  void count(http::h2::Error error) const;
+};
+
 // The published statistics of a cluster that weir keeps so far. [any]
 struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
@@ -48,7 +60,8 @@ struct ClusterStats {
   std::shared_ptr<stats::Group> group;
   stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
       cx_none_healthy, cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total,
-      cx_tx_bytes_total, cx_connect_attempts_exceeded;
+      cx_tx_bytes_total, cx_connect_attempts_exceeded, cx_http2_total, cx_max_duration_reached, cx_close_notify;
+  Http2Stats http2;
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,
@@ -146,6 +159,14 @@ struct AutoNames {
   std::optional<http::HeaderName> header = {};  // instead of the host
 };
 
+// What hosts are spoken to in.
+enum class HttpProtocol : uint8_t {
+  kHttp1,
+  kHttp2,       // without asking whether they know it
+  kAuto,        // as their TLS agrees to (ALPN)
+  kDownstream,  // as the client of the request speaks
+};
+
 // Where the requests of an ORIGINAL_DST cluster say that they are to go: what is found first of these, and else where
 // the client's connection was going before it was redirected.
 struct OriginalDestination {
@@ -162,6 +183,7 @@ struct ClusterSpec {
   std::string stat_name;  // alt_stat_name, else the name
   Duration connect_timeout = 5s;
   Duration idle_timeout = 1h;                // of pooled connections; zero: none
+  Duration max_connection_duration{};        // zero: no limit
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t max_response_headers_kb = 60;
@@ -170,7 +192,9 @@ struct ClusterSpec {
   const CircuitBreakers& breakers_of(Priority priority) const {
     return priority == Priority::kHigh ? high_breakers : breakers;
   }
+  HttpProtocol protocol = HttpProtocol::kHttp1;
   http::h1::Settings h1;
+  http::h2::Options h2;
   ClusterTransports transports;
   AutoNames auto_names;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses

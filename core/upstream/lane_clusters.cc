@@ -41,8 +41,11 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
   if (cluster != nullptr) {
     // Statistics of another name: the connections that the old ones count do not keep them alive for long.
     // And connections that are made in another way, in plain text perhaps, are used no more.
-    if (cluster_ != nullptr && (cluster_->stats != cluster->stats ||
-                                cluster_->spec.transports.fingerprint != cluster->spec.transports.fingerprint))
+    if (cluster_ != nullptr &&
+        (cluster_->stats != cluster->stats ||
+         cluster_->spec.transports.fingerprint != cluster->spec.transports.fingerprint ||
+         cluster_->spec.protocol != cluster->spec.protocol ||
+         (cluster->spec.protocol != HttpProtocol::kHttp1 && cluster_->spec.h2 != cluster->spec.h2)))
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;
     PriorityLimits& limits = cluster->limits->of(part_.priority);

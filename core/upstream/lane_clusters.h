@@ -18,6 +18,7 @@
 #include "core/upstream/aggregate.h"
 #include "core/upstream/cluster.h"
 #include "core/upstream/connection_demand.h"
+#include "core/upstream/h1_connection.h"
 #include "core/upstream/limits.h"
 #include "core/upstream/name_lookup.h"
 #include "core/upstream/pool.h"
@@ -215,6 +216,7 @@ class LaneClusters final : public event::SlotObserver {
     return there != nullptr ? there->find_part(part) : nullptr;
   }
   Slab<H1Connection>& connections() { return connections_; }
+  Slab<H2Stream>& streams() { return streams_; }
   // Another lane was refused: what this one holds of that limit and does not use goes back. For connections up to
   // `wanted` idle ones are closed.
   void give_back(ClusterPart part, LimitKind kind, uint32_t wanted);
@@ -243,6 +245,7 @@ class LaneClusters final : public event::SlotObserver {
   event::Lane& lane_;
   LaneNames names_{lane_};
   Slab<H1Connection> connections_;
+  Slab<H2Stream> streams_;
   FoundHosts* found_hosts_ = nullptr;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.

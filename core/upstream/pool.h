@@ -1,6 +1,7 @@
-// Connections of one lane to one host: HTTP/1 or raw, most recently used first, and the requests that wait for one.
+// Connections of one lane to one host, most recently used first, and the requests that wait for one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,14 +9,12 @@
 #include <vector>
 
 #include "core/base/intrusive_list.h"
-#include "core/base/slab.h"
 #include "core/event/lane.h"
 #include "core/filter/transport_socket.h"
-#include "core/http/h1/codec.h"
 #include "core/lb/host.h"
-#include "core/net/bulk_input.h"
-#include "core/net/connection.h"
+#include "core/upstream/client_connection.h"
 #include "core/upstream/cluster.h"
+#include "core/upstream/connection_race.h"
 #include "core/upstream/recall.h"
 #include "core/upstream/upstream_stream.h"
 
@@ -23,6 +22,22 @@ namespace weir::upstream {
 
 class ClusterLocal;
 class ConnPool;
+
+// What the users of a pool want to speak, where that is not what is configured.
+enum class Speaks : uint8_t {
+  kAsConfigured,
+  kHttp1,
+  kHttp2,
+  kRaw,  // among hosts of HTTP/2, bytes as they are need connections of their own
+};
+
+// Of a request that came in a protocol, to a cluster whose hosts are spoken to in this way.
+inline Speaks speaks_of(HttpProtocol configured, bool raw, stream::Protocol came_in) {
+  if (configured == HttpProtocol::kHttp1) return Speaks::kAsConfigured;
+  if (raw) return Speaks::kRaw;
+  return configured == HttpProtocol::kDownstream && came_in == stream::Protocol::kHttp2 ? Speaks::kHttp2
+                                                                                        : Speaks::kAsConfigured;
+}
 
 // A request that waits for a connection; a member of the attempt. Destroying it leaves the queue.
 class Waiter final : private RecallWaiter {
@@ -48,90 +63,6 @@ class Waiter final : private RecallWaiter {
   bool impatient_ = false;
 };
 
-// One connection to a host: HTTP/1, unless its first user opens it raw.
-class H1Connection final : public net::ConnectionHandler,
-                           public http::h1::ClientCodec::Events,
-                           public UpstreamStream,
-                           public event::Deferred,
-                           private event::Timer {
- public:
-  H1Connection(ConnPool& pool, event::Pin<Cluster> cluster);
-  ~H1Connection() = default;
-
-  // Takes the connection for one request. It must be idle.
-  void attach(UpstreamEvents& events);
-  bool ready() const { return !connection_.connecting() && connection_.open(); }
-  void close_when_idle() { last_request_ = true; }
-  // Of an idle connection: closes it.
-  void shut() { connection_.close(); }
-
-  // UpstreamStream
-  [[nodiscard]] bool send_headers(const http::HeaderMap& headers, bool end) override;
-  void open_raw() override;
-  void send_data(Slices& data, bool end) override;
-  void send_trailers(const http::HeaderMap& trailers) override;
-  void reset() override;
-  void leave_response_unseen() override { connection_.allow_unseen(true); }
-  void pause_response(bool paused) override;
-  bool above_high_watermark() const override { return connection_.above_high_watermark(); }
-  net::Connection& connection() override { return connection_; }
-  ConnectionFacts facts() const override { return {id_, born_, connected_}; }
-  bool reused() const override { return requests_ > 1; }
-  bool response_started() const override { return codec_.response_started(); }
-  bool request_unsent() const override { return connection_.bytes_written() == tx_before_; }
-
- private:
-  friend class ConnPool;
-  // net::ConnectionHandler
-  void on_connected() override;
-  void on_data(Slices& in, bool end) override;
-  uint64_t unseen_input() override { return raw_ ? bulk_.unseen_input() : codec_.body_left(); }
-  void on_above_high_watermark() override;
-  void on_below_low_watermark() override;
-  void on_closed(net::CloseReason reason) override;
-  // ClientCodec::Events
-  http::HeaderMap& begin_response(int status) override { return events_->begin_response(status); }
-  void on_informational(const http::h1::ResponseHead& head, BlockRef owner) override;
-  void on_response_head(const http::h1::ResponseHead& head, BlockRef owner) override;
-  void on_response_data(Slices& data, bool end) override;
-  http::HeaderMap& begin_trailers() override { return events_->begin_response_trailers(); }
-  void on_response_trailers(http::HeaderMap& trailers) override;
-  void on_parse_error(http::h1::ParseError error) override;
-  void on_timer() override;
-  void dispose() override;
-
-  void finish_request();
-  void fail_active(ResetReason reason, std::string_view detail);
-  void account_bytes();
-  const ClusterStats& stats() const { return *cluster_->stats; }
-
-  ConnPool& pool_;
-  // The version it was opened under: what it counts up there it counts down there, whatever the cluster's statistics
-  // are called by then.
-  const event::Pin<Cluster> cluster_;
-  event::Pin<filter::UpstreamTransport> transport_;  // what made that of the connection
-  ListNode node_;                                    // in the pool's idle, busy or connecting list
-  UpstreamEvents* events_ = nullptr;
-  stream::WireBytes* wire_ = nullptr;  // of events_
-  net::Connection connection_;
-  http::h1::ClientCodec codec_;
-  const uint64_t id_;
-  MonoTime born_;
-  MonoTime connected_{};
-  uint64_t rx_accounted_ = 0;
-  uint64_t tx_accounted_ = 0;
-  uint64_t tx_before_ = 0;  // bytes written before the request in progress
-  uint32_t requests_ = 0;
-  const uint32_t round_;  // of the pool, when it was opened
-  bool slow_ = false;     // the next address is tried beside it
-  bool last_request_ = false;
-  bool timed_out_ = false;
-  bool tunnel_ = false;    // its bytes are opaque from here on, and each direction ends by itself
-  bool raw_ = false;       // and were so from the beginning
-  net::BulkInput bulk_;    // of a raw one
-  bool has_share_ = true;  // of the cluster's limit; given up before the turn ends if another one needs it
-};
-
 class ConnPool final : private RecallWaiter {
  public:
   ConnPool(event::Lane& lane, ClusterLocal& cluster, std::shared_ptr<lb::Host> host);
@@ -152,11 +83,13 @@ class ConnPool final : private RecallWaiter {
   const lb::Host& host() const { return *host_; }
   const std::shared_ptr<lb::Host>& shared_host() const { return host_; }
   // Where the next connection goes: the host's address, unless the host set has others (lb::HostEntry::addresses).
-  const net::Address& address() const {
-    return addresses_ != nullptr ? (*addresses_)[next_address_] : host_->address();
-  }
+  const net::Address& address() const { return race_.has_addresses() ? race_.address() : host_->address(); }
+  // How often every one of the addresses has refused.
+  uint32_t round() const { return race_.round(); }
+  // What its connections are to speak: never kDownstream.
+  HttpProtocol protocol_on(const Cluster& cluster) const;
   // Its connections go to other addresses than the host's, so that the host's text says nothing of where.
-  bool has_addresses() const { return addresses_ != nullptr; }
+  bool has_addresses() const { return race_.has_addresses(); }
   // What the host set says of the host. An address that has let in when another did not is kept, as long as it is among
   // those.
   void set_entry(const lb::HostEntry& entry);
@@ -164,7 +97,11 @@ class ConnPool final : private RecallWaiter {
   const stream::StaticMetadata* metadata() const { return metadata_.get(); }
   // For requests that want something else of the connections than what is configured; made when there is none. Of a
   // pool that pick() returned.
-  ConnPool& variant(const filter::UpstreamTransportOptions& options);
+  ConnPool& variant(const filter::UpstreamTransportOptions& options, Speaks speaks = Speaks::kAsConfigured) {
+    if (options.empty() && speaks == Speaks::kAsConfigured) [[likely]]
+      return *this;
+    return find_variant(options, speaks);
+  }
   size_t variant_count() const { return variants_ != nullptr ? variants_->pools.size() : 0; }
   // Idle connections close now, the others after their request; new ones may be opened.
   void retire_connections();
@@ -175,25 +112,21 @@ class ConnPool final : private RecallWaiter {
   // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
   bool empty() const { return objects_ == 0 && waiters_.empty() && outside_ == 0; }
   uint32_t connections() const { return connections_; }
+  // How many requests the next connection is expected to carry at a time.
+  uint32_t room_of_new() const { return room_of_new_; }
   // The host's index in the lane's host set, as of the last pick: a hint.
   uint32_t place() const { return place_; }
   void set_place(uint32_t place) { place_ = place; }
 
  private:
   friend class ClusterLocal;
+  friend class ClientConnection;
+  friend class ConnectionRace;
   friend class H1Connection;
+  friend class H2Connection;
   friend class Waiter;
-  using List = IntrusiveList<H1Connection, &H1Connection::node_>;
-  class Race final : public event::Timer {
-   public:
-    explicit Race(ConnPool& pool) : pool_(pool) {}
-    void on_timer() override { pool_.race(); }
-
-   private:
-    ConnPool& pool_;
-  };
-  H1Connection* idle_unused();
-  void set_addresses(std::shared_ptr<const std::vector<net::Address>> addresses);
+  using List = IntrusiveList<ClientConnection, &ClientConnection::node_>;
+  ClientConnection* idle_unused();
   // visit(pool) for this and its variants.
   template <class Visit>
   void for_each_variant(Visit&& visit) {
@@ -201,20 +134,26 @@ class ConnPool final : private RecallWaiter {
     if (variants_ == nullptr) return;
     for (auto& [key, pool] : variants_->pools) visit(*pool);
   }
+  ConnPool& find_variant(const filter::UpstreamTransportOptions& options, Speaks speaks);
   void drop_variant(ConnPool& pool);
   // Of one connection; an empty one: bytes are what they are.
-  std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, event::Pin<filter::UpstreamTransport>& pin,
-                                                 Slices& first, bool& possible);
+  std::unique_ptr<net::Transport> make_transport(const Cluster& cluster, HttpProtocol protocol,
+                                                 event::Pin<filter::UpstreamTransport>& pin, Slices& first,
+                                                 bool& possible);
   UpstreamStream* take_idle(const Waiter& waiter, UpstreamEvents& events);
   // The first that a connection which has come free can serve; nullptr: none.
-  Waiter* waiter_for(const H1Connection& connection);
+  Waiter* waiter_for(const ClientConnection& connection);
   // False: refused; it is not in the queue.
   bool enqueue(Waiter& waiter);
   // The queue was full; the other lanes have answered.
   bool request_again(Waiter& waiter);
+  // So many waiters can be served by so many connections that are not up yet.
+  uint32_t served_by(uint32_t connections) const {
+    return static_cast<uint32_t>(std::min<uint64_t>(uint64_t{connections} * room_of_new_, UINT32_MAX));
+  }
   // Waiters for whom no connection is on its way, slow ones left out.
   uint32_t missing() const {
-    const uint32_t on_its_way = connecting_count_ - slow_count_;
+    const uint32_t on_its_way = served_by(connecting_count_ - race_.slow());
     return waiting_count_ > on_its_way ? waiting_count_ - on_its_way : 0;
   }
   // Waits, and has no connection that could come free.
@@ -236,32 +175,43 @@ class ConnPool final : private RecallWaiter {
   // Closes the connection that has been idle longest; its share is the caller's. False: none is idle.
   bool shed_idle();
   // Closes a connection after its request, for somebody who has waited too long.
-  void give_up(H1Connection& connection);
-  void on_connected(H1Connection& connection);
+  void give_up(ClientConnection& connection);
+  void on_connected(ClientConnection& connection);
   // A connection is free again.
-  void on_idle(H1Connection& connection);
+  void on_idle(ClientConnection& connection);
   // A connection that never came up; the waiters it was for fail, unless there is another address to try.
-  void on_connect_failed(const H1Connection& connection, ResetReason reason, std::string_view detail);
-  // The next connection goes elsewhere. False: every address was tried, or there is one alone.
-  bool next_address(const H1Connection& failed);
-  // Nobody has answered for kNextAddressAfter: another connection for each waiter goes to the next address, and the
-  // first that is up wins (RFC 8305 section 5).
-  void race();
-  void on_race_won(const H1Connection& connection);
-  void on_gone(H1Connection& connection);
+  void on_connect_failed(const ClientConnection& connection, ResetReason reason, std::string_view detail);
+  void on_gone(ClientConnection& connection);
   void fail_waiters(ResetReason reason);
   void fail(Waiter& waiter, ResetReason reason, std::string_view detail = {});
-  void serve(H1Connection& connection);
+  void serve(ClientConnection& connection);
+  // Nobody uses it: it waits for somebody.
+  void rest(ClientConnection& connection);
+
+  // --- Connections that carry many requests at a time (pool_multiplexed.cc). Those with room are in idle_, too.
+  // Begins requests for as many waiters as it has room for.
+  void share(ClientConnection& connection);
+  UpstreamStream& start(ClientConnection& connection, UpstreamEvents& events);
+  void list_by_room(ClientConnection& connection);
+  void on_stream_over(ClientConnection& connection);
+  // It takes no request any more.
+  void on_draining(ClientConnection& connection);
+  // The peer has said how many requests it takes at a time.
+  void on_room_changed(ClientConnection& connection);
+  // How many requests the next connection will carry at a time, as far as that can be known.
+  void expect_room(uint32_t room);
+  // It is up, and what it speaks is known.
+  void on_agreed(ClientConnection& connection);
+  // For waiters that it could not serve.
+  void make_up();
+  void retire(ClientConnection& connection);
+  // It is as old as connections may be.
+  void on_expired(ClientConnection& connection);
 
   event::Lane& lane_;
   ClusterLocal& cluster_;
   std::shared_ptr<lb::Host> host_;
-  std::shared_ptr<const std::vector<net::Address>> addresses_;  // null: the host's
-  uint32_t next_address_ = 0;
-  uint32_t refused_ = 0;  // addresses since a connection came up, or the list is this one
-  uint32_t round_ = 0;    // how often every address has refused
-  bool racing_ = false;   // several addresses are tried, and none has let in
-  Race race_{*this};
+  ConnectionRace race_{*this};
   List idle_;  // most recent first
   List busy_;
   List connecting_;
@@ -270,15 +220,16 @@ class ConnPool final : private RecallWaiter {
   uint32_t connections_ = 0;  // open or connecting
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
   uint32_t connecting_count_ = 0;
-  uint32_t slow_count_ = 0;  // of those
   uint32_t waiting_count_ = 0;
+  uint32_t room_of_new_ = 1;    // requests at a time on a connection that is not up yet
   uint32_t opened_ = 0;         // connections ever
   uint32_t opened_before_ = 0;  // when the other lanes were asked
   uint32_t outside_ = 0;        // waiters that are not in the queue yet
   bool draining_ = false;
+  bool knows_room_ = false;                                 // from a connection that was up
   ListNode starving_node_;                                  // while connections are missing that the limit refuses
   std::shared_ptr<const stream::StaticMetadata> metadata_;  // of the host
-  // Pools for the same host whose connections are asked for other names.
+  // Pools for the same host whose connections are asked for other names, or speak something else.
   struct Variants {
     std::unordered_map<std::string, std::unique_ptr<ConnPool>> pools;
     size_t sweep_at = 16;  // as many of them are looked at for those that nobody uses
@@ -286,11 +237,12 @@ class ConnPool final : private RecallWaiter {
   std::unique_ptr<Variants> variants_;  // null: there were none
   // Of a variant.
   struct Names {
-    explicit Names(const filter::UpstreamTransportOptions& options);
+    Names(const filter::UpstreamTransportOptions& options, Speaks speaks);
     const std::string server_name;
     const std::vector<std::string> texts;
     std::vector<std::string_view> expected;  // of texts
     const std::unique_ptr<const stream::ProxyHeader> client;
+    const Speaks speaks;
     const std::string key;
   };
   std::unique_ptr<const Names> names_;

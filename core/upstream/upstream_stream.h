@@ -5,17 +5,15 @@
 #include <string_view>
 
 #include "core/base/block.h"
-#include "core/base/intrusive_list.h"
+#include "core/base/time.h"
 #include "core/http/header_map.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::lb {
 class Host;
 }
 namespace weir::net {
 class Connection;
-}
-namespace weir::stream {
-struct WireBytes;
 }
 
 namespace weir::upstream {
@@ -28,7 +26,9 @@ enum class ResetReason : uint8_t {
   kProtocolError,          // the response could not be parsed
   kOverflow,               // a circuit breaker
   kLocalReset,
-  kRemoteReset,  // the peer reset the stream (HTTP/2)
+  kResponseCut,    // the peer closed within a response of HTTP/1
+  kRemoteReset,    // the peer reset the stream (HTTP/2)
+  kRemoteRefused,  // the same, and it has not looked at the request
 };
 // As %UPSTREAM_TRANSPORT_FAILURE_REASON% and details show it.
 std::string_view reason_text(ResetReason reason);
@@ -66,9 +66,14 @@ class UpstreamStream {
   virtual bool response_started() const = 0;
   // No byte of the request has left this process.
   virtual bool request_unsent() const = 0;
+  stream::Protocol protocol() const { return protocol_; }
 
  protected:
+  explicit UpstreamStream(stream::Protocol protocol) : protocol_(protocol) {}
   ~UpstreamStream() = default;
+
+ private:
+  const stream::Protocol protocol_;
 };
 
 // What the caller is told. [worker] Order: on_ready or on_failed; then informational responses, headers, data,

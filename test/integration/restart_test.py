@@ -79,6 +79,12 @@ class RestartTest(WeirTestCase):
     def hello(self, text: str, port: Optional[int] = None, **hcm: Any) -> dict[str, Any]:
         return bootstrap([http_listener(port or self.port, [direct({"prefix": "/"}, text)], **hcm)])
 
+    def echo(self) -> tuple[EchoUpstream, dict[str, Any]]:
+        """A server, and the configuration with it behind everything, however long it takes."""
+        echo = EchoUpstream(self.sandbox)
+        return echo, bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})])],
+                               [cluster("echo", echo.port)])
+
     def start(self, config: Any, *arguments: str, concurrency: int = 2) -> Weir:
         return Weir(self.sandbox, config, concurrency=concurrency,
                     arguments=["--socket-path", self.path, "--drain-strategy", "immediate", *arguments])
@@ -255,9 +261,7 @@ class RestartTest(WeirTestCase):
         self.assertEqual(fetch(self.port).text, "first")
 
     def test_any_number_of_generations(self) -> None:
-        echo = EchoUpstream(self.sandbox)
-        config = bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})])],
-                           [cluster("echo", echo.port)])
+        echo, config = self.echo()
         generations = [self.start(config)]
         held = []
         for number in range(3):
@@ -287,9 +291,7 @@ class RestartTest(WeirTestCase):
         last.wait_stat_is("http.ingress.downstream_rq_2xx", 2)
 
     def test_the_end_of_the_last_is_the_end_of_all(self) -> None:
-        echo = EchoUpstream(self.sandbox)
-        config = bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})])],
-                           [cluster("echo", echo.port)])
+        echo, config = self.echo()
         first = self.start(config)
         with Connection(self.port) as held:
             held.send_request(headers=[("x-test-gate", "1")])
@@ -303,9 +305,7 @@ class RestartTest(WeirTestCase):
         self.assertIn("told to end: 1 connections are told to end, cut off in 1 s", first.process.log())
 
     def test_the_parent_is_cut_off_at_its_deadline(self) -> None:
-        echo = EchoUpstream(self.sandbox)
-        config = bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo", {"timeout": "0s"})])],
-                           [cluster("echo", echo.port)])
+        echo, config = self.echo()
         first = self.start(config)
         with Connection(self.port) as held:
             held.send_request(headers=[("x-test-gate", "1")])

@@ -36,8 +36,11 @@ struct Options {
     Duration timeout{};   // for the answer
     uint32_t jitter_percent = 15;
     Duration idle_interval{};  // before a request on a connection that was idle for as long; zero: none
+    bool operator==(const Keepalive&) const = default;
   };
   Keepalive keepalive{};
+
+  bool operator==(const Options&) const = default;
 };
 
 }  // namespace weir::http::h2

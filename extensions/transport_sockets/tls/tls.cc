@@ -64,6 +64,7 @@ class Client final : public filter::UpstreamTransport {
                                        const filter::UpstreamTransportOptions& options, Slices&) const override {
     tls::ClientOptions own;
     own.server_name = !options.server_name.empty() ? options.server_name : auto_host_sni_ ? host_name : "";
+    if (!context_->offers_protocols()) own.alpn_protocols.assign(options.protocols.begin(), options.protocols.end());
     own.expected_names.assign(options.expected_names.begin(), options.expected_names.end());
     return tls::make_client_transport(pinned(context_), lane, own);
   }

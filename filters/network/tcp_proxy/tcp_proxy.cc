@@ -202,9 +202,13 @@ void TcpProxy::connect() {
     return;
   }
   ++attempts_;
+  const upstream::Speaks speaks =
+      upstream::speaks_of(cluster_pin_->spec.protocol, settings_.tunnel == nullptr, stream::Protocol::kNone);
   if (cluster_pin_->spec.transports.tells_client) [[unlikely]] {
     info_.connection = host_->info_if_any();
-    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)});
+    pool_ = &pool_->variant({.client = proxy::client_of(info_, client_header_)}, speaks);
+  } else {
+    pool_ = &pool_->variant({}, speaks);
   }
   cluster_->begin_request(*pool_, *cluster_pin_->stats);
   describe_upstream();
@@ -352,7 +356,7 @@ void TcpProxy::open(upstream::UpstreamStream& stream) {
 
 // The cluster's connect timeout is also that of the answer.
 void TcpProxy::ask_for_tunnel(upstream::UpstreamStream& stream) {
-  info_.upstream.protocol = stream::Protocol::kHttp11;
+  info_.upstream.protocol = stream.protocol();
   tunnel_ = std::make_unique<Tunnel>(*settings_.tunnel, stream::LogSubject{info_}, lane_);
   if (!stream.send_headers(tunnel_->request(), false)) {
     stream.reset();
@@ -610,7 +614,8 @@ void TcpProxy::on_closed(filter::ConnectionHost&, net::CloseReason reason) {
   if (stream_ != nullptr) {
     info_.upstream.wire.closed = reset ? CloseType::kLocalReset : CloseType::kNormal;
     upstream::UpstreamStream& stream = *std::exchange(stream_, nullptr);
-    if (reset) stream.connection().reset();  // what it has got is not all
+    // What it has got is not all. (Of a connection of HTTP/2 there are other users.)
+    if (reset && stream.protocol() != stream::Protocol::kHttp2) stream.connection().reset();
     stream.reset();
   }
   if (asking_ != nullptr) std::exchange(asking_, nullptr)->reset();

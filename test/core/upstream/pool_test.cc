@@ -10,12 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "core/event/publisher.h"
 #include "core/net/socket.h"
 #include "core/stream/stream_info.h"
-#include "core/upstream/lane_clusters.h"
+#include "test/core/upstream/pool_world.h"
 #include "test/support/fake_transport_facts.h"
-#include "test/support/test_lane.h"
 
 namespace weir::upstream {
 namespace {
@@ -23,18 +21,6 @@ namespace {
 using event::SlotId;
 using event::SlotKind;
 using test::TestLane;
-
-// Always the first host that may be used.
-class FirstHost final : public lb::Table {
- public:
-  explicit FirstHost(const lb::BuildInput& input) : usable_(input.usable.begin(), input.usable.end()) {}
-  lb::HostIndex pick(const lb::PickInput&, lb::LaneView&, lb::LaneState&) const noexcept override {
-    return usable_.front();
-  }
-
- private:
-  std::vector<lb::HostIndex> usable_;
-};
 
 class Server {
  public:
@@ -132,44 +118,12 @@ class Caller final : public UpstreamEvents {
   http::HeaderMap response_{arena_};
 };
 
-class PoolTest : public ::testing::Test {
+class PoolTest : public PoolWorld {
  protected:
-  PoolTest() {
-    policy_.build = [](const lb::BuildInput& input, const void*) { return std::make_unique<FirstHost>(input); };
-    hosts_ = publisher_.intern(SlotKind::kHostSet, "c");
-    cluster_ = publisher_.intern(SlotKind::kCluster, "c");
-    spec_.name = spec_.stat_name = "c";
-    host_ = std::make_shared<lb::Host>(server_.address(), "server", "", 2);
-    publish_cluster();
-    publish_hosts({host_});
-  }
+  PoolTest() { begin(server_.address()); }
   ~PoolTest() override {
     clusters_.shut_down();
     lane_.turns(3);
-  }
-  void publish_cluster() {
-    event::Publisher::Batch batch;
-    batch.set(cluster_, std::make_unique<Cluster>(spec_, stats_, limits_));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
-  void publish_hosts(std::vector<std::shared_ptr<lb::Host>> hosts) {
-    std::vector<lb::HostEntry> entries;
-    for (auto& host : hosts) entries.emplace_back().host = host;
-    event::Publisher::Batch batch;
-    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
-  // The host, to be reached at these.
-  void publish_addresses(std::vector<net::Address> addresses) {
-    std::vector<lb::HostEntry> entries(1);
-    entries[0].host = host_;
-    entries[0].addresses = std::make_shared<const std::vector<net::Address>>(std::move(addresses));
-    event::Publisher::Batch batch;
-    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
   }
   // Where nobody listens.
   static net::Address dead_address() {
@@ -177,8 +131,6 @@ class PoolTest : public ::testing::Test {
     server.stop();
     return server.address();
   }
-  ClusterLocal& cluster() { return *clusters_.find(cluster_); }
-  ConnPool& pool() { return *cluster().pick({}); }
   // Everything that is under way arrives.
   void settle() {
     for (int i = 0; i < 4; ++i) {
@@ -199,16 +151,6 @@ class PoolTest : public ::testing::Test {
   }
 
   Server server_;
-  stats::Store store_;
-  std::shared_ptr<ClusterStats> stats_ = std::make_shared<ClusterStats>(store_, "c");
-  std::shared_ptr<ClusterLimits> limits_ = std::make_shared<ClusterLimits>(CircuitBreakers{}, 2);
-  ClusterSpec spec_;
-  lb::PolicyDescriptor policy_;
-  std::shared_ptr<lb::Host> host_;
-  TestLane lane_{0};
-  LaneClusters clusters_{lane_.lane()};
-  event::Publisher publisher_{{&lane_.lane()}};
-  SlotId hosts_, cluster_;
 };
 
 TEST_F(PoolTest, AConnectionIsReused) {

@@ -50,7 +50,8 @@ http {{
 class Nginx:
     """One nginx process: answers with its name and the request's path, or with a file."""
 
-    def __init__(self, sandbox: Sandbox, name: str, port: Optional[int] = None, tls: Optional["Identity"] = None, more: str = ""):
+    def __init__(self, sandbox: Sandbox, name: str, port: Optional[int] = None, tls: Optional["Identity"] = None, more: str = "",
+                 http2: bool = False):
         self.name = name
         self._sandbox = sandbox
         self._flags = ""
@@ -58,6 +59,8 @@ class Nginx:
         if tls is not None:
             self._flags = " ssl"
             self._more = "ssl_certificate %s; ssl_certificate_key %s; %s" % (tls.cert_path, tls.key_path, more)
+        if http2:
+            self._flags += " http2"
         for _ in range(3):
             self.port = port or sandbox.free_port()
             self.process = self._start()

@@ -1,0 +1,253 @@
+"""gRPC through weir, with gRPC's own client and server: what it needs of HTTP/2 on both sides at once."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any, Optional
+
+import grpc
+
+from harness import Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route, wait_until
+
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+HTTP2 = {"typed_extension_protocol_options": {OPTIONS: {
+    "@type": "type.googleapis.com/" + OPTIONS, "explicit_http_config": {"http2_protocol_options": {}}}}}
+LINE = "%REQ(:PATH)%|%PROTOCOL%|%UPSTREAM_PROTOCOL%|%RESPONSE_CODE%|%GRPC_STATUS%|%RESPONSE_FLAGS%\n"
+SERVICE = "test.Echo"
+
+
+class Service(grpc.GenericRpcHandler):
+    """Messages are bytes."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.metadata: dict[str, Any] = {}
+
+    def service(self, call: Any) -> Any:
+        name = call.method.rsplit("/", 1)[1]
+        if name in ("Unary", "Fail", "Slow"):
+            return grpc.unary_unary_rpc_method_handler(getattr(self, name.lower()))
+        if name == "Count":
+            return grpc.unary_stream_rpc_method_handler(self.count)
+        if name == "Sum":
+            return grpc.stream_unary_rpc_method_handler(self.sum)
+        if name == "Talk":
+            return grpc.stream_stream_rpc_method_handler(self.talk)
+        return None  # UNIMPLEMENTED
+
+    def unary(self, message: bytes, context: grpc.ServicerContext) -> bytes:
+        self.metadata = dict(context.invocation_metadata())
+        context.send_initial_metadata((("x-initial", "first"),))
+        context.set_trailing_metadata((("x-trailing", "last"), ("x-bytes-bin", b"\0\xff")))
+        return message
+
+    def fail(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_trailing_metadata((("x-why", "told"),))
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no, 100% sure")
+        raise AssertionError
+
+    def slow(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        context.add_callback(self.cancelled.set)
+        self.cancelled.wait(20)
+        return b""
+
+    def count(self, message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        for i in range(int(message)):
+            yield b"%d" % i
+
+    def sum(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        return b"%d" % sum(int(one) for one in messages)
+
+    def talk(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        context.add_callback(self.cancelled.set)
+        for message in messages:
+            yield message.upper()
+
+
+class GrpcTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.service = Service()
+        cls.server, port = cls.start_server()
+        cls.mortal, mortal_port = cls.start_server()
+        cls.port = cls.sandbox.free_port()
+        cls.log = cls.sandbox.path("access.log")
+        timeouts = {"timeout": "0s"}
+        capped = route({"prefix": "/test.Echo/Slow", "headers": [{"name": "x-capped", "present_match": True}]}, "grpc")
+        capped["route"]["max_stream_duration"] = {"grpc_timeout_header_max": "30s", "grpc_timeout_header_offset": "0.3s"}
+        capped["route"]["timeout"] = "0s"
+        routes = [capped]
+        for name in ("mortal", "nobody"):
+            one = route({"prefix": "/", "headers": [{"name": "x-to", "string_match": {"exact": name}}]}, name, timeouts)
+            routes.append(one)
+        routes.append(route({"prefix": "/"}, "grpc", timeouts))
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes, access_log=[file_access_log(cls.log, LINE)])], [
+            cluster("grpc", port, **HTTP2), cluster("mortal", mortal_port, **HTTP2),
+            cluster("nobody", cls.sandbox.free_port(), **HTTP2)]), concurrency=1)
+        cls.channel = grpc.insecure_channel("127.0.0.1:%d" % cls.port, options=[
+            ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)])
+        cls.sandbox.at_close(cls.channel.close)
+
+    @classmethod
+    def start_server(cls) -> tuple[Any, int]:
+        server = grpc.server(futures.ThreadPoolExecutor(32), options=[("grpc.max_receive_message_length", -1)])
+        server.add_generic_rpc_handlers((cls.service,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        cls.sandbox.at_close(lambda: server.stop(None))
+        return server, port
+
+    def unary(self, name: str) -> Any:
+        return self.channel.unary_unary("/%s/%s" % (SERVICE, name))
+
+    def talk(self) -> Any:
+        return self.channel.stream_stream("/%s/Talk" % SERVICE)
+
+    def line(self, path: str, condition: str = "") -> list[str]:
+        def find() -> Optional[list[str]]:
+            with open(self.log, encoding="utf-8") as file:
+                lines = [line.strip().split("|") for line in file]
+            return next((one for one in lines if one[0] == path and (not condition or condition in one)), None)
+
+        wait_until(find, "the line of " + path)
+        return find() or []
+
+    def quiet(self) -> None:
+        """Nothing is left of any call, at either side."""
+        self.weir.wait_stat_is("cluster.grpc.http2.streams_active", 0)
+        self.weir.wait_stat_is("cluster.grpc.upstream_rq_active", 0)
+
+    def test_unary(self) -> None:
+        answer, call = self.unary("Unary").with_call(b"\0\1hello", timeout=10, metadata=(("x-sent", "yes"), ("x-raw-bin", b"\1\2")))
+        self.assertEqual(answer, b"\0\1hello")
+        self.assertEqual(dict(call.initial_metadata())["x-initial"], "first")
+        trailing = dict(call.trailing_metadata())
+        self.assertEqual((trailing["x-trailing"], trailing["x-bytes-bin"]), ("last", b"\0\xff"))
+        self.assertEqual(self.service.metadata["x-sent"], "yes")
+        self.assertEqual(self.service.metadata["x-raw-bin"], b"\1\2")
+        self.assertEqual(self.line("/test.Echo/Unary")[1:], ["HTTP/2", "HTTP/2", "200", "OK", "-"])
+        self.quiet()
+
+    def test_many_at_a_time(self) -> None:
+        self.unary("Unary")(b"", timeout=10)
+        before = self.weir.stat("cluster.grpc.upstream_cx_total")
+        calls = [self.unary("Unary").future(b"%d" % i, timeout=20) for i in range(200)]
+        self.assertEqual([call.result() for call in calls], [b"%d" % i for i in range(200)])
+        self.assertEqual(self.weir.stat("cluster.grpc.upstream_cx_total"), before)
+        self.quiet()
+
+    def test_large_messages(self) -> None:
+        message = bytes(range(256)) * (64 << 10)
+        self.assertEqual(self.unary("Unary")(message, timeout=60), message)
+        self.quiet()
+
+    def test_streams_of_one_side(self) -> None:
+        answers = list(self.channel.unary_stream("/%s/Count" % SERVICE)(b"5000", timeout=60))
+        self.assertEqual(answers, [b"%d" % i for i in range(5000)])
+        total = self.channel.stream_unary("/%s/Sum" % SERVICE)(iter([b"%d" % i for i in range(2000)]), timeout=60)
+        self.assertEqual(total, b"%d" % sum(range(2000)))
+        self.quiet()
+
+    def test_both_sides_talk(self) -> None:
+        """Each message waits for the answer to the one before: nothing may be held back."""
+        said = threading.Semaphore(1)
+
+        def messages() -> Iterator[bytes]:
+            for i in range(50):
+                said.acquire(timeout=10)
+                yield b"m%d" % i
+
+        seen = []
+        for answer in self.talk()(messages(), timeout=30):
+            seen.append(answer)
+            said.release()
+        self.assertEqual(seen, [b"M%d" % i for i in range(50)])
+        self.quiet()
+
+    def test_trailers_only(self) -> None:
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Fail")(b"", timeout=10)
+        error: Any = caught.exception
+        self.assertEqual((error.code(), error.details()), (grpc.StatusCode.FAILED_PRECONDITION, "no, 100% sure"))
+        self.assertEqual(dict(error.trailing_metadata())["x-why"], "told")
+        self.assertEqual(self.line("/test.Echo/Fail")[3:], ["200", "FailedPrecondition", "-"])
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Nothing")(b"", timeout=10)
+        error = caught.exception
+        self.assertEqual(error.code(), grpc.StatusCode.UNIMPLEMENTED)
+        self.quiet()
+
+    def test_cancellation_reaches_the_server(self) -> None:
+        self.service.cancelled.clear()
+        resets = self.weir.stat("cluster.grpc.upstream_rq_tx_reset")
+        call = self.unary("Slow").future(b"")
+        self.weir.wait_stat_is("cluster.grpc.http2.streams_active", 1)
+        call.cancel()
+        self.assertTrue(self.service.cancelled.wait(10))
+        self.quiet()
+        self.assertEqual(self.weir.stat("cluster.grpc.upstream_rq_tx_reset"), resets + 1)
+        self.assertEqual(self.line("/test.Echo/Slow", "DR")[5], "DR")
+        # In the middle of a stream, too.
+        self.service.cancelled.clear()
+        hold = threading.Event()
+
+        def messages() -> Iterator[bytes]:
+            yield b"one"
+            hold.wait(20)
+
+        stream = self.talk()(messages())
+        self.assertEqual(next(stream), b"ONE")
+        stream.cancel()
+        self.assertTrue(self.service.cancelled.wait(10))
+        hold.set()
+        self.quiet()
+
+    def test_deadlines(self) -> None:
+        self.service.cancelled.clear()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Slow")(b"", timeout=0.5)
+        error: Any = caught.exception
+        self.assertEqual(error.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertTrue(self.service.cancelled.wait(10))
+        self.quiet()
+        # weir knows it as well, and may answer before the client gives up.
+        self.service.cancelled.clear()
+        begin = time.monotonic()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Slow")(b"", timeout=1.5, metadata=(("x-capped", "1"),))
+        error = caught.exception
+        self.assertLess(time.monotonic() - begin, 1.45)
+        self.assertIn(error.code(), (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE))
+        self.assertTrue(self.service.cancelled.wait(10))
+        self.quiet()
+
+    def test_nobody_is_there(self) -> None:
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Unary")(b"", timeout=10, metadata=(("x-to", "nobody"),))
+        error: Any = caught.exception
+        self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("upstream connect error", error.details())
+
+    def test_a_server_that_leaves(self) -> None:
+        """Without warning: what runs fails, as gRPC says it; in order, what runs is served."""
+        hold = threading.Event()
+
+        def messages() -> Iterator[bytes]:
+            yield b"one"
+            hold.wait(20)
+
+        stream = self.talk()(messages(), metadata=(("x-to", "mortal"),))
+        self.assertEqual(next(stream), b"ONE")
+        stopped = self.mortal.stop(5)  # GOAWAY, and no more calls
+        time.sleep(0.3)
+        self.assertEqual(self.weir.stat("cluster.mortal.upstream_cx_close_notify"), 1)
+        self.assertEqual(self.weir.stat("cluster.mortal.http2.streams_active"), 1)
+        hold.set()
+        self.assertEqual(list(stream), [])
+        self.assertTrue(stopped.wait(10))
+        self.weir.wait_stat_is("cluster.mortal.upstream_cx_active", 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,575 @@
+"""HTTP/2 towards servers: nginx, nghttpd, and Python's h2 where a server has to be watched or to misbehave."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from typing import Any
+
+import h2.errors
+import h2.events
+import h2.settings
+import hyperframe.frame
+
+from harness import Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route, tcp_listener, wait_until
+from harness.client import Connection
+from harness.config import client_tls, trusts
+from harness.http2 import Http2Peer, Http2Upstream, Request, echo
+from harness.http2_client import H2
+from harness.tls import Authority
+from harness.wire import Closed
+
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def options(common: dict[str, Any] = {}, **choice: Any) -> dict[str, Any]:
+    return {"typed_extension_protocol_options": {OPTIONS: {
+        "@type": "type.googleapis.com/" + OPTIONS, "common_http_protocol_options": common, **choice}}}
+
+
+def http2(common: dict[str, Any] = {}, **http2_options: Any) -> dict[str, Any]:
+    return options(common, explicit_http_config={"http2_protocol_options": http2_options})
+
+
+class UpstreamHttp2Test(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.ca = Authority(cls.sandbox)
+        server = cls.ca.issue("server.internal", "DNS:server.internal", "IP:127.0.0.1")
+        cls.nginx = Nginx(cls.sandbox, "cleartext", http2=True)
+        cls.nginx_tls = Nginx(cls.sandbox, "tls", tls=server, http2=True)
+        cls.nginx_leaves = Nginx(cls.sandbox, "leaves", more="keepalive_requests 100;", http2=True)
+        cls.nginx_h1 = Nginx(cls.sandbox, "h1", tls=server)
+        cls.big = os.urandom(1 << 20)
+        for one in ("cleartext", "tls"):
+            with open(os.path.join(cls.sandbox.path("nginx-%s" % one), "files", "big"), "wb") as file:
+                file.write(cls.big)
+        cls.nghttpd_port = cls.sandbox.free_port()
+        os.makedirs(cls.sandbox.path("docs"))
+        with open(cls.sandbox.path("docs/page"), "wb") as file:
+            file.write(cls.big)
+        program = shutil.which("nghttpd", path=os.environ.get("PATH", "") + ":/usr/sbin") or "nghttpd"
+        cls.sandbox.start([program, "--no-tls", "-a", "127.0.0.1", "-d", cls.sandbox.path("docs"), str(cls.nghttpd_port)], "nghttpd")
+        cls.echo = Http2Upstream(cls.sandbox)
+        cls.one_stream = Http2Upstream(cls.sandbox, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        cls.limited = Http2Upstream(cls.sandbox)
+        cls.bad = Http2Upstream(cls.sandbox)
+        cls.tunnels = Http2Upstream(cls.sandbox, settings={h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+        cls.connects = Http2Upstream(cls.sandbox)
+        cls.connects.validates = False
+        cls.silent = Http2Upstream(cls.sandbox)
+        cls.tcp_port = cls.sandbox.free_port()
+        cls.port = cls.sandbox.free_port()
+        cls.log = cls.sandbox.path("access.log")
+        trust = trusts(cls.ca)
+        both = {"http_protocol_options": {}, "http2_protocol_options": {}}
+        clusters = [
+            cluster("nginx", cls.nginx.port, **http2()),
+            cluster("nginx_tls", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http2()),
+            cluster("auto", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
+            cluster("auto_h1", cls.nginx_h1.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
+            cluster("leaves", cls.nginx_leaves.port, **http2()),
+            cluster("nghttpd", cls.nghttpd_port, **http2()),
+            cluster("echo", cls.echo.port, **http2()),
+            cluster("deprecated", cls.echo.port, http2_protocol_options={}),
+            cluster("downstream", cls.nginx_tls.port, transport_socket=client_tls(common=trust),
+                    **options(use_downstream_protocol_config=both)),
+            cluster("selection", cls.nginx_tls.port, transport_socket=client_tls(common=trust), http2_protocol_options={},
+                    protocol_selection="USE_DOWNSTREAM_PROTOCOL"),
+            cluster("one_stream", cls.one_stream.port, **http2()),
+            cluster("ours", cls.limited.port, **http2(max_concurrent_streams=2)),
+            cluster("max_requests", cls.limited.port, **http2({"max_requests_per_connection": 2})),
+            cluster("max_age", cls.limited.port, **http2({"max_connection_duration": "0.3s"})),
+            cluster("idle", cls.limited.port, **http2({"idle_timeout": "0.2s"})),
+            cluster("windows", cls.limited.port, **http2(initial_stream_window_size=70000, initial_connection_window_size=140000,
+                                                         hpack_table_size=0)),
+            cluster("pings", cls.silent.port, **http2(connection_keepalive={
+                "interval": "0.1s", "timeout": "0.3s", "interval_jitter": {"value": 0}, "connection_idle_interval": "0.05s"})),
+            cluster("bad", cls.bad.port, **http2()),
+            cluster("floods", cls.bad.port, **http2(
+                max_consecutive_inbound_frames_with_empty_payload=50, max_inbound_priority_frames_per_stream=1,
+                max_inbound_window_update_frames_per_data_frame_sent=1000, max_outbound_control_frames=10)),
+            cluster("frames", cls.bad.port, **http2(max_outbound_frames=10)),
+            cluster("stream_errors", cls.bad.port, **http2(override_stream_error_on_invalid_http_message=True)),
+            cluster("old_stream_errors", cls.bad.port, **http2(stream_error_on_invalid_http_messaging=True)),
+            cluster("tunnels", cls.tunnels.port, **http2()),
+            cluster("connects", cls.connects.port, **http2()),
+        ]
+        routes = [route({"prefix": "/%s/" % one["name"]}, one["name"]) for one in clusters]
+        for one in routes:
+            one["route"]["prefix_rewrite"] = "/"
+        line = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%|%RESPONSE_CODE%|%RESPONSE_FLAGS%|%RESPONSE_CODE_DETAILS%|%UPSTREAM_PROTOCOL%\n"
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+            cls.port, routes, access_log=[file_access_log(cls.log, line)],
+            http2_protocol_options={"allow_connect": True}, upgrade_configs=[{"upgrade_type": "websocket"}]), tcp_listener(cls.tcp_port, "connects", tunneling_config={
+                "hostname": "target.example:443"})], clusters), concurrency=1)
+
+    def get(self, name: str, path: str = "x", **more: Any) -> Any:
+        return fetch(self.port, "/%s/%s" % (name, path), **more)
+
+    def stat(self, name: str, what: str) -> int:
+        return self.weir.stat("cluster.%s.%s" % (name, what))
+
+    def line(self, path: str) -> list[str]:
+        def find() -> Any:
+            with open(self.log, encoding="utf-8") as file:
+                return next((line.strip().split("|") for line in file if line.startswith(path + "|")), None)
+
+        wait_until(find, "the line of " + path)
+        return find()
+
+    # field: ExplicitHttpConfig.http2_protocol_options
+    def test_real_servers(self) -> None:
+        for name, text in (("nginx", b"cleartext"), ("nginx_tls", b"tls")):
+            for _ in range(3):
+                answer = self.get(name, "who")
+                self.assertEqual((answer.status, answer.body), (200, text + b"\n"))
+            self.assertEqual(self.get(name, "big").body, self.big)
+            self.assertEqual(self.stat(name, "upstream_cx_http2_total"), 1)
+            self.assertEqual(self.stat(name, "upstream_cx_http1_total"), 0)
+        self.assertEqual(self.get("nghttpd", "page").body, self.big)
+        self.assertEqual(self.line("/nginx/who")[4], "HTTP/2")
+
+    def h2load(self, name: str, path: str, count: int, at_a_time: int) -> None:
+        done = subprocess.run(["h2load", "-n", str(count), "-c", "3", "-m", str(at_a_time),
+                               "http://127.0.0.1:%d/%s/%s" % (self.port, name, path)], text=True, capture_output=True, timeout=120)
+        self.assertIn("%d 2xx, 0 3xx, 0 4xx, 0 5xx" % count, done.stdout, name)
+        self.weir.wait_stat_is("cluster.%s.http2.streams_active" % name, 0)
+
+    def test_h2load(self) -> None:
+        """Many requests at a time on both sides; the servers are those of test_real_servers."""
+        for name, path in (("nginx", "who"), ("nginx_tls", "who"), ("nginx", "big"), ("nghttpd", "page")):
+            self.h2load(name, path, 60 if path in ("big", "page") else 3000, 20)
+            self.assertLessEqual(self.stat(name, "upstream_cx_total"), 2)
+
+    def test_a_server_that_leaves_under_load(self) -> None:
+        """nginx says GOAWAY after a hundred requests, and does not look at those that were on their way."""
+        self.h2load("leaves", "who", 3050, 8)
+        self.assertGreaterEqual(self.stat("leaves", "upstream_cx_close_notify"), 25)
+        self.weir.wait_stat_is("cluster.leaves.upstream_cx_active", 1)
+
+    # field: upstreams.http.v3.HttpProtocolOptions.auto_config
+    # field: AutoHttpConfig.http2_protocol_options, AutoHttpConfig.http_protocol_options
+    def test_auto(self) -> None:
+        for name, protocol in (("auto", "HTTP/2"), ("auto_h1", "HTTP/1.1")):
+            for _ in range(2):
+                self.assertEqual(self.get(name, "who").status, 200)
+            self.assertEqual(self.line("/%s/who" % name)[4], protocol)
+        self.assertEqual(self.stat("auto", "upstream_cx_http2_total"), 1)
+        self.assertEqual(self.stat("auto_h1", "upstream_cx_http1_total"), 1)
+
+    # field: upstreams.http.v3.HttpProtocolOptions.use_downstream_protocol_config, Cluster.protocol_selection
+    # field: UseDownstreamHttpConfig.http_protocol_options, UseDownstreamHttpConfig.http2_protocol_options
+    def test_as_the_client_speaks(self) -> None:
+        for name in ("downstream", "selection"):
+            self.assertEqual(self.get(name, "who").body, b"tls\n")
+            self.assertEqual(self.line("/%s/who" % name)[4], "HTTP/1.1")
+            with H2(self.port) as client:
+                stream = client.request("/%s/two" % name)
+                client.until(stream)
+                self.assertEqual(client.body(stream), b"tls /two\n")
+            self.assertEqual(self.line("/%s/two" % name)[4], "HTTP/2")
+            self.assertEqual((self.stat(name, "upstream_cx_http1_total"), self.stat(name, "upstream_cx_http2_total")), (1, 1))
+
+    # field: Cluster.http2_protocol_options
+    def test_deprecated(self) -> None:
+        self.assertEqual(self.get("deprecated").body, b"GET /x")
+        self.assertEqual(self.stat("deprecated", "upstream_cx_http2_total"), 1)
+
+    def test_translation(self) -> None:
+        with Connection(self.port) as client:
+            client.send(b"POST /echo/t?q=1 HTTP/1.1\r\nhost: a.example\r\ntransfer-encoding: chunked\r\nte: trailers\r\n"
+                        b"connection: x-drop\r\nx-drop: 1\r\n\r\n4\r\nbody\r\n0\r\nx-sent: yes\r\n\r\n")
+            answer = client.read_response("POST")
+        self.assertEqual(answer.body, b"POST /t?q=1body")
+        self.assertEqual(answer.header("x-authority"), "a.example")
+        self.assertEqual(answer.trailers, [("x-trailer", "yes")])
+        seen = next(one for one in self.echo.seen if one.path == "/t?q=1")
+        for absent in ("host", "connection", "transfer-encoding", "x-drop"):
+            self.assertIsNone(seen.header(absent), absent)
+        self.assertEqual(seen.trailers, [("x-sent", "yes")])
+
+    def test_heads_before_the_answer(self) -> None:
+        def hint(peer: Http2Peer, request: Request) -> None:
+            with peer.lock:
+                peer.h2.send_headers(request.id, [(":status", "103"), ("link", "</a.css>")])
+                peer.flush()
+            peer.respond(request, 204 if request.header(":method") == "GET" else 200)
+
+        self.echo.on_request = hint
+        self.addCleanup(setattr, self.echo, "on_request", echo)
+        with Connection(self.port) as client:
+            for method, status in (("GET", 204), ("HEAD", 200)):
+                client.send(b"%s /echo/hint HTTP/1.1\r\nhost: a\r\n\r\n" % method.encode())
+                head = client.reader.head()
+                self.assertEqual((head.status, head.header("link")), (103, "</a.css>"))
+                self.assertEqual(client.read_response(method).status, status)
+
+    def fetch_many(self, name: str, count: int, path: str = "x") -> list[Any]:
+        answers: list[Any] = [None] * count
+
+        def one(i: int) -> None:
+            answers[i] = self.get(name, path)
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        return answers
+
+    def test_many_share_a_connection(self) -> None:
+        before = self.echo.connections
+        self.assertEqual({one.status for one in self.fetch_many("echo", 30)}, {200})
+        self.assertLessEqual(self.echo.connections - before, 1)
+
+    def test_servers_limit(self) -> None:
+        release = threading.Event()
+
+        def late(peer: Http2Peer, request: Request) -> None:
+            def answer() -> None:
+                release.wait(10)
+                peer.respond(request, body=b"ok")
+
+            threading.Thread(target=answer).start()
+
+        self.one_stream.on_request = late
+        self.assertTrue(release.set() or self.get("one_stream").status == 200)
+        release.clear()
+        threading.Timer(0.5, release.set).start()
+        self.assertEqual({one.status for one in self.fetch_many("one_stream", 4)}, {200})
+        self.assertEqual(self.one_stream.connections, 4)
+        self.assertEqual(self.stat("one_stream", "http2.stream_refused_errors"), 0)
+
+    # field: Http2ProtocolOptions@upstream.max_concurrent_streams
+    def test_own_limit(self) -> None:
+        before = self.limited.connections
+        self.limited.on_request = lambda peer, request: threading.Timer(
+            0.4, lambda: peer.respond(request, body=b"ok")).start() and None
+        self.assertEqual({one.status for one in self.fetch_many("ours", 4)}, {200})
+        self.assertEqual(self.limited.connections - before, 2)
+
+    def quick(self) -> int:
+        self.limited.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        return self.limited.connections
+
+    def test_max_requests(self) -> None:
+        before = self.quick()
+        for _ in range(4):
+            self.assertEqual(self.get("max_requests").status, 200)
+        self.assertEqual(self.limited.connections - before, 2)
+        self.assertEqual(self.stat("max_requests", "upstream_cx_max_requests"), 2)
+        self.assertEqual(self.stat("max_requests", "http2.goaway_sent"), 2)
+
+    # field: HttpProtocolOptions@upstream.max_connection_duration
+    def test_max_age(self) -> None:
+        before = self.quick()
+        self.assertEqual(self.get("max_age").status, 200)
+        self.weir.wait_stat("cluster.max_age.upstream_cx_max_duration_reached", 1)
+        self.assertEqual(self.get("max_age").status, 200)
+        self.assertEqual(self.limited.connections - before, 2)
+
+    def test_idle(self) -> None:
+        self.quick()
+        self.assertEqual(self.get("idle").status, 200)
+        self.weir.wait_stat("cluster.idle.upstream_cx_idle_timeout", 1)
+        self.weir.wait_stat_is("cluster.idle.upstream_cx_active", 0)
+
+    # field: Http2ProtocolOptions@upstream.initial_stream_window_size, Http2ProtocolOptions@upstream.hpack_table_size
+    # field: Http2ProtocolOptions@upstream.initial_connection_window_size
+    def test_windows(self) -> None:
+        self.quick()
+        self.assertEqual(self.get("windows").status, 200)
+        peer = self.limited.peers[-1]
+        self.assertEqual(peer.h2.remote_settings.initial_window_size, 70000)
+        self.assertEqual(peer.h2.remote_settings.header_table_size, 0)
+        wait_until(lambda: peer.h2.outbound_flow_control_window > 130000, "the window of the connection")
+        self.assertLessEqual(peer.h2.outbound_flow_control_window, 140000)
+
+    # field: Http2ProtocolOptions@upstream.connection_keepalive, KeepaliveSettings@upstream.interval, KeepaliveSettings@upstream.timeout
+    # field: KeepaliveSettings@upstream.interval_jitter, KeepaliveSettings@upstream.connection_idle_interval
+    def test_pings(self) -> None:
+        stop = threading.Event()
+
+        def deaf(peer: Http2Peer, request: Request) -> None:
+            peer.respond(request, body=b"ok")
+            if request.path == "/deaf":
+                peer.flush()
+                stop.wait(5)  # takes and answers nothing more
+
+        self.silent.on_request = deaf
+        self.assertEqual(self.get("pings").status, 200)
+        time.sleep(0.6)
+        self.assertEqual(self.silent.connections, 1)  # it answers
+        self.assertEqual(self.get("pings", "deaf").status, 200)
+        self.weir.wait_stat("cluster.pings.http2.keepalive_timeout", 1)
+        stop.set()
+
+    def test_goaway(self) -> None:
+        """What the server has not looked at goes elsewhere, without a policy; what it has begun, it ends."""
+        first = []
+
+        def leave(peer: Http2Peer, request: Request) -> None:
+            if not first:
+                first.append(peer)
+                # The last stream is the one before this.
+                peer.send_raw(hyperframe.frame.GoAwayFrame(0, last_stream_id=request.id - 2 if request.id > 1 else 0).serialize())
+                return
+            peer.respond(request, body=b"ok")
+
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.bad.on_request = leave
+        before = self.bad.connections
+        self.assertEqual(self.get("bad").status, 200)
+        self.assertEqual(self.bad.connections - before, 1)
+        self.assertGreaterEqual(self.stat("bad", "upstream_cx_close_notify"), 1)
+
+    def test_refused_stream(self) -> None:
+        seen = []
+
+        def refuse(peer: Http2Peer, request: Request) -> None:
+            seen.append(request)
+            if len(seen) == 1:
+                peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+            else:
+                peer.respond(request, body=b"ok")
+
+        self.bad.on_request = refuse
+        self.assertEqual(self.get("bad", method="POST").status, 200)
+        self.assertEqual(len(seen), 2)
+        seen.clear()
+        self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+        self.assertEqual(self.get("bad", "refused").status, 503)
+        self.assertEqual(self.line("/bad/refused")[2:4], [
+            "UR", "upstream_reset_before_response_started{remote_refused_stream_reset}"])
+
+    def test_reset(self) -> None:
+        self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        self.assertEqual(self.get("bad", "reset").status, 503)
+        self.assertEqual(self.line("/bad/reset")[1:4], ["503", "UR", "upstream_reset_before_response_started{remote_reset}"])
+        connections = self.bad.connections
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.assertEqual(self.bad.connections, connections)  # it was the stream's error alone
+        self.assertGreaterEqual(self.stat("bad", "http2.rx_reset"), 1)
+
+    def resident(self) -> int:
+        """Bytes of memory that weir has."""
+        with open("/proc/%d/statm" % self.weir.process.popen.pid, encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def abuse(self, name: str, attack: Any) -> None:
+        """The request fails, and the next one is served."""
+        self.bad.on_request = attack
+        self.assertIn(self.get("bad", name).status, (502, 503))
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.weir.wait_stat_is("cluster.bad.http2.streams_active", 0)
+
+    def test_bad_servers(self) -> None:
+        frame = hyperframe.frame
+
+        def push(peer: Http2Peer, request: Request) -> None:
+            promise = frame.PushPromiseFrame(request.id, promised_stream_id=2, data=b"\x82\x84\x87\x41\x01a")
+            promise.flags.add("END_HEADERS")
+            peer.send_raw(promise.serialize())
+
+        def window(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.WindowUpdateFrame(0, window_increment=0x7fffffff).serialize() * 2)
+
+        def continuations(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.HeadersFrame(request.id, data=b"\x88").serialize() +
+                          frame.ContinuationFrame(request.id, data=b"\x00\x01a\x7f\x81\x01" + b"b" * 256).serialize() * 20000)
+
+        def bomb(peer: Http2Peer, request: Request) -> None:
+            # One large field in the table, and then thousands of references to it.
+            large = b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000
+            head = frame.HeadersFrame(request.id, data=b"\x88" + large + b"\xbe" * 12000)
+            head.flags.add("END_HEADERS")
+            peer.send_raw(head.serialize())
+
+        def pings(peer: Http2Peer, request: Request) -> None:
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.send_raw(frame.PingFrame(0, b"12345678").serialize() * 200000)
+
+        def garbage(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(b"HTTP/1.1 400 Bad\r\n\r\n" * 100)
+
+        def status(peer: Http2Peer, request: Request) -> None:
+            head = frame.HeadersFrame(request.id, data=b"\x48\x03abc")
+            head.flags.add("END_HEADERS")
+            head.flags.add("END_STREAM")
+            peer.send_raw(head.serialize())
+
+        before = self.resident()
+        for attack in (push, window, continuations, bomb, pings, garbage, status):
+            with self.subTest(attack.__name__):
+                self.abuse(attack.__name__, attack)
+        self.assertGreaterEqual(self.stat("bad", "upstream_cx_protocol_error"), 4)
+        self.assertLess(self.resident() - before, 64 << 20)
+
+    # field: Http2ProtocolOptions@upstream.max_consecutive_inbound_frames_with_empty_payload
+    # field: Http2ProtocolOptions@upstream.max_inbound_priority_frames_per_stream
+    # field: Http2ProtocolOptions@upstream.max_inbound_window_update_frames_per_data_frame_sent
+    # field: Http2ProtocolOptions@upstream.max_outbound_control_frames, Http2ProtocolOptions@upstream.max_outbound_frames
+    def test_limits_of_frames(self) -> None:
+        frame = hyperframe.frame
+
+        def empty(peer: Http2Peer, request: Request) -> None:
+            peer.send_head(request)
+            peer.send_raw(frame.DataFrame(request.id).serialize() * 20)
+            peer.send_data(request, b"ok", True)
+
+        def updates(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.WindowUpdateFrame(0, window_increment=1).serialize() * 500)
+            peer.respond(request, body=b"ok")
+
+        def priorities(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.PriorityFrame(request.id, depends_on=0, stream_weight=1).serialize() * 50)
+            peer.respond(request, body=b"ok")
+
+        def pings(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.PingFrame(0, b"12345678").serialize() * 100)
+            time.sleep(0.2)
+            peer.respond(request, body=b"ok")
+
+        for cluster_name, attack, method, status, counter in (
+                ("bad", empty, "GET", 0, "inbound_empty_frames_flood"), ("floods", empty, "GET", 200, None),
+                ("bad", updates, "POST", 502, "inbound_window_update_frames_flood"), ("floods", updates, "POST", 200, None),
+                ("bad", priorities, "GET", 200, None), ("floods", priorities, "GET", 502, "inbound_priority_frames_flood"),
+                ("bad", pings, "GET", 200, None), ("floods", pings, "GET", 502, "outbound_control_flood"),
+                ("frames", pings, "GET", 502, "outbound_flood")):
+            with self.subTest(cluster=cluster_name, attack=attack.__name__):
+                self.bad.on_request = attack
+                before = self.stat(cluster_name, "http2.%s" % counter)
+                body = {"body": b"b"} if method == "POST" else {}
+                if status == 0:  # the head was passed on before
+                    with self.assertRaises(Closed):
+                        self.get(cluster_name, attack.__name__, method=method, **body)
+                else:
+                    answer = self.get(cluster_name, attack.__name__, method=method, **body)
+                    self.assertEqual(answer.status, status)
+                if counter:
+                    self.assertEqual(self.stat(cluster_name, "http2.%s" % counter) - before, 1)
+
+    # field: Http2ProtocolOptions@upstream.override_stream_error_on_invalid_http_message
+    # field: Http2ProtocolOptions@upstream.stream_error_on_invalid_http_messaging
+    def test_malformed_messages(self) -> None:
+        def malformed(peer: Http2Peer, request: Request) -> None:
+            head = hyperframe.frame.HeadersFrame(request.id, data=b"\x88\x00\x03Bad\x01x")
+            head.flags.add("END_HEADERS")
+            head.flags.add("END_STREAM")
+            peer.send_raw(head.serialize())
+
+        for name, stays in (("bad", False), ("stream_errors", True), ("old_stream_errors", True)):
+            with self.subTest(name):
+                self.bad.on_request = malformed
+                self.assertEqual(self.get(name).status, 502)
+                before = self.bad.connections
+                self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+                self.assertEqual(self.get(name).status, 200)
+                self.assertEqual(self.bad.connections - before, 0 if stays else 1)
+
+    def test_slow_stream_stops_no_other(self) -> None:
+        body = b"x" * (40 << 20)
+
+        def big(peer: Http2Peer, request: Request) -> None:
+            if request.path != "/slow":
+                peer.respond(request, body=b"ok")
+                return
+            peer.send_head(request)
+
+            def feed() -> None:
+                at = 0
+                while at < len(body):
+                    with peer.lock:
+                        room = min(peer.h2.local_flow_control_window(request.id), 16384)
+                        if room > 0:
+                            peer.send_data(request, body[at:at + room], at + room >= len(body))
+                            at += room
+                            self.fed = at
+                    if room <= 0:
+                        time.sleep(0.01)
+
+            threading.Thread(target=feed, daemon=True).start()
+
+        self.fed = 0
+        self.echo.on_request = big
+        self.addCleanup(setattr, self.echo, "on_request", echo)
+        with Connection(self.port, receive_buffer=65536) as slow:
+            slow.send_request(path="/echo/slow")
+            wait_until(lambda: self.fed > 0, "the slow response begins")
+            time.sleep(0.5)
+            for _ in range(5):
+                self.assertEqual(self.get("echo").body, b"ok")
+            self.assertLess(self.fed, 30 << 20)
+            self.assertEqual(slow.read_response().body, body)
+
+    # RFC 8441: a client of HTTP/1 asks for WebSocket, and the server's stream is opened by CONNECT.
+    def test_websocket(self) -> None:
+        def accept(peer: Http2Peer, request: Request) -> None:
+            self.assertEqual((request.header(":method"), request.header(":protocol")), ("CONNECT", "websocket"))
+            peer.send_head(request, 200)
+
+        self.tunnels.on_head = accept
+        self.tunnels.on_data = lambda peer, request, data: peer.send_data(request, data.upper())
+        with Connection(self.port) as client:
+            client.send(b"GET /tunnels/chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                        b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            head = client.reader.head()
+            self.assertEqual(head.status, 101)
+            self.assertEqual(head.header("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+            client.send(b"hello")
+            self.assertEqual(client.sock.recv(5), b"HELLO")
+        with Connection(self.port) as client:
+            client.send(b"GET /echo/chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+            self.assertEqual(client.reader.head().status, 502)  # that server knows no such thing
+        with H2(self.port) as client:
+            client.pump()
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                            (":authority", "a"), (":path", "/tunnels/chat")])
+            client.h2.send_data(stream, b"hello")
+            client.flush()
+            client.until(stream, h2.events.DataReceived)
+            self.assertEqual((client.status(stream), client.body(stream)), ("200", b"HELLO"))
+
+    def test_tcp_through_connect(self) -> None:
+        """Each direction ends by itself, and two tunnels share a connection."""
+        def accept(peer: Http2Peer, request: Request) -> None:
+            self.assertEqual((request.header(":method"), request.header(":authority"), request.header(":path")),
+                             ("CONNECT", "target.example:443", None))
+            peer.send_head(request, 200)
+
+        self.connects.on_head = accept
+        self.connects.on_data = lambda peer, request, data: peer.send_data(request, data.upper())
+        self.connects.on_request = lambda peer, request: peer.send_data(request, b"bye", True)
+        clients = [socket.create_connection(("127.0.0.1", self.tcp_port), 10) for _ in range(2)]
+        for client in clients:
+            client.sendall(b"hello")
+            self.assertEqual(client.recv(5), b"HELLO")
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+            self.assertEqual(client.recv(3), b"bye")
+            self.assertEqual(client.recv(1), b"")
+            client.close()
+        self.assertEqual(self.connects.connections, 1)
+        self.weir.wait_stat_is("cluster.connects.http2.streams_active", 0)
+        self.assertEqual(self.stat("connects", "http2.tx_reset"), 0)
+        # A client that breaks off takes its stream with it; what the server refuses ends the client.
+        client = socket.create_connection(("127.0.0.1", self.tcp_port), 10)
+        client.sendall(b"hello")
+        self.assertEqual(client.recv(5), b"HELLO")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        self.weir.wait_stat("cluster.connects.http2.tx_reset", 1)
+        self.connects.on_head = lambda peer, request: peer.respond(request, 403)
+        with socket.create_connection(("127.0.0.1", self.tcp_port), 10) as refused:
+            self.assertEqual(refused.recv(1), b"")
+
+
+if __name__ == "__main__":
+    main()
