@@ -50,6 +50,9 @@ class StreamHost {
   // A filter has changed what routes are chosen by: the request takes the one that it would have taken like this. Which
   // filters it has stays as it is.
   virtual void choose_route_again() {}
+  // While on: a client that will send no more has left, and the stream ends. Else it may have closed its half of the
+  // connection, and wait for the answer.
+  virtual void end_with_client(bool /*on*/) {}
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
 import time
+from collections.abc import Callable
 
 from harness import (Connection, EchoUpstream, Message, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
                      file_access_log, http_listener, main, route, to_yaml, wait_until)
+from harness.http2_client import H2
 from harness.process import Sandbox
 from harness.upstreams import ServerConnection
 
@@ -122,7 +125,9 @@ class ExtAuthzTest(WeirTestCase):
     # field: HttpUri.uri
     def test_faults_are_told(self) -> None:
         for service, fault in (({"uri": "", "cluster": "auth", "timeout": "1s"}, "server_uri.uri"),
-                               ({"uri": "http://x", "cluster": "auth"}, "server_uri.timeout")):
+                               ({"uri": "http://x", "cluster": "auth"}, "server_uri.timeout"),
+                               ({"uri": "http://x", "cluster": "aut", "timeout": "1s"},
+                                'server_uri.cluster: "aut" is not a cluster of this configuration; nearest: "auth"')):
             with self.subTest(fault), self.assertRaisesRegex(Exception, fault):
                 self.start(authz(http_service={"server_uri": service}))
 
@@ -223,16 +228,51 @@ class ExtAuthzTest(WeirTestCase):
             self.assertEqual(self.echoed(self.ask("200"))["server"], "echo")
 
     def test_a_client_that_leaves(self) -> None:
-        weir = self.start(authz(http_service={"server_uri": {"uri": "http://auth", "cluster": "auth", "timeout": "20s"}}))
-        ended = self.auth.ended
-        with Connection(self.port) as connection:
-            connection.send_request(headers=[("x-ask", "hang")])
-            wait_until(lambda: len(self.auth.asked) == 1, "the question")
-            connection.reset()
-        wait_until(lambda: self.auth.ended == ended + 1, "the end of the question")
-        weir.wait_stat_is("cluster.auth.upstream_rq_cancelled", 1)
+        log = self.sandbox.path("left.log")
+        weir = self.start(authz(http_service={"server_uri": {"uri": "http://auth", "cluster": "auth", "timeout": "20s"}}),
+                          log=log)
+
+        def over_http1(leave: Callable[[Connection], None]) -> None:
+            with Connection(self.port) as connection:
+                connection.send_request(headers=[("x-ask", "hang")])
+                wait_until(lambda: len(self.auth.asked) == asked + 1, "the question")
+                leave(connection)
+                wait_until(lambda: self.auth.ended == ended + 1, "the end of the question")
+
+        def over_http2(leave: Callable[[H2, int], None]) -> None:
+            with H2(self.port) as client:
+                stream = client.request("/", headers=[("x-ask", "hang")])
+                wait_until(lambda: len(self.auth.asked) == asked + 1, "the question")
+                leave(client, stream)
+                wait_until(lambda: self.auth.ended == ended + 1, "the end of the question")
+
+        def reset_stream(client: H2, stream: int) -> None:
+            client.h2.reset_stream(stream, 8)
+            client.flush()
+
+        ways = {"reset": lambda: over_http1(Connection.reset), "FIN": lambda: over_http1(Connection.half_close),
+                "RST_STREAM": lambda: over_http2(reset_stream),
+                "FIN of HTTP/2": lambda: over_http2(lambda client, _: client.sock.shutdown(socket.SHUT_WR))}
+        for count, (name, way) in enumerate(ways.items(), 1):
+            with self.subTest(name):
+                asked, ended = len(self.auth.asked), self.auth.ended
+                way()
+                weir.wait_stat_is("cluster.auth.upstream_rq_cancelled", count)
         weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
         self.assertEqual(weir.stat("http.ingress.ext_authz.error"), 0)
+        wait_until(lambda: os.path.exists(log) and open(log, encoding="ascii").read().count("\n") == 4, "four log lines")
+        lines = open(log, encoding="ascii").read().splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["DC", "DC", "DR", "DC"])
+
+    def test_a_client_that_half_closes_after_the_check(self) -> None:
+        """Only while the question runs is it taken for one that has left."""
+        self.start(authz())
+        with Connection(self.port) as connection:
+            connection.send_request(headers=[("x-ask", "200"), ("x-test-delay", "0.5")])
+            wait_until(lambda: len(self.auth.asked) == 1, "the question")
+            time.sleep(0.2)
+            connection.half_close()
+            self.assertEqual(connection.read_response().status, 200)
 
     def test_a_service_that_is_gone(self) -> None:
         gone = self.sandbox.free_port()

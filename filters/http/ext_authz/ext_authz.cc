@@ -100,6 +100,7 @@ Action Filter::ask(const Slices* body, bool end) {
     forget_client();
     return act({});
   }
+  stream_->host().end_with_client(true);
   waiting_ = stream_->resume_handle();
   return Action::kPause;
 }
@@ -117,6 +118,7 @@ void Filter::on_complete(filter::Stream&) {
 
 void Filter::on_checked(const CheckAnswer& answer) {
   filter::Resume waiting = std::move(waiting_);
+  stream_->host().end_with_client(false);
   if (act(answer) == Action::kContinue) waiting.resume();
 }
 
