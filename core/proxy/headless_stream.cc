@@ -25,6 +25,8 @@ std::string_view failure_text(HeadlessFailure failure) {
       return "no_connection";
     case HeadlessFailure::kBroken:
       return "broken";
+    case HeadlessFailure::kRefused:
+      return "refused";
     case HeadlessFailure::kProtocolError:
       return "protocol_error";
     case HeadlessFailure::kTimeout:
@@ -50,6 +52,8 @@ HeadlessFailure failure_of(ResetReason reason) {
       return HeadlessFailure::kOverflow;
     case ResetReason::kProtocolError:
       return HeadlessFailure::kProtocolError;
+    case ResetReason::kRemoteRefused:
+      return HeadlessFailure::kRefused;
     default:
       return HeadlessFailure::kBroken;
   }
@@ -94,6 +98,7 @@ HeadlessFailure HeadlessStream::start(Reader* reader, bool end) {
   if (finished_) return failure_;
   reader_ = reader;
   starting_ = true;
+  if (options_.timeout_from_start && options_.timeout > Duration::zero()) lane_.arm_in(*this, options_.timeout);
   if (end) request_finished();
   if (cluster_.requests.acquire()) {
     connect();
@@ -156,7 +161,7 @@ void HeadlessStream::connect() {
 
 void HeadlessStream::request_finished() {
   request_end_ = true;
-  if (options_.timeout > Duration::zero()) lane_.arm_in(*this, options_.timeout);
+  if (!options_.timeout_from_start && options_.timeout > Duration::zero()) lane_.arm_in(*this, options_.timeout);
 }
 
 void HeadlessStream::send_data(Slices& data, bool end) {

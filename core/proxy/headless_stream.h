@@ -27,7 +27,8 @@ enum class HeadlessFailure : uint8_t {
   kNoHost,            // none can serve
   kOverflow,          // a limit of the cluster
   kNoConnection,      // refused, or not there in time
-  kBroken,            // the connection ended before the response did
+  kBroken,            // the connection, or the stream, ended before the response did
+  kRefused,           // the same, and the server has not looked at the request
   kProtocolError,     // what came is no response
   kTimeout,           // of the whole exchange
   kUnsendable,        // the request's head cannot be written
@@ -63,6 +64,7 @@ class HeadlessStream final : public event::Deferred,
     uint32_t buffer_limit = 1024 * 1024;  // bytes of the request's body that it may keep
     // Where the cluster speaks what its requests came in.
     stream::Protocol came_in = stream::Protocol::kHttp11;
+    bool timeout_from_start = false;  // `timeout` counts from start() on
   };
 
   // nullptr: `failure` says why not, which is counted. `cluster` may be null: kNoCluster.

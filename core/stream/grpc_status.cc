@@ -7,27 +7,6 @@
 namespace weir::stream {
 namespace {
 
-// What a gRPC client makes of an answer without grpc-status (the mapping that gRPC publishes).
-uint64_t grpc_status_of(uint16_t http_code) {
-  switch (http_code) {
-    case 400:
-      return 13;  // Internal
-    case 401:
-      return 16;  // Unauthenticated
-    case 403:
-      return 7;  // PermissionDenied
-    case 404:
-      return 12;  // Unimplemented
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;  // Unavailable
-    default:
-      return 2;  // Unknown
-  }
-}
-
 bool read_status(const http::HeaderMap* headers, uint64_t& status) {
   if (headers == nullptr) return false;
   return http::parse_decimal(headers->get(http::HeaderId::kGrpcStatus), status);
@@ -53,6 +32,26 @@ std::string_view percent_encoded(std::string_view text, Arena& arena) {
 
 }  // namespace
 
+uint64_t grpc_status_of_http(int status) noexcept {
+  switch (status) {
+    case 400:
+      return 13;  // Internal
+    case 401:
+      return 16;  // Unauthenticated
+    case 403:
+      return 7;  // PermissionDenied
+    case 404:
+      return 12;  // Unimplemented
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;  // Unavailable
+    default:
+      return 2;  // Unknown
+  }
+}
+
 bool is_grpc_type(std::string_view content_type) noexcept {
   constexpr std::string_view kGrpc = "application/grpc";
   if (!http::equals_ignoring_case(content_type.substr(0, kGrpc.size()), kGrpc)) return false;
@@ -62,7 +61,7 @@ bool is_grpc_type(std::string_view content_type) noexcept {
 void answer_as_grpc(http::HeaderMap& headers, std::string_view text, Arena& arena) {
   using http::HeaderId;
   if (!headers.contains(HeaderId::kGrpcStatus))
-    headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of(static_cast<uint16_t>(headers.status_code()))));
+    headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of_http(headers.status_code())));
   if (!text.empty() && !headers.contains(HeaderId::kGrpcMessage))
     headers.add(HeaderId::kGrpcMessage, percent_encoded(text, arena));
   headers.set(HeaderId::kStatus, "200");
@@ -73,7 +72,7 @@ std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept {
   uint64_t status = 0;
   if (read_status(subject.response_trailers, status) || read_status(subject.response, status)) return status;
   if (subject.info.response_code == 0) return std::nullopt;
-  return grpc_status_of(subject.info.response_code);
+  return grpc_status_of_http(subject.info.response_code);
 }
 
 }  // namespace weir::stream

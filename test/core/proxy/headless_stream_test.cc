@@ -11,25 +11,10 @@ namespace weir::proxy {
 namespace {
 
 using http::HeaderId;
+using test::OnLane;
 using test::ProxyWorld;
 using test::WorldOptions;
 using Lines = std::vector<std::string>;
-
-// What happens between the turns of a lane that the test does by hand.
-class OnLane {
- public:
-  explicit OnLane(event::Lane& lane) : before_(event::Lane::current()) { lane.enter(); }
-  ~OnLane() {
-    if (before_ != nullptr) {
-      before_->enter();
-    } else {
-      event::Lane::leave();
-    }
-  }
-
- private:
-  event::Lane* before_;
-};
 
 upstream::ClusterLocal* cluster_of(event::Lane& lane) { return upstream::LaneClusters::of(lane).find_by_name("c"); }
 

@@ -118,4 +118,20 @@ class ProxyWorld {
   std::unique_ptr<server::ListenerManager> listeners_;
 };
 
+// What happens between the turns of a lane that the test does by hand.
+class OnLane {
+ public:
+  explicit OnLane(event::Lane& lane) : before_(event::Lane::current()) { lane.enter(); }
+  ~OnLane() {
+    if (before_ != nullptr) {
+      before_->enter();
+    } else {
+      event::Lane::leave();
+    }
+  }
+
+ private:
+  event::Lane* before_;
+};
+
 }  // namespace weir::test
