@@ -6,16 +6,22 @@
 
 #include "core/base/arena.h"
 #include "core/base/block.h"
+#include "core/filter/route_configs.h"
 #include "core/filter/stream.h"
 #include "core/http/header_map.h"
+#include "core/stream/value.h"
 
 namespace weir::filters::ext_authz {
+
+struct RouteSettings;
 
 // What the service is asked about: the stream's request. Good during AuthzClient::check().
 struct CheckRequest {
   filter::Stream& stream;
   const Slices* body = nullptr;  // as much of it as is told; null: it is not told of
   bool partial = false;          // the request has more
+  bool body_as_bytes = false;    // a body is told as what it is, rather than as text
+  const filter::RouteConfigs<RouteSettings>* routes = nullptr;
 };
 
 // Headers (or what becomes of them), in order. In an arena, as are the texts.
@@ -43,21 +49,38 @@ class Fields {
   Field* last_ = nullptr;
 };
 
+// What becomes of the headers of one message. Several of one name take the place of what it has of it, all of them.
+struct Changes {
+  Fields set;
+  Fields add;         // beside those of their name
+  Fields if_absent;   // only if there is none of the name
+  Fields if_present;  // as `set`, but only if there is one
+  Fields remove;
+
+  bool empty() const {
+    return set.empty() && add.empty() && if_absent.empty() && if_present.empty() && remove.empty();
+  }
+  void apply(http::HeaderMap& headers) const;
+};
+
 enum class Verdict : uint8_t { kAllowed, kDenied, kError };
 
 // All that it views is in the stream's arena.
 struct CheckAnswer {
   Verdict verdict = Verdict::kError;
-  // Of a denial, for the client.
+  // Of a denial, for the client. Also of an error, if the service says what to answer.
+  bool says_reply = false;  // of an error
   int status = 403;
   std::string_view body = {};
   Fields reply = {};
-  // Of a request that is allowed: headers that replace those of their name, come beside them, go.
-  Fields set = {};
-  Fields add = {};
-  Fields remove = {};
-  Fields response = {};  // come beside those of the response
+  // Of a request that is allowed.
+  Changes request = {};
+  Fields query_set = {};
+  Fields query_remove = {};
+  Changes response = {};  // of what the upstream says
+  // Texts, or a struct, for the metadata of the filter.
   Fields metadata = {};
+  const stream::Value* metadata_struct = nullptr;
 };
 
 // One question about one stream. Made in the stream's arena; its destructor cancels. [worker]

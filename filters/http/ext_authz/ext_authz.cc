@@ -6,8 +6,11 @@
 #include "core/filter/config_translator.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
+#include "core/grpc/read_service.h"
+#include "core/http/query.h"
 #include "core/upstream/lane_clusters.h"
 #include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
+#include "filters/http/ext_authz/grpc_service.h"
 #include "filters/http/ext_authz/http_service.h"
 
 namespace weir::filters::ext_authz {
@@ -35,6 +38,30 @@ bool asks_for_tunnel(const http::HeaderMap& headers) {
 }
 
 }  // namespace
+
+void Changes::apply(http::HeaderMap& headers) const {
+  const auto has = [&](const Fields::Field& field) {
+    bool found = false;
+    headers.for_each([&](const http::HeaderEntry& entry) { found |= entry.name() == field.name; });
+    return found;
+  };
+  const auto drop = [&](const Fields::Field& field) {
+    headers.remove_if([&](const http::HeaderEntry& entry) { return entry.name() == field.name; });
+  };
+  const auto put = [&](const Fields::Field& field) { headers.add(field.id, field.name, field.value); };
+  if_present.for_each([&](const Fields::Field& field) {
+    if (!has(field)) return;
+    drop(field);
+    put(field);
+  });
+  set.for_each(drop);
+  set.for_each(put);
+  add.for_each(put);
+  if_absent.for_each([&](const Fields::Field& field) {
+    if (!has(field)) put(field);
+  });
+  remove.for_each(drop);
+}
 
 // --- The question --------------------------------------------------------------------------------------------------
 
@@ -67,6 +94,7 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
     collecting_ = true;
     limit_ = body->max_bytes;
     part_will_do_ = body->allow_partial;
+    as_bytes_ = body->as_bytes;
     part_will_do_ ? stream.buffer_start_of_body(limit_) : stream.buffer_body(limit_);
     return Action::kContinue;
   }
@@ -83,6 +111,9 @@ Action Filter::ask(const Slices* body, bool end) {
   asked_ = stream_->lane().now();
   client_ = settings_.service->make_client(stream_->arena());
   CheckRequest request{*stream_};
+  request.body_as_bytes = as_bytes_;
+  const auto routes = stream_->route_configs<RouteSettings>();
+  request.routes = &routes;
   Slices start;
   if (body != nullptr) {
     const size_t bytes = std::min<size_t>(body->size(), limit_);
@@ -134,7 +165,7 @@ Action Filter::act(const CheckAnswer& answer) {
     case Verdict::kError:
       break;
   }
-  return fail();
+  return fail(answer);
 }
 
 const ClusterStats* Filter::cluster_stats() const {
@@ -151,10 +182,11 @@ void Filter::count(stats::Counter counter, ClusterStats::Authorization what) con
 }
 
 void Filter::tell_metadata(const CheckAnswer& answer) {
-  if (answer.metadata.empty()) return;
+  if (answer.metadata.empty() && answer.metadata_struct == nullptr) return;
   stream::Metadata& metadata = stream_->dynamic_metadata();
   answer.metadata.for_each(
       [&](const Fields::Field& field) { metadata.set(kNamespace, field.name, stream::Value::of_string(field.value)); });
+  if (answer.metadata_struct != nullptr) metadata.set_all(kNamespace, *answer.metadata_struct);
   if (answer.verdict != Verdict::kAllowed) return;
   const auto ms = static_cast<double>(to_ms(stream_->lane().now() - asked_));
   metadata.set(kNamespace, kDuration, stream::Value::of_number(ms));
@@ -163,19 +195,18 @@ void Filter::tell_metadata(const CheckAnswer& answer) {
 void Filter::allow(const CheckAnswer& answer) {
   count(settings_.stats.ok, ClusterStats::kAuthorized);
   http::HeaderMap& headers = stream_->request_headers();
-  // Several of one name take the place of what the request has of it, all of them.
-  answer.set.for_each([&](const Fields::Field& field) {
-    headers.remove_if([&](const http::HeaderEntry& entry) { return entry.name() == field.name; });
-  });
-  const auto add = [&](const Fields::Field& field) { headers.add(field.id, field.name, field.value); };
-  answer.set.for_each(add);
-  answer.add.for_each(add);
-  answer.remove.for_each([&](const Fields::Field& field) {
-    headers.remove_if([&](const http::HeaderEntry& entry) { return entry.name() == field.name; });
-  });
+  answer.request.apply(headers);
+  const bool queries = !answer.query_set.empty() || !answer.query_remove.empty();
+  if (queries) {
+    std::string& query = http::take_query(headers);
+    answer.query_set.for_each(
+        [&](const Fields::Field& field) { http::set_parameter(field.name, field.value, query); });
+    answer.query_remove.for_each(
+        [&](const Fields::Field& field) { http::replace_parameter(field.name, nullptr, query); });
+    http::put_query(query, headers, stream_->arena());
+  }
   response_ = answer.response;
-  const bool changed = !answer.set.empty() || !answer.add.empty() || !answer.remove.empty();
-  if (settings_.clear_route_cache && changed) stream_->host().choose_route_again();
+  if (settings_.clear_route_cache && (queries || !answer.request.empty())) stream_->host().choose_route_again();
 }
 
 Action Filter::deny(const CheckAnswer& answer) {
@@ -183,10 +214,24 @@ Action Filter::deny(const CheckAnswer& answer) {
   if (settings_.charge_cluster) {
     if (const ClusterStats* stats = cluster_stats()) stats->codes.inc(answer.status);
   }
+  return reply(answer.status, kDenied, answer);
+}
+
+Action Filter::fail(const CheckAnswer& answer) {
+  count(settings_.stats.error, ClusterStats::kAuthorizationError);
+  if (settings_.failure_mode_allow) {
+    count(settings_.stats.failure_mode_allowed, ClusterStats::kAllowedByFailure);
+    if (settings_.failure_mode_allow_header) stream_->request_headers().set(failure_mode_header(), "true");
+    return Action::kContinue;
+  }
+  return reply(answer.says_reply ? answer.status : settings_.status_on_error, kError, answer);
+}
+
+Action Filter::reply(int status, std::string_view details, const CheckAnswer& answer) {
   stream_->info().flags.set(stream::ResponseFlag::kUnauthorizedExternalService);
   reply_ = answer.reply;
   return stream_->reply_local(
-      *this, answer.status, kDenied, answer.body,
+      *this, status, details, answer.body,
       [](http::HeaderMap& headers, filter::Stream&, const void* user) {
         static_cast<const Filter*>(user)->reply_.for_each(
             [&](const Fields::Field& field) { headers.add(field.id, field.name, field.value); });
@@ -194,19 +239,8 @@ Action Filter::deny(const CheckAnswer& answer) {
       this);
 }
 
-Action Filter::fail() {
-  count(settings_.stats.error, ClusterStats::kAuthorizationError);
-  if (settings_.failure_mode_allow) {
-    count(settings_.stats.failure_mode_allowed, ClusterStats::kAllowedByFailure);
-    if (settings_.failure_mode_allow_header) stream_->request_headers().set(failure_mode_header(), "true");
-    return Action::kContinue;
-  }
-  stream_->info().flags.set(stream::ResponseFlag::kUnauthorizedExternalService);
-  return stream_->reply_local(*this, settings_.status_on_error, kError);
-}
-
 Action Filter::on_response_headers(filter::Stream&, http::HeaderMap& headers, bool) {
-  response_.for_each([&](const Fields::Field& field) { headers.add(field.id, field.name, field.value); });
+  response_.apply(headers);
   return Action::kContinue;
 }
 
@@ -223,7 +257,7 @@ NameList read_names(const ListStringMatcher& list, filter::FactoryScope& scope, 
 }
 
 BodySettings read_body(const pb::BufferSettings& proto) {
-  return {proto.max_request_bytes(), proto.allow_partial_message()};
+  return {proto.max_request_bytes(), proto.allow_partial_message(), proto.pack_as_bytes()};
 }
 
 std::vector<stream::HeaderValue> read_headers(const pb::AuthorizationRequest& proto, filter::FactoryScope& scope) {
@@ -244,12 +278,44 @@ std::vector<stream::HeaderValue> read_headers(const pb::AuthorizationRequest& pr
   return headers;
 }
 
+// An HTTP service has no place for these.
+void warn_of_unheard(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
+  constexpr std::string_view kWhy = "is told to gRPC services alone; an HTTP service does not hear of it";
+  const auto warn = [&](bool set, std::string_view field) {
+    if (set) scope.warning(field, std::string(kWhy));
+  };
+  warn(proto.metadata_context_namespaces_size() > 0, "metadata_context_namespaces");
+  warn(proto.typed_metadata_context_namespaces_size() > 0, "typed_metadata_context_namespaces");
+  warn(proto.route_metadata_context_namespaces_size() > 0, "route_metadata_context_namespaces");
+  warn(proto.include_peer_certificate(), "include_peer_certificate");
+  warn(proto.include_tls_session(), "include_tls_session");
+  if (proto.encode_raw_headers()) scope.warning("encode_raw_headers", "an HTTP service gets headers as they are");
+  if (proto.with_request_body().pack_as_bytes())
+    scope.warning("with_request_body.pack_as_bytes", "an HTTP service gets the bytes of the body as they are");
+}
+
+std::shared_ptr<const AuthzService> read_grpc_service(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
+  GrpcService::Spec spec;
+  spec.service = grpc::read_service(proto.grpc_service(), scope.below("grpc_service"), kUsualTimeout);
+  spec.allowed_headers = read_names(proto.allowed_headers(), scope, "allowed_headers");
+  spec.disallowed_headers = read_names(proto.disallowed_headers(), scope, "disallowed_headers");
+  const auto names = [](const auto& list) { return std::vector<std::string>(list.begin(), list.end()); };
+  spec.metadata = names(proto.metadata_context_namespaces());
+  spec.typed_metadata = names(proto.typed_metadata_context_namespaces());
+  spec.route_metadata = names(proto.route_metadata_context_namespaces());
+  spec.peer_certificate = proto.include_peer_certificate();
+  spec.tls_session = proto.include_tls_session();
+  spec.raw_headers = proto.encode_raw_headers();
+  return std::make_shared<const GrpcService>(std::move(spec));
+}
+
 std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
+  if (proto.has_grpc_service()) return read_grpc_service(proto, scope);
   if (!proto.has_http_service()) {
-    // One that asks for gRPC has been told.
-    if (!proto.has_grpc_service()) scope.error("http_service", "must be set: who is to be asked");
+    scope.error("http_service", "or grpc_service must be set: who is to be asked");
     return nullptr;
   }
+  warn_of_unheard(proto, scope);
   const pb::HttpService& from = proto.http_service();
   auto below = scope.below("http_service");
   HttpService::Spec spec;
@@ -325,6 +391,7 @@ struct RouteConfig : RouteSettings {
     config->disabled = proto.disabled();
     if (proto.has_check_settings()) {
       const pb::CheckSettings& settings = proto.check_settings();
+      for (const auto& [key, value] : settings.context_extensions()) config->context.emplace_back(key, value);
       config->without_body = settings.disable_request_body_buffering();
       if (settings.has_with_request_body()) config->body = read_body(settings.with_request_body());
       if (config->without_body && config->body) {

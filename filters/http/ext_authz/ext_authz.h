@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/filter/http_filter.h"
 #include "core/match/value_matcher.h"
@@ -22,6 +25,7 @@ struct Stats {
 struct BodySettings {
   uint32_t max_bytes = 0;
   bool allow_partial = false;  // else a longer one is answered with 413
+  bool as_bytes = false;       // it need not be text
 };
 
 // [immutable]
@@ -44,6 +48,8 @@ struct RouteSettings {
   bool disabled = false;
   bool without_body = false;
   std::optional<BodySettings> body = {};  // instead of the filter's
+  // What gRPC services are told of the route; a more specific level's replaces another's of its name.
+  std::vector<std::pair<std::string, std::string>> context = {};
 };
 
 // One per stream. [worker]
@@ -66,7 +72,8 @@ class Filter : public filter::HttpFilter, private AuthzClient::Caller {
   filter::Action act(const CheckAnswer& answer);
   void allow(const CheckAnswer& answer);
   filter::Action deny(const CheckAnswer& answer);
-  filter::Action fail();
+  filter::Action fail(const CheckAnswer& answer);
+  filter::Action reply(int status, std::string_view details, const CheckAnswer& answer);
   void tell_metadata(const CheckAnswer& answer);
   // In the statistics of the cluster that the route leads to.
   const upstream::ClusterStats* cluster_stats() const;
@@ -81,8 +88,9 @@ class Filter : public filter::HttpFilter, private AuthzClient::Caller {
   uint32_t limit_ = 0;
   bool collecting_ = false;
   bool part_will_do_ = false;
-  Fields reply_;     // of a denial
-  Fields response_;  // added to what the upstream says
+  bool as_bytes_ = false;
+  Fields reply_;      // of a denial
+  Changes response_;  // of what the upstream says
 };
 
 }  // namespace weir::filters::ext_authz

@@ -1,7 +1,5 @@
 #include "filters/http/ext_authz/http_service.h"
 
-#include <algorithm>
-
 #include "core/http/chars.h"
 
 namespace weir::filters::ext_authz {
@@ -14,7 +12,6 @@ using proxy::HeadlessStream;
 namespace {
 
 struct Names {
-  http::HeaderName partial_body{"x-envoy-auth-partial-body"};
   http::HeaderName headers_to_remove{"x-envoy-auth-headers-to-remove"};
 };
 const Names& names() {
@@ -22,46 +19,9 @@ const Names& names() {
   return kNames;
 }
 
-bool is_in(const NameList& list, std::string_view name) {
-  return std::any_of(list.begin(), list.end(), [name](const match::StringMatcher& each) { return each.matches(name); });
-}
-
-// What says how this one message is framed, or is about its connection: of no use to another message, whatever a list
-// says.
-bool frames_message(HeaderId id) {
-  switch (id) {
-    case HeaderId::kConnection:
-    case HeaderId::kContentLength:
-    case HeaderId::kExpect:
-    case HeaderId::kHttp2Settings:
-    case HeaderId::kKeepAlive:
-    case HeaderId::kProxyConnection:
-    case HeaderId::kTe:
-    case HeaderId::kTrailer:
-    case HeaderId::kTransferEncoding:
-    case HeaderId::kUpgrade:
-      return true;
-    default:
-      return false;
-  }
-}
-
-bool is_pseudo(const HeaderEntry& entry) { return entry.name_size > 0 && entry.name_data[0] == ':'; }
 // Without them there would be no request.
 bool names_target(HeaderId id) {
   return id == HeaderId::kMethod || id == HeaderId::kPath || id == HeaderId::kAuthority;
-}
-
-std::string_view whole(const Slices& body, Arena& arena) {
-  if (body.empty()) return {};
-  char* to = arena.allocate_bytes(body.size());
-  size_t at = 0;
-  for (size_t i = 0; i < body.slice_count(); ++i) {
-    const std::string_view piece = body.at(i).view();
-    std::copy(piece.begin(), piece.end(), to + at);
-    at += piece.size();
-  }
-  return {to, at};
 }
 
 class HttpClient final : public AuthzClient, private proxy::HeadlessCall {
@@ -115,15 +75,14 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
       head.add(entry.id, prefixed ? arena.concat(spec_.path_prefix, entry.value()) : entry.value());
       return;
     }
-    // That one says what weir has done; a client could not say it.
-    if (is_pseudo(entry) || frames_message(entry.id) || entry.name() == names().partial_body.text()) return;
+    if (is_pseudo(entry.name()) || frames_message(entry.id) || entry.name() == partial_body_header().text()) return;
     if (is_in(spec_.disallowed_headers, entry.name())) return;
     if (entry.id == HeaderId::kAuthorization || is_in(spec_.allowed_headers, entry.name()))
       head.add(entry.id, entry.name(), entry.value());
   });
   const size_t length = request.body != nullptr ? request.body->size() : 0;
   head.add(HeaderId::kContentLength, arena.number(length));
-  if (request.body != nullptr) head.add(names().partial_body, request.partial ? "true" : "false");
+  if (request.body != nullptr) head.add(partial_body_header(), request.partial ? "true" : "false");
   const stream::LogSubject subject{stream.info(), &headers};
   for (const stream::HeaderValue& each : spec_.headers_to_add) each.apply(head, subject, arena);
 }
@@ -145,14 +104,14 @@ CheckAnswer HttpService::read_response(const http::HeaderMap& headers, const Sli
            is_in(spec_.client, entry.name());
   };
   headers.for_each([&](const HeaderEntry& entry) {
-    if (is_pseudo(entry) || frames_message(entry.id) || entry.id == HeaderId::kHost) return;
+    if (is_pseudo(entry.name()) || frames_message(entry.id) || entry.id == HeaderId::kHost) return;
     const std::string_view name = entry.name();
     if (name == names().headers_to_remove.text()) {
       if (!allowed) return;
       http::for_each_member(entry.value(), [&](std::string_view listed) {
         const http::HeaderName parsed(listed);
         if (parsed.id() == HeaderId::kHost || parsed.text().empty() || parsed.text().front() == ':') return;
-        answer.remove.add(arena, arena.copy(parsed.text()), parsed.id(), {});
+        answer.request.remove.add(arena, arena.copy(parsed.text()), parsed.id(), {});
       });
       return;
     }
@@ -169,9 +128,9 @@ CheckAnswer HttpService::read_response(const http::HeaderMap& headers, const Sli
       if (is_for_client(entry)) keep(answer.reply);
       return;
     }
-    if (is_in(spec_.upstream, name)) keep(answer.set);
-    if (is_in(spec_.upstream_append, name)) keep(answer.add);
-    if (is_in(spec_.client_on_success, name)) keep(answer.response);
+    if (is_in(spec_.upstream, name)) keep(answer.request.set);
+    if (is_in(spec_.upstream_append, name)) keep(answer.request.add);
+    if (is_in(spec_.client_on_success, name)) keep(answer.response.add);
   });
   return answer;
 }

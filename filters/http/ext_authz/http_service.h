@@ -8,15 +8,12 @@
 #include <vector>
 
 #include "core/event/slot.h"
-#include "core/match/string_matcher.h"
 #include "core/proxy/headless_stream.h"
 #include "core/stream/header_value.h"
 #include "filters/http/ext_authz/authz_client.h"
+#include "filters/http/ext_authz/headers.h"
 
 namespace weir::filters::ext_authz {
-
-// Names of headers.
-using NameList = std::vector<match::StringMatcher>;
 
 // [immutable]
 class HttpService final : public AuthzService {

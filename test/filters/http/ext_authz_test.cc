@@ -28,6 +28,7 @@ Message parsed(const std::string& text) {
 
 const std::string kUri = "server_uri { uri: 'http://auth' cluster: 'a' timeout { seconds: 1 } } ";
 std::string http_service(const std::string& more = {}) { return "http_service { " + kUri + more + "} "; }
+std::string grpc_service() { return "grpc_service { envoy_grpc { cluster_name: 'a' } } "; }
 
 // --- The filter, with a service that the test is ---------------------------------------------------------------------
 
@@ -106,12 +107,12 @@ TEST(ExtAuthz, AnAllowedRequestGoesOnWithWhatTheServiceSays) {
   EXPECT_EQ(world.service->asked, Lines{"-"});
   EXPECT_FALSE(harness.request().has_headers);
   world.answer(harness, Verdict::kAllowed, [](CheckAnswer& answer, Arena& arena) {
-    answer.set.add(arena, "x-old", http::HeaderId::kNone, "2");
-    answer.set.add(arena, "x-user", http::HeaderId::kNone, "ann");
-    answer.set.add(arena, "x-user", http::HeaderId::kNone, "admin");
-    answer.add.add(arena, "x-old", http::HeaderId::kNone, "3");
-    answer.remove.add(arena, "x-none", http::HeaderId::kNone, {});
-    answer.response.add(arena, "x-checked", http::HeaderId::kNone, "yes");
+    answer.request.set.add(arena, "x-old", http::HeaderId::kNone, "2");
+    answer.request.set.add(arena, "x-user", http::HeaderId::kNone, "ann");
+    answer.request.set.add(arena, "x-user", http::HeaderId::kNone, "admin");
+    answer.request.add.add(arena, "x-old", http::HeaderId::kNone, "3");
+    answer.request.remove.add(arena, "x-none", http::HeaderId::kNone, {});
+    answer.response.add.add(arena, "x-checked", http::HeaderId::kNone, "yes");
     answer.metadata.add(arena, "user", http::HeaderId::kNone, "ann");
   });
   ASSERT_TRUE(harness.request().has_headers);
@@ -124,6 +125,60 @@ TEST(ExtAuthz, AnAllowedRequestGoesOnWithWhatTheServiceSays) {
   harness.run();
   EXPECT_EQ(harness.response().header("x-checked"), "yes");
   EXPECT_EQ(world.settings->stats.ok.value(), 1u);
+}
+
+TEST(ExtAuthz, WhatBecomesOfHeadersAndQueries) {
+  World world;
+  world.settings->clear_route_cache = true;
+  FilterHarness harness(world.chain());
+  harness.send_headers({{":method", "GET"}, {":path", "/x?a=1&b=2&a=3#f"}, {":authority", "a"}, {"x-old", "1"}}, true);
+  harness.run(20ms);
+  world.answer(harness, Verdict::kAllowed, [](CheckAnswer& answer, Arena& arena) {
+    const auto add = [&](Fields& fields, std::string_view name, std::string_view value) {
+      fields.add(arena, name, http::HeaderId::kNone, value);
+    };
+    add(answer.request.if_present, "x-old", "2");
+    add(answer.request.if_present, "x-none", "3");
+    add(answer.request.if_absent, "x-old", "4");
+    add(answer.request.if_absent, "x-new", "5");
+    add(answer.query_set, "a", "x y");
+    add(answer.query_set, "c", "");
+    add(answer.query_remove, "b", "");
+    add(answer.response.if_present, "x-up", "6");
+    add(answer.response.if_absent, "x-up", "7");
+    add(answer.response.if_absent, "x-down", "8");
+    add(answer.response.set, "x-set", "9");
+    add(answer.response.remove, "x-secret", "");
+  });
+  Headers headers = harness.request().headers;
+  EXPECT_EQ(harness.request().header(":path"), "/x?a=x%20y&c=#f");
+  headers.erase(headers.begin(), headers.begin() + 3);
+  EXPECT_EQ(headers, (Headers{{"x-old", "2"}, {"x-new", "5"}}));
+  harness.respond_headers({{":status", "200"}, {"x-up", "1"}, {"x-set", "1"}, {"x-secret", "1"}}, true);
+  harness.run();
+  EXPECT_EQ(harness.response().header("x-up"), "6");
+  EXPECT_EQ(harness.response().header("x-down"), "8");
+  EXPECT_EQ(harness.response().header("x-set"), "9");
+  EXPECT_EQ(harness.response().header("x-secret"), "(none)");
+}
+
+TEST(ExtAuthz, AnErrorMaySayWhatToAnswer) {
+  World world;
+  FilterHarness harness(world.chain());
+  harness.send_headers(kGet, true);
+  harness.run(20ms);
+  world.answer(harness, Verdict::kError, [](CheckAnswer& answer, Arena& arena) {
+    answer.says_reply = true;
+    answer.status = 503;
+    answer.body = "later";
+    answer.reply.add(arena, "retry-after", http::HeaderId::kRetryAfter, "5");
+  });
+  harness.run();
+  EXPECT_EQ(harness.response().header(":status"), "503");
+  EXPECT_EQ(harness.response().header("retry-after"), "5");
+  EXPECT_EQ(harness.response().body, "later");
+  EXPECT_EQ(harness.details(), "ext_authz_error");
+  EXPECT_EQ(world.settings->stats.error.value(), 1u);
 }
 
 TEST(ExtAuthz, ADenialIsTheClientsAnswer) {
@@ -314,8 +369,7 @@ TEST(ExtAuthz, UnderChaos) {
   });
 }
 
-// --- Over HTTP
-// ---------------------------------------------------------------------------------------------------------
+// --- Over HTTP -------------------------------------------------------------------------------------------------------
 
 struct Http {
   PluginScope plugins;
@@ -417,10 +471,10 @@ TEST(ExtAuthzHttp, WhatAnAllowedRequestTakesFromTheAnswer) {
                    "dynamic_metadata_from_headers { patterns { exact: 'x-user' } } }"));
   const CheckAnswer answer = http.answer(with_status("200"));
   EXPECT_EQ(answer.verdict, Verdict::kAllowed);
-  EXPECT_EQ(text(answer.set), "x-user=ann;");
-  EXPECT_EQ(text(answer.add), "x-role=r1;x-role=r2;");
-  EXPECT_EQ(text(answer.remove), "x-old=;");
-  EXPECT_EQ(text(answer.response), "set-cookie=s;");
+  EXPECT_EQ(text(answer.request.set), "x-user=ann;");
+  EXPECT_EQ(text(answer.request.add), "x-role=r1;x-role=r2;");
+  EXPECT_EQ(text(answer.request.remove), "x-old=;");
+  EXPECT_EQ(text(answer.response.add), "set-cookie=s;");
   EXPECT_EQ(text(answer.metadata), "x-user=ann;");
   EXPECT_EQ(text(answer.reply), "");
 }
@@ -428,7 +482,7 @@ TEST(ExtAuthzHttp, WhatAnAllowedRequestTakesFromTheAnswer) {
 TEST(ExtAuthzHttp, WhatFramesTheAnswerIsNeverTaken) {
   Http http(
       http_service("authorization_response { allowed_upstream_headers { patterns { safe_regex { regex: '.*' } } } }"));
-  EXPECT_EQ(text(http.answer(with_status("200")).set),
+  EXPECT_EQ(text(http.answer(with_status("200")).request.set),
             "x-user=ann;x-role=r1;x-role=r2;set-cookie=s;location=/l;www-authenticate=w;");
 }
 
@@ -440,7 +494,7 @@ TEST(ExtAuthzHttp, WhatTheClientSeesOfADenial) {
   EXPECT_EQ(answer.status, 302);
   EXPECT_EQ(answer.body, "body");
   EXPECT_EQ(text(answer.reply), "x-user=ann;x-role=r1;x-role=r2;set-cookie=s;location=/l;www-authenticate=w;");
-  EXPECT_TRUE(answer.set.empty() && answer.remove.empty());
+  EXPECT_TRUE(answer.request.empty());
   Http some(http_service("authorization_response { allowed_client_headers { patterns { exact: 'x-user' } } }"));
   EXPECT_EQ(text(some.answer(with_status("401")).reply), "x-user=ann;location=/l;www-authenticate=w;");
 }
@@ -475,7 +529,7 @@ Lines faults(const std::string& config) {
 
 // field: ext_authz.v3.ExtAuthz.transport_api_version
 TEST(ExtAuthzConfig, Faults) {
-  EXPECT_EQ(faults(""), Lines{"http_service: must be set: who is to be asked"});
+  EXPECT_EQ(faults(""), Lines{"http_service: or grpc_service must be set: who is to be asked"});
   EXPECT_EQ(faults("http_service {}"),
             Lines{"http_service.server_uri: must be set: the cluster of the service, and how long it may take"});
   EXPECT_EQ(faults(http_service("path_prefix: 'auth'")),
@@ -490,15 +544,35 @@ TEST(ExtAuthzConfig, Faults) {
     EXPECT_EQ(faults(http_service() + "transport_api_version: " + fine), Lines{});
   }
   EXPECT_EQ(faults(http_service() + "transport_api_version: V2").size(), 1u);
-  const Lines grpc = faults("grpc_service { envoy_grpc { cluster_name: 'a' } }");
-  ASSERT_EQ(grpc.size(), 1u);
-  EXPECT_TRUE(grpc[0].starts_with("grpc_service: ") && grpc[0].find("not yet") != std::string::npos) << grpc[0];
+  EXPECT_EQ(faults(grpc_service()), Lines{});
+  const Lines google = faults("grpc_service { google_grpc { target_uri: 'x:1' stat_prefix: 'x' } }");
+  ASSERT_EQ(google.size(), 1u);
+  EXPECT_TRUE(google[0].starts_with("grpc_service.google_grpc: ") && google[0].find("use envoy_grpc") != std::string::npos)
+      << google[0];
+  const Lines twice = faults("grpc_service { envoy_grpc { cluster_name: 'a' retry_policy {} } }");
+  ASSERT_EQ(twice.size(), 1u);
+  EXPECT_TRUE(twice[0].starts_with("grpc_service.envoy_grpc.retry_policy: ")) << twice[0];
   const Lines header =
       faults(http_service("authorization_request { headers_to_add { key: 'content-length' value: '1' } "
                           "headers_to_add { key: 'x' value: '%NO' } }"));
   ASSERT_EQ(header.size(), 2u);
   EXPECT_TRUE(header[0].starts_with("http_service.authorization_request.headers_to_add[0].key: ")) << header[0];
   EXPECT_TRUE(header[1].starts_with("http_service.authorization_request.headers_to_add[1].value: ")) << header[1];
+}
+
+// An HTTP service does not hear of everything.
+TEST(ExtAuthzConfig, WhatNobodyWouldHear) {
+  const std::string more =
+      "metadata_context_namespaces: 'a' typed_metadata_context_namespaces: 'a' route_metadata_context_namespaces: 'a' "
+      "include_peer_certificate: true include_tls_session: true encode_raw_headers: true "
+      "with_request_body { max_request_bytes: 1 pack_as_bytes: true }";
+  PluginScope http, grpc;
+  http.http_filter(parsed<pb::ExtAuthz>(http_service() + more));
+  EXPECT_EQ(http.error_texts(), Lines{});
+  EXPECT_EQ(http.warning_texts().size(), 7u);
+  grpc.http_filter(parsed<pb::ExtAuthz>(grpc_service() + more));
+  EXPECT_EQ(grpc.error_texts(), Lines{});
+  EXPECT_EQ(grpc.warning_texts(), Lines{});
 }
 
 TEST(ExtAuthzConfig, RouteFaults) {
@@ -508,8 +582,6 @@ TEST(ExtAuthzConfig, RouteFaults) {
   EXPECT_EQ(plugins.error_texts(),
             Lines{"check_settings.disable_request_body_buffering: and with_request_body are both "
                   "set; the service is either told of bodies or not"});
-  plugins.route_config(parsed<pb::ExtAuthzPerRoute>("check_settings { context_extensions { key: 'a' value: 'b' } }"));
-  EXPECT_EQ(plugins.warning_texts().size(), 1u);
 }
 
 }  // namespace
