@@ -80,7 +80,8 @@ Service read_service(const GrpcService& proto, filter::FactoryScope scope, Durat
     if (!value.ok()) here.error("value", message_of(value.status()));
     if (name.ok() && value.ok()) service.metadata.push_back(std::move(*value));
   }
-  if (proto.has_retry_policy()) service.retries = detail::read_retries(proto.retry_policy(), scope.below("retry_policy"));
+  if (proto.has_retry_policy())
+    service.retries = detail::read_retries(proto.retry_policy(), scope.below("retry_policy"));
   return service;
 }
 

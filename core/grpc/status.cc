@@ -10,9 +10,10 @@ namespace weir::grpc {
 namespace {
 
 constexpr std::array<std::string_view, 17> kNames = {
-    "OK",          "CANCELLED",           "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
-    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-    "UNIMPLEMENTED", "INTERNAL",          "UNAVAILABLE", "DATA_LOSS",    "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 // What is kept of a message: it ends up in logs.
 constexpr size_t kMaxMessageBytes = 1024;
@@ -71,8 +72,8 @@ std::string_view encode_timeout(Duration timeout, Arena& arena) {
     std::string_view letter;
   };
   constexpr int64_t kSecond = 1'000'000'000;
-  constexpr std::array<Unit, 4> kUnits = {
-      Unit{kSecond / 1000, "m"}, Unit{kSecond, "S"}, Unit{60 * kSecond, "M"}, Unit{3600 * kSecond, "H"}};
+  constexpr std::array<Unit, 4> kUnits = {Unit{kSecond / 1000, "m"}, Unit{kSecond, "S"}, Unit{60 * kSecond, "M"},
+                                          Unit{3600 * kSecond, "H"}};
   const int64_t wanted = std::max<int64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(timeout).count(), 1);
   const Unit* unit = kUnits.data();
   int64_t count = 0;

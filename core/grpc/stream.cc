@@ -165,9 +165,9 @@ void Stream::on_data(HeadlessStream& stream, Slices& data, bool end) {
         break;
       case Deframer::Next::kMore:
         if (!end) return;
-        return give_up(in_.partial() ? Code::kInternal : Code::kUnknown, Origin::kHttp,
-                       in_.partial() ? "the response ends within a message"
-                                     : "the server has ended the call without a status");
+        return give_up(
+            in_.partial() ? Code::kInternal : Code::kUnknown, Origin::kHttp,
+            in_.partial() ? "the response ends within a message" : "the server has ended the call without a status");
       case Deframer::Next::kTooLarge:
         return give_up(Code::kResourceExhausted, Origin::kHere, "a message is longer than max_receive_message_length");
       case Deframer::Next::kCompressed:

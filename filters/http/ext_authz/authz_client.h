@@ -57,9 +57,7 @@ struct Changes {
   Fields if_present;  // as `set`, but only if there is one
   Fields remove;
 
-  bool empty() const {
-    return set.empty() && add.empty() && if_absent.empty() && if_present.empty() && remove.empty();
-  }
+  bool empty() const { return set.empty() && add.empty() && if_absent.empty() && if_present.empty() && remove.empty(); }
   void apply(http::HeaderMap& headers) const;
 };
 

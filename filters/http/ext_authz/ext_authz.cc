@@ -199,8 +199,7 @@ void Filter::allow(const CheckAnswer& answer) {
   const bool queries = !answer.query_set.empty() || !answer.query_remove.empty();
   if (queries) {
     std::string& query = http::take_query(headers);
-    answer.query_set.for_each(
-        [&](const Fields::Field& field) { http::set_parameter(field.name, field.value, query); });
+    answer.query_set.for_each([&](const Fields::Field& field) { http::set_parameter(field.name, field.value, query); });
     answer.query_remove.for_each(
         [&](const Fields::Field& field) { http::replace_parameter(field.name, nullptr, query); });
     http::put_query(query, headers, stream_->arena());

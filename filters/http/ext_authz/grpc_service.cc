@@ -26,7 +26,8 @@ namespace {
 
 constexpr std::string_view kMethod = "/envoy.service.auth.v3.Authorization/Check";
 
-// --- Texts: a string of protobuf is UTF-8, and what a client sends need not be ----------------------------------------
+// --- Texts: a string of protobuf is UTF-8, and what a client sends need not be
+// ----------------------------------------
 
 // How many bytes the character at the start takes; 0: there is none.
 size_t character(std::string_view text) {
@@ -128,7 +129,8 @@ void write_metadata(const GrpcService::Spec& spec, const stream::StreamInfo& inf
   }
 }
 
-void write_headers(const GrpcService::Spec& spec, const CheckRequest& request, auth::AttributeContext::HttpRequest& to) {
+void write_headers(const GrpcService::Spec& spec, const CheckRequest& request,
+                   auth::AttributeContext::HttpRequest& to) {
   const auto add = [&](std::string_view name, std::string_view value) {
     if (spec.raw_headers) {
       core::HeaderValue& header = *to.mutable_header_map()->add_headers();

@@ -152,8 +152,8 @@ TEST(GrpcHostile, Ends) {
 TEST(GrpcHostile, Heads) {
   const auto head = [](const std::string& block, bool end) {
     return outcome([&](Server& server) {
-      server.send(wire::frame(wire::kHeaders,
-                              static_cast<uint8_t>(wire::kEndHeaders | (end ? wire::kEndStream : 0)), 1, block));
+      server.send(wire::frame(wire::kHeaders, static_cast<uint8_t>(wire::kEndHeaders | (end ? wire::kEndStream : 0)), 1,
+                              block));
     });
   };
   EXPECT_EQ(head("\x88" + wire::field("content-type", "text/html"), false),
@@ -170,7 +170,8 @@ TEST(GrpcHostile, Heads) {
   EXPECT_EQ(outcome([](Server& server) { server.data(1, framed("no head")); }).substr(0, 9), "INTERNAL ");
 }
 
-// --- Time --------------------------------------------------------------------------------------------------------------
+// --- Time
+// --------------------------------------------------------------------------------------------------------------
 
 TEST(GrpcCall, ADeadlineCountsFromTheStart) {
   ProxyWorld world(with_http2());
@@ -216,7 +217,8 @@ TEST(GrpcCall, MayBeCancelledAtAnyMoment) {
   }
 }
 
-// --- Retries -----------------------------------------------------------------------------------------------------------
+// --- Retries
+// -----------------------------------------------------------------------------------------------------------
 
 Service retrying(uint32_t on, uint32_t most = 1) {
   Service service = service_c();

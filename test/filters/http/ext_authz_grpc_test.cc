@@ -27,9 +27,9 @@ Message parsed(const std::string& text) {
   return proto;
 }
 
-const Headers kRequest = {{":method", "PUT"},  {":path", "/x?y=1#z"}, {":authority", "a.example"}, {":scheme", "https"},
-                          {"x-a", "1"},        {"x-a", "2"},          {"cookie", "c"},             {"x-b", "3"},
-                          {"x-envoy-auth-partial-body", "false"}};
+const Headers kRequest = {{":method", "PUT"},   {":path", "/x?y=1#z"}, {":authority", "a.example"},
+                          {":scheme", "https"}, {"x-a", "1"},          {"x-a", "2"},
+                          {"cookie", "c"},      {"x-b", "3"},          {"x-envoy-auth-partial-body", "false"}};
 
 // A stream that is being asked about.
 struct Asked {
@@ -39,8 +39,8 @@ struct Asked {
   FakeTransportFacts tls;
 
   explicit Asked(const std::string& config = {}, const Headers& request = kRequest) {
-    entry = plugins.http_filter(
-        parsed<pb::ExtAuthz>("grpc_service { envoy_grpc { cluster_name: 'a' } } " + config), "authz");
+    entry = plugins.http_filter(parsed<pb::ExtAuthz>("grpc_service { envoy_grpc { cluster_name: 'a' } } " + config),
+                                "authz");
     EXPECT_EQ(plugins.error_texts(), Lines{});
     harness.send_headers(request, true);
     harness.run(5ms);
@@ -154,7 +154,9 @@ TEST(ExtAuthzGrpc, WhoTheEndsAre) {
     Asked asked(told ? "include_peer_certificate: true include_tls_session: true" : "");
     FakeTransportFacts& tls = asked.tls;
     using Fact = net::CertificateFact;
-    tls.set(Fact::kPem, "-----BEGIN%20").set(Fact::kSubject, "CN=peer").set(Fact::kSubject, "CN=local", net::End::kLocal);
+    tls.set(Fact::kPem, "-----BEGIN%20")
+        .set(Fact::kSubject, "CN=peer")
+        .set(Fact::kSubject, "CN=local", net::End::kLocal);
     asked.harness.stream().info().tls = &tls;
     asked.harness.stream().info().requested_server_name = "sni.example";
     EXPECT_EQ(asked.question().source().principal(), "");  // it has shown no certificate
@@ -176,7 +178,8 @@ TEST(ExtAuthzGrpc, WhoTheEndsAre) {
 // field: ext_authz.v3.ExtAuthz.route_metadata_context_namespaces
 TEST(ExtAuthzGrpc, Metadata) {
   Asked asked(
-      "metadata_context_namespaces: 'ns' metadata_context_namespaces: 'none' typed_metadata_context_namespaces: 'typed' "
+      "metadata_context_namespaces: 'ns' metadata_context_namespaces: 'none' typed_metadata_context_namespaces: "
+      "'typed' "
       "route_metadata_context_namespaces: 'route'");
   filter::Stream& stream = asked.harness.stream();
   using stream::Value;
@@ -223,7 +226,8 @@ TEST(ExtAuthzGrpc, WhatRoutesSay) {
   EXPECT_EQ(question.context_extensions().at("b"), "route");
 }
 
-// --- Answers -----------------------------------------------------------------------------------------------------------
+// --- Answers
+// -----------------------------------------------------------------------------------------------------------
 
 std::string text(const Fields& fields) {
   std::string all;
@@ -259,7 +263,8 @@ TEST(ExtAuthzGrpcAnswer, Verdicts) {
 TEST(ExtAuthzGrpcAnswer, Denied) {
   const Answer answer(
       "status { code: 16 } denied_response { status { code: Unauthorized } body: 'who?' headers { header { key: "
-      "'WWW-Authenticate' value: 'Basic' } } headers { header { key: 'x-a' raw_value: '\\377' } append { value: true } } "
+      "'WWW-Authenticate' value: 'Basic' } } headers { header { key: 'x-a' raw_value: '\\377' } append { value: true } "
+      "} "
       "headers { header { key: 'content-length' value: '5' } } headers { header { key: 'connection' value: 'x' } } }");
   EXPECT_EQ(answer.read.verdict, Verdict::kDenied);
   EXPECT_EQ(answer.read.status, 401);
@@ -314,8 +319,9 @@ TEST(ExtAuthzGrpcAnswer, WhatCannotBeAHeaderIsAnError) {
 }
 
 TEST(ExtAuthzGrpcAnswer, AnErrorMaySayWhatToAnswer) {
-  const Answer answer("error_response { status { code: ServiceUnavailable } body: 'later' "
-                      "headers { header { key: 'retry-after' value: '5' } } }");
+  const Answer answer(
+      "error_response { status { code: ServiceUnavailable } body: 'later' "
+      "headers { header { key: 'retry-after' value: '5' } } }");
   EXPECT_EQ(answer.read.verdict, Verdict::kError);
   EXPECT_TRUE(answer.read.says_reply);
   EXPECT_EQ(answer.read.status, 503);
@@ -326,8 +332,10 @@ TEST(ExtAuthzGrpcAnswer, AnErrorMaySayWhatToAnswer) {
 
 TEST(ExtAuthzGrpcAnswer, Metadata) {
   const std::string more =
-      "dynamic_metadata { fields { key: 'user' value { string_value: 'ann' } } fields { key: 'roles' value { list_value "
-      "{ values { number_value: 1 } values { bool_value: true } values { null_value: NULL_VALUE } values { struct_value "
+      "dynamic_metadata { fields { key: 'user' value { string_value: 'ann' } } fields { key: 'roles' value { "
+      "list_value "
+      "{ values { number_value: 1 } values { bool_value: true } values { null_value: NULL_VALUE } values { "
+      "struct_value "
       "{ fields { key: 'a' value { string_value: 'b' } } } } } } } }";
   for (const std::string message : {more, "ok_response { " + more + " }", "status { code: 7 } " + more}) {
     const Answer answer(message);

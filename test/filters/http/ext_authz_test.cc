@@ -547,7 +547,8 @@ TEST(ExtAuthzConfig, Faults) {
   EXPECT_EQ(faults(grpc_service()), Lines{});
   const Lines google = faults("grpc_service { google_grpc { target_uri: 'x:1' stat_prefix: 'x' } }");
   ASSERT_EQ(google.size(), 1u);
-  EXPECT_TRUE(google[0].starts_with("grpc_service.google_grpc: ") && google[0].find("use envoy_grpc") != std::string::npos)
+  EXPECT_TRUE(google[0].starts_with("grpc_service.google_grpc: ") &&
+              google[0].find("use envoy_grpc") != std::string::npos)
       << google[0];
   const Lines twice = faults("grpc_service { envoy_grpc { cluster_name: 'a' retry_policy {} } }");
   ASSERT_EQ(twice.size(), 1u);
