@@ -111,6 +111,7 @@ void Call::on_timer() {
     Status late;
     late.code = Code::kDeadlineExceeded;
     late.origin = Origin::kHere;
+    late.message = "timeout";
     return complete(late);
   }
   const Status status = attempt();

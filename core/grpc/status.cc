@@ -22,21 +22,21 @@ constexpr size_t kMaxMessageBytes = 1024;
 
 std::string_view code_name(Code code) { return kNames[static_cast<size_t>(code)]; }
 
+Status status_of_http(int http) {
+  Status status;
+  status.origin = Status::Origin::kHttp;
+  status.http = http;
+  status.code = static_cast<Code>(stream::grpc_status_of_http(http));
+  status.message = http == 200 ? "the server has ended the call without a status"
+                               : "the server has answered with HTTP status " + std::to_string(http);
+  return status;
+}
+
 Status read_status(const http::HeaderMap& fields, int http) {
+  const std::string_view text = fields.get(http::HeaderId::kGrpcStatus);
+  if (text.data() == nullptr) return status_of_http(http);
   Status status;
   status.http = http;
-  const std::string_view text = fields.get(http::HeaderId::kGrpcStatus);
-  if (text.data() == nullptr) {
-    status.origin = Status::Origin::kHttp;
-    if (http == 200) {
-      status.code = Code::kUnknown;
-      status.message = "the server has ended the call without a status";
-    } else {
-      status.code = static_cast<Code>(stream::grpc_status_of_http(http));
-      status.message = "the server has answered with HTTP status " + std::to_string(http);
-    }
-    return status;
-  }
   status.message = decode_message(fields.get(http::HeaderId::kGrpcMessage));
   uint64_t number = 0;
   if (http::parse_decimal(text, number) && number < kNames.size()) {

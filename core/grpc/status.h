@@ -50,6 +50,9 @@ struct Status {
   bool ok() const { return code == Code::kOk; }
 };
 
+// What an answer that is none of gRPC's stands for.
+Status status_of_http(int http);
+
 // What trailers (or headers that are all there is) say, of a response of this HTTP status.
 Status read_status(const http::HeaderMap& fields, int http);
 

@@ -139,9 +139,8 @@ void Stream::on_headers(HeadlessStream&, const http::HeaderMap& headers, bool en
   const int http = headers.status_code();
   if (end) return finish(read_status(headers, http), &headers);
   if (http != 200) {
-    Status status = read_status(headers, http);
     stream_->cancel();
-    return finish(status, nullptr);
+    return finish(status_of_http(http), nullptr);
   }
   const std::string_view type = headers.get(HeaderId::kContentType);
   if (!stream::is_grpc_type(type)) {

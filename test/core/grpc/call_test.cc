@@ -313,6 +313,7 @@ TEST(GrpcRetries, KeepToTheDeadline) {
   ProxyWorld world(with_http2());
   Service service = retrying(route::retry_on::kGrpcUnavailable, 1000);
   service.timeout = 150ms;
+  service.retries.back_off_max = 30ms;
   TestCall call(world.lane());
   EXPECT_EQ(call.ask(service), "OK");
   world.settle();

@@ -242,11 +242,16 @@ TEST(GrpcStream, NobodyToAsk) {
   Talk talk(world.lane());
   EXPECT_EQ(talk.begin(service), "UNAVAILABLE no_cluster");
   EXPECT_FALSE(talk.active());
-  ProxyWorld old(with_http2(upstream::HttpProtocol::kHttp1));
-  const Service other = service_c();
-  Talk refused(old.lane());
-  EXPECT_EQ(refused.begin(other), "INTERNAL cluster c speaks HTTP/1.1; gRPC needs HTTP/2");
-  expect_at_rest(old);
+}
+
+TEST(GrpcStream, AClusterOfHttp1) {
+  ProxyWorld world(with_http2(upstream::HttpProtocol::kHttp1));
+  const Service service = service_c();
+  Talk talk(world.lane());
+  EXPECT_EQ(talk.begin(service), "INTERNAL cluster c speaks HTTP/1.1; gRPC needs HTTP/2");
+  EXPECT_FALSE(talk.active());
+  expect_at_rest(world);
+  EXPECT_FALSE(world.upstream().has_connection());
 }
 
 // A cluster that speaks as its clients do speaks HTTP/2.
