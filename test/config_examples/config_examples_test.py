@@ -10,11 +10,15 @@ import ssl
 import threading
 import unittest
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
+
+import grpc
 
 from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, fetch, main, wait_until, weir_binary
 from harness import netns
 from harness.netns import Namespace
+from harness.protos import Protos
 from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, client_context, server_context, write_atomically
 from harness.udp import UdpClient
 from harness.upstreams import ServerConnection
@@ -167,6 +171,48 @@ class ExamplesTest(unittest.TestCase):
         denied = fetch(self.port, "/x", headers=[("x-user", "root"), ("cookie", "c=1"), ("x-secret", "s")])
         self.assertEqual((denied.status, denied.text, denied.header("www-authenticate")), (401, "who are you?\n", "Bearer"))
         self.assertEqual(asked, [("/check/x", "c=1", None)])
+        allowed = fetch(self.port, "/x", headers=[("x-user", "root"), ("authorization", "Bearer ann")])
+        self.assertEqual(dict(json.loads(allowed.text)["headers"])["x-user"], "ann")
+        public = fetch(self.port, "/public/x", headers=[("x-user", "root")])
+        self.assertNotIn("x-user", dict(json.loads(public.text)["headers"]))
+        self.assertEqual(len(asked), 2)
+
+    def test_ext_authz_grpc(self) -> None:
+        protos = Protos("envoy/service/auth/v3/external_auth.proto")
+        asked: list[Any] = []
+
+        def check(request: Any, _: Any) -> Any:
+            asked.append(request.attributes)
+            answer = protos("envoy.service.auth.v3.CheckResponse")()
+            if request.attributes.request.http.headers.get("authorization") != "Bearer ann":
+                answer.status.code = 16
+                answer.denied_response.status.code = 401
+                answer.denied_response.body = "who are you?\n"
+            else:
+                option = answer.ok_response.headers.add()
+                option.header.key, option.header.value = "x-user", "ann"
+            return answer
+
+        class Authorization(grpc.GenericRpcHandler):
+            def service(self, _: Any) -> Any:
+                return grpc.unary_unary_rpc_method_handler(check, protos("envoy.service.auth.v3.CheckRequest").FromString,
+                                                           lambda answer: answer.SerializeToString())
+
+        class Service:
+            """EchoUpstream's place for the second server."""
+
+            def __init__(self, sandbox: Sandbox, name: str):
+                server = grpc.server(futures.ThreadPoolExecutor(4))
+                server.add_generic_rpc_handlers((Authorization(),))
+                self.port = server.add_insecure_port("127.0.0.1:0")
+                server.start()
+                sandbox.at_close(lambda: server.stop(None))
+
+        self.start("ext-authz-grpc", upstreams=2, make=lambda sandbox, name: (EchoUpstream if name == "10001" else Service)(sandbox, name))
+        denied = fetch(self.port, "/x", "POST", headers=[("x-user", "root")], body=b"body")
+        self.assertEqual((denied.status, denied.text), (401, "who are you?\n"))
+        self.assertEqual((asked[0].request.http.path, asked[0].request.http.body), ("/x", "body"))
+        self.assertEqual(dict(asked[0].context_extensions), {"area": "private"})
         allowed = fetch(self.port, "/x", headers=[("x-user", "root"), ("authorization", "Bearer ann")])
         self.assertEqual(dict(json.loads(allowed.text)["headers"])["x-user"], "ann")
         public = fetch(self.port, "/public/x", headers=[("x-user", "root")])
