@@ -2,7 +2,6 @@
 // includes this needs no generated header but its own. [main]
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <utility>
 
@@ -16,8 +15,8 @@ namespace weir::grpc {
 namespace detail {
 
 template <class ProtoDuration>
-Duration duration_of(const ProtoDuration& message) {
-  return std::chrono::seconds(message.seconds()) + std::chrono::nanoseconds(message.nanos());
+Duration read_duration(const ProtoDuration& message) {
+  return duration_of(message.seconds(), message.nanos());
 }
 
 // What a call says by itself.
@@ -41,9 +40,9 @@ Retries read_retries(const RetryPolicy& proto, filter::FactoryScope scope) {
   if (proto.has_num_retries()) retries.most = proto.num_retries().value();
   if (!proto.has_retry_back_off()) return retries;
   const auto& back_off = proto.retry_back_off();
-  if (back_off.has_base_interval()) retries.back_off_base = duration_of(back_off.base_interval());
+  if (back_off.has_base_interval()) retries.back_off_base = read_duration(back_off.base_interval());
   retries.back_off_max =
-      back_off.has_max_interval() ? duration_of(back_off.max_interval()) : retries.back_off_base * 10;
+      back_off.has_max_interval() ? read_duration(back_off.max_interval()) : retries.back_off_base * 10;
   if (retries.back_off_max < retries.back_off_base)
     scope.error("retry_back_off.max_interval", "is less than base_interval");
   return retries;
@@ -60,7 +59,7 @@ Service read_service(const GrpcService& proto, filter::FactoryScope scope, Durat
   const std::string& cluster = envoy_grpc.cluster_name();
   if (!cluster.empty()) service.cluster = scope.routes().cluster(cluster);
   service.authority = envoy_grpc.authority().empty() ? cluster : envoy_grpc.authority();
-  service.timeout = proto.has_timeout() ? detail::duration_of(proto.timeout()) : usual_timeout;
+  service.timeout = proto.has_timeout() ? detail::read_duration(proto.timeout()) : usual_timeout;
   if (envoy_grpc.has_max_receive_message_length() && envoy_grpc.max_receive_message_length().value() != 0)
     service.max_message = envoy_grpc.max_receive_message_length().value();
   service.tells_internal = !envoy_grpc.skip_envoy_headers();

@@ -325,7 +325,7 @@ std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filt
   spec.timeout = kUsualTimeout;
   if (from.server_uri().has_timeout()) {
     const auto& timeout = from.server_uri().timeout();
-    spec.timeout = std::chrono::seconds(timeout.seconds()) + std::chrono::nanoseconds(timeout.nanos());
+    spec.timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
   spec.path_prefix = from.path_prefix();
   if (!spec.path_prefix.empty() && spec.path_prefix.front() != '/')
