@@ -105,10 +105,12 @@ class Checks {
 
   void cluster(const Reference& reference) {
     const std::string hint = clusters_.nearest(reference.name);
-    if (is_control_plane(reference) || reference.path == "cluster_manager.local_cluster_name") {
+    const bool over_cds = bootstrap_.dynamic_resources().has_cds_config();
+    if (is_control_plane(reference) || reference.path == "cluster_manager.local_cluster_name" ||
+        (reference.needed && !over_cds)) {
       report(Severity::kError, reference.path, in_quotes(reference.name) + " is not a cluster of this configuration",
              reference.name, hint);
-    } else if (!bootstrap_.dynamic_resources().has_cds_config()) {
+    } else if (!over_cds) {
       // Not an error in the published proxy, which learns of it when the first request comes.
       report(Severity::kWarning, reference.path,
              in_quotes(reference.name) + " is not a cluster of this configuration; what needs it will fail",

@@ -545,8 +545,8 @@ void Validator::reference(const Message& message, const RuleRow& row, const std:
   if (options_.references == nullptr || name.empty()) {
     return;
   }
-  if (row.check == Check::kNamesCluster) {
-    options_.references->push_back({Reference::Kind::kCluster, path_, name});
+  if (row.check == Check::kNamesCluster || row.check == Check::kNeedsCluster) {
+    options_.references->push_back({Reference::Kind::kCluster, path_, name, row.check == Check::kNeedsCluster});
     return;
   }
   const FieldDescriptor* subscription = message.GetDescriptor()->FindFieldByName("sds_config");
@@ -656,7 +656,7 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
       }
       return;
     } else if (text) {
-      if (row.check == Check::kNamesCluster || row.check == Check::kNamesSecret) {
+      if (row.check == Check::kNamesCluster || row.check == Check::kNeedsCluster || row.check == Check::kNamesSecret) {
         reference(message, row, *text);
         continue;
       }

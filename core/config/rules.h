@@ -23,6 +23,7 @@ struct Reference {
   Kind kind;
   std::string path;
   std::string name;
+  bool needed = false;  // a cluster that nothing works without
 };
 
 struct ValidateOptions {

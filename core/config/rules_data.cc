@@ -98,7 +98,7 @@ constexpr RuleRow kRows[] = {
     // envoy/config/core/v3/grpc_service.proto
     {"envoy.config.core.v3.GrpcService.EnvoyGrpc", Check::kMessage},
     {"cluster_name", Check::kNotEmpty},
-    {"cluster_name", Check::kNamesCluster},
+    {"cluster_name", Check::kNeedsCluster},
     {"authority", Check::kHeaderValue},
     {"envoy.config.core.v3.GrpcService.GoogleGrpc.ChannelCredentials", Check::kMessage},
     {"credential_specifier", Check::kOneofRequired},
@@ -142,7 +142,7 @@ constexpr RuleRow kRows[] = {
     {"uri", Check::kNotEmpty},
     {"http_upstream_type", Check::kOneofRequired},
     {"cluster", Check::kNotEmpty},
-    {"cluster", Check::kNamesCluster},
+    {"cluster", Check::kNeedsCluster},
     {"timeout", Check::kRequired},
     {"timeout", Check::kBelow, kWhole, 4294967296},
     {"timeout", Check::kAtLeast},

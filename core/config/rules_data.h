@@ -35,7 +35,8 @@ enum class Check : uint8_t {
   kRegex,         // compiles
   // Not checks: the text names something, and validate() collects it (rules.h).
   kNamesCluster,
-  kNamesSecret,  // one of static_resources, unless sds_config is set beside it
+  kNeedsCluster,  // the same, and nobody else could say that there is none
+  kNamesSecret,   // one of static_resources, unless sds_config is set beside it
 };
 
 enum Scope : uint8_t { kWhole, kEach };  // the field, or each item of it

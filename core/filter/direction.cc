@@ -67,9 +67,10 @@ Direction::Hold& Direction::hold(size_t step) {
   return *holds_[step];
 }
 
-void Direction::want_whole_body(size_t position, uint32_t limit) {
+void Direction::want_whole_body(size_t position, uint32_t limit, bool part) {
   Hold& at = hold(step_of(position));
   at.whole_body = true;
+  at.part_will_do = part;
   at.limit = limit;
 }
 
@@ -318,7 +319,7 @@ void Direction::enqueue(size_t step, Slices& data, bool end) {
   waiting_bytes_ += data.size();
   at.queue.append_all(data);
   at.queue_end |= end;
-  if (at.whole_body && at.queue.size() > at.limit) {
+  if (at.whole_body && at.queue.size() > at.limit && !at.part_will_do) {
     stream_.body_too_large(response_);
     return;
   }
@@ -358,7 +359,8 @@ void Direction::pump(size_t step) {
   };
   while (is_held(step) && !at.paused) {
     if (at.whole_body) {
-      if (!at.queue_end && !at.trailers_waiting) return;
+      const bool enough = at.part_will_do && at.queue.size() >= at.limit;
+      if (!at.queue_end && !at.trailers_waiting && !enough) return;
       at.whole_body = false;
       Slices body = take(at.queue);
       bool end = std::exchange(at.queue_end, false);

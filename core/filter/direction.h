@@ -45,7 +45,8 @@ class Direction {
   // The filter at this position continues; if a hook of this direction is running, as soon as that has returned.
   void resume(size_t position);
   // The filter whose headers hook runs wants the whole body.
-  void want_whole_body(size_t position, uint32_t limit);
+  // `part`: as much of it as the limit says will do.
+  void want_whole_body(size_t position, uint32_t limit, bool part = false);
   // The filter whose headers hook runs does not want to see the body.
   void leave_body_alone();
   // Bytes ahead of the trailers whose hook runs.
@@ -80,6 +81,7 @@ class Direction {
   struct Hold {
     bool paused = false;
     bool whole_body = false;    // collecting
+    bool part_will_do = false;  // `limit` bytes are enough
     bool headers_held = false;  // seen here, not passed on
     bool held_end = false;
     bool queue_end = false;

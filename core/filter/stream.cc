@@ -130,6 +130,11 @@ void Stream::buffer_body(uint32_t limit) {
   running_->want_whole_body(running_->running_position(), limit);
 }
 
+void Stream::buffer_start_of_body(uint32_t limit) {
+  WEIR_ASSERT(running());
+  running_->want_whole_body(running_->running_position(), limit, true);
+}
+
 void Stream::leave_body_alone() {
   WEIR_ASSERT(running());
   running_->leave_body_alone();

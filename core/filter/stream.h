@@ -47,6 +47,12 @@ class StreamHost {
   virtual RouteLevels route_configs(RouteKey) const { return {}; }
   // The cluster that the route leads to, as it is now; empty: to none. Valid as long as the stream and its headers.
   virtual std::string_view route_cluster() const { return {}; }
+  // A filter has changed what routes are chosen by: the request takes the one that it would have taken like this. Which
+  // filters it has stays as it is.
+  virtual void choose_route_again() {}
+  // While on: a client that will send no more has left, and the stream ends. Else it may have closed its half of the
+  // connection, and wait for the answer.
+  virtual void end_with_client(bool /*on*/) {}
   // The request stops being read while blocked.
   virtual void on_request_flow(bool /*blocked*/) {}
 
@@ -99,6 +105,9 @@ class Stream final : private FlowControl::Reader {
   Resume resume_handle();
   // For the filter whose headers hook is running: collect the whole body for my data hook.
   void buffer_body(uint32_t limit);
+  // The same, but a body that is longer goes to the data hook as soon as `limit` bytes (or more) have come, without its
+  // end; the hook is called for the rest as that comes.
+  void buffer_start_of_body(uint32_t limit);
   // For the filter whose headers hook is running: the body of this direction is none of its business. Its data hook is
   // not called on this stream, nor is the body collected that its descriptor asks for; its trailers hook is. What
   // nobody looks at may go from socket to socket.

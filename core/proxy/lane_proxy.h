@@ -1,4 +1,5 @@
-// What the HTTP proxy keeps once per lane: recycled streams and mirrors, and texts that change once a second.
+// What the HTTP proxy keeps once per lane: recycled streams and requests of its own, and texts that change once a
+// second.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 #include "core/event/lane.h"
 #include "core/http/date.h"
 #include "core/proxy/deadlines.h"
+#include "core/proxy/headless_stream.h"
 #include "core/proxy/http2_connection.h"
-#include "core/proxy/mirror.h"
 #include "core/proxy/overload.h"
 #include "core/proxy/server_stream.h"
 #include "core/proxy/upstream_chain.h"
@@ -25,8 +26,8 @@ class LaneProxy {
   static LaneProxy& of(event::Lane& lane) { return *static_cast<LaneProxy*>(lane.local(event::LocalKey::kProxy)); }
 
   Slab<ServerStream>& streams() { return streams_; }
+  Slab<HeadlessStream>& headless() { return headless_; }
   Slab<Http2Stream>& http2_streams() { return http2_streams_; }
-  Slab<Mirror>& mirrors() { return mirrors_; }
   Slab<UpstreamChain>& chains() { return chains_; }
   // The `date` header's value now. Valid until the end of the turn.
   std::string_view date() {
@@ -51,8 +52,8 @@ class LaneProxy {
  private:
   event::Lane& lane_;
   Slab<ServerStream> streams_;
+  Slab<HeadlessStream> headless_;
   Slab<Http2Stream> http2_streams_;
-  Slab<Mirror> mirrors_;
   Slab<UpstreamChain> chains_;
   static inline const Overload kCalm{};
   const Overload* overload_ = &kCalm;

@@ -280,8 +280,8 @@ void Router::start_mirrors(const route::Mirrors& policies, bool end) {
   event::Lane& lane = stream_->lane();
   for (const route::Mirror& policy : policies) {
     if (!policy.fraction.enabled(lane.slots(), lane.random().next())) continue;
-    if (Mirror* mirror =
-            Mirror::start(lane, policy, {stream_->info(), &stream_->request_headers()}, end, timeout_, body_limit_))
+    if (HeadlessStream* mirror =
+            start_mirror(lane, policy, {stream_->info(), &stream_->request_headers()}, end, timeout_, body_limit_))
       mirrors_.push_back(*mirror);
   }
 }
@@ -312,7 +312,7 @@ void Router::keep_for_replay(const Slices& data) {
 
 Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
   if (end) request_finished();
-  mirrors_.for_each([&](Mirror& mirror) { mirror.send_data(data, end); });
+  mirrors_.for_each([&](HeadlessStream& mirror) { mirror.send_copy(data, end); });
   if (done_) {
     data.clear();
     return Action::kContinue;
@@ -363,7 +363,7 @@ Action Router::on_request_trailers(filter::Stream& stream, http::HeaderMap& trai
   }
   has_trailers_ = true;
   request_finished();
-  mirrors_.for_each([&](Mirror& mirror) { mirror.send_trailers(trailers); });
+  mirrors_.for_each([&](HeadlessStream& mirror) { mirror.send_trailers(trailers); });
   for_each_attempt([&](Attempt& attempt) {
     if (!done_ && attempt.headers_sent()) attempt.stream()->send_trailers(trailers);
   });
@@ -377,7 +377,7 @@ void Router::on_complete(filter::Stream&) {
     if (attempt.host() != nullptr) stats().rq_cancelled.inc();
   });
   abandon_unwanted();
-  mirrors_.for_each([](Mirror& mirror) { mirror.leave(); });
+  mirrors_.for_each([](HeadlessStream& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
 }
 

@@ -234,7 +234,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   RetryState retry_;
   Attempt first_;
   Another* others_ = nullptr;
-  IntrusiveList<Mirror, &Mirror::node_> mirrors_;
+  IntrusiveList<HeadlessStream, &HeadlessStream::node_> mirrors_;
   Slices body_;  // for replay, or waiting for an upstream
   uint32_t body_limit_ = 0;
   uint32_t attempts_ = 0;  // begun

@@ -121,7 +121,13 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     codec_.on_eof();
   }
   if (!connection().open()) return Action::kDone;
-  if (ended && stream_ != nullptr) connection().probe_peer();
+  if (ended && stream_ != nullptr) {
+    if (stream_->ends_with_client()) {
+      connection().close(net::CloseReason::kRemote);
+      return Action::kDone;
+    }
+    connection().probe_peer();
+  }
   // A stream that ended inside receive() made room for the next request.
   if (!data.empty() && codec_.request_complete()) {
     connection().block_read(net::ReadBlock::kHandler);  // it waits for its turn

@@ -326,6 +326,14 @@ void ServerStream::take(const route::Selection& selection) {
   }
 }
 
+void ServerStream::choose_route_again() {
+  if (!table_) return;
+  stream::StreamInfo& info = stream_.info();
+  info.virtual_host = info.virtual_cluster = info.route_name = {};
+  info.virtual_host_metadata = info.route_metadata = nullptr;
+  take(selected());
+}
+
 std::optional<route::Selection> ServerStream::look_up_route() {
   route::Selection selection = selected();
   if (selection.route == nullptr) return std::nullopt;

@@ -77,6 +77,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   // The response has been handed over, and whatever a tunnel still brings.
   bool done() const { return done_reported_; }
   bool in_tunnel() const { return tunnel_; }
+  bool ends_with_client() const { return ends_with_client_; }
 
   // --- filter::StreamHost ---
   stream::ConnectionInfo* connection_info() override { return &connection_.connection_info(); }
@@ -92,6 +93,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   const void* route_config(filter::RouteKey key) const override;
   filter::RouteLevels route_configs(filter::RouteKey key) const override;
   std::string_view route_cluster() const override;
+  void choose_route_again() override;
+  void end_with_client(bool on) override { ends_with_client_ = on; }
   void on_request_flow(bool blocked) override;
 
   // --- RoutedHost ---
@@ -169,6 +172,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool tunnel_ : 1 = false;       // open
   bool tunnel_over_ : 1 = false;  // both ways, for the terminal filter
   bool from_inside_ : 1 = false;
+  bool ends_with_client_ : 1 = false;
   filter::Stream stream_;
 };
 

@@ -20,9 +20,8 @@ bool is_grpc_type(std::string_view content_type) noexcept {
   return content_type.size() == kGrpc.size() || content_type[kGrpc.size()] == '+' || content_type[kGrpc.size()] == ';';
 }
 
-// The mapping that gRPC publishes.
-uint64_t grpc_status_of(uint16_t http_code) noexcept {
-  switch (http_code) {
+uint64_t grpc_status_of_http(int status) noexcept {
+  switch (status) {
     case 400:
       return 13;  // Internal
     case 401:
@@ -41,6 +40,7 @@ uint64_t grpc_status_of(uint16_t http_code) noexcept {
   }
 }
 
+// As gRPC's protocol over HTTP/2 says of Status-Message.
 std::string_view encode_grpc_message(std::string_view text, Arena& arena) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   char* const begin = arena.allocate_bytes(text.size() * 3);
@@ -61,7 +61,7 @@ std::string_view encode_grpc_message(std::string_view text, Arena& arena) {
 void answer_as_grpc(http::HeaderMap& headers, std::string_view text, Arena& arena) {
   using http::HeaderId;
   if (!headers.contains(HeaderId::kGrpcStatus))
-    headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of(static_cast<uint16_t>(headers.status_code()))));
+    headers.add(HeaderId::kGrpcStatus, arena.number(grpc_status_of_http(headers.status_code())));
   if (!text.empty() && !headers.contains(HeaderId::kGrpcMessage))
     headers.add(HeaderId::kGrpcMessage, encode_grpc_message(text, arena));
   headers.set(HeaderId::kStatus, "200");
@@ -72,7 +72,7 @@ std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept {
   uint64_t status = 0;
   if (read_status(subject.response_trailers, status) || read_status(subject.response, status)) return status;
   if (subject.info.response_code == 0) return std::nullopt;
-  return grpc_status_of(subject.info.response_code);
+  return grpc_status_of_http(subject.info.response_code);
 }
 
 }  // namespace weir::stream

@@ -19,12 +19,12 @@ namespace weir::stream {
 // A content-type of gRPC: "application/grpc", also with "+proto" or parameters behind it; not grpc-web.
 bool is_grpc_type(std::string_view content_type) noexcept;
 
+// What a gRPC client makes of an answer without grpc-status (the mapping that gRPC publishes).
+uint64_t grpc_status_of_http(int status) noexcept;
+
 // The number in grpc-status, of trailers rather than headers; without one, what a gRPC client makes of the HTTP status.
 // No value: there is no response either.
 std::optional<uint64_t> grpc_status(const LogSubject& subject) noexcept;
-
-// What a gRPC client makes of an answer without grpc-status.
-uint64_t grpc_status_of(uint16_t http_code) noexcept;
 
 // A text as grpc-message has it: percent-coded but for what is plain ASCII.
 std::string_view encode_grpc_message(std::string_view text, Arena& arena);

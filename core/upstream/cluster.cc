@@ -93,6 +93,9 @@ constexpr stats::Definition kDefinitions[] = {
 
 const stats::GroupKind kKind{"cluster", "envoy_cluster_name", kDefinitions};
 
+constexpr stats::LateNames<ClusterStats::kAuthorizations> kAuthorizationNames = {
+    "ext_authz.ok", "ext_authz.denied", "ext_authz.error", "ext_authz.failure_mode_allowed"};
+
 constexpr stats::Definition kOriginalDefinitions[] = {{"original_dst_host_invalid", Type::kCounter}};
 const stats::GroupKind kOriginalKind{"cluster", "envoy_cluster_name", kOriginalDefinitions};
 
@@ -106,7 +109,10 @@ std::shared_ptr<OriginalDestination> make_original_destination(stats::Store& sto
 }
 
 ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
-    : group(store.group(kKind, name)), codes(*group, "upstream_rq"), retry_codes(*group, "retry.upstream_rq") {
+    : group(store.group(kKind, name)),
+      codes(*group, "upstream_rq"),
+      retry_codes(*group, "retry.upstream_rq"),
+      authorization(*group, kAuthorizationNames) {
   size_t next = 0;
   for (stats::Counter* counter : {&cx_total,
                                   &cx_http1_total,

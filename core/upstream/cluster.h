@@ -17,6 +17,7 @@
 #include "core/http/header_map.h"
 #include "core/lb/policy.h"
 #include "core/stats/code_counters.h"
+#include "core/stats/late_counters.h"
 #include "core/stats/store.h"
 #include "core/stream/metadata.h"
 #include "core/upstream/limits.h"
@@ -79,6 +80,9 @@ struct ClusterStats {
   stats::Histogram cx_connect_ms, cx_length_ms, rq_time;
   stats::CodeCounters codes;
   stats::CodeCounters retry_codes;  // of responses that a retry replaced
+  // What became of requests for this cluster that an authorization service was asked about.
+  enum Authorization : uint8_t { kAuthorized, kDenied, kAuthorizationError, kAllowedByFailure, kAuthorizations };
+  stats::LateCounters<kAuthorizations> authorization;
 };
 
 // The limits of one priority (default or high).

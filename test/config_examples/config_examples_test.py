@@ -2,13 +2,16 @@
 
 import collections
 import glob
+import http.server
 import json
 import os
 import re
 import ssl
+import threading
 import types
 import unittest
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 import grpc
@@ -17,6 +20,7 @@ from harness import Connection, EchoUpstream, Sandbox, ScriptedUpstream, Weir, f
 from harness import netns
 from harness.grpc_service import Service, frame, frames, start_server
 from harness.netns import Namespace
+from harness.protos import Protos
 from harness.tls import Authority, Identity, TlsConnection, TlsEchoUpstream, client_context, server_context, write_atomically
 from harness.udp import UdpClient
 from harness.upstreams import ServerConnection
@@ -130,6 +134,92 @@ class ExamplesTest(unittest.TestCase):
         self.assertEqual(fetch(self.port, "/", "POST", body=b"x").status, 403)
         self.assertEqual([fetch(self.port, "/search?q=x").status for _ in range(7)], [200] * 5 + [429] * 2)
         self.assertEqual(fetch(self.port, "/").status, 200)
+
+    def test_ext_authz(self) -> None:
+        asked: list[tuple[str, str | None, str | None]] = []
+
+        class Authorization(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                asked.append((self.path, self.headers["cookie"], self.headers["x-secret"]))
+                known = self.headers["authorization"] == "Bearer ann"
+                body = b"" if known else b"who are you?\n"
+                self.send_response(200 if known else 401)
+                for name, value in (("content-length", str(len(body))), ("x-user" if known else "www-authenticate",
+                                                                         "ann" if known else "Bearer")):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Service:
+            """EchoUpstream's place for the second server."""
+
+            def __init__(self, sandbox: Sandbox, name: str):
+                self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Authorization)
+                self.server.daemon_threads = True
+                self.port = self.server.server_address[1]
+                threading.Thread(target=self.server.serve_forever, daemon=True).start()
+                sandbox.at_close(self.close)
+
+            def close(self) -> None:
+                self.server.shutdown()
+                self.server.server_close()
+
+        self.start("ext-authz", upstreams=2, make=lambda sandbox, name: (EchoUpstream if name == "10001" else Service)(sandbox, name))
+        denied = fetch(self.port, "/x", headers=[("x-user", "root"), ("cookie", "c=1"), ("x-secret", "s")])
+        self.assertEqual((denied.status, denied.text, denied.header("www-authenticate")), (401, "who are you?\n", "Bearer"))
+        self.assertEqual(asked, [("/check/x", "c=1", None)])
+        allowed = fetch(self.port, "/x", headers=[("x-user", "root"), ("authorization", "Bearer ann")])
+        self.assertEqual(dict(json.loads(allowed.text)["headers"])["x-user"], "ann")
+        public = fetch(self.port, "/public/x", headers=[("x-user", "root")])
+        self.assertNotIn("x-user", dict(json.loads(public.text)["headers"]))
+        self.assertEqual(len(asked), 2)
+
+    def test_ext_authz_grpc(self) -> None:
+        protos = Protos("envoy/service/auth/v3/external_auth.proto")
+        asked: list[Any] = []
+
+        def check(request: Any, _: Any) -> Any:
+            asked.append(request.attributes)
+            answer = protos("envoy.service.auth.v3.CheckResponse")()
+            if request.attributes.request.http.headers.get("authorization") != "Bearer ann":
+                answer.status.code = 16
+                answer.denied_response.status.code = 401
+                answer.denied_response.body = "who are you?\n"
+            else:
+                option = answer.ok_response.headers.add()
+                option.header.key, option.header.value = "x-user", "ann"
+            return answer
+
+        class Authorization(grpc.GenericRpcHandler):
+            def service(self, _: Any) -> Any:
+                return grpc.unary_unary_rpc_method_handler(check, protos("envoy.service.auth.v3.CheckRequest").FromString,
+                                                           lambda answer: answer.SerializeToString())
+
+        class Service:
+            """EchoUpstream's place for the second server."""
+
+            def __init__(self, sandbox: Sandbox, name: str):
+                server = grpc.server(futures.ThreadPoolExecutor(4))
+                server.add_generic_rpc_handlers((Authorization(),))
+                self.port = server.add_insecure_port("127.0.0.1:0")
+                server.start()
+                sandbox.at_close(lambda: server.stop(None))
+
+        self.start("ext-authz-grpc", upstreams=2, make=lambda sandbox, name: (EchoUpstream if name == "10001" else Service)(sandbox, name))
+        denied = fetch(self.port, "/x", "POST", headers=[("x-user", "root")], body=b"body")
+        self.assertEqual((denied.status, denied.text), (401, "who are you?\n"))
+        self.assertEqual((asked[0].request.http.path, asked[0].request.http.body), ("/x", "body"))
+        self.assertEqual(dict(asked[0].context_extensions), {"area": "private"})
+        allowed = fetch(self.port, "/x", headers=[("x-user", "root"), ("authorization", "Bearer ann")])
+        self.assertEqual(dict(json.loads(allowed.text)["headers"])["x-user"], "ann")
+        public = fetch(self.port, "/public/x", headers=[("x-user", "root")])
+        self.assertNotIn("x-user", dict(json.loads(public.text)["headers"]))
+        self.assertEqual(len(asked), 2)
 
     def test_cross_origin(self) -> None:
         self.start("cross-origin", upstreams=1)

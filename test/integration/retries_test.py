@@ -92,7 +92,7 @@ class HostPredicateTest(WeirTestCase):
         return {name for name, server in self.servers.items() for request in server.requests
                 if request.target == path and request.header("x-envoy-attempt-count") == "2"}
 
-    # field: RetryPolicy.host_selection_retry_max_attempts, OmitHostMetadataConfig.metadata_match
+    # field: route.v3.RetryPolicy.host_selection_retry_max_attempts, OmitHostMetadataConfig.metadata_match
     def test_where_retries_go(self) -> None:
         self.assertNotIn("canary", self.retried_at("/canary"))
         self.assertNotIn("old", self.retried_at("/old"))
@@ -363,7 +363,7 @@ class RetryRulesTest(WeirTestCase):
         self.assertLessEqual(seen, {"1", "2"})
         self.assertNotIn("x-envoy-attempt-count", self.echoed(fetch(self.port, "/counted"))["headers"])
 
-    # field: RetryPolicy.retry_back_off, RetryBackOff.base_interval
+    # field: route.v3.RetryPolicy.retry_back_off, RetryBackOff.base_interval
     def test_a_long_back_off(self) -> None:
         """The retry would come within the hour; the route's timeout comes first."""
         self.attempts.clear()

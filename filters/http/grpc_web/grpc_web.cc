@@ -204,10 +204,8 @@ class Filter final : public filter::HttpFilter {
   void translate_error(filter::Stream& stream, http::HeaderMap& headers, bool end) {
     Arena& arena = stream.arena();
     set_type(stream, headers, {});
-    if (!headers.contains(HeaderId::kGrpcStatus)) {
-      const auto code = static_cast<uint16_t>(headers.status_code());
-      headers.set(HeaderId::kGrpcStatus, arena.number(stream::grpc_status_of(code)));
-    }
+    if (!headers.contains(HeaderId::kGrpcStatus))
+      headers.set(HeaderId::kGrpcStatus, arena.number(stream::grpc_status_of_http(headers.status_code())));
     if (!headers.contains(HeaderId::kGrpcMessage))
       headers.set(HeaderId::kGrpcMessage, arena.concat("the upstream has answered ", headers.status(), ", no gRPC"));
     if (end) return;

@@ -82,6 +82,29 @@ TEST(BootstrapChecks, NothingAboutNamesThatAnErrorMayHide) {
             "a.yaml:2:3: error: clsters: unknown field; did you mean clusters?\n1 error\n");
 }
 
+// Of weir's own requests, what routes are told.
+TEST(BootstrapChecks, ServicesThatAreNotThere) {
+  const std::string head =
+      "static_resources:\n  clusters:\n" + cluster("auth") +
+      "  listeners:\n"
+      "  - filter_chains:\n"
+      "    - filters:\n"
+      "      - name: x\n"
+      "        typed_config:\n"
+      "          '@type': type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n";
+  const std::string http = "          http_service: {server_uri: {uri: x, timeout: 1s, cluster: ";
+  const std::string grpc = "          grpc_service: {envoy_grpc: {cluster_name: ";
+  EXPECT_EQ(checked(head + http + "auth}}\n"), "");
+  EXPECT_EQ(checked(head + http + "aut}}\n"),
+            "a.yaml:10:67: error: listeners[0]...http_service.server_uri.cluster: \"aut\" is not a cluster of this "
+            "configuration; nearest: \"auth\" (a.yaml:3)\n1 error\n");
+  EXPECT_EQ(checked(head + grpc + "auth}}\n"), "");
+  EXPECT_EQ(checked(head + grpc + "aut}}\n"),
+            "a.yaml:10:53: error: listeners[0]...grpc_service.envoy_grpc.cluster_name: \"aut\" is not a cluster of "
+            "this configuration; nearest: \"auth\" (a.yaml:3)\n1 error\n");
+  EXPECT_EQ(checked(head + http + "aut}}\ndynamic_resources: {cds_config: {path_config_source: {path: x}}}\n"), "");
+}
+
 TEST(BootstrapChecks, ControlPlanes) {
   const std::string ads =
       "dynamic_resources:\n  ads_config:\n    api_type: GRPC\n    grpc_services: {envoy_grpc: {cluster_name: xds}}\n";

@@ -19,6 +19,7 @@ struct Script {
   uint32_t whole_response = 0;
   uint32_t buffer_request = 0;  // buffer_body() from the headers hook; 0: not called
   uint32_t buffer_response = 0;
+  bool start_will_do = false;  // of these two: buffer_start_of_body() instead
   struct Record {
     std::string events;  // "qH qD5 qT pH. C": q request, p response, a dot marks the end
     int made = 0;
@@ -40,7 +41,7 @@ class ScriptedFilter final : public filter::HttpFilter {
   }
   filter::Action on_request_headers(filter::Stream& stream, http::HeaderMap&, bool end) override {
     note("qH", end);
-    if (script_.buffer_request != 0 && !end) stream.buffer_body(script_.buffer_request);
+    if (!end) buffer(stream, script_.buffer_request);
     return act(stream, filter::kRequestHeaders);
   }
   filter::Action on_request_data(filter::Stream& stream, Slices& data, bool end) override {
@@ -53,7 +54,7 @@ class ScriptedFilter final : public filter::HttpFilter {
   }
   filter::Action on_response_headers(filter::Stream& stream, http::HeaderMap&, bool end) override {
     note("pH", end);
-    if (script_.buffer_response != 0 && !end) stream.buffer_body(script_.buffer_response);
+    if (!end) buffer(stream, script_.buffer_response);
     return act(stream, filter::kResponseHeaders);
   }
   filter::Action on_response_data(filter::Stream& stream, Slices& data, bool end) override {
@@ -70,6 +71,10 @@ class ScriptedFilter final : public filter::HttpFilter {
   }
 
  private:
+  void buffer(filter::Stream& stream, uint32_t limit) const {
+    if (limit == 0) return;
+    script_.start_will_do ? stream.buffer_start_of_body(limit) : stream.buffer_body(limit);
+  }
   struct Later final : event::Timer {
     explicit Later(ScriptedFilter& filter) : filter(filter) {}
     void on_timer() override {

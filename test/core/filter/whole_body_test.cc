@@ -136,5 +136,64 @@ TEST_P(WholeBody, LargerThanTheBufferLimitBesideAPausingFilter) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, WholeBody, ::testing::Values(Asks::kDeclared, Asks::kInHook));
 
+// --- The start of a body will do ---
+
+std::shared_ptr<Script> start_of_request(uint32_t limit, Mode mode = Mode::kContinue) {
+  auto script = make_script();
+  script->buffer_request = limit;
+  script->start_will_do = true;
+  script->modes[filter::kRequestData] = mode;
+  return script;
+}
+
+TEST(StartOfBody, GoesOnOnceThereIsEnough) {
+  auto script = start_of_request(5);
+  FilterHarness harness({scripted(script)});
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data("abcd");
+  harness.run(20ms);
+  EXPECT_EQ(script->record->events, "qH");
+  EXPECT_FALSE(harness.request().has_headers);
+  harness.send_data("efg");
+  harness.run(20ms);
+  EXPECT_EQ(script->record->events, "qH qD7");
+  EXPECT_EQ(harness.request().body, "abcdefg");
+  EXPECT_FALSE(harness.request().ended);
+  harness.send_data("h");
+  harness.send_data("i", true);
+  harness.run(20ms);
+  EXPECT_EQ(script->record->events, "qH qD7 qD1 qD1.");
+  EXPECT_EQ(harness.request().body, "abcdefghi");
+  EXPECT_TRUE(harness.request().ended);
+}
+
+TEST(StartOfBody, OfAShortOneIsAllOfIt) {
+  auto script = start_of_request(5);
+  FilterHarness harness({scripted(script)});
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data("abc");
+  harness.send_trailers({{"x-end", "1"}});
+  harness.run(20ms);
+  EXPECT_EQ(script->record->events, "qH qD3 qT.");
+  EXPECT_EQ(harness.request().body, "abc");
+  EXPECT_EQ(harness.request().trailer("x-end"), "1");
+}
+
+TEST(StartOfBody, HeadersWaitWhileItsHookPauses) {
+  auto script = start_of_request(2, Mode::kNever);
+  FilterHarness harness({scripted(script)}, {.buffer_limit = 100});
+  harness.send_headers({{":method", "POST"}});
+  harness.send_data("abc");
+  harness.run(20ms);
+  EXPECT_EQ(script->record->events, "qH qD3");
+  EXPECT_FALSE(harness.request().has_headers);
+  EXPECT_FALSE(harness.request_blocked());
+  // What comes meanwhile is bounded as behind any pause.
+  harness.send_data(std::string(200, 'x'));
+  harness.run(20ms);
+  EXPECT_TRUE(harness.request_blocked());
+  EXPECT_EQ(script->record->events, "qH qD3");
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -100,6 +100,7 @@ class ProxyWorld {
   // Counter or gauge by its full name; 0 if there is none.
   int64_t stat(std::string_view name);
   event::Lane& lane() { return workers_[1]->lane(); }
+  event::Lane& main_lane() { return workers_[0]->lane(); }
   FakeClock& clock() { return clock_; }
 
  private:
@@ -115,6 +116,22 @@ class ProxyWorld {
   std::unique_ptr<server::ClusterManager> clusters_;
   server::InheritedSockets inherited_;
   std::unique_ptr<server::ListenerManager> listeners_;
+};
+
+// What happens between the turns of a lane that the test does by hand.
+class OnLane {
+ public:
+  explicit OnLane(event::Lane& lane) : before_(event::Lane::current()) { lane.enter(); }
+  ~OnLane() {
+    if (before_ != nullptr) {
+      before_->enter();
+    } else {
+      event::Lane::leave();
+    }
+  }
+
+ private:
+  event::Lane* before_;
 };
 
 }  // namespace weir::test

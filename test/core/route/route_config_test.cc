@@ -579,7 +579,7 @@ TEST(RouteConfig, EveryFieldThatIsNotImplementedIsReported) {
 }
 
 // field: RouteConfiguration.max_direct_response_body_size_bytes, WeightedCluster.total_weight
-// field: RetryPolicy.retry_host_predicate, RetryHostPredicate.name, RetryHostPredicate.typed_config
+// field: route.v3.RetryPolicy.retry_host_predicate, RetryHostPredicate.name, RetryHostPredicate.typed_config
 TEST(RouteConfig, FaultsOfValues) {
   const std::string at = "rc.virtual_hosts[0].routes[0]";
   EXPECT_EQ(errors(host_with("routes { match { prefix: '/' } }")),

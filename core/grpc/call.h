@@ -1,0 +1,51 @@
+// A gRPC call with one message each way, made again as the service's retry policy says.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/event/timer.h"
+#include "core/grpc/stream.h"
+
+namespace weir::grpc {
+
+// Part of whoever makes it; its destructor cancels. On any lane that has clusters. [worker]
+class Call : private Stream, private event::Timer {
+ public:
+  Call() = default;
+  ~Call() override = default;
+
+  // As Stream::start(). Empties `request`. The subject of `options` lives as long as the call; its timeout holds for
+  // all attempts together.
+  [[nodiscard]] Status start(event::Lane& lane, const Service& service, std::string_view method, Slices& request,
+                             const stream::LogSubject* subject = nullptr);
+  bool active() const { return waiting() || Stream::active(); }
+  void cancel();
+
+ protected:
+  // Once, at a later turn than start(); it is not active any more, and may be destroyed within. `response`: of a status
+  // that is OK; good until this returns.
+  virtual void on_response(const Status& status, const Slices& response) = 0;
+
+ private:
+  bool waiting() const { return event::Timer::armed(); }
+  Status attempt();
+  // True: it will be made again.
+  bool retries(const Status& status);
+  void on_message(Slices& message) override;
+  void on_end(const Status& status, const http::HeaderMap* trailers) override;
+  void on_timer() override;
+  void complete(const Status& status);
+
+  event::Lane* lane_ = nullptr;
+  const Service* service_ = nullptr;
+  const stream::LogSubject* subject_ = nullptr;
+  std::string_view method_;
+  MonoTime deadline_ = MonoTime::max();
+  uint32_t retried_ = 0;
+  bool answered_ = false;
+  Slices request_;  // for another attempt
+  Slices response_;
+};
+
+}  // namespace weir::grpc

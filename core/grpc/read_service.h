@@ -1,0 +1,87 @@
+// Makes a Service of an envoy.config.core.v3.GrpcService, for plugins and for core alike. A template, so that who
+// includes this needs no generated header but its own. [main]
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "core/filter/factory.h"
+#include "core/grpc/service.h"
+#include "core/http/chars.h"
+#include "core/route/retry_policy.h"
+
+namespace weir::grpc {
+
+namespace detail {
+
+template <class ProtoDuration>
+Duration read_duration(const ProtoDuration& message) {
+  return duration_of(message.seconds(), message.nanos());
+}
+
+// What a call says by itself.
+inline bool is_reserved(std::string_view name) {
+  for (const std::string_view own : {"content-type", "te", "connection", "upgrade"}) {
+    if (http::equals_ignoring_case(name, own)) return true;
+  }
+  constexpr std::string_view kGrpc = "grpc-";
+  return http::equals_ignoring_case(name.substr(0, kGrpc.size()), kGrpc);
+}
+
+template <class RetryPolicy>
+Retries read_retries(const RetryPolicy& proto, filter::FactoryScope scope) {
+  Retries retries;
+  // What a call may always be made again after, for its server has not looked at it or says so.
+  const std::string on = proto.retry_on().empty() ? "connect-failure,refused-stream,unavailable" : proto.retry_on();
+  retries.on = route::parse_retry_on(on);
+  for (const std::string_view unknown : route::unknown_retry_conditions(on)) {
+    scope.warning("retry_on", "\"" + std::string(unknown) + "\" is no condition, and does nothing");
+  }
+  if (proto.has_num_retries()) retries.most = proto.num_retries().value();
+  if (!proto.has_retry_back_off()) return retries;
+  const auto& back_off = proto.retry_back_off();
+  if (back_off.has_base_interval()) retries.back_off_base = read_duration(back_off.base_interval());
+  retries.back_off_max =
+      back_off.has_max_interval() ? read_duration(back_off.max_interval()) : retries.back_off_base * 10;
+  if (retries.back_off_max < retries.back_off_base)
+    scope.error("retry_back_off.max_interval", "is less than base_interval");
+  return retries;
+}
+
+}  // namespace detail
+
+// Faults are reported in `scope`, which is that of the message. `usual_timeout`: of a message without one; zero: calls
+// take as long as they take.
+template <class GrpcService>
+Service read_service(const GrpcService& proto, filter::FactoryScope scope, Duration usual_timeout) {
+  Service service;
+  const auto& envoy_grpc = proto.envoy_grpc();
+  const std::string& cluster = envoy_grpc.cluster_name();
+  if (!cluster.empty()) service.cluster = scope.routes().cluster(cluster);
+  service.authority = envoy_grpc.authority().empty() ? cluster : envoy_grpc.authority();
+  service.timeout = proto.has_timeout() ? detail::read_duration(proto.timeout()) : usual_timeout;
+  if (envoy_grpc.has_max_receive_message_length() && envoy_grpc.max_receive_message_length().value() != 0)
+    service.max_message = envoy_grpc.max_receive_message_length().value();
+  service.tells_internal = !envoy_grpc.skip_envoy_headers();
+  for (int i = 0; i < proto.initial_metadata_size(); ++i) {
+    const auto& from = proto.initial_metadata(i);
+    filter::FactoryScope here = scope.below("initial_metadata", i);
+    stream::HeaderValueSpec spec;
+    spec.name = from.key();
+    spec.value = from.raw_value().empty() ? from.value() : from.raw_value();
+    const weir::Status name = stream::check_header_to_set(spec.name);
+    if (!name.ok()) here.error("key", message_of(name));
+    if (detail::is_reserved(spec.name)) {
+      here.error("key", "\"" + spec.name + "\" is what the call says by itself");
+      continue;
+    }
+    Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
+    if (!value.ok()) here.error("value", message_of(value.status()));
+    if (name.ok() && value.ok()) service.metadata.push_back(std::move(*value));
+  }
+  if (proto.has_retry_policy())
+    service.retries = detail::read_retries(proto.retry_policy(), scope.below("retry_policy"));
+  return service;
+}
+
+}  // namespace weir::grpc
