@@ -96,7 +96,7 @@ TEST(BootstrapChecks, ServicesThatAreNotThere) {
   const std::string grpc = "          grpc_service: {envoy_grpc: {cluster_name: ";
   EXPECT_EQ(checked(head + http + "auth}}\n"), "");
   EXPECT_EQ(checked(head + http + "aut}}\n"),
-            "a.yaml:10:67: error: listeners[0]...http_service.server_uri.cluster: \"aut\" is not a cluster of this "
+            "a.yaml:10:69: error: listeners[0]...http_service.server_uri.cluster: \"aut\" is not a cluster of this "
             "configuration; nearest: \"auth\" (a.yaml:3)\n1 error\n");
   EXPECT_EQ(checked(head + grpc + "auth}}\n"), "");
   EXPECT_EQ(checked(head + grpc + "aut}}\n"),

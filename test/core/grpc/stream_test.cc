@@ -44,7 +44,8 @@ class Talk final : public Stream {
   }
   void on_message(Slices& message) override {
     heard += message.to_string() + " ";
-    when_heard();
+    const std::function<void()> then = when_heard;
+    then();  // may change it
   }
   void on_flow(bool on) override { blocked += on ? 1 : 0; }
   void on_end(const Status& status, const http::HeaderMap* trailers) override {

@@ -337,7 +337,7 @@ TEST(ExtAuthzGrpcAnswer, Metadata) {
       "{ values { number_value: 1 } values { bool_value: true } values { null_value: NULL_VALUE } values { "
       "struct_value "
       "{ fields { key: 'a' value { string_value: 'b' } } } } } } } }";
-  for (const std::string message : {more, "ok_response { " + more + " }", "status { code: 7 } " + more}) {
+  for (const std::string& message : {more, "ok_response { " + more + " }", "status { code: 7 } " + more}) {
     const Answer answer(message);
     ASSERT_NE(answer.read.metadata_struct, nullptr);
     std::string json;
