@@ -141,7 +141,7 @@ class GrpcFiltersTest(WeirTestCase):
         self.assertEqual([counts[SERVICE + name] for name in (".Unary.success", ".Unary.total", ".Fail.failure", ".Fail.9")], [3, 3, 1, 1])
 
     def test_an_answer_that_is_too_long(self) -> None:
-        response = self.post("bridge", "/%s/Count" % SERVICE, frame(b"300000"))
+        response = self.post("bridge", "/%s/Unary" % SERVICE, frame(b"x" * (2 << 20)))
         self.assertEqual(response.header("grpc-status"), "2")
         self.assertIn("too large", response.header("grpc-message"))
 

@@ -232,7 +232,7 @@ class Filter final : public filter::HttpFilter {
   static Slice trailers_frame(const http::HeaderMap& trailers, BlockPool& blocks) {
     constexpr std::string_view kColon = ": ", kEndOfLine = "\r\n";
     size_t bytes = 0;
-    trailers.for_each([&bytes](const http::HeaderEntry& entry) {
+    trailers.for_each([&](const http::HeaderEntry& entry) {
       bytes += entry.name_size + kColon.size() + entry.value_size + kEndOfLine.size();
     });
     BlockRef block = blocks.take_exact(kFrameHeadBytes + bytes);

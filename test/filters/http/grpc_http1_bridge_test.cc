@@ -89,18 +89,19 @@ TEST(GrpcHttp1Bridge, OtherAnswersAndRequestsPass) {
     EXPECT_EQ(harness.response().header(":status"), "502");
     EXPECT_EQ(harness.response().body, "<p>");
   });
-  bridge.run([](FilterHarness& harness) {  // a call of HTTP/2
+  {  // a call of HTTP/2
+    FilterHarness harness(bridge.chain());
     harness.stream().info().protocol = stream::Protocol::kHttp2;
     harness.send_headers(call(), true);
     harness.respond_headers(kGood);
     harness.respond_data(grpc_frame("x"));
-    harness.run(200ms);
+    harness.run(5ms);
     EXPECT_EQ(harness.response().body, grpc_frame("x"));  // not held
     harness.respond_trailers({{"grpc-status", "5"}});
     harness.run();
     EXPECT_EQ(harness.response().header(":status"), "200");
     EXPECT_EQ(harness.response().trailer("grpc-status"), "5");
-  });
+  }
   bridge.run([](FilterHarness& harness) {  // no call
     harness.send_headers(call("application/x-protobuf", "/a?b"));
     harness.send_data("abc", true);
@@ -233,7 +234,7 @@ TEST(GrpcHttp1Bridge, RequestsOfUnknownLengthAreBounded) {
   bridge.run(
       [](FilterHarness& harness) {
         harness.send_headers(call("application/x-protobuf"));
-        harness.send_data(std::string(2000, 'x'));
+        harness.send_data(std::string(2000, 'x'), true);
         harness.run(100ms);
         EXPECT_FALSE(harness.request().has_headers);
         EXPECT_TRUE(harness.response().ended);
