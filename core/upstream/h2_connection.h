@@ -39,8 +39,6 @@ class H2Stream final : public http::h2::Stream,
   void send_data(Slices& data, bool end) override;
   void send_trailers(const http::HeaderMap& trailers) override;
   void reset() override;
-  // A reset overtakes data: there is no such end of a stream.
-  void reset_after_data(Duration) override { reset(); }
   void leave_response_unseen() override {}  // frames are looked at
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return full_ || http::h2::Stream::above_high_watermark(); }

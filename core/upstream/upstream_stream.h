@@ -52,9 +52,9 @@ class UpstreamStream {
   virtual void send_trailers(const http::HeaderMap& trailers) = 0;
   // No further events. The connection is closed (HTTP/1) or the stream reset.
   virtual void reset() = 0;
-  // The same, but what send_data() was given in a tunnel still goes out, and then the connection is reset: its peer is
-  // not to take it for an end that was meant. One that takes nothing for `stall` is given up on.
-  virtual void reset_after_data(Duration stall) = 0;
+  // The same, but (HTTP/1) what send_data() was given in a tunnel still goes out, and then the connection is reset: its
+  // peer is not to take it for an end that was meant. One that takes nothing for `stall` is given up on.
+  virtual void reset_after_data(Duration /*stall*/) { reset(); }
   // Nobody looks at the response's data: it may come as unseen slices, which the caller passes on to a connection.
   // send_data() takes such slices too.
   virtual void leave_response_unseen() = 0;

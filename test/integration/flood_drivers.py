@@ -7,6 +7,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Optional
@@ -223,7 +224,7 @@ def run(kind: str, driver: Driver) -> None:
     elif kind == "slow_heads":
         driver.drip(300, b"", b"GET / HTTP/1.1\r\nhost: flood.example\r\nx-late: ")
     elif kind == "slow_bodies":
-        driver.drip(100, b"POST / HTTP/1.1\r\nhost: flood.example\r\ncontent-length: 100000\r\n\r\n", b"")
+        driver.drip(100, b"POST /silent HTTP/1.1\r\nhost: flood.example\r\ncontent-length: 100000\r\n\r\n", b"")
     elif kind == "stuck_windows":
         driver.stuck_windows()
     elif kind == "handshakes":
@@ -236,5 +237,10 @@ def run(kind: str, driver: Driver) -> None:
 
 if __name__ == "__main__":
     the_driver = Driver(int(sys.argv[2]), time.monotonic() + float(sys.argv[3]))
-    run(sys.argv[1], the_driver)
+    # Whoever is cut off takes a second to notice: several at a time.
+    threads = [threading.Thread(target=run, args=(sys.argv[1], the_driver)) for _ in range(4 if sys.argv[1] in FRAMES else 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     print("%d connections" % the_driver.connections)

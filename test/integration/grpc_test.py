@@ -268,7 +268,8 @@ class GrpcDrainTest(WeirTestCase):
                                         drain_timeout=drain_timeout) for port in ports], [cluster("grpc", self.upstream, **HTTP2)])
 
     def channel(self, *ports: int) -> Any:
-        channel = grpc.insecure_channel("ipv4:" + ",".join("127.0.0.1:%d" % port for port in ports))
+        channel = grpc.insecure_channel("ipv4:" + ",".join("127.0.0.1:%d" % port for port in ports),
+                                        options=[("grpc.default_authority", "a.example")])
         self.addCleanup(channel.close)
         return channel
 

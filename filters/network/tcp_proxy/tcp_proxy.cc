@@ -454,8 +454,8 @@ void TcpProxy::pass_on(Slices& data) {
   }
   const bool truncated = end && client().cut_off();
   if (truncated) settings_.stats->client_truncated.inc();
-  // A stream of HTTP/2 cannot be reset behind its data.
-  const bool reset = truncated && stream_->protocol() != stream::Protocol::kHttp2;
+  // An upstream that has said its last does not wait for more; and a stream of HTTP/2 cannot be reset behind its data.
+  const bool reset = truncated && !upstream_ended_ && stream_->protocol() != stream::Protocol::kHttp2;
   stream_->send_data(data, end && !reset);
   if (reset && !over_) {
     end_truncated();
