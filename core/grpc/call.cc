@@ -96,9 +96,10 @@ bool Call::retries(const Status& status) {
   const Retries& policy = service_->retries;
   if ((conditions_of(status) & policy.on) == 0 || retried_ == policy.most) return false;
   // Exponential, and random up to that, as retries of routes are.
-  const auto base = std::chrono::duration_cast<std::chrono::microseconds>(policy.back_off_base).count();
-  const auto limit = std::chrono::duration_cast<std::chrono::microseconds>(policy.back_off_max).count();
-  const auto most = std::clamp<int64_t>(std::min(base << std::min(retried_, 16u), limit), 1, UINT32_MAX);
+  const auto bounded = [](Duration time) {
+    return std::clamp<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count(), 1, UINT32_MAX);
+  };
+  const int64_t most = std::min(bounded(policy.back_off_base) << std::min(retried_, 16u), bounded(policy.back_off_max));
   const Duration wait = std::chrono::microseconds(lane_->random().below(static_cast<uint32_t>(most)));
   if (deadline_ - lane_->now() <= wait) return false;
   ++retried_;
