@@ -144,7 +144,9 @@ net::Transport::Step Transport::handshake() {
   }
 }
 
-void Transport::go_on() { connection_->flush_later(); }
+void Transport::go_on() {
+  if (connection_ != nullptr) connection_->flush_later();
+}
 
 ssl_select_cert_result_t Transport::on_client_hello(const SSL_CLIENT_HELLO* hello) {
   return of(hello->ssl).choose_certificate(*hello);

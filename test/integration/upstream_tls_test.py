@@ -348,6 +348,8 @@ class ReencryptionTest(WeirTestCase):
         for name, port in (("tcp", tcp), ("over_tls", over_tls)):
             for polite in (True, False):
                 connection = Connection(port) if port == tcp else TlsConnection(port, "a.example", client_context(self.ca))
+                if isinstance(connection, TlsConnection):
+                    connection.tls.suppress_ragged_eofs = False
                 connection.send(b"polite" if polite else b"hasty")
                 got, end = b"", "end"
                 try:

@@ -16,7 +16,8 @@ constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
-constexpr uint32_t kStrayFrame = 256;    // what a frame of data that nobody takes counts for, beside its bytes
+constexpr uint64_t kMostRefused = 4096;
+constexpr uint32_t kStrayFrame = 256;  // what a frame of data that nobody takes counts for, beside its bytes
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -285,7 +286,9 @@ void Session::invalid_frame(int32_t id, int library_error) {
     ++counts_.messaging_errors;
   else
     seen_error_ = error;  // perhaps of the whole connection
-  if (library_error == NGHTTP2_ERR_REFUSED_STREAM) ++counts_.refused;
+  // Only before SETTINGS were acknowledged: whoever goes on like that reads no answers.
+  if (library_error == NGHTTP2_ERR_REFUSED_STREAM && ++counts_.refused > kMostRefused + options_.max_concurrent_streams)
+    fail(Error::kControlFrames);
   if (stopped_) return;
   Stream* stream = id != 0 ? find(id) : nullptr;
   if (gathering_ != nullptr && gathering_ == stream) {

@@ -511,6 +511,19 @@ TEST(H2Server, MoreStreamsThanAllowedAreRefused) {
   EXPECT_TRUE(server.codec.failed());
 }
 
+// One that reads no SETTINGS does not go on for ever.
+TEST(H2Server, RefusedStreamsWithoutEndEndTheConnection) {
+  Server server({.max_concurrent_streams = 2});
+  server.receive(hello() + request(1) + request(3));
+  uint32_t id = 5;
+  for (; !server.codec.failed() && id < 40000; id += 2) {
+    server.receive(request(id));
+    server.flush();
+  }
+  EXPECT_EQ(server.codec.counts().refused, 4096u + 2 + 1);
+  EXPECT_NE(server.log.find("http2.outbound_control_flood"), std::string::npos) << server.log.substr(0, 200);
+}
+
 TEST(H2Server, WrongPrefacesAndFramesFail) {
   for (const std::string& bytes :
        {std::string("GET / HTTP/1.1\r\nhost: a\r\n\r\n"), std::string(kPrefaceStart) + "XX\r\n\r\n",
