@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any, Optional
 
 import grpc
