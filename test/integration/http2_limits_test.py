@@ -9,7 +9,7 @@ import h2.exceptions
 from hpack import Encoder
 
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, route, sanitized)
+                     http_listener, main, route, sanitized, wait_until)
 from harness.http2_client import H2
 from harness.process import wait_line
 from harness.upstreams import ServerConnection
@@ -216,14 +216,16 @@ class Http2LimitsTest(WeirTestCase):
         bomb = b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000 + b"\xbe" * 12000  # 4000 as an integer of 7 bits: 127, 3873
         for _ in range(20):
             self.check("default", "http2.header_overflow", frame(HEADERS, END_STREAM | END_HEADERS, 1, block() + bomb))
+        lists = self.weir.stat("http2.header_overflow")
         with H2(self.ports["default"]) as client:
             for stream in range(1, 40, 2):
-                short = (block() if stream == 1 else b"\x82\x86\x84\x41\x01a") + (bomb[:4006] if stream == 1 else b"") + b"\xbe" * 200
+                short = (block() if stream == 1 else b"\x82\x86\x84\x01\x01a") + (bomb[:4006] if stream == 1 else b"") + b"\xbe" * 200
                 client.sock.sendall(frame(HEADERS, END_STREAM | END_HEADERS, stream, short))
                 client.h2.get_next_available_stream_id()
             client.sock.settimeout(5)
             data = client.sock.recv(1 << 16)
             self.assertTrue(data)
+            wait_until(lambda: self.weir.stat("http2.header_overflow") == lists + 20, "all lists are counted")
         if not sanitized():
             self.assertLess(self.weir.process.resident_kib("VmHWM") - before, 16 * 1024)
 
