@@ -2,6 +2,7 @@
 both directions, and go where they were going (ORIGINAL_DST). UDP with the addresses of clients."""
 
 import contextlib
+import socket
 import subprocess
 import unittest
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cl
                      tcp_listener, to_yaml, wait_line, wait_until, weir_binary)
 from harness import netns
 from harness.netns import Namespace, as_nobody
+from harness.config import server_tls
+from harness.tls import Authority, client_context
 from harness.udp import UdpClient, UdpServer, udp_listener
 from harness.upstreams import ScriptedUpstream
 
@@ -261,6 +264,37 @@ class OriginalDestinationTest(WeirTestCase):
         for number in range(300):
             self.assertEqual(self.ask("header", x_envoy_original_dst_host="127.%d.%d.1:%d" % (1 + number // 250, number % 250, refused)).status, 503)
         self.assertEqual(self.served("header", x_envoy_original_dst_host="127.0.0.1:%d" % self.echoes[0].port), "a")
+
+
+@unittest.skipIf(netns.missing(), netns.missing() or "")
+class HandshakeTest(WeirTestCase):
+    """In a namespace, whose counters are those of this test alone."""
+
+    @staticmethod
+    def delayed_acknowledgements() -> int:
+        with open("/proc/thread-self/net/netstat", encoding="ascii") as file:
+            names, values = [line.split() for line in file if line.startswith("TcpExt:")]
+        return int(values[names.index("DelayedACKs")])
+
+    def test_the_end_of_a_handshake_is_acknowledged_at_once(self) -> None:
+        """A client without TCP_NODELAY sends its request behind the last flight of the handshake only when that has arrived."""
+        place = Namespace(self.sandbox, "h")
+        identity = Authority(self.sandbox).issue("a.example")
+        port = self.sandbox.free_port()
+        listener = http_listener(port, [direct({"prefix": "/"}, "here")])
+        listener["filter_chains"][0]["transport_socket"] = server_tls(identity)
+        with place.entered():
+            weir = Weir(self.sandbox, bootstrap([listener]))
+            before = self.delayed_acknowledgements()
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port)) as plain, \
+                        client_context().wrap_socket(plain, server_hostname="a.example") as client:
+                    self.assertFalse(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+                    self.assertIn(b"200 OK", client.recv(4096))
+            weir.stop()
+            # Each was one. A machine that stands still may make some.
+            self.assertLess(self.delayed_acknowledgements() - before, 10)
 
 
 if __name__ == "__main__":

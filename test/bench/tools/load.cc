@@ -251,7 +251,9 @@ class Load {
       fail(std::string("socket: ") + std::strerror(errno));
       return false;
     }
-    if (!settings_.close) set_no_delay(connection.fd);  // with one request there is nothing to be delayed by
+    // With one request there is nothing to be delayed by, unless a handshake comes before it: browsers and curl do so,
+    // too.
+    if (!settings_.close || settings_.tls) set_no_delay(connection.fd);
     const sockaddr_in address = loopback(settings_.port);
     if (connect(connection.fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
         errno != EINPROGRESS) {
