@@ -30,9 +30,11 @@ class Weir:
         config = without_field(config, os.environ.get("WEIR_TEST_WITHOUT_FIELD", ""))
         self.config_path = config if isinstance(config, str) else sandbox.write("weir-%d.yaml" % count, to_yaml(config) + "\n")
         self._address_path = sandbox.path("admin-address-%d" % count)
+        # By default all of a user's would answer to one name, and whoever asks for a predecessor there gets any.
+        own = [] if {"--socket-path", "--disable-hot-restart"} & set(arguments) else ["--socket-path", sandbox.path("restart-%d" % count)]
         self.process = sandbox.start(
             [*through, weir_binary(), "-c", self.config_path, "--concurrency", str(concurrency), "--admin-address-path",
-             self._address_path, "--file-flush-interval-msec", "50", *arguments], "weir", **environment)
+             self._address_path, "--file-flush-interval-msec", "50", *own, *arguments], "weir", **environment)
         self._stopped = False
         self.admin_address = wait_until(self._read_address, "weir writes its admin address", 20)
         wait_until(self._is_ready, "weir is ready", 20)
