@@ -58,6 +58,11 @@ class Talk final : public Stream {
   event::Lane& lane_;
 };
 
+void expect_cancelled(Server& server) {
+  server.read();
+  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
+}
+
 TEST(GrpcStream, MessagesGoBothWaysAtAnyTime) {
   ProxyWorld world(with_http2());
   Service service = service_c();
@@ -115,8 +120,7 @@ TEST(GrpcStream, TheServerMayEndBeforeTheCaller) {
   Server server(world);
   server.head(1, wire::field("grpc-status", "7") + wire::field("x-why", "closed"), true);  // trailers alone
   EXPECT_EQ(talk.heard, "PERMISSION_DENIED why=closed");
-  server.read();
-  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
+  expect_cancelled(server);
   expect_at_rest(world);
 }
 
@@ -134,8 +138,7 @@ TEST(GrpcStream, ADeadlineEndsItHoweverMuchIsSaid) {
   server.data(1, framed("a"));
   world.advance(45ms);
   EXPECT_EQ(talk.heard, "() a DEADLINE_EXCEEDED: timeout");
-  server.read();
-  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
+  expect_cancelled(server);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_timeout"), 1);
   expect_at_rest(world);
 }
@@ -151,8 +154,7 @@ TEST(GrpcStream, CancelledFromWithinAMessage) {
   server.head(1);
   server.data(1, framed("a") + framed("b"));
   EXPECT_EQ(talk.heard, "() a ");
-  server.read();
-  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
+  expect_cancelled(server);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
   expect_at_rest(world);
 }

@@ -1,5 +1,4 @@
 // What a gRPC authorization service is asked, and what is made of its answer.
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -10,6 +9,7 @@
 #include "filters/http/ext_authz/grpc_service.h"
 #include "test/support/fake_transport_facts.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -19,13 +19,6 @@ using namespace filters::ext_authz;
 namespace pb = envoy::extensions::filters::http::ext_authz::v3;
 namespace auth = envoy::service::auth::v3;
 using Lines = std::vector<std::string>;
-
-template <class Message>
-Message parsed(const std::string& text) {
-  Message proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 const Headers kRequest = {{":method", "PUT"},   {":path", "/x?y=1#z"}, {":authority", "a.example"},
                           {":scheme", "https"}, {"x-a", "1"},          {"x-a", "2"},

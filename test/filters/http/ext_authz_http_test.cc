@@ -1,5 +1,4 @@
 // What an HTTP authorization service is asked, and what is made of its answer.
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -8,6 +7,7 @@
 #include "filters/http/ext_authz/ext_authz.h"
 #include "filters/http/ext_authz/http_service.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -16,13 +16,6 @@ namespace {
 using namespace filters::ext_authz;
 namespace pb = envoy::extensions::filters::http::ext_authz::v3;
 using Lines = std::vector<std::string>;
-
-template <class Message>
-Message parsed(const std::string& text) {
-  Message proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 std::string http_service(const std::string& more = {}) {
   return "http_service { server_uri { uri: 'http://auth' cluster: 'a' timeout { seconds: 1 } } " + more + "} ";

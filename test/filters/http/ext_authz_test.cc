@@ -1,6 +1,5 @@
 #include "filters/http/ext_authz/ext_authz.h"
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -10,6 +9,7 @@
 #include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
 #include "filters/http/ext_authz/http_service.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -18,13 +18,6 @@ namespace {
 using namespace filters::ext_authz;
 namespace pb = envoy::extensions::filters::http::ext_authz::v3;
 using Lines = std::vector<std::string>;
-
-template <class Message>
-Message parsed(const std::string& text) {
-  Message proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 const std::string kUri = "server_uri { uri: 'http://auth' cluster: 'a' timeout { seconds: 1 } } ";
 std::string http_service(const std::string& more = {}) { return "http_service { " + kUri + more + "} "; }
