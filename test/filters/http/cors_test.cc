@@ -1,8 +1,8 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -10,11 +10,7 @@ namespace {
 
 namespace pb = envoy::extensions::filters::http::cors::v3;
 
-pb::CorsPolicy policy_of(const std::string& text) {
-  pb::CorsPolicy policy;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &policy)) << text;
-  return policy;
-}
+pb::CorsPolicy policy_of(const std::string& text) { return parsed<pb::CorsPolicy>(text); }
 
 const std::string kShop = "allow_origin_string_match { exact: \"https://shop.example\" } ";
 

@@ -1,10 +1,10 @@
 #include "filters/http/csrf/csrf.h"
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/http/csrf/v3/csrf.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -12,11 +12,7 @@ namespace {
 
 using CsrfPolicy = envoy::extensions::filters::http::csrf::v3::CsrfPolicy;
 
-CsrfPolicy policy_of(const std::string& text) {
-  CsrfPolicy policy;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &policy)) << text;
-  return policy;
-}
+CsrfPolicy policy_of(const std::string& text) { return parsed<CsrfPolicy>(text); }
 
 const std::string kOn = "filter_enabled { default_value { numerator: 100 } } ";
 const std::string kOff = "filter_enabled { default_value { numerator: 0 } } ";

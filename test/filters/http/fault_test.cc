@@ -1,4 +1,3 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -6,6 +5,7 @@
 #include "core/runtime/runtime.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -13,11 +13,7 @@ namespace {
 
 using HTTPFault = envoy::extensions::filters::http::fault::v3::HTTPFault;
 
-HTTPFault fault_of(const std::string& text) {
-  HTTPFault proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
+HTTPFault fault_of(const std::string& text) { return parsed<HTTPFault>(text); }
 
 const std::string kAlways = " percentage { numerator: 100 } ";
 const std::string kDelay = "delay { fixed_delay { nanos: 300000000 }" + kAlways + "} ";

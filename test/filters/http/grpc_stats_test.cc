@@ -1,4 +1,3 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -11,6 +10,7 @@
 #include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
 #include "test/filters/http/grpc_messages.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -18,11 +18,7 @@ namespace {
 
 using StatsConfig = envoy::extensions::filters::http::grpc_stats::v3::FilterConfig;
 
-StatsConfig config_of(const std::string& text) {
-  StatsConfig config;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &config)) << text;
-  return config;
-}
+StatsConfig config_of(const std::string& text) { return parsed<StatsConfig>(text); }
 
 Headers call(const std::string& path = "/shop.Cart/Add", const std::string& type = "application/grpc") {
   return {{":method", "POST"}, {":authority", "a"}, {":path", path}, {"content-type", type}};

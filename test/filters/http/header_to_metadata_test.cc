@@ -1,20 +1,14 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
 namespace {
 
 using Proto = envoy::extensions::filters::http::header_to_metadata::v3::Config;
-
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 struct Copies {
   PluginScope plugins{};
@@ -24,8 +18,8 @@ struct Copies {
 
   // The dynamic metadata that an exchange leaves.
   std::string of(const Headers& more, const Headers& response = {}) {
-    FilterHarness harness({plugins.http_filter(parsed(config), "copy")});
-    if (!route.empty()) harness.set_route_config("copy", plugins.route_config(parsed(route)));
+    FilterHarness harness({plugins.http_filter(parsed<Proto>(config), "copy")});
+    if (!route.empty()) harness.set_route_config("copy", plugins.route_config(parsed<Proto>(route)));
     Headers request = {{":method", "GET"}, {":authority", "a.example"}, {":path", "/p"}};
     request.insert(request.end(), more.begin(), more.end());
     harness.send_headers(request, true);
@@ -134,7 +128,7 @@ TEST(HeaderToMetadata, ARouteReplacesTheRules) {
 TEST(HeaderToMetadata, WhatIsRefused) {
   const auto errors = [](const std::string& config) {
     PluginScope plugins;
-    plugins.http_filter(parsed(config));
+    plugins.http_filter(parsed<Proto>(config));
     return plugins.error_texts();
   };
   using Texts = std::vector<std::string>;

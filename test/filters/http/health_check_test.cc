@@ -1,12 +1,12 @@
 #include "filters/http/health_check/health_check.h"
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "core/filter/server_health.h"
 #include "core/lb/host_set.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -14,12 +14,6 @@ namespace {
 
 using Proto = envoy::extensions::filters::http::health_check::v3::HealthCheck;
 using filter::ServerHealth;
-
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 class NoTable final : public lb::Table {
  public:
@@ -50,7 +44,7 @@ class HealthCheck : public ::testing::Test {
   // first.
   std::string ask(const std::string& config, const std::string& path = "/healthz", Duration elapsed = {},
                   const std::string& status = "200") {
-    if (text_ != config) entry_ = plugins_.http_filter(parsed(config));
+    if (text_ != config) entry_ = plugins_.http_filter(parsed<Proto>(config));
     text_ = config;
     EXPECT_TRUE(plugins_.error_texts().empty()) << plugins_.error_texts().front();
     FilterHarness harness({entry_});
@@ -153,7 +147,7 @@ TEST_F(HealthCheck, WhatTheUpstreamSaidCountsForAWhile) {
 TEST_F(HealthCheck, WhatIsRefused) {
   const auto errors = [](const std::string& config) {
     PluginScope plugins;
-    plugins.http_filter(parsed(config));
+    plugins.http_filter(parsed<Proto>(config));
     return plugins.error_texts();
   };
   using Texts = std::vector<std::string>;

@@ -1,8 +1,8 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/http/set_metadata/v3/set_metadata.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
@@ -10,15 +10,9 @@ namespace {
 
 using Proto = envoy::extensions::filters::http::set_metadata::v3::Config;
 
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
-
 // The dynamic metadata of a request that passed the filter; `before` is in namespace "ns" ahead of it, as "k".
 std::string left_by(PluginScope& plugins, const std::string& config, const std::vector<stream::Value>& before = {}) {
-  FilterHarness harness({plugins.http_filter(parsed(config))});
+  FilterHarness harness({plugins.http_filter(parsed<Proto>(config))});
   if (!before.empty()) harness.stream().dynamic_metadata().set("ns", "k", stream::Value::of_list(before));
   harness.send_headers({{":method", "GET"}, {":path", "/"}}, true);
   harness.run(10ms);
@@ -70,7 +64,7 @@ TEST(SetMetadata, TheOlderFormUpdates) {
 TEST(SetMetadata, WhatIsRefused) {
   const auto errors = [](const std::string& config) {
     PluginScope plugins;
-    plugins.http_filter(parsed(config));
+    plugins.http_filter(parsed<Proto>(config));
     return plugins.error_texts();
   };
   using Texts = std::vector<std::string>;
