@@ -16,14 +16,14 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::cluster::v3;
+namespace cluster_v3 = envoy::config::cluster::v3;
 namespace policies = envoy::extensions::load_balancing_policies;
 using google::protobuf::Message;
 using policies::common::v3::ConsistentHashingLbConfig;
 
 class BalanceReader {
  public:
-  BalanceReader(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
+  BalanceReader(const cluster_v3::Cluster& proto, const std::string& path, const filter::Registry& registry,
                 RouteConfigEnv& env, Report& report, ClusterTranslation& out)
       : proto_(proto), at_{report, path}, registry_(registry), env_(env), report_(report), out_(out) {}
 
@@ -32,7 +32,7 @@ class BalanceReader {
       without_effect("load_balancing_policy says how hosts are chosen", true);
       from_list(proto_.load_balancing_policy(), at_.below("load_balancing_policy"));
     } else {
-      without_effect("lb_policy is " + pb::Cluster::LbPolicy_Name(proto_.lb_policy()), false);
+      without_effect("lb_policy is " + cluster_v3::Cluster::LbPolicy_Name(proto_.lb_policy()), false);
       from_enum();
       const FieldReport subsets = at_.below("lb_subset_config");
       if (proto_.has_lb_subset_config() && out_.policy != nullptr)
@@ -44,19 +44,20 @@ class BalanceReader {
  private:
   // Settings for other policies than the one that is used.
   void without_effect(const std::string& because, bool all) const {
-    const auto tell = [&](std::string_view field, bool is_set, pb::Cluster::LbPolicy policy) {
+    const auto tell = [&](std::string_view field, bool is_set, cluster_v3::Cluster::LbPolicy policy) {
       if (is_set && (all || proto_.lb_policy() != policy))
         at_.below(field).warning("has no effect: " + because + "; remove it");
     };
-    tell("round_robin_lb_config", proto_.has_round_robin_lb_config(), pb::Cluster::ROUND_ROBIN);
-    tell("least_request_lb_config", proto_.has_least_request_lb_config(), pb::Cluster::LEAST_REQUEST);
-    tell("ring_hash_lb_config", proto_.has_ring_hash_lb_config(), pb::Cluster::RING_HASH);
-    tell("maglev_lb_config", proto_.has_maglev_lb_config(), pb::Cluster::MAGLEV);
+    tell("round_robin_lb_config", proto_.has_round_robin_lb_config(), cluster_v3::Cluster::ROUND_ROBIN);
+    tell("least_request_lb_config", proto_.has_least_request_lb_config(), cluster_v3::Cluster::LEAST_REQUEST);
+    tell("ring_hash_lb_config", proto_.has_ring_hash_lb_config(), cluster_v3::Cluster::RING_HASH);
+    tell("maglev_lb_config", proto_.has_maglev_lb_config(), cluster_v3::Cluster::MAGLEV);
     if (proto_.has_lb_subset_config() && all)
       at_.below("lb_subset_config").warning("has no effect: " + because + "; remove it");
-    const pb::Cluster::CommonLbConfig& common = proto_.common_lb_config();
+    const cluster_v3::Cluster::CommonLbConfig& common = proto_.common_lb_config();
     const FieldReport at_common = at_.below("common_lb_config");
-    const bool hashes = proto_.lb_policy() == pb::Cluster::RING_HASH || proto_.lb_policy() == pb::Cluster::MAGLEV;
+    const bool hashes =
+        proto_.lb_policy() == cluster_v3::Cluster::RING_HASH || proto_.lb_policy() == cluster_v3::Cluster::MAGLEV;
     if (common.has_consistent_hashing_lb_config() && (all || !hashes))
       at_common.below("consistent_hashing_lb_config").warning("has no effect: " + because + "; remove it");
     if (common.has_zone_aware_lb_config() && all)
@@ -66,7 +67,7 @@ class BalanceReader {
   }
 
   // As published, the first policy of the list that this build has counts.
-  void from_list(const pb::LoadBalancingPolicy& list, const FieldReport& at) {
+  void from_list(const cluster_v3::LoadBalancingPolicy& list, const FieldReport& at) {
     std::string names;
     for (int i = 0; i < list.policies_size(); ++i) {
       const FieldReport here = at.item("policies", i).below("typed_extension_config").below("typed_config");
@@ -110,33 +111,33 @@ class BalanceReader {
   }
 
   void from_enum() {
-    const pb::Cluster::CommonLbConfig& common = proto_.common_lb_config();
+    const cluster_v3::Cluster::CommonLbConfig& common = proto_.common_lb_config();
     switch (proto_.lb_policy()) {
-      case pb::Cluster::ROUND_ROBIN:
+      case cluster_v3::Cluster::ROUND_ROBIN:
         use_settings(policies::round_robin::v3::RoundRobin(), "round_robin_lb_config");
         break;
-      case pb::Cluster::RANDOM:
+      case cluster_v3::Cluster::RANDOM:
         use_settings(policies::random::v3::Random(), "lb_policy");
         break;
-      case pb::Cluster::LEAST_REQUEST: {
+      case cluster_v3::Cluster::LEAST_REQUEST: {
         policies::least_request::v3::LeastRequest config;
         if (proto_.least_request_lb_config().has_choice_count())
           *config.mutable_choice_count() = proto_.least_request_lb_config().choice_count();
         use_settings(config, "least_request_lb_config");
         break;
       }
-      case pb::Cluster::RING_HASH: {
+      case cluster_v3::Cluster::RING_HASH: {
         policies::ring_hash::v3::RingHash config;
-        const pb::Cluster::RingHashLbConfig& from = proto_.ring_hash_lb_config();
+        const cluster_v3::Cluster::RingHashLbConfig& from = proto_.ring_hash_lb_config();
         if (from.has_minimum_ring_size()) *config.mutable_minimum_ring_size() = from.minimum_ring_size();
         if (from.has_maximum_ring_size()) *config.mutable_maximum_ring_size() = from.maximum_ring_size();
-        if (from.hash_function() == pb::Cluster::RingHashLbConfig::MURMUR_HASH_2)
+        if (from.hash_function() == cluster_v3::Cluster::RingHashLbConfig::MURMUR_HASH_2)
           config.set_hash_function(policies::ring_hash::v3::RingHash::MURMUR_HASH_2);
         consistent(common, *config.mutable_consistent_hashing_lb_config());
         use_settings(config, "ring_hash_lb_config");
         break;
       }
-      case pb::Cluster::MAGLEV: {
+      case cluster_v3::Cluster::MAGLEV: {
         policies::maglev::v3::Maglev config;
         if (proto_.maglev_lb_config().has_table_size())
           *config.mutable_table_size() = proto_.maglev_lb_config().table_size();
@@ -144,7 +145,7 @@ class BalanceReader {
         use_settings(config, "maglev_lb_config");
         break;
       }
-      case pb::Cluster::CLUSTER_PROVIDED:
+      case cluster_v3::Cluster::CLUSTER_PROVIDED:
         at_.error_at(
             "lb_policy",
             "CLUSTER_PROVIDED is for clusters of a type that chooses hosts by itself; this one has ROUND_ROBIN, "
@@ -152,7 +153,7 @@ class BalanceReader {
         return;
       default:
         at_.below("lb_policy")
-            .unsupported(pb::Cluster::LbPolicy_Name(proto_.lb_policy()) +
+            .unsupported(cluster_v3::Cluster::LbPolicy_Name(proto_.lb_policy()) +
                          " is not supported by weir yet; ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM are");
         return;
     }
@@ -162,12 +163,13 @@ class BalanceReader {
     if (common.has_zone_aware_lb_config()) read_zones(common.zone_aware_lb_config());
   }
 
-  void read_zones(const pb::Cluster::CommonLbConfig::ZoneAwareLbConfig& from) {
+  void read_zones(const cluster_v3::Cluster::CommonLbConfig::ZoneAwareLbConfig& from) {
     std::optional<lb::ZonePolicy>& zones = out_.host_options.zones;
     if (!zones) {
       at_.below("common_lb_config")
           .below("zone_aware_lb_config")
-          .warning("has no effect: lb_policy is " + pb::Cluster::LbPolicy_Name(proto_.lb_policy()) + "; remove it");
+          .warning("has no effect: lb_policy is " + cluster_v3::Cluster::LbPolicy_Name(proto_.lb_policy()) +
+                   "; remove it");
       return;
     }
     if (from.has_routing_enabled())
@@ -176,7 +178,7 @@ class BalanceReader {
     zones->fail_on_panic = from.fail_traffic_on_panic();
   }
 
-  static void consistent(const pb::Cluster::CommonLbConfig& from, ConsistentHashingLbConfig& to) {
+  static void consistent(const cluster_v3::Cluster::CommonLbConfig& from, ConsistentHashingLbConfig& to) {
     to.set_use_hostname_for_hashing(from.consistent_hashing_lb_config().use_hostname_for_hashing());
     if (from.consistent_hashing_lb_config().has_hash_balance_factor())
       *to.mutable_hash_balance_factor() = from.consistent_hashing_lb_config().hash_balance_factor();
@@ -210,7 +212,7 @@ class BalanceReader {
     return true;
   }
 
-  const pb::Cluster& proto_;
+  const cluster_v3::Cluster& proto_;
   const FieldReport at_;
   const filter::Registry& registry_;
   RouteConfigEnv& env_;
@@ -221,7 +223,7 @@ class BalanceReader {
 
 }  // namespace
 
-void read_balancing(const pb::Cluster& proto, const std::string& path, const filter::Registry& registry,
+void read_balancing(const cluster_v3::Cluster& proto, const std::string& path, const filter::Registry& registry,
                     RouteConfigEnv& env, Report& report, ClusterTranslation& out) {
   BalanceReader(proto, path, registry, env, report, out).read();
 }

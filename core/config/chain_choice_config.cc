@@ -15,7 +15,7 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::listener::v3;
+namespace listener_v3 = envoy::config::listener::v3;
 
 constexpr std::string_view kAnyKey = "any";
 constexpr std::string_view kNameKey = "name:";
@@ -36,7 +36,7 @@ std::vector<match::AddressRange> ranges(const Ranges& messages, std::string_view
   return out;
 }
 
-void read_names(const pb::FilterChainMatch& message, const FieldReport& at, proxy::ChainMatch& match) {
+void read_names(const listener_v3::FilterChainMatch& message, const FieldReport& at, proxy::ChainMatch& match) {
   for (int i = 0; i < message.server_names_size(); ++i) {
     std::string name = lower(message.server_names(i));
     const std::string rest = name.starts_with("*.") ? name.substr(2) : name;
@@ -54,7 +54,7 @@ void read_names(const pb::FilterChainMatch& message, const FieldReport& at, prox
 // Actions of a tree: names of chains.
 class ChainNames final : public filter::MatcherActions {
  public:
-  ChainNames(const pb::Listener& message, filter::ConfigReport& report) : report_(report) {
+  ChainNames(const listener_v3::Listener& message, filter::ConfigReport& report) : report_(report) {
     for (int i = 0; i < message.filter_chains_size(); ++i)
       positions_.emplace(message.filter_chains(i).name(), static_cast<uint32_t>(i));
   }
@@ -80,10 +80,10 @@ class ChainNames final : public filter::MatcherActions {
 };
 
 // Chains are told apart by name then, and by nothing else.
-void check_names(const pb::Listener& message, const FieldReport& at) {
+void check_names(const listener_v3::Listener& message, const FieldReport& at) {
   std::map<std::string, int> first;
   for (int i = 0; i < message.filter_chains_size(); ++i) {
-    const pb::FilterChain& chain = message.filter_chains(i);
+    const listener_v3::FilterChain& chain = message.filter_chains(i);
     const FieldReport here = at.item("filter_chains", i);
     if (chain.name().empty()) {
       here.error_at("name", "must not be empty: filter_chain_matcher finds chains by name");
@@ -98,7 +98,7 @@ void check_names(const pb::Listener& message, const FieldReport& at) {
 
 }  // namespace
 
-std::optional<proxy::ChainMatch> translate(const pb::FilterChainMatch& message, const FieldReport& at) {
+std::optional<proxy::ChainMatch> translate(const listener_v3::FilterChainMatch& message, const FieldReport& at) {
   const size_t errors = at.report.errors();
   proxy::ChainMatch match;
   match.destination_port = static_cast<uint16_t>(message.destination_port().value());
@@ -110,16 +110,17 @@ std::optional<proxy::ChainMatch> translate(const pb::FilterChainMatch& message, 
     if (message.application_protocols(i).empty()) at.item("application_protocols", i).error("must not be empty");
   }
   match.direct_sources = ranges(message.direct_source_prefix_ranges(), "direct_source_prefix_ranges", at);
-  match.source = message.source_type() == pb::FilterChainMatch::SAME_IP_OR_LOOPBACK ? proxy::ChainMatch::Source::kLocal
-                 : message.source_type() == pb::FilterChainMatch::EXTERNAL ? proxy::ChainMatch::Source::kExternal
-                                                                           : proxy::ChainMatch::Source::kAny;
+  match.source =
+      message.source_type() == listener_v3::FilterChainMatch::SAME_IP_OR_LOOPBACK ? proxy::ChainMatch::Source::kLocal
+      : message.source_type() == listener_v3::FilterChainMatch::EXTERNAL          ? proxy::ChainMatch::Source::kExternal
+                                                                                  : proxy::ChainMatch::Source::kAny;
   match.sources = ranges(message.source_prefix_ranges(), "source_prefix_ranges", at);
   for (uint32_t port : message.source_ports()) match.source_ports.push_back(static_cast<uint16_t>(port));
   if (at.report.errors() != errors) return std::nullopt;
   return match;
 }
 
-void translate_chain_choice(const pb::Listener& message, const FieldReport& at, proxy::ListenerSpec& spec) {
+void translate_chain_choice(const listener_v3::Listener& message, const FieldReport& at, proxy::ListenerSpec& spec) {
   if (message.has_default_filter_chain()) spec.default_chain = static_cast<uint32_t>(message.filter_chains_size());
   if (message.has_filter_chain_matcher()) {
     check_names(message, at);
@@ -133,7 +134,7 @@ void translate_chain_choice(const pb::Listener& message, const FieldReport& at, 
   std::vector<proxy::ChainMatch> matches;
   bool any = message.filter_chains_size() != 1;  // more than one, or the default alone
   for (int i = 0; i < message.filter_chains_size(); ++i) {
-    const pb::FilterChainMatch& one = message.filter_chains(i).filter_chain_match();
+    const listener_v3::FilterChainMatch& one = message.filter_chains(i).filter_chain_match();
     auto match = translate(one, at.item("filter_chains", i).below("filter_chain_match"));
     if (!match) return;
     matches.push_back(std::move(*match));
@@ -168,12 +169,12 @@ std::string key_of_name(const std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> chain_keys(const pb::Listener& message) {
+std::vector<std::string> chain_keys(const listener_v3::Listener& message) {
   std::map<std::string, int> named;
-  for (const pb::FilterChain& chain : message.filter_chains()) ++named[chain.name()];
+  for (const listener_v3::FilterChain& chain : message.filter_chains()) ++named[chain.name()];
   std::vector<std::string> keys;
-  for (const pb::FilterChain& chain : message.filter_chains()) {
-    const pb::FilterChainMatch& match = chain.filter_chain_match();
+  for (const listener_v3::FilterChain& chain : message.filter_chains()) {
+    const listener_v3::FilterChainMatch& match = chain.filter_chain_match();
     const bool unique = !chain.name().empty() && named[chain.name()] == 1;
     char text[17];
     snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(fingerprint(match)));

@@ -25,7 +25,7 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::cluster::v3;
+namespace cluster_v3 = envoy::config::cluster::v3;
 namespace dfp = envoy::extensions::clusters::dynamic_forward_proxy::v3;
 using filter::ConfigReport;
 
@@ -94,8 +94,8 @@ void look_at(const envoy::config::core::v3::TransportSocket& socket, upstream::C
 }
 
 // Which of them a host gets is said by its metadata, and decided when a connection to it is opened.
-void read_transports(const pb::Cluster& proto, filter::FactoryScope& scope, upstream::ClusterSpec& spec) {
-  pb::Cluster part;
+void read_transports(const cluster_v3::Cluster& proto, filter::FactoryScope& scope, upstream::ClusterSpec& spec) {
+  cluster_v3::Cluster part;
   const auto make = [&](const envoy::config::core::v3::TransportSocket& socket, const std::string& name,
                         filter::FactoryScope at) {
     at.set_stat_owner(spec.stat_name);
@@ -123,8 +123,8 @@ void read_transports(const pb::Cluster& proto, filter::FactoryScope& scope, upst
   spec.transports.fingerprint = fingerprint(part);
 }
 
-void read_protocol_options(const pb::Cluster& proto, const std::string& path, RouteConfigEnv& env, Report& report,
-                           ClusterTranslation& out) {
+void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& path, RouteConfigEnv& env,
+                           Report& report, ClusterTranslation& out) {
   upstream::ClusterSpec& spec = out.spec;
   read_common_http(proto.common_http_protocol_options(), spec);
   if (proto.has_upstream_http_protocol_options()) {
@@ -137,7 +137,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
     read_http2(proto.http2_protocol_options(), FieldReport{report, path}.below("http2_protocol_options"), spec);
     spec.protocol = upstream::HttpProtocol::kHttp2;
   }
-  if (proto.protocol_selection() == pb::Cluster::USE_DOWNSTREAM_PROTOCOL)
+  if (proto.protocol_selection() == cluster_v3::Cluster::USE_DOWNSTREAM_PROTOCOL)
     spec.protocol = upstream::HttpProtocol::kDownstream;
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
     std::string at = path;
@@ -165,7 +165,7 @@ void read_protocol_options(const pb::Cluster& proto, const std::string& path, Ro
 }
 
 // Of one priority: as published, the first thresholds for it count.
-upstream::CircuitBreakers read_breakers(const pb::CircuitBreakers& proto,
+upstream::CircuitBreakers read_breakers(const cluster_v3::CircuitBreakers& proto,
                                         envoy::config::core::v3::RoutingPriority priority) {
   upstream::CircuitBreakers out;
   // Without a limit on retries of its own, a cluster has a budget (one of the few defaults that differ from the
@@ -174,7 +174,7 @@ upstream::CircuitBreakers read_breakers(const pb::CircuitBreakers& proto,
   const auto found = std::find_if(proto.thresholds().begin(), proto.thresholds().end(),
                                   [&](const auto& one) { return one.priority() == priority; });
   if (found == proto.thresholds().end()) return out;
-  const pb::CircuitBreakers::Thresholds& one = *found;
+  const cluster_v3::CircuitBreakers::Thresholds& one = *found;
   if (one.has_max_connections()) out.max_connections = one.max_connections().value();
   if (one.has_max_pending_requests()) out.max_pending_requests = one.max_pending_requests().value();
   if (one.has_max_requests()) out.max_requests = one.max_requests().value();
@@ -192,7 +192,7 @@ upstream::CircuitBreakers read_breakers(const pb::CircuitBreakers& proto,
   return out;
 }
 
-void read_breakers(const pb::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
+void read_breakers(const cluster_v3::CircuitBreakers& proto, upstream::ClusterSpec& spec) {
   spec.breakers = read_breakers(proto, envoy::config::core::v3::DEFAULT);
   spec.high_breakers = read_breakers(proto, envoy::config::core::v3::HIGH);
 }
@@ -246,7 +246,8 @@ class LocalityWeights {
   std::map<uint32_t, uint64_t> sums_;
 };
 
-void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigReport& report, ClusterTranslation& out) {
+void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, ConfigReport& report,
+                    ClusterTranslation& out) {
   const auto& assignment = proto.load_assignment();
   std::string at = path + ".load_assignment";
   if (assignment.policy().has_overprovisioning_factor())
@@ -322,7 +323,7 @@ void read_endpoints(const pb::Cluster& proto, const std::string& path, ConfigRep
 
 // --- Clusters without endpoints of their own -----------------------------------------------------------------------
 
-void expect_own_balancing(const pb::Cluster& proto, const FieldReport& at) {
+void expect_own_balancing(const cluster_v3::Cluster& proto, const FieldReport& at) {
   constexpr std::string_view kProvided = "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided";
   if (proto.has_load_balancing_policy()) {
     const auto& list = proto.load_balancing_policy().policies();
@@ -331,10 +332,10 @@ void expect_own_balancing(const pb::Cluster& proto, const FieldReport& at) {
     if (!provided)
       at.error_at("load_balancing_policy", "a cluster of this type chooses hosts by itself: write " +
                                                std::string(kProvided) + " or lb_policy: CLUSTER_PROVIDED");
-  } else if (proto.lb_policy() != pb::Cluster::CLUSTER_PROVIDED) {
+  } else if (proto.lb_policy() != cluster_v3::Cluster::CLUSTER_PROVIDED) {
     at.error_at(
         "lb_policy",
-        pb::Cluster::LbPolicy_Name(proto.lb_policy()) +
+        cluster_v3::Cluster::LbPolicy_Name(proto.lb_policy()) +
             " has no meaning for a cluster of this type, which chooses hosts by itself; write CLUSTER_PROVIDED");
   }
   if (proto.has_lb_subset_config())
@@ -363,13 +364,13 @@ void read_aggregate(const AggregateSpec& from, const FieldReport& at, RouteConfi
     at.below("transport_socket").warning("has no effect: connections are those of the clusters that this one names");
 }
 
-void read_dynamic(const pb::Cluster& proto, DiscoverySpec& found, const FieldReport& at,
+void read_dynamic(const cluster_v3::Cluster& proto, DiscoverySpec& found, const FieldReport& at,
                   const filter::Registry& registry, RouteConfigEnv& env, ClusterTranslation& out) {
   out.dynamic = std::move(found.dynamic);
   lb::ByName config;
   if (out.dynamic->by_address) {
     // Among the addresses of a name, as a cluster with that policy does it.
-    pb::Cluster of_one;
+    cluster_v3::Cluster of_one;
     dfp::ClusterConfig typed;
     proto.cluster_type().typed_config().UnpackTo(&typed);
     of_one.set_lb_policy(typed.sub_clusters_config().lb_policy());
@@ -395,9 +396,9 @@ void read_dynamic(const pb::Cluster& proto, DiscoverySpec& found, const FieldRep
 }
 
 // Hosts are wherever clients want to go.
-void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
+void read_original(const cluster_v3::Cluster& proto, filter::FactoryScope& scope, ClusterTranslation& out) {
   auto original = upstream::make_original_destination(scope.store(), out.spec.stat_name);
-  const pb::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
+  const cluster_v3::Cluster::OriginalDstLbConfig& config = proto.original_dst_lb_config();
   if (config.use_http_header()) {
     original->header =
         http::HeaderName(config.http_header_name().empty() ? "x-envoy-original-dst-host" : config.http_header_name());
@@ -414,7 +415,7 @@ void read_original(const pb::Cluster& proto, filter::FactoryScope& scope, Cluste
   if (proto.has_cleanup_interval()) out.cleanup_interval = to_duration(proto.cleanup_interval());
 }
 
-void refuse_original(const pb::Cluster& proto, const FieldReport& at) {
+void refuse_original(const cluster_v3::Cluster& proto, const FieldReport& at) {
   if (proto.has_original_dst_lb_config()) at.error_at("original_dst_lb_config", "is for clusters of type ORIGINAL_DST");
   if (proto.has_cleanup_interval())
     at.below("cleanup_interval").warning("has no effect: it is about clusters of type ORIGINAL_DST");
@@ -422,16 +423,16 @@ void refuse_original(const pb::Cluster& proto, const FieldReport& at) {
 
 }  // namespace
 
-ClusterTranslation unchanged_cluster(const pb::Cluster& proto) {
+ClusterTranslation unchanged_cluster(const cluster_v3::Cluster& proto) {
   ClusterTranslation out;
   out.spec.name = proto.name();
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  out.finds_hosts = !proto.has_cluster_type() && proto.type() == pb::Cluster::ORIGINAL_DST;
+  out.finds_hosts = !proto.has_cluster_type() && proto.type() == cluster_v3::Cluster::ORIGINAL_DST;
   return out;
 }
 
-ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactoryScope& scope, RouteConfigEnv& env,
+ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::FactoryScope& scope, RouteConfigEnv& env,
                                      Report& report) {
   const std::string& path = scope.path();
   const filter::Registry& registry = scope.registry();
@@ -493,7 +494,7 @@ ClusterTranslation translate_cluster(const pb::Cluster& proto, filter::FactorySc
                      "all its addresses (STRICT_DNS takes several)");
   }
 
-  pb::Cluster rest = proto;
+  cluster_v3::Cluster rest = proto;
   rest.clear_load_assignment();
   out.spec_fingerprint = fingerprint(rest);
   out.host_fingerprint = fingerprint(proto);

@@ -13,7 +13,7 @@ namespace weir::config {
 namespace {
 
 using Step = FieldPath::Step;
-namespace pb = envoy::extensions::router::cluster_specifiers::matcher::v3;
+namespace specifier_v3 = envoy::extensions::router::cluster_specifiers::matcher::v3;
 
 class ClusterActions final : public filter::MatcherActions {
  public:
@@ -24,10 +24,10 @@ class ClusterActions final : public filter::MatcherActions {
                               const std::string& path) override {
     const auto message = report_.unpack(any, path);
     if (message == nullptr) return std::nullopt;
-    const auto* action = dynamic_cast<const pb::ClusterAction*>(message.get());
+    const auto* action = dynamic_cast<const specifier_v3::ClusterAction*>(message.get());
     FieldPath at(path, path_.positions(), path_.diagnostics());
     if (action == nullptr) {
-      at.error("the action of this matcher is an " + pb::ClusterAction::descriptor()->full_name());
+      at.error("the action of this matcher is an " + specifier_v3::ClusterAction::descriptor()->full_name());
     } else if (action->cluster().empty()) {
       at.error_at("cluster", "must not be empty");
     } else if (check_clusters_) {
@@ -58,7 +58,7 @@ std::shared_ptr<const route::ClusterSpecifier> read_cluster_specifier(
   Step extension(path, "extension");
   if (message.extension().name().empty()) path.error_at("name", "must not be empty");
   Step config(path, "typed_config");
-  const std::string type = pb::MatcherClusterSpecifier::descriptor()->full_name();
+  const std::string type = specifier_v3::MatcherClusterSpecifier::descriptor()->full_name();
   const std::string& url = message.extension().typed_config().type_url();
   if (const std::string found = url.substr(url.rfind('/') + 1); found != type) {
     const std::string text = (found.empty() ? std::string("no type") : found) +
@@ -74,7 +74,7 @@ std::shared_ptr<const route::ClusterSpecifier> read_cluster_specifier(
   const size_t before = report.errors();
   const auto unpacked = report.unpack(message.extension().typed_config(), path.text());
   if (unpacked != nullptr) {
-    const auto& matcher = static_cast<const pb::MatcherClusterSpecifier&>(*unpacked);
+    const auto& matcher = static_cast<const specifier_v3::MatcherClusterSpecifier&>(*unpacked);
     ClusterActions actions(report, path, env, check_clusters, specifier->clusters);
     if (matcher.has_cluster_matcher()) {
       specifier->tree = translate_matcher(matcher.cluster_matcher(), actions, {},

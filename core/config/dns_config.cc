@@ -17,7 +17,7 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::cluster::v3;
+namespace cluster_v3 = envoy::config::cluster::v3;
 namespace core = envoy::config::core::v3;
 using dns::FamilyPolicy;
 using envoy::extensions::clusters::dns::v3::DnsCluster;
@@ -54,15 +54,15 @@ void read_refresh(const Message& proto, const FieldReport& at, dns::RefreshPlan&
     read_failure_rate(proto.dns_failure_refresh_rate(), at.below("dns_failure_refresh_rate"), plan);
 }
 
-FamilyPolicy family_of(pb::Cluster::DnsLookupFamily family) {
+FamilyPolicy family_of(cluster_v3::Cluster::DnsLookupFamily family) {
   switch (family) {
-    case pb::Cluster::V4_ONLY:
+    case cluster_v3::Cluster::V4_ONLY:
       return FamilyPolicy::kV4Only;
-    case pb::Cluster::V6_ONLY:
+    case cluster_v3::Cluster::V6_ONLY:
       return FamilyPolicy::kV6Only;
-    case pb::Cluster::V4_PREFERRED:
+    case cluster_v3::Cluster::V4_PREFERRED:
       return FamilyPolicy::kV4Preferred;
-    case pb::Cluster::ALL:
+    case cluster_v3::Cluster::ALL:
       return FamilyPolicy::kAll;
     default:
       return FamilyPolicy::kAuto;
@@ -175,7 +175,7 @@ void read_older_resolver(const core::DnsResolutionConfig& proto, const FieldRepo
 }
 
 // Where the resolver stands counts in this order, as published.
-void read_resolver(const pb::Cluster& proto, const FieldReport& at, dns::ResolverOptions& options) {
+void read_resolver(const cluster_v3::Cluster& proto, const FieldReport& at, dns::ResolverOptions& options) {
   if (proto.has_typed_dns_resolver_config()) {
     read_typed_resolver(proto.typed_dns_resolver_config(), at.below("typed_dns_resolver_config"), options);
     without_effect(at, "typed_dns_resolver_config",
@@ -208,9 +208,9 @@ void read_resolver(const DnsCacheConfig& proto, const FieldReport& at, dns::Reso
 }
 
 // Fields about names in a cluster that does not look there.
-void warn_of_unused(const pb::Cluster& proto, const FieldReport& at, const std::string& why) {
+void warn_of_unused(const cluster_v3::Cluster& proto, const FieldReport& at, const std::string& why) {
   for (const auto& [set, field] :
-       {std::pair(proto.dns_lookup_family() != pb::Cluster::AUTO, "dns_lookup_family"),
+       {std::pair(proto.dns_lookup_family() != cluster_v3::Cluster::AUTO, "dns_lookup_family"),
         std::pair(proto.has_dns_refresh_rate(), "dns_refresh_rate"),
         std::pair(proto.has_dns_failure_refresh_rate(), "dns_failure_refresh_rate"),
         std::pair(proto.respect_dns_ttl(), "respect_dns_ttl"), std::pair(proto.has_dns_jitter(), "dns_jitter"),
@@ -222,7 +222,7 @@ void warn_of_unused(const pb::Cluster& proto, const FieldReport& at, const std::
   }
 }
 
-void read_dns_cluster(const pb::Cluster& proto, const DnsCluster& config, const FieldReport& at,
+void read_dns_cluster(const cluster_v3::Cluster& proto, const DnsCluster& config, const FieldReport& at,
                       const FieldReport& here, std::optional<DnsSpec>& dns) {
   dns.emplace();
   dns->logical = config.all_addresses_in_single_endpoint();
@@ -235,7 +235,7 @@ void read_dns_cluster(const pb::Cluster& proto, const DnsCluster& config, const 
 
 // --- Clusters without endpoints of their own -----------------------------------------------------------------------
 
-void refuse_endpoints(const pb::Cluster& proto, const FieldReport& at, std::string_view why) {
+void refuse_endpoints(const cluster_v3::Cluster& proto, const FieldReport& at, std::string_view why) {
   if (proto.load_assignment().endpoints_size() > 0) at.error_at("load_assignment", std::string(why));
 }
 
@@ -282,8 +282,8 @@ DnsCacheSpec read_cache(const DnsCacheConfig& proto, const FieldReport& at) {
 }
 
 // Its names are resolved as those of a STRICT_DNS cluster are, as the Cluster says.
-DnsCacheSpec read_sub_clusters(const pb::Cluster& proto, const dfp::SubClustersConfig& config, const FieldReport& at,
-                               const FieldReport& here) {
+DnsCacheSpec read_sub_clusters(const cluster_v3::Cluster& proto, const dfp::SubClustersConfig& config,
+                               const FieldReport& at, const FieldReport& here) {
   DnsCacheSpec out;
   out.name = "sub_clusters of " + proto.name();
   out.family = family_of(proto.dns_lookup_family());
@@ -298,7 +298,7 @@ DnsCacheSpec read_sub_clusters(const pb::Cluster& proto, const dfp::SubClustersC
   return out;
 }
 
-void read_dynamic(const pb::Cluster& proto, const dfp::ClusterConfig& config, const FieldReport& at,
+void read_dynamic(const cluster_v3::Cluster& proto, const dfp::ClusterConfig& config, const FieldReport& at,
                   const FieldReport& here, DiscoverySpec& out) {
   refuse_endpoints(proto, at, "must be empty: the hosts of a dynamic_forward_proxy cluster are what requests ask for");
   out.dynamic.emplace();
@@ -316,7 +316,7 @@ void read_dynamic(const pb::Cluster& proto, const dfp::ClusterConfig& config, co
   warn_of_unused(proto, at, "the dns_cache_config in cluster_type has its own");
 }
 
-Discovery read_typed(const pb::Cluster& proto, const FieldReport& at, DiscoverySpec& out) {
+Discovery read_typed(const cluster_v3::Cluster& proto, const FieldReport& at, DiscoverySpec& out) {
   const FieldReport here = at.below("cluster_type").below("typed_config");
   auto message = at.report.unpack(proto.cluster_type().typed_config(), here.path);
   if (message == nullptr) return Discovery::kOther;
@@ -342,7 +342,8 @@ Discovery read_typed(const pb::Cluster& proto, const FieldReport& at, DiscoveryS
 
 }  // namespace
 
-Discovery read_discovery(const pb::Cluster& proto, const std::string& path, Report& report, DiscoverySpec& out) {
+Discovery read_discovery(const cluster_v3::Cluster& proto, const std::string& path, Report& report,
+                         DiscoverySpec& out) {
   const FieldReport at{report, path};
   if (proto.has_cluster_type()) {
     const Discovery found = read_typed(proto, at, out);
@@ -351,20 +352,20 @@ Discovery read_discovery(const pb::Cluster& proto, const std::string& path, Repo
         at.below("wait_for_warm_on_init").warning("has no effect: such a cluster is ready at once");
       return found;
     }
-  } else if (proto.type() == pb::Cluster::STATIC) {
+  } else if (proto.type() == cluster_v3::Cluster::STATIC) {
     warn_of_unused(proto, at, "a cluster of type STATIC resolves no names");
     if (proto.has_wait_for_warm_on_init())
       at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type STATIC is ready at once");
     return Discovery::kStatic;
-  } else if (proto.type() == pb::Cluster::ORIGINAL_DST) {
+  } else if (proto.type() == cluster_v3::Cluster::ORIGINAL_DST) {
     refuse_endpoints(proto, at, "must be empty: the hosts of a cluster of type ORIGINAL_DST are what clients ask for");
     warn_of_unused(proto, at, "a cluster of type ORIGINAL_DST resolves no names");
     if (proto.has_wait_for_warm_on_init())
       at.below("wait_for_warm_on_init").warning("has no effect: a cluster of type ORIGINAL_DST is ready at once");
     return Discovery::kOriginal;
-  } else if (proto.type() == pb::Cluster::STRICT_DNS || proto.type() == pb::Cluster::LOGICAL_DNS) {
+  } else if (proto.type() == cluster_v3::Cluster::STRICT_DNS || proto.type() == cluster_v3::Cluster::LOGICAL_DNS) {
     out.dns.emplace();
-    out.dns->logical = proto.type() == pb::Cluster::LOGICAL_DNS;
+    out.dns->logical = proto.type() == cluster_v3::Cluster::LOGICAL_DNS;
     out.dns->family = family_of(proto.dns_lookup_family());
     read_refresh(proto, at, out.dns->refresh);
     read_resolver(proto, at, out.dns->resolver);

@@ -1,5 +1,7 @@
 #include "core/config/json_reader.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 
 #include "core/config/source_text.h"
@@ -7,15 +9,13 @@
 namespace weir::config {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // The length of the JSON number at the start of `text`, 0 if there is none.
 size_t number_length(std::string_view text) {
   size_t i = 0;
   const auto at = [&](size_t n) { return n < text.size() ? text[n] : '\0'; };
   const auto digits = [&] {
     const size_t start = i;
-    while (is_digit(at(i))) {
+    while (absl::ascii_isdigit(at(i))) {
       ++i;
     }
     return i > start;
@@ -108,7 +108,7 @@ Event JsonReader::fail_at_unknown(const char* what) {
   if (rest.starts_with("NaN") || rest.starts_with("Infinity") || rest.starts_with("-Infinity")) {
     return fail(at_, "JSON has numbers only", "leave this out");
   }
-  if (is_digit(peek()) || peek() == '-' || peek() == '+' || peek() == '.') {
+  if (absl::ascii_isdigit(peek()) || peek() == '-' || peek() == '+' || peek() == '.') {
     return fail(at_, "not a JSON number", "write it as 80, -1 or 0.5, or as a text in double quotes");
   }
   return fail(at_, what, "JSON quotes keys and texts with \"");
@@ -140,7 +140,7 @@ bool JsonReader::hex4(size_t at, uint32_t& out) const {
   for (size_t i = at; i < at + 4; ++i) {
     const char c = i < text_.size() ? text_[i] : '\0';
     uint32_t digit = 16;
-    if (is_digit(c)) {
+    if (absl::ascii_isdigit(c)) {
       digit = static_cast<uint32_t>(c - '0');
     } else if (c >= 'a' && c <= 'f') {
       digit = static_cast<uint32_t>(c - 'a' + 10);

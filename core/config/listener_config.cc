@@ -15,7 +15,7 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::listener::v3;
+namespace listener_v3 = envoy::config::listener::v3;
 using Hcm = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
 // Statistics and Prometheus labels take the address with ':' replaced, as published.
@@ -71,8 +71,8 @@ void read_socket_options(const Options& protos, const FieldReport& at, net::List
 using Ports = std::bitset<65536>;
 
 // Where the predicate holds: ports are all that it can ask about.
-std::shared_ptr<const Ports> ports_of(const pb::ListenerFilterChainMatchPredicate& proto) {
-  using Predicate = pb::ListenerFilterChainMatchPredicate;
+std::shared_ptr<const Ports> ports_of(const listener_v3::ListenerFilterChainMatchPredicate& proto) {
+  using Predicate = listener_v3::ListenerFilterChainMatchPredicate;
   auto ports = std::make_shared<Ports>();
   switch (proto.rule_case()) {
     case Predicate::kOrMatch:
@@ -106,16 +106,16 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
-bool ends_in_http1_alone(const pb::FilterChain& proto) {
+bool ends_in_http1_alone(const listener_v3::FilterChain& proto) {
   Hcm manager;
   return !proto.filters().empty() && proto.filters().rbegin()->typed_config().UnpackTo(&manager) &&
          manager.codec_type() == Hcm::HTTP1;
 }
 
-void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
+void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
   proxy::FilterChain chain;
   chain.name = proto.name();
-  pb::FilterChain rest = proto;
+  listener_v3::FilterChain rest = proto;
   for (auto& filter : *rest.mutable_filters()) filter.clear_typed_config();
   // The default chain is another one than the same chain in the list: its routes have another slot.
   chain.fingerprint = combine(fingerprint(rest), std::hash<std::string>{}(scope.chain_key()));
@@ -130,7 +130,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   }
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
-    const pb::Filter& one = proto.filters(i);
+    const listener_v3::Filter& one = proto.filters(i);
     auto here = scope.below("filters[" + std::to_string(i) + "]");
     if (!one.has_typed_config()) {
       // Of config_discovery the table of fields has said that there is none.
@@ -170,7 +170,7 @@ bool is_udp(const envoy::config::core::v3::Address& proto) {
 }
 
 // What a listener for datagrams has no use for.
-void check_udp(const pb::Listener& proto, const FieldReport& at) {
+void check_udp(const listener_v3::Listener& proto, const FieldReport& at) {
   const auto refuse = [&](std::string_view field, bool is_set) {
     if (is_set)
       at.error_at(field,
@@ -202,7 +202,7 @@ void check_udp(const pb::Listener& proto, const FieldReport& at) {
   }
 }
 
-void read_udp(const pb::Listener& proto, filter::FactoryScope& scope, ListenerTranslation& out) {
+void read_udp(const listener_v3::Listener& proto, filter::FactoryScope& scope, ListenerTranslation& out) {
   const FieldReport at{scope.report(), scope.path()};
   check_udp(proto, at);
   auto udp = std::make_shared<proxy::UdpSpec>();
@@ -259,7 +259,7 @@ void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
 
 }  // namespace
 
-std::string listener_name(const pb::Listener& proto) {
+std::string listener_name(const listener_v3::Listener& proto) {
   if (!proto.name().empty()) return proto.name();
   PositionIndex none;
   Diagnostics unread;
@@ -268,7 +268,7 @@ std::string listener_name(const pb::Listener& proto) {
   return is_udp(proto.address()) ? "udp " + name : name;
 }
 
-ListenerTranslation translate_listener(const pb::Listener& proto, filter::FactoryScope& scope) {
+ListenerTranslation translate_listener(const listener_v3::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
   const uint64_t read_before = scope.report().sources_digest();
   out.address = translate_address(proto.address(), scope.at("address"), scope.report(), Transport::kTcpOrUdp);
@@ -355,7 +355,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   inner.set_stat_owner(out.stat_name);
   const std::vector<std::string> keys = chain_keys(proto);
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
-    const pb::FilterChain& chain = proto.filter_chains(i);
+    const listener_v3::FilterChain& chain = proto.filter_chains(i);
     inner.set_chain_key(keys[static_cast<size_t>(i)]);
     read_chain(chain, inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
   }
@@ -365,7 +365,7 @@ ListenerTranslation translate_listener(const pb::Listener& proto, filter::Factor
   }
   translate_chain_choice(proto, {scope.report(), scope.path()}, out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");
-  pb::Listener rest = proto;
+  listener_v3::Listener rest = proto;
   rest.clear_filter_chains();
   rest.clear_default_filter_chain();
   out.fingerprint = combine(fingerprint(rest), static_cast<uint64_t>(proto.filter_chains_size()));

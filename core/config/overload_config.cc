@@ -10,7 +10,7 @@
 namespace weir::config {
 namespace {
 
-namespace pb = envoy::config::overload::v3;
+namespace overload_v3 = envoy::config::overload::v3;
 using proxy::OverloadAction;
 using proxy::ScaledTimeout;
 using proxy::ShedPoint;
@@ -49,7 +49,7 @@ class Reader {
  public:
   Reader(OverloadTranslation& out, filter::FactoryScope& scope) : out_(out), scope_(scope) {}
 
-  void monitor(const pb::ResourceMonitor& proto, int index) {
+  void monitor(const overload_v3::ResourceMonitor& proto, int index) {
     const std::string at = "resource_monitors[" + std::to_string(index) + "]";
     if (position(proto.name()) < out_.monitors.size())
       scope_.error(at + ".name", "\"" + proto.name() + "\" is the name of another monitor too");
@@ -65,12 +65,12 @@ class Reader {
     out_.monitors.push_back({proto.name(), std::move(config)});
   }
 
-  std::vector<OverloadTrigger> triggers(const google::protobuf::RepeatedPtrField<pb::Trigger>& protos,
+  std::vector<OverloadTrigger> triggers(const google::protobuf::RepeatedPtrField<overload_v3::Trigger>& protos,
                                         const std::string& path) {
     std::vector<OverloadTrigger> all;
     std::set<std::string> used;
     for (int i = 0; i < protos.size(); ++i) {
-      const pb::Trigger& proto = protos.Get(i);
+      const overload_v3::Trigger& proto = protos.Get(i);
       const std::string at = path + ".triggers[" + std::to_string(i) + "]";
       OverloadTrigger trigger;
       trigger.monitor = position(proto.name());
@@ -94,7 +94,7 @@ class Reader {
     return all;
   }
 
-  void action(const pb::OverloadAction& proto, int index) {
+  void action(const overload_v3::OverloadAction& proto, int index) {
     const std::string at = "actions[" + std::to_string(index) + "]";
     if (!names_.insert(proto.name()).second)
       scope_.error(at + ".name", "\"" + proto.name() + "\" is the name of another action too");
@@ -121,7 +121,7 @@ class Reader {
     out_.actions.push_back({proto.name(), known->second, std::move(on)});
   }
 
-  void point(const pb::LoadShedPoint& proto, int index) {
+  void point(const overload_v3::LoadShedPoint& proto, int index) {
     const std::string at = "loadshed_points[" + std::to_string(index) + "]";
     if (!names_.insert(proto.name()).second)
       scope_.error(at + ".name", "\"" + proto.name() + "\" is the name of another point too");
@@ -135,7 +135,7 @@ class Reader {
   }
 
  private:
-  using Config = pb::ScaleTimersOverloadActionConfig;
+  using Config = overload_v3::ScaleTimersOverloadActionConfig;
 
   size_t position(std::string_view name) const {
     size_t at = 0;
@@ -182,7 +182,7 @@ class Reader {
 
 }  // namespace
 
-OverloadTranslation translate_overload(const pb::OverloadManager& proto, filter::FactoryScope& scope) {
+OverloadTranslation translate_overload(const overload_v3::OverloadManager& proto, filter::FactoryScope& scope) {
   OverloadTranslation out;
   out.any = true;
   if (proto.has_refresh_interval()) {

@@ -19,7 +19,7 @@ using google::protobuf::Message;
 
 namespace {
 
-const google::protobuf::Descriptor* find_type(const std::string& name) {
+const google::protobuf::Descriptor* type_named(const std::string& name) {
   return google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
 }
 
@@ -93,7 +93,7 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
     return nullptr;
   }
   std::string name(url.substr(url.rfind('/') + 1));
-  const auto* type = find_type(name);
+  const auto* type = type_named(name);
   if (type == nullptr) {
     const UnknownType said = unknown_type(name);
     add_about_type(path, said.text, Severity::kError, said.hint);
@@ -142,7 +142,7 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
                    "it says which message `value` is: type_url: type.googleapis.com/...");
     return false;
   }
-  bool declared = find_type(type) != nullptr;
+  bool declared = type_named(type) != nullptr;
   std::string kind(plugin.kind);
   const UnknownType unknown = declared ? UnknownType() : unknown_type(type);
   std::string what = declared ? type + " is not " + with_article(kind) + " of this build" : unknown.text;

@@ -1,5 +1,6 @@
 #include "core/config/rule_texts.h"
 
+#include <absl/strings/ascii.h>
 #include <arpa/inet.h>
 
 #include <algorithm>
@@ -9,8 +10,7 @@ namespace weir::config {
 namespace {
 
 bool is_token_char(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         std::string_view("!#$%&'*+-.^_|~`").find(c) != std::string_view::npos;
+  return absl::ascii_isalnum(c) || std::string_view("!#$%&'*+-.^_|~`").find(c) != std::string_view::npos;
 }
 
 }  // namespace

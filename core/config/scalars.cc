@@ -1,5 +1,7 @@
 #include "core/config/scalars.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -10,8 +12,6 @@ namespace {
 
 constexpr int64_t kMaxDurationSeconds = 315576000000;  // ten thousand years, the limit of google.protobuf.Duration
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 bool equals_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
            return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
@@ -21,7 +21,7 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) {
 bool all_digits(std::string_view text, int base) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
     if (base == 16) {
-      return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+      return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
     }
     return c >= '0' && c < '0' + std::min(base, 10);
   });
@@ -76,7 +76,7 @@ IntegerResult parse_integer(std::string_view text, uint64_t min_magnitude, uint6
     too_large = failed == std::errc::result_out_of_range;
   } else {
     // 5.0 and 1e3 are whole numbers too.
-    const bool decimal = base == 10 && !digits.empty() && is_digit(digits[0]);
+    const bool decimal = base == 10 && !digits.empty() && absl::ascii_isdigit(digits[0]);
     const std::optional<double> number = decimal ? parse_double(digits) : std::nullopt;
     if (!number) {
       return fault(NumberFault::kNotANumber);
@@ -105,7 +105,7 @@ std::optional<double> parse_double(std::string_view text) {
   if (body == "Infinity" || equals_ignoring_case(body, ".inf")) {
     return minus ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   }
-  if (body.empty() || !(is_digit(body[0]) || body[0] == '.')) {
+  if (body.empty() || !(absl::ascii_isdigit(body[0]) || body[0] == '.')) {
     return std::nullopt;  // from_chars would take "inf" and "nan"
   }
   double value = 0;
@@ -307,7 +307,7 @@ std::optional<std::string> parse_base64(std::string_view text) {
       value = static_cast<uint32_t>(c - 'A');
     } else if (c >= 'a' && c <= 'z') {
       value = static_cast<uint32_t>(c - 'a' + 26);
-    } else if (is_digit(c)) {
+    } else if (absl::ascii_isdigit(c)) {
       value = static_cast<uint32_t>(c - '0' + 52);
     } else if (c == '+' || c == '-') {
       value = 62;

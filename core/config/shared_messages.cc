@@ -80,7 +80,7 @@ std::optional<match::AddressRange> address_range(const Message& message, const F
   return std::nullopt;
 }
 
-Value to_value(const google::protobuf::Value& message, Arena& arena) {
+Value any_value(const google::protobuf::Value& message, Arena& arena) {
   switch (message.kind_case()) {
     case google::protobuf::Value::kBoolValue:
       return Value::of_bool(message.bool_value());
@@ -92,7 +92,7 @@ Value to_value(const google::protobuf::Value& message, Arena& arena) {
       const auto& from = message.list_value().values();
       const auto count = static_cast<size_t>(from.size());
       Value* items = static_cast<Value*>(arena.allocate(count * sizeof(Value), alignof(Value)));
-      for (size_t i = 0; i < count; ++i) items[i] = to_value(from[static_cast<int>(i)], arena);
+      for (size_t i = 0; i < count; ++i) items[i] = any_value(from[static_cast<int>(i)], arena);
       return Value::of_list({items, count});
     }
     case google::protobuf::Value::kStructValue:
@@ -303,7 +303,7 @@ stream::Value to_value(const Struct& message, Arena& arena) {
   std::vector<stream::Field> fields;
   fields.reserve(message.fields().size());
   for (const auto& [key, value] : message.fields()) {
-    fields.push_back({arena.copy_or_empty(key), to_value(value, arena)});
+    fields.push_back({arena.copy_or_empty(key), any_value(value, arena)});
   }
   return stream::make_struct(std::move(fields), arena);
 }

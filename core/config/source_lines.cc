@@ -64,7 +64,7 @@ bool colon_follows(std::string_view text, size_t at) {
   return at < text.size() && text[at] == ':';
 }
 
-std::string read(const std::string& name) {
+std::string text_of_file(const std::string& name) {
   std::string why;
   std::string text = read_bounded_file(name, {kMaxBytes}, why).value_or("");
   if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);  // no column counts it
@@ -73,7 +73,7 @@ std::string read(const std::string& name) {
 
 }  // namespace
 
-SourceLines::SourceLines(std::string name) : SourceLines(name, read(name)) {}
+SourceLines::SourceLines(std::string name) : SourceLines(name, text_of_file(name)) {}
 
 SourceLines::SourceLines(std::string name, std::string text) : name_(std::move(name)), text_(std::move(text)) {
   if (text_.empty()) return;

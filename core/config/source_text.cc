@@ -10,7 +10,7 @@ namespace {
 
 std::string megabytes(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB"; }
 
-Diagnostic finding(std::string_view file, Place place, std::string message, std::string hint = "") {
+Diagnostic finding_at(std::string_view file, Place place, std::string message, std::string hint = "") {
   Diagnostic out;
   out.file = file;
   out.line = static_cast<int>(place.line);
@@ -82,7 +82,7 @@ Place place_of(std::string_view text, size_t offset) {
 bool check_text(std::string_view& text, std::string_view file, size_t max_bytes, Diagnostics& diagnostics) {
   if (text.size() > max_bytes) {
     diagnostics.add(
-        finding(file, {}, "the file has " + megabytes(text.size()) + "; the limit is " + megabytes(max_bytes)));
+        finding_at(file, {}, "the file has " + megabytes(text.size()) + "; the limit is " + megabytes(max_bytes)));
     return false;
   }
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
@@ -90,11 +90,11 @@ bool check_text(std::string_view& text, std::string_view file, size_t max_bytes,
   }
   const std::string_view start = text.substr(0, 2);
   if (start == "\x1F\x8B" || text.starts_with("PK\x03\x04")) {
-    diagnostics.add(finding(file, {1, 1}, "the file is compressed", "unpack it first"));
+    diagnostics.add(finding_at(file, {1, 1}, "the file is compressed", "unpack it first"));
     return false;
   }
   if (start == "\xFF\xFE" || start == "\xFE\xFF") {
-    diagnostics.add(finding(file, {1, 1}, "the file is UTF-16", "save it as UTF-8"));
+    diagnostics.add(finding_at(file, {1, 1}, "the file is UTF-16", "save it as UTF-8"));
     return false;
   }
   for (size_t i = 0; i < text.size();) {
@@ -107,9 +107,9 @@ bool check_text(std::string_view& text, std::string_view file, size_t max_bytes,
     if (length == 0) {
       char hex[16];
       std::snprintf(hex, sizeof hex, "0x%02X", byte);
-      diagnostics.add(byte == 0 ? finding(file, place_of(text, i), "a NUL byte; this is not a text file")
-                                : finding(file, place_of(text, i), std::string("byte ") + hex + " is not UTF-8",
-                                          "save the file as UTF-8"));
+      diagnostics.add(byte == 0 ? finding_at(file, place_of(text, i), "a NUL byte; this is not a text file")
+                                : finding_at(file, place_of(text, i), std::string("byte ") + hex + " is not UTF-8",
+                                             "save the file as UTF-8"));
       return false;
     }
     i += length;
@@ -125,19 +125,19 @@ bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diag
   };
   std::unique_ptr<std::FILE, decltype(close)> file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), close);
   if (!file) {
-    diagnostics.add(finding(path, {}, std::string("cannot be opened: ") + std::strerror(errno)));
+    diagnostics.add(finding_at(path, {}, std::string("cannot be opened: ") + std::strerror(errno)));
     return false;
   }
   char buffer[65536];
   while (const size_t n = std::fread(buffer, 1, sizeof buffer, file.get())) {
     out.append(buffer, n);
     if (out.size() > max_bytes) {
-      diagnostics.add(finding(path, {}, "the file is larger than the limit of " + megabytes(max_bytes)));
+      diagnostics.add(finding_at(path, {}, "the file is larger than the limit of " + megabytes(max_bytes)));
       return false;
     }
   }
   if (std::ferror(file.get())) {
-    diagnostics.add(finding(path, {}, std::string("cannot be read: ") + std::strerror(errno)));
+    diagnostics.add(finding_at(path, {}, std::string("cannot be read: ") + std::strerror(errno)));
     return false;
   }
   return true;

@@ -81,7 +81,8 @@ void check_selector(const lb::SubsetPolicy::Selector& selector, const FieldRepor
 }
 
 template <class Message>
-std::shared_ptr<const lb::SubsetPolicy> read(const Message& message, bool redundant_keys, const FieldReport& at) {
+std::shared_ptr<const lb::SubsetPolicy> read_policy(const Message& message, bool redundant_keys,
+                                                    const FieldReport& at) {
   auto policy = std::make_shared<lb::SubsetPolicy>();
   policy->fallback = fallback_of(message.fallback_policy());
   policy->locality_weight_aware = message.locality_weight_aware();
@@ -128,11 +129,11 @@ std::shared_ptr<const lb::SubsetPolicy> read(const Message& message, bool redund
 }  // namespace
 
 std::shared_ptr<const lb::SubsetPolicy> translate(const Cluster::LbSubsetConfig& message, const FieldReport& at) {
-  return read(message, false, at);
+  return read_policy(message, false, at);
 }
 
 std::shared_ptr<const lb::SubsetPolicy> translate(const Subset& message, const FieldReport& at) {
-  return read(message, message.allow_redundant_keys(), at);
+  return read_policy(message, message.allow_redundant_keys(), at);
 }
 
 void use_subsets(std::shared_ptr<const lb::SubsetPolicy> policy, const FieldReport& at, ClusterTranslation& out) {

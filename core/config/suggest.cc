@@ -1,15 +1,11 @@
 #include "core/config/suggest.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 #include <vector>
 
 namespace weir::config {
-namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-}  // namespace
-
 size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
   if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit) {
     return limit + 1;
@@ -22,9 +18,10 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
     row[0] = i;
     size_t least = i;
     for (size_t j = 1; j <= b.size(); ++j) {
-      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      const bool same = absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 1]);
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1])) {
+      if (i > 1 && j > 1 && absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 2]) &&
+          absl::ascii_tolower(a[i - 2]) == absl::ascii_tolower(b[j - 1])) {
         row[j] = std::min(row[j], before_last[j - 2] + 1);
       }
       least = std::min(least, row[j]);

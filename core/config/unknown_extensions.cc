@@ -1,5 +1,6 @@
 #include "core/config/unknown_extensions.h"
 
+#include <absl/strings/ascii.h>
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
@@ -36,27 +37,22 @@ constexpr std::string_view kShortWords[] = {"acl", "lua", "opa", "sso", "waf"};
 constexpr std::string_view kHarmless[] = {"authority", "authorities", "unlimited", "delimit",
                                           "waffle",    "opaque",      "opacity"};
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_letter(char c) { return is_upper(c) || (c >= 'a' && c <= 'z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // Lower case, nothing between words. `begins` gets, for each character of the result, whether a word begins there.
 std::string folded_words(std::string_view name, std::vector<bool>& begins) {
   std::string out;
   bool fresh = true;
   for (size_t i = 0; i < name.size(); ++i) {
     const char c = name[i];
-    if (!is_letter(c) && !is_digit(c)) {
+    if (!absl::ascii_isalnum(c)) {
       fresh = true;
       continue;
     }
     // RateLimit, WAFFilter.
-    const bool hump =
-        is_upper(c) && i > 0 &&
-        (!is_upper(name[i - 1]) || (i + 1 < name.size() && is_letter(name[i + 1]) && !is_upper(name[i + 1])));
+    const bool hump = absl::ascii_isupper(c) && i > 0 &&
+                      (!absl::ascii_isupper(name[i - 1]) ||
+                       (i + 1 < name.size() && absl::ascii_isalpha(name[i + 1]) && !absl::ascii_isupper(name[i + 1])));
     begins.push_back(fresh || hump);
-    out += lower(c);
+    out += absl::ascii_tolower(c);
     fresh = false;
   }
   return out;

@@ -1,12 +1,13 @@
 #include "core/stats/tags.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 #include <array>
 
 namespace weir::stats {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool ends_with(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
@@ -23,8 +24,8 @@ void take_response_code(Tagged& out) {
   if (name.size() < 7) return;
   std::string_view last = name.substr(name.size() - 3);
   std::string_view before = name.substr(0, name.size() - 3);
-  if (!ends_with(before, "_rq_") || !is_digit(last[0])) return;
-  if (is_digit(last[1]) && is_digit(last[2])) {
+  if (!ends_with(before, "_rq_") || !absl::ascii_isdigit(last[0])) return;
+  if (absl::ascii_isdigit(last[1]) && absl::ascii_isdigit(last[2])) {
     out.tags.push_back({"envoy_response_code", std::string(last)});
     out.name.resize(name.size() - 4);
   } else if (last[1] == 'x' && last[2] == 'x') {
@@ -90,7 +91,7 @@ bool split_listener(std::string_view text, std::string_view& address, std::strin
     bool port = false;
     for (char c : segment) {
       if (c == '_') port = true;
-      if (!is_digit(c) && c != '_') digits = false;
+      if (!absl::ascii_isdigit(c) && c != '_') digits = false;
     }
     if (!digits) break;
     ++segments;

@@ -1,5 +1,7 @@
 #include "core/stream/time_format.h"
 
+#include <absl/strings/ascii.h>
+
 #include <charconv>
 #include <chrono>
 #include <ctime>
@@ -136,8 +138,6 @@ void append_strftime(std::string& out, const Broken& at, char specifier) {
   out.append(text, strftime(text, sizeof text, format, &tm));
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 }  // namespace
 
 Result<TimeFormat> TimeFormat::compile(std::string_view format, Zone zone) {
@@ -164,7 +164,7 @@ Result<TimeFormat> TimeFormat::compile(std::string_view format, Zone zone) {
     } else if (rest.starts_with("Ez")) {
       piece.specifier = ':';
       used = 2;
-    } else if (rest.size() >= 2 && is_digit(rest[0]) && rest[0] != '0' && rest[1] == 'f') {
+    } else if (rest.size() >= 2 && absl::ascii_isdigit(rest[0]) && rest[0] != '0' && rest[1] == 'f') {
       piece = {'f', static_cast<uint8_t>(rest[0] - '0'), {}};
       used = 2;
     } else if (!rest.empty() && rest[0] == 'f') {

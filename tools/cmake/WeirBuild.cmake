@@ -101,10 +101,12 @@ function(weir_library name)
   weir_precompile(weir_${name} ${ARG_DEPS})
 endfunction()
 
-# Sources of a library with these dependencies read the API, or they do not.
+# Sources of a library with these dependencies read the API, or they do not. Those that do cost more by its headers than
+# by what is in them: they are compiled a few at a time, so what is local to a file has a name that is unique in its library.
 function(weir_precompile target)
   if(weir_api IN_LIST ARGN OR weir_config_loader IN_LIST ARGN OR weir_config IN_LIST ARGN)
     weir_use_precompiled(${target} api)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ${WEIR_PCH} UNITY_BUILD_BATCH_SIZE 5)
   else()
     weir_use_precompiled(${target} std)
   endif()

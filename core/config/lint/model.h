@@ -63,6 +63,8 @@ struct RouteTable {
   const envoy::config::route::v3::RouteConfiguration* routes;
   std::string path;
   const HttpManager* manager;
+
+  std::string host_path(int host) const { return path + ".virtual_hosts[" + std::to_string(host) + "]"; }
 };
 
 struct ClusterEntry {

@@ -1,4 +1,5 @@
 // The structure of routes and filters.
+#include <absl/strings/ascii.h>
 #include <google/protobuf/message.h>
 
 #include <map>
@@ -21,11 +22,8 @@ using google::protobuf::Message;
 
 constexpr std::string_view kRouter = "envoy.extensions.filters.http.router.";
 
-std::string host_path(const RouteTable& table, int host) {
-  return table.path + ".virtual_hosts[" + std::to_string(host) + "]";
-}
 std::string route_path(const RouteTable& table, int host, int route) {
-  return host_path(table, host) + ".routes[" + std::to_string(route) + "]";
+  return table.host_path(host) + ".routes[" + std::to_string(route) + "]";
 }
 
 std::string match_text(const route_v3::RouteMatch& match) {
@@ -70,10 +68,10 @@ void duplicate_domain(const Model& model, Findings& findings) {
       const auto& host = table.routes->virtual_hosts(h);
       for (int d = 0; d < host.domains_size(); ++d) {
         std::string domain = host.domains(d);
-        for (char& c : domain) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        absl::AsciiStrToLower(&domain);
         auto [first, fresh] = seen.try_emplace(domain, host.name());
         if (fresh) continue;
-        findings.add(host_path(table, h) + ".domains[" + std::to_string(d) + "]",
+        findings.add(table.host_path(h) + ".domains[" + std::to_string(d) + "]",
                      shown(host.domains(d)) + " is a domain of virtual host " + shown(first->second) + " too",
                      "each domain may stand once");
       }

@@ -1,4 +1,5 @@
 // Time-outs and retries of routes.
+#include <absl/strings/match.h>
 #include <google/protobuf/duration.pb.h>
 
 #include <algorithm>
@@ -15,20 +16,10 @@ namespace {
 
 namespace route_v3 = envoy::config::route::v3;
 
-std::string host_path(const RouteTable& table, int host) {
-  return table.path + ".virtual_hosts[" + std::to_string(host) + "]";
-}
-
-bool is_websocket(const std::string& type) {
-  return type.size() == 9 && std::equal(type.begin(), type.end(), "websocket", [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-         });
-}
-
 template <class Upgrades>
 bool upgrades_websockets(const Upgrades& upgrades) {
   return std::any_of(upgrades.begin(), upgrades.end(), [](const auto& one) {
-    return is_websocket(one.upgrade_type()) && (!one.has_enabled() || one.enabled().value());
+    return absl::EqualsIgnoreCase("websocket", one.upgrade_type()) && (!one.has_enabled() || one.enabled().value());
   });
 }
 
@@ -77,7 +68,7 @@ void stream_timeout(const Model& model, Findings& findings) {
         const auto& route = host.routes(r);
         if (!route.has_route()) continue;
         const auto& action = route.route();
-        const std::string path = host_path(table, h) + ".routes[" + std::to_string(r) + "].route";
+        const std::string path = table.host_path(h) + ".routes[" + std::to_string(r) + "].route";
         if (route.match().has_grpc() && !action.has_timeout() && !action.has_max_stream_duration()) {
           findings.add(path, "timeout is not set: the default of 15s ends gRPC streams, too",
                        "set timeout: 0s if the route carries streams, else the time that calls may take");
@@ -114,7 +105,7 @@ void retry_not_idempotent(const Model& model, Findings& findings) {
         const bool patch = takes(methods, "PATCH") && !taken_before(host, r, "PATCH");
         if (!post && !patch) continue;
         said_of_host = said_of_host || !own;
-        findings.add((own ? host_path(table, h) + ".routes[" + std::to_string(r) + "].route" : host_path(table, h)) +
+        findings.add((own ? table.host_path(h) + ".routes[" + std::to_string(r) + "].route" : table.host_path(h)) +
                          ".retry_policy.retry_on",
                      shown(risk) + " repeats " +
                          (post && patch ? "POST and PATCH"
@@ -138,7 +129,7 @@ void per_try_timeout(const Model& model, Findings& findings) {
         const double whole = action.has_timeout() ? seconds(action.timeout()) : 15;
         const auto& each = action.retry_policy().per_try_timeout();
         if (whole == 0 || seconds(each) < whole) continue;
-        findings.add(host_path(table, h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
+        findings.add(table.host_path(h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
                      "the route's timeout of " +
                          (action.has_timeout() ? seconds_text(action.timeout()) : std::string("15s, the default,")) +
                          " ends a request before " + seconds_text(each) +

@@ -1,25 +1,16 @@
 #include "core/server/admin/access_rules.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 
 #include "core/http/header_map.h"
 #include "core/net/address.h"
 
 namespace weir::admin {
-namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-}  // namespace
 
 bool host_allowed(std::string_view authority, std::span<const std::string> names) {
-  std::string host = lower(authority);
+  std::string host = absl::AsciiStrToLower(std::string(authority));
   if (host.starts_with('[')) {
     size_t end = host.find(']');
     return end != std::string::npos && net::Address::from_ip(host.substr(1, end - 1), 0).ok();
@@ -33,8 +24,8 @@ bool host_allowed(std::string_view authority, std::span<const std::string> names
 std::string_view foreign_origin(const http::HeaderMap& headers, bool changes_state) {
   using http::HeaderId;
   if (headers.contains(HeaderId::kOrigin)) {
-    std::string origin = lower(headers.get(HeaderId::kOrigin));
-    std::string own = lower(headers.authority());
+    std::string origin = absl::AsciiStrToLower(std::string(headers.get(HeaderId::kOrigin)));
+    std::string own = absl::AsciiStrToLower(std::string(headers.authority()));
     if (origin != "http://" + own && origin != "https://" + own) return "the Origin header names another site";
   }
   // Sent by browsers only; "none" is a person's own doing.

@@ -48,7 +48,7 @@ bool source_of_secret(const FieldDescriptor& field) {
          !field.name().starts_with("inline_");
 }
 
-std::string lower(std::string_view text) {
+std::string snake_case(std::string_view text) {
   std::string out;
   bool after_lower = false;
   for (const char c : text) {
@@ -61,7 +61,7 @@ std::string lower(std::string_view text) {
 }
 
 bool secret_header(std::string_view key) {
-  std::string name = lower(key);
+  std::string name = snake_case(key);
   return name == "authorization" || name == "proxy_authorization" || name == "cookie" || name == "set_cookie" ||
          secret_name(name);
 }

@@ -10,7 +10,7 @@ using Kind = QueryMutation::Kind;
 // Keeps its room; one per thread.
 thread_local stream::TextBuffer formatted_value;
 
-void apply(const QueryMutation& mutation, std::string_view value, std::string& query) {
+void apply_mutation(const QueryMutation& mutation, std::string_view value, std::string& query) {
   bool present = http::has_parameter(query, mutation.name);
   switch (mutation.kind) {
     case Kind::kRemove:
@@ -43,7 +43,7 @@ void apply(const std::vector<QueryMutation>& mutations, http::HeaderMap& request
       mutation.format->append(subject, formatted_value);
       value = formatted_value;
     }
-    apply(mutation, value, query);
+    apply_mutation(mutation, value, query);
   }
   http::put_query(query, request, arena);
 }

@@ -1,5 +1,7 @@
 #include "filters/listener/tls_inspector/fingerprint.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -67,13 +69,11 @@ std::string two_digits(size_t count) {
   return {static_cast<char>('0' + shown / 10), static_cast<char>('0' + shown % 10)};
 }
 
-bool is_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
 // First and last character of the first protocol, or of its hexadecimal digits.
 std::string protocol_text(const ClientHello& hello) {
   const std::string_view first = Reader(hello.protocols).sized(1);
   if (first.empty()) return "00";
-  if (is_alphanumeric(first.front()) && is_alphanumeric(first.back())) return {first.front(), first.back()};
+  if (absl::ascii_isalnum(first.front()) && absl::ascii_isalnum(first.back())) return {first.front(), first.back()};
   const std::string digits = crypto::to_hex(reinterpret_cast<const uint8_t*>(first.data()), first.size());
   return {digits.front(), digits.back()};
 }
