@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("what", choices=("format", "tidy", "list"))
     parser.add_argument("--fix", action="store_true", help="format: rewrite the files")
     parser.add_argument("--all", action="store_true", help="every file, not only changed ones")
-    parser.add_argument("--build", default="build/dev", help="tidy: a folder with compile_commands.json")
+    parser.add_argument("--build", default="build/clang", help="tidy: a folder with compile_commands.json")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     files = changed_files()

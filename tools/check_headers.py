@@ -21,7 +21,7 @@ def headers() -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build/dev", help="a folder with the generated headers")
+    parser.add_argument("--build", default="build/clang", help="a folder with the generated headers")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
 
