@@ -73,7 +73,7 @@ std::string text_of_file(const std::string& name) {
 
 }  // namespace
 
-SourceLines::SourceLines(std::string name) : SourceLines(name, text_of_file(name)) {}
+SourceLines::SourceLines(const std::string& name) : SourceLines(name, text_of_file(name)) {}
 
 SourceLines::SourceLines(std::string name, std::string text) : name_(std::move(name)), text_(std::move(text)) {
   if (text_.empty()) return;

@@ -15,7 +15,7 @@ namespace weir::config {
 class SourceLines {
  public:
   // A file that cannot be read, or is not a regular one, has no lines.
-  explicit SourceLines(std::string name);
+  explicit SourceLines(const std::string& name);
   SourceLines(std::string name, std::string text);  // for tests
   const std::string& name() const { return name_; }
 
