@@ -20,15 +20,15 @@ TEST_F(AddressesTest, AnotherAddressOfTheHostIsTriedBeforeRequestsFail) {
   one.start(pool());
   two.start(pool());
   for (int i = 0; i < 4; ++i) settle();
-  EXPECT_EQ(one.events, "ready ");
-  EXPECT_EQ(two.events, "ready ");
+  EXPECT_EQ(one.events, "waiting ready ");
+  EXPECT_EQ(two.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_connect_fail.value(), 4u);
   EXPECT_EQ(stats_->cx_active.value(), 2);
   // And the one that lets in stays the one that is tried.
   Caller three(lane_);
   three.start(pool());
   settle();
-  EXPECT_EQ(three.events, "ready ");
+  EXPECT_EQ(three.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_connect_fail.value(), 4u);
 }
 
@@ -39,7 +39,7 @@ TEST_F(AddressesTest, WhenEveryAddressRefusesRequestsFail) {
     caller.start(pool());
     settle();
     settle();
-    EXPECT_EQ(caller.events, "failed-connection_failure ");
+    EXPECT_EQ(caller.events, "waiting failed-connection_failure ");
     EXPECT_EQ(stats_->cx_connect_fail.value(), 2u * static_cast<uint64_t>(i));
   }
   EXPECT_EQ(cluster().connections.used(), 0u);
@@ -51,7 +51,7 @@ TEST_F(AddressesTest, WhenEveryAddressRefusesEachRequestHasTriedEachOnce) {
   std::vector<std::unique_ptr<Caller>> callers;
   for (int i = 0; i < 50; ++i) callers.emplace_back(std::make_unique<Caller>(lane_))->start(pool());
   for (int i = 0; i < 4; ++i) settle();
-  for (const auto& caller : callers) EXPECT_EQ(caller->events, "failed-connection_failure ");
+  for (const auto& caller : callers) EXPECT_EQ(caller->events, "waiting failed-connection_failure ");
   EXPECT_EQ(stats_->cx_connect_fail.value(), 100u);
 }
 
@@ -61,12 +61,12 @@ TEST_F(AddressesTest, AnAddressThatLetsInIsKeptWhileItIsAmongThem) {
   Caller one(lane_);
   one.start(pool());
   for (int i = 0; i < 3; ++i) settle();
-  EXPECT_EQ(one.events, "ready ");
+  EXPECT_EQ(one.events, "waiting ready ");
   publish_addresses({dead_address(), dead, server_.address()});
   Caller two(lane_);
   two.start(pool());
   settle();
-  EXPECT_EQ(two.events, "ready ");
+  EXPECT_EQ(two.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_connect_fail.value(), 1u);
 }
 
@@ -74,26 +74,22 @@ TEST_F(AddressesTest, AnAddressThatLetsInIsKeptWhileItIsAmongThem) {
 class SilentAddress {
  public:
   SilentAddress() {
-    listener_ = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});
-    address_ = net::bound_address(listener_);
-    listen(listener_, 0);
+    listen(listener_.fd(), 0);
     sockaddr_storage to;
-    const socklen_t size = address_.to_sockaddr(to);
+    const socklen_t size = address().to_sockaddr(to);
     for (int& fd : fillers_) {
       fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
       static_cast<void>(connect(fd, reinterpret_cast<sockaddr*>(&to), size));
     }
   }
   ~SilentAddress() {
-    ::close(listener_);
     for (const int fd : fillers_) ::close(fd);
   }
-  const net::Address& address() const { return address_; }
+  const net::Address& address() const { return listener_.address(); }
 
  private:
-  int listener_;
+  TestListener listener_;
   int fillers_[3];
-  net::Address address_;
 };
 
 TEST_F(AddressesTest, AnAddressThatIsSilentCostsLittle) {
@@ -107,14 +103,14 @@ TEST_F(AddressesTest, AnAddressThatIsSilentCostsLittle) {
   EXPECT_EQ(stats_->cx_total.value(), 2u);
   lane_.advance(1ms);
   settle();
-  EXPECT_EQ(one.events, "ready ");
-  EXPECT_EQ(two.events, "ready ");
+  EXPECT_EQ(one.events, "waiting ready ");
+  EXPECT_EQ(two.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_total.value(), 4u);
   // And is not tried again.
   Caller three(lane_);
   three.start(pool());
   settle();
-  EXPECT_EQ(three.events, "ready ");
+  EXPECT_EQ(three.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_total.value(), 5u);
   lane_.advance(10s);
   settle();
@@ -131,10 +127,10 @@ TEST_F(AddressesTest, WhenTheOthersRefuseTheSilentOneIsWaitedFor) {
   lane_.advance(300ms);
   settle();
   EXPECT_EQ(stats_->cx_connect_fail.value(), 1u);
-  EXPECT_EQ(one.events, "");
+  EXPECT_EQ(one.events, "waiting ");
   lane_.advance(10s);
   settle();
-  EXPECT_EQ(one.events, "failed-connection_timeout ");
+  EXPECT_EQ(one.events, "waiting failed-connection_timeout ");
   EXPECT_EQ(stats_->cx_total.value(), 2u);
   EXPECT_EQ(cluster().connections.used(), 0u);
 }
@@ -147,11 +143,11 @@ TEST_F(AddressesTest, ASilentAddressIsWaitedForWhereTheLimitHasNoMore) {
   one.start(pool());
   lane_.advance(300ms);
   settle();
-  EXPECT_EQ(one.events, "");
+  EXPECT_EQ(one.events, "waiting ");
   EXPECT_EQ(stats_->cx_total.value(), 1u);
   lane_.advance(10s);
   settle();
-  EXPECT_EQ(one.events, "failed-connection_timeout ");
+  EXPECT_EQ(one.events, "waiting failed-connection_timeout ");
 }
 
 TEST_F(AddressesTest, OpenConnectionsStayWhenTheAddressMoves) {
@@ -167,7 +163,7 @@ TEST_F(AddressesTest, OpenConnectionsStayWhenTheAddressMoves) {
   caller.start(pool());
   settle();
   other.accept_all();
-  EXPECT_EQ(caller.events, "ready ");
+  EXPECT_EQ(caller.events, "waiting ready ");
   EXPECT_EQ(other.peers.size(), 1u);
 }
 

@@ -4,37 +4,49 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "core/event/lane.h"
 #include "core/stream/stream_info.h"
 #include "core/upstream/pool.h"
-#include "test/support/test_lane.h"
 
 namespace weir::upstream {
 
-// One request through a pool.
 class Caller final : public UpstreamEvents {
  public:
-  explicit Caller(test::TestLane& lane) : lane_(lane) {}
-  ~Caller() {
-    if (stream != nullptr && events.find("end ") == std::string::npos && events.find("reset-") == std::string::npos &&
-        !was_reset)
-      stream->reset();
-  }
+  explicit Caller(event::Lane& lane) : arena_(lane.arenas()) {}
+  ~Caller() { reset(); }
   ConnPool::Start start(ConnPool& pool) {
     UpstreamStream* ready = nullptr;
-    ConnPool::Start result = pool.request(waiter, *this, ready);
-    if (result == ConnPool::Start::kReady) on_ready(*ready);
+    const ConnPool::Start result = pool.request(waiter, *this, ready);
+    switch (result) {
+      case ConnPool::Start::kReady:
+        on_ready(*ready);
+        break;
+      case ConnPool::Start::kWaiting:
+        events += "waiting ";
+        break;
+      case ConnPool::Start::kOverflow:
+        events += "overflow ";
+        break;
+    }
     return result;
   }
-  stream::WireBytes& wire_bytes() override { return wire; }
+  void reset() {
+    if (stream != nullptr) std::exchange(stream, nullptr)->reset();
+  }
+
+  stream::WireBytes& wire_bytes() override { return wire_; }
   void on_ready(UpstreamStream& ready) override {
     stream = &ready;
     events += ready.reused() ? "ready-reused " : "ready ";
     http::HeaderMap request(arena_);
     request.add(http::HeaderId::kMethod, "GET");
+    request.add(http::HeaderId::kScheme, "http");
     request.add(http::HeaderId::kPath, "/");
     request.add(http::HeaderId::kAuthority, "a");
-    EXPECT_TRUE(ready.send_headers(request, true));
+    EXPECT_TRUE(ready.send_headers(request, request_ends));
   }
   void on_failed(ResetReason reason, std::string_view why) override {
     detail = why;
@@ -45,31 +57,44 @@ class Caller final : public UpstreamEvents {
     return response_;
   }
   void on_informational(BlockRef) override { events += "info "; }
-  void on_upstream_headers(BlockRef, bool end) override { events += end ? "headers. " : "headers "; }
+  void on_upstream_headers(BlockRef, bool end) override {
+    events += "headers ";
+    if (end) finish();
+  }
   void on_upstream_data(Slices& data, bool end) override {
     body += data.to_string();
     data.clear();
-    if (end) events += "end ";
+    if (end) finish();
   }
-  http::HeaderMap& begin_response_trailers() override { return response_; }
-  void on_upstream_trailers() override { events += "trailers "; }
+  http::HeaderMap& begin_response_trailers() override { return trailers_; }
+  void on_upstream_trailers() override {
+    events += "trailers ";
+    finish();
+  }
   void on_reset(ResetReason reason, std::string_view) override {
+    unsent = stream->request_unsent();
+    stream = nullptr;
     events += "reset-" + std::string(reason_text(reason)) + " ";
   }
   void on_request_flow(bool) override {}
 
   Waiter waiter{*this};
-  UpstreamStream* stream = nullptr;
-  stream::WireBytes wire;
+  UpstreamStream* stream = nullptr;  // while there is one
   std::string events;
   std::string detail;  // of on_failed()
   std::string body;
-  bool was_reset = false;
+  bool unsent = false;  // as on_reset() found it
+  bool request_ends = true;
 
  private:
-  test::TestLane& lane_;
-  Arena arena_{lane_.lane().arenas()};
+  void finish() {
+    events += "end ";
+    stream = nullptr;
+  }
+  Arena arena_;
   http::HeaderMap response_{arena_};
+  http::HeaderMap trailers_{arena_};
+  stream::WireBytes wire_;
 };
 
 }  // namespace weir::upstream

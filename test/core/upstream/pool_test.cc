@@ -59,10 +59,10 @@ TEST_F(PoolTest, RefusedConnectionFailsItsWaiters) {
   Caller one(lane_), two(lane_);
   EXPECT_EQ(one.start(pool()), ConnPool::Start::kWaiting);
   two.start(pool());
-  EXPECT_EQ(one.events, "");
+  EXPECT_EQ(one.events, "waiting ");
   lane_.turns(3);
-  EXPECT_EQ(one.events, "failed-connection_failure ");
-  EXPECT_EQ(two.events, "failed-connection_failure ");
+  EXPECT_EQ(one.events, "waiting failed-connection_failure ");
+  EXPECT_EQ(two.events, "waiting failed-connection_failure ");
   EXPECT_EQ(stats_->cx_active.value(), 0);
   EXPECT_EQ(stats_->cx_connect_fail.value(), 2u);
   EXPECT_EQ(cluster().connections.used(), 0u);
@@ -95,7 +95,7 @@ TEST_F(PoolTest, ConnectionThatEndsInThisTurnIsNotHandedOut) {
   Caller caller(lane_);
   lane_.lane().post([&] { caller.start(pool()); });  // runs after the turn's readiness events
   settle();
-  EXPECT_EQ(caller.events, "ready ");
+  EXPECT_EQ(caller.events, "waiting ready ");
   ASSERT_EQ(server_.peers.size(), 2u);
   server_.answer(1);
   settle();
@@ -123,10 +123,9 @@ TEST_F(PoolTest, ResetClosesTheConnection) {
   Caller caller(lane_);
   caller.start(pool());
   settle();
-  caller.stream->reset();
-  caller.was_reset = true;
+  caller.reset();
   settle();
-  EXPECT_EQ(caller.events, "ready ");  // nothing after reset()
+  EXPECT_EQ(caller.events, "waiting ready ");  // nothing after reset()
   EXPECT_EQ(stats_->cx_active.value(), 0);
 }
 
@@ -136,7 +135,7 @@ TEST_F(PoolTest, GarbageIsAProtocolError) {
   settle();
   server_.answer(0, "SSH-2.0-hello\r\n");
   settle();
-  EXPECT_EQ(caller.events, "ready reset-protocol_error ");
+  EXPECT_EQ(caller.events, "waiting ready reset-protocol_error ");
   EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
   EXPECT_EQ(stats_->cx_active.value(), 0);
 }
@@ -160,18 +159,18 @@ TEST_F(PoolTest, TheLimitRefusesThoseWhoDoNotWait) {
   Caller first(lane_), patient(lane_), impatient(lane_);
   first.start(pool());
   settle();
-  EXPECT_EQ(first.events, "ready ");
+  EXPECT_EQ(first.events, "waiting ready ");
   EXPECT_EQ(patient.start(pool()), ConnPool::Start::kWaiting);
   impatient.waiter.want_unused(true);
   impatient.waiter.refuse_at_limit();
   EXPECT_EQ(impatient.start(pool()), ConnPool::Start::kOverflow);
   settle();
-  EXPECT_EQ(patient.events + impatient.events, "");
+  EXPECT_EQ(patient.events + impatient.events, "waiting overflow ");
   EXPECT_EQ(stats_->rq_pending_active.value(), 1);
   server_.receive(0);
   server_.answer(0);
   settle();
-  EXPECT_EQ(patient.events, "ready-reused ");
+  EXPECT_EQ(patient.events, "waiting ready-reused ");
 }
 
 // Who wants an unused connection gets one that was opened for somebody who has left, and not one that carried a
@@ -193,7 +192,7 @@ TEST_F(PoolTest, ConnectionsThatNobodyWaitedForAreUsed) {
   EXPECT_EQ(first.events, "ready ");
   EXPECT_EQ(second.start(pool()), ConnPool::Start::kWaiting);
   settle();
-  EXPECT_EQ(second.events, "ready ");
+  EXPECT_EQ(second.events, "waiting ready ");
   EXPECT_EQ(stats_->cx_active.value(), 3);
 }
 
@@ -203,13 +202,13 @@ TEST_F(PoolTest, CircuitBreakersRefuse) {
   EXPECT_EQ(one.start(pool()), ConnPool::Start::kWaiting);
   EXPECT_EQ(two.start(pool()), ConnPool::Start::kOverflow);  // nobody else may wait
   settle();
-  EXPECT_EQ(one.events, "ready ");
+  EXPECT_EQ(one.events, "waiting ready ");
   EXPECT_EQ(two.start(pool()), ConnPool::Start::kWaiting);  // for the one connection
   EXPECT_EQ(three.start(pool()), ConnPool::Start::kOverflow);
   server_.receive(0);
   server_.answer(0);
   settle();
-  EXPECT_EQ(two.events, "ready-reused ");
+  EXPECT_EQ(two.events, "overflow waiting ready-reused ");
   EXPECT_EQ(stats_->rq_pending_overflow.value(), 2u);
   EXPECT_EQ(stats_->cx_overflow.value(), 1u);
 }
@@ -224,7 +223,7 @@ TEST_F(PoolTest, WaitersFailWhenTheirLastHopeGoes) {
   limits_->set({.max_connections = 0, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});
   server_.close_peer(0);
   settle();
-  EXPECT_EQ(two.events, "failed-overflow ");
+  EXPECT_EQ(two.events, "waiting failed-overflow ");
 }
 
 TEST_F(PoolTest, HostThatLeavesIsDrained) {
@@ -298,7 +297,7 @@ TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
   settle();  // the connection of the old name has had its last request: another one serves who waits
   EXPECT_EQ(second.body, "ok");
   EXPECT_EQ(before->rq_pending_active.value(), 0);
-  EXPECT_EQ(waiting.events, "ready ");
+  EXPECT_EQ(waiting.events, "waiting ready ");
   server_.receive(0);
   server_.answer(0);
   settle();
@@ -319,10 +318,7 @@ TEST_F(PoolTest, PicksInPanicAreCounted) {
   std::vector<lb::HostEntry> entries(1);
   entries[0].host = host_;
   entries[0].health = lb::Health::kUnhealthy;
-  event::Publisher::Batch batch;
-  batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-  publisher_.publish(std::move(batch));
-  lane_.turns(2);
+  publish_entries(std::move(entries));
   pool();
   pool();
   EXPECT_EQ(stats_->lb_healthy_panic.value(), 2u);
@@ -330,10 +326,7 @@ TEST_F(PoolTest, PicksInPanicAreCounted) {
 
 TEST_F(PoolTest, StatisticsOfARemovedClusterGoWithIt) {
   exchange(0);
-  event::Publisher::Batch batch;
-  batch.remove(hosts_);
-  batch.remove(cluster_);
-  publisher_.publish(std::move(batch));
+  remove({hosts_, cluster_});
   settle();
   std::weak_ptr<ClusterStats> gone = stats_;
   stats_.reset();
@@ -364,26 +357,17 @@ TEST_F(PoolTest, AClusterIsFoundByNameWheneverItCame) {
   EXPECT_EQ(clusters_.find_by_name("c"), clusters_.find(cluster_));
   ClusterSpec spec = spec_;
   spec.name = "later";
-  event::Publisher::Batch batch;
   const SlotId later = publisher_.intern(SlotKind::kCluster, "later");
-  batch.set(later, std::make_unique<Cluster>(spec, stats_, limits_));
-  publisher_.publish(std::move(batch));
-  settle();
+  publish(later, std::make_unique<Cluster>(spec, stats_, limits_));
   ASSERT_NE(clusters_.find_by_name("later"), nullptr);
   EXPECT_EQ(clusters_.find_by_name("later")->current()->spec.name, "later");
-  event::Publisher::Batch removal;
-  removal.remove(later);
-  publisher_.publish(std::move(removal));
-  settle();
+  remove({later});
   EXPECT_EQ(clusters_.find_by_name("later"), nullptr);
 }
 
 TEST_F(PoolTest, RemovedClusterIsNotFound) {
   exchange(0);
-  event::Publisher::Batch batch;
-  batch.remove(hosts_);
-  batch.remove(cluster_);
-  publisher_.publish(std::move(batch));
+  remove({hosts_, cluster_});
   settle();
   EXPECT_EQ(clusters_.find(cluster_), nullptr);
   EXPECT_EQ(clusters_.connection_count(), 0u);

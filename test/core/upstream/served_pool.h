@@ -10,28 +10,22 @@
 #include <utility>
 #include <vector>
 
-#include "core/net/socket.h"
 #include "test/core/upstream/caller.h"
 #include "test/core/upstream/pool_world.h"
+#include "test/core/upstream/test_listener.h"
 
 namespace weir::upstream {
 
+// Answers on each connection what the test says.
 class Server {
  public:
-  Server() {
-    listener_ = *net::open_listen_socket(*net::Address::from_ip("127.0.0.1", 0), {});
-    address_ = net::bound_address(listener_);
-  }
   ~Server() {
     for (size_t i = 0; i < peers.size(); ++i) close_peer(i);
-    stop();
   }
-  void stop() {
-    if (listener_ >= 0) ::close(std::exchange(listener_, -1));
-  }
-  const net::Address& address() const { return address_; }
+  void stop() { listener_.stop(); }
+  const net::Address& address() const { return listener_.address(); }
   void accept_all() {
-    for (int fd; (fd = accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) peers.push_back(fd);
+    for (int fd; (fd = listener_.accept()) >= 0;) peers.push_back(fd);
   }
   std::string receive(size_t peer) {
     char buffer[4096];
@@ -47,8 +41,7 @@ class Server {
   std::vector<int> peers;
 
  private:
-  int listener_;
-  net::Address address_;
+  TestListener listener_;
 };
 
 class ServedPool : public PoolWorld {

@@ -70,12 +70,7 @@ class TransportPoolTest : public ServedPool {
     spec_.transports.fingerprint = 1;
     publish_cluster();
   }
-  void publish_transport() {
-    event::Publisher::Batch batch;
-    batch.set(transport_, std::make_unique<Greeting>(made_));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
+  void publish_transport() { publish(transport_, std::make_unique<Greeting>(made_)); }
   void greet(size_t peer, const char* words = "hi!") {
     server_.answer(peer, words);
     settle();
@@ -112,7 +107,7 @@ TEST_F(TransportPoolTest, ConnectionsAreReadyBehindTheHandshake) {
   EXPECT_EQ(caller.start(pool()), ConnPool::Start::kWaiting);
   settle();
   ASSERT_EQ(server_.peers.size(), 1u);
-  EXPECT_EQ(caller.events, "");  // it is connected, and has said nothing
+  EXPECT_EQ(caller.events, "waiting ");  // it is connected, and has said nothing
   greet(0);
   EXPECT_NE(server_.receive(0), "");
   server_.answer(0);
@@ -127,7 +122,7 @@ TEST_F(TransportPoolTest, AFailedHandshakeIsAFailedConnection) {
   refused.start(pool());
   settle();
   greet(0, "no!");
-  EXPECT_EQ(refused.events, "failed-connection_failure ");
+  EXPECT_EQ(refused.events, "waiting failed-connection_failure ");
   EXPECT_EQ(refused.detail, "it said no");
   left.start(pool());
   settle();
@@ -144,19 +139,16 @@ TEST_F(TransportPoolTest, ConnectTimeoutCoversTheHandshake) {
   settle();
   lane_.advance(spec_.connect_timeout + 1ms);
   settle();
-  EXPECT_EQ(caller.events, "failed-connection_timeout ");
+  EXPECT_EQ(caller.events, "waiting failed-connection_timeout ");
 }
 
 // What is to be encrypted never goes in plain text instead.
 TEST_F(TransportPoolTest, WithoutItsTransportNothingIsSent) {
-  event::Publisher::Batch batch;
-  batch.remove(transport_);
-  publisher_.publish(std::move(batch));
-  lane_.turns(2);
+  remove({transport_});
   Caller caller(lane_);
   caller.start(pool());
   settle();
-  EXPECT_EQ(caller.events, "failed-connection_failure ");
+  EXPECT_EQ(caller.events, "waiting failed-connection_failure ");
 }
 
 // New certificates: connections stay, new ones are made of what is new.
@@ -188,21 +180,18 @@ TEST_F(TransportPoolTest, MetadataOfTheHostChooses) {
     return std::make_shared<const stream::StaticMetadata>(
         stream::make_struct({{ClusterTransports::kNamespace, inside}}, arena));
   };
-  const auto publish = [&](std::string_view value) {
+  const auto publish_host = [&](std::string_view value) {
     std::vector<lb::HostEntry> entries(1);
     entries[0].host = host_;
     entries[0].metadata = metadata(value);
-    event::Publisher::Batch batch;
-    batch.set(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
+    publish_entries(std::move(entries));
   };
   spec_.transports.matches.push_back({"plain", metadata("plain"), std::nullopt});
   publish_cluster();
-  publish("plain");
+  publish_host("plain");
   exchange(0);
   EXPECT_EQ(made_.size(), 0u);
-  publish("tls");  // the idle connection is not what is wanted any more
+  publish_host("tls");  // the idle connection is not what is wanted any more
   open(pool(), 1);
   EXPECT_EQ(made_.size(), 1u);
 }

@@ -57,7 +57,8 @@ struct Frame {
   }
 };
 
-inline std::vector<Frame> frames_of(std::string_view bytes) {
+// Those that have come whole; `bytes` is the rest then.
+inline std::vector<Frame> take_frames(std::string_view& bytes) {
   std::vector<Frame> all;
   while (bytes.size() >= 9) {
     auto at = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])); };
@@ -67,6 +68,11 @@ inline std::vector<Frame> frames_of(std::string_view bytes) {
                    at(5) << 24 | at(6) << 16 | at(7) << 8 | at(8), std::string(bytes.substr(9, size))});
     bytes.remove_prefix(9 + size);
   }
+  return all;
+}
+
+inline std::vector<Frame> frames_of(std::string_view bytes) {
+  std::vector<Frame> all = take_frames(bytes);
   EXPECT_TRUE(bytes.empty()) << "what is written ends within a frame";
   return all;
 }
