@@ -9,6 +9,8 @@ _TYPE = "type.googleapis.com/"
 _HCM = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = _TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _TLS = _TYPE + "envoy.extensions.transport_sockets.tls.v3."
+TLS_INSPECTOR: Config = {"name": "tls_inspector", "typed_config": {
+    "@type": _TYPE + "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = _TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
@@ -128,6 +130,12 @@ def server_tls(*own: Any, **fields: Any) -> Config:
     common = {**({"tls_certificates": [certificate(one) for one in own]} if own else {}), **fields.pop("common", {})}
     return {"name": "envoy.transport_sockets.tls", "typed_config": {
         "@type": _TLS + "DownstreamTlsContext", "common_tls_context": common, **fields}}
+
+
+def over_tls(listener: Config, socket: Config, **chain: Any) -> Config:
+    """The listener, its first chain with this transport socket (and other fields)."""
+    listener["filter_chains"][0].update({"transport_socket": socket, **chain})
+    return listener
 
 
 def client_tls(own: Any = None, **fields: Any) -> Config:

@@ -29,13 +29,28 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> 
         time.sleep(0.01)
 
 
-def wait_line(path: str, beginning: str, seconds: float = 15) -> str:
-    """The first whole line of a file with this beginning, without its end."""
-    def line() -> str:
+def read_lines(path: str) -> list[str]:
+    """The whole lines of a file, without their ends; none while there is no file."""
+    try:
         with open(path, encoding="utf-8") as file:
-            return next((line for line in file if line.startswith(beginning) and line.endswith("\n")), "")
+            return file.read().split("\n")[:-1]
+    except FileNotFoundError:
+        return []
 
-    return str(wait_until(line, "a line that begins with %s" % beginning, seconds)).rstrip("\n")
+
+def wait_lines(path: str, count: int = 1, beginning: str = "", seconds: float = 15) -> list[str]:
+    """All lines of a file with this beginning, as soon as there are so many."""
+    def lines() -> list[str]:
+        found = [line for line in read_lines(path) if line.startswith(beginning)]
+        return found if len(found) >= count else []
+
+    found: list[str] = wait_until(lines, "%d lines in %s that begin with %r" % (count, path, beginning), seconds)
+    return found
+
+
+def wait_line(path: str, beginning: str, seconds: float = 15) -> str:
+    """The first line of a file with this beginning."""
+    return wait_lines(path, 1, beginning, seconds)[0]
 
 
 def wait_until_still(measure: Callable[[], Any], still: float = 0.2, seconds: float = 30) -> None:
