@@ -6,8 +6,8 @@ import signal
 import subprocess
 from typing import Any
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route,
-                     tcp_listener, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main,
+                     route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import address
 
 _TYPE = "type.googleapis.com/"

@@ -11,21 +11,13 @@ from typing import Any
 import grpc
 
 from harness import (Connection, EchoUpstream, Message, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
-                     http_listener, main, route, wait_until)
-from harness.config import client_tls, server_tls, trusts
+                     http_listener, main, over_tls, route, wait_until)
+from harness.config import HTTP2, client_tls, http_options, server_tls, trusts
 from harness.http2_client import H2
 from harness.protos import Protos
 from harness.tls import Authority, TlsConnection, client_context
 
 FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-
-def speaks(**how: Any) -> dict:
-    return {"typed_extension_protocol_options": {OPTIONS: {"@type": "type.googleapis.com/" + OPTIONS, **how}}}
-
-
-HTTP2 = speaks(explicit_http_config={"http2_protocol_options": {}})
 PROTOS = Protos("envoy/service/auth/v3/external_auth.proto")
 CheckRequest = PROTOS("envoy.service.auth.v3.CheckRequest")
 CheckResponse = PROTOS("envoy.service.auth.v3.CheckResponse")
@@ -118,7 +110,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
                                                           "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n")]
         listener = http_listener(self.port, virtual_hosts=hosts, http_filters=list(filters), **manager)
         if tls is not None:
-            listener["filter_chains"][0]["transport_socket"] = tls
+            over_tls(listener, tls)
         return Weir(self.sandbox, bootstrap([listener], [
             cluster("echo", self.echo.port), cluster("auth", self.auth_port, **HTTP2), *clusters]))
 
@@ -390,7 +382,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
         """HTTP/2 as ALPN agrees to it."""
         secure = client_tls(sni="a.example", common=trusts(self.ca))
         self.start(authz(grpc_fields={"cluster_name": "secure"}), clusters=[
-            cluster("secure", self.auth_tls_port, transport_socket=secure, **speaks(auto_config={"http2_protocol_options": {}}))])
+            cluster("secure", self.auth_tls_port, transport_socket=secure, **http_options(auto_config={"http2_protocol_options": {}}))])
         self.echoed(self.ask())
         self.auth.answer = denies()
         self.assertEqual(self.ask().status, 403)

@@ -4,7 +4,6 @@ on until their time is over, with a new connection whenever they lose one, and p
 import select
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
@@ -14,17 +13,8 @@ from typing import Optional
 
 from hpack import Encoder
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def settings(*pairs: tuple[int, int]) -> bytes:
-    return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in pairs))
+from harness.frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, WINDOW_UPDATE,
+                            frame, settings)
 
 
 def block(path: str = "/", *fields: tuple[str, str], method: str = "GET") -> bytes:

@@ -6,7 +6,8 @@ from typing import Any, Optional
 import grpc
 
 from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, start_server
 from harness.http2_client import H2
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http."

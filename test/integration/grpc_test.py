@@ -13,7 +13,8 @@ import grpc
 
 from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route,
                      to_yaml, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, start_server
 from harness.tls import write_atomically
 
 LINE = "%REQ(:PATH)%|%PROTOCOL%|%UPSTREAM_PROTOCOL%|%RESPONSE_CODE%|%GRPC_STATUS%|%RESPONSE_FLAGS%\n"

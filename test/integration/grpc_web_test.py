@@ -11,7 +11,8 @@ import h2.events
 
 from harness import (Connection, EchoUpstream, Message, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log,
                      http_listener, main, route, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, frames, start_server
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, frames, start_server
 from harness.http2_client import H2
 
 WEB = {"name": "envoy.filters.http.grpc_web", "typed_config": {

@@ -5,18 +5,18 @@ import json
 import socket
 import subprocess
 import time
-from typing import Any, Optional
+from typing import Any
 
 import h2.events
 import h2.exceptions
 import h2.settings
 
-from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, route, wait_until)
+from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log,
+                     http_listener, main, over_tls, route, wait_until)
 from harness.config import server_tls
 from harness.http2_client import H2
 from harness.process import wait_until_still
-from harness.tls import Authority, client_context
+from harness.tls import Authority
 from harness.upstreams import ServerConnection
 
 LINE = "%REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% " \
@@ -50,7 +50,7 @@ class Http2Test(WeirTestCase):
             return made
 
         tls = listener("tls")
-        tls["filter_chains"][0]["transport_socket"] = server_tls(own, common={"alpn_protocols": ["h2", "http/1.1"]})
+        over_tls(tls, server_tls(own, common={"alpn_protocols": ["h2", "http/1.1"]}))
         small = {"hpack_table_size": 0, "max_concurrent_streams": 3, "initial_stream_window_size": 65535,
                  "initial_connection_window_size": 70000, "max_outbound_frames": 100, "max_outbound_control_frames": 20,
                  "max_consecutive_inbound_frames_with_empty_payload": 3, "max_inbound_priority_frames_per_stream": 5,

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from grpc_test import HTTP2, Service
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route
+from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, over_tls, route
 from harness.config import server_tls
 from harness.tls import Authority
 
@@ -126,7 +126,7 @@ class NodeTest(WeirTestCase):
         cls.sandbox.at_close(lambda: server.stop(None))
         cls.port = cls.sandbox.free_port()
         listener = http_listener(cls.port, [route({"prefix": "/test.Echo/"}, "grpc", {"timeout": "0s"}), route({"prefix": "/"}, "echo")])
-        listener["filter_chains"][0]["transport_socket"] = server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]})
+        over_tls(listener, server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]}))
         cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("echo", cls.echo.port), cluster("grpc", upstream, **HTTP2)]))
 
     def run_node(self, script: str, *arguments: str) -> Any:

@@ -6,8 +6,8 @@ from typing import Any, Optional
 
 import h2.events
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, over_tls, route, to_yaml, wait_until, weir_binary)
 from harness.config import server_tls
 from harness.http2_client import H2
 from harness.process import wait_line
@@ -254,7 +254,7 @@ class OverloadTest(WeirTestCase):
         action = "envoy.overload_actions.reduce_timeouts"
         authority = Authority(self.sandbox)
         tls = http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "tls")], name="tls")
-        tls["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example"))
+        over_tls(tls, server_tls(authority.issue("a.example")))
         tls["filter_chains"][0]["transport_socket_connect_timeout"] = "1000s"
         weir = self.start([{"name": action, "triggers": [scaled(0.5, 1)], "typed_config": {"@type": SCALE, "timer_scale_factors": [
             {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "0.2s"},

@@ -15,22 +15,15 @@ import hyperframe.frame
 
 from harness import Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route, tcp_listener, wait_until
 from harness.client import Connection
-from harness.config import client_tls, trusts
+from harness.config import client_tls, http_options, trusts
 from harness.http2 import Http2Peer, Http2Upstream, Request, echo
 from harness.http2_client import H2
 from harness.tls import Authority
 from harness.wire import Closed
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
-
-def options(common: dict[str, Any] = {}, **choice: Any) -> dict[str, Any]:
-    return {"typed_extension_protocol_options": {OPTIONS: {
-        "@type": "type.googleapis.com/" + OPTIONS, "common_http_protocol_options": common, **choice}}}
-
 
 def http2(common: dict[str, Any] = {}, **http2_options: Any) -> dict[str, Any]:
-    return options(common, explicit_http_config={"http2_protocol_options": http2_options})
+    return http_options(common_http_protocol_options=common, explicit_http_config={"http2_protocol_options": http2_options})
 
 
 class UpstreamHttp2Test(WeirTestCase):
@@ -68,14 +61,14 @@ class UpstreamHttp2Test(WeirTestCase):
         clusters = [
             cluster("nginx", cls.nginx.port, **http2()),
             cluster("nginx_tls", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http2()),
-            cluster("auto", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
-            cluster("auto_h1", cls.nginx_h1.port, transport_socket=client_tls(common=trust), **options(auto_config=both)),
+            cluster("auto", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http_options(auto_config=both)),
+            cluster("auto_h1", cls.nginx_h1.port, transport_socket=client_tls(common=trust), **http_options(auto_config=both)),
             cluster("leaves", cls.nginx_leaves.port, **http2()),
             cluster("nghttpd", cls.nghttpd_port, **http2()),
             cluster("echo", cls.echo.port, **http2()),
             cluster("deprecated", cls.echo.port, http2_protocol_options={}),
             cluster("downstream", cls.nginx_tls.port, transport_socket=client_tls(common=trust),
-                    **options(use_downstream_protocol_config=both)),
+                    **http_options(use_downstream_protocol_config=both)),
             cluster("selection", cls.nginx_tls.port, transport_socket=client_tls(common=trust), http2_protocol_options={},
                     protocol_selection="USE_DOWNSTREAM_PROTOCOL"),
             cluster("one_stream", cls.one_stream.port, **http2()),

@@ -2,24 +2,19 @@
 
 import os
 import ssl
-import time
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, tcp_listener, wait_until)
-from harness.config import client_tls, server_tls, trusts
-from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
+from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
+                     http_listener, main, over_tls, route, tcp_listener, wait_until)
+from harness.config import client_tls, http_options, server_tls, trusts
+from harness.tls import (Authority, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
                          write_atomically)
 from harness.upstreams import ServerConnection
 from harness.wire import Closed
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
 
 def auto_names(**options: Any) -> dict[str, Any]:
-    return {"typed_extension_protocol_options": {OPTIONS: {
-        "@type": "type.googleapis.com/" + OPTIONS, "upstream_http_protocol_options": options,
-        "explicit_http_config": {"http_protocol_options": {}}}}}
+    return http_options(upstream_http_protocol_options=options, explicit_http_config={"http_protocol_options": {}})
 
 
 class UpstreamTlsTest(WeirTestCase):
@@ -252,7 +247,7 @@ class FilterStateTest(WeirTestCase):
         def tcp(name: str, moment: str, **values: Any) -> dict[str, Any]:
             made = tcp_listener(cls.ports[name], "echo", name=name)
             made["filter_chains"][0]["filters"].insert(0, set_state("network", moment, **values))
-            made["filter_chains"][0]["transport_socket"] = server_tls(own)
+            over_tls(made, server_tls(own))
             return made
 
         tls = client_tls(common={**trusts(cls.ca), "alpn_protocols": ["http/1.1"]}, sni="configured.example")
@@ -323,7 +318,7 @@ class ReencryptionTest(WeirTestCase):
         port, tcp = self.sandbox.free_port(), self.sandbox.free_port()
         listeners = [http_listener(port, [route({"prefix": "/"}, "echo")]), tcp_listener(tcp, "echo")]
         for listener in listeners:
-            listener["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+            over_tls(listener, server_tls(self.own))
         Weir(self.sandbox, bootstrap(listeners, [cluster("echo", self.echo.port, transport_socket=client_tls(common=trusts(self.ca)))]))
         for one in (port, tcp):
             with TlsConnection(one, "a.example", client_context(self.ca)) as connection:
@@ -340,12 +335,11 @@ class ReencryptionTest(WeirTestCase):
                 connection.sock.unwrap()  # type: ignore[attr-defined]
 
         server = TlsScriptedUpstream(self.sandbox, answer, server_context(self.ca.issue("server.internal")))
-        tcp, over_tls = self.sandbox.free_port(), self.sandbox.free_port()
-        listeners = [tcp_listener(tcp, "server"), tcp_listener(over_tls, "server", name="over_tls")]
-        listeners[1]["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+        tcp, tls = self.sandbox.free_port(), self.sandbox.free_port()
+        listeners = [tcp_listener(tcp, "server"), over_tls(tcp_listener(tls, "server", name="over_tls"), server_tls(self.own))]
         weir = Weir(self.sandbox, bootstrap(listeners, [cluster("server", server.port, transport_socket=client_tls(
             common=trusts(self.ca)))]))
-        for name, port in (("tcp", tcp), ("over_tls", over_tls)):
+        for name, port in (("tcp", tcp), ("over_tls", tls)):
             for polite in (True, False):
                 connection = Connection(port) if port == tcp else TlsConnection(port, "a.example", client_context(self.ca))
                 if isinstance(connection, TlsConnection):

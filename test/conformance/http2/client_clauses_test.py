@@ -13,15 +13,14 @@ import hyperframe.frame
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import client_clauses
-from client_clauses import Asks, Fails, Gets, Row
-from clauses import ACK, PING, PREFACE, frame, settings
+from client_clauses import Asks, Fails, Row
 from harness import Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route
-from harness.config import client_tls
+from harness.config import client_tls, http_options
+from harness.frames import ACK, PING, PREFACE, frame, settings
 from harness.tls import Authority, TlsScriptedUpstream, server_context
 from harness.upstreams import ServerConnection
 from harness.wire import Closed, Message
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PROBE = b"probe..."
 
 
@@ -102,9 +101,8 @@ class ClientClausesTest(WeirTestCase):
         cls.peers: list[Peer] = []
         own = Authority(cls.sandbox).issue("up.example")
         servers = [ScriptedUpstream(cls.sandbox, cls.serve), TlsScriptedUpstream(cls.sandbox, cls.serve, server_context(own, alpn=["h2"]))]
-        http2 = {"typed_extension_protocol_options": {OPTIONS: {
-            "@type": "type.googleapis.com/" + OPTIONS, "common_http_protocol_options": {"max_requests_per_connection": 1},
-            "explicit_http_config": {"http2_protocol_options": {}}}}}
+        http2 = http_options(common_http_protocol_options={"max_requests_per_connection": 1},
+                             explicit_http_config={"http2_protocol_options": {}})
         cls.ports = [cls.sandbox.free_port() for _ in servers]
         listeners, clusters = [], []
         for tls, (port, server) in enumerate(zip(cls.ports, servers)):

@@ -72,10 +72,18 @@ def preserve_case(**fields: Any) -> Config:
     return {"stateful_formatter": {"name": "case", "typed_config": {"@type": _PRESERVE_CASE, **fields}}}
 
 
+def http_options(**fields: Any) -> Config:
+    """HttpProtocolOptions, as a field of a cluster."""
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS_KEY: {"@type": _HTTP_OPTIONS, **fields}}}
+
+
+# Fields of a cluster that speaks HTTP/2.
+HTTP2 = http_options(explicit_http_config={"http2_protocol_options": {}})
+
+
 def enable_h1_options(a_cluster: Config, **options: Any) -> Config:
     """The cluster with HTTP/1 options for its upstreams, as enable_trailers=True."""
-    a_cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS_KEY: {
-        "@type": _HTTP_OPTIONS, "explicit_http_config": {"http_protocol_options": options}}}
+    a_cluster.update(http_options(explicit_http_config={"http_protocol_options": options}))
     return a_cluster
 
 
