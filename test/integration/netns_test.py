@@ -118,7 +118,7 @@ class SidecarTest(WeirTestCase):
         with self.subTest("egress"):
             self.assertEqual(self.echoed(self.get_out())["server"], "outer")
             self.assertGreaterEqual(weir.stat("tcp.egress.downstream_cx_total"), 1)
-            wait_until(lambda: " %s:80\n" % SERVER in open(self.log, encoding="ascii").read(), "the log's line")
+            wait_line(self.log, pattern=" %s:80$" % SERVER)
         with self.subTest("what came straight here goes nowhere"):
             before = weir.stat("cluster.in.upstream_cx_none_healthy")
             with self.client.entered(), contextlib.suppress(OSError):

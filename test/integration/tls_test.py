@@ -16,7 +16,7 @@ from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestC
                      file_access_log, http_listener, main, over_tls, route, tcp_listener, to_yaml, wait_line, wait_until,
                      weir_binary)
 from harness.config import TLS_INSPECTOR, certificate, server_tls
-from harness.tls import V12, V13, Authority, TlsConnection, client_context, openssl
+from harness.tls import V12, V13, Authority, TlsConnection, client_context, client_hello, openssl
 from harness.upstreams import ServerConnection
 
 
@@ -60,7 +60,7 @@ class TerminationTest(WeirTestCase):
             over_tls(http("two"), server_tls(cls.other, cls.b)),
             over_tls(http("sni"), server_tls(cls.ec, require_sni=True)),
             over_tls(tcp_listener(cls.ports["tcp"], "echo", name="tcp"), server_tls(cls.ec)),
-            over_tls(http("slow"), server_tls(cls.ec), transport_socket_connect_timeout="0.3s"),
+            over_tls(http("slow"), server_tls(cls.ec), transport_socket_connect_timeout="1s"),
             http_listener(cls.ports["plain"], name="plain", virtual_hosts=[
                 {"name": "all", "domains": ["*"], "require_tls": "ALL", "routes": [route({"prefix": "/"}, "echo")]}]),
         ], [cluster("echo", cls.echo.port)]))
@@ -221,10 +221,10 @@ class TerminationTest(WeirTestCase):
         before = self.weir.stat(name)
         with Connection(self.ports["slow"]) as connection:
             connection.send(b"\x16\x03\x01")
-            self.assertTrue(connection.closed_within(5))
+            self.assertTrue(connection.closed_within(10))
         self.weir.wait_stat(name, before + 1)
         with self.connect("slow") as connection:
-            time.sleep(0.5)  # it is not about what comes behind the handshake
+            time.sleep(1.2)  # it is not about what comes behind the handshake
             self.assertEqual(connection.request().status, 200)
 
     def test_statistics(self) -> None:
@@ -238,16 +238,10 @@ class TerminationTest(WeirTestCase):
         self.assertTrue(any(name.startswith(prefix + "curves.") for name in after))
 
     def test_hang_ups_in_the_middle(self) -> None:
-        context = client_context()
+        hello = client_hello()
         for part in range(1, 600, 23):
             connection = Connection(self.ports["main"])
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            client = context.wrap_bio(incoming, outgoing, server_hostname="a.example")
-            try:
-                client.do_handshake()
-            except ssl.SSLWantReadError:
-                pass
-            connection.send(outgoing.read()[:part])
+            connection.send(hello[:part])
             (Connection.reset if part % 2 else Connection.close)(connection)
         self.weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % self.ports["main"], 0)
 

@@ -5,7 +5,7 @@ import ssl
 from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
-                     http_listener, main, over_tls, route, tcp_listener, wait_until)
+                     http_listener, main, over_tls, route, tcp_listener, wait_line, wait_until)
 from harness.config import client_tls, http_options, server_tls, trusts
 from harness.tls import (Authority, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
                          write_atomically)
@@ -94,14 +94,7 @@ class UpstreamTlsTest(WeirTestCase):
         return fetch(self.port, "/%s/%s" % (name, path), host=host, headers=list(headers.items()))
 
     def line(self, start: str) -> list[str]:
-        def find() -> Optional[str]:
-            try:
-                with open(self.log, encoding="utf-8") as file:
-                    return next((line for line in file.read().splitlines() if line.startswith(start)), None)
-            except FileNotFoundError:
-                return None
-
-        return wait_until(find, start).split("|", 8)
+        return wait_line(self.log, start).split("|", 8)
 
     def names_asked(self, server: TlsEchoUpstream, name: str, **arguments: Any) -> list[Optional[str]]:
         before = len(server.server_names)
@@ -282,12 +275,7 @@ class FilterStateTest(WeirTestCase):
         self.assertEqual(response.status, 503)
         self.assertIn("CERTIFICATE_VERIFY_FAILED", response.text)
         self.asked("/mine", x_mine="own text")
-
-        def line() -> str:
-            with open(self.log, encoding="utf-8") as file:
-                return next((line for line in file if line.startswith("/mine")), "")
-
-        self.assertEqual(wait_until(line, "the line"), "/mine|200|own text|TLSv1.3\n")
+        self.assertEqual(wait_line(self.log, "/mine"), "/mine|200|own text|TLSv1.3")
 
     # field: network.set_filter_state.v3.Config.on_new_connection, network.set_filter_state.v3.Config.on_downstream_tls_handshake
     # field: FilterStateValue.read_only

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -38,19 +39,25 @@ def read_lines(path: str) -> list[str]:
         return []
 
 
-def wait_lines(path: str, count: int = 1, beginning: str = "", seconds: float = 15) -> list[str]:
-    """All lines of a file with this beginning, as soon as there are so many."""
+def wait_lines(path: str, count: int, beginning: str = "", pattern: str = "") -> list[str]:
+    """All lines of a file with this beginning, in which the pattern is found, as soon as there are so many."""
     def lines() -> list[str]:
-        found = [line for line in read_lines(path) if line.startswith(beginning)]
+        found = [line for line in read_lines(path) if line.startswith(beginning) and re.search(pattern, line)]
         return found if len(found) >= count else []
 
-    found: list[str] = wait_until(lines, "%d lines in %s that begin with %r" % (count, path, beginning), seconds)
+    found: list[str] = wait_until(lines, "%d lines with %r and %r in %s" % (count, beginning, pattern, path), 15)
     return found
 
 
-def wait_line(path: str, beginning: str, seconds: float = 15) -> str:
-    """The first line of a file with this beginning."""
-    return wait_lines(path, 1, beginning, seconds)[0]
+def wait_line(path: str, beginning: str = "", pattern: str = "") -> str:
+    """The first of those lines."""
+    return wait_lines(path, 1, beginning, pattern)[0]
+
+
+def refuses(port: int) -> bool:
+    """Nobody listens on this port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def wait_until_still(measure: Callable[[], Any], still: float = 0.2, seconds: float = 30) -> None:

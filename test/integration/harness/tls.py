@@ -144,6 +144,17 @@ def client_context(trusted: Optional[Authority] = None, own: Optional[Identity] 
     return context
 
 
+def client_hello(name: Optional[str] = "a.example", alpn: list[str] = []) -> bytes:
+    """The first message of Python's client."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(alpn=alpn).wrap_bio(incoming, outgoing, server_hostname=name)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
 class TlsConnection(Connection):
     """A connection that speaks TLS once `handshake` was called, which the constructor does."""
 
