@@ -95,7 +95,20 @@ inline std::string ending(const StreamEnd& end) {
 }
 
 // What both sides' tests note: one text, events one after another.
-class Server final : public ServerCodec::Events {
+class Notes {
+ public:
+  BlockPool blocks;
+  ArenaPool arenas;
+  std::string log;
+
+ protected:
+  void note(const Stream& stream, const std::string& text) {
+    if (!log.empty()) log += "; ";
+    log += std::to_string(stream.id()) + " " + text;
+  }
+};
+
+class Server final : public Notes, public ServerCodec::Events {
  public:
   explicit Server(const Options& options = {}) : options_(options), codec(*this, blocks, options_) {}
   ~Server() { codec.stop(); }
@@ -165,19 +178,12 @@ class Server final : public ServerCodec::Events {
     return codec.send_data(stream, data, end);
   }
 
-  BlockPool blocks;
-  ArenaPool arenas;
   std::vector<std::unique_ptr<Exchange>> streams;
-  std::string log;
   std::string body;
   bool refuse = false;
   bool answer_at_once = false;
 
  private:
-  void note(const Stream& stream, const std::string& text) {
-    if (!log.empty()) log += "; ";
-    log += std::to_string(stream.id()) + " " + text;
-  }
   const Options options_;
 
  public:
