@@ -16,6 +16,7 @@ import clauses
 from clauses import Answer, ConnectionError_, Row, StreamError
 from harness import ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, over_tls, route
 from harness import frames
+from harness.case import add_row_tests
 from harness.config import server_tls
 from harness.tls import Authority, client_context
 from harness.upstreams import ServerConnection
@@ -191,17 +192,7 @@ class ClausesTest(WeirTestCase):
             len(clauses.ROWS), 2 * len(clauses.ROWS)), file=sys.stderr)
 
 
-def _add(index: int, row: Row, tls: bool) -> None:
-    def test(self: ClausesTest) -> None:
-        self.check(row, tls)
-
-    test.__doc__ = "%s (%s)" % (row.clause, "TLS" if tls else "cleartext")
-    setattr(ClausesTest, "test_%03d_%s" % (index, "tls" if tls else "clear"), test)
-
-
-for number, one in enumerate(clauses.ROWS):
-    for is_tls in (False, True):
-        _add(number, one, is_tls)
+add_row_tests(ClausesTest, clauses.ROWS)
 
 if __name__ == "__main__":
     main()

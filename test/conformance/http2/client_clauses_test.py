@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import client_clauses
 from client_clauses import Asks, Fails, Row
 from harness import Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route
+from harness.case import add_row_tests
 from harness.config import client_tls, http_options
 from harness.frames import ACK, PING, PREFACE, frame, settings
 from harness.tls import Authority, TlsScriptedUpstream, server_context
@@ -198,17 +199,7 @@ class ClientClausesTest(WeirTestCase):
             len(client_clauses.ROWS), 2 * len(client_clauses.ROWS)), file=sys.stderr)
 
 
-def _add(index: int, row: Row, tls: bool) -> None:
-    def test(self: ClientClausesTest) -> None:
-        self.check(row, tls)
-
-    test.__doc__ = "%s (%s)" % (row.clause, "TLS" if tls else "cleartext")
-    setattr(ClientClausesTest, "test_%03d_%s" % (index, "tls" if tls else "clear"), test)
-
-
-for number, one_row in enumerate(client_clauses.ROWS):
-    for over_tls in (False, True):
-        _add(number, one_row, over_tls)
+add_row_tests(ClientClausesTest, client_clauses.ROWS)
 
 if __name__ == "__main__":
     main()
