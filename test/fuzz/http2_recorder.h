@@ -1,9 +1,11 @@
 // What a codec of HTTP/2 tells of a connection, as a text for each stream: the same however the bytes were cut.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -49,6 +51,18 @@ class Http2Recorder {
   std::deque<std::unique_ptr<Http2Exchange>> exchanges;
   std::string failure;
 };
+
+// All bytes at once, or in pieces as `cuts` has them.
+template <class Codec>
+void feed(Codec& codec, BlockPool& blocks, std::string_view bytes, std::mt19937_64* cuts) {
+  while (!bytes.empty()) {
+    const size_t piece = cuts != nullptr ? std::min<size_t>(bytes.size(), 1 + (*cuts)() % 40) : bytes.size();
+    Slices in;
+    in.append_copy(bytes.substr(0, piece), blocks);
+    codec.receive(in);
+    bytes.remove_prefix(piece);
+  }
+}
 
 // No value that leaves a codec can break a head of HTTP/1.
 inline void check_fields(const http::HeaderMap& map) {

@@ -80,14 +80,7 @@ std::string run(std::string_view text, const h2::Options& options, bool answers,
   all.append(9, '\0');
   all[all.size() - 6] = 4;  // SETTINGS
   all += text;
-  std::string_view left = all;
-  while (!left.empty()) {
-    const size_t bytes = cuts != nullptr ? std::min<size_t>(left.size(), 1 + (*cuts)() % 40) : left.size();
-    Slices in;
-    in.append_copy(left.substr(0, bytes), server.blocks);
-    server.codec.receive(in);
-    left.remove_prefix(bytes);
-  }
+  fuzz::feed(server.codec, server.blocks, all, cuts);
   Slices out;
   server.codec.flush(out, 1 << 20);
   check_frames(out.to_string());

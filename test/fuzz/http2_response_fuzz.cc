@@ -75,14 +75,7 @@ std::string run(std::string_view text, const h2::Options& options, std::mt19937_
   std::string all(9, '\0');
   all[3] = 4;  // SETTINGS
   all += text;
-  std::string_view left = all;
-  while (!left.empty()) {
-    const size_t bytes = cuts != nullptr ? std::min<size_t>(left.size(), 1 + (*cuts)() % 40) : left.size();
-    Slices in;
-    in.append_copy(left.substr(0, bytes), client.blocks);
-    client.codec.receive(in);
-    left.remove_prefix(bytes);
-  }
+  fuzz::feed(client.codec, client.blocks, all, cuts);
   client.codec.flush(out, 1 << 20);
   return client.told();
 }

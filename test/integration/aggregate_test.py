@@ -6,8 +6,8 @@ import signal
 import subprocess
 from typing import Any
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route,
-                     tcp_listener, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main,
+                     route, tcp_listener, to_yaml, wait_line, wait_until, weir_binary)
 from harness.config import address
 
 _TYPE = "type.googleapis.com/"
@@ -95,7 +95,7 @@ class AggregateTest(WeirTestCase):
 
     def test_nobody_at_all(self) -> None:
         self.assertEqual(set(self.seen("nobody", 1)), {503})
-        wait_until(lambda: "/nobody/x|nobody|UH" in open(self.log, encoding="utf-8").read(), "the line")
+        wait_line(self.log, pattern=r"/nobody/x\|nobody\|UH")
 
     def test_aggregates_of_aggregates(self) -> None:
         self.assertEqual(set(self.seen("nested")), {"a"})
@@ -113,7 +113,7 @@ class AggregateTest(WeirTestCase):
     def test_limits_are_those_of_the_member(self) -> None:
         self.assertEqual(set(self.seen("limited", 3)), {503})
         self.assertGreaterEqual(self.weir.stat("cluster.narrow.upstream_rq_pending_overflow"), 3)
-        wait_until(lambda: "/limited/x|limited|UO" in open(self.log, encoding="utf-8").read(), "the line")
+        wait_line(self.log, pattern=r"/limited/x\|limited\|UO")
 
     def test_what_is_counted_where(self) -> None:
         before = {name: self.weir.stat(name) for name in ("cluster.first.upstream_rq_200", "cluster.good.upstream_rq_total")}

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 from typing import Any
 
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, route
+from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, over_tls, route
 from harness.config import server_tls
 from harness.tls import Authority
 
@@ -44,7 +44,7 @@ class BrowserTest(WeirTestCase):
         listeners = []
         for alpn, port in cls.ports.items():
             listener = http_listener(port, [page, route({"prefix": "/"}, "echo")], name="speaks-%s" % alpn)
-            listener["filter_chains"][0]["transport_socket"] = server_tls(*identities, common={"alpn_protocols": [alpn]})
+            over_tls(listener, server_tls(*identities, common={"alpn_protocols": [alpn]}))
             listeners.append(listener)
         cls.weir = Weir(cls.sandbox, bootstrap(listeners, [cluster("echo", cls.echo.port)]))
 

@@ -4,14 +4,12 @@ import os
 import signal
 
 from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, to_yaml, wait_until
+from harness.config import http_options
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def with_options(a_cluster: dict, **options: object) -> dict:
-    a_cluster["typed_extension_protocol_options"] = {OPTIONS: {
-        "@type": "type.googleapis.com/" + OPTIONS, "explicit_http_config": {"http_protocol_options": {}}, **options}}
-    return a_cluster
+    return {**a_cluster, **http_options(explicit_http_config={"http_protocol_options": {}}, **options)}
 
 
 def retries(count: int, on: str = "5xx") -> dict:

@@ -5,12 +5,11 @@ from typing import Any
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
                      fetch, http_listener, main, preserve_case, route)
-from harness.config import address
+from harness.config import address, http_options
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
 _LB = _TYPE + "envoy.extensions.load_balancing_policies."
-HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def endpoint(port: int, **fields: Any) -> dict:
@@ -246,8 +245,8 @@ class ConnectionTest(WeirTestCase):
         cls.port = cls.sandbox.free_port()
 
         def typed(name: str, **common: Any) -> dict:
-            return cluster(name, cls.echo.port, typed_extension_protocol_options={HTTP_OPTIONS: {
-                "@type": _TYPE + HTTP_OPTIONS, "common_http_protocol_options": common, "explicit_http_config": {"http_protocol_options": {}}}})
+            return cluster(name, cls.echo.port, **http_options(
+                common_http_protocol_options=common, explicit_http_config={"http_protocol_options": {}}))
 
         clusters = [
             cluster("two", cls.echo.port, max_requests_per_connection=2), typed("typed-two", max_requests_per_connection=2),

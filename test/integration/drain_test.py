@@ -6,7 +6,7 @@ import threading
 import urllib.error
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
-                     http_listener, main, route, wait_until)
+                     http_listener, main, refuses, route, wait_until)
 from harness.upstreams import ServerConnection
 from harness.wire import Message
 
@@ -26,10 +26,6 @@ class DrainTest(WeirTestCase):
                     concurrency=concurrency, arguments=list(arguments))
         return weir, port, echo
 
-    def refuses(self, port: int) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) != 0
-
     def ready(self, weir: Weir) -> tuple[int, str]:
         try:
             return 200, weir.admin("/ready").strip()
@@ -47,14 +43,14 @@ class DrainTest(WeirTestCase):
             weir, port, _ = self.start()
             weir.process.signal(number)
             self.assertEqual(weir.process.wait(10), 0)
-            self.assertTrue(self.refuses(port))
+            self.assertTrue(refuses(port))
 
     def test_running_requests_are_finished(self) -> None:
         weir, port, echo = self.start("--shutdown-deadline-s", "60")
         with Connection(port) as connection:
             self.send_held(connection, echo)
             weir.process.signal(signal.SIGTERM)
-            wait_until(lambda: self.refuses(port), "the listener is closed")
+            wait_until(lambda: refuses(port), "the listener is closed")
             self.assertEqual(self.ready(weir), (503, "DRAINING"))
             self.assertEqual(weir.admin("/live"), "OK\n")
             self.assertEqual(weir.admin_json("/server_info")["state"], "DRAINING")
@@ -73,7 +69,7 @@ class DrainTest(WeirTestCase):
             self.assertFalse(announces_close(connection.request()))
             self.send_held(held, echo)  # so that the process stays
             weir.process.signal(signal.SIGTERM)
-            wait_until(lambda: self.refuses(port), "the listener is closed")
+            wait_until(lambda: refuses(port), "the listener is closed")
             self.assertTrue(announces_close(connection.request()))
             self.assertTrue(connection.closed_within(10))
             echo.gate.set()
@@ -131,7 +127,7 @@ class DrainTest(WeirTestCase):
             connection.send_request(headers=[("connection", "upgrade"), ("upgrade", "websocket")])
             self.assertEqual(connection.reader.head().status, 101)
             weir.process.signal(signal.SIGTERM)
-            wait_until(lambda: self.refuses(port), "the listener is closed")
+            wait_until(lambda: refuses(port), "the listener is closed")
             connection.send(b"still here")
             self.assertEqual(connection.reader.exactly(10), b"still here")
             weir.ended_with(4)
@@ -142,7 +138,7 @@ class DrainTest(WeirTestCase):
         with Connection(port) as connection:
             self.send_held(connection, echo)
             weir.process.signal(signal.SIGTERM)
-            wait_until(lambda: self.refuses(port), "the listener is closed")
+            wait_until(lambda: refuses(port), "the listener is closed")
             weir.process.signal(signal.SIGTERM)
             weir.ended_with(4)
         echo.gate.set()
@@ -163,7 +159,7 @@ class DrainTest(WeirTestCase):
         for connection in connections:
             connection.request()
         weir.process.signal(signal.SIGTERM)
-        wait_until(lambda: self.refuses(port), "the listener is closed")
+        wait_until(lambda: refuses(port), "the listener is closed")
         count = sum(announces_close(connection.request()) for connection in connections)
         weir.process.signal(signal.SIGTERM)
         for connection in connections:
@@ -192,7 +188,7 @@ class DrainTest(WeirTestCase):
         with Connection(port) as connection:
             connection.request()
             self.assertEqual(weir.admin("/drain_listeners", "POST"), "OK\n")
-            wait_until(lambda: self.refuses(port), "the listener is closed")
+            wait_until(lambda: refuses(port), "the listener is closed")
             self.assertFalse(announces_close(connection.request()))
         self.assertEqual(self.ready(weir), (200, "LIVE"))
 
@@ -202,7 +198,7 @@ class DrainTest(WeirTestCase):
             connection.request()
             weir.admin("/drain_listeners?graceful", "POST")
             wait_until(lambda: announces_close(connection.request()), "it is told")
-        wait_until(lambda: self.refuses(port), "the listener is closed")
+        wait_until(lambda: refuses(port), "the listener is closed")
         weir, port, _ = self.start("--drain-time-s", "0")
         weir.admin("/drain_listeners?graceful&skip_exit", "POST")
         wait_until(lambda: announces_close(fetch(port)), "everybody is told")

@@ -7,8 +7,8 @@ import subprocess
 import time
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, fetch, file_access_log, http_listener, main,
-                     route, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, fetch, file_access_log, http_listener,
+                     main, over_tls, route, to_yaml, wait_until, weir_binary)
 from harness.config import address, client_tls, server_tls, trusts
 from harness.dns import NXDOMAIN, SERVFAIL, addresses, pack
 from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, server_context
@@ -407,7 +407,7 @@ class TlsTest(DynamicCase):
         by_state = http_listener(cls.state, [route({"prefix": "/"}, "raw")], name="state", http_filters=[
             dynamic_filter(**cache, allow_dynamic_host_from_filter_state=True)])
         by_state["listener_filters"] = listener["listener_filters"]
-        by_state["filter_chains"][0]["transport_socket"] = server_tls(cls.ca.issue("a", "DNS:two.example"))
+        over_tls(by_state, server_tls(cls.ca.issue("a", "DNS:two.example")))
         by_state["filter_chains"][0]["filters"].insert(0, {"name": "sni", "typed_config": {
             "@type": _SNI_FILTER, **cache, "port_value": cls.echo_port}})
         cls.weir = Weir(cls.sandbox, bootstrap(

@@ -3,8 +3,6 @@ on until their time is over, with a new connection whenever they lose one, and p
 
 import select
 import socket
-import ssl
-import struct
 import subprocess
 import sys
 import threading
@@ -14,17 +12,9 @@ from typing import Optional
 
 from hpack import Encoder
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def settings(*pairs: tuple[int, int]) -> bytes:
-    return frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *pair) for pair in pairs))
+from harness.frames import (CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, RST_STREAM, WINDOW_UPDATE,
+                            frame, settings)
+from harness.tls import client_hello
 
 
 def block(path: str = "/", *fields: tuple[str, str], method: str = "GET") -> bytes:
@@ -202,19 +192,6 @@ class Driver:
             asks.wait()
 
 
-def client_hello() -> bytes:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(incoming, outgoing, server_hostname="a.example")
-    try:
-        client.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return outgoing.read()
-
-
 def run(kind: str, driver: Driver) -> None:
     frames: Optional[Callable[[], Iterator[bytes]]] = FRAMES.get(kind)
     if frames is not None:
@@ -237,6 +214,7 @@ def run(kind: str, driver: Driver) -> None:
 
 if __name__ == "__main__":
     the_driver = Driver(int(sys.argv[2]), time.monotonic() + float(sys.argv[3]))
+    print("begins", flush=True)
     # Whoever is cut off takes a second to notice: several at a time.
     threads = [threading.Thread(target=run, args=(sys.argv[1], the_driver)) for _ in range(4 if sys.argv[1] in FRAMES else 1)]
     for thread in threads:

@@ -1,12 +1,14 @@
 """grpc_stats and grpc_http1_bridge, with gRPC's own client and server, and clients that know HTTP alone."""
 
 import subprocess
-from typing import Any, Optional
+from typing import Any
 
 import grpc
 
-from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
+from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route, wait_line,
+                     wait_until)
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, start_server
 from harness.http2_client import H2
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http."
@@ -53,13 +55,7 @@ class GrpcFiltersTest(WeirTestCase):
 
     def line(self, path: str, counted: bool) -> list[str]:
         """`counted`: with counts in the filter state."""
-        def find() -> Optional[list[str]]:
-            with open(self.log, encoding="utf-8") as file:
-                lines = [line.rstrip("\n").split("|") for line in file]
-            return next((one for one in lines if one[0] == path and (one[1] != "-") == counted), None)
-
-        wait_until(find, "the line of " + path)
-        return find() or []
+        return wait_line(self.log, path + "|", r"^[^|]*\|[^-]" if counted else r"^[^|]*\|-\|").split("|")
 
     # field: grpc_stats.v3.FilterConfig.individual_method_stats_allowlist, grpc_stats.v3.FilterConfig.emit_filter_state
     def test_methods_of_a_list(self) -> None:

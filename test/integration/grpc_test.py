@@ -2,18 +2,17 @@
 
 import queue
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any, Optional
 
 import grpc
 
-from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, route,
-                     to_yaml, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, start_server
+from harness import (Connection, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener, main, refuses, route,
+                     to_yaml, wait_line, wait_until)
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, start_server
 from harness.tls import write_atomically
 
 LINE = "%REQ(:PATH)%|%PROTOCOL%|%UPSTREAM_PROTOCOL%|%RESPONSE_CODE%|%GRPC_STATUS%|%RESPONSE_FLAGS%\n"
@@ -29,7 +28,7 @@ class GrpcTest(WeirTestCase):
         cls.log = cls.sandbox.path("access.log")
         timeouts = {"timeout": "0s"}
         capped = route({"prefix": "/test.Echo/Slow", "headers": [{"name": "x-capped", "present_match": True}]}, "grpc")
-        capped["route"]["max_stream_duration"] = {"grpc_timeout_header_max": "30s", "grpc_timeout_header_offset": "0.3s"}
+        capped["route"]["max_stream_duration"] = {"grpc_timeout_header_max": "30s", "grpc_timeout_header_offset": "19.5s"}
         capped["route"]["timeout"] = "0s"
         routes = [capped]
         for name in ("mortal", "nobody"):
@@ -52,14 +51,8 @@ class GrpcTest(WeirTestCase):
     def talk(self) -> Any:
         return self.channel.stream_stream("/%s/Talk" % SERVICE)
 
-    def line(self, path: str, condition: str = "") -> list[str]:
-        def find() -> Optional[list[str]]:
-            with open(self.log, encoding="utf-8") as file:
-                lines = [line.strip().split("|") for line in file]
-            return next((one for one in lines if one[0] == path and (not condition or condition in one)), None)
-
-        wait_until(find, "the line of " + path)
-        return find() or []
+    def line(self, path: str, flags: str = "") -> list[str]:
+        return wait_line(self.log, path + "|", r"\|%s$" % flags if flags else "").split("|")
 
     def quiet(self) -> None:
         """Nothing is left of any call, at either side."""
@@ -163,9 +156,9 @@ class GrpcTest(WeirTestCase):
         self.service.cancelled.clear()
         begin = time.monotonic()
         with self.assertRaises(grpc.RpcError) as caught:
-            self.unary("Slow")(b"", timeout=1.5, metadata=(("x-capped", "1"),))
+            self.unary("Slow")(b"", timeout=20, metadata=(("x-capped", "1"),))
         error = caught.exception
-        self.assertLess(time.monotonic() - begin, 1.45)
+        self.assertLess(time.monotonic() - begin, 19)  # half a second after it began, if the machine is not slow
         self.assertIn(error.code(), (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE))
         self.assertTrue(self.service.cancelled.wait(10))
         self.quiet()
@@ -222,13 +215,12 @@ class GrpcTest(WeirTestCase):
 
         def messages() -> Iterator[bytes]:
             yield b"one"
-            hold.wait(20)
+            hold.wait(30)
 
         stream = self.talk()(messages(), metadata=(("x-to", "mortal"),))
         self.assertEqual(next(stream), b"ONE")
-        stopped = self.mortal.stop(5)  # GOAWAY, and no more calls
-        time.sleep(0.3)
-        self.assertEqual(self.weir.stat("cluster.mortal.upstream_cx_close_notify"), 1)
+        stopped = self.mortal.stop(20)  # GOAWAY, and no more calls
+        self.weir.wait_stat_is("cluster.mortal.upstream_cx_close_notify", 1)
         self.assertEqual(self.weir.stat("cluster.mortal.http2.streams_active"), 1)
         hold.set()
         self.assertEqual(list(stream), [])
@@ -247,6 +239,20 @@ class Conversation:
         self._said.put(text)
         return bytes(next(self.call))
 
+    def goes_on(self) -> Any:
+        """Says one thing after the other until the call breaks off: the error."""
+        end = time.monotonic() + 60
+        count = 0
+        while time.monotonic() < end:
+            try:
+                answer = self.says(b"m%d" % count)
+            except grpc.RpcError as problem:
+                return problem
+            assert answer == b"M%d" % count, answer
+            count += 1
+            time.sleep(0.05)
+        raise AssertionError("it has not broken off")
+
     def ends(self) -> list[bytes]:
         self._said.put(None)
         return list(self.call)
@@ -258,11 +264,7 @@ class GrpcDrainTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
         cls.service = Service()
-        cls.server = grpc.server(futures.ThreadPoolExecutor(32))
-        cls.server.add_generic_rpc_handlers((cls.service,))
-        cls.upstream = cls.server.add_insecure_port("127.0.0.1:0")
-        cls.server.start()
-        cls.sandbox.at_close(lambda: cls.server.stop(None))
+        cls.server, cls.upstream = start_server(cls.sandbox, cls.service)
 
     def config(self, *ports: int, drain_timeout: str = "0.5s") -> dict[str, Any]:
         return bootstrap([http_listener(port, [route({"prefix": "/"}, "grpc", {"timeout": "0s"})], name="at-%d" % port,
@@ -283,21 +285,11 @@ class GrpcDrainTest(WeirTestCase):
         begin = time.monotonic()
         write_atomically(weir.config_path, to_yaml(self.config(stays)) + "\n")
         weir.admin("/reload", "POST")
-        wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", gone)) != 0, "the listener is gone")
-        said = 0
-        while time.monotonic() < begin + 2:
-            self.assertEqual(talks.says(b"m%d" % said), b"M%d" % said)
-            said += 1
-            time.sleep(0.05)
+        wait_until(lambda: refuses(gone), "the listener is gone")
         self.assertEqual(finishes.says(b"last"), b"LAST")
         self.assertEqual(finishes.ends(), [])
         self.assertEqual(finishes.call.code(), grpc.StatusCode.OK)
-        with self.assertRaises(grpc.RpcError) as caught:
-            while time.monotonic() < begin + 10:
-                talks.says(b"on")
-                time.sleep(0.05)
-        error: Any = caught.exception
-        self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertEqual(talks.goes_on().code(), grpc.StatusCode.UNAVAILABLE)
         self.assertGreater(time.monotonic() - begin, 2.7)
         self.assertEqual(self.channel(stays).unary_unary("/%s/Unary" % SERVICE)(b"x", timeout=10), b"x")
 
@@ -308,14 +300,7 @@ class GrpcDrainTest(WeirTestCase):
         self.assertEqual(talks.says(b"before"), b"BEFORE")
         begin = time.monotonic()
         weir.process.signal(signal.SIGTERM)
-        said = 0
-        while time.monotonic() < begin + 1.4:
-            self.assertEqual(talks.says(b"m%d" % said), b"M%d" % said)
-            said += 1
-            time.sleep(0.05)
-        with self.assertRaises(grpc.RpcError):
-            while time.monotonic() < begin + 10:
-                talks.says(b"on")
+        talks.goes_on()
         self.assertGreater(time.monotonic() - begin, 1.7)
         weir.ended_with(4)
 

@@ -9,9 +9,10 @@ from typing import Any, Optional
 
 import h2.events
 
-from harness import (Connection, EchoUpstream, Message, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log,
-                     http_listener, main, route, wait_until)
-from harness.grpc_service import HTTP2, SERVICE, Service, frame, frames, start_server
+from harness import (Connection, EchoUpstream, Message, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster,
+                     file_access_log, http_listener, main, route, wait_line)
+from harness.config import HTTP2
+from harness.grpc_service import SERVICE, Service, frame, frames, start_server
 from harness.http2_client import H2
 
 WEB = {"name": "envoy.filters.http.grpc_web", "typed_config": {
@@ -125,13 +126,7 @@ class GrpcWebTest(WeirTestCase):
                 yield call, kind, base64.b64encode
 
     def line(self, path: str) -> list[str]:
-        def find() -> Optional[list[str]]:
-            with open(self.log, encoding="utf-8") as file:
-                lines = [line.rstrip("\n").split("|") for line in file]
-            return next((one for one in lines if one[0] == path), None)
-
-        wait_until(find, "the line of " + path)
-        return find() or []
+        return wait_line(self.log, path + "|").split("|")
 
     # --- Tests ---
     def test_unary(self) -> None:
@@ -217,7 +212,7 @@ class GrpcWebTest(WeirTestCase):
         self.service.cancelled.clear()
         begin = time.monotonic()
         answer = self.h1("/%s/Slow" % SERVICE, frame(b""), "grpc-web", [("grpc-timeout", "300m")])
-        self.assertLess(time.monotonic() - begin, 5)
+        self.assertLess(time.monotonic() - begin, 15)  # the server would take 20
         self.assertIn(answer.grpc_status(), ("4", "14"))  # the server's or weir's
         self.assertTrue(self.service.cancelled.wait(10))
 

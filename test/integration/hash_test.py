@@ -7,11 +7,10 @@ from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main,
                      route, tcp_listener, to_yaml)
-from harness.config import address
+from harness.config import address, http_options
 
 _TYPE = "type.googleapis.com/"
 _LB = _TYPE + "envoy.extensions.load_balancing_policies."
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 BY_HEADER = {"header": {"header_name": "x-user"}}
 USERS = ["user-%d" % number for number in range(60)]
 
@@ -70,8 +69,8 @@ class PolicyTest(HashCase):
         def hashed(path: str, *policies: dict, **action: Any) -> dict:
             return route({"prefix": path}, "ring", {"hash_policy": list(policies), **action})
 
-        options = {_HTTP_OPTIONS: {"@type": _TYPE + _HTTP_OPTIONS, "explicit_http_config": {"http_protocol_options": {}},
-                                   "hash_policy": [{"header": {"header_name": "x-other"}}]}}
+        options = http_options(explicit_http_config={"http_protocol_options": {}},
+                               hash_policy=[{"header": {"header_name": "x-other"}}])
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             hashed("/header", BY_HEADER),
             hashed("/rewritten", {"header": {"header_name": "x-user", "regex_rewrite": {
@@ -89,8 +88,8 @@ class PolicyTest(HashCase):
                 {"name": "only-a", "weight": 50}, {"name": "only-b", "weight": 50}]}}),
         ], use_remote_address=False), tcp_listener(cls.tcp_port, "ring", hash_policy=[{"source_ip": {}}])], [
             cluster("ring", *cls.ports, lb_policy="RING_HASH"),
-            cluster("by-options", *cls.ports, lb_policy="RING_HASH", typed_extension_protocol_options=options),
-            cluster("by-balancer", *cls.ports, typed_extension_protocol_options=options, **policy("ring_hash.v3.RingHash", consistent_hashing_lb_config={
+            cluster("by-options", *cls.ports, lb_policy="RING_HASH", **options),
+            cluster("by-balancer", *cls.ports, **options, **policy("ring_hash.v3.RingHash", consistent_hashing_lb_config={
                 "hash_policy": [{"header": {"header_name": "x-third"}}]})),
             cluster("only-a", cls.ports[0]), cluster("only-b", cls.ports[1])]))
 

@@ -3,7 +3,6 @@
 import hashlib
 import socket
 import threading
-import time
 from typing import Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, enable_h1_options,

@@ -1,14 +1,12 @@
 """Connections of HTTP/2 end in two steps, so that no request is lost on the way."""
 
 import signal
-import socket
-import subprocess
 import threading
-import time
 
 import h2.events
 
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, route, wait_until
+from harness import (EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, refuses, route,
+                     wait_until)
 from harness.http2_client import H2
 
 ANY_STREAM = (1 << 31) - 1
@@ -59,12 +57,11 @@ class Http2DrainTest(WeirTestCase):
         """Clients that go on until the second step: whatever it does not refuse is answered."""
         weir, port, _ = self.start("0.5s")
         problems: list[str] = []
-        answered: list[int] = []
+        answered = [0] * 4
         steps: list[list[int]] = []
         ready = threading.Barrier(5)
 
-        def run() -> None:
-            done = 0
+        def run(index: int) -> None:
             try:
                 with H2(port, outlives_goaway=True) as client:
                     ready.wait(10)
@@ -82,36 +79,34 @@ class Http2DrainTest(WeirTestCase):
                                 if len(client.goaways) == 2 and stream > client.goaways[1][0]:
                                     continue  # refused: it would be safe to send it to another
                                 raise
-                            done += client.status(stream) == "200"
+                            answered[index] += client.status(stream) == "200"
                         client.events.clear()
                     steps.append([code for _, code in client.goaways])
             except (AssertionError, OSError, IndexError) as problem:
                 problems.append(repr(problem))
-            answered.append(done)
 
-        threads = [threading.Thread(target=run) for _ in range(4)]
+        threads = [threading.Thread(target=run, args=(index,)) for index in range(4)]
         for thread in threads:
             thread.start()
         ready.wait(10)
-        time.sleep(0.3)
+        wait_until(lambda: min(answered) > 5 or problems, "all of them ask")
         weir.process.signal(signal.SIGTERM)
         for thread in threads:
             thread.join(30)
         self.assertEqual(problems, [])
-        self.assertEqual(len(answered), 4)
-        self.assertTrue(all(done > 5 for done in answered), answered)
         self.assertEqual(steps, [[0, 0]] * 4)
         weir.ended_with(0)
 
     def test_h2load_loses_nothing(self) -> None:
         weir, port, echo = self.start("2s")
-        load = subprocess.Popen(["h2load", "-n", "40", "-c", "4", "-m", "10", "-H", "x-test-gate: 1", "http://127.0.0.1:%d/x" % port],
-                                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        load = self.sandbox.start(["h2load", "-n", "40", "-c", "4", "-m", "10", "-H", "x-test-gate: 1",
+                                   "http://127.0.0.1:%d/x" % port], "h2load")
         wait_until(lambda: len(echo.requests) == 40, "all of them are on their way")
         weir.process.signal(signal.SIGTERM)
-        wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) != 0, "the listener is closed")
+        wait_until(lambda: refuses(port), "the listener is closed")
         echo.gate.set()
-        self.assertIn("40 succeeded, 0 failed, 0 errored", load.communicate(timeout=30)[0])
+        self.assertEqual(load.wait(30), 0)
+        self.assertIn("40 succeeded, 0 failed, 0 errored", load.log())
         weir.ended_with(0)
 
 

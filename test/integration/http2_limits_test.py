@@ -1,7 +1,6 @@
 """Clients of HTTP/2 that cost more than they bring: each kind loses its connection, is counted, and harms nobody else."""
 
 import socket
-import struct
 from typing import Any, Optional
 
 import h2.events
@@ -9,20 +8,13 @@ import h2.exceptions
 from hpack import Encoder
 
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, route, sanitized, wait_until)
+                     http_listener, main, route, sanitized, wait_line, wait_until)
+from harness.frames import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PADDED, PING,
+                            PREFACE, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame)
 from harness.http2_client import H2
-from harness.process import wait_line
 from harness.upstreams import ServerConnection
 
-DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-PROTOCOL_ERROR, ENHANCE_YOUR_CALM = 1, 11
 GET = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/direct")]
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def block(*fields: tuple[str, str]) -> bytes:
@@ -107,7 +99,7 @@ class Http2LimitsTest(WeirTestCase):
         fields = [(name, "/silent" if name == ":path" else value) for name, value in GET]
         post = frame(HEADERS, END_HEADERS, 1, bytes(Encoder().encode(fields, huffman=False)))
         nothing = frame(DATA, 0, 1)
-        padding = frame(DATA, 8, 1, b"\4\0\0\0\0")
+        padding = frame(DATA, PADDED, 1, b"\4\0\0\0\0")
         self.answered("small", post, *[nothing] * 3)
         self.answered("small", post, *([nothing] * 3 + [frame(DATA, 0, 1, b"x")]) * 4)
         self.check("small", "http2.inbound_empty_frames_flood", post, *[nothing] * 4)

@@ -6,7 +6,8 @@ import re
 import subprocess
 import unittest
 
-from harness import Sandbox, bootstrap, cluster, direct, http_listener, main, route, tcp_listener, to_yaml, weir_binary
+from harness import (Sandbox, bootstrap, cluster, direct, http_listener, main, over_tls, route, tcp_listener, to_yaml,
+                     weir_binary)
 from harness.config import Config, address, server_tls
 from harness.tls import Authority
 
@@ -133,7 +134,7 @@ class StartTest(LintTestCase):
         own = Authority(self.sandbox).issue("a.example")
         config = bootstrap([http_listener(0, [route({"prefix": "/"}, "far")]), tcp_listener(0, "far")], [cluster("far", 2)])
         for listener in config["static_resources"]["listeners"]:
-            listener["filter_chains"][0]["transport_socket"] = server_tls(own)
+            over_tls(listener, server_tls(own))
         endpoint = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
         endpoint["address"] = address(2, "192.0.2.1")
         path = self.file(config)

@@ -4,16 +4,11 @@ import os
 import signal
 import socket
 
-from harness import (Connection, Weir, WeirTestCase, address, bootstrap, direct, fetch, http_listener, main, to_yaml)
+from harness import Connection, Weir, WeirTestCase, address, bootstrap, direct, fetch, http_listener, main, refuses, to_yaml
 
 
 def listener(name: str, port: int, **fields: object) -> dict:
     return {**http_listener(port, [direct({"prefix": "/"}, name)], name=name), **fields}
-
-
-def refuses(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class AddressesTest(WeirTestCase):

@@ -8,8 +8,8 @@ import unittest
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener, main, route,
-                     tcp_listener, to_yaml, wait_line, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener,
+                     main, over_tls, route, tcp_listener, to_yaml, wait_line, wait_until, weir_binary)
 from harness import netns
 from harness.netns import Namespace, as_nobody
 from harness.config import server_tls
@@ -118,7 +118,7 @@ class SidecarTest(WeirTestCase):
         with self.subTest("egress"):
             self.assertEqual(self.echoed(self.get_out())["server"], "outer")
             self.assertGreaterEqual(weir.stat("tcp.egress.downstream_cx_total"), 1)
-            wait_until(lambda: " %s:80\n" % SERVER in open(self.log, encoding="ascii").read(), "the log's line")
+            wait_line(self.log, pattern=" %s:80$" % SERVER)
         with self.subTest("what came straight here goes nowhere"):
             before = weir.stat("cluster.in.upstream_cx_none_healthy")
             with self.client.entered(), contextlib.suppress(OSError):
@@ -282,7 +282,7 @@ class HandshakeTest(WeirTestCase):
         identity = Authority(self.sandbox).issue("a.example")
         port = self.sandbox.free_port()
         listener = http_listener(port, [direct({"prefix": "/"}, "here")])
-        listener["filter_chains"][0]["transport_socket"] = server_tls(identity)
+        over_tls(listener, server_tls(identity))
         with place.entered():
             weir = Weir(self.sandbox, bootstrap([listener]))
             before = self.delayed_acknowledgements()

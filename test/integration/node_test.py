@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import unittest
-from concurrent import futures
 from typing import Any
 
 import grpc
 
-from grpc_test import HTTP2, Service
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route
-from harness.config import server_tls
+from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, over_tls, route
+from harness.config import HTTP2, server_tls
+from harness.grpc_service import Service, start_server
 from harness.tls import Authority
 
 NODE = shutil.which("node") or shutil.which("nodejs")
@@ -119,14 +118,10 @@ class NodeTest(WeirTestCase):
         identities = [cls.ca.issue("a.example"), cls.ca.issue("a.example", key="rsa"), cls.ca.issue("b.example")]
         cls.echo = EchoUpstream(cls.sandbox)
         cls.service = Service()
-        server = grpc.server(futures.ThreadPoolExecutor(32))
-        server.add_generic_rpc_handlers((cls.service,))
-        upstream = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        cls.sandbox.at_close(lambda: server.stop(None))
+        _, upstream = start_server(cls.sandbox, cls.service)
         cls.port = cls.sandbox.free_port()
         listener = http_listener(cls.port, [route({"prefix": "/test.Echo/"}, "grpc", {"timeout": "0s"}), route({"prefix": "/"}, "echo")])
-        listener["filter_chains"][0]["transport_socket"] = server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]})
+        over_tls(listener, server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]}))
         cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("echo", cls.echo.port), cluster("grpc", upstream, **HTTP2)]))
 
     def run_node(self, script: str, *arguments: str) -> Any:

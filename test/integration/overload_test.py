@@ -6,11 +6,10 @@ from typing import Any, Optional
 
 import h2.events
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+                     http_listener, main, over_tls, route, to_yaml, wait_line, wait_until, weir_binary)
 from harness.config import server_tls
 from harness.http2_client import H2
-from harness.process import wait_line
 from harness.tls import Authority
 
 MONITORS = "type.googleapis.com/envoy.extensions.resource_monitors."
@@ -87,7 +86,7 @@ class OverloadTest(WeirTestCase):
             self.set(weir, action, 0.5, 0)
             self.assertEqual(connection.request().status, 200)
         self.assertEqual(weir.stat("http.ingress.downstream_rq_overload_close"), 1)
-        wait_until(lambda: "503 OM overload\n" in open(log, encoding="ascii").read(), "the log tells")
+        wait_line(log, pattern="503 OM overload$")
         text = weir.process.log()
         self.assertEqual(text.count("overload: %s is in force (%s at 95 %%)" % (action, INJECTED)), 1)
         self.assertEqual(text.count("overload: %s is over (%s at 50 %%)" % (action, INJECTED)), 1)
@@ -254,7 +253,7 @@ class OverloadTest(WeirTestCase):
         action = "envoy.overload_actions.reduce_timeouts"
         authority = Authority(self.sandbox)
         tls = http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "tls")], name="tls")
-        tls["filter_chains"][0]["transport_socket"] = server_tls(authority.issue("a.example"))
+        over_tls(tls, server_tls(authority.issue("a.example")))
         tls["filter_chains"][0]["transport_socket_connect_timeout"] = "1000s"
         weir = self.start([{"name": action, "triggers": [scaled(0.5, 1)], "typed_config": {"@type": SCALE, "timer_scale_factors": [
             {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": "0.2s"},

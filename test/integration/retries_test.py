@@ -8,7 +8,7 @@ import time
 import unittest
 
 from harness import (Connection, EchoUpstream, Nginx, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
-                     http_listener, main, route, wait_until)
+                     http_listener, main, route)
 from harness.upstreams import ServerConnection
 
 

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 from typing import Any
 
-from harness import Weir, WeirTestCase, bootstrap, direct, http_listener, main
+from harness import Weir, WeirTestCase, bootstrap, direct, http_listener, main, over_tls
 from harness.config import server_tls
 from harness.tls import Authority
 
@@ -25,7 +25,7 @@ class TestsslTest(WeirTestCase):
         identities = [cls.ca.issue("a.example", "DNS:a.example", "IP:127.0.0.1", key=key) for key in ("ec", "rsa")]
         cls.port = cls.sandbox.free_port()
         listener = http_listener(cls.port, [direct({"prefix": "/"}, "hello")])
-        listener["filter_chains"][0]["transport_socket"] = server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]})
+        over_tls(listener, server_tls(*identities, common={"alpn_protocols": ["h2", "http/1.1"]}))
         cls.weir = Weir(cls.sandbox, bootstrap([listener]), concurrency=1)
 
     @unittest.skipUnless(TESTSSL, "testssl.sh is not installed (tools/dev setup installs it)")

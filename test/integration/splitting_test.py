@@ -3,7 +3,7 @@ split, whatever a value holds."""
 
 from typing import Any
 
-from harness import Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route
+from harness import Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route
 from harness.upstreams import ServerConnection
 
 EVIL = "a\r\nx-evil: 1\r\n\r\nGET /evil HTTP/1.1\r\nhost: evil"

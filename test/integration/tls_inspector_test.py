@@ -2,14 +2,13 @@
 certificate on weir."""
 
 import collections
-import ssl
 import struct
 import time
-from typing import Any, Optional
+from typing import Any
 
-from harness import (Connection, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
-                     http_listener, main, tcp_listener, wait_until)
-from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, server_context
+from harness import (Connection, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
+                     main, read_lines, tcp_listener, wait_line, wait_until)
+from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, client_hello, server_context
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
 SNI_CLUSTER = {"name": "sni_cluster", "typed_config": {
@@ -19,17 +18,6 @@ WHY = "%METADATA(LISTENER_FILTER:envoy.filters.listener.tls_inspector:failure_re
 
 def inspector(**config: Any) -> dict[str, Any]:
     return {"name": "tls_inspector", "typed_config": {"@type": TYPE, **config}}
-
-
-def hello(name: Optional[str], alpn: list[str] = []) -> bytes:
-    """The first message of Python's client."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_context(alpn=alpn).wrap_bio(incoming, outgoing, server_hostname=name)
-    try:
-        client.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return outgoing.read()
 
 
 def in_records(message: bytes, size: int) -> bytes:
@@ -78,13 +66,6 @@ class PassThroughTest(WeirTestCase):
         with TlsConnection(port or self.port, name, client_context(self.ca, **context)) as connection:
             return connection.peer, connection.request(path="/who", host=name).text
 
-    def lines(self) -> list[str]:
-        try:
-            with open(self.log, encoding="utf-8") as file:
-                return file.read().splitlines()
-        except FileNotFoundError:
-            return []
-
     # field: FilterChainMatch.server_names, FilterChainMatch.transport_protocol, FilterChainMatch.application_protocols
     # field: TlsInspector.enable_ja3_fingerprinting, TlsInspector.enable_ja4_fingerprinting
     def test_each_server_shows_its_own_certificate(self) -> None:
@@ -97,8 +78,8 @@ class PassThroughTest(WeirTestCase):
         self.ask("mail.example", alpn=["acme-tls/1"])
         expected = collections.Counter({"shop.example shop shop": 2, "www.shop.example shop shop": 1,
                                         "mail.example mail mail": 1, "mail.example acme acme": 1})
-        wait_until(lambda: expected <= collections.Counter(" ".join(line.split()[:3]) for line in self.lines()), "the lines")
-        for line in self.lines():
+        wait_until(lambda: expected <= collections.Counter(" ".join(line.split()[:3]) for line in read_lines(self.log)), "the lines")
+        for line in read_lines(self.log):
             if not line.startswith("sni "):
                 self.assertRegex(line, r" [0-9a-f]{32} t1[23]d\d{4}(00|h1|a1)_[0-9a-f]{12}_[0-9a-f]{12}$")
 
@@ -113,7 +94,7 @@ class PassThroughTest(WeirTestCase):
         self.assertEqual(fetch(self.port).text, "plain")
 
     def test_first_message_in_any_pieces(self) -> None:
-        message = hello("mail.example")
+        message = client_hello("mail.example")
         for records, pieces in ((1 << 14, 1), (1 << 14, 3), (1, 1 << 14), (40, 1), (200, 7)):
             cut = in_records(message, records)
             with Connection(self.port) as connection:
@@ -152,7 +133,7 @@ class LimitsTest(WeirTestCase):
     def test_what_is_no_tls(self) -> None:
         before = self.stat("tls_not_found")
         self.assertEqual(fetch(self.ports["lenient"]).text, "lenient")
-        wait_until(lambda: "lenient ClientHelloNotDetected\n" in open(self.log, encoding="utf-8").read(), "the line")
+        wait_line(self.log, pattern="lenient ClientHelloNotDetected$")
         for data in (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\x16\x03\x01\x00\x00", b"\x16\x03\x01\x00\x10\x02"):
             with Connection(self.ports["strict"]) as connection:
                 connection.send(data)
@@ -162,8 +143,8 @@ class LimitsTest(WeirTestCase):
     # field: TlsInspector.max_client_hello_size
     def test_more_than_is_allowed(self) -> None:
         before = self.stat("client_hello_too_large")
-        for data in (hello("a.example"), hello("a.example")[:9]):  # its size is said at the start
-            self.assertGreater(len(hello("a.example")), 256)
+        for data in (client_hello("a.example"), client_hello("a.example")[:9]):  # its size is said at the start
+            self.assertGreater(len(client_hello("a.example")), 256)
             with Connection(self.ports["small"]) as connection:
                 connection.send(data)
                 self.assertTrue(connection.closed_within(5))
@@ -177,7 +158,7 @@ class LimitsTest(WeirTestCase):
             self.assertEqual(connection.read_response().status, 400)
 
     def test_resets_and_ends_while_it_reads(self) -> None:
-        message = hello("a.example")
+        message = client_hello("a.example")
         for size in range(1, len(message), 13):
             for end in (Connection.reset, Connection.close):
                 connection = Connection(self.ports["lenient"])

@@ -7,11 +7,11 @@ from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
                      http_listener, main, route, wait_until)
+from harness.config import http_options
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
 _FILTERS = _TYPE + "envoy.extensions.filters.http."
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 CODEC = {"name": "envoy.filters.http.upstream_codec", "typed_config": {"@type": _FILTERS + "upstream_codec.v3.UpstreamCodec"}}
 
 
@@ -33,9 +33,8 @@ def buffering(size: int) -> dict:
 
 
 def with_filters(a_cluster: dict, *filters: dict) -> dict:
-    return {**a_cluster, "typed_extension_protocol_options": {_HTTP_OPTIONS: {
-        "@type": _TYPE + _HTTP_OPTIONS, "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
-        "http_filters": [*filters, CODEC]}}}
+    return {**a_cluster, **http_options(explicit_http_config={"http_protocol_options": {"enable_trailers": True}},
+                                        http_filters=[*filters, CODEC])}
 
 
 def listener_with(a_listener: dict, *filters: dict) -> dict:

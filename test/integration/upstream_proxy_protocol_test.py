@@ -7,7 +7,7 @@ import struct
 from typing import Any, Optional
 
 from harness import (Connection, Sandbox, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route,
-                     tcp_listener, wait_until)
+                     tcp_listener)
 from harness.config import client_tls, trusts
 from harness.tls import Authority, server_context
 from harness.upstreams import ServerConnection

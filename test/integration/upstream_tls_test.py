@@ -2,24 +2,19 @@
 
 import os
 import ssl
-import time
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, tcp_listener, wait_until)
-from harness.config import client_tls, server_tls, trusts
-from harness.tls import (Authority, Identity, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
+from harness import (Connection, EchoUpstream, Nginx, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
+                     http_listener, main, over_tls, route, tcp_listener, wait_line, wait_until)
+from harness.config import client_tls, http_options, server_tls, trusts
+from harness.tls import (Authority, TlsConnection, TlsEchoUpstream, TlsScriptedUpstream, client_context, server_context,
                          write_atomically)
 from harness.upstreams import ServerConnection
 from harness.wire import Closed
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-
 
 def auto_names(**options: Any) -> dict[str, Any]:
-    return {"typed_extension_protocol_options": {OPTIONS: {
-        "@type": "type.googleapis.com/" + OPTIONS, "upstream_http_protocol_options": options,
-        "explicit_http_config": {"http_protocol_options": {}}}}}
+    return http_options(upstream_http_protocol_options=options, explicit_http_config={"http_protocol_options": {}})
 
 
 class UpstreamTlsTest(WeirTestCase):
@@ -99,14 +94,7 @@ class UpstreamTlsTest(WeirTestCase):
         return fetch(self.port, "/%s/%s" % (name, path), host=host, headers=list(headers.items()))
 
     def line(self, start: str) -> list[str]:
-        def find() -> Optional[str]:
-            try:
-                with open(self.log, encoding="utf-8") as file:
-                    return next((line for line in file.read().splitlines() if line.startswith(start)), None)
-            except FileNotFoundError:
-                return None
-
-        return wait_until(find, start).split("|", 8)
+        return wait_line(self.log, start).split("|", 8)
 
     def names_asked(self, server: TlsEchoUpstream, name: str, **arguments: Any) -> list[Optional[str]]:
         before = len(server.server_names)
@@ -252,7 +240,7 @@ class FilterStateTest(WeirTestCase):
         def tcp(name: str, moment: str, **values: Any) -> dict[str, Any]:
             made = tcp_listener(cls.ports[name], "echo", name=name)
             made["filter_chains"][0]["filters"].insert(0, set_state("network", moment, **values))
-            made["filter_chains"][0]["transport_socket"] = server_tls(own)
+            over_tls(made, server_tls(own))
             return made
 
         tls = client_tls(common={**trusts(cls.ca), "alpn_protocols": ["http/1.1"]}, sni="configured.example")
@@ -287,12 +275,7 @@ class FilterStateTest(WeirTestCase):
         self.assertEqual(response.status, 503)
         self.assertIn("CERTIFICATE_VERIFY_FAILED", response.text)
         self.asked("/mine", x_mine="own text")
-
-        def line() -> str:
-            with open(self.log, encoding="utf-8") as file:
-                return next((line for line in file if line.startswith("/mine")), "")
-
-        self.assertEqual(wait_until(line, "the line"), "/mine|200|own text|TLSv1.3\n")
+        self.assertEqual(wait_line(self.log, "/mine"), "/mine|200|own text|TLSv1.3")
 
     # field: network.set_filter_state.v3.Config.on_new_connection, network.set_filter_state.v3.Config.on_downstream_tls_handshake
     # field: FilterStateValue.read_only
@@ -323,7 +306,7 @@ class ReencryptionTest(WeirTestCase):
         port, tcp = self.sandbox.free_port(), self.sandbox.free_port()
         listeners = [http_listener(port, [route({"prefix": "/"}, "echo")]), tcp_listener(tcp, "echo")]
         for listener in listeners:
-            listener["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+            over_tls(listener, server_tls(self.own))
         Weir(self.sandbox, bootstrap(listeners, [cluster("echo", self.echo.port, transport_socket=client_tls(common=trusts(self.ca)))]))
         for one in (port, tcp):
             with TlsConnection(one, "a.example", client_context(self.ca)) as connection:
@@ -340,12 +323,11 @@ class ReencryptionTest(WeirTestCase):
                 connection.sock.unwrap()  # type: ignore[attr-defined]
 
         server = TlsScriptedUpstream(self.sandbox, answer, server_context(self.ca.issue("server.internal")))
-        tcp, over_tls = self.sandbox.free_port(), self.sandbox.free_port()
-        listeners = [tcp_listener(tcp, "server"), tcp_listener(over_tls, "server", name="over_tls")]
-        listeners[1]["filter_chains"][0]["transport_socket"] = server_tls(self.own)
+        tcp, tls = self.sandbox.free_port(), self.sandbox.free_port()
+        listeners = [tcp_listener(tcp, "server"), over_tls(tcp_listener(tls, "server", name="over_tls"), server_tls(self.own))]
         weir = Weir(self.sandbox, bootstrap(listeners, [cluster("server", server.port, transport_socket=client_tls(
             common=trusts(self.ca)))]))
-        for name, port in (("tcp", tcp), ("over_tls", over_tls)):
+        for name, port in (("tcp", tcp), ("over_tls", tls)):
             for polite in (True, False):
                 connection = Connection(port) if port == tcp else TlsConnection(port, "a.example", client_context(self.ca))
                 if isinstance(connection, TlsConnection):

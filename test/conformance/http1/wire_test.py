@@ -14,7 +14,7 @@ import corpus
 from harness import (Message, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, file_access_log, http_listener,
                      main, route, wait_until)
 from harness.upstreams import ServerConnection
-from harness.wire import Closed, Malformed, Reader
+from harness.wire import Closed, Reader
 
 LOG_LINE = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

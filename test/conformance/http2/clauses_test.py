@@ -4,6 +4,7 @@ comes back."""
 import os
 import socket
 import sys
+import time
 from typing import Any, Optional
 
 import hpack
@@ -12,8 +13,10 @@ import hyperframe.frame
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import clauses
-from clauses import Answer, ConnectionError_, Goes, Row, StreamError
-from harness import ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, route
+from clauses import Answer, ConnectionError_, Row, StreamError
+from harness import ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, http_listener, main, over_tls, route
+from harness import frames
+from harness.case import add_row_tests
 from harness.config import server_tls
 from harness.tls import Authority, client_context
 from harness.upstreams import ServerConnection
@@ -76,7 +79,7 @@ class Peer:
 
     def probe(self) -> None:
         """The connection goes on."""
-        self.send(clauses.frame(clauses.PING, 0, 0, PROBE))
+        self.send(frames.frame(frames.PING, 0, 0, PROBE))
         while not any(isinstance(f, hyperframe.frame.PingFrame) and "ACK" in f.flags and f.opaque_data == PROBE
                       for f in self.frames):
             if not self.more():
@@ -100,17 +103,14 @@ class ClausesTest(WeirTestCase):
             for tls in (False, True):
                 port = cls.ports[name, tls] = cls.sandbox.free_port()
                 routes = [route({"prefix": "/"}, "echo")] if name in ("echo", "hold", "few") else [direct({"prefix": "/"}, "hello")]
-                if name == "few":
-                    routes = [route({"prefix": "/"}, "echo")]
                 made = http_listener(port, routes, name="%s_%s" % (name, tls), stream_error_on_invalid_http_message=True, **more)
                 if tls:
-                    made["filter_chains"][0]["transport_socket"] = server_tls(own, common={"alpn_protocols": ["h2"]})
+                    over_tls(made, server_tls(own, common={"alpn_protocols": ["h2"]}))
                 listeners.append(made)
         cls.weir = Weir(cls.sandbox, bootstrap(listeners, [cluster("echo", echo.port)]), concurrency=1)
 
     @staticmethod
     def serve(connection: ServerConnection) -> None:
-        import time
         while True:
             request = connection.read_request()
             time.sleep(0.1)
@@ -178,7 +178,7 @@ class ClausesTest(WeirTestCase):
                     return False
                 if payload is None:
                     return bool(frame is peer.frames[0])
-                if ("ACK" in frame.flags) != bool(flags & 1) and kind in (clauses.PING, clauses.SETTINGS):
+                if ("ACK" in frame.flags) != bool(flags & 1) and kind in (frames.PING, frames.SETTINGS):
                     return False
                 return bool(frame.serialize()[9:] == payload)
 
@@ -192,17 +192,7 @@ class ClausesTest(WeirTestCase):
             len(clauses.ROWS), 2 * len(clauses.ROWS)), file=sys.stderr)
 
 
-def _add(index: int, row: Row, tls: bool) -> None:
-    def test(self: ClausesTest) -> None:
-        self.check(row, tls)
-
-    test.__doc__ = "%s (%s)" % (row.clause, "TLS" if tls else "cleartext")
-    setattr(ClausesTest, "test_%03d_%s" % (index, "tls" if tls else "clear"), test)
-
-
-for number, one in enumerate(clauses.ROWS):
-    for over_tls in (False, True):
-        _add(number, one, over_tls)
+add_row_tests(ClausesTest, clauses.ROWS)
 
 if __name__ == "__main__":
     main()

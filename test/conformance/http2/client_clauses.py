@@ -8,9 +8,10 @@ client_clauses_test.py plays the server over TLS and in the clear.
 from dataclasses import dataclass, field
 from typing import Optional, Union
 
-from clauses import (ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY,
-                     HEADERS, PADDED, PING, PRIORITY, PRIORITY_FLAG, PROTOCOL_ERROR, PUSH_PROMISE, REFUSED_STREAM, RST_STREAM, SETTINGS,
-                     STREAM_CLOSED, WINDOW_UPDATE, Fields, block, frame, settings)
+from clauses import Fields, block
+from harness.frames import (ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
+                            GOAWAY, HEADERS, PADDED, PING, PRIORITY, PRIORITY_FLAG, PROTOCOL_ERROR,
+                            PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 
 
 @dataclass

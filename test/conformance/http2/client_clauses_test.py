@@ -13,15 +13,15 @@ import hyperframe.frame
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import client_clauses
-from client_clauses import Asks, Fails, Gets, Row
-from clauses import ACK, PING, PREFACE, frame, settings
+from client_clauses import Asks, Fails, Row
 from harness import Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route
-from harness.config import client_tls
+from harness.case import add_row_tests
+from harness.config import client_tls, http_options
+from harness.frames import ACK, PING, PREFACE, frame, settings
 from harness.tls import Authority, TlsScriptedUpstream, server_context
 from harness.upstreams import ServerConnection
 from harness.wire import Closed, Message
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PROBE = b"probe..."
 
 
@@ -102,9 +102,8 @@ class ClientClausesTest(WeirTestCase):
         cls.peers: list[Peer] = []
         own = Authority(cls.sandbox).issue("up.example")
         servers = [ScriptedUpstream(cls.sandbox, cls.serve), TlsScriptedUpstream(cls.sandbox, cls.serve, server_context(own, alpn=["h2"]))]
-        http2 = {"typed_extension_protocol_options": {OPTIONS: {
-            "@type": "type.googleapis.com/" + OPTIONS, "common_http_protocol_options": {"max_requests_per_connection": 1},
-            "explicit_http_config": {"http2_protocol_options": {}}}}}
+        http2 = http_options(common_http_protocol_options={"max_requests_per_connection": 1},
+                             explicit_http_config={"http2_protocol_options": {}})
         cls.ports = [cls.sandbox.free_port() for _ in servers]
         listeners, clusters = [], []
         for tls, (port, server) in enumerate(zip(cls.ports, servers)):
@@ -200,17 +199,7 @@ class ClientClausesTest(WeirTestCase):
             len(client_clauses.ROWS), 2 * len(client_clauses.ROWS)), file=sys.stderr)
 
 
-def _add(index: int, row: Row, tls: bool) -> None:
-    def test(self: ClientClausesTest) -> None:
-        self.check(row, tls)
-
-    test.__doc__ = "%s (%s)" % (row.clause, "TLS" if tls else "cleartext")
-    setattr(ClientClausesTest, "test_%03d_%s" % (index, "tls" if tls else "clear"), test)
-
-
-for number, one_row in enumerate(client_clauses.ROWS):
-    for over_tls in (False, True):
-        _add(number, one_row, over_tls)
+add_row_tests(ClientClausesTest, client_clauses.ROWS)
 
 if __name__ == "__main__":
     main()

@@ -10,69 +10,59 @@ namespace {
 class TestCall final : public Call {
  public:
   explicit TestCall(event::Lane& lane) : lane_(lane) {}
-  std::string ask(const Service& service, std::string_view text = "question") {
+  // "OK", or why it was not even begun.
+  std::string begin(const Service& service) {
     OnLane on(lane_);
-    Slices request = slices(text, lane_);
+    Slices request = slices("question", lane_);
     const Status status = start(lane_, service, "/test.Echo/Unary", request);
     EXPECT_TRUE(request.empty());
-    return std::string(code_name(status.code)) + (status.ok() ? "" : " " + status.message);
+    return told(status);
   }
   void leave() {
     OnLane on(lane_);
     cancel();
   }
-  std::string told;
+  std::string ended;
   std::function<void()> when_told = [] {};
 
  private:
   void on_response(const Status& status, const Slices& response) override {
     EXPECT_FALSE(active());
-    told += std::string(code_name(status.code)) + " " + (status.ok() ? response.to_string() : status.message) + ";";
+    ended += std::string(code_name(status.code)) + " " + (status.ok() ? response.to_string() : status.message) + ";";
     const std::function<void()> then = when_told;
     then();  // may be the end of this
   }
   event::Lane& lane_;
 };
 
-TEST(GrpcCall, QuestionAndAnswer) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
+struct GrpcCall : testing::Test, Scene<TestCall> {};
+
+TEST_F(GrpcCall, QuestionAndAnswer) {
+  EXPECT_EQ(call.begin(service), "OK");
   EXPECT_TRUE(call.active());
   world.settle();
   Server server(world);
-  EXPECT_EQ(server.body(), framed("question"));
+  EXPECT_EQ(server.body(), grpc_frame("question"));
   EXPECT_EQ(server.request().find("grpc-timeout"), std::string::npos);
   server.head(1);
-  server.data(1, framed("answer"));
-  EXPECT_EQ(call.told, "");
+  server.data(1, grpc_frame("answer"));
+  EXPECT_EQ(call.ended, "");
   server.trailers(1);
-  EXPECT_EQ(call.told, "OK answer;");
+  EXPECT_EQ(call.ended, "OK answer;");
   // And again, on the same connection.
-  EXPECT_EQ(call.ask(service), "OK");
+  EXPECT_EQ(call.begin(service), "OK");
   server.read();
-  server.head(3);
-  server.data(3, framed(""));
-  server.trailers(3);
-  EXPECT_EQ(call.told, "OK answer;OK ;");
+  server.answer(3, "");
+  EXPECT_EQ(call.ended, "OK answer;OK ;");
   EXPECT_EQ(world.stat("cluster.c.upstream_cx_total"), 1);
-  expect_at_rest(world);
 }
 
-TEST(GrpcCall, MayBeDestroyedByItsAnswer) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  auto call = std::make_unique<TestCall>(world.lane());
-  call->when_told = [&call] { call.reset(); };
-  EXPECT_EQ(call->ask(service), "OK");
-  world.settle();
-  Server server(world);
-  server.head(1);
-  server.data(1, framed("answer"));
-  server.trailers(1);
-  EXPECT_EQ(call, nullptr);
-  expect_at_rest(world);
+TEST_F(GrpcCall, MayBeDestroyedByItsAnswer) {
+  auto brief = std::make_unique<TestCall>(world.lane());
+  brief->when_told = [&brief] { brief.reset(); };
+  EXPECT_EQ(brief->begin(service), "OK");
+  arrive().answer(1, "answer");
+  EXPECT_EQ(brief, nullptr);
 }
 
 // --- Servers that answer badly ---------------------------------------------------------------------------------------
@@ -80,17 +70,11 @@ TEST(GrpcCall, MayBeDestroyedByItsAnswer) {
 using Script = std::function<void(Server&)>;
 
 std::string outcome(const Script& script, uint32_t limit = 1000) {
-  ProxyWorld world(with_http2());
-  Service service = service_c();
-  service.max_message = limit;
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
-  script(server);
-  world.settle();
-  expect_at_rest(world);
-  return call.told;
+  Scene<TestCall> scene;
+  scene.service.max_message = limit;
+  script(scene.begin());
+  scene.expect_at_rest();
+  return scene.call.ended;
 }
 
 TEST(GrpcHostile, Messages) {
@@ -103,14 +87,14 @@ TEST(GrpcHostile, Messages) {
         },
         limit);
   };
-  EXPECT_EQ(answer(framed("12345"), 5), "OK 12345;");
-  EXPECT_EQ(answer(framed("123456"), 5), "RESOURCE_EXHAUSTED a message is longer than max_receive_message_length;");
+  EXPECT_EQ(answer(grpc_frame("12345"), 5), "OK 12345;");
+  EXPECT_EQ(answer(grpc_frame("123456"), 5), "RESOURCE_EXHAUSTED a message is longer than max_receive_message_length;");
   EXPECT_EQ(answer(std::string("\0\xff\xff\xff\xff", 5)),
             "RESOURCE_EXHAUSTED a message is longer than max_receive_message_length;");
-  EXPECT_EQ(answer(framed("x", 1)), "INTERNAL a message is compressed, which was not offered;");
-  EXPECT_EQ(answer(framed("x", 4)), "INTERNAL a message has a flag that is none;");
-  EXPECT_EQ(answer(framed("abc").substr(0, 7)), "INTERNAL the response ends within a message;");
-  EXPECT_EQ(answer(framed("a") + framed("b")), "INTERNAL the server has answered with more than one message;");
+  EXPECT_EQ(answer(grpc_frame("x", 1)), "INTERNAL a message is compressed, which was not offered;");
+  EXPECT_EQ(answer(grpc_frame("x", 4)), "INTERNAL a message has a flag that is none;");
+  EXPECT_EQ(answer(grpc_frame("abc").substr(0, 7)), "INTERNAL the response ends within a message;");
+  EXPECT_EQ(answer(grpc_frame("a") + grpc_frame("b")), "INTERNAL the server has answered with more than one message;");
   EXPECT_EQ(answer(""), "INTERNAL the server has answered without a message;");
 }
 
@@ -118,7 +102,7 @@ TEST(GrpcHostile, Ends) {
   const auto after = [](const Script& script) {
     return outcome([&](Server& server) {
       server.head(1);
-      server.data(1, framed("answer"));
+      server.data(1, grpc_frame("answer"));
       script(server);
     });
   };
@@ -139,7 +123,7 @@ TEST(GrpcHostile, Ends) {
   // The answer stands, whatever comes behind its end.
   EXPECT_EQ(after([](Server& server) {
               server.trailers(1);
-              server.data(1, framed("more"));
+              server.data(1, grpc_frame("more"));
             }),
             "OK answer;");
   EXPECT_EQ(after([](Server& server) {
@@ -167,184 +151,138 @@ TEST(GrpcHostile, Heads) {
   EXPECT_EQ(head("\x88" + wire::field("grpc-status", "12") + wire::field("grpc-message", "what"), true),
             "UNIMPLEMENTED what;");
   EXPECT_EQ(head(wire::field("x", "no status"), true).substr(0, 9), "INTERNAL ");
-  EXPECT_EQ(outcome([](Server& server) { server.data(1, framed("no head")); }).substr(0, 9), "INTERNAL ");
+  EXPECT_EQ(outcome([](Server& server) { server.data(1, grpc_frame("no head")); }).substr(0, 9), "INTERNAL ");
 }
 
-// --- Time
-// --------------------------------------------------------------------------------------------------------------
+// --- Ends from this side ---------------------------------------------------------------------------------------------
 
-TEST(GrpcCall, ADeadlineCountsFromTheStart) {
-  ProxyWorld world(with_http2());
-  Service service = service_c();
+TEST_F(GrpcCall, ADeadlineCountsFromTheStart) {
   service.timeout = 100ms;
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
+  Server& server = begin();
   EXPECT_NE(server.request().find("grpc-timeout: 100m\n"), std::string::npos);
   world.advance(99ms);
-  EXPECT_EQ(call.told, "");
+  EXPECT_EQ(call.ended, "");
   world.advance(2ms);
-  EXPECT_EQ(call.told, "DEADLINE_EXCEEDED timeout;");
-  server.read();
-  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
-  expect_at_rest(world);
+  EXPECT_EQ(call.ended, "DEADLINE_EXCEEDED timeout;");
+  expect_cancelled(server);
 }
 
-TEST(GrpcCall, MayBeCancelledAtAnyMoment) {
-  for (int moment = 0; moment < 4; ++moment) {
+TEST(GrpcCancelling, MayHappenBeforeThereIsAConnection) {
+  Scene<TestCall> scene;
+  EXPECT_EQ(scene.call.begin(scene.service), "OK");
+  scene.call.leave();
+  EXPECT_FALSE(scene.call.active());
+  scene.expect_at_rest();
+  EXPECT_EQ(scene.call.ended, "");
+}
+
+TEST(GrpcCancelling, MayHappenAtAnyMoment) {
+  for (int moment = 1; moment < 4; ++moment) {
     SCOPED_TRACE(moment);
-    ProxyWorld world(with_http2());
-    const Service service = service_c();
-    TestCall call(world.lane());
-    EXPECT_EQ(call.ask(service), "OK");
-    if (moment == 0) {
-      call.leave();
-      expect_at_rest(world);
-      continue;
-    }
-    world.settle();
-    Server server(world);
+    Scene<TestCall> scene;
+    Server& server = scene.begin();
     if (moment > 1) server.head(1);
-    if (moment > 2) server.data(1, framed("answer"));
-    call.leave();
-    EXPECT_FALSE(call.active());
-    server.read();
-    EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
+    if (moment > 2) server.data(1, grpc_frame("answer"));
+    scene.call.leave();
+    EXPECT_FALSE(scene.call.active());
+    expect_cancelled(server);
     server.trailers(1);
-    EXPECT_EQ(call.told, "");
-    expect_at_rest(world);
+    EXPECT_EQ(scene.call.ended, "");
   }
 }
 
-// --- Retries
-// -----------------------------------------------------------------------------------------------------------
+// --- Retries ---------------------------------------------------------------------------------------------------------
 
-Service retrying(uint32_t on, uint32_t most = 1) {
-  Service service = service_c();
-  service.retries = {.on = on, .most = most, .back_off_base = 10ms, .back_off_max = 100ms};
-  return service;
-}
+struct GrpcRetries : GrpcCall {
+  void retry(uint32_t on, uint32_t most = 1) {
+    service.retries = {.on = on, .most = most, .back_off_base = 10ms, .back_off_max = 100ms};
+  }
+};
 
-TEST(GrpcRetries, AfterAStatusThatIsCovered) {
-  ProxyWorld world(with_http2());
-  const Service service = retrying(route::retry_on::kGrpcUnavailable, 2);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
+TEST_F(GrpcRetries, AfterAStatusThatIsCovered) {
+  retry(route::retry_on::kGrpcUnavailable, 2);
+  Server& server = begin();
   for (uint32_t id : {1u, 3u, 5u}) {
     EXPECT_TRUE(call.active());
-    server.head(id, wire::field("grpc-status", "14") + wire::field("grpc-message", "try " + std::to_string(id)), true);
+    server.refuse(id, "14", wire::field("grpc-message", "try " + std::to_string(id)));
     world.advance(100ms);
     server.read();
   }
-  EXPECT_EQ(call.told, "UNAVAILABLE try 5;");
+  EXPECT_EQ(call.ended, "UNAVAILABLE try 5;");
   EXPECT_EQ(server.requests(), 3u);
-  EXPECT_EQ(server.body(), framed("question") + framed("question") + framed("question"));
-  expect_at_rest(world);
+  EXPECT_EQ(server.body(), grpc_frame("question") + grpc_frame("question") + grpc_frame("question"));
 }
 
-TEST(GrpcRetries, EndWithAnAnswer) {
-  ProxyWorld world(with_http2());
-  const Service service = retrying(route::retry_on::kGrpcUnavailable, 5);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
+TEST_F(GrpcRetries, EndWithAnAnswer) {
+  retry(route::retry_on::kGrpcUnavailable, 5);
+  Server& server = begin();
   server.head(1);
-  server.data(1, framed("half"));
+  server.data(1, grpc_frame("half"));
   server.trailers(1, "14");
   world.advance(100ms);
   server.read();
-  server.head(3);
-  server.data(3, framed("answer"));
-  server.trailers(3);
-  EXPECT_EQ(call.told, "OK answer;");
+  server.answer(3, "answer");
+  EXPECT_EQ(call.ended, "OK answer;");
   world.advance(1s);
   server.read();
   EXPECT_EQ(server.requests(), 2u);
-  expect_at_rest(world);
 }
 
-TEST(GrpcRetries, OnlyForWhatIsCovered) {
-  ProxyWorld world(with_http2());
-  const Service service = retrying(route::retry_on::kGrpcUnavailable | route::retry_on::kConnectFailure);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
-  server.head(1, wire::field("grpc-status", "7"), true);
-  EXPECT_EQ(call.told, "PERMISSION_DENIED ;");
+TEST_F(GrpcRetries, OnlyForWhatIsCovered) {
+  retry(route::retry_on::kGrpcUnavailable | route::retry_on::kConnectFailure);
+  Server& server = begin();
+  server.refuse(1, "7");
+  EXPECT_EQ(call.ended, "PERMISSION_DENIED ;");
   EXPECT_FALSE(call.active());
-  expect_at_rest(world);
 }
 
-TEST(GrpcRetries, AfterARefusedStream) {
-  ProxyWorld world(with_http2());
-  const Service service = retrying(route::retry_on::kRefusedStream);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
+TEST_F(GrpcRetries, AfterARefusedStream) {
+  retry(route::retry_on::kRefusedStream);
+  Server& server = begin();
   server.reset(1, 7);
-  EXPECT_EQ(call.told, "");
+  EXPECT_EQ(call.ended, "");
   world.advance(100ms);
   server.read();
   EXPECT_EQ(server.requests(), 2u);
   server.reset(3, 8);  // which is another reason
-  EXPECT_EQ(call.told, "UNAVAILABLE broken;");
-  expect_at_rest(world);
+  EXPECT_EQ(call.ended, "UNAVAILABLE broken;");
 }
 
-TEST(GrpcRetries, WhenNobodyIsThere) {
-  ProxyWorld world(with_http2());
+TEST_F(GrpcRetries, WhenNobodyIsThere) {
   world.upstream().stop();
-  const Service service = retrying(route::retry_on::kConnectFailure, 3);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
+  retry(route::retry_on::kConnectFailure, 3);
+  EXPECT_EQ(call.begin(service), "OK");
   for (int i = 0; i < 10; ++i) world.advance(100ms);
-  EXPECT_EQ(call.told.substr(0, 25), "UNAVAILABLE no_connection");
+  EXPECT_EQ(call.ended.substr(0, 25), "UNAVAILABLE no_connection");
   EXPECT_EQ(world.stat("cluster.c.upstream_cx_connect_fail"), 4);
-  expect_at_rest(world);
 }
 
-TEST(GrpcRetries, KeepToTheDeadline) {
-  ProxyWorld world(with_http2());
-  Service service = retrying(route::retry_on::kGrpcUnavailable, 1000);
+TEST_F(GrpcRetries, KeepToTheDeadline) {
+  retry(route::retry_on::kGrpcUnavailable, 1000);
   service.timeout = 150ms;
   service.retries.back_off_max = 30ms;
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
-  for (uint32_t id = 1; call.told.empty() && id < 2000; id += 2) {
-    server.head(id, wire::field("grpc-status", "14"), true);
+  Server& server = begin();
+  for (uint32_t id = 1; call.ended.empty() && id < 2000; id += 2) {
+    server.refuse(id, "14");
     world.advance(40ms);
     server.read();
   }
-  EXPECT_TRUE(call.told == "UNAVAILABLE ;" || call.told == "DEADLINE_EXCEEDED timeout;") << call.told;
+  EXPECT_TRUE(call.ended == "UNAVAILABLE ;" || call.ended == "DEADLINE_EXCEEDED timeout;") << call.ended;
   EXPECT_LE(server.requests(), 5u);
   EXPECT_GE(server.requests(), 2u);
   // What is left of the time is told.
   EXPECT_EQ(server.request(1).find("grpc-timeout: 150m\n"), std::string::npos) << server.request(1);
-  expect_at_rest(world);
 }
 
-TEST(GrpcRetries, ACancelledOneIsNotMadeAgain) {
-  ProxyWorld world(with_http2());
-  const Service service = retrying(route::retry_on::kGrpcUnavailable, 3);
-  TestCall call(world.lane());
-  EXPECT_EQ(call.ask(service), "OK");
-  world.settle();
-  Server server(world);
-  server.head(1, wire::field("grpc-status", "14"), true);
+TEST_F(GrpcRetries, ACancelledOneIsNotMadeAgain) {
+  retry(route::retry_on::kGrpcUnavailable, 3);
+  Server& server = begin();
+  server.refuse(1, "14");
   call.leave();
   world.advance(1s);
   server.read();
   EXPECT_EQ(server.requests(), 1u);
-  EXPECT_EQ(call.told, "");
-  expect_at_rest(world);
+  EXPECT_EQ(call.ended, "");
 }
 
 }  // namespace

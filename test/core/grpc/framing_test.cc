@@ -6,15 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "test/support/grpc_messages.h"
+
 namespace weir::grpc {
 namespace {
 
-std::string framed(std::string_view message) {
-  const auto size = static_cast<uint32_t>(message.size());
-  return std::string({0, static_cast<char>(size >> 24), static_cast<char>(size >> 16), static_cast<char>(size >> 8),
-                      static_cast<char>(size)}) +
-         std::string(message);
-}
+using test::grpc_frame;
 
 void add(Deframer& deframer, std::string_view bytes, BlockPool& pool) {
   Slices data;
@@ -32,7 +29,7 @@ TEST(GrpcFraming, WhatIsFramedComesBackHoweverItIsCut) {
     message.append_copy(each, pool);
     frame(message, out, pool);
     EXPECT_TRUE(message.empty());
-    EXPECT_EQ(out.to_string(), framed(each));
+    EXPECT_EQ(out.to_string(), grpc_frame(each));
     all += out.to_string();
   }
   for (const size_t piece : {size_t{1}, size_t{3}, size_t{5}, size_t{6}, size_t{1000}, all.size()}) {
@@ -61,9 +58,9 @@ TEST(GrpcFraming, Faults) {
     EXPECT_EQ(message.empty(), result != Deframer::Next::kMessage);
     return result;
   };
-  EXPECT_EQ(next(framed("12345"), 5), Deframer::Next::kMessage);
+  EXPECT_EQ(next(grpc_frame("12345"), 5), Deframer::Next::kMessage);
   // As soon as the length is there, whatever has come of the message.
-  EXPECT_EQ(next(framed("123456").substr(0, 5), 5), Deframer::Next::kTooLarge);
+  EXPECT_EQ(next(grpc_frame("123456").substr(0, 5), 5), Deframer::Next::kTooLarge);
   EXPECT_EQ(next(std::string("\0\xff\xff\xff\xff", 5), 5), Deframer::Next::kTooLarge);
   EXPECT_EQ(next(std::string("\0\0\0\0", 4), 5), Deframer::Next::kMore);
   EXPECT_EQ(next(std::string("\1\0\0\0\1x", 6), 5), Deframer::Next::kCompressed);
@@ -74,7 +71,7 @@ TEST(GrpcFraming, Faults) {
 TEST(GrpcFraming, APartIsForgotten) {
   BlockPool pool;
   Deframer deframer(5);
-  add(deframer, framed("123").substr(0, 6), pool);
+  add(deframer, grpc_frame("123").substr(0, 6), pool);
   EXPECT_TRUE(deframer.partial());
   deframer.clear();
   EXPECT_FALSE(deframer.partial());

@@ -12,10 +12,12 @@
 #include "core/grpc/service.h"
 #include "test/core/http/h2/wire.h"
 #include "test/core/proxy/proxy_world.h"
+#include "test/support/grpc_messages.h"
 
 namespace weir::grpc {
 
 namespace wire = http::h2::test;
+using test::grpc_frame;
 using test::OnLane;
 using test::ProxyWorld;
 
@@ -32,8 +34,8 @@ inline Service service_c() {
   return service;
 }
 
-inline std::string framed(std::string_view message, char flag = 0) {
-  return std::string(1, flag) + wire::number(static_cast<uint32_t>(message.size()), 4) + std::string(message);
+inline std::string told(const Status& status) {
+  return std::string(code_name(status.code)) + (status.ok() ? "" : " " + status.message);
 }
 
 // One connection of the host's.
@@ -63,6 +65,15 @@ class Server {
     send(wire::frame(wire::kHeaders, wire::kEndHeaders | wire::kEndStream, id,
                      wire::field("grpc-status", status) + more));
   }
+  // Trailers alone.
+  void refuse(uint32_t id, const std::string& status, const std::string& more = {}) {
+    head(id, wire::field("grpc-status", status) + more, true);
+  }
+  void answer(uint32_t id, std::string_view message) {
+    head(id);
+    data(id, grpc_frame(message));
+    trailers(id);
+  }
   void reset(uint32_t id, uint32_t code) { send(wire::frame(wire::kReset, 0, id, wire::number(code, 4))); }
   std::string request(size_t index = 0) { return heard_.stream(index).head.to_string(); }
   size_t requests() const { return heard_.streams.size(); }
@@ -82,10 +93,43 @@ inline Slices slices(std::string_view text, event::Lane& lane) {
   return all;
 }
 
-inline void expect_at_rest(ProxyWorld& world) {
-  world.settle();
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_active"), 0);
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_pending_active"), 0);
+inline void expect_cancelled(Server& server) {
+  server.read();
+  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
 }
+
+// A call of a kind, the service that it is made to, and the connection on which it comes there. When all is over,
+// nothing is under way any more.
+template <class Made>
+class Scene {
+ public:
+  explicit Scene(upstream::HttpProtocol protocol = upstream::HttpProtocol::kHttp2)
+      : world(with_http2(protocol)), call(world.lane()) {}
+  ~Scene() { expect_at_rest(); }
+  // Begins the call, and has it arrive.
+  template <class... Options>
+  Server& begin(const Options&... options) {
+    EXPECT_EQ(call.begin(service, options...), "OK");
+    return arrive();
+  }
+  // The connection, when the call has been begun.
+  Server& arrive() {
+    world.settle();
+    server_ = std::make_unique<Server>(world);
+    return *server_;
+  }
+  void expect_at_rest() {
+    world.settle();
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_active"), 0);
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_pending_active"), 0);
+  }
+
+  ProxyWorld world;
+  Service service = service_c();
+  Made call;
+
+ private:
+  std::unique_ptr<Server> server_;
+};
 
 }  // namespace weir::grpc

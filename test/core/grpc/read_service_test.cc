@@ -1,11 +1,11 @@
 // What is made of envoy.config.core.v3.GrpcService.
 #include "core/grpc/read_service.h"
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "core/route/spec.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 #include "test/support/test_lane.h"
 
@@ -16,9 +16,7 @@ using Lines = std::vector<std::string>;
 
 struct Read {
   explicit Read(const std::string& text) {
-    envoy::config::core::v3::GrpcService proto;
-    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-    service = read_service(proto, plugins.scope(), 200ms);
+    service = read_service(test::parsed<envoy::config::core::v3::GrpcService>(text), plugins.scope(), 200ms);
   }
   std::string metadata() {
     Arena arena(pool);

@@ -9,11 +9,10 @@ namespace {
 class Talk final : public Stream {
  public:
   explicit Talk(event::Lane& lane) : lane_(lane) {}
-  // The status if it is known at once.
+  // "OK", or why it was not even begun.
   std::string begin(const Service& service, const Options& options = {}) {
     OnLane on(lane_);
-    const Status status = start(lane_, service, "/test.Echo/Talk", options);
-    return std::string(code_name(status.code)) + (status.ok() ? "" : " " + status.message);
+    return told(start(lane_, service, "/test.Echo/Talk", options));
   }
   void say(std::string_view text) {
     OnLane on(lane_);
@@ -58,216 +57,150 @@ class Talk final : public Stream {
   event::Lane& lane_;
 };
 
-void expect_cancelled(Server& server) {
-  server.read();
-  EXPECT_NE(server.log().find("peer_reset CANCEL"), std::string::npos) << server.log();
-}
+struct GrpcStream : testing::Test, Scene<Talk> {};
 
-TEST(GrpcStream, MessagesGoBothWaysAtAnyTime) {
-  ProxyWorld world(with_http2());
-  Service service = service_c();
+TEST_F(GrpcStream, MessagesGoBothWaysAtAnyTime) {
   service.timeout = 3s;
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "OK");
-  talk.say("early");
-  world.settle();
-  Server server(world);
+  EXPECT_EQ(call.begin(service), "OK");
+  call.say("early");
+  Server& server = arrive();
   EXPECT_EQ(server.request(),
             ":method: POST\n:scheme: http\n:path: /test.Echo/Talk\n:authority: c\nte: trailers\n"
             "content-type: application/grpc\ngrpc-timeout: 3000m\nx-envoy-internal: true\n");
-  EXPECT_EQ(server.body(), framed("early"));
+  EXPECT_EQ(server.body(), grpc_frame("early"));
   server.head(1, wire::field("x-told", "yes"));
-  EXPECT_EQ(talk.heard, "(yes) ");
-  server.data(1, framed("a") + framed("") + framed("bc").substr(0, 6));
-  EXPECT_EQ(talk.heard, "(yes) a  ");
+  EXPECT_EQ(call.heard, "(yes) ");
+  server.data(1, grpc_frame("a") + grpc_frame("") + grpc_frame("bc").substr(0, 6));
+  EXPECT_EQ(call.heard, "(yes) a  ");
   server.data(1, "c");
-  EXPECT_EQ(talk.heard, "(yes) a  bc ");
-  talk.say("late");
-  talk.say("");
+  EXPECT_EQ(call.heard, "(yes) a  bc ");
+  call.say("late");
+  call.say("");
   server.read();
-  EXPECT_EQ(server.body(), framed("early") + framed("late") + framed(""));
-  talk.finish();
+  EXPECT_EQ(server.body(), grpc_frame("early") + grpc_frame("late") + grpc_frame(""));
+  call.finish();
   server.read();
   EXPECT_NE(server.log().find("data 0 end"), std::string::npos) << server.log();
-  server.data(1, framed("last"));
+  server.data(1, grpc_frame("last"));
   server.trailers(1, "0", wire::field("x-why", "done"));
-  EXPECT_EQ(talk.heard, "(yes) a  bc last OK why=done");
-  talk.say("nobody");  // is not there any more
-  expect_at_rest(world);
+  EXPECT_EQ(call.heard, "(yes) a  bc last OK why=done");
+  call.say("nobody");  // is not there any more
+  expect_at_rest();
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_200"), 1);
 }
 
-TEST(GrpcStream, MainHasThemToo) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
+TEST_F(GrpcStream, MainHasThemToo) {
   Talk talk(world.main_lane());
   EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
+  Server& server = arrive();
   server.head(1);
-  server.data(1, framed("hello"));
+  server.data(1, grpc_frame("hello"));
   server.trailers(1, "5", wire::field("grpc-message", "no%21"));
   EXPECT_EQ(talk.heard, "() hello NOT_FOUND: no!");
-  expect_at_rest(world);
+  expect_at_rest();
 }
 
-TEST(GrpcStream, TheServerMayEndBeforeTheCaller) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
-  server.head(1, wire::field("grpc-status", "7") + wire::field("x-why", "closed"), true);  // trailers alone
-  EXPECT_EQ(talk.heard, "PERMISSION_DENIED why=closed");
+TEST_F(GrpcStream, TheServerMayEndBeforeTheCaller) {
+  Server& server = begin();
+  server.refuse(1, "7", wire::field("x-why", "closed"));
+  EXPECT_EQ(call.heard, "PERMISSION_DENIED why=closed");
   expect_cancelled(server);
-  expect_at_rest(world);
 }
 
-TEST(GrpcStream, ADeadlineEndsItHoweverMuchIsSaid) {
-  ProxyWorld world(with_http2());
-  Service service = service_c();
+TEST_F(GrpcStream, ADeadlineEndsItHoweverMuchIsSaid) {
   service.timeout = 10s;
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service, {.timeout = 100ms}), "OK");
-  world.settle();
-  Server server(world);
+  Server& server = begin(Stream::Options{.timeout = 100ms});
   EXPECT_NE(server.request().find("grpc-timeout: 100m\n"), std::string::npos);
   server.head(1);
   world.advance(60ms);
-  server.data(1, framed("a"));
+  server.data(1, grpc_frame("a"));
   world.advance(45ms);
-  EXPECT_EQ(talk.heard, "() a DEADLINE_EXCEEDED: timeout");
+  EXPECT_EQ(call.heard, "() a DEADLINE_EXCEEDED: timeout");
   expect_cancelled(server);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_timeout"), 1);
-  expect_at_rest(world);
 }
 
-TEST(GrpcStream, CancelledFromWithinAMessage) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  talk.when_heard = [&talk] { talk.cancel(); };
-  EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
+TEST_F(GrpcStream, CancelledFromWithinAMessage) {
+  call.when_heard = [this] { call.cancel(); };
+  Server& server = begin();
   server.head(1);
-  server.data(1, framed("a") + framed("b"));
-  EXPECT_EQ(talk.heard, "() a ");
+  server.data(1, grpc_frame("a") + grpc_frame("b"));
+  EXPECT_EQ(call.heard, "() a ");
   expect_cancelled(server);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
-  expect_at_rest(world);
 }
 
-TEST(GrpcStream, BegunAnewFromWithinAMessage) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  talk.when_heard = [&] {
-    talk.when_heard = [] {};
-    EXPECT_EQ(talk.begin(service), "OK");
+TEST_F(GrpcStream, BegunAnewFromWithinAMessage) {
+  call.when_heard = [this] {
+    call.when_heard = [] {};
+    EXPECT_EQ(call.begin(service), "OK");
   };
-  EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
+  Server& server = begin();
   server.head(1);
-  server.data(1, framed("a") + framed("lost"));
+  server.data(1, grpc_frame("a") + grpc_frame("lost"));
   server.read();
   EXPECT_EQ(server.requests(), 2u);
-  server.head(3);
-  server.data(3, framed("b"));
-  server.trailers(3);
-  EXPECT_EQ(talk.heard, "() a () b OK");
-  expect_at_rest(world);
+  server.answer(3, "b");
+  EXPECT_EQ(call.heard, "() a () b OK");
 }
 
-TEST(GrpcStream, MayBeLeftBeforeThereIsAConnection) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  {
-    Talk talk(world.lane());
-    EXPECT_EQ(talk.begin(service), "OK");
-    talk.say("x");
-    talk.leave();
-    EXPECT_FALSE(talk.active());
-  }
-  expect_at_rest(world);
+TEST_F(GrpcStream, MayBeLeftBeforeThereIsAConnection) {
+  EXPECT_EQ(call.begin(service), "OK");
+  call.say("x");
+  call.leave();
+  EXPECT_FALSE(call.active());
 }
 
-TEST(GrpcStream, PausedItTellsNothingAndTheServerHasToWait) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
+TEST_F(GrpcStream, PausedItTellsNothingAndTheServerHasToWait) {
+  Server& server = begin();
   server.head(1);
-  talk.hold(true);
-  server.data(1, framed("a"));
+  call.hold(true);
+  server.data(1, grpc_frame("a"));
   server.trailers(1);
-  EXPECT_EQ(talk.heard, "() ");
-  talk.hold(false);
+  EXPECT_EQ(call.heard, "() ");
+  call.hold(false);
   world.settle();
-  EXPECT_EQ(talk.heard, "() a OK");
-  expect_at_rest(world);
+  EXPECT_EQ(call.heard, "() a OK");
 }
 
-TEST(GrpcStream, WhatCannotBeSentIsBounded) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service, {.buffer_limit = 64 * 1024}), "OK");
-  for (int i = 0; i < 20 && talk.active(); ++i) talk.say(std::string(10000, 'x'));
-  EXPECT_EQ(talk.heard, "RESOURCE_EXHAUSTED: request_too_large");
-  expect_at_rest(world);
+TEST_F(GrpcStream, WhatCannotBeSentIsBounded) {
+  EXPECT_EQ(call.begin(service, {.buffer_limit = 64 * 1024}), "OK");
+  for (int i = 0; i < 20 && call.active(); ++i) call.say(std::string(10000, 'x'));
+  EXPECT_EQ(call.heard, "RESOURCE_EXHAUSTED: request_too_large");
 }
 
-TEST(GrpcStream, ASlowServerBlocks) {
-  ProxyWorld world(with_http2());
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "OK");
+TEST_F(GrpcStream, ASlowServerBlocks) {
+  EXPECT_EQ(call.begin(service), "OK");
   world.settle();
   auto peer = world.upstream().accept();
   peer->send(wire::settings());
   world.settle();
-  for (int i = 0; i < 100 && talk.blocked == 0; ++i) talk.say(std::string(10000, 'x'));
-  EXPECT_EQ(talk.blocked, 1);
-  EXPECT_TRUE(talk.active());
-  talk.leave();
-  expect_at_rest(world);
+  for (int i = 0; i < 100 && call.blocked == 0; ++i) call.say(std::string(10000, 'x'));
+  EXPECT_EQ(call.blocked, 1);
+  EXPECT_TRUE(call.active());
+  call.leave();
+  expect_at_rest();
 }
 
-TEST(GrpcStream, NobodyToAsk) {
-  ProxyWorld world(with_http2());
-  Service service = service_c();
+TEST_F(GrpcStream, NobodyToAsk) {
   service.cluster = {event::SlotKind::kCluster, 0};
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "UNAVAILABLE no_cluster");
-  EXPECT_FALSE(talk.active());
+  EXPECT_EQ(call.begin(service), "UNAVAILABLE no_cluster");
+  EXPECT_FALSE(call.active());
 }
 
-TEST(GrpcStream, AClusterOfHttp1) {
-  ProxyWorld world(with_http2(upstream::HttpProtocol::kHttp1));
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "INTERNAL cluster c speaks HTTP/1.1; gRPC needs HTTP/2");
-  EXPECT_FALSE(talk.active());
-  expect_at_rest(world);
-  EXPECT_FALSE(world.upstream().has_connection());
+TEST(GrpcProtocols, AClusterOfHttp1) {
+  Scene<Talk> scene(upstream::HttpProtocol::kHttp1);
+  EXPECT_EQ(scene.call.begin(scene.service), "INTERNAL cluster c speaks HTTP/1.1; gRPC needs HTTP/2");
+  EXPECT_FALSE(scene.call.active());
+  scene.expect_at_rest();
+  EXPECT_FALSE(scene.world.upstream().has_connection());
 }
 
 // A cluster that speaks as its clients do speaks HTTP/2.
-TEST(GrpcStream, AsTheClientSpeaks) {
-  ProxyWorld world(with_http2(upstream::HttpProtocol::kDownstream));
-  const Service service = service_c();
-  Talk talk(world.lane());
-  EXPECT_EQ(talk.begin(service), "OK");
-  world.settle();
-  Server server(world);
-  EXPECT_EQ(server.requests(), 1u);
-  talk.leave();
-  expect_at_rest(world);
+TEST(GrpcProtocols, AsTheClientSpeaks) {
+  Scene<Talk> scene(upstream::HttpProtocol::kDownstream);
+  EXPECT_EQ(scene.begin().requests(), 1u);
+  scene.call.leave();
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -51,6 +52,24 @@ class PoolWorld : public ::testing::Test {
     entries[0].addresses = std::make_shared<const std::vector<net::Address>>(std::move(addresses));
     publish_entries(std::move(entries));
   }
+  void publish_entries(std::vector<lb::HostEntry> entries) {
+    publish(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
+  }
+  template <class Version>
+  void publish(event::SlotId slot, std::unique_ptr<Version> version) {
+    event::Publisher::Batch batch;
+    batch.set(slot, std::move(version));
+    publish(std::move(batch));
+  }
+  void publish(event::Publisher::Batch batch) {
+    publisher_.publish(std::move(batch));
+    lane_.turns(2);
+  }
+  void remove(std::initializer_list<event::SlotId> slots) {
+    event::Publisher::Batch batch;
+    for (const event::SlotId slot : slots) batch.remove(slot);
+    publish(std::move(batch));
+  }
   ClusterLocal& cluster() { return *clusters_.find(cluster_); }
   ConnPool& pool() { return *cluster().pick({}); }
 
@@ -65,18 +84,6 @@ class PoolWorld : public ::testing::Test {
   event::Publisher publisher_{{&lane_.lane()}};
   const event::SlotId hosts_ = publisher_.intern(event::SlotKind::kHostSet, "c");
   const event::SlotId cluster_ = publisher_.intern(event::SlotKind::kCluster, "c");
-
- private:
-  void publish_entries(std::vector<lb::HostEntry> entries) {
-    publish(hosts_, std::make_unique<lb::HostSet>(std::move(entries), policy_, nullptr, lb::HostSet::Options{}));
-  }
-  template <class Version>
-  void publish(event::SlotId slot, std::unique_ptr<Version> version) {
-    event::Publisher::Batch batch;
-    batch.set(slot, std::move(version));
-    publisher_.publish(std::move(batch));
-    lane_.turns(2);
-  }
 };
 
 }  // namespace weir::upstream

@@ -5,12 +5,9 @@
 
 #include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
 #include "envoy/service/auth/v3/external_auth.pb.h"
-#include "filters/http/ext_authz/ext_authz.h"
 #include "filters/http/ext_authz/grpc_service.h"
+#include "test/filters/http/ext_authz_world.h"
 #include "test/support/fake_transport_facts.h"
-#include "test/support/filter_harness.h"
-#include "test/support/parsed.h"
-#include "test/support/plugin_scope.h"
 
 namespace weir::test {
 namespace {
@@ -18,29 +15,16 @@ namespace {
 using namespace filters::ext_authz;
 namespace pb = envoy::extensions::filters::http::ext_authz::v3;
 namespace auth = envoy::service::auth::v3;
-using Lines = std::vector<std::string>;
 
 const Headers kRequest = {{":method", "PUT"},   {":path", "/x?y=1#z"}, {":authority", "a.example"},
                           {":scheme", "https"}, {"x-a", "1"},          {"x-a", "2"},
                           {"cookie", "c"},      {"x-b", "3"},          {"x-envoy-auth-partial-body", "false"}};
 
-// A stream that is being asked about.
-struct Asked {
-  PluginScope plugins;
-  filter::HttpFilterEntry entry;
-  FilterHarness harness{std::vector<filter::HttpFilterEntry>{}};
+struct Asked : AskedAbout<GrpcService> {
   FakeTransportFacts tls;
 
-  explicit Asked(const std::string& config = {}, const Headers& request = kRequest) {
-    entry = plugins.http_filter(parsed<pb::ExtAuthz>("grpc_service { envoy_grpc { cluster_name: 'a' } } " + config),
-                                "authz");
-    EXPECT_EQ(plugins.error_texts(), Lines{});
-    harness.send_headers(request, true);
-    harness.run(5ms);
-  }
-  const GrpcService& service() const {
-    return dynamic_cast<const GrpcService&>(*static_cast<const Settings*>(entry.config.get())->service);
-  }
+  explicit Asked(const std::string& config = {}, const Headers& request = kRequest)
+      : AskedAbout("grpc_service { envoy_grpc { cluster_name: 'a' } } " + config, request) {}
   auth::AttributeContext question(const std::function<void(CheckRequest&)>& more = {}) {
     CheckRequest request{harness.stream()};
     if (more) more(request);
@@ -219,15 +203,7 @@ TEST(ExtAuthzGrpc, WhatRoutesSay) {
   EXPECT_EQ(question.context_extensions().at("b"), "route");
 }
 
-// --- Answers
-// -----------------------------------------------------------------------------------------------------------
-
-std::string text(const Fields& fields) {
-  std::string all;
-  fields.for_each(
-      [&](const Fields::Field& field) { all += std::string(field.name) + "=" + std::string(field.value) + ";"; });
-  return all;
-}
+// --- Answers ---------------------------------------------------------------------------------------------------------
 
 struct Answer {
   ArenaPool pool;

@@ -3,19 +3,14 @@
 
 #include <map>
 
-#include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
-#include "filters/http/ext_authz/ext_authz.h"
 #include "filters/http/ext_authz/http_service.h"
-#include "test/support/filter_harness.h"
-#include "test/support/parsed.h"
-#include "test/support/plugin_scope.h"
+#include "test/filters/http/ext_authz_world.h"
 
 namespace weir::test {
 namespace {
 
 using namespace filters::ext_authz;
 namespace pb = envoy::extensions::filters::http::ext_authz::v3;
-using Lines = std::vector<std::string>;
 
 std::string http_service(const std::string& more = {}) {
   return "http_service { server_uri { uri: 'http://auth' cluster: 'a' timeout { seconds: 1 } } " + more + "} ";
@@ -23,20 +18,8 @@ std::string http_service(const std::string& more = {}) {
 
 const Headers kGet = {{":method", "GET"}, {":path", "/x"}, {":authority", "a"}};
 
-struct Http {
-  PluginScope plugins;
-  filter::HttpFilterEntry entry;
-  FilterHarness harness{std::vector<filter::HttpFilterEntry>{}};
-
-  explicit Http(const std::string& config, const Headers& request = kGet) {
-    entry = plugins.http_filter(parsed<pb::ExtAuthz>(config), "authz");
-    EXPECT_EQ(plugins.error_texts(), Lines{});
-    harness.send_headers(request, true);
-    harness.run(5ms);
-  }
-  const HttpService& service() const {
-    return dynamic_cast<const HttpService&>(*static_cast<const Settings*>(entry.config.get())->service);
-  }
+struct Http : AskedAbout<HttpService> {
+  explicit Http(const std::string& config, const Headers& request = kGet) : AskedAbout(config, request) {}
   std::string question(const std::string* body = nullptr, bool partial = false) {
     Arena& arena = harness.stream().arena();
     http::HeaderMap& head = *arena.make<http::HeaderMap>(arena);
@@ -54,13 +37,6 @@ struct Http {
     return service().read_response(map, slices, arena);
   }
 };
-
-std::string text(const Fields& fields) {
-  std::string all;
-  fields.for_each(
-      [&](const Fields::Field& field) { all += std::string(field.name) + "=" + std::string(field.value) + ";"; });
-  return all;
-}
 
 const Headers kRich = {{":method", "PUT"},
                        {":path", "/x?y=1"},

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.pb.h"
-#include "test/filters/http/grpc_messages.h"
 #include "test/support/filter_harness.h"
+#include "test/support/grpc_messages.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {

@@ -8,8 +8,8 @@
 #include "core/stream/filter_state.h"
 #include "core/upstream/lane_clusters.h"
 #include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
-#include "test/filters/http/grpc_messages.h"
 #include "test/support/filter_harness.h"
+#include "test/support/grpc_messages.h"
 #include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 

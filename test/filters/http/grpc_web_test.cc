@@ -2,8 +2,8 @@
 
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "filters/http/grpc_web/base64.h"
-#include "test/filters/http/grpc_messages.h"
 #include "test/support/filter_harness.h"
+#include "test/support/grpc_messages.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {

@@ -1,7 +1,6 @@
 // A configured local_ratelimit that one request after another runs through.
 #pragma once
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -13,18 +12,12 @@
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
 
 using LocalRateLimit = envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
-
-template <class Proto>
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 inline const std::string kOn =
     "filter_enabled { default_value { numerator: 100 } } filter_enforced { default_value { numerator: 100 } } ";
@@ -62,8 +55,7 @@ struct Limit {
       auto level = std::make_shared<match::RouteRateLimits>();
       level->of_virtual_host = of_virtual_host;
       level->include_virtual_host = include_virtual_host && !of_virtual_host;
-      envoy::config::route::v3::VirtualHost host;
-      EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &host)) << text;
+      const auto host = parsed<envoy::config::route::v3::VirtualHost>(text);
       level->limits = plugins.scope().translator().rate_limits(host.rate_limits(), "rate_limits");
       harness.set_route_rate_limits(std::move(level));
     }

@@ -1,5 +1,4 @@
 // What filters cost streams that they leave as they are, or only mark: no heap.
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -21,6 +20,7 @@
 #include "envoy/extensions/filters/http/set_metadata/v3/set_metadata.pb.h"
 #include "test/support/descriptor.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace {
@@ -131,9 +131,7 @@ TEST(NoHeap, ForWhatIsOnlyLookedAt) {
 
 template <class Proto>
 filter::HttpFilterEntry filter_of(PluginScope& plugins, const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return plugins.http_filter(proto);
+  return plugins.http_filter(parsed<Proto>(text));
 }
 
 TEST(NoHeap, ForDecisionsAndMetadata) {

@@ -1,23 +1,16 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "core/stream/metadata.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "test/support/fake_transport_facts.h"
 #include "test/support/filter_harness.h"
+#include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
 
 namespace weir::test {
 namespace {
 
 namespace pb = envoy::extensions::filters::http::rbac::v3;
-
-template <class Proto>
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 std::string policy(const std::string& permission, const std::string& principal = "any: true",
                    const std::string& name = "p") {

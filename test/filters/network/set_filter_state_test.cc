@@ -1,19 +1,13 @@
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include "envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.pb.h"
 #include "test/support/fake_connection.h"
+#include "test/support/parsed.h"
 
 namespace weir::test {
 namespace {
 
 using Proto = envoy::extensions::filters::network::set_filter_state::v3::Config;
-
-Proto parsed(const std::string& text) {
-  Proto proto;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto)) << text;
-  return proto;
-}
 
 std::string value(const std::string& key, const std::string& format, const std::string& more = "") {
   return "{ object_key: '" + key + "' format_string { text_format_source { inline_string: '" + format + "' } " +
@@ -26,7 +20,7 @@ class SetFilterStateTest : public ::testing::Test {
   std::string left(const std::string& config, const std::string& key) {
     connection_.facts.server_name = "db.example";
     const auto* descriptor = PluginScope::registry().network_filter(Proto::descriptor()->full_name());
-    const auto made = make_config(plugins_, descriptor->make_config, parsed(config));
+    const auto made = make_config(plugins_, descriptor->make_config, parsed<Proto>(config));
     EXPECT_TRUE(plugins_.error_texts().empty()) << plugins_.error_texts().front();
     EXPECT_EQ(descriptor->make(made, lane_)->on_new_connection(connection_), filter::Action::kContinue);
     const stream::FilterState* state = connection_.info().filter_state;
@@ -37,7 +31,7 @@ class SetFilterStateTest : public ::testing::Test {
   std::vector<std::string> faults(const std::string& config) {
     PluginScope plugins;
     const auto* descriptor = PluginScope::registry().network_filter(Proto::descriptor()->full_name());
-    (void)make_config(plugins, descriptor->make_config, parsed(config));
+    (void)make_config(plugins, descriptor->make_config, parsed<Proto>(config));
     return plugins.error_texts();
   }
 

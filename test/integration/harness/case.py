@@ -63,6 +63,20 @@ class WeirTestCase(unittest.TestCase):
         return account
 
 
+def add_row_tests(case: Any, rows: list[Any]) -> None:
+    """For each row, which names its clause, a test over TLS and one in the clear: case.check(row, tls)."""
+    def add(index: int, row: Any, tls: bool) -> None:
+        def test(self: Any) -> None:
+            self.check(row, tls)
+
+        test.__doc__ = "%s (%s)" % (row.clause, "TLS" if tls else "cleartext")
+        setattr(case, "test_%03d_%s" % (index, "tls" if tls else "clear"), test)
+
+    for index, row in enumerate(rows):
+        for tls in (False, True):
+            add(index, row, tls)
+
+
 class _Result(unittest.TextTestResult):
     """Remembers every case, for the result file."""
 

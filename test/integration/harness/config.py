@@ -9,6 +9,8 @@ _TYPE = "type.googleapis.com/"
 _HCM = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TCP_PROXY = _TYPE + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _TLS = _TYPE + "envoy.extensions.transport_sockets.tls.v3."
+TLS_INSPECTOR: Config = {"name": "tls_inspector", "typed_config": {
+    "@type": _TYPE + "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
 _ROUTER = _TYPE + "envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = _TYPE + "envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _PRESERVE_CASE = _TYPE + "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
@@ -70,10 +72,18 @@ def preserve_case(**fields: Any) -> Config:
     return {"stateful_formatter": {"name": "case", "typed_config": {"@type": _PRESERVE_CASE, **fields}}}
 
 
+def http_options(**fields: Any) -> Config:
+    """HttpProtocolOptions, as a field of a cluster."""
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS_KEY: {"@type": _HTTP_OPTIONS, **fields}}}
+
+
+# Fields of a cluster that speaks HTTP/2.
+HTTP2 = http_options(explicit_http_config={"http2_protocol_options": {}})
+
+
 def enable_h1_options(a_cluster: Config, **options: Any) -> Config:
     """The cluster with HTTP/1 options for its upstreams, as enable_trailers=True."""
-    a_cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS_KEY: {
-        "@type": _HTTP_OPTIONS, "explicit_http_config": {"http_protocol_options": options}}}
+    a_cluster.update(http_options(explicit_http_config={"http_protocol_options": options}))
     return a_cluster
 
 
@@ -128,6 +138,12 @@ def server_tls(*own: Any, **fields: Any) -> Config:
     common = {**({"tls_certificates": [certificate(one) for one in own]} if own else {}), **fields.pop("common", {})}
     return {"name": "envoy.transport_sockets.tls", "typed_config": {
         "@type": _TLS + "DownstreamTlsContext", "common_tls_context": common, **fields}}
+
+
+def over_tls(listener: Config, socket: Config, **chain: Any) -> Config:
+    """The listener, its first chain with this transport socket (and other fields)."""
+    listener["filter_chains"][0].update({"transport_socket": socket, **chain})
+    return listener
 
 
 def client_tls(own: Any = None, **fields: Any) -> Config:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Optional, Union
 
-from .process import Sandbox
+from .process import Sandbox, wait_until
 
 A, CNAME, AAAA = 1, 5, 28
 NXDOMAIN, SERVFAIL = 3, 2
@@ -39,6 +39,33 @@ def addresses(query: Query, ips: list[str], ttl: int = 60) -> list[tuple[int, by
     family = {A: socket.AF_INET, AAAA: socket.AF_INET6}.get(query.type)
     return [(query.type, socket.inet_pton(family, ip), ttl) for ip in ips  # type: ignore[arg-type]
             if family is not None and (":" in ip) == (family == socket.AF_INET6)]
+
+
+def question(name: str, number: int) -> bytes:
+    """A packet that asks for the name's address (A)."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack(">6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", A, 1)
+
+
+class Dnsmasq:
+    """Debian's dnsmasq: shop.example and all below it has this address. It answers when the constructor returns."""
+
+    def __init__(self, sandbox: Sandbox, ip: str):
+        self.port = sandbox.free_port()
+        sandbox.start(["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null",
+                       "--listen-address=127.0.0.1", "--bind-interfaces", "--port=%d" % self.port, "--pid-file=", "--user=root",
+                       "--address=/shop.example/%s" % ip, "--log-facility=-"], "dnsmasq")
+        wait_until(self._answers, "dnsmasq answers")
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", self.port))
+            client.settimeout(1)
+            try:
+                client.send(question("shop.example", 1))
+                return bool(client.recv(512))
+            except (TimeoutError, ConnectionRefusedError):
+                return False
 
 
 class NameServer:

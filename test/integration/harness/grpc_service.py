@@ -10,10 +10,6 @@ import grpc
 
 from .process import Sandbox
 
-OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-# Fields of a cluster that speaks HTTP/2.
-HTTP2 = {"typed_extension_protocol_options": {OPTIONS: {
-    "@type": "type.googleapis.com/" + OPTIONS, "explicit_http_config": {"http2_protocol_options": {}}}}}
 SERVICE = "test.Echo"
 
 

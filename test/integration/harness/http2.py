@@ -42,6 +42,7 @@ class Http2Peer:
         self.requests: dict[int, Request] = {}
         self.lock = threading.RLock()
         self.resets: list[int] = []
+        self.pings = 0  # which h2 answers
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_outbound_headers=False,
                                            normalize_outbound_headers=False, validate_inbound_headers=server.validates)
         self.h2 = h2.connection.H2Connection(config)
@@ -109,6 +110,8 @@ class Http2Peer:
             self.requests[event.stream_id].trailers = [(k, v) for k, v in event.headers]
         elif isinstance(event, h2.events.StreamReset):
             self.resets.append(event.stream_id)
+        elif isinstance(event, h2.events.PingReceived):
+            self.pings += 1
         if isinstance(event, h2.events.StreamEnded):
             self.requests[event.stream_id].ended = True
             self.server.on_request(self, self.requests[event.stream_id])

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -29,13 +30,34 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 10) -> 
         time.sleep(0.01)
 
 
-def wait_line(path: str, beginning: str, seconds: float = 15) -> str:
-    """The first whole line of a file with this beginning, without its end."""
-    def line() -> str:
+def read_lines(path: str) -> list[str]:
+    """The whole lines of a file, without their ends; none while there is no file."""
+    try:
         with open(path, encoding="utf-8") as file:
-            return next((line for line in file if line.startswith(beginning) and line.endswith("\n")), "")
+            return file.read().split("\n")[:-1]
+    except FileNotFoundError:
+        return []
 
-    return str(wait_until(line, "a line that begins with %s" % beginning, seconds)).rstrip("\n")
+
+def wait_lines(path: str, count: int, beginning: str = "", pattern: str = "") -> list[str]:
+    """All lines of a file with this beginning, in which the pattern is found, as soon as there are so many."""
+    def lines() -> list[str]:
+        found = [line for line in read_lines(path) if line.startswith(beginning) and re.search(pattern, line)]
+        return found if len(found) >= count else []
+
+    found: list[str] = wait_until(lines, "%d lines with %r and %r in %s" % (count, beginning, pattern, path), 15)
+    return found
+
+
+def wait_line(path: str, beginning: str = "", pattern: str = "") -> str:
+    """The first of those lines."""
+    return wait_lines(path, 1, beginning, pattern)[0]
+
+
+def refuses(port: int) -> bool:
+    """Nobody listens on this port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def wait_until_still(measure: Callable[[], Any], still: float = 0.2, seconds: float = 30) -> None:

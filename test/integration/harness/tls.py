@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import subprocess
 from typing import Optional
 
 from cryptography import x509
@@ -15,6 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .client import Connection
 from .process import Sandbox
 from .upstreams import EchoUpstream, Script, ScriptedUpstream
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -141,6 +144,17 @@ def client_context(trusted: Optional[Authority] = None, own: Optional[Identity] 
     return context
 
 
+def client_hello(name: Optional[str] = "a.example", alpn: list[str] = []) -> bytes:
+    """The first message of Python's client."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(alpn=alpn).wrap_bio(incoming, outgoing, server_hostname=name)
+    try:
+        client.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
 class TlsConnection(Connection):
     """A connection that speaks TLS once `handshake` was called, which the constructor does."""
 
@@ -162,6 +176,13 @@ class TlsConnection(Connection):
     def peer(self) -> bytes:
         """The server's certificate, in DER."""
         return self.tls.getpeercert(binary_form=True) or b""
+
+
+def openssl(port: int, *arguments: str, stdin: str = "") -> str:
+    """What openssl s_client prints."""
+    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % port, *arguments], input=stdin.encode(),
+                          capture_output=True, timeout=30)
+    return (done.stdout + done.stderr).decode(errors="replace")  # frames, too
 
 
 def server_context(own: Identity, clients: Optional[Authority] = None, alpn: list[str] = [],

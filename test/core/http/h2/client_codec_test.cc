@@ -12,7 +12,7 @@
 namespace weir::http::h2::test {
 namespace {
 
-class Client final : public ClientCodec::Events {
+class Client final : public Notes, public ClientCodec::Events {
  public:
   explicit Client(const Options& options = {}) : options_(options), codec(*this, blocks, options_) {}
   ~Client() { codec.stop(); }
@@ -72,18 +72,11 @@ class Client final : public ClientCodec::Events {
   void on_connection_error(Error error) override { log.append("; failed ").append(error_name(error)); }
   void want_flush() override {}
 
-  BlockPool blocks;
-  ArenaPool arenas;
   std::vector<std::unique_ptr<Exchange>> exchanges;
-  std::string log;
   int settings_seen = 0;
   bool opened = false;
 
  private:
-  void note(const Stream& stream, const std::string& text) {
-    if (!log.empty()) log += "; ";
-    log += std::to_string(stream.id()) + " " + text;
-  }
   const Options options_;
 
  public:

@@ -57,7 +57,8 @@ struct Frame {
   }
 };
 
-inline std::vector<Frame> frames_of(std::string_view bytes) {
+// Those that have come whole; `bytes` is the rest then.
+inline std::vector<Frame> take_frames(std::string_view& bytes) {
   std::vector<Frame> all;
   while (bytes.size() >= 9) {
     auto at = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(bytes[i])); };
@@ -67,6 +68,11 @@ inline std::vector<Frame> frames_of(std::string_view bytes) {
                    at(5) << 24 | at(6) << 16 | at(7) << 8 | at(8), std::string(bytes.substr(9, size))});
     bytes.remove_prefix(9 + size);
   }
+  return all;
+}
+
+inline std::vector<Frame> frames_of(std::string_view bytes) {
+  std::vector<Frame> all = take_frames(bytes);
   EXPECT_TRUE(bytes.empty()) << "what is written ends within a frame";
   return all;
 }
@@ -89,7 +95,20 @@ inline std::string ending(const StreamEnd& end) {
 }
 
 // What both sides' tests note: one text, events one after another.
-class Server final : public ServerCodec::Events {
+class Notes {
+ public:
+  BlockPool blocks;
+  ArenaPool arenas;
+  std::string log;
+
+ protected:
+  void note(const Stream& stream, const std::string& text) {
+    if (!log.empty()) log += "; ";
+    log += std::to_string(stream.id()) + " " + text;
+  }
+};
+
+class Server final : public Notes, public ServerCodec::Events {
  public:
   explicit Server(const Options& options = {}) : options_(options), codec(*this, blocks, options_) {}
   ~Server() { codec.stop(); }
@@ -159,19 +178,12 @@ class Server final : public ServerCodec::Events {
     return codec.send_data(stream, data, end);
   }
 
-  BlockPool blocks;
-  ArenaPool arenas;
   std::vector<std::unique_ptr<Exchange>> streams;
-  std::string log;
   std::string body;
   bool refuse = false;
   bool answer_at_once = false;
 
  private:
-  void note(const Stream& stream, const std::string& text) {
-    if (!log.empty()) log += "; ";
-    log += std::to_string(stream.id()) + " " + text;
-  }
   const Options options_;
 
  public:

@@ -1,0 +1,171 @@
+"""Certificates of clients: who is let in, what upstreams, routes and logs are told of them; and the log of connections."""
+
+import json
+import re
+import ssl
+import urllib.parse
+from typing import Any, Optional
+
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener,
+                     main, over_tls, route, wait_line)
+from harness.config import TLS_INSPECTOR, server_tls, trusts
+from harness.tls import V12, V13, Authority, Identity, TlsConnection, client_context
+
+
+class ClientCertificatesTest(WeirTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.ca, cls.stranger = Authority(cls.sandbox), Authority(cls.sandbox, "Stranger")
+        cls.server = cls.ca.issue("a.example", "DNS:a.example", "URI:spiffe://weir/server")
+        cls.client = cls.ca.issue("client", "DNS:c.example", "URI:spiffe://weir/client", client=True, organization="Weir")
+        cls.revoked = cls.ca.issue("revoked", client=True)
+        cls.foreign = cls.stranger.issue("client", "URI:spiffe://weir/client", client=True)
+        crl = cls.ca.revocation_list(cls.revoked)
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.log = cls.sandbox.path("access.log")
+        line = "%REQ(:PATH)%|" + "|".join("%%DOWNSTREAM_PEER_%s%%" % name for name in (
+            "SUBJECT", "ISSUER", "SERIAL", "FINGERPRINT_256", "URI_SAN", "DNS_SAN", "CERT_V_END(%s)")) + "\n"
+        cls.ports = {}
+        listeners = []
+
+        def add(name: str, tls: dict[str, Any], routes: Optional[list] = None, **hcm: Any) -> None:
+            cls.ports[name] = cls.sandbox.free_port()
+            listeners.append(over_tls(http_listener(
+                cls.ports[name], routes or [route({"prefix": "/"}, "echo")], name=name,
+                access_log=[file_access_log(cls.log, line)], **hcm), tls))
+
+        wanted = {"common": trusts(cls.ca, crl={"filename": crl})}
+        required = {**wanted, "require_client_certificate": True}
+        everything = {"subject": True, "cert": True, "chain": True, "uri": True, "dns": True}
+        add("required", server_tls(cls.server, **required), forward_client_cert_details="SANITIZE_SET",
+            set_current_client_cert_details=everything)
+        add("optional", server_tls(cls.server, **wanted), forward_client_cert_details="APPEND_FORWARD",
+            set_current_client_cert_details={"uri": True})
+        add("default", server_tls(cls.server, **wanted))
+        add("forward", server_tls(cls.server, **wanted), forward_client_cert_details="FORWARD_ONLY")
+        add("always", server_tls(cls.server), forward_client_cert_details="ALWAYS_FORWARD_ONLY")
+        add("names", server_tls(cls.server, require_client_certificate=True, common=trusts(cls.ca, match_typed_subject_alt_names=[
+            {"san_type": "URI", "matcher": {"prefix": "spiffe://other/"}}])))
+        add("untrusted", server_tls(cls.server, require_client_certificate=True, common=trusts(
+            cls.ca, trust_chain_verification="ACCEPT_UNTRUSTED")), [
+                direct({"prefix": "/", "tls_context": {"validated": True}}, "validated"),
+                direct({"prefix": "/", "tls_context": {"presented": True}}, "presented"), direct({"prefix": "/"}, "none")])
+        add("routes", server_tls(cls.server, **wanted), [
+            direct({"prefix": "/", "tls_context": {"presented": True, "validated": True}}, "validated"),
+            direct({"prefix": "/", "tls_context": {"presented": False}}, "anonymous")])
+        principals = [{"authenticated": {"principal_name": {"exact": "spiffe://weir/client"}}}]
+        add("rbac", server_tls(cls.server, **wanted), http_filters=[{"name": "rbac", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+            "rules": {"policies": {"client": {"permissions": [{"any": True}], "principals": principals}}}}}])
+        cls.weir = Weir(cls.sandbox, bootstrap(listeners, [cluster("echo", cls.echo.port)]))
+
+    def ask(self, listener: str, own: Optional[Identity], path: str = "/", version: Optional[ssl.TLSVersion] = None,
+            headers: list[tuple[str, str]] = []) -> Any:
+        context = client_context(self.ca, own, version=version)
+        with TlsConnection(self.ports[listener], "a.example", context) as connection:
+            return connection.request(path=path, headers=headers)
+
+    def told(self, listener: str, own: Optional[Identity], *sent: str) -> Optional[str]:
+        """x-forwarded-client-cert as the upstream sees it."""
+        response = self.ask(listener, own, headers=[("x-forwarded-client-cert", one) for one in sent])
+        return ",".join(value for name, value in json.loads(response.text)["headers"] if name == "x-forwarded-client-cert") or None
+
+    # field: DownstreamTlsContext.require_client_certificate
+    def test_required(self) -> None:
+        prefix = "listener.127.0.0.1_%d.ssl." % self.ports["required"]
+        before = self.weir.stats()
+        for version in (V12, V13):
+            self.assertEqual(self.ask("required", self.client, version=version).status, 200)
+            for bad in (None, self.foreign, self.revoked):
+                with self.assertRaises(OSError):
+                    self.ask("required", bad, version=version)
+        for name, count in (("fail_verify_no_cert", 2), ("fail_verify_error", 4), ("handshake", 2)):
+            self.weir.wait_stat(prefix + name, before.get(prefix + name, 0) + count)
+
+    def test_optional(self) -> None:
+        self.assertEqual(self.ask("optional", self.client).status, 200)
+        self.assertEqual(self.ask("optional", None).status, 200)
+        with self.assertRaises(OSError):
+            self.ask("optional", self.foreign, version=V12)
+
+    def test_names(self) -> None:
+        with self.assertRaises(OSError):
+            self.ask("names", self.client, version=V12)
+        self.weir.wait_stat("listener.127.0.0.1_%d.ssl.fail_verify_san" % self.ports["names"], 1)
+
+    # field: RouteMatch.tls_context, TlsContextMatchOptions.presented, TlsContextMatchOptions.validated
+    def test_routes_by_certificate(self) -> None:
+        self.assertEqual(self.ask("routes", self.client).text, "validated")
+        self.assertEqual(self.ask("routes", None).text, "anonymous")
+        self.assertEqual(self.ask("untrusted", self.client).text, "validated")
+        self.assertEqual(self.ask("untrusted", self.foreign).text, "presented")
+
+    # field: HttpConnectionManager.forward_client_cert_details, HttpConnectionManager.set_current_client_cert_details
+    def test_forwarded(self) -> None:
+        own = "By=spiffe://weir/server;Hash=%s" % self.client.fingerprint
+        whole = self.told("required", self.client, "Hash=forged") or ""
+        self.assertTrue(whole.startswith(own + ';Cert="'), whole)
+        self.assertTrue(whole.endswith(';Subject="CN=client,O=Weir";URI=spiffe://weir/client;DNS=c.example'), whole)
+        self.assertEqual(urllib.parse.unquote(re.search('Cert="([^"]*)"', whole).group(1)), self.client.pem)  # type: ignore[union-attr]
+        self.assertIn('Chain="', whole)
+        self.assertEqual(self.told("optional", self.client, "Hash=1", "Hash=2"), "Hash=1,Hash=2,%s;URI=spiffe://weir/client" % own)
+        self.assertIsNone(self.told("optional", None, "Hash=forged"))
+        self.assertIsNone(self.told("default", self.client, "Hash=forged"))
+        self.assertEqual(self.told("forward", self.client, "Hash=1"), "Hash=1")
+        self.assertIsNone(self.told("forward", None, "Hash=1"))
+        self.assertEqual(self.told("always", None, "Hash=1"), "Hash=1")
+
+    def test_authenticated(self) -> None:
+        self.assertEqual(self.ask("rbac", self.client).status, 200)
+        self.assertEqual(self.ask("rbac", None).status, 403)
+        self.assertEqual(self.ask("rbac", self.ca.issue("x", "URI:spiffe://weir/other", client=True)).status, 403)
+
+    def test_logged(self) -> None:
+        self.ask("required", self.client, "/logged")
+        line = wait_line(self.log, "/logged|")
+        end = self.client.certificate.not_valid_after
+        self.assertEqual(line.split("|")[1:], [
+            "CN=client,O=Weir", "CN=Test CA", self.client.serial_hex, self.client.fingerprint, "spiffe://weir/client", "c.example",
+            str(int((end - end.__class__(1970, 1, 1)).total_seconds()))])
+
+
+class ListenerLogTest(WeirTestCase):
+    """A line for each connection, also for those that no filter has heard of."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.ca = Authority(cls.sandbox)
+        cls.own, cls.client = cls.ca.issue("a.example"), cls.ca.issue("client", client=True)
+        cls.log = cls.sandbox.path("connections.log")
+        cls.port, cls.chosen = cls.sandbox.free_port(), cls.sandbox.free_port()
+        line = ("%DOWNSTREAM_LOCAL_PORT%|%FILTER_CHAIN_NAME%|%REQUESTED_SERVER_NAME%|%DOWNSTREAM_TLS_VERSION%|%DOWNSTREAM_PEER_SUBJECT%|"
+                "%CONNECTION_TERMINATION_DETAILS%|%RESPONSE_FLAGS%|%BYTES_RECEIVED%|%DOWNSTREAM_TRANSPORT_FAILURE_REASON%\n")
+        log = {"access_log": [file_access_log(cls.log, line)]}
+        secure = server_tls(cls.own, require_client_certificate=True, common=trusts(cls.ca))
+        listener = {**over_tls(http_listener(cls.port, [direct({"prefix": "/"}, "ok")]), secure, name="secure",
+                               transport_socket_connect_timeout="1s"), **log}
+        chosen = {**http_listener(cls.chosen, [direct({"prefix": "/"}, "ok")], name="chosen"), **log, "listener_filters": [TLS_INSPECTOR]}
+        chosen["filter_chains"][0].update({"name": "b", "filter_chain_match": {"server_names": ["b.example"]}})
+        cls.weir = Weir(cls.sandbox, bootstrap([listener, chosen]))
+
+    # field: Listener.access_log
+    def test_lines(self) -> None:
+        with TlsConnection(self.port, "a.example", client_context(self.ca, self.client)) as connection:
+            connection.request()
+        wait_line(self.log, pattern=r"^%d\|secure\|a\.example\|TLSv1\.3\|CN=client\|-\|-\|[1-9]\d*\|-$" % self.port)
+        with self.assertRaises(OSError):
+            TlsConnection(self.port, "a.example", client_context(self.ca, version=V12))
+        wait_line(self.log, pattern=r"^%d\|secure\|a\.example\|-\|-\|-\|-\|\d+\|TLS_error:.*PEER_DID_NOT_RETURN_A_CERTIFICATE" % self.port)
+        with Connection(self.port) as plain:
+            plain.send(b"GET / HTTP/1.1\r\n\r\n")
+            wait_line(self.log, pattern=r"^%d\|secure\|-\|[^|]*\|-\|-\|-\|\d+\|TLS_error:.*HTTP_REQUEST" % self.port)
+        with Connection(self.port) as silent:
+            self.assertTrue(silent.closed_within(10))
+        wait_line(self.log, pattern=r"\|transport socket timeout was reached\|-\|0\|transport socket timeout was reached$")
+        with self.assertRaises(OSError):
+            TlsConnection(self.chosen, "c.example")
+        wait_line(self.log, pattern=r"^%d\|-\|c\.example\|-\|-\|filter_chain_not_found\|NR\|\d+\|-$" % self.chosen)
+
+
+if __name__ == "__main__":
+    main()

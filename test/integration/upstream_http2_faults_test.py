@@ -1,0 +1,194 @@
+"""Servers of HTTP/2 that leave, refuse, break off or misbehave, all made of Python's h2."""
+
+import socket
+import time
+from typing import Any
+
+import h2.errors
+import hyperframe.frame
+
+from harness import cluster, main, sanitized
+from harness.clusters import ClustersTestCase, http2
+from harness.http2 import Http2Peer, Http2Upstream, Request
+from harness.wire import Closed
+
+
+class UpstreamHttp2FaultsTest(ClustersTestCase):
+    @classmethod
+    def set_up(cls) -> None:
+        cls.bad = Http2Upstream(cls.sandbox)
+        cls.serve([
+            cluster("bad", cls.bad.port, **http2()),
+            cluster("floods", cls.bad.port, **http2(
+                max_consecutive_inbound_frames_with_empty_payload=50, max_inbound_priority_frames_per_stream=1,
+                max_inbound_window_update_frames_per_data_frame_sent=1000, max_outbound_control_frames=10)),
+            cluster("frames", cls.bad.port, **http2(max_outbound_frames=10)),
+            cluster("stream_errors", cls.bad.port, **http2(override_stream_error_on_invalid_http_message=True)),
+            cluster("old_stream_errors", cls.bad.port, **http2(stream_error_on_invalid_http_messaging=True)),
+        ])
+
+    def test_goaway(self) -> None:
+        """What the server has not looked at goes elsewhere, without a policy; what it has begun, it ends."""
+        first = []
+
+        def leave(peer: Http2Peer, request: Request) -> None:
+            if not first:
+                first.append(peer)
+                # The last stream is the one before this.
+                peer.send_raw(hyperframe.frame.GoAwayFrame(0, last_stream_id=request.id - 2 if request.id > 1 else 0).serialize())
+                return
+            peer.respond(request, body=b"ok")
+
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.bad.on_request = leave
+        before = self.bad.connections
+        self.assertEqual(self.get("bad").status, 200)
+        self.assertEqual(self.bad.connections - before, 1)
+        self.assertGreaterEqual(self.stat("bad", "upstream_cx_close_notify"), 1)
+
+    def test_refused_stream(self) -> None:
+        seen = []
+
+        def refuse(peer: Http2Peer, request: Request) -> None:
+            seen.append(request)
+            if len(seen) == 1:
+                peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+            else:
+                peer.respond(request, body=b"ok")
+
+        self.bad.on_request = refuse
+        self.assertEqual(self.get("bad", method="POST").status, 200)
+        self.assertEqual(len(seen), 2)
+        seen.clear()
+        self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+        self.assertEqual(self.get("bad", "refused").status, 503)
+        self.assertEqual(self.line("/bad/refused")[2:4], [
+            "UR", "upstream_reset_before_response_started{remote_refused_stream_reset}"])
+
+    def test_reset(self) -> None:
+        self.bad.on_request = lambda peer, request: peer.reset(request, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        self.assertEqual(self.get("bad", "reset").status, 503)
+        self.assertEqual(self.line("/bad/reset")[1:4], ["503", "UR", "upstream_reset_before_response_started{remote_reset}"])
+        connections = self.bad.connections
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.assertEqual(self.bad.connections, connections)  # it was the stream's error alone
+        self.assertGreaterEqual(self.stat("bad", "http2.rx_reset"), 1)
+
+    def abuse(self, name: str, attack: Any) -> None:
+        """The request fails, and the next one is served."""
+        self.bad.on_request = attack
+        self.assertIn(self.get("bad", name).status, (502, 503))
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+        self.assertEqual(self.get("bad").status, 200)
+        self.weir.wait_stat_is("cluster.bad.http2.streams_active", 0)
+
+    def test_bad_servers(self) -> None:
+        frame = hyperframe.frame
+
+        def push(peer: Http2Peer, request: Request) -> None:
+            promise = frame.PushPromiseFrame(request.id, promised_stream_id=2, data=b"\x82\x84\x87\x41\x01a")
+            promise.flags.add("END_HEADERS")
+            peer.send_raw(promise.serialize())
+
+        def window(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.WindowUpdateFrame(0, window_increment=0x7fffffff).serialize() * 2)
+
+        def continuations(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.HeadersFrame(request.id, data=b"\x88").serialize() +
+                          frame.ContinuationFrame(request.id, data=b"\x00\x01a\x7f\x81\x01" + b"b" * 256).serialize() * 20000)
+
+        def bomb(peer: Http2Peer, request: Request) -> None:
+            # One large field in the table, and then thousands of references to it.
+            large = b"\x40\x01a\x7f\xa1\x1e" + b"b" * 4000
+            head = frame.HeadersFrame(request.id, data=b"\x88" + large + b"\xbe" * 12000)
+            head.flags.add("END_HEADERS")
+            peer.send_raw(head.serialize())
+
+        def pings(peer: Http2Peer, request: Request) -> None:
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.send_raw(frame.PingFrame(0, b"12345678").serialize() * 200000)
+
+        def garbage(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(b"HTTP/1.1 400 Bad\r\n\r\n" * 100)
+
+        def status(peer: Http2Peer, request: Request) -> None:
+            head = frame.HeadersFrame(request.id, data=b"\x48\x03abc")
+            head.flags.add("END_HEADERS")
+            head.flags.add("END_STREAM")
+            peer.send_raw(head.serialize())
+
+        before = self.weir.process.resident_kib()
+        for attack in (push, window, continuations, bomb, pings, garbage, status):
+            with self.subTest(attack.__name__):
+                self.abuse(attack.__name__, attack)
+        self.assertGreaterEqual(self.stat("bad", "upstream_cx_protocol_error"), 4)
+        if not sanitized():
+            self.assertLess(self.weir.process.resident_kib() - before, 64 << 10)
+
+    # field: Http2ProtocolOptions@upstream.max_consecutive_inbound_frames_with_empty_payload
+    # field: Http2ProtocolOptions@upstream.max_inbound_priority_frames_per_stream
+    # field: Http2ProtocolOptions@upstream.max_inbound_window_update_frames_per_data_frame_sent
+    # field: Http2ProtocolOptions@upstream.max_outbound_control_frames, Http2ProtocolOptions@upstream.max_outbound_frames
+    def test_limits_of_frames(self) -> None:
+        frame = hyperframe.frame
+
+        def empty(peer: Http2Peer, request: Request) -> None:
+            peer.send_head(request)
+            peer.send_raw(frame.DataFrame(request.id).serialize() * 20)
+            peer.send_data(request, b"ok", True)
+
+        def updates(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.WindowUpdateFrame(0, window_increment=1).serialize() * 500)
+            peer.respond(request, body=b"ok")
+
+        def priorities(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.PriorityFrame(request.id, depends_on=0, stream_weight=1).serialize() * 50)
+            peer.respond(request, body=b"ok")
+
+        def pings(peer: Http2Peer, request: Request) -> None:
+            peer.send_raw(frame.PingFrame(0, b"12345678").serialize() * 100)
+            time.sleep(0.2)
+            peer.respond(request, body=b"ok")
+
+        for cluster_name, attack, method, status, counter in (
+                ("bad", empty, "GET", 0, "inbound_empty_frames_flood"), ("floods", empty, "GET", 200, None),
+                ("bad", updates, "POST", 502, "inbound_window_update_frames_flood"), ("floods", updates, "POST", 200, None),
+                ("bad", priorities, "GET", 200, None), ("floods", priorities, "GET", 502, "inbound_priority_frames_flood"),
+                ("bad", pings, "GET", 200, None), ("floods", pings, "GET", 502, "outbound_control_flood"),
+                ("frames", pings, "GET", 502, "outbound_flood")):
+            with self.subTest(cluster=cluster_name, attack=attack.__name__):
+                self.bad.on_request = attack
+                before = self.stat(cluster_name, "http2.%s" % counter) if counter else 0
+                body = {"body": b"b"} if method == "POST" else {}
+                if status == 0:  # the head was passed on before
+                    with self.assertRaises(Closed):
+                        self.get(cluster_name, attack.__name__, method=method, **body)
+                else:
+                    answer = self.get(cluster_name, attack.__name__, method=method, **body)
+                    self.assertEqual(answer.status, status)
+                if counter:
+                    self.assertEqual(self.stat(cluster_name, "http2.%s" % counter) - before, 1)
+
+    # field: Http2ProtocolOptions@upstream.override_stream_error_on_invalid_http_message
+    # field: Http2ProtocolOptions@upstream.stream_error_on_invalid_http_messaging
+    def test_malformed_messages(self) -> None:
+        def malformed(peer: Http2Peer, request: Request) -> None:
+            head = hyperframe.frame.HeadersFrame(request.id, data=b"\x88\x00\x03Bad\x01x")
+            head.flags.add("END_HEADERS")
+            head.flags.add("END_STREAM")
+            peer.send_raw(head.serialize())
+
+        for name, stays in (("bad", False), ("stream_errors", True), ("old_stream_errors", True)):
+            with self.subTest(name):
+                self.bad.on_request = malformed
+                self.assertEqual(self.get(name).status, 502)
+                before = self.bad.connections
+                self.bad.on_request = lambda peer, request: peer.respond(request, body=b"ok")
+                self.assertEqual(self.get(name).status, 200)
+                self.assertEqual(self.bad.connections - before, 0 if stays else 1)
+
+
+if __name__ == "__main__":
+    main()
