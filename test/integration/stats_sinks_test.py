@@ -123,6 +123,102 @@ class SinksTest(WeirTestCase):
         self.assertEqual(buckets[0]["upper_bound"], 0.5)
 
 
+class TcpCollector:
+    """Accepts connections and reads lines, as long as it is told to."""
+
+    def __init__(self, sandbox: Any, port: int = 0) -> None:
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self.connections: list[socket.socket] = []
+        self._texts: list[bytes] = []
+        sandbox.at_close(self.close)
+
+    def close(self) -> None:
+        for one in [self._listener, *self.connections]:
+            one.close()
+        self.connections = []
+
+    def lines(self) -> list[str]:
+        try:
+            while True:
+                self.connections.append(self._listener.accept()[0])
+                self.connections[-1].setblocking(False)
+                self._texts.append(b"")
+        except BlockingIOError:
+            pass
+        for i, one in enumerate(self.connections):
+            try:
+                while more := one.recv(65536):
+                    self._texts[i] += more
+            except BlockingIOError:
+                pass
+        # The last line of each may not be there yet.
+        return [line.decode() for text in self._texts for line in text.split(b"\n")[:-1]]
+
+    def wait(self, wanted: Callable[[list[str]], bool], what: str) -> None:
+        wait_until(lambda: wanted(self.lines()), what)
+
+    def sum(self, start: str) -> int:
+        return sum(int(line[len(start):].split("|")[0]) for line in self.lines() if line.startswith(start))
+
+
+class TcpSinkTest(WeirTestCase):
+    """statsd over TCP: the collector is a cluster."""
+
+    def weir_with(self, port: int) -> Weir:
+        self.echo = EchoUpstream(self.sandbox)
+        self.port = self.sandbox.free_port()
+        config = bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo")])],
+                           [cluster("echo", self.echo.port), cluster("collector", port)])
+        config["stats_flush_interval"] = "0.1s"
+        config["stats_sinks"] = [{"name": "tcp", "typed_config": {
+            "@type": _TYPE + "StatsdSink", "tcp_cluster_name": "collector", "prefix": "t"}}]
+        return Weir(self.sandbox, config, concurrency=1)
+
+    # field: StatsdSink.tcp_cluster_name
+    def test_lines_over_one_connection(self) -> None:
+        collector = TcpCollector(self.sandbox)
+        weir = self.weir_with(collector.port)
+        for _ in range(5):
+            fetch(self.port)
+        name = "t.cluster.echo.upstream_rq_total:"
+        collector.wait(lambda _: collector.sum(name) == 5, "the requests")
+        collector.wait(lambda lines: "t.cluster.echo.membership_total:1|g" in lines, "the gauge")
+        for _ in range(3):
+            fetch(self.port)
+        collector.wait(lambda _: collector.sum(name) == 8, "three more, no more")
+        self.assertTrue(all(re.fullmatch(r"t\.[^:|@]+:-?\d+\|(c|g|ms|h)(\|@[0-9.e-]+)?", line) for line in collector.lines()))
+        self.assertEqual(len(collector.connections), 1)
+        self.assertGreater(weir.stat("stats_sink.statsd.lines_sent"), 0)
+        self.assertEqual(weir.stat("stats_sink.statsd.lines_dropped"), 0)
+        self.assertEqual(weir.stat("cluster.collector.upstream_cx_active"), 1)
+        weir.stop()
+
+    def test_a_collector_that_comes_back(self) -> None:
+        first = TcpCollector(self.sandbox)
+        weir = self.weir_with(first.port)
+        first.wait(lambda lines: len(lines) > 0, "lines")
+        first.close()
+        wait_until(lambda: weir.stat("cluster.collector.upstream_cx_connect_fail") >= 1, "somebody missed")
+        for _ in range(4):
+            fetch(self.port)
+        second = TcpCollector(self.sandbox, first.port)
+        second.wait(lambda _: second.sum("t.cluster.echo.upstream_rq_total:") == 4, "what came meanwhile")
+        weir.stop()
+
+    def test_nobody_listens(self) -> None:
+        """Requests do not wait for a collector, nor does the end."""
+        weir = self.weir_with(self.sandbox.free_port())
+        for _ in range(3):
+            self.assertEqual(fetch(self.port).status, 200)
+        wait_until(lambda: weir.stat("cluster.collector.upstream_cx_connect_fail") >= 2, "two attempts")
+        weir.stop()
+
+
 class FlushOnAskingTest(WeirTestCase):
     # field: Bootstrap.stats_flush_on_admin
     def test_only_when_asked(self) -> None:
