@@ -4,10 +4,12 @@ import json
 import re
 import socket
 import time
+import urllib.request
 from typing import Any, Callable
 
 from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
 from harness.config import address
+from harness.prometheus import COUNTER, GAUGE, HISTOGRAM, MEDIA_TYPE, families, labels_of, native_buckets
 
 _TYPE = "type.googleapis.com/envoy.config.metrics.v3."
 
@@ -292,6 +294,74 @@ class ManyClustersTest(WeirTestCase):
         self.assertEqual(self.weir.admin("/stats?type=TextReadouts"), "")
         self.assertIn("upstream_rq_time", self.weir.admin("/stats?type=Histograms&usedonly"))
         self.assertEqual(json.loads(self.weir.admin("/stats?type=Histograms&usedonly&filter=nothing&format=json")), {"stats": []})
+
+
+class PrometheusMessagesTest(WeirTestCase):
+    """What a Prometheus server that knows native histograms asks for."""
+    ACCEPT = MEDIA_TYPE.replace(" ", "") + ",application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")])],
+                                               [cluster("echo", cls.echo.port), cluster("idle", cls.echo.port)]), concurrency=2)
+        for _ in range(20):
+            fetch(cls.port)
+        cls.weir.wait_stat("cluster.echo.upstream_rq_completed", 20)
+
+    def scrape(self, path: str, accept: str = ACCEPT) -> tuple[str, bytes]:
+        request = urllib.request.Request("http://%s%s" % (self.weir.admin_address, path), headers={"accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.headers["content-type"], response.read()
+
+    def test_messages_say_what_text_says(self) -> None:
+        kind, data = self.scrape("/stats/prometheus?filter=^cluster\\.echo")
+        self.assertEqual(kind, MEDIA_TYPE)
+        found = families(data)
+        text = self.weir.admin("/stats/prometheus?filter=^cluster\\.echo")
+        types = dict(re.findall(r"# TYPE (\S+) (\S+)", text))
+        self.assertEqual(set(found), set(types))
+        for name, family in found.items():
+            self.assertEqual(family.type, {"counter": COUNTER, "gauge": GAUGE, "histogram": HISTOGRAM}[types[name]], name)
+            if family.type == HISTOGRAM:
+                continue
+            series = {tuple(re.findall(r'(\w+)="([^"]*)"', labels)): float(value)
+                      for labels, value in re.findall(r"^%s\{(.*)\} (\S+)$" % name, text, re.M)}
+            self.assertEqual(series, {tuple(labels_of(metric).items()): metric.counter.value + metric.gauge.value
+                                      for metric in family.metric}, name)
+        times = found["envoy_cluster_upstream_rq_time"].metric[0]
+        self.assertEqual(labels_of(times), {"envoy_cluster_name": "echo"})
+        self.assertEqual(times.histogram.sample_count, 20)
+        self.assertEqual([bucket.upper_bound for bucket in times.histogram.bucket][:3], [0.5, 1, 5])
+        self.assertEqual(times.histogram.zero_threshold, 0, "a classic one")
+
+    def test_native_histograms(self) -> None:
+        kind, data = self.scrape("/stats/prometheus?histogram_buckets=prometheusnative")
+        self.assertEqual(kind, MEDIA_TYPE)
+        histograms = {labels_of(metric)["envoy_cluster_name"]: metric.histogram
+                      for metric in families(data)["envoy_cluster_upstream_rq_time"].metric}
+        times = histograms["echo"]
+        self.assertEqual((times.schema, times.sample_count, len(times.bucket)), (4, 20, 0))
+        self.assertEqual(sum(count for _, count in native_buckets(times)), 20)
+        # A histogram of the kind all the same: a server must not take it for a classic one without buckets.
+        self.assertEqual((histograms["idle"].sample_count, len(histograms["idle"].positive_span)), (0, 0))
+        self.assertGreater(histograms["idle"].zero_threshold, 0)
+        sizes = [len(self.scrape("/stats/prometheus?type=Histograms&histogram_buckets=" + buckets)[1])
+                 for buckets in ("prometheusnative", "cumulative")]
+        self.assertLess(sizes[0], sizes[1] / 2)
+
+    def test_text_for_those_who_want_text(self) -> None:
+        for accept in ("text/plain", "*/*", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"):
+            kind, data = self.scrape("/stats/prometheus?histogram_buckets=prometheusnative&filter=upstream_rq_time", accept)
+            self.assertEqual(kind, "text/plain; version=0.0.4; charset=utf-8")
+            self.assertIn(b'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="echo",le="+Inf"} 20\n', data)
+
+    def test_the_rest_of_the_query_means_the_same(self) -> None:
+        found = families(self.scrape("/stats/prometheus?usedonly&filter=^cluster&series_limit=1")[1])
+        names = {labels_of(metric).get("envoy_cluster_name") for metric in found["envoy_cluster_membership_total"].metric}
+        self.assertEqual(names, {"echo", "other"})
+        self.assertNotIn("envoy_cluster_upstream_cx_overflow", found)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,32 @@ TEST_F(EndpointsTest, Listeners) {
       R"("additional_local_addresses":[{"socket_address":{"address":"::1","port_value":10000}}]}]})");
 }
 
+TEST_F(EndpointsTest, MessagesForPrometheus) {
+  const std::string wants =
+      "accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+      "text/plain;q=0.3\r\n";
+  for (const char* path : {"/stats/prometheus?filter=test.rq", "/stats?format=prometheus&filter=test.rq"}) {
+    const std::string response = exchange("GET", path, wants);
+    EXPECT_NE(response.find("content-type: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
+                            "encoding=delimited\r\n"),
+              std::string::npos);
+    // A family of 36 bytes: its name, its type, one series with a counter of 7.
+    constexpr char kFamily[] =
+        "\x24\x0a\x13"
+        "envoy_test_rq_total"
+        "\x18\x00\x22\x0b\x1a\x09\x09\x00\x00\x00\x00\x00\x00\x1c\x40";
+    EXPECT_EQ(body_of(response), std::string(kFamily, sizeof kFamily - 1));
+  }
+  EXPECT_EQ(exchange("GET", "/stats/prometheus?filter=test.rq").find("protobuf"), std::string::npos);
+  // What is no scrape for Prometheus is what it was.
+  EXPECT_EQ(body_of(exchange("GET", "/stats?filter=test.rq", wants)), "test.rq_total: 7\n");
+  // Native buckets are for messages; text has those that it can have.
+  EXPECT_EQ(get("/stats/prometheus?filter=test.rq&histogram_buckets=prometheusnative"),
+            get("/stats/prometheus?filter=test.rq"));
+  EXPECT_EQ(status_of(exchange("GET", "/stats/prometheus?histogram_buckets=disjoint")), 400);
+  EXPECT_EQ(status_of(exchange("GET", "/stats?histogram_buckets=prometheusnative")), 400);
+}
+
 TEST_F(EndpointsTest, Stats) {
   source_.store_.gauge("test.level").set(3);
   EXPECT_EQ(get("/stats?filter=^test"), "test.level: 3\ntest.rq_total: 7\n");
