@@ -91,8 +91,8 @@ TEST_F(EndpointsTest, EveryEndpointHasJson) {
     bool change = endpoint.options.access == Access::kChange;
     std::string response =
         exchange(change ? "POST" : "GET", path + (path == "/runtime_modify" ? "?a=1&format=json" : "?format=json"));
-    const bool missing = path == "/cpuprofiler" || path == "/heapprofiler" || path == "/tap";
-    EXPECT_EQ(status_of(response), missing ? 501 : 200) << path;
+    const bool missing = path == "/heapprofiler" || path == "/tap";
+    EXPECT_EQ(status_of(response), missing ? 501 : path == "/cpuprofiler" ? 400 : 200) << path;
     EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos) << path;
     google::protobuf::Struct parsed;
     auto status = google::protobuf::util::JsonStringToMessage(body_of(response), &parsed);
@@ -172,6 +172,27 @@ TEST_F(EndpointsTest, Listeners) {
       without_spaces(get("/listeners?format=json")),
       R"({"listener_statuses":[{"name":"web","local_address":{"socket_address":{"address":"127.0.0.1","port_value":10000}},)"
       R"("additional_local_addresses":[{"socket_address":{"address":"::1","port_value":10000}}]}]})");
+}
+
+TEST_F(EndpointsTest, CpuProfiler) {
+  EXPECT_EQ(status_of(exchange("GET", "/cpuprofiler?enable=y")), 405);
+  EXPECT_EQ(source_.actions_, "");
+  EXPECT_EQ(post("/cpuprofiler?enable=n"), "OK\n");
+  EXPECT_EQ(post("/cpuprofiler?enable=y"), "OK\n");
+  EXPECT_EQ(post("/cpuprofiler?enable=n"), "OK\n");
+  EXPECT_EQ(source_.actions_, "no-profile profile write ");
+  for (const char* query : {"", "?enable", "?enable=yes", "?enable=Y"})
+    EXPECT_EQ(status_of(exchange("POST", std::string("/cpuprofiler") + query)), 400) << query;
+  source_.profile_error_ = invalid("admin.profile_path is not there");
+  std::string response = exchange("POST", "/cpuprofiler?enable=y");
+  EXPECT_EQ(status_of(response), 400);
+  EXPECT_EQ(body_of(response), "admin.profile_path is not there\n");
+  source_.profile_error_ = absl::OkStatus();
+  post("/cpuprofiler?enable=y");
+  source_.profile_error_ = unavailable("/full: No space left on device");
+  response = exchange("POST", "/cpuprofiler?enable=n&format=json");
+  EXPECT_EQ(status_of(response), 500);
+  EXPECT_EQ(body_of(response), "{\"error\":\"/full: No space left on device\"}\n");
 }
 
 TEST_F(EndpointsTest, MessagesForPrometheus) {
