@@ -49,6 +49,7 @@ class Checks {
         }
       } else if (clusters_.contains(reference.name)) {
         source_cluster(reference);
+        collector_cluster(reference);
       } else if (all_clusters) {
         cluster(reference);
       }
@@ -133,6 +134,21 @@ class Checks {
                      " gets its endpoints over EDS, and cannot carry the connection they come over",
                  reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
         }
+      }
+    }
+  }
+
+  // What connects there has nothing to say about where to.
+  void collector_cluster(const Reference& reference) {
+    if (!reference.path.ends_with(".tcp_cluster_name")) return;
+    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
+      if (one.name() != reference.name) continue;
+      const bool by_name = one.has_cluster_type() && one.cluster_type().typed_config().type_url().ends_with(
+                                                         ".clusters.dynamic_forward_proxy.v3.ClusterConfig");
+      if (by_name || (!one.has_cluster_type() && one.type() == Cluster::ORIGINAL_DST)) {
+        report(Severity::kError, reference.path,
+               in_quotes(reference.name) + " goes where its clients want, and a collector has an address of its own",
+               reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
       }
     }
   }

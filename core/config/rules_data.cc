@@ -801,7 +801,7 @@ constexpr RuleRow kRows[] = {
     {"bins", Check::kAbove},
     {"envoy.config.metrics.v3.StatsdSink", Check::kMessage},
     {"statsd_specifier", Check::kOneofRequired},
-    {"tcp_cluster_name", Check::kNamesCluster},
+    {"tcp_cluster_name", Check::kNeedsCluster},
     // envoy/config/overload/v3/overload.proto
     {"envoy.config.overload.v3.ResourceMonitor", Check::kMessage},
     {"name", Check::kNotEmpty},

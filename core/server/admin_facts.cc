@@ -82,6 +82,7 @@ Status AdminFacts::write_address(const std::string& path) const {
 
 void AdminFacts::stop() {
   admin_.reset();
+  profiler_.reset();
   // A socket file that nobody listens on is only in the way.
   if (std::string path(bound_.unix_path()); !path.empty() && path[0] != '\0') unlink(path.c_str());
   bound_ = {};
@@ -247,5 +248,18 @@ void AdminFacts::drain_listeners(bool graceful, bool keep_accepting, bool inboun
 void AdminFacts::fail_health_check(bool fail) { server_.set_failed_health(fail); }
 
 void AdminFacts::reopen_logs() { server_.reopen_logs(); }
+
+Status AdminFacts::start_cpu_profile() {
+  const std::string& path = server_.bootstrap().admin().profile_path();
+  if (path.empty()) return invalid("admin.profile_path must name the file that a profile goes to");
+  if (profiler_ == nullptr) profiler_ = std::make_unique<CpuProfiler>(server_.lane());
+  return profiler_->start(path);
+}
+
+std::function<Status()> AdminFacts::stop_cpu_profile() {
+  std::shared_ptr<CpuProfile> profile = profiler_ != nullptr ? profiler_->stop() : nullptr;
+  if (profile == nullptr) return nullptr;
+  return [profile] { return CpuProfiler::finish(*profile); };
+}
 
 }  // namespace weir::server

@@ -10,6 +10,7 @@
 #include "core/net/address.h"
 #include "core/server/admin/admin_server.h"
 #include "core/server/admin/admin_source.h"
+#include "core/server/cpu_profiler.h"
 #include "core/server/handed_sockets.h"
 
 namespace weir::server {
@@ -59,10 +60,13 @@ class AdminFacts final : public admin::AdminSource {
   void drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) override;
   void fail_health_check(bool fail) override;
   void reopen_logs() override;
+  Status start_cpu_profile() override;
+  std::function<Status()> stop_cpu_profile() override;
 
  private:
   Server& server_;
   std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<CpuProfiler> profiler_;  // null: nobody has asked for a profile yet
   net::Address bound_, configured_;
 };
 

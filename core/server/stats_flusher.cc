@@ -38,7 +38,10 @@ StatsFlusher::StatsFlusher(event::Lane& lane, stats::Store& store, event::Backgr
       flushes_(store.counter("server.stats_flushes")),
       overlapped_(store.counter("server.dropped_stat_flushes")) {}
 
-StatsFlusher::~StatsFlusher() { *alive_ = false; }
+StatsFlusher::~StatsFlusher() {
+  *alive_ = false;
+  for (const auto& sink : plan_.sinks) sink->end();
+}
 
 void StatsFlusher::start(FlushPlan plan) {
   plan_ = std::move(plan);
@@ -66,6 +69,7 @@ void StatsFlusher::finish(Round& round) {
   under_way_ = false;
   flushes_.inc();
   store_.set_intervals(round.intervals);
+  for (const auto& sink : round.sinks) sink->deliver(lane_);
 }
 
 }  // namespace weir::server

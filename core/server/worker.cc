@@ -12,9 +12,10 @@ void Worker::start() {
     char name[16];
     snprintf(name, sizeof(name), "weir-%u", lane_.index());
     pthread_setname_np(pthread_self(), name);
-    // Signals are main's.
+    // Signals are main's, but for what asks this very thread where it is (cpu_profiler.h).
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
     lane_.run();
     wind_down();

@@ -15,6 +15,8 @@ bool is_plain(unsigned char c, Escape how) {
       return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
     case Escape::kPrometheus:
       return c != '"' && c != '\\' && c != '\n';
+    case Escape::kUtf8:
+      return c < 0x80;
   }
   return true;
 }
@@ -53,7 +55,12 @@ Step escape_one(std::string_view rest, Escape how, char* to) {
     to[0] = rest[0];
     return {1, 1};
   }
-  if (how == Escape::kLog) {
+  size_t length = c >= 0x80 && how != Escape::kLog ? utf8_length(rest) : 0;
+  if (length > 0) {
+    rest.copy(to, length);
+    return {length, length};
+  }
+  if (how == Escape::kLog || how == Escape::kUtf8) {
     std::memcpy(to, "\\x", 2);
     to[2] = kHex[c >> 4];
     to[3] = kHex[c & 15];
@@ -64,11 +71,6 @@ Step escape_one(std::string_view rest, Escape how, char* to) {
     to[0] = '\\';
     to[1] = letter;
     return {1, 2};
-  }
-  size_t length = c >= 0x80 ? utf8_length(rest) : 0;
-  if (length > 0) {
-    rest.copy(to, length);
-    return {length, length};
   }
   std::memcpy(to, "\\u00", 4);
   to[4] = kHex[c >> 4];

@@ -11,6 +11,7 @@ enum class Escape : uint8_t {
   kLog,         // a line of text: control bytes become \xNN, all else stays
   kJson,        // inside a JSON string; a byte that is not UTF-8 becomes \u00NN
   kPrometheus,  // inside a label value: \\, \" and \n
+  kUtf8,        // a text of protobuf: a byte that is not UTF-8 becomes \xNN, all else stays
 };
 
 // Escapes what was appended to `out` since it had `from` bytes, in place: no heap but out's own growth, and nothing but

@@ -1,4 +1,4 @@
-// The three shapes in which statistics are shown: "name: value" lines, JSON, and the Prometheus text format.
+// The shapes in which statistics are shown: "name: value" lines, JSON, and for Prometheus text or messages.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,8 @@ struct RenderOptions {
   std::span<const Tag> tags = {};                   // of every statistic: labels, and in JSON once for all under "weir"
   // What text and JSON say of histograms: quantiles, or how many values came up to each bound (or between it and the
   // one before), in the last interval and in all.
-  enum class Buckets : uint8_t { kSummary, kCumulative, kDisjoint };
+  // kNative: of the messages for Prometheus alone, which else have cumulative ones, as its text always has.
+  enum class Buckets : uint8_t { kSummary, kCumulative, kDisjoint, kNative };
   Buckets buckets = Buckets::kSummary;
   // So many series has a Prometheus name at most; those behind them, in name order, are one, whose own labels have the
   // value "other". 0: no limit.
@@ -37,6 +38,8 @@ std::string render_json(const Frozen& stats, const RenderOptions& options);
 // Families in name order, each under one TYPE line. Two statistics whose names differ only in characters that
 // Prometheus does not know share a family; a statistic of another type than its family gets its type as a suffix.
 std::string render_prometheus(const Frozen& stats, const RenderOptions& options);
+// The same as messages io.prometheus.client.MetricFamily, each with its length before it.
+std::string render_prometheus_protobuf(const Frozen& stats, const RenderOptions& options);
 
 // [main] Of now.
 inline std::string render_text(const Store& store, const RenderOptions& options) {

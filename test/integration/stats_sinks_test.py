@@ -4,10 +4,12 @@ import json
 import re
 import socket
 import time
+import urllib.request
 from typing import Any, Callable
 
 from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
 from harness.config import address
+from harness.prometheus import COUNTER, GAUGE, HISTOGRAM, MEDIA_TYPE, families, labels_of, native_buckets
 
 _TYPE = "type.googleapis.com/envoy.config.metrics.v3."
 
@@ -123,6 +125,102 @@ class SinksTest(WeirTestCase):
         self.assertEqual(buckets[0]["upper_bound"], 0.5)
 
 
+class TcpCollector:
+    """Accepts connections and reads lines, as long as it is told to."""
+
+    def __init__(self, sandbox: Any, port: int = 0) -> None:
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        self.connections: list[socket.socket] = []
+        self._texts: list[bytes] = []
+        sandbox.at_close(self.close)
+
+    def close(self) -> None:
+        for one in [self._listener, *self.connections]:
+            one.close()
+        self.connections = []
+
+    def lines(self) -> list[str]:
+        try:
+            while True:
+                self.connections.append(self._listener.accept()[0])
+                self.connections[-1].setblocking(False)
+                self._texts.append(b"")
+        except BlockingIOError:
+            pass
+        for i, one in enumerate(self.connections):
+            try:
+                while more := one.recv(65536):
+                    self._texts[i] += more
+            except BlockingIOError:
+                pass
+        # The last line of each may not be there yet.
+        return [line.decode() for text in self._texts for line in text.split(b"\n")[:-1]]
+
+    def wait(self, wanted: Callable[[list[str]], bool], what: str) -> None:
+        wait_until(lambda: wanted(self.lines()), what)
+
+    def sum(self, start: str) -> int:
+        return sum(int(line[len(start):].split("|")[0]) for line in self.lines() if line.startswith(start))
+
+
+class TcpSinkTest(WeirTestCase):
+    """statsd over TCP: the collector is a cluster."""
+
+    def weir_with(self, port: int) -> Weir:
+        self.echo = EchoUpstream(self.sandbox)
+        self.port = self.sandbox.free_port()
+        config = bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo")])],
+                           [cluster("echo", self.echo.port), cluster("collector", port)])
+        config["stats_flush_interval"] = "0.1s"
+        config["stats_sinks"] = [{"name": "tcp", "typed_config": {
+            "@type": _TYPE + "StatsdSink", "tcp_cluster_name": "collector", "prefix": "t"}}]
+        return Weir(self.sandbox, config, concurrency=1)
+
+    # field: StatsdSink.tcp_cluster_name
+    def test_lines_over_one_connection(self) -> None:
+        collector = TcpCollector(self.sandbox)
+        weir = self.weir_with(collector.port)
+        for _ in range(5):
+            fetch(self.port)
+        name = "t.cluster.echo.upstream_rq_total:"
+        collector.wait(lambda _: collector.sum(name) == 5, "the requests")
+        collector.wait(lambda lines: "t.cluster.echo.membership_total:1|g" in lines, "the gauge")
+        for _ in range(3):
+            fetch(self.port)
+        collector.wait(lambda _: collector.sum(name) == 8, "three more, no more")
+        self.assertTrue(all(re.fullmatch(r"t\.[^:|@]+:-?\d+\|(c|g|ms|h)(\|@[0-9.e-]+)?", line) for line in collector.lines()))
+        self.assertEqual(len(collector.connections), 1)
+        self.assertGreater(weir.stat("stats_sink.statsd.lines_sent"), 0)
+        self.assertEqual(weir.stat("stats_sink.statsd.lines_dropped"), 0)
+        self.assertEqual(weir.stat("cluster.collector.upstream_cx_active"), 1)
+        weir.stop()
+
+    def test_a_collector_that_comes_back(self) -> None:
+        first = TcpCollector(self.sandbox)
+        weir = self.weir_with(first.port)
+        first.wait(lambda lines: len(lines) > 0, "lines")
+        first.close()
+        wait_until(lambda: weir.stat("cluster.collector.upstream_cx_connect_fail") >= 1, "somebody missed")
+        for _ in range(4):
+            fetch(self.port)
+        second = TcpCollector(self.sandbox, first.port)
+        second.wait(lambda _: second.sum("t.cluster.echo.upstream_rq_total:") == 4, "what came meanwhile")
+        weir.stop()
+
+    def test_nobody_listens(self) -> None:
+        """Requests do not wait for a collector, nor does the end."""
+        weir = self.weir_with(self.sandbox.free_port())
+        for _ in range(3):
+            self.assertEqual(fetch(self.port).status, 200)
+        wait_until(lambda: weir.stat("cluster.collector.upstream_cx_connect_fail") >= 2, "two attempts")
+        weir.stop()
+
+
 class FlushOnAskingTest(WeirTestCase):
     # field: Bootstrap.stats_flush_on_admin
     def test_only_when_asked(self) -> None:
@@ -196,6 +294,74 @@ class ManyClustersTest(WeirTestCase):
         self.assertEqual(self.weir.admin("/stats?type=TextReadouts"), "")
         self.assertIn("upstream_rq_time", self.weir.admin("/stats?type=Histograms&usedonly"))
         self.assertEqual(json.loads(self.weir.admin("/stats?type=Histograms&usedonly&filter=nothing&format=json")), {"stats": []})
+
+
+class PrometheusMessagesTest(WeirTestCase):
+    """What a Prometheus server that knows native histograms asks for."""
+    ACCEPT = MEDIA_TYPE.replace(" ", "") + ",application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [route({"prefix": "/"}, "echo")])],
+                                               [cluster("echo", cls.echo.port), cluster("idle", cls.echo.port)]), concurrency=2)
+        for _ in range(20):
+            fetch(cls.port)
+        cls.weir.wait_stat("cluster.echo.upstream_rq_completed", 20)
+
+    def scrape(self, path: str, accept: str = ACCEPT) -> tuple[str, bytes]:
+        request = urllib.request.Request("http://%s%s" % (self.weir.admin_address, path), headers={"accept": accept})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.headers["content-type"], response.read()
+
+    def test_messages_say_what_text_says(self) -> None:
+        kind, data = self.scrape("/stats/prometheus?filter=^cluster\\.echo")
+        self.assertEqual(kind, MEDIA_TYPE)
+        found = families(data)
+        text = self.weir.admin("/stats/prometheus?filter=^cluster\\.echo")
+        types = dict(re.findall(r"# TYPE (\S+) (\S+)", text))
+        self.assertEqual(set(found), set(types))
+        for name, family in found.items():
+            self.assertEqual(family.type, {"counter": COUNTER, "gauge": GAUGE, "histogram": HISTOGRAM}[types[name]], name)
+            if family.type == HISTOGRAM:
+                continue
+            series = {tuple(re.findall(r'(\w+)="([^"]*)"', labels)): float(value)
+                      for labels, value in re.findall(r"^%s\{(.*)\} (\S+)$" % name, text, re.M)}
+            self.assertEqual(series, {tuple(labels_of(metric).items()): metric.counter.value + metric.gauge.value
+                                      for metric in family.metric}, name)
+        times = found["envoy_cluster_upstream_rq_time"].metric[0]
+        self.assertEqual(labels_of(times), {"envoy_cluster_name": "echo"})
+        self.assertEqual(times.histogram.sample_count, 20)
+        self.assertEqual([bucket.upper_bound for bucket in times.histogram.bucket][:3], [0.5, 1, 5])
+        self.assertEqual(times.histogram.zero_threshold, 0, "a classic one")
+
+    def test_native_histograms(self) -> None:
+        kind, data = self.scrape("/stats/prometheus?histogram_buckets=prometheusnative")
+        self.assertEqual(kind, MEDIA_TYPE)
+        histograms = {labels_of(metric)["envoy_cluster_name"]: metric.histogram
+                      for metric in families(data)["envoy_cluster_upstream_rq_time"].metric}
+        times = histograms["echo"]
+        self.assertEqual((times.schema, times.sample_count, len(times.bucket)), (4, 20, 0))
+        self.assertEqual(sum(count for _, count in native_buckets(times)), 20)
+        # A histogram of the kind all the same: a server must not take it for a classic one without buckets.
+        self.assertEqual((histograms["idle"].sample_count, len(histograms["idle"].positive_span)), (0, 0))
+        self.assertGreater(histograms["idle"].zero_threshold, 0)
+        sizes = [len(self.scrape("/stats/prometheus?type=Histograms&histogram_buckets=" + buckets)[1])
+                 for buckets in ("prometheusnative", "cumulative")]
+        self.assertLess(sizes[0], sizes[1] / 2)
+
+    def test_text_for_those_who_want_text(self) -> None:
+        for accept in ("text/plain", "*/*", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"):
+            kind, data = self.scrape("/stats/prometheus?histogram_buckets=prometheusnative&filter=upstream_rq_time", accept)
+            self.assertEqual(kind, "text/plain; version=0.0.4; charset=utf-8")
+            self.assertIn(b'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="echo",le="+Inf"} 20\n', data)
+
+    def test_the_rest_of_the_query_means_the_same(self) -> None:
+        found = families(self.scrape("/stats/prometheus?usedonly&filter=^cluster&series_limit=1")[1])
+        names = {labels_of(metric).get("envoy_cluster_name") for metric in found["envoy_cluster_membership_total"].metric}
+        self.assertEqual(names, {"echo", "other"})
+        self.assertNotIn("envoy_cluster_upstream_cx_overflow", found)
 
 
 if __name__ == "__main__":

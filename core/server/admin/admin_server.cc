@@ -123,6 +123,7 @@ void AdminServer::answer(const http::HeaderMap& headers, std::string_view body, 
   request.method = headers.method();
   request.authority = headers.authority();
   request.body = body;
+  request.accept = headers.get(http::HeaderId::kAccept);
   std::string_view target = headers.path();
   target = target.substr(0, target.find('#'));
   size_t question = std::min(target.find('?'), target.size());

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/status.h"
 #include "core/base/time.h"
 #include "core/lb/host.h"
 #include "core/net/address.h"
@@ -125,6 +126,10 @@ class AdminSource {
   virtual void drain_listeners(bool graceful, bool keep_accepting, bool inbound_only) = 0;
   virtual void fail_health_check(bool fail) = 0;
   virtual void reopen_logs() = 0;
+  // A profile of CPU time begins; nothing if one is being taken. An invalid argument: it is not configured.
+  virtual Status start_cpu_profile() { return unavailable("not built in"); }
+  // It ends. What comes back writes it, once, beside the lanes; empty: there is none.
+  virtual std::function<Status()> stop_cpu_profile() { return nullptr; }
 };
 
 }  // namespace weir::admin

@@ -22,6 +22,7 @@ struct AdminRequest {
   std::string_view authority;  // empty if the client sent none
   Parameters parameters;       // of the query, then those of a form in the body
   std::string_view body;
+  std::string_view accept;  // what the client says that it takes; empty if it does not
   std::string_view format;  // of the answer: one of the endpoint's, the first if the client does not care
 
   bool is_post() const { return method == "POST"; }

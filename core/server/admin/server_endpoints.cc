@@ -1,6 +1,5 @@
-#include <unistd.h>
-
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include "core/base/log.h"
@@ -152,6 +151,27 @@ void drain_listeners(AdminSource& source, const AdminRequest& request, AdminResp
   answer_ok(request, response);
 }
 
+void cpu_profiler(AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  const std::string_view enable = request.get("enable").value_or("");
+  if (enable == "y") {
+    if (const Status started = source.start_cpu_profile(); !started.ok())
+      return response.fail(absl::IsInvalidArgument(started) ? 400 : 500, message_of(started) + "\n");
+    answer_ok(request, response);
+  } else if (enable == "n") {
+    answer_ok(request, response);
+    auto write = source.stop_cpu_profile();
+    if (write == nullptr) return;
+    response.work = [write = std::move(write), json = request.wants_json()](AdminResponse& to) {
+      const Status written = write();
+      if (written.ok()) return;
+      to.fail(500, message_of(written) + "\n");
+      if (json) to.answer_json_text("{\"error\":" + json_text(message_of(written)) + "}\n");
+    };
+  } else {
+    response.fail(400, "enable: must be y (begin) or n (end, and write it)\n");
+  }
+}
+
 }  // namespace
 
 void add_server_endpoints(AdminServer& server, AdminSource& source) {
@@ -193,17 +213,13 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
                });
   };
   missing("/tap", "not supported", "access logs tell about requests, and tcpdump about bytes");
-  missing("/heapprofiler", "not supported", "/memory says how much is in use");
-  server.add("/cpuprofiler",
-             {.access = Access::kChange,
-              .help = "not supported; says how a profile is taken from outside",
-              .parameters = {{"enable=y|n", "as published"}}},
-             [](const AdminRequest&, AdminResponse& response) {
-               response.fail(501,
-                             "/cpuprofiler: not supported by weir; perf takes one from outside, without a restart: "
-                             "perf record -g -p " +
-                                 std::to_string(getpid()) + " -- sleep 10\n");
-             });
+  missing("/heapprofiler", "not supported", "the allocator has no profiler built in; /memory says how much is in use");
+  server.add(
+      "/cpuprofiler",
+      {.access = Access::kChange,
+       .help = "take a profile of CPU time for pprof, into the file admin.profile_path",
+       .parameters = {{"enable=y|n", "begin; end and write it"}}},
+      [&source](const AdminRequest& request, AdminResponse& response) { cpu_profiler(source, request, response); });
   auto change = [&](std::string path, std::string help, void (*act)(AdminSource&)) {
     server.add(std::move(path), {.access = Access::kChange, .help = std::move(help)},
                [&source, act](const AdminRequest& request, AdminResponse& response) {

@@ -4,6 +4,7 @@
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
+#include "core/server/admin/media_types.h"
 #include "core/stats/render.h"
 
 namespace weir::admin {
@@ -52,7 +53,12 @@ bool read_buckets(const AdminRequest& request, stats::RenderOptions& options, Ad
   if (wanted.empty()) return true;
   if (request.format == "prometheus") {
     if (wanted == "cumulative") return true;
-    response.fail(400, "histogram_buckets: Prometheus gets cumulative ones alone\n");
+    if (wanted == "prometheusnative") {
+      options.buckets = Buckets::kNative;
+      return true;
+    }
+    response.fail(400, "histogram_buckets: \"" + std::string(wanted) +
+                           "\" is not one of cumulative, prometheusnative, which are for Prometheus\n");
     return false;
   }
   if (wanted == "summary") {
@@ -100,6 +106,9 @@ void stats(AdminSource& source, const AdminRequest& request, AdminResponse& resp
   if (request.wants_json()) {
     response.content_type = "application/json";
     response.work = [job](AdminResponse& to) { to.body = stats::render_json(job->stats, job->options); };
+  } else if (request.format == "prometheus" && prefers_prometheus_messages(request.accept)) {
+    response.content_type = kPrometheusMessages;
+    response.work = [job](AdminResponse& to) { to.body = stats::render_prometheus_protobuf(job->stats, job->options); };
   } else if (request.format == "prometheus") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.work = [job](AdminResponse& to) { to.body = stats::render_prometheus(job->stats, job->options); };
@@ -112,7 +121,7 @@ std::vector<ParameterHelp> parameters() {
   return {{"usedonly", "only what was ever counted"},
           {"filter=REGEX", "only names in which this is found"},
           {"type=TYPE", "Counters, Gauges or Histograms"},
-          {"histogram_buckets=X", "summary, cumulative or disjoint"},
+          {"histogram_buckets=X", "summary, cumulative or disjoint; for Prometheus cumulative or prometheusnative"},
           {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
 }
 

@@ -1,14 +1,17 @@
-// The statistics sinks envoy.stat_sinks.statsd and envoy.stat_sinks.dog_statsd: datagrams to a collector.
+// The statistics sinks envoy.stat_sinks.statsd and envoy.stat_sinks.dog_statsd: datagrams to a collector, or, of the
+// former, lines on a connection to a cluster.
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <memory>
 #include <utility>
 
+#include "core/event/slot.h"
 #include "core/filter/register.h"
 #include "core/net/address.h"
 #include "core/stats/sink.h"
 #include "envoy/config/metrics/v3/stats.pb.h"
+#include "extensions/stats_sinks/statsd/collector_link.h"
 #include "extensions/stats_sinks/statsd/lines.h"
 
 namespace weir::extensions::statsd {
@@ -45,6 +48,36 @@ class UdpSink final : public stats::Sink {
   const stats::Counter sent_, failed_;
 };
 
+// Written beside the lanes, sent on main's.
+class TcpSink final : public stats::Sink {
+ public:
+  TcpSink(event::SlotId cluster, LineOptions options, LinkCounters counters)
+      : cluster_(cluster), lines_(std::move(options)), counters_(counters) {}
+  void flush(const stats::Frozen& stats, const stats::Intervals& since_last) const override {
+    lines_.write(stats, since_last, [this](std::string_view line) {
+      if (text_.size() + line.size() >= CollectorLink::kMostWaiting) {
+        counters_.dropped.inc();
+        return;
+      }
+      text_ += line;
+      text_ += '\n';
+    });
+  }
+  void deliver(event::Lane& lane) const override {
+    if (text_.empty()) return;
+    if (link_ == nullptr) link_ = std::make_unique<CollectorLink>(lane, cluster_, counters_);
+    link_->send(std::exchange(text_, {}));
+  }
+  void end() const override { link_.reset(); }
+
+ private:
+  const event::SlotId cluster_;
+  mutable Lines lines_;
+  mutable std::string text_;  // of the last flush
+  mutable std::unique_ptr<CollectorLink> link_;
+  const LinkCounters counters_;
+};
+
 net::Address read_address(const envoy::config::core::v3::Address& proto, filter::FactoryScope& scope) {
   if (proto.has_socket_address() && proto.socket_address().port_value() > 0) {
     auto address = net::Address::from_ip(proto.socket_address().address(),
@@ -59,8 +92,15 @@ struct Statsd {
   static Result<std::shared_ptr<const stats::Sink>> from_proto(const pb::StatsdSink& proto,
                                                                filter::FactoryScope& scope) {
     LineOptions options;
-    options.datagram_bytes = kPacket;
     if (!proto.prefix().empty()) options.prefix = proto.prefix();
+    if (proto.has_tcp_cluster_name()) {
+      if (proto.tcp_cluster_name().empty()) scope.error("tcp_cluster_name", "must be the name of a cluster");
+      const LinkCounters counters{scope.store().counter("stats_sink.statsd.lines_sent"),
+                                  scope.store().counter("stats_sink.statsd.lines_dropped")};
+      return std::shared_ptr<const stats::Sink>(
+          std::make_shared<TcpSink>(scope.routes().cluster(proto.tcp_cluster_name()), std::move(options), counters));
+    }
+    options.datagram_bytes = kPacket;
     std::shared_ptr<const stats::Sink> sink = std::make_shared<UdpSink>(
         read_address(proto.address(), scope), std::move(options), scope.store().counter("stats_sink.statsd.sent"),
         scope.store().counter("stats_sink.statsd.failed"));

@@ -33,5 +33,11 @@ TEST(Escape, Json) {
 
 TEST(Escape, PrometheusLabels) { EXPECT_EQ(escaped("a\"b\\c\nd\te", Escape::kPrometheus), "a\\\"b\\\\c\\nd\te"); }
 
+TEST(Escape, Utf8StaysUtf8) {
+  std::string out = "before ";
+  append_escaped(out, "caf\xc3\xa9 \"\n\\ \xff\xc3", Escape::kUtf8);
+  EXPECT_EQ(out, "before caf\xc3\xa9 \"\n\\ \\xff\\xc3");
+}
+
 }  // namespace
 }  // namespace weir::stats

@@ -1,6 +1,7 @@
 #include "core/stats/render.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -152,6 +153,81 @@ TEST(RenderPrometheus, AnIndependentReaderAccepts) {
   std::fclose(file);
   EXPECT_EQ(std::system(("python3 " WEIR_CHECK_PROMETHEUS " < " + path).c_str()), 0);
   std::remove(path.c_str());
+}
+
+// As a decoder that is not weir's prints them, a line for each family.
+std::string decode_messages(const std::string& messages) {
+  const std::string path = testing::TempDir() + "/weir_prometheus_messages." + std::to_string(getpid());
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (file == nullptr) return "cannot be written";
+  std::fwrite(messages.data(), 1, messages.size(), file);
+  std::fclose(file);
+  std::string text;
+  std::FILE* decoder = popen(("/usr/bin/python3 " WEIR_DECODE_PROMETHEUS " < " + path + " 2>&1").c_str(), "r");
+  if (decoder == nullptr) return "no decoder";
+  char buffer[4096];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, decoder)) > 0;) text.append(buffer, n);
+  EXPECT_EQ(pclose(decoder), 0);
+  std::remove(path.c_str());
+  return text;
+}
+
+TEST(PrometheusMessages, FamiliesAsADecoderReadsThem) {
+  Store store;
+  store.counter("requests").add(300);
+  store.gauge("level").add(-2);
+  store.counter("named", {{"odd:label-name", "caf\xc3\xa9 \xff"}}, "named").inc();
+  const Histogram histogram = store.histogram("time");
+  for (uint64_t value : {0, 1, 1, 700}) histogram.record(value);
+  const double bounds[] = {0.5, 1000};
+  RenderOptions options{.used_only = true, .bounds = bounds};
+  EXPECT_EQ(decode_messages(render_prometheus_protobuf(store.freeze(), options)),
+            R"(name: "envoy_level" type: 1 metric { gauge { value: -2.0 } }
+name: "envoy_named" type: 0 metric { label { name: "odd_label_name" value: "caf\303\251 \\xff" } counter { value: 1.0 } }
+name: "envoy_requests" type: 0 metric { counter { value: 300.0 } }
+name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.0 bucket { cumulative_count: 1 upper_bound: 0.5 } bucket { cumulative_count: 4 upper_bound: 1000.0 } } }
+)");
+  options.buckets = RenderOptions::Buckets::kNative;
+  options.type = Type::kHistogram;
+  EXPECT_EQ(
+      decode_messages(render_prometheus_protobuf(store.freeze(), options)),
+      R"(name: "envoy_time" type: 4 metric { histogram { sample_count: 4 sample_sum: 702.0 schema: 4 zero_threshold: 2.938735877055719e-39 zero_count: 1 positive_span { offset: 0 length: 1 } positive_span { offset: 151 length: 1 } positive_delta: 2 positive_delta: -1 } }
+)");
+}
+
+TEST(PrometheusMessages, NamesThatAreBadAreWrittenAsNamesThatAreNot) {
+  Store store;
+  std::vector<std::shared_ptr<Group>> groups;
+  for (std::string_view name : {"plain", "q\"uote", "back\\slash",
+                                "\xc3\xbcnic\xc3\xb6"
+                                "de",
+                                "new\nline", "\xfe\xff"}) {
+    groups.push_back(store.group(kCluster, name));
+    groups.back()->counter(0).inc();
+    for (uint64_t i = 0; i < 200; ++i) groups.back()->histogram(2).record(i * i * i * i * i);
+  }
+  // One family of several names, in which no series may come twice.
+  store.counter("a.b");
+  store.counter("a-b");
+  store.gauge("a_b");
+  store.histogram("a:b");
+  store.counter("x.y", {{"l", "1"}}, "x.y");
+  store.counter("x-y1", {{"l", "1"}}, "x-y");
+  store.counter("x-y2", {{"l", "1"}, {"m", "2"}}, "x-y");
+  for (auto buckets : {RenderOptions::Buckets::kSummary, RenderOptions::Buckets::kNative}) {
+    RenderOptions options{.buckets = buckets, .series_limit = 4};
+    const std::string text = decode_messages(render_prometheus_protobuf(store.freeze(), options));
+    EXPECT_NE(text.find("name: \"envoy_a_b\" type: 0 metric { counter { value: 0.0 } }\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("name: \"envoy_a_b_gauge\" type: 1 metric { gauge { value: 0.0 } }\n"), std::string::npos);
+    EXPECT_NE(
+        text.find("name: \"envoy_x_y\" type: 0 metric { label { name: \"l\" value: \"1\" } counter { value: 0.0 } } "
+                  "metric { label { name: \"l\" value: \"1\" } label { name: \"m\" value: \"2\" } counter { value: "
+                  "0.0 } }\n"),
+        std::string::npos)
+        << text;
+    EXPECT_NE(text.find("value: \"other\" } counter { value: 2.0 }"), std::string::npos) << text;
+    EXPECT_NE(text.find("value: \"other\" } histogram { sample_count: 400 "), std::string::npos) << text;
+  }
 }
 
 }  // namespace

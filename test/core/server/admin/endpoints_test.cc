@@ -91,8 +91,8 @@ TEST_F(EndpointsTest, EveryEndpointHasJson) {
     bool change = endpoint.options.access == Access::kChange;
     std::string response =
         exchange(change ? "POST" : "GET", path + (path == "/runtime_modify" ? "?a=1&format=json" : "?format=json"));
-    const bool missing = path == "/cpuprofiler" || path == "/heapprofiler" || path == "/tap";
-    EXPECT_EQ(status_of(response), missing ? 501 : 200) << path;
+    const bool missing = path == "/heapprofiler" || path == "/tap";
+    EXPECT_EQ(status_of(response), missing ? 501 : path == "/cpuprofiler" ? 400 : 200) << path;
     EXPECT_NE(response.find("content-type: application/json\r\n"), std::string::npos) << path;
     google::protobuf::Struct parsed;
     auto status = google::protobuf::util::JsonStringToMessage(body_of(response), &parsed);
@@ -172,6 +172,53 @@ TEST_F(EndpointsTest, Listeners) {
       without_spaces(get("/listeners?format=json")),
       R"({"listener_statuses":[{"name":"web","local_address":{"socket_address":{"address":"127.0.0.1","port_value":10000}},)"
       R"("additional_local_addresses":[{"socket_address":{"address":"::1","port_value":10000}}]}]})");
+}
+
+TEST_F(EndpointsTest, CpuProfiler) {
+  EXPECT_EQ(status_of(exchange("GET", "/cpuprofiler?enable=y")), 405);
+  EXPECT_EQ(source_.actions_, "");
+  EXPECT_EQ(post("/cpuprofiler?enable=n"), "OK\n");
+  EXPECT_EQ(post("/cpuprofiler?enable=y"), "OK\n");
+  EXPECT_EQ(post("/cpuprofiler?enable=n"), "OK\n");
+  EXPECT_EQ(source_.actions_, "no-profile profile write ");
+  for (const char* query : {"", "?enable", "?enable=yes", "?enable=Y"})
+    EXPECT_EQ(status_of(exchange("POST", std::string("/cpuprofiler") + query)), 400) << query;
+  source_.profile_error_ = invalid("admin.profile_path is not there");
+  std::string response = exchange("POST", "/cpuprofiler?enable=y");
+  EXPECT_EQ(status_of(response), 400);
+  EXPECT_EQ(body_of(response), "admin.profile_path is not there\n");
+  source_.profile_error_ = absl::OkStatus();
+  post("/cpuprofiler?enable=y");
+  source_.profile_error_ = unavailable("/full: No space left on device");
+  response = exchange("POST", "/cpuprofiler?enable=n&format=json");
+  EXPECT_EQ(status_of(response), 500);
+  EXPECT_EQ(body_of(response), "{\"error\":\"/full: No space left on device\"}\n");
+}
+
+TEST_F(EndpointsTest, MessagesForPrometheus) {
+  const std::string wants =
+      "accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,"
+      "text/plain;q=0.3\r\n";
+  for (const char* path : {"/stats/prometheus?filter=test.rq", "/stats?format=prometheus&filter=test.rq"}) {
+    const std::string response = exchange("GET", path, wants);
+    EXPECT_NE(response.find("content-type: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
+                            "encoding=delimited\r\n"),
+              std::string::npos);
+    // A family of 36 bytes: its name, its type, one series with a counter of 7.
+    constexpr char kFamily[] =
+        "\x24\x0a\x13"
+        "envoy_test_rq_total"
+        "\x18\x00\x22\x0b\x1a\x09\x09\x00\x00\x00\x00\x00\x00\x1c\x40";
+    EXPECT_EQ(body_of(response), std::string(kFamily, sizeof kFamily - 1));
+  }
+  EXPECT_EQ(exchange("GET", "/stats/prometheus?filter=test.rq").find("protobuf"), std::string::npos);
+  // What is no scrape for Prometheus is what it was.
+  EXPECT_EQ(body_of(exchange("GET", "/stats?filter=test.rq", wants)), "test.rq_total: 7\n");
+  // Native buckets are for messages; text has those that it can have.
+  EXPECT_EQ(get("/stats/prometheus?filter=test.rq&histogram_buckets=prometheusnative"),
+            get("/stats/prometheus?filter=test.rq"));
+  EXPECT_EQ(status_of(exchange("GET", "/stats/prometheus?histogram_buckets=disjoint")), 400);
+  EXPECT_EQ(status_of(exchange("GET", "/stats?histogram_buckets=prometheusnative")), 400);
 }
 
 TEST_F(EndpointsTest, Stats) {

@@ -88,6 +88,23 @@ class FakeSource final : public AdminSource {
   }
   void fail_health_check(bool fail) override { actions_ += fail ? "fail " : "ok "; }
   void reopen_logs() override { actions_ += "reopen "; }
+  Status start_cpu_profile() override {
+    if (profile_error_.ok()) {
+      actions_ += "profile ";
+      profiling_ = true;
+    }
+    return profile_error_;
+  }
+  std::function<Status()> stop_cpu_profile() override {
+    if (!std::exchange(profiling_, false)) {
+      actions_ += "no-profile ";
+      return nullptr;
+    }
+    return [this] {
+      actions_ += "write ";
+      return profile_error_;
+    };
+  }
 
   stats::Store store_;
   runtime::Layers runtime_;
@@ -98,6 +115,8 @@ class FakeSource final : public AdminSource {
   std::vector<stats::Tag> tags_;
   std::optional<ReloadView> reload_;
   std::string actions_;
+  Status profile_error_;
+  bool profiling_ = false;
 };
 
 // A client on the test's own thread: while it waits, the lane runs.
