@@ -233,9 +233,12 @@ void read_udp(const pb::Listener& proto, filter::FactoryScope& scope, ListenerTr
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
+    const uint64_t read_before = scope.report().sources_digest();
     auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
     if (!config) continue;
-    udp->filters.push_back({descriptor, std::move(*config), fingerprint(one)});
+    // Files that it has read are part of it.
+    const uint64_t read = scope.report().sources_digest() - read_before;
+    udp->filters.push_back({descriptor, std::move(*config), combine(fingerprint(one), read)});
   }
   if (proto.listener_filters().empty())
     scope.error("listener_filters", "must not be empty: nobody would take what comes to a listener of UDP");

@@ -305,6 +305,18 @@ class UdpUpdateTest(WeirTestCase):
             line = wait_line(self.log, "")
             self.assertRegex(line, r"^\d+ \d+$")
 
+    def test_a_new_version_of_a_file_is_a_change_of_the_filter(self) -> None:
+        log, path = self.sandbox.path("sessions.log"), self.sandbox.path("format.txt")
+        logger = file_access_log(log)
+        logger["typed_config"]["log_format"] = {"text_format_source": {"filename": path}}
+        config = self.config(server=1, access_log=[logger], idle_timeout="0.2s")
+        for version in ("first", "second"):
+            self.sandbox.write("format.txt", version + " %BYTES_RECEIVED%\n")
+            self.reload(config)
+            with UdpClient(self.port) as client:
+                client.ask(b"1")
+            self.assertEqual(wait_line(log, version), version + " 1")
+
     def test_no_datagram_is_lost_in_reloads(self) -> None:
         stop, lost, answered = threading.Event(), [], []
 
