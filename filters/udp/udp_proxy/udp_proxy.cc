@@ -270,7 +270,9 @@ UdpProxy::UdpProxy(std::shared_ptr<const Settings> settings, filter::DatagramHos
       host_(host),
       lane_(host.lane()),
       seed_(lane_.random().next()),
-      table_(kFirstTable) {}
+      table_(kFirstTable),
+      start_(lane_.now()),
+      start_wall_(lane_.wall_now()) {}
 
 UdpProxy::~UdpProxy() {
   while (Session* session = all_.front()) session->end(true);
@@ -479,6 +481,8 @@ void UdpProxy::take_out(Session& session) {
 void UdpProxy::log() {
   if (settings_->proxy_logs.empty()) return;
   stream::StreamInfo info;
+  info.start = start_;
+  info.start_wall = start_wall_;
   info.end = lane_.now();
   info.stream_id = proxy::LaneProxy::of(lane_).next_id();
   info.downstream_local = host_.local();
