@@ -183,8 +183,11 @@ void check_udp(const pb::Listener& proto, const FieldReport& at) {
   refuse("access_log", !proto.access_log().empty());
   if (proto.has_bind_to_port() && !proto.bind_to_port().value())
     at.error_at("bind_to_port", "must not be false: nobody hands datagrams over to a listener of UDP");
+  const auto warn_at = [](const FieldReport& place) {
+    place.warning("has no effect: it is for connections, which a listener of UDP has not");
+  };
   const auto warn = [&](std::string_view field, bool is_set) {
-    if (is_set) at.below(field).warning("has no effect: it is for connections, which a listener of UDP has not");
+    if (is_set) warn_at(at.below(field));
   };
   warn("listener_filters_timeout", proto.has_listener_filters_timeout());
   warn("continue_on_listener_filters_timeout", proto.continue_on_listener_filters_timeout());
@@ -195,6 +198,10 @@ void check_udp(const pb::Listener& proto, const FieldReport& at) {
   warn("max_connections_to_accept_per_socket_event", proto.has_max_connections_to_accept_per_socket_event());
   warn("ignore_global_conn_limit", proto.ignore_global_conn_limit());
   warn("bypass_overload_manager", proto.bypass_overload_manager());
+  for (int i = 0; i < proto.additional_addresses_size(); ++i) {
+    if (proto.additional_addresses(i).has_tcp_keepalive())
+      warn_at(at.item("additional_addresses", i).below("tcp_keepalive"));
+  }
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     if (proto.listener_filters(i).has_filter_disabled())
       at.item("listener_filters", i)
