@@ -88,6 +88,7 @@ class RouteTranslator {
       : env_(outer.env_),
         path_(path),
         specifiers_(outer.specifiers_),
+        typed_cors_above_(outer.typed_cors_above_),
         validate_clusters_(outer.validate_clusters_),
         max_body_(outer.max_body_) {}
 
