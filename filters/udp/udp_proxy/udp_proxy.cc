@@ -170,15 +170,16 @@ void Session::on_timer() {
 bool Session::check_host() {
   const lb::HostSet* hosts = cluster_->current() != nullptr ? cluster_->hosts() : nullptr;
   if (hosts == nullptr) return false;
-  for (size_t i = 0; i < hosts->hosts().size(); ++i) {
-    const lb::HostEntry& entry = hosts->host(static_cast<uint32_t>(i));
-    if (entry.host != host_) continue;
-    if (!serves(*hosts, entry) || entry.address() != host_address_) return false;
-    place_ = static_cast<uint32_t>(i);
-    hosts_version_ = cluster_->hosts_version();
-    return true;
-  }
-  return false;
+  const size_t count = hosts->hosts().size();
+  // Most have kept their places; else it is looked for.
+  lb::HostIndex place = place_ < count && hosts->host(place_).host == host_ ? place_ : 0;
+  while (place < count && hosts->host(place).host != host_) ++place;
+  if (place >= count) return false;
+  const lb::HostEntry& entry = hosts->host(place);
+  if (!serves(*hosts, entry) || entry.address() != host_address_) return false;
+  place_ = place;
+  hosts_version_ = cluster_->hosts_version();
+  return true;
 }
 
 void Session::end(bool now) {
