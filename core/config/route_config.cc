@@ -13,9 +13,9 @@
 #include "core/config/format_config.h"
 #include "core/config/hash_policy_config.h"
 #include "core/config/matcher_config.h"
+#include "core/config/path_report.h"
 #include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
-#include "core/config/report.h"
 #include "core/config/route_cors.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
@@ -60,24 +60,6 @@ namespace {
 
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
 constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
-
-// For translators that report by themselves: where they are, as long as this lives. Their faults are the path's too.
-class Shared {
- public:
-  explicit Shared(FieldPath& path)
-      : path_(path), report_(path.positions(), path.diagnostics()), before_(report_.errors()) {}
-  ~Shared() {
-    if (report_.errors() != before_) path_.count_error();
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  FieldReport at() { return {report_, path_.text()}; }
-
- private:
-  FieldPath& path_;
-  Report report_;
-  size_t before_;
-};
 
 // Translates one RouteConfiguration. Lives for one call.
 class RouteTranslator {
@@ -193,7 +175,7 @@ class RouteTranslator {
     if (message.has_matcher()) {
       RouteActions actions(*this, out);
       Step step(path_, "matcher");
-      Shared shared(path_);
+      PathReport shared(path_);
       out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
     }
     typed_cors_above_ = cors_above;
@@ -210,7 +192,7 @@ class RouteTranslator {
       RouteTranslator inner(translator_, at);
       route::MatcherActionSpec spec;
       spec.path = path.substr(start_);
-      const std::unique_ptr<google::protobuf::Message> message = Shared(at).at().report.unpack(any, path);
+      const auto message = PathReport(at).unpack(any);
       if (message == nullptr) return std::nullopt;
       if (const auto* one = dynamic_cast<const route_v3::Route*>(message.get())) {
         inner.one_route(*one, spec.routes.emplace_back());
@@ -313,7 +295,7 @@ class RouteTranslator {
       case route_v3::RouteMatch::kPathMatchPolicy: {
         Step step(path_, "path_match_policy");
         Step config(path_, "typed_config");
-        Shared shared(path_);
+        PathReport shared(path_);
         out.path_template = translate_path_template(message.path_match_policy().typed_config(), shared.at());
         // One fault is enough: nothing to compile.
         if (out.path_template) out.path_kind = route::PathKind::kTemplate;
@@ -342,7 +324,7 @@ class RouteTranslator {
   template <class Messages, class Matcher>
   void translate_all(const Messages& messages, std::string_view field, std::vector<Matcher>& out) {
     if (messages.empty()) return;
-    Shared shared(path_);
+    PathReport shared(path_);
     for (int i = 0; i < messages.size(); ++i) {
       if (auto matcher = translate(messages.Get(i), shared.at().item(field, i))) out.push_back(std::move(*matcher));
     }
@@ -473,8 +455,8 @@ class RouteTranslator {
     using envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
     Step step(path_, "path_rewrite_policy");
     Step config(path_, "typed_config");
-    Shared shared(path_);
-    auto message = shared.at().report.unpack(any, path_.text());
+    PathReport shared(path_);
+    auto message = shared.unpack(any);
     if (message == nullptr) return;
     if (message->GetTypeName() != UriTemplateRewriteConfig::descriptor()->full_name()) {
       shared.at().unsupported(message->GetTypeName() + " is not supported by weir yet; " +
@@ -531,7 +513,7 @@ class RouteTranslator {
     for (int i = 0; i < message.predicates_size(); ++i) {
       Step step(path_, "predicates", static_cast<size_t>(i));
       Step config(path_, "typed_config");
-      auto predicate = Shared(path_).at().report.unpack(message.predicates(i).typed_config(), path_.text());
+      auto predicate = PathReport(path_).unpack(message.predicates(i).typed_config());
       if (predicate == nullptr) continue;
       if (predicate->GetDescriptor() == redirects::previous_routes::v3::PreviousRoutesConfig::descriptor()) {
         policy->no_previous_routes = true;
@@ -594,7 +576,7 @@ class RouteTranslator {
     }
     spec.status = static_cast<uint16_t>(message.status());
     if (message.has_body_format()) {
-      Shared shared(path_);
+      PathReport shared(path_);
       spec.format = translate(message.body_format(), {.verbatim = true}, shared.at().below("body_format"));
       spec.content_type = message.body_format().content_type();
       if (spec.content_type.empty())
@@ -616,7 +598,7 @@ class RouteTranslator {
   void rate_limits(const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, bool of_virtual_host,
                    std::vector<route::FilterConfigSpec>& out, bool include_virtual_host = false) {
     if (messages.empty() && !include_virtual_host) return;
-    Shared shared(path_);
+    PathReport shared(path_);
     auto limits = std::make_shared<match::RouteRateLimits>();
     limits->of_virtual_host = of_virtual_host;
     limits->include_virtual_host = include_virtual_host;
