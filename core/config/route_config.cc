@@ -3,7 +3,6 @@
 #include <google/protobuf/any.pb.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
 
@@ -17,12 +16,12 @@
 #include "core/config/policy_config.h"
 #include "core/config/rate_limit_config.h"
 #include "core/config/route_cors.h"
+#include "core/config/route_faults.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
 #include "core/config/suggest.h"
 #include "core/filter/route_rate_limits.h"
 #include "core/http/chars.h"
-#include "core/match/regex.h"
 #include "core/route/upgrades.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
@@ -708,55 +707,6 @@ class RouteTranslator {
   bool validate_clusters_ = false;
   uint32_t max_body_ = kDefaultMaxBody;
 };
-
-// The regular expression below `message` that cannot be compiled for this reason, as a path; empty: there is none.
-std::string find_regex(const google::protobuf::Message& message, const std::string& path, const std::string& why) {
-  using google::protobuf::FieldDescriptor;
-  if (const auto* regex = google::protobuf::DynamicCastToGenerated<envoy::type::matcher::v3::RegexMatcher>(&message)) {
-    const auto compiled = match::Regex::compile(regex->regex());
-    return !compiled.ok() && message_of(compiled.status()) == why ? path + ".regex" : "";
-  }
-  std::vector<const FieldDescriptor*> fields;
-  const auto& reflection = *message.GetReflection();
-  reflection.ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
-    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field->is_map()) continue;
-    const std::string below = (path.empty() ? "" : path + ".") + field->name();
-    for (int i = 0; field->is_repeated() && i < reflection.FieldSize(message, field); ++i) {
-      std::string found =
-          find_regex(reflection.GetRepeatedMessage(message, field, i), below + "[" + std::to_string(i) + "]", why);
-      if (!found.empty()) return found;
-    }
-    if (field->is_repeated()) continue;
-    std::string found = find_regex(reflection.GetMessage(message, field), below, why);
-    if (!found.empty()) return found;
-  }
-  return "";
-}
-
-// What compiles routes knows the part that a regular expression is in, a matcher of headers; here is where it stands.
-std::string path_of_fault(const route_v3::RouteConfiguration& table, const route::BuildError& error) {
-  if (error.message.find(" at character ") == std::string::npos) return error.path;
-  const google::protobuf::Message* message = &table;
-  for (std::string_view rest = error.path; !rest.empty();) {
-    const std::string_view step = rest.substr(0, rest.find('.'));
-    rest.remove_prefix(std::min(rest.size(), step.size() + 1));
-    const size_t bracket = step.find('[');
-    const auto* field = message->GetDescriptor()->FindFieldByName(std::string(step.substr(0, bracket)));
-    if (field == nullptr || field->message_type() == nullptr || field->is_map()) return error.path;
-    const auto& reflection = *message->GetReflection();
-    if (!field->is_repeated()) {
-      message = &reflection.GetMessage(*message, field);
-      continue;
-    }
-    int item = -1;
-    if (bracket != std::string_view::npos) std::from_chars(step.data() + bracket + 1, step.data() + step.size(), item);
-    if (item < 0 || item >= reflection.FieldSize(*message, field)) return error.path;
-    message = &reflection.GetRepeatedMessage(*message, field, item);
-  }
-  std::string found = find_regex(*message, error.path, error.message);
-  return found.empty() ? error.path : found;
-}
 
 }  // namespace
 
