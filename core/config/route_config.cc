@@ -18,6 +18,7 @@
 #include "core/config/route_cors.h"
 #include "core/config/route_faults.h"
 #include "core/config/route_matchers.h"
+#include "core/config/route_redirects.h"
 #include "core/config/shared_messages.h"
 #include "core/config/suggest.h"
 #include "core/filter/route_rate_limits.h"
@@ -26,9 +27,6 @@
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
-#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
-#include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
-#include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
 #include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/percent.pb.h"
@@ -249,7 +247,7 @@ class RouteTranslator {
       case route_v3::Route::kRedirect: {
         Step step(path_, "redirect");
         out.action = route::ActionKind::kRedirect;
-        out.redirect = std::make_unique<route::RedirectSpec>(redirect(message.redirect()));
+        out.redirect = std::make_unique<route::RedirectSpec>(redirect_spec(message.redirect(), path_));
         break;
       }
       case route_v3::Route::kDirectResponse: {
@@ -364,7 +362,7 @@ class RouteTranslator {
       path_.warning_at("weighted_clusters.use_hash_policy", "has no effect without hash_policy");
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
-      out.internal_redirect = internal_redirect(message.internal_redirect_policy());
+      out.internal_redirect = internal_redirect_policy(message.internal_redirect_policy(), path_);
     }
     if (message.has_hedge_policy()) out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     switch (message.cluster_not_found_response_code()) {
@@ -493,79 +491,9 @@ class RouteTranslator {
     }
   }
 
-  std::unique_ptr<route::InternalRedirectPolicy> internal_redirect(const route_v3::InternalRedirectPolicy& message) {
-    namespace redirects = envoy::extensions::internal_redirect;
-    auto policy = std::make_unique<route::InternalRedirectPolicy>();
-    if (message.has_max_internal_redirects()) policy->max_redirects = message.max_internal_redirects().value();
-    if (message.redirect_response_codes_size() > 0) {
-      policy->statuses.clear();
-      for (int i = 0; i < message.redirect_response_codes_size(); ++i) {
-        const uint32_t status = message.redirect_response_codes(i);
-        policy->statuses.push_back(status);
-        if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) continue;
-        Step step(path_, "redirect_response_codes", static_cast<size_t>(i));
-        path_.error(std::to_string(status) + " is no redirect to follow; 301, 302, 303, 307 and 308 are");
-      }
-    }
-    policy->any_scheme = message.allow_cross_scheme_redirect();
-    for (const std::string& name : message.response_headers_to_copy()) policy->headers_to_copy.emplace_back(name);
-    for (int i = 0; i < message.predicates_size(); ++i) {
-      Step step(path_, "predicates", static_cast<size_t>(i));
-      Step config(path_, "typed_config");
-      auto predicate = PathReport(path_).unpack(message.predicates(i).typed_config());
-      if (predicate == nullptr) continue;
-      if (predicate->GetDescriptor() == redirects::previous_routes::v3::PreviousRoutesConfig::descriptor()) {
-        policy->no_previous_routes = true;
-      } else if (predicate->GetDescriptor() == redirects::safe_cross_scheme::v3::SafeCrossSchemeConfig::descriptor()) {
-        policy->safe_cross_scheme = true;
-      } else if (predicate->GetDescriptor() ==
-                 redirects::allow_listed_routes::v3::AllowListedRoutesConfig::descriptor()) {
-        const auto& list = static_cast<const redirects::allow_listed_routes::v3::AllowListedRoutesConfig&>(*predicate);
-        policy->allowed_routes.emplace(list.allowed_route_names().begin(), list.allowed_route_names().end());
-      } else {
-        path_.error(predicate->GetTypeName() + " is no predicate of internal redirects");
-      }
-    }
-    return policy;
-  }
-
   template <class Messages>
   std::vector<route::MirrorSpec> mirrors(const Messages& messages) {
     return mirror_specs(messages, path_, env_, validate_clusters_);
-  }
-
-  route::RedirectSpec redirect(const route_v3::RedirectAction& message) {
-    route::RedirectSpec spec;
-    spec.https = message.https_redirect();
-    spec.scheme = message.scheme_redirect();
-    spec.host = message.host_redirect();
-    if (message.port_redirect() > UINT16_MAX) {
-      path_.error_at("port_redirect", std::to_string(message.port_redirect()) + " is no port; 1 to 65535 are");
-    }
-    spec.port = static_cast<uint16_t>(message.port_redirect());
-    spec.path = message.path_redirect();
-    spec.prefix_rewrite = message.prefix_rewrite();
-    spec.path_rewrite = message.path_rewrite();
-    if (message.has_regex_rewrite()) spec.regex_rewrite = to_spec(message.regex_rewrite());
-    switch (message.response_code()) {
-      case route_v3::RedirectAction::FOUND:
-        spec.status = 302;
-        break;
-      case route_v3::RedirectAction::SEE_OTHER:
-        spec.status = 303;
-        break;
-      case route_v3::RedirectAction::TEMPORARY_REDIRECT:
-        spec.status = 307;
-        break;
-      case route_v3::RedirectAction::PERMANENT_REDIRECT:
-        spec.status = 308;
-        break;
-      default:
-        spec.status = 301;
-        break;
-    }
-    spec.strip_query = message.strip_query();
-    return spec;
   }
 
   route::DirectResponseSpec direct_response(const route_v3::DirectResponseAction& message) {
