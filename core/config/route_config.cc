@@ -14,14 +14,12 @@
 #include "core/config/matcher_config.h"
 #include "core/config/path_report.h"
 #include "core/config/policy_config.h"
-#include "core/config/rate_limit_config.h"
-#include "core/config/route_cors.h"
 #include "core/config/route_faults.h"
+#include "core/config/route_filter_configs.h"
 #include "core/config/route_matchers.h"
 #include "core/config/route_redirects.h"
 #include "core/config/shared_messages.h"
 #include "core/config/suggest.h"
-#include "core/filter/route_rate_limits.h"
 #include "core/http/chars.h"
 #include "core/route/upgrades.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -61,13 +59,13 @@ constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of th
 // Translates one RouteConfiguration. Lives for one call.
 class RouteTranslator {
  public:
-  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path), filters_(env, path) {}
   // For a message elsewhere in the table that `outer` is at work on.
   RouteTranslator(const RouteTranslator& outer, FieldPath& path)
       : env_(outer.env_),
         path_(path),
+        filters_(outer.filters_, path),
         specifiers_(outer.specifiers_),
-        typed_cors_above_(outer.typed_cors_above_),
         validate_clusters_(outer.validate_clusters_),
         max_body_(outer.max_body_) {}
 
@@ -84,8 +82,8 @@ class RouteTranslator {
     out.internal_only_headers.assign(message.internal_only_headers().begin(), message.internal_only_headers().end());
     out.vhost_header = message.vhost_header();
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
-    typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
+    const RouteFilterConfigs::Below below(filters_, message.typed_per_filter_config());
     out.mirrors = mirrors(message.request_mirror_policies());
     read_specifiers(message);
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
@@ -149,11 +147,10 @@ class RouteTranslator {
     }
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
-    const std::string cors_above = typed_cors_above_;
-    if (message.has_cors()) cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
-    if (cors_above.empty()) typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
-    rate_limits(message.rate_limits(), true, out.filter_configs);
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
+    if (message.has_cors()) filters_.read_cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
+    const RouteFilterConfigs::Below below(filters_, message.typed_per_filter_config());
+    filters_.read_rate_limits(message.rate_limits(), true, false, out.filter_configs);
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
     out.include_is_timeout_retry_header = message.include_is_timeout_retry_header();
@@ -175,7 +172,6 @@ class RouteTranslator {
       PathReport shared(path_);
       out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
     }
-    typed_cors_above_ = cors_above;
   }
 
   // The actions of a virtual host's matcher tree: a route, or a list of routes.
@@ -232,16 +228,16 @@ class RouteTranslator {
     }
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
     if (message.has_metadata()) out.metadata = translate(message.metadata());
     switch (message.action_case()) {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
         forward(message.route(), out.forward);
         if (message.route().has_cors())
-          cors(message.route().cors(), message.typed_per_filter_config(), out.filter_configs);
-        rate_limits(message.route().rate_limits(), false, out.filter_configs,
-                    message.route().include_vh_rate_limits().value());
+          filters_.read_cors(message.route().cors(), message.typed_per_filter_config(), out.filter_configs);
+        filters_.read_rate_limits(message.route().rate_limits(), false,
+                                  message.route().include_vh_rate_limits().value(), out.filter_configs);
         break;
       }
       case route_v3::Route::kRedirect: {
@@ -480,7 +476,7 @@ class RouteTranslator {
       to.cluster_header = from.cluster_header();
       to.weight = from.weight().value();
       to.mutations = mutations(from);
-      to.filter_configs = filter_configs(from.typed_per_filter_config());
+      to.filter_configs = filters_.read(from.typed_per_filter_config());
       to.host_rewrite_literal = from.host_rewrite_literal();
       if (from.has_metadata_match()) to.metadata_match = metadata_match(from.metadata_match());
       sum += to.weight;
@@ -522,17 +518,6 @@ class RouteTranslator {
     return spec;
   }
 
-  void rate_limits(const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, bool of_virtual_host,
-                   std::vector<route::FilterConfigSpec>& out, bool include_virtual_host = false) {
-    if (messages.empty() && !include_virtual_host) return;
-    PathReport shared(path_);
-    auto limits = std::make_shared<match::RouteRateLimits>();
-    limits->of_virtual_host = of_virtual_host;
-    limits->include_virtual_host = include_virtual_host;
-    limits->limits = translate(messages, shared.at().below("rate_limits"));
-    out.push_back({filter::kRouteRateLimits.filter_id, false, std::move(limits), filter::kRouteRateLimits.kind});
-  }
-
   // Of any level: the four fields have the same names everywhere.
   template <class Message>
   route::MutationsSpec mutations(const Message& message) {
@@ -560,78 +545,15 @@ class RouteTranslator {
     return values;
   }
 
-  // As published, the old field says nothing as soon as a level says something in the new way.
-  void cors(const route_v3::CorsPolicy& message, const google::protobuf::Map<std::string, google::protobuf::Any>& typed,
-            std::vector<route::FilterConfigSpec>& out) {
-    Step step(path_, "cors");
-    std::string name = name_of_cors_policy(typed);
-    if (name.empty()) name = typed_cors_above_;
-    path_.warning_at({}, name.empty() ? std::string("is deprecated; typed_per_filter_config takes the same under ") +
-                                            kCorsFilter + ", as an envoy.extensions.filters.http.cors.v3.CorsPolicy"
-                                      : "has no effect: typed_per_filter_config says under " + in_quotes(name) +
-                                            " what the filter is to do here; remove this one, which is deprecated");
-    std::vector<route::FilterConfigSpec> made;
-    filter_config(kCorsFilter, to_filter_policy(message), made);
-    if (!name.empty()) return;  // its mistakes are told all the same
-    for (route::FilterConfigSpec& one : made) {
-      one.filter_id = filter::kRouteCors.filter_id;
-      one.kind = filter::kRouteCors.kind;
-      out.push_back(std::move(one));
-    }
-  }
-
-  template <class Map>
-  std::vector<route::FilterConfigSpec> filter_configs(const Map& map) {
-    std::vector<route::FilterConfigSpec> specs;
-    if (map.empty()) return specs;
-    Step field(path_, "typed_per_filter_config");
-    // The order of a protobuf map is not defined, that of errors should be.
-    std::map<std::string_view, const google::protobuf::Any*> sorted;
-    for (const auto& [name, any] : map) sorted.emplace(name, &any);
-    for (const auto& [name, any] : sorted) {
-      Step step(path_, name);
-      filter_config(name, *any, specs);
-    }
-    return specs;
-  }
-
-  void filter_config(std::string_view name, const google::protobuf::Any& any,
-                     std::vector<route::FilterConfigSpec>& specs) {
-    route::FilterConfigSpec spec;
-    spec.filter_id = env_.filter_id(name);
-    if (!any.Is<route_v3::FilterConfig>()) {
-      if (parse(name, any, false, spec) && spec.config != nullptr) specs.push_back(std::move(spec));
-      return;
-    }
-    route_v3::FilterConfig wrapper;
-    if (!any.UnpackTo(&wrapper)) {
-      path_.error("cannot be read as a FilterConfig");
-      return;
-    }
-    spec.disabled = wrapper.disabled();
-    if (wrapper.has_config()) {
-      Step step(path_, "config");
-      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
-    }
-    // An empty wrapper says something too: it turns a filter on that the listener has disabled.
-    specs.push_back(std::move(spec));
-  }
-
-  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional, route::FilterConfigSpec& spec) {
-    if (env_.parse_filter_config(name, any, optional, path_.text(), spec, path_.diagnostics())) return true;
-    path_.count_error();
-    return false;
-  }
-
   void check_cluster(std::string_view field, const std::string& name) {
     if (validate_clusters_) config::check_cluster(env_, path_, field, name);
   }
 
   RouteConfigEnv& env_;
   FieldPath& path_;
+  RouteFilterConfigs filters_;
   using Specifiers = std::map<std::string, std::shared_ptr<const route::ClusterSpecifier>>;
   std::shared_ptr<Specifiers> specifiers_ = std::make_shared<Specifiers>();  // of the table, by name
-  std::string typed_cors_above_;  // under which name a level above says something to the cors filter
   bool validate_clusters_ = false;
   uint32_t max_body_ = kDefaultMaxBody;
 };
