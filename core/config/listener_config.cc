@@ -106,10 +106,9 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
-bool ends_in_http1_alone(const pb::FilterChain& proto) {
-  Hcm manager;
-  return !proto.filters().empty() && proto.filters().rbegin()->typed_config().UnpackTo(&manager) &&
-         manager.codec_type() == Hcm::HTTP1;
+bool speaks_http1_alone(const google::protobuf::Message& filter) {
+  const auto* manager = google::protobuf::DynamicCastToGenerated<Hcm>(&filter);
+  return manager != nullptr && manager->codec_type() == Hcm::HTTP1;
 }
 
 void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
@@ -122,12 +121,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
   const uint64_t read_before = scope.report().sources_digest();
   if (proto.has_transport_socket_connect_timeout())
     chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
-  if (proto.has_transport_socket()) {
-    auto here = scope.below("transport_socket");
-    here.set_serves_http1_alone(ends_in_http1_alone(proto));
-    chain.transport = here.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
-                                                     scope.chain_key(), here);
-  }
+  auto transport = scope.below("transport_socket");
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
     const pb::Filter& one = proto.filters(i);
@@ -149,6 +143,7 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
+    transport.set_serves_http1_alone(speaks_http1_alone(*message));
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
@@ -157,6 +152,11 @@ void read_chain(const pb::FilterChain& proto, filter::FactoryScope scope, proxy:
     if (!config) continue;
     chain.filters.push_back({descriptor, std::move(*config)});
     chain.fingerprint = combine(chain.fingerprint, filter_fingerprint(*message));
+  }
+  // Behind the filters: the last of them says what may be offered in a handshake.
+  if (proto.has_transport_socket()) {
+    chain.transport = transport.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
+                                                          scope.chain_key(), transport);
   }
   // Files that its filters have read are part of it.
   chain.fingerprint = combine(chain.fingerprint, scope.report().sources_digest() - read_before);
