@@ -5,6 +5,7 @@
 
 #include "core/config/name_table.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
 namespace weir::config {
 namespace {
@@ -20,6 +21,17 @@ std::string item_path(std::string_view list, int index, std::string_view field) 
   std::string path(list);
   append_path_item(path, static_cast<size_t>(index));
   return path.append(".").append(field);
+}
+
+// Whatever clients and servers would like better.
+bool speaks_http1_alone(const Cluster& cluster) {
+  envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  for (const auto& [name, any] : cluster.typed_extension_protocol_options()) {
+    if (any.UnpackTo(&options))
+      return !options.has_auto_config() && !options.has_use_downstream_protocol_config() &&
+             !options.explicit_http_config().has_http2_protocol_options();
+  }
+  return !cluster.has_http2_protocol_options() && cluster.protocol_selection() != Cluster::USE_DOWNSTREAM_PROTOCOL;
 }
 
 class Checks {
@@ -50,6 +62,7 @@ class Checks {
       } else if (clusters_.contains(reference.name)) {
         source_cluster(reference);
         collector_cluster(reference);
+        grpc_cluster(reference);
       } else if (all_clusters) {
         cluster(reference);
       }
@@ -150,6 +163,18 @@ class Checks {
                in_quotes(reference.name) + " goes where its clients want, and a collector has an address of its own",
                reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
       }
+    }
+  }
+
+  // Calls of gRPC need HTTP/2.
+  void grpc_cluster(const Reference& reference) {
+    if (is_control_plane(reference) || !reference.path.ends_with(".envoy_grpc.cluster_name")) return;
+    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
+      if (one.name() != reference.name || one.has_cluster_type() || !speaks_http1_alone(one)) continue;
+      report(Severity::kWarning, reference.path,
+             in_quotes(reference.name) + " speaks HTTP/1.1, and gRPC needs HTTP/2: every call will fail",
+             reference.name,
+             "give the cluster HttpProtocolOptions with explicit_http_config: {http2_protocol_options: {}}");
     }
   }
 

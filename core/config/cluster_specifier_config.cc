@@ -2,10 +2,9 @@
 
 #include <utility>
 
-#include "core/config/field_report.h"
 #include "core/config/matcher_config.h"
+#include "core/config/path_report.h"
 #include "core/config/policy_config.h"
-#include "core/config/report.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/router/cluster_specifiers/matcher/v3/matcher.pb.h"
 
@@ -17,7 +16,7 @@ namespace specifier_v3 = envoy::extensions::router::cluster_specifiers::matcher:
 
 class ClusterActions final : public filter::MatcherActions {
  public:
-  ClusterActions(Report& report, FieldPath& path, RouteConfigEnv& env, bool check_clusters,
+  ClusterActions(filter::ConfigReport& report, FieldPath& path, RouteConfigEnv& env, bool check_clusters,
                  std::vector<std::string>& clusters)
       : report_(report), path_(path), env_(env), check_clusters_(check_clusters), clusters_(clusters) {}
   std::optional<uint32_t> add(const google::protobuf::Any& any, std::string_view /*name*/,
@@ -42,7 +41,7 @@ class ClusterActions final : public filter::MatcherActions {
   }
 
  private:
-  Report& report_;
+  filter::ConfigReport& report_;
   FieldPath& path_;
   RouteConfigEnv& env_;
   const bool check_clusters_;
@@ -70,20 +69,17 @@ std::shared_ptr<const route::ClusterSpecifier> read_cluster_specifier(
     }
     return specifier;
   }
-  Report report(path.positions(), path.diagnostics());
-  const size_t before = report.errors();
-  const auto unpacked = report.unpack(message.extension().typed_config(), path.text());
+  PathReport shared(path);
+  const auto unpacked = shared.unpack(message.extension().typed_config());
   if (unpacked != nullptr) {
     const auto& matcher = static_cast<const specifier_v3::MatcherClusterSpecifier&>(*unpacked);
-    ClusterActions actions(report, path, env, check_clusters, specifier->clusters);
+    ClusterActions actions(shared.at().report, path, env, check_clusters, specifier->clusters);
     if (matcher.has_cluster_matcher()) {
-      specifier->tree = translate_matcher(matcher.cluster_matcher(), actions, {},
-                                          FieldReport{report, path.text()}.below("cluster_matcher"));
+      specifier->tree = translate_matcher(matcher.cluster_matcher(), actions, {}, shared.at().below("cluster_matcher"));
     } else {
       path.error_at("cluster_matcher", "is required");
     }
   }
-  if (report.errors() != before) path.count_error();
   return specifier;
 }
 

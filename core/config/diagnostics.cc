@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "core/base/fault_list.h"
+#include "core/base/utf8.h"
 #include "core/config/position_index.h"
 #include "core/config/source_lines.h"
-#include "core/config/source_text.h"
 
 namespace weir::config {
 namespace {

@@ -106,10 +106,9 @@ uint64_t filter_fingerprint(google::protobuf::Message& message) {
   return fingerprint(message);
 }
 
-bool ends_in_http1_alone(const listener_v3::FilterChain& proto) {
-  Hcm manager;
-  return !proto.filters().empty() && proto.filters().rbegin()->typed_config().UnpackTo(&manager) &&
-         manager.codec_type() == Hcm::HTTP1;
+bool speaks_http1_alone(const google::protobuf::Message& filter) {
+  const auto* manager = google::protobuf::DynamicCastToGenerated<Hcm>(&filter);
+  return manager != nullptr && manager->codec_type() == Hcm::HTTP1;
 }
 
 void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
@@ -122,12 +121,7 @@ void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scop
   const uint64_t read_before = scope.report().sources_digest();
   if (proto.has_transport_socket_connect_timeout())
     chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
-  if (proto.has_transport_socket()) {
-    auto here = scope.below("transport_socket");
-    here.set_serves_http1_alone(ends_in_http1_alone(proto));
-    chain.transport = here.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
-                                                     scope.chain_key(), here);
-  }
+  auto transport = scope.below("transport_socket");
   scope.set_stat_prefix("listener.");
   for (int i = 0; i < proto.filters_size(); ++i) {
     const listener_v3::Filter& one = proto.filters(i);
@@ -149,6 +143,7 @@ void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scop
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
+    transport.set_serves_http1_alone(speaks_http1_alone(*message));
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
@@ -157,6 +152,11 @@ void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scop
     if (!config) continue;
     chain.filters.push_back({descriptor, std::move(*config)});
     chain.fingerprint = combine(chain.fingerprint, filter_fingerprint(*message));
+  }
+  // Behind the filters: the last of them says what may be offered in a handshake.
+  if (proto.has_transport_socket()) {
+    chain.transport = transport.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
+                                                          scope.chain_key(), transport);
   }
   // Files that its filters have read are part of it.
   chain.fingerprint = combine(chain.fingerprint, scope.report().sources_digest() - read_before);
@@ -183,8 +183,11 @@ void check_udp(const listener_v3::Listener& proto, const FieldReport& at) {
   refuse("access_log", !proto.access_log().empty());
   if (proto.has_bind_to_port() && !proto.bind_to_port().value())
     at.error_at("bind_to_port", "must not be false: nobody hands datagrams over to a listener of UDP");
+  const auto warn_at = [](const FieldReport& place) {
+    place.warning("has no effect: it is for connections, which a listener of UDP has not");
+  };
   const auto warn = [&](std::string_view field, bool is_set) {
-    if (is_set) at.below(field).warning("has no effect: it is for connections, which a listener of UDP has not");
+    if (is_set) warn_at(at.below(field));
   };
   warn("listener_filters_timeout", proto.has_listener_filters_timeout());
   warn("continue_on_listener_filters_timeout", proto.continue_on_listener_filters_timeout());
@@ -195,6 +198,10 @@ void check_udp(const listener_v3::Listener& proto, const FieldReport& at) {
   warn("max_connections_to_accept_per_socket_event", proto.has_max_connections_to_accept_per_socket_event());
   warn("ignore_global_conn_limit", proto.ignore_global_conn_limit());
   warn("bypass_overload_manager", proto.bypass_overload_manager());
+  for (int i = 0; i < proto.additional_addresses_size(); ++i) {
+    if (proto.additional_addresses(i).has_tcp_keepalive())
+      warn_at(at.item("additional_addresses", i).below("tcp_keepalive"));
+  }
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     if (proto.listener_filters(i).has_filter_disabled())
       at.item("listener_filters", i)
@@ -233,9 +240,12 @@ void read_udp(const listener_v3::Listener& proto, filter::FactoryScope& scope, L
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
+    const uint64_t read_before = scope.report().sources_digest();
     auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
     if (!config) continue;
-    udp->filters.push_back({descriptor, std::move(*config), fingerprint(one)});
+    // Files that it has read are part of it.
+    const uint64_t read = scope.report().sources_digest() - read_before;
+    udp->filters.push_back({descriptor, std::move(*config), combine(fingerprint(one), read)});
   }
   if (proto.listener_filters().empty())
     scope.error("listener_filters", "must not be empty: nobody would take what comes to a listener of UDP");

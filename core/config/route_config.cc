@@ -3,7 +3,6 @@
 #include <google/protobuf/any.pb.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
 
@@ -13,23 +12,19 @@
 #include "core/config/format_config.h"
 #include "core/config/hash_policy_config.h"
 #include "core/config/matcher_config.h"
+#include "core/config/path_report.h"
 #include "core/config/policy_config.h"
-#include "core/config/rate_limit_config.h"
-#include "core/config/report.h"
-#include "core/config/route_cors.h"
+#include "core/config/route_faults.h"
+#include "core/config/route_filter_configs.h"
 #include "core/config/route_matchers.h"
+#include "core/config/route_redirects.h"
 #include "core/config/shared_messages.h"
 #include "core/config/suggest.h"
-#include "core/filter/route_rate_limits.h"
 #include "core/http/chars.h"
-#include "core/match/regex.h"
 #include "core/route/upgrades.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
-#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
-#include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
-#include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
 #include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
 #include "envoy/type/v3/percent.pb.h"
@@ -61,32 +56,15 @@ namespace {
 constexpr uint32_t kDefaultMaxBody = 4096;  // of a direct response
 constexpr const char* kMaxBodySetBy = "max_direct_response_body_size_bytes of the route configuration";
 
-// For translators that report by themselves: where they are, as long as this lives. Their faults are the path's too.
-class Shared {
- public:
-  explicit Shared(FieldPath& path)
-      : path_(path), report_(path.positions(), path.diagnostics()), before_(report_.errors()) {}
-  ~Shared() {
-    if (report_.errors() != before_) path_.count_error();
-  }
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  FieldReport at() { return {report_, path_.text()}; }
-
- private:
-  FieldPath& path_;
-  Report report_;
-  size_t before_;
-};
-
 // Translates one RouteConfiguration. Lives for one call.
 class RouteTranslator {
  public:
-  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path) {}
+  RouteTranslator(RouteConfigEnv& env, FieldPath& path) : env_(env), path_(path), filters_(env, path) {}
   // For a message elsewhere in the table that `outer` is at work on.
   RouteTranslator(const RouteTranslator& outer, FieldPath& path)
       : env_(outer.env_),
         path_(path),
+        filters_(outer.filters_, path),
         specifiers_(outer.specifiers_),
         validate_clusters_(outer.validate_clusters_),
         max_body_(outer.max_body_) {}
@@ -104,8 +82,8 @@ class RouteTranslator {
     out.internal_only_headers.assign(message.internal_only_headers().begin(), message.internal_only_headers().end());
     out.vhost_header = message.vhost_header();
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
-    typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
+    const RouteFilterConfigs::Below below(filters_, message.typed_per_filter_config());
     out.mirrors = mirrors(message.request_mirror_policies());
     read_specifiers(message);
     out.virtual_hosts.resize(static_cast<size_t>(message.virtual_hosts_size()));
@@ -169,11 +147,10 @@ class RouteTranslator {
     }
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
-    const std::string cors_above = typed_cors_above_;
-    if (message.has_cors()) cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
-    if (cors_above.empty()) typed_cors_above_ = name_of_cors_policy(message.typed_per_filter_config());
-    rate_limits(message.rate_limits(), true, out.filter_configs);
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
+    if (message.has_cors()) filters_.read_cors(message.cors(), message.typed_per_filter_config(), out.filter_configs);
+    const RouteFilterConfigs::Below below(filters_, message.typed_per_filter_config());
+    filters_.read_rate_limits(message.rate_limits(), true, false, out.filter_configs);
     out.include_request_attempt_count = message.include_request_attempt_count();
     out.include_attempt_count_in_response = message.include_attempt_count_in_response();
     out.include_is_timeout_retry_header = message.include_is_timeout_retry_header();
@@ -192,10 +169,9 @@ class RouteTranslator {
     if (message.has_matcher()) {
       RouteActions actions(*this, out);
       Step step(path_, "matcher");
-      Shared shared(path_);
+      PathReport shared(path_);
       out.matcher = translate_matcher(message.matcher(), actions, {}, shared.at());
     }
-    typed_cors_above_ = cors_above;
   }
 
   // The actions of a virtual host's matcher tree: a route, or a list of routes.
@@ -209,7 +185,7 @@ class RouteTranslator {
       RouteTranslator inner(translator_, at);
       route::MatcherActionSpec spec;
       spec.path = path.substr(start_);
-      const std::unique_ptr<google::protobuf::Message> message = Shared(at).at().report.unpack(any, path);
+      const auto message = PathReport(at).unpack(any);
       if (message == nullptr) return std::nullopt;
       if (const auto* one = dynamic_cast<const route_v3::Route*>(message.get())) {
         inner.one_route(*one, spec.routes.emplace_back());
@@ -252,22 +228,22 @@ class RouteTranslator {
     }
     out.body_limits = body_limits(message);
     out.mutations = mutations(message);
-    out.filter_configs = filter_configs(message.typed_per_filter_config());
+    out.filter_configs = filters_.read(message.typed_per_filter_config());
     if (message.has_metadata()) out.metadata = translate(message.metadata());
     switch (message.action_case()) {
       case route_v3::Route::kRoute: {
         Step step(path_, "route");
         forward(message.route(), out.forward);
         if (message.route().has_cors())
-          cors(message.route().cors(), message.typed_per_filter_config(), out.filter_configs);
-        rate_limits(message.route().rate_limits(), false, out.filter_configs,
-                    message.route().include_vh_rate_limits().value());
+          filters_.read_cors(message.route().cors(), message.typed_per_filter_config(), out.filter_configs);
+        filters_.read_rate_limits(message.route().rate_limits(), false,
+                                  message.route().include_vh_rate_limits().value(), out.filter_configs);
         break;
       }
       case route_v3::Route::kRedirect: {
         Step step(path_, "redirect");
         out.action = route::ActionKind::kRedirect;
-        out.redirect = std::make_unique<route::RedirectSpec>(redirect(message.redirect()));
+        out.redirect = std::make_unique<route::RedirectSpec>(redirect_spec(message.redirect(), path_));
         break;
       }
       case route_v3::Route::kDirectResponse: {
@@ -312,7 +288,7 @@ class RouteTranslator {
       case route_v3::RouteMatch::kPathMatchPolicy: {
         Step step(path_, "path_match_policy");
         Step config(path_, "typed_config");
-        Shared shared(path_);
+        PathReport shared(path_);
         out.path_template = translate_path_template(message.path_match_policy().typed_config(), shared.at());
         // One fault is enough: nothing to compile.
         if (out.path_template) out.path_kind = route::PathKind::kTemplate;
@@ -341,7 +317,7 @@ class RouteTranslator {
   template <class Messages, class Matcher>
   void translate_all(const Messages& messages, std::string_view field, std::vector<Matcher>& out) {
     if (messages.empty()) return;
-    Shared shared(path_);
+    PathReport shared(path_);
     for (int i = 0; i < messages.size(); ++i) {
       if (auto matcher = translate(messages.Get(i), shared.at().item(field, i))) out.push_back(std::move(*matcher));
     }
@@ -382,7 +358,7 @@ class RouteTranslator {
       path_.warning_at("weighted_clusters.use_hash_policy", "has no effect without hash_policy");
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
-      out.internal_redirect = internal_redirect(message.internal_redirect_policy());
+      out.internal_redirect = internal_redirect_policy(message.internal_redirect_policy(), path_);
     }
     if (message.has_hedge_policy()) out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     switch (message.cluster_not_found_response_code()) {
@@ -472,8 +448,8 @@ class RouteTranslator {
     using envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig;
     Step step(path_, "path_rewrite_policy");
     Step config(path_, "typed_config");
-    Shared shared(path_);
-    auto message = shared.at().report.unpack(any, path_.text());
+    PathReport shared(path_);
+    auto message = shared.unpack(any);
     if (message == nullptr) return;
     if (message->GetTypeName() != UriTemplateRewriteConfig::descriptor()->full_name()) {
       shared.at().unsupported(message->GetTypeName() + " is not supported by weir yet; " +
@@ -500,7 +476,7 @@ class RouteTranslator {
       to.cluster_header = from.cluster_header();
       to.weight = from.weight().value();
       to.mutations = mutations(from);
-      to.filter_configs = filter_configs(from.typed_per_filter_config());
+      to.filter_configs = filters_.read(from.typed_per_filter_config());
       to.host_rewrite_literal = from.host_rewrite_literal();
       if (from.has_metadata_match()) to.metadata_match = metadata_match(from.metadata_match());
       sum += to.weight;
@@ -511,79 +487,9 @@ class RouteTranslator {
     }
   }
 
-  std::unique_ptr<route::InternalRedirectPolicy> internal_redirect(const route_v3::InternalRedirectPolicy& message) {
-    namespace redirects = envoy::extensions::internal_redirect;
-    auto policy = std::make_unique<route::InternalRedirectPolicy>();
-    if (message.has_max_internal_redirects()) policy->max_redirects = message.max_internal_redirects().value();
-    if (message.redirect_response_codes_size() > 0) {
-      policy->statuses.clear();
-      for (int i = 0; i < message.redirect_response_codes_size(); ++i) {
-        const uint32_t status = message.redirect_response_codes(i);
-        policy->statuses.push_back(status);
-        if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) continue;
-        Step step(path_, "redirect_response_codes", static_cast<size_t>(i));
-        path_.error(std::to_string(status) + " is no redirect to follow; 301, 302, 303, 307 and 308 are");
-      }
-    }
-    policy->any_scheme = message.allow_cross_scheme_redirect();
-    for (const std::string& name : message.response_headers_to_copy()) policy->headers_to_copy.emplace_back(name);
-    for (int i = 0; i < message.predicates_size(); ++i) {
-      Step step(path_, "predicates", static_cast<size_t>(i));
-      Step config(path_, "typed_config");
-      auto predicate = Shared(path_).at().report.unpack(message.predicates(i).typed_config(), path_.text());
-      if (predicate == nullptr) continue;
-      if (predicate->GetDescriptor() == redirects::previous_routes::v3::PreviousRoutesConfig::descriptor()) {
-        policy->no_previous_routes = true;
-      } else if (predicate->GetDescriptor() == redirects::safe_cross_scheme::v3::SafeCrossSchemeConfig::descriptor()) {
-        policy->safe_cross_scheme = true;
-      } else if (predicate->GetDescriptor() ==
-                 redirects::allow_listed_routes::v3::AllowListedRoutesConfig::descriptor()) {
-        const auto& list = static_cast<const redirects::allow_listed_routes::v3::AllowListedRoutesConfig&>(*predicate);
-        policy->allowed_routes.emplace(list.allowed_route_names().begin(), list.allowed_route_names().end());
-      } else {
-        path_.error(predicate->GetTypeName() + " is no predicate of internal redirects");
-      }
-    }
-    return policy;
-  }
-
   template <class Messages>
   std::vector<route::MirrorSpec> mirrors(const Messages& messages) {
     return mirror_specs(messages, path_, env_, validate_clusters_);
-  }
-
-  route::RedirectSpec redirect(const route_v3::RedirectAction& message) {
-    route::RedirectSpec spec;
-    spec.https = message.https_redirect();
-    spec.scheme = message.scheme_redirect();
-    spec.host = message.host_redirect();
-    if (message.port_redirect() > UINT16_MAX) {
-      path_.error_at("port_redirect", std::to_string(message.port_redirect()) + " is no port; 1 to 65535 are");
-    }
-    spec.port = static_cast<uint16_t>(message.port_redirect());
-    spec.path = message.path_redirect();
-    spec.prefix_rewrite = message.prefix_rewrite();
-    spec.path_rewrite = message.path_rewrite();
-    if (message.has_regex_rewrite()) spec.regex_rewrite = to_spec(message.regex_rewrite());
-    switch (message.response_code()) {
-      case route_v3::RedirectAction::FOUND:
-        spec.status = 302;
-        break;
-      case route_v3::RedirectAction::SEE_OTHER:
-        spec.status = 303;
-        break;
-      case route_v3::RedirectAction::TEMPORARY_REDIRECT:
-        spec.status = 307;
-        break;
-      case route_v3::RedirectAction::PERMANENT_REDIRECT:
-        spec.status = 308;
-        break;
-      default:
-        spec.status = 301;
-        break;
-    }
-    spec.strip_query = message.strip_query();
-    return spec;
   }
 
   route::DirectResponseSpec direct_response(const route_v3::DirectResponseAction& message) {
@@ -593,7 +499,7 @@ class RouteTranslator {
     }
     spec.status = static_cast<uint16_t>(message.status());
     if (message.has_body_format()) {
-      Shared shared(path_);
+      PathReport shared(path_);
       spec.format = translate(message.body_format(), {.verbatim = true}, shared.at().below("body_format"));
       spec.content_type = message.body_format().content_type();
       if (spec.content_type.empty())
@@ -610,17 +516,6 @@ class RouteTranslator {
       path_.count_error();
     }
     return spec;
-  }
-
-  void rate_limits(const google::protobuf::RepeatedPtrField<route_v3::RateLimit>& messages, bool of_virtual_host,
-                   std::vector<route::FilterConfigSpec>& out, bool include_virtual_host = false) {
-    if (messages.empty() && !include_virtual_host) return;
-    Shared shared(path_);
-    auto limits = std::make_shared<match::RouteRateLimits>();
-    limits->of_virtual_host = of_virtual_host;
-    limits->include_virtual_host = include_virtual_host;
-    limits->limits = translate(messages, shared.at().below("rate_limits"));
-    out.push_back({filter::kRouteRateLimits.filter_id, false, std::move(limits), filter::kRouteRateLimits.kind});
   }
 
   // Of any level: the four fields have the same names everywhere.
@@ -650,130 +545,18 @@ class RouteTranslator {
     return values;
   }
 
-  // As published, the old field says nothing as soon as a level says something in the new way.
-  void cors(const route_v3::CorsPolicy& message, const google::protobuf::Map<std::string, google::protobuf::Any>& typed,
-            std::vector<route::FilterConfigSpec>& out) {
-    Step step(path_, "cors");
-    std::string name = name_of_cors_policy(typed);
-    if (name.empty()) name = typed_cors_above_;
-    path_.warning_at({}, name.empty() ? std::string("is deprecated; typed_per_filter_config takes the same under ") +
-                                            kCorsFilter + ", as an envoy.extensions.filters.http.cors.v3.CorsPolicy"
-                                      : "has no effect: typed_per_filter_config says under " + in_quotes(name) +
-                                            " what the filter is to do here; remove this one, which is deprecated");
-    std::vector<route::FilterConfigSpec> made;
-    filter_config(kCorsFilter, to_filter_policy(message), made);
-    if (!name.empty()) return;  // its mistakes are told all the same
-    for (route::FilterConfigSpec& one : made) {
-      one.filter_id = filter::kRouteCors.filter_id;
-      one.kind = filter::kRouteCors.kind;
-      out.push_back(std::move(one));
-    }
-  }
-
-  template <class Map>
-  std::vector<route::FilterConfigSpec> filter_configs(const Map& map) {
-    std::vector<route::FilterConfigSpec> specs;
-    if (map.empty()) return specs;
-    Step field(path_, "typed_per_filter_config");
-    // The order of a protobuf map is not defined, that of errors should be.
-    std::map<std::string_view, const google::protobuf::Any*> sorted;
-    for (const auto& [name, any] : map) sorted.emplace(name, &any);
-    for (const auto& [name, any] : sorted) {
-      Step step(path_, name);
-      filter_config(name, *any, specs);
-    }
-    return specs;
-  }
-
-  void filter_config(std::string_view name, const google::protobuf::Any& any,
-                     std::vector<route::FilterConfigSpec>& specs) {
-    route::FilterConfigSpec spec;
-    spec.filter_id = env_.filter_id(name);
-    if (!any.Is<route_v3::FilterConfig>()) {
-      if (parse(name, any, false, spec) && spec.config != nullptr) specs.push_back(std::move(spec));
-      return;
-    }
-    route_v3::FilterConfig wrapper;
-    if (!any.UnpackTo(&wrapper)) {
-      path_.error("cannot be read as a FilterConfig");
-      return;
-    }
-    spec.disabled = wrapper.disabled();
-    if (wrapper.has_config()) {
-      Step step(path_, "config");
-      if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
-    }
-    // An empty wrapper says something too: it turns a filter on that the listener has disabled.
-    specs.push_back(std::move(spec));
-  }
-
-  bool parse(std::string_view name, const google::protobuf::Any& any, bool optional, route::FilterConfigSpec& spec) {
-    if (env_.parse_filter_config(name, any, optional, path_.text(), spec, path_.diagnostics())) return true;
-    path_.count_error();
-    return false;
-  }
-
   void check_cluster(std::string_view field, const std::string& name) {
     if (validate_clusters_) config::check_cluster(env_, path_, field, name);
   }
 
   RouteConfigEnv& env_;
   FieldPath& path_;
+  RouteFilterConfigs filters_;
   using Specifiers = std::map<std::string, std::shared_ptr<const route::ClusterSpecifier>>;
   std::shared_ptr<Specifiers> specifiers_ = std::make_shared<Specifiers>();  // of the table, by name
-  std::string typed_cors_above_;  // under which name a level above says something to the cors filter
   bool validate_clusters_ = false;
   uint32_t max_body_ = kDefaultMaxBody;
 };
-
-// The regular expression below `message` that cannot be compiled for this reason, as a path; empty: there is none.
-std::string find_regex(const google::protobuf::Message& message, const std::string& path, const std::string& why) {
-  using google::protobuf::FieldDescriptor;
-  if (const auto* regex = google::protobuf::DynamicCastToGenerated<envoy::type::matcher::v3::RegexMatcher>(&message)) {
-    const auto compiled = match::Regex::compile(regex->regex());
-    return !compiled.ok() && message_of(compiled.status()) == why ? path + ".regex" : "";
-  }
-  std::vector<const FieldDescriptor*> fields;
-  const auto& reflection = *message.GetReflection();
-  reflection.ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
-    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE || field->is_map()) continue;
-    const std::string below = (path.empty() ? "" : path + ".") + field->name();
-    for (int i = 0; field->is_repeated() && i < reflection.FieldSize(message, field); ++i) {
-      std::string found =
-          find_regex(reflection.GetRepeatedMessage(message, field, i), below + "[" + std::to_string(i) + "]", why);
-      if (!found.empty()) return found;
-    }
-    if (field->is_repeated()) continue;
-    std::string found = find_regex(reflection.GetMessage(message, field), below, why);
-    if (!found.empty()) return found;
-  }
-  return "";
-}
-
-// What compiles routes knows the part that a regular expression is in, a matcher of headers; here is where it stands.
-std::string path_of_fault(const route_v3::RouteConfiguration& table, const route::BuildError& error) {
-  if (error.message.find(" at character ") == std::string::npos) return error.path;
-  const google::protobuf::Message* message = &table;
-  for (std::string_view rest = error.path; !rest.empty();) {
-    const std::string_view step = rest.substr(0, rest.find('.'));
-    rest.remove_prefix(std::min(rest.size(), step.size() + 1));
-    const size_t bracket = step.find('[');
-    const auto* field = message->GetDescriptor()->FindFieldByName(std::string(step.substr(0, bracket)));
-    if (field == nullptr || field->message_type() == nullptr || field->is_map()) return error.path;
-    const auto& reflection = *message->GetReflection();
-    if (!field->is_repeated()) {
-      message = &reflection.GetMessage(*message, field);
-      continue;
-    }
-    int item = -1;
-    if (bracket != std::string_view::npos) std::from_chars(step.data() + bracket + 1, step.data() + step.size(), item);
-    if (item < 0 || item >= reflection.FieldSize(*message, field)) return error.path;
-    message = &reflection.GetRepeatedMessage(*message, field, item);
-  }
-  std::string found = find_regex(*message, error.path, error.message);
-  return found.empty() ? error.path : found;
-}
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/config/report.h"
+#include "core/config/path_report.h"
 #include "core/config/shared_messages.h"
 #include "core/config/suggest.h"
 #include "core/route/retry_policy.h"
@@ -180,9 +180,7 @@ void host_predicate(const route_v3::RetryPolicy::RetryHostPredicate& predicate, 
     return;
   }
   FieldPath::Step step(path, "typed_config");
-  Report report(path.positions(), path.diagnostics());
-  const auto message = report.unpack(predicate.typed_config(), path.text());
-  if (report.errors() > 0) path.count_error();
+  const auto message = PathReport(path).unpack(predicate.typed_config());
   if (message == nullptr) return;
   if (message->GetDescriptor() == retry_hosts::previous_hosts::v3::PreviousHostsPredicate::descriptor()) {
     spec.avoid_previous_hosts = true;
@@ -230,9 +228,7 @@ void retry_priority(const route_v3::RetryPolicy::RetryPriority& message, FieldPa
     return;
   }
   FieldPath::Step step(path, "typed_config");
-  Report report(path.positions(), path.diagnostics());
-  const auto config = report.unpack(message.typed_config(), path.text());
-  if (report.errors() > 0) path.count_error();
+  const auto config = PathReport(path).unpack(message.typed_config());
   if (config == nullptr) return;
   if (const auto* previous = dynamic_cast<const PreviousPrioritiesConfig*>(config.get())) {
     spec.priority_update_frequency = static_cast<uint32_t>(std::max(0, previous->update_frequency()));

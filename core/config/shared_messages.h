@@ -65,10 +65,12 @@ std::optional<match::AddressRange> translate(const xds::core::v3::CidrRange& mes
 // `config`: of an extension of the kind envoy.path.match.
 std::optional<match::PathTemplate> translate_path_template(const google::protobuf::Any& config, const FieldReport& at);
 
-// header_key_format and allow_chunked_length, which mean the same for clients and upstreams.
-void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
-               const FieldReport& at);
+// What means the same for clients and upstreams: header_key_format and allow_chunked_length of HTTP/1, all but
+// connection_idle_interval of HTTP/2. `stream_errors`: what is said around the message about
+// stream_error_on_invalid_http_message, which override_... in it overrules.
 void translate(const envoy::config::core::v3::Http1ProtocolOptions& message, http::h1::Options& to,
+               const FieldReport& at);
+void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, bool stream_errors, http::h2::Options& to,
                const FieldReport& at);
 
 // Typed metadata is not supported yet. Null also if there is nothing in it.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "core/base/utf8.h"
 #include "core/config/data_source.h"
-#include "core/config/source_text.h"
 
 namespace weir::config {
 namespace {

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <memory>
 
+#include "core/base/utf8.h"
+
 namespace weir::config {
 namespace {
 
@@ -21,31 +23,6 @@ Diagnostic finding_at(std::string_view file, Place place, std::string message, s
 }
 
 }  // namespace
-
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  const unsigned b0 = byte(0);
-  const auto follows = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  if (text.empty()) {
-    return 0;
-  }
-  if (b0 < 0x80) {
-    return 1;
-  }
-  // RFC 3629 section 4: no overlong forms, no surrogates, nothing above U+10FFFF.
-  if (b0 >= 0xC2 && b0 <= 0xDF) {
-    return follows(1) ? 2 : 0;
-  }
-  if (b0 >= 0xE0 && b0 <= 0xEF) {
-    const bool ok = (b0 != 0xE0 || byte(1) >= 0xA0) && (b0 != 0xED || byte(1) < 0xA0);
-    return ok && follows(1) && follows(2) ? 3 : 0;
-  }
-  if (b0 >= 0xF0 && b0 <= 0xF4) {
-    const bool ok = (b0 != 0xF0 || byte(1) >= 0x90) && (b0 != 0xF4 || byte(1) < 0x90);
-    return ok && follows(1) && follows(2) && follows(3) ? 4 : 0;
-  }
-  return 0;
-}
 
 void append_utf8(std::string& out, uint32_t c) {
   const auto put = [&](uint32_t byte) { out += static_cast<char>(byte); };

@@ -19,9 +19,6 @@ bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diag
 // Line and column (in characters) of a byte of `text`.
 Place place_of(std::string_view text, size_t offset);
 
-// The length of the UTF-8 character at the start of `text`, 0 if there is none.
-size_t utf8_length(std::string_view text);
-
 // Appends a code point as UTF-8.
 void append_utf8(std::string& out, uint32_t code_point);
 

@@ -9,6 +9,7 @@
 #include "core/config/rate_limit_config.h"
 #include "core/config/route_matchers.h"
 #include "core/config/shared_messages.h"
+#include "core/filter/header_value.h"
 #include "core/filter/registry.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -131,13 +132,9 @@ std::optional<stream::HeaderValue> Translator::header_value(const core_v3::Heade
   const auto error = [&](std::string_view field, std::string_view text) {
     report_.error(path + "." + std::string(field), std::string(text));
   };
-  stream::HeaderValueSpec spec = to_spec(message, error);
-  const Status name = stream::check_header_to_set(spec.name);
-  if (!name.ok()) error("header.key", message_of(name));
-  Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
-  if (!value.ok()) error("header.value", message_of(value.status()));
-  if (!name.ok() || !value.ok()) return std::nullopt;
-  return std::move(*value);
+  return filter::make_header_value(to_spec(message, error), [&](std::string_view field, std::string_view text) {
+    error("header." + std::string(field), text);
+  });
 }
 
 void Translator::http1_options(const core_v3::Http1ProtocolOptions& message, http::h1::Options& to,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/filter/factory.h"
+#include "core/filter/header_value.h"
 #include "core/grpc/service.h"
 #include "core/http/chars.h"
 #include "core/route/retry_policy.h"
@@ -66,18 +67,12 @@ Service read_service(const GrpcService& proto, filter::FactoryScope scope, Durat
   for (int i = 0; i < proto.initial_metadata_size(); ++i) {
     const auto& from = proto.initial_metadata(i);
     filter::FactoryScope here = scope.below("initial_metadata", i);
-    stream::HeaderValueSpec spec;
-    spec.name = from.key();
-    spec.value = from.raw_value().empty() ? from.value() : from.raw_value();
-    const weir::Status name = stream::check_header_to_set(spec.name);
-    if (!name.ok()) here.error("key", message_of(name));
-    if (detail::is_reserved(spec.name)) {
-      here.error("key", "\"" + spec.name + "\" is what the call says by itself");
+    if (detail::is_reserved(from.key())) {
+      here.error("key", "\"" + from.key() + "\" is what the call says by itself");
       continue;
     }
-    Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
-    if (!value.ok()) here.error("value", message_of(value.status()));
-    if (name.ok() && value.ok()) service.metadata.push_back(std::move(*value));
+    auto value = filter::read_header_value(from, stream::AppendAction::kAppendIfExistsOrAdd, here);
+    if (value) service.metadata.push_back(std::move(*value));
   }
   if (proto.has_retry_policy())
     service.retries = detail::read_retries(proto.retry_policy(), scope.below("retry_policy"));

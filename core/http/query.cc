@@ -105,7 +105,7 @@ std::string& take_query(const HeaderMap& request) {
 
 void put_query(const std::string& query, HeaderMap& request, Arena& arena) {
   const Parts old(request.path());
-  if (query == old.query) return;
+  if (query == old.query || request.path().empty()) return;
   request.set(HeaderId::kPath,
               arena.concat(old.path, query.empty() ? std::string_view() : std::string_view("?"), query, old.fragment));
 }

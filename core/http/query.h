@@ -21,7 +21,7 @@ void set_parameter(std::string_view name, std::string_view value, std::string& q
 // The query of :path, in the room that this thread keeps for one; change it, and put_query() it back. Nothing else may
 // begin in between.
 std::string& take_query(const HeaderMap& request);
-// Gives :path this query. A new path is in the arena.
+// Gives :path this query. A new path is in the arena. A request without a path (CONNECT) goes on having none.
 void put_query(const std::string& query, HeaderMap& request, Arena& arena);
 
 }  // namespace weir::http

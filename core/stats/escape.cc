@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "core/base/utf8.h"
+
 namespace weir::stats {
 namespace {
 
@@ -19,27 +21,6 @@ bool is_plain(unsigned char c, Escape how) {
       return c < 0x80;
   }
   return true;
-}
-
-// The length of the UTF-8 sequence at the start of `text`, 0 if there is none (RFC 3629: no overlong forms, no
-// surrogates, nothing above U+10FFFF).
-size_t utf8_length(std::string_view text) {
-  auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char first = at(0);
-  size_t length = first < 0x80                    ? 1
-                  : first >= 0xc2 && first < 0xe0 ? 2
-                  : first >= 0xe0 && first < 0xf0 ? 3
-                  : first >= 0xf0 && first < 0xf5 ? 4
-                                                  : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  if (first == 0xe0 && at(1) < 0xa0) return 0;
-  if (first == 0xed && at(1) >= 0xa0) return 0;
-  if (first == 0xf0 && at(1) < 0x90) return 0;
-  if (first == 0xf4 && at(1) >= 0x90) return 0;
-  return length;
 }
 
 constexpr size_t kLongest = 6;

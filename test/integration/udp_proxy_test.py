@@ -265,7 +265,8 @@ class UdpUpdateTest(WeirTestCase):
     def config(cls, server: int = 0, more: Any = None, **fields: Any) -> Any:
         # UDP and TCP on one port are two listeners.
         listeners = [udp_listener(cls.port, "one", proxy_access_log=[file_access_log(
-            cls.log, "%DYNAMIC_METADATA(udp.proxy.proxy:session_total)% %DYNAMIC_METADATA(udp.proxy.proxy:bytes_received)%\n")], **fields),
+            cls.log, "%DYNAMIC_METADATA(udp.proxy.proxy:session_total)% %DYNAMIC_METADATA(udp.proxy.proxy:bytes_received)% "
+            "%START_TIME(%s)%\n")], **fields),
             http_listener(cls.port, [direct({"prefix": "/"}, "tcp")])]
         return bootstrap(listeners + (more or []), [cluster("one", cls.servers[server].port), cluster("two", cls.servers[1].port)])
 
@@ -294,7 +295,20 @@ class UdpUpdateTest(WeirTestCase):
             self.reload(self.config(server=1, idle_timeout="50s"))
             self.assertEqual(client.ask(b"4"), b"b 4")
             line = wait_line(self.log, "")
-            self.assertRegex(line, r"^\d+ \d+$")
+            self.assertRegex(line, r"^\d+ \d+ \d+$")
+            self.assertLess(abs(int(line.split()[2]) - time.time()), 600)
+
+    def test_a_new_version_of_a_file_is_a_change_of_the_filter(self) -> None:
+        log, path = self.sandbox.path("sessions.log"), self.sandbox.path("format.txt")
+        logger = file_access_log(log)
+        logger["typed_config"]["log_format"] = {"text_format_source": {"filename": path}}
+        config = self.config(server=1, access_log=[logger], idle_timeout="0.2s")
+        for version in ("first", "second"):
+            self.sandbox.write("format.txt", version + " %BYTES_RECEIVED%\n")
+            self.reload(config)
+            with UdpClient(self.port) as client:
+                client.ask(b"1")
+            self.assertEqual(wait_line(log, version), version + " 1")
 
     def test_no_datagram_is_lost_in_reloads(self) -> None:
         stop, lost, answered = threading.Event(), [], []

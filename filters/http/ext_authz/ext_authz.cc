@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/header_value.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/grpc/read_service.h"
@@ -262,17 +263,9 @@ BodySettings read_body(const pb::BufferSettings& proto) {
 std::vector<stream::HeaderValue> read_headers(const pb::AuthorizationRequest& proto, filter::FactoryScope& scope) {
   std::vector<stream::HeaderValue> headers;
   for (int i = 0; i < proto.headers_to_add_size(); ++i) {
-    const auto& from = proto.headers_to_add(i);
-    auto here = scope.below("authorization_request").below("headers_to_add", i);
-    stream::HeaderValueSpec spec;
-    spec.name = from.key();
-    spec.value = from.raw_value().empty() ? from.value() : from.raw_value();
-    spec.action = stream::AppendAction::kOverwriteIfExistsOrAdd;
-    const Status name = stream::check_header_to_set(spec.name);
-    if (!name.ok()) here.error("key", std::string(message_of(name)));
-    Result<stream::HeaderValue> value = stream::HeaderValue::build(std::move(spec));
-    if (!value.ok()) here.error("value", std::string(message_of(value.status())));
-    if (name.ok() && value.ok()) headers.push_back(std::move(*value));
+    auto value = filter::read_header_value(proto.headers_to_add(i), stream::AppendAction::kOverwriteIfExistsOrAdd,
+                                           scope.below("authorization_request").below("headers_to_add", i));
+    if (value) headers.push_back(std::move(*value));
   }
   return headers;
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <optional>
 
+#include "core/base/utf8.h"
 #include "core/grpc/call.h"
 #include "core/http/chars.h"
 #include "core/http/url.h"
@@ -26,38 +27,19 @@ namespace {
 
 constexpr std::string_view kMethod = "/envoy.service.auth.v3.Authorization/Check";
 
-// --- Texts: a string of protobuf is UTF-8, and what a client sends need not be
-// ----------------------------------------
+// --- The question ----------------------------------------------------------------------------------------------------
 
-// How many bytes the character at the start takes; 0: there is none.
-size_t character(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const unsigned char second = byte(1);
-  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  const bool surrogate = first == 0xed && second > 0x9f;
-  const bool beyond = first == 0xf4 && second > 0x8f;
-  return overlong || surrogate || beyond ? 0 : size;
-}
-
-// As published: what is no character is a '!'.
-std::string as_text(std::string_view bytes) {
-  std::string text(bytes);
+// A string of protobuf is UTF-8, and what a client sends need not be. As published: what is no character is a '!'.
+std::string as_text(std::string text) {
   for (size_t at = 0; at < text.size();) {
-    const size_t size = character(std::string_view(text).substr(at));
+    const size_t size = utf8_length(std::string_view(text).substr(at));
     if (size == 0) text[at] = '!';
     at += std::max<size_t>(size, 1);
   }
   return text;
 }
 
-// --- The question ----------------------------------------------------------------------------------------------------
+std::string as_text(std::string_view bytes) { return as_text(std::string(bytes)); }
 
 void write_address(const net::Address& from, core::Address& to) {
   if (from.family() == net::Family::kUnix) {

@@ -34,7 +34,7 @@ void apply_mutation(const QueryMutation& mutation, std::string_view value, std::
 
 void apply(const std::vector<QueryMutation>& mutations, http::HeaderMap& request, const stream::LogSubject& subject,
            Arena& arena) {
-  if (mutations.empty() || request.path().empty()) return;
+  if (mutations.empty()) return;
   std::string& query = http::take_query(request);
   for (const QueryMutation& mutation : mutations) {
     std::string_view value = mutation.constant;

@@ -170,15 +170,16 @@ void Session::on_timer() {
 bool Session::check_host() {
   const lb::HostSet* hosts = cluster_->current() != nullptr ? cluster_->hosts() : nullptr;
   if (hosts == nullptr) return false;
-  for (size_t i = 0; i < hosts->hosts().size(); ++i) {
-    const lb::HostEntry& entry = hosts->host(static_cast<uint32_t>(i));
-    if (entry.host != host_) continue;
-    if (!serves(*hosts, entry) || entry.address() != host_address_) return false;
-    place_ = static_cast<uint32_t>(i);
-    hosts_version_ = cluster_->hosts_version();
-    return true;
-  }
-  return false;
+  const size_t count = hosts->hosts().size();
+  // Most have kept their places; else it is looked for.
+  lb::HostIndex place = place_ < count && hosts->host(place_).host == host_ ? place_ : 0;
+  while (place < count && hosts->host(place).host != host_) ++place;
+  if (place >= count) return false;
+  const lb::HostEntry& entry = hosts->host(place);
+  if (!serves(*hosts, entry) || entry.address() != host_address_) return false;
+  place_ = place;
+  hosts_version_ = cluster_->hosts_version();
+  return true;
 }
 
 void Session::end(bool now) {
@@ -270,7 +271,9 @@ UdpProxy::UdpProxy(std::shared_ptr<const Settings> settings, filter::DatagramHos
       host_(host),
       lane_(host.lane()),
       seed_(lane_.random().next()),
-      table_(kFirstTable) {}
+      table_(kFirstTable),
+      start_(lane_.now()),
+      start_wall_(lane_.wall_now()) {}
 
 UdpProxy::~UdpProxy() {
   while (Session* session = all_.front()) session->end(true);
@@ -479,6 +482,8 @@ void UdpProxy::take_out(Session& session) {
 void UdpProxy::log() {
   if (settings_->proxy_logs.empty()) return;
   stream::StreamInfo info;
+  info.start = start_;
+  info.start_wall = start_wall_;
   info.end = lane_.now();
   info.stream_id = proxy::LaneProxy::of(lane_).next_id();
   info.downstream_local = host_.local();

@@ -155,6 +155,8 @@ class UdpProxy final : public filter::UdpFilter {
   IntrusiveList<Session, &Session::node_> all_;
   Run run_;
   stream::StreamInfo facts_;  // for the matcher
+  const MonoTime start_;
+  const WallTime start_wall_;
   Counts counts_;
   uint64_t sessions_total_ = 0, idle_timeouts_ = 0, no_route_ = 0;
   MonoTime silent_until_{};

@@ -98,11 +98,37 @@ TEST(BootstrapChecks, ServicesThatAreNotThere) {
   EXPECT_EQ(checked(head + http + "aut}}\n"),
             "a.yaml:10:69: error: listeners[0]...http_service.server_uri.cluster: \"aut\" is not a cluster of this "
             "configuration; nearest: \"auth\" (a.yaml:3)\n1 error\n");
-  EXPECT_EQ(checked(head + grpc + "auth}}\n"), "");
+  EXPECT_EQ(checked(head + grpc + "auth}}\n"),
+            "a.yaml:10:53: warning: listeners[0]...grpc_service.envoy_grpc.cluster_name: \"auth\" speaks HTTP/1.1, and "
+            "gRPC needs HTTP/2: every call will fail; give the cluster HttpProtocolOptions with explicit_http_config: "
+            "{http2_protocol_options: {}}\n1 warning\n");
   EXPECT_EQ(checked(head + grpc + "aut}}\n"),
             "a.yaml:10:53: error: listeners[0]...grpc_service.envoy_grpc.cluster_name: \"aut\" is not a cluster of "
             "this configuration; nearest: \"auth\" (a.yaml:3)\n1 error\n");
   EXPECT_EQ(checked(head + http + "aut}}\ndynamic_resources: {cds_config: {path_config_source: {path: x}}}\n"), "");
+}
+
+TEST(BootstrapChecks, ClustersOfGrpcSpeakHttp2) {
+  const std::string options =
+      ", typed_extension_protocol_options: {o: {'@type': "
+      "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, ";
+  const auto said = [&](const std::string& more) {
+    return checked("static_resources:\n  clusters:\n" + cluster("auth", more) +
+                   "  listeners:\n"
+                   "  - filter_chains:\n"
+                   "    - filters:\n"
+                   "      - name: x\n"
+                   "        typed_config:\n"
+                   "          '@type': type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz\n"
+                   "          grpc_service: {envoy_grpc: {cluster_name: auth}}\n");
+  };
+  for (const char* good : {"explicit_http_config: {http2_protocol_options: {}}}}", "auto_config: {}}}",
+                           "use_downstream_protocol_config: {}}}"})
+    EXPECT_EQ(said(options + good), "") << good;
+  EXPECT_EQ(said(", http2_protocol_options: {}"), "");
+  EXPECT_EQ(said(", protocol_selection: USE_DOWNSTREAM_PROTOCOL"), "");
+  EXPECT_NE(said(options + "explicit_http_config: {http_protocol_options: {}}}}").find("gRPC needs HTTP/2"),
+            std::string::npos);
 }
 
 TEST(BootstrapChecks, ControlPlanes) {

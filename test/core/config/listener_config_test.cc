@@ -268,6 +268,16 @@ TEST_F(ListenerConfigTest, AcceptsPerTurn) {
   }
 }
 
+TEST_F(ListenerConfigTest, WhatIsForConnectionsHasNoEffectOnDatagrams) {
+  const auto udp = [](const std::string& port) {
+    return "address { socket_address { protocol: UDP address: '127.0.0.1' port_value: " + port + " } } ";
+  };
+  translate(udp("1") + "tcp_backlog_size { value: 7 } additional_addresses { " + udp("2") + " tcp_keepalive {} }");
+  const std::string why = ": has no effect: it is for connections, which a listener of UDP has not";
+  EXPECT_EQ(plugins_.warning_texts(),
+            (std::vector<std::string>{"tcp_backlog_size" + why, "additional_addresses[0].tcp_keepalive" + why}));
+}
+
 // field: Listener.name, Listener.stat_prefix
 TEST_F(ListenerConfigTest, Names) {
   auto plain = translate("address { socket_address { address: '127.0.0.1' port_value: 80 } }");

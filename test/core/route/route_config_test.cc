@@ -525,6 +525,27 @@ TEST(RouteConfig, MatcherTree) {
   EXPECT_EQ(cluster("/c"), "none");
 }
 
+// As of routes in the list of the host: what the host says in the new way is what counts.
+TEST(RouteConfig, OldCorsInAMatcherTree) {
+  const std::string tree = with_matcher("routes { match { prefix: '/a' } route { cluster: 'c' cors {} } }",
+                                        "match { path: '/b' } route { cluster: 'c' cors {} }");
+  for (const bool typed : {false, true}) {
+    RouteConfiguration message = parse(tree);
+    if (typed) {
+      auto& configs = *message.mutable_virtual_hosts(0)->mutable_typed_per_filter_config();
+      configs["envoy.filters.http.cors"].set_type_url(
+          "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy");
+    }
+    FakeEnv env;
+    Diagnostics diagnostics;
+    route::RouteTableSpec spec;
+    EXPECT_TRUE(translate_route_config(message, "rc", env, spec, diagnostics)) << diagnostics.nack_text();
+    ASSERT_EQ(spec.virtual_hosts[0].matcher_actions.size(), 2u);
+    for (const route::MatcherActionSpec& action : spec.virtual_hosts[0].matcher_actions)
+      EXPECT_EQ(action.routes[0].filter_configs.empty(), typed) << action.path;
+  }
+}
+
 TEST(RouteConfig, FaultsInAMatcherTree) {
   const std::string tree = "rc.virtual_hosts[0].matcher.matcher_tree.prefix_match_map.map";
   EXPECT_EQ(errors(with_matcher("routes { match { prefix: '/a' } route { cluster: 'x' } } "
