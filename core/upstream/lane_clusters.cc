@@ -200,7 +200,7 @@ ConnPool* ClusterLocal::find_destination(std::string_view text) {
   const net::Address address = parse_destination(text);
   if (address.empty()) return nullptr;
   if (found_.size() >= kMostFound) {
-    std::erase_if(found_, [](const auto& one) { return one.second.pool->empty(); });
+    std::erase_if(found_, [](const auto& one) { return one.second.pool->empty_with_variants(); });
     if (found_.size() >= kMostFound) return nullptr;
   }
   event::Lane& lane = owner_.lane();

@@ -111,6 +111,8 @@ class ConnPool final : private RecallWaiter {
   void shut_down();
   // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
   bool empty() const { return objects_ == 0 && waiters_.empty() && outside_ == 0; }
+  // The same of its variants, which go with it.
+  bool empty_with_variants() const;
   uint32_t connections() const { return connections_; }
   // How many requests the next connection is expected to carry at a time.
   uint32_t room_of_new() const { return room_of_new_; }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/lb/destinations.h"
 #include "core/net/socket.h"
 #include "core/stream/stream_info.h"
 #include "test/core/upstream/pool_world.h"
@@ -393,6 +394,33 @@ TEST_F(MultiplexedPoolTest, GarbageFailsWhatIsUnderWay) {
   EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
   EXPECT_EQ(peer_.count(0, kGoaway), 1u);
   EXPECT_TRUE(peer_.connections[0].ended);
+}
+
+// A lane makes room for hosts that requests name by dropping those that nobody uses, in any protocol.
+TEST_F(MultiplexedPoolTest, AHostThatARequestNamedStaysWhileAnyOfItsPoolsIsUsed) {
+  spec_.protocol = HttpProtocol::kDownstream;
+  spec_.original = make_original_destination(store_, "c");
+  policy_ = lb::destination_policy();
+  publish_cluster();
+  publish_hosts({});
+  lb::PickInput input;
+  const std::string name = peer_.address().to_string();
+  input.name = name;
+  ConnPool* found = cluster().pick(input);
+  ASSERT_NE(found, nullptr);
+  Caller caller(lane_);
+  EXPECT_EQ(caller.start(found->variant({}, Speaks::kHttp2)), ConnPool::Start::kWaiting);
+  settle();
+  for (int i = 0; i < 1100; ++i) {
+    const std::string other = "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ":80";
+    input.name = other;
+    EXPECT_NE(cluster().pick(input), nullptr) << other;
+  }
+  input.name = name;
+  EXPECT_EQ(cluster().pick(input), found);
+  peer_.respond(0, 1);
+  settle();
+  EXPECT_EQ(caller.events, "ready headers end ");
 }
 
 TEST_F(MultiplexedPoolTest, RawOnesHaveConnectionsOfTheirOwn) {
