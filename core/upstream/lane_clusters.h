@@ -81,7 +81,8 @@ class ClusterLocal {
   // Of the host that pick() has just returned; nullptr: none.
   const stream::StaticMetadata* host_metadata(const ConnPool& pool) const { return pool.metadata(); }
   event::Pin<lb::HostSet> pin_hosts() const;
-  // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
+  // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times. In
+  // between the pool stays.
   void begin_request(ConnPool& pool, const ClusterStats& stats);
   void end_request(ConnPool& pool, const ClusterStats& stats);
   // And once a connection has it: what is refused or fails before that was no request to the upstream.
