@@ -142,7 +142,8 @@ void H2Connection::fail_all(ResetReason reason, std::string_view detail, CloseTy
 
 void H2Connection::fail(H2Stream& stream, ResetReason reason, std::string_view detail, CloseType how) {
   if (stream.events_ != nullptr) {
-    stats().cx_destroy_with_active_rq.inc();
+    if (!lost_requests_) stats().cx_destroy_with_active_rq.inc();
+    lost_requests_ = true;
     if (reason == ResetReason::kConnectionTermination) stats().rq_rx_reset.inc();
     stream.wire_bytes_->closed = how;
   }

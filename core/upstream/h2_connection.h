@@ -181,7 +181,8 @@ class H2Connection final : public net::ConnectionHandler,
   bool settings_seen_ : 1 = false;
   bool goaway_seen_ : 1 = false;
   bool ping_out_ : 1 = false;
-  bool closing_ : 1 = false;  // what is queued goes out, and that is the end
+  bool closing_ : 1 = false;        // what is queued goes out, and that is the end
+  bool lost_requests_ : 1 = false;  // with its end, which is counted once
 };
 
 }  // namespace weir::upstream

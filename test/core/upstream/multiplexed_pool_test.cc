@@ -392,6 +392,7 @@ TEST_F(MultiplexedPoolTest, GarbageFailsWhatIsUnderWay) {
   EXPECT_EQ(one.events, "ready reset-protocol_error ");
   EXPECT_EQ(two.events, "ready reset-protocol_error ");
   EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
+  EXPECT_EQ(stats_->cx_destroy_with_active_rq.value(), 1u);  // connections
   EXPECT_EQ(peer_.count(0, kGoaway), 1u);
   EXPECT_TRUE(peer_.connections[0].ended);
 }
