@@ -362,22 +362,8 @@ void Http2Connection::on_connection_error(Error error) {
     return;
   }
   config_.stats->cx_protocol_error.inc();
+  stats.count(error);
   switch (error) {
-    case Error::kControlFrames:
-      stats.outbound_control_flood.inc();
-      break;
-    case Error::kFrames:
-      stats.outbound_flood.inc();
-      break;
-    case Error::kEmptyFrames:
-      stats.inbound_empty_frames_flood.inc();
-      break;
-    case Error::kPriorityFrames:
-      stats.inbound_priority_frames_flood.inc();
-      break;
-    case Error::kWindowUpdates:
-      stats.inbound_window_update_frames_flood.inc();
-      break;
     case Error::kContinuations:
       stats.inbound_continuation_flood.inc();
       break;
@@ -478,16 +464,7 @@ void Http2Connection::on_ping_timeout() {
 }
 
 void Http2Connection::account() {
-  const http::h2::Session::Counts& now = codec_.counts();
-  const Http2Stats& stats = *config_.http2_stats;
-  stats.rx_reset.add(now.rx_resets - accounted_.rx_resets);
-  stats.tx_reset.add(now.tx_resets - accounted_.tx_resets);
-  stats.rx_messaging_error.add(now.messaging_errors - accounted_.messaging_errors);
-  stats.header_overflow.add(now.header_overflows - accounted_.header_overflows);
-  stats.trailers.add(now.trailers - accounted_.trailers);
-  stats.goaway_sent.add(now.goaways_sent - accounted_.goaways_sent);
-  stats.stream_refused_errors.add(now.refused - accounted_.refused);
-  accounted_ = now;
+  config_.http2_stats->count(codec_.counts(), accounted_);
   net::Connection& connection = host_->connection();
   config_.stats->cx_rx_bytes_total.add(connection.bytes_read() - rx_accounted_);
   config_.stats->cx_tx_bytes_total.add(connection.bytes_written() - tx_accounted_);

@@ -75,7 +75,7 @@ void H2Connection::on_data(Slices& in, bool end) {
     in.clear();
   } else {
     codec_.receive(in);
-    count_frames();
+    stats().http2.count(codec_.counts(), counted_);
   }
   if (!end && !owner_.connection_.peer_ended()) return;
   // What has come whole, and waits for its reader, is not lost with the connection.
@@ -104,7 +104,7 @@ void H2Connection::on_end_of_turn() {
   if (!connection.open() || connection.closing()) return;
   if (connection.out().size() >= http::h2::Session::kFlushBytes || codec_.flush(connection.out()))
     connection.notify_when_drained();
-  count_frames();
+  stats().http2.count(codec_.counts(), counted_);
   if (closing_ || codec_.finished()) {
     closing_ = true;
     connection.close_after_flush(Duration::zero(), kLastWordsStall);
@@ -112,18 +112,6 @@ void H2Connection::on_end_of_turn() {
     connection.flush();
   }
   owner_.account_bytes();
-}
-
-void H2Connection::count_frames() {
-  const http::h2::Session::Counts& now = codec_.counts();
-  const Http2Stats& to = stats().http2;
-  to.rx_reset.add(now.rx_resets - counted_.rx_resets);
-  to.tx_reset.add(now.tx_resets - counted_.tx_resets);
-  to.rx_messaging_error.add(now.messaging_errors - counted_.messaging_errors);
-  to.header_overflow.add(now.header_overflows - counted_.header_overflows);
-  to.trailers.add(now.trailers - counted_.trailers);
-  to.goaway_sent.add(now.goaways_sent - counted_.goaways_sent);
-  counted_ = now;
 }
 
 // --- Its end -------------------------------------------------------------------------------------------------------
@@ -159,6 +147,8 @@ void H2Connection::on_closed(net::CloseReason reason) {
 void H2Connection::on_connection_error(http::h2::Error error) {
   stats().cx_protocol_error.inc();
   stats().http2.count(error);
+  // Of a cluster that has no name of its own.
+  if (error == http::h2::Error::kContinuations) stats().http2.header_overflow.inc();
   closing_ = true;
   owner_.close_when_idle();
   owner_.pool_.on_draining(owner_);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/block.h"
+#include "core/http/h2/counts.h"
 #include "core/http/h2/error.h"
 #include "core/http/h2/options.h"
 #include "core/http/h2/stream.h"
@@ -26,18 +27,6 @@ class Session {
  public:
   // How much flush() writes at a time: what waits longer stays where it can be counted.
   static constexpr size_t kFlushBytes = 128 * 1024;
-
-  // Of the connection so far, for the owner's statistics.
-  struct Counts {
-    uint32_t streams = 0;  // begun
-    uint32_t rx_resets = 0;
-    uint32_t tx_resets = 0;
-    uint32_t messaging_errors = 0;  // malformed messages
-    uint32_t header_overflows = 0;  // heads or trailers beyond the limits
-    uint32_t trailers = 0;          // sections received
-    uint32_t goaways_sent = 0;
-    uint32_t refused = 0;  // streams beyond what SETTINGS said
-  };
 
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

@@ -397,6 +397,20 @@ TEST_F(MultiplexedPoolTest, GarbageFailsWhatIsUnderWay) {
   EXPECT_TRUE(peer_.connections[0].ended);
 }
 
+TEST_F(MultiplexedPoolTest, AHeadWithoutEndIsCountedOnce) {
+  Caller one(lane_);
+  one.start(pool());
+  settle();
+  // A field of 3900 bytes, and then again and again from the table.
+  const std::string bomb =
+      std::string("\x88\x40\x01x\x7f\xbd\x1d") + std::string(3900, 'v') + std::string(300, '\xbe');
+  peer_.send(0, kHeaders, kEndHeaders | kEndStream, 1, bomb);
+  settle();
+  EXPECT_EQ(one.events, "ready reset-protocol_error ");
+  EXPECT_EQ(stats_->http2.header_overflow.value(), 1u);
+  EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
+}
+
 // A lane makes room for hosts that requests name by dropping those that nobody uses, in any protocol.
 TEST_F(MultiplexedPoolTest, AHostThatARequestNamedStaysWhileAnyOfItsPoolsIsUsed) {
   spec_.protocol = HttpProtocol::kDownstream;
