@@ -169,7 +169,7 @@ Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
-  if (config_.h2.keepalive.interval > Duration::zero()) ping();
+  schedule_ping();
   want_flush();  // SETTINGS
   return Action::kContinue;
 }
@@ -442,20 +442,19 @@ void Http2Connection::on_deadline(DeadlineKind kind) {
   }
 }
 
+void Http2Connection::schedule_ping() {
+  const http::h2::Options::Keepalive& keepalive = config_.h2.keepalive;
+  if (keepalive.interval > Duration::zero()) lane_.arm_in(ping_timer_, keepalive.wait(lane_.random()));
+}
+
 void Http2Connection::ping() {
-  const auto& keepalive = config_.h2.keepalive;
   codec_.ping();
-  lane_.arm_in(ping_timeout_, keepalive.timeout);
+  lane_.arm_in(ping_timeout_, config_.h2.keepalive.timeout);
 }
 
 void Http2Connection::on_ping_answered() {
-  const auto& keepalive = config_.h2.keepalive;
   ping_timeout_.cancel();
-  if (keepalive.interval <= Duration::zero() || closing_) return;
-  Duration wait = keepalive.interval;
-  if (keepalive.jitter_percent > 0)
-    wait += keepalive.interval * lane_.random().below(keepalive.jitter_percent * 100) / 10000;
-  lane_.arm_in(ping_timer_, wait);
+  if (!closing_) schedule_ping();
 }
 
 void Http2Connection::on_ping_timeout() {

@@ -124,6 +124,7 @@ class Http2Connection final : public filter::NetworkFilter,
   // By its load shed points, with every piece of input.
   void shed(const Overload& overload);
   void scale(Deadlines& deadlines);
+  void schedule_ping();
   void ping();
   void on_ping_timeout();
   void count_premature_reset(const Http2Stream& stream);

@@ -167,11 +167,7 @@ void H2Connection::on_goaway(int32_t, http::h2::ErrorCode) {
 
 void H2Connection::schedule_ping() {
   const http::h2::Options::Keepalive& keepalive = options().keepalive;
-  if (keepalive.interval <= Duration::zero()) return;
-  Duration wait = keepalive.interval;
-  const int64_t spread = wait.count() / 100 * keepalive.jitter_percent;
-  if (spread > 0) wait += Duration(static_cast<int64_t>(lane_.random().next() % static_cast<uint64_t>(spread)));
-  lane_.arm_in(ping_timer_, wait);
+  if (keepalive.interval > Duration::zero()) lane_.arm_in(ping_timer_, keepalive.wait(lane_.random()));
 }
 
 void H2Connection::send_ping() {
