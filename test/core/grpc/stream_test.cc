@@ -212,6 +212,24 @@ TEST(GrpcStream, PausedItTellsNothingAndTheServerHasToWait) {
   expect_at_rest(world);
 }
 
+TEST(GrpcStream, PausedBeforeThereIsAConnectionItTellsNothingEither) {
+  ProxyWorld world(with_http2());
+  const Service service = service_c();
+  Talk talk(world.lane());
+  EXPECT_EQ(talk.begin(service), "OK");
+  talk.hold(true);
+  world.settle();
+  Server server(world);
+  server.head(1);
+  server.data(1, framed("a"));
+  server.trailers(1);
+  EXPECT_EQ(talk.heard, "");
+  talk.hold(false);
+  world.settle();
+  EXPECT_EQ(talk.heard, "() a OK");
+  expect_at_rest(world);
+}
+
 TEST(GrpcStream, WhatCannotBeSentIsBounded) {
   ProxyWorld world(with_http2());
   const Service service = service_c();
