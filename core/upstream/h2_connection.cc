@@ -85,7 +85,7 @@ void H2Connection::on_data(Slices& in, bool end) {
   if (active_ == 0) {
     owner_.connection_.close(net::CloseReason::kRemote);
   } else {
-    owner_.pool_.on_draining(owner_);
+    owner_.pool_.retire(owner_);
   }
 }
 
@@ -102,8 +102,7 @@ void H2Connection::want_flush() { lane_.at_end_of_turn(*this); }
 void H2Connection::on_end_of_turn() {
   net::Connection& connection = owner_.connection_;
   if (!connection.open() || connection.closing()) return;
-  if (connection.out().size() >= http::h2::Session::kFlushBytes || codec_.flush(connection.out()))
-    connection.notify_when_drained();
+  if (codec_.flush(connection.out())) connection.notify_when_drained();
   stats().http2.count(codec_.counts(), counted_);
   if (closing_ || codec_.finished()) {
     closing_ = true;
@@ -150,8 +149,6 @@ void H2Connection::on_connection_error(http::h2::Error error) {
   // Of a cluster that has no name of its own.
   if (error == http::h2::Error::kContinuations) stats().http2.header_overflow.inc();
   closing_ = true;
-  owner_.close_when_idle();
-  owner_.pool_.on_draining(owner_);
   fail_all(ResetReason::kProtocolError, error_name(error), CloseType::kNone);
   want_flush();
 }
@@ -159,8 +156,7 @@ void H2Connection::on_connection_error(http::h2::Error error) {
 void H2Connection::on_goaway(int32_t, http::h2::ErrorCode) {
   if (!goaway_seen_) stats().cx_close_notify.inc();
   goaway_seen_ = true;
-  owner_.close_when_idle();
-  owner_.pool_.on_draining(owner_);
+  owner_.pool_.retire(owner_);
 }
 
 // --- Whether the peer is there -------------------------------------------------------------------------------------

@@ -197,8 +197,6 @@ class ConnPool final : private RecallWaiter {
   UpstreamStream& start(ClientConnection& connection, UpstreamEvents& events);
   void list_by_room(ClientConnection& connection);
   void on_stream_over(ClientConnection& connection);
-  // It takes no request any more.
-  void on_draining(ClientConnection& connection);
   // The peer has said how many requests it takes at a time.
   void on_room_changed(ClientConnection& connection);
   // How many requests the next connection will carry at a time, as far as that can be known.
@@ -207,9 +205,8 @@ class ConnPool final : private RecallWaiter {
   void on_agreed(ClientConnection& connection);
   // For waiters that it could not serve.
   void make_up();
+  // It takes no request any more, and ends with those that it has.
   void retire(ClientConnection& connection);
-  // It is as old as connections may be.
-  void on_expired(ClientConnection& connection);
 
   event::Lane& lane_;
   ClusterLocal& cluster_;
