@@ -126,7 +126,7 @@ upstream::ConnPool* Router::pick(const upstream::Member& member) {
 upstream::ConnPool* Router::pick_unomitted(upstream::ClusterLocal& cluster, const route::RetryPolicy& policy,
                                            lb::PickInput input, upstream::ConnPool* pool) {
   const uint32_t tried_hosts = tried_count_;
-  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(cluster.host_metadata(one)); };
+  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(one.metadata()); };
   // As published: so many times another one is looked for, and then the last is taken as it is. Once all have been
   // picked, tried ones come again: better such a one than one that is to be avoided.
   const size_t most = pool == nullptr ? 0 : 2 * cluster.hosts()->hosts().size();
@@ -195,7 +195,7 @@ void Router::describe_remote(const Attempt& attempt) {
 
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
-  const stream::StaticMetadata* metadata = attempt.cluster().host_metadata(pool);
+  const stream::StaticMetadata* metadata = pool.metadata();
   attempt.set_host_metadata(metadata, metadata != nullptr ? attempt.cluster().pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
   describe_host(pool, metadata);

@@ -78,8 +78,6 @@ class ClusterLocal {
   bool hungry() { return first_hungry() != nullptr; }
   // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
-  // Of the host that pick() has just returned; nullptr: none.
-  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const { return pool.metadata(); }
   event::Pin<lb::HostSet> pin_hosts() const;
   // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times. In
   // between the pool stays.
