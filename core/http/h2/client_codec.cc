@@ -58,7 +58,6 @@ bool ClientCodec::send_request_head(Stream& stream, const HeaderMap& map, bool e
       return false;
     }
   }
-  stream.is_head_ = method == "HEAD";
   stream.is_connect_ = connect;
   stream.is_upgrade_ = upgrade;
   if (upgrade) stream.protocol_ = protocol;

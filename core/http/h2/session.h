@@ -83,9 +83,6 @@ class Session {
   uint32_t peer_max_streams() const;
   bool peer_allows_connect() const;  // extended CONNECT (RFC 8441)
   const Counts& counts() const { return counts_; }
-  // Frames that wait inside, DATA apart; and those of them that are no heads.
-  size_t queued_frames() const;
-  size_t queued_control_frames() const;
 
  protected:
   enum class Role : uint8_t { kServer, kClient };
@@ -156,6 +153,9 @@ class Session {
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // Frames that wait inside, DATA apart; and those of them that are no heads.
+  size_t queued_frames() const;
+  size_t queued_control_frames() const;
   // Of what waits on one stream, above which its writer is to stop.
   size_t high_mark() const;
   // What the library has found when it sends this code, and says nothing else.

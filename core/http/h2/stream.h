@@ -29,7 +29,6 @@ class Stream {
   // The last byte, or the trailers, were given to the codec; and they were written.
   bool send_complete() const { return end_given_; }
   bool end_sent() const { return end_sent_; }
-  bool receive_complete() const { return end_received_; }
   // Bytes of its frames so far; heads and trailers as compressed as they were.
   struct Wire {
     uint64_t received = 0;
