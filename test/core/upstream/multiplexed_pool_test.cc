@@ -402,8 +402,7 @@ TEST_F(MultiplexedPoolTest, AHeadWithoutEndIsCountedOnce) {
   one.start(pool());
   settle();
   // A field of 3900 bytes, and then again and again from the table.
-  const std::string bomb =
-      std::string("\x88\x40\x01x\x7f\xbd\x1d") + std::string(3900, 'v') + std::string(300, '\xbe');
+  const std::string bomb = std::string("\x88\x40\x01x\x7f\xbd\x1d") + std::string(3900, 'v') + std::string(300, '\xbe');
   peer_.send(0, kHeaders, kEndHeaders | kEndStream, 1, bomb);
   settle();
   EXPECT_EQ(one.events, "ready reset-protocol_error ");
