@@ -8,7 +8,7 @@
 namespace weir::http::h2 {
 namespace {
 
-constexpr size_t kCopyBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
+constexpr size_t kCopyDataBelow = 2048;  // smaller pieces of a body are copied: an iovec costs more
 
 }  // namespace
 
@@ -115,7 +115,7 @@ struct Session::Callbacks::Handlers {
     while (length > 0) {
       const Slice& front = stream.unsent_.front();
       const size_t bytes = std::min<size_t>(length, front.size);
-      if (bytes < kCopyBelow) {
+      if (bytes < kCopyDataBelow) {
         session.write(front.data, bytes);
         stream.unsent_.drop_front(bytes);
       } else {
