@@ -6,6 +6,8 @@
 #include <openssl/mem.h>
 #include <openssl/sha.h>
 
+#include <algorithm>
+
 namespace weir::crypto {
 namespace {
 
@@ -48,6 +50,18 @@ std::string to_hex(const uint8_t* bytes, size_t size) {
   for (size_t i = 0; i < size; ++i) {
     text[2 * i] = kDigits[bytes[i] >> 4];
     text[2 * i + 1] = kDigits[bytes[i] & 15];
+  }
+  return text;
+}
+
+std::string to_base64(const uint8_t* bytes, size_t size) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (size_t i = 0; i < size; i += 3) {
+    uint32_t group = 0;
+    const size_t count = std::min<size_t>(3, size - i);
+    for (size_t k = 0; k < 3; ++k) group = group << 8 | (k < count ? bytes[i + k] : 0u);
+    for (size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
   }
   return text;
 }

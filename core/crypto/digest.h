@@ -27,5 +27,11 @@ template <size_t N>
 std::string to_hex(const std::array<uint8_t, N>& digest) {
   return to_hex(digest.data(), N);
 }
+// RFC 4648 section 4, padded.
+std::string to_base64(const uint8_t* bytes, size_t size);
+template <size_t N>
+std::string to_base64(const std::array<uint8_t, N>& bytes) {
+  return to_base64(bytes.data(), N);
+}
 
 }  // namespace weir::crypto

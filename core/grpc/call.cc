@@ -1,8 +1,8 @@
 #include "core/grpc/call.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "core/route/retry_policy.h"
 #include "core/route/spec.h"
 
 namespace weir::grpc {
@@ -95,12 +95,8 @@ Status Call::attempt() {
 bool Call::retries(const Status& status) {
   const Retries& policy = service_->retries;
   if ((conditions_of(status) & policy.on) == 0 || retried_ == policy.most) return false;
-  // Exponential, and random up to that, as retries of routes are.
-  const auto bounded = [](Duration time) {
-    return std::clamp<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count(), 1, UINT32_MAX);
-  };
-  const int64_t most = std::min(bounded(policy.back_off_base) << std::min(retried_, 16u), bounded(policy.back_off_max));
-  const Duration wait = std::chrono::microseconds(lane_->random().below(static_cast<uint32_t>(most)));
+  const Duration wait =
+      route::back_off_before(retried_ + 1, policy.back_off_base, policy.back_off_max, lane_->random());
   if (deadline_ - lane_->now() <= wait) return false;
   ++retried_;
   lane_->arm_in(*this, wait);

@@ -15,8 +15,8 @@ class Call : private Stream, private event::Timer {
   Call() = default;
   ~Call() override = default;
 
-  // As Stream::start(). Empties `request`. The subject of `options` lives as long as the call; its timeout holds for
-  // all attempts together.
+  // As Stream::start(). Empties `request`. `subject` lives as long as the call; the service's timeout holds for all
+  // attempts together.
   [[nodiscard]] Status start(event::Lane& lane, const Service& service, std::string_view method, Slices& request,
                              const stream::LogSubject* subject = nullptr);
   bool active() const { return waiting() || Stream::active(); }

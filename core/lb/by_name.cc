@@ -1,17 +1,13 @@
 #include "core/lb/by_name.h"
 
 #include <map>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "core/base/text_map.h"
+
 namespace weir::lb {
 namespace {
-
-struct Hash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-};
 
 class ByNameTable final : public Table {
  public:
@@ -46,7 +42,7 @@ class ByNameTable final : public Table {
     std::unique_ptr<const Table> table;  // null: that one
     uint32_t state = 0;
   };
-  std::unordered_map<std::string, Entry, Hash, std::equal_to<>> hosts_;
+  TextMap<Entry> hosts_;
   uint32_t states_ = 0;
 };
 

@@ -4,20 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <unordered_map>
 
+#include "core/base/text_map.h"
 #include "core/http/chars.h"
 
 namespace weir::match {
 namespace {
-
-struct TextHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-template <class T>
-using TextMap = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
 
 // Without heap, which an error of Address::from_ip() needs.
 bool parse_address(std::string_view text, net::Address& out) {

@@ -50,6 +50,18 @@ const SocketOption* set_options(int fd, Family family, const ListenOptions& opti
   return nullptr;
 }
 
+std::string text_of(const SocketOption& option) {
+  return std::to_string(option.level) + "/" + std::to_string(option.name);
+}
+
+// What sockets of IP have in common before they are bound. False: IP_TRANSPARENT is refused.
+bool set_ip_options(int fd, const Address& address, const ListenOptions& options) {
+  if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
+  if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  return !options.transparent || set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+}
+
 }  // namespace
 
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
@@ -65,17 +77,12 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   auto refused = [&](SocketOption::When when) -> Status {
     const SocketOption* option = set_options(fd, address.family(), options, when);
     if (option == nullptr) return absl::OkStatus();
-    const std::string what =
-        "set the socket option " + std::to_string(option->level) + "/" + std::to_string(option->name) + " of";
-    return fail(what.c_str());
+    return fail(("set the socket option " + text_of(*option) + " of").c_str());
   };
   if (address.is_ip()) {
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (options.keepalive.on && !set_keepalive(fd, options.keepalive)) return fail("set keepalive probes for");
-    if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (address.family() == Family::kIpv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
-    if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
-    if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
+    if (!set_ip_options(fd, address, options)) return fail("set IP_TRANSPARENT for");
     // Accepted sockets inherit it, which saves a call per connection.
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   } else {
@@ -111,11 +118,8 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
     close(fd);
     return failed(what.c_str(), address, error, true);
   };
+  if (!set_ip_options(fd, address, options)) return fail("set IP_TRANSPARENT for");
   const bool ipv6 = address.family() == Family::kIpv6;
-  if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (ipv6) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.ipv4_compat ? 0 : 1);
-  if (options.freebind) set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
-  if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)) return fail("set IP_TRANSPARENT for");
   set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (address.is_any() &&
       !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
@@ -124,17 +128,13 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
   for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
     if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
     if (const SocketOption* option = set_options(fd, address.family(), options, when))
-      return fail("set the socket option " + std::to_string(option->level) + "/" + std::to_string(option->name) +
-                  " of");
+      return fail("set the socket option " + text_of(*option) + " of");
   }
   return fd;
 }
 
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
   std::string kept;
-  const auto option_of = [](const SocketOption& one) {
-    return std::to_string(one.level) + "/" + std::to_string(one.name);
-  };
   if (address.is_ip()) {
     const bool probes = options.keepalive.on && !options.datagrams;
     if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);
@@ -149,8 +149,8 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
     if (one.family != Family::kNone && one.family != address.family()) continue;
     if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) == 0) continue;
     if (one.when != SocketOption::When::kBeforeBind)
-      return failed(("set the socket option " + option_of(one) + " of").c_str(), address, errno);
-    (kept += kept.empty() ? "" : ", ") += option_of(one);
+      return failed(("set the socket option " + text_of(one) + " of").c_str(), address, errno);
+    (kept += kept.empty() ? "" : ", ") += text_of(one);
   }
   if (!options.datagrams && listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
   return kept;

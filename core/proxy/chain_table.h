@@ -9,11 +9,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/base/text_map.h"
 #include "core/match/address_ranges.h"
 #include "core/net/address.h"
 
@@ -76,10 +76,6 @@ class ChainTable {
     kSourcePort,
     kCount,
   };
-  struct Hash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
   // The number of a node, or of a chain with kLeaf.
   using Next = uint32_t;
   static constexpr Next kLeaf = Next{1} << 31;
@@ -89,7 +85,7 @@ class ChainTable {
     Next source_types[2] = {kNone, kNone};         // local, external
     std::vector<std::pair<uint16_t, Next>> ports;  // ascending
     match::AddressMap addresses;
-    std::unordered_map<std::string, Next, Hash, std::equal_to<>> texts;  // of a wildcard what is behind the star
+    TextMap<Next> texts;  // of a wildcard what is behind the star
   };
   class Builder;
 

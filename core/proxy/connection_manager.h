@@ -18,6 +18,7 @@
 #include "core/stats/code_counters.h"
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
+#include "core/upstream/http2_stats.h"
 
 namespace weir::proxy {
 
@@ -40,14 +41,10 @@ struct ConnectionManagerStats {
 };
 
 // `http2.*`, of all connections from clients. [any]
-struct Http2Stats {
+struct Http2Stats : upstream::Http2Stats {
   explicit Http2Stats(stats::Store& store);
   std::shared_ptr<stats::Group> group;
-  stats::Counter goaway_sent, header_overflow, inbound_continuation_flood, inbound_empty_frames_flood,
-      inbound_priority_frames_flood, inbound_stray_data_flood, inbound_window_update_frames_flood, keepalive_timeout,
-      outbound_control_flood, outbound_flood, rx_messaging_error, rx_reset, stream_refused_errors, trailers,
-      tx_flush_timeout, tx_reset;
-  stats::Gauge streams_active;
+  stats::Counter inbound_continuation_flood, inbound_stray_data_flood, tx_flush_timeout;
 };
 
 // What a connection is taken for. kAuto: what TLS has agreed on (ALPN), else by its first bytes.

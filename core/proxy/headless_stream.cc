@@ -233,11 +233,13 @@ void HeadlessStream::leave() {
 }
 
 void HeadlessStream::pause_response(bool paused) {
+  paused_ = paused;
   if (stream_ != nullptr) stream_->pause_response(paused);
 }
 
 void HeadlessStream::on_ready(upstream::UpstreamStream& stream) {
   stream_ = &stream;
+  if (paused_) stream.pause_response(true);
   upstream::ClusterLocal::count_request(*pool_, *pin_->stats);
   send();
 }

@@ -85,7 +85,7 @@ class HeadlessStream final : public event::Deferred,
   // The same bytes go elsewhere too.
   void send_copy(const Slices& data, bool end);
   void send_trailers(const http::HeaderMap& trailers);  // copied
-  // Stops and continues the response's reading.
+  // Stops and continues the response's reading; also before there is a connection.
   void pause_response(bool paused);
   // Nobody wants it any more; nothing is told.
   void cancel();
@@ -153,6 +153,7 @@ class HeadlessStream final : public event::Deferred,
   bool request_sent_ : 1 = false;  // all of it
   bool answered_ : 1 = false;      // its head has come, and is counted
   bool blocked_ : 1 = false;       // the connection holds as much as it should
+  bool paused_ : 1 = false;        // the response
   bool finished_ : 1 = false;
 };
 

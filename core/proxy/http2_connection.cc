@@ -31,124 +31,6 @@ uint64_t whole(event::Lane& lane, runtime::Key key, uint64_t otherwise) {
 
 }  // namespace
 
-// --- A stream --------------------------------------------------------------------------------------------------------
-
-Http2Stream::Http2Stream(Http2Connection& connection)
-    : connection_(&connection),
-      config_(connection.config_),
-      lane_(connection.lane_),
-      deadlines_(connection.lane_, *this) {}
-
-Http2Stream::~Http2Stream() { WEIR_ASSERT(stream_ == nullptr && !attached()); }
-
-void Http2Stream::dispose() { LaneProxy::of(lane_).http2_streams().destroy(this); }
-
-void Http2Stream::describe(stream::StreamInfo& info) { filter::describe_client(*connection_->host_, info); }
-
-stream::ConnectionInfo& Http2Stream::connection_info() { return connection_->host_->info(); }
-
-bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; }
-
-bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
-  if (connection_ == nullptr) return true;
-  if (const Overload& overload = LaneProxy::of(lane_).overload();
-      overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]]
-    connection_->disable_keepalive();
-  if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
-  if (waits_for_tunnel_) [[unlikely]] {
-    // What came of it ahead. If there is none now, it is thrown away like the rest.
-    waits_for_tunnel_ = false;
-    Slices early;
-    early.append_all(early_);
-    if (stream_->in_tunnel() && (!early.empty() || early_end_)) stream_->on_data(early, early_end_);
-    if (connection_ != nullptr && !flow_paused_) connection_->codec_.unpause(*this);
-  }
-  return true;
-}
-
-void Http2Stream::write_informational(const http::HeaderMap& headers) {
-  if (connection_ != nullptr) (void)connection_->codec_.send_informational(*this, headers);
-}
-
-bool Http2Stream::write_data(Slices& data, bool end) {
-  if (connection_ == nullptr) {
-    data.clear();
-    return true;
-  }
-  return connection_->codec_.send_data(*this, data, end);
-}
-
-bool Http2Stream::write_trailers(const http::HeaderMap& trailers) {
-  return connection_ == nullptr || connection_->codec_.send_trailers(*this, trailers);
-}
-
-void Http2Stream::abort_response() {
-  if (connection_ == nullptr) return;
-  connection_->codec_.reset(*this, ErrorCode::kInternalError);
-  release();
-}
-
-void Http2Stream::pause_request(bool paused) {
-  flow_paused_ = paused;
-  if (connection_ == nullptr || waits_for_tunnel_) return;
-  if (paused)
-    connection_->codec_.pause(*this);
-  else
-    connection_->codec_.unpause(*this);
-}
-
-// Nothing more is to be said; what was said is on its way, and with it the stream ends.
-void Http2Stream::stream_done() {
-  deadlines_.clear_stream();
-  deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
-  if (connection_ == nullptr) return;
-  waits_for_tunnel_ = false;
-  early_.clear();
-  connection_->codec_.unpause(*this);
-  connection_->codec_.reset_after_end(*this);
-}
-
-void Http2Stream::on_deadline(DeadlineKind kind) {
-  if (stream_ == nullptr) return;
-  if (!stream_->done()) {
-    if (kind != DeadlineKind::kRequestHeaders) {
-      stream_->on_stream_deadline(kind);
-      return;
-    }
-    config_.stats->rq_header_timeout.inc();
-    stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
-    return;
-  }
-  if (kind != DeadlineKind::kStreamIdle || connection_ == nullptr) return;
-  // A client that gives no room for the rest of a response.
-  config_.http2_stats->tx_flush_timeout.inc();
-  stream_->stream().info().flags.set(ResponseFlag::kStreamIdleTimeout);
-  connection_->codec_.reset(*this, ErrorCode::kCancel);
-  release();
-}
-
-void Http2Stream::note_wire_bytes() {
-  stream::WireBytes& bytes = stream_->stream().info().wire;
-  bytes.received = wire().received;
-  bytes.heads_received = wire().heads_received;
-  bytes.sent = wire().sent;
-  bytes.heads_sent = wire().heads_sent;
-}
-
-void Http2Stream::release() {
-  if (stream_ == nullptr) return;
-  note_wire_bytes();
-  ServerStream& stream = *stream_;
-  deadlines_.stop();
-  stream.finish();
-  stream_ = nullptr;
-  lane_.defer_delete(stream);
-  lane_.defer_delete(*this);  // behind it
-  list_node_.unlink();
-  config_.http2_stats->streams_active.dec();
-  if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
-}
-
 // --- The connection --------------------------------------------------------------------------------------------------
 
 Http2Connection::Http2Connection(const ConnectionManagerConfig& config, event::Lane& lane, bool admitted)
@@ -169,7 +51,7 @@ Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
-  if (config_.h2.keepalive.interval > Duration::zero()) ping();
+  schedule_ping();
   want_flush();  // SETTINGS
   return Action::kContinue;
 }
@@ -362,22 +244,8 @@ void Http2Connection::on_connection_error(Error error) {
     return;
   }
   config_.stats->cx_protocol_error.inc();
+  stats.count(error);
   switch (error) {
-    case Error::kControlFrames:
-      stats.outbound_control_flood.inc();
-      break;
-    case Error::kFrames:
-      stats.outbound_flood.inc();
-      break;
-    case Error::kEmptyFrames:
-      stats.inbound_empty_frames_flood.inc();
-      break;
-    case Error::kPriorityFrames:
-      stats.inbound_priority_frames_flood.inc();
-      break;
-    case Error::kWindowUpdates:
-      stats.inbound_window_update_frames_flood.inc();
-      break;
     case Error::kContinuations:
       stats.inbound_continuation_flood.inc();
       break;
@@ -456,20 +324,19 @@ void Http2Connection::on_deadline(DeadlineKind kind) {
   }
 }
 
+void Http2Connection::schedule_ping() {
+  const http::h2::Options::Keepalive& keepalive = config_.h2.keepalive;
+  if (keepalive.interval > Duration::zero()) lane_.arm_in(ping_timer_, keepalive.wait(lane_.random()));
+}
+
 void Http2Connection::ping() {
-  const auto& keepalive = config_.h2.keepalive;
   codec_.ping();
-  lane_.arm_in(ping_timeout_, keepalive.timeout);
+  lane_.arm_in(ping_timeout_, config_.h2.keepalive.timeout);
 }
 
 void Http2Connection::on_ping_answered() {
-  const auto& keepalive = config_.h2.keepalive;
   ping_timeout_.cancel();
-  if (keepalive.interval <= Duration::zero() || closing_) return;
-  Duration wait = keepalive.interval;
-  if (keepalive.jitter_percent > 0)
-    wait += keepalive.interval * lane_.random().below(keepalive.jitter_percent * 100) / 10000;
-  lane_.arm_in(ping_timer_, wait);
+  if (!closing_) schedule_ping();
 }
 
 void Http2Connection::on_ping_timeout() {
@@ -478,16 +345,7 @@ void Http2Connection::on_ping_timeout() {
 }
 
 void Http2Connection::account() {
-  const http::h2::Session::Counts& now = codec_.counts();
-  const Http2Stats& stats = *config_.http2_stats;
-  stats.rx_reset.add(now.rx_resets - accounted_.rx_resets);
-  stats.tx_reset.add(now.tx_resets - accounted_.tx_resets);
-  stats.rx_messaging_error.add(now.messaging_errors - accounted_.messaging_errors);
-  stats.header_overflow.add(now.header_overflows - accounted_.header_overflows);
-  stats.trailers.add(now.trailers - accounted_.trailers);
-  stats.goaway_sent.add(now.goaways_sent - accounted_.goaways_sent);
-  stats.stream_refused_errors.add(now.refused - accounted_.refused);
-  accounted_ = now;
+  config_.http2_stats->count(codec_.counts(), accounted_);
   net::Connection& connection = host_->connection();
   config_.stats->cx_rx_bytes_total.add(connection.bytes_read() - rx_accounted_);
   config_.stats->cx_tx_bytes_total.add(connection.bytes_written() - tx_accounted_);

@@ -124,6 +124,7 @@ class Http2Connection final : public filter::NetworkFilter,
   // By its load shed points, with every piece of input.
   void shed(const Overload& overload);
   void scale(Deadlines& deadlines);
+  void schedule_ping();
   void ping();
   void on_ping_timeout();
   void count_premature_reset(const Http2Stream& stream);
@@ -145,7 +146,7 @@ class Http2Connection final : public filter::NetworkFilter,
   MonoTime born_;
   uint64_t rx_accounted_ = 0;
   uint64_t tx_accounted_ = 0;
-  http::h2::Session::Counts accounted_;
+  http::h2::Counts accounted_;
   uint32_t requests_ = 0;
   uint32_t premature_resets_ = 0;
   bool admitted_;

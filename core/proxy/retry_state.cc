@@ -149,8 +149,7 @@ Duration RetryState::back_off_of(const http::HeaderMap& response, WallTime now, 
 Duration RetryState::back_off(uint32_t attempts, Random& random) const {
   Duration base = policy_ != nullptr ? policy_->back_off_base : Duration(25ms);
   Duration most = policy_ != nullptr ? policy_->back_off_max : Duration(250ms);
-  Duration ceiling = std::min<Duration>(base * ((1u << std::min<uint32_t>(attempts, 16)) - 1), most);
-  return Duration(static_cast<int64_t>(random.next() % static_cast<uint64_t>(std::max<int64_t>(1, ceiling.count()))));
+  return route::back_off_before(attempts, base, most, random);
 }
 
 }  // namespace weir::proxy

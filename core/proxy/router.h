@@ -189,7 +189,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void time_out_try(Attempt& attempt, bool idle);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
   // "upstream_reset_before_response_started{connection_failure}"
-  std::string_view reset_details(std::string_view name, std::string_view detail);
+  std::string_view reset_details(upstream::ResetReason reason, std::string_view detail);
   // The answer to a request that no upstream has answered. `status` is also what the cluster's statistics count.
   void answer(int status, stream::ResponseFlag flag, std::string_view details, std::string_view body);
 

@@ -126,7 +126,7 @@ upstream::ConnPool* Router::pick(const upstream::Member& member) {
 upstream::ConnPool* Router::pick_unomitted(upstream::ClusterLocal& cluster, const route::RetryPolicy& policy,
                                            lb::PickInput input, upstream::ConnPool* pool) {
   const uint32_t tried_hosts = tried_count_;
-  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(cluster.host_metadata(one)); };
+  const auto omitted = [&](const upstream::ConnPool& one) { return policy.omits(one.metadata()); };
   // As published: so many times another one is looked for, and then the last is taken as it is. Once all have been
   // picked, tried ones come again: better such a one than one that is to be avoided.
   const size_t most = pool == nullptr ? 0 : 2 * cluster.hosts()->hosts().size();
@@ -195,7 +195,7 @@ void Router::describe_remote(const Attempt& attempt) {
 
 void Router::on_host_chosen(Attempt& attempt, const upstream::ConnPool& pool) {
   upstream_info().attempts = ++attempts_;
-  const stream::StaticMetadata* metadata = attempt.cluster().host_metadata(pool);
+  const stream::StaticMetadata* metadata = pool.metadata();
   attempt.set_host_metadata(metadata, metadata != nullptr ? attempt.cluster().pin_hosts() : event::Pin<lb::HostSet>());
   remember(pool.host());
   describe_host(pool, metadata);
@@ -279,30 +279,35 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
 
 namespace {
 
-// As logs and bodies name it.
 struct Failure {
   int status;
   ResponseFlag flag;
-  std::string_view name;
-  std::string_view text;
 };
 Failure failure_of(ResetReason reason) {
   switch (reason) {
     case ResetReason::kOverflow:
-      return {503, ResponseFlag::kUpstreamOverflow, "overflow", "overflow"};
+      return {503, ResponseFlag::kUpstreamOverflow};
     case ResetReason::kConnectFailure:
-      return {503, ResponseFlag::kUpstreamConnectionFailure, "connection_failure", "connection failure"};
     case ResetReason::kConnectTimeout:
-      return {503, ResponseFlag::kUpstreamConnectionFailure, "connection_timeout", "connection timeout"};
+      return {503, ResponseFlag::kUpstreamConnectionFailure};
     case ResetReason::kProtocolError:
-      return {502, ResponseFlag::kUpstreamProtocolError, "protocol_error", "protocol error"};
+      return {502, ResponseFlag::kUpstreamProtocolError};
     case ResetReason::kRemoteReset:
-      return {503, ResponseFlag::kUpstreamRemoteReset, "remote_reset", "remote reset"};
     case ResetReason::kRemoteRefused:
-      return {503, ResponseFlag::kUpstreamRemoteReset, "remote_refused_stream_reset", "remote refused stream reset"};
+      return {503, ResponseFlag::kUpstreamRemoteReset};
+    case ResetReason::kLocalReset:
+      return {503, ResponseFlag::kLocalReset};
     default:
-      return {503, ResponseFlag::kUpstreamConnectionTermination, "connection_termination", "connection termination"};
+      return {503, ResponseFlag::kUpstreamConnectionTermination};
   }
+}
+
+// As bodies of answers have it.
+std::string_view in_words(ResetReason reason, Arena& arena) {
+  const std::string_view name = upstream::reason_text(reason);
+  char* const text = arena.allocate_bytes(name.size());
+  std::replace_copy(name.begin(), name.end(), text, '_', ' ');
+  return {text, name.size()};
 }
 
 }  // namespace
@@ -385,7 +390,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     return;
   }
   if (attempt.log() != nullptr) [[unlikely]]
-    log_failure(attempt, failure_of(reason).flag, reset_details(failure_of(reason).name, detail));
+    log_failure(attempt, failure_of(reason).flag, reset_details(reason, detail));
   const upstream::UpstreamStream* upstream = attempt.stream();
   // A pooled connection that the peer closed before it answered anything was stale. It must be safe to repeat the
   // request, or not a byte of it have gone out.
@@ -397,7 +402,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     end_attempt(attempt);
     done_ = true;
     stream_->info().flags.set(failure_of(reason).flag);
-    stream_->respond_abort(reset_details(failure_of(reason).name, detail));
+    stream_->respond_abort(reset_details(reason, detail));
     return;
   }
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
@@ -454,15 +459,17 @@ void Router::answer_failure(ResetReason reason, std::string_view detail) {
   if (reason == ResetReason::kConnectFailure || reason == ResetReason::kConnectionTermination) transport = detail;
   if (!transport.empty()) stream_->info().upstream.failure_reason = stream_->arena().copy(transport);
   if (reason == ResetReason::kConnectTimeout) stream_->info().upstream.failure_reason = "connection_timeout";
-  answer(failure.status, failure.flag, reset_details(failure.name, detail),
+  answer(failure.status, failure.flag, reset_details(reason, detail),
          stream_->arena().concat("upstream connect error or disconnect/reset before headers. reset reason: ",
-                                 failure.text, transport.empty() ? "" : ", transport failure reason: ", transport));
+                                 in_words(reason, stream_->arena()),
+                                 transport.empty() ? "" : ", transport failure reason: ", transport));
 }
 
-std::string_view Router::reset_details(std::string_view name, std::string_view detail) {
+std::string_view Router::reset_details(ResetReason reason, std::string_view detail) {
   Arena& arena = stream_->arena();
   return arena.concat(committed_ ? "upstream_reset_after_response_started{" : "upstream_reset_before_response_started{",
-                      name, detail.empty() ? std::string_view() : arena.concat("|", detail), "}");
+                      upstream::reason_text(reason), detail.empty() ? std::string_view() : arena.concat("|", detail),
+                      "}");
 }
 
 void Router::answer(int status, ResponseFlag flag, std::string_view details, std::string_view body) {

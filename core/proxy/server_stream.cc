@@ -59,16 +59,13 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
   count();
   stream::StreamInfo& info = stream_.info();
   info.protocol = protocol_of(head.version);
-  if (head.end_stream) {
-    info.request_end = info.start;
-    stream_.request_has_no_body();
-  }
 
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kConnectionIdle);
   deadlines.clear(DeadlineKind::kRequestHeaders);
   touch();
   if (head.end_stream) {
+    stream_.request_has_no_body();
     info.request_end = stream_.lane().now();
     deadlines.clear(DeadlineKind::kRequest);
   } else if (!deadlines.is_set(DeadlineKind::kRequest)) {  // the first byte may have come before

@@ -1,7 +1,10 @@
 // The server stream's half about tunnels: upgrades (RFC 9110 7.8) and CONNECT (9.3.6), who may have one, and what the
 // response makes of it.
 #include <algorithm>
+#include <array>
+#include <cstring>
 
+#include "core/crypto/digest.h"
 #include "core/http/chars.h"
 #include "core/proxy/request_headers.h"
 #include "core/proxy/server_stream.h"
@@ -56,17 +59,12 @@ bool ServerStream::drop_ignored_upgrades() {
 // RFC 8441 5.1: over HTTP/2 nobody proves by a key that the other end speaks WebSocket; servers of HTTP/1 ask for one.
 void ServerStream::add_websocket_key(http::HeaderMap& headers, std::string_view protocol) {
   if (!http::equals_ignoring_case(protocol, "websocket") || headers.contains(kWebSocketKey)) return;
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  char text[24];  // 16 bytes in base64
-  uint64_t random = 0;
-  for (int i = 0; i < 22; ++i) {
-    if (i % 10 == 0) random = stream_.lane().random().next();
-    text[i] = kDigits[random & 63];
-    random >>= 6;
+  std::array<uint8_t, 16> key;
+  for (size_t i = 0; i < key.size(); i += sizeof(uint64_t)) {
+    const uint64_t random = stream_.lane().random().next();
+    std::memcpy(&key[i], &random, sizeof(random));
   }
-  text[21] = 'Q';  // of whose six bits two belong to the last byte
-  text[22] = text[23] = '=';
-  headers.set_copy(kWebSocketKey, {text, sizeof(text)});
+  headers.set_copy(kWebSocketKey, crypto::to_base64(key));
 }
 
 const filter::HttpChainConfig* ServerStream::chain_for_tunnel(const http::RequestHead& head) {

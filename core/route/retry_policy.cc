@@ -122,6 +122,12 @@ Duration RetryPolicy::wait_for_reset(const http::HeaderMap& response, WallTime n
   return Duration::zero();
 }
 
+Duration back_off_before(uint32_t retry, Duration base, Duration most, Random& random) noexcept {
+  const int64_t factor = (1 << std::clamp<uint32_t>(retry, 1, 16)) - 1;
+  const int64_t ceiling = base.count() > most.count() / factor ? most.count() : base.count() * factor;
+  return Duration(static_cast<int64_t>(random.next() % static_cast<uint64_t>(std::max<int64_t>(1, ceiling))));
+}
+
 std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, ErrorSink& errors) {
   auto policy = std::make_unique<RetryPolicy>();
   policy->on = parse_retry_on(spec.retry_on);

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/random.h"
 #include "core/base/time.h"
 #include "core/match/header_matcher.h"
 #include "core/route/errors.h"
@@ -54,6 +55,9 @@ struct RetryPolicy {
 
   static std::unique_ptr<const RetryPolicy> build(RetryPolicySpec spec, ErrorSink& errors);
 };
+
+// How long to wait before retry number `retry` (the first is 1): random, below what grows exponentially up to `most`.
+Duration back_off_before(uint32_t retry, Duration base, Duration most, Random& random) noexcept;
 
 // The bits of a comma-separated list of published names, HTTP and gRPC ones. `unknown`, if given, becomes a view of the
 // first name that is none (the others count). Also used for x-envoy-retry-on and x-envoy-retry-grpc-on.

@@ -76,6 +76,20 @@ struct Group::Dynamic {
       if (stat.type == Type::kHistogram) visit(stat.cell);
     }
   }
+  // Every one of the group, those of its layout too.
+  template <class Visit>
+  static void for_each_histogram(const Group& group, std::mutex& mutex, Visit&& visit) {
+    const auto& definitions = group.kind_.definitions;
+    for (uint32_t i = 0; i < definitions.size(); ++i) {
+      if (definitions[i].type == Type::kHistogram) visit(group.first_ + i);
+    }
+    std::vector<uint32_t> dynamic;  // the lock is not held while they are read
+    {
+      std::lock_guard lock(mutex);
+      group.dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
+    }
+    for (const uint32_t cell : dynamic) visit(cell);
+  }
 };
 
 struct Store::Impl {
@@ -136,15 +150,7 @@ struct Store::Impl {
   template <class Visit>
   void for_each_histogram(Visit&& visit) {
     for (auto& [key, held] : groups) {
-      for (uint32_t i = 0; i < key.first->definitions.size(); ++i) {
-        if (key.first->definitions[i].type == Type::kHistogram) visit(held.group->first_ + i);
-      }
-      std::vector<uint32_t> dynamic;  // the lock is not held while they are read
-      {
-        std::lock_guard lock(dynamic_mutex);
-        held.group->dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
-      }
-      for (const uint32_t cell : dynamic) visit(cell);
+      Group::Dynamic::for_each_histogram(*held.group, dynamic_mutex, visit);
     }
     for (auto& [key, single] : singles) {
       if (key.second == Type::kHistogram) visit(single.cell);
@@ -473,16 +479,7 @@ void Frozen::visit(const std::function<void(const Sample&)>& visit) const { Stor
 
 void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) const {
   for (const OneGroup& one : groups_) {
-    const std::span<const Definition> definitions = one.group->kind_.definitions;
-    for (uint32_t i = 0; i < definitions.size(); ++i) {
-      if (definitions[i].type == Type::kHistogram) visit(one.group->first_ + i);
-    }
-    std::vector<uint32_t> dynamic;  // the lock is not held while they are read
-    {
-      std::lock_guard lock(*dynamic_mutex_);
-      one.group->dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
-    }
-    for (const uint32_t cell : dynamic) visit(cell);
+    Group::Dynamic::for_each_histogram(*one.group, *dynamic_mutex_, visit);
   }
   for (const Single& single : singles_) {
     if (single.type == Type::kHistogram) visit(single.cell);

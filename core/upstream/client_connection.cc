@@ -45,7 +45,7 @@ void ClientConnection::on_timer() {
   }
   if (expired()) {
     stats().cx_max_duration_reached.inc();
-    pool_.on_expired(*this);
+    pool_.retire(*this);
     return;
   }
   stats().cx_idle_timeout.inc();

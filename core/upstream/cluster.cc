@@ -182,27 +182,6 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
 }
 
-void Http2Stats::count(http::h2::Error error) const {
-  using http::h2::Error;
-  switch (error) {
-    case Error::kEmptyFrames:
-      return inbound_empty_frames_flood.inc();
-    case Error::kPriorityFrames:
-      return inbound_priority_frames_flood.inc();
-    case Error::kWindowUpdates:
-      return inbound_window_update_frames_flood.inc();
-    case Error::kControlFrames:
-      return outbound_control_flood.inc();
-    case Error::kFrames:
-      return outbound_flood.inc();
-    case Error::kTooManyHeaders:
-    case Error::kContinuations:
-      return header_overflow.inc();
-    default:
-      return;
-  }
-}
-
 void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {
   auto reached = [](const SharedLimit& limit) { return limit.taken() >= limit.max() ? 1 : 0; };
   auto show_one = [&](const Open& open, const PriorityLimits& limits, const CircuitBreakers& breakers) {

@@ -12,7 +12,6 @@
 #include "core/base/time.h"
 #include "core/event/slot.h"
 #include "core/http/h1/message.h"
-#include "core/http/h2/error.h"
 #include "core/http/h2/options.h"
 #include "core/http/header_map.h"
 #include "core/lb/policy.h"
@@ -20,6 +19,7 @@
 #include "core/stats/late_counters.h"
 #include "core/stats/store.h"
 #include "core/stream/metadata.h"
+#include "core/upstream/http2_stats.h"
 #include "core/upstream/limits.h"
 
 namespace weir::route {
@@ -36,16 +36,6 @@ namespace weir::upstream {
 struct ClusterLimits;
 struct ClusterSpec;
 
-// Of the cluster's connections of HTTP/2.
-struct Http2Stats {
-  stats::Counter goaway_sent, header_overflow, inbound_empty_frames_flood, inbound_priority_frames_flood,
-      inbound_window_update_frames_flood, keepalive_timeout, outbound_control_flood, outbound_flood, rx_messaging_error,
-      rx_reset, stream_refused_errors, trailers, tx_reset;
-  stats::Gauge streams_active;
-  // What a connection has ended for.
-  void count(http::h2::Error error) const;
-};
-
 // The published statistics of a cluster that weir keeps so far. [any]
 struct ClusterStats {
   ClusterStats(stats::Store& store, const std::string& name);
@@ -61,7 +51,7 @@ struct ClusterStats {
   stats::Counter cx_total, cx_http1_total, cx_connect_fail, cx_connect_timeout, cx_overflow, cx_idle_timeout,
       cx_none_healthy, cx_destroy, cx_destroy_with_active_rq, cx_max_requests, cx_protocol_error, cx_rx_bytes_total,
       cx_tx_bytes_total, cx_connect_attempts_exceeded, cx_http2_total, cx_max_duration_reached, cx_close_notify;
-  Http2Stats http2;
+  Http2Stats http2;  // of connections to it
   stats::Counter rq_total, rq_pending_total, rq_pending_overflow, rq_pending_failure_eject, rq_timeout,
       rq_per_try_timeout, rq_per_try_idle_timeout, rq_cancelled, rq_rx_reset, rq_tx_reset, rq_retry, rq_retry_success,
       rq_retry_overflow, rq_retry_limit_exceeded, rq_retry_backoff_exponential, rq_retry_backoff_ratelimited,

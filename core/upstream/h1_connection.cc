@@ -86,22 +86,21 @@ void H1Connection::send_trailers(const http::HeaderMap& trailers) {
   connection_.flush_later();
 }
 
-void H1Connection::reset() {
-  if (events_ == nullptr) return;
+bool H1Connection::forget_request() {
+  if (events_ == nullptr) return false;
   events_ = nullptr;
   codec_.stop();
   stats().rq_tx_reset.inc();
   stats().cx_destroy_with_active_rq.inc();
-  connection_.close();
+  return true;
+}
+
+void H1Connection::reset() {
+  if (forget_request()) connection_.close();
 }
 
 void H1Connection::reset_after_data(Duration stall) {
-  if (events_ == nullptr) return;
-  events_ = nullptr;
-  codec_.stop();
-  stats().rq_tx_reset.inc();
-  stats().cx_destroy_with_active_rq.inc();
-  connection_.reset_after_flush(stall);
+  if (forget_request()) connection_.reset_after_flush(stall);
 }
 
 void H1Connection::pause_response(bool paused) {

@@ -56,6 +56,8 @@ class H1Connection final : public ClientConnection, public http::h1::ClientCodec
 
   bool peer_speaks_h2() const;
   void finish_request();
+  // Its caller does not want it any more. False: there is none.
+  bool forget_request();
   void fail_active(ResetReason reason, std::string_view detail);
 
   UpstreamEvents* events_ = nullptr;

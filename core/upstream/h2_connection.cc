@@ -75,7 +75,7 @@ void H2Connection::on_data(Slices& in, bool end) {
     in.clear();
   } else {
     codec_.receive(in);
-    count_frames();
+    stats().http2.count(codec_.counts(), counted_);
   }
   if (!end && !owner_.connection_.peer_ended()) return;
   // What has come whole, and waits for its reader, is not lost with the connection.
@@ -85,7 +85,7 @@ void H2Connection::on_data(Slices& in, bool end) {
   if (active_ == 0) {
     owner_.connection_.close(net::CloseReason::kRemote);
   } else {
-    owner_.pool_.on_draining(owner_);
+    owner_.pool_.retire(owner_);
   }
 }
 
@@ -102,9 +102,8 @@ void H2Connection::want_flush() { lane_.at_end_of_turn(*this); }
 void H2Connection::on_end_of_turn() {
   net::Connection& connection = owner_.connection_;
   if (!connection.open() || connection.closing()) return;
-  if (connection.out().size() >= http::h2::Session::kFlushBytes || codec_.flush(connection.out()))
-    connection.notify_when_drained();
-  count_frames();
+  if (codec_.flush(connection.out())) connection.notify_when_drained();
+  stats().http2.count(codec_.counts(), counted_);
   if (closing_ || codec_.finished()) {
     closing_ = true;
     connection.close_after_flush(Duration::zero(), kLastWordsStall);
@@ -112,18 +111,6 @@ void H2Connection::on_end_of_turn() {
     connection.flush();
   }
   owner_.account_bytes();
-}
-
-void H2Connection::count_frames() {
-  const http::h2::Session::Counts& now = codec_.counts();
-  const Http2Stats& to = stats().http2;
-  to.rx_reset.add(now.rx_resets - counted_.rx_resets);
-  to.tx_reset.add(now.tx_resets - counted_.tx_resets);
-  to.rx_messaging_error.add(now.messaging_errors - counted_.messaging_errors);
-  to.header_overflow.add(now.header_overflows - counted_.header_overflows);
-  to.trailers.add(now.trailers - counted_.trailers);
-  to.goaway_sent.add(now.goaways_sent - counted_.goaways_sent);
-  counted_ = now;
 }
 
 // --- Its end -------------------------------------------------------------------------------------------------------
@@ -142,7 +129,8 @@ void H2Connection::fail_all(ResetReason reason, std::string_view detail, CloseTy
 
 void H2Connection::fail(H2Stream& stream, ResetReason reason, std::string_view detail, CloseType how) {
   if (stream.events_ != nullptr) {
-    stats().cx_destroy_with_active_rq.inc();
+    if (!lost_requests_) stats().cx_destroy_with_active_rq.inc();
+    lost_requests_ = true;
     if (reason == ResetReason::kConnectionTermination) stats().rq_rx_reset.inc();
     stream.wire_bytes_->closed = how;
   }
@@ -158,9 +146,9 @@ void H2Connection::on_closed(net::CloseReason reason) {
 void H2Connection::on_connection_error(http::h2::Error error) {
   stats().cx_protocol_error.inc();
   stats().http2.count(error);
+  // Of a cluster that has no name of its own.
+  if (error == http::h2::Error::kContinuations) stats().http2.header_overflow.inc();
   closing_ = true;
-  owner_.close_when_idle();
-  owner_.pool_.on_draining(owner_);
   fail_all(ResetReason::kProtocolError, error_name(error), CloseType::kNone);
   want_flush();
 }
@@ -168,19 +156,14 @@ void H2Connection::on_connection_error(http::h2::Error error) {
 void H2Connection::on_goaway(int32_t, http::h2::ErrorCode) {
   if (!goaway_seen_) stats().cx_close_notify.inc();
   goaway_seen_ = true;
-  owner_.close_when_idle();
-  owner_.pool_.on_draining(owner_);
+  owner_.pool_.retire(owner_);
 }
 
 // --- Whether the peer is there -------------------------------------------------------------------------------------
 
 void H2Connection::schedule_ping() {
   const http::h2::Options::Keepalive& keepalive = options().keepalive;
-  if (keepalive.interval <= Duration::zero()) return;
-  Duration wait = keepalive.interval;
-  const int64_t spread = wait.count() / 100 * keepalive.jitter_percent;
-  if (spread > 0) wait += Duration(static_cast<int64_t>(lane_.random().next() % static_cast<uint64_t>(spread)));
-  lane_.arm_in(ping_timer_, wait);
+  if (keepalive.interval > Duration::zero()) lane_.arm_in(ping_timer_, keepalive.wait(lane_.random()));
 }
 
 void H2Connection::send_ping() {

@@ -157,7 +157,6 @@ class H2Connection final : public net::ConnectionHandler,
   void on_ping_timer();
   void schedule_ping();
   void send_ping();
-  void count_frames();
   H2Stream* first_unfinished();
   // Where fields go that nobody wants.
   http::HeaderMap& dropped_fields();
@@ -168,7 +167,7 @@ class H2Connection final : public net::ConnectionHandler,
   event::Lane& lane_;
   http::h2::ClientCodec codec_;
   IntrusiveList<H2Stream, &H2Stream::node_> streams_;
-  http::h2::Session::Counts counted_;
+  http::h2::Counts counted_;
   PingTimer ping_timer_{*this};
   struct Dropped {
     explicit Dropped(event::Lane& lane) : arena(lane.arenas()), fields(arena) {}
@@ -181,7 +180,8 @@ class H2Connection final : public net::ConnectionHandler,
   bool settings_seen_ : 1 = false;
   bool goaway_seen_ : 1 = false;
   bool ping_out_ : 1 = false;
-  bool closing_ : 1 = false;  // what is queued goes out, and that is the end
+  bool closing_ : 1 = false;        // what is queued goes out, and that is the end
+  bool lost_requests_ : 1 = false;  // with its end, which is counted once
 };
 
 }  // namespace weir::upstream

@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -16,18 +14,6 @@ using http::h2::StreamEnd;
 namespace {
 
 bool is_upgrade(const http::HeaderMap& request) { return request.contains(HeaderId::kUpgrade); }
-
-std::string base64(std::span<const uint8_t> bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (k < count ? bytes[i + k] : 0u);
-    for (size_t k = 0; k < 4; ++k) out += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -147,7 +133,7 @@ void H2Stream::answer_upgrade() {
   static const http::HeaderName kAccept("sec-websocket-accept");
   const std::string_view key = request_->get(kKey);
   if (key.empty() || response_->contains(kAccept)) return;
-  const std::string proof = base64(crypto::sha1(std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+  const std::string proof = crypto::to_base64(crypto::sha1(std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
   response_->add(kAccept, response_->arena().copy(proof));
 }
 

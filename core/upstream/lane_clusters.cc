@@ -109,7 +109,8 @@ void ClusterLocal::set_hosts(const lb::HostSet* hosts) {
   hosts_ = hosts;
   ++hosts_version_;
   if (high_ != nullptr) high_->set_hosts(hosts);
-  std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });  // those whose last waiter gave up
+  // Those whose last waiter gave up, or whose last request ended behind its connection.
+  std::erase_if(leaving_, [](const auto& pool) { return pool->empty(); });
   for (Place& place : before) {
     if (place.pool != nullptr) leave(std::move(place.pool));
   }
@@ -200,7 +201,7 @@ ConnPool* ClusterLocal::find_destination(std::string_view text) {
   const net::Address address = parse_destination(text);
   if (address.empty()) return nullptr;
   if (found_.size() >= kMostFound) {
-    std::erase_if(found_, [](const auto& one) { return one.second.pool->empty(); });
+    std::erase_if(found_, [](const auto& one) { return one.second.pool->empty_with_variants(); });
     if (found_.size() >= kMostFound) return nullptr;
   }
   event::Lane& lane = owner_.lane();
@@ -292,6 +293,7 @@ inline void ClusterLocal::set_own(uint32_t place, int32_t requests) {
 void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
   stats.rq_active.inc();
   pool.host().totals.rq_active.inc();
+  ++pool.requests_;
   pool.host().add_active(owner_.lane().index(), 1);
   if (pool.place() < places_.size() && hosts_->host(pool.place()).host.get() == &pool.host())
     set_own(pool.place(), per_host_[pool.place()].own + 1);
@@ -300,6 +302,7 @@ void ClusterLocal::begin_request(ConnPool& pool, const ClusterStats& stats) {
 void ClusterLocal::end_request(ConnPool& pool, const ClusterStats& stats) {
   stats.rq_active.dec();
   pool.host().totals.rq_active.dec();
+  --pool.requests_;
   pool.host().add_active(owner_.lane().index(), -1);
   uint32_t place = pool.place();
   if (place >= places_.size() || hosts_->host(place).host.get() != &pool.host()) place = index_of(pool.host());

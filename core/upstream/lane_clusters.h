@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/base/slab.h"
+#include "core/base/text_map.h"
 #include "core/event/lane.h"
 #include "core/lb/host_set.h"
 #include "core/upstream/aggregate.h"
@@ -27,11 +26,6 @@
 namespace weir::upstream {
 
 class LaneClusters;
-
-struct NameHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
-};
 
 // One cluster on one lane, for requests of one priority. Lives as long as the lane; configuration and membership behind
 // it change. [worker]
@@ -78,10 +72,9 @@ class ClusterLocal {
   bool hungry() { return first_hungry() != nullptr; }
   // Whether a host of the set is known not to be in this list.
   bool has_other_hosts(std::span<const lb::Host* const> tried) const;
-  // Of the host that pick() has just returned; nullptr: none.
-  const stream::StaticMetadata* host_metadata(const ConnPool& pool) const { return pool.metadata(); }
   event::Pin<lb::HostSet> pin_hosts() const;
-  // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times.
+  // What a request to a host that pick() returned counts, there and in `stats`: of the same version both times. In
+  // between the pool stays.
   void begin_request(ConnPool& pool, const ClusterStats& stats);
   void end_request(ConnPool& pool, const ClusterStats& stats);
   // And once a connection has it: what is refused or fails before that was no request to the upstream.
@@ -170,8 +163,8 @@ class ClusterLocal {
   lb::LaneView::InAll in_all_;                      // of these
   std::vector<lb::LaneState> lb_states_;            // of the host set's tables
   std::vector<std::unique_ptr<ConnPool>> leaving_;  // of hosts that are gone, until their last connection is
-  std::unordered_map<std::string, Found, NameHash, std::equal_to<>> found_;  // of an ORIGINAL_DST cluster, by text
-  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;              // want a connection and the limit has none
+  TextMap<Found> found_;                            // of an ORIGINAL_DST cluster, by text
+  IntrusiveList<ConnPool, &ConnPool::starving_node_> starving_;  // want a connection and the limit has none
   size_t shed_from_ = 0;
   std::array<Recall, static_cast<size_t>(LimitKind::kCount)> recalls_;
 };
@@ -249,7 +242,7 @@ class LaneClusters final : public event::SlotObserver {
   FoundHosts* found_hosts_ = nullptr;
   std::vector<std::unique_ptr<ClusterLocal>> clusters_;  // null: not used yet
   // Indices of all clusters that were there since somebody asked by name for the first time; none before.
-  std::unordered_map<std::string, uint32_t, NameHash, std::equal_to<>> by_name_;
+  TextMap<uint32_t> by_name_;
   bool asked_by_name_ = false;
   uint64_t changes_ = 0;
   uint64_t last_connection_id_ = 0;

@@ -109,8 +109,11 @@ class ConnPool final : private RecallWaiter {
   void drain();
   // Every connection closes now; what runs is reset.
   void shut_down();
-  // Nothing refers to the pool any more, closed connections that are still to be destroyed included.
-  bool empty() const { return objects_ == 0 && waiters_.empty() && outside_ == 0; }
+  // Nothing refers to the pool any more, closed connections that are still to be destroyed included; nor do requests
+  // whose connection may have gone before their filters have let go of the response.
+  bool empty() const { return objects_ == 0 && requests_ == 0 && waiters_.empty() && outside_ == 0; }
+  // The same of its variants, which go with it.
+  bool empty_with_variants() const;
   uint32_t connections() const { return connections_; }
   // How many requests the next connection is expected to carry at a time.
   uint32_t room_of_new() const { return room_of_new_; }
@@ -194,8 +197,6 @@ class ConnPool final : private RecallWaiter {
   UpstreamStream& start(ClientConnection& connection, UpstreamEvents& events);
   void list_by_room(ClientConnection& connection);
   void on_stream_over(ClientConnection& connection);
-  // It takes no request any more.
-  void on_draining(ClientConnection& connection);
   // The peer has said how many requests it takes at a time.
   void on_room_changed(ClientConnection& connection);
   // How many requests the next connection will carry at a time, as far as that can be known.
@@ -204,9 +205,8 @@ class ConnPool final : private RecallWaiter {
   void on_agreed(ClientConnection& connection);
   // For waiters that it could not serve.
   void make_up();
+  // It takes no request any more, and ends with those that it has.
   void retire(ClientConnection& connection);
-  // It is as old as connections may be.
-  void on_expired(ClientConnection& connection);
 
   event::Lane& lane_;
   ClusterLocal& cluster_;
@@ -219,6 +219,7 @@ class ConnPool final : private RecallWaiter {
   uint32_t place_ = 0;
   uint32_t connections_ = 0;  // open or connecting
   uint32_t objects_ = 0;      // those and the closed ones whose turn is not over
+  uint32_t requests_ = 0;     // between ClusterLocal::begin_request() and end_request()
   uint32_t connecting_count_ = 0;
   uint32_t waiting_count_ = 0;
   uint32_t room_of_new_ = 1;    // requests at a time on a connection that is not up yet

@@ -79,12 +79,6 @@ void ConnPool::on_stream_over(ClientConnection& connection) {
   }
 }
 
-void ConnPool::on_draining(ClientConnection& connection) {
-  if (connection.h2().closing() || !connection.connection_.open()) return;
-  list_by_room(connection);
-  if (connection.active() == 0) connection.shut();
-}
-
 void ConnPool::on_room_changed(ClientConnection& connection) {
   if (connection.h2().closing() || !connection.connection_.open()) return;
   knows_room_ = true;
@@ -101,15 +95,6 @@ void ConnPool::retire(ClientConnection& connection) {
   } else {
     list_by_room(connection);
   }
-}
-
-void ConnPool::on_expired(ClientConnection& connection) {
-  if (connection.active() == 0) {
-    connection.shut();
-    return;
-  }
-  connection.close_when_idle();
-  list_by_room(connection);
 }
 
 }  // namespace weir::upstream

@@ -100,6 +100,11 @@ ConnPool& ConnPool::find_variant(const filter::UpstreamTransportOptions& options
   return found;
 }
 
+bool ConnPool::empty_with_variants() const {
+  return empty() && (variants_ == nullptr || std::all_of(variants_->pools.begin(), variants_->pools.end(),
+                                                         [](const auto& one) { return one.second->empty(); }));
+}
+
 void ConnPool::drop_variant(ConnPool& pool) {
   auto at = variants_->pools.find(pool.names_->key);
   if (at != variants_->pools.end() && at->second.get() == &pool) variants_->pools.erase(at);

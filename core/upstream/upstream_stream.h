@@ -30,7 +30,7 @@ enum class ResetReason : uint8_t {
   kRemoteReset,    // the peer reset the stream (HTTP/2)
   kRemoteRefused,  // the same, and it has not looked at the request
 };
-// As %UPSTREAM_TRANSPORT_FAILURE_REASON% and details show it.
+// As details show it, and bodies of answers in words.
 std::string_view reason_text(ResetReason reason);
 
 // What logs say of a connection.

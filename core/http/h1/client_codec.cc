@@ -11,8 +11,6 @@
 namespace weir::http::h1 {
 namespace {
 
-constexpr uint8_t kMaxInformational = 32;
-
 // RFC 9110 8.6: a user agent says "no content" for methods that are expected to have some.
 bool usually_has_content(std::string_view method) { return method == "POST" || method == "PUT" || method == "PATCH"; }
 

@@ -58,7 +58,6 @@ bool ClientCodec::send_request_head(Stream& stream, const HeaderMap& map, bool e
       return false;
     }
   }
-  stream.is_head_ = method == "HEAD";
   stream.is_connect_ = connect;
   stream.is_upgrade_ = upgrade;
   if (upgrade) stream.protocol_ = protocol;
@@ -79,6 +78,15 @@ HeaderMap* ClientCodec::begin_response_fields(Stream& stream, std::string_view s
   return &events_.begin_response(stream, status_);
 }
 
+void ClientCodec::give_up(Stream& stream, Error error) {
+  reset(stream, ErrorCode::kCancel);
+  StreamEnd end;
+  end.cause = StreamEnd::Cause::kPeerError;
+  end.error = error;
+  end.code = error_code(error);
+  events_.on_stream_closed(stream, end);
+}
+
 void ClientCodec::end_section(Stream& stream, bool end_stream) {
   if (stream.fields_ == nullptr) return;  // the library lets no head pass without :status
   HeaderMap& map = *stream.fields_;
@@ -89,20 +97,12 @@ void ClientCodec::end_section(Stream& stream, bool end_stream) {
     events_.on_response_trailers(stream, map);
     return;
   }
-  if (section_too_large()) {
-    // Of a response that is not whole nothing can be passed on.
-    reset(stream, ErrorCode::kCancel);
-    StreamEnd end;
-    end.cause = StreamEnd::Cause::kPeerError;
-    end.error = Error::kTooManyHeaders;
-    end.code = error_code(end.error);
-    events_.on_stream_closed(stream, end);
-    return;
-  }
+  if (section_too_large()) return give_up(stream, Error::kTooManyHeaders);
   ResponseHead head;
   head.status = static_cast<uint16_t>(status_);
   head.end = end_stream;
   if (is_informational(status_) && status_ != 101) {
+    if (++stream.informational_ > kMaxInformational) return give_up(stream, Error::kTooManyInformational);
     events_.on_informational(stream, head);
     return;
   }

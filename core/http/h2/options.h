@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/base/random.h"
 #include "core/base/time.h"
 
 namespace weir::http::h2 {
@@ -38,6 +39,11 @@ struct Options {
     uint32_t jitter_percent = 15;
     Duration idle_interval{};  // before a request on a connection that was idle for as long; zero: none
     bool operator==(const Keepalive&) const = default;
+    // Until the next PING of a connection of which something was just heard.
+    Duration wait(Random& random) const {
+      const auto spread = static_cast<uint64_t>(interval.count() / 100 * jitter_percent);
+      return spread == 0 ? interval : interval + Duration(static_cast<int64_t>(random.next() % spread));
+    }
   };
   Keepalive keepalive{};
 

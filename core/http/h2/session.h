@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/block.h"
+#include "core/http/h2/counts.h"
 #include "core/http/h2/error.h"
 #include "core/http/h2/options.h"
 #include "core/http/h2/stream.h"
@@ -26,18 +27,6 @@ class Session {
  public:
   // How much flush() writes at a time: what waits longer stays where it can be counted.
   static constexpr size_t kFlushBytes = 128 * 1024;
-
-  // Of the connection so far, for the owner's statistics.
-  struct Counts {
-    uint32_t streams = 0;  // begun
-    uint32_t rx_resets = 0;
-    uint32_t tx_resets = 0;
-    uint32_t messaging_errors = 0;  // malformed messages
-    uint32_t header_overflows = 0;  // heads or trailers beyond the limits
-    uint32_t trailers = 0;          // sections received
-    uint32_t goaways_sent = 0;
-    uint32_t refused = 0;  // streams beyond what SETTINGS said
-  };
 
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -94,9 +83,6 @@ class Session {
   uint32_t peer_max_streams() const;
   bool peer_allows_connect() const;  // extended CONNECT (RFC 8441)
   const Counts& counts() const { return counts_; }
-  // Frames that wait inside, DATA apart; and those of them that are no heads.
-  size_t queued_frames() const;
-  size_t queued_control_frames() const;
 
  protected:
   enum class Role : uint8_t { kServer, kClient };
@@ -167,6 +153,9 @@ class Session {
   void give_back_withheld();
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  // Frames that wait inside, DATA apart; and those of them that are no heads.
+  size_t queued_frames() const;
+  size_t queued_control_frames() const;
   // Of what waits on one stream, above which its writer is to stop.
   size_t high_mark() const;
   // What the library has found when it sends this code, and says nothing else.

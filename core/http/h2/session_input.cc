@@ -7,12 +7,11 @@
 
 #include "core/base/assert.h"
 #include "core/http/chars.h"
-#include "core/http/h2/session.h"
+#include "core/http/h2/session_callbacks.h"
 
 namespace weir::http::h2 {
 namespace {
 
-constexpr uint8_t kFrameHeaderBytes = 9;
 constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the limit costs the connection
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1

@@ -29,7 +29,6 @@ class Stream {
   // The last byte, or the trailers, were given to the codec; and they were written.
   bool send_complete() const { return end_given_; }
   bool end_sent() const { return end_sent_; }
-  bool receive_complete() const { return end_received_; }
   // Bytes of its frames so far; heads and trailers as compressed as they were.
   struct Wire {
     uint64_t received = 0;
@@ -64,6 +63,7 @@ class Stream {
   bool is_connect_ : 1 = false;
   bool is_upgrade_ : 1 = false;          // extended CONNECT
   bool counts_length_ : 1 = false;       // of what is sent
+  uint8_t informational_ = 0;            // heads received before the response's
   uint32_t held_ = 0;                    // bytes received for which the window is not given back: the stream is paused
   uint64_t length_left_ = 0;             // with counts_length_
   HeaderMap* fields_ = nullptr;          // of the section that is being received; null: they are dropped

@@ -280,7 +280,7 @@ void TcpProxy::describe_upstream() {
   info.host_name = upstream_host_->hostname();
   info.attempts = attempts_;
   info.requested = lane_.now();
-  const stream::StaticMetadata* metadata = cluster_->host_metadata(*pool_);
+  const stream::StaticMetadata* metadata = pool_->metadata();
   info.host_metadata = metadata != nullptr ? &metadata->root() : nullptr;
   hosts_ = metadata != nullptr ? cluster_->pin_hosts() : event::Pin<lb::HostSet>();
 }

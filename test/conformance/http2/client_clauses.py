@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Optional, Union
 
 from clauses import Fields, block
-from harness.frames import (ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
+from harness.frames import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
                             GOAWAY, HEADERS, PADDED, PING, PRIORITY, PRIORITY_FLAG, PROTOCOL_ERROR,
                             PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, settings)
 
@@ -182,6 +182,8 @@ row("9113 6.9.1: a stream's window beyond 2^31-1", frame(WINDOW_UPDATE, 0, 1, b"
 
 # --- 9113 8.1: messages
 row("9113 8.1: interim responses", head(("x", "1"), status="103", flags=OPEN) + head(status="102", flags=OPEN) + HELLO, Gets(body=b"hello"))
+row("9110 15.2: 32 interim responses", head(status="103", flags=OPEN) * 32 + HELLO, Gets(body=b"hello"))
+row("9110 15.2: more than anybody can mean", head(status="103", flags=OPEN) * 33 + HELLO, Fails((CANCEL,), or_stream=True))
 row("9113 8.1: an interim response that ends", head(status="103"), MALFORMED)
 row("9113 8.6: 101", head(status="101", flags=OPEN), MALFORMED)
 row("9113 8.1: trailers", head(flags=OPEN) + frame(DATA, 0, 1, b"hello") + raw(block([("x-sum", "1")])), Gets(body=b"hello"))

@@ -24,6 +24,21 @@ TEST_F(DigestTest, KnownAnswers) {
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+// RFC 4648 section 10.
+TEST_F(DigestTest, WritesBase64) {
+  const auto written = [](std::string_view text) {
+    return to_base64(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+  };
+  EXPECT_EQ(written(""), "");
+  EXPECT_EQ(written("f"), "Zg==");
+  EXPECT_EQ(written("fo"), "Zm8=");
+  EXPECT_EQ(written("foo"), "Zm9v");
+  EXPECT_EQ(written("foob"), "Zm9vYg==");
+  EXPECT_EQ(written("fooba"), "Zm9vYmE=");
+  EXPECT_EQ(written("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(written("\xfb\xff"), "+/8=");
+}
+
 TEST_F(DigestTest, ComparesTexts) {
   EXPECT_TRUE(equal_in_constant_time("", ""));
   EXPECT_TRUE(equal_in_constant_time("secret", "secret"));

@@ -163,6 +163,19 @@ TEST_F(GrpcStream, PausedItTellsNothingAndTheServerHasToWait) {
   EXPECT_EQ(call.heard, "() a OK");
 }
 
+TEST_F(GrpcStream, PausedBeforeThereIsAConnectionItTellsNothingEither) {
+  EXPECT_EQ(call.begin(service), "OK");
+  call.hold(true);
+  Server& server = arrive();
+  server.head(1);
+  server.data(1, grpc_frame("a"));
+  server.trailers(1);
+  EXPECT_EQ(call.heard, "");
+  call.hold(false);
+  world.settle();
+  EXPECT_EQ(call.heard, "() a OK");
+}
+
 TEST_F(GrpcStream, WhatCannotBeSentIsBounded) {
   EXPECT_EQ(call.begin(service, {.buffer_limit = 64 * 1024}), "OK");
   for (int i = 0; i < 20 && call.active(); ++i) call.say(std::string(10000, 'x'));

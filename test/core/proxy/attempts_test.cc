@@ -2,6 +2,8 @@
 // is counted.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "test/core/proxy/proxy_world.h"
 
 namespace weir::proxy {
@@ -65,6 +67,30 @@ TEST(StaleConnection, AnUnsafeRequestThatWasTakenDoesNot) {
   EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
   EXPECT_EQ(world.log().back(), "503 UC upstream_reset_before_response_started{connection_termination}");
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_503"), 1);
+}
+
+// The upstream has no part in it.
+TEST(FailedAttempt, WhatIsEndedHereIsALocalReset) {
+  test::WorldOptions options;
+  options.cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_connections = 1; };
+  ProxyWorld world(options);
+  auto first = world.connect();
+  first->send(kGet);
+  world.settle();
+  auto second = world.connect();
+  second->send(kGet);  // waits for the connection
+  world.settle();
+  {
+    test::OnLane on(world.lane());
+    upstream::LaneClusters::of(world.lane()).shut_down();
+  }
+  world.settle();
+  EXPECT_TRUE(first->receive().starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(second->receive().ends_with("reset reason: local reset"));
+  Lines log = world.log();
+  std::sort(log.begin(), log.end());
+  EXPECT_EQ(log, (Lines{"503 LR upstream_reset_before_response_started{local_reset}",
+                        "503 UC upstream_reset_before_response_started{connection_termination}"}));
 }
 
 // The connection is dead already when the request is given to it, but nobody knows yet: nothing has gone out.

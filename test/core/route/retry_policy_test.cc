@@ -51,6 +51,21 @@ TEST(RetryPolicy, BackOff) {
   EXPECT_EQ(errors.errors()[1].path, "retry_back_off");
 }
 
+// The longest that the configuration can say: nothing overflows.
+TEST(RetryPolicy, WaitsStayBelowTheLimit) {
+  Random random(1);
+  constexpr Duration kLong = 24h * 365 * 100;
+  for (const uint32_t retry : {0u, 1u, 2u, 16u, 17u, UINT32_MAX}) {
+    for (const Duration most : {Duration(1ns), Duration(250ms), kLong}) {
+      for (const Duration base : {Duration(1ns), Duration(25ms), kLong}) {
+        const Duration wait = back_off_before(retry, base, most, random);
+        EXPECT_GE(wait, Duration::zero());
+        EXPECT_LT(wait, most);
+      }
+    }
+  }
+}
+
 TEST(RetryPolicy, StatusesAndHeaders) {
   ErrorSink errors;
   RetryPolicySpec spec;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/lb/destinations.h"
 #include "test/core/http/h2/wire.h"
 #include "test/core/upstream/caller.h"
 #include "test/core/upstream/pool_world.h"
@@ -299,8 +300,49 @@ TEST_F(MultiplexedPoolTest, GarbageFailsWhatIsUnderWay) {
   EXPECT_EQ(one.events, "waiting ready reset-protocol_error ");
   EXPECT_EQ(two.events, "waiting ready-reused reset-protocol_error ");
   EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
+  EXPECT_EQ(stats_->cx_destroy_with_active_rq.value(), 1u);  // connections
   EXPECT_EQ(peer_.count(0, wire::kGoaway), 1u);
   EXPECT_TRUE(peer_.connections[0].ended);
+}
+
+TEST_F(MultiplexedPoolTest, AHeadWithoutEndIsCountedOnce) {
+  Caller one(lane_);
+  one.start(pool());
+  settle();
+  // A field of 3900 bytes, and then again and again from the table.
+  const std::string bomb = std::string("\x88\x40\x01x\x7f\xbd\x1d") + std::string(3900, 'v') + std::string(300, '\xbe');
+  peer_.send(0, wire::kHeaders, wire::kEndHeaders | wire::kEndStream, 1, bomb);
+  settle();
+  EXPECT_EQ(one.events, "waiting ready reset-protocol_error ");
+  EXPECT_EQ(stats_->http2.header_overflow.value(), 1u);
+  EXPECT_EQ(stats_->cx_protocol_error.value(), 1u);
+}
+
+// A lane makes room for hosts that requests name by dropping those that nobody uses, in any protocol.
+TEST_F(MultiplexedPoolTest, AHostThatARequestNamedStaysWhileAnyOfItsPoolsIsUsed) {
+  spec_.protocol = HttpProtocol::kDownstream;
+  spec_.original = make_original_destination(store_, "c");
+  policy_ = lb::destination_policy();
+  publish_cluster();
+  publish_hosts({});
+  lb::PickInput input;
+  const std::string name = peer_.address().to_string();
+  input.name = name;
+  ConnPool* found = cluster().pick(input);
+  ASSERT_NE(found, nullptr);
+  Caller caller(lane_);
+  EXPECT_EQ(caller.start(found->variant({}, Speaks::kHttp2)), ConnPool::Start::kWaiting);
+  settle();
+  for (int i = 0; i < 1100; ++i) {
+    const std::string other = "10.0." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ":80";
+    input.name = other;
+    EXPECT_NE(cluster().pick(input), nullptr) << other;
+  }
+  input.name = name;
+  EXPECT_EQ(cluster().pick(input), found);
+  peer_.respond(0, 1);
+  settle();
+  EXPECT_EQ(caller.events, "waiting ready headers end ");
 }
 
 TEST_F(MultiplexedPoolTest, RawOnesHaveConnectionsOfTheirOwn) {

@@ -271,6 +271,22 @@ TEST_F(PoolTest, HostThatComesBackKeepsItsCounts) {
   EXPECT_EQ(host_->active(), 0);
 }
 
+// Filters between the router and the host may hold a response whose connection has gone.
+TEST_F(PoolTest, ThePoolOfAHostThatHasLeftStaysForARequestWithoutAConnection) {
+  ConnPool& first = pool();
+  cluster().begin_request(first, *stats_);
+  exchange(0);
+  const std::weak_ptr<lb::Host> left = host_;
+  host_ = std::make_shared<lb::Host>(server_.address(), "other", "", 2);
+  publish_hosts({host_});
+  settle();
+  EXPECT_EQ(clusters_.connection_count(), 0u);
+  ASSERT_FALSE(left.expired());  // it is the pool's
+  cluster().end_request(first, *stats_);
+  publish_hosts({host_});
+  EXPECT_TRUE(left.expired());
+}
+
 // alt_stat_name changes while connections are idle, busy and wanted: each gauge goes down where it went up.
 TEST_F(PoolTest, GaugesGoDownUnderTheNameTheyWentUpUnder) {
   limits_->set({.max_connections = 2, .max_pending_requests = 10, .max_requests = 1024, .max_retries = 3});

@@ -12,6 +12,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/base/text_map.h"
 #include "core/base/time.h"
 #include "core/lb/host.h"
 #include "core/stats/dynamic.h"
@@ -74,17 +75,12 @@ class CallStats {
 
     void forget();
   };
-  struct NameHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
-  };
-
   // nullptr: the cluster is gone.
   Entry* entry(filter::Stream& stream, Call& call) const;
 
   const std::string_view family_;
   const CountedMethods methods_;
-  std::unordered_set<std::string, NameHash, std::equal_to<>> listed_;
+  std::unordered_set<std::string, TextHash, std::equal_to<>> listed_;
   const bool replace_dots_;
   mutable std::array<std::unique_ptr<Part>, lb::kMaxLanes> parts_;  // by lane
 };

@@ -215,6 +215,27 @@ TEST(H2Client, MalformedResponsesEndTheStream) {
   }
 }
 
+// They pass every window, and wait for whoever asked.
+TEST(H2Client, EndlessInformationalHeadsEndTheStream) {
+  Client client;
+  client.open("GET", true);
+  client.flush();
+  const std::string early = frame(kHeaders, kEndHeaders, 1, field(":status", "103"));
+  std::string bytes = settings();
+  for (int i = 0; i < 32; ++i) bytes += early;
+  client.receive(bytes);
+  EXPECT_EQ(client.codec.open_streams(), 1u);
+  client.log.clear();
+  client.receive(early + early);
+  EXPECT_EQ(client.log, "1 peer_error CANCEL http2.too_many_informational");
+  EXPECT_EQ(client.codec.open_streams(), 0u);
+  EXPECT_FALSE(client.codec.failed());
+  const std::vector<Frame> sent = frames_of(client.flush());
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.back().type, kReset);
+  EXPECT_EQ(sent.back().code(), static_cast<uint32_t>(ErrorCode::kCancel));
+}
+
 TEST(H2Client, PushIsRefused) {
   Client client;
   client.open("GET", true);

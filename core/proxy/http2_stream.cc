@@ -1,0 +1,128 @@
+// A stream of a connection of HTTP/2: what its ServerStream sees of the connection, and its own end.
+#include <utility>
+
+#include "core/proxy/http2_connection.h"
+#include "core/proxy/lane_proxy.h"
+
+namespace weir::proxy {
+
+using http::h2::ErrorCode;
+using stream::ResponseFlag;
+
+Http2Stream::Http2Stream(Http2Connection& connection)
+    : connection_(&connection),
+      config_(connection.config_),
+      lane_(connection.lane_),
+      deadlines_(connection.lane_, *this) {}
+
+Http2Stream::~Http2Stream() { WEIR_ASSERT(stream_ == nullptr && !attached()); }
+
+void Http2Stream::dispose() { LaneProxy::of(lane_).http2_streams().destroy(this); }
+
+void Http2Stream::describe(stream::StreamInfo& info) { filter::describe_client(*connection_->host_, info); }
+
+stream::ConnectionInfo& Http2Stream::connection_info() { return connection_->host_->info(); }
+
+bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; }
+
+bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
+  if (connection_ == nullptr) return true;
+  if (const Overload& overload = LaneProxy::of(lane_).overload();
+      overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]]
+    connection_->disable_keepalive();
+  if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
+  if (waits_for_tunnel_) [[unlikely]] {
+    // What came of it ahead. If there is none now, it is thrown away like the rest.
+    waits_for_tunnel_ = false;
+    Slices early;
+    early.append_all(early_);
+    if (stream_->in_tunnel() && (!early.empty() || early_end_)) stream_->on_data(early, early_end_);
+    if (connection_ != nullptr && !flow_paused_) connection_->codec_.unpause(*this);
+  }
+  return true;
+}
+
+void Http2Stream::write_informational(const http::HeaderMap& headers) {
+  if (connection_ != nullptr) (void)connection_->codec_.send_informational(*this, headers);
+}
+
+bool Http2Stream::write_data(Slices& data, bool end) {
+  if (connection_ == nullptr) {
+    data.clear();
+    return true;
+  }
+  return connection_->codec_.send_data(*this, data, end);
+}
+
+bool Http2Stream::write_trailers(const http::HeaderMap& trailers) {
+  return connection_ == nullptr || connection_->codec_.send_trailers(*this, trailers);
+}
+
+void Http2Stream::abort_response() {
+  if (connection_ == nullptr) return;
+  connection_->codec_.reset(*this, ErrorCode::kInternalError);
+  release();
+}
+
+void Http2Stream::pause_request(bool paused) {
+  flow_paused_ = paused;
+  if (connection_ == nullptr || waits_for_tunnel_) return;
+  if (paused)
+    connection_->codec_.pause(*this);
+  else
+    connection_->codec_.unpause(*this);
+}
+
+// Nothing more is to be said; what was said is on its way, and with it the stream ends.
+void Http2Stream::stream_done() {
+  deadlines_.clear_stream();
+  deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
+  if (connection_ == nullptr) return;
+  waits_for_tunnel_ = false;
+  early_.clear();
+  connection_->codec_.unpause(*this);
+  connection_->codec_.reset_after_end(*this);
+}
+
+void Http2Stream::on_deadline(DeadlineKind kind) {
+  if (stream_ == nullptr) return;
+  if (!stream_->done()) {
+    if (kind != DeadlineKind::kRequestHeaders) {
+      stream_->on_stream_deadline(kind);
+      return;
+    }
+    config_.stats->rq_header_timeout.inc();
+    stream_->stream().reply_local(408, "request_header_timeout", "request header timeout");
+    return;
+  }
+  if (kind != DeadlineKind::kStreamIdle || connection_ == nullptr) return;
+  // A client that gives no room for the rest of a response.
+  config_.http2_stats->tx_flush_timeout.inc();
+  stream_->stream().info().flags.set(ResponseFlag::kStreamIdleTimeout);
+  connection_->codec_.reset(*this, ErrorCode::kCancel);
+  release();
+}
+
+void Http2Stream::note_wire_bytes() {
+  stream::WireBytes& bytes = stream_->stream().info().wire;
+  bytes.received = wire().received;
+  bytes.heads_received = wire().heads_received;
+  bytes.sent = wire().sent;
+  bytes.heads_sent = wire().heads_sent;
+}
+
+void Http2Stream::release() {
+  if (stream_ == nullptr) return;
+  note_wire_bytes();
+  ServerStream& stream = *stream_;
+  deadlines_.stop();
+  stream.finish();
+  stream_ = nullptr;
+  lane_.defer_delete(stream);
+  lane_.defer_delete(*this);  // behind it
+  list_node_.unlink();
+  config_.http2_stats->streams_active.dec();
+  if (Http2Connection* connection = std::exchange(connection_, nullptr)) connection->stream_gone();
+}
+
+}  // namespace weir::proxy
