@@ -43,9 +43,12 @@ bool TextFields::blank(std::string& text, int line, int column) const {
   size_t at = tokens_.size();
   while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) > std::pair(line, column)) --at;
   if (at-- == 0) return false;
-  while (at > 0 && !begins_field(at)) --at;
-  if (!begins_field(at)) return false;
-  const size_t end = end_of_field(at);
+  size_t end = end_of_content(at);
+  if (end == 0) {
+    while (at > 0 && !begins_field(at)) --at;
+    if (!begins_field(at)) return false;
+    end = end_of_field(at);
+  }
   if (end == 0) return false;
   const size_t from = offset_in_text(text, tokens_[at].line, tokens_[at].column);
   const size_t to = offset_in_text(text, tokens_[end].line, tokens_[end].column) + tokens_[end].text.size();
@@ -72,6 +75,25 @@ std::pair<int, int> TextFields::place_of_type(int line, int column) const {
 bool TextFields::begins_field(size_t at) const {
   return tokens_[at].type == Tokenizer::TYPE_IDENTIFIER && (at == 0 || !is(at - 1, ":")) &&
          (is(at + 1, ":") || is(at + 1, "{") || is(at + 1, "<"));
+}
+
+// Of what an Any holds, [type.googleapis.com/x.Y] { ... }, if `at` is in its type: it is moved to the bracket. The Any
+// itself has to stay, for an entry of a map needs its value.
+size_t TextFields::end_of_content(size_t& at) const {
+  size_t begin = at;
+  while (begin > 0 && (tokens_[begin].type == Tokenizer::TYPE_IDENTIFIER || is(begin, ".") || is(begin, "/"))) --begin;
+  if (!is(begin, "[") || begin == 0 || is(begin - 1, ":") || begin == at) return 0;
+  size_t end = begin;
+  while (end < tokens_.size() && !is(end, "]")) ++end;
+  end += is(end + 1, ":") ? 2 : 1;
+  if (!opens(end) || is(end, "[")) return 0;
+  for (int depth = 0; end < tokens_.size(); ++end) {
+    depth += opens(end) ? 1 : closes(end) ? -1 : 0;
+    if (depth == 0) break;
+  }
+  if (end == tokens_.size()) return 0;
+  at = begin;
+  return end;
 }
 
 size_t TextFields::end_of_field(size_t at) const {
@@ -187,8 +209,12 @@ class TextFields::Walk {
 TextFields::Where TextFields::where(const google::protobuf::Descriptor& root, int line, int column) const {
   Walk walk(*this, root);
   size_t at = 0;
-  while (at < tokens_.size() && std::pair(tokens_[at].line, tokens_[at].column) <= std::pair(line, column))
+  const std::pair place(line, column);
+  while (at < tokens_.size() && std::pair(tokens_[at].line, tokens_[at].column) <= place) {
+    // A value is missing in front of it.
+    if (closes(at) && std::pair(tokens_[at].line, tokens_[at].column) == place) break;
     at = walk.take(at);
+  }
   return walk.where();
 }
 

@@ -43,6 +43,7 @@ class TextFields final : public google::protobuf::io::ErrorCollector {
   bool closes(size_t at) const { return is(at, "}") || is(at, ">") || is(at, "]"); }
   bool begins_field(size_t at) const;
   size_t end_of_field(size_t at) const;
+  size_t end_of_content(size_t& at) const;
 
   bool good_ = true;
   std::vector<google::protobuf::io::Tokenizer::Token> tokens_;

@@ -111,13 +111,17 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   int line() const { return line_; }
   int column() const { return column_; }
   void forget_place() { line_ = -1; }
+  bool incomplete() const { return incomplete_; }
 
  private:
   void add(int line, int column, const std::string& message, bool warning) {
     // As in the other formats: what a deprecated field does is for the table of fields to say.
     if (warning) return;
     // Of an Any that could not be read, behind the reason, and without a place.
-    if (message.starts_with("Message missing required fields")) return;
+    if (message.starts_with("Message missing required fields")) {
+      incomplete_ = true;
+      return;
+    }
     const TextFields fields(text_);
     const bool unknown = message.find("has no field named") != std::string::npos;
     const bool behind = unknown || message.starts_with("Unknown enumeration value") ||
@@ -149,6 +153,7 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   Diagnostics& diagnostics_;
   int line_ = -1;
   int column_ = 0;
+  bool incomplete_ = false;
 };
 
 Place place_in(const TextFormat::ParseInfoTree& tree, const FieldDescriptor* field, int item) {
@@ -227,7 +232,9 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   const size_t errors_before = diagnostics.errors();
   if (!parser.ParseFromString(std::string(text), read.get())) {
     if (diagnostics.errors() == errors_before) {
-      diagnostics.add(finding(file, "the file is not text format"));
+      diagnostics.add(finding(file, collector.incomplete()
+                                        ? "an entry of a map has no value; write value { ... } behind its key"
+                                        : "the file is not text format"));
     }
     // The parser stops at the first mistake: the field that it is in is taken out, to find those behind it.
     std::string rest(text);

@@ -140,6 +140,10 @@ TEST(WireFiles, TextFormatPaths) {
       "F:11:102: error: clusters[2].typed_extension_protocol_options[\"a.b\"].dns_lookup_family: V4 is not one of "
       "UNSPECIFIED, AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED, ALL\n"
       "4 errors\n");
+  EXPECT_EQ(LoadedFile("weir_test.pb_text",
+                       "static_resources { clusters { name: \"c\" typed_extension_protocol_options { key: \"x\" } } }")
+                .said,
+            "F: error: an entry of a map has no value; write value { ... } behind its key\n1 error\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { tls_certificate { private_key { inlinestring: 1 hunter2: 1 } } } }")
