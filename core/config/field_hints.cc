@@ -272,6 +272,45 @@ std::string message_from_text_hint(const Descriptor& type, std::string_view text
   return "";
 }
 
+EnumNames enum_names(const google::protobuf::EnumDescriptor& type, std::string_view written) {
+  constexpr int kNamesShown = 12;
+  // What may not be used any more is not offered.
+  NearestName nearest(written);
+  EnumNames out;
+  int names = 0;
+  for (int i = 0; i < type.value_count(); ++i) {
+    nearest.offer(type.value(i)->name());
+    if (!type.value(i)->options().deprecated() && ++names <= kNamesShown) {
+      out.allowed += (names > 1 ? ", " : "") + type.value(i)->name();
+    }
+  }
+  if (names > kNamesShown) {
+    out.allowed += ", ... (" + std::to_string(names) + " names)";
+  }
+  out.hint = template_hint(written);
+  if (out.hint.empty() && !nearest.best().empty() && names > kNamesShown) {
+    out.hint = "did you mean " + std::string(nearest.best()) + "?";
+  }
+  return out;
+}
+
+bool may_hold_secret(const FieldDescriptor& field) {
+  const std::string_view name = field.name();
+  if (field.containing_type()->full_name() == "envoy.config.core.v3.DataSource") {
+    return name.starts_with("inline_");
+  }
+  if (name == "secrets" || name.ends_with("_config") || name.ends_with("_configs")) {
+    return false;
+  }
+  for (const std::string_view part :
+       {"password", "secret", "private_key", "credential", "api_key", "hmac", "ticket_keys"}) {
+    if (name.find(part) != std::string_view::npos) {
+      return true;
+    }
+  }
+  return name == "token" || name.ends_with("_token");
+}
+
 std::string template_hint(std::string_view text) {
   bool looks_so = text.find("{{") != std::string_view::npos;
   for (size_t at = 0; !looks_so && (at = text.find('$', at)) != std::string_view::npos; ++at) {

@@ -23,6 +23,16 @@ std::string unknown_field_hint(std::string_view key, std::span<const OpenMessage
 // not repeated when `secret`.
 std::string message_from_text_hint(const google::protobuf::Descriptor& type, std::string_view text, bool secret);
 
+// What may be written for an enum, what is deprecated left out, and what was probably meant by `written`.
+struct EnumNames {
+  std::string allowed;
+  std::string hint;
+};
+EnumNames enum_names(const google::protobuf::EnumDescriptor& type, std::string_view written);
+
+// By name, and rather too many than too few: all this costs is a message that says a little less.
+bool may_hold_secret(const google::protobuf::FieldDescriptor& field);
+
 // People leave the placeholders of their templates in files that are loaded as they are.
 std::string template_hint(std::string_view text);
 

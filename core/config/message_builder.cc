@@ -39,24 +39,6 @@ WellKnown well_known_kind(const Descriptor& type) {
   return known == kKinds.end() ? WellKnown::kNone : known->second;
 }
 
-// By name, and rather too many than too few: all this costs is a message that says a little less.
-bool holds_secret(const FieldDescriptor& field) {
-  const std::string_view name = field.name();
-  if (field.containing_type()->full_name() == "envoy.config.core.v3.DataSource") {
-    return name.starts_with("inline_");
-  }
-  if (name == "secrets" || name.ends_with("_config") || name.ends_with("_configs")) {
-    return false;
-  }
-  for (const std::string_view part :
-       {"password", "secret", "private_key", "credential", "api_key", "hmac", "ticket_keys"}) {
-    if (name.find(part) != std::string_view::npos) {
-      return true;
-    }
-  }
-  return name == "token" || name.ends_with("_token");
-}
-
 // A text where such a message belongs is likely what one of its fields should hold: a key, a password.
 bool consists_of_secrets(const Descriptor& type) {
   const std::string_view name = type.full_name();
@@ -129,12 +111,12 @@ const MessageInfo& MessageBuilder::info(const Descriptor& type) {
     info->holds_extension = holds_extension(type.full_name());
     for (int i = 0; i < type.field_count(); ++i) {
       const FieldDescriptor* field = type.field(i);
-      info->fields[field->name()] = {field, holds_secret(*field)};
+      info->fields[field->name()] = {field, may_hold_secret(*field)};
     }
     for (int i = 0; i < type.field_count(); ++i) {
       // A name always beats another field's camel case.
       const FieldDescriptor* field = type.field(i);
-      info->fields.try_emplace(field->json_name(), KnownField{field, holds_secret(*field)});
+      info->fields.try_emplace(field->json_name(), KnownField{field, may_hold_secret(*field)});
     }
   }
   return *info;

@@ -12,8 +12,6 @@
 namespace weir::config {
 namespace {
 
-constexpr int kNamesShown = 12;
-
 // What a field takes: of its type, unless a rule says less.
 std::string range_text(const google::protobuf::FieldDescriptor& field, uint64_t min_magnitude, uint64_t max) {
   std::string ruled = allowed_range(field);
@@ -78,25 +76,9 @@ bool MessageBuilder::enumerator(const FieldDescriptor& field, const Event& value
       return true;
     }
   }
-  // What may not be used any more is not offered.
-  NearestName nearest(value.value);
-  std::string allowed;
-  int names = 0;
-  for (int i = 0; i < type.value_count(); ++i) {
-    nearest.offer(type.value(i)->name());
-    if (!type.value(i)->options().deprecated() && ++names <= kNamesShown) {
-      allowed += (names > 1 ? ", " : "") + type.value(i)->name();
-    }
-  }
-  if (names > kNamesShown) {
-    allowed += ", ... (" + std::to_string(names) + " names)";
-  }
-  std::string hint = template_hint(value.value);
-  if (hint.empty() && !nearest.best().empty() && names > kNamesShown) {
-    hint = "did you mean " + std::string(nearest.best()) + "?";
-  }
-  error(value.place, (secret_ > 0 ? "the value" : shown(value.value)) + " is not one of " + allowed, found_text(value),
-        allowed, hint);
+  EnumNames names = enum_names(type, value.value);
+  error(value.place, (secret_ > 0 ? "the value" : shown(value.value)) + " is not one of " + names.allowed,
+        found_text(value), names.allowed, std::move(names.hint));
   return false;
 }
 

@@ -2,7 +2,6 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
 
@@ -13,12 +12,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/message_path.h"
+#include "core/config/field_hints.h"
 #include "core/config/suggest.h"
+#include "core/config/text_fields.h"
+#include "core/config/unknown_extensions.h"
 
 namespace weir::config {
 namespace {
 
-using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
@@ -46,88 +48,61 @@ std::string_view quoted_word(std::string_view text, int number) {
   return {};
 }
 
-// Text format, token by token: what one field takes in the text, to go on behind it.
-class TextFields final : public google::protobuf::io::ErrorCollector {
- public:
-  explicit TextFields(const std::string& text) {
-    google::protobuf::io::ArrayInputStream stream(text.data(), static_cast<int>(text.size()));
-    google::protobuf::io::Tokenizer tokenizer(&stream, this);
-    tokenizer.set_comment_style(google::protobuf::io::Tokenizer::SH_COMMENT_STYLE);
-    tokenizer.set_require_space_after_number(false);
-    tokenizer.set_allow_multiline_strings(true);
-    while (good_ && tokenizer.Next()) tokens_.push_back(tokenizer.current());
-  }
-  // Blanks the innermost field that holds this place (from 0); false: there is none, or it has no end.
-  bool blank(std::string& text, int line, int column) const {
-    // The last token that begins at this place or before it.
-    size_t at = tokens_.size();
-    while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) > std::pair(line, column)) --at;
-    if (at-- == 0) return false;
-    while (at > 0 && !begins_field(at)) --at;
-    if (!begins_field(at)) return false;
-    const size_t end = end_of_field(at);
-    if (end == 0) return false;
-    const size_t from = offset_of(text, tokens_[at].line, tokens_[at].column);
-    const size_t to = offset_of(text, tokens_[end].line, tokens_[end].column) + tokens_[end].text.size();
-    for (size_t i = from; i < std::min(to, text.size()); ++i) {
-      if (text[i] != '\n') text[i] = ' ';
-    }
-    return from < text.size();
-  }
-
-  // Of an error that the parser tells behind the value that it is about, the place of the value.
-  std::pair<int, int> place_before(int line, int column) const {
-    size_t at = tokens_.size();
-    while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) >= std::pair(line, column)) --at;
-    return at == 0 ? std::pair(line, column) : std::pair(tokens_[at - 1].line, tokens_[at - 1].column);
-  }
-
-  void AddError(int, int, const std::string&) override { good_ = false; }
-
- private:
-  bool is(size_t at, std::string_view text) const { return at < tokens_.size() && tokens_[at].text == text; }
-  bool opens(size_t at) const { return is(at, "{") || is(at, "<") || is(at, "["); }
-  bool closes(size_t at) const { return is(at, "}") || is(at, ">") || is(at, "]"); }
-  // A name, and a value behind it.
-  bool begins_field(size_t at) const {
-    return tokens_[at].type == google::protobuf::io::Tokenizer::TYPE_IDENTIFIER && (at == 0 || !is(at - 1, ":")) &&
-           (is(at + 1, ":") || is(at + 1, "{") || is(at + 1, "<"));
-  }
-  size_t end_of_field(size_t at) const {
-    size_t end = at + 1 + (is(at + 1, ":") ? 1 : 0);
-    if (end >= tokens_.size()) return 0;
-    if (closes(end)) return end - 1;  // the value is missing
-    if (opens(end)) {
-      int depth = 0;
-      for (; end < tokens_.size(); ++end) {
-        depth += opens(end) ? 1 : closes(end) ? -1 : 0;
-        if (depth == 0) return end;
-      }
-      return 0;
-    }
-    if (is(end, "-")) ++end;
-    // Several texts in a row are one.
-    while (end + 1 < tokens_.size() && tokens_[end].type == google::protobuf::io::Tokenizer::TYPE_STRING &&
-           tokens_[end + 1].type == google::protobuf::io::Tokenizer::TYPE_STRING)
-      ++end;
-    return end < tokens_.size() ? end : 0;
-  }
-  // The tokenizer counts a tab as up to eight columns.
-  static size_t offset_of(const std::string& text, int line, int column) {
-    size_t at = 0;
-    for (int i = 0; i < line && at < text.size(); ++at) i += text[at] == '\n' ? 1 : 0;
-    for (int i = 0; i < column && at < text.size(); ++at) i += text[at] == '\t' ? 8 - i % 8 : 1;
-    return at;
-  }
-
-  bool good_ = true;
-  std::vector<google::protobuf::io::Tokenizer::Token> tokens_;
+struct TextFault {
+  std::string message;
+  std::string found;
+  std::string allowed;
+  std::string hint;
 };
+
+std::string text_between(std::string_view text, std::string_view before, std::string_view after) {
+  const size_t from = text.find(before);
+  if (from == std::string_view::npos) return {};
+  text.remove_prefix(from + before.size());
+  return std::string(text.substr(0, text.rfind(after)));
+}
+
+TextFault unknown_text_field(std::string_view name, const TextFields::Where& where) {
+  const google::protobuf::Descriptor* type = where.open.back().type;
+  if (type == nullptr) return {"unknown field", shown(name), "", ""};
+  // What is to be written instead of a Duration's fields is different in YAML.
+  if (!type->full_name().starts_with("google.protobuf.")) {
+    return {"unknown field", shown(name), "", unknown_field_hint(name, where.open)};
+  }
+  NearestName nearest(name);
+  for (int i = 0; i < type->field_count(); ++i) nearest.offer(type->field(i)->name());
+  return {"unknown field", shown(name), "",
+          nearest.best().empty() ? "" : "did you mean " + std::string(nearest.best()) + "?"};
+}
+
+// The parser's words for a value that is none of its field's, in those of the other formats.
+TextFault text_fault(std::string_view message, const TextFields::Where& where) {
+  const FieldDescriptor* field = where.open.back().field;
+  if (message.starts_with("Unknown enumeration value") && field != nullptr && field->enum_type() != nullptr) {
+    const std::string written = text_between(message, "value of \"", "\" for field");
+    EnumNames names = enum_names(*field->enum_type(), written);
+    return {(where.secret ? "the value" : shown(written)) + " is not one of " + names.allowed,
+            where.secret ? "" : shown(written), std::move(names.allowed), std::move(names.hint)};
+  }
+  if (message.starts_with("Invalid value for boolean field")) {
+    const std::string written = text_between(message, "Value: \"", "\"");
+    return {(where.secret ? "the value" : shown(written)) + " is neither true nor false",
+            where.secret ? "" : shown(written), "true, false", template_hint(written)};
+  }
+  if (message.starts_with("Could not find type")) {
+    const std::string url = text_between(message, "type \"", "\" stored");
+    UnknownType unknown = unknown_type(std::string_view(url).substr(url.rfind('/') + 1));
+    return {std::move(unknown.text), shown(url), "", std::move(unknown.hint)};
+  }
+  // What was found instead may be part of a secret.
+  return {std::string(message.substr(0, message.find(", got:"))), "", "", ""};
+}
 
 class Collector final : public google::protobuf::io::ErrorCollector {
  public:
-  Collector(std::string_view file, std::string_view text, Diagnostics& diagnostics)
-      : file_(file), text_(text), diagnostics_(diagnostics) {}
+  Collector(std::string_view file, std::string_view text, const google::protobuf::Descriptor& root,
+            Diagnostics& diagnostics)
+      : file_(file), text_(text), root_(root), diagnostics_(diagnostics) {}
   void AddError(int line, int column, const std::string& message) override { add(line, column, message, false); }
   void AddWarning(int line, int column, const std::string& message) override { add(line, column, message, true); }
 
@@ -136,41 +111,49 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   int line() const { return line_; }
   int column() const { return column_; }
   void forget_place() { line_ = -1; }
+  bool incomplete() const { return incomplete_; }
 
  private:
-  void add(int line, int column, std::string message, bool warning) {
-    if (message.starts_with("Unknown enumeration value") || message.starts_with("Invalid value for boolean field")) {
-      std::tie(line, column) = TextFields(text_).place_before(line, column);
+  void add(int line, int column, const std::string& message, bool warning) {
+    // As in the other formats: what a deprecated field does is for the table of fields to say.
+    if (warning) return;
+    // Of an Any that could not be read, behind the reason, and without a place.
+    if (message.starts_with("Message missing required fields")) {
+      incomplete_ = true;
+      return;
     }
-    if (!warning) {
-      line_ = line;
-      column_ = column;
-    }
-    // What was found instead may be part of a secret.
-    message.erase(std::min(message.size(), message.find(", got:")));
-    if (message.find("has no field named") != std::string::npos) {
-      NearestName nearest(quoted_word(message, 1));
-      const auto* type = DescriptorPool::generated_pool()->FindMessageTypeByName(std::string(quoted_word(message, 0)));
-      for (int i = 0; type != nullptr && i < type->field_count(); ++i) {
-        nearest.offer(type->field(i)->name());
-      }
-      message = "unknown field " + std::string(quoted_word(message, 1));
-      if (!nearest.best().empty()) {
-        message.append("; did you mean ").append(nearest.best()).append("?");
-      }
-    }
-    Diagnostic out = finding(file_, std::move(message));
+    const TextFields fields(text_);
+    const bool unknown = message.find("has no field named") != std::string::npos;
+    const bool behind = unknown || message.starts_with("Unknown enumeration value") ||
+                        message.starts_with("Invalid value for boolean field");
+    if (behind) std::tie(line, column) = fields.place_before(line, column);
+    if (message.starts_with("Could not find type")) std::tie(line, column) = fields.place_of_type(line, column);
+    line_ = line;
+    column_ = column;
+    const TextFields::Where where = fields.where(root_, line, column);
+    TextFault fault = unknown ? unknown_text_field(quoted_word(message, 1), where) : text_fault(message, where);
+    Diagnostic out = finding(file_, std::move(fault.message));
+    if (!fault.hint.empty()) out.message.append("; ").append(fault.hint);
+    out.path = where.path;
+    // {hunter2: 1} in a secret; what is nearly the name of a field is none.
+    const bool hidden = unknown && where.secret && !fault.hint.starts_with("did you mean");
+    if (hidden) fault.found.clear();
+    if (!where.name.empty()) append_path_name(out.path, hidden ? "..." : where.name);
     out.line = line + 1;
     out.column = column + 1;
-    out.severity = warning ? Severity::kWarning : Severity::kError;
+    out.found = std::move(fault.found);
+    out.allowed = std::move(fault.allowed);
+    out.hint = std::move(fault.hint);
     diagnostics_.add(std::move(out));
   }
 
   std::string file_;
   std::string text_;
+  const google::protobuf::Descriptor& root_;
   Diagnostics& diagnostics_;
   int line_ = -1;
   int column_ = 0;
+  bool incomplete_ = false;
 };
 
 Place place_in(const TextFormat::ParseInfoTree& tree, const FieldDescriptor* field, int item) {
@@ -240,7 +223,7 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   index.begin_file(file);
   if (is_empty(text, file, diagnostics)) return false;
   const std::unique_ptr<Message> read(into.New());
-  Collector collector(file, text, diagnostics);
+  Collector collector(file, text, *into.GetDescriptor(), diagnostics);
   TextFormat::ParseInfoTree tree;
   TextFormat::Parser parser;
   parser.SetRecursionLimit(kMaxLevels);
@@ -249,7 +232,9 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   const size_t errors_before = diagnostics.errors();
   if (!parser.ParseFromString(std::string(text), read.get())) {
     if (diagnostics.errors() == errors_before) {
-      diagnostics.add(finding(file, "the file is not text format"));
+      diagnostics.add(finding(file, collector.incomplete()
+                                        ? "an entry of a map has no value; write value { ... } behind its key"
+                                        : "the file is not text format"));
     }
     // The parser stops at the first mistake: the field that it is in is taken out, to find those behind it.
     std::string rest(text);
@@ -259,8 +244,14 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
       TextFormat::Parser again;
       again.SetRecursionLimit(kMaxLevels);
       again.RecordErrorsTo(&collector);
-      const std::unique_ptr<Message> ignored(into.New());
-      if (again.ParseFromString(rest, ignored.get())) break;
+      TextFormat::ParseInfoTree rest_tree;
+      again.WriteLocationsTo(&rest_tree);
+      const std::unique_ptr<Message> good(into.New());
+      if (!again.ParseFromString(rest, good.get())) continue;
+      // What is wrong with the rest is to be said, too.
+      remember_places(*good, rest_tree, index);
+      into.MergeFrom(*good);
+      break;
     }
     return false;
   }

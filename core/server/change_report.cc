@@ -193,8 +193,12 @@ void ChangeReport::add_secrets(const Plan& plan, const Inventory& before, const 
 void ChangeReport::add_transports(const Plan& plan, const Inventory& after) {
   for (const auto& [slot, what] : plan.transports) {
     if (what != Change::kChanged) continue;
-    changes_.push_back({"transport socket", "of " + find(after.transports, slot)->owner, what,
-                        "for new connections; those that are open stay"});
+    const std::string& owner = find(after.transports, slot)->owner;
+    const bool drains = std::any_of(plan.listeners.begin(), plan.listeners.end(), [&](const auto& one) {
+      return owner == "listener " + one.first && !one.second.drains.empty();
+    });
+    changes_.push_back({"transport socket", "of " + owner, what,
+                        drains ? "for new connections" : "for new connections; those that are open stay"});
   }
 }
 
@@ -237,13 +241,16 @@ std::string ChangeReport::summary() const {
 }
 
 std::string ChangeReport::text() const {
-  size_t names = 0;
-  for (const ReportedChange& change : changes_) names = std::max(names, change.name.size());
+  size_t kinds = 9, names = 0;
+  for (const ReportedChange& change : changes_) {
+    kinds = std::max(kinds, std::string_view(change.kind).size());
+    names = std::max(names, change.name.size());
+  }
   names = std::min<size_t>(names, 40);
   std::string out;
   for (const ReportedChange& change : changes_) {
     std::string line = change.kind;
-    line.resize(11, ' ');
+    line.resize(kinds + 2, ' ');
     std::string name = change.name;
     if (name.size() < names) name.resize(names, ' ');
     std::string what = word(change.change);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/config/unknown_extensions.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -22,6 +23,10 @@ bool Transports::build(const google::protobuf::Message& config, TransportSide si
   const std::string_view type = filter::type_of_url(proto.typed_config().type_url());
   const filter::TransportSocketDescriptor* descriptor = scope.registry().transport_socket(type);
   const bool upstream = side == TransportSide::kUpstream;
+  // What was meant is worth more than a list, and shown where the type stands.
+  if (descriptor == nullptr && !config::suggest_type(type).empty() &&
+      at.report().unpack(proto.typed_config(), at.path()) == nullptr)
+    return false;
   if (descriptor == nullptr || (upstream ? !descriptor->make_upstream : !descriptor->make_downstream)) {
     std::string known;
     for (const filter::Registry::Listed& each : scope.registry().list()) {

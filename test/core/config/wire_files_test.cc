@@ -84,31 +84,73 @@ static_resources {
 
 TEST(WireFiles, TextFormatErrors) {
   EXPECT_EQ(LoadedFile("weir_test.pb_text", "node {\n  idd: \"a\" }").said,
-            "F:2:6: error: unknown field idd; did you mean id?\n1 error\n");
+            "F:2:3: error: node.idd: unknown field; did you mean id?\n1 error\n");
   // All of them: the parser itself stops at the first.
   EXPECT_EQ(LoadedFile("weir_test.pb_text", R"(node { idd: "a" id: 5 cluster: "c" }
 static_resources {
-  clusters { name: "a" lb_policy: ROUND_ROBBIN }
-  clusters { name: "b" conect_timeout { seconds: 1 } type: "x" }
+  clusters { name: "a" type: EDS lb_policy: ROUND_ROBBIN }
+  clusters { name: "b" conect_timeout { seconds: 1 } type: "x" connect_timeout { secnds: 1 } }
   listeners { name: "l" bind_to_port { value: yes } }
 }
 )")
                 .said,
-            "F:1:11: error: unknown field idd; did you mean id?\n"
-            "F:1:21: error: Expected string\n"
-            "F:3:35: error: Unknown enumeration value of \"ROUND_ROBBIN\" for field \"lb_policy\".\n"
-            "F:4:39: error: unknown field conect_timeout; did you mean connect_timeout?\n"
-            "F:4:60: error: Expected integer or identifier\n"
-            "F:5:47: error: Invalid value for boolean field \"value\". Value: \"yes\".\n"
-            "6 errors\n");
+            "F:1:8: error: node.idd: unknown field; did you mean id?\n"
+            "F:1:21: error: node.id: Expected string\n"
+            "F:3:45: error: clusters[0].lb_policy: ROUND_ROBBIN is not one of ROUND_ROBIN, LEAST_REQUEST, RING_HASH, "
+            "RANDOM, MAGLEV, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG\n"
+            "F:4:24: error: clusters[1].conect_timeout: unknown field; did you mean connect_timeout?\n"
+            "F:4:60: error: clusters[1].type: Expected integer or identifier\n"
+            "F:4:82: error: clusters[1].connect_timeout.secnds: unknown field; did you mean seconds?\n"
+            "F:5:47: error: listeners[0].bind_to_port.value: yes is neither true nor false\n"
+            "7 errors\n");
   EXPECT_EQ(LoadedFile("weir_test.pb_text", "node { idd { a: 1 } id: }").said,
-            "F:1:12: error: unknown field idd; did you mean id?\nF:1:25: error: Expected string\n2 errors\n");
+            "F:1:8: error: node.idd: unknown field; did you mean id?\nF:1:25: error: node.id: Expected string\n"
+            "2 errors\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { generic_secret { secret { inline_string: hunter2 } } } }")
           .said;
   EXPECT_EQ(secret.find("hunter2"), std::string::npos) << secret;
   EXPECT_NE(secret.find("F:1:"), std::string::npos) << secret;
+}
+
+// Where an error is, through lists, maps and what an Any holds; and what is wrong by the rules in the rest of the file.
+TEST(WireFiles, TextFormatPaths) {
+  EXPECT_EQ(
+      LoadedFile("weir_test.pb_text", R"(static_resources {
+  clusters: [ { name: "a" type: EDS }, { name: "b" type: EDZ } ]
+  clusters {
+    name: "c" type: EDS connect_timeout { seconds: 0 }
+    typed_extension_protocol_options {
+      key: "x"
+      value { [type.googleapis.com/envoy.config.cluster.v3.Cluster.DnsLookup] { } }
+    }
+    typed_extension_protocol_options {
+      key: "a.b"
+      value { [type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster] { dns_lookup_family: V4 } }
+    }
+  }
+}
+)")
+          .said,
+      "F:2:58: error: clusters[1].type: EDZ is not one of STATIC, STRICT_DNS, LOGICAL_DNS, EDS, ORIGINAL_DST\n"
+      "F:4:25: error: clusters[2].connect_timeout: 0s is out of range; allowed is more than 0s\n"
+      "F:7:16: error: clusters[2].typed_extension_protocol_options.x: unknown type "
+      "envoy.config.cluster.v3.Cluster.DnsLookup\n"
+      "F:11:102: error: clusters[2].typed_extension_protocol_options[\"a.b\"].dns_lookup_family: V4 is not one of "
+      "UNSPECIFIED, AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED, ALL\n"
+      "4 errors\n");
+  EXPECT_EQ(LoadedFile("weir_test.pb_text",
+                       "static_resources { clusters { name: \"c\" typed_extension_protocol_options { key: \"x\" } } }")
+                .said,
+            "F: error: an entry of a map has no value; write value { ... } behind its key\n1 error\n");
+  const std::string secret =
+      LoadedFile("weir_test.pb_text",
+                 "static_resources { secrets { tls_certificate { private_key { inlinestring: 1 hunter2: 1 } } } }")
+          .said;
+  EXPECT_EQ(secret.find("hunter2"), std::string::npos) << secret;
+  EXPECT_NE(secret.find("did you mean inline_string?"), std::string::npos) << secret;
+  EXPECT_NE(secret.find("2 errors"), std::string::npos) << secret;
 }
 
 // protobuf's own reader of texts would go on until the stack ends.

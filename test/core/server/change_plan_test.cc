@@ -251,5 +251,28 @@ TEST(ChangePlan, Report) {
             "2 changes, 1 filter chain drains\n");
 }
 
+TEST(ChangePlan, ReportOfTransportSockets) {
+  Loaded same(yaml({}));
+  Plan plan;
+  plan.transports.emplace("t", Change::kChanged);
+  same.inventory.transports["t"].owner = "listener web";
+  EXPECT_EQ(ChangeReport(plan, same.inventory, same.bootstrap, same.inventory, same.bootstrap).text(),
+            "transport socket  of listener web  changed  for new connections; those that are open stay\n"
+            "1 change, nothing drains\n");
+
+  // Where a chain drains, it is not said that its connections stay.
+  Parts parts;
+  parts.hcm_more = ", server_name: x";
+  Loaded after(yaml(parts));
+  plan = plan_changes(same.inventory, after.inventory);
+  plan.transports = {{"t", Change::kChanged}};
+  after.inventory.transports["t"].owner = "listener web";
+  EXPECT_EQ(ChangeReport(plan, same.inventory, same.bootstrap, after.inventory, after.bootstrap).text(),
+            "listener          web              changed  a drains its connections\n"
+            "  filter_chains[0].filters[0].typed_config.server_name: + x\n"
+            "transport socket  of listener web  changed  for new connections\n"
+            "2 changes, 1 filter chain drains\n");
+}
+
 }  // namespace
 }  // namespace weir::server

@@ -183,6 +183,12 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
                 "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, "
                 "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer, "
                 "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n");
+  EXPECT_EQ(load(cluster + "transport_socket: {name: t, typed_config: {\"@type\": "
+                           "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContxt}}}]}"),
+            kNoEndpoints +
+                "error: static_resources.clusters[0].transport_socket.typed_config: unknown type "
+                "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContxt; did you mean "
+                "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext?\n");
 }
 
 // What is left out is given to no filter: nothing has to fit.
