@@ -151,7 +151,7 @@ class BalanceReader {
             "CLUSTER_PROVIDED is for clusters of a type that chooses hosts by itself; this one has ROUND_ROBIN, "
             "LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM");
         return;
-      case pb::Cluster::LOAD_BALANCING_POLICY_CONFIG:
+      case cluster_v3::Cluster::LOAD_BALANCING_POLICY_CONFIG:
         at_.error_at("lb_policy", "LOAD_BALANCING_POLICY_CONFIG leaves it to load_balancing_policy, which is not set");
         return;
       default:

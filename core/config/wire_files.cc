@@ -23,7 +23,7 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using google::protobuf::TextFormat;
+using ProtoText = google::protobuf::TextFormat;
 
 Diagnostic finding(std::string_view file, std::string message) {
   Diagnostic out;
@@ -156,16 +156,16 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   bool incomplete_ = false;
 };
 
-Place place_in(const TextFormat::ParseInfoTree& tree, const FieldDescriptor* field, int item) {
-  const TextFormat::ParseLocation at = tree.GetLocation(field, item);
+Place place_in(const ProtoText::ParseInfoTree& tree, const FieldDescriptor* field, int item) {
+  const ProtoText::ParseLocation at = tree.GetLocation(field, item);
   return {static_cast<uint32_t>(at.line + 1), static_cast<uint32_t>(at.column + 1)};
 }
 
-void remember_places(const Message& message, const TextFormat::ParseInfoTree& tree, PositionIndex& index) {
+void remember_places(const Message& message, const ProtoText::ParseInfoTree& tree, PositionIndex& index) {
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   const auto below = [&](const Message& inner, const FieldDescriptor* field, int item) {
-    const TextFormat::ParseInfoTree* nested = tree.GetTreeForNested(field, item);
+    const ProtoText::ParseInfoTree* nested = tree.GetTreeForNested(field, item);
     if (nested != nullptr) {
       remember_places(inner, *nested, index);
     }
@@ -224,8 +224,8 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
   if (is_empty(text, file, diagnostics)) return false;
   const std::unique_ptr<Message> read(into.New());
   Collector collector(file, text, *into.GetDescriptor(), diagnostics);
-  TextFormat::ParseInfoTree tree;
-  TextFormat::Parser parser;
+  ProtoText::ParseInfoTree tree;
+  ProtoText::Parser parser;
   parser.SetRecursionLimit(kMaxLevels);
   parser.RecordErrorsTo(&collector);
   parser.WriteLocationsTo(&tree);
@@ -241,10 +241,10 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
     for (int more = 0; more < kMaxMistakes && collector.placed(); ++more) {
       if (!TextFields(rest).blank(rest, collector.line(), collector.column())) break;
       collector.forget_place();
-      TextFormat::Parser again;
+      ProtoText::Parser again;
       again.SetRecursionLimit(kMaxLevels);
       again.RecordErrorsTo(&collector);
-      TextFormat::ParseInfoTree rest_tree;
+      ProtoText::ParseInfoTree rest_tree;
       again.WriteLocationsTo(&rest_tree);
       const std::unique_ptr<Message> good(into.New());
       if (!again.ParseFromString(rest, good.get())) continue;
