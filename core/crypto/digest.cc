@@ -1,12 +1,11 @@
 #include "core/crypto/digest.h"
 
+#include <absl/strings/escaping.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/md5.h>
 #include <openssl/mem.h>
 #include <openssl/sha.h>
-
-#include <algorithm>
 
 namespace weir::crypto {
 namespace {
@@ -55,15 +54,7 @@ std::string to_hex(const uint8_t* bytes, size_t size) {
 }
 
 std::string to_base64(const uint8_t* bytes, size_t size) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < size; i += 3) {
-    uint32_t group = 0;
-    const size_t count = std::min<size_t>(3, size - i);
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (k < count ? bytes[i + k] : 0u);
-    for (size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
+  return absl::Base64Escape({reinterpret_cast<const char*>(bytes), size});
 }
 
 }  // namespace weir::crypto

@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
+from harness import (EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, sanitized,
+                     wait_until)
 
 
 class Profile:
@@ -79,8 +80,9 @@ class CpuProfileTest(WeirTestCase):
         self.assertEqual(profile.head, (0, 3, 0, 10000, 0))
         self.assertGreaterEqual(profile.samples(), 20)
         binary = os.path.realpath("/proc/%d/exe" % weir.process.pid)
-        self.assertGreater(profile.samples_in(binary), profile.samples() / 2)
-        self.assertGreater(max(len(stack) for _, stack in profile.records), 5)
+        if not sanitized():  # whose run-time library takes signals first, and keeps no frame pointers
+            self.assertGreater(profile.samples_in(binary), profile.samples() / 2)
+            self.assertGreater(max(len(stack) for _, stack in profile.records), 5)
         self.assertIn("CPU profile: %d samples in" % profile.samples(), weir.process.log())
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         # It goes on as before, and another one replaces the first.
