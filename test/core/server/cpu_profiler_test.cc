@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstring>
 #include <fstream>
+#include <latch>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -139,9 +139,11 @@ TEST_F(CpuProfilerTest, WhereTheTimeGoes) {
 
 TEST_F(CpuProfilerTest, ThreadsThatBeginLater) {
   ASSERT_TRUE(profiler_.start(path_).ok());
-  std::atomic<int> may_work{0};
+  std::latch begun(2);
+  std::latch may_work(1);
   std::thread worker([&] {
-    while (may_work == 0) usleep(1000);
+    begun.count_down();
+    may_work.wait();
     caller_of_work(400);
   });
   // One that does not take the signal is left alone.
@@ -149,12 +151,13 @@ TEST_F(CpuProfilerTest, ThreadsThatBeginLater) {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    while (may_work == 0) usleep(1000);
+    begun.count_down();
+    may_work.wait();
     work_for(50);
   });
-  usleep(20000);
+  begun.wait();
   lane_.advance(1s);
-  may_work = 1;
+  may_work.count_down();
   worker.join();
   deaf.join();
   lane_.advance(1s);

@@ -25,14 +25,14 @@ class SharedMessagesTest : public TranslateTest {
   filter::ConfigTranslator& translator() { return report_.translator(); }
   // What a string matcher says to a text, or what was said of it.
   std::string string(const std::string& message, const std::string& text) {
-    const auto proto = from_text<matcher_v3::StringMatcher>(message);
+    const auto proto = test::parsed<matcher_v3::StringMatcher>(message);
     report_.check(proto, "m");
     auto made = translator().string_matcher(proto, "m");
     if (!made) return said();
     return made->matches(text) ? "yes" : "no";
   }
   std::string value(const std::string& message, const stream::Value& value) {
-    auto made = translate(from_text<matcher_v3::ValueMatcher>(message), FieldReport{report_, "m"});
+    auto made = translate(test::parsed<matcher_v3::ValueMatcher>(message), FieldReport{report_, "m"});
     if (!made) return said();
     return made->matches(&value) ? "yes" : "no";
   }
@@ -87,20 +87,20 @@ TEST_F(SharedMessagesTest, MetadataMatchers) {
   stream::Metadata metadata(arena_);
   metadata.set("ns", "a", stream::make_struct({{"b", stream::Value::of_string("x")}}, arena_));
   auto made = translator().metadata_matcher(
-      from_text<matcher_v3::MetadataMatcher>(
+      test::parsed<matcher_v3::MetadataMatcher>(
           "filter: 'ns' path { key: 'a' } path { key: 'b' } value { string_match { exact: 'x' } } invert: true"),
       "m");
   ASSERT_TRUE(made);
   EXPECT_FALSE(made->matches(&metadata.root()));
   EXPECT_TRUE(made->matches(nullptr));
-  EXPECT_FALSE(translator().metadata_matcher(from_text<matcher_v3::MetadataMatcher>("path { }"), "m"));
+  EXPECT_FALSE(translator().metadata_matcher(test::parsed<matcher_v3::MetadataMatcher>("path { }"), "m"));
   EXPECT_EQ(said(),
             "m.filter: must not be empty: the namespace of the metadata\n"
             "m.path[0].key: must not be empty\n"
             "m.value: needs one of null_match, double_match, string_match, bool_match, present_match, list_match and "
             "or_match\n");
   EXPECT_FALSE(translator().metadata_matcher(
-      from_text<matcher_v3::MetadataMatcher>("filter: 'ns' value { null_match {} }"), "m"));
+      test::parsed<matcher_v3::MetadataMatcher>("filter: 'ns' value { null_match {} }"), "m"));
   EXPECT_EQ(said(), "m.path: must have one item at least: the keys that lead to the value\n");
 }
 
@@ -108,7 +108,7 @@ TEST_F(SharedMessagesTest, MetadataMatchers) {
 // field: AddressMatcher.ranges
 TEST_F(SharedMessagesTest, FilterStateMatchers) {
   auto make = [&](const std::string& text) {
-    return translator().filter_state_matcher(from_text<matcher_v3::FilterStateMatcher>(text), "m");
+    return translator().filter_state_matcher(test::parsed<matcher_v3::FilterStateMatcher>(text), "m");
   };
   stream::FilterState state(arena_, nullptr);
   stream::StreamInfo info;
@@ -131,7 +131,7 @@ TEST_F(SharedMessagesTest, FilterStateMatchers) {
 
 TEST_F(SharedMessagesTest, HeadersToAdd) {
   const auto added = [&](const std::string& message) {
-    auto made = translator().header_value(from_text<core_v3::HeaderValueOption>(message), "m");
+    auto made = translator().header_value(test::parsed<core_v3::HeaderValueOption>(message), "m");
     if (!made) return said();
     http::HeaderMap headers(arena_);
     headers.add_copy("x-a", "old");
@@ -167,50 +167,51 @@ TEST_F(SharedMessagesTest, HeadersCookiesAndPaths) {
   request.add_copy("x-a", "5");
   request.add_copy("cookie", "c=1");
   auto header = translator().header_matcher(
-      from_text<route_v3::HeaderMatcher>("name: 'x-a' range_match { start: 5 end: 6 }"), "m");
+      test::parsed<route_v3::HeaderMatcher>("name: 'x-a' range_match { start: 5 end: 6 }"), "m");
   ASSERT_TRUE(header);
   EXPECT_TRUE(header->matches(request));
-  EXPECT_FALSE(
-      translator().header_matcher(from_text<route_v3::HeaderMatcher>("name: 'x-a' string_match { suffix: '' }"), "m"));
+  EXPECT_FALSE(translator().header_matcher(
+      test::parsed<route_v3::HeaderMatcher>("name: 'x-a' string_match { suffix: '' }"), "m"));
   EXPECT_EQ(said(), "m.string_match.suffix: must not be empty\n");
-  EXPECT_FALSE(translator().header_matcher(from_text<route_v3::HeaderMatcher>("name: ''"), "m"));
+  EXPECT_FALSE(translator().header_matcher(test::parsed<route_v3::HeaderMatcher>("name: ''"), "m"));
   EXPECT_EQ(said(), "m: name: must not be empty\n");
   auto cookie =
-      translate(from_text<route_v3::CookieMatcher>("name: 'c' string_match { exact: '2' } invert_match: true"),
+      translate(test::parsed<route_v3::CookieMatcher>("name: 'c' string_match { exact: '2' } invert_match: true"),
                 FieldReport{report_, "m"});
   ASSERT_TRUE(cookie);
   EXPECT_TRUE(cookie->matches(request));
-  EXPECT_FALSE(translate(from_text<route_v3::CookieMatcher>("string_match { exact: '2' }"), FieldReport{report_, "m"}));
+  EXPECT_FALSE(
+      translate(test::parsed<route_v3::CookieMatcher>("string_match { exact: '2' }"), FieldReport{report_, "m"}));
   EXPECT_EQ(said(), "m.name: must not be empty\n");
-  auto path = translator().path_matcher(from_text<matcher_v3::PathMatcher>("path { exact: '/a' }"), "m");
+  auto path = translator().path_matcher(test::parsed<matcher_v3::PathMatcher>("path { exact: '/a' }"), "m");
   ASSERT_TRUE(path);
   EXPECT_TRUE(path->matches("/a?b"));
-  EXPECT_FALSE(translator().path_matcher(from_text<matcher_v3::PathMatcher>("path { }"), "m"));
+  EXPECT_FALSE(translator().path_matcher(test::parsed<matcher_v3::PathMatcher>("path { }"), "m"));
   EXPECT_EQ(said(), "m.path: needs one of exact, prefix, suffix, contains and safe_regex\n");
 }
 
 // field: envoy.config.core.v3.CidrRange.address_prefix, envoy.config.core.v3.CidrRange.prefix_len
 TEST_F(SharedMessagesTest, AddressesAndTemplates) {
   auto range = translator().address_range(
-      from_text<core_v3::CidrRange>("address_prefix: '2001:db8::' prefix_len { value: 32 }"), "m");
+      test::parsed<core_v3::CidrRange>("address_prefix: '2001:db8::' prefix_len { value: 32 }"), "m");
   ASSERT_TRUE(range);
   EXPECT_EQ(range->bits, 32);
   EXPECT_FALSE(translator().address_range(
-      from_text<core_v3::CidrRange>("address_prefix: '10.0.0.0' prefix_len { value: 33 }"), "m"));
+      test::parsed<core_v3::CidrRange>("address_prefix: '10.0.0.0' prefix_len { value: 33 }"), "m"));
   EXPECT_EQ(said(), "m.prefix_len: 33 is too long for an IPv4 address; 0 to 32 are allowed\n");
   auto path = translator().path_template(
-      from_text<core_v3::TypedExtensionConfig>(
+      test::parsed<core_v3::TypedExtensionConfig>(
           "name: 't' typed_config { [type.googleapis.com/envoy.extensions.path.match.uri_template.v3."
           "UriTemplateMatchConfig] { path_template: '/a/*' } }"),
       "m");
   ASSERT_TRUE(path);
   EXPECT_TRUE(path->matches("/a/b"));
-  EXPECT_FALSE(translator().path_template(from_text<core_v3::TypedExtensionConfig>("name: 't'"), "m"));
+  EXPECT_FALSE(translator().path_template(test::parsed<core_v3::TypedExtensionConfig>("name: 't'"), "m"));
   EXPECT_EQ(said(), "m.typed_config: must have an @type\n");
 }
 
 TEST_F(SharedMessagesTest, Metadata) {
-  auto made = translate(from_text<core_v3::Metadata>(
+  auto made = translate(test::parsed<core_v3::Metadata>(
       "filter_metadata { key: 'b' value { fields { key: 'k' value { string_value: 'v' } } } } "
       "filter_metadata { key: 'a' value { } }"));
   ASSERT_NE(made, nullptr);
@@ -222,13 +223,13 @@ TEST_F(SharedMessagesTest, Metadata) {
 }
 
 TEST_F(SharedMessagesTest, RuntimeSettings) {
-  auto fraction = translator().runtime_fraction(from_text<core_v3::RuntimeFractionalPercent>(
+  auto fraction = translator().runtime_fraction(test::parsed<core_v3::RuntimeFractionalPercent>(
       "runtime_key: 'sm.f' default_value { numerator: 3 denominator: MILLION }"));
   EXPECT_EQ(fraction.default_value, (runtime::Fraction{3, 1'000'000}));
   EXPECT_EQ(fraction.key.text(), "sm.f");
   EXPECT_TRUE(translator().runtime_fraction(core_v3::RuntimeFractionalPercent()).key.empty());
   auto flag = translator().runtime_flag(
-      from_text<core_v3::RuntimeFeatureFlag>("runtime_key: 'sm.b' default_value { value: true }"));
+      test::parsed<core_v3::RuntimeFeatureFlag>("runtime_key: 'sm.b' default_value { value: true }"));
   EXPECT_TRUE(flag.default_value);
   EXPECT_EQ(flag.key.text(), "sm.b");
 }

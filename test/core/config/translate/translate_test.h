@@ -1,21 +1,14 @@
-// What the tests of translators share: a message from text, and a report whose findings are plain texts.
+// What the tests of translators share: a report whose findings are plain texts.
 #pragma once
 
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "core/config/report.h"
+#include "test/support/parsed.h"
 
 namespace weir::config {
-
-template <class Message>
-Message from_text(const std::string& text) {
-  Message message;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
-  return message;
-}
 
 class TranslateTest : public testing::Test {
  protected:
