@@ -17,13 +17,17 @@ class Contestant:
         self.port = port
         self.pids = harness.process_tree(process.pid)
         self.rounds = []
-        self.syscalls = None
+        self.syscall_counts = []  # per request, one of each round
         self.syscalls_how = ""
         self.pss_kib = 0
         self.void = ""
 
     def median(self, field):
         return statistics.median(one[field] for one in self.rounds)
+
+    @property
+    def syscalls(self):
+        return statistics.median(self.syscall_counts) if self.syscall_counts else None
 
 
 def start(session, peer, scenario, origin_ports, workers=1, cores=None, label=None):
@@ -84,24 +88,30 @@ def run_scenario(session, scenario, chosen, rounds, seconds):
 
 
 def in_turn(session, scenario, contestants, rounds, seconds, **cores):
-    """Warms up, measures A B C A B C, then counts system calls and memory. An error voids the contestant."""
+    """Warms up, measures A B C A B C, then looks at memory. An error voids the contestant."""
+    short = ["--seconds=%g" % min(1, seconds), *scenario.load_arguments(session.dir)]
 
     def steps():
         for contestant in contestants:
-            yield contestant, lambda one: session.load(one.port, "--seconds=%g" % min(1, seconds),
-                                                       *scenario.load_arguments(session.dir))
+            yield contestant, lambda one: session.load(one.port, *short)
         for number in range(rounds):
             # Each round begins with another proxy, so that none is always behind the same neighbour.
             shift = number % max(1, len(contestants))
             for contestant in contestants[shift:] + contestants[:shift]:
-                yield contestant, lambda one: measure_round(session, one, scenario, seconds, **cores)
+                yield contestant, one_round
         for contestant in contestants:
             yield contestant, finish
 
+    # System calls in a load of their own: counting costs time. In every round, since a proxy that the load leaves
+    # waiting for a moment asks for news more often.
+    def one_round(one):
+        measure_round(session, one, scenario, seconds, **cores)
+        count, one.syscalls_how = session.count_syscalls(one.pids, one.port, *short)
+        if count is not None:
+            one.syscall_counts.append(count)
+
     def finish(one):
         one.pss_kib = harness.pss_kib(one.pids)
-        one.syscalls, one.syscalls_how = session.count_syscalls(one.pids, one.port, scenario.syscall_requests,
-                                                                *scenario.load_arguments(session.dir))
 
     for contestant, step in steps():
         if contestant.void:

@@ -150,53 +150,56 @@ class Session:
             raise BenchError(report["error"])
         return report
 
-    def count_syscalls(self, pids, port, requests, *arguments):
-        """(system calls per request, how they were counted) over a bounded number of requests."""
-        arguments = ["--requests=%d" % requests, *arguments]
+    def count_syscalls(self, pids, port, *arguments):
+        """(system calls per request, how they were counted) over one run of the load program."""
         for method in (_count_with_perf, _count_with_strace, _count_reads_and_writes):
             if self._syscall_method not in (None, method):
                 continue
-            count, label = method(self, pids, port, arguments)
-            if count is not None:
+            counted = method(self, pids, port, arguments)
+            if counted is not None:
                 self._syscall_method = method
+                count, requests, label = counted
                 return count / requests, label
         return None, "not counted"
 
 
+# Each way of counting returns (system calls, requests, how), or None where it cannot be had.
+
+
 def _count_with_perf(session, pids, port, arguments):
     if not shutil.which("perf"):
-        return None, ""
+        return None
     path = os.path.join(session.dir, "perf.csv")
     perf = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-o", path, "-p", ",".join(map(str, pids)), "--"]
     try:
-        session.load(port, *arguments, prefix=perf)
+        report = session.load(port, *arguments, prefix=perf)
         with open(path) as file:
             for line in file:
                 if "raw_syscalls" in line:
-                    return int(line.split(",")[0]), "perf"
+                    return int(line.split(",")[0]), report["requests"], "perf"
     except (BenchError, OSError, ValueError):
         pass
-    return None, ""
+    return None
 
 
 def _count_with_strace(session, pids, port, arguments):
     if not shutil.which("strace"):
-        return None, ""
+        return None
     path = os.path.join(session.dir, "strace.txt")
     strace = session.start(["strace", "-c", "-f", "-o", path, *(word for pid in pids for word in ("-p", str(pid)))],
                            session.load_cores, stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     if strace.poll() is not None:
-        return None, ""
-    session.load(port, *arguments)
+        return None
+    report = session.load(port, *arguments)
     strace.send_signal(signal.SIGINT)
     strace.wait()
     session.stop(strace)
     with open(path) as file:
         for line in file:
             if line.rstrip().endswith(" total"):
-                return int(line.split()[3]), "strace"
-    return None, ""
+                return int(line.split()[3]), report["requests"], "strace"
+    return None
 
 
 def _count_reads_and_writes(session, pids, port, arguments):
@@ -208,8 +211,8 @@ def _count_reads_and_writes(session, pids, port, arguments):
         return count
 
     before = total()
-    session.load(port, *arguments)
-    return total() - before, "reads and writes only"
+    report = session.load(port, *arguments)
+    return total() - before, report["requests"], "reads and writes only"
 
 
 def tool(name):

@@ -18,7 +18,6 @@ class Scenario:
     endpoints: int = 1
     balance: str = "round_robin"
     bulk: bool = False  # CPU per MiB rather than per request
-    syscall_requests: int = 20_000
     syscalls_at_most: str = ""  # a rival whose system calls per request weir must not exceed
     weir_config: str = "http.yaml"
     routes: bool = False  # the 10,000 of route_tables.py, asked for in turn; weir runs with one route, too
@@ -89,7 +88,7 @@ SCENARIOS = {
                  weir_config="websocket.yaml", target_rival="haproxy"),
         Scenario("tcp_small", "TCP, small messages on 64 connections", 1.03, tcp=True, weir_config="tcp.yaml"),
         Scenario("tcp_close", "TCP, new connection per message", 1.05, tcp=True, new_connections=True, weir_config="tcp.yaml"),
-        Scenario("tcp_bulk", "TCP, 1 MiB at a time", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500, tcp=True,
+        Scenario("tcp_bulk", "TCP, 1 MiB at a time", 1.0, size=1 << 20, connections=16, bulk=True, tcp=True,
                  weir_config="tcp.yaml"),
         Scenario("udp_echo", "UDP, 64 bytes each way on 64 sockets", 0.95, size=64, udp=True, weir_config="udp.yaml",
                  rivals=("nginx",)),
@@ -100,7 +99,7 @@ SCENARIOS = {
                  rivals=TLS_RIVALS),
         Scenario("tls_handshake_rsa", "TLS 1.3, a full handshake with RSA-2048 per request", 1.22, tls="rsa2048",
                  new_connections=True, rivals=TLS_RIVALS),
-        Scenario("tls_bulk1m", "TLS 1.3, 1 MiB responses", 0.85, size=1 << 20, connections=16, bulk=True, syscall_requests=500,
+        Scenario("tls_bulk1m", "TLS 1.3, 1 MiB responses", 0.85, size=1 << 20, connections=16, bulk=True,
                  tls="p256", rivals=TLS_RIVALS),
         Scenario("tls_tcp", "TLS 1.3 terminated to TCP, small messages on 64 connections", 0.92, tcp=True, tls="p256",
                  weir_config="tcp.yaml", rivals=TLS_RIVALS),
@@ -112,13 +111,13 @@ SCENARIOS = {
                  size=25, connections=10, http2=32, http2_origin=True, grpc=True, weir_config="http2_origin.yaml",
                  target_rival="nghttpx"),
         Scenario("h2_bulk1m", "HTTP/2 over TLS, 1 MiB responses (16 connections of one stream)", 0.95, size=1 << 20, connections=16,
-                 http2=1, bulk=True, syscall_requests=500, tls="p256"),
+                 http2=1, bulk=True, tls="p256"),
         Scenario("gzip64k", "64 KiB of JSON, packed with gzip at level 6", 1.05, size=64 << 10, connections=16, gzip=True,
-                 weir_config="gzip.yaml", rivals=("nginx",), syscall_requests=1000),
-        Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True, syscall_requests=500),
+                 weir_config="gzip.yaml", rivals=("nginx",)),
+        Scenario("bulk1m", "bulk, 1 MiB responses", 1.0, size=1 << 20, connections=16, bulk=True),
         Scenario("bulk1m_packer", "bulk, 1 MiB responses, which the compressor in weir's chain leaves alone", size=1 << 20,
-                 connections=16, bulk=True, syscall_requests=500, weir_config="gzip.yaml"),
-        Scenario("bulk100m", "bulk, 100 MiB responses", 1.0, size=100 << 20, connections=4, bulk=True, syscall_requests=8),
+                 connections=16, bulk=True, weir_config="gzip.yaml"),
+        Scenario("bulk100m", "bulk, 100 MiB responses", 1.0, size=100 << 20, connections=4, bulk=True),
     )
 }
 
