@@ -125,7 +125,8 @@ class Haproxy(Peer):
         balance = {"least_request": "leastconn"}.get(setup.scenario.balance, "roundrobin")
         # Large bodies go from socket to socket through a pipe; what is too small for that is not affected.
         splice, pipe = ("option splice-response", "tune.pipesize 1048576") if setup.scenario.bulk else ("", "")
-        tls = " ssl crt " + setup.certificate()[2] if setup.scenario.tls else ""
+        # Its own order of suites would choose AES-256 where all others take what the client names first.
+        tls = " ssl crt %s ciphersuites TLS_AES_128_GCM_SHA256" % setup.certificate()[2] if setup.scenario.tls else ""
         if setup.scenario.http2:
             tls += " alpn h2" if setup.scenario.tls else " proto h2"
         upstream = " proto h2" if setup.scenario.http2_origin else ""

@@ -310,8 +310,6 @@ class Load {
   }
 
   void on_end(Connection& connection) {
-    // Without its end OpenSSL takes the session for one that is not to be resumed.
-    if (connection.tls != nullptr) SSL_set_shutdown(connection.tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(connection.tls);
     connection.tls = nullptr;
     close(connection.fd);
@@ -335,6 +333,10 @@ class Load {
     }
     if (connection.tls != nullptr && tls_->refused(connection.tls)) {
       fail("a session was not resumed");
+      return;
+    }
+    if (connection.tls != nullptr && !TlsClient::common_suite(connection.tls)) {
+      fail("a suite other than TLS_AES_128_GCM_SHA256");
       return;
     }
     if (connection.upgraded) {
