@@ -61,9 +61,11 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     for (auto& [name, entry] : clusters_) entry.awaited = false;
   }
   apply_caches(clusters);
-  // What the others are made by.
-  std::stable_partition(clusters.begin(), clusters.end(),
-                        [this](const config::ClusterTranslation& one) { return zones_.is_local(one.spec.name); });
+  // What the others are made by comes first.
+  if (const auto local = std::find_if(clusters.begin(), clusters.end(),
+                                      [this](const auto& one) { return zones_.is_local(one.spec.name); });
+      local != clusters.end())
+    std::iter_swap(clusters.begin(), local);
   std::unordered_map<std::string_view, std::string_view> stat_names;
   stat_names.reserve(clusters.size());
   for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);

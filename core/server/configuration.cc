@@ -244,9 +244,8 @@ class InForce {
                                      const std::string& path, const filter::Registry& registry, Routes& env,
                                      stats::Store& store, Report& report, SlotNames& slots) const {
     const auto i = static_cast<size_t>(index);
-    config::ClusterTranslation out;
     if (!clusters_.empty() && clusters_[i] != nullptr) {
-      out = config::unchanged_cluster(proto);
+      config::ClusterTranslation out = config::unchanged_cluster(proto);
       out.spec_fingerprint = clusters_[i]->settings;
       out.host_fingerprint = clusters_[i]->hosts;
       out.text = cluster_texts_[i];
@@ -254,7 +253,7 @@ class InForce {
     }
     const size_t reads = report.sources().count();
     filter::FactoryScope scope(registry, store, env, report, path);
-    out = config::translate_cluster(proto, scope, env, report);
+    config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
     intern_cluster(slots, proto.name());
     return out;
