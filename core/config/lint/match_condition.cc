@@ -145,9 +145,7 @@ bool follows_from(const Condition& what, const Condition& one) {
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-  return absl::AsciiStrToLower(std::string(text));
-}
+std::string lower(std::string_view text) { return absl::AsciiStrToLower(std::string(text)); }
 
 bool has_letters(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) { return absl::ascii_isalpha(c); });
