@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import socket
-import json
 import subprocess
 import unittest
 import urllib.error

@@ -58,7 +58,8 @@ void list_extensions(const filter::Registry& registry) {
   }
   for (const auto& plugin : registry.list()) {
     const std::string kind(plugin.kind), name(plugin.name), type(plugin.type);
-    printf("%-*s  %-*s  %s", static_cast<int>(kinds), kind.c_str(), static_cast<int>(names), name.c_str(), type.c_str());
+    printf("%-*s  %-*s  %s", static_cast<int>(kinds), kind.c_str(), static_cast<int>(names), name.c_str(),
+           type.c_str());
     if (const auto* message = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type)) {
       config::FieldCounts fields = config::count_fields(*message);
       printf("  (%d of %d fields)", fields.implemented, fields.all);
