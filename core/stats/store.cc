@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/assert.h"
+#include "core/stats/intervals.h"
 #include "core/stats/store_walk.h"
 
 namespace weir::stats {
@@ -98,16 +99,6 @@ struct Store::Impl {
                 [&](uint32_t a, uint32_t b) { return kind.definitions[a].name < kind.definitions[b].name; });
     }
     return at->second;
-  }
-
-  template <class Visit>
-  void for_each_histogram(Visit&& visit) {
-    for (auto& [key, held] : groups) {
-      Group::Dynamic::for_each_histogram(*held.group, dynamic_mutex, visit);
-    }
-    for (auto& [key, single] : singles) {
-      if (key.second == Type::kHistogram) visit(single.cell);
-    }
   }
 };
 
@@ -230,7 +221,17 @@ Histogram dynamic_histogram(const Group& group, Family family, std::string_view 
 
 void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) const {
   for (const OneGroup& one : groups_) {
-    Group::Dynamic::for_each_histogram(*one.group, *dynamic_mutex_, visit);
+    const Group& group = *one.group;
+    const auto& definitions = group.kind_.definitions;
+    for (uint32_t i = 0; i < definitions.size(); ++i) {
+      if (definitions[i].type == Type::kHistogram) visit(group.first_ + i);
+    }
+    std::vector<uint32_t> dynamic;  // the lock is not held while they are read
+    {
+      std::lock_guard lock(*dynamic_mutex_);
+      group.dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
+    }
+    for (const uint32_t cell : dynamic) visit(cell);
   }
   for (const Single& single : singles_) {
     if (single.type == Type::kHistogram) visit(single.cell);
@@ -276,15 +277,7 @@ void Store::reset_counters() {
 }
 
 void Store::flush_histograms() {
-  Intervals intervals;
-  impl_->for_each_histogram([&](uint32_t cell) {
-    HistogramSnapshot now = read_histogram(cell);
-    if (now.count == 0) return;
-    HistogramSnapshot& before = impl_->at_flush[cell];
-    intervals[cell] = now.since(before);
-    before = std::move(now);
-  });
-  set_intervals(std::make_shared<const Intervals>(std::move(intervals)));
+  set_intervals(std::make_shared<const Intervals>(take_intervals(freeze(), impl_->at_flush)));
 }
 
 void Store::set_intervals(std::shared_ptr<const Intervals> intervals) { impl_->intervals = std::move(intervals); }

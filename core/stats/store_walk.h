@@ -37,20 +37,6 @@ struct Group::Dynamic {
       if (stat.type == Type::kHistogram) visit(stat.cell);
     }
   }
-  // Every one of the group, those of its layout too.
-  template <class Visit>
-  static void for_each_histogram(const Group& group, std::mutex& mutex, Visit&& visit) {
-    const auto& definitions = group.kind_.definitions;
-    for (uint32_t i = 0; i < definitions.size(); ++i) {
-      if (definitions[i].type == Type::kHistogram) visit(group.first_ + i);
-    }
-    std::vector<uint32_t> dynamic;  // the lock is not held while they are read
-    {
-      std::lock_guard lock(mutex);
-      group.dynamic_->for_each_histogram([&](uint32_t cell) { dynamic.push_back(cell); });
-    }
-    for (const uint32_t cell : dynamic) visit(cell);
-  }
 };
 
 // Walks statistics in the order of their full names without ever holding all names: every group is sorted in itself
