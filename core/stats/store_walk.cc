@@ -1,6 +1,7 @@
 #include "core/stats/store_walk.h"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 namespace weir::stats {
