@@ -159,7 +159,7 @@ class TextFields::Walk {
     } else if (of_.closes(at) && levels_.size() > 1) {
       const bool lacks_value = top.lacks_value();
       levels_.pop_back();
-      if (lacks_value) valueless_ = {of_.place(levels_[holder_of_values()].name_at), of_.place(at)};
+      if (lacks_value) valueless_ = Valueless{of_.place(levels_[holder_of_values()].name_at), of_.place(at)};
     }
     return at + 1;
   }

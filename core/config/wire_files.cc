@@ -133,7 +133,7 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   void add(int line, int column, const std::string& message, bool warning) {
     // As in the other formats: what a deprecated field does is for the table of fields to say.
     if (warning) return;
-    // Of an Any that could not be read, behind the reason, and without a place.
+    // Without a place; also of an Any that could not be read, behind the reason.
     if (message.starts_with("Message missing required fields")) {
       incomplete_ = true;
       return;
