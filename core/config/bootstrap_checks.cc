@@ -60,9 +60,15 @@ class Checks {
           secret(reference);
         }
       } else if (clusters_.contains(reference.name)) {
-        source_cluster(reference);
-        collector_cluster(reference);
-        grpc_cluster(reference);
+        const Cluster& one =
+            bootstrap_.static_resources().clusters(static_cast<int>(clusters_.index_of(reference.name)));
+        if (is_control_plane(reference)) {
+          source_cluster(reference, one);
+        } else if (reference.path.ends_with(".envoy_grpc.cluster_name")) {
+          grpc_cluster(reference, one);
+        } else if (reference.path.ends_with(".tcp_cluster_name")) {
+          collector_cluster(reference, one);
+        }
       } else if (all_clusters) {
         cluster(reference);
       }
@@ -133,49 +139,31 @@ class Checks {
   }
 
   // The cluster of a control plane must not need a control plane.
-  void source_cluster(const Reference& reference) {
-    if (!is_control_plane(reference)) {
-      return;
-    }
-    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
-      if (one.name() == reference.name && one.type() == Cluster::EDS && !one.has_cluster_type()) {
-        const bool from_file = one.eds_cluster_config().eds_config().has_path_config_source() ||
-                               !one.eds_cluster_config().eds_config().path().empty();
-        if (!from_file) {
-          report(Severity::kError, reference.path,
-                 in_quotes(reference.name) +
-                     " gets its endpoints over EDS, and cannot carry the connection they come over",
-                 reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
-        }
-      }
-    }
+  void source_cluster(const Reference& reference, const Cluster& one) {
+    const auto& source = one.eds_cluster_config().eds_config();
+    const bool from_file = source.has_path_config_source() || !source.path().empty();
+    if (one.has_cluster_type() || one.type() != Cluster::EDS || from_file) return;
+    report(Severity::kError, reference.path,
+           in_quotes(reference.name) + " gets its endpoints over EDS, and cannot carry the connection they come over",
+           reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
   }
 
   // What connects there has nothing to say about where to.
-  void collector_cluster(const Reference& reference) {
-    if (!reference.path.ends_with(".tcp_cluster_name")) return;
-    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
-      if (one.name() != reference.name) continue;
-      const bool by_name = one.has_cluster_type() && one.cluster_type().typed_config().type_url().ends_with(
-                                                         ".clusters.dynamic_forward_proxy.v3.ClusterConfig");
-      if (by_name || (!one.has_cluster_type() && one.type() == Cluster::ORIGINAL_DST)) {
-        report(Severity::kError, reference.path,
-               in_quotes(reference.name) + " goes where its clients want, and a collector has an address of its own",
-               reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
-      }
-    }
+  void collector_cluster(const Reference& reference, const Cluster& one) {
+    const bool by_name = one.has_cluster_type() && one.cluster_type().typed_config().type_url().ends_with(
+                                                       ".clusters.dynamic_forward_proxy.v3.ClusterConfig");
+    if (!by_name && (one.has_cluster_type() || one.type() != Cluster::ORIGINAL_DST)) return;
+    report(Severity::kError, reference.path,
+           in_quotes(reference.name) + " goes where its clients want, and a collector has an address of its own",
+           reference.name, "use a cluster of type STATIC, STRICT_DNS or LOGICAL_DNS");
   }
 
   // Calls of gRPC need HTTP/2.
-  void grpc_cluster(const Reference& reference) {
-    if (is_control_plane(reference) || !reference.path.ends_with(".envoy_grpc.cluster_name")) return;
-    for (const Cluster& one : bootstrap_.static_resources().clusters()) {
-      if (one.name() != reference.name || one.has_cluster_type() || !speaks_http1_alone(one)) continue;
-      report(Severity::kWarning, reference.path,
-             in_quotes(reference.name) + " speaks HTTP/1.1, and gRPC needs HTTP/2: every call will fail",
-             reference.name,
-             "give the cluster HttpProtocolOptions with explicit_http_config: {http2_protocol_options: {}}");
-    }
+  void grpc_cluster(const Reference& reference, const Cluster& one) {
+    if (one.has_cluster_type() || !speaks_http1_alone(one)) return;
+    report(Severity::kWarning, reference.path,
+           in_quotes(reference.name) + " speaks HTTP/1.1, and gRPC needs HTTP/2: every call will fail", reference.name,
+           "give the cluster HttpProtocolOptions with explicit_http_config: {http2_protocol_options: {}}");
   }
 
   void load_assignment_name(const Cluster& cluster, int index) {

@@ -1,5 +1,7 @@
 #include "core/config/chain_choice_config.h"
 
+#include <absl/strings/ascii.h>
+
 #include <cstdio>
 #include <map>
 #include <string>
@@ -20,13 +22,6 @@ namespace listener_v3 = envoy::config::listener::v3;
 constexpr std::string_view kAnyKey = "any";
 constexpr std::string_view kNameKey = "name:";
 
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 template <class Ranges>
 std::vector<match::AddressRange> ranges(const Ranges& messages, std::string_view field, const FieldReport& at) {
   std::vector<match::AddressRange> out;
@@ -38,7 +33,7 @@ std::vector<match::AddressRange> ranges(const Ranges& messages, std::string_view
 
 void read_names(const listener_v3::FilterChainMatch& message, const FieldReport& at, proxy::ChainMatch& match) {
   for (int i = 0; i < message.server_names_size(); ++i) {
-    std::string name = lower(message.server_names(i));
+    std::string name = absl::AsciiStrToLower(message.server_names(i));
     const std::string rest = name.starts_with("*.") ? name.substr(2) : name;
     if (rest.empty() || rest.front() == '.' || rest.find('*') != std::string::npos) {
       at.item("server_names", i)

@@ -336,10 +336,8 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, filte
   out.spec.ignore_global_limit = proto.ignore_global_conn_limit();
   out.spec.bypass_overload = proto.bypass_overload_manager();
   out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
-  if (proto.has_listener_filters_timeout()) {
-    const auto& timeout = proto.listener_filters_timeout();
-    out.spec.listener_filters_timeout = duration_of(timeout.seconds(), timeout.nanos());
-  }
+  if (proto.has_listener_filters_timeout())
+    out.spec.listener_filters_timeout = to_duration(proto.listener_filters_timeout());
   out.spec.continue_on_listener_filters_timeout = proto.continue_on_listener_filters_timeout();
   for (int i = 0; i < proto.listener_filters_size(); ++i) {
     auto here = scope.below("listener_filters[" + std::to_string(i) + "]");

@@ -31,7 +31,7 @@ std::string NameTable::file_and_line(size_t index) const {
 }
 
 std::string NameTable::place(std::string_view name) const {
-  const size_t index = index_of_.find(name)->second;
+  const size_t index = index_of(name);
   return list_.substr(list_.rfind('.') + 1) + "[" + std::to_string(index) + "]" + file_and_line(index);
 }
 
@@ -47,7 +47,7 @@ std::string NameTable::nearest(std::string_view name) {
   if (best.best().empty()) {
     return "";
   }
-  return "nearest: " + in_quotes(best.best()) + file_and_line(index_of_.find(best.best())->second);
+  return "nearest: " + in_quotes(best.best()) + file_and_line(index_of(best.best()));
 }
 
 }  // namespace weir::config

@@ -21,6 +21,8 @@ class NameTable {
   // Whether every name of the file is here: not if an error may have hidden one, which is then the error to mend first.
   bool complete(const Diagnostics& diagnostics) const;
   bool contains(std::string_view name) const { return index_of_.contains(name); }
+  // Where in the list the first thing of a name is that is there.
+  size_t index_of(std::string_view name) const { return index_of_.find(name)->second; }
   // Where the thing of a name that is there stands, for people: `clusters[3] (edge.yaml:51)`.
   std::string place(std::string_view name) const;
   // `nearest: "api_v2" (edge.yaml:51)` for a name that is not there; empty if none is near enough to be meant.

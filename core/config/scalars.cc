@@ -13,15 +13,14 @@ namespace {
 constexpr int64_t kMaxDurationSeconds = 315576000000;  // ten thousand years, the limit of google.protobuf.Duration
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-         });
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                    [](char a, char b) { return absl::ascii_tolower(a) == b; });
 }
 
 bool all_digits(std::string_view text, int base) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
     if (base == 16) {
-      return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+      return absl::ascii_isxdigit(c);
     }
     return c >= '0' && c < '0' + std::min(base, 10);
   });

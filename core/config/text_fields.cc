@@ -39,9 +39,7 @@ TextFields::TextFields(const std::string& text) {
 }
 
 bool TextFields::blank(std::string& text, int line, int column) const {
-  // The last token that begins at this place or before it.
-  size_t at = tokens_.size();
-  while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) > std::pair(line, column)) --at;
+  size_t at = tokens_until(line, column);
   if (at-- == 0) return false;
   size_t end = end_of_content(at);
   if (end == 0) {
@@ -53,22 +51,26 @@ bool TextFields::blank(std::string& text, int line, int column) const {
   const size_t from = offset_in_text(text, tokens_[at].line, tokens_[at].column);
   const size_t to = offset_in_text(text, tokens_[end].line, tokens_[end].column) + tokens_[end].text.size();
   for (size_t i = from; i < std::min(to, text.size()); ++i) {
-    if (text[i] != '\n') text[i] = ' ';
+    if (text[i] != '\n' && text[i] != '\t') text[i] = ' ';  // what is behind it stays where it is
   }
   return from < text.size();
 }
 
+size_t TextFields::tokens_until(int line, int column) const {
+  size_t count = tokens_.size();
+  while (count > 0 && place(count - 1) > std::pair(line, column)) --count;
+  return count;
+}
+
 std::pair<int, int> TextFields::place_before(int line, int column) const {
-  size_t at = tokens_.size();
-  while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) >= std::pair(line, column)) --at;
-  return at == 0 ? std::pair(line, column) : std::pair(tokens_[at - 1].line, tokens_[at - 1].column);
+  const size_t count = tokens_until(line, column - 1);
+  return count == 0 ? std::pair(line, column) : place(count - 1);
 }
 
 std::pair<int, int> TextFields::place_of_type(int line, int column) const {
-  size_t at = tokens_.size();
-  while (at > 0 && std::pair(tokens_[at - 1].line, tokens_[at - 1].column) > std::pair(line, column)) --at;
+  size_t at = tokens_until(line, column);
   while (at > 0 && !is(at - 1, "[")) --at;
-  return at == 0 || at == tokens_.size() ? std::pair(line, column) : std::pair(tokens_[at].line, tokens_[at].column);
+  return at == 0 || at == tokens_.size() ? std::pair(line, column) : place(at);
 }
 
 // A name, and a value behind it.
@@ -128,6 +130,7 @@ class TextFields::Walk {
     Level& top = levels_.back();
     if (of_.begins_field(at) && !top.list) {
       top.name = of_.tokens_[at].text;
+      top.name_at = at;
       top.any = nullptr;
       top.field = top.type == nullptr ? nullptr : top.type->FindFieldByName(top.name);
       if (top.field != nullptr) ++top.count[top.field];
@@ -154,10 +157,15 @@ class TextFields::Walk {
       Level& holder = levels_[holder_of_values()];
       if (holder.field != nullptr) ++holder.count[holder.field];
     } else if (of_.closes(at) && levels_.size() > 1) {
+      const bool lacks_value = top.lacks_value();
       levels_.pop_back();
+      if (lacks_value) valueless_ = Valueless{of_.place(levels_[holder_of_values()].name_at), of_.place(at)};
     }
     return at + 1;
   }
+
+  // Of an entry whose end was the last that was taken.
+  const std::optional<Valueless>& valueless() const { return valueless_; }
 
   Where where() const {
     Where out;
@@ -189,11 +197,15 @@ class TextFields::Walk {
     const google::protobuf::FieldDescriptor* field = nullptr;
     const google::protobuf::Descriptor* any = nullptr;  // what an Any holds
     std::string name;
-    std::string key;    // of an entry of a map
-    bool list = false;  // [ ... ]: its values are of the level outside
+    size_t name_at = 0;  // its token
+    std::string key;     // of an entry of a map
+    bool list = false;   // [ ... ]: its values are of the level outside
     std::map<const google::protobuf::FieldDescriptor*, size_t> count;
 
     bool is_entry() const { return type != nullptr && type->options().map_entry(); }
+    bool lacks_value() const {
+      return is_entry() && type->map_value()->message_type() != nullptr && !count.contains(type->map_value());
+    }
   };
 
   size_t holder_of_values() const {
@@ -204,18 +216,25 @@ class TextFields::Walk {
 
   const TextFields& of_;
   std::vector<Level> levels_;
+  std::optional<Valueless> valueless_;
 };
 
 TextFields::Where TextFields::where(const google::protobuf::Descriptor& root, int line, int column) const {
   Walk walk(*this, root);
   size_t at = 0;
-  const std::pair place(line, column);
-  while (at < tokens_.size() && std::pair(tokens_[at].line, tokens_[at].column) <= place) {
+  const std::pair wanted(line, column);
+  while (at < tokens_.size() && place(at) <= wanted) {
     // A value is missing in front of it.
-    if (closes(at) && std::pair(tokens_[at].line, tokens_[at].column) == place) break;
+    if (closes(at) && place(at) == wanted) break;
     at = walk.take(at);
   }
   return walk.where();
+}
+
+std::optional<TextFields::Valueless> TextFields::entry_without_value(const google::protobuf::Descriptor& root) const {
+  Walk walk(*this, root);
+  for (size_t at = 0; at < tokens_.size() && !walk.valueless();) at = walk.take(at);
+  return walk.valueless();
 }
 
 }  // namespace weir::config

@@ -3,6 +3,7 @@
 #pragma once
 #include <google/protobuf/io/tokenizer.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +34,14 @@ class TextFields final : public google::protobuf::io::ErrorCollector {
   };
   Where where(const google::protobuf::Descriptor& root, int line, int column) const;
 
+  // An entry of a map of messages that has a key at most; where() of its end has the key in its path.
+  struct Valueless {
+    std::pair<int, int> field;  // of the map
+    std::pair<int, int> end;
+  };
+  // The first one; none if every entry has a value.
+  std::optional<Valueless> entry_without_value(const google::protobuf::Descriptor& root) const;
+
   void AddError(int, int, const std::string&) override { good_ = false; }
 
  private:
@@ -41,6 +50,9 @@ class TextFields final : public google::protobuf::io::ErrorCollector {
   bool is(size_t at, std::string_view text) const { return at < tokens_.size() && tokens_[at].text == text; }
   bool opens(size_t at) const { return is(at, "{") || is(at, "<") || is(at, "["); }
   bool closes(size_t at) const { return is(at, "}") || is(at, ">") || is(at, "]"); }
+  std::pair<int, int> place(size_t at) const { return {tokens_[at].line, tokens_[at].column}; }
+  // How many tokens begin before this place, or there.
+  size_t tokens_until(int line, int column) const;
   bool begins_field(size_t at) const;
   size_t end_of_field(size_t at) const;
   size_t end_of_content(size_t& at) const;

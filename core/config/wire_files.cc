@@ -110,14 +110,30 @@ class Collector final : public google::protobuf::io::ErrorCollector {
   bool placed() const { return line_ >= 0; }
   int line() const { return line_; }
   int column() const { return column_; }
-  void forget_place() { line_ = -1; }
-  bool incomplete() const { return incomplete_; }
+  void begin() {
+    line_ = -1;
+    incomplete_ = false;
+  }
+  // The parser has said no more of `rest` than that something is missing: an entry of a map without a value, of which
+  // this says where it is.
+  void add_what_is_missing(const std::string& rest) {
+    if (placed() || !incomplete_) return;
+    Diagnostic out = finding(file_, "an entry of a map has no value; write value { ... } behind its key");
+    if (const auto entry = TextFields(rest).entry_without_value(root_)) {
+      std::tie(line_, column_) = entry->field;
+      out.line = line_ + 1;
+      out.column = column_ + 1;
+      out.path = TextFields(text_).where(root_, entry->end.first, entry->end.second).path;
+      out.message = "has no value; write value { ... } behind the key";
+    }
+    diagnostics_.add(std::move(out));
+  }
 
  private:
   void add(int line, int column, const std::string& message, bool warning) {
     // As in the other formats: what a deprecated field does is for the table of fields to say.
     if (warning) return;
-    // Of an Any that could not be read, behind the reason, and without a place.
+    // Without a place; also of an Any that could not be read, behind the reason.
     if (message.starts_with("Message missing required fields")) {
       incomplete_ = true;
       return;
@@ -188,10 +204,6 @@ void remember_places(const Message& message, const ProtoText::ParseInfoTree& tre
   }
 }
 
-}  // namespace
-
-namespace {
-
 // As of the other formats (LoadOptions::max_depth).
 constexpr int kMaxLevels = 200;
 constexpr int kMaxMistakes = 100;  // each costs reading the text again
@@ -222,42 +234,29 @@ bool load_text_format(std::string_view text, std::string_view file, Message& int
                       Diagnostics& diagnostics) {
   index.begin_file(file);
   if (is_empty(text, file, diagnostics)) return false;
-  const std::unique_ptr<Message> read(into.New());
   Collector collector(file, text, *into.GetDescriptor(), diagnostics);
-  ProtoText::ParseInfoTree tree;
-  ProtoText::Parser parser;
-  parser.SetRecursionLimit(kMaxLevels);
-  parser.RecordErrorsTo(&collector);
-  parser.WriteLocationsTo(&tree);
   const size_t errors_before = diagnostics.errors();
-  if (!parser.ParseFromString(std::string(text), read.get())) {
-    if (diagnostics.errors() == errors_before) {
-      diagnostics.add(finding(file, collector.incomplete()
-                                        ? "an entry of a map has no value; write value { ... } behind its key"
-                                        : "the file is not text format"));
+  // The parser stops at the first mistake: the field that it is in is taken out, to find those behind it. What is wrong
+  // with the rest by the rules is to be said, too.
+  std::string rest(text);
+  for (int mistakes = 0; mistakes <= kMaxMistakes; ++mistakes) {
+    const std::unique_ptr<Message> read(into.New());
+    ProtoText::ParseInfoTree tree;
+    ProtoText::Parser parser;
+    parser.SetRecursionLimit(kMaxLevels);
+    parser.RecordErrorsTo(&collector);
+    parser.WriteLocationsTo(&tree);
+    collector.begin();
+    if (parser.ParseFromString(rest, read.get())) {
+      remember_places(*read, tree, index);
+      into.MergeFrom(*read);
+      return mistakes == 0;
     }
-    // The parser stops at the first mistake: the field that it is in is taken out, to find those behind it.
-    std::string rest(text);
-    for (int more = 0; more < kMaxMistakes && collector.placed(); ++more) {
-      if (!TextFields(rest).blank(rest, collector.line(), collector.column())) break;
-      collector.forget_place();
-      ProtoText::Parser again;
-      again.SetRecursionLimit(kMaxLevels);
-      again.RecordErrorsTo(&collector);
-      ProtoText::ParseInfoTree rest_tree;
-      again.WriteLocationsTo(&rest_tree);
-      const std::unique_ptr<Message> good(into.New());
-      if (!again.ParseFromString(rest, good.get())) continue;
-      // What is wrong with the rest is to be said, too.
-      remember_places(*good, rest_tree, index);
-      into.MergeFrom(*good);
-      break;
-    }
-    return false;
+    collector.add_what_is_missing(rest);
+    if (!collector.placed() || !TextFields(rest).blank(rest, collector.line(), collector.column())) break;
   }
-  remember_places(*read, tree, index);
-  into.MergeFrom(*read);
-  return true;
+  if (diagnostics.errors() == errors_before) diagnostics.add(finding(file, "the file is not text format"));
+  return false;
 }
 
 }  // namespace weir::config

@@ -1,5 +1,6 @@
 #include "core/dns/hosts_file.h"
 
+#include <absl/strings/ascii.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -7,17 +8,6 @@
 #include <sstream>
 
 namespace weir::dns {
-namespace {
-
-std::string small(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-}  // namespace
 
 void HostsFile::read() {
   struct stat file {};
@@ -35,7 +25,7 @@ void HostsFile::read() {
     const auto address = net::Address::from_ip(word, 0);
     if (!address.ok()) continue;
     while (words >> word) {
-      std::vector<net::Address>& known = names_[small(word)];
+      std::vector<net::Address>& known = names_[absl::AsciiStrToLower(word)];
       if (std::find(known.begin(), known.end(), *address) == known.end()) known.push_back(*address);
     }
   }
@@ -43,7 +33,7 @@ void HostsFile::read() {
 
 std::vector<net::Address> HostsFile::find(std::string_view name, net::Family family) {
   read();
-  const std::string wanted = small(name);
+  const std::string wanted = absl::AsciiStrToLower(std::string(name));
   std::vector<net::Address> out;
   if (const auto at = names_.find(wanted); at != names_.end()) {
     std::copy_if(at->second.begin(), at->second.end(), std::back_inserter(out),

@@ -1,5 +1,7 @@
 #include "core/lb/by_name.h"
 
+#include <absl/strings/ascii.h>
+
 #include <map>
 #include <utility>
 #include <vector>
@@ -76,7 +78,7 @@ std::string name_key(std::string_view host, uint16_t port) {
   std::string key;
   key.reserve(host.size() + 6);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  for (char c : host) key += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (char c : host) key += absl::ascii_tolower(c);
   return key.append(":").append(std::to_string(port));
 }
 

@@ -10,11 +10,9 @@ namespace {
 
 using std::string_view;
 
-constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
 // RFC 3986 3.3, a segment's characters without "*" and "=", which mean something here.
-constexpr bool is_segment_char(char c) {
-  return is_letter(c) || absl::ascii_isdigit(c) || string_view("-._~%!$&'()+,;:@").find(c) != string_view::npos;
+bool is_segment_char(char c) {
+  return absl::ascii_isalnum(c) || string_view("-._~%!$&'()+,;:@").find(c) != string_view::npos;
 }
 
 Status error_at(string_view whole, size_t offset, string_view what) {
@@ -25,9 +23,8 @@ Status error_at(string_view whole, size_t offset, string_view what) {
 // "name" or "name=pattern", between braces.
 Status check_variable_name(string_view whole, size_t offset, string_view name) {
   constexpr size_t kMaxName = 16;
-  if (name.empty() || name.size() > kMaxName || !is_letter(name[0]) ||
-      !std::all_of(name.begin(), name.end(),
-                   [](char c) { return is_letter(c) || absl::ascii_isdigit(c) || c == '_'; })) {
+  if (name.empty() || name.size() > kMaxName || !absl::ascii_isalpha(name[0]) ||
+      !std::all_of(name.begin(), name.end(), [](char c) { return absl::ascii_isalnum(c) || c == '_'; })) {
     return error_at(whole, offset,
                     "the name of a variable has 1 to 16 letters, digits and underscores and begins with a letter");
   }

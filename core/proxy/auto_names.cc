@@ -19,6 +19,17 @@ const stream::FilterStateName kProtocols("envoy.network.application_protocols");
 const stream::FilterStateName kExpected("envoy.network.upstream_subject_alt_names");
 const stream::FilterStateName kClient(stream::kProxyHeaderName);
 
+namespace {
+
+// The parser's errors take heap, and of the names that are asked for with every request nearly all are no addresses.
+bool is_address(std::string_view host) {
+  const bool may_be =
+      host.find_first_not_of("0123456789.") == std::string_view::npos || host.find(':') != std::string_view::npos;
+  return may_be && net::Address::from_ip(host, 0).ok();
+}
+
+}  // namespace
+
 filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, const http::HeaderMap& request,
                                           std::string_view told, Arena& arena) {
   filter::UpstreamTransportOptions options;
@@ -30,7 +41,7 @@ filter::UpstreamTransportOptions names_of(const upstream::AutoNames& wanted, con
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (host.empty() || host.size() > kMaxServerName) return options;
   host = arena.copy(host);
-  const bool address = bracketed || net::Address::from_ip(host, 0).ok();
+  const bool address = bracketed || is_address(host);
   if (wanted.server_name && !address) options.server_name = host;  // RFC 6066 3: an address is no name
   if (wanted.validation) options.expected_names = {arena.make<std::string_view>(host), 1};
   return options;

@@ -6,6 +6,7 @@
 
 #include "core/base/uuid.h"
 #include "core/http/chars.h"
+#include "core/http/parameters.h"
 #include "core/proxy/client_detection.h"
 
 namespace weir::proxy {
@@ -86,7 +87,7 @@ void keep_only_te_trailers(http::HeaderMap& headers) {
   headers.for_each([&](const http::HeaderEntry& entry) {
     if (entry.id != HeaderId::kTe) return;
     http::for_each_member(entry.value(), [&](std::string_view member) {
-      trailers |= http::equals_ignoring_case(http::trim_spaces(member.substr(0, member.find(';'))), "trailers");
+      trailers |= http::equals_ignoring_case(http::without_parameters(member), "trailers");
     });
   });
   if (!trailers) {

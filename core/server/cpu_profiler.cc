@@ -30,7 +30,7 @@ constexpr Duration kFetchEvery = 250ms;
 constexpr uint32_t kFrames = 62;   // of a stack, innermost first; outer ones are left out
 constexpr uint32_t kSlots = 4096;  // of a half: what 160 threads fill between two fetches
 
-// The first caller's frame of an interrupted thread.
+// Of an interrupted thread: the instruction, the frame pointer, the stack pointer.
 struct Registers {
   uintptr_t at, frame, stack;
 };

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/stats/intervals.h"
+
 namespace weir::server {
 
 struct StatsFlusher::Round {
@@ -10,21 +12,7 @@ struct StatsFlusher::Round {
   std::shared_ptr<const stats::Intervals> intervals;
 
   void run(Memory& memory) {
-    stats::Intervals now, since;
-    stats.for_each_histogram([&](uint32_t cell) {
-      stats::HistogramSnapshot read = stats::read_histogram(cell);
-      if (read.count == 0) return;
-      const auto before = memory.at_flush.find(cell);
-      // Fewer than before: the cell is another histogram's by now.
-      if (before == memory.at_flush.end() || before->second.count > read.count) {
-        since.emplace(cell, read);
-      } else if (before->second.count < read.count) {
-        since.emplace(cell, read.since(before->second));
-      }
-      now.emplace(cell, std::move(read));
-    });
-    memory.at_flush = std::move(now);
-    intervals = std::make_shared<const stats::Intervals>(std::move(since));
+    intervals = std::make_shared<const stats::Intervals>(stats::take_intervals(stats, memory.at_flush));
     for (const auto& sink : sinks) sink->flush(stats, *intervals);
   }
 };

@@ -80,8 +80,7 @@ void H2Connection::on_data(Slices& in, bool end) {
   if (!end && !owner_.connection_.peer_ended()) return;
   // What has come whole, and waits for its reader, is not lost with the connection.
   owner_.close_when_idle();
-  while (H2Stream* stream = first_unfinished())
-    fail(*stream, ResetReason::kConnectionTermination, {}, CloseType::kNormal);
+  fail_unfinished();
   if (active_ == 0) {
     owner_.connection_.close(net::CloseReason::kRemote);
   } else {
@@ -89,12 +88,13 @@ void H2Connection::on_data(Slices& in, bool end) {
   }
 }
 
-H2Stream* H2Connection::first_unfinished() {
-  H2Stream* found = nullptr;
-  streams_.for_each([&](H2Stream& stream) {
-    if (found == nullptr && !stream.complete_and_held()) found = &stream;
-  });
-  return found;
+// Each goes from the front to the back and is looked at, once: one that fails may end others. None can begin.
+void H2Connection::fail_unfinished() {
+  for (uint32_t left = active_; left > 0 && !streams_.empty(); --left) {
+    H2Stream& stream = *streams_.pop_front();
+    streams_.push_back(stream);
+    if (!stream.complete_and_held()) fail(stream, ResetReason::kConnectionTermination, {}, CloseType::kNormal);
+  }
 }
 
 void H2Connection::want_flush() { lane_.at_end_of_turn(*this); }

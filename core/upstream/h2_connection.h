@@ -157,7 +157,8 @@ class H2Connection final : public net::ConnectionHandler,
   void on_ping_timer();
   void schedule_ping();
   void send_ping();
-  H2Stream* first_unfinished();
+  // But for those whose response has come whole and waits for its reader.
+  void fail_unfinished();
   // Where fields go that nobody wants.
   http::HeaderMap& dropped_fields();
   const ClusterStats& stats() const;

@@ -1,7 +1,9 @@
 #include "core/upstream/name_lookup.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "core/http/chars.h"
 #include "core/http/url.h"
 #include "core/upstream/lane_clusters.h"
 
@@ -17,8 +19,7 @@ bool read_wanted_name(std::string_view authority, uint16_t default_port, Arena& 
   std::string_view host = parts.host;
   if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
   auto* text = static_cast<char*>(arena.allocate(host.size()));
-  for (size_t i = 0; i < host.size(); ++i)
-    text[i] = host[i] >= 'A' && host[i] <= 'Z' ? static_cast<char>(host[i] - 'A' + 'a') : host[i];
+  std::transform(host.begin(), host.end(), text, http::to_lower);
   out.host = {text, host.size()};
   out.key = arena.concat(out.host, ":", arena.number(out.port));
   return true;

@@ -42,18 +42,23 @@ void ConnPool::set_entry(const lb::HostEntry& entry) {
 }
 
 namespace {
-std::string key_of(const filter::UpstreamTransportOptions& options, Speaks speaks) {
-  std::string key(1, static_cast<char>('0' + static_cast<int>(speaks)));
+
+// In the room that this thread keeps for one, until it is called again: a variant is looked for with every request.
+const std::string& key_of(const filter::UpstreamTransportOptions& options, Speaks speaks) {
+  thread_local std::string key;
+  key.assign(1, static_cast<char>('0' + static_cast<int>(speaks)));
   key += options.server_name;
   for (std::string_view name : options.expected_names) (key += '\0') += name;
   for (std::string_view name : options.offered) (key += '\1') += name;
   if (options.client != nullptr) {
+    char text[net::Address::kMaxText];
     for (const net::Address* address : {&options.client->source, &options.client->destination})
-      key += std::string("\0\0", 2) + address->to_string();
+      key.append(2, '\0').append(address->to_text(text));
     (key += '\0') += options.client->tlvs;
   }
   return key;
 }
+
 }  // namespace
 
 ConnPool::Names::Names(const filter::UpstreamTransportOptions& options, Speaks speaks)

@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import socket
-import json
 import subprocess
 import unittest
 import urllib.error
@@ -298,6 +298,10 @@ class CommandLineTest(unittest.TestCase):
             self.assertIn(name, output)
         self.assertIn("envoy.extensions.filters.http.buffer.v3.Buffer  (1 of 1 fields)\n", output)
         self.assertRegex(output, r"filters\.http\.router\.v3\.Router  \(\d of \d\d fields\)\n")
+        # Three columns, however long a kind or a name is.
+        lines = [re.fullmatch(r"(\S+ +)(\S+ +)(\S+)(  \(\d+ of \d+ fields\))?", line) for line in output.splitlines()]
+        self.assertEqual(len({(line.end(1), line.end(2)) for line in lines if line is not None}), 1)
+        self.assertNotIn(None, lines)
 
     def test_port_in_use(self) -> None:
         with socket.socket() as holder:

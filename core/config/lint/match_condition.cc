@@ -1,5 +1,6 @@
 #include "core/config/lint/match_condition.h"
 
+#include <absl/strings/ascii.h>
 #include <google/protobuf/message.h>
 
 #include <algorithm>
@@ -144,16 +145,10 @@ bool follows_from(const Condition& what, const Condition& one) {
 
 }  // namespace
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
+std::string lower(std::string_view text) { return absl::AsciiStrToLower(std::string(text)); }
 
 bool has_letters(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+  return std::any_of(text.begin(), text.end(), [](char c) { return absl::ascii_isalpha(c); });
 }
 
 std::vector<Condition> conditions_of(const route_v3::RouteMatch& match) {

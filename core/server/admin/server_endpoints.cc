@@ -168,7 +168,9 @@ void cpu_profiler(AdminSource& source, const AdminRequest& request, AdminRespons
       if (json) to.answer_json_text("{\"error\":" + json_text(message_of(written)) + "}\n");
     };
   } else {
-    response.fail(400, "enable: must be y (begin) or n (end, and write it)\n");
+    response.fail(400,
+                  "enable: " + (enable.empty() ? "is required" : "\"" + std::string(enable) + "\" is not allowed") +
+                      "; y begins a profile, n ends and writes it\n");
   }
 }
 

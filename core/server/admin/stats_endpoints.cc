@@ -1,3 +1,5 @@
+#include <absl/strings/ascii.h>
+
 #include <memory>
 
 #include "core/http/chars.h"
@@ -29,8 +31,7 @@ bool regex_filter(const AdminRequest& request, NameFilter& filter, AdminResponse
 }
 
 bool read_type(const AdminRequest& request, stats::RenderOptions& options, AdminResponse& response) {
-  std::string type(request.get("type").value_or(""));
-  for (char& c : type) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string type = absl::AsciiStrToLower(std::string(request.get("type").value_or("")));
   if (type.empty() || type == "all") return true;
   if (type == "counters") {
     options.type = stats::Type::kCounter;

@@ -1,6 +1,7 @@
 // The weir binary.
 #include <google/protobuf/descriptor.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -50,9 +51,15 @@ filter::Registry all_plugins() {
 }
 
 void list_extensions(const filter::Registry& registry) {
+  size_t kinds = 0, names = 0;
+  for (const auto& plugin : registry.list()) {
+    kinds = std::max(kinds, plugin.kind.size());
+    names = std::max(names, plugin.name.size());
+  }
   for (const auto& plugin : registry.list()) {
     const std::string kind(plugin.kind), name(plugin.name), type(plugin.type);
-    printf("%-16s %-48s %s", kind.c_str(), name.c_str(), type.c_str());
+    printf("%-*s  %-*s  %s", static_cast<int>(kinds), kind.c_str(), static_cast<int>(names), name.c_str(),
+           type.c_str());
     if (const auto* message = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type)) {
       config::FieldCounts fields = config::count_fields(*message);
       printf("  (%d of %d fields)", fields.implemented, fields.all);

@@ -4,9 +4,9 @@
 #include <initializer_list>
 
 #include "core/base/fault_list.h"
-#include "core/base/time.h"
 #include "core/crypto/library.h"
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -463,8 +463,7 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
       break;
   }
   spec.disable_stateful_session_resumption = proto.disable_stateful_session_resumption();
-  if (proto.has_session_timeout())
-    spec.session_timeout = duration_of(proto.session_timeout().seconds(), proto.session_timeout().nanos());
+  if (proto.has_session_timeout()) spec.session_timeout = filter::to_duration(proto.session_timeout());
   if (common.has_key_log()) spec.key_log = read_key_log(common.key_log(), at);
   if (scope.report().errors() != errors) return std::nullopt;
   if (spec.identities.empty()) {

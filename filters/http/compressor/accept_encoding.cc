@@ -1,26 +1,14 @@
 #include "filters/http/compressor/accept_encoding.h"
 
 #include "core/http/chars.h"
+#include "core/http/parameters.h"
 
 namespace weir::filters::compressor {
 namespace {
 
-// Thousandths; -1 if it is no weight. RFC 9110 12.4.2: "0" or "1", with up to three decimals.
-int parse_weight(std::string_view text) {
-  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return -1;
-  int weight = (text[0] - '0') * 1000;
-  if (text.size() > 1 && text[1] != '.') return -1;
-  int unit = 100;
-  for (size_t i = 2; i < text.size(); ++i, unit /= 10) {
-    if (text[i] < '0' || text[i] > '9') return -1;
-    weight += (text[i] - '0') * unit;
-  }
-  return weight <= 1000 ? weight : -1;
-}
-
 // The coding that a member of the list names.
 std::string_view coding_of(std::string_view member) {
-  std::string_view name = http::trim_spaces(member.substr(0, member.find(';')));
+  const std::string_view name = http::without_parameters(member);
   return http::equals_ignoring_case(name, "x-gzip") ? "gzip" : name;  // RFC 9110 8.4.1.3
 }
 
@@ -53,7 +41,7 @@ Chosen choose_encoding(std::string_view header, std::span<const Offer> offers) {
       end = member.find(';');
       std::string_view parameter = http::trim_spaces(member.substr(0, end));
       if (parameter.size() > 1 && http::to_lower(parameter[0]) == 'q' && parameter[1] == '=')
-        weight = parse_weight(parameter.substr(2));
+        weight = http::parse_weight(parameter.substr(2));
     }
     if (weight <= 0 || weight < best_weight) return;
     Chosen here{Choice::kNotAccepted, 0};

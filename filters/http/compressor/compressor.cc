@@ -6,6 +6,7 @@
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
+#include "core/http/parameters.h"
 #include "core/http/vary.h"
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
 
@@ -43,7 +44,7 @@ constexpr std::string_view kDefaultContentTypes[] = {
 
 bool content_type_matches(const std::vector<std::string>& types, std::string_view value) {
   if (value.data() == nullptr) return true;  // nothing is said: as published
-  std::string_view type = http::trim_spaces(value.substr(0, value.find(';')));
+  const std::string_view type = http::without_parameters(value);
   return std::any_of(types.begin(), types.end(),
                      [&](const std::string& each) { return http::equals_ignoring_case(each, type); });
 }

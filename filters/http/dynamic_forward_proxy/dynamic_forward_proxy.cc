@@ -1,6 +1,7 @@
 // envoy.filters.http.dynamic_forward_proxy: requests go to whatever host they name. The filter has the name resolved,
 // where that is not done yet, and the request waits so long; the cluster of the route, which is of the type
 // dynamic_forward_proxy, has the host then.
+#include "core/filter/duration.h"
 #include "core/filter/register.h"
 #include "core/filter/stream.h"
 #include "core/http/url.h"
@@ -33,9 +34,8 @@ struct Config {
         break;
       }
       case pb::FilterConfig::kSubClusterConfig: {
-        const auto& timeout = proto.sub_cluster_config().cluster_init_timeout();
         config->timeout = proto.sub_cluster_config().has_cluster_init_timeout()
-                              ? duration_of(timeout.seconds(), timeout.nanos())
+                              ? filter::to_duration(proto.sub_cluster_config().cluster_init_timeout())
                               : Duration(5s);
         break;
       }

@@ -7,6 +7,7 @@
 #include "core/filter/stream.h"
 #include "core/grpc/frames.h"
 #include "core/http/chars.h"
+#include "core/http/parameters.h"
 #include "core/stream/grpc_status.h"
 #include "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.pb.h"
 #include "filters/http/common/grpc/call_stats.h"
@@ -38,7 +39,7 @@ struct Config {
 };
 
 bool is_protobuf(std::string_view content_type) {
-  return http::equals_ignoring_case(http::trim_spaces(content_type.substr(0, content_type.find(';'))), kProtobuf);
+  return http::equals_ignoring_case(http::without_parameters(content_type), kProtobuf);
 }
 
 Slice frame_head(uint32_t length, BlockPool& blocks) {

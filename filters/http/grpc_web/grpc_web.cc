@@ -9,6 +9,7 @@
 #include "core/grpc/frames.h"
 #include "core/http/chars.h"
 #include "core/http/content_coding.h"
+#include "core/http/parameters.h"
 #include "core/stream/grpc_status.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "filters/http/common/grpc/call_stats.h"
@@ -47,8 +48,6 @@ bool begins_with(std::string_view text, std::string_view start) {
   return http::equals_ignoring_case(text.substr(0, start.size()), start);
 }
 
-std::string_view without_parameters(std::string_view type) { return http::trim_spaces(type.substr(0, type.find(';'))); }
-
 struct WebType {
   bool text = false;
   std::string_view messages;  // "+proto"; empty: nothing is said, which means the same
@@ -56,7 +55,7 @@ struct WebType {
 
 // No value: it is none of gRPC-web.
 std::optional<WebType> read_web_type(std::string_view type) {
-  type = without_parameters(type);
+  type = http::without_parameters(type);
   if (!begins_with(type, kWeb)) return std::nullopt;
   WebType web{false, type.substr(kWeb.size())};
   if (begins_with(web.messages, kText)) {
@@ -194,7 +193,7 @@ class Filter final : public filter::HttpFilter {
     }
     is_grpc_ = stream::is_grpc_type(type);
     if (!is_grpc_) return translate_error(stream, headers, end);
-    set_type(stream, headers, without_parameters(type).substr(kGrpc.size()));
+    set_type(stream, headers, http::without_parameters(type).substr(kGrpc.size()));
     if (end) return;
     headers.remove(HeaderId::kContentLength);
     if (text_response_) response_ = Response::kText;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/register.h"
 #include "core/filter/server_health.h"
 #include "core/filter/stream.h"
@@ -94,7 +95,7 @@ struct Config : Settings {
     config->headers = filter::translate_all(scope.translator(), &filter::ConfigTranslator::header_matcher,
                                             proto.headers(), scope.at("headers"));
     config->pass_through = proto.pass_through_mode().value();
-    config->cache_time = duration_of(proto.cache_time().seconds(), proto.cache_time().nanos());
+    config->cache_time = filter::to_duration(proto.cache_time());
     if (!config->pass_through && proto.has_cache_time()) {
       scope.error("cache_time", "needs pass_through_mode: there is no answer of an upstream to keep");
     }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/register.h"
 #include "envoy/extensions/filters/network/connection_limit/v3/connection_limit.pb.h"
 
@@ -26,7 +27,7 @@ struct Config {
     auto config = std::make_shared<Config>();
     if (!proto.has_max_connections()) scope.error("max_connections", "is required: how many there may be");
     config->max = static_cast<int64_t>(std::min<uint64_t>(proto.max_connections().value(), INT64_MAX));
-    config->delay = duration_of(proto.delay().seconds(), proto.delay().nanos());
+    config->delay = filter::to_duration(proto.delay());
     if (proto.has_runtime_enabled()) config->enabled = scope.translator().runtime_flag(proto.runtime_enabled());
     const std::string prefix = "connection_limit." + proto.stat_prefix() + ".";
     config->limited = scope.store().counter(prefix + "limited_connections");

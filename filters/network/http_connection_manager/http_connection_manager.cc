@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/registry.h"
 #include "core/http/url.h"
 #include "core/proxy/connection_manager.h"
@@ -18,8 +19,6 @@ namespace {
 
 using filter::FactoryScope;
 using proxy::ConnectionManagerConfig;
-
-Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, ConnectionManagerConfig& config) {
   for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
@@ -38,10 +37,10 @@ void read_upgrades(const pb::HttpConnectionManager& proto, FactoryScope& scope, 
 }
 
 void read_common_options(const envoy::config::core::v3::HttpProtocolOptions& proto, ConnectionManagerConfig& config) {
-  if (proto.has_idle_timeout()) config.idle_timeout = to_duration(proto.idle_timeout());
+  if (proto.has_idle_timeout()) config.idle_timeout = filter::to_duration(proto.idle_timeout());
   if (proto.has_max_connection_duration())
-    config.max_connection_duration = to_duration(proto.max_connection_duration());
-  if (proto.has_max_stream_duration()) config.max_stream_duration = to_duration(proto.max_stream_duration());
+    config.max_connection_duration = filter::to_duration(proto.max_connection_duration());
+  if (proto.has_max_stream_duration()) config.max_stream_duration = filter::to_duration(proto.max_stream_duration());
   if (proto.has_max_headers_count()) config.h1.limits.max_header_count = proto.max_headers_count().value();
   if (proto.has_max_requests_per_connection())
     config.max_requests_per_connection = proto.max_requests_per_connection().value();
@@ -113,12 +112,12 @@ void read_access_log_options(const pb::HttpConnectionManager& proto, FactoryScop
                   "says what access_log_flush_interval and flush_access_log_on_new_request say "
                   "beside it; remove those, which are deprecated");
     if (proto.access_log_options().has_access_log_flush_interval())
-      config.access_log_interval = to_duration(proto.access_log_options().access_log_flush_interval());
+      config.access_log_interval = filter::to_duration(proto.access_log_options().access_log_flush_interval());
     config.access_log_on_request = proto.access_log_options().flush_access_log_on_new_request();
     config.access_log_on_tunnel = proto.access_log_options().flush_log_on_tunnel_successfully_established();
   } else {
     if (proto.has_access_log_flush_interval())
-      config.access_log_interval = to_duration(proto.access_log_flush_interval());
+      config.access_log_interval = filter::to_duration(proto.access_log_flush_interval());
     config.access_log_on_request = proto.flush_access_log_on_new_request();
   }
 #pragma GCC diagnostic pop
@@ -171,14 +170,15 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
     config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
   read_http2_options(proto, inner, *config);
   config->codec = codec_of(proto);
-  if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = to_duration(proto.stream_idle_timeout());
-  config->stream_flush_timeout =
-      proto.has_stream_flush_timeout() ? to_duration(proto.stream_flush_timeout()) : config->stream_idle_timeout;
-  if (proto.has_request_timeout()) config->request_timeout = to_duration(proto.request_timeout());
+  if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = filter::to_duration(proto.stream_idle_timeout());
+  config->stream_flush_timeout = proto.has_stream_flush_timeout() ? filter::to_duration(proto.stream_flush_timeout())
+                                                                  : config->stream_idle_timeout;
+  if (proto.has_request_timeout()) config->request_timeout = filter::to_duration(proto.request_timeout());
   if (proto.has_request_headers_timeout())
-    config->request_headers_timeout = to_duration(proto.request_headers_timeout());
-  if (proto.has_drain_timeout()) config->drain_timeout = to_duration(proto.drain_timeout());
-  if (proto.has_delayed_close_timeout()) config->delayed_close_timeout = to_duration(proto.delayed_close_timeout());
+    config->request_headers_timeout = filter::to_duration(proto.request_headers_timeout());
+  if (proto.has_drain_timeout()) config->drain_timeout = filter::to_duration(proto.drain_timeout());
+  if (proto.has_delayed_close_timeout())
+    config->delayed_close_timeout = filter::to_duration(proto.delayed_close_timeout());
   config->use_remote_address = proto.use_remote_address().value();
   config->xff_trusted_hops = proto.xff_num_trusted_hops();
   config->skip_xff_append = proto.skip_xff_append();

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/register.h"
 #include "core/stream/metadata.h"
 #include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
@@ -42,7 +43,7 @@ struct Config {
     config->shadow_rules = engine(proto.has_shadow_rules(), proto.shadow_rules(), "shadow_rules",
                                   proto.has_shadow_matcher(), proto.shadow_matcher(), "shadow_matcher");
     config->continuous = proto.enforcement_type() == pb::RBAC::CONTINUOUS;
-    config->delay = duration_of(proto.delay_deny().seconds(), proto.delay_deny().nanos());
+    config->delay = filter::to_duration(proto.delay_deny());
     config->shadow_policy = proto.shadow_rules_stat_prefix() + "shadow_effective_policy_id";
     config->shadow_result = proto.shadow_rules_stat_prefix() + "shadow_engine_result";
     std::string prefix = proto.stat_prefix();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/registry.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 
@@ -11,8 +12,6 @@ namespace weir::filters::tcp_proxy {
 namespace pb = envoy::extensions::filters::network::tcp_proxy::v3;
 
 namespace {
-
-Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 // What is below envoy.lb, over `general`.
 std::shared_ptr<const stream::StaticMetadata> read_match(const envoy::config::core::v3::Metadata& proto,
@@ -50,9 +49,9 @@ void read_clusters(const pb::TcpProxy& proto, filter::FactoryScope& scope, Setti
 
 // Each byte passes both connections: a time without any on one of them is one on the other, too.
 void read_idle_timeouts(const pb::TcpProxy& proto, Settings& settings) {
-  if (proto.has_idle_timeout()) settings.idle_timeout = to_duration(proto.idle_timeout());
+  if (proto.has_idle_timeout()) settings.idle_timeout = filter::to_duration(proto.idle_timeout());
   const auto shorten = [&](const google::protobuf::Duration& message) {
-    const Duration timeout = to_duration(message);
+    const Duration timeout = filter::to_duration(message);
     if (timeout <= Duration::zero()) return;
     if (settings.idle_timeout == Duration::zero() || timeout < settings.idle_timeout) settings.idle_timeout = timeout;
   };
@@ -62,8 +61,9 @@ void read_idle_timeouts(const pb::TcpProxy& proto, Settings& settings) {
 
 void read_back_off(const envoy::config::core::v3::BackoffStrategy& proto, filter::FactoryScope scope,
                    Settings& settings) {
-  settings.back_off_base = to_duration(proto.base_interval());
-  settings.back_off_max = proto.has_max_interval() ? to_duration(proto.max_interval()) : settings.back_off_base * 10;
+  settings.back_off_base = filter::to_duration(proto.base_interval());
+  settings.back_off_max =
+      proto.has_max_interval() ? filter::to_duration(proto.max_interval()) : settings.back_off_base * 10;
   if (settings.back_off_max < settings.back_off_base) scope.error("max_interval", "must not be below base_interval");
 }
 
@@ -101,12 +101,12 @@ void read_access_logs(const pb::TcpProxy& proto, filter::FactoryScope& scope, Se
                   "which are deprecated");
     const pb::TcpProxy::TcpAccessLogOptions& options = proto.access_log_options();
     if (options.has_access_log_flush_interval())
-      settings.access_log_interval = to_duration(options.access_log_flush_interval());
+      settings.access_log_interval = filter::to_duration(options.access_log_flush_interval());
     settings.access_log_on_connected = options.flush_access_log_on_connected();
     settings.access_log_on_start = options.flush_access_log_on_start();
   } else if (old_fields) {
     if (proto.has_access_log_flush_interval())
-      settings.access_log_interval = to_duration(proto.access_log_flush_interval());
+      settings.access_log_interval = filter::to_duration(proto.access_log_flush_interval());
     settings.access_log_on_connected = proto.flush_access_log_on_connected();
   }
 }
@@ -118,7 +118,7 @@ std::shared_ptr<Settings> read_settings(const pb::TcpProxy& proto, filter::Facto
   read_clusters(proto, scope, *settings);
   read_idle_timeouts(proto, *settings);
   if (proto.has_max_downstream_connection_duration())
-    settings->max_duration = to_duration(proto.max_downstream_connection_duration());
+    settings->max_duration = filter::to_duration(proto.max_downstream_connection_duration());
   settings->max_duration_jitter = proto.max_downstream_connection_duration_jitter_percentage().value() / 100;
   if (proto.has_max_downstream_connection_duration_jitter_percentage() &&
       !proto.has_max_downstream_connection_duration()) {

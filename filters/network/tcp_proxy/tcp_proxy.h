@@ -108,6 +108,8 @@ class TcpProxy final : public filter::NetworkFilter,
   void on_timer() override { connect(); }
 
   void describe();
+  // What a filter ahead of this one has left for it; null: nothing.
+  const stream::FilterStateValue* find_state(stream::FilterStateName name) const;
   Duration choose_idle_timeout() const;
   Duration choose_max_duration();
   void choose_hash();

@@ -6,6 +6,7 @@
 
 #include "core/base/xxhash.h"
 #include "core/filter/config_translator.h"
+#include "core/filter/duration.h"
 #include "core/filter/registry.h"
 #include "envoy/extensions/filters/udp/udp_proxy/v3/route.pb.h"
 #include "envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy.pb.h"
@@ -15,8 +16,6 @@ namespace weir::filters::udp_proxy {
 namespace pb = envoy::extensions::filters::udp::udp_proxy::v3;
 
 namespace {
-
-Duration to_duration(const google::protobuf::Duration& proto) { return duration_of(proto.seconds(), proto.nanos()); }
 
 // Clusters get the numbers that the tree's actions are.
 class Targets final : public filter::MatcherActions {
@@ -71,7 +70,7 @@ std::shared_ptr<Settings> read_settings(const pb::UdpProxyConfig& proto, filter:
   } else {
     targets.target(proto.cluster());
   }
-  if (proto.has_idle_timeout()) settings->idle_timeout = to_duration(proto.idle_timeout());
+  if (proto.has_idle_timeout()) settings->idle_timeout = filter::to_duration(proto.idle_timeout());
   read_hash_policy(proto, *settings);
   const envoy::config::core::v3::UdpSocketConfig& socket = proto.upstream_socket_config();
   if (socket.has_max_rx_datagram_size())
@@ -79,7 +78,7 @@ std::shared_ptr<Settings> read_settings(const pb::UdpProxyConfig& proto, filter:
   if (socket.has_prefer_gro()) settings->upstream.gro = socket.prefer_gro().value();
   settings->per_packet = proto.use_per_packet_load_balancing();
   settings->original_source = proto.use_original_src_ip();
-  settings->log_interval = to_duration(proto.access_log_options().access_log_flush_interval());
+  settings->log_interval = filter::to_duration(proto.access_log_options().access_log_flush_interval());
   filter::FactoryScope inner = scope;
   inner.set_stat_prefix("udp." + proto.stat_prefix() + ".");
   settings->session_logs = scope.translator().access_loggers(proto.access_log(), inner, "access_log");

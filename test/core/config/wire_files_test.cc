@@ -106,6 +106,10 @@ static_resources {
   EXPECT_EQ(LoadedFile("weir_test.pb_text", "node { idd { a: 1 } id: }").said,
             "F:1:8: error: node.idd: unknown field; did you mean id?\nF:1:25: error: node.id: Expected string\n"
             "2 errors\n");
+  // A tab is up to eight columns, and stays that where a field was taken out.
+  EXPECT_EQ(LoadedFile("weir_test.pb_text", "node {\tidd:\t\"a\" id: 5 }").said,
+            "F:1:9: error: node.idd: unknown field; did you mean id?\nF:1:25: error: node.id: Expected string\n"
+            "2 errors\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { generic_secret { secret { inline_string: hunter2 } } } }")
@@ -140,10 +144,24 @@ TEST(WireFiles, TextFormatPaths) {
       "F:11:102: error: clusters[2].typed_extension_protocol_options[\"a.b\"].dns_lookup_family: V4 is not one of "
       "UNSPECIFIED, AUTO, V4_ONLY, V6_ONLY, V4_PREFERRED, ALL\n"
       "4 errors\n");
-  EXPECT_EQ(LoadedFile("weir_test.pb_text",
-                       "static_resources { clusters { name: \"c\" typed_extension_protocol_options { key: \"x\" } } }")
-                .said,
-            "F: error: an entry of a map has no value; write value { ... } behind its key\n1 error\n");
+  EXPECT_EQ(
+      LoadedFile("weir_test.pb_text", R"(static_resources {
+  clusters {
+    name: "c" type: EDS
+    typed_extension_protocol_options { key: "x" }
+    typed_extension_protocol_options: [ { key: "y" } ]
+    lb_policy: MAGLEFF
+  }
+}
+)")
+          .said,
+      "F:4:5: error: clusters[0].typed_extension_protocol_options.x: has no value; write value { ... } behind the "
+      "key\n"
+      "F:5:5: error: clusters[0].typed_extension_protocol_options.y: has no value; write value { ... } behind the "
+      "key\n"
+      "F:6:16: error: clusters[0].lb_policy: MAGLEFF is not one of ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM, "
+      "MAGLEV, CLUSTER_PROVIDED, LOAD_BALANCING_POLICY_CONFIG\n"
+      "3 errors\n");
   const std::string secret =
       LoadedFile("weir_test.pb_text",
                  "static_resources { secrets { tls_certificate { private_key { inlinestring: 1 hunter2: 1 } } } }")

@@ -1,26 +1,8 @@
 // Evaluation allocates nothing. Its own program: it replaces operator new.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "test/core/match/random_tree.h"
-
-namespace {
-uint64_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void* operator new(size_t size) {
-  void* at = operator new(size, std::nothrow);
-  if (at == nullptr) std::abort();
-  return at;
-}
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete(void* at, size_t) noexcept { std::free(at); }
+#include "test/support/count_allocations.h"
 
 namespace weir::match {
 namespace {
@@ -34,9 +16,9 @@ TEST(MatcherTreeHeap, EvaluationAllocatesNothing) {
     for (int i = 0; i < 10; ++i) {
       RandomFacts facts(choices);
       (*tree)->evaluate(facts.facts);  // per-thread buffers get their room
-      const uint64_t before = allocations;
+      const uint64_t before = test::allocations;
       matched += (*tree)->evaluate(facts.facts).matched() ? 1 : 0;
-      ASSERT_EQ(allocations, before) << "seed " << seed;
+      ASSERT_EQ(test::allocations, before) << "seed " << seed;
     }
   }
   EXPECT_GT(matched, 100u);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "test/support/count_allocations.h"
+
 namespace weir::proxy {
 namespace {
 
@@ -32,6 +34,22 @@ TEST_F(AutoNamesTest, OfTheHost) {
 TEST_F(AutoNamesTest, AddressesAreNoServerNames) {
   EXPECT_EQ(names({.server_name = true, .validation = true}, "10.0.0.1:80"), "|10.0.0.1");
   EXPECT_EQ(names({.server_name = true, .validation = true}, "[::1]:80"), "|::1");
+}
+
+TEST_F(AutoNamesTest, NamesThatLookLikeAddressesAreNames) {
+  for (const char* name : {"1.2.3", "10.0.0.256", "1.2.3.4.example", "7"})
+    EXPECT_EQ(names({.server_name = true}, name), std::string(name) + "|");
+}
+
+TEST_F(AutoNamesTest, NamesTakeNoHeap) {
+  http::HeaderMap request(arena_);
+  request.add_copy(":authority", "a-name-that-no-small-string-has-room-for.example:8443");
+  const upstream::AutoNames wanted{.server_name = true, .validation = true};
+  (void)names_of(wanted, request, {}, arena_);
+  const uint64_t before = test::allocations;
+  const filter::UpstreamTransportOptions options = names_of(wanted, request, {}, arena_);
+  EXPECT_EQ(test::allocations, before);
+  EXPECT_EQ(options.server_name, "a-name-that-no-small-string-has-room-for.example");
 }
 
 // field: UpstreamHttpProtocolOptions.override_auto_sni_header

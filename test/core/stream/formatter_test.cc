@@ -2,27 +2,8 @@
 
 #include <unistd.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "test/core/stream/sample_stream.h"
-
-// Counts allocations, for NoHeapWhilePrinting.
-namespace {
-std::atomic<uint64_t> allocations{0};
-}
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(size);
-}
-void* operator new(size_t size) {
-  void* memory = operator new(size, std::nothrow);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#include "test/support/count_allocations.h"
 
 namespace weir::stream {
 namespace {
@@ -299,10 +280,10 @@ TEST_F(FormatterTest, NoHeapWhilePrinting) {
   json.append(subject(), out);
   std::string expected = out;
   out.clear();
-  uint64_t before = allocations.load();
+  uint64_t before = test::allocations;
   format->append(subject(), out);
   json.append(subject(), out);
-  EXPECT_EQ(allocations.load(), before);
+  EXPECT_EQ(test::allocations, before);
   EXPECT_EQ(out, expected);
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -75,6 +76,7 @@ class Caller final : public UpstreamEvents {
     unsent = stream->request_unsent();
     stream = nullptr;
     events += "reset-" + std::string(reason_text(reason)) + " ";
+    if (when_reset) when_reset();
   }
   void on_request_flow(bool) override {}
 
@@ -85,6 +87,7 @@ class Caller final : public UpstreamEvents {
   std::string body;
   bool unsent = false;  // as on_reset() found it
   bool request_ends = true;
+  std::function<void()> when_reset;
 
  private:
   void finish() {

@@ -230,6 +230,34 @@ TEST_F(MultiplexedPoolTest, APausedResponseWaitsAlone) {
   EXPECT_EQ(stats_->cx_active.value(), 0);
 }
 
+// Between others that have come whole, and while what one of them does ends another.
+TEST_F(MultiplexedPoolTest, TheEndOfAConnectionFailsWhatIsNotWhole) {
+  std::vector<std::unique_ptr<Caller>> callers;
+  for (int i = 0; i < 6; ++i) {
+    callers.push_back(std::make_unique<Caller>(lane_));
+    callers.back()->start(pool());
+  }
+  settle();
+  for (size_t i : {1u, 2u, 4u}) {
+    callers[i]->stream->pause_response(true);
+    peer_.respond(0, static_cast<uint32_t>(2 * i + 1));
+  }
+  settle();
+  callers[0]->when_reset = [&] { callers[3]->reset(); };
+  shutdown(peer_.connections[0].fd, SHUT_WR);
+  settle();
+  EXPECT_EQ(callers[0]->events, "waiting ready reset-connection_termination ");
+  EXPECT_EQ(callers[3]->events, "waiting ready-reused ");  // it was given up in between
+  EXPECT_EQ(callers[5]->events, "waiting ready-reused reset-connection_termination ");
+  for (size_t i : {1u, 2u, 4u}) {
+    EXPECT_EQ(callers[i]->events, "waiting ready-reused ");
+    callers[i]->stream->pause_response(false);
+  }
+  settle();
+  for (size_t i : {1u, 2u, 4u}) EXPECT_EQ(callers[i]->events, "waiting ready-reused headers end ");
+  EXPECT_EQ(stats_->cx_active.value(), 0);
+}
+
 TEST_F(MultiplexedPoolTest, AnAnswerBeforeTheRequestsEndTakesItBack) {
   Caller one(lane_);
   one.request_ends = false;

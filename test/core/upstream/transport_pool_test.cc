@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "test/core/upstream/served_pool.h"
+#include "test/support/count_allocations.h"
 #include "test/support/fake_transport_facts.h"
 
 namespace weir::upstream {
@@ -208,6 +209,23 @@ TEST_F(TransportPoolTest, ConnectionsForOneNameServeNoOther) {
   open(pool().variant({.server_name = "a.example", .expected_names = names}), 3);
   EXPECT_EQ(made_.back(), "host.example|a.example|x,y,");
   EXPECT_EQ(host_->totals.cx_active.value(), 4);
+}
+
+// It is looked for with every request.
+TEST_F(TransportPoolTest, FindingThePoolOfANameTakesNoMemory) {
+  const std::string name(200, 'a');
+  const std::string_view names[] = {name};
+  const std::string_view protocols[] = {"a-protocol-with-a-long-name"};
+  const stream::ProxyHeader client{*net::Address::from_ip("2001:db8:1111:2222:3333:4444:5555:6666", 50000),
+                                   *net::Address::from_ip("2001:db8:1111:2222:3333:4444:5555:7777", 443), "tlvs"};
+  const filter::UpstreamTransportOptions options{
+      .server_name = name, .expected_names = names, .offered = protocols, .client = &client};
+  ConnPool& base = pool();
+  ConnPool& made = base.variant(options);
+  const uint64_t before = test::allocations;
+  ConnPool& found = base.variant(options);
+  EXPECT_EQ(test::allocations, before);
+  EXPECT_EQ(&found, &made);
 }
 
 // The host header is the client's: its pools go with their connections.

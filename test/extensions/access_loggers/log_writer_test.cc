@@ -8,27 +8,10 @@
 #include <atomic>
 #include <chrono>
 #include <map>
-#include <new>
 #include <thread>
 
 #include "test/extensions/access_loggers/test_log.h"
-
-namespace {
-thread_local uint64_t allocations = 0;  // of this thread
-}
-
-void* operator new(size_t size) {
-  ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(size);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#include "test/support/count_allocations.h"
 
 namespace weir::stream {
 namespace {
@@ -241,9 +224,9 @@ TEST_F(LogWriterTest, SteadyStateNeedsNoHeap) {
   for (int i = 0; i < 20; ++i) lines(400);
   uint64_t own = 0;
   for (int i = 0; i < 20; ++i) {
-    uint64_t before = allocations;
+    uint64_t before = test::allocations;
     for (int j = 0; j < 400; ++j) put(*file, line);
-    own += allocations - before;
+    own += test::allocations - before;
     EXPECT_TRUE(writer_.flush(5s));
   }
   EXPECT_EQ(own, 0u);

@@ -1,10 +1,6 @@
 // What filters cost streams that they leave as they are, or only mark: no heap.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
 #include "envoy/extensions/compression/gzip/compressor/v3/gzip.pb.h"
 #include "envoy/extensions/compression/gzip/decompressor/v3/gzip.pb.h"
 #include "envoy/extensions/filters/http/compressor/v3/compressor.pb.h"
@@ -18,25 +14,11 @@
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/http/set_metadata/v3/set_metadata.pb.h"
+#include "test/support/count_allocations.h"
 #include "test/support/descriptor.h"
 #include "test/support/filter_harness.h"
 #include "test/support/parsed.h"
 #include "test/support/plugin_scope.h"
-
-namespace {
-std::atomic<uint64_t> allocations{0};
-}
-void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(size);
-}
-void* operator new(size_t size) {
-  void* memory = operator new(size, std::nothrow);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace weir::test {
 namespace {
@@ -56,10 +38,10 @@ class Probe final : public filter::HttpFilter {
 
  private:
   filter::Action pass() {
-    uint64_t now = allocations.load(std::memory_order_relaxed);
+    uint64_t now = allocations;
     if (inside) total_ += now - start;
     inside = !inside;
-    start = allocations.load(std::memory_order_relaxed);
+    start = allocations;
     return filter::Action::kContinue;
   }
   static inline bool inside = false;

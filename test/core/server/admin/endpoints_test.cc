@@ -183,6 +183,8 @@ TEST_F(EndpointsTest, CpuProfiler) {
   EXPECT_EQ(source_.actions_, "no-profile profile write ");
   for (const char* query : {"", "?enable", "?enable=yes", "?enable=Y"})
     EXPECT_EQ(status_of(exchange("POST", std::string("/cpuprofiler") + query)), 400) << query;
+  EXPECT_EQ(post("/cpuprofiler?enable=yes"),
+            "enable: \"yes\" is not allowed; y begins a profile, n ends and writes it\n");
   source_.profile_error_ = invalid("admin.profile_path is not there");
   std::string response = exchange("POST", "/cpuprofiler?enable=y");
   EXPECT_EQ(status_of(response), 400);

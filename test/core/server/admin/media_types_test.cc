@@ -42,7 +42,7 @@ TEST(MediaTypes, OtherMessagesAreNotTheseMessages) {
 }
 
 TEST(MediaTypes, WeightsThatAreNone) {
-  for (const char* q : {"0", "0.0", "0.000", "x", "", "2", "-1", "0.1234", "1x"})
+  for (const char* q : {"0", "0.0", "0.000", "x", "", "2", "-1", "0.1234", "1.5", "1x"})
     EXPECT_FALSE(prefers_prometheus_messages(kMessages + ";q=" + q)) << q;
   EXPECT_TRUE(prefers_prometheus_messages(kMessages + ";q=0.001"));
 }
