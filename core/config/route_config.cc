@@ -373,6 +373,7 @@ class RouteTranslator {
     }
     if (message.has_timeout()) out.timeout = to_duration(message.timeout());
     if (message.has_idle_timeout()) out.idle_timeout = to_duration(message.idle_timeout());
+    if (message.has_flush_timeout()) out.flush_timeout = to_duration(message.flush_timeout());
     if (message.has_max_stream_duration() && message.max_stream_duration().has_max_stream_duration()) {
       out.max_stream_duration = to_duration(message.max_stream_duration().max_stream_duration());
     }
