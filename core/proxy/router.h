@@ -168,6 +168,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
              const http::HeaderMap* response = nullptr);
   // Whether policy and limits allow another attempt, which is counted then.
   bool take_retry(Attempt& attempt, uint32_t conditions, Charge charge);
+  void count_retry_overflow();
   // Starts one beside the attempt that has timed out. False: as retry().
   bool hedge(Attempt& attempt, uint32_t conditions);
   // Another one is under way in its place.

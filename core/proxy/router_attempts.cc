@@ -312,6 +312,14 @@ std::string_view in_words(ResetReason reason, Arena& arena) {
 
 }  // namespace
 
+void Router::count_retry_overflow() {
+  stats().rq_retry_overflow.inc();
+  const route::Selection& selection = host_->selection();
+  if (const route::RouteStats* own = selection.route->stats()) own->count_retry_overflow();
+  if (selection.virtual_cluster != nullptr && selection.virtual_cluster->stats != nullptr)
+    selection.virtual_cluster->stats->count_retry_overflow();
+}
+
 bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
   if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
   if (retry_.left() == 0) {
@@ -320,7 +328,7 @@ bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
     return false;
   }
   if (charge == Charge::kFull && !attempt.take_retry_share()) {
-    stats().rq_retry_overflow.inc();
+    count_retry_overflow();
     stream_->info().flags.set(ResponseFlag::kUpstreamOverflow);
     return false;
   }

@@ -14,7 +14,7 @@ namespace weir::stream {
 // [immutable] Built on main.
 class StaticMetadata {
  public:
-  // Copies `root`, a struct of namespaces (or, for constants of other kinds, any value).
+  // Copies `root`, a struct of namespaces.
   explicit StaticMetadata(const Value& root) : bytes_(new char[bytes_of(root)]), root_(copy_into(root, bytes_.get())) {}
   StaticMetadata(const StaticMetadata&) = delete;
   StaticMetadata& operator=(const StaticMetadata&) = delete;

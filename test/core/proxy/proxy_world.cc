@@ -171,7 +171,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   auto built = route::RouteTable::build(std::move(table), [this](std::string_view name) {
     publisher_->intern(SlotKind::kHostSet, name);
     return publisher_->intern(SlotKind::kCluster, name);
-  });
+  }, nullptr, &store_);
   EXPECT_TRUE(built.ok());
   batch.set(publisher_->intern(SlotKind::kRouteTable, "routes"), std::move(*built));
 
