@@ -139,6 +139,7 @@ void Attempt::end() {
   cluster().requests.release();
   if (pool_ == nullptr) return;
   if (log_ != nullptr) [[unlikely]] {
+    log_->cancel();
     router_.log_attempt(*this, stream::AccessLogType::kUpstreamEnd);
     log_ = nullptr;
   }
@@ -154,6 +155,8 @@ void Attempt::abandon() {
   end();
   if (stream != nullptr) stream->reset();
 }
+
+void Attempt::Log::on_timer() { attempt.router_.log_again(attempt); }
 
 // --- How long it may take ------------------------------------------------------------------------------------------
 

@@ -53,7 +53,11 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   Times& times() { return times_; }
   const Times& times() const { return times_; }
   // For a line of its own. In the stream's arena; nullptr: nobody writes one.
-  struct Log {
+  struct Log final : event::Timer {
+    explicit Log(Attempt& of) : attempt(of) {}
+    void on_timer() override;  // another line, of one that goes on
+
+    Attempt& attempt;
     MonoTime begin{};
     net::Address remote;
     stream::WireBytes wire_before;

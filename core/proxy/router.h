@@ -38,6 +38,7 @@ struct RouterConfig {
   static constexpr stream::Records kOwnLog = 0x80;
   std::shared_ptr<const filter::HttpChainConfig> upstream_filters;  // null: none, unless the cluster has some
   bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
+  Duration log_interval{};     // a line each time while it goes on; zero: none
 };
 
 class Router : public filter::HttpFilter, private filter::FlowControl::Reader, private DeadlineListener {
@@ -96,6 +97,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void on_request_flow(Attempt& attempt, bool blocked);
   // While its host is known. (router_log.cc)
   void log_attempt(Attempt& attempt, stream::AccessLogType type);
+  void log_again(Attempt& attempt);
 
  private:
   // What a retry costs beside one of num_retries.
