@@ -359,6 +359,10 @@ class RouteTranslator {
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
       out.internal_redirect = internal_redirect_policy(message.internal_redirect_policy(), path_);
+    } else if (message.internal_redirect_action() == route_v3::RouteAction::HANDLE_INTERNAL_REDIRECT) {
+      out.internal_redirect = std::make_unique<route::InternalRedirectPolicy>();
+      if (message.has_max_internal_redirects())
+        out.internal_redirect->max_redirects = message.max_internal_redirects().value();
     }
     if (message.has_hedge_policy()) out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     switch (message.cluster_not_found_response_code()) {
