@@ -35,6 +35,7 @@ void Attempt::start() {
   }
 }
 
+const upstream::ClusterSpec& Attempt::spec() const { return member_pin_ ? member_pin_->spec : router_.spec(); }
 const upstream::ClusterStats& Attempt::stats() const { return member_pin_ ? *member_pin_->stats : router_.stats(); }
 
 void Attempt::overflow() {
@@ -129,6 +130,7 @@ void Attempt::end() {
   headers_sent_ = false;
   hedged_ = false;
   end_watch();
+  over_at_ = kNever;
   back_off_is_over();
   if (retry_share_) {
     retry_share_ = false;

@@ -387,6 +387,10 @@ void Router::on_attempt_ready(Attempt& attempt) {
   if (records_ != 0) [[unlikely]]
     record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
+  if (const Duration longest = attempt.spec().max_stream_duration; longest > Duration::zero()) [[unlikely]] {
+    attempt.limit_whole(longest);
+    update_try_deadline();
+  }
   send_request(attempt);
 }
 

@@ -55,6 +55,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   event::Lane& lane() { return stream_->lane(); }
   stream::UpstreamInfo& upstream_info() { return stream_->info().upstream; }
   upstream::ClusterLocal& cluster() { return *cluster_; }
+  const upstream::ClusterSpec& spec() const { return cluster_pin_->spec; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers_of(cluster_->priority()); }
   const RetryState& retry_state() const { return retry_; }
@@ -190,6 +191,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
+  void end_too_old(Attempt& attempt);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
   // "upstream_reset_before_response_started{connection_failure}"
   std::string_view reset_details(upstream::ResetReason reason, std::string_view detail);
