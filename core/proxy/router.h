@@ -119,6 +119,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Action refuse(http::HeaderId wrong);
   // False: a rewrite has made of them what cannot be sent.
   bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
+  void tell_expected_timeout(http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
   void response_complete(MonoTime now);

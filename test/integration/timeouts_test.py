@@ -32,6 +32,8 @@ class UpstreamTimeoutTest(WeirTestCase):
             route({"prefix": "/quiet-end"}, "stalling", {"timeout": "0s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
             route({"prefix": "/long"}, "echo", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
+            route({"path": "/expected"}, "echo", {"timeout": "0.6s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.4s"}}),
             route({"path": "/age"}, "aging"), route({"path": "/half-age"}, "stalling-aging"),
             route({"path": "/age-again"}, "aging", {"retry_policy": {"retry_on": "reset", "num_retries": 1}}),
             route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
@@ -90,6 +92,15 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("cluster.echo.upstream_rq_per_try_timeout", 2)
 
+
+    def test_servers_are_told_how_long_is_waited(self) -> None:
+        """For one attempt; for the last one what is left of the whole."""
+        self.assertEqual(fetch(self.port, "/expected", headers=[("x-test-delay", "3")]).status, 504)
+        first, second = (int(request.header("x-envoy-expected-rq-timeout-ms") or 0) for request in self.echo.requests
+                         if request.target == "/expected")
+        self.assertEqual(first, 400)
+        self.assertLessEqual(second, 200)
+        self.assertGreater(second, 0)
 
     # field: RetryPolicy.per_try_idle_timeout
     def test_a_try_that_says_nothing(self) -> None:
