@@ -91,6 +91,7 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             cluster("tls", cls.tls.port, transport_socket=told(client_tls(common=trusts(cls.ca)), version="V2")),
         ]
         routes = [route({"prefix": "/%s" % one["name"]}, one["name"]) for one in clusters]
+        routes.append(route({"connect_matcher": {}}, "v1", {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}))
         listener = http_listener(cls.told, routes, name="told")
         listener["listener_filters"] = [LISTENER_FILTER]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes), listener, tcp_listener(cls.tcp, "v1")], clusters),
@@ -108,6 +109,13 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             expected = "V2 127.0.0.1 127.0.0.1 %d %d" % (own, self.port)
             self.assertEqual(self.ask(connection, "/v2"), expected)
             self.assertEqual(self.ask(connection, "/tls"), expected)
+
+    def test_in_front_of_a_tunnel(self) -> None:
+        with Connection(self.port) as connection:
+            own = connection.sock.getsockname()[1]
+            connection.send(b"CONNECT any.example:80 HTTP/1.1\r\nhost: any.example:80\r\n\r\n")
+            self.assertEqual(connection.reader.head().status, 200)
+            self.assertEqual(self.ask(connection, "/inside"), "PROXY TCP4 127.0.0.1 127.0.0.1 %d %d" % (own, self.port))
             before = len(self.plain.headers)
             self.assertEqual(self.ask(connection, "/v2"), expected)
             self.assertEqual(len(self.plain.headers), before)  # the same client: the same connection
