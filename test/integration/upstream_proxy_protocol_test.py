@@ -109,6 +109,11 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             expected = "V2 127.0.0.1 127.0.0.1 %d %d" % (own, self.port)
             self.assertEqual(self.ask(connection, "/v2"), expected)
             self.assertEqual(self.ask(connection, "/tls"), expected)
+            before = len(self.plain.headers)
+            self.assertEqual(self.ask(connection, "/v2"), expected)
+            self.assertEqual(len(self.plain.headers), before)  # the same client: the same connection
+        with Connection(self.port) as connection:
+            self.assertEqual(self.ask(connection, "/v2"), "V2 127.0.0.1 127.0.0.1 %d %d" % (connection.sock.getsockname()[1], self.port))
 
     def test_in_front_of_a_tunnel(self) -> None:
         with Connection(self.port) as connection:
@@ -116,11 +121,6 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             connection.send(b"CONNECT any.example:80 HTTP/1.1\r\nhost: any.example:80\r\n\r\n")
             self.assertEqual(connection.reader.head().status, 200)
             self.assertEqual(self.ask(connection, "/inside"), "PROXY TCP4 127.0.0.1 127.0.0.1 %d %d" % (own, self.port))
-            before = len(self.plain.headers)
-            self.assertEqual(self.ask(connection, "/v2"), expected)
-            self.assertEqual(len(self.plain.headers), before)  # the same client: the same connection
-        with Connection(self.port) as connection:
-            self.assertEqual(self.ask(connection, "/v2"), "V2 127.0.0.1 127.0.0.1 %d %d" % (connection.sock.getsockname()[1], self.port))
 
     # field: ProxyProtocolConfig.pass_through_tlvs, ProxyProtocolConfig.added_tlvs, TlvEntry.type, TlvEntry.value
     def test_what_a_header_has_said(self) -> None:
