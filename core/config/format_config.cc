@@ -96,7 +96,8 @@ void check_formatters(const envoy::config::core::v3::SubstitutionFormatString& m
   for (int i = 0; i < message.formatters_size(); ++i) {
     const FieldReport here = at.item("formatters", i).below("typed_config");
     const auto brings = here.report.unpack(message.formatters(i).typed_config(), here.path);
-    if (brings == nullptr || brings->GetDescriptor() == formatter::req_without_query::v3::ReqWithoutQuery::descriptor() ||
+    if (brings == nullptr ||
+        brings->GetDescriptor() == formatter::req_without_query::v3::ReqWithoutQuery::descriptor() ||
         brings->GetDescriptor() == formatter::metadata::v3::Metadata::descriptor())
       continue;
     here.error(brings->GetTypeName() + " brings no operators; " +

@@ -23,8 +23,7 @@ class RouteStats {
 
  private:
   std::shared_ptr<stats::Group> group_;
-  stats::Counter rq_total_, rq_timeout_, rq_retry_, rq_retry_success_, rq_retry_limit_exceeded_,
-      rq_retry_overflow_;
+  stats::Counter rq_total_, rq_timeout_, rq_retry_, rq_retry_success_, rq_retry_limit_exceeded_, rq_retry_overflow_;
   stats::Histogram rq_time_;
   stats::CodeCounters codes_;
 };

@@ -21,9 +21,9 @@ struct Entry {
   std::string name_space;
   std::string key;
   std::unique_ptr<const stream::StaticMetadata> constant;  // decoded; without one the value of the header or cookie,
-  std::optional<match::RegexRewrite> rewrite;  // rewritten if this is set,
-  bool base64 = false;                         // decoded,
-  Type type = Type::kString;                   // as this
+  std::optional<match::RegexRewrite> rewrite;              // rewritten if this is set,
+  bool base64 = false;                                     // decoded,
+  Type type = Type::kString;                               // as this
 };
 
 struct Rule {

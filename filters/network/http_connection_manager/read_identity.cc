@@ -122,7 +122,8 @@ void read_early_mutations(const pb::HttpConnectionManager& proto, FactoryScope& 
       } else {
         at.error("", "one of append, remove, remove_on_match must be set");
       }
-      config.early_mutations.push_back({route::HeaderMutations(std::move(add), std::move(remove)), std::move(remove_matching)});
+      config.early_mutations.push_back(
+          {route::HeaderMutations(std::move(add), std::move(remove)), std::move(remove_matching)});
     }
   }
 }

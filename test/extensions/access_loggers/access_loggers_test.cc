@@ -176,11 +176,13 @@ TEST_F(AccessLoggersTest, Formatters) {
     return R"(, "log_format": {"text_format": "%REQ_WITHOUT_QUERY(:PATH)% %METADATA(ROUTE:a)%\n", "formatters": [)" +
            list + "]}";
   };
-  EXPECT_EQ(line(with({"formatter.req_without_query.v3.ReqWithoutQuery", "formatter.metadata.v3.Metadata"})), "/cart -\n");
-  EXPECT_EQ(line(with({"formatter.metadata.v3.Metadata", "access_loggers.stream.v3.StderrAccessLog"})),
-            "log_format.formatters[1].typed_config: envoy.extensions.access_loggers.stream.v3.StderrAccessLog brings no "
-            "operators; envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery and "
-            "envoy.extensions.formatter.metadata.v3.Metadata do");
+  EXPECT_EQ(line(with({"formatter.req_without_query.v3.ReqWithoutQuery", "formatter.metadata.v3.Metadata"})),
+            "/cart -\n");
+  EXPECT_EQ(
+      line(with({"formatter.metadata.v3.Metadata", "access_loggers.stream.v3.StderrAccessLog"})),
+      "log_format.formatters[1].typed_config: envoy.extensions.access_loggers.stream.v3.StderrAccessLog brings no "
+      "operators; envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery and "
+      "envoy.extensions.formatter.metadata.v3.Metadata do");
 }
 
 TEST_F(AccessLoggersTest, WhatPeersSendIsOneLine) {

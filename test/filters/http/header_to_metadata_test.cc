@@ -106,8 +106,9 @@ std::string base64(const std::string& bytes) {
 
 TEST(HeaderToMetadata, Messages) {
   const auto with = [](const std::string& more) {
-    return Copies{.config = rule("header: 'x' on_header_present { key: 'x' metadata_namespace: 'n' type: PROTOBUF_VALUE " +
-                                 more + " }")};
+    return Copies{.config =
+                      rule("header: 'x' on_header_present { key: 'x' metadata_namespace: 'n' type: PROTOBUF_VALUE " +
+                           more + " }")};
   };
   Copies coded = with("encode: BASE64");
   const auto message = parsed<google::protobuf::Value>(
