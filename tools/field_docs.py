@@ -40,6 +40,7 @@ PAGES = [
     ("envoy/config/accesslog/", "access_logs", "Access logs"),
     ("envoy/extensions/access_loggers/", "access_logs", ""),
     ("envoy/config/core/v3/substitution_format_string", "access_logs", ""),
+    ("envoy/extensions/formatter/", "access_logs", ""),
     ("", "common", "Messages that others use"),
 ]
 TITLES: dict[str, str] = {}

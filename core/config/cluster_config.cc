@@ -37,6 +37,7 @@ void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto,
   if (proto.has_max_requests_per_connection())
     spec.max_requests_per_connection = proto.max_requests_per_connection().value();
   if (proto.has_max_connection_duration()) spec.max_connection_duration = to_duration(proto.max_connection_duration());
+  if (proto.has_max_stream_duration()) spec.max_stream_duration = to_duration(proto.max_stream_duration());
   if (proto.has_max_headers_count())
     spec.h1.limits.max_header_count = spec.h2.max_header_count = proto.max_headers_count().value();
   if (proto.has_max_response_headers_kb())

@@ -1,12 +1,16 @@
 #include "core/config/format_config.h"
 
+#include <google/protobuf/any.pb.h>
 #include <google/protobuf/struct.pb.h>
 
 #include <charconv>
 #include <cmath>
 
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/core/v3/substitution_format_string.pb.h"
+#include "envoy/extensions/formatter/metadata/v3/metadata.pb.h"
+#include "envoy/extensions/formatter/req_without_query/v3/req_without_query.pb.h"
 
 // text_format is deprecated and in most published configurations.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -86,6 +90,22 @@ Node make_node(const google::protobuf::Value& value, const stream::Format::Optio
   return node;
 }
 
+// They bring operators; those that are known to all formats may be asked for.
+void check_formatters(const envoy::config::core::v3::SubstitutionFormatString& message, const FieldReport& at) {
+  namespace formatter = envoy::extensions::formatter;
+  for (int i = 0; i < message.formatters_size(); ++i) {
+    const FieldReport here = at.item("formatters", i).below("typed_config");
+    const auto brings = here.report.unpack(message.formatters(i).typed_config(), here.path);
+    if (brings == nullptr ||
+        brings->GetDescriptor() == formatter::req_without_query::v3::ReqWithoutQuery::descriptor() ||
+        brings->GetDescriptor() == formatter::metadata::v3::Metadata::descriptor())
+      continue;
+    here.error(brings->GetTypeName() + " brings no operators; " +
+               formatter::req_without_query::v3::ReqWithoutQuery::descriptor()->full_name() + " and " +
+               formatter::metadata::v3::Metadata::descriptor()->full_name() + " do");
+  }
+}
+
 }  // namespace
 
 std::optional<stream::LineFormat> translate_json_format(const google::protobuf::Struct& message,
@@ -101,6 +121,7 @@ std::optional<stream::LineFormat> translate(const envoy::config::core::v3::Subst
                                             stream::Format::Options options, const FieldReport& at) {
   using Message = envoy::config::core::v3::SubstitutionFormatString;
   options.omit_empty = message.omit_empty_values();
+  check_formatters(message, at);
   switch (message.format_case()) {
     case Message::kTextFormat:
       return text_format(message.text_format(), options, at.below("text_format"));

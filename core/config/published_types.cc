@@ -134,8 +134,6 @@ constexpr Package kPackages[] = {
     {"envoy.extensions.filters.udp.udp_proxy.session.dynamic_forward_proxy.v3", "FilterConfig"},
     {"envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3", "FilterConfig"},
     {"envoy.extensions.formatter.cel.v3", "Cel"},
-    {"envoy.extensions.formatter.metadata.v3", "Metadata"},
-    {"envoy.extensions.formatter.req_without_query.v3", "ReqWithoutQuery"},
     {"envoy.extensions.geoip_providers.common.v3", "CommonGeoipProviderConfig"},
     {"envoy.extensions.geoip_providers.maxmind.v3", "MaxMindConfig"},
     {"envoy.extensions.grpc_service.call_credentials.access_token.v3", "AccessTokenCredentials"},

@@ -359,6 +359,10 @@ class RouteTranslator {
     if (message.has_internal_redirect_policy()) {
       Step step(path_, "internal_redirect_policy");
       out.internal_redirect = internal_redirect_policy(message.internal_redirect_policy(), path_);
+    } else if (message.internal_redirect_action() == route_v3::RouteAction::HANDLE_INTERNAL_REDIRECT) {
+      out.internal_redirect = std::make_unique<route::InternalRedirectPolicy>();
+      if (message.has_max_internal_redirects())
+        out.internal_redirect->max_redirects = message.max_internal_redirects().value();
     }
     if (message.has_hedge_policy()) out.hedge = message.hedge_policy().hedge_on_per_try_timeout();
     switch (message.cluster_not_found_response_code()) {
@@ -373,6 +377,7 @@ class RouteTranslator {
     }
     if (message.has_timeout()) out.timeout = to_duration(message.timeout());
     if (message.has_idle_timeout()) out.idle_timeout = to_duration(message.idle_timeout());
+    if (message.has_flush_timeout()) out.flush_timeout = to_duration(message.flush_timeout());
     if (message.has_max_stream_duration() && message.max_stream_duration().has_max_stream_duration()) {
       out.max_stream_duration = to_duration(message.max_stream_duration().max_stream_duration());
     }

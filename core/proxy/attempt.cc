@@ -35,6 +35,7 @@ void Attempt::start() {
   }
 }
 
+const upstream::ClusterSpec& Attempt::spec() const { return member_pin_ ? member_pin_->spec : router_.spec(); }
 const upstream::ClusterStats& Attempt::stats() const { return member_pin_ ? *member_pin_->stats : router_.stats(); }
 
 void Attempt::overflow() {
@@ -129,6 +130,7 @@ void Attempt::end() {
   headers_sent_ = false;
   hedged_ = false;
   end_watch();
+  over_at_ = kNever;
   back_off_is_over();
   if (retry_share_) {
     retry_share_ = false;
@@ -139,6 +141,7 @@ void Attempt::end() {
   cluster().requests.release();
   if (pool_ == nullptr) return;
   if (log_ != nullptr) [[unlikely]] {
+    log_->cancel();
     router_.log_attempt(*this, stream::AccessLogType::kUpstreamEnd);
     log_ = nullptr;
   }
@@ -154,6 +157,8 @@ void Attempt::abandon() {
   end();
   if (stream != nullptr) stream->reset();
 }
+
+void Attempt::Log::on_timer() { attempt.router_.log_again(attempt); }
 
 // --- How long it may take ------------------------------------------------------------------------------------------
 

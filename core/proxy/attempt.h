@@ -53,7 +53,11 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   Times& times() { return times_; }
   const Times& times() const { return times_; }
   // For a line of its own. In the stream's arena; nullptr: nobody writes one.
-  struct Log {
+  struct Log final : event::Timer {
+    explicit Log(Attempt& of) : attempt(of) {}
+    void on_timer() override;  // another line, of one that goes on
+
+    Attempt& attempt;
     MonoTime begin{};
     net::Address remote;
     stream::WireBytes wire_before;
@@ -69,6 +73,9 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   const upstream::ConnPool* pool() const { return pool_; }
   // Whose hosts it goes to: the router's, unless that stands for others. Behind start().
   upstream::ClusterLocal& cluster() { return *member_.cluster; }
+  // Of cluster(), in the version in which they began to count this attempt.
+  const upstream::ClusterSpec& spec() const;
+  const upstream::ClusterStats& stats() const;
   lb::Host* host() const { return pool_ != nullptr ? &pool_->host() : nullptr; }
   // Of the host chosen last, over or not; nullptr: it has none. Lives in the version of the hosts that is kept.
   const stream::StaticMetadata* host_metadata() const { return host_metadata_; }
@@ -100,8 +107,11 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   // It may take as long as the route's timeout lets it.
   void lift_try_limit() { try_until_ = kNever; }
   void end_watch() { try_until_ = idle_until_ = kNever; }
-  // The earlier of the two; kNever: none.
-  MonoTime deadline() const { return std::min(try_until_, idle_until_); }
+  // With its response, and whatever a tunnel brings.
+  void limit_whole(Duration longest) { over_at_ = now() + longest; }
+  bool too_old(MonoTime at) const { return over_at_ <= at; }
+  // The earliest of them; kNever: none.
+  MonoTime deadline() const { return std::min({try_until_, idle_until_, over_at_}); }
   bool timed_out_idle(MonoTime at) const { return idle_until_ <= at; }
 
   // It holds nothing any more; what was counted up is counted down. The upstream has ended it.
@@ -130,8 +140,6 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   void on_timer() override { start(); }
 
   void try_a_host();
-  // Of cluster(), in the version in which they began to count this attempt.
-  const upstream::ClusterStats& stats() const;
   void overflow();
   void back_off_is_over();
   MonoTime now() const;
@@ -149,6 +157,7 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
   Log* log_ = nullptr;
   MonoTime try_until_ = kNever;
   MonoTime idle_until_ = kNever;
+  MonoTime over_at_ = kNever;
   bool active_ : 1 = false;
   bool headers_sent_ : 1 = false;
   bool after_timeout_ : 1 = false;

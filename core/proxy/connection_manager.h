@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -111,7 +112,7 @@ struct ConnectionManagerConfig {
   std::unique_ptr<const InternalAddresses> internal_addresses;  // null: private ones (net::Address::is_private)
   std::unique_ptr<const ForwardProto> forward_proto;            // null: as the connection is
   std::unique_ptr<const ProxyStatusConfig> proxy_status;        // null: no such header
-  std::vector<route::HeaderMutations> early_mutations;          // of requests, before anything looks at them
+  std::vector<route::HeaderMutationStep> early_mutations;       // of requests, before anything looks at them
   ForwardClientCert forward_client_cert = ForwardClientCert::kSanitize;
   ClientCertDetails client_cert_details;
   bool append_forwarded_port = false;
@@ -135,7 +136,8 @@ struct ConnectionManagerConfig {
   bool safe_max_connection_duration = false;  // the next response says so, and an idle connection waits for it
   Duration max_stream_duration{};
   Duration stream_idle_timeout = 5min;
-  Duration stream_flush_timeout = 5min;  // for a response that is complete and that the client does not take (HTTP/2)
+  // For a response that is complete and that the client does not take (HTTP/2); unset: as long as a stream may be idle.
+  std::optional<Duration> stream_flush_timeout;
   Duration request_timeout{};
   Duration request_headers_timeout{};
   Duration drain_timeout = 5s;

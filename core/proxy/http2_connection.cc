@@ -217,7 +217,7 @@ void Http2Connection::on_stream_flow(http::h2::Stream& from, bool above) {
   if (stream.stream_ == nullptr) return;
   if (stream.stream_->done()) {
     // It moves.
-    stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
+    stream.deadlines_.set_in(DeadlineKind::kStreamIdle, stream.stream_->flush_timeout());
     return;
   }
   filter::FlowControl& flow = stream.stream_->stream().response_flow();

@@ -76,7 +76,7 @@ void Http2Stream::pause_request(bool paused) {
 // Nothing more is to be said; what was said is on its way, and with it the stream ends.
 void Http2Stream::stream_done() {
   deadlines_.clear_stream();
-  deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_flush_timeout);
+  deadlines_.set_in(DeadlineKind::kStreamIdle, stream_->flush_timeout());
   if (connection_ == nullptr) return;
   waits_for_tunnel_ = false;
   early_.clear();

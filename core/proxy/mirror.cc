@@ -16,7 +16,7 @@ void copy_head(const route::Mirror& policy, const stream::LogSubject& subject, h
     // What mutations add are views of the route table, which the mirror may outlive.
     http::HeaderMap changed(arena);
     subject.request->copy_views_to(changed);
-    for (const route::MirrorMutation& mutation : policy.mutations) mutation.apply(changed, subject, arena);
+    for (const route::HeaderMutationStep& mutation : policy.mutations) mutation.apply(changed, subject, arena);
     changed.copy_to(head);
   }
   if (!policy.host.empty()) {

@@ -233,9 +233,7 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
   Arena& arena = stream_->arena();
   const route::Selection& selection = host_->selection();
   const route::ForwardAction& action = route.forward();
-  if (timeout_ > Duration::zero() && !config_.suppress_envoy_headers) {
-    headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, arena.number(static_cast<uint64_t>(to_ms(timeout_))));
-  }
+  tell_expected_timeout(headers);
   if (host_->config().scheme == SchemeHeader::kMatchUpstream)
     headers.set(HeaderId::kScheme, cluster_pin_->spec.transports.encrypts ? "https" : "http");
   stream::LogSubject subject{stream_->info(), &headers, nullptr, nullptr};
@@ -254,6 +252,18 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
     }
   }
   return true;
+}
+
+// So long is waited for an answer: for one attempt, if those are limited, and not longer than there is time for all.
+void Router::tell_expected_timeout(http::HeaderMap& headers) {
+  const bool for_all = retry_.per_try_timeout() == Duration::zero() || retry_.hedges();
+  Duration expected = for_all ? timeout_ : retry_.per_try_timeout();
+  if (expected <= Duration::zero() || config_.suppress_envoy_headers) return;
+  if (attempts_ > 1 && timeout_ > Duration::zero() && request_end_) {
+    const Duration left = timeout_ - (stream_->lane().now() - stream_->info().request_end);
+    expected = std::min(expected, std::max<Duration>(left, 1ms));
+  }
+  headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, stream_->arena().number(static_cast<uint64_t>(to_ms(expected))));
 }
 
 // What the client asked for is told once, and not again where a proxy before us has told it.
@@ -387,6 +397,10 @@ void Router::on_attempt_ready(Attempt& attempt) {
   if (records_ != 0) [[unlikely]]
     record_connection(attempt);
   if (stream_->response_flow().blocked()) attempt.stream()->pause_response(true);
+  if (const Duration longest = attempt.spec().max_stream_duration; longest > Duration::zero()) [[unlikely]] {
+    attempt.limit_whole(longest);
+    update_try_deadline();
+  }
   send_request(attempt);
 }
 
@@ -399,6 +413,8 @@ void Router::send_request(Attempt& attempt) {
   Arena& arena = stream_->arena();
   upstream::UpstreamStream& upstream = *attempt.stream();
   if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
+  if (attempts_ > 1) [[unlikely]]
+    tell_expected_timeout(headers);
   if (include_timeout_retry_ && attempts_ > 1) {
     if (attempt.after_timeout()) {
       headers.set(HeaderId::kXEnvoyIsTimeoutRetry, "true");

@@ -38,6 +38,7 @@ struct RouterConfig {
   static constexpr stream::Records kOwnLog = 0x80;
   std::shared_ptr<const filter::HttpChainConfig> upstream_filters;  // null: none, unless the cluster has some
   bool log_on_stream = false;  // a line once an attempt has its connection, and one at its end
+  Duration log_interval{};     // a line each time while it goes on; zero: none
 };
 
 class Router : public filter::HttpFilter, private filter::FlowControl::Reader, private DeadlineListener {
@@ -54,6 +55,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   event::Lane& lane() { return stream_->lane(); }
   stream::UpstreamInfo& upstream_info() { return stream_->info().upstream; }
   upstream::ClusterLocal& cluster() { return *cluster_; }
+  const upstream::ClusterSpec& spec() const { return cluster_pin_->spec; }
   const upstream::ClusterStats& stats() const { return *cluster_pin_->stats; }
   const upstream::CircuitBreakers& breakers() const { return cluster_pin_->spec.breakers_of(cluster_->priority()); }
   const RetryState& retry_state() const { return retry_; }
@@ -96,6 +98,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void on_request_flow(Attempt& attempt, bool blocked);
   // While its host is known. (router_log.cc)
   void log_attempt(Attempt& attempt, stream::AccessLogType type);
+  void log_again(Attempt& attempt);
 
  private:
   // What a retry costs beside one of num_retries.
@@ -116,6 +119,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   filter::Action refuse(http::HeaderId wrong);
   // False: a rewrite has made of them what cannot be sent.
   bool prepare_headers(const route::Route& route, http::HeaderMap& headers);
+  void tell_expected_timeout(http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
   void response_complete(MonoTime now);
@@ -168,6 +172,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
              const http::HeaderMap* response = nullptr);
   // Whether policy and limits allow another attempt, which is counted then.
   bool take_retry(Attempt& attempt, uint32_t conditions, Charge charge);
+  void count_retry_overflow();
   // Starts one beside the attempt that has timed out. False: as retry().
   bool hedge(Attempt& attempt, uint32_t conditions);
   // Another one is under way in its place.
@@ -187,6 +192,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void rewrite_host(std::string_view host);
   void start_again(Attempt& attempt, Duration back_off, bool goes_on);
   void time_out_try(Attempt& attempt, bool idle);
+  void end_too_old(Attempt& attempt);
   void answer_failure(upstream::ResetReason reason, std::string_view detail);
   // "upstream_reset_before_response_started{connection_failure}"
   std::string_view reset_details(upstream::ResetReason reason, std::string_view detail);

@@ -238,7 +238,8 @@ void Router::on_deadline(DeadlineKind kind) {
   if (kind == DeadlineKind::kPerTry) {
     MonoTime now = stream_->lane().now();
     for_each_attempt([&](Attempt& attempt) {
-      if (!done_ && attempt.deadline() <= now) time_out_try(attempt, attempt.timed_out_idle(now));
+      if (done_ || attempt.deadline() > now) return;
+      attempt.too_old(now) ? end_too_old(attempt) : time_out_try(attempt, attempt.timed_out_idle(now));
     });
     if (!done_) update_try_deadline();
     return;
@@ -273,6 +274,19 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   abandon_attempt(attempt);
   if (any_attempt()) return;
   answer(retry_.timeout_status(), ResponseFlag::kUpstreamRequestTimeout, details, "upstream request timeout");
+}
+
+// The cluster's max_stream_duration: also within its response.
+void Router::end_too_old(Attempt& attempt) {
+  constexpr std::string_view kDetails = "upstream_max_stream_duration_reached";
+  constexpr ResponseFlag kFlag = ResponseFlag::kUpstreamMaxStreamDurationReached;
+  attempt.stats().rq_max_duration_reached.inc();
+  log_failure(attempt, kFlag, kDetails);
+  constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
+  if (!is_replaced(attempt) && retry(attempt, kConditions, Charge::kFull, true)) return;
+  abandon_attempt(attempt);
+  if (any_attempt()) return;
+  answer(request_end_ || asks_tunnel_ ? 504 : 408, kFlag, kDetails, "upstream max stream duration reached");
 }
 
 // --- Failures and retries ------------------------------------------------------------------------------------------
@@ -312,6 +326,14 @@ std::string_view in_words(ResetReason reason, Arena& arena) {
 
 }  // namespace
 
+void Router::count_retry_overflow() {
+  stats().rq_retry_overflow.inc();
+  const route::Selection& selection = host_->selection();
+  if (const route::RouteStats* own = selection.route->stats()) own->count_retry_overflow();
+  if (selection.virtual_cluster != nullptr && selection.virtual_cluster->stats != nullptr)
+    selection.virtual_cluster->stats->count_retry_overflow();
+}
+
 bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
   if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
   if (retry_.left() == 0) {
@@ -320,7 +342,7 @@ bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
     return false;
   }
   if (charge == Charge::kFull && !attempt.take_retry_share()) {
-    stats().rq_retry_overflow.inc();
+    count_retry_overflow();
     stream_->info().flags.set(ResponseFlag::kUpstreamOverflow);
     return false;
   }

@@ -25,11 +25,12 @@ void Router::record_host(Attempt& attempt) {
     info.last_attempted = attempt.times().entry = entry;
   }
   if ((records_ & RouterConfig::kOwnLog) != 0) {
-    auto* log = stream_->arena().make<Attempt::Log>();
+    auto* log = stream_->arena().make<Attempt::Log>(attempt);
     log->begin = now;
     log->remote = info.remote;
     log->wire_before = info.wire;
     attempt.set_log(log);
+    if (config_.log_interval > Duration::zero()) lane().arm_in(*log, config_.log_interval);
   }
 }
 
@@ -66,6 +67,11 @@ void Router::log_failure(Attempt& attempt, ResponseFlag flag, std::string_view d
   if (log == nullptr) return;
   log->flags.set(flag);
   log->details = details;
+}
+
+void Router::log_again(Attempt& attempt) {
+  log_attempt(attempt, AccessLogType::kUpstreamPeriodic);
+  lane().arm_in(*attempt.log(), config_.log_interval);
 }
 
 void Router::log_attempt(Attempt& attempt, AccessLogType type) {

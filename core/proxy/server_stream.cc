@@ -93,8 +93,8 @@ void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
   if (!check_request(head)) return;
   http::HeaderMap& headers = stream_.request_headers();
   if (config_.scheme == SchemeHeader::kOverwrite) headers.set(HeaderId::kScheme, config_.scheme_text);
-  for (const route::HeaderMutations& mutations : config_.early_mutations)
-    mutations.apply(headers, {info, &headers}, stream_.arena());
+  for (const route::HeaderMutationStep& mutation : config_.early_mutations)
+    mutation.apply(headers, {info, &headers}, stream_.arena());
   const bool upgrade = asks_tunnel_ && !head.is_connect;
   const std::string_view protocol = upgrade ? headers.get(HeaderId::kUpgrade) : std::string_view();
   remove_hop_by_hop(headers);
@@ -547,6 +547,14 @@ void ServerStream::maybe_done() {
   if (tunnel_ && !tunnel_over_) return;
   done_reported_ = true;
   connection_.stream_done();
+}
+
+Duration ServerStream::flush_timeout() const {
+  const route::Route* route = selection_.route;
+  if (route != nullptr && route->action() == route::ActionKind::kForward) {
+    if (auto own = route->forward().flush_timeout()) return *own;
+  }
+  return config_.stream_flush_timeout.value_or(idle_timeout_);
 }
 
 void ServerStream::finish() {

@@ -78,6 +78,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool done() const { return done_reported_; }
   bool in_tunnel() const { return tunnel_; }
   bool ends_with_client() const { return ends_with_client_; }
+  // How long the client may take for the rest of a complete response.
+  Duration flush_timeout() const;
 
   // --- filter::StreamHost ---
   stream::ConnectionInfo* connection_info() override { return &connection_.connection_info(); }

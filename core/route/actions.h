@@ -116,6 +116,7 @@ class ForwardAction {
   Duration timeout() const { return timeout_; }                                // zero: none
   std::optional<Duration> idle_timeout() const { return get(idle_timeout_); }  // unset: the listener's
   std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
+  std::optional<Duration> flush_timeout() const { return get(flush_timeout_); }
   std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
   std::optional<Duration> grpc_timeout_header_offset() const { return get(grpc_timeout_header_offset_); }
   // The route's own, else the virtual host's; nullptr: no retries.
@@ -200,6 +201,7 @@ class ForwardAction {
   uint64_t total_weight_ = 0;
   std::unique_ptr<http::HeaderName> weight_header_;
   Duration grpc_timeout_header_offset_ = kUnset;
+  Duration flush_timeout_ = kUnset;
   std::unique_ptr<const RetryPolicy> own_retry_;
   std::unique_ptr<const Mirrors> own_mirrors_;
   std::string host_rewrite_literal_;

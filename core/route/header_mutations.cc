@@ -49,6 +49,13 @@ void HeaderMutations::apply(http::HeaderMap& headers, const stream::LogSubject& 
   for (const stream::HeaderValue& addition : add_) addition.apply(headers, subject, arena);
 }
 
+void HeaderMutationStep::apply(http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) const {
+  if (remove_matching == nullptr) return mutations.apply(headers, subject, arena);
+  headers.remove_if([this](const http::HeaderEntry& entry) {
+    return entry.name_data[0] != ':' && remove_matching->matches(entry.name());
+  });
+}
+
 std::unique_ptr<const Mutations> Mutations::build(MutationsSpec spec, ErrorSink& errors) {
   if (spec.request.empty() && spec.response.empty()) return nullptr;
   auto mutations = std::make_unique<Mutations>();

@@ -7,6 +7,7 @@
 
 #include "core/base/arena.h"
 #include "core/http/header_map.h"
+#include "core/match/string_matcher.h"
 #include "core/route/errors.h"
 #include "core/route/spec.h"
 #include "core/stream/header_value.h"
@@ -30,6 +31,14 @@ class HeaderMutations {
  private:
   std::vector<stream::HeaderValue> add_;
   std::vector<http::HeaderName> remove_;
+};
+
+// [immutable] One of several that are made in order: one of the two.
+struct HeaderMutationStep {
+  HeaderMutations mutations;
+  std::unique_ptr<const match::StringMatcher> remove_matching;  // of names
+
+  void apply(http::HeaderMap& headers, const stream::LogSubject& subject, Arena& arena) const;
 };
 
 struct Mutations {

@@ -308,6 +308,7 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
   action->timeout_ = duration(spec.timeout, "timeout");
   action->idle_timeout_ = duration(spec.idle_timeout, "idle_timeout");
   action->max_stream_duration_ = duration(spec.max_stream_duration, "max_stream_duration");
+  action->flush_timeout_ = duration(spec.flush_timeout, "flush_timeout");
   action->grpc_timeout_header_max_ = duration(spec.grpc_timeout_header_max, "max_stream_duration");
   action->grpc_timeout_header_offset_ = duration(spec.grpc_timeout_header_offset, "max_stream_duration");
   action->retry_ = host.retry_.get();
@@ -387,8 +388,8 @@ std::unique_ptr<const Mirrors> RouteBuilder::build_mirrors(std::vector<MirrorSpe
   return mirrors;
 }
 
-MirrorMutation RouteBuilder::build_mirror_mutation(MirrorMutationSpec spec) {
-  MirrorMutation mutation;
+HeaderMutationStep RouteBuilder::build_mirror_mutation(MirrorMutationSpec spec) {
+  HeaderMutationStep mutation;
   if (spec.remove_matching) {
     At at(errors_, "remove_on_match");
     Result<match::StringMatcher> matcher = match::StringMatcher::build(std::move(*spec.remove_matching));

@@ -40,7 +40,7 @@ class RouteBuilder {
   void build_host_rewrite(HostRewriteSpec spec, ForwardAction& action);
   // nullptr: none.
   std::unique_ptr<const Mirrors> build_mirrors(std::vector<MirrorSpec> specs);
-  MirrorMutation build_mirror_mutation(MirrorMutationSpec spec);
+  HeaderMutationStep build_mirror_mutation(MirrorMutationSpec spec);
   std::unique_ptr<http::HeaderName> header_name(const std::string& text, std::string_view field);
   // `own` over `general`; kept by the table. `general` itself if there is nothing to add.
   const FilterConfigs* merge(const FilterConfigs& general, const std::vector<FilterConfigSpec>& specs,

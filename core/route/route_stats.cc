@@ -13,6 +13,7 @@ constexpr stats::Definition kDefinitions[] = {
     {"upstream_rq_retry", Type::kCounter},
     {"upstream_rq_retry_success", Type::kCounter},
     {"upstream_rq_retry_limit_exceeded", Type::kCounter},
+    {"upstream_rq_retry_overflow", Type::kCounter},
     {"upstream_rq_time", Type::kHistogram, Unit::kMilliseconds},
 };
 
@@ -27,7 +28,8 @@ RouteStats::RouteStats(stats::Store& store, const std::string& virtual_host, Kin
       rq_retry_(group_->counter(2)),
       rq_retry_success_(group_->counter(3)),
       rq_retry_limit_exceeded_(group_->counter(4)),
-      rq_time_(group_->histogram(5)),
+      rq_retry_overflow_(group_->counter(5)),
+      rq_time_(group_->histogram(6)),
       codes_(*group_, "upstream_rq") {}
 
 void RouteStats::count(const stream::StreamInfo& info) const {

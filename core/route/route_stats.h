@@ -18,10 +18,12 @@ class RouteStats {
 
   // A stream that went to an upstream is over.
   void count(const stream::StreamInfo& info) const;
+  // Limits have forbidden a retry.
+  void count_retry_overflow() const { rq_retry_overflow_.inc(); }
 
  private:
   std::shared_ptr<stats::Group> group_;
-  stats::Counter rq_total_, rq_timeout_, rq_retry_, rq_retry_success_, rq_retry_limit_exceeded_;
+  stats::Counter rq_total_, rq_timeout_, rq_retry_, rq_retry_success_, rq_retry_limit_exceeded_, rq_retry_overflow_;
   stats::Histogram rq_time_;
   stats::CodeCounters codes_;
 };

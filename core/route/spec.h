@@ -209,6 +209,7 @@ struct ForwardSpec {
   Duration timeout = 15s;                       // zero: none
   std::optional<Duration> idle_timeout;         // unset: the listener's stream idle timeout; zero: none
   std::optional<Duration> max_stream_duration;  // unset: the listener's; zero: none
+  std::optional<Duration> flush_timeout;        // likewise
   std::optional<Duration> grpc_timeout_header_max;
   std::optional<Duration> grpc_timeout_header_offset;
 

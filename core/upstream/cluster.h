@@ -174,6 +174,7 @@ struct ClusterSpec {
   Duration connect_timeout = 5s;
   Duration idle_timeout = 1h;                // of pooled connections; zero: none
   Duration max_connection_duration{};        // zero: no limit
+  Duration max_stream_duration{};            // of an attempt, from when it has its connection; zero: no limit
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t max_response_headers_kb = 60;

@@ -121,7 +121,8 @@ class TellingTest(VariantsTestCase):
         "upstream": {"scheme_header_transformation": {"match_upstream": True}},
         "early": {"early_header_mutation_extensions": [extension(EARLY, mutations=[
             {"append": {"header": {"key": "x-forwarded-for", "value": "192.0.2.77"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
-            {"remove": "x-gone"}, {"append": {"header": {"key": "x-gone", "value": "again"}}}])]},
+            {"remove": "x-gone"}, {"append": {"header": {"key": "x-gone", "value": "again"}}},
+            {"remove_on_match": {"key_matcher": {"prefix": "x-secret-"}}}])]},
         "uuid": {"request_id_extension": {"typed_config": {"@type": UUID}}}}
 
     # field: HttpConnectionManager.represent_ipv4_remote_address_as_ipv4_mapped_ipv6
@@ -161,11 +162,13 @@ class TellingTest(VariantsTestCase):
                 self.assertEqual(self.echoed(connection.read_response())["headers"]["x-scheme"], [expected])
 
     # field: HttpConnectionManager.early_header_mutation_extensions, early_header_mutation.header_mutation.v3.HeaderMutation.mutations
-    # field: HeaderMutation@early.append, HeaderMutation@early.remove
+    # field: HeaderMutation@early.append, HeaderMutation@early.remove, HeaderMutation@early.remove_on_match
     def test_changes_before_anything_else(self) -> None:
-        seen = self.seen("early", headers=[("x-forwarded-for", "10.0.0.1"), ("x-gone", "first")])["headers"]
+        seen = self.seen("early", headers=[("x-forwarded-for", "10.0.0.1"), ("x-gone", "first"), ("x-secret-a", "1"),
+                                           ("x-secret-b", "2")])["headers"]
         self.assertEqual((seen["x-forwarded-for"], seen["x-gone"]), (["192.0.2.77"], ["again"]))
         self.assertNotIn("x-envoy-internal", seen)
+        self.assertEqual([name for name in seen if name.startswith("x-secret")], [])
 
     # field: HttpConnectionManager.request_id_extension, RequestIDExtension.typed_config
     def test_ids_are_uuids(self) -> None:

@@ -3,9 +3,13 @@ themselves see nothing of it, and a fleet that dies altogether is not buried und
 
 import threading
 import time
-from typing import Optional
+from typing import Any, Optional
+
+import h2.errors
 
 from harness import (Connection, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, http_listener, main, route)
+from harness.clusters import http2
+from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.upstreams import ServerConnection
 from harness.wire import Fields
 
@@ -23,12 +27,17 @@ def says_grpc(code: int):
     return answers(200, [*GRPC, ("grpc-status", str(code))])
 
 
-# What retry_on names -> what the failing servers do with a request; None: there is no server.
-WAYS = {
+def refuse(peer: Http2Peer, request: Request) -> None:
+    peer.reset(request, h2.errors.ErrorCodes.REFUSED_STREAM)
+
+
+# What retry_on names -> what the failing servers do with a request; None: there is no server. Not here is
+# http3-post-connect-failure, which is about another protocol.
+WAYS: dict[str, Any] = {
     "5xx": answers(500),
     "gateway-error": answers(503),
     "reset": ServerConnection.reset,
-    "reset-before-request": ServerConnection.reset,
+    "reset-before-request": None,  # a connection that is refused is one
     "connect-failure": None,
     "envoy-ratelimited": answers(429, [("x-envoy-ratelimited", "true")]),
     "retriable-4xx": answers(409),
@@ -39,9 +48,8 @@ WAYS = {
     "resource-exhausted": says_grpc(8),
     "internal": says_grpc(13),
     "unavailable": says_grpc(14),
+    "refused-stream": refuse,  # a fleet that speaks HTTP/2
 }
-# A connection that ends while the request is sent is a reset as well; before that, it is what the name says.
-ALSO = {"reset-before-request": "reset-before-request,reset"}
 PER_METHOD = 60
 RATE = 100.0  # requests of one client in a second
 
@@ -55,6 +63,11 @@ class Fleet:
         self.lock = threading.Lock()
         self.seen = 0
         act = WAYS[way]
+        self.options: dict[str, Any] = {}
+        if act is refuse:
+            self.options = http2()
+            self.ports = [Http2Upstream(test.sandbox, refuse if number < failing else Http2Peer.respond).port for number in range(5)]
+            return
         self.ports = [test.sandbox.free_port() if act is None else
                       ScriptedUpstream(test.sandbox, lambda connection: self.serve(connection, act)).port
                       for _ in range(failing)]
@@ -77,7 +90,7 @@ class Fleet:
 
 def policy(way: str, **more: object) -> dict[str, object]:
     return {"retry_policy": {
-        "retry_on": ALSO.get(way, way), "num_retries": 3, "retriable_status_codes": [418],
+        "retry_on": way, "num_retries": 3, "retriable_status_codes": [418],
         "retriable_headers": [{"name": "x-broken", "present_match": True}],
         "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}}],
@@ -91,7 +104,7 @@ class TwoOfFiveFailTest(WeirTestCase):
         cls.port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap(
             [http_listener(cls.port, [route({"prefix": "/%s/" % way}, way, policy(way)) for way in WAYS])],
-            [cluster(way, *fleet.ports) for way, fleet in cls.fleets.items()]))
+            [cluster(way, *fleet.ports, **fleet.options) for way, fleet in cls.fleets.items()]))
 
     def failed(self, way: str) -> dict[str, list[str]]:
         """What each method's requests came to, of those that did not succeed."""

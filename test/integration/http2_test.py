@@ -45,6 +45,9 @@ class Http2Test(WeirTestCase):
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             made = http_listener(cls.ports[name], [
                 direct({"path": "/direct"}, "direct"), route({"path": "/dead"}, "dead"), route({"prefix": "/big"}, "big"),
+                route({"prefix": "/flush"}, "big", {"flush_timeout": "0.4s"}),
+                route({"prefix": "/patient"}, "big", {"flush_timeout": "0s", "idle_timeout": "0.4s"}),
+                route({"prefix": "/lazy"}, "big", {"idle_timeout": "0.4s"}),
                 route({"path": "/socket"}, "big"), route({"prefix": "/"}, "echo")],
                 name=name, access_log=[file_access_log(cls.log, LINE)], **{"stat_prefix": name, **fields})
             return made
@@ -265,10 +268,30 @@ class Http2Test(WeirTestCase):
 
     # field: HttpConnectionManager.stream_flush_timeout
     def test_a_response_that_nobody_takes_is_given_up(self) -> None:
+        before = self.weir.stat("http2.tx_flush_timeout")
         with H2(self.ports["gentle"]) as client:
             stream = client.request("/big/100000")
             self.assertEqual(client.until(stream, h2.events.StreamReset, give_back=False).error_code, 8)
-        self.assertEqual(self.weir.stat("http2.tx_flush_timeout"), 1)
+        self.assertEqual(self.weir.stat("http2.tx_flush_timeout"), before + 1)
+
+    # field: RouteAction.flush_timeout
+    def test_a_route_says_how_long_a_response_may_wait(self) -> None:
+        before = self.weir.stat("http2.tx_flush_timeout")
+        # The route's own time; that of the connection manager; the route's time for idle streams, for want of both.
+        with H2(self.ports["auto"]) as client, H2(self.ports["gentle"]) as gentle:
+            for path, which in (("/flush", client), ("/lazy", client), ("/flush", gentle)):
+                with self.subTest(path=path):
+                    stream = which.request(path + "/100000")
+                    self.assertEqual(which.until(stream, h2.events.StreamReset, give_back=False).error_code, 8)
+            # None at all: the rest of the response is there whenever there is room.
+            stream = gentle.request("/patient/100000")
+            gentle.until(stream, h2.events.ResponseReceived, give_back=False)
+            gentle.pump(1)
+            gentle.h2.increment_flow_control_window(1 << 20)
+            gentle.h2.increment_flow_control_window(1 << 20, stream)
+            gentle.flush()
+            gentle.until(stream)
+        self.assertEqual(self.weir.stat("http2.tx_flush_timeout"), before + 3)
 
     # field: KeepaliveSettings@downstream.interval, KeepaliveSettings@downstream.timeout
     # field: KeepaliveSettings@downstream.interval_jitter, Http2ProtocolOptions@downstream.connection_keepalive

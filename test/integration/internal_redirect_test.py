@@ -28,6 +28,9 @@ class InternalRedirectTest(WeirTestCase):
             direct({"path": "/end"}, "the end", name="end"),
             direct({"path": "/other"}, "another end", name="other"),
             route({"prefix": "/plain"}, "echo", policy()),
+            route({"prefix": "/old/pass"}, "echo", {"internal_redirect_action": "PASS_THROUGH_INTERNAL_REDIRECT"}),
+            route({"prefix": "/old"}, "echo", {"internal_redirect_action": "HANDLE_INTERNAL_REDIRECT",
+                                               "max_internal_redirects": 2}),
             route({"prefix": "/see"}, "echo", policy(redirect_response_codes=[303, 308],
                                                      response_headers_to_copy=["x-ticket"], max_internal_redirects=2)),
             route({"prefix": "/listed"}, "echo", policy(predicates=[predicate("allow_listed_routes", allowed_route_names=["end"])])),
@@ -58,6 +61,15 @@ class InternalRedirectTest(WeirTestCase):
         self.assertEqual([request.header("x-ticket") for request in requests], [None, "7", "7"])
         self.assertEqual(requests[-1].header("x-envoy-original-url"), "http://test.example/see")
         self.weir.wait_stat_is("http.ingress.passthrough_internal_redirect_too_many_redirects", 1)
+
+    # field: RouteAction.internal_redirect_action, RouteAction.max_internal_redirects
+    def test_the_deprecated_fields(self) -> None:
+        self.assertEqual(self.sent("/old/pass", 302, "/end").status, 302)
+        self.assertEqual(self.sent("/old", 302, "/end").text, "the end")
+        self.assertEqual(self.sent("/old", 301, "/end").status, 301)
+        before = len(self.echo.requests)
+        self.assertEqual(self.sent("/old", 302, "/old/again").status, 302)
+        self.assertEqual(len(self.echo.requests), before + 3)
 
     # field: InternalRedirectPolicy.predicates, AllowListedRoutesConfig.allowed_route_names
     def test_predicates(self) -> None:

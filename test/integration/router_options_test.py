@@ -141,6 +141,32 @@ class UpstreamLogTest(WeirTestCase):
         wait_until(lambda: len(lines("/slow")) == 2, "two lines")
         self.assertEqual(lines("/slow")[1][2:5], ["0", "UT", "upstream_per_try_timeout"])
 
+    # field: Router.UpstreamAccessLogOptions.upstream_log_flush_interval
+    def test_lines_of_an_attempt_that_goes_on(self) -> None:
+        slow = EchoUpstream(self.sandbox)
+        port, log = self.sandbox.free_port(), self.sandbox.path("periodic.log")
+        listener = http_listener(port, [route({"prefix": "/"}, "slow")])
+        router = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]["typed_config"]
+        router["upstream_log"] = [file_access_log(log, "%REQ(:PATH)% %ACCESS_LOG_TYPE% %UPSTREAM_HOST% %RESPONSE_CODE%\n")]
+        router["upstream_log_options"] = {"upstream_log_flush_interval": "0.2s"}
+        Weir(self.sandbox, bootstrap([listener], [cluster("slow", slow.port)]))
+
+        def lines(path: str) -> list[str]:
+            with open(log, encoding="utf-8") as file:
+                return [line for line in file.read().splitlines() if line.startswith(path + " ")]
+
+        self.assertEqual(fetch(port, "/slow", headers=[("x-test-delay", "1")]).status, 200)
+        wait_until(lambda: any("UpstreamEnd" in line for line in lines("/slow")), "the last line")
+        host = "127.0.0.1:%d" % slow.port
+        *periodic, end = lines("/slow")
+        self.assertEqual(end, "/slow UpstreamEnd %s 200" % host)
+        self.assertEqual(set(periodic), {"/slow UpstreamPeriodic %s 0" % host})
+        self.assertGreater(len(periodic), 2)
+        # One that is over in time has no such line.
+        self.assertEqual(fetch(port, "/quick").status, 200)
+        wait_until(lambda: lines("/quick"), "the line")
+        self.assertEqual(lines("/quick"), ["/quick UpstreamEnd %s 200" % host])
+
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ import time
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
                      file_access_log, http_listener, main, route, wait_until)
+from harness.config import http_options
 from harness.upstreams import ServerConnection
 
 LOG_LINE = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
@@ -20,6 +21,8 @@ class UpstreamTimeoutTest(WeirTestCase):
         cls.stalling = ScriptedUpstream(cls.sandbox, cls.stall)
         cls.port = cls.sandbox.free_port()
         cls.log_path = cls.sandbox.path("access.log")
+        aging = http_options(common_http_protocol_options={"max_stream_duration": "0.3s"},
+                             explicit_http_config={"http_protocol_options": {}})
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/short"}, "echo", {"timeout": "0.3s"}),
             route({"prefix": "/stall"}, "stalling", {"timeout": "0.3s"}),
@@ -29,10 +32,15 @@ class UpstreamTimeoutTest(WeirTestCase):
             route({"prefix": "/quiet-end"}, "stalling", {"timeout": "0s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_idle_timeout": "0.2s"}}),
             route({"prefix": "/long"}, "echo", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
+            route({"path": "/expected"}, "echo", {"timeout": "0.6s", "retry_policy": {
+                "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.4s"}}),
+            route({"path": "/age"}, "aging"), route({"path": "/half-age"}, "stalling-aging"),
+            route({"path": "/age-again"}, "aging", {"retry_policy": {"retry_on": "reset", "num_retries": 1}}),
             route({"prefix": "/try"}, "echo", {"timeout": "5s", "retry_policy": {
                 "retry_on": "5xx", "num_retries": 1, "per_try_timeout": "0.2s"}})],
             access_log=[file_access_log(cls.log_path, LOG_LINE)])],
-            [cluster("echo", cls.echo.port), cluster("stalling", cls.stalling.port)]))
+            [cluster("echo", cls.echo.port), cluster("stalling", cls.stalling.port),
+             cluster("aging", cls.echo.port, **aging), cluster("stalling-aging", cls.stalling.port, **aging)]))
 
     @staticmethod
     def stall(connection: ServerConnection) -> None:
@@ -85,6 +93,15 @@ class UpstreamTimeoutTest(WeirTestCase):
         self.weir.wait_stat("cluster.echo.upstream_rq_per_try_timeout", 2)
 
 
+    def test_servers_are_told_how_long_is_waited(self) -> None:
+        """For one attempt; for the last one what is left of the whole."""
+        self.assertEqual(fetch(self.port, "/expected", headers=[("x-test-delay", "3")]).status, 504)
+        first, second = (int(request.header("x-envoy-expected-rq-timeout-ms") or 0) for request in self.echo.requests
+                         if request.target == "/expected")
+        self.assertEqual(first, 400)
+        self.assertLessEqual(second, 200)
+        self.assertGreater(second, 0)
+
     # field: RetryPolicy.per_try_idle_timeout
     def test_a_try_that_says_nothing(self) -> None:
         self.assertEqual(fetch(self.port, "/quiet-try", headers=[("x-test-delay", "3")]).status, 504)
@@ -98,6 +115,22 @@ class UpstreamTimeoutTest(WeirTestCase):
     def test_longest_duration_of_a_stream(self) -> None:
         self.assertEqual(fetch(self.port, "/long", headers=[("x-test-delay", "5")]).status, 504)
         self.weir.wait_stat("http.ingress.downstream_rq_max_duration_reached", 1)
+
+    # field: HttpProtocolOptions@upstream.max_stream_duration
+    def test_longest_duration_of_an_attempt(self) -> None:
+        name = "cluster.aging.upstream_rq_max_duration_reached"
+        self.assertEqual(fetch(self.port, "/age", headers=[("x-test-delay", "5")]).status, 504)
+        self.assertEqual(self.logged("/age "), "/age 504 UMSDR upstream_max_stream_duration_reached")
+        self.weir.wait_stat_is(name, 1)
+        self.assertEqual(fetch(self.port, "/age").status, 200)
+        # Each attempt has the time for itself.
+        self.assertEqual(fetch(self.port, "/age-again", headers=[("x-test-delay", "5")]).status, 504)
+        self.weir.wait_stat_is(name, 3)
+        with Connection(self.port) as connection:  # in the middle of a response: it is cut off
+            connection.send_request(path="/half-age")
+            self.assertEqual(connection.reader.head().status, 200)
+            self.assertEqual(connection.reader.until_closed(), b"half")
+        self.assertIn(" UMSDR ", self.logged("/half-age "))
 
 
 class SlowClientTest(WeirTestCase):

@@ -91,6 +91,7 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             cluster("tls", cls.tls.port, transport_socket=told(client_tls(common=trusts(cls.ca)), version="V2")),
         ]
         routes = [route({"prefix": "/%s" % one["name"]}, one["name"]) for one in clusters]
+        routes.append(route({"connect_matcher": {}}, "v1", {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}))
         listener = http_listener(cls.told, routes, name="told")
         listener["listener_filters"] = [LISTENER_FILTER]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, routes), listener, tcp_listener(cls.tcp, "v1")], clusters),
@@ -113,6 +114,13 @@ class UpstreamProxyProtocolTest(WeirTestCase):
             self.assertEqual(len(self.plain.headers), before)  # the same client: the same connection
         with Connection(self.port) as connection:
             self.assertEqual(self.ask(connection, "/v2"), "V2 127.0.0.1 127.0.0.1 %d %d" % (connection.sock.getsockname()[1], self.port))
+
+    def test_in_front_of_a_tunnel(self) -> None:
+        with Connection(self.port) as connection:
+            own = connection.sock.getsockname()[1]
+            connection.send(b"CONNECT any.example:80 HTTP/1.1\r\nhost: any.example:80\r\n\r\n")
+            self.assertEqual(connection.reader.head().status, 200)
+            self.assertEqual(self.ask(connection, "/inside"), "PROXY TCP4 127.0.0.1 127.0.0.1 %d %d" % (own, self.port))
 
     # field: ProxyProtocolConfig.pass_through_tlvs, ProxyProtocolConfig.added_tlvs, TlvEntry.type, TlvEntry.value
     def test_what_a_header_has_said(self) -> None:

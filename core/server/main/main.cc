@@ -1,5 +1,6 @@
 // The weir binary.
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -105,6 +106,8 @@ int set_up_log(const Options& options) {
 }
 
 int run(int argc, char** argv) {
+  // Whoever reads a message says what is wrong with it; the library would write to stderr for each that a peer sends.
+  google::protobuf::SetLogHandler(nullptr);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (is_command(arguments)) return run_command(arguments, all_plugins());
   auto parsed = parse_options(arguments);

@@ -1,5 +1,7 @@
 #include "filters/http/header_to_metadata/header_to_metadata.h"
 
+#include <google/protobuf/struct.pb.h>
+
 #include <charconv>
 #include <cmath>
 
@@ -7,8 +9,8 @@
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "core/match/stream_matchers.h"
-#include "core/stream/metadata.h"
 #include "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.pb.h"
+#include "filters/common/proto_values/proto_values.h"
 
 namespace weir::filters::header_to_metadata {
 
@@ -49,7 +51,7 @@ std::string_view decode_base64(std::string_view text, Arena& arena) {
   return {out, static_cast<size_t>(end - out) - padding};
 }
 
-enum class Fault : uint8_t { kNone, kTooLong, kNotBase64, kNotANumber };
+enum class Fault : uint8_t { kNone, kTooLong, kNotBase64, kNotANumber, kNotAMessage };
 
 // The value that a text is to the entry. What it points at is the text's, or in the arena.
 Fault convert(std::string_view text, const Entry& entry, Arena& arena, Value& value) {
@@ -60,6 +62,14 @@ Fault convert(std::string_view text, const Entry& entry, Arena& arena, Value& va
   }
   if (entry.type == Entry::Type::kString) {
     value = Value::of_string(text);
+    return Fault::kNone;
+  }
+  if (entry.type == Entry::Type::kMessage) {
+    google::protobuf::Value message;
+    if (!message.ParseFromArray(text.data(), static_cast<int>(text.size())) ||
+        message.kind_case() == google::protobuf::Value::KIND_NOT_SET)
+      return Fault::kNotAMessage;
+    value = value_of(message, arena);
     return Fault::kNone;
   }
   double number = 0;
@@ -76,7 +86,7 @@ struct Writer {
   const stats::Counter& added;
 
   void write(const Entry& entry, std::string_view text) const {
-    if (entry.constant) return set(entry, entry.constant->value());
+    if (entry.constant != nullptr) return set(entry, entry.constant->root());
     if (entry.rewrite) {
       const bool had = !text.empty();
       text = entry.rewrite->rewrite(text, stream.arena());
@@ -92,6 +102,7 @@ struct Writer {
       case Fault::kNotBase64:
         return stats.base64_decode_failed.inc();
       case Fault::kNotANumber:
+      case Fault::kNotAMessage:
         return;
     }
   }
@@ -144,7 +155,8 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
 
 namespace {
 
-Entry::Constant read_constant(const std::string& text, const Entry& entry, filter::FactoryScope& scope) {
+std::unique_ptr<const stream::StaticMetadata> read_constant(const std::string& text, const Entry& entry,
+                                                            filter::FactoryScope& scope) {
   ArenaPool pool;
   Arena arena(pool);
   Value value;
@@ -161,9 +173,11 @@ Entry::Constant read_constant(const std::string& text, const Entry& entry, filte
     case Fault::kNotANumber:
       scope.error("value", "is not a number, which type says it is");
       break;
+    case Fault::kNotAMessage:
+      scope.error("value", "is not the bytes of a google.protobuf.Value, which type says it is");
+      break;
   }
-  if (value.kind() == Value::Kind::kNumber) return {{}, value.number()};
-  return {value.kind() == Value::Kind::kString ? std::string(value.string()) : std::string(), {}};
+  return std::make_unique<const stream::StaticMetadata>(value);
 }
 
 Entry read_entry(const pb::Config::KeyValuePair& proto, filter::FactoryScope scope) {
@@ -172,6 +186,7 @@ Entry read_entry(const pb::Config::KeyValuePair& proto, filter::FactoryScope sco
   entry.key = proto.key();
   entry.base64 = proto.encode() == pb::Config::BASE64;
   if (proto.type() == pb::Config::NUMBER) entry.type = Entry::Type::kNumber;
+  if (proto.type() == pb::Config::PROTOBUF_VALUE) entry.type = Entry::Type::kMessage;
   if (!proto.value().empty()) entry.constant = read_constant(proto.value(), entry, scope);
   if (proto.has_regex_value_rewrite()) {
     if (!proto.value().empty()) scope.error("regex_value_rewrite", "value and regex_value_rewrite exclude each other");

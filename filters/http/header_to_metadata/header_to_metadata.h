@@ -11,25 +11,19 @@
 #include "core/filter/http_filter.h"
 #include "core/match/regex.h"
 #include "core/stats/handles.h"
-#include "core/stream/value.h"
+#include "core/stream/metadata.h"
 
 namespace weir::filters::header_to_metadata {
 
 // What is written when a rule applies.
 struct Entry {
-  enum class Type : uint8_t { kString, kNumber };
-  // A configured value, decoded.
-  struct Constant {
-    std::string text;
-    std::optional<double> number;
-    stream::Value value() const { return number ? stream::Value::of_number(*number) : stream::Value::of_string(text); }
-  };
+  enum class Type : uint8_t { kString, kNumber, kMessage };  // kMessage: the bytes of a google.protobuf.Value
   std::string name_space;
   std::string key;
-  std::optional<Constant> constant;            // without one the value of the header or cookie,
-  std::optional<match::RegexRewrite> rewrite;  // rewritten if this is set,
-  bool base64 = false;                         // decoded,
-  Type type = Type::kString;                   // as this
+  std::unique_ptr<const stream::StaticMetadata> constant;  // decoded; without one the value of the header or cookie,
+  std::optional<match::RegexRewrite> rewrite;              // rewritten if this is set,
+  bool base64 = false;                                     // decoded,
+  Type type = Type::kString;                               // as this
 };
 
 struct Rule {

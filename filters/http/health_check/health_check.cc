@@ -54,8 +54,10 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
     return answer(stream, verdict.status, verdict.details);
   }
   if (settings_.cache == nullptr) return Action::kContinue;
-  const int status = settings_.cache->get(stream.lane().now());
-  return status == 0 ? Action::kContinue : answer(stream, status, "health_check_cached");
+  const Cache::Answer kept = settings_.cache->get(stream.lane().now());
+  if (kept.status == 0) return Action::kContinue;
+  degraded_ = kept.degraded;
+  return answer(stream, kept.status, "health_check_cached");
 }
 
 Action Filter::answer(filter::Stream& stream, int status, std::string_view details) {
@@ -72,7 +74,9 @@ Action Filter::on_response_headers(filter::Stream& stream, http::HeaderMap& head
   if (is_check_ && settings_.cache != nullptr && !stream.answered_locally()) {
     const int status = headers.status_code();
     // 101 begins another protocol and says nothing to those that did not ask for it.
-    if (status >= 200) settings_.cache->put(status, stream.lane().now() + settings_.cache_time);
+    if (status >= 200)
+      settings_.cache->put({status, headers.contains(HeaderId::kXEnvoyDegraded)},
+                           stream.lane().now() + settings_.cache_time);
   }
   mark(headers);
   return Action::kContinue;
@@ -82,6 +86,7 @@ void Filter::mark(http::HeaderMap& headers) const {
   if (is_check_ && !settings_.local_cluster.empty()) {
     headers.set(HeaderId::kXEnvoyUpstreamHealthcheckedCluster, settings_.local_cluster);
   }
+  if (degraded_) headers.set(HeaderId::kXEnvoyDegraded, "");
   if (ServerHealth::failing()) headers.set(HeaderId::kXEnvoyImmediateHealthCheckFail, "true");
 }
 

@@ -15,19 +15,25 @@
 
 namespace weir::filters::health_check {
 
-// What the upstream said last, for all lanes. [any] One word: a status and until when it counts.
+// What the upstream said last, for all lanes. [any] One word: a status, whether it is degraded, until when it counts.
 class Cache {
  public:
-  void put(int status, MonoTime until) noexcept {
-    word_.store(static_cast<uint64_t>(ms(until)) << 16 | static_cast<uint16_t>(status), std::memory_order_relaxed);
+  struct Answer {
+    int status;  // 0: none that still counts
+    bool degraded;
+  };
+  void put(Answer answer, MonoTime until) noexcept {
+    const uint64_t said = static_cast<uint64_t>(answer.status) | (answer.degraded ? kDegraded : 0);
+    word_.store(static_cast<uint64_t>(ms(until)) << 16 | said, std::memory_order_relaxed);
   }
-  // 0: nothing that still counts.
-  int get(MonoTime now) const noexcept {
+  Answer get(MonoTime now) const noexcept {
     const uint64_t word = word_.load(std::memory_order_relaxed);
-    return static_cast<int64_t>(word >> 16) > ms(now) ? static_cast<int>(word & UINT16_MAX) : 0;
+    if (static_cast<int64_t>(word >> 16) <= ms(now)) return {0, false};
+    return {static_cast<int>(word & (kDegraded - 1)), (word & kDegraded) != 0};
   }
 
  private:
+  static constexpr uint64_t kDegraded = 1 << 15;
   static int64_t ms(MonoTime time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
   }
@@ -62,6 +68,7 @@ class Filter : public filter::HttpFilter {
 
   const Settings& settings_;
   bool is_check_ = false;
+  bool degraded_ = false;  // said the upstream, in the answer that is kept
 };
 
 }  // namespace weir::filters::health_check

@@ -17,7 +17,14 @@ struct Config : proxy::RouterConfig {
     for (const std::string& name : proto.strict_check_headers())
       config->strict_check_headers.push_back(http::HeaderName(name).id());
     config->upstream_logs = scope.translator().access_loggers(proto.upstream_log(), scope, "upstream_log");
-    config->log_on_stream = proto.upstream_log_options().flush_upstream_log_on_upstream_stream();
+    const auto& log_options = proto.upstream_log_options();
+    config->log_on_stream = log_options.flush_upstream_log_on_upstream_stream();
+    if (log_options.has_upstream_log_flush_interval()) {
+      const auto& interval = log_options.upstream_log_flush_interval();
+      config->log_interval = duration_of(interval.seconds(), interval.nanos());
+      if (config->log_interval < 1ms)
+        scope.error("upstream_log_options.upstream_log_flush_interval", "must be at least 0.001s");
+    }
     if (!proto.upstream_http_filters().empty())
       config->upstream_filters = scope.translator().http_filters(
           proto.upstream_http_filters(), filter::ChainSide::kUpstream, scope, "upstream_http_filters");

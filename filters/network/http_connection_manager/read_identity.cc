@@ -107,7 +107,12 @@ void read_early_mutations(const pb::HttpConnectionManager& proto, FactoryScope& 
       FactoryScope at = here.below("mutations", j);
       std::vector<stream::HeaderValue> add;
       std::vector<http::HeaderName> remove;
-      if (one.has_append()) {
+      std::unique_ptr<const match::StringMatcher> remove_matching;
+      if (one.has_remove_on_match()) {
+        auto matcher = scope.translator().string_matcher(one.remove_on_match().key_matcher(),
+                                                         at.at("remove_on_match.key_matcher"));
+        if (matcher) remove_matching = std::make_unique<const match::StringMatcher>(std::move(*matcher));
+      } else if (one.has_append()) {
         if (auto value = scope.translator().header_value(one.append(), at.at("append")))
           add.push_back(std::move(*value));
       } else if (!one.remove().empty()) {
@@ -115,9 +120,10 @@ void read_early_mutations(const pb::HttpConnectionManager& proto, FactoryScope& 
         if (!name.ok()) at.error("remove", message_of(name));
         remove.emplace_back(one.remove());
       } else {
-        at.error("", "one of append, remove must be set");
+        at.error("", "one of append, remove, remove_on_match must be set");
       }
-      config.early_mutations.emplace_back(std::move(add), std::move(remove));
+      config.early_mutations.push_back(
+          {route::HeaderMutations(std::move(add), std::move(remove)), std::move(remove_matching)});
     }
   }
 }

@@ -414,6 +414,28 @@ TEST(Retries, WithNoOtherHostTheLimitHolds) {
   EXPECT_EQ(world.log(), Lines{"503 UF,UO upstream_reset_before_response_started{connection_failure}"});
 }
 
+TEST(Retries, ThoseThatLimitsForbidAreCountedForRouteAndVirtualClusterToo) {
+  ProxyWorld world({.virtual_host =
+                        [](route::VirtualHostSpec& host) {
+                          retry(host, "5xx", 2);
+                          host.routes[0].stat_prefix = "r";
+                          route::VirtualClusterSpec& reads = host.virtual_clusters.emplace_back();
+                          reads.name = "reads";
+                          reads.headers.emplace_back().name = ":method";
+                        },
+                    .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  for (const char* owner : {"cluster.c", "vhost.all.route.r", "vhost.all.vcluster.reads"})
+    EXPECT_EQ(world.stat(std::string(owner) + ".upstream_rq_retry_overflow"), 1) << owner;
+  EXPECT_EQ(world.stat("vhost.all.vcluster.other.upstream_rq_retry_overflow"), 0);
+}
+
 // What is sent again is what was kept, and not another copy of it.
 TEST(Replay, ARetryCopiesNothing) {
   ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});

@@ -168,10 +168,13 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   route.match.path = "/";
   route.forward.cluster = "c";
   if (options.virtual_host) options.virtual_host(host);
-  auto built = route::RouteTable::build(std::move(table), [this](std::string_view name) {
-    publisher_->intern(SlotKind::kHostSet, name);
-    return publisher_->intern(SlotKind::kCluster, name);
-  });
+  auto built = route::RouteTable::build(
+      std::move(table),
+      [this](std::string_view name) {
+        publisher_->intern(SlotKind::kHostSet, name);
+        return publisher_->intern(SlotKind::kCluster, name);
+      },
+      nullptr, &store_);
   EXPECT_TRUE(built.ok());
   batch.set(publisher_->intern(SlotKind::kRouteTable, "routes"), std::move(*built));
 

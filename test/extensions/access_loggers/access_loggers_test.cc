@@ -10,6 +10,8 @@
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 #include "google/protobuf/util/json_util.h"
 #include "test/extensions/access_loggers/test_log.h"
 
@@ -35,8 +37,13 @@ class Report final : public filter::ConfigReport {
     ++errors_;
   }
   void warning(const std::string&, const std::string&) override {}
-  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any&, const std::string&) override {
-    return nullptr;
+  std::unique_ptr<google::protobuf::Message> unpack(const google::protobuf::Any& any, const std::string&) override {
+    const std::string name = any.type_url().substr(any.type_url().rfind('/') + 1);
+    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(name);
+    std::unique_ptr<google::protobuf::Message> message(
+        google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+    EXPECT_TRUE(any.UnpackTo(message.get()));
+    return message;
   }
   std::optional<std::string> read_source(const google::protobuf::Message& source, const std::string& path,
                                          size_t max_bytes) override {
@@ -158,6 +165,26 @@ TEST_F(AccessLoggersTest, JsonFormats) {
   EXPECT_EQ(line(R"(, "typed_json_format": {"status": "%RESPONSE_CODE%"})"), "{\"status\":200}\n");
 }
 
+// field: SubstitutionFormatString.formatters, SubstitutionFormatString@body.formatters
+TEST_F(AccessLoggersTest, Formatters) {
+  const auto with = [](std::initializer_list<std::string> types) {
+    std::string list;
+    for (const std::string& type : types) {
+      list += list.empty() ? "" : ", ";
+      list += R"({"name": "f", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.)" + type + "\"}}";
+    }
+    return R"(, "log_format": {"text_format": "%REQ_WITHOUT_QUERY(:PATH)% %METADATA(ROUTE:a)%\n", "formatters": [)" +
+           list + "]}";
+  };
+  EXPECT_EQ(line(with({"formatter.req_without_query.v3.ReqWithoutQuery", "formatter.metadata.v3.Metadata"})),
+            "/cart -\n");
+  EXPECT_EQ(
+      line(with({"formatter.metadata.v3.Metadata", "access_loggers.stream.v3.StderrAccessLog"})),
+      "log_format.formatters[1].typed_config: envoy.extensions.access_loggers.stream.v3.StderrAccessLog brings no "
+      "operators; envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery and "
+      "envoy.extensions.formatter.metadata.v3.Metadata do");
+}
+
 TEST_F(AccessLoggersTest, WhatPeersSendIsOneLine) {
   request_.request.set(http::HeaderId::kUserAgent, "a\r\nb\x01\"");
   EXPECT_EQ(line(R"(, "format": "%REQ(USER-AGENT)%\n")"), "a\\x0d\\x0ab\\x01\"\n");
@@ -166,8 +193,8 @@ TEST_F(AccessLoggersTest, WhatPeersSendIsOneLine) {
 
 TEST_F(AccessLoggersTest, ErrorsNameTheField) {
   EXPECT_EQ(error("{}"), "path: must not be empty");
-  EXPECT_EQ(error(R"({"log_format": {"formatters": [{"name": "f"}], "json_format": {"a": "%", "b": {"c": "%"}}}})")
-                .find("log_format.formatters: not supported by weir yet; path: must"),
+  EXPECT_EQ(error(R"({"log_format": {"content_type": "t", "json_format": {"a": "%", "b": {"c": "%"}}}})")
+                .find("log_format.content_type: not supported by weir; an access log has none, remove it; path: must"),
             0u);
   EXPECT_EQ(report_.errors(), 4u) << report_.text;  // everything wrong at once
   EXPECT_EQ(error(R"({"path": "/no/such/dir/a.log"})"),
@@ -176,8 +203,6 @@ TEST_F(AccessLoggersTest, ErrorsNameTheField) {
             "log_format: one of text_format_source, text_format, json_format is required");
   EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format": "x", "content_type": "text/plain"}})"),
             "log_format.content_type: not supported by weir; an access log has none, remove it");
-  EXPECT_EQ(error(R"({"path": "/dev/null", "log_format": {"text_format": "x", "formatters": [{"name": "f"}]}})"),
-            "log_format.formatters: not supported by weir yet");
   EXPECT_EQ(
       error(R"({"path": "/dev/null", "log_format": {"text_format_source": {}}})"),
       "log_format.text_format_source: one of filename, inline_string, inline_bytes, environment_variable is required");

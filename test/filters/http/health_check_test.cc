@@ -43,7 +43,7 @@ class HealthCheck : public ::testing::Test {
   // "STATUS details" of the answer of the filter, "upstream" if the upstream was asked. `elapsed`: time since the
   // first.
   std::string ask(const std::string& config, const std::string& path = "/healthz", Duration elapsed = {},
-                  const std::string& status = "200") {
+                  const std::string& status = "200", bool degraded = false) {
     if (text_ != config) entry_ = plugins_.http_filter(parsed<Proto>(config));
     text_ = config;
     EXPECT_TRUE(plugins_.error_texts().empty()) << plugins_.error_texts().front();
@@ -54,11 +54,14 @@ class HealthCheck : public ::testing::Test {
     }
     if (elapsed > Duration::zero()) harness.lane().advance(elapsed);
     harness.send_headers({{":method", "GET"}, {":path", path}}, true);
-    harness.respond_headers({{":status", status}}, true);
+    Headers answer = {{":status", status}};
+    if (degraded) answer.emplace_back("x-envoy-degraded", "");
+    harness.respond_headers(answer, true);
     harness.run(10ms);
     EXPECT_TRUE(harness.response().ended);
     failed_ = harness.response().header("x-envoy-immediate-health-check-fail");
     cluster_ = harness.response().header("x-envoy-upstream-healthchecked-cluster");
+    degraded_ = harness.response().header("x-envoy-degraded");
     flagged_ = harness.flags().has(stream::ResponseFlag::kFailedLocalHealthCheck);
     if (harness.request().has_headers) return "upstream";
     EXPECT_EQ(harness.response().body, "");
@@ -69,7 +72,7 @@ class HealthCheck : public ::testing::Test {
   filter::HttpFilterEntry entry_;
   std::string text_ = "none";
   std::vector<std::unique_ptr<lb::HostSet>> clusters_;
-  std::string failed_, cluster_;
+  std::string failed_, cluster_, degraded_;
   bool flagged_ = false;
 };
 
@@ -142,6 +145,18 @@ TEST_F(HealthCheck, WhatTheUpstreamSaidCountsForAWhile) {
   EXPECT_TRUE(flagged_);
   EXPECT_EQ(ask(cached, "/healthz", 8s, "101"), "upstream");  // an upgrade is no answer to anybody else
   EXPECT_EQ(ask(cached, "/healthz", 8s, "200"), "upstream");
+}
+
+TEST_F(HealthCheck, AnUpstreamThatIsDegradedIsSoForAWhile) {
+  const std::string cached = kThrough + "cache_time { seconds: 2 }";
+  EXPECT_EQ(ask(cached, "/healthz", {}, "200", true), "upstream");
+  EXPECT_EQ(degraded_, "");
+  EXPECT_EQ(ask(cached, "/healthz", 1s), "200 health_check_cached");
+  EXPECT_EQ(degraded_, "");
+  EXPECT_FALSE(flagged_);
+  EXPECT_EQ(ask(cached, "/healthz", 3s), "upstream");
+  EXPECT_EQ(ask(cached, "/healthz", 4s), "200 health_check_cached");
+  EXPECT_EQ(degraded_, "(none)");
 }
 
 TEST_F(HealthCheck, WhatIsRefused) {
