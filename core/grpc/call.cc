@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "core/route/retry_policy.h"
 #include "core/route/spec.h"
 
 namespace weir::grpc {
@@ -93,13 +92,11 @@ Status Call::attempt() {
 }
 
 bool Call::retries(const Status& status) {
-  const Retries& policy = service_->retries;
-  if ((conditions_of(status) & policy.on) == 0 || retried_ == policy.most) return false;
-  const Duration wait =
-      route::back_off_before(retried_ + 1, policy.back_off_base, policy.back_off_max, lane_->random());
-  if (deadline_ - lane_->now() <= wait) return false;
+  const auto wait =
+      service_->retries.wait(conditions_of(status), retried_, deadline_ - lane_->now(), lane_->random());
+  if (!wait) return false;
   ++retried_;
-  lane_->arm_in(*this, wait);
+  lane_->arm_in(*this, *wait);
   return true;
 }
 

@@ -17,8 +17,8 @@ FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
 
 
 class AuthService(ScriptedUpstream):
-    """Keeps what it is asked. The header x-ask of the question says what it answers: a status, "hang" or "break"; with
-    x-say (name=value, several by ;) as headers."""
+    """Keeps what it is asked. The header x-ask of the question says what it answers: a status, "hang" or "break", or
+    several by commas, one after another; with x-say (name=value, several by ;) as headers."""
 
     def __init__(self, sandbox: Sandbox):
         self.asked: list[Message] = []
@@ -29,7 +29,8 @@ class AuthService(ScriptedUpstream):
         while True:
             question = connection.read_request()
             self.asked.append(question)
-            answer = question.header("x-ask") or "200"
+            answers = (question.header("x-ask") or "200").split(",")
+            answer = answers[min(len(self.asked), len(answers)) - 1]
             if answer == "break":
                 connection.reset()
                 return
@@ -147,6 +148,30 @@ class ExtAuthzTest(WeirTestCase):
         weir.wait_stat_is("cluster.auth.upstream_rq_timeout", 1)
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         wait_until(lambda: self.auth.ended >= 1, "the end of the connection")
+
+    # field: ext_authz.v3.HttpService.retry_policy
+    def test_retries(self) -> None:
+        policy = {"num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}
+        weir = self.start(authz(http_service={"retry_policy": policy}, with_request_body={"max_request_bytes": 100}))
+        self.echoed(self.ask("503,break,200", method="POST", body=b"told"))
+        self.assertEqual([question.body for question in self.auth.asked], [b"told"] * 3)
+        for answers, status, times in (("503,503,503,200", 403, 3), ("401,200", 401, 1), ("429,200", 429, 1)):
+            self.auth.asked.clear()
+            self.assertEqual((self.ask(answers).status, len(self.auth.asked)), (status, times), answers)
+        weir.wait_stat_is("http.ingress.ext_authz.error", 1)
+        weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
+        # All attempts have one time together; and only what is covered is repeated.
+        policy["retry_on"] = "retriable-4xx"
+        policy["retry_back_off"] = {"base_interval": "20s"}
+        self.start(authz(http_service={"retry_policy": policy}))
+        begin = time.monotonic()
+        for answers, status in (("409,200", (200, 409)), ("503,200", (403,))):
+            self.auth.asked.clear()
+            self.assertIn(self.ask(answers).status, status)
+        self.assertLess(time.monotonic() - begin, 2.5)
+        self.assertEqual(len(self.auth.asked), 1)
+        with self.assertRaisesRegex(Exception, "http_service.retry_policy.retry_back_off.max_interval: is less than base_interval"):
+            self.start(authz(http_service={"retry_policy": {"retry_back_off": {"base_interval": "2s", "max_interval": "1s"}}}))
 
     # field: ext_authz.v3.ExtAuthz.failure_mode_allow, ext_authz.v3.ExtAuthz.failure_mode_allow_header_add
     def test_failure_mode_allow(self) -> None:

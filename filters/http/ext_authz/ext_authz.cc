@@ -320,6 +320,10 @@ std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filt
     const auto& timeout = from.server_uri().timeout();
     spec.timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
+  // As published, where nothing says on what.
+  constexpr std::string_view kUsual = "5xx,gateway-error,connect-failure,reset";
+  if (from.has_retry_policy())
+    spec.retries = grpc::read_retries(from.retry_policy(), kUsual, below.below("retry_policy"));
   spec.path_prefix = from.path_prefix();
   if (!spec.path_prefix.empty() && spec.path_prefix.front() != '/')
     below.error("path_prefix",

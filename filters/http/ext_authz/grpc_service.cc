@@ -13,6 +13,7 @@
 #include "core/net/transport_facts.h"
 #include "core/stream/header_value.h"
 #include "core/stream/metadata.h"
+#include "core/stream/read_value.h"
 #include "envoy/service/auth/v3/external_auth.pb.h"
 #include "filters/http/ext_authz/ext_authz.h"
 
@@ -238,38 +239,6 @@ class HeaderReader {
   Arena& arena_;
 };
 
-stream::Value read_struct(const google::protobuf::Struct& from, Arena& arena);
-
-// The depth is that of the message, which protobuf limits.
-stream::Value read_value(const google::protobuf::Value& from, Arena& arena) {
-  using Value = google::protobuf::Value;
-  switch (from.kind_case()) {
-    case Value::kBoolValue:
-      return stream::Value::of_bool(from.bool_value());
-    case Value::kNumberValue:
-      return stream::Value::of_number(from.number_value());
-    case Value::kStringValue:
-      return stream::Value::of_string(copy(from.string_value(), arena));
-    case Value::kListValue: {
-      const size_t count = static_cast<size_t>(from.list_value().values_size());
-      auto* items = static_cast<stream::Value*>(arena.allocate(count * sizeof(stream::Value), alignof(stream::Value)));
-      for (size_t i = 0; i < count; ++i)
-        new (items + i) stream::Value(read_value(from.list_value().values(static_cast<int>(i)), arena));
-      return stream::Value::of_list({items, count});
-    }
-    case Value::kStructValue:
-      return read_struct(from.struct_value(), arena);
-    default:
-      return {};
-  }
-}
-
-stream::Value read_struct(const google::protobuf::Struct& from, Arena& arena) {
-  std::vector<stream::Field> fields;
-  for (const auto& [key, value] : from.fields()) fields.push_back({copy(key, arena), read_value(value, arena)});
-  return stream::make_struct(std::move(fields), arena);
-}
-
 class GrpcClient final : public AuthzClient, private grpc::Call {
  public:
   explicit GrpcClient(const GrpcService& service) : service_(service) {}
@@ -354,7 +323,7 @@ CheckAnswer GrpcService::read_answer(std::string_view bytes, Arena& arena) {
   const bool older = !response.has_dynamic_metadata() && response.ok_response().has_dynamic_metadata();
   if (response.has_dynamic_metadata() || older) {
     answer.metadata_struct = arena.make<stream::Value>(
-        read_struct(older ? response.ok_response().dynamic_metadata() : response.dynamic_metadata(), arena));
+        stream::read_struct(older ? response.ok_response().dynamic_metadata() : response.dynamic_metadata(), arena));
   }
   return answer;
 }
