@@ -128,6 +128,28 @@ class ExtAuthzTest(WeirTestCase):
             with self.subTest(fault), self.assertRaisesRegex(Exception, fault):
                 self.start(authz(http_service={"server_uri": service}))
 
+    # field: CheckSettings.http_service
+    def test_another_service_for_a_route(self) -> None:
+        other = AuthService(self.sandbox)
+        asked = {"server_uri": {"uri": "http://other", "cluster": "other", "timeout": "1s"}, "path_prefix": "/other",
+                 "authorization_response": {"allowed_upstream_headers": names("x-user")}}
+        weir = self.start(authz(), clusters=[cluster("other", other.port)],
+                          routes=[route({"prefix": "/there"}, "echo", **per_route(check_settings={"http_service": asked}))])
+        account = self.echoed(self.ask("200", "/there/x", "x-user=ann"))
+        self.assertEqual(account["headers"]["x-user"], ["ann"])
+        self.assertEqual([question.target for question in other.asked], ["/other/there/x"])
+        self.assertEqual(self.ask("401", "/there").status, 401)
+        self.assertEqual(self.auth.asked, [])
+        self.assertEqual(self.ask("401").status, 401)
+        self.assertEqual((len(self.auth.asked), len(other.asked)), (1, 2))
+        weir.wait_stat_is("http.ingress.ext_authz.denied", 2)
+
+    # field: ext_authz.v3.ExtAuthz.max_denied_response_body_bytes
+    def test_a_long_denial_is_cut(self) -> None:
+        self.start(authz(max_denied_response_body_bytes=6))
+        denied = self.ask("401")
+        self.assertEqual((denied.status, denied.text, denied.header("content-length")), (401, "the an", "6"))
+
     # field: ext_authz.v3.ExtAuthz.charge_cluster_response_stats
     def test_a_denial_is_the_clusters(self) -> None:
         weir = self.start(authz())
@@ -337,6 +359,17 @@ class ExtAuthzTest(WeirTestCase):
         self.assertGreaterEqual(allowed["ext_authz_duration"], 0)
         self.assertEqual(denied, {"x-user": "bob"})
         self.assertEqual(weir.stat("http.ingress.ext_authz.ok"), 1)
+
+    # field: ext_authz.v3.ExtAuthz.enable_dynamic_metadata_ingestion
+    def test_metadata_is_not_wanted(self) -> None:
+        log = self.sandbox.path("unwanted.log")
+        weir = self.start(authz(enable_dynamic_metadata_ingestion=False, http_service={
+            "authorization_response": {"dynamic_metadata_from_headers": names("x-user")}}),
+                          access_log=[file_access_log(log, "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n")])
+        self.assertEqual(self.ask("200", say="x-user=ann").status, 200)
+        self.assertEqual(self.ask("200").status, 200)
+        self.assertEqual(wait_lines(log, 2), ["-", "-"])
+        self.assertEqual(weir.stat("http.ingress.ext_authz.ignored_dynamic_metadata"), 1)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
 
   bool check(const CheckRequest& request, Caller& caller) override {
     stream_ = &request.stream;
+    told_ = &request.told;
     caller_ = &caller;
     has_body_ = request.body != nullptr;
     partial_ = request.partial;
@@ -53,7 +54,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
     HeadlessStream* call = open(lane, cluster, options, cluster->current()->spec.buffer_limit, failure);
     if (call == nullptr) return failure;
     http::HeaderMap& head = call->request_headers();
-    service_.write_head({*stream_, has_body_ ? &body_ : nullptr, partial_}, head);
+    service_.write_head({*stream_, *told_, has_body_ ? &body_ : nullptr, partial_}, head);
     head.add(HeaderId::kScheme, call->cluster().transports.encrypts ? "https" : "http");
     Slices body;
     body_.copy_refs_to(body);
@@ -85,6 +86,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
 
   const HttpService& service_;
   filter::Stream* stream_ = nullptr;
+  const Told* told_ = nullptr;
   Caller* caller_ = nullptr;
   Slices body_;
   MonoTime deadline_ = MonoTime::max();
@@ -101,6 +103,8 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
   filter::Stream& stream = request.stream;
   Arena& arena = stream.arena();
   const http::HeaderMap& headers = stream.request_headers();
+  const Told& told = request.told;
+  const NameList& allowed = told.allowed_headers.empty() ? spec_.allowed_headers : told.allowed_headers;
   headers.for_each([&](const HeaderEntry& entry) {
     if (names_target(entry.id)) {
       const bool prefixed = entry.id == HeaderId::kPath && !spec_.path_prefix.empty();
@@ -108,8 +112,8 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
       return;
     }
     if (is_pseudo(entry.name()) || frames_message(entry.id) || entry.name() == partial_body_header().text()) return;
-    if (is_in(spec_.disallowed_headers, entry.name())) return;
-    if (entry.id == HeaderId::kAuthorization || is_in(spec_.allowed_headers, entry.name()))
+    if (is_in(told.disallowed_headers, entry.name())) return;
+    if (entry.id == HeaderId::kAuthorization || is_in(allowed, entry.name()))
       head.add(entry.id, entry.name(), entry.value());
   });
   const size_t length = request.body != nullptr ? request.body->size() : 0;

@@ -24,9 +24,7 @@ class HttpService final : public AuthzService {
     Duration timeout{};  // of all attempts together
     proxy::CallRetries retries;
     std::string path_prefix;
-    // Of the client's request.
-    NameList allowed_headers;
-    NameList disallowed_headers;
+    NameList allowed_headers;  // of the client's request, where the filter says nothing of them
     std::vector<stream::HeaderValue> headers_to_add;
     // Of the service's response: which go where.
     NameList upstream, upstream_append, client, client_on_success, metadata;
