@@ -384,6 +384,14 @@ class StaplingTest(WeirTestCase):
                 common={"tls_certificates": [one]}, ocsp_staple_policy=policy)))
         cls.weir = Weir(cls.sandbox, bootstrap(listeners))
 
+    def test_when_the_first_response_ends(self) -> None:
+        gauge = "server.seconds_until_first_ocsp_response_expiring"
+        self.assertEqual(self.weir.stat(gauge), 0)  # one has ended
+        one = {**certificate(self.own), "ocsp_staple": {"filename": self.sandbox.path("good.ocsp")}}
+        weir = Weir(self.sandbox, bootstrap([over_tls(http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "ok")]), server_tls(
+            common={"tls_certificates": [one]}))]))
+        self.assertTrue(3000 < weir.stat(gauge) <= 3600)
+
     # field: TlsCertificate.ocsp_staple, DownstreamTlsContext.ocsp_staple_policy
     def test_stapling(self) -> None:
         def status(name: str) -> str:
