@@ -60,7 +60,6 @@ Status Call::start(event::Lane& lane, const Service& service, std::string_view m
   service_ = &service;
   subject_ = subject;
   method_ = method;
-  retried_ = 0;
   deadline_ = service.timeout > Duration::zero() ? lane.now() + service.timeout : MonoTime::max();
   request_.append_all(request);
   const Status status = attempt();
@@ -70,6 +69,7 @@ Status Call::start(event::Lane& lane, const Service& service, std::string_view m
 void Call::cancel() {
   event::Timer::cancel();
   Stream::cancel();
+  attempts_.end(false);
   request_.clear();
   response_.clear();
 }
@@ -93,9 +93,8 @@ Status Call::attempt() {
 
 bool Call::retries(const Status& status) {
   const auto wait =
-      service_->retries.wait(conditions_of(status), retried_, deadline_ - lane_->now(), lane_->random());
+      attempts_.wait(service_->retries, *lane_, service_->cluster, conditions_of(status), deadline_ - lane_->now());
   if (!wait) return false;
-  ++retried_;
   lane_->arm_in(*this, *wait);
   return true;
 }
@@ -130,6 +129,7 @@ void Call::on_end(const Status& status, const http::HeaderMap*) {
 }
 
 void Call::complete(const Status& status) {
+  attempts_.end(status.ok());
   request_.clear();
   const Slices response = std::move(response_);
   on_response(status, response);

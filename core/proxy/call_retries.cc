@@ -1,15 +1,57 @@
 #include "core/proxy/call_retries.h"
 
+#include <utility>
+
 #include "core/route/retry_policy.h"
 #include "core/route/spec.h"
+#include "core/upstream/lane_clusters.h"
 
 namespace weir::proxy {
 
-std::optional<Duration> CallRetries::wait(uint32_t conditions, uint32_t made, Duration left, Random& random) const {
-  if ((conditions & on) == 0 || made >= most) return std::nullopt;
-  const Duration back_off = route::back_off_before(made + 1, back_off_base, back_off_max, random);
+std::optional<Duration> CallAttempts::wait(const CallRetries& policy, event::Lane& lane, event::SlotId cluster,
+                                           uint32_t conditions, Duration left) {
+  if ((conditions & policy.on) == 0) return std::nullopt;
+  upstream::LaneClusters* clusters = upstream::LaneClusters::find_on(lane);
+  upstream::ClusterLocal* found = clusters != nullptr ? clusters->find(cluster) : nullptr;
+  if (found == nullptr) return std::nullopt;
+  cluster_ = found;
+  const upstream::ClusterStats& stats = cluster_->stats();
+  if (made_ >= policy.most) {
+    stats.rq_retry_limit_exceeded.inc();
+    return std::nullopt;
+  }
+  const Duration back_off =
+      route::back_off_before(made_ + 1, policy.back_off_base, policy.back_off_max, lane.random());
   if (left <= back_off) return std::nullopt;
+  if (!take_share()) {
+    stats.rq_retry_overflow.inc();
+    return std::nullopt;
+  }
+  ++made_;
+  stats.rq_retry.inc();
+  stats.rq_retry_backoff_exponential.inc();
   return back_off;
+}
+
+bool CallAttempts::take_share() {
+  if (share_) return true;
+  const upstream::CircuitBreakers& breakers = cluster_->current()->spec.breakers_of(cluster_->priority());
+  if (breakers.has_retry_budget) {
+    if (!breakers.budget_allows(cluster_->active_requests(), cluster_->retries.used(),
+                                cluster_->waiting_retries.used()))
+      return false;
+    share_ = cluster_->retries.acquire();
+    return true;
+  }
+  share_ = cluster_->retries.acquire();
+  if (!share_) cluster_->recall(upstream::LimitKind::kRetries).ask();
+  return share_;
+}
+
+void CallAttempts::end(bool answered) {
+  if (std::exchange(share_, false)) cluster_->retries.release();
+  if (answered && made_ > 0 && cluster_->current() != nullptr) cluster_->stats().rq_retry_success.inc();
+  made_ = 0;
 }
 
 uint32_t retry_conditions(const http::HeaderMap& response) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <span>
 
 #include "core/crypto/certificate.h"
 #include "core/filter/transport_socket.h"

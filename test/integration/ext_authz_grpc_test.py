@@ -348,6 +348,8 @@ class ExtAuthzGrpcTest(WeirTestCase):
         self.assertEqual(self.ask().status, 403)
         self.assertEqual(len(self.auth.asked), 6)
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
+        for name, count in (("", 4), ("_success", 1), ("_limit_exceeded", 1)):
+            weir.wait_stat_is("cluster.auth.upstream_rq_retry" + name, count)
 
     def test_clients_that_leave(self) -> None:
         self.auth.answer = self.auth.hang

@@ -182,6 +182,14 @@ class ExtAuthzTest(WeirTestCase):
             self.assertEqual((self.ask(answers).status, len(self.auth.asked)), (status, times), answers)
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
+        for name, count in (("", 4), ("_success", 1), ("_limit_exceeded", 1), ("_overflow", 0)):
+            weir.wait_stat_is("cluster.auth.upstream_rq_retry" + name, count)
+        # The cluster's limit of retries is for these, too.
+        narrow = cluster("narrow", self.auth.port, circuit_breakers={"thresholds": [{"max_retries": 0}]})
+        weir = self.start(authz(http_service={"retry_policy": policy, "server_uri": {
+            "uri": "http://auth", "cluster": "narrow", "timeout": "1s"}}), clusters=[narrow])
+        self.assertEqual(self.ask("503,200").status, 403)
+        weir.wait_stat_is("cluster.narrow.upstream_rq_retry_overflow", 1)
         # All attempts have one time together; and only what is covered is repeated.
         policy["retry_on"] = "retriable-4xx"
         policy["retry_back_off"] = {"base_interval": "20s"}

@@ -64,9 +64,9 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
   // True: it will.
   bool asks_again(uint32_t conditions) {
     event::Lane& lane = stream_->lane();
-    const auto wait = service_.spec().retries.wait(conditions, retried_, deadline_ - lane.now(), lane.random());
+    const HttpService::Spec& spec = service_.spec();
+    const auto wait = attempts_.wait(spec.retries, lane, spec.cluster, conditions, deadline_ - lane.now());
     if (!wait) return false;
-    ++retried_;
     lane.arm_in(*this, *wait);
     return true;
   }
@@ -78,6 +78,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
   }
   void on_response(const Response& response) override {
     if (asks_again(proxy::retry_conditions(response.headers))) return;
+    attempts_.end(response.headers.status_code() < 500);
     caller_->on_checked(service_.read_response(response.headers, response.body, stream_->arena()));
   }
   void on_failure(HeadlessFailure failure) override {
@@ -90,7 +91,7 @@ class HttpClient final : public AuthzClient, private proxy::HeadlessCall, privat
   Caller* caller_ = nullptr;
   Slices body_;
   MonoTime deadline_ = MonoTime::max();
-  uint32_t retried_ = 0;
+  proxy::CallAttempts attempts_;
   bool has_body_ = false;
   bool partial_ = false;
 };
