@@ -281,7 +281,9 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (proto.trust_chain_verification() == pb::CertificateValidationContext::ACCEPT_UNTRUSTED)
       spec.accept_untrusted = true;
     if (proto.has_max_verify_depth()) spec.max_verify_depth = proto.max_verify_depth().value();
-    if (proto.has_custom_validator_config()) read_spiffe(proto.custom_validator_config(), told, scope, spec);
+    if (!proto.has_custom_validator_config()) continue;
+    read_spiffe(proto.custom_validator_config(), told, scope, spec);
+    authority = &layer;
   }
   FactoryScope ca = authority->scope;
   if (system_roots && spec.trusted_ca.empty()) {
