@@ -95,8 +95,7 @@ void doubt_unused_secret(const Secret& proto, const Secret& content, const std::
   for (int i = 0; i < content.session_ticket_keys().keys_size(); ++i) {
     const auto key = tls::TicketKey::from_bytes(content.session_ticket_keys().keys(i).inline_bytes());
     if (key.ok()) continue;
-    report.warning(path + ".session_ticket_keys.keys[" + std::to_string(i) + "]",
-                   message_of(key.status()) + kUnused);
+    report.warning(path + ".session_ticket_keys.keys[" + std::to_string(i) + "]", message_of(key.status()) + kUnused);
   }
 }
 

@@ -20,8 +20,7 @@ std::optional<Duration> CallAttempts::wait(const CallRetries& policy, event::Lan
     stats.rq_retry_limit_exceeded.inc();
     return std::nullopt;
   }
-  const Duration back_off =
-      route::back_off_before(made_ + 1, policy.back_off_base, policy.back_off_max, lane.random());
+  const Duration back_off = route::back_off_before(made_ + 1, policy.back_off_base, policy.back_off_max, lane.random());
   if (left <= back_off) return std::nullopt;
   if (!take_share()) {
     stats.rq_retry_overflow.inc();

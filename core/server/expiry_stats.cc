@@ -55,8 +55,7 @@ void ExpiryStats::refresh(MonoTime now, WallTime wall) {
   WallTime response = WallTime::max();
   for (size_t i = 0; i < known_.size(); ++i) {
     Ends& ends = known_[i];
-    const event::Versioned* version =
-        publisher_.newest({event::SlotKind::kTransport, static_cast<uint32_t>(i)});
+    const event::Versioned* version = publisher_.newest({event::SlotKind::kTransport, static_cast<uint32_t>(i)});
     if (all || version != ends.version) {
       FirstEnds found;
       if (version != nullptr) static_cast<const filter::TransportSocket&>(*version).list_certificates(found);

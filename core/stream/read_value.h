@@ -1,4 +1,5 @@
-// Values of google.protobuf.Value and Struct. Templates, so that who includes this needs no generated header but its own.
+// Values of google.protobuf.Value and Struct. Templates, so that who includes this needs no generated header but its
+// own.
 #pragma once
 
 #include <new>
@@ -41,8 +42,7 @@ template <class Struct>
 Value read_struct(const Struct& from, Arena& arena) {
   std::vector<Field> fields;
   fields.reserve(from.fields().size());
-  for (const auto& [key, value] : from.fields())
-    fields.push_back({arena.copy_or_empty(key), read_value(value, arena)});
+  for (const auto& [key, value] : from.fields()) fields.push_back({arena.copy_or_empty(key), read_value(value, arena)});
   return make_struct(std::move(fields), arena);
 }
 

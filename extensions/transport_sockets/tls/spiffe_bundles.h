@@ -1,6 +1,7 @@
 // The bundles of several trust domains in one text of JSON:
 //   {"trust_domains": {"example.org": {"keys": [{"use": "x509-svid", "x5c": ["MIIC..."], ...}], ...}}}
-// Each is a bundle as "SPIFFE Trust Domain and Bundle" (section 4) defines it; keys for other uses are passed over. [main]
+// Each is a bundle as "SPIFFE Trust Domain and Bundle" (section 4) defines it; keys for other uses are passed over.
+// [main]
 #pragma once
 
 #include <vector>

@@ -366,8 +366,11 @@ struct Config : Settings {
     config->service = read_service(proto, scope);
     config->told = read_told(proto, scope);
     const std::string prefix = "ext_authz." + (proto.stat_prefix().empty() ? "" : proto.stat_prefix() + ".");
-    config->stats = {scope.counter(prefix + "ok"), scope.counter(prefix + "denied"), scope.counter(prefix + "error"),
-                     scope.counter(prefix + "disabled"), scope.counter(prefix + "failure_mode_allowed"),
+    config->stats = {scope.counter(prefix + "ok"),
+                     scope.counter(prefix + "denied"),
+                     scope.counter(prefix + "error"),
+                     scope.counter(prefix + "disabled"),
+                     scope.counter(prefix + "failure_mode_allowed"),
                      scope.counter(prefix + "ignored_dynamic_metadata")};
     if (proto.has_with_request_body()) config->body = read_body(proto.with_request_body());
     if (proto.has_filter_enabled()) config->enabled = translator.runtime_fraction(proto.filter_enabled());

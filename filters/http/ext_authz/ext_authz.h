@@ -50,7 +50,7 @@ struct Settings {
 struct RouteSettings {
   bool disabled = false;
   bool without_body = false;
-  std::optional<BodySettings> body = {};                   // instead of the filter's
+  std::optional<BodySettings> body = {};                  // instead of the filter's
   std::shared_ptr<const AuthzService> service = nullptr;  // instead of the filter's
   // What gRPC services are told of the route; a more specific level's replaces another's of its name.
   std::vector<std::pair<std::string, std::string>> context = {};

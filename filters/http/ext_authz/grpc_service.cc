@@ -112,8 +112,7 @@ void write_metadata(const Told& told, const stream::StreamInfo& info, core::Meta
   }
 }
 
-void write_headers(const Told& told, const CheckRequest& request,
-                   auth::AttributeContext::HttpRequest& to) {
+void write_headers(const Told& told, const CheckRequest& request, auth::AttributeContext::HttpRequest& to) {
   const auto add = [&](std::string_view name, std::string_view value) {
     if (told.raw_headers) {
       core::HeaderValue& header = *to.mutable_header_map()->add_headers();
