@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/config/percent.h"
+#include "core/stream/read_value.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/core/v3/protocol.pb.h"
@@ -26,7 +27,6 @@ namespace {
 
 namespace matcher_v3 = envoy::type::matcher::v3;
 using google::protobuf::Struct;
-using stream::Value;
 
 // The two string matchers have the same fields.
 template <class Message>
@@ -78,28 +78,6 @@ std::optional<match::AddressRange> address_range(const Message& message, const F
   const FieldFault fault = field_fault(range.status());
   at.error_at(fault.field, fault.text);
   return std::nullopt;
-}
-
-Value any_value(const google::protobuf::Value& message, Arena& arena) {
-  switch (message.kind_case()) {
-    case google::protobuf::Value::kBoolValue:
-      return Value::of_bool(message.bool_value());
-    case google::protobuf::Value::kNumberValue:
-      return Value::of_number(message.number_value());
-    case google::protobuf::Value::kStringValue:
-      return Value::of_string(arena.copy_or_empty(message.string_value()));
-    case google::protobuf::Value::kListValue: {
-      const auto& from = message.list_value().values();
-      const auto count = static_cast<size_t>(from.size());
-      Value* items = static_cast<Value*>(arena.allocate(count * sizeof(Value), alignof(Value)));
-      for (size_t i = 0; i < count; ++i) items[i] = any_value(from[static_cast<int>(i)], arena);
-      return Value::of_list({items, count});
-    }
-    case google::protobuf::Value::kStructValue:
-      return config::to_value(message.struct_value(), arena);
-    default:
-      return Value();
-  }
 }
 
 }  // namespace
@@ -299,14 +277,7 @@ void translate(const envoy::config::core::v3::Http2ProtocolOptions& message, boo
     here.error_at("timeout", "is required: how long to wait for the answer to a PING, above 0");
 }
 
-stream::Value to_value(const Struct& message, Arena& arena) {
-  std::vector<stream::Field> fields;
-  fields.reserve(message.fields().size());
-  for (const auto& [key, value] : message.fields()) {
-    fields.push_back({arena.copy_or_empty(key), any_value(value, arena)});
-  }
-  return stream::make_struct(std::move(fields), arena);
-}
+stream::Value to_value(const Struct& message, Arena& arena) { return stream::read_struct(message, arena); }
 
 std::shared_ptr<const stream::StaticMetadata> translate(const envoy::config::core::v3::Metadata& message) {
   if (message.filter_metadata().empty()) return nullptr;

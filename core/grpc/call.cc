@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "core/route/retry_policy.h"
 #include "core/route/spec.h"
 
 namespace weir::grpc {
@@ -61,7 +60,6 @@ Status Call::start(event::Lane& lane, const Service& service, std::string_view m
   service_ = &service;
   subject_ = subject;
   method_ = method;
-  retried_ = 0;
   deadline_ = service.timeout > Duration::zero() ? lane.now() + service.timeout : MonoTime::max();
   request_.append_all(request);
   const Status status = attempt();
@@ -71,6 +69,7 @@ Status Call::start(event::Lane& lane, const Service& service, std::string_view m
 void Call::cancel() {
   event::Timer::cancel();
   Stream::cancel();
+  attempts_.end(false);
   request_.clear();
   response_.clear();
 }
@@ -93,13 +92,10 @@ Status Call::attempt() {
 }
 
 bool Call::retries(const Status& status) {
-  const Retries& policy = service_->retries;
-  if ((conditions_of(status) & policy.on) == 0 || retried_ == policy.most) return false;
-  const Duration wait =
-      route::back_off_before(retried_ + 1, policy.back_off_base, policy.back_off_max, lane_->random());
-  if (deadline_ - lane_->now() <= wait) return false;
-  ++retried_;
-  lane_->arm_in(*this, wait);
+  const auto wait =
+      attempts_.wait(service_->retries, *lane_, service_->cluster, conditions_of(status), deadline_ - lane_->now());
+  if (!wait) return false;
+  lane_->arm_in(*this, *wait);
   return true;
 }
 
@@ -133,6 +129,7 @@ void Call::on_end(const Status& status, const http::HeaderMap*) {
 }
 
 void Call::complete(const Status& status) {
+  attempts_.end(status.ok());
   request_.clear();
   const Slices response = std::move(response_);
   on_response(status, response);

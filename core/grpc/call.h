@@ -42,7 +42,7 @@ class Call : private Stream, private event::Timer {
   const stream::LogSubject* subject_ = nullptr;
   std::string_view method_;
   MonoTime deadline_ = MonoTime::max();
-  uint32_t retried_ = 0;
+  proxy::CallAttempts attempts_;
   bool answered_ = false;
   Slices request_;  // for another attempt
   Slices response_;

@@ -29,11 +29,14 @@ inline bool is_reserved(std::string_view name) {
   return http::equals_ignoring_case(name.substr(0, kGrpc.size()), kGrpc);
 }
 
+}  // namespace detail
+
+// Of an envoy.config.core.v3.RetryPolicy, also for services that are not asked over gRPC. `usual`: when nothing says on
+// what.
 template <class RetryPolicy>
-Retries read_retries(const RetryPolicy& proto, filter::FactoryScope scope) {
-  Retries retries;
-  // What a call may always be made again after, for its server has not looked at it or says so.
-  const std::string on = proto.retry_on().empty() ? "connect-failure,refused-stream,unavailable" : proto.retry_on();
+proxy::CallRetries read_retries(const RetryPolicy& proto, std::string_view usual, filter::FactoryScope scope) {
+  proxy::CallRetries retries;
+  const std::string on = proto.retry_on().empty() ? std::string(usual) : proto.retry_on();
   retries.on = route::parse_retry_on(on);
   for (const std::string_view unknown : route::unknown_retry_conditions(on)) {
     scope.warning("retry_on", "\"" + std::string(unknown) + "\" is no condition, and does nothing");
@@ -41,15 +44,13 @@ Retries read_retries(const RetryPolicy& proto, filter::FactoryScope scope) {
   if (proto.has_num_retries()) retries.most = proto.num_retries().value();
   if (!proto.has_retry_back_off()) return retries;
   const auto& back_off = proto.retry_back_off();
-  if (back_off.has_base_interval()) retries.back_off_base = read_duration(back_off.base_interval());
+  if (back_off.has_base_interval()) retries.back_off_base = detail::read_duration(back_off.base_interval());
   retries.back_off_max =
-      back_off.has_max_interval() ? read_duration(back_off.max_interval()) : retries.back_off_base * 10;
+      back_off.has_max_interval() ? detail::read_duration(back_off.max_interval()) : retries.back_off_base * 10;
   if (retries.back_off_max < retries.back_off_base)
     scope.error("retry_back_off.max_interval", "is less than base_interval");
   return retries;
 }
-
-}  // namespace detail
 
 // Faults are reported in `scope`, which is that of the message. `usual_timeout`: of a message without one; zero: calls
 // take as long as they take.
@@ -74,8 +75,10 @@ Service read_service(const GrpcService& proto, filter::FactoryScope scope, Durat
     auto value = filter::read_header_value(from, stream::AppendAction::kAppendIfExistsOrAdd, here);
     if (value) service.metadata.push_back(std::move(*value));
   }
+  // What a call may always be made again after: its server has not looked at it, or says so.
+  constexpr std::string_view kUsual = "connect-failure,refused-stream,unavailable";
   if (proto.has_retry_policy())
-    service.retries = detail::read_retries(proto.retry_policy(), scope.below("retry_policy"));
+    service.retries = read_retries(proto.retry_policy(), kUsual, scope.below("retry_policy"));
   return service;
 }
 

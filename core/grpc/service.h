@@ -8,17 +8,10 @@
 
 #include "core/base/time.h"
 #include "core/event/slot.h"
+#include "core/proxy/call_retries.h"
 #include "core/stream/header_value.h"
 
 namespace weir::grpc {
-
-// When a call that has failed is made again.
-struct Retries {
-  uint32_t on = 0;  // route::retry_on bits; 0: never
-  uint32_t most = 1;
-  Duration back_off_base = 1s;
-  Duration back_off_max = 10s;
-};
 
 // [immutable] Outlives its calls.
 struct Service {
@@ -28,7 +21,7 @@ struct Service {
   std::vector<stream::HeaderValue> metadata;
   uint32_t max_message = 4 * 1024 * 1024;  // bytes of a message that comes
   bool tells_internal = true;              // x-envoy-internal: the call is weir's own
-  Retries retries;                         // of calls with one message each way (call.h)
+  proxy::CallRetries retries;              // of calls with one message each way (call.h)
 };
 
 }  // namespace weir::grpc

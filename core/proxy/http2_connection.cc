@@ -140,6 +140,7 @@ void Http2Connection::on_request_head(http::h2::Stream& from, const http::h2::Re
   if (stream.stream_->done()) return;  // it took too long, and was answered
   if (draining_) config_.stats->cx_drain_close.inc();
   if (head.refusal != http::h2::Refusal::kNone) [[unlikely]] {
+    config_.stats->cx_protocol_error.inc();
     stream.stream_->on_refused_head(head, BlockRef(), http::h2::refusal_name(head.refusal),
                                     http::h2::refusal_status(head.refusal));
     return;
@@ -194,6 +195,7 @@ void Http2Connection::on_stream_closed(http::h2::Stream& from, const StreamEnd& 
           stream::CloseType::kRemoteReset);
       break;
     case StreamEnd::Cause::kPeerError:
+      config_.stats->cx_protocol_error.inc();
       config_.stats->rq_tx_reset.inc();
       stream.stream_->on_disconnect(ResponseFlag::kDownstreamProtocolError, http::h2::error_name(end.error),
                                     stream::CloseType::kLocalReset);

@@ -151,6 +151,7 @@ void Server::make_lanes(uint32_t count) {
   }
   publisher_ = std::make_unique<event::Publisher>(lanes);
   publisher_->count_in(store_.gauge("server.config_versions"));
+  expiry_ = std::make_unique<ExpiryStats>(store_, *publisher_);
   resolvers_ = std::make_unique<dns::CaresResolvers>(lane(), store_);
   clusters_ =
       std::make_unique<ClusterManager>(lane(), *publisher_, store_, *resolvers_, static_cast<uint32_t>(lanes.size()));
@@ -488,6 +489,7 @@ void Server::refresh_stats() {
   memory_heap_.set(memory.heap);
   memory_physical_.set(memory.physical);
   if (clusters_ != nullptr) clusters_->refresh_stats();
+  if (expiry_ != nullptr) expiry_->refresh(lane().now(), lane().wall_now());
   // The published numbers of the states.
   bool draining = state_ == State::kDraining || failed_health_;
   state_gauge_.set(draining ? 1 : state_ == State::kLive ? 0 : state_ == State::kPreInitializing ? 2 : 3);

@@ -18,6 +18,7 @@
 #include "core/filter/registry.h"
 #include "core/server/cluster_manager.h"
 #include "core/server/configuration.h"
+#include "core/server/expiry_stats.h"
 #include "core/server/listener_manager.h"
 #include "core/server/live_configuration.h"
 #include "core/server/options.h"
@@ -167,6 +168,7 @@ class Server {
   std::unique_ptr<OverloadManager> overload_;
   std::unique_ptr<event::Background> background_;
   std::unique_ptr<StatsFlusher> flusher_;
+  std::unique_ptr<ExpiryStats> expiry_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;
   stats::Histogram initialization_time_;

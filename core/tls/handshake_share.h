@@ -13,9 +13,10 @@ namespace weir::tls {
 // One for each thread, that is, for each lane. [worker]
 class HandshakeShare final : private event::EndOfTurn {
  public:
-  static constexpr uint32_t kOfTurn = 4;
   static constexpr uint32_t kRsa = 4;
   static constexpr uint32_t kCurve = 1;
+  // What fits into a turn, with whatever is the first of it: four, unless run-time values say something else.
+  static uint32_t of_turn(event::Lane& lane);
 
   // Whoever has to wait; one that is destroyed leaves the order.
   class Waiter {
@@ -48,13 +49,13 @@ class HandshakeShare final : private event::EndOfTurn {
   }
 
  private:
-  bool fits(const event::Lane& lane, uint32_t cost) {
+  bool fits(event::Lane& lane, uint32_t cost) {
     if (lane_ != &lane || turn_ != lane.turns()) {
       lane_ = &lane;
       turn_ = lane.turns();
       used_ = 0;
     }
-    if (used_ > 0 && used_ + cost > kOfTurn) return false;
+    if (used_ > 0 && used_ + cost > of_turn(lane)) return false;
     used_ += cost;
     return true;
   }

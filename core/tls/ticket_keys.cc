@@ -57,7 +57,7 @@ void TicketRing::rotate() {
 }
 
 void TicketRing::rotate_if_due(MonoTime now) {
-  if (rotated_ == MonoTime{}) rotated_ = now;
+  if (rotated_ == MonoTime{} || rotated_ > now) rotated_ = now;
   if (now - rotated_ < kRotateEvery) return;
   rotated_ = now;
   rotate();
@@ -66,16 +66,22 @@ void TicketRing::rotate_if_due(MonoTime now) {
 std::string TicketRing::save() const {
   std::string saved;
   for (const TicketKey& key : keys().keys) saved += key.to_bytes();
+  const int64_t rotated = rotated_.time_since_epoch().count();
+  saved.append(reinterpret_cast<const char*>(&rotated), sizeof(rotated));
   return saved;
 }
 
 Status TicketRing::restore(std::string_view saved) {
-  if (saved.empty() || saved.size() % TicketKey::kBytes != 0 || saved.size() / TicketKey::kBytes > kKept)
+  int64_t rotated = 0;
+  const size_t count = saved.size() / TicketKey::kBytes;
+  if (count == 0 || count > kKept || saved.size() % TicketKey::kBytes != sizeof(rotated))
     return invalid("ticket keys of a predecessor have " + std::to_string(saved.size()) +
-                   " bytes; one to three keys of 80 bytes are expected");
+                   " bytes; one to three keys of 80 bytes, and 8 bytes of their time, are expected");
   auto next = std::make_unique<TicketKeySet>();
-  for (size_t at = 0; at < saved.size(); at += TicketKey::kBytes)
-    next->keys.push_back(*TicketKey::from_bytes(saved.substr(at, TicketKey::kBytes)));
+  for (size_t i = 0; i < count; ++i)
+    next->keys.push_back(*TicketKey::from_bytes(saved.substr(i * TicketKey::kBytes, TicketKey::kBytes)));
+  memcpy(&rotated, saved.data() + count * TicketKey::kBytes, sizeof(rotated));
+  rotated_ = MonoTime(Duration(rotated));
   publish(std::move(next));
   return absl::OkStatus();
 }

@@ -47,8 +47,8 @@ class TicketRing {
   void rotate();
   // [main] rotate() if it is time to. To be called now and then.
   void rotate_if_due(MonoTime now);
-  // [main] The keys as bytes, the first one first, for a successor; and its side, where a text that save() did not make
-  // is an error.
+  // [main] The keys as bytes, the first one first, and how old that is, for a successor on the same machine; and its
+  // side, where a text that save() did not make is an error.
   std::string save() const;
   Status restore(std::string_view saved);
   // [any] Valid as long as the ring.
@@ -58,7 +58,7 @@ class TicketRing {
   void publish(std::unique_ptr<const TicketKeySet> keys);
   std::atomic<const TicketKeySet*> current_{nullptr};
   std::vector<std::unique_ptr<const TicketKeySet>> all_;  // a lane may look at any of them; two a day
-  MonoTime rotated_{};
+  MonoTime rotated_{};                                    // the clock of the machine, which its processes share
 };
 
 }  // namespace weir::tls

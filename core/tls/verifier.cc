@@ -291,13 +291,13 @@ Status Verifier::Impl::load_names(Parts& parts) {
 
 Status Verifier::Impl::load_domains(Parts& parts) {
   for (const VerifierSpec::TrustDomain& one : spec.trust_domains) {
-    if (one.name.empty()) return invalid("trust_domains: name: must not be empty");
+    if (one.name.empty()) return invalid(one.field + ": name: must not be empty");
     Domain domain{one.name, nullptr};
     for (const Domain& other : domains) {
-      if (other.name == one.name) return invalid("trust_domains: \"" + one.name + "\" is there twice");
+      if (other.name == one.name) return invalid(one.field + ": \"" + one.name + "\" is there twice");
     }
     parts.add(one.name);
-    WEIR_RETURN_IF_ERROR(load_store("trust_domains", one.bundle, domain.store, parts));
+    WEIR_RETURN_IF_ERROR(load_store(one.field, one.bundle, domain.store, parts));
     domains.push_back(std::move(domain));
   }
   return absl::OkStatus();

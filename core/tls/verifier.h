@@ -45,7 +45,8 @@ struct VerifierSpec {
   // Not together with trusted_ca or crl.
   struct TrustDomain {
     std::string name = {};
-    Source bundle = {};  // PEM
+    Source bundle = {};                   // PEM
+    std::string field = "trust_domains";  // what faults of it begin with
   };
   std::vector<TrustDomain> trust_domains = {};
 };

@@ -297,6 +297,23 @@ class ExtAuthzGrpcTest(WeirTestCase):
         self.assertEqual(self.ask().status, 403)
         weir.wait_stat_is("http.ingress.ext_authz.failure_mode_allowed", 1)
 
+    # field: CheckSettings.grpc_service
+    def test_another_service_for_a_route(self) -> None:
+        """What is told of a request is the filter's, whoever is asked."""
+        asked = {"envoy_grpc": {"cluster_name": "auth"}, "timeout": "5s"}
+        check = {"typed_per_filter_config": {"authz": {"@type": FILTER + "ExtAuthzPerRoute", "check_settings": {
+            "grpc_service": asked, "context_extensions": {"a": "b"}}}}}
+        gone = self.sandbox.free_port()
+        self.start(authz(grpc_fields={"cluster_name": "gone"}, disallowed_headers={"patterns": [{"exact": "x-secret"}]}),
+                   clusters=[cluster("gone", gone, **HTTP2)], routes=[route({"prefix": "/there"}, "echo", **check)])
+        self.assertEqual(self.ask().status, 403)
+        self.assertEqual(self.auth.asked, [])
+        self.echoed(self.ask("/there", headers=[("x-secret", "1"), ("x-open", "2")]))
+        (question,) = self.auth.asked
+        self.assertEqual(question.context_extensions["a"], "b")
+        self.assertEqual(question.request.http.headers["x-open"], "2")
+        self.assertNotIn("x-secret", question.request.http.headers)
+
     # field: GrpcService.timeout
     def test_timeout(self) -> None:
         self.auth.answer = self.auth.hang
@@ -331,6 +348,8 @@ class ExtAuthzGrpcTest(WeirTestCase):
         self.assertEqual(self.ask().status, 403)
         self.assertEqual(len(self.auth.asked), 6)
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
+        for name, count in (("", 4), ("_success", 1), ("_limit_exceeded", 1)):
+            weir.wait_stat_is("cluster.auth.upstream_rq_retry" + name, count)
 
     def test_clients_that_leave(self) -> None:
         self.auth.answer = self.auth.hang

@@ -17,8 +17,8 @@ FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
 
 
 class AuthService(ScriptedUpstream):
-    """Keeps what it is asked. The header x-ask of the question says what it answers: a status, "hang" or "break"; with
-    x-say (name=value, several by ;) as headers."""
+    """Keeps what it is asked. The header x-ask of the question says what it answers: a status, "hang" or "break", or
+    several by commas, one after another; with x-say (name=value, several by ;) as headers."""
 
     def __init__(self, sandbox: Sandbox):
         self.asked: list[Message] = []
@@ -29,7 +29,8 @@ class AuthService(ScriptedUpstream):
         while True:
             question = connection.read_request()
             self.asked.append(question)
-            answer = question.header("x-ask") or "200"
+            answers = (question.header("x-ask") or "200").split(",")
+            answer = answers[min(len(self.asked), len(answers)) - 1]
             if answer == "break":
                 connection.reset()
                 return
@@ -127,6 +128,28 @@ class ExtAuthzTest(WeirTestCase):
             with self.subTest(fault), self.assertRaisesRegex(Exception, fault):
                 self.start(authz(http_service={"server_uri": service}))
 
+    # field: CheckSettings.http_service
+    def test_another_service_for_a_route(self) -> None:
+        other = AuthService(self.sandbox)
+        asked = {"server_uri": {"uri": "http://other", "cluster": "other", "timeout": "1s"}, "path_prefix": "/other",
+                 "authorization_response": {"allowed_upstream_headers": names("x-user")}}
+        weir = self.start(authz(), clusters=[cluster("other", other.port)],
+                          routes=[route({"prefix": "/there"}, "echo", **per_route(check_settings={"http_service": asked}))])
+        account = self.echoed(self.ask("200", "/there/x", "x-user=ann"))
+        self.assertEqual(account["headers"]["x-user"], ["ann"])
+        self.assertEqual([question.target for question in other.asked], ["/other/there/x"])
+        self.assertEqual(self.ask("401", "/there").status, 401)
+        self.assertEqual(self.auth.asked, [])
+        self.assertEqual(self.ask("401").status, 401)
+        self.assertEqual((len(self.auth.asked), len(other.asked)), (1, 2))
+        weir.wait_stat_is("http.ingress.ext_authz.denied", 2)
+
+    # field: ext_authz.v3.ExtAuthz.max_denied_response_body_bytes
+    def test_a_long_denial_is_cut(self) -> None:
+        self.start(authz(max_denied_response_body_bytes=6))
+        denied = self.ask("401")
+        self.assertEqual((denied.status, denied.text, denied.header("content-length")), (401, "the an", "6"))
+
     # field: ext_authz.v3.ExtAuthz.charge_cluster_response_stats
     def test_a_denial_is_the_clusters(self) -> None:
         weir = self.start(authz())
@@ -147,6 +170,38 @@ class ExtAuthzTest(WeirTestCase):
         weir.wait_stat_is("cluster.auth.upstream_rq_timeout", 1)
         weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         wait_until(lambda: self.auth.ended >= 1, "the end of the connection")
+
+    # field: ext_authz.v3.HttpService.retry_policy
+    def test_retries(self) -> None:
+        policy = {"num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}
+        weir = self.start(authz(http_service={"retry_policy": policy}, with_request_body={"max_request_bytes": 100}))
+        self.echoed(self.ask("503,break,200", method="POST", body=b"told"))
+        self.assertEqual([question.body for question in self.auth.asked], [b"told"] * 3)
+        for answers, status, times in (("503,503,503,200", 403, 3), ("401,200", 401, 1), ("429,200", 429, 1)):
+            self.auth.asked.clear()
+            self.assertEqual((self.ask(answers).status, len(self.auth.asked)), (status, times), answers)
+        weir.wait_stat_is("http.ingress.ext_authz.error", 1)
+        weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
+        for name, count in (("", 4), ("_success", 1), ("_limit_exceeded", 1), ("_overflow", 0)):
+            weir.wait_stat_is("cluster.auth.upstream_rq_retry" + name, count)
+        # The cluster's limit of retries is for these, too.
+        narrow = cluster("narrow", self.auth.port, circuit_breakers={"thresholds": [{"max_retries": 0}]})
+        weir = self.start(authz(http_service={"retry_policy": policy, "server_uri": {
+            "uri": "http://auth", "cluster": "narrow", "timeout": "1s"}}), clusters=[narrow])
+        self.assertEqual(self.ask("503,200").status, 403)
+        weir.wait_stat_is("cluster.narrow.upstream_rq_retry_overflow", 1)
+        # All attempts have one time together; and only what is covered is repeated.
+        policy["retry_on"] = "retriable-4xx"
+        policy["retry_back_off"] = {"base_interval": "20s"}
+        self.start(authz(http_service={"retry_policy": policy}))
+        begin = time.monotonic()
+        for answers, status in (("409,200", (200, 409)), ("503,200", (403,))):
+            self.auth.asked.clear()
+            self.assertIn(self.ask(answers).status, status)
+        self.assertLess(time.monotonic() - begin, 2.5)
+        self.assertEqual(len(self.auth.asked), 1)
+        with self.assertRaisesRegex(Exception, "http_service.retry_policy.retry_back_off.max_interval: is less than base_interval"):
+            self.start(authz(http_service={"retry_policy": {"retry_back_off": {"base_interval": "2s", "max_interval": "1s"}}}))
 
     # field: ext_authz.v3.ExtAuthz.failure_mode_allow, ext_authz.v3.ExtAuthz.failure_mode_allow_header_add
     def test_failure_mode_allow(self) -> None:
@@ -312,6 +367,17 @@ class ExtAuthzTest(WeirTestCase):
         self.assertGreaterEqual(allowed["ext_authz_duration"], 0)
         self.assertEqual(denied, {"x-user": "bob"})
         self.assertEqual(weir.stat("http.ingress.ext_authz.ok"), 1)
+
+    # field: ext_authz.v3.ExtAuthz.enable_dynamic_metadata_ingestion
+    def test_metadata_is_not_wanted(self) -> None:
+        log = self.sandbox.path("unwanted.log")
+        weir = self.start(authz(enable_dynamic_metadata_ingestion=False, http_service={
+            "authorization_response": {"dynamic_metadata_from_headers": names("x-user")}}),
+                          access_log=[file_access_log(log, "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%\n")])
+        self.assertEqual(self.ask("200", say="x-user=ann").status, 200)
+        self.assertEqual(self.ask("200").status, 200)
+        self.assertEqual(wait_lines(log, 2), ["-", "-"])
+        self.assertEqual(weir.stat("http.ingress.ext_authz.ignored_dynamic_metadata"), 1)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ class Http2Test(WeirTestCase):
                     if not data:
                         return
             size = int(request.target.rpartition("/")[2])
+            if request.target.startswith("/big-hint"):
+                connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
             connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
             piece = b"x" * 65536
             while size > 0:
@@ -136,6 +138,23 @@ class Http2Test(WeirTestCase):
         self.assertEqual(line[:6], ["/post", "HTTP/2", "200", "-", "via_upstream", "9"])
         self.assertGreater(int(line[7]), 9 + 9)
         self.assertGreater(int(line[8]), int(line[6]))
+
+    def test_heads_before_the_answer(self) -> None:
+        interim = h2.events.InformationalResponseReceived
+        with H2(self.ports["auto"]) as client:
+            stream = client.request("/big-hint/3")
+            client.until(stream)
+            (hint,) = client.of(stream, interim)
+            self.assertEqual(dict(hint.headers), {":status": "103", "link": "</a.css>"})
+            self.assertEqual((client.status(stream), client.body(stream)), ("200", b"xxx"))
+            # Whoever waits for leave to send its body gets it.
+            stream = client.request("/post", "POST", end=False, headers=[("expect", "100-continue"), ("content-length", "4")])
+            leave = client.until(stream, interim)
+            self.assertEqual(dict(leave.headers)[":status"], "100")
+            client.h2.send_data(stream, b"body", end_stream=True)
+            client.flush()
+            client.until(stream)
+            self.assertEqual((client.status(stream), json.loads(client.body(stream))["length"]), ("200", 4))
 
     def test_nghttp_and_h2load(self) -> None:
         done = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "20", "http://127.0.0.1:%d/x" % self.ports["auto"]],
@@ -220,6 +239,7 @@ class Http2Test(WeirTestCase):
             self.assertEqual(client.h2.outbound_flow_control_window, 24 << 20)
 
     def test_a_head_that_is_too_large_is_answered(self) -> None:
+        before = self.weir.stat("http.small.downstream_cx_protocol_error")
         with H2(self.ports["small"]) as client:
             stream = client.request("/large", headers=[("x-large", "y" * 3000)])
             client.until(stream)
@@ -227,6 +247,7 @@ class Http2Test(WeirTestCase):
             stream = client.request("/direct")
             client.until(stream)
             self.assertEqual(client.status(stream), "200")
+        self.weir.wait_stat_is("http.small.downstream_cx_protocol_error", before + 1)
         self.assertEqual(self.logged("/large")[2:5], ["431", "DPE", "http2.request_headers_too_large"])
 
     # field: HttpProtocolOptions@downstream.idle_timeout
@@ -255,6 +276,8 @@ class Http2Test(WeirTestCase):
     # field: Http2ProtocolOptions@downstream.stream_error_on_invalid_http_messaging
     def test_what_a_malformed_request_ends(self) -> None:
         for name, gentle in (("gentle", True), ("small", True), ("old", True), ("auto", False)):
+            counter = "http.%s.downstream_cx_protocol_error" % name
+            before = self.weir.stat(counter)
             with self.subTest(listener=name), H2(self.ports[name]) as client:
                 client.h2.config.validate_outbound_headers = False
                 client.h2.config.normalize_outbound_headers = False
@@ -265,6 +288,7 @@ class Http2Test(WeirTestCase):
                     client.until(stream)
                 else:
                     self.assertEqual(client.until(0, h2.events.ConnectionTerminated).error_code, 1)
+                self.weir.wait_stat_is(counter, before + 1)
 
     # field: HttpConnectionManager.stream_flush_timeout
     def test_a_response_that_nobody_takes_is_given_up(self) -> None:

@@ -1,15 +1,26 @@
 """Certificates of clients: who is let in, what upstreams, routes and logs are told of them; and the log of connections."""
 
+import base64
 import json
 import re
 import ssl
 import urllib.parse
 from typing import Any, Optional
 
+from cryptography.hazmat.primitives import serialization
+
 from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, file_access_log, http_listener,
-                     main, over_tls, route, wait_line)
+                     main, over_tls, route, wait_line, wait_until)
 from harness.config import TLS_INSPECTOR, server_tls, trusts
-from harness.tls import V12, V13, Authority, Identity, TlsConnection, client_context
+from harness.tls import V12, V13, Authority, Identity, TlsConnection, client_context, write_atomically
+
+
+def bundles_of(domains: dict[str, Authority]) -> str:
+    """A map of SPIFFE trust bundles."""
+    def key(ca: Authority) -> dict[str, Any]:
+        der = ca.certificate.public_bytes(serialization.Encoding.DER)
+        return {"kty": "EC", "use": "x509-svid", "x5c": [base64.b64encode(der).decode()]}
+    return json.dumps({"trust_domains": {name: {"keys": [key(ca)]} for name, ca in domains.items()}})
 
 
 class ClientCertificatesTest(WeirTestCase):
@@ -46,6 +57,16 @@ class ClientCertificatesTest(WeirTestCase):
         add("always", server_tls(cls.server), forward_client_cert_details="ALWAYS_FORWARD_ONLY")
         add("names", server_tls(cls.server, require_client_certificate=True, common=trusts(cls.ca, match_typed_subject_alt_names=[
             {"san_type": "URI", "matcher": {"prefix": "spiffe://other/"}}])))
+        def spiffe(**config: Any) -> dict[str, Any]:
+            return server_tls(cls.server, require_client_certificate=True, common={"validation_context": {"custom_validator_config": {
+                "name": "spiffe", "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig", **config}}}})
+
+        # Each authority is good for its own domain alone.
+        domains = {"weir": cls.ca, "strange": cls.stranger}
+        add("spiffe", spiffe(trust_domains=[{"name": name, "trust_bundle": {"filename": ca.path}} for name, ca in domains.items()]))
+        cls.bundles = cls.sandbox.write("bundles.json", bundles_of(domains))
+        add("spiffe-bundles", spiffe(trust_domains=[{"name": "none"}], trust_bundles={"filename": cls.bundles}))
         add("untrusted", server_tls(cls.server, require_client_certificate=True, common=trusts(
             cls.ca, trust_chain_verification="ACCEPT_UNTRUSTED")), [
                 direct({"prefix": "/", "tls_context": {"validated": True}}, "validated"),
@@ -92,6 +113,35 @@ class ClientCertificatesTest(WeirTestCase):
         with self.assertRaises(OSError):
             self.ask("names", self.client, version=V12)
         self.weir.wait_stat("listener.127.0.0.1_%d.ssl.fail_verify_san" % self.ports["names"], 1)
+
+    # field: CertificateValidationContext.custom_validator_config, SPIFFECertValidatorConfig.trust_domains
+    # field: SPIFFECertValidatorConfig.trust_bundles, SPIFFECertValidatorConfig.TrustDomain.trust_bundle
+    def test_spiffe(self) -> None:
+        strange = self.stranger.issue("s", "URI:spiffe://strange/x", client=True)
+        nowhere = self.ca.issue("n", "URI:spiffe://nowhere/x", client=True)
+        two = self.ca.issue("t", "URI:spiffe://weir/x", "URI:spiffe://weir/y", client=True)
+        for listener in ("spiffe", "spiffe-bundles"):
+            with self.subTest(listener):
+                for good in (self.client, strange):
+                    self.assertEqual(self.ask(listener, good, version=V12).status, 200)
+                for bad in (self.foreign, nowhere, two, self.revoked, None):
+                    with self.assertRaises(OSError):
+                        self.ask(listener, bad, version=V12)
+        # A domain that is new is known when the file is there.
+        write_atomically(self.bundles, bundles_of({"weir": self.ca, "strange": self.stranger, "nowhere": self.ca}))
+        wait_until(lambda: self.lets_in("spiffe-bundles", nowhere), "the new domain")
+        reloads = self.weir.stat("server.config_reload_failure")
+        write_atomically(self.bundles, "{}")
+        self.weir.wait_stat("server.config_reload_failure", reloads + 1)
+        self.assertTrue(self.lets_in("spiffe-bundles", nowhere))
+        write_atomically(self.bundles, bundles_of({"weir": self.ca, "strange": self.stranger}))
+        wait_until(lambda: not self.lets_in("spiffe-bundles", nowhere), "the domain is gone")
+
+    def lets_in(self, listener: str, own: Identity) -> bool:
+        try:
+            return bool(self.ask(listener, own, version=V12).status == 200)
+        except OSError:
+            return False
 
     # field: RouteMatch.tls_context, TlsContextMatchOptions.presented, TlsContextMatchOptions.validated
     def test_routes_by_certificate(self) -> None:

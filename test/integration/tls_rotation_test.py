@@ -210,8 +210,11 @@ class RotationTest(WeirTestCase):
         self.assertEqual(chain["subject_alt_names"], [{"dns": "a.example"}, {"uri": "spiffe://x"}, {"ip_address": "10.0.0.1"}])
         self.assertIn(int(chain["days_until_expiration"]), (29, 30))
         self.assertEqual(chain["expiration_time"], first.certificate.not_valid_after.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        days = "server.days_until_first_cert_expiring"
+        self.assertIn(self.weir.stat(days), (29, 30))
         self.put(folder, second)
         self.wait_shown(second)
+        self.assertIn(self.weir.stat(days), (89, 90))
         (entry,) = self.weir.admin_json("/certs")["certificates"]
         self.assertEqual(entry["cert_chain"][0]["serial_number"], second.serial_hex)
 

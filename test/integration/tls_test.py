@@ -328,6 +328,34 @@ class SessionsTest(WeirTestCase):
         self.assertTrue(self.resumed(context, session, self.ports["default"]))
 
 
+class ManyHandshakesTest(WeirTestCase):
+    def test_how_many_are_begun_at_once(self) -> None:
+        """By default one with RSA in each turn of a lane; the others have to wait, which is counted."""
+        port = self.sandbox.free_port()
+        config = bootstrap([over_tls(http_listener(port, [direct({"prefix": "/"}, "ok")]),
+                                     server_tls(Authority(self.sandbox).issue("a.example", key="rsa")))])
+        config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
+        weir = Weir(self.sandbox, config, concurrency=1)
+        counter = "listener.127.0.0.1_%d.ssl.handshake_deferred" % port
+
+        def many() -> int:
+            before = weir.stat(counter)
+            sockets = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(30)]
+            hellos = [client_hello() for _ in sockets]
+            for sock, hello in zip(sockets, hellos):
+                sock.sendall(hello)
+            for sock in sockets:
+                self.assertEqual(sock.recv(1), b"\x16")
+                sock.close()
+            return weir.stat(counter) - before
+
+        self.assertGreater(many(), 0)
+        weir.admin("/runtime_modify?overload.tls_handshakes_per_turn=1000", "POST")
+        self.assertEqual(many(), 0)
+        weir.admin("/runtime_modify?overload.tls_handshakes_per_turn=0", "POST")  # one, whatever it costs
+        self.assertGreater(many(), 0)
+
+
 class StaplingTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:
@@ -355,6 +383,14 @@ class StaplingTest(WeirTestCase):
             listeners.append(over_tls(http_listener(cls.ports[name], [direct({"prefix": "/"}, name)], name=name), server_tls(
                 common={"tls_certificates": [one]}, ocsp_staple_policy=policy)))
         cls.weir = Weir(cls.sandbox, bootstrap(listeners))
+
+    def test_when_the_first_response_ends(self) -> None:
+        gauge = "server.seconds_until_first_ocsp_response_expiring"
+        self.assertEqual(self.weir.stat(gauge), 0)  # one has ended
+        one = {**certificate(self.own), "ocsp_staple": {"filename": self.sandbox.path("good.ocsp")}}
+        weir = Weir(self.sandbox, bootstrap([over_tls(http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "ok")]), server_tls(
+            common={"tls_certificates": [one]}))]))
+        self.assertTrue(3000 < weir.stat(gauge) <= 3600)
 
     # field: TlsCertificate.ocsp_staple, DownstreamTlsContext.ocsp_staple_policy
     def test_stapling(self) -> None:

@@ -8,10 +8,12 @@ import subprocess
 import threading
 from typing import Any, Optional
 
+import h2.events
 import websockets
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct,
                      file_access_log, http_listener, main, route, sanitized, wait_until, wait_until_still)
+from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 
 LOG_LINE = "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_CLUSTER%\n"
@@ -391,6 +393,36 @@ class UpgradeTest(WeirTestCase):
                 connection.send(b"CONNECT %s HTTP/1.1\r\nhost: %s\r\n\r\n" % (target, target))
                 self.assertEqual(connection.read_response().status, status)
                 self.assertEqual(connection.reader.until_closed(), b"")
+
+    def test_connect_over_http2(self) -> None:
+        """The same from a client of HTTP/2, one stream each; what becomes of one is nothing to the others."""
+        with H2(self.tunnel_port) as client:
+            client.h2.config.validate_outbound_headers = False
+
+            def connect(target: str, early: bytes = b"", end: bool = False) -> int:
+                stream = client.h2.get_next_available_stream_id()
+                client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", target)])
+                if early:
+                    client.h2.send_data(stream, early, end_stream=end)
+                client.flush()
+                return stream
+
+            answered = h2.events.ResponseReceived
+            tcp = connect("tcp.example:25", b"early ")
+            client.until(tcp, answered)
+            head = client.headers(tcp)
+            self.assertEqual((head[":status"], head.get("content-length"), head.get("transfer-encoding")), ("200", None, None))
+            forward = connect("forward.example:443", b"how are you\r\n")
+            client.until(forward)
+            self.assertEqual((client.status(forward), client.body(forward)), ("200", b"forward.example:443 how are you\n"))
+            for target, status in (("forward.example:1", "502"), ("forbidden.example:443", "403")):
+                refused = connect(target)
+                client.until(refused)
+                self.assertEqual(client.status(refused), status, target)
+            client.h2.send_data(tcp, b"bird", end_stream=True)
+            client.flush()
+            client.until(tcp)
+            self.assertEqual(client.body(tcp), b"hello\nEARLY BIRDbye\n")
 
     # field: RouteAction.UpgradeConfig.ConnectConfig.allow_post
     def test_post(self) -> None:

@@ -145,6 +145,7 @@ class UpstreamHttp2Test(ClustersTestCase):
         seen = next(one for one in self.echo.seen if one.path == "/t?q=1")
         for absent in ("host", "connection", "transfer-encoding", "x-drop"):
             self.assertIsNone(seen.header(absent), absent)
+        self.assertEqual(seen.header("te"), "trailers")
         self.assertEqual(seen.trailers, [("x-sent", "yes")])
 
     def test_heads_before_the_answer(self) -> None:

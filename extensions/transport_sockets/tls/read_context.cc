@@ -12,6 +12,7 @@
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.pb.h"
 #include "extensions/transport_sockets/tls/loaded.h"
+#include "extensions/transport_sockets/tls/spiffe_bundles.h"
 
 namespace weir::transport_sockets {
 namespace {
@@ -221,11 +222,28 @@ void read_spiffe(const envoy::config::core::v3::TypedExtensionConfig& proto, boo
     return;
   }
   const auto& config = static_cast<const pb::SPIFFECertValidatorConfig&>(*message);
+  const std::string where = "custom_validator_config.typed_config.";
+  if (config.has_trust_bundles()) {
+    tls::Source source;
+    if (!read(config.trust_bundles(), "trust_bundles", told, at, source, kMaxBundleBytes)) return;
+    auto bundles = read_trust_bundles(source);
+    if (!bundles.ok()) return at.error("trust_bundles", message_of(bundles.status()));
+    for (auto& one : *bundles) {
+      one.field = where + "trust_bundles";
+      spec.trust_domains.push_back(std::move(one));
+    }
+    // Something must stand there, as published.
+    const auto& others = config.trust_domains();
+    if (std::any_of(others.begin(), others.end(), [](const auto& one) { return one.has_trust_bundle(); }))
+      at.warning("trust_domains", "has no effect beside trust_bundles");
+    return;
+  }
   for (int i = 0; i < config.trust_domains_size(); ++i) {
     const auto& domain = config.trust_domains(i);
     FactoryScope here = at.below("trust_domains", i);
     tls::VerifierSpec::TrustDomain one;
     one.name = domain.name();
+    one.field = where + "trust_domains[" + std::to_string(i) + "].trust_bundle";
     if (read(domain.trust_bundle(), "trust_bundle", told, here, one.bundle, kMaxBundleBytes))
       spec.trust_domains.push_back(std::move(one));
   }
@@ -263,7 +281,9 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
     if (proto.trust_chain_verification() == pb::CertificateValidationContext::ACCEPT_UNTRUSTED)
       spec.accept_untrusted = true;
     if (proto.has_max_verify_depth()) spec.max_verify_depth = proto.max_verify_depth().value();
-    if (proto.has_custom_validator_config()) read_spiffe(proto.custom_validator_config(), told, scope, spec);
+    if (!proto.has_custom_validator_config()) continue;
+    read_spiffe(proto.custom_validator_config(), told, scope, spec);
+    authority = &layer;
   }
   FactoryScope ca = authority->scope;
   if (system_roots && spec.trusted_ca.empty()) {

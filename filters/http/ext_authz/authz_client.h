@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/arena.h"
 #include "core/base/block.h"
@@ -10,14 +12,29 @@
 #include "core/filter/stream.h"
 #include "core/http/header_map.h"
 #include "core/stream/value.h"
+#include "filters/http/ext_authz/headers.h"
 
 namespace weir::filters::ext_authz {
 
 struct RouteSettings;
 
+// What of a request is told, to whatever service: as the filter is configured. [immutable]
+struct Told {
+  NameList allowed_headers;  // empty: all to gRPC services, few to HTTP services
+  NameList disallowed_headers;
+  // To gRPC services alone. Namespaces that are told of:
+  std::vector<std::string> metadata;
+  std::vector<std::string> typed_metadata;
+  std::vector<std::string> route_metadata;
+  bool peer_certificate = false;
+  bool tls_session = false;
+  bool raw_headers = false;  // each header as it is, instead of a text for each name
+};
+
 // What the service is asked about: the stream's request. Good during AuthzClient::check().
 struct CheckRequest {
   filter::Stream& stream;
+  const Told& told;
   const Slices* body = nullptr;  // as much of it as is told; null: it is not told of
   bool partial = false;          // the request has more
   bool body_as_bytes = false;    // a body is told as what it is, rather than as text

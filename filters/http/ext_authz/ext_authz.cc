@@ -110,8 +110,10 @@ Action Filter::on_request_data(filter::Stream&, Slices& data, bool end) {
 // `end`: there is no more of the body.
 Action Filter::ask(const Slices* body, bool end) {
   asked_ = stream_->lane().now();
-  client_ = settings_.service->make_client(stream_->arena());
-  CheckRequest request{*stream_};
+  const RouteSettings* route = stream_->route_config<RouteSettings>();
+  if (route != nullptr) route_service_ = route->service;
+  client_ = (route_service_ != nullptr ? *route_service_ : *settings_.service).make_client(stream_->arena());
+  CheckRequest request{*stream_, settings_.told};
   request.body_as_bytes = as_bytes_;
   const auto routes = stream_->route_configs<RouteSettings>();
   request.routes = &routes;
@@ -184,6 +186,7 @@ void Filter::count(stats::Counter counter, ClusterStats::Authorization what) con
 
 void Filter::tell_metadata(const CheckAnswer& answer) {
   if (answer.metadata.empty() && answer.metadata_struct == nullptr) return;
+  if (!settings_.takes_metadata) return settings_.stats.ignored_dynamic_metadata.inc();
   stream::Metadata& metadata = stream_->dynamic_metadata();
   answer.metadata.for_each(
       [&](const Fields::Field& field) { metadata.set(kNamespace, field.name, stream::Value::of_string(field.value)); });
@@ -214,7 +217,9 @@ Action Filter::deny(const CheckAnswer& answer) {
   if (settings_.charge_cluster) {
     if (const ClusterStats* stats = cluster_stats()) stats->codes.inc(answer.status);
   }
-  return reply(answer.status, kDenied, answer);
+  CheckAnswer cut = answer;
+  cut.body = cut.body.substr(0, settings_.max_denied_body);
+  return reply(cut.status, kDenied, cut);
 }
 
 Action Filter::fail(const CheckAnswer& answer) {
@@ -286,54 +291,46 @@ void warn_of_unheard(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
     scope.warning("with_request_body.pack_as_bytes", "an HTTP service gets the bytes of the body as they are");
 }
 
-std::shared_ptr<const AuthzService> read_grpc_service(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
-  GrpcService::Spec spec;
-  spec.service = grpc::read_service(proto.grpc_service(), scope.below("grpc_service"), kUsualTimeout);
-  spec.allowed_headers = read_names(proto.allowed_headers(), scope, "allowed_headers");
-  spec.disallowed_headers = read_names(proto.disallowed_headers(), scope, "disallowed_headers");
+Told read_told(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
+  Told told;
+  told.allowed_headers = read_names(proto.allowed_headers(), scope, "allowed_headers");
+  told.disallowed_headers = read_names(proto.disallowed_headers(), scope, "disallowed_headers");
   const auto names = [](const auto& list) { return std::vector<std::string>(list.begin(), list.end()); };
-  spec.metadata = names(proto.metadata_context_namespaces());
-  spec.typed_metadata = names(proto.typed_metadata_context_namespaces());
-  spec.route_metadata = names(proto.route_metadata_context_namespaces());
-  spec.peer_certificate = proto.include_peer_certificate();
-  spec.tls_session = proto.include_tls_session();
-  spec.raw_headers = proto.encode_raw_headers();
-  return std::make_shared<const GrpcService>(std::move(spec));
+  told.metadata = names(proto.metadata_context_namespaces());
+  told.typed_metadata = names(proto.typed_metadata_context_namespaces());
+  told.route_metadata = names(proto.route_metadata_context_namespaces());
+  told.peer_certificate = proto.include_peer_certificate();
+  told.tls_session = proto.include_tls_session();
+  told.raw_headers = proto.encode_raw_headers();
+  return told;
 }
 
-std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
-  if (proto.has_grpc_service()) return read_grpc_service(proto, scope);
-  if (!proto.has_http_service()) {
-    scope.error("http_service", "or grpc_service must be set: who is to be asked");
-    return nullptr;
-  }
-  warn_of_unheard(proto, scope);
-  const pb::HttpService& from = proto.http_service();
-  auto below = scope.below("http_service");
+std::shared_ptr<const AuthzService> read_grpc_service(const envoy::config::core::v3::GrpcService& from,
+                                                      const filter::FactoryScope& below) {
+  return std::make_shared<const GrpcService>(grpc::read_service(from, below, kUsualTimeout));
+}
+
+std::shared_ptr<const AuthzService> read_http_service(const pb::HttpService& from, filter::FactoryScope below) {
   HttpService::Spec spec;
   if (!from.has_server_uri())
     below.error("server_uri", "must be set: the cluster of the service, and how long it may take");
   const std::string& cluster = from.server_uri().cluster();
-  if (!cluster.empty()) spec.cluster = scope.routes().cluster(cluster);
+  if (!cluster.empty()) spec.cluster = below.routes().cluster(cluster);
   spec.timeout = kUsualTimeout;
   if (from.server_uri().has_timeout()) {
     const auto& timeout = from.server_uri().timeout();
     spec.timeout = duration_of(timeout.seconds(), timeout.nanos());
   }
+  // As published, where nothing says on what.
+  constexpr std::string_view kUsual = "5xx,gateway-error,connect-failure,reset";
+  if (from.has_retry_policy())
+    spec.retries = grpc::read_retries(from.retry_policy(), kUsual, below.below("retry_policy"));
   spec.path_prefix = from.path_prefix();
   if (!spec.path_prefix.empty() && spec.path_prefix.front() != '/')
     below.error("path_prefix",
                 "'" + spec.path_prefix + "' must begin with a slash; it is put before the request's path");
   const pb::AuthorizationRequest& request = from.authorization_request();
-  if (proto.has_allowed_headers() && request.has_allowed_headers()) {
-    scope.error(
-        "allowed_headers",
-        "and http_service.authorization_request.allowed_headers are both set; remove the latter, the older one");
-  }
-  spec.allowed_headers = proto.has_allowed_headers()
-                             ? read_names(proto.allowed_headers(), scope, "allowed_headers")
-                             : read_names(request.allowed_headers(), below, "authorization_request.allowed_headers");
-  spec.disallowed_headers = read_names(proto.disallowed_headers(), scope, "disallowed_headers");
+  spec.allowed_headers = read_names(request.allowed_headers(), below, "authorization_request.allowed_headers");
   spec.headers_to_add = read_headers(request, below);
   const pb::AuthorizationResponse& response = from.authorization_response();
   auto of_response = below.below("authorization_response");
@@ -347,14 +344,34 @@ std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filt
   return std::make_shared<const HttpService>(std::move(spec));
 }
 
+std::shared_ptr<const AuthzService> read_service(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
+  if (proto.has_grpc_service()) return read_grpc_service(proto.grpc_service(), scope.below("grpc_service"));
+  if (!proto.has_http_service()) {
+    scope.error("http_service", "or grpc_service must be set: who is to be asked");
+    return nullptr;
+  }
+  warn_of_unheard(proto, scope);
+  if (proto.has_allowed_headers() && proto.http_service().authorization_request().has_allowed_headers()) {
+    scope.error(
+        "allowed_headers",
+        "and http_service.authorization_request.allowed_headers are both set; remove the latter, the older one");
+  }
+  return read_http_service(proto.http_service(), scope.below("http_service"));
+}
+
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::ExtAuthz& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
     filter::ConfigTranslator& translator = scope.translator();
     config->service = read_service(proto, scope);
+    config->told = read_told(proto, scope);
     const std::string prefix = "ext_authz." + (proto.stat_prefix().empty() ? "" : proto.stat_prefix() + ".");
-    config->stats = {scope.counter(prefix + "ok"), scope.counter(prefix + "denied"), scope.counter(prefix + "error"),
-                     scope.counter(prefix + "disabled"), scope.counter(prefix + "failure_mode_allowed")};
+    config->stats = {scope.counter(prefix + "ok"),
+                     scope.counter(prefix + "denied"),
+                     scope.counter(prefix + "error"),
+                     scope.counter(prefix + "disabled"),
+                     scope.counter(prefix + "failure_mode_allowed"),
+                     scope.counter(prefix + "ignored_dynamic_metadata")};
     if (proto.has_with_request_body()) config->body = read_body(proto.with_request_body());
     if (proto.has_filter_enabled()) config->enabled = translator.runtime_fraction(proto.filter_enabled());
     if (proto.has_filter_enabled_metadata()) {
@@ -367,6 +384,9 @@ struct Config : Settings {
       if (config->status_on_error < 200)
         scope.error("status_on_error.code", std::to_string(config->status_on_error) + " ends no request; 200 or more");
     }
+    if (proto.max_denied_response_body_bytes() != 0) config->max_denied_body = proto.max_denied_response_body_bytes();
+    if (proto.has_enable_dynamic_metadata_ingestion())
+      config->takes_metadata = proto.enable_dynamic_metadata_ingestion().value();
     config->failure_mode_allow = proto.failure_mode_allow();
     config->failure_mode_allow_header = proto.failure_mode_allow_header_add();
     config->clear_route_cache = proto.clear_route_cache();
@@ -385,6 +405,11 @@ struct RouteConfig : RouteSettings {
       const pb::CheckSettings& settings = proto.check_settings();
       for (const auto& [key, value] : settings.context_extensions()) config->context.emplace_back(key, value);
       config->without_body = settings.disable_request_body_buffering();
+      auto below = scope.below("check_settings");
+      if (settings.has_grpc_service())
+        config->service = read_grpc_service(settings.grpc_service(), below.below("grpc_service"));
+      if (settings.has_http_service())
+        config->service = read_http_service(settings.http_service(), below.below("http_service"));
       if (settings.has_with_request_body()) config->body = read_body(settings.with_request_body());
       if (config->without_body && config->body) {
         scope.error("check_settings.disable_request_body_buffering",

@@ -18,7 +18,7 @@
 namespace weir::filters::ext_authz {
 
 struct Stats {
-  stats::Counter ok, denied, error, disabled, failure_mode_allowed;
+  stats::Counter ok, denied, error, disabled, failure_mode_allowed, ignored_dynamic_metadata;
 };
 
 // How much of a body is told.
@@ -31,12 +31,15 @@ struct BodySettings {
 // [immutable]
 struct Settings {
   std::shared_ptr<const AuthzService> service;
+  Told told;
   Stats stats;
   std::optional<BodySettings> body;
   runtime::RuntimeFraction enabled{{100, 100}};
   std::optional<match::MetadataMatcher> enabled_metadata;
   runtime::RuntimeFlag deny_at_disable;
   int status_on_error = 403;
+  uint32_t max_denied_body = UINT32_MAX;  // the rest of what the service has for the client of a denial is left out
+  bool takes_metadata = true;
   bool failure_mode_allow = false;
   bool failure_mode_allow_header = false;
   bool clear_route_cache = false;
@@ -47,7 +50,8 @@ struct Settings {
 struct RouteSettings {
   bool disabled = false;
   bool without_body = false;
-  std::optional<BodySettings> body = {};  // instead of the filter's
+  std::optional<BodySettings> body = {};                  // instead of the filter's
+  std::shared_ptr<const AuthzService> service = nullptr;  // instead of the filter's
   // What gRPC services are told of the route; a more specific level's replaces another's of its name.
   std::vector<std::pair<std::string, std::string>> context = {};
 };
@@ -83,6 +87,7 @@ class Filter : public filter::HttpFilter, private AuthzClient::Caller {
   const Settings& settings_;
   filter::Stream* stream_ = nullptr;
   AuthzClient* client_ = nullptr;  // in the stream's arena
+  std::shared_ptr<const AuthzService> route_service_;
   filter::Resume waiting_;
   MonoTime asked_{};
   uint32_t limit_ = 0;

@@ -13,8 +13,8 @@
 #include "core/net/transport_facts.h"
 #include "core/stream/header_value.h"
 #include "core/stream/metadata.h"
+#include "core/stream/read_value.h"
 #include "envoy/service/auth/v3/external_auth.pb.h"
-#include "filters/common/proto_values/proto_values.h"
 #include "filters/http/ext_authz/ext_authz.h"
 
 namespace weir::filters::ext_authz {
@@ -91,16 +91,16 @@ void write_namespace(const stream::Value* from, const std::string& name, core::M
 }
 
 // What the stream knows, or else its connection.
-void write_metadata(const GrpcService::Spec& spec, const stream::StreamInfo& info, core::Metadata& to) {
+void write_metadata(const Told& told, const stream::StreamInfo& info, core::Metadata& to) {
   const stream::Metadata* known[] = {info.metadata, info.connection != nullptr ? info.connection->metadata() : nullptr};
-  for (const std::string& name : spec.metadata) {
+  for (const std::string& name : told.metadata) {
     for (const stream::Metadata* metadata : known) {
       const stream::Value* value = metadata != nullptr ? metadata->find(name) : nullptr;
       write_namespace(value, name, to);
       if (value != nullptr) break;
     }
   }
-  for (const std::string& name : spec.typed_metadata) {
+  for (const std::string& name : told.typed_metadata) {
     for (const stream::Metadata* metadata : known) {
       const stream::Metadata::Typed* typed = metadata != nullptr ? metadata->find_typed(name) : nullptr;
       if (typed == nullptr) continue;
@@ -112,10 +112,9 @@ void write_metadata(const GrpcService::Spec& spec, const stream::StreamInfo& inf
   }
 }
 
-void write_headers(const GrpcService::Spec& spec, const CheckRequest& request,
-                   auth::AttributeContext::HttpRequest& to) {
+void write_headers(const Told& told, const CheckRequest& request, auth::AttributeContext::HttpRequest& to) {
   const auto add = [&](std::string_view name, std::string_view value) {
-    if (spec.raw_headers) {
+    if (told.raw_headers) {
       core::HeaderValue& header = *to.mutable_header_map()->add_headers();
       header.set_key(std::string(name));
       header.set_raw_value(std::string(value));
@@ -127,13 +126,13 @@ void write_headers(const GrpcService::Spec& spec, const CheckRequest& request,
   };
   request.stream.request_headers().for_each([&](const HeaderEntry& entry) {
     const std::string_view name = entry.name();
-    if (name == partial_body_header().text() || is_in(spec.disallowed_headers, name)) return;
-    if (spec.allowed_headers.empty() || is_in(spec.allowed_headers, name)) add(name, entry.value());
+    if (name == partial_body_header().text() || is_in(told.disallowed_headers, name)) return;
+    if (told.allowed_headers.empty() || is_in(told.allowed_headers, name)) add(name, entry.value());
   });
   if (request.body != nullptr) add(partial_body_header().text(), request.partial ? "true" : "false");
 }
 
-void write_http(const GrpcService::Spec& spec, const CheckRequest& request, auth::AttributeContext::HttpRequest& to) {
+void write_http(const Told& told, const CheckRequest& request, auth::AttributeContext::HttpRequest& to) {
   const http::HeaderMap& headers = request.stream.request_headers();
   const stream::StreamInfo& info = request.stream.info();
   to.set_id(std::to_string(info.stream_id));
@@ -142,7 +141,7 @@ void write_http(const GrpcService::Spec& spec, const CheckRequest& request, auth
   to.set_host(as_text(headers.authority()));
   to.set_scheme(std::string(headers.scheme()));
   to.set_protocol(std::string(stream::protocol_name(info.protocol)));
-  write_headers(spec, request, to);
+  write_headers(told, request, to);
   uint64_t length = 0;
   if (http::parse_decimal(headers.get(HeaderId::kContentLength), length)) {
     to.set_size(static_cast<int64_t>(length));
@@ -157,7 +156,7 @@ void write_http(const GrpcService::Spec& spec, const CheckRequest& request, auth
   }
 }
 
-void write_source(const GrpcService::Spec& spec, const filter::Stream& stream, auth::AttributeContext::Peer& to) {
+void write_source(const Told& told, const filter::Stream& stream, auth::AttributeContext::Peer& to) {
   const stream::StreamInfo& info = stream.info();
   // Whom the connection is from, whatever x-forwarded-for says.
   write_address(info.connection_remote != nullptr ? *info.connection_remote : info.downstream_direct_remote,
@@ -165,7 +164,7 @@ void write_source(const GrpcService::Spec& spec, const filter::Stream& stream, a
   to.set_service(as_text(stream.request_headers().get(HeaderId::kXEnvoyDownstreamServiceCluster)));
   if (info.tls == nullptr || !info.tls->presented()) return;
   to.set_principal(as_text(principal(*info.tls, net::End::kPeer)));
-  if (spec.peer_certificate)
+  if (told.peer_certificate)
     to.set_certificate(std::string(info.tls->certificate(net::End::kPeer, net::CertificateFact::kPem)));
 }
 
@@ -247,8 +246,8 @@ class GrpcClient final : public AuthzClient, private grpc::Call {
     stream_ = &request.stream;
     caller_ = &caller;
     subject_.emplace(stream::LogSubject{stream_->info(), &stream_->request_headers()});
-    Slices question = service_.write_question(request);
-    return start(stream_->lane(), service_.spec().service, kMethod, question, &*subject_).ok();
+    Slices question = GrpcService::write_question(request);
+    return start(stream_->lane(), service_.service(), kMethod, question, &*subject_).ok();
   }
 
  private:
@@ -267,28 +266,29 @@ class GrpcClient final : public AuthzClient, private grpc::Call {
 
 AuthzClient* GrpcService::make_client(Arena& arena) const { return arena.make<GrpcClient>(*this); }
 
-Slices GrpcService::write_question(const CheckRequest& request) const {
+Slices GrpcService::write_question(const CheckRequest& request) {
+  const Told& told = request.told;
   google::protobuf::Arena memory;
   auto& message = *google::protobuf::Arena::CreateMessage<auth::CheckRequest>(&memory);
   auth::AttributeContext& attributes = *message.mutable_attributes();
   filter::Stream& stream = request.stream;
   const stream::StreamInfo& info = stream.info();
-  write_source(spec_, stream, *attributes.mutable_source());
+  write_source(told, stream, *attributes.mutable_source());
   write_address(info.downstream_local, *attributes.mutable_destination()->mutable_address());
   if (info.tls != nullptr)
     attributes.mutable_destination()->set_principal(as_text(principal(*info.tls, net::End::kLocal)));
   const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(info.start_wall.time_since_epoch()).count();
   attributes.mutable_request()->mutable_time()->set_seconds(since / 1'000'000'000);
   attributes.mutable_request()->mutable_time()->set_nanos(static_cast<int32_t>(since % 1'000'000'000));
-  write_http(spec_, request, *attributes.mutable_request()->mutable_http());
-  if (spec_.tls_session && !info.requested_server_name.empty())
+  write_http(told, request, *attributes.mutable_request()->mutable_http());
+  if (told.tls_session && !info.requested_server_name.empty())
     attributes.mutable_tls_session()->set_sni(as_text(info.requested_server_name));
   for (size_t level = 0; request.routes != nullptr && level < request.routes->size(); ++level) {
     for (const auto& [key, value] : (*request.routes)[level].context)
       (*attributes.mutable_context_extensions())[key] = value;
   }
-  write_metadata(spec_, info, *attributes.mutable_metadata_context());
-  for (const std::string& name : spec_.route_metadata) {
+  write_metadata(told, info, *attributes.mutable_metadata_context());
+  for (const std::string& name : told.route_metadata) {
     write_namespace(info.route_metadata != nullptr ? info.route_metadata->find(name) : nullptr, name,
                     *attributes.mutable_route_metadata_context());
   }
@@ -323,7 +323,7 @@ CheckAnswer GrpcService::read_answer(std::string_view bytes, Arena& arena) {
   const bool older = !response.has_dynamic_metadata() && response.ok_response().has_dynamic_metadata();
   if (response.has_dynamic_metadata() || older) {
     answer.metadata_struct = arena.make<stream::Value>(
-        value_of(older ? response.ok_response().dynamic_metadata() : response.dynamic_metadata(), arena));
+        stream::read_struct(older ? response.ok_response().dynamic_metadata() : response.dynamic_metadata(), arena));
   }
   return answer;
 }

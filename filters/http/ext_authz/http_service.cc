@@ -24,41 +24,76 @@ bool names_target(HeaderId id) {
   return id == HeaderId::kMethod || id == HeaderId::kPath || id == HeaderId::kAuthority;
 }
 
-class HttpClient final : public AuthzClient, private proxy::HeadlessCall {
+class HttpClient final : public AuthzClient, private proxy::HeadlessCall, private event::Timer {
  public:
   explicit HttpClient(const HttpService& service) : service_(service) {}
 
   bool check(const CheckRequest& request, Caller& caller) override {
-    upstream::LaneClusters* clusters = upstream::LaneClusters::find_on(request.stream.lane());
-    if (clusters == nullptr) return false;
-    const HttpService::Spec& spec = service_.spec();
-    upstream::ClusterLocal* cluster = clusters->find(spec.cluster);
-    if (cluster == nullptr) return false;
     stream_ = &request.stream;
+    told_ = &request.told;
     caller_ = &caller;
-    // The filter holds the body anyway, and bounds it.
-    const HeadlessStream::Options options{.timeout = spec.timeout, .buffer_limit = UINT32_MAX};
-    HeadlessFailure failure;
-    HeadlessStream* call =
-        open(request.stream.lane(), cluster, options, cluster->current()->spec.buffer_limit, failure);
-    if (call == nullptr) return false;
-    http::HeaderMap& head = call->request_headers();
-    service_.write_head(request, head);
-    head.add(HeaderId::kScheme, call->cluster().transports.encrypts ? "https" : "http");
-    Slices body;
-    if (request.body != nullptr) request.body->copy_refs_to(body);
-    return send(body) == HeadlessFailure::kNone;
+    has_body_ = request.body != nullptr;
+    partial_ = request.partial;
+    if (has_body_) request.body->copy_refs_to(body_);
+    const Duration timeout = service_.spec().timeout;
+    if (timeout > Duration::zero()) deadline_ = stream_->lane().now() + timeout;
+    const HeadlessFailure failure = attempt();
+    return failure == HeadlessFailure::kNone || asks_again(proxy::retry_conditions(failure));
   }
 
  private:
+  HeadlessFailure attempt() {
+    event::Lane& lane = stream_->lane();
+    upstream::LaneClusters* clusters = upstream::LaneClusters::find_on(lane);
+    upstream::ClusterLocal* cluster = clusters != nullptr ? clusters->find(service_.spec().cluster) : nullptr;
+    if (cluster == nullptr) return HeadlessFailure::kNoCluster;
+    // The filter holds the body anyway, and bounds it.
+    HeadlessStream::Options options{.buffer_limit = UINT32_MAX};
+    if (deadline_ != MonoTime::max()) options.timeout = deadline_ - lane.now();
+    HeadlessFailure failure;
+    HeadlessStream* call = open(lane, cluster, options, cluster->current()->spec.buffer_limit, failure);
+    if (call == nullptr) return failure;
+    http::HeaderMap& head = call->request_headers();
+    service_.write_head({*stream_, *told_, has_body_ ? &body_ : nullptr, partial_}, head);
+    head.add(HeaderId::kScheme, call->cluster().transports.encrypts ? "https" : "http");
+    Slices body;
+    body_.copy_refs_to(body);
+    return send(body);
+  }
+
+  // True: it will.
+  bool asks_again(uint32_t conditions) {
+    event::Lane& lane = stream_->lane();
+    const HttpService::Spec& spec = service_.spec();
+    const auto wait = attempts_.wait(spec.retries, lane, spec.cluster, conditions, deadline_ - lane.now());
+    if (!wait) return false;
+    lane.arm_in(*this, *wait);
+    return true;
+  }
+
+  void on_timer() override {
+    if (deadline_ <= stream_->lane().now()) return caller_->on_checked({});
+    const HeadlessFailure failure = attempt();
+    if (failure != HeadlessFailure::kNone) on_failure(failure);
+  }
   void on_response(const Response& response) override {
+    if (asks_again(proxy::retry_conditions(response.headers))) return;
+    attempts_.end(response.headers.status_code() < 500);
     caller_->on_checked(service_.read_response(response.headers, response.body, stream_->arena()));
   }
-  void on_failure(HeadlessFailure) override { caller_->on_checked({}); }
+  void on_failure(HeadlessFailure failure) override {
+    if (!asks_again(proxy::retry_conditions(failure))) caller_->on_checked({});
+  }
 
   const HttpService& service_;
   filter::Stream* stream_ = nullptr;
+  const Told* told_ = nullptr;
   Caller* caller_ = nullptr;
+  Slices body_;
+  MonoTime deadline_ = MonoTime::max();
+  proxy::CallAttempts attempts_;
+  bool has_body_ = false;
+  bool partial_ = false;
 };
 
 }  // namespace
@@ -69,6 +104,8 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
   filter::Stream& stream = request.stream;
   Arena& arena = stream.arena();
   const http::HeaderMap& headers = stream.request_headers();
+  const Told& told = request.told;
+  const NameList& allowed = told.allowed_headers.empty() ? spec_.allowed_headers : told.allowed_headers;
   headers.for_each([&](const HeaderEntry& entry) {
     if (names_target(entry.id)) {
       const bool prefixed = entry.id == HeaderId::kPath && !spec_.path_prefix.empty();
@@ -76,8 +113,8 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
       return;
     }
     if (is_pseudo(entry.name()) || frames_message(entry.id) || entry.name() == partial_body_header().text()) return;
-    if (is_in(spec_.disallowed_headers, entry.name())) return;
-    if (entry.id == HeaderId::kAuthorization || is_in(spec_.allowed_headers, entry.name()))
+    if (is_in(told.disallowed_headers, entry.name())) return;
+    if (entry.id == HeaderId::kAuthorization || is_in(allowed, entry.name()))
       head.add(entry.id, entry.name(), entry.value());
   });
   const size_t length = request.body != nullptr ? request.body->size() : 0;

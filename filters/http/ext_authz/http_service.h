@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/event/slot.h"
+#include "core/proxy/call_retries.h"
 #include "core/proxy/headless_stream.h"
 #include "core/stream/header_value.h"
 #include "filters/http/ext_authz/authz_client.h"
@@ -20,11 +21,10 @@ class HttpService final : public AuthzService {
  public:
   struct Spec {
     event::SlotId cluster;
-    Duration timeout{};
+    Duration timeout{};  // of all attempts together
+    proxy::CallRetries retries;
     std::string path_prefix;
-    // Of the client's request.
-    NameList allowed_headers;
-    NameList disallowed_headers;
+    NameList allowed_headers;  // of the client's request, where the filter says nothing of them
     std::vector<stream::HeaderValue> headers_to_add;
     // Of the service's response: which go where.
     NameList upstream, upstream_append, client, client_on_success, metadata;

@@ -9,8 +9,8 @@
 #include "core/filter/stream.h"
 #include "core/http/chars.h"
 #include "core/match/stream_matchers.h"
+#include "core/stream/read_value.h"
 #include "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.pb.h"
-#include "filters/common/proto_values/proto_values.h"
 
 namespace weir::filters::header_to_metadata {
 
@@ -69,7 +69,7 @@ Fault convert(std::string_view text, const Entry& entry, Arena& arena, Value& va
     if (!message.ParseFromArray(text.data(), static_cast<int>(text.size())) ||
         message.kind_case() == google::protobuf::Value::KIND_NOT_SET)
       return Fault::kNotAMessage;
-    value = value_of(message, arena);
+    value = stream::read_value(message, arena);
     return Fault::kNone;
   }
   double number = 0;

@@ -95,9 +95,27 @@ TEST(TicketKeysTest, ASuccessorGetsTheRing) {
   TicketRing successor;
   ASSERT_TRUE(successor.restore(ring.save()).ok());
   EXPECT_EQ(successor.save(), ring.save());
-  for (const size_t size : {size_t{0}, size_t{79}, size_t{81}, size_t{320}})
+  for (const size_t size : {size_t{0}, size_t{8}, size_t{80}, size_t{89}, size_t{328}})
     EXPECT_FALSE(successor.restore(std::string(size, 'x')).ok()) << size;
   EXPECT_EQ(successor.save(), ring.save());
+}
+
+// Else whoever restarts more often than that would never have another key.
+TEST(TicketKeysTest, ASuccessorTurnsTheRingInTime) {
+  TicketRing ring;
+  MonoTime now{1'000s};
+  ring.rotate_if_due(now);
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    TicketRing successor;
+    ASSERT_TRUE(successor.restore(ring.save()).ok());
+    successor.rotate_if_due(now += 5h);
+    EXPECT_EQ(successor.keys().keys.size(), restarts < 2 ? 1u : 2u) << restarts;
+    ASSERT_TRUE(ring.restore(successor.save()).ok());
+  }
+  // A clock that was set back (another machine) does not hold it up.
+  ring.rotate_if_due(MonoTime{10s});
+  ring.rotate_if_due(MonoTime{10s} + 12h);
+  EXPECT_EQ(ring.keys().keys.size(), 3u);
 }
 
 std::string contents(const std::string& path) {

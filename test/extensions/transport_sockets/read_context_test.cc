@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "core/config/report.h"
 #include "core/config/secret_sources.h"
@@ -403,6 +404,52 @@ TEST_F(VerifierOfContext, Spiffe) {
                       "[type.googleapis.com/envoy.config.core.v3.DataSource] {} } } }")
                    .has_value());
   EXPECT_NE(found().find("is no validator of this build"), std::string::npos) << found();
+}
+
+// field: SPIFFECertValidatorConfig.trust_bundles
+TEST_F(VerifierOfContext, SpiffeBundlesOfOneFile) {
+  std::string base64;
+  std::istringstream lines(authority_.certificate);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("-----")) base64 += line;
+  }
+  const auto context = [&](const std::string& json, const std::string& domain = {}) {
+    return "custom_validator_config { name: 'spiffe' typed_config { "
+           "[type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig] { "
+           "trust_domains { name: 'z' " +
+           domain + " } trust_bundles { filename: '" + file("bundles.json", json) + "' } } } }";
+  };
+  const auto domains = [](const std::string& text) { return R"({"trust_domains": {)" + text + "}}"; };
+  const std::string json =
+      domains(R"("empty": {"keys": []}, "x": {"spiffe_sequence": 1, "keys": [{"use": "jwt-svid", "kid": "1"}, )"
+              R"({"kty": "EC", "use": "x509-svid", "x5c": [")" +
+              base64 + R"("]}]})");
+  const std::string good = context(json);
+  EXPECT_TRUE(lets_in(good, named({"URI:spiffe://x/y"}), false));
+  EXPECT_EQ(found(), "");
+  EXPECT_TRUE(report_->sources().directories().contains(root_));
+  EXPECT_FALSE(lets_in(good, named({"URI:spiffe://z/y"}), false));
+  EXPECT_FALSE(lets_in(good, named({"URI:spiffe://empty/y"}), false));
+  EXPECT_FALSE(lets_in(context(json, "trust_bundle { filename: '" + ca_ + "' }"), named({"URI:spiffe://z/y"}), false));
+  EXPECT_TRUE(found().ends_with(".typed_config.trust_domains: has no effect beside trust_bundles")) << found();
+
+  const auto of_x = [&](const std::string& keys) { return domains(R"("x": {"keys": [)" + keys + "]}"); };
+  for (const auto& [bad, fault] : std::vector<std::pair<std::string, std::string>>{
+           {"[", "is not JSON: "},
+           {"{}", "has no object \"trust_domains\", which has the bundle of each trust domain"},
+           {domains(R"("x": {})"), "trust domain \"x\": has no list \"keys\""},
+           {of_x("{}"), "trust domain \"x\": keys[0] has no \"use\""},
+           {of_x(R"({"use": "x509-svid"})"), "trust domain \"x\": keys[0] has no certificate (\"x5c\")"},
+           {of_x(R"({"use": "x509-svid", "x5c": ["-----END"]})"),
+            "trust domain \"x\": keys[0].x5c is not a certificate in base64"},
+           {of_x(R"({"use": "x509-svid", "x5c": ["AAAA"]})"), "trust domain \"x\": "},
+           {of_x(""), "has no certificate of any trust domain"}}) {
+    EXPECT_FALSE(server("validation_context { " + context(bad) + " }").has_value()) << bad;
+    EXPECT_TRUE(found().starts_with(
+        "tls.common_tls_context.validation_context.custom_validator_config.typed_config.trust_bundles: " +
+        std::string(root_ / "bundles.json") + ": " + fault))
+        << found();
+  }
 }
 
 // field: CertificateValidationContext.watched_directory

@@ -26,10 +26,10 @@ struct Asked : AskedAbout<GrpcService> {
   explicit Asked(const std::string& config = {}, const Headers& request = kRequest)
       : AskedAbout("grpc_service { envoy_grpc { cluster_name: 'a' } } " + config, request) {}
   auth::AttributeContext question(const std::function<void(CheckRequest&)>& more = {}) {
-    CheckRequest request{harness.stream()};
+    CheckRequest request{harness.stream(), settings().told};
     if (more) more(request);
     auth::CheckRequest message;
-    EXPECT_TRUE(message.ParseFromString(service().write_question(request).to_string()));
+    EXPECT_TRUE(message.ParseFromString(GrpcService::write_question(request).to_string()));
     return message.attributes();
   }
   auth::AttributeContext with_body(const std::string& text, bool partial, bool bytes) {

@@ -25,7 +25,7 @@ struct Http : AskedAbout<HttpService> {
     http::HeaderMap& head = *arena.make<http::HeaderMap>(arena);
     Slices slices;
     if (body != nullptr) slices.append_copy(*body, harness.lane().lane().blocks());
-    service().write_head({harness.stream(), body != nullptr ? &slices : nullptr, partial}, head);
+    service().write_head({harness.stream(), settings().told, body != nullptr ? &slices : nullptr, partial}, head);
     return head.to_string();
   }
   CheckAnswer answer(const Headers& headers, const std::string& body = {}) {

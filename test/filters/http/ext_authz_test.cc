@@ -68,8 +68,12 @@ struct World {
   World() {
     descriptor.name = "authz";
     settings->service = service;
-    settings->stats = {store.counter("ok"), store.counter("denied"), store.counter("error"), store.counter("disabled"),
-                       store.counter("failure_mode_allowed")};
+    settings->stats = {store.counter("ok"),
+                       store.counter("denied"),
+                       store.counter("error"),
+                       store.counter("disabled"),
+                       store.counter("failure_mode_allowed"),
+                       store.counter("ignored_dynamic_metadata")};
   }
   std::vector<filter::HttpFilterEntry> chain() {
     filter::HttpFilterEntry entry;

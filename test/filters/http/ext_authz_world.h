@@ -23,10 +23,10 @@ struct AskedAbout {
     harness.send_headers(request, true);
     harness.run(5ms);
   }
-  const Service& service() const {
-    const auto& settings = *static_cast<const filters::ext_authz::Settings*>(entry.config.get());
-    return dynamic_cast<const Service&>(*settings.service);
+  const filters::ext_authz::Settings& settings() const {
+    return *static_cast<const filters::ext_authz::Settings*>(entry.config.get());
   }
+  const Service& service() const { return dynamic_cast<const Service&>(*settings().service); }
 
   PluginScope plugins;
   filter::HttpFilterEntry entry;
