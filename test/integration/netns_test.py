@@ -211,8 +211,10 @@ class OriginalDestinationTest(WeirTestCase):
             original("limited", original_dst_lb_config=header, circuit_breakers={"thresholds": [{"max_requests": 1}]}),
         ]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
-            cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters] + [direct({"prefix": "/"}, "x")],
-            http_filters=[to_metadata])], clusters))
+            cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters] + [
+                route({"prefix": "/copied"}, "first", {"request_mirror_policies": [{"cluster": "header"}, {"cluster": "metadata"}]}),
+                direct({"prefix": "/"}, "x")],
+            http_filters=[to_metadata])], clusters + [cluster("first", cls.echoes[0].port)]))
 
     def ask(self, path: str, **headers: str) -> Any:
         with Connection(self.port) as connection:
@@ -246,6 +248,16 @@ class OriginalDestinationTest(WeirTestCase):
         for echo in self.echoes:
             self.assertEqual(self.served("metadata", x_where="127.0.0.1:%d" % echo.port), echo.name)
         self.assertEqual(self.ask("metadata").status, 503)
+
+    def test_copies_go_where_the_request_says(self) -> None:
+        def copies() -> int:
+            return sum(request.target == "/copied" for request in self.echoes[1].requests)
+
+        second = "127.0.0.1:%d" % self.echoes[1].port
+        self.assertEqual(self.served("copied", x_envoy_original_dst_host=second), "a")
+        wait_until(lambda: copies() == 1, "the header says where the copy goes")
+        self.assertEqual(self.served("copied", x_where=second), "a")
+        wait_until(lambda: copies() == 2, "metadata says where the copy goes")
 
     def test_what_such_a_cluster_cannot_have(self) -> None:
         def fault(made: dict[str, Any]) -> str:
