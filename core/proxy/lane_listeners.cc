@@ -70,16 +70,21 @@ void LaneListener::set_datagrams(const Listener& after) {
     }
     for (; next < doors.size(); ++next) doors[next]->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
   });
-  // Those of addresses that are gone close, behind what they have still got.
-  for (auto& door : datagram_doors_) door->close();
+  leave_doors(datagram_doors_);
   datagram_doors_ = std::move(doors);
+}
+
+// Those of addresses that are gone.
+void LaneListener::leave_doors(DatagramDoors& doors) {
+  for (auto& door : doors) door->leave(owner_.update_plan(), false, owner_.loads().answering);
+  owner_.keep_leaving(std::exchange(doors, {}));
 }
 
 void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
-    stop_accepting();
+    stop_accepting(owner_.update_plan(), false);
     doors_.clear();
-    datagram_doors_.clear();
+    leave_doors(datagram_doors_);
     drain_connections(owner_.update_plan());
     return;
   }
@@ -92,8 +97,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     drain_connections(owner_.update_plan());
     return;
   }
-  for (auto& door : datagram_doors_) door->close();
-  datagram_doors_.clear();
+  leave_doors(datagram_doors_);
   std::vector<Door> doors;
   accepts_for_others_ = false;
   // What the sockets have queued that are not taken over is served (by the old configuration, which is still current
@@ -220,6 +224,9 @@ void LaneListener::drain_connections(const DrainPlan& plan) {
 
 void LaneListener::close_connections() {
   connections_.for_each([](DownstreamConnection& connection) { connection.close(); });
+  for (auto& door : datagram_doors_) {
+    if (door->left()) door->close();
+  }
 }
 
 bool LaneListener::is(Which which) const {
@@ -233,12 +240,12 @@ bool LaneListener::has_chain(const FilterChain& chain) const {
   return listener != nullptr && listener->has_chain(chain.fingerprint);
 }
 
-void LaneListener::stop_accepting() {
+void LaneListener::stop_accepting(const DrainPlan& plan, bool shared) {
   for (Door& door : doors_) {
     for (auto& socket : door.open) socket->drain_and_close();
     door.open.clear();
   }
-  for (auto& door : datagram_doors_) door->close();
+  for (auto& door : datagram_doors_) door->leave(plan, shared, owner_.loads().answering);
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -305,6 +312,13 @@ bool LaneListeners::take_datagram_doors(LaneListener& taker, const ListenSockets
   return false;
 }
 
+void LaneListeners::keep_leaving(DatagramDoors doors) {
+  std::erase_if(leaving_doors_, [](const auto& door) { return door->closed(); });
+  for (auto& door : doors) {
+    if (!door->closed()) leaving_doors_.push_back(std::move(door));
+  }
+}
+
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,
                                           const net::Address& remote) {
   if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_add(1, std::memory_order_relaxed);
@@ -316,9 +330,9 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
   slab_.destroy(&connection);
 }
 
-void LaneListeners::stop_accepting(Which which) {
+void LaneListeners::stop_accepting(const DrainPlan& plan, bool shared, Which which) {
   for (auto& listener : listeners_) {
-    if (listener != nullptr && listener->is(which)) listener->stop_accepting();
+    if (listener != nullptr && listener->is(which)) listener->stop_accepting(plan, shared);
   }
 }
 void LaneListeners::pause_accepting(bool paused) {
@@ -337,6 +351,7 @@ void LaneListeners::close_all() {
   for (auto& listener : listeners_) {
     if (listener != nullptr) listener->close_connections();
   }
+  leaving_doors_.clear();
 }
 
 }  // namespace weir::proxy

@@ -27,7 +27,10 @@ class Server::StopAccepting final : public event::Timer {
              which == proxy::Which::kInbound ? "inbound " : "");
     server_.listeners().note_closed(which);
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get(), which = which] { one->listeners().stop_accepting(which); });
+      worker->lane().post([one = worker.get(), which = which] {
+        proxy::LaneListeners& listeners = one->listeners();
+        listeners.stop_accepting(listeners.update_plan(), false, which);
+      });
     }
   }
   const proxy::Which which;
@@ -431,6 +434,7 @@ void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain
   Shutdown::Plan plan;
   plan.closed = std::move(closed);
   plan.deadline = deadline;
+  plan.handed_over = true;
   if (drain.time < deadline) plan.drain = drain;
   shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
 }

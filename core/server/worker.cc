@@ -31,7 +31,7 @@ void Worker::join() {
 void Worker::wind_down() {
   lane_.enter();
   if (listeners_ != nullptr) {
-    listeners_->stop_accepting();
+    listeners_->stop_accepting({}, false);
     listeners_->close_all();
   }
   lane_.turn(Duration::zero());
