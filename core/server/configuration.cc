@@ -80,7 +80,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
   std::string cluster_stat_name(std::string_view name) override {
     const auto at = stat_names_.find(name);
-    return at != stat_names_.end() ? at->second : std::string(name);
+    std::string found = at != stat_names_.end() ? at->second : std::string(name);
+    // Who asks has read it out of another message than its own: another name is a change of both.
+    report_.sources().add_file_content("cluster " + std::string(name), found);
+    return found;
   }
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }

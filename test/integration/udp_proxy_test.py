@@ -310,6 +310,19 @@ class UdpUpdateTest(WeirTestCase):
                 client.ask(b"1")
             self.assertEqual(wait_line(log, version), version + " 1")
 
+    def test_another_name_for_the_statistics_of_the_cluster(self) -> None:
+        config = self.config(server=1)
+        for name in ("first", "second", None):
+            config["static_resources"]["clusters"][0].pop("alt_stat_name", None)
+            if name is not None:
+                config["static_resources"]["clusters"][0]["alt_stat_name"] = name
+            self.reload(config)
+            stat = "cluster.%s.udp.sess_tx_datagrams" % (name or "one")
+            before = self.weir.stats().get(stat, 0)
+            with UdpClient(self.port) as client:
+                self.assertEqual(client.ask(b"1"), b"b 1")
+            self.weir.wait_stat_is(stat, before + 1)
+
     def test_no_datagram_is_lost_in_reloads(self) -> None:
         stop, lost, answered = threading.Event(), [], []
 
