@@ -1,8 +1,10 @@
 #include "core/server/configuration.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
+#include "core/base/log_format.h"
 #include "core/config/address_config.h"
 #include "core/config/lint/lint.h"
 #include "core/config/name_table.h"
@@ -287,6 +289,78 @@ class InForce {
   config::KnownMessages known_;
 };
 
+WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto) {
+  WatchdogLimits limits;
+  if (proto.has_miss_timeout()) limits.miss = config::to_duration(proto.miss_timeout());
+  if (proto.has_megamiss_timeout()) limits.mega_miss = config::to_duration(proto.megamiss_timeout());
+  if (proto.has_kill_timeout()) limits.kill = config::to_duration(proto.kill_timeout());
+  if (proto.has_max_kill_timeout_jitter()) limits.kill_jitter = config::to_duration(proto.max_kill_timeout_jitter());
+  if (proto.has_multikill_timeout()) limits.multikill = config::to_duration(proto.multikill_timeout());
+  limits.multikill_share = proto.multikill_threshold().value() / 100;
+  return limits;
+}
+
+// As the inside of a JSON string, and so that nothing in it is a flag if `literal`.
+void append_json_pattern(const std::string& text, bool literal, std::string& out) {
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      out += escaped;
+      continue;
+    } else if (literal && c == '%') {
+      out += '%';
+    }
+    out += c;
+  }
+}
+
+// A line of the process log that is an object, its members sorted by name.
+std::string json_log_pattern(const google::protobuf::Struct& format, const std::string& path, Report& report) {
+  const std::map<std::string, google::protobuf::Value> members(format.fields().begin(), format.fields().end());
+  std::string out = "{";
+  for (const auto& [name, value] : members) {
+    const std::string at = path + "." + name;
+    const std::string& text = value.string_value();
+    if (value.kind_case() != google::protobuf::Value::kStringValue) {
+      report.error(at, "must be a text, as %j");
+      continue;
+    }
+    for (size_t i = text.find('%'); i != std::string::npos && i + 1 < text.size(); i = text.find('%', i + 2)) {
+      if (text[i + 1] == 'v' || text[i + 1] == '_')
+        report.error(at, std::string("%") + text[i + 1] + " may hold what is no JSON; %j is the same text as JSON has it");
+    }
+    out += out.size() == 1 ? "\"" : ",\"";
+    append_json_pattern(name, true, out);
+    out += "\":\"";
+    append_json_pattern(text, false, out);
+    out += '"';
+  }
+  return out + "}";
+}
+
+std::string read_log_format(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Options& options,
+                            Report& report) {
+  if (!bootstrap.application_log_config().has_log_format()) return {};
+  const auto& format = bootstrap.application_log_config().log_format();
+  std::string path = "application_log_config.log_format";
+  if (!options.log_format.empty())
+    report.error(path, "is said twice: the command line has --log-format; leave one of them out");
+  std::string pattern;
+  if (format.has_json_format()) {
+    path += ".json_format";
+    pattern = json_log_pattern(format.json_format(), path, report);
+  } else {
+    path += ".text_format";
+    pattern = format.text_format();
+  }
+  auto compiled = log::LineFormat::compile(pattern, options.log_format_escaped);
+  if (!compiled.ok()) report.error(path, message_of(compiled.status()));
+  return pattern;
+}
+
 // Port 0 is another one each time.
 bool takes_a_place(const net::Address& address) {
   return !address.empty() && !(address.is_ip() && address.port() == 0);
@@ -460,6 +534,13 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
   if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
+  out.log_format = read_log_format(bootstrap, options, report);
+  if (bootstrap.has_watchdogs()) {
+    out.watchdog.main = read_watchdog(bootstrap.watchdogs().main_thread_watchdog());
+    out.watchdog.workers = read_watchdog(bootstrap.watchdogs().worker_watchdog());
+  } else {
+    out.watchdog.main = out.watchdog.workers = read_watchdog(bootstrap.watchdog());
+  }
   // A reload leaves out what stays as it is, and does not see who uses what.
   for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);

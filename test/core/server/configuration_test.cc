@@ -244,6 +244,36 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
       "by itself; this one has ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM\n");
 }
 
+// field: Bootstrap.watchdogs, Watchdogs.main_thread_watchdog, Watchdogs.worker_watchdog, Watchdog.miss_timeout
+// field: Watchdog.megamiss_timeout, Watchdog.kill_timeout, Watchdog.max_kill_timeout_jitter
+// field: Watchdog.multikill_timeout, Watchdog.multikill_threshold
+TEST_F(ConfigurationTest, WatchdogsOfMainAndOfWorkers) {
+  EXPECT_EQ(load("watchdogs: {main_thread_watchdog: {miss_timeout: 1s, megamiss_timeout: 2s}, worker_watchdog: "
+                 "{kill_timeout: 3s, max_kill_timeout_jitter: 4s, multikill_timeout: 5s, multikill_threshold: "
+                 "{value: 60}}}"),
+            "");
+  EXPECT_EQ(configuration_.watchdog.main.miss, 1s);
+  EXPECT_EQ(configuration_.watchdog.main.mega_miss, 2s);
+  EXPECT_EQ(configuration_.watchdog.main.kill, 0s);
+  const WatchdogLimits& workers = configuration_.watchdog.workers;
+  EXPECT_EQ(workers.miss, 200ms);
+  EXPECT_EQ(workers.mega_miss, 1s);
+  EXPECT_EQ(workers.kill, 3s);
+  EXPECT_EQ(workers.kill_jitter, 4s);
+  EXPECT_EQ(workers.multikill, 5s);
+  EXPECT_EQ(workers.multikill_share, 0.6);
+  EXPECT_EQ(load("watchdogs: {worker_watchdog: {actions: [{event: MISS}]}}"),
+            "error: watchdogs.worker_watchdog.actions: not supported by weir; weir says itself, in its log, what a "
+            "thread that is stuck does\n");
+}
+
+// field: Bootstrap.watchdog
+TEST_F(ConfigurationTest, OneWatchdogForAll) {
+  load("watchdog: {miss_timeout: 1s}");
+  EXPECT_EQ(configuration_.watchdog.main.miss, 1s);
+  EXPECT_EQ(configuration_.watchdog.workers.miss, 1s);
+}
+
 TEST_F(ConfigurationTest, LoadingTouchesNoLogFile) {
   std::string path = testing::TempDir() + "weir-untouched-" + std::to_string(getpid()) + ".log";
   const std::string type = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
