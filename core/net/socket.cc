@@ -108,6 +108,18 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   return fd;
 }
 
+namespace {
+
+// To hear what the kernel drops, and where datagrams went that came to any address. False: errno says why.
+bool set_datagram_options(int fd, const Address& address) {
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (!address.is_any()) return true;
+  return address.family() == Family::kIpv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                                           : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+}  // namespace
+
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;
   const socklen_t length = address.to_sockaddr(storage);
@@ -119,11 +131,7 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
     return failed(what.c_str(), address, error, true);
   };
   if (!set_ip_options(fd, address, options)) return fail("set IP_TRANSPARENT for");
-  const bool ipv6 = address.family() == Family::kIpv6;
-  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-  if (address.is_any() &&
-      !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
-    return fail("ask for the local addresses of datagrams of");
+  if (!set_datagram_options(fd, address)) return fail("ask for the local addresses of datagrams of");
   using When = SocketOption::When;
   for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
     if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
@@ -135,6 +143,8 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
 
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
   std::string kept;
+  if (options.datagrams && !set_datagram_options(fd, address))
+    return failed("ask for the local addresses of datagrams of", address, errno);
   if (address.is_ip()) {
     const bool probes = options.keepalive.on && !options.datagrams;
     if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);

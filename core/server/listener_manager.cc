@@ -58,9 +58,14 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
-  if (const int fd = at.options.datagrams ? -1 : inherited_.take(at.address); fd >= 0) {
-    sockets->options.reuse_port = false;  // there is one: a worker accepts for all
+  if (const int fd = inherited_.take(at.address, at.options.datagrams); fd >= 0) {
+    sockets->options.reuse_port = false;  // there is one: a worker accepts, or reads, for all
     sockets->by_worker[0] = fd;
+    if (auto adjusted = at.options.datagrams ? net::adjust_listen_socket(fd, at.address, at.options) : std::string();
+        !adjusted.ok()) {
+      close_all(*sockets);
+      return unavailable("listener " + listener + ": " + message_of(adjusted.status()));
+    }
     return Sockets(std::move(sockets));
   }
   if (handed_ != nullptr) {
