@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/event/activity.h"
+
 namespace weir::proxy {
 
 namespace {
@@ -84,7 +86,9 @@ void DatagramDoor::close() {
 }
 
 void DatagramDoor::on_datagrams(const net::Address& peer, const net::Address& local, const net::Datagrams& datagrams) {
+  size_t number = 0;
   for (auto& filter : serving_.filters) {
+    const event::ActivityScope doing(serving_.spec->filters[number++].descriptor->name);
     if (filter->on_datagrams(peer, local, datagrams) == filter::UdpFilter::Verdict::kTaken) return;
   }
 }
