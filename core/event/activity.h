@@ -1,5 +1,5 @@
-// What the code that a thread runs is about, for whoever asks because it takes too long (core/server/watchdog.h). Saying
-// so costs a few instructions; it is said once for a call that runs somebody else's code.
+// What the code that a thread runs is about, for whoever asks because it takes too long (core/server/watchdog.h).
+// Saying so costs a few instructions; it is said once for a call that runs somebody else's code.
 #pragma once
 
 #include <algorithm>

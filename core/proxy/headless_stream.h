@@ -153,8 +153,8 @@ class HeadlessStream final : public event::Deferred,
   http::HeaderMap response_;             // of each head in turn
   http::HeaderMap* trailers_ = nullptr;  // of the request
   http::HeaderMap* response_trailers_ = nullptr;
-  BlockRef response_block_;  // what `response_` is views of
-  Slices body_;              // what the connection has not got yet
+  BlockRef response_block_;     // what `response_` is views of
+  Slices body_;                 // what the connection has not got yet
   std::string_view asked_for_;  // empty: what the head says
   HeadlessFailure failure_ = HeadlessFailure::kNone;
   bool starting_ : 1 = false;

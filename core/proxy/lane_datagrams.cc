@@ -13,7 +13,7 @@ constexpr Duration kLookAgain = 1s;
 constexpr Duration kLookSoon = 50ms;
 // At least, whatever the plan says: what was asked is answered within that, or not at all.
 constexpr Duration kAnswersTake = 5s;
-}
+}  // namespace
 
 DatagramDoor::DatagramDoor(event::Lane& lane, std::shared_ptr<const ListenSockets> sockets, int fd,
                            const net::DatagramOptions& options, net::DatagramReader& reader)

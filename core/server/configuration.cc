@@ -330,7 +330,8 @@ std::string json_log_pattern(const google::protobuf::Struct& format, const std::
     }
     for (size_t i = text.find('%'); i != std::string::npos && i + 1 < text.size(); i = text.find('%', i + 2)) {
       if (text[i + 1] == 'v' || text[i + 1] == '_')
-        report.error(at, std::string("%") + text[i + 1] + " may hold what is no JSON; %j is the same text as JSON has it");
+        report.error(at,
+                     std::string("%") + text[i + 1] + " may hold what is no JSON; %j is the same text as JSON has it");
     }
     out += out.size() == 1 ? "\"" : ",\"";
     append_json_pattern(name, true, out);

@@ -1,6 +1,8 @@
 #include "core/server/watchdog.h"
 
+#include <semaphore.h>
 #include <signal.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <random>
+#include <utility>
 
 #include "core/base/log.h"
 #include "core/event/activity.h"
@@ -17,14 +20,15 @@ namespace {
 
 // A thread that is in the kernel and cannot be woken does not answer.
 constexpr Duration kAnswerTakes = 100ms;
-constexpr Duration kAskEvery = 1ms;
 constexpr std::string_view kOwnWork = "weir's own work, and no hook of a filter";
 
 // One question at a time. Late handlers find another state, or another thread's question.
 struct Question {
-  enum State : int { kNone, kAsked, kAnswering, kAnswered };
+  enum State : int { kNone, kAsked, kAnswering };
+  Question() { sem_init(&answered, 0, 0); }
   std::atomic<int> state{kNone};
   std::atomic<pthread_t> thread{};
+  sem_t answered;
   char text[512];
   size_t size = 0;
 };
@@ -44,7 +48,7 @@ void on_watchdog_question(int) {
       activity->describe(activity->subject, text);
     }
     question.size = text.used();
-    question.state.store(Question::kAnswered);
+    sem_post(&question.answered);
   }
   errno = error;
 }
@@ -53,13 +57,19 @@ std::string ask_thread(pthread_t thread) {
   Question& question = watchdog_question;
   question.thread.store(thread);
   question.state.store(Question::kAsked);
+  bool answered = false;
   if (pthread_kill(thread, Watchdog::signal()) == 0) {
-    for (Duration waited{}; waited < kAnswerTakes && question.state.load() != Question::kAnswered; waited += kAskEvery)
-      std::this_thread::sleep_for(kAskEvery);
+    timespec end{};
+    clock_gettime(CLOCK_REALTIME, &end);
+    const int64_t ns = end.tv_nsec + kAnswerTakes.count();
+    end.tv_sec += ns / 1'000'000'000;
+    end.tv_nsec = ns % 1'000'000'000;
+    answered = sem_timedwait(&question.answered, &end) == 0;
   }
   int asked = Question::kAsked;
-  if (question.state.compare_exchange_strong(asked, Question::kNone)) return "a call to the kernel that does not return";
-  while (question.state.load() != Question::kAnswered) std::this_thread::sleep_for(kAskEvery);
+  if (!answered && question.state.compare_exchange_strong(asked, Question::kNone))
+    return "a call to the kernel that does not return";
+  if (!answered) sem_wait(&question.answered);  // it is writing
   std::string text(question.text, question.size);
   question.state.store(Question::kNone);
   return text;
@@ -183,7 +193,8 @@ void Watchdog::look_at(Watched& one, MonoTime now) {
 void Watchdog::tell(Watched& one, Duration took) {
   const std::string doing = ask_thread(one.thread);
   one.told = took;
-  WEIR_LOG(kWarning, "server", "%s is stuck: its turn takes %lld ms by now, in %s; none of its connections goes on meanwhile",
+  WEIR_LOG(kWarning, "server",
+           "%s is stuck: its turn takes %lld ms by now, in %s; none of its connections goes on meanwhile",
            one.name.c_str(), in_ms(took), doing.c_str());
 }
 

@@ -1,5 +1,5 @@
-// Says, from a thread of its own, that a lane has been busy with one turn for too long, and with what, while it still is:
-// a plugin that waits or computes holds up every connection of its lane.
+// Says, from a thread of its own, that a lane has been busy with one turn for too long, and with what, while it still
+// is: a plugin that waits or computes holds up every connection of its lane.
 #pragma once
 
 #include <pthread.h>

@@ -44,8 +44,8 @@ const stats::GroupKind kClusterKind{"cluster", "envoy_cluster_name", kClusterDef
 
 constexpr size_t kFirstTable = 64;
 constexpr Duration kSilence = 10s;
-// Of sessions whose clients' datagrams come here no more: those that wait for an answer, and those that have had as many
-// as they have asked for.
+// Of sessions whose clients' datagrams come here no more: those that wait for an answer, and those that have had as
+// many as they have asked for.
 constexpr Duration kLastAnswer = 5s;
 constexpr Duration kAfterAnswers = 1s;
 

@@ -57,8 +57,8 @@ TEST(TcpTunnelTest, WhatIsAnsweredIsKeptIfThatIsWanted) {
           config.mutable_tunneling_config()->set_propagate_response_headers(wanted);
           config.mutable_tunneling_config()->set_propagate_response_trailers(wanted);
         },
-        {.log_format = state + "headers:FIELD:x-id)% " + state + "headers:FIELD:x-none)% " + state +
-                       "trailers:FIELD:x-sum)%"}));
+        {.log_format =
+             state + "headers:FIELD:x-id)% " + state + "headers:FIELD:x-none)% " + state + "trailers:FIELD:x-sum)%"}));
     auto client = world.connect();
     auto server = world.upstream().accept();
     server->send("HTTP/1.1 200 OK\r\nx-id: 7\r\nx-id: 8\r\ntransfer-encoding: chunked\r\n\r\n");
