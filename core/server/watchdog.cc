@@ -59,11 +59,8 @@ std::string ask_thread(pthread_t thread) {
   question.state.store(Question::kAsked);
   bool answered = false;
   if (pthread_kill(thread, Watchdog::signal()) == 0) {
-    timespec end{};
-    clock_gettime(CLOCK_REALTIME, &end);
-    const int64_t ns = end.tv_nsec + kAnswerTakes.count();
-    end.tv_sec += ns / 1'000'000'000;
-    end.tv_nsec = ns % 1'000'000'000;
+    const auto ns = std::chrono::nanoseconds((system_clock().wall_now() + kAnswerTakes).time_since_epoch()).count();
+    const timespec end{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
     answered = sem_timedwait(&question.answered, &end) == 0;
   }
   int asked = Question::kAsked;
