@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/filter/factory.h"
 #include "core/net/address.h"
@@ -22,5 +23,9 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
                                filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
                                       filter::ConfigReport& report, Transport allowed = Transport::kTcp);
+
+// Where the internal listener of that name is to be found, in this process alone.
+net::Address internal_listener_address(std::string_view listener);
+bool is_internal_listener_address(const net::Address& address);
 
 }  // namespace weir::config

@@ -279,8 +279,10 @@ void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, C
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
         // Whoever sends there knows whether in streams or in datagrams.
-        endpoint.address =
-            translate_address(one.endpoint().address(), place + ".endpoint.address", report, Transport::kTcpOrUdp);
+        const auto& address = one.endpoint().address();
+        endpoint.address = address.has_envoy_internal_address()
+                               ? internal_listener_address(address.envoy_internal_address().server_listener_name())
+                               : translate_address(address, place + ".endpoint.address", report, Transport::kTcpOrUdp);
         if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
             one.endpoint().address().socket_address().named_port().empty()) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));

@@ -1,5 +1,6 @@
 #include "core/proxy/lane_listeners.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -82,7 +83,7 @@ void LaneListener::leave_doors(DatagramDoors& doors) {
 
 void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
-    stop_accepting(owner_.update_plan(), false);
+    shut_doors(owner_.update_plan(), false);
     doors_.clear();
     leave_doors(datagram_doors_);
     drain_connections(owner_.update_plan());
@@ -130,7 +131,27 @@ void LaneListener::set(const Listener* before, const Listener* after) {
 
 uint64_t LaneListener::next_connection_id() { return owner_.next_id(); }
 
+namespace {
+
+// An abstract name lets everybody connect: who has is another question.
+bool comes_from_this_process(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == getpid();
+}
+
+}  // namespace
+
 void LaneListener::on_accepted(int fd, const net::Address& remote) {
+  const Listener* current = owner_.lane().slots().current<Listener>(slot_);
+  if (current != nullptr && current->spec.internal && !comes_from_this_process(fd)) [[unlikely]] {
+    current->spec.stats->cx_total.inc();
+    current->spec.stats->cx_destroy.inc();
+    WEIR_LOG(kWarning, "net", "listener %s: another process has connected to it, and is turned away",
+             current->spec.name.c_str());
+    ::close(fd);
+    return;
+  }
   LaneLoads& loads = owner_.loads();
   size_t self = owner_.lane().index() - 1;
   size_t workers = loads.workers.size();
@@ -138,8 +159,7 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
     // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
     // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
-    const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
-    bool always = accepts_for_others_ || (listener != nullptr && listener->spec.exact_balance);
+    bool always = accepts_for_others_ || (current != nullptr && current->spec.exact_balance);
     if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
       size_t target = loads.least(self);
       if (target != self) {
@@ -241,6 +261,12 @@ bool LaneListener::has_chain(const FilterChain& chain) const {
 }
 
 void LaneListener::stop_accepting(const DrainPlan& plan, bool shared) {
+  // Connections that drain may still need it: it goes when all of them have gone.
+  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+  if (listener == nullptr || !listener->spec.internal) shut_doors(plan, shared);
+}
+
+void LaneListener::shut_doors(const DrainPlan& plan, bool shared) {
   for (Door& door : doors_) {
     for (auto& socket : door.open) socket->drain_and_close();
     door.open.clear();

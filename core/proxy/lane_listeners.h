@@ -66,6 +66,7 @@ class LaneListener final : public net::AcceptHandler {
   DatagramDoors datagram_doors_;
   void set_datagrams(const Listener& after);
   void leave_doors(DatagramDoors& doors);
+  void shut_doors(const DrainPlan& plan, bool shared);
   // Those with these descriptors. False: there are none.
   static bool move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to);
   bool accepts_for_others_ = false;  // at some address only one lane accepts

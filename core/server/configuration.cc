@@ -300,6 +300,43 @@ WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto
   return limits;
 }
 
+// Endpoints that are internal listeners name one that is there.
+void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
+                              Report& report) {
+  std::set<std::string, std::less<>> names;
+  for (const auto& listener : resources.listeners()) {
+    if (listener.has_internal_listener()) names.insert(listener.name());
+  }
+  for (int c = 0; c < resources.clusters_size(); ++c) {
+    const auto& assignment = resources.clusters(c).load_assignment();
+    for (int e = 0; e < assignment.endpoints_size(); ++e) {
+      for (int k = 0; k < assignment.endpoints(e).lb_endpoints_size(); ++k) {
+        const auto& address = assignment.endpoints(e).lb_endpoints(k).endpoint().address();
+        if (!address.has_envoy_internal_address()) continue;
+        const std::string& name = address.envoy_internal_address().server_listener_name();
+        if (names.contains(name)) continue;
+        std::string known;
+        for (const std::string& one : names) known += (known.empty() ? "; there are " : ", ") + one;
+        report.error("static_resources.clusters[" + std::to_string(c) + "].load_assignment.endpoints[" +
+                         std::to_string(e) + "].lb_endpoints[" + std::to_string(k) +
+                         "].endpoint.address.envoy_internal_address.server_listener_name",
+                     config::in_quotes(name) + " is no listener with internal_listener" + known);
+      }
+    }
+  }
+}
+
+void read_bootstrap_extensions(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, Report& report) {
+  constexpr std::string_view kInternalListener = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener";
+  for (int i = 0; i < bootstrap.bootstrap_extensions_size(); ++i) {
+    const std::string path = "bootstrap_extensions[" + std::to_string(i) + "].typed_config";
+    const auto message = report.unpack(bootstrap.bootstrap_extensions(i).typed_config(), path);
+    if (message != nullptr && message->GetTypeName() != kInternalListener)
+      report.error(path, message->GetTypeName() + " is no extension of the process here; allowed is " +
+                             std::string(kInternalListener));
+  }
+}
+
 // As the inside of a JSON string, and so that nothing in it is a flag if `literal`.
 void append_json_pattern(const std::string& text, bool literal, std::string& out) {
   for (const char c : text) {
@@ -527,6 +564,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  check_internal_addresses(resources, report);
+  read_bootstrap_extensions(bootstrap, report);
   filter::FactoryScope scope(registry, store, routes, report, "");
   for (int i = 0; i < bootstrap.stats_sinks_size(); ++i) {
     const std::string field = "stats_sinks[" + std::to_string(i) + "]";

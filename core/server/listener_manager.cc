@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/config/address_config.h"
 
 namespace weir::server {
 
@@ -139,6 +140,7 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
     if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
+      if (config::is_internal_listener_address(addresses[i].address)) continue;
       HandedSocket one{
           .kind = kind_of(addresses[i].options), .owner = name, .address = addresses[i].address.to_string()};
       entry.sockets[i]->for_each([&](int fd, uint32_t) {
