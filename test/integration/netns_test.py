@@ -309,5 +309,32 @@ class HandshakeTest(WeirTestCase):
             self.assertLess(self.delayed_acknowledgements() - before, 10)
 
 
+@unittest.skipIf(netns.missing(), netns.missing() or "")
+class HalfOpenTest(WeirTestCase):
+    """Peers that are gone without having said so: no packet comes from them any more, nor goes to them."""
+
+    def test_clients_and_servers_that_have_vanished(self) -> None:
+        place = Namespace(self.sandbox, "v")
+        port, tcp = self.sandbox.free_port(), self.sandbox.free_port()
+        probes = {"keepalive_probes": 2, "keepalive_time": 1, "keepalive_interval": 1}
+        with place.entered():
+            echo, gone = EchoUpstream(self.sandbox), EchoUpstream(self.sandbox, "gone")
+            weir = Weir(self.sandbox, bootstrap(
+                [http_listener(port, [route({"prefix": "/"}, "echo")]) | {"tcp_keepalive": probes},
+                 tcp_listener(tcp, "gone", idle_timeout="3600s")],
+                [cluster("echo", echo.port), cluster("gone", gone.port, upstream_connection_options={"tcp_keepalive": probes})]))
+            with Connection(port) as client, Connection(tcp) as other:
+                self.assertEqual(client.request().status, 200)
+                self.assertEqual(other.request().status, 200)
+                weir.wait_stat_is("cluster.gone.upstream_cx_active", 1)
+                for lost in (client.sock.getsockname()[1], gone.port):
+                    place.do("iptables -A INPUT -p tcp --sport %d -j DROP\niptables -A INPUT -p tcp --dport %d -j DROP" % (lost, lost))
+                weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % port, 0)
+                weir.wait_stat_is("cluster.gone.upstream_cx_active", 0)
+                with Connection(port) as another:
+                    self.assertEqual(another.request().status, 200)
+            weir.stop()
+
+
 if __name__ == "__main__":
     main()
