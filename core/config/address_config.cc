@@ -70,6 +70,15 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
   }
 }
 
+net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
+  net::Keepalive keepalive;
+  keepalive.on = true;
+  keepalive.probes = proto.keepalive_probes().value();
+  keepalive.idle_seconds = proto.keepalive_time().value();
+  keepalive.interval_seconds = proto.keepalive_interval().value();
+  return keepalive;
+}
+
 namespace {
 constexpr std::string_view kInternalListeners = "@weir-internal/";
 }

@@ -463,6 +463,8 @@ ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::F
     out.spec.source = translate_socket_address(proto.upstream_bind_config().source_address(),
                                                path + ".upstream_bind_config.source_address", report);
   }
+  if (proto.upstream_connection_options().has_tcp_keepalive())
+    out.spec.keepalive = to_keepalive(proto.upstream_connection_options().tcp_keepalive());
   if (proto.common_lb_config().has_healthy_panic_threshold()) {
     out.host_options.panic_threshold_percent =
         static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());

@@ -27,15 +27,6 @@ std::string stat_name_of(const net::Address& address) {
   return name;
 }
 
-net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
-  net::Keepalive keepalive;
-  keepalive.on = true;
-  keepalive.probes = proto.keepalive_probes().value();
-  keepalive.idle_seconds = proto.keepalive_time().value();
-  keepalive.interval_seconds = proto.keepalive_interval().value();
-  return keepalive;
-}
-
 template <class Options>
 void read_socket_options(const Options& protos, const FieldReport& at, net::ListenOptions& options) {
   using Proto = envoy::config::core::v3::SocketOption;

@@ -32,14 +32,6 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-bool set_keepalive(int fd, const Keepalive& keepalive) {
-  const auto number = [&](int name, uint32_t value) {
-    return value == 0 || set_option(fd, IPPROTO_TCP, name, static_cast<int>(std::min<uint32_t>(value, INT_MAX)));
-  };
-  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && number(TCP_KEEPCNT, keepalive.probes) &&
-         number(TCP_KEEPIDLE, keepalive.idle_seconds) && number(TCP_KEEPINTVL, keepalive.interval_seconds);
-}
-
 // The option that the kernel refuses; nullptr: none.
 const SocketOption* set_options(int fd, Family family, const ListenOptions& options, SocketOption::When when) {
   for (const SocketOption& one : options.more) {
@@ -63,6 +55,14 @@ bool set_ip_options(int fd, const Address& address, const ListenOptions& options
 }
 
 }  // namespace
+
+bool set_keepalive(int fd, const Keepalive& keepalive) {
+  const auto number = [&](int name, uint32_t value) {
+    return value == 0 || set_option(fd, IPPROTO_TCP, name, static_cast<int>(std::min<uint32_t>(value, INT_MAX)));
+  };
+  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && number(TCP_KEEPCNT, keepalive.probes) &&
+         number(TCP_KEEPIDLE, keepalive.idle_seconds) && number(TCP_KEEPINTVL, keepalive.interval_seconds);
+}
 
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;

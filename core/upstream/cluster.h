@@ -188,6 +188,7 @@ struct ClusterSpec {
   ClusterTransports transports;
   AutoNames auto_names;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
+  net::Keepalive keepalive;                                // of connections to hosts
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.
   std::shared_ptr<const route::ClusterPolicies> policies;

@@ -313,6 +313,7 @@ class HandshakeTest(WeirTestCase):
 class HalfOpenTest(WeirTestCase):
     """Peers that are gone without having said so: no packet comes from them any more, nor goes to them."""
 
+    # field: Cluster.upstream_connection_options, UpstreamConnectionOptions.tcp_keepalive
     def test_clients_and_servers_that_have_vanished(self) -> None:
         place = Namespace(self.sandbox, "v")
         port, tcp = self.sandbox.free_port(), self.sandbox.free_port()
