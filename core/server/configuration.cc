@@ -208,10 +208,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
 class InForce {
  public:
   InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
-          const config::PositionIndex& positions, const Inventory* inventory) {
+          const config::PositionIndex& positions, const Inventory* inventory, const config::DefaultResolver& resolver)
+      : resolver_(resolver) {
     cluster_texts_.reserve(static_cast<size_t>(resources.clusters_size()));
     for (int i = 0; i < resources.clusters_size(); ++i) {
-      cluster_texts_.push_back(positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]"));
+      const uint64_t text = positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]");
+      cluster_texts_.push_back(text == 0 || !resolver.options ? text : config::combine(text, resolver.fingerprint));
     }
     for (int i = 0; i < resources.listeners_size(); ++i) {
       listener_texts_.push_back(positions.digest_of("static_resources.listeners[" + std::to_string(i) + "]"));
@@ -261,6 +263,10 @@ class InForce {
     filter::FactoryScope scope(registry, store, env, report, path);
     out = config::translate_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
+    if (resolver_.options && out.dns && !out.dns->own_resolver) {
+      out.dns->resolver = *resolver_.options;
+      out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver_.fingerprint);
+    }
     intern_cluster(slots, proto.name());
     return out;
   }
@@ -283,6 +289,7 @@ class InForce {
   }
 
  private:
+  const config::DefaultResolver& resolver_;
   std::vector<uint64_t> cluster_texts_, listener_texts_;  // 0: not known
   std::vector<const ClusterFacts*> clusters_;             // of those that stay as they are, nullptr for others
   std::vector<const ListenerFacts*> listeners_;
@@ -488,7 +495,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                                        : config::UnknownExtensions::kReject);
   config::SecretSources secret_sources;
   report.set_secrets(secret_sources);
-  const InForce same(resources, positions, in_force);
+  const config::DefaultResolver resolver = config::read_default_resolver(bootstrap, report);
+  const InForce same(resources, positions, in_force, resolver);
   report.check(bootstrap, "", same.known());
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);

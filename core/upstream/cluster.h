@@ -15,6 +15,7 @@
 #include "core/http/h2/options.h"
 #include "core/http/header_map.h"
 #include "core/lb/policy.h"
+#include "core/net/socket.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/late_counters.h"
 #include "core/stats/store.h"
