@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/event/activity.h"
 #include "core/filter/registry.h"
 #include "core/stream/grpc_status.h"
 
@@ -346,9 +347,9 @@ void Stream::complete_filters() {
   Direction* outer = std::exchange(running_, nullptr);
   const event::ActivityScope doing(
       [](const void* subject, event::ActivityText& text) {
-        const auto& stream = *static_cast<const Stream*>(subject);
-        if (stream.completing_ == nullptr) return;
-        const HttpFilterEntry& entry = stream.chain_->entry(stream.running_position());
+        const auto& ended = *static_cast<const Stream*>(subject);
+        if (ended.completing_ == nullptr) return;
+        const HttpFilterEntry& entry = ended.chain_->entry(ended.running_position());
         text.add("filter ").add(entry.name).add(" (").add(entry.descriptor->name).add("), on_complete");
       },
       this);

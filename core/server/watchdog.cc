@@ -79,7 +79,9 @@ long long in_ms(Duration d) { return static_cast<long long>(to_ms(d)); }
 int Watchdog::signal() { return SIGRTMIN + 3; }
 
 void Watchdog::watch(const event::Lane& lane, pthread_t thread) {
-  Watched one{.lane = &lane, .thread = thread};
+  Watched one;
+  one.lane = &lane;
+  one.thread = thread;
   const bool main = lane.is_main();
   const std::string number = std::to_string(lane.index() - 1);
   one.name = main ? "the main thread" : "worker " + number;

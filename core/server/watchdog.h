@@ -52,8 +52,8 @@ class Watchdog {
 
  private:
   struct Watched {
-    const event::Lane* lane;
-    pthread_t thread;
+    const event::Lane* lane = nullptr;
+    pthread_t thread{};
     std::string name;
     stats::Counter own_miss, own_mega_miss, miss, mega_miss;
     uint64_t turn = 0;  // that is looked at
