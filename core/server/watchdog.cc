@@ -192,8 +192,7 @@ void Watchdog::look_at(Watched& one, MonoTime now) {
 void Watchdog::tell(Watched& one, Duration took) {
   const std::string doing = ask_thread(one.thread);
   one.told = took;
-  WEIR_LOG(kWarning, "server",
-           "%s is stuck: its turn takes %lld ms by now, in %s; none of its connections goes on meanwhile",
+  WEIR_LOG(kWarning, "server", "%s is stuck: its turn takes %lld ms by now, in %s; all else that it has to do waits",
            one.name.c_str(), in_ms(took), doing.c_str());
 }
 

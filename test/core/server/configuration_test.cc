@@ -180,6 +180,7 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
             kNoEndpoints +
                 "error: static_resources.clusters[0].transport_socket.typed_config: acme.Tls is no transport socket "
                 "of this build for clusters; there are: "
+                "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport, "
                 "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, "
                 "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer, "
                 "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n");

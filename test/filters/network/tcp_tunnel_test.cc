@@ -64,6 +64,8 @@ TEST(TcpTunnelTest, WhatIsAnsweredIsKeptIfThatIsWanted) {
     server->send("HTTP/1.1 200 OK\r\nx-id: 7\r\nx-id: 8\r\ntransfer-encoding: chunked\r\n\r\n");
     world.settle();
     client->send("question");
+    client->half_close();
+    world.settle();
     server->send("6\r\nanswer\r\n0\r\nx-sum: 9\r\n\r\n");
     world.settle();
     EXPECT_EQ(client->receive(), "answer");
