@@ -266,6 +266,7 @@ class InForce {
     if (resolver_.options && out.dns && !out.dns->own_resolver) {
       out.dns->resolver = *resolver_.options;
       out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver_.fingerprint);
+      out.host_fingerprint = config::combine(out.host_fingerprint, resolver_.fingerprint);
     }
     intern_cluster(slots, proto.name());
     return out;
