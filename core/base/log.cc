@@ -7,6 +7,9 @@
 #include <cstdarg>
 #include <cstdio>
 #include <ctime>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "core/base/log_format.h"
 
@@ -21,9 +24,12 @@ constexpr size_t kMaxText = 4096;
 constexpr std::string_view kNames[] = {"trace", "debug", "info", "warning", "error", "critical", "off"};
 std::atomic<int> log_fd{2};
 
-LineFormat& line_format() {
-  static auto* const format = new LineFormat(*LineFormat::compile(LineFormat::kDefault));
-  return *format;
+std::atomic<const LineFormat*> line_format_set{nullptr};
+
+const LineFormat& line_format() {
+  if (const LineFormat* format = line_format_set.load(std::memory_order_acquire)) return *format;
+  static auto* const standard = new LineFormat(*LineFormat::compile(LineFormat::kDefault));
+  return *standard;
 }
 
 }  // namespace
@@ -68,7 +74,10 @@ bool set_path(const std::string& path) {
 Status set_format(std::string_view pattern, bool escape) {
   auto format = LineFormat::compile(pattern, escape);
   if (!format.ok()) return format.status();
-  line_format() = std::move(*format);
+  // A line may be under way in another thread: former ones stay, of which there are two at most.
+  static auto* const all = new std::vector<std::unique_ptr<const LineFormat>>;
+  all->push_back(std::make_unique<const LineFormat>(std::move(*format)));
+  line_format_set.store(all->back().get(), std::memory_order_release);
   return absl::OkStatus();
 }
 

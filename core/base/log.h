@@ -39,7 +39,7 @@ bool parse_level(std::string_view name, Level& level);
 std::string_view level_name(Level level);
 // Opens (or reopens) the file that lines go to; empty means stderr. False: could not open, the old one stays.
 bool set_path(const std::string& path);
-// LineFormat (log_format.h). Before there are other threads: lines being written use the old one. [main]
+// LineFormat (log_format.h). Lines being written use the old one. [main]
 Status set_format(std::string_view pattern, bool escape);
 // `component` as it is shown.
 void write(Level level, std::string_view component, const char* format, ...) __attribute__((format(printf, 3, 4)));

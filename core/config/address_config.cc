@@ -1,5 +1,8 @@
 #include "core/config/address_config.h"
 
+#include <unistd.h>
+
+#include "core/base/xxhash.h"
 #include "envoy/config/core/v3/address.pb.h"
 
 namespace weir::config {
@@ -57,12 +60,42 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
       }
       return *address;
     }
-    case envoy::config::core::v3::Address::kEnvoyInternalAddress:  // reported as not supported
+    case envoy::config::core::v3::Address::kEnvoyInternalAddress:
+      report.error(path + ".envoy_internal_address",
+                   "is the address of an endpoint; a listener is internal by internal_listener");
       return {};
     default:
       report.error(path, "one of socket_address, pipe must be set");
       return {};
   }
+}
+
+net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
+  net::Keepalive keepalive;
+  keepalive.on = true;
+  keepalive.probes = proto.keepalive_probes().value();
+  keepalive.idle_seconds = proto.keepalive_time().value();
+  keepalive.interval_seconds = proto.keepalive_interval().value();
+  return keepalive;
+}
+
+namespace {
+constexpr std::string_view kInternalListeners = "@weir-internal/";
+}
+
+net::Address internal_listener_address(std::string_view listener) {
+  std::string name = std::string(kInternalListeners) + std::to_string(getpid()) + "/";
+  if (listener.size() > 60) {  // an abstract name has 107 characters
+    name += std::string(listener.substr(0, 40)) + "." + std::to_string(xxhash64(listener));
+  } else {
+    name += listener;
+  }
+  auto address = net::Address::from_unix(name);
+  return address.ok() ? *address : net::Address();
+}
+
+bool is_internal_listener_address(const net::Address& address) {
+  return address.family() == net::Family::kUnix && address.to_string().starts_with(kInternalListeners);
 }
 
 }  // namespace weir::config

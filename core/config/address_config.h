@@ -3,13 +3,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/filter/factory.h"
 #include "core/net/address.h"
+#include "core/net/socket.h"
 
 namespace envoy::config::core::v3 {
 class Address;
 class SocketAddress;
+class TcpKeepalive;
 }  // namespace envoy::config::core::v3
 
 namespace weir::config {
@@ -22,5 +25,11 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
                                filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
                                       filter::ConfigReport& report, Transport allowed = Transport::kTcp);
+
+net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto);
+
+// Where the internal listener of that name is to be found, in this process alone.
+net::Address internal_listener_address(std::string_view listener);
+bool is_internal_listener_address(const net::Address& address);
 
 }  // namespace weir::config

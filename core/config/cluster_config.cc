@@ -280,8 +280,10 @@ void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, C
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
         // Whoever sends there knows whether in streams or in datagrams.
-        endpoint.address =
-            translate_address(one.endpoint().address(), place + ".endpoint.address", report, Transport::kTcpOrUdp);
+        const auto& address = one.endpoint().address();
+        endpoint.address = address.has_envoy_internal_address()
+                               ? internal_listener_address(address.envoy_internal_address().server_listener_name())
+                               : translate_address(address, place + ".endpoint.address", report, Transport::kTcpOrUdp);
         if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
             one.endpoint().address().socket_address().named_port().empty()) {
           report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
@@ -462,6 +464,8 @@ ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::F
     out.spec.source = translate_socket_address(proto.upstream_bind_config().source_address(),
                                                path + ".upstream_bind_config.source_address", report);
   }
+  if (proto.upstream_connection_options().has_tcp_keepalive())
+    out.spec.keepalive = to_keepalive(proto.upstream_connection_options().tcp_keepalive());
   if (proto.common_lb_config().has_healthy_panic_threshold()) {
     out.host_options.panic_threshold_percent =
         static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());

@@ -6,6 +6,7 @@
 #include "core/config/field_report.h"
 #include "core/config/report.h"
 #include "core/config/shared_messages.h"
+#include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/clusters/aggregate/v3/cluster.pb.h"
 #include "envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
@@ -193,7 +194,9 @@ void read_resolver(const cluster_v3::Cluster& proto, const FieldReport& at, dns:
   }
 }
 
-void read_resolver(const DnsCacheConfig& proto, const FieldReport& at, dns::ResolverOptions& options) {
+// Of a DnsCacheConfig, or of the bootstrap.
+template <class Message>
+void read_resolver(const Message& proto, const FieldReport& at, dns::ResolverOptions& options) {
   if (proto.has_typed_dns_resolver_config()) {
     read_typed_resolver(proto.typed_dns_resolver_config(), at.below("typed_dns_resolver_config"), options);
     without_effect(at, "typed_dns_resolver_config",
@@ -228,7 +231,8 @@ void read_dns_cluster(const cluster_v3::Cluster& proto, const DnsCluster& config
   dns->logical = config.all_addresses_in_single_endpoint();
   dns->family = family_of(config.dns_lookup_family());
   read_refresh(config, here, dns->refresh);
-  if (config.has_typed_dns_resolver_config())
+  dns->own_resolver = config.has_typed_dns_resolver_config();
+  if (dns->own_resolver)
     read_typed_resolver(config.typed_dns_resolver_config(), here.below("typed_dns_resolver_config"), dns->resolver);
   warn_of_unused(proto, at, "the DnsCluster in cluster_type has its own");
 }
@@ -369,11 +373,28 @@ Discovery read_discovery(const cluster_v3::Cluster& proto, const std::string& pa
     out.dns->family = family_of(proto.dns_lookup_family());
     read_refresh(proto, at, out.dns->refresh);
     read_resolver(proto, at, out.dns->resolver);
+    out.dns->own_resolver = proto.has_typed_dns_resolver_config() || proto.has_dns_resolution_config() ||
+                            !proto.dns_resolvers().empty() || proto.use_tcp_for_dns_lookups();
   } else {
     return Discovery::kOther;
   }
   if (proto.has_wait_for_warm_on_init()) out.dns->warms = proto.wait_for_warm_on_init().value();
   return Discovery::kDns;
+}
+
+DefaultResolver read_default_resolver(const envoy::config::bootstrap::v3::Bootstrap& proto, Report& report) {
+  DefaultResolver out;
+  if (!proto.has_typed_dns_resolver_config() && !proto.has_dns_resolution_config() && !proto.use_tcp_for_dns_lookups())
+    return out;
+  out.options.emplace();
+  read_resolver(proto, FieldReport{report, ""}, *out.options);
+  envoy::config::bootstrap::v3::Bootstrap said;
+  if (proto.has_typed_dns_resolver_config())
+    *said.mutable_typed_dns_resolver_config() = proto.typed_dns_resolver_config();
+  if (proto.has_dns_resolution_config()) *said.mutable_dns_resolution_config() = proto.dns_resolution_config();
+  said.set_use_tcp_for_dns_lookups(proto.use_tcp_for_dns_lookups());
+  out.fingerprint = fingerprint(said);
+  return out;
 }
 
 std::string host_name_fault(std::string_view name) {

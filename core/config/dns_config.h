@@ -14,6 +14,9 @@
 namespace envoy::config::cluster::v3 {
 class Cluster;
 }
+namespace envoy::config::bootstrap::v3 {
+class Bootstrap;
+}
 
 namespace weir::config {
 
@@ -25,7 +28,8 @@ struct DnsSpec {
   dns::FamilyPolicy family = dns::FamilyPolicy::kAuto;
   dns::RefreshPlan refresh;
   dns::ResolverOptions resolver;
-  bool warms = true;  // whoever needs the cluster waits for its first answer (wait_for_warm_on_init)
+  bool own_resolver = false;  // else the bootstrap may say who is asked
+  bool warms = true;          // whoever needs the cluster waits for its first answer (wait_for_warm_on_init)
 };
 
 // Names that requests bring, and what becomes of them (DnsCacheConfig). A cluster has one, and filters name it.
@@ -70,6 +74,13 @@ struct DiscoverySpec {
 // kOther: a type that is not supported, which is reported by then.
 Discovery read_discovery(const envoy::config::cluster::v3::Cluster& proto, const std::string& path, Report& report,
                          DiscoverySpec& out);
+
+// Who is asked for the names of clusters that say nothing of it.
+struct DefaultResolver {
+  std::optional<dns::ResolverOptions> options;
+  uint64_t fingerprint = 0;
+};
+DefaultResolver read_default_resolver(const envoy::config::bootstrap::v3::Bootstrap& proto, Report& report);
 
 // RFC 1123 section 2.1, with underscores, which names in private zones have; a dot at the end is allowed. Also IP
 // addresses. Empty if it is one, else what is wrong: "\"a b\" is not a name ...".

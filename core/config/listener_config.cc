@@ -27,15 +27,6 @@ std::string stat_name_of(const net::Address& address) {
   return name;
 }
 
-net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
-  net::Keepalive keepalive;
-  keepalive.on = true;
-  keepalive.probes = proto.keepalive_probes().value();
-  keepalive.idle_seconds = proto.keepalive_time().value();
-  keepalive.interval_seconds = proto.keepalive_interval().value();
-  return keepalive;
-}
-
 template <class Options>
 void read_socket_options(const Options& protos, const FieldReport& at, net::ListenOptions& options) {
   using Proto = envoy::config::core::v3::SocketOption;
@@ -252,6 +243,25 @@ void read_udp(const listener_v3::Listener& proto, filter::FactoryScope& scope, L
   out.spec.udp = std::move(udp);
 }
 
+// Nobody outside of this process connects to it, so there is nothing to say about how.
+void read_internal(const listener_v3::Listener& proto, filter::FactoryScope& scope, ListenerTranslation& out) {
+  if (proto.name().empty()) scope.error("name", "must not be empty: endpoints name an internal listener");
+  for (const auto& [set, field] :
+       {std::pair(proto.has_address(), "address"),
+        std::pair(proto.additional_addresses_size() > 0, "additional_addresses"),
+        std::pair(proto.has_bind_to_port(), "bind_to_port"), std::pair(proto.has_transparent(), "transparent"),
+        std::pair(proto.has_freebind(), "freebind"), std::pair(proto.has_use_original_dst(), "use_original_dst"),
+        std::pair(proto.has_udp_listener_config(), "udp_listener_config"),
+        std::pair(proto.has_tcp_keepalive(), "tcp_keepalive"),
+        std::pair(proto.socket_options_size() > 0, "socket_options"),
+        std::pair(proto.has_enable_reuse_port(), "enable_reuse_port")}) {
+    if (set) scope.error(field, "is not for an internal listener, which has no address; remove it");
+  }
+  out.address = internal_listener_address(proto.name());
+  out.stat_name = proto.stat_prefix().empty() ? "internal_" + proto.name() : proto.stat_prefix();
+  out.spec.internal = true;
+}
+
 // As published: use_original_dst brings the listener filter that finds the destination out, behind all others.
 void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
   const envoy::extensions::filters::listener::original_dst::v3::OriginalDst message;
@@ -270,7 +280,7 @@ void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
 }  // namespace
 
 std::string listener_name(const listener_v3::Listener& proto) {
-  if (!proto.name().empty()) return proto.name();
+  if (!proto.name().empty() || proto.has_internal_listener()) return proto.name();
   PositionIndex none;
   Diagnostics unread;
   Report report(none, unread);
@@ -281,13 +291,15 @@ std::string listener_name(const listener_v3::Listener& proto) {
 ListenerTranslation translate_listener(const listener_v3::Listener& proto, filter::FactoryScope& scope) {
   ListenerTranslation out;
   const uint64_t read_before = scope.report().sources_digest();
-  out.address = translate_address(proto.address(), scope.at("address"), scope.report(), Transport::kTcpOrUdp);
+  if (!proto.has_internal_listener())
+    out.address = translate_address(proto.address(), scope.at("address"), scope.report(), Transport::kTcpOrUdp);
   out.options.datagrams = is_udp(proto.address());
   if (proto.has_udp_listener_config() && !out.options.datagrams)
     scope.warning("udp_listener_config", "has no effect: the protocol of the listener's address is TCP");
   out.spec.name = listener_name(proto);
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
+  if (proto.has_internal_listener()) read_internal(proto, scope, out);
   out.options.transparent = proto.transparent().value();
   out.options.freebind = proto.freebind().value();
   out.options.bind_to_port = !proto.has_bind_to_port() || proto.bind_to_port().value();

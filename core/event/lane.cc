@@ -7,7 +7,12 @@
 #include <algorithm>
 #include <mutex>
 
+#include "core/event/activity.h"
+
 namespace weir::event {
+
+constinit thread_local const Activity* current_activity = nullptr;
+
 namespace {
 
 // 4 MiB of address space per lane.

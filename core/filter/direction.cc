@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/event/activity.h"
+#include "core/filter/registry.h"
 #include "core/filter/stream.h"
 
 namespace weir::filter {
@@ -21,6 +23,12 @@ uint64_t from_step(uint64_t mask, size_t from) { return from < 64 ? (mask << fro
 unsigned first(uint64_t mask) { return static_cast<unsigned>(__builtin_clzll(mask)); }
 unsigned last(uint64_t mask) { return 63 - static_cast<unsigned>(__builtin_ctzll(mask)); }
 uint64_t all_before_first(uint64_t mask) { return mask == 0 ? ~uint64_t{0} : ~(~uint64_t{0} >> first(mask)); }
+
+void describe_hook(const HttpFilterEntry& entry, bool response, unsigned hook, event::ActivityText& text) {
+  constexpr std::string_view kParts[] = {"", "_headers", "_data", "_trailers"};
+  text.add("filter ").add(entry.name).add(" (").add(entry.descriptor->name).add("), on_");
+  text.add(response ? "response" : "request").add(kParts[hook]);
+}
 
 }  // namespace
 
@@ -157,6 +165,14 @@ template <class Call>
   WEIR_ASSERT(hook_ == Hook::kNone && left.rest != 0);
   Stream& stream = stream_;
   Direction* outer = std::exchange(stream.running_, this);
+  const event::ActivityScope doing(
+      [](const void* subject, event::ActivityText& text) {
+        const auto& direction = *static_cast<const Direction*>(subject);
+        if (direction.chain_ == nullptr || direction.running_position() >= direction.chain_->size()) return;
+        describe_hook(direction.chain_->entry(direction.running_position()), direction.response_,
+                      static_cast<unsigned>(direction.hook_), text);
+      },
+      this);
   hook_ = hook;
   Steps steps = left;
   uint8_t outcome = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/event/activity.h"
 #include "core/filter/registry.h"
 #include "core/stream/grpc_status.h"
 
@@ -344,6 +345,14 @@ void Stream::restart() {
 void Stream::complete_filters() {
   if (chain_ == nullptr) return;
   Direction* outer = std::exchange(running_, nullptr);
+  const event::ActivityScope doing(
+      [](const void* subject, event::ActivityText& text) {
+        const auto& ended = *static_cast<const Stream*>(subject);
+        if (ended.completing_ == nullptr) return;
+        const HttpFilterEntry& entry = ended.chain_->entry(ended.running_position());
+        text.add("filter ").add(entry.name).add(" (").add(entry.descriptor->name).add("), on_complete");
+      },
+      this);
   for_each_filter(made_ & chain_->complete_mask(), chain_->offsets(false), [this](const uint32_t* at) {
     completing_ = at;
     reinterpret_cast<HttpFilter*>(filters_ + *at)->on_complete(*this);

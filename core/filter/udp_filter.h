@@ -41,6 +41,9 @@ class UdpFilter {
   virtual void on_send_failed(uint32_t datagrams) { static_cast<void>(datagrams); }
   // Another filter gets all datagrams from now on; what this one waits for still comes. False: it waits for nothing.
   virtual bool still_needed() const { return false; }
+  // Nobody gets datagrams here any more: the process or the listener is about to end, which should not take longer than
+  // what is under way does.
+  virtual void on_leaving() {}
 };
 
 }  // namespace weir::filter

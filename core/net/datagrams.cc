@@ -360,13 +360,13 @@ DatagramSocket::DatagramSocket(event::Lane& lane, int fd, const Address& local, 
   lane_.poller().add_level(fd_, *this);
 }
 
-DatagramSocket::~DatagramSocket() {
-  if (fd_ >= 0) shut();
-}
+DatagramSocket::~DatagramSocket() { shut(); }
 
 // Another process may hold the same socket: the poller is told that this one has done with it.
 void DatagramSocket::shut() {
-  lane_.poller().remove(fd_);
+  if (fd_ < 0) return;
+  on_end_of_turn();
+  if (reading_) lane_.poller().remove(fd_);
   close(fd_);
   fd_ = -1;
 }
@@ -392,7 +392,7 @@ void DatagramSocket::on_end_of_turn() {
 
 // One batch in a turn: other sockets have their turn, too.
 void DatagramSocket::on_ready(uint32_t) {
-  if (fd_ >= 0) read_batch();
+  if (fd_ >= 0 && reading_) read_batch();
 }
 
 unsigned DatagramSocket::read_batch() {
@@ -409,13 +409,25 @@ unsigned DatagramSocket::read_batch() {
   return outcome.taken;
 }
 
-void DatagramSocket::drain_and_close() {
-  if (fd_ < 0) return;
+bool DatagramSocket::stop_reading(bool shared) {
+  if (fd_ < 0 || !reading_) return fd_ >= 0;
+  const bool can_stay = shared || stop_hearing();
   // As many as a full buffer can hold: senders that go on do not keep it open.
   for (int i = 0; i < 64 && read_batch() != 0; ++i) {
   }
-  on_end_of_turn();
-  shut();
+  lane_.poller().remove(fd_);
+  reading_ = false;
+  if (!can_stay) shut();
+  return can_stay;
+}
+
+// A socket that is connected hears its peer alone: this one has itself for one, and nobody else has its address. To the
+// kernel, and to sockets that share the address, it is as good as closed.
+bool DatagramSocket::stop_hearing() {
+  sockaddr_storage own;
+  socklen_t size = sizeof own;
+  return getsockname(fd_, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
+         connect(fd_, reinterpret_cast<sockaddr*>(&own), size) == 0;
 }
 
 }  // namespace weir::net

@@ -192,8 +192,11 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
   void set_options(const DatagramOptions& options);
   // Copied, and sent at the end of the turn, or earlier.
   void send(const Address& to, const Address& from, const Datagrams& datagrams);
-  // Reads what the kernel has, sends what waits, and closes.
-  void drain_and_close();
+  // Reads what the kernel has, and then no more; what is sent still goes. `shared`: another process reads from now on;
+  // else nobody hears what comes, and senders are told so. False: it has no descriptor any more.
+  bool stop_reading(bool shared);
+  // Sends what waits, and closes.
+  void shut();
   const Address& local() const { return local_; }
   int fd() const { return fd_; }
 
@@ -202,7 +205,7 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
 
  private:
   unsigned read_batch();
-  void shut();
+  bool stop_hearing();
   event::Lane& lane_;
   int fd_;
   const Address local_;
@@ -211,6 +214,7 @@ class DatagramSocket final : public event::Pollable, public event::EndOfTurn {
   DatagramHandler& handler_;
   DatagramQueue queue_;
   uint32_t kernel_drops_ = 0;  // that were told
+  bool reading_ = true;
 };
 
 }  // namespace weir::net

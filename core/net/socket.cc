@@ -32,14 +32,6 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-bool set_keepalive(int fd, const Keepalive& keepalive) {
-  const auto number = [&](int name, uint32_t value) {
-    return value == 0 || set_option(fd, IPPROTO_TCP, name, static_cast<int>(std::min<uint32_t>(value, INT_MAX)));
-  };
-  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && number(TCP_KEEPCNT, keepalive.probes) &&
-         number(TCP_KEEPIDLE, keepalive.idle_seconds) && number(TCP_KEEPINTVL, keepalive.interval_seconds);
-}
-
 // The option that the kernel refuses; nullptr: none.
 const SocketOption* set_options(int fd, Family family, const ListenOptions& options, SocketOption::When when) {
   for (const SocketOption& one : options.more) {
@@ -63,6 +55,14 @@ bool set_ip_options(int fd, const Address& address, const ListenOptions& options
 }
 
 }  // namespace
+
+bool set_keepalive(int fd, const Keepalive& keepalive) {
+  const auto number = [&](int name, uint32_t value) {
+    return value == 0 || set_option(fd, IPPROTO_TCP, name, static_cast<int>(std::min<uint32_t>(value, INT_MAX)));
+  };
+  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && number(TCP_KEEPCNT, keepalive.probes) &&
+         number(TCP_KEEPIDLE, keepalive.idle_seconds) && number(TCP_KEEPINTVL, keepalive.interval_seconds);
+}
 
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;
@@ -108,6 +108,18 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   return fd;
 }
 
+namespace {
+
+// To hear what the kernel drops, and where datagrams went that came to any address. False: errno says why.
+bool set_datagram_options(int fd, const Address& address) {
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (!address.is_any()) return true;
+  return address.family() == Family::kIpv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+                                           : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+}  // namespace
+
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;
   const socklen_t length = address.to_sockaddr(storage);
@@ -119,11 +131,7 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
     return failed(what.c_str(), address, error, true);
   };
   if (!set_ip_options(fd, address, options)) return fail("set IP_TRANSPARENT for");
-  const bool ipv6 = address.family() == Family::kIpv6;
-  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
-  if (address.is_any() &&
-      !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)))
-    return fail("ask for the local addresses of datagrams of");
+  if (!set_datagram_options(fd, address)) return fail("ask for the local addresses of datagrams of");
   using When = SocketOption::When;
   for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
     if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
@@ -135,6 +143,8 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
 
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
   std::string kept;
+  if (options.datagrams && !set_datagram_options(fd, address))
+    return failed("ask for the local addresses of datagrams of", address, errno);
   if (address.is_ip()) {
     const bool probes = options.keepalive.on && !options.datagrams;
     if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);

@@ -30,6 +30,8 @@ struct Keepalive {
   uint32_t interval_seconds = 0;
   bool operator==(const Keepalive&) const = default;
 };
+// Of a TCP socket. False: errno says why.
+bool set_keepalive(int fd, const Keepalive& keepalive);
 
 struct ListenOptions {
   bool datagrams = false;  // UDP

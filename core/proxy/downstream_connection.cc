@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/event/activity.h"
 #include "core/proxy/lane_listeners.h"
 
 namespace weir::proxy {
@@ -207,6 +208,7 @@ bool DownstreamConnection::start_filters() {
   if (earlier_ != nullptr) {
     auto& filters = earlier_->filters;
     for (size_t i = 0; i < filters.size() && !done; ++i) {
+      const event::ActivityScope doing(chain_->filters[i].descriptor->name);
       if (filters[i]->on_new_connection(*this) != Action::kDone) continue;
       done = true;
       // The others never heard of the connection, nor of its end.
@@ -237,6 +239,7 @@ bool DownstreamConnection::inspect(Slices& in, bool end) {
         continue;
       }
       inspection.accepted = true;
+      const event::ActivityScope doing(listener_->spec.listener_filters[inspection.next].descriptor->name);
       verdict = filter.on_accept(*this, *facts_);
     }
     if (verdict == Verdict::kNeedMore) {
@@ -249,6 +252,7 @@ bool DownstreamConnection::inspect(Slices& in, bool end) {
         joined = in.to_string();
         view = joined;
       }
+      const event::ActivityScope doing(listener_->spec.listener_filters[inspection.next].descriptor->name);
       verdict = filter.inspect(view, end, *facts_, consume);
     }
     switch (verdict) {
@@ -300,12 +304,16 @@ void DownstreamConnection::on_data(Slices& in, bool end) {
   if (inspecting() && !inspect(in, end)) return;
   if (last_ == nullptr) return;  // it has ended before anybody served it
   if (earlier_ == nullptr) [[likely]] {
+    const event::ActivityScope doing(chain_->filters.back().descriptor->name);
     last_->on_data(*this, in, end);
     return;
   }
+  size_t number = 0;
   for (auto& filter : earlier_->filters) {
+    const event::ActivityScope doing(chain_->filters[number++].descriptor->name);
     if (filter->on_data(*this, in, end) != Action::kContinue) return;
   }
+  const event::ActivityScope doing(chain_->filters.back().descriptor->name);
   earlier_->passed_on.append_all(in);
   last_->on_data(*this, earlier_->passed_on, end);
   connection_.keeps_input(!earlier_->passed_on.empty());

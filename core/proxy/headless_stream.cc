@@ -4,6 +4,7 @@
 
 #include "core/proxy/auto_names.h"
 #include "core/proxy/lane_proxy.h"
+#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -133,10 +134,19 @@ void HeadlessStream::connect() {
   }
   lb::PickInput input;
   input.target = target_;
+  upstream::WantedName name;
+  if (pin_->asked_by_name) [[unlikely]]
+    choose_name(name);
+  input.name = name.key;
   pool_ = cluster_.pick(input);
   if (pool_ == nullptr) {
-    stats.cx_none_healthy.inc();
-    fail(HeadlessFailure::kNoHost, {});
+    // Nobody stands before it who would have asked for the name.
+    if (pin_->spec.dns_cache.empty() || name.key.empty() || name_looked_up_) {
+      fail_without_host();
+    } else {
+      name_looked_up_ = true;
+      NameLookup::find(lane_, pin_->spec.dns_cache, name);
+    }
     return;
   }
   const upstream::AutoNames& names = pin_->spec.auto_names;
@@ -155,6 +165,34 @@ void HeadlessStream::connect() {
       on_failed(ResetReason::kOverflow, {});
       break;
   }
+}
+
+void HeadlessStream::choose_name(upstream::WantedName& name) {
+  if (const upstream::OriginalDestination* original = pin_->spec.original.get()) {
+    net::Address wanted;
+    if (asked_for_.empty()) wanted = upstream::find_destination(*original, stream::StreamInfo(), &head_);
+    if (wanted.empty()) wanted = upstream::parse_destination(asked_for_.empty() ? head_.authority() : asked_for_);
+    if (wanted.empty()) return;
+    if (original->port != 0) wanted.set_port(original->port);
+    char text[net::Address::kMaxText];
+    name.key = arena_.copy(wanted.to_text(text));
+    return;
+  }
+  const uint16_t port = pin_->spec.transports.encrypts ? 443 : 80;
+  if (!upstream::read_wanted_name(asked_for_.empty() ? head_.authority() : asked_for_, port, arena_, name)) name = {};
+}
+
+void HeadlessStream::on_name(upstream::NameOutcome outcome) {
+  if (outcome == upstream::NameOutcome::kKnown) {
+    connect();
+  } else {
+    fail_without_host();
+  }
+}
+
+void HeadlessStream::fail_without_host() {
+  pin_->stats->cx_none_healthy.inc();
+  fail(HeadlessFailure::kNoHost, {});
 }
 
 // --- The request ---------------------------------------------------------------------------------------------------
@@ -335,6 +373,7 @@ void HeadlessStream::finish() {
   finished_ = true;
   node_.unlink();
   event::Timer::cancel();
+  NameLookup::cancel();
   leave_recall();
   waiter_.leave();
   body_.clear();

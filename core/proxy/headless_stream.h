@@ -17,6 +17,7 @@
 #include "core/http/header_map.h"
 #include "core/stream/stream_info.h"
 #include "core/upstream/lane_clusters.h"
+#include "core/upstream/name_lookup.h"
 
 namespace weir::proxy {
 
@@ -42,6 +43,7 @@ std::string_view failure_text(HeadlessFailure failure);  // "no_host"
 class HeadlessStream final : public event::Deferred,
                              private upstream::UpstreamEvents,
                              private upstream::RecallWaiter,
+                             private upstream::NameLookup,
                              private event::Timer {
  public:
   // Who listens. Nothing is told before start() has returned, and nothing after the end or cancel(), which any of these
@@ -77,6 +79,10 @@ class HeadlessStream final : public event::Deferred,
   Arena& arena() { return arena_; }
   event::Lane& lane() { return lane_; }
   const upstream::ClusterSpec& cluster() const { return pin_->spec; }
+  // Of a cluster whose hosts are found by what requests ask for: the name ("a.example:80") or the address that this one
+  // goes to, copied. Without it that is what its head says: the header of an ORIGINAL_DST cluster, else the authority.
+  // Before start().
+  void ask_for(std::string_view host) { asked_for_ = arena_.copy(host); }
   // The request may go. `end`: it has no body, nor has one been sent ahead. `reader`: nullptr: nobody listens. Anything
   // but kNone: it is over already.
   [[nodiscard]] HeadlessFailure start(Reader* reader, bool end);
@@ -98,9 +104,11 @@ class HeadlessStream final : public event::Deferred,
   friend class Slab<HeadlessStream>;
   HeadlessStream(event::Lane& lane, const upstream::Member& member, event::Pin<upstream::Cluster> pin,
                  const Options& options);
-  ~HeadlessStream() = default;
+  ~HeadlessStream() override = default;
   void overflow();
   void connect();
+  void choose_name(upstream::WantedName& name);
+  void fail_without_host();
   void send();
   void request_finished();
   void sent_more();
@@ -124,6 +132,8 @@ class HeadlessStream final : public event::Deferred,
   void on_request_flow(bool blocked) override;
   // RecallWaiter: for max_requests
   bool on_recalled() override;
+  // NameLookup
+  void on_name(upstream::NameOutcome outcome) override;
   void on_timer() override;
   void dispose() override;
 
@@ -143,10 +153,12 @@ class HeadlessStream final : public event::Deferred,
   http::HeaderMap response_;             // of each head in turn
   http::HeaderMap* trailers_ = nullptr;  // of the request
   http::HeaderMap* response_trailers_ = nullptr;
-  BlockRef response_block_;  // what `response_` is views of
-  Slices body_;              // what the connection has not got yet
+  BlockRef response_block_;     // what `response_` is views of
+  Slices body_;                 // what the connection has not got yet
+  std::string_view asked_for_;  // empty: what the head says
   HeadlessFailure failure_ = HeadlessFailure::kNone;
   bool starting_ : 1 = false;
+  bool name_looked_up_ : 1 = false;
   bool request_share_ : 1 = false;
   bool head_sent_ : 1 = false;
   bool request_end_ : 1 = false;

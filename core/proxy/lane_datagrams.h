@@ -1,6 +1,7 @@
 // A UDP listener on one lane: for each address a socket, and the filters that see what comes there.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -25,8 +26,13 @@ class DatagramDoor final : private net::DatagramHandler, private filter::Datagra
   // A version of the listener. Filters that are replaced go on with what they wait for, at most as long as the plan has
   // for connections.
   void serve(std::shared_ptr<const UdpSpec> spec, std::shared_ptr<ConnectionLimit> limit, const DrainPlan& plan);
-  // Behind what the kernel has still got. Filters end.
+  // Behind what the kernel has still got. Filters end with what they wait for, at most as long as the plan has, and are
+  // counted in `waiting` meanwhile. `shared`: another process goes on with the socket.
+  void leave(const DrainPlan& plan, bool shared, std::atomic<int32_t>& waiting);
+  // Filters end.
   void close();
+  bool closed() const { return socket_->fd() < 0; }
+  bool left() const { return left_; }
   const std::shared_ptr<const ListenSockets>& sockets() const { return sockets_; }
 
  private:
@@ -62,6 +68,8 @@ class DatagramDoor final : private net::DatagramHandler, private filter::Datagra
   std::unique_ptr<net::DatagramSocket> socket_;
   Serving serving_;
   std::vector<Leaving> leaving_;
+  std::atomic<int32_t>* waiting_ = nullptr;  // not null: it has left, and is counted there
+  bool left_ = false;
 };
 
 using DatagramDoors = std::vector<std::unique_ptr<DatagramDoor>>;

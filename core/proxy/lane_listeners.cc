@@ -1,5 +1,6 @@
 #include "core/proxy/lane_listeners.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,16 +71,21 @@ void LaneListener::set_datagrams(const Listener& after) {
     }
     for (; next < doors.size(); ++next) doors[next]->serve(after.spec.udp, after.spec.limit, owner_.update_plan());
   });
-  // Those of addresses that are gone close, behind what they have still got.
-  for (auto& door : datagram_doors_) door->close();
+  leave_doors(datagram_doors_);
   datagram_doors_ = std::move(doors);
+}
+
+// Those of addresses that are gone.
+void LaneListener::leave_doors(DatagramDoors& doors) {
+  for (auto& door : doors) door->leave(owner_.update_plan(), false, owner_.loads().answering);
+  owner_.keep_leaving(std::exchange(doors, {}));
 }
 
 void LaneListener::set(const Listener* before, const Listener* after) {
   if (after == nullptr) {
-    stop_accepting();
+    shut_doors(owner_.update_plan(), false);
     doors_.clear();
-    datagram_doors_.clear();
+    leave_doors(datagram_doors_);
     drain_connections(owner_.update_plan());
     return;
   }
@@ -92,8 +98,7 @@ void LaneListener::set(const Listener* before, const Listener* after) {
     drain_connections(owner_.update_plan());
     return;
   }
-  for (auto& door : datagram_doors_) door->close();
-  datagram_doors_.clear();
+  leave_doors(datagram_doors_);
   std::vector<Door> doors;
   accepts_for_others_ = false;
   // What the sockets have queued that are not taken over is served (by the old configuration, which is still current
@@ -126,7 +131,27 @@ void LaneListener::set(const Listener* before, const Listener* after) {
 
 uint64_t LaneListener::next_connection_id() { return owner_.next_id(); }
 
+namespace {
+
+// An abstract name lets everybody connect: who has is another question.
+bool comes_from_this_process(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid == getpid();
+}
+
+}  // namespace
+
 void LaneListener::on_accepted(int fd, const net::Address& remote) {
+  const Listener* current = owner_.lane().slots().current<Listener>(slot_);
+  if (current != nullptr && current->spec.internal && !comes_from_this_process(fd)) [[unlikely]] {
+    current->spec.stats->cx_total.inc();
+    current->spec.stats->cx_destroy.inc();
+    WEIR_LOG(kWarning, "net", "listener %s: another process has connected to it, and is turned away",
+             current->spec.name.c_str());
+    ::close(fd);
+    return;
+  }
   LaneLoads& loads = owner_.loads();
   size_t self = owner_.lane().index() - 1;
   size_t workers = loads.workers.size();
@@ -134,8 +159,7 @@ void LaneListener::on_accepted(int fd, const net::Address& remote) {
     // The kernel spreads connections by hash, which small numbers of long-lived ones can defeat: beyond a gross
     // imbalance (or where only one lane accepts, or the configuration asks for it) the least loaded lane takes over.
     int64_t own = loads.loads[self].connections.load(std::memory_order_relaxed);
-    const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
-    bool always = accepts_for_others_ || (listener != nullptr && listener->spec.exact_balance);
+    bool always = accepts_for_others_ || (current != nullptr && current->spec.exact_balance);
     if (always || own * static_cast<int64_t>(workers) * 4 > loads.total() * 5 + 16 * static_cast<int64_t>(workers)) {
       size_t target = loads.least(self);
       if (target != self) {
@@ -220,6 +244,9 @@ void LaneListener::drain_connections(const DrainPlan& plan) {
 
 void LaneListener::close_connections() {
   connections_.for_each([](DownstreamConnection& connection) { connection.close(); });
+  for (auto& door : datagram_doors_) {
+    if (door->left()) door->close();
+  }
 }
 
 bool LaneListener::is(Which which) const {
@@ -233,12 +260,18 @@ bool LaneListener::has_chain(const FilterChain& chain) const {
   return listener != nullptr && listener->has_chain(chain.fingerprint);
 }
 
-void LaneListener::stop_accepting() {
+void LaneListener::stop_accepting(const DrainPlan& plan, bool shared) {
+  // Connections that drain may still need it: it goes when all of them have gone.
+  const Listener* listener = owner_.lane().slots().current<Listener>(slot_);
+  if (listener == nullptr || !listener->spec.internal) shut_doors(plan, shared);
+}
+
+void LaneListener::shut_doors(const DrainPlan& plan, bool shared) {
   for (Door& door : doors_) {
     for (auto& socket : door.open) socket->drain_and_close();
     door.open.clear();
   }
-  for (auto& door : datagram_doors_) door->close();
+  for (auto& door : datagram_doors_) door->leave(plan, shared, owner_.loads().answering);
 }
 
 // --- LaneListeners -------------------------------------------------------------------------------------------------
@@ -305,6 +338,13 @@ bool LaneListeners::take_datagram_doors(LaneListener& taker, const ListenSockets
   return false;
 }
 
+void LaneListeners::keep_leaving(DatagramDoors doors) {
+  std::erase_if(leaving_doors_, [](const auto& door) { return door->closed(); });
+  for (auto& door : doors) {
+    if (!door->closed()) leaving_doors_.push_back(std::move(door));
+  }
+}
+
 DownstreamConnection* LaneListeners::make(LaneListener& listener, event::Pin<Listener> pin, int fd,
                                           const net::Address& remote) {
   if (!lane_.is_main()) loads_->loads[lane_.index() - 1].connections.fetch_add(1, std::memory_order_relaxed);
@@ -316,9 +356,9 @@ void LaneListeners::destroy(DownstreamConnection& connection) {
   slab_.destroy(&connection);
 }
 
-void LaneListeners::stop_accepting(Which which) {
+void LaneListeners::stop_accepting(const DrainPlan& plan, bool shared, Which which) {
   for (auto& listener : listeners_) {
-    if (listener != nullptr && listener->is(which)) listener->stop_accepting();
+    if (listener != nullptr && listener->is(which)) listener->stop_accepting(plan, shared);
   }
 }
 void LaneListeners::pause_accepting(bool paused) {
@@ -337,6 +377,7 @@ void LaneListeners::close_all() {
   for (auto& listener : listeners_) {
     if (listener != nullptr) listener->close_connections();
   }
+  leaving_doors_.clear();
 }
 
 }  // namespace weir::proxy

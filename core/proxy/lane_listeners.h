@@ -35,7 +35,8 @@ class LaneListener final : public net::AcceptHandler {
   void adopt(int fd, const net::Address& remote);
   void drain_connections(const DrainPlan& plan);
   void close_connections();
-  void stop_accepting();
+  // `shared`: another process has the same sockets.
+  void stop_accepting(const DrainPlan& plan, bool shared);
   void pause_accepting(bool paused);
   bool is(Which which) const;
   // Of the current version.
@@ -64,6 +65,8 @@ class LaneListener final : public net::AcceptHandler {
   // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
   DatagramDoors datagram_doors_;
   void set_datagrams(const Listener& after);
+  void leave_doors(DatagramDoors& doors);
+  void shut_doors(const DrainPlan& plan, bool shared);
   // Those with these descriptors. False: there are none.
   static bool move_doors(DatagramDoors& from, const ListenSockets* sockets, DatagramDoors& to);
   bool accepts_for_others_ = false;  // at some address only one lane accepts
@@ -79,6 +82,8 @@ struct LaneLoads {
       : workers(std::move(workers)), loads(new Load[this->workers.size()]) {}
   std::vector<event::Lane*> workers;  // index: lane index - 1
   std::unique_ptr<Load[]> loads;
+  // Sockets of UDP listeners that have stopped, and over which answers are still to go.
+  std::atomic<int32_t> answering{0};
   // The worker with the fewest connections; `self` if none has fewer.
   size_t least(size_t self) const;
   int64_t total() const;
@@ -99,8 +104,8 @@ class LaneListeners final : public event::SlotObserver {
   void set_update_plan(const DrainPlan& plan) { update_plan_ = plan; }
   const DrainPlan& update_plan() const { return update_plan_; }
   // For the end of the process: no more connections; those there, and those still on their way from another lane,
-  // finish.
-  void stop_accepting(Which which = Which::kAll);
+  // finish. What datagrams still wait for has the plan's time.
+  void stop_accepting(const DrainPlan& plan, bool shared, Which which = Which::kAll);
   void drain(const DrainPlan& plan, Which which = Which::kAll);
   // Before the lane runs. nullptr: there is no overload manager.
   void set_overload(const Overload* overload) { overload_ = overload; }
@@ -121,6 +126,8 @@ class LaneListeners final : public event::SlotObserver {
   bool take_sockets(LaneListener& taker, const ListenSockets* sockets, OpenSockets& open);
   // The same of those for datagrams.
   bool take_datagram_doors(LaneListener& taker, const ListenSockets* sockets, DatagramDoors& doors);
+  // Those of which answers are still to go stay until then.
+  void keep_leaving(DatagramDoors doors);
   net::DatagramReader& datagram_reader() {
     if (datagram_reader_ == nullptr) datagram_reader_ = std::make_unique<net::DatagramReader>();
     return *datagram_reader_;
@@ -134,6 +141,7 @@ class LaneListeners final : public event::SlotObserver {
   std::shared_ptr<LaneLoads> loads_;
   Slab<DownstreamConnection> slab_;
   std::unique_ptr<net::DatagramReader> datagram_reader_;  // null: not used yet
+  DatagramDoors leaving_doors_;
   std::vector<std::unique_ptr<LaneListener>> listeners_;
   std::unordered_map<std::string, LaneListener*> by_address_;  // made when it is asked for
   bool by_address_is_current_ = false;

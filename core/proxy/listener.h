@@ -124,6 +124,7 @@ struct ListenerSpec {
   uint32_t buffer_limit = 1024 * 1024;
   uint32_t accepts_per_turn = 16;
   bool inbound = false;                                    // by traffic_direction
+  bool internal = false;                                   // for connections of this process alone
   bool hands_over = false;                                 // to the listener of a connection's restored destination
   bool exact_balance = false;                              // every connection goes to the lane that has fewest
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none

@@ -1,6 +1,7 @@
 #include "core/proxy/mirror.h"
 
 #include "core/route/host_index.h"
+#include "core/upstream/destination.h"
 
 namespace weir::proxy {
 
@@ -30,6 +31,18 @@ void copy_head(const route::Mirror& policy, const stream::LogSubject& subject, h
            arena.concat(host.substr(0, host.size() - port), "-shadow", host.substr(host.size() - port)));
 }
 
+// Where hosts are found by what requests ask for, a copy goes where its request would: "-shadow" is for who reads it.
+void ask_for_host(const route::Mirror& policy, const stream::LogSubject& subject, HeadlessStream& mirror) {
+  const upstream::ClusterSpec& cluster = mirror.cluster();
+  if (const upstream::OriginalDestination* original = cluster.original.get()) {
+    const net::Address wanted = upstream::find_destination(*original, subject.info, subject.request);
+    char text[net::Address::kMaxText];
+    if (!wanted.empty()) mirror.ask_for(wanted.to_text(text));
+  } else if (!cluster.dns_cache.empty()) {
+    mirror.ask_for(!policy.host.empty() ? std::string_view(policy.host) : subject.request->authority());
+  }
+}
+
 }  // namespace
 
 HeadlessStream* start_mirror(event::Lane& lane, const route::Mirror& policy, const stream::LogSubject& subject,
@@ -42,6 +55,7 @@ HeadlessStream* start_mirror(event::Lane& lane, const route::Mirror& policy, con
   HeadlessStream* mirror = HeadlessStream::open(lane, cluster, {timeout, buffer_limit, subject.info.protocol}, failure);
   if (mirror == nullptr) return nullptr;
   copy_head(policy, subject, mirror->request_headers(), mirror->arena());
+  ask_for_host(policy, subject, *mirror);
   return mirror->start(nullptr, end) == HeadlessFailure::kNone ? mirror : nullptr;
 }
 

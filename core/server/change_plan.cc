@@ -56,7 +56,10 @@ std::vector<net::ListenAddress> ListenerFacts::addresses() const {
 }
 
 bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
-  return field.name() == "static_resources" || field.name() == "layered_runtime";
+  // Those of resolvers are part of the clusters that have none of their own.
+  return field.name() == "static_resources" || field.name() == "layered_runtime" ||
+         field.name() == "typed_dns_resolver_config" || field.name() == "dns_resolution_config" ||
+         field.name() == "use_tcp_for_dns_lookups";
 }
 
 Inventory inventory_of(const Configuration& configuration, const envoy::config::bootstrap::v3::Bootstrap& bootstrap,

@@ -1,8 +1,10 @@
 #include "core/server/configuration.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
+#include "core/base/log_format.h"
 #include "core/config/address_config.h"
 #include "core/config/lint/lint.h"
 #include "core/config/name_table.h"
@@ -80,7 +82,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
   std::string cluster_stat_name(std::string_view name) override {
     const auto at = stat_names_.find(name);
-    return at != stat_names_.end() ? at->second : std::string(name);
+    std::string found = at != stat_names_.end() ? at->second : std::string(name);
+    // Who asks has read it out of another message than its own: another name is a change of both.
+    report_.sources().add_file_content("cluster " + std::string(name), found);
+    return found;
   }
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
@@ -203,10 +208,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
 class InForce {
  public:
   InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
-          const config::PositionIndex& positions, const Inventory* inventory) {
+          const config::PositionIndex& positions, const Inventory* inventory, const config::DefaultResolver& resolver)
+      : resolver_(resolver) {
     cluster_texts_.reserve(static_cast<size_t>(resources.clusters_size()));
     for (int i = 0; i < resources.clusters_size(); ++i) {
-      cluster_texts_.push_back(positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]"));
+      const uint64_t text = positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]");
+      cluster_texts_.push_back(text == 0 || !resolver.options ? text : config::combine(text, resolver.fingerprint));
     }
     for (int i = 0; i < resources.listeners_size(); ++i) {
       listener_texts_.push_back(positions.digest_of("static_resources.listeners[" + std::to_string(i) + "]"));
@@ -255,6 +262,11 @@ class InForce {
     filter::FactoryScope scope(registry, store, env, report, path);
     config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
+    if (resolver_.options && out.dns && !out.dns->own_resolver) {
+      out.dns->resolver = *resolver_.options;
+      out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver_.fingerprint);
+      out.host_fingerprint = config::combine(out.host_fingerprint, resolver_.fingerprint);
+    }
     intern_cluster(slots, proto.name());
     return out;
   }
@@ -277,11 +289,122 @@ class InForce {
   }
 
  private:
+  const config::DefaultResolver& resolver_;
   std::vector<uint64_t> cluster_texts_, listener_texts_;  // 0: not known
   std::vector<const ClusterFacts*> clusters_;             // of those that stay as they are, nullptr for others
   std::vector<const ListenerFacts*> listeners_;
   config::KnownMessages known_;
 };
+
+WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto) {
+  WatchdogLimits limits;
+  if (proto.has_miss_timeout()) limits.miss = config::to_duration(proto.miss_timeout());
+  if (proto.has_megamiss_timeout()) limits.mega_miss = config::to_duration(proto.megamiss_timeout());
+  if (proto.has_kill_timeout()) limits.kill = config::to_duration(proto.kill_timeout());
+  if (proto.has_max_kill_timeout_jitter()) limits.kill_jitter = config::to_duration(proto.max_kill_timeout_jitter());
+  if (proto.has_multikill_timeout()) limits.multikill = config::to_duration(proto.multikill_timeout());
+  limits.multikill_share = proto.multikill_threshold().value() / 100;
+  return limits;
+}
+
+// Endpoints that are internal listeners name one that is there.
+void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
+                              Report& report) {
+  std::set<std::string, std::less<>> names;
+  for (const auto& listener : resources.listeners()) {
+    if (listener.has_internal_listener()) names.insert(listener.name());
+  }
+  for (int c = 0; c < resources.clusters_size(); ++c) {
+    const auto& assignment = resources.clusters(c).load_assignment();
+    for (int e = 0; e < assignment.endpoints_size(); ++e) {
+      for (int k = 0; k < assignment.endpoints(e).lb_endpoints_size(); ++k) {
+        const auto& address = assignment.endpoints(e).lb_endpoints(k).endpoint().address();
+        if (!address.has_envoy_internal_address()) continue;
+        const std::string& name = address.envoy_internal_address().server_listener_name();
+        if (names.contains(name)) continue;
+        std::string known;
+        for (const std::string& one : names) known += (known.empty() ? "; there are " : ", ") + one;
+        report.error("static_resources.clusters[" + std::to_string(c) + "].load_assignment.endpoints[" +
+                         std::to_string(e) + "].lb_endpoints[" + std::to_string(k) +
+                         "].endpoint.address.envoy_internal_address.server_listener_name",
+                     config::in_quotes(name) + " is no listener with internal_listener" + known);
+      }
+    }
+  }
+}
+
+void read_bootstrap_extensions(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, Report& report) {
+  constexpr std::string_view kInternalListener = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener";
+  for (int i = 0; i < bootstrap.bootstrap_extensions_size(); ++i) {
+    const std::string path = "bootstrap_extensions[" + std::to_string(i) + "].typed_config";
+    const auto message = report.unpack(bootstrap.bootstrap_extensions(i).typed_config(), path);
+    if (message != nullptr && message->GetTypeName() != kInternalListener)
+      report.error(path, message->GetTypeName() + " is no extension of the process here; allowed is " +
+                             std::string(kInternalListener));
+  }
+}
+
+// As the inside of a JSON string, and so that nothing in it is a flag if `literal`.
+void append_json_pattern(const std::string& text, bool literal, std::string& out) {
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      out += escaped;
+      continue;
+    } else if (literal && c == '%') {
+      out += '%';
+    }
+    out += c;
+  }
+}
+
+// A line of the process log that is an object, its members sorted by name.
+std::string json_log_pattern(const google::protobuf::Struct& format, const std::string& path, Report& report) {
+  const std::map<std::string, google::protobuf::Value> members(format.fields().begin(), format.fields().end());
+  std::string out = "{";
+  for (const auto& [name, value] : members) {
+    const std::string at = path + "." + name;
+    const std::string& text = value.string_value();
+    if (value.kind_case() != google::protobuf::Value::kStringValue) {
+      report.error(at, "must be a text, as %j");
+      continue;
+    }
+    for (size_t i = text.find('%'); i != std::string::npos && i + 1 < text.size(); i = text.find('%', i + 2)) {
+      if (text[i + 1] == 'v' || text[i + 1] == '_')
+        report.error(at,
+                     std::string("%") + text[i + 1] + " may hold what is no JSON; %j is the same text as JSON has it");
+    }
+    out += out.size() == 1 ? "\"" : ",\"";
+    append_json_pattern(name, true, out);
+    out += "\":\"";
+    append_json_pattern(text, false, out);
+    out += '"';
+  }
+  return out + "}";
+}
+
+std::string read_log_format(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const Options& options,
+                            Report& report) {
+  if (!bootstrap.application_log_config().has_log_format()) return {};
+  const auto& format = bootstrap.application_log_config().log_format();
+  std::string path = "application_log_config.log_format";
+  if (!options.log_format.empty())
+    report.error(path, "is said twice: the command line has --log-format; leave one of them out");
+  std::string pattern;
+  if (format.has_json_format()) {
+    path += ".json_format";
+    pattern = json_log_pattern(format.json_format(), path, report);
+  } else {
+    path += ".text_format";
+    pattern = format.text_format();
+  }
+  auto compiled = log::LineFormat::compile(pattern, options.log_format_escaped);
+  if (!compiled.ok()) report.error(path, message_of(compiled.status()));
+  return pattern;
+}
 
 // Port 0 is another one each time.
 bool takes_a_place(const net::Address& address) {
@@ -372,7 +495,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                                        : config::UnknownExtensions::kReject);
   config::SecretSources secret_sources;
   report.set_secrets(secret_sources);
-  const InForce same(resources, positions, in_force);
+  const config::DefaultResolver resolver = config::read_default_resolver(bootstrap, report);
+  const InForce same(resources, positions, in_force, resolver);
   report.check(bootstrap, "", same.known());
   if (bootstrap.admin().has_address())
     out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
@@ -448,6 +572,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  check_internal_addresses(resources, report);
+  read_bootstrap_extensions(bootstrap, report);
   filter::FactoryScope scope(registry, store, routes, report, "");
   for (int i = 0; i < bootstrap.stats_sinks_size(); ++i) {
     const std::string field = "stats_sinks[" + std::to_string(i) + "]";
@@ -456,6 +582,13 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
   if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
+  out.log_format = read_log_format(bootstrap, options, report);
+  if (bootstrap.has_watchdogs()) {
+    out.watchdog.main = read_watchdog(bootstrap.watchdogs().main_thread_watchdog());
+    out.watchdog.workers = read_watchdog(bootstrap.watchdogs().worker_watchdog());
+  } else {
+    out.watchdog.main = out.watchdog.workers = read_watchdog(bootstrap.watchdog());
+  }
   // A reload leaves out what stays as it is, and does not see who uses what.
   for (int i = 0; in_force == nullptr && i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);

@@ -21,6 +21,7 @@
 #include "core/server/options.h"
 #include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
+#include "core/server/watchdog.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -60,6 +61,8 @@ struct Configuration {
   lb::Locality place;                    // where weir is
   net::Address admin_address;            // empty: no admin
   FlushPlan flush;
+  WatchdogPlan watchdog;   // of the first configuration
+  std::string log_format;  // of the process log, likewise; empty: that of the command line
 };
 
 // Where names become slots: the publisher, or, for validation, nothing at all.

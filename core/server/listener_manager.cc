@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/config/address_config.h"
 
 namespace weir::server {
 
@@ -58,9 +59,14 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
-  if (const int fd = at.options.datagrams ? -1 : inherited_.take(at.address); fd >= 0) {
-    sockets->options.reuse_port = false;  // there is one: a worker accepts for all
+  if (const int fd = inherited_.take(at.address, at.options.datagrams); fd >= 0) {
+    sockets->options.reuse_port = false;  // there is one: a worker accepts, or reads, for all
     sockets->by_worker[0] = fd;
+    if (auto adjusted = at.options.datagrams ? net::adjust_listen_socket(fd, at.address, at.options) : std::string();
+        !adjusted.ok()) {
+      close_all(*sockets);
+      return unavailable("listener " + listener + ": " + message_of(adjusted.status()));
+    }
     return Sockets(std::move(sockets));
   }
   if (handed_ != nullptr) {
@@ -134,6 +140,7 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
     if (entry.closed) continue;
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
+      if (config::is_internal_listener_address(addresses[i].address)) continue;
       HandedSocket one{
           .kind = kind_of(addresses[i].options), .owner = name, .address = addresses[i].address.to_string()};
       entry.sockets[i]->for_each([&](int fd, uint32_t) {

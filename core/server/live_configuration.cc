@@ -264,6 +264,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     admin_address_ = configuration.admin_address;
     overload_ = std::move(configuration.overload);
     flush_ = std::move(configuration.flush);
+    watchdog_ = configuration.watchdog;
+    log_format_ = configuration.log_format;
   } else {
     if (!update.plan.start_only.empty()) {
       // Only the file says what is not applied.

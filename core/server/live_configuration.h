@@ -77,6 +77,8 @@ class LiveConfiguration final : private event::Timer {
   const std::set<std::string>& watched() const { return watched_; }
   // Of the first one; only a restart changes it.
   FlushPlan take_flush_plan() { return std::move(flush_); }
+  const WatchdogPlan& watchdog() const { return watchdog_; }
+  const std::string& log_format() const { return log_format_; }
   WallTime loaded_at() const { return loaded_at_; }
   // Tells configurations apart: of what is in force, files included; 12 hexadecimal digits.
   std::string version() const;
@@ -120,6 +122,8 @@ class LiveConfiguration final : private event::Timer {
   net::Address admin_address_;
   config::OverloadTranslation overload_;
   FlushPlan flush_;
+  WatchdogPlan watchdog_;
+  std::string log_format_;
   std::set<std::string> watched_;
   WallTime loaded_at_{};
   stats::Gauge version_, update_time_;

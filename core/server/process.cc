@@ -273,21 +273,24 @@ void InheritedSockets::find() {
   for (int fd = kFirst; fd < kFirst + std::min<int64_t>(count, 10'000); ++fd) {
     int type = 0, listens = 0;
     socklen_t size = sizeof(int);
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) {
-      WEIR_LOG(kWarning, "server", "descriptor %d of LISTEN_FDS is no listening stream socket", fd);
+    const bool known = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+                       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
+    const bool datagrams = known && type == SOCK_DGRAM && net::bound_address(fd).is_ip();
+    if (!datagrams && (!known || type != SOCK_STREAM || listens == 0)) {
+      WEIR_LOG(kWarning, "server",
+               "descriptor %d of LISTEN_FDS is neither a listening stream socket nor one for datagrams", fd);
       close(fd);
       continue;
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    sockets_.push_back({fd, net::bound_address(fd)});
+    sockets_.push_back({fd, net::bound_address(fd), datagrams});
   }
 }
 
-int InheritedSockets::take(const net::Address& address) {
+int InheritedSockets::take(const net::Address& address, bool datagrams) {
   for (Socket& socket : sockets_) {
-    if (!(socket.address == address)) continue;
+    if (!(socket.address == address) || socket.datagrams != datagrams) continue;
     const int fd = socket.fd;
     sockets_.erase(sockets_.begin() + (&socket - sockets_.data()));
     return fd;
@@ -297,8 +300,8 @@ int InheritedSockets::take(const net::Address& address) {
 
 void InheritedSockets::drop_rest() {
   for (const Socket& socket : sockets_) {
-    WEIR_LOG(kWarning, "server", "the service manager listens at %s, and no listener of the configuration does",
-             socket.address.to_string().c_str());
+    WEIR_LOG(kWarning, "server", "the service manager listens at %s%s, and no listener of the configuration does",
+             socket.datagrams ? "UDP " : "", socket.address.to_string().c_str());
     close(socket.fd);
   }
   sockets_.clear();

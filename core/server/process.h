@@ -84,11 +84,11 @@ class InheritedSockets {
   ~InheritedSockets();
   InheritedSockets(const InheritedSockets&) = delete;
   InheritedSockets& operator=(const InheritedSockets&) = delete;
-  // What the environment says is for this process; it is removed there. Descriptors that do not listen for streams are
-  // closed and told.
+  // What the environment says is for this process; it is removed there. Descriptors that neither listen for streams nor
+  // are bound for datagrams are closed and told.
   void find();
   // The caller's from then on; -1: none.
-  int take(const net::Address& address);
+  int take(const net::Address& address, bool datagrams);
   // Closes and tells what no listener wanted.
   void drop_rest();
 
@@ -96,6 +96,7 @@ class InheritedSockets {
   struct Socket {
     int fd;
     net::Address address;
+    bool datagrams;
   };
   std::vector<Socket> sockets_;
 };

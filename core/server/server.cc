@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/base/log.h"
+#include "core/event/activity.h"
 #include "core/filter/server_health.h"
 #include "core/server/admin/memory_use.h"
 #include "core/server/admin_facts.h"
@@ -27,7 +28,10 @@ class Server::StopAccepting final : public event::Timer {
              which == proxy::Which::kInbound ? "inbound " : "");
     server_.listeners().note_closed(which);
     for (auto& worker : server_.workers_) {
-      worker->lane().post([one = worker.get(), which = which] { one->listeners().stop_accepting(which); });
+      worker->lane().post([one = worker.get(), which = which] {
+        proxy::LaneListeners& listeners = one->listeners();
+        listeners.stop_accepting(listeners.update_plan(), false, which);
+      });
     }
   }
   const proxy::Which which;
@@ -173,6 +177,8 @@ int Server::load_first() {
   if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
   if (update.result == Update::Result::kBadConfiguration) return 1;
   if (update.result == Update::Result::kCannotBind) return 3;
+  if (!configuration_->log_format().empty())  // translating has compiled it before
+    WEIR_CHECK(log::set_format(configuration_->log_format(), options_.log_format_escaped).ok());
   flusher_->start(configuration_->take_flush_plan());
   if (!configuration_->admin_address().empty()) {
     if (Status bound = admin_->listen(configuration_->admin_address(), restart_->sockets()); !bound.ok()) {
@@ -278,6 +284,8 @@ Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report 
     return refused;
   }
   service_.reloading(lane().now());
+  static constexpr std::string_view kDoing = "the configuration, which is read again";
+  const event::ActivityScope doing(kDoing);
   Update update = configuration_->load(apply, report);
   note(update, "configuration reloaded");
   service_.ready(update.ok() ? "serving" : "serving the configuration before: the new one is wrong, see the log");
@@ -345,7 +353,12 @@ void Server::note(const Update& update, const char* what) {
 }
 
 int Server::run() {
+  watchdog_ = std::make_unique<Watchdog>(store_);
+  watchdog_->watch(lane(), pthread_self());
+  for (auto& worker : workers_) watchdog_->watch(worker->lane(), worker->thread());
+  watchdog_->start(configuration_->watchdog());
   main_->lane().run();
+  watchdog_->stop();
   // Everything that listens or serves ends before what it refers to.
   for (auto& worker : workers_) worker->stop();
   for (auto& worker : workers_) worker->join();
@@ -432,6 +445,7 @@ void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain
   Shutdown::Plan plan;
   plan.closed = std::move(closed);
   plan.deadline = deadline;
+  plan.handed_over = true;
   if (drain.time < deadline) plan.drain = drain;
   shutdown_ = std::make_unique<Shutdown>(lane(), workers_, *loads_, plan, [this](int64_t cut_off) { end(cut_off); });
 }

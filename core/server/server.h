@@ -27,6 +27,7 @@
 #include "core/server/runtime_manager.h"
 #include "core/server/shutdown.h"
 #include "core/server/stats_flusher.h"
+#include "core/server/watchdog.h"
 #include "core/server/worker.h"
 #include "core/stats/store.h"
 
@@ -169,6 +170,7 @@ class Server {
   std::unique_ptr<event::Background> background_;
   std::unique_ptr<StatsFlusher> flusher_;
   std::unique_ptr<ExpiryStats> expiry_;
+  std::unique_ptr<Watchdog> watchdog_;
   stats::Gauge live_, state_gauge_, concurrency_, uptime_, connections_, memory_allocated_, memory_heap_,
       memory_physical_, workers_started_;
   stats::Histogram initialization_time_;

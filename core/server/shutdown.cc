@@ -43,14 +43,15 @@ void Shutdown::begin_draining() {
   accepting_->workers = workers_.size();
   accepting_->closed = std::move(plan_.closed);
   for (const auto& worker : workers_) {
-    worker->lane().post([one = worker.get(), plan = plan_.drain, main = &lane_, accepting = accepting_] {
-      one->listeners().stop_accepting();
-      one->listeners().drain(plan);
-      one->clusters().close_idle();
-      main->post([accepting] {
-        if (--accepting->workers == 0 && accepting->closed) accepting->closed();
-      });
-    });
+    worker->lane().post(
+        [one = worker.get(), plan = plan_.drain, shared = plan_.handed_over, main = &lane_, accepting = accepting_] {
+          one->listeners().stop_accepting(plan, shared);
+          one->listeners().drain(plan);
+          one->clusters().close_idle();
+          main->post([accepting] {
+            if (--accepting->workers == 0 && accepting->closed) accepting->closed();
+          });
+        });
   }
   lane_.arm_in(*this, kLook);
 }
@@ -72,7 +73,8 @@ void Shutdown::on_timer() {
   int64_t open = loads_.total();
   Duration took = lane_.now() - began_;
   const size_t others = plan_.others ? plan_.others() : 0;
-  bool drained = accepting_->workers == 0 && open == 0 && others == 0;
+  bool drained =
+      accepting_->workers == 0 && open == 0 && loads_.answering.load(std::memory_order_relaxed) == 0 && others == 0;
   if (!drained && took < plan_.deadline) {
     lane_.arm_in(*this, std::min(kLook, plan_.deadline - took));
     return;

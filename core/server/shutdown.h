@@ -21,6 +21,7 @@ class Shutdown final : private event::Timer {
     Duration delay{};     // listeners go on accepting so long
     Duration deadline{};  // from the beginning
     proxy::DrainPlan drain{};
+    bool handed_over = false;  // another process has the same listening sockets
     // Others whose end is waited for: processes that drain since a restart. nullptr: none.
     std::function<size_t()> others = nullptr;
     // Called once, when no worker accepts any more. nullptr: nobody wants to know.

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "core/server/watchdog.h"
+
 namespace weir::server {
 
 void Worker::start() {
@@ -16,6 +18,7 @@ void Worker::start() {
     sigset_t all;
     sigfillset(&all);
     sigdelset(&all, SIGPROF);
+    sigdelset(&all, Watchdog::signal());
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
     lane_.run();
     wind_down();
@@ -31,7 +34,7 @@ void Worker::join() {
 void Worker::wind_down() {
   lane_.enter();
   if (listeners_ != nullptr) {
-    listeners_->stop_accepting();
+    listeners_->stop_accepting({}, false);
     listeners_->close_all();
   }
   lane_.turn(Duration::zero());

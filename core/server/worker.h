@@ -31,6 +31,7 @@ class Worker {
   }
 
   void start();
+  pthread_t thread() { return thread_.native_handle(); }
   // Asks the thread to close everything and end; join() waits for it.
   void stop();
   void join();

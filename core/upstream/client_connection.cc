@@ -12,6 +12,8 @@ ClientConnection::ClientConnection(ConnPool& pool, event::Pin<Cluster> cluster)
       id_(pool.cluster().lane_clusters().next_connection_id()),
       born_(pool.lane().now()),
       round_(pool.round()) {
+  if (cluster_->spec.keepalive.on && connection_.fd() >= 0 && connection_.remote().is_ip())
+    net::set_keepalive(connection_.fd(), cluster_->spec.keepalive);
   connection_.set_handler(*this);
   connection_.read_before_reset();  // a server may answer, and reset because it does not want the rest of the request
   connection_.set_watermarks(cluster_->spec.buffer_limit, cluster_->spec.buffer_limit / 2);

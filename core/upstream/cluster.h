@@ -15,6 +15,7 @@
 #include "core/http/h2/options.h"
 #include "core/http/header_map.h"
 #include "core/lb/policy.h"
+#include "core/net/socket.h"
 #include "core/stats/code_counters.h"
 #include "core/stats/late_counters.h"
 #include "core/stats/store.h"
@@ -189,6 +190,7 @@ struct ClusterSpec {
   ClusterTransports transports;
   AutoNames auto_names;
   net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
+  net::Keepalive keepalive;                                // of connections to hosts
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.
   std::shared_ptr<const route::ClusterPolicies> policies;

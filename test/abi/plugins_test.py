@@ -53,11 +53,12 @@ class PluginsTest(WeirTestCase):
     @classmethod
     def config(cls, delay):
         route_text = {"delay": {"@type": TYPE + "weir.extensions.dynamic.v1.HttpFilterPerRoute", "config": "0"}}
-        return bootstrap(
+        limits = {"worker_watchdog": {"miss_timeout": "0.1s", "megamiss_timeout": "0.4s"}}
+        return {"watchdogs": limits, **bootstrap(
             [http_listener(cls.port, [route({"prefix": "/fast"}, "all", typed_per_filter_config=route_text), route({"prefix": "/"}, "all")],
                            http_filters=[published("c_filter", "x-bytes"), own("header_delay", delay, "delay"),
                                          own(os.path.join(PLUGINS, "protobuf_user.so"), {"a": 1, "b": [True]}, "pb")])],
-            [cluster("all", *[echo.port for echo in cls.echoes], load_balancing_policy=lb_policy(None))])
+            [cluster("all", *[echo.port for echo in cls.echoes], load_balancing_policy=lb_policy(None))])}
 
     def test_all_filters_at_work(self) -> None:
         begin = time.monotonic()
@@ -126,6 +127,23 @@ class PluginsTest(WeirTestCase):
         wait_until(lambda: fetch(self.port, "/").header("x-delayed-ms") == "30", "newer configuration")
         slow.join()
         self.assertEqual(answers, ["800"])
+
+    def test_a_filter_that_hangs_is_named_while_it_does(self) -> None:
+        seen = []
+        asking = threading.Thread(target=lambda: seen.append(fetch(self.port, "/fast", headers=[("x-c-filter", "hang")]).status))
+        asking.start()
+        line = "in filter published (envoy.filters.http.dynamic_modules), on_request_headers"
+        wait_until(lambda: line in self.weir.process.log(), "the log names the filter and its hook")
+        self.assertEqual(seen, [])  # it hangs still
+        asking.join()
+        self.assertEqual(seen, [200])
+        stuck = [text for text in self.weir.process.log().split("\n") if line in text]
+        self.assertRegex(stuck[0], r"worker \d is stuck: its turn takes [1-9]\d\d ms by now")
+        self.assertIn("called by envoy.filters.network.http_connection_manager", stuck[0])
+        wait_until(lambda: " goes on; its turn took" in self.weir.process.log(), "the end of it is told")
+        self.weir.wait_stat("workers.watchdog_mega_miss", 1)
+        self.assertGreaterEqual(self.weir.stat("workers.watchdog_miss"), 1)
+        self.assertEqual(sum(self.weir.stats().get("server.worker_%d.watchdog_mega_miss" % n, 0) for n in range(4)), 1)
 
     def test_copies_are_private_and_named_by_content(self) -> None:
         folder = os.environ["WEIR_PLUGIN_COPIES"]

@@ -20,6 +20,25 @@ UPSTREAM_LINE = ("%REQ(:PATH)% %UPSTREAM_PROTOCOL% %UPSTREAM_CONNECTION_ID% %UPS
                  "%UPSTREAM_HOST_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW%\n")
 
 
+class FullDiskTest(WeirTestCase):
+    """Logs that cannot be written, as on a disk that is full: what they would have said is lost, and nothing else."""
+
+    def test_requests_go_on(self) -> None:
+        port, good = self.sandbox.free_port(), self.sandbox.path("good.log")
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")], access_log=[
+            file_access_log("/dev/full", "%REQ(:PATH)%\n"), file_access_log(good, "%REQ(:PATH)%\n")])]),
+            arguments=["--log-path", "/dev/full", "--log-level", "debug", "--file-flush-interval-msec", "50"])
+        for number in range(3):
+            self.assertEqual(fetch(port, "/%d" % number).text, "hello")
+            weir.wait_stat("filesystem.write_failed", number + 1)
+        with open(good, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "/0\n/1\n/2\n")
+        weir.admin("/reload", "POST")
+        weir.admin("/reopen_logs", "POST")
+        self.assertEqual(fetch(port).text, "hello")
+        weir.stop()
+
+
 class UpstreamOperatorsTest(WeirTestCase):
     """What lines and headers say of the upstream's side."""
 

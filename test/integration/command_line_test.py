@@ -239,6 +239,31 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("--log-format: %Q is not one of %Y", output)
 
+    # field: Bootstrap.application_log_config, ApplicationLogConfig.log_format, ApplicationLogConfig.LogFormat.json_format
+    # field: ApplicationLogConfig.LogFormat.text_format
+    def test_log_format_of_the_bootstrap(self) -> None:
+        def run(log_format: dict, *arguments: str) -> tuple[int, str]:
+            config = self.sandbox.write("weir.yaml", to_yaml({**bootstrap([]), "application_log_config": {"log_format": log_format}}))
+            return self.run_weir("-c", config, "--mode", "init_only", *arguments)
+
+        code, output = run({"json_format": {"text": "%j", "at": "%E", 'a "name" of 100%': "%l %%"}})
+        self.assertEqual(code, 0, output)
+        lines = [json.loads(line) for line in output.strip().split("\n") if line.startswith("{")]
+        (line,) = [line for line in lines if line["text"].startswith("serving: ")]
+        self.assertEqual(list(line), ['a "name" of 100%', "at", "text"])
+        self.assertEqual(line['a "name" of 100%'], "info %")
+        code, output = run({"text_format": "<%l> %v"})
+        self.assertEqual(code, 0, output)
+        self.assertIn("\n<info> serving: ", output)
+        for log_format, fault in (({"json_format": {"a": "%v"}}, "%j is the same text as JSON has it"),
+                                  ({"json_format": {"a": 1}}, "must be a text"), ({"text_format": "%Q"}, "%Q is not one of %Y")):
+            code, output = run(log_format)
+            self.assertEqual(code, 1, output)
+            self.assertIn(fault, output)
+        code, output = run({"text_format": "%v"}, "--log-format", "%v")
+        self.assertEqual(code, 1, output)
+        self.assertIn("is said twice", output)
+
     def test_validation_touches_nothing(self) -> None:
         """No log file, no socket, and nothing of the kind although the port is taken and the files could be made."""
         with socket.socket() as holder:

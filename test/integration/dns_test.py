@@ -6,10 +6,11 @@ import os
 import shutil
 import signal
 import struct
+import subprocess
 from typing import Any
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main,
-                     route, to_yaml, wait_until)
+                     route, to_yaml, wait_until, weir_binary)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
 
@@ -195,6 +196,51 @@ class KindsTest(DnsTestCase):
         self.assertEqual(self.served("/older"), {"1", "2"})
         self.assertTrue(any(query.tcp for query in self.server.queries))
         self.assertEqual(self.served("/old"), {"1", "2"})
+
+
+class DefaultResolverTest(DnsTestCase):
+    """Whom the bootstrap names is asked for the names of clusters that name nobody."""
+
+    # field: Bootstrap.typed_dns_resolver_config, Bootstrap.dns_resolution_config, Bootstrap.use_tcp_for_dns_lookups
+    def test_clusters_without_a_resolver(self) -> None:
+        type(self).names = {"a.example": ["127.0.0.1"]}
+        self.start_servers()
+        other = NameServer(self.sandbox, {"a.example": ["127.0.0.2"]})
+        typed = dns_cluster("typed", "a.example", self.echo_port)
+        del typed["type"], typed["dns_refresh_rate"]
+        typed["cluster_type"] = {"name": "envoy.clusters.dns", "typed_config": {"@type": _DNS_CLUSTER, "dns_lookup_family": "V4_ONLY"}}
+        clusters = [
+            dns_cluster("none", "a.example", self.echo_port, dns_lookup_family="V4_ONLY"), typed,
+            dns_cluster("own", "a.example", self.echo_port, dns_lookup_family="V4_ONLY", dns_resolvers=[address(other.port)])]
+        port = self.sandbox.free_port()
+        type(self).port = port
+
+        def config(**fields: Any) -> dict:
+            return {**bootstrap([http_listener(port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters])], clusters),
+                    **fields}
+
+        weir = Weir(self.sandbox, config(typed_dns_resolver_config=resolver(self.server.port)))
+        for name, by in (("none", "1"), ("typed", "1"), ("own", "2")):
+            self.wait_served("/" + name, {by})
+        self.assertFalse(any(query.tcp for query in self.server.queries))
+        # A reload names another one: clusters without one of their own ask that.
+        for fields, by in (({"dns_resolution_config": {"resolvers": [address(other.port)]}}, "2"),
+                           ({"dns_resolution_config": {"resolvers": [address(self.server.port)], "dns_resolver_options": {
+                               "use_tcp_for_dns_lookups": True}}}, "1")):
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config(**fields)) + "\n")
+            weir.settle()
+            for name in ("none", "typed"):
+                self.wait_served("/" + name, {by})
+            self.wait_served("/own", {"2"})
+        self.assertTrue(any(query.tcp for query in self.server.queries))
+
+    def test_tcp_alone(self) -> None:
+        path = self.sandbox.write("tcp.yaml", to_yaml({**bootstrap([], []), "use_tcp_for_dns_lookups": True,
+                                                       "typed_dns_resolver_config": resolver(53)}))
+        run = subprocess.run([weir_binary(), "--mode", "validate", "-c", path], capture_output=True, text=True, timeout=20)
+        self.assertEqual(run.returncode, 0)
+        self.assertIn("use_tcp_for_dns_lookups: has no effect: typed_dns_resolver_config is set and counts", run.stdout + run.stderr)
 
 
 class HostileTest(DnsTestCase):

@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, fetch, file_access_log, http_listener,
+from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener,
                      main, over_tls, route, to_yaml, wait_until, weir_binary)
 from harness.config import address, client_tls, server_tls, trusts
 from harness.dns import NXDOMAIN, SERVFAIL, addresses, pack
@@ -343,6 +343,40 @@ class SubClustersTest(DynamicCase):
         self.assertEqual((response.status, response.text), (503, "Sub cluster warming timeout"))
         self.assertTrue(0.25 < time.monotonic() - begun < 0.9)
         self.logged("|503|DF|sub_cluster_warming_timeout")
+
+
+class CopiesTest(DynamicCase):
+    """Requests of weir's own, for which no filter has resolved the name."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.start_servers()
+        guard = guarded(resolver(cls.server.port), deny=[{"address_prefix": "127.0.0.3", "prefix_len": 32}])
+        policies = [{"cluster": "plain"}, {"cluster": "plain", "host_rewrite_literal": "two.example:%d" % cls.echo_port}]
+        port = cls.sandbox.free_port()
+        cls.start({"plain": cls.cache("plain", typed_dns_resolver_config=guard)}, clusters=[
+            cluster("first", cls.echo_port)], listeners=[http_listener(port, [
+                route({"prefix": "/one"}, "first", {"request_mirror_policies": policies[:1]}),
+                route({"prefix": "/two"}, "first", {"request_mirror_policies": policies[1:]})], name="copying")])
+        cls.ports["copying"] = port
+
+    def copies(self, server: int, path: str) -> list:
+        return [request.header("host") for request in self.echoes[server].requests if request.target == path]
+
+    def test_a_copy_goes_to_the_host_of_its_request(self) -> None:
+        for path in ("/one", "/one/again"):
+            self.assertEqual(self.get("copying", "two.example", path=path).status, 200)
+            wait_until(lambda: self.copies(2, path), "a copy for a name that nobody knew, and for one that is known")
+            self.assertEqual(self.copies(2, path), ["two.example-shadow:%d" % self.echo_port])
+        self.assertEqual(self.get("copying", "one.example", path="/two").status, 200)
+        wait_until(lambda: self.copies(2, "/two"), "a copy goes to the host that is written in its policy")
+
+    def test_a_copy_without_a_host_harms_nobody(self) -> None:
+        before = self.weir.stat("cluster.plain.upstream_cx_none_healthy")
+        for number, host in enumerate(("gone.example", "three.example", "x" * 300 + ".example")):
+            self.assertEqual(self.get("copying", host, path="/one/none").status, 200)
+            self.weir.wait_stat_is("cluster.plain.upstream_cx_none_healthy", before + number + 1)
+        self.assertEqual([self.copies(server, "/one/none") for server in (2, 3)], [[], []])
 
 
 class GuardTest(DynamicCase):

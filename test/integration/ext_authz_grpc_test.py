@@ -142,6 +142,14 @@ class ExtAuthzGrpcTest(WeirTestCase):
         self.assertEqual((metadata["x-token"], metadata["x-of"], metadata["x-envoy-internal"]), ("secret", "1", "true"))
         self.assertTrue(3 < self.auth.remaining[0] <= 5.1, self.auth.remaining)
 
+    def test_a_service_that_the_authority_names(self) -> None:
+        self.start(authz(grpc_fields={"cluster_name": "anywhere", "authority": "127.0.0.1:%d" % self.auth_port}), clusters=[{
+            "name": "anywhere", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s", **HTTP2}])
+        self.auth.answer = denies(418)
+        for _ in range(2):
+            self.assertEqual(self.ask().status, 418)
+        self.assertEqual(len(self.auth.asked), 2)
+
     # field: EnvoyGrpc.skip_envoy_headers
     def test_what_is_not_told(self) -> None:
         self.start(authz(grpc_fields={"skip_envoy_headers": True}, service={"timeout": "0s"},

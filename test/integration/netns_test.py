@@ -211,8 +211,10 @@ class OriginalDestinationTest(WeirTestCase):
             original("limited", original_dst_lb_config=header, circuit_breakers={"thresholds": [{"max_requests": 1}]}),
         ]
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
-            cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters] + [direct({"prefix": "/"}, "x")],
-            http_filters=[to_metadata])], clusters))
+            cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters] + [
+                route({"prefix": "/copied"}, "first", {"request_mirror_policies": [{"cluster": "header"}, {"cluster": "metadata"}]}),
+                direct({"prefix": "/"}, "x")],
+            http_filters=[to_metadata])], clusters + [cluster("first", cls.echoes[0].port)]))
 
     def ask(self, path: str, **headers: str) -> Any:
         with Connection(self.port) as connection:
@@ -246,6 +248,16 @@ class OriginalDestinationTest(WeirTestCase):
         for echo in self.echoes:
             self.assertEqual(self.served("metadata", x_where="127.0.0.1:%d" % echo.port), echo.name)
         self.assertEqual(self.ask("metadata").status, 503)
+
+    def test_copies_go_where_the_request_says(self) -> None:
+        def copies() -> int:
+            return sum(request.target == "/copied" for request in self.echoes[1].requests)
+
+        second = "127.0.0.1:%d" % self.echoes[1].port
+        self.assertEqual(self.served("copied", x_envoy_original_dst_host=second), "a")
+        wait_until(lambda: copies() == 1, "the header says where the copy goes")
+        self.assertEqual(self.served("copied", x_where=second), "a")
+        wait_until(lambda: copies() == 2, "metadata says where the copy goes")
 
     def test_what_such_a_cluster_cannot_have(self) -> None:
         def fault(made: dict[str, Any]) -> str:
@@ -295,6 +307,34 @@ class HandshakeTest(WeirTestCase):
             weir.stop()
             # Each was one. A machine that stands still may make some.
             self.assertLess(self.delayed_acknowledgements() - before, 10)
+
+
+@unittest.skipIf(netns.missing(), netns.missing() or "")
+class HalfOpenTest(WeirTestCase):
+    """Peers that are gone without having said so: no packet comes from them any more, nor goes to them."""
+
+    # field: Cluster.upstream_connection_options, UpstreamConnectionOptions.tcp_keepalive
+    def test_clients_and_servers_that_have_vanished(self) -> None:
+        place = Namespace(self.sandbox, "v")
+        port, tcp = self.sandbox.free_port(), self.sandbox.free_port()
+        probes = {"keepalive_probes": 2, "keepalive_time": 1, "keepalive_interval": 1}
+        with place.entered():
+            echo, gone = EchoUpstream(self.sandbox), EchoUpstream(self.sandbox, "gone")
+            weir = Weir(self.sandbox, bootstrap(
+                [http_listener(port, [route({"prefix": "/"}, "echo")]) | {"tcp_keepalive": probes},
+                 tcp_listener(tcp, "gone", idle_timeout="3600s")],
+                [cluster("echo", echo.port), cluster("gone", gone.port, upstream_connection_options={"tcp_keepalive": probes})]))
+            with Connection(port) as client, Connection(tcp) as other:
+                self.assertEqual(client.request().status, 200)
+                self.assertEqual(other.request().status, 200)
+                weir.wait_stat_is("cluster.gone.upstream_cx_active", 1)
+                for lost in (client.sock.getsockname()[1], gone.port):
+                    place.do("iptables -A INPUT -p tcp --sport %d -j DROP\niptables -A INPUT -p tcp --dport %d -j DROP" % (lost, lost))
+                weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % port, 0)
+                weir.wait_stat_is("cluster.gone.upstream_cx_active", 0)
+                with Connection(port) as another:
+                    self.assertEqual(another.request().status, 200)
+            weir.stop()
 
 
 if __name__ == "__main__":

@@ -7,13 +7,19 @@ import sys
 import time
 import unittest
 
-from harness import Weir, WeirTestCase, bootstrap, direct, fetch, http_listener, main, weir_binary
+from harness import (Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener, main, wait_line,
+                     weir_binary)
+from harness.udp import UdpClient, UdpServer, udp_listener
 
 # Opens what it is told, as a service manager does, and becomes the program.
 ACTIVATE = """
 import os, socket, sys
 for number, port in enumerate(sys.argv[1].split(",")):
-    listener = socket.create_server(("127.0.0.1", int(port)))
+    if port.startswith("udp:"):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener.bind(("0.0.0.0", int(port[4:])))
+    else:
+        listener = socket.create_server(("127.0.0.1", int(port)))
     os.dup2(listener.detach(), 10 + number)
 for number in range(len(sys.argv[1].split(","))):
     os.dup2(10 + number, 3 + number)
@@ -44,6 +50,23 @@ class ProcessTest(WeirTestCase):
         # It stays over a reload.
         weir.admin("/reload", "POST")
         self.assertEqual(fetch(port).text, "hello")
+        weir.stop()
+
+    def test_datagrams_of_a_service_manager(self) -> None:
+        port, unused, log = self.sandbox.free_port(), self.sandbox.free_port(), self.sandbox.path("udp.log")
+        server = UdpServer(self.sandbox, "s")
+        weir = Weir(self.sandbox, bootstrap([udp_listener(
+            port, "one", host="0.0.0.0", idle_timeout="0.2s", access_log=[file_access_log(log, "at %DOWNSTREAM_LOCAL_ADDRESS%\n")])],
+            [cluster("one", server.port)]), through=[sys.executable, "-c", ACTIVATE, "udp:%d,udp:%d" % (port, unused)])
+        for host in ("127.0.0.1", "127.0.0.2"):
+            with UdpClient(port, host) as client:  # hears that address alone
+                self.assertEqual(client.ask(b"x"), b"s x")
+            self.assertEqual(wait_line(log, "at " + host), "at %s:%d" % (host, port))
+        self.assertIn("listens at UDP 0.0.0.0:%d, and no listener" % unused, weir.process.log())
+        # The port is bound once, by somebody who lets nobody else have it.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self.assertRaises(OSError, probe.bind, ("127.0.0.1", port))
         weir.stop()
 
     def test_a_service_manager_is_told(self) -> None:

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 from typing import Any, Optional
 
@@ -133,6 +134,25 @@ class RestartTest(WeirTestCase):
         self.assertEqual(second.stat("listener.127.0.0.1_%d.udp.downstream_rx_datagram_dropped" % self.port), 0)
         with UdpClient(self.port) as client:
             self.assertEqual(client.ask(b"x"), b"s x")
+
+    def test_answers_to_what_was_asked_before_still_come(self) -> None:
+        release = threading.Event()
+        server = UdpServer(self.sandbox, answer=lambda data: [b"s " + data] if release.wait(20) else [])
+        config = bootstrap([udp_listener(self.port, "udp")], [cluster("udp", server.port)])
+        first = self.start(config)
+        with UdpClient(self.port) as client:
+            client.send(b"1")
+            wait_until(lambda: len(server.seen) == 1, "the question arrives")
+            second = self.restart(config)
+            time.sleep(0.5)  # the first has nothing else to do
+            self.assertIsNone(first.process.popen.poll())
+            release.set()
+            self.assertEqual(client.receive(), b"s 1")
+            self.assertEqual(client.ask(b"2"), b"s 2")
+            first.ended_with(0)
+            self.assertEqual(client.ask(b"3"), b"s 3")
+        self.assertEqual(second.stat("udp.udp.downstream_sess_total"), 2)
+        self.assertEqual(second.stat("udp.udp.downstream_sess_active"), 1)
 
     def test_it_takes_over_and_the_other_one_drains(self) -> None:
         echo = EchoUpstream(self.sandbox)

@@ -310,6 +310,19 @@ class UdpUpdateTest(WeirTestCase):
                 client.ask(b"1")
             self.assertEqual(wait_line(log, version), version + " 1")
 
+    def test_another_name_for_the_statistics_of_the_cluster(self) -> None:
+        config = self.config(server=1)
+        for name in ("first", "second", None):
+            config["static_resources"]["clusters"][0].pop("alt_stat_name", None)
+            if name is not None:
+                config["static_resources"]["clusters"][0]["alt_stat_name"] = name
+            self.reload(config)
+            stat = "cluster.%s.udp.sess_tx_datagrams" % (name or "one")
+            before = self.weir.stats().get(stat, 0)
+            with UdpClient(self.port) as client:
+                self.assertEqual(client.ask(b"1"), b"b 1")
+            self.weir.wait_stat_is(stat, before + 1)
+
     def test_no_datagram_is_lost_in_reloads(self) -> None:
         stop, lost, answered = threading.Event(), [], []
 
@@ -348,6 +361,65 @@ class UdpEndTest(WeirTestCase):
         weir.process.signal(signal.SIGTERM)
         weir.ended_with(0)
         self.assertEqual(wait_line(log, "session"), "session 3 5")
+
+    def slow(self) -> tuple[Weir, int, UdpServer, threading.Event]:
+        release = threading.Event()
+        server = UdpServer(self.sandbox, answer=lambda data: [b"s " + data] if release.wait(20) else [])
+        port = self.sandbox.free_port()
+        return Weir(self.sandbox, bootstrap([udp_listener(port, "one")], [cluster("one", server.port)])), port, server, release
+
+    def wait_refused(self, port: int) -> None:
+        def refused() -> bool:
+            with UdpClient(port) as another:
+                another.send(b"x")
+                try:
+                    another.sock.settimeout(0.1)
+                    another.receive()
+                except ConnectionRefusedError:
+                    return True
+                except TimeoutError:
+                    pass
+                return False
+
+        wait_until(refused, "nobody is taken any more, and is told so")
+
+    def test_sigterm_waits_for_answers(self) -> None:
+        weir, port, server, release = self.slow()
+        with UdpClient(port) as client:
+            client.send(b"1")
+            wait_until(lambda: len(server.seen) == 1, "the question arrives")
+            weir.process.signal(signal.SIGTERM)
+            self.wait_refused(port)
+            release.set()
+            self.assertEqual(client.receive(), b"s 1")
+        weir.ended_with(0)
+
+    def test_sigterm_does_not_wait_for_ever(self) -> None:
+        weir, port, server, _ = self.slow()
+        with UdpClient(port) as client:
+            client.send(b"1")
+            wait_until(lambda: len(server.seen) == 1, "the question arrives")
+            begun = time.monotonic()
+            weir.process.signal(signal.SIGTERM)
+            weir.ended_with(0)
+            self.assertTrue(3 < time.monotonic() - begun < 12)
+
+    def test_answers_of_a_listener_that_is_removed(self) -> None:
+        weir, port, server, release = self.slow()
+        with UdpClient(port) as client:
+            client.send(b"1")
+            wait_until(lambda: len(server.seen) == 1, "the question arrives")
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([], [cluster("one", server.port)])) + "\n")
+            weir.settle()
+            self.wait_refused(port)
+            # Its address is free for another one, which takes what comes.
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([udp_listener(port, "one", "two")], [cluster("one", server.port)])) + "\n")
+            weir.settle()
+            release.set()
+            self.assertEqual(client.receive(), b"s 1")
+            self.assertEqual(client.ask(b"2"), b"s 2")
 
 
 class UdpIpv6Test(WeirTestCase):

@@ -198,8 +198,8 @@ void Model::add_chain(const envoy::config::listener::v3::Listener& listener, con
     manager.tls = unpack<tls_v3::DownstreamTlsContext>(socket);
     manager.encrypted = chain.has_transport_socket() && !type_name(socket).starts_with(kRawBuffer) &&
                         chain.transport_socket().name() != "envoy.transport_sockets.raw_buffer";
-    manager.public_ =
-        !stays_on_this_machine(listener.address()) && listener.traffic_direction() != envoy::config::core::v3::OUTBOUND;
+    manager.public_ = !listener.has_internal_listener() && !stays_on_this_machine(listener.address()) &&
+                      listener.traffic_direction() != envoy::config::core::v3::OUTBOUND;
     manager.edge = faces_clients(manager, *hcm);
     manager.hcm = std::move(hcm);
     managers_.push_back(std::move(manager));

@@ -1,5 +1,6 @@
 #include "filters/network/tcp_proxy/config.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/filter/config_translator.h"
@@ -86,6 +87,18 @@ void read_tunnel(const pb::TcpProxy::TunnelingConfig& proto, filter::FactoryScop
     scope.error("hostname", message_of(hostname.status()));
   }
   tunnel->post = proto.use_post();
+  if (!proto.post_path().empty()) {
+    tunnel->post_path = proto.post_path();
+    const bool clean = std::all_of(tunnel->post_path.begin(), tunnel->post_path.end(),
+                                   [](unsigned char c) { return c > ' ' && c < 0x7f; });
+    if (!tunnel->post) scope.error("post_path", "is for POST; set use_post, or remove it");
+    if (!tunnel->post_path.starts_with('/') || !clean)
+      scope.error("post_path", "must begin with / and have no spaces, control characters or bytes above 0x7e");
+  }
+  if (proto.propagate_response_headers())
+    tunnel->headers_key = stream::FilterStateName("envoy.tcp_proxy.propagate_response_headers");
+  if (proto.propagate_response_trailers())
+    tunnel->trailers_key = stream::FilterStateName("envoy.tcp_proxy.propagate_response_trailers");
   tunnel->headers = filter::translate_all(scope.translator(), &filter::ConfigTranslator::header_value,
                                           proto.headers_to_add(), scope.at("headers_to_add"));
   settings.tunnel = std::move(tunnel);

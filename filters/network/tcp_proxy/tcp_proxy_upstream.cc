@@ -265,6 +265,10 @@ http::HeaderMap& TcpProxy::begin_response(int) {
 void TcpProxy::on_upstream_headers(BlockRef, bool end) {
   upstream::UpstreamStream& stream = *std::exchange(asking_, nullptr);
   deadlines_.clear(DeadlineKind::kRoute);
+  if (!over_ && !settings_.tunnel->headers_key.text().empty()) {
+    keep_answer(settings_.tunnel->headers_key, tunnel_->response(), host_->info());
+    info_.connection = host_->info_if_any();
+  }
   if (!over_ && !end && tunnel_->status() / 100 == 2) {
     open(stream);
     return;
@@ -278,6 +282,10 @@ void TcpProxy::on_upstream_headers(BlockRef, bool end) {
 }
 
 void TcpProxy::on_upstream_trailers() {
+  if (!over_ && !settings_.tunnel->trailers_key.text().empty()) {
+    keep_answer(settings_.tunnel->trailers_key, tunnel_->response(), host_->info());
+    info_.connection = host_->info_if_any();
+  }
   Slices nothing;
   on_upstream_data(nothing, true);
 }

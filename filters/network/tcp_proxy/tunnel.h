@@ -1,13 +1,16 @@
 // The request that asks an HTTP proxy for a tunnel (TcpProxy.tunneling_config), and its answer.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "core/base/arena.h"
 #include "core/event/lane.h"
 #include "core/http/header_map.h"
+#include "core/stream/filter_state.h"
 #include "core/stream/formatter.h"
 #include "core/stream/header_value.h"
+#include "core/stream/stream_info.h"
 
 namespace weir::filters::tcp_proxy {
 
@@ -15,8 +18,14 @@ namespace weir::filters::tcp_proxy {
 struct TunnelSettings {
   stream::Format hostname;  // "db.example:5432"
   bool post = false;        // instead of CONNECT: the two bodies are the tunnel
+  std::string post_path = "/";
   std::vector<stream::HeaderValue> headers;
+  // Where in the connection's filter state the answer's headers and trailers are kept; no name: they are not.
+  stream::FilterStateName headers_key, trailers_key;
 };
+
+// Keeps what an answer said with the connection: %FILTER_STATE(name:FIELD:header)% prints one of the headers.
+void keep_answer(const stream::FilterStateName& name, const http::HeaderMap& headers, stream::ConnectionInfo& info);
 
 // Of one attempt. [worker]
 class Tunnel {
@@ -25,7 +34,7 @@ class Tunnel {
       : arena_(lane.arenas()), request_(arena_), response_(arena_) {
     request_.add(http::HeaderId::kMethod, settings.post ? "POST" : "CONNECT");
     if (settings.post) {
-      request_.add(http::HeaderId::kPath, "/");
+      request_.add(http::HeaderId::kPath, settings.post_path);
       request_.add(http::HeaderId::kScheme, "http");
     }
     request_.add(http::HeaderId::kAuthority, stream::print(settings.hostname, subject, arena_));
@@ -37,7 +46,8 @@ class Tunnel {
     response_.clear();
     return response_;
   }
-  // Of the last head.
+  // The last head, or what came behind the body.
+  const http::HeaderMap& response() const { return response_; }
   int status() const { return response_.status_code(); }
 
  private:

@@ -44,6 +44,10 @@ const stats::GroupKind kClusterKind{"cluster", "envoy_cluster_name", kClusterDef
 
 constexpr size_t kFirstTable = 64;
 constexpr Duration kSilence = 10s;
+// Of sessions whose clients' datagrams come here no more: those that wait for an answer, and those that have had as
+// many as they have asked for.
+constexpr Duration kLastAnswer = 5s;
+constexpr Duration kAfterAnswers = 1s;
 
 bool set_option(int fd, int level, int name) {
   const int on = 1;
@@ -149,14 +153,23 @@ bool Session::open(upstream::ClusterLocal& cluster, const Target& target, lb::Ho
   return true;
 }
 
-void Session::arm() { owner_.lane_.arm(*this, std::min(last_ + owner_.settings_->idle_timeout, next_log_)); }
+Duration Session::patience() const {
+  const Duration usual = owner_.settings_->idle_timeout;
+  if (!owner_.leaving_) [[likely]]
+    return usual;
+  return std::min(usual, counts_.rx_datagrams > counts_.tx_datagrams ? kLastAnswer : kAfterAnswers);
+}
+
+void Session::arm() { owner_.lane_.arm(*this, std::min(last_ + patience(), next_log_)); }
 
 // Set once for many datagrams: whether one has come meanwhile shows when it is due.
 void Session::on_timer() {
   const MonoTime now = owner_.lane_.now();
-  if (now >= last_ + owner_.settings_->idle_timeout) {
-    owner_.settings_->stats->idle_timeout.inc();
-    ++owner_.idle_timeouts_;
+  if (now >= last_ + patience()) {
+    if (!owner_.leaving_) {
+      owner_.settings_->stats->idle_timeout.inc();
+      ++owner_.idle_timeouts_;
+    }
     end();
     return;
   }
@@ -225,6 +238,8 @@ void Session::on_ready(uint32_t) {
   last_ = owner_.lane_.now();
   counts_.tx_datagrams += datagrams;
   counts_.tx_bytes += bytes;
+  if (owner_.leaving_) [[unlikely]]
+    arm();
   owner_.counts_.tx_datagrams += datagrams;
   owner_.counts_.tx_bytes += bytes;
   cluster_stats_->rx_datagrams.add(datagrams);
@@ -278,6 +293,13 @@ UdpProxy::UdpProxy(std::shared_ptr<const Settings> settings, filter::DatagramHos
 UdpProxy::~UdpProxy() {
   while (Session* session = all_.front()) session->end(true);
   log();
+}
+
+void UdpProxy::on_leaving() {
+  leaving_ = true;
+  for (Session* session : table_) {
+    for (; session != nullptr; session = session->next_) session->arm();
+  }
 }
 
 net::Address UdpProxy::local_with_port(const net::Address& local) const {

@@ -83,6 +83,8 @@ class Session final : public event::Pollable, public event::Timer, public event:
   friend class UdpProxy;
   void on_timer() override;
   void arm();
+  // How long it may be silent.
+  Duration patience() const;
   void log(stream::AccessLogType type);
 
   UdpProxy& owner_;
@@ -117,6 +119,7 @@ class UdpProxy final : public filter::UdpFilter {
   void on_batch_end() override { send_run(); }
   void on_send_failed(uint32_t datagrams) override { settings_->stats->tx_errors.add(datagrams); }
   bool still_needed() const override { return count_ != 0; }
+  void on_leaving() override;
   size_t sessions() const { return count_; }
 
  private:
@@ -160,6 +163,7 @@ class UdpProxy final : public filter::UdpFilter {
   Counts counts_;
   uint64_t sessions_total_ = 0, idle_timeouts_ = 0, no_route_ = 0;
   MonoTime silent_until_{};
+  bool leaving_ = false;
 };
 
 }  // namespace weir::filters::udp_proxy

@@ -1,8 +1,10 @@
 /* A filter in plain C over weir/plugin.h alone: counts the bytes of the request's body, tells the response how many,
- * and answers requests that carry "x-c-filter: stop". Its configuration is the name of the header to add. */
+ * and answers requests that carry "x-c-filter: stop"; those with "x-c-filter: hang" keep it computing for 1.5 s. Its
+ * configuration is the name of the header to add. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <weir/plugin.h>
 
 static const weir_api* api;
@@ -62,8 +64,14 @@ static int32_t on_request_headers(void* self, weir_stream stream, uint32_t end) 
   const struct instance* instance = self;
   weir_bytes value;
   (void)end;
-  if (api->get_header(stream, WEIR_REQUEST_HEADERS, text("x-c-filter"), &value) == WEIR_OK && value.size == 4 &&
-      memcmp(value.data, "stop", 4) == 0) {
+  if (api->get_header(stream, WEIR_REQUEST_HEADERS, text("x-c-filter"), &value) != WEIR_OK || value.size != 4)
+    return WEIR_CONTINUE;
+  if (memcmp(value.data, "hang", 4) == 0) {
+    const clock_t until = clock() + 3 * CLOCKS_PER_SEC / 2;
+    while (clock() < until) {
+    }
+  }
+  if (memcmp(value.data, "stop", 4) == 0) {
     weir_header header;
     weir_reply reply;
     header.name = text("x-stopped-by");

@@ -165,9 +165,29 @@ TEST_F(DatagramSocketTest, CountsWhatCannotBeSent) {
 TEST_F(DatagramSocketTest, ReadsWhatIsThereBeforeItCloses) {
   auto socket = open("127.0.0.1");
   for (int i = 0; i < 50; ++i) peer.send(socket->local(), "x");
-  socket->drain_and_close();
+  EXPECT_TRUE(socket->stop_reading(true));
+  socket->shut();
   EXPECT_EQ(recorder.seen.size(), 50U);
   EXPECT_EQ(socket->fd(), -1);
+}
+
+TEST_F(DatagramSocketTest, SendsAlthoughItDoesNotReadAnyMore) {
+  for (const bool shared : {true, false}) {
+    for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
+      auto socket = open(host);
+      const Address at = *Address::from_ip("127.0.0.1", socket->local().port());
+      peer.send(at, "before");
+      EXPECT_TRUE(socket->stop_reading(shared));
+      EXPECT_EQ(recorder.seen.size(), 1U);
+      recorder.seen.clear();
+      peer.send(at, "behind");
+      socket->send(peer.address(), *Address::from_ip("127.0.0.1", 0), {"answer", 0});
+      lane.turn();
+      EXPECT_TRUE(recorder.seen.empty());
+      EXPECT_EQ(peer.received(), std::vector<std::string>{"answer"});
+      EXPECT_EQ(recorder.failed, 0U);
+    }
+  }
 }
 
 TEST_F(DatagramSocketTest, PutsTogetherWhatTheKernelPutsTogether) {

@@ -180,6 +180,7 @@ TEST_F(ConfigurationTest, ElsewhereAnUnknownTypeStaysAnError) {
             kNoEndpoints +
                 "error: static_resources.clusters[0].transport_socket.typed_config: acme.Tls is no transport socket "
                 "of this build for clusters; there are: "
+                "envoy.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport, "
                 "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, "
                 "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer, "
                 "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n");
@@ -242,6 +243,36 @@ TEST_F(ConfigurationTest, MistakesOfLoadingAndOfTranslatingTogether) {
       "LOGICAL_DNS and ORIGINAL_DST are\n"
       "error: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is for clusters of a type that chooses hosts "
       "by itself; this one has ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV and RANDOM\n");
+}
+
+// field: Bootstrap.watchdogs, Watchdogs.main_thread_watchdog, Watchdogs.worker_watchdog, Watchdog.miss_timeout
+// field: Watchdog.megamiss_timeout, Watchdog.kill_timeout, Watchdog.max_kill_timeout_jitter
+// field: Watchdog.multikill_timeout, Watchdog.multikill_threshold
+TEST_F(ConfigurationTest, WatchdogsOfMainAndOfWorkers) {
+  EXPECT_EQ(load("watchdogs: {main_thread_watchdog: {miss_timeout: 1s, megamiss_timeout: 2s}, worker_watchdog: "
+                 "{kill_timeout: 3s, max_kill_timeout_jitter: 4s, multikill_timeout: 5s, multikill_threshold: "
+                 "{value: 60}}}"),
+            "");
+  EXPECT_EQ(configuration_.watchdog.main.miss, 1s);
+  EXPECT_EQ(configuration_.watchdog.main.mega_miss, 2s);
+  EXPECT_EQ(configuration_.watchdog.main.kill, 0s);
+  const WatchdogLimits& workers = configuration_.watchdog.workers;
+  EXPECT_EQ(workers.miss, 200ms);
+  EXPECT_EQ(workers.mega_miss, 1s);
+  EXPECT_EQ(workers.kill, 3s);
+  EXPECT_EQ(workers.kill_jitter, 4s);
+  EXPECT_EQ(workers.multikill, 5s);
+  EXPECT_EQ(workers.multikill_share, 0.6);
+  EXPECT_EQ(load("watchdogs: {worker_watchdog: {actions: [{event: MISS}]}}"),
+            "error: watchdogs.worker_watchdog.actions: not supported by weir; weir says itself, in its log, what a "
+            "thread that is stuck does\n");
+}
+
+// field: Bootstrap.watchdog
+TEST_F(ConfigurationTest, OneWatchdogForAll) {
+  load("watchdog: {miss_timeout: 1s}");
+  EXPECT_EQ(configuration_.watchdog.main.miss, 1s);
+  EXPECT_EQ(configuration_.watchdog.workers.miss, 1s);
 }
 
 TEST_F(ConfigurationTest, LoadingTouchesNoLogFile) {

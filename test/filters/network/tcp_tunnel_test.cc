@@ -46,6 +46,63 @@ TEST(TcpTunnelTest, ConnectOpensIt) {
   EXPECT_EQ(world.stat("cluster.c.upstream_cx_active"), 0);
 }
 
+// field: TcpProxy.TunnelingConfig.propagate_response_headers, TcpProxy.TunnelingConfig.propagate_response_trailers
+TEST(TcpTunnelTest, WhatIsAnsweredIsKeptIfThatIsWanted) {
+  const std::string state = "%FILTER_STATE(envoy.tcp_proxy.propagate_response_";
+  for (const bool wanted : {true, false}) {
+    ProxyWorld world(tcp_proxy(
+        [wanted](TcpProxyConfig& config) {
+          tunnel(config);
+          config.mutable_tunneling_config()->set_use_post(true);
+          config.mutable_tunneling_config()->set_propagate_response_headers(wanted);
+          config.mutable_tunneling_config()->set_propagate_response_trailers(wanted);
+        },
+        {.log_format =
+             state + "headers:FIELD:x-id)% " + state + "headers:FIELD:x-none)% " + state + "trailers:FIELD:x-sum)%"}));
+    auto client = world.connect();
+    auto server = world.upstream().accept();
+    server->send("HTTP/1.1 200 OK\r\nx-id: 7\r\nx-id: 8\r\ntransfer-encoding: chunked\r\n\r\n");
+    world.settle();
+    client->send("question");
+    client->half_close();
+    world.settle();
+    server->send("6\r\nanswer\r\n0\r\nx-sum: 9\r\n\r\n");
+    world.settle();
+    EXPECT_EQ(client->receive(), "answer");
+    EXPECT_TRUE(client->ended());
+    EXPECT_EQ(world.log(), Lines{wanted ? "7,8 - 9" : "- - -"});
+  }
+}
+
+TEST(TcpTunnelTest, ARefusalToldInHeadersIsKeptToo) {
+  ProxyWorld world(tcp_proxy(
+      [](TcpProxyConfig& config) {
+        tunnel(config);
+        config.mutable_tunneling_config()->set_propagate_response_headers(true);
+      },
+      {.log_format = "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)%"}));
+  auto client = world.connect();
+  auto server = world.upstream().accept();
+  server->send("HTTP/1.1 403 Forbidden\r\nx-why: \"no\"\r\ncontent-length: 0\r\n\r\n");
+  world.settle();
+  client->receive();
+  EXPECT_TRUE(client->ended());
+  ASSERT_EQ(world.log().size(), 1U);
+  EXPECT_NE(world.log()[0].find(R"({"key":"x-why","value":"\"no\""})"), std::string::npos) << world.log()[0];
+}
+
+// field: TcpProxy.TunnelingConfig.post_path
+TEST(TcpTunnelTest, APathOfItsOwnForPost) {
+  ProxyWorld world(tcp_proxy([](TcpProxyConfig& config) {
+    tunnel(config);
+    config.mutable_tunneling_config()->set_use_post(true);
+    config.mutable_tunneling_config()->set_post_path("/tunnels?to=db");
+  }));
+  auto client = world.connect();
+  auto server = world.upstream().accept();
+  EXPECT_TRUE(server->receive().starts_with("POST /tunnels?to=db HTTP/1.1\r\n"));
+}
+
 TEST(TcpTunnelTest, ARefusalIsAnAttemptThatFailed) {
   ProxyWorld world(tcp_proxy(
       [](TcpProxyConfig& config) {
