@@ -79,6 +79,14 @@ WEIR_TLS = """    - transport_socket:
 """
 
 
+# With HTTP/2 a header field is a good part of a request, and all others are told to add none.
+WEIR_BARE = {
+    "          codec_type: AUTO\n": "          codec_type: AUTO\n          generate_request_id: false\n"
+                                     "          server_header_transformation: PASS_THROUGH\n",
+    "http.router.v3.Router\n": "http.router.v3.Router\n              suppress_envoy_headers: true\n",
+}
+
+
 class Weir(Peer):
     name = "weir"
 
@@ -95,6 +103,9 @@ class Weir(Peer):
             text = file.read()
         if setup.scenario.tls:
             text = text.replace("    - filters:\n", WEIR_TLS % (setup.alpn(), *setup.certificate()[:2]))
+        if setup.scenario.http2:
+            for at_default, bare in WEIR_BARE.items():
+                text = text.replace(at_default, bare)
         lines = []
         for line in text.split("\n"):
             if "{{VIRTUAL_HOSTS}}" in line:
