@@ -5,7 +5,9 @@ import socket
 from typing import Any
 
 from harness import (Connection, EchoUpstream, VariantsTestCase, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
-                     file_access_log, http_listener, main, route, wait_until)
+                     file_access_log, http_listener, main, over_tls, route, wait_until)
+from harness.config import server_tls
+from harness.tls import Authority, TlsConnection
 from harness.wire import Reader
 
 _TYPE = "type.googleapis.com/envoy.extensions."
@@ -38,6 +40,7 @@ class DetectionTest(VariantsTestCase):
                       reject_with_status={"code": "TooManyRequests"})]},
         "distrusted": {"original_ip_detection_extensions": [extension(CUSTOM, header_name="x-real-ip"), extension(XFF)]},
         "internal": {"use_remote_address": True, "internal_address_config": {"cidr_ranges": [cidr("10.0.0.0", 8)]}},
+        "loopback": {"use_remote_address": True, "internal_address_config": {"cidr_ranges": [cidr("127.0.0.0", 8)]}},
         "edge": {"use_remote_address": True}}
 
     def client(self, variant: str, **headers: str) -> Any:
@@ -84,6 +87,7 @@ class DetectionTest(VariantsTestCase):
     def test_addresses_of_the_inside(self) -> None:
         self.assertEqual(self.seen("edge")["headers"]["x-envoy-internal"], ["true"])
         self.assertNotIn("x-envoy-internal", self.seen("internal")["headers"])
+        self.assertEqual(self.seen("loopback")["headers"]["x-envoy-internal"], ["true"])
 
 
 class UnixTest(WeirTestCase):
@@ -186,12 +190,17 @@ class SelfTest(WeirTestCase):
             "tls-ports": {}, "status": {"proxy_status_config": {"literal_proxy_name": "edge proxy"}},
             "brief": {"proxy_status_config": {"use_node_id": True, "remove_details": True}},
             "flagless": {"server_name": "srv", "proxy_status_config": {"remove_response_flags": True, "set_recommended_response_code": True}}}
-        cls.ports = {name: cls.sandbox.free_port() for name in (*variants, "clear")}
+        cls.ports = {name: cls.sandbox.free_port() for name in (*variants, "clear", "secret")}
         variants["tls-ports"] = variants["clear"] = {"forward_proto_config": {
             "https_destination_ports": [cls.ports["tls-ports"]], "http_destination_ports": [cls.ports["clear"]]}}
+        variants["secret"] = {}
         routes = [route({"prefix": "/echo"}, "echo"), route({"prefix": "/dead"}, "dead")]
-        config = bootstrap([http_listener(port, routes, name=name, stat_prefix=name, **variants[name])
-                            for name, port in cls.ports.items()], [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())])
+        listeners = {name: http_listener(port, routes, name=name, stat_prefix=name, **variants[name])
+                     for name, port in cls.ports.items()}
+        own = Authority(cls.sandbox).issue("a.example")
+        for name in ("clear", "secret"):
+            over_tls(listeners[name], server_tls(own))
+        config = bootstrap([*listeners.values()], [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())])
         cls.weir = Weir(cls.sandbox, {"node": {"id": "node-1", "cluster": "front"}, **config})
 
     # field: HttpConnectionManager.add_user_agent
@@ -206,8 +215,11 @@ class SelfTest(WeirTestCase):
     # field: HttpConnectionManager.forward_proto_config, ForwardProtoConfig.https_destination_ports
     # field: ForwardProtoConfig.http_destination_ports
     def test_the_protocol_by_the_port(self) -> None:
-        for name, expected in (("tls-ports", "https"), ("clear", "http"), ("plain", "http")):
+        for name, expected in (("tls-ports", "https"), ("plain", "http")):
             self.assertEqual(self.echoed(fetch(self.ports[name], "/echo"))["headers"]["x-forwarded-proto"], [expected])
+        for name, expected in (("clear", "http"), ("secret", "https")):  # both over TLS
+            with TlsConnection(self.ports[name]) as connection:
+                self.assertEqual(self.echoed(connection.request(path="/echo"))["headers"]["x-forwarded-proto"], [expected])
 
     # field: HttpConnectionManager.proxy_status_config, ProxyStatusConfig.literal_proxy_name, ProxyStatusConfig.use_node_id
     # field: ProxyStatusConfig.remove_details, ProxyStatusConfig.remove_response_flags

@@ -149,10 +149,11 @@ class LogFilterTest(WeirTestCase):
             logs.append({**file_access_log(cls.sandbox.path(name), "%REQ(:PATH)%\n"), "filter": one})
         logs.append(file_access_log(cls.sandbox.path("everything"), "%REQ(:PATH)% %ACCESS_LOG_TYPE%\n"))
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
-            cls.port, [route({"prefix": "/echo"}, "echo")], access_log=logs)], [cluster("echo", cls.echo.port)]), concurrency=1)
+            cls.port, [route({"prefix": "/echo"}, "echo"), route({"prefix": "/dead"}, "dead")], access_log=logs)],
+            [cluster("echo", cls.echo.port), cluster("dead", cls.sandbox.free_port())]), concurrency=1)
         cls.requests = [("/none/1", []), ("/echo/1", []), ("/echo/2", [("x-a", "1")]), ("/echo/3", [("x-test-status", "503")]),
                         ("/none/2", [("x-a", "1")]), ("/echo/4", [("x-test-delay", "0.2")]),
-                        ("/echo/5", [("x-test-header", "grpc-status=5")])]
+                        ("/echo/5", [("x-test-header", "grpc-status=5")]), ("/dead/1", [])]
         for path, headers in cls.requests:
             fetch(cls.port, path, headers=headers)
         cls.weir.admin("/runtime_modify?log.status=200", "POST")
@@ -176,8 +177,8 @@ class LogFilterTest(WeirTestCase):
     # field: AccessLog.filter, AccessLogFilter.status_code_filter, StatusCodeFilter.comparison, ComparisonFilter.op
     # field: ComparisonFilter.value, RuntimeUInt32.default_value, RuntimeUInt32.runtime_key
     def test_status_codes(self) -> None:
-        self.assertEqual(self.took("status"), ["echo/3"])
-        self.assertEqual(self.took("not-status"), ["none/1", "echo/3", "none/2"])
+        self.assertEqual(self.took("status"), ["echo/3", "dead/1"])
+        self.assertEqual(self.took("not-status"), ["none/1", "echo/3", "none/2", "dead/1"])
         self.assertEqual(self.took("low"), ["echo/1", "echo/2", "echo/4", "echo/5", "echo/last"])
         self.assertEqual(self.took("exact"), ["none/1", "none/2"])
         self.assertEqual(self.took("runtime-status"), ["echo/last"])
@@ -201,12 +202,12 @@ class LogFilterTest(WeirTestCase):
     # field: AccessLogFilter.response_flag_filter, ResponseFlagFilter.flags
     def test_flags(self) -> None:
         self.assertEqual(self.took("flag"), ["none/1", "none/2"])
-        self.assertEqual(self.took("any-flag"), ["none/1", "none/2"])
+        self.assertEqual(self.took("any-flag"), ["none/1", "none/2", "dead/1"])
 
     # field: AccessLogFilter.grpc_status_filter, GrpcStatusFilter.statuses, GrpcStatusFilter.exclude
     def test_grpc_status(self) -> None:
         self.assertEqual(self.took("grpc"), ["none/1", "none/2", "echo/5"])
-        self.assertEqual(self.took("not-grpc"), ["echo/1", "echo/2", "echo/3", "echo/4", "echo/5", "echo/last"])
+        self.assertEqual(self.took("not-grpc"), ["echo/1", "echo/2", "echo/3", "echo/4", "echo/5", "dead/1", "echo/last"])
 
     # field: AccessLogFilter.metadata_filter, MetadataFilter.matcher, MetadataFilter.match_if_key_not_found
     def test_metadata_that_is_missing(self) -> None:

@@ -51,7 +51,12 @@ void expect_at_rest(ProxyWorld& world) {
 TEST(Hedging, TheFirstServerMayStillAnswer) {
   ProxyWorld world(hedging());
   Hedged at(world);
-  EXPECT_EQ(at.second->receive(), at.received);
+  // The same request, but for the time that is left.
+  std::string again = at.second->receive();
+  const std::string told = "x-envoy-expected-rq-timeout-ms: ";
+  const size_t left = again.find(told + "13999\r\n");
+  ASSERT_NE(left, std::string::npos) << again;
+  EXPECT_EQ(again.replace(left + told.size(), 5, "15000"), at.received);
   at.first->send(kOk);
   world.settle();
   EXPECT_TRUE(at.client->receive().ends_with("ok"));
