@@ -200,7 +200,7 @@ class ExtAuthzTest(WeirTestCase):
             self.assertIn(self.ask(answers).status, status)
         self.assertLess(time.monotonic() - begin, 2.5)
         self.assertEqual(len(self.auth.asked), 1)
-        with self.assertRaisesRegex(Exception, "http_service.retry_policy.retry_back_off.max_interval: is less than base_interval"):
+        with self.assertRaisesRegex(Exception, "retry_policy.retry_back_off.max_interval: is less than base_interval"):
             self.start(authz(http_service={"retry_policy": {"retry_back_off": {"base_interval": "2s", "max_interval": "1s"}}}))
 
     # field: ext_authz.v3.ExtAuthz.failure_mode_allow, ext_authz.v3.ExtAuthz.failure_mode_allow_header_add

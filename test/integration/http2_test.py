@@ -148,7 +148,7 @@ class Http2Test(WeirTestCase):
             self.assertEqual(dict(hint.headers), {":status": "103", "link": "</a.css>"})
             self.assertEqual((client.status(stream), client.body(stream)), ("200", b"xxx"))
             # Whoever waits for leave to send its body gets it.
-            stream = client.request("/post", "POST", end=False, headers=[("expect", "100-continue"), ("content-length", "4")])
+            stream = client.request("/waits", "POST", end=False, headers=[("expect", "100-continue"), ("content-length", "4")])
             leave = client.until(stream, interim)
             self.assertEqual(dict(leave.headers)[":status"], "100")
             client.h2.send_data(stream, b"body", end_stream=True)
