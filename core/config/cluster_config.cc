@@ -19,6 +19,7 @@
 #include "core/lb/destinations.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
+#include "envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
@@ -88,6 +89,9 @@ void read_auto_names(const envoy::config::core::v3::UpstreamHttpProtocolOptions&
 void look_at(const envoy::config::core::v3::TransportSocket& socket, upstream::ClusterTransports& to) {
   const std::string_view type = filter::type_of_url(socket.typed_config().type_url());
   if (type == kTls) to.encrypts = true;
+  envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport internal;
+  if (type == internal.GetTypeName() && socket.typed_config().UnpackTo(&internal))
+    look_at(internal.transport_socket(), to);
   envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport outer;
   if (type != outer.GetTypeName() || !socket.typed_config().UnpackTo(&outer)) return;
   to.tells_client = true;

@@ -7,8 +7,10 @@ import threading
 import time
 from typing import Any, Optional
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main, route,
-                     tcp_listener, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener, main, over_tls,
+                     route, tcp_listener, to_yaml, wait_until, weir_binary)
+from harness.config import client_tls, http_options, server_tls, trusts
+from harness.tls import Authority
 
 _TYPE = "type.googleapis.com/"
 _PROXY_PROTOCOL = {"name": "proxy_protocol", "typed_config": {
@@ -118,6 +120,23 @@ class InternalListenerTest(WeirTestCase):
             "envoy_internal_address": {"server_listener_name": "x"}}}], []))
         self.assertIn("is no extension of the process here", fault([], [], bootstrap_extensions=[{"name": "x", "typed_config": RAW[
             "typed_config"]}]))
+
+
+class EncryptedTest(WeirTestCase):
+    """What the transport socket within says of the connection is true of it."""
+
+    def test_tls_within(self) -> None:
+        authority = Authority(self.sandbox)
+        port = self.sandbox.free_port()
+        inner = http_listener(1, [direct({"prefix": "/"}, "over %PROTOCOL%")], codec_type="AUTO")
+        over_tls(inner, server_tls(authority.issue("a.example", "DNS:a.example"), common={"alpn_protocols": ["h2", "http/1.1"]}))
+        # Only a cluster that encrypts may let the server choose.
+        to_inner = internal_cluster("to_inner", "inner", transport_socket=internal_upstream(
+            client_tls(common=trusts(authority), sni="a.example")), **http_options(auto_config={}))
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "to_inner")]), internal(inner, "inner")], [to_inner]))
+        self.assertEqual(fetch(port).status, 200)
+        self.assertEqual(weir.stat("cluster.to_inner.upstream_cx_http2_total"), 1)
+        self.assertGreaterEqual(weir.stat("cluster.to_inner.ssl.handshake"), 1)
 
 
 class InternalLifeTest(WeirTestCase):
