@@ -100,11 +100,11 @@ TEST_F(FieldTableTest, Variants) {
   using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
   const std::string options =
       "common_http_protocol_options { max_response_headers_kb { value: 9 } "
-      "max_stream_duration { seconds: 1 } }";
+      "headers_with_underscores_action: REJECT_REQUEST }";
   EXPECT_EQ(findings<HttpConnectionManager>(options),
             "error: common_http_protocol_options.max_response_headers_kb: not supported by weir yet\n");
   EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>(options),
-            "error: common_http_protocol_options.max_stream_duration: not supported by weir yet\n");
+            "error: common_http_protocol_options.headers_with_underscores_action: not supported by weir yet\n");
 }
 
 TEST_F(FieldTableTest, Maps) {
