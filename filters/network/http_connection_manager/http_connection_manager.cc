@@ -171,7 +171,8 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   read_http2_options(proto, inner, *config);
   config->codec = codec_of(proto);
   if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = filter::to_duration(proto.stream_idle_timeout());
-  if (proto.has_stream_flush_timeout()) config->stream_flush_timeout = filter::to_duration(proto.stream_flush_timeout());
+  if (proto.has_stream_flush_timeout())
+    config->stream_flush_timeout = filter::to_duration(proto.stream_flush_timeout());
   if (proto.has_request_timeout()) config->request_timeout = filter::to_duration(proto.request_timeout());
   if (proto.has_request_headers_timeout())
     config->request_headers_timeout = filter::to_duration(proto.request_headers_timeout());
