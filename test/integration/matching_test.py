@@ -66,6 +66,135 @@ class MatcherTreeTest(WeirTestCase):
         self.assertEqual(fetch(self.port, "/whoever").status, 404)
 
 
+class ExactMapTest(WeirTestCase):
+    """A tree that goes by the whole value of a header, with an answer for all others."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        tree = {"matcher_tree": {"input": header("x-tenant"), "exact_match_map": {"map": {
+            "blue": action(direct({"prefix": "/"}, "blue")),
+            "by-query": {"matcher": {"matcher_list": {"matchers": [{
+                "predicate": {"or_matcher": {"predicate": [
+                    {"single_predicate": {"input": typed(INPUTS + "HttpRequestQueryParamMatchInput", query_param="beta"),
+                                          "value_match": {"exact": "1"}}},
+                    {"single_predicate": {"input": header("x-beta"), "value_match": {"exact": "YES", "ignore_case": True}}}]}},
+                "on_match": action(direct({"prefix": "/"}, "beta"))}]}}}}}},
+            "on_no_match": action(direct({"path": "/odd"}, "odd"), direct({"prefix": "/"}, "everybody"))}
+        cls.port = cls.sandbox.free_port()
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, virtual_hosts=[
+            {"name": "tree", "domains": ["*"], "matcher": tree}])]))
+
+    def test_who_gets_what(self) -> None:
+        for path, headers, expected in (
+                ("/", [("x-tenant", "blue")], "blue"), ("/", [("x-tenant", "blu")], "everybody"), ("/odd", [], "odd"),
+                ("/", [("x-tenant", "by-query"), ("x-beta", "yes")], "beta"), ("/?a=b&beta=1", [("x-tenant", "by-query")], "beta"),
+                ("/?beta=2", [("x-tenant", "by-query")], "everybody"), ("/", [("x-tenant", "blue"), ("x-tenant", "blue")], "everybody")):
+            with self.subTest(path, headers=headers):
+                self.assertEqual(fetch(self.port, path, headers=headers).text, expected)
+
+
+class ChoiceTest(WeirTestCase):
+    """Which cluster, which host and which answer, by what the request says."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.one, cls.two = (EchoUpstream(cls.sandbox, name) for name in ("one", "two"))
+        cls.port, cls.named = cls.sandbox.free_port(), cls.sandbox.free_port()
+
+        def weighted(**more: Any) -> dict:
+            return {"weighted_clusters": {"clusters": [{"name": "one", "weight": 1}, {"name": "two", "weight": 3}], **more}}
+
+        by_host = {"pattern": {"regex": "^/path-host/([a-z.]+)/.*$"}, "substitution": "\\1"}
+        away = {"pattern": {"regex": "^/away/(.*)$"}, "substitution": "/\\1/gone"}
+        conditions = [{"name": "x-low", "range_match": {"start": 0, "end": 10}}, {"name": "x-word", "string_match": {"suffix": "-end"}},
+                      {"name": "x-none", "string_match": {"exact": ""}, "treat_missing_header_as_empty": True},
+                      {"name": "x-not", "present_match": True, "invert_match": True}]
+        named = http_listener(cls.named, virtual_hosts=[
+            {"name": name, "domains": [name], "routes": [direct({"prefix": "/"}, name)]} for name in ("inside", "test.example")],
+            route_config={"vhost_header": "x-vhost"}, name="named", stat_prefix="named")
+        config = bootstrap([named, http_listener(cls.port, virtual_hosts=[
+            {"name": "rest", "domains": ["*"], "retry_policy": {"retry_on": "5xx", "num_retries": 2}, "routes": [
+                route({"prefix": "/header"}, action={"cluster_header": "x-to"}),
+                route({"prefix": "/dice"}, action=weighted(header_name="x-dice")),
+                route({"prefix": "/shares"}, action=weighted(runtime_key_prefix="shares")),
+                route({"prefix": "/split"}, action={"weighted_clusters": {"clusters": [
+                    {"cluster_header": "x-to", "weight": 1, "host_rewrite_literal": "split.example"}]}}),
+                route({"prefix": "/asked-host"}, "one", {"host_rewrite_header": "x-host"}),
+                route({"prefix": "/path-host/"}, "one", {"host_rewrite_path_regex": by_host}),
+                {"match": {"prefix": "/port"}, "redirect": {"port_redirect": 8443, "scheme_redirect": "https", "response_code": "FOUND"}},
+                {"match": {"prefix": "/away/"}, "redirect": {"regex_rewrite": away, "strip_query": True}},
+                {"match": {"prefix": "/nowhere"}, "non_forwarding_action": {}},
+                direct({"prefix": "/if", "headers": conditions}, "conditions"),
+                direct({"prefix": "/if", "cookies": [{"name": "tier", "string_match": {"prefix": "go"}}]}, "cookie"),
+                direct({"prefix": "/if", "cookies": [{"name": "id", "string_match": {"exact": "7"}, "invert_match": True}],
+                        "query_parameters": [{"name": "debug", "present_match": True}, {"name": "quiet", "present_match": False}]}, "query"),
+                direct({"prefix": "/if", "grpc": {}}, "grpc"),
+                route({"prefix": "/"}, "one")]}])], [cluster("one", cls.one.port), cluster("two", cls.two.port)])
+        config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
+        cls.weir = Weir(cls.sandbox, config, concurrency=1)
+
+    def served(self, path: str, **headers: str) -> dict:
+        return self.echoed(fetch(self.port, path, headers=[(name.replace("_", "-"), value) for name, value in headers.items()]))
+
+    # field: RouteAction.cluster_header, WeightedCluster.header_name, WeightedCluster.runtime_key_prefix
+    # field: WeightedCluster.ClusterWeight.cluster_header, WeightedCluster.ClusterWeight.host_rewrite_literal
+    def test_clusters(self) -> None:
+        for name in ("one", "two"):
+            self.assertEqual(self.served("/header", x_to=name)["server"], name)
+        self.assertEqual(fetch(self.port, "/header", headers=[("x-to", "three")]).status, 503)
+        self.assertEqual(fetch(self.port, "/header").status, 503)
+        # Of the sum of the weights, 4: 0 is the first one's, 1 to 3 the other's.
+        self.assertEqual([self.served("/dice", x_dice=str(number))["server"] for number in (0, 1, 3, 4, 6)],
+                         ["one", "two", "two", "one", "two"])
+        self.weir.admin("/runtime_modify?shares.two=0", "POST")
+        wait_until(lambda: {self.served("/shares")["server"] for _ in range(20)} == {"one"}, "only the first one")
+        self.weir.admin("/runtime_modify?shares.one=0&shares.two=5", "POST")
+        wait_until(lambda: {self.served("/shares")["server"] for _ in range(20)} == {"two"}, "only the second one")
+        split = self.served("/split", x_to="two")
+        self.assertEqual((split["server"], split["headers"]["host"]), ("two", ["split.example"]))
+
+    # field: RouteAction.host_rewrite_header, RouteAction.host_rewrite_path_regex, RouteConfiguration.vhost_header
+    def test_hosts(self) -> None:
+        self.assertEqual(self.served("/asked-host", x_host="asked.example")["headers"]["host"], ["asked.example"])
+        self.assertEqual(self.served("/asked-host")["headers"]["host"], ["test.example"])
+        self.assertEqual(fetch(self.port, "/asked-host", headers=[("x-host", "no host")]).status, 400)
+        self.assertEqual(self.served("/path-host/a.example/x")["headers"]["host"], ["a.example"])
+        self.assertEqual(fetch(self.named, headers=[("x-vhost", "inside")]).text, "inside")
+        self.assertEqual(fetch(self.named, host="inside", headers=[("x-vhost", "test.example")]).text, "test.example")
+        self.assertEqual(fetch(self.named, host="inside").status, 404)
+
+    # field: RedirectAction.port_redirect, RedirectAction.scheme_redirect, RedirectAction.regex_rewrite
+    # field: Route.non_forwarding_action, VirtualHost.retry_policy
+    def test_answers(self) -> None:
+        answer = fetch(self.port, "/port?a=b")
+        self.assertEqual((answer.status, answer.header("location")), (302, "https://test.example:8443/port?a=b"))
+        answer = fetch(self.port, "/away/far?a=b")
+        self.assertEqual((answer.status, answer.header("location")), (301, "http://test.example/far/gone"))
+        self.assertEqual(fetch(self.port, "/nowhere").status, 404)
+        before = len(self.one.requests)
+        self.assertEqual(fetch(self.port, "/tried", headers=[("x-test-status", "500")]).status, 500)
+        self.assertEqual(len(self.one.requests), before + 3)
+
+    # field: HeaderMatcher.treat_missing_header_as_empty, RouteMatch.cookies, CookieMatcher.name, CookieMatcher.string_match
+    # field: CookieMatcher.invert_match, QueryParameterMatcher.present_match, RouteMatch.grpc
+    def test_conditions(self) -> None:
+        def answer(path: str = "/if", **headers: str) -> str:
+            return fetch(self.port, path, headers=[(name.replace("_", "-"), value) for name, value in headers.items()]).text
+
+        self.assertEqual(answer(x_low="9", x_word="the-end"), "conditions")
+        for headers in ({"x_low": "10", "x_word": "the-end"}, {"x_low": "9", "x_word": "end-of"},
+                        {"x_low": "9", "x_word": "the-end", "x_none": "1"}, {"x_low": "9", "x_word": "the-end", "x_not": ""}):
+            self.assertNotEqual(answer(**headers), "conditions", headers)
+        self.assertEqual(answer(cookie="a=b; tier=gold"), "cookie")
+        self.assertEqual(answer("/if?debug", cookie="tier=lead"), "query")
+        for path in ("/if?debugs", "/if?debug&quiet"):
+            self.assertNotEqual(answer(path, cookie="tier=lead"), "query", path)
+        self.assertNotEqual(answer("/if?debug", cookie="id=7"), "query")
+        for kind in ("application/grpc", "application/grpc+proto"):  # answered as gRPC is
+            self.assertIsNotNone(fetch(self.port, "/if", headers=[("content-type", kind)]).header("grpc-status"))
+        self.assertNotEqual(answer(content_type="application/grpc-web"), "grpc")
+
+
 class PathTemplateTest(WeirTestCase):
     @classmethod
     def set_up(cls) -> None:

@@ -1,10 +1,11 @@
 """The filters header_to_metadata and set_metadata: what logs and later filters find."""
 
+import base64
 import json
 import os
 
 from harness import (EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main, route,
-                     wait_until)
+                     wait_lines, wait_until)
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.http."
 
@@ -48,6 +49,20 @@ class MetadataFiltersTest(WeirTestCase):
         self.assertEqual(fetch(self.port, "/quiet").status, 200)
         self.assertEqual(logged(3)[2], {"user": "overwritten", "tier": "gold"})
         self.weir.wait_stat_is("http.ingress.set_metadata.overwrite_denied", 2)
+
+    def test_messages_in_headers(self) -> None:
+        """Bytes of a google.protobuf.Value. What is none leaves nothing behind, in weir's own log neither."""
+        port, log = self.sandbox.free_port(), self.sandbox.path("values.log")
+        weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], http_filters=[
+            {"name": "copy", "typed_config": {"@type": TYPE + "header_to_metadata.v3.Config", "request_rules": [
+                {"header": "x-value", "on_header_present": {"metadata_namespace": "ns", "key": "v", "type": "PROTOBUF_VALUE",
+                                                            "encode": "BASE64"}}]}}],
+            access_log=[file_access_log(log, "%DYNAMIC_METADATA(ns:v)%\n")])], [cluster("echo", self.echo.port)]), concurrency=1)
+        hello, no_utf8, cut = b"\x1a\x05hello", b"\x1a\x01\xff", b"\x1a\x05he"
+        for value in (hello, no_utf8, cut):
+            self.assertEqual(fetch(port, headers=[("x-value", base64.b64encode(value).decode())]).status, 200)
+        self.assertEqual(wait_lines(log, 3), ["hello", "-", "-"])
+        self.assertNotIn("protobuf", weir.process.log())
 
     # field: set_metadata.v3.Metadata.typed_value
     def test_messages(self) -> None:
