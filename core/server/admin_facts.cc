@@ -23,23 +23,25 @@ namespace weir::server {
 
 AdminFacts::~AdminFacts() { stop(); }
 
-Status AdminFacts::listen(const net::Address& address, HandedSockets* handed) {
+Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
   admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(),
-                                                admin::AdminOptions{.background = &server_.background()});
+                                                admin::AdminOptions{.allow_path = plan.allows_path,
+                                                                    .access_logs = plan.access_logs,
+                                                                    .background = &server_.background()});
   admin::add_endpoints(*admin_, *this);
   admin::add_reload_endpoint(*admin_, [this](bool dry_run) {
     Update update = server_.reload(dry_run ? LiveConfiguration::Apply::kLook : LiveConfiguration::Apply::kYes,
                                    LiveConfiguration::Report::kChanges);
     return reload_answer(update, server_.configuration().version());
   });
-  configured_ = address;
+  configured_ = plan.address;
   std::vector<int> fds;
-  if (handed != nullptr) fds = handed->take("admin", "", address);
+  if (handed != nullptr) fds = handed->take("admin", "", plan.address);
   if (!fds.empty()) {
     bound_ = net::bound_address(fds.front());
     for (int fd : fds) admin_->adopt(fd);
   } else {
-    auto bound = admin_->listen(address);
+    auto bound = admin_->listen(plan.address);
     if (!bound.ok()) return bound.status();
     bound_ = *bound;
   }

@@ -10,6 +10,7 @@
 #include "core/net/address.h"
 #include "core/server/admin/admin_server.h"
 #include "core/server/admin/admin_source.h"
+#include "core/server/admin_plan.h"
 #include "core/server/cpu_profiler.h"
 #include "core/server/handed_sockets.h"
 
@@ -24,7 +25,7 @@ class AdminFacts final : public admin::AdminSource {
   ~AdminFacts() override;
 
   // What is taken from `handed` (nullptr: nothing) accepts nothing before resume().
-  Status listen(const net::Address& address, HandedSockets* handed);
+  Status listen(const AdminPlan& plan, HandedSockets* handed);
   void resume();
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
   // Another process answers from now on.

@@ -19,11 +19,14 @@
 #include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
 #include "core/upstream/aggregate.h"
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "envoy/type/matcher/v3/string.pb.h"
 
 namespace weir::server {
 
@@ -307,6 +310,31 @@ WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto
   return limits;
 }
 
+void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::FactoryScope& scope, Report& report,
+                AdminPlan& out) {
+  if (proto.has_address()) out.address = config::translate_address(proto.address(), scope.at("address"), report);
+  auto allowed = std::make_shared<std::vector<match::StringMatcher>>();
+  for (int i = 0; i < proto.allow_paths_size(); ++i) {
+    const std::string path = scope.at("allow_paths[" + std::to_string(i) + "]");
+    if (auto one = config::translate(proto.allow_paths(i), path, report)) allowed->push_back(std::move(*one));
+  }
+  if (proto.allow_paths_size() > 0) {
+    out.allows_path = [allowed = std::move(allowed)](std::string_view path) {
+      return std::any_of(allowed->begin(), allowed->end(), [path](const auto& one) { return one.matches(path); });
+    };
+  }
+  out.access_logs = scope.translator().access_loggers(proto.access_log(), scope, "access_log");
+  if (proto.access_log_path().empty()) return;
+  google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog> older;
+  envoy::extensions::access_loggers::file::v3::FileAccessLog file;
+  file.set_path(proto.access_log_path());
+  envoy::config::accesslog::v3::AccessLog& log = *older.Add();
+  log.set_name("envoy.access_loggers.file");
+  log.mutable_typed_config()->PackFrom(file);
+  for (auto& one : scope.translator().access_loggers(older, scope, "access_log_path"))
+    out.access_logs.push_back(std::move(one));
+}
+
 // Endpoints that are internal listeners name one that is there.
 void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
                               Report& report) {
@@ -498,9 +526,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   const config::DefaultResolver resolver = config::read_default_resolver(bootstrap, report);
   const InForce same(resources, positions, in_force, resolver);
   report.check(bootstrap, "", same.known());
-  if (bootstrap.admin().has_address())
-    out.admin_address = config::translate_address(bootstrap.admin().address(), "admin.address", report);
-
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
   out.clusters.reserve(static_cast<size_t>(resources.clusters_size()));
@@ -541,6 +566,11 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
     routes.add_cache(out.clusters.back(), path);
   }
+  {
+    filter::FactoryScope scope(registry, store, routes, report, "admin");
+    scope.set_node(node);
+    read_admin(bootstrap.admin(), scope, report, out.admin);
+  }
   if (bootstrap.has_overload_manager()) {
     filter::FactoryScope scope(registry, store, routes, report, "overload_manager");
     scope.set_node(node);
@@ -548,7 +578,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   }
   find_circles(out.clusters, report);
   std::map<std::string, std::string> addresses;  // and the field that has each
-  if (takes_a_place(out.admin_address)) addresses.emplace(out.admin_address.to_string(), "admin.address");
+  if (takes_a_place(out.admin.address)) addresses.emplace(out.admin.address.to_string(), "admin.address");
   for (int i = 0; i < resources.listeners_size(); ++i) {
     std::string path = "static_resources.listeners[" + std::to_string(i) + "]";
     filter::FactoryScope scope(registry, store, routes, report, path);

@@ -18,6 +18,7 @@
 #include "core/event/publisher.h"
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
+#include "core/server/admin_plan.h"
 #include "core/server/options.h"
 #include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
@@ -59,7 +60,7 @@ struct Configuration {
   config::OverloadTranslation overload;  // of the first configuration: a restart changes it
   std::string local_cluster;             // that weir is a member of; empty: none
   lb::Locality place;                    // where weir is
-  net::Address admin_address;            // empty: no admin
+  AdminPlan admin;                       // of the first configuration
   FlushPlan flush;
   WatchdogPlan watchdog;   // of the first configuration
   std::string log_format;  // of the process log, likewise; empty: that of the command line

@@ -261,7 +261,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   secrets_.apply(std::move(configuration.secrets));
   bool told = !wanted;
   if (first) {
-    admin_address_ = configuration.admin_address;
+    admin_ = std::move(configuration.admin);
     overload_ = std::move(configuration.overload);
     flush_ = std::move(configuration.flush);
     watchdog_ = configuration.watchdog;

@@ -71,7 +71,7 @@ class LiveConfiguration final : private event::Timer {
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
   const envoy::config::core::v3::Node& node() const { return *own_node_; }
   config::SecretStore& secrets() { return secrets_; }
-  const net::Address& admin_address() const { return admin_address_; }
+  const AdminPlan& admin() const { return admin_; }
   // What the first configuration says; to be taken once.
   config::OverloadTranslation take_overload() { return std::exchange(overload_, {}); }
   const std::set<std::string>& watched() const { return watched_; }
@@ -119,7 +119,7 @@ class LiveConfiguration final : private event::Timer {
   event::Publisher::Batch held_;
   std::vector<event::Task> after_held_;
   Inventory inventory_;
-  net::Address admin_address_;
+  AdminPlan admin_;
   config::OverloadTranslation overload_;
   FlushPlan flush_;
   WatchdogPlan watchdog_;

@@ -180,8 +180,8 @@ int Server::load_first() {
   if (!configuration_->log_format().empty())  // translating has compiled it before
     WEIR_CHECK(log::set_format(configuration_->log_format(), options_.log_format_escaped).ok());
   flusher_->start(configuration_->take_flush_plan());
-  if (!configuration_->admin_address().empty()) {
-    if (Status bound = admin_->listen(configuration_->admin_address(), restart_->sockets()); !bound.ok()) {
+  if (!configuration_->admin().address.empty()) {
+    if (Status bound = admin_->listen(configuration_->admin(), restart_->sockets()); !bound.ok()) {
       WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
       return 3;
     }

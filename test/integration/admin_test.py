@@ -1,5 +1,6 @@
 """The admin endpoints, asked with curl as people do."""
 
+import http.client
 import json
 import os
 import re
@@ -382,6 +383,55 @@ class ElsewhereTest(WeirTestCase):
             wait_until(lambda: has(access, "/after-%d\n" % number), "the line is in the new file")
             self.assertFalse(has(access, "/before-%d\n" % number))
             self.assertTrue(has("%s.%d" % (access, number), "/before-%d\n" % number))
+
+
+class AdminOfTheFileTest(WeirTestCase):
+    """What the bootstrap says of the admin interface beside its address."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.logs = [os.path.join(cls.sandbox.dir, name) for name in ("admin.log", "older.log")]
+        config = bootstrap([])
+        config["admin"].update(
+            allow_paths=[{"exact": "/ready"}, {"prefix": "/stats"}],
+            access_log=[{**file_access_log(cls.logs[0], "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %BYTES_SENT%\n"),
+                         "filter": {"status_code_filter": {"comparison": {"op": "LE", "value": {"default_value": 403, "runtime_key": "x"}}}}}],
+            access_log_path=cls.logs[1])
+        cls.weir = Weir(cls.sandbox, config)
+
+    def line(self, path: str, beginning: str) -> str:
+        def found() -> str:
+            with open(path, encoding="utf-8") as file:
+                return next((line for line in file if beginning in line), "")
+
+        return wait_until(found, "a line with %s" % beginning)
+
+    def ask(self, path: str) -> tuple[int, str]:
+        """Status and body."""
+        connection = http.client.HTTPConnection(self.weir.admin_address, timeout=10)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read().decode("utf-8")
+        connection.close()
+        return response.status, body
+
+    def status(self, path: str) -> int:
+        return self.ask(path)[0]
+
+    # field: Admin.allow_paths
+    def test_paths_that_are_allowed(self) -> None:
+        self.assertEqual([self.status(path) for path in ("/ready", "/ready?x=1", "/stats", "/stats/prometheus")], [200] * 4)
+        for path in ("/", "/clusters", "/config_dump", "/ready/", "/quitquitquit"):
+            self.assertEqual(self.status(path), 403, path)
+        self.assertIn("admin.allow_paths", self.ask("/clusters")[1])
+
+    # field: Admin.access_log, Admin.access_log_path
+    def test_requests_are_logged(self) -> None:
+        self.status("/ready?mine")
+        self.status("/listeners")
+        self.assertEqual(self.line(self.logs[0], "mine"), "GET /ready?mine 200 5\n")
+        self.assertRegex(self.line(self.logs[0], "listeners"), r"^GET /listeners 403 \d+$")
+        self.assertIn("GET /ready?mine HTTP/1.1", self.line(self.logs[1], "mine"))
 
 
 class QuitTest(unittest.TestCase):
