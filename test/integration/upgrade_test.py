@@ -148,10 +148,10 @@ class UpgradeTest(WeirTestCase):
         self.assertEqual(connection.reader.head().status, 101)
         return connection
 
-    def logged(self, beginning: str) -> str:
+    def logged(self, beginning: str, end: str = "") -> str:
         def line() -> str:
             with open(self.log_path, encoding="utf-8") as file:
-                return next((line.strip() for line in file if line.startswith(beginning)), "")
+                return next((line.strip() for line in file if line.startswith(beginning) and line.strip().endswith(end)), "")
 
         return wait_until(line, "an access log line that begins with %s" % beginning, 15)
 
@@ -365,7 +365,7 @@ class UpgradeTest(WeirTestCase):
         request = self.echo.requests[-1]
         self.assertEqual(request.header("host"), "any.example:8080")
         self.assertIsNone(request.header("x-request-id"))  # weir does not look into it
-        self.assertRegex(self.logged("CONNECT - 200"), r"^CONNECT - 200 - \d+ \d+ echo$")
+        self.assertRegex(self.logged("CONNECT - 200", " echo"), r"^CONNECT - 200 - \d+ \d+ echo$")
 
     def test_the_server_may_speak_first(self) -> None:
         with Connection(self.tunnel_port) as connection:
