@@ -21,7 +21,7 @@ class HealthCheckTest(WeirTestCase):
 
     def start(self, *arguments: str) -> int:
         port = self.sandbox.free_port()
-        self.log = self.sandbox.path("log")
+        self.log = self.sandbox.path("log-%d" % port)
         log = {**file_access_log(self.log, "%REQ(:PATH)%\n"), "filter": {"not_health_check_filter": {}}}
         config = bootstrap([http_listener(port, [route({"prefix": "/through"}, "echo"), direct({"prefix": "/"}, "page")], http_filters=[
             check("/self"), check("/good", cluster_min_healthy_percentages={"echo": {"value": 100}}),
