@@ -315,8 +315,8 @@ void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::Factor
   if (proto.has_address()) out.address = config::translate_address(proto.address(), scope.at("address"), report);
   auto allowed = std::make_shared<std::vector<match::StringMatcher>>();
   for (int i = 0; i < proto.allow_paths_size(); ++i) {
-    const std::string path = scope.at("allow_paths[" + std::to_string(i) + "]");
-    if (auto one = config::translate(proto.allow_paths(i), path, report)) allowed->push_back(std::move(*one));
+    const config::FieldReport at{report, scope.at("allow_paths[" + std::to_string(i) + "]")};
+    if (auto one = config::translate(proto.allow_paths(i), at)) allowed->push_back(std::move(*one));
   }
   if (proto.allow_paths_size() > 0) {
     out.allows_path = [allowed = std::move(allowed)](std::string_view path) {
