@@ -24,10 +24,10 @@ namespace weir::server {
 AdminFacts::~AdminFacts() { stop(); }
 
 Status AdminFacts::listen(const AdminPlan& plan, HandedSockets* handed) {
-  admin_ = std::make_unique<admin::AdminServer>(server_.lane(), server_.store(),
-                                                admin::AdminOptions{.allow_path = plan.allows_path,
-                                                                    .access_logs = plan.access_logs,
-                                                                    .background = &server_.background()});
+  admin_ = std::make_unique<admin::AdminServer>(
+      server_.lane(), server_.store(),
+      admin::AdminOptions{
+          .allow_path = plan.allows_path, .access_logs = plan.access_logs, .background = &server_.background()});
   admin::add_endpoints(*admin_, *this);
   admin::add_reload_endpoint(*admin_, [this](bool dry_run) {
     Update update = server_.reload(dry_run ? LiveConfiguration::Apply::kLook : LiveConfiguration::Apply::kYes,
