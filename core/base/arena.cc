@@ -1,6 +1,5 @@
 #include "core/base/arena.h"
 
-#include <charconv>
 #include <cstdlib>
 
 #include "core/base/assert.h"
@@ -64,8 +63,14 @@ void* Arena::allocate_slow(size_t bytes, size_t alignment) {
 }
 
 std::string_view Arena::number(uint64_t value) {
-  char text[20];
-  return copy({text, static_cast<size_t>(std::to_chars(text, text + sizeof(text), value).ptr - text)});
+  constexpr size_t kMostDigits = 20;
+  char* const end = allocate_bytes(kMostDigits) + kMostDigits;
+  char* at = end;
+  do {
+    *--at = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value != 0);
+  return {at, static_cast<size_t>(end - at)};
 }
 
 std::string_view Arena::concat(std::string_view a, std::string_view b, std::string_view c, std::string_view d) {

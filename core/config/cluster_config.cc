@@ -165,7 +165,7 @@ void read_protocol_options(const cluster_v3::Cluster& proto, const std::string& 
     if (!options.http_filters().empty()) spec.http_filters = env.upstream_filters(options.http_filters(), at);
     if (!options.hash_policy().empty())
       spec.hash_policies = build_hash_policies(options.hash_policy(), at, env, report.diagnostics());
-    out.names_clusters = !options.request_mirror_policies().empty();
+    if (!options.request_mirror_policies().empty()) out.names_clusters = true;
   }
 }
 
@@ -285,6 +285,7 @@ void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, C
       } else {
         // Whoever sends there knows whether in streams or in datagrams.
         const auto& address = one.endpoint().address();
+        if (address.has_envoy_internal_address()) out.names_clusters = true;  // a listener, which may go
         endpoint.address = address.has_envoy_internal_address()
                                ? internal_listener_address(address.envoy_internal_address().server_listener_name())
                                : translate_address(address, place + ".endpoint.address", report, Transport::kTcpOrUdp);

@@ -249,12 +249,13 @@ class InForce {
   }
 
   const config::KnownMessages& known() const { return known_; }
+  bool cluster_stays(int index) const { return !clusters_.empty() && clusters_[static_cast<size_t>(index)] != nullptr; }
   // Translated, or as it is in force.
   config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
                                      const std::string& path, const filter::Registry& registry, Routes& env,
                                      stats::Store& store, Report& report, SlotNames& slots) const {
     const auto i = static_cast<size_t>(index);
-    if (!clusters_.empty() && clusters_[i] != nullptr) {
+    if (cluster_stays(index)) {
       config::ClusterTranslation out = config::unchanged_cluster(proto);
       out.spec_fingerprint = clusters_[i]->settings;
       out.host_fingerprint = clusters_[i]->hosts;
@@ -335,14 +336,16 @@ void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::Factor
     out.access_logs.push_back(std::move(one));
 }
 
-// Endpoints that are internal listeners name one that is there.
+// Endpoints that are internal listeners name one that is there. (A cluster that has such endpoints is never one that
+// stays as it is.)
 void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
-                              Report& report) {
+                              const InForce& same, Report& report) {
   std::set<std::string, std::less<>> names;
   for (const auto& listener : resources.listeners()) {
     if (listener.has_internal_listener()) names.insert(listener.name());
   }
   for (int c = 0; c < resources.clusters_size(); ++c) {
+    if (same.cluster_stays(c)) continue;
     const auto& assignment = resources.clusters(c).load_assignment();
     for (int e = 0; e < assignment.endpoints_size(); ++e) {
       for (int k = 0; k < assignment.endpoints(e).lb_endpoints_size(); ++k) {
@@ -602,7 +605,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
-  check_internal_addresses(resources, report);
+  check_internal_addresses(resources, same, report);
   read_bootstrap_extensions(bootstrap, report);
   filter::FactoryScope scope(registry, store, routes, report, "");
   for (int i = 0; i < bootstrap.stats_sinks_size(); ++i) {
