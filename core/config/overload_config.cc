@@ -22,6 +22,7 @@ constexpr std::pair<std::string_view, OverloadAction> kActions[] = {
     {"envoy.overload_actions.reject_incoming_connections", OverloadAction::kRejectIncomingConnections},
     {"envoy.overload_actions.shrink_heap", OverloadAction::kShrinkHeap},
     {"envoy.overload_actions.reduce_timeouts", OverloadAction::kReduceTimeouts},
+    {"envoy.overload_actions.reset_high_memory_stream", OverloadAction::kResetHighMemoryStream},
 };
 
 constexpr std::pair<std::string_view, ShedPoint> kPoints[] = {
@@ -100,15 +101,14 @@ class Reader {
       scope_.error(at + ".name", "\"" + proto.name() + "\" is the name of another action too");
     const auto known = find(kActions, proto.name());
     std::vector<OverloadTrigger> on = triggers(proto.triggers(), at);
-    if (proto.name() == "envoy.overload_actions.reset_high_memory_stream") {
-      scope_.report().unsupported(scope_.at(at + ".name"),
-                                  "weir does not count memory by streams; buffers have limits "
-                                  "(per_connection_buffer_limit_bytes), and stop_accepting_requests sheds load");
-      return;
-    }
     if (known == std::end(kActions)) {
       scope_.error(at + ".name", "\"" + proto.name() + "\" is not one of " + names_of(kActions));
       return;
+    }
+    if (known->second == OverloadAction::kResetHighMemoryStream && out_.smallest_account == 0) {
+      scope_.error(at + ".name",
+                   proto.name() + " needs buffer_factory_config.minimum_account_to_track_power_of_two (10 to 56): it says "
+                                  "how much a stream has to hold to be reset");
     }
     const bool reduces = known->second == OverloadAction::kReduceTimeouts;
     if (proto.has_typed_config() != reduces) {
@@ -189,6 +189,7 @@ OverloadTranslation translate_overload(const overload_v3::OverloadManager& proto
     out.refresh_interval = to_duration(proto.refresh_interval());
     if (out.refresh_interval < 1ms) scope.error("refresh_interval", "must be at least 0.001s");
   }
+  out.smallest_account = proto.buffer_factory_config().minimum_account_to_track_power_of_two();
   Reader reader(out, scope);
   for (int i = 0; i < proto.resource_monitors_size(); ++i) reader.monitor(proto.resource_monitors(i), i);
   for (int i = 0; i < proto.actions_size(); ++i) reader.action(proto.actions(i), i);

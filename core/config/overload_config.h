@@ -43,6 +43,7 @@ struct OverloadTranslation {
   std::vector<Monitor> monitors;
   std::vector<Action> actions;
   std::vector<Point> points;
+  uint32_t smallest_account = 0;  // as in proxy::Overload
   std::array<proxy::Overload::Reduction, static_cast<size_t>(proxy::ScaledTimeout::kCount)> reductions{};
 };
 

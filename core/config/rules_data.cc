@@ -822,6 +822,9 @@ constexpr RuleRow kRows[] = {
     {"envoy.config.overload.v3.LoadShedPoint", Check::kMessage},
     {"name", Check::kNotEmpty},
     {"triggers", Check::kMinItems, kWhole, 1},
+    {"envoy.config.overload.v3.BufferFactoryConfig", Check::kMessage},
+    {"minimum_account_to_track_power_of_two", Check::kAtMost, kWhole, 56},
+    {"minimum_account_to_track_power_of_two", Check::kAtLeast, kWhole, 10},
     {"envoy.config.overload.v3.OverloadManager", Check::kMessage},
     {"resource_monitors", Check::kMinItems, kWhole, 1},
     // envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.proto

@@ -60,6 +60,7 @@ class Direction {
   // Forgets what waits (a local reply replaces it, or the stream is over).
   void drop_waiting();
   bool waiting() const { return held_ != 0; }
+  size_t waiting_bytes() const { return waiting_bytes_; }
   // Data passes without being looked at or held; the other one: on its way to the terminal filter of requests.
   bool only_passes_data() const { return held_ == 0 && (data_mask_ | whole_mask_) == 0; }
   bool only_passes_data_to_last() const {

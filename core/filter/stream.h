@@ -136,6 +136,8 @@ class Stream final : private FlowControl::Reader {
   // Bytes that the chain may hold per direction before it blocks the reader.
   void set_buffer_limit(uint32_t bytes) { buffer_limit_ = bytes; }
   uint32_t buffer_limit() const { return buffer_limit_; }
+  // Bytes that wait in the chain, of both directions.
+  size_t waiting_bytes() const { return request_.waiting_bytes() + response_.waiting_bytes(); }
 
   // --- For the host --------------------------------------------------------------------------------------------
   // Makes the filters of `config` that `enabled` names (bit per position). Before any request event.

@@ -1,6 +1,9 @@
 #include "core/proxy/http2_connection.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "core/net/transport.h"
 #include "core/proxy/lane_proxy.h"
@@ -23,6 +26,9 @@ const runtime::Key kResetCountKey("overload.premature_reset_total_stream_count")
 constexpr uint64_t kResetCount = 500;
 const runtime::Key kResetSecondsKey("overload.premature_reset_min_stream_lifetime_seconds");
 constexpr uint64_t kResetSeconds = 1;
+
+constexpr uint32_t kMemoryClasses = 8;
+constexpr size_t kMostHeavy = 50;  // streams at a time: memory comes back before it is looked at again
 
 uint64_t whole(event::Lane& lane, runtime::Key key, uint64_t otherwise) {
   const runtime::Value* value = runtime::find(lane.slots(), key);
@@ -48,6 +54,8 @@ Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
   config_.stats->cx_http2_total.inc();
   config_.stats->cx_http2_active.inc();
   scale(deadlines_);
+  if (LaneProxy& lane_proxy = LaneProxy::of(lane_); lane_proxy.overload().smallest_account != 0)
+    lane_proxy.weighed_connections().push_back(*this);
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
   deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout);
@@ -294,6 +302,26 @@ void Http2Connection::shed(const Overload& overload) {
     codec_.fail(Error::kOverload);  // its input is dropped
   } else if (!draining_ && overload.sheds(ShedPoint::kHttp2GoAway, lane_.random())) {
     begin_drain();
+  }
+}
+
+void Http2Connection::reset_heavy(event::Lane& lane, double share) {
+  LaneProxy& lane_proxy = LaneProxy::of(lane);
+  const Overload& overload = lane_proxy.overload();
+  const uint32_t classes = std::min(static_cast<uint32_t>(share * kMemoryClasses) + 1, kMemoryClasses);
+  const uint64_t least = uint64_t{1} << (overload.smallest_account + kMemoryClasses - classes);
+  std::vector<std::pair<size_t, Http2Stream*>> heavy;
+  lane_proxy.weighed_connections().for_each([&](Http2Connection& connection) {
+    connection.streams_.for_each([&](Http2Stream& stream) {
+      if (const size_t bytes = stream.held_bytes(); bytes >= least) heavy.emplace_back(bytes, &stream);
+    });
+  });
+  std::sort(heavy.begin(), heavy.end(), std::greater<>());
+  if (heavy.size() > kMostHeavy) heavy.resize(kMostHeavy);
+  for (auto& [bytes, stream] : heavy) {
+    if (stream->stream_ == nullptr) continue;  // with the end of another, which lives until that of the turn
+    stream->reset_for_memory();
+    overload.streams_reset.inc();
   }
 }
 

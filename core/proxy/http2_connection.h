@@ -48,8 +48,13 @@ class Http2Stream final : public StreamConnection,
 
   void dispose() override;
 
+  // Bytes of its request and response that wait here for somebody.
+  size_t held_bytes() const;
+
  private:
   friend class Http2Connection;
+  // It holds too much of the memory that is left.
+  void reset_for_memory();
   void on_deadline(DeadlineKind kind) override;
   // For the log that its end writes.
   void note_wire_bytes();
@@ -87,6 +92,11 @@ class Http2Connection final : public filter::NetworkFilter,
 
   // EndOfTurn: writes what is to be sent.
   void on_end_of_turn() override;
+
+  // Resets those streams of the lane that hold most: of eight classes of sizes (the first from
+  // Overload::smallest_account, each twice the one before) as many as `share` of the action says, from the largest on.
+  static void reset_heavy(event::Lane& lane, double share);
+  ListNode weighed_node_;  // in LaneProxy::weighed_connections()
 
  private:
   friend class Http2Stream;

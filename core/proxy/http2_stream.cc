@@ -103,6 +103,18 @@ void Http2Stream::on_deadline(DeadlineKind kind) {
   release();
 }
 
+size_t Http2Stream::held_bytes() const {
+  return unsent() + early_.size() + (stream_ != nullptr ? stream_->held_bytes() : 0);
+}
+
+void Http2Stream::reset_for_memory() {
+  config_.stats->rq_tx_reset.inc();
+  note_wire_bytes();
+  connection_->codec_.reset(*this, ErrorCode::kEnhanceYourCalm);
+  stream_->on_disconnect(ResponseFlag::kOverloadManager, "overload", stream::CloseType::kLocalReset);
+  release();
+}
+
 void Http2Stream::note_wire_bytes() {
   stream::WireBytes& bytes = stream_->stream().info().wire;
   bytes.received = wire().received;

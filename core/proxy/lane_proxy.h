@@ -47,6 +47,10 @@ class LaneProxy {
   void rescale_timeouts() {
     scaled_deadlines_.for_each([](Deadlines& deadlines) { deadlines.rescale(); });
   }
+  // Those whose streams may be reset for the memory that they hold.
+  IntrusiveList<Http2Connection, &Http2Connection::weighed_node_>& weighed_connections() {
+    return weighed_connections_;
+  }
   uint64_t next_id() { return ++last_id_ << 8 | lane_.index(); }
 
  private:
@@ -58,6 +62,7 @@ class LaneProxy {
   static inline const Overload kCalm{};
   const Overload* overload_ = &kCalm;
   IntrusiveList<Deadlines, &Deadlines::node_> scaled_deadlines_;
+  IntrusiveList<Http2Connection, &Http2Connection::weighed_node_> weighed_connections_;
   int64_t date_second_ = -1;
   uint64_t last_id_ = 0;
   char date_[http::kDateBytes];

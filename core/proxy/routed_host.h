@@ -2,6 +2,7 @@
 // Every host that core/proxy makes (server streams, headless streams, the tests' harness) is one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -12,10 +13,13 @@
 
 namespace weir::proxy {
 
-// Told when one of its deadlines has passed. [worker]
+// The terminal filter: told when one of its deadlines has passed. [worker]
 class DeadlineListener {
  public:
   virtual void on_deadline(DeadlineKind kind) = 0;
+  // Bytes of the request that it keeps, or has given to an upstream that has not taken them; and of the response that
+  // wait there.
+  virtual size_t held_bytes() = 0;
 
  protected:
   ~DeadlineListener() = default;

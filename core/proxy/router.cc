@@ -612,6 +612,15 @@ void Router::end_tunnel() {
   host_->on_tunnel_end();
 }
 
+// What is kept for a replay and what waits for the upstream are the same bytes.
+size_t Router::held_bytes() {
+  size_t held = 0;
+  for_each_attempt([&](Attempt& attempt) {
+    if (attempt.stream() != nullptr) held = std::max(held, attempt.stream()->held_bytes());
+  });
+  return std::max(held, body_.size());
+}
+
 void Router::on_flow(filter::FlowControl&, bool blocked) {
   for_each_attempt([&](Attempt& attempt) {
     if (attempt.stream() != nullptr) attempt.stream()->pause_response(blocked);

@@ -203,6 +203,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void on_flow(filter::FlowControl& flow, bool blocked) override;
   // DeadlineListener
   void on_deadline(DeadlineKind kind) override;
+  size_t held_bytes() override;
 
   // Hosts that were tried; more are kept in the arena.
   static constexpr uint32_t kRemembered = 8;

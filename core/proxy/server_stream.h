@@ -78,6 +78,10 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool done() const { return done_reported_; }
   bool in_tunnel() const { return tunnel_; }
   bool ends_with_client() const { return ends_with_client_; }
+  // Bytes of its request and response that wait in the chain and before the upstream.
+  size_t held_bytes() const {
+    return stream_.waiting_bytes() + (deadline_listener_ != nullptr ? deadline_listener_->held_bytes() : 0);
+  }
   // How long the client may take for the rest of a complete response.
   Duration flush_timeout() const;
 

@@ -42,6 +42,7 @@ class UpstreamChain final : public event::Deferred, public upstream::UpstreamStr
   void leave_response_unseen() override;
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return open() && upstream_->above_high_watermark(); }
+  size_t held_bytes() const override { return stream_.waiting_bytes() + (open() ? upstream_->held_bytes() : 0); }
   net::Connection& connection() override { return upstream_->connection(); }  // not once it is gone
   upstream::ConnectionFacts facts() const override { return facts_; }
   bool reused() const override { return reused_; }

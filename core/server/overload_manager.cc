@@ -67,6 +67,10 @@ OverloadManager::OverloadManager(event::Lane& lane, const std::vector<std::uniqu
     target.action = from.action;
     target.active = store.gauge(prefix + from.name + ".active");
     if (from.action == OverloadAction::kShrinkHeap) shrinks_ = store.counter(prefix + from.name + ".shrink_count");
+    if (from.action == OverloadAction::kResetHighMemoryStream) {
+      overload_->smallest_account = config.smallest_account;
+      overload_->streams_reset = store.counter(from.name + ".count");
+    }
   }
   for (auto& from : config.points) {
     add(from.name, from.triggers).point = from.point;
@@ -111,6 +115,7 @@ void OverloadManager::look() {
   }
   for (const auto& target : targets_) look(*target);
   if (shrinking_ && lane_.now() - shrunk_ >= kShrinkEvery) shrink_heap();
+  if (resetting_ > 0) reset_streams();
 }
 
 void OverloadManager::look(Target& target) {
@@ -166,8 +171,18 @@ void OverloadManager::follow(const Target& target, bool was_saturated) {
     case OverloadAction::kShrinkHeap:
       shrinking_ = saturated;
       return;
+    case OverloadAction::kResetHighMemoryStream:
+      resetting_ = target.value;
+      return;
     default:
       return;  // the lanes look themselves
+  }
+}
+
+void OverloadManager::reset_streams() {
+  for (const auto& worker : workers_) {
+    worker->lane().post(
+        [one = worker.get(), share = resetting_] { proxy::Http2Connection::reset_heavy(one->lane(), share); });
   }
 }
 

@@ -33,6 +33,7 @@ class OverloadManager final : private event::Timer {
   // Tells the lanes what they do not look at by themselves.
   void follow(const Target& target, bool was_saturated);
   void shrink_heap();
+  void reset_streams();
 
   event::Lane& lane_;
   const std::vector<std::unique_ptr<Worker>>& workers_;
@@ -41,6 +42,7 @@ class OverloadManager final : private event::Timer {
   const std::shared_ptr<proxy::Overload> overload_;
   std::vector<std::unique_ptr<Monitor>> monitors_;
   std::vector<std::unique_ptr<Target>> targets_;
+  double resetting_ = 0;  // how much of kResetHighMemoryStream is in force
   bool shrinking_ = false;
   MonoTime shrunk_{};
   stats::Counter shrinks_;

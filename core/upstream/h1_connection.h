@@ -29,6 +29,7 @@ class H1Connection final : public ClientConnection, public http::h1::ClientCodec
   void leave_response_unseen() override { connection_.allow_unseen(true); }
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return connection_.above_high_watermark(); }
+  size_t held_bytes() const override { return connection_.unsent(); }
   net::Connection& connection() override { return connection_; }
   ConnectionFacts facts() const override { return facts_of_connection(); }
   bool reused() const override { return requests_ > 1; }

@@ -42,6 +42,7 @@ class H2Stream final : public http::h2::Stream,
   void leave_response_unseen() override {}  // frames are looked at
   void pause_response(bool paused) override;
   bool above_high_watermark() const override { return full_ || http::h2::Stream::above_high_watermark(); }
+  size_t held_bytes() const override { return unsent() + early_.size() + held_.data.size(); }
   net::Connection& connection() override;
   ConnectionFacts facts() const override;
   bool reused() const override { return reused_; }

@@ -61,6 +61,8 @@ class UpstreamStream {
   // Stops and continues the response's reading.
   virtual void pause_response(bool paused) = 0;
   virtual bool above_high_watermark() const = 0;
+  // Bytes of the request that the upstream has not taken, and of the response that nobody has.
+  virtual size_t held_bytes() const = 0;
   virtual net::Connection& connection() = 0;
   virtual ConnectionFacts facts() const = 0;
   // The connection has carried a request before this one: its death may be staleness.
