@@ -82,7 +82,7 @@ void build_verifier(fuzz::Input& input) {
   if (!built.ok())
     return check_error(built.status(),
                        {"trusted_ca: ", "crl: ", "verify_certificate_hash: ", "verify_certificate_spki: ",
-                        "match_typed_subject_alt_names[0]", "trust_domains: "});
+                        "match_typed_subject_alt_names", "allow_expired_certificate: ", "trust_domains: "});
   bssl::UniquePtr<STACK_OF(CRYPTO_BUFFER)> chain(sk_CRYPTO_BUFFER_new_null());
   auto certificates = crypto::Certificate::parse_pem(input.rest());
   if (certificates.ok()) {

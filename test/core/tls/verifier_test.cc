@@ -355,14 +355,23 @@ TEST_F(VerifierTest, SpecsThatCannotBe) {
   EXPECT_EQ(error_of({.certificate_hashes = {std::string(63, 'a') + "g"}}).find("verify_certificate_hash: "), 0u);
   EXPECT_EQ(error_of({.spki_hashes = {"????"}}),
             "verify_certificate_spki: \"????\" is not a SHA-256 in base64 (44 characters)");
+  const auto named = [&](NameKind kind, std::string oid, match::StringMatcherSpec matcher) {
+    VerifierSpec names = with_root();
+    names.san_matchers = {{kind, std::move(oid), std::move(matcher)}};
+    return error_of(names);
+  };
   EXPECT_EQ(
-      error_of({.san_matchers = {{NameKind::kOther, "one.two", {Kind::kExact, "x"}}}}),
+      named(NameKind::kOther, "one.two", {Kind::kExact, "x"}),
       "match_typed_subject_alt_names[0].oid: \"one.two\" is not an object identifier, as in 1.3.6.1.4.1.311.20.2.3");
-  EXPECT_EQ(error_of({.san_matchers = {{NameKind::kDns, "1.2.3", {Kind::kExact, "x"}}}}),
+  EXPECT_EQ(named(NameKind::kDns, "1.2.3", {Kind::kExact, "x"}),
             "match_typed_subject_alt_names[0].oid: is for OTHER_NAME only");
-  EXPECT_EQ(error_of({.san_matchers = {{NameKind::kDns, {}, {Kind::kRegex, "("}}}})
-                .find("match_typed_subject_alt_names[0].matcher: "),
-            0u);
+  EXPECT_EQ(named(NameKind::kDns, {}, {Kind::kRegex, "("}).find("match_typed_subject_alt_names[0].matcher: "), 0u);
+  // Nobody has signed the name, or looks at the dates.
+  EXPECT_EQ(error_of({.san_matchers = {{NameKind::kDns, {}, {Kind::kExact, "x"}}}}),
+            "match_typed_subject_alt_names: needs trusted_ca: whoever makes a certificate of his own writes any name "
+            "into it");
+  EXPECT_EQ(error_of({.allow_expired_certificate = true}),
+            "allow_expired_certificate: needs trusted_ca: without it the dates of certificates are not looked at");
   spec = with_root();
   spec.trust_domains = {{"a", {root_.certificate, "x"}}};
   EXPECT_EQ(error_of(spec),

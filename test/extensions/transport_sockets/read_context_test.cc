@@ -323,6 +323,21 @@ TEST_F(VerifierOfContext, Names) {
   EXPECT_FALSE(lets_in("match_subject_alt_names { exact: 'b.example' }", peer));
 }
 
+TEST_F(VerifierOfContext, NamesThatNobodyHasSigned) {
+  EXPECT_FALSE(
+      server("validation_context { match_typed_subject_alt_names { san_type: DNS matcher { exact: 'a' } } }").has_value());
+  EXPECT_NE(found().find("validation_context.match_typed_subject_alt_names: needs trusted_ca"), std::string::npos)
+      << found();
+  // The one may be in a secret, and the other beside it.
+  pb::Secret& secret = secrets_["trust"];
+  secret.set_name("trust");
+  secret.mutable_validation_context()->mutable_trusted_ca()->set_filename(ca_);
+  EXPECT_TRUE(server("combined_validation_context { default_validation_context { match_subject_alt_names { exact: 'a' } } "
+                     "validation_context_sds_secret_config { name: 'trust' } }")
+                  .has_value())
+      << found();
+}
+
 // field: SubjectAltNameMatcher.oid
 TEST_F(VerifierOfContext, OtherNames) {
   const test::TestIdentity peer = named({"otherName:1.2.3.4;UTF8:me"});
