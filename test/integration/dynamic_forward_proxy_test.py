@@ -543,6 +543,14 @@ class ErrorsTest(DynamicCase):
         self.assertIn("not supported by weir", self.faults([dynamic_cluster("c", self.cache("a", key_value_config={
             "config": {"name": "x", "typed_config": {"@type": _TYPE + "google.protobuf.Struct"}}}))]))
         self.assertIn("save_upstream_address", self.faults([dynamic_cluster("c", cache)], [dynamic_filter(**cache, save_upstream_address=True)]))
+        filters = [{"name": "sni", "typed_config": {"@type": _SNI_FILTER, **cache, "save_upstream_address": True}},
+                   {"name": "tcp", "typed_config": {"@type": _TCP_PROXY, "stat_prefix": "sni", "cluster": "c"}}]
+        listener = {"name": "sni", "address": address(1), "filter_chains": [{"filters": filters}]}
+        path = self.sandbox.write("bad.yaml", to_yaml(bootstrap([listener], [dynamic_cluster("c", cache)])))
+        run = subprocess.run([weir_binary(), "-c", path, "--mode", "validate"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=20)
+        self.assertEqual(run.returncode, 1, run.stdout)
+        self.assertRegex(run.stdout, "filters\\[0\\].typed_config.save_upstream_address: not supported by weir; %UPSTREAM_REMOTE")
 
     def test_tls_without_names(self) -> None:
         ca = Authority(self.sandbox)

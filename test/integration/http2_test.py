@@ -39,7 +39,7 @@ class Http2Test(WeirTestCase):
         cls.ca = Authority(cls.sandbox)
         own = cls.ca.issue("a.example")
         cls.log = cls.sandbox.path("access.log")
-        cls.names = ("auto", "h2", "h1", "tls", "small", "idle", "max", "gentle", "ping", "old", "few", "tunnels")
+        cls.names = ("auto", "h2", "h1", "tls", "small", "idle", "max", "gentle", "ping", "old", "few", "tunnels", "age")
         cls.ports = {name: cls.sandbox.free_port() for name in cls.names}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
@@ -64,6 +64,7 @@ class Http2Test(WeirTestCase):
             listener("small", http2_protocol_options=small, max_request_headers_kb=2),
             listener("idle", common_http_protocol_options={"idle_timeout": "0.3s"}, drain_timeout="0.2s"),
             listener("max", common_http_protocol_options={"max_requests_per_connection": 2}, drain_timeout="0.2s"),
+            listener("age", common_http_protocol_options={"max_connection_duration": "0.3s"}, drain_timeout="0.5s"),
             listener("gentle", stream_error_on_invalid_http_message=True, stream_flush_timeout="0.5s"),
             listener("old", http2_protocol_options={"stream_error_on_invalid_http_messaging": True}),
             listener("few", http2_protocol_options={"max_outbound_frames": 20}),
@@ -270,6 +271,54 @@ class Http2Test(WeirTestCase):
             self.assertEqual(client.goaways, [((1 << 31) - 1, 0), (3, 0)])
             self.assertEqual(client.sock.recv(1), b"")
         self.assertEqual(self.weir.stat("http.max.downstream_cx_max_requests_reached"), 1)
+
+    # field: HttpProtocolOptions@downstream.max_connection_duration
+    def test_an_old_connection_ends_in_two_steps(self) -> None:
+        """What it has begun is answered, however long that takes, and so is what was on its way at the first step."""
+        self.echo.gate.clear()
+        with H2(self.ports["age"], outlives_goaway=True) as client:
+            held = client.request("/age", headers=[("x-test-gate", "1")])
+            wait_until(lambda: client.pump(0.02) is None or client.goaways, "the first step")
+            self.assertEqual(client.goaways, [((1 << 31) - 1, 0)])
+            late = client.request("/direct")
+            client.until(late)
+            self.assertEqual(client.body(late), b"direct")
+            wait_until(lambda: client.pump(0.02) is None or len(client.goaways) == 2, "the second one")
+            self.assertEqual(client.goaways[1], (late, 0))
+            self.assertEqual(self.weir.stat("http.age.downstream_cx_active"), 1)
+            self.echo.gate.set()
+            client.until(held)
+            self.assertEqual(client.status(held), "200")
+            client.pump(2)
+            self.assertEqual(client.sock.recv(1), b"")
+        self.assertEqual(self.weir.stat("http.age.downstream_cx_max_duration_reached"), 1)
+
+    def test_a_window_that_shrinks(self) -> None:
+        """Of streams that have used up more than is left (RFC 9113 6.9.2): they wait until they are above zero again."""
+        with H2(self.ports["auto"]) as client:
+            stream = client.request("/big/200000")
+            wait_until(lambda: (client.pump(0.05), len(client.body(stream)) >= 65535)[1], "all that the window allows")
+            client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1000})
+            client.flush()
+            client.until(0, h2.events.SettingsAcknowledged)
+            client.h2.increment_flow_control_window(1 << 20)
+            client.h2.increment_flow_control_window(64534, stream)  # to -1
+            client.flush()
+            client.pump(0.3)
+            self.assertEqual(len(client.body(stream)), 65535)
+            client.h2.increment_flow_control_window(1001, stream)
+            client.flush()
+            client.pump(0.3)
+            self.assertEqual(len(client.body(stream)), 66535)
+            # A new stream has the new window; and what grows again lets the old one go on.
+            other = client.request("/big/5000")
+            wait_until(lambda: (client.pump(0.05), len(client.body(other)) >= 1000)[1], "the new window")
+            self.assertEqual(len(client.body(other)), 1000)
+            client.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20})
+            client.flush()
+            client.until(other, give_back=False)
+            client.until(stream, give_back=False)
+            self.assertEqual((len(client.body(other)), len(client.body(stream))), (5000, 200000))
 
     # field: HttpConnectionManager.stream_error_on_invalid_http_message
     # field: Http2ProtocolOptions@downstream.override_stream_error_on_invalid_http_message

@@ -2,13 +2,16 @@
 
 import os
 import subprocess
+import threading
 from typing import Any, Optional
 
 import h2.events
 
-from harness import (Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
+from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log,
                      http_listener, main, over_tls, route, to_yaml, wait_line, wait_until, weir_binary)
+from harness.clusters import http2
 from harness.config import server_tls
+from harness.http2 import Http2Upstream
 from harness.http2_client import H2
 from harness.tls import Authority
 
@@ -16,6 +19,7 @@ MONITORS = "type.googleapis.com/envoy.extensions.resource_monitors."
 INJECTED = "envoy.resource_monitors.injected_resource"
 HEAP = "envoy.resource_monitors.fixed_heap"
 CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
+RESET = "envoy.overload_actions.reset_high_memory_stream"
 SCALE = "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig"
 
 
@@ -354,9 +358,84 @@ class OverloadTest(WeirTestCase):
                 client.until(client.request("/"))
             weir.stop()
 
+    def weighing(self, smallest: int, clusters: list[Any], routes: list[Any], interval: str = "0.01s") -> dict[str, Any]:
+        config = self.config([{"name": RESET, "triggers": [scaled(0.5, 1)]}],
+                             access_log=[file_access_log(self.file + ".log", "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                                                                             "%RESPONSE_CODE_DETAILS%\n")])
+        config["overload_manager"].update({"buffer_factory_config": {"minimum_account_to_track_power_of_two": smallest},
+                                           "refresh_interval": interval})
+        manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+        manager["route_config"]["virtual_hosts"][0]["routes"] = routes
+        config["static_resources"]["clusters"] = clusters
+        return config
+
+    # field: OverloadManager.buffer_factory_config, BufferFactoryConfig.minimum_account_to_track_power_of_two
+    def test_streams_that_hold_most_are_reset(self) -> None:
+        """A response of about 1 MiB (2^20) that its client does not take: of classes from 2^16 on the fifth."""
+        echo = EchoUpstream(self.sandbox)
+        weir = Weir(self.sandbox, self.weighing(16, [cluster("echo", echo.port)], [route({"prefix": "/"}, "echo")]), concurrency=1)
+        with H2(self.port) as client:
+            held = client.request("/held", headers=[("x-test-gate", "1")])
+            large = client.request("/large", headers=[("x-test-size", "30000000")])
+            wait_until(lambda: (client.pump(0.05), len(client.body(large)) >= 65535)[1], "all that its window allows")
+            self.set(weir, RESET, 0.6, 20)  # two classes, from 2^22 on
+            self.assertEqual(client.pump(0.5), [])
+            self.assertEqual(weir.stat(RESET + ".count"), 0)
+            self.set(weir, RESET, 1, 100)
+            reset = client.until(large, h2.events.StreamReset)
+            self.assertEqual(reset.error_code, 11)  # ENHANCE_YOUR_CALM
+            weir.wait_stat_is(RESET + ".count", 1)
+            self.assertIn("/large 200 OM overload", wait_line(self.file + ".log", "/large"))
+            echo.gate.set()
+            client.until(held)  # which holds nothing
+            self.assertEqual(client.status(held), "200")
+        weir.wait_stat_is(RESET + ".count", 1)
+        weir.wait_stat_is("cluster.echo.upstream_rq_active", 0)
+        weir.wait_stat_is("http.ingress.downstream_rq_active", 0)
+
+    def test_what_an_upstream_does_not_take_counts_too(self) -> None:
+        upstream = ScriptedUpstream(self.sandbox, lambda connection: self.over.wait(60) and None, receive_buffer=4096)
+        self.over = threading.Event()
+        h2_upstream = Http2Upstream(self.sandbox)
+        h2_upstream.acknowledges = False
+        weir = Weir(self.sandbox, self.weighing(17, [cluster("h1", upstream.port), cluster("h2", h2_upstream.port, **http2())], [
+            route({"prefix": "/h1"}, "h1"), route({"prefix": "/h2"}, "h2")]), concurrency=1)
+        for count, path in ((1, "/h1"), (2, "/h2")):
+            with H2(self.port) as client:
+                client.pump(0.5)  # its SETTINGS
+                stream = client.request(path, "POST", end=False)
+                left = 8 << 20
+                while left > 0:
+                    room = min(left, client.h2.local_flow_control_window(stream), client.h2.max_outbound_frame_size)
+                    if room == 0:
+                        break
+                    client.h2.send_data(stream, b"x" * room)
+                    client.flush()
+                    left -= room
+                self.set(weir, RESET, 1, 100)
+                self.assertEqual(client.until(stream, h2.events.StreamReset).error_code, 11)
+            weir.wait_stat_is(RESET + ".count", count)
+            self.assertIn("%s 0 OM overload" % path, wait_line(self.file + ".log", path + " "))
+            self.set(weir, RESET, 0, 0)
+        weir.wait_stat_is("cluster.h2.http2.streams_active", 0)
+        self.over.set()
+
+    def test_only_so_many_streams_at_a_time(self) -> None:
+        echo = EchoUpstream(self.sandbox)
+        weir = Weir(self.sandbox, self.weighing(10, [cluster("echo", echo.port)], [route({"prefix": "/"}, "echo")], "1s"),
+                    concurrency=1)
+        with H2(self.port, initial_window=0) as client:
+            for _ in range(60):
+                client.request("/", headers=[("x-test-size", "50000")])
+            wait_until(lambda: (client.pump(0.05), sum(isinstance(event, h2.events.ResponseReceived) for event in client.events))[1]
+                       == 60, "all of them are answered")
+            self.say(1)
+            weir.wait_stat(RESET + ".count", 1)
+            self.assertEqual(weir.stat(RESET + ".count"), 50)
+            weir.wait_stat_is(RESET + ".count", 60)
+
     def test_what_cannot_be_is_said(self) -> None:
-        reset = "envoy.overload_actions.reset_high_memory_stream"
-        config = self.config([{"name": reset, "triggers": [threshold(0.9)]},
+        config = self.config([{"name": RESET, "triggers": [threshold(0.9)]},
                               {"name": "envoy.overload_actions.stop", "triggers": [threshold(0.9)]},
                               {"name": "envoy.overload_actions.shrink_heap", "triggers": [threshold(0.9, "heap"), scaled(0.9, 0.5)]},
                               {"name": "envoy.overload_actions.reduce_timeouts", "triggers": [threshold(0.9)]}],
@@ -366,13 +445,19 @@ class OverloadTest(WeirTestCase):
                               timeout=60)
         output = done.stdout.decode()
         self.assertEqual(done.returncode, 1, output)
-        for text in ("actions[0].name: weir does not count memory by streams",
+        for text in ("actions[0].name: %s needs buffer_factory_config.minimum_account_to_track_power_of_two" % RESET,
                      "actions[1].name: \"envoy.overload_actions.stop\" is not one of envoy.overload_actions.stop_accepting_requests, ",
                      "triggers[0].name: \"heap\" is no monitor of resource_monitors, which has " + INJECTED,
                      "triggers[1].scaled: scaling_threshold has to be below saturation_threshold",
                      "actions[3].typed_config: is required: a ScaleTimersOverloadActionConfig says which",
                      "loadshed_points[0].name: \"envoy.load_shed_points.nowhere\" is not one of envoy.load_shed_points.tcp_"):
             self.assertIn(text, output)
+        for power, limit in ((9, "at least 10"), (57, "at most 56")):
+            path = self.sandbox.write("wrong.yaml", to_yaml(self.weighing(power, [], [direct({"prefix": "/"}, "x")])) + "\n")
+            done = subprocess.run([weir_binary(), "--mode", "validate", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stdout.decode(), "minimum_account_to_track_power_of_two: .*%s" % limit)
 
 
 if __name__ == "__main__":

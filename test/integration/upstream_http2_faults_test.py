@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 import h2.errors
+import h2.settings
 import hyperframe.frame
 
-from harness import cluster, main, sanitized
+from harness import Connection, cluster, main, sanitized, wait_until
 from harness.clusters import ClustersTestCase, http2
 from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.wire import Closed
@@ -46,6 +47,57 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
         self.assertEqual(self.get("bad").status, 200)
         self.assertEqual(self.bad.connections - before, 1)
         self.assertGreaterEqual(self.stat("bad", "upstream_cx_close_notify"), 1)
+
+    def test_goaway_between_two(self) -> None:
+        """The first one is answered where it is, and what was sent of the second one's body goes elsewhere."""
+        heads: list[tuple[Http2Peer, Request]] = []
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"%d:" % len(self.bad.peers) + request.body)
+        self.assertEqual(self.get("bad").status, 200)
+        self.bad.on_head = lambda peer, request: heads.append((peer, request))
+        self.bad.on_request = lambda peer, request: None
+        with Connection(self.port) as one, Connection(self.port) as other:
+            one.send_request("GET", "/bad/one")
+            wait_until(lambda: len(heads) == 1, "the first one is there")
+            other.send_request("POST", "/bad/other", body=b"body")
+            wait_until(lambda: len(heads) == 2 and heads[1][1].ended, "the second one is there")
+            self.assertIs(heads[0][0], heads[1][0])
+            peer, request = heads[0]
+            self.bad.on_request = lambda peer, request: peer.respond(request, body=b"again " + request.body)
+            peer.send_raw(hyperframe.frame.GoAwayFrame(0, last_stream_id=request.id).serialize())
+            self.assertEqual(other.read_response().body, b"again body")
+            self.assertIsNot(heads[2][0], peer)
+            peer.respond(request, body=b"here")
+            self.assertEqual(one.read_response().body, b"here")
+        self.bad.on_head = lambda peer, request: None
+
+    def test_a_window_that_shrinks(self) -> None:
+        """Of an upload: what has used up more than is left waits until the window is above zero again."""
+        heads: list[tuple[Http2Peer, Request]] = []
+        self.bad.acknowledges = False
+        self.bad.on_head = lambda peer, request: heads.append((peer, request))
+        self.bad.on_request = lambda peer, request: peer.respond(request, body=b"%d" % len(request.body))
+        with Connection(self.port) as client:
+            client.send_request("POST", "/bad/shrinks", body=b"x" * 200000)
+            wait_until(lambda: heads and len(heads[0][1].body) == 65535, "all that the window allows")
+            peer, request = heads[0]
+            with peer.lock:
+                peer.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+                peer.h2.increment_flow_control_window(1 << 20)
+                peer.flush()
+            time.sleep(0.2)
+            self.assertEqual(len(request.body), 65535)
+            with peer.lock:
+                peer.h2.increment_flow_control_window(65535 + 100, request.id)
+                peer.flush()
+            wait_until(lambda: len(request.body) == 65635, "what there is room for")
+            time.sleep(0.1)
+            self.assertEqual(len(request.body), 65635)
+            with peer.lock:
+                peer.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 20})
+                peer.flush()
+            self.assertEqual(client.read_response().body, b"200000")
+        self.bad.acknowledges = True
+        self.bad.on_head = lambda peer, request: None
 
     def test_refused_stream(self) -> None:
         seen = []
