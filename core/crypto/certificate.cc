@@ -38,11 +38,16 @@ std::string text_of(const X509_NAME* name) {
   return std::string(reinterpret_cast<const char*>(bytes), size);
 }
 
+// "99991231235959Z" is how a certificate says that it does not end (RFC 5280 4.1.2.5); what 64 bits of nanoseconds do not
+// hold is as good as that.
+constexpr int kMostDays = 106'000;
+
 WallTime time_of(const ASN1_TIME* time) {
   bssl::UniquePtr<ASN1_TIME> epoch(ASN1_TIME_set(nullptr, 0));
   int days = 0;
   int seconds = 0;
   if (!ASN1_TIME_diff(&days, &seconds, epoch.get(), time)) return {};
+  days = std::clamp(days, -kMostDays, kMostDays);
   return WallTime(std::chrono::hours(24) * days + std::chrono::seconds(seconds));
 }
 

@@ -2,7 +2,11 @@
 #include "core/tls/identity.h"
 
 #include <gtest/gtest.h>
+#include <openssl/asn1.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 
+#include "core/crypto/certificate.h"
 #include "core/tls/ocsp.h"
 #include "test/support/certificates.h"
 
@@ -141,6 +145,24 @@ TEST_F(IdentityTest, Dates) {
   ASSERT_TRUE(loaded.ok());
   EXPECT_EQ((*loaded)->warnings(),
             std::vector<std::string>{"certificate_chain: /etc/c.pem: certificate 1 (CN=leaf) is not valid yet"});
+}
+
+// RFC 5280 4.1.2.5: what never ends says so with a date that 64 bits of nanoseconds do not hold.
+TEST_F(IdentityTest, ADateThatIsNone) {
+  TestIdentity endless = make_certificate({});
+  bssl::UniquePtr<ASN1_TIME> never(ASN1_TIME_new()), old(ASN1_TIME_new());
+  ASSERT_TRUE(ASN1_TIME_set_string(never.get(), "99991231235959Z"));
+  ASSERT_TRUE(ASN1_TIME_set_string(old.get(), "00010101000000Z"));
+  ASSERT_TRUE(X509_set1_notAfter(endless.x509.get(), never.get()));
+  ASSERT_TRUE(X509_set1_notBefore(endless.x509.get(), old.get()));
+  ASSERT_TRUE(X509_sign(endless.x509.get(), endless.key.get(), EVP_sha256()));
+  auto certificate = crypto::Certificate::parse_der(endless.der());
+  ASSERT_TRUE(certificate.ok()) << certificate.status();
+  EXPECT_GT(certificate->not_after(), kNow + std::chrono::years(200));
+  EXPECT_LT(certificate->not_before(), kNow - std::chrono::years(200));
+  auto loaded = Identity::load(pem(certificate->pem(), endless.private_key));
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ((*loaded)->warnings(), std::vector<std::string>());
 }
 
 TEST_F(IdentityTest, Pkcs12) {
