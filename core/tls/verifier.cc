@@ -32,6 +32,7 @@ using Digest = crypto::Sha256Digest;
 constexpr std::string_view kSpiffe = "spiffe://";
 constexpr size_t kMaxTrustDomain = 256;         // one more than SPIFFE-ID section 2.3 allows
 constexpr size_t kMaxBytes = 16 * 1024 * 1024;  // of a bundle or a list
+constexpr std::string_view kBeginCrl = "-----BEGIN X509 CRL-----";
 
 Status at_fault(std::string_view field, const Source& source, std::string_view what) {
   std::string text(field);
@@ -126,6 +127,7 @@ struct Verifier::Impl {
   Status load(VerifierSpec from);
   Status load_store(std::string_view field, const Source& source, bssl::UniquePtr<X509_STORE>& store, Parts& parts);
   Status load_crls(Parts& parts);
+  Status read_crls(std::string_view field, const Source& source, Parts& parts, size_t& count);
   Status load_pins();
   Status load_names(Parts& parts);
   Status load_domains(Parts& parts);
@@ -223,26 +225,36 @@ Status Verifier::Impl::load_store(std::string_view field, const Source& source, 
 }
 
 Status Verifier::Impl::load_crls(Parts& parts) {
+  size_t count = 0;
+  // Lists may stand among the authorities, too.
+  if (store != nullptr && spec.trusted_ca.bytes.find(kBeginCrl) != std::string::npos)
+    WEIR_RETURN_IF_ERROR(read_crls("trusted_ca", spec.trusted_ca, parts, count));
   if (spec.crl.empty()) return absl::OkStatus();
   if (store == nullptr) return at_fault("crl", spec.crl, "needs trusted_ca: lists are checked along the chain");
   if (spec.crl.bytes.size() > kMaxBytes) return at_fault("crl", spec.crl, "has more than 16 MiB");
-  bssl::UniquePtr<BIO> in(BIO_new_mem_buf(spec.crl.bytes.data(), static_cast<int>(spec.crl.bytes.size())));
-  size_t count = 0;
+  count = 0;
+  WEIR_RETURN_IF_ERROR(read_crls("crl", spec.crl, parts, count));
+  if (count == 0)
+    return at_fault("crl", spec.crl, std::string("no revocation list in it (no ").append(kBeginCrl).append(")"));
+  return absl::OkStatus();
+}
+
+Status Verifier::Impl::read_crls(std::string_view field, const Source& source, Parts& parts, size_t& count) {
+  bssl::UniquePtr<BIO> in(BIO_new_mem_buf(source.bytes.data(), static_cast<int>(source.bytes.size())));
   while (true) {
     bssl::UniquePtr<X509_CRL> crl(PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr));
     if (crl == nullptr) {
       const std::string reason = take_reason();
       if (reason == "NO_START_LINE") break;
-      return at_fault("crl", spec.crl, "list " + std::to_string(count + 1) + " cannot be read: " + reason);
+      return at_fault(field, source, "list " + std::to_string(count + 1) + " cannot be read: " + reason);
     }
     ++count;
     if (!X509_STORE_add_crl(store.get(), crl.get()))
-      return at_fault("crl", spec.crl, "list " + std::to_string(count) + " cannot be used: " + take_reason());
+      return at_fault(field, source, "list " + std::to_string(count) + " cannot be used: " + take_reason());
     forget_errors();
   }
-  if (count == 0) return at_fault("crl", spec.crl, "no revocation list in it (no -----BEGIN X509 CRL-----)");
-  has_crl = true;
-  parts.add(spec.crl.bytes);
+  has_crl = has_crl || count > 0;
+  parts.add(source.bytes);
   return absl::OkStatus();
 }
 

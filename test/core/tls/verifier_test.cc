@@ -146,6 +146,19 @@ TEST_F(VerifierTest, RevocationLists) {
   spec.crl.bytes = make_crl(middle_, {}, kNow - 1h);
   EXPECT_EQ(verdict(spec, {&leaf_, &middle_}),
             "verify cert failed: X509_verify_cert: certificate verification error at depth 0: CRL has expired");
+  // Among the authorities.
+  spec.crl = {};
+  spec.trusted_ca.bytes = root_.certificate + middle_list;
+  EXPECT_EQ(verdict(spec, {&leaf_, &middle_}),
+            "verify cert failed: X509_verify_cert: certificate verification error at depth 0: certificate revoked");
+  const std::string digest(build(spec)->digest());
+  spec.trusted_ca.bytes = root_.certificate + empty_middle_list;
+  EXPECT_EQ(verdict(spec, {&leaf_, &middle_}), "good");
+  EXPECT_NE(build(spec)->digest(), digest);
+  spec.trusted_ca.bytes = root_.certificate + "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
+  EXPECT_EQ(error_of(spec).find("trusted_ca: /etc/ca.pem: list 1 cannot be read: "), 0u) << error_of(spec);
+  spec = with_root();
+  spec.crl = {empty_middle_list, "/etc/crl.pem"};
   // An authority that was revoked.
   spec.only_verify_leaf_cert_crl = false;
   spec.crl.bytes = make_crl(root_, {&middle_}) + empty_middle_list;
