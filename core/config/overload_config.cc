@@ -107,8 +107,9 @@ class Reader {
     }
     if (known->second == OverloadAction::kResetHighMemoryStream && out_.smallest_account == 0) {
       scope_.error(at + ".name",
-                   proto.name() + " needs buffer_factory_config.minimum_account_to_track_power_of_two (10 to 56): it says "
-                                  "how much a stream has to hold to be reset");
+                   proto.name() +
+                       " needs buffer_factory_config.minimum_account_to_track_power_of_two (10 to 56): it says "
+                       "how much a stream has to hold to be reset");
     }
     const bool reduces = known->second == OverloadAction::kReduceTimeouts;
     if (proto.has_typed_config() != reduces) {

@@ -38,8 +38,8 @@ std::string text_of(const X509_NAME* name) {
   return std::string(reinterpret_cast<const char*>(bytes), size);
 }
 
-// "99991231235959Z" is how a certificate says that it does not end (RFC 5280 4.1.2.5); what 64 bits of nanoseconds do not
-// hold is as good as that.
+// "99991231235959Z" is how a certificate says that it does not end (RFC 5280 4.1.2.5); what 64 bits of nanoseconds do
+// not hold is as good as that.
 constexpr int kMostDays = 106'000;
 
 WallTime time_of(const ASN1_TIME* time) {

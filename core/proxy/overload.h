@@ -49,7 +49,8 @@ class Overload {
   std::array<Reduction, static_cast<size_t>(ScaledTimeout::kCount)> reductions{};  // before the lanes run
   bool reduces = false;                                                            // any of them
   std::array<stats::Counter, static_cast<size_t>(ShedPoint::kCount)> shed_counts{};
-  // kResetHighMemoryStream looks at streams that hold two to the power of this, and more; 0: at none. Before the lanes run.
+  // kResetHighMemoryStream looks at streams that hold two to the power of this, and more; 0: at none. Before the lanes
+  // run.
   uint32_t smallest_account = 0;
   stats::Counter streams_reset;
 

@@ -170,11 +170,13 @@ Status Verifier::Impl::load(VerifierSpec from) {
   add(load_names(parts));
   if (spec.trusted_ca.empty() && spec.trust_domains.empty()) {
     if (!spec.san_matchers.empty()) {
-      add(invalid("match_typed_subject_alt_names: needs trusted_ca: whoever makes a certificate of his own writes any "
+      add(
+          invalid("match_typed_subject_alt_names: needs trusted_ca: whoever makes a certificate of his own writes any "
                   "name into it"));
     }
     if (spec.allow_expired_certificate)
-      add(invalid("allow_expired_certificate: needs trusted_ca: without it the dates of certificates are not looked at"));
+      add(invalid(
+          "allow_expired_certificate: needs trusted_ca: without it the dates of certificates are not looked at"));
   }
   add(load_domains(parts));
   if (!faults.empty()) return invalid(faults);

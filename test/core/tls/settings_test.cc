@@ -46,8 +46,8 @@ TEST(ParametersTest, WhatFipsAllowsUpToTls12) {
                                         "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"},
                       .ecdh_curves = {"P-256", "P-384"},
                       .signature_algorithms = {"rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512",
-                                               "ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384", "rsa_pss_rsae_sha256",
-                                               "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"}}),
+                                               "ecdsa_secp256r1_sha256", "ecdsa_secp384r1_sha384",
+                                               "rsa_pss_rsae_sha256", "rsa_pss_rsae_sha384", "rsa_pss_rsae_sha512"}}),
             "");
 }
 

@@ -324,17 +324,18 @@ TEST_F(VerifierOfContext, Names) {
 }
 
 TEST_F(VerifierOfContext, NamesThatNobodyHasSigned) {
-  EXPECT_FALSE(
-      server("validation_context { match_typed_subject_alt_names { san_type: DNS matcher { exact: 'a' } } }").has_value());
+  EXPECT_FALSE(server("validation_context { match_typed_subject_alt_names { san_type: DNS matcher { exact: 'a' } } }")
+                   .has_value());
   EXPECT_NE(found().find("validation_context.match_typed_subject_alt_names: needs trusted_ca"), std::string::npos)
       << found();
   // The one may be in a secret, and the other beside it.
   pb::Secret& secret = secrets_["trust"];
   secret.set_name("trust");
   secret.mutable_validation_context()->mutable_trusted_ca()->set_filename(ca_);
-  EXPECT_TRUE(server("combined_validation_context { default_validation_context { match_subject_alt_names { exact: 'a' } } "
-                     "validation_context_sds_secret_config { name: 'trust' } }")
-                  .has_value())
+  EXPECT_TRUE(
+      server("combined_validation_context { default_validation_context { match_subject_alt_names { exact: 'a' } } "
+             "validation_context_sds_secret_config { name: 'trust' } }")
+          .has_value())
       << found();
 }
 
