@@ -386,6 +386,8 @@ class OverloadTest(WeirTestCase):
             self.assertEqual(reset.error_code, 11)  # ENHANCE_YOUR_CALM
             weir.wait_stat_is(RESET + ".count", 1)
             self.assertIn("/large 200 OM overload", wait_line(self.file + ".log", "/large"))
+            client.h2.increment_flow_control_window(1 << 20)
+            client.flush()
             echo.gate.set()
             client.until(held)  # which holds nothing
             self.assertEqual(client.status(held), "200")
@@ -424,13 +426,13 @@ class OverloadTest(WeirTestCase):
         echo = EchoUpstream(self.sandbox)
         weir = Weir(self.sandbox, self.weighing(10, [cluster("echo", echo.port)], [route({"prefix": "/"}, "echo")], "1s"),
                     concurrency=1)
-        with H2(self.port, initial_window=0) as client:
-            for _ in range(60):
-                client.request("/", headers=[("x-test-size", "50000")])
+        with H2(self.port) as client:
+            for _ in range(60):  # none of which fits into the window of the connection
+                client.request("/", headers=[("x-test-size", "100000")])
             wait_until(lambda: (client.pump(0.05), sum(isinstance(event, h2.events.ResponseReceived) for event in client.events))[1]
                        == 60, "all of them are answered")
             self.say(1)
-            weir.wait_stat(RESET + ".count", 1)
+            weir.wait_stat(RESET + ".count", 50)
             self.assertEqual(weir.stat(RESET + ".count"), 50)
             weir.wait_stat_is(RESET + ".count", 60)
 
