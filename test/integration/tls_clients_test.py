@@ -1,6 +1,7 @@
 """Certificates of clients: who is let in, what upstreams, routes and logs are told of them; and the log of connections."""
 
 import base64
+import hashlib
 import json
 import re
 import ssl
@@ -57,6 +58,18 @@ class ClientCertificatesTest(WeirTestCase):
         add("always", server_tls(cls.server), forward_client_cert_details="ALWAYS_FORWARD_ONLY")
         add("names", server_tls(cls.server, require_client_certificate=True, common=trusts(cls.ca, match_typed_subject_alt_names=[
             {"san_type": "URI", "matcher": {"prefix": "spiffe://other/"}}])))
+        # Of one client alone: its certificate, and its key.
+        spki = hashlib.sha256(cls.client.certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).digest()
+        cls.key_log = cls.sandbox.path("keys.log")
+        together = cls.sandbox.write("together.pem", cls.ca.pem + open(crl, encoding="ascii").read())
+        for name, context in (("pin", {"verify_certificate_hash": [cls.client.fingerprint]}),
+                              ("pin-spki", {"verify_certificate_spki": [base64.b64encode(spki).decode()]}),
+                              ("expired", {"allow_expired_certificate": True}), ("depth", {"max_verify_depth": 1}),
+                              ("together", {"trusted_ca": {"filename": together}})):
+            add(name, server_tls(cls.server, require_client_certificate=True, common={
+                **trusts(cls.ca, **context), "key_log": {"path": cls.key_log}}))
+
         def spiffe(**config: Any) -> dict[str, Any]:
             return server_tls(cls.server, require_client_certificate=True, common={"validation_context": {"custom_validator_config": {
                 "name": "spiffe", "typed_config": {
@@ -113,6 +126,28 @@ class ClientCertificatesTest(WeirTestCase):
         with self.assertRaises(OSError):
             self.ask("names", self.client, version=V12)
         self.weir.wait_stat("listener.127.0.0.1_%d.ssl.fail_verify_san" % self.ports["names"], 1)
+
+    # field: CertificateValidationContext.verify_certificate_hash, CertificateValidationContext.verify_certificate_spki
+    # field: CertificateValidationContext.allow_expired_certificate, CertificateValidationContext.max_verify_depth
+    # field: CertificateValidationContext.trusted_ca, CommonTlsContext.key_log, TlsKeyLog.path
+    def test_who_is_let_in(self) -> None:
+        another = self.ca.issue("another", client=True)
+        old = self.ca.issue("old", client=True, starts=-20, days=-10)
+        below = Authority(self.sandbox, "below", self.ca).issue("below", client=True)
+        for listener, good, bad in (("pin", [self.client], [another, self.foreign]), ("pin-spki", [self.client], [another]),
+                                    ("expired", [old, another], [self.foreign]), ("required", [], [old]),
+                                    ("depth", [another], [below]),
+                                    ("together", [another], [self.revoked])):
+            for own in good:
+                self.assertEqual(self.ask(listener, own, version=V12).status, 200, listener)
+            for own in bad:
+                with self.assertRaises(OSError, msg=listener):
+                    self.ask(listener, own, version=V12)
+        self.assertEqual(self.ask("always", below).status, 200)  # which asks nobody
+        self.assertEqual(self.ask("pin", self.client, version=V13).status, 200)
+        with open(self.key_log, encoding="ascii") as file:
+            labels = {line.split()[0] for line in file}
+        self.assertLessEqual({"CLIENT_RANDOM", "CLIENT_TRAFFIC_SECRET_0"}, labels)
 
     # field: CertificateValidationContext.custom_validator_config, SPIFFECertValidatorConfig.trust_domains
     # field: SPIFFECertValidatorConfig.trust_bundles, SPIFFECertValidatorConfig.TrustDomain.trust_bundle
