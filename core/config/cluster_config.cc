@@ -465,10 +465,8 @@ ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::F
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_requests_per_connection())
     out.spec.max_requests_per_connection = proto.max_requests_per_connection().value();
-  if (proto.upstream_bind_config().has_source_address()) {
-    out.spec.source = translate_socket_address(proto.upstream_bind_config().source_address(),
-                                               path + ".upstream_bind_config.source_address", report);
-  }
+  if (proto.has_upstream_bind_config())
+    out.spec.bind = translate_bind_config(proto.upstream_bind_config(), {report, path + ".upstream_bind_config"});
   if (proto.upstream_connection_options().has_tcp_keepalive())
     out.spec.keepalive = to_keepalive(proto.upstream_connection_options().tcp_keepalive());
   if (proto.common_lb_config().has_healthy_panic_threshold()) {
