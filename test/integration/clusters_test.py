@@ -1,11 +1,15 @@
 """What the settings of a cluster change: limits, hosts and their health, balancing, the connections to them."""
 
 import collections
+import os
+import signal
+import socket
 from typing import Any
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
-                     fetch, http_listener, main, preserve_case, route)
-from harness.config import address, http_options
+                     fetch, http_listener, main, preserve_case, route, to_yaml, wait_until)
+from harness.config import address, http_options, tcp_listener
+from harness.udp import UdpClient, UdpServer, udp_listener
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
@@ -338,6 +342,96 @@ class ConnectionTest(WeirTestCase):
     # field: Cluster.upstream_bind_config, BindConfig.source_address
     def test_source_address(self) -> None:
         self.assertEqual(fetch(self.port, "/bound").text, "127.0.0.77")
+
+
+def socket_option(level: int, name: int, value: int, **fields: Any) -> dict[str, Any]:
+    return {"level": level, "name": name, "int_value": value, **fields}
+
+
+def segments(size: int) -> dict[str, Any]:
+    """What the kernel tells the peer is the size of TCP's pieces: the peer sees that it was set before connect()."""
+    return socket_option(socket.IPPROTO_TCP, socket.TCP_MAXSEG, size, type={"stream": {}})
+
+
+class BindingTest(WeirTestCase):
+    """Where sockets to hosts come from, and with which options."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.tcp = ScriptedUpstream(cls.sandbox, cls.tell_peer)
+        cls.udp = UdpServer(cls.sandbox, "u")
+        cls.port, cls.raw = cls.sandbox.free_port(), cls.sandbox.free_port()
+        cls.udp_ports = {name: cls.sandbox.free_port() for name in ("usual", "own", "unknown")}
+        cls.weir = Weir(cls.sandbox, cls.config("127.0.0.79", 900), concurrency=1)
+
+    @classmethod
+    def config(cls, source: str, size: int) -> dict[str, Any]:
+        def bind(source: str, *options: Any) -> dict[str, Any]:
+            return {"source_address": {"address": source, "port_value": 0}, "socket_options": list(options)}
+
+        unknown = socket_option(1, 32000, 1, type={"datagram": {}})
+        clusters = [cluster("usual", cls.tcp.port), cluster("own", cls.tcp.port, upstream_bind_config=bind("127.0.0.78", segments(700))),
+                    cluster("nothing", cls.tcp.port, upstream_bind_config={"freebind": False}),
+                    cluster("unknown", cls.tcp.port, upstream_bind_config={"socket_options": [unknown]}),
+                    cluster("refused", cls.tcp.port, upstream_bind_config=bind("192.0.2.1"))]
+        udp = [cluster("udp-" + name, cls.udp.port, **({"upstream_bind_config": config} if config else {}))
+               for name, config in (("usual", None), ("own", bind("127.0.0.78")), ("unknown", {"socket_options": [unknown]}))]
+        config = bootstrap([http_listener(cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters]),
+                            tcp_listener(cls.raw, "usual"),
+                            *(udp_listener(port, "udp-" + name, name) for name, port in cls.udp_ports.items())], clusters + udp)
+        config["cluster_manager"] = {"upstream_bind_config": bind(source, segments(size))}
+        return config
+
+    @staticmethod
+    def tell_peer(connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            size = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            connection.respond(200, ("%s %s" % (connection.sock.getpeername()[0], size // 100)).encode())
+
+    # field: ClusterManager.upstream_bind_config, BindConfig.socket_options, SocketOption.int_value
+    def test_connections(self) -> None:
+        self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.79 8")
+        self.assertEqual(fetch(self.raw, "/").text, "127.0.0.79 8")
+        self.assertEqual(fetch(self.port, "/own").text, "127.0.0.78 6")
+        self.assertRegex(fetch(self.port, "/nothing").text, r"^127\.0\.0\.1 \d\d")  # of its own: that of all does not count
+
+    def test_datagrams(self) -> None:
+        for name, source in (("usual", "127.0.0.79"), ("own", "127.0.0.78")):
+            with UdpClient(self.udp_ports[name]) as client:
+                self.assertEqual(client.ask(b"hi"), b"u hi")
+            self.assertEqual(self.udp.seen[-1][1][0], source)
+
+    # field: SocketOption.type, SocketType.datagram
+    def test_what_the_kernel_refuses(self) -> None:
+        self.assertEqual(fetch(self.port, "/unknown").status, 200)
+        with UdpClient(self.udp_ports["unknown"]) as client:
+            client.send(b"hi")
+            self.weir.wait_stat("cluster.udp-unknown.upstream_cx_connect_fail", 1)
+        self.assertEqual(fetch(self.port, "/refused").status, 503)
+        self.assertGreaterEqual(self.weir.stat("cluster.refused.upstream_cx_connect_fail"), 1)
+        for text in ("cannot set the socket option 1/32000 of a socket to 127.0.0.1:%d" % self.udp.port,
+                     "cannot bind the end 192.0.2.1:0 of a socket to 127.0.0.1:%d" % self.tcp.port):
+            wait_until(lambda: text in self.weir.process.log(), text)
+
+    def test_another_source(self) -> None:
+        self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.79 8")
+        own = fetch(self.port, "/own").text
+        try:
+            self.reload(self.config("127.0.0.80", 600))
+            self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.80 5")  # on a connection of its own
+            self.assertEqual(fetch(self.port, "/own").text, own)
+            self.assertEqual(self.weir.stat("cluster.own.upstream_cx_total"), 1)
+        finally:
+            self.reload(self.config("127.0.0.79", 900))
+        self.assertNotIn("needs a restart", self.weir.process.log())
+
+    def reload(self, config: dict[str, Any]) -> None:
+        done = self.weir.stat("server.config_reload_success")
+        with open(self.weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config) + "\n")
+        os.kill(self.weir.process.popen.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", done + 1)
 
 
 if __name__ == "__main__":
