@@ -1,13 +1,15 @@
 """What the settings of a cluster change: limits, hosts and their health, balancing, the connections to them."""
 
 import collections
+import json
 import os
 import signal
 import socket
+import subprocess
 from typing import Any
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
-                     fetch, http_listener, main, preserve_case, route, to_yaml, wait_until)
+                     fetch, file_access_log, http_listener, main, preserve_case, route, to_yaml, wait_line, wait_until, weir_binary)
 from harness.config import address, http_options, tcp_listener
 from harness.udp import UdpClient, UdpServer, udp_listener
 from harness.upstreams import ServerConnection
@@ -432,6 +434,78 @@ class BindingTest(WeirTestCase):
             file.write(to_yaml(config) + "\n")
         os.kill(self.weir.process.popen.pid, signal.SIGHUP)
         self.weir.wait_stat("server.config_reload_success", done + 1)
+
+
+class AddressesTest(WeirTestCase):
+    """Hosts with several addresses: which of them is tried first, and what serves when one does not answer."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.upstreams = {name: EchoUpstream(cls.sandbox, name, host) for name, host in (("4", "127.0.0.1"), ("4b", "127.0.0.2"), ("6", "::1"))}
+        at = {name: address(one.port, host) for (name, one), host in zip(cls.upstreams.items(), ("127.0.0.1", "127.0.0.2", "::1"))}
+        at["dead"] = address(cls.sandbox.free_port(), "127.0.0.3")
+        cls.port = cls.sandbox.free_port()
+        cls.log = cls.sandbox.path("addresses.log")
+
+        def host(name: str, first: str, *more: str, **happy: Any) -> dict[str, Any]:
+            one = {"address": at[first], "additional_addresses": [{"address": at[other]} for other in more]}
+            options = {"upstream_connection_options": {"happy_eyeballs_config": happy}} if happy else {}
+            return cluster_of(name, {"lb_endpoints": [{"endpoint": one}]}, **options)
+
+        clusters = [
+            host("in-order", "4", "4b", "6"), host("first-dead", "dead", "4b"), host("in-turn", "dead", "4b", "6"),
+            host("six-first", "4", "4b", "6", first_address_family_version="V6"),
+            host("four-first", "6", "4", "4b", first_address_family_version="V4"),
+            host("two-first", "dead", "4b", "6", first_address_family_version="DEFAULT", first_address_family_count=2),
+            host("twice", "dead", "dead", "6", "6"), host("none", "dead", "dead"),
+        ]
+        cls.clusters = [one["name"] for one in clusters]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/" + name}, name) for name in cls.clusters], access_log=[
+                file_access_log(cls.log, "%REQ(:PATH)% %UPSTREAM_REMOTE_ADDRESS%\n")])], clusters), concurrency=1)
+
+    def served(self, name: str) -> str:
+        response = fetch(self.port, "/" + name)
+        self.assertEqual(response.status, 200, name)
+        return str(json.loads(response.text)["server"])
+
+    # field: Endpoint.additional_addresses, Endpoint.AdditionalAddress.address
+    def test_the_next_address(self) -> None:
+        for name, server in (("in-order", "4"), ("first-dead", "4b"), ("in-turn", "6"), ("twice", "6")):
+            self.assertEqual(self.served(name), server, name)
+        self.assertEqual(self.weir.stat("cluster.in-turn.membership_total"), 1)
+        self.assertEqual(self.weir.stat("cluster.in-turn.upstream_cx_connect_fail"), 1)
+        wait_line(self.log, "/in-turn [::1]:%d" % self.upstreams["6"].port)
+        self.assertEqual(fetch(self.port, "/none").status, 503)
+
+    # field: UpstreamConnectionOptions.happy_eyeballs_config, HappyEyeballsConfig.first_address_family_version
+    # field: HappyEyeballsConfig.first_address_family_count
+    def test_which_family_comes_first(self) -> None:
+        for name, server in (("six-first", "6"), ("four-first", "4"), ("two-first", "4b")):
+            self.assertEqual(self.served(name), server, name)
+
+    def test_what_is_not_possible(self) -> None:
+        def fault(endpoint: dict[str, Any], **fields: Any) -> str:
+            return verdict(cluster_of("c", {"lb_endpoints": [{"endpoint": endpoint}]}, **fields))
+
+        def verdict(one: dict[str, Any]) -> str:
+            path = self.sandbox.path("wrong.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([], [one])) + "\n")
+            done = subprocess.run([weir_binary(), "-c", path, "--mode", "validate"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            return done.stdout
+
+        more = [{"address": address(80, "10.0.0.2")}]
+        pipe = {"address": {"pipe": {"path": "/x"}}}
+        self.assertIn("whose address is a socket_address", fault({**pipe, "additional_addresses": more}))
+        self.assertIn("must be a socket_address", fault({"address": address(80), "additional_addresses": [pipe]}))
+        self.assertIn("where the endpoint listens", fault({"address": address(80), "additional_addresses": [{"address": address(0)}]}))
+        self.assertIn("is for endpoints that are addresses",
+                      fault({"address": address(80, "a.example"), "additional_addresses": more}, type="STRICT_DNS"))
+        self.assertIn("at least 1 is tried at a time", fault({"address": address(80)}, upstream_connection_options={
+            "happy_eyeballs_config": {"first_address_family_count": 0}}))
 
 
 if __name__ == "__main__":
