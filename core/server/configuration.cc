@@ -15,6 +15,7 @@
 #include "core/config/secret_sources.h"
 #include "core/config/secret_store.h"
 #include "core/config/shared_messages.h"
+#include "core/config/stats_config.h"
 #include "core/filter/register.h"
 #include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
@@ -557,6 +558,13 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                                        : config::UnknownExtensions::kReject);
   config::SecretSources secret_sources;
   report.set_secrets(secret_sources);
+  {
+    // Before anything makes statistics.
+    stats::Rules rules;
+    if (bootstrap.has_stats_config())
+      rules = config::translate_stats_config(bootstrap.stats_config(), {report, "stats_config"}, options.stats_tags);
+    store.set_rules(std::move(rules));
+  }
   const ClusterDefaults defaults(bootstrap, report);
   const InForce same(resources, positions, in_force, defaults);
   report.check(bootstrap, "", same.known());
