@@ -101,8 +101,8 @@ std::string as_label(std::string_view name) {
 }
 
 std::function<void(std::string_view, stats::Tagged&)> read_stats_tags(const metrics_v3::StatsConfig& proto,
-                                                                       const FieldReport& at,
-                                                                       std::span<const stats::Tag> of_all) {
+                                                                      const FieldReport& at,
+                                                                      std::span<const stats::Tag> of_all) {
   using Proto = metrics_v3::TagSpecifier;
   auto tags = std::make_shared<StatTags>();
   tags->by_default = !proto.has_use_all_default_tags() || proto.use_all_default_tags().value();
@@ -173,7 +173,8 @@ std::function<std::span<const double>(std::string_view)> read_buckets(const metr
 stats::Rules translate_stats_config(const metrics_v3::StatsConfig& proto, const FieldReport& at,
                                     std::span<const stats::Tag> of_all) {
   stats::Rules rules;
-  if (proto.has_stats_matcher()) rules.leaves_out = read_stats_matcher(proto.stats_matcher(), at.below("stats_matcher"));
+  if (proto.has_stats_matcher())
+    rules.leaves_out = read_stats_matcher(proto.stats_matcher(), at.below("stats_matcher"));
   rules.tag = read_stats_tags(proto, at, of_all);
   rules.bounds = read_buckets(proto, at);
   return rules;

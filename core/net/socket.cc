@@ -33,8 +33,8 @@ bool set_option(int fd, int level, int name, int value) {
 }
 
 // The option that the kernel refuses; nullptr: none.
-const SocketOption* set_options(int fd, Family family, SocketOption::Kind kind, const std::vector<SocketOption>& options,
-                                SocketOption::When when) {
+const SocketOption* set_options(int fd, Family family, SocketOption::Kind kind,
+                                const std::vector<SocketOption>& options, SocketOption::When when) {
   for (const SocketOption& one : options) {
     if (one.when != when || (one.family != Family::kNone && one.family != family)) continue;
     if (one.kind != SocketOption::Kind::kAny && one.kind != kind) continue;

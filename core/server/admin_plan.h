@@ -13,7 +13,7 @@
 namespace weir::server {
 
 struct AdminPlan {
-  net::Address address;                                    // empty: there is none
+  net::Address address;  // empty: there is none
   net::ListenOptions listen;
   std::function<bool(std::string_view path)> allows_path;  // empty: every endpoint
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;

@@ -532,10 +532,9 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
     if (host == nullptr) {
       host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
     }
-    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata,
-                       endpoint.addresses.empty()
-                           ? nullptr
-                           : std::make_shared<const std::vector<net::Address>>(endpoint.addresses)});
+    members.push_back(
+        {host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata,
+         endpoint.addresses.empty() ? nullptr : std::make_shared<const std::vector<net::Address>>(endpoint.addresses)});
   }
   // The same hosts at another address are no change of membership.
   const bool same =

@@ -341,11 +341,11 @@ void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::Factor
                 AdminPlan& out) {
   if (proto.has_address()) out.address = config::translate_address(proto.address(), scope.at("address"), report);
   for (int i = 0; i < proto.socket_options_size(); ++i) {
-    config::translate_socket_option(proto.socket_options(i),
-                                    config::FieldReport{report, scope.path()}.item("socket_options", i),
-                                    out.listen.more);
+    config::translate_socket_option(
+        proto.socket_options(i), config::FieldReport{report, scope.path()}.item("socket_options", i), out.listen.more);
   }
-  std::erase_if(out.listen.more, [](const net::SocketOption& one) { return one.kind == net::SocketOption::Kind::kDatagram; });
+  std::erase_if(out.listen.more,
+                [](const net::SocketOption& one) { return one.kind == net::SocketOption::Kind::kDatagram; });
   auto allowed = std::make_shared<std::vector<match::StringMatcher>>();
   for (int i = 0; i < proto.allow_paths_size(); ++i) {
     const config::FieldReport at{report, scope.at("allow_paths[" + std::to_string(i) + "]")};

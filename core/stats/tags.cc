@@ -156,12 +156,10 @@ std::string pattern_of_tag(std::string_view tag) {
   if (tag == "envoy_response_code") return "_rq(_([0-9]{3}))$";
   if (tag == "envoy_response_code_class") return "_rq_(([0-9]))xx$";
   if (tag == "envoy_listener_address") return text({"^listener\\.((", kListener, ")\\.)"});
-  if (tag == "envoy_http_conn_manager_prefix")
-    return text({"^(?:listener\\.", kListener, "\\.)?http\\.", kSegment});
+  if (tag == "envoy_http_conn_manager_prefix") return text({"^(?:listener\\.", kListener, "\\.)?http\\.", kSegment});
   if (tag == "envoy_local_http_ratelimit_prefix") return "^((.+)\\.)http_local_rate_limit\\.";
   if (tag == "envoy_grpc_bridge_method") return "^cluster\\.[^.]+\\.grpc(?:-web)?\\..*?\\.(([^.]+)\\.)[^.]+$";
-  if (tag == "envoy_grpc_bridge_service")
-    return "^cluster\\.[^.]+\\.grpc(?:-web)?\\.((.+)\\.)[^.]+\\.[^.]+$";
+  if (tag == "envoy_grpc_bridge_service") return "^cluster\\.[^.]+\\.grpc(?:-web)?\\.((.+)\\.)[^.]+\\.[^.]+$";
   for (const InnerRule& rule : kInnerRules) {
     if (rule.tag == tag) return text({"^", rule.outer, "\\.[^.]+\\.", rule.segment, "\\.", kSegment});
   }

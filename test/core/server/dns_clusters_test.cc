@@ -184,7 +184,8 @@ TEST_F(DnsClustersTest, AddressesOfALogicalHostInTheOrderInWhichTheyAreTried) {
     std::vector<net::Address> addresses;
     for (const std::string& ip : ips) addresses.push_back(*net::Address::from_ip(ip, 0));
     Texts out;
-    for (const net::Address& address : net::in_turn(addresses, order, kLogicalAddresses)) out.push_back(address.ip_to_string());
+    for (const net::Address& address : net::in_turn(addresses, order, kLogicalAddresses))
+      out.push_back(address.ip_to_string());
     return out;
   };
   EXPECT_EQ(in_turn({}), Texts{});

@@ -318,11 +318,10 @@ TEST(Store, WhatTheRulesLeaveOut) {
   store.counter("my.secret").inc();
   store.histogram("its.secret").record(1);
   store.carry_counter("old.secret", "old.secret", {}, 7);
-  EXPECT_EQ(names_of(store),
-            (std::vector<std::string>{"cluster.a.circuit_breakers.default.cx_open", "cluster.a.upstream_cx_active",
-                                      "cluster.a.upstream_rq_200", "cluster.a.upstream_rq_2xx",
-                                      "cluster.a.upstream_rq_4xx", "cluster.a.upstream_rq_completed",
-                                      "stats.overflow"}));
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"cluster.a.circuit_breakers.default.cx_open",
+                                                       "cluster.a.upstream_cx_active", "cluster.a.upstream_rq_200",
+                                                       "cluster.a.upstream_rq_2xx", "cluster.a.upstream_rq_4xx",
+                                                       "cluster.a.upstream_rq_completed", "stats.overflow"}));
   EXPECT_EQ(values_of(store)["cluster.a.upstream_rq_4xx"], 2u);
   EXPECT_EQ(values_of(store)["cluster.a.upstream_cx_active"], 3u);
   // Who has one keeps it, and does not come back for it.
