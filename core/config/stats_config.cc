@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/config/diagnostics.h"
 #include "core/config/shared_messages.h"
 #include "core/match/regex.h"
 #include "core/match/string_matcher.h"
