@@ -75,7 +75,7 @@ Result<int> open_upstream(const net::Address& to, const net::BindOptions& bind, 
   const net::Address& source = original != nullptr ? *original : bind.source;
   if (original != nullptr || (!bind.empty() && to.is_ip())) {
     if (Status status = net::bind_towards(fd, to, net::SocketOption::Kind::kDatagram, bind, source); !status.ok())
-      return fail(status.message());
+      return fail(message_of(status));
   }
   if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail(strerror(errno));
   return fd;
