@@ -70,6 +70,54 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
   }
 }
 
+void translate_socket_option(const envoy::config::core::v3::SocketOption& proto, const FieldReport& at,
+                             std::vector<net::SocketOption>& out) {
+  using Proto = envoy::config::core::v3::SocketOption;
+  net::SocketOption option;
+  if (proto.level() != static_cast<int>(proto.level()) || proto.name() != static_cast<int>(proto.name())) {
+    at.error("level and name are numbers of 32 bits");
+    return;
+  }
+  option.level = static_cast<int>(proto.level());
+  option.name = static_cast<int>(proto.name());
+  if (proto.value_case() == Proto::kBufValue) {
+    option.value = proto.buf_value();
+  } else if (proto.int_value() != static_cast<int>(proto.int_value())) {
+    at.error_at("int_value", "is a number of 32 bits");
+    return;
+  } else {
+    const int value = static_cast<int>(proto.int_value());
+    option.value.assign(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  option.when = proto.state() == Proto::STATE_PREBIND ? net::SocketOption::When::kBeforeBind
+                : proto.state() == Proto::STATE_BOUND ? net::SocketOption::When::kBound
+                                                      : net::SocketOption::When::kListening;
+  option.family = proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV4   ? net::Family::kIpv4
+                  : proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV6 ? net::Family::kIpv6
+                                                                        : net::Family::kNone;
+  if (proto.has_type())
+    option.kind = proto.type().has_datagram() ? net::SocketOption::Kind::kDatagram : net::SocketOption::Kind::kStream;
+  out.push_back(std::move(option));
+}
+
+net::BindOptions translate_bind_config(const envoy::config::core::v3::BindConfig& proto, const FieldReport& at) {
+  net::BindOptions out;
+  if (proto.has_source_address())
+    out.source = translate_socket_address(proto.source_address(), at.below("source_address").path, at.report);
+  out.freebind = proto.freebind().value();
+  for (int i = 0; i < proto.socket_options_size(); ++i) {
+    const FieldReport here = at.item("socket_options", i);
+    if (proto.socket_options(i).state() == envoy::config::core::v3::SocketOption::STATE_LISTENING) {
+      here.below("state").warning(
+          "STATE_LISTENING never comes for a socket that goes to a host, and the option is not set; write "
+          "STATE_PREBIND or STATE_BOUND");
+      continue;
+    }
+    translate_socket_option(proto.socket_options(i), here, out.more);
+  }
+  return out;
+}
+
 net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
   net::Keepalive keepalive;
   keepalive.on = true;

@@ -4,14 +4,18 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "core/config/field_report.h"
 #include "core/filter/factory.h"
 #include "core/net/address.h"
 #include "core/net/socket.h"
 
 namespace envoy::config::core::v3 {
 class Address;
+class BindConfig;
 class SocketAddress;
+class SocketOption;
 class TcpKeepalive;
 }  // namespace envoy::config::core::v3
 
@@ -25,6 +29,11 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
                                filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
                                       filter::ConfigReport& report, Transport allowed = Transport::kTcp);
+
+// Nothing is added after a fault.
+void translate_socket_option(const envoy::config::core::v3::SocketOption& proto, const FieldReport& at,
+                             std::vector<net::SocketOption>& out);
+net::BindOptions translate_bind_config(const envoy::config::core::v3::BindConfig& proto, const FieldReport& at);
 
 net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto);
 

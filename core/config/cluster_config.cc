@@ -222,6 +222,52 @@ void read_name(const envoy::config::core::v3::Address& proto, const std::string&
   out.port = static_cast<uint16_t>(address.port_value());
 }
 
+// Whoever sends there knows whether in streams or in datagrams.
+net::Address read_address(const envoy::config::core::v3::Address& address, const std::string& path,
+                          ConfigReport& report) {
+  net::Address out = translate_address(address, path, report, Transport::kTcpOrUdp);
+  if (out.is_ip() && out.port() == 0 && address.socket_address().named_port().empty())
+    report.error(path + ".socket_address.port_value", std::string(kPortRule));
+  return out;
+}
+
+// Further addresses of the host.
+void read_more_addresses(const envoy::config::endpoint::v3::Endpoint& proto, const std::string& path,
+                         const net::AddressOrder& order, bool named, ConfigReport& report, EndpointSpec& out) {
+  if (proto.additional_addresses().empty()) return;
+  const FieldReport at{report, path};
+  if (named) {
+    at.error_at("additional_addresses", "is for endpoints that are addresses: a name stands for all that it has");
+    return;
+  }
+  if (!proto.address().has_socket_address()) {
+    at.error_at("additional_addresses", "is for endpoints whose address is a socket_address");
+    return;
+  }
+  std::vector<net::Address> all = {out.address};
+  for (int i = 0; i < proto.additional_addresses_size(); ++i) {
+    const FieldReport here = at.item("additional_addresses", i).below("address");
+    const auto& address = proto.additional_addresses(i).address();
+    if (!address.has_socket_address()) {
+      here.error("must be a socket_address");
+      continue;
+    }
+    net::Address one = read_address(address, here.path, report);
+    if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(std::move(one));
+  }
+  out.addresses = net::in_turn(all, order, all.size());
+}
+
+void read_order(const cluster_v3::UpstreamConnectionOptions::HappyEyeballsConfig& proto, const FieldReport& at,
+                net::AddressOrder& out) {
+  using Options = cluster_v3::UpstreamConnectionOptions;
+  if (proto.first_address_family_version() == Options::V4) out.first = net::Family::kIpv4;
+  if (proto.first_address_family_version() == Options::V6) out.first = net::Family::kIpv6;
+  if (!proto.has_first_address_family_count()) return;
+  out.first_count = proto.first_address_family_count().value();
+  if (out.first_count == 0) at.error_at("first_address_family_count", "is 0; at least 1 is tried at a time");
+}
+
 // Each priority's localities have one weight each.
 class LocalityWeights {
  public:
@@ -283,17 +329,13 @@ void read_endpoints(const cluster_v3::Cluster& proto, const std::string& path, C
       if (out.dns.has_value()) {
         read_name(one.endpoint().address(), place + ".endpoint.address", report, endpoint);
       } else {
-        // Whoever sends there knows whether in streams or in datagrams.
         const auto& address = one.endpoint().address();
         if (address.has_envoy_internal_address()) out.names_clusters = true;  // a listener, which may go
         endpoint.address = address.has_envoy_internal_address()
                                ? internal_listener_address(address.envoy_internal_address().server_listener_name())
-                               : translate_address(address, place + ".endpoint.address", report, Transport::kTcpOrUdp);
-        if (endpoint.address.is_ip() && endpoint.address.port() == 0 &&
-            one.endpoint().address().socket_address().named_port().empty()) {
-          report.error(place + ".endpoint.address.socket_address.port_value", std::string(kPortRule));
-        }
+                               : read_address(address, place + ".endpoint.address", report);
       }
+      read_more_addresses(one.endpoint(), place + ".endpoint", out.order, out.dns.has_value(), report, endpoint);
       endpoint.hostname = one.endpoint().hostname();
       if (!endpoint.hostname.empty() && !http::is_valid_authority(endpoint.hostname)) {
         report.error(place + ".endpoint.hostname",
@@ -465,12 +507,13 @@ ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::F
     out.spec.buffer_limit = proto.per_connection_buffer_limit_bytes().value();
   if (proto.has_max_requests_per_connection())
     out.spec.max_requests_per_connection = proto.max_requests_per_connection().value();
-  if (proto.upstream_bind_config().has_source_address()) {
-    out.spec.source = translate_socket_address(proto.upstream_bind_config().source_address(),
-                                               path + ".upstream_bind_config.source_address", report);
-  }
+  if (proto.has_upstream_bind_config())
+    out.spec.bind = translate_bind_config(proto.upstream_bind_config(), {report, path + ".upstream_bind_config"});
   if (proto.upstream_connection_options().has_tcp_keepalive())
     out.spec.keepalive = to_keepalive(proto.upstream_connection_options().tcp_keepalive());
+  if (proto.upstream_connection_options().has_happy_eyeballs_config())
+    read_order(proto.upstream_connection_options().happy_eyeballs_config(),
+               {report, path + ".upstream_connection_options.happy_eyeballs_config"}, out.order);
   if (proto.common_lb_config().has_healthy_panic_threshold()) {
     out.host_options.panic_threshold_percent =
         static_cast<uint32_t>(proto.common_lb_config().healthy_panic_threshold().value());

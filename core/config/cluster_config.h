@@ -10,6 +10,7 @@
 #include "core/filter/factory.h"
 #include "core/filter/registry.h"
 #include "core/lb/host_set.h"
+#include "core/net/address_order.h"
 #include "core/upstream/cluster.h"
 
 namespace envoy::config::cluster::v3 {
@@ -25,7 +26,7 @@ struct EndpointSpec {
   net::Address address;                 // empty: `name` tells, when it is resolved
   std::string name;                     // of a cluster whose endpoints are names
   uint16_t port = 0;                    // beside the name
-  std::vector<net::Address> addresses;  // of a logical host, the one to connect to first
+  std::vector<net::Address> addresses;  // of a host that has several, in the order in which they are tried
   std::string hostname;
   uint32_t weight = 1;
   uint32_t priority = 0;
@@ -39,6 +40,7 @@ struct ClusterTranslation {
   const lb::PolicyDescriptor* policy = nullptr;
   std::shared_ptr<const void> policy_config;
   std::vector<EndpointSpec> endpoints;
+  net::AddressOrder order;              // of the addresses of a host
   std::optional<DnsSpec> dns;           // endpoints are names
   std::optional<DynamicSpec> dynamic;   // there are none: requests bring names
   std::vector<std::string> aggregates;  // clusters that it stands for, as it names them; it has no endpoints then

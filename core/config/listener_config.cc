@@ -29,34 +29,10 @@ std::string stat_name_of(const net::Address& address) {
 
 template <class Options>
 void read_socket_options(const Options& protos, const FieldReport& at, net::ListenOptions& options) {
-  using Proto = envoy::config::core::v3::SocketOption;
-  for (int i = 0; i < protos.size(); ++i) {
-    const Proto& proto = protos.Get(i);
-    const FieldReport here = at.item("socket_options", i);
-    if (proto.has_type() && (options.datagrams ? !proto.type().has_datagram() : !proto.type().has_stream())) continue;
-    net::SocketOption option;
-    if (proto.level() != static_cast<int>(proto.level()) || proto.name() != static_cast<int>(proto.name())) {
-      here.error("level and name are numbers of 32 bits");
-      continue;
-    }
-    option.level = static_cast<int>(proto.level());
-    option.name = static_cast<int>(proto.name());
-    if (proto.value_case() == Proto::kBufValue) {
-      option.value = proto.buf_value();
-    } else if (proto.int_value() != static_cast<int>(proto.int_value())) {
-      here.error_at("int_value", "is a number of 32 bits");
-    } else {
-      const int value = static_cast<int>(proto.int_value());
-      option.value.assign(reinterpret_cast<const char*>(&value), sizeof value);
-    }
-    option.when = proto.state() == Proto::STATE_PREBIND ? net::SocketOption::When::kBeforeBind
-                  : proto.state() == Proto::STATE_BOUND ? net::SocketOption::When::kBound
-                                                        : net::SocketOption::When::kListening;
-    option.family = proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV4   ? net::Family::kIpv4
-                    : proto.ip_version() == Proto::SOCKET_IP_VERSION_IPV6 ? net::Family::kIpv6
-                                                                          : net::Family::kNone;
-    options.more.push_back(std::move(option));
-  }
+  for (int i = 0; i < protos.size(); ++i)
+    translate_socket_option(protos.Get(i), at.item("socket_options", i), options.more);
+  const auto other = options.datagrams ? net::SocketOption::Kind::kStream : net::SocketOption::Kind::kDatagram;
+  std::erase_if(options.more, [other](const net::SocketOption& one) { return one.kind == other; });
 }
 
 using Ports = std::bitset<65536>;

@@ -218,6 +218,30 @@ bool Regex::full_match(std::string_view text) const noexcept {
                            0);
 }
 
+RegexGroups::RegexGroups() = default;
+RegexGroups::RegexGroups(RegexGroups&& other) noexcept = default;
+RegexGroups& RegexGroups::operator=(RegexGroups&& other) noexcept = default;
+RegexGroups::~RegexGroups() = default;
+
+Result<RegexGroups> RegexGroups::compile(std::string_view pattern) {
+  RegexGroups out;
+  out.automaton_ = std::make_shared<const re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), re2_options());
+  if (Status status = check_program(*out.automaton_, pattern, Regex::kDefaultMaxProgramSize); !status.ok())
+    return status;
+  if (out.automaton_->NumberOfCapturingGroups() < 1) return invalid("the pattern has no group, as (...)");
+  out.groups_ = std::min<size_t>(kMost, static_cast<size_t>(out.automaton_->NumberOfCapturingGroups()));
+  return out;
+}
+
+bool RegexGroups::find(std::string_view text, std::string_view (&groups)[kMost]) const noexcept {
+  re2::StringPiece found[kMost + 1];
+  if (!automaton_->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), re2::RE2::UNANCHORED, found,
+                         static_cast<int>(groups_) + 1))
+    return false;
+  for (size_t i = 0; i < kMost; ++i) groups[i] = {found[i + 1].data(), found[i + 1].size()};
+  return true;
+}
+
 RegexRewrite::RegexRewrite() = default;
 RegexRewrite::RegexRewrite(RegexRewrite&& other) noexcept = default;
 RegexRewrite& RegexRewrite::operator=(RegexRewrite&& other) noexcept = default;

@@ -67,6 +67,26 @@ class Regex {
   Rest rest_ = Rest::kAutomaton;
 };
 
+// A pattern with groups that is looked for anywhere in a text. [immutable] The methods are safe on any thread.
+class RegexGroups {
+ public:
+  static constexpr size_t kMost = 2;  // groups that are told
+  // [main] At least one group is needed.
+  static Result<RegexGroups> compile(std::string_view pattern);
+  RegexGroups(RegexGroups&& other) noexcept;
+  RegexGroups& operator=(RegexGroups&& other) noexcept;
+  ~RegexGroups();
+  size_t groups() const { return groups_; }
+  // Where the first match has its groups: pieces of `text`, with a data() of nullptr for those that take no part in it
+  // or are not there. False: there is no match.
+  bool find(std::string_view text, std::string_view (&groups)[kMost]) const noexcept;
+
+ private:
+  RegexGroups();
+  std::shared_ptr<const re2::RE2> automaton_;
+  size_t groups_ = 0;
+};
+
 struct RegexRewriteSpec {
   std::string pattern;
   std::string substitution;  // \0 is the match, \1 to \9 its groups, \\ a backslash

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/base/log.h"
 #include "core/net/transport.h"
 
 namespace weir::net {
@@ -26,7 +27,19 @@ static_assert(sizeof(Connection) <= 368);
 
 Connection::Connection(Lane& lane, int fd, const Address& remote) : lane_(lane), fd_(fd), remote_(remote) {}
 
-Connection::Connection(Lane& lane, const Address& remote, const Address& source) : lane_(lane), remote_(remote) {
+namespace {
+
+// Every connection to the host fails in the same way: one line for many.
+void tell_unbound(Lane& lane, const Status& status) {
+  static thread_local MonoTime silent_until{};
+  if (lane.now() < silent_until) return;
+  silent_until = lane.now() + 10s;
+  WEIR_LOG(kWarning, "net", "%s", message_of(status).c_str());
+}
+
+}  // namespace
+
+Connection::Connection(Lane& lane, const Address& remote, const BindOptions& bind) : lane_(lane), remote_(remote) {
   connecting_ = opened_here_ = true;
   block_read(ReadBlock::kConnecting);
   sockaddr_storage storage;
@@ -36,11 +49,12 @@ Connection::Connection(Lane& lane, const Address& remote, const Address& source)
   if (!failed && remote.is_ip()) {
     int on = 1;
     setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (!source.empty()) {
-      sockaddr_storage from;
-      socklen_t from_length = source.to_sockaddr(from);
-      setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-      failed = bind(fd_, reinterpret_cast<sockaddr*>(&from), from_length) != 0;
+    if (!bind.empty()) [[unlikely]] {
+      const Status bound = bind_towards(fd_, remote, SocketOption::Kind::kStream, bind, bind.source);
+      if (!bound.ok()) {
+        failed = true;
+        tell_unbound(lane, bound);
+      }
     }
   }
   if (!failed && connect(fd_, reinterpret_cast<sockaddr*>(&storage), length) != 0 && errno != EINPROGRESS)

@@ -11,6 +11,7 @@
 #include "core/base/block.h"
 #include "core/event/lane.h"
 #include "core/net/address.h"
+#include "core/net/socket.h"
 
 namespace weir::net {
 
@@ -64,8 +65,9 @@ class Connection final : public event::Pollable, public event::EndOfTurn {
   // `fd` is a connected, non-blocking socket; owned from now on. Reading starts at the next turn or when start() is
   // called.
   Connection(event::Lane& lane, int fd, const Address& remote);
-  // Starts a non-blocking connect; errors arrive as on_closed at a later turn. `source` may be empty.
-  Connection(event::Lane& lane, const Address& remote, const Address& source);
+  // Starts a non-blocking connect; errors arrive as on_closed at a later turn. `bind` is read here and now, and only
+  // for addresses of IP.
+  Connection(event::Lane& lane, const Address& remote, const BindOptions& bind);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

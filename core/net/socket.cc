@@ -33,9 +33,11 @@ bool set_option(int fd, int level, int name, int value) {
 }
 
 // The option that the kernel refuses; nullptr: none.
-const SocketOption* set_options(int fd, Family family, const ListenOptions& options, SocketOption::When when) {
-  for (const SocketOption& one : options.more) {
+const SocketOption* set_options(int fd, Family family, SocketOption::Kind kind,
+                                const std::vector<SocketOption>& options, SocketOption::When when) {
+  for (const SocketOption& one : options) {
     if (one.when != when || (one.family != Family::kNone && one.family != family)) continue;
+    if (one.kind != SocketOption::Kind::kAny && one.kind != kind) continue;
     if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) != 0)
       return &one;
   }
@@ -75,7 +77,7 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
     return failed(what, address, error);
   };
   auto refused = [&](SocketOption::When when) -> Status {
-    const SocketOption* option = set_options(fd, address.family(), options, when);
+    const SocketOption* option = set_options(fd, address.family(), SocketOption::Kind::kStream, options.more, when);
     if (option == nullptr) return absl::OkStatus();
     return fail(("set the socket option " + text_of(*option) + " of").c_str());
   };
@@ -135,7 +137,8 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
   using When = SocketOption::When;
   for (const When when : {When::kBeforeBind, When::kBound, When::kListening}) {
     if (when == When::kBound && bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
-    if (const SocketOption* option = set_options(fd, address.family(), options, when))
+    if (const SocketOption* option =
+            set_options(fd, address.family(), SocketOption::Kind::kDatagram, options.more, when))
       return fail("set the socket option " + text_of(*option) + " of");
   }
   return fd;
@@ -157,6 +160,7 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
   }
   for (const SocketOption& one : options.more) {
     if (one.family != Family::kNone && one.family != address.family()) continue;
+    if (one.kind == (options.datagrams ? SocketOption::Kind::kStream : SocketOption::Kind::kDatagram)) continue;
     if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) == 0) continue;
     if (one.when != SocketOption::When::kBeforeBind)
       return failed(("set the socket option " + text_of(one) + " of").c_str(), address, errno);
@@ -164,6 +168,32 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
   }
   if (!options.datagrams && listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
   return kept;
+}
+
+Status bind_towards(int fd, const Address& remote, SocketOption::Kind kind, const BindOptions& options,
+                    const Address& source) {
+  const auto refused = [&](const std::string& what) {
+    const int error = errno;
+    std::string text = "cannot " + what + " of a socket to " + remote.to_string() + ": " + strerror(error);
+    if (error == EPERM) text += "; it needs root or CAP_NET_ADMIN";
+    if (error == EADDRNOTAVAIL && !source.empty() && source.port() == 0)
+      text += "; no interface of this machine has that address (freebind would allow it)";
+    return unavailable(text);
+  };
+  using When = SocketOption::When;
+  if (options.freebind && !set_option(fd, IPPROTO_IP, IP_FREEBIND, 1)) return refused("set IP_FREEBIND");
+  const auto set = [&](When when) -> Status {
+    const SocketOption* option = set_options(fd, remote.family(), kind, options.more, when);
+    return option == nullptr ? absl::OkStatus() : refused("set the socket option " + text_of(*option));
+  };
+  if (Status status = set(When::kBeforeBind); !status.ok()) return status;
+  if (!source.empty()) {
+    sockaddr_storage from;
+    const socklen_t length = source.to_sockaddr(from);
+    set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&from), length) != 0) return refused("bind the end " + source.to_string());
+  }
+  return set(When::kBound);
 }
 
 Address bound_address(int fd) {

@@ -1,4 +1,4 @@
-// Listening sockets and their options.
+// Listening sockets and their options, and those of sockets that go to others.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,16 @@
 
 namespace weir::net {
 
-// One setsockopt() call for listening sockets. Connections inherit what the kernel lets them inherit.
+// One setsockopt() call. Accepted connections inherit what the kernel lets them inherit.
 struct SocketOption {
   enum class When : uint8_t { kBeforeBind, kBound, kListening };
+  enum class Kind : uint8_t { kAny, kStream, kDatagram };
   int level = 0;
   int name = 0;
   std::string value;  // its bytes, as the kernel wants them
   When when = When::kBeforeBind;
   Family family = Family::kNone;  // of that family alone; kNone: any
+  Kind kind = Kind::kAny;         // likewise
   bool operator==(const SocketOption&) const = default;
 };
 
@@ -46,6 +48,19 @@ struct ListenOptions {
   std::vector<SocketOption> more = {};
   bool operator==(const ListenOptions&) const = default;
 };
+
+// How a socket that is to go to others is bound: nothing of it, and the kernel does it.
+struct BindOptions {
+  Address source;  // empty: the kernel chooses
+  bool freebind = false;
+  std::vector<SocketOption> more = {};
+  bool empty() const { return source.empty() && !freebind && more.empty(); }
+  bool operator==(const BindOptions&) const = default;
+};
+// Sets the options of a socket of IP that has not been connected yet, and binds it; `source` instead of that of the
+// options. An error says what the kernel refuses. Makes system calls only for what is set.
+Status bind_towards(int fd, const Address& remote, SocketOption::Kind kind, const BindOptions& options,
+                    const Address& source);
 
 // Where to listen, and how.
 struct ListenAddress {

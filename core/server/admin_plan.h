@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "core/net/address.h"
+#include "core/net/socket.h"
 #include "core/stream/access_logger.h"
 
 namespace weir::server {
 
 struct AdminPlan {
-  net::Address address;                                    // empty: there is none
+  net::Address address;  // empty: there is none
+  net::ListenOptions listen;
   std::function<bool(std::string_view path)> allows_path;  // empty: every endpoint
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
 };

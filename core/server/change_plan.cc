@@ -56,8 +56,8 @@ std::vector<net::ListenAddress> ListenerFacts::addresses() const {
 }
 
 bool is_reloaded(const google::protobuf::FieldDescriptor& field) {
-  // Those of resolvers are part of the clusters that have none of their own.
-  return field.name() == "static_resources" || field.name() == "layered_runtime" ||
+  // Those of resolvers and binding are part of the clusters that have none of their own.
+  return field.name() == "static_resources" || field.name() == "layered_runtime" || field.name() == "cluster_manager" ||
          field.name() == "typed_dns_resolver_config" || field.name() == "dns_resolution_config" ||
          field.name() == "use_tcp_for_dns_lookups";
 }

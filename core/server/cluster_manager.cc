@@ -440,7 +440,7 @@ std::span<const lb::HostEntry> ClusterManager::hosts(const Entry& entry) const {
 void ClusterManager::publish_named(Entry& entry, event::Publisher::Batch& batch) {
   const config::ClusterTranslation& from = entry.dns != nullptr ? entry.dns->from() : *entry.dynamic;
   std::vector<config::EndpointSpec> endpoints;
-  if (entry.dns == nullptr) endpoints = entry.cache->endpoints(from.dynamic->by_address);
+  if (entry.dns == nullptr) endpoints = entry.cache->endpoints(from.dynamic->by_address, from.order);
   const size_t count = entry.dns != nullptr ? entry.dns->count() : endpoints.size();
   const bool fits = count <= entry.named_hosts || named_hosts_ - entry.named_hosts + count <= most_named_hosts_;
   if (!fits) {
@@ -532,8 +532,9 @@ void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslatio
     if (host == nullptr) {
       host = std::make_shared<lb::Host>(endpoint.address, std::move(text), endpoint.hostname, lanes_);
     }
-    members.push_back({host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata,
-                       logical ? std::make_shared<const std::vector<net::Address>>(endpoint.addresses) : nullptr});
+    members.push_back(
+        {host, endpoint.place, endpoint.weight, endpoint.priority, endpoint.health, endpoint.metadata,
+         endpoint.addresses.empty() ? nullptr : std::make_shared<const std::vector<net::Address>>(endpoint.addresses)});
   }
   // The same hosts at another address are no change of membership.
   const bool same =

@@ -15,6 +15,7 @@
 #include "core/config/secret_sources.h"
 #include "core/config/secret_store.h"
 #include "core/config/shared_messages.h"
+#include "core/config/stats_config.h"
 #include "core/filter/register.h"
 #include "core/server/change_plan.h"
 #include "core/server/numbered_slots.h"
@@ -207,16 +208,37 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::map<std::string, int> tables_of_owner_;  // by the key of their chain
 };
 
+// What clusters get that do not say it themselves.
+struct ClusterDefaults {
+  ClusterDefaults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, Report& report)
+      : resolver(config::read_default_resolver(bootstrap, report)) {
+    if (!bootstrap.cluster_manager().has_upstream_bind_config()) return;
+    const auto& proto = bootstrap.cluster_manager().upstream_bind_config();
+    bind = config::translate_bind_config(proto, {report, "cluster_manager.upstream_bind_config"});
+    bind_fingerprint = config::fingerprint(proto);
+  }
+  const config::DefaultResolver resolver;
+  std::optional<net::BindOptions> bind;
+  uint64_t bind_fingerprint = 0;
+  // Together with that of a cluster.
+  uint64_t with(uint64_t text) const {
+    if (text == 0) return 0;
+    if (resolver.options) text = config::combine(text, resolver.fingerprint);
+    if (bind) text = config::combine(text, bind_fingerprint);
+    return text;
+  }
+};
+
 // What is in force, and which messages of the new configuration say the same.
 class InForce {
  public:
   InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
-          const config::PositionIndex& positions, const Inventory* inventory, const config::DefaultResolver& resolver)
-      : resolver_(resolver) {
+          const config::PositionIndex& positions, const Inventory* inventory, const ClusterDefaults& defaults)
+      : defaults_(defaults) {
     cluster_texts_.reserve(static_cast<size_t>(resources.clusters_size()));
     for (int i = 0; i < resources.clusters_size(); ++i) {
       const uint64_t text = positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]");
-      cluster_texts_.push_back(text == 0 || !resolver.options ? text : config::combine(text, resolver.fingerprint));
+      cluster_texts_.push_back(defaults.with(text));
     }
     for (int i = 0; i < resources.listeners_size(); ++i) {
       listener_texts_.push_back(positions.digest_of("static_resources.listeners[" + std::to_string(i) + "]"));
@@ -266,10 +288,14 @@ class InForce {
     filter::FactoryScope scope(registry, store, env, report, path);
     config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
-    if (resolver_.options && out.dns && !out.dns->own_resolver) {
-      out.dns->resolver = *resolver_.options;
-      out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver_.fingerprint);
-      out.host_fingerprint = config::combine(out.host_fingerprint, resolver_.fingerprint);
+    if (const auto& resolver = defaults_.resolver; resolver.options && out.dns && !out.dns->own_resolver) {
+      out.dns->resolver = *resolver.options;
+      out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver.fingerprint);
+      out.host_fingerprint = config::combine(out.host_fingerprint, resolver.fingerprint);
+    }
+    if (defaults_.bind && !proto.has_upstream_bind_config()) {
+      out.spec.bind = *defaults_.bind;
+      out.spec_fingerprint = config::combine(out.spec_fingerprint, defaults_.bind_fingerprint);
     }
     intern_cluster(slots, proto.name());
     return out;
@@ -293,7 +319,7 @@ class InForce {
   }
 
  private:
-  const config::DefaultResolver& resolver_;
+  const ClusterDefaults& defaults_;
   std::vector<uint64_t> cluster_texts_, listener_texts_;  // 0: not known
   std::vector<const ClusterFacts*> clusters_;             // of those that stay as they are, nullptr for others
   std::vector<const ListenerFacts*> listeners_;
@@ -314,6 +340,12 @@ WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto
 void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::FactoryScope& scope, Report& report,
                 AdminPlan& out) {
   if (proto.has_address()) out.address = config::translate_address(proto.address(), scope.at("address"), report);
+  for (int i = 0; i < proto.socket_options_size(); ++i) {
+    config::translate_socket_option(
+        proto.socket_options(i), config::FieldReport{report, scope.path()}.item("socket_options", i), out.listen.more);
+  }
+  std::erase_if(out.listen.more,
+                [](const net::SocketOption& one) { return one.kind == net::SocketOption::Kind::kDatagram; });
   auto allowed = std::make_shared<std::vector<match::StringMatcher>>();
   for (int i = 0; i < proto.allow_paths_size(); ++i) {
     const config::FieldReport at{report, scope.at("allow_paths[" + std::to_string(i) + "]")};
@@ -526,8 +558,15 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                                        : config::UnknownExtensions::kReject);
   config::SecretSources secret_sources;
   report.set_secrets(secret_sources);
-  const config::DefaultResolver resolver = config::read_default_resolver(bootstrap, report);
-  const InForce same(resources, positions, in_force, resolver);
+  {
+    // Before anything makes statistics.
+    stats::Rules rules;
+    if (bootstrap.has_stats_config())
+      rules = config::translate_stats_config(bootstrap.stats_config(), {report, "stats_config"}, options.stats_tags);
+    store.set_rules(std::move(rules));
+  }
+  const ClusterDefaults defaults(bootstrap, report);
+  const InForce same(resources, positions, in_force, defaults);
   report.check(bootstrap, "", same.known());
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);

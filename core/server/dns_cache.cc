@@ -213,7 +213,7 @@ void DnsCache::find(std::string_view host, uint16_t port, Answer answer) {
   name.tracked().start();
 }
 
-std::vector<config::EndpointSpec> DnsCache::endpoints(bool by_address) const {
+std::vector<config::EndpointSpec> DnsCache::endpoints(bool by_address, const net::AddressOrder& order) const {
   std::vector<config::EndpointSpec> out;
   for (const auto& [key, name] : names_) {
     if (!name->known()) continue;
@@ -228,7 +228,7 @@ std::vector<config::EndpointSpec> DnsCache::endpoints(bool by_address) const {
       }
       continue;
     }
-    endpoint.addresses = interleaved(name->tracked().in_order());
+    endpoint.addresses = net::in_turn(name->tracked().in_order(), order, kLogicalAddresses);
     for (net::Address& address : endpoint.addresses) address.set_port(name->port());
     endpoint.address = endpoint.addresses.front();
     out.push_back(std::move(endpoint));

@@ -46,7 +46,7 @@ class DnsCache final : private event::Timer {
 
   void find(std::string_view host, uint16_t port, Answer answer);
   // One for each name, or (`by_address`) for each address of each.
-  std::vector<config::EndpointSpec> endpoints(bool by_address) const;
+  std::vector<config::EndpointSpec> endpoints(bool by_address, const net::AddressOrder& order) const;
   size_t size() const { return names_.size(); }
 
  private:

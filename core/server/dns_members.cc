@@ -10,28 +10,6 @@ namespace weir::server {
 
 using dns::TrackedName;
 
-std::vector<net::Address> interleaved(const std::vector<net::Address>& addresses) {
-  std::vector<net::Address> out;
-  if (addresses.empty()) return out;
-  const net::Family first = addresses.front().family();
-  const auto next_of = [&](auto at, bool of_first) {
-    return std::find_if(at, addresses.end(), [&](const auto& one) { return (one.family() == first) == of_first; });
-  };
-  auto mine = addresses.begin(), others = next_of(addresses.begin(), false);
-  while (out.size() < kLogicalAddresses && (mine != addresses.end() || others != addresses.end())) {
-    if (mine != addresses.end()) {
-      out.push_back(*mine);
-      mine = next_of(mine + 1, true);
-    }
-    if (others != addresses.end()) {
-      out.push_back(*others);
-      others = next_of(others + 1, false);
-    }
-  }
-  if (out.size() > kLogicalAddresses) out.resize(kLogicalAddresses);
-  return out;
-}
-
 DnsMembers::DnsMembers(event::Lane& lane, dns::ResolverSource& resolvers,
                        std::shared_ptr<const config::ClusterTranslation> from,
                        std::shared_ptr<upstream::ClusterStats> stats, Owner& owner)
@@ -88,7 +66,7 @@ std::vector<config::EndpointSpec> DnsMembers::endpoints() const {
     if (from_->dns->logical) {
       if (name.in_order().empty()) continue;
       config::EndpointSpec& endpoint = out.emplace_back(from);
-      endpoint.addresses = interleaved(name.in_order());
+      endpoint.addresses = net::in_turn(name.in_order(), from_->order, kLogicalAddresses);
       for (net::Address& address : endpoint.addresses) address.set_port(from.port);
       endpoint.address = endpoint.addresses.front();
       continue;

@@ -8,15 +8,13 @@
 
 #include "core/config/cluster_config.h"
 #include "core/dns/tracked_name.h"
+#include "core/net/address_order.h"
 #include "core/upstream/cluster.h"
 
 namespace weir::server {
 
 // So many addresses of a logical host are tried before requests fail.
 inline constexpr size_t kLogicalAddresses = 8;
-
-// Families in turn, beginning with that of the first (RFC 8305 section 4).
-std::vector<net::Address> interleaved(const std::vector<net::Address>& addresses);
 
 // [main]
 class DnsMembers final : private dns::TrackedName::Observer {

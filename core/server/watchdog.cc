@@ -132,7 +132,7 @@ void Watchdog::run() {
       if (limit > Duration::zero()) shortest = std::min(shortest, limit / 2);
     }
   }
-  shortest = std::max<Duration>(shortest, 1ms);
+  shortest = std::max<Duration>(shortest, 500us);
   std::unique_lock lock(mutex_);
   while (!stopped_.wait_for(lock, shortest, [this] { return stopping_; })) look(system_clock().mono_now());
 }

@@ -49,6 +49,7 @@ struct PrometheusFamily {
   std::set<std::string, std::less<>> other_tags;
   uint64_t other_sum = 0;  // of counters and gauges (whose bits are signed)
   HistogramSnapshot other;
+  std::span<const double> bounds;  // of the first histogram
 };
 
 // Adds what one histogram has counted to another.
@@ -114,8 +115,8 @@ struct TextShape {
     out += '\n';
   }
   static void histogram(std::string& out, std::string_view name, std::string_view labels, const HistogramSnapshot& all,
-                        const RenderOptions& options) {
-    for (double bound : options.bounds) {
+                        std::span<const double> bounds, const RenderOptions&) {
+    for (double bound : bounds) {
       std::string le = "le=\"";
       append_number(le, bound, "");
       le += '"';
@@ -205,7 +206,7 @@ struct ProtobufShape {
     metric(out, labels, sample.type == Type::kGauge ? kMetricGauge : kMetricCounter, value);
   }
   static void histogram(std::string& out, std::string_view, std::string_view labels, const HistogramSnapshot& all,
-                        const RenderOptions& options) {
+                        std::span<const double> bounds, const RenderOptions& options) {
     std::string text;
     ProtoWriter writer(text);
     writer.number(kSampleCount, all.count);
@@ -214,7 +215,7 @@ struct ProtobufShape {
       native_buckets(writer, all);
     } else {
       std::string bucket;
-      for (double bound : options.bounds) {
+      for (double bound : bounds) {
         bucket.clear();
         ProtoWriter one(bucket);
         one.number(kCumulativeCount, all.count_at_most(bound));
@@ -298,7 +299,7 @@ void append_other(PrometheusFamily& family, std::string_view name, const RenderO
   sample.value = family.other_sum;
   const std::string labels = Shape::labels(sample, options.tags);
   if (family.type == Type::kHistogram) {
-    Shape::histogram(family.written, name, labels, family.other, options);
+    Shape::histogram(family.written, name, labels, family.other, family.bounds, options);
   } else {
     Shape::value(family.written, name, labels, sample);
   }
@@ -317,6 +318,8 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
     if (at == families.end()) at = families.emplace(name, PrometheusFamily(sample)).first;
     PrometheusFamily& family = at->second;
     if (family.type != sample.type) return;
+    if (sample.type == Type::kHistogram && family.series == 0)
+      family.bounds = store.bounds(sample.name, options.bounds);
     // Without labels of its own it is one thing, and not one of many.
     if (options.series_limit > 0 && family.series >= options.series_limit && !sample.tags.empty()) {
       for (const Tag& tag : sample.tags) {
@@ -334,7 +337,8 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
     // A series must not appear twice: possible only where two dotted names became one.
     if (family.dotted != sample.tagged && Shape::has(family, name, labels)) return;
     if (sample.type == Type::kHistogram) {
-      Shape::histogram(family.written, name, labels, read_histogram(sample.cell), options);
+      Shape::histogram(family.written, name, labels, read_histogram(sample.cell),
+                       store.bounds(sample.name, options.bounds), options);
     } else {
       Shape::value(family.written, name, labels, sample);
     }

@@ -20,11 +20,11 @@ struct BoundCounts {
   uint64_t interval, all;
 };
 std::vector<BoundCounts> bound_counts(const HistogramSnapshot& all, const HistogramSnapshot* interval,
-                                      const RenderOptions& options) {
+                                      std::span<const double> bounds, const RenderOptions& options) {
   std::vector<BoundCounts> out;
   BoundCounts before{0, 0, 0};
   const bool disjoint = options.buckets == RenderOptions::Buckets::kDisjoint;
-  for (double bound : options.bounds) {
+  for (double bound : bounds) {
     const BoundCounts here{bound, interval != nullptr ? interval->count_at_most(bound) : 0, all.count_at_most(bound)};
     out.push_back(disjoint ? BoundCounts{bound, here.interval - before.interval, here.all - before.all} : here);
     before = here;
@@ -54,7 +54,7 @@ std::string render_text(const Frozen& store, const RenderOptions& options) {
     }
     bool first = true;
     if (options.buckets != RenderOptions::Buckets::kSummary) {
-      for (const BoundCounts& one : bound_counts(all, interval, options)) {
+      for (const BoundCounts& one : bound_counts(all, interval, store.bounds(sample.name, options.bounds), options)) {
         to += std::exchange(first, false) ? "B" : " B";
         append_number(to, one.bound, "");
         to += '(';
@@ -105,7 +105,7 @@ std::string render_json(const Frozen& store, const RenderOptions& options) {
     if (options.buckets != RenderOptions::Buckets::kSummary) {
       histograms += "\",\"buckets\":[";
       const char* comma = "";
-      for (const BoundCounts& one : bound_counts(all, interval, options)) {
+      for (const BoundCounts& one : bound_counts(all, interval, store.bounds(sample.name, options.bounds), options)) {
         histograms += std::exchange(comma, ",");
         histograms += "{\"upper_bound\":";
         append_number(histograms, one.bound, "null");

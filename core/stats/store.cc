@@ -28,6 +28,7 @@ struct Single {
   std::string tagged;
   std::vector<Tag> tags;
   uint64_t baseline = 0;
+  bool hidden = false;  // by the rules
 };
 
 // Of other processes.
@@ -36,6 +37,7 @@ struct Carried {
   std::vector<Tag> tags;
   uint64_t counter = 0;
   std::map<uint64_t, int64_t> gauges;  // by source
+  bool hidden = false;
 
   uint64_t value() const {
     uint64_t sum = counter;
@@ -65,20 +67,57 @@ struct Store::Impl {
     if (made) {
       at->second.tagged = tagged;
       at->second.tags = std::move(tags);
+      at->second.hidden = leaves_out(name);
     }
     return at->second;
   }
   std::shared_ptr<const Intervals> intervals = std::make_shared<const Intervals>();
   Intervals at_flush;  // of flush_histograms(): what it has read last
 
+  std::shared_ptr<const Rules> rules;  // null: not said yet
+  bool leaves_out(std::string_view name) const {
+    return rules != nullptr && rules->leaves_out && rules->leaves_out(name);
+  }
+  bool leaves_out(const Group& group, std::string_view name) const {
+    return rules != nullptr && rules->leaves_out &&
+           rules->leaves_out(head_of(group.kind(), group.thing()).append(name));
+  }
+  void hide_parts(Group& group) {
+    if (rules == nullptr || !rules->leaves_out) return;
+    auto hidden = std::make_unique<Group::Hidden>();
+    hidden->definitions.resize(group.kind_.definitions.size());
+    hidden->nowhere = nowhere;
+    std::string name = head_of(group.kind_, group.thing_);
+    const size_t head = name.size();
+    for (const uint32_t index : order_of(group.kind_)) {
+      name.resize(head);
+      name += group.kind_.definitions[index].name;
+      if (rules->leaves_out(name)) {
+        hidden->definitions[index] = true;
+      } else {
+        hidden->order.push_back(index);
+      }
+    }
+    if (hidden->order.size() < hidden->definitions.size()) group.hidden_ = std::move(hidden);
+  }
+
   mutable std::mutex dynamic_mutex;
   Counter overflow;
+  // What is left out counts here: who has made one does not ask again.
+  Counter nowhere{reserve_cells(1)};
+  const uint32_t histogram_of_nothing = reserve_cells(1);
+  ~Impl() {
+    free_histogram(histogram_of_nothing);
+    release_cells(histogram_of_nothing, 1);
+    release_cells(nowhere.cell_index(), 1);
+  }
 
   Single& single(std::string_view name, Type type, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
     auto [at, made] = singles.try_emplace(SingleKey(shown(name), type));
     if (!made) return at->second;
     at->second.cell = reserve_cells(1);
     at->second.unit = unit;
+    at->second.hidden = leaves_out(at->first.first);
     if (tagged_name.empty() && tags.empty()) {
       Tagged tagged;
       extract_tags(at->first.first, tagged);
@@ -143,7 +182,17 @@ std::shared_ptr<Group> Store::group(const GroupKind& kind, std::string_view thin
   if (auto at = impl_->groups.find(key); at != impl_->groups.end()) return at->second.weak.lock();
   std::shared_ptr<Group> made(new Group(*this, kind, key.second));
   impl_->groups.emplace(std::move(key), Impl::Held{made.get(), made});
+  impl_->hide_parts(*made);
   return made;
+}
+
+void Store::set_rules(Rules rules) {
+  if (impl_->rules != nullptr) return;
+  impl_->rules = std::make_shared<const Rules>(std::move(rules));
+  if (!impl_->rules->leaves_out) return;
+  for (auto& [key, held] : impl_->groups) impl_->hide_parts(*held.group);
+  for (auto& [key, single] : impl_->singles) single.hidden = impl_->leaves_out(key.first);
+  for (auto& [key, carried] : impl_->carried) carried.hidden = impl_->leaves_out(key.first);
 }
 
 Counter Store::counter(std::string_view name, std::vector<Tag> tags, std::string_view tagged_name) {
@@ -155,7 +204,8 @@ Gauge Store::gauge(std::string_view name, std::vector<Tag> tags, std::string_vie
 }
 
 Histogram Store::histogram(std::string_view name, Unit unit, std::vector<Tag> tags, std::string_view tagged_name) {
-  return Histogram(impl_->single(name, Type::kHistogram, unit, std::move(tags), tagged_name).cell);
+  const Single& single = impl_->single(name, Type::kHistogram, unit, std::move(tags), tagged_name);
+  return single.hidden ? Histogram() : Histogram(single.cell);
 }
 
 Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
@@ -164,6 +214,7 @@ Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
     if (definition.name == suffix && definition.type == Type::kCounter) return group.counter(i);
   }
   std::string name = shown(suffix);
+  if (impl_->leaves_out(group, name)) return impl_->nowhere;
   std::lock_guard lock(impl_->dynamic_mutex);
   Group::Dynamic& dynamic = *group.dynamic_;
   if (auto at = dynamic.stats.find(name); at != dynamic.stats.end()) return Counter(at->second.cell);
@@ -178,17 +229,22 @@ Frozen Store::freeze() const {
   Frozen out;
   out.groups_.reserve(impl_->groups.size());
   for (auto& [key, held] : impl_->groups) {
-    if (auto group = held.weak.lock())
-      out.groups_.push_back({std::move(group), &impl_->order_of(*key.first), held.group->baseline_});
+    auto group = held.weak.lock();
+    if (group == nullptr) continue;
+    const auto* order = group->hidden_ != nullptr ? &group->hidden_->order : &impl_->order_of(*key.first);
+    out.groups_.push_back({std::move(group), order, held.group->baseline_});
   }
   out.singles_.reserve(impl_->singles.size());
   for (auto& [key, single] : impl_->singles) {
+    if (single.hidden) continue;
     out.singles_.push_back(
         {key.first, key.second, single.unit, single.cell, single.tagged, single.tags, single.baseline});
   }
   out.carried_.reserve(impl_->carried.size());
-  for (const auto& [key, carried] : impl_->carried)
-    out.carried_.push_back({key.first, key.second, carried.tagged, carried.tags, carried.value()});
+  for (const auto& [key, carried] : impl_->carried) {
+    if (!carried.hidden) out.carried_.push_back({key.first, key.second, carried.tagged, carried.tags, carried.value()});
+  }
+  out.rules_ = impl_->rules;
   out.dynamic_mutex_ = &impl_->dynamic_mutex;
   out.intervals_ = impl_->intervals;
   return out;
@@ -196,7 +252,10 @@ Frozen Store::freeze() const {
 
 uint32_t StoreWalk::dynamic_cell(const Group& group, Family family, std::string_view name, Type type, Unit unit) {
   std::string text = shown(name);
-  std::lock_guard lock(group.store_.impl_->dynamic_mutex);
+  const Store::Impl& impl = *group.store_.impl_;
+  if (impl.leaves_out(group, text))
+    return type == Type::kHistogram ? impl.histogram_of_nothing : impl.nowhere.cell_index();
+  std::lock_guard lock(impl.dynamic_mutex);
   Group::Dynamic& dynamic = *group.dynamic_;
   if (auto at = dynamic.stats.find(text); at != dynamic.stats.end())
     return at->second.type == type ? at->second.cell : 0;
@@ -222,9 +281,8 @@ Histogram dynamic_histogram(const Group& group, Family family, std::string_view 
 void Frozen::for_each_histogram(const std::function<void(uint32_t)>& visit) const {
   for (const OneGroup& one : groups_) {
     const Group& group = *one.group;
-    const auto& definitions = group.kind_.definitions;
-    for (uint32_t i = 0; i < definitions.size(); ++i) {
-      if (definitions[i].type == Type::kHistogram) visit(group.first_ + i);
+    for (const uint32_t i : *one.order) {
+      if (group.kind_.definitions[i].type == Type::kHistogram) visit(group.first_ + i);
     }
     std::vector<uint32_t> dynamic;  // the lock is not held while they are read
     {

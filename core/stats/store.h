@@ -40,6 +40,16 @@ struct GroupKind {
   std::span<const Definition> definitions;
 };
 
+// What the configuration says of all statistics. Members that are empty say nothing. [any]
+struct Rules {
+  // By its full name: there is no such statistic.
+  std::function<bool(std::string_view name)> leaves_out;
+  // Changes what weir itself makes of a name (tags.h).
+  std::function<void(std::string_view name, Tagged& tagged)> tag;
+  // The upper bounds of a histogram's buckets, ascending; empty: the usual ones. They live as long as the rules.
+  std::function<std::span<const double>(std::string_view name)> bounds;
+};
+
 class Frozen;
 class Store;
 
@@ -50,10 +60,15 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  uint32_t first_cell() const { return first_; }
-  Counter counter(size_t index) const { return Counter(first_ + static_cast<uint32_t>(index)); }
+  // Of statistics that are left out: counters that count into nowhere, histograms that do nothing. Gauges count all the
+  // same, for code may ask them.
+  Counter counter(size_t index) const {
+    return hides(index) ? hidden_->nowhere : Counter(first_ + static_cast<uint32_t>(index));
+  }
   Gauge gauge(size_t index) const { return Gauge(first_ + static_cast<uint32_t>(index)); }
-  Histogram histogram(size_t index) const { return Histogram(first_ + static_cast<uint32_t>(index)); }
+  Histogram histogram(size_t index) const {
+    return hides(index) ? Histogram() : Histogram(first_ + static_cast<uint32_t>(index));
+  }
   // As it is shown: ':' has become '_'.
   std::string_view thing() const { return thing_; }
   const GroupKind& kind() const { return kind_; }
@@ -64,6 +79,13 @@ class Group {
   friend class Store;
   friend class StoreWalk;
   struct Dynamic;
+  // What is left out of it.
+  struct Hidden {
+    std::vector<bool> definitions;
+    std::vector<uint32_t> order;  // of the others, by name
+    Counter nowhere;
+  };
+  bool hides(size_t index) const { return hidden_ != nullptr && hidden_->definitions[index]; }
   Group(Store& store, const GroupKind& kind, std::string thing);
   Store& store_;
   const GroupKind& kind_;
@@ -71,6 +93,7 @@ class Group {
   uint32_t first_;
   std::shared_ptr<const std::vector<uint64_t>> baseline_;  // [main] what /reset_counters subtracts; null until then
   std::unique_ptr<Dynamic> dynamic_;
+  std::unique_ptr<const Hidden> hidden_;  // null: nothing
 };
 
 // One statistic as readers see it.
@@ -97,13 +120,19 @@ class Frozen {
   void for_each_histogram(const std::function<void(uint32_t cell)>& visit) const;
   // nullptr: nothing has come in the last interval.
   const HistogramSnapshot* interval(uint32_t histogram_cell) const;
+  // Of a histogram's buckets, where those of all are `usual`.
+  std::span<const double> bounds(std::string_view name, std::span<const double> usual) const {
+    if (rules_ == nullptr || !rules_->bounds) return usual;
+    const std::span<const double> own = rules_->bounds(name);
+    return own.empty() ? usual : own;
+  }
 
  private:
   friend class Store;
   friend class StoreWalk;
   struct OneGroup {
     std::shared_ptr<Group> group;
-    const std::vector<uint32_t>* order;  // of its definitions, by name
+    const std::vector<uint32_t>* order;  // of its definitions that are shown, by name
     std::shared_ptr<const std::vector<uint64_t>> baseline;
   };
   struct Single {
@@ -128,6 +157,7 @@ class Frozen {
   std::vector<Carried> carried_;  // likewise
   std::mutex* dynamic_mutex_ = nullptr;
   std::shared_ptr<const Intervals> intervals_;
+  std::shared_ptr<const Rules> rules_;
 };
 
 class Store {
@@ -137,6 +167,9 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // [main] For the life of the store; only the first call counts. What is left out is not made from here on, and what
+  // there is already is not shown. Before other threads count.
+  void set_rules(Rules rules);
   // [main] Same kind and thing: the same group while anybody holds it (counts go on over a configuration update).
   std::shared_ptr<Group> group(const GroupKind& kind, std::string_view thing);
   // [main] Single named statistics, kept for the life of the store. Same name, same handle.

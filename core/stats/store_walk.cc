@@ -5,19 +5,6 @@
 #include <utility>
 
 namespace weir::stats {
-namespace {
-
-std::string head_of(const GroupKind& kind, std::string_view thing) {
-  std::string head;
-  for (std::string_view part : {kind.prefix, thing}) {
-    if (part.empty()) continue;
-    head += part;
-    head += '.';
-  }
-  return head;
-}
-
-}  // namespace
 
 void StoreWalk::run() {
   waiting_.reserve(frozen_.groups_.size());
@@ -69,8 +56,10 @@ void StoreWalk::open(Head& head) {
   cursor->head_length = head.head.size();
   cursor->name = std::move(head.head);
   cursor->order = head.group->order;
-  cursor->values.resize(cursor->order->size());
-  read_cells(cursor->group->first_, cursor->values);
+  if (!cursor->order->empty()) {
+    cursor->values.resize(cursor->group->kind_.definitions.size());
+    read_cells(cursor->group->first_, cursor->values);
+  }
   {
     std::lock_guard lock(*frozen_.dynamic_mutex_);
     for (auto& [name, stat] : cursor->group->dynamic_->stats) cursor->dynamic.push_back({name, stat});
@@ -142,11 +131,21 @@ void StoreWalk::finish(Sample& sample, uint64_t baseline) {
   if (sample.type == Type::kHistogram) sample.value = read_histogram(sample.cell).count;
   sample.used = sample.value != 0;
   if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
+  if (frozen_.rules_ != nullptr && frozen_.rules_->tag) [[unlikely]]
+    tag_as_configured(sample);
   if (!frozen_.carried_.empty()) [[unlikely]] {
     show_carried(&sample);
     add_carried(sample);
   }
   visit_(sample);
+}
+
+void StoreWalk::tag_as_configured(Sample& sample) {
+  configured_.name = sample.tagged;
+  configured_.tags.assign(sample.tags.begin(), sample.tags.end());
+  frozen_.rules_->tag(sample.name, configured_);
+  sample.tagged = configured_.name;
+  sample.tags = configured_.tags;
 }
 
 void StoreWalk::show_carried(const Sample* before) {

@@ -16,6 +16,17 @@
 
 namespace weir::stats {
 
+// How the names of all statistics of a group begin.
+inline std::string head_of(const GroupKind& kind, std::string_view thing) {
+  std::string head;
+  for (std::string_view part : {kind.prefix, thing}) {
+    if (part.empty()) continue;
+    head += part;
+    head += '.';
+  }
+  return head;
+}
+
 // A counter or a histogram.
 struct DynamicStat {
   uint32_t cell;
@@ -87,6 +98,7 @@ class StoreWalk {
   void show(Cursor& cursor);
   void show_single();
   void finish(Sample& sample, uint64_t baseline);
+  void tag_as_configured(Sample& sample);
   // Those of other processes that come before this one, and that this process does not have; nullptr: all that are
   // left.
   void show_carried(const Sample* before);
@@ -100,6 +112,7 @@ class StoreWalk {
   std::vector<Frozen::Carried>::const_iterator carried_;
   const Frozen::Carried* added_ = nullptr;  // to a sample that was shown; it is not shown by itself
   Tagged tagged_;
+  Tagged configured_;  // by the rules
 };
 
 }  // namespace weir::stats

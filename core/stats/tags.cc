@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 
 namespace weir::stats {
 namespace {
@@ -142,6 +143,31 @@ std::string_view take_inner(std::string_view outer, std::string_view rest, Tagge
 }
 
 }  // namespace
+
+std::string pattern_of_tag(std::string_view tag) {
+  constexpr std::string_view kSegment = "(([^.]+)\\.)";
+  // Of a listener: with a port it may have dots.
+  constexpr std::string_view kListener = "(?:[0-9.]+_[0-9]+|\\[[^\\]]*\\]_[0-9]+|[^.]+)";
+  const auto text = [](std::initializer_list<std::string_view> parts) {
+    std::string out;
+    for (const std::string_view part : parts) out += part;
+    return out;
+  };
+  if (tag == "envoy_response_code") return "_rq(_([0-9]{3}))$";
+  if (tag == "envoy_response_code_class") return "_rq_(([0-9]))xx$";
+  if (tag == "envoy_listener_address") return text({"^listener\\.((", kListener, ")\\.)"});
+  if (tag == "envoy_http_conn_manager_prefix") return text({"^(?:listener\\.", kListener, "\\.)?http\\.", kSegment});
+  if (tag == "envoy_local_http_ratelimit_prefix") return "^((.+)\\.)http_local_rate_limit\\.";
+  if (tag == "envoy_grpc_bridge_method") return "^cluster\\.[^.]+\\.grpc(?:-web)?\\..*?\\.(([^.]+)\\.)[^.]+$";
+  if (tag == "envoy_grpc_bridge_service") return "^cluster\\.[^.]+\\.grpc(?:-web)?\\.((.+)\\.)[^.]+\\.[^.]+$";
+  for (const InnerRule& rule : kInnerRules) {
+    if (rule.tag == tag) return text({"^", rule.outer, "\\.[^.]+\\.", rule.segment, "\\.", kSegment});
+  }
+  for (const OuterRule& rule : kOuterRules) {
+    if (rule.tag == tag) return text({"^", rule.segment, "\\.", kSegment});
+  }
+  return {};
+}
 
 void extract_tags(std::string_view full_name, Tagged& out) {
   out.name.clear();

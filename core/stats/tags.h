@@ -19,6 +19,10 @@ struct Tagged {
   std::vector<Tag> tags;
 };
 
+// The pattern of a tag that is found by these rules, with the published meaning of its groups: what of a full name is
+// not name, and in it the value. Empty: there is no such tag. `tag`: as it is called here.
+std::string pattern_of_tag(std::string_view tag);
+
 // For a name of which nothing is known. Segments end at dots, so "cluster.a.b.upstream_cx_total" is cluster "a".
 void extract_tags(std::string_view full_name, Tagged& out);
 // For a group's statistic, whose thing may contain dots. `rest` is what follows the thing.

@@ -7,7 +7,7 @@ namespace weir::upstream {
 ClientConnection::ClientConnection(ConnPool& pool, event::Pin<Cluster> cluster)
     : pool_(pool),
       cluster_(std::move(cluster)),
-      connection_(pool.lane(), pool.address(), cluster_->spec.source),
+      connection_(pool.lane(), pool.address(), cluster_->spec.bind),
       speaks_(pool.protocol_on(*cluster_)),
       id_(pool.cluster().lane_clusters().next_connection_id()),
       born_(pool.lane().now()),

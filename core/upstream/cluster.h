@@ -189,7 +189,7 @@ struct ClusterSpec {
   http::h2::Options h2;
   ClusterTransports transports;
   AutoNames auto_names;
-  net::Address source;                                     // upstream_bind_config; empty: the kernel chooses
+  net::BindOptions bind;                                   // of sockets to hosts
   net::Keepalive keepalive;                                // of connections to hosts
   std::shared_ptr<const stream::StaticMetadata> metadata;  // null: none
   // Instead of those of routes, whose reader (the router) knows what is in them; null: none.

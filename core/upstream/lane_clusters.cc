@@ -44,7 +44,7 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
     if (cluster_ != nullptr &&
         (cluster_->stats != cluster->stats ||
          cluster_->spec.transports.fingerprint != cluster->spec.transports.fingerprint ||
-         cluster_->spec.protocol != cluster->spec.protocol ||
+         cluster_->spec.protocol != cluster->spec.protocol || cluster_->spec.bind != cluster->spec.bind ||
          (cluster->spec.protocol != HttpProtocol::kHttp1 && cluster_->spec.h2 != cluster->spec.h2)))
       for_each_pool([](ConnPool& pool) { pool.retire_connections(); });
     h1_ = cluster->spec.h1;

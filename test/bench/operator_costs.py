@@ -16,7 +16,27 @@ NAMES = 1000
 DNS_SECONDS = 20
 
 
-def cpu_by_thread(pid):
+# A turn of a lane that takes longer is counted by weir itself, whose watchdog looks twice as often.
+PAUSE_MS = 1
+WATCHDOGS = "watchdogs: {main_thread_watchdog: {miss_timeout: 0.%03ds}, worker_watchdog: {miss_timeout: 0.%03ds}}\n" % (PAUSE_MS, PAUSE_MS)
+
+
+def long_turns(admin_port):
+    """How many there were so far, by lane."""
+    connection = http.client.HTTPConnection("127.0.0.1", admin_port, timeout=60)
+    connection.request("GET", "/stats?filter=^(workers|main_thread).watchdog_miss$")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    counts = dict(line.split(": ") for line in lines)
+    return {"worker": int(counts["workers.watchdog_miss"]), "main": int(counts["main_thread.watchdog_miss"])}
+
+
+def waits_by_thread(pid):
+    """Seconds for which threads could have run, and had no core."""
+    return cpu_by_thread(pid, field=1)
+
+
+def cpu_by_thread(pid, field=0):
     """Seconds of CPU by name of the thread."""
     spent = {}
     for task in os.listdir("/proc/%d/task" % pid):
@@ -24,7 +44,7 @@ def cpu_by_thread(pid):
             with open("/proc/%d/task/%s/comm" % (pid, task)) as file:
                 name = file.read().strip()
             with open("/proc/%d/task/%s/schedstat" % (pid, task)) as file:
-                spent[name] = spent.get(name, 0) + int(file.read().split()[0]) / 1e9
+                spent[name] = spent.get(name, 0) + int(file.read().split()[field]) / 1e9
         except FileNotFoundError:
             pass
     return spent
@@ -63,6 +83,8 @@ def scrape(session, options):
     path = os.path.join(directory, "big.yaml")
     port, admin_port = session.free_port(), session.free_port()
     big_config.write(path, clusters=10_000, endpoints=10, routes=10_000, port=port, admin_port=admin_port)
+    with open(path, "a") as file:
+        file.write(WATCHDOGS)
     process = session.start_logged([options.weir, "-c", path, "--concurrency", "1", "-l", "error"],
                                    session.proxy_cores | session.load_cores, directory)
     try:
@@ -71,6 +93,7 @@ def scrape(session, options):
         rows = []
         for name, scraping in (("at rest", False), ("while scraped", True)):
             pulses = {"worker": Pulse(port, "/nothing"), "main": Pulse(admin_port, "/ready")}
+            turns, waited = long_turns(admin_port), waits_by_thread(process.pid)
             before, size, begin = cpu_by_thread(process.pid), 0, time.monotonic()
             if scraping:
                 for _ in range(SCRAPES):
@@ -80,6 +103,11 @@ def scrape(session, options):
                     connection.close()
             else:
                 time.sleep(5)
+            took = time.monotonic() - begin
+            waited = waits_by_thread(process.pid).get("weir-1", 0) - waited.get("weir-1", 0)
+            for lane, count in long_turns(admin_port).items():
+                rows.append(("weir", "%s, turns of %s above %d ms" % (name, lane, PAUSE_MS), count - turns[lane], "", None))
+            rows.append(("weir", "%s, worker waits for a core" % name, waited / took * 100, "%", None))
             for lane, pulse in pulses.items():
                 median, longest = pulse.end()
                 rows.append(("weir", "%s, answers of %s: p50" % (name, lane), median, "ms", None))
@@ -89,7 +117,7 @@ def scrape(session, options):
                 rows.append(("weir", "a page", size / 2**20, "MiB", None))
                 rows.append(("weir", "CPU of the thread beside the lanes, a scrape",
                              spent.get("weir-background", 0) / SCRAPES, "s", 1.5))
-                rows.append(("weir", "wall time, a scrape", (time.monotonic() - begin) / SCRAPES, "s", None))
+                rows.append(("weir", "wall time, a scrape", took / SCRAPES, "s", None))
         return rows, []
     finally:
         session.stop(process, 20)

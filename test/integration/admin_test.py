@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import unittest
 from typing import Any
@@ -396,7 +397,9 @@ class AdminOfTheFileTest(WeirTestCase):
             allow_paths=[{"exact": "/ready"}, {"prefix": "/stats"}, {"safe_regex": {"regex": "/(quit){3}"}}],
             access_log=[{**file_access_log(cls.logs[0], "%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE% %BYTES_SENT%\n"),
                          "filter": {"status_code_filter": {"comparison": {"op": "LE", "value": {"default_value": 403, "runtime_key": "x"}}}}}],
-            access_log_path=cls.logs[1])
+            access_log_path=cls.logs[1],
+            socket_options=[{"level": socket.IPPROTO_TCP, "name": socket.TCP_MAXSEG, "int_value": 700, "state": "STATE_BOUND"},
+                            {"level": 1, "name": 32000, "int_value": 1, "type": {"datagram": {}}}])
         cls.weir = Weir(cls.sandbox, config)
 
     def line(self, path: str, beginning: str) -> str:
@@ -424,6 +427,12 @@ class AdminOfTheFileTest(WeirTestCase):
         for path in ("/", "/clusters", "/config_dump", "/memory"):
             self.assertEqual(self.status(path), 403, path)
         self.assertIn("admin.allow_paths", self.ask("/clusters")[1])
+
+    # field: Admin.socket_options
+    def test_options_of_the_socket(self) -> None:
+        host, _, port = self.weir.admin_address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            self.assertLessEqual(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), 700)  # on loopback else tens of thousands
 
     # field: Admin.access_log, Admin.access_log_path
     def test_requests_are_logged(self) -> None:

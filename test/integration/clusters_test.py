@@ -1,11 +1,17 @@
 """What the settings of a cluster change: limits, hosts and their health, balancing, the connections to them."""
 
 import collections
+import json
+import os
+import signal
+import socket
+import subprocess
 from typing import Any
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, enable_h1_options,
-                     fetch, http_listener, main, preserve_case, route)
-from harness.config import address, http_options
+                     fetch, file_access_log, http_listener, main, preserve_case, route, to_yaml, wait_line, wait_until, weir_binary)
+from harness.config import address, http_options, tcp_listener
+from harness.udp import UdpClient, UdpServer, udp_listener
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
@@ -338,6 +344,168 @@ class ConnectionTest(WeirTestCase):
     # field: Cluster.upstream_bind_config, BindConfig.source_address
     def test_source_address(self) -> None:
         self.assertEqual(fetch(self.port, "/bound").text, "127.0.0.77")
+
+
+def socket_option(level: int, name: int, value: int, **fields: Any) -> dict[str, Any]:
+    return {"level": level, "name": name, "int_value": value, **fields}
+
+
+def segments(size: int) -> dict[str, Any]:
+    """What the kernel tells the peer is the size of TCP's pieces: the peer sees that it was set before connect()."""
+    return socket_option(socket.IPPROTO_TCP, socket.TCP_MAXSEG, size, type={"stream": {}})
+
+
+class BindingTest(WeirTestCase):
+    """Where sockets to hosts come from, and with which options."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.tcp = ScriptedUpstream(cls.sandbox, cls.tell_peer)
+        cls.udp = UdpServer(cls.sandbox, "u")
+        cls.port, cls.raw = cls.sandbox.free_port(), cls.sandbox.free_port()
+        cls.udp_ports = {name: cls.sandbox.free_port() for name in ("usual", "own", "unknown")}
+        cls.weir = Weir(cls.sandbox, cls.config("127.0.0.79", 900), concurrency=1)
+
+    @classmethod
+    def config(cls, source: str, size: int) -> dict[str, Any]:
+        def bind(source: str, *options: Any) -> dict[str, Any]:
+            return {"source_address": {"address": source, "port_value": 0}, "socket_options": list(options)}
+
+        unknown = socket_option(1, 32000, 1, type={"datagram": {}})
+        clusters = [cluster("usual", cls.tcp.port), cluster("own", cls.tcp.port, upstream_bind_config=bind("127.0.0.78", segments(700))),
+                    cluster("nothing", cls.tcp.port, upstream_bind_config={"freebind": False}),
+                    cluster("unknown", cls.tcp.port, upstream_bind_config={"socket_options": [unknown]}),
+                    cluster("refused", cls.tcp.port, upstream_bind_config=bind("192.0.2.1"))]
+        udp = [cluster("udp-" + name, cls.udp.port, **({"upstream_bind_config": config} if config else {}))
+               for name, config in (("usual", None), ("own", bind("127.0.0.78")), ("unknown", {"socket_options": [unknown]}))]
+        config = bootstrap([http_listener(cls.port, [route({"prefix": "/" + one["name"]}, one["name"]) for one in clusters]),
+                            tcp_listener(cls.raw, "usual"),
+                            *(udp_listener(port, "udp-" + name, name) for name, port in cls.udp_ports.items())], clusters + udp)
+        config["cluster_manager"] = {"upstream_bind_config": bind(source, segments(size))}
+        return config
+
+    @staticmethod
+    def tell_peer(connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            size = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            connection.respond(200, ("%s %s" % (connection.sock.getpeername()[0], size // 100)).encode())
+
+    # field: ClusterManager.upstream_bind_config, BindConfig.socket_options, SocketOption.int_value
+    def test_connections(self) -> None:
+        self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.79 8")
+        self.assertEqual(fetch(self.raw, "/").text, "127.0.0.79 8")
+        self.assertEqual(fetch(self.port, "/own").text, "127.0.0.78 6")
+        self.assertRegex(fetch(self.port, "/nothing").text, r"^127\.0\.0\.1 \d\d")  # of its own: that of all does not count
+
+    def test_datagrams(self) -> None:
+        for name, source in (("usual", "127.0.0.79"), ("own", "127.0.0.78")):
+            with UdpClient(self.udp_ports[name]) as client:
+                self.assertEqual(client.ask(b"hi"), b"u hi")
+            self.assertEqual(self.udp.seen[-1][1][0], source)
+
+    # field: SocketOption.type, SocketType.datagram
+    def test_what_the_kernel_refuses(self) -> None:
+        self.assertEqual(fetch(self.port, "/unknown").status, 200)
+        with UdpClient(self.udp_ports["unknown"]) as client:
+            client.send(b"hi")
+            self.weir.wait_stat("cluster.udp-unknown.upstream_cx_connect_fail", 1)
+        self.assertEqual(fetch(self.port, "/refused").status, 503)
+        self.assertGreaterEqual(self.weir.stat("cluster.refused.upstream_cx_connect_fail"), 1)
+        for text in ("cannot set the socket option 1/32000 of a socket to 127.0.0.1:%d" % self.udp.port,
+                     "cannot bind the end 192.0.2.1:0 of a socket to 127.0.0.1:%d" % self.tcp.port):
+            wait_until(lambda: text in self.weir.process.log(), text)
+
+    def test_another_source(self) -> None:
+        self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.79 8")
+        own = fetch(self.port, "/own").text
+        try:
+            self.reload(self.config("127.0.0.80", 600))
+            self.assertEqual(fetch(self.port, "/usual").text, "127.0.0.80 5")  # on a connection of its own
+            self.assertEqual(fetch(self.port, "/own").text, own)
+            self.assertEqual(self.weir.stat("cluster.own.upstream_cx_total"), 1)
+        finally:
+            self.reload(self.config("127.0.0.79", 900))
+        self.assertNotIn("needs a restart", self.weir.process.log())
+
+    def reload(self, config: dict[str, Any]) -> None:
+        done = self.weir.stat("server.config_reload_success")
+        with open(self.weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config) + "\n")
+        os.kill(self.weir.process.popen.pid, signal.SIGHUP)
+        self.weir.wait_stat("server.config_reload_success", done + 1)
+
+
+class AddressesTest(WeirTestCase):
+    """Hosts with several addresses: which of them is tried first, and what serves when one does not answer."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.upstreams = {name: EchoUpstream(cls.sandbox, name, host) for name, host in (("4", "127.0.0.1"), ("4b", "127.0.0.2"), ("6", "::1"))}
+        at = {name: address(one.port, host) for (name, one), host in zip(cls.upstreams.items(), ("127.0.0.1", "127.0.0.2", "::1"))}
+        at["dead"] = address(cls.sandbox.free_port(), "127.0.0.3")
+        cls.port = cls.sandbox.free_port()
+        cls.log = cls.sandbox.path("addresses.log")
+
+        def host(name: str, first: str, *more: str, **happy: Any) -> dict[str, Any]:
+            one = {"address": at[first], "additional_addresses": [{"address": at[other]} for other in more]}
+            options = {"upstream_connection_options": {"happy_eyeballs_config": happy}} if happy else {}
+            return cluster_of(name, {"lb_endpoints": [{"endpoint": one}]}, **options)
+
+        clusters = [
+            host("in-order", "4", "4b", "6"), host("first-dead", "dead", "4b"), host("in-turn", "dead", "4b", "6"),
+            host("six-first", "4", "4b", "6", first_address_family_version="V6"),
+            host("four-first", "6", "4", "4b", first_address_family_version="V4"),
+            host("two-first", "dead", "4b", "6", first_address_family_version="DEFAULT", first_address_family_count=2),
+            host("twice", "dead", "dead", "6", "6"), host("none", "dead", "dead"),
+        ]
+        cls.clusters = [one["name"] for one in clusters]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
+            route({"prefix": "/" + name}, name) for name in cls.clusters], access_log=[
+                file_access_log(cls.log, "%REQ(:PATH)% %UPSTREAM_REMOTE_ADDRESS%\n")])], clusters), concurrency=1)
+
+    def served(self, name: str) -> str:
+        response = fetch(self.port, "/" + name)
+        self.assertEqual(response.status, 200, name)
+        return str(json.loads(response.text)["server"])
+
+    # field: Endpoint.additional_addresses, Endpoint.AdditionalAddress.address
+    def test_the_next_address(self) -> None:
+        for name, server in (("in-order", "4"), ("first-dead", "4b"), ("in-turn", "6"), ("twice", "6")):
+            self.assertEqual(self.served(name), server, name)
+        self.assertEqual(self.weir.stat("cluster.in-turn.membership_total"), 1)
+        self.assertEqual(self.weir.stat("cluster.in-turn.upstream_cx_connect_fail"), 1)
+        wait_line(self.log, "/in-turn [::1]:%d" % self.upstreams["6"].port)
+        self.assertEqual(fetch(self.port, "/none").status, 503)
+
+    # field: UpstreamConnectionOptions.happy_eyeballs_config, HappyEyeballsConfig.first_address_family_version
+    # field: HappyEyeballsConfig.first_address_family_count
+    def test_which_family_comes_first(self) -> None:
+        for name, server in (("six-first", "6"), ("four-first", "4"), ("two-first", "4b")):
+            self.assertEqual(self.served(name), server, name)
+
+    def test_what_is_not_possible(self) -> None:
+        def fault(endpoint: dict[str, Any], **fields: Any) -> str:
+            return verdict(cluster_of("c", {"lb_endpoints": [{"endpoint": endpoint}]}, **fields))
+
+        def verdict(one: dict[str, Any]) -> str:
+            path = self.sandbox.path("wrong.yaml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([], [one])) + "\n")
+            done = subprocess.run([weir_binary(), "-c", path, "--mode", "validate"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            return done.stdout
+
+        more = [{"address": address(80, "10.0.0.2")}]
+        pipe = {"address": {"pipe": {"path": "/x"}}}
+        self.assertIn("whose address is a socket_address", fault({**pipe, "additional_addresses": more}))
+        self.assertIn("must be a socket_address", fault({"address": address(80), "additional_addresses": [pipe]}))
+        self.assertIn("where the endpoint listens", fault({"address": address(80), "additional_addresses": [{"address": address(0)}]}))
+        self.assertIn("is for endpoints that are addresses",
+                      fault({"address": address(80, "a.example"), "additional_addresses": more}, type="STRICT_DNS"))
+        self.assertIn("at least 1 is tried at a time", fault({"address": address(80)}, upstream_connection_options={
+            "happy_eyeballs_config": {"first_address_family_count": 0}}))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class AddressesTest(WeirTestCase):
         os.kill(self.weir.process.popen.pid, signal.SIGHUP)
         self.weir.wait_stat("server.config_reload_success", done + 1)
 
-    # field: Listener.additional_addresses, AdditionalAddress.address
+    # field: Listener.additional_addresses, listener.v3.AdditionalAddress.address
     def test_all_of_them(self) -> None:
         for port in (self.ports[0], self.ports[1], "\0" + self.abstract):
             self.assertEqual(fetch(port).text, "many", port)

@@ -54,31 +54,30 @@ bool set_option(int fd, int level, int name) {
   return setsockopt(fd, level, name, &on, sizeof on) == 0;
 }
 
-// Towards a host, non-blocking; -1 and errno after a failure. `source`: where it sends from, empty: the kernel chooses.
-// `transparent`: that address is not of this machine.
-int open_upstream(const net::Address& to, const net::Address& source, bool transparent, bool gro) {
+// Towards a host, non-blocking. `original`: where it sends from instead, which is no address of this machine.
+Result<int> open_upstream(const net::Address& to, const net::BindOptions& bind, const net::Address* original,
+                          bool gro) {
   sockaddr_storage storage;
   socklen_t length = to.to_sockaddr(storage);
   const int fd = socket(storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  const auto fail = [fd] {
-    const int error = errno;
+  if (fd < 0) return unavailable(strerror(errno));
+  const auto fail = [fd](std::string_view text) {
+    const Status status = unavailable(text);
     close(fd);
-    errno = error;
-    return -1;
+    return status;
   };
   if (gro) net::enable_gro(fd);
-  if (!source.empty()) {
-    sockaddr_storage from;
-    const socklen_t from_length = source.to_sockaddr(from);
-    const bool ipv6 = from.ss_family == AF_INET6;
-    if (transparent &&
-        !(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : set_option(fd, IPPROTO_IP, IP_TRANSPARENT)))
-      return fail();
-    set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
-    if (bind(fd, reinterpret_cast<sockaddr*>(&from), from_length) != 0) return fail();
+  if (original != nullptr) {
+    const bool ipv6 = original->family() == net::Family::kIpv6;
+    if (!(ipv6 ? set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT) : set_option(fd, IPPROTO_IP, IP_TRANSPARENT)))
+      return fail(std::string(strerror(errno)) + "; use_original_src_ip needs root or CAP_NET_ADMIN");
   }
-  if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail();
+  const net::Address& source = original != nullptr ? *original : bind.source;
+  if (original != nullptr || (!bind.empty() && to.is_ip())) {
+    if (Status status = net::bind_towards(fd, to, net::SocketOption::Kind::kDatagram, bind, source); !status.ok())
+      return fail(message_of(status));
+  }
+  if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail(strerror(errno));
   return fd;
 }
 
@@ -121,16 +120,15 @@ Session::Session(UdpProxy& owner, const net::Address& peer, const net::Address& 
 
 Session::~Session() { WEIR_ASSERT(fd_ < 0); }
 
-bool Session::open(upstream::ClusterLocal& cluster, const Target& target, lb::HostIndex place) {
+Status Session::open(upstream::ClusterLocal& cluster, const Target& target, lb::HostIndex place) {
   const Settings& settings = *owner_.settings_;
   const lb::HostEntry& entry = cluster.hosts()->host(place);
-  net::Address source = cluster.current()->spec.source;
-  if (settings.original_source) {
-    source = peer_;
-    source.set_port(0);
-  }
-  fd_ = open_upstream(entry.address(), source, settings.original_source, settings.upstream.gro);
-  if (fd_ < 0) return false;
+  net::Address client = peer_;
+  client.set_port(0);
+  const Result<int> fd = open_upstream(entry.address(), cluster.current()->spec.bind,
+                                       settings.original_source ? &client : nullptr, settings.upstream.gro);
+  if (!fd.ok()) return fd.status();
+  fd_ = *fd;
   cluster_ = &cluster;
   pin_ = cluster.pin();
   cluster_stats_ = target.stats;
@@ -150,7 +148,7 @@ bool Session::open(upstream::ClusterLocal& cluster, const Target& target, lb::Ho
   settings.stats->sess_total.inc();
   settings.stats->sess_active.inc();
   ++owner_.sessions_total_;
-  return true;
+  return absl::OkStatus();
 }
 
 Duration Session::patience() const {
@@ -429,16 +427,15 @@ Session* UdpProxy::make(const net::Address& peer, const net::Address& local, uin
     return nullptr;
   }
   Session* session = slab_.make(*this, peer, local, hash);
-  if (!session->open(cluster, target, place)) {
-    const int error = errno;
+  if (const Status opened = session->open(cluster, target, place); !opened.ok()) {
     cluster.give_session_back();
     host_.give_descriptor_back();
     stats.cx_connect_fail.inc();
     if (lane_.now() >= silent_until_) {
       silent_until_ = lane_.now() + kSilence;
-      WEIR_LOG(kWarning, "upstream", "cluster %s: no socket for a session with %s: %s%s",
-               cluster.current()->spec.name.c_str(), cluster.hosts()->host(place).host->text().c_str(), strerror(error),
-               error == EPERM ? "; use_original_src_ip needs root or CAP_NET_ADMIN" : "");
+      WEIR_LOG(kWarning, "upstream", "cluster %s: no socket for a session with %s: %s",
+               cluster.current()->spec.name.c_str(), cluster.hosts()->host(place).host->text().c_str(),
+               message_of(opened).c_str());
     }
     slab_.destroy(session);
     return nullptr;

@@ -70,8 +70,8 @@ class Session final : public event::Pollable, public event::Timer, public event:
   Session(UdpProxy& owner, const net::Address& peer, const net::Address& local, uint64_t hash);
   ~Session();
 
-  // Opens its socket. False: it could not.
-  bool open(upstream::ClusterLocal& cluster, const Target& target, lb::HostIndex place);
+  // Opens its socket. An error: it could not.
+  Status open(upstream::ClusterLocal& cluster, const Target& target, lb::HostIndex place);
   // Takes it out, logs it, and destroys it when the turn ends, or (`now`) at once.
   void end(bool now = false);
   // Whether its host still serves.

@@ -159,7 +159,7 @@ TEST_F(ListenerConfigTest, SocketOptionsOfOtherSockets) {
   }
 }
 
-// field: Listener.additional_addresses, AdditionalAddress.address, AdditionalAddress.socket_options
+// field: Listener.additional_addresses, listener.v3.AdditionalAddress.address, AdditionalAddress.socket_options
 // field: AdditionalAddress.tcp_keepalive, SocketOptionsOverride.socket_options
 TEST_F(ListenerConfigTest, AdditionalAddresses) {
   const auto listener = translate(

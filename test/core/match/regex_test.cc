@@ -181,5 +181,23 @@ TEST_F(RegexRewriteTest, Errors) {
   EXPECT_EQ(error("(a", "x").substr(0, 25), "pattern.regex: missing ) ");
 }
 
+TEST(RegexGroups, FindsPiecesOfTheText) {
+  const auto found = [](std::string_view pattern, std::string_view text) {
+    auto regex = RegexGroups::compile(pattern);
+    if (!regex.ok()) return message_of(regex.status());
+    std::string_view groups[RegexGroups::kMost];
+    if (!regex->find(text, groups)) return std::string("none");
+    std::string out;
+    for (const std::string_view group : groups) out += group.data() == nullptr ? "- " : "<" + std::string(group) + "> ";
+    return out;
+  };
+  EXPECT_EQ(found("^cluster\\.(([^.]+)\\.)", "cluster.api.x"), "<api.> <api> ");
+  EXPECT_EQ(found("(b+)", "aabbc"), "<bb> - ");
+  EXPECT_EQ(found("(x)|(b)(c)", "abc"), "- <b> ");
+  EXPECT_EQ(found("(b)$", "abc"), "none");
+  EXPECT_EQ(found("b", "b"), "the pattern has no group, as (...)");
+  EXPECT_NE(found("(?=b)", "b").find("(?="), std::string::npos);
+}
+
 }  // namespace
 }  // namespace weir::match

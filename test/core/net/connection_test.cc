@@ -290,7 +290,7 @@ TEST_F(ConnectionTest, ConnectRefused) {
   int listener = *open_listen_socket(*Address::from_ip("127.0.0.1", 0), {});
   Address at = bound_address(listener);
   close(listener);
-  connection_ = std::make_unique<Connection>(lane_.lane(), at, Address());
+  connection_ = std::make_unique<Connection>(lane_.lane(), at, BindOptions());
   connection_->set_handler(handler_);
   connection_->start(false);
   EXPECT_EQ(handler_.events, "");
@@ -300,7 +300,7 @@ TEST_F(ConnectionTest, ConnectRefused) {
 
 TEST_F(ConnectionTest, ConnectToWhereNothingCanBe) {
   connection_ =
-      std::make_unique<Connection>(lane_.lane(), *Address::from_unix("/nonexistent/weir-test.sock"), Address());
+      std::make_unique<Connection>(lane_.lane(), *Address::from_unix("/nonexistent/weir-test.sock"), BindOptions());
   connection_->set_handler(handler_);
   connection_->start(false);
   EXPECT_EQ(handler_.events, "");  // not from inside the constructor
@@ -310,7 +310,7 @@ TEST_F(ConnectionTest, ConnectToWhereNothingCanBe) {
 
 TEST_F(ConnectionTest, WhatIsWrittenWhileConnectingIsSent) {
   int listener = *open_listen_socket(*Address::from_ip("127.0.0.1", 0), {});
-  connection_ = std::make_unique<Connection>(lane_.lane(), bound_address(listener), Address());
+  connection_ = std::make_unique<Connection>(lane_.lane(), bound_address(listener), BindOptions());
   connection_->set_handler(handler_);
   connection_->start(false);
   write("early");

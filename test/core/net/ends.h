@@ -58,7 +58,7 @@ class EndsTest : public ::testing::Test {
   template <class Prepare>
   void open_tcp(Prepare prepare) {
     const int listener = *open_listen_socket(*Address::from_ip("127.0.0.1", 0), {});
-    adopt(std::make_unique<Connection>(lane_.lane(), bound_address(listener), Address()));
+    adopt(std::make_unique<Connection>(lane_.lane(), bound_address(listener), BindOptions()));
     prepare();
     connection_->start(false);
     lane_.turns(2);

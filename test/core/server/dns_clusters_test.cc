@@ -180,11 +180,12 @@ TEST_F(DnsClustersTest, ALogicalHostIsOneWhoseAddressMoves) {
 }
 
 TEST_F(DnsClustersTest, AddressesOfALogicalHostInTheOrderInWhichTheyAreTried) {
-  const auto in_turn = [](const Texts& ips) {
+  const auto in_turn = [](const Texts& ips, const net::AddressOrder& order = {}) {
     std::vector<net::Address> addresses;
     for (const std::string& ip : ips) addresses.push_back(*net::Address::from_ip(ip, 0));
     Texts out;
-    for (const net::Address& address : interleaved(addresses)) out.push_back(address.ip_to_string());
+    for (const net::Address& address : net::in_turn(addresses, order, kLogicalAddresses))
+      out.push_back(address.ip_to_string());
     return out;
   };
   EXPECT_EQ(in_turn({}), Texts{});
@@ -193,6 +194,11 @@ TEST_F(DnsClustersTest, AddressesOfALogicalHostInTheOrderInWhichTheyAreTried) {
             (Texts{"::1", "10.0.0.1", "::2", "10.0.0.2", "::3"}));
   EXPECT_EQ(in_turn({"10.0.0.1", "::1", "::2"}), (Texts{"10.0.0.1", "::1", "::2"}));
   EXPECT_EQ(in_turn(Texts(20, "10.0.0.1")).size(), kLogicalAddresses);
+  const Texts mixed = {"10.0.0.1", "10.0.0.2", "::1", "10.0.0.3", "::2", "::3"};
+  EXPECT_EQ(in_turn(mixed, {net::Family::kIpv6, 1}), (Texts{"::1", "10.0.0.1", "::2", "10.0.0.2", "::3", "10.0.0.3"}));
+  EXPECT_EQ(in_turn(mixed, {net::Family::kIpv6, 2}), (Texts{"::1", "::2", "10.0.0.1", "::3", "10.0.0.2", "10.0.0.3"}));
+  EXPECT_EQ(in_turn(mixed, {net::Family::kNone, 2}), (Texts{"10.0.0.1", "10.0.0.2", "::1", "10.0.0.3", "::2", "::3"}));
+  EXPECT_EQ(in_turn({"10.0.0.1"}, {net::Family::kIpv6, UINT32_MAX}), Texts{"10.0.0.1"});
 
   apply(dns_cluster("a", named("a.example"), "dns_lookup_family: ALL, ", "type: LOGICAL_DNS"));
   answer("a.example/4", {"10.0.0.1", "10.0.0.2"});

@@ -292,5 +292,76 @@ TEST(Store, CarriedFromAnotherProcess) {
   EXPECT_EQ(values["z.last"], 0u);
 }
 
+// What is left out is not there, whoever counts it, and costs no more than what is.
+TEST(Store, WhatTheRulesLeaveOut) {
+  Store store;
+  const Counter early = store.counter("server.early");
+  auto old = store.group(kListener, "old");
+  early.inc();
+  Rules rules;
+  rules.leaves_out = [](std::string_view name) {
+    return name == "server.early" || name.starts_with("listener.") || name.ends_with("rq_time") ||
+           name.ends_with("upstream_cx_total") || name.ends_with("_404") || name.ends_with("secret");
+  };
+  store.set_rules(std::move(rules));
+  store.set_rules({});  // too late
+  auto group = store.group(kCluster, "a");
+  group->counter(0).inc();
+  group->gauge(1).set(3);
+  group->histogram(2).record(7);
+  const CodeCounters codes(*group, "upstream_rq");
+  codes.inc(404);
+  codes.inc(404);
+  codes.inc(200);
+  dynamic_counter(*group, Family::kConfigured, "x.secret").inc();
+  dynamic_histogram(*group, Family::kConfigured, "y.secret").record(1);
+  store.counter("my.secret").inc();
+  store.histogram("its.secret").record(1);
+  store.carry_counter("old.secret", "old.secret", {}, 7);
+  EXPECT_EQ(names_of(store), (std::vector<std::string>{"cluster.a.circuit_breakers.default.cx_open",
+                                                       "cluster.a.upstream_cx_active", "cluster.a.upstream_rq_200",
+                                                       "cluster.a.upstream_rq_2xx", "cluster.a.upstream_rq_4xx",
+                                                       "cluster.a.upstream_rq_completed", "stats.overflow"}));
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_rq_4xx"], 2u);
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_cx_active"], 3u);
+  // Who has one keeps it, and does not come back for it.
+  EXPECT_NE(store.dynamic_counter(*group, "upstream_rq_404").cell_index(), 0u);
+  EXPECT_NE(dynamic_histogram(*group, Family::kConfigured, "y.secret").cell_index(), 0u);
+  EXPECT_EQ(group->histogram(2).cell_index(), 0u);
+  store.flush_histograms();
+  store.reset_counters();
+  EXPECT_EQ(values_of(store)["cluster.a.upstream_rq_4xx"], 0u);
+}
+
+TEST(Store, TagsAndBucketsByTheRules) {
+  Store store;
+  Rules rules;
+  rules.tag = [](std::string_view name, Tagged& tagged) {
+    tagged.tags.push_back({"whole", std::string(name)});
+    tagged.name += "!";
+  };
+  static constexpr double kBounds[] = {1, 2};
+  rules.bounds = [](std::string_view name) {
+    return name.starts_with("cluster.a.") ? std::span<const double>(kBounds) : std::span<const double>();
+  };
+  store.set_rules(std::move(rules));
+  auto group = store.group(kListener, "l");
+  store.counter("single");
+  std::vector<std::string> seen;
+  store.visit([&](const Sample& sample) {
+    std::string text(sample.tagged);
+    for (const Tag& tag : sample.tags) text += " " + tag.name + "=" + tag.value;
+    seen.push_back(text);
+  });
+  EXPECT_EQ(seen, (std::vector<std::string>{
+                      "listener.downstream_cx_total! envoy_listener_address=l whole=listener.l.downstream_cx_total",
+                      "listener.no_filter_chain_match! envoy_listener_address=l whole=listener.l.no_filter_chain_match",
+                      "single! whole=single", "stats.overflow! whole=stats.overflow"}));
+  constexpr double kUsual[] = {5};
+  const Frozen frozen = store.freeze();
+  EXPECT_EQ(frozen.bounds("cluster.a.x", kUsual).size(), 2u);
+  EXPECT_EQ(frozen.bounds("cluster.b.x", kUsual).front(), 5);
+}
+
 }  // namespace
 }  // namespace weir::stats

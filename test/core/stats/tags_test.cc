@@ -88,5 +88,13 @@ TEST(Tags, ThingsOfGroups) {
   EXPECT_EQ(tagged("server", "", "", "live"), "server.live");
 }
 
+TEST(Tags, EveryTagHasItsPattern) {
+  for (const char* tag : {"envoy_cluster_name", "envoy_http_conn_manager_prefix", "envoy_listener_address",
+                          "envoy_response_code", "envoy_response_code_class", "envoy_virtual_cluster", "envoy_route",
+                          "envoy_tcp_prefix", "envoy_local_http_ratelimit_prefix", "envoy_grpc_bridge_method"})
+    EXPECT_NE(pattern_of_tag(tag), "") << tag;
+  EXPECT_EQ(pattern_of_tag("pod"), "");
+}
+
 }  // namespace
 }  // namespace weir::stats

@@ -102,7 +102,7 @@ class PeersTest : public TlsTest {
     build();
     client = std::make_unique<Side>();
     client->connection = std::make_unique<net::Connection>(
-        lane.lane(), *net::Address::from_ip("127.0.0.1", static_cast<uint16_t>(std::stoi(port))), net::Address());
+        lane.lane(), *net::Address::from_ip("127.0.0.1", static_cast<uint16_t>(std::stoi(port))), net::BindOptions());
     client->connection->set_handler(*client);
     client->connection->set_transport(make_client_transport(client_context, lane, options));
     client->connection->start(false);

@@ -141,7 +141,7 @@ class ScriptedUpstream:
         self.script = script
         self.connections = 0
         self.problems: list[str] = []  # what weir sent that is no HTTP
-        self._listener = socket.socket()
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if port:
