@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/util/field_mask_util.h>
 
 #include <algorithm>
 
@@ -115,16 +116,11 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
   bootstrap.GetReflection()->ListFields(bootstrap, &set);
   for (const auto* field : set) {
     if (is_reloaded(*field)) continue;
+    // Alone: the rest of the message may be large.
     envoy::config::bootstrap::v3::Bootstrap one;
-    const auto& reflection = *bootstrap.GetReflection();
-    if (field->is_repeated() || field->message_type() == nullptr) {
-      one = bootstrap;
-      for (const auto* other : set) {
-        if (other != field) reflection.ClearField(&one, other);
-      }
-    } else {
-      reflection.MutableMessage(&one, field)->CopyFrom(reflection.GetMessage(bootstrap, field));
-    }
+    google::protobuf::FieldMask mask;
+    mask.add_paths(field->name());
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(bootstrap, mask, {}, &one);
     all.start_only[field->name()] = config::fingerprint(one);
   }
   if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());

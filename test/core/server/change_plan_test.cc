@@ -206,6 +206,21 @@ TEST(ChangePlan, SecretsAndWhatOnlyAStartReads) {
   parts.more = "\nnode: {id: x}\nadmin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
   EXPECT_EQ(plan_to(parts).start_only, (std::vector<std::string>{"admin", "node"}));
   EXPECT_TRUE(plan_to(parts).empty());
+  EXPECT_TRUE(plan_to(parts, parts).start_only.empty());
+  // A list and a scalar.
+  const auto with_extensions = [](const std::string& second) {
+    Parts out;
+    const std::string extension =
+        "{name: i, typed_config: {\"@type\": "
+        "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}";
+    out.more = "\nstats_flush_on_admin: true\nbootstrap_extensions: [" + extension + second + extension + "]\n";
+    return out;
+  };
+  EXPECT_EQ(plan_to(with_extensions(", ")).start_only,
+            (std::vector<std::string>{"bootstrap_extensions", "stats_flush_on_admin"}));
+  EXPECT_EQ(plan_to(with_extensions(", "), with_extensions("]\n#")).start_only,
+            (std::vector<std::string>{"bootstrap_extensions"})) << "two and one";
+  EXPECT_TRUE(plan_to(with_extensions(", "), with_extensions(", ")).start_only.empty());
   Parts from;
   from.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: a}}}";
   parts = {};
