@@ -443,7 +443,6 @@ ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::F
   out.spec.name = proto.name();
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  out.finds_hosts = finds_hosts(proto);
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   DiscoverySpec found;
   const Discovery discovery = read_discovery(proto, path, report, found);

@@ -43,8 +43,7 @@ struct ClusterTranslation {
   std::optional<DnsSpec> dns;           // endpoints are names
   std::optional<DynamicSpec> dynamic;   // there are none: requests bring names
   std::vector<std::string> aggregates;  // clusters that it stands for, as it names them; it has no endpoints then
-  bool finds_hosts = false;             // there are none: clients ask for addresses (ORIGINAL_DST)
-  Duration cleanup_interval = 5s;       // of such hosts
+  Duration cleanup_interval = 5s;       // of hosts that requests bring (finds_hosts())
   lb::HostSet::Options host_options;
   std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
   uint64_t spec_fingerprint = 0;                    // of everything but the endpoints
@@ -55,7 +54,7 @@ struct ClusterTranslation {
   bool names_clusters = false;   // others than itself: whether they are there is no matter of its text
 };
 
-// ORIGINAL_DST (ClusterTranslation::finds_hosts).
+// A cluster without endpoints, whose requests ask for addresses (ORIGINAL_DST).
 bool finds_hosts(const envoy::config::cluster::v3::Cluster& proto);
 
 // Faults go to the report; the result is to be used only if there were none. The report is that of the scope, whose
