@@ -166,9 +166,9 @@ void ChangeReport::add_clusters(const Plan& plan) {
     } else if (effect.change == Change::kChanged) {
       change.effect = effect.settings ? "settings and hosts swapped, nothing drains"
                                       : "hosts swapped; connections to hosts that are gone close when idle";
-      change.fields = diff_fields(before_.static_resources().clusters(static_cast<int>(effect.was)),
-                                  after_.static_resources().clusters(static_cast<int>(effect.is)), kFields,
-                                  change.more_fields);
+      change.fields =
+          diff_fields(before_.static_resources().clusters(static_cast<int>(effect.was)),
+                      after_.static_resources().clusters(static_cast<int>(effect.is)), kFields, change.more_fields);
     }
     changes_.push_back(std::move(change));
   }

@@ -165,7 +165,7 @@ class ClusterManager final : private DnsMembers::Owner,
   std::map<std::string, Entry> clusters_;
   std::map<std::string_view, Entry*> named_;  // those of them whose members come from name servers
   LocalZones zones_;
-  uint64_t remade_ = 0;  // LocalZones::changes() then
+  uint64_t remade_ = 0;                                  // LocalZones::changes() then
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;
   std::set<std::string> changed_;  // whose names have other addresses than those that are published

@@ -1,6 +1,6 @@
-// What is known of the clusters of a configuration, as fingerprints, by name and in its order. Two of these are compared
-// whenever a configuration is read again, and of ten thousand clusters few have changed: who goes through one in order
-// finds what has stayed in the other without a search.
+// What is known of the clusters of a configuration, as fingerprints, by name and in its order. Two of these are
+// compared whenever a configuration is read again, and of ten thousand clusters few have changed: who goes through one
+// in order finds what has stayed in the other without a search.
 #pragma once
 
 #include <cstddef>

@@ -492,8 +492,7 @@ class Circles {
   // "a -> b -> a"
   std::string circle(size_t from) const {
     std::string text;
-    for (auto at = std::find(way_.begin(), way_.end(), from); at != way_.end(); ++at)
-      text += name(*at) + " -> ";
+    for (auto at = std::find(way_.begin(), way_.end(), from); at != way_.end(); ++at) text += name(*at) + " -> ";
     return text + name(from);
   }
 

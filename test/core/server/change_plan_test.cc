@@ -183,8 +183,10 @@ TEST(ChangePlan, TheOrderOfClustersIsNoChange) {
 TEST(ChangePlan, WhatClustersStandForIsLookedAtAmongThoseThatStay) {
   Parts from, parts;
   const auto group = [](const std::string& name, const std::string& members) {
-    return ", {name: " + name + ", lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, typed_config: {\"@type\": "
-           "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [" + members + "]}}}";
+    return ", {name: " + name +
+           ", lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, typed_config: {\"@type\": "
+           "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [" +
+           members + "]}}}";
   };
   const std::string original = ", {name: asked, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED}";
   from.clusters_more = original + group("inner", "one") + group("outer", "inner");
@@ -219,7 +221,8 @@ TEST(ChangePlan, SecretsAndWhatOnlyAStartReads) {
   EXPECT_EQ(plan_to(with_extensions(", ")).start_only,
             (std::vector<std::string>{"bootstrap_extensions", "stats_flush_on_admin"}));
   EXPECT_EQ(plan_to(with_extensions(", "), with_extensions("]\n#")).start_only,
-            (std::vector<std::string>{"bootstrap_extensions"})) << "two and one";
+            (std::vector<std::string>{"bootstrap_extensions"}))
+      << "two and one";
   EXPECT_TRUE(plan_to(with_extensions(", "), with_extensions(", ")).start_only.empty());
   Parts from;
   from.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: a}}}";
