@@ -100,6 +100,7 @@ class Checks {
   // Fills `table`; what has a name that was there already is reported.
   template <typename Items>
   void unique(const Items& items, std::string_view list, NameTable& table) {
+    table.reserve(static_cast<size_t>(items.size()));
     for (int i = 0; i < items.size(); ++i) {
       const std::string& name = items.Get(i).name();
       if (!table.add(name, static_cast<size_t>(i))) {

@@ -473,20 +473,18 @@ void refuse_original(const cluster_v3::Cluster& proto, const FieldReport& at) {
 
 }  // namespace
 
-ClusterTranslation unchanged_cluster(const cluster_v3::Cluster& proto) {
-  ClusterTranslation out;
-  out.spec.name = proto.name();
-  if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
-  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
-  out.finds_hosts = !proto.has_cluster_type() && proto.type() == cluster_v3::Cluster::ORIGINAL_DST;
-  return out;
+bool finds_hosts(const cluster_v3::Cluster& proto) {
+  return !proto.has_cluster_type() && proto.type() == cluster_v3::Cluster::ORIGINAL_DST;
 }
 
 ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::FactoryScope& scope, RouteConfigEnv& env,
                                      Report& report) {
   const std::string& path = scope.path();
   const filter::Registry& registry = scope.registry();
-  ClusterTranslation out = unchanged_cluster(proto);
+  ClusterTranslation out;
+  out.spec.name = proto.name();
+  if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
+  out.spec.stat_name = proto.alt_stat_name().empty() ? proto.name() : proto.alt_stat_name();
   if (proto.name().empty()) report.error(path + ".name", "must not be empty");
   DiscoverySpec found;
   const Discovery discovery = read_discovery(proto, path, report, found);

@@ -36,6 +36,7 @@ struct EndpointSpec {
 };
 
 struct ClusterTranslation {
+  int index = 0;  // in static_resources.clusters
   upstream::ClusterSpec spec;
   const lb::PolicyDescriptor* policy = nullptr;
   std::shared_ptr<const void> policy_config;
@@ -44,20 +45,19 @@ struct ClusterTranslation {
   std::optional<DnsSpec> dns;           // endpoints are names
   std::optional<DynamicSpec> dynamic;   // there are none: requests bring names
   std::vector<std::string> aggregates;  // clusters that it stands for, as it names them; it has no endpoints then
-  bool finds_hosts = false;             // there are none: clients ask for addresses (ORIGINAL_DST)
-  Duration cleanup_interval = 5s;       // of such hosts
+  Duration cleanup_interval = 5s;       // of hosts that requests bring (finds_hosts())
   lb::HostSet::Options host_options;
   std::shared_ptr<const lb::SubsetPolicy> subsets;  // null: hosts are not divided
   uint64_t spec_fingerprint = 0;                    // of everything but the endpoints
   uint64_t host_fingerprint = 0;                    // of endpoints and balancing
-  // Of its text (PositionIndex::digest_of), if that says everything: 0 if files or variables were read.
+  // Of its text (PositionIndex::digests_of), if that says everything: 0 if files or variables were read.
   uint64_t text = 0;
   bool says_auto_names = false;  // upstream_http_protocol_options is set
   bool names_clusters = false;   // others than itself: whether they are there is no matter of its text
 };
 
-// Stands for a cluster of the configuration in force that stays as it is: names, and what the caller knows of it.
-ClusterTranslation unchanged_cluster(const envoy::config::cluster::v3::Cluster& proto);
+// A cluster without endpoints, whose requests ask for addresses (ORIGINAL_DST).
+bool finds_hosts(const envoy::config::cluster::v3::Cluster& proto);
 
 // Faults go to the report; the result is to be used only if there were none. The report is that of the scope, whose
 // path is that of the message.

@@ -19,7 +19,7 @@ struct ListenerTranslation {
   std::vector<net::ListenAddress> more_addresses;
   std::string stat_name;
   uint64_t fingerprint = 0;  // of everything but the routes, which live in slots of their own
-  // Of its text (PositionIndex::digest_of), routes included, if that says everything: 0 if files or variables were
+  // Of its text (PositionIndex::digests_of), routes included, if that says everything: 0 if files or variables were
   // read.
   uint64_t text = 0;
   bool unchanged = false;  // stands for one of the configuration in force: it has a name, an address and no chains

@@ -41,7 +41,14 @@ std::string NameTable::nearest(std::string_view name) {
   }
   --searches_left_;
   NearestName best(name);
-  for (const auto& [known, index] : index_of_) {
+  if (sorted_.size() != index_of_.size()) {
+    sorted_.clear();
+    for (const auto& [known, index] : index_of_) {
+      sorted_.push_back(known);
+    }
+    std::sort(sorted_.begin(), sorted_.end());
+  }
+  for (const std::string_view known : sorted_) {
     best.offer(known);
   }
   if (best.best().empty()) {

@@ -1,10 +1,11 @@
 // The names of the things of one list of a file (clusters, secrets), to tell a name that refers to one of them from a
-// typing error. [main]
+// typing error. Names are those of messages, which outlive the table. [main]
 #pragma once
 #include <cstddef>
-#include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
@@ -15,6 +16,8 @@ class NameTable {
  public:
   // `list`: the path of the list, "static_resources.clusters". `positions` outlives the table.
   NameTable(std::string list, const PositionIndex& positions) : list_(std::move(list)), positions_(positions) {}
+
+  void reserve(size_t names) { index_of_.reserve(names); }
 
   // False if the name is there already; the first one stays. An empty name is none.
   bool add(std::string_view name, size_t index);
@@ -33,7 +36,8 @@ class NameTable {
 
   std::string list_;
   const PositionIndex& positions_;
-  std::map<std::string, size_t, std::less<>> index_of_;
+  std::unordered_map<std::string_view, size_t> index_of_;
+  std::vector<std::string_view> sorted_;  // once a nearest one was looked for: of equally near ones the first counts
   bool has_nameless_ = false;
   int searches_left_ = 200;  // a search looks at every name; a file in which everything is wrong must not take minutes
 };

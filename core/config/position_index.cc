@@ -4,6 +4,8 @@
 #include <charconv>
 #include <optional>
 
+#include "core/base/assert.h"
+
 namespace weir::config {
 namespace {
 
@@ -68,9 +70,26 @@ void PositionIndex::begin_file(std::string_view name, Place start) {
   enter(Kind::kRoot, static_cast<uint32_t>(files_.size() - 1), start);
 }
 
-uint64_t PositionIndex::digest_of(const std::string& path) const {
-  const auto at = digests_.find(path);
-  return at != digests_.end() && files_.size() == 1 ? at->second : 0;
+void PositionIndex::set_digest(uint64_t digest) {
+  WEIR_ASSERT(open_.size() > 1 && entries_[open_.back()].kind == static_cast<uint32_t>(Kind::kItem));
+  const uint32_t list = open_[open_.size() - 2];
+  if (digested_.empty() || digested_.back().first != list) {
+    digested_.emplace_back(list, path_of_open(open_.size() - 1));
+  }
+  digests_.push_back({static_cast<uint32_t>(digested_.size() - 1), entries_[open_.back()].label, digest});
+}
+
+std::vector<uint64_t> PositionIndex::digests_of(std::string_view list, size_t count) const {
+  std::vector<uint64_t> out(count, 0);
+  if (files_.size() != 1) {
+    return out;
+  }
+  for (const Digest& one : digests_) {
+    if (one.item < count && digested_[one.list].second == list) {
+      out[one.item] = one.digest;
+    }
+  }
+  return out;
 }
 
 void PositionIndex::enter(Kind kind, uint32_t label, Place place) {
@@ -91,10 +110,12 @@ void PositionIndex::leave() {
   }
 }
 
-std::string PositionIndex::current_path() const {
+std::string PositionIndex::current_path() const { return path_of_open(open_.size()); }
+
+std::string PositionIndex::path_of_open(size_t count) const {
   std::string path;
-  for (const uint32_t number : open_) {
-    const Entry& entry = entries_[number];
+  for (size_t i = 0; i < count; ++i) {
+    const Entry& entry = entries_[open_[i]];
     if (entry.kind == static_cast<uint32_t>(Kind::kName)) {
       append_path_name(path, *names_[entry.label]);
     } else if (entry.kind == static_cast<uint32_t>(Kind::kItem)) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/base/message_path.h"
@@ -39,10 +40,11 @@ class PositionIndex {
   void leave();
   std::string current_path() const;  // of what was entered and not left
 
-  // A digest of the text of what was entered last, kept for the parts of a configuration that are replaced one by one;
-  // 0: not known, or more than one file was read.
-  void set_digest(uint64_t digest) { digests_[current_path()] = digest; }
-  uint64_t digest_of(const std::string& path) const;
+  // A digest of the text of the item that was entered last, kept for the parts of a configuration that are replaced one
+  // by one.
+  void set_digest(uint64_t digest);
+  // Those of the first `count` items of a list; 0: not known, or more than one file was read.
+  std::vector<uint64_t> digests_of(std::string_view list, size_t count) const;
 
   size_t size() const { return entries_.size(); }
   size_t memory_bytes() const;
@@ -57,7 +59,14 @@ class PositionIndex {
     uint32_t kind : 2;
   };
 
+  struct Digest {
+    uint32_t list;  // its number in digested_
+    uint32_t item;
+    uint64_t digest;
+  };
+
   void enter(Kind kind, uint32_t label, Place place);
+  std::string path_of_open(size_t count) const;
   uint32_t intern(std::string_view name);
   const std::vector<uint32_t>& items_of(uint32_t entry) const;
 
@@ -66,7 +75,8 @@ class PositionIndex {
   std::vector<std::string> files_;
   std::vector<const std::string*> names_;
   std::unordered_map<std::string, uint32_t> numbers_;
-  std::unordered_map<std::string, uint64_t> digests_;                  // by path
+  std::vector<std::pair<uint32_t, std::string>> digested_;             // lists with digests: entry and path
+  std::vector<Digest> digests_;                                        // as they were set
   mutable std::unordered_map<uint32_t, std::vector<uint32_t>> items_;  // of a list's entry, those of its items
 };
 

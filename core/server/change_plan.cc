@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/util/field_mask_util.h>
 
 #include <algorithm>
 
@@ -29,6 +30,31 @@ void for_each_pair(const std::map<std::string, Facts>& before, const std::map<st
 Change change_of(bool was, bool is, bool differs) {
   if (was && is) return differs ? Change::kChanged : Change::kNone;
   return was ? Change::kRemoved : Change::kAdded;
+}
+
+void plan_clusters(const ClusterTable& before, const ClusterTable& after, std::map<std::string, ClusterEffect>& plan) {
+  std::vector<bool> stays(before.size());
+  size_t staying = 0;
+  size_t near = 0;
+  for (size_t i = 0; i < after.size(); ++i) {
+    const ClusterTable::Row& row = after.rows()[i];
+    const size_t was = before.find(row.name, near);
+    if (was != ClusterTable::kNone) {
+      stays[was] = true;
+      ++staying;
+    }
+    ClusterEffect effect = effect_of(was != ClusterTable::kNone ? &before.rows()[was].facts : nullptr, &row.facts);
+    if (effect.change == Change::kNone) continue;
+    effect.was = was;
+    effect.is = i;
+    plan.emplace(row.name, effect);
+  }
+  for (size_t i = 0; staying < before.size() && i < before.size(); ++i) {
+    if (stays[i]) continue;
+    ClusterEffect effect = effect_of(&before.rows()[i].facts, nullptr);
+    effect.was = i;
+    plan.emplace(before.rows()[i].name, effect);
+  }
 }
 
 }  // namespace
@@ -78,10 +104,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
       if (at->second.listener == name) all.routes.insert(*at);
     }
   }
-  index = 0;
-  for (const auto& cluster : configuration.clusters) {
-    all.clusters[cluster.spec.name] = {index++, cluster.spec_fingerprint, cluster.host_fingerprint, cluster.text};
-  }
+  all.clusters = configuration.cluster_facts;
   for (const auto& route : configuration.routes) {
     all.routes[route.slot_name] = {route.fingerprint, route.config_name, route.listener, route.path};
   }
@@ -93,16 +116,11 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
   bootstrap.GetReflection()->ListFields(bootstrap, &set);
   for (const auto* field : set) {
     if (is_reloaded(*field)) continue;
+    // Alone: the rest of the message may be large.
     envoy::config::bootstrap::v3::Bootstrap one;
-    const auto& reflection = *bootstrap.GetReflection();
-    if (field->is_repeated() || field->message_type() == nullptr) {
-      one = bootstrap;
-      for (const auto* other : set) {
-        if (other != field) reflection.ClearField(&one, other);
-      }
-    } else {
-      reflection.MutableMessage(&one, field)->CopyFrom(reflection.GetMessage(bootstrap, field));
-    }
+    google::protobuf::FieldMask mask;
+    mask.add_paths(field->name());
+    google::protobuf::util::FieldMaskUtil::MergeMessageTo(bootstrap, mask, {}, &one);
     all.start_only[field->name()] = config::fingerprint(one);
   }
   if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
@@ -154,10 +172,7 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
     ListenerEffect effect = effect_of(was, is);
     if (effect.change != Change::kNone) plan.listeners.emplace(name, std::move(effect));
   });
-  for_each_pair(before.clusters, after.clusters, [&](const std::string& name, const auto* was, const auto* is) {
-    ClusterEffect effect = effect_of(was, is);
-    if (effect.change != Change::kNone) plan.clusters.emplace(name, effect);
-  });
+  plan_clusters(*before.clusters, *after.clusters, plan.clusters);
   for_each_pair(before.routes, after.routes, [&](const std::string& name, const auto* was, const auto* is) {
     Change change = change_of(was != nullptr, is != nullptr,
                               was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);

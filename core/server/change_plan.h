@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/net/socket.h"
+#include "core/server/cluster_table.h"
 #include "core/server/transports.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -44,13 +46,6 @@ struct ListenerFacts {
   std::vector<net::ListenAddress> addresses() const;  // all, the first one first
 };
 
-struct ClusterFacts {
-  int index = 0;
-  uint64_t settings = 0;  // fingerprints: of everything but the endpoints,
-  uint64_t hosts = 0;     // and of endpoints and balancing
-  uint64_t text = 0;      // 0: not known, or it does not say everything
-};
-
 struct RouteFacts {
   uint64_t fingerprint = 0;
   std::string name;      // of the route configuration
@@ -66,7 +61,7 @@ struct SecretFacts {
 // Everything that a configuration consists of, as fingerprints by name.
 struct Inventory {
   std::map<std::string, ListenerFacts> listeners;
-  std::map<std::string, ClusterFacts> clusters;
+  std::shared_ptr<const ClusterTable> clusters = std::make_shared<const ClusterTable>();
   std::map<std::string, RouteFacts> routes;  // by slot name
   std::map<std::string, SecretFacts> secrets;
   std::map<std::string, TransportFacts> transports;  // by slot name
@@ -101,6 +96,7 @@ struct ClusterEffect {
   Change change = Change::kNone;
   bool settings = false;  // the cluster's version is replaced; pools and counts stay
   bool hosts = false;     // its host set is; pools of hosts that are gone drain
+  size_t was = ClusterTable::kNone, is = ClusterTable::kNone;  // positions
 };
 ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after);
 

@@ -98,7 +98,7 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
     : before_(before_proto), after_(after_proto) {
   add_listeners(plan, before, after);
   add_routes(plan, before, after);
-  add_clusters(plan, before, after);
+  add_clusters(plan);
   add_secrets(plan, before, after);
   add_transports(plan, after);
   if (plan.runtime) add_bootstrap_field("runtime", "layered_runtime", "swapped, nothing drains");
@@ -158,18 +158,17 @@ void ChangeReport::add_routes(const Plan& plan, const Inventory& before, const I
   }
 }
 
-void ChangeReport::add_clusters(const Plan& plan, const Inventory& before, const Inventory& after) {
+void ChangeReport::add_clusters(const Plan& plan) {
   for (const auto& [name, effect] : plan.clusters) {
-    const ClusterFacts* was = find(before.clusters, name);
-    const ClusterFacts* is = find(after.clusters, name);
     ReportedChange change{"cluster", name, effect.change, "from now on"};
-    if (is == nullptr) {
+    if (effect.change == Change::kRemoved) {
       change.effect = "requests that run finish; idle connections close";
-    } else if (was != nullptr) {
+    } else if (effect.change == Change::kChanged) {
       change.effect = effect.settings ? "settings and hosts swapped, nothing drains"
                                       : "hosts swapped; connections to hosts that are gone close when idle";
-      change.fields = diff_fields(before_.static_resources().clusters(was->index),
-                                  after_.static_resources().clusters(is->index), kFields, change.more_fields);
+      change.fields =
+          diff_fields(before_.static_resources().clusters(static_cast<int>(effect.was)),
+                      after_.static_resources().clusters(static_cast<int>(effect.is)), kFields, change.more_fields);
     }
     changes_.push_back(std::move(change));
   }

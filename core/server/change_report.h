@@ -34,7 +34,7 @@ class ChangeReport {
  private:
   void add_listeners(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_routes(const Plan& plan, const Inventory& before, const Inventory& after);
-  void add_clusters(const Plan& plan, const Inventory& before, const Inventory& after);
+  void add_clusters(const Plan& plan);
   void add_secrets(const Plan& plan, const Inventory& before, const Inventory& after);
   void add_transports(const Plan& plan, const Inventory& after);
   void add_bootstrap_field(const char* kind, const std::string& name, const char* effect);

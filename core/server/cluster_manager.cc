@@ -55,28 +55,26 @@ void ClusterManager::stop_hearing() {
   stopped_ = true;
 }
 
-void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
-                           event::Publisher::Batch& last) {
+void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, const std::vector<std::string>& gone,
+                           event::Publisher::Batch& batch, event::Publisher::Batch& last) {
   if (warm_ == nullptr) {
-    for (auto& [name, entry] : clusters_) entry.awaited = false;
+    for (auto& [name, entry] : named_) entry->awaited = false;
   }
-  apply_caches(clusters);
+  apply_caches(clusters, gone);
   // What the others are made by comes first.
   if (const auto local = std::find_if(clusters.begin(), clusters.end(),
                                       [this](const auto& one) { return zones_.is_local(one.spec.name); });
       local != clusters.end())
     std::iter_swap(clusters.begin(), local);
-  std::unordered_map<std::string_view, std::string_view> stat_names;
-  stat_names.reserve(clusters.size());
-  for (const config::ClusterTranslation& from : clusters) stat_names.emplace(from.spec.name, from.spec.stat_name);
   // Statistics that no cluster of that name will describe any more: what is under way counts itself down in them, the
   // members are main's. Before all others, because a name may pass from one cluster to another.
-  for (auto& [name, entry] : clusters_) {
-    auto next = stat_names.find(name);
-    if (next != stat_names.end() && next->second == entry.spec.stat_name) continue;
-    entry.stats->clear_main_gauges();
-    entry.host_fingerprint = 0;
+  for (const config::ClusterTranslation& from : clusters) {
+    const auto at = clusters_.find(from.spec.name);
+    if (at == clusters_.end() || at->second.spec.stat_name == from.spec.stat_name) continue;
+    at->second.stats->clear_main_gauges();
+    at->second.host_fingerprint = 0;
   }
+  for (const std::string& name : gone) clusters_.at(name).stats->clear_main_gauges();
   for (const config::ClusterTranslation& from : clusters) {
     const std::string& name = from.spec.name;
     auto [it, fresh] = clusters_.try_emplace(name);
@@ -88,8 +86,8 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
       added_.inc();
       active_.inc();
     }
-    const ClusterFacts was{0, entry.spec_fingerprint, entry.host_fingerprint};
-    const ClusterFacts is{0, from.spec_fingerprint, from.host_fingerprint};
+    const ClusterFacts was{entry.spec_fingerprint, entry.host_fingerprint};
+    const ClusterFacts is{from.spec_fingerprint, from.host_fingerprint};
     const ClusterEffect effect = effect_of(fresh ? nullptr : &was, &is);
     if (effect.settings) {
       if (!fresh) modified_.inc();
@@ -109,20 +107,23 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
     if (effect.hosts) {
       entry.host_fingerprint = from.host_fingerprint;
       set_members(entry, from, batch);
+      if (entry.dns != nullptr || entry.dynamic != nullptr) {
+        named_.try_emplace(it->first, &entry);
+      } else {
+        named_.erase(it->first);
+      }
     }
   }
-  for (auto it = clusters_.begin(); it != clusters_.end();) {
-    if (stat_names.contains(it->first)) {
-      ++it;
-      continue;
-    }
+  for (const std::string& name : gone) {
+    const auto it = clusters_.find(name);
     last.remove(SlotId{SlotKind::kHostSet, it->second.slot.index});
     last.remove(it->second.slot);
     removed_.inc();
     active_.dec();
     named_hosts_ -= it->second.named_hosts;
     originals_.erase(it->second.slot.index);
-    it = clusters_.erase(it);
+    named_.erase(it->first);
+    clusters_.erase(it);
   }
   note_local();
   remake_by_zone(batch);
@@ -132,11 +133,21 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, eve
 
 // --- Names that requests bring --------------------------------------------------------------------------------------
 
-void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>& clusters) {
-  std::map<std::string, std::unique_ptr<DnsCache>> before = std::exchange(caches_, {});
+void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>& clusters,
+                                  const std::vector<std::string>& gone) {
+  // Of all clusters that will be.
+  std::vector<const config::DnsCacheSpec*> specs;
+  std::set<std::string_view> others(gone.begin(), gone.end());
   for (const config::ClusterTranslation& from : clusters) {
-    if (!from.dynamic) continue;
-    const config::DnsCacheSpec& spec = from.dynamic->cache;
+    if (from.dynamic) specs.push_back(&from.dynamic->cache);
+    if (!named_.empty()) others.insert(from.spec.name);
+  }
+  for (const auto& [name, entry] : named_) {
+    if (entry->dynamic != nullptr && !others.contains(name)) specs.push_back(&entry->dynamic->dynamic->cache);
+  }
+  std::map<std::string, std::unique_ptr<DnsCache>> before = std::exchange(caches_, {});
+  for (const config::DnsCacheSpec* one : specs) {
+    const config::DnsCacheSpec& spec = *one;
     std::unique_ptr<DnsCache>& cache = caches_[spec.name];
     if (cache != nullptr) continue;
     const auto at = before.find(spec.name);
@@ -152,10 +163,10 @@ void ClusterManager::apply_caches(const std::vector<config::ClusterTranslation>&
     before.erase(spec.name);  // its gauges are the new one's
     cache->start();
   }
-  for (auto& [name, entry] : clusters_) {
-    const auto at = entry.dynamic != nullptr ? caches_.find(entry.dynamic->dynamic->cache.name) : caches_.end();
-    entry.cache = at != caches_.end() ? at->second.get() : nullptr;
-    if (entry.cache != nullptr) changed_.insert(name);
+  for (auto& [name, entry] : named_) {
+    const auto at = entry->dynamic != nullptr ? caches_.find(entry->dynamic->dynamic->cache.name) : caches_.end();
+    entry->cache = at != caches_.end() ? at->second.get() : nullptr;
+    if (entry->cache != nullptr) changed_.emplace(name);
   }
   if (!changed_.empty()) publish_in({});
 }
@@ -170,8 +181,8 @@ void ClusterManager::find(std::string_view cache, std::string_view host, uint16_
 }
 
 void ClusterManager::on_names(DnsCache& cache) {
-  for (const auto& [name, entry] : clusters_) {
-    if (entry.cache == &cache) changed_.insert(name);
+  for (const auto& [name, entry] : named_) {
+    if (entry->cache == &cache) changed_.emplace(name);
   }
   publish_in({});
 }
@@ -183,9 +194,9 @@ void ClusterManager::when_published(std::vector<DnsCache::Answer> answers) {
 
 std::map<std::string, uint64_t> ClusterManager::uses(const DnsCache& cache) {
   std::map<std::string, uint64_t> out;
-  for (const auto& [name, entry] : clusters_) {
-    if (entry.cache != &cache) continue;
-    for (const lb::HostEntry& host : hosts(entry)) {
+  for (const auto& [name, entry] : named_) {
+    if (entry->cache != &cache) continue;
+    for (const lb::HostEntry& host : hosts(*entry)) {
       const lb::Host::Totals& totals = host.host->totals;
       uint64_t& sum = out[lb::name_key_of(host)];
       if (sum == UINT64_MAX) continue;
@@ -290,8 +301,8 @@ void ClusterManager::publish_members() {
 }
 
 bool ClusterManager::warming() const {
-  return std::any_of(clusters_.begin(), clusters_.end(),
-                     [](const auto& one) { return one.second.awaited && one.second.unsettled(); });
+  return std::any_of(named_.begin(), named_.end(),
+                     [](const auto& one) { return one.second->awaited && one.second->unsettled(); });
 }
 
 void ClusterManager::when_warm(event::Task task) {
@@ -301,8 +312,8 @@ void ClusterManager::when_warm(event::Task task) {
 
 void ClusterManager::arm_patience() {
   MonoTime next = MonoTime::max();
-  for (const auto& [name, entry] : clusters_) {
-    if (entry.unsettled()) next = std::min(next, entry.waits_until);
+  for (const auto& [name, entry] : named_) {
+    if (entry->unsettled()) next = std::min(next, entry->waits_until);
   }
   if (next == MonoTime::max()) {
     patience_.cancel();
@@ -312,14 +323,14 @@ void ClusterManager::arm_patience() {
 }
 
 void ClusterManager::lose_patience() {
-  for (auto& [name, entry] : clusters_) {
-    if (!entry.unsettled() || entry.waits_until > main_.now()) continue;
-    entry.waits_until = MonoTime::max();
-    if (!entry.keeps_members && !entry.awaited) continue;
+  for (auto& [name, entry] : named_) {
+    if (!entry->unsettled() || entry->waits_until > main_.now()) continue;
+    entry->waits_until = MonoTime::max();
+    if (!entry->keeps_members && !entry->awaited) continue;
     WEIR_LOG(kWarning, "upstream", "cluster %s: no answer for some of its names yet; not waited for any longer",
-             name.c_str());
-    entry.awaited = false;
-    if (std::exchange(entry.keeps_members, false)) changed_.insert(name);  // what is known serves from here on
+             entry->spec.name.c_str());
+    entry->awaited = false;
+    if (std::exchange(entry->keeps_members, false)) changed_.emplace(name);  // what is known serves from here on
   }
   publish_members();
   arm_patience();
@@ -336,10 +347,11 @@ void ClusterManager::stop() {
   warm_ = nullptr;
   answers_.clear();
   stop_hearing();
-  for (auto& [name, entry] : clusters_) {
-    entry.dns.reset();
-    entry.cache = nullptr;
+  for (auto& [name, entry] : named_) {
+    entry->dns.reset();
+    entry->cache = nullptr;
   }
+  named_.clear();
   caches_.clear();
 }
 
@@ -502,13 +514,20 @@ void ClusterManager::note_local() {
 
 // Those that were made by what is not so any more.
 void ClusterManager::remake_by_zone(event::Publisher::Batch& batch) {
+  if (remade_ == zones_.changes()) return;
+  bool all = true;
   for (auto& [name, entry] : clusters_) {
-    const lb::HostSet* set = zones_.is_up_to_date(entry.made, name) ? nullptr : newest(entry);
-    if (set == nullptr) continue;
+    if (zones_.is_up_to_date(entry.made, name)) continue;
+    const lb::HostSet* set = newest(entry);
+    if (set == nullptr) {
+      all = false;  // it is published with this batch: the next time
+      continue;
+    }
     const std::span<const lb::HostEntry> hosts = set->hosts();
     batch.set(SlotId{SlotKind::kHostSet, entry.slot.index},
               zones_.make({hosts.begin(), hosts.end()}, entry.made, entry.spec, store_));
   }
+  if (all) remade_ = zones_.changes();
 }
 
 void ClusterManager::publish_hosts(Entry& entry, const config::ClusterTranslation& from,

@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -43,11 +44,11 @@ class ClusterManager final : private DnsMembers::Owner,
                  uint32_t lanes, size_t most_named_hosts = kMostNamedHosts);
   ~ClusterManager();
 
-  // Adds to the batch what differs from what was published before; clusters that are not in the list are removed, with
-  // the last of the batches, behind what leads to them. Members that come from name servers are published when they are
-  // known: those that such a cluster had before serve until then.
-  void apply(std::vector<config::ClusterTranslation> clusters, event::Publisher::Batch& batch,
-             event::Publisher::Batch& last);
+  // Adds to the batch what of `clusters` differs from what was published before. Those in `gone` are removed, with the
+  // last of the batches, behind what leads to them. All others stay, and cost nothing. Members that come from name
+  // servers are published when they are known: those that such a cluster had before serve until then.
+  void apply(std::vector<config::ClusterTranslation> clusters, const std::vector<std::string>& gone,
+             event::Publisher::Batch& batch, event::Publisher::Batch& last);
   // Before apply(): the cluster that weir is a member of (empty: none), and where weir is.
   void set_local(const std::string& cluster, const lb::Locality& where) { zones_.set_local(cluster, where); }
   // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
@@ -135,8 +136,8 @@ class ClusterManager final : private DnsMembers::Owner,
   // A lane of an ORIGINAL_DST cluster has been asked for an address that is no host of it. It becomes one until nobody
   // has used it for an interval.
   void on_host_found(uint32_t cluster, std::shared_ptr<lb::Host> host) override;
-  // The caches of these clusters, and no others.
-  void apply_caches(const std::vector<config::ClusterTranslation>& clusters);
+  // The caches of these clusters and of those that stay, and no others.
+  void apply_caches(const std::vector<config::ClusterTranslation>& clusters, const std::vector<std::string>& gone);
   void set_members(Entry& entry, const config::ClusterTranslation& from, event::Publisher::Batch& batch);
   // Those that `entry.dns` knows, as far as there is room for them.
   void publish_named(Entry& entry, event::Publisher::Batch& batch);
@@ -162,7 +163,9 @@ class ClusterManager final : private DnsMembers::Owner,
   size_t named_hosts_ = 0;
   std::map<std::string, std::unique_ptr<DnsCache>> caches_;
   std::map<std::string, Entry> clusters_;
+  std::map<std::string_view, Entry*> named_;  // those of them whose members come from name servers
   LocalZones zones_;
+  uint64_t remade_ = 0;                                  // LocalZones::changes() then
   stats::Counter added_, modified_, updated_, removed_;  // updated: a membership was published
   stats::Gauge active_, warming_;
   std::set<std::string> changed_;  // whose names have other addresses than those that are published

@@ -235,29 +235,30 @@ class InForce {
   InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
           const config::PositionIndex& positions, const Inventory* inventory, const ClusterDefaults& defaults)
       : defaults_(defaults) {
-    cluster_texts_.reserve(static_cast<size_t>(resources.clusters_size()));
-    for (int i = 0; i < resources.clusters_size(); ++i) {
-      const uint64_t text = positions.digest_of("static_resources.clusters[" + std::to_string(i) + "]");
-      cluster_texts_.push_back(defaults.with(text));
-    }
-    for (int i = 0; i < resources.listeners_size(); ++i) {
-      listener_texts_.push_back(positions.digest_of("static_resources.listeners[" + std::to_string(i) + "]"));
-    }
+    const auto clusters = static_cast<size_t>(resources.clusters_size());
+    cluster_texts_ = positions.digests_of("static_resources.clusters", clusters);
+    for (uint64_t& text : cluster_texts_) text = defaults.with(text);
+    listener_texts_ =
+        positions.digests_of("static_resources.listeners", static_cast<size_t>(resources.listeners_size()));
     if (inventory == nullptr) return;
+    const ClusterTable& in_force = *inventory->clusters;
     size_t staying = 0;
-    clusters_.reserve(cluster_texts_.size());
+    size_t near = 0;
+    clusters_.reserve(clusters);
+    known_.reserve(clusters);
     for (int i = 0; i < resources.clusters_size(); ++i) {
       const auto& cluster = resources.clusters(i);
-      const auto at = inventory->clusters.find(cluster.name());
+      const size_t at = in_force.find(cluster.name(), near);
       clusters_.push_back(nullptr);
-      if (at == inventory->clusters.end()) continue;
+      if (at == ClusterTable::kNone) continue;
       ++staying;
-      if (at->second.text == 0 || at->second.text != cluster_texts_[static_cast<size_t>(i)]) continue;
-      clusters_.back() = &at->second;
+      const ClusterFacts& facts = in_force.rows()[at].facts;
+      if (facts.text == 0 || facts.text != cluster_texts_[static_cast<size_t>(i)]) continue;
+      clusters_.back() = &facts;
       known_.insert(&cluster);
     }
     // The routes of a listener that stays may lead to a cluster that goes.
-    if (staying < inventory->clusters.size()) return;
+    if (staying < in_force.size()) return;
     for (int i = 0; i < resources.listeners_size(); ++i) {
       const auto& listener = resources.listeners(i);
       const auto at = inventory->listeners.find(config::listener_name(listener));
@@ -271,23 +272,18 @@ class InForce {
   }
 
   const config::KnownMessages& known() const { return known_; }
-  bool cluster_stays(int index) const { return !clusters_.empty() && clusters_[static_cast<size_t>(index)] != nullptr; }
-  // Translated, or as it is in force.
-  config::ClusterTranslation cluster(const envoy::config::cluster::v3::Cluster& proto, int index,
-                                     const std::string& path, const filter::Registry& registry, Routes& env,
-                                     stats::Store& store, Report& report, SlotNames& slots) const {
-    const auto i = static_cast<size_t>(index);
-    if (cluster_stays(index)) {
-      config::ClusterTranslation out = config::unchanged_cluster(proto);
-      out.spec_fingerprint = clusters_[i]->settings;
-      out.host_fingerprint = clusters_[i]->hosts;
-      out.text = cluster_texts_[i];
-      return out;
-    }
+  // nullptr: it does not stay as it is.
+  const ClusterFacts* cluster(int index) const {
+    return clusters_.empty() ? nullptr : clusters_[static_cast<size_t>(index)];
+  }
+  config::ClusterTranslation translate(const envoy::config::cluster::v3::Cluster& proto, int index,
+                                       const std::string& path, const filter::Registry& registry, Routes& env,
+                                       stats::Store& store, Report& report, SlotNames& slots) const {
     const size_t reads = report.sources().count();
     filter::FactoryScope scope(registry, store, env, report, path);
     config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
-    if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
+    out.index = index;
+    if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[static_cast<size_t>(index)];
     if (const auto& resolver = defaults_.resolver; resolver.options && out.dns && !out.dns->own_resolver) {
       out.dns->resolver = *resolver.options;
       out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver.fingerprint);
@@ -377,7 +373,7 @@ void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::Sta
     if (listener.has_internal_listener()) names.insert(listener.name());
   }
   for (int c = 0; c < resources.clusters_size(); ++c) {
-    if (same.cluster_stays(c)) continue;
+    if (same.cluster(c) != nullptr) continue;
     const auto& assignment = resources.clusters(c).load_assignment();
     for (int e = 0; e < assignment.endpoints_size(); ++e) {
       for (int k = 0; k < assignment.endpoints(e).lb_endpoints_size(); ++k) {
@@ -477,58 +473,71 @@ bool takes_a_place(const net::Address& address) {
 // Clusters that stand for others, and in the end for themselves.
 class Circles {
  public:
-  Circles(const std::vector<config::ClusterTranslation>& clusters, Report& report)
-      : clusters_(clusters), report_(report), states_(clusters.size()) {
-    for (size_t i = 0; i < clusters.size(); ++i) index_.try_emplace(clusters[i].spec.name, i);
+  using Resources = envoy::config::bootstrap::v3::Bootstrap::StaticResources;
+  // `translated`: of all that stand for others. (They are never among those that stay as they are.)
+  Circles(const Resources& resources, const std::vector<config::ClusterTranslation>& translated, Report& report)
+      : resources_(resources), report_(report), clusters_(static_cast<size_t>(resources.clusters_size())) {
+    for (const config::ClusterTranslation& one : translated) {
+      if (!one.aggregates.empty()) clusters_[static_cast<size_t>(one.index)].members = &one.aggregates;
+    }
+    for (size_t i = 0; i < clusters_.size(); ++i) index_.try_emplace(name(i), i);
   }
   void find() {
     for (size_t i = 0; i < clusters_.size(); ++i) {
-      if (!clusters_[i].aggregates.empty() && states_[i] == State::kNew) visit(i);
+      if (clusters_[i].members != nullptr && clusters_[i].state == State::kNew) visit(i);
     }
   }
 
  private:
   enum class State : uint8_t { kNew, kOpen, kDone };
+  struct Known {
+    const std::vector<std::string>* members = nullptr;  // null: it stands for itself alone
+    State state = State::kNew;
+  };
+  const std::string& name(size_t cluster) const { return resources_.clusters(static_cast<int>(cluster)).name(); }
   void visit(size_t cluster) {
-    states_[cluster] = State::kOpen;
+    clusters_[cluster].state = State::kOpen;
     way_.push_back(cluster);
-    const std::vector<std::string>& members = clusters_[cluster].aggregates;
+    const std::vector<std::string>& members = *clusters_[cluster].members;
     for (size_t i = 0; i < members.size(); ++i) {
       const auto at = index_.find(members[i]);
       if (at == index_.end()) continue;
       const std::string path = "static_resources.clusters[" + std::to_string(cluster) +
                                "].cluster_type.typed_config.clusters[" + std::to_string(i) + "]";
-      if (clusters_[at->second].finds_hosts) {
+      const Known& member = clusters_[at->second];
+      if (config::finds_hosts(resources_.clusters(static_cast<int>(at->second)))) {
         report_.error(path, "is of type ORIGINAL_DST, which has no hosts before requests come to it");
-      } else if (states_[at->second] == State::kOpen) {
+      } else if (member.state == State::kOpen) {
         report_.error(path, "is a circle: " + circle(at->second));
       } else if (way_.size() > upstream::Aggregate::kDeepest) {
         report_.error(path, "is too deep: clusters may stand for clusters that stand for others " +
                                 std::to_string(upstream::Aggregate::kDeepest) + " times");
-      } else if (states_[at->second] == State::kNew && !clusters_[at->second].aggregates.empty()) {
+      } else if (member.state == State::kNew && member.members != nullptr) {
         visit(at->second);
       }
     }
     way_.pop_back();
-    states_[cluster] = State::kDone;
+    clusters_[cluster].state = State::kDone;
   }
   // "a -> b -> a"
   std::string circle(size_t from) const {
     std::string text;
-    for (auto at = std::find(way_.begin(), way_.end(), from); at != way_.end(); ++at)
-      text += clusters_[*at].spec.name + " -> ";
-    return text + clusters_[from].spec.name;
+    for (auto at = std::find(way_.begin(), way_.end(), from); at != way_.end(); ++at) text += name(*at) + " -> ";
+    return text + name(from);
   }
 
-  const std::vector<config::ClusterTranslation>& clusters_;
+  const Resources& resources_;
   Report& report_;
+  std::vector<Known> clusters_;
   std::map<std::string_view, size_t> index_;
-  std::vector<State> states_;
   std::vector<size_t> way_;
 };
 
-void find_circles(const std::vector<config::ClusterTranslation>& clusters, Report& report) {
-  Circles(clusters, report).find();
+void find_circles(const Circles::Resources& resources, const std::vector<config::ClusterTranslation>& translated,
+                  Report& report) {
+  const bool any =
+      std::any_of(translated.begin(), translated.end(), [](const auto& one) { return !one.aggregates.empty(); });
+  if (any) Circles(resources, translated, report).find();
 }
 
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
@@ -549,6 +558,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   const size_t found_before = diagnostics.items().size();
   const auto& resources = bootstrap.static_resources();
   config::NameTable clusters("static_resources.clusters", positions);
+  clusters.reserve(static_cast<size_t>(resources.clusters_size()));
   for (int i = 0; i < resources.clusters_size(); ++i) {
     clusters.add(resources.clusters(i).name(), static_cast<size_t>(i));
   }
@@ -570,7 +580,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   report.check(bootstrap, "", same.known());
   out.runtime =
       config::translate_runtime(bootstrap.layered_runtime(), "layered_runtime", options.service_cluster, report);
-  out.clusters.reserve(static_cast<size_t>(resources.clusters_size()));
   std::map<std::string, int> secrets;
   for (int i = 0; i < resources.secrets_size(); ++i) {
     const auto& proto = resources.secrets(i);
@@ -601,13 +610,23 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
   Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
+  auto facts = std::make_shared<ClusterTable>();
+  facts->reserve(static_cast<size_t>(resources.clusters_size()));
+  if (in_force == nullptr) out.clusters.reserve(static_cast<size_t>(resources.clusters_size()));
   for (int i = 0; i < resources.clusters_size(); ++i) {
     const auto& proto = resources.clusters(i);
-    std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
-    out.clusters.push_back(same.cluster(proto, i, path, registry, routes, store, report, slots));
+    if (const ClusterFacts* stays = same.cluster(i)) {
+      facts->add(proto.name(), *stays);
+    } else {
+      const std::string path = "static_resources.clusters[" + std::to_string(i) + "]";
+      const config::ClusterTranslation& made =
+          out.clusters.emplace_back(same.translate(proto, i, path, registry, routes, store, report, slots));
+      facts->add(proto.name(), {made.spec_fingerprint, made.host_fingerprint, made.text});
+      routes.add_cache(made, path);
+    }
     if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
-    routes.add_cache(out.clusters.back(), path);
   }
+  out.cluster_facts = std::move(facts);
   {
     filter::FactoryScope scope(registry, store, routes, report, "admin");
     scope.set_node(node);
@@ -618,7 +637,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     scope.set_node(node);
     out.overload = config::translate_overload(bootstrap.overload_manager(), scope);
   }
-  find_circles(out.clusters, report);
+  find_circles(resources, out.clusters, report);
   std::map<std::string, std::string> addresses;  // and the field that has each
   if (takes_a_place(out.admin.address)) addresses.emplace(out.admin.address.to_string(), "admin.address");
   for (int i = 0; i < resources.listeners_size(); ++i) {

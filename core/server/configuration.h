@@ -19,6 +19,7 @@
 #include "core/filter/registry.h"
 #include "core/route/route_table.h"
 #include "core/server/admin_plan.h"
+#include "core/server/cluster_table.h"
 #include "core/server/options.h"
 #include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
@@ -50,7 +51,8 @@ struct StagedRoute {
 };
 
 struct Configuration {
-  std::vector<config::ClusterTranslation> clusters;
+  std::vector<config::ClusterTranslation> clusters;  // but for those that stay as they are in force
+  std::shared_ptr<const ClusterTable> cluster_facts = std::make_shared<const ClusterTable>();  // of those, too
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
   std::vector<StagedTransport> transports;

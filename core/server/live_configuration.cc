@@ -29,7 +29,7 @@ uint64_t version_of(const Inventory& inventory) {
   auto name = [&](const std::string& text) { all = config::combine(all, std::hash<std::string>{}(text)); };
   auto number = [&](uint64_t value) { all = config::combine(all, value); };
   for (const auto& [key, facts] : inventory.listeners) name(key), number(facts.fingerprint);
-  for (const auto& [key, facts] : inventory.clusters) name(key), number(facts.settings), number(facts.hosts);
+  number(inventory.clusters->digest());
   for (const auto& [key, facts] : inventory.routes) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.transports) name(key), number(facts.fingerprint);
@@ -241,7 +241,11 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   runtime_.apply(std::move(configuration.runtime), batch);
   event::Publisher::Batch removed;
   clusters_.set_local(configuration.local_cluster, configuration.place);
-  clusters_.apply(std::move(configuration.clusters), batch, removed);
+  std::vector<std::string> gone;
+  for (const auto& [name, effect] : update.plan.clusters) {
+    if (effect.change == Change::kRemoved) gone.push_back(name);
+  }
+  clusters_.apply(std::move(configuration.clusters), gone, batch, removed);
   for (StagedRoute& staged : configuration.routes) {
     if (update.plan.routes.contains(staged.slot_name))
       leading.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));

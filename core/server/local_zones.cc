@@ -12,10 +12,12 @@ void LocalZones::set_local(const std::string& cluster, const lb::Locality& where
   name_ = cluster;
   where_ = where;
   now_ = nullptr;
+  ++changes_;
 }
 
 void LocalZones::note(const lb::HostSet& set) {
   now_ = std::make_shared<const lb::LocalCluster>(set.hosts(), set.panicking(0), where_);
+  ++changes_;
 }
 
 // As published, weir's own cluster has no regard to zones.

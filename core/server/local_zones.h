@@ -2,6 +2,7 @@
 // of weir's own locality.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,7 +31,13 @@ class LocalZones {
   bool is_local(std::string_view cluster) const { return !name_.empty() && cluster == name_; }
   bool known() const { return now_ != nullptr; }
   void note(const lb::HostSet& set);
-  void forget() { now_ = nullptr; }
+  void forget() {
+    if (now_ == nullptr) return;
+    now_ = nullptr;
+    ++changes_;
+  }
+  // Grows whenever something that was up to date may be so no more.
+  uint64_t changes() const { return changes_; }
 
   // Fills in what `made` lacks. A set of the local cluster is noted.
   std::unique_ptr<lb::HostSet> make(std::vector<lb::HostEntry> hosts, Made& made, const upstream::ClusterSpec& cluster,
@@ -41,6 +48,7 @@ class LocalZones {
   std::string name_;  // empty: none
   lb::Locality where_;
   std::shared_ptr<const lb::LocalCluster> now_;  // null: its members are not known
+  uint64_t changes_ = 0;
 };
 
 }  // namespace weir::server

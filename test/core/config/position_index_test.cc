@@ -53,5 +53,39 @@ TEST(PositionIndex, ListsOfSeveralFilesCountThrough) {
   EXPECT_EQ(index.find("list").file, "b");
 }
 
+// The items of two lists, as they are read: each has a digest of its own. `first`: of the first list.
+void read_lists(PositionIndex& index, uint64_t first) {
+  for (const char* list : {"clusters", "listeners"}) {
+    index.enter_field("static_resources", {1, 1});
+    index.enter_field(list, {1, 1});
+    for (uint32_t i = 0; i < 3; ++i) {
+      index.enter_item(i, {2 + i, 1});
+      index.enter_field("name", {2 + i, 3});
+      index.leave();
+      if (i != 1) index.set_digest(first + i);
+      index.leave();
+    }
+    index.leave();
+    index.leave();
+    first *= 10;
+  }
+}
+
+TEST(PositionIndex, DigestsOfAList) {
+  using Digests = std::vector<uint64_t>;
+  PositionIndex index;
+  index.begin_file("a.yaml");
+  read_lists(index, 10);
+  EXPECT_EQ(index.digests_of("static_resources.clusters", 3), (Digests{10, 0, 12}));
+  EXPECT_EQ(index.digests_of("static_resources.listeners", 4), (Digests{100, 0, 102, 0}));
+  EXPECT_EQ(index.digests_of("static_resources.clusters", 1), Digests{10});
+  EXPECT_EQ(index.digests_of("clusters", 2), (Digests{0, 0}));
+  EXPECT_EQ(PositionIndex().digests_of("clusters", 1), Digests{0});
+  // Items of two files are merged: what each of them says is not all.
+  index.begin_file("b.yaml");
+  read_lists(index, 20);
+  EXPECT_EQ(index.digests_of("static_resources.clusters", 3), (Digests{0, 0, 0}));
+}
+
 }  // namespace
 }  // namespace weir::config

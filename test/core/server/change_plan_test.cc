@@ -153,11 +153,77 @@ TEST(ChangePlan, Clusters) {
   EXPECT_EQ(plan_to({}, from).clusters.at("two").change, Change::kRemoved);
 }
 
+TEST(ChangePlan, TheOrderOfClustersIsNoChange) {
+  Parts from, parts;
+  from.clusters_more = ", {name: two}, {name: three}, {name: five}";
+  parts.clusters_more = ", {name: five, connect_timeout: 2s}, {name: four}, {name: two}";
+  const Plan plan = plan_to(parts, from);
+  ASSERT_EQ(plan.clusters.size(), 3u);
+  const auto at = [&](const std::string& name) {
+    const ClusterEffect& effect = plan.clusters.at(name);
+    return std::make_tuple(effect.change, effect.was, effect.is);
+  };
+  constexpr size_t kNone = ClusterTable::kNone;
+  EXPECT_EQ(at("five"), std::make_tuple(Change::kChanged, size_t{3}, size_t{1}));
+  EXPECT_EQ(at("four"), std::make_tuple(Change::kAdded, kNone, size_t{2}));
+  EXPECT_EQ(at("three"), std::make_tuple(Change::kRemoved, size_t{2}, kNone));
+
+  // What is translated is what may have changed, whatever came before it.
+  Loaded before(yaml(from));
+  Loaded update(yaml(parts), &before.inventory);
+  ASSERT_EQ(update.configuration.clusters.size(), 2u);
+  EXPECT_EQ(update.configuration.clusters[0].spec.name, "five");
+  EXPECT_EQ(update.configuration.clusters[0].index, 1);
+  EXPECT_EQ(update.configuration.clusters[1].index, 2);
+  EXPECT_EQ(update.inventory.clusters->digest(), Loaded(yaml(parts)).inventory.clusters->digest());
+  ChangeReport report(plan, before.inventory, before.bootstrap, update.inventory, update.bootstrap);
+  EXPECT_NE(report.text().find("connect_timeout: + 2s"), std::string::npos) << report.text();
+}
+
+TEST(ChangePlan, WhatClustersStandForIsLookedAtAmongThoseThatStay) {
+  Parts from, parts;
+  const auto group = [](const std::string& name, const std::string& members) {
+    return ", {name: " + name +
+           ", lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, typed_config: {\"@type\": "
+           "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [" +
+           members + "]}}}";
+  };
+  const std::string original = ", {name: asked, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED}";
+  from.clusters_more = original + group("inner", "one") + group("outer", "inner");
+  Loaded before(yaml(from));
+  ASSERT_FALSE(before.diagnostics.has_errors()) << before.diagnostics.text();
+  const auto said = [&](const std::string& clusters) {
+    parts.clusters_more = clusters;
+    return Loaded(yaml(parts), &before.inventory).diagnostics.text();
+  };
+  EXPECT_NE(said(original + group("inner", "one") + group("outer", "asked")).find("is of type ORIGINAL_DST"),
+            std::string::npos);
+  EXPECT_NE(said(original + group("inner", "outer") + group("outer", "inner")).find("inner -> outer -> inner"),
+            std::string::npos);
+  EXPECT_EQ(said(original + group("inner", "one") + group("outer", "one, inner")), "");
+}
+
 TEST(ChangePlan, SecretsAndWhatOnlyAStartReads) {
   Parts parts;
   parts.more = "\nnode: {id: x}\nadmin: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}";
   EXPECT_EQ(plan_to(parts).start_only, (std::vector<std::string>{"admin", "node"}));
   EXPECT_TRUE(plan_to(parts).empty());
+  EXPECT_TRUE(plan_to(parts, parts).start_only.empty());
+  // A list and a scalar.
+  const auto with_extensions = [](const std::string& second) {
+    Parts out;
+    const std::string extension =
+        "{name: i, typed_config: {\"@type\": "
+        "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener}}";
+    out.more = "\nstats_flush_on_admin: true\nbootstrap_extensions: [" + extension + second + extension + "]\n";
+    return out;
+  };
+  EXPECT_EQ(plan_to(with_extensions(", ")).start_only,
+            (std::vector<std::string>{"bootstrap_extensions", "stats_flush_on_admin"}));
+  EXPECT_EQ(plan_to(with_extensions(", "), with_extensions("]\n#")).start_only,
+            (std::vector<std::string>{"bootstrap_extensions"}))
+      << "two and one";
+  EXPECT_TRUE(plan_to(with_extensions(", "), with_extensions(", ")).start_only.empty());
   Parts from;
   from.clusters_more = "], secrets: [{name: s, generic_secret: {secret: {inline_string: a}}}";
   parts = {};
@@ -170,7 +236,7 @@ TEST(ChangePlan, WhatIsTheSameIsNotTranslatedAgain) {
   Loaded first(yaml({}));
   Loaded second(yaml({}), &first.inventory);
   EXPECT_TRUE(second.configuration.listeners[0].unchanged);
-  EXPECT_EQ(second.configuration.clusters[0].policy, nullptr);
+  EXPECT_TRUE(second.configuration.clusters.empty());
   EXPECT_TRUE(second.configuration.routes.empty());
   EXPECT_TRUE(plan_changes(first.inventory, second.inventory).empty());
 

@@ -52,8 +52,13 @@ class DnsClustersTest : public testing::Test {
   }
   void apply(const std::string& clusters) {
     ASSERT_EQ(read(clusters), "");
+    std::vector<std::string> gone;
+    for (const auto& [name, entry] : clusters_.clusters()) {
+      size_t near = 0;
+      if (configuration_.cluster_facts->find(name, near) == ClusterTable::kNone) gone.push_back(name);
+    }
     event::Publisher::Batch batch, last;
-    clusters_.apply(std::move(configuration_.clusters), batch, last);
+    clusters_.apply(std::move(configuration_.clusters), gone, batch, last);
     batch.append(std::move(last));
     publisher_.publish(std::move(batch));
     lane_.turn();
@@ -350,7 +355,7 @@ TEST_F(DnsClustersTest, TheTimeThatAConfigurationTakesToReadIsNotOfTheWait) {
   lane_.clock().advance(3s);  // within the turn
   ASSERT_EQ(read(dns_cluster("a", named("a.example"), kV4)), "");
   event::Publisher::Batch batch, last;
-  clusters_.apply(std::move(configuration_.clusters), batch, last);
+  clusters_.apply(std::move(configuration_.clusters), {}, batch, last);
   publisher_.publish(std::move(batch));
   int warm = 0;
   clusters_.when_warm([&] { ++warm; });
@@ -625,6 +630,69 @@ TEST_F(NamesTest, SettingsOfTheCache) {
                          "name: c, max_hosts: 1, preresolve_hostnames: [{address: a, port_value: 1}, {address: b, "
                          "port_value: 1}]")),
             "");
+}
+
+TEST_F(NamesTest, WhatAnUpdateDoesNotNameStays) {
+  apply(dynamic("a", "name: c, " + kV4) + ", " + dns_cluster("b", named("b.example"), kV4));
+  find("a.example");
+  answer("a.example/4", {"10.0.0.1"});
+  answer("b.example/4", {"10.0.0.2"});
+  const uint64_t asked = of_cache("dns_query_attempt");
+  ASSERT_EQ(read(dns_cluster("other", named("other.example"), kV4)), "");
+  event::Publisher::Batch batch, last;
+  clusters_.apply(std::move(configuration_.clusters), {}, batch, last);
+  EXPECT_TRUE(last.empty());
+  publisher_.publish(std::move(batch));
+  settle();
+  EXPECT_TRUE(clusters_.warming()) << "the other one";
+  answer("other.example/4", {"10.0.0.3"});
+  EXPECT_FALSE(clusters_.warming());
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(hosts("b"), Texts{"10.0.0.2:80"});
+  EXPECT_EQ(hosts("other"), Texts{"10.0.0.3:80"});
+  EXPECT_EQ(of_cache("dns_query_attempt"), asked) << "with the cache that it had";
+  find("c.example");
+  answer("c.example/4", {"10.0.0.4"});
+  EXPECT_EQ(hosts("a").size(), 2u);
+
+  // Goes with its names and its cache.
+  clusters_.apply({}, {"a", "b"}, batch, last);
+  batch.append(std::move(last));
+  publisher_.publish(std::move(batch));
+  settle();
+  EXPECT_EQ(clusters_.clusters().size(), 1u);
+  find("c.example");
+  EXPECT_EQ(heard_.back(), upstream::NameOutcome::kNoName);
+}
+
+// Host sets that prefer weir's own zone are made of its own cluster, too.
+TEST_F(DnsClustersTest, WhatIsMadeByWhereWeirIsIsMadeAgainWhenThatIsKnown) {
+  const auto with_zones = [](const std::string& name, const std::string& ip) {
+    return dns_cluster(name, named(ip), "common_lb_config: {zone_aware_lb_config: {min_cluster_size: 1}}, ",
+                       "type: STATIC");
+  };
+  const auto knows = [&](const std::string& name) {
+    return clusters_.clusters().at(name).made.options.local_cluster != nullptr;
+  };
+  const std::string own = with_zones("own", "10.0.0.1"), early = with_zones("early", "10.0.0.2"),
+                    late = with_zones("late", "10.0.0.3");
+  apply(own + ", " + early);
+  EXPECT_FALSE(knows("early"));
+  clusters_.set_local("own", {"r", "z", ""});
+  apply(own + ", " + early + ", " + late);
+  EXPECT_FALSE(knows("own")) << "it has no regard to zones itself";
+  EXPECT_TRUE(knows("early"));
+  apply(own + ", " + early + ", " + late);
+  EXPECT_TRUE(knows("late"));
+  const lb::HostSet* before = set("early");
+  apply(own + ", " + early + ", " + late);
+  EXPECT_EQ(set("early"), before);
+  apply(with_zones("own", "10.0.0.9") + ", " + early + ", " + late);
+  EXPECT_NE(set("early"), before);
+  EXPECT_EQ(hosts("early"), Texts{"10.0.0.2:80"});
+  apply(early + ", " + late);
+  EXPECT_FALSE(knows("early"));
+  EXPECT_FALSE(knows("late"));
 }
 
 }  // namespace

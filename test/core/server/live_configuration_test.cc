@@ -19,6 +19,12 @@ std::string dns_cluster(const std::string& name) {
          ".example, port_value: 80}}}}]}]}}";
 }
 
+std::string static_cluster(const std::string& name, int port) {
+  return "{name: " + name + ", load_assignment: {cluster_name: " + name +
+         ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " +
+         std::to_string(port) + "}}}}]}]}}";
+}
+
 class LiveConfigurationTest : public testing::Test {
  protected:
   LiveConfigurationTest() {
@@ -142,6 +148,49 @@ TEST_F(LiveConfigurationTest, WhatIsDiscardedNeverComes) {
   settle();
   EXPECT_FALSE(listening());
   EXPECT_EQ(applied_, 0);
+}
+
+TEST_F(LiveConfigurationTest, WhatStaysAsItIsKeepsItsVersions) {
+  using enum event::SlotKind;
+  const std::string a = static_cluster("a", 80);
+  load(a + ", " + static_cluster("b", 81) + ", " + static_cluster("c", 82), "a");
+  const auto all = [&](const std::string& name) {
+    return std::vector<const event::Versioned*>{newest(kCluster, name), newest(kHostSet, name)};
+  };
+  const auto port_of = [&](const std::string& name) {
+    return clusters_.hosts(clusters_.clusters().at(name))[0].address().port();
+  };
+  const auto of_a = all("a"), of_b = all("b"), of_c = all("c");
+  const event::Versioned* table = routes();
+  const event::Versioned* listener = newest(kListener, "l");
+  const std::string version = live_.version();
+
+  // One endpoint, and another order.
+  load(static_cluster("c", 82) + ", " + a + ", " + static_cluster("b", 91), "a");
+  EXPECT_EQ(all("a"), of_a);
+  EXPECT_EQ(all("c"), of_c);
+  EXPECT_EQ(newest(kCluster, "b"), of_b[0]);
+  EXPECT_NE(newest(kHostSet, "b"), of_b[1]);
+  EXPECT_EQ(port_of("b"), 91);
+  EXPECT_EQ(routes(), table);
+  EXPECT_EQ(newest(kListener, "l"), listener);
+  EXPECT_NE(live_.version(), version);
+
+  // One goes, one comes.
+  load(a + ", " + static_cluster("d", 84) + ", " + static_cluster("c", 82), "a");
+  EXPECT_EQ(all("a"), of_a);
+  EXPECT_EQ(all("c"), of_c);
+  EXPECT_EQ(newest(kCluster, "b"), nullptr);
+  EXPECT_EQ(newest(kHostSet, "b"), nullptr);
+  EXPECT_FALSE(clusters_.clusters().contains("b"));
+  EXPECT_EQ(port_of("d"), 84);
+
+  // Back again.
+  load(a + ", " + static_cluster("b", 81) + ", " + static_cluster("c", 82), "a");
+  EXPECT_EQ(all("a"), of_a);
+  EXPECT_EQ(port_of("b"), 81);
+  EXPECT_EQ(live_.version(), version);
+  EXPECT_EQ(clusters_.clusters().size(), 3u);
 }
 
 }  // namespace
