@@ -75,6 +75,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.slot_name = owner_ + "/" + scope.chain_key();
     if (int more = tables_of_owner_[scope.chain_key()]++; more > 0) staged.slot_name += "." + std::to_string(more);
     const uint64_t mark = report_.sources().digest();
+    manager_stat_prefix_ = scope.stat_prefix();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
     staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
@@ -89,6 +90,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     // Who asks has read it out of another message than its own: another name is a change of both.
     report_.sources().add_file_content("cluster " + std::string(name), found);
     return found;
+  }
+  std::string manager_stat_prefix() override {
+    report_.sources().add_file_content("the connection manager's stat_prefix", manager_stat_prefix_);
+    return manager_stat_prefix_;
   }
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
@@ -193,6 +198,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   Transports& transports_;
   const filter::LocalNode& node_;
+  std::string manager_stat_prefix_;
   struct Cache {
     uint64_t fingerprint;
     std::string cluster;  // the first that has it
