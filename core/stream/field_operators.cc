@@ -362,7 +362,8 @@ Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call)
   int64_t unit = rest == "ms" ? 1'000'000 : rest == "us" ? 1'000 : rest == "ns" ? 1 : 0;
   if (unit == 0) return operator_error(call, "the precision must be ms, us or ns", kShape);
   for (const TimePoint* point : points) {
-    if (point->name.starts_with("US_CX_") || point->name == "US_RX_BODY_BEG") want_records(kConnectionRecords);
+    if (point->name.starts_with("US_CX_") || point->name == "US_HS_END" || point->name == "US_RX_BODY_BEG")
+      want_records(kConnectionRecords);
   }
   return make<CommonDuration>(*points[0], *points[1], unit);
 }
