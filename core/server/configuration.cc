@@ -6,6 +6,7 @@
 
 #include "core/base/log_format.h"
 #include "core/config/address_config.h"
+#include "core/config/google_grpc_config.h"
 #include "core/config/lint/lint.h"
 #include "core/config/name_table.h"
 #include "core/config/proto_loader.h"
@@ -22,6 +23,7 @@
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/grpc_service.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
@@ -95,6 +97,31 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     report_.sources().add_file_content("the connection manager's stat_prefix", manager_stat_prefix_);
     return manager_stat_prefix_;
   }
+  GrpcTarget google_grpc(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
+    const auto& proto = static_cast<const envoy::config::core::v3::GrpcService::GoogleGrpc&>(message);
+    auto made = config::read_google_grpc(proto, scope);
+    if (!made) return {};
+    const std::string name = made->cluster.name();
+    // Who asks is read again by every reload: its cluster is there as long as somebody asks.
+    report_.sources().add_file_content("cluster " + name, "");
+    GrpcTarget out{intern_cluster(slots_, name), std::move(made->authority)};
+    const uint64_t fingerprint = config::fingerprint(proto);
+    const auto [at, fresh] = grpc_targets_.try_emplace(name, Target{std::move(made->cluster), fingerprint, scope.path()});
+    if (!fresh && at->second.fingerprint != fingerprint)
+      scope.error("stat_prefix", "is that of another target, or of other credentials, at " +
+                                     std::string(config::short_path(at->second.path)) +
+                                     "; each has statistics of its own");
+    if (fresh && clusters_->contains(name))
+      scope.error("stat_prefix", "a cluster has the name " + config::in_quotes(name) + ", which is to be that of this target");
+    return out;
+  }
+  // Clusters that are in no list of the configuration, by name.
+  struct Target {
+    envoy::config::cluster::v3::Cluster cluster;
+    uint64_t fingerprint;
+    std::string path;
+  };
+  const std::map<std::string, Target>& grpc_targets() const { return grpc_targets_; }
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
   event::SlotId host_set(std::string_view cluster) override {
@@ -199,6 +226,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   Transports& transports_;
   const filter::LocalNode& node_;
   std::string manager_stat_prefix_;
+  std::map<std::string, Target> grpc_targets_;
   struct Cache {
     uint64_t fingerprint;
     std::string cluster;  // the first that has it
@@ -270,14 +298,19 @@ class InForce {
     }
     const size_t reads = report.sources().count();
     filter::FactoryScope scope(registry, store, env, report, path);
-    config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
+    config::ClusterTranslation out = new_cluster(proto, scope, env, report);
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[i];
+    intern_cluster(slots, proto.name());
+    return out;
+  }
+  config::ClusterTranslation new_cluster(const envoy::config::cluster::v3::Cluster& proto, filter::FactoryScope& scope,
+                                         Routes& env, Report& report) const {
+    config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
     if (resolver_.options && out.dns && !out.dns->own_resolver) {
       out.dns->resolver = *resolver_.options;
       out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver_.fingerprint);
       out.host_fingerprint = config::combine(out.host_fingerprint, resolver_.fingerprint);
     }
-    intern_cluster(slots, proto.name());
     return out;
   }
   config::ListenerTranslation listener(const envoy::config::listener::v3::Listener& proto, int index,
@@ -618,6 +651,10 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     const std::string field = "stats_sinks[" + std::to_string(i) + "]";
     if (auto sink = filter::make_extension<stats::Sink>("stats_sink", bootstrap.stats_sinks(i), scope, field))
       out.flush.sinks.push_back(std::move(sink));
+  }
+  for (const auto& [name, target] : routes.grpc_targets()) {
+    filter::FactoryScope here(registry, store, routes, report, target.path);
+    out.clusters.push_back(same.new_cluster(target.cluster, here, routes, report));
   }
   if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
   if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
