@@ -1,5 +1,5 @@
-// From envoy.config.core.v3.GrpcService.GoogleGrpc, which names a server as gRPC's own library does, to the cluster that
-// weir calls it through. [main]
+// From envoy.config.core.v3.GrpcService.GoogleGrpc, which names a server as gRPC's own library does, to the cluster
+// that weir calls it through. [main]
 #pragma once
 
 #include <optional>

@@ -101,7 +101,8 @@ class RouteProvider {
   virtual std::string cluster_stat_name(std::string_view name) { return std::string(name); }
   // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
-  // The cluster of an envoy.config.core.v3.GrpcService.GoogleGrpc, which is made for it. Faults go to the scope's report.
+  // The cluster of an envoy.config.core.v3.GrpcService.GoogleGrpc, which is made for it. Faults go to the scope's
+  // report.
   struct GrpcTarget {
     event::SlotId cluster;
     std::string authority;

@@ -106,13 +106,15 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     report_.sources().add_file_content("cluster " + name, "");
     GrpcTarget out{intern_cluster(slots_, name), std::move(made->authority)};
     const uint64_t fingerprint = config::fingerprint(proto);
-    const auto [at, fresh] = grpc_targets_.try_emplace(name, Target{std::move(made->cluster), fingerprint, scope.path()});
+    const auto [at, fresh] =
+        grpc_targets_.try_emplace(name, Target{std::move(made->cluster), fingerprint, scope.path()});
     if (!fresh && at->second.fingerprint != fingerprint)
       scope.error("stat_prefix", "is that of another target, or of other credentials, at " +
                                      std::string(config::short_path(at->second.path)) +
                                      "; each has statistics of its own");
     if (fresh && clusters_->contains(name))
-      scope.error("stat_prefix", "a cluster has the name " + config::in_quotes(name) + ", which is to be that of this target");
+      scope.error("stat_prefix",
+                  "a cluster has the name " + config::in_quotes(name) + ", which is to be that of this target");
     return out;
   }
   // Clusters that are in no list of the configuration, by name.

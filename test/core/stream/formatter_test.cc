@@ -169,9 +169,10 @@ TEST_F(FormatterTest, WhatConnectionsAloneKnowIsKeptIfSomebodyPrintsIt) {
     return wanted_records();
   };
   EXPECT_EQ(wanted("%UPSTREAM_HOST% %COMMON_DURATION(US_TX_BEG:US_RX_END:ms)%"), 0);
-  for (std::string_view text : {"%UPSTREAM_LOCAL_PORT%", "%UPSTREAM_CONNECTION_ID%",
-                                "%UPSTREAM_CONNECTION_POOL_READY_DURATION%", "%COMMON_DURATION(US_CX_BEG:DS_TX_END:ms)%",
-                                "%COMMON_DURATION(DS_RX_BEG:US_HS_END:ms)%", "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"})
+  for (std::string_view text :
+       {"%UPSTREAM_LOCAL_PORT%", "%UPSTREAM_CONNECTION_ID%", "%UPSTREAM_CONNECTION_POOL_READY_DURATION%",
+        "%COMMON_DURATION(US_CX_BEG:DS_TX_END:ms)%", "%COMMON_DURATION(DS_RX_BEG:US_HS_END:ms)%",
+        "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"})
     EXPECT_EQ(wanted(text), kConnectionRecords) << text;
 }
 
