@@ -12,7 +12,8 @@ from typing import Any
 import h2.events
 import h2.settings
 
-from harness import EchoUpstream, Nginx, cluster, main, tcp_listener, wait_until, wait_until_still
+from harness import (EchoUpstream, Nginx, Weir, bootstrap, cluster, file_access_log, http_listener, main, route, tcp_listener,
+                     wait_lines, wait_until, wait_until_still)
 from harness.client import Connection
 from harness.clusters import ClustersTestCase, http2
 from harness.config import client_tls, http_options, trusts
@@ -165,6 +166,32 @@ class UpstreamHttp2Test(ClustersTestCase):
             self.assertIsNone(seen.header(absent), absent)
         self.assertEqual(seen.header("te"), "trailers")
         self.assertEqual(seen.trailers, [("x-sent", "yes")])
+
+    def test_sizes_of_heads_with_and_without_compression(self) -> None:
+        log, port = self.sandbox.path("sizes.log"), self.sandbox.free_port()
+        names = ["%s_%sHEADER_BYTES_%s" % (side, form, way) for side in ("DOWNSTREAM", "UPSTREAM")
+                 for way in ("RECEIVED", "SENT") for form in ("DECOMPRESSED_", "")]
+        Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], access_log=[
+            file_access_log(log, " ".join("%%%s%%" % name for name in names) + "\n")])],
+            [cluster("echo", self.echo.port, **http2())]))
+        fields = [("x-long", "y" * 300)]
+        with H2(port) as client:
+            for _ in range(2):
+                stream = client.request("/sizes", headers=fields)
+                client.until(stream)
+                answer = client.headers(stream)
+        first, second = [[int(one) for one in line.split()] for line in wait_lines(log, 2)]
+
+        def size(fields: list[tuple[str, str]]) -> int:
+            return sum(len(name) + len(value) for name, value in fields)
+
+        asked = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/sizes"), *fields]
+        answered = [(":status", "200"), ("x-authority", "a.example"), ("x-scheme", "http")]
+        plain = [size(asked), size(list(answer.items())), size(answered), size(self.echo.seen[-1].headers)]
+        self.assertEqual((first[::2], second[::2]), (plain, plain))
+        for before, after in zip(first[1::2], second[1::2]):
+            self.assertLess(after, before)  # most of it is in the table
+        self.assertLess(max(second[1::2]), 300)
 
     def test_heads_before_the_answer(self) -> None:
         def hint(peer: Http2Peer, request: Request) -> None:
