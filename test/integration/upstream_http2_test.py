@@ -145,7 +145,7 @@ class UpstreamHttp2Test(ClustersTestCase):
     # field: AutoHttpConfig.http_protocol_options, UseDownstreamHttpConfig.http_protocol_options
     def test_options_of_http1_where_both_are_spoken(self) -> None:
         for name in ("auto_options", "downstream_options"):
-            seen = json.loads(self.get(name, headers=[("host", "a.example")]).body)
+            seen = json.loads(self.get(name, host="a.example").body)
             self.assertRegex(seen["path"], "^https?://a.example/x$", name)
 
     # field: Cluster.http2_protocol_options
