@@ -127,7 +127,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
         return fetch(self.port, path, method, headers=headers, body=body)
 
     # field: ext_authz.v3.ExtAuthz.grpc_service, GrpcService.envoy_grpc, EnvoyGrpc.cluster_name
-    # field: GrpcService.initial_metadata, EnvoyGrpc.authority, CheckSettings.context_extensions
+    # field: GrpcService.initial_metadata, CheckSettings.context_extensions
     def test_what_is_asked(self) -> None:
         self.start(authz(service={"initial_metadata": [{"key": "x-token", "value": "secret"}, {"key": "x-of", "value": "%REQ(x-a)%"}]}),
                    routes=[route({"prefix": "/deep"}, "echo", **context(level="route", route="yes"))],
@@ -200,6 +200,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
                     "ssl_credentials": {name: value for name, value in ssl.items() if value is not None}}}))
                 self.assertEqual(self.ask().status, status)
 
+    # field: EnvoyGrpc.authority
     def test_a_service_that_the_authority_names(self) -> None:
         self.start(authz(grpc_fields={"cluster_name": "anywhere", "authority": "127.0.0.1:%d" % self.auth_port}), clusters=[{
             "name": "anywhere", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s", **HTTP2}])
@@ -384,13 +385,15 @@ class ExtAuthzGrpcTest(WeirTestCase):
     def test_timeout(self) -> None:
         self.auth.answer = self.auth.hang
         cancelled = self.auth.cancelled
-        for timeout, patience in (("0.3s", 0.3), (None, 0.2)):
+        for timeout, patience in (("0.8s", 0.8), (None, 0.2)):
             fields = authz(service={"timeout": timeout})
             if timeout is None:
                 del fields["typed_config"]["grpc_service"]["timeout"]
             weir = self.start(fields)
             self.assertEqual(self.ask().status, 403)  # the service would take 20 s
             self.assertLessEqual(self.auth.remaining[-1], patience + 0.05)
+            if timeout is not None:
+                self.assertGreater(self.auth.remaining[-1], 0.25)  # more than there is without one
             weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         # Whoever was first: gRPC's server keeps to the deadline, too.
         wait_until(lambda: self.auth.cancelled == cancelled + 2, "the end of the calls")
@@ -402,12 +405,12 @@ class ExtAuthzGrpcTest(WeirTestCase):
         def fails_twice(attributes: Any, context: grpc.ServicerContext) -> Any:
             if left[0] > 0:
                 left[0] -= 1
-                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+                context.abort(grpc.StatusCode.INTERNAL, "not now")
             return CheckResponse()
 
         self.auth.answer = fails_twice
         weir = self.start(authz(service={"retry_policy": {
-            "retry_on": "unavailable", "num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}}))
+            "retry_on": "internal", "num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}}))
         self.echoed(self.ask())
         self.assertEqual(len(self.auth.asked), 3)
         left[0] = 3
