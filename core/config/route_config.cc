@@ -381,9 +381,9 @@ class RouteTranslator {
     if (message.has_max_stream_duration() && message.max_stream_duration().has_max_stream_duration()) {
       out.max_stream_duration = to_duration(message.max_stream_duration().max_stream_duration());
     }
-    // The deprecated fields' meaning, under both of their names.
     if (message.max_stream_duration().has_grpc_timeout_header_max()) {
       out.grpc_timeout_header_max = to_duration(message.max_stream_duration().grpc_timeout_header_max());
+      out.grpc_timeout_is_of_stream = true;
     } else if (message.has_max_grpc_timeout()) {
       out.grpc_timeout_header_max = to_duration(message.max_grpc_timeout());
     }

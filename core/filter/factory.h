@@ -101,6 +101,15 @@ class RouteProvider {
   virtual std::string cluster_stat_name(std::string_view name) { return std::string(name); }
   // The same for the lb::HostSet of a cluster.
   virtual event::SlotId host_set(std::string_view /*cluster*/) { return {}; }
+  // The cluster of an envoy.config.core.v3.GrpcService.GoogleGrpc, which is made for it. Faults go to the scope's
+  // report.
+  struct GrpcTarget {
+    event::SlotId cluster;
+    std::string authority;
+  };
+  virtual GrpcTarget google_grpc(const google::protobuf::Message& target, FactoryScope& scope);
+  // What statistics of the connection manager begin with whose routes are read: "http.ingress.". Empty: of none.
+  virtual std::string manager_stat_prefix() { return {}; }
   // A filter resolves names in the cache that this DnsCacheConfig is about, which it has in common with a cluster: the
   // name of the cache, empty if there is none such or it says something else there, which is reported.
   virtual std::string dns_cache(const google::protobuf::Message& /*config*/, FactoryScope& scope);
@@ -231,6 +240,11 @@ class FactoryScope {
 
 inline std::string RouteProvider::dns_cache(const google::protobuf::Message&, FactoryScope& scope) {
   scope.error({}, "there are no caches of names here");
+  return {};
+}
+
+inline RouteProvider::GrpcTarget RouteProvider::google_grpc(const google::protobuf::Message&, FactoryScope& scope) {
+  scope.error({}, "no clusters are made here; use envoy_grpc");
   return {};
 }
 

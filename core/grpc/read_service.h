@@ -61,6 +61,12 @@ Service read_service(const GrpcService& proto, filter::FactoryScope scope, Durat
   const std::string& cluster = envoy_grpc.cluster_name();
   if (!cluster.empty()) service.cluster = scope.routes().cluster(cluster);
   service.authority = envoy_grpc.authority().empty() ? cluster : envoy_grpc.authority();
+  if (proto.has_google_grpc()) {
+    filter::FactoryScope there = scope.below("google_grpc");
+    auto target = scope.routes().google_grpc(proto.google_grpc(), there);
+    service.cluster = target.cluster;
+    service.authority = std::move(target.authority);
+  }
   service.timeout = proto.has_timeout() ? detail::read_duration(proto.timeout()) : usual_timeout;
   if (envoy_grpc.has_max_receive_message_length() && envoy_grpc.max_receive_message_length().value() != 0)
     service.max_message = envoy_grpc.max_receive_message_length().value();

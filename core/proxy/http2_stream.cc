@@ -121,6 +121,7 @@ void Http2Stream::note_wire_bytes() {
   bytes.heads_received = wire().heads_received;
   bytes.sent = wire().sent;
   bytes.heads_sent = wire().heads_sent;
+  bytes.set_fields(wire().fields_received, wire().fields_sent);
 }
 
 void Http2Stream::release() {

@@ -40,6 +40,7 @@ class RetryState {
   int timeout_status() const { return timeout_status_; }
   // What a request says instead of the route; nullopt: nothing.
   std::optional<Duration> max_stream_duration() const { return max_stream_duration_; }
+  void set_max_stream_duration(Duration duration) { max_stream_duration_ = duration; }
 
   // Zero: none.
   Duration per_try_timeout() const { return per_try_timeout_; }

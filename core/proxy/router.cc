@@ -26,14 +26,18 @@ bool is_idempotent(std::string_view method) {
 }
 
 // The time that a gRPC client grants in grpc-timeout, at most `longest` (zero: any), less `offset` if it is more than
-// that. Zero: for ever. Of other requests `otherwise`.
-Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset,
-                      Duration otherwise) {
-  if (!stream::is_grpc_type(headers.get(HeaderId::kContentType))) return otherwise;
+// that. Zero: for ever.
+Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset) {
   Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
   if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
   if (offset && timeout > *offset) timeout -= *offset;
   return timeout;
+}
+// Of requests that are not gRPC's `otherwise`.
+Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset,
+                      Duration otherwise) {
+  if (!stream::is_grpc_type(headers.get(HeaderId::kContentType))) return otherwise;
+  return grpc_timeout(headers, longest, offset);
 }
 
 }  // namespace
@@ -136,8 +140,14 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   upstream_filters_ = cluster_pin_->spec.http_filters.get();
   if (upstream_filters_ == nullptr) upstream_filters_ = config_.upstream_filters.get();
   timeout_ = action.timeout();
-  if (auto longest = action.grpc_timeout_header_max()) [[unlikely]]
-    timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset(), timeout_);
+  if (auto longest = action.grpc_timeout_header_max()) [[unlikely]] {
+    const auto offset = action.grpc_timeout_header_offset();
+    if (!action.grpc_timeout_is_of_stream()) {
+      timeout_ = grpc_timeout(headers, *longest, offset, timeout_);
+    } else if (parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout)) > Duration::zero()) {
+      retry_.set_max_stream_duration(grpc_timeout(headers, *longest, offset));
+    }
+  }
   if (config_.looks_at_orders) [[unlikely]] {
     if (const HeaderId wrong = find_wrong_header(headers); wrong != HeaderId::kNone) return refuse(wrong);
     if (config_.respect_expected_rq_timeout && headers.contains(HeaderId::kXEnvoyExpectedRqTimeoutMs))

@@ -100,6 +100,8 @@ void Router::log_attempt(Attempt& attempt, AccessLogType type) {
   upstream.wire.sent -= log.wire_before.sent;
   upstream.wire.heads_received -= log.wire_before.heads_received;
   upstream.wire.heads_sent -= log.wire_before.heads_sent;
+  upstream.wire.set_fields(upstream.wire.fields_received - log.wire_before.fields_received,
+                           upstream.wire.fields_sent - log.wire_before.fields_sent);
   const stream::LogSubject subject{info,
                                    &stream_->request_headers(),
                                    log.status != 0 ? &stream_->response_headers() : nullptr,

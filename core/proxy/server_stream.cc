@@ -9,6 +9,7 @@
 #include "core/proxy/local_reply.h"
 #include "core/proxy/proxy_status.h"
 #include "core/proxy/request_headers.h"
+#include "core/stream/grpc_status.h"
 
 namespace weir::proxy {
 
@@ -425,8 +426,14 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
     case DeadlineKind::kStreamMax:
       stats.rq_max_duration_reached.inc();
       connection_.close_after_response();
-      stream_.reply_local(stream_.request_finished() || asks_tunnel_ ? 504 : 408, "max_duration_timeout",
-                          "downstream duration timeout");
+      stream_.reply_local(
+          stream_.request_finished() || asks_tunnel_ ? 504 : 408, "max_duration_timeout", "downstream duration timeout",
+          [](http::HeaderMap& reply, filter::Stream& s, const void*) {
+            // DEADLINE_EXCEEDED: another try would not help, as UNAVAILABLE has it.
+            if (stream::is_grpc_type(s.request_headers().get(HeaderId::kContentType)))
+              reply.add(HeaderId::kGrpcStatus, "4");
+          },
+          nullptr);
       break;
     case DeadlineKind::kAccessLog:
       log(stream::AccessLogType::kDownstreamPeriodic);

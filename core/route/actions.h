@@ -118,6 +118,7 @@ class ForwardAction {
   std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
   std::optional<Duration> flush_timeout() const { return get(flush_timeout_); }
   std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
+  bool grpc_timeout_is_of_stream() const { return grpc_timeout_is_of_stream_; }
   std::optional<Duration> grpc_timeout_header_offset() const { return get(grpc_timeout_header_offset_); }
   // The route's own, else the virtual host's; nullptr: no retries.
   const RetryPolicy* retry() const { return retry_; }
@@ -197,6 +198,7 @@ class ForwardAction {
   std::vector<WeightedCluster> specified_;  // by its actions; the last is for all other requests
   bool runtime_weights_ = false;
   bool weighs_by_hash_ = false;
+  bool grpc_timeout_is_of_stream_ = false;
   uint16_t cluster_not_found_status_ = 503;
   uint64_t total_weight_ = 0;
   std::unique_ptr<http::HeaderName> weight_header_;

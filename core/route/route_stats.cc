@@ -33,7 +33,7 @@ RouteStats::RouteStats(stats::Store& store, const std::string& virtual_host, Kin
       codes_(*group_, "upstream_rq") {}
 
 void RouteStats::count(const stream::StreamInfo& info) const {
-  rq_total_.inc();
+  rq_total_.add(info.upstream.attempts);  // as published: what was begun towards servers
   if (info.flags.has(ResponseFlag::kUpstreamRequestTimeout)) rq_timeout_.inc();
   if (info.upstream.attempts > 1) {
     rq_retry_.add(info.upstream.attempts - 1);

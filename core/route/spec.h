@@ -211,6 +211,7 @@ struct ForwardSpec {
   std::optional<Duration> max_stream_duration;  // unset: the listener's; zero: none
   std::optional<Duration> flush_timeout;        // likewise
   std::optional<Duration> grpc_timeout_header_max;
+  bool grpc_timeout_is_of_stream = false;  // it limits the whole stream, not the wait for the answer
   std::optional<Duration> grpc_timeout_header_offset;
 
   std::optional<RetryPolicySpec> retry;                       // unset: the virtual host's

@@ -166,9 +166,12 @@ void ChangeReport::add_clusters(const Plan& plan) {
     } else if (effect.change == Change::kChanged) {
       change.effect = effect.settings ? "settings and hosts swapped, nothing drains"
                                       : "hosts swapped; connections to hosts that are gone close when idle";
-      change.fields =
-          diff_fields(before_.static_resources().clusters(static_cast<int>(effect.was)),
-                      after_.static_resources().clusters(static_cast<int>(effect.is)), kFields, change.more_fields);
+      const auto& old_list = before_.static_resources().clusters();
+      const auto& new_list = after_.static_resources().clusters();
+      const auto was = static_cast<int>(effect.was);
+      const auto is = static_cast<int>(effect.is);
+      if (was < old_list.size() && is < new_list.size())  // else it is one that weir makes by itself
+        change.fields = diff_fields(old_list[was], new_list[is], kFields, change.more_fields);
     }
     changes_.push_back(std::move(change));
   }

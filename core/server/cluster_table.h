@@ -30,10 +30,16 @@ class ClusterTable {
 
   void reserve(size_t rows) { rows_.reserve(rows); }
   void add(std::string_view name, const ClusterFacts& facts);
+  // Of a cluster that no message stands for: behind all others.
+  void add_unlisted(std::string_view name, const ClusterFacts& facts) {
+    add(name, facts);
+    ++unlisted_;
+  }
 
-  // Positions are those of the messages in static_resources.clusters.
+  // Positions are those of the messages in static_resources.clusters, as far as these go.
   const std::vector<Row>& rows() const { return rows_; }
   size_t size() const { return rows_.size(); }
+  size_t listed() const { return rows_.size() - unlisted_; }
   // The position of a name, kNone if it is not there. `near` is looked at first, and is left behind what was found.
   size_t find(std::string_view name, size_t& near) const;
   // Of settings and hosts, the same in whatever order they stand.
@@ -41,6 +47,7 @@ class ClusterTable {
 
  private:
   std::vector<Row> rows_;
+  size_t unlisted_ = 0;
   uint64_t digest_ = 0;
   mutable std::unordered_map<std::string_view, size_t> by_name_;  // made when a name is not where it was expected
 };

@@ -6,6 +6,7 @@
 
 #include "core/base/log_format.h"
 #include "core/config/address_config.h"
+#include "core/config/google_grpc_config.h"
 #include "core/config/lint/lint.h"
 #include "core/config/name_table.h"
 #include "core/config/proto_loader.h"
@@ -23,6 +24,7 @@
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
+#include "envoy/config/core/v3/grpc_service.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/common/dynamic_forward_proxy/v3/dns_cache.pb.h"
@@ -76,6 +78,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.slot_name = owner_ + "/" + scope.chain_key();
     if (int more = tables_of_owner_[scope.chain_key()]++; more > 0) staged.slot_name += "." + std::to_string(more);
     const uint64_t mark = report_.sources().digest();
+    manager_stat_prefix_ = scope.stat_prefix();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
     staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
@@ -91,6 +94,37 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     report_.sources().add_file_content("cluster " + std::string(name), found);
     return found;
   }
+  std::string manager_stat_prefix() override {
+    report_.sources().add_file_content("the connection manager's stat_prefix", manager_stat_prefix_);
+    return manager_stat_prefix_;
+  }
+  GrpcTarget google_grpc(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
+    const auto& proto = static_cast<const envoy::config::core::v3::GrpcService::GoogleGrpc&>(message);
+    auto made = config::read_google_grpc(proto, scope);
+    if (!made) return {};
+    const std::string name = made->cluster.name();
+    // Who asks is read again by every reload: its cluster is there as long as somebody asks.
+    report_.sources().add_file_content("cluster " + name, "");
+    GrpcTarget out{intern_cluster(slots_, name), std::move(made->authority)};
+    const uint64_t fingerprint = config::fingerprint(proto);
+    const auto [at, fresh] =
+        grpc_targets_.try_emplace(name, Target{std::move(made->cluster), fingerprint, scope.path()});
+    if (!fresh && at->second.fingerprint != fingerprint)
+      scope.error("stat_prefix", "is that of another target, or of other credentials, at " +
+                                     std::string(config::short_path(at->second.path)) +
+                                     "; each has statistics of its own");
+    if (fresh && clusters_->contains(name))
+      scope.error("stat_prefix",
+                  "a cluster has the name " + config::in_quotes(name) + ", which is to be that of this target");
+    return out;
+  }
+  // Clusters that are in no list of the configuration, by name.
+  struct Target {
+    envoy::config::cluster::v3::Cluster cluster;
+    uint64_t fingerprint;
+    std::string path;
+  };
+  const std::map<std::string, Target>& grpc_targets() const { return grpc_targets_; }
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
   event::SlotId host_set(std::string_view cluster) override {
@@ -194,6 +228,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   Transports& transports_;
   const filter::LocalNode& node_;
+  std::string manager_stat_prefix_;
+  std::map<std::string, Target> grpc_targets_;
   struct Cache {
     uint64_t fingerprint;
     std::string cluster;  // the first that has it
@@ -258,7 +294,7 @@ class InForce {
       known_.insert(&cluster);
     }
     // The routes of a listener that stays may lead to a cluster that goes.
-    if (staying < in_force.size()) return;
+    if (staying < in_force.listed()) return;
     for (int i = 0; i < resources.listeners_size(); ++i) {
       const auto& listener = resources.listeners(i);
       const auto at = inventory->listeners.find(config::listener_name(listener));
@@ -281,9 +317,15 @@ class InForce {
                                        stats::Store& store, Report& report, SlotNames& slots) const {
     const size_t reads = report.sources().count();
     filter::FactoryScope scope(registry, store, env, report, path);
-    config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
+    config::ClusterTranslation out = new_cluster(proto, scope, env, report);
     out.index = index;
     if (report.sources().count() == reads && !out.names_clusters) out.text = cluster_texts_[static_cast<size_t>(index)];
+    intern_cluster(slots, proto.name());
+    return out;
+  }
+  config::ClusterTranslation new_cluster(const envoy::config::cluster::v3::Cluster& proto, filter::FactoryScope& scope,
+                                         Routes& env, Report& report) const {
+    config::ClusterTranslation out = config::translate_cluster(proto, scope, env, report);
     if (const auto& resolver = defaults_.resolver; resolver.options && out.dns && !out.dns->own_resolver) {
       out.dns->resolver = *resolver.options;
       out.spec_fingerprint = config::combine(out.spec_fingerprint, resolver.fingerprint);
@@ -293,7 +335,6 @@ class InForce {
       out.spec.bind = *defaults_.bind;
       out.spec_fingerprint = config::combine(out.spec_fingerprint, defaults_.bind_fingerprint);
     }
-    intern_cluster(slots, proto.name());
     return out;
   }
   config::ListenerTranslation listener(const envoy::config::listener::v3::Listener& proto, int index,
@@ -626,7 +667,6 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     if (!proto.alt_stat_name().empty()) routes.set_stat_name(proto.name(), proto.alt_stat_name());
   }
-  out.cluster_facts = std::move(facts);
   {
     filter::FactoryScope scope(registry, store, routes, report, "admin");
     scope.set_node(node);
@@ -671,6 +711,13 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     if (auto sink = filter::make_extension<stats::Sink>("stats_sink", bootstrap.stats_sinks(i), scope, field))
       out.flush.sinks.push_back(std::move(sink));
   }
+  for (const auto& [name, target] : routes.grpc_targets()) {
+    filter::FactoryScope here(registry, store, routes, report, target.path);
+    const config::ClusterTranslation& made =
+        out.clusters.emplace_back(same.new_cluster(target.cluster, here, routes, report));
+    facts->add_unlisted(name, {made.spec_fingerprint, made.host_fingerprint, made.text});
+  }
+  out.cluster_facts = std::move(facts);
   if (bootstrap.has_stats_flush_interval()) out.flush.interval = config::to_duration(bootstrap.stats_flush_interval());
   if (bootstrap.stats_flush_on_admin()) out.flush.interval = Duration::zero();
   out.log_format = read_log_format(bootstrap, options, report);

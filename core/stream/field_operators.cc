@@ -42,6 +42,10 @@ bool append_host(const LogSubject& subject, TextBuffer& out) {
 bool nothing(const LogSubject&, TextBuffer&) { return false; }
 bool heads_sent(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_sent); }
 bool heads_received(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_received); }
+// HTTP/1 compresses nothing.
+bool append_plain(TextBuffer& out, uint64_t fields, uint64_t heads) {
+  return append_unsigned(out, fields != 0 ? fields : heads);
+}
 bool upstream_heads_sent(const LogSubject& s, TextBuffer& out) {
   return append_unsigned(out, s.info.upstream.wire.heads_sent);
 }
@@ -93,17 +97,28 @@ constexpr FieldOperator kFields[] = {
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.wire.received); }},
     {"UPSTREAM_HEADER_BYTES_SENT", true, upstream_heads_sent},
     {"UPSTREAM_HEADER_BYTES_RECEIVED", true, upstream_heads_received},
-    // HTTP/1 compresses nothing.
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, upstream_heads_sent},
-    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, upstream_heads_received},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_plain(out, s.info.upstream.wire.fields_sent, s.info.upstream.wire.heads_sent);
+     }},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_plain(out, s.info.upstream.wire.fields_received, s.info.upstream.wire.heads_received);
+     }},
     {"DOWNSTREAM_WIRE_BYTES_SENT", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.sent); }},
     {"DOWNSTREAM_WIRE_BYTES_RECEIVED", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.received); }},
     {"DOWNSTREAM_HEADER_BYTES_SENT", true, heads_sent},
     {"DOWNSTREAM_HEADER_BYTES_RECEIVED", true, heads_received},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true, heads_sent},
-    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true, heads_received},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_plain(out, s.info.wire.fields_sent, s.info.wire.heads_sent);
+     }},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", true,
+     [](const LogSubject& s, TextBuffer& out) {
+       return append_plain(out, s.info.wire.fields_received, s.info.wire.heads_received);
+     }},
     {"PROTOCOL", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, protocol_name(s.info.protocol)); }},
     {"UPSTREAM_PROTOCOL", false,
@@ -362,7 +377,8 @@ Result<std::unique_ptr<Operator>> make_common_duration(const OperatorCall& call)
   int64_t unit = rest == "ms" ? 1'000'000 : rest == "us" ? 1'000 : rest == "ns" ? 1 : 0;
   if (unit == 0) return operator_error(call, "the precision must be ms, us or ns", kShape);
   for (const TimePoint* point : points) {
-    if (point->name.starts_with("US_CX_") || point->name == "US_RX_BODY_BEG") want_records(kConnectionRecords);
+    if (point->name.starts_with("US_CX_") || point->name == "US_HS_END" || point->name == "US_RX_BODY_BEG")
+      want_records(kConnectionRecords);
   }
   return make<CommonDuration>(*points[0], *points[1], unit);
 }

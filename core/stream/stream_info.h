@@ -46,8 +46,16 @@ struct WireBytes {
   uint64_t sent = 0;
   uint64_t heads_received = 0;  // the heads alone, as compressed as they were
   uint64_t heads_sent = 0;
-  CloseType closed = CloseType::kNone;  // the connection, while the exchange was under way
+  CloseType closed : 8 = CloseType::kNone;  // the connection, while the exchange was under way
+  // Names and values of the heads, of a protocol that compresses them; else 0. In what the word of `closed` leaves.
+  uint64_t fields_received : 28 = 0;
+  uint64_t fields_sent : 28 = 0;
 
+  static constexpr uint64_t kMostFields = (uint64_t{1} << 28) - 1;
+  void set_fields(uint64_t all_received, uint64_t all_sent) {
+    fields_received = (all_received < kMostFields ? all_received : kMostFields) & kMostFields;
+    fields_sent = (all_sent < kMostFields ? all_sent : kMostFields) & kMostFields;
+  }
   void add_received_head(uint64_t bytes) {
     received += bytes;
     heads_received += bytes;
@@ -57,6 +65,7 @@ struct WireBytes {
     heads_sent += bytes;
   }
 };
+static_assert(sizeof(WireBytes) == 5 * sizeof(uint64_t));
 
 // A try of the request. In the stream's arena.
 struct AttemptedHost {

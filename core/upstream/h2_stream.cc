@@ -240,6 +240,8 @@ void H2Stream::account() {
     wire_bytes_->sent += now.sent - accounted_.sent;
     wire_bytes_->heads_received += now.heads_received - accounted_.heads_received;
     wire_bytes_->heads_sent += now.heads_sent - accounted_.heads_sent;
+    wire_bytes_->set_fields(wire_bytes_->fields_received + now.fields_received - accounted_.fields_received,
+                            wire_bytes_->fields_sent + now.fields_sent - accounted_.fields_sent);
   }
   accounted_ = now;
 }

@@ -384,18 +384,26 @@ class RouteTest(WeirTestCase):
             seen = self.echoed(fetch(self.port, path, headers=headers + (self.grpc if grpc else [])))["headers"]
             return seen.get("x-envoy-expected-rq-timeout-ms")
 
-        for path in ("/old", "/max"):
-            self.assertEqual(expected(path, "200m"), ["200"])
-            self.assertEqual(expected(path, "5S"), ["300"])
-            self.assertEqual(expected(path, ""), ["300"])
-            self.assertEqual(expected(path, "200m", grpc=False), ["30000"])
-        for path in ("/offset", "/previous"):
-            self.assertEqual(expected(path, "5S"), ["4000"])
-            self.assertEqual(expected(path, "900m"), ["900"])
-            self.assertIsNone(expected(path, ""))
+        self.assertEqual(expected("/old", "200m"), ["200"])
+        self.assertEqual(expected("/old", "5S"), ["300"])
+        self.assertEqual(expected("/old", ""), ["300"])
+        self.assertEqual(expected("/old", "200m", grpc=False), ["30000"])
+        self.assertEqual(expected("/previous", "5S"), ["4000"])
+        self.assertEqual(expected("/previous", "900m"), ["900"])
+        self.assertIsNone(expected("/previous", ""))
         self.assertEqual(expected("/", "200m"), ["30000"])
-        late = fetch(self.port, "/max", headers=[*self.grpc, ("x-test-delay", "3")])
+        late = fetch(self.port, "/old", headers=[*self.grpc, ("x-test-delay", "3")])
         self.assertEqual((late.status, late.header("grpc-status")), (200, "14"))
+        # Of the whole stream, beside the time for an answer; as the client grants it, if it grants any.
+        self.assertEqual(expected("/max", "5S"), ["30000"])
+        for path, granted, delay, status in (("/max", "5S", "3", "4"), ("/max", "", "0.5", None), ("/max", "100m", "3", "4"),
+                                             ("/offset", "1300m", "3", "4"), ("/offset", "1S", "0.2", None)):
+            fields = [*self.grpc, ("x-test-delay", delay), *([("grpc-timeout", granted)] if granted else [])]
+            answer = fetch(self.port, path, headers=fields)
+            with self.subTest(path=path, granted=granted):
+                self.assertEqual((answer.status, answer.header("grpc-status")), (200, status))
+        other = fetch(self.port, "/max", headers=[("x-test-delay", "3"), ("grpc-timeout", "5S")])
+        self.assertEqual((other.status, other.body), (504, b"downstream duration timeout"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The filter ext_authz: a gRPC service, which is gRPC's own Python server, says which requests may pass."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -10,12 +12,12 @@ from typing import Any
 import grpc
 
 from harness import (Connection, EchoUpstream, Message, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
-                     http_listener, main, over_tls, route, wait_lines, wait_until)
+                     http_listener, main, over_tls, route, to_yaml, wait_lines, wait_until)
 from harness.config import HTTP2, client_tls, http_options, server_tls, trusts
 from harness.grpc_service import Service, start_server
 from harness.http2_client import H2
 from harness.protos import Protos
-from harness.tls import Authority, TlsConnection, client_context
+from harness.tls import Authority, TlsConnection, client_context, write_atomically
 
 FILTER = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
 PROTOS = Protos("envoy/service/auth/v3/external_auth.proto")
@@ -73,6 +75,13 @@ def authz(service: dict = {}, grpc_fields: dict = {}, **fields: Any) -> dict:
     return {"name": "authz", "typed_config": {"@type": FILTER + "ExtAuthz", "grpc_service": asked, **fields}}
 
 
+def google(target: dict) -> dict:
+    """The filter, asking a target that no cluster of the configuration is about."""
+    filter_ = authz()
+    filter_["typed_config"]["grpc_service"] = {"google_grpc": target, "timeout": "5s"}
+    return filter_
+
+
 def context(**values: str) -> dict:
     return {"typed_per_filter_config": {"authz": {"@type": FILTER + "ExtAuthzPerRoute",
                                                   "check_settings": {"context_extensions": values}}}}
@@ -118,7 +127,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
         return fetch(self.port, path, method, headers=headers, body=body)
 
     # field: ext_authz.v3.ExtAuthz.grpc_service, GrpcService.envoy_grpc, EnvoyGrpc.cluster_name
-    # field: GrpcService.initial_metadata, EnvoyGrpc.authority, CheckSettings.context_extensions
+    # field: GrpcService.initial_metadata, CheckSettings.context_extensions
     def test_what_is_asked(self) -> None:
         self.start(authz(service={"initial_metadata": [{"key": "x-token", "value": "secret"}, {"key": "x-of", "value": "%REQ(x-a)%"}]}),
                    routes=[route({"prefix": "/deep"}, "echo", **context(level="route", route="yes"))],
@@ -142,6 +151,56 @@ class ExtAuthzGrpcTest(WeirTestCase):
         self.assertEqual((metadata["x-token"], metadata["x-of"], metadata["x-envoy-internal"]), ("secret", "1", "true"))
         self.assertTrue(3 < self.auth.remaining[0] <= 5.1, self.auth.remaining)
 
+    @staticmethod
+    def reload(weir: Weir, configuration: dict) -> None:
+        done = weir.stat("server.config_reload_success")
+        write_atomically(weir.config_path, to_yaml(configuration) + "\n")
+        os.kill(weir.process.popen.pid, signal.SIGHUP)
+        weir.wait_stat("server.config_reload_success", done + 1)
+
+    # field: GrpcService.google_grpc, GoogleGrpc.target_uri, GoogleGrpc.stat_prefix
+    def test_targets_as_the_library_of_grpc_names_them(self) -> None:
+        self.auth.answer = denies(418)
+        for target in ("127.0.0.1:%d", "localhost:%d", "dns:localhost:%d", "dns:///localhost:%d", "ipv4:127.0.0.1:%d"):
+            with self.subTest(target):
+                weir = self.start(google({"target_uri": target % self.auth_port, "stat_prefix": "opa"}))
+                self.assertEqual(self.ask().status, 418)
+                self.assertEqual(weir.stat("cluster.google_grpc.opa.upstream_rq_total"), 1)
+        # Who asks keeps it, through reloads that change what is beside it, and no longer.
+        listener = http_listener(self.port, [route({"prefix": "/"}, "echo")],
+                                 http_filters=[google({"target_uri": "127.0.0.1:%d" % self.auth_port, "stat_prefix": "opa"})])
+        for number in range(3):
+            self.reload(weir, bootstrap([listener], [cluster("echo", self.echo.port), cluster("more%d" % number, 1)]))
+            self.assertEqual(self.ask().status, 418)
+        self.assertIn("google_grpc.opa::", weir.admin("/clusters"))
+        self.reload(weir, bootstrap([http_listener(self.port, [route({"prefix": "/"}, "echo")])], [cluster("echo", self.echo.port)]))
+        wait_until(lambda: "google_grpc.opa::" not in weir.admin("/clusters"), "the cluster goes")
+        self.echoed(self.ask())
+
+    # field: GoogleGrpc.channel_credentials, ChannelCredentials.ssl_credentials, SslCredentials.root_certs
+    # field: SslCredentials.private_key, SslCredentials.cert_chain
+    def test_a_target_with_certificates(self) -> None:
+        own = self.ca.issue("localhost", "DNS:localhost")
+        client = self.ca.issue("client", "URI:spiffe://test/client", client=True)
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        server.add_generic_rpc_handlers((self.auth,))
+        with open(own.key_path, "rb") as key, open(own.cert_path, "rb") as chain, open(self.ca.path, "rb") as roots:
+            credentials = grpc.ssl_server_credentials([(key.read(), chain.read())], roots.read(), True)
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        server.start()
+        self.addCleanup(server.stop, None)
+        self.auth.answer = denies(418)
+        for target, ssl, status in (
+                ("localhost", {}, 418), ("localhost", {"root_certs": None}, 403), ("127.0.0.1", {}, 403),
+                ("localhost", {"private_key": None, "cert_chain": None}, 403)):
+            ssl = {"root_certs": {"filename": self.ca.path}, "private_key": {"filename": client.key_path},
+                   "cert_chain": {"filename": client.cert_path}, **ssl}
+            with self.subTest(target=target, ssl=ssl):
+                self.start(google({"target_uri": "%s:%d" % (target, port), "stat_prefix": "opa", "channel_credentials": {
+                    "ssl_credentials": {name: value for name, value in ssl.items() if value is not None}}}))
+                self.assertEqual(self.ask().status, status)
+
+    # field: EnvoyGrpc.authority
     def test_a_service_that_the_authority_names(self) -> None:
         self.start(authz(grpc_fields={"cluster_name": "anywhere", "authority": "127.0.0.1:%d" % self.auth_port}), clusters=[{
             "name": "anywhere", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s", **HTTP2}])
@@ -326,13 +385,15 @@ class ExtAuthzGrpcTest(WeirTestCase):
     def test_timeout(self) -> None:
         self.auth.answer = self.auth.hang
         cancelled = self.auth.cancelled
-        for timeout, patience in (("0.3s", 0.3), (None, 0.2)):
+        for timeout, patience in (("0.8s", 0.8), (None, 0.2)):
             fields = authz(service={"timeout": timeout})
             if timeout is None:
                 del fields["typed_config"]["grpc_service"]["timeout"]
             weir = self.start(fields)
             self.assertEqual(self.ask().status, 403)  # the service would take 20 s
             self.assertLessEqual(self.auth.remaining[-1], patience + 0.05)
+            if timeout is not None:
+                self.assertGreater(self.auth.remaining[-1], 0.25)  # more than there is without one
             weir.wait_stat_is("http.ingress.ext_authz.error", 1)
         # Whoever was first: gRPC's server keeps to the deadline, too.
         wait_until(lambda: self.auth.cancelled == cancelled + 2, "the end of the calls")
@@ -344,12 +405,12 @@ class ExtAuthzGrpcTest(WeirTestCase):
         def fails_twice(attributes: Any, context: grpc.ServicerContext) -> Any:
             if left[0] > 0:
                 left[0] -= 1
-                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+                context.abort(grpc.StatusCode.INTERNAL, "not now")
             return CheckResponse()
 
         self.auth.answer = fails_twice
         weir = self.start(authz(service={"retry_policy": {
-            "retry_on": "unavailable", "num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}}))
+            "retry_on": "internal", "num_retries": 2, "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.05s"}}}))
         self.echoed(self.ask())
         self.assertEqual(len(self.auth.asked), 3)
         left[0] = 3
@@ -408,7 +469,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
     def test_faults_are_told(self) -> None:
         for service, fault in (
                 ({"envoy_grpc": {"cluster_name": "aut"}}, 'cluster_name: "aut" is not a cluster of this configuration; nearest: "auth"'),
-                ({"google_grpc": {"target_uri": "localhost:1", "stat_prefix": "x"}, "envoy_grpc": None}, "use envoy_grpc"),
+                ({"google_grpc": {"target_uri": "dns://8.8.8.8/a.example", "stat_prefix": "x"}, "envoy_grpc": None}, "asks a server"),
                 ({"initial_metadata": [{"key": "grpc-status", "value": "0"}]}, "is what the call says by itself")):
             filter_ = authz(service=service)
             asked = filter_["typed_config"]["grpc_service"]

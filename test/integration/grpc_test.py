@@ -30,7 +30,9 @@ class GrpcTest(WeirTestCase):
         capped = route({"prefix": "/test.Echo/Slow", "headers": [{"name": "x-capped", "present_match": True}]}, "grpc")
         capped["route"]["max_stream_duration"] = {"grpc_timeout_header_max": "30s", "grpc_timeout_header_offset": "19.5s"}
         capped["route"]["timeout"] = "0s"
-        routes = [capped]
+        brief = route({"prefix": "/test.Echo/Slow", "headers": [{"name": "x-brief", "present_match": True}]}, "grpc",
+                      {**timeouts, "max_stream_duration": {"max_stream_duration": "0.4s"}})
+        routes = [capped, brief]
         for name in ("mortal", "nobody"):
             one = route({"prefix": "/", "headers": [{"name": "x-to", "string_match": {"exact": name}}]}, name, timeouts)
             routes.append(one)
@@ -160,6 +162,15 @@ class GrpcTest(WeirTestCase):
         error = caught.exception
         self.assertLess(time.monotonic() - begin, 19)  # half a second after it began, if the machine is not slow
         self.assertIn(error.code(), (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE))
+        self.assertTrue(self.service.cancelled.wait(10))
+        self.quiet()
+
+    def test_a_stream_that_may_not_last(self) -> None:
+        self.service.cancelled.clear()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.unary("Slow")(b"", timeout=20, metadata=(("x-brief", "1"),))
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertEqual(caught.exception.details(), "downstream duration timeout")
         self.assertTrue(self.service.cancelled.wait(10))
         self.quiet()
 

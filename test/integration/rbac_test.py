@@ -33,10 +33,13 @@ class RbacTest(WeirTestCase):
                 {"remote_ip": {"address_prefix": "10.0.0.0", "prefix_len": 8}}]}}},
             "shadow_rules_stat_prefix": "dry"}}
         nobody = {"rules": {"policies": {}}}
+        tracked = {"track_per_rule_stats": True, "rules": {"action": "DENY", "policies": {
+            "no query": {"permissions": [{"header": {"name": ":path", "string_match": {"contains": "?"}}}], "principals": ANYBODY}}}}
         log = file_access_log(cls.log, "%RESPONSE_CODE_DETAILS% %DYNAMIC_METADATA(envoy.filters.http.rbac)%\n")
         cls.weir = Weir(cls.sandbox, bootstrap([http_listener(cls.port, [
             route({"prefix": "/closed"}, "echo", typed_per_filter_config=per_route(rbac=nobody)),
             route({"prefix": "/open"}, "echo", typed_per_filter_config=per_route()),
+            route({"prefix": "/tracked"}, "echo", typed_per_filter_config=per_route(rbac=tracked)),
             route({"prefix": "/"}, "echo")], http_filters=[rbac], access_log=[log], normalize_path=True, merge_slashes=True)],
             [cluster("echo", cls.echo.port)]))
 
@@ -68,6 +71,11 @@ class RbacTest(WeirTestCase):
 
     def test_routes_override(self) -> None:
         self.assertEqual((self.status("/closed"), self.status("/open", "POST", body=b"x")), (403, 200))
+
+    # field: http.rbac.v3.RBAC.track_per_rule_stats, RBACPerRoute.rbac
+    def test_policies_of_a_route_are_counted_beside_those_of_the_filter(self) -> None:
+        self.assertEqual([self.status(path) for path in ("/tracked", "/tracked?x", "/tracked?y")], [200, 403, 403])
+        self.weir.wait_stat_is("http.ingress.rbac.policy.no query.denied", 2)
 
 
 if __name__ == "__main__":

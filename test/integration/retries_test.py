@@ -73,6 +73,7 @@ class HostPredicateTest(WeirTestCase):
                 route({"prefix": "/canary"}, "c", policy(omit_canaries, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/old"}, "c", policy(omit_old, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/once"}, "c", policy(omit_canaries, omit_old)),
+                route({"prefix": "/both"}, "c", policy(omit_canaries, omit_old, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/one-left"}, "mixed", policy(omit_canaries, host_selection_retry_max_attempts=4)),
                 route({"prefix": "/all"}, "canaries", policy(omit_canaries, host_selection_retry_max_attempts=4_000_000_000))]}])], [
             {"name": "canaries", "load_assignment": {"cluster_name": "canaries", "endpoints": [{"lb_endpoints": [
@@ -96,6 +97,7 @@ class HostPredicateTest(WeirTestCase):
     def test_where_retries_go(self) -> None:
         self.assertNotIn("canary", self.retried_at("/canary"))
         self.assertNotIn("old", self.retried_at("/old"))
+        self.assertEqual(self.retried_at("/both") & {"canary", "old"}, set())
         # Where all are to be avoided, looking ends when all have been seen, whatever the limit.
         self.assertTrue(self.retried_at("/all"))
         for name in ("plain", "other"):  # each request went to the one and then to the other

@@ -1,5 +1,6 @@
 """HTTP/2 towards servers: nginx, nghttpd, and Python's h2 where a server has to be watched."""
 
+import json
 import os
 import shutil
 import socket
@@ -11,13 +12,14 @@ from typing import Any
 import h2.events
 import h2.settings
 
-from harness import Nginx, cluster, main, tcp_listener, wait_until, wait_until_still
+from harness import (EchoUpstream, Nginx, Weir, bootstrap, cluster, file_access_log, http_listener, main, route, tcp_listener,
+                     wait_lines, wait_until, wait_until_still)
 from harness.client import Connection
 from harness.clusters import ClustersTestCase, http2
 from harness.config import client_tls, http_options, trusts
 from harness.http2 import Http2Peer, Http2Upstream, Request, echo
 from harness.http2_client import H2
-from harness.tls import Authority
+from harness.tls import Authority, TlsEchoUpstream, server_context
 
 
 class UpstreamHttp2Test(ClustersTestCase):
@@ -46,14 +48,21 @@ class UpstreamHttp2Test(ClustersTestCase):
         cls.connects = Http2Upstream(cls.sandbox)
         cls.connects.validates = False
         cls.silent = Http2Upstream(cls.sandbox)
+        cls.answers = Http2Upstream(cls.sandbox)
+        cls.echo_h1 = EchoUpstream(cls.sandbox)
+        cls.echo_h1_tls = TlsEchoUpstream(cls.sandbox, "tls", server_context(server, alpn=["http/1.1"]))
         cls.tcp_port = cls.sandbox.free_port()
         trust = trusts(cls.ca)
         both = {"http_protocol_options": {}, "http2_protocol_options": {}}
+        whole_urls = {"http_protocol_options": {"send_fully_qualified_url": True}, "http2_protocol_options": {}}
         cls.serve([
             cluster("nginx", cls.nginx.port, **http2()),
             cluster("nginx_tls", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http2()),
             cluster("auto", cls.nginx_tls.port, transport_socket=client_tls(common=trust), **http_options(auto_config=both)),
             cluster("auto_h1", cls.nginx_h1.port, transport_socket=client_tls(common=trust), **http_options(auto_config=both)),
+            cluster("auto_options", cls.echo_h1_tls.port, transport_socket=client_tls(common=trust),
+                    **http_options(auto_config=whole_urls)),
+            cluster("downstream_options", cls.echo_h1.port, **http_options(use_downstream_protocol_config=whole_urls)),
             cluster("leaves", cls.nginx_leaves.port, **http2()),
             cluster("nghttpd", cls.nghttpd_port, **http2()),
             cluster("echo", cls.echo.port, **http2()),
@@ -71,6 +80,10 @@ class UpstreamHttp2Test(ClustersTestCase):
                                                          hpack_table_size=0)),
             cluster("pings", cls.silent.port, **http2(connection_keepalive={
                 "interval": "0.1s", "timeout": "1s", "interval_jitter": {"value": 0}, "connection_idle_interval": "0.05s"})),
+            cluster("jitter", cls.answers.port, **http2(connection_keepalive={
+                "interval": "0.1s", "timeout": "5s", "interval_jitter": {"value": 100}})),
+            cluster("idle_ping", cls.answers.port, **http2(connection_keepalive={
+                "timeout": "5s", "connection_idle_interval": "0.5s"})),
             cluster("tunnels", cls.tunnels.port, **http2()),
             cluster("connects", cls.connects.port, **http2()),
         ], tcp_listener(cls.tcp_port, "connects", tunneling_config={"hostname": "target.example:443"}),
@@ -107,7 +120,7 @@ class UpstreamHttp2Test(ClustersTestCase):
         self.weir.wait_stat_is("cluster.leaves.upstream_cx_active", 1)
 
     # field: upstreams.http.v3.HttpProtocolOptions.auto_config
-    # field: AutoHttpConfig.http2_protocol_options, AutoHttpConfig.http_protocol_options
+    # field: AutoHttpConfig.http2_protocol_options
     def test_auto(self) -> None:
         for name, protocol in (("auto", "HTTP/2"), ("auto_h1", "HTTP/1.1")):
             for _ in range(2):
@@ -117,7 +130,7 @@ class UpstreamHttp2Test(ClustersTestCase):
         self.assertEqual(self.stat("auto_h1", "upstream_cx_http1_total"), 1)
 
     # field: upstreams.http.v3.HttpProtocolOptions.use_downstream_protocol_config, Cluster.protocol_selection
-    # field: UseDownstreamHttpConfig.http_protocol_options, UseDownstreamHttpConfig.http2_protocol_options
+    # field: UseDownstreamHttpConfig.http2_protocol_options
     def test_as_the_client_speaks(self) -> None:
         for name in ("downstream", "selection"):
             self.assertEqual(self.get(name, "who").body, b"tls\n")
@@ -128,6 +141,12 @@ class UpstreamHttp2Test(ClustersTestCase):
                 self.assertEqual(client.body(stream), b"tls /two\n")
             self.assertEqual(self.line("/%s/two" % name)[4], "HTTP/2")
             self.assertEqual((self.stat(name, "upstream_cx_http1_total"), self.stat(name, "upstream_cx_http2_total")), (1, 1))
+
+    # field: AutoHttpConfig.http_protocol_options, UseDownstreamHttpConfig.http_protocol_options
+    def test_options_of_http1_where_both_are_spoken(self) -> None:
+        for name in ("auto_options", "downstream_options"):
+            seen = json.loads(self.get(name, host="a.example").body)
+            self.assertRegex(seen["path"], "^https?://a.example/x$", name)
 
     # field: Cluster.http2_protocol_options
     def test_deprecated(self) -> None:
@@ -147,6 +166,32 @@ class UpstreamHttp2Test(ClustersTestCase):
             self.assertIsNone(seen.header(absent), absent)
         self.assertEqual(seen.header("te"), "trailers")
         self.assertEqual(seen.trailers, [("x-sent", "yes")])
+
+    def test_sizes_of_heads_with_and_without_compression(self) -> None:
+        log, port = self.sandbox.path("sizes.log"), self.sandbox.free_port()
+        names = ["%s_%sHEADER_BYTES_%s" % (side, form, way) for side in ("DOWNSTREAM", "UPSTREAM")
+                 for way in ("RECEIVED", "SENT") for form in ("DECOMPRESSED_", "")]
+        Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")], access_log=[
+            file_access_log(log, " ".join("%%%s%%" % name for name in names) + "\n")])],
+            [cluster("echo", self.echo.port, **http2())]))
+        fields = [("x-long", "y" * 300)]
+        with H2(port) as client:
+            for _ in range(2):
+                stream = client.request("/sizes", headers=fields)
+                client.until(stream)
+                answer = client.headers(stream)
+        first, second = [[int(one) for one in line.split()] for line in wait_lines(log, 2)]
+
+        def size(fields: list[tuple[str, str]]) -> int:
+            return sum(len(name) + len(value) for name, value in fields)
+
+        asked = [(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/sizes"), *fields]
+        answered = [(":status", "200"), ("x-authority", "a.example"), ("x-scheme", "http")]
+        plain = [size(asked), size(list(answer.items())), size(answered), size(self.echo.seen[-1].headers)]
+        self.assertEqual((first[::2], second[::2]), (plain, plain))
+        for before, after in zip(first[1::2], second[1::2]):
+            self.assertLess(after, before)  # most of it is in the table
+        self.assertLess(max(second[1::2]), 300)
 
     def test_heads_before_the_answer(self) -> None:
         def hint(peer: Http2Peer, request: Request) -> None:
@@ -250,7 +295,6 @@ class UpstreamHttp2Test(ClustersTestCase):
         self.assertLessEqual(peer.h2.outbound_flow_control_window, 140000)
 
     # field: Http2ProtocolOptions@upstream.connection_keepalive, KeepaliveSettings@upstream.interval, KeepaliveSettings@upstream.timeout
-    # field: KeepaliveSettings@upstream.interval_jitter, KeepaliveSettings@upstream.connection_idle_interval
     def test_pings(self) -> None:
         stop = threading.Event()
 
@@ -268,6 +312,27 @@ class UpstreamHttp2Test(ClustersTestCase):
         self.assertEqual(self.get("pings", "deaf").status, 200)
         self.weir.wait_stat("cluster.pings.http2.keepalive_timeout", 1)
         stop.set()
+
+    # field: KeepaliveSettings@upstream.interval_jitter
+    def test_pings_at_random_times(self) -> None:
+        self.assertEqual(self.get("jitter").status, 200)
+        peer = self.answers.peers[-1]
+        start = time.monotonic()
+        wait_until(lambda: peer.pings >= 20, "twenty pings")
+        # Every 0.1 to 0.2 s; with the jitter that is the default at most 0.115 s.
+        self.assertGreater(time.monotonic() - start, 2.4)
+
+    # field: KeepaliveSettings@upstream.connection_idle_interval
+    def test_a_ping_before_the_request_that_ends_idleness(self) -> None:
+        for _ in range(3):
+            self.assertEqual(self.get("idle_ping").status, 200)
+        peer = self.answers.peers[-1]
+        self.assertEqual(peer.pings, 0)
+        time.sleep(0.7)
+        self.assertEqual(peer.pings, 0)  # none is sent while nobody wants anything
+        self.assertEqual(self.get("idle_ping").status, 200)
+        self.assertEqual(peer.pings, 1)
+        self.assertEqual(self.stat("idle_ping", "upstream_cx_total"), 1)
 
     def test_slow_stream_stops_no_other(self) -> None:
         body = b"x" * (40 << 20)

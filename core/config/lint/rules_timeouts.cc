@@ -69,7 +69,7 @@ void stream_timeout(const Model& model, Findings& findings) {
         if (!route.has_route()) continue;
         const auto& action = route.route();
         const std::string path = table.host_path(h) + ".routes[" + std::to_string(r) + "].route";
-        if (route.match().has_grpc() && !action.has_timeout() && !action.has_max_stream_duration()) {
+        if (route.match().has_grpc() && !action.has_timeout() && !action.has_max_grpc_timeout()) {
           findings.add(path, "timeout is not set: the default of 15s ends gRPC streams, too",
                        "set timeout: 0s if the route carries streams, else the time that calls may take");
         }

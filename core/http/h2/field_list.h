@@ -42,6 +42,8 @@ class Session::FieldList {
   }
   // The library would drop a larger head in silence.
   bool fits() const { return bytes_ <= kMaxSendBlockBytes; }
+  // Names and values.
+  size_t plain_bytes() const { return bytes_ - (size_ + 1) * kMostOverhead; }
   const nghttp2_nv* data() const { return fields_; }
   size_t size() const { return size_; }
 

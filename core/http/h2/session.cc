@@ -204,6 +204,7 @@ bool Session::submit_head(Stream& stream, const FieldList& fields, bool end) {
     attach(stream, id);
   }
   ++queued_heads_;
+  stream.wire_.fields_sent += fields.plain_bytes();
   stream.head_given_ = true;
   stream.end_given_ = end;
   on_want_flush();
@@ -214,6 +215,7 @@ bool Session::submit_informational(Stream& stream, const FieldList& fields) {
   if (!fields.fits() || nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream.id_, nullptr, fields.data(),
                                                fields.size(), nullptr) != 0)
     return false;
+  stream.wire_.fields_sent += fields.plain_bytes();
   ++queued_heads_;
   on_want_flush();
   return true;

@@ -237,6 +237,7 @@ void Session::take_frame(const void* raw) {
       const size_t bytes = kFrameHeaderBytes + frame->hd.length;
       stream->wire_.received += bytes;
       stream->wire_.heads_received += bytes;
+      stream->wire_.fields_received += section_bytes_;
       const bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
       if (end) stream->end_received_ = true;
       end_section(*stream, end);

@@ -35,6 +35,8 @@ class Stream {
     uint64_t sent = 0;
     uint64_t heads_received = 0;
     uint64_t heads_sent = 0;
+    uint64_t fields_received = 0;  // names and values of heads and trailers, not compressed
+    uint64_t fields_sent = 0;
   };
   const Wire& wire() const { return wire_; }
 

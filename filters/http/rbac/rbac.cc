@@ -75,17 +75,17 @@ Action Filter::on_request_headers(filter::Stream& stream, http::HeaderMap& heade
 namespace {
 
 // "rbac.", or "rbac.PREFIX." with a prefix, which may have its dot already.
-std::string stat_prefix(const filter::FactoryScope& scope, const std::string& configured) {
-  std::string prefix = scope.stat_prefix() + "rbac." + configured;
+std::string stat_prefix(const std::string& owner, const std::string& configured) {
+  std::string prefix = owner + "rbac." + configured;
   if (prefix.back() != '.') prefix += '.';
   return prefix;
 }
 
-void read_policy(const pb::RBAC& proto, filter::FactoryScope& scope, Policy& policy) {
-  const RuleCounters counters{proto.track_per_rule_stats(), stat_prefix(scope, proto.rules_stat_prefix()) + "policy.",
+void read_policy(const pb::RBAC& proto, const std::string& owner, filter::FactoryScope& scope, Policy& policy) {
+  const RuleCounters counters{proto.track_per_rule_stats(), stat_prefix(owner, proto.rules_stat_prefix()) + "policy.",
                               ".allowed", ".denied"};
   const RuleCounters shadow{proto.track_per_rule_stats(),
-                            stat_prefix(scope, proto.shadow_rules_stat_prefix()) + "policy.", ".shadow_allowed",
+                            stat_prefix(owner, proto.shadow_rules_stat_prefix()) + "policy.", ".shadow_allowed",
                             ".shadow_denied"};
   if (proto.has_rules()) policy.rules = read_rules(proto.rules(), counters, scope.below("rules"));
   if (proto.has_shadow_rules())
@@ -105,11 +105,11 @@ MetadataKeys keys_of(const std::string& prefix, std::string_view which) {
 struct Config : Settings {
   static Result<std::shared_ptr<const Config>> from_proto(const pb::RBAC& proto, filter::FactoryScope& scope) {
     auto config = std::make_shared<Config>();
-    read_policy(proto, scope, *config);
+    read_policy(proto, scope.stat_prefix(), scope, *config);
     config->keys = keys_of(proto.rules_stat_prefix(), "enforced");
     config->shadow_keys = keys_of(proto.shadow_rules_stat_prefix(), "shadow");
-    const std::string prefix = stat_prefix(scope, proto.rules_stat_prefix());
-    const std::string shadow = stat_prefix(scope, proto.shadow_rules_stat_prefix());
+    const std::string prefix = stat_prefix(scope.stat_prefix(), proto.rules_stat_prefix());
+    const std::string shadow = stat_prefix(scope.stat_prefix(), proto.shadow_rules_stat_prefix());
     stats::Store& store = scope.store();
     config->stats = {store.counter(prefix + "allowed"),        store.counter(prefix + "denied"),
                      store.counter(prefix + "logged"),         store.counter(prefix + "not_logged"),
@@ -124,7 +124,10 @@ struct RouteConfig : RoutePolicy {
     auto config = std::make_shared<RouteConfig>();
     if (!proto.has_rbac()) return std::shared_ptr<const RouteConfig>(std::move(config));  // nothing is enforced
     filter::FactoryScope below = scope.below("rbac");
-    read_policy(proto.rbac(), below, *config);
+    // Policies of a route are counted beside the filter's own.
+    std::string owner = proto.rbac().track_per_rule_stats() ? scope.routes().manager_stat_prefix() : std::string();
+    if (owner.empty()) owner = scope.stat_prefix();
+    read_policy(proto.rbac(), owner, below, *config);
     if (!proto.rbac().rules_stat_prefix().empty()) {
       config->keys = keys_of(proto.rbac().rules_stat_prefix(), "enforced");
     }

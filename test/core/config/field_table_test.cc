@@ -104,7 +104,8 @@ TEST_F(FieldTableTest, Variants) {
   EXPECT_EQ(findings<HttpConnectionManager>(options),
             "error: common_http_protocol_options.max_response_headers_kb: not supported by weir yet\n");
   EXPECT_EQ(findings<envoy::config::cluster::v3::Cluster>(options),
-            "error: common_http_protocol_options.headers_with_underscores_action: not supported by weir yet\n");
+            "warning: common_http_protocol_options.headers_with_underscores_action: has no effect in weir: it is about "
+            "requests from clients; it belongs to the connection manager\n");
 }
 
 TEST_F(FieldTableTest, Maps) {

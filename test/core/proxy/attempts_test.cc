@@ -213,7 +213,14 @@ TEST(Failures, OfACircuitBreaker) {
 }
 
 TEST(Retries, AResponseThatIsReplacedIsCountedApart) {
-  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); }, .upstreams = 2});
+  ProxyWorld world({.virtual_host =
+                        [](route::VirtualHostSpec& host) {
+                          retry(host, "5xx", 1);
+                          host.routes[0].stat_prefix = "r";
+                          host.virtual_clusters.emplace_back().name = "all";
+                          host.virtual_clusters[0].headers.emplace_back().name = ":method";
+                        },
+                    .upstreams = 2});
   auto client = world.connect();
   client->send(kGet);
   world.settle();
@@ -229,6 +236,11 @@ TEST(Retries, AResponseThatIsReplacedIsCountedApart) {
   EXPECT_EQ(world.stat("cluster.c.retry.upstream_rq_503"), 1);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_200"), 1);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_success"), 1);
+  for (const std::string owner : {"cluster.c.", "vhost.all.route.r.", "vhost.all.vcluster.all."}) {
+    EXPECT_EQ(world.stat(owner + "upstream_rq_total"), 2) << owner;
+    EXPECT_EQ(world.stat(owner + "upstream_rq_retry"), 1) << owner;
+    EXPECT_EQ(world.stat(owner + "upstream_rq_503"), 0) << owner;
+  }
 }
 
 TEST(Retries, TheLimitOfAllIsSaidWithItsFlag) {

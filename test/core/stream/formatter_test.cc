@@ -162,6 +162,20 @@ TEST_F(FormatterTest, EveryOperator) {
   }
 }
 
+TEST_F(FormatterTest, WhatConnectionsAloneKnowIsKeptIfSomebodyPrintsIt) {
+  const auto wanted = [](std::string_view text) {
+    wanted_records_of_process = 0;
+    EXPECT_TRUE(Format::compile(text, {}).ok()) << text;
+    return wanted_records();
+  };
+  EXPECT_EQ(wanted("%UPSTREAM_HOST% %COMMON_DURATION(US_TX_BEG:US_RX_END:ms)%"), 0);
+  for (std::string_view text :
+       {"%UPSTREAM_LOCAL_PORT%", "%UPSTREAM_CONNECTION_ID%", "%UPSTREAM_CONNECTION_POOL_READY_DURATION%",
+        "%COMMON_DURATION(US_CX_BEG:DS_TX_END:ms)%", "%COMMON_DURATION(DS_RX_BEG:US_HS_END:ms)%",
+        "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"})
+    EXPECT_EQ(wanted(text), kConnectionRecords) << text;
+}
+
 TEST_F(FormatterTest, Hostname) {
   char name[256] = {};
   ASSERT_EQ(gethostname(name, sizeof name - 1), 0);

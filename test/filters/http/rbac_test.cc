@@ -363,8 +363,7 @@ TEST(Rbac, FactsThatHaveNotComeDeny) {
   EXPECT_TRUE(rbac.plugins.error_texts().empty());
 }
 
-// field: RBACPerRoute.rbac, RBAC@route.rules, RBAC@route.shadow_rules, RBAC@route.matcher, RBAC@route.shadow_matcher
-// field: RBAC@route.rules_stat_prefix, RBAC@route.shadow_rules_stat_prefix
+// field: RBACPerRoute.rbac
 TEST(Rbac, RoutesOverride) {
   Rbac rbac;
   rbac.config = "rules {} rules_stat_prefix: 'f_'";
@@ -385,10 +384,20 @@ TEST(Rbac, RoutesOverride) {
   rbac.route = "rbac { matcher " + tree() + "shadow_matcher " + tree() + "}";
   EXPECT_TRUE(rbac.passes("/", {{"x-who", "admin"}}));
   EXPECT_FALSE(rbac.passes("/", {{"x-who", "bad"}}));
-  // All of it counts where the filter's own does.
-  EXPECT_EQ(rbac.count("f_.allowed"), 3u);
-  EXPECT_EQ(rbac.count("f_.denied"), 2u);
-  EXPECT_EQ(rbac.count("shadow_denied"), 2u);
+  EXPECT_EQ(rbac.count("policy.the admin.allowed"), 0u);
+  // Policies of a route are counted if the route says so.
+  rbac.route = "rbac { matcher " + tree() + "shadow_matcher " + tree() +
+               "track_per_rule_stats: true rules_stat_prefix: 'r_' shadow_rules_stat_prefix: 's_' }";
+  EXPECT_TRUE(rbac.passes("/", {{"x-who", "admin"}}));
+  EXPECT_FALSE(rbac.passes("/", {{"x-who", "bad"}}));
+  EXPECT_EQ(rbac.count("r_.policy.the admin.allowed"), 1u);
+  EXPECT_EQ(rbac.count("r_.policy.the bad.denied"), 1u);
+  EXPECT_EQ(rbac.count("s_.policy.the admin.shadow_allowed"), 1u);
+  EXPECT_EQ(rbac.count("s_.policy.the bad.shadow_denied"), 1u);
+  // All else counts where the filter's own does.
+  EXPECT_EQ(rbac.count("f_.allowed"), 4u);
+  EXPECT_EQ(rbac.count("f_.denied"), 3u);
+  EXPECT_EQ(rbac.count("shadow_denied"), 3u);
   EXPECT_TRUE(rbac.plugins.error_texts().empty());
 }
 
