@@ -40,7 +40,7 @@ std::string unknown_parameter(const HandlerOptions& options, const AdminRequest&
     (all += all.empty() ? "" : ", ") += name;
   }
   for (const auto& [name, value] : request.parameters) {
-    const auto known = [&](const ParameterHelp& one) { return name_of(one) == name; };
+    const auto known = [&name = name](const ParameterHelp& one) { return name_of(one) == name; };
     if (name == "format" || std::any_of(options.parameters.begin(), options.parameters.end(), known)) continue;
     return "unknown parameter \"" + name + "\"; " + std::string(request.path) + " takes " +
            (all.empty() ? "none" : all);
