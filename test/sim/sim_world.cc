@@ -192,8 +192,12 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
 
 void SimWorld::publish_clusters(event::Publisher::Batch& batch) {
   std::vector<config::ClusterTranslation> translations;
+  std::vector<std::string> gone;
   for (auto& [name, cluster] : clusters_) {
-    if (!cluster.present) continue;
+    if (!cluster.present) {
+      if (cluster_manager_->clusters().contains(name)) gone.push_back(name);
+      continue;
+    }
     config::ClusterTranslation translation;
     translation.spec = cluster.spec;
     translation.policy = test::PluginScope::registry().lb_policy(
@@ -210,7 +214,7 @@ void SimWorld::publish_clusters(event::Publisher::Batch& batch) {
     translations.push_back(std::move(translation));
   }
   event::Publisher::Batch last;
-  cluster_manager_->apply(std::move(translations), batch, last);
+  cluster_manager_->apply(std::move(translations), gone, batch, last);
   batch.append(std::move(last));
   for (const auto& [name, entry] : cluster_manager_->clusters()) {
     if (std::find(limits_.begin(), limits_.end(), entry.limits) == limits_.end()) limits_.push_back(entry.limits);

@@ -157,7 +157,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   cluster.spec_fingerprint = cluster.host_fingerprint = 1;
   std::vector<config::ClusterTranslation> clusters;
   clusters.push_back(std::move(cluster));
-  clusters_->apply(std::move(clusters), batch, last);
+  clusters_->apply(std::move(clusters), {}, batch, last);
 
   route::RouteTableSpec table;
   table.name = "routes";
