@@ -328,8 +328,13 @@ class HalfOpenTest(WeirTestCase):
                 self.assertEqual(client.request().status, 200)
                 self.assertEqual(other.request().status, 200)
                 weir.wait_stat_is("cluster.gone.upstream_cx_active", 1)
-                for lost in (client.sock.getsockname()[1], gone.port):
-                    place.do("iptables -A INPUT -p tcp --sport %d -j DROP\niptables -A INPUT -p tcp --dport %d -j DROP" % (lost, lost))
+                # The client's port alone may be that of a request to the admin address, too.
+                lost = client.sock.getsockname()[1]
+                place.do("""
+                    iptables -A INPUT -p tcp --sport %d --dport %d -j DROP
+                    iptables -A INPUT -p tcp --sport %d --dport %d -j DROP
+                    iptables -A INPUT -p tcp --sport %d -j DROP
+                    iptables -A INPUT -p tcp --dport %d -j DROP""" % (lost, port, port, lost, gone.port, gone.port))
                 weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % port, 0)
                 weir.wait_stat_is("cluster.gone.upstream_cx_active", 0)
                 with Connection(port) as another:
