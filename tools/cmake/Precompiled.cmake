@@ -1,7 +1,8 @@
-# Most of what the compiler reads are the headers of others, the same ones for every file: they are compiled once for
-# each of three kinds of sources. Headers of weir are not among them, for those change. What a file needs it includes all
-# the same: sources are also built without (WEIR_PCH=OFF, and always by clang), and every header alone.
-option(WEIR_PCH "Compile the headers of other libraries once" ON)
+# Most of what the compiler reads are headers, the same ones for every file: they are compiled once for each of four
+# kinds of sources. Headers of weir are among them only where most sources of a kind read them anyway, and would be
+# compiled again after a change of theirs. What a file needs it includes all the same: sources are also built without
+# (WEIR_PCH=OFF, and always by clang), and every header alone.
+option(WEIR_PCH "Compile the headers that most sources read once" ON)
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # Half a gigabyte may be garbage before the compiler collects it: an eighth of its time.
   add_compile_options(--param=ggc-min-heapsize=524288)
@@ -13,6 +14,8 @@ if(WEIR_PCH)
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds> $<$<COMPILE_LANGUAGE:CXX>:-Wno-stringop-overread>
     $<$<COMPILE_LANGUAGE:CXX>:-Wno-stringop-overflow> $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
+# Ours are not the system's: what they are warned for is said.
+set(CMAKE_PCH_PROLOGUE "")
 # A precompiled header is good for one kind of code alone: programs are compiled as libraries are.
 set(CMAKE_CXX_COMPILE_OPTIONS_PIE -fPIC)
 
@@ -22,13 +25,19 @@ set(weir_pch_std
   <set> <span> <string> <string_view> <thread> <tuple> <type_traits> <unordered_map> <unordered_set> <utility> <variant>
   <vector> <netinet/in.h> <sys/socket.h> <unistd.h> <absl/functional/any_invocable.h>
   <absl/status/status.h> <absl/status/statusor.h>)
+set(weir_pch_proxy ${weir_pch_std}
+  "\"core/event/lane.h\"" "\"core/filter/http_filter.h\"" "\"core/filter/transport_socket.h\"" "\"core/match/header_matcher.h\""
+  "\"core/match/matcher_tree.h\"" "\"core/route/route.h\"" "\"core/stats/store.h\"" "\"core/stream/formatter.h\""
+  "\"core/stream/stream_info.h\"" "\"core/upstream/lane_clusters.h\"")
 set(weir_pch_api ${weir_pch_std}
   <google/protobuf/descriptor.h> <google/protobuf/dynamic_message.h> <google/protobuf/message.h>
   "\"envoy/config/bootstrap/v3/bootstrap.pb.h\"" "\"envoy/config/route/v3/route.pb.h\""
-  "\"envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h\"")
+  "\"envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h\""
+  "\"core/filter/config_translator.h\"" "\"core/filter/http_filter.h\"" "\"core/filter/register.h\"" "\"core/filter/registry.h\""
+  "\"core/stream/formatter.h\"")
 set(weir_pch_test ${weir_pch_std} <fstream> <sstream> <gtest/gtest.h>)
 
-# weir_use_precompiled(TARGET KIND): KIND is std, api (weir_api is linked, so its flags count) or test.
+# weir_use_precompiled(TARGET KIND): KIND is std, proxy, api (weir_api is linked, so its flags count) or test.
 function(weir_use_precompiled target kind)
   if(NOT WEIR_PCH)
     return()
