@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kMostRetries = 100;
 constexpr uint64_t kLongestTimeoutMs = 86'400'000;
+constexpr size_t kLongestStatName = 128;
 
 // Of the response's headers: an answer without a body has it there. Trailers come too late for another try.
 uint32_t grpc_condition(std::string_view grpc_status) {
@@ -113,7 +114,10 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
       case HeaderId::kXEnvoyRetriableHeaderNames:
         header_names_ = value;
         break;
-      default:  // statistics of a name that a request chooses: weir has none
+      case HeaderId::kXEnvoyUpstreamAltStatName:
+        if (value.size() <= kLongestStatName) stat_name_ = value;
+        break;
+      default:
         break;
     }
     request.remove(id);

@@ -38,6 +38,8 @@ class RetryState {
 
   // What a request says that lets no time-out be an error: 204 instead of 504.
   int timeout_status() const { return timeout_status_; }
+  // What a request wants to be counted under, too, below its cluster; empty: nothing.
+  std::string_view stat_name() const { return stat_name_; }
   // What a request says instead of the route; nullopt: nothing.
   std::optional<Duration> max_stream_duration() const { return max_stream_duration_; }
   void set_max_stream_duration(Duration duration) { max_stream_duration_ = duration; }
@@ -55,7 +57,8 @@ class RetryState {
   bool hedges_ = false;
   int timeout_status_ = 504;
   std::optional<Duration> max_stream_duration_;
-  // Lists of the request, whose bytes the stream keeps; empty: it has none.
+  // Of the request, whose bytes the stream keeps; empty: it has none.
+  std::string_view stat_name_;
   std::string_view statuses_;
   std::string_view header_names_;
 };

@@ -399,6 +399,8 @@ void Router::on_complete(filter::Stream&) {
   abandon_unwanted();
   mirrors_.for_each([](HeadlessStream& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
+  if (!retry_.stat_name().empty()) [[unlikely]]
+    count_under(retry_.stat_name());
 }
 
 void Router::on_attempt_ready(Attempt& attempt) {

@@ -123,6 +123,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void request_finished();
   void leave_unseen(Attempt& attempt);
   void response_complete(MonoTime now);
+  // The answer, and its time, below the cluster as the request has it. (router_log.cc)
+  void count_under(std::string_view name);
   void start_mirrors(const route::Mirrors& policies, bool end);
   void choose_hash(const route::HashPolicies& policies);
   void choose_match(const route::Selection& selection);

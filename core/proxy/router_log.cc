@@ -1,7 +1,11 @@
 // The router's half about records: what formats ask for, and its own log (upstream_log), which has a line for each
 // attempt that has chosen a host.
+#include <string>
+
 #include "core/net/transport.h"
 #include "core/proxy/router.h"
+#include "core/stats/code_counters.h"
+#include "core/stats/dynamic.h"
 
 namespace weir::proxy {
 
@@ -32,6 +36,17 @@ void Router::record_host(Attempt& attempt) {
     attempt.set_log(log);
     if (config_.log_interval > Duration::zero()) lane().arm_in(*log, config_.log_interval);
   }
+}
+
+void Router::count_under(std::string_view name) {
+  const stats::Group& group = *stats().group;
+  const stream::StreamInfo& info = stream_->info();
+  if (info.response_code == 0) return;
+  const std::string prefix = std::string(name).append(".upstream_rq");
+  stats::count_code_of_peer(group, prefix, info.response_code);
+  if (!committed_ || !request_end_ || info.upstream.last_rx == MonoTime{}) return;
+  stats::dynamic_histogram(group, stats::Family::kOfPeers, prefix + "_time")
+      .record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.request_end)));
 }
 
 void Router::record_connection(Attempt& attempt) {

@@ -1,5 +1,7 @@
 #include "core/stats/code_counters.h"
 
+#include "core/stats/dynamic.h"
+
 namespace weir::stats {
 
 CodeCounters::CodeCounters(const Group& group, std::string_view prefix, Detail detail)
@@ -26,6 +28,17 @@ uint32_t CodeCounters::make(Index& index, int code, Name name) const {
   uint32_t cell = group_.store().dynamic_counter(group_, text).cell_index();
   index.store(cell, std::memory_order_release);
   return cell;
+}
+
+void count_code_of_peer(const Group& group, std::string_view prefix, int code) {
+  const auto count = [&](std::string_view suffix) {
+    dynamic_counter(group, Family::kOfPeers, std::string(prefix).append(suffix)).inc();
+  };
+  if (code >= 100 && code <= 599) {
+    count('_' + std::to_string(code));
+    count('_' + std::to_string(code / 100) + "xx");
+  }
+  count("_completed");
 }
 
 CodeCounters::Hundred* CodeCounters::make_hundred(uint32_t which) const {

@@ -68,4 +68,7 @@ class CodeCounters {
   mutable Index completed_{0};
 };
 
+// The same three counters under a prefix that a peer has chosen (Family::kOfPeers): each is searched for under a lock.
+void count_code_of_peer(const Group& group, std::string_view prefix, int code);
+
 }  // namespace weir::stats

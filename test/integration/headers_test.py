@@ -155,6 +155,23 @@ class EdgeHeadersTest(WeirTestCase):
         self.assertEqual(response.status, 200)
         self.assertNotIn("x-envoy-upstream-stream-duration-ms", self.echoed(response)["headers"])
 
+    def test_an_order_to_be_counted(self) -> None:
+        """As published: below the cluster, beside its own; only for those inside, and not by any name."""
+        inside = [("x-envoy-upstream-alt-stat-name", "canary.one"), ("x-test-delay", "0.1")]
+        for _ in range(2):
+            self.assertNotIn("x-envoy-upstream-alt-stat-name", self.seen(self.edge, *inside))
+        self.seen(self.edge, ("x-forwarded-for", "8.8.8.8"), ("x-envoy-upstream-alt-stat-name", "stranger"))
+        self.seen(self.edge, ("x-envoy-upstream-alt-stat-name", "long" * 33))
+        self.assertEqual(fetch(self.edge, headers=[*inside, ("x-envoy-upstream-rq-timeout-ms", "20")]).status, 504)
+        self.weir.wait_stat("cluster.echo.canary.one.upstream_rq_completed", 3)
+        stats = self.weir.stats()
+        self.assertEqual({name: value for name, value in stats.items() if ".canary.one." in name}, {
+            "cluster.echo.canary.one.upstream_rq_" + what: value
+            for what, value in {"200": 2, "2xx": 2, "504": 1, "5xx": 1, "completed": 3}.items()})
+        self.assertRegex(self.weir.admin("/stats/prometheus"),
+                         r'envoy_cluster_canary_one_upstream_rq_time_count\{envoy_cluster_name="echo"\} 2')
+        self.assertEqual([name for name in stats if "stranger" in name or "longlong" in name], [])
+
     # field: HttpConnectionManager.server_name
     def test_server_header(self) -> None:
         response = fetch(self.inner, headers=[("x-test-header", "server=origin/1")])
