@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/huge_pages.h"
 #include "core/config/proto_loader.h"
 #include "core/config/report.h"
 #include "core/server/change_report.h"
@@ -179,6 +180,7 @@ void LiveConfiguration::pack() {
   if (packed_.empty()) packed_ = bootstrap_->SerializePartialAsString();
   bootstrap_.reset();
   malloc_trim(0);
+  collapse_to_huge_pages();
 }
 
 // What is in force goes on to be shown.

@@ -28,13 +28,15 @@ class Http2Exchange final : public http::h2::Stream {
 
 class Http2Recorder {
  public:
+  // A peer that leaves and has nothing open is not read any further. When that is noticed depends on the cuts.
+  static constexpr const char* kAfterGoaway = " after GOAWAY";
   std::string told() const {
     std::string all;
     for (const auto& exchange : exchanges) {
       all += "stream: " + exchange->text + "\nbody " + std::to_string(exchange->body.size()) + ": " + exchange->body +
              "\n";
     }
-    return all + failure;
+    return all + failure + (left && !failure.empty() ? kAfterGoaway : "");
   }
   Http2Exchange& make() { return *exchanges.emplace_back(std::make_unique<Http2Exchange>(arenas)); }
   static Http2Exchange& of(http::h2::Stream& stream) { return static_cast<Http2Exchange&>(stream); }
@@ -50,6 +52,7 @@ class Http2Recorder {
   ArenaPool arenas;
   std::deque<std::unique_ptr<Http2Exchange>> exchanges;
   std::string failure;
+  bool left = false;  // GOAWAY has come
 };
 
 // All bytes at once, or in pieces as `cuts` has them.

@@ -45,7 +45,8 @@ Spoken detect(std::string_view bytes, size_t seen) noexcept {
   }
   std::string_view line = bytes.substr(start, end - start);
   if (line.ends_with('\r')) line.remove_suffix(1);
-  return line.size() > kMaxLine ? Spoken::kNothing : version_of(line);
+  if (line.size() > kMaxLine || line.substr(0, kMaxMethod + 1).find(' ') > kMaxMethod) return Spoken::kNothing;
+  return version_of(line);
 }
 
 filter::ListenerFilter::Verdict Filter::on_accept(filter::ConnectionHost&, filter::ConnectionFacts& facts) {

@@ -10,6 +10,7 @@ namespace {
 
 using filters::http_inspector::detect;
 using filters::http_inspector::kMaxLine;
+using filters::http_inspector::kMaxMethod;
 using filters::http_inspector::Spoken;
 using Verdict = filter::ListenerFilter::Verdict;
 
@@ -37,6 +38,9 @@ TEST(HttpInspector, Detect) {
   };
   for (const auto& [bytes, spoken] : cases) EXPECT_EQ(detect(bytes), spoken) << bytes;
   EXPECT_EQ(detect("GET /" + std::string(kMaxLine, 'x')), Spoken::kNothing);
+  // However much of it has come.
+  EXPECT_EQ(detect(std::string(kMaxMethod + 1, 'x') + " / HTTP/1.1\r\n"), Spoken::kNothing);
+  EXPECT_EQ(detect(std::string(kMaxMethod, 'x') + " / HTTP/1.1\r\n"), Spoken::kHttp11);
   EXPECT_EQ(detect("GET /" + std::string(kMaxLine - 100, 'x')), Spoken::kNotYetKnown);
 }
 
