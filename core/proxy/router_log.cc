@@ -43,7 +43,7 @@ void Router::count_under(std::string_view name) {
   const stream::StreamInfo& info = stream_->info();
   if (info.response_code == 0) return;
   const std::string prefix = std::string(name).append(".upstream_rq");
-  stats::count_code_of_peer(group, prefix, info.response_code);
+  stats::CodeCounters::inc_of_peer(group, prefix, info.response_code);
   if (!committed_ || !request_end_ || info.upstream.last_rx == MonoTime{}) return;
   stats::dynamic_histogram(group, stats::Family::kOfPeers, prefix + "_time")
       .record(static_cast<uint64_t>(to_ms(info.upstream.last_rx - info.request_end)));

@@ -11,34 +11,33 @@ CodeCounters::~CodeCounters() {
   for (auto& hundred : codes_) delete hundred.load(std::memory_order_relaxed);
 }
 
-// Two threads may come here at once for the same name: the store gives both the same cell.
-uint32_t CodeCounters::make(Index& index, int code, Name name) const {
-  std::string text(prefix_);
+std::string CodeCounters::full_name(std::string_view prefix, int code, Name name) {
+  std::string text(prefix);
   switch (name) {
     case Name::kCode:
-      text += '_' + std::to_string(code);
-      break;
+      return text + '_' + std::to_string(code);
     case Name::kClass:
-      text += '_' + std::to_string(code / 100) + "xx";
-      break;
+      return text + '_' + std::to_string(code / 100) + "xx";
     case Name::kCompleted:
-      text += "_completed";
-      break;
+      return text + "_completed";
   }
-  uint32_t cell = group_.store().dynamic_counter(group_, text).cell_index();
+  return text;
+}
+
+// Two threads may come here at once for the same name: the store gives both the same cell.
+uint32_t CodeCounters::make(Index& index, int code, Name name) const {
+  uint32_t cell = group_.store().dynamic_counter(group_, full_name(prefix_, code, name)).cell_index();
   index.store(cell, std::memory_order_release);
   return cell;
 }
 
-void count_code_of_peer(const Group& group, std::string_view prefix, int code) {
-  const auto count = [&](std::string_view suffix) {
-    dynamic_counter(group, Family::kOfPeers, std::string(prefix).append(suffix)).inc();
-  };
-  if (code >= 100 && code <= 599) {
-    count('_' + std::to_string(code));
-    count('_' + std::to_string(code / 100) + "xx");
+void CodeCounters::inc_of_peer(const Group& group, std::string_view prefix, int code) {
+  const auto count = [&](Name name) { dynamic_counter(group, Family::kOfPeers, full_name(prefix, code, name)).inc(); };
+  if (code >= kFirst && code <= kLast) {
+    count(Name::kCode);
+    count(Name::kClass);
   }
-  count("_completed");
+  count(Name::kCompleted);
 }
 
 CodeCounters::Hundred* CodeCounters::make_hundred(uint32_t which) const {

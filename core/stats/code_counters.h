@@ -39,6 +39,10 @@ class CodeCounters {
     count(completed_, code, Name::kCompleted);
   }
 
+  // The same three counters under a prefix that a peer has chosen (Family::kOfPeers): each is searched for under a
+  // lock.
+  static void inc_of_peer(const Group& group, std::string_view prefix, int code);
+
  private:
   static constexpr int kFirst = 100;
   static constexpr int kLast = 599;
@@ -56,6 +60,7 @@ class CodeCounters {
       cell = make(index, code, name);
     Counter(cell).inc();
   }
+  static std::string full_name(std::string_view prefix, int code, Name name);
   uint32_t make(Index& index, int code, Name name) const;
   Hundred* make_hundred(uint32_t which) const;
   void inc_odd() const;
@@ -67,8 +72,5 @@ class CodeCounters {
   mutable Index classes_[5] = {};
   mutable Index completed_{0};
 };
-
-// The same three counters under a prefix that a peer has chosen (Family::kOfPeers): each is searched for under a lock.
-void count_code_of_peer(const Group& group, std::string_view prefix, int code);
 
 }  // namespace weir::stats

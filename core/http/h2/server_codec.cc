@@ -126,9 +126,9 @@ Refusal ServerCodec::check_head(Stream& stream, HeaderMap& map, RequestHead& hea
   const std::string_view protocol = map.get(HeaderId::kProtocol);
   head.is_connect = method == "CONNECT" && protocol.data() == nullptr;
   stream.is_connect_ = head.is_connect;
+  join_cookies(map);  // logs of refused requests show one as well
   if (section_too_large()) return Refusal::kTooLarge;
   if (Refusal refusal = settle_authority(map, head.is_connect); refusal != Refusal::kNone) return refusal;
-  join_cookies(map);
   if (head.is_connect) return Refusal::kNone;
   if (!is_valid_path(map.path(), method)) return Refusal::kInvalidPath;
   const std::string_view scheme = map.scheme();

@@ -271,7 +271,9 @@ void Session::take_frame(const void* raw) {
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) on_pong();
       return;
     case NGHTTP2_GOAWAY:
+      pass_on_gathered(false);  // its stream may end now
       goaway_received_ = true;
+      if (stopped_) return;
       on_peer_goaway(frame->goaway.last_stream_id, static_cast<ErrorCode>(frame->goaway.error_code));
       return;
     default:

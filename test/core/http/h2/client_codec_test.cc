@@ -132,6 +132,17 @@ TEST(H2Client, SendsRequestsAndReadsResponses) {
   EXPECT_EQ(server.codec.open_streams(), 0u);
 }
 
+// It says that it has not looked at what it has answered; however its bytes are cut, the answer is told first.
+TEST(H2Client, DataBeforeAGoawayIsToldBeforeTheEnd) {
+  Client client;
+  client.open("GET", true);
+  client.flush();
+  const std::string none(8, '\0');  // last stream 0, NO_ERROR
+  client.receive(frame(kSettings, 0, 0, "") + frame(kHeaders, kEndHeaders, 1, "\x88") + frame(kData, 0, 1, "hi") +
+                 frame(kGoaway, 0, 0, none));
+  EXPECT_EQ(client.log, "1 head 200; 1 data hi; goaway 0 NO_ERROR; 1 unprocessed REFUSED_STREAM");
+}
+
 TEST(H2Client, GoawayTellsWhatWasNotLookedAt) {
   Client client;
   Server server;

@@ -140,6 +140,15 @@ TEST(H2Server, JoinsCookiesAndTakesHostForAuthority) {
             ":method: GET\n:scheme: http\n:path: /\ncookie: a=1; b=2\n:authority: b.example\n");
 }
 
+TEST(H2Server, JoinsCookiesOfRefusedRequestsToo) {
+  Server server;
+  server.receive(hello() + frame(kHeaders, kEndStream | kEndHeaders, 1,
+                                 std::string("\x82\x86\x84") + field(":authority", "a.:example") +
+                                     field("cookie", "a=1") + field("cookie", "b=2")));
+  EXPECT_EQ(server.log, "1 head http2.invalid_authority end");
+  EXPECT_EQ(server.stream().head.get(HeaderId::kCookie), "a=1; b=2");
+}
+
 TEST(H2Server, AnswersWhatServersOfHttp1MayMisunderstand) {
   const struct {
     std::string block;
