@@ -32,6 +32,12 @@ const LineFormat& line_format() {
   return *standard;
 }
 
+// Compilers are told of sources relative to the build: "../../core/server/server.cc".
+std::string_view below_root(std::string_view file) {
+  while (file.starts_with("../")) file.remove_prefix(3);
+  return file;
+}
+
 }  // namespace
 
 void set_level(Level level) {
@@ -81,7 +87,7 @@ Status set_format(std::string_view pattern, bool escape) {
   return absl::OkStatus();
 }
 
-void write(Level level, std::string_view component, const char* format, ...) {
+void write(Level level, std::string_view component, const Place& place, const char* format, ...) {
   char text[kMaxText];
   va_list arguments;
   va_start(arguments, format);
@@ -91,6 +97,9 @@ void write(Level level, std::string_view component, const char* format, ...) {
   clock_gettime(CLOCK_REALTIME, &line.time);
   line.level = level_name(level);
   line.component = component;
+  line.file = below_root(place.file);
+  line.source_line = place.line;
+  line.function = place.function;
   line.text = {text, written < 0 ? 0 : std::min(static_cast<size_t>(written), sizeof(text) - 1)};
   line.thread = syscall(SYS_gettid);
   int fd = log_fd.load(std::memory_order_relaxed);

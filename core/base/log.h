@@ -41,16 +41,22 @@ std::string_view level_name(Level level);
 bool set_path(const std::string& path);
 // LineFormat (log_format.h). Lines being written use the old one. [main]
 Status set_format(std::string_view pattern, bool escape);
-// `component` as it is shown.
-void write(Level level, std::string_view component, const char* format, ...) __attribute__((format(printf, 3, 4)));
+// `component` as it is shown, `place` where in the source.
+struct Place {
+  const char* file = "";  // below the root of the tree
+  int line = 0;           // 0: not known
+  const char* function = "";
+};
+void write(Level level, std::string_view component, const Place& place, const char* format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 }  // namespace weir::log
 
 // WEIR_LOG(kInfo, "server", "listening on %s", address): the arguments are evaluated only if the level is enabled.
-#define WEIR_LOG(level, component, ...)                                                                \
-  do {                                                                                                 \
-    constexpr size_t weir_component_ = ::weir::log::component_index(component);                        \
-    static_assert(weir_component_ < ::weir::log::kComponentCount, "add the name to log::kComponents"); \
-    if (::weir::log::enabled(::weir::log::Level::level, weir_component_)) [[unlikely]]                 \
-      ::weir::log::write(::weir::log::Level::level, component, __VA_ARGS__);                           \
+#define WEIR_LOG(level, component, ...)                                                                      \
+  do {                                                                                                       \
+    constexpr size_t weir_component_ = ::weir::log::component_index(component);                              \
+    static_assert(weir_component_ < ::weir::log::kComponentCount, "add the name to log::kComponents");       \
+    if (::weir::log::enabled(::weir::log::Level::level, weir_component_)) [[unlikely]]                       \
+      ::weir::log::write(::weir::log::Level::level, component, {__FILE__, __LINE__, __func__}, __VA_ARGS__); \
   } while (0)

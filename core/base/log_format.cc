@@ -7,14 +7,19 @@
 namespace weir::log {
 namespace {
 
-constexpr std::string_view kFlags = "YmdHMSTDFefzElLntPv_j^$%";
-// Published, and meaningless here.
-constexpr std::string_view kSourceFlags = "@g#s!";
+constexpr std::string_view kFlags = "aAbBhcCyYmdDxHIMSprRTXeFfzElLntPgs#!@v_j^$%";
 
 void append_number(std::string& out, long number, int digits) {
   char text[24];
   int size = snprintf(text, sizeof(text), "%0*ld", digits, number);
   out.append(text, static_cast<size_t>(size));
+}
+
+void append_time(std::string& out, const tm& time, char flag) {
+  // The locale is always "C". %C is the year of the century here, and that of the library the century.
+  const char format[] = {'%', flag == 'C' ? 'y' : flag, '\0'};
+  char text[64];
+  out.append(text, strftime(text, sizeof(text), format, &time));
 }
 
 // Control characters as \n, \r, \t or \xNN (in JSON \u00NN).
@@ -37,6 +42,8 @@ void append_escaped(std::string& out, std::string_view text, bool json) {
     }
   }
 }
+
+std::string_view file_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string_view colour_of(std::string_view level) {
   if (level == "error" || level == "critical") return "\033[31;1m";
@@ -61,8 +68,6 @@ Result<LineFormat> LineFormat::compile(std::string_view pattern, bool escape) {
     if (++i == pattern.size()) return invalid("ends with a single %; %% prints a percent sign");
     char flag = pattern[i];
     std::string shown = std::string("%") + flag;
-    if (kSourceFlags.find(flag) != std::string_view::npos)
-      return invalid(shown + ": weir does not record places in its source; remove it");
     if (kFlags.find(flag) == std::string_view::npos) {
       std::string all;
       for (char c : kFlags) (all += " %") += c;
@@ -87,30 +92,30 @@ void LineFormat::append(const Line& line, std::string& out) const {
       case 0:
         out += piece.literal;
         break;
+      case 'a':
+      case 'A':
+      case 'b':
+      case 'B':
+      case 'h':
+      case 'c':
+      case 'C':
+      case 'y':
       case 'Y':
-        append_number(out, utc.tm_year + 1900, 4);
-        break;
       case 'm':
-        append_number(out, utc.tm_mon + 1, 2);
-        break;
       case 'd':
-        append_number(out, utc.tm_mday, 2);
-        break;
+      case 'D':
+      case 'x':
       case 'H':
-        append_number(out, utc.tm_hour, 2);
-        break;
+      case 'I':
       case 'M':
-        append_number(out, utc.tm_min, 2);
-        break;
       case 'S':
-        append_number(out, utc.tm_sec, 2);
-        break;
+      case 'p':
+      case 'r':
+      case 'R':
       case 'T':
-      case 'D': {
-        char text[16];
-        out.append(text, strftime(text, sizeof(text), piece.flag == 'T' ? "%H:%M:%S" : "%m/%d/%y", &utc));
+      case 'X':
+        append_time(out, utc, piece.flag);
         break;
-      }
       case 'e':
         append_number(out, line.time.tv_nsec / 1'000'000, 3);
         break;
@@ -140,6 +145,23 @@ void LineFormat::append(const Line& line, std::string& out) const {
         break;
       case 'P':
         append_number(out, getpid(), 1);
+        break;
+      case 'g':
+        out += line.file;
+        break;
+      case 's':
+        out += file_name(line.file);
+        break;
+      case '#':
+        if (line.source_line > 0) append_number(out, line.source_line, 1);
+        break;
+      case '!':
+        out += line.function;
+        break;
+      case '@':
+        if (line.source_line == 0) break;
+        (out += file_name(line.file)) += ':';
+        append_number(out, line.source_line, 1);
         break;
       case 'v':
         out += line.text;

@@ -1,4 +1,4 @@
-// How a line of the process log looks: a pattern of %-flags, the published subset that has a meaning here.
+// How a line of the process log looks: a pattern of %-flags, as published.
 #pragma once
 
 #include <ctime>
@@ -16,6 +16,9 @@ struct Line {
   std::string_view level;
   std::string_view component;
   std::string_view text;
+  std::string_view file;  // of the source, below the root of the tree; empty: not known, as of plugins
+  int source_line = 0;
+  std::string_view function;
   long thread = 0;
   bool colour = false;  // the destination is a terminal
 };
@@ -23,12 +26,13 @@ struct Line {
 // [immutable]
 class LineFormat {
  public:
-  // As published, less the place in the source, which weir does not know.
+  // As published, less the place in the source.
   static constexpr std::string_view kDefault = "[%Y-%m-%d %T.%e][%t][%l][%n] %v";
 
-  // Flags: %Y %m %d %H %M %S %T %D %F %e %f %z %E (time, UTC), %l %L (level), %n (component), %t %P (thread, process),
-  // %v (text), %_ (text, line breaks escaped), %j (text as the inside of a JSON string), %^ %$ (colour on, off), %%.
-  // Anything else is an error that names it. `escape`: %v is %_.
+  // Flags: %a %A %b %B %h %c %C %y %Y %m %d %D %x %H %I %M %S %p %r %R %T %X %e %f %F %z %E (time, UTC), %l %L (level),
+  // %n (component), %t %P (thread, process), %g %s %# %! %@ (the place in the source: path, file, line, function, file
+  // and line; nothing where it is not known), %v (text), %_ (text, line breaks escaped), %j (text as the inside of a
+  // JSON string), %^ %$ (colour on, off), %%. Anything else is an error that names it. `escape`: %v is %_.
   static Result<LineFormat> compile(std::string_view pattern, bool escape = false);
   // Without the newline. [any]
   void append(const Line& line, std::string& out) const;

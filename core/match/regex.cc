@@ -7,6 +7,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "core/match/script_regex.h"
+
 namespace weir::match {
 namespace {
 
@@ -218,6 +220,10 @@ bool Regex::full_match(std::string_view text) const noexcept {
                            0);
 }
 
+namespace {
+Status no_group() { return invalid("the pattern has no group, as (...)"); }
+}  // namespace
+
 RegexGroups::RegexGroups() = default;
 RegexGroups::RegexGroups(RegexGroups&& other) noexcept = default;
 RegexGroups& RegexGroups::operator=(RegexGroups&& other) noexcept = default;
@@ -225,15 +231,24 @@ RegexGroups::~RegexGroups() = default;
 
 Result<RegexGroups> RegexGroups::compile(std::string_view pattern) {
   RegexGroups out;
+  if (pattern.find("(?=") != std::string_view::npos || pattern.find("(?!") != std::string_view::npos) {
+    auto script = ScriptRegex::compile(pattern);
+    if (!script.ok()) return script.status();
+    out.script_ = std::make_shared<const ScriptRegex>(std::move(*script));
+    out.groups_ = std::min<size_t>(kMost, out.script_->groups());
+    if (out.groups_ == 0) return no_group();
+    return out;
+  }
   out.automaton_ = std::make_shared<const re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), re2_options());
   if (Status status = check_program(*out.automaton_, pattern, Regex::kDefaultMaxProgramSize); !status.ok())
     return status;
-  if (out.automaton_->NumberOfCapturingGroups() < 1) return invalid("the pattern has no group, as (...)");
+  if (out.automaton_->NumberOfCapturingGroups() < 1) return no_group();
   out.groups_ = std::min<size_t>(kMost, static_cast<size_t>(out.automaton_->NumberOfCapturingGroups()));
   return out;
 }
 
 bool RegexGroups::find(std::string_view text, std::string_view (&groups)[kMost]) const noexcept {
+  if (script_ != nullptr) return script_->find(text, groups);
   re2::StringPiece found[kMost + 1];
   if (!automaton_->Match(re2::StringPiece(text.data(), text.size()), 0, text.size(), re2::RE2::UNANCHORED, found,
                          static_cast<int>(groups_) + 1))

@@ -67,11 +67,16 @@ class Regex {
   Rest rest_ = Rest::kAutomaton;
 };
 
-// A pattern with groups that is looked for anywhere in a text. [immutable] The methods are safe on any thread.
+class ScriptRegex;
+
+// A pattern with groups that is looked for anywhere in a text of the server's own, such as the name of a statistic.
+// [immutable] The methods are safe on any thread.
 class RegexGroups {
  public:
   static constexpr size_t kMost = 2;  // groups that are told
-  // [main] At least one group is needed.
+  // [main] At least one group is needed. Patterns may look ahead, "(?=...)" and "(?!...)", which RE2 cannot: the API
+  // has ECMAScript here, and control planes use it. Those are matched by the standard library, in a time that nothing
+  // bounds but the length of the text: not for what peers send.
   static Result<RegexGroups> compile(std::string_view pattern);
   RegexGroups(RegexGroups&& other) noexcept;
   RegexGroups& operator=(RegexGroups&& other) noexcept;
@@ -83,7 +88,8 @@ class RegexGroups {
 
  private:
   RegexGroups();
-  std::shared_ptr<const re2::RE2> automaton_;
+  std::shared_ptr<const re2::RE2> automaton_;  // null: script_
+  std::shared_ptr<const ScriptRegex> script_;
   size_t groups_ = 0;
 };
 

@@ -97,8 +97,12 @@ HeadlessStream* HeadlessStream::open(event::Lane& lane, upstream::ClusterLocal* 
 
 HeadlessFailure HeadlessStream::start(Reader* reader, bool end) {
   if (finished_) return failure_;
-  reader_ = reader;
   starting_ = true;
+  if (head_.contains(http::HeaderId::kUpgrade) || head_.method() == "CONNECT") {
+    fail(HeadlessFailure::kUnsendable, {});
+    return failure_;
+  }
+  reader_ = reader;
   if (options_.timeout_from_start && options_.timeout > Duration::zero()) lane_.arm_in(*this, options_.timeout);
   if (end) request_finished();
   if (cluster_.requests.acquire()) {

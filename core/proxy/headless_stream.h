@@ -32,7 +32,7 @@ enum class HeadlessFailure : uint8_t {
   kRefused,           // the same, and the server has not looked at the request
   kProtocolError,     // what came is no response
   kTimeout,           // of the whole exchange
-  kUnsendable,        // the request's head cannot be written
+  kUnsendable,        // the request's head cannot be written, or asks for a tunnel
   kRequestTooLarge,   // more of the request waits to be sent than may
   kResponseTooLarge,  // of HeadlessCall
 };
@@ -73,7 +73,8 @@ class HeadlessStream final : public event::Deferred,
   static HeadlessStream* open(event::Lane& lane, upstream::ClusterLocal* cluster, const Options& options,
                               HeadlessFailure& failure);
 
-  // To be filled in before start(), with method, path, authority and scheme; what it views must live until then, and
+  // To be filled in before start(), with method, path, authority and scheme, and nothing that asks for a tunnel, whose
+  // directions end one by one (kUnsendable); what it views must live until then, and
   // for as long as the stream if it is not in arena().
   http::HeaderMap& request_headers() { return head_; }
   Arena& arena() { return arena_; }

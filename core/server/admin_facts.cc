@@ -207,11 +207,6 @@ void AdminFacts::for_each_resource(admin::ResourceKind kind,
     case admin::ResourceKind::kCluster:
       for (const auto& cluster : resources.clusters()) show(cluster.name(), cluster);
       break;
-    case admin::ResourceKind::kEndpoints:
-      for (const auto& cluster : resources.clusters()) {
-        if (cluster.has_load_assignment()) show(cluster.name(), cluster.load_assignment());
-      }
-      break;
     case admin::ResourceKind::kListener:
       for (const auto& listener : resources.listeners()) show(listener.name(), listener);
       break;

@@ -32,9 +32,13 @@ Failure take_failure(std::string_view verify_detail) {
 }
 
 std::string take_reason() {
-  const uint32_t code = ERR_peek_last_error();
-  ERR_clear_error();
-  return code != 0 ? text_or(ERR_reason_error_string(code), "unknown error") : "unknown error";
+  // What is said last is the least exact, down to "something failed in another library".
+  std::string reason;
+  while (const uint32_t code = ERR_get_error()) {
+    if (reason.empty() || ERR_GET_REASON(code) >= ERR_NUM_LIBS)
+      reason = text_or(ERR_reason_error_string(code), "unknown error");
+  }
+  return reason.empty() ? "unknown error" : reason;
 }
 
 void forget_errors() { ERR_clear_error(); }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "core/crypto/digest.h"
+#include "core/crypto/library.h"
 #include "core/upstream/h2_connection.h"
 #include "core/upstream/lane_clusters.h"
 
@@ -117,13 +118,22 @@ void H2Stream::on_head(const http::h2::ResponseHead& head) {
     if (request_ != nullptr) answer_upgrade();
   }
   response_over_ = head.end;
+  // In a tunnel that is the end of a direction, which is told as one.
+  const bool ends_apart = tunnel_ && head.end;
   if (stopped_) {
     held_.head = true;
-    held_.head_end = head.end;
+    held_.head_end = head.end && !ends_apart;
+    held_.data_end = ends_apart;
     return;
   }
-  events_->on_upstream_headers({}, head.end);
-  if (head.end && events_ != nullptr) response_over();
+  events_->on_upstream_headers({}, head.end && !ends_apart);
+  if (events_ == nullptr) return;
+  if (ends_apart) {
+    Slices nothing;
+    on_data(nothing, true);
+  } else if (head.end) {
+    response_over();
+  }
 }
 
 // The codec has made 101 of 200 (RFC 8441 5). A client of HTTP/1 looks for the proof that its upgrade was understood
@@ -133,6 +143,7 @@ void H2Stream::answer_upgrade() {
   static const http::HeaderName kAccept("sec-websocket-accept");
   const std::string_view key = request_->get(kKey);
   if (key.empty() || response_->contains(kAccept)) return;
+  if (!crypto::open_library().ok()) return;  // the first one opens it where nothing else needs it
   const std::string proof = crypto::to_base64(crypto::sha1(std::string(key) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
   response_->add(kAccept, response_->arena().copy(proof));
 }
@@ -151,6 +162,11 @@ void H2Stream::on_data(Slices& data, bool end) {
 }
 
 void H2Stream::on_trailers() {
+  // RFC 9113 8.5: nothing but data is sent in a tunnel.
+  if (tunnel_) {
+    owner_.stats().cx_protocol_error.inc();
+    return fail(ResetReason::kProtocolError, "http2.trailers_in_tunnel");
+  }
   account();
   response_over_ = true;
   if (stopped_ || held_.any()) {

@@ -35,7 +35,7 @@ void log_line(uint32_t level, weir_bytes component, weir_bytes text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   std::string who(component.size > 0 ? view_of(component).substr(0, 64) : "plugin");
-  log::write(as, who, "%s", line.c_str());
+  log::write(as, who, {}, "%s", line.c_str());
 }
 
 const void* get_extension(const char*) { return nullptr; }

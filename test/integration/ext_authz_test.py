@@ -120,6 +120,16 @@ class ExtAuthzTest(WeirTestCase):
         self.assertEqual(sorted(wait_lines(log, 5)), ["- via_upstream"] * 2 + ["UAEX ext_authz_denied"] * 2 + ["UAEX ext_authz_error"])
 
     # field: HttpUri.uri
+    def test_a_question_about_a_tunnel(self) -> None:
+        self.start(authz(http_service={"path_prefix": "/check"}), routes=[route({"connect_matcher": {}}, "echo")],
+                   upgrade_configs=[{"upgrade_type": "CONNECT"}])
+        with Connection(self.port) as connection:
+            connection.send(b"CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\nx-ask: 401\r\n\r\n")
+            self.assertEqual(connection.reader.head().status, 401)
+        (question,) = self.auth.asked
+        self.assertEqual((question.method, question.target, question.header("host")), ("GET", "/check", "a.example:443"))
+        self.assertEqual(question.header("x-envoy-original-method"), "CONNECT")
+
     def test_faults_are_told(self) -> None:
         for service, fault in (({"uri": "", "cluster": "auth", "timeout": "1s"}, "server_uri.uri"),
                                ({"uri": "http://x", "cluster": "auth"}, "server_uri.timeout"),

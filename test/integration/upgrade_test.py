@@ -13,6 +13,8 @@ import websockets
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct,
                      file_access_log, http_listener, main, route, sanitized, wait_until, wait_until_still)
+from harness.config import http_options
+from harness.http2 import Http2Peer, Http2Upstream, Request
 from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 
@@ -73,6 +75,8 @@ class UpgradeTest(WeirTestCase):
         cls.raw = ScriptedUpstream(cls.sandbox, cls.switch_and_run)
         cls.tcp = ScriptedUpstream(cls.sandbox, cls.shout)
         cls.proxy = ScriptedUpstream(cls.sandbox, cls.serve_connect)
+        cls.http2 = Http2Upstream(cls.sandbox, settings={h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+        cls.http2.validates = False
         cls.port, cls.closed_port, cls.tunnel_port = (cls.sandbox.free_port() for _ in range(3))
         cls.log_path = cls.sandbox.path("access.log")
         ends_here = {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}
@@ -83,6 +87,7 @@ class UpgradeTest(WeirTestCase):
             route({"prefix": "/plain"}, "echo"),
             route({"prefix": "/raw"}, "raw", {"timeout": "1s", "idle_timeout": "0s"}),
             route({"prefix": "/short"}, "raw", {"idle_timeout": "0.5s"}),
+            route({"prefix": "/http2"}, "http2"),
             route({"prefix": "/chat"}, "websocket")]
         closed_routes = [
             route({"prefix": "/allowed"}, "websocket", {"upgrade_configs": WEBSOCKET}),
@@ -108,7 +113,8 @@ class UpgradeTest(WeirTestCase):
             http_listener(cls.closed_port, closed_routes, name="closed", stat_prefix="closed"),
             http_listener(cls.tunnel_port, tunnel_routes, name="tunnels", stat_prefix="tunnels", access_log=log)],
             [cluster("websocket", cls.websocket.port), cluster("echo", cls.echo.port), cluster("raw", cls.raw.port),
-             cluster("tcp", cls.tcp.port), cluster("proxy", cls.proxy.port)]))
+             cluster("tcp", cls.tcp.port), cluster("proxy", cls.proxy.port),
+             cluster("http2", cls.http2.port, **http_options(explicit_http_config={"http2_protocol_options": {}}))]))
 
     # --- Upstreams ---
 
@@ -187,6 +193,39 @@ class UpgradeTest(WeirTestCase):
         self.weir.wait_stat("http.ingress.downstream_cx_upgrades_total", upgrades + 1)
         self.weir.wait_stat_is("http.ingress.downstream_cx_upgrades_active", 0)
         self.assertRegex(self.logged("GET /chat?"), r"^GET /chat\?room=1 101 - \d{7} \d{7} websocket$")
+
+    def test_a_server_of_http2(self) -> None:
+        """Nothing here speaks TLS: what the proof of the upgrade is made with is opened for it. And however the server ends its
+        direction, the other one ends by itself."""
+        heard = []
+
+        def accept(peer: Http2Peer, request: Request) -> None:
+            if request.path == "/http2/ends":
+                peer.respond(request, 200)
+            elif request.path == "/http2/trailers":
+                peer.respond(request, 200, b"last", trailers=[("x-sum", "1")])
+            else:
+                peer.send_head(request, 200)
+
+        self.http2.on_head = accept
+        self.http2.on_data = lambda peer, request, data: heard.append(data)
+        self.http2.on_request = lambda peer, request: request.path == "/http2/chat" and peer.send_data(request, b"", True)
+        for path, rest in (("/http2/chat", None), ("/http2/ends", b""), ("/http2/trailers", b"last")):
+            with self.subTest(path), Connection(self.port) as connection:
+                connection.send(b"GET %s HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+                                b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % path.encode())
+                head = connection.reader.head()
+                self.assertEqual((head.status, head.header("sec-websocket-accept")), (101, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
+                if rest is not None:
+                    self.assertEqual(connection.reader.until_closed(), rest)
+                else:
+                    connection.send(b"hello")
+                    wait_until(lambda: b"".join(heard) == b"hello", "the server hears the client")
+            self.weir.wait_stat_is("cluster.http2.http2.streams_active", 0)
+        self.weir.wait_stat_is("cluster.http2.upstream_rq_active", 0)
+        for peer in self.http2.peers:
+            peer.sock.shutdown(socket.SHUT_RDWR)
+        self.weir.wait_stat_is("cluster.http2.upstream_cx_active", 0)
 
     def test_many_websockets_at_once(self) -> None:
         async def one(number: int) -> None:

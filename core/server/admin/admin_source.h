@@ -63,7 +63,7 @@ struct ListenerView {
   std::span<const net::Address> addresses;  // as bound; the first is the listener's own, others are additional
 };
 
-enum class ResourceKind : uint8_t { kCluster, kEndpoints, kListener, kRouteConfig, kSecret };
+enum class ResourceKind : uint8_t { kCluster, kListener, kRouteConfig, kSecret };
 
 // A resource as it was given to the server.
 struct ResourceView {

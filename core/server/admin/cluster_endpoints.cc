@@ -1,5 +1,6 @@
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
+#include "core/server/admin/load_assignment.h"
 #include "envoy/admin/v3/clusters.pb.h"
 #include "envoy/admin/v3/listeners.pb.h"
 
@@ -39,20 +40,6 @@ std::string_view health_flags(lb::Health health) {
       return "/eds_status_draining";
   }
   return "healthy";
-}
-
-envoy::config::core::v3::HealthStatus health_status(lb::Health health) {
-  switch (health) {
-    case lb::Health::kHealthy:
-      return envoy::config::core::v3::HEALTHY;
-    case lb::Health::kDegraded:
-      return envoy::config::core::v3::DEGRADED;
-    case lb::Health::kUnhealthy:
-      return envoy::config::core::v3::UNHEALTHY;
-    case lb::Health::kDraining:
-      return envoy::config::core::v3::DRAINING;
-  }
-  return envoy::config::core::v3::HEALTHY;
 }
 
 std::string_view observability_name(const ClusterView& cluster) {

@@ -8,10 +8,12 @@
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
+#include "core/server/admin/load_assignment.h"
 #include "core/server/admin/redact.h"
 #include "envoy/admin/v3/certs.pb.h"
 #include "envoy/admin/v3/config_dump.pb.h"
 #include "envoy/admin/v3/config_dump_shared.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "google/protobuf/util/field_mask_util.h"
 
 namespace weir::admin {
@@ -65,12 +67,15 @@ class DumpBuilder {
   }
   std::unique_ptr<Message> endpoints() {
     auto dump = std::make_unique<envoy::admin::v3::EndpointsConfigDump>();
-    each(ResourceKind::kEndpoints, [&](const ResourceView& resource) {
-      if (resource.dynamic)
-        return fill(resource, *dump->add_dynamic_endpoint_configs(),
-                    [](auto& to) { return to.mutable_endpoint_config(); });
-      fill_static(resource, *dump->add_static_endpoint_configs(),
-                  [](auto& to) { return to.mutable_endpoint_config(); });
+    source_.for_each_cluster([&](const ClusterView& cluster) {
+      if (names_ != nullptr && !names_->full_match(cluster.name)) return;
+      envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
+      fill_load_assignment(cluster, assignment);
+      if (cluster.added_via_api) {
+        pack_redacted(assignment, *dump->add_dynamic_endpoint_configs()->mutable_endpoint_config());
+      } else {
+        pack_redacted(assignment, *dump->add_static_endpoint_configs()->mutable_endpoint_config());
+      }
     });
     return dump;
   }
@@ -280,7 +285,7 @@ void add_config_endpoints(AdminServer& server, AdminSource& source) {
        .parameters = {{"resource=FIELD", "one list only: static_clusters, dynamic_listeners, ..."},
                       {"mask=FIELDS", "these fields only"},
                       {"name_regex=REGEX", "resources of these names only"},
-                      {"include_eds", "endpoints too"}},
+                      {"include_eds", "the hosts of every cluster too, as they are now"}},
        .formats = {"json"}},
       [&source](const AdminRequest& request, AdminResponse& response) { config_dump(source, request, response); });
   server.add("/certs", {.help = "certificates in use, as JSON", .formats = {"json"}},

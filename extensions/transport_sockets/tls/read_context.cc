@@ -43,7 +43,7 @@ bool read(const DataSource& proto, std::string_view field, bool directory_told, 
   if (!bytes.has_value()) return false;
   to.bytes = std::move(*bytes);
   if (!to.bytes.empty()) return true;
-  scope.error(field, "is empty");
+  scope.error(field, to.origin + ": is empty");
   return false;
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 struct Names {
   http::HeaderName headers_to_remove{"x-envoy-auth-headers-to-remove"};
+  http::HeaderName original_method{"x-envoy-original-method"};
 };
 const Names& names() {
   static const Names kNames;
@@ -105,8 +106,16 @@ void HttpService::write_head(const CheckRequest& request, http::HeaderMap& head)
   Arena& arena = stream.arena();
   const http::HeaderMap& headers = stream.request_headers();
   const Told& told = request.told;
+  // The service is asked about the tunnel, not for one.
+  const bool asks_connect = headers.method() == "CONNECT";
+  if (asks_connect) head.add(HeaderId::kPath, spec_.path_prefix.empty() ? std::string_view("/") : spec_.path_prefix);
   const NameList& allowed = told.allowed_headers.empty() ? spec_.allowed_headers : told.allowed_headers;
   headers.for_each([&](const HeaderEntry& entry) {
+    if (entry.id == HeaderId::kMethod && asks_connect) {
+      head.add(entry.id, "GET");
+      head.add(names().original_method, entry.value());
+      return;
+    }
     if (names_target(entry.id)) {
       const bool prefixed = entry.id == HeaderId::kPath && !spec_.path_prefix.empty();
       head.add(entry.id, prefixed ? arena.concat(spec_.path_prefix, entry.value()) : entry.value());

@@ -21,6 +21,9 @@ std::string formatted(std::string_view pattern, std::string_view text = "a \"b\"
   line.level = "warning";
   line.component = "net";
   line.text = text;
+  line.file = "core/net/x.cc";
+  line.source_line = 7;
+  line.function = "f";
   line.thread = 42;
   line.colour = colour;
   std::string out;
@@ -31,6 +34,9 @@ std::string formatted(std::string_view pattern, std::string_view text = "a \"b\"
 TEST(LogFormatTest, Flags) {
   EXPECT_EQ(formatted(LineFormat::kDefault, "hello"), "[2023-11-14 22:13:20.007][42][warning][net] hello");
   EXPECT_EQ(formatted("%D %H-%M-%S %e %f %F %z %E"), "11/14/23 22-13-20 007 007008 007008009 +00:00 1700000000");
+  EXPECT_EQ(formatted("%a %A %b %B %h %d %y %C"), "Tue Tuesday Nov November Nov 14 23 23");
+  EXPECT_EQ(formatted("%c|%x|%X|%I %p|%r|%R"), "Tue Nov 14 22:13:20 2023|11/14/23|22:13:20|10 PM|10:13:20 PM|22:13");
+  EXPECT_EQ(formatted("%g:%# %s %! %@"), "core/net/x.cc:7 x.cc f x.cc:7");
   EXPECT_EQ(formatted("%L %P 100%%"), "W " + std::to_string(getpid()) + " 100%");
   EXPECT_EQ(formatted("%v"), "a \"b\"\nc\x01");
   EXPECT_EQ(formatted("%_"), "a \"b\"\\nc\\x01");
@@ -42,9 +48,8 @@ TEST(LogFormatTest, Flags) {
 }
 
 TEST(LogFormatTest, ErrorsNameTheFlag) {
-  EXPECT_EQ(formatted("%v %g"), "error: %g: weir does not record places in its source; remove it");
   EXPECT_EQ(formatted("%v %"), "error: ends with a single %; %% prints a percent sign");
-  EXPECT_EQ(formatted("%8l").substr(0, 32), "error: %8 is not one of %Y %m %d");
+  EXPECT_EQ(formatted("%8l").substr(0, 32), "error: %8 is not one of %a %A %b");
 }
 
 class LogTest : public testing::Test {
@@ -81,6 +86,14 @@ TEST_F(LogTest, EachComponentHasALevel) {
   WEIR_LOG(kCritical, "net", "not shown");
   EXPECT_EQ(lines(), "debug net shown 1\ninfo log shown, too\n");
   EXPECT_EQ(evaluated, 1);
+}
+
+TEST_F(LogTest, LinesKnowTheirPlace) {
+  ASSERT_TRUE(set_format("%g:%# %! %v", false).ok());
+  WEIR_LOG(kInfo, "log", "here");
+  const std::string line = std::to_string(__LINE__ - 1);
+  write(Level::kInfo, "plugin", {}, "there");
+  EXPECT_EQ(lines(), "test/core/base/log_test.cc:" + line + " TestBody here\n:  there\n");
 }
 
 TEST_F(LogTest, NamesOfLevels) {

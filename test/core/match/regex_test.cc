@@ -181,22 +181,35 @@ TEST_F(RegexRewriteTest, Errors) {
   EXPECT_EQ(error("(a", "x").substr(0, 25), "pattern.regex: missing ) ");
 }
 
+// The groups of the first match, "- " for one that takes no part.
+std::string found(std::string_view pattern, std::string_view text) {
+  auto regex = RegexGroups::compile(pattern);
+  if (!regex.ok()) return message_of(regex.status());
+  std::string_view groups[RegexGroups::kMost];
+  if (!regex->find(text, groups)) return "none";
+  std::string out;
+  for (const std::string_view group : groups) out += group.data() == nullptr ? "- " : "<" + std::string(group) + "> ";
+  return out;
+}
+
 TEST(RegexGroups, FindsPiecesOfTheText) {
-  const auto found = [](std::string_view pattern, std::string_view text) {
-    auto regex = RegexGroups::compile(pattern);
-    if (!regex.ok()) return message_of(regex.status());
-    std::string_view groups[RegexGroups::kMost];
-    if (!regex->find(text, groups)) return std::string("none");
-    std::string out;
-    for (const std::string_view group : groups) out += group.data() == nullptr ? "- " : "<" + std::string(group) + "> ";
-    return out;
-  };
   EXPECT_EQ(found("^cluster\\.(([^.]+)\\.)", "cluster.api.x"), "<api.> <api> ");
   EXPECT_EQ(found("(b+)", "aabbc"), "<bb> - ");
   EXPECT_EQ(found("(x)|(b)(c)", "abc"), "- <b> ");
   EXPECT_EQ(found("(b)$", "abc"), "none");
   EXPECT_EQ(found("b", "b"), "the pattern has no group, as (...)");
-  EXPECT_NE(found("(?=b)", "b").find("(?="), std::string::npos);
+}
+
+// RE2 cannot, and control planes do.
+TEST(RegexGroups, LooksAhead) {
+  const std::string listener = R"(^listener(?=\.).*?\.http\.(((?:[_.[:digit:]]*|[_\[\]aAbBcCdDeEfF[:digit:]]*))\.))";
+  EXPECT_EQ(found(listener, "listener.0.0.0.0_80.http.10_0.downstream_rq"), "<10_0.> <10_0> ");
+  EXPECT_EQ(found(listener, "listeners.http.1.x"), "none");
+  EXPECT_EQ(found("^(a(?!b))", "acb"), "<a> - ");
+  EXPECT_EQ(found("^(a(?!b))", "abc"), "none");
+  EXPECT_EQ(found("(a(?=a)){1,9}c", std::string(100'000, 'a')), "none");
+  EXPECT_EQ(found("(?=b)", "b"), "the pattern has no group, as (...)");
+  EXPECT_NE(found("(a(?=b)", "b").find(" in \"(a(?=b)\""), std::string::npos);
 }
 
 }  // namespace

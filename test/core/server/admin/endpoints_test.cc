@@ -276,7 +276,15 @@ TEST_F(EndpointsTest, ConfigDump) {
   EXPECT_EQ(get("/config_dump?mask=bootstrap.node.id").find("static_resources"), std::string::npos);
   EXPECT_TRUE(get("/config_dump?resource=static_clusters&mask=cluster,nope.name")
                   .starts_with("mask: \"nope\" is not one of cluster, "));
-  EXPECT_NE(get("/config_dump?include_eds").find("EndpointsConfigDump"), std::string::npos);
+  EXPECT_EQ(
+      without_spaces(get("/config_dump?include_eds&resource=static_endpoint_configs&mask=endpoint_config")),
+      R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.EndpointsConfigDump.StaticEndpointConfig","endpoint_config":{)"
+      R"("@type":"type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment","cluster_name":"api","endpoints":[{)"
+      R"("locality":{"region":"eu"},"lb_endpoints":[{"endpoint":{"address":{"socket_address":{"address":"10.0.0.1","port_value":80}},)"
+      R"("hostname":"a.example"},"health_status":"HEALTHY","metadata":{"filter_metadata":{"envoy.lb":{"stage":["a",1]}}},)"
+      R"("load_balancing_weight":1},{"endpoint":{"address":{"socket_address":{"address":"10.0.0.2","port_value":80}},)"
+      R"("hostname":"a.example"},"health_status":"UNHEALTHY","load_balancing_weight":3}]}]}}]})");
+  EXPECT_EQ(get("/config_dump?include_eds&name_regex=w.*").find("10.0.0.1"), std::string::npos);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?resource=x")), 404);
   EXPECT_EQ(status_of(exchange("GET", "/config_dump?name_regex=[")), 400);
 }

@@ -35,6 +35,11 @@ class FakeSource final : public AdminSource {
     };
     hosts_.push_back(host("10.0.0.1", lb::Health::kHealthy, 1));
     hosts_.push_back(host("10.0.0.2", lb::Health::kUnhealthy, 3));
+    using stream::Value;
+    const Value stages[] = {Value::of_string("a"), Value::of_number(1)};
+    const stream::Field members[] = {{"stage", Value::of_list(stages)}};
+    const stream::Field spaces[] = {{"envoy.lb", Value::of_struct(members)}};
+    hosts_[0].metadata = std::make_shared<const stream::StaticMetadata>(Value::of_struct(spaces));
     hosts_[0].host->totals.rq_total = store_.counter("test.rq_total");
     hosts_[0].host->totals.rq_total.add(7);
     addresses_.push_back(*net::Address::from_ip("127.0.0.1", 10000));
