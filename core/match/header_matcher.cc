@@ -13,6 +13,11 @@ using Kind = HeaderMatcherSpec::Kind;
 // and a request must not be able to make the arena grow with their number. Keeps its room; one per thread.
 thread_local std::string joined_values;
 
+bool is_called(const http::HeaderEntry& entry, const http::HeaderName& name) {
+  return name.id() != http::HeaderId::kNone ? entry.id == name.id()
+                                            : entry.id == http::HeaderId::kNone && entry.name() == name.text();
+}
+
 bool is_pseudo(http::HeaderId id) {
   using enum http::HeaderId;
   return id == kMethod || id == kPath || id == kAuthority || id == kScheme || id == kStatus || id == kProtocol;
@@ -24,9 +29,7 @@ std::string_view joined_value(const http::HeaderMap& headers, const http::Header
   std::string_view first;
   size_t count = 0;
   headers.for_each([&](const http::HeaderEntry& entry) {
-    bool same = name.id() != http::HeaderId::kNone ? entry.id == name.id()
-                                                   : entry.id == http::HeaderId::kNone && entry.name() == name.text();
-    if (!same) return;
+    if (!is_called(entry, name)) return;
     if (++count == 1) {
       first = entry.value();
       return;
@@ -82,7 +85,7 @@ bool HeaderMatcher::value_matches(std::string_view value) const noexcept {
   return false;
 }
 
-bool HeaderMatcher::matches(const http::HeaderMap& headers) const noexcept {
+bool HeaderMatcher::matches(const http::HeaderMap& headers, Values needed) const noexcept {
   // Presence alone needs no value; and most conditions fail because the header is not there.
   std::string_view value = headers.get(name_);
   if (value.data() == nullptr) {
@@ -92,8 +95,13 @@ bool HeaderMatcher::matches(const http::HeaderMap& headers) const noexcept {
     }
     return value_matches("") != invert_;
   }
-  if (!single_ && (kind_ == Kind::kString || kind_ == Kind::kRange)) value = joined_value(headers, name_);
-  return value_matches(value) != invert_;
+  if (single_ || kind_ == Kind::kPresent || kind_ == Kind::kAbsent) return value_matches(value) != invert_;
+  const bool every = needed == Values::kEvery;
+  bool result = every;
+  headers.for_each([&](const http::HeaderEntry& entry) {
+    if (result == every && is_called(entry, name_)) result = value_matches(entry.value()) != invert_;
+  });
+  return result;
 }
 
 }  // namespace weir::match

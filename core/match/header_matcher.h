@@ -1,5 +1,6 @@
-// Conditions on one header of a request or response. A header that appears several times is one value, its parts
-// joined by "," (RFC 9110 5.3).
+// Conditions on one header of a request or response. Of a header that appears several times each value is looked at by
+// itself, and one that fits is enough: joined by "," (RFC 9110 5.3) a value that is forbidden could hide behind another
+// (CVE-2026-26308), and servers do not agree on which of them counts.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,9 @@ std::string_view joined_value(const http::HeaderMap& headers, const http::Header
 class HeaderMatcher {
  public:
   static Result<HeaderMatcher> build(HeaderMatcherSpec spec);
+  enum class Values : uint8_t { kSome, kEvery };  // of those of a header that comes several times
   // A missing header fails every kind but kPresent and kAbsent, inverted or not, unless it is treated as empty.
-  bool matches(const http::HeaderMap& headers) const noexcept;
+  bool matches(const http::HeaderMap& headers, Values needed = Values::kSome) const noexcept;
   const http::HeaderName& name() const { return name_; }
 
  private:

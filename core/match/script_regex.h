@@ -15,7 +15,7 @@ namespace weir::match {
 class ScriptRegex {
  public:
   // Longer texts match nothing: every character may take a frame of the stack.
-  static constexpr size_t kMaxText = 2048;
+  static constexpr size_t kMaxText = 1024;
 
   // [main]
   static Result<ScriptRegex> compile(std::string_view pattern);

@@ -121,14 +121,6 @@ bool Address::is_any() const {
   return is_ip() && std::memcmp(ip_, kZero, ip_size()) == 0;
 }
 
-bool Address::is_private() const {
-  if (is_loopback()) return true;
-  if (family_ == Family::kIpv4) {
-    return ip_[0] == 10 || (ip_[0] == 172 && (ip_[1] & 0xf0) == 16) || (ip_[0] == 192 && ip_[1] == 168);
-  }
-  return family_ == Family::kIpv6 && (ip_[0] & 0xfe) == 0xfc;
-}
-
 bool Address::same_ip(const Address& other) const {
   return is_ip() && family_ == other.family_ && scope_id_ == other.scope_id_ &&
          std::memcmp(ip_, other.ip_, ip_size()) == 0;

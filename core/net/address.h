@@ -50,8 +50,6 @@ class Address : private internal::PlainAddress {
   Address masked(int bits) const;
   bool is_loopback() const;
   bool is_any() const;
-  // RFC 1918, RFC 4193, loopback: what "internal" means by default.
-  bool is_private() const;
   bool same_ip(const Address& other) const;
   bool operator==(const Address& other) const;
 

@@ -137,7 +137,7 @@ bool is_h2c_offer(const http::HeaderMap& headers) {
 namespace {
 
 bool is_internal(const ConnectionManagerConfig& config, const net::Address& address) {
-  return config.internal_addresses != nullptr ? config.internal_addresses->contains(address) : address.is_private();
+  return config.internal_addresses != nullptr && config.internal_addresses->contains(address);
 }
 
 void append_forwarded_for(const ConnectionManagerConfig& config, const net::Address& peer, http::HeaderMap& headers,

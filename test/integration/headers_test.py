@@ -3,6 +3,7 @@
 import re
 
 from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route
+from harness.config import PRIVATE
 
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
 
@@ -87,8 +88,8 @@ class EdgeHeadersTest(WeirTestCase):
         cls.edge, cls.inner, cls.renamed = (cls.sandbox.free_port() for _ in range(3))
         to_echo = [route({"prefix": "/"}, "echo")]
         cls.weir = Weir(cls.sandbox, bootstrap([
-            http_listener(cls.edge, to_echo, name="edge", stat_prefix="edge", use_remote_address=True),
-            http_listener(cls.inner, to_echo, name="inner", stat_prefix="inner"),
+            http_listener(cls.edge, to_echo, name="edge", stat_prefix="edge", use_remote_address=True, internal_address_config=PRIVATE),
+            http_listener(cls.inner, to_echo, name="inner", stat_prefix="inner", internal_address_config=PRIVATE),
             http_listener(cls.renamed, to_echo, name="renamed", stat_prefix="renamed", server_name="storefront",
                           generate_request_id=False)], [cluster("echo", cls.echo.port)]))
 

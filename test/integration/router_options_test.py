@@ -2,6 +2,7 @@
 
 from harness import (EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener,
                      main, route, wait_until)
+from harness.config import PRIVATE
 from harness.upstreams import ServerConnection
 
 RETRY = {"retry_policy": {"retry_on": "5xx", "num_retries": 2, "retry_back_off": {"base_interval": "0.001s"}}}
@@ -22,7 +23,7 @@ class RouterOptionsTest(WeirTestCase):
         cls.port = cls.sandbox.free_port()
         cls.log = cls.sandbox.path("access.log")
         listener = http_listener(
-            cls.port, [route({"prefix": "/"}, "echo", {"timeout": "9s"})], use_remote_address=True,
+            cls.port, [route({"prefix": "/"}, "echo", {"timeout": "9s"})], use_remote_address=True, internal_address_config=PRIVATE,
             access_log=[file_access_log(cls.log, "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n")])
         filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
         filters[-1]["typed_config"].update({

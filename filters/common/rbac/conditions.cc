@@ -11,16 +11,18 @@ namespace {
 
 struct Ask {
   const match::Facts& facts;
+  const bool lets_in;
   const stream::StreamInfo& info = *facts.info;
 
   bool operator()(const Condition::Always&) const { return true; }
   bool operator()(const Condition::Every& every) const {
-    return std::all_of(every.of.begin(), every.of.end(), [&](const Condition& one) { return one.holds(facts); });
+    return std::all_of(every.of.begin(), every.of.end(),
+                       [&](const Condition& one) { return one.holds(facts, lets_in); });
   }
   bool operator()(const Condition::Some& some) const {
-    return std::any_of(some.of.begin(), some.of.end(), [&](const Condition& one) { return one.holds(facts); });
+    return std::any_of(some.of.begin(), some.of.end(), [&](const Condition& one) { return one.holds(facts, lets_in); });
   }
-  bool operator()(const Condition::Not& none) const { return !none.of.front().holds(facts); }
+  bool operator()(const Condition::Not& none) const { return !none.of.front().holds(facts, !lets_in); }
   bool operator()(const Condition::AddressIn& in) const {
     using enum Condition::AddressIn::Of;
     switch (in.which) {
@@ -64,13 +66,18 @@ struct Ask {
     std::string_view path = facts.request_headers->path();
     return url.path.matches(path.substr(0, path.find_first_of("?#")));
   }
-  bool operator()(const match::HeaderMatcher& header) const { return header.matches(*facts.request_headers); }
+  bool operator()(const match::HeaderMatcher& header) const {
+    using enum match::HeaderMatcher::Values;
+    return header.matches(*facts.request_headers, lets_in ? kEvery : kSome);
+  }
   bool operator()(const match::PathMatcher& path) const { return path.matches(facts.request_headers->path()); }
   bool operator()(const match::FilterStateMatcher& object) const { return object.matches(info); }
 };
 
 }  // namespace
 
-bool Condition::holds(const match::Facts& facts) const noexcept { return std::visit(Ask{facts}, what); }
+bool Condition::holds(const match::Facts& facts, bool lets_in) const noexcept {
+  return std::visit(Ask{facts, lets_in}, what);
+}
 
 }  // namespace weir::filters::rbac

@@ -63,8 +63,10 @@ struct Condition {
 
   What what;
 
-  // No lock, no heap. `facts` has request headers if the condition was read for requests.
-  bool holds(const match::Facts& facts) const noexcept;
+  // No lock, no heap. `facts` has request headers if the condition was read for requests. `lets_in`: who fulfils it
+  // gets in, so that of a header that comes several times every value has to fit; who is kept out is so for any of
+  // them.
+  bool holds(const match::Facts& facts, bool lets_in) const noexcept;
 };
 
 }  // namespace weir::filters::rbac

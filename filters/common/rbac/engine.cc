@@ -5,8 +5,9 @@
 namespace weir::filters::rbac {
 namespace {
 
-bool some_hold(const std::vector<Condition>& conditions, const match::Facts& facts) {
-  return std::any_of(conditions.begin(), conditions.end(), [&](const Condition& one) { return one.holds(facts); });
+bool some_hold(const std::vector<Condition>& conditions, const match::Facts& facts, bool lets_in) {
+  return std::any_of(conditions.begin(), conditions.end(),
+                     [&](const Condition& one) { return one.holds(facts, lets_in); });
 }
 
 }  // namespace
@@ -25,8 +26,9 @@ Verdict Engine::decide(const match::Facts& facts) const noexcept {
     if (logs_) verdict.log = verdict.rule != nullptr && verdict.rule->effect == Effect::kLog;
     return verdict;
   }
+  const bool lets_in = effect_ == Effect::kAllow;
   for (const Rule& rule : rules_) {
-    if (!some_hold(rule.permissions, facts) || !some_hold(rule.principals, facts)) continue;
+    if (!some_hold(rule.permissions, facts, lets_in) || !some_hold(rule.principals, facts, lets_in)) continue;
     verdict.rule = &rule;
     break;
   }

@@ -64,13 +64,18 @@ TEST(HeaderMatcher, Strings) {
   EXPECT_TRUE(matches(text(StringKind::kExact, "a.example", "Host"), {{":authority", "a.example"}}));
 }
 
-TEST(HeaderMatcher, RepeatedHeadersAreOneValue) {
-  Headers twice = {{"x-a", "1"}, {"x-b", "-"}, {"x-a", "2"}};
-  EXPECT_TRUE(matches(text(StringKind::kExact, "1,2"), twice));
-  EXPECT_FALSE(matches(text(StringKind::kExact, "1"), twice));
-  EXPECT_TRUE(matches(text(StringKind::kSuffix, "2"), twice));
-  EXPECT_FALSE(matches(range(0, 10), twice));
-  EXPECT_TRUE(matches(text(StringKind::kExact, "a,b", "accept"), {{"accept", "a"}, {"accept", "b"}}));
+// What is forbidden does not hide behind another value, nor what is wanted.
+TEST(HeaderMatcher, EachValueCounts) {
+  Headers twice = {{"x-a", "1"}, {"x-b", "-"}, {"x-a", "22"}};
+  for (const char* value : {"1", "22"}) EXPECT_TRUE(matches(text(StringKind::kExact, value), twice)) << value;
+  EXPECT_FALSE(matches(text(StringKind::kExact, "1,22"), twice));
+  EXPECT_FALSE(matches(text(StringKind::kExact, "-"), twice));
+  EXPECT_TRUE(matches(text(StringKind::kRegex, "2+"), twice));
+  EXPECT_TRUE(matches(range(20, 30), twice));
+  EXPECT_TRUE(matches(text(StringKind::kExact, "b", "accept"), {{"accept", "a"}, {"accept", "b"}}));
+  // "Anything else than 1" is there.
+  EXPECT_TRUE(matches(inverted(text(StringKind::kExact, "1")), twice));
+  EXPECT_FALSE(matches(inverted(text(StringKind::kExact, "1")), {{"x-a", "1"}, {"x-a", "1"}}));
 }
 
 TEST(HeaderMatcher, Ranges) {

@@ -127,10 +127,28 @@ TEST(Rbac, PermissionsByTheRequest) {
   EXPECT_TRUE(rbac.permits("or_rules { rules { " + host + " } rules { " + get + " } }"));
   EXPECT_FALSE(rbac.permits("and_rules { rules { " + get + " } rules { " + host + " } }"));
   EXPECT_TRUE(rbac.permits("and_rules { rules { " + get + " } rules { not_rule { " + host + " } } }"));
-  // Several fields of one name are one value: none of them can hide behind another.
+  // Of several fields of one name all must be allowed, and none may be denied: none can hide behind another.
   const std::string user = "header { name: 'x-user' string_match { exact: 'admin' } }";
   EXPECT_TRUE(rbac.permits(user, "/", {{"x-user", "admin"}}));
-  EXPECT_FALSE(rbac.permits(user, "/", {{"x-user", "admin"}, {"x-user", "other"}}));
+  for (const std::string& one : {user, "not_rule { " + user + " }"}) {
+    for (const char* action : {"ALLOW", "DENY"}) {
+      Rbac mixed;
+      mixed.config = "rules { action: " + std::string(action) +
+                     " policies { key: 'a' value { principals { any: true } permissions { " + one + " } } } }";
+      EXPECT_FALSE(mixed.passes("/", {{"x-user", "admin"}, {"x-user", "other"}})) << action << one;
+    }
+  }
+  EXPECT_TRUE(rbac.permits("not_rule { " + user + " }", "/", {{"x-user", "one"}, {"x-user", "other"}}));
+  for (const char* kind : {"exact: 'admin'", "prefix: 'adm'", "suffix: 'min'", "safe_regex { regex: 'a.*n' }"}) {
+    Rbac deny;
+    deny.config =
+        "rules { action: DENY policies { key: 'a' value { principals { any: true } permissions { header { name: "
+        "'x-user' string_match { " +
+        std::string(kind) + " } } } } } }";
+    EXPECT_FALSE(deny.passes("/", {{"x-user", "admin"}, {"x-user", "other"}})) << kind;
+    EXPECT_FALSE(deny.passes("/", {{"x-user", "other"}, {"x-user", "admin"}})) << kind;
+    EXPECT_TRUE(deny.passes("/", {{"x-user", "one"}, {"x-user", "other"}})) << kind;
+  }
 
   const std::string path = "url_path { path { exact: '/admin' } }";
   EXPECT_TRUE(rbac.permits(path, "/admin"));

@@ -67,6 +67,10 @@ def cluster(name: str, *ports: int, weights: Optional[list[int]] = None, hostnam
         "cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}, **fields}
 
 
+# For internal_address_config: where tests' clients are, or say that they are.
+PRIVATE: Config = {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}, {"address_prefix": "10.0.0.0", "prefix_len": 8}]}
+
+
 def preserve_case(**fields: Any) -> Config:
     """Http1ProtocolOptions.header_key_format that keeps names as the peer wrote them."""
     return {"stateful_formatter": {"name": "case", "typed_config": {"@type": _PRESERVE_CASE, **fields}}}
