@@ -53,7 +53,7 @@ class DownstreamTransport : public TransportSocket {
 // for the same.
 struct UpstreamTransportOptions {
   std::string_view server_name = {};                      // instead of what is configured; empty: that
-  std::span<const std::string_view> expected_names = {};  // of the certificate, one of them; empty: as configured
+  std::span<const std::string_view> expected_names = {};  // of the certificate, one of them, beside what is configured
   std::span<const std::string_view> offered = {};         // (ALPN) instead of what is configured; empty: that
 
   // That the connection's users know, the best first: offered (ALPN) where the configuration names none. Not what

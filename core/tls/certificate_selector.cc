@@ -38,15 +38,18 @@ bool offers_tls13(const SSL_CLIENT_HELLO& hello) {
   return offers;
 }
 
-bool offers_ecdsa_cipher(const SSL_CLIENT_HELLO& hello) {
+// Keys that the cipher suites can authenticate with, up to TLS 1.2.
+unsigned keys_of_ciphers(const SSL_CLIENT_HELLO& hello) {
   CBS list;
   CBS_init(&list, hello.cipher_suites, hello.cipher_suites_len);
-  bool offers = false;
+  unsigned keys = 0;
   each_number(list, [&](uint16_t value) {
-    const SSL_CIPHER* cipher = offers ? nullptr : SSL_get_cipher_by_value(value);
-    offers |= cipher != nullptr && SSL_CIPHER_get_auth_nid(cipher) == NID_auth_ecdsa;
+    const SSL_CIPHER* cipher = SSL_get_cipher_by_value(value);
+    const int authenticates = cipher != nullptr ? SSL_CIPHER_get_auth_nid(cipher) : NID_undef;
+    if (authenticates == NID_auth_ecdsa) keys |= kCurves | bit(KeyKind::kEd25519);
+    if (authenticates == NID_auth_rsa) keys |= kRsa;
   });
-  return offers;
+  return keys;
 }
 
 }  // namespace
@@ -101,7 +104,7 @@ ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_al
   }
   client.keys = by_signature;
   if (tls13) return client;
-  // Up to TLS 1.2 the curve of the key must be one of the client's groups, and a cipher suite must say ECDSA.
+  // Up to TLS 1.2 the curve of the key must be one of the client's groups, and a cipher suite must name its kind.
   unsigned by_group = 0;
   if (!extension(hello, TLSEXT_TYPE_supported_groups, contents)) {
     by_group = kCurves;
@@ -112,8 +115,7 @@ ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_al
       if (group == SSL_CURVE_SECP521R1) by_group |= bit(KeyKind::kP521);
     });
   }
-  const unsigned by_cipher = offers_ecdsa_cipher(hello) ? ~0u : kRsa;
-  client.keys &= (by_group | kRsa | bit(KeyKind::kEd25519)) & by_cipher;
+  client.keys &= (by_group | kRsa | bit(KeyKind::kEd25519)) & keys_of_ciphers(hello);
   return client;
 }
 

@@ -38,7 +38,8 @@ struct ClientSpec {
 struct ClientOptions {
   std::string server_name = {};                  // instead of `sni`
   std::vector<std::string> alpn_protocols = {};  // instead of those of the context, if there are any
-  // Instead of the verifier's matchers, if there are any (VerifyInput).
+  // Beside the verifier's matchers, if there are any, and instead of the context's auto_sni_san_validation
+  // (VerifyInput).
   std::vector<std::string> expected_names = {};
 };
 

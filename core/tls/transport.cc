@@ -105,11 +105,13 @@ Transport::Transport(std::shared_ptr<const ClientContext> context, event::Lane& 
     client_->expected_names = options.expected_names;
   } else if (impl.auto_sni_san_validation && !name.empty()) {
     client_->expected_names = {name};
+    client_->names_suffice = true;
   }
   if (impl.allow_renegotiation) SSL_set_renegotiate_mode(ssl, ssl_renegotiate_freely);
   if (impl.enforce_rsa_key_usage) SSL_set_enforce_rsa_key_usage(ssl, 1);
   if (!impl.sessions.empty()) {
     client_->purpose = name;
+    if (client_->names_suffice) client_->purpose += '\n';
     for (const std::string& expected : client_->expected_names) client_->purpose.append("\n").append(expected);
     if (auto session = impl.sessions.take(lane.index(), client_->purpose)) SSL_set_session(ssl, session.get());
   }
@@ -203,7 +205,8 @@ Verdict Transport::verify_peer() const {
       SSL_get0_peer_certificates(ssl_.get()),
       {.peer = is_server() ? PeerRole::kClient : PeerRole::kServer,
        .now = lane_.wall_now(),
-       .expected_names = is_server() ? std::span<const std::string>() : client_->expected_names});
+       .expected_names = is_server() ? std::span<const std::string>() : client_->expected_names,
+       .names_suffice = !is_server() && client_->names_suffice});
 }
 
 ssl_verify_result_t Transport::on_verify(SSL* ssl, uint8_t* alert) {

@@ -54,6 +54,7 @@ class Transport final : public net::Transport, public net::TransportFacts, priva
   struct ClientPart {
     std::string purpose;  // SessionCache
     std::vector<std::string> expected_names;
+    bool names_suffice = false;  // VerifyInput
   };
 
   static Transport& of(const SSL* ssl);

@@ -397,18 +397,17 @@ bool Verifier::Impl::check_names(const std::vector<San>& names, const VerifyInpu
     verdict.alert = SSL_AD_CERTIFICATE_UNKNOWN;
     return false;
   };
-  if (!input.expected_names.empty()) {
-    for (const std::string& wanted : input.expected_names) {
-      for (const San& san : names) {
-        const bool same = san.kind == NameKind::kDns   ? dns_name_matches(san.text, wanted)
-                          : san.kind == NameKind::kUri ? san.text == wanted
-                          : san.kind == NameKind::kIp  ? ip_matches(san.text, wanted)
-                                                       : false;
-        if (same) return true;
-      }
-    }
+  const auto is_expected = [&](const San& san) {
+    return std::any_of(input.expected_names.begin(), input.expected_names.end(), [&](const std::string& wanted) {
+      return san.kind == NameKind::kDns   ? dns_name_matches(san.text, wanted)
+             : san.kind == NameKind::kUri ? san.text == wanted
+             : san.kind == NameKind::kIp  ? ip_matches(san.text, wanted)
+                                          : false;
+    });
+  };
+  if (!input.expected_names.empty() && std::none_of(names.begin(), names.end(), is_expected))
     return fail("verify cert failed: verify SAN list");
-  }
+  if (input.names_suffice) return true;
   if (matchers.empty()) return true;
   for (const Matcher& matcher : matchers) {
     for (const San& san : names) {

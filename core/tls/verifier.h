@@ -56,9 +56,10 @@ enum class PeerRole : uint8_t { kClient, kServer };
 struct VerifyInput {
   PeerRole peer = PeerRole::kClient;
   WallTime now{};
-  // If there are any, they replace san_matchers: one of them must be a DNS name (wildcards of the certificate
-  // included), a URI or an IP address of the certificate.
+  // If there are any, one of them must be a DNS name (wildcards of the certificate included), a URI or an IP address of
+  // the certificate, beside what san_matchers want.
   std::span<const std::string> expected_names = {};
+  bool names_suffice = false;  // san_matchers want nothing
 };
 
 struct Verdict {

@@ -427,6 +427,12 @@ class BadConfigurationTest(WeirTestCase):
         text = self.refused(server_tls(common={"tls_certificates": [mixed]}))
         self.assertRegex(text, r"bad\.yaml:\d+:\d+: error: listeners\[0\]\S*tls_certificates\[0\]\.private_key: " + other.key_path)
         self.assertIn("must not be empty", self.refused(server_tls()))
+        # What an unknown secret would have brought is not missed beside it.
+        text = self.refused(server_tls(self.own, common={"combined_validation_context": {
+            "default_validation_context": {"match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "a"}}]},
+            "validation_context_sds_secret_config": {"name": "trust", "sds_config": {"ads": {}}}}}))
+        self.assertIn("sds_config.ads: not supported by weir; path_config_source is", text)
+        self.assertNotIn("trusted_ca", text)
         self.assertRegex(self.refused(server_tls(self.own, common={"tls_params": {
             "cipher_suites": ["ECDHE-RSA-AES128-GCM-SHA265"]}})), r"tls_params\.cipher_suites\S*: .*ECDHE-RSA-AES128-GCM-SHA265")
         self.assertRegex(self.refused(server_tls(common={"tls_certificate_sds_secret_configs": [{"name": "x"}]})),

@@ -305,11 +305,13 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
 // nullptr without errors: peers are not verified.
 std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& proto, FactoryScope& scope) {
   std::vector<Validation> layers;
+  bool complete = true;  // else the fault is told already, and what is there says nothing of what is missing
   const auto add_secret = [&](const pb::SdsSecretConfig& config, FactoryScope at) {
     filter::ConfigReport::FoundSecret found;
     const auto* context = find_secret(config, at, "validation_context", &pb::Secret::has_validation_context,
                                       &pb::Secret::validation_context, found);
-    if (context == nullptr) return;
+    complete = context != nullptr;
+    if (!complete) return;
     layers.push_back({context, scope.elsewhere(*found.report, found.path + ".validation_context"), found.secret});
   };
   const size_t errors = scope.report().errors();
@@ -330,7 +332,7 @@ std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& p
     default:
       return nullptr;
   }
-  return scope.report().errors() == errors && !layers.empty() ? read_validation(layers, scope) : nullptr;
+  return complete && scope.report().errors() == errors ? read_validation(layers, scope) : nullptr;
 }
 
 // --- The rest ------------------------------------------------------------------------------------------------------

@@ -63,6 +63,12 @@ TEST_F(SelectionTest, ByKey) {
   client_spec.parameters.cipher_suites = {"ECDHE-RSA-AES128-GCM-SHA256"};
   rebuild();
   EXPECT_EQ(shown("www.example"), "rsa");
+  // Nor is a certificate of use that no cipher suite can authenticate with, however well its name fits.
+  add("of RSA alone", test::Key::kRsa2048, {"DNS:rsa.example"});
+  client_spec.parameters.cipher_suites = {"ECDHE-ECDSA-AES128-GCM-SHA256"};
+  rebuild();
+  EXPECT_EQ(shown("www.example"), "ecdsa");
+  EXPECT_EQ(shown("elsewhere.example"), "ecdsa");
 }
 
 TEST_F(SelectionTest, NobodyCanCheckIt) {

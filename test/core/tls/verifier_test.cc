@@ -239,11 +239,11 @@ TEST_F(VerifierTest, AWildcardIsNoAddress) {
   EXPECT_EQ(verdict(with_root(), {&wild}, {.expected_names = name}), "good");
 }
 
-TEST_F(VerifierTest, ExpectedNamesReplaceMatchers) {
+TEST_F(VerifierTest, ExpectedNamesComeBesideMatchersOrInsteadOfThem) {
   VerifierSpec spec = with_root();
   spec.san_matchers = {{NameKind::kDns, {}, {Kind::kExact, "nobody.example"}}};
-  auto expecting = [&](std::vector<std::string> names) {
-    return verdict(spec, {&leaf_, &middle_}, {.expected_names = names});
+  auto expecting = [&](std::vector<std::string> names, bool suffice = true) {
+    return verdict(spec, {&leaf_, &middle_}, {.expected_names = names, .names_suffice = suffice});
   };
   EXPECT_EQ(expecting({"www.example.com"}), "good");
   EXPECT_EQ(expecting({"x.example", "a.wild.example"}), "good");
@@ -252,6 +252,10 @@ TEST_F(VerifierTest, ExpectedNamesReplaceMatchers) {
   EXPECT_EQ(expecting({"spiffe://town.example/ns/a/sa/b"}), "good");
   EXPECT_EQ(expecting({"nobody.example"}), "verify cert failed: verify SAN list");
   EXPECT_EQ(last_.failed, Verdict::Failed::kNames);
+  EXPECT_EQ(expecting({"www.example.com"}, false), "verify cert failed: SAN matcher");
+  spec.san_matchers = {{NameKind::kUri, {}, {Kind::kPrefix, "spiffe://town.example/"}}};
+  EXPECT_EQ(expecting({"www.example.com"}, false), "good");
+  EXPECT_EQ(expecting({"nobody.example"}, false), "verify cert failed: verify SAN list");
 }
 
 TEST_F(VerifierTest, Pins) {

@@ -197,7 +197,7 @@ TEST_F(ReadContextTest, BadCertificates) {
   EXPECT_TRUE(found().starts_with("tls.common_tls_context.tls_certificates[0].private_key: " + key_)) << found();
   key_ = file("none.key", "");
   EXPECT_FALSE(server("").has_value());
-  EXPECT_EQ(found(), "tls.common_tls_context.tls_certificates[0].private_key: is empty");
+  EXPECT_EQ(found(), "tls.common_tls_context.tls_certificates[0].private_key: " + key_ + ": is empty");
   key_ = "/no/such";
   EXPECT_FALSE(server("").has_value());
   EXPECT_EQ(found(),
