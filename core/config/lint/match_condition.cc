@@ -40,6 +40,7 @@ void say_regex(Condition& out, const std::string& regex) {
       return say(out, Says::kContains, shape.text);
     case Shape::kAnything:
       return say(out, Says::kPresent, {});
+    case Shape::kSegments:
     case Shape::kOther:
       return;
   }

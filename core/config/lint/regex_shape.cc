@@ -35,6 +35,11 @@ bool take(std::string_view& regex, std::string_view part) {
   return true;
 }
 
+// In a group or without: nobody asks for what it holds.
+bool take_anything(std::string_view& regex) {
+  return take(regex, ".*") || take(regex, "(.*)") || take(regex, "(?:.*)");
+}
+
 }  // namespace
 
 RegexShape shape_of(std::string_view regex) {
@@ -45,17 +50,20 @@ RegexShape shape_of(std::string_view regex) {
   const bool free_front = take(regex, ".*");
   std::string text = take_literal(regex);
   if (!free_front && !alternatives) out.literal_prefix = text;
-  const bool free_back = take(regex, ".*");
+  const bool below = !free_front && (take(regex, "(/.*)?") || take(regex, "(?:/.*)?"));
+  const bool free_back = !below && take_anything(regex);
   take(regex, "$");
   if (!regex.empty()) return out;
   if (text.empty()) {
     if (free_front || free_back) out.shape = Shape::kAnything;
     return out;
   }
-  out.shape = free_front && free_back ? Shape::kContains
-              : free_front            ? Shape::kSuffix
-              : free_back             ? Shape::kPrefix
-                                      : Shape::kExact;
+  if (below && text.ends_with('/')) return out;
+  out.shape = below                     ? Shape::kSegments
+              : free_front && free_back ? Shape::kContains
+              : free_front              ? Shape::kSuffix
+              : free_back               ? Shape::kPrefix
+                                        : Shape::kExact;
   out.text = std::move(text);
   return out;
 }

@@ -6,7 +6,15 @@
 
 namespace weir::config::lint {
 
-enum class Shape { kOther, kExact, kPrefix, kSuffix, kContains, kAnything };
+enum class Shape {
+  kOther,
+  kExact,
+  kPrefix,
+  kSegments,  // the text, or what is below it: path_separated_prefix
+  kSuffix,
+  kContains,
+  kAnything
+};
 
 // Of an expression that has to match the whole subject, which the API's always do.
 struct RegexShape {

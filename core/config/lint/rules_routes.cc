@@ -152,6 +152,7 @@ void regex_for_literal(const Model& model, Findings& findings) {
     void route(const std::string& regex, const std::string& path) {
       const RegexShape shape = shape_of(regex);
       if (shape.shape == Shape::kPrefix) say(path, regex, "prefix: " + shown(shape.text));
+      if (shape.shape == Shape::kSegments) say(path, regex, "path_separated_prefix: " + shown(shape.text));
       if (shape.shape == Shape::kExact) say(path, regex, "path: " + shown(shape.text));
     }
     void string(const std::string& regex, const std::string& path) {

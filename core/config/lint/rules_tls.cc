@@ -6,14 +6,20 @@
 #include <set>
 
 #include "core/config/data_source.h"
+#include "core/config/diagnostics.h"
 #include "core/config/lint/certificate_dates.h"
 #include "core/config/lint/rules.h"
+#include "core/config/position_index.h"
+#include "core/config/proto_loader.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
 
 namespace weir::config::lint {
 namespace {
@@ -34,11 +40,16 @@ const envoy::config::core::v3::Address* remote_endpoint(const envoy::config::clu
   return nullptr;
 }
 
+bool plain(const envoy::config::core::v3::TransportSocket& socket) {
+  using ProxyProtocol = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
+  if (const auto around = unpack<ProxyProtocol>(socket.typed_config())) return plain(around->transport_socket());
+  return socket.name() == "envoy.transport_sockets.raw_buffer" ||
+         type_name(socket.typed_config()).starts_with("envoy.extensions.transport_sockets.raw_buffer.");
+}
+
 bool plain(const envoy::config::cluster::v3::Cluster& cluster) {
   if (cluster.transport_socket_matches_size() > 0) return false;
-  return !cluster.has_transport_socket() || cluster.transport_socket().name() == "envoy.transport_sockets.raw_buffer" ||
-         type_name(cluster.transport_socket().typed_config())
-             .starts_with("envoy.extensions.transport_sockets.raw_buffer.");
+  return !cluster.has_transport_socket() || plain(cluster.transport_socket());
 }
 
 // The clusters that tcp_proxy joins its connections with.
@@ -72,6 +83,8 @@ void plaintext_upstream(const Model& model, Findings& findings) {
         routed.try_emplace(route.route().cluster(), table.manager->listener_name());
         for (const auto& one : route.route().weighted_clusters().clusters())
           routed.try_emplace(one.name(), table.manager->listener_name());
+        for (const auto& one : route.route().request_mirror_policies())
+          routed.try_emplace(one.cluster(), table.manager->listener_name());
       }
     }
   }
@@ -124,12 +137,34 @@ void certificate_dates(const Model& model, Findings& findings) {
       } else if (const auto* peers =
                      google::protobuf::DynamicCastToGenerated<tls_v3::CertificateValidationContext>(&message)) {
         if (peers->has_trusted_ca()) authorities(peers->trusted_ca(), path + ".trusted_ca");
+      } else if (const auto* named = google::protobuf::DynamicCastToGenerated<tls_v3::SdsSecretConfig>(&message)) {
+        if (named->has_sds_config()) secret_of_file(*named, path + ".sds_config");
       }
       return google::protobuf::DynamicCastToGenerated<envoy::config::endpoint::v3::ClusterLoadAssignment>(&message) ==
              nullptr;
     }
 
    private:
+    // Who loads the file tells what is wrong with it.
+    void secret_of_file(const tls_v3::SdsSecretConfig& named, const std::string& path) {
+      const auto& source = named.sds_config();
+      const std::string& file = source.has_path_config_source() ? source.path_config_source().path() : source.path();
+      std::string ignored;
+      const auto content = file.empty() ? std::nullopt : read_bounded_file(file, {size_t{8} << 20}, ignored);
+      if (!content.has_value()) return;
+      envoy::service::discovery::v3::DiscoveryResponse response;
+      PositionIndex positions;
+      Diagnostics told_elsewhere;
+      load_message(*content, file, response, positions, told_elsewhere);
+      for (const auto& resource : response.resources()) {
+        tls_v3::Secret secret;
+        if (!resource.UnpackTo(&secret) || secret.name() != named.name()) continue;
+        within_ = " of secret " + shown(secret.name()) + " in " + file;
+        if (secret.tls_certificate().has_certificate_chain()) chain(secret.tls_certificate().certificate_chain(), path);
+        if (secret.validation_context().has_trusted_ca()) authorities(secret.validation_context().trusted_ca(), path);
+        within_.clear();
+      }
+    }
     static std::vector<CertificateDates> read(const envoy::config::core::v3::DataSource& source) {
       SourceFault fault;  // who loads it tells of it
       auto pem = read_data_source(source, {size_t{1} << 20}, fault);
@@ -152,7 +187,8 @@ void certificate_dates(const Model& model, Findings& findings) {
                             [](const auto& a, const auto& b) { return a.not_after < b.not_after; }),
           path);
     }
-    void one(const std::string& which, const CertificateDates& dates, const std::string& path) {
+    void one(const std::string& what, const CertificateDates& dates, const std::string& path) {
+      const std::string which = what + within_;
       if (dates.not_after < now_) {
         findings_.add(path, which + " has expired on " + day_text(dates.not_after), "renew it");
       } else if (dates.not_before > now_) {
@@ -169,6 +205,7 @@ void certificate_dates(const Model& model, Findings& findings) {
 
     Findings& findings_;
     const std::chrono::sys_seconds now_;
+    std::string within_;  // where the certificate is, if not at the path
   };
   Certificates certificates(findings);
   visit(model.bootstrap(), "", certificates);

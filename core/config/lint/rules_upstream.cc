@@ -82,6 +82,17 @@ class Texts final : public Visitor {
 
 // A request may choose its cluster itself.
 bool chosen_by_requests(const Model& model) {
+  for (const auto& listener : model.bootstrap().static_resources().listeners()) {
+    const auto chooses = [](const auto& chain) {
+      return std::any_of(chain.filters().begin(), chain.filters().end(), [](const auto& filter) {
+        return type_name(filter.typed_config()) == "envoy.extensions.filters.network.sni_cluster.v3.SniCluster" ||
+               filter.name() == "envoy.filters.network.sni_cluster";
+      });
+    };
+    if (chooses(listener.default_filter_chain()) ||
+        std::any_of(listener.filter_chains().begin(), listener.filter_chains().end(), chooses))
+      return true;
+  }
   for (const RouteTable& table : model.tables()) {
     for (const auto& host : table.routes->virtual_hosts()) {
       for (const auto& route : host.routes()) {

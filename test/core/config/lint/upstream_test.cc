@@ -47,6 +47,14 @@ TEST(LintUpstream, UnusedCluster) {
   // Others may come that do, or requests choose.
   EXPECT_EQ(two(web, "dynamic_resources: {lds_config: {path_config_source: {path: /x}}}\n"), Said{});
   EXPECT_EQ(two(listener("{match: {prefix: /}, route: {cluster_header: x-cluster}}, " + std::string(kToOne))), Said{});
+  EXPECT_EQ(
+      two("{name: tls, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, filter_chains: [{filters: ["
+          "{name: sni, typed_config: {" +
+          std::string(kType) +
+          "envoy.extensions.filters.network.sni_cluster.v3.SniCluster}}, {name: tcp, typed_config: {" +
+          std::string(kType) +
+          "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: one}}]}]}"),
+      Said{});
 }
 
 TEST(LintUpstream, PanicThreshold) {
@@ -108,7 +116,20 @@ TEST(LintUpstream, PlaintextUpstream) {
   EXPECT_EQ(edge(tls, cluster("one", {"127.0.0.1"})), Said{});
   EXPECT_EQ(edge("", cluster("one", {"10.0.0.5"})), Said{});
   EXPECT_EQ(edge(tls, cluster("one", {"10.0.0.5"}, tls_socket("UpstreamTlsContext", ""))), Said{});
+  const auto told = [](const std::string& inside) {
+    return "transport_socket: {name: proxy, typed_config: {" + std::string(kType) +
+           "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, " + inside + "}}";
+  };
+  EXPECT_EQ(
+      edge(tls, cluster("one", {"10.0.0.5"}, told("transport_socket: {name: envoy.transport_sockets.raw_buffer}")))
+          .size(),
+      1u);
+  EXPECT_EQ(edge(tls, cluster("one", {"10.0.0.5"}, told(tls_socket("UpstreamTlsContext", "")))), Said{});
   EXPECT_EQ(edge(tls, cluster("two", {"10.0.0.5"}) + ", " + one()), Said{});  // not routed to
+  const std::string copies = "{match: {prefix: /}, route: {cluster: one, request_mirror_policies: [{cluster: two}]}}";
+  EXPECT_EQ(lint_text(bootstrap(listener(copies, "", "0.0.0.0", "", tls), one() + ", " + cluster("two", {"10.0.0.5"})))
+                .count("plaintext-upstream"),
+            1u);
 }
 
 TEST(LintUpstream, UpstreamTlsUnverified) {
@@ -164,6 +185,27 @@ TEST(LintUpstream, CertificateDates) {
   EXPECT_EQ(at(day(2026, 11, 26)).front(), place +
                                                "certificate 1 of 2 is not valid before 2026-11-26; wait until then, or "
                                                "check the clock of this machine [certificate-dates]");
+  // One that a file of SDS names.
+  char sds[] = "/tmp/weir-lint-sds-XXXXXX";
+  ASSERT_GE(mkstemp(sds), 0);
+  std::ofstream(sds) << "resources: [{" << kType
+                     << "envoy.extensions.transport_sockets.tls.v3.Secret, name: s, tls_certificate: "
+                        "{certificate_chain: {filename: "
+                     << path << "}}}]\n";
+  const std::string upstream =
+      cluster("one", {"127.0.0.1"},
+              tls_socket("UpstreamTlsContext",
+                         "tls_certificate_sds_secret_configs: [{name: s, sds_config: {path_config_source: {path: " +
+                             std::string(sds) + "}}}]"));
+  EXPECT_EQ(lint_text(bootstrap(listener(kToOne, "", "127.0.0.1"), upstream), {.now = day(2126, 11, 1)})
+                .of("certificate-dates")
+                .front(),
+            kCluster +
+                ".transport_socket.typed_config.common_tls_context.tls_certificate_sds_secret_configs[0].sds_config: "
+                "certificate 1 "
+                "of 2 of secret s in " +
+                std::string(sds) + " expires on 2126-11-02, in 1 day; renew it [certificate-dates]");
+  std::remove(sds);
   std::remove(path);
 
   // A bundle is as good as its best.
