@@ -51,6 +51,8 @@ class ConnectionHost {
   virtual void replace_filter(std::unique_ptr<NetworkFilter> by) = 0;
   // The listener is going away or the process is draining: finish what runs, then close.
   virtual bool draining() const = 0;
+  // Nothing that the overload manager decides applies to it (Listener.bypass_overload_manager).
+  virtual bool bypasses_overload() const { return false; }
 
  protected:
   ~ConnectionHost() = default;

@@ -109,7 +109,7 @@ struct ConnectionManagerConfig {
   bool skip_xff_append = false;
   uint32_t xff_trusted_hops = 0;
   std::vector<ClientDetection> client_detection;  // without use_remote_address only; empty: x-forwarded-for as it is
-  std::unique_ptr<const InternalAddresses> internal_addresses;  // null: private ones (net::Address::is_private)
+  std::unique_ptr<const InternalAddresses> internal_addresses;  // null: nobody is
   std::unique_ptr<const ForwardProto> forward_proto;            // null: as the connection is
   std::unique_ptr<const ProxyStatusConfig> proxy_status;        // null: no such header
   std::vector<route::HeaderMutationStep> early_mutations;       // of requests, before anything looks at them

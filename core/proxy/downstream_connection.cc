@@ -182,7 +182,7 @@ bool DownstreamConnection::begin_handshake() {
   }
   if (chain_->handshake_timeout > Duration::zero()) {
     handshake_ = std::make_unique<Handshake>(*this);
-    const Overload* overload = owner_->owner().overload();
+    const Overload* overload = bypasses_overload() ? nullptr : owner_->owner().overload();
     connection_.lane().arm_in(*handshake_, overload == nullptr ? chain_->handshake_timeout
                                                                : overload->reduced(ScaledTimeout::kTransportConnect,
                                                                                    chain_->handshake_timeout));

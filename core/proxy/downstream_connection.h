@@ -52,6 +52,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   uint64_t connection_id() const override { return id_; }
   std::string_view filter_chain_name() const override { return chain_ != nullptr ? chain_->name : std::string_view(); }
   std::string_view server_name() const override;
+  bool bypasses_overload() const override { return listener_->spec.bypass_overload; }
   stream::ConnectionInfo& info() override;
   stream::ConnectionInfo* info_if_any() const override { return info_.get(); }
   Slices& input() override { return earlier_ != nullptr ? earlier_->passed_on : connection_.in(); }

@@ -54,7 +54,8 @@ Action Http2Connection::on_new_connection(filter::ConnectionHost& host) {
   config_.stats->cx_http2_total.inc();
   config_.stats->cx_http2_active.inc();
   scale(deadlines_);
-  if (LaneProxy& lane_proxy = LaneProxy::of(lane_); lane_proxy.overload().smallest_account != 0)
+  if (LaneProxy& lane_proxy = LaneProxy::of(lane_);
+      lane_proxy.overload().smallest_account != 0 && !host.bypasses_overload())
     lane_proxy.weighed_connections().push_back(*this);
   connection().set_watermarks(config_.buffer_limit, config_.buffer_limit / 2);
   deadlines_.set_in(DeadlineKind::kConnectionMax, config_.max_connection_duration);
@@ -69,7 +70,8 @@ Action Http2Connection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     data.clear();
     return Action::kContinue;
   }
-  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts() && !host_->bypasses_overload())
+      [[unlikely]] {
     if (!admitted_ && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) {
       connection().close(net::CloseReason::kLocal);
       return Action::kDone;
@@ -327,7 +329,7 @@ void Http2Connection::reset_heavy(event::Lane& lane, double share) {
 
 void Http2Connection::scale(Deadlines& deadlines) {
   LaneProxy& lane_proxy = LaneProxy::of(lane_);
-  if (!lane_proxy.overload().reduces) return;
+  if (!lane_proxy.overload().reduces || host_->bypasses_overload()) return;
   deadlines.scale_by(lane_proxy.overload());
   lane_proxy.scaled_deadlines().push_back(deadlines);
 }

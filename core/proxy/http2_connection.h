@@ -33,6 +33,7 @@ class Http2Stream final : public StreamConnection,
   void describe(stream::StreamInfo& info) override;
   stream::ConnectionInfo& connection_info() override;
   bool is_tls() const override;
+  bool bypasses_overload() const override;
   bool takes_unseen() const override { return false; }
   [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
   void write_informational(const http::HeaderMap& headers) override;

@@ -23,12 +23,15 @@ void Http2Stream::describe(stream::StreamInfo& info) { filter::describe_client(*
 
 stream::ConnectionInfo& Http2Stream::connection_info() { return connection_->host_->info(); }
 
+bool Http2Stream::bypasses_overload() const { return connection_->host_->bypasses_overload(); }
+
 bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; }
 
 bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
   if (connection_ == nullptr) return true;
   if (const Overload& overload = LaneProxy::of(lane_).overload();
-      overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]]
+      overload.acts() && !bypasses_overload() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random()))
+      [[unlikely]]
     connection_->disable_keepalive();
   if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
   if (waits_for_tunnel_) [[unlikely]] {

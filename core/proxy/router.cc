@@ -508,7 +508,8 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
   }
   if (follows_redirects_ && follow_redirect(attempt, headers, status, end)) return;
   stats().codes.inc(status);
-  if (attempts_ > 1 && status < 500) stats().rq_retry_success.inc();
+  if (attempts_ > 1 && status < 500 && !info.flags.has(ResponseFlag::kUpstreamRetryLimitExceeded))
+    stats().rq_retry_success.inc();
   committed_ = true;
   if (others_ != nullptr) [[unlikely]]
     leave_others(attempt);

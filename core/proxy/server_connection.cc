@@ -57,7 +57,7 @@ Action ServerConnection::on_new_connection(filter::ConnectionHost& host) {
     return Action::kContinue;
   }
   LaneProxy& lane_proxy = LaneProxy::of(lane_);
-  if (lane_proxy.overload().reduces) [[unlikely]] {
+  if (lane_proxy.overload().reduces && !host.bypasses_overload()) [[unlikely]] {
     deadlines_.scale_by(lane_proxy.overload());
     lane_proxy.scaled_deadlines().push_back(deadlines_);
   }
@@ -96,7 +96,8 @@ Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
     yielded_ = false;
     codec_.unpause();
   }
-  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts()) [[unlikely]] {
+  if (const Overload& overload = LaneProxy::of(lane_).overload(); overload.acts() && !host_->bypasses_overload())
+      [[unlikely]] {
     const bool begins = requests_ == 0 && head_begun_ == MonoTime();
     if ((begins && overload.sheds(ShedPoint::kBeforeCodec, lane_.random())) ||
         overload.sheds(ShedPoint::kHttp1AbortDispatch, lane_.random())) {
@@ -267,7 +268,8 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
   if (draining_ || host_->draining()) codec_.close_after_response();
   const Overload& overload = LaneProxy::of(lane_).overload();
-  if (overload.acts() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {
+  if (overload.acts() && !host_->bypasses_overload() &&
+      overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {
     if (codec_.keep_alive()) config_.stats->cx_overload_disable_keepalive.inc();
     codec_.close_after_response();
   }

@@ -38,6 +38,7 @@ class ServerConnection final : public filter::NetworkFilter,
   void describe(stream::StreamInfo& info) override;
   stream::ConnectionInfo& connection_info() override { return host_->info(); }
   bool is_tls() const override { return host_->tls() != nullptr; }
+  bool bypasses_overload() const override { return host_->bypasses_overload(); }
   bool takes_unseen() const override { return host_->connection().takes_unseen(); }
   [[nodiscard]] bool write_headers(const http::HeaderMap& headers, bool end) override;
   void write_informational(const http::HeaderMap& headers) override;

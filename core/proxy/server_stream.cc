@@ -86,8 +86,8 @@ void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner
 void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
   Deadlines& deadlines = begin(head, std::move(owner));
   stream::StreamInfo& info = stream_.info();
-  if (const Overload& overload = LaneProxy::of(stream_.lane()).overload(); overload.acts() && shed_by(overload))
-      [[unlikely]]
+  if (const Overload& overload = LaneProxy::of(stream_.lane()).overload();
+      overload.acts() && !connection_.bypasses_overload() && shed_by(overload)) [[unlikely]]
     return;
   asks_tunnel_ = head.is_connect || (head.upgrade && (config_.ignored_upgrades.empty() || drop_ignored_upgrades()) &&
                                      !is_h2c_offer(stream_.request_headers()));

@@ -24,6 +24,7 @@ class StreamConnection {
   virtual void describe(stream::StreamInfo& info) = 0;
   virtual stream::ConnectionInfo& connection_info() = 0;
   virtual bool is_tls() const = 0;
+  virtual bool bypasses_overload() const = 0;  // ConnectionHost
   // Whether write_data() had better be given unseen slices.
   virtual bool takes_unseen() const = 0;
   // The encoded response. False: it cannot be encoded, and nothing was written.

@@ -108,7 +108,8 @@ bool ServerStream::begin_tunnel_response(http::HeaderMap& headers, std::string_v
   const int status = headers.status_code();
   const bool connect = stream_.request_headers().method() == "CONNECT";
   if (connect ? status / 100 == 2 : status == 101) {
-    if (local_reply_) return false;  // nobody is there to speak to
+    if (local_reply_) return false;                  // nobody is there to speak to
+    if (!connect && protocol.empty()) return false;  // RFC 9110 15.2.2: it must say what it switches to
     tunnel_ = true;
     if (!connect) set_upgrade(headers, protocol);
     // It answers the key, which no client of HTTP/2 has sent.

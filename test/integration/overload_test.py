@@ -173,6 +173,26 @@ class OverloadTest(WeirTestCase):
             self.set(weir, action, 0, 0)
             self.assertEqual(connection.read_response().status, 200)
 
+    # field: Listener.bypass_overload_manager
+    def test_requests_of_a_listener_that_bypasses_it(self) -> None:
+        actions = ["envoy.overload_actions.stop_accepting_requests", "envoy.overload_actions.disable_http_keepalive"]
+        port = self.sandbox.free_port()
+        beside = {**http_listener(port, [direct({"prefix": "/"}, "beside")], name="beside"), "bypass_overload_manager": True}
+        weir = self.start([{"name": name, "triggers": [threshold(0.9)]} for name in actions], more=[beside])
+        fetch(self.port)
+        for name in actions:
+            self.set(weir, name, 1, 100)
+        weir.settle()
+        self.assertEqual(fetch(self.port).status, 503)
+        with Connection(port) as connection:
+            for _ in range(2):
+                answer = connection.request()
+                self.assertEqual((answer.status, answer.header("connection")), (200, None))
+        with H2(port) as client:
+            stream = client.request("/")
+            client.until(stream)
+            self.assertEqual(client.status(stream), "200")
+
     def test_connections_are_refused(self) -> None:
         action = "envoy.overload_actions.reject_incoming_connections"
         weir = self.start([{"name": action, "triggers": [threshold(0.9)]}])

@@ -120,11 +120,12 @@ class UpgradeTest(WeirTestCase):
 
     # What switch_and_run() does with the connection once it has switched.
     script: Any = None
+    switch = SWITCH
 
     @classmethod
     def switch_and_run(cls, connection: ServerConnection) -> None:
         connection.read_head()
-        connection.send(SWITCH)
+        connection.send(cls.switch)
         cls.script(connection)
 
     @staticmethod
@@ -257,6 +258,13 @@ class UpgradeTest(WeirTestCase):
             self.assertEqual(connection.request(path="/plain").status, 200)
 
     # field: RouteAction.upgrade_configs, RouteAction.UpgradeConfig.upgrade_type
+    def test_an_answer_that_does_not_say_what_it_switches_to(self) -> None:
+        """RFC 9110 15.2.2."""
+        UpgradeTest.script = lambda connection: None
+        self.addCleanup(setattr, UpgradeTest, "switch", SWITCH)
+        UpgradeTest.switch = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n"
+        self.refused(self.port, "/raw/mute", 502)
+
     def test_a_route_allows_it(self) -> None:
         async def talk() -> None:
             async with websockets.connect(  # type: ignore[attr-defined]
