@@ -1,6 +1,7 @@
 #include "core/base/log.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,6 +76,18 @@ bool set_path(const std::string& path) {
   int old = log_fd.exchange(fd);
   if (old != 2) close(old);
   return true;
+}
+
+void give_own_file(int fd, uid_t user, gid_t group) {
+  struct stat facts {};
+  if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_uid != geteuid()) return;
+  // Whoever may not give it away could not become that user either.
+  [[maybe_unused]] int ignored = fchown(fd, user, group);
+}
+
+void give_file(uid_t user, gid_t group) {
+  const int fd = log_fd.load(std::memory_order_relaxed);
+  if (fd != 2) give_own_file(fd, user, group);
 }
 
 Status set_format(std::string_view pattern, bool escape) {

@@ -1,6 +1,8 @@
 // The process log: facts with names and numbers, on stderr or a file. Not the access log. [any]
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <iterator>
 #include <string>
@@ -39,6 +41,10 @@ bool parse_level(std::string_view name, Level& level);
 std::string_view level_name(Level level);
 // Opens (or reopens) the file that lines go to; empty means stderr. False: could not open, the old one stays.
 bool set_path(const std::string& path);
+// Before root becomes another user, who is to open these files again after a rotation or a restart: a regular file that
+// belongs to the present user is given away. [main]
+void give_file(uid_t user, gid_t group);
+void give_own_file(int fd, uid_t user, gid_t group);
 // LineFormat (log_format.h). Lines being written use the old one. [main]
 Status set_format(std::string_view pattern, bool escape);
 // `component` as it is shown, `place` where in the source.

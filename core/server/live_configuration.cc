@@ -289,7 +289,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   if (own_node_->user_agent_name().empty()) own_node_->set_user_agent_name("weir");
   loaded_ = true;
   pack_later();
-  loaded_at_ = system_clock().wall_now();
+  // Files beside the configuration's own may have been touched, and nothing be new.
+  if (first || !update.plan.empty()) loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   if (holding_ || (clusters_.warming() && (first || !leading.empty()))) {

@@ -95,6 +95,8 @@ Status read_stats_tag(std::string_view text, std::vector<stats::Tag>& tags) {
   if (colon == std::string_view::npos || name.empty() || colon + 1 == text.size())
     return invalid("--stats-tag: \"" + std::string(text) + "\" is not name:value");
   if (!alphanumeric) return invalid("--stats-tag: \"" + name + "\": a name has letters, digits and underscores only");
+  if (stats::is_reserved_label(name))
+    return invalid("--stats-tag: \"" + name + "\" is a label that Prometheus gives a meaning; take another name");
   std::string value(text.substr(colon + 1));
   if (value.find('.') != std::string::npos)
     return invalid("--stats-tag: \"" + value +

@@ -121,6 +121,10 @@ int Server::start() {
     }
   }
   // Everything is bound and open. What a later configuration binds or reads has to be allowed to this user.
+  if (identity->any && identity->user != geteuid()) {
+    log::give_file(identity->user, identity->group);
+    stream::LogWriter::process().give_files(identity->user, identity->group);
+  }
   if (Status done = become(*identity); !done.ok()) {
     WEIR_LOG(kError, "server", "%s", message_of(done).c_str());
     restart_->give_up(message_of(done));
@@ -287,6 +291,7 @@ Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report 
   static constexpr std::string_view kDoing = "the configuration, which is read again";
   const event::ActivityScope doing(kDoing);
   Update update = configuration_->load(apply, report);
+  fault_of_file_ = update.ok() ? "" : update.faults();
   note(update, "configuration reloaded");
   service_.ready(update.ok() ? "serving" : "serving the configuration before: the new one is wrong, see the log");
   return update;
@@ -326,7 +331,10 @@ void Server::note(const Update& update, const char* what) {
     files_->watch(configuration_->watched());
     return;
   }
-  if (!kept) last_reload_ = LastReload{system_clock().wall_now(), update.ok() ? "" : update.faults()};
+  // A new certificate does not mend the file.
+  const std::string& fault = fault_of_file_;
+  if (!kept)
+    last_reload_ = LastReload{system_clock().wall_now(), update.ok() || !fault.empty() ? fault : update.faults()};
   config::Diagnostics fresh;
   for (const config::Diagnostic& item : update.diagnostics.items()) {
     if (update.kept > 0 && item.message.ends_with(kGoesOn)) continue;

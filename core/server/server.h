@@ -145,6 +145,7 @@ class Server {
   int64_t cut_off_ = 0;  // connections that the end of this process ended
   const std::string version_;
   std::optional<LastReload> last_reload_;
+  std::string fault_of_file_;   // of the configuration's file as it was read last; empty: it is good
   std::set<std::string> told_;  // warnings that were printed: not again with every reload
   std::set<std::string> kept_;  // what was wrong with files last, while their former contents go on
   std::unique_ptr<Worker> main_;

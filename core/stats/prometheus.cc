@@ -52,6 +52,8 @@ struct PrometheusFamily {
   std::span<const double> bounds;  // of the first histogram
 };
 
+constexpr std::string_view kOther = "other";  // the value of every label of what stands for many
+
 // Adds what one histogram has counted to another.
 void merge(HistogramSnapshot& into, const HistogramSnapshot& more) {
   std::vector<HistogramSnapshot::Bucket> merged;
@@ -292,7 +294,7 @@ struct ProtobufShape {
 template <class Shape>
 void append_other(PrometheusFamily& family, std::string_view name, const RenderOptions& options) {
   std::vector<Tag> tags;
-  for (const std::string& tag : family.other_tags) tags.push_back({tag, "other"});
+  for (const std::string& tag : family.other_tags) tags.push_back({tag, std::string(kOther)});
   Sample sample{};
   sample.tags = tags;
   sample.type = family.type;
@@ -303,6 +305,11 @@ void append_other(PrometheusFamily& family, std::string_view name, const RenderO
   } else {
     Shape::value(family.written, name, labels, sample);
   }
+}
+
+// By its own labels, as those are that stand for many: the two would be one series.
+bool is_called_other(const Sample& sample) {
+  return std::all_of(sample.tags.begin(), sample.tags.end(), [](const Tag& tag) { return tag.value == kOther; });
 }
 
 template <class Shape>
@@ -321,7 +328,8 @@ std::string render_families(const Frozen& store, const RenderOptions& options) {
     if (sample.type == Type::kHistogram && family.series == 0)
       family.bounds = store.bounds(sample.name, options.bounds);
     // Without labels of its own it is one thing, and not one of many.
-    if (options.series_limit > 0 && family.series >= options.series_limit && !sample.tags.empty()) {
+    if (options.series_limit > 0 && !sample.tags.empty() &&
+        (family.series >= options.series_limit || is_called_other(sample))) {
       for (const Tag& tag : sample.tags) {
         if (!family.other_tags.contains(tag.name)) family.other_tags.emplace(tag.name);
       }

@@ -144,6 +144,10 @@ std::string_view take_inner(std::string_view outer, std::string_view rest, Tagge
 
 }  // namespace
 
+bool is_reserved_label(std::string_view label) {
+  return label == "le" || label == "quantile" || label.starts_with("__");
+}
+
 std::string pattern_of_tag(std::string_view tag) {
   constexpr std::string_view kSegment = "(([^.]+)\\.)";
   // Of a listener: with a port it may have dots.

@@ -23,6 +23,10 @@ struct Tagged {
 // not name, and in it the value. Empty: there is no such tag. `tag`: as it is called here.
 std::string pattern_of_tag(std::string_view tag);
 
+// Whether Prometheus gives the label a meaning of its own: bounds of buckets, quantiles, what begins with two
+// underscores.
+bool is_reserved_label(std::string_view label);
+
 // For a name of which nothing is known. Segments end at dots, so "cluster.a.b.upstream_cx_total" is cluster "a".
 void extract_tags(std::string_view full_name, Tagged& out);
 // For a group's statistic, whose thing may contain dots. `rest` is what follows the thing.

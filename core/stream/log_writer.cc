@@ -365,6 +365,13 @@ void LogWriter::reopen() {
   wake();
 }
 
+void LogWriter::give_files(uid_t user, gid_t group) {
+  std::lock_guard lock(mutex_);
+  for (auto& file : files_) {
+    if (file->opened_ && file->owns_fd_) log::give_own_file(file->fd_, user, group);
+  }
+}
+
 bool LogWriter::flush(Duration patience) {
   std::unique_lock lock(mutex_);
   if (!thread_.joinable()) return true;

@@ -3,6 +3,8 @@
 // counted; nothing grows. Not the process log (core/base/log.h).
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -113,6 +115,8 @@ class LogWriter {
   void set_flush_interval(Duration interval);
   // Opens every path anew, for log rotation. What was logged before goes to the old file.
   void reopen();
+  // The files that root has opened become the user's, who is to open them again. [main]
+  void give_files(uid_t user, gid_t group);
   // Waits until all that was logged before is written, at most `patience`. False: something could not be written yet.
   bool flush(Duration patience);
   // flush(), then ends the thread. The next open_all() that opens something starts it again.

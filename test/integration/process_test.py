@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from harness import (Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener, main, wait_line,
+from harness import (Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener, main, wait_line, wait_until,
                      weir_binary)
 from harness.udp import UdpClient, UdpServer, udp_listener
 
@@ -113,6 +113,22 @@ class ProcessTest(WeirTestCase):
                     ids.setdefault(name, set()).update(rest.split())
         self.assertEqual((ids["Uid"], ids["Gid"], ids["Groups"]), ({"65534"}, {"65534"}, {"65534"}))
         weir.admin("/reload", "POST")  # the file may be read by all
+        weir.stop()
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_log_files_are_the_other_users(self) -> None:
+        """Who opens them again after a rotation, and so do its successors; files that were somebody's before stay theirs."""
+        os.chmod(self.sandbox.dir, 0o755)
+        lines, log = self.sandbox.path("user.access.log"), self.sandbox.path("user.weir.log")
+        port = self.sandbox.free_port()
+        config = bootstrap([http_listener(port, [direct({"prefix": "/"}, "hello")], access_log=[file_access_log(lines)])])
+        weir = Weir(self.sandbox, config, arguments=["--user", "nobody", "--group", "nogroup", "--log-path", log])
+        self.assertEqual({os.stat(path).st_uid for path in (lines, log)}, {65534})
+        weir.admin("/reopen_logs", "POST")
+        wait_until(lambda: "log files are reopened" in open(log, encoding="utf-8").read(), "the log is reopened")
+        self.assertEqual(fetch(port).text, "hello")
+        self.assertEqual(weir.stat("filesystem.reopen_failed"), 0)
+        self.assertNotIn("cannot open", open(log, encoding="utf-8").read())
         weir.stop()
 
     def test_a_user_that_is_none(self) -> None:

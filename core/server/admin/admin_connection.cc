@@ -39,6 +39,12 @@ bool AdminConnection::close_if_idle() {
   return true;
 }
 
+bool AdminConnection::close_if_waiting() {
+  if (phase_ != Phase::kReceiving || !connection_.open() || connection_.closing()) return false;
+  connection_.close();
+  return true;
+}
+
 void AdminConnection::on_data(Slices& in, bool end) {
   if (phase_ != Phase::kReceiving) return;
   codec_.receive(in);

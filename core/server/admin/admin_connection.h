@@ -22,6 +22,8 @@ class AdminConnection final : public net::ConnectionHandler,
   void start();
   // Closes if nothing of a request has come and nothing is being sent.
   bool close_if_idle();
+  // Closes if a request has begun that is not complete.
+  bool close_if_waiting();
 
   // ConnectionHandler.
   void on_data(Slices& in, bool end) override;

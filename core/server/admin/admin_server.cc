@@ -92,7 +92,7 @@ void AdminServer::add(std::string path, HandlerOptions options, Handler handler)
 
 void AdminServer::on_accepted(int fd, const net::Address& remote) {
   cx_total_.inc();
-  if (connections_.size() >= options_.max_connections && !close_an_idle_connection()) {
+  if (connections_.size() >= options_.max_connections && !make_room()) {
     [[maybe_unused]] ssize_t ignored =
         send(fd, kTooManyConnections.data(), kTooManyConnections.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     close(fd);
@@ -103,12 +103,14 @@ void AdminServer::on_accepted(int fd, const net::Address& remote) {
   connections_.back()->start();
 }
 
-// Somebody who keeps connections open for nothing must not lock the operator out.
-bool AdminServer::close_an_idle_connection() {
-  for (auto& connection : connections_) {
-    if (connection->close_if_idle()) return true;
-  }
-  return false;
+// Somebody who keeps connections open for nothing, or sends requests that never end, must not lock the operator out,
+// nor whoever asks whether the process lives.
+bool AdminServer::make_room() {
+  const auto oldest = [&](bool (AdminConnection::*close)()) {
+    return std::any_of(connections_.begin(), connections_.end(),
+                       [&](const auto& connection) { return (*connection.*close)(); });
+  };
+  return oldest(&AdminConnection::close_if_idle) || oldest(&AdminConnection::close_if_waiting);
 }
 
 void AdminServer::erase(AdminConnection& connection) {

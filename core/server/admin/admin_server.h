@@ -96,7 +96,7 @@ class AdminServer final : public net::AcceptHandler {
   void dispatch(const http::HeaderMap& headers, std::string_view target, bool unix_socket, AdminRequest& request,
                 AdminResponse& response);
   void answer_unknown(std::string_view path, AdminResponse& response);
-  bool close_an_idle_connection();
+  bool make_room();
   void erase(AdminConnection& connection);
 
   event::Lane& lane_;

@@ -72,8 +72,10 @@ TEST(OptionsTest, ErrorsSayWhatIsAllowed) {
             "--drain-time-s: 99999999999999999999 is too large; at most 1000000000");
   EXPECT_EQ(error({"--log-level", "loud"}),
             "--log-level: \"loud\" is not one of trace, debug, info, warning, error, critical, off");
-  EXPECT_EQ(error({"--log-format", "%k"}).substr(0, 35), "--log-format: %k is not one of %a %A");
+  EXPECT_EQ(error({"--log-format", "%k"}).substr(0, 36), "--log-format: %k is not one of %a %A");
   EXPECT_EQ(error({"--stats-tag", "pod"}), "--stats-tag: \"pod\" is not name:value");
+  EXPECT_EQ(error({"--stats-tag", "le:x"}),
+            "--stats-tag: \"le\" is a label that Prometheus gives a meaning; take another name");
   EXPECT_EQ(error({"--stats-tag", "po-d:x"}), "--stats-tag: \"po-d\": a name has letters, digits and underscores only");
   EXPECT_EQ(error({"--stats-tag", "pod:a.b"}),
             "--stats-tag: \"a.b\": a value has no dots, which separate the parts of a statistic's name");
