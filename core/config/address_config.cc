@@ -1,6 +1,7 @@
 #include "core/config/address_config.h"
 
-#include <unistd.h>
+#include <cstdio>
+#include <random>
 
 #include "core/base/xxhash.h"
 #include "envoy/config/core/v3/address.pb.h"
@@ -128,11 +129,23 @@ net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto) 
 }
 
 namespace {
+
 constexpr std::string_view kInternalListeners = "@weir-internal/";
+
+// Of this process, for its life.
+std::string random_hex() {
+  std::random_device device;
+  char text[17];
+  snprintf(text, sizeof(text), "%08x%08x", device(), device());
+  return text;
 }
 
+}  // namespace
+
 net::Address internal_listener_address(std::string_view listener) {
-  std::string name = std::string(kInternalListeners) + std::to_string(getpid()) + "/";
+  // Not the process' number: in containers that share a network several processes are number 1.
+  static const std::string kOwn = random_hex();
+  std::string name = std::string(kInternalListeners) + kOwn + "/";
   if (listener.size() > 60) {  // an abstract name has 107 characters
     name += std::string(listener.substr(0, 40)) + "." + std::to_string(xxhash64(listener));
   } else {

@@ -231,6 +231,9 @@ void MessageBuilder::default_extension(Message& out) {
   const Descriptor& type = *out.GetDescriptor();
   const google::protobuf::Reflection& reflection = *out.GetReflection();
   const FieldDescriptor* config = type.FindFieldByName("typed_config");
+  // "typed_config: {}" says as little as none at all.
+  if (reflection.HasField(out, config) && reflection.GetMessage(out, config).ByteSizeLong() == 0)
+    reflection.ClearField(&out, config);
   if (reflection.HasField(out, config) ||
       (config->containing_oneof() != nullptr && reflection.HasOneof(out, config->containing_oneof()))) {
     return;

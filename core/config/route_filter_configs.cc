@@ -47,7 +47,8 @@ void RouteFilterConfigs::read_one(std::string_view name, const google::protobuf:
     return;
   }
   spec.disabled = wrapper.disabled();
-  if (wrapper.has_config()) {
+  // As control planes write it: nothing is configured by "config: {}".
+  if (wrapper.has_config() && wrapper.config().ByteSizeLong() > 0) {
     FieldPath::Step step(path_, "config");
     if (!parse(name, wrapper.config(), wrapper.is_optional(), spec)) return;
   }

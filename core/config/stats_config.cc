@@ -115,6 +115,10 @@ std::function<void(std::string_view, stats::Tagged&)> read_stats_tags(const metr
     const FieldReport here = at.item("stats_tags", i);
     const std::string label = as_label(one.tag_name());
     if (one.tag_name().empty()) here.error_at("tag_name", "must not be empty");
+    if (stats::is_reserved_label(label)) {
+      here.error_at("tag_name",
+                    in_quotes(one.tag_name()) + " is a label that Prometheus gives a meaning; take another name");
+    }
     const std::string own = stats::pattern_of_tag(label);
     if (tags->by_default && !own.empty()) {
       here.error_at("tag_name", in_quotes(one.tag_name()) +

@@ -237,7 +237,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertTrue(any(line["text"].startswith("serving: ") for line in lines), output)
         code, output = self.run_weir("-c", config, "--log-format", "%Q %v")
         self.assertEqual(code, 2)
-        self.assertIn("--log-format: %Q is not one of %Y", output)
+        self.assertIn("--log-format: %Q is not one of %a", output)
 
     # field: Bootstrap.application_log_config, ApplicationLogConfig.log_format, ApplicationLogConfig.LogFormat.json_format
     # field: ApplicationLogConfig.LogFormat.text_format
@@ -256,7 +256,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 0, output)
         self.assertIn("\n<info> serving: ", output)
         for log_format, fault in (({"json_format": {"a": "%v"}}, "%j is the same text as JSON has it"),
-                                  ({"json_format": {"a": 1}}, "must be a text"), ({"text_format": "%Q"}, "%Q is not one of %Y")):
+                                  ({"json_format": {"a": 1}}, "must be a text"), ({"text_format": "%Q"}, "%Q is not one of %a")):
             code, output = run(log_format)
             self.assertEqual(code, 1, output)
             self.assertIn(fault, output)

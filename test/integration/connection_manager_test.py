@@ -346,6 +346,8 @@ class FiltersTest(WeirTestCase):
                 {"name": "any", "domains": ["*"], "routes": [
                     route({"prefix": "/wake"}, "echo", typed_per_filter_config={
                         "sleeping": {"@type": FILTER_CONFIG}}),
+                    route({"prefix": "/rouse"}, "echo", typed_per_filter_config={
+                        "sleeping": {"@type": FILTER_CONFIG, "config": {}}}),
                     route({"prefix": "/off"}, "echo", typed_per_filter_config={
                         "mark": {"@type": FILTER_CONFIG, "disabled": True}}),
                     route({"prefix": "/"}, "echo")]}],
@@ -370,7 +372,8 @@ class FiltersTest(WeirTestCase):
     # field: HttpFilter.disabled
     def test_a_disabled_filter_is_woken_by_a_route(self) -> None:
         self.assertIsNone(fetch(self.port).header("x-sleeping"))
-        self.assertEqual(fetch(self.port, "/wake").header("x-sleeping"), "awake")
+        for path in ("/wake", "/rouse"):
+            self.assertEqual(fetch(self.port, path).header("x-sleeping"), "awake")
 
     def test_a_route_turns_a_filter_off(self) -> None:
         self.assertEqual(fetch(self.port).header("x-mark"), "on")

@@ -107,7 +107,7 @@ class StatsConfigTest(WeirTestCase):
             return done.stdout
 
         self.assertIn("the pattern has no group", fault({"tag_name": "a", "regex": "x"}))
-        self.assertIn("stats_tags[0].regex", fault({"tag_name": "a", "regex": "(?=x)(y)"}))
+        self.assertIn("stats_tags[0].regex", fault({"tag_name": "a", "regex": "(?<x)(y)"}))
         self.assertIn("needs a regex or a fixed_value", fault({"tag_name": "a"}))
         self.assertIn("must not be empty", fault({"regex": "(x)"}))
         self.assertIn("is that of stats_tags[0], too", fault({"tag_name": "a", "fixed_value": "1"}, {"tag_name": "a", "regex": "(x)"}))

@@ -195,6 +195,19 @@ TEST(Any, TypeFirstLastAndMerged) {
   EXPECT_EQ(tcp.stat_prefix() + tcp.cluster(), "ac");
 }
 
+TEST(Any, WithoutATypeTheNameMaySayIt) {
+  for (const char* config : {"", ", typed_config: {}", ", typed_config: null"}) {
+    Loaded<Listener> a("filter_chains: {filters: {name: envoy.filters.network.sni_cluster" + std::string(config) +
+                       "}}");
+    EXPECT_TRUE(a.ok) << a.said();
+    EXPECT_EQ(a.message.filter_chains(0).filters(0).typed_config().type_url(),
+              "type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster")
+        << config;
+    Loaded<Listener> b("filter_chains: {filters: {name: own" + std::string(config) + "}}");
+    EXPECT_FALSE(b.message.filter_chains(0).filters(0).has_typed_config()) << config;
+  }
+}
+
 TEST(Any, InsideOfAnyAndWellKnownTypes) {
   Loaded<envoy::service::discovery::v3::DiscoveryResponse> a(R"(
 resources:
