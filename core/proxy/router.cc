@@ -377,7 +377,7 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
 }
 
 Action Router::on_request_trailers(filter::Stream& stream, http::HeaderMap& trailers) {
-  if (raw_) {
+  if (raw_ || tunnel_ || asks_tunnel_) {  // they end a direction, and have no place behind it
     Slices nothing;
     return on_request_data(stream, nothing, true);
   }

@@ -117,9 +117,9 @@ void H2Stream::on_head(const http::h2::ResponseHead& head) {
     tunnel_ = true;
     if (request_ != nullptr) answer_upgrade();
   }
-  response_over_ = head.end;
-  // In a tunnel that is the end of a direction, which is told as one.
+  // In a tunnel that is the end of a direction, which is told as one: the head may let the other end first.
   const bool ends_apart = tunnel_ && head.end;
+  response_over_ = head.end && (stopped_ || !ends_apart);
   if (stopped_) {
     held_.head = true;
     held_.head_end = head.end && !ends_apart;
@@ -179,7 +179,11 @@ void H2Stream::on_trailers() {
 
 // Inside a tunnel the other direction goes on.
 void H2Stream::response_over() {
-  if (tunnel_ && attached() && !send_complete()) return;
+  if (tunnel_ && !send_complete()) {
+    if (attached()) return;
+    // It was closed while nobody read: what had come is told now, and that the other direction goes nowhere.
+    return fail(ResetReason::kRemoteReset, {});
+  }
   account();
   events_ = nullptr;
   // What the server has not waited for is of no use to it any more; in a tunnel it is.

@@ -398,6 +398,24 @@ class UpstreamHttp2Test(ClustersTestCase):
             client.until(stream, h2.events.DataReceived)
             self.assertEqual((client.status(stream), client.body(stream)), ("200", b"HELLO"))
 
+    def test_trailers_in_a_tunnel(self) -> None:
+        """RFC 9113 8.5 has no place for them: they end their direction, as data would."""
+        self.tunnels.on_head = lambda peer, request: peer.respond(request, 200, b"bye")
+        self.tunnels.on_request = lambda peer, request: None
+        for _ in range(3):
+            with H2(self.port) as client:
+                client.pump()
+                stream = client.h2.get_next_available_stream_id()
+                client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                                (":authority", "a"), (":path", "/tunnels/chat")])
+                client.flush()
+                client.until(stream, h2.events.DataReceived)
+                client.h2.send_headers(stream, [("x-sum", "1")], end_stream=True)
+                client.flush()
+                self.weir.wait_stat_is("cluster.tunnels.http2.streams_active", 0)
+        self.weir.wait_stat_is("cluster.tunnels.upstream_rq_active", 0)
+        self.weir.wait_stat_is("http.ingress.downstream_rq_active", 0)
+
     def test_tcp_through_connect(self) -> None:
         """Each direction ends by itself, and two tunnels share a connection."""
         def accept(peer: Http2Peer, request: Request) -> None:
