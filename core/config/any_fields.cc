@@ -205,6 +205,7 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
   const std::string inner_url(url_at == 0 ? "" : tape->at(url_at).value);
   const Descriptor* inner_type = inner_url.empty() ? nullptr : find_type(inner_url);
   if (inner_type == nullptr) {
+    if (!inner_url.empty()) place_type(tape->at(url_at).place);
     const std::unique_ptr<Message> inner = new_message(type);
     cursor_.replay(tape, 0, tape->size());
     MapWalk again(*this);
@@ -246,10 +247,13 @@ void MessageBuilder::typed_struct_body(Message& any, const std::string& type_url
   pack(any, inner_url, *inner);
 }
 
-void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
-  // For whoever reports it later, knowing whether the place is one that may be left out.
+void MessageBuilder::place_type(Place place) {
   index_.enter_field("@type", place);
   index_.leave();
+}
+
+void MessageBuilder::unknown_type(std::string_view type_name, Place place) {
+  place_type(place);
   if (options_.unknown_types == OnUnknown::kIgnore) {
     return;
   }

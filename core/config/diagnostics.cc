@@ -107,9 +107,10 @@ void Diagnostics::add(Diagnostic diagnostic) {
   }
   const bool error = diagnostic.severity == Severity::kError;
   (error ? errors_ : warnings_)++;
-  unreadable_ = unreadable_ || (error && diagnostic.path.empty());
   // However many warnings there are, errors are heard.
-  if (size_t& kept = error ? kept_errors_ : kept_warnings_; kept < kKept) {
+  size_t& kept = error ? kept_errors_ : kept_warnings_;
+  unreadable_ = unreadable_ || (error && (diagnostic.path.empty() || kept == kKept));
+  if (kept < kKept) {
     ++kept;
     for (std::string* text :
          {&diagnostic.path, &diagnostic.message, &diagnostic.found, &diagnostic.allowed, &diagnostic.hint}) {
@@ -147,13 +148,17 @@ void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions
       broken_parents.insert(parent_path(items_[i].path));
     }
   }
-  if (broken.empty()) {
-    return;
-  }
+  if (broken.empty()) return;
+  // By whoever knows only the message that a field is in.
+  const auto said_inside = [&](const Diagnostic& item) {
+    return std::any_of(items_.begin(), items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size())),
+                       [&](const Diagnostic& before) {
+                         return before.severity == item.severity && before.message == item.message &&
+                                before.path.starts_with(item.path + ".");
+                       });
+  };
   const auto follows = [&](const Diagnostic& item) {
-    if (broken.contains(item.path)) {
-      return true;
-    }
+    if (broken.contains(item.path) || said_inside(item)) return true;
     // What a message lacks because one of its fields could not be read. That weir does not support it is news.
     if (item.severity == Severity::kError && !item.unsupported && broken_parents.contains(item.path)) return true;
     if (positions.find(item.path).exact) {

@@ -42,7 +42,8 @@ class Diagnostics {
   bool has_errors() const { return errors_ != 0; }
   size_t errors() const { return errors_; }
   size_t warnings() const { return warnings_; }
-  // An error is about no field: the text could not be read, or not to its end.
+  // An error is about no field: the text could not be read, or not to its end. Or there are more errors than are kept.
+  // Either way nobody can tell what is wrong besides and what only follows.
   bool unreadable() const { return unreadable_; }
   // In the order they were found, which is not the order of the file. At most kKept of them; the counts go on.
   const std::vector<Diagnostic>& items() const { return items_; }

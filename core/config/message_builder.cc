@@ -197,29 +197,33 @@ void MessageBuilder::fields(Message& out, MapWalk& walk) {
     if (value.kind == EventKind::kFailed) {
       return;  // the text ends here: there is nothing of which to say where it stands
     }
+    const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+                               info(*field->message_type()).kind == WellKnown::kValue;
+    if (is_null_event(value) && !null_is_value) {  // as if it did not stand there
+      seen.push_back({field, place, false});
+      continue;
+    }
     index_.enter_field(field->name(), value.kind == EventKind::kScalar ? value.place : place);
     open_.back().field = field;
     secret_ += secret ? 1 : 0;
-    const bool null_is_value = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
-                               info(*field->message_type()).kind == WellKnown::kValue;
-    const bool absent = is_null_event(value) && !null_is_value;
-    if (!absent) {
-      if (const auto* oneof = field->real_containing_oneof()) {
-        for (const Seen& other : seen) {
-          if (other.set && other.field->real_containing_oneof() == oneof) {
-            error(place,
-                  field->name() + " and " + other.field->name() + " (line " + std::to_string(other.place.line) +
-                      ") exclude each other",
-                  "", "", "keep one");
-          }
-        }
-      }
+    const auto* const oneof = field->real_containing_oneof();
+    const auto rival = oneof == nullptr ? seen.end() : std::find_if(seen.begin(), seen.end(), [&](const Seen& s) {
+      return s.set && s.field->real_containing_oneof() == oneof;
+    });
+    if (rival != seen.end()) {
+      error(place,
+            field->name() + " and " + rival->field->name() + " (line " + std::to_string(rival->place.line) +
+                ") exclude each other",
+            "", "", "keep one");
+      excluded(out, *field, value);
+    } else {
       this->field(out, *field, value);
     }
+    const bool set = rival == seen.end();
     secret_ -= secret ? 1 : 0;
     open_.back().field = nullptr;
     index_.leave();
-    seen.push_back({field, place, !absent});
+    seen.push_back({field, place, set});
   }
   open_.pop_back();
   if (known.holds_extension) {
@@ -244,6 +248,14 @@ void MessageBuilder::default_extension(Message& out) {
     any.GetReflection()->SetString(&any, any.GetDescriptor()->FindFieldByNumber(1),
                                    std::string(kTypePrefix).append(is));
   }
+}
+
+// Not into `out`, where it would take the place of the other; but what is in it is read, and its mistakes told.
+void MessageBuilder::excluded(const Message& out, const FieldDescriptor& field, const Event& value) {
+  std::unique_ptr<Message> instead(out.New());
+  this->field(*instead, field, value);
+  if (options_.excluded == nullptr) return;
+  options_.excluded->push_back({std::string(parent_path(index_.current_path())), &field, std::move(instead)});
 }
 
 void MessageBuilder::field(Message& out, const FieldDescriptor& field, const Event& value) {

@@ -82,6 +82,8 @@ class MessageBuilder {
   void message(Message& out, const Event& first);
   void fields(Message& out, MapWalk& walk);
   void field(Message& out, const FieldDescriptor& field, const Event& value);
+  // The same for a field beside another one of its oneof.
+  void excluded(const Message& out, const FieldDescriptor& field, const Event& value);
   void repeated(Message& out, const FieldDescriptor& field, const Event& value);
   void map_field(Message& out, const FieldDescriptor& field, const Event& value);
   // A single value of a scalar or enum field, set or added. False after an error.
@@ -109,6 +111,8 @@ class MessageBuilder {
   // All keys of a mapping on a tape, merge keys applied.
   std::shared_ptr<Tape> flatten(MapWalk& walk, const Event* first_key);
   void drain(MapWalk& walk);
+  // Where an unknown type stands, for whoever reports it later, knowing whether it may be left out.
+  void place_type(Place place);
   void unknown_type(std::string_view type_name, Place place);
 
   const MessageInfo& info(const Descriptor& type);

@@ -57,7 +57,7 @@ filter::ConfigReport::FoundSecret Report::find_secret(const Message& sds_secret_
 }
 
 void Report::add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
-                    const std::string& hint, bool unsupported) {
+                    const std::string& hint, bool unsupported, const std::string& found) {
   Position position = positions_.find(place);
   if (severity == Severity::kError) {
     bool absent = !positions_.find(path).exact;
@@ -70,6 +70,7 @@ void Report::add_at(const std::string& place, const std::string& path, const std
   diagnostic.path = path;
   diagnostic.severity = severity;
   diagnostic.message = hint.empty() ? message : message + "; " + hint;
+  diagnostic.found = found;
   diagnostic.hint = hint;
   diagnostic.unsupported = unsupported;
   diagnostics_.add(std::move(diagnostic));
@@ -79,11 +80,11 @@ void Report::check(const Message& message, const std::string& path, const KnownM
   check_fields(message, path, *this, known);
 }
 
-void Report::add_about_type(const std::string& path, const std::string& message, Severity severity,
-                            const std::string& hint) {
+void Report::add_about_type(const std::string& path, const std::string& type, const std::string& message,
+                            Severity severity, const std::string& hint) {
   std::string place = path;
   append_path_name(place, "@type");
-  add_at(place, path, message, severity, hint);
+  add_at(place, path, message, severity, hint, false, shown(type));
 }
 
 std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const std::string& path) {
@@ -96,7 +97,7 @@ std::unique_ptr<Message> Report::unpack(const google::protobuf::Any& any, const 
   const auto* type = type_named(name);
   if (type == nullptr) {
     const UnknownType said = unknown_type(name);
-    add_about_type(path, said.text, Severity::kError, said.hint);
+    add_about_type(path, name, said.text, Severity::kError, said.hint);
     return nullptr;
   }
   std::unique_ptr<Message> message(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
@@ -138,7 +139,7 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
     return false;
   }
   if (type == "xds.type.v3.TypedStruct" || type == "udpa.type.v1.TypedStruct") {
-    add_about_type(path, "type_url is missing", Severity::kError,
+    add_about_type(path, type, "type_url is missing", Severity::kError,
                    "it says which message `value` is: type_url: type.googleapis.com/...");
     return false;
   }
@@ -150,24 +151,26 @@ bool Report::skip_unknown(const filter::UnknownPlugin& plugin, const google::pro
                            : unknown_ == UnknownExtensions::kPassthrough ? "--unknown-extensions passthrough"
                                                                          : "";
   if (allowed_by.empty()) {
-    add_about_type(path, what, Severity::kError, declared ? "weir --list-extensions shows what it has" : unknown.hint);
+    add_about_type(path, type, what, Severity::kError,
+                   declared ? "weir --list-extensions shows what it has" : unknown.hint);
     return false;
   }
   std::string_view word = word_of_authority(type);
   if (word.empty()) word = word_of_authority(plugin.name);
   if (!word.empty()) {
-    add_about_type(path,
+    add_about_type(path, type,
                    what + "; not left out, although " + allowed_by + " would allow it: \"" + std::string(word) +
                        "\" in its name says that it may decide who or what gets through",
                    Severity::kError);
     return false;
   }
   if (!plugin.may_skip) {
-    add_about_type(path, what + "; it cannot be left out: the last " + kind + " is the one that serves",
+    add_about_type(path, type, what + "; it cannot be left out: the last " + kind + " is the one that serves",
                    Severity::kError);
     return false;
   }
-  add_about_type(path, what + "; this " + kind + " is left out, as " + allowed_by + " allows", Severity::kWarning);
+  add_about_type(path, type, what + "; this " + kind + " is left out, as " + allowed_by + " allows",
+                 Severity::kWarning);
   return true;
 }
 

@@ -63,9 +63,9 @@ class Report final : public filter::ConfigReport {
     add_at(path, path, message, severity);
   }
   void add_at(const std::string& place, const std::string& path, const std::string& message, Severity severity,
-              const std::string& hint = {}, bool unsupported = false);
-  // At the place of the @type, if the file has it.
-  void add_about_type(const std::string& path, const std::string& message, Severity severity,
+              const std::string& hint = {}, bool unsupported = false, const std::string& found = {});
+  // At the place of the @type, if the file has it. `type`: what stands there.
+  void add_about_type(const std::string& path, const std::string& type, const std::string& message, Severity severity,
                       const std::string& hint = {});
   const PositionIndex& positions_;
   Diagnostics& diagnostics_;

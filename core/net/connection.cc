@@ -317,7 +317,8 @@ void Connection::discard_input() {
     ssize_t n = recv(fd_, block.data(), block.capacity(), 0);
     if (n > 0) continue;
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if ((out_.empty() && !reset_at_end_) || n < 0) {
+    // Behind its end the peer may have reset, which no read says: then nobody takes what is still to be sent.
+    if ((out_.empty() && !reset_at_end_) || n < 0 || errored_) {
       close(CloseReason::kLocal);
     } else {
       peer_ended_ = true;

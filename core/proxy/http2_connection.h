@@ -21,6 +21,7 @@ class Overload;
 class Http2Stream final : public StreamConnection,
                           public http::h2::Stream,
                           public event::Deferred,
+                          private event::EndOfTurn,
                           private Deadlines::Owner {
  public:
   explicit Http2Stream(Http2Connection& connection);
@@ -57,6 +58,8 @@ class Http2Stream final : public StreamConnection,
   // It holds too much of the memory that is left.
   void reset_for_memory();
   void on_deadline(DeadlineKind kind) override;
+  void on_end_of_turn() override;
+  void stop_waiting();
   // For the log that its end writes.
   void note_wire_bytes();
   // Ends the ServerStream, and this at the end of the turn.

@@ -35,14 +35,29 @@ bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
     connection_->disable_keepalive();
   if (!connection_->codec_.send_response_head(*this, headers, end)) return false;
   if (waits_for_tunnel_) [[unlikely]] {
-    // What came of it ahead. If there is none now, it is thrown away like the rest.
-    waits_for_tunnel_ = false;
-    Slices early;
-    early.append_all(early_);
-    if (stream_->in_tunnel() && (!early.empty() || early_end_)) stream_->on_data(early, early_end_);
-    if (connection_ != nullptr && !flow_paused_) connection_->codec_.unpause(*this);
+    if (stream_->in_tunnel())
+      lane_.at_end_of_turn(*this);  // and not from within the hook of a filter that this head comes from
+    else
+      stop_waiting();
   }
   return true;
+}
+
+// The tunnel is open: what came of it ahead.
+void Http2Stream::on_end_of_turn() {
+  if (connection_ == nullptr || !waits_for_tunnel_) return;
+  Slices early;
+  early.append_all(early_);
+  const bool end = early_end_;
+  stop_waiting();
+  if (!early.empty() || end) stream_->on_data(early, end);
+}
+
+// What came ahead and was not taken is thrown away, like what comes from now on if there is no tunnel.
+void Http2Stream::stop_waiting() {
+  waits_for_tunnel_ = false;
+  early_.clear();
+  if (!flow_paused_) connection_->codec_.unpause(*this);
 }
 
 void Http2Stream::write_informational(const http::HeaderMap& headers) {

@@ -19,6 +19,7 @@ using stream::ResponseFlag;
 
 // A request body that is read to its end after an early answer, rather than closing the connection.
 constexpr uint64_t kShortBodyBytes = 64 * 1024;
+constexpr double kSlowestBody = 500;  // bytes a second
 
 ServerStream::ServerStream(StreamConnection& connection)
     : connection_(connection),
@@ -69,8 +70,10 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
     stream_.request_has_no_body();
     info.request_end = stream_.lane().now();
     deadlines.clear(DeadlineKind::kRequest);
-  } else if (!deadlines.is_set(DeadlineKind::kRequest)) {  // the first byte may have come before
-    deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
+  } else {
+    body_has_length_ = head.has_length;
+    if (!deadlines.is_set(DeadlineKind::kRequest))  // the first byte may have come before
+      deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
   deadlines.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
   return deadlines;
@@ -371,10 +374,23 @@ void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
   stream_.request_arrived(end);
 }
 
-void ServerStream::on_data(Slices& data, bool end) {
+// Whoever says how much he sends is no stream of now and then: bytes that come slower than kSlowestBody, over the time
+// that the stream may be idle, keep no stream alive.
+void ServerStream::touch_by_body(bool end) {
+  const uint64_t received = stream_.info().bytes_received;
+  if (body_has_length_ && !end && !held_back_ &&
+      static_cast<double>(received - active_bytes_) <
+          std::chrono::duration<double>(idle_timeout_).count() * kSlowestBody)
+    return;
+  active_bytes_ = received;
+  held_back_ = false;
   touch();
+}
+
+void ServerStream::on_data(Slices& data, bool end) {
   stream::StreamInfo& info = stream_.info();
   info.bytes_received += data.size();
+  touch_by_body(end);
   if (end) {
     info.request_end = stream_.lane().now();
     connection_.deadlines().clear(DeadlineKind::kRequest);
@@ -489,8 +505,9 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
     info.response_code = 502;
     info.details = "invalid_response_headers";
     connection_.close_after_response();
-    if (!connection_.write_headers(headers, true)) abort_response();
+    replaced_ = connection_.write_headers(headers, true);
     stream_.abort("invalid_response_headers");
+    return;
   }
   touch();
   if (end) maybe_done();
@@ -518,6 +535,11 @@ void ServerStream::send_trailers(http::HeaderMap& trailers) {
 void ServerStream::abort_response() {
   if (aborted_) return;
   aborted_ = true;
+  if (replaced_) {
+    done_reported_ = true;
+    connection_.stream_done();
+    return;
+  }
   config_.stats->rq_tx_reset.inc();
   connection_.abort_response();
 }
@@ -546,6 +568,7 @@ std::string_view ServerStream::route_cluster() const {
 
 void ServerStream::on_request_flow(bool blocked) {
   (blocked ? config_.stats->flow_paused_reading : config_.stats->flow_resumed_reading).inc();
+  held_back_ = true;
   connection_.pause_request(blocked);
 }
 

@@ -119,6 +119,8 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void restart(const route::Selection& selection, Slices& body, bool trailers) override;
   bool asks_for_tunnel() const override { return asks_tunnel_; }
   void on_tunnel_end() override;
+  // A piece of the request's body has come.
+  void touch_by_body(bool end);
   void touch() override { connection_.deadlines().set_in(DeadlineKind::kStreamIdle, idle_timeout_); }
 
   void dispose() override;
@@ -166,6 +168,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     Redirect* next;
   };
   Redirect* known_redirects_ = nullptr;  // in the arena
+  uint64_t active_bytes_ = 0;            // of the request's body, when it last counted as activity
   bool finished_ : 1 = false;
   bool done_reported_ : 1 = false;
   bool aborted_ : 1 = false;
@@ -173,7 +176,10 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool head_seen_ : 1 = false;
   bool is_head_ : 1 = false;
   bool response_head_sent_ : 1 = false;
+  bool replaced_ : 1 = false;  // what could not be said, by an answer that has been
   bool short_body_ : 1 = false;
+  bool body_has_length_ : 1 = false;
+  bool held_back_ : 1 = false;  // the client's body, since active_bytes_
   bool local_reply_ : 1 = false;
   bool asks_tunnel_ : 1 = false;
   bool tunnel_ : 1 = false;       // open

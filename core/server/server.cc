@@ -348,7 +348,7 @@ void Server::note(const Update& update, const char* what) {
     return;
   }
   // Behind what was published: whoever sees it counted meets the new configuration on every worker.
-  configuration_->when_published([this] { reloads_ok_.inc(); });
+  if (!kept) configuration_->when_published([this] { reloads_ok_.inc(); });
   files_->watch(configuration_->watched());
   for (const std::string& field : update.plan.start_only) {
     WEIR_LOG(kWarning, "server", "%s differs from what is in force: it is read at start only, and needs a restart",

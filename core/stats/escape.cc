@@ -13,6 +13,8 @@ bool is_plain(unsigned char c, Escape how) {
   switch (how) {
     case Escape::kLog:
       return c >= 0x20 && c != 0x7f;
+    case Escape::kField:
+      return (c >= 0x20 && c != 0x7f) || c == '\t';
     case Escape::kJson:
       return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
     case Escape::kPrometheus:
@@ -41,7 +43,7 @@ Step escape_one(std::string_view rest, Escape how, char* to) {
     rest.copy(to, length);
     return {length, length};
   }
-  if (how == Escape::kLog || how == Escape::kUtf8) {
+  if (how == Escape::kLog || how == Escape::kField || how == Escape::kUtf8) {
     std::memcpy(to, "\\x", 2);
     to[2] = kHex[c >> 4];
     to[3] = kHex[c & 15];

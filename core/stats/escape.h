@@ -9,6 +9,7 @@ namespace weir::stats {
 
 enum class Escape : uint8_t {
   kLog,         // a line of text: control bytes become \xNN, all else stays
+  kField,       // the value of a header: the same, but for the tab, which may stand there (RFC 9110 5.5)
   kJson,        // inside a JSON string; a byte that is not UTF-8 becomes \u00NN
   kPrometheus,  // inside a label value: \\, \" and \n
   kUtf8,        // a text of protobuf: a byte that is not UTF-8 becomes \xNN, all else stays

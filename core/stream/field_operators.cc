@@ -199,6 +199,8 @@ constexpr FieldOperator kFields[] = {
     {"FILTER_CHAIN_NAME", false,
      [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.filter_chain_name); }},
     {"TRACE_ID", false, [](const LogSubject& s, TextBuffer& out) { return append_text(out, s.info.trace_id); }},
+    // No request is traced.
+    {"SPAN_ID", false, [](const LogSubject&, TextBuffer&) { return false; }},
     {"LOCAL_REPLY_BODY", false,
      [](const LogSubject& s, TextBuffer& out) {
        out += s.local_reply_body;

@@ -82,7 +82,8 @@ Result<Format> Format::compile(std::string_view text, const Options& options) {
   Format format;
   format.source_ = text;
   format.omit_empty_ = options.omit_empty || options.for_headers;
-  format.verbatim_ = options.verbatim;
+  if (options.for_headers) format.escape_ = Escape::kField;
+  if (options.verbatim) format.escape_.reset();
   std::string literal;
   auto flush = [&] {
     if (!literal.empty()) format.parts_.push_back({std::exchange(literal, {}), nullptr, SIZE_MAX});
@@ -160,7 +161,7 @@ void Format::append(const LogSubject& subject, TextBuffer& out) const {
     }
     size_t from = out.size();
     if (append_part(part, subject, out)) {
-      if (!part.op->numeric() && !verbatim_) escape_tail(out, from, Escape::kLog);
+      if (!part.op->numeric() && escape_) escape_tail(out, from, *escape_);
     } else if (!omit_empty_) {
       out += '-';
     }

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -78,7 +79,7 @@ class Format {
   std::string source_;
   std::vector<Part> parts_;
   bool omit_empty_ = false;
-  bool verbatim_ = false;
+  std::optional<stats::Escape> escape_ = stats::Escape::kLog;  // of what operators print
 };
 
 // A JSON object whose leaves are formats. Keys keep the order given; sort_keys() for those who want them sorted. A

@@ -91,6 +91,12 @@ class FilterStateOperator final : public Operator {
   std::string field_;
 };
 
+// Of what connections to servers carry: no extension puts an object there.
+class UpstreamFilterStateOperator final : public Operator {
+ public:
+  bool append(const LogSubject&, TextBuffer&) const override { return false; }
+};
+
 // "a:b:c" or, as older files have it, ["a", "b", "c"].
 std::optional<std::vector<std::string>> read_path(std::string_view text) {
   std::vector<std::string> path;
@@ -147,10 +153,13 @@ Result<std::unique_ptr<Operator>> make_filter_state(const OperatorCall& call) {
   size_t colon = text.find(':');
   std::string_view name = text.substr(0, colon);
   if (name.empty()) {
-    return operator_error(call, "the name of an object is needed", "write it as in %FILTER_STATE(name:PLAIN)%");
+    return operator_error(call, "the name of an object is needed",
+                          "write it as in %" + std::string(call.name) + "(name:PLAIN)%");
   }
   std::string_view form = colon == std::string_view::npos ? "TYPED" : text.substr(colon + 1);
-  auto make = [&](Form as, std::string_view field) {
+  const bool upstream = call.name == "UPSTREAM_FILTER_STATE";
+  auto make = [&](Form as, std::string_view field) -> std::unique_ptr<Operator> {
+    if (upstream) return std::make_unique<UpstreamFilterStateOperator>();
     return std::make_unique<FilterStateOperator>(FilterStateName(name), as, std::string(field));
   };
   if (form == "PLAIN") return make(Form::kPlain, {});
@@ -158,6 +167,14 @@ Result<std::unique_ptr<Operator>> make_filter_state(const OperatorCall& call) {
   if (form.starts_with("FIELD:") && form.size() > 6) return make(Form::kField, form.substr(6));
   return operator_error(call, "\"" + std::string(form) + "\" is no form of an object",
                         "PLAIN, TYPED and FIELD:name are");
+}
+
+// What %FILTER_STATE(name:PLAIN)% was called in header values.
+Result<std::unique_ptr<Operator>> make_per_request_state(const OperatorCall& call) {
+  if (call.argument.empty()) {
+    return operator_error(call, "the name of an object is needed", "write it as in %FILTER_STATE(name:PLAIN)%");
+  }
+  return std::make_unique<FilterStateOperator>(FilterStateName(call.argument), Form::kPlain, std::string());
 }
 
 }  // namespace
@@ -169,7 +186,8 @@ Result<std::unique_ptr<Operator>> make_metadata_operator(const OperatorCall& cal
     }
   }
   if (call.name == "METADATA") return make_any_metadata(call);
-  if (call.name == "FILTER_STATE") return make_filter_state(call);
+  if (call.name == "FILTER_STATE" || call.name == "UPSTREAM_FILTER_STATE") return make_filter_state(call);
+  if (call.name == "PER_REQUEST_STATE") return make_per_request_state(call);
   return nullptr;
 }
 
@@ -178,7 +196,7 @@ void list_metadata_operators(void (*visit)(std::string_view name, void* user), v
     if (!source.name.empty()) visit(source.name, user);
   }
   visit("METADATA", user);
-  visit("FILTER_STATE", user);
+  for (const char* name : {"FILTER_STATE", "UPSTREAM_FILTER_STATE", "PER_REQUEST_STATE"}) visit(name, user);
 }
 
 }  // namespace weir::stream

@@ -15,9 +15,7 @@ constexpr std::string_view kNotYet[] = {
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "FILE_CONTENT",
     "SECRET",
-    "SPAN_ID",
     "TYPED_CEL",
-    "UPSTREAM_FILTER_STATE",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
 };
 

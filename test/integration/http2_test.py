@@ -398,6 +398,13 @@ class Http2Test(WeirTestCase):
             client.flush()
             client.until(stream)
             self.assertEqual(client.body(stream), b"early and late")
+            # 200 of a server of HTTP/1 is no tunnel; to this client it would say so.
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                            (":path", "/no-socket"), (":authority", "a.example"), ("sec-websocket-version", "13")])
+            client.flush()
+            client.until(stream)
+            self.assertEqual(client.status(stream), "502")
         with H2(self.ports["auto"]) as client:
             client.pump()
             self.assertEqual(client.h2.remote_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL], 0)

@@ -112,7 +112,8 @@ class ProxyProtocolTest(WeirTestCase):
 
     def test_haproxy(self) -> None:
         ports = [self.sandbox.free_port() for _ in range(2)]
-        text = "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n"
+        # Its tables are as large as the limit of files allows unless it is told.
+        text = "global\n maxconn 100\n nbthread 1\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n"
         for port, option in zip(ports, ("send-proxy", "send-proxy-v2")):
             text += "listen l%d\n bind 127.0.0.1:%d\n server weir 127.0.0.1:%d %s\n" % (port, port, self.ports["strict"], option)
         process = self.sandbox.start([shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy", "-db",
@@ -139,7 +140,7 @@ class ProxyProtocolTest(WeirTestCase):
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        wait_until(listens, "the proxy listens")
+        wait_until(listens, "the proxy listens", 60)
         with Connection(port) as connection:
             own = "127.0.0.1:%d" % connection.sock.getsockname()[1]
             who = (connection.request().header("x-who") or "").split("|")

@@ -64,12 +64,25 @@ void say_text(Condition& out, const StringMatcher& matcher) {
   }
 }
 
+Condition presence(Condition out, std::string about, bool present) {
+  out.about = std::move(about);
+  out.says = present ? Says::kPresent : Says::kAbsent;
+  out.needs_value = present;
+  return out;
+}
+
 Condition header(const route_v3::HeaderMatcher& matcher) {
   using Matcher = route_v3::HeaderMatcher;
   Condition out = condition("header", matcher);
+  const auto kind = matcher.header_match_specifier_case();
+  if (kind == Matcher::kPresentMatch || kind == Matcher::HEADER_MATCH_SPECIFIER_NOT_SET) {
+    if (matcher.treat_missing_header_as_empty()) return out;
+    const bool wanted = kind != Matcher::kPresentMatch || matcher.present_match();
+    return presence(std::move(out), "header " + lower(matcher.name()), wanted != matcher.invert_match());
+  }
   if (matcher.invert_match()) return out;
   out.about = "header " + lower(matcher.name());
-  switch (matcher.header_match_specifier_case()) {
+  switch (kind) {
     case Matcher::kStringMatch:
       say_text(out, matcher.string_match());
       break;
@@ -88,16 +101,6 @@ Condition header(const route_v3::HeaderMatcher& matcher) {
     case Matcher::kSafeRegexMatch:
       say_regex(out, matcher.safe_regex_match().regex());
       break;
-    case Matcher::kPresentMatch:
-      if (!matcher.present_match()) {
-        out.about.clear();  // it demands that there is none
-        return out;
-      }
-      say(out, Says::kPresent, {});
-      break;
-    case Matcher::HEADER_MATCH_SPECIFIER_NOT_SET:
-      say(out, Says::kPresent, {});
-      break;
     default:
       break;
   }
@@ -107,17 +110,13 @@ Condition header(const route_v3::HeaderMatcher& matcher) {
 }
 
 Condition parameter(const route_v3::QueryParameterMatcher& matcher) {
-  Condition out = condition("query", matcher);
-  if (matcher.query_parameter_match_specifier_case() == route_v3::QueryParameterMatcher::kPresentMatch &&
-      !matcher.present_match()) {
-    return out;
-  }
-  out.about = "query " + matcher.name();
-  out.needs_value = true;
-  if (matcher.has_string_match()) {
+  using Matcher = route_v3::QueryParameterMatcher;
+  const auto kind = matcher.query_parameter_match_specifier_case();
+  Condition out = presence(condition("query", matcher), "query " + matcher.name(),
+                           kind != Matcher::kPresentMatch || matcher.present_match());
+  if (kind == Matcher::kStringMatch) {
+    out.says = Says::kOther;
     say_text(out, matcher.string_match());
-  } else {
-    say(out, Says::kPresent, {});
   }
   return out;
 }
@@ -125,6 +124,7 @@ Condition parameter(const route_v3::QueryParameterMatcher& matcher) {
 bool follows_from(const Condition& what, const Condition& one) {
   if (what.whole == one.whole) return true;
   if (what.about.empty() || what.about != one.about || (what.needs_value && !one.needs_value)) return false;
+  if (what.says == Says::kAbsent || one.says == Says::kAbsent) return what.says == one.says;
   if (what.says == Says::kPresent) return true;
   if (what.case_sensitive && !one.case_sensitive && has_letters(what.text)) return false;
   const std::string wanted = what.case_sensitive ? what.text : lower(what.text);
@@ -162,6 +162,11 @@ std::vector<Condition> conditions_of(const route_v3::RouteMatch& match) {
   if (match.has_grpc()) all.push_back(condition("grpc", match.grpc()));
   if (match.has_tls_context()) all.push_back(condition("tls", match.tls_context()));
   return all;
+}
+
+bool either_holds(const Condition& a, const Condition& b) {
+  if (a.about.empty() || a.about != b.about) return false;
+  return (a.says == Says::kPresent && b.says == Says::kAbsent) || (a.says == Says::kAbsent && b.says == Says::kPresent);
 }
 
 bool follows(const Condition& what, const std::vector<Condition>& all) {

@@ -12,7 +12,7 @@ class RouteMatch;
 namespace weir::config::lint {
 
 struct Condition {
-  enum class Says : uint8_t { kOther, kPresent, kExact, kPrefix, kSuffix, kContains };
+  enum class Says : uint8_t { kOther, kPresent, kAbsent, kExact, kPrefix, kSuffix, kContains };
 
   std::string whole;  // equal: the same condition, whatever it says
   std::string about;  // "header x-version"; empty: nothing is known of it but itself
@@ -26,6 +26,8 @@ struct Condition {
 std::vector<Condition> conditions_of(const envoy::config::route::v3::RouteMatch& match);
 // Whether `what` holds of every request of which `all` hold; false: not certain.
 bool follows(const Condition& what, const std::vector<Condition>& all);
+// Whether of every request one of the two holds; false: not certain.
+bool either_holds(const Condition& a, const Condition& b);
 
 // Letters of ASCII only: those are what the matchers fold.
 std::string lower(std::string_view text);

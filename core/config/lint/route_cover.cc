@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "core/config/lint/regex_shape.h"
 #include "core/config/percent.h"
@@ -103,25 +104,33 @@ std::optional<std::set<std::string>> methods_of(const RouteMatch& match) {
   return std::nullopt;
 }
 
-bool EarlierRoutes::takes_all(const Entry& earlier, const PathPattern& path, const std::vector<Condition>& conditions) {
-  if (earlier.sometimes || !std::all_of(earlier.conditions.begin(), earlier.conditions.end(),
-                                        [&](const Condition& one) { return follows(one, conditions); })) {
-    return false;
-  }
+bool EarlierRoutes::covers_path(const Entry& earlier, const PathPattern& path) {
   return covers(earlier.path, path) || (earlier.regex != nullptr && path.kind == Kind::kExact && path.case_sensitive &&
                                         earlier.regex->full_match(path.text));
 }
 
-size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
-  const PathPattern path = path_of(match);
-  const std::vector<Condition> conditions = conditions_of(match);
-  size_t first = SIZE_MAX;
-  auto look_at = [&](const std::vector<size_t>& entries) {
-    for (size_t i = 0; i < std::min(kLookedAt, entries.size()) && entries[i] < first; ++i) {
-      if (takes_all(entries_[entries[i]], path, conditions)) first = entries[i];
-    }
+bool EarlierRoutes::holds(const Entry& earlier, const Wanted& wanted) {
+  return !earlier.sometimes && std::all_of(earlier.conditions.begin(), earlier.conditions.end(),
+                                           [&](const Condition& one) { return follows(one, wanted.conditions); });
+}
+
+const Condition* EarlierRoutes::only_doubt(const Entry& earlier, const Wanted& wanted) {
+  if (earlier.sometimes) return nullptr;
+  const Condition* doubt = nullptr;
+  for (const Condition& one : earlier.conditions) {
+    if (follows(one, wanted.conditions)) continue;
+    if (doubt != nullptr) return nullptr;
+    doubt = &one;
+  }
+  return doubt;
+}
+
+template <class Visit>
+void EarlierRoutes::near(const PathPattern& path, Visit visit) const {
+  const auto look_at = [&](const std::vector<size_t>& entries) {
+    for (size_t i = 0; i < std::min(kLookedAt, entries.size()); ++i) visit(entries[i]);
   };
-  auto look = [&](const std::string& text) {
+  const auto look = [&](const std::string& text) {
     if (auto at = by_text_.find(text); at != by_text_.end()) look_at(at->second);
   };
   // Whoever covers it has a text that its paths begin with, or the same expression; or one that matches its only path.
@@ -129,7 +138,53 @@ size_t EarlierRoutes::first_covering(const RouteMatch& match) const {
   const std::string begin = lower(path.begins_with);
   for (size_t length = 0; length <= begin.size(); ++length) look(begin.substr(0, length));
   if (path.kind == Kind::kExact) look_at(regexes_);
-  return first;
+}
+
+std::vector<size_t> EarlierRoutes::covering(const RouteMatch& match) const {
+  const Wanted wanted{path_of(match), conditions_of(match)};
+  size_t first = SIZE_MAX;
+  near(wanted.path, [&](size_t number) {
+    const Entry& earlier = entries_[number];
+    if (number < first && holds(earlier, wanted) && covers_path(earlier, wanted.path)) first = number;
+  });
+  if (first != SIZE_MAX) return {first};
+  std::vector<size_t> halves = halves_of_path(wanted);
+  return halves.empty() ? halves_of_conditions(wanted) : halves;
+}
+
+// path_separated_prefix: /a is path: /a and prefix: /a/.
+std::vector<size_t> EarlierRoutes::halves_of_path(const Wanted& wanted) const {
+  if (wanted.path.kind != Kind::kSegmentPrefix) return {};
+  const auto first_for = [&](Kind kind, std::string text) {
+    PathPattern half = wanted.path;
+    half.kind = kind;
+    half.text = half.begins_with = std::move(text);
+    size_t first = SIZE_MAX;
+    near(half, [&](size_t number) {
+      if (number < first && holds(entries_[number], wanted) && covers_path(entries_[number], half)) first = number;
+    });
+    return first;
+  };
+  const size_t itself = first_for(Kind::kExact, wanted.path.text);
+  const size_t below = first_for(Kind::kPrefix, wanted.path.text + "/");
+  if (itself == SIZE_MAX || below == SIZE_MAX) return {};
+  return {std::min(itself, below), std::max(itself, below)};
+}
+
+// One takes those with a header, another one those without.
+std::vector<size_t> EarlierRoutes::halves_of_conditions(const Wanted& wanted) const {
+  std::vector<std::pair<size_t, const Condition*>> halves;
+  near(wanted.path, [&](size_t number) {
+    const Condition* doubt = only_doubt(entries_[number], wanted);
+    if (doubt != nullptr && covers_path(entries_[number], wanted.path)) halves.emplace_back(number, doubt);
+  });
+  for (size_t i = 0; i < std::min(kLookedAt, halves.size()); ++i) {
+    for (size_t k = 0; k < i; ++k) {
+      if (!either_holds(*halves[i].second, *halves[k].second)) continue;
+      return {std::min(halves[i].first, halves[k].first), std::max(halves[i].first, halves[k].first)};
+    }
+  }
+  return {};
 }
 
 void EarlierRoutes::add(const RouteMatch& match) {

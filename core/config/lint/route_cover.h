@@ -39,8 +39,9 @@ std::optional<std::set<std::string>> methods_of(const envoy::config::route::v3::
 // The routes of a virtual host so far.
 class EarlierRoutes {
  public:
-  // The first of them that covers the match; SIZE_MAX: none. Does not look at all of them if they are many of one path.
-  size_t first_covering(const envoy::config::route::v3::RouteMatch& match) const;
+  // Which of them cover the match: the first that does alone, or two that do between them; empty: none. Does not look
+  // at all of them if they are many of one path.
+  std::vector<size_t> covering(const envoy::config::route::v3::RouteMatch& match) const;
   // In the order of the list.
   void add(const envoy::config::route::v3::RouteMatch& match);
 
@@ -51,7 +52,20 @@ class EarlierRoutes {
     bool sometimes;  // a fraction of requests only
     std::unique_ptr<const match::Regex> regex;
   };
-  static bool takes_all(const Entry& earlier, const PathPattern& path, const std::vector<Condition>& conditions);
+  // What a later route demands.
+  struct Wanted {
+    PathPattern path;
+    std::vector<Condition> conditions;
+  };
+  static bool covers_path(const Entry& earlier, const PathPattern& path);
+  // The only condition of `earlier` that is not sure to hold of what is wanted; nullptr: all hold, or several may not.
+  static const Condition* only_doubt(const Entry& earlier, const Wanted& wanted);
+  static bool holds(const Entry& earlier, const Wanted& wanted);
+  // Calls visit(number) for every entry whose path may cover this one.
+  template <class Visit>
+  void near(const PathPattern& path, Visit visit) const;
+  std::vector<size_t> halves_of_path(const Wanted& wanted) const;
+  std::vector<size_t> halves_of_conditions(const Wanted& wanted) const;
 
   std::vector<Entry> entries_;
   std::vector<size_t> regexes_;                                   // the entries that have one

@@ -150,9 +150,11 @@ void edge_request_headers_timeout(const Model& model, Findings& findings) {
     const bool headers = hcm.has_request_headers_timeout() && !is_zero(hcm.request_headers_timeout());
     const bool request = hcm.has_request_timeout() && !is_zero(hcm.request_timeout());
     if (headers || request) return;
+    const bool idle = !hcm.has_stream_idle_timeout() || !is_zero(hcm.stream_idle_timeout());
     findings.add(manager.path,
-                 "request_headers_timeout is not set: a client that sends its headers a byte at a time holds a "
-                 "connection for ever",
+                 std::string("request_headers_timeout is not set: a client that sends its headers a byte at a time "
+                             "holds a connection ") +
+                     (idle ? "for all of stream_idle_timeout" : "for ever"),
                  "set request_headers_timeout: 10s");
   });
 }

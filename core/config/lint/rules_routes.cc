@@ -3,6 +3,8 @@
 #include <google/protobuf/message.h>
 
 #include <map>
+#include <string>
+#include <vector>
 
 #include "core/config/lint/regex_shape.h"
 #include "core/config/lint/route_cover.h"
@@ -101,15 +103,20 @@ void unreachable_route(const Model& model, Findings& findings) {
       if (host.has_matcher()) continue;  // its routes are elsewhere
       EarlierRoutes earlier;
       for (int r = 0; r < host.routes_size(); ++r) {
-        const size_t taker = earlier.first_covering(host.routes(r).match());
+        const std::vector<size_t> takers = earlier.covering(host.routes(r).match());
         earlier.add(host.routes(r).match());
-        if (taker == SIZE_MAX) continue;
-        const std::string place = findings.place(route_path(table, h, static_cast<int>(taker)));
+        if (takers.empty()) continue;
+        std::string who;
+        for (const size_t taker : takers) {
+          const auto number = static_cast<int>(taker);
+          const std::string place = findings.place(route_path(table, h, number));
+          who += (who.empty() ? "routes[" : " and routes[") + std::to_string(number) + "] (" +
+                 match_text(host.routes(number).match()) + (place.empty() ? "" : ", " + place) + ")";
+        }
+        const bool one = takers.size() == 1;
         findings.add(route_path(table, h, r),
-                     "no request gets here: routes[" + std::to_string(taker) + "] (" +
-                         match_text(host.routes(static_cast<int>(taker)).match()) +
-                         (place.empty() ? "" : ", " + place) + ") takes all of them first",
-                     "put this one in front of it, or remove it");
+                     "no request gets here: " + who + (one ? " takes" : " together take") + " all of them first",
+                     std::string("put this one in front of ") + (one ? "it" : "them") + ", or remove it");
       }
     }
   }

@@ -19,6 +19,7 @@
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 
 namespace weir::config::lint {
@@ -62,6 +63,17 @@ void add_joined(const envoy::config::listener::v3::Listener& listener,
     if (!proxy->cluster().empty()) routed.try_emplace(proxy->cluster(), listener.name());
     for (const auto& one : proxy->weighted_clusters().clusters()) routed.try_emplace(one.name(), listener.name());
   }
+}
+
+// Names by HTTP's ":authority", one for each connection.
+bool names_hosts_by_requests(const envoy::config::cluster::v3::Cluster& cluster) {
+  using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+  if (cluster.upstream_http_protocol_options().auto_sni()) return true;
+  return std::any_of(cluster.typed_extension_protocol_options().begin(),
+                     cluster.typed_extension_protocol_options().end(), [](const auto& named) {
+                       const auto options = unpack<HttpProtocolOptions>(named.second);
+                       return options != nullptr && options->upstream_http_protocol_options().auto_sni();
+                     });
 }
 
 std::string day_text(std::chrono::sys_seconds time) {
@@ -108,6 +120,11 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
   for (const ClusterEntry& entry : model.clusters()) {
     auto tls = unpack<tls_v3::UpstreamTlsContext>(entry.cluster->transport_socket().typed_config());
     if (tls == nullptr) continue;
+    if (tls->auto_sni_san_validation() && tls->sni().empty() && !tls->auto_host_sni() &&
+        !names_hosts_by_requests(*entry.cluster))
+      findings.add(entry.path + ".transport_socket.typed_config.auto_sni_san_validation",
+                   "no server name is sent, and so none is looked for in certificates",
+                   "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");
     const auto& common = tls->common_tls_context();
     // A handshaker of one's own may check whatever it likes.
     if (common.has_custom_handshaker() ||

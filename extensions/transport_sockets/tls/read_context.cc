@@ -489,9 +489,11 @@ std::optional<tls::ServerSpec> read_server(const pb::DownstreamTlsContext& proto
   if (common.has_key_log()) spec.key_log = read_key_log(common.key_log(), at);
   if (scope.report().errors() != errors) return std::nullopt;
   if (spec.identities.empty()) {
-    at.error("tls_certificates",
-             "must not be empty: a server shows a certificate to its clients (or name secrets in "
-             "tls_certificate_sds_secret_configs)");
+    const bool meant = common.tls_certificates_size() + common.tls_certificate_sds_secret_configs_size() > 0;
+    if (!meant)  // else what is wrong with them was said
+      at.error("tls_certificates",
+               "must not be empty: a server shows a certificate to its clients (or name secrets in "
+               "tls_certificate_sds_secret_configs)");
     return std::nullopt;
   }
   return spec;

@@ -208,7 +208,8 @@ void read_identity(const pb::HttpConnectionManager& proto, FactoryScope& scope, 
     config.user_agent = scope.node().cluster;
     config.service_node = scope.node().id;
     if (config.user_agent.empty())
-      scope.error("add_user_agent", "the node has no cluster to tell of; set node.cluster, or --service-cluster");
+      scope.warning("add_user_agent",
+                    "adds nothing: the node has no cluster to tell of; set node.cluster, or --service-cluster");
   }
   const std::string& scheme = proto.scheme_header_transformation().scheme_to_overwrite();
   if (!scheme.empty()) {

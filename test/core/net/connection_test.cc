@@ -286,6 +286,19 @@ TEST_F(ConnectionTest, StalledLastBytesAreGivenUp) {
   EXPECT_EQ(handler_.events, closed(CloseReason::kLocal));
 }
 
+TEST_F(ConnectionTest, AResetBehindThePeersEndEndsTheLastBytes) {
+  connect_tcp();
+  shutdown(peer_, SHUT_WR);
+  lane_.turns(2);
+  write(std::string(32 << 20, 'x'));
+  connection_->reset_after_flush(60s);
+  lane_.turns(2);
+  EXPECT_EQ(handler_.events, "end ");
+  close(std::exchange(peer_, -1));  // with bytes that it has not read
+  lane_.turns(2);
+  EXPECT_EQ(handler_.events, "end " + closed(CloseReason::kLocal));
+}
+
 TEST_F(ConnectionTest, ConnectRefused) {
   int listener = *open_listen_socket(*Address::from_ip("127.0.0.1", 0), {});
   Address at = bound_address(listener);

@@ -96,6 +96,33 @@ TEST(StreamIdleTimeout, BeforeAndAfterTheRequestIsComplete) {
   EXPECT_EQ(world.stat("http.m.downstream_rq_idle_timeout"), 2);
 }
 
+// 500 bytes a second, over the 10 s that it may be idle.
+TEST(StreamIdleTimeout, OfABodyThatTrickles) {
+  ProxyWorld world({.manager = [](ConnectionManagerConfig& config) { config.stream_idle_timeout = 10s; }});
+  const auto post = [&](const std::string& length) {
+    auto client = world.connect();
+    client->send("POST / HTTP/1.1\r\nhost: x\r\n" + length + "\r\n\r\n");
+    world.settle();
+    return client;
+  };
+  // Whether it may go on for so long.
+  const auto goes_on = [&](Peer& client, const std::string& piece) {
+    for (int i = 0; i < 6; ++i) {
+      world.advance(4s);
+      if (client.receive(); client.ended()) return false;
+      client.send(piece);
+      world.settle();
+    }
+    return true;
+  };
+  EXPECT_FALSE(goes_on(*post("content-length: 100000"), "x"));
+  EXPECT_EQ(world.log(), Lines{"408 SI stream_idle_timeout"});
+  EXPECT_TRUE(goes_on(*post("content-length: 100000"), std::string(2500, 'x')));
+  // A stream may be silent, and then say little.
+  EXPECT_TRUE(goes_on(*post("transfer-encoding: chunked"), "1\r\nx\r\n"));
+  EXPECT_EQ(world.stat("http.m.downstream_rq_idle_timeout"), 1);
+}
+
 TEST(RequestTimeout, CountsFromTheFirstByteToTheLast) {
   ProxyWorld world({.manager = [](ConnectionManagerConfig& config) { config.request_timeout = 10s; }});
   auto slow_head = world.connect();

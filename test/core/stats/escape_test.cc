@@ -20,6 +20,11 @@ TEST(Escape, LogLines) {
   EXPECT_EQ(escaped("", Escape::kLog), "");
 }
 
+TEST(Escape, HeaderValues) {
+  EXPECT_EQ(escaped("a\tb ü", Escape::kField), "a\tb ü");
+  EXPECT_EQ(escaped(std::string_view("\r\n\0\x7f\t", 5), Escape::kField), "\\x0d\\x0a\\x00\\x7f\t");
+}
+
 TEST(Escape, Json) {
   EXPECT_EQ(escaped("a\"b\\c\nd\re\tf\x01g", Escape::kJson), "a\\\"b\\\\c\\nd\\re\\tf\\u0001g");
   EXPECT_EQ(escaped("ü€𝄞", Escape::kJson), "ü€𝄞");

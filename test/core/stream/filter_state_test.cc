@@ -254,6 +254,8 @@ TEST_F(MetadataOperatorTest, FilterStateForms) {
   EXPECT_EQ(print("%FILTER_STATE(test.number)%"), R"("7")");
   EXPECT_EQ(print("%FILTER_STATE(test.number:FIELD:x)%"), "-");
   EXPECT_EQ(print("%FILTER_STATE(test.unknown:PLAIN)%"), "-");
+  EXPECT_EQ(print("%PER_REQUEST_STATE(test.text)% %PER_REQUEST_STATE(test.unknown)%"), "a b -");
+  EXPECT_EQ(print("%UPSTREAM_FILTER_STATE(test.text:PLAIN)%"), "-");
   info_.filter_state = nullptr;
   EXPECT_EQ(print("%FILTER_STATE(test.text:PLAIN)%"), "-");
   ConnectionInfo connection(pool_);
@@ -282,6 +284,12 @@ TEST_F(MetadataOperatorTest, Errors) {
             "%UPSTREAM_METADATA(com.example:key)%");
   EXPECT_EQ(error("%FILTER_STATE()%"),
             "%FILTER_STATE()%: the name of an object is needed (at character 1); write it as in "
+            "%FILTER_STATE(name:PLAIN)%");
+  EXPECT_EQ(error("%UPSTREAM_FILTER_STATE(:PLAIN)%"),
+            "%UPSTREAM_FILTER_STATE(:PLAIN)%: the name of an object is needed (at character 1); write it as in "
+            "%UPSTREAM_FILTER_STATE(name:PLAIN)%");
+  EXPECT_EQ(error("%PER_REQUEST_STATE%"),
+            "%PER_REQUEST_STATE%: the name of an object is needed (at character 1); write it as in "
             "%FILTER_STATE(name:PLAIN)%");
   EXPECT_EQ(error("%FILTER_STATE(a:JSON)%"),
             "%FILTER_STATE(a:JSON)%: \"JSON\" is no form of an object (at character 1); PLAIN, TYPED and FIELD:name "

@@ -29,7 +29,7 @@ TEST(FormatterError, Golden) {
   EXPECT_EQ(error_of("%DOWNSTREAM_REMOTE_ADRESS%"),
             "%DOWNSTREAM_REMOTE_ADRESS%: unknown operator (at character 1); did you mean DOWNSTREAM_REMOTE_ADDRESS?");
   EXPECT_EQ(error_of("%BANANA%"), "%BANANA%: unknown operator (at character 1); %% prints a percent sign");
-  EXPECT_EQ(error_of("%SPAN_ID%"), "%SPAN_ID% is not supported by weir yet (at character 1)");
+  EXPECT_EQ(error_of("%FILE_CONTENT%"), "%FILE_CONTENT% is not supported by weir yet (at character 1)");
   EXPECT_EQ(error_of("%DOWNSTREAM_TLS_VERSIO%"),
             "%DOWNSTREAM_TLS_VERSIO%: unknown operator (at character 1); did you mean DOWNSTREAM_TLS_VERSION?");
   EXPECT_EQ(

@@ -252,6 +252,12 @@ TEST_F(FormatterTest, OneStreamOneLine) {
             "a\\x0d\\x0a[2018] \"GET /admin\"\\x1b[2J x\\x00\\x0a\n");
 }
 
+TEST_F(FormatterTest, ATabMayStandInTheValueOfAHeader) {
+  request_.set(http::HeaderId::kUserAgent, "a\tb\x1b");
+  EXPECT_EQ(print("%REQ(USER-AGENT)%", {.for_headers = true}), "a\tb\\x1b");
+  EXPECT_EQ(print("%REQ(USER-AGENT)%"), "a\\x09b\\x1b");
+}
+
 TEST_F(FormatterTest, OperatorsOfPlugins) {
   class Answer final : public Operator {
    public:

@@ -103,7 +103,8 @@ TEST(LintEdge, RequestHeadersTimeout) {
   EXPECT_EQ(
       edge("request_headers_timeout: 0s").of("edge-request-headers-timeout"),
       Said{kHcm + ": request_headers_timeout is not set: a client that sends its headers a byte at a time holds a "
-                  "connection for ever; set request_headers_timeout: 10s [edge-request-headers-timeout]"});
+                  "connection for all of stream_idle_timeout; set request_headers_timeout: 10s "
+                  "[edge-request-headers-timeout]"});
   EXPECT_EQ(edge("request_headers_timeout: 10s").count("edge-request-headers-timeout"), 0u);
   EXPECT_EQ(edge("request_timeout: 10s").count("edge-request-headers-timeout"), 0u);
 }

@@ -16,13 +16,14 @@ RouteMatch match(const std::string& text) {
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &out)) << text;
   return out;
 }
-// Which of the earlier ones covers the last.
-size_t covering(const std::vector<std::string>& matches) {
+using Numbers = std::vector<size_t>;
+// Which of the earlier ones cover the last.
+Numbers covering(const std::vector<std::string>& matches) {
   EarlierRoutes earlier;
   for (size_t i = 0; i + 1 < matches.size(); ++i) earlier.add(match(matches[i]));
-  return earlier.first_covering(match(matches.back()));
+  return earlier.covering(match(matches.back()));
 }
-bool covers(const std::string& earlier, const std::string& later) { return covering({earlier, later}) == 0; }
+bool covers(const std::string& earlier, const std::string& later) { return !covering({earlier, later}).empty(); }
 
 TEST(RouteCover, Paths) {
   EXPECT_TRUE(covers("prefix: '/'", "prefix: '/api'"));
@@ -78,8 +79,41 @@ TEST(RouteCover, EveryConditionOfTheEarlierMustBeOneOfTheLater) {
 }
 
 TEST(RouteCover, TheFirstOfSeveral) {
-  EXPECT_EQ(covering({"path: '/x'", "prefix: '/a'", "prefix: '/'", "prefix: '/a/b'"}), 1u);
-  EXPECT_EQ(covering({"prefix: '/b'", "path: '/a'", "prefix: '/a/b'"}), SIZE_MAX);
+  EXPECT_EQ(covering({"path: '/x'", "prefix: '/a'", "prefix: '/'", "prefix: '/a/b'"}), Numbers{1});
+  EXPECT_EQ(covering({"prefix: '/b'", "path: '/a'", "prefix: '/a/b'"}), Numbers{});
+}
+
+TEST(RouteCover, TwoHalvesOfTheConditions) {
+  const std::string with = "prefix: '/' headers { name: 'X-A' present_match: true }";
+  const std::string without = "prefix: '/' headers { name: 'x-a' present_match: false }";
+  const std::string inverted = "prefix: '/' headers { name: 'x-a' invert_match: true }";
+  const std::string exact = "prefix: '/' headers { name: 'x-a' string_match { exact: 'a' } }";
+  EXPECT_EQ(covering({"path: '/x'", with, exact, without, "prefix: '/b'"}), (Numbers{1, 3}));
+  EXPECT_EQ(covering({inverted, with, "path: '/b'"}), (Numbers{0, 1}));
+  EXPECT_EQ(covering({"prefix: '/' query_parameters { name: 'a' }",
+                      "prefix: '/' query_parameters { name: 'a' present_match: false }", "prefix: '/'"}),
+            (Numbers{0, 1}));
+  // A header may be there and say something else; of two headers both may be missing; of methods there are many.
+  EXPECT_EQ(covering({exact, without, "prefix: '/'"}), Numbers{});
+  EXPECT_EQ(covering({with, "prefix: '/' headers { name: 'x-b' present_match: false }", "prefix: '/'"}), Numbers{});
+  EXPECT_EQ(covering({with, "prefix: '/a' headers { name: 'x-a' present_match: false }", "prefix: '/'"}), Numbers{});
+  EXPECT_EQ(covering({with + " query_parameters { name: 'q' }", without, "prefix: '/'"}), Numbers{});
+  EXPECT_EQ(covering({with + " runtime_fraction { default_value { numerator: 50 } }", without, "prefix: '/'"}),
+            Numbers{});
+  // What both demand may be demanded by the later one.
+  EXPECT_EQ(covering({with + " query_parameters { name: 'q' }", without, "prefix: '/' query_parameters { name: 'q' }"}),
+            (Numbers{0, 1}));
+}
+
+TEST(RouteCover, TwoHalvesOfThePath) {
+  const std::string both = "path_separated_prefix: '/a'";
+  EXPECT_EQ(covering({"prefix: '/a/'", "path: '/a'", both}), (Numbers{0, 1}));
+  EXPECT_EQ(
+      covering({"path: '/a' case_sensitive { value: false }", "path_separated_prefix: '/a/b'", "prefix: '/a/'", both}),
+      (Numbers{0, 2}));
+  EXPECT_EQ(covering({"prefix: '/a/'", "path: '/a'", both + " case_sensitive { value: false }"}), Numbers{});
+  EXPECT_EQ(covering({"prefix: '/a/b'", "path: '/a'", both}), Numbers{});
+  EXPECT_EQ(covering({"prefix: '/a/'", "path: '/a' grpc {}", both}), Numbers{});
 }
 
 TEST(RouteCover, Methods) {

@@ -147,6 +147,27 @@ TEST(LintUpstream, UpstreamTlsUnverified) {
   EXPECT_EQ(with_cluster("").count("upstream-tls-unverified"), 0u);
 }
 
+TEST(LintUpstream, NamesThatNobodySends) {
+  const auto of = [](const std::string& more, const std::string& of_cluster = "") {
+    std::string socket = tls_socket("UpstreamTlsContext", "validation_context: {trusted_ca: {filename: /x}}");
+    socket.insert(socket.rfind("common_tls_context"), "auto_sni_san_validation: true, " + more);
+    return with_cluster(socket + of_cluster).of("upstream-tls-unverified");
+  };
+  EXPECT_EQ(of(""),
+            Said{kCluster + ".transport_socket.typed_config.auto_sni_san_validation: no server name is sent, and so "
+                            "none is looked for in certificates; set sni, or auto_host_sni, or auto_sni of "
+                            "upstream_http_protocol_options [upstream-tls-unverified]"});
+  EXPECT_EQ(of("sni: a.example, "), Said{});
+  EXPECT_EQ(of("auto_host_sni: true, "), Said{});
+  EXPECT_EQ(of("", ", upstream_http_protocol_options: {auto_sni: true}"), Said{});
+  EXPECT_EQ(of("",
+               ", typed_extension_protocol_options: {o: {\"@type\": "
+               "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "
+               "upstream_http_protocol_options: {auto_sni: true}, "
+               "explicit_http_config: {http_protocol_options: {}}}}"),
+            Said{});
+}
+
 // Valid from 2026-11-26 to 2126-11-02 (certificate_dates_test.cc tells where it comes from).
 const char* const kPem =
     "-----BEGIN CERTIFICATE-----\n"

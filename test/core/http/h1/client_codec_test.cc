@@ -118,6 +118,14 @@ TEST_F(ClientCodecTest, ReuseAsTheOwnerSays) {
   EXPECT_FALSE(client_.codec.reusable());
 }
 
+// An operator's header, say. RFC 9112 9.6.
+TEST_F(ClientCodecTest, NoReuseAfterARequestThatSaysClose) {
+  EXPECT_EQ(request("GET", true, {{"connection", "te, Close"}}),
+            "GET /p HTTP/1.1\r\nhost: h:1\r\nconnection: te, Close\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
 TEST_F(ClientCodecTest, Http10PeersAreReusedIfTheySaySo) {
   request("GET", true);
   receive("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n");
