@@ -24,6 +24,7 @@ class DownstreamConnection::Inspection final : public event::Timer {
     if (connection_.end_inspection()) connection_.connection_.deliver_again();
   }
   std::vector<std::unique_ptr<filter::ListenerFilter>> filters;
+  std::shared_ptr<const KeptTransports> kept;  // null: the version of the listener is current
   size_t next = 0;
   bool accepted = false;  // the next filter was told of the connection
   bool over = false;      // this timer ended it, and cannot go while it runs
@@ -93,7 +94,7 @@ void DownstreamConnection::start() {
   spec.stats->cx_total.inc();
   spec.stats->cx_active.inc();
   if (spec.listener_filters.empty()) {
-    if (!choose_chain() && !connection_.handshaking()) return;
+    if (!choose_chain(nullptr) && !connection_.handshaking()) return;
   } else {
     facts_ = std::make_unique<filter::ConnectionFacts>();
     facts_->remote = facts_->direct_remote = connection_.remote();
@@ -116,6 +117,10 @@ void DownstreamConnection::begin_inspection() {
 }
 
 bool DownstreamConnection::inspecting() const { return inspection_ != nullptr && !inspection_->over; }
+
+void DownstreamConnection::keep(std::shared_ptr<const KeptTransports> transports) {
+  inspection_->kept = std::move(transports);
+}
 
 stream::ConnectionInfo& DownstreamConnection::info() {
   if (info_ == nullptr) info_ = std::make_unique<stream::ConnectionInfo>(connection_.lane().arenas());
@@ -160,7 +165,7 @@ std::string_view DownstreamConnection::server_name() const {
 }
 
 // True: filters serve it. Otherwise it is closed, for no chain serves it, or its handshake has begun.
-bool DownstreamConnection::choose_chain() {
+bool DownstreamConnection::choose_chain(const KeptTransports* kept) {
   tell_facts();
   chain_ = find_chain();
   if (chain_ == nullptr) {
@@ -170,12 +175,17 @@ bool DownstreamConnection::choose_chain() {
     return false;
   }
   if (listener_->spec.metadata != nullptr) info().listener_metadata = &listener_->spec.metadata->root();
-  return chain_->transport ? begin_handshake() : start_filters();
+  return chain_->transport ? begin_handshake(kept) : start_filters();
 }
 
 // Filters hear of the connection when it is known who is at the other end.
-bool DownstreamConnection::begin_handshake() {
+bool DownstreamConnection::begin_handshake(const KeptTransports* kept) {
   transport_ = connection_.lane().slots().pin<filter::DownstreamTransport>(*chain_->transport);
+  if (!transport_ && kept != nullptr) {
+    const auto found =
+        std::find_if(kept->begin(), kept->end(), [&](const auto& one) { return one.first == *chain_->transport; });
+    if (found != kept->end()) transport_ = found->second;
+  }
   if (WEIR_BUG(!transport_)) {  // published with the chain; never in plain text instead
     connection_.close();
     return false;
@@ -274,6 +284,7 @@ bool DownstreamConnection::inspect(Slices& in, bool end) {
 bool DownstreamConnection::end_inspection() {
   listener_->spec.stats->pre_cx_active.dec();
   const bool in_time = !inspection_->over;
+  const std::shared_ptr<const KeptTransports> kept = std::move(inspection_->kept);
   if (in_time) inspection_.reset();
   // Whose time was over is served by what is known, and looked at no more.
   if (in_time && listener_->spec.hands_over && !handed_over_ && facts_->local_restored && hand_over() &&
@@ -281,7 +292,7 @@ bool DownstreamConnection::end_inspection() {
     begin_inspection();
     return inspect(connection_.in(), connection_.peer_ended());
   }
-  return choose_chain() && connection_.open();
+  return choose_chain(kept.get()) && connection_.open();
 }
 
 bool DownstreamConnection::hand_over() {

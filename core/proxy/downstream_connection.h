@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/base/intrusive_list.h"
@@ -24,6 +25,9 @@ struct DrainPlan {
   bool close_at_end = false;  // what is open when the time is over
 };
 
+// Of the filter chains of a listener whose version is replaced.
+using KeptTransports = std::vector<std::pair<event::SlotId, event::Pin<filter::DownstreamTransport>>>;
+
 class DownstreamConnection final : public net::ConnectionHandler,
                                    public filter::ConnectionHost,
                                    public event::Deferred {
@@ -42,6 +46,10 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void close() { connection_.close(); }
   const FilterChain* chain() const { return chain_; }
   const Listener& listener() const { return *listener_; }
+  // Listener filters look at it, and which chain will serve it is open.
+  bool inspecting() const;
+  // While it is inspecting().
+  void keep(std::shared_ptr<const KeptTransports> transports);
 
   // filter::ConnectionHost
   net::Connection& connection() override { return connection_; }
@@ -75,7 +83,6 @@ class DownstreamConnection final : public net::ConnectionHandler,
   class Inspection;
   class Handshake;
 
-  bool inspecting() const;
   // True: listener filters are through, and a chain serves the connection.
   bool inspect(Slices& in, bool end);
   bool end_inspection();
@@ -85,8 +92,9 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void tell_facts();
   void log(net::CloseReason reason);
   const FilterChain* find_chain();
-  bool choose_chain();
-  bool begin_handshake();
+  // `kept`: where to look for transports that are no more; may be nullptr.
+  bool choose_chain(const KeptTransports* kept);
+  bool begin_handshake(const KeptTransports* kept);
   bool start_filters();
 
   class Drain;

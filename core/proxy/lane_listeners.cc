@@ -81,7 +81,24 @@ void LaneListener::leave_doors(DatagramDoors& doors) {
   owner_.keep_leaving(std::exchange(doors, {}));
 }
 
+void LaneListener::keep_transports(const Listener& version) {
+  if (version.spec.listener_filters.empty()) return;
+  std::shared_ptr<KeptTransports> kept;
+  connections_.for_each([&](DownstreamConnection& connection) {
+    if (&connection.listener() != &version || !connection.inspecting()) return;
+    if (kept == nullptr) {
+      kept = std::make_shared<KeptTransports>();
+      for (const FilterChain& chain : version.spec.chains) {
+        if (!chain.transport) continue;
+        kept->emplace_back(*chain.transport, owner_.lane().slots().pin<filter::DownstreamTransport>(*chain.transport));
+      }
+    }
+    connection.keep(kept);
+  });
+}
+
 void LaneListener::set(const Listener* before, const Listener* after) {
+  if (before != nullptr) keep_transports(*before);
   if (after == nullptr) {
     shut_doors(owner_.update_plan(), false);
     doors_.clear();

@@ -64,6 +64,8 @@ class LaneListener final : public net::AcceptHandler {
   std::vector<Door> doors_;
   // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
   DatagramDoors datagram_doors_;
+  // For connections that are to be served by this version, whose slots may be emptied with it.
+  void keep_transports(const Listener& version);
   void set_datagrams(const Listener& after);
   void leave_doors(DatagramDoors& doors);
   void shut_doors(const DrainPlan& plan, bool shared);

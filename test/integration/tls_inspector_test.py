@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from harness import (Connection, Nginx, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, read_lines, tcp_listener, wait_line, wait_until)
+                     main, over_tls, read_lines, tcp_listener, to_yaml, wait_line, wait_until)
+from harness.config import server_tls
 from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, client_hello, server_context
 
 TYPE = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
@@ -166,6 +167,25 @@ class LimitsTest(WeirTestCase):
                 end(connection)
         gauge = "listener.127.0.0.1_%d.downstream_pre_cx_active" % self.ports["lenient"]
         self.weir.wait_stat_is(gauge, 0)
+
+
+class GoneTest(WeirTestCase):
+    def test_a_listener_goes_before_its_client_has_spoken(self) -> None:
+        """It was accepted, and is served like others of a listener that drains; its certificate is no more by then."""
+        identity = Authority(self.sandbox).issue("a.example")
+        port, other = self.sandbox.free_port(), self.sandbox.free_port()
+        secure = over_tls(http_listener(port, [direct({"prefix": "/"}, "served")], name="secure"), server_tls(identity))
+        secure["listener_filters"] = [inspector()]
+        plain = http_listener(other, [direct({"prefix": "/"}, "plain")])
+        weir = Weir(self.sandbox, bootstrap([secure, plain]))
+        with Connection(port) as silent:
+            weir.wait_stat_is("listener.127.0.0.1_%d.downstream_pre_cx_active" % port, 1)
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([plain])))
+            weir.settle()
+            silent.sock = client_context().wrap_socket(silent.sock, server_hostname="a.example")
+            silent.reader.sock = silent.sock
+            self.assertEqual(silent.request().text, "served")
 
 
 if __name__ == "__main__":

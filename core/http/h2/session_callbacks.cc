@@ -36,7 +36,11 @@ struct Session::Callbacks::Handlers {
       session.last_begun_ = id;
     else if (known == nullptr)
       return 0;  // nobody knows it any more
-    if (session.gathering_ != nullptr && session.gathering_ == known) session.pass_on_gathered(false);
+    if (session.gathering_ != nullptr && session.gathering_ == known) {
+      session.pass_on_gathered(false);
+      known = session.find(id);
+      if (known == nullptr || session.stopped_) return verdict(session);  // that was its end
+    }
     session.begin_section(id, known);
     return verdict(session);
   }

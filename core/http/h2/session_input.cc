@@ -226,8 +226,12 @@ void Session::take_frame(const void* raw) {
       if (stream == nullptr) return;
       stream->wire_.received += kFrameHeaderBytes + frame->hd.length;
       if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return;
-      if (gathering_ != stream) pass_on_gathered(false);
-      gathering_ = stream;
+      if (gathering_ != stream) {
+        pass_on_gathered(false);
+        stream = find(id);  // that may have been the end of others, too
+        if (stream == nullptr || stopped_) return;
+        gathering_ = stream;
+      }
       pass_on_gathered(true);
       return;
     }

@@ -384,6 +384,20 @@ TEST(H2Server, AResetThatIsReceivedEndsTheStream) {
   EXPECT_EQ(server.codec.open_streams(), 0u);
 }
 
+// What comes behind it in the same piece is for nobody.
+TEST(H2Server, AStreamThatIsResetByItsDataHasNoTrailers) {
+  Server server;
+  server.reset_at_data = true;
+  server.receive(hello() + request(1, kEndHeaders) + frame(kData, 0, 1, "x") +
+                 frame(kHeaders, kEndStream | kEndHeaders, 1, field("x-sum", "1")) +
+                 frame(kHeaders, kEndStream | kEndHeaders, 3, get_block()));
+  EXPECT_EQ(server.log, "1 head; 1 data 1; 3 head end");
+  const auto frames = server.frames();
+  const Frame* reset = Server::last(frames, kReset);
+  ASSERT_NE(reset, nullptr);
+  EXPECT_EQ(reset->code(), 2u);
+}
+
 TEST(H2Server, AfterAnEarlyAnswerTheRestOfTheRequestIsNotWanted) {
   Server server;
   server.receive(hello() + request(1, kEndHeaders));

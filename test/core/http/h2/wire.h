@@ -154,8 +154,12 @@ class Server final : public Notes, public ServerCodec::Events {
   void on_request_data(Stream& stream, Slices& data, bool end) override {
     note(stream, "data " + std::to_string(data.size()) + (end ? " end" : ""));
     body += data.to_string();
+    if (reset_at_data) codec.reset(stream, ErrorCode::kInternalError);
   }
-  HeaderMap& begin_trailers(Stream& stream) override { return static_cast<Exchange&>(stream).trailers; }
+  HeaderMap& begin_trailers(Stream& stream) override {
+    EXPECT_TRUE(stream.attached());
+    return static_cast<Exchange&>(stream).trailers;
+  }
   void on_request_trailers(Stream& stream, HeaderMap& trailers) override {
     note(stream, "trailers " + std::to_string(trailers.size()));
   }
@@ -182,6 +186,7 @@ class Server final : public Notes, public ServerCodec::Events {
   std::string body;
   bool refuse = false;
   bool answer_at_once = false;
+  bool reset_at_data = false;
 
  private:
   const Options options_;
