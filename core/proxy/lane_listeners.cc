@@ -98,7 +98,11 @@ void LaneListener::keep_transports(const Listener& version) {
 }
 
 void LaneListener::set(const Listener* before, const Listener* after) {
-  if (before != nullptr) keep_transports(*before);
+  serve(before, after);
+  if (before != nullptr) keep_transports(*before);  // also for whom sockets that were shut have brought
+}
+
+void LaneListener::serve(const Listener* before, const Listener* after) {
   if (after == nullptr) {
     shut_doors(owner_.update_plan(), false);
     doors_.clear();

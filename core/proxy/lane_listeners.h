@@ -64,6 +64,7 @@ class LaneListener final : public net::AcceptHandler {
   std::vector<Door> doors_;
   // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.
   DatagramDoors datagram_doors_;
+  void serve(const Listener* before, const Listener* after);
   // For connections that are to be served by this version, whose slots may be emptied with it.
   void keep_transports(const Listener& version);
   void set_datagrams(const Listener& after);

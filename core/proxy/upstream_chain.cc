@@ -80,17 +80,24 @@ void UpstreamChain::send_trailers(const http::HeaderMap& trailers) {
 void UpstreamChain::reset() { reset_upstream(); }
 
 Action UpstreamChain::pass_headers(const http::HeaderMap& headers, bool end) {
-  if (!open() || upstream_->send_headers(headers, end)) return Action::kContinue;
-  return stream_.reply_local(400, "invalid_request_headers");
+  if (!open()) return Action::kContinue;
+  if (!upstream_->send_headers(headers, end)) return stream_.reply_local(400, "invalid_request_headers");
+  if (end) note_request_end();
+  return Action::kContinue;
 }
 
 void UpstreamChain::pass_data(Slices& data, bool end) {
-  if (open()) upstream_->send_data(data, end);
+  if (open()) {
+    upstream_->send_data(data, end);
+    if (end) note_request_end();
+  }
   data.clear();
 }
 
 void UpstreamChain::pass_trailers(const http::HeaderMap& trailers) {
-  if (open()) upstream_->send_trailers(trailers);
+  if (!open()) return;
+  upstream_->send_trailers(trailers);
+  note_request_end();
 }
 
 void UpstreamChain::on_upstream_flow(bool blocked) {

@@ -108,9 +108,18 @@ class UpstreamChain final : public event::Deferred, public upstream::UpstreamStr
   // It may be spoken to.
   bool open() const { return upstream_ != nullptr && !done_; }
   // Around the last event of a response. Each direction of a tunnel ends by itself.
-  void begin_end() { done_ = !tunnel_; }
+  void begin_end() {
+    response_ended_ = true;
+    done_ = !tunnel_ || request_ended_;
+  }
   void finish_end() {
     if (done_) upstream_ = nullptr;
+  }
+  // Behind the last event of a request.
+  void note_request_end() {
+    request_ended_ = true;
+    done_ |= tunnel_ && response_ended_;
+    finish_end();
   }
 
   Router& router_;
@@ -121,7 +130,9 @@ class UpstreamChain final : public event::Deferred, public upstream::UpstreamStr
   const bool reused_;
   bool left_ = false;
   bool tunnel_ = false;
-  bool done_ = false;  // it has nothing more to say
+  bool request_ended_ = false;   // has reached the upstream
+  bool response_ended_ = false;  // has come from it; filters may still hold some of it
+  bool done_ = false;  // both, or the response of what is no tunnel: the upstream stream is somebody else's now
   const filter::HttpChainConfig& config_;
   const uint64_t enabled_;
   // Of a filter, in the outer arena; null: none has answered.

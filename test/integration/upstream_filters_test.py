@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import socket
 import threading
 from typing import Any, Optional
+
+import h2.events
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log,
                      http_listener, main, route, wait_until)
 from harness.config import http_options
+from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 
 _TYPE = "type.googleapis.com/"
@@ -54,6 +58,7 @@ class UpstreamFiltersTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox, "a")
         cls.other = EchoUpstream(cls.sandbox, "b")
         cls.scripted = ScriptedUpstream(cls.sandbox, cls.odd)
+        cls.hasty = ScriptedUpstream(cls.sandbox, lambda connection: None)
         cls.port, cls.plain_port = cls.sandbox.free_port(), cls.sandbox.free_port()
         cls.log_path = cls.sandbox.path("log")
         mark = mutation(
@@ -66,6 +71,7 @@ class UpstreamFiltersTest(WeirTestCase):
             route({"prefix": "/retry"}, "two", retries),
             route({"prefix": "/again"}, "again", retries),
             route({"prefix": "/limit"}, "limited", retries),
+            route({"prefix": "/hasty"}, "hasty"),
             route({"prefix": "/own"}, "own"),
             route({"prefix": "/scripted"}, "scripted", {"timeout": "0s"}),
             route({"prefix": "/more"}, "one", **per_route("mark", request_mutations=add(x_more="1"))),
@@ -76,13 +82,14 @@ class UpstreamFiltersTest(WeirTestCase):
             route({"prefix": "/"}, "one")],
             access_log=[file_access_log(cls.log_path, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% secret=%REQ(X-SECRET)% "
                                                       "host=%REQ(X-HOST)%\n")],
-            upgrade_configs=[{"upgrade_type": "websocket"}],
+            upgrade_configs=[{"upgrade_type": "websocket"}], http2_protocol_options={"allow_connect": True},
             http_protocol_options={"enable_trailers": True}), mark, off), http_listener(cls.plain_port, [route({"prefix": "/"}, "own"), ], name="plain", stat_prefix="plain")], [
                 cluster("one", cls.echo.port, http_protocol_options={"enable_trailers": True}), cluster("two", cls.echo.port, cls.other.port),
                 with_filters(cluster("again", cls.echo.port, cls.other.port), mutation(
                     "again", response_mutations=add(x_again="%RESP(X-ONCE)%"))),
                 with_filters(cluster("limited", cls.echo.port), buffering(1000)),
                 with_filters(cluster("own", cls.other.port), mutation("of-cluster", request_mutations=add(x_own="cluster"))),
+                with_filters(cluster("hasty", cls.hasty.port), buffering(1000)),
                 cluster("scripted", cls.scripted.port)]), concurrency=1)
 
     @staticmethod
@@ -92,6 +99,11 @@ class UpstreamFiltersTest(WeirTestCase):
             if request.target.endswith("/switch"):
                 connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
                 connection.send(connection.reader.until_closed()[::-1])
+                return
+            if request.target.endswith("/pour"):
+                connection.send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n" + b"y" * 200000)
+                connection.sock.shutdown(socket.SHUT_WR)
+                connection.reader.until_closed()
                 return
             if request.target.endswith("/early"):
                 connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
@@ -218,6 +230,22 @@ class UpstreamFiltersTest(WeirTestCase):
         self.assertEqual(([one.status for one in response.interim], response.text), ([103], "late"))
         self.weir.wait_stat_is("cluster.scripted.upstream_rq_active", 0)
 
+    def test_a_tunnel_that_is_over_before_its_client_has_read_it(self) -> None:
+        """Both directions have ended, its connection is gone, and the rest waits for the client's window: who leaves now."""
+        with H2(self.port) as client:
+            client.h2.config.validate_outbound_headers = False
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"),
+                                            (":authority", "a.example"), (":path", "/scripted/pour"), ("sec-websocket-version", "13")])
+            client.flush()
+            client.until(stream, h2.events.ResponseReceived, give_back=False)
+            client.h2.send_data(stream, b"bye", end_stream=True)
+            client.flush()
+            self.weir.wait_stat_is("cluster.scripted.upstream_cx_active", 0)
+            client.h2.reset_stream(stream, 8)
+            client.flush()
+            self.weir.wait_stat_is("http.ingress.downstream_rq_active", 0)
+
     def test_upstreams_that_break(self) -> None:
         response = fetch(self.port, "/scripted/die")
         self.assertEqual(response.status, 503)
@@ -226,6 +254,15 @@ class UpstreamFiltersTest(WeirTestCase):
             self.assertEqual(connection.reader.head().status, 200)
             self.assertEqual(connection.reader.until_closed(), b"half")
         self.weir.wait_stat_is("cluster.scripted.upstream_rq_active", 0)
+
+    def test_a_server_that_closes_before_it_has_got_the_request(self) -> None:
+        """A filter holds it, for it waits for the whole body."""
+        with Connection(self.port) as connection:
+            connection.send(b"POST /hasty HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n")
+            self.weir.wait_stat("cluster.hasty.upstream_cx_destroy_with_active_rq", 1)
+            connection.send(b"abc")
+            self.assertEqual(connection.read_response().status, 503)
+        self.weir.wait_stat_is("http.ingress.downstream_rq_active", 0)
 
     def test_clients_that_leave(self) -> None:
         with Connection(self.port) as connection:
