@@ -1,6 +1,7 @@
 // Main's side of the slots: names to indices, batches to every lane, and the return of versions nobody uses any more.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -42,6 +43,9 @@ class Publisher {
     template <class Kept>
     void drop_removals(Kept kept) {
       std::erase_if(changes_, [&](const SlotChange& one) { return one.version == nullptr && kept(one.id); });
+    }
+    bool changes(SlotId id) const {
+      return std::any_of(changes_.begin(), changes_.end(), [id](const SlotChange& one) { return one.id == id; });
     }
     bool empty() const { return changes_.empty(); }
     Batch() = default;

@@ -57,7 +57,7 @@ void ClusterManager::stop_hearing() {
 
 void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, const std::vector<std::string>& gone,
                            event::Publisher::Batch& batch, event::Publisher::Batch& last) {
-  if (warm_ == nullptr) {
+  if (warmer_ == nullptr) {
     for (auto& [name, entry] : named_) entry->awaited = false;
   }
   apply_caches(clusters, gone);
@@ -128,7 +128,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
   note_local();
   remake_by_zone(batch);
   arm_patience();
-  if (warm_ != nullptr) publish_in({});  // who warmed may be gone
+  if (warmer_ != nullptr) publish_in({});  // who warmed may be gone
 }
 
 // --- Names that requests bring --------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ void ClusterManager::set_members(Entry& entry, const config::ClusterTranslation&
   entry.keeps_members = entry.unsettled() && !hosts(entry).empty();
   entry.awaited = entry.unsettled() && !entry.keeps_members && entry.dns->warms();
   // By the clock: reading a large configuration may have taken most of the time since the turn began.
-  entry.waits_until = entry.unsettled() ? main_.clock().mono_now() + kLongestWarming : MonoTime::max();
+  entry.waits_until = entry.unsettled() ? main_.clock().mono_now() + longest_warming_ : MonoTime::max();
   if (entry.keeps_members) {
     show_members(entry, *newest(entry));  // possibly in other statistics
   } else {
@@ -297,18 +297,19 @@ void ClusterManager::publish_members() {
   } else if (!batch.empty()) {
     publisher_.publish(std::move(batch));
   }
-  if (warm_ != nullptr && !warming()) finish_warming();
+  if (event::Task task = std::exchange(warmer_, nullptr)) task();
 }
 
 bool ClusterManager::warming() const {
-  return std::any_of(named_.begin(), named_.end(),
-                     [](const auto& one) { return one.second->awaited && one.second->unsettled(); });
+  return std::any_of(named_.begin(), named_.end(), [](const auto& one) { return one.second->warms(); });
 }
 
-void ClusterManager::when_warm(event::Task task) {
-  warm_ = std::move(task);
-  publish_in({});
+bool ClusterManager::warming(std::string_view cluster) const {
+  const auto at = named_.find(cluster);
+  return at != named_.end() && at->second->warms();
 }
+
+void ClusterManager::when_warmer(event::Task task) { warmer_ = std::move(task); }
 
 void ClusterManager::arm_patience() {
   MonoTime next = MonoTime::max();
@@ -336,15 +337,11 @@ void ClusterManager::lose_patience() {
   arm_patience();
 }
 
-void ClusterManager::finish_warming() {
-  if (event::Task task = std::exchange(warm_, nullptr)) task();
-}
-
 void ClusterManager::stop() {
   soon_.cancel();
   patience_.cancel();
   cleanup_.cancel();
-  warm_ = nullptr;
+  warmer_ = nullptr;
   answers_.clear();
   stop_hearing();
   for (auto& [name, entry] : named_) {

@@ -31,6 +31,8 @@ class ClusterManager final : private DnsMembers::Owner,
   // So long the first answers of a cluster's names are waited for. More than name servers have for one try by default,
   // so that the second one can still help.
   static constexpr Duration kLongestWarming = 7s;
+  // When nobody serves meanwhile: other routes of the same listener are not to wait for it.
+  static constexpr Duration kLongestWarmingAtStart = 2s;
 
   // So many hosts may all clusters of names have together by default, whatever name servers say. Each has statistics
   // and a place in the tables of every lane. Above it a cluster keeps the members that it had.
@@ -51,11 +53,14 @@ class ClusterManager final : private DnsMembers::Owner,
              event::Publisher::Batch& batch, event::Publisher::Batch& last);
   // Before apply(): the cluster that weir is a member of (empty: none), and where weir is.
   void set_local(const std::string& cluster, const lb::Locality& where) { zones_.set_local(cluster, where); }
+  // Likewise: how long clusters are waited for that it adds or changes.
+  void set_patience(Duration longest) { longest_warming_ = longest; }
   // Some cluster that apply() added or changed waits for its first answers, and has no members that serve until then.
-  // Those of an apply() before the last one count as long as somebody waits for them with when_warm().
+  // Those of an apply() before the last one count as long as somebody waits for them with when_warmer().
   bool warming() const;
-  // Runs the task when none does any more; at a later turn. One at a time.
-  void when_warm(event::Task task);
+  bool warming(std::string_view cluster) const;
+  // Runs the task when it may be that fewer do; at a later turn. One at a time.
+  void when_warmer(event::Task task);
   // Before the lane ends: nothing is asked any more.
   void stop();
 
@@ -88,6 +93,7 @@ class ClusterManager final : private DnsMembers::Owner,
     Duration cleanup_interval = 5s;
     MonoTime next_cleanup = MonoTime::max();  // max: there is nothing to forget
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
+    bool warms() const { return awaited && unsettled(); }
   };
   // Gauges that are worked out when somebody reads them.
   void refresh_stats() const;
@@ -143,7 +149,6 @@ class ClusterManager final : private DnsMembers::Owner,
   void publish_named(Entry& entry, event::Publisher::Batch& batch);
   void arm_patience();
   void publish_members();
-  void finish_warming();
   void lose_patience();
   const lb::HostSet* newest(const Entry& entry) const;
   void show_members(const Entry& entry, const lb::HostSet& set) const;
@@ -172,7 +177,8 @@ class ClusterManager final : private DnsMembers::Owner,
   bool stopped_ = false;
   std::vector<DnsCache::Answer> answers_;  // of names: when what has changed is published
   Soon soon_;
-  event::Task warm_;
+  event::Task warmer_;
+  Duration longest_warming_ = kLongestWarming;
   Patience patience_;
   std::unordered_map<uint32_t, std::string> originals_;  // names of ORIGINAL_DST clusters by the index of their slots
   Cleanup cleanup_;

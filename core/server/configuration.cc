@@ -86,7 +86,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
-  event::SlotId cluster(std::string_view name) override { return intern_cluster(slots_, name); }
+  event::SlotId cluster(std::string_view name) override { return lead_to(name); }
   std::string cluster_stat_name(std::string_view name) override {
     const auto at = stat_names_.find(name);
     std::string found = at != stat_names_.end() ? at->second : std::string(name);
@@ -105,7 +105,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     const std::string name = made->cluster.name();
     // Who asks is read again by every reload: its cluster is there as long as somebody asks.
     report_.sources().add_file_content("cluster " + name, "");
-    GrpcTarget out{intern_cluster(slots_, name), std::move(made->authority)};
+    GrpcTarget out{lead_to(name), std::move(made->authority)};
     const uint64_t fingerprint = config::fingerprint(proto);
     const auto [at, fresh] =
         grpc_targets_.try_emplace(name, Target{std::move(made->cluster), fingerprint, scope.path()});
@@ -128,7 +128,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   // Of a cluster whose statistics have another name.
   void set_stat_name(const std::string& cluster, const std::string& stat_name) { stat_names_[cluster] = stat_name; }
   event::SlotId host_set(std::string_view cluster) override {
-    return {event::SlotKind::kHostSet, intern_cluster(slots_, cluster).index};
+    return {event::SlotKind::kHostSet, lead_to(cluster).index};
   }
   std::string dns_cache(const google::protobuf::Message& config, filter::FactoryScope& scope) override {
     const auto& proto =
@@ -165,13 +165,18 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
                                                 const std::string& name, filter::FactoryScope& scope) override {
     const bool upstream = side == filter::TransportSide::kUpstream;
     return transports_.make(config, side, upstream ? name : owner_ + "/" + name,
-                            upstream ? "cluster " + name.substr(0, name.rfind('/')) : "listener " + owner_, scope);
+                            upstream ? name.substr(0, name.rfind('/')) : owner_, scope);
   }
   // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
   void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
     owner_path_ = path;
     tables_of_owner_.clear();
+  }
+  // The clusters that each of the owners names.
+  std::map<std::string, std::set<std::string>> take_leads() {
+    leads_to_.erase("");
+    return std::move(leads_to_);
   }
 
   // RouteConfigEnv
@@ -184,7 +189,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     return false;
   }
   stats::Store* stats_store() override { return &store_; }
-  event::SlotId cluster_slot(std::string_view name) override { return intern_cluster(slots_, name); }
+  event::SlotId cluster_slot(std::string_view name) override { return lead_to(name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
                            std::string_view path, route::FilterConfigSpec& spec, Diagnostics&) override {
@@ -239,9 +244,15 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   bool clusters_complete_ = false;
   bool cds_ = false;
   std::map<std::string, std::string, std::less<>> stat_names_;
-  std::string owner_;
+  event::SlotId lead_to(std::string_view cluster) {
+    leads_to_[owner_].emplace(cluster);
+    return intern_cluster(slots_, cluster);
+  }
+
+  std::string owner_;  // empty: none
   std::string owner_path_;
-  std::map<std::string, int> tables_of_owner_;  // by the key of their chain
+  std::map<std::string, std::set<std::string>> leads_to_;  // by owner
+  std::map<std::string, int> tables_of_owner_;             // by the key of their chain
 };
 
 // What clusters get that do not say it themselves.
@@ -581,6 +592,27 @@ void find_circles(const Circles::Resources& resources, const std::vector<config:
   if (any) Circles(resources, translated, report).find();
 }
 
+// Whoever leads to a cluster that stands for others leads to those.
+void follow_aggregates(const std::vector<config::ClusterTranslation>& translated,
+                       std::map<std::string, std::set<std::string>>& leads_to) {
+  std::map<std::string_view, const std::vector<std::string>*> members;
+  for (const config::ClusterTranslation& one : translated) {
+    if (!one.aggregates.empty()) members.emplace(one.spec.name, &one.aggregates);
+  }
+  if (members.empty()) return;
+  for (auto& [listener, clusters] : leads_to) {
+    std::vector<std::string> left(clusters.begin(), clusters.end());
+    while (!left.empty()) {
+      const auto at = members.find(left.back());
+      left.pop_back();
+      if (at == members.end()) continue;
+      for (const std::string& member : *at->second) {
+        if (clusters.insert(member).second) left.push_back(member);
+      }
+    }
+  }
+}
+
 void override_node(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap) {
   if (!options.service_node.empty()) bootstrap.mutable_node()->set_id(options.service_node);
   if (!options.service_cluster.empty()) bootstrap.mutable_node()->set_cluster(options.service_cluster);
@@ -703,6 +735,9 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     }
     out.listeners.push_back(std::move(listener));
   }
+  routes.begin_owner("", "");
+  out.leads_to = routes.take_leads();
+  follow_aggregates(out.clusters, out.leads_to);
   check_internal_addresses(resources, same, report);
   read_bootstrap_extensions(bootstrap, report);
   filter::FactoryScope scope(registry, store, routes, report, "");

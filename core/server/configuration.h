@@ -56,6 +56,9 @@ struct Configuration {
   std::vector<config::ListenerTranslation> listeners;
   std::vector<StagedRoute> routes;
   std::vector<StagedTransport> transports;
+  // Of listeners, but for those that stay as they are: the clusters that they and their routes name, with those that
+  // these stand for.
+  std::map<std::string, std::set<std::string>> leads_to;
   std::vector<config::SecretTranslation> secrets;
   std::set<std::string> watched;  // directories whose files were read and may be replaced
   config::RuntimeTranslation runtime;

@@ -239,7 +239,8 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
 
 }  // namespace
 
-Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch) {
+Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, Changes& changes,
+                              event::Publisher::Batch& removed) {
   std::set<std::string> kept;
   for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
   // First everything that can fail.
@@ -288,7 +289,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());
     from.spec.stats = entry.stats;
     from.spec.limit = limit_;
-    batch.set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
+    changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }
   for (auto it = listeners_.begin(); it != listeners_.end();) {
@@ -296,7 +297,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       ++it;
       continue;
     }
-    batch.remove(it->second.slot);  // the lanes close their sockets, unless another listener has taken them over
+    removed.remove(it->second.slot);  // the lanes close their sockets, unless another listener has taken them over
     removed_.inc();
     active_.dec();
     it = listeners_.erase(it);

@@ -25,9 +25,12 @@ class ListenerManager {
  public:
   ListenerManager(event::Publisher& publisher, stats::Store& store, uint32_t workers, InheritedSockets& inherited);
 
-  // Binds what is new, then adds to the batch what differs from what was published before. An address that cannot be
-  // bound is an error, and nothing has changed then.
-  Status apply(std::vector<config::ListenerTranslation> listeners, event::Publisher::Batch& batch);
+  // By listener: what is to be published of it.
+  using Changes = std::map<std::string, event::Publisher::Batch>;
+  // Binds what is new, then adds to `changes` what differs from what was published before, and to `removed` what goes:
+  // to be published with the last of the changes, some of which may take sockets over from it. An address that cannot
+  // be bound is an error, and nothing has changed then.
+  Status apply(std::vector<config::ListenerTranslation> listeners, Changes& changes, event::Publisher::Batch& removed);
 
   struct Entry {
     event::SlotId slot;

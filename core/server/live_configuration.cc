@@ -59,7 +59,7 @@ LiveConfiguration::~LiveConfiguration() = default;
 
 void LiveConfiguration::retire_routes(const Plan& plan) {
   // Listeners that lead to them may be held back.
-  const Duration held = holding_ || clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
+  const Duration held = !held_.empty() || clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
   const MonoTime end = lane_.clock().mono_now() + held + std::chrono::seconds(options_.drain_seconds) + 1s;
   for (const auto& [slot, change] : plan.routes) {
     if (change == Change::kRemoved) {
@@ -137,34 +137,73 @@ const Bootstrap& LiveConfiguration::bootstrap() {
   return *bootstrap_;
 }
 
-void LiveConfiguration::hold(event::Publisher::Batch leading, event::Task applied) {
+void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed) {
   // Clusters that an earlier reload removed, and this one has again.
-  held_.drop_removals([&](event::SlotId id) {
+  held_last_.drop_removals([&](event::SlotId id) {
     const std::string name(publisher_.name_of(id));
     if (id.kind == event::SlotKind::kTransport) return inventory_.transports.contains(name);
     return (id.kind == event::SlotKind::kCluster || id.kind == event::SlotKind::kHostSet) &&
            clusters_.clusters().contains(name);
   });
-  held_.append(std::move(leading));
-  if (applied) after_held_.push_back(std::move(applied));
-  if (!std::exchange(holding_, true)) clusters_.when_warm([this] { release(); });
+  for (auto at = held_.begin(); at != held_.end();) {
+    if (listeners_.listeners().contains(at->first)) {
+      ++at;
+      continue;
+    }
+    held_last_.append(std::move(at->second.changes));  // it has opened sockets, which its removal closes
+    at = held_.erase(at);
+  }
+  for (auto& [listener, batch] : changes) {
+    if (held_last_.changes(listeners_.listeners().at(listener).slot)) {  // it was removed before
+      held_last_.append(std::move(batch));
+      continue;
+    }
+    Held& held = held_[listener];
+    held.changes.append(std::move(batch));
+    held.leads_to = std::move(leads_to[listener]);
+  }
+  held_last_.append(std::move(removed));
+}
+
+bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
+  // Who has members keeps them: nobody is asked for twice.
+  while (!leads_to.empty() && !clusters_.warming(*leads_to.begin())) leads_to.erase(leads_to.begin());
+  return !leads_to.empty();
+}
+
+void LiveConfiguration::publish(event::Publisher::Batch batch) {
+  const bool all_wait = taking_over_ && clusters_.warming();
+  for (auto at = held_.begin(); at != held_.end() && !all_wait;) {
+    if (waits(at->second.leads_to)) {
+      ++at;
+    } else {
+      batch.append(std::move(at->second.changes));
+      at = held_.erase(at);
+    }
+  }
+  event::Task applied;
+  if (held_.empty()) {
+    taking_over_ = false;
+    batch.append(std::exchange(held_last_, {}));
+    if (!after_held_.empty()) {
+      applied = [tasks = std::exchange(after_held_, {})]() mutable {
+        for (event::Task& task : tasks) task();
+      };
+    }
+  } else {
+    clusters_.when_warmer([this] { publish({}); });
+  }
+  if (!batch.empty() || applied) publisher_.publish(std::move(batch), std::move(applied));
 }
 
 void LiveConfiguration::discard() {
-  holding_ = false;
-  held_ = {};
+  held_.clear();
+  held_last_ = {};
   after_held_.clear();
 }
 
-void LiveConfiguration::release() {
-  if (!std::exchange(holding_, false)) return;
-  publisher_.publish(std::exchange(held_, {}), [tasks = std::exchange(after_held_, {})]() mutable {
-    for (event::Task& task : tasks) task();
-  });
-}
-
 void LiveConfiguration::when_published(event::Task task) {
-  if (holding_) {
+  if (!held_.empty()) {
     after_held_.push_back(std::move(task));
   } else {
     publisher_.publish({}, std::move(task));
@@ -233,36 +272,38 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     update.error = "access log: " + message_of(opened);
     return;
   }
-  event::Publisher::Batch batch, leading;
-  if (Status bound = listeners_.apply(std::move(configuration.listeners), leading); !bound.ok()) {
+  event::Publisher::Batch batch, removed;
+  ListenerManager::Changes leading;
+  if (Status bound = listeners_.apply(std::move(configuration.listeners), leading, removed); !bound.ok()) {
     update.result = Update::Result::kCannotBind;
     update.error = message_of(bound);
     return;
   }
   // From here on nothing can fail.
   runtime_.apply(std::move(configuration.runtime), batch);
-  event::Publisher::Batch removed;
   clusters_.set_local(configuration.local_cluster, configuration.place);
+  clusters_.set_patience(first && !taking_over_ ? ClusterManager::kLongestWarmingAtStart
+                                                : ClusterManager::kLongestWarming);
   std::vector<std::string> gone;
   for (const auto& [name, effect] : update.plan.clusters) {
     if (effect.change == Change::kRemoved) gone.push_back(name);
   }
   clusters_.apply(std::move(configuration.clusters), gone, batch, removed);
   for (StagedRoute& staged : configuration.routes) {
-    if (update.plan.routes.contains(staged.slot_name))
-      leading.set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(staged.table));
+    if (!update.plan.routes.contains(staged.slot_name)) continue;
+    leading[staged.listener].set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name),
+                                 std::move(staged.table));
   }
   for (StagedTransport& staged : configuration.transports) {
     if (!update.plan.transports.contains(staged.slot_name)) continue;
     if (update.plan.transports.at(staged.slot_name) == Change::kChanged) staged.updates.inc();
     // A cluster's before the cluster, a chain's with the chain.
-    (staged.upstream ? batch : leading)
+    (staged.listener.empty() ? batch : leading[staged.listener])
         .set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));
   }
   for (const auto& [slot, change] : update.plan.transports) {
     if (change == Change::kRemoved) removed.remove(publisher_.intern(event::SlotKind::kTransport, slot));
   }
-  leading.append(std::move(removed));
   retire_routes(update.plan);
   secrets_.apply(std::move(configuration.secrets));
   bool told = !wanted;
@@ -293,13 +334,10 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   if (first || !update.plan.empty()) loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
-  if (holding_ || (clusters_.warming() && (first || !leading.empty()))) {
-    if (!batch.empty()) publisher_.publish(std::move(batch));
-    hold(std::move(leading), std::move(applied));
-  } else {
-    batch.append(std::move(leading));
-    if (first || !batch.empty()) publisher_.publish(std::move(batch), std::move(applied));
-  }
+  const bool anything = first || !batch.empty() || !leading.empty() || !removed.empty() || !held_.empty();
+  if (applied && anything) after_held_.push_back(std::move(applied));
+  hold(std::move(leading), configuration.leads_to, std::move(removed));
+  publish(std::move(batch));
   update.applied = system_clock().mono_now() - built;
   if (!told) {
     if (bootstrap == nullptr) {

@@ -62,6 +62,9 @@ class LiveConfiguration final : private event::Timer {
   Update load(Apply apply, Report report, event::Task applied = nullptr);
   // Builds the configuration in force once more: files that it names may hold something else now.
   Update read_files_again();
+  // Another process serves until this one has applied its first configuration: all of that waits until all clusters
+  // are known.
+  void set_taking_over() { taking_over_ = true; }
   // Runs the task when every lane has what was applied so far.
   void when_published(event::Task task);
   // Drops what waits for clusters: it comes no more.
@@ -87,8 +90,12 @@ class LiveConfiguration final : private event::Timer {
   // Translates and, unless it is only looked at, applies.
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update, const config::SecretStore* keep);
-  void hold(event::Publisher::Batch leading, event::Task applied);
-  void release();
+  using Leads = std::map<std::string, std::set<std::string>>;
+  // `leads_to`: of each listener that changes. `removed`: what goes when nothing leads to it any more.
+  void hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed);
+  // The batch, and of what is held what has not to wait any more.
+  void publish(event::Publisher::Batch batch);
+  bool waits(std::set<std::string>& leads_to) const;
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
   void pack_later();
   void pack();
@@ -112,11 +119,16 @@ class LiveConfiguration final : private event::Timer {
   // Tables of listeners that are gone: connections that drain still ask them. By slot name, with the end of the drain.
   std::map<std::string, MonoTime> retired_;
   bool loaded_ = false;
-  // What leads to clusters (listeners, routes) and the removal of those that nothing leads to any more, while clusters
-  // wait for their first answers, and what is to run when it has been published. What a reload adds meanwhile comes
-  // behind it: nothing overtakes.
-  bool holding_ = false;
-  event::Publisher::Batch held_;
+  bool taking_over_ = false;
+  // While clusters wait for their first answers: what leads to them, of each listener (itself, its routes and
+  // certificates) what was held back so far, in order; behind all of them what goes, with what a reload said meanwhile
+  // of listeners that go; and what is to run when everything has been published.
+  struct Held {
+    event::Publisher::Batch changes;
+    std::set<std::string> leads_to;  // but for those that are known to have members
+  };
+  std::map<std::string, Held> held_;
+  event::Publisher::Batch held_last_;
   std::vector<event::Task> after_held_;
   Inventory inventory_;
   AdminPlan admin_;

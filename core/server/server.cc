@@ -98,6 +98,7 @@ int Server::start() {
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
+  if (restart_->taking_over()) configuration_->set_taking_over();
   // These would end the process if they came while it loads; they wait. Those that are to end it may.
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1, SIGUSR2},
                                               [this](int signal) { on_signal(signal); });

@@ -52,9 +52,10 @@ std::optional<event::SlotId> Transports::make(const google::protobuf::Message& c
                                               const std::string& name, const std::string& owner,
                                               filter::FactoryScope& scope) {
   StagedTransport staged;
-  staged.upstream = side == TransportSide::kUpstream;
-  staged.slot_name = (staged.upstream ? "cluster/" : "listener/") + name;
-  staged.facts.owner = owner;
+  const bool upstream = side == TransportSide::kUpstream;
+  staged.slot_name = (upstream ? "cluster/" : "listener/") + name;
+  staged.facts.owner = (upstream ? "cluster " : "listener ") + owner;
+  if (!upstream) staged.listener = owner;
   const auto is_taken = [&] {
     return std::any_of(staged_.begin(), staged_.end(),
                        [&](const StagedTransport& other) { return other.slot_name == staged.slot_name; });
@@ -79,12 +80,12 @@ std::optional<event::SlotId> Transports::make(const google::protobuf::Message& c
     staged.facts = *goes_on;
   }
   report_.sources().add_dependency();
-  const char* kind = staged.upstream ? "cluster." : "listener.";
-  const char* name_of_counter = staged.upstream ? "client_ssl_socket_factory.ssl_context_update_by_sds"
-                                                : "server_ssl_socket_factory.ssl_context_update_by_sds";
+  const char* kind = upstream ? "cluster." : "listener.";
+  const char* name_of_counter = upstream ? "client_ssl_socket_factory.ssl_context_update_by_sds"
+                                         : "server_ssl_socket_factory.ssl_context_update_by_sds";
   staged.updates =
       scope.store().counter(kind + scope.stat_owner() + "." + name_of_counter,
-                            {{staged.upstream ? "envoy_cluster_name" : "envoy_listener_address", scope.stat_owner()}},
+                            {{upstream ? "envoy_cluster_name" : "envoy_listener_address", scope.stat_owner()}},
                             std::string(kind) + name_of_counter);
   event::SlotId slot = slots_.intern(event::SlotKind::kTransport, staged.slot_name);
   staged_.push_back(std::move(staged));

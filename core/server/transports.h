@@ -29,7 +29,7 @@ struct TransportFacts {
 
 struct StagedTransport {
   std::string slot_name;
-  bool upstream = false;
+  std::string listener;  // whose it is; empty: a cluster's
   // nullptr: what is in force goes on, for something is wrong with the files of this one.
   std::unique_ptr<const filter::TransportSocket> version;
   TransportFacts facts;
@@ -44,7 +44,8 @@ class Transports {
              const std::map<std::string, TransportFacts>* in_force)
       : slots_(slots), report_(report), staged_(staged), in_force_(in_force) {}
 
-  // `name`: of the slot, behind what tells the sides apart. See filter::RouteProvider::transport_socket().
+  // `name`: of the slot, behind what tells the sides apart. `owner`: the name of the listener or cluster. See
+  // filter::RouteProvider::transport_socket().
   std::optional<event::SlotId> make(const google::protobuf::Message& config, filter::TransportSide side,
                                     const std::string& name, const std::string& owner, filter::FactoryScope& scope);
 

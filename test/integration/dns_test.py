@@ -7,10 +7,11 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 from typing import Any
 
-from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener, main,
-                     route, to_yaml, wait_until, weir_binary)
+from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
+                     main, route, to_yaml, wait_until, weir_binary)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
 
@@ -322,6 +323,38 @@ class StartTest(DnsTestCase):
         self.assertEqual(self.served("/static"), {"1"})
         self.names["late.example"] = ["127.0.0.2"]
         self.wait_served("/late", {"2"})
+
+    def test_a_silent_server_delays_only_who_leads_there(self) -> None:
+        self.names["dead.example"] = lambda query: []
+        mixed, other = self.sandbox.free_port(), self.sandbox.free_port()
+
+        def config(text: str, *dead: str) -> dict:
+            return bootstrap(
+                [http_listener(other, [direct({"prefix": "/"}, text)], name="other"),
+                 http_listener(mixed, [route({"prefix": "/echo"}, "echo"), direct({"prefix": "/text"}, text),
+                                       *(route({"prefix": "/" + name}, name) for name in dead)], name="mixed")],
+                [cluster("echo", self.echo_port),
+                 *(dns_cluster(name, "dead.example", self.echo_port, typed_dns_resolver_config=resolver(self.server.port))
+                   for name in ("dead", *dead))])
+
+        weir = StartingWeir(self.sandbox, config("first", "more"), concurrency=1)
+        start = time.monotonic()
+        self.assertEqual(fetch(other).text, "first")
+        self.assertLess(time.monotonic() - start, 1)
+        self.assertEqual(weir.stat("server.live"), 0)
+        self.assertEqual(fetch(mixed, "/echo").status, 200)  # what waits in its socket is served
+        self.assertLess(time.monotonic() - start, 4)
+        weir.wait_stat("server.live", 1)
+        self.assertEqual(fetch(mixed, "/more").status, 503)
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config("second", "more", "most")) + "\n")
+        os.kill(weir.process.pid, signal.SIGHUP)
+        start = time.monotonic()
+        wait_until(lambda: fetch(other).text == "second", "the listener that leads nowhere else")
+        self.assertLess(time.monotonic() - start, 2)
+        self.assertEqual(fetch(mixed, "/text").text, "first")
+        self.names["dead.example"] = ["127.0.0.2"]
+        wait_until(lambda: fetch(mixed, "/text").text == "second", "the other one", seconds=15)
 
     def test_an_end_before_the_start_is_over(self) -> None:
         """Listeners that still wait for names are not opened by a signal to end."""

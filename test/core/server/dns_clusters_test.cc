@@ -279,31 +279,42 @@ TEST_F(DnsClustersTest, ARemovedClusterAsksNoMore) {
 
 // field: Cluster.wait_for_warm_on_init
 TEST_F(DnsClustersTest, WarmingEndsWithTheFirstAnswersOrFailures) {
-  int warm = 0;
+  int warmer = 0;
   apply(dns_cluster("a", named("a.example"), kV4) + ", " + dns_cluster("b", named("b.example"), kV4) + ", " +
         dns_cluster("c", named("c.example"), kV4 + "wait_for_warm_on_init: false, "));
-  clusters_.when_warm([&] { ++warm; });
+  clusters_.when_warmer([&] { ++warmer; });
   settle();
   clusters_.refresh_stats();
   EXPECT_EQ(store_.gauge("cluster_manager.warming_clusters").value(), 3);
   EXPECT_EQ(stats("a").warming_state.value(), 1);
+  EXPECT_TRUE(clusters_.warming("a"));
+  EXPECT_FALSE(clusters_.warming("c"));
+  EXPECT_FALSE(clusters_.warming("none"));
+  EXPECT_EQ(warmer, 0);
   answer("a.example/4", {"10.0.0.1"});
-  EXPECT_EQ(warm, 0);
+  EXPECT_EQ(warmer, 1);
+  EXPECT_FALSE(clusters_.warming("a"));
+  EXPECT_TRUE(clusters_.warming());
   fail("b.example/4");
-  EXPECT_EQ(warm, 1);
   EXPECT_FALSE(clusters_.warming());
 }
 
 TEST_F(DnsClustersTest, WarmingIsBounded) {
-  int warm = 0;
+  int warmer = 0;
   apply(dns_cluster("a", named("a.example"), kV4));
-  clusters_.when_warm([&] { ++warm; });
+  clusters_.when_warmer([&] { ++warmer; });
   lane_.advance(ClusterManager::kLongestWarming - 1ms);
-  EXPECT_EQ(warm, 0);
+  EXPECT_EQ(warmer, 0);
   EXPECT_TRUE(clusters_.warming());
   lane_.advance(1ms);
-  EXPECT_EQ(warm, 1);
+  EXPECT_EQ(warmer, 1);
   EXPECT_FALSE(clusters_.warming());  // a reload meanwhile does not wait for it again
+  clusters_.set_patience(1s);
+  apply(dns_cluster("a", named("b.example"), kV4));
+  lane_.advance(1s - 1ms);
+  EXPECT_TRUE(clusters_.warming());
+  lane_.advance(1ms);
+  EXPECT_FALSE(clusters_.warming());
 }
 
 TEST_F(DnsClustersTest, AClusterThatHasMembersIsNotWaitedFor) {
@@ -341,14 +352,13 @@ TEST_F(DnsClustersTest, ClustersOfAnEarlierUpdateAreNotWaitedFor) {
   apply(slow + ", " + dns_cluster("b", named("192.0.2.1"), kV4 + "wait_for_warm_on_init: false, "));
   EXPECT_FALSE(clusters_.warming());
   // Unless somebody does so already.
-  int warm = 0;
   apply(dns_cluster("slow", named("other.example"), kV4));
-  clusters_.when_warm([&] { ++warm; });
+  clusters_.when_warmer([] {});
   apply(dns_cluster("slow", named("other.example"), kV4) + ", " + dns_cluster("c", named("192.0.2.1"), kV4));
   settle();
-  EXPECT_EQ(warm, 0);
+  EXPECT_TRUE(clusters_.warming());
   answer("other.example/4", {"10.0.0.1"});
-  EXPECT_EQ(warm, 1);
+  EXPECT_FALSE(clusters_.warming());
 }
 
 TEST_F(DnsClustersTest, TheTimeThatAConfigurationTakesToReadIsNotOfTheWait) {
@@ -357,12 +367,10 @@ TEST_F(DnsClustersTest, TheTimeThatAConfigurationTakesToReadIsNotOfTheWait) {
   event::Publisher::Batch batch, last;
   clusters_.apply(std::move(configuration_.clusters), {}, batch, last);
   publisher_.publish(std::move(batch));
-  int warm = 0;
-  clusters_.when_warm([&] { ++warm; });
   lane_.advance(ClusterManager::kLongestWarming - 1ms);
-  EXPECT_EQ(warm, 0);
+  EXPECT_TRUE(clusters_.warming());
   lane_.advance(1ms);
-  EXPECT_EQ(warm, 1);
+  EXPECT_FALSE(clusters_.warming());
 }
 
 TEST_F(DnsClustersTest, ServersMayNotNameHostsWithoutEnd) {

@@ -38,14 +38,20 @@ class LiveConfigurationTest : public testing::Test {
   }
 
   // One listener, whose requests all go to `route`.
-  void load(const std::string& clusters, const std::string& route) {
-    options_.config_yaml =
-        "static_resources: {clusters: [" + clusters +
-        "], listeners: [{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: "
-        "[{filters: [{name: hcm, typed_config: {" +
-        kType + "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, route_config: {" +
-        "virtual_hosts: [{name: v, domains: [\"*\"], routes: [{match: {prefix: /}, route: {cluster: " + route +
-        "}}]}]}, http_filters: [{name: router, typed_config: {" + kType + "http.router.v3.Router}}]}}]}]}]}";
+  void load(const std::string& clusters, const std::string& route) { load_all(clusters, {{"l", route}}); }
+  // `routes`: by listener.
+  void load_all(const std::string& clusters, const std::map<std::string, std::string>& routes) {
+    std::string listeners;
+    for (const auto& [name, route] : routes) {
+      listeners +=
+          "{name: " + name +
+          ", address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{filters: "
+          "[{name: hcm, typed_config: {" +
+          kType + "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, route_config: {" +
+          "virtual_hosts: [{name: v, domains: [\"*\"], routes: [{match: {prefix: /}, route: {cluster: " + route +
+          "}}]}]}, http_filters: [{name: router, typed_config: {" + kType + "http.router.v3.Router}}]}}]}]}, ";
+    }
+    options_.config_yaml = "static_resources: {clusters: [" + clusters + "], listeners: [" + listeners + "]}";
     const Update update =
         live_.load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone, [this] { ++applied_; });
     ASSERT_TRUE(update.ok()) << update.faults();
@@ -61,7 +67,7 @@ class LiveConfigurationTest : public testing::Test {
   const event::Versioned* newest(event::SlotKind kind, const std::string& name) {
     return publisher_.newest(publisher_.intern(kind, name));
   }
-  bool listening() { return newest(event::SlotKind::kListener, "l") != nullptr; }
+  bool listening(const std::string& name = "l") { return newest(event::SlotKind::kListener, name) != nullptr; }
   // There is one.
   const event::Versioned* routes() { return publisher_.newest(event::SlotId{event::SlotKind::kRouteTable, 0}); }
 
@@ -133,11 +139,97 @@ TEST_F(LiveConfigurationTest, WhatLeadsElsewhereDoesNotWaitForAClusterOfAnEarlie
 
 TEST_F(LiveConfigurationTest, AfterTheLimitNobodyWaits) {
   load(dns_cluster("a"), "a");
-  lane_.advance(ClusterManager::kLongestWarming - 10ms);
+  lane_.advance(ClusterManager::kLongestWarmingAtStart - 10ms);
   EXPECT_FALSE(listening());
   lane_.advance(10ms);
   settle();
   EXPECT_TRUE(listening());
+  // What serves goes on, and longer.
+  const event::Versioned* before = routes();
+  load(dns_cluster("b"), "b");
+  lane_.advance(ClusterManager::kLongestWarming - 10ms);
+  EXPECT_EQ(routes(), before);
+  lane_.advance(10ms);
+  settle();
+  EXPECT_NE(routes(), before);
+}
+
+TEST_F(LiveConfigurationTest, ListenersThatLeadElsewhereDoNotWait) {
+  const std::string known = static_cluster("known", 80);
+  load_all(known + ", " + dns_cluster("slow"), {{"l", "known"}, {"m", "slow"}});
+  EXPECT_TRUE(listening("l"));
+  EXPECT_FALSE(listening("m"));
+  EXPECT_EQ(applied_, 0);
+  // Nor does what a reload adds and changes meanwhile.
+  const event::Versioned* before = routes();
+  load_all(known + ", " + static_cluster("other", 81) + ", " + dns_cluster("slow"),
+           {{"l", "other"}, {"m", "slow"}, {"n", "known"}});
+  EXPECT_NE(routes(), before);
+  EXPECT_TRUE(listening("n"));
+  EXPECT_FALSE(listening("m"));
+  answer("slow.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening("m"));
+  EXPECT_EQ(applied_, 2);
+}
+
+TEST_F(LiveConfigurationTest, EachWaitsForItsOwnClusters) {
+  load_all(dns_cluster("a") + ", " + dns_cluster("b"), {{"l", "a"}, {"m", "b"}});
+  answer("b.example/4", "10.0.0.1");
+  EXPECT_FALSE(listening("l"));
+  EXPECT_TRUE(listening("m"));
+  load_all(static_cluster("b", 80) + ", " + dns_cluster("a"),
+           {{"l", "b"}, {"m", "b"}});  // it does not lead there any more
+  EXPECT_TRUE(listening("l"));
+  EXPECT_EQ(applied_, 2);
+}
+
+TEST_F(LiveConfigurationTest, WhatStandsForOthersWaitsForThem) {
+  const std::string both =
+      "{name: both, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: aggregate, typed_config: {\"@type\": "
+      "type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [known, slow]}}}";
+  load(static_cluster("known", 80) + ", " + dns_cluster("slow") + ", " + both, "both");
+  EXPECT_FALSE(listening());
+  answer("slow.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening());
+}
+
+TEST_F(LiveConfigurationTest, AListenerThatGoesAndComesMeanwhileIsThereInTheEnd) {
+  const std::string clusters = static_cluster("known", 80) + ", " + dns_cluster("slow");
+  load_all(clusters, {{"l", "known"}, {"m", "slow"}});
+  load_all(clusters, {{"m", "slow"}});
+  EXPECT_TRUE(listening("l"));  // until what takes its place is there
+  load_all(clusters, {{"l", "known"}, {"m", "known"}});
+  EXPECT_TRUE(listening("l"));
+  EXPECT_TRUE(listening("m"));
+  load_all(clusters, {{"l", "known"}});
+  EXPECT_FALSE(listening("m"));
+}
+
+TEST_F(LiveConfigurationTest, AListenerThatWaitsAndGoesNeverComes) {
+  const std::string clusters = static_cluster("known", 80) + ", " + dns_cluster("slow");
+  load_all(clusters, {{"l", "known"}, {"m", "slow"}});
+  load_all(clusters, {{"l", "known"}});
+  settle();
+  EXPECT_FALSE(listening("m"));
+  answer("slow.example/4", "10.0.0.1");
+  EXPECT_FALSE(listening("m"));
+  EXPECT_TRUE(listening("l"));
+  EXPECT_EQ(applied_, 2);
+}
+
+TEST_F(LiveConfigurationTest, NobodyGoesAheadWhileAnotherProcessServes) {
+  live_.set_taking_over();
+  load_all(static_cluster("known", 80) + ", " + dns_cluster("slow"), {{"l", "known"}, {"m", "slow"}});
+  lane_.advance(ClusterManager::kLongestWarmingAtStart);
+  EXPECT_FALSE(listening("l"));
+  EXPECT_FALSE(listening("m"));
+  answer("slow.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening("l"));
+  EXPECT_TRUE(listening("m"));
+  // It alone does now.
+  load_all(static_cluster("known", 80) + ", " + dns_cluster("slow") + ", " + dns_cluster("new"),
+           {{"l", "known"}, {"m", "new"}, {"n", "known"}});
+  EXPECT_TRUE(listening("n"));
 }
 
 TEST_F(LiveConfigurationTest, WhatIsDiscardedNeverComes) {
