@@ -32,6 +32,46 @@ std::vector<BoundCounts> bound_counts(const HistogramSnapshot& all, const Histog
   return out;
 }
 
+uint64_t width_of(uint32_t bucket) { return bucket_high(bucket) - bucket_low(bucket) + 1; }
+
+const std::vector<HistogramSnapshot::Bucket>& buckets_of(const HistogramSnapshot* histogram) {
+  static const std::vector<HistogramSnapshot::Bucket> kNone;
+  return histogram != nullptr ? histogram->buckets : kNone;
+}
+
+// "lower bound,width:count" of each bucket that counts something.
+void append_buckets_text(std::string& out, const HistogramSnapshot* histogram) {
+  const char* comma = "";
+  for (const HistogramSnapshot::Bucket& one : buckets_of(histogram)) {
+    out += std::exchange(comma, ", ");
+    append_number(out, bucket_low(one.bucket));
+    out += ',';
+    append_number(out, width_of(one.bucket));
+    out += ':';
+    append_number(out, one.count);
+  }
+}
+
+void append_buckets_json(std::string& out, const HistogramSnapshot* histogram) {
+  const char* comma = "";
+  for (const HistogramSnapshot::Bucket& one : buckets_of(histogram)) {
+    out += std::exchange(comma, ",");
+    out += "{\"lower_bound\":";
+    append_number(out, bucket_low(one.bucket));
+    out += ",\"width\":";
+    append_number(out, width_of(one.bucket));
+    out += ",\"count\":";
+    append_number(out, one.count);
+    out += '}';
+  }
+}
+
+bool by_bounds(const RenderOptions& options) {
+  return options.buckets == RenderOptions::Buckets::kCumulative || options.buckets == RenderOptions::Buckets::kDisjoint;
+}
+
+bool detailed(const RenderOptions& options) { return options.buckets == RenderOptions::Buckets::kDetailed; }
+
 }  // namespace
 
 std::string render_text(const Frozen& store, const RenderOptions& options) {
@@ -40,8 +80,8 @@ std::string render_text(const Frozen& store, const RenderOptions& options) {
   visit_chosen(store, options, [&](const Sample& sample) {
     std::string& to = sample.type == Type::kHistogram ? histograms : out;
     append_escaped(to, sample.name, Escape::kLog);
-    to += ": ";
     if (sample.type != Type::kHistogram) {
+      to += ": ";
       append_value(to, sample);
       to += '\n';
       return;
@@ -49,11 +89,20 @@ std::string render_text(const Frozen& store, const RenderOptions& options) {
     HistogramSnapshot all = read_histogram(sample.cell);
     const HistogramSnapshot* interval = store.interval(sample.cell);
     if (all.count == 0) {
-      to += "No recorded values\n";
+      to += ": No recorded values\n";
       return;
     }
     bool first = true;
-    if (options.buckets != RenderOptions::Buckets::kSummary) {
+    if (detailed(options)) {
+      to += ":\n  totals=";
+      append_buckets_text(to, &all);
+      to += "\n  intervals=";
+      append_buckets_text(to, interval);
+      to += "\n  summary=";
+    } else {
+      to += ": ";
+    }
+    if (by_bounds(options)) {
       for (const BoundCounts& one : bound_counts(all, interval, store.bounds(sample.name, options.bounds), options)) {
         to += std::exchange(first, false) ? "B" : " B";
         append_number(to, one.bound, "");
@@ -102,7 +151,7 @@ std::string render_json(const Frozen& store, const RenderOptions& options) {
     if (!histograms.empty()) histograms += ',';
     histograms += "{\"name\":\"";
     append_escaped(histograms, sample.name, Escape::kJson);
-    if (options.buckets != RenderOptions::Buckets::kSummary) {
+    if (by_bounds(options)) {
       histograms += "\",\"buckets\":[";
       const char* comma = "";
       for (const BoundCounts& one : bound_counts(all, interval, store.bounds(sample.name, options.bounds), options)) {
@@ -118,7 +167,15 @@ std::string render_json(const Frozen& store, const RenderOptions& options) {
       histograms += "]}";
       return;
     }
-    histograms += "\",\"values\":[";
+    if (detailed(options)) {
+      histograms += "\",\"totals\":[";
+      append_buckets_json(histograms, &all);
+      histograms += "],\"intervals\":[";
+      append_buckets_json(histograms, interval);
+      histograms += "],\"percentiles\":[";
+    } else {
+      histograms += "\",\"values\":[";
+    }
     for (double percent : kQuantiles) {
       if (percent != kQuantiles[0]) histograms += ',';
       histograms += "{\"cumulative\":";
@@ -129,17 +186,19 @@ std::string render_json(const Frozen& store, const RenderOptions& options) {
     }
     histograms += "]}";
   });
-  if (!histograms.empty() && options.buckets != RenderOptions::Buckets::kSummary) {
+  if (!histograms.empty() && by_bounds(options)) {
     if (!first) out += ',';
     out += "{\"histograms\":[" + histograms + "]}";
   } else if (!histograms.empty()) {
     if (!first) out += ',';
-    out += "{\"histograms\":{\"supported_quantiles\":[";
+    out += detailed(options) ? "{\"histograms\":{\"supported_percentiles\":["
+                             : "{\"histograms\":{\"supported_quantiles\":[";
     for (double percent : kQuantiles) {
       if (percent != kQuantiles[0]) out += ',';
       append_number(out, percent, "null");
     }
-    out += "],\"computed_quantiles\":[" + histograms + "]}}";
+    out += detailed(options) ? "],\"details\":[" : "],\"computed_quantiles\":[";
+    out += histograms + "]}}";
   }
   out += ']';
   for (const Tag& tag : options.tags) {

@@ -2,63 +2,11 @@
 #include <algorithm>
 
 #include "core/server/admin/endpoints.h"
+#include "core/server/admin/html.h"
 #include "core/server/admin/json.h"
 
 namespace weir::admin {
 namespace {
-
-constexpr std::string_view kHead = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>weir admin</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
-code, a, button { font-family: ui-monospace, monospace; font-size: .95em; }
-button { font-size: .95em; padding: .1rem .5rem; cursor: pointer; }
-:focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
-form { margin: 0; } .bad { font-weight: bold; } small { opacity: .8; display: block; }
-</style>
-</head>
-<body>
-<main>
-)";
-
-constexpr std::string_view kPolicy =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string uptime_text(Duration uptime) {
   int64_t seconds = std::chrono::duration_cast<std::chrono::seconds>(uptime).count();
@@ -72,8 +20,8 @@ std::string uptime_text(Duration uptime) {
 void append_listeners(const AdminSource& source, std::string& out) {
   out += "<h2>Listeners</h2>\n<table>\n<tr><th>Name</th><th>Address</th></tr>\n";
   source.for_each_listener([&](const ListenerView& listener) {
-    out += "<tr><td>" + escaped(listener.name) + "</td><td><code>";
-    for (const net::Address& address : listener.addresses) out += escaped(address.to_string()) + " ";
+    out += "<tr><td>" + html_text(listener.name) + "</td><td><code>";
+    for (const net::Address& address : listener.addresses) out += html_text(address.to_string()) + " ";
     out += "</code></td></tr>\n";
   });
   out += "</table>\n";
@@ -98,7 +46,7 @@ void append_clusters(const AdminSource& source, std::string& out) {
       errors += entry.host->totals.rq_error.value();
     }
     bool all = healthy == cluster.hosts.size() && healthy > 0;
-    out += "<tr><td>" + escaped(cluster.name) + "</td><td class=\"n" + (all ? "\">" : " bad\">") +
+    out += "<tr><td>" + html_text(cluster.name) + "</td><td class=\"n" + (all ? "\">" : " bad\">") +
            std::to_string(healthy) + " of " + std::to_string(cluster.hosts.size()) + "</td><td class=\"n\">" +
            std::to_string(active) + "</td><td class=\"n\">" + std::to_string(total) + "</td><td class=\"n\">" +
            std::to_string(errors) + "</td></tr>\n";
@@ -121,16 +69,16 @@ void append_endpoints(const AdminServer& server, std::string& out) {
   out += "<h2>Endpoints</h2>\n<table>\n<tr><th>Endpoint</th><th>What it does</th></tr>\n";
   for (const auto& [path, endpoint] : server.endpoints()) {
     if (path == "/") continue;
-    std::string name = escaped(path);
+    std::string name = html_text(path);
     out += "<tr><td>";
     if (endpoint.options.access == Access::kChange) {
       out += "<form method=\"post\" action=\"" + name.substr(1) + "\"><button>" + name + "</button></form>";
     } else {
       out += "<a href=\"" + name.substr(1) + "\">" + name + "</a>";
     }
-    out += "</td><td>" + escaped(endpoint.options.help);
+    out += "</td><td>" + html_text(endpoint.options.help);
     for (const ParameterHelp& parameter : parameters_of(endpoint.options)) {
-      out += "<small><code>" + escaped(parameter.name) + "</code> " + escaped(parameter.help) + "</small>";
+      out += "<small><code>" + html_text(parameter.name) + "</code> " + html_text(parameter.help) + "</small>";
     }
     out += "</td></tr>\n";
   }
@@ -138,21 +86,18 @@ void append_endpoints(const AdminServer& server, std::string& out) {
 }
 
 void index(const AdminServer& server, const AdminSource& source, AdminResponse& response) {
-  response.content_type = "text/html; charset=UTF-8";
-  response.headers.emplace_back("content-security-policy", kPolicy);
-  response.headers.emplace_back("x-frame-options", "DENY");
-  response.headers.emplace_back("referrer-policy", "no-referrer");
+  make_page(response);
   std::string& out = response.body;
-  out += kHead;
+  out += kPageHead;
   ServerState state = source.state();
   out += "<h1>weir: <span";
   out += state == ServerState::kLive ? ">" : " class=\"bad\">";
   out += std::string(state_name(state)) + "</span></h1>\n<p>up " + uptime_text(source.uptime()) + ", version <code>" +
-         escaped(source.version()) + "</code></p>\n";
+         html_text(source.version()) + "</code></p>\n";
   append_clusters(source, out);
   append_listeners(source, out);
   append_endpoints(server, out);
-  out += "</main>\n</body>\n</html>\n";
+  out += kPageEnd;
 }
 
 std::string_view methods_of(Access access) {

@@ -1,10 +1,15 @@
 #include <absl/strings/ascii.h>
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "core/http/chars.h"
 #include "core/match/regex.h"
 #include "core/server/admin/endpoints.h"
+#include "core/server/admin/html.h"
 #include "core/server/admin/json.h"
 #include "core/server/admin/media_types.h"
 #include "core/stats/render.h"
@@ -62,15 +67,17 @@ bool read_buckets(const AdminRequest& request, stats::RenderOptions& options, Ad
                            "\" is not one of cumulative, prometheusnative, which are for Prometheus\n");
     return false;
   }
-  if (wanted == "summary") {
+  if (wanted == "summary" || wanted == "none") {
     options.buckets = Buckets::kSummary;
   } else if (wanted == "cumulative") {
     options.buckets = Buckets::kCumulative;
   } else if (wanted == "disjoint") {
     options.buckets = Buckets::kDisjoint;
+  } else if (wanted == "detailed") {
+    options.buckets = Buckets::kDetailed;
   } else {
-    response.fail(400,
-                  "histogram_buckets: \"" + std::string(wanted) + "\" is not one of summary, cumulative, disjoint\n");
+    response.fail(400, "histogram_buckets: \"" + std::string(wanted) +
+                           "\" is not one of summary (or none), cumulative, disjoint, detailed\n");
     return false;
   }
   return true;
@@ -86,6 +93,46 @@ bool read_limit(const AdminRequest& request, stats::RenderOptions& options, Admi
   }
   options.series_limit = limit;
   return true;
+}
+
+// What was asked for, to ask for something else.
+std::string stats_form(const AdminRequest& request) {
+  const auto choice = [&request](std::string_view label, std::string_view name,
+                                 std::initializer_list<std::string_view> values) {
+    const std::string wanted = absl::AsciiStrToLower(std::string(request.get(name).value_or("")));
+    std::string out = "<label>" + std::string(label) + " <select name=\"" + std::string(name) + "\">";
+    for (std::string_view value : values) {
+      const bool chosen = absl::AsciiStrToLower(std::string(value)) == wanted;
+      out += "<option" + std::string(chosen ? " selected>" : ">") + std::string(value) + "</option>";
+    }
+    return out + "</select></label>\n";
+  };
+  return "<h1>Statistics</h1>\n<form action=\"stats\"><input type=\"hidden\" name=\"format\" value=\"html\">\n"
+         "<label>Filter <input name=\"filter\" value=\"" +
+         html_text(request.get("filter").value_or("")) + "\"></label>\n" +
+         choice("Type", "type", {"All", "Counters", "Gauges", "Histograms"}) +
+         choice("Histograms", "histogram_buckets", {"summary", "cumulative", "disjoint", "detailed"}) +
+         "<label><input type=\"checkbox\" name=\"usedonly\"" + (request.has("usedonly") ? " checked" : "") +
+         "> used only</label>\n<button>Show</button></form>\n";
+}
+
+// Lines "name: value" as a table. What is indented goes on with the line before.
+std::string stats_table(std::string_view text) {
+  std::string out = "<table>\n<tr><th>Name</th><th>Value</th></tr>\n";
+  bool open = false;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.starts_with("  ")) {
+      out += "<br>" + html_text(line.substr(2));
+      continue;
+    }
+    if (std::exchange(open, true)) out += "</td></tr>\n";
+    const size_t end = std::min(line.find(": "), line.size() - line.ends_with(':'));
+    out += "<tr><td>" + html_text(line.substr(0, end)) + "</td><td>" +
+           html_text(line.substr(std::min(end + 2, line.size())));
+  }
+  return out + (open ? "</td></tr>\n" : "") + "</table>\n";
 }
 
 // What is shown belongs to this moment; it is written elsewhere, for there may be a million lines of it.
@@ -113,17 +160,50 @@ void stats(AdminSource& source, const AdminRequest& request, AdminResponse& resp
   } else if (request.format == "prometheus") {
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
     response.work = [job](AdminResponse& to) { to.body = stats::render_prometheus(job->stats, job->options); };
+  } else if (request.format == "html") {
+    make_page(response);
+    response.work = [job, form = stats_form(request)](AdminResponse& to) {
+      to.body = std::string(kPageHead) + form + stats_table(stats::render_text(job->stats, job->options)) +
+                std::string(kPageEnd);
+    };
   } else {
     response.work = [job](AdminResponse& to) { to.body = stats::render_text(job->stats, job->options); };
   }
 }
 
 std::vector<ParameterHelp> parameters() {
-  return {{"usedonly", "only what was ever counted"},
-          {"filter=REGEX", "only names in which this is found"},
-          {"type=TYPE", "Counters, Gauges or Histograms"},
-          {"histogram_buckets=X", "summary, cumulative or disjoint; for Prometheus cumulative or prometheusnative"},
-          {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
+  return {
+      {"usedonly", "only what was ever counted"},
+      {"filter=REGEX", "only names in which this is found"},
+      {"type=TYPE", "Counters, Gauges or Histograms"},
+      {"histogram_buckets=X", "summary, cumulative, disjoint, detailed; for Prometheus cumulative, prometheusnative"},
+      {"series_limit=N", "for Prometheus: so many series of a name, the others as one"}};
+}
+
+// The published record of statistics that were looked up by name while requests were served, which costs. Here it stays
+// empty: all are found when the configuration is read.
+void add_recent_lookups(AdminServer& server) {
+  auto enabled = std::make_shared<bool>(false);
+  server.add("/stats/recentlookups", {.help = "look-ups of statistics by name since they are recorded; there are none"},
+             [enabled](const AdminRequest& request, AdminResponse& response) {
+               if (request.wants_json())
+                 return response.answer_json_text(std::string("{\"enabled\":") + (*enabled ? "true" : "false") +
+                                                  ",\"lookups\":[],\"total\":0}\n");
+               response.body =
+                   *enabled
+                       ? "   Count Lookup\n\ntotal: 0\n"
+                       : "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n";
+             });
+  const auto change = [&](const char* what, const char* help, std::optional<bool> to) {
+    server.add(std::string("/stats/recentlookups/") + what, {.access = Access::kChange, .help = help},
+               [enabled, to](const AdminRequest& request, AdminResponse& response) {
+                 *enabled = to.value_or(*enabled);
+                 answer_ok(request, response);
+               });
+  };
+  change("enable", "record look-ups of statistics by name", true);
+  change("disable", "record none any more", false);
+  change("clear", "forget those that were recorded", std::nullopt);
 }
 
 }  // namespace
@@ -131,7 +211,8 @@ std::vector<ParameterHelp> parameters() {
 void add_stats_endpoints(AdminServer& server, AdminSource& source) {
   auto answer = [&source](const AdminRequest& request, AdminResponse& response) { stats(source, request, response); };
   server.add("/stats",
-             {.help = "all statistics", .parameters = parameters(), .formats = {"text", "json", "prometheus"}}, answer);
+             {.help = "all statistics", .parameters = parameters(), .formats = {"text", "json", "prometheus", "html"}},
+             answer);
   server.add("/stats/prometheus",
              {.help = "all statistics for Prometheus", .parameters = parameters(), .formats = {"prometheus", "json"}},
              answer);
@@ -140,6 +221,7 @@ void add_stats_endpoints(AdminServer& server, AdminSource& source) {
                source.stats().reset_counters();
                answer_ok(request, response);
              });
+  add_recent_lookups(server);
 }
 
 }  // namespace weir::admin

@@ -62,6 +62,29 @@ TEST(RenderJson, PublishedShape) {
           values + "]}]}}]}");
 }
 
+TEST(RenderDetailed, BucketsAndQuantiles) {
+  Store store;
+  auto group = store.group(kCluster, "x");
+  for (uint64_t value : {7, 7, 100}) group->histogram(2).record(value);
+  store.flush_histograms();
+  group->histogram(2).record(7);
+  RenderOptions options{.used_only = true, .buckets = RenderOptions::Buckets::kDetailed};
+  EXPECT_EQ(render_text(store, options),
+            "cluster.x.upstream_rq_time:\n"
+            "  totals=7,1:3, 100,2:1\n"
+            "  intervals=7,1:2, 100,2:1\n"
+            "  summary=P0(7,7) P25(7,7) P50(7,7) P75(100,7) P90(100,100) P95(100,100) P99(100,100) P99.5(100,100) "
+            "P99.9(100,100) P100(100,100)\n");
+  const std::string json = render_json(store, options);
+  EXPECT_TRUE(json.starts_with(
+      R"({"stats":[{"histograms":{"supported_percentiles":[0,25,50,75,90,95,99,99.5,99.9,100],"details":[)"
+      R"({"name":"cluster.x.upstream_rq_time","totals":[{"lower_bound":7,"width":1,"count":3},)"
+      R"({"lower_bound":100,"width":2,"count":1}],"intervals":[{"lower_bound":7,"width":1,"count":2},)"
+      R"({"lower_bound":100,"width":2,"count":1}],"percentiles":[{"cumulative":7,"interval":7},)"))
+      << json;
+  EXPECT_TRUE(json.ends_with(R"({"cumulative":100,"interval":100}]}]}}]})")) << json;
+}
+
 TEST(RenderPrometheus, FamiliesAndLabels) {
   Store store;
   auto x = store.group(kCluster, "x");

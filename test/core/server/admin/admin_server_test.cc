@@ -94,8 +94,9 @@ TEST_F(AdminServerTest, UnknownPathsNameTheNearest) {
   start();
   std::string response = exchange("GET", "/stat");
   EXPECT_EQ(status_of(response), 404);
-  EXPECT_EQ(body_of(response),
-            "/stat: no such endpoint; nearest: /stats, /stats/prometheus\n/help lists all endpoints\n");
+  EXPECT_EQ(
+      body_of(response),
+      "/stat: no such endpoint; nearest: /stats, /stats/prometheus, /stats/recentlookups\n/help lists all endpoints\n");
   EXPECT_EQ(get("/cluster/"), "/cluster/: no such endpoint; nearest: /clusters\n/help lists all endpoints\n");
   EXPECT_EQ(get("/prometheus").substr(0, 60), "/prometheus: no such endpoint; nearest: /stats/prometheus\n/h");
   EXPECT_EQ(get("/zzzzzzzzzzzz"), "/zzzzzzzzzzzz: no such endpoint\n/help lists all endpoints\n");
@@ -106,9 +107,9 @@ TEST_F(AdminServerTest, ErrorsAreJsonForThoseWhoWantIt) {
   std::string unknown = exchange("GET", "/stat?format=json");
   EXPECT_EQ(status_of(unknown), 404);
   EXPECT_NE(unknown.find("content-type: application/json\r\n"), std::string::npos);
-  EXPECT_EQ(
-      body_of(unknown),
-      "{\"error\":\"/stat: no such endpoint; nearest: /stats, /stats/prometheus\\n/help lists all endpoints\"}\n");
+  EXPECT_EQ(body_of(unknown),
+            "{\"error\":\"/stat: no such endpoint; nearest: /stats, /stats/prometheus, /stats/recentlookups\\n/help "
+            "lists all endpoints\"}\n");
   EXPECT_EQ(
       body_of(exchange("GET", "/reset_counters?format=json")).find("{\"error\":\"/reset_counters changes state: "), 0u);
   EXPECT_EQ(get("/clusters?format=xml"), "format: \"xml\" is not one of text, json\n");

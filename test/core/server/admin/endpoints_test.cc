@@ -221,6 +221,7 @@ TEST_F(EndpointsTest, MessagesForPrometheus) {
             get("/stats/prometheus?filter=test.rq"));
   EXPECT_EQ(status_of(exchange("GET", "/stats/prometheus?histogram_buckets=disjoint")), 400);
   EXPECT_EQ(status_of(exchange("GET", "/stats?histogram_buckets=prometheusnative")), 400);
+  EXPECT_EQ(get("/stats?filter=test&histogram_buckets=none"), get("/stats?filter=test&histogram_buckets=summary"));
 }
 
 TEST_F(EndpointsTest, Stats) {
@@ -248,6 +249,34 @@ TEST_F(EndpointsTest, Stats) {
             std::string::npos);
   EXPECT_EQ(post("/reset_counters"), "OK\n");
   EXPECT_EQ(get("/stats?filter=^test"), "test.level: 3\ntest.rq_total: 0\n");
+}
+
+TEST_F(EndpointsTest, StatsAsAPage) {
+  source_.store_.gauge("test.<level>").set(3);
+  auto histogram = source_.store_.histogram("test.time");
+  histogram.record(7);
+  const std::string response = exchange("GET", "/stats?format=html&filter=^test.[%3C%22t]&histogram_buckets=detailed");
+  EXPECT_NE(response.find("content-type: text/html; charset=UTF-8\r\n"), std::string::npos);
+  EXPECT_NE(response.find("content-security-policy: default-src 'none';"), std::string::npos);
+  const auto has = [&](std::string_view text) { EXPECT_NE(response.find(text), std::string::npos) << response; };
+  has("<input name=\"filter\" value=\"^test.[&lt;&quot;t]\">");
+  has("<option selected>detailed</option>");
+  has("<tr><td>test.&lt;level&gt;</td><td>3</td></tr>");
+  has("<tr><td>test.time</td><td><br>totals=7,1:1<br>intervals=<br>summary=P0(nan,7) ");
+  EXPECT_EQ(response.find("rq_total"), std::string::npos);
+  EXPECT_EQ(status_of(exchange("GET", "/stats/prometheus?format=html")), 400);
+}
+
+TEST_F(EndpointsTest, RecentLookups) {
+  EXPECT_EQ(get("/stats/recentlookups"),
+            "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n\ntotal: 0\n");
+  EXPECT_EQ(status_of(exchange("GET", "/stats/recentlookups/enable")), 405);
+  EXPECT_EQ(post("/stats/recentlookups/enable"), "OK\n");
+  EXPECT_EQ(get("/stats/recentlookups"), "   Count Lookup\n\ntotal: 0\n");
+  EXPECT_EQ(post("/stats/recentlookups/clear"), "OK\n");
+  EXPECT_EQ(get("/stats/recentlookups?format=json"), "{\"enabled\":true,\"lookups\":[],\"total\":0}\n");
+  EXPECT_EQ(post("/stats/recentlookups/disable"), "OK\n");
+  EXPECT_NE(get("/stats/recentlookups").find("not enabled"), std::string::npos);
 }
 
 TEST_F(EndpointsTest, ConfigDump) {
@@ -323,11 +352,12 @@ TEST_F(EndpointsTest, SmallOnes) {
 TEST_F(EndpointsTest, Help) {
   std::string help = get("/help");
   EXPECT_EQ(help.substr(0, 52), "admin commands are (?format=json: the answer as JSON");
-  EXPECT_NE(help.find("\n  /quitquitquit             end the process at once; SIGTERM drains first (POST)\n"),
+  EXPECT_NE(help.find("\n  /quitquitquit                 end the process at once; SIGTERM drains first (POST)\n"),
             std::string::npos)
       << help;
-  EXPECT_NE(help.find("\n      filter=REGEX          only names in which this is found\n"), std::string::npos) << help;
-  EXPECT_NE(help.find("\n      format=FORMAT         text, json, prometheus\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("\n      filter=REGEX              only names in which this is found\n"), std::string::npos)
+      << help;
+  EXPECT_NE(help.find("\n      format=FORMAT             text, json, prometheus, html\n"), std::string::npos) << help;
   std::string json = get("/help?format=json");
   for (const auto& [path, endpoint] : server_->endpoints()) {
     EXPECT_NE(help.find("\n  " + path + " "), std::string::npos) << path;
