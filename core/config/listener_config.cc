@@ -273,6 +273,7 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, filte
   if (proto.has_udp_listener_config() && !out.options.datagrams)
     scope.warning("udp_listener_config", "has no effect: the protocol of the listener's address is TCP");
   out.spec.name = listener_name(proto);
+  out.spec.most_connections = runtime::Key("envoy.resource_limits.listener." + out.spec.name + ".connection_limit");
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();
   if (proto.has_internal_listener()) read_internal(proto, scope, out);

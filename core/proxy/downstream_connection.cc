@@ -301,6 +301,9 @@ bool DownstreamConnection::hand_over() {
   if (other == nullptr || other == owner_) return false;
   auto pin = connection_.lane().slots().pin<Listener>(other->slot());
   if (!pin) return false;
+  // It is let in already: the limit of the other one is for those that come.
+  if (listener_->spec.connections != nullptr) listener_->spec.connections->fetch_sub(1, std::memory_order_relaxed);
+  if (pin->spec.connections != nullptr) pin->spec.connections->fetch_add(1, std::memory_order_relaxed);
   listener_->spec.stats->cx_active.dec();
   listener_->spec.stats->cx_destroy.inc();
   listener_ = std::move(pin);
@@ -418,6 +421,7 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   if (!spec.access_logs.empty()) [[unlikely]]
     log(reason);
   spec.stats->cx_active.dec();
+  if (spec.connections != nullptr) spec.connections->fetch_sub(1, std::memory_order_relaxed);
   spec.stats->cx_destroy.inc();
   spec.stats->cx_length_ms.record(static_cast<uint64_t>(to_ms(connection_.lane().now() - born_)));
   if (spec.limit != nullptr) {

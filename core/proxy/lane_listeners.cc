@@ -229,11 +229,27 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
     ::close(fd);
     return;
   }
+  if (spec.connections != nullptr && !count_connection(spec)) [[unlikely]] {
+    if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+    if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
+    spec.stats->cx_overflow.inc();
+    ::close(fd);
+    return;
+  }
   DownstreamConnection* connection = owner_.make(*this, std::move(pin), fd, remote);
   connections_.push_back(*connection);
   if (counted) connection->set_counted();
   connection->start();
   if (owner_.draining(connection->listener().spec)) connection->drain();
+}
+
+bool LaneListener::count_connection(const ListenerSpec& spec) {
+  const int64_t others = spec.connections->fetch_add(1, std::memory_order_relaxed);
+  const runtime::Value* most = runtime::find(owner_.lane().slots(), spec.most_connections);
+  if (most == nullptr || !most->has_whole || static_cast<uint64_t>(others) < most->whole) [[likely]]
+    return true;
+  spec.connections->fetch_sub(1, std::memory_order_relaxed);
+  return false;
 }
 
 bool LaneListener::refused_by_overload(const ListenerSpec& spec) {

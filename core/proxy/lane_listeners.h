@@ -60,6 +60,8 @@ class LaneListener final : public net::AcceptHandler {
   };
   // Whether the overload manager has a connection closed that has just come.
   bool refused_by_overload(const ListenerSpec& spec);
+  // Counts it among those of this listener. False: there are as many as there may be.
+  bool count_connection(const ListenerSpec& spec);
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);
   std::vector<Door> doors_;
   // Instead of them, if it is one for datagrams: of the addresses at which this lane reads.

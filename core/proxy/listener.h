@@ -18,6 +18,7 @@
 #include "core/net/datagrams.h"
 #include "core/net/socket.h"
 #include "core/proxy/chain_table.h"
+#include "core/runtime/runtime.h"
 #include "core/stats/store.h"
 #include "core/stream/access_logger.h"
 #include "core/stream/metadata.h"
@@ -131,6 +132,9 @@ struct ListenerSpec {
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;  // of every connection, when it has ended
   std::shared_ptr<ListenerStats> stats;
   std::shared_ptr<ConnectionLimit> limit;  // that of all listeners
+  // Its own, over all versions of it; null: nobody counts. How many there may be the runtime says, if it says anything.
+  std::shared_ptr<std::atomic<int64_t>> connections;
+  runtime::Key most_connections;
   bool ignore_global_limit = false;
   bool bypass_overload = false;  // it accepts whatever the overload manager does
 };

@@ -267,6 +267,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (effect_of(fresh ? nullptr : &entry.facts, &facts).change == Change::kNone) continue;
     if (fresh) {
       entry.slot = publisher_.intern(SlotKind::kListener, name);
+      entry.connections = std::make_shared<std::atomic<int64_t>>(0);
       added_.inc();
       active_.inc();
     } else {
@@ -289,6 +290,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     from.spec.more_sockets.assign(entry.sockets.begin() + 1, entry.sockets.end());
     from.spec.stats = entry.stats;
     from.spec.limit = limit_;
+    from.spec.connections = entry.connections;
     changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }

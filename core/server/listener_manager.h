@@ -1,6 +1,7 @@
 // Main's side of the listeners: sockets, which outlive updates, and the versions to publish.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +39,7 @@ class ListenerManager {
     // One for each address, in their order; the first is that of the listener itself.
     std::vector<std::shared_ptr<const proxy::ListenSockets>> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
+    std::shared_ptr<std::atomic<int64_t>> connections;
     bool inbound = false;
     bool closed = false;
   };

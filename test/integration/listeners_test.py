@@ -64,6 +64,56 @@ class AddressesTest(WeirTestCase):
         self.assertEqual(weir.stat("server.live"), 1)
 
 
+class ConnectionLimitTest(WeirTestCase):
+    """envoy.resource_limits.listener.NAME.connection_limit, which is looked at when a connection comes."""
+
+    def test_it_changes_while_connections_are_open(self) -> None:
+        key = "envoy.resource_limits.listener.limited.connection_limit"
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        config = bootstrap([listener("limited", ports[0]), listener("other", ports[1])])
+        config["layered_runtime"] = {"layers": [{"name": "static", "static_layer": {key: 3}}, {"name": "admin", "admin_layer": {}}]}
+        weir = Weir(self.sandbox, config, concurrency=2)
+        overflow = "listener.127.0.0.1_%d.downstream_cx_overflow" % ports[0]
+
+        def serves(port: int = ports[0]) -> bool:
+            with Connection(port) as connection:
+                return not connection.closed_within(0.3) and connection.request().status == 200
+
+        def limit(value: str) -> None:
+            weir.admin("/runtime_modify?%s=%s" % (key, value), "POST")
+            weir.settle()
+
+        with Connection(ports[0]) as first, Connection(ports[0]) as second, Connection(ports[0]) as third:
+            for connection in (first, second, third):
+                self.assertEqual(connection.request().status, 200)
+            self.assertFalse(serves())
+            self.assertEqual(weir.stat(overflow), 1)
+            self.assertTrue(serves(ports[1]))
+            limit("4")
+            self.assertTrue(serves())
+            limit("1")
+            self.assertFalse(serves())
+            for connection in (first, second, third):  # who is in stays
+                self.assertEqual(connection.request().status, 200)
+        weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % ports[0], 0)
+        self.assertTrue(serves())
+        limit("0")
+        self.assertFalse(serves())
+        limit("")  # the layer below
+        self.assertTrue(serves())
+        self.assertEqual(weir.stat(overflow), 3)
+        # Another version of the listener goes on counting.
+        with Connection(ports[0]) as first, Connection(ports[0]) as second, Connection(ports[0]) as third:
+            for connection in (first, second, third):
+                self.assertEqual(connection.request().status, 200)
+            config["static_resources"]["listeners"][0]["per_connection_buffer_limit_bytes"] = 65536
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config) + "\n")
+            os.kill(weir.process.popen.pid, signal.SIGHUP)
+            weir.wait_stat("server.config_reload_success", 1)
+            self.assertFalse(serves())
+
+
 class HandedOverTest(WeirTestCase):
     """One listener takes connections for others, which have no socket. Where they were going to a PROXY header says."""
 
