@@ -15,6 +15,8 @@
 namespace weir::server {
 namespace {
 
+constexpr int kWaitingLinks = 16;
+
 Result<socklen_t> to_sockaddr(const std::string& address, sockaddr_un& out) {
   out = {};
   out.sun_family = AF_UNIX;
@@ -207,12 +209,17 @@ Result<int> listen_link(const std::string& address, uint32_t mode) {
   const mode_t before = umask(0777 & ~mode);
   const bool bound = bind(fd, reinterpret_cast<sockaddr*>(&at), *length) == 0;
   umask(before);
-  if (!bound || listen(fd, 16) != 0) {
+  if (!bound || listen(fd, kWaitingLinks) != 0) {
     const int error = errno;
     ::close(fd);
     return unavailable("cannot listen at " + address + ": " + strerror(error));
   }
   return fd;
+}
+
+// The kernel keeps who called listen() last. Of whom a new process may take something is decided by the user.
+void claim_link(int listening) {
+  if (credentials(listening).uid == geteuid()) (void)listen(listening, kWaitingLinks);
 }
 
 Link accept_link(int listening) { return Link(accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); }

@@ -71,6 +71,9 @@ inline constexpr absl::StatusCode kNobodyThere = absl::StatusCode::kNotFound;
 Result<Link> connect_link(const std::string& address);
 // A listening socket at it. `mode`: of a file. An error says which process has it.
 Result<int> listen_link(const std::string& address, uint32_t mode);
+// Of a listening socket that another process has opened: who connects is told that it is this one's, unless that one
+// was another user's.
+void claim_link(int listening);
 // The next that waits, or one that is not open.
 Link accept_link(int listening);
 

@@ -153,6 +153,7 @@ void Restart::take_over(absl::AnyInvocable<void(const Status&)> done) {
 
 void Restart::wait_for_successor() {
   if (waiting_ < 0) return;
+  claim_link(waiting_);
   SuccessorHost& host = *this;
   successor_ = std::make_unique<Successor>(server_.lane(), host, std::exchange(waiting_, -1),
                                            std::chrono::seconds(server_.options().restart_timeout_seconds));

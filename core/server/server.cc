@@ -102,8 +102,9 @@ int Server::start() {
   // These would end the process if they came while it loads; they wait. Those that are to end it may.
   signals_ = std::make_unique<event::Signals>(lane(), std::initializer_list<int>{SIGHUP, SIGUSR1, SIGUSR2},
                                               [this](int signal) { on_signal(signal); });
-  if (int code = load_first(); code != 0) {
-    restart_->give_up("its configuration cannot be used, see its log (exit code " + std::to_string(code) + ")");
+  std::string why = "its configuration cannot be used, see its log";
+  if (int code = load_first(why); code != 0) {
+    restart_->give_up(why + " (exit code " + std::to_string(code) + ")");
     return code;
   }
   listeners_->set_handed(nullptr);
@@ -168,7 +169,7 @@ void Server::make_lanes(uint32_t count) {
   runtime_ = std::make_unique<RuntimeManager>(*publisher_, store_);
 }
 
-int Server::load_first() {
+int Server::load_first(std::string& why) {
   Update update = configuration_->load(LiveConfiguration::Apply::kYes, LiveConfiguration::Report::kNone,
                                        [this] { on_applied_first(); });
   config::Diagnostics faults, doubts;
@@ -181,13 +182,17 @@ int Server::load_first() {
   tell(doubts);
   if (!update.error.empty()) WEIR_LOG(kError, "server", "%s", update.error.c_str());
   if (update.result == Update::Result::kBadConfiguration) return 1;
-  if (update.result == Update::Result::kCannotBind) return 3;
+  if (update.result == Update::Result::kCannotBind) {
+    why = update.error;
+    return 3;
+  }
   if (!configuration_->log_format().empty())  // translating has compiled it before
     WEIR_CHECK(log::set_format(configuration_->log_format(), options_.log_format_escaped).ok());
   flusher_->start(configuration_->take_flush_plan());
   if (!configuration_->admin().address.empty()) {
     if (Status bound = admin_->listen(configuration_->admin(), restart_->sockets()); !bound.ok()) {
-      WEIR_LOG(kError, "server", "admin: %s", message_of(bound).c_str());
+      why = "admin: " + message_of(bound);
+      WEIR_LOG(kError, "server", "%s", why.c_str());
       return 3;
     }
   }

@@ -118,7 +118,8 @@ class Server {
   class StopAccepting;
   class Tending;
   void make_lanes(uint32_t workers);
-  int load_first();
+  // 0, or the exit code; `why` is what the process hears that this one was to take over from.
+  int load_first(std::string& why);
   void on_applied_first();
   // Ready, and no other process serves (any more).
   void go_live();

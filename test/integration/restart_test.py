@@ -238,6 +238,28 @@ class RestartTest(WeirTestCase):
         first.ended_with(0)
         second.stop()
 
+    def test_an_address_that_is_taken(self) -> None:
+        first = self.start(self.hello("first"))
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = holder.getsockname()[1]
+            config = self.hello("second")
+            config["static_resources"]["listeners"].append(http_listener(port, name="more"))
+            code, text = self.run_weir(config, "--restart")
+        self.assertEqual(code, 3)
+        self.assertIn("cannot", text)
+        wait_until(lambda: re.search("restart: process [0-9]+ has failed, this one serves on: listener more: .*%d.*exit code 3"
+                                     % port, first.process.log()), "what the first one says")
+        self.assertNotIn("configuration cannot be used", first.process.log())
+        self.assertEqual(fetch(self.port).text, "first")
+
+    def test_who_has_the_address_is_who_serves(self) -> None:
+        first = self.start(self.hello("first"))
+        second = self.restart(self.hello("second"))
+        first.ended_with(0)
+        code, text = self.run_weir(self.hello("third"))
+        self.assertEqual(code, 3)
+        self.assertIn("process %d waits for its successor" % second.process.pid, text)
+
     def test_a_crash_before_it_serves_changes_nothing(self) -> None:
         first = self.start(self.hello("first"))
         successor = Successor(self.path + "_0")
