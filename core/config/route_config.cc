@@ -331,6 +331,7 @@ class RouteTranslator {
         break;
       case route_v3::RouteAction::kClusterHeader:
         out.cluster_header = message.cluster_header();
+        env_.may_lead_anywhere();
         break;
       case route_v3::RouteAction::kWeightedClusters: {
         Step step(path_, "weighted_clusters");
@@ -479,6 +480,7 @@ class RouteTranslator {
       to.name = from.name();
       if (!to.name.empty()) check_cluster("name", to.name);
       to.cluster_header = from.cluster_header();
+      if (!to.cluster_header.empty()) env_.may_lead_anywhere();
       to.weight = from.weight().value();
       to.mutations = mutations(from);
       to.filter_configs = filters_.read(from.typed_per_filter_config());

@@ -51,6 +51,8 @@ class RouteConfigEnv {
   virtual stats::Store* stats_store() { return nullptr; }
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.
   virtual event::SlotId cluster_slot(std::string_view name) = 0;
+  // Requests of the table may name any cluster.
+  virtual void may_lead_anywhere() {}
 
   // The field http_filters of a cluster's options, which are at `path`; null: there was a fault, which is reported.
   using HttpFilters =

@@ -41,6 +41,9 @@ namespace weir::server {
 
 struct Inventory;
 
+// Among the clusters that something leads to: all that there are.
+inline constexpr std::string_view kAnyCluster;
+
 struct StagedRoute {
   std::string slot_name;
   std::string config_name;  // of the message

@@ -167,7 +167,10 @@ void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, 
 
 bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
   // Who has members keeps them: nobody is asked for twice.
-  while (!leads_to.empty() && !clusters_.warming(*leads_to.begin())) leads_to.erase(leads_to.begin());
+  const auto warms = [this](std::string_view name) {
+    return name == kAnyCluster ? clusters_.warming() : clusters_.warming(name);
+  };
+  while (!leads_to.empty() && !warms(*leads_to.begin())) leads_to.erase(leads_to.begin());
   return !leads_to.empty();
 }
 

@@ -186,8 +186,12 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
     listener.fingerprint = ++versions_;
     listeners.push_back(std::move(listener));
   }
-  Status applied = listener_manager_->apply(std::move(listeners), batch);
+  server::ListenerManager::Changes changes;
+  event::Publisher::Batch removed;
+  Status applied = listener_manager_->apply(std::move(listeners), changes, removed);
   WEIR_CHECK(applied.ok());
+  for (auto& [name, changed] : changes) batch.append(std::move(changed));
+  batch.append(std::move(removed));
 }
 
 void SimWorld::publish_clusters(event::Publisher::Batch& batch) {

@@ -202,7 +202,9 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   listeners[0].spec.chains.push_back(std::move(chain));
   listeners[0].address = loopback(0);
   listeners[0].fingerprint = 1;
-  EXPECT_TRUE(listeners_->apply(std::move(listeners), batch).ok());
+  server::ListenerManager::Changes changes;
+  EXPECT_TRUE(listeners_->apply(std::move(listeners), changes, batch).ok());
+  batch.append(std::move(changes.at("l")));
   publisher_->publish(std::move(batch));
   settle();
   if (options.upstreams > 1) {

@@ -39,17 +39,17 @@ class LiveConfigurationTest : public testing::Test {
 
   // One listener, whose requests all go to `route`.
   void load(const std::string& clusters, const std::string& route) { load_all(clusters, {{"l", route}}); }
-  // `routes`: by listener.
+  // `routes`: by listener; a name that begins with x- is that of a header that has the cluster's.
   void load_all(const std::string& clusters, const std::map<std::string, std::string>& routes) {
     std::string listeners;
     for (const auto& [name, route] : routes) {
-      listeners +=
-          "{name: " + name +
-          ", address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{filters: "
-          "[{name: hcm, typed_config: {" +
-          kType + "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, route_config: {" +
-          "virtual_hosts: [{name: v, domains: [\"*\"], routes: [{match: {prefix: /}, route: {cluster: " + route +
-          "}}]}]}, http_filters: [{name: router, typed_config: {" + kType + "http.router.v3.Router}}]}}]}]}, ";
+      listeners += "{name: " + name +
+                   ", address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{filters: "
+                   "[{name: hcm, typed_config: {" +
+                   kType + "network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, route_config: {" +
+                   "virtual_hosts: [{name: v, domains: [\"*\"], routes: [{match: {prefix: /}, route: {" +
+                   (route.starts_with("x-") ? "cluster_header: " : "cluster: ") + route +
+                   "}}]}]}, http_filters: [{name: router, typed_config: {" + kType + "http.router.v3.Router}}]}}]}]}, ";
     }
     options_.config_yaml = "static_resources: {clusters: [" + clusters + "], listeners: [" + listeners + "]}";
     const Update update =
@@ -181,6 +181,14 @@ TEST_F(LiveConfigurationTest, EachWaitsForItsOwnClusters) {
            {{"l", "b"}, {"m", "b"}});  // it does not lead there any more
   EXPECT_TRUE(listening("l"));
   EXPECT_EQ(applied_, 2);
+}
+
+TEST_F(LiveConfigurationTest, WhoseRequestsNameClustersWaitsForAll) {
+  load_all(static_cluster("known", 80) + ", " + dns_cluster("slow"), {{"l", "x-cluster"}, {"m", "known"}});
+  EXPECT_FALSE(listening("l"));
+  EXPECT_TRUE(listening("m"));
+  answer("slow.example/4", "10.0.0.1");
+  EXPECT_TRUE(listening("l"));
 }
 
 TEST_F(LiveConfigurationTest, WhatStandsForOthersWaitsForThem) {
