@@ -12,6 +12,8 @@ using http::HeaderId;
 
 // Bytes of an answer handed over per turn, so that other work of main gets its share.
 constexpr size_t kPieceBytes = 256 * 1024;
+// So much goes back to the system one page at a time.
+constexpr size_t kLargeBytes = 1024 * 1024;
 // How long a client may take to read the last bytes after we have closed our side.
 constexpr Duration kLinger = 1s;
 
@@ -24,7 +26,15 @@ AdminConnection::AdminConnection(AdminServer& server, int fd, const net::Address
 
 AdminConnection::~AdminConnection() {
   if (work_ != nullptr) work_->connection = nullptr;
+  drop_body();
+}
+
+void AdminConnection::drop_body() {
   server_.waiting_bytes_ -= body_.size();
+  body_sent_ = 0;
+  if (body_.size() >= kLargeBytes && server_.options_.background != nullptr)
+    server_.options_.background->submit([body = std::move(body_)] {}, [] {});
+  std::string().swap(body_);
 }
 
 void AdminConnection::start() {
@@ -210,9 +220,7 @@ void AdminConnection::on_drained() {
 void AdminConnection::finish() {
   write_access_log();
   phase_ = Phase::kSent;
-  server_.waiting_bytes_ -= body_.size();
-  std::string().swap(body_);
-  body_sent_ = 0;
+  drop_body();
   exchange_.reset();
   if (!codec_.keep_alive() || !codec_.request_complete() || connection_.peer_ended()) {
     connection_.close_after_flush(kLinger);

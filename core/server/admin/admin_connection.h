@@ -86,6 +86,8 @@ class AdminConnection final : public net::ConnectionHandler,
   void limit(AdminResponse& response) const;
   void send(AdminResponse response);
   void send_piece();
+  // Of a large one another thread gets rid.
+  void drop_body();
   void finish();
   void on_idle();
   void on_next_turn();
