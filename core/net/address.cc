@@ -61,7 +61,8 @@ Result<Address> Address::from_ip(std::string_view ip, uint16_t port) {
 
 Result<Address> Address::from_unix(std::string_view path) {
   constexpr size_t kRoom = sizeof(sockaddr_un::sun_path);
-  if (path.empty()) return invalid("a Unix socket needs a path (or @name for an abstract one)");
+  // "@" alone would be the socket that the kernel finds a name for.
+  if (path.empty() || path == "@") return invalid("a Unix socket needs a path (or @name for an abstract one)");
   // Both forms have one byte that is not the name: the NUL after a path, the NUL before an abstract name ('@' here).
   bool abstract = path[0] == '@';
   if (path.size() > (abstract ? kRoom : kRoom - 1)) {

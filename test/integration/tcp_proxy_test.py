@@ -112,6 +112,38 @@ class TcpProxyTest(WeirTestCase):
             connection.send(text)
             self.assertEqual(connection.reader.exactly(len(text)), text)
 
+    # --- Flow ---
+
+    def test_an_upstream_that_does_not_read_stops_the_client(self) -> None:
+        go_on = threading.Event()
+        received = []
+
+        def slow(connection: ServerConnection) -> None:
+            go_on.wait(30)
+            size = 0
+            while data := connection.sock.recv(1 << 20):
+                size += len(data)
+            received.append(size)
+
+        type(self).script = staticmethod(slow)
+        paused, resumed = ("tcp.scripted.downstream_flow_control_%s_reading_total" % what for what in ("paused", "resumed"))
+        with Connection(self.script_port) as connection:
+            sent = 0
+            connection.sock.settimeout(1)
+            try:
+                while sent < 200_000_000:
+                    sent += connection.sock.send(bytes(1 << 20))
+            except TimeoutError:
+                pass
+            self.weir.wait_stat(paused, 1)
+            self.assertEqual(self.weir.stat(paused), self.weir.stat(resumed) + 1)
+            go_on.set()
+            connection.sock.settimeout(15)
+            connection.half_close()
+            wait_until(lambda: received, "all of it arrives")
+        self.assertEqual(received, [sent])
+        self.assertEqual(self.weir.stat(paused), self.weir.stat(resumed))
+
     # --- Protocols ---
 
     def test_http_to_nginx(self) -> None:

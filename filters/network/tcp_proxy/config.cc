@@ -6,6 +6,7 @@
 #include "core/filter/config_translator.h"
 #include "core/filter/duration.h"
 #include "core/filter/registry.h"
+#include "core/http/url.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 
 namespace weir::filters::tcp_proxy {
@@ -83,6 +84,8 @@ void read_tunnel(const pb::TcpProxy::TunnelingConfig& proto, filter::FactoryScop
   auto hostname = stream::Format::compile(proto.hostname(), {.for_headers = true});
   if (hostname.ok()) {
     tunnel->hostname = std::move(*hostname);
+    if (tunnel->hostname.constant() && !proto.hostname().empty() && !http::is_valid_authority(proto.hostname()))
+      scope.error("hostname", "\"" + proto.hostname() + "\" " + std::string(http::kAuthorityRule));
   } else {
     scope.error("hostname", message_of(hostname.status()));
   }

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "core/http/url.h"
 #include "core/proxy/auto_names.h"
 #include "core/upstream/destination.h"
 #include "filters/network/tcp_proxy/tcp_proxy.h"
@@ -247,6 +248,13 @@ void TcpProxy::open(upstream::UpstreamStream& stream) {
 void TcpProxy::ask_for_tunnel(upstream::UpstreamStream& stream) {
   info_.upstream.protocol = stream.protocol();
   tunnel_ = std::make_unique<Tunnel>(*settings_.tunnel, stream::LogSubject{info_}, lane_);
+  if (!http::is_valid_authority(tunnel_->request().authority())) {
+    settings_.stats->cx_no_route.inc();
+    stream.reset();
+    end_attempt();
+    fail(ResponseFlag::kNoRouteFound, "no_tunnel_hostname");
+    return;
+  }
   if (!stream.send_headers(tunnel_->request(), false)) {
     stream.reset();
     end_attempt();

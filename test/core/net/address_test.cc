@@ -90,6 +90,7 @@ TEST(Address, Unix) {
   EXPECT_TRUE(Address::from_unix(std::string(107, 'p')).ok());
   EXPECT_FALSE(Address::from_unix(std::string(108, 'p')).ok());
   EXPECT_FALSE(Address::from_unix("").ok());
+  EXPECT_FALSE(Address::from_unix("@").ok());
   EXPECT_FALSE(Address::from_unix(std::string_view("/a\0b", 4)).ok());
 }
 

@@ -65,6 +65,10 @@ TEST(TcpProxyConfig, WhatDoesNotFitIsSaid) {
   errors = errors_of(proto);
   ASSERT_EQ(errors.size(), 1U);
   EXPECT_TRUE(errors[0].starts_with("tunneling_config.hostname: ")) << errors[0];
+  proto.mutable_tunneling_config()->set_hostname("db example:443");
+  EXPECT_EQ(errors_of(proto),
+            Texts{"tunneling_config.hostname: \"db example:443\" must be a host, or a host and a port, "
+                  "as in example.com:8080"});
 }
 
 }  // namespace

@@ -46,6 +46,24 @@ TEST(TcpTunnelTest, ConnectOpensIt) {
   EXPECT_EQ(world.stat("cluster.c.upstream_cx_active"), 0);
 }
 
+TEST(TcpTunnelTest, NobodyIsAskedForATunnelToNowhere) {
+  for (const char* hostname :
+       {"%FILTER_STATE(nobody)%", "%FILTER_STATE(nobody)%:443", "a%DOWNSTREAM_LOCAL_ADDRESS% b"}) {
+    ProxyWorld world(
+        tcp_proxy([&](TcpProxyConfig& config) { config.mutable_tunneling_config()->set_hostname(hostname); }));
+    auto client = world.connect();
+    world.settle();
+    auto server = world.upstream().accept();
+    EXPECT_EQ(server->receive(), "") << hostname;
+    EXPECT_EQ(client->receive(), "") << hostname;
+    EXPECT_TRUE(client->ended()) << hostname;
+    EXPECT_EQ(world.stat("tcp.t.downstream_cx_no_route"), 1) << hostname;
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_active"), 0);
+    ASSERT_EQ(world.log().size(), 1u);
+    EXPECT_TRUE(world.log()[0].starts_with("NR ")) << world.log()[0];
+  }
+}
+
 // field: TcpProxy.TunnelingConfig.propagate_response_headers, TcpProxy.TunnelingConfig.propagate_response_trailers
 TEST(TcpTunnelTest, WhatIsAnsweredIsKeptIfThatIsWanted) {
   const std::string state = "%FILTER_STATE(envoy.tcp_proxy.propagate_response_";
