@@ -1,6 +1,8 @@
 #include "core/config/address_config.h"
 
 #include <cstdio>
+#include <functional>
+#include <map>
 #include <random>
 
 #include "core/base/xxhash.h"
@@ -132,6 +134,12 @@ namespace {
 
 constexpr std::string_view kInternalListeners = "@weir-internal/";
 
+// Those that are too long for an address, by what stands there for them.
+std::map<std::string, std::string, std::less<>>& long_names() {
+  static std::map<std::string, std::string, std::less<>> names;
+  return names;
+}
+
 // Of this process, for its life.
 std::string random_hex() {
   std::random_device device;
@@ -147,7 +155,9 @@ net::Address internal_listener_address(std::string_view listener) {
   static const std::string kOwn = random_hex();
   std::string name = std::string(kInternalListeners) + kOwn + "/";
   if (listener.size() > 60) {  // an abstract name has 107 characters
-    name += std::string(listener.substr(0, 40)) + "." + std::to_string(xxhash64(listener));
+    const std::string shortened = std::string(listener.substr(0, 40)) + "." + std::to_string(xxhash64(listener));
+    long_names().try_emplace(shortened, listener);
+    name += shortened;
   } else {
     name += listener;
   }
@@ -157,6 +167,15 @@ net::Address internal_listener_address(std::string_view listener) {
 
 bool is_internal_listener_address(const net::Address& address) {
   return address.family() == net::Family::kUnix && address.to_string().starts_with(kInternalListeners);
+}
+
+std::string internal_listener_of(const net::Address& address) {
+  if (!is_internal_listener_address(address)) return {};
+  const std::string text = address.to_string();
+  const size_t begin = text.find('/', kInternalListeners.size());
+  if (begin == std::string::npos) return {};
+  const auto known = long_names().find(std::string_view(text).substr(begin + 1));
+  return known != long_names().end() ? known->second : text.substr(begin + 1);
 }
 
 }  // namespace weir::config

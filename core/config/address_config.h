@@ -40,5 +40,7 @@ net::Keepalive to_keepalive(const envoy::config::core::v3::TcpKeepalive& proto);
 // Where the internal listener of that name is to be found, in this process alone.
 net::Address internal_listener_address(std::string_view listener);
 bool is_internal_listener_address(const net::Address& address);
+// Whose that address is; empty: it is none.
+std::string internal_listener_of(const net::Address& address);
 
 }  // namespace weir::config

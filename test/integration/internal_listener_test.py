@@ -16,6 +16,7 @@ _TYPE = "type.googleapis.com/"
 _PROXY_PROTOCOL = {"name": "proxy_protocol", "typed_config": {
     "@type": _TYPE + "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"}}
 RAW = {"name": "raw", "typed_config": {"@type": _TYPE + "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}
+LONG_NAME = "a listener with a name that is much longer than those of abstract sockets may be, " * 2
 
 
 def internal_cluster(name: str, listener: str, **fields: Any) -> dict[str, Any]:
@@ -45,7 +46,6 @@ class InternalListenerTest(WeirTestCase):
         proxy_header = {"name": "header", "typed_config": {
             "@type": _TYPE + "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
             "config": {"version": "V2"}, "transport_socket": RAW}}
-        long_name = "a listener with a name that is much longer than those of abstract sockets may be, " * 2
         connect = http_listener(1, [{"match": {"connect_matcher": {}}, "route": {
             "cluster": "echo", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}}])
         cls.config = {**bootstrap([
@@ -54,11 +54,11 @@ class InternalListenerTest(WeirTestCase):
             tcp_listener(cls.tunnels, "to_connect", name="tunnels", tunneling_config={"hostname": "echo.example:80"}),
             http_listener(cls.told, [route({"prefix": "/"}, "to_told")], name="telling"),
             internal(http_listener(1, [route({"prefix": "/"}, "echo")]), "inner"),
-            internal(http_listener(1, [direct({"prefix": "/"}, "long")]), long_name),
+            internal(http_listener(1, [direct({"prefix": "/"}, "long")]), LONG_NAME),
             internal(connect, "connect"),
             internal(http_listener(1, [route({"prefix": "/"}, "echo")], use_remote_address=True), "told",
                      listener_filters=[_PROXY_PROTOCOL], stat_prefix="of_its_own"),
-        ], [cluster("echo", cls.echo.port), internal_cluster("to_inner", "inner"), internal_cluster("to_long", long_name),
+        ], [cluster("echo", cls.echo.port), internal_cluster("to_inner", "inner"), internal_cluster("to_long", LONG_NAME),
             internal_cluster("to_connect", "connect"),
             internal_cluster("to_told", "told", transport_socket=internal_upstream(proxy_header))]),
             "bootstrap_extensions": [{"name": "internal", "typed_config": {
@@ -91,6 +91,17 @@ class InternalListenerTest(WeirTestCase):
         self.assertEqual(self.echoed(fetch(self.told, "/"))["headers"]["x-forwarded-for"], ["127.0.0.1"])
         self.assertNotIn("x-forwarded-for", self.echoed(fetch(self.port, "/"))["headers"])
         self.weir.wait_stat("listener.of_its_own.downstream_cx_total", 1)
+
+    def test_admin_names_them(self) -> None:
+        self.assertIn("\ninner::envoy://inner/\n", self.weir.admin("/listeners"))
+        self.assertIn("to_inner::envoy://inner/::health_flags::healthy\n", self.weir.admin("/clusters"))
+        listeners = {one["name"]: one["local_address"] for one in self.weir.admin_json("/listeners?format=json")["listener_statuses"]}
+        for name in ("inner", LONG_NAME):
+            self.assertEqual(listeners[name], {"envoy_internal_address": {"server_listener_name": name}})
+        clusters = {one["name"]: one["host_statuses"] for one in self.weir.admin_json("/clusters?format=json")["cluster_statuses"]}
+        for cluster_name, name in (("to_inner", "inner"), ("to_long", LONG_NAME)):
+            self.assertEqual([host["address"] for host in clusters[cluster_name]],
+                             [{"envoy_internal_address": {"server_listener_name": name}}])
 
     def test_nobody_else_gets_in(self) -> None:
         with socket.socket(socket.AF_UNIX) as other:

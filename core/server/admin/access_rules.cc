@@ -23,16 +23,21 @@ bool host_allowed(std::string_view authority, std::span<const std::string> names
 
 std::string_view foreign_origin(const http::HeaderMap& headers, bool changes_state) {
   using http::HeaderId;
-  if (headers.contains(HeaderId::kOrigin)) {
-    std::string origin = absl::AsciiStrToLower(std::string(headers.get(HeaderId::kOrigin)));
-    std::string own = absl::AsciiStrToLower(std::string(headers.authority()));
-    if (origin != "http://" + own && origin != "https://" + own) return "the Origin header names another site";
-  }
-  // Sent by browsers only; "none" is a person's own doing.
-  std::string_view site = headers.get(HeaderId::kSecFetchSite);
-  if (changes_state && !site.empty() && site != "same-origin" && site != "none")
-    return "the request comes from a page of another site";
-  return {};
+  const std::string own = absl::AsciiStrToLower(std::string(headers.authority()));
+  std::string_view why;
+  // Each of them, if there are several: no browser sends two.
+  headers.for_each([&](const http::HeaderEntry& entry) {
+    if (entry.id == HeaderId::kOrigin) {
+      const std::string origin = absl::AsciiStrToLower(std::string(entry.value()));
+      if (origin != "http://" + own && origin != "https://" + own) why = "the Origin header names another site";
+    } else if (entry.id == HeaderId::kSecFetchSite && changes_state && why.empty()) {
+      // Sent by browsers only; "none" is a person's own doing.
+      const std::string_view site = entry.value();
+      if (!site.empty() && site != "same-origin" && site != "none")
+        why = "the request comes from a page of another site";
+    }
+  });
+  return why;
 }
 
 }  // namespace weir::admin

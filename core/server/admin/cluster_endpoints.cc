@@ -47,7 +47,8 @@ std::string_view observability_name(const ClusterView& cluster) {
 }
 
 std::string text_of(const lb::HostEntry& entry) {
-  return entry.addresses != nullptr ? entry.address().to_string() : entry.host->text();
+  if (entry.addresses == nullptr && !entry.host->text().starts_with('@')) return std::string(entry.host->text());
+  return address_text(entry.address());
 }
 
 class ClusterText {
@@ -148,7 +149,7 @@ void listeners(const AdminSource& source, const AdminRequest& request, AdminResp
   if (!request.wants_json()) {
     source.for_each_listener([&](const ListenerView& listener) {
       for (const net::Address& address : listener.addresses) {
-        response.body += std::string(listener.name) + "::" + address.to_string() + "\n";
+        response.body += std::string(listener.name) + "::" + address_text(address) + "\n";
       }
     });
     return;

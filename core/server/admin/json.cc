@@ -1,5 +1,6 @@
 #include "core/server/admin/json.h"
 
+#include "core/config/address_config.h"
 #include "core/net/address.h"
 #include "core/stats/escape.h"
 #include "envoy/config/core/v3/address.pb.h"
@@ -38,10 +39,17 @@ void answer_ok(const AdminRequest& request, AdminResponse& response) {
   }
 }
 
+std::string address_text(const net::Address& address) {
+  const std::string listener = config::internal_listener_of(address);
+  return listener.empty() ? address.to_string() : "envoy://" + listener + "/";
+}
+
 void fill_address(const net::Address& address, envoy::config::core::v3::Address& out) {
   if (address.is_ip()) {
     out.mutable_socket_address()->set_address(address.ip_to_string());
     out.mutable_socket_address()->set_port_value(address.port());
+  } else if (std::string listener = config::internal_listener_of(address); !listener.empty()) {
+    out.mutable_envoy_internal_address()->set_server_listener_name(std::move(listener));
   } else {
     out.mutable_pipe()->set_path(address.to_string());
   }

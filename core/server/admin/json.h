@@ -30,5 +30,7 @@ std::string json_text(std::string_view text);
 // "OK", of something that was done.
 void answer_ok(const AdminRequest& request, AdminResponse& response);
 void fill_address(const net::Address& address, envoy::config::core::v3::Address& out);
+// As texts have it: that of an internal listener is "envoy://name/".
+std::string address_text(const net::Address& address);
 
 }  // namespace weir::admin

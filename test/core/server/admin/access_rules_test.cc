@@ -31,6 +31,17 @@ TEST(AccessRules, Origins) {
     if (site != nullptr) map.add(http::HeaderId::kSecFetchSite, site);
     return !foreign_origin(map, changes).empty();
   };
+  const auto refused_twice = [&](http::HeaderId id, const char* first, const char* second) {
+    http::HeaderMap map(arena);
+    map.add(http::HeaderId::kAuthority, "127.0.0.1:9901");
+    map.add(id, first);
+    map.add(id, second);
+    return !foreign_origin(map, true).empty();
+  };
+  EXPECT_TRUE(refused_twice(http::HeaderId::kOrigin, "http://127.0.0.1:9901", "http://evil.example"));
+  EXPECT_TRUE(refused_twice(http::HeaderId::kOrigin, "http://evil.example", "http://127.0.0.1:9901"));
+  EXPECT_FALSE(refused_twice(http::HeaderId::kOrigin, "http://127.0.0.1:9901", "http://127.0.0.1:9901"));
+  EXPECT_TRUE(refused_twice(http::HeaderId::kSecFetchSite, "same-origin", "cross-site"));
   EXPECT_FALSE(refused(nullptr, nullptr, true));
   EXPECT_FALSE(refused("http://127.0.0.1:9901", "same-origin", true));
   EXPECT_FALSE(refused("https://127.0.0.1:9901", nullptr, true));
