@@ -171,6 +171,9 @@ void Filler::set(Message& out, const FieldDescriptor& field, bool add, int depth
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (depth > 0) {
         fill(add ? *r.AddMessage(&out, &field) : *r.MutableMessage(&out, &field), depth - 1);
+        // One that says nothing is as good as none.
+        const bool any = field.message_type()->full_name() == "google.protobuf.Any";
+        if (any && !add && r.GetMessage(out, &field).ByteSizeLong() == 0) r.ClearField(&out, &field);
       }
       break;
   }
