@@ -97,6 +97,8 @@ class RouteProvider {
   virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
   // Shows the upstream::Cluster of that name; nothing while there is none.
   virtual event::SlotId cluster(std::string_view /*name*/) { return {}; }
+  // Connections or requests may name any cluster: whoever it is waits, like who names one, for clusters that are new.
+  virtual void may_lead_anywhere() {}
   // As statistics call the cluster (alt_stat_name).
   virtual std::string cluster_stat_name(std::string_view name) { return std::string(name); }
   // The same for the lb::HostSet of a cluster.

@@ -87,6 +87,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     return slot;
   }
   event::SlotId cluster(std::string_view name) override { return lead_to(name); }
+  void may_lead_anywhere() override { leads_to_[owner_].emplace(kAnyCluster); }  // of RouteConfigEnv, too
   std::string cluster_stat_name(std::string_view name) override {
     const auto at = stat_names_.find(name);
     std::string found = at != stat_names_.end() ? at->second : std::string(name);
@@ -190,7 +191,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   }
   stats::Store* stats_store() override { return &store_; }
   event::SlotId cluster_slot(std::string_view name) override { return lead_to(name); }
-  void may_lead_anywhere() override { leads_to_[owner_].emplace(kAnyCluster); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
   bool parse_filter_config(std::string_view filter_name, const google::protobuf::Any& any, bool optional,
                            std::string_view path, route::FilterConfigSpec& spec, Diagnostics&) override {

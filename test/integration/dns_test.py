@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, file_access_log, http_listener,
-                     main, route, to_yaml, wait_until, weir_binary)
+                     main, route, tcp_listener, to_yaml, wait_until, weir_binary)
 from harness.config import address
 from harness.dns import AAAA, NXDOMAIN, SERVFAIL, Query, addresses, pack
 
@@ -355,6 +355,23 @@ class StartTest(DnsTestCase):
         self.assertEqual(fetch(mixed, "/text").text, "first")
         self.names["dead.example"] = ["127.0.0.2"]
         wait_until(lambda: fetch(mixed, "/text").text == "second", "the other one", seconds=15)
+
+    def test_who_goes_where_clients_say_waits_for_all(self) -> None:
+        self.names["gone.example"] = lambda query: []
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        chosen, fixed = (tcp_listener(port, "echo", name=name) for port, name in zip(ports, ("chosen", "fixed")))
+        chosen["filter_chains"][0]["filters"].insert(0, {"name": "sni_cluster", "typed_config": {
+            "@type": _TYPE + "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"}})
+        weir = StartingWeir(self.sandbox, bootstrap([chosen, fixed], [
+            cluster("echo", self.echo_port),
+            dns_cluster("gone", "gone.example", self.echo_port, typed_dns_resolver_config=resolver(self.server.port))]), concurrency=1)
+        self.assertEqual(fetch(ports[1]).status, 200)
+        self.assertEqual(weir.stat("server.live"), 0)
+        with Connection(ports[0]) as waiting:
+            waiting.send_request()
+            self.names["gone.example"] = ["127.0.0.2"]
+            self.assertEqual(waiting.read_response().status, 200)
+        weir.wait_stat("server.live", 1)
 
     def test_an_end_before_the_start_is_over(self) -> None:
         """Listeners that still wait for names are not opened by a signal to end."""

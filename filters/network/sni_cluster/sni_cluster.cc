@@ -12,7 +12,8 @@ using filter::Action;
 
 struct Config {
   stream::FilterStateName name{"envoy.tcp_proxy.cluster"};  // as published: tcp_proxy reads it
-  static Result<std::shared_ptr<const Config>> from_proto(const pb::SniCluster&, filter::FactoryScope&) {
+  static Result<std::shared_ptr<const Config>> from_proto(const pb::SniCluster&, filter::FactoryScope& scope) {
+    scope.routes().may_lead_anywhere();
     return std::make_shared<const Config>();
   }
 };
