@@ -51,7 +51,7 @@ class Chaos:
         self._end = time.monotonic() + seconds
         clients = [RandomClient(self.configuration.ports, self.seed, "client", i) for i in range(CLIENTS)]
         threads = [threading.Thread(target=self._connect, args=(client,)) for client in clients]
-        threads += [threading.Thread(target=self._reloads), threading.Thread(target=self._pages)]
+        threads += [threading.Thread(target=target) for target in (self._reloads, self._pages, self._pressure)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -63,6 +63,7 @@ class Chaos:
         """The first configuration again, and servers that behave."""
         for server in self.configuration.servers:
             server.calm_down()
+        self.configuration.press(0)
         self._reload(0)
         self.weir.settle()
 
@@ -87,6 +88,12 @@ class Chaos:
             file.write(to_yaml(self.configuration.number(number)) + "\n")
         os.rename(path + ".next", path)
         self.weir.process.signal(signal.SIGHUP)
+
+    def _pressure(self) -> None:
+        dice = random.Random(self.seed)
+        while self._going_on():
+            self.configuration.press(dice.choice((0, 0, 0, 0.6, 0.8, 1)))
+            time.sleep(dice.random() * 0.3)
 
     def _pages(self) -> None:
         dice = random.Random(self.seed)

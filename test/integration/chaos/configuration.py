@@ -6,12 +6,14 @@ from typing import Any
 from harness.config import (TLS_INSPECTOR, Config, bootstrap, client_tls, cluster, direct, file_access_log, http_listener,
                             http_options, over_tls, route, server_tls, tcp_listener)
 from harness.process import Sandbox
-from harness.tls import Authority, server_context
+from harness.tls import Authority, server_context, write_atomically
 
 from .dice import Dice, EasyDice
 from .servers import EitherServer, RandomHttp1Server, RandomHttp2Server, RandomServer, RandomTcpServer
 
 _TYPE = "type.googleapis.com/envoy.extensions."
+_SCALED_TIMERS = "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig"
+_UPSTREAM_CODEC = {"name": "codec", "typed_config": {"@type": _TYPE + "filters.http.upstream_codec.v3.UpstreamCodec"}}
 _HTTP_INSPECTOR = {"name": "http_inspector", "typed_config": {"@type": _TYPE + "filters.listener.http_inspector.v3.HttpInspector"}}
 # What requests ask for: each is a route of its own.
 PATHS = ("/h1", "/h2", "/tls", "/auto", "/both", "/mirror", "/hedge", "/redirect", "/short", "/self", "/self2", "/post", "/gone",
@@ -62,6 +64,8 @@ class Configuration:
     def __init__(self, sandbox: Sandbox, seed: int):
         self._seed = seed
         self._log_path = sandbox.path("access.log")
+        self._pressure_path = sandbox.path("pressure")
+        self.press(0)
         ca = Authority(sandbox)
         self._identity = ca.issue("a.example", "DNS:a.example", "DNS:test.example")
         self._h1 = RandomHttp1Server(sandbox, "h1", seed)
@@ -95,7 +99,28 @@ class Configuration:
                     "delay": "0.1s"}})
         if dice.chance(0.3):
             del listeners[dice.randrange(len(listeners))]
-        return bootstrap(listeners, clusters)
+        return {**bootstrap(listeners, clusters), "overload_manager": self._overload()}
+
+    def press(self, pressure: float) -> None:
+        """What the overload manager acts upon."""
+        write_atomically(self._pressure_path, "%g\n" % pressure)
+
+    def _overload(self) -> Config:
+        def action(name: str, trigger: Config, **fields: Any) -> Config:
+            return {"name": "envoy.overload_actions." + name, "triggers": [{"name": "pressure", **trigger}], **fields}
+
+        high, rising = {"threshold": {"value": 0.9}}, {"scaled": {"scaling_threshold": 0.5, "saturation_threshold": 1}}
+        return {
+            "refresh_interval": "0.05s",
+            "resource_monitors": [{"name": "pressure", "typed_config": {
+                "@type": _TYPE + "resource_monitors.injected_resource.v3.InjectedResourceConfig", "filename": self._pressure_path}}],
+            "buffer_factory_config": {"minimum_account_to_track_power_of_two": 10},
+            "actions": [
+                action("stop_accepting_requests", high), action("disable_http_keepalive", rising), action("shrink_heap", rising),
+                action("stop_accepting_connections", high), action("reset_high_memory_stream", rising),
+                action("reduce_timeouts", rising, typed_config={"@type": _SCALED_TIMERS, "timer_scale_factors": [
+                    {"timer": timer, "min_scale": {"value": 1}}
+                    for timer in ("HTTP_DOWNSTREAM_CONNECTION_IDLE", "HTTP_DOWNSTREAM_STREAM_IDLE", "TRANSPORT_SOCKET_CONNECT")]})]}
 
     # --- Clusters ---
 
@@ -105,7 +130,8 @@ class Configuration:
 
         def speaks(**protocol: Config) -> Config:
             limits = {"idle_timeout": dice.choice(("0.2s", "1s")), **self._limits(dice)}
-            return http_options(common_http_protocol_options=limits, **protocol)
+            filters = [http_filter("buffer", "Buffer", max_request_bytes=100000), _UPSTREAM_CODEC] if dice.chance(0.2) else []
+            return http_options(common_http_protocol_options=limits, http_filters=filters, **protocol)
 
         clusters = [
             cluster("h1", self._h1.port, **speaks(explicit_http_config=http1)),
