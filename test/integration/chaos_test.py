@@ -115,7 +115,8 @@ class ChaosTest(WeirTestCase):
                 try:
                     self.survives(Chaos(self.sandbox, seed))
                 except BaseException:
-                    print("again with: WEIR_CHAOS_SEED=%d WEIR_CHAOS_SECONDS=%g" % (seed, max(60, SECONDS)))
+                    print("again with: WEIR_CHAOS_SEED=%d WEIR_CHAOS_SECONDS=%g tools/dev test integration_chaos" % (
+                        seed, max(60, SECONDS)))
                     raise
 
     def survives(self, chaos: Chaos) -> None:
