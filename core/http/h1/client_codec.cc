@@ -48,9 +48,11 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   } else if (!no_body) {
     framing.body = BodyKind::kChunked;
   }
-  const bool says_close = map.contains(HeaderId::kConnection) && list_contains(map.get(HeaderId::kConnection), "close");
-  close_ |= says_close;
-  if (close_ && !says_close) framing.connection = Framing::Connection::kClose;
+  if (close_ || map.contains(HeaderId::kConnection)) [[unlikely]] {
+    const bool said = list_contains(map.get(HeaderId::kConnection), "close");
+    if (!said && close_) framing.connection = Framing::Connection::kClose;
+    close_ |= said;
+  }
   framing.proper_case = settings_.options.proper_case;
   framing.absolute_form = settings_.options.absolute_form;
   error = h1::encode_request_head(map, framing, out, pool_);
