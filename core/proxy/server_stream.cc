@@ -71,7 +71,7 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
     info.request_end = stream_.lane().now();
     deadlines.clear(DeadlineKind::kRequest);
   } else {
-    body_has_length_ = head.has_length;
+    active_bytes_ = head.has_length ? 0 : kAnyByte;
     if (!deadlines.is_set(DeadlineKind::kRequest))  // the first byte may have come before
       deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
@@ -378,11 +378,11 @@ void ServerStream::start_chain(const filter::HttpChainConfig& chain, bool end) {
 // that the stream may be idle, keep no stream alive.
 void ServerStream::touch_by_body(bool end) {
   const uint64_t received = stream_.info().bytes_received;
-  if (body_has_length_ && !end && !held_back_ &&
+  if (active_bytes_ != kAnyByte && !end && !held_back_ &&
       static_cast<double>(received - active_bytes_) <
           std::chrono::duration<double>(idle_timeout_).count() * kSlowestBody)
     return;
-  active_bytes_ = received;
+  if (active_bytes_ != kAnyByte) active_bytes_ = received;
   held_back_ = false;
   touch();
 }

@@ -168,7 +168,9 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     Redirect* next;
   };
   Redirect* known_redirects_ = nullptr;  // in the arena
-  uint64_t active_bytes_ = 0;            // of the request's body, when it last counted as activity
+  // Of the request's body, if there is one, when it last counted as activity. kAnyByte: each piece counts.
+  static constexpr uint64_t kAnyByte = UINT64_MAX;
+  uint64_t active_bytes_;
   bool finished_ : 1 = false;
   bool done_reported_ : 1 = false;
   bool aborted_ : 1 = false;
@@ -178,7 +180,6 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   bool response_head_sent_ : 1 = false;
   bool replaced_ : 1 = false;  // what could not be said, by an answer that has been
   bool short_body_ : 1 = false;
-  bool body_has_length_ : 1 = false;
   bool held_back_ : 1 = false;  // the client's body, since active_bytes_
   bool local_reply_ : 1 = false;
   bool asks_tunnel_ : 1 = false;
