@@ -444,12 +444,13 @@ void Connection::write_queued() {
 void Connection::check_watermarks() {
   if (closed_reported_ || closing()) return;
   // Whoever reads into a pipe goes on when it is empty: that is as full as it gets.
-  const bool stuck = !writable_ && !out_.empty() && out_.front().unseen();
+  const auto stuck = [this] { return !writable_ && !out_.empty() && out_.front().unseen(); };
   // size() first: only a queue that could be large is worth the walk over its blocks.
-  if (!above_high_ && (stuck || (out_.size() > low_watermark_ / 2 && out_.retained() > high_watermark_))) {
+  if (!above_high_) {
+    if (!(out_.size() > low_watermark_ / 2 && out_.retained() > high_watermark_) && !stuck()) return;
     above_high_ = true;
     handler_->on_above_high_watermark();
-  } else if (above_high_ && !stuck && (out_.size() <= low_watermark_ / 2 || out_.retained() <= low_watermark_)) {
+  } else if ((out_.size() <= low_watermark_ / 2 || out_.retained() <= low_watermark_) && !stuck()) {
     above_high_ = false;
     handler_->on_below_low_watermark();
   }

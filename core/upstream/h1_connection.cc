@@ -126,11 +126,11 @@ void H1Connection::on_data(Slices& in, bool) {
     bulk_.saw(in.size());
     account_bytes();  // it may stay for days
   }
-  // Filters between the caller and us may hold the request for long.
-  const bool asked = tunnel_ || !codec_.response_complete();
   codec_.receive(in);
   if (end && events_ != nullptr && !codec_.paused()) codec_.on_eof(connection_.cut_off());
-  if (events_ != nullptr && asked && codec_.response_complete()) {
+  // Filters between the caller and us may hold the request: then this is no response that is complete.
+  const auto asked = [this] { return tunnel_ || !request_unsent() || !connection_.out().empty(); };
+  if (events_ != nullptr && codec_.response_complete() && asked()) {
     if (!tunnel_ || codec_.request_complete()) finish_request();
   } else if (end && events_ != nullptr && !codec_.paused()) {
     wire_->closed = stream::CloseType::kNormal;
