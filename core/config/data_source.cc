@@ -27,7 +27,10 @@ std::string allowed(SourceLimit limit) {
 
 std::optional<std::string> read_bounded_file(const std::string& path, SourceLimit limit, std::string& why) {
   auto failed = [&](const char* reason) {
-    why = "cannot read " + path + ": " + reason;
+    // Somebody's key, perhaps, that stands where its name should.
+    const bool is_content = path.find('\n') != std::string::npos || path.find("-----BEGIN") != std::string::npos;
+    why = is_content ? "is what stands in a file, and not its name; use inline_string for that"
+                     : "cannot read " + path + ": " + reason;
     return std::nullopt;
   };
   // The system would read the file that the part in front of it names.

@@ -197,7 +197,11 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
     return std::tie(a.first, a.second->line, a.second->column) < std::tie(b.first, b.second->line, b.second->column);
   });
   std::vector<const Diagnostic*> out;
+  std::set<std::tuple<std::string_view, int, int, std::string_view, std::string_view>> said;
   for (const auto& [rank, item] : ranked) {
+    // What an alias brings to several places is one mistake: of one field, at one place.
+    const std::string_view field = std::string_view(item->path).substr(parent_path(item->path).size());
+    if (item->line > 0 && !said.emplace(item->file, item->line, item->column, field, item->message).second) continue;
     out.push_back(item);
   }
   return out;
@@ -205,16 +209,10 @@ std::vector<const Diagnostic*> Diagnostics::in_file_order() const {
 
 std::string Diagnostics::text() const {
   std::string out;
-  size_t errors = errors_;
-  size_t warnings = warnings_;
-  std::set<std::tuple<std::string_view, int, int, std::string_view, std::string_view>> said;
+  size_t errors = errors_ - kept_errors_;
+  size_t warnings = warnings_ - kept_warnings_;
   for (const Diagnostic* item : in_file_order()) {
-    // What an alias brings to several places is one mistake: of one field, at one place.
-    const std::string_view field = std::string_view(item->path).substr(parent_path(item->path).size());
-    if (item->line > 0 && !said.emplace(item->file, item->line, item->column, field, item->message).second) {
-      (item->severity == Severity::kError ? errors : warnings)--;
-      continue;
-    }
+    (item->severity == Severity::kError ? errors : warnings)++;
     out += item->file;
     if (item->line > 0) {
       out += ":" + std::to_string(item->line) + ":" + std::to_string(item->column);

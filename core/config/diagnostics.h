@@ -62,7 +62,7 @@ class Diagnostics {
   static constexpr size_t kKept = 1000;  // errors, and warnings
 
  private:
-  std::vector<const Diagnostic*> in_file_order() const;
+  std::vector<const Diagnostic*> in_file_order() const;  // each mistake once
   void point_inside(Diagnostic& diagnostic);
 
   std::vector<Diagnostic> items_;

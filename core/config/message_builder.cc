@@ -250,12 +250,11 @@ void MessageBuilder::default_extension(Message& out) {
   }
 }
 
-// Not into `out`, where it would take the place of the other; but what is in it is read, and its mistakes told.
-void MessageBuilder::excluded(const Message& out, const FieldDescriptor& field, const Event& value) {
-  std::unique_ptr<Message> instead(out.New());
+void MessageBuilder::excluded(Message& out, const FieldDescriptor& field, const Event& value) {
+  index_.note_excluded();
+  if (options_.alternative == Alternative::kLast) return this->field(out, field, value);
+  const std::unique_ptr<Message> instead(out.New());
   this->field(*instead, field, value);
-  if (options_.excluded == nullptr) return;
-  options_.excluded->push_back({std::string(parent_path(index_.current_path())), &field, std::move(instead)});
 }
 
 void MessageBuilder::field(Message& out, const FieldDescriptor& field, const Event& value) {

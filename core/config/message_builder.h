@@ -83,7 +83,7 @@ class MessageBuilder {
   void fields(Message& out, MapWalk& walk);
   void field(Message& out, const FieldDescriptor& field, const Event& value);
   // The same for a field beside another one of its oneof.
-  void excluded(const Message& out, const FieldDescriptor& field, const Event& value);
+  void excluded(Message& out, const FieldDescriptor& field, const Event& value);
   void repeated(Message& out, const FieldDescriptor& field, const Event& value);
   void map_field(Message& out, const FieldDescriptor& field, const Event& value);
   // A single value of a scalar or enum field, set or added. False after an error.

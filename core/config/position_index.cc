@@ -110,6 +110,10 @@ void PositionIndex::leave() {
   }
 }
 
+void PositionIndex::note_excluded() {
+  if (excluded_.size() < kMostExcluded) excluded_.push_back(current_path());
+}
+
 std::string PositionIndex::current_path() const { return path_of_open(open_.size()); }
 
 std::string PositionIndex::path_of_open(size_t count) const {

@@ -39,6 +39,9 @@ class PositionIndex {
   void enter_item(uint32_t index, Place place) { enter(Kind::kItem, index, place); }
   void leave();
   std::string current_path() const;  // of what was entered and not left
+  // What was entered last stands beside another field of its oneof, which excludes it.
+  void note_excluded();
+  const std::vector<std::string>& excluded() const { return excluded_; }  // their paths, the first kMostExcluded
 
   // A digest of the text of the item that was entered last, kept for the parts of a configuration that are replaced one
   // by one.
@@ -50,6 +53,7 @@ class PositionIndex {
   size_t memory_bytes() const;
 
  private:
+  static constexpr size_t kMostExcluded = 100;
   enum class Kind : uint32_t { kName, kItem, kRoot };
   struct Entry {
     uint32_t label;  // of a name its number in names_, of an item its index, of a root its number in files_
@@ -75,7 +79,8 @@ class PositionIndex {
   std::vector<std::string> files_;
   std::vector<const std::string*> names_;
   std::unordered_map<std::string, uint32_t> numbers_;
-  std::vector<std::pair<uint32_t, std::string>> digested_;             // lists with digests: entry and path
+  std::vector<std::pair<uint32_t, std::string>> digested_;  // lists with digests: entry and path
+  std::vector<std::string> excluded_;
   std::vector<Digest> digests_;                                        // as they were set
   mutable std::unordered_map<uint32_t, std::vector<uint32_t>> items_;  // of a list's entry, those of its items
 };

@@ -99,17 +99,13 @@ bool load_file(const std::string& path, google::protobuf::Message& into, Positio
 bool load_bootstrap(const BootstrapSource& source, envoy::config::bootstrap::v3::Bootstrap& into, PositionIndex& index,
                     Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.errors();
-  std::vector<ExcludedField> excluded;
   if (!source.path.empty()) {
-    LoadOptions options = source.options;
-    options.excluded = &excluded;
-    load_file(source.path, into, index, diagnostics, options);
+    load_file(source.path, into, index, diagnostics, source.options);
   }
   if (!source.overlay.empty()) load_overlay(source, into, index, diagnostics);
   std::vector<Reference> references;
   ValidateOptions rules;
   rules.references = &references;
-  rules.excluded = &excluded;
   // Only a serialised file can bring some as far as this.
   rules.unknown_fields = source.options.unknown_fields;
   rules.unknown_types = source.path.ends_with(".pb") ? source.options.unknown_types : OnUnknown::kIgnore;

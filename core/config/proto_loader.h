@@ -5,18 +5,15 @@
 // Thread: any; no state is kept between calls.
 #pragma once
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/config/diagnostics.h"
 #include "core/config/position_index.h"
 
 namespace google::protobuf {
-class FieldDescriptor;
 class Message;
-}  // namespace google::protobuf
+}
 namespace envoy::config::bootstrap::v3 {
 class Bootstrap;
 }
@@ -31,12 +28,9 @@ enum class TextFormat {
 };  // kByName: JSON if the name ends in .json or the text is JSON; other
     // forms only for files
 
-// A field that stands beside another one of its oneof: an error, after which the message holds the one that came first.
-struct ExcludedField {
-  std::string path;  // of the message
-  const google::protobuf::FieldDescriptor* field;
-  std::unique_ptr<google::protobuf::Message> message;  // of the same type, with this field alone
-};
+// Which of several fields of a oneof the message holds when a file sets them: an error in any case. The others are
+// read, for the mistakes in them.
+enum class Alternative { kFirst, kLast };
 
 struct LoadOptions {
   OnUnknown unknown_fields = OnUnknown::kError;
@@ -44,9 +38,9 @@ struct LoadOptions {
   OnUnknown unknown_types = OnUnknown::kError;
   TextFormat format = TextFormat::kByName;
   size_t max_bytes = size_t{1} << 30;
-  size_t max_depth = 200;                          // of mappings and lists inside each other
-  size_t alias_budget = 2'000'000;                 // events that YAML aliases may stand for
-  std::vector<ExcludedField>* excluded = nullptr;  // what is found is appended, for validate()
+  size_t max_depth = 200;           // of mappings and lists inside each other
+  size_t alias_budget = 2'000'000;  // events that YAML aliases may stand for
+  Alternative alternative = Alternative::kFirst;
 };
 
 // Reads `text` into `into`, on top of what is there. `file_name` is what the diagnostics call it. Returns whether the

@@ -94,7 +94,6 @@ class Validator {
   }
 
   void message(const Message& message);
-  void excluded(const ExcludedField& one);
 
  private:
   void rule(const Message& message, const FieldRules& rules);
@@ -209,16 +208,6 @@ void Validator::message(const Message& message) {
     fields(message);
   }
   --depth_;
-}
-
-void Validator::excluded(const ExcludedField& one) {
-  path_ = one.path;
-  if (const auto rules = rule_table().find(one.message->GetDescriptor()); rules != rule_table().end()) {
-    for (const FieldRules& field : rules->second) {
-      if (field.field == one.field) rule(*one.message, field);
-    }
-  }
-  children(*one.message);
 }
 
 // The API allows it, and existing files say 100000 where they mean all.
@@ -712,11 +701,7 @@ bool validate(const google::protobuf::Message& message, const PositionIndex& ind
               const ValidateOptions& options) {
   const size_t errors_before = diagnostics.errors();
   if (!diagnostics.unreadable()) {
-    Validator validator(index, diagnostics, options);
-    validator.message(message);
-    if (options.excluded != nullptr) {
-      for (const ExcludedField& one : *options.excluded) validator.excluded(one);
-    }
+    Validator(index, diagnostics, options).message(message);
   }
   return diagnostics.errors() == errors_before;
 }

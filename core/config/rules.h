@@ -30,8 +30,7 @@ struct ValidateOptions {
   // Field numbers of the wire that no field here has. Files cannot have them; see LoadOptions for theirs.
   OnUnknown unknown_fields = OnUnknown::kIgnore;
   OnUnknown unknown_types = OnUnknown::kIgnore;
-  std::vector<Reference>* references = nullptr;          // what is found is appended
-  const std::vector<ExcludedField>* excluded = nullptr;  // checked like the fields of the message
+  std::vector<Reference>* references = nullptr;  // what is found is appended
 };
 
 // What the rules allow for a number in this field, "0 to 65535"; empty if they say nothing about it.

@@ -19,7 +19,7 @@ using stream::ResponseFlag;
 
 // A request body that is read to its end after an early answer, rather than closing the connection.
 constexpr uint64_t kShortBodyBytes = 64 * 1024;
-constexpr double kSlowestBody = 500;  // bytes a second
+constexpr double kSlowestBody = 250;  // bytes a second
 
 ServerStream::ServerStream(StreamConnection& connection)
     : connection_(connection),
@@ -71,7 +71,7 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
     info.request_end = stream_.lane().now();
     deadlines.clear(DeadlineKind::kRequest);
   } else {
-    active_bytes_ = head.has_length ? 0 : kAnyByte;
+    if (head.has_length) active_bytes_ = 0;
     if (!deadlines.is_set(DeadlineKind::kRequest))  // the first byte may have come before
       deadlines.set_in(DeadlineKind::kRequest, config_.request_timeout);
   }
@@ -462,7 +462,11 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
 
 // --- The response --------------------------------------------------------------------------------------------------
 
-void ServerStream::send_informational(http::HeaderMap& headers) { connection_.write_informational(headers); }
+void ServerStream::send_informational(http::HeaderMap& headers) {
+  touch();
+  held_back_ = true;  // a client that waited for 100 (Continue) had nothing to send until now
+  connection_.write_informational(headers);
+}
 
 void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   stream::StreamInfo& info = stream_.info();

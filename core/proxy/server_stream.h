@@ -170,7 +170,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   Redirect* known_redirects_ = nullptr;  // in the arena
   // Of the request's body, if there is one, when it last counted as activity. kAnyByte: each piece counts.
   static constexpr uint64_t kAnyByte = UINT64_MAX;
-  uint64_t active_bytes_;
+  uint64_t active_bytes_ = kAnyByte;
   bool finished_ : 1 = false;
   bool done_reported_ : 1 = false;
   bool aborted_ : 1 = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 
 #include "core/base/log_format.h"
 #include "core/config/address_config.h"
@@ -776,11 +777,46 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   return out;
 }
 
-void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
-                 const Options& options, const filter::Registry& registry, Diagnostics& diagnostics) {
+namespace {
+
+void translate_for_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap,
+                          const config::PositionIndex& positions, const Options& options,
+                          const filter::Registry& registry, Diagnostics& diagnostics) {
   stats::Store store;
   NumberedSlots slots;
   translate_bootstrap(bootstrap, positions, options, registry, store, slots, diagnostics);
+}
+
+// What the bootstrap would be wrong about if it held the fields that others exclude, instead of those.
+void find_faults_of_excluded(const config::PositionIndex& positions, const Options& options,
+                             const filter::Registry& registry, Diagnostics& diagnostics) {
+  if (positions.excluded().empty() || diagnostics.unreadable() || options.config_path == "-") return;
+  envoy::config::bootstrap::v3::Bootstrap bootstrap;
+  config::PositionIndex places;
+  Diagnostics found;
+  read_bootstrap(options, bootstrap, places, found, config::Alternative::kLast);
+  translate_for_faults(bootstrap, places, options, registry, found);
+  std::set<std::pair<std::string_view, std::string_view>> known;
+  for (const config::Diagnostic& item : diagnostics.items()) known.emplace(item.path, item.message);
+  std::vector<const config::Diagnostic*> fresh;
+  for (const config::Diagnostic& item : found.items()) {
+    const auto holds = [&](const std::string& path) {
+      return item.path.starts_with(path) &&
+             (item.path.size() == path.size() || item.path[path.size()] == '.' || item.path[path.size()] == '[');
+    };
+    if (std::any_of(positions.excluded().begin(), positions.excluded().end(), holds) &&
+        !known.contains({item.path, item.message}))
+      fresh.push_back(&item);
+  }
+  for (const config::Diagnostic* item : fresh) diagnostics.add(*item);
+}
+
+}  // namespace
+
+void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
+                 const Options& options, const filter::Registry& registry, Diagnostics& diagnostics) {
+  translate_for_faults(bootstrap, positions, options, registry, diagnostics);
+  find_faults_of_excluded(positions, options, registry, diagnostics);
   find_forbidden(bootstrap, positions, options, diagnostics);
 }
 
@@ -807,13 +843,14 @@ void find_doubts(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const
 }
 
 void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                    config::PositionIndex& positions, Diagnostics& diagnostics) {
+                    config::PositionIndex& positions, Diagnostics& diagnostics, config::Alternative alternative) {
   config::BootstrapSource source;
   source.path = options.config_path;
   source.overlay = options.config_yaml;
   if (options.allow_unknown_static_fields) source.options.unknown_fields = config::OnUnknown::kWarn;
   // Translating finds them, and knows which places may be left out.
   source.options.unknown_types = config::OnUnknown::kIgnore;
+  source.options.alternative = alternative;
   config::load_bootstrap(source, bootstrap, positions, diagnostics);
   if (!diagnostics.unreadable()) override_node(options, bootstrap);
 }

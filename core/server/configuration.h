@@ -13,6 +13,7 @@
 #include "core/config/listener_config.h"
 #include "core/config/overload_config.h"
 #include "core/config/position_index.h"
+#include "core/config/proto_loader.h"
 #include "core/config/runtime_config.h"
 #include "core/config/secret_config.h"
 #include "core/event/publisher.h"
@@ -96,7 +97,8 @@ event::SlotId intern_cluster(SlotNames& slots, std::string_view name);
 // [main] Loads what the command line names into `bootstrap`, its node as the command line has it. All faults go to
 // `diagnostics`.
 void read_bootstrap(const Options& options, envoy::config::bootstrap::v3::Bootstrap& bootstrap,
-                    config::PositionIndex& positions, config::Diagnostics& diagnostics);
+                    config::PositionIndex& positions, config::Diagnostics& diagnostics,
+                    config::Alternative alternative = config::Alternative::kFirst);
 
 // [main] Nothing is opened, bound or started. All faults of the bootstrap go to `diagnostics`; what comes back is to be
 // used only if there were none. Of a text that could not be read to its end nothing more is said: most of it would be
@@ -111,7 +113,8 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
                                   config::Diagnostics& diagnostics, const Inventory* in_force = nullptr,
                                   const envoy::config::core::v3::Node* started_as = nullptr,
                                   const config::SecretStore* keep = nullptr);
-// Only the faults: nothing of it outlives the call.
+// Only the faults: nothing of it outlives the call. Of fields that exclude each other also those of which the bootstrap
+// knows nothing, for which it is read again.
 void find_faults(const envoy::config::bootstrap::v3::Bootstrap& bootstrap, const config::PositionIndex& positions,
                  const Options& options, const filter::Registry& registry, config::Diagnostics& diagnostics);
 

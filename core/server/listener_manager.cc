@@ -239,8 +239,9 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
 
 }  // namespace
 
-Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, Changes& changes,
-                              event::Publisher::Batch& removed) {
+Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners,
+                              const std::function<bool(const std::string&)>& held, Changes& changes,
+                              event::Publisher::Batch& removed, event::Publisher::Batch& removed_last) {
   std::set<std::string> kept;
   for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
   // First everything that can fail.
@@ -294,12 +295,22 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }
+  std::set<const proxy::ListenSockets*> used;
+  for (const auto& [name, entry] : listeners_) {
+    if (!kept.contains(name)) continue;
+    for (const Sockets& sockets : entry.sockets) used.insert(sockets.get());
+  }
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     if (kept.contains(it->first)) {
       ++it;
       continue;
     }
-    removed.remove(it->second.slot);  // the lanes close their sockets, unless another listener has taken them over
+    const std::vector<Sockets>& own = it->second.sockets;
+    const bool last = held(it->first) || std::any_of(own.begin(), own.end(), [&](const Sockets& sockets) {
+                        return used.contains(sockets.get());
+                      });
+    // The lanes close their sockets, unless another listener has taken them over.
+    (last ? removed_last : removed).remove(it->second.slot);
     removed_.inc();
     active_.dec();
     it = listeners_.erase(it);

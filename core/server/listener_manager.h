@@ -28,10 +28,11 @@ class ListenerManager {
 
   // By listener: what is to be published of it.
   using Changes = std::map<std::string, event::Publisher::Batch>;
-  // Binds what is new, then adds to `changes` what differs from what was published before, and to `removed` what goes:
-  // to be published with the last of the changes, some of which may take sockets over from it. An address that cannot
-  // be bound is an error, and nothing has changed then.
-  Status apply(std::vector<config::ListenerTranslation> listeners, Changes& changes, event::Publisher::Batch& removed);
+  // Binds what is new, then adds to `changes` what differs from what was published before, and to `removed` what goes
+  // at once, or, if others take its sockets over or `held` says that changes of it are still to be published, to
+  // `removed_last`: behind all changes. An address that cannot be bound is an error, and nothing has changed then.
+  Status apply(std::vector<config::ListenerTranslation> listeners, const std::function<bool(const std::string&)>& held,
+               Changes& changes, event::Publisher::Batch& removed, event::Publisher::Batch& removed_last);
 
   struct Entry {
     event::SlotId slot;

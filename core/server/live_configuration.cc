@@ -277,7 +277,11 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   }
   event::Publisher::Batch batch, removed;
   ListenerManager::Changes leading;
-  if (Status bound = listeners_.apply(std::move(configuration.listeners), leading, removed); !bound.ok()) {
+  const auto is_held = [this](const std::string& listener) {
+    return held_.contains(listener) || held_last_.changes(publisher_.intern(event::SlotKind::kListener, listener));
+  };
+  if (Status bound = listeners_.apply(std::move(configuration.listeners), is_held, leading, batch, removed);
+      !bound.ok()) {
     update.result = Update::Result::kCannotBind;
     update.error = message_of(bound);
     return;

@@ -94,6 +94,7 @@ class H2Stream final : public http::h2::Stream,
   bool tunnel_ : 1 = false;
   bool stopped_ : 1 = false;  // the response is paused
   bool waits_for_settings_ : 1 = false;
+  bool drained_ : 1 = false;        // before the request was sent, which others may have
   bool refused_here_ : 1 = false;   // the peer cannot be asked for this
   bool full_ : 1 = false;           // of early_
   bool response_over_ : 1 = false;  // all of it has come

@@ -21,6 +21,11 @@ bool is_upgrade(const http::HeaderMap& request) { return request.contains(Header
 // --- The request ---------------------------------------------------------------------------------------------------
 
 bool H2Stream::send_headers(const http::HeaderMap& headers, bool end) {
+  if (!owner_.codec_.accepts_requests()) [[unlikely]] {  // filters have held it for so long
+    drained_ = unprocessed_ = true;
+    lane_.at_end_of_turn(*this);  // the caller may be on the stack
+    return true;
+  }
   if (is_upgrade(headers)) {
     request_ = &headers;
     if (!owner_.settings_seen_) {
@@ -225,6 +230,7 @@ void H2Stream::on_flow(bool above) {
 
 void H2Stream::on_end_of_turn() {
   if (events_ == nullptr) return;
+  if (drained_) return fail(ResetReason::kRemoteRefused, {});
   if (refused_here_) {
     return fail(ResetReason::kProtocolError,
                 request_ != nullptr ? "http2.extended_connect_not_supported" : "http2.not_for_raw_bytes");

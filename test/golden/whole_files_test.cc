@@ -33,7 +33,9 @@ std::string validated(const std::string& path) {
   config::PositionIndex positions;
   envoy::config::bootstrap::v3::Bootstrap bootstrap;
   config::load_bootstrap({path, "", {}}, bootstrap, positions, diagnostics);
-  find_faults(bootstrap, positions, Options(), registry, diagnostics);
+  Options options;
+  options.config_path = path;
+  find_faults(bootstrap, positions, options, registry, diagnostics);
   return diagnostics.text();
 }
 

@@ -76,6 +76,11 @@ bool names_hosts_by_requests(const envoy::config::cluster::v3::Cluster& cluster)
                      });
 }
 
+// A filter, wherever it stands.
+bool names_hosts_by_state(const Model& model) {
+  return model.bootstrap().SerializePartialAsString().find("envoy.network.upstream_server_name") != std::string::npos;
+}
+
 std::string day_text(std::chrono::sys_seconds time) {
   const std::chrono::year_month_day date(std::chrono::floor<std::chrono::days>(time));
   char text[32];
@@ -121,7 +126,7 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
     auto tls = unpack<tls_v3::UpstreamTlsContext>(entry.cluster->transport_socket().typed_config());
     if (tls == nullptr) continue;
     if (tls->auto_sni_san_validation() && tls->sni().empty() && !tls->auto_host_sni() &&
-        !names_hosts_by_requests(*entry.cluster))
+        !names_hosts_by_requests(*entry.cluster) && !entry.cluster->has_cluster_type() && !names_hosts_by_state(model))
       findings.add(entry.path + ".transport_socket.typed_config.auto_sni_san_validation",
                    "no server name is sent, and so none is looked for in certificates",
                    "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");

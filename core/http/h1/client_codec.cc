@@ -49,7 +49,10 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
     framing.body = BodyKind::kChunked;
   }
   if (close_ || map.contains(HeaderId::kConnection)) [[unlikely]] {
-    const bool said = list_contains(map.get(HeaderId::kConnection), "close");
+    bool said = false;
+    map.for_each([&said](const HeaderEntry& entry) {
+      said |= entry.id == HeaderId::kConnection && list_contains(entry.value(), "close");
+    });
     if (!said && close_) framing.connection = Framing::Connection::kClose;
     close_ |= said;
   }

@@ -58,6 +58,10 @@ TEST_F(DataSourceTest, TextBytesFilesVariables) {
 
 TEST_F(DataSourceTest, WhatCannotBeReadIsSaidWithItsReason) {
   EXPECT_EQ(read(from_file("/no/such")), "filename: cannot read /no/such: No such file or directory");
+  // A key must not be in what is said about it.
+  for (const char* content : {"-----BEGIN PRIVATE KEY-----\nMIG\n", "a\nb"})
+    EXPECT_EQ(read(from_file(content)),
+              "filename: is what stands in a file, and not its name; use inline_string for that");
   EXPECT_EQ(read(from_file(root_)), "filename: cannot read " + root_.string() + ": it is a directory");
   std::string pipe = root_ / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);

@@ -96,7 +96,7 @@ TEST(StreamIdleTimeout, BeforeAndAfterTheRequestIsComplete) {
   EXPECT_EQ(world.stat("http.m.downstream_rq_idle_timeout"), 2);
 }
 
-// 500 bytes a second, over the 10 s that it may be idle.
+// 250 bytes a second, over the 10 s that it may be idle.
 TEST(StreamIdleTimeout, OfABodyThatTrickles) {
   ProxyWorld world({.manager = [](ConnectionManagerConfig& config) { config.stream_idle_timeout = 10s; }});
   const auto post = [&](const std::string& length) {

@@ -160,6 +160,7 @@ TEST(LintUpstream, NamesThatNobodySends) {
   EXPECT_EQ(of("sni: a.example, "), Said{});
   EXPECT_EQ(of("auto_host_sni: true, "), Said{});
   EXPECT_EQ(of("", ", upstream_http_protocol_options: {auto_sni: true}"), Said{});
+  EXPECT_EQ(of("", ", metadata: {filter_metadata: {a: {b: envoy.network.upstream_server_name}}}"), Said{});
   EXPECT_EQ(of("",
                ", typed_extension_protocol_options: {o: {\"@type\": "
                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions, "

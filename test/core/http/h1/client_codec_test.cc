@@ -118,6 +118,12 @@ TEST_F(ClientCodecTest, ReuseAsTheOwnerSays) {
   EXPECT_FALSE(client_.codec.reusable());
 }
 
+TEST_F(ClientCodecTest, NoReuseAfterASecondFieldThatSaysClose) {
+  request("GET", true, {{"connection", "te"}, {"connection", "close"}});
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
 // An operator's header, say. RFC 9112 9.6.
 TEST_F(ClientCodecTest, NoReuseAfterARequestThatSaysClose) {
   EXPECT_EQ(request("GET", true, {{"connection", "te, Close"}}),
