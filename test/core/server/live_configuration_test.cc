@@ -205,7 +205,10 @@ TEST_F(LiveConfigurationTest, AListenerThatGoesAndComesMeanwhileIsThereInTheEnd)
   const std::string clusters = static_cluster("known", 80) + ", " + dns_cluster("slow");
   load_all(clusters, {{"l", "known"}, {"m", "slow"}});
   load_all(clusters, {{"m", "slow"}});
-  EXPECT_TRUE(listening("l"));  // until what takes its place is there
+  EXPECT_FALSE(listening("l"));  // at once: nobody takes its address over
+  load_all(clusters, {{"l", "known"}, {"m", "slow"}});
+  EXPECT_TRUE(listening("l"));
+  EXPECT_FALSE(listening("m"));
   load_all(clusters, {{"l", "known"}, {"m", "known"}});
   EXPECT_TRUE(listening("l"));
   EXPECT_TRUE(listening("m"));
