@@ -139,6 +139,16 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(code, 1, output)
         self.assertIn("(standard input):1:2: error: nod: unknown field; did you mean node?", output)
 
+    def test_of_two_alternatives_both_are_checked(self) -> None:
+        """For the second the file is read once more; a pipe would be waited for."""
+        text = to_yaml(bootstrap([http_listener(1, [{"match": {"prefix": "/"}, "redirect": {"host_redirect": "a.example"},
+                                                     "route": {"cluster": "nobody"}}])]))
+        for path, mistakes in ((self.sandbox.write("both.yaml", text), 2), ("-", 1), ("/dev/stdin", 1)):
+            code, output = self.run_weir("--mode", "validate", "--lint", "off", "-c", path, text=text)
+            self.assertEqual((code, output.count(": error: ")), (1, mistakes), output)
+            self.assertIn("exclude each other; keep one", output)
+            self.assertEqual('"nobody" is not a cluster' in output, mistakes == 2, output)
+
     def test_standard_input_is_not_read_again(self) -> None:
         """A reload would wait on a terminal for ever."""
         address = self.sandbox.path("admin")
