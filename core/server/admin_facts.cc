@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 
 #include "core/base/log.h"
 #include "core/base/log_format.h"
@@ -20,6 +21,12 @@
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 
 namespace weir::server {
+namespace {
+
+// Clusters and hosts that one turn looks at.
+constexpr size_t kClusterSlice = 300;
+
+}  // namespace
 
 AdminFacts::~AdminFacts() { stop(); }
 
@@ -130,11 +137,11 @@ Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() -
 const envoy::config::core::v3::Node& AdminFacts::node() const { return server_.configuration().node(); }
 const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
 WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
-stats::Store& AdminFacts::stats() {
-  server_.refresh_stats();
+stats::Reading AdminFacts::read_stats() {
   server_.flusher().on_asked();
-  return server_.store();
+  return server_.read_stats();
 }
+void AdminFacts::reset_counters() { server_.store().reset_counters(); }
 std::span<const stats::Tag> AdminFacts::stats_tags() const { return server_.options().stats_tags; }
 
 void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) const {
@@ -167,8 +174,12 @@ void AdminFacts::fill_command_line(envoy::admin::v3::CommandLineOptions& out) co
   for (const stats::Tag& tag : options.stats_tags) out.add_stats_tag(tag.name + ":" + tag.value);
 }
 
-void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const {
-  for (const auto& [name, entry] : server_.clusters().clusters()) {
+bool AdminFacts::next_clusters(std::string& after, const std::function<void(const admin::ClusterView&)>& visit) const {
+  const auto& clusters = server_.clusters().clusters();
+  size_t visited = 0;  // clusters and hosts
+  auto next = clusters.upper_bound(after);
+  for (; next != clusters.end() && visited < kClusterSlice; ++next) {
+    const auto& [name, entry] = *next;
     admin::ClusterView view;
     view.name = name;
     view.observability_name = entry.spec.stat_name;
@@ -179,7 +190,11 @@ void AdminFacts::for_each_cluster(const std::function<void(const admin::ClusterV
     view.high_priority = view_of(entry.spec.high_breakers);
     view.hosts = server_.clusters().hosts(entry);
     visit(view);
+    visited += 1 + view.hosts.size();
   }
+  if (next == clusters.end()) return false;
+  after = std::prev(next)->first;
+  return true;
 }
 
 void AdminFacts::for_each_warming(const std::function<void(std::string_view)>& visit) const {

@@ -47,9 +47,10 @@ class AdminFacts final : public admin::AdminSource {
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override;
   WallTime bootstrap_loaded_at() const override;
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override;
-  stats::Store& stats() override;
+  stats::Reading read_stats() override;
+  void reset_counters() override;
   std::span<const stats::Tag> stats_tags() const override;
-  void for_each_cluster(const std::function<void(const admin::ClusterView&)>& visit) const override;
+  bool next_clusters(std::string& after, const std::function<void(const admin::ClusterView&)>& visit) const override;
   void for_each_warming(const std::function<void(std::string_view)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
   void for_each_resource(admin::ResourceKind kind,

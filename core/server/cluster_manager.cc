@@ -15,6 +15,9 @@ using event::SlotKind;
 
 namespace {
 
+// Clusters whose gauges are brought up to date in one turn.
+constexpr size_t kRefreshSlice = 200;
+
 // Grows whenever somebody uses the host.
 uint64_t uses_of(const lb::Host::Totals& totals) {
   return totals.rq_total.value() + totals.rq_error.value() + totals.cx_total.value();
@@ -352,15 +355,21 @@ void ClusterManager::stop() {
   caches_.clear();
 }
 
-void ClusterManager::refresh_stats() const {
-  uint64_t warming = 0;
-  for (const auto& [name, entry] : clusters_) {
+bool ClusterManager::refresh_stats(StatsRound& round) const {
+  auto next = clusters_.upper_bound(round.after);
+  for (size_t i = 0; i < kRefreshSlice && next != clusters_.end(); ++i, ++next) {
+    const Entry& entry = next->second;
     entry.stats->show(*entry.limits, entry.spec);
     const bool warms = entry.unsettled();
     entry.stats->warming_state.set(warms ? 1 : 0);
-    warming += warms ? 1 : 0;
+    round.warming += warms ? 1 : 0;
   }
-  warming_.set(warming);
+  if (next != clusters_.end()) {
+    round.after = std::prev(next)->first;
+    return true;
+  }
+  warming_.set(round.warming);
+  return false;
 }
 
 // --- Hosts that lanes find -----------------------------------------------------------------------------------------

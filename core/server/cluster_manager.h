@@ -95,8 +95,12 @@ class ClusterManager final : private DnsMembers::Owner,
     bool unsettled() const { return dns != nullptr && !dns->settled(); }
     bool warms() const { return awaited && unsettled(); }
   };
-  // Gauges that are worked out when somebody reads them.
-  void refresh_stats() const;
+  // Gauges that are worked out when somebody reads them, some hundred clusters at a time. True: there is more.
+  struct StatsRound {
+    std::string after;  // this cluster; empty: none yet
+    uint64_t warming = 0;
+  };
+  bool refresh_stats(StatsRound& round) const;
   const std::map<std::string, Entry>& clusters() const { return clusters_; }
   // Of the version that was published last; good until the next one is.
   std::span<const lb::HostEntry> hosts(const Entry& entry) const;

@@ -94,7 +94,7 @@ int Server::start() {
   state_ = State::kInitializing;
   tell_health();
   background_ = std::make_unique<event::Background>(lane());
-  flusher_ = std::make_unique<StatsFlusher>(lane(), store_, *background_, [this] { refresh_stats(); });
+  flusher_ = std::make_unique<StatsFlusher>(lane(), store_, *background_, [this] { return read_stats(); });
   admin_ = std::make_unique<AdminFacts>(*this);
   configuration_ = std::make_unique<LiveConfiguration>(lane(), options_, registry_, store_, *publisher_, *clusters_,
                                                        *listeners_, *runtime_);
@@ -508,19 +508,41 @@ void Server::tell_health() {
   filter::ServerHealth::set_failing(failed_health_ || ends);
 }
 
+stats::Reading Server::read_stats() {
+  return stats::Reading(store_,
+                        [this, round = ClusterManager::StatsRound()]() mutable { return refresh_stats(round); });
+}
+
 void Server::refresh_stats() {
+  ClusterManager::StatsRound round;
+  while (refresh_stats(round)) continue;
+}
+
+// Beside the lanes: what the allocator has is long to count. It is the only thread that writes these, and is done
+// before whatever is submitted next.
+void Server::refresh_memory() {
+  if (background_ == nullptr) return;
+  background_->submit(
+      [allocated = memory_allocated_, heap = memory_heap_, physical = memory_physical_] {
+        const admin::MemoryUse memory = admin::memory_use();
+        allocated.set(memory.allocated);
+        heap.set(memory.heap);
+        physical.set(memory.physical);
+      },
+      [] {});
+}
+
+bool Server::refresh_stats(ClusterManager::StatsRound& round) {
+  if (clusters_ != nullptr && clusters_->refresh_stats(round)) return true;
   uptime_.set(std::chrono::duration_cast<std::chrono::seconds>(lane().now() - started_).count());
   restart_->refresh_stats();
   connections_.set(static_cast<uint64_t>(loads_->total() + restart_->predecessor_connections()));
-  const admin::MemoryUse memory = admin::memory_use();
-  memory_allocated_.set(memory.allocated);
-  memory_heap_.set(memory.heap);
-  memory_physical_.set(memory.physical);
-  if (clusters_ != nullptr) clusters_->refresh_stats();
+  refresh_memory();
   if (expiry_ != nullptr) expiry_->refresh(lane().now(), lane().wall_now());
   // The published numbers of the states.
   bool draining = state_ == State::kDraining || failed_health_;
   state_gauge_.set(draining ? 1 : state_ == State::kLive ? 0 : state_ == State::kPreInitializing ? 2 : 3);
+  return false;
 }
 
 }  // namespace weir::server

@@ -29,6 +29,7 @@
 #include "core/server/stats_flusher.h"
 #include "core/server/watchdog.h"
 #include "core/server/worker.h"
+#include "core/stats/reading.h"
 #include "core/stats/store.h"
 
 namespace envoy::config::bootstrap::v3 {
@@ -107,7 +108,9 @@ class Server {
   const std::string& version() const { return version_; }
   // SIGUSR1: the process log and all access logs, for rotation.
   void reopen_logs();
-  // Brings gauges up to date that follow something else.
+  // Statistics for somebody who shows them: gauges that follow something else are brought up to date first.
+  stats::Reading read_stats();
+  // Those gauges alone, all at once.
   void refresh_stats();
   event::Background& background() { return *background_; }
   StatsFlusher& flusher() { return *flusher_; }
@@ -117,6 +120,8 @@ class Server {
  private:
   class StopAccepting;
   class Tending;
+  bool refresh_stats(ClusterManager::StatsRound& round);  // true: there is more
+  void refresh_memory();
   void make_lanes(uint32_t workers);
   // 0, or the exit code; `why` is what the process hears that this one was to take over from.
   int load_first(std::string& why);

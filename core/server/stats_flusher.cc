@@ -18,11 +18,11 @@ struct StatsFlusher::Round {
 };
 
 StatsFlusher::StatsFlusher(event::Lane& lane, stats::Store& store, event::Background& background,
-                           std::function<void()> refresh)
+                           std::function<stats::Reading()> read)
     : lane_(lane),
       store_(store),
       background_(background),
-      refresh_(std::move(refresh)),
+      read_(std::move(read)),
       flushes_(store.counter("server.stats_flushes")),
       overlapped_(store.counter("server.dropped_stat_flushes")) {}
 
@@ -43,9 +43,16 @@ void StatsFlusher::flush() {
     return;
   }
   under_way_ = true;
-  if (!plan_.sinks.empty()) refresh_();
+  // Without sinks it is about histograms, and no gauge is looked at.
+  reading_.emplace(plan_.sinks.empty() ? stats::Reading(store_) : read_());
+  go_on();
+}
+
+void StatsFlusher::go_on() {
+  if (reading_->step()) return lane_.at_next_turn(*this);
   auto round = std::make_shared<Round>();
-  round->stats = store_.freeze();
+  round->stats = reading_->take();
+  reading_.reset();
   round->sinks = plan_.sinks;
   background_.submit([round, memory = memory_] { round->run(*memory); },
                      [this, round, alive = alive_] {

@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/event/background.h"
 #include "core/event/lane.h"
 #include "core/event/timer.h"
+#include "core/stats/reading.h"
 #include "core/stats/sink.h"
 #include "core/stats/store.h"
 
@@ -21,10 +23,11 @@ struct FlushPlan {
 };
 
 // [main]
-class StatsFlusher final : private event::Timer {
+class StatsFlusher final : private event::Timer, private event::EndOfTurn {
  public:
-  // `refresh`: brings gauges up to date that follow something else.
-  StatsFlusher(event::Lane& lane, stats::Store& store, event::Background& background, std::function<void()> refresh);
+  // `read`: begins to read statistics for somebody who shows them.
+  StatsFlusher(event::Lane& lane, stats::Store& store, event::Background& background,
+               std::function<stats::Reading()> read);
   ~StatsFlusher() override;
 
   void start(FlushPlan plan);
@@ -40,16 +43,19 @@ class StatsFlusher final : private event::Timer {
     stats::Intervals at_flush;  // of histograms: what they had counted
   };
   void on_timer() override { flush(); }
+  void on_end_of_turn() override { go_on(); }
   void flush();
+  void go_on();
   void finish(Round& round);
 
   event::Lane& lane_;
   stats::Store& store_;
   event::Background& background_;
-  const std::function<void()> refresh_;
+  const std::function<stats::Reading()> read_;
   FlushPlan plan_;
   std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // [main]
+  std::optional<stats::Reading> reading_;                       // of the round that is under way
   bool under_way_ = false;
   stats::Counter flushes_, overlapped_;
 };

@@ -69,7 +69,19 @@ struct Store::Impl {
       at->second.tags = std::move(tags);
       at->second.hidden = leaves_out(name);
     }
+    carried_shown = nullptr;
     return at->second;
+  }
+  // What readers get of it; made again when it has changed.
+  std::shared_ptr<const std::vector<Frozen::Carried>> carried_shown;
+  std::shared_ptr<const std::vector<Frozen::Carried>> show_carried() {
+    if (carried_shown != nullptr || carried.empty()) return carried_shown;
+    auto shown = std::make_shared<std::vector<Frozen::Carried>>();
+    shown->reserve(carried.size());
+    for (const auto& [key, one] : carried) {
+      if (!one.hidden) shown->push_back({key.first, key.second, one.tagged, one.tags, one.value()});
+    }
+    return carried_shown = std::move(shown);
   }
   std::shared_ptr<const Intervals> intervals = std::make_shared<const Intervals>();
   Intervals at_flush;  // of flush_histograms(): what it has read last
@@ -192,6 +204,7 @@ void Store::set_rules(Rules rules) {
   if (!impl_->rules->leaves_out) return;
   for (auto& [key, held] : impl_->groups) impl_->hide_parts(*held.group);
   for (auto& [key, single] : impl_->singles) single.hidden = impl_->leaves_out(key.first);
+  impl_->carried_shown = nullptr;
   for (auto& [key, carried] : impl_->carried) carried.hidden = impl_->leaves_out(key.first);
 }
 
@@ -227,12 +240,24 @@ Counter Store::dynamic_counter(const Group& group, std::string_view suffix) {
 
 Frozen Store::freeze() const {
   Frozen out;
+  Place place;
+  list(out, place, impl_->groups.size());
+  return out;
+}
+
+bool Store::list(Frozen& out, Place& place, size_t most) const {
   out.groups_.reserve(impl_->groups.size());
-  for (auto& [key, held] : impl_->groups) {
+  auto next = place.has_value() ? impl_->groups.upper_bound(*place) : impl_->groups.begin();
+  for (; most > 0 && next != impl_->groups.end(); --most, ++next) {
+    const auto& [key, held] = *next;
     auto group = held.weak.lock();
     if (group == nullptr) continue;
     const auto* order = group->hidden_ != nullptr ? &group->hidden_->order : &impl_->order_of(*key.first);
     out.groups_.push_back({std::move(group), order, held.group->baseline_});
+  }
+  if (next != impl_->groups.end()) {
+    place = std::prev(next)->first;
+    return true;
   }
   out.singles_.reserve(impl_->singles.size());
   for (auto& [key, single] : impl_->singles) {
@@ -240,14 +265,11 @@ Frozen Store::freeze() const {
     out.singles_.push_back(
         {key.first, key.second, single.unit, single.cell, single.tagged, single.tags, single.baseline});
   }
-  out.carried_.reserve(impl_->carried.size());
-  for (const auto& [key, carried] : impl_->carried) {
-    if (!carried.hidden) out.carried_.push_back({key.first, key.second, carried.tagged, carried.tags, carried.value()});
-  }
+  out.carried_ = impl_->show_carried();
   out.rules_ = impl_->rules;
   out.dynamic_mutex_ = &impl_->dynamic_mutex;
   out.intervals_ = impl_->intervals;
-  return out;
+  return false;
 }
 
 uint32_t StoreWalk::dynamic_cell(const Group& group, Family family, std::string_view name, Type type, Unit unit) {
@@ -311,6 +333,7 @@ void Store::carry_gauge(uint64_t source, std::string_view name, std::string_view
 }
 
 void Store::drop_carried_gauges(uint64_t source) {
+  impl_->carried_shown = nullptr;
   for (auto at = impl_->carried.begin(); at != impl_->carried.end();) {
     at->second.gauges.erase(source);
     at = at->first.second == Type::kGauge && at->second.gauges.empty() ? impl_->carried.erase(at) : std::next(at);
@@ -318,6 +341,7 @@ void Store::drop_carried_gauges(uint64_t source) {
 }
 
 void Store::reset_counters() {
+  impl_->carried_shown = nullptr;
   for (auto& [key, carried] : impl_->carried) carried.counter = 0;
   for (auto& [key, held] : impl_->groups) {
     Group& group = *held.group;

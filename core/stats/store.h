@@ -9,10 +9,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/stats/handles.h"
@@ -153,8 +155,8 @@ class Frozen {
     uint64_t value;
   };
   std::vector<OneGroup> groups_;
-  std::vector<Single> singles_;   // by name
-  std::vector<Carried> carried_;  // likewise
+  std::vector<Single> singles_;                          // by name
+  std::shared_ptr<const std::vector<Carried>> carried_;  // likewise; null: nothing
   std::mutex* dynamic_mutex_ = nullptr;
   std::shared_ptr<const Intervals> intervals_;
   std::shared_ptr<const Rules> rules_;
@@ -204,8 +206,13 @@ class Store {
 
  private:
   friend class Group;
+  friend class Reading;
   friend class StoreWalk;
   struct Impl;
+  // The group that was listed last; nothing: none was.
+  using Place = std::optional<std::pair<const GroupKind*, std::string>>;
+  // Adds the next groups, `most` of them, to what is listed, and all the rest behind the last one. True: there is more.
+  bool list(Frozen& out, Place& place, size_t most) const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -12,7 +12,7 @@ void StoreWalk::run() {
     waiting_.push_back({head_of(one.group->kind_, one.group->thing_), &one});
   std::sort(waiting_.begin(), waiting_.end(), [](const Head& a, const Head& b) { return a.head < b.head; });
   single_ = frozen_.singles_.begin();
-  carried_ = frozen_.carried_.begin();
+  if (frozen_.carried_ != nullptr) carried_ = *frozen_.carried_;
   size_t next = 0;
   while (true) {
     Cursor* first = smallest();
@@ -133,7 +133,7 @@ void StoreWalk::finish(Sample& sample, uint64_t baseline) {
   if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
   if (frozen_.rules_ != nullptr && frozen_.rules_->tag) [[unlikely]]
     tag_as_configured(sample);
-  if (!frozen_.carried_.empty()) [[unlikely]] {
+  if (frozen_.carried_ != nullptr) [[unlikely]] {
     show_carried(&sample);
     add_carried(sample);
   }
@@ -149,8 +149,8 @@ void StoreWalk::tag_as_configured(Sample& sample) {
 }
 
 void StoreWalk::show_carried(const Sample* before) {
-  for (; carried_ != frozen_.carried_.end(); ++carried_) {
-    const Frozen::Carried& carried = *carried_;
+  for (; !carried_.empty(); carried_ = carried_.subspan(1)) {
+    const Frozen::Carried& carried = carried_.front();
     if (before != nullptr && carried.name >= before->name) return;
     if (std::exchange(added_, nullptr) == &carried) continue;
     Sample sample{};
@@ -165,10 +165,11 @@ void StoreWalk::show_carried(const Sample* before) {
 }
 
 void StoreWalk::add_carried(Sample& sample) {
-  for (auto at = carried_; at != frozen_.carried_.end() && at->name == sample.name; ++at) {
-    if (at->type != sample.type) continue;
-    added_ = &*at;
-    sample.value += at->value;
+  for (const Frozen::Carried& carried : carried_) {
+    if (carried.name != sample.name) break;
+    if (carried.type != sample.type) continue;
+    added_ = &carried;
+    sample.value += carried.value;
     sample.used = sample.used || sample.value != 0;
   }
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -109,8 +110,8 @@ class StoreWalk {
   std::vector<Head> waiting_;
   std::vector<std::unique_ptr<Cursor>> open_;
   std::vector<Frozen::Single>::const_iterator single_;
-  std::vector<Frozen::Carried>::const_iterator carried_;
-  const Frozen::Carried* added_ = nullptr;  // to a sample that was shown; it is not shown by itself
+  std::span<const Frozen::Carried> carried_;  // that are due
+  const Frozen::Carried* added_ = nullptr;    // to a sample that was shown; it is not shown by itself
   Tagged tagged_;
   Tagged configured_;  // by the rules
 };

@@ -364,19 +364,27 @@ class StartTest(DnsTestCase):
 
     def test_who_goes_where_clients_say_waits_for_all(self) -> None:
         self.names["gone.example"] = lambda query: []
-        ports = [self.sandbox.free_port() for _ in range(2)]
-        chosen, fixed = (tcp_listener(port, "echo", name=name) for port, name in zip(ports, ("chosen", "fixed")))
-        chosen["filter_chains"][0]["filters"].insert(0, {"name": "sni_cluster", "typed_config": {
+        ports = [self.sandbox.free_port() for _ in range(3)]
+        by_sni, by_state, fixed = (tcp_listener(port, "echo", name=name)
+                                   for port, name in zip(ports, ("by_sni", "by_state", "fixed")))
+        by_sni["filter_chains"][0]["filters"].insert(0, {"name": "sni_cluster", "typed_config": {
             "@type": _TYPE + "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"}})
-        weir = StartingWeir(self.sandbox, bootstrap([chosen, fixed], [
+        by_state["filter_chains"][0]["filters"].insert(0, {"name": "set_filter_state", "typed_config": {
+            "@type": _TYPE + "envoy.extensions.filters.network.set_filter_state.v3.Config",
+            "on_new_connection": [{"object_key": "envoy.tcp_proxy.cluster",
+                                   "format_string": {"text_format_source": {"inline_string": "gone"}}}]}})
+        weir = StartingWeir(self.sandbox, bootstrap([by_sni, by_state, fixed], [
             cluster("echo", self.echo_port),
-            dns_cluster("gone", "gone.example", self.echo_port, typed_dns_resolver_config=resolver(self.server.port))]), concurrency=1)
-        self.assertEqual(fetch(ports[1]).status, 200)
+            dns_cluster("gone", "gone.example", self.echo_port, dns_lookup_family="V4_ONLY",
+                        typed_dns_resolver_config=resolver(self.server.port, query_timeout_seconds=1))]), concurrency=1)
+        self.assertEqual(fetch(ports[2]).status, 200)
         self.assertEqual(weir.stat("server.live"), 0)
-        with Connection(ports[0]) as waiting:
-            waiting.send_request()
-            self.names["gone.example"] = ["127.0.0.2"]
-            self.assertEqual(waiting.read_response().status, 200)
+        with Connection(ports[0]) as first, Connection(ports[1]) as second:
+            first.send_request()
+            second.send_request()
+            self.names["gone.example"] = ["127.0.0.1"]
+            self.assertEqual(first.read_response().status, 200)
+            self.assertEqual(second.read_response().status, 200)
         weir.wait_stat("server.live", 1)
 
     def test_an_end_before_the_start_is_over(self) -> None:

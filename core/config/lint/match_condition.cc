@@ -29,6 +29,7 @@ void say(Condition& out, Says says, const std::string& text) {
 
 void say_regex(Condition& out, const std::string& regex) {
   const RegexShape shape = shape_of(regex);
+  out.of_text = shape.shape != Shape::kExact;  // "." is a character
   switch (shape.shape) {
     case Shape::kExact:
       return say(out, Says::kExact, shape.text);
@@ -124,6 +125,7 @@ Condition parameter(const route_v3::QueryParameterMatcher& matcher) {
 bool follows_from(const Condition& what, const Condition& one) {
   if (what.whole == one.whole) return true;
   if (what.about.empty() || what.about != one.about || (what.needs_value && !one.needs_value)) return false;
+  if (what.of_text) return false;
   if (what.says == Says::kAbsent || one.says == Says::kAbsent) return what.says == one.says;
   if (what.says == Says::kPresent) return true;
   if (what.case_sensitive && !one.case_sensitive && has_letters(what.text)) return false;
@@ -165,7 +167,7 @@ std::vector<Condition> conditions_of(const route_v3::RouteMatch& match) {
 }
 
 bool either_holds(const Condition& a, const Condition& b) {
-  if (a.about.empty() || a.about != b.about) return false;
+  if (a.about.empty() || a.about != b.about || a.of_text || b.of_text) return false;
   return (a.says == Says::kPresent && b.says == Says::kAbsent) || (a.says == Says::kAbsent && b.says == Says::kPresent);
 }
 

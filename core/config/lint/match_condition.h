@@ -20,6 +20,7 @@ struct Condition {
   std::string text;
   bool case_sensitive = true;
   bool needs_value = false;  // it does not hold where what it is about is missing
+  bool of_text = false;      // it does not hold of all that it says: not of bytes that are not UTF-8
 };
 
 // All of them must hold. Methods, too: they are headers.

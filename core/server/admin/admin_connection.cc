@@ -1,6 +1,7 @@
 #include "core/server/admin/admin_connection.h"
 
 #include <charconv>
+#include <utility>
 
 #include "core/http/date.h"
 #include "core/stream/stream_info.h"
@@ -127,12 +128,24 @@ void AdminConnection::answer() {
   AdminResponse response;
   bool unix_socket = connection_.local().family() == net::Family::kUnix;
   server_.answer(exchange_->request, exchange_->request_body, unix_socket, response);
-  if (response.work != nullptr) {
-    if (server_.options_.background != nullptr) return start_work(std::move(response));
-    response.work(response);
+  if (response.prepare == nullptr && response.work == nullptr) {
+    limit(response);
+    return send(std::move(response));
   }
-  limit(response);
-  send(std::move(response));
+  phase_ = Phase::kWorking;
+  connection_.block_read(net::ReadBlock::kHandler);
+  idle_.cancel();
+  work_ = std::make_shared<Work>(Work{std::move(response), this});
+  prepare();
+}
+
+void AdminConnection::prepare() {
+  AdminResponse& response = work_->response;
+  if (response.prepare != nullptr && response.prepare()) return server_.lane_.at_next_turn(next_turn_);
+  if (response.work == nullptr) return finish_work();
+  if (server_.options_.background != nullptr) return start_work();
+  response.work(response);
+  finish_work();
 }
 
 void AdminConnection::limit(AdminResponse& response) const {
@@ -142,20 +155,18 @@ void AdminConnection::limit(AdminResponse& response) const {
   }
 }
 
-void AdminConnection::start_work(AdminResponse response) {
-  phase_ = Phase::kWorking;
-  connection_.block_read(net::ReadBlock::kHandler);
-  idle_.cancel();
-  work_ = std::make_shared<Work>(Work{std::move(response), this});
+void AdminConnection::start_work() {
   server_.options_.background->submit([work = work_] { work->response.work(work->response); },
                                       [work = work_] {
-                                        AdminConnection* connection = work->connection;
-                                        if (connection == nullptr) return;
-                                        connection->work_ = nullptr;
-                                        if (!connection->connection_.open()) return;
-                                        connection->limit(work->response);
-                                        connection->send(std::move(work->response));
+                                        if (work->connection != nullptr) work->connection->finish_work();
                                       });
+}
+
+void AdminConnection::finish_work() {
+  const std::shared_ptr<Work> work = std::exchange(work_, nullptr);
+  if (!connection_.open()) return;
+  limit(work->response);
+  send(std::move(work->response));
 }
 
 void AdminConnection::send(AdminResponse response) {
@@ -233,7 +244,9 @@ void AdminConnection::finish() {
 
 void AdminConnection::on_next_turn() {
   if (!connection_.open()) return;
-  if (phase_ == Phase::kSending) {
+  if (phase_ == Phase::kWorking) {
+    prepare();
+  } else if (phase_ == Phase::kSending) {
     send_piece();
   } else if (phase_ == Phase::kSent) {
     codec_.next_message();

@@ -81,7 +81,9 @@ class AdminConnection final : public net::ConnectionHandler,
   Exchange& exchange();
   void refuse(int status, std::string text);
   void answer();
-  void start_work(AdminResponse response);
+  void prepare();
+  void start_work();
+  void finish_work();
   // Too much waits for clients that are slow to take it.
   void limit(AdminResponse& response) const;
   void send(AdminResponse response);

@@ -15,7 +15,7 @@
 #include "core/base/time.h"
 #include "core/lb/host.h"
 #include "core/net/address.h"
-#include "core/stats/store.h"
+#include "core/stats/reading.h"
 
 namespace google::protobuf {
 class Message;
@@ -104,10 +104,17 @@ class AdminSource {
   virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;
   virtual WallTime bootstrap_loaded_at() const = 0;
   virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;
-  virtual stats::Store& stats() = 0;
+  virtual stats::Reading read_stats() = 0;
+  virtual void reset_counters() = 0;
   virtual std::span<const stats::Tag> stats_tags() const = 0;  // of every statistic
 
-  virtual void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const = 0;
+  // Clusters behind `after` in the order of their names, as many as are a slice of main's time; `after` becomes the
+  // last one's name. True: there is more.
+  virtual bool next_clusters(std::string& after, const std::function<void(const ClusterView&)>& visit) const = 0;
+  void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const {
+    std::string after;
+    while (next_clusters(after, visit)) continue;
+  }
   // Names of clusters that wait for the first answers of name servers.
   virtual void for_each_warming(const std::function<void(std::string_view)>& /*visit*/) const {}
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;

@@ -1,3 +1,8 @@
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "core/server/admin/endpoints.h"
 #include "core/server/admin/json.h"
 #include "core/server/admin/load_assignment.h"
@@ -126,23 +131,40 @@ void fill_host(const lb::HostEntry& entry, envoy::admin::v3::HostStatus& out) {
   locality.set_sub_zone(entry.locality().sub_zone);
 }
 
+void fill_cluster(const ClusterView& cluster, envoy::admin::v3::ClusterStatus& status) {
+  status.set_name(std::string(cluster.name));
+  status.set_added_via_api(cluster.added_via_api);
+  status.set_observability_name(std::string(observability_name(cluster)));
+  status.set_eds_service_name(std::string(cluster.eds_service_name));
+  fill_breakers(cluster.default_priority, envoy::config::core::v3::DEFAULT, *status.mutable_circuit_breakers());
+  fill_breakers(cluster.high_priority, envoy::config::core::v3::HIGH, *status.mutable_circuit_breakers());
+  for (const lb::HostEntry& entry : cluster.hosts) fill_host(entry, *status.add_host_statuses());
+}
+
+// What hosts have counted is read a slice at a time; all of it is put together, and thrown away, beside the lanes.
 void clusters(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
-  if (!request.wants_json()) {
-    source.for_each_cluster([&](const ClusterView& cluster) { ClusterText(cluster, response.body); });
+  auto after = std::make_shared<std::string>();
+  if (request.wants_json()) {
+    auto all = std::make_shared<std::unique_ptr<envoy::admin::v3::Clusters>>(new envoy::admin::v3::Clusters);
+    response.prepare = [&source, after, all] {
+      return source.next_clusters(
+          *after, [&](const ClusterView& cluster) { fill_cluster(cluster, *(*all)->add_cluster_statuses()); });
+    };
+    response.work = [all](AdminResponse& to) { answer_json(*std::exchange(*all, nullptr), Defaults::kOmit, to); };
     return;
   }
-  envoy::admin::v3::Clusters all;
-  source.for_each_cluster([&](const ClusterView& cluster) {
-    auto& status = *all.add_cluster_statuses();
-    status.set_name(std::string(cluster.name));
-    status.set_added_via_api(cluster.added_via_api);
-    status.set_observability_name(std::string(observability_name(cluster)));
-    status.set_eds_service_name(std::string(cluster.eds_service_name));
-    fill_breakers(cluster.default_priority, envoy::config::core::v3::DEFAULT, *status.mutable_circuit_breakers());
-    fill_breakers(cluster.high_priority, envoy::config::core::v3::HIGH, *status.mutable_circuit_breakers());
-    for (const lb::HostEntry& entry : cluster.hosts) fill_host(entry, *status.add_host_statuses());
-  });
-  answer_json(all, Defaults::kOmit, response);
+  auto pieces = std::make_shared<std::vector<std::string>>();
+  response.prepare = [&source, after, pieces] {
+    std::string& piece = pieces->emplace_back();
+    return source.next_clusters(*after, [&](const ClusterView& cluster) { ClusterText(cluster, piece); });
+  };
+  response.work = [pieces](AdminResponse& to) {
+    size_t bytes = 0;
+    for (const std::string& piece : *pieces) bytes += piece.size();
+    to.body.reserve(bytes);
+    for (const std::string& piece : *pieces) to.body += piece;
+    pieces->clear();
+  };
 }
 
 void listeners(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {

@@ -2,6 +2,8 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/crypto/certificate.h"
 #include "core/filter/transport_socket.h"
@@ -259,21 +261,26 @@ void config_dump(const AdminSource& source, const AdminRequest& request, AdminRe
     if (!regex.ok()) return response.fail(400, "name_regex: " + message_of(regex.status()) + "\n");
     names.emplace(std::move(*regex));
   }
-  auto sections = DumpBuilder(source, names.has_value() ? &*names : nullptr).sections(request.has("include_eds"));
+  using Sections = std::vector<std::unique_ptr<Message>>;
+  Sections sections = DumpBuilder(source, names.has_value() ? &*names : nullptr).sections(request.has("include_eds"));
   if (auto resource = request.get("resource"); resource.has_value()) {
-    std::vector<std::unique_ptr<Message>> chosen;
+    Sections chosen;
     if (!choose_resource(sections, *resource, chosen, response)) return;
     sections = std::move(chosen);
   }
+  std::optional<FieldMask> mask;
   if (auto mask_text = request.get("mask"); mask_text.has_value()) {
-    FieldMask mask;
-    FieldMaskUtil::FromString(std::string(*mask_text), &mask);
-    if (!check_mask(mask, sections, response)) return;
-    for (auto& section : sections) trim(*section, mask);
+    FieldMaskUtil::FromString(std::string(*mask_text), &mask.emplace());
+    if (!check_mask(*mask, sections, response)) return;
   }
-  envoy::admin::v3::ConfigDump dump;
-  for (const auto& section : sections) dump.add_configs()->PackFrom(*section);
-  answer_json(dump, Defaults::kOmit, response);
+  response.work = [all = std::make_shared<Sections>(std::move(sections)), mask](AdminResponse& to) {
+    envoy::admin::v3::ConfigDump dump;
+    for (auto& section : std::exchange(*all, {})) {
+      if (mask.has_value()) trim(*section, *mask);
+      dump.add_configs()->PackFrom(*section);
+    }
+    answer_json(dump, Defaults::kOmit, to);
+  };
 }
 
 }  // namespace

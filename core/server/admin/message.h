@@ -43,6 +43,9 @@ struct AdminResponse {
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;  // further ones, names in lower case
   bool close = false;                                        // the connection ends with this answer
+  // A slice of what has to be read on main and is long: called once a turn, before `work`, until it says that there is
+  // no more (false).
+  std::function<bool()> prepare = nullptr;
   // What is still to be done, if it is long: makes the answer complete, beside the lanes. Destroyed on main.
   std::function<void(AdminResponse&)> work = nullptr;
 

@@ -186,7 +186,7 @@ void add_server_endpoints(AdminServer& server, AdminSource& source) {
               .formats = {"json"}},
              [&source](const AdminRequest&, AdminResponse& response) { server_info(source, response); });
   server.add("/memory", {.help = "bytes of memory in use, as JSON", .formats = {"json"}},
-             [](const AdminRequest&, AdminResponse& response) { memory(response); });
+             [](const AdminRequest&, AdminResponse& response) { response.work = memory; });
   server.add("/logging",
              {.access = Access::kReadOrChange,
               .help = "the log levels; POST changes them",

@@ -147,7 +147,11 @@ void stats(AdminSource& source, const AdminRequest& request, AdminResponse& resp
   if (!regex_filter(request, job->options.filter, response) || !read_type(request, job->options, response) ||
       !read_buckets(request, job->options, response) || !read_limit(request, job->options, response))
     return;
-  job->stats = source.stats().freeze();
+  response.prepare = [job, reading = std::make_shared<stats::Reading>(source.read_stats())] {
+    if (reading->step()) return true;
+    job->stats = reading->take();
+    return false;
+  };
   const auto tags = source.stats_tags();
   job->tags.assign(tags.begin(), tags.end());
   job->options.tags = job->tags;
@@ -218,7 +222,7 @@ void add_stats_endpoints(AdminServer& server, AdminSource& source) {
              answer);
   server.add("/reset_counters", {.access = Access::kChange, .help = "set all counters to zero"},
              [&source](const AdminRequest& request, AdminResponse& response) {
-               source.stats().reset_counters();
+               source.reset_counters();
                answer_ok(request, response);
              });
   add_recent_lookups(server);

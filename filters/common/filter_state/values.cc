@@ -14,12 +14,14 @@ namespace {
 
 namespace pb = envoy::extensions::filters::common::set_filter_state::v3;
 
+// The cluster that tcp_proxy connects to.
+constexpr std::string_view kTcpProxyCluster = "envoy.tcp_proxy.cluster";
 // Names that something here reads; and kinds of objects for names of one's own.
 constexpr std::pair<std::string_view, Form> kKnown[] = {
     {"envoy.network.upstream_server_name", Form::kText},
     {"envoy.network.application_protocols", Form::kText},
     {"envoy.network.upstream_subject_alt_names", Form::kText},
-    {"envoy.tcp_proxy.cluster", Form::kText},
+    {kTcpProxyCluster, Form::kText},
     {"envoy.tcp_proxy.per_connection_idle_timeout_ms", Form::kNumber},
     {"envoy.upstream.dynamic_host", Form::kText},
     {"envoy.upstream.dynamic_port", Form::kNumber},
@@ -60,6 +62,7 @@ Values read_values(const Protos& protos, filter::FactoryScope& scope, std::strin
     if (!format) continue;
     Value& value = values.emplace_back();
     value.name = stream::FilterStateName(proto.object_key());
+    if (proto.object_key() == kTcpProxyCluster) scope.routes().may_lead_anywhere();
     value.form = form.value_or(Form::kText);
     value.format = std::move(*format);
     value.read_only = proto.read_only();

@@ -284,7 +284,8 @@ TEST_F(DnsClustersTest, WarmingEndsWithTheFirstAnswersOrFailures) {
         dns_cluster("c", named("c.example"), kV4 + "wait_for_warm_on_init: false, "));
   clusters_.when_warmer([&] { ++warmer; });
   settle();
-  clusters_.refresh_stats();
+  ClusterManager::StatsRound round;
+  EXPECT_FALSE(clusters_.refresh_stats(round));
   EXPECT_EQ(store_.gauge("cluster_manager.warming_clusters").value(), 3);
   EXPECT_EQ(stats("a").warming_state.value(), 1);
   EXPECT_TRUE(clusters_.warming("a"));

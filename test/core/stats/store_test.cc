@@ -9,6 +9,7 @@
 
 #include "core/stats/code_counters.h"
 #include "core/stats/dynamic.h"
+#include "core/stats/reading.h"
 
 namespace weir::stats {
 namespace {
@@ -51,6 +52,40 @@ TEST(Store, SameThingSameGroupWhileHeld) {
   two.reset();
   EXPECT_EQ(store.group(kCluster, "a")->counter(0).value(), 0u);
   EXPECT_EQ(names_of(store), (std::vector<std::string>{"stats.overflow"}));
+}
+
+TEST(Store, IsReadInSlicesWhileGroupsComeAndGo) {
+  Store store;
+  std::vector<std::shared_ptr<Group>> groups;
+  for (int i = 0; i < 2500; ++i) {
+    groups.push_back(store.group(kListenerHttp, "l" + std::to_string(i)));
+    groups.back()->counter(0).add(static_cast<uint64_t>(i));
+  }
+  int refreshed = 0;
+  Reading reading(store, [&] { return ++refreshed < 3; });
+  int steps = 0;
+  while (reading.step()) {
+    if (++steps != 4) continue;  // the first slice of groups is through
+    groups[1000].reset();        // "l1000" is in it: it is shown, and goes with what was read
+    groups[999].reset();         // the last name of all
+    groups.push_back(store.group(kListenerHttp, "z"));
+  }
+  EXPECT_EQ(refreshed, 3);
+  EXPECT_GT(steps, 4);
+  std::map<std::string, uint64_t> values;
+  const auto read = std::make_unique<Frozen>(reading.take());
+  read->visit([&](const Sample& sample) { values[std::string(sample.name)] = sample.value; });
+  for (int i = 0; i < 2500; ++i) {
+    const auto at = values.find("listener.l" + std::to_string(i) + ".downstream_rq_total");
+    if (i == 999) {
+      EXPECT_EQ(at, values.end());
+    } else {
+      ASSERT_NE(at, values.end()) << i;
+      EXPECT_EQ(at->second, static_cast<uint64_t>(i));
+    }
+  }
+  EXPECT_TRUE(values.contains("listener.z.downstream_rq_total"));
+  EXPECT_TRUE(values.contains("stats.overflow"));
 }
 
 TEST(Store, ColonsBecomeUnderscores) {

@@ -41,7 +41,7 @@ TEST(LintRoutes, UnreachableRouteByItsConditions) {
   const std::string exact = ", string_match: {exact: abc}";
   for (const char* wider : {"", ", present_match: true", ", string_match: {prefix: ab}", ", string_match: {suffix: bc}",
                             ", string_match: {contains: b}", ", string_match: {exact: ABC, ignore_case: true}",
-                            ", exact_match: abc", ", prefix_match: a", ", string_match: {safe_regex: {regex: 'a.*'}}",
+                            ", exact_match: abc", ", prefix_match: a", ", string_match: {safe_regex: {regex: 'abc'}}",
                             ", string_match: {prefix: a}, treat_missing_header_as_empty: true"}) {
     EXPECT_TRUE(headers(wider, exact)) << wider;
   }
@@ -51,6 +51,10 @@ TEST(LintRoutes, UnreachableRouteByItsConditions) {
         ", range_match: {start: 1, end: 2}", ", string_match: {safe_regex: {regex: '[a-c]+'}}"}) {
     EXPECT_FALSE(headers(other, exact)) << other;
   }
+  // "." takes no byte that is not UTF-8, of which headers may have some.
+  EXPECT_FALSE(headers(", string_match: {safe_regex: {regex: '.*'}}", ", present_match: true"));
+  EXPECT_FALSE(headers(", string_match: {safe_regex: {regex: 'a.*'}}", ", string_match: {prefix: a}"));
+  EXPECT_TRUE(headers(", string_match: {prefix: a}", ", string_match: {safe_regex: {regex: 'a.*'}}"));
   EXPECT_FALSE(headers(exact, ", string_match: {prefix: abc}"));
   EXPECT_FALSE(headers(", string_match: {exact: abc}", ", string_match: {exact: abc, ignore_case: true}"));
   EXPECT_TRUE(headers(", present_match: true", ", range_match: {start: 1, end: 2}"));

@@ -24,8 +24,41 @@ class AdminServerTest : public AdminTest {
                    for (const auto& [name, value] : request.parameters) response.body += name + "=" + value + ";";
                    response.body += std::to_string(request.body.size());
                  });
+    server_->add("/sliced", {.help = "sliced"}, [this](const AdminRequest&, AdminResponse& response) {
+      response.body = "done";
+      response.prepare = [this, held = held_] { return ++slices_ < wanted_slices_; };
+    });
   }
+
+  int slices_ = 0;
+  int wanted_slices_ = 3;
+  std::shared_ptr<int> held_ = std::make_shared<int>();
 };
+
+TEST_F(AdminServerTest, LongReadingLeavesTurnsForOthers) {
+  start();
+  EXPECT_EQ(get("/sliced"), "done");
+  EXPECT_EQ(slices_, 3);
+
+  wanted_slices_ = 1'000'000'000;
+  auto first = connect();
+  first->send("GET /sliced HTTP/1.1\r\nhost: [::1]\r\n\r\nGET /ready HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  EXPECT_EQ(get("/ready"), "LIVE\n");
+  EXPECT_GT(slices_, 3);
+  wanted_slices_ = 0;
+  EXPECT_EQ(body_of(first->response()), "done");
+  EXPECT_EQ(body_of(first->response()), "LIVE\n");
+}
+
+TEST_F(AdminServerTest, ClosingEndsLongReading) {
+  start();
+  wanted_slices_ = 1'000'000'000;
+  auto client = connect();
+  client->send("GET /sliced HTTP/1.1\r\nhost: [::1]\r\n\r\n");
+  while (slices_ <= 3) lane_.turn();
+  server_.reset();
+  EXPECT_EQ(held_.use_count(), 1);
+}
 
 TEST_F(AdminServerTest, HeadersOfAnAnswer) {
   start();

@@ -166,6 +166,23 @@ TEST_F(EndpointsTest, Clusters) {
   EXPECT_EQ(get("/clusters?format=xml"), "format: \"xml\" is not one of text, json\n");
 }
 
+TEST_F(EndpointsTest, ClustersOfSeveralSlices) {
+  const std::string one = get("/clusters"), one_json = without_spaces(get("/clusters?format=json"));
+  const auto renamed = [](std::string text, const std::string& from, const std::string& to) {
+    for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+      text.replace(at, from.size(), to);
+    return text;
+  };
+  source_.two_clusters_ = true;
+  EXPECT_EQ(get("/clusters"), one + renamed(renamed(one, "api::", "web::"), "_web::", "_api::").replace(25, 3, "web"));
+  // {"cluster_statuses":[...]}
+  const std::string list = one_json.substr(0, one_json.size() - 2);
+  const std::string head = "{\"cluster_statuses\":[";
+  ASSERT_TRUE(list.starts_with(head));
+  EXPECT_EQ(without_spaces(get("/clusters?format=json")),
+            list + "," + renamed(list.substr(head.size()), "\"api\"", "\"web\"") + "]}");
+}
+
 TEST_F(EndpointsTest, Listeners) {
   EXPECT_EQ(get("/listeners"), "web::127.0.0.1:10000\nweb::[::1]:10000\n");
   EXPECT_EQ(

@@ -57,14 +57,18 @@ class FakeSource final : public AdminSource {
     out.set_concurrency(2);
     out.set_config_yaml("secret: 1");
   }
-  stats::Store& stats() override { return store_; }
+  stats::Reading read_stats() override { return stats::Reading(store_); }
+  void reset_counters() override { store_.reset_counters(); }
   std::span<const stats::Tag> stats_tags() const override { return tags_; }
-  void for_each_cluster(const std::function<void(const ClusterView&)>& visit) const override {
+  bool next_clusters(std::string& after, const std::function<void(const ClusterView&)>& visit) const override {
     ClusterView cluster;
-    cluster.name = "api";
+    cluster.name = after.empty() ? "api" : "web";
     cluster.hosts = hosts_;
     cluster.default_priority.max_connections = 10;
     visit(cluster);
+    if (!after.empty() || !two_clusters_) return false;
+    after = "api";
+    return true;
   }
   void for_each_listener(const std::function<void(const ListenerView&)>& visit) const override {
     visit({"web", addresses_});
@@ -122,6 +126,7 @@ class FakeSource final : public AdminSource {
   std::string actions_;
   Status profile_error_;
   bool profiling_ = false;
+  bool two_clusters_ = false;
 };
 
 // A client on the test's own thread: while it waits, the lane runs.
