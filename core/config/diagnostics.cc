@@ -142,10 +142,12 @@ void Diagnostics::point_inside(Diagnostic& diagnostic) {
 void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions) {
   std::unordered_set<std::string_view> broken;          // paths with an error in front of `first`
   std::unordered_set<std::string_view> broken_parents;  // and what they are in
+  std::unordered_set<std::string_view> misnamed_in;     // those with a field of another name than was meant
   for (size_t i = 0; i < std::min(first, items_.size()); ++i) {
     if (items_[i].severity == Severity::kError) {
       broken.insert(items_[i].path);
       broken_parents.insert(parent_path(items_[i].path));
+      if (items_[i].is_misnamed_field()) misnamed_in.insert(parent_path(items_[i].path));
     }
   }
   if (broken.empty()) return;
@@ -161,14 +163,11 @@ void Diagnostics::drop_consequences(size_t first, const PositionIndex& positions
     if (broken.contains(item.path) || said_inside(item)) return true;
     // What a message lacks because one of its fields could not be read. That weir does not support it is news.
     if (item.severity == Severity::kError && !item.unsupported && broken_parents.contains(item.path)) return true;
-    if (positions.find(item.path).exact) {
-      return false;
-    }
-    std::string_view parent = parent_path(item.path);
-    bool found = broken_parents.contains(parent);
-    for (; !found && !parent.empty(); parent = parent_path(parent)) {
-      found = broken.contains(parent);
-    }
+    const std::string_view absent = first_absent(positions, item.path);
+    if (absent.empty()) return false;
+    bool found = broken_parents.contains(parent_path(item.path)) || misnamed_in.contains(parent_path(absent));
+    for (std::string_view around = parent_path(item.path); !found && !around.empty(); around = parent_path(around))
+      found = broken.contains(around);
     return found;
   };
   const auto rest = std::remove_if(items_.begin() + static_cast<ptrdiff_t>(std::min(first, items_.size())),

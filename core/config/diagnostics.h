@@ -26,6 +26,9 @@ struct Diagnostic {
   std::string rule;     // of weir lint; empty: found otherwise
   // About what weir has not got, by the table of fields: that is so whatever else is wrong.
   bool unsupported = false;
+
+  // What its name was meant for is missing beside it.
+  bool is_misnamed_field() const { return message.starts_with("unknown field"); }
 };
 
 class Diagnostics {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bitset>
+#include <unordered_set>
+#include <utility>
 
 #include "core/config/address_config.h"
 #include "core/config/chain_choice_config.h"
@@ -253,10 +255,7 @@ void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
   if (config.ok()) spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, 0});
 }
 
-}  // namespace
-
-std::string listener_name(const listener_v3::Listener& proto) {
-  if (!proto.name().empty() || proto.has_internal_listener()) return proto.name();
+std::string name_by_address(const listener_v3::Listener& proto) {
   PositionIndex none;
   Diagnostics unread;
   Report report(none, unread);
@@ -264,7 +263,28 @@ std::string listener_name(const listener_v3::Listener& proto) {
   return is_udp(proto.address()) ? "udp " + name : name;
 }
 
-ListenerTranslation translate_listener(const listener_v3::Listener& proto, filter::FactoryScope& scope) {
+}  // namespace
+
+std::vector<std::string> listener_names(const google::protobuf::RepeatedPtrField<listener_v3::Listener>& listeners) {
+  std::unordered_set<std::string> taken;
+  for (const auto& listener : listeners) taken.insert(listener.name());
+  std::vector<std::string> names;
+  names.reserve(static_cast<size_t>(listeners.size()));
+  for (const auto& listener : listeners) {
+    if (!listener.name().empty() || listener.has_internal_listener()) {
+      names.push_back(listener.name());
+      continue;
+    }
+    const std::string address = name_by_address(listener);
+    std::string name = address;
+    for (size_t i = 2; !taken.insert(name).second; ++i) name = address + "#" + std::to_string(i);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::string name,
+                                       filter::FactoryScope& scope) {
   ListenerTranslation out;
   const uint64_t read_before = scope.report().sources_digest();
   if (!proto.has_internal_listener())
@@ -272,7 +292,7 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, filte
   out.options.datagrams = is_udp(proto.address());
   if (proto.has_udp_listener_config() && !out.options.datagrams)
     scope.warning("udp_listener_config", "has no effect: the protocol of the listener's address is TCP");
-  out.spec.name = listener_name(proto);
+  out.spec.name = std::move(name);
   out.spec.most_connections = runtime::Key("envoy.resource_limits.listener." + out.spec.name + ".connection_limit");
   if (proto.has_metadata()) out.spec.metadata = translate(proto.metadata());
   out.stat_name = proto.stat_prefix().empty() ? stat_name_of(out.address) : proto.stat_prefix();

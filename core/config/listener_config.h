@@ -2,10 +2,15 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/filter/factory.h"
 #include "core/proxy/listener.h"
 
+namespace google::protobuf {
+template <typename Element>
+class RepeatedPtrField;
+}
 namespace envoy::config::listener::v3 {
 class Listener;
 }
@@ -25,11 +30,15 @@ struct ListenerTranslation {
   bool unchanged = false;  // stands for one of the configuration in force: it has a name, an address and no chains
 };
 
-// The name of a listener is its address if the message has none.
-std::string listener_name(const envoy::config::listener::v3::Listener& proto);
+// The names of all listeners of a configuration, in their order. One without a name gets its address for one, with
+// "#2",
+// "#3" and so on behind it where that is the name of another: of several with port 0, say.
+std::vector<std::string> listener_names(
+    const google::protobuf::RepeatedPtrField<envoy::config::listener::v3::Listener>& listeners);
 
 // Faults go to the scope's report; the result is to be used only if there were none. The scope's path is that of the
 // message.
-ListenerTranslation translate_listener(const envoy::config::listener::v3::Listener& proto, filter::FactoryScope& scope);
+ListenerTranslation translate_listener(const envoy::config::listener::v3::Listener& proto, std::string name,
+                                       filter::FactoryScope& scope);
 
 }  // namespace weir::config

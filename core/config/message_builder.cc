@@ -281,6 +281,7 @@ void MessageBuilder::repeated(Message& out, const FieldDescriptor& field, const 
     }
     if (is_null_event(event) && !null_is_value) {
       error(event.place, "this list item is empty", "", "", "remove it or give it a value");
+      if (of_messages) out.GetReflection()->AddMessage(&out, &field);  // those behind it keep their numbers
     } else if (of_messages) {
       message(*out.GetReflection()->AddMessage(&out, &field), event);
     } else {

@@ -64,6 +64,13 @@ std::string_view parent_path(std::string_view path) {
   return path.substr(0, last);
 }
 
+std::string_view first_absent(const PositionIndex& positions, std::string_view path) {
+  if (positions.size() == 0) return path;  // of what has no text nothing more is known
+  std::string_view absent;
+  for (std::string_view at = path; !at.empty() && !positions.find(at).exact; at = parent_path(at)) absent = at;
+  return absent;
+}
+
 void PositionIndex::begin_file(std::string_view name, Place start) {
   open_.clear();
   files_.emplace_back(name);

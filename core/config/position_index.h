@@ -87,5 +87,8 @@ class PositionIndex {
 
 // The path less its last step.
 std::string_view parent_path(std::string_view path);
+// The front of the path up to the first step that the file lacks; empty: it has all of it. The path itself if there is
+// no file.
+std::string_view first_absent(const PositionIndex& positions, std::string_view path);
 
 }  // namespace weir::config

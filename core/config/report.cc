@@ -39,6 +39,7 @@ void Report::know_broken(size_t first) {
     if (item.severity != Severity::kError) continue;
     broken_.insert(item.path);
     broken_parents_.emplace(parent_path(item.path));
+    if (item.is_misnamed_field()) misnamed_in_.emplace(parent_path(item.path));
   }
 }
 
@@ -60,8 +61,13 @@ void Report::add_at(const std::string& place, const std::string& path, const std
                     const std::string& hint, bool unsupported, const std::string& found) {
   Position position = positions_.find(place);
   if (severity == Severity::kError) {
-    bool absent = !positions_.find(path).exact;
-    if (broken_.contains(path) || (absent && broken_parents_.contains(std::string(parent_path(path))))) return;
+    if (broken_.contains(path)) return;
+    if (const std::string_view absent = first_absent(positions_, path); !absent.empty()) {
+      const std::string around(parent_path(absent));
+      if (broken_parents_.contains(std::string(parent_path(path))) || misnamed_in_.contains(around) ||
+          broken_.contains(around))
+        return;
+    }
   }
   Diagnostic diagnostic;
   diagnostic.file = std::string(position.file);

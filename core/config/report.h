@@ -75,6 +75,7 @@ class Report final : public filter::ConfigReport {
   const UnknownExtensions unknown_;
   std::unordered_set<std::string> broken_;          // paths with an error of loading
   std::unordered_set<std::string> broken_parents_;  // and what they are in
+  std::unordered_set<std::string> misnamed_in_;     // those with a field of another name than was meant
   Translator translator_{*this};
 };
 

@@ -537,7 +537,9 @@ void Validator::enum_value(const FieldDescriptor& field, const RuleRow& row, int
   const auto* known = field.enum_type()->FindValueByNumber(number);
   if (row.check == Check::kNot && number == static_cast<int>(row.number)) {
     const std::string name = known == nullptr ? std::to_string(number) : known->name();
-    report(Severity::kError, index_.find(path_).exact ? name + " is not allowed here" : "is required", name);
+    const bool present = index_.find(path_).exact;
+    if (present || !beside_an_error())
+      report(Severity::kError, present ? name + " is not allowed here" : "is required", name);
   }
 }
 
@@ -640,7 +642,8 @@ void Validator::value(const Message& message, const FieldDescriptor& field, cons
                        (row.check == Check::kAbove && !(*number > row.number)) ||
                        (row.check == Check::kAtMost && !(*number <= row.number)) ||
                        (row.check == Check::kBelow && !(*number < row.number));
-      if (bad) {
+      // What is not there is zero, and missing beside what was misspelt.
+      if (bad && (index_.find(path_).exact || !beside_an_error())) {
         const std::string allowed = range_text(rows, seconds);
         report(Severity::kError, number_text(*number, seconds) + " is out of range; allowed is " + allowed,
                number_text(*number, seconds), allowed);

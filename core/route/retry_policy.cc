@@ -143,7 +143,10 @@ std::unique_ptr<const RetryPolicy> RetryPolicy::build(RetryPolicySpec spec, Erro
     // As published: below a millisecond is a millisecond.
     policy->back_off_base = std::max<Duration>(spec.back_off_base, 1ms);
     policy->back_off_max = spec.back_off_max.value_or(policy->back_off_base * 10);
-    if (spec.back_off_base <= Duration::zero()) errors.add("base_interval must be greater than zero");
+    if (spec.back_off_base <= Duration::zero()) {
+      ErrorSink::At at_base(errors, "base_interval");
+      errors.add("must be greater than zero");
+    }
     if (policy->back_off_max < spec.back_off_base) errors.add("max_interval must not be less than base_interval");
   }
   if (!spec.reset_headers.empty()) {

@@ -281,7 +281,7 @@ class InForce {
  public:
   InForce(const envoy::config::bootstrap::v3::Bootstrap::StaticResources& resources,
           const config::PositionIndex& positions, const Inventory* inventory, const ClusterDefaults& defaults)
-      : defaults_(defaults) {
+      : defaults_(defaults), listener_names_(config::listener_names(resources.listeners())) {
     const auto clusters = static_cast<size_t>(resources.clusters_size());
     cluster_texts_ = positions.digests_of("static_resources.clusters", clusters);
     for (uint64_t& text : cluster_texts_) text = defaults.with(text);
@@ -308,7 +308,7 @@ class InForce {
     if (staying < in_force.listed()) return;
     for (int i = 0; i < resources.listeners_size(); ++i) {
       const auto& listener = resources.listeners(i);
-      const auto at = inventory->listeners.find(config::listener_name(listener));
+      const auto at = inventory->listeners.find(listener_names_[static_cast<size_t>(i)]);
       listeners_.push_back(nullptr);
       if (at == inventory->listeners.end() || at->second.text == 0 ||
           at->second.text != listener_texts_[static_cast<size_t>(i)])
@@ -319,6 +319,7 @@ class InForce {
   }
 
   const config::KnownMessages& known() const { return known_; }
+  const std::string& listener_name(int index) const { return listener_names_[static_cast<size_t>(index)]; }
   // nullptr: it does not stay as it is.
   const ClusterFacts* cluster(int index) const {
     return clusters_.empty() ? nullptr : clusters_[static_cast<size_t>(index)];
@@ -353,7 +354,7 @@ class InForce {
     const auto i = static_cast<size_t>(index);
     config::ListenerTranslation out;
     if (!listeners_.empty() && listeners_[i] != nullptr) {
-      out.spec.name = config::listener_name(proto);
+      out.spec.name = listener_names_[i];
       out.address = listeners_[i]->address;
       out.options = listeners_[i]->options;
       out.more_addresses = listeners_[i]->more_addresses;
@@ -361,13 +362,14 @@ class InForce {
       return out;
     }
     const size_t reads = report.sources().count();
-    out = config::translate_listener(proto, scope);
+    out = config::translate_listener(proto, listener_names_[i], scope);
     if (report.sources().count() == reads) out.text = listener_texts_[i];
     return out;
   }
 
  private:
   const ClusterDefaults& defaults_;
+  const std::vector<std::string> listener_names_;
   std::vector<uint64_t> cluster_texts_, listener_texts_;  // 0: not known
   std::vector<const ClusterFacts*> clusters_;             // of those that stay as they are, nullptr for others
   std::vector<const ListenerFacts*> listeners_;
@@ -711,7 +713,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
     filter::FactoryScope scope(registry, store, routes, report, path);
     scope.set_node(node);
     const auto& proto = resources.listeners(i);
-    routes.begin_owner(config::listener_name(proto), path);
+    routes.begin_owner(same.listener_name(i), path);
     auto listener = same.listener(proto, i, scope, report);
     const auto place = [&](const net::Address& address, const std::string& at) {
       if (!takes_a_place(address)) return;

@@ -50,6 +50,28 @@ class AddressesTest(WeirTestCase):
         for port in (self.ports[0], self.ports[2]):
             self.assertEqual(fetch(port).text, "other", port)
 
+    def test_those_without_a_name(self) -> None:
+        """Several may have the same address: port 0 is a port of its own for each."""
+        port = self.sandbox.free_port()
+
+        def config(*texts: str) -> dict:
+            unnamed = [listener("", 0, filter_chains=listener(text, 0)["filter_chains"]) for text in texts]
+            return bootstrap([*unnamed, listener("", port), listener("127.0.0.1:%d" % port, self.sandbox.free_port())])
+
+        weir = Weir(self.sandbox, config("one", "two"))
+
+        def texts() -> set:
+            lines = [line for line in weir.admin("/listeners").splitlines() if line.startswith("127.0.0.1:0")]
+            return {fetch(int(line.rsplit(":", 1)[1])).text for line in lines}
+
+        self.assertEqual(texts(), {"one", "two"})
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config("one", "other", "more")) + "\n")
+        weir.admin("/reload", "POST")
+        weir.settle()
+        self.assertEqual(texts(), {"one", "other", "more"})
+        self.assertEqual(weir.stat("listener_manager.total_listeners_active"), 5)
+
     def test_shut_doors_stay_shut(self) -> None:
         port = self.sandbox.free_port()
         weir = Weir(self.sandbox, bootstrap([listener("before", port)]))

@@ -83,6 +83,25 @@ static_resources:
   EXPECT_EQ(all.items().at(before + 2).path, "static_resources.listeners");
 }
 
+TEST(Diagnostics, WhatIsInsideOfAMisspeltMessageIsNotMissed) {
+  Loaded<> loaded(R"(
+static_resources:
+  listeners:
+  - {name: a, addres: {socket_address: {address: 127.0.0.1}}}
+  - null
+  - {name: c}
+)");
+  Diagnostics& all = loaded.diagnostics;
+  const size_t before = all.items().size();
+  for (const char* path :
+       {"static_resources.listeners[0].address.socket_address.port_value",
+        "static_resources.listeners[1].address.socket_address", "static_resources.listeners[2].address.socket_address"})
+    all.add(error_at(path));
+  all.drop_consequences(before, loaded.index);
+  ASSERT_EQ(all.items().size(), before + 1) << loaded.said();
+  EXPECT_EQ(all.items().back().path, "static_resources.listeners[2].address.socket_address");
+}
+
 TEST(Diagnostics, WithoutErrorsNothingFollows) {
   Loaded<> loaded("{}");
   loaded.diagnostics.add(error_at("node.id"));

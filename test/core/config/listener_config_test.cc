@@ -49,7 +49,7 @@ class ListenerConfigTest : public testing::Test {
   ListenerTranslation translate(const std::string& text) {
     envoy::config::listener::v3::Listener proto;
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto));
-    return translate_listener(proto, plugins_.scope());
+    return translate_listener(proto, proto.name(), plugins_.scope());
   }
   Result<int> open(const std::string& text) {
     auto listener = translate(text);
@@ -61,6 +61,17 @@ class ListenerConfigTest : public testing::Test {
   // TEST-NET-1, which no machine has.
   const std::string nowhere_ = "address { socket_address { address: '192.0.2.1' port_value: 0 } } ";
 };
+
+TEST_F(ListenerConfigTest, NamesOfThoseWithoutOne) {
+  google::protobuf::RepeatedPtrField<envoy::config::listener::v3::Listener> all;
+  const std::string udp = "address { socket_address { address: '127.0.0.1' port_value: 0 protocol: UDP } }";
+  for (const std::string& text : {loopback_, loopback_, std::string("name: 'named' ") + loopback_,
+                                  loopback_ + "name: '127.0.0.1:0#2'", loopback_, udp, udp}) {
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, all.Add()));
+  }
+  EXPECT_EQ(listener_names(all), (std::vector<std::string>{"127.0.0.1:0", "127.0.0.1:0#3", "named", "127.0.0.1:0#2",
+                                                           "127.0.0.1:0#4", "udp 127.0.0.1:0", "udp 127.0.0.1:0#2"}));
+}
 
 // field: Listener.enable_reuse_port
 TEST_F(ListenerConfigTest, ReusePort) {
