@@ -12,6 +12,7 @@
 #include "core/filter/config_translator.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
+#include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 
 namespace weir::config {
@@ -240,19 +241,45 @@ void read_internal(const listener_v3::Listener& proto, filter::FactoryScope& sco
   out.spec.internal = true;
 }
 
-// As published: use_original_dst brings the listener filter that finds the destination out, behind all others.
-void add_original_dst(filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
-  const envoy::extensions::filters::listener::original_dst::v3::OriginalDst message;
+// Puts a listener filter that `field` needs behind all others, with its defaults. False: it is there already, or cannot
+// be had.
+bool add_listener_filter(const google::protobuf::Message& message, std::string_view name, const std::string& field,
+                         filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
   const filter::ListenerFilterDescriptor* descriptor = scope.registry().listener_filter(message.GetTypeName());
   if (descriptor == nullptr) {
-    scope.error("use_original_dst", "needs the listener filter envoy.filters.listener.original_dst");
-    return;
+    scope.error(field, "needs the listener filter " + std::string(name));
+    return false;
   }
   for (const proxy::ListenerFilterEntry& entry : spec.listener_filters) {
-    if (entry.descriptor == descriptor) return;
+    if (entry.descriptor == descriptor) return false;
   }
   auto config = descriptor->make_config(message, scope);
   if (config.ok()) spec.listener_filters.push_back({descriptor, std::move(*config), nullptr, 0});
+  return config.ok();
+}
+
+// As published: use_original_dst, and chains that are chosen by what only a ClientHello says, bring the listener filter
+// that finds it out.
+void add_implied_filters(const listener_v3::Listener& proto, filter::FactoryScope& scope, proxy::ListenerSpec& spec) {
+  if (spec.hands_over)
+    add_listener_filter(envoy::extensions::filters::listener::original_dst::v3::OriginalDst(),
+                        "envoy.filters.listener.original_dst", "use_original_dst", scope, spec);
+  for (int i = 0; i < proto.filter_chains_size(); ++i) {
+    const listener_v3::FilterChainMatch& match = proto.filter_chains(i).filter_chain_match();
+    const bool any = match.transport_protocol().empty();
+    const char* const field = match.transport_protocol() == "tls"             ? "transport_protocol"
+                              : any && match.server_names_size() > 0          ? "server_names"
+                              : any && match.application_protocols_size() > 0 ? "application_protocols"
+                                                                              : nullptr;
+    if (field == nullptr) continue;
+    constexpr std::string_view kInspector = "envoy.filters.listener.tls_inspector";
+    const std::string place = "filter_chains[" + std::to_string(i) + "].filter_chain_match." + field;
+    if (add_listener_filter(envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector(), kInspector, place,
+                            scope, spec))
+      scope.warning(place, "needs the listener filter " + std::string(kInspector) +
+                               ", which is not in listener_filters; it runs behind those that are");
+    return;
+  }
 }
 
 std::string name_by_address(const listener_v3::Listener& proto) {
@@ -344,6 +371,7 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
   }
   out.spec.ignore_global_limit = proto.ignore_global_conn_limit();
   out.spec.bypass_overload = proto.bypass_overload_manager();
+  out.spec.drains_with_health = proto.drain_type() == listener_v3::Listener::DEFAULT;
   out.spec.exact_balance = proto.connection_balance_config().has_exact_balance();
   if (proto.has_listener_filters_timeout())
     out.spec.listener_filters_timeout = to_duration(proto.listener_filters_timeout());
@@ -366,7 +394,7 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
     if (one.has_filter_disabled()) out.spec.listener_filters.back().disabled_ports = ports_of(one.filter_disabled());
   }
   out.spec.access_logs = scope.translator().access_loggers(proto.access_log(), scope, "access_log");
-  if (out.spec.hands_over) add_original_dst(scope, out.spec);
+  add_implied_filters(proto, scope, out.spec);
   filter::FactoryScope inner = scope;
   inner.set_buffer_limit(out.spec.buffer_limit);
   inner.set_stat_owner(out.stat_name);

@@ -41,8 +41,8 @@ class UdpFilter {
   virtual void on_send_failed(uint32_t datagrams) { static_cast<void>(datagrams); }
   // Another filter gets all datagrams from now on; what this one waits for still comes. False: it waits for nothing.
   virtual bool still_needed() const { return false; }
-  // Nobody gets datagrams here any more: the process or the listener is about to end, which should not take longer than
-  // what is under way does.
+  // It gets no datagrams any more: another one does, or the process or the listener is about to end. It should be
+  // needed no longer than what is under way takes.
   virtual void on_leaving() {}
 };
 

@@ -10,6 +10,7 @@
 #include "core/event/lane.h"
 #include "core/filter/listener_filter.h"
 #include "core/filter/network_filter.h"
+#include "core/filter/server_health.h"
 #include "core/filter/transport_socket.h"
 #include "core/net/connection.h"
 #include "core/proxy/listener.h"
@@ -66,7 +67,10 @@ class DownstreamConnection final : public net::ConnectionHandler,
   Slices& input() override { return earlier_ != nullptr ? earlier_->passed_on : connection_.in(); }
   void deliver_again() override { connection_.deliver_again(); }
   void replace_filter(std::unique_ptr<filter::NetworkFilter> by) override;
-  bool draining() const override { return draining_; }
+  // As published, who fails health checks because an operator wants it tells those that are connected.
+  bool draining() const override {
+    return draining_ || (filter::ServerHealth::told_to_fail() && listener_->spec.drains_with_health);
+  }
 
  private:
   friend class LaneListener;

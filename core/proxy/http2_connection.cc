@@ -148,6 +148,7 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
 void Http2Connection::on_request_head(http::h2::Stream& from, const http::h2::RequestHead& head) {
   Http2Stream& stream = of(from);
   if (stream.stream_->done()) return;  // it took too long, and was answered
+  if (host_->draining()) begin_drain();
   if (draining_) config_.stats->cx_drain_close.inc();
   if (head.refusal != http::h2::Refusal::kNone) [[unlikely]] {
     config_.stats->cx_protocol_error.inc();

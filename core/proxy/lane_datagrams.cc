@@ -39,8 +39,9 @@ void DatagramDoor::serve(std::shared_ptr<const UdpSpec> spec, std::shared_ptr<Co
   }
   serving_.spec = std::move(spec);
   for (auto& filter : before.filters) {
-    if (filter != nullptr && filter->still_needed())
-      leaving_.push_back({std::move(filter), lane_.now() + std::max(plan.time, kLookAgain)});
+    if (filter == nullptr) continue;
+    filter->on_leaving();
+    if (filter->still_needed()) leaving_.push_back({std::move(filter), lane_.now() + std::max(plan.time, kLookAgain)});
   }
   if (!leaving_.empty()) lane_.arm_in(*this, kLookAgain);
 }

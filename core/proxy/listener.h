@@ -136,7 +136,8 @@ struct ListenerSpec {
   std::shared_ptr<std::atomic<int64_t>> connections;
   runtime::Key most_connections;
   bool ignore_global_limit = false;
-  bool bypass_overload = false;  // it accepts whatever the overload manager does
+  bool drains_with_health = true;  // connections are told to end while the process fails health checks
+  bool bypass_overload = false;    // it accepts whatever the overload manager does
 };
 
 // [immutable]

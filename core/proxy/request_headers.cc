@@ -78,6 +78,24 @@ Duration parse_grpc_timeout(std::string_view text) {
   }
 }
 
+Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset) {
+  Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
+  if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
+  if (offset && timeout > *offset) timeout -= *offset;
+  return timeout;
+}
+
+void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena) {
+  if (timeout <= Duration::zero()) {
+    headers.remove(HeaderId::kGrpcTimeout);
+    return;
+  }
+  constexpr int64_t kMost = 99'999'999;
+  const int64_t ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
+  const std::string text = ms <= kMost ? std::to_string(ms) + "m" : std::to_string(std::min(ms / 1000, kMost)) + "S";
+  headers.set(HeaderId::kGrpcTimeout, arena.copy(text));
+}
+
 namespace {
 
 // Trailers are what weir and the next one can both do; the codings are each connection's own (RFC 9110 10.1.4, which

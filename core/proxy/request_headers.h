@@ -2,6 +2,7 @@
 // the client is, and the request id.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "core/base/arena.h"
@@ -15,6 +16,12 @@ namespace weir::proxy {
 // "100m" and its like (the gRPC protocol over HTTP/2: eight digits at most and a unit); zero: none, or none that can be
 // read.
 Duration parse_grpc_timeout(std::string_view text);
+
+// The time that a gRPC client grants in grpc-timeout, at most `longest` (zero: any), less `offset` if it is more than
+// that. Zero: for ever.
+Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset);
+// Tells the server so; zero: nothing is told.
+void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena);
 
 // Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
 // 7.6.1). `te: trailers` stays.

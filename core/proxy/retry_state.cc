@@ -71,7 +71,8 @@ void RetryState::set_policy(const route::RetryPolicy* policy, const http::Header
   if (policy == nullptr) return;
   per_try_timeout_ = policy->per_try_timeout;
   per_try_idle_timeout_ = policy->per_try_idle_timeout;
-  if (!policy->request_may_retry(request)) return;
+  barred_ = !policy->request_may_retry(request);
+  if (barred_) return;
   on_ = policy->on;
   left_ = policy->num_retries;
 }
@@ -122,6 +123,8 @@ void RetryState::read_overrides(http::HeaderMap& request, Duration& timeout) {
     }
     request.remove(id);
   }
+  // Whatever the request itself wants: it is none of those that the policy is about.
+  if (barred_) on_ = left_ = 0;
   // A try that may last as long as the whole is no limit.
   if (timeout > Duration::zero() && per_try_timeout_ >= timeout) per_try_timeout_ = Duration::zero();
 }

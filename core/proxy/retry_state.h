@@ -55,6 +55,7 @@ class RetryState {
   Duration per_try_timeout_{};
   Duration per_try_idle_timeout_{};
   bool hedges_ = false;
+  bool barred_ = false;
   int timeout_status_ = 504;
   std::optional<Duration> max_stream_duration_;
   // Of the request, whose bytes the stream keeps; empty: it has none.

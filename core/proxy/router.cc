@@ -25,21 +25,6 @@ bool is_idempotent(std::string_view method) {
          method == "DELETE";
 }
 
-// The time that a gRPC client grants in grpc-timeout, at most `longest` (zero: any), less `offset` if it is more than
-// that. Zero: for ever.
-Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset) {
-  Duration timeout = parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout));
-  if (longest > Duration::zero() && (timeout == Duration::zero() || timeout > longest)) timeout = longest;
-  if (offset && timeout > *offset) timeout -= *offset;
-  return timeout;
-}
-// Of requests that are not gRPC's `otherwise`.
-Duration grpc_timeout(const http::HeaderMap& headers, Duration longest, std::optional<Duration> offset,
-                      Duration otherwise) {
-  if (!stream::is_grpc_type(headers.get(HeaderId::kContentType))) return otherwise;
-  return grpc_timeout(headers, longest, offset);
-}
-
 }  // namespace
 
 // --- The route's action --------------------------------------------------------------------------------------------
@@ -132,21 +117,16 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   if (action.high_priority()) [[unlikely]]
     cluster_ = &cluster_->high_priority();
   cluster_pin_ = cluster_->pin();
-  stream::UpstreamInfo& info = stream_->info().upstream;
-  info.cluster = cluster_pin_->spec.stat_name;
-  info.cluster_raw = cluster_pin_->spec.name;
-  if (cluster_pin_->spec.metadata != nullptr) info.cluster_metadata = &cluster_pin_->spec.metadata->root();
+  upstream::describe(cluster_pin_->spec, stream_->info().upstream);
   records_ = stream::wanted_records() | config_.records;
   upstream_filters_ = cluster_pin_->spec.http_filters.get();
   if (upstream_filters_ == nullptr) upstream_filters_ = config_.upstream_filters.get();
   timeout_ = action.timeout();
-  if (auto longest = action.grpc_timeout_header_max()) [[unlikely]] {
-    const auto offset = action.grpc_timeout_header_offset();
-    if (!action.grpc_timeout_is_of_stream()) {
-      timeout_ = grpc_timeout(headers, *longest, offset, timeout_);
-    } else if (parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout)) > Duration::zero()) {
-      retry_.set_max_stream_duration(grpc_timeout(headers, *longest, offset));
-    }
+  if (auto longest = action.grpc_timeout_header_max();
+      longest && !action.grpc_timeout_is_of_stream() && stream::is_grpc_type(headers.get(HeaderId::kContentType)))
+      [[unlikely]] {
+    timeout_ = grpc_timeout(headers, *longest, action.grpc_timeout_header_offset());
+    tells_grpc_timeout_ = true;
   }
   if (config_.looks_at_orders) [[unlikely]] {
     if (const HeaderId wrong = find_wrong_header(headers); wrong != HeaderId::kNone) return refuse(wrong);
@@ -170,11 +150,8 @@ Action Router::forward(const route::Route& route, http::HeaderMap& headers, bool
   retry_.set_policy(retries, headers);
   retry_.set_hedges(action.hedges());
   retry_.read_overrides(headers, timeout_);
-  if (auto idle = action.idle_timeout()) host_->set_stream_idle_timeout(*idle);
-  auto longest = action.max_stream_duration();
   if (retry_.max_stream_duration()) [[unlikely]]
-    longest = retry_.max_stream_duration();
-  if (longest) host_->deadlines().set_in(DeadlineKind::kStreamMax, *longest);
+    host_->limit_stream(*retry_.max_stream_duration());
   idempotent_ = is_idempotent(headers.method());
   replayable_ = true;
   body_limit_ = route.body_limits().apply(std::min(stream_->buffer_limit(), cluster_pin_->spec.buffer_limit));
@@ -268,12 +245,15 @@ bool Router::prepare_headers(const route::Route& route, http::HeaderMap& headers
 void Router::tell_expected_timeout(http::HeaderMap& headers) {
   const bool for_all = retry_.per_try_timeout() == Duration::zero() || retry_.hedges();
   Duration expected = for_all ? timeout_ : retry_.per_try_timeout();
-  if (expected <= Duration::zero() || config_.suppress_envoy_headers) return;
+  if (expected <= Duration::zero() || (config_.suppress_envoy_headers && !tells_grpc_timeout_)) return;
   if (attempts_ > 1 && timeout_ > Duration::zero() && request_end_) {
     const Duration left = timeout_ - (stream_->lane().now() - stream_->info().request_end);
     expected = std::min(expected, std::max<Duration>(left, 1ms));
   }
-  headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, stream_->arena().number(static_cast<uint64_t>(to_ms(expected))));
+  if (tells_grpc_timeout_) [[unlikely]]
+    set_grpc_timeout(headers, expected, stream_->arena());
+  if (!config_.suppress_envoy_headers)
+    headers.set(HeaderId::kXEnvoyExpectedRqTimeoutMs, stream_->arena().number(static_cast<uint64_t>(to_ms(expected))));
 }
 
 // What the client asked for is told once, and not again where a proxy before us has told it.
@@ -427,13 +407,8 @@ void Router::send_request(Attempt& attempt) {
   if (include_attempt_count_) headers.set(HeaderId::kXEnvoyAttemptCount, arena.number(attempts_));
   if (attempts_ > 1) [[unlikely]]
     tell_expected_timeout(headers);
-  if (include_timeout_retry_ && attempts_ > 1) {
-    if (attempt.after_timeout()) {
-      headers.set(HeaderId::kXEnvoyIsTimeoutRetry, "true");
-    } else {
-      headers.remove(HeaderId::kXEnvoyIsTimeoutRetry);
-    }
-  }
+  if (include_timeout_retry_ && attempts_ > 1)
+    headers.set(HeaderId::kXEnvoyIsTimeoutRetry, attempt.after_timeout() ? "true" : "false");
   if (auto_host_ && !attempt.host()->hostname().empty()) rewrite_host(arena.copy(attempt.host()->hostname()));
   const bool nothing_follows = request_end_ && body_.empty() && !has_trailers_;
   if (!upstream.send_headers(headers, nothing_follows)) {

@@ -266,6 +266,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool include_attempt_count_ : 1 = false;
   bool include_attempt_in_response_ : 1 = false;
   bool include_timeout_retry_ : 1 = false;
+  bool tells_grpc_timeout_ : 1 = false;
   bool has_hash_ : 1 = false;
   bool overloaded_ : 1 = false;  // a circuit breaker refused
   bool done_ : 1 = false;

@@ -262,8 +262,8 @@ void Router::time_out_try(Attempt& attempt, bool idle) {
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
   const std::string_view details = idle ? "upstream_per_try_idle_timeout" : "upstream_per_try_timeout";
   if (!idle && retry_.hedges()) {
-    // As published: alone or in company, it may still answer.
-    if (!hedge(attempt, kConditions)) attempt.lift_try_limit();
+    // As published: alone or in company, it may still answer, and whatever retries are for, there is another one.
+    if (!hedge(attempt, ~0u)) attempt.lift_try_limit();
     return;
   }
   log_failure(attempt, ResponseFlag::kUpstreamRequestTimeout, details);

@@ -10,6 +10,7 @@
 #include "core/proxy/proxy_status.h"
 #include "core/proxy/request_headers.h"
 #include "core/stream/grpc_status.h"
+#include "core/upstream/lane_clusters.h"
 
 namespace weir::proxy {
 
@@ -325,10 +326,39 @@ void ServerStream::take(const route::Selection& selection) {
     info.route_name = selection_.route->name();
     info.route_metadata = selection_.route->metadata();
   }
+  take_limits();
+}
+
+void ServerStream::take_limits() {
+  const route::Route* route = selection_.route;
+  if (route == nullptr || route->action() != route::ActionKind::kForward) return;
+  const route::ForwardAction& action = route->forward();
+  if (auto idle = action.idle_timeout()) set_stream_idle_timeout(*idle);
+  if (action.limits_stream()) [[unlikely]]
+    limit_by(action);
+}
+
+void ServerStream::reset_limits() {
+  set_stream_idle_timeout(config_.stream_idle_timeout);
+  limit_stream(config_.max_stream_duration);
+}
+
+void ServerStream::limit_by(const route::ForwardAction& action) {
+  http::HeaderMap& headers = stream_.request_headers();
+  std::optional<Duration> longest = action.max_stream_duration();
+  const auto most = action.grpc_timeout_header_max();
+  if (most && action.grpc_timeout_is_of_stream() &&
+      parse_grpc_timeout(headers.get(HeaderId::kGrpcTimeout)) > Duration::zero())
+    longest = grpc_timeout(headers, *most, action.grpc_timeout_header_offset());
+  if (!longest) return;
+  limit_stream(*longest);
+  // As published: the server knows how long its answer is waited for.
+  if (stream::is_grpc_type(headers.get(HeaderId::kContentType))) set_grpc_timeout(headers, *longest, stream_.arena());
 }
 
 void ServerStream::choose_route_again() {
   if (!table_) return;
+  reset_limits();
   stream::StreamInfo& info = stream_.info();
   info.virtual_host = info.virtual_cluster = info.route_name = {};
   info.virtual_host_metadata = info.route_metadata = nullptr;
@@ -360,7 +390,7 @@ void ServerStream::restart(const route::Selection& selection, Slices& body, bool
   Deadlines& deadlines = connection_.deadlines();
   deadlines.clear(DeadlineKind::kRoute);
   deadlines.clear(DeadlineKind::kPerTry);
-  set_stream_idle_timeout(config_.stream_idle_timeout);
+  reset_limits();
   take(selection);
   const bool nothing_follows = body.empty() && !trailers;
   start_chain(*config_.chain, nothing_follows);  // what asks for a tunnel is never complete
@@ -607,7 +637,23 @@ void ServerStream::finish() {
   if (info.response_code != 0) stats.codes.inc(info.response_code);
   stats.rq_time.record(static_cast<uint64_t>(to_ms(info.end - info.start)));
   if (!info.upstream.cluster.empty()) count_route(info);
-  if (!config_.access_logs.empty()) log(stream::AccessLogType::kDownstreamEnd);
+  if (config_.access_logs.empty()) return;
+  if (!info.upstream.cluster.empty()) return log(stream::AccessLogType::kDownstreamEnd);
+  // Answered in front of the router: it would have gone there.
+  const event::Pin<upstream::Cluster> meant = name_cluster();
+  log(stream::AccessLogType::kDownstreamEnd);
+}
+
+event::Pin<upstream::Cluster> ServerStream::name_cluster() {
+  if (selection_.route == nullptr || selection_.route->action() != route::ActionKind::kForward) return {};
+  upstream::LaneClusters& clusters = upstream::LaneClusters::of(stream_.lane());
+  const route::ClusterChoice choice = selection_.cluster(stream_.request_headers());
+  const upstream::ClusterLocal* cluster =
+      choice.has_slot ? clusters.find(choice.slot) : clusters.find_by_name(choice.name);
+  if (cluster == nullptr) return {};
+  event::Pin<upstream::Cluster> pin = cluster->pin();
+  upstream::describe(pin->spec, stream_.info().upstream);
+  return pin;
 }
 
 // Of a stream that was forwarded.

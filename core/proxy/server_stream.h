@@ -11,6 +11,10 @@
 #include "core/proxy/routed_host.h"
 #include "core/route/route_table.h"
 
+namespace weir::upstream {
+class Cluster;
+}
+
 namespace weir::proxy {
 
 // The connection as its stream sees it: of HTTP/1 it is the connection, which has one stream at a time; of HTTP/2 each
@@ -113,6 +117,10 @@ class ServerStream final : public RoutedHost, public event::Deferred {
     idle_timeout_ = timeout;
     touch();
   }
+  void limit_stream(Duration longest) override {
+    if (longest <= Duration::zero()) return connection_.deadlines().clear(DeadlineKind::kStreamMax);
+    connection_.deadlines().set(DeadlineKind::kStreamMax, stream_.info().start + longest);
+  }
   uint64_t stream_random() const override { return stream_.info().random; }
   std::optional<route::Selection> look_up_route() override;
   bool is_new_redirect(const route::Route& to) override;
@@ -127,6 +135,12 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
  private:
   bool shed_by(const Overload& overload);
+  // What the route says instead of the connection manager's limits.
+  void take_limits();
+  void reset_limits();
+  void limit_by(const route::ForwardAction& action);
+  // The cluster that the route leads to, for the log.
+  event::Pin<upstream::Cluster> name_cluster();
   void count();
   // Of headers or trailers, whose names may have to be without. False: answered.
   bool check_underscores(http::HeaderMap& fields);

@@ -116,6 +116,8 @@ class ForwardAction {
   Duration timeout() const { return timeout_; }                                // zero: none
   std::optional<Duration> idle_timeout() const { return get(idle_timeout_); }  // unset: the listener's
   std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
+  // There is a limit for the whole stream, or may be one in the request.
+  bool limits_stream() const { return max_stream_duration_ != kUnset || grpc_timeout_is_of_stream_; }
   std::optional<Duration> flush_timeout() const { return get(flush_timeout_); }
   std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
   bool grpc_timeout_is_of_stream() const { return grpc_timeout_is_of_stream_; }

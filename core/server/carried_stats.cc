@@ -34,12 +34,13 @@ class Batch {
  public:
   Batch(Link& link, Duration wait, std::string_view kind, std::map<std::string, uint64_t>& sent)
       : link_(link), wait_(wait), kind_(kind), sent_(sent) {}
-  bool add(const stats::Sample& sample, uint64_t value) {
+  // `value_sent`: what has been told with it.
+  bool add(const stats::Sample& sample, uint64_t value, uint64_t value_sent) {
     std::string line = line_of(sample, value);
     if (line.size() > Link::kMaxText) return true;
     if (text_.size() + line.size() > Link::kMaxText && !flush()) return false;
     text_ += line;
-    pending_.emplace_back(sample.name, sample.value);
+    pending_.emplace_back(sample.name, value_sent);
     return true;
   }
   bool flush() {
@@ -76,8 +77,10 @@ bool StatsSender::send(Link& link, Duration wait) {
     const auto& sent = counter ? counters_ : gauges_;
     const auto at = sent.find(std::string(sample.name));
     const uint64_t before = at != sent.end() ? at->second : 0;
-    if (sample.value == before || !can_be_sent(sample)) return;
-    taken = counter ? counters.add(sample, sample.value - before) : gauges.add(sample, sample.value);
+    // Those before this one tell their own gauges to whoever serves.
+    const uint64_t value = counter ? sample.value : sample.value - sample.carried;
+    if (value == before || !can_be_sent(sample)) return;
+    taken = counter ? counters.add(sample, value - before, value) : gauges.add(sample, value, value);
   });
   return taken && counters.flush() && gauges.flush();
 }

@@ -149,6 +149,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
                           "; the two must be equal");
       return {};
     }
+    // The cluster's may change where the text of who asks does not.
+    report_.sources().add_file_content("dns cache " + proto.name(), std::to_string(at->second.fingerprint));
     return proto.name();
   }
   // Those of clusters, before filters are made. Two of one name are to be equal.

@@ -53,7 +53,8 @@ LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, 
       listeners_(listeners),
       runtime_(runtime),
       version_(store.gauge("server.config_version")),
-      update_time_(store.gauge("server.config_update_time")) {}
+      update_time_(store.gauge("server.config_update_time")),
+      listeners_warming_(store.gauge("listener_manager.total_listeners_warming")) {}
 
 LiveConfiguration::~LiveConfiguration() = default;
 
@@ -184,6 +185,7 @@ void LiveConfiguration::publish(event::Publisher::Batch batch) {
       at = held_.erase(at);
     }
   }
+  listeners_warming_.set(held_.size());
   event::Task applied;
   if (held_.empty()) {
     taking_over_ = false;
@@ -201,6 +203,7 @@ void LiveConfiguration::publish(event::Publisher::Batch batch) {
 
 void LiveConfiguration::discard() {
   held_.clear();
+  listeners_warming_.set(0);
   held_last_ = {};
   after_held_.clear();
 }

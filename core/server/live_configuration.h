@@ -139,6 +139,7 @@ class LiveConfiguration final : private event::Timer {
   std::set<std::string> watched_;
   WallTime loaded_at_{};
   stats::Gauge version_, update_time_;
+  stats::Gauge listeners_warming_;  // those that serve what they did before, or nothing yet
 };
 
 }  // namespace weir::server

@@ -386,12 +386,13 @@ int Server::run() {
   stop_accepting_.reset();
   tending_.reset();
   overload_.reset();
+  admin_->stop();
+  background_.reset();
+  flusher_->flush_last();
+  flusher_.reset();
   restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();
-  admin_->stop();
-  flusher_.reset();
-  background_.reset();
   main_->wind_down();
   stream::LogWriter::process().stop(2s);
   main_->lane().enter();
@@ -455,6 +456,7 @@ void Server::end_as_predecessor(Duration deadline, const proxy::DrainPlan& drain
   state_ = State::kDraining;
   live_.set(0);
   admin_->leave_to_successor();
+  flusher_->leave_gauges();
   service_.leave();
   Shutdown::Plan plan;
   plan.closed = std::move(closed);
@@ -506,6 +508,7 @@ void Server::set_failed_health(bool failed) {
 void Server::tell_health() {
   const bool ends = state_ == State::kDraining && !restart_->has_successor();
   filter::ServerHealth::set_failing(failed_health_ || ends);
+  filter::ServerHealth::set_told_to_fail(failed_health_);
 }
 
 stats::Reading Server::read_stats() {

@@ -50,14 +50,27 @@ void StatsFlusher::flush() {
 
 void StatsFlusher::go_on() {
   if (reading_->step()) return lane_.at_next_turn(*this);
-  auto round = std::make_shared<Round>();
-  round->stats = reading_->take();
-  reading_.reset();
-  round->sinks = plan_.sinks;
+  const std::shared_ptr<Round> round = take_round();
   background_.submit([round, memory = memory_] { round->run(*memory); },
                      [this, round, alive = alive_] {
                        if (*alive) finish(*round);
                      });
+}
+
+std::shared_ptr<StatsFlusher::Round> StatsFlusher::take_round() {
+  auto round = std::make_shared<Round>();
+  round->stats = reading_->take();
+  reading_.reset();
+  if (leaves_gauges_) round->stats.leave_out_gauges();
+  round->sinks = plan_.sinks;
+  return round;
+}
+
+void StatsFlusher::flush_last() {
+  if (plan_.sinks.empty()) return;
+  reading_.emplace(read_());
+  while (reading_->step()) continue;
+  take_round()->run(*memory_);
 }
 
 void StatsFlusher::finish(Round& round) {

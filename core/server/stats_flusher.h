@@ -35,6 +35,10 @@ class StatsFlusher final : private event::Timer, private event::EndOfTurn {
   void on_asked() {
     if (plan_.interval == Duration::zero()) flush();
   }
+  // Another process shows the gauges of both; what this one counts it goes on saying itself.
+  void leave_gauges() { leaves_gauges_ = true; }
+  // What has come since the last time, at once; nothing runs beside the lanes any more.
+  void flush_last();
 
  private:
   struct Round;
@@ -46,6 +50,7 @@ class StatsFlusher final : private event::Timer, private event::EndOfTurn {
   void on_end_of_turn() override { go_on(); }
   void flush();
   void go_on();
+  std::shared_ptr<Round> take_round();
   void finish(Round& round);
 
   event::Lane& lane_;
@@ -57,6 +62,7 @@ class StatsFlusher final : private event::Timer, private event::EndOfTurn {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // [main]
   std::optional<stats::Reading> reading_;                       // of the round that is under way
   bool under_way_ = false;
+  bool leaves_gauges_ = false;
   stats::Counter flushes_, overlapped_;
 };
 

@@ -45,7 +45,8 @@ void Successor::stop() {
   close(listening_);
   listening_ = -1;
   if (link_ != nullptr) {
-    refuse(link_->link(), "the process is about to end");
+    // Who has been given everything serves, whether this process waits for it or not.
+    if (peer_ == 0) refuse(link_->link(), "the process is about to end");
     WatchedLink::drop(lane_, std::move(link_));
   }
 }

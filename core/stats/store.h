@@ -106,8 +106,9 @@ struct Sample {
   Type type;
   Unit unit;
   uint32_t cell;
-  uint64_t value;  // counters and gauges (a gauge's bits are signed); histograms: how many values
-  bool used;       // counter or histogram: ever counted; gauge: not zero
+  uint64_t value;    // counters and gauges (a gauge's bits are signed); histograms: how many values
+  uint64_t carried;  // what of it other processes have counted, or are at
+  bool used;         // counter or histogram: ever counted; gauge: not zero
 };
 
 // What histograms have counted between the last two flushes, by cell.
@@ -117,11 +118,12 @@ using Intervals = std::unordered_map<uint32_t, HistogramSnapshot>;
 // and used by one thread at a time, any: a walk through ten thousands of clusters is nothing for a lane.
 class Frozen {
  public:
-  // For every statistic in name order.
+  // For every statistic in name order, less gauges where another process shows those.
   void visit(const std::function<void(const Sample&)>& visit) const;
   void for_each_histogram(const std::function<void(uint32_t cell)>& visit) const;
   // nullptr: nothing has come in the last interval.
   const HistogramSnapshot* interval(uint32_t histogram_cell) const;
+  void leave_out_gauges() { gauges_ = false; }
   // Of a histogram's buckets, where those of all are `usual`.
   std::span<const double> bounds(std::string_view name, std::span<const double> usual) const {
     if (rules_ == nullptr || !rules_->bounds) return usual;
@@ -154,6 +156,7 @@ class Frozen {
     std::vector<Tag> tags;
     uint64_t value;
   };
+  bool gauges_ = true;
   std::vector<OneGroup> groups_;
   std::vector<Single> singles_;                          // by name
   std::shared_ptr<const std::vector<Carried>> carried_;  // likewise; null: nothing

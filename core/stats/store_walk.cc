@@ -128,6 +128,7 @@ void StoreWalk::show_single() {
 }
 
 void StoreWalk::finish(Sample& sample, uint64_t baseline) {
+  if (sample.type == Type::kGauge && !frozen_.gauges_) return;
   if (sample.type == Type::kHistogram) sample.value = read_histogram(sample.cell).count;
   sample.used = sample.value != 0;
   if (sample.type == Type::kCounter) sample.value -= std::min(sample.value, baseline);
@@ -158,8 +159,9 @@ void StoreWalk::show_carried(const Sample* before) {
     sample.tagged = carried.tagged;
     sample.tags = carried.tags;
     sample.type = carried.type;
-    sample.value = carried.value;
+    sample.value = sample.carried = carried.value;
     sample.used = sample.value != 0;
+    if (sample.type == Type::kGauge && !frozen_.gauges_) continue;
     visit_(sample);
   }
 }
@@ -170,6 +172,7 @@ void StoreWalk::add_carried(Sample& sample) {
     if (carried.type != sample.type) continue;
     added_ = &carried;
     sample.value += carried.value;
+    sample.carried += carried.value;
     sample.used = sample.used || sample.value != 0;
   }
 }

@@ -23,6 +23,10 @@
 #include "core/upstream/http2_stats.h"
 #include "core/upstream/limits.h"
 
+namespace weir::stream {
+struct UpstreamInfo;
+}
+
 namespace weir::route {
 struct ClusterPolicies;
 class HashPolicies;
@@ -202,6 +206,9 @@ struct ClusterSpec {
   std::vector<event::SlotId> members;
   std::string dns_cache;  // its hosts are names that requests bring, which this cache resolves; empty: they are not
 };
+
+// What logs say of the cluster. The texts are the specification's: whoever holds the one pins the other.
+void describe(const ClusterSpec& spec, stream::UpstreamInfo& info);
 
 // [immutable]
 class Cluster final : public event::Versioned {

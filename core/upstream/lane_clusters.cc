@@ -59,6 +59,8 @@ void ClusterLocal::set_cluster(const Cluster* cluster) {
       attach(requests, limits.requests);
       attach(retries, limits.retries);
       attach(waiting_retries, limits.waiting_retries);
+    } else {
+      for (Lease* lease : {&connections, &pending, &requests, &retries, &waiting_retries}) lease->look_again();
     }
   }
   cluster_ = cluster;

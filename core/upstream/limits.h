@@ -71,6 +71,11 @@ class Lease {
   uint32_t used() const { return used_; }
   // Unused shares go back: another lane was refused.
   void recall() { give_back(taken_ - used_); }
+  // The limit may be another one: what is not in use was taken under the old one.
+  void look_again() {
+    recall();
+    keep_ = 0;
+  }
   // What this lane uses it may not need (an idle connection): it wants to be asked, too.
   void announce() {
     if (!announced_) announce_slow();

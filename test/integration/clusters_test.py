@@ -80,6 +80,31 @@ class BreakerTest(WeirTestCase):
         self.weir.wait_stat("cluster.connections.upstream_rq_pending_overflow", 1)
         self.assertEqual(self.weir.stat("cluster.connections.upstream_rq_total"), 2)  # the third was refused
 
+    def test_a_reload_lowers_them(self) -> None:
+        """What lanes have taken of a higher limit, and do not use, is none of the lower one."""
+        port = self.sandbox.free_port()
+
+        def config(most: int) -> dict:
+            return bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")])], [limited("echo", self.echo.port, max_requests=most)])
+
+        def at_once(count: int) -> list[int]:
+            held = [Connection(port) for _ in range(count)]
+            for connection in held:
+                connection.send_request(headers=[("x-test-delay", "0.4")])
+            statuses = sorted(connection.read_response().status for connection in held)
+            for connection in held:
+                connection.close()
+            return statuses
+
+        weir = Weir(self.sandbox, config(1024), concurrency=2)
+        self.assertEqual(at_once(30), [200] * 30)
+        with open(weir.config_path, "w", encoding="utf-8") as file:
+            file.write(to_yaml(config(5)) + "\n")
+        weir.admin("/reload", "POST")
+        weir.settle()
+        self.assertEqual(weir.stat("cluster.echo.circuit_breakers.default.rq_open"), 0)
+        self.assertEqual(at_once(30), [200] * 5 + [503] * 25)
+
     # field: RouteAction.priority, Thresholds.priority
     def test_priorities_have_limits_of_their_own(self) -> None:
         with Connection(self.port) as first, Connection(self.port) as second:

@@ -379,6 +379,7 @@ class StartTest(DnsTestCase):
                         typed_dns_resolver_config=resolver(self.server.port, query_timeout_seconds=1))]), concurrency=1)
         self.assertEqual(fetch(ports[2]).status, 200)
         self.assertEqual(weir.stat("server.live"), 0)
+        self.assertEqual(weir.stat("listener_manager.total_listeners_warming"), 2)
         with Connection(ports[0]) as first, Connection(ports[1]) as second:
             first.send_request()
             second.send_request()
@@ -386,6 +387,7 @@ class StartTest(DnsTestCase):
             self.assertEqual(first.read_response().status, 200)
             self.assertEqual(second.read_response().status, 200)
         weir.wait_stat("server.live", 1)
+        self.assertEqual(weir.stat("listener_manager.total_listeners_warming"), 0)
 
     def test_an_end_before_the_start_is_over(self) -> None:
         """Listeners that still wait for names are not opened by a signal to end."""

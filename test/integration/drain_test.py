@@ -1,12 +1,16 @@
 """The ways to the end: SIGTERM and SIGINT drain, a second one and /quitquitquit do not wait, /drain_listeners goes half way."""
 
+import contextlib
 import signal
 import socket
 import threading
 import urllib.error
 
+import h2.exceptions
+
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
                      http_listener, main, refuses, route, wait_until)
+from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 from harness.wire import Message
 
@@ -44,6 +48,28 @@ class DrainTest(WeirTestCase):
             weir.process.signal(number)
             self.assertEqual(weir.process.wait(10), 0)
             self.assertTrue(refuses(port))
+
+    # field: Listener.drain_type
+    def test_failing_health_checks_tells_those_who_are_connected(self) -> None:
+        """As published, those of a listener that is to drain only when it changes stay."""
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        default, modified = (http_listener(port, [direct({"prefix": "/"}, "here")], name="l%d" % port) for port in ports)
+        modified["drain_type"] = "MODIFY_ONLY"
+        weir = Weir(self.sandbox, bootstrap([default, modified]))
+        with Connection(ports[0]) as told, Connection(ports[1]) as stays, H2(ports[0]) as over_h2:
+            self.assertIsNone(told.request().header("connection"))
+            stream = over_h2.request("/")
+            over_h2.until(stream)
+            weir.admin("/healthcheck/fail", "POST")
+            self.assertEqual(told.request().header("connection"), "close")
+            self.assertIsNone(stays.request().header("connection"))
+            over_h2.request("/")
+            with contextlib.suppress(h2.exceptions.ProtocolError):  # h2 takes a first GOAWAY for the end
+                over_h2.pump(0.5)
+            self.assertTrue([event for event in over_h2.events if type(event).__name__ == "ConnectionTerminated"])
+            weir.admin("/healthcheck/ok", "POST")
+            self.assertIsNone(stays.request().header("connection"))
+        self.assertIsNone(fetch(ports[0]).header("connection"))
 
     def test_running_requests_are_finished(self) -> None:
         weir, port, echo = self.start("--shutdown-deadline-s", "60")

@@ -53,7 +53,7 @@ class Http2Test(WeirTestCase):
             return made
 
         tls = listener("tls")
-        over_tls(tls, server_tls(own, common={"alpn_protocols": ["h2", "http/1.1"]}))
+        over_tls(tls, server_tls(own, common={"alpn_protocols": ["h2,http/1.1"]}))  # as many write it
         small = {"hpack_table_size": 0, "max_concurrent_streams": 3, "initial_stream_window_size": 65535,
                  "initial_connection_window_size": 70000, "max_outbound_frames": 100, "max_outbound_control_frames": 20,
                  "max_consecutive_inbound_frames_with_empty_payload": 3, "max_inbound_priority_frames_per_stream": 5,

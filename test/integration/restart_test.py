@@ -270,6 +270,35 @@ class RestartTest(WeirTestCase):
         wait_until(lambda: "has failed, this one serves on: it ended before it served" in first.process.log(), "told")
         self.assertEqual([fetch(self.port).text for _ in range(10)], ["first"] * 10)
 
+    def test_the_one_before_ends_while_its_successor_begins(self) -> None:
+        """It has been given everything, and serves."""
+        echo, config = self.echo()
+        first = self.start(config)
+        slow = self.hello("second")
+        # Waits for a name that nobody answers before it serves.
+        slow["static_resources"]["clusters"] = [{
+            "name": "slow", "type": "STRICT_DNS", "load_assignment": {"cluster_name": "slow", "endpoints": [{"lb_endpoints": [{
+                "endpoint": {"address": address(80, "slow.example")}}]}]},
+            "typed_dns_resolver_config": {"name": "cares", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                "resolvers": [address(self.sandbox.free_port())], "query_timeout_seconds": 5}}}]
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        silent.bind(("127.0.0.1", slow["static_resources"]["clusters"][0]["typed_dns_resolver_config"]["typed_config"][
+            "resolvers"][0]["socket_address"]["port_value"]))
+        with silent:
+            path = self.sandbox.write("slow-%d.yaml" % self.count, to_yaml(slow) + "\n")
+            second = subprocess.Popen([weir_binary(), "-c", path, "--socket-path", self.path, "--restart"],
+                                      stderr=subprocess.DEVNULL)
+            try:
+                wait_until(lambda: "listening sockets over" in first.process.log(), "it has been given everything")
+                first.process.signal(signal.SIGTERM)
+                first.ended_with(0)
+                self.assertEqual(fetch(self.port).text, "second")
+                self.assertIsNone(second.poll())
+            finally:
+                second.terminate()
+                second.wait(20)
+
     def test_one_at_a_time_and_not_for_ever(self) -> None:
         first = self.start(self.hello("first"), "--restart-timeout-s", "1")
         successor = Successor(self.path + "_0")
@@ -333,6 +362,27 @@ class RestartTest(WeirTestCase):
         generations[2].ended_with(0)
         last.wait_stat_is("server.parent_connections", 0)
         last.wait_stat_is("http.ingress.downstream_rq_2xx", 2)
+
+    def test_gauges_of_what_later_generations_have_not_got(self) -> None:
+        """A listener and a cluster that are gone are counted once, by the process that still has a connection of them."""
+        echo, config = self.echo()
+        port = self.sandbox.free_port()
+        gone = bootstrap([*config["static_resources"]["listeners"], http_listener(
+            port, [route({"prefix": "/"}, "gone", {"timeout": "0s"})], name="gone")],
+            [cluster("echo", echo.port), cluster("gone", echo.port)])
+        generations = [self.start(gone)]
+        with Connection(port) as held:
+            held.send_request(headers=[("x-test-gate", "1")])
+            wait_until(lambda: echo.requests, "the request is on its way")
+            for number in range(3):
+                generations.append(self.restart(config))
+                generations[-1].wait_stat_is("server.parent_connections", 1)
+                generations[-1].wait_stat_is("cluster.gone.upstream_cx_active", 1)
+            echo.gate.set()
+            self.assertEqual(held.read_response().status, 200)
+        for weir in generations[:-1]:
+            weir.ended_with(0)
+        generations[-1].wait_stat_is("cluster.gone.upstream_cx_active", 0)
 
     def test_the_end_of_the_last_is_the_end_of_all(self) -> None:
         echo, config = self.echo()

@@ -352,6 +352,10 @@ class RetryRulesTest(WeirTestCase):
         self.assertEqual(len(self.good.requests) - before, 1)
         self.assertEqual(fetch(self.port, "/only-marked", headers=[*failing, ("x-may", "1")]).status, 500)
         self.assertEqual(len(self.good.requests) - before, 4)
+        # Whatever the request says of retries itself.
+        wants = ("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "3")
+        self.assertEqual(fetch(self.port, "/only-marked", headers=[*failing, *wants]).status, 500)
+        self.assertEqual(len(self.good.requests) - before, 5)
 
     # field: VirtualHost.include_request_attempt_count, VirtualHost.include_attempt_count_in_response
     def test_attempts_are_counted(self) -> None:
@@ -392,7 +396,8 @@ class RetryRulesTest(WeirTestCase):
             response = fetch(self.port, "/dead-or-good", host="counting.example")
             headers = self.echoed(response)["headers"]
             self.assertEqual(headers["x-envoy-attempt-count"], response.all("x-envoy-attempt-count"))
-            self.assertNotIn("x-envoy-is-timeout-retry", headers)
+            retried = headers["x-envoy-attempt-count"] == ["2"]
+            self.assertEqual(headers.get("x-envoy-is-timeout-retry"), ["false"] if retried else None)
             seen.add(headers["x-envoy-attempt-count"][0])
         self.assertIn("2", seen)
         response = fetch(self.port, "/dead", host="counting.example")
@@ -408,6 +413,9 @@ class RetryRulesTest(WeirTestCase):
         first, second = self.good.requests[before:]
         self.assertIsNone(first.header("x-envoy-is-timeout-retry"))
         self.assertEqual((second.header("x-envoy-is-timeout-retry"), second.header("x-envoy-attempt-count")), ("true", "2"))
+        before = len(self.good.requests)
+        self.assertEqual(fetch(self.port, "/409", host="counting.example", headers=[("x-test-status", "409")]).status, 409)
+        self.assertEqual([one.header("x-envoy-is-timeout-retry") for one in self.good.requests[before:]], [None, "false", "false"])
 
     def test_nobody_there_is_503(self) -> None:
         self.assertEqual(fetch(self.port, "/dead").status, 503)
@@ -438,12 +446,13 @@ class HedgingTest(WeirTestCase):
             {"name": "all", "domains": ["*"], "hedge_policy": hedge, "routes": [
                 route({"prefix": "/hedged"}, "servers", {"retry_policy": retry}),
                 route({"prefix": "/own"}, "servers", {"retry_policy": retry, "hedge_policy": hedge}),
+                route({"prefix": "/for-other-reasons"}, "servers", {"retry_policy": {**retry, "retry_on": "retriable-status-codes"}}),
                 route({"prefix": "/"}, "servers", {"retry_policy": retry, "hedge_policy": {}})]}])
         cls.weir = Weir(cls.sandbox, bootstrap([listener], [cluster("servers", *(server.port for server in cls.servers))]))
 
     # field: RouteAction.hedge_policy, VirtualHost.hedge_policy, HedgePolicy.hedge_on_per_try_timeout
     def test_both_tries_go_on(self) -> None:
-        for path in ("/hedged", "/own"):
+        for path in ("/hedged", "/own", "/for-other-reasons"):
             before = self.weir.stat("cluster.servers.upstream_rq_completed")
             asked = sum(len(server.requests) for server in self.servers)
             self.assertEqual(fetch(self.port, path, headers=[("x-test-delay", "0.6")]).status, 200)

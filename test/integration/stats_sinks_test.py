@@ -2,12 +2,13 @@
 
 import json
 import re
+import signal
 import socket
 import time
 import urllib.request
 from typing import Any, Callable
 
-from harness import EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
+from harness import Connection, EchoUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch, http_listener, main, route, wait_until
 from harness.config import address
 from harness.prometheus import COUNTER, GAUGE, HISTOGRAM, MEDIA_TYPE, families, labels_of, native_buckets
 
@@ -42,6 +43,36 @@ class Collector:
 
     def sum(self, start: str) -> int:
         return sum(int(line[len(start):].split("|")[0]) for line in self.lines() if line.startswith(start))
+
+
+class ProcessesTest(WeirTestCase):
+    """What several processes, one behind the other, say to one collector adds up to what there was."""
+
+    def test_counts_are_said_once(self) -> None:
+        collector, echo, port = Collector(self.sandbox), EchoUpstream(self.sandbox), self.sandbox.free_port()
+        config = bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")])], [cluster("echo", echo.port)])
+        config["stats_flush_interval"] = "0.2s"
+        config["stats_sinks"] = [{"name": "envoy.stat_sinks.statsd", "typed_config": {
+            "@type": _TYPE + "StatsdSink", "address": udp(collector.port)}}]
+        arguments = ["--socket-path", self.sandbox.path("sink"), "--drain-strategy", "immediate"]
+        weir, sent = Weir(self.sandbox, config, arguments=arguments), 0
+        for _ in range(2):
+            with Connection(port) as held:
+                for _ in range(5):
+                    self.assertEqual(held.request().status, 200)
+                collector.wait(lambda lines: "envoy.http.ingress.downstream_cx_active:1|g" in lines, "the gauge")
+                before, weir = weir, Weir(self.sandbox, config, arguments=[*arguments, "--restart"])
+                self.assertEqual(held.request().status, 200)  # of the process before
+            before.ended_with(0)
+            sent += 6
+        weir.wait_stat_is("cluster.echo.upstream_rq_total", sent)
+        self.assertEqual(fetch(port).status, 200)
+        weir.process.signal(signal.SIGTERM)
+        weir.ended_with(0)
+        name = "envoy.cluster.echo.upstream_rq_total:"
+        self.assertEqual(collector.sum(name), sent + 1)
+        self.assertEqual([line for line in collector.lines() if "downstream_cx_active:" in line][-1],
+                         "envoy.http.ingress.downstream_cx_active:0|g")
 
 
 class SinksTest(WeirTestCase):

@@ -5,10 +5,11 @@ import socket
 import time
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, fetch,
-                     file_access_log, http_listener, main, route, wait_until)
+                     file_access_log, http_listener, main, route, wait_line, wait_until)
 from harness.config import http_options
 from harness.upstreams import ServerConnection
 
+_FAULT = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
 LOG_LINE = "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"
 
 
@@ -131,6 +132,72 @@ class UpstreamTimeoutTest(WeirTestCase):
             self.assertEqual(connection.reader.head().status, 200)
             self.assertEqual(connection.reader.until_closed(), b"half")
         self.assertIn(" UMSDR ", self.logged("/half-age "))
+
+
+class BeforeTheRouterTest(WeirTestCase):
+    """The limits of a route hold from when it is chosen, whichever filter has the request."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+        cls.port, cls.log = cls.sandbox.free_port(), cls.sandbox.path("access.log")
+
+        def slow(path: str, delay: str, action: dict) -> dict:
+            return {**route({"path": path}, "echo", action), "typed_per_filter_config": {"fault": {
+                "@type": _FAULT, "delay": {"fixed_delay": delay, "percentage": {"numerator": 100}}}}}
+
+        refused = {**route({"path": "/refused"}, "echo"), "typed_per_filter_config": {"fault": {
+            "@type": _FAULT, "abort": {"http_status": 503, "percentage": {"numerator": 100}}}}}
+        to = {"internal_redirect_policy": {"allow_cross_scheme_redirect": True}}
+        routes = [
+            slow("/idle", "5s", {"idle_timeout": "0.3s"}),
+            slow("/longest", "5s", {"max_stream_duration": {"max_stream_duration": "0.3s"}}),
+            slow("/patient", "1.2s", {"idle_timeout": "0s", "max_stream_duration": {"max_stream_duration": "0s"}}),
+            slow("/calls", "5s", {"max_stream_duration": {"grpc_timeout_header_max": "10s"}}),
+            route({"path": "/brief"}, "echo", {**to, "max_stream_duration": {"max_stream_duration": "0.4s"}}),
+            route({"path": "/free"}, "echo", {**to, "max_stream_duration": {"max_stream_duration": "0s"}}),
+            route({"path": "/end"}, "echo"),
+            route({"prefix": "/told"}, "echo", {"max_stream_duration": {
+                "grpc_timeout_header_max": "4s", "grpc_timeout_header_offset": "0.5s", "max_stream_duration": "3s"}}),
+            route({"prefix": "/old"}, "echo", {"max_grpc_timeout": "1s"}), refused]
+        cls.weir = Weir(cls.sandbox, bootstrap([http_listener(
+            cls.port, routes, stream_idle_timeout="1s", common_http_protocol_options={"max_stream_duration": "1s"}, http_filters=[
+                {"name": "fault", "typed_config": {"@type": _FAULT}}],
+            access_log=[file_access_log(cls.log, "%REQ(:PATH)% %UPSTREAM_CLUSTER% %UPSTREAM_CLUSTER_RAW%\n")])],
+            [cluster("echo", cls.echo.port, alt_stat_name="known_as")]))
+
+    def test_while_a_filter_has_the_request(self) -> None:
+        for path, grpc in (("/idle", []), ("/longest", []), ("/calls", [("grpc-timeout", "300m")])):
+            with self.subTest(path):
+                began = time.monotonic()
+                response = fetch(self.port, path, headers=[("content-type", "application/grpc"), *grpc] if grpc else ())
+                self.assertIn(response.status, (200, 504))  # gRPC's status is in a field
+                self.assertLess(time.monotonic() - began, 0.9)
+        self.assertEqual(fetch(self.port, "/patient").status, 200)  # longer than the connection manager would have it
+
+    def test_an_internal_redirect_takes_the_limits_of_where_it_leads(self) -> None:
+        def go(path: str, delay: str) -> int:
+            return fetch(self.port, path, headers=[("x-test-status", "302"), ("x-test-header", "location=/end"), ("x-test-delay", delay)]).status
+
+        # The echo server redirects at /end once more, which is too often; what counts is who says how long.
+        self.assertEqual(go("/brief", "0.3"), 302)  # 0.6 s in all: /end may take the connection manager's 1 s
+        self.assertEqual(go("/free", "0.7"), 504)   # 1.4 s
+
+    def test_servers_are_told(self) -> None:
+        def told(path: str, *headers: tuple) -> object:
+            account = self.echoed(fetch(self.port, path, headers=[("content-type", "application/grpc"), *headers]))
+            return account["headers"].get("grpc-timeout", [None])[0]
+
+        self.assertEqual(told("/told", ("grpc-timeout", "9S")), "3500m")
+        self.assertEqual(told("/told", ("grpc-timeout", "2S")), "1500m")
+        self.assertEqual(told("/told"), "3000m")
+        self.assertEqual(told("/old", ("grpc-timeout", "9S")), "1000m")
+        self.assertEqual(told("/old", ("grpc-timeout", "200m")), "200m")
+        self.assertEqual(told("/end", ("grpc-timeout", "9S")), "9S")
+
+    def test_the_log_names_the_cluster_that_was_meant(self) -> None:
+        self.assertEqual(fetch(self.port, "/refused").status, 503)
+        self.assertEqual(wait_line(self.log, "/refused "), "/refused known_as echo")
 
 
 class SlowClientTest(WeirTestCase):

@@ -38,7 +38,7 @@ class PassThroughTest(WeirTestCase):
         cls.nginx = Nginx(cls.sandbox, "shop", tls=cls.certificates["shop.example"])
         cls.python = TlsEchoUpstream(cls.sandbox, "mail", server_context(cls.certificates["mail.example"],
                                                                          alpn=["acme-tls/1", "http/1.1"]))
-        cls.port, cls.by_sni = cls.sandbox.free_port(), cls.sandbox.free_port()
+        cls.port, cls.by_sni, cls.implied = (cls.sandbox.free_port() for _ in range(3))
         cls.log = cls.sandbox.path("access.log")
 
         def to(name: str, match: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,8 @@ class PassThroughTest(WeirTestCase):
         by_sni["listener_filters"] = [inspector()]
         listener = {**tcp_listener(cls.port), "filter_chains": chains, "listener_filters": [
             inspector(enable_ja3_fingerprinting=True, enable_ja4_fingerprinting=True)]}
-        cls.weir = Weir(cls.sandbox, bootstrap([listener, by_sni], [
+        implied = {**tcp_listener(cls.implied, name="implied"), "filter_chains": chains}
+        cls.weir = Weir(cls.sandbox, bootstrap([listener, by_sni, implied], [
             cluster("shop", cls.nginx.port), cluster("mail", cls.python.port), cluster("acme", cls.python.port),
             cluster("mail.example", cls.python.port)]))
 
@@ -81,8 +82,17 @@ class PassThroughTest(WeirTestCase):
                                         "mail.example mail mail": 1, "mail.example acme acme": 1})
         wait_until(lambda: expected <= collections.Counter(" ".join(line.split()[:3]) for line in read_lines(self.log)), "the lines")
         for line in read_lines(self.log):
-            if not line.startswith("sni "):
+            if not line.startswith("sni ") and not line.endswith(" - -"):
                 self.assertRegex(line, r" [0-9a-f]{32} t1[23]d\d{4}(00|h1|a1)_[0-9a-f]{12}_[0-9a-f]{12}$")
+
+    def test_it_comes_by_itself_where_chains_need_it(self) -> None:
+        """As published. Fingerprints are for those who ask for them."""
+        self.assertEqual(self.ask("shop.example", self.implied), (self.certificates["shop.example"].der, "shop\n"))
+        self.assertEqual(self.ask("mail.example", self.implied)[0], self.certificates["mail.example"].der)
+        self.assertEqual(fetch(self.implied).text, "plain")
+        self.assertIn("listeners[2].filter_chains[0].filter_chain_match.transport_protocol: needs the listener filter "
+                      "envoy.filters.listener.tls_inspector, which is not in listener_filters; it runs behind those that are",
+                      self.weir.process.log())
 
     def test_names_nobody_serves_are_refused(self) -> None:
         before = self.weir.stat("listener.127.0.0.1_%d.no_filter_chain_match" % self.port)

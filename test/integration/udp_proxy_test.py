@@ -294,6 +294,8 @@ class UdpUpdateTest(WeirTestCase):
             # The filter changes: new datagrams go by it, the socket stays, and nothing is lost.
             self.reload(self.config(server=1, idle_timeout="50s"))
             self.assertEqual(client.ask(b"4"), b"b 4")
+            # The session before has its answers, and holds no room for long.
+            self.weir.wait_stat_is("udp.udp.downstream_sess_active", 1)
             line = wait_line(self.log, "")
             self.assertRegex(line, r"^\d+ \d+ \d+$")
             self.assertLess(abs(int(line.split()[2]) - time.time()), 600)

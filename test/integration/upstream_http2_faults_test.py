@@ -48,6 +48,18 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
         self.assertEqual(self.bad.connections - before, 1)
         self.assertGreaterEqual(self.stat("bad", "upstream_cx_close_notify"), 1)
 
+    def test_trailers_beyond_the_limit(self) -> None:
+        """Without them an answer would look complete: the status of gRPC is among them."""
+        self.bad.on_head = lambda peer, request: None
+        self.bad.on_request = lambda peer, request: peer.respond(
+            request, body=b"hi", trailers=[("grpc-status", "9"), ("x-details", "A" * (70_000 if request.path.endswith("large") else 7_000))])
+        self.assertEqual(len(self.get("bad").trailers), 2)
+        with Connection(self.port) as connection:
+            connection.send_request("GET", "/bad/large")
+            with self.assertRaises((Closed, OSError)):
+                connection.read_response()
+        self.assertEqual(len(self.get("bad").trailers), 2)
+
     def test_goaway_between_two(self) -> None:
         """The first one is answered where it is, and what was sent of the second one's body goes elsewhere."""
         heads: list[tuple[Http2Peer, Request]] = []

@@ -1,4 +1,5 @@
 // What faces clients that nobody vouches for. What an edge listener is, faces_clients() of model.cc says.
+#include <absl/strings/str_split.h>
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/struct.pb.h>
@@ -182,7 +183,10 @@ void edge_concurrent_streams(const Model& model, Findings& findings) {
     bool http2 = hcm.codec_type() == Hcm::HTTP2;
     if (hcm.codec_type() == Hcm::AUTO && manager.tls != nullptr) {
       const auto& alpn = manager.tls->common_tls_context().alpn_protocols();
-      http2 = std::find(alpn.begin(), alpn.end(), "h2") != alpn.end();
+      http2 = std::any_of(alpn.begin(), alpn.end(), [](const std::string& names) {
+        const std::vector<std::string> all = absl::StrSplit(names, ',');
+        return std::find(all.begin(), all.end(), "h2") != all.end();
+      });
     }
     if (!http2) return;
     findings.add(manager.path,

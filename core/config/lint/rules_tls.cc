@@ -137,6 +137,13 @@ void upstream_tls_unverified(const Model& model, Findings& findings) {
          !common.has_validation_context()))
       continue;
     const auto& context = common.validation_context();
+    if (context.trust_chain_verification() == tls_v3::CertificateValidationContext::ACCEPT_UNTRUSTED) {
+      findings.add(entry.path + ".transport_socket",
+                   "trust_chain_verification: ACCEPT_UNTRUSTED accepts every certificate: whoever is in between can "
+                   "read and change everything",
+                   "leave it out");
+      continue;
+    }
     const bool checked = context.has_trusted_ca() || context.has_system_root_certs() ||
                          context.has_ca_certificate_provider_instance() || context.has_custom_validator_config() ||
                          context.verify_certificate_spki_size() > 0 || context.verify_certificate_hash_size() > 0;

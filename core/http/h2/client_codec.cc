@@ -78,22 +78,14 @@ HeaderMap* ClientCodec::begin_response_fields(Stream& stream, std::string_view s
   return &events_.begin_response(stream, status_);
 }
 
-void ClientCodec::give_up(Stream& stream, Error error) {
-  reset(stream, ErrorCode::kCancel);
-  StreamEnd end;
-  end.cause = StreamEnd::Cause::kPeerError;
-  end.error = error;
-  end.code = error_code(error);
-  events_.on_stream_closed(stream, end);
-}
-
 void ClientCodec::end_section(Stream& stream, bool end_stream) {
   if (stream.fields_ == nullptr) return;  // the library lets no head pass without :status
   HeaderMap& map = *stream.fields_;
   stream.fields_ = nullptr;
   if (stream.head_received_) {
     ++counts_.trailers;
-    if (section_too_large()) map.clear();
+    // Without them the answer would count as a good one: the status of gRPC is among them.
+    if (section_too_large()) return give_up(stream, Error::kTooManyHeaders);
     events_.on_response_trailers(stream, map);
     return;
   }

@@ -65,8 +65,6 @@ class ClientCodec final : public Session {
   bool accepts_requests() const;
 
  private:
-  // Of a response that goes on in this way nothing more is passed on.
-  void give_up(Stream& stream, Error error);
   void begin_section(int32_t id, Stream* stream) override;
   HeaderMap* begin_response_fields(Stream& stream, std::string_view status) override;
   void end_section(Stream& stream, bool end_stream) override;

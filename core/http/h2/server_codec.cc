@@ -101,8 +101,7 @@ void ServerCodec::end_section(Stream& stream, bool end_stream) {
   stream.fields_ = nullptr;
   if (stream.head_received_) {
     ++counts_.trailers;
-    // Some of them are worth nothing: the message goes on without.
-    if (section_too_large()) map.clear();
+    if (section_too_large()) return give_up(stream, Error::kTooManyHeaders);
     events_.on_request_trailers(stream, map);
     return;
   }

@@ -169,6 +169,15 @@ void Session::reset(Stream& stream, ErrorCode code) {
   on_want_flush();
 }
 
+void Session::give_up(Stream& stream, Error error) {
+  reset(stream, role_ == Role::kClient ? ErrorCode::kCancel : error_code(error));
+  StreamEnd end;
+  end.cause = StreamEnd::Cause::kPeerError;
+  end.error = error;
+  end.code = error_code(error);
+  on_closed(stream, end);
+}
+
 void Session::reset_after_end(Stream& stream) {
   if (!stream.attached_ || stream.reset_after_end_ || stream.end_received_) return;
   stream.reset_after_end_ = true;

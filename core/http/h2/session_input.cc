@@ -16,7 +16,8 @@ constexpr uint32_t kSectionFactor = 16;  // a header block of so many times the 
 constexpr uint64_t kSpareWindowUpdates = 5;
 constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
 constexpr uint64_t kMostRefused = 4096;
-constexpr uint32_t kStrayFrame = 256;  // what a frame of data that nobody takes counts for, beside its bytes
+// What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
+constexpr uint32_t kStrayFrame = 256;
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -99,17 +100,18 @@ void Session::look_for_data(std::string_view bytes) {
     payload_left_ = static_cast<uint32_t>(head_[0] << 16 | head_[1] << 8 | head_[2]);
     if (head_[3] != NGHTTP2_DATA) continue;
     ++stray_frames_;  // unless begin_frame() hears of it
-    stray_bytes_ += payload_left_;
+    stray_bytes_ += payload_left_ > 0 ? payload_left_ : kStrayFrame;
   }
 }
 
-// What a peer sent before it knew of a reset is as much as windows had room for, and in order. The library gives the
-// connection's window back for it.
+// What a peer sent before it knew of a reset is as much as windows had room for, in frames as small as it likes, and in
+// order. The library gives the connection's window back for it.
 bool Session::too_much_stray_data() const {
   if (stray_frames_ == 0) [[likely]]
     return false;
   const uint64_t resets = uint64_t{counts_.tx_resets} + counts_.refused;
-  return stray_bytes_ + stray_frames_ * kStrayFrame > options_.connection_window + resets * options_.stream_window;
+  if (resets == 0) return stray_bytes_ + stray_frames_ * kStrayFrame > options_.connection_window;
+  return stray_bytes_ > options_.connection_window + resets * options_.stream_window;
 }
 
 // Frames that cost more than they bring.
@@ -124,7 +126,7 @@ void Session::begin_frame(uint8_t type, uint8_t flags, int32_t id, size_t length
     case NGHTTP2_DATA:
       if (type == NGHTTP2_DATA) {
         --stray_frames_;
-        stray_bytes_ -= length;
+        stray_bytes_ -= length > 0 ? length : kStrayFrame;
       }
       [[fallthrough]];
     case NGHTTP2_CONTINUATION:

@@ -45,23 +45,29 @@ void Lines::flush(const Send& send) {
 
 void Lines::write(const stats::Frozen& stats, const stats::Intervals& since_last, const Send& send) {
   now_.clear();
+  gauges_now_.clear();
   stats.visit([&](const stats::Sample& sample) {
     switch (sample.type) {
       case stats::Type::kCounter: {
         if (!sample.used) return;
-        now_.emplace(sample.name, sample.value);
+        // Others say themselves what they have counted.
+        const uint64_t own = sample.value - sample.carried;
+        if (own == 0) return;
+        now_.emplace(sample.name, own);
         const auto before = sent_.find(std::string(sample.name));
         // Less than before: it was reset.
-        const uint64_t was = before != sent_.end() && before->second <= sample.value ? before->second : 0;
-        if (sample.value == was) return;
+        const uint64_t was = before != sent_.end() && before->second <= own ? before->second : 0;
+        if (own == was) return;
         name(sample);
-        line_ += std::to_string(sample.value - was);
+        line_ += std::to_string(own - was);
         line_ += "|c";
         finish_line(sample, send);
         return;
       }
       case stats::Type::kGauge:
-        if (!sample.used) return;
+        // Collectors keep what they hear: one that fell to zero goes on being sent, lest that is lost.
+        if (sample.value == 0 && !gauges_.contains(std::string(sample.name))) return;
+        gauges_now_.emplace(sample.name);
         name(sample);
         line_ += std::to_string(static_cast<int64_t>(sample.value));
         line_ += "|g";
@@ -89,6 +95,7 @@ void Lines::write(const stats::Frozen& stats, const stats::Intervals& since_last
   });
   flush(send);
   sent_.swap(now_);
+  gauges_.swap(gauges_now_);
 }
 
 }  // namespace weir::extensions::statsd

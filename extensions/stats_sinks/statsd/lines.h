@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/stats/store.h"
 
@@ -17,7 +18,8 @@ struct LineOptions {
   size_t datagram_bytes = 0;  // lines are put together up to that; 0: one for each line
 };
 
-// One sink's lines, flush after flush: counters are sent as what has come since the last one.
+// One sink's lines, flush after flush: counters are sent as what this process has counted since the last one, gauges as
+// they are from when they are first not zero.
 class Lines {
  public:
   explicit Lines(LineOptions options) : options_(std::move(options)) {}
@@ -31,6 +33,7 @@ class Lines {
 
   const LineOptions options_;
   std::unordered_map<std::string, uint64_t> sent_, now_;  // of counters, by name
+  std::unordered_set<std::string> gauges_, gauges_now_;   // those that were sent
   std::string line_, datagram_;
 };
 

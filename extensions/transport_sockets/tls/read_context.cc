@@ -1,5 +1,7 @@
 #include "extensions/transport_sockets/tls/read_context.h"
 
+#include <absl/strings/str_split.h>
+
 #include <algorithm>
 #include <initializer_list>
 
@@ -368,18 +370,21 @@ std::vector<std::string> read_protocols(const pb::CommonTlsContext& proto, bool 
   std::vector<std::string> names;
   size_t bytes = 0;
   for (int i = 0; i < proto.alpn_protocols_size(); ++i) {
-    const std::string& name = proto.alpn_protocols(i);
-    bytes += 1 + name.size();
     std::string field = "alpn_protocols";
     append_path_item(field, static_cast<size_t>(i));
-    if (name.empty() || name.size() > 255) {
-      scope.error(field, "has " + std::to_string(name.size()) + " bytes; 1 to 255 are allowed");
-    } else if (server && name == "h3") {
-      scope.warning(field, "\"h3\" is not offered: HTTP/3 has a transport of its own, QUIC");
-    } else if (scope.serves_http1_alone() && name == "h2") {
-      scope.warning(field, "\"h2\" is not offered: codec_type of the filter behind it is HTTP1");
-    } else {
-      names.push_back(name);
+    // As published, and much used: "h2,http/1.1" is two.
+    const std::vector<std::string> parts = absl::StrSplit(proto.alpn_protocols(i), ',');
+    for (const std::string& name : parts) {
+      bytes += 1 + name.size();
+      if (name.empty() || name.size() > 255) {
+        scope.error(field, "has " + std::to_string(name.size()) + " bytes; 1 to 255 are allowed");
+      } else if (server && name == "h3") {
+        scope.warning(field, "\"h3\" is not offered: HTTP/3 has a transport of its own, QUIC");
+      } else if (scope.serves_http1_alone() && name == "h2") {
+        scope.warning(field, "\"h2\" is not offered: codec_type of the filter behind it is HTTP1");
+      } else {
+        names.push_back(name);
+      }
     }
   }
   if (bytes > 65535) scope.error("alpn_protocols", "is too long for a handshake: at most 65535 bytes are allowed");

@@ -71,7 +71,7 @@ void read_pair(const envoy::config::core::v3::KeyValueAppend& proto, filter::Fac
     value = proto.entry().value();
   }
   if (mutation.name.empty()) scope.error(std::string(field) + ".key", "must not be empty");
-  auto format = stream::Format::compile(value, {.omit_empty = true});
+  auto format = stream::Format::compile(value, {.omit_empty = true, .verbatim = true});
   if (!format.ok()) {
     scope.error(std::string(field) + ".value", message_of(format.status()));
   } else if (format->constant()) {

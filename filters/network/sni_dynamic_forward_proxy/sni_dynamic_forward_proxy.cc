@@ -36,8 +36,11 @@ class Filter final : public filter::NetworkFilter {
     if (host.server_name().empty()) return Action::kContinue;
     stream::FilterState& state = host.info().make_filter_state();
     constexpr stream::FilterState::Options kForConnection{.life_span = stream::LifeSpan::kConnection};
-    state.set(config_.host_key, stream::FilterStateValue::of_string(host.server_name()), kForConnection);
-    state.set(config_.port_key, stream::FilterStateValue::of_unsigned(config_.port), kForConnection);
+    // As published: what a filter before this one has chosen goes before.
+    if (state.find(config_.host_key) == nullptr)
+      state.set(config_.host_key, stream::FilterStateValue::of_string(host.server_name()), kForConnection);
+    if (state.find(config_.port_key) == nullptr)
+      state.set(config_.port_key, stream::FilterStateValue::of_unsigned(config_.port), kForConnection);
     return Action::kContinue;
   }
   Action on_data(filter::ConnectionHost&, Slices&, bool) override { return Action::kContinue; }

@@ -50,6 +50,21 @@ TEST(Lease, LargeLimitsAreTakenInBatchesAndUsedUp) {
   EXPECT_EQ(limit->taken(), 0);
 }
 
+TEST(Lease, WhatWasTakenUnderAnotherLimitIsNotUsedUnderALowerOne) {
+  auto limit = std::make_shared<SharedLimit>(1024, 1);
+  Lease lease(limit);
+  for (int i = 0; i < 30; ++i) EXPECT_TRUE(lease.acquire());
+  for (int i = 0; i < 30; ++i) lease.release();
+  EXPECT_GE(limit->taken(), 30);
+  limit->set_max(5);
+  lease.look_again();
+  EXPECT_EQ(limit->taken(), 0);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(lease.acquire());
+  EXPECT_FALSE(lease.acquire());
+  for (int i = 0; i < 5; ++i) lease.release();
+  EXPECT_EQ(limit->taken(), 0);
+}
+
 TEST(Lease, ALowerLimitRefusesNewUseOnly) {
   auto limit = std::make_shared<SharedLimit>(10, 1);
   Lease lease(limit);

@@ -49,6 +49,34 @@ TEST_F(LinesTest, GaugesAsTheyAre) {
   gauge.add(-2);
   EXPECT_EQ(flush(lines), Datagrams{"p.server.open:-2|g"});
   EXPECT_EQ(flush(lines), Datagrams{"p.server.open:-2|g"});
+  // Zero is news to whoever has heard something else, and said again: datagrams are lost.
+  gauge.add(2);
+  EXPECT_EQ(flush(lines), Datagrams{"p.server.open:0|g"});
+  EXPECT_EQ(flush(lines), Datagrams{"p.server.open:0|g"});
+}
+
+TEST_F(LinesTest, WhatOtherProcessesCountTheySay) {
+  Lines lines({.prefix = "p"});
+  const stats::Counter counter = store_.counter("cluster.a.upstream_rq_total");
+  const stats::Gauge gauge = store_.gauge("cluster.a.upstream_cx_active");
+  store_.carry_counter("cluster.a.upstream_rq_total", "", {}, 1'000'000);
+  store_.carry_counter("cluster.gone.upstream_rq_total", "", {}, 5);
+  store_.carry_gauge(1, "cluster.a.upstream_cx_active", "", {}, 3);
+  counter.add(2);
+  gauge.add(1);
+  EXPECT_EQ(flush(lines), (Datagrams{"p.cluster.a.upstream_cx_active:4|g", "p.cluster.a.upstream_rq_total:2|c"}));
+  store_.carry_counter("cluster.a.upstream_rq_total", "", {}, 10);
+  EXPECT_EQ(flush(lines), Datagrams{"p.cluster.a.upstream_cx_active:4|g"});
+  store_.drop_carried_gauges(1);
+  gauge.add(-1);
+  EXPECT_EQ(flush(lines), Datagrams{"p.cluster.a.upstream_cx_active:0|g"});
+  // The process that does not serve any more.
+  stats::Frozen frozen = store_.freeze();
+  frozen.leave_out_gauges();
+  counter.inc();
+  std::vector<std::string> said;
+  lines.write(frozen, {}, [&](std::string_view datagram) { said.emplace_back(datagram); });
+  EXPECT_EQ(said, Datagrams{"p.cluster.a.upstream_rq_total:1|c"});
 }
 
 TEST_F(LinesTest, HistogramsAsTheirBuckets) {

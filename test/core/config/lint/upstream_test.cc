@@ -143,6 +143,10 @@ TEST(LintUpstream, UpstreamTlsUnverified) {
                       "between can read and change everything; set common_tls_context.validation_context.trusted_ca "
                       "and match_typed_subject_alt_names [upstream-tls-unverified]"});
   EXPECT_EQ(tls("validation_context: {trusted_ca: {filename: /x}}"), Said{});
+  EXPECT_EQ(tls("validation_context: {trusted_ca: {filename: /x}, trust_chain_verification: ACCEPT_UNTRUSTED}"),
+            Said{kCluster + ".transport_socket: trust_chain_verification: ACCEPT_UNTRUSTED accepts every certificate: "
+                            "whoever is in between can read and change everything; leave it out "
+                            "[upstream-tls-unverified]"});
   EXPECT_EQ(tls("validation_context_sds_secret_config: {name: ca}"), Said{});
   EXPECT_EQ(with_cluster("").count("upstream-tls-unverified"), 0u);
 }
