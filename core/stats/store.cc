@@ -334,10 +334,7 @@ void Store::carry_gauge(uint64_t source, std::string_view name, std::string_view
 
 void Store::drop_carried_gauges(uint64_t source) {
   impl_->carried_shown = nullptr;
-  for (auto at = impl_->carried.begin(); at != impl_->carried.end();) {
-    at->second.gauges.erase(source);
-    at = at->first.second == Type::kGauge && at->second.gauges.empty() ? impl_->carried.erase(at) : std::next(at);
-  }
+  for (auto& [key, carried] : impl_->carried) carried.gauges.erase(source);
 }
 
 void Store::reset_counters() {

@@ -189,8 +189,8 @@ class Store {
   static constexpr size_t kMaxDynamic = 1024;
   Counter dynamic_counter(const Group& group, std::string_view suffix);
   // [main] What another process has counted of the same statistics, and what readers see is the sum. A counter goes up
-  // by `amount`; a gauge of this source has this value until the source is dropped. What this process has not got (yet)
-  // is shown as it was there.
+  // by `amount`; a gauge of this source has this value until the source is dropped, and counts as used from then on:
+  // whoever has heard of it hears that it is over. What this process has not got (yet) is shown as it was there.
   void carry_counter(std::string_view name, std::string_view tagged, std::vector<Tag> tags, uint64_t amount);
   void carry_gauge(uint64_t source, std::string_view name, std::string_view tagged, std::vector<Tag> tags,
                    int64_t value);

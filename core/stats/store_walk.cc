@@ -160,7 +160,7 @@ void StoreWalk::show_carried(const Sample* before) {
     sample.tags = carried.tags;
     sample.type = carried.type;
     sample.value = sample.carried = carried.value;
-    sample.used = sample.value != 0;
+    sample.used = true;
     if (sample.type == Type::kGauge && !frozen_.gauges_) continue;
     visit_(sample);
   }
@@ -173,7 +173,7 @@ void StoreWalk::add_carried(Sample& sample) {
     added_ = &carried;
     sample.value += carried.value;
     sample.carried += carried.value;
-    sample.used = sample.used || sample.value != 0;
+    sample.used = true;
   }
 }
 

@@ -66,7 +66,7 @@ void Lines::write(const stats::Frozen& stats, const stats::Intervals& since_last
       }
       case stats::Type::kGauge:
         // Collectors keep what they hear: one that fell to zero goes on being sent, lest that is lost.
-        if (sample.value == 0 && !gauges_.contains(std::string(sample.name))) return;
+        if (!sample.used && !gauges_.contains(std::string(sample.name))) return;
         gauges_now_.emplace(sample.name);
         name(sample);
         line_ += std::to_string(static_cast<int64_t>(sample.value));

@@ -47,9 +47,9 @@ class ListenerConfigTest : public testing::Test {
  protected:
   // With no filter chain, about which there is an error that nobody asks for here.
   ListenerTranslation translate(const std::string& text) {
-    envoy::config::listener::v3::Listener proto;
-    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &proto));
-    return translate_listener(proto, proto.name(), plugins_.scope());
+    google::protobuf::RepeatedPtrField<envoy::config::listener::v3::Listener> all;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, all.Add()));
+    return translate_listener(all.Get(0), listener_names(all).front(), plugins_.scope());
   }
   Result<int> open(const std::string& text) {
     auto listener = translate(text);
