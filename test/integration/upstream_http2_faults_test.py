@@ -1,6 +1,7 @@
 """Servers of HTTP/2 that leave, refuse, break off or misbehave, all made of Python's h2."""
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -59,6 +60,49 @@ class UpstreamHttp2FaultsTest(ClustersTestCase):
             with self.assertRaises((Closed, OSError)):
                 connection.read_response()
         self.assertEqual(len(self.get("bad").trailers), 2)
+
+    def test_readers_that_stand_still_stop_nobody_else(self) -> None:
+        """What they hold of a connection's window is bounded, and there is room for the others of the same connection."""
+        sent: dict[int, int] = {}
+        ended = threading.Event()
+
+        def feed(peer: Http2Peer, request: Request) -> None:
+            while not ended.is_set():
+                with peer.lock:
+                    size = min(peer.h2.local_flow_control_window(request.id), 1 << 16, peer.h2.max_outbound_frame_size)
+                    if size > 0:
+                        peer.h2.send_data(request.id, b"z" * size)
+                        peer.flush()
+                        sent[request.id] += size
+                if size <= 0:
+                    time.sleep(0.01)
+
+        def answer(peer: Http2Peer, request: Request) -> None:
+            if not request.path.endswith("large"):
+                return peer.respond(request, body=b"s" * 10_000)
+            sent[request.id] = 0
+            peer.send_head(request)
+            threading.Thread(target=feed, args=(peer, request), daemon=True).start()
+
+        self.bad.on_head = lambda peer, request: None
+        self.bad.on_request = answer
+        slow = [Connection(self.port, receive_buffer=4096) for _ in range(4)]
+        try:
+            for connection in slow:
+                connection.send_request("GET", "/bad/large")
+            last = -1
+            while last != sum(sent.values()) or len(sent) < 4:
+                last = sum(sent.values())
+                time.sleep(0.3)
+            self.assertLess(last, 44 << 20)  # and not 48: SETTINGS take their time
+            before = self.bad.connections
+            for _ in range(20):
+                self.assertEqual(len(self.get("bad").body), 10_000)
+            self.assertEqual(self.bad.connections, before)
+        finally:
+            ended.set()
+            for connection in slow:
+                connection.close()
 
     def test_goaway_between_two(self) -> None:
         """The first one is answered where it is, and what was sent of the second one's body goes elsewhere."""

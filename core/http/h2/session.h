@@ -153,6 +153,7 @@ class Session {
   void pass_on_gathered(bool end);
   void close(Stream& stream, const StreamEnd& end);
   void give_back_withheld();
+  void set_narrow(bool narrow);
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
   // Frames that wait inside, DATA apart; and those of them that are no heads.
@@ -199,6 +200,7 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
+  bool narrow_ = false;  // streams have small windows
   uint64_t unsent_ = 0;  // of all streams
 
   mutable Stream* found_ = nullptr;  // the attached stream that was asked for last: most events follow one of the same

@@ -359,6 +359,8 @@ void Session::pass_on_gathered(bool end) {
   if (still != nullptr && still->paused_) {
     still->held_ += bytes;
     held_ += bytes;
+    if (!narrow_ && held_ > options_.connection_window / 2) [[unlikely]]
+      set_narrow(true);
     // Of the connection's window paused streams may hold so much: within it, none stops the others.
     if (held_ > options_.connection_window)
       withheld_ += bytes;
@@ -380,7 +382,18 @@ void Session::unpause(Stream& stream) {
   if (!stopped_) on_want_flush();
 }
 
+// Where streams that nobody reads hold much, all of them get small windows, also those that are open (RFC 9113 6.9.2):
+// their peers send no more, and the connection's is there for the others.
+void Session::set_narrow(bool narrow) {
+  const uint32_t small = std::clamp<uint32_t>(options_.connection_window / 64, 4096, 65535);
+  if (options_.stream_window <= small) return;
+  const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, narrow ? small : options_.stream_window};
+  if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) == 0) narrow_ = narrow;
+}
+
 void Session::give_back_withheld() {
+  if (narrow_ && held_ < options_.connection_window / 8) [[unlikely]]
+    set_narrow(false);
   if (withheld_ == 0 || held_ > options_.connection_window) return;
   nghttp2_session_consume_connection(session_, withheld_);
   withheld_ = 0;

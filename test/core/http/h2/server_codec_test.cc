@@ -286,6 +286,48 @@ TEST(H2Server, WhatPausedStreamsHoldOfTheConnectionsWindowIsBounded) {
   EXPECT_GT(room, 32000u);
 }
 
+TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
+  constexpr uint8_t kAck = 1;
+  const uint32_t window = 1 << 20;
+  Server server({.stream_window = window, .connection_window = window});
+  server.receive(hello() + request(1, kEndHeaders) + request(3, kEndHeaders));
+  server.flush();
+  // What SETTINGS say of the windows of streams, one behind the other.
+  const auto windows = [&] {
+    std::vector<uint32_t> said;
+    for (const Frame& each : server.frames()) {
+      if (each.type != kSettings || (each.flags & kAck) != 0) continue;
+      for (size_t at = 0; at + 6 <= each.payload.size(); at += 6) {
+        if (each.payload[at + 1] == 4) said.push_back(each.code(at + 2));
+      }
+    }
+    return said;
+  };
+  (void)windows();
+  server.receive(frame(kSettings, kAck, 0, ""));
+  server.codec.pause(server.stream(0));
+  const std::string piece(16000, 'x');
+  for (int i = 0; i < 32; ++i) server.receive(frame(kData, 0, 1, piece));
+  EXPECT_EQ(windows(), std::vector<uint32_t>{});
+  server.receive(frame(kData, 0, 1, piece));
+  EXPECT_EQ(windows(), std::vector<uint32_t>{window / 64});
+  server.receive(frame(kSettings, kAck, 0, ""));
+  // The others go on, window by window.
+  const size_t before = server.body.size();
+  for (int i = 0; i < 200; ++i) {
+    server.receive(frame(kData, 0, 3, piece));
+    server.flush();
+  }
+  EXPECT_FALSE(server.codec.failed()) << server.log;
+  EXPECT_EQ(server.body.size() - before, 200 * piece.size());
+  // Once what was held is read, they are as they were.
+  server.codec.unpause(server.stream(0));
+  EXPECT_EQ(windows(), std::vector<uint32_t>{window});
+  server.receive(frame(kSettings, kAck, 0, ""));
+  for (int i = 0; i < 20; ++i) server.receive(frame(kData, 0, 1, piece));
+  EXPECT_FALSE(server.codec.failed()) << server.log;
+}
+
 TEST(H2Server, PaddingUsesUpNoWindowForGood) {
   Server server({.stream_window = 65535, .connection_window = 65535});
   server.receive(hello() + request(1, kEndHeaders));
