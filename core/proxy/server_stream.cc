@@ -646,10 +646,11 @@ void ServerStream::finish() {
 
 event::Pin<upstream::Cluster> ServerStream::name_cluster() {
   if (selection_.route == nullptr || selection_.route->action() != route::ActionKind::kForward) return {};
-  upstream::LaneClusters& clusters = upstream::LaneClusters::of(stream_.lane());
+  upstream::LaneClusters* clusters = upstream::LaneClusters::find_on(stream_.lane());
+  if (clusters == nullptr) return {};  // the lane ends
   const route::ClusterChoice choice = selection_.cluster(stream_.request_headers());
   const upstream::ClusterLocal* cluster =
-      choice.has_slot ? clusters.find(choice.slot) : clusters.find_by_name(choice.name);
+      choice.has_slot ? clusters->find(choice.slot) : clusters->find_by_name(choice.name);
   if (cluster == nullptr) return {};
   event::Pin<upstream::Cluster> pin = cluster->pin();
   upstream::describe(pin->spec, stream_.info().upstream);
