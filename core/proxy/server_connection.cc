@@ -183,7 +183,6 @@ ServerStream& ServerConnection::make_stream_of_unread_head() {
 http::HeaderMap& ServerConnection::begin_request() { return make_stream().stream().request_headers(); }
 
 void ServerConnection::on_request_head(const http::h1::RequestHead& head, BlockRef owner) {
-  if (draining_ || host_->draining()) config_.stats->cx_drain_close.inc();
   if (requests_ >= counts_at_) [[unlikely]]
     on_counted_request();
   config_.stats->rq_http1_total.inc();
@@ -265,8 +264,14 @@ void ServerConnection::on_parse_error(http::h1::ParseError error, int suggested_
 
 // --- Responses -----------------------------------------------------------------------------------------------------
 
+void ServerConnection::close_by_drain() {
+  if (codec_.keep_alive()) config_.stats->cx_drain_close.inc();
+  codec_.close_after_response();
+}
+
 bool ServerConnection::write_headers(const http::HeaderMap& headers, bool end) {
-  if (draining_ || host_->draining()) codec_.close_after_response();
+  if (draining_ || host_->draining()) [[unlikely]]
+    close_by_drain();
   const Overload& overload = LaneProxy::of(lane_).overload();
   if (overload.acts() && !host_->bypasses_overload() &&
       overload.hits(OverloadAction::kDisableKeepalive, lane_.random())) [[unlikely]] {

@@ -67,6 +67,8 @@ class ServerConnection final : public filter::NetworkFilter,
   // Of the first request: the connection is one of HTTP/1.
   void count_connection();
   void on_counted_request();
+  // With this response, of which the client is told.
+  void close_by_drain();
   ServerStream& make_stream();
   // The stream of a request whose head is not complete, to be answered or logged as it is.
   ServerStream& make_stream_of_unread_head();

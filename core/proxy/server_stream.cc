@@ -325,17 +325,10 @@ void ServerStream::take(const route::Selection& selection) {
   if (selection_.route != nullptr) {
     info.route_name = selection_.route->name();
     info.route_metadata = selection_.route->metadata();
+    if (selection_.route->action() == route::ActionKind::kForward && selection_.route->forward().limits_stream())
+        [[unlikely]]
+      limit_by(selection_.route->forward());
   }
-  take_limits();
-}
-
-void ServerStream::take_limits() {
-  const route::Route* route = selection_.route;
-  if (route == nullptr || route->action() != route::ActionKind::kForward) return;
-  const route::ForwardAction& action = route->forward();
-  if (auto idle = action.idle_timeout()) set_stream_idle_timeout(*idle);
-  if (action.limits_stream()) [[unlikely]]
-    limit_by(action);
 }
 
 void ServerStream::reset_limits() {
@@ -344,6 +337,7 @@ void ServerStream::reset_limits() {
 }
 
 void ServerStream::limit_by(const route::ForwardAction& action) {
+  if (auto idle = action.idle_timeout()) set_stream_idle_timeout(*idle);
   http::HeaderMap& headers = stream_.request_headers();
   std::optional<Duration> longest = action.max_stream_duration();
   const auto most = action.grpc_timeout_header_max();

@@ -135,8 +135,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
 
  private:
   bool shed_by(const Overload& overload);
-  // What the route says instead of the connection manager's limits.
-  void take_limits();
+  // The connection manager's limits, and what a route says instead.
   void reset_limits();
   void limit_by(const route::ForwardAction& action);
   // The cluster that the route leads to, for the log.

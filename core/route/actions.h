@@ -116,8 +116,8 @@ class ForwardAction {
   Duration timeout() const { return timeout_; }                                // zero: none
   std::optional<Duration> idle_timeout() const { return get(idle_timeout_); }  // unset: the listener's
   std::optional<Duration> max_stream_duration() const { return get(max_stream_duration_); }
-  // There is a limit for the whole stream, or may be one in the request.
-  bool limits_stream() const { return max_stream_duration_ != kUnset || grpc_timeout_is_of_stream_; }
+  // It says how long a stream may idle, or take in all, or that requests may say so.
+  bool limits_stream() const { return limits_stream_; }
   std::optional<Duration> flush_timeout() const { return get(flush_timeout_); }
   std::optional<Duration> grpc_timeout_header_max() const { return get(grpc_timeout_header_max_); }
   bool grpc_timeout_is_of_stream() const { return grpc_timeout_is_of_stream_; }
@@ -201,6 +201,7 @@ class ForwardAction {
   bool runtime_weights_ = false;
   bool weighs_by_hash_ = false;
   bool grpc_timeout_is_of_stream_ = false;
+  bool limits_stream_ = false;
   uint16_t cluster_not_found_status_ = 503;
   uint64_t total_weight_ = 0;
   std::unique_ptr<http::HeaderName> weight_header_;

@@ -311,6 +311,7 @@ void RouteBuilder::build_forward(ForwardSpec spec, const VirtualHost& host, Rout
   action->flush_timeout_ = duration(spec.flush_timeout, "flush_timeout");
   action->grpc_timeout_header_max_ = duration(spec.grpc_timeout_header_max, "max_stream_duration");
   action->grpc_timeout_is_of_stream_ = spec.grpc_timeout_is_of_stream;
+  action->limits_stream_ = spec.idle_timeout || spec.max_stream_duration || spec.grpc_timeout_is_of_stream;
   action->grpc_timeout_header_offset_ = duration(spec.grpc_timeout_header_offset, "max_stream_duration");
   action->retry_ = host.retry_.get();
   if (spec.retry) {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/stream/stream_info.h"
-
 namespace weir::upstream {
 namespace {
 
@@ -182,12 +180,6 @@ ClusterStats::ClusterStats(stats::Store& store, const std::string& name)
   }
   next += 2;  // those that are 0
   for (stats::Histogram* histogram : {&cx_connect_ms, &cx_length_ms, &rq_time}) *histogram = group->histogram(next++);
-}
-
-void describe(const ClusterSpec& spec, stream::UpstreamInfo& info) {
-  info.cluster = spec.stat_name;
-  info.cluster_raw = spec.name;
-  if (spec.metadata != nullptr) info.cluster_metadata = &spec.metadata->root();
 }
 
 void ClusterStats::show(const ClusterLimits& limits, const ClusterSpec& spec) const {

@@ -20,12 +20,9 @@
 #include "core/stats/late_counters.h"
 #include "core/stats/store.h"
 #include "core/stream/metadata.h"
+#include "core/stream/stream_info.h"
 #include "core/upstream/http2_stats.h"
 #include "core/upstream/limits.h"
-
-namespace weir::stream {
-struct UpstreamInfo;
-}
 
 namespace weir::route {
 struct ClusterPolicies;
@@ -208,7 +205,11 @@ struct ClusterSpec {
 };
 
 // What logs say of the cluster. The texts are the specification's: whoever holds the one pins the other.
-void describe(const ClusterSpec& spec, stream::UpstreamInfo& info);
+inline void describe(const ClusterSpec& spec, stream::UpstreamInfo& info) {
+  info.cluster = spec.stat_name;
+  info.cluster_raw = spec.name;
+  if (spec.metadata != nullptr) info.cluster_metadata = &spec.metadata->root();
+}
 
 // [immutable]
 class Cluster final : public event::Versioned {
