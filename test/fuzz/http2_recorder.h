@@ -36,13 +36,18 @@ class Http2Recorder {
       all += "stream: " + exchange->text + "\nbody " + std::to_string(exchange->body.size()) + ": " + exchange->body +
              "\n";
     }
-    return all + failure + (left && !failure.empty() ? kAfterGoaway : "");
+    return all + failure + (left && (!failure.empty() || begun_after) ? kAfterGoaway : "");
   }
-  Http2Exchange& make() { return *exchanges.emplace_back(std::make_unique<Http2Exchange>(arenas)); }
+  Http2Exchange& make() {
+    begun_after = begun_after || left;
+    return *exchanges.emplace_back(std::make_unique<Http2Exchange>(arenas));
+  }
   static Http2Exchange& of(http::h2::Stream& stream) { return static_cast<Http2Exchange&>(stream); }
   void closed(http::h2::Stream& stream, const http::h2::StreamEnd& end) {
     of(stream).text += " closed " + std::to_string(static_cast<int>(end.cause));
     of(stream).text += error_name(end.error);
+    // How much of a malformed message was passed on before that was seen depends on the cuts.
+    if (end.error != http::h2::Error::kNone) of(stream).body.clear();
   }
 
   // A fuzzed map may be large: what does not matter to cuts is left out.
@@ -52,7 +57,8 @@ class Http2Recorder {
   ArenaPool arenas;
   std::deque<std::unique_ptr<Http2Exchange>> exchanges;
   std::string failure;
-  bool left = false;  // GOAWAY has come
+  bool left = false;         // GOAWAY has come
+  bool begun_after = false;  // a stream, once it had left
 };
 
 // All bytes at once, or in pieces as `cuts` has them.
