@@ -24,6 +24,7 @@ class Http2Exchange final : public http::h2::Stream {
   http::HeaderMap trailers;
   std::string text;
   std::string body;
+  bool body_ended = false;
 };
 
 class Http2Recorder {
@@ -33,8 +34,11 @@ class Http2Recorder {
   std::string told() const {
     std::string all;
     for (const auto& exchange : exchanges) {
-      all += "stream: " + exchange->text + "\nbody " + std::to_string(exchange->body.size()) + ": " + exchange->body +
-             "\n";
+      all += "stream: " + exchange->text + "\n";
+      // How much of a body is passed on before the connection fails depends on the cuts.
+      if (!failure.empty()) continue;
+      all += "body " + std::to_string(exchange->body.size()) + ": " + exchange->body +
+             (exchange->body_ended ? " end\n" : "\n");
     }
     return all + failure + (left && (!failure.empty() || begun_after) ? kAfterGoaway : "");
   }
@@ -43,6 +47,11 @@ class Http2Recorder {
     return *exchanges.emplace_back(std::make_unique<Http2Exchange>(arenas));
   }
   static Http2Exchange& of(http::h2::Stream& stream) { return static_cast<Http2Exchange&>(stream); }
+  void data(http::h2::Stream& stream, Slices& data, bool end) {
+    require(!data.empty() || end, "an event without data");
+    of(stream).body += data.to_string();
+    of(stream).body_ended = end;
+  }
   void closed(http::h2::Stream& stream, const http::h2::StreamEnd& end) {
     of(stream).text += " closed " + std::to_string(static_cast<int>(end.cause));
     of(stream).text += error_name(end.error);
