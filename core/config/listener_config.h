@@ -31,8 +31,7 @@ struct ListenerTranslation {
 };
 
 // The names of all listeners of a configuration, in their order. One without a name gets its address for one, with
-// "#2",
-// "#3" and so on behind it where that is the name of another: of several with port 0, say.
+// "#2" and so on behind it where that is the name of another: of several with port 0, say.
 std::vector<std::string> listener_names(
     const google::protobuf::RepeatedPtrField<envoy::config::listener::v3::Listener>& listeners);
 

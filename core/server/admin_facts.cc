@@ -26,6 +26,57 @@ namespace {
 // Clusters and hosts that one turn looks at.
 constexpr size_t kClusterSlice = 300;
 
+class PackedSnapshot final : public admin::ConfigSnapshot {
+ public:
+  PackedSnapshot(std::shared_ptr<const std::string> packed, WallTime loaded_at)
+      : packed_(std::move(packed)), loaded_at_(loaded_at) {}
+  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() override {
+    if (bootstrap_ == nullptr) {
+      bootstrap_ = std::make_unique<envoy::config::bootstrap::v3::Bootstrap>();
+      WEIR_CHECK(bootstrap_->ParsePartialFromString(*packed_));
+    }
+    return *bootstrap_;
+  }
+  WallTime loaded_at() const override { return loaded_at_; }
+  void for_each_resource(admin::ResourceKind kind,
+                         const std::function<void(const admin::ResourceView&)>& visit) override {
+    const auto& resources = bootstrap().static_resources();
+    const auto show = [&](std::string_view name, const google::protobuf::Message& message) {
+      visit({.name = name, .message = message, .last_updated = loaded_at_, .version = {}});
+    };
+    const auto show_routes = [&](const envoy::config::listener::v3::FilterChain& chain) {
+      using Hcm = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+      for (const auto& one : chain.filters()) {
+        Hcm hcm;
+        if (one.typed_config().UnpackTo(&hcm) && hcm.has_route_config())
+          show(hcm.route_config().name(), hcm.route_config());
+      }
+    };
+    switch (kind) {
+      case admin::ResourceKind::kCluster:
+        for (const auto& cluster : resources.clusters()) show(cluster.name(), cluster);
+        break;
+      case admin::ResourceKind::kListener:
+        for (const auto& listener : resources.listeners()) show(listener.name(), listener);
+        break;
+      case admin::ResourceKind::kRouteConfig:
+        for (const auto& listener : resources.listeners()) {
+          for (const auto& chain : listener.filter_chains()) show_routes(chain);
+          if (listener.has_default_filter_chain()) show_routes(listener.default_filter_chain());
+        }
+        break;
+      case admin::ResourceKind::kSecret:
+        for (const auto& secret : resources.secrets()) show(secret.name(), secret);
+        break;
+    }
+  }
+
+ private:
+  const std::shared_ptr<const std::string> packed_;
+  const WallTime loaded_at_;
+  std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+};
+
 }  // namespace
 
 AdminFacts::~AdminFacts() { stop(); }
@@ -135,8 +186,6 @@ Duration AdminFacts::uptime_all_epochs() const { return server_.restart().earlie
 std::string AdminFacts::hot_restart_version() const { return restart_version(server_.options()); }
 Duration AdminFacts::uptime() const { return server_.lane().clock().mono_now() - server_.started(); }
 const envoy::config::core::v3::Node& AdminFacts::node() const { return server_.configuration().node(); }
-const envoy::config::bootstrap::v3::Bootstrap& AdminFacts::bootstrap() const { return server_.bootstrap(); }
-WallTime AdminFacts::bootstrap_loaded_at() const { return server_.loaded_at(); }
 stats::Reading AdminFacts::read_stats() {
   server_.flusher().on_asked();
   return server_.read_stats();
@@ -211,35 +260,8 @@ void AdminFacts::for_each_listener(const std::function<void(const admin::Listene
   }
 }
 
-void AdminFacts::for_each_resource(admin::ResourceKind kind,
-                                   const std::function<void(const admin::ResourceView&)>& visit) const {
-  using Hcm = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
-  const auto& resources = server_.bootstrap().static_resources();
-  auto show = [&](std::string_view name, const google::protobuf::Message& message) {
-    visit({.name = name, .message = message, .last_updated = server_.loaded_at(), .version = {}});
-  };
-  switch (kind) {
-    case admin::ResourceKind::kCluster:
-      for (const auto& cluster : resources.clusters()) show(cluster.name(), cluster);
-      break;
-    case admin::ResourceKind::kListener:
-      for (const auto& listener : resources.listeners()) show(listener.name(), listener);
-      break;
-    case admin::ResourceKind::kRouteConfig:
-      for (const auto& listener : resources.listeners()) {
-        for (const auto& chain : listener.filter_chains()) {
-          for (const auto& one : chain.filters()) {
-            Hcm hcm;
-            if (one.typed_config().UnpackTo(&hcm) && hcm.has_route_config())
-              show(hcm.route_config().name(), hcm.route_config());
-          }
-        }
-      }
-      break;
-    case admin::ResourceKind::kSecret:
-      for (const auto& secret : resources.secrets()) show(secret.name(), secret);
-      break;
-  }
+std::shared_ptr<admin::ConfigSnapshot> AdminFacts::config_snapshot() const {
+  return std::make_shared<PackedSnapshot>(server_.configuration().packed(), server_.loaded_at());
 }
 
 void AdminFacts::for_each_transport(const std::function<void(const filter::TransportSocket&)>& visit) const {
@@ -270,7 +292,7 @@ void AdminFacts::fail_health_check(bool fail) { server_.set_failed_health(fail);
 void AdminFacts::reopen_logs() { server_.reopen_logs(); }
 
 Status AdminFacts::start_cpu_profile() {
-  const std::string& path = server_.bootstrap().admin().profile_path();
+  const std::string& path = server_.configuration().admin().profile_path;
   if (path.empty()) return invalid("admin.profile_path must name the file that a profile goes to");
   if (profiler_ == nullptr) profiler_ = std::make_unique<CpuProfiler>(server_.lane());
   return profiler_->start(path);

@@ -44,8 +44,7 @@ class AdminFacts final : public admin::AdminSource {
   Duration uptime_all_epochs() const override;
   std::string hot_restart_version() const override;
   const envoy::config::core::v3::Node& node() const override;
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override;
-  WallTime bootstrap_loaded_at() const override;
+  std::shared_ptr<admin::ConfigSnapshot> config_snapshot() const override;
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override;
   stats::Reading read_stats() override;
   void reset_counters() override;
@@ -53,8 +52,6 @@ class AdminFacts final : public admin::AdminSource {
   bool next_clusters(std::string& after, const std::function<void(const admin::ClusterView&)>& visit) const override;
   void for_each_warming(const std::function<void(std::string_view)>& visit) const override;
   void for_each_listener(const std::function<void(const admin::ListenerView&)>& visit) const override;
-  void for_each_resource(admin::ResourceKind kind,
-                         const std::function<void(const admin::ResourceView&)>& visit) const override;
   void for_each_transport(const std::function<void(const filter::TransportSocket&)>& visit) const override;
   const runtime::Layers& runtime() const override;
   bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,7 @@ namespace weir::server {
 struct AdminPlan {
   net::Address address;  // empty: there is none
   net::ListenOptions listen;
+  std::string profile_path;                                // of CPU profiles; empty: none can be taken
   std::function<bool(std::string_view path)> allows_path;  // empty: every endpoint
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
 };

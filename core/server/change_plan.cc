@@ -143,15 +143,40 @@ ListenerEffect effect_of(const ListenerFacts* before, const ListenerFacts* after
   return effect;
 }
 
-bool address_is_held(const ListenerFacts& before, const ListenerFacts& after) {
+namespace {
+
+// Some socket of `after` cannot be opened beside one of `before`, nor be that one. `gives_up`: those that go on
+// unchanged can be.
+bool holds_address_of(const ListenerFacts& before, const ListenerFacts& after, bool gives_up) {
   for (const net::ListenAddress& was : before.addresses()) {
     for (const net::ListenAddress& is : after.addresses()) {
       if (was.options.datagrams != is.options.datagrams) continue;  // ports of UDP are others than those of TCP
+      if (was.address != is.address || !was.options.bind_to_port || !is.options.bind_to_port) continue;
+      if (is.address.is_ip() && is.address.port() == 0) continue;  // each gets one of its own
       const bool shared = was.address.is_ip() && was.options.reuse_port && is.options.reuse_port;
-      if (was.address == is.address && was.options != is.options && !shared) return true;
+      if (!shared && !(gives_up && was.options == is.options)) return true;
     }
   }
   return false;
+}
+
+// Of a listener that opens sockets.
+std::string_view refusal(const std::string& name, const ListenerFacts& is, const Inventory& before,
+                         const Inventory& after) {
+  for (const auto& [other, was] : before.listeners) {
+    if (other == name) {
+      if (address_is_held(was, is)) return kAddressIsHeld;
+    } else if (holds_address_of(was, is, !after.listeners.contains(other))) {
+      return kAddressIsAnothers;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool address_is_held(const ListenerFacts& before, const ListenerFacts& after) {
+  return holds_address_of(before, after, true);
 }
 
 ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after) {
@@ -170,6 +195,7 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
   Plan plan;
   for_each_pair(before.listeners, after.listeners, [&](const std::string& name, const auto* was, const auto* is) {
     ListenerEffect effect = effect_of(was, is);
+    if (effect.rebinds) effect.refused = refusal(name, *is, before, after);
     if (effect.change != Change::kNone) plan.listeners.emplace(name, std::move(effect));
   });
   plan_clusters(*before.clusters, *after.clusters, plan.clusters);

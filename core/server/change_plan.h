@@ -80,6 +80,7 @@ enum class Change : uint8_t { kNone, kAdded, kRemoved, kChanged };
 struct ListenerEffect {
   Change change = Change::kNone;
   bool rebinds = false;             // opens sockets
+  std::string_view refused;         // why these cannot be opened, and the whole update is refused; empty: they can
   std::vector<std::string> drains;  // chains whose connections are told to end
 };
 // nullptr: there is none. Connections of a chain go on exactly if the new version has the same chain, which is what
@@ -91,6 +92,8 @@ bool address_is_held(const ListenerFacts& before, const ListenerFacts& after);
 inline constexpr std::string_view kAddressIsHeld =
     "the options of its socket (enable_reuse_port, tcp_backlog_size and the like) cannot change while it listens; "
     "remove it in one reload and add it in the next, or restart";
+inline constexpr std::string_view kAddressIsAnothers =
+    "a listener that this update changes or removes holds it until then: do it in two steps";
 
 struct ClusterEffect {
   Change change = Change::kNone;

@@ -121,7 +121,6 @@ void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, cons
           effect.drains.empty()
               ? "swapped, nothing drains"
               : joined(effect.drains) + (effect.drains.size() == 1 ? " drains its" : " drain their") + " connections";
-      if (address_is_held(*was, *is)) change.effect = "refused: " + std::string(kAddressIsHeld);
       std::vector<std::string> routes;
       for (const auto* side : {&before, &after}) {
         for (const auto& [slot, facts] : side->routes) {
@@ -131,6 +130,10 @@ void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, cons
       change.fields =
           fields_of_listener(before_.static_resources().listeners(was->index),
                              after_.static_resources().listeners(is->index), "", routes, change.more_fields);
+    }
+    if (!effect.refused.empty()) {
+      change.effect = "refused: " + is->address.to_string() + ": " + std::string(effect.refused);
+      refused_ = true;
     }
     changes_.push_back(std::move(change));
   }
@@ -238,6 +241,7 @@ std::string ChangeReport::summary() const {
                      : chains == 0 ? counted(changes, "change") + ", nothing drains"
                                    : counted(changes, "change") + ", " + counted(chains, "filter chain") +
                                          (chains == 1 ? " drains" : " drain");
+  if (refused_) text = "a reload is refused, and changes nothing";
   if (restart > 0) text += "; " + std::to_string(restart) + (restart == 1 ? " needs" : " need") + " a restart";
   return text + "\n";
 }
@@ -284,7 +288,7 @@ std::string ChangeReport::json() const {
       stats::append_escaped(out, chain, stats::Escape::kJson);
       out += '"';
     }
-    drains = drains || !change.drains.empty();
+    drains = drains || (!refused_ && !change.drains.empty());
     out += "], \"fields\": [";
     for (const FieldChange& field : change.fields) {
       out += out.back() == '[' ? "{" : ", {";
@@ -297,7 +301,8 @@ std::string ChangeReport::json() const {
     }
     out += "], \"more_fields\": " + std::to_string(change.more_fields) + "}";
   }
-  return out + "],\n \"drains\": " + (drains ? "true" : "false") + "}\n";
+  return out + "],\n \"drains\": " + (drains ? "true" : "false") + ", \"refused\": " + (refused_ ? "true" : "false") +
+         "}\n";
 }
 
 }  // namespace weir::server

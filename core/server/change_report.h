@@ -28,8 +28,10 @@ class ChangeReport {
   const std::vector<ReportedChange>& changes() const { return changes_; }
   // Aligned; ends with a line that sums up.
   std::string text() const;
-  // {"changes": [...], "drains": false}
+  // {"changes": [...], "drains": false, "refused": false}
   std::string json() const;
+  // A reload would say so, and change nothing.
+  bool refused() const { return refused_; }
 
  private:
   void add_listeners(const Plan& plan, const Inventory& before, const Inventory& after);
@@ -43,6 +45,7 @@ class ChangeReport {
   const envoy::config::bootstrap::v3::Bootstrap& before_;
   const envoy::config::bootstrap::v3::Bootstrap& after_;
   std::vector<ReportedChange> changes_;
+  bool refused_ = false;
 };
 
 }  // namespace weir::server

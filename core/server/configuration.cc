@@ -408,6 +408,7 @@ void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::Factor
       return std::any_of(allowed->begin(), allowed->end(), [path](const auto& one) { return one.matches(path); });
     };
   }
+  out.profile_path = proto.profile_path();
   out.access_logs = scope.translator().access_loggers(proto.access_log(), scope, "access_log");
   if (proto.access_log_path().empty()) return;
   google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog> older;

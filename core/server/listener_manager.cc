@@ -174,8 +174,7 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
   auto sockets = open_sockets(listener, at);
   if (sockets.ok()) return Opened{std::move(*sockets), false};
   if (!held) return sockets.status();
-  return unavailable(message_of(sockets.status()) +
-                     "; a listener that this update changes or removes holds it until then: do it in two steps");
+  return unavailable(message_of(sockets.status()) + "; " + std::string(kAddressIsAnothers));
 }
 
 Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(const std::string& listener,

@@ -132,10 +132,15 @@ Update LiveConfiguration::read_files_again() {
 const Bootstrap& LiveConfiguration::bootstrap() {
   if (bootstrap_ == nullptr) {
     bootstrap_ = std::make_unique<Bootstrap>();
-    WEIR_CHECK(bootstrap_->ParsePartialFromString(packed_));
+    WEIR_CHECK(bootstrap_->ParsePartialFromString(*packed_));
     pack_later();
   }
   return *bootstrap_;
+}
+
+std::shared_ptr<const std::string> LiveConfiguration::packed() {
+  if (packed_ == nullptr) packed_ = std::make_shared<const std::string>(bootstrap_->SerializePartialAsString());
+  return packed_;
 }
 
 void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed) {
@@ -222,7 +227,7 @@ void LiveConfiguration::pack_later() {
 
 void LiveConfiguration::pack() {
   packing_ = false;
-  if (packed_.empty()) packed_ = bootstrap_->SerializePartialAsString();
+  packed();
   bootstrap_.reset();
   malloc_trim(0);
   collapse_to_huge_pages();
@@ -332,7 +337,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     inventory.start_only = std::move(inventory_.start_only);
   }
   // What was in force is described, and destroyed, when all else is done.
-  const std::string packed_before = std::exchange(packed_, {});
+  const auto packed_before = std::exchange(packed_, nullptr);
   std::swap(inventory_, inventory);
   watched_ = std::move(configuration.watched);
   bootstrap_.swap(bootstrap);
@@ -352,7 +357,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   if (!told) {
     if (bootstrap == nullptr) {
       bootstrap = std::make_unique<Bootstrap>();
-      WEIR_CHECK(bootstrap->ParsePartialFromString(packed_before));
+      WEIR_CHECK(bootstrap->ParsePartialFromString(*packed_before));
     }
     describe(inventory, *bootstrap, inventory_, *bootstrap_);
   }

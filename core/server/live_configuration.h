@@ -72,6 +72,8 @@ class LiveConfiguration final : private event::Timer {
 
   // The message of the configuration in force; good until the end of the turn.
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap();
+  // The same, serialised: for other threads.
+  std::shared_ptr<const std::string> packed();
   const envoy::config::core::v3::Node& node() const { return *own_node_; }
   config::SecretStore& secrets() { return secrets_; }
   const AdminPlan& admin() const { return admin_; }
@@ -113,7 +115,7 @@ class LiveConfiguration final : private event::Timer {
   config::SecretStore secrets_;
   // A large configuration is large above all as a message: it is one only while somebody looks at it.
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
-  std::string packed_;
+  std::shared_ptr<const std::string> packed_;  // null: not yet
   std::unique_ptr<envoy::config::core::v3::Node> own_node_;
   bool packing_ = false;
   // Tables of listeners that are gone: connections that drain still ask them. By slot name, with the end of the drain.

@@ -95,7 +95,6 @@ class Server {
   LiveConfiguration& configuration() { return *configuration_; }
   WallTime loaded_at() const { return configuration_->loaded_at(); }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() { return configuration_->bootstrap(); }
   // What came of the last attempt to change the configuration.
   struct LastReload {
     WallTime at{};

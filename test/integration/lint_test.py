@@ -186,7 +186,7 @@ bootstrap  node               added    needs a restart: it is read at start only
         old, new = self.file(configuration(), "old.yaml"), self.file(configuration(), "new.yaml")
         self.assertEqual(self.run_weir("diff", old, new), (0, "a reload changes nothing\n", ""))
         code, output, _ = self.run_weir("diff", "--json", old, new)
-        self.assertEqual((code, json.loads(output)), (0, {"changes": [], "drains": False}))
+        self.assertEqual((code, json.loads(output)), (0, {"changes": [], "drains": False, "refused": False}))
 
     def test_bad_files_and_arguments(self) -> None:
         good = self.file(configuration())

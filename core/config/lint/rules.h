@@ -22,6 +22,7 @@ void rbac_spoofed_address(const Model& model, Findings& findings);
 void duplicate_domain(const Model& model, Findings& findings);
 void unknown_cluster(const Model& model, Findings& findings);
 void unreachable_route(const Model& model, Findings& findings);
+void impossible_path(const Model& model, Findings& findings);
 void weight_zero(const Model& model, Findings& findings);
 void regex_for_literal(const Model& model, Findings& findings);
 void filter_order(const Model& model, Findings& findings);
@@ -42,6 +43,7 @@ void health_check_threshold(const Model& model, Findings& findings);
 
 // rules_tls.cc
 void plaintext_upstream(const Model& model, Findings& findings);
+void client_certificate_unverified(const Model& model, Findings& findings);
 void upstream_tls_unverified(const Model& model, Findings& findings);
 void certificate_dates(const Model& model, Findings& findings);
 

@@ -107,8 +107,10 @@ void say_if_open(const Policy& policy, const std::string& path, Findings& findin
     // A star in any kind of text is what examples write for every site, and what those that read it take it for.
     const bool star = origin.exact() == "*" || origin.prefix() == "*" || origin.suffix() == "*" ||
                       origin.contains() == "*" || regex == "*" || regex == "\\*";
-    const bool any = star || (origin.has_prefix() && origin.prefix().empty()) || regex == ".*" || regex == ".+" ||
-                     regex == "^.*$" || origin.prefix() == "http" || origin.prefix() == "https://";
+    constexpr std::string_view kOfAll = "https://";
+    const bool any = star || (origin.has_prefix() && kOfAll.starts_with(origin.prefix())) ||
+                     (origin.has_contains() && kOfAll.find(origin.contains()) != std::string_view::npos) ||
+                     regex == ".*" || regex == ".+" || regex == "^.*$";
     if (!any) continue;
     findings.add(path + ".allow_origin_string_match[" + std::to_string(i) + "]",
                  "every site may read answers with the visitor's cookies, for allow_credentials is set",

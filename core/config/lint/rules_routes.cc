@@ -122,6 +122,30 @@ void unreachable_route(const Model& model, Findings& findings) {
   }
 }
 
+// What stands in a request line begins with a slash, but for OPTIONS * and CONNECT, and its query is no part of the
+// path.
+void impossible_path(const Model& model, Findings& findings) {
+  for (const RouteTable& table : model.tables()) {
+    for (int h = 0; h < table.routes->virtual_hosts_size(); ++h) {
+      const auto& host = table.routes->virtual_hosts(h);
+      for (int r = 0; r < host.routes_size(); ++r) {
+        const route_v3::RouteMatch& match = host.routes(r).match();
+        const bool whole = match.path_specifier_case() == route_v3::RouteMatch::kPath;
+        if (!whole && match.path_specifier_case() != route_v3::RouteMatch::kPrefix) continue;
+        const std::string& path = whole ? match.path() : match.prefix();
+        const std::string place = route_path(table, h, r) + (whole ? ".match.path" : ".match.prefix");
+        if (!path.empty() && path[0] != '/' && path[0] != '*') {
+          findings.add(place, shown(path) + " is the beginning of no path: they begin with a slash",
+                       "write " + shown("/" + path));
+        } else if (const size_t end = path.find_first_of("?#"); end != std::string::npos) {
+          findings.add(place, shown(path) + " matches no path: they end where the query begins",
+                       "write " + shown(path.substr(0, end)) + ", and match the rest with query_parameters");
+        }
+      }
+    }
+  }
+}
+
 void weight_zero(const Model& model, Findings& findings) {
   for (const RouteTable& table : model.tables()) {
     for (int h = 0; h < table.routes->virtual_hosts_size(); ++h) {

@@ -125,12 +125,16 @@ void per_try_timeout(const Model& model, Findings& findings) {
       const auto& host = table.routes->virtual_hosts(h);
       for (int r = 0; r < host.routes_size(); ++r) {
         const auto& action = host.routes(r).route();
-        if (!action.has_retry_policy() || !action.retry_policy().has_per_try_timeout()) continue;
+        if (!host.routes(r).has_route()) continue;
+        const bool own = action.has_retry_policy();
+        const auto& policy = own ? action.retry_policy() : host.retry_policy();
+        if (!policy.has_per_try_timeout()) continue;
         const double whole = action.has_timeout() ? seconds(action.timeout()) : 15;
-        const auto& each = action.retry_policy().per_try_timeout();
+        const auto& each = policy.per_try_timeout();
         if (whole == 0 || seconds(each) < whole) continue;
-        findings.add(table.host_path(h) + ".routes[" + std::to_string(r) + "].route.retry_policy.per_try_timeout",
-                     "the route's timeout of " +
+        const std::string of_route = ".routes[" + std::to_string(r) + "].route";
+        findings.add(table.host_path(h) + (own ? of_route : "") + ".retry_policy.per_try_timeout",
+                     (own ? std::string("the route's") : of_route.substr(1) + "'s") + " timeout of " +
                          (action.has_timeout() ? seconds_text(action.timeout()) : std::string("15s, the default,")) +
                          " ends a request before " + seconds_text(each) +
                          " are over: no try times out, and none follows",

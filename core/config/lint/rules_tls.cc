@@ -3,7 +3,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "core/config/data_source.h"
 #include "core/config/diagnostics.h"
@@ -14,6 +18,8 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/clusters/aggregate/v3/cluster.pb.h"
+#include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
@@ -30,17 +36,6 @@ using google::protobuf::Message;
 
 constexpr std::chrono::days kSoon{30};  // time enough to notice that renewal does not work
 
-// The first endpoint that is another machine's; nullptr: none, or they are not known.
-const envoy::config::core::v3::Address* remote_endpoint(const envoy::config::cluster::v3::Cluster& cluster) {
-  for (const auto& locality : cluster.load_assignment().endpoints()) {
-    for (const auto& one : locality.lb_endpoints()) {
-      if (one.endpoint().has_address() && !stays_on_this_machine(one.endpoint().address()))
-        return &one.endpoint().address();
-    }
-  }
-  return nullptr;
-}
-
 bool plain(const envoy::config::core::v3::TransportSocket& socket) {
   using ProxyProtocol = envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
   if (const auto around = unpack<ProxyProtocol>(socket.typed_config())) return plain(around->transport_socket());
@@ -48,14 +43,70 @@ bool plain(const envoy::config::core::v3::TransportSocket& socket) {
          type_name(socket.typed_config()).starts_with("envoy.extensions.transport_sockets.raw_buffer.");
 }
 
-bool plain(const envoy::config::cluster::v3::Cluster& cluster) {
-  if (cluster.transport_socket_matches_size() > 0) return false;
+// Whether metadata say all that the match wants.
+bool fits(const google::protobuf::Struct& wanted, const google::protobuf::Struct& said) {
+  return std::all_of(wanted.fields().begin(), wanted.fields().end(), [&](const auto& field) {
+    const auto at = said.fields().find(field.first);
+    return at != said.fields().end() && at->second.SerializeAsString() == field.second.SerializeAsString();
+  });
+}
+
+bool plain(const envoy::config::cluster::v3::Cluster& cluster, const envoy::config::core::v3::Metadata& of_endpoint) {
+  const auto& all = of_endpoint.filter_metadata();
+  const auto said = all.find("envoy.transport_socket_match");
+  for (const auto& one : cluster.transport_socket_matches()) {
+    if (fits(one.match(), said != all.end() ? said->second : google::protobuf::Struct::default_instance()))
+      return plain(one.transport_socket());
+  }
   return !cluster.has_transport_socket() || plain(cluster.transport_socket());
+}
+
+// The first endpoint that is another machine's and gets plain text; nullptr: none, or they are not known.
+const envoy::config::core::v3::Address* plain_remote_endpoint(const envoy::config::cluster::v3::Cluster& cluster) {
+  for (const auto& locality : cluster.load_assignment().endpoints()) {
+    for (const auto& one : locality.lb_endpoints()) {
+      if (one.endpoint().has_address() && !stays_on_this_machine(one.endpoint().address()) &&
+          plain(cluster, one.metadata()))
+        return &one.endpoint().address();
+    }
+  }
+  return nullptr;
+}
+
+// The encrypted listeners that lead to clusters.
+using Routed = std::map<std::string, std::string>;
+
+// Whoever authorises requests gets their headers.
+void add_authorizer(const HttpManager& manager, Routed& routed) {
+  using envoy::extensions::filters::http::ext_authz::v3::ExtAuthz;
+  for (const auto& filter : manager.hcm->http_filters()) {
+    const auto authorizer = unpack<ExtAuthz>(filter.typed_config());
+    if (authorizer == nullptr) continue;
+    routed.try_emplace(authorizer->grpc_service().envoy_grpc().cluster_name(), manager.listener_name());
+    routed.try_emplace(authorizer->http_service().server_uri().cluster(), manager.listener_name());
+  }
+}
+
+// What leads to an aggregate leads to its members.
+void add_members(const Model& model, Routed& routed) {
+  using envoy::extensions::clusters::aggregate::v3::ClusterConfig;
+  std::vector<std::pair<std::string, std::string>> next(routed.begin(), routed.end());
+  while (!next.empty()) {
+    const auto [name, listener] = std::move(next.back());
+    next.pop_back();
+    const ClusterEntry* entry = model.cluster(name);
+    if (entry == nullptr) continue;
+    const auto aggregate = unpack<ClusterConfig>(entry->cluster->cluster_type().typed_config());
+    if (aggregate == nullptr) continue;
+    for (const std::string& member : aggregate->clusters()) {
+      if (routed.try_emplace(member, listener).second) next.emplace_back(member, listener);
+    }
+  }
 }
 
 // The clusters that tcp_proxy joins its connections with.
 void add_joined(const envoy::config::listener::v3::Listener& listener,
-                const envoy::config::listener::v3::FilterChain& chain, std::map<std::string, std::string>& routed) {
+                const envoy::config::listener::v3::FilterChain& chain, Routed& routed) {
   if (unpack<tls_v3::DownstreamTlsContext>(chain.transport_socket().typed_config()) == nullptr) return;
   for (const auto& filter : chain.filters()) {
     const auto proxy = unpack<envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy>(filter.typed_config());
@@ -92,7 +143,10 @@ std::string day_text(std::chrono::sys_seconds time) {
 }  // namespace
 
 void plaintext_upstream(const Model& model, Findings& findings) {
-  std::map<std::string, std::string> routed;  // the encrypted listener that leads to a cluster
+  Routed routed;
+  for (const HttpManager& manager : model.managers()) {
+    if (manager.encrypted) add_authorizer(manager, routed);
+  }
   for (const RouteTable& table : model.tables()) {
     if (!table.manager->encrypted) continue;
     for (const auto& host : table.routes->virtual_hosts()) {
@@ -109,10 +163,11 @@ void plaintext_upstream(const Model& model, Findings& findings) {
     for (const auto& chain : listener.filter_chains()) add_joined(listener, chain, routed);
     if (listener.has_default_filter_chain()) add_joined(listener, listener.default_filter_chain(), routed);
   }
+  add_members(model, routed);
   for (const ClusterEntry& entry : model.clusters()) {
     auto from = routed.find(entry.cluster->name());
-    if (from == routed.end() || !plain(*entry.cluster)) continue;
-    const auto* endpoint = remote_endpoint(*entry.cluster);
+    if (from == routed.end()) continue;
+    const auto* endpoint = plain_remote_endpoint(*entry.cluster);
     if (endpoint == nullptr) continue;
     findings.add(
         entry.path,
@@ -121,12 +176,44 @@ void plaintext_upstream(const Model& model, Findings& findings) {
   }
 }
 
+void client_certificate_unverified(const Model& model, Findings& findings) {
+  class Contexts final : public Visitor {
+   public:
+    explicit Contexts(Findings& findings) : findings_(findings) {}
+    bool message(const Message& message, const std::string& path) override {
+      const auto* tls = google::protobuf::DynamicCastToGenerated<tls_v3::DownstreamTlsContext>(&message);
+      if (tls == nullptr) return true;
+      const auto& common = tls->common_tls_context();
+      if (!tls->require_client_certificate().value() || common.has_custom_handshaker() ||
+          common.validation_context_type_case() != tls_v3::CommonTlsContext::VALIDATION_CONTEXT_TYPE_NOT_SET)
+        return true;
+      findings_.add(path + ".require_client_certificate",
+                    "without a validation_context every certificate is accepted, also one that a client has signed "
+                    "itself",
+                    "set common_tls_context.validation_context.trusted_ca");
+      return true;
+    }
+
+   private:
+    Findings& findings_;
+  };
+  Contexts contexts(findings);
+  const auto& resources = model.bootstrap().static_resources();
+  for (int i = 0; i < resources.listeners_size(); ++i)
+    visit(resources.listeners(i), "static_resources.listeners[" + std::to_string(i) + "]", contexts);
+}
+
 void upstream_tls_unverified(const Model& model, Findings& findings) {
+  std::optional<bool> by_state;
+  const auto named_by_state = [&] {
+    if (!by_state) by_state = names_hosts_by_state(model);
+    return *by_state;
+  };
   for (const ClusterEntry& entry : model.clusters()) {
     auto tls = unpack<tls_v3::UpstreamTlsContext>(entry.cluster->transport_socket().typed_config());
     if (tls == nullptr) continue;
     if (tls->auto_sni_san_validation() && tls->sni().empty() && !tls->auto_host_sni() &&
-        !names_hosts_by_requests(*entry.cluster) && !entry.cluster->has_cluster_type() && !names_hosts_by_state(model))
+        !names_hosts_by_requests(*entry.cluster) && !entry.cluster->has_cluster_type() && !named_by_state())
       findings.add(entry.path + ".transport_socket.typed_config.auto_sni_san_validation",
                    "no server name is sent, and so none is looked for in certificates",
                    "set sni, or auto_host_sni, or auto_sni of upstream_http_protocol_options");

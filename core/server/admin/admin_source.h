@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -88,6 +89,16 @@ struct ConfigView {
   uint64_t failed_reloads = 0;
 };
 
+// The configuration that was in force at one moment, for whoever shows it. Made on main; used by one thread at a time,
+// any: where it is large, everything that is done with it is long.
+class ConfigSnapshot {
+ public:
+  virtual ~ConfigSnapshot() = default;
+  virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() = 0;
+  virtual WallTime loaded_at() const = 0;
+  virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) = 0;
+};
+
 class AdminSource {
  public:
   virtual ~AdminSource() = default;
@@ -100,9 +111,7 @@ class AdminSource {
   virtual Duration uptime_all_epochs() const { return uptime(); }
   virtual std::string hot_restart_version() const { return "disabled"; }
   virtual const envoy::config::core::v3::Node& node() const = 0;
-  // Large ones are kept packed: for what shows all of it.
-  virtual const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const = 0;
-  virtual WallTime bootstrap_loaded_at() const = 0;
+  virtual std::shared_ptr<ConfigSnapshot> config_snapshot() const = 0;
   virtual void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const = 0;
   virtual stats::Reading read_stats() = 0;
   virtual void reset_counters() = 0;
@@ -118,7 +127,6 @@ class AdminSource {
   // Names of clusters that wait for the first answers of name servers.
   virtual void for_each_warming(const std::function<void(std::string_view)>& /*visit*/) const {}
   virtual void for_each_listener(const std::function<void(const ListenerView&)>& visit) const = 0;
-  virtual void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const = 0;
   virtual void for_each_transport(const std::function<void(const filter::TransportSocket&)>& /*visit*/) const {}
 
   virtual const runtime::Layers& runtime() const = 0;

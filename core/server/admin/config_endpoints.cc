@@ -34,16 +34,18 @@ void pack_redacted(const Message& message, Any& out) {
   out.PackFrom(*copy);
 }
 
+using Sections = std::vector<std::unique_ptr<Message>>;
+
 class DumpBuilder {
  public:
-  DumpBuilder(const AdminSource& source, const match::Regex* names) : source_(source), names_(names) {}
+  DumpBuilder(ConfigSnapshot& config, const match::Regex* names) : config_(config), names_(names) {}
 
-  // In the published order: by the names of the sections.
-  std::vector<std::unique_ptr<Message>> sections(bool with_endpoints) {
-    std::vector<std::unique_ptr<Message>> all;
+  // In the published order: by the names of the sections. `endpoints`: nullptr, or one of them.
+  Sections sections(std::unique_ptr<Message> endpoints) {
+    Sections all;
     if (names_ == nullptr) all.push_back(bootstrap());
     all.push_back(clusters());
-    if (with_endpoints) all.push_back(endpoints());
+    if (endpoints != nullptr) all.push_back(std::move(endpoints));
     all.push_back(listeners());
     all.push_back(routes());
     all.push_back(secrets());
@@ -53,9 +55,9 @@ class DumpBuilder {
  private:
   std::unique_ptr<Message> bootstrap() {
     auto dump = std::make_unique<envoy::admin::v3::BootstrapConfigDump>();
-    *dump->mutable_bootstrap() = source_.bootstrap();
+    *dump->mutable_bootstrap() = config_.bootstrap();
     redact(*dump->mutable_bootstrap());
-    set_time(source_.bootstrap_loaded_at(), *dump->mutable_last_updated());
+    set_time(config_.loaded_at(), *dump->mutable_last_updated());
     return dump;
   }
   std::unique_ptr<Message> clusters() {
@@ -64,20 +66,6 @@ class DumpBuilder {
       if (resource.dynamic)
         return fill(resource, *dump->add_dynamic_active_clusters(), [](auto& to) { return to.mutable_cluster(); });
       fill_static(resource, *dump->add_static_clusters(), [](auto& to) { return to.mutable_cluster(); });
-    });
-    return dump;
-  }
-  std::unique_ptr<Message> endpoints() {
-    auto dump = std::make_unique<envoy::admin::v3::EndpointsConfigDump>();
-    source_.for_each_cluster([&](const ClusterView& cluster) {
-      if (names_ != nullptr && !names_->full_match(cluster.name)) return;
-      envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
-      fill_load_assignment(cluster, assignment);
-      if (cluster.added_via_api) {
-        pack_redacted(assignment, *dump->add_dynamic_endpoint_configs()->mutable_endpoint_config());
-      } else {
-        pack_redacted(assignment, *dump->add_static_endpoint_configs()->mutable_endpoint_config());
-      }
     });
     return dump;
   }
@@ -118,7 +106,7 @@ class DumpBuilder {
   }
 
   void each(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) {
-    source_.for_each_resource(kind, [&](const ResourceView& resource) {
+    config_.for_each_resource(kind, [&](const ResourceView& resource) {
       if (names_ == nullptr || names_->full_match(resource.name)) visit(resource);
     });
   }
@@ -133,9 +121,19 @@ class DumpBuilder {
     entry.set_version_info(std::string(resource.version));
   }
 
-  const AdminSource& source_;
+  ConfigSnapshot& config_;
   const match::Regex* names_;
 };
+
+void add_endpoints(const ClusterView& cluster, envoy::admin::v3::EndpointsConfigDump& dump) {
+  envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
+  fill_load_assignment(cluster, assignment);
+  if (cluster.added_via_api) {
+    pack_redacted(assignment, *dump.add_dynamic_endpoint_configs()->mutable_endpoint_config());
+  } else {
+    pack_redacted(assignment, *dump.add_static_endpoint_configs()->mutable_endpoint_config());
+  }
+}
 
 // "?resource=static_clusters": the items of that list alone.
 bool choose_resource(const std::vector<std::unique_ptr<Message>>& sections, std::string_view resource,
@@ -254,33 +252,57 @@ envoy::admin::v3::Certificates certificates_in_use(const AdminSource& source) {
   return all;
 }
 
-void config_dump(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+// What is asked for, and what main had to say about it.
+struct DumpJob {
   std::optional<match::Regex> names;
+  std::optional<std::string> resource, mask;
+  std::shared_ptr<ConfigSnapshot> config;
+  std::unique_ptr<envoy::admin::v3::EndpointsConfigDump> endpoints;
+  std::string after;  // the cluster whose endpoints came last
+};
+
+void make_dump(DumpJob& job, AdminResponse& response) {
+  Sections sections =
+      DumpBuilder(*job.config, job.names.has_value() ? &*job.names : nullptr).sections(std::move(job.endpoints));
+  job.config = nullptr;
+  if (job.resource.has_value()) {
+    Sections chosen;
+    if (!choose_resource(sections, *job.resource, chosen, response)) return;
+    sections = std::move(chosen);
+  }
+  FieldMask mask;
+  if (job.mask.has_value()) {
+    FieldMaskUtil::FromString(*job.mask, &mask);
+    if (!check_mask(mask, sections, response)) return;
+  }
+  envoy::admin::v3::ConfigDump dump;
+  for (auto& section : sections) {
+    if (job.mask.has_value()) trim(*section, mask);
+    dump.add_configs()->PackFrom(*section);
+    section.reset();
+  }
+  answer_json(dump, Defaults::kOmit, response);
+}
+
+void config_dump(const AdminSource& source, const AdminRequest& request, AdminResponse& response) {
+  auto job = std::make_shared<DumpJob>();
   if (auto pattern = request.get("name_regex"); pattern.has_value() && !pattern->empty()) {
     auto regex = match::Regex::compile(*pattern);
     if (!regex.ok()) return response.fail(400, "name_regex: " + message_of(regex.status()) + "\n");
-    names.emplace(std::move(*regex));
+    job->names.emplace(std::move(*regex));
   }
-  using Sections = std::vector<std::unique_ptr<Message>>;
-  Sections sections = DumpBuilder(source, names.has_value() ? &*names : nullptr).sections(request.has("include_eds"));
-  if (auto resource = request.get("resource"); resource.has_value()) {
-    Sections chosen;
-    if (!choose_resource(sections, *resource, chosen, response)) return;
-    sections = std::move(chosen);
+  job->resource = request.get("resource");
+  job->mask = request.get("mask");
+  job->config = source.config_snapshot();
+  if (request.has("include_eds")) {
+    job->endpoints = std::make_unique<envoy::admin::v3::EndpointsConfigDump>();
+    response.prepare = [&source, job] {
+      return source.next_clusters(job->after, [&](const ClusterView& cluster) {
+        if (!job->names.has_value() || job->names->full_match(cluster.name)) add_endpoints(cluster, *job->endpoints);
+      });
+    };
   }
-  std::optional<FieldMask> mask;
-  if (auto mask_text = request.get("mask"); mask_text.has_value()) {
-    FieldMaskUtil::FromString(std::string(*mask_text), &mask.emplace());
-    if (!check_mask(*mask, sections, response)) return;
-  }
-  response.work = [all = std::make_shared<Sections>(std::move(sections)), mask](AdminResponse& to) {
-    envoy::admin::v3::ConfigDump dump;
-    for (auto& section : std::exchange(*all, {})) {
-      if (mask.has_value()) trim(*section, *mask);
-      dump.add_configs()->PackFrom(*section);
-    }
-    answer_json(dump, Defaults::kOmit, to);
-  };
+  response.work = [job](AdminResponse& to) { make_dump(*job, to); };
 }
 
 }  // namespace

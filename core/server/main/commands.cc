@@ -160,7 +160,7 @@ int diff(const std::vector<std::string>& arguments, const filter::Registry& regi
   ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
                       after.inventory, after.bootstrap);
   printf("%s", json ? report.json().c_str() : report.text().c_str());
-  return 0;
+  return report.refused() ? 1 : 0;
 }
 
 }  // namespace

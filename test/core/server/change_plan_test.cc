@@ -286,8 +286,11 @@ TEST(ChangePlan, ASocketThatHoldsItsAddressStays) {
   Loaded before(yaml({})), after(yaml(parts));
   ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
                       after.inventory, after.bootstrap);
-  EXPECT_NE(report.text().find("changed  refused: the options of its socket (enable_reuse_port"), std::string::npos)
+  EXPECT_NE(report.text().find("changed  refused: 127.0.0.1:80: the options of its socket (enable_reuse_port"),
+            std::string::npos)
       << report.text();
+  EXPECT_TRUE(report.refused());
+  EXPECT_TRUE(report.text().ends_with("\na reload is refused, and changes nothing\n")) << report.text();
   // Not of another address.
   parts.port = "82";
   Loaded elsewhere(yaml(parts));
@@ -300,6 +303,30 @@ TEST(ChangePlan, ASocketThatHoldsItsAddressStays) {
   parts.listener_more += ", enable_reuse_port: false";
   Loaded alone(yaml(parts));
   EXPECT_TRUE(address_is_held(after.inventory.listeners.at("web"), alone.inventory.listeners.at("web")));
+}
+
+TEST(ChangePlan, AnAddressThatAnotherListenerHolds) {
+  const auto refused = [](const Loaded& before, const Loaded& after) {
+    ChangeReport report(plan_changes(before.inventory, after.inventory), before.inventory, before.bootstrap,
+                        after.inventory, after.bootstrap);
+    return report.refused() ? report.text() : "";
+  };
+  Parts parts;
+  Loaded before(yaml(parts));
+  parts.name = "other";
+  Loaded renamed(yaml(parts));
+  EXPECT_EQ(refused(before, renamed), "");
+  parts.listener_more = ", enable_reuse_port: false";
+  Loaded alone(yaml(parts));
+  EXPECT_NE(refused(before, alone)
+                .find("other  added    refused: 127.0.0.1:80: a listener that this update changes or removes holds it "
+                      "until then: do it in two steps\n"),
+            std::string::npos)
+      << refused(before, alone);
+  // With equal options it goes on with the socket.
+  parts.name = "web";
+  Loaded was_alone(yaml(parts));
+  EXPECT_EQ(refused(was_alone, alone), "");
 }
 
 TEST(ChangePlan, Report) {

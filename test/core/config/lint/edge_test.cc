@@ -198,7 +198,8 @@ TEST(LintEdge, CorsAnyOrigin) {
       Said{kHcm + ".route_config.virtual_hosts[0].routes[0].typed_per_filter_config.cors.allow_origin_string_match[1]: "
                   "every site may read answers with the visitor's cookies, for allow_credentials is set; name the "
                   "sites that may, or leave allow_credentials out [cors-any-origin]"});
-  for (const char* star : {"exact: '*'", "prefix: '*'", "suffix: '*'", "contains: '*'", "safe_regex: {regex: '\\*'}"}) {
+  for (const char* star : {"exact: '*'", "prefix: '*'", "suffix: '*'", "contains: '*'", "contains: /", "prefix: http",
+                           "safe_regex: {regex: '\\*'}"}) {
     EXPECT_EQ(cors("allow_credentials: true, allow_origin_string_match: [{" + std::string(star) + "}]").size(), 1u)
         << star;
   }

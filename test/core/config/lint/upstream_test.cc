@@ -130,6 +130,33 @@ TEST(LintUpstream, PlaintextUpstream) {
   EXPECT_EQ(lint_text(bootstrap(listener(copies, "", "0.0.0.0", "", tls), one() + ", " + cluster("two", {"10.0.0.5"})))
                 .count("plaintext-upstream"),
             1u);
+  // The socket that metadata choose.
+  const auto chosen = [&](const std::string& metadata) {
+    std::string upstream = cluster("one", {"10.0.0.5"},
+                                   tls_socket("UpstreamTlsContext", "") +
+                                       ", transport_socket_matches: [{name: off, match: {tls: off}, transport_socket: "
+                                       "{name: envoy.transport_sockets.raw_buffer}}]");
+    upstream.insert(upstream.find("{endpoint: {") + 1, metadata);
+    return edge(tls, upstream).size();
+  };
+  EXPECT_EQ(chosen(""), 0u);
+  EXPECT_EQ(chosen("metadata: {filter_metadata: {envoy.transport_socket_match: {tls: off}}}, "), 1u);
+  EXPECT_EQ(chosen("metadata: {filter_metadata: {envoy.transport_socket_match: {tls: on}}}, "), 0u);
+  // What an aggregate consists of.
+  const std::string aggregate =
+      "{name: one, connect_timeout: 1s, lb_policy: CLUSTER_PROVIDED, cluster_type: {name: a, "
+      "typed_config: {" +
+      std::string(kType) + "envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [two]}}}";
+  EXPECT_EQ(edge(tls, aggregate + ", " + cluster("two", {"10.0.0.5"})).size(), 1u);
+  // Whoever says whether requests may pass.
+  const std::string authorizer = std::string("http_filters: [{name: authz, typed_config: {") + kType +
+                                 "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz, grpc_service: {envoy_grpc: "
+                                 "{cluster_name: two}}}}, {name: router, typed_config: {" +
+                                 kType + "envoy.extensions.filters.http.router.v3.Router}}]";
+  EXPECT_EQ(lint_text(bootstrap(listener(kToOne, authorizer, "0.0.0.0", "", tls),
+                                one() + ", " + cluster("two", {"10.0.0.5"})))
+                .count("plaintext-upstream"),
+            1u);
 }
 
 TEST(LintUpstream, UpstreamTlsUnverified) {

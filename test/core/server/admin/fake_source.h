@@ -22,6 +22,26 @@ namespace weir::admin {
 
 class FakeSource final : public AdminSource {
  public:
+  class Snapshot final : public ConfigSnapshot {
+   public:
+    explicit Snapshot(const envoy::config::bootstrap::v3::Bootstrap& bootstrap) : bootstrap_(bootstrap) {}
+    const envoy::config::bootstrap::v3::Bootstrap& bootstrap() override { return bootstrap_; }
+    WallTime loaded_at() const override { return WallTime(Duration(1'700'000'000'123'456'789)); }
+    void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) override {
+      if (kind == ResourceKind::kCluster) {
+        for (const auto& cluster : bootstrap_.static_resources().clusters())
+          visit({cluster.name(), cluster, loaded_at()});
+      }
+      if (kind == ResourceKind::kListener) {
+        for (const auto& listener : bootstrap_.static_resources().listeners())
+          visit({listener.name(), listener, loaded_at(), true, "7"});
+      }
+    }
+
+   private:
+    const envoy::config::bootstrap::v3::Bootstrap bootstrap_;
+  };
+
   FakeSource() {
     bootstrap_.mutable_node()->set_id("node-1");
     auto host = [](const char* ip, lb::Health health, uint32_t weight) {
@@ -51,8 +71,7 @@ class FakeSource final : public AdminSource {
   std::optional<ReloadView> last_reload() const override { return reload_; }
   Duration uptime() const override { return 12s + 345ms; }
   const envoy::config::core::v3::Node& node() const override { return bootstrap_.node(); }
-  const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const override { return bootstrap_; }
-  WallTime bootstrap_loaded_at() const override { return WallTime(Duration(1'700'000'000'123'456'789)); }
+  std::shared_ptr<ConfigSnapshot> config_snapshot() const override { return std::make_shared<Snapshot>(bootstrap_); }
   void fill_command_line(envoy::admin::v3::CommandLineOptions& out) const override {
     out.set_concurrency(2);
     out.set_config_yaml("secret: 1");
@@ -72,16 +91,6 @@ class FakeSource final : public AdminSource {
   }
   void for_each_listener(const std::function<void(const ListenerView&)>& visit) const override {
     visit({"web", addresses_});
-  }
-  void for_each_resource(ResourceKind kind, const std::function<void(const ResourceView&)>& visit) const override {
-    if (kind == ResourceKind::kCluster) {
-      for (const auto& cluster : bootstrap_.static_resources().clusters())
-        visit({cluster.name(), cluster, bootstrap_loaded_at()});
-    }
-    if (kind == ResourceKind::kListener) {
-      for (const auto& listener : bootstrap_.static_resources().listeners())
-        visit({listener.name(), listener, bootstrap_loaded_at(), true, "7"});
-    }
   }
   const runtime::Layers& runtime() const override { return runtime_; }
   bool modify_runtime(const std::vector<std::pair<std::string, std::string>>& texts) override {
