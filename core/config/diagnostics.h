@@ -40,7 +40,11 @@ class Diagnostics {
   // Until keep() is called, what is an error becomes a warning, with this behind it: something goes on as it was.
   void demote(std::string consequence) { consequence_ = std::move(consequence); }
   void keep() { consequence_.clear(); }
+  bool demotes() const { return !consequence_.empty(); }
   size_t demoted() const { return demoted_; }
+  // Of these, so many are about a part that goes on as it was while what it is a part of is a new one.
+  void make_up(size_t count) { made_up_for_ += count; }
+  size_t made_up_for() const { return made_up_for_; }
 
   bool has_errors() const { return errors_ != 0; }
   size_t errors() const { return errors_; }
@@ -74,6 +78,7 @@ class Diagnostics {
   size_t kept_errors_ = 0;  // of items_
   size_t kept_warnings_ = 0;
   size_t demoted_ = 0;
+  size_t made_up_for_ = 0;
   std::shared_ptr<SourceLines> source_;  // of the file that was last looked into
   std::string consequence_;              // empty: errors are errors
   bool unreadable_ = false;              // an error without a path

@@ -64,6 +64,11 @@ class ConfigReport {
     std::string path;
   };
   virtual FoundSecret find_secret(const google::protobuf::Message& sds_secret_config, const std::string& path);
+  // Files are read once more that the configuration in force names: of one that cannot be used now its reader may go on
+  // with what it read before. It reports the errors, and then that it has made up for them (`errors`: how many there
+  // were before them).
+  virtual bool may_keep() const { return false; }
+  virtual void made_up(size_t errors) { static_cast<void>(errors); }
   // A digest of what was read so far (config::SourcesRead).
   virtual uint64_t sources_digest() const { return 0; }
   // Reports a plugin that this build does not have: as a warning if the place is to be left out, for it is optional or

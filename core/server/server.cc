@@ -297,7 +297,8 @@ Update Server::reload(LiveConfiguration::Apply apply, LiveConfiguration::Report 
   static constexpr std::string_view kDoing = "the configuration, which is read again";
   const event::ActivityScope doing(kDoing);
   Update update = configuration_->load(apply, report);
-  fault_of_file_ = update.ok() ? "" : update.faults();
+  file_fault_.reset();
+  if (!update.ok()) file_fault_ = LastReload{system_clock().wall_now(), update.faults()};
   note(update, "configuration reloaded");
   service_.ready(update.ok() ? "serving" : "serving the configuration before: the new one is wrong, see the log");
   return update;
@@ -307,40 +308,51 @@ void Server::on_files_changed() {
   if (state_ == State::kDraining) return;
   Update update = configuration_->read_files_again();
   // Events come for other files of the directories, too.
-  if (update.ok() && update.plan.empty() && update.kept == 0) {
-    kept_.clear();
-    return;
-  }
+  if (update.ok() && update.plan.empty() && update.kept == 0 && kept_.empty()) return;
   note(update, "files of the configuration changed");
 }
 
 bool Server::note_kept(const Update& update) {
   std::set<std::string> kept;
-  config::Diagnostics fresh;
+  config::Diagnostics fresh, all;
   for (const config::Diagnostic& item : update.diagnostics.items()) {
     if (update.kept == 0 || !item.message.ends_with(kGoesOn)) continue;
     kept.insert(item.path + item.message);
+    all.add(item);
     if (!kept_.contains(item.path + item.message)) fresh.add(item);
   }
   kept_ = std::move(kept);
+  const WallTime at = !fresh.items().empty() || !kept_fault_ ? system_clock().wall_now() : kept_fault_->at;
+  kept_fault_.reset();
+  if (!kept_.empty()) kept_fault_ = LastReload{at, all.text()};
   if (fresh.items().empty()) return false;
   tell(fresh);
-  last_reload_ = LastReload{system_clock().wall_now(), fresh.text()};
   reloads_failed_.inc();
   return true;
+}
+
+void Server::remember(const Update& update) {
+  const WallTime now = system_clock().wall_now();
+  LastReload last{now, {}};
+  const auto add = [&last](const LastReload& fault) {
+    if (last.error.find(fault.error) != std::string::npos) return;
+    last.at = last.error.empty() ? fault.at : std::max(last.at, fault.at);
+    last.error += fault.error;
+  };
+  if (file_fault_) add(*file_fault_);
+  if (kept_fault_) add(*kept_fault_);
+  if (!update.ok()) add({now, update.faults()});
+  last_reload_ = std::move(last);
 }
 
 void Server::note(const Update& update, const char* what) {
   // What goes on as it was is told each time that something else is wrong with it.
   const bool kept = note_kept(update);
+  remember(update);
   if (update.ok() && update.kept > 0 && update.plan.empty()) {
     files_->watch(configuration_->watched());
     return;
   }
-  // A new certificate does not mend the file.
-  const std::string& fault = fault_of_file_;
-  if (!kept)
-    last_reload_ = LastReload{system_clock().wall_now(), update.ok() || !fault.empty() ? fault : update.faults()};
   config::Diagnostics fresh;
   for (const config::Diagnostic& item : update.diagnostics.items()) {
     if (update.kept > 0 && item.message.ends_with(kGoesOn)) continue;

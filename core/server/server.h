@@ -95,7 +95,7 @@ class Server {
   LiveConfiguration& configuration() { return *configuration_; }
   WallTime loaded_at() const { return configuration_->loaded_at(); }
   uint32_t worker_count() const { return static_cast<uint32_t>(workers_.size()); }
-  // What came of the last attempt to change the configuration.
+  // What came of the last attempt to change the configuration, and what an earlier one found that is wrong still.
   struct LastReload {
     WallTime at{};
     std::string error;  // empty: it is in force
@@ -132,6 +132,7 @@ class Server {
   void note(const Update& update, const char* what);
   // Those of its faults that change nothing. False: they were told before.
   bool note_kept(const Update& update);
+  void remember(const Update& update);  // in last_reload_
   // For filters that answer health checks.
   void tell_health();
   // What was found in a configuration while it serves, a line of the log each.
@@ -150,7 +151,8 @@ class Server {
   int64_t cut_off_ = 0;  // connections that the end of this process ended
   const std::string version_;
   std::optional<LastReload> last_reload_;
-  std::string fault_of_file_;   // of the configuration's file as it was read last; empty: it is good
+  std::optional<LastReload> file_fault_;  // of the configuration's file as it was read last
+  std::optional<LastReload> kept_fault_;  // of files that it names, while their former contents go on
   std::set<std::string> told_;  // warnings that were printed: not again with every reload
   std::set<std::string> kept_;  // what was wrong with files last, while their former contents go on
   std::unique_ptr<Worker> main_;

@@ -121,6 +121,41 @@ class RotationTest(WeirTestCase):
             self.weir.admin("/reload", "POST")
 
     # field: TlsCertificate.watched_directory
+    def test_one_broken_one_does_not_hold_up_another_of_its_context(self) -> None:
+        folders = [self.sandbox.path("first"), self.sandbox.path("second")]
+        names = ["a.example", "b.example"]
+        old = [self.ca.issue(name) for name in names]
+        bundle = self.sandbox.write("clients.pem", self.ca.pem)
+        self.set_up_each(server_tls(common={
+            "tls_certificates": [self.put(folder, identity) for folder, identity in zip(folders, old)],
+            "validation_context": {"trusted_ca": {"filename": bundle}}}))
+
+        def shown(name: str) -> bytes:
+            with TlsConnection(self.port, name, client_context(self.ca)) as connection:
+                return connection.peer
+
+        self.assertEqual([shown(name) for name in names], [one.der for one in old])
+        failed = self.weir.stat("server.config_reload_failure")
+        write_atomically(os.path.join(folders[0], "tls.crt"), "junk")
+        self.weir.wait_stat("server.config_reload_failure", failed + 1)
+        write_atomically(bundle, "junk")
+        self.weir.wait_stat("server.config_reload_failure", failed + 2)
+        fresh = self.ca.issue(names[1])
+        self.put(folders[1], fresh)
+        wait_until(lambda: shown(names[1]) == fresh.der, "the other one is renewed")
+        self.assertEqual(shown(names[0]), old[0].der)
+        last = self.weir.admin_json("/server_info")["weir"]["last_reload"]
+        self.assertFalse(last["ok"])
+        self.assertIn("tls_certificates[0].certificate_chain", last["error"])
+        self.assertIn("trusted_ca", last["error"])
+        # What is mended serves, and the page says so.
+        renewed = self.ca.issue(names[0])
+        write_atomically(bundle, self.ca.pem)
+        self.put(folders[0], renewed)
+        wait_until(lambda: shown(names[0]) == renewed.der, "the broken one is mended")
+        self.assertEqual(shown(names[1]), fresh.der)
+        wait_until(lambda: self.weir.admin_json("/server_info")["weir"]["last_reload"]["ok"], "all is well")
+
     def test_directory_links(self) -> None:
         first, second = self.issue(), self.issue()
         for version, identity in (("v1", first), ("v2", second)):

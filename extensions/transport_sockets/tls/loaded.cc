@@ -1,7 +1,9 @@
 #include "extensions/transport_sockets/tls/loaded.h"
 
-#include <map>
+#include <google/protobuf/message.h>
+
 #include <string>
+#include <utility>
 
 #include "core/crypto/digest.h"
 
@@ -37,38 +39,25 @@ class Text {
   std::string text_;  // holds keys: not kept
 };
 
-// Those that somebody uses still.
-template <class T>
-class Cache {
- public:
-  template <class Make>
-  Result<std::shared_ptr<const T>> get(const std::string& key, Make make) {
-    auto at = all_.find(key);
-    if (at != all_.end()) {
-      if (auto there = at->second.lock()) return there;
-    }
-    Result<std::shared_ptr<const T>> made = make();
-    if (!made.ok()) return made;
-    std::erase_if(all_, [](const auto& one) { return one.second.expired(); });
-    all_[key] = *made;
-    return made;
-  }
-
- private:
-  std::map<std::string, std::weak_ptr<const T>> all_;
-};
+template <class T, class Make>
+Result<std::shared_ptr<const T>> find_or_make(InUse<T>& all, const std::string& key, Make make) {
+  if (auto there = all.find(key)) return there;
+  Result<std::shared_ptr<const T>> made = make();
+  if (made.ok()) all.put(key, *made);
+  return made;
+}
 
 }  // namespace
 
 Result<std::shared_ptr<const tls::Identity>> load_identity(const tls::IdentitySpec& spec) {
-  static Cache<tls::Identity> cache;
+  static InUse<tls::Identity> all;
   Text key;
   key.add(spec.certificate_chain).add(spec.private_key).add(spec.pkcs12).add(spec.password).add(spec.ocsp_staple);
-  return cache.get(key.digest(), [&] { return tls::Identity::load(spec); });
+  return find_or_make(all, key.digest(), [&] { return tls::Identity::load(spec); });
 }
 
 Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spec) {
-  static Cache<tls::Verifier> cache;
+  static InUse<tls::Verifier> all;
   Text key;
   key.add(spec.trusted_ca).add(spec.crl).add(spec.max_verify_depth);
   key.add(uint64_t{spec.only_verify_leaf_cert_crl} | uint64_t{spec.allow_expired_certificate} << 1 |
@@ -83,7 +72,17 @@ Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spe
     for (const std::string& one : *list) key.add(one);
   }
   for (const auto& domain : spec.trust_domains) key.add(domain.name).add(domain.bundle);
-  return cache.get(key.digest(), [&] { return tls::Verifier::build(std::move(spec)); });
+  return find_or_make(all, key.digest(), [&] { return tls::Verifier::build(std::move(spec)); });
+}
+
+std::string key_of(const google::protobuf::Message& names) {
+  constexpr size_t kLongest = 16384;
+  if (names.ByteSizeLong() > kLongest) return {};
+  std::string bytes = names.SerializeAsString();
+  Text text;
+  text.add(names.GetTypeName()).add(bytes);
+  tls::wipe(bytes);
+  return text.digest();
 }
 
 Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& spec) { return tls::KeyLog::open(spec); }

@@ -2,7 +2,10 @@
 // and however often the configuration is built again. [main]
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "core/base/status.h"
 #include "core/tls/identity.h"
@@ -10,10 +13,53 @@
 #include "core/tls/ticket_keys.h"
 #include "core/tls/verifier.h"
 
+namespace google::protobuf {
+class Message;
+}
+
 namespace weir::transport_sockets {
+
+// By name, those that somebody uses still.
+template <class T>
+class InUse {
+ public:
+  std::shared_ptr<const T> find(const std::string& name) const {
+    const auto at = all_.find(name);
+    return at != all_.end() ? at->second.lock() : nullptr;
+  }
+  void put(const std::string& name, const std::shared_ptr<const T>& one) {
+    if (all_.size() >= look_at_) {
+      std::erase_if(all_, [](const auto& other) { return other.second.expired(); });
+      look_at_ = std::max<size_t>(64, 2 * all_.size());
+    }
+    all_[name] = one;
+  }
+
+ private:
+  std::map<std::string, std::weak_ptr<const T>> all_;
+  size_t look_at_ = 64;  // when there are so many, for those that nobody uses
+};
 
 Result<std::shared_ptr<const tls::Identity>> load_identity(const tls::IdentitySpec& spec);
 Result<std::shared_ptr<const tls::Verifier>> load_verifier(tls::VerifierSpec spec);
+// What was read last of a message that names files, for when these cannot be used any more; as long as somebody uses
+// it. A message that brings its content along says the same each time, and is not for here.
+template <class T>
+class LastGood {
+ public:
+  void remember(const std::string& key, const std::shared_ptr<const T>& read) { all_.put(key, read); }
+  std::shared_ptr<const T> find(const std::string& key) { return all_.find(key); }
+  static LastGood& of_all() {
+    static LastGood all;
+    return all;
+  }
+
+ private:
+  InUse<T> all_;
+};
+// A digest of it; empty: it is larger than names are.
+std::string key_of(const google::protobuf::Message& names);
+
 Result<std::shared_ptr<const tls::KeyLog>> open_key_log(const tls::KeyLogSpec& spec);
 
 // The keys of tickets of all contexts that are told none. Made when it is first asked for.

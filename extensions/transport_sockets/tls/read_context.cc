@@ -73,6 +73,22 @@ void warn(const std::vector<std::string>& warnings, FactoryScope& scope) {
 
 // --- Certificates --------------------------------------------------------------------------------------------------
 
+// `read`, or what was read of `named_by` before, where that may be: nullptr after errors that are none then.
+template <class T>
+std::shared_ptr<const T> or_last_good(std::shared_ptr<const T> read, const google::protobuf::Message& named_by,
+                                      size_t errors_before, FactoryScope& scope) {
+  const std::string key = key_of(named_by);
+  if (key.empty()) return read;
+  if (read != nullptr) {
+    LastGood<T>::of_all().remember(key, read);
+    return read;
+  }
+  if (!scope.report().may_keep() || scope.report().errors() == errors_before) return nullptr;
+  auto before = LastGood<T>::of_all().find(key);
+  if (before != nullptr) scope.report().made_up(errors_before);
+  return before;
+}
+
 std::shared_ptr<const tls::Identity> read_certificate(const pb::TlsCertificate& proto, FactoryScope& scope) {
   const size_t errors = scope.report().errors();
   const bool told = proto.has_watched_directory();
@@ -127,7 +143,9 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
   std::vector<std::shared_ptr<const tls::Identity>> all;
   for (int i = 0; i < proto.tls_certificates_size(); ++i) {
     FactoryScope at = scope.below("tls_certificates", i);
-    all.push_back(read_certificate(proto.tls_certificates(i), at));
+    const size_t errors = at.report().errors();
+    all.push_back(
+        or_last_good(read_certificate(proto.tls_certificates(i), at), proto.tls_certificates(i), errors, at));
   }
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
     FactoryScope at = scope.below("tls_certificate_sds_secret_configs", i);
@@ -136,7 +154,9 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
                                           &pb::Secret::has_tls_certificate, &pb::Secret::tls_certificate, found);
     if (certificate == nullptr) continue;
     FactoryScope there = scope.elsewhere(*found.report, found.path + ".tls_certificate");
-    all.push_back(read_certificate(*certificate, there));
+    const size_t errors = there.report().errors();
+    all.push_back(or_last_good(read_certificate(*certificate, there), proto.tls_certificate_sds_secret_configs(i),
+                               errors, there));
   }
   std::erase(all, nullptr);
   return all;
@@ -304,8 +324,7 @@ std::shared_ptr<const tls::Verifier> read_validation(const std::vector<Validatio
   return *verifier;
 }
 
-// nullptr without errors: peers are not verified.
-std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& proto, FactoryScope& scope) {
+std::shared_ptr<const tls::Verifier> read_verifier_now(const pb::CommonTlsContext& proto, FactoryScope& scope) {
   std::vector<Validation> layers;
   bool complete = true;  // else the fault is told already, and what is there says nothing of what is missing
   const auto add_secret = [&](const pb::SdsSecretConfig& config, FactoryScope at) {
@@ -335,6 +354,26 @@ std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& p
       return nullptr;
   }
   return complete && scope.report().errors() == errors ? read_validation(layers, scope) : nullptr;
+}
+
+// nullptr without errors: peers are not verified.
+std::shared_ptr<const tls::Verifier> read_verifier(const pb::CommonTlsContext& proto, FactoryScope& scope) {
+  const google::protobuf::Message* names = nullptr;
+  switch (proto.validation_context_type_case()) {
+    case pb::CommonTlsContext::kValidationContext:
+      names = &proto.validation_context();
+      break;
+    case pb::CommonTlsContext::kValidationContextSdsSecretConfig:
+      names = &proto.validation_context_sds_secret_config();
+      break;
+    case pb::CommonTlsContext::kCombinedValidationContext:
+      names = &proto.combined_validation_context();
+      break;
+    default:
+      return nullptr;
+  }
+  const size_t errors = scope.report().errors();
+  return or_last_good(read_verifier_now(proto, scope), *names, errors, scope);
 }
 
 // --- The rest ------------------------------------------------------------------------------------------------------
