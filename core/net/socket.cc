@@ -196,6 +196,23 @@ Status bind_towards(int fd, const Address& remote, SocketOption::Kind kind, cons
   return set(When::kBound);
 }
 
+SocketFile SocketFile::of(const Address& address) {
+  SocketFile file;
+  const std::string path(address.family() == Family::kUnix ? address.unix_path() : std::string_view());
+  struct stat found;
+  if (path.empty() || path[0] == '\0' || lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return file;
+  file.path_ = path;
+  file.device_ = found.st_dev;
+  file.number_ = found.st_ino;
+  return file;
+}
+
+void SocketFile::remove() const {
+  struct stat found;
+  if (path_.empty() || lstat(path_.c_str(), &found) != 0) return;
+  if (found.st_dev == device_ && found.st_ino == number_) unlink(path_.c_str());
+}
+
 Address bound_address(int fd) {
   sockaddr_storage storage;
   socklen_t length = sizeof(storage);

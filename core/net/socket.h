@@ -78,6 +78,20 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
 // For a socket that another process has opened, with other options perhaps: what can still change does. Returns the
 // socket options (level/name) that this one had to have before it was bound, and does not take now. [main]
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options);
+// The file that a Unix socket was bound to. [main]
+class SocketFile {
+ public:
+  SocketFile() = default;
+  // As it is now; empty for other addresses, abstract ones among them.
+  static SocketFile of(const Address& address);
+  bool empty() const { return path_.empty(); }
+  // Unless another socket has taken its place.
+  void remove() const;
+
+ private:
+  std::string path_;
+  uint64_t device_ = 0, number_ = 0;
+};
 // The address a socket is bound to (port 0 resolved).
 Address bound_address(int fd);
 

@@ -47,6 +47,7 @@ struct ListenSockets {
     int fd;
   };
   std::vector<Extra> extra;
+  net::SocketFile file;  // to be removed with the listener; empty: there is none, or it is somebody else's
   // visit(fd, worker) for each descriptor, those of the workers first.
   template <class Visit>
   void for_each(Visit&& visit) const {

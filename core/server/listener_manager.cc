@@ -26,8 +26,10 @@ Result<int> open_socket(const net::Address& address, const net::ListenOptions& o
   return options.datagrams ? net::open_datagram_socket(address, options) : net::open_listen_socket(address, options);
 }
 
-// As what is handed over is called.
-std::string kind_of(const net::ListenOptions& options) { return options.datagrams ? "datagram" : "stream"; }
+// As what is handed over is called. Who manages services may have made the file of a Unix socket, and keeps it.
+std::string kind_of(const net::ListenOptions& options, bool foreign_file) {
+  return options.datagrams ? "datagram" : foreign_file ? "stream with a foreign file" : "stream";
+}
 
 void close_all(const proxy::ListenSockets& sockets) {
   sockets.for_each([](int fd, uint32_t) { close(fd); });
@@ -70,9 +72,11 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
     return Sockets(std::move(sockets));
   }
   if (handed_ != nullptr) {
-    std::vector<int> fds =
-        handed_->take(kind_of(at.options), listener, at.address, {.only_ipv6 = !at.options.ipv4_compat});
-    if (!fds.empty()) return adopt_sockets(listener, at, std::move(fds));
+    for (const bool foreign_file : {false, true}) {
+      std::vector<int> fds = handed_->take(kind_of(at.options, foreign_file), listener, at.address,
+                                           {.only_ipv6 = !at.options.ipv4_compat});
+      if (!fds.empty()) return adopt_sockets(listener, at, std::move(fds), foreign_file);
+    }
   }
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
@@ -86,15 +90,18 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
     if (i == 0 && address.is_ip()) address = net::bound_address(*fd);  // port 0: the others join the port chosen
   }
   sockets->address = address;
+  sockets->file = net::SocketFile::of(address);
   return Sockets(std::move(sockets));
 }
 
 Result<ListenerManager::Sockets> ListenerManager::adopt_sockets(const std::string& listener,
-                                                                const net::ListenAddress& at, std::vector<int> fds) {
+                                                                const net::ListenAddress& at, std::vector<int> fds,
+                                                                bool foreign_file) {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = at.options;
   sockets->by_worker.assign(workers_, -1);
   sockets->address = net::bound_address(fds.front());
+  if (!foreign_file) sockets->file = net::SocketFile::of(sockets->address);
   std::string kept;
   Status fault;
   for (size_t i = 0; i < fds.size(); ++i) {
@@ -141,8 +148,10 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
     const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
     for (size_t i = 0; i < entry.sockets.size() && i < addresses.size(); ++i) {
       if (config::is_internal_listener_address(addresses[i].address)) continue;
-      HandedSocket one{
-          .kind = kind_of(addresses[i].options), .owner = name, .address = addresses[i].address.to_string()};
+      const bool foreign_file = addresses[i].address.family() == net::Family::kUnix && entry.sockets[i]->file.empty();
+      HandedSocket one{.kind = kind_of(addresses[i].options, foreign_file),
+                       .owner = name,
+                       .address = addresses[i].address.to_string()};
       entry.sockets[i]->for_each([&](int fd, uint32_t) {
         one.fd = fd;
         visit(one);
@@ -155,6 +164,13 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
 void ListenerManager::note_closed(proxy::Which which) {
   for (auto& [name, entry] : listeners_) {
     if (which == proxy::Which::kAll || entry.inbound) entry.closed = true;
+  }
+}
+
+void ListenerManager::remove_files(proxy::Which which) const {
+  for (const auto& [name, entry] : listeners_) {
+    if (which != proxy::Which::kAll && !entry.inbound) continue;
+    for (const Sockets& sockets : entry.sockets) sockets->file.remove();
   }
 }
 
@@ -258,6 +274,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     }
     opened[from.spec.name] = std::move(*found);
   }
+  std::vector<Sockets> left;  // by their listeners, perhaps to others
   for (config::ListenerTranslation& from : listeners) {
     if (from.unchanged) continue;
     const std::string name = from.spec.name;
@@ -274,6 +291,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       modified_.inc();
     }
     if (auto sockets = opened.find(name); sockets != opened.end()) {
+      left.insert(left.end(), entry.sockets.begin(), entry.sockets.end());
       entry.sockets.clear();
       for (Opened& one : sockets->second) entry.sockets.push_back(std::move(one.sockets));
     } else {
@@ -310,9 +328,13 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
                       });
     // The lanes close their sockets, unless another listener has taken them over.
     (last ? removed_last : removed).remove(it->second.slot);
+    left.insert(left.end(), own.begin(), own.end());
     removed_.inc();
     active_.dec();
     it = listeners_.erase(it);
+  }
+  for (const Sockets& sockets : left) {
+    if (!used.contains(sockets.get())) sockets->file.remove();
   }
   return absl::OkStatus();
 }

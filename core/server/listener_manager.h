@@ -53,6 +53,8 @@ class ListenerManager {
   void list_sockets(const std::function<void(const HandedSocket&)>& visit) const;
   // The lanes have closed the sockets of all listeners, or of the inbound ones, for good.
   void note_closed(proxy::Which which);
+  // No process goes on with them: the files of Unix sockets go.
+  void remove_files(proxy::Which which) const;
 
  private:
   using Sockets = std::shared_ptr<const proxy::ListenSockets>;
@@ -61,7 +63,8 @@ class ListenerManager {
     bool taken_over = false;  // from a listener that goes, or it is its own already
   };
   // What the process before has opened, on the workers of this one.
-  Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds);
+  Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds,
+                                bool foreign_file);
   Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
                               const std::set<std::string>& kept);

@@ -27,6 +27,7 @@ class Server::StopAccepting final : public event::Timer {
     WEIR_LOG(kInfo, "server", "%slisteners accept no more connections",
              which == proxy::Which::kInbound ? "inbound " : "");
     server_.listeners().note_closed(which);
+    if (!server_.restart_->has_successor()) server_.listeners().remove_files(which);
     for (auto& worker : server_.workers_) {
       worker->lane().post([one = worker.get(), which = which] {
         proxy::LaneListeners& listeners = one->listeners();
@@ -402,6 +403,7 @@ int Server::run() {
   background_.reset();
   flusher_->flush_last();
   flusher_.reset();
+  if (!restart_->has_successor()) listeners_->remove_files(proxy::Which::kAll);
   restart_->say_goodbye(cut_off_);
   restart_.reset();
   clusters_->stop();

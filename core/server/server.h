@@ -153,8 +153,8 @@ class Server {
   std::optional<LastReload> last_reload_;
   std::optional<LastReload> file_fault_;  // of the configuration's file as it was read last
   std::optional<LastReload> kept_fault_;  // of files that it names, while their former contents go on
-  std::set<std::string> told_;  // warnings that were printed: not again with every reload
-  std::set<std::string> kept_;  // what was wrong with files last, while their former contents go on
+  std::set<std::string> told_;            // warnings that were printed: not again with every reload
+  std::set<std::string> kept_;            // what was wrong with files last, while their former contents go on
   std::unique_ptr<Worker> main_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::shared_ptr<proxy::LaneLoads> loads_;

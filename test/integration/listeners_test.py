@@ -86,6 +86,34 @@ class AddressesTest(WeirTestCase):
         self.assertEqual(weir.stat("server.live"), 1)
 
 
+class SocketFileTest(WeirTestCase):
+    """The file of a Unix socket is there for as long as somebody listens."""
+
+    def test_it_goes_with_its_listener(self) -> None:
+        paths = [self.sandbox.path(name) for name in ("stays", "goes", "moves", "moved", "taken")]
+        stays, goes, moves, moved, taken = paths
+
+        def at(path: str) -> dict:
+            return listener(os.path.basename(path), 0, address={"pipe": {"path": path}})
+
+        weir = Weir(self.sandbox, bootstrap([at(stays), at(goes), at(moves), at(taken)]))
+        self.assertEqual([fetch(path).text for path in (stays, goes, moves, taken)], ["stays", "goes", "moves", "taken"])
+        with socket.socket(socket.AF_UNIX) as other:
+            os.unlink(taken)
+            other.bind(taken)  # somebody else's from here on
+            # Another name goes on with the socket; another address does not.
+            renamed = {**at(stays), "name": "renamed"}
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(bootstrap([renamed, {**at(moves), "address": {"pipe": {"path": moved}}}])) + "\n")
+            os.kill(weir.process.popen.pid, signal.SIGHUP)
+            weir.wait_stat("server.config_reload_success", 1)
+            self.assertEqual([fetch(stays).text, fetch(moved).text], ["stays", "moves"])
+            self.assertEqual([path for path in paths if os.path.exists(path)], [stays, moved, taken])
+            os.kill(weir.process.pid, signal.SIGTERM)
+            self.assertEqual(weir.process.wait(), 0)
+            self.assertEqual([path for path in paths if os.path.exists(path)], [taken])
+
+
 class ConnectionLimitTest(WeirTestCase):
     """envoy.resource_limits.listener.NAME.connection_limit, which is looked at when a connection comes."""
 

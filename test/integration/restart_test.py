@@ -436,6 +436,9 @@ class RestartTest(WeirTestCase):
         self.assertIn("restart: nobody listens at %s any more" % abstract, second.process.log())
         with socket.socket(socket.AF_UNIX) as probe:
             self.assertNotEqual(probe.connect_ex("\0" + abstract[1:]), 0)
+        second.process.signal(signal.SIGTERM)
+        second.ended_with(0)
+        self.assertFalse(os.path.exists(unix))
 
     def test_session_tickets(self) -> None:
         authority = Authority(self.sandbox)

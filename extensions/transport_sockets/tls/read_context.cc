@@ -144,8 +144,7 @@ std::vector<std::shared_ptr<const tls::Identity>> read_certificates(const pb::Co
   for (int i = 0; i < proto.tls_certificates_size(); ++i) {
     FactoryScope at = scope.below("tls_certificates", i);
     const size_t errors = at.report().errors();
-    all.push_back(
-        or_last_good(read_certificate(proto.tls_certificates(i), at), proto.tls_certificates(i), errors, at));
+    all.push_back(or_last_good(read_certificate(proto.tls_certificates(i), at), proto.tls_certificates(i), errors, at));
   }
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
     FactoryScope at = scope.below("tls_certificate_sds_secret_configs", i);
