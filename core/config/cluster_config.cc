@@ -105,7 +105,7 @@ void read_transports(const cluster_v3::Cluster& proto, filter::FactoryScope& sco
                         filter::FactoryScope at) {
     at.set_stat_owner(spec.stat_name);
     look_at(socket, spec.transports);
-    return at.routes().transport_socket(socket, filter::TransportSide::kUpstream, spec.name + "/" + name, at);
+    return at.routes().transport_socket(socket, filter::TransportSide::kUpstream, spec.name, name, at);
   };
   if (proto.has_transport_socket()) {
     *part.mutable_transport_socket() = proto.transport_socket();

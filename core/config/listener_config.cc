@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bitset>
+#include <memory>
 #include <unordered_set>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "core/config/shared_messages.h"
 #include "core/filter/config_translator.h"
 #include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -70,10 +72,15 @@ std::shared_ptr<const Ports> ports_of(const listener_v3::ListenerFilterChainMatc
   return ports;
 }
 
-// Of a filter's configuration. Routes live in slots of their own: changing them changes no filter chain. Consumes it.
+// Of a filter's configuration. Routes live in slots of their own: changing them changes no filter chain.
 uint64_t filter_fingerprint(google::protobuf::Message& message) {
-  if (auto* hcm = google::protobuf::DynamicCastToGenerated<Hcm>(&message)) hcm->mutable_route_config()->Clear();
-  return fingerprint(message);
+  auto* hcm = google::protobuf::DynamicCastToGenerated<Hcm>(&message);
+  if (hcm == nullptr || !hcm->has_route_config()) return fingerprint(message);
+  envoy::config::route::v3::RouteConfiguration routes;
+  routes.Swap(hcm->mutable_route_config());
+  const uint64_t all = fingerprint(message);
+  routes.Swap(hcm->mutable_route_config());
+  return all;
 }
 
 bool speaks_http1_alone(const google::protobuf::Message& filter) {
@@ -81,21 +88,25 @@ bool speaks_http1_alone(const google::protobuf::Message& filter) {
   return manager != nullptr && manager->codec_type() == Hcm::HTTP1;
 }
 
-void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scope, proxy::ListenerSpec& spec) {
+void read_chain(const listener_v3::FilterChain& proto, const std::string& address, filter::FactoryScope scope,
+                proxy::ListenerSpec& spec) {
+  struct Read {
+    int index;
+    const filter::NetworkFilterDescriptor* descriptor;
+    std::unique_ptr<google::protobuf::Message> message;
+  };
+  std::vector<Read> filters;
   proxy::FilterChain chain;
   chain.name = proto.name();
   listener_v3::FilterChain rest = proto;
   for (auto& filter : *rest.mutable_filters()) filter.clear_typed_config();
-  // The default chain is another one than the same chain in the list: its routes have another slot.
+  // The default chain is another one than the same chain in the list, and what came in elsewhere came to another one.
   chain.fingerprint = combine(fingerprint(rest), std::hash<std::string>{}(scope.chain_key()));
-  const uint64_t read_before = scope.report().sources_digest();
-  if (proto.has_transport_socket_connect_timeout())
-    chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
-  auto transport = scope.below("transport_socket");
-  scope.set_stat_prefix("listener.");
+  chain.fingerprint = combine(chain.fingerprint, std::hash<std::string>{}(address));
+  const auto place = [&](int index) { return scope.below("filters[" + std::to_string(index) + "]"); };
   for (int i = 0; i < proto.filters_size(); ++i) {
     const listener_v3::Filter& one = proto.filters(i);
-    auto here = scope.below("filters[" + std::to_string(i) + "]");
+    auto here = place(i);
     if (!one.has_typed_config()) {
       // Of config_discovery the table of fields has said that there is none.
       if (!one.has_config_discovery())
@@ -113,20 +124,29 @@ void read_chain(const listener_v3::FilterChain& proto, filter::FactoryScope scop
     }
     auto message = here.report().unpack(one.typed_config(), here.at("typed_config"));
     if (message == nullptr) continue;
-    transport.set_serves_http1_alone(speaks_http1_alone(*message));
     if (descriptor->terminal && i + 1 != proto.filters_size())
       here.error("", one.name() + " is terminal and must be the last filter");
     if (!descriptor->terminal && i + 1 == proto.filters_size())
       here.error("", one.name() + " is not terminal; the last filter must be");
-    auto config = here.below("typed_config").made_by(descriptor->make_config, *message);
-    if (!config) continue;
-    chain.filters.push_back({descriptor, std::move(*config)});
     chain.fingerprint = combine(chain.fingerprint, filter_fingerprint(*message));
+    filters.push_back({i, descriptor, std::move(message)});
+  }
+  // What the files of filters hold is not in it, whose routes may be another version's then, too.
+  scope.set_chain_version(chain.fingerprint);
+  scope.set_stat_prefix("listener.");
+  const uint64_t read_before = scope.report().sources_digest();
+  if (proto.has_transport_socket_connect_timeout())
+    chain.handshake_timeout = to_duration(proto.transport_socket_connect_timeout());
+  auto transport = scope.below("transport_socket");
+  for (Read& one : filters) {
+    transport.set_serves_http1_alone(speaks_http1_alone(*one.message));
+    auto config = place(one.index).below("typed_config").made_by(one.descriptor->make_config, *one.message);
+    if (config) chain.filters.push_back({one.descriptor, std::move(*config)});
   }
   // Behind the filters: the last of them says what may be offered in a handshake.
   if (proto.has_transport_socket()) {
     chain.transport = transport.routes().transport_socket(proto.transport_socket(), filter::TransportSide::kDownstream,
-                                                          scope.chain_key(), transport);
+                                                          {}, scope.chain_key(), transport);
   }
   // Files that its filters have read are part of it.
   chain.fingerprint = combine(chain.fingerprint, scope.report().sources_digest() - read_before);
@@ -399,14 +419,15 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
   inner.set_buffer_limit(out.spec.buffer_limit);
   inner.set_stat_owner(out.stat_name);
   const std::vector<std::string> keys = chain_keys(proto);
+  const std::string address = out.address.to_string();
   for (int i = 0; i < proto.filter_chains_size(); ++i) {
     const listener_v3::FilterChain& chain = proto.filter_chains(i);
     inner.set_chain_key(keys[static_cast<size_t>(i)]);
-    read_chain(chain, inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
+    read_chain(chain, address, inner.below("filter_chains[" + std::to_string(i) + "]"), out.spec);
   }
   if (proto.has_default_filter_chain()) {
     inner.set_chain_key(std::string(kDefaultChainKey));
-    read_chain(proto.default_filter_chain(), inner.below("default_filter_chain"), out.spec);
+    read_chain(proto.default_filter_chain(), address, inner.below("default_filter_chain"), out.spec);
   }
   translate_chain_choice(proto, {scope.report(), scope.path()}, out.spec);
   if (out.spec.chains.empty()) scope.error("filter_chains", "must not be empty: the listener would serve nobody");

@@ -98,8 +98,13 @@ enum class TransportSide : uint8_t { kDownstream, kUpstream };
 class RouteProvider {
  public:
   virtual ~RouteProvider() = default;
-  // `config`: an envoy.config.route.v3.RouteConfiguration. Errors go to the scope's report.
-  virtual event::SlotId route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
+  // `config`: an envoy.config.route.v3.RouteConfiguration. Errors go to the scope's report. The table is there for as
+  // long as somebody has `use`.
+  struct TableSlot {
+    event::SlotId id;
+    std::shared_ptr<const void> use;
+  };
+  virtual TableSlot route_table(const google::protobuf::Message& config, FactoryScope& scope) = 0;
   // Shows the upstream::Cluster of that name; nothing while there is none.
   virtual event::SlotId cluster(std::string_view /*name*/) { return {}; }
   // Connections or requests may name any cluster: whoever it is waits, like who names one, for clusters that are new.
@@ -121,10 +126,12 @@ class RouteProvider {
   // name of the cache, empty if there is none such or it says something else there, which is reported.
   virtual std::string dns_cache(const google::protobuf::Message& /*config*/, FactoryScope& scope);
   // Makes a transport socket of an envoy.config.core.v3.TransportSocket, and the slot that shows it
-  // (filter::DownstreamTransport or UpstreamTransport). `name` tells it from the others of the chain or cluster. None:
-  // bytes are what they are, or there were errors, all reported.
+  // (filter::DownstreamTransport or UpstreamTransport): of a chain of the listener that is read, where `name` is the
+  // chain's key, or of `cluster`, where it tells it from the others. None: bytes are what they are, or there were
+  // errors, all reported.
   virtual std::optional<event::SlotId> transport_socket(const google::protobuf::Message& config, TransportSide side,
-                                                        const std::string& name, FactoryScope& scope);
+                                                        std::string_view cluster, const std::string& name,
+                                                        FactoryScope& scope);
 };
 
 // What this process calls itself (Bootstrap.node).
@@ -198,6 +205,9 @@ class FactoryScope {
   // Tells the filter chain that the plugin is part of from the others of its listener, also when others come and go.
   const std::string& chain_key() const { return chain_key_; }
   void set_chain_key(std::string key) { chain_key_ = std::move(key); }
+  // What all of the chain says but for its routes: connections of another version keep the routes that go with it.
+  uint64_t chain_version() const { return chain_version_; }
+  void set_chain_version(uint64_t version) { chain_version_ = version; }
   // The same services for what stands elsewhere.
   FactoryScope elsewhere(ConfigReport& report, std::string path) const {
     FactoryScope scope(registry_, store_, routes_, report, std::move(path));
@@ -224,6 +234,7 @@ class FactoryScope {
   void copy_owner(const FactoryScope& other) {
     prefix_ = other.prefix_;
     chain_key_ = other.chain_key_;
+    chain_version_ = other.chain_version_;
     stat_owner_ = other.stat_owner_;
     buffer_limit_ = other.buffer_limit_;
     http1_alone_ = other.http1_alone_;
@@ -237,6 +248,7 @@ class FactoryScope {
   std::string path_;
   std::string prefix_;
   std::string chain_key_;
+  uint64_t chain_version_ = 0;
   std::string stat_owner_;
   std::string plugin_name_;
   uint32_t buffer_limit_ = 1024 * 1024;
@@ -256,7 +268,8 @@ inline RouteProvider::GrpcTarget RouteProvider::google_grpc(const google::protob
 }
 
 inline std::optional<event::SlotId> RouteProvider::transport_socket(const google::protobuf::Message&, TransportSide,
-                                                                    const std::string&, FactoryScope& scope) {
+                                                                    std::string_view, const std::string&,
+                                                                    FactoryScope& scope) {
   scope.error({}, "there are no transport sockets here");
   return std::nullopt;
 }

@@ -91,9 +91,10 @@ struct ConnectionManagerConfig {
   std::vector<UpgradeConfig> upgrades;  // those that are not listed are refused, unless the route allows them
   event::SlotId route_table;
   std::vector<std::shared_ptr<const stream::AccessLogger>> access_logs;
-  Duration access_log_interval{};      // between lines of a request that goes on; zero: one at its end
-  bool access_log_on_request = false;  // and one when its headers have come
-  bool access_log_on_tunnel = false;   // and one when its tunnel opens
+  Duration access_log_interval{};               // between lines of a request that goes on; zero: one at its end
+  bool access_log_on_request = false;           // and one when its headers have come
+  bool access_log_on_tunnel = false;            // and one when its tunnel opens
+  std::shared_ptr<const void> route_table_use;  // it is there for as long as somebody has this
   std::unique_ptr<const LocalReplyConfig> local_replies;  // null: they stay as they are
   CodecType codec = CodecType::kAuto;
   http::h1::Settings h1;

@@ -8,6 +8,7 @@
 
 #include "core/config/report.h"
 #include "core/server/configuration.h"
+#include "core/server/slot_name.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 
 namespace weir::server {
@@ -98,15 +99,21 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
     auto& facts = all.listeners[name] = listener.unchanged ? in_force->listeners.at(name) : facts_of(listener);
     facts.index = index++;
     if (!listener.unchanged) continue;
-    // Slots are named after their listener; those of one whose name goes on with a slash may lie between them.
-    for (auto at = in_force->routes.lower_bound(name + "/");
-         at != in_force->routes.end() && at->first.starts_with(name + "/"); ++at) {
-      if (at->second.listener == name) all.routes.insert(*at);
-    }
+    const std::string beginning = slot_name({name, ""});
+    for (auto at = in_force->routes.lower_bound(beginning);
+         at != in_force->routes.end() && at->first.starts_with(beginning); ++at)
+      all.routes.insert(*at);
   }
   all.clusters = configuration.cluster_facts;
   for (const auto& route : configuration.routes) {
-    all.routes[route.slot_name] = {route.fingerprint, route.config_name, route.listener, route.path};
+    all.routes[route.key] = {.fingerprint = route.fingerprint,
+                             .chain = route.chain,
+                             .slot_name = route.slot_name,
+                             .use = route.use,
+                             .shown = route.shown,
+                             .name = route.config_name,
+                             .listener = route.listener,
+                             .path = route.path};
   }
   index = 0;
   for (const auto& secret : configuration.secrets) all.secrets[secret.name] = {index++, secret.fingerprint};
@@ -202,7 +209,11 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
   for_each_pair(before.routes, after.routes, [&](const std::string& name, const auto* was, const auto* is) {
     Change change = change_of(was != nullptr, is != nullptr,
                               was != nullptr && is != nullptr && was->fingerprint != is->fingerprint);
-    if (change != Change::kNone) plan.routes.emplace(name, change);
+    if (change != Change::kNone) {
+      plan.routes.emplace(name, change);
+    } else if (was->chain != is->chain) {
+      plan.moved_routes.insert(name);
+    }
   });
   for_each_pair(before.secrets, after.secrets, [&](const std::string& name, const auto* was, const auto* is) {
     Change change = change_of(was != nullptr, is != nullptr,

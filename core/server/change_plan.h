@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,10 @@ struct ListenerFacts {
 
 struct RouteFacts {
   uint64_t fingerprint = 0;
+  uint64_t chain = 0;     // the version of the chain that it is for
+  std::string slot_name;  // where that finds it
+  std::weak_ptr<const void> use;
+  std::string shown;     // as people are told: "edge/any"
   std::string name;      // of the route configuration
   std::string listener;  // whose it is,
   std::string path;      // and where in it
@@ -62,7 +67,7 @@ struct SecretFacts {
 struct Inventory {
   std::map<std::string, ListenerFacts> listeners;
   std::shared_ptr<const ClusterTable> clusters = std::make_shared<const ClusterTable>();
-  std::map<std::string, RouteFacts> routes;  // by slot name
+  std::map<std::string, RouteFacts> routes;  // by key
   std::map<std::string, SecretFacts> secrets;
   std::map<std::string, TransportFacts> transports;  // by slot name
   uint64_t runtime = 0;
@@ -106,7 +111,8 @@ ClusterEffect effect_of(const ClusterFacts* before, const ClusterFacts* after);
 struct Plan {
   std::map<std::string, ListenerEffect> listeners;  // what changes, alone
   std::map<std::string, ClusterEffect> clusters;
-  std::map<std::string, Change> routes;
+  std::map<std::string, Change> routes;  // by key
+  std::set<std::string> moved_routes;    // the same, for another version of their chain
   std::map<std::string, Change> secrets;
   std::map<std::string, Change> transports;  // connections that are open stay
   bool runtime = false;

@@ -140,14 +140,16 @@ void ChangeReport::add_listeners(const Plan& plan, const Inventory& before, cons
 }
 
 void ChangeReport::add_routes(const Plan& plan, const Inventory& before, const Inventory& after) {
-  for (const auto& [slot, what] : plan.routes) {
-    const RouteFacts* was = find(before.routes, slot);
-    const RouteFacts* is = find(after.routes, slot);
+  for (const auto& [key, what] : plan.routes) {
+    const RouteFacts* was = find(before.routes, key);
+    const RouteFacts* is = find(after.routes, key);
     const RouteFacts& either = is != nullptr ? *is : *was;
     // The tables of a listener that comes or goes go without saying.
     const bool listener_stays = before.listeners.contains(either.listener) && after.listeners.contains(either.listener);
     if (!listener_stays) continue;
-    ReportedChange change{"routes", slot, what, "swapped, nothing drains"};
+    const bool another_chain = was != nullptr && is != nullptr && was->chain != is->chain;
+    ReportedChange change{"routes", either.shown, what,
+                          another_chain ? "for new connections, with their chain" : "swapped, nothing drains"};
     if (!either.name.empty()) change.name += " (" + either.name + ")";
     if (was != nullptr && is != nullptr) {
       const int old_index = before.listeners.at(either.listener).index;

@@ -19,6 +19,7 @@
 #include "core/config/stats_config.h"
 #include "core/filter/register.h"
 #include "core/server/change_plan.h"
+#include "core/server/slot_name.h"
 #include "core/upstream/aggregate.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
@@ -48,7 +49,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
  public:
   Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
          SlotNames& slots, Report& report, std::vector<StagedRoute>& staged, Transports& transports,
-         const filter::LocalNode& node)
+         const filter::LocalNode& node, const Inventory* in_force)
       : positions_(positions),
         registry_(registry),
         store_(store),
@@ -56,7 +57,8 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
         report_(report),
         staged_(staged),
         transports_(transports),
-        node_(node) {}
+        node_(node),
+        in_force_(in_force) {}
 
   // The clusters of the file; `complete`: there are no others, unless they come over CDS.
   void set_clusters(config::NameTable& clusters, bool complete, bool cds) {
@@ -66,7 +68,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   }
 
   // RouteProvider
-  event::SlotId route_table(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
+  TableSlot route_table(const google::protobuf::Message& message, filter::FactoryScope& scope) override {
     const auto& proto = static_cast<const envoy::config::route::v3::RouteConfiguration&>(message);
     StagedRoute staged;
     staged.config_name = proto.name();
@@ -74,14 +76,19 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.path = scope.path().substr(std::min(scope.path().size(), owner_path_.size() + 1));
     // A chain that stays keeps its slot, whatever comes beside it. Chains of one listener that are told apart by
     // nothing are an error.
-    staged.slot_name = owner_ + "/" + scope.chain_key();
-    if (int more = tables_of_owner_[scope.chain_key()]++; more > 0) staged.slot_name += "." + std::to_string(more);
+    const std::string number = std::to_string(tables_of_owner_[scope.chain_key()]++);
+    staged.key = slot_name({owner_, scope.chain_key(), number});
+    staged.shown = owner_ + "/" + scope.chain_key() + (number == "0" ? "" : "." + number);
+    staged.chain = scope.chain_version();
+    TableSlot slot;
+    std::tie(staged.slot_name, slot.use) = slot_of(staged);
+    staged.use = slot.use;
     const uint64_t mark = report_.sources().digest();
     manager_stat_prefix_ = scope.stat_prefix();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
     staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
-    event::SlotId slot = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
+    slot.id = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
@@ -164,12 +171,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
                         "; the two must be equal, or have two names");
   }
   std::optional<event::SlotId> transport_socket(const google::protobuf::Message& config, filter::TransportSide side,
-                                                const std::string& name, filter::FactoryScope& scope) override {
+                                                std::string_view cluster, const std::string& name,
+                                                filter::FactoryScope& scope) override {
     const bool upstream = side == filter::TransportSide::kUpstream;
-    return transports_.make(config, side, upstream ? name : owner_ + "/" + name,
-                            upstream ? name.substr(0, name.rfind('/')) : owner_, scope);
+    return transports_.make(config, side, upstream ? std::string(cluster) : owner_, name, scope);
   }
-  // Route tables are named after the listener that they are part of: the same listener's tables replace each other.
+  // Route tables are named after the listener that they are part of: the same chain's tables replace each other.
   void begin_owner(const std::string& listener, const std::string& path) {
     owner_ = listener;
     owner_path_ = path;
@@ -227,6 +234,25 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   }
 
  private:
+  // That of the same version of the chain; of another version one that nobody reads: connections of an older version
+  // keep its routes until they have drained.
+  std::pair<std::string, std::shared_ptr<const void>> slot_of(const StagedRoute& staged) {
+    const RouteFacts* before = nullptr;
+    if (in_force_ != nullptr) {
+      const auto at = in_force_->routes.find(staged.key);
+      if (at != in_force_->routes.end()) before = &at->second;
+    }
+    if (before != nullptr && before->chain == staged.chain) {
+      auto use = before->use.lock();
+      return {before->slot_name, use != nullptr ? use : std::make_shared<const int>()};
+    }
+    for (int i = 0;; ++i) {
+      std::string name = staged.key + "/" + std::to_string(i);
+      if ((before == nullptr || before->slot_name != name) && !slots_.in_use(event::SlotKind::kRouteTable, name))
+        return {std::move(name), std::make_shared<const int>()};
+    }
+  }
+
   const config::PositionIndex& positions_;
   const filter::Registry& registry_;
   stats::Store& store_;
@@ -235,6 +261,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   Transports& transports_;
   const filter::LocalNode& node_;
+  const Inventory* in_force_;
   std::string manager_stat_prefix_;
   std::map<std::string, Target> grpc_targets_;
   struct Cache {
@@ -680,7 +707,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   const auto& place = started_as->locality();
   out.place = {place.region(), place.zone(), place.sub_zone()};
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
-  Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
+  Routes routes(positions, registry, store, slots, report, out.routes, transports, node, in_force);
   routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   auto facts = std::make_shared<ClusterTable>();
   facts->reserve(static_cast<size_t>(resources.clusters_size()));

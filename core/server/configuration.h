@@ -46,10 +46,14 @@ struct Inventory;
 inline constexpr std::string_view kAnyCluster;
 
 struct StagedRoute {
-  std::string slot_name;
-  std::string config_name;  // of the message
-  std::string listener;     // whose it is,
-  std::string path;         // and where in it
+  std::string key;                // of the chain's table, whatever the version
+  std::string shown;              // as people are told: "edge/any"
+  std::string slot_name;          // of the table for this version of the chain
+  uint64_t chain = 0;             // that version
+  std::weak_ptr<const void> use;  // of whoever asks for it
+  std::string config_name;        // of the message
+  std::string listener;           // whose it is,
+  std::string path;               // and where in it
   std::unique_ptr<route::RouteTable> table;
   uint64_t fingerprint = 0;
 };
@@ -80,12 +84,17 @@ class SlotNames {
  public:
   virtual ~SlotNames() = default;
   virtual event::SlotId intern(event::SlotKind kind, std::string_view name) = 0;
+  // Something is published there, for whoever uses it.
+  virtual bool in_use(event::SlotKind /*kind*/, std::string_view /*name*/) { return false; }
 };
 
 class PublisherSlots final : public SlotNames {
  public:
   explicit PublisherSlots(event::Publisher& publisher) : publisher_(publisher) {}
   event::SlotId intern(event::SlotKind kind, std::string_view name) override { return publisher_.intern(kind, name); }
+  bool in_use(event::SlotKind kind, std::string_view name) override {
+    return publisher_.newest(publisher_.intern(kind, name)) != nullptr;
+  }
 
  private:
   event::Publisher& publisher_;

@@ -20,6 +20,8 @@
 namespace weir::server {
 namespace {
 
+constexpr Duration kLookAtRetired = 1s;
+
 using envoy::config::bootstrap::v3::Bootstrap;
 
 // Readers of statistics keep them as doubles: more digits than these would not come back.
@@ -58,35 +60,33 @@ LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, 
 
 LiveConfiguration::~LiveConfiguration() = default;
 
-void LiveConfiguration::retire_routes(const Plan& plan) {
+void LiveConfiguration::retire_routes(const Plan& plan, const Inventory& next) {
   // Listeners that lead to them may be held back.
   const Duration held = !held_.empty() || clusters_.warming() ? ClusterManager::kLongestWarming : Duration{};
   const MonoTime end = lane_.clock().mono_now() + held + std::chrono::seconds(options_.drain_seconds) + 1s;
-  for (const auto& [slot, change] : plan.routes) {
-    if (change == Change::kRemoved) {
-      retired_[slot] = end;
-    } else {
-      retired_.erase(slot);
-    }
-  }
-  if (!retired_.empty() && !armed()) lane_.arm(*this, end);
+  const auto look_at = [&](const std::string& key) {
+    const auto was = inventory_.routes.find(key);
+    const auto is = next.routes.find(key);
+    const std::string* goes_on = is != next.routes.end() ? &is->second.slot_name : nullptr;
+    if (goes_on != nullptr) retired_.erase(*goes_on);
+    if (was != inventory_.routes.end() && (goes_on == nullptr || was->second.slot_name != *goes_on))
+      retired_[was->second.slot_name] = {end, was->second.use};
+  };
+  for (const auto& [key, change] : plan.routes) look_at(key);
+  for (const std::string& key : plan.moved_routes) look_at(key);
+  if (!retired_.empty() && !armed()) lane_.arm_in(*this, kLookAtRetired);
 }
 
-// The end of a drain.
 void LiveConfiguration::on_timer() {
   event::Publisher::Batch batch;
-  MonoTime next = MonoTime::max();
   std::erase_if(retired_, [&](const auto& one) {
-    const bool due = one.second <= lane_.now();
-    if (due) {
-      batch.remove(publisher_.intern(event::SlotKind::kRouteTable, one.first));
-    } else {
-      next = std::min(next, one.second);
-    }
-    return due;
+    const bool over = one.second.use.expired() || one.second.end <= lane_.now();
+    if (over) batch.remove(publisher_.intern(event::SlotKind::kRouteTable, one.first));
+    return over;
   });
+  if (retired_.empty() && held_.empty()) batch.append(std::exchange(lingering_, {}));
   if (!batch.empty()) publisher_.publish(std::move(batch));
-  if (!retired_.empty()) lane_.arm(*this, next);
+  if (!retired_.empty()) lane_.arm_in(*this, kLookAtRetired);
 }
 
 std::string LiveConfiguration::version() const {
@@ -143,13 +143,13 @@ std::shared_ptr<const std::string> LiveConfiguration::packed() {
   return packed_;
 }
 
-void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed) {
+void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed,
+                             event::Publisher::Batch gone) {
   // Clusters that an earlier reload removed, and this one has again.
-  held_last_.drop_removals([&](event::SlotId id) {
+  lingering_.drop_removals([&](event::SlotId id) {
     const std::string name(publisher_.name_of(id));
     if (id.kind == event::SlotKind::kTransport) return inventory_.transports.contains(name);
-    return (id.kind == event::SlotKind::kCluster || id.kind == event::SlotKind::kHostSet) &&
-           clusters_.clusters().contains(name);
+    return clusters_.clusters().contains(name);
   });
   for (auto at = held_.begin(); at != held_.end();) {
     if (listeners_.listeners().contains(at->first)) {
@@ -169,6 +169,7 @@ void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, 
     held.leads_to = std::move(leads_to[listener]);
   }
   held_last_.append(std::move(removed));
+  lingering_.append(std::move(gone));
 }
 
 bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
@@ -195,6 +196,7 @@ void LiveConfiguration::publish(event::Publisher::Batch batch) {
   if (held_.empty()) {
     taking_over_ = false;
     batch.append(std::exchange(held_last_, {}));
+    if (retired_.empty()) batch.append(std::exchange(lingering_, {}));
     if (!after_held_.empty()) {
       applied = [tasks = std::exchange(after_held_, {})]() mutable {
         for (event::Task& task : tasks) task();
@@ -283,7 +285,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
     update.error = "access log: " + message_of(opened);
     return;
   }
-  event::Publisher::Batch batch, removed;
+  event::Publisher::Batch batch, removed, gone;
   ListenerManager::Changes leading;
   const auto is_held = [this](const std::string& listener) {
     return held_.contains(listener) || held_last_.changes(publisher_.intern(event::SlotKind::kListener, listener));
@@ -299,13 +301,13 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   clusters_.set_local(configuration.local_cluster, configuration.place);
   clusters_.set_patience(first && !taking_over_ ? ClusterManager::kLongestWarmingAtStart
                                                 : ClusterManager::kLongestWarming);
-  std::vector<std::string> gone;
+  std::vector<std::string> leaving;
   for (const auto& [name, effect] : update.plan.clusters) {
-    if (effect.change == Change::kRemoved) gone.push_back(name);
+    if (effect.change == Change::kRemoved) leaving.push_back(name);
   }
-  clusters_.apply(std::move(configuration.clusters), gone, batch, removed);
+  clusters_.apply(std::move(configuration.clusters), leaving, batch, gone);
   for (StagedRoute& staged : configuration.routes) {
-    if (!update.plan.routes.contains(staged.slot_name)) continue;
+    if (!update.plan.routes.contains(staged.key) && !update.plan.moved_routes.contains(staged.key)) continue;
     leading[staged.listener].set(publisher_.intern(event::SlotKind::kRouteTable, staged.slot_name),
                                  std::move(staged.table));
   }
@@ -317,9 +319,11 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
         .set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));
   }
   for (const auto& [slot, change] : update.plan.transports) {
-    if (change == Change::kRemoved) removed.remove(publisher_.intern(event::SlotKind::kTransport, slot));
+    if (change != Change::kRemoved) continue;
+    const bool of_cluster = inventory_.transports.at(slot).owner.starts_with("cluster ");
+    (of_cluster ? gone : removed).remove(publisher_.intern(event::SlotKind::kTransport, slot));
   }
-  retire_routes(update.plan);
+  retire_routes(update.plan, inventory);
   secrets_.apply(std::move(configuration.secrets));
   bool told = !wanted;
   if (first) {
@@ -349,9 +353,10 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   if (first || !update.plan.empty()) loaded_at_ = system_clock().wall_now();
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
-  const bool anything = first || !batch.empty() || !leading.empty() || !removed.empty() || !held_.empty();
+  const bool anything =
+      first || !batch.empty() || !leading.empty() || !removed.empty() || !gone.empty() || !held_.empty();
   if (applied && anything) after_held_.push_back(std::move(applied));
-  hold(std::move(leading), configuration.leads_to, std::move(removed));
+  hold(std::move(leading), configuration.leads_to, std::move(removed), std::move(gone));
   publish(std::move(batch));
   update.applied = system_clock().mono_now() - built;
   if (!told) {

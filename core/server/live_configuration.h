@@ -93,15 +93,17 @@ class LiveConfiguration final : private event::Timer {
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update, const config::SecretStore* keep);
   using Leads = std::map<std::string, std::set<std::string>>;
-  // `leads_to`: of each listener that changes. `removed`: what goes when nothing leads to it any more.
-  void hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed);
+  // `leads_to`: of each listener that changes. `removed`: what goes behind all changes; `gone`: when nothing leads to
+  // it any more.
+  void hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed,
+            event::Publisher::Batch gone);
   // The batch, and of what is held what has not to wait any more.
   void publish(event::Publisher::Batch batch);
   bool waits(std::set<std::string>& leads_to) const;
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
   void pack_later();
   void pack();
-  void retire_routes(const Plan& plan);
+  void retire_routes(const Plan& plan, const Inventory& next);
   void on_timer() override;
 
   event::Lane& lane_;
@@ -118,8 +120,15 @@ class LiveConfiguration final : private event::Timer {
   std::shared_ptr<const std::string> packed_;  // null: not yet
   std::unique_ptr<envoy::config::core::v3::Node> own_node_;
   bool packing_ = false;
-  // Tables of listeners that are gone: connections that drain still ask them. By slot name, with the end of the drain.
-  std::map<std::string, MonoTime> retired_;
+  // Tables of chains that are gone or were other ones, by slot name: connections that drain ask them until nobody uses
+  // them any more, or the drain ends.
+  struct Retired {
+    MonoTime end;
+    std::weak_ptr<const void> use;
+  };
+  std::map<std::string, Retired> retired_;
+  // Clusters that those may lead to, and their transport sockets, which have left the configuration.
+  event::Publisher::Batch lingering_;
   bool loaded_ = false;
   bool taking_over_ = false;
   // While clusters wait for their first answers: what leads to them, of each listener (itself, its routes and

@@ -5,6 +5,7 @@
 #include "core/config/unknown_extensions.h"
 #include "core/filter/registry.h"
 #include "core/server/configuration.h"
+#include "core/server/slot_name.h"
 #include "envoy/config/core/v3/base.pb.h"
 
 namespace weir::server {
@@ -49,18 +50,15 @@ bool Transports::build(const google::protobuf::Message& config, TransportSide si
 }
 
 std::optional<event::SlotId> Transports::make(const google::protobuf::Message& config, TransportSide side,
-                                              const std::string& name, const std::string& owner,
+                                              const std::string& owner, const std::string& name,
                                               filter::FactoryScope& scope) {
   StagedTransport staged;
   const bool upstream = side == TransportSide::kUpstream;
-  staged.slot_name = (upstream ? "cluster/" : "listener/") + name;
+  staged.slot_name = slot_name({upstream ? "cluster" : "listener", owner, name});
   staged.facts.owner = (upstream ? "cluster " : "listener ") + owner;
   if (!upstream) staged.listener = owner;
-  const auto is_taken = [&] {
-    return std::any_of(staged_.begin(), staged_.end(),
-                       [&](const StagedTransport& other) { return other.slot_name == staged.slot_name; });
-  };
-  while (is_taken()) staged.slot_name += "'";  // chains that nothing tells apart are refused elsewhere
+  // Chains, and matches of a cluster, that nothing tells apart are refused elsewhere.
+  while (!names_.insert(staged.slot_name).second) staged.slot_name += "'";
 
   const TransportFacts* goes_on = nullptr;
   if (in_force_ != nullptr) {

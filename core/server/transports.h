@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "core/config/report.h"
@@ -44,10 +45,10 @@ class Transports {
              const std::map<std::string, TransportFacts>* in_force)
       : slots_(slots), report_(report), staged_(staged), in_force_(in_force) {}
 
-  // `name`: of the slot, behind what tells the sides apart. `owner`: the name of the listener or cluster. See
+  // `owner`: the name of the listener or cluster, among whose sockets `name` tells it from the others. See
   // filter::RouteProvider::transport_socket().
   std::optional<event::SlotId> make(const google::protobuf::Message& config, filter::TransportSide side,
-                                    const std::string& name, const std::string& owner, filter::FactoryScope& scope);
+                                    const std::string& owner, const std::string& name, filter::FactoryScope& scope);
 
  private:
   // False: nothing was made; there were errors, or there is nothing to make.
@@ -58,6 +59,7 @@ class Transports {
   config::Report& report_;
   std::vector<StagedTransport>& staged_;
   const std::map<std::string, TransportFacts>* in_force_;
+  std::unordered_set<std::string> names_;  // of slots that are taken
 };
 
 }  // namespace weir::server

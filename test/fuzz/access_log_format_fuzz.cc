@@ -13,7 +13,7 @@ namespace {
 using fuzz::require;
 
 class NoRoutes final : public filter::RouteProvider {
-  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  TableSlot route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 };
 
 }  // namespace

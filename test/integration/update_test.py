@@ -14,8 +14,9 @@ import urllib.request
 from typing import Any, Callable, Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener,
-                     main, route, sanitized, to_yaml, wait_until)
-from harness.config import Config, address
+                     main, over_tls, route, sanitized, to_yaml, wait_until)
+from harness.config import Config, address, server_tls, trusts
+from harness.tls import Authority, TlsConnection, client_context
 
 FULL = bool(os.environ.get("WEIR_FULL"))
 
@@ -232,6 +233,110 @@ class ReloadEndpointTest(UpdateTestCase):
         self.assertEqual(self.weir.process.log().count("nothing in this file names cluster spare"), 1)
 
 
+class DrainingChainTest(UpdateTestCase):
+    """A chain is its filters and its routes together, until the last connection of it has gone."""
+
+    @classmethod
+    def set_up(cls) -> None:
+        cls.echo = EchoUpstream(cls.sandbox)
+
+    def test_it_keeps_its_routes_and_their_clusters(self) -> None:
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [direct({"prefix": "/text"}, "one"), route({"prefix": "/"}, "echo")])],
+                             [cluster("echo", self.echo.port)]))
+        before = to_yaml(self.config)
+        versions = self.weir.stat("server.config_versions")
+        with Connection(port) as first, Connection(port) as second:
+            for connection in (first, second):
+                self.assertEqual(connection.request(path="/text").text, "one")
+            for number in ("two", "three", "two"):
+                self.config["static_resources"]["clusters"] = [cluster(number, self.echo.port)]
+                self.hcm()["server_name"] = number
+                self.hcm()["route_config"]["virtual_hosts"][0]["routes"] = [
+                    direct({"prefix": "/text"}, number), direct({"prefix": "/admin"}, number), route({"prefix": "/"}, number)]
+                self.assertTrue(self.reload()["drains"])
+                self.assertEqual(fetch(port, "/text").text, number)
+                for connection in (first, second):
+                    self.assertEqual(connection.request(path="/text").text, "one")
+                    self.assertEqual(connection.request(path="/admin").status, 200)
+                    self.assertIn("/admin", connection.request(path="/admin").text)
+            # The routes alone change: that chain does not drain, and the older one does not notice.
+            with Connection(port) as third:
+                self.assertEqual(third.request(path="/text").text, "two")
+                self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0] = direct({"prefix": "/text"}, "four")
+                self.assertFalse(self.reload()["drains"])
+                self.assertEqual([one.request(path="/text").text for one in (first, third)], ["one", "four"])
+        # Nobody is left who asks for the older ones.
+        self.weir.wait_stat_is("server.config_versions", versions)
+        with open(self.weir.config_path, "w", encoding="utf-8") as file:
+            file.write(before + "\n")
+        self.post("/reload")
+        self.assertEqual(fetch(port, "/text").text, "one")
+        self.assertEqual(fetch(port, "/").status, 200)
+        self.weir.wait_stat_is("server.config_versions", versions)
+
+    def test_a_listener_that_goes_with_its_cluster(self) -> None:
+        port = self.sandbox.free_port()
+        self.start(bootstrap([http_listener(port, [route({"prefix": "/"}, "echo")])], [cluster("echo", self.echo.port)]))
+        with Connection(port) as connection:
+            self.assertEqual(connection.request().status, 200)
+            self.config["static_resources"] = {}
+            self.reload()
+            self.assertEqual(connection.request().status, 200)
+            # It comes again while it lingers.
+            self.config["static_resources"] = bootstrap([], [cluster("echo", self.echo.port)])["static_resources"]
+            self.reload()
+        wait_until(lambda: self.weir.stat("listener_manager.total_listeners_active") == 0, "the listener is gone")
+        self.config["static_resources"]["listeners"] = [http_listener(port, [route({"prefix": "/"}, "echo")])]
+        self.reload()
+        self.assertEqual(fetch(port).status, 200)
+
+
+class NamesTest(UpdateTestCase):
+    """Names with slashes, as those of resources of Kubernetes, tell things apart as others do."""
+
+    def test_listeners_and_chains(self) -> None:
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        listeners = [http_listener(port, [direct({"prefix": "/"}, name)], name=name) for port, name in zip(ports, ("a", "a/b"))]
+        for listener, chain in zip(listeners, ("b/c", "c")):
+            listener["filter_chains"][0]["name"] = chain
+        self.start(bootstrap(listeners))
+        self.assertEqual([fetch(port).text for port in ports], ["a", "a/b"])
+        # One changes, and goes; the other one stays.
+        self.hcm()["route_config"]["virtual_hosts"][0]["routes"] = [direct({"prefix": "/"}, "other")]
+        self.reload()
+        self.assertEqual([fetch(port).text for port in ports], ["other", "a/b"])
+        del self.config["static_resources"]["listeners"][0]
+        self.reload()
+        self.assertEqual(fetch(ports[1]).text, "a/b")
+
+    def test_transport_sockets(self) -> None:
+        ca = Authority(self.sandbox)
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        wanted = {"require_client_certificate": True}
+        listeners = [over_tls(http_listener(port, [direct({"prefix": "/"}, name)], name=name), socket)
+                     for port, name, socket in zip(ports, ("a", "a/b"), (
+                         server_tls(ca.issue("a.example"), common=trusts(ca), **wanted), server_tls(ca.issue("a.example"))))]
+        for listener, chain in zip(listeners, ("b/c", "c")):
+            listener["filter_chains"][0]["name"] = chain
+        self.start(bootstrap(listeners))
+
+        def served(port: int) -> bool:
+            try:
+                with TlsConnection(port, "a.example", client_context(ca)) as connection:
+                    return connection.request().status == 200
+            except OSError:
+                return False
+
+        self.assertEqual([served(port) for port in ports], [False, True])
+        self.config["static_resources"]["listeners"].reverse()
+        self.reload()
+        self.assertEqual([served(port) for port in ports], [False, True])
+        del self.config["static_resources"]["listeners"][1]
+        self.reload()
+        self.assertTrue(served(ports[1]))
+
+
 class ListenerChangesTest(UpdateTestCase):
     @classmethod
     def set_up(cls) -> None:
@@ -280,11 +385,10 @@ class ListenerChangesTest(UpdateTestCase):
             self.listener()["address"] = address(other)
             answer = self.reload()
             self.assertIn("listens on 127.0.0.1:%d anew" % other, answer["changes"][0]["effect"])
-            self.assertEqual(answer["changes"][0]["drains"], [])
+            self.assertEqual(answer["changes"][0]["drains"], ["chain 0"])
             self.assertEqual(fetch(other).status, 200)
-            # The chain is the same: who is connected goes on.
-            response = connection.request()
-            self.assertEqual((response.status, response.header("connection")), (200, None))
+            # Who came in where nobody listens any more is served until it has drained.
+            self.assertEqual(connection.request().status, 200)
         with socket.socket() as probe:
             wait_until(lambda: probe.connect_ex(("127.0.0.1", self.port)) != 0, "the old address is closed")
 

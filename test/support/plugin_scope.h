@@ -51,7 +51,7 @@ class PluginScope final : private filter::ConfigReport, private filter::RoutePro
   }
   size_t errors() const override { return errors_.size(); }
   filter::ConfigTranslator& translator() override { return translator_; }
-  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  TableSlot route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
   event::SlotId cluster(std::string_view name) override {
     return {event::SlotKind::kCluster, static_cast<uint32_t>(name.front() - 'a')};
   }

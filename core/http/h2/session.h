@@ -153,7 +153,12 @@ class Session {
   void pass_on_gathered(bool end);
   void close(Stream& stream, const StreamEnd& end);
   void give_back_withheld();
-  void set_narrow(bool narrow);
+  // What paused streams may hold in all. Beyond a quarter of it windows become small.
+  uint64_t most_held() const;
+  // Whether so much that they stop the whole connection: whatever may still come has room, once the peer knows.
+  bool holds_too_much() const;
+  void narrow_windows();
+  void set_stream_window(uint32_t bytes);
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
   // Frames that wait inside, DATA apart; and those of them that are no heads.
@@ -200,8 +205,9 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
-  bool narrow_ = false;  // streams have small windows
-  uint64_t unsent_ = 0;  // of all streams
+  uint32_t narrow_ = 0;              // of streams, for the time being; 0: they have those of the options
+  uint32_t settings_not_known_ = 1;  // to the peer, as far as it has said: so many times they were sent
+  uint64_t unsent_ = 0;              // of all streams
 
   mutable Stream* found_ = nullptr;  // the attached stream that was asked for last: most events follow one of the same
   const Slice* input_ = nullptr;     // the slice that is being read

@@ -18,6 +18,8 @@ constexpr uint32_t kFieldOverhead = 32;  // RFC 7541 4.1
 constexpr uint64_t kMostRefused = 4096;
 // What a frame of data that nobody takes counts for, beside its bytes: an empty one, or one that no reset explains.
 constexpr uint32_t kStrayFrame = 256;
+constexpr uint64_t kLeastHeld = 1024 * 1024;
+constexpr uint32_t kSmallestWindow = 1024;
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -264,7 +266,12 @@ void Session::take_frame(const void* raw) {
       return;
     }
     case NGHTTP2_SETTINGS:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return;
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+        if (--settings_not_known_ > 0 || withheld_ == 0) return;
+        give_back_withheld();
+        on_want_flush();
+        return;
+      }
       // The library has queued its answer, and RST_STREAM for every stream whose window has become too large; RFC 9113
       // 6.9.2 has it that this ends the connection.
       if (queued_frames() > queued_before_settings_ + 1) {
@@ -359,10 +366,10 @@ void Session::pass_on_gathered(bool end) {
   if (still != nullptr && still->paused_) {
     still->held_ += bytes;
     held_ += bytes;
-    if (!narrow_ && held_ > options_.connection_window / 2) [[unlikely]]
-      set_narrow(true);
-    // Of the connection's window paused streams may hold so much: within it, none stops the others.
-    if (held_ > options_.connection_window)
+    if (held_ > most_held() / 4) [[unlikely]]
+      narrow_windows();
+    // Else none of them stops the others: the connection's window is theirs.
+    if (holds_too_much())
       withheld_ += bytes;
     else
       nghttp2_session_consume_connection(session_, bytes);
@@ -382,19 +389,33 @@ void Session::unpause(Stream& stream) {
   if (!stopped_) on_want_flush();
 }
 
+// The connection's window, which is made for the speed of one stream, may be less than a few streams bring.
+uint64_t Session::most_held() const { return std::max<uint64_t>(options_.connection_window, kLeastHeld); }
+
+bool Session::holds_too_much() const {
+  if (narrow_ != 0 && settings_not_known_ > 0) return true;  // it may still send by the old windows
+  return held_ > 2 * most_held();
+}
+
 // Where streams that nobody reads hold much, all of them get small windows, also those that are open (RFC 9113 6.9.2):
-// their peers send no more, and the connection's is there for the others.
-void Session::set_narrow(bool narrow) {
-  const uint32_t small = std::clamp<uint32_t>(options_.connection_window / 64, 4096, 65535);
-  if (options_.stream_window <= small) return;
-  const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, narrow ? small : options_.stream_window};
-  if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) == 0) narrow_ = narrow;
+// so small that all that may still come is a quarter of what may be held. The more streams, the smaller.
+void Session::narrow_windows() {
+  const uint64_t share = most_held() / 4 / (open_streams_ + 1);
+  const auto small = static_cast<uint32_t>(std::clamp<uint64_t>(share, kSmallestWindow, 65535));
+  if (small < options_.stream_window && (narrow_ == 0 || small <= narrow_ / 2)) set_stream_window(small);
+}
+
+void Session::set_stream_window(uint32_t bytes) {
+  const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, bytes};
+  if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) != 0) return;
+  ++settings_not_known_;
+  narrow_ = bytes < options_.stream_window ? bytes : 0;
 }
 
 void Session::give_back_withheld() {
-  if (narrow_ && held_ < options_.connection_window / 8) [[unlikely]]
-    set_narrow(false);
-  if (withheld_ == 0 || held_ > options_.connection_window) return;
+  if (narrow_ != 0 && held_ < most_held() / 8) [[unlikely]]
+    set_stream_window(options_.stream_window);
+  if (withheld_ == 0 || holds_too_much()) return;
   nghttp2_session_consume_connection(session_, withheld_);
   withheld_ = 0;
 }

@@ -205,7 +205,9 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   }
   if (proto.has_route_config()) {
     FactoryScope routes = inner.below("route_config");
-    config->route_table = scope.routes().route_table(proto.route_config(), routes);
+    const auto [slot, use] = scope.routes().route_table(proto.route_config(), routes);
+    config->route_table = slot;
+    config->route_table_use = use;
   } else if (!proto.has_rds() && !proto.has_scoped_routes()) {
     scope.error("route_config", "is required, or else rds or scoped_routes");
   }

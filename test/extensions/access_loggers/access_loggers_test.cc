@@ -27,7 +27,7 @@ using envoy::extensions::access_loggers::file::v3::FileAccessLog;
 using envoy::extensions::access_loggers::stream::v3::StdoutAccessLog;
 
 class NoRoutes final : public filter::RouteProvider {
-  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  TableSlot route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 };
 
 class Report final : public filter::ConfigReport {

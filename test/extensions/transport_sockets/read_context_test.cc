@@ -24,7 +24,7 @@ namespace {
 namespace pb = envoy::extensions::transport_sockets::tls::v3;
 
 class NoRoutes final : public filter::RouteProvider {
-  event::SlotId route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
+  TableSlot route_table(const google::protobuf::Message&, filter::FactoryScope&) override { return {}; }
 };
 
 class ReadContextTest : public testing::Test {

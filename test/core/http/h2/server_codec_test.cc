@@ -257,33 +257,97 @@ TEST(H2Server, PausedStreamsGetNoMoreRoomAndOthersDo) {
   EXPECT_GE(updates(out, 1), 48000u);
 }
 
-TEST(H2Server, WhatPausedStreamsHoldOfTheConnectionsWindowIsBounded) {
-  Server server({.stream_window = 65535, .connection_window = 65535});
-  std::string bytes = hello();
-  for (uint32_t id = 1; id <= 5; id += 2) bytes += request(id, kEndHeaders);
-  server.receive(bytes);
-  server.flush();
-  for (size_t i = 0; i < 3; ++i) server.codec.pause(server.stream(i));
-  const std::string piece(16000, 'x');
-  // A well-behaved client, which waits for room.
-  uint32_t room = 65535;
-  size_t sent = 0;
-  for (int i = 0; i < 12; ++i) {
-    if (room < piece.size()) break;
-    server.receive(frame(kData, 0, static_cast<uint32_t>(i % 3) * 2 + 1, piece));
-    sent += piece.size();
-    room -= static_cast<uint32_t>(piece.size());
-    for (const Frame& each : server.frames()) {
-      if (each.type == kWindowUpdate && each.id == 0) room += each.code();
+// A client that sends as much as the windows let it, to streams that nobody reads.
+class Pusher {
+ public:
+  Pusher(Server& server, uint32_t streams, uint32_t connection_window, uint32_t stream_window)
+      : server_(server), room_(connection_window), stream_window_(stream_window), windows_(streams, stream_window) {}
+
+  // How much it has sent when it may send no more, or this is reached.
+  size_t push(bool acknowledges, size_t most = size_t{1} << 30) {
+    const size_t before = sent_;
+    for (bool some = true; some && sent_ - before < most;) {
+      some = false;
+      for (size_t i = 0; i < windows_.size(); ++i) {
+        if (room_ < kPiece || windows_[i] < kPiece) continue;
+        server_.receive(frame(kData, 0, static_cast<uint32_t>(2 * i + 1), std::string(kPiece, 'x')));
+        sent_ += kPiece;
+        room_ -= kPiece;
+        windows_[i] -= kPiece;
+        some = true;
+      }
+      for (const Frame& each : server_.frames()) some = take(each, acknowledges) || some;
     }
+    return sent_ - before;
   }
-  EXPECT_GT(sent, 65535u);
-  EXPECT_LE(sent, 2u * 65535);
+
+  int64_t room() const { return room_; }  // of the connection
+
+ private:
+  static constexpr int64_t kPiece = 1000;
+  bool take(const Frame& each, bool acknowledges) {
+    if (each.type == kWindowUpdate) {
+      if (each.id > 2 * windows_.size()) return false;
+      (each.id == 0 ? room_ : windows_[(each.id - 1) / 2]) += each.code();
+      return true;
+    }
+    if (each.type != kSettings || (each.flags & 1) != 0 || !acknowledges) return false;
+    for (size_t at = 0; at + 6 <= each.payload.size(); at += 6) {
+      if (each.payload[at + 1] != 4) continue;
+      for (int64_t& window : windows_) window += int64_t{each.code(at + 2)} - stream_window_;
+      stream_window_ = each.code(at + 2);
+    }
+    server_.receive(frame(kSettings, 1, 0, ""));
+    return true;
+  }
+
+  Server& server_;
+  int64_t room_;
+  int64_t stream_window_;
+  std::vector<int64_t> windows_;
+  size_t sent_ = 0;
+};
+
+TEST(H2Server, ManyStreamsThatNobodyReadsLeaveRoomForOneThatSomebodyDoes) {
+  constexpr uint32_t kWindow = 1 << 20;
+  for (const uint32_t streams : {4u, 100u, 700u}) {
+    Options many;
+    many.stream_window = many.connection_window = kWindow;
+    Server server(many);
+    std::string bytes = hello();
+    for (uint32_t i = 0; i <= streams; ++i) bytes += request(2 * i + 1, kEndHeaders);
+    server.receive(bytes);
+    (void)server.frames();
+    server.receive(frame(kSettings, 1, 0, ""));
+    for (size_t i = 0; i < streams; ++i) server.codec.pause(server.stream(i));
+    Pusher pusher(server, streams, kWindow, kWindow);
+    const size_t pushed = pusher.push(true);
+    EXPECT_LT(pushed, 2u * kWindow) << streams;
+    EXPECT_GE(pusher.room(), int64_t{kWindow} / 2) << streams;
+    const size_t read = server.body.size();
+    server.receive(frame(kData, 0, 2 * streams + 1, std::string(1000, 'y')));
+    EXPECT_EQ(server.body.size(), read + 1000) << streams;
+    EXPECT_FALSE(server.codec.failed()) << server.log;
+  }
+}
+
+TEST(H2Server, WhatIsHeldIsBounded) {
+  constexpr uint32_t kWindow = 1 << 20;
+  // Whoever says nothing to SETTINGS has what he was given before.
+  Server server({.stream_window = kWindow, .connection_window = kWindow});
+  server.receive(hello() + request(1, kEndHeaders) + request(3, kEndHeaders) + request(5, kEndHeaders));
+  (void)server.frames();
+  server.receive(frame(kSettings, 1, 0, ""));
+  for (size_t i = 0; i < 3; ++i) server.codec.pause(server.stream(i));
+  Pusher pusher(server, 3, kWindow, kWindow);
+  const size_t sent = pusher.push(false);
+  EXPECT_GT(sent, size_t{kWindow} * 9 / 10);
+  EXPECT_LE(sent, size_t{kWindow} * 5 / 4);
+  // All of it counts again once it is read.
   for (size_t i = 0; i < 3; ++i) server.codec.unpause(server.stream(i));
-  for (const Frame& each : server.frames()) {
-    if (each.type == kWindowUpdate && each.id == 0) room += each.code();
-  }
-  EXPECT_GT(room, 32000u);
+  server.receive(frame(kSettings, 1, 0, ""));
+  EXPECT_GT(pusher.push(true, 3 * kWindow), size_t{2 * kWindow});
+  EXPECT_FALSE(server.codec.failed()) << server.log;
 }
 
 TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
@@ -307,10 +371,10 @@ TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
   server.receive(frame(kSettings, kAck, 0, ""));
   server.codec.pause(server.stream(0));
   const std::string piece(16000, 'x');
-  for (int i = 0; i < 32; ++i) server.receive(frame(kData, 0, 1, piece));
+  for (int i = 0; i < 16; ++i) server.receive(frame(kData, 0, 1, piece));
   EXPECT_EQ(windows(), std::vector<uint32_t>{});
   server.receive(frame(kData, 0, 1, piece));
-  EXPECT_EQ(windows(), std::vector<uint32_t>{window / 64});
+  EXPECT_EQ(windows(), std::vector<uint32_t>{65535});
   server.receive(frame(kSettings, kAck, 0, ""));
   // The others go on, window by window.
   const size_t before = server.body.size();
