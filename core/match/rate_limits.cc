@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/http/query.h"
 #include "core/stream/metadata.h"
 
 namespace weir::match {
@@ -39,7 +40,8 @@ struct Value {
     return headers().get_all(header.name, facts.arena);
   }
   std::string_view operator()(const DescriptorAction::QueryParameter& parameter) const {
-    return find_query_parameter(query(), parameter.name);
+    const std::string_view value = http::find_decoded_parameter(query(), parameter.name);
+    return value.data() != nullptr ? facts.arena.copy_or_empty(value) : value;
   }
   std::string_view operator()(const DescriptorAction::MetadataValue& of) const {
     const stream::StreamInfo& info = facts.subject.info;
@@ -59,7 +61,7 @@ struct Value {
   }
   std::string_view operator()(const DescriptorAction::QueryMatches& match) const {
     bool all = std::all_of(match.parameters.begin(), match.parameters.end(),
-                           [query = query()](const QueryParameterMatcher& one) { return one.matches(query); });
+                           [query = query()](const QueryParameterMatcher& one) { return one.matches_decoded(query); });
     return all == match.expect ? text(match.value) : std::string_view();
   }
 

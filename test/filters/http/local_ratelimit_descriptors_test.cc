@@ -90,6 +90,12 @@ TEST(LocalRateLimit, ActionsMakeDescriptors) {
       {by_query, entry("a", "1"), "/?p=1", {}, false},
       {perhaps_query, entry("generic_key", "v"), "/?p=1"},
       {has_a, entry("header_match", "v"), "/", {{"x-a", "1"}}},
+      // Encoded, a name and a value are the same.
+      {by_query, entry("a", "a b"), "/?%71=a%20%62"},
+      {by_query, entry("a", "%31"), "/?q=%31", {}, false},
+      {has_q, entry("query_match", "v"), "/?q=%31"},
+      {has_q, entry("query_match", "v"), "/?%71=1"},
+      {has_no_q, entry("k", "v"), "/?%71=%31", {}, false},
       {has_a, entry("header_match", "v"), "/", {}, false},
       {has_no_a, entry("k", "v")},
       {has_no_a, entry("k", "v"), "/", {{"x-a", "1"}}, false},
