@@ -148,6 +148,7 @@ constexpr Golden kGolden[] = {
     {"%QUERY_PARAM(none)%", "-", "-"},
     {"%QUERY_PARAMS%", "q=1&empty=&flag&q=2&e=%41%zz+b", "-"},
     {"%QUERY_PARAMS(DECODED)%", "q=1&empty=&flag&q=2&e=A%zz+b", "-"},
+    {"%QUERY_PARAM(e)%", "A%zz+b", "-"},
     {"%GRPC_STATUS%", "-", "-"},
     {"%ENVIRONMENT(WEIR_TEST_NOT_SET)%", "-", "-"},
     {"%ENVIRONMENT(WEIR_TEST_SET)%", "value", "value"},
@@ -164,6 +165,12 @@ TEST_F(FormatterTest, EveryOperator) {
 
 TEST_F(FormatterTest, WhatConnectionsAloneKnowIsKeptIfSomebodyPrintsIt) {
   const auto wanted = [](std::string_view text) {
+// A name that is spelled otherwise is the same name, and what a value spells stays in its line.
+TEST_F(FormatterTest, QueryParametersAreDecoded) {
+  request_.set_copy(http::HeaderId::kPath, "/p?r%6fle=%61dmin%0A&role=user");
+  EXPECT_EQ(print("%QUERY_PARAM(role)%"), "admin\\x0a");
+}
+
     wanted_records_of_process = 0;
     EXPECT_TRUE(Format::compile(text, {}).ok()) << text;
     return wanted_records();
