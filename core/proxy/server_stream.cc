@@ -489,6 +489,7 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
 void ServerStream::send_informational(http::HeaderMap& headers) {
   touch();
   held_back_ = true;  // a client that waited for 100 (Continue) had nothing to send until now
+  remove_hop_by_hop(headers);
   connection_.write_informational(headers);
 }
 

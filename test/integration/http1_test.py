@@ -205,7 +205,8 @@ class ContinueTest(WeirTestCase):
         while True:
             head = connection.read_head()
             cls.expectations.append(head.header("expect"))
-            connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
+            connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: close, x-hop\r\nx-hop: 1\r\n"
+                            b"keep-alive: timeout=5\r\nupgrade: h2c\r\nproxy-connection: keep-alive\r\n\r\n")
             if head.header("expect"):
                 connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.reader.body(head, response=False)
@@ -243,7 +244,10 @@ class ContinueTest(WeirTestCase):
 
     def test_early_hints_without_expect_do_not_confuse(self) -> None:
         for _ in range(3):
-            self.assertEqual(fetch(self.proxying, "/hints", "POST", body=b"1234").text, "4")
+            response = fetch(self.proxying, "/hints", "POST", body=b"1234")
+            self.assertEqual(response.text, "4")
+            # What is about the server's connection stays there.
+            self.assertEqual([hint.headers for hint in response.interim], [[("link", "</a.css>")]])
 
 
 if __name__ == "__main__":
