@@ -200,6 +200,12 @@ bool is_header_name(std::string_view name) {
   });
 }
 
+// Of a request "host" means :authority, as wherever else a header is named.
+HeaderName to_name(Message message, std::string_view text) {
+  HeaderName name(text);
+  return message == Message::kRequest && name.id() == HeaderId::kHost ? HeaderName(HeaderId::kAuthority) : name;
+}
+
 Result<std::unique_ptr<Operator>> make_header(const OperatorCall& call, Message message, bool cut_query) {
   std::string shape = "write %" + std::string(call.name) + "(NAME)% or %" + std::string(call.name) + "(NAME?OTHER)%";
   if (call.argument.empty()) return operator_error(call, "the name of a header is needed", shape);
@@ -211,8 +217,8 @@ Result<std::unique_ptr<Operator>> make_header(const OperatorCall& call, Message 
   if (mark != std::string_view::npos && !is_header_name(other)) {
     return operator_error(call, "\"" + std::string(other) + "\" is not the name of a header", shape);
   }
-  return std::make_unique<Header>(message, cut_query, HeaderName(name),
-                                  other.empty() ? HeaderName() : HeaderName(other), !other.empty());
+  return std::make_unique<Header>(message, cut_query, to_name(message, name),
+                                  other.empty() ? HeaderName() : to_name(message, other), !other.empty());
 }
 
 // "A:B", either of which may be missing. False if A or B is none of the words.
