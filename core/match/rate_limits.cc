@@ -37,7 +37,7 @@ struct Value {
     return facts.arena.copy_or_empty({text, static_cast<size_t>(end - text)});
   }
   std::string_view operator()(const DescriptorAction::RequestHeader& header) const {
-    return headers().get_all(header.name, facts.arena);
+    return headers().get(header.name);  // the first, as published: more of them are no other key
   }
   std::string_view operator()(const DescriptorAction::QueryParameter& parameter) const {
     const std::string_view value = http::find_decoded_parameter(query(), parameter.name);
