@@ -524,6 +524,9 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   } else if (!stream_.request_finished() && !short_body_ &&
              (end || local_reply_ || info.response_code >= 400 || headers.contains(HeaderId::kContentLength))) {
     connection_.close_after_response();
+    // RFC 9110 15.5.22: who is refused for his version is told of the one that is spoken.
+    if (info.response_code == 426 && info.flags.has(ResponseFlag::kDownstreamProtocolError))
+      set_upgrade(headers, "HTTP/1.1");
   }
   response_head_sent_ = true;
   if (!sound || !connection_.write_headers(headers, end)) {

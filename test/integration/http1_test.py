@@ -104,7 +104,9 @@ class PersistenceTest(WeirTestCase):
     def test_http_1_0_is_refused_by_default(self) -> None:
         with Connection(self.port) as connection:
             connection.send(b"GET / HTTP/1.0\r\nhost: t\r\n\r\n")
-            self.assertEqual(connection.read_response().status, 426)
+            response = connection.read_response()
+            self.assertEqual((response.status, response.header("upgrade")), (426, "HTTP/1.1"))
+            self.assertEqual([value for name, value in response.headers if name == "connection"], ["upgrade", "close"])
             self.assertTrue(connection.closed_within(2))
 
     def test_gauges_return_to_zero(self) -> None:
