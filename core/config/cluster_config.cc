@@ -477,6 +477,12 @@ bool finds_hosts(const cluster_v3::Cluster& proto) {
   return !proto.has_cluster_type() && proto.type() == cluster_v3::Cluster::ORIGINAL_DST;
 }
 
+bool has_http_filters(const cluster_v3::Cluster& proto) {
+  envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  return std::any_of(proto.typed_extension_protocol_options().begin(), proto.typed_extension_protocol_options().end(),
+                     [&](const auto& one) { return one.second.UnpackTo(&options) && !options.http_filters().empty(); });
+}
+
 ClusterTranslation translate_cluster(const cluster_v3::Cluster& proto, filter::FactoryScope& scope, RouteConfigEnv& env,
                                      Report& report) {
   const std::string& path = scope.path();

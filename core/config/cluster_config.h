@@ -59,6 +59,9 @@ struct ClusterTranslation {
 // A cluster without endpoints, whose requests ask for addresses (ORIGINAL_DST).
 bool finds_hosts(const envoy::config::cluster::v3::Cluster& proto);
 
+// Of its HttpProtocolOptions.
+bool has_http_filters(const envoy::config::cluster::v3::Cluster& proto);
+
 // Faults go to the report; the result is to be used only if there were none. The report is that of the scope, whose
 // path is that of the message.
 ClusterTranslation translate_cluster(const envoy::config::cluster::v3::Cluster& proto, filter::FactoryScope& scope,

@@ -29,6 +29,9 @@ std::vector<route::MirrorSpec> mirror_specs(
     route::MirrorSpec& spec = specs[i];
     spec.cluster = message.cluster();
     if (!spec.cluster.empty() && validate_clusters) check_cluster(env, path, "cluster", spec.cluster);
+    if (env.has_http_filters(spec.cluster))
+      path.warning_at("cluster",
+                      in_quotes(spec.cluster) + " has http_filters, which copies of requests do not pass yet");
     spec.cluster_header = message.cluster_header();
     if (message.has_runtime_fraction()) spec.fraction = to_setting(message.runtime_fraction());
     spec.keeps_host = message.disable_shadow_host_suffix_append();

@@ -47,6 +47,8 @@ class RouteConfigEnv {
   virtual bool validate_clusters_by_default() const = 0;
   // Is there such a cluster? If not, `hint` may become what to do about it: which one was probably meant.
   virtual bool has_cluster(std::string_view name, std::string& hint) = 0;
+  // Whether a cluster of the configuration has http_filters, which copies of requests do not pass.
+  virtual bool has_http_filters(std::string_view /*cluster*/) { return false; }
   // Where routes and virtual clusters are counted; null: nowhere.
   virtual stats::Store* stats_store() { return nullptr; }
   // The slot of a cluster, also of one that comes later. Asked once per name of a table.

@@ -11,6 +11,7 @@ namespace {
 // Keep their room; one per thread.
 thread_local std::string taken_query;
 thread_local std::string previous_query;
+thread_local std::string decoded_value;
 
 // Takes the first parameter off `query`, without its "&".
 std::string_view take_parameter(std::string_view& query) {
@@ -20,23 +21,27 @@ std::string_view take_parameter(std::string_view& query) {
   return one;
 }
 
-// Whether a parameter has this name, which it may spell with %XX (RFC 3986 2.1).
+// Takes the first byte off `text`, which %XX spells too.
+char take_decoded(std::string_view& text) {
+  if (text[0] == '%' && text.size() > 2) {
+    const int high = hex_value(text[1]);
+    const int low = hex_value(text[2]);
+    if (high >= 0 && low >= 0) {
+      text.remove_prefix(3);
+      return static_cast<char>(high * 16 + low);
+    }
+  }
+  const char plain = text[0];
+  text.remove_prefix(1);
+  return plain;
+}
+
 bool is_named(std::string_view parameter, std::string_view name) {
   parameter = parameter.substr(0, parameter.find('='));
-  size_t at = 0;
   for (char c : name) {
-    if (at >= parameter.size()) return false;
-    if (parameter[at] == '%' && at + 2 < parameter.size()) {
-      int high = hex_value(parameter[at + 1]);
-      int low = hex_value(parameter[at + 2]);
-      if (high >= 0 && low >= 0 && c == static_cast<char>(high * 16 + low)) {
-        at += 3;
-        continue;
-      }
-    }
-    if (parameter[at++] != c) return false;
+    if (parameter.empty() || take_decoded(parameter) != c) return false;
   }
-  return at == parameter.size();
+  return parameter.empty();
 }
 
 void append_encoded(std::string_view text, std::string& out) {
@@ -65,6 +70,25 @@ struct Parts {
 };
 
 }  // namespace
+
+void append_decoded(std::string_view text, std::string& out) {
+  while (!text.empty()) out += take_decoded(text);
+}
+
+std::string_view find_decoded_parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view one = take_parameter(query);
+    if (!is_named(one, name)) continue;
+    const size_t equals = one.find('=');
+    if (equals == std::string_view::npos) return "";
+    const std::string_view value = one.substr(equals + 1);
+    if (value.find('%') == std::string_view::npos) return value;
+    decoded_value.clear();
+    append_decoded(value, decoded_value);
+    return decoded_value;
+  }
+  return {};
+}
 
 bool has_parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {

@@ -1,5 +1,5 @@
-// Changes to the query of a request's path, parameter by parameter. Parameters that are not meant keep their bytes and
-// their place. Names are compared decoded; what is added is encoded.
+// The query of a request's path, parameter by parameter. Names are compared decoded. Where the query is changed,
+// parameters that are not meant keep their bytes and their place; what is added is encoded.
 #pragma once
 
 #include <string>
@@ -10,7 +10,12 @@
 
 namespace weir::http {
 
-// `query` is without its '?'.
+// `text` with every %XX as the byte that it stands for (RFC 3986 2.1); "+" is a plus, and a "%" that begins none is
+// one.
+void append_decoded(std::string_view text, std::string& out);
+// The first value of this name, decoded; "" if it has no "=", data() is nullptr if there is none. Good until the next
+// call on this thread. `query` is without its '?', here and below.
+std::string_view find_decoded_parameter(std::string_view query, std::string_view name);
 bool has_parameter(std::string_view query, std::string_view name);
 void append_parameter(std::string_view name, std::string_view value, std::string& query);
 // Takes out every parameter of this name; the first makes place for the new value, if there is one (not null).

@@ -2,8 +2,8 @@
 
 #include <charconv>
 
+#include "core/http/query.h"
 #include "core/match/header_matcher.h"
-#include "core/match/query_parameter_matcher.h"
 #include "core/stream/metadata.h"
 
 namespace weir::match {
@@ -54,7 +54,7 @@ InputValue query_parameter(const http::HeaderMap* request, std::string_view name
   size_t question = path.find_first_of("?#");
   if (question == std::string_view::npos || path[question] == '#') return {};
   std::string_view query = path.substr(question + 1);
-  return text(find_query_parameter(query.substr(0, query.find('#')), name));
+  return text(http::find_decoded_parameter(query.substr(0, query.find('#')), name));
 }
 
 InputValue filter_state(const stream::StreamInfo& info, stream::FilterStateName name) {

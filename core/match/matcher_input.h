@@ -28,7 +28,7 @@ struct Input {
     kRequestTrailer,
     kResponseHeader,
     kResponseTrailer,
-    kQueryParameter,       // as sent, the first of its name
+    kQueryParameter,       // decoded, the first of its name
     kResponseStatus,       // "404"
     kResponseStatusClass,  // "4xx"
     kDestinationIp,

@@ -1,5 +1,7 @@
 #include "core/match/query_parameter_matcher.h"
 
+#include "core/http/query.h"
+
 namespace weir::match {
 
 using Kind = QueryParameterMatcherSpec::Kind;
@@ -34,7 +36,14 @@ Result<QueryParameterMatcher> QueryParameterMatcher::build(QueryParameterMatcher
 }
 
 bool QueryParameterMatcher::matches(std::string_view query) const noexcept {
-  std::string_view value = find_query_parameter(query, name_);
+  return value_matches(find_query_parameter(query, name_));
+}
+
+bool QueryParameterMatcher::matches_decoded(std::string_view query) const noexcept {
+  return value_matches(http::find_decoded_parameter(query, name_));
+}
+
+bool QueryParameterMatcher::value_matches(std::string_view value) const noexcept {
   if (value.data() == nullptr) return kind_ == Kind::kAbsent;
   if (kind_ == Kind::kString) return string_->matches(value);
   return kind_ == Kind::kPresent;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/http/query.h"
 #include "core/stream/metadata.h"
 
 namespace weir::match {
@@ -36,10 +37,11 @@ struct Value {
     return facts.arena.copy_or_empty({text, static_cast<size_t>(end - text)});
   }
   std::string_view operator()(const DescriptorAction::RequestHeader& header) const {
-    return headers().get_all(header.name, facts.arena);
+    return headers().get(header.name);  // the first, as published: more of them are no other key
   }
   std::string_view operator()(const DescriptorAction::QueryParameter& parameter) const {
-    return find_query_parameter(query(), parameter.name);
+    const std::string_view value = http::find_decoded_parameter(query(), parameter.name);
+    return value.data() != nullptr ? facts.arena.copy_or_empty(value) : value;
   }
   std::string_view operator()(const DescriptorAction::MetadataValue& of) const {
     const stream::StreamInfo& info = facts.subject.info;
@@ -59,7 +61,7 @@ struct Value {
   }
   std::string_view operator()(const DescriptorAction::QueryMatches& match) const {
     bool all = std::all_of(match.parameters.begin(), match.parameters.end(),
-                           [query = query()](const QueryParameterMatcher& one) { return one.matches(query); });
+                           [query = query()](const QueryParameterMatcher& one) { return one.matches_decoded(query); });
     return all == match.expect ? text(match.value) : std::string_view();
   }
 

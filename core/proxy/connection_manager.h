@@ -27,9 +27,10 @@ namespace weir::proxy {
 struct ConnectionManagerStats {
   ConnectionManagerStats(stats::Store& store, const std::string& prefix);
   std::shared_ptr<stats::Group> group;
-  stats::Counter cx_total, cx_http1_total, cx_http2_total, cx_ssl_total, cx_destroy, cx_destroy_remote_active_rq,
-      cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error, cx_rx_bytes_total, cx_tx_bytes_total,
-      cx_drain_close, cx_max_duration_reached, cx_max_requests_reached, cx_overload_disable_keepalive;
+  stats::Counter cx_total, cx_http1_total, cx_http2_total, cx_ssl_total, cx_destroy, cx_destroy_remote,
+      cx_destroy_local, cx_destroy_remote_active_rq, cx_destroy_local_active_rq, cx_idle_timeout, cx_protocol_error,
+      cx_rx_bytes_total, cx_tx_bytes_total, cx_drain_close, cx_max_duration_reached, cx_max_requests_reached,
+      cx_overload_disable_keepalive;
   stats::Counter rq_total, rq_http1_total, rq_http2_total, rq_too_many_premature_resets, rq_rx_reset, rq_tx_reset,
       rq_timeout, rq_idle_timeout, rq_header_timeout, rq_max_duration_reached, rq_too_large,
       rq_failed_path_normalization, rq_redirected_with_normalized_path, rq_rejected_underscore, dropped_underscore,

@@ -394,8 +394,9 @@ void Http2Connection::on_closed(filter::ConnectionHost&, net::CloseReason reason
   drain_timer_.cancel();
   ping_timer_.cancel();
   ping_timeout_.cancel();
+  const bool remote = reason != net::CloseReason::kLocal;
+  (remote ? stats.cx_destroy_remote : stats.cx_destroy_local).inc();
   if (!streams_.empty()) {
-    const bool remote = reason != net::CloseReason::kLocal;
     (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();
     if (remote) stats.rq_rx_reset.add(streams_.count());
     const std::string_view failure =

@@ -60,6 +60,8 @@ class Http2Stream final : public StreamConnection,
   void on_deadline(DeadlineKind kind) override;
   void on_end_of_turn() override;
   void stop_waiting();
+  // Of the response.
+  bool takes_more() const { return connection_ != nullptr && !aborted_; }
   // For the log that its end writes.
   void note_wire_bytes();
   // Ends the ServerStream, and this at the end of the turn.
@@ -75,6 +77,7 @@ class Http2Stream final : public StreamConnection,
   bool early_end_ = false;
   bool waits_for_tunnel_ = false;
   bool flow_paused_ = false;
+  bool aborted_ = false;  // ends with the turn
 };
 
 class Http2Connection final : public filter::NetworkFilter,

@@ -28,7 +28,7 @@ bool Http2Stream::bypasses_overload() const { return connection_->host_->bypasse
 bool Http2Stream::is_tls() const { return connection_->host_->tls() != nullptr; }
 
 bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
-  if (connection_ == nullptr) return true;
+  if (!takes_more()) return true;
   if (const Overload& overload = LaneProxy::of(lane_).overload();
       overload.acts() && !bypasses_overload() && overload.hits(OverloadAction::kDisableKeepalive, lane_.random()))
       [[unlikely]]
@@ -45,7 +45,13 @@ bool Http2Stream::write_headers(const http::HeaderMap& headers, bool end) {
 
 // The tunnel is open: what came of it ahead.
 void Http2Stream::on_end_of_turn() {
-  if (connection_ == nullptr || !waits_for_tunnel_) return;
+  if (connection_ == nullptr) return;
+  if (aborted_) {
+    connection_->codec_.reset(*this, ErrorCode::kInternalError);
+    release();
+    return;
+  }
+  if (!waits_for_tunnel_) return;
   Slices early;
   early.append_all(early_);
   const bool end = early_end_;
@@ -61,11 +67,11 @@ void Http2Stream::stop_waiting() {
 }
 
 void Http2Stream::write_informational(const http::HeaderMap& headers) {
-  if (connection_ != nullptr) (void)connection_->codec_.send_informational(*this, headers);
+  if (takes_more()) (void)connection_->codec_.send_informational(*this, headers);
 }
 
 bool Http2Stream::write_data(Slices& data, bool end) {
-  if (connection_ == nullptr) {
+  if (!takes_more()) {
     data.clear();
     return true;
   }
@@ -73,13 +79,14 @@ bool Http2Stream::write_data(Slices& data, bool end) {
 }
 
 bool Http2Stream::write_trailers(const http::HeaderMap& trailers) {
-  return connection_ == nullptr || connection_->codec_.send_trailers(*this, trailers);
+  return !takes_more() || connection_->codec_.send_trailers(*this, trailers);
 }
 
+// The connection writes at the end of the turn, and a reset takes the place of what waits for that: it comes behind.
 void Http2Stream::abort_response() {
-  if (connection_ == nullptr) return;
-  connection_->codec_.reset(*this, ErrorCode::kInternalError);
-  release();
+  if (!takes_more()) return;
+  aborted_ = true;
+  lane_.at_end_of_turn(*this);
 }
 
 void Http2Stream::pause_request(bool paused) {

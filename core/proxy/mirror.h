@@ -1,6 +1,6 @@
 // A copy of a request that goes to another cluster, whose answer nobody waits for (request_mirror_policies). It lives
 // as long as that exchange takes, usually longer than the stream it copies, whose speed it never changes: what it
-// cannot take in time is dropped, and the copy with it.
+// cannot take in time is dropped, and the copy with it. No filter of the cluster sees it.
 #pragma once
 
 #include <cstdint>

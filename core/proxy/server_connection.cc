@@ -503,8 +503,9 @@ void ServerConnection::on_closed(filter::ConnectionHost&, net::CloseReason reaso
   deadlines_.stop();
   codec_.stop();
   if (stream_ == nullptr && head_begun_ != MonoTime()) make_stream_of_unread_head();
+  const bool remote = reason != net::CloseReason::kLocal;
+  (remote ? stats.cx_destroy_remote : stats.cx_destroy_local).inc();
   if (stream_ != nullptr) {
-    bool remote = reason != net::CloseReason::kLocal;
     (remote ? stats.cx_destroy_remote_active_rq : stats.cx_destroy_local_active_rq).inc();
     if (remote) stats.rq_rx_reset.inc();
     if (net::Transport* transport = connection().transport())

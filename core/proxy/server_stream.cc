@@ -489,6 +489,7 @@ void ServerStream::on_stream_deadline(DeadlineKind kind) {
 void ServerStream::send_informational(http::HeaderMap& headers) {
   touch();
   held_back_ = true;  // a client that waited for 100 (Continue) had nothing to send until now
+  remove_hop_by_hop(headers);
   connection_.write_informational(headers);
 }
 
@@ -523,6 +524,9 @@ void ServerStream::send_headers(http::HeaderMap& headers, bool end) {
   } else if (!stream_.request_finished() && !short_body_ &&
              (end || local_reply_ || info.response_code >= 400 || headers.contains(HeaderId::kContentLength))) {
     connection_.close_after_response();
+    // RFC 9110 15.5.22: who is refused for his version is told of the one that is spoken.
+    if (info.response_code == 426 && info.flags.has(ResponseFlag::kDownstreamProtocolError))
+      set_upgrade(headers, "HTTP/1.1");
   }
   response_head_sent_ = true;
   if (!sound || !connection_.write_headers(headers, end)) {

@@ -60,8 +60,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
         node_(node),
         in_force_(in_force) {}
 
-  // The clusters of the file; `complete`: there are no others, unless they come over CDS.
-  void set_clusters(config::NameTable& clusters, bool complete, bool cds) {
+  using Clusters = google::protobuf::RepeatedPtrField<envoy::config::cluster::v3::Cluster>;
+  // The clusters of the file and their names; `complete`: there are no others, unless they come over CDS.
+  void set_clusters(const Clusters& messages, config::NameTable& clusters, bool complete, bool cds) {
+    cluster_messages_ = &messages;
     clusters_ = &clusters;
     clusters_complete_ = complete;
     cds_ = cds;
@@ -197,6 +199,10 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (hint.empty() && cds_) hint = "if it comes over CDS, set validate_clusters: false in the route configuration";
     return false;
   }
+  bool has_http_filters(std::string_view cluster) override {
+    return clusters_->contains(cluster) &&
+           config::has_http_filters(cluster_messages_->Get(static_cast<int>(clusters_->index_of(cluster))));
+  }
   stats::Store* stats_store() override { return &store_; }
   event::SlotId cluster_slot(std::string_view name) override { return lead_to(name); }
   uint32_t filter_id(std::string_view name) override { return filter::Registry::intern_filter_name(name); }
@@ -269,6 +275,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     std::string cluster;  // the first that has it
   };
   std::map<std::string, Cache> caches_;
+  const Clusters* cluster_messages_ = nullptr;
   config::NameTable* clusters_ = nullptr;
   bool clusters_complete_ = false;
   bool cds_ = false;
@@ -708,7 +715,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   out.place = {place.region(), place.zone(), place.sub_zone()};
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
   Routes routes(positions, registry, store, slots, report, out.routes, transports, node, in_force);
-  routes.set_clusters(clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
+  routes.set_clusters(resources.clusters(), clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   auto facts = std::make_shared<ClusterTable>();
   facts->reserve(static_cast<size_t>(resources.clusters_size()));
   if (in_force == nullptr) out.clusters.reserve(static_cast<size_t>(resources.clusters_size()));

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/http/header_map.h"
+#include "core/http/query.h"
 #include "core/stream/grpc_status.h"
 #include "core/stream/operators.h"
 
@@ -117,44 +118,20 @@ class QueryParameter final : public Operator {
  public:
   explicit QueryParameter(std::string name) : name_(std::move(name)) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
-    std::string_view query = query_of(subject);
-    while (!query.empty()) {
-      std::string_view pair = query.substr(0, query.find('&'));
-      query.remove_prefix(std::min(query.size(), pair.size() + 1));
-      size_t equals = pair.find('=');
-      if (pair.substr(0, equals) != name_) continue;
-      if (equals != std::string_view::npos) out += pair.substr(equals + 1);
-      return true;
-    }
-    return false;
+    return append_present(out, http::find_decoded_parameter(query_of(subject), name_));
   }
 
  private:
   std::string name_;
 };
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  c = static_cast<char>(c | 0x20);
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 class QueryParameters final : public Operator {
  public:
   explicit QueryParameters(bool decoded) : decoded_(decoded) {}
   bool append(const LogSubject& subject, TextBuffer& out) const override {
-    std::string_view query = query_of(subject);
+    const std::string_view query = query_of(subject);
     if (!decoded_) return append_text(out, query);
-    for (size_t i = 0; i < query.size(); ++i) {
-      int high = query[i] == '%' && i + 2 < query.size() ? hex_digit(query[i + 1]) : -1;
-      int low = high >= 0 ? hex_digit(query[i + 2]) : -1;
-      if (low >= 0) {
-        out += static_cast<char>(high * 16 + low);
-        i += 2;
-      } else {
-        out += query[i];
-      }
-    }
+    http::append_decoded(query, out);
     return !query.empty();
   }
 
@@ -223,6 +200,12 @@ bool is_header_name(std::string_view name) {
   });
 }
 
+// Of a request "host" means :authority, as wherever else a header is named.
+HeaderName to_name(Message message, std::string_view text) {
+  HeaderName name(text);
+  return message == Message::kRequest && name.id() == HeaderId::kHost ? HeaderName(HeaderId::kAuthority) : name;
+}
+
 Result<std::unique_ptr<Operator>> make_header(const OperatorCall& call, Message message, bool cut_query) {
   std::string shape = "write %" + std::string(call.name) + "(NAME)% or %" + std::string(call.name) + "(NAME?OTHER)%";
   if (call.argument.empty()) return operator_error(call, "the name of a header is needed", shape);
@@ -234,8 +217,8 @@ Result<std::unique_ptr<Operator>> make_header(const OperatorCall& call, Message 
   if (mark != std::string_view::npos && !is_header_name(other)) {
     return operator_error(call, "\"" + std::string(other) + "\" is not the name of a header", shape);
   }
-  return std::make_unique<Header>(message, cut_query, HeaderName(name),
-                                  other.empty() ? HeaderName() : HeaderName(other), !other.empty());
+  return std::make_unique<Header>(message, cut_query, to_name(message, name),
+                                  other.empty() ? HeaderName() : to_name(message, other), !other.empty());
 }
 
 // "A:B", either of which may be missing. False if A or B is none of the words.

@@ -7,6 +7,7 @@ from typing import Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, enable_h1_options,
                      fetch, http_listener, main, route, sanitized)
+from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 from harness.wire import chunked
 
@@ -19,9 +20,11 @@ class PersistenceTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox)
         cls.port = cls.sandbox.free_port()
         cls.flooded_port = cls.sandbox.free_port()
+        cls.counted_port = cls.sandbox.free_port()
         cls.weir = Weir(cls.sandbox, bootstrap([
             http_listener(cls.port, [route({"prefix": "/"}, "echo")]),
-            http_listener(cls.flooded_port, [direct({"path": "/text"}, "text")], name="local")],
+            http_listener(cls.flooded_port, [direct({"path": "/text"}, "text")], name="local"),
+            http_listener(cls.counted_port, [route({"prefix": "/"}, "echo")], name="counted", stat_prefix="counted")],
             [cluster("echo", cls.echo.port)]), concurrency=1)
 
     def test_keep_alive_reuses_both_connections(self) -> None:
@@ -104,8 +107,21 @@ class PersistenceTest(WeirTestCase):
     def test_http_1_0_is_refused_by_default(self) -> None:
         with Connection(self.port) as connection:
             connection.send(b"GET / HTTP/1.0\r\nhost: t\r\n\r\n")
-            self.assertEqual(connection.read_response().status, 426)
+            response = connection.read_response()
+            self.assertEqual((response.status, response.header("upgrade")), (426, "HTTP/1.1"))
+            self.assertEqual([value for name, value in response.headers if name == "connection"], ["upgrade", "close"])
             self.assertTrue(connection.closed_within(2))
+
+    def test_who_ends_connections(self) -> None:
+        with Connection(self.counted_port) as connection:
+            self.assertEqual(connection.request().status, 200)
+        with H2(self.counted_port) as client:
+            client.until(client.request("/"))
+        with Connection(self.counted_port) as connection:
+            connection.request(headers=[("connection", "close")])
+            self.assertTrue(connection.closed_within(2))
+        for end, count in (("", 3), ("_remote", 2), ("_local", 1), ("_remote_active_rq", 0), ("_local_active_rq", 0)):
+            self.weir.wait_stat_is("http.counted.downstream_cx_destroy" + end, count)
 
     def test_gauges_return_to_zero(self) -> None:
         connections = [Connection(self.port) for _ in range(5)]
@@ -205,7 +221,8 @@ class ContinueTest(WeirTestCase):
         while True:
             head = connection.read_head()
             cls.expectations.append(head.header("expect"))
-            connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
+            connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: close, x-hop\r\nx-hop: 1\r\n"
+                            b"keep-alive: timeout=5\r\nupgrade: h2c\r\nproxy-connection: keep-alive\r\n\r\n")
             if head.header("expect"):
                 connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.reader.body(head, response=False)
@@ -243,7 +260,10 @@ class ContinueTest(WeirTestCase):
 
     def test_early_hints_without_expect_do_not_confuse(self) -> None:
         for _ in range(3):
-            self.assertEqual(fetch(self.proxying, "/hints", "POST", body=b"1234").text, "4")
+            response = fetch(self.proxying, "/hints", "POST", body=b"1234")
+            self.assertEqual(response.text, "4")
+            # What is about the server's connection stays there.
+            self.assertEqual([hint.headers for hint in response.interim], [[("link", "</a.css>")]])
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ class Http2Test(WeirTestCase):
                         return
             size = int(request.target.rpartition("/")[2])
             if request.target.startswith("/big-hint"):
-                connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n")
+                connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n")
             connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size)
             piece = b"x" * 65536
             while size > 0:

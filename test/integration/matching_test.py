@@ -88,6 +88,7 @@ class ExactMapTest(WeirTestCase):
         for path, headers, expected in (
                 ("/", [("x-tenant", "blue")], "blue"), ("/", [("x-tenant", "blu")], "everybody"), ("/odd", [], "odd"),
                 ("/", [("x-tenant", "by-query"), ("x-beta", "yes")], "beta"), ("/?a=b&beta=1", [("x-tenant", "by-query")], "beta"),
+                ("/?b%65ta=%31", [("x-tenant", "by-query")], "beta"),
                 ("/?beta=2", [("x-tenant", "by-query")], "everybody"), ("/", [("x-tenant", "blue"), ("x-tenant", "blue")], "everybody")):
             with self.subTest(path, headers=headers):
                 self.assertEqual(fetch(self.port, path, headers=headers).text, expected)

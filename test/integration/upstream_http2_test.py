@@ -210,6 +210,28 @@ class UpstreamHttp2Test(ClustersTestCase):
                 self.assertEqual((head.status, head.header("link")), (103, "</a.css>"))
                 self.assertEqual(client.read_response(method).status, status)
 
+    def test_what_came_before_a_reset(self) -> None:
+        """All in one piece: the answer's beginning reaches the client, and is cut off there."""
+        def begin_and_reset(peer: Http2Peer, request: Request) -> None:
+            with peer.lock:
+                peer.h2.send_headers(request.id, [(":status", "200"), ("x-a", "b")])
+                peer.h2.send_data(request.id, b"half")
+                peer.h2.reset_stream(request.id, 2)
+                peer.flush()
+
+        self.echo.on_request = begin_and_reset
+        self.addCleanup(setattr, self.echo, "on_request", echo)
+        with Connection(self.port) as client:
+            client.send(b"GET /echo/cut-h1 HTTP/1.1\r\nhost: a\r\n\r\n")
+            self.assertEqual(client.reader.head().header("x-a"), "b")
+            self.assertEqual(client.reader.until_closed(), b"4\r\nhalf\r\n")
+        with H2(self.port) as client:
+            stream = client.request("/echo/cut-h2")
+            self.assertEqual(client.until(stream, h2.events.StreamReset).error_code, 2)
+            self.assertEqual((client.status(stream), client.body(stream)), ("200", b"half"))
+        for path in ("/echo/cut-h1", "/echo/cut-h2"):
+            self.assertEqual(self.line(path)[1], "200", path)
+
     def fetch_many(self, name: str, count: int, path: str = "x") -> list[Any]:
         answers: list[Any] = [None] * count
 

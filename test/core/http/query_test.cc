@@ -39,6 +39,22 @@ TEST_F(QueryTest, ParametersAreSetAndTakenOut) {
   EXPECT_EQ(path_with("/a?x#part", "q", "1"), "/a?x&q=1#part");
 }
 
+TEST_F(QueryTest, ParametersAreFoundDecoded) {
+  EXPECT_EQ(find_decoded_parameter("role=user&role=admin", "role"), "user");
+  EXPECT_EQ(find_decoded_parameter("x=1&r%6fle=%61dm%69n", "role"), "admin");
+  EXPECT_EQ(find_decoded_parameter("a%26b%3Dc=d=e", "a&b=c"), "d=e");
+  EXPECT_EQ(find_decoded_parameter("q=a+b%2B%zz%4", "q"), "a+b+%zz%4");
+  EXPECT_EQ(find_decoded_parameter("q=%2561", "q"), "%61");
+  EXPECT_EQ(find_decoded_parameter("&&a", "a"), "");
+  EXPECT_NE(find_decoded_parameter("a", "a").data(), nullptr);
+  EXPECT_NE(find_decoded_parameter("a=", "a").data(), nullptr);
+  // What is spelled so is "a".
+  EXPECT_EQ(find_decoded_parameter("%61=1", "%61").data(), nullptr);
+  for (std::string_view query : {"", "ab=1", "b=a", "A=1", "%6=1"}) {
+    EXPECT_EQ(find_decoded_parameter(query, "a").data(), nullptr) << query;
+  }
+}
+
 // CONNECT: a query alone is no path.
 TEST_F(QueryTest, ARequestWithoutAPathGoesOnHavingNone) { EXPECT_EQ(path_with("", "q", "1"), ""); }
 

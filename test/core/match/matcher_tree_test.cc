@@ -84,12 +84,14 @@ TEST_F(MatcherTreeTest, Inputs) {
   using Kind = Input::Kind;
   request_.add_copy("x-a", "1");
   request_.add_copy("x-a", "2");
-  request_.add_copy(":path", "/p?q=a%20b&q=c#f");
+  request_.add_copy(":path", "/p?%71%3D=a%20b&q=c#f");
   Input query = of(Kind::kQueryParameter);
-  query.query_parameter = "q";
+  query.query_parameter = "q=";
   EXPECT_EQ(value(header("X-A")), "1,2");
   EXPECT_EQ(value(header("x-b")), "none");
-  EXPECT_EQ(value(query), "a%20b");
+  EXPECT_EQ(value(query), "a b");
+  query.query_parameter = "q";
+  EXPECT_EQ(value(query), "c");
   query.query_parameter = "f";
   EXPECT_EQ(value(query), "none");
   for (Kind kind : {Kind::kRequestTrailer, Kind::kResponseHeader, Kind::kResponseTrailer, Kind::kResponseStatus,

@@ -37,6 +37,17 @@ TEST(QueryParameter, Matcher) {
   EXPECT_FALSE(matches({"a", Kind::kString, {StringMatcherSpec::Kind::kExact, "", false}}, "b=2"));
 }
 
+TEST(QueryParameter, SentAndDecoded) {
+  auto matcher = QueryParameterMatcher::build({"a", Kind::kString, {StringMatcherSpec::Kind::kExact, "1", false}});
+  ASSERT_TRUE(matcher.ok());
+  EXPECT_TRUE(matcher->matches_decoded("a=1"));
+  for (std::string_view query : {"a=%31", "%61=1"}) {
+    EXPECT_FALSE(matcher->matches(query)) << query;
+    EXPECT_TRUE(matcher->matches_decoded(query)) << query;
+  }
+  EXPECT_FALSE(matcher->matches_decoded("b=1"));
+}
+
 TEST(QueryParameter, Errors) {
   EXPECT_FALSE(QueryParameterMatcher::build({}).ok());
   EXPECT_FALSE(QueryParameterMatcher::build({std::string(1025, 'a'), Kind::kPresent, {}}).ok());

@@ -215,6 +215,24 @@ TEST_F(ConfigurationTest, PerRouteIsOptional) {
             "acme.PerRoute\n");
 }
 
+TEST_F(ConfigurationTest, CopiesOfRequestsDoNotPassTheFiltersOfTheirCluster) {
+  const std::string type = "{\"@type\": type.googleapis.com/envoy.extensions.";
+  const std::string clusters =
+      "static_resources: {clusters: [{name: c, lb_policy: ROUND_ROBIN, load_assignment: {cluster_name: c, endpoints: "
+      "[{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 1}}}}]}]}, "
+      "typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: " +
+      type + "upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {http_protocol_options: {}}, ";
+  const std::string codec =
+      "http_filters: [{name: codec, typed_config: " + type + "filters.http.upstream_codec.v3.UpstreamCodec}}], ";
+  const std::string mirror = "request_mirror_policies: [{cluster: c}]}}}]}";
+  EXPECT_EQ(load(clusters + mirror), "");
+  EXPECT_EQ(
+      load(clusters + codec + mirror),
+      "warning: static_resources.clusters[0].typed_extension_protocol_options[\"envoy.extensions.upstreams.http.v3."
+      "HttpProtocolOptions\"].request_mirror_policies[0].cluster: \"c\" has http_filters, which copies of requests "
+      "do not pass yet\n");
+}
+
 TEST_F(ConfigurationTest, TheCommandLineOverridesTheNode) {
   const std::string node = "node: {id: i, cluster: c, locality: {region: r, zone: z}}";
   load(node);

@@ -131,6 +131,8 @@ constexpr Golden kGolden[] = {
     {"%REQ(X-EMPTY)%|", "|", "-|"},
     {"%REQ(X-EMPTY?:PATH)%|", "|", "-|"},
     {"%REQ(x-twice)%", "one", "-"},
+    {"%REQ(Host)% %REQUEST_HEADER(x-none?host)%", "api.example api.example", "- -"},
+    {"%RESP(Host)%%TRAILER(host)%", "--", "--"},
     {"%REQ(USER-AGENT):0%|", "|", "-|"},
     {"%REQUEST_HEADER(user-agent):100%", "curl/8", "-"},
     {"%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "8", "-"},
@@ -146,6 +148,7 @@ constexpr Golden kGolden[] = {
     {"%QUERY_PARAM(q)%", "1", "-"},
     {"%QUERY_PARAM(empty)%%QUERY_PARAM(flag)%|", "|", "--|"},
     {"%QUERY_PARAM(none)%", "-", "-"},
+    {"%QUERY_PARAM(e)%", "A%zz+b", "-"},
     {"%QUERY_PARAMS%", "q=1&empty=&flag&q=2&e=%41%zz+b", "-"},
     {"%QUERY_PARAMS(DECODED)%", "q=1&empty=&flag&q=2&e=A%zz+b", "-"},
     {"%GRPC_STATUS%", "-", "-"},
@@ -160,6 +163,12 @@ TEST_F(FormatterTest, EveryOperator) {
     EXPECT_EQ(print(golden.format), golden.full) << golden.format;
     EXPECT_EQ(print_empty(golden.format), golden.empty) << golden.format;
   }
+}
+
+// A name that is spelled otherwise is the same name, and what a value spells stays in its line.
+TEST_F(FormatterTest, QueryParametersAreDecoded) {
+  request_.set_copy(http::HeaderId::kPath, "/p?r%6fle=%61dmin%0A&role=user");
+  EXPECT_EQ(print("%QUERY_PARAM(role)%"), "admin\\x0a");
 }
 
 TEST_F(FormatterTest, WhatConnectionsAloneKnowIsKeptIfSomebodyPrintsIt) {
