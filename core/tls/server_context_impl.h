@@ -22,7 +22,8 @@ struct ServerContext::Impl final : ContextBase {
   std::unique_ptr<CertificateSelector> selector;
   TicketKeySet fixed_keys;
   std::shared_ptr<const TicketRing> ring;
-  std::string alpn;  // wire form
+  std::string alpn;               // wire form
+  std::string alpn_before_tls12;  // without h2
   bool require_client_certificate = false;
   bool require_sni = false;
   bool tls13_allowed = true;
