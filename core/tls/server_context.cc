@@ -77,7 +77,7 @@ Status ServerContext::Impl::build(ServerSpec spec) {
   identities = std::move(spec.identities);
   require_client_certificate = spec.require_client_certificate;
   require_sni = spec.require_sni;
-  tls13_allowed = spec.parameters.maximum == Version::kAuto || spec.parameters.maximum == Version::kTls13;
+  abilities = ServerAbilities::of(spec.parameters, ctx);
   selector =
       std::make_unique<CertificateSelector>(identities, spec.ocsp_staple_policy, spec.full_scan_certs_on_sni_mismatch);
   for (const auto& identity : identities) {

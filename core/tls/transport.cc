@@ -178,7 +178,7 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
       return ssl_select_cert_error;
     }
     if (!impl.selector->trivial()) {
-      const ClientAbilities client = ClientAbilities::of(hello, impl.tls13_allowed);
+      const ClientAbilities client = ClientAbilities::of(hello, impl.abilities);
       if (client.wants_ocsp) stats.ocsp_staple_requests.inc();
       const CertificateSelector::Choice choice = impl.selector->choose(name, client, lane_.wall_now());
       if (choice.identity == nullptr) {
