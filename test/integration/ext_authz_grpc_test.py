@@ -345,6 +345,8 @@ class ExtAuthzGrpcTest(WeirTestCase):
             call = channel.stream_stream("/test.Echo/Talk")
             self.assertEqual(list(call(iter([b"a", b"b"]), timeout=10)), [b"A", b"B"])
             self.assertEqual(self.auth.asked[-1].request.http.headers["content-type"], "application/grpc")
+            self.assertEqual(self.auth.asked[-1].request.http.headers["te"], "trailers")
+            self.assertNotIn("connection", self.auth.asked[-1].request.http.headers)
             self.assertEqual(self.auth.asked[-1].request.http.protocol, "HTTP/2")
             for status, body, code in ((403, "not you", grpc.StatusCode.PERMISSION_DENIED),
                                        (401, "who?", grpc.StatusCode.UNAUTHENTICATED)):
