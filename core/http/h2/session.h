@@ -153,7 +153,9 @@ class Session {
   void pass_on_gathered(bool end);
   void close(Stream& stream, const StreamEnd& end);
   void give_back_withheld();
-  void set_narrow(bool narrow);
+  uint32_t window_of(uint8_t step) const;
+  void set_narrow(uint8_t step);
+  uint64_t most_held() const;
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
   // Frames that wait inside, DATA apart; and those of them that are no heads.
@@ -193,6 +195,7 @@ class Session {
   std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
+  size_t own_frames_ = 0;                  // that smaller windows have brought about, and not the peer
   int32_t last_begun_ = 0;                 // stream of the client
   std::array<int32_t, 16> last_resets_{};  // the last streams that were reset here, in a ring,
   uint32_t resets_noted_ = 0;              // and how many ever
@@ -200,7 +203,7 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
-  bool narrow_ = false;  // streams have small windows
+  uint8_t narrow_ = 0;   // 1: streams have small windows; 2: very small ones
   uint64_t unsent_ = 0;  // of all streams
 
   mutable Stream* found_ = nullptr;  // the attached stream that was asked for last: most events follow one of the same

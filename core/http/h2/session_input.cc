@@ -75,9 +75,9 @@ void Session::receive(Slices& in) {
   }
   in.clear();
   if (stopped_) return;
-  if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames) {
+  if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames + own_frames_) {
     fail(Error::kControlFrames);
-  } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames) {
+  } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames + own_frames_) {
     fail(Error::kFrames);
   }
   report_failure();
@@ -264,7 +264,11 @@ void Session::take_frame(const void* raw) {
       return;
     }
     case NGHTTP2_SETTINGS:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return;
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+        // Of every stream whose window is smaller now, what was consumed may be worth a WINDOW_UPDATE.
+        own_frames_ = queued_frames() - queued_before_settings_;
+        return;
+      }
       // The library has queued its answer, and RST_STREAM for every stream whose window has become too large; RFC 9113
       // 6.9.2 has it that this ends the connection.
       if (queued_frames() > queued_before_settings_ + 1) {
@@ -359,10 +363,10 @@ void Session::pass_on_gathered(bool end) {
   if (still != nullptr && still->paused_) {
     still->held_ += bytes;
     held_ += bytes;
-    if (!narrow_ && held_ > options_.connection_window / 2) [[unlikely]]
-      set_narrow(true);
-    // Of the connection's window paused streams may hold so much: within it, none stops the others.
-    if (held_ > options_.connection_window)
+    const uint64_t window = options_.connection_window;
+    if (held_ > window / 2) [[unlikely]]
+      set_narrow(held_ > window / 4 * 3 ? 2 : std::max<uint8_t>(narrow_, 1));
+    if (held_ > most_held())
       withheld_ += bytes;
     else
       nghttp2_session_consume_connection(session_, bytes);
@@ -383,18 +387,34 @@ void Session::unpause(Stream& stream) {
 }
 
 // Where streams that nobody reads hold much, all of them get small windows, also those that are open (RFC 9113 6.9.2):
-// their peers send no more, and the connection's is there for the others.
-void Session::set_narrow(bool narrow) {
+// their peers send no more, and the connection's is there for the others. Where they are many, and what each of them
+// may still send is too much in all, very small ones.
+uint32_t Session::window_of(uint8_t step) const {
+  if (step == 0) return options_.stream_window;
   const uint32_t small = std::clamp<uint32_t>(options_.connection_window / 64, 4096, 65535);
-  if (options_.stream_window <= small) return;
-  const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, narrow ? small : options_.stream_window};
-  if (nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) == 0) narrow_ = narrow;
+  const uint32_t share = options_.connection_window / 4 / std::max(options_.max_concurrent_streams, 1U);
+  return std::min(options_.stream_window, step == 1 ? small : std::clamp<uint32_t>(share, 1024, small));
+}
+
+void Session::set_narrow(uint8_t step) {
+  if (step == narrow_) return;
+  const nghttp2_settings_entry window{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window_of(step)};
+  if (window.value == window_of(narrow_) || nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &window, 1) == 0)
+    narrow_ = step;
+}
+
+// Beyond this the connection's window is not given back for what paused streams hold. No peer that heeds very small
+// windows gets there: it hears of them when three quarters are held, may send a whole window until then, and of each
+// stream a very small one.
+uint64_t Session::most_held() const {
+  return uint64_t{options_.connection_window} / 4 * 7 + uint64_t{open_streams_} * window_of(2);
 }
 
 void Session::give_back_withheld() {
-  if (narrow_ && held_ < options_.connection_window / 8) [[unlikely]]
-    set_narrow(false);
-  if (withheld_ == 0 || held_ > options_.connection_window) return;
+  const uint64_t window = options_.connection_window;
+  if (narrow_ != 0 && held_ < window * 3 / 8) [[unlikely]]
+    set_narrow(held_ < window / 8 ? 0 : 1);
+  if (withheld_ == 0 || held_ > most_held()) return;
   nghttp2_session_consume_connection(session_, withheld_);
   withheld_ = 0;
 }
