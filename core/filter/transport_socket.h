@@ -24,7 +24,8 @@ namespace weir::filter {
 struct CertificateInUse {
   std::string_view origin;  // "/etc/weir/cert.pem"; what it is called where there is no file
   const crypto::Certificate& certificate;
-  std::optional<WallTime> ocsp_next_update = {};  // of the response that is stapled
+  std::optional<WallTime> ocsp_this_update = {};  // of the response that is stapled; none: there is no response
+  std::optional<WallTime> ocsp_next_update = {};  // none: it does not say
 };
 class CertificateVisitor {
  public:

@@ -44,6 +44,7 @@ enum class HeaderId : uint8_t {
   kAuthorization,
   kCacheControl,
   kConnection,
+  kTe,  // behind kConnection: the codecs of HTTP/1 look for both at once
   kContentDisposition,
   kContentEncoding,
   kContentLanguage,
@@ -91,7 +92,6 @@ enum class HeaderId : uint8_t {
   kServer,
   kSetCookie,
   kStrictTransportSecurity,
-  kTe,
   kTraceparent,
   kTracestate,
   kTrailer,
@@ -226,6 +226,14 @@ class HeaderMap {
     return entries_[at].value();
   }
   bool contains(HeaderId id) const { return first_[static_cast<size_t>(id)] != kAbsent; }
+  // Whether there is either of two neighbours, at the price of one.
+  template <HeaderId first, HeaderId second>
+  bool contains_either() const {
+    static_assert(static_cast<int>(second) == static_cast<int>(first) + 1);
+    uint16_t two;
+    memcpy(&two, &first_[static_cast<size_t>(first)], 2);
+    return two != kAbsent * 0x0101U;
+  }
   // Whether there is any of the ids from `first` to `last`, for families of names that are seldom there.
   bool contains_any(HeaderId first, HeaderId last) const {
     const auto* at = &first_[static_cast<size_t>(first)];

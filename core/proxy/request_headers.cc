@@ -98,8 +98,8 @@ void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena) 
 
 namespace {
 
-// Trailers are what weir and the next one can both do; the codings are each connection's own (RFC 9110 10.1.4, which
-// wants TE to be named in Connection).
+// Trailers are what weir and the next one can both do; the codings are each connection's own (RFC 9110 10.1.4). The
+// codec of HTTP/1 names TE in Connection; nobody else is to see that.
 void keep_only_te_trailers(http::HeaderMap& headers) {
   bool trailers = false;
   headers.for_each([&](const http::HeaderEntry& entry) {
@@ -113,7 +113,6 @@ void keep_only_te_trailers(http::HeaderMap& headers) {
     return;
   }
   headers.set(HeaderId::kTe, "trailers");
-  headers.set(HeaderId::kConnection, "te");
 }
 
 }  // namespace
@@ -144,7 +143,7 @@ void remove_hop_by_hop(http::HeaderMap& headers) {
 }
 
 void set_upgrade(http::HeaderMap& headers, std::string_view protocol) {
-  headers.set(HeaderId::kConnection, headers.contains(HeaderId::kTe) ? "upgrade, te" : "upgrade");
+  headers.set(HeaderId::kConnection, "upgrade");
   headers.set(HeaderId::kUpgrade, protocol);
 }
 

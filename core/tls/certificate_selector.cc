@@ -14,6 +14,19 @@ constexpr unsigned bit(KeyKind kind) { return 1u << static_cast<unsigned>(kind);
 constexpr unsigned kRsa = bit(KeyKind::kRsa);
 constexpr unsigned kCurves = bit(KeyKind::kP256) | bit(KeyKind::kP384) | bit(KeyKind::kP521);
 
+constexpr uint16_t kAlgorithms[] = {SSL_SIGN_ECDSA_SECP256R1_SHA256,
+                                    SSL_SIGN_ECDSA_SECP384R1_SHA384,
+                                    SSL_SIGN_ECDSA_SECP521R1_SHA512,
+                                    SSL_SIGN_ECDSA_SHA1,
+                                    SSL_SIGN_ED25519,
+                                    SSL_SIGN_RSA_PSS_RSAE_SHA256,
+                                    SSL_SIGN_RSA_PSS_RSAE_SHA384,
+                                    SSL_SIGN_RSA_PSS_RSAE_SHA512,
+                                    SSL_SIGN_RSA_PKCS1_SHA1,
+                                    SSL_SIGN_RSA_PKCS1_SHA256,
+                                    SSL_SIGN_RSA_PKCS1_SHA384,
+                                    SSL_SIGN_RSA_PKCS1_SHA512};
+
 bool extension(const SSL_CLIENT_HELLO& hello, uint16_t type, CBS& contents) {
   const uint8_t* data = nullptr;
   size_t size = 0;
@@ -38,12 +51,17 @@ bool offers_tls13(const SSL_CLIENT_HELLO& hello) {
   return offers;
 }
 
-// Keys that the cipher suites can authenticate with, up to TLS 1.2.
-unsigned keys_of_ciphers(const SSL_CLIENT_HELLO& hello) {
+bool is_in(const std::vector<uint16_t>& numbers, uint16_t number) {
+  return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+}
+
+// Keys that cipher suites of both can authenticate with, up to TLS 1.2.
+unsigned keys_of_ciphers(const SSL_CLIENT_HELLO& hello, const std::vector<uint16_t>& ours) {
   CBS list;
   CBS_init(&list, hello.cipher_suites, hello.cipher_suites_len);
   unsigned keys = 0;
   each_number(list, [&](uint16_t value) {
+    if (!is_in(ours, value)) return;
     const SSL_CIPHER* cipher = SSL_get_cipher_by_value(value);
     const int authenticates = cipher != nullptr ? SSL_CIPHER_get_auth_nid(cipher) : NID_undef;
     if (authenticates == NID_auth_ecdsa) keys |= kCurves | bit(KeyKind::kEd25519);
@@ -59,17 +77,35 @@ bool ClientAbilities::asks_for_staple(const SSL_CLIENT_HELLO& hello) {
   return extension(hello, TLSEXT_TYPE_status_request, contents);
 }
 
-ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_allowed) {
+ServerAbilities ServerAbilities::of(const Parameters& parameters, const SSL_CTX* context) {
+  ServerAbilities server;
+  server.tls13 = parameters.maximum == Version::kAuto || parameters.maximum == Version::kTls13;
+  for (const SSL_CIPHER* cipher : SSL_CTX_get_ciphers(context))
+    server.cipher_suites.push_back(SSL_CIPHER_get_protocol_id(cipher));
+  for (const std::string& name : parameters.signature_algorithms) {
+    const auto* known = std::find_if(std::begin(kAlgorithms), std::end(kAlgorithms), [&](uint16_t algorithm) {
+      const char* its = SSL_get_signature_algorithm_name(algorithm, /*include_curve=*/1);
+      return its != nullptr && name == its;
+    });
+    if (known != std::end(kAlgorithms)) server.signature_algorithms.push_back(*known);
+  }
+  // Some have two names: of one that goes by its other one nothing is known.
+  if (server.signature_algorithms.size() != parameters.signature_algorithms.size()) server.signature_algorithms.clear();
+  return server;
+}
+
+ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, const ServerAbilities& server) {
   ClientAbilities client;
   CBS contents, list;
   client.wants_ocsp = asks_for_staple(hello);
-  const bool tls13 = tls13_allowed && offers_tls13(hello);
+  const bool tls13 = server.tls13 && offers_tls13(hello);
   unsigned by_signature = 0;
   if (!extension(hello, TLSEXT_TYPE_signature_algorithms, contents)) {
     // Before TLS 1.2: SHA-1 with either (RFC 5246 section 7.4.1.4.1).
     by_signature = kRsa | kCurves;
   } else if (CBS_get_u16_length_prefixed(&contents, &list)) {
     each_number(list, [&](uint16_t algorithm) {
+      if (!server.signature_algorithms.empty() && !is_in(server.signature_algorithms, algorithm)) return;
       switch (algorithm) {
         case SSL_SIGN_ECDSA_SECP256R1_SHA256:
           by_signature |= tls13 ? bit(KeyKind::kP256) : kCurves;
@@ -115,7 +151,7 @@ ClientAbilities ClientAbilities::of(const SSL_CLIENT_HELLO& hello, bool tls13_al
       if (group == SSL_CURVE_SECP521R1) by_group |= bit(KeyKind::kP521);
     });
   }
-  client.keys &= (by_group | kRsa | bit(KeyKind::kEd25519)) & keys_of_ciphers(hello);
+  client.keys &= (by_group | kRsa | bit(KeyKind::kEd25519)) & keys_of_ciphers(hello, server.cipher_suites);
   return client;
 }
 

@@ -16,9 +16,18 @@
 
 namespace weir::tls {
 
-// What a ClientHello says about it.
+// What a context lets its connections use.
+struct ServerAbilities {
+  // `context`: to which `parameters` were applied.
+  static ServerAbilities of(const Parameters& parameters, const SSL_CTX* context);
+  bool tls13 = true;
+  std::vector<uint16_t> cipher_suites;         // up to TLS 1.2
+  std::vector<uint16_t> signature_algorithms;  // empty: all
+};
+
+// What a ClientHello says about it, as far as the server can do it, too.
 struct ClientAbilities {
-  static ClientAbilities of(const SSL_CLIENT_HELLO& hello, bool tls13_allowed);
+  static ClientAbilities of(const SSL_CLIENT_HELLO& hello, const ServerAbilities& server);
   static bool asks_for_staple(const SSL_CLIENT_HELLO& hello);
   bool can_check(KeyKind kind) const { return (keys & 1u << static_cast<unsigned>(kind)) != 0; }
   unsigned keys = 0;

@@ -262,6 +262,7 @@ class IdentityLoader {
     Status about = response->check(certificates[0], certificates.size() > 1 ? &certificates[1] : nullptr);
     if (!about.ok()) return at_fault("ocsp_staple", spec_.ocsp_staple, message_of(about));
     identity_->ocsp_response_.assign(spec_.ocsp_staple.bytes.begin(), spec_.ocsp_staple.bytes.end());
+    identity_->ocsp_this_update_ = response->this_update;
     identity_->ocsp_next_update_ = response->next_update;
     if (response->says != OcspResponse::Says::kGood)
       warn("ocsp_staple", spec_.ocsp_staple,
@@ -269,6 +270,8 @@ class IdentityLoader {
                                                           : "says that the responder does not know the certificate");
     if (spec_.now != WallTime{} && identity_->ocsp_expired(spec_.now))
       warn("ocsp_staple", spec_.ocsp_staple, "is out of date: a newer response was due");
+    if (spec_.now != WallTime{} && response->this_update > spec_.now)
+      warn("ocsp_staple", spec_.ocsp_staple, "is not valid yet: clients refuse it until then");
     return absl::OkStatus();
   }
 

@@ -55,13 +55,15 @@ class Identity {
   const std::vector<std::string>& server_names() const { return server_names_; }
 
   bool has_ocsp_response() const { return !ocsp_response_.empty(); }
+  // Since when it is good; none: there is no response.
+  std::optional<WallTime> ocsp_this_update() const { return ocsp_this_update_; }
   // Its next update; none: it did not say.
   std::optional<WallTime> ocsp_next_update() const { return ocsp_next_update_; }
   bool ocsp_expired(WallTime now) const { return ocsp_next_update_.has_value() && *ocsp_next_update_ <= now; }
   std::span<const uint8_t> ocsp_response() const { return ocsp_response_; }
 
   // What is legal and hardly meant: "certificate_chain: /etc/c.pem: certificate 3 did not sign certificate 2",
-  // expired, not yet valid, an OCSP response that is out of date.
+  // expired, not yet valid, an OCSP response that is out of date or not good yet.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
   // For contexts.
@@ -80,6 +82,7 @@ class Identity {
   std::string origin_;
   std::vector<std::string> server_names_;
   std::vector<uint8_t> ocsp_response_;
+  std::optional<WallTime> ocsp_this_update_;
   std::optional<WallTime> ocsp_next_update_;
   std::vector<std::string> warnings_;
 };

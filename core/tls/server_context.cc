@@ -19,7 +19,8 @@ namespace {
 
 int select_protocol(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* offered, unsigned offered_size,
                     void*) {
-  const std::string& ours = ServerContext::Impl::of(ssl).alpn;
+  const ServerContext::Impl& impl = ServerContext::Impl::of(ssl);
+  const std::string& ours = SSL_version(ssl) < TLS1_2_VERSION ? impl.alpn_before_tls12 : impl.alpn;
   uint8_t* chosen = nullptr;
   if (SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const uint8_t*>(ours.data()),
                             static_cast<unsigned>(ours.size()), offered, offered_size) != OPENSSL_NPN_NEGOTIATED)
@@ -76,7 +77,7 @@ Status ServerContext::Impl::build(ServerSpec spec) {
   identities = std::move(spec.identities);
   require_client_certificate = spec.require_client_certificate;
   require_sni = spec.require_sni;
-  tls13_allowed = spec.parameters.maximum == Version::kAuto || spec.parameters.maximum == Version::kTls13;
+  abilities = ServerAbilities::of(spec.parameters, ctx);
   selector =
       std::make_unique<CertificateSelector>(identities, spec.ocsp_staple_policy, spec.full_scan_certs_on_sni_mismatch);
   for (const auto& identity : identities) {
@@ -94,6 +95,8 @@ Status ServerContext::Impl::build(ServerSpec spec) {
   auto wire = alpn_wire(spec.alpn_protocols);
   if (!wire.ok()) return wire.status();
   alpn = std::move(*wire);
+  std::erase(spec.alpn_protocols, "h2");  // RFC 9113 9.2: needs TLS 1.2
+  alpn_before_tls12 = *alpn_wire(spec.alpn_protocols);
   if (!alpn.empty()) SSL_CTX_set_alpn_select_cb(ctx, select_protocol, nullptr);
 
   if (verifier != nullptr || require_client_certificate)

@@ -20,12 +20,13 @@ struct ServerContext::Impl final : ContextBase {
 
   std::vector<std::shared_ptr<const Identity>> identities;
   std::unique_ptr<CertificateSelector> selector;
+  ServerAbilities abilities;
   TicketKeySet fixed_keys;
   std::shared_ptr<const TicketRing> ring;
-  std::string alpn;  // wire form
+  std::string alpn;               // wire form
+  std::string alpn_before_tls12;  // without h2
   bool require_client_certificate = false;
   bool require_sni = false;
-  bool tls13_allowed = true;
 };
 
 }  // namespace weir::tls

@@ -132,6 +132,7 @@ net::Transport::Step Transport::handshake() {
   const int result = SSL_do_handshake(ssl_.get());
   if (result == 1) {
     done_ = true;
+    if (!is_server()) forbid_renegotiation_of_http2();
     count_handshake();
     return Step::kDone;
   }
@@ -144,6 +145,16 @@ net::Transport::Step Transport::handshake() {
       fail(result);
       return Step::kFailed;
   }
+}
+
+// RFC 9113 9.2.1.
+void Transport::forbid_renegotiation_of_http2() {
+  if (!static_cast<const ClientContext::Impl&>(*context_).allow_renegotiation) return;
+  const uint8_t* agreed = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &agreed, &size);
+  if (std::string_view(reinterpret_cast<const char*>(agreed), size) == "h2")
+    SSL_set_renegotiate_mode(ssl_.get(), ssl_renegotiate_never);
 }
 
 void Transport::go_on() {
@@ -167,7 +178,7 @@ ssl_select_cert_result_t Transport::choose_certificate(const SSL_CLIENT_HELLO& h
       return ssl_select_cert_error;
     }
     if (!impl.selector->trivial()) {
-      const ClientAbilities client = ClientAbilities::of(hello, impl.tls13_allowed);
+      const ClientAbilities client = ClientAbilities::of(hello, impl.abilities);
       if (client.wants_ocsp) stats.ocsp_staple_requests.inc();
       const CertificateSelector::Choice choice = impl.selector->choose(name, client, lane_.wall_now());
       if (choice.identity == nullptr) {

@@ -68,6 +68,7 @@ class Transport final : public net::Transport, public net::TransportFacts, priva
   void go_on() override;
   Verdict verify_peer() const;
   void limit_session(WallTime valid_until);
+  void forbid_renegotiation_of_http2();
   void count_handshake();
   void fail(int result);
   FactTexts& texts();

@@ -145,7 +145,13 @@ struct Verifier::Impl {
 
   VerifierSpec spec;
   bssl::UniquePtr<X509_STORE> store;
-  bool has_crl = false;
+  struct Crl {
+    std::string origin;
+    size_t number;  // in its file, from 1
+    bssl::UniquePtr<X509_CRL> list;
+  };
+  bool is_forged(X509_CRL* list) const;
+  std::vector<Crl> crls;
   std::vector<Domain> domains;
   std::vector<Trusted> trusted;
   std::vector<Matcher> matchers;
@@ -241,6 +247,19 @@ Status Verifier::Impl::load_crls(Parts& parts) {
   return absl::OkStatus();
 }
 
+// Of an issuer who is not among the trusted ones nothing is known: the peer's chain may bring the certificate.
+bool Verifier::Impl::is_forged(X509_CRL* list) const {
+  bool known = false;
+  for (const Trusted& one : trusted) {
+    X509* issuer = one.certificate.handle();
+    if (X509_NAME_cmp(X509_get_subject_name(issuer), X509_CRL_get_issuer(list)) != 0) continue;
+    known = true;
+    const bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(issuer));
+    if (key != nullptr && X509_CRL_verify(list, key.get()) == 1) return false;
+  }
+  return known;
+}
+
 Status Verifier::Impl::read_crls(std::string_view field, const Source& source, Parts& parts, size_t& count) {
   bssl::UniquePtr<BIO> in(BIO_new_mem_buf(source.bytes.data(), static_cast<int>(source.bytes.size())));
   while (true) {
@@ -254,8 +273,8 @@ Status Verifier::Impl::read_crls(std::string_view field, const Source& source, P
     if (!X509_STORE_add_crl(store.get(), crl.get()))
       return at_fault(field, source, "list " + std::to_string(count) + " cannot be used: " + take_reason());
     forget_errors();
+    crls.push_back({source.origin, count, std::move(crl)});
   }
-  has_crl = has_crl || count > 0;
   parts.add(source.bytes);
   return absl::OkStatus();
 }
@@ -336,7 +355,7 @@ bool Verifier::Impl::check_chain(X509_STORE* with, X509* leaf, STACK_OF(X509) * 
   X509_STORE_CTX_set_default(context.get(), input.peer == PeerRole::kClient ? "ssl_client" : "ssl_server");
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context.get());
   unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
-  if (with == store.get() && has_crl) {
+  if (with == store.get() && !crls.empty()) {
     flags |= X509_V_FLAG_CRL_CHECK;
     if (!spec.only_verify_leaf_cert_crl) flags |= X509_V_FLAG_CRL_CHECK_ALL;
   }
@@ -503,6 +522,18 @@ std::vector<std::string> Verifier::warnings(WallTime now) const {
   }
   // Bundles hold what has expired for years.
   if (warnings.size() < impl_->trusted.size()) warnings.clear();
+  time_t seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  for (const Impl::Crl& one : impl_->crls) {
+    const auto warn = [&](std::string_view is) {
+      warnings.push_back((one.origin.empty() ? "inline" : one.origin) + ": list " + std::to_string(one.number) +
+                         std::string(is) + "; certificates of its issuer are refused");
+    };
+    const ASN1_TIME* next = X509_CRL_get0_nextUpdate(one.list.get());
+    if (next != nullptr && X509_cmp_time(next, &seconds) < 0) warn(" is out of date");
+    if (X509_cmp_time(X509_CRL_get0_lastUpdate(one.list.get()), &seconds) > 0) warn(" is not valid yet");
+    if (impl_->is_forged(one.list.get())) warn(" is not signed by its issuer");
+  }
+  forget_errors();
   return warnings;
 }
 

@@ -86,7 +86,8 @@ class Verifier {
   // something is failed (who lets peers come without a certificate does not ask).
   Verdict verify(const stack_st_CRYPTO_BUFFER* chain, const VerifyInput& input) const;
 
-  // What is legal and hardly meant: expired or not yet valid trusted certificates.
+  // What is legal and hardly meant: expired or not yet valid trusted certificates, and revocation lists that are out of
+  // date, not valid yet, or not signed by their issuer.
   std::vector<std::string> warnings(WallTime now) const;
   // Every trusted certificate, of all trust domains, with where it came from: for reports.
   struct Trusted {

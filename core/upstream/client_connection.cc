@@ -66,7 +66,8 @@ void ClientConnection::on_closed(net::CloseReason reason) {
   account_bytes();
   bool never_connected = connection_.connecting();
   if (never_connected) {
-    (timed_out_ ? stats().cx_connect_timeout : stats().cx_connect_fail).inc();
+    stats().cx_connect_fail.inc();
+    if (timed_out_) stats().cx_connect_timeout.inc();
     pool_.host().totals.cx_connect_fail.inc();
   }
   const std::string_view detail =

@@ -9,7 +9,7 @@ from typing import Any, Optional
 
 from harness import (Connection, EchoUpstream, NameServer, Weir, WeirTestCase, bootstrap, cluster, fetch, file_access_log, http_listener,
                      main, over_tls, route, to_yaml, wait_until, weir_binary)
-from harness.config import address, client_tls, server_tls, trusts
+from harness.config import address, client_tls, server_tls, tcp_listener, trusts
 from harness.dns import NXDOMAIN, SERVFAIL, addresses, pack
 from harness.tls import Authority, TlsConnection, TlsEchoUpstream, client_context, server_context
 
@@ -436,6 +436,15 @@ class TlsTest(DynamicCase):
                 file_access_log(cls.log, "sni|%RESPONSE_FLAGS%|%UPSTREAM_HOST%\n")]}}]
         listener = {"name": "sni", "address": address(cls.sni), "listener_filters": [
             {"name": "tls_inspector", "typed_config": {"@type": _INSPECTOR}}], "filter_chains": [{"filters": sni_filters}]}
+        # One that no client says; the port is the filter's.
+        cls.chosen = cls.sandbox.free_port()
+        chosen = tcp_listener(cls.chosen, "raw", name="chosen")
+        chosen["filter_chains"][0]["filters"][:0] = [
+            {"name": "set_filter_state", "typed_config": {
+                "@type": _TYPE + "envoy.extensions.filters.network.set_filter_state.v3.Config",
+                "on_new_connection": [{"object_key": "envoy.upstream.dynamic_host",
+                                       "format_string": {"text_format_source": {"inline_string": "two.example"}}}]}},
+            {"name": "sni", "typed_config": {"@type": _SNI_FILTER, **cache, "port_value": cls.echo_port}}]
         # The name that a client gives in its handshake, and not that of its requests.
         cls.state = cls.sandbox.free_port()
         by_state = http_listener(cls.state, [route({"prefix": "/"}, "raw")], name="state", http_filters=[
@@ -446,7 +455,7 @@ class TlsTest(DynamicCase):
             "@type": _SNI_FILTER, **cache, "port_value": cls.echo_port}})
         cls.weir = Weir(cls.sandbox, bootstrap(
             [*(http_listener(cls.ports[name], [route({"prefix": "/"}, name)], name=name, http_filters=[dynamic_filter(**cache)])
-               for name in cls.ports), listener, by_state],
+               for name in cls.ports), listener, by_state, chosen],
             [dynamic_cluster("tls", cache, **tls), dynamic_cluster("lax", {**cache, "allow_insecure_cluster_options": True}, **tls, **lax),
              dynamic_cluster("raw", cache)]), concurrency=1)
 
@@ -473,6 +482,9 @@ class TlsTest(DynamicCase):
             connection.send(b"GET / HTTP/1.1\r\n\r\n")
             self.assertTrue(connection.closed_within(10))
         self.logged("sni|UH|-")
+
+    def test_a_filter_says_where_connections_go(self) -> None:
+        self.assertEqual(self.echoed(fetch(self.chosen))["server"], "2")
 
     # field: FilterConfig.allow_dynamic_host_from_filter_state
     def test_filters_say_where_requests_go(self) -> None:

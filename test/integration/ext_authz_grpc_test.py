@@ -294,6 +294,32 @@ class ExtAuthzGrpcTest(WeirTestCase):
         weir.wait_stat_is("http.ingress.ext_authz.ok", 1)
         weir.wait_stat_is("cluster.echo.ext_authz.ok", 1)
 
+    def test_headers_beside_others(self) -> None:
+        """A header of a response comes beside the server's unless the answer says otherwise; one of a request replaces the client's."""
+        self.start(authz())
+
+        def told(**said: Any) -> tuple[list[str], list[str]]:
+            message = CheckResponse()
+            for options, name in ((message.ok_response.response_headers_to_add, "set-cookie"), (message.ok_response.headers, "x-user")):
+                option = options.add()
+                option.header.key, option.header.value = name, "auth"
+                if "append" in said:
+                    option.append.value = said["append"]
+                elif said:
+                    option.append_action = option.DESCRIPTOR.enum_types_by_name["HeaderAppendAction"].values_by_name[said["action"]].number
+            self.auth.answer = lambda attributes, context: message
+            response = self.ask("/", headers=[("x-test-header", "set-cookie=app"), ("x-user", "client")])
+            return response.all("set-cookie"), self.echoed(response)["headers"]["x-user"]
+
+        both, both_requests = ["app", "auth"], ["client", "auth"]
+        self.assertEqual(told(), (both, ["auth"]))
+        self.assertEqual(told(action="APPEND_IF_EXISTS_OR_ADD"), (both, ["auth"]))
+        self.assertEqual(told(action="OVERWRITE_IF_EXISTS_OR_ADD"), (["auth"], ["auth"]))
+        self.assertEqual(told(action="OVERWRITE_IF_EXISTS"), (["auth"], ["auth"]))
+        self.assertEqual(told(action="ADD_IF_ABSENT"), (["app"], ["client"]))
+        self.assertEqual(told(append=True), (both, both_requests))
+        self.assertEqual(told(append=False), (["auth"], ["auth"]))
+
     def test_denied(self) -> None:
         log = self.sandbox.path("denied.log")
         weir = self.start(authz(stat_prefix="edge"), log=log)
@@ -319,6 +345,8 @@ class ExtAuthzGrpcTest(WeirTestCase):
             call = channel.stream_stream("/test.Echo/Talk")
             self.assertEqual(list(call(iter([b"a", b"b"]), timeout=10)), [b"A", b"B"])
             self.assertEqual(self.auth.asked[-1].request.http.headers["content-type"], "application/grpc")
+            self.assertEqual(self.auth.asked[-1].request.http.headers["te"], "trailers")
+            self.assertNotIn("connection", self.auth.asked[-1].request.http.headers)
             self.assertEqual(self.auth.asked[-1].request.http.protocol, "HTTP/2")
             for status, body, code in ((403, "not you", grpc.StatusCode.PERMISSION_DENIED),
                                        (401, "who?", grpc.StatusCode.UNAUTHENTICATED)):

@@ -159,6 +159,17 @@ class GrpcFiltersTest(WeirTestCase):
         response = self.post("upgrade", "/nobody.A/B", b"2", "application/x-protobuf")
         self.assertEqual((response.status, response.header("grpc-status"), response.header("content-type")), (503, "14", "application/x-protobuf"))
 
+    def test_protobuf_that_is_too_long(self) -> None:
+        path, length = "/%s/Unary" % SERVICE, 2 << 20
+        answer = self.post("upgrade", path, b"x" * length, "application/x-protobuf")
+        self.assertEqual((answer.status, answer.text, answer.header("grpc-status")), (500, "response body too large\n", None))
+        with Connection(self.ports["upgrade"]) as client:
+            client.send(b"POST %s HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n"
+                        % (path.encode(), length))
+            client.send(b"x" * length + b"\r\n0\r\n\r\n")
+            answer = client.read_response("POST")
+        self.assertEqual((answer.status, answer.text, answer.header("grpc-status")), (413, "request body too large\n", None))
+
     def test_curl(self) -> None:
         done = subprocess.run(["curl", "-sS", "-i", "-H", "content-type: application/x-protobuf", "-H", "transfer-encoding: chunked", "--data-binary",
                                "by curl", "http://127.0.0.1:%d/%s/Unary" % (self.ports["upgrade"], SERVICE)],

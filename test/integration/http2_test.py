@@ -20,7 +20,7 @@ from harness.tls import Authority
 from harness.upstreams import ServerConnection
 
 LINE = "%REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT% " \
-       "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT%\n"
+       "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT% %REQ(TE)% %REQ(CONNECTION)%\n"
 
 
 def curl(port: int, path: str, *arguments: str, scheme: str = "http") -> str:
@@ -133,8 +133,11 @@ class Http2Test(WeirTestCase):
             fields = {name.lower(): value for name, value in first["headers"]}
             self.assertEqual(fields["host"], "a.example")
             self.assertEqual(fields["cookie"], "a=1; b=2")
+            self.assertEqual((fields["te"], fields["connection"]), ("trailers", "te"))
             self.assertEqual((second["method"], second["length"]), ("POST", 9))
             self.assertEqual(client.headers(one)["server"], "weir")
+        # What the connection to the server says is said neither to filters nor to logs: no client sent it.
+        self.assertEqual(self.logged("/a?b=c")[9:], ["trailers", "-"])
         line = self.logged("/post")
         self.assertEqual(line[:6], ["/post", "HTTP/2", "200", "-", "via_upstream", "9"])
         self.assertGreater(int(line[7]), 9 + 9)

@@ -305,6 +305,7 @@ class ConnectTimeoutTest(WeirTestCase):
         self.assertEqual(fetch(self.port).status, 503)
         self.assertLess(time.monotonic() - began, 2)
         self.weir.wait_stat("cluster.full.upstream_cx_connect_timeout", 1)
+        self.assertEqual(self.weir.stat("cluster.full.upstream_cx_connect_fail"), self.weir.stat("cluster.full.upstream_cx_connect_timeout"))
 
 
 if __name__ == "__main__":

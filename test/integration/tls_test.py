@@ -361,7 +361,8 @@ class StaplingTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.ca = Authority(cls.sandbox)
         cls.own = cls.ca.issue("a.example")
-        now, hour = datetime.datetime.utcnow(), datetime.timedelta(hours=1)
+        now, hour = datetime.datetime.utcnow().replace(microsecond=0), datetime.timedelta(hours=1)
+        cls.good_for = [(now - 2 * hour).isoformat() + "Z", (now + hour).isoformat() + "Z"]
 
         def response(until: Any, file: str) -> str:
             made = ocsp.OCSPResponseBuilder().add_response(
@@ -391,6 +392,8 @@ class StaplingTest(WeirTestCase):
         weir = Weir(self.sandbox, bootstrap([over_tls(http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "ok")]), server_tls(
             common={"tls_certificates": [one]}))]))
         self.assertTrue(3000 < weir.stat(gauge) <= 3600)
+        details = weir.admin_json("/certs")["certificates"][0]["cert_chain"][0]["ocsp_details"]
+        self.assertEqual([details["valid_from"], details["expiration"]], self.good_for)
 
     # field: TlsCertificate.ocsp_staple, DownstreamTlsContext.ocsp_staple_policy
     def test_stapling(self) -> None:

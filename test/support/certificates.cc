@@ -254,7 +254,7 @@ void add_single(CBB* to, const TestIdentity& about, const TestIdentity& issuer, 
     CBB_add_asn1(&single, &status, CBS_ASN1_CONTEXT_SPECIFIC | static_cast<unsigned>(options.certificate_status));
   }
   CBB_flush(&single);
-  add_time(&single, kValidFrom);
+  add_time(&single, options.this_update);
   if (options.has_next_update) {
     CBB_add_asn1(&single, &next, CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0);
     add_time(&next, options.next_update);

@@ -56,6 +56,7 @@ struct OcspOptions {
   int certificate_status = 0;  // good, revoked, unknown
   bool sha256 = false;
   bool has_next_update = true;
+  WallTime this_update = kValidFrom;
   WallTime next_update = kValidTo;
   int count = 1;  // of certificates that it is about
 };

@@ -48,14 +48,8 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   } else if (!no_body) {
     framing.body = BodyKind::kChunked;
   }
-  if (close_ || map.contains(HeaderId::kConnection)) [[unlikely]] {
-    bool said = false;
-    map.for_each([&said](const HeaderEntry& entry) {
-      said |= entry.id == HeaderId::kConnection && list_contains(entry.value(), "close");
-    });
-    if (!said && close_) framing.connection = Framing::Connection::kClose;
-    close_ |= said;
-  }
+  if (close_ || map.contains_either<HeaderId::kConnection, HeaderId::kTe>()) [[unlikely]]
+    framing.connection = choose_connection(map);
   framing.proper_case = settings_.options.proper_case;
   framing.absolute_form = settings_.options.absolute_form;
   error = h1::encode_request_head(map, framing, out, pool_);
@@ -63,6 +57,24 @@ EncodeError ClientCodec::encode_request_head(const HeaderMap& map, bool end_stre
   request_.start(framing, end_stream || no_body);
   expect_response(kind);
   return EncodeError::kNone;
+}
+
+// What has to be said of the connection beside what the map says of it: its end, and TE, which is about this connection
+// alone (RFC 9110 10.1.4).
+Framing::Connection ClientCodec::choose_connection(const HeaderMap& map) {
+  using Connection = Framing::Connection;
+  bool says_close = false;
+  bool says_te = false;
+  map.for_each([&](const HeaderEntry& entry) {
+    if (entry.id != HeaderId::kConnection) return;
+    says_close |= list_contains(entry.value(), "close");
+    says_te |= list_contains(entry.value(), "te");
+  });
+  const bool add_close = close_ && !says_close;
+  const bool add_te = map.contains(HeaderId::kTe) && !says_te;
+  close_ |= says_close;
+  if (add_close) return add_te ? Connection::kCloseAndTe : Connection::kClose;
+  return add_te ? Connection::kTe : Connection::kAsIs;
 }
 
 void ClientCodec::expect_response(RequestKind kind) {

@@ -100,6 +100,7 @@ class ClientCodec {
  private:
   enum class State : uint8_t { kIdle, kHead, kBody, kTunnel, kStopped };
 
+  Framing::Connection choose_connection(const HeaderMap& map);
   bool receive_head(Slices& in);
   bool receive_body(Slices& in);
   void complete(const Slices& in);

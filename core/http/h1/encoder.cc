@@ -22,10 +22,15 @@ constexpr std::string_view kChunkedLine = "transfer-encoding: chunked\r\n";
 constexpr std::string_view kChunkedLineProper = "Transfer-Encoding: chunked\r\n";
 constexpr std::string_view kZeroLengthLine = "content-length: 0\r\n";
 constexpr std::string_view kZeroLengthLineProper = "Content-Length: 0\r\n";
-constexpr std::string_view kCloseLine = "connection: close\r\n";
-constexpr std::string_view kCloseLineProper = "Connection: close\r\n";
-constexpr std::string_view kKeepAliveLine = "connection: keep-alive\r\n";
-constexpr std::string_view kKeepAliveLineProper = "Connection: keep-alive\r\n";
+// By Framing::Connection.
+struct ConnectionLine {
+  std::string_view lower, proper;
+};
+constexpr ConnectionLine kConnectionLines[] = {{},
+                                               {"connection: close\r\n", "Connection: close\r\n"},
+                                               {"connection: keep-alive\r\n", "Connection: keep-alive\r\n"},
+                                               {"connection: te\r\n", "Connection: te\r\n"},
+                                               {"connection: close, te\r\n", "Connection: close, te\r\n"}};
 constexpr size_t kFramingBytes = 128;
 
 template <class Word>
@@ -228,8 +233,10 @@ char* put_framing(char* to, const HeaderMap& map, const Framing& framing, size_t
   };
   if (framing.body == BodyKind::kChunked) line(kChunkedLine, kChunkedLineProper);
   if (framing.add_zero_length) line(kZeroLengthLine, kZeroLengthLineProper);
-  if (framing.connection == Framing::Connection::kClose) line(kCloseLine, kCloseLineProper);
-  if (framing.connection == Framing::Connection::kKeepAlive) line(kKeepAliveLine, kKeepAliveLineProper);
+  if (framing.connection != Framing::Connection::kAsIs) [[unlikely]] {
+    const ConnectionLine& own = kConnectionLines[static_cast<size_t>(framing.connection)];
+    line(own.lower, own.proper);
+  }
   return to;
 }
 

@@ -14,7 +14,8 @@ namespace weir::http::h1 {
 // What a head says about its body and connection. Decided by the codecs; the map's own transfer-encoding is never
 // written, so that no message can carry two framings.
 struct Framing {
-  enum class Connection : uint8_t { kAsIs, kClose, kKeepAlive };  // a `connection` line beside those of the map
+  // A `connection` line beside those of the map.
+  enum class Connection : uint8_t { kAsIs, kClose, kKeepAlive, kTe, kCloseAndTe };
 
   BodyKind body = BodyKind::kNone;
   uint64_t length = 0;           // with BodyKind::kLength: what encode_data() counts against

@@ -198,6 +198,7 @@ class Session {
   std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
   size_t queued_before_settings_ = 0;
+  size_t own_frames_ = 0;                  // that smaller windows have brought about, and not the peer
   int32_t last_begun_ = 0;                 // stream of the client
   std::array<int32_t, 16> last_resets_{};  // the last streams that were reset here, in a ring,
   uint32_t resets_noted_ = 0;              // and how many ever

@@ -77,9 +77,9 @@ void Session::receive(Slices& in) {
   }
   in.clear();
   if (stopped_) return;
-  if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames) {
+  if (failure_ == Error::kNone && queued_control_frames() > options_.max_outbound_control_frames + own_frames_) {
     fail(Error::kControlFrames);
-  } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames) {
+  } else if (failure_ == Error::kNone && queued_frames() > options_.max_outbound_frames + own_frames_) {
     fail(Error::kFrames);
   }
   report_failure();
@@ -267,6 +267,8 @@ void Session::take_frame(const void* raw) {
     }
     case NGHTTP2_SETTINGS:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+        // Of every stream whose window is smaller now, what was consumed may be worth a WINDOW_UPDATE.
+        own_frames_ = queued_frames() - queued_before_settings_;
         if (--settings_not_known_ > 0 || withheld_ == 0) return;
         give_back_withheld();
         on_want_flush();

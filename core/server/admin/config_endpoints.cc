@@ -234,6 +234,7 @@ class CertificateList final : public filter::CertificateVisitor {
     to.set_days_until_expiration(left > 0 ? static_cast<uint64_t>(left) : 0);
     set_time(certificate.not_before(), *to.mutable_valid_from());
     set_time(certificate.not_after(), *to.mutable_expiration_time());
+    if (one.ocsp_this_update) set_time(*one.ocsp_this_update, *to.mutable_ocsp_details()->mutable_valid_from());
     if (one.ocsp_next_update) set_time(*one.ocsp_next_update, *to.mutable_ocsp_details()->mutable_expiration());
   }
 

@@ -32,13 +32,14 @@ std::shared_ptr<const Context> pinned(const std::unique_ptr<const Context>& cont
 
 void list(const tls::Identity& identity, filter::CertificateVisitor& visitor) {
   std::vector<filter::CertificateInUse> chain;
-  for (const crypto::Certificate& one : identity.certificates()) chain.push_back({identity.origin(), one, {}});
+  for (const crypto::Certificate& one : identity.certificates()) chain.push_back({identity.origin(), one, {}, {}});
+  chain.front().ocsp_this_update = identity.ocsp_this_update();
   chain.front().ocsp_next_update = identity.ocsp_next_update();
   visitor.own(chain);
 }
 void list(const tls::Verifier* verifier, filter::CertificateVisitor& visitor) {
   if (verifier == nullptr) return;
-  for (const auto& one : verifier->trusted()) visitor.trusted({one.origin, one.certificate, {}});
+  for (const auto& one : verifier->trusted()) visitor.trusted({one.origin, one.certificate, {}, {}});
 }
 
 class Server final : public filter::DownstreamTransport {

@@ -198,9 +198,13 @@ class HeaderReader {
   bool read(const google::protobuf::RepeatedPtrField<core::HeaderValueOption>& from, bool request, Changes& to) {
     using Option = core::HeaderValueOption;
     return std::all_of(from.begin(), from.end(), [&](const Option& option) {
-      Fields* into = &to.set;  // as published: added beside others only if it says so
+      // As published: what is not said (`append_action` is 0 then) adds to responses. Of a request it takes the place
+      // of what a client may have made up, and only `append` adds.
+      Fields* into = &to.set;
       if (option.has_append()) {
         if (option.append().value()) into = &to.add;
+      } else if (!request && option.append_action() == Option::APPEND_IF_EXISTS_OR_ADD) {
+        into = &to.add;
       } else if (option.append_action() == Option::ADD_IF_ABSENT) {
         into = &to.if_absent;
       } else if (option.append_action() == Option::OVERWRITE_IF_EXISTS) {

@@ -96,6 +96,7 @@ class Filter final : public filter::HttpFilter, private event::Timer {
   Action on_request_data(filter::Stream& stream, Slices& data, bool) override {
     if (framed_) return Action::kContinue;
     framed_ = true;
+    stream.request_headers().set(HeaderId::kContentType, kGrpc);
     Slices framed;
     framed.append(frame_head(length_ > 0 ? length_ : static_cast<uint32_t>(data.size()), stream.lane().blocks()));
     framed.append_all(data);
@@ -111,6 +112,7 @@ class Filter final : public filter::HttpFilter, private event::Timer {
       return Action::kContinue;
     }
     if (upgraded_) headers.set(HeaderId::kContentType, kProtobuf);
+    if (upgraded_ && !end) stream.request_headers().set(HeaderId::kContentType, kProtobuf);  // see upgrade()
     if (end) {
       tell_status(headers, headers.get(HeaderId::kGrpcStatus));
     } else {
@@ -131,6 +133,7 @@ class Filter final : public filter::HttpFilter, private event::Timer {
       status = headers.get(HeaderId::kGrpcStatus);
     }
     if (upgraded_) {
+      stream.request_headers().set(HeaderId::kContentType, kGrpc);
       if (status.data() == nullptr) {
         status = fail(headers, "2", "the answer has no grpc-status");  // Unknown
       } else if (is_ok(status) && !take_message(data)) {
@@ -167,13 +170,14 @@ class Filter final : public filter::HttpFilter, private event::Timer {
     return status;
   }
 
-  // The body becomes the payload of one frame, whose head has to go ahead of it.
+  // The body becomes the payload of one frame, whose head has to go ahead of it. While a body is collected the request
+  // is called what its client calls it: if there is too much of it, the client gets an error of HTTP.
   Action upgrade(filter::Stream& stream, http::HeaderMap& headers, bool end) {
-    headers.set(HeaderId::kContentType, kGrpc);
     uint64_t length = 0;
     const bool known = http::parse_decimal(headers.get(HeaderId::kContentLength), length);
     headers.remove(HeaderId::kContentLength);
     if (end) {
+      headers.set(HeaderId::kContentType, kGrpc);
       // An empty message. The pause ends at once: only a paused filter can give a body to a message without one.
       stream_ = &stream;
       resume_ = stream.resume_handle();
@@ -181,6 +185,7 @@ class Filter final : public filter::HttpFilter, private event::Timer {
       return Action::kPause;
     }
     if (known && length > 0 && length <= UINT32_MAX) {
+      headers.set(HeaderId::kContentType, kGrpc);
       length_ = static_cast<uint32_t>(length);
     } else {
       stream.buffer_body(stream.buffer_limit());

@@ -33,12 +33,12 @@ class Filter final : public filter::NetworkFilter {
   Filter(const Config& config, event::Lane&) : config_(config) {}
 
   Action on_new_connection(filter::ConnectionHost& host) override {
-    if (host.server_name().empty()) return Action::kContinue;
     stream::FilterState& state = host.info().make_filter_state();
     constexpr stream::FilterState::Options kForConnection{.life_span = stream::LifeSpan::kConnection};
     // As published: what a filter before this one has chosen goes before.
-    if (state.find(config_.host_key) == nullptr)
-      state.set(config_.host_key, stream::FilterStateValue::of_string(host.server_name()), kForConnection);
+    const bool chosen = state.find(config_.host_key) != nullptr;
+    if (!chosen && host.server_name().empty()) return Action::kContinue;
+    if (!chosen) state.set(config_.host_key, stream::FilterStateValue::of_string(host.server_name()), kForConnection);
     if (state.find(config_.port_key) == nullptr)
       state.set(config_.port_key, stream::FilterStateValue::of_unsigned(config_.port), kForConnection);
     return Action::kContinue;

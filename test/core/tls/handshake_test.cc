@@ -122,6 +122,29 @@ TEST_F(TlsTest, Protocols) {
   EXPECT_EQ(client->session(SessionFact::kProtocol), "");
 }
 
+// RFC 9113 9.2.
+TEST_F(TlsTest, Http2NeedsTls12) {
+  server_spec.parameters = {.minimum = Version::kTls10, .cipher_suites = {"ECDHE-ECDSA-AES128-SHA"}};
+  server_spec.alpn_protocols = {"h2", "http/1.1"};
+  client_spec.alpn_protocols = {"h2", "http/1.1"};
+  for (const auto& [version, agreed] :
+       {std::pair(Version::kTls10, "http/1.1"), {Version::kTls11, "http/1.1"}, {Version::kTls12, "h2"}}) {
+    only(version);
+    client_spec.parameters.cipher_suites = {"ECDHE-ECDSA-AES128-SHA"};
+    rebuild();
+    meet();
+    ASSERT_TRUE(met()) << server->failure();
+    EXPECT_EQ(server->session(SessionFact::kProtocol), agreed);
+  }
+  server_spec.alpn_protocols = {"h2"};
+  only(Version::kTls11);
+  client_spec.parameters.cipher_suites = {"ECDHE-ECDSA-AES128-SHA"};
+  rebuild();
+  meet();
+  ASSERT_TRUE(met());
+  EXPECT_EQ(server->session(SessionFact::kProtocol), "");
+}
+
 TEST_F(TlsTest, VersionsThatDoNotMeet) {
   server_spec.parameters = {.minimum = Version::kTls13};
   client_spec.parameters = {.maximum = Version::kTls12};

@@ -214,6 +214,7 @@ TEST_F(OcspTest, GoodResponses) {
     auto loaded = Identity::load(with(make_ocsp_response(leaf_, middle_, {.sha256 = sha256})));
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_TRUE((*loaded)->has_ocsp_response());
+    EXPECT_EQ((*loaded)->ocsp_this_update(), test::kValidFrom);
     EXPECT_EQ((*loaded)->ocsp_next_update(), test::kValidTo);
     EXPECT_FALSE((*loaded)->ocsp_expired(kNow));
     EXPECT_TRUE((*loaded)->ocsp_expired(test::kValidTo));
@@ -230,6 +231,8 @@ TEST_F(OcspTest, ResponsesThatAreHardlyMeant) {
     return loaded.ok() && (*loaded)->warnings().size() == 1 ? (*loaded)->warnings()[0] : loaded.status().ToString();
   };
   EXPECT_EQ(warning({.next_update = kNow - 1s}), "ocsp_staple: /etc/o.der: is out of date: a newer response was due");
+  EXPECT_EQ(warning({.this_update = kNow + 1s}),
+            "ocsp_staple: /etc/o.der: is not valid yet: clients refuse it until then");
   EXPECT_EQ(warning({.certificate_status = 1}), "ocsp_staple: /etc/o.der: says that the certificate is revoked");
   EXPECT_EQ(warning({.certificate_status = 2}),
             "ocsp_staple: /etc/o.der: says that the responder does not know the certificate");

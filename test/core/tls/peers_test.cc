@@ -88,10 +88,10 @@ class PeersTest : public TlsTest {
     fclose(out);
     return path;
   }
-  void start_server() {
-    peer_ = std::make_unique<Openssl>(std::vector<std::string>{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1",
-                                                               "-tls1_2", "-cert", file("c.pem", leaf.certificate),
-                                                               "-key", file("k.pem", leaf.private_key)});
+  void start_server(const std::string& protocol = "http/1.1") {
+    peer_ = std::make_unique<Openssl>(
+        std::vector<std::string>{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2", "-alpn", protocol,
+                                 "-cert", file("c.pem", leaf.certificate), "-key", file("k.pem", leaf.private_key)});
     std::string port;
     ASSERT_TRUE(wait_for([&] {
       const size_t at = peer_->output().find("ACCEPT 127.0.0.1:");
@@ -126,6 +126,7 @@ TEST_F(PeersTest, AServerThatRenegotiatesIsRefused) {
 
 TEST_F(PeersTest, UnlessThatIsAllowed) {
   client_spec.allow_renegotiation = true;
+  client_spec.alpn_protocols = {"h2", "http/1.1"};
   start_server();
   peer_->type("before\n");
   ASSERT_TRUE(wait_for([&] { return client->received == "before\n"; }));
@@ -138,6 +139,18 @@ TEST_F(PeersTest, UnlessThatIsAllowed) {
   peer_->type("after\n");
   ASSERT_TRUE(wait_for([&] { return client->received == "before\nafter\n"; })) << client->received;
   EXPECT_FALSE(client->closed);
+}
+
+// RFC 9113 9.2.1.
+TEST_F(PeersTest, WhatIsAllowedIsNotForHttp2) {
+  client_spec.allow_renegotiation = true;
+  client_spec.alpn_protocols = {"h2", "http/1.1"};
+  start_server("h2");
+  peer_->type("before\n");
+  ASSERT_TRUE(wait_for([&] { return client->received == "before\n"; }));
+  peer_->type("r\n");
+  ASSERT_TRUE(wait_for([&] { return client->closed; }));
+  EXPECT_EQ(client->failure(), "TLS_error:|268435638:SSL routines:OPENSSL_internal:NO_RENEGOTIATION:TLS_error_end");
 }
 
 TEST_F(PeersTest, AClientThatRenegotiatesIsRefused) {

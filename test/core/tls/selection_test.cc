@@ -71,6 +71,29 @@ TEST_F(SelectionTest, ByKey) {
   EXPECT_EQ(shown("elsewhere.example"), "ecdsa");
 }
 
+// What clients offer counts only where the context may use it.
+TEST_F(SelectionTest, ByWhatTheContextMayUse) {
+  server_spec.identities.clear();
+  add("ecdsa", test::Key::kP256, {"DNS:www.example"});
+  add("rsa", test::Key::kRsa2048, {"DNS:www.example"});
+  for (const Version version : {Version::kTls12, Version::kTls13}) {
+    only(version);
+    server_spec.parameters.signature_algorithms = {"rsa_pss_rsae_sha256"};
+    rebuild();
+    EXPECT_EQ(shown("www.example"), "rsa");
+    server_spec.parameters.signature_algorithms = {"rsa_pss_rsae_sha256", "ecdsa_secp256r1_sha256"};
+    rebuild();
+    EXPECT_EQ(shown("www.example"), "ecdsa");
+    server_spec.parameters.signature_algorithms = {};
+  }
+  server_spec.parameters.cipher_suites = {"ECDHE-RSA-AES256-GCM-SHA384"};
+  rebuild();
+  EXPECT_EQ(shown("www.example"), "ecdsa") << "the cipher suites of TLS 1.3 are no matter of certificates";
+  only(Version::kTls12);
+  rebuild();
+  EXPECT_EQ(shown("www.example"), "rsa");
+}
+
 TEST_F(SelectionTest, NobodyCanCheckIt) {
   server_spec.identities.clear();
   add("ecdsa", test::Key::kP256, {"DNS:www.example"});

@@ -436,5 +436,22 @@ TEST_F(VerifierTest, TrustedCertificatesAreListed) {
   EXPECT_EQ(sk_CRYPTO_BUFFER_num(verifier->ca_names()), 2u);
 }
 
+TEST_F(VerifierTest, RevocationListsThatAreHardlyMeant) {
+  const auto warnings = [&](const std::string& lists, WallTime now) {
+    return build({.trusted_ca = {root_.certificate, "/etc/ca.pem"}, .crl = {lists, "/etc/crl.pem"}})->warnings(now);
+  };
+  using Texts = std::vector<std::string>;
+  const std::string good = make_crl(root_, {});
+  // Of an intermediate that the chain will bring nothing can be said.
+  EXPECT_EQ(warnings(good + make_crl(middle_, {&leaf_}), kNow), Texts{});
+  EXPECT_EQ(warnings(good + make_crl(root_, {}, kNow - 1h), kNow),
+            Texts{"/etc/crl.pem: list 2 is out of date; certificates of its issuer are refused"});
+  EXPECT_EQ(warnings(good, test::kValidFrom - 1h).back(),
+            "/etc/crl.pem: list 1 is not valid yet; certificates of its issuer are refused");
+  const TestIdentity namesake = make_authority("root");
+  EXPECT_EQ(warnings(make_crl(namesake, {}), kNow),
+            Texts{"/etc/crl.pem: list 1 is not signed by its issuer; certificates of its issuer are refused"});
+}
+
 }  // namespace
 }  // namespace weir::tls

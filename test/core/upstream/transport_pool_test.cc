@@ -141,6 +141,8 @@ TEST_F(TransportPoolTest, ConnectTimeoutCoversTheHandshake) {
   lane_.advance(spec_.connect_timeout + 1ms);
   settle();
   EXPECT_EQ(caller.events, "waiting failed-connection_timeout ");
+  EXPECT_EQ(stats_->cx_connect_timeout.value(), 1u);
+  EXPECT_EQ(stats_->cx_connect_fail.value(), 1u) << "as published: a time-out is a failure, too";
 }
 
 // What is to be encrypted never goes in plain text instead.

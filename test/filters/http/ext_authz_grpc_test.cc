@@ -257,6 +257,9 @@ TEST(ExtAuthzGrpcAnswer, Allowed) {
       "headers_to_remove: 'X-Gone' headers_to_remove: ':method' headers_to_remove: 'host' headers_to_remove: '' "
       "response_headers_to_add { header { key: 'set-cookie' value: 'a' } append { value: true } } "
       "response_headers_to_add { header { key: 'x-seen' value: 'yes' } } "
+      "response_headers_to_add { header { key: 'x-more' value: '7' } append_action: APPEND_IF_EXISTS_OR_ADD } "
+      "response_headers_to_add { header { key: 'x-one' value: '8' } append { value: false } } "
+      "response_headers_to_add { header { key: 'x-over' value: '9' } append_action: OVERWRITE_IF_EXISTS_OR_ADD } "
       "query_parameters_to_set { key: 'q' value: 'v' } query_parameters_to_remove: 'r' }");
   EXPECT_EQ(answer.read.verdict, Verdict::kAllowed);
   EXPECT_EQ(text(answer.read.request.set), "x-set=1;x-set=3;x-over=6;:path=/other;:authority=b.example;");
@@ -264,8 +267,8 @@ TEST(ExtAuthzGrpcAnswer, Allowed) {
   EXPECT_EQ(text(answer.read.request.if_absent), "x-new=4;");
   EXPECT_EQ(text(answer.read.request.if_present), "x-old=5;");
   EXPECT_EQ(text(answer.read.request.remove), "x-gone=;");
-  EXPECT_EQ(text(answer.read.response.add), "set-cookie=a;");
-  EXPECT_EQ(text(answer.read.response.set), "x-seen=yes;");
+  EXPECT_EQ(text(answer.read.response.add), "set-cookie=a;x-seen=yes;x-more=7;");
+  EXPECT_EQ(text(answer.read.response.set), "x-one=8;x-over=9;");
   EXPECT_EQ(text(answer.read.query_set), "q=v;");
   EXPECT_EQ(text(answer.read.query_remove), "r=;");
 }

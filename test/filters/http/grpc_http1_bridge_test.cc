@@ -238,7 +238,27 @@ TEST(GrpcHttp1Bridge, RequestsOfUnknownLengthAreBounded) {
         harness.run(100ms);
         EXPECT_FALSE(harness.request().has_headers);
         EXPECT_TRUE(harness.response().ended);
-        EXPECT_NE(harness.response().header("grpc-status"), "(none)");
+        EXPECT_EQ(harness.response().header(":status"), "413");
+        EXPECT_EQ(harness.response().header("content-type"), "text/plain");
+        EXPECT_EQ(harness.response().body, "request body too large\n");
+      },
+      {.buffer_limit = 1000});
+}
+
+TEST(GrpcHttp1Bridge, ProtobufGetsNoEmptyMessageForOneThatIsTooLong) {
+  Bridge bridge;
+  bridge.config.set_upgrade_protobuf_to_grpc(true);
+  bridge.run(
+      [](FilterHarness& harness) {
+        harness.send_headers(call("application/x-protobuf"));
+        harness.send_data("x", true);
+        harness.respond_headers(kGood);
+        harness.respond_data(grpc_frame(std::string(2000, 'x')));
+        harness.respond_trailers({{"grpc-status", "0"}});
+        harness.run();
+        EXPECT_EQ(harness.response().header(":status"), "500");
+        EXPECT_EQ(harness.response().header("content-type"), "text/plain");
+        EXPECT_EQ(harness.response().body, "response body too large\n");
       },
       {.buffer_limit = 1000});
 }

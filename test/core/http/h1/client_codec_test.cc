@@ -118,6 +118,24 @@ TEST_F(ClientCodecTest, ReuseAsTheOwnerSays) {
   EXPECT_FALSE(client_.codec.reusable());
 }
 
+// RFC 9110 10.1.4. Whoever set TE need not know of which protocol the connection is.
+TEST_F(ClientCodecTest, TeIsNamedInConnection) {
+  const std::string head = "GET /p HTTP/1.1\r\nhost: h:1\r\n";
+  EXPECT_EQ(request("GET", true, {{"te", "trailers"}}), head + "te: trailers\r\nconnection: te\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(client_.codec.reusable());
+  EXPECT_EQ(request("GET", true, {{"te", "trailers"}, {"connection", "x, TE"}}),
+            head + "te: trailers\r\nconnection: x, TE\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(request("GET", true, {{"te", "trailers"}, {"connection", "upgrade"}, {"upgrade", "websocket"}}),
+            head + "te: trailers\r\nconnection: upgrade\r\nupgrade: websocket\r\nconnection: te\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  client_.codec.close_after_response();
+  EXPECT_EQ(request("GET", true, {{"te", "trailers"}}), head + "te: trailers\r\nconnection: close, te\r\n\r\n");
+  receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_FALSE(client_.codec.reusable());
+}
+
 TEST_F(ClientCodecTest, NoReuseAfterASecondFieldThatSaysClose) {
   request("GET", true, {{"connection", "te"}, {"connection", "close"}});
   receive("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
