@@ -256,14 +256,21 @@ Event YamlReader::next() {
     parser_->has_event = true;
     Event out;
     out.place = place_from(event.start_mark);
+    // A line of "---" at the end, as generators write it, has an empty text behind it for libyaml.
+    const bool nothing = event.type == YAML_SCALAR_EVENT && event.data.scalar.length == 0 &&
+                         event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event.data.scalar.anchor == nullptr &&
+                         event.data.scalar.tag == nullptr;
+    const bool ends = event.type == YAML_DOCUMENT_END_EVENT || event.type == YAML_STREAM_END_EVENT;
+    if (next_document_ && !nothing && !ends) {
+      return fail(*next_document_, "the file holds more than one document",
+                  "a configuration is one document; remove the '---' line or split the file");
+    }
     switch (event.type) {
       case YAML_DOCUMENT_START_EVENT:
-        if (++documents_ > 1) {
-          return fail(out.place, "the file holds more than one document",
-                      "a configuration is one document; remove the '---' line or split the file");
-        }
+        if (++documents_ > 1) next_document_ = out.place;
         continue;
       case YAML_SCALAR_EVENT:
+        if (next_document_) continue;
         out.kind = EventKind::kScalar;
         out.value = {reinterpret_cast<const char*>(event.data.scalar.value), event.data.scalar.length};
         // A tag (!!str 5) says that the text is not to decide.

@@ -1,6 +1,7 @@
 // YAML as events. One document; more are an error.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,7 @@ class YamlReader final : public EventSource {
   Diagnostics& diagnostics_;
   std::unique_ptr<Parser> parser_;
   int documents_ = 0;
+  std::optional<Place> next_document_;  // the beginning of one in which nothing has been yet
   bool failed_ = false;
 };
 

@@ -155,12 +155,36 @@ Status check_program(const re2::RE2& re2, std::string_view pattern, uint32_t max
   return absl::OkStatus();
 }
 
+// (?<name>...), as others write it: this RE2 knows (?P<name>...) alone.
+std::string with_known_groups(std::string_view pattern) {
+  std::string out;
+  for (size_t i = 0; i < pattern.size();) {
+    size_t end = i + 1;
+    if (pattern[i] == '\\') {
+      end = std::min(i + 2, pattern.size());
+    } else if (pattern[i] == '[') {
+      end = std::min(end_of_class(pattern, i), pattern.size());
+    } else if (pattern.substr(i).starts_with("(?<")) {
+      const char next = i + 3 < pattern.size() ? pattern[i + 3] : '=';
+      out += next == '=' || next == '!' ? "(?" : "(?P";
+      i += 2;
+      continue;
+    }
+    out += pattern.substr(i, end - i);
+    i = end;
+  }
+  return out;
+}
+
+std::unique_ptr<const re2::RE2> make_re2(std::string_view pattern) {
+  if (pattern.find("(?<") != std::string_view::npos)
+    return std::make_unique<const re2::RE2>(with_known_groups(pattern), re2_options());
+  return std::make_unique<const re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), re2_options());
+}
+
 }  // namespace
 
 Result<Regex> Regex::compile(std::string_view pattern, const Options& options) {
-  auto make = [](std::string_view text) {
-    return std::make_shared<const re2::RE2>(re2::StringPiece(text.data(), text.size()), re2_options());
-  };
   Regex regex;
   Split split = split_literal(pattern);
   std::string_view rest = split.rest;
@@ -177,11 +201,11 @@ Result<Regex> Regex::compile(std::string_view pattern, const Options& options) {
   std::shared_ptr<const re2::RE2>& automaton =
       options.pool != nullptr ? options.pool->automata_[std::string(rest)] : known;
   if (automaton == nullptr) {
-    automaton = make(rest);
+    automaton = make_re2(rest);
     if (Status status = check_program(*automaton, rest, options.max_program_size); !status.ok()) {
       automaton = nullptr;
       // Said of the whole pattern, as the reader knows it.
-      Status whole = check_program(*make(pattern), pattern, options.max_program_size);
+      Status whole = check_program(*make_re2(pattern), pattern, options.max_program_size);
       return whole.ok() ? status : whole;
     }
   }
@@ -239,7 +263,7 @@ Result<RegexGroups> RegexGroups::compile(std::string_view pattern) {
     if (out.groups_ == 0) return no_group();
     return out;
   }
-  out.automaton_ = std::make_shared<const re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), re2_options());
+  out.automaton_ = make_re2(pattern);
   if (Status status = check_program(*out.automaton_, pattern, Regex::kDefaultMaxProgramSize); !status.ok())
     return status;
   if (out.automaton_->NumberOfCapturingGroups() < 1) return no_group();
@@ -265,7 +289,7 @@ RegexRewrite::~RegexRewrite() = default;
 Result<RegexRewrite> RegexRewrite::build(const RegexRewriteSpec& spec) {
   if (spec.pattern.empty()) return invalid("pattern.regex: must not be empty");
   RegexRewrite rewrite;
-  auto automaton = std::make_unique<const re2::RE2>(spec.pattern, re2_options());
+  auto automaton = make_re2(spec.pattern);
   Status status = check_program(*automaton, spec.pattern, Regex::kDefaultMaxProgramSize);
   if (!status.ok()) return invalid("pattern.regex: " + message_of(status));
   const int groups = automaton->NumberOfCapturingGroups();

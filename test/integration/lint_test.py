@@ -174,7 +174,7 @@ class DiffTest(LintTestCase):
         self.assertEqual(output, """\
 listener   http               changed  chain 0 drains its connections
   filter_chains[0].filters[0].typed_config.stream_idle_timeout: + 10s
-routes     http/any (routes)  changed  swapped, nothing drains
+routes     http/any (routes)  changed  for new connections, with their chain
   virtual_hosts[0].routes[0].route.timeout: + 3s
 cluster    two                added    from now on
 bootstrap  node               added    needs a restart: it is read at start only

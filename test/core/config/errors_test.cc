@@ -146,6 +146,14 @@ TEST(Errors, SecretsWithoutQuotes) {
   EXPECT_TRUE(empty.message.has_inline_string());
 }
 
+TEST(Errors, ALineAtTheEndIsNoSecondDocument) {
+  for (const char* text : {"id: a\n---\n", "id: a\n---", "---\nid: a\n---\n# nothing\n", "id: a\n...\n---\n...\n"}) {
+    const Loaded<Node> loaded(text);
+    EXPECT_TRUE(loaded.ok) << text << loaded.said();
+    EXPECT_EQ(loaded.message.id(), "a");
+  }
+}
+
 TEST(Errors, WholeFiles) {
   expect_said<Node>({
       {"", "a.yaml:1:1: error: the file is empty; write {} if that is meant"},

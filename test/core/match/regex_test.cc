@@ -106,6 +106,18 @@ TEST(Regex, RequiredPrefixIsAPrefixOfEverythingThatMatches) {
   EXPECT_FALSE(compile(longer + "[bc]").full_match(longer));
 }
 
+TEST(Regex, NamedGroupsInEitherSpelling) {
+  for (const char* pattern : {"/(?P<id>[0-9]+)", "/(?<id>[0-9]+)", "(?<all>/(?<id>[0-9]+))"}) {
+    const auto regex = Regex::compile(pattern);
+    ASSERT_TRUE(regex.ok()) << pattern << regex.status();
+    EXPECT_TRUE(regex->full_match("/12")) << pattern;
+    EXPECT_FALSE(regex->full_match("/a")) << pattern;
+  }
+  // Where it is no group, nothing is changed.
+  EXPECT_TRUE(Regex::compile(R"(x[(?<a]\(?<)")->full_match("x<(<"));
+  EXPECT_FALSE(Regex::compile(R"(x[(?<a]\(?<)")->full_match("xP(<"));
+}
+
 TEST(Regex, ErrorsNameThePlace) {
   auto error = [](std::string_view pattern) { return message_of(Regex::compile(pattern).status()); };
   EXPECT_EQ(error("/a/[bc"), R"(missing ] at character 4 ("[bc") of "/a/[bc")");
@@ -113,7 +125,9 @@ TEST(Regex, ErrorsNameThePlace) {
   EXPECT_EQ(error("/a**"), R"(bad repetition operator at character 3 ("**") of "/a**")");
   EXPECT_NE(error(R"(/a\)"), "");
   EXPECT_NE(error("(?P<n"), "");
-  EXPECT_NE(error("(?=a)b"), "");  // no look-ahead: RE2 is linear
+  EXPECT_NE(error("(?<n"), "");
+  EXPECT_NE(error("(?<=a)b"), "");  // nor look-behind
+  EXPECT_NE(error("(?=a)b"), "");   // no look-ahead: RE2 is linear
 }
 
 TEST(Regex, PatternsShareWhatFollowsTheirLiteral) {
