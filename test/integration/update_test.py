@@ -11,6 +11,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+from random import Random
 from typing import Any, Callable, Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener,
@@ -274,6 +275,56 @@ class DrainingChainTest(UpdateTestCase):
         self.assertEqual(fetch(port, "/text").text, "one")
         self.assertEqual(fetch(port, "/").status, 200)
         self.weir.wait_stat_is("server.config_versions", versions)
+
+    def test_random_reloads(self) -> None:
+        """Each connection is answered from the routes of its chain: as they are now, or were when another one took its place."""
+        random = Random(7)
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        chains, texts = [0, 0], ["t0", "t0"]
+        count = 0
+
+        def config() -> Config:
+            listeners = [http_listener(port, [direct({"prefix": "/text"}, text), route({"prefix": "/"}, "c-" + text)],
+                                       name=name, server_name="s%d" % chain)
+                         for port, text, chain, name in zip(ports, texts, chains, ("a", "a/b"))]
+            for listener, chain in zip(listeners, ("b/c", "c")):
+                listener["filter_chains"][0]["name"] = chain
+            return bootstrap(listeners, [cluster("c-" + text, self.echo.port) for text in sorted(set(texts))])
+
+        self.start(config())
+        versions = self.weir.stat("server.config_versions")
+        connections: list[tuple[int, list[str], Connection]] = []  # and what its chain said last, if that is gone
+        for number in range(60):
+            one = random.randrange(2)
+            chain, old = chains[one], texts[one]
+            if random.random() < 0.45:
+                chains[one] = random.choice([0, 1, number])
+            if chains[one] == chain or random.random() < 0.5:
+                count += 1
+                texts[one] = "t%d" % count
+            if chains[one] != chain:
+                for listener, last, _ in connections:
+                    if listener == one and not last:
+                        last.append(old)
+            self.config = config()
+            self.reload()
+            connections.append((one, [], Connection(ports[one])))
+            for entry in list(connections):
+                listener, last, connection = entry
+                response = connection.request(path="/text")
+                self.assertEqual(response.text, last[0] if last else texts[listener], number)
+                closes = response.header("connection") == "close"
+                if not closes:
+                    response = connection.request()
+                    self.assertEqual(response.status, 200, number)
+                    closes = response.header("connection") == "close"
+                if closes or random.random() < 0.1:
+                    connection.close()
+                    connections.remove(entry)
+        for _, _, connection in connections:
+            connection.close()
+        self.weir.wait_stat("server.config_versions", 1)
+        wait_until(lambda: self.weir.stat("server.config_versions") <= versions + 2, "nobody asks for older ones")
 
     def test_a_listener_that_goes_with_its_cluster(self) -> None:
         port = self.sandbox.free_port()
