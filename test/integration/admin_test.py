@@ -370,6 +370,16 @@ class ElsewhereTest(WeirTestCase):
             process.signal(signal.SIGTERM)
             self.assertEqual(process.wait(20), 0)
 
+    def test_two_processes_at_one_address(self) -> None:
+        """The second does not start: each would get a share of what the other one is asked."""
+        weir = Weir(self.sandbox, bootstrap([]))
+        config = bootstrap([])
+        config["admin"]["address"]["socket_address"]["port_value"] = weir.admin_port
+        second = self.sandbox.start([weir_binary(), "-c", self.sandbox.write("second.yaml", to_yaml(config)), "--disable-hot-restart"],
+                                    "weir-second")
+        self.assertEqual(second.wait(20), 3)
+        self.assertIn("held by weir (pid %d)" % weir.process.pid, second.log())
+
     # field: SocketAddress.ipv4_compat
     def test_ipv4_at_an_ipv6_address(self) -> None:
         for compat in (False, True):
