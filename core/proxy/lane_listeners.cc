@@ -222,12 +222,16 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
     ::close(fd);
     return;
   }
-  if (spec.limit != nullptr && spec.limit->active.fetch_add(1, std::memory_order_relaxed) >= spec.limit->max) {
-    spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
-    if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
-    spec.stats->cx_overflow.inc();
-    ::close(fd);
-    return;
+  if (spec.limit != nullptr) {
+    const int64_t others = spec.limit->active.fetch_add(1, std::memory_order_relaxed);
+    const bool beyond_runtime = beyond_runtime_limit(spec, others);
+    if (beyond_runtime || others >= spec.limit->max) {
+      spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+      if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
+      (beyond_runtime ? spec.stats->global_cx_overflow : spec.stats->cx_overflow).inc();
+      ::close(fd);
+      return;
+    }
   }
   if (spec.connections != nullptr && !count_connection(spec)) [[unlikely]] {
     if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
@@ -250,6 +254,15 @@ bool LaneListener::count_connection(const ListenerSpec& spec) {
     return true;
   spec.connections->fetch_sub(1, std::memory_order_relaxed);
   return false;
+}
+
+bool LaneListener::beyond_runtime_limit(const ListenerSpec& spec, int64_t others) {
+  if (spec.ignore_global_limit || spec.limit->has_global()) return false;
+  const runtime::Value* most = runtime::find(owner_.lane().slots(), spec.limit->most_connections);
+  if (most == nullptr || !most->has_whole) [[likely]]
+    return false;
+  const int64_t connections = others - spec.limit->sessions.load(std::memory_order_relaxed);
+  return static_cast<uint64_t>(std::max<int64_t>(connections, 0)) >= most->whole;
 }
 
 bool LaneListener::refused_by_overload(const ListenerSpec& spec) {

@@ -84,6 +84,9 @@ struct ListenerFilterEntry {
 struct ConnectionLimit {
   std::atomic<int64_t> active{0};
   int64_t max = INT64_MAX;
+  std::atomic<int64_t> sessions{0};  // of UDP: those of `active` that are no connections
+  // Connections at most, says the runtime, where the overload manager does not.
+  runtime::Key most_connections = runtime::Key("overload.global_downstream_max_connections");
   // Of the overload manager; those of listeners that ignore it do not count.
   std::atomic<int64_t> global_active{0};
   int64_t global_max = INT64_MAX;  // before the lanes run
