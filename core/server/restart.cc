@@ -165,7 +165,9 @@ Status Restart::start_successor() {
     return unavailable(options.hot_restart ? "nobody can take over from this process; it needs a --base-id of its own"
                                            : "--disable-hot-restart");
   if (std::string why = why_not(); !why.empty()) return unavailable(why);
-  if (options.config_path == "-") return unavailable("the configuration came from standard input, which is at its end");
+  if (server_.configuration().read_only_once())
+    return unavailable((options.config_path == "-" ? "standard input" : options.config_path) + " " +
+                       LiveConfiguration::kReadOnlyOnce);
   std::vector<std::string> environment = server_.manager_environment();
   for (char** one = environ; *one != nullptr; ++one) environment.emplace_back(*one);
   return successor_->start_process(program_of(options), successor_arguments(options), environment);
