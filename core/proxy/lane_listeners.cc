@@ -107,7 +107,8 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
     shut_doors(owner_.update_plan(), false);
     doors_.clear();
     leave_doors(datagram_doors_);
-    drain_connections(owner_.update_plan());
+    connections_.for_each(
+        [](DownstreamConnection& connection) { connection.drain_with(connection.listener().spec.draining); });
     return;
   }
   if (after->spec.udp != nullptr) {
@@ -116,7 +117,9 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
     }
     doors_.clear();
     set_datagrams(*after);
-    drain_connections(owner_.update_plan());
+    connections_.for_each([](DownstreamConnection& connection) {
+      connection.drain_with(connection.chain() != nullptr ? connection.chain()->draining : nullptr);
+    });
     return;
   }
   leave_doors(datagram_doors_);
@@ -146,7 +149,7 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
-    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_over(owner_.update_plan());
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_with(chain->draining);
   });
 }
 
