@@ -73,6 +73,11 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
   }
 }
 
+void read_listen_options(const envoy::config::core::v3::Address& proto, net::ListenOptions& out) {
+  out.ipv4_compat = proto.socket_address().ipv4_compat();
+  out.unix_mode = proto.pipe().mode();
+}
+
 void translate_socket_option(const envoy::config::core::v3::SocketOption& proto, const FieldReport& at,
                              std::vector<net::SocketOption>& out) {
   using Proto = envoy::config::core::v3::SocketOption;

@@ -29,6 +29,8 @@ net::Address translate_address(const envoy::config::core::v3::Address& proto, co
                                filter::ConfigReport& report, Transport allowed = Transport::kTcp);
 net::Address translate_socket_address(const envoy::config::core::v3::SocketAddress& proto, const std::string& path,
                                       filter::ConfigReport& report, Transport allowed = Transport::kTcp);
+// What an address to listen at says of its socket: ipv4_compat, the mode of the file.
+void read_listen_options(const envoy::config::core::v3::Address& proto, net::ListenOptions& out);
 
 // Nothing is added after a fault.
 void translate_socket_option(const envoy::config::core::v3::SocketOption& proto, const FieldReport& at,

@@ -348,12 +348,9 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
   out.options.freebind = proto.freebind().value();
   out.options.bind_to_port = !proto.has_bind_to_port() || proto.bind_to_port().value();
   out.spec.hands_over = proto.use_original_dst().value();
-  out.options.ipv4_compat = proto.address().socket_address().ipv4_compat();
+  read_listen_options(proto.address(), out.options);
   if (proto.has_enable_reuse_port()) out.options.reuse_port = proto.enable_reuse_port().value();
-  if (!out.address.is_ip()) {
-    out.options.reuse_port = false;
-    out.options.unix_mode = proto.address().pipe().mode();
-  }
+  if (!out.address.is_ip()) out.options.reuse_port = false;
   out.spec.inbound = proto.traffic_direction() == envoy::config::core::v3::INBOUND;
   if (proto.has_tcp_keepalive()) out.options.keepalive = to_keepalive(proto.tcp_keepalive());
   read_socket_options(proto.socket_options(), {scope.report(), scope.path()}, out.options);
@@ -368,8 +365,7 @@ ListenerTranslation translate_listener(const listener_v3::Listener& proto, std::
       here.below("address")
           .below("socket_address")
           .error_at("protocol", "must be that of the listener's address: one listener serves one of TCP and UDP");
-    one.options.ipv4_compat = more.address().socket_address().ipv4_compat();
-    one.options.unix_mode = more.address().pipe().mode();
+    read_listen_options(more.address(), one.options);
     one.options.reuse_port =
         one.address.is_ip() && (!proto.has_enable_reuse_port() || proto.enable_reuse_port().value());
     if (more.has_tcp_keepalive()) one.options.keepalive = to_keepalive(more.tcp_keepalive());

@@ -84,10 +84,11 @@ bool load_message(std::string_view text, std::string_view file_name, google::pro
 bool load_file(const std::string& path, google::protobuf::Message& into, PositionIndex& index, Diagnostics& diagnostics,
                const LoadOptions& options) {
   std::string text;
-  if (!read_file(path, text, options.max_bytes, diagnostics)) {
+  const bool serialised = options.format == TextFormat::kByName && path.ends_with(".pb");
+  if (!read_file(path, serialised ? Content::kBinary : Content::kText, text, options.max_bytes, diagnostics)) {
     return false;
   }
-  if (options.format == TextFormat::kByName && path.ends_with(".pb")) {
+  if (serialised) {
     return load_serialised(text, path, into, index, diagnostics);
   }
   if (options.format == TextFormat::kByName && path.ends_with(".pb_text")) {

@@ -1,5 +1,7 @@
 #include "core/config/source_text.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -20,6 +22,10 @@ Diagnostic finding_at(std::string_view file, Place place, std::string message, s
   out.message = hint.empty() ? std::move(message) : message + "; " + hint;
   out.hint = std::move(hint);
   return out;
+}
+
+Diagnostic too_large(std::string_view file, size_t bytes, size_t max_bytes) {
+  return finding_at(file, {}, "the file has " + megabytes(bytes) + "; the limit is " + megabytes(max_bytes));
 }
 
 }  // namespace
@@ -58,8 +64,7 @@ Place place_of(std::string_view text, size_t offset) {
 
 bool check_text(std::string_view& text, std::string_view file, size_t max_bytes, Diagnostics& diagnostics) {
   if (text.size() > max_bytes) {
-    diagnostics.add(
-        finding_at(file, {}, "the file has " + megabytes(text.size()) + "; the limit is " + megabytes(max_bytes)));
+    diagnostics.add(too_large(file, text.size(), max_bytes));
     return false;
   }
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {
@@ -94,7 +99,7 @@ bool check_text(std::string_view& text, std::string_view file, size_t max_bytes,
   return true;
 }
 
-bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diagnostics& diagnostics) {
+bool read_file(const std::string& path, Content content, std::string& out, size_t max_bytes, Diagnostics& diagnostics) {
   const auto close = [](std::FILE* file) {
     if (file != stdin) {
       std::fclose(file);
@@ -105,13 +110,23 @@ bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diag
     diagnostics.add(finding_at(path, {}, std::string("cannot be opened: ") + std::strerror(errno)));
     return false;
   }
+  // What is known to be too large, or no text, is not read to the end: a process that serves has not the memory for it.
+  struct stat facts;
+  const bool regular = fstat(fileno(file.get()), &facts) == 0 && S_ISREG(facts.st_mode);
+  const size_t size = regular ? static_cast<size_t>(facts.st_size) : 0;
+  if (size > max_bytes) {
+    diagnostics.add(too_large(path, size, max_bytes));
+    return false;
+  }
+  out.reserve(size);
   char buffer[65536];
   while (const size_t n = std::fread(buffer, 1, sizeof buffer, file.get())) {
-    out.append(buffer, n);
-    if (out.size() > max_bytes) {
+    if (n > max_bytes - out.size()) {
       diagnostics.add(finding_at(path, {}, "the file is larger than the limit of " + megabytes(max_bytes)));
       return false;
     }
+    out.append(buffer, n);
+    if (content == Content::kText && std::memchr(buffer, 0, n) != nullptr) break;  // check_text() says where
   }
   if (std::ferror(file.get())) {
     diagnostics.add(finding_at(path, {}, std::string("cannot be read: ") + std::strerror(errno)));

@@ -13,8 +13,9 @@ namespace weir::config {
 // Checks that `text` is UTF-8 without NUL bytes and not larger than `max_bytes`, and takes a byte order mark off.
 bool check_text(std::string_view& text, std::string_view file, size_t max_bytes, Diagnostics& diagnostics);
 
-// Reads a whole file; "-" is standard input.
-bool read_file(const std::string& path, std::string& out, size_t max_bytes, Diagnostics& diagnostics);
+enum class Content { kText, kBinary };
+// Reads a whole file, text up to the first piece with a NUL byte; "-" is standard input.
+bool read_file(const std::string& path, Content content, std::string& out, size_t max_bytes, Diagnostics& diagnostics);
 
 // Line and column (in characters) of a byte of `text`.
 Place place_of(std::string_view text, size_t offset);

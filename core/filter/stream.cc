@@ -163,6 +163,7 @@ void Stream::resume(size_t position, bool response) {
 }
 
 void Stream::body_too_large(bool response) {
+  host_.on_body_too_large(response);
   // The chain answers, not the filter that collects (nor one whose hook may be running).
   if (response) {
     reply({.code = 500, .details = "response_payload_too_large", .body = "response body too large\n"});

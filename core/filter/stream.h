@@ -35,6 +35,8 @@ class StreamHost {
   virtual void abort_response() = 0;
   // A local reply is about to run through the response filters: last chance to shape it (local_reply_config).
   virtual void prepare_local_reply(http::HeaderMap& /*headers*/, Slices& /*body*/) {}
+  // A body is larger than the filter that wants to see all of it may keep: a 413 (of the request) or a 500 follows.
+  virtual void on_body_too_large(bool /*response*/) {}
   // The rest of the request's data may come as unseen slices.
   virtual void leave_request_unseen() {}
   // Whether send_data() had better be given unseen slices: it has to read what it encrypts.

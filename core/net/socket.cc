@@ -32,6 +32,32 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+// Whether a socket has that option already. (Numbers come back in their own size, texts with the NUL behind them.)
+bool has_option(int fd, int level, int name, std::string_view value) {
+  char current[256];
+  socklen_t size = sizeof(current);
+  if (value.size() > sizeof(current) || getsockopt(fd, level, name, current, &size) != 0) return false;
+  const auto trimmed = [](std::string_view text) { return text.substr(0, text.find_last_not_of('\0') + 1); };
+  return trimmed({current, size}) == trimmed(value);
+}
+
+bool has_option(int fd, int level, int name, int value) {
+  return has_option(fd, level, name, std::string_view(reinterpret_cast<const char*>(&value), sizeof(value)));
+}
+
+// Gives the file of a Unix socket that mode; 0 and abstract names: nothing to do.
+Status set_mode(const Address& address, uint32_t mode) {
+  const std::string path(address.unix_path());
+  if (mode == 0 || path[0] == '\0') return absl::OkStatus();
+  struct stat file;
+  const bool there = stat(path.c_str(), &file) == 0;
+  if (there && (file.st_mode & 07777) == mode) return absl::OkStatus();
+  if (chmod(path.c_str(), mode) == 0) return absl::OkStatus();
+  if (errno != EPERM || !there) return failed("set the mode of", address, errno);
+  return unavailable("cannot set the mode of " + path + ": it belongs to user " + std::to_string(file.st_uid) +
+                     ", and only that user and root may");
+}
+
 // The option that the kernel refuses; nullptr: none.
 const SocketOption* set_options(int fd, Family family, SocketOption::Kind kind,
                                 const std::vector<SocketOption>& options, SocketOption::When when) {
@@ -100,9 +126,11 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
   }
   if (Status status = refused(SocketOption::When::kBeforeBind); !status.ok()) return status;
   if (bind(fd, reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail("bind");
-  if (!address.is_ip() && options.unix_mode != 0) {
-    auto* un = reinterpret_cast<sockaddr_un*>(&storage);
-    if (un->sun_path[0] != '\0' && chmod(un->sun_path, options.unix_mode) != 0) return fail("set the mode of");
+  if (!address.is_ip()) {
+    if (Status status = set_mode(address, options.unix_mode); !status.ok()) {
+      close(fd);
+      return status;
+    }
   }
   if (Status status = refused(SocketOption::When::kBound); !status.ok()) return status;
   if (listen(fd, options.backlog) != 0) return fail("listen on");
@@ -144,6 +172,7 @@ Result<int> open_datagram_socket(const Address& address, const ListenOptions& op
   return fd;
 }
 
+// What is as it should be is not set again: this process may have given up the right to (--user).
 Result<std::string> adjust_listen_socket(int fd, const Address& address, const ListenOptions& options) {
   std::string kept;
   if (options.datagrams && !set_datagram_options(fd, address))
@@ -153,14 +182,16 @@ Result<std::string> adjust_listen_socket(int fd, const Address& address, const L
     if (probes && !set_keepalive(fd, options.keepalive)) return failed("set keepalive probes for", address, errno);
     if (!probes) set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
     set_option(fd, IPPROTO_IP, IP_FREEBIND, options.freebind ? 1 : 0);
-    if (options.transparent && !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1))
+    if (options.transparent && !has_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1) &&
+        !set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1))
       return failed("set IP_TRANSPARENT for", address, errno);
-  } else if (const std::string path(address.unix_path()); options.unix_mode != 0 && path[0] != '\0') {
-    if (chmod(path.c_str(), options.unix_mode) != 0) return failed("set the mode of", address, errno);
+  } else if (Status status = set_mode(address, options.unix_mode); !status.ok()) {
+    return status;
   }
   for (const SocketOption& one : options.more) {
     if (one.family != Family::kNone && one.family != address.family()) continue;
     if (one.kind == (options.datagrams ? SocketOption::Kind::kStream : SocketOption::Kind::kDatagram)) continue;
+    if (has_option(fd, one.level, one.name, one.value)) continue;
     if (setsockopt(fd, one.level, one.name, one.value.data(), static_cast<socklen_t>(one.value.size())) == 0) continue;
     if (one.when != SocketOption::When::kBeforeBind)
       return failed(("set the socket option " + text_of(one) + " of").c_str(), address, errno);

@@ -32,7 +32,7 @@ struct ConnectionManagerStats {
       cx_rx_bytes_total, cx_tx_bytes_total, cx_drain_close, cx_max_duration_reached, cx_max_requests_reached,
       cx_overload_disable_keepalive;
   stats::Counter rq_total, rq_http1_total, rq_http2_total, rq_too_many_premature_resets, rq_rx_reset, rq_tx_reset,
-      rq_timeout, rq_idle_timeout, rq_header_timeout, rq_max_duration_reached, rq_too_large,
+      rq_timeout, rq_idle_timeout, rq_header_timeout, rq_max_duration_reached, rq_too_large, rs_too_large,
       rq_failed_path_normalization, rq_redirected_with_normalized_path, rq_rejected_underscore, dropped_underscore,
       flow_paused_reading, flow_resumed_reading, rq_overload_close;
   stats::Counter no_route, no_cluster, rq_redirect, rq_direct_response, redirect_bad_location, redirect_unsafe_scheme,

@@ -231,7 +231,7 @@ bool DownstreamConnection::start_filters() {
     for_each_filter([&](filter::NetworkFilter& filter) { filter.on_drain(*this); });
   }
   // An update that came meanwhile could not know which chain it would be.
-  if ((facts_ != nullptr || transport_) && !owner_->has_chain(*chain_)) drain_over(owner_->owner().update_plan());
+  if ((facts_ != nullptr || transport_) && !owner_->has_chain(*chain_)) drain_with(chain_->draining);
   return true;
 }
 
@@ -383,6 +383,15 @@ void DownstreamConnection::drain_over(const DrainPlan& plan) {
   drain_->bring_forward(told, plan.close_at_end ? now + plan.time : MonoTime::max());
 }
 
+void DownstreamConnection::drain_with(const std::shared_ptr<DrainCount>& gone) {
+  if (drains_with_ != gone && (drains_with_ == nullptr || drains_with_ != listener_->spec.draining)) {
+    if (drains_with_ != nullptr) drains_with_->leave();
+    drains_with_ = gone;
+    if (drains_with_ != nullptr) drains_with_->enter();
+  }
+  drain_over(owner_->owner().update_plan());
+}
+
 // Also of a connection that no filter has heard of, because its handshake failed.
 void DownstreamConnection::log(net::CloseReason reason) {
   const MonoTime now = connection_.lane().now();
@@ -417,6 +426,7 @@ void DownstreamConnection::on_closed(net::CloseReason reason) {
   }
   if (handshake_ != nullptr) handshake_->cancel();
   if (drain_ != nullptr) drain_->cancel();
+  if (drains_with_ != nullptr) drains_with_->leave();
   for_each_filter([&](filter::NetworkFilter& filter) { filter.on_closed(*this, reason); });
   if (!spec.access_logs.empty()) [[unlikely]]
     log(reason);

@@ -44,6 +44,8 @@ class DownstreamConnection final : public net::ConnectionHandler,
   void drain();
   // drain() at a moment of the plan. Of several plans the earliest moments count.
   void drain_over(const DrainPlan& plan);
+  // drain_over(), for what serves it is gone, and is counted meanwhile. (A listener counts before its chains.)
+  void drain_with(const std::shared_ptr<DrainCount>& gone);
   void close() { connection_.close(); }
   const FilterChain* chain() const { return chain_; }
   const Listener& listener() const { return *listener_; }
@@ -129,6 +131,7 @@ class DownstreamConnection final : public net::ConnectionHandler,
   std::unique_ptr<Inspection> inspection_;          // while listener filters look; see inspecting()
   std::unique_ptr<Handshake> handshake_;            // while its time is limited
   std::unique_ptr<Drain> drain_;                    // once the connection is to end
+  std::shared_ptr<DrainCount> drains_with_;         // what is gone; null: nothing is, or nobody counts
   uint64_t id_;
   MonoTime born_;
   const char* close_details_ = nullptr;  // why it was closed before filters served it

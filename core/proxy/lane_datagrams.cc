@@ -110,13 +110,19 @@ void DatagramDoor::on_send_failed(uint32_t datagrams) {
 }
 
 bool DatagramDoor::take_descriptor() {
-  if (limit_ == nullptr || limit_->active.fetch_add(1, std::memory_order_relaxed) < limit_->max) return true;
-  limit_->active.fetch_sub(1, std::memory_order_relaxed);
-  return false;
+  if (limit_ == nullptr) return true;
+  if (limit_->active.fetch_add(1, std::memory_order_relaxed) >= limit_->max) {
+    limit_->active.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  limit_->sessions.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 void DatagramDoor::give_descriptor_back() {
-  if (limit_ != nullptr) limit_->active.fetch_sub(1, std::memory_order_relaxed);
+  if (limit_ == nullptr) return;
+  limit_->sessions.fetch_sub(1, std::memory_order_relaxed);
+  limit_->active.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace weir::proxy

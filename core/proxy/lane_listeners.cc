@@ -107,7 +107,8 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
     shut_doors(owner_.update_plan(), false);
     doors_.clear();
     leave_doors(datagram_doors_);
-    drain_connections(owner_.update_plan());
+    connections_.for_each(
+        [](DownstreamConnection& connection) { connection.drain_with(connection.listener().spec.draining); });
     return;
   }
   if (after->spec.udp != nullptr) {
@@ -116,7 +117,9 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
     }
     doors_.clear();
     set_datagrams(*after);
-    drain_connections(owner_.update_plan());
+    connections_.for_each([](DownstreamConnection& connection) {
+      connection.drain_with(connection.chain() != nullptr ? connection.chain()->draining : nullptr);
+    });
     return;
   }
   leave_doors(datagram_doors_);
@@ -146,7 +149,7 @@ void LaneListener::serve(const Listener* before, const Listener* after) {
   if (before == nullptr) return;
   connections_.for_each([&](DownstreamConnection& connection) {
     const FilterChain* chain = connection.chain();
-    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_over(owner_.update_plan());
+    if (chain != nullptr && !after->has_chain(chain->fingerprint)) connection.drain_with(chain->draining);
   });
 }
 
@@ -222,12 +225,16 @@ void LaneListener::adopt(int fd, const net::Address& remote) {
     ::close(fd);
     return;
   }
-  if (spec.limit != nullptr && spec.limit->active.fetch_add(1, std::memory_order_relaxed) >= spec.limit->max) {
-    spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
-    if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
-    spec.stats->cx_overflow.inc();
-    ::close(fd);
-    return;
+  if (spec.limit != nullptr) {
+    const int64_t others = spec.limit->active.fetch_add(1, std::memory_order_relaxed);
+    const bool beyond_runtime = beyond_runtime_limit(spec, others);
+    if (beyond_runtime || others >= spec.limit->max) {
+      spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
+      if (counted) spec.limit->global_active.fetch_sub(1, std::memory_order_relaxed);
+      (beyond_runtime ? spec.stats->global_cx_overflow : spec.stats->cx_overflow).inc();
+      ::close(fd);
+      return;
+    }
   }
   if (spec.connections != nullptr && !count_connection(spec)) [[unlikely]] {
     if (spec.limit != nullptr) spec.limit->active.fetch_sub(1, std::memory_order_relaxed);
@@ -250,6 +257,15 @@ bool LaneListener::count_connection(const ListenerSpec& spec) {
     return true;
   spec.connections->fetch_sub(1, std::memory_order_relaxed);
   return false;
+}
+
+bool LaneListener::beyond_runtime_limit(const ListenerSpec& spec, int64_t others) {
+  if (spec.ignore_global_limit || spec.limit->has_global()) return false;
+  const runtime::Value* most = runtime::find(owner_.lane().slots(), spec.limit->most_connections);
+  if (most == nullptr || !most->has_whole) [[likely]]
+    return false;
+  const int64_t connections = others - spec.limit->sessions.load(std::memory_order_relaxed);
+  return static_cast<uint64_t>(std::max<int64_t>(connections, 0)) >= most->whole;
 }
 
 bool LaneListener::refused_by_overload(const ListenerSpec& spec) {

@@ -60,6 +60,9 @@ class LaneListener final : public net::AcceptHandler {
   };
   // Whether the overload manager has a connection closed that has just come.
   bool refused_by_overload(const ListenerSpec& spec);
+  // Whether `others` are as many connections as the runtime allows for all listeners. Where the overload manager limits
+  // them it alone does, as published.
+  bool beyond_runtime_limit(const ListenerSpec& spec, int64_t others);
   // Counts it among those of this listener. False: there are as many as there may be.
   bool count_connection(const ListenerSpec& spec);
   Door open(const std::shared_ptr<const ListenSockets>& sockets, uint32_t accepts_per_turn);

@@ -58,6 +58,23 @@ struct ListenSockets {
   }
 };
 
+// Of a listener or a filter chain, over all versions of it: in the gauge of those that drain while connections are left
+// that were told to end because it is gone. [any]
+class DrainCount {
+ public:
+  explicit DrainCount(stats::Gauge draining) : draining_(draining) {}
+  void enter() {
+    if (connections_.fetch_add(1, std::memory_order_relaxed) == 0) draining_.inc();
+  }
+  void leave() {
+    if (connections_.fetch_sub(1, std::memory_order_relaxed) == 1) draining_.dec();
+  }
+
+ private:
+  const stats::Gauge draining_;
+  std::atomic<int64_t> connections_{0};
+};
+
 struct NetworkFilterEntry {
   const filter::NetworkFilterDescriptor* descriptor = nullptr;
   filter::ConfigPtr config;
@@ -68,8 +85,9 @@ struct FilterChain {
   std::vector<NetworkFilterEntry> filters;  // the last is terminal
   // Shows the filter::DownstreamTransport of its connections; none: bytes are what they are.
   std::optional<event::SlotId> transport;
-  Duration handshake_timeout = 15s;  // transport_socket_connect_timeout; zero: none
-  uint64_t fingerprint = 0;          // of its configuration: equal chains of two versions need no draining
+  Duration handshake_timeout = 15s;      // transport_socket_connect_timeout; zero: none
+  uint64_t fingerprint = 0;              // of its configuration: equal chains of two versions need no draining
+  std::shared_ptr<DrainCount> draining;  // null: nobody counts
 };
 
 struct ListenerFilterEntry {
@@ -84,6 +102,9 @@ struct ListenerFilterEntry {
 struct ConnectionLimit {
   std::atomic<int64_t> active{0};
   int64_t max = INT64_MAX;
+  std::atomic<int64_t> sessions{0};  // of UDP: those of `active` that are no connections
+  // Connections at most, says the runtime, where the overload manager does not.
+  runtime::Key most_connections = runtime::Key("overload.global_downstream_max_connections");
   // Of the overload manager; those of listeners that ignore it do not count.
   std::atomic<int64_t> global_active{0};
   int64_t global_max = INT64_MAX;  // before the lanes run
@@ -136,6 +157,7 @@ struct ListenerSpec {
   // Its own, over all versions of it; null: nobody counts. How many there may be the runtime says, if it says anything.
   std::shared_ptr<std::atomic<int64_t>> connections;
   runtime::Key most_connections;
+  std::shared_ptr<DrainCount> draining;  // once it is removed; null: nobody counts
   bool ignore_global_limit = false;
   bool drains_with_health = true;  // connections are told to end while the process fails health checks
   bool bypass_overload = false;    // it accepts whatever the overload manager does

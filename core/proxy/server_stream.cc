@@ -83,7 +83,6 @@ static_assert(protocol_of(http::Version::kHttp10) == stream::Protocol::kHttp10 &
 void ServerStream::on_refused_head(const http::RequestHead& head, BlockRef owner, std::string_view detail, int status) {
   begin(head, std::move(owner));
   stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
-  if (status == 431) config_.stats->rq_too_large.inc();
   stream_.reply_local(status, detail);
 }
 
@@ -435,7 +434,6 @@ void ServerStream::on_protocol_error(std::string_view detail, int status) {
   stream_.info().flags.set(ResponseFlag::kDownstreamProtocolError);
   connection_.close_after_response();
   count();
-  if (status == 431 || status == 413) config_.stats->rq_too_large.inc();
   stream_.reply_local(status, detail);
 }
 
@@ -583,6 +581,10 @@ void ServerStream::prepare_local_reply(http::HeaderMap& headers, Slices& body) {
   if (config_.local_replies != nullptr) config_.local_replies->shape(stream_, headers, body);
   if (asks_tunnel_) [[unlikely]]
     refuse_local_tunnel(headers, body);
+}
+
+void ServerStream::on_body_too_large(bool response) {
+  (response ? config_.stats->rs_too_large : config_.stats->rq_too_large).inc();
 }
 
 const void* ServerStream::route_config(filter::RouteKey key) const {

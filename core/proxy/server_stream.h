@@ -98,6 +98,7 @@ class ServerStream final : public RoutedHost, public event::Deferred {
   void send_trailers(http::HeaderMap& trailers) override;
   void abort_response() override;
   void prepare_local_reply(http::HeaderMap& headers, Slices& body) override;
+  void on_body_too_large(bool response) override;
   bool asked_for_head_only() const override { return is_head_; }
   void leave_request_unseen() override { connection_.leave_request_unseen(); }
   bool takes_unseen() const override { return connection_.takes_unseen(); }

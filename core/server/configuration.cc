@@ -425,7 +425,10 @@ WatchdogLimits read_watchdog(const envoy::config::bootstrap::v3::Watchdog& proto
 
 void read_admin(const envoy::config::bootstrap::v3::Admin& proto, filter::FactoryScope& scope, Report& report,
                 AdminPlan& out) {
-  if (proto.has_address()) out.address = config::translate_address(proto.address(), scope.at("address"), report);
+  if (proto.has_address()) {
+    out.address = config::translate_address(proto.address(), scope.at("address"), report);
+    config::read_listen_options(proto.address(), out.listen);
+  }
   for (int i = 0; i < proto.socket_options_size(); ++i) {
     config::translate_socket_option(
         proto.socket_options(i), config::FieldReport{report, scope.path()}.item("socket_options", i), out.listen.more);

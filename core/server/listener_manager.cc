@@ -50,7 +50,10 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
       removed_(store.counter("listener_manager.listener_removed")),
       create_success_(store.counter("listener_manager.listener_create_success")),
       create_failure_(store.counter("listener_manager.listener_create_failure")),
-      active_(store.gauge("listener_manager.total_listeners_active")) {
+      stopped_(store.counter("listener_manager.listener_stopped")),
+      active_(store.gauge("listener_manager.total_listeners_active")),
+      draining_(store.gauge("listener_manager.total_listeners_draining")),
+      chains_draining_(store.gauge("listener_manager.total_filter_chains_draining")) {
   limit_->max = connections_for_descriptors();
 }
 
@@ -163,7 +166,9 @@ void ListenerManager::list_sockets(const std::function<void(const HandedSocket&)
 
 void ListenerManager::note_closed(proxy::Which which) {
   for (auto& [name, entry] : listeners_) {
-    if (which == proxy::Which::kAll || entry.inbound) entry.closed = true;
+    if (entry.closed || (which != proxy::Which::kAll && !entry.inbound)) continue;
+    entry.closed = true;
+    stopped_.inc();
   }
 }
 
@@ -244,10 +249,11 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
     }
     spec.udp = std::move(udp);
   }
-  if (before.buffer_limit != spec.buffer_limit) return;
   for (proxy::FilterChain& chain : spec.chains) {
     for (const proxy::FilterChain& old : before.chains) {
-      if (old.fingerprint == chain.fingerprint) chain.filters = old.filters;
+      if (old.fingerprint != chain.fingerprint) continue;
+      chain.draining = old.draining;
+      if (before.buffer_limit == spec.buffer_limit) chain.filters = old.filters;
     }
   }
 }
@@ -285,6 +291,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     if (fresh) {
       entry.slot = publisher_.intern(SlotKind::kListener, name);
       entry.connections = std::make_shared<std::atomic<int64_t>>(0);
+      entry.draining = std::make_shared<proxy::DrainCount>(draining_);
       added_.inc();
       active_.inc();
     } else {
@@ -302,6 +309,9 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     }
     if (const auto* before = static_cast<const proxy::Listener*>(publisher_.newest(entry.slot)))
       keep_counts(before->spec, from.spec);
+    for (proxy::FilterChain& chain : from.spec.chains) {
+      if (chain.draining == nullptr) chain.draining = std::make_shared<proxy::DrainCount>(chains_draining_);
+    }
     entry.facts = std::move(facts);
     entry.inbound = from.spec.inbound;
     from.spec.sockets = entry.sockets.front();
@@ -309,6 +319,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     from.spec.stats = entry.stats;
     from.spec.limit = limit_;
     from.spec.connections = entry.connections;
+    from.spec.draining = entry.draining;
     changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }

@@ -41,6 +41,7 @@ class ListenerManager {
     std::vector<std::shared_ptr<const proxy::ListenSockets>> sockets;
     std::shared_ptr<proxy::ListenerStats> stats;
     std::shared_ptr<std::atomic<int64_t>> connections;
+    std::shared_ptr<proxy::DrainCount> draining;
     bool inbound = false;
     bool closed = false;
   };
@@ -81,8 +82,8 @@ class ListenerManager {
   HandedSockets* handed_ = nullptr;
   std::map<std::string, Entry> listeners_;
   const std::shared_ptr<proxy::ConnectionLimit> limit_;
-  stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_;
-  stats::Gauge active_;
+  stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_, stopped_;
+  stats::Gauge active_, draining_, chains_draining_;
 };
 
 }  // namespace weir::server

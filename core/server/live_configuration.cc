@@ -95,15 +95,18 @@ std::string LiveConfiguration::version() const {
   return text;
 }
 
+bool LiveConfiguration::read_only_once() const {
+  std::error_code ignored;
+  return options_.config_path == "-" || std::filesystem::is_fifo(options_.config_path, ignored);
+}
+
 Update LiveConfiguration::load(Apply apply, Report report, event::Task applied) {
   Update update;
   const MonoTime start = system_clock().mono_now();
-  std::error_code ignored;
-  // A pipe would be waited for until somebody writes to it again.
-  if (loaded_ && (options_.config_path == "-" || std::filesystem::is_fifo(options_.config_path, ignored))) {
+  if (loaded_ && read_only_once()) {
     config::Diagnostic fault;
     fault.file = options_.config_path == "-" ? "(standard input)" : options_.config_path;
-    fault.message = "cannot be read a second time; start weir with a file to change its configuration later";
+    fault.message = kReadOnlyOnce;
     update.diagnostics.add(std::move(fault));
     update.result = Update::Result::kBadConfiguration;
     return update;

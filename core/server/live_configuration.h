@@ -60,6 +60,10 @@ class LiveConfiguration final : private event::Timer {
   // Reads the configuration of the command line. `applied` runs when every lane has it, at the first time also if it is
   // empty, later only if something had to be published.
   Update load(Apply apply, Report report, event::Task applied = nullptr);
+  // Whether the configuration came from where nothing more comes: whoever reads it again waits until somebody writes.
+  bool read_only_once() const;
+  static constexpr const char* kReadOnlyOnce =
+      "cannot be read a second time; start weir with a file to change its configuration later";
   // Builds the configuration in force once more: files that it names may hold something else now.
   Update read_files_again();
   // Another process serves until this one has applied its first configuration: all of that waits until all clusters

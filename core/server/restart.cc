@@ -161,11 +161,15 @@ void Restart::wait_for_successor() {
 
 Status Restart::start_successor() {
   const Options& options = server_.options();
+  if (has_successor())
+    return unavailable("process " + std::to_string(heir_pid_) + " has taken over already; signal that one");
   if (successor_ == nullptr)
     return unavailable(options.hot_restart ? "nobody can take over from this process; it needs a --base-id of its own"
                                            : "--disable-hot-restart");
   if (std::string why = why_not(); !why.empty()) return unavailable(why);
-  if (options.config_path == "-") return unavailable("the configuration came from standard input, which is at its end");
+  if (server_.configuration().read_only_once())
+    return unavailable((options.config_path == "-" ? "standard input" : options.config_path) + " " +
+                       LiveConfiguration::kReadOnlyOnce);
   std::vector<std::string> environment = server_.manager_environment();
   for (char** one = environ; *one != nullptr; ++one) environment.emplace_back(*one);
   return successor_->start_process(program_of(options), successor_arguments(options), environment);
@@ -202,7 +206,7 @@ void Restart::on_failed(pid_t successor, const std::string& why) { server_.on_re
 void Restart::on_taken_over(pid_t successor, Link link, const LinkMessage& plan) {
   WEIR_LOG(kInfo, "server", "restart: process %d serves; this one takes nothing new any more",
            static_cast<int>(successor));
-  succeeded_ = true;
+  heir_pid_ = successor;
   send_stats_ = plan.number("stats") != 0;
   heir_ = std::make_unique<WatchedLink>(server_.lane(), std::move(link),
                                         [this](LinkMessage* message) { on_successor_message(message); });

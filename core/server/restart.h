@@ -43,7 +43,7 @@ class Restart final : private SuccessorHost, private event::Timer {
   Status start_successor();
   // A successor has been given the sockets, and has not failed.
   bool handing_over() const { return successor_ != nullptr && successor_->under_way(); }
-  bool has_successor() const { return succeeded_; }
+  bool has_successor() const { return heir_pid_ != 0; }
   // The end of this process is near: nobody takes over from it, and those before it are to end as well.
   void end(Duration deadline);
   // The last word to the successor: how many connections had not ended when this process did.
@@ -77,7 +77,7 @@ class Restart final : private SuccessorHost, private event::Timer {
   std::unique_ptr<WatchedLink> heir_;
   StatsSender sender_;
   bool send_stats_ = true;
-  bool succeeded_ = false;
+  pid_t heir_pid_ = 0;  // of the process that has taken over
   uint32_t epoch_ = 0;
   uint64_t generation_ = 0;
   Duration earlier_uptime_{};

@@ -14,6 +14,11 @@ from harness import (Connection, EchoUpstream, Sandbox, Weir, WeirTestCase, boot
                      http_listener, main, route, sanitized, to_yaml, wait_until, weir_binary)
 
 
+def refuses_no_more(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
+
+
 class AdminTest(WeirTestCase):
     """One proxy after a few requests."""
 
@@ -351,6 +356,44 @@ class ElsewhereTest(WeirTestCase):
         ask("/quitquitquit", "-X", "POST")
         self.assertEqual(process.wait(20), 0)
         self.assertFalse(os.path.exists(path))
+
+    # field: Pipe.mode
+    def test_mode_of_the_socket_file(self) -> None:
+        """The mode says who may use the admin interface, whatever the umask says."""
+        path = self.sandbox.path("admin-mode.sock")
+        for mode, umask in ((0o600, "000"), (0o660, "022")):
+            config = self.sandbox.write("mode.yaml", to_yaml({"admin": {"address": {"pipe": {"path": path, "mode": mode}}}}))
+            process = self.sandbox.start(["sh", "-c", 'umask %s; exec "$@"' % umask, "sh", weir_binary(), "-c", config,
+                                          "--disable-hot-restart"], "weir-mode")
+            wait_until(lambda: os.path.exists(path) and refuses_no_more(path), "weir listens", 20)
+            self.assertEqual(oct(os.stat(path).st_mode & 0o777), oct(mode))
+            process.signal(signal.SIGTERM)
+            self.assertEqual(process.wait(20), 0)
+
+    def test_two_processes_at_one_address(self) -> None:
+        """The second does not start: each would get a share of what the other one is asked."""
+        weir = Weir(self.sandbox, bootstrap([]))
+        config = bootstrap([])
+        config["admin"]["address"]["socket_address"]["port_value"] = weir.admin_port
+        second = self.sandbox.start([weir_binary(), "-c", self.sandbox.write("second.yaml", to_yaml(config)), "--disable-hot-restart"],
+                                    "weir-second")
+        self.assertEqual(second.wait(20), 3)
+        self.assertIn("held by weir (pid %d)" % weir.process.pid, second.log())
+
+    # field: SocketAddress.ipv4_compat
+    def test_ipv4_at_an_ipv6_address(self) -> None:
+        for compat in (False, True):
+            config = bootstrap([])
+            config["admin"]["address"]["socket_address"].update(address="::", ipv4_compat=compat)
+            weir = Weir(self.sandbox, config)
+            port = int(weir.admin_address.rpartition(":")[2])
+            with socket.create_connection(("::1", port), timeout=10):
+                pass
+            if not compat:
+                self.assertRaises(ConnectionRefusedError, socket.create_connection, ("127.0.0.1", port), 10)
+                continue
+            with socket.create_connection(("127.0.0.1", port), timeout=10):
+                pass
 
     def test_logs_are_reopened(self) -> None:
         """SIGUSR1 and POST /reopen_logs: what comes later goes to new files."""

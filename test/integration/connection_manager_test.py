@@ -369,6 +369,13 @@ class FiltersTest(WeirTestCase):
         self.assertEqual(self.level_of("/route", "host.example"), "route")
         self.assertEqual(self.level_of("/cluster", "host.example"), "cluster")
 
+    def test_bodies_that_are_too_large_are_counted(self) -> None:
+        """As published: those that a filter cannot keep, and not heads."""
+        before = self.weir.stat("http.ingress.downstream_rq_too_large")
+        self.assertEqual(fetch(self.port, method="POST", body=b"x" * 500).status, 413)
+        self.assertEqual(fetch(self.port, headers=[("x-large", "x" * 70000)]).status, 431)
+        self.assertEqual(self.weir.stat("http.ingress.downstream_rq_too_large"), before + 1)
+
     # field: HttpFilter.disabled
     def test_a_disabled_filter_is_woken_by_a_route(self) -> None:
         self.assertIsNone(fetch(self.port).header("x-sleeping"))

@@ -5,11 +5,12 @@ import signal
 import socket
 import threading
 import urllib.error
+from typing import Any
 
 import h2.exceptions
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch,
-                     http_listener, main, refuses, route, wait_until)
+                     http_listener, main, refuses, route, tcp_listener, to_yaml, wait_until)
 from harness.http2_client import H2
 from harness.upstreams import ServerConnection
 from harness.wire import Message
@@ -216,7 +217,46 @@ class DrainTest(WeirTestCase):
             self.assertEqual(weir.admin("/drain_listeners", "POST"), "OK\n")
             wait_until(lambda: refuses(port), "the listener is closed")
             self.assertFalse(announces_close(connection.request()))
+        self.assertEqual(weir.stat("listener_manager.listener_stopped"), 1)
         self.assertEqual(self.ready(weir), (200, "LIVE"))
+
+    def test_what_drains_is_seen(self) -> None:
+        """A chain that changed and a listener that is gone count as long as connections of theirs are left."""
+        ports = [self.sandbox.free_port() for _ in range(2)]
+        upstream = EchoUpstream(self.sandbox)
+
+        def config(idle: str, count: int) -> dict[str, Any]:
+            return bootstrap([tcp_listener(port, "c", name="l%d" % port, **({"idle_timeout": idle} if port == ports[0] else {}))
+                              for port in ports[:count]], [cluster("c", upstream.port)])
+
+        def draining(weir: Weir) -> list[int]:
+            stats = weir.stats()
+            return [stats["listener_manager.total_%s_draining" % kind] for kind in ("listeners", "filter_chains")]
+
+        weir = Weir(self.sandbox, config("60s", 2))
+
+        def update(idle: str, count: int) -> None:
+            with open(weir.config_path, "w", encoding="utf-8") as file:
+                file.write(to_yaml(config(idle, count)))
+            weir.settle()
+
+        self.assertEqual(draining(weir), [0, 0])
+        with Connection(ports[0]) as first, Connection(ports[0]) as second, Connection(ports[1]) as third:
+            for connection in (first, second, third):
+                self.assertEqual(connection.request().status, 200)
+            update("50s", 1)
+            wait_until(lambda: draining(weir) == [1, 1], "both drain")
+            first.close()
+            weir.wait_stat_is("listener.127.0.0.1_%d.downstream_cx_active" % ports[0], 1)
+            self.assertEqual(draining(weir), [1, 1])
+            with Connection(ports[0]) as newer:
+                self.assertEqual(newer.request().status, 200)
+                update("40s", 1)
+                wait_until(lambda: draining(weir) == [1, 2], "another one drains")
+            wait_until(lambda: draining(weir) == [1, 1], "and has ended")
+            update("40s", 0)
+            wait_until(lambda: draining(weir) == [2, 0], "the whole listener drains")
+        wait_until(lambda: draining(weir) == [0, 0], "all have ended")
 
     def test_drain_listeners_gracefully(self) -> None:
         weir, port, _ = self.start("--drain-time-s", "1", "--drain-strategy", "immediate")

@@ -169,6 +169,8 @@ class GrpcFiltersTest(WeirTestCase):
             client.send(b"x" * length + b"\r\n0\r\n\r\n")
             answer = client.read_response("POST")
         self.assertEqual((answer.status, answer.text, answer.header("grpc-status")), (413, "request body too large\n", None))
+        stats = self.weir.stats()
+        self.assertEqual([stats.get("http.upgrade.downstream_%s_too_large" % side) for side in ("rq", "rs")], [1, 1])
 
     def test_curl(self) -> None:
         done = subprocess.run(["curl", "-sS", "-i", "-H", "content-type: application/x-protobuf", "-H", "transfer-encoding: chunked", "--data-binary",

@@ -222,6 +222,32 @@ class OverloadTest(WeirTestCase):
         weir.wait_stat_is("overload.%s.pressure" % CONNECTIONS, 0)
         self.assertEqual(fetch(self.port).status, 200)
 
+    def test_a_limit_of_connections_in_the_runtime(self) -> None:
+        """It can change at any time; where there is a monitor of connections, that alone limits them."""
+        key = "overload.global_downstream_max_connections"
+        beside = http_listener(self.sandbox.free_port(), [direct({"prefix": "/"}, "beside")], name="beside")
+        beside["ignore_global_conn_limit"] = True
+        config = self.config(more=[beside])
+        config["layered_runtime"] = {"layers": [{"name": "static", "static_layer": {key: 2}}, {"name": "admin", "admin_layer": {}}]}
+        weir = Weir(self.sandbox, config, concurrency=2)
+        overflow = "listener.127.0.0.1_%d.downstream_global_cx_overflow" % self.port
+        with Connection(self.port) as first, Connection(self.port) as second:
+            self.assertEqual([first.request().status, second.request().status], [200, 200])
+            with Connection(self.port) as third:
+                self.assertTrue(third.closed_within(10))
+            self.assertEqual(fetch(beside["address"]["socket_address"]["port_value"]).text, "beside")
+            self.assertEqual(weir.stat(overflow), 1)
+            weir.admin("/runtime_modify?%s=3" % key, "POST")
+            with Connection(self.port) as third:
+                self.assertEqual(third.request().status, 200)
+        weir.stop()
+        config["overload_manager"]["resource_monitors"] = [
+            monitor(CONNECTIONS, "downstream_connections.v3.DownstreamConnectionsConfig", max_active_downstream_connections=3)]
+        weir = Weir(self.sandbox, config, concurrency=2)
+        with Connection(self.port) as first, Connection(self.port) as second, Connection(self.port) as third:
+            self.assertEqual([one.request().status for one in (first, second, third)], [200] * 3)
+        weir.stop()
+
     # field: FixedHeapConfig.max_heap_size_bytes
     def test_memory_of_the_heap(self) -> None:
         action = "envoy.overload_actions.shrink_heap"

@@ -1,6 +1,7 @@
 """SIGHUP: endpoints, routes and a listener's filters change under load; nobody notices, and nothing is left behind."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -167,6 +168,8 @@ class ReloadOutcomeTest(WeirTestCase):
         wait_until(lambda: os.path.exists(address), "the configuration is read")
         # And nobody waits for who may write a second time.
         wait_until(lambda: "fifo: error: cannot be read a second time" in process.log(), "the reload")
+        process.signal(signal.SIGUSR2)  # nor does a process that would stay behind
+        wait_until(lambda: re.search("restart: .*fifo cannot be read a second time", process.log()), "the restart")
         process.signal(signal.SIGTERM)
         self.assertEqual(process.wait(20), 0)
 

@@ -521,6 +521,16 @@ class RestartTest(WeirTestCase):
         first.ended_with(0)
         second.stop()
 
+    def test_a_second_signal_says_who_has_taken_over(self) -> None:
+        _, config = self.echo()
+        first = self.start(config)
+        with Connection(self.port) as connection:  # the first process waits for it
+            self.assertEqual(connection.request().status, 200)
+            second = self.restart(config)
+            wait_until(lambda: "takes nothing new" in first.process.log(), "it is taken over")
+            first.process.signal(signal.SIGUSR2)
+            wait_until(lambda: "restart: process %d has taken over already" % second.process.pid in first.process.log(), "told")
+
     def test_nobody_takes_over_from_one_that_does_not_want_it(self) -> None:
         weir = self.start(self.hello("first"), "--disable-hot-restart")
         self.assertEqual(weir.admin("/hot_restart_version"), "disabled\n")

@@ -1,5 +1,8 @@
 // Every kind of error, with its exact place. Whole files with many at once are in test/golden/config.
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
 
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/base.pb.h"
@@ -211,6 +214,25 @@ TEST(Errors, SizeIsLimited) {
   options.max_bytes = 3;
   Loaded<Node> a("id: abc", options);
   EXPECT_EQ(a.said(), "a.yaml: error: the file has 1 MiB; the limit is 1 MiB\n1 error\n");
+}
+
+TEST(Errors, FilesThatAreTooLargeAreNotReadToTheEnd) {
+  const std::string path = "/tmp/weir-errors-test-" + std::to_string(getpid()) + ".yaml";
+  std::ofstream(path) << "id: a\n";
+  const auto said_of = [](const std::string& file) {
+    Node node;
+    PositionIndex index;
+    Diagnostics diagnostics;
+    EXPECT_FALSE(load_file(file, node, index, diagnostics));
+    return diagnostics.text();
+  };
+  // All of it holes: reading it would take minutes, and end for want of memory.
+  ASSERT_EQ(truncate(path.c_str(), off_t{1} << 40), 0);
+  EXPECT_EQ(said_of(path), path + ": error: the file has 1048576 MiB; the limit is 1024 MiB\n1 error\n");
+  ASSERT_EQ(truncate(path.c_str(), off_t{1} << 29), 0);
+  EXPECT_EQ(said_of(path), path + ":2:1: error: a NUL byte; this is not a text file\n1 error\n");
+  unlink(path.c_str());
+  EXPECT_EQ(said_of("/dev/zero"), "/dev/zero:1:1: error: a NUL byte; this is not a text file\n1 error\n");
 }
 
 TEST(Errors, UnknownFieldsMayBeWarningsOrNothing) {
