@@ -117,6 +117,21 @@ void keep_only_te_trailers(http::HeaderMap& headers) {
 
 }  // namespace
 
+bool connection_names_too_much(const http::HeaderMap& headers) {
+  constexpr size_t kMostNames = 10;
+  size_t names = 0;
+  bool found = false;
+  headers.for_each([&](const http::HeaderEntry& entry) {
+    if (entry.id != HeaderId::kConnection) return;
+    http::for_each_member(entry.value(), [&](std::string_view token) {
+      found |= ++names >= kMostNames || token.front() == ':';
+      for (const HeaderId id : {HeaderId::kXForwardedFor, HeaderId::kXForwardedHost, HeaderId::kXForwardedProto})
+        found |= http::equals_ignoring_case(token, http::name_of(id));
+    });
+  });
+  return found;
+}
+
 void remove_hop_by_hop(http::HeaderMap& headers) {
   // What Connection names goes with it (RFC 9110 7.6.1); there may be several such fields.
   while (headers.contains(HeaderId::kConnection)) {

@@ -26,6 +26,10 @@ void set_grpc_timeout(http::HeaderMap& headers, Duration timeout, Arena& arena);
 // Connection, keep-alive, proxy-connection, te, transfer-encoding, upgrade, and what `connection` names (RFC 9110
 // 7.6.1). `te: trailers` stays.
 void remove_hop_by_hop(http::HeaderMap& headers);
+// Of a request to be refused, as published: `connection` names what a proxy in front has said of the client
+// (x-forwarded-for, -host, -proto), which whoever writes that would have forgotten, a pseudo-header, or ten fields and
+// more.
+bool connection_names_too_much(const http::HeaderMap& headers);
 
 // Behind remove_hop_by_hop(): says again that the message is about going on with `protocol` (RFC 9110 7.8).
 void set_upgrade(http::HeaderMap& headers, std::string_view protocol);

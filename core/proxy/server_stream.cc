@@ -101,6 +101,10 @@ void ServerStream::on_head(const http::RequestHead& head, BlockRef owner) {
     mutation.apply(headers, {info, &headers}, stream_.arena());
   const bool upgrade = asks_tunnel_ && !head.is_connect;
   const std::string_view protocol = upgrade ? headers.get(HeaderId::kUpgrade) : std::string_view();
+  if (headers.contains(HeaderId::kConnection) && connection_names_too_much(headers)) [[unlikely]] {
+    stream_.reply_local(400, "connection_header_rejected");
+    return;
+  }
   remove_hop_by_hop(headers);
   if (upgrade) [[unlikely]] {
     set_upgrade(headers, protocol);

@@ -49,7 +49,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
  public:
   Routes(const config::PositionIndex& positions, const filter::Registry& registry, stats::Store& store,
          SlotNames& slots, Report& report, std::vector<StagedRoute>& staged, Transports& transports,
-         const filter::LocalNode& node, const Inventory* in_force)
+         const filter::LocalNode& node)
       : positions_(positions),
         registry_(registry),
         store_(store),
@@ -57,8 +57,7 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
         report_(report),
         staged_(staged),
         transports_(transports),
-        node_(node),
-        in_force_(in_force) {}
+        node_(node) {}
 
   using Clusters = google::protobuf::RepeatedPtrField<envoy::config::cluster::v3::Cluster>;
   // The clusters of the file and their names; `complete`: there are no others, unless they come over CDS.
@@ -82,15 +81,15 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     staged.key = slot_name({owner_, scope.chain_key(), number});
     staged.shown = owner_ + "/" + scope.chain_key() + (number == "0" ? "" : "." + number);
     staged.chain = scope.chain_version();
-    TableSlot slot;
-    std::tie(staged.slot_name, slot.use) = slot_of(staged);
-    staged.use = slot.use;
+    auto [slot_name, use] = slots_.route_slot(staged.key, staged.chain);
+    staged.slot_name = std::move(slot_name);
+    staged.use = use;
+    const TableSlot slot{slots_.intern(event::SlotKind::kRouteTable, staged.slot_name), std::move(use)};
     const uint64_t mark = report_.sources().digest();
     manager_stat_prefix_ = scope.stat_prefix();
     staged.table = config::build_route_table(proto, scope.path(), *this, report_.diagnostics());
     // What the table read counts for the table and not for the listener.
     staged.fingerprint = config::combine(config::fingerprint(proto), report_.sources().take_since(mark));
-    slot.id = slots_.intern(event::SlotKind::kRouteTable, staged.slot_name);
     if (staged.table != nullptr) staged_.push_back(std::move(staged));
     return slot;
   }
@@ -240,25 +239,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   }
 
  private:
-  // That of the same version of the chain; of another version one that nobody reads: connections of an older version
-  // keep its routes until they have drained.
-  std::pair<std::string, std::shared_ptr<const void>> slot_of(const StagedRoute& staged) {
-    const RouteFacts* before = nullptr;
-    if (in_force_ != nullptr) {
-      const auto at = in_force_->routes.find(staged.key);
-      if (at != in_force_->routes.end()) before = &at->second;
-    }
-    if (before != nullptr && before->chain == staged.chain) {
-      auto use = before->use.lock();
-      return {before->slot_name, use != nullptr ? use : std::make_shared<const int>()};
-    }
-    for (int i = 0;; ++i) {
-      std::string name = staged.key + "/" + std::to_string(i);
-      if ((before == nullptr || before->slot_name != name) && !slots_.in_use(event::SlotKind::kRouteTable, name))
-        return {std::move(name), std::make_shared<const int>()};
-    }
-  }
-
   const config::PositionIndex& positions_;
   const filter::Registry& registry_;
   stats::Store& store_;
@@ -267,7 +247,6 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
   std::vector<StagedRoute>& staged_;
   Transports& transports_;
   const filter::LocalNode& node_;
-  const Inventory* in_force_;
   std::string manager_stat_prefix_;
   std::map<std::string, Target> grpc_targets_;
   struct Cache {
@@ -717,7 +696,7 @@ Configuration translate_bootstrap(const envoy::config::bootstrap::v3::Bootstrap&
   const auto& place = started_as->locality();
   out.place = {place.region(), place.zone(), place.sub_zone()};
   Transports transports(slots, report, out.transports, keep != nullptr ? &in_force->transports : nullptr);
-  Routes routes(positions, registry, store, slots, report, out.routes, transports, node, in_force);
+  Routes routes(positions, registry, store, slots, report, out.routes, transports, node);
   routes.set_clusters(resources.clusters(), clusters, all_clusters, bootstrap.dynamic_resources().has_cds_config());
   auto facts = std::make_shared<ClusterTable>();
   facts->reserve(static_cast<size_t>(resources.clusters_size()));

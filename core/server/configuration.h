@@ -22,6 +22,7 @@
 #include "core/server/admin_plan.h"
 #include "core/server/cluster_table.h"
 #include "core/server/options.h"
+#include "core/server/route_slots.h"
 #include "core/server/stats_flusher.h"
 #include "core/server/transports.h"
 #include "core/server/watchdog.h"
@@ -84,20 +85,19 @@ class SlotNames {
  public:
   virtual ~SlotNames() = default;
   virtual event::SlotId intern(event::SlotKind kind, std::string_view name) = 0;
-  // Something is published there, for whoever uses it.
-  virtual bool in_use(event::SlotKind /*kind*/, std::string_view /*name*/) { return false; }
+  // RouteSlots::of().
+  virtual RouteSlot route_slot(const std::string& key, uint64_t version) = 0;
 };
 
 class PublisherSlots final : public SlotNames {
  public:
-  explicit PublisherSlots(event::Publisher& publisher) : publisher_(publisher) {}
+  PublisherSlots(event::Publisher& publisher, RouteSlots& routes) : publisher_(publisher), routes_(routes) {}
   event::SlotId intern(event::SlotKind kind, std::string_view name) override { return publisher_.intern(kind, name); }
-  bool in_use(event::SlotKind kind, std::string_view name) override {
-    return publisher_.newest(publisher_.intern(kind, name)) != nullptr;
-  }
+  RouteSlot route_slot(const std::string& key, uint64_t version) override { return routes_.of(key, version); }
 
  private:
   event::Publisher& publisher_;
+  RouteSlots& routes_;
 };
 
 // Clusters have a slot of each kind with the same index, because nothing else interns these kinds.

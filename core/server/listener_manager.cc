@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/log.h"
 #include "core/config/address_config.h"
@@ -192,10 +193,21 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
       held = true;
     }
   }
+  if (Sockets spare = take_spare(listener, at)) return Opened{std::move(spare), true};
   auto sockets = open_sockets(listener, at);
   if (sockets.ok()) return Opened{std::move(*sockets), false};
   if (!held) return sockets.status();
   return unavailable(message_of(sockets.status()) + "; " + std::string(kAddressIsAnothers));
+}
+
+ListenerManager::Sockets ListenerManager::take_spare(const std::string& listener, const net::ListenAddress& at) {
+  const bool any_port = at.address.is_ip() && at.address.port() == 0;
+  for (Spare& one : spare_) {
+    if (one.taken || !(one.at == at) || (any_port && one.listener != listener)) continue;
+    one.taken = true;
+    return one.sockets;
+  }
+  return nullptr;
 }
 
 Result<std::vector<ListenerManager::Opened>> ListenerManager::find_all_sockets(const std::string& listener,
@@ -260,8 +272,7 @@ void keep_counts(const proxy::ListenerSpec& before, proxy::ListenerSpec& spec) {
 
 }  // namespace
 
-Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners,
-                              const std::function<bool(const std::string&)>& held, Changes& changes,
+Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners, Changes& changes,
                               event::Publisher::Batch& removed, event::Publisher::Batch& removed_last) {
   std::set<std::string> kept;
   for (const config::ListenerTranslation& from : listeners) kept.insert(from.spec.name);
@@ -280,7 +291,6 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     }
     opened[from.spec.name] = std::move(*found);
   }
-  std::vector<Sockets> left;  // by their listeners, perhaps to others
   for (config::ListenerTranslation& from : listeners) {
     if (from.unchanged) continue;
     const std::string name = from.spec.name;
@@ -298,7 +308,7 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       modified_.inc();
     }
     if (auto sockets = opened.find(name); sockets != opened.end()) {
-      left.insert(left.end(), entry.sockets.begin(), entry.sockets.end());
+      left_.insert(left_.end(), entry.sockets.begin(), entry.sockets.end());
       entry.sockets.clear();
       for (Opened& one : sockets->second) entry.sockets.push_back(std::move(one.sockets));
     } else {
@@ -323,10 +333,10 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
     changes[name].set(entry.slot, std::make_unique<proxy::Listener>(std::move(from.spec)));
     create_success_.inc();
   }
-  std::set<const proxy::ListenSockets*> used;
+  std::set<const proxy::ListenSockets*> staying;
   for (const auto& [name, entry] : listeners_) {
     if (!kept.contains(name)) continue;
-    for (const Sockets& sockets : entry.sockets) used.insert(sockets.get());
+    for (const Sockets& sockets : entry.sockets) staying.insert(sockets.get());
   }
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     if (kept.contains(it->first)) {
@@ -334,20 +344,58 @@ Status ListenerManager::apply(std::vector<config::ListenerTranslation> listeners
       continue;
     }
     const std::vector<Sockets>& own = it->second.sockets;
-    const bool last = held(it->first) || std::any_of(own.begin(), own.end(), [&](const Sockets& sockets) {
-                        return used.contains(sockets.get());
-                      });
+    const bool last =
+        std::any_of(own.begin(), own.end(), [&](const Sockets& sockets) { return staying.contains(sockets.get()); });
     // The lanes close their sockets, unless another listener has taken them over.
     (last ? removed_last : removed).remove(it->second.slot);
-    left.insert(left.end(), own.begin(), own.end());
+    left_.insert(left_.end(), own.begin(), own.end());
     removed_.inc();
     active_.dec();
     it = listeners_.erase(it);
   }
-  for (const Sockets& sockets : left) {
-    if (!used.contains(sockets.get())) sockets->file.remove();
-  }
   return absl::OkStatus();
+}
+
+std::set<const proxy::ListenSockets*> ListenerManager::used() const {
+  std::set<const proxy::ListenSockets*> all;
+  for (const auto& [name, entry] : listeners_) {
+    for (const Sockets& sockets : entry.sockets) all.insert(sockets.get());
+  }
+  return all;
+}
+
+void ListenerManager::note_published() {
+  const std::set<const proxy::ListenSockets*> all = used();
+  for (const Sockets& sockets : std::exchange(left_, {})) {
+    if (!all.contains(sockets.get())) sockets->file.remove();
+  }
+}
+
+void ListenerManager::take_back(Entries published) {
+  listeners_.swap(published);
+  active_.set(listeners_.size());
+  const std::set<const proxy::ListenSockets*> known = used();
+  for (const auto& [name, entry] : published) {
+    const std::vector<net::ListenAddress> addresses = entry.facts.addresses();
+    for (size_t i = 0; i < entry.sockets.size(); ++i) {
+      if (!known.contains(entry.sockets[i].get())) spare_.push_back({name, addresses[i], entry.sockets[i], false});
+    }
+  }
+}
+
+void ListenerManager::put_back(Entries applied) {
+  listeners_ = std::move(applied);
+  spare_.clear();
+  active_.set(listeners_.size());
+}
+
+void ListenerManager::close_spare() {
+  const std::set<const proxy::ListenSockets*> all = used();
+  for (const Spare& one : std::exchange(spare_, {})) {
+    if (all.contains(one.sockets.get())) continue;
+    close_all(*one.sockets);
+    one.sockets->file.remove();
+  }
 }
 
 }  // namespace weir::server

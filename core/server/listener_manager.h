@@ -29,10 +29,10 @@ class ListenerManager {
   // By listener: what is to be published of it.
   using Changes = std::map<std::string, event::Publisher::Batch>;
   // Binds what is new, then adds to `changes` what differs from what was published before, and to `removed` what goes
-  // at once, or, if others take its sockets over or `held` says that changes of it are still to be published, to
-  // `removed_last`: behind all changes. An address that cannot be bound is an error, and nothing has changed then.
-  Status apply(std::vector<config::ListenerTranslation> listeners, const std::function<bool(const std::string&)>& held,
-               Changes& changes, event::Publisher::Batch& removed, event::Publisher::Batch& removed_last);
+  // at once, or, if others take its sockets over, to `removed_last`: behind all changes. An address that cannot be
+  // bound is an error, and nothing has changed then.
+  Status apply(std::vector<config::ListenerTranslation> listeners, Changes& changes, event::Publisher::Batch& removed,
+               event::Publisher::Batch& removed_last);
 
   struct Entry {
     event::SlotId slot;
@@ -45,7 +45,16 @@ class ListenerManager {
     bool inbound = false;
     bool closed = false;
   };
-  const std::map<std::string, Entry>& listeners() const { return listeners_; }
+  using Entries = std::map<std::string, Entry>;
+  const Entries& listeners() const { return listeners_; }
+  // Takes back what was applied and not published: these are what the lanes have. Sockets that were opened since are
+  // for the next apply(), and close behind it (close_spare()).
+  void take_back(Entries published);
+  // It was not to be: all is as it was.
+  void put_back(Entries applied);
+  void close_spare();
+  // All that was applied is published.
+  void note_published();
 
   proxy::ConnectionLimit& limit() { return *limit_; }
   // Sockets of a process before this one, for the next apply(); nullptr: none.
@@ -69,10 +78,13 @@ class ListenerManager {
   Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
                               const std::set<std::string>& kept);
+  // nullptr: there is none.
+  Sockets take_spare(const std::string& listener, const net::ListenAddress& at);
   // For all addresses: those that it has already, those of listeners that go, new ones. After a fault none are left.
   Result<std::vector<Opened>> find_all_sockets(const std::string& listener, const ListenerFacts& facts,
                                                const std::set<std::string>& kept);
 
+  std::set<const proxy::ListenSockets*> used() const;
   static void close_fresh(const std::vector<Opened>& all);
 
   event::Publisher& publisher_;
@@ -80,7 +92,15 @@ class ListenerManager {
   const uint32_t workers_;
   InheritedSockets& inherited_;
   HandedSockets* handed_ = nullptr;
-  std::map<std::string, Entry> listeners_;
+  Entries listeners_;
+  struct Spare {
+    std::string listener;
+    net::ListenAddress at;
+    Sockets sockets;
+    bool taken;
+  };
+  std::vector<Spare> spare_;
+  std::vector<Sockets> left_;  // by listeners that were applied, not published, perhaps to others
   const std::shared_ptr<proxy::ConnectionLimit> limit_;
   stats::Counter added_, modified_, in_place_, removed_, create_success_, create_failure_, stopped_;
   stats::Gauge active_, draining_, chains_draining_;

@@ -54,6 +54,7 @@ LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, 
       clusters_(clusters),
       listeners_(listeners),
       runtime_(runtime),
+      route_slots_(publisher),
       version_(store.gauge("server.config_version")),
       update_time_(store.gauge("server.config_update_time")),
       listeners_warming_(store.gauge("listener_manager.total_listeners_warming")) {}
@@ -84,9 +85,25 @@ void LiveConfiguration::on_timer() {
     if (over) batch.remove(publisher_.intern(event::SlotKind::kRouteTable, one.first));
     return over;
   });
-  if (retired_.empty() && held_.empty()) batch.append(std::exchange(lingering_, {}));
+  if (held_.empty()) take_gone(batch);
   if (!batch.empty()) publisher_.publish(std::move(batch));
   if (!retired_.empty()) lane_.arm_in(*this, kLookAtRetired);
+}
+
+void LiveConfiguration::linger(event::Publisher::Batch removals) {
+  if (removals.empty()) return;
+  Lingering one{{}, std::move(removals)};
+  for (const auto& [slot, retired] : retired_) one.until_gone.push_back(slot);
+  lingering_.push_back(std::move(one));
+}
+
+void LiveConfiguration::take_gone(event::Publisher::Batch& batch) {
+  std::erase_if(lingering_, [&](Lingering& one) {
+    std::erase_if(one.until_gone, [this](const std::string& slot) { return !retired_.contains(slot); });
+    if (!one.until_gone.empty()) return false;
+    batch.append(std::move(one.removals));
+    return true;
+  });
 }
 
 std::string LiveConfiguration::version() const {
@@ -149,30 +166,17 @@ std::shared_ptr<const std::string> LiveConfiguration::packed() {
 void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed,
                              event::Publisher::Batch gone) {
   // Clusters that an earlier reload removed, and this one has again.
-  lingering_.drop_removals([&](event::SlotId id) {
-    const std::string name(publisher_.name_of(id));
-    if (id.kind == event::SlotKind::kTransport) return inventory_.transports.contains(name);
-    return clusters_.clusters().contains(name);
-  });
-  for (auto at = held_.begin(); at != held_.end();) {
-    if (listeners_.listeners().contains(at->first)) {
-      ++at;
-      continue;
-    }
-    held_last_.append(std::move(at->second.changes));  // it has opened sockets, which its removal closes
-    at = held_.erase(at);
+  for (Lingering& one : lingering_) {
+    one.removals.drop_removals([&](event::SlotId id) {
+      const std::string name(publisher_.name_of(id));
+      if (id.kind == event::SlotKind::kTransport) return inventory_.transports.contains(name);
+      return clusters_.clusters().contains(name);
+    });
   }
-  for (auto& [listener, batch] : changes) {
-    if (held_last_.changes(listeners_.listeners().at(listener).slot)) {  // it was removed before
-      held_last_.append(std::move(batch));
-      continue;
-    }
-    Held& held = held_[listener];
-    held.changes.append(std::move(batch));
-    held.leads_to = std::move(leads_to[listener]);
-  }
+  for (auto& [listener, batch] : changes)
+    held_.emplace(listener, Held{std::move(batch), std::move(leads_to[listener])});
   held_last_.append(std::move(removed));
-  lingering_.append(std::move(gone));
+  linger(std::move(gone));
 }
 
 bool LiveConfiguration::waits(std::set<std::string>& leads_to) const {
@@ -198,21 +202,86 @@ void LiveConfiguration::publish(event::Publisher::Batch batch) {
   event::Task applied;
   if (held_.empty()) {
     taking_over_ = false;
+    published_.reset();
+    listeners_.note_published();
     batch.append(std::exchange(held_last_, {}));
-    if (retired_.empty()) batch.append(std::exchange(lingering_, {}));
+    take_gone(batch);
     if (!after_held_.empty()) {
       applied = [tasks = std::exchange(after_held_, {})]() mutable {
         for (event::Task& task : tasks) task();
       };
     }
   } else {
+    note_what_is_published();
     clusters_.when_warmer([this] { publish({}); });
   }
   if (!batch.empty() || applied) publisher_.publish(std::move(batch), std::move(applied));
 }
 
+namespace {
+
+// Of `now`, but what `as_before` says yes to as it is in `before`.
+template <class Facts, class AsBefore>
+void mix(const std::map<std::string, Facts>& before, std::map<std::string, Facts>& now, AsBefore as_before) {
+  std::erase_if(now, [&](const auto& one) { return as_before(one.first, one.second); });
+  for (const auto& one : before) {
+    if (as_before(one.first, one.second)) now.insert(one);
+  }
+}
+
+}  // namespace
+
+void LiveConfiguration::note_what_is_published() {
+  const auto waits = [this](const std::string& listener) {
+    if (held_.contains(listener)) return true;
+    const auto before = published_->listeners.find(listener);
+    return before != published_->listeners.end() && held_last_.changes(before->second.slot);
+  };
+  Published next{inventory_, listeners_.listeners()};
+  const Inventory& before = published_->inventory;
+  const auto by_name = [&](const std::string& name, const auto&) { return waits(name); };
+  mix(published_->listeners, next.listeners, by_name);
+  mix(before.listeners, next.inventory.listeners, by_name);
+  mix(before.routes, next.inventory.routes, [&](const auto&, const RouteFacts& one) { return waits(one.listener); });
+  mix(before.transports, next.inventory.transports, [&](const auto&, const TransportFacts& one) {
+    constexpr std::string_view kOfListener = "listener ";
+    return one.owner.starts_with(kOfListener) && waits(one.owner.substr(kOfListener.size()));
+  });
+  published_ = std::move(next);
+}
+
+struct LiveConfiguration::TakenBack {
+  Published published;
+  Published applied;
+  std::map<std::string, Held> held;
+  event::Publisher::Batch held_last;
+  std::map<std::string, Retired> retired;
+};
+
+std::unique_ptr<LiveConfiguration::TakenBack> LiveConfiguration::take_back() {
+  if (!published_) return nullptr;
+  auto taken = std::make_unique<TakenBack>(TakenBack{.published = *published_,
+                                                     .applied = {inventory_, listeners_.listeners()},
+                                                     .held = std::exchange(held_, {}),
+                                                     .held_last = std::exchange(held_last_, {}),
+                                                     .retired = retired_});
+  inventory_ = published_->inventory;
+  listeners_.take_back(published_->listeners);
+  for (const auto& [key, route] : inventory_.routes) retired_.erase(route.slot_name);
+  return taken;
+}
+
+void LiveConfiguration::put_back(TakenBack& taken) {
+  inventory_ = std::move(taken.applied.inventory);
+  listeners_.put_back(std::move(taken.applied.listeners));
+  held_ = std::move(taken.held);
+  held_last_ = std::move(taken.held_last);
+  retired_ = std::move(taken.retired);
+}
+
 void LiveConfiguration::discard() {
   held_.clear();
+  published_.reset();
   listeners_warming_.set(0);
   held_last_ = {};
   after_held_.clear();
@@ -252,7 +321,12 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
                               Report report, event::Task applied, Update& update, const config::SecretStore* keep) {
   const bool first = !loaded_;
   const MonoTime start = system_clock().mono_now();
-  PublisherSlots slots(publisher_);
+  PublisherSlots slots(publisher_, route_slots_);
+  const auto undo = [this](TakenBack* taken) {
+    put_back(*taken);
+    delete taken;
+  };
+  std::unique_ptr<TakenBack, decltype(undo)> taken(apply == Apply::kYes ? take_back().release() : nullptr, undo);
   // Who only looks wants to hear all that there is to say.
   const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
   Configuration configuration = translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots,
@@ -290,16 +364,24 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   }
   event::Publisher::Batch batch, removed, gone;
   ListenerManager::Changes leading;
-  const auto is_held = [this](const std::string& listener) {
-    return held_.contains(listener) || held_last_.changes(publisher_.intern(event::SlotKind::kListener, listener));
-  };
-  if (Status bound = listeners_.apply(std::move(configuration.listeners), is_held, leading, batch, removed);
-      !bound.ok()) {
+  Published before{{}, listeners_.listeners()};
+  if (Status bound = listeners_.apply(std::move(configuration.listeners), leading, batch, removed); !bound.ok()) {
     update.result = Update::Result::kCannotBind;
     update.error = message_of(bound);
     return;
   }
   // From here on nothing can fail.
+  const bool took_back = taken != nullptr;
+  if (took_back) {
+    // Certificates of listeners that did not wait go behind those that did.
+    taken->held_last.drop_removals([this](event::SlotId id) {
+      return id.kind == event::SlotKind::kListener ||
+             inventory_.transports.contains(std::string(publisher_.name_of(id)));
+    });
+    linger(std::move(taken->held_last));
+    delete taken.release();
+    listeners_.close_spare();
+  }
   runtime_.apply(std::move(configuration.runtime), batch);
   clusters_.set_local(configuration.local_cluster, configuration.place);
   clusters_.set_patience(first && !taking_over_ ? ClusterManager::kLongestWarmingAtStart
@@ -346,6 +428,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   // What was in force is described, and destroyed, when all else is done.
   const auto packed_before = std::exchange(packed_, nullptr);
   std::swap(inventory_, inventory);
+  before.inventory = inventory;
   watched_ = std::move(configuration.watched);
   bootstrap_.swap(bootstrap);
   own_node_ = std::make_unique<envoy::config::core::v3::Node>(bootstrap_->node());
@@ -357,8 +440,9 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   version_.set(version_of(inventory_));
   update_time_.set(static_cast<uint64_t>(to_ms(loaded_at_.time_since_epoch())));
   const bool anything =
-      first || !batch.empty() || !leading.empty() || !removed.empty() || !gone.empty() || !held_.empty();
+      first || took_back || !batch.empty() || !leading.empty() || !removed.empty() || !gone.empty() || !held_.empty();
   if (applied && anything) after_held_.push_back(std::move(applied));
+  published_ = std::move(before);
   hold(std::move(leading), configuration.leads_to, std::move(removed), std::move(gone));
   publish(std::move(batch));
   update.applied = system_clock().mono_now() - built;

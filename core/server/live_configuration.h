@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "core/server/configuration.h"
 #include "core/server/listener_manager.h"
 #include "core/server/options.h"
+#include "core/server/route_slots.h"
 #include "core/server/runtime_manager.h"
 #include "core/stats/store.h"
 
@@ -104,10 +106,25 @@ class LiveConfiguration final : private event::Timer {
   // The batch, and of what is held what has not to wait any more.
   void publish(event::Publisher::Batch batch);
   bool waits(std::set<std::string>& leads_to) const;
+  // What the lanes have while something waits.
+  struct Published {
+    Inventory inventory;
+    ListenerManager::Entries listeners;
+  };
+  // Of a listener that waits, as it was; of all others as they are.
+  void note_what_is_published();
+  // What waits is taken back, so that a new configuration is held against what the lanes have. With put_back() it waits
+  // again.
+  struct TakenBack;
+  std::unique_ptr<TakenBack> take_back();
+  void put_back(TakenBack& taken);
   void keep_start_only(envoy::config::bootstrap::v3::Bootstrap& bootstrap);
   void pack_later();
   void pack();
   void retire_routes(const Plan& plan, const Inventory& next);
+  void linger(event::Publisher::Batch removals);
+  // Adds what nobody needs any more.
+  void take_gone(event::Publisher::Batch& batch);
   void on_timer() override;
 
   event::Lane& lane_;
@@ -118,6 +135,7 @@ class LiveConfiguration final : private event::Timer {
   ClusterManager& clusters_;
   ListenerManager& listeners_;
   RuntimeManager& runtime_;
+  RouteSlots route_slots_;
   config::SecretStore secrets_;
   // A large configuration is large above all as a message: it is one only while somebody looks at it.
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
@@ -131,8 +149,13 @@ class LiveConfiguration final : private event::Timer {
     std::weak_ptr<const void> use;
   };
   std::map<std::string, Retired> retired_;
-  // Clusters that those may lead to, and their transport sockets, which have left the configuration.
-  event::Publisher::Batch lingering_;
+  // Clusters that those may lead to, and their transport sockets, which have left the configuration: by what was
+  // retired then.
+  struct Lingering {
+    std::vector<std::string> until_gone;
+    event::Publisher::Batch removals;
+  };
+  std::vector<Lingering> lingering_;
   bool loaded_ = false;
   bool taking_over_ = false;
   // While clusters wait for their first answers: what leads to them, of each listener (itself, its routes and
@@ -143,6 +166,7 @@ class LiveConfiguration final : private event::Timer {
     std::set<std::string> leads_to;  // but for those that are known to have members
   };
   std::map<std::string, Held> held_;
+  std::optional<Published> published_;  // set exactly if something is held
   event::Publisher::Batch held_last_;
   std::vector<event::Task> after_held_;
   Inventory inventory_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/server/configuration.h"
@@ -14,6 +15,9 @@ class NumberedSlots final : public SlotNames {
     auto& names = names_[static_cast<size_t>(kind)];
     auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
     return {kind, it->second};
+  }
+  RouteSlot route_slot(const std::string& key, uint64_t /*version*/) override {
+    return {key, std::make_shared<const int>()};
   }
 
  private:

@@ -277,7 +277,7 @@ class DrainingChainTest(UpdateTestCase):
         self.weir.wait_stat_is("server.config_versions", versions)
 
     def test_random_reloads(self) -> None:
-        """Each connection is answered from the routes of its chain: as they are now, or were when another one took its place."""
+        """Each connection is answered from the routes of its version of the chain, as they were last."""
         random = Random(7)
         ports = [self.sandbox.free_port() for _ in range(2)]
         chains, texts = [0, 0], ["t0", "t0"]
@@ -293,26 +293,25 @@ class DrainingChainTest(UpdateTestCase):
 
         self.start(config())
         versions = self.weir.stat("server.config_versions")
-        connections: list[tuple[int, list[str], Connection]] = []  # and what its chain said last, if that is gone
+        said: dict[tuple[int, int], str] = {}  # last, by listener and version of its chain
+        connections: list[tuple[int, int, Connection]] = []
         for number in range(60):
             one = random.randrange(2)
-            chain, old = chains[one], texts[one]
+            chain = chains[one]
             if random.random() < 0.45:
                 chains[one] = random.choice([0, 1, number])
             if chains[one] == chain or random.random() < 0.5:
                 count += 1
                 texts[one] = "t%d" % count
-            if chains[one] != chain:
-                for listener, last, _ in connections:
-                    if listener == one and not last:
-                        last.append(old)
+            for listener in range(2):
+                said[listener, chains[listener]] = texts[listener]
             self.config = config()
             self.reload()
-            connections.append((one, [], Connection(ports[one])))
+            connections.append((one, chains[one], Connection(ports[one])))
             for entry in list(connections):
-                listener, last, connection = entry
+                listener, chain, connection = entry
                 response = connection.request(path="/text")
-                self.assertEqual(response.text, last[0] if last else texts[listener], number)
+                self.assertEqual(response.text, said[listener, chain], number)
                 closes = response.header("connection") == "close"
                 if not closes:
                     response = connection.request()

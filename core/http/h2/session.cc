@@ -148,6 +148,8 @@ void Session::detach(Stream& stream) {
   }
   held_ -= stream.held_;
   stream.held_ = 0;
+  granted_ -= stream.granted_;
+  stream.granted_ = 0;
   give_back_withheld();
   unsent_ -= stream.unsent_.size();
   stream.unsent_.clear();

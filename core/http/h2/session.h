@@ -158,6 +158,8 @@ class Session {
   // Whether so much that they stop the whole connection: whatever may still come has room, once the peer knows.
   bool holds_too_much() const;
   void narrow_windows();
+  // Of a stream that is read though windows are small.
+  void grant(Stream& stream, uint32_t bytes_read);
   void set_stream_window(uint32_t bytes);
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
@@ -206,6 +208,7 @@ class Session {
   // Windows: what paused streams hold in all, and what of it was not given back to the connection either.
   uint64_t held_ = 0;
   uint64_t withheld_ = 0;
+  uint64_t granted_ = 0;
   uint32_t narrow_ = 0;              // of streams, for the time being; 0: they have those of the options
   uint32_t settings_not_known_ = 1;  // to the peer, as far as it has said: so many times they were sent
   uint64_t unsent_ = 0;              // of all streams

@@ -20,6 +20,8 @@ constexpr uint64_t kMostRefused = 4096;
 constexpr uint32_t kStrayFrame = 256;
 constexpr uint64_t kLeastHeld = 1024 * 1024;
 constexpr uint32_t kSmallestWindow = 1024;
+constexpr uint32_t kGrantBehind = 256 * 1024;
+constexpr uint32_t kGranted = 1024 * 1024;
 
 Error error_of(int library_error) {
   switch (library_error) {
@@ -378,6 +380,8 @@ void Session::pass_on_gathered(bool end) {
     return;
   }
   nghttp2_session_consume(session_, id, bytes);
+  if (narrow_ != 0 && still != nullptr) [[unlikely]]
+    grant(*still, bytes);
 }
 
 void Session::unpause(Stream& stream) {
@@ -405,6 +409,19 @@ void Session::narrow_windows() {
   const uint64_t share = most_held() / 4 / (open_streams_ + 1);
   const auto small = static_cast<uint32_t>(std::clamp<uint64_t>(share, kSmallestWindow, 65535));
   if (small < options_.stream_window && (narrow_ == 0 || small <= narrow_ / 2)) set_stream_window(small);
+}
+
+// Who has shown that it reads is not to pay for those that do not: it gets a window for a good way, as long as all that
+// is granted so is half of what may be held.
+void Session::grant(Stream& stream, uint32_t bytes_read) {
+  if (stream.granted_ > 0 || settings_not_known_ > 0) return;  // the old window is there until they are known
+  stream.read_narrow_ += std::min(bytes_read, kGrantBehind);
+  const uint32_t window = std::min(options_.stream_window, kGranted);
+  if (stream.read_narrow_ < kGrantBehind || window <= narrow_ || granted_ + window > most_held() / 2) return;
+  if (nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id_, static_cast<int32_t>(window)) != 0)
+    return;
+  stream.granted_ = window;
+  granted_ += window;
 }
 
 void Session::set_stream_window(uint32_t bytes) {

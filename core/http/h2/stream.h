@@ -66,6 +66,8 @@ class Stream {
   bool is_upgrade_ : 1 = false;          // extended CONNECT
   bool counts_length_ : 1 = false;       // of what is sent
   uint8_t informational_ = 0;            // heads received before the response's
+  uint32_t read_narrow_ = 0;             // while windows were small: how much of it was read
+  uint32_t granted_ = 0;                 // beyond such a window, for it is read
   uint32_t held_ = 0;                    // bytes received for which the window is not given back: the stream is paused
   uint64_t length_left_ = 0;             // with counts_length_
   HeaderMap* fields_ = nullptr;          // of the section that is being received; null: they are dropped

@@ -17,6 +17,7 @@ class NumberedSlots final : public SlotNames {
     auto [it, fresh] = names.try_emplace(std::string(name), static_cast<uint32_t>(names.size()));
     return {kind, it->second};
   }
+  RouteSlot route_slot(const std::string& key, uint64_t) override { return {key, nullptr}; }
 
  private:
   std::map<std::string, uint32_t> names_[event::kSlotKinds];

@@ -41,7 +41,8 @@ class DnsClustersTest : public testing::Test {
     options.config_yaml = "static_resources: {clusters: [" + clusters + "]}";
     config::Diagnostics diagnostics;
     envoy::config::bootstrap::v3::Bootstrap bootstrap;
-    PublisherSlots slots(publisher_);
+    RouteSlots routes(publisher_);
+    PublisherSlots slots(publisher_, routes);
     configuration_ = load_configuration(options, registry_, store_, slots, bootstrap, diagnostics);
     std::string said;
     for (const auto& item : diagnostics.items()) {
