@@ -456,11 +456,14 @@ http::HeaderMap& Router::begin_response(Attempt&) {
   return stream_->response_headers();
 }
 
-void Router::on_informational(Attempt&, BlockRef owner) {
+  const int status = stream_->response_headers().status_code();
+  stats().codes.inc(status);  // as published, beside that of the answer
+void Router::on_informational(Attempt& attempt, BlockRef owner) {
   if (done_ || stream_->answered_locally()) return;
   if (owner) stream_->hold(std::move(owner));
   // 100 was answered by the connection manager already, unless it lets the upstream do so.
-  if (stream_->response_headers().status_code() == 100 && !host_->config().proxy_100_continue) return;
+  if (status == 100 && !host_->config().proxy_100_continue) return;
+  if (!hinted_) stay_with(attempt);
   stream_->respond_informational();
 }
 
