@@ -492,7 +492,10 @@ void Router::answer_failure(ResetReason reason, std::string_view detail) {
   if (!transport.empty()) stream_->info().upstream.failure_reason = stream_->arena().copy(transport);
   if (reason == ResetReason::kConnectTimeout) stream_->info().upstream.failure_reason = "connection_timeout";
   answer(failure.status, failure.flag, reset_details(reason, detail),
-         stream_->arena().concat("upstream connect error or disconnect/reset before headers. reset reason: ",
+         stream_->arena().concat(attempts_ > 1 ? "upstream connect error or disconnect/reset before headers. retried "
+                                                 "and the latest reset reason: "
+                                               : "upstream connect error or disconnect/reset before headers. reset "
+                                                 "reason: ",
                                  in_words(reason, stream_->arena()),
                                  transport.empty() ? "" : ", transport failure reason: ", transport));
 }

@@ -455,6 +455,18 @@ TEST(Retries, RefusedConnectionsMoveOnToOtherHosts) {
   EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
 }
 
+TEST(Retries, TheAnswerSaysThatThereWereSome) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 1); }});
+  world.upstream().stop();
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  world.advance(1s);
+  EXPECT_NE(client->receive().find("\r\n\r\nupstream connect error or disconnect/reset before headers. retried and the "
+                                   "latest reset reason: connection failure"),
+            std::string::npos);
+}
+
 TEST(Retries, WithNoOtherHostTheLimitHolds) {
   ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
                     .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
