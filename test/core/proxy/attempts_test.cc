@@ -467,6 +467,25 @@ TEST(Retries, TheAnswerSaysThatThereWereSome) {
             std::string::npos);
 }
 
+// As published, only requests that still wait for a connection.
+TEST(Cancelled, WhoHasNoConnectionYet) {
+  ProxyWorld world({.cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_connections = 1; }});
+  auto connected = world.connect();
+  connected->send(kGet);
+  world.settle();
+  auto waiting = world.connect();
+  waiting->send(kGet);
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_pending_active"), 1);
+  waiting->reset();
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  connected->reset();
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), 1);
+}
+
 TEST(Retries, WithNoOtherHostTheLimitHolds) {
   ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 2); },
                     .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
