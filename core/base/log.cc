@@ -1,10 +1,14 @@
 #include "core/base/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <climits>
 #include <cstdarg>
 #include <cstdio>
 #include <ctime>
@@ -100,12 +104,9 @@ Status set_format(std::string_view pattern, bool escape) {
   return absl::OkStatus();
 }
 
-void write(Level level, std::string_view component, const Place& place, const char* format, ...) {
-  char text[kMaxText];
-  va_list arguments;
-  va_start(arguments, format);
-  int written = vsnprintf(text, sizeof(text), format, arguments);
-  va_end(arguments);
+namespace {
+
+std::string print(Level level, std::string_view component, const Place& place, std::string_view text, int fd) {
   Line line;
   clock_gettime(CLOCK_REALTIME, &line.time);
   line.level = level_name(level);
@@ -113,13 +114,71 @@ void write(Level level, std::string_view component, const Place& place, const ch
   line.file = below_root(place.file);
   line.source_line = place.line;
   line.function = place.function;
-  line.text = {text, written < 0 ? 0 : std::min(static_cast<size_t>(written), sizeof(text) - 1)};
+  line.text = text;
   line.thread = syscall(SYS_gettid);
-  int fd = log_fd.load(std::memory_order_relaxed);
   line.colour = isatty(fd) == 1;
   std::string out;
   line_format().append(line, out);
   out += '\n';
+  return out;
+}
+
+// Whoever reads a pipe or a socket may stand still (a pager, a collector that hangs), and must stop neither a lane nor
+// the watchdog. What is not taken within this time is lost, and so is all that follows until there is room again.
+constexpr int kPatienceMs = 100;
+std::atomic<uint64_t> lost{0};
+std::atomic<bool> writing{false};
+
+// False: there is no room for it.
+bool put(int fd, bool is_socket, std::string line, int wait_ms) {
+  pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+  int ready = 0;
+  while ((ready = poll(&room, 1, wait_ms)) < 0 && errno == EINTR) {
+  }
+  if (ready <= 0) return false;
+  if (line.size() > PIPE_BUF) {  // what a pipe with room takes in any case
+    line.resize(PIPE_BUF);
+    line.back() = '\n';
+  }
+  const ssize_t written = is_socket ? send(fd, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                    : ::write(fd, line.data(), line.size());
+  return written >= 0 || errno != EAGAIN;
+}
+
+void put_or_lose(int fd, bool is_socket, std::string line) {
+  const int patience = lost.load(std::memory_order_relaxed) == 0 ? kPatienceMs : 0;
+  // One at a time, or two would find the same room.
+  for (int waited = 0; writing.exchange(true, std::memory_order_acquire); ++waited) {
+    if (waited >= patience) {
+      lost.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    poll(nullptr, 0, 1);
+  }
+  bool room = true;
+  if (const uint64_t missing = lost.load(std::memory_order_relaxed); missing > 0) {
+    const std::string text = "nobody has read the log for a while: " + std::to_string(missing) + " lines are lost";
+    room = put(fd, is_socket, print(Level::kWarning, "log", {__FILE__, __LINE__, __func__}, text, fd), 0);
+    if (room) lost.fetch_sub(missing, std::memory_order_relaxed);
+  }
+  if (!room || !put(fd, is_socket, std::move(line), patience)) lost.fetch_add(1, std::memory_order_relaxed);
+  writing.store(false, std::memory_order_release);
+}
+
+}  // namespace
+
+void write(Level level, std::string_view component, const Place& place, const char* format, ...) {
+  char text[kMaxText];
+  va_list arguments;
+  va_start(arguments, format);
+  int written = vsnprintf(text, sizeof(text), format, arguments);
+  va_end(arguments);
+  const size_t size = written < 0 ? 0 : std::min(static_cast<size_t>(written), sizeof(text) - 1);
+  const int fd = log_fd.load(std::memory_order_relaxed);
+  std::string out = print(level, component, place, {text, size}, fd);
+  struct stat facts {};
+  if (fstat(fd, &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
+    return put_or_lose(fd, S_ISSOCK(facts.st_mode), std::move(out));
   // One write per line: lines of different threads do not mix. A full disk loses the line, never the process.
   [[maybe_unused]] ssize_t ignored = ::write(fd, out.data(), out.size());
 }

@@ -153,6 +153,7 @@ void Attempt::abandon() {
   if (!active_) return;
   cancel();
   leave_recall();
+  waiter_.cancel();
   upstream::UpstreamStream* stream = stream_;
   end();
   if (stream != nullptr) stream->reset();

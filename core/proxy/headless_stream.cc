@@ -235,7 +235,7 @@ void HeadlessStream::sent_more() {
   if (stream_ != nullptr && !blocked_) {
     send();
   } else if (body_.retained() > options_.buffer_limit) {
-    pin_->stats->rq_cancelled.inc();
+    waiter_.cancel();
     if (upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) stream->reset();
     fail(HeadlessFailure::kRequestTooLarge, {});
   }
@@ -248,7 +248,6 @@ void HeadlessStream::send() {
     head_sent_ = true;
     request_sent_ = request_end_ && body_.empty() && trailers_ == nullptr;
     if (!stream_->send_headers(head_, request_sent_)) {
-      pin_->stats->rq_cancelled.inc();
       if (upstream::UpstreamStream* stream = std::exchange(stream_, nullptr)) stream->reset();
       fail(HeadlessFailure::kUnsendable, {});
       return;
@@ -264,7 +263,7 @@ void HeadlessStream::send() {
 void HeadlessStream::cancel() {
   reader_ = nullptr;
   if (finished_) return;
-  pin_->stats->rq_cancelled.inc();
+  waiter_.cancel();
   stop();
 }
 

@@ -373,9 +373,6 @@ Action Router::on_request_trailers(filter::Stream& stream, http::HeaderMap& trai
 void Router::on_complete(filter::Stream&) {
   if (stream_ == nullptr) return;
   done_ = true;
-  for_each_attempt([this](Attempt& attempt) {
-    if (attempt.host() != nullptr) stats().rq_cancelled.inc();
-  });
   abandon_unwanted();
   mirrors_.for_each([](HeadlessStream& mirror) { mirror.leave(); });
   host_->set_deadline_listener(nullptr);
@@ -456,11 +453,14 @@ http::HeaderMap& Router::begin_response(Attempt&) {
   return stream_->response_headers();
 }
 
-void Router::on_informational(Attempt&, BlockRef owner) {
+void Router::on_informational(Attempt& attempt, BlockRef owner) {
   if (done_ || stream_->answered_locally()) return;
   if (owner) stream_->hold(std::move(owner));
+  const int status = stream_->response_headers().status_code();
+  stats().codes.inc(status);  // as published, beside that of the answer
   // 100 was answered by the connection manager already, unless it lets the upstream do so.
-  if (stream_->response_headers().status_code() == 100 && !host_->config().proxy_100_continue) return;
+  if (status == 100 && !host_->config().proxy_100_continue) return;
+  if (!hinted_) stay_with(attempt);
   stream_->respond_informational();
 }
 

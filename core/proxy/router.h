@@ -183,6 +183,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool is_put_off(Attempt& attempt, const http::HeaderMap& response, int status, bool end);
   // This one's answer is forwarded, and what is said about the upstream is about it.
   void leave_others(Attempt& attempt);
+  // The client has heard of it: its answer is to be the one, whatever it is.
+  void stay_with(Attempt& attempt);
   void describe_host(const upstream::ConnPool& pool, const stream::StaticMetadata* metadata);
   // To which of its host's addresses the attempt is connected.
   void describe_remote(const Attempt& attempt);
@@ -278,6 +280,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool raw_ : 1 = false;             // CONNECT (or POST) ends here
   bool tunnel_ : 1 = false;          // accepted: each direction ends by itself
   bool response_ended_ : 1 = false;  // of a tunnel whose request has not
+  bool hinted_ : 1 = false;          // the client has a 1xx response of the one attempt that is left
   upstream::Speaks speaks_ = upstream::Speaks::kAsConfigured;
   const filter::UpstreamTransportOptions* transport_options_ = nullptr;  // in the arena; null: as configured
   std::unique_ptr<stream::ProxyHeader> client_;                          // of transport_options_

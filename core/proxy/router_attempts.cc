@@ -219,6 +219,15 @@ void Router::leave_others(Attempt& attempt) {
   info.last_tx = times.last_tx;
 }
 
+void Router::stay_with(Attempt& attempt) {
+  hinted_ = true;
+  if (others_ != nullptr) leave_others(attempt);
+  if (attempt.deadline() == Attempt::kNever) return;
+  attempt.lift_try_limit();
+  attempt.touch();
+  update_try_deadline();
+}
+
 // --- How long they may take ----------------------------------------------------------------------------------------
 
 void Router::watch_attempt(Attempt& attempt) {
@@ -257,6 +266,7 @@ void Router::on_deadline(DeadlineKind kind) {
 }
 
 void Router::time_out_try(Attempt& attempt, bool idle) {
+  if (hinted_ && !idle) return attempt.lift_try_limit();
   (idle ? stats().rq_per_try_idle_timeout : stats().rq_per_try_timeout).inc();
   attempt.host()->totals.rq_timeout.inc();
   constexpr uint32_t kConditions = retry_on::k5xx | retry_on::kGatewayError | retry_on::kReset;
@@ -335,7 +345,7 @@ void Router::count_retry_overflow() {
 }
 
 bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
-  if (!retry_.covers(conditions) || committed_ || !replayable_) return false;
+  if (!retry_.covers(conditions) || committed_ || hinted_ || !replayable_) return false;
   if (retry_.left() == 0) {
     stats().rq_retry_limit_exceeded.inc();
     stream_->info().flags.set(ResponseFlag::kUpstreamRetryLimitExceeded);
@@ -428,7 +438,7 @@ void Router::on_attempt_failed(Attempt& attempt, ResetReason reason, std::string
     return;
   }
   // Once, the request goes out again on another connection, without using up a retry (RFC 9112 9.3.1).
-  if (stale && replayable_ && !replayed_stale_ && !is_replaced(attempt)) {
+  if (stale && replayable_ && !hinted_ && !replayed_stale_ && !is_replaced(attempt)) {
     replayed_stale_ = true;
     forget(*attempt.host());
     if (priorities_ != nullptr) priorities_->forget_last();
@@ -482,7 +492,10 @@ void Router::answer_failure(ResetReason reason, std::string_view detail) {
   if (!transport.empty()) stream_->info().upstream.failure_reason = stream_->arena().copy(transport);
   if (reason == ResetReason::kConnectTimeout) stream_->info().upstream.failure_reason = "connection_timeout";
   answer(failure.status, failure.flag, reset_details(reason, detail),
-         stream_->arena().concat("upstream connect error or disconnect/reset before headers. reset reason: ",
+         stream_->arena().concat(attempts_ > 1 ? "upstream connect error or disconnect/reset before headers. retried "
+                                                 "and the latest reset reason: "
+                                               : "upstream connect error or disconnect/reset before headers. reset "
+                                                 "reason: ",
                                  in_words(reason, stream_->arena()),
                                  transport.empty() ? "" : ", transport failure reason: ", transport));
 }

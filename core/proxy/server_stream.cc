@@ -177,6 +177,7 @@ bool ServerStream::check_request(const http::RequestHead& head) {
     if (!head.end_stream) {
       http::HeaderMap& response = stream_.response_headers();
       response.add(HeaderId::kStatus, "100");
+      config_.stats->codes.inc(100);
       connection_.write_informational(response);
       response.clear();
     }
@@ -492,6 +493,7 @@ void ServerStream::send_informational(http::HeaderMap& headers) {
   touch();
   held_back_ = true;  // a client that waited for 100 (Continue) had nothing to send until now
   remove_hop_by_hop(headers);
+  config_.stats->codes.inc(headers.status_code());  // as published, beside that of the answer
   connection_.write_informational(headers);
 }
 

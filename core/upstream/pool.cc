@@ -23,6 +23,12 @@ void Waiter::leave() {
   cluster_.reset();
 }
 
+void Waiter::cancel() {
+  if (pool_ == nullptr) return;
+  cluster_->stats->rq_cancelled.inc();
+  leave();
+}
+
 bool Waiter::on_recalled() {
   ConnPool& pool = *std::exchange(pool_, nullptr);
   --pool.outside_;

@@ -51,6 +51,8 @@ class Waiter final : private RecallWaiter {
   // for hours. Likewise before.
   void refuse_at_limit() { impatient_ = true; }
   void leave();
+  // The same for who does not want a connection any more: one that still waits is counted.
+  void cancel();
 
  private:
   friend class ConnPool;

@@ -470,7 +470,7 @@ class ExtAuthzGrpcTest(WeirTestCase):
         for count, way in enumerate((half_close, reset_stream), 1):
             asked, cancelled = len(self.auth.asked), self.auth.cancelled
             way()
-            weir.wait_stat_is("cluster.auth.upstream_rq_cancelled", count)
+            weir.wait_stat_is("cluster.auth.upstream_rq_tx_reset", count)
         weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
         self.assertEqual(weir.stat("http.ingress.ext_authz.error"), 0)
 

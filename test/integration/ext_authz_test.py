@@ -318,7 +318,7 @@ class ExtAuthzTest(WeirTestCase):
             with self.subTest(name):
                 asked, ended = len(self.auth.asked), self.auth.ended
                 way()
-                weir.wait_stat_is("cluster.auth.upstream_rq_cancelled", count)
+                weir.wait_stat_is("cluster.auth.upstream_rq_tx_reset", count)
         weir.wait_stat_is("cluster.auth.upstream_rq_active", 0)
         self.assertEqual(weir.stat("http.ingress.ext_authz.error"), 0)
         self.assertEqual(sorted(line.split()[0] for line in wait_lines(log, 4)), ["DC", "DC", "DC", "DR"])

@@ -299,7 +299,7 @@ void TcpProxy::on_upstream_trailers() {
 }
 
 void TcpProxy::end_attempt() {
-  waiter_.leave();
+  waiter_.cancel();
   if (pool_ == nullptr) return;
   cluster_->end_request(*pool_, *cluster_pin_->stats);
   pool_ = nullptr;

@@ -1,8 +1,12 @@
 #include "core/base/log.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -110,6 +114,42 @@ TEST_F(LogTest, ALongTextIsCutAndStaysOneLine) {
   ASSERT_TRUE(set_format("%v", false).ok());
   WEIR_LOG(kInfo, "log", "%s", std::string(10'000, 'x').c_str());
   EXPECT_EQ(lines(), std::string(4095, 'x') + "\n");
+}
+
+// Nobody reads: the first line that finds no room waits for a moment, all others cost nothing, and the number is told.
+TEST_F(LogTest, AReaderThatStandsStill) {
+  const std::string path = "/tmp/weir-log-test-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  const int reader = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  ASSERT_TRUE(set_path(path));
+  const auto take = [reader] {
+    std::string all;
+    char piece[65536];
+    ssize_t size;
+    while ((size = read(reader, piece, sizeof piece)) > 0) all.append(piece, static_cast<size_t>(size));
+    return all;
+  };
+  constexpr int kLines = 5000;
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kLines; ++i) write(Level::kInfo, "log", {}, "line %d", i);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  const std::string first = take();
+  EXPECT_TRUE(first.ends_with('\n'));
+  const auto come = std::count(first.begin(), first.end(), '\n');
+  EXPECT_GT(come, 500);
+  write(Level::kInfo, "log", {}, "there again");
+  const std::string second = take();
+  EXPECT_NE(second.find("[warning][log] nobody has read the log for a while: " + std::to_string(kLines - come) +
+                        " lines are lost\n"),
+            std::string::npos)
+      << second;
+  EXPECT_TRUE(second.ends_with("there again\n")) << second;
+  write(Level::kInfo, "log", {}, "%s", std::string(4090, 'x').c_str());  // one piece in any case
+  EXPECT_EQ(take().size(), 4096u);
+  set_path("");
+  close(reader);
+  unlink(path.c_str());
 }
 
 }  // namespace

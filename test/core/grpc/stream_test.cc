@@ -127,7 +127,7 @@ TEST_F(GrpcStream, CancelledFromWithinAMessage) {
   server.data(1, grpc_frame("a") + grpc_frame("b"));
   EXPECT_EQ(call.heard, "() a ");
   expect_cancelled(server);
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), 1);
 }
 
 TEST_F(GrpcStream, BegunAnewFromWithinAMessage) {

@@ -243,6 +243,46 @@ TEST(Retries, AResponseThatIsReplacedIsCountedApart) {
   }
 }
 
+TEST(Retries, NoneFollowsHintsThatTheClientHasHeard) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx,reset", 2); }, .upstreams = 2});
+  auto client = world.connect();
+  for (const bool answers : {true, false}) {
+    client->send(kGet);
+    world.settle();
+    auto server = world.upstream(answers ? 0 : 1).accept();
+    server->send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+    world.settle();
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 103 "));
+    answers ? server->send("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy") : server->close();
+    world.settle();
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 503 "));
+  }
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 0);
+  for (const char* name : {"cluster.c.upstream_rq_103", "cluster.c.upstream_rq_1xx", "http.m.downstream_rq_1xx"})
+    EXPECT_EQ(world.stat(name), 2) << name;
+}
+
+TEST(Retries, HintsLiftTheLimitOfATry) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1).per_try_timeout = 1s; }});
+  auto client = world.connect();
+  for (const bool early : {true, false}) {
+    const std::string_view request = early ? kPost : kGet;
+    client->send(request.substr(0, request.size() - (early ? 4 : 0)));
+    world.settle();
+    auto server = world.upstream().accept();
+    server->send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+    world.settle();
+    if (early) client->send("body");
+    world.settle();
+    world.advance(2s);
+    EXPECT_TRUE(client->receive().starts_with("HTTP/1.1 103 "));
+    server->send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+    world.settle();
+    EXPECT_TRUE(client->receive().ends_with("ok"));
+  }
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_per_try_timeout"), 0);
+}
+
 TEST(Retries, TheLimitOfAllIsSaidWithItsFlag) {
   ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "5xx", 1); },
                     .cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_retries = 0; }});
@@ -413,6 +453,37 @@ TEST(Retries, RefusedConnectionsMoveOnToOtherHosts) {
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 2);
   EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry_overflow"), 0);
   EXPECT_EQ(world.log(), Lines{"200 - via_upstream"});
+}
+
+TEST(Retries, TheAnswerSaysThatThereWereSome) {
+  ProxyWorld world({.virtual_host = [](route::VirtualHostSpec& host) { retry(host, "connect-failure", 1); }});
+  world.upstream().stop();
+  auto client = world.connect();
+  client->send(kGet);
+  world.settle();
+  world.advance(1s);
+  EXPECT_NE(client->receive().find("\r\n\r\nupstream connect error or disconnect/reset before headers. retried and the "
+                                   "latest reset reason: connection failure"),
+            std::string::npos);
+}
+
+// As published, only requests that still wait for a connection.
+TEST(Cancelled, WhoHasNoConnectionYet) {
+  ProxyWorld world({.cluster = [](upstream::ClusterSpec& spec) { spec.breakers.max_connections = 1; }});
+  auto connected = world.connect();
+  connected->send(kGet);
+  world.settle();
+  auto waiting = world.connect();
+  waiting->send(kGet);
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_pending_active"), 1);
+  waiting->reset();
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  connected->reset();
+  world.settle();
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), 1);
 }
 
 TEST(Retries, WithNoOtherHostTheLimitHolds) {

@@ -215,7 +215,7 @@ TEST(HeadlessCall, MayBeCancelledAtAnyMoment) {
       server->receive();
       EXPECT_TRUE(server->ended());
       EXPECT_EQ(call->told, Lines{});
-      EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+      EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), 1);
       expect_at_rest(world);
       continue;
     }
@@ -226,7 +226,7 @@ TEST(HeadlessCall, MayBeCancelledAtAnyMoment) {
     if (moment == 3) server->send("k");
     world.settle();
     EXPECT_EQ(call, nullptr);
-    EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), moment == 3 ? 0 : 1);
+    EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), moment == 3 ? 0 : 1);
     expect_at_rest(world);
   }
 }

@@ -80,6 +80,32 @@ TEST(Hedging, TheSecondServerMayAnswerFirst) {
   expect_at_rest(world);
 }
 
+TEST(Hedging, WhoseHintsTheClientHasHeardAnswers) {
+  constexpr std::string_view kHints = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+  ProxyWorld world(hedging());
+  Hedged at(world);
+  at.first->send(kHints);
+  world.settle();
+  EXPECT_TRUE(at.client->receive().starts_with("HTTP/1.1 103 "));
+  at.second->receive();
+  EXPECT_TRUE(at.second->ended());
+  at.first->send(kBusy);
+  world.settle();
+  EXPECT_TRUE(at.client->receive().ends_with("busy"));
+  // Nor does one that has given hints get company.
+  at.client->send(kGet);
+  world.settle();
+  auto third = world.upstream(2).accept();
+  third->send(kHints);
+  world.advance(1s + 1ms);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_per_try_timeout"), 1);
+  third->send(kOk);
+  world.settle();
+  EXPECT_TRUE(at.client->receive().ends_with("ok"));
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_retry"), 1);
+  expect_at_rest(world);
+}
+
 TEST(Hedging, FailuresOfTheFirstDoNotCountAnyMore) {
   for (bool answers : {true, false}) {
     SCOPED_TRACE(answers);

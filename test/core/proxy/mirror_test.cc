@@ -184,7 +184,7 @@ TEST(Mirror, ASlowCopyDoesNotSlowTheRequest) {
     received += at.server->receive().size();
   }
   EXPECT_EQ(received - head, kSize);
-  EXPECT_EQ(world.stat("cluster.c.upstream_rq_cancelled"), 1);
+  EXPECT_EQ(world.stat("cluster.c.upstream_rq_tx_reset"), 1);
   at.server->send(kOk);
   world.settle();
   EXPECT_TRUE(client->receive().ends_with("ok"));
