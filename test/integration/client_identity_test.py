@@ -53,6 +53,15 @@ class DetectionTest(VariantsTestCase):
         self.assertEqual(self.seen("hops", headers=told)["headers"]["x-forwarded-for"], ["203.0.113.1, 203.0.113.2,127.0.0.1"])
         self.assertEqual(self.seen("ranges", headers=told)["headers"]["x-forwarded-for"], ["203.0.113.1, 203.0.113.2"])
 
+    def test_nobody_has_what_a_proxy_said_forgotten(self) -> None:
+        told = ("x-forwarded-for", "203.0.113.1, 203.0.113.2")
+        for named in ("x-forwarded-for", "x, X-Forwarded-Proto", "x-forwarded-host", ":authority", ", ".join("x%d" % i for i in range(10))):
+            for variant in ("hops", "edge", "internal"):
+                answer = fetch(self.ports[variant], headers=[told, ("connection", named)])
+                self.assertEqual(answer.status, 400, named)
+        answer = fetch(self.ports["hops"], headers=[told, ("connection", "x-one, keep-alive"), ("x-one", "1")])
+        self.assertEqual((answer.status, answer.header("x-client")), (200, "203.0.113.1"))
+
     def test_lines_of_forwarded_for_are_one_list(self) -> None:
         """HAProxy, for one, adds a line of its own behind what the client has sent."""
         two = [("x-forwarded-for", "10.0.0.9"), ("x-forwarded-for", "198.51.100.7, 203.0.113.2")]

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any, Callable, Optional
 
 from harness import (Connection, EchoUpstream, ScriptedUpstream, Weir, WeirTestCase, bootstrap, cluster, direct, fetch, http_listener,
-                     main, over_tls, route, sanitized, to_yaml, wait_until)
+                     main, over_tls, refuses, route, sanitized, to_yaml, wait_until)
 from harness.config import Config, address, server_tls, trusts
 from harness.tls import Authority, TlsConnection, client_context
 
@@ -340,6 +340,80 @@ class DrainingChainTest(UpdateTestCase):
         self.config["static_resources"]["listeners"] = [http_listener(port, [route({"prefix": "/"}, "echo")])]
         self.reload()
         self.assertEqual(fetch(port).status, 200)
+
+
+class WaitingTest(UpdateTestCase):
+    """A reload that comes while a listener waits for a name server that does not answer."""
+
+    def setUp(self) -> None:
+        # Nobody reads there: questions wait.
+        self.silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.silent.bind(("127.0.0.1", 0))
+        self.addCleanup(self.silent.close)
+        self.ports = [self.sandbox.free_port() for _ in range(2)]
+
+    def of(self, *listeners: tuple[str, int, str, bool]) -> Config:
+        """Listeners of a name, a port, a text, and whether they wait."""
+        clusters = []
+        if any(waits for _, _, _, waits in listeners):
+            name = "slow%d.invalid" % len(self.sandbox.dir)
+            clusters.append({"name": "slow", "type": "STRICT_DNS", "connect_timeout": "1s", "load_assignment": {
+                "cluster_name": "slow", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(80, name)}}]}]},
+                "typed_dns_resolver_config": {"name": "cares", "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                    "resolvers": [address(self.silent.getsockname()[1])]}}})
+        return bootstrap([http_listener(port, ([route({"prefix": "/slow"}, "slow")] if waits else []) + [direct({"prefix": "/"}, text)],
+                                        name=name) for name, port, text, waits in listeners], clusters)
+
+    def check(self, *steps: list[tuple[str, int, str, bool]]) -> None:
+        """Through all of them at once; what serves is what the last one says that does not wait, at once and later on."""
+        self.start(self.of(*steps[0]), "--drain-time-s", "1")
+        for step in steps[1:]:
+            self.config = self.of(*step)
+            self.write()
+            self.assertEqual(self.post("/reload")[0], 200)
+        expected = {port: text for _, port, text, _ in steps[-1]}
+        for late in (False, True):
+            if late:
+                time.sleep(2.5)  # longer than the drain, and the look behind it
+            for port in self.ports:
+                if port in expected:
+                    wait_until(lambda: fetch(port).text == expected[port], "the last configuration")
+                else:
+                    wait_until(lambda: refuses(port), "nobody listens there")
+        self.assertEqual(self.weir.stat("listener_manager.total_listeners_warming"), 0)
+        self.assertEqual(self.weir.stat("listener_manager.total_listeners_active"), len(steps[-1]))
+
+    def test_it_is_taken_back(self) -> None:
+        one = self.ports[0]
+        self.check([("a", one, "v0", False)], [("a", one, "v1", True)], [("a", one, "v2", False)])
+
+    def test_another_name_and_back(self) -> None:
+        one = self.ports[0]
+        self.check([("a", one, "v0", False)], [("b", one, "v1", True)], [("a", one, "v2", False)])
+
+    def test_another_name_and_another(self) -> None:
+        one = self.ports[0]
+        self.check([("a", one, "v0", False)], [("b", one, "v1", True)], [("c", one, "v2", False)])
+
+    def test_another_name_and_gone(self) -> None:
+        one, two = self.ports
+        self.check([("a", one, "v0", False), ("z", two, "z", False)], [("b", one, "v1", True), ("z", two, "z", False)],
+                   [("z", two, "z2", False)])
+
+    def test_addresses_change_places_and_back(self) -> None:
+        one, two = self.ports
+        self.check([("a", one, "a0", False), ("b", two, "b0", False)], [("a", two, "a1", True), ("b", one, "b1", False)],
+                   [("a", one, "a2", False), ("b", two, "b2", False)])
+
+    def test_one_that_is_new_comes_and_goes_and_comes(self) -> None:
+        one, two = self.ports
+        a = ("a", one, "v0", False)
+        self.check([a], [a, ("b", two, "v1", True)], [a], [a, ("b", two, "v3", False)])
+
+    def test_at_a_start(self) -> None:
+        one = self.ports[0]
+        self.check([("a", one, "v0", True)], [("b", one, "v1", False)])
 
 
 class NamesTest(UpdateTestCase):

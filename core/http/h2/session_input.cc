@@ -399,7 +399,8 @@ void Session::unpause(Stream& stream) {
 uint64_t Session::most_held() const { return std::max<uint64_t>(options_.connection_window, kLeastHeld); }
 
 bool Session::holds_too_much() const {
-  if (narrow_ != 0 && settings_not_known_ > 0) return true;  // it may still send by the old windows
+  // It may still send by the old windows.
+  if (narrow_ != 0 && settings_not_known_ > 0) return held_ > most_held() / 2;
   return held_ > 2 * most_held();
 }
 
