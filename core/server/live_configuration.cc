@@ -342,9 +342,12 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   update.plan = plan_changes(inventory_, inventory);
   const MonoTime built = system_clock().mono_now();
   update.built = built - start;
+  // Against what was accepted last, whether it waited or not: that is what people know.
+  std::optional<Inventory> accepted;
   const auto describe = [&](const Inventory& was, const Bootstrap& before, const Inventory& is,
                             const Bootstrap& after) {
-    ChangeReport changes(update.plan, was, before, is, after);
+    const ChangeReport changes = accepted ? ChangeReport(plan_changes(*accepted, is), *accepted, before, is, after)
+                                          : ChangeReport(update.plan, was, before, is, after);
     update.changes_text = changes.text();
     update.changes_json = changes.json();
   };
@@ -373,6 +376,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   // From here on nothing can fail.
   const bool took_back = taken != nullptr;
   if (took_back) {
+    accepted = std::move(taken->applied.inventory);
     // Certificates of listeners that did not wait go behind those that did.
     taken->held_last.drop_removals([this](event::SlotId id) {
       return id.kind == event::SlotKind::kListener ||
