@@ -42,7 +42,8 @@ void read_common_http(const envoy::config::core::v3::HttpProtocolOptions& proto,
   if (proto.has_max_headers_count())
     spec.h1.limits.max_header_count = spec.h2.max_header_count = proto.max_headers_count().value();
   if (proto.has_max_response_headers_kb())
-    spec.h1.limits.max_head_bytes = spec.h2.max_head_bytes = proto.max_response_headers_kb().value() * 1024;
+    spec.h1.limits.max_head_bytes = spec.h1.limits.max_trailer_bytes = spec.h2.max_head_bytes =
+        proto.max_response_headers_kb().value() * 1024;
 }
 
 void read_http1(const envoy::config::core::v3::Http1ProtocolOptions& proto, const FieldReport& at,

@@ -70,6 +70,14 @@ class LimitTest(VariantsTestCase):
         self.assertEqual(fetch(self.ports["plain"], headers=large).status, 200)
         self.assertEqual(fetch(self.ports["small"], headers=large).status, 431)
 
+    def test_size_of_trailers(self) -> None:
+        """The same limit."""
+        head = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-large: "
+        for variant, size, status in (("plain", 20000, 200), ("small", 500, 200), ("small", 2000, 431)):
+            with Connection(self.ports[variant]) as connection:
+                connection.send(head + b"v" * size + b"\r\n\r\n")
+                self.assertEqual(connection.read_response().status, status, (variant, size))
+
     # field: HttpProtocolOptions@downstream.max_headers_count
     def test_number_of_headers(self) -> None:
         many = [("x-%d" % number, "v") for number in range(8)]

@@ -13,7 +13,7 @@ namespace weir::http::h1 {
 struct Limits {
   uint32_t max_head_bytes = 60 * 1024;  // start line and headers together
   uint32_t max_header_count = 100;
-  uint32_t max_trailer_bytes = 8 * 1024;
+  uint32_t max_trailer_bytes = 60 * 1024;         // as published, that of the head
   uint32_t max_chunk_extension_bytes = 4 * 1024;  // over the whole message
 };
 

@@ -229,7 +229,7 @@ void Filter::decide_response(filter::Stream& stream, http::HeaderMap& headers, b
     }
     return;
   }
-  if (end && !head_) return;
+  if (code == 204 || (end && !head_)) return;
   if (!accepted()) {
     if (!end) direction.stats.not_compressed.inc();
     return;

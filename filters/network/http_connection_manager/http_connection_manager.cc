@@ -167,7 +167,8 @@ Result<filter::ConfigPtr> make_config(const google::protobuf::Message& message, 
   read_local_replies(proto, inner, *config);
   config->safe_max_connection_duration = proto.http1_safe_max_connection_duration();
   if (proto.has_max_request_headers_kb())
-    config->h1.limits.max_head_bytes = proto.max_request_headers_kb().value() * 1024;
+    config->h1.limits.max_head_bytes = config->h1.limits.max_trailer_bytes =
+        proto.max_request_headers_kb().value() * 1024;
   read_http2_options(proto, inner, *config);
   config->codec = codec_of(proto);
   if (proto.has_stream_idle_timeout()) config->stream_idle_timeout = filter::to_duration(proto.stream_idle_timeout());

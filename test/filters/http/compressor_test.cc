@@ -194,6 +194,7 @@ TEST(Compressor, AnswersWithoutABody) {
   EXPECT_EQ(answer("HEAD", "gzip", "200", "1000"), "gzip (none) W/\"v1\" Accept-Encoding");
   EXPECT_EQ(answer("HEAD", "br", "200", "1000"), "(none) 1000 \"v1\" Accept-Encoding");
   EXPECT_EQ(answer("HEAD", "gzip", "200", "10"), "(none) 10 \"v1\" (none)");
+  EXPECT_EQ(answer("HEAD", "gzip", "204", "1000"), answer("GET", "gzip", "204", "1000"));
   EXPECT_EQ(answer("GET", "gzip", "304", "1000"), "(none) (none) W/\"v1\" Accept-Encoding");
   EXPECT_EQ(answer("GET", "br", "304", "1000"), "(none) 1000 \"v1\" Accept-Encoding");
   EXPECT_EQ(answer("GET", "gzip", "200", "0"), "(none) 0 \"v1\" (none)");
