@@ -203,8 +203,7 @@ ProxyWorld::ProxyWorld(WorldOptions options) : logger_(std::make_shared<Logger>(
   listeners[0].address = loopback(0);
   listeners[0].fingerprint = 1;
   server::ListenerManager::Changes changes;
-  const auto nothing_is_held = [](const std::string&) { return false; };
-  EXPECT_TRUE(listeners_->apply(std::move(listeners), nothing_is_held, changes, batch, batch).ok());
+  EXPECT_TRUE(listeners_->apply(std::move(listeners), changes, batch, batch).ok());
   batch.append(std::move(changes.at("l")));
   publisher_->publish(std::move(batch));
   settle();
