@@ -24,6 +24,7 @@ class Slots final : public server::SlotNames {
     auto& names = names_[static_cast<size_t>(kind)];
     return {kind, names.try_emplace(std::string(name), static_cast<uint32_t>(names.size())).first->second};
   }
+  server::RouteSlot route_slot(const std::string& key, uint64_t) override { return {key, nullptr}; }
 
  private:
   std::map<std::string, uint32_t> names_[event::kSlotKinds];

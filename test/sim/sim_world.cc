@@ -188,8 +188,7 @@ void SimWorld::publish_listeners(event::Publisher::Batch& batch) {
   }
   server::ListenerManager::Changes changes;
   event::Publisher::Batch removed;
-  const auto nothing_is_held = [](const std::string&) { return false; };
-  Status applied = listener_manager_->apply(std::move(listeners), nothing_is_held, changes, removed, removed);
+  Status applied = listener_manager_->apply(std::move(listeners), changes, removed, removed);
   WEIR_CHECK(applied.ok());
   for (auto& [name, changed] : changes) batch.append(std::move(changed));
   batch.append(std::move(removed));
