@@ -163,13 +163,13 @@ Status Restart::start_successor() {
   const Options& options = server_.options();
   if (has_successor())
     return unavailable("process " + std::to_string(heir_pid_) + " has taken over already; signal that one");
+  if (server_.configuration().read_only_once())
+    return unavailable((options.config_path == "-" ? "standard input" : options.config_path) + " " +
+                       LiveConfiguration::kReadOnlyOnce);
   if (successor_ == nullptr)
     return unavailable(options.hot_restart ? "nobody can take over from this process; it needs a --base-id of its own"
                                            : "--disable-hot-restart");
   if (std::string why = why_not(); !why.empty()) return unavailable(why);
-  if (server_.configuration().read_only_once())
-    return unavailable((options.config_path == "-" ? "standard input" : options.config_path) + " " +
-                       LiveConfiguration::kReadOnlyOnce);
   std::vector<std::string> environment = server_.manager_environment();
   for (char** one = environ; *one != nullptr; ++one) environment.emplace_back(*one);
   return successor_->start_process(program_of(options), successor_arguments(options), environment);
