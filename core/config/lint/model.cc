@@ -216,4 +216,9 @@ bool Model::dynamic_clusters() const {
   return dynamic.has_cds_config() || !dynamic.cds_resources_locator().empty();
 }
 
+void visit_listeners(const Model& model, Visitor& visitor) {
+  const auto& listeners = model.bootstrap().static_resources().listeners();
+  for (int i = 0; i < listeners.size(); ++i) visit(listeners[i], item("static_resources.listeners", i), visitor);
+}
+
 }  // namespace weir::config::lint

@@ -126,4 +126,7 @@ double seconds(const google::protobuf::Duration& duration);
 std::string seconds_text(const google::protobuf::Duration& duration);  // "0.25s"
 std::string address_text(const envoy::config::core::v3::Address& address);
 
+// visit() of every listener of the file.
+void visit_listeners(const Model& model, Visitor& visitor);
+
 }  // namespace weir::config::lint

@@ -288,9 +288,7 @@ void cors_any_origin(const Model& model, Findings& findings) {
     Findings& findings_;
   };
   Policies policies(findings);
-  const auto& resources = model.bootstrap().static_resources();
-  for (int i = 0; i < resources.listeners_size(); ++i)
-    visit(resources.listeners(i), "static_resources.listeners[" + std::to_string(i) + "]", policies);
+  visit_listeners(model, policies);
 }
 
 }  // namespace weir::config::lint

@@ -198,9 +198,7 @@ void client_certificate_unverified(const Model& model, Findings& findings) {
     Findings& findings_;
   };
   Contexts contexts(findings);
-  const auto& resources = model.bootstrap().static_resources();
-  for (int i = 0; i < resources.listeners_size(); ++i)
-    visit(resources.listeners(i), "static_resources.listeners[" + std::to_string(i) + "]", contexts);
+  visit_listeners(model, contexts);
 }
 
 void upstream_tls_unverified(const Model& model, Findings& findings) {
