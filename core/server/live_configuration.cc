@@ -251,7 +251,10 @@ void LiveConfiguration::note_what_is_published() {
 }
 
 struct LiveConfiguration::TakenBack {
-  Published published;
+  ~TakenBack() {
+    if (owner != nullptr) owner->put_back(*this);
+  }
+  LiveConfiguration* owner;  // null: it is not put back
   Published applied;
   std::map<std::string, Held> held;
   event::Publisher::Batch held_last;
@@ -260,11 +263,11 @@ struct LiveConfiguration::TakenBack {
 
 std::unique_ptr<LiveConfiguration::TakenBack> LiveConfiguration::take_back() {
   if (!published_) return nullptr;
-  auto taken = std::make_unique<TakenBack>(TakenBack{.published = *published_,
-                                                     .applied = {inventory_, listeners_.listeners()},
-                                                     .held = std::exchange(held_, {}),
-                                                     .held_last = std::exchange(held_last_, {}),
-                                                     .retired = retired_});
+  std::unique_ptr<TakenBack> taken(new TakenBack{.owner = this,
+                                                 .applied = {inventory_, listeners_.listeners()},
+                                                 .held = std::exchange(held_, {}),
+                                                 .held_last = std::exchange(held_last_, {}),
+                                                 .retired = retired_});
   inventory_ = published_->inventory;
   listeners_.take_back(published_->listeners);
   for (const auto& [key, route] : inventory_.routes) retired_.erase(route.slot_name);
@@ -322,11 +325,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   const bool first = !loaded_;
   const MonoTime start = system_clock().mono_now();
   PublisherSlots slots(publisher_, route_slots_);
-  const auto undo = [this](TakenBack* taken) {
-    put_back(*taken);
-    delete taken;
-  };
-  std::unique_ptr<TakenBack, decltype(undo)> taken(apply == Apply::kYes ? take_back().release() : nullptr, undo);
+  std::unique_ptr<TakenBack> taken = apply == Apply::kYes ? take_back() : nullptr;
   // Who only looks wants to hear all that there is to say.
   const Inventory* in_force = !first && apply == Apply::kYes ? &inventory_ : nullptr;
   Configuration configuration = translate_bootstrap(*bootstrap, positions, options_, registry_, store_, slots,
@@ -383,7 +382,8 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
              inventory_.transports.contains(std::string(publisher_.name_of(id)));
     });
     linger(std::move(taken->held_last));
-    delete taken.release();
+    taken->owner = nullptr;
+    taken.reset();
     listeners_.close_spare();
   }
   runtime_.apply(std::move(configuration.runtime), batch);

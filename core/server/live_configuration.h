@@ -113,8 +113,8 @@ class LiveConfiguration final : private event::Timer {
   };
   // Of a listener that waits, as it was; of all others as they are.
   void note_what_is_published();
-  // What waits is taken back, so that a new configuration is held against what the lanes have. With put_back() it waits
-  // again.
+  // What waits is taken back, so that a new configuration is held against what the lanes have. It waits again when that
+  // ends, unless its owner is gone by then. nullptr: nothing waits.
   struct TakenBack;
   std::unique_ptr<TakenBack> take_back();
   void put_back(TakenBack& taken);
