@@ -93,6 +93,24 @@ bool set_keepalive(int fd, const Keepalive& keepalive) {
 }
 
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options) {
+  auto fd = open_bound_socket(address, options);
+  if (!fd.ok()) return fd;
+  if (Status status = begin_to_listen(*fd, address, options); !status.ok()) {
+    close(*fd);
+    return status;
+  }
+  return fd;
+}
+
+Status begin_to_listen(int fd, const Address& address, const ListenOptions& options) {
+  if (listen(fd, options.backlog) != 0) return failed("listen on", address, errno);
+  const SocketOption* refused =
+      set_options(fd, address.family(), SocketOption::Kind::kStream, options.more, SocketOption::When::kListening);
+  if (refused == nullptr) return absl::OkStatus();
+  return failed(("set the socket option " + text_of(*refused) + " of").c_str(), address, errno);
+}
+
+Result<int> open_bound_socket(const Address& address, const ListenOptions& options) {
   sockaddr_storage storage;
   socklen_t length = address.to_sockaddr(storage);
   int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -133,8 +151,6 @@ Result<int> open_listen_socket(const Address& address, const ListenOptions& opti
     }
   }
   if (Status status = refused(SocketOption::When::kBound); !status.ok()) return status;
-  if (listen(fd, options.backlog) != 0) return fail("listen on");
-  if (Status status = refused(SocketOption::When::kListening); !status.ok()) return status;
   return fd;
 }
 

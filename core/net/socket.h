@@ -72,6 +72,9 @@ struct ListenAddress {
 // A bound and listening, non-blocking socket. On failure the message names the address, the reason, and for a port that
 // is taken who holds it, as far as the system tells. [main]
 Result<int> open_listen_socket(const Address& address, const ListenOptions& options);
+// The two halves of it: the kernel gives connections to a socket from the second one on.
+Result<int> open_bound_socket(const Address& address, const ListenOptions& options);
+Status begin_to_listen(int fd, const Address& address, const ListenOptions& options);
 // The same for datagrams: a bound UDP socket, which tells where each was sent to if it is bound to every address, and
 // how many the kernel had no room for. [main]
 Result<int> open_datagram_socket(const Address& address, const ListenOptions& options);

@@ -41,6 +41,10 @@ LaneListener::Door LaneListener::open(const std::shared_ptr<const ListenSockets>
   if (lane.is_main() || owner_.take_sockets(*this, sockets.get(), door.open)) return door;
   sockets->for_each([&](int fd, uint32_t worker) {
     if (worker + 1 != lane.index()) return;
+    if (sockets->listens_later) {
+      if (Status status = net::begin_to_listen(fd, sockets->address, sockets->options); !status.ok())
+        WEIR_LOG(kError, "server", "%s", message_of(status).c_str());
+    }
     door.open.push_back(std::make_unique<net::ListenSocket>(lane, fd, accepts_per_turn, *this));
   });
   return door;

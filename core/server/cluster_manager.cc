@@ -105,7 +105,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
       }
       entry.spec = from.spec;
       entry.spec_fingerprint = from.spec_fingerprint;
-      batch.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
+      entry.with_members.set(entry.slot, std::make_unique<upstream::Cluster>(from.spec, entry.stats, entry.limits));
     }
     if (effect.hosts) {
       entry.host_fingerprint = from.host_fingerprint;
@@ -116,6 +116,7 @@ void ClusterManager::apply(std::vector<config::ClusterTranslation> clusters, con
         named_.erase(it->first);
       }
     }
+    if (!entry.keeps_members) batch.append(std::exchange(entry.with_members, {}));
   }
   for (const std::string& name : gone) {
     const auto it = clusters_.find(name);
@@ -289,6 +290,7 @@ void ClusterManager::publish_members() {
       if (entry.dns == nullptr && entry.cache == nullptr) continue;
       if (entry.keeps_members && entry.unsettled()) continue;
       entry.keeps_members = false;
+      batch.append(std::exchange(entry.with_members, {}));
       publish_named(entry, batch);
     }
   }
@@ -310,6 +312,11 @@ bool ClusterManager::warming() const {
 bool ClusterManager::warming(std::string_view cluster) const {
   const auto at = named_.find(cluster);
   return at != named_.end() && at->second->warms();
+}
+
+event::Publisher::Batch* ClusterManager::with_members(std::string_view cluster) {
+  const auto at = named_.find(cluster);
+  return at != named_.end() && at->second->keeps_members ? &at->second->with_members : nullptr;
 }
 
 void ClusterManager::when_warmer(event::Task task) { warmer_ = std::move(task); }

@@ -59,6 +59,9 @@ class ClusterManager final : private DnsMembers::Owner,
   // Those of an apply() before the last one count as long as somebody waits for them with when_warmer().
   bool warming() const;
   bool warming(std::string_view cluster) const;
+  // What is to be published with the members of a cluster that keeps those it had until they are known: they are none
+  // of what the new settings are about. nullptr: it does not wait.
+  event::Publisher::Batch* with_members(std::string_view cluster);
   // Runs the task when it may be that fewer do; at a later turn. One at a time.
   void when_warmer(event::Task task);
   // Before the lane ends: nothing is asked any more.
@@ -80,7 +83,8 @@ class ClusterManager final : private DnsMembers::Owner,
     DnsCache* cache = nullptr;                                  // of `dynamic`
     // Until all names of `dns` are known, or its first answers were waited for long enough:
     MonoTime waits_until = MonoTime::max();  // max: nothing is waited for
-    bool keeps_members = false;              // those of the version before serve
+    bool keeps_members = false;              // those of the version before serve, in its settings
+    event::Publisher::Batch with_members;    // what comes with the others; empty unless `keeps_members`
     bool awaited = false;                    // there are none to serve, and what leads to it is held back
     size_t named_hosts = 0;                  // published, of `dns`
     bool too_many = false;                   // it has been told more than there is room for

@@ -23,8 +23,9 @@ int64_t connections_for_descriptors() {
   return std::max<int64_t>(16, (static_cast<int64_t>(limit.rlim_cur) - 128) / 2);
 }
 
-Result<int> open_socket(const net::Address& address, const net::ListenOptions& options) {
-  return options.datagrams ? net::open_datagram_socket(address, options) : net::open_listen_socket(address, options);
+Result<int> open_socket(const net::Address& address, const net::ListenOptions& options, bool listens_later = false) {
+  if (options.datagrams) return net::open_datagram_socket(address, options);
+  return listens_later ? net::open_bound_socket(address, options) : net::open_listen_socket(address, options);
 }
 
 // As what is handed over is called. Who manages services may have made the file of a Unix socket, and keeps it.
@@ -59,9 +60,10 @@ ListenerManager::ListenerManager(event::Publisher& publisher, stats::Store& stor
 }
 
 Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string& listener,
-                                                               const net::ListenAddress& at) {
+                                                               const net::ListenAddress& at, bool listens_later) {
   auto sockets = std::make_shared<proxy::ListenSockets>();
   sockets->options = at.options;
+  sockets->listens_later = listens_later;
   sockets->by_worker.assign(workers_, -1);
   sockets->address = at.address;
   if (!at.options.bind_to_port) return Sockets(std::move(sockets));  // others hand connections over to it
@@ -85,7 +87,7 @@ Result<ListenerManager::Sockets> ListenerManager::open_sockets(const std::string
   uint32_t count = at.options.reuse_port ? workers_ : 1;
   net::Address address = at.address;
   for (uint32_t i = 0; i < count; ++i) {
-    auto fd = open_socket(address, at.options);
+    auto fd = open_socket(address, at.options, listens_later);
     if (!fd.ok()) {
       close_all(*sockets);
       return unavailable("listener " + listener + ": " + message_of(fd.status()));
@@ -194,7 +196,7 @@ Result<ListenerManager::Opened> ListenerManager::find_sockets(const std::string&
     }
   }
   if (Sockets spare = take_spare(listener, at)) return Opened{std::move(spare), true};
-  auto sockets = open_sockets(listener, at);
+  auto sockets = open_sockets(listener, at, held);
   if (sockets.ok()) return Opened{std::move(*sockets), false};
   if (!held) return sockets.status();
   return unavailable(message_of(sockets.status()) + "; " + std::string(kAddressIsAnothers));

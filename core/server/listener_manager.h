@@ -75,7 +75,8 @@ class ListenerManager {
   // What the process before has opened, on the workers of this one.
   Result<Sockets> adopt_sockets(const std::string& listener, const net::ListenAddress& at, std::vector<int> fds,
                                 bool foreign_file);
-  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at);
+  // `listens_later`: see ListenSockets.
+  Result<Sockets> open_sockets(const std::string& listener, const net::ListenAddress& at, bool listens_later);
   Result<Opened> find_sockets(const std::string& listener, const net::ListenAddress& at,
                               const std::set<std::string>& kept);
   // nullptr: there is none.

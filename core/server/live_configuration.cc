@@ -41,6 +41,16 @@ uint64_t version_of(const Inventory& inventory) {
   return all & kVersionBits;
 }
 
+// Whose they are; empty: not a cluster's, or not a listener's.
+std::string_view owner_of(const TransportFacts& transport, std::string_view kind) {
+  std::string_view owner = transport.owner;
+  if (!owner.starts_with(kind)) return {};
+  owner.remove_prefix(kind.size());
+  return owner;
+}
+std::string_view cluster_of(const TransportFacts& transport) { return owner_of(transport, "cluster "); }
+std::string_view listener_of(const TransportFacts& transport) { return owner_of(transport, "listener "); }
+
 }  // namespace
 
 LiveConfiguration::LiveConfiguration(event::Lane& lane, const Options& options, const filter::Registry& registry,
@@ -163,6 +173,34 @@ std::shared_ptr<const std::string> LiveConfiguration::packed() {
   return packed_;
 }
 
+// Listeners that get addresses which others leave change together with those.
+void LiveConfiguration::tie(const Plan& plan, const Inventory& before, Leads& leads_to) {
+  std::map<std::string, std::set<std::string>> at;  // listeners, by an address that they had or get
+  for (const auto& [name, effect] : plan.listeners) {
+    if (!effect.rebinds) continue;
+    for (const Inventory* inventory : {&before, static_cast<const Inventory*>(&inventory_)}) {
+      const auto listener = inventory->listeners.find(name);
+      if (listener == inventory->listeners.end()) continue;
+      for (const net::ListenAddress& one : listener->second.addresses()) {
+        const bool any_port = one.address.is_ip() && one.address.port() == 0;
+        if (!any_port) at[one.address.to_string()].insert(name);
+      }
+    }
+  }
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& [address, names] : at) {
+      std::set<std::string> all;
+      for (const std::string& name : names) all.insert(leads_to[name].begin(), leads_to[name].end());
+      for (const std::string& name : names) {
+        if (leads_to[name].size() == all.size()) continue;
+        leads_to[name] = all;
+        more = true;
+      }
+    }
+  }
+}
+
 void LiveConfiguration::hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed,
                              event::Publisher::Batch gone) {
   // Clusters that an earlier reload removed, and this one has again.
@@ -244,8 +282,8 @@ void LiveConfiguration::note_what_is_published() {
   mix(before.listeners, next.inventory.listeners, by_name);
   mix(before.routes, next.inventory.routes, [&](const auto&, const RouteFacts& one) { return waits(one.listener); });
   mix(before.transports, next.inventory.transports, [&](const auto&, const TransportFacts& one) {
-    constexpr std::string_view kOfListener = "listener ";
-    return one.owner.starts_with(kOfListener) && waits(one.owner.substr(kOfListener.size()));
+    const std::string_view listener = listener_of(one);
+    return !listener.empty() && waits(std::string(listener));
   });
   published_ = std::move(next);
 }
@@ -403,14 +441,17 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
   for (StagedTransport& staged : configuration.transports) {
     if (!update.plan.transports.contains(staged.slot_name)) continue;
     if (update.plan.transports.at(staged.slot_name) == Change::kChanged) staged.updates.inc();
-    // A cluster's before the cluster, a chain's with the chain.
-    (staged.listener.empty() ? batch : leading[staged.listener])
-        .set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));
+    // With the cluster or the chain whose it is.
+    event::Publisher::Batch* with = clusters_.with_members(cluster_of(staged.facts));
+    if (with == nullptr) with = staged.listener.empty() ? &batch : &leading[staged.listener];
+    with->set(publisher_.intern(event::SlotKind::kTransport, staged.slot_name), std::move(staged.version));
   }
   for (const auto& [slot, change] : update.plan.transports) {
     if (change != Change::kRemoved) continue;
-    const bool of_cluster = inventory_.transports.at(slot).owner.starts_with("cluster ");
-    (of_cluster ? gone : removed).remove(publisher_.intern(event::SlotKind::kTransport, slot));
+    const std::string_view cluster = cluster_of(inventory_.transports.at(slot));
+    event::Publisher::Batch* with = clusters_.with_members(cluster);
+    if (with == nullptr) with = cluster.empty() ? &removed : &gone;
+    with->remove(publisher_.intern(event::SlotKind::kTransport, slot));
   }
   retire_routes(update.plan, inventory);
   secrets_.apply(std::move(configuration.secrets));
@@ -447,6 +488,7 @@ void LiveConfiguration::build(std::unique_ptr<Bootstrap> bootstrap, const config
       first || took_back || !batch.empty() || !leading.empty() || !removed.empty() || !gone.empty() || !held_.empty();
   if (applied && anything) after_held_.push_back(std::move(applied));
   published_ = std::move(before);
+  tie(update.plan, inventory, configuration.leads_to);
   hold(std::move(leading), configuration.leads_to, std::move(removed), std::move(gone));
   publish(std::move(batch));
   update.applied = system_clock().mono_now() - built;

@@ -99,6 +99,8 @@ class LiveConfiguration final : private event::Timer {
   void build(std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap, const config::PositionIndex& positions,
              Apply apply, Report report, event::Task applied, Update& update, const config::SecretStore* keep);
   using Leads = std::map<std::string, std::set<std::string>>;
+  // `before`: what `plan` was made against; what follows it is in force.
+  void tie(const Plan& plan, const Inventory& before, Leads& leads_to);
   // `leads_to`: of each listener that changes. `removed`: what goes behind all changes; `gone`: when nothing leads to
   // it any more.
   void hold(ListenerManager::Changes changes, Leads& leads_to, event::Publisher::Batch removed,

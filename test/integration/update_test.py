@@ -406,6 +406,16 @@ class WaitingTest(UpdateTestCase):
         self.check([("a", one, "a0", False), ("b", two, "b0", False)], [("a", two, "a1", True), ("b", one, "b1", False)],
                    [("a", one, "a2", False), ("b", two, "b2", False)])
 
+    def test_addresses_change_places_together(self) -> None:
+        one, two = self.ports
+        self.start(self.of(("a", one, "a0", False), ("b", two, "b0", False)))
+        self.config = self.of(("a", two, "a1", True), ("b", one, "b1", False))
+        self.write()
+        self.assertEqual(self.post("/reload")[0], 200)
+        for _ in range(8):  # as they were, the one that does not wait as well
+            self.assertEqual((fetch(one).text, fetch(two).text), ("a0", "b0"))
+        wait_until(lambda: (fetch(one).text, fetch(two).text) == ("b1", "a1"), "the new places", 12)
+
     def test_one_that_is_new_comes_and_goes_and_comes(self) -> None:
         one, two = self.ports
         a = ("a", one, "v0", False)

@@ -49,7 +49,8 @@ TEST(Golden, BrokenFiles) {
 // Whatever the bytes are: no crash, and a text that is refused says why.
 TEST(Golden, DamagedFiles) {
   const char* seed_text = std::getenv("WEIR_TEST_SEED");
-  const unsigned seed = seed_text != nullptr ? static_cast<unsigned>(std::strtoul(seed_text, nullptr, 10)) : std::random_device()();
+  const unsigned seed =
+      seed_text != nullptr ? static_cast<unsigned>(std::strtoul(seed_text, nullptr, 10)) : std::random_device()();
   std::printf("seed %u\n", seed);
   std::mt19937 random(seed);
   std::vector<std::string> files;

@@ -216,7 +216,8 @@ bool same(const Message& a, const Message& b, std::string& difference) {
 
 TEST(RoundTrip, EveryType) {
   const char* seed_text = std::getenv("WEIR_TEST_SEED");
-  const unsigned seed = seed_text != nullptr ? static_cast<unsigned>(std::strtoul(seed_text, nullptr, 10)) : std::random_device()();
+  const unsigned seed =
+      seed_text != nullptr ? static_cast<unsigned>(std::strtoul(seed_text, nullptr, 10)) : std::random_device()();
   std::printf("seed %u\n", seed);
   Filler filler(seed);
   size_t checked = 0;

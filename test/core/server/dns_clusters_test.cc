@@ -72,6 +72,9 @@ class DnsClustersTest : public testing::Test {
     return static_cast<const lb::HostSet*>(
         publisher_.newest(event::SlotId{event::SlotKind::kHostSet, clusters_.clusters().at(cluster).slot.index}));
   }
+  const upstream::Cluster* newest(const std::string& cluster) {
+    return static_cast<const upstream::Cluster*>(publisher_.newest(clusters_.clusters().at(cluster).slot));
+  }
   // Where connections go, in order.
   Texts hosts(const std::string& cluster) {
     Texts out;
@@ -268,6 +271,43 @@ TEST_F(DnsClustersTest, AChangedClusterKeepsItsMembersUntilTheNewOnesAreKnown) {
   EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
   fail("c.example/4");
   EXPECT_EQ(hosts("a"), Texts{});
+}
+
+TEST_F(DnsClustersTest, NewSettingsComeWithTheNewMembers) {
+  const std::string soon = "connect_timeout: 3s, ", late = "connect_timeout: 9s, ";
+  const auto timeout = [&] { return newest("a")->spec.connect_timeout; };
+  const auto fixed = [](const std::string& ip, const std::string& more) {
+    return "{name: a, " + more + "load_assignment: {cluster_name: a, endpoints: [{lb_endpoints: [" + named(ip) +
+           "]}]}}";
+  };
+  apply(fixed("192.0.2.1", soon));
+  EXPECT_EQ(timeout(), 3s);
+  EXPECT_EQ(clusters_.with_members("a"), nullptr);
+  // The old members are not connected to by what is said of the new ones.
+  apply(dns_cluster("a", named("a.example"), kV4 + late));
+  EXPECT_EQ(timeout(), 3s);
+  EXPECT_NE(clusters_.with_members("a"), nullptr);
+  answer("a.example/4", {"10.0.0.1"});
+  EXPECT_EQ(hosts("a"), Texts{"10.0.0.1:80"});
+  EXPECT_EQ(timeout(), 9s);
+  EXPECT_EQ(clusters_.with_members("a"), nullptr);
+  // Settings alone do not wait, but for members that are waited for already.
+  apply(dns_cluster("a", named("a.example"), kV4 + soon));
+  EXPECT_EQ(timeout(), 3s);
+  apply(dns_cluster("a", named("b.example"), kV4 + soon));
+  apply(dns_cluster("a", named("b.example"), kV4 + late));
+  EXPECT_EQ(timeout(), 3s);
+  lane_.advance(ClusterManager::kLongestWarming);
+  lane_.turn();
+  EXPECT_EQ(timeout(), 9s);
+  // Taken back meanwhile.
+  apply(fixed("192.0.2.1", soon));
+  apply(dns_cluster("a", named("c.example"), kV4 + late));
+  apply(fixed("192.0.2.1", soon));
+  EXPECT_EQ(timeout(), 3s);
+  answer("c.example/4", {"10.0.0.1"});
+  EXPECT_EQ(timeout(), 3s);
+  EXPECT_EQ(hosts("a"), Texts{"192.0.2.1:80"});
 }
 
 TEST_F(DnsClustersTest, ARemovedClusterAsksNoMore) {
