@@ -54,4 +54,14 @@ void NearestName::offer(std::string_view name) {
   }
 }
 
+std::string listed(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 12;
+  std::string out;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i == kMost) return out + " and " + std::to_string(names.size() - i) + " more";
+    out += (i > 0 ? ", " : "") + names[i];
+  }
+  return out;
+}
+
 }  // namespace weir::config

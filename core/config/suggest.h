@@ -1,7 +1,9 @@
 // The nearest of some names to one that was probably mistyped.
 #pragma once
 #include <cstddef>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir::config {
 
@@ -21,5 +23,8 @@ class NearestName {
   std::string_view best_;
   size_t distance_;
 };
+
+// For "there are ...": all of a few names, the first of many and how many more there are.
+std::string listed(const std::vector<std::string>& names);
 
 }  // namespace weir::config

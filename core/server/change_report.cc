@@ -147,11 +147,13 @@ void ChangeReport::add_routes(const Plan& plan, const Inventory& before, const I
     // The tables of a listener that comes or goes go without saying.
     const bool listener_stays = before.listeners.contains(either.listener) && after.listeners.contains(either.listener);
     if (!listener_stays) continue;
-    const bool another_chain = was != nullptr && is != nullptr && was->chain != is->chain;
+    const bool stays = was != nullptr && is != nullptr;
     ReportedChange change{"routes", either.shown, what,
-                          another_chain ? "for new connections, with their chain" : "swapped, nothing drains"};
+                          !stays                    ? "with its chain"
+                          : was->chain != is->chain ? "for new connections, with their chain"
+                                                    : "swapped, nothing drains"};
     if (!either.name.empty()) change.name += " (" + either.name + ")";
-    if (was != nullptr && is != nullptr) {
+    if (stays) {
       const int old_index = before.listeners.at(either.listener).index;
       const int new_index = after.listeners.at(either.listener).index;
       change.fields =
@@ -164,10 +166,12 @@ void ChangeReport::add_routes(const Plan& plan, const Inventory& before, const I
 }
 
 void ChangeReport::add_clusters(const Plan& plan) {
+  const bool drains = std::any_of(plan.listeners.begin(), plan.listeners.end(),
+                                  [](const auto& one) { return !one.second.drains.empty(); });
   for (const auto& [name, effect] : plan.clusters) {
     ReportedChange change{"cluster", name, effect.change, "from now on"};
     if (effect.change == Change::kRemoved) {
-      change.effect = "requests that run finish; idle connections close";
+      change.effect = drains ? "when all that drains has ended" : "requests that run finish; idle connections close";
     } else if (effect.change == Change::kChanged) {
       change.effect = effect.settings ? "settings and hosts swapped, nothing drains"
                                       : "hosts swapped; connections to hosts that are gone close when idle";

@@ -17,6 +17,7 @@
 #include "core/config/secret_store.h"
 #include "core/config/shared_messages.h"
 #include "core/config/stats_config.h"
+#include "core/config/suggest.h"
 #include "core/filter/register.h"
 #include "core/server/change_plan.h"
 #include "core/server/slot_name.h"
@@ -144,12 +145,12 @@ class Routes final : public filter::RouteProvider, public config::RouteConfigEnv
     if (proto.name().empty()) return {};  // reported already
     const auto at = caches_.find(proto.name());
     if (at == caches_.end()) {
-      std::string known;
-      for (const auto& [name, cache] : caches_) known += (known.empty() ? "" : ", ") + config::in_quotes(name);
+      std::vector<std::string> known;
+      for (const auto& [name, cache] : caches_) known.push_back(config::in_quotes(name));
       scope.error("name", config::in_quotes(proto.name()) +
                               " is the cache of no cluster; a cluster of the type "
                               "envoy.clusters.dynamic_forward_proxy has the same dns_cache_config" +
-                              (known.empty() ? "" : "; there are " + known));
+                              (known.empty() ? "" : "; there are " + config::listed(known)));
       return {};
     }
     if (at->second.fingerprint != config::fingerprint(proto)) {
@@ -454,8 +455,7 @@ void check_internal_addresses(const envoy::config::bootstrap::v3::Bootstrap::Sta
         if (!address.has_envoy_internal_address()) continue;
         const std::string& name = address.envoy_internal_address().server_listener_name();
         if (names.contains(name)) continue;
-        std::string known;
-        for (const std::string& one : names) known += (known.empty() ? "; there are " : ", ") + one;
+        const std::string known = names.empty() ? "" : "; there are " + config::listed({names.begin(), names.end()});
         report.error("static_resources.clusters[" + std::to_string(c) + "].load_assignment.endpoints[" +
                          std::to_string(e) + "].lb_endpoints[" + std::to_string(k) +
                          "].endpoint.address.envoy_internal_address.server_listener_name",

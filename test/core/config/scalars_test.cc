@@ -86,6 +86,8 @@ TEST(Suggest, Distance) {
   EXPECT_EQ(edit_distance("kitten", "sitting", 5), 3U);
   EXPECT_EQ(edit_distance("abc", "xyz", 1), 2U);
   EXPECT_EQ(edit_distance("", "abc", 9), 3U);
+  EXPECT_EQ(listed({"a", "b"}), "a, b");
+  EXPECT_EQ(listed(std::vector<std::string>(14, "a")), "a, a, a, a, a, a, a, a, a, a, a, a and 2 more");
   NearestName nearest("stat_prefx");
   nearest.offer("route_config");
   EXPECT_EQ(nearest.best(), "");

@@ -281,6 +281,20 @@ TEST(ChangePlan, RuntimeIsSwappedByAReload) {
   EXPECT_TRUE(report.text().ends_with("\n1 change, nothing drains\n")) << report.text();
 }
 
+TEST(ChangePlan, WhatGoesWithAChainThatDrains) {
+  Parts from, parts;
+  from.clusters_more = ", {name: two}";
+  parts.chain_name = "b";
+  Loaded before(yaml(from)), after(yaml(parts));
+  const std::string text = ChangeReport(plan_changes(before.inventory, after.inventory), before.inventory,
+                                        before.bootstrap, after.inventory, after.bootstrap)
+                               .text();
+  EXPECT_NE(text.find("drains its connections"), std::string::npos) << text;
+  EXPECT_EQ(text.find("nothing drains"), std::string::npos) << text;
+  EXPECT_NE(text.find("web/b (table)  added    with its chain\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("two            removed  when all that drains has ended\n"), std::string::npos) << text;
+}
+
 TEST(ChangePlan, ASocketThatHoldsItsAddressStays) {
   Parts parts;
   parts.listener_more = ", enable_reuse_port: false";
