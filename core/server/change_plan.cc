@@ -131,6 +131,7 @@ Inventory inventory_of(const Configuration& configuration, const envoy::config::
     all.start_only[field->name()] = config::fingerprint(one);
   }
   if (bootstrap.has_layered_runtime()) all.runtime = config::fingerprint(bootstrap.layered_runtime());
+  if (bootstrap.has_cluster_manager()) all.cluster_manager = config::fingerprint(bootstrap.cluster_manager());
   return all;
 }
 
@@ -229,6 +230,7 @@ Plan plan_changes(const Inventory& before, const Inventory& after) {
     if (was == nullptr || is == nullptr || *was != *is) plan.start_only.push_back(name);
   });
   plan.runtime = before.runtime != after.runtime;
+  plan.cluster_manager = before.cluster_manager != after.cluster_manager;
   return plan;
 }
 
@@ -247,6 +249,7 @@ std::string Plan::summary() const {
   count(secrets.size(), "secret");
   count(transports.size(), "transport socket");
   if (runtime) text += text.empty() ? "runtime" : ", runtime";
+  if (cluster_manager) text += text.empty() ? "cluster_manager" : ", cluster_manager";
   if (text.empty()) return "nothing changed";
   text += " changed";
   if (chains > 0)

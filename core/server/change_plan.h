@@ -71,6 +71,7 @@ struct Inventory {
   std::map<std::string, SecretFacts> secrets;
   std::map<std::string, TransportFacts> transports;  // by slot name
   uint64_t runtime = 0;
+  uint64_t cluster_manager = 0;
   std::map<std::string, uint64_t> start_only;  // fields of the bootstrap that are read at start alone
 };
 ListenerFacts facts_of(const config::ListenerTranslation& listener);
@@ -116,11 +117,13 @@ struct Plan {
   std::map<std::string, Change> secrets;
   std::map<std::string, Change> transports;  // connections that are open stay
   bool runtime = false;
+  bool cluster_manager = false;
   std::vector<std::string> start_only;  // differ, and take effect at the next start
 
   // Nothing is to be applied.
   bool empty() const {
-    return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && transports.empty() && !runtime;
+    return listeners.empty() && clusters.empty() && routes.empty() && secrets.empty() && transports.empty() &&
+           !runtime && !cluster_manager;
   }
   // "1 cluster, 2 route tables changed; 1 filter chain drains", "nothing changed".
   std::string summary() const;

@@ -102,6 +102,7 @@ ChangeReport::ChangeReport(const Plan& plan, const Inventory& before,
   add_secrets(plan, before, after);
   add_transports(plan, after);
   if (plan.runtime) add_bootstrap_field("runtime", "layered_runtime", "swapped, nothing drains");
+  if (plan.cluster_manager) add_bootstrap_field("clusters", "cluster_manager", "swapped, nothing drains");
   for (const std::string& name : plan.start_only)
     add_bootstrap_field("bootstrap", name, "needs a restart: it is read at start only");
 }

@@ -37,6 +37,7 @@ uint64_t version_of(const Inventory& inventory) {
   for (const auto& [key, facts] : inventory.secrets) name(key), number(facts.fingerprint);
   for (const auto& [key, facts] : inventory.transports) name(key), number(facts.fingerprint);
   number(inventory.runtime);
+  number(inventory.cluster_manager);
   for (const auto& [key, fingerprint] : inventory.start_only) name(key), number(fingerprint);
   return all & kVersionBits;
 }

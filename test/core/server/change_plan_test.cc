@@ -281,6 +281,18 @@ TEST(ChangePlan, RuntimeIsSwappedByAReload) {
   EXPECT_TRUE(report.text().ends_with("\n1 change, nothing drains\n")) << report.text();
 }
 
+TEST(ChangePlan, TheClusterThatWeirIsOfIsSwapped) {
+  Parts parts;
+  parts.more = "\ncluster_manager: {local_cluster_name: one}\n";
+  Loaded before(yaml({})), after(yaml(parts));
+  const Plan plan = plan_changes(before.inventory, after.inventory);
+  EXPECT_FALSE(plan.empty());
+  EXPECT_EQ(plan.summary(), "cluster_manager changed");
+  const ChangeReport report(plan, before.inventory, before.bootstrap, after.inventory, after.bootstrap);
+  EXPECT_TRUE(report.text().starts_with("clusters   cluster_manager  added    swapped, nothing drains\n"))
+      << report.text();
+}
+
 TEST(ChangePlan, WhatGoesWithAChainThatDrains) {
   Parts from, parts;
   from.clusters_more = ", {name: two}";

@@ -35,7 +35,10 @@ class H2:
         self.sock.close()
 
     def flush(self) -> None:
+        seconds = self.sock.gettimeout()  # for silence: not for room in the socket
+        self.sock.settimeout(30)
         self.sock.sendall(self.h2.data_to_send())
+        self.sock.settimeout(seconds)
 
     def request(self, path: str, method: str = "GET", body: Optional[bytes] = None, end: bool = True,
                 headers: list[tuple[str, str]] = []) -> int:
