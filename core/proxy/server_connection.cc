@@ -34,6 +34,7 @@ ServerConnection::ServerConnection(const ConnectionManagerConfig& config, event:
       lane_(lane),
       deadlines_(lane, *this),
       codec_(*this, lane.blocks(), config.h1),
+      longest_idle_(config.idle_timeout),
       born_(lane.now()) {}
 
 ServerConnection::~ServerConnection() { WEIR_ASSERT(stream_ == nullptr); }
@@ -89,7 +90,7 @@ void ServerConnection::on_counted_request() {
   codec_.close_after_response();
 }
 
-void ServerConnection::await_request() { deadlines_.set_in(DeadlineKind::kConnectionIdle, config_.idle_timeout); }
+void ServerConnection::await_request() { deadlines_.set_in(DeadlineKind::kConnectionIdle, longest_idle_); }
 
 Action ServerConnection::on_data(filter::ConnectionHost&, Slices& data, bool) {
   if (yielded_ && lane_.turns() != turn_) {
@@ -374,7 +375,7 @@ void ServerConnection::stream_done() {
   release_stream();
   account_bytes();
   if (!connection().open()) return;
-  if (!codec_.keep_alive() || codec_.stopped() || draining_ || !(codec_.request_complete() || short_rest)) {
+  if (!codec_.keep_alive() || codec_.stopped() || !(codec_.request_complete() || short_rest)) {
     close_connection();
     return;
   }
@@ -456,15 +457,19 @@ void ServerConnection::on_below_low_watermark(filter::ConnectionHost&) {
   if (connection().open()) host_->deliver_again();
 }
 
-// Responses say `connection: close` from now on. An idle connection is not closed at once: the client may be sending a
-// request this very moment, and would see it fail.
+// Responses say `connection: close` from now on. An idle connection is not closed at once, nor one whose response has
+// left without a word of that: the client may be sending a request this very moment, and would see it fail.
+void ServerConnection::begin_to_drain() {
+  draining_ = true;
+  longest_idle_ = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout)
+                                                          : config_.drain_timeout;
+}
+
 void ServerConnection::on_drain(filter::ConnectionHost&) {
   if (draining_) return;
-  draining_ = true;
+  begin_to_drain();
   if (stream_ != nullptr || head_begun_ != MonoTime() || !connection().open()) return;
-  Duration wait = config_.idle_timeout > Duration::zero() ? std::min(config_.drain_timeout, config_.idle_timeout)
-                                                          : config_.drain_timeout;
-  deadlines_.set(DeadlineKind::kConnectionIdle, lane_.now() + wait);
+  deadlines_.set(DeadlineKind::kConnectionIdle, lane_.now() + longest_idle_);
 }
 
 void ServerConnection::on_deadline(DeadlineKind kind) {
@@ -485,8 +490,8 @@ void ServerConnection::on_deadline(DeadlineKind kind) {
       return;
     case DeadlineKind::kConnectionMax:
       stats.cx_max_duration_reached.inc();
-      draining_ = true;
-      codec_.close_after_response();
+      begin_to_drain();
+      if (!codec_.response_started()) codec_.close_after_response();
       if (stream_ == nullptr && !config_.safe_max_connection_duration) close_connection();
       return;
     default:

@@ -77,6 +77,7 @@ class ServerConnection final : public filter::NetworkFilter,
   void release_stream();
   void finish_exchange();
   void await_request();
+  void begin_to_drain();
   void close_connection();
   void account_bytes();
   stream::WireBytes& wire_bytes();
@@ -88,6 +89,7 @@ class ServerConnection final : public filter::NetworkFilter,
   ServerStream* stream_ = nullptr;
   Deadlines deadlines_;
   http::h1::ServerCodec codec_;
+  Duration longest_idle_;
   MonoTime born_;
   MonoTime head_begun_{};  // when the first byte of a head came that is not complete yet; unset: there is none
   uint64_t turn_ = 0;      // of the last request

@@ -210,6 +210,44 @@ class DrainTest(WeirTestCase):
             self.assertTrue(connection.closed_within(20))  # idle ones close after the drain timeout
         weir.ended_with(0)
 
+    def test_whose_response_has_begun_is_told_by_the_next_one(self) -> None:
+        """Its head promised that the connection goes on: what the client sends behind it is not lost."""
+        rest = threading.Event()
+
+        def serve(connection: ServerConnection) -> None:
+            while True:
+                slow = connection.read_request().target == "/slow"
+                connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf")
+                if slow:
+                    rest.wait(10)
+                connection.send(b"half")
+
+        upstream = ScriptedUpstream(self.sandbox, serve)
+        port, short = self.sandbox.free_port(), {"common_http_protocol_options": {"max_connection_duration": "0.4s"}}
+        clusters = [cluster("c", upstream.port)]
+        for limits in ({}, short):
+            rest.clear()
+            weir = Weir(self.sandbox, bootstrap([http_listener(port, [route({"prefix": "/"}, "c")], drain_timeout="2s", **limits)], clusters),
+                        arguments=["--drain-strategy", "immediate", "--shutdown-deadline-s", "20"])
+            with Connection(port) as busy, Connection(port) as silent:
+                for connection in (busy, silent):
+                    connection.send_request("GET", "/slow")
+                    self.assertTrue(connection.readable_within(10))
+                busy.send_request("GET", "/pipelined")
+                if limits:
+                    weir.wait_stat("http.ingress.downstream_cx_max_duration_reached", 2)
+                else:
+                    weir.process.signal(signal.SIGTERM)
+                    wait_until(lambda: refuses(port), "it drains")
+                rest.set()
+                for connection in (busy, silent):
+                    self.assertFalse(announces_close(connection.read_response()))
+                second = busy.read_response()
+                self.assertEqual((second.text, announces_close(second)), ("halfhalf", True))
+                for connection in (busy, silent):
+                    self.assertTrue(connection.closed_within(10))
+            weir.stop()
+
     def test_drain_listeners(self) -> None:
         weir, port, _ = self.start()
         with Connection(port) as connection:
