@@ -129,6 +129,8 @@ class RouteTable final : public event::Versioned {
   bool most_specific_header_mutations_wins() const { return most_specific_wins_; }
   bool ignore_path_parameters() const { return ignore_path_parameters_; }
   size_t route_count() const;
+  // [any] Gone when the table is: when nobody goes by it any more.
+  std::weak_ptr<const void> in_use() const { return in_use_; }
   // Removed from requests that come from outside, before a route is selected.
   const std::vector<http::HeaderName>& internal_only_headers() const { return internal_only_headers_; }
 
@@ -142,6 +144,7 @@ class RouteTable final : public event::Versioned {
   RouteTable() = default;
 
   std::string name_;
+  std::shared_ptr<const void> in_use_ = std::make_shared<const int>();
   std::vector<VirtualHost> virtual_hosts_;
   HostIndex hosts_;
   std::unique_ptr<const Mirrors> mirrors_;

@@ -86,32 +86,43 @@ void LiveConfiguration::retire_routes(const Plan& plan, const Inventory& next) {
   };
   for (const auto& [key, change] : plan.routes) look_at(key);
   for (const std::string& key : plan.moved_routes) look_at(key);
+  std::erase_if(replaced_, [this](const Retired& one) { return is_over(one); });
+  for (const auto& [key, change] : plan.routes) {
+    if (change != Change::kChanged) continue;
+    const std::string& slot = inventory_.routes.at(key).slot_name;
+    const event::Versioned* table = publisher_.newest(publisher_.intern(event::SlotKind::kRouteTable, slot));
+    if (table != nullptr) replaced_.push_back({end, static_cast<const route::RouteTable*>(table)->in_use()});
+  }
   if (!retired_.empty() && !armed()) lane_.arm_in(*this, kLookAtRetired);
 }
+
+bool LiveConfiguration::is_over(const Retired& one) const { return one.use.expired() || one.end <= lane_.now(); }
 
 void LiveConfiguration::on_timer() {
   event::Publisher::Batch batch;
   std::erase_if(retired_, [&](const auto& one) {
-    const bool over = one.second.use.expired() || one.second.end <= lane_.now();
+    const bool over = is_over(one.second);
     if (over) batch.remove(publisher_.intern(event::SlotKind::kRouteTable, one.first));
     return over;
   });
   if (held_.empty()) take_gone(batch);
   if (!batch.empty()) publisher_.publish(std::move(batch));
-  if (!retired_.empty()) lane_.arm_in(*this, kLookAtRetired);
+  if (!retired_.empty() || !lingering_.empty()) lane_.arm_in(*this, kLookAtRetired);
 }
 
 void LiveConfiguration::linger(event::Publisher::Batch removals) {
   if (removals.empty()) return;
-  Lingering one{{}, std::move(removals)};
+  Lingering one{{}, replaced_, std::move(removals)};
   for (const auto& [slot, retired] : retired_) one.until_gone.push_back(slot);
   lingering_.push_back(std::move(one));
+  if (!armed()) lane_.arm_in(*this, kLookAtRetired);
 }
 
 void LiveConfiguration::take_gone(event::Publisher::Batch& batch) {
   std::erase_if(lingering_, [&](Lingering& one) {
     std::erase_if(one.until_gone, [this](const std::string& slot) { return !retired_.contains(slot); });
-    if (!one.until_gone.empty()) return false;
+    std::erase_if(one.until_unused, [this](const Retired& table) { return is_over(table); });
+    if (!one.until_gone.empty() || !one.until_unused.empty()) return false;
     batch.append(std::move(one.removals));
     return true;
   });

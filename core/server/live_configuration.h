@@ -124,6 +124,11 @@ class LiveConfiguration final : private event::Timer {
   void pack_later();
   void pack();
   void retire_routes(const Plan& plan, const Inventory& next);
+  struct Retired {
+    MonoTime end;
+    std::weak_ptr<const void> use;
+  };
+  bool is_over(const Retired& one) const;
   void linger(event::Publisher::Batch removals);
   // Adds what nobody needs any more.
   void take_gone(event::Publisher::Batch& batch);
@@ -146,15 +151,14 @@ class LiveConfiguration final : private event::Timer {
   bool packing_ = false;
   // Tables of chains that are gone or were other ones, by slot name: connections that drain ask them until nobody uses
   // them any more, or the drain ends.
-  struct Retired {
-    MonoTime end;
-    std::weak_ptr<const void> use;
-  };
   std::map<std::string, Retired> retired_;
+  // Tables that others took the place of, in their slots: requests that were under way then go by them.
+  std::vector<Retired> replaced_;
   // Clusters that those may lead to, and their transport sockets, which have left the configuration: by what was
-  // retired then.
+  // retired and replaced then.
   struct Lingering {
     std::vector<std::string> until_gone;
+    std::vector<Retired> until_unused;
     event::Publisher::Batch removals;
   };
   std::vector<Lingering> lingering_;

@@ -610,6 +610,41 @@ class ClusterChangesTest(UpdateTestCase):
         self.assertEqual(fetch(port).status, 200)
 
 
+    def test_a_cluster_goes_while_requests_are_on_their_way_to_it(self) -> None:
+        """Those that a filter holds, and those that wait for a connection: their cluster stays until they are through."""
+        gate = threading.Event()
+
+        def slow(connection: Any) -> None:
+            while True:
+                connection.read_request()
+                gate.wait(10)
+                connection.respond(200, b"late")
+
+        upstream = ScriptedUpstream(self.sandbox, slow)
+        port = self.sandbox.free_port()
+        delay = {"name": "fault", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                                                   "delay": {"fixed_delay": "1s", "percentage": {"numerator": 100}},
+                                                   "headers": [{"name": "x-held", "present_match": True}]}}
+        narrow = cluster("slow", upstream.port, circuit_breakers={"thresholds": [{"max_connections": 1}]})
+        self.start(bootstrap([http_listener(port, [route({"prefix": "/"}, "slow", {"timeout": "0s"})], http_filters=[delay])],
+                             [cluster("echo", self.echo.port), narrow]), concurrency=1)
+        connections = [Connection(port) for _ in range(4)]
+        for number, connection in enumerate(connections):
+            connection.send_request(headers=[("x-held", "1")] if number == 3 else [])
+        self.weir.wait_stat("cluster.slow.upstream_rq_pending_active", 2)
+        self.weir.wait_stat("http.ingress.fault.delays_injected", 1)
+        self.hcm()["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["cluster"] = "echo"
+        del self.config["static_resources"]["clusters"][1]
+        self.assertFalse(self.reload()["drains"])
+        gate.set()
+        for connection in connections:
+            response = connection.read_response()
+            self.assertEqual((response.status, response.body), (200, b"late"))
+            connection.close()
+        self.assertIn("echo", fetch(port).text)
+        wait_until(lambda: "cluster.slow.upstream_rq_total" not in self.weir.stats(), "the cluster has gone")
+
+
 class FilesTest(UpdateTestCase):
     def file(self, name: str, text: str) -> str:
         return self.sandbox.write("files-%d/%s" % (id(self), name), text)
