@@ -25,10 +25,10 @@ inline void write_hex(char* to, uint32_t value) {
   std::memcpy(to, &x, sizeof(x));
 }
 
-// Writes kUuidSize characters.
-inline void write_uuid(char* to, Random& random) {
-  const uint64_t high = (random.next() & ~uint64_t{0xf000}) | 0x4000;                 // version 4
-  const uint64_t low = (random.next() & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant of the RFC
+// Writes kUuidSize characters, of two numbers that are random, or made of what is.
+inline void write_uuid(char* to, uint64_t first, uint64_t second) {
+  const uint64_t high = (first & ~uint64_t{0xf000}) | 0x4000;                  // version 4
+  const uint64_t low = (second & ~(uint64_t{3} << 62)) | (uint64_t{2} << 62);  // variant of the RFC
   char middle[16];
   write_hex(to, static_cast<uint32_t>(high >> 32));
   write_hex(middle, static_cast<uint32_t>(high));
@@ -38,6 +38,11 @@ inline void write_uuid(char* to, Random& random) {
     to[8 + 5 * i] = '-';
     std::memcpy(to + 9 + 5 * i, middle + 4 * i, 4);
   }
+}
+
+inline void write_uuid(char* to, Random& random) {
+  const uint64_t first = random.next();
+  write_uuid(to, first, random.next());
 }
 
 }  // namespace weir

@@ -56,10 +56,13 @@ std::unique_ptr<route::InternalRedirectPolicy> internal_redirect_policy(const ro
     policy->statuses.clear();
     for (int i = 0; i < message.redirect_response_codes_size(); ++i) {
       const uint32_t status = message.redirect_response_codes(i);
-      policy->statuses.push_back(status);
-      if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) continue;
-      FieldPath::Step step(path, "redirect_response_codes", static_cast<size_t>(i));
-      path.error(std::to_string(status) + " is no redirect to follow; 301, 302, 303, 307 and 308 are");
+      if (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) {
+        policy->statuses.push_back(status);
+        continue;
+      }
+      path.warning_at(
+          "redirect_response_codes[" + std::to_string(i) + "]",
+          std::to_string(status) + " is no redirect to follow, so this has no effect; 301, 302, 303, 307 and 308 are");
     }
   }
   policy->any_scheme = message.allow_cross_scheme_redirect();

@@ -61,7 +61,8 @@ class Attempt final : private upstream::UpstreamEvents, private upstream::Recall
     MonoTime begin{};
     net::Address remote;
     stream::WireBytes wire_before;
-    uint16_t status = 0;  // 0: no response has begun
+    uint64_t bytes_sent = 0, bytes_received = 0;  // of bodies
+    uint16_t status = 0;                          // 0: no response has begun
     stream::ResponseFlags flags;
     std::string_view details;
   };

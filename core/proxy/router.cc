@@ -331,7 +331,8 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     return Action::kContinue;
   }
   if (replayable_ && !committed_) {
-    if (body_.size() + data.size() > body_limit_ || (!may_repeat() && !unsent)) {
+    too_long_ = body_.size() + data.size() > body_limit_;
+    if (too_long_ || (!may_repeat() && !unsent)) {
       replayable_ = false;  // retries end here; the request goes on
       body_.clear();
     } else {
@@ -339,14 +340,17 @@ Action Router::on_request_data(filter::Stream& stream, Slices& data, bool end) {
     }
   }
   for_each_attempt([&](Attempt& attempt) {
-    if (!attempt.headers_sent() || &attempt == sending) return;
+    if (!attempt.headers_sent()) return;
+    if (attempt.log() != nullptr) [[unlikely]]
+      attempt.log()->bytes_sent += data.size();
+    if (&attempt == sending) return;
     Slices refs;
     data.copy_refs_to(refs);
     attempt.stream()->send_data(refs, end);
   });
   if (sending->headers_sent()) {
     if (!end && (!replayable_ || committed_) && mirrors_.empty() && upstream_filters_ == nullptr &&
-        sending->stream()->connection().takes_unseen())
+        sending->log() == nullptr && sending->stream()->connection().takes_unseen())
       stream.leave_request_unseen();
     sending->stream()->send_data(data, end);
   }
@@ -421,7 +425,10 @@ void Router::send_request(Attempt& attempt) {
   if (!body_.empty()) {
     Slices sending;
     // A reused connection may be dead already: what it never took can go to another one, whatever the method.
-    if (body_.size() > body_limit_ || (!may_repeat() && !upstream.reused())) replayable_ = false;
+    too_long_ = body_.size() > body_limit_;
+    if (too_long_ || (!may_repeat() && !upstream.reused())) replayable_ = false;
+    if (attempt.log() != nullptr) [[unlikely]]
+      attempt.log()->bytes_sent = body_.size();
     if (replayable_) {
       body_.copy_refs_to(sending);
     } else {
@@ -520,8 +527,9 @@ void Router::on_headers(Attempt& attempt, BlockRef owner, bool end) {
 
 // What comes next of the response may bypass us if nobody wants to see it.
 void Router::leave_unseen(Attempt& attempt) {
-  // Its log tells when the first bytes came.
-  if ((records_ & stream::kConnectionRecords) != 0 && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
+  // Logs tell when the first bytes came, and how many.
+  if (records_ != 0 && (attempt.log() != nullptr || ((records_ & stream::kConnectionRecords) != 0 &&
+                                                     upstream_info().first_body_rx == MonoTime{}))) [[unlikely]]
     return;
   if (attempt.stream() != nullptr && stream_->takes_unseen_response()) attempt.stream()->leave_response_unseen();
 }
@@ -532,8 +540,8 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
     return;
   }
   host_->touch();
-  if ((records_ & stream::kConnectionRecords) != 0 && upstream_info().first_body_rx == MonoTime{}) [[unlikely]]
-    upstream_info().first_body_rx = stream_->lane().now();
+  if (records_ != 0) [[unlikely]]
+    record_data(attempt, data.size());
   if (end) {
     response_complete(stream_->lane().now());
     if (tunnel_ && !request_end_) {
@@ -550,6 +558,12 @@ void Router::on_data(Attempt& attempt, Slices& data, bool end) {
   }
   if (!done_) leave_unseen(attempt);
   stream_->respond_data(data, end);
+}
+
+void Router::record_data(Attempt& attempt, size_t size) {
+  if ((records_ & stream::kConnectionRecords) != 0 && upstream_info().first_body_rx == MonoTime{})
+    upstream_info().first_body_rx = stream_->lane().now();
+  if (attempt.log() != nullptr) attempt.log()->bytes_received += size;
 }
 
 inline void Router::response_complete(MonoTime now) {

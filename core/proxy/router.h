@@ -122,6 +122,8 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   void tell_expected_timeout(http::HeaderMap& headers);
   void request_finished();
   void leave_unseen(Attempt& attempt);
+  // That so much of a body has come, for logs.
+  void record_data(Attempt& attempt, size_t size);
   void response_complete(MonoTime now);
   // The answer, and its time, below the cluster as the request has it. (router_log.cc)
   void count_under(std::string_view name);
@@ -262,6 +264,7 @@ class Router : public filter::HttpFilter, private filter::FlowControl::Reader, p
   bool request_end_ : 1 = false;                   // the request is complete
   bool has_trailers_ : 1 = false;
   bool replayable_ : 1 = false;  // body_ holds the whole body so far
+  bool too_long_ : 1 = false;    // the body, to be kept
   bool committed_ : 1 = false;   // a response is being forwarded: that of the one attempt that is left
   bool idempotent_ : 1 = false;
   bool replayed_stale_ : 1 = false;

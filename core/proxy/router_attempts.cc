@@ -345,12 +345,13 @@ void Router::count_retry_overflow() {
 }
 
 bool Router::take_retry(Attempt& attempt, uint32_t conditions, Charge charge) {
-  if (!retry_.covers(conditions) || committed_ || hinted_ || !replayable_) return false;
+  if (!retry_.covers(conditions) || committed_ || hinted_ || too_long_) return false;
   if (retry_.left() == 0) {
     stats().rq_retry_limit_exceeded.inc();
     stream_->info().flags.set(ResponseFlag::kUpstreamRetryLimitExceeded);
     return false;
   }
+  if (!replayable_) return false;
   if (charge == Charge::kFull && !attempt.take_retry_share()) {
     count_retry_overflow();
     stream_->info().flags.set(ResponseFlag::kUpstreamOverflow);

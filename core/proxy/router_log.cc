@@ -98,6 +98,8 @@ void Router::log_attempt(Attempt& attempt, AccessLogType type) {
   info.start = log.begin;
   info.start_wall += log.begin - stream_->info().start;
   if (type == AccessLogType::kUpstreamEnd) info.end = stream_->lane().now();
+  info.bytes_sent = log.bytes_sent;
+  info.bytes_received = log.bytes_received;
   info.response_code = log.status;
   info.flags = log.flags;
   info.details = log.details.empty() && log.status != 0 ? "via_upstream" : log.details;

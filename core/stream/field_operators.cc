@@ -40,6 +40,7 @@ bool append_host(const LogSubject& subject, TextBuffer& out) {
 }
 
 bool nothing(const LogSubject&, TextBuffer&) { return false; }
+bool none(const LogSubject&, TextBuffer& out) { return append_unsigned(out, 0); }
 bool heads_sent(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_sent); }
 bool heads_received(const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.wire.heads_received); }
 // HTTP/1 compresses nothing.
@@ -76,11 +77,11 @@ struct FieldOperator {
 constexpr FieldOperator kFields[] = {
     {"REQUEST_HEADERS_BYTES", true,
      [](const LogSubject& s, TextBuffer& out) {  // a head that never became complete has no size
-       return s.request != nullptr && s.request->size() > 0 && append_unsigned(out, s.request->byte_size());
+       return append_unsigned(out, s.request != nullptr && s.request->size() > 0 ? s.request->byte_size() : 0);
      }},
     {"RESPONSE_HEADERS_BYTES", true,
      [](const LogSubject& s, TextBuffer& out) {
-       return s.response != nullptr && append_unsigned(out, s.response->byte_size());
+       return append_unsigned(out, s.response != nullptr ? s.response->byte_size() : 0);
      }},
     {"RESPONSE_TRAILERS_BYTES", true,
      [](const LogSubject& s, TextBuffer& out) {
@@ -89,8 +90,8 @@ constexpr FieldOperator kFields[] = {
     {"BYTES_RECEIVED", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_received); }},
     {"BYTES_SENT", true, [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.bytes_sent); }},
-    {"BYTES_RETRANSMITTED", true, nothing},  // QUIC's; the kernel's are not told per stream
-    {"PACKETS_RETRANSMITTED", true, nothing},
+    {"BYTES_RETRANSMITTED", true, none},  // QUIC's; the kernel's are not told per stream
+    {"PACKETS_RETRANSMITTED", true, none},
     {"UPSTREAM_WIRE_BYTES_SENT", true,
      [](const LogSubject& s, TextBuffer& out) { return append_unsigned(out, s.info.upstream.wire.sent); }},
     {"UPSTREAM_WIRE_BYTES_RECEIVED", true,

@@ -1,7 +1,10 @@
 // Operators that print headers, trailers and what follows from them.
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <random>
 
+#include "core/base/uuid.h"
 #include "core/http/header_map.h"
 #include "core/http/query.h"
 #include "core/stream/grpc_status.h"
@@ -183,12 +186,27 @@ class GrpcStatus final : public Operator {
   Form form_;
 };
 
-// The request id where there is one, so that a line is found under the same id everywhere.
+// The request id where there is one, so that a line is found under the same id everywhere. Else one that no other
+// process has, or has had, the same for all lines of the stream.
 class StreamId final : public Operator {
  public:
   bool append(const LogSubject& subject, TextBuffer& out) const override {
     if (subject.request != nullptr && append_text(out, subject.request->get(HeaderId::kXRequestId))) return true;
-    return append_unsigned(out, subject.info.stream_id);
+    char text[kUuidSize];
+    write_uuid(text, Random(of_process(0) ^ subject.info.stream_id).next(),
+               Random(of_process(1) ^ subject.info.stream_id).next());
+    return append_text(out, {text, sizeof(text)});
+  }
+
+ private:
+  static uint64_t of_process(size_t i) {
+    static const std::array<uint64_t, 2> numbers = [] {
+      std::random_device source;
+      const auto number = [&] { return (uint64_t{source()} << 32) | source(); };
+      const uint64_t first = number();
+      return std::array{first, number()};
+    }();
+    return numbers[i];
   }
 };
 

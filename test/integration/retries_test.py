@@ -324,6 +324,14 @@ class RetryRulesTest(WeirTestCase):
         self.assertEqual(len(self.attempts), 4)
         self.weir.wait_stat("cluster.failing.upstream_rq_retry_limit_exceeded", 1)
 
+    def test_the_limit_is_told_of_writes_too(self) -> None:
+        """Whose body is not kept for a try that never comes."""
+        before = self.weir.stat("cluster.failing.upstream_rq_retry_limit_exceeded")
+        self.attempts.clear()
+        self.assertEqual(fetch(self.port, "/503", "POST", body=b"body").status, 503)
+        self.assertEqual(len(self.attempts), 4)
+        self.assertEqual(self.weir.stat("cluster.failing.upstream_rq_retry_limit_exceeded"), before + 1)
+
     def test_no_policy_no_retry(self) -> None:
         self.attempts.clear()
         response = fetch(self.port, "/plain-503")

@@ -110,7 +110,7 @@ class UpstreamLogTest(WeirTestCase):
         router = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]["typed_config"]
         router["upstream_log"] = [file_access_log(
             log, "%REQ(:PATH)% %ACCESS_LOG_TYPE% %UPSTREAM_HOST% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% "
-                 "%UPSTREAM_WIRE_BYTES_RECEIVED%\n")]
+                 "%UPSTREAM_WIRE_BYTES_RECEIVED% %BYTES_SENT% %BYTES_RECEIVED%\n")]
         router["upstream_log_options"] = {"flush_upstream_log_on_upstream_stream": True}
         Weir(self.sandbox, bootstrap([listener], [
             cluster("good", good.port), cluster("slow", slow.port), cluster("all", bad.port, nobody)]))
@@ -120,19 +120,20 @@ class UpstreamLogTest(WeirTestCase):
                 return [line.split(" ")[1:] for line in file.read().splitlines() if line.startswith(path + " ")]
 
         host = "127.0.0.1:%d"
-        self.assertEqual(fetch(port, "/one").status, 200)
+        self.assertEqual(fetch(port, "/one", "POST", body=b"abc").status, 200)
         wait_until(lambda: len(lines("/one")) == 2, "two lines")
         ready, end = lines("/one")
-        self.assertEqual(ready, ["UpstreamPoolReady", host % good.port, "0", "-", "-", "0"])
+        self.assertEqual(ready, ["UpstreamPoolReady", host % good.port, "0", "-", "-", "0", "0", "0"])
         self.assertEqual(end[:5], ["UpstreamEnd", host % good.port, "200", "-", "via_upstream"])
         size = int(end[5])
+        self.assertEqual(end[6:], ["3", "1"])  # of the upstream
 
         self.assertEqual(fetch(port, "/all").status, 503)
         wait_until(lambda: sum(line[0] == "UpstreamEnd" for line in lines("/all")) == 3, "three attempts")
         ends = [line[1:] for line in lines("/all") if line[0] == "UpstreamEnd"]
         for line in ends:
             if line[0] == host % nobody:
-                self.assertEqual(line[1:], ["0", "UF", "upstream_reset_before_response_started{connection_failure}", "0"])
+                self.assertEqual(line[1:], ["0", "UF", "upstream_reset_before_response_started{connection_failure}", "0", "0", "0"])
             else:
                 self.assertEqual(line[:4], [host % bad.port, "503", "-", "via_upstream"])
                 self.assertAlmostEqual(int(line[4]), size, delta=40)  # its own bytes, and not those of all

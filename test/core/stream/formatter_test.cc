@@ -25,13 +25,13 @@ constexpr Golden kGolden[] = {
     {"%START_TIME(%s.%3f)%", "1514764800.123", "0.000"},
     {"%START_TIME(%s.%6f|%9f|%f)%", "1514764800.123456|123456789|123456789", "0.000000|000000000|000000000"},
     {"%EMIT_TIME%", "2018-01-01T00:00:00.153Z", "1970-01-01T00:00:00.000Z"},
-    {"%REQUEST_HEADERS_BYTES%", "184", "-"},
-    {"%RESPONSE_HEADERS_BYTES%", "40", "-"},
+    {"%REQUEST_HEADERS_BYTES%", "184", "0"},
+    {"%RESPONSE_HEADERS_BYTES%", "40", "0"},
     {"%RESPONSE_TRAILERS_BYTES%", "9", "0"},
     {"%BYTES_RECEIVED%", "11", "0"},
     {"%BYTES_SENT%", "22", "0"},
-    {"%BYTES_RETRANSMITTED%", "-", "-"},
-    {"%PACKETS_RETRANSMITTED%", "-", "-"},
+    {"%BYTES_RETRANSMITTED%", "0", "0"},
+    {"%PACKETS_RETRANSMITTED%", "0", "0"},
     {"%UPSTREAM_WIRE_BYTES_SENT%", "333", "0"},
     {"%UPSTREAM_WIRE_BYTES_RECEIVED%", "444", "0"},
     {"%UPSTREAM_HEADER_BYTES_SENT%", "33", "0"},
@@ -112,7 +112,6 @@ constexpr Golden kGolden[] = {
     {"%DOWNSTREAM_LOCAL_CLOSE_REASON%", "idle", "-"},
     {"%DOWNSTREAM_DETECTED_CLOSE_TYPE%", "Normal", "-"},
     {"%CONNECTION_ID%", "42", "0"},
-    {"%STREAM_ID%", "id-1", "0"},
     {"%ROUTE_NAME%", "to-api", "-"},
     {"%VIRTUAL_CLUSTER_NAME%", "vc", "-"},
     {"%FILTER_CHAIN_NAME%", "main-chain", "-"},
@@ -201,6 +200,18 @@ TEST_F(FormatterTest, Hostname) {
   }
   EXPECT_EQ(one[14], '4');
   EXPECT_NE(std::string_view("89ab").find(one[19]), std::string_view::npos) << one;
+}
+
+TEST_F(FormatterTest, StreamIds) {
+  EXPECT_EQ(print("%STREAM_ID%"), "id-1");
+  request_.remove(http::HeaderId::kXRequestId);
+  info_.stream_id = 257;
+  const std::string one = print("%STREAM_ID%");
+  EXPECT_EQ(one.size(), 36u);
+  EXPECT_EQ(one[14], '4');
+  EXPECT_EQ(print("%STREAM_ID%"), one);
+  info_.stream_id = 513;
+  EXPECT_NE(print("%STREAM_ID%"), one);
 }
 
 TEST_F(FormatterTest, DefaultAccessLog) {
