@@ -136,6 +136,7 @@ http::h2::Stream* Http2Connection::begin_request(http::HeaderMap*& fields) {
   stream.deadlines_.set_in(DeadlineKind::kRequestHeaders, config_.request_headers_timeout);
   stream.deadlines_.set_in(DeadlineKind::kRequest, config_.request_timeout);
   stream.deadlines_.set_in(DeadlineKind::kStreamIdle, config_.stream_idle_timeout);
+  stream.deadlines_.set_in(DeadlineKind::kStreamMax, config_.max_stream_duration);
   ++requests_;
   if (config_.max_requests_per_connection != 0 && requests_ >= config_.max_requests_per_connection && !draining_) {
     config_.stats->cx_max_requests_reached.inc();

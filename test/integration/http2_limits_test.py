@@ -1,6 +1,8 @@
 """Clients of HTTP/2 that cost more than they bring: each kind loses its connection, is counted, and harms nobody else."""
 
+import contextlib
 import socket
+import time
 from typing import Any, Optional
 
 import h2.events
@@ -27,7 +29,7 @@ class Http2LimitsTest(WeirTestCase):
         cls.echo = EchoUpstream(cls.sandbox)
         cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
         cls.log = cls.sandbox.path("access.log")
-        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient")}
+        cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most")}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
@@ -42,7 +44,8 @@ class Http2LimitsTest(WeirTestCase):
             listener("default"), listener("small", http2_protocol_options=small),
             listener("few", http2_protocol_options={"max_outbound_frames": 20}),
             listener("large", max_request_headers_kb=1024),
-            listener("impatient", request_headers_timeout="0.3s")],
+            listener("impatient", request_headers_timeout="0.3s"),
+            listener("most", stream_idle_timeout="0s", common_http_protocol_options={"max_stream_duration": "0.4s"})],
             [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port)]), concurrency=1)
 
     @staticmethod
@@ -254,6 +257,19 @@ class Http2LimitsTest(WeirTestCase):
                 data += more
         self.assertEqual(self.weir.stat("http.impatient.downstream_rq_header_timeout"), 1)
         wait_line(self.log, "- 408 - request_header_timeout")
+
+    def test_heads_are_part_of_their_streams(self) -> None:
+        with H2(self.ports["most"]) as client:
+            client.sock.sendall(frame(HEADERS, END_STREAM, 1, block()))
+            data = b""
+            while b"downstream duration timeout" not in data:
+                client.sock.sendall(frame(CONTINUATION, 0, 1, b"\x00\x01x\x011"))
+                time.sleep(0.05)
+                with contextlib.suppress(BlockingIOError):
+                    more = client.sock.recv(1 << 16, socket.MSG_DONTWAIT)
+                    self.assertTrue(more, data)
+                    data += more
+        wait_line(self.log, "/direct 408 - max_duration_timeout")
 
     def test_rapid_resets(self) -> None:
         with H2(self.ports["default"]) as client:
