@@ -279,7 +279,7 @@ bool Session::send_trailers(Stream& stream, const HeaderMap& trailers) {
   bool valid = true;
   FieldList fields(trailers.size());
   trailers.for_each([&](const HeaderEntry& entry) {
-    if (is_pseudo(entry.id) || is_of_http1_connection(entry.id)) return;
+    if (is_left_out(entry.id)) return;
     any = true;
     valid = fields.add(entry) && valid;
   });
