@@ -22,6 +22,7 @@ H2Connection::H2Connection(ClientConnection& owner)
       idle_since_(lane_.now()) {
   owner.connection_.set_handler(*this);
   owner.connection_.set_framed();
+  if (net::Transport* transport = owner.connection_.transport()) transport->forbid_renegotiation();
   owner.connection_.set_watermarks(UINT32_MAX, 0);  // each stream has its own
   want_flush();
   schedule_ping();
