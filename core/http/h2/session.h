@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/base/block.h"
+#include "core/base/time.h"
 #include "core/http/h2/counts.h"
 #include "core/http/h2/error.h"
 #include "core/http/h2/options.h"
@@ -22,6 +23,9 @@ namespace weir::http::h2 {
 
 // Bytes of input that begin a connection of HTTP/2 and none of HTTP/1: so much of its preface (RFC 9113 3.4) is enough.
 inline constexpr std::string_view kPrefaceStart = "PRI * HTTP/2.0\r\n\r\n";
+// The owner's patience with a peer of which awaits_settings_ack() is true (RFC 9113 6.5.3): long enough for much that
+// waits in front of SETTINGS.
+inline constexpr Duration kSettingsTimeout = std::chrono::seconds(30);
 
 class Session {
  public:
@@ -84,6 +88,9 @@ class Session {
   // What the peer's SETTINGS say.
   uint32_t peer_max_streams() const;
   bool peer_allows_connect() const;  // extended CONNECT (RFC 8441)
+  // Windows were made small, and the peer has not said that it knows: until then all its streams may have to wait. May
+  // change with receive().
+  bool awaits_settings_ack() const { return narrow_ != 0 && settings_not_known_ > 0; }
   const Counts& counts() const { return counts_; }
 
  protected:

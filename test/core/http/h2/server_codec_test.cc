@@ -350,7 +350,10 @@ TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
   EXPECT_EQ(windows(), std::vector<uint32_t>{});
   server.receive(frame(kData, 0, 1, piece));
   EXPECT_EQ(windows(), std::vector<uint32_t>{65535});
+  EXPECT_EQ(server.codec.counts().narrowed, 1u);
+  EXPECT_TRUE(server.codec.awaits_settings_ack());
   server.receive(frame(kSettings, kAck, 0, ""));
+  EXPECT_FALSE(server.codec.awaits_settings_ack());
   // The others go on, window by window.
   const size_t before = server.body.size();
   for (int i = 0; i < 200; ++i) {
@@ -362,6 +365,7 @@ TEST(H2Server, WhereMuchIsHeldAllStreamsGetSmallWindows) {
   // Once what was held is read, they are as they were.
   server.codec.unpause(server.stream(0));
   EXPECT_EQ(windows(), std::vector<uint32_t>{window});
+  EXPECT_FALSE(server.codec.awaits_settings_ack());  // more room is no matter of urgency
   server.receive(frame(kSettings, kAck, 0, ""));
   for (int i = 0; i < 20; ++i) server.receive(frame(kData, 0, 1, piece));
   EXPECT_FALSE(server.codec.failed()) << server.log;
