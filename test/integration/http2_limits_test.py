@@ -28,12 +28,13 @@ class Http2LimitsTest(WeirTestCase):
     def set_up(cls) -> None:
         cls.echo = EchoUpstream(cls.sandbox)
         cls.silent = ScriptedUpstream(cls.sandbox, cls.say_nothing)
+        cls.large = ScriptedUpstream(cls.sandbox, cls.say_much)
         cls.log = cls.sandbox.path("access.log")
         cls.ports = {name: cls.sandbox.free_port() for name in ("default", "small", "few", "large", "impatient", "most")}
 
         def listener(name: str, **fields: Any) -> dict[str, Any]:
             return http_listener(cls.ports[name], [direct({"path": "/direct"}, "direct"), route({"prefix": "/silent"}, "silent"),
-                                                   route({"prefix": "/"}, "echo")], name=name,
+                                                   route({"prefix": "/large"}, "large"), route({"prefix": "/"}, "echo")], name=name,
                                  access_log=[file_access_log(cls.log, "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
                                                                       "%RESPONSE_CODE_DETAILS%\n")],
                                  **{"stat_prefix": name, **fields})
@@ -46,7 +47,13 @@ class Http2LimitsTest(WeirTestCase):
             listener("large", max_request_headers_kb=1024),
             listener("impatient", request_headers_timeout="0.3s"),
             listener("most", stream_idle_timeout="0s", common_http_protocol_options={"max_stream_duration": "0.4s"})],
-            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port)]), concurrency=1)
+            [cluster("echo", cls.echo.port), cluster("silent", cls.silent.port), cluster("large", cls.large.port)]), concurrency=1)
+
+    @staticmethod
+    def say_much(connection: ServerConnection) -> None:
+        while True:
+            connection.read_request()
+            connection.respond(headers=[("x-%d" % i, "v" * 5500) for i in range(10)])
 
     @staticmethod
     def say_nothing(connection: ServerConnection) -> None:
@@ -284,6 +291,29 @@ class Http2LimitsTest(WeirTestCase):
         self.weir.wait_stat_is("http.default.downstream_rq_too_many_premature_resets", 1)
         self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
         self.weir.wait_stat_is("http.default.downstream_rq_active", 0)
+
+    def test_heads_of_answers_that_nobody_reads(self) -> None:
+        """They are not read from servers either, until the client reads."""
+        streams = 300
+        before = self.weir.process.resident_kib()
+        with socket.create_connection(("127.0.0.1", self.ports["default"]), timeout=10) as sock:
+            encoder = Encoder()
+            sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + b"".join(
+                frame(HEADERS, END_STREAM | END_HEADERS, 1 + 2 * i, encoder.encode([*GET[:3], (":path", "/large")]))
+                for i in range(streams)))
+            self.weir.wait_stat("cluster.large.upstream_rq_total", streams)
+            time.sleep(0.5)
+            if not sanitized():
+                self.assertLess(self.weir.process.resident_kib() - before, 16 * 1024)
+            self.assertEqual(fetch(self.ports["default"], "/direct").status, 200)
+            ended, data = 0, b""
+            while ended < streams:
+                more = sock.recv(1 << 20)
+                self.assertTrue(more)
+                data += more
+                while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+                    ended += data[3] in (HEADERS, DATA) and data[4] & END_STREAM
+                    data = data[9 + int.from_bytes(data[:3], "big"):]
 
     def test_what_counts_as_rapid(self) -> None:
         port = self.sandbox.free_port()

@@ -170,6 +170,12 @@ class Session {
   void set_stream_window(uint32_t bytes);
   void invalid_frame(int32_t id, int library_error);
   void end_sent(Stream& stream);
+  void count_queued_head(Stream& stream, const FieldList& fields);
+  // What was queued of the stream is written, or dropped.
+  void head_left_queue(Stream& stream);
+  uint64_t most_queued_heads() const;
+  void hold_head(Stream& stream);
+  void let_heads_come();
   // Frames that wait inside, DATA apart; and those of them that are no heads.
   size_t queued_frames() const;
   size_t queued_control_frames() const;
@@ -206,6 +212,8 @@ class Session {
   uint8_t head_size_ = 0;
   std::array<uint8_t, 9> head_{};
   uint32_t queued_heads_ = 0;
+  uint64_t queued_head_bytes_ = 0;
+  bool heads_wait_ = false;  // of answers: more are queued than the peer reads
   size_t queued_before_settings_ = 0;
   size_t own_frames_ = 0;                  // that smaller windows have brought about, and not the peer
   int32_t last_begun_ = 0;                 // stream of the client

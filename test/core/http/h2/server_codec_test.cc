@@ -462,6 +462,36 @@ TEST(H2Server, PaddingUsesUpNoWindowForGood) {
   EXPECT_EQ(server.body.size(), 1000u);
 }
 
+// They know no windows.
+TEST(H2Server, QueuedHeadsStopThoseThatFollow) {
+  for (bool reads : {true, false}) {
+    Server server({.high_watermark = 1024});
+    server.receive(hello() + request(1) + request(3) + request(5));
+    (void)server.frames();
+    server.log.clear();
+    const std::string long_value(5000, 'v');
+    const auto answer = [&](size_t at) {
+      HeaderMap map(server.stream(at).arena);
+      map.add(HeaderId::kStatus, "200");
+      map.add(HeaderId::kNone, "x-long", long_value);
+      return server.codec.send_response_head(server.stream(at), map, false);
+    };
+    ASSERT_TRUE(answer(0));
+    EXPECT_EQ(server.log, "");
+    ASSERT_TRUE(answer(1));
+    EXPECT_EQ(server.log, "5 above");
+    server.receive(request(7));
+    EXPECT_EQ(server.log, "5 above; 7 above; 7 head end");
+    if (reads) {
+      (void)server.frames();
+    } else {  // nor do they count when they will not be sent
+      server.codec.reset(server.stream(0), ErrorCode::kCancel);
+      server.codec.reset(server.stream(1), ErrorCode::kCancel);
+    }
+    EXPECT_EQ(server.log, "5 above; 7 above; 7 head end; 5 below; 7 below");
+  }
+}
+
 TEST(H2Server, OneStreamsClosedWindowStopsItsWriterAlone) {
   Server server({.high_watermark = 100000});
   server.receive(std::string(kPreface) + frame(kSettings, 0, 0, number(4, 2) + number(1000, 4)) + request(1) +
